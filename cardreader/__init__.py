@@ -1,0 +1,1 @@
+"""Cards: readers, APDUs, PBOC applications and their simulators. Knows nothing of televisions or servers."""

@@ -1,0 +1,99 @@
+"""Everything that can go wrong with a reader or a card.
+
+    CardReaderError
+    ├── ReaderUnavailable        no such reader, or the reader service does not run
+    ├── CardRemoved              the card left, or stopped answering, in the middle of a command
+    ├── CardTimeout              no card came, or none left, within the time allowed
+    ├── Cancelled                the caller's cancel event was set while waiting
+    ├── ProtocolError            bytes that no standard allows: answer too short, TLV cut off ...
+    └── StatusError              the card answered with a status word that is not success
+        ├── PinWrong             63Cx: carries the tries left
+        ├── PinBlocked           6983
+        ├── ApplicationNotFound  6A82 on SELECT
+        ├── ApplicationBlocked   6A81, 6283, 9303
+        ├── InsufficientBalance  9401
+        ├── MacInvalid           9302
+        ├── KeyIndexUnsupported  9403
+        ├── CounterExhausted     9402
+        └── ProofUnavailable     9406
+"""
+
+from __future__ import annotations
+
+
+class CardReaderError(Exception):
+    """Root of this package's errors."""
+
+
+class ReaderUnavailable(CardReaderError):
+    """There is no such reader, or the reader service does not answer."""
+
+
+class CardRemoved(CardReaderError):
+    """The card was pulled, or died, during a command. What it did with the command is not known."""
+
+
+class CardTimeout(CardReaderError):
+    """Nothing happened in the slot within the time allowed."""
+
+
+class Cancelled(CardReaderError):
+    """The caller gave up waiting."""
+
+
+class ProtocolError(CardReaderError):
+    """A card, file or reader delivered bytes that its standard does not allow."""
+
+
+class StatusError(CardReaderError):
+    """The card refused a command.
+
+    Attributes:
+        command: the command's name in its standard, e.g. ``"DEBIT FOR PURCHASE"``.
+        sw: status word, 0x0000 to 0xFFFF.
+    """
+
+    def __init__(self, command: str, sw: int, meaning: str = "") -> None:
+        self.command = command
+        self.sw = sw
+        super().__init__(f"{command}: {sw:04X}" + (f" ({meaning})" if meaning else ""))
+
+
+class PinWrong(StatusError):
+    """VERIFY: wrong PIN. ``tries_left`` is 0 to 15."""
+
+    def __init__(self, command: str, sw: int, meaning: str = "") -> None:
+        super().__init__(command, sw, meaning)
+        self.tries_left = sw & 0x0F
+
+
+class PinBlocked(StatusError):
+    """The PIN's tries are used up (6983)."""
+
+
+class ApplicationNotFound(StatusError):
+    """The card does not hold the application that was selected (6A82)."""
+
+
+class ApplicationBlocked(StatusError):
+    """The application or the card is blocked (6A81, 6283, 9303)."""
+
+
+class InsufficientBalance(StatusError):
+    """The purse holds less than the amount (9401)."""
+
+
+class MacInvalid(StatusError):
+    """The card or PSAM did not accept a MAC (9302); nothing was changed."""
+
+
+class KeyIndexUnsupported(StatusError):
+    """The key index or version is not there (9403)."""
+
+
+class CounterExhausted(StatusError):
+    """A transaction counter stands at its maximum (9402)."""
+
+
+class ProofUnavailable(StatusError):
+    """GET TRANSACTION PROVE: the card has no such transaction (9406)."""

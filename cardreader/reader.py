@@ -1,0 +1,97 @@
+"""The contract of every reader and card connection, and the URLs they come from."""
+
+from __future__ import annotations
+
+import threading
+from typing import Protocol, runtime_checkable
+
+
+@runtime_checkable
+class Connection(Protocol):
+    """A powered card. One method, bytes in, bytes out."""
+
+    def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        """Sends one command APDU as it stands and returns (response data, status word).
+
+        No GET RESPONSE, no Le correction: that is ``apdu.Channel``'s work.
+
+        Raises:
+            CardRemoved: the card left; whether it carried the command out is not known.
+        """
+        ...
+
+    def close(self) -> None:
+        """Lets go of the card (power off where the reader can). Idempotent."""
+        ...
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """A slot into which a person puts a card."""
+
+    name: str
+    """As the reader service calls it; shown to testers."""
+    simulated: bool
+    """True when no real card can be in it: the television shows its TEST mark."""
+
+    def card_present(self) -> bool:
+        """Whether a card is in the slot now. Raises ReaderUnavailable."""
+        ...
+
+    def wait_for_card(self, timeout: float, cancel: threading.Event) -> Connection:
+        """Waits until a card is in the slot, powers it and returns the connection. A card that is in already counts.
+
+        Args:
+            timeout: seconds, > 0.
+            cancel: set by another thread to stop waiting at once (within 0.2 s).
+
+        Raises:
+            CardTimeout, Cancelled, ReaderUnavailable; CardRemoved when it was pulled while being powered.
+        """
+        ...
+
+    def wait_for_removal(self, timeout: float, cancel: threading.Event) -> None:
+        """Waits until the slot is empty. Raises CardTimeout, Cancelled, ReaderUnavailable."""
+        ...
+
+
+@runtime_checkable
+class SimulatedSlot(Protocol):
+    """What a ``sim:`` reader has besides: hands that put a card in and pull it out."""
+
+    profile: str | None
+    """Name of the profile of the card in the slot, or None."""
+
+    def insert(self, profile: str) -> None:
+        """Puts the card of that profile in (its state persists between insertions). Raises KeyError for an unknown profile."""
+        ...
+
+    def pull(self) -> None:
+        """Pulls the card out; a connection to it raises CardRemoved from now on. Harmless when the slot is empty."""
+        ...
+
+
+def open_reader(url: str, state_dir: str | None = None) -> Reader:
+    """Opens the reader that a URL names.
+
+    Args:
+        url: ``pcsc:`` (the first reader that has a card, else the first), ``pcsc:NAME`` (part of a reader's name),
+            ``sim:`` (an empty simulated slot) or ``sim:PROFILE`` (with that card in it).
+        state_dir: folder in which simulated cards keep their state; None keeps it in memory.
+
+    Raises:
+        ReaderUnavailable: unknown scheme or profile, with what would be right. A ``pcsc:`` reader that is not there
+            *now* is no error here: its methods raise it, so that a reader plugged in later works.
+    """
+    scheme, _, rest = url.partition(":")
+    if scheme == "sim":
+        from cardreader.sim.reader import SimReader
+
+        return SimReader(rest or None, state_dir)
+    if scheme == "pcsc":
+        from cardreader.pcsc import PcscReader
+
+        return PcscReader(rest)
+    from cardreader.errors import ReaderUnavailable
+
+    raise ReaderUnavailable(f"{url!r}: a reader URL begins with 'pcsc:' or 'sim:'")
