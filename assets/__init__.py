@@ -3,7 +3,7 @@
 Fonts, sounds and compiled translations are made at set-up (`make setup`), not kept in the repository:
 
     fonts/NotoSansSC-Regular.ttf, fonts/NotoSansSC-Bold.ttf     GB 2312 and Latin, tabular figures (OFL)
-    sounds/key.wav, card.wav, paid.wav, error.wav               mono, 16 bit, 44.1 kHz
+    sounds/key.wav, card.wav, paid.wav, error.wav               mono, 16 bit, 22.05 kHz
     keymaps/NAME.toml                                           device codes to Linux KEY_ names
     locale/LANGUAGE/LC_MESSAGES/stb_pay.mo                      gettext catalogues
 """

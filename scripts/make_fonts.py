@@ -1,7 +1,7 @@
 """Makes the television's two fonts: GB 2312 and Latin, regular and bold, cut from the variable Noto Sans SC.
 
-The variable font (17 MB) comes in the PyPI package `justmytype-intl-cjk` under the SIL Open Font License, whose
-text is copied beside the result. Nothing is done when the fonts of this recipe are there already.
+The variable font (17 MB) comes in the PyPI package `justmytype-intl-cjk` under the SIL Open Font License,
+whose text is copied beside the result. Nothing is done when the fonts of this recipe are there already.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ _BLOCKS = (
     (0x3000, 0x303F),  # CJK punctuation
     (0xFF00, 0xFFEF),  # full-width forms
 )
-# Kerning and composition are for the eye; vertical setting and glyph alternates nobody can ask for are dropped.
+# What a line of text needs; vertical setting and alternates that nobody can ask for are dropped.
 _FEATURES = ["kern", "mark", "ccmp", "locl", "liga"]
 
 
