@@ -141,7 +141,7 @@ def footer(layouter: Layouter, foot: tuple[FootKey, ...], area: Rect) -> None:
     at = x
     for key in foot:
         drawn = _CAPS.get(key.cap)
-        side = pen.size(26)
+        side = pen.size(22)
         pad = px(14)
         cap = (len(drawn) * side if drawn else pen.width(key.cap, 24)) + 2 * pad
         tall = pen.size(26) + px(16)

@@ -19,7 +19,20 @@ import stb_app.kit.parts  # noqa: F401  (says how the parts of a page are measur
 from stb_app.kit import chrome, fonts, icons, shapes, spatial, theme
 from stb_app.kit import focus as focusing
 from stb_app.kit.chrome import FootKey, Tone, TopBar
-from stb_app.kit.items import Dim, Item, Live, Page, Rect, Run, Spot, Viewport, Words, intersect, visible
+from stb_app.kit.items import (
+    Dim,
+    Item,
+    Live,
+    Page,
+    Rect,
+    Run,
+    Shadow,
+    Spot,
+    Viewport,
+    Words,
+    intersect,
+    visible,
+)
 from stb_app.kit.layout import Context, Layouter
 from stb_app.kit.nodes import Node, Panel
 from stb_app.kit.paint import PHASES, TURN_SECONDS, Painter
@@ -34,7 +47,8 @@ _SLIDE = 36
 _BAND = 120
 _PAINT_SECONDS = 0.005
 _DIALOG_MOST, _DIALOG_LEAST = 1240, 720
-_LIFT_BYTES = 16_000_000
+_LIFT_BYTES = 10_000_000
+_KEPT_LAYOUTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +142,7 @@ class Stage:
         self._laid = _Laid()
         self._offsets: dict[str, dict[str, int]] = {}
         self._memory: dict[str, dict[str, str]] = {}
+        self._layouters: dict[str, tuple[Layouter, Node]] = {}
         self._lifts: dict[object, focusing.Lift] = {}
         self._lift_bytes = 0
         self.resize(surface)
@@ -167,6 +182,7 @@ class Stage:
             self.resize(self._surface)
 
     def _afresh(self) -> None:
+        self._layouters.clear()
         self._lifts.clear()
         self._lift_bytes = 0
         self._lifted: focusing.Lift | None = None
@@ -254,9 +270,19 @@ class Stage:
             self._px(height),
         )
 
-    def _layouter(self, layer: Layer | None = None) -> Layouter:
-        offsets = self._offsets.get(layer.id, {}) if layer else {}
-        return Layouter(self._scale, self._text_scale, layer.focus if layer else None, offsets)
+    def _layouter(self) -> Layouter:
+        return Layouter(self._scale, self._text_scale)
+
+    def _layouter_of(self, layer: Layer) -> tuple[Layouter, Node]:
+        """The layouter that has measured this layer's body already, or a new one, and the body it measured."""
+        kept = self._layouters.pop(layer.id, None)
+        if kept is None or kept[1] != layer.body:
+            kept = self._layouter(), layer.body
+        self._layouters[layer.id] = kept
+        if len(self._layouters) > _KEPT_LAYOUTS:
+            del self._layouters[next(iter(self._layouters))]
+        kept[0].begin(layer.focus, self._offsets.get(layer.id, {}))
+        return kept
 
     def _lay_out(self, picture: Picture) -> _Laid:
         laid = _Laid()
@@ -287,13 +313,12 @@ class Stage:
         return laid
 
     def _lay_out_layer(self, layer: Layer, number: int, bottom: float) -> Page:
-        layouter = self._layouter(layer)
+        layouter, body = self._layouter_of(layer)
         safe_w = theme.CANVAS_W - 2 * theme.SAFE_X
         area = self._area(theme.SAFE_X, theme.BODY_TOP, safe_w, bottom - theme.BODY_TOP)
         if not layer.modal:
-            layouter.place(layer.body, area, Context(layer.id, area))
+            layouter.place(body, area, Context(layer.id, area))
         else:
-            body = layer.body
             if not isinstance(body, Panel):
                 body = Panel(body, fill="panel", pad=56, radius=theme.R_HERO, border=True)
                 layouter.keep(body)
@@ -305,6 +330,9 @@ class Stage:
             width = min(width, high[2])
             height = min(layouter.height(body, width), high[3])
             left, top = high[0] + (high[2] - width) // 2, high[1] + (high[3] - height) // 2
+            spread, drop = self._px(48), self._px(14)
+            around = (left - spread, top - spread + drop, width + 2 * spread, height + 2 * spread)
+            layouter.emit(around, Shadow(self._px(body.radius), spread, 150))
             layouter.place(body, (left, top, width, height), Context(layer.id, high))
         self._offsets[layer.id] = layouter.offsets
         return layouter.page
@@ -402,6 +430,10 @@ class Stage:
             self._finish_change()
         self._focus_since = None
 
+    def repaint(self, rects: Iterable[pygame.Rect]) -> None:
+        """Something else drew on the surface there; the next ``frame`` puts it right."""
+        self._restore.extend((r.x, r.y, r.w, r.h) for r in rects)
+
     def warm(self, pictures: Iterable[Picture]) -> None:
         """Draws the words and drawings of pages in advance, so that their first frame is as quick as any."""
         offsets = {key: dict(value) for key, value in self._offsets.items()}
@@ -447,11 +479,15 @@ class Stage:
         full = self._kept_lift((key, focusing.STEPS), at, lambda: self._make_lift(spot))
         if step == focusing.STEPS:
             return full
-        by = focusing.factor(spot, self._scale)
+        by = 1.0 if self._only_framed(spot) else focusing.factor(spot, self._scale)
         return self._kept_lift((key, step), at, lambda: focusing.between(full, spot, by, step))
 
+    def _only_framed(self, spot: Spot) -> bool:
+        alone = any(view.key == spot.key and view.own_target for view in self._laid.viewports)
+        return alone or focusing.keeps_size(spot)
+
     def _make_lift(self, spot: Spot) -> focusing.Lift:
-        if any(view.key == spot.key and view.own_target for view in self._laid.viewports):
+        if self._only_framed(spot):
             return focusing.frame_only(self._painter, spot)
         return focusing.lift(self._painter, spot)
 
