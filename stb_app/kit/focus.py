@@ -117,7 +117,7 @@ def frame_only(painter: Painter, spot: Spot) -> Lift:
     return Lift(picture, (x - reach - ring, y - reach - ring))
 
 
-def between(full: Lift, spot: Spot, by: float, step: int) -> Lift:
+def between(full: Lift, by: float, step: int) -> Lift:
     """The picture on its way in at ``step`` of STEPS, smaller than at rest and not quite opaque."""
     part = step / STEPS
     eased = 1 - (1 - part) ** 2

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from stb_app.kit import fonts, theme
 from stb_app.kit.items import (
@@ -44,6 +44,8 @@ from stb_app.kit.nodes import (
     Text,
 )
 from stb_app.kit.theme import RGB
+
+N = TypeVar("N", bound=Node)
 
 _LEAST_VIEWPORT = 200
 _BAR = 8
@@ -116,17 +118,12 @@ class Layouter:
         """A text style's line height in device pixels."""
         return round(self.type_size(style) * theme.TYPES[style].leading)  # type: ignore[index]
 
-    def made(self, key: object, make: Callable[[], Text]) -> Text:
-        """A text that a part makes for itself, made once: measures are remembered by identity."""
-        node = self._made.get(key)
-        if node is None:
-            node = self._made[key] = make()
-        assert isinstance(node, Text)
-        return node
-
-    def keep(self, node: Node) -> None:
-        """Holds a node that is not part of the tree as long as its measures."""
-        self._made[id(node)] = node
+    def made(self, key: object, make: Callable[[], N]) -> N:
+        """A node that is not part of the tree, made once for each key: measures are remembered by identity."""
+        found = self._made.get(key)
+        if found is None:
+            found = self._made[key] = make()
+        return cast("N", found)
 
     def emit(self, rect: Rect, what: Drawing) -> None:
         """Adds a drawing to the page."""

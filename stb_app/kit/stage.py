@@ -190,6 +190,7 @@ class Stage:
         self._change: _Change | None = None
         self._focus_since: float | None = None
         self._dirty: list[Rect] = []
+        self._unprepared: list[Spot] = []
         self._restore: list[Rect] = []
         if self._picture is not None:
             self._laid = self._lay_out(self._picture)
@@ -214,6 +215,7 @@ class Stage:
             fresh = _differences(self._laid, laid)
             self._laid = laid
             self._dirty.extend(fresh)
+            self._unprepared = self._worth_preparing()
         else:
             fresh = []
         self._remember(top)
@@ -320,8 +322,8 @@ class Stage:
             layouter.place(body, area, Context(layer.id, area))
         else:
             if not isinstance(body, Panel):
-                body = Panel(body, fill="panel", pad=56, radius=theme.R_HERO, border=True)
-                layouter.keep(body)
+                inner = body
+                body = layouter.made("dialog", lambda: Panel(inner, pad=56, radius=theme.R_HERO, border=True))
             high = self._area(theme.SAFE_X, theme.SAFE_Y + 20, safe_w, theme.BODY_BOTTOM - theme.SAFE_Y - 20)
             most = self._px(_DIALOG_MOST * min(self._text_scale, 1.25))
             width = max(self._px(_DIALOG_LEAST), min(layouter.natural(body), most))
@@ -404,8 +406,18 @@ class Stage:
             return []
         if self._change is not None:
             return self._frame_of_change(now)
-        touched = self._paint_dirty()
-        return self._compose(now, touched)
+        drawn = self._compose(now, self._paint_dirty())
+        if not drawn:
+            self._prepare_one()
+        return drawn
+
+    def _prepare_one(self) -> None:
+        """Makes the focused picture of one more target, in a frame that has nothing else to do."""
+        while self._unprepared:
+            spot = self._unprepared.pop()
+            if spot.enabled and (self._lift_key(spot), focusing.STEPS) not in self._lifts:
+                self._full_lift(spot)
+                return
 
     def next_wake(self, now: float) -> float | None:
         """Seconds until ``frame`` has something to do; None: only after ``show``."""
@@ -414,6 +426,8 @@ class Stage:
         if self._dirty or self._restore:
             return 0.0
         if self._change is not None or self._focus_since is not None:
+            return _FRAME
+        if self._unprepared:
             return _FRAME
         if self._laid.live and self._motion:
             waits = []
@@ -471,16 +485,40 @@ class Stage:
             step = max(1, min(focusing.STEPS, 1 + int(part * focusing.STEPS)))
             if step == focusing.STEPS:
                 self._focus_since = None
-        at = spot.rect[:2]
-        content = tuple(
-            Item((i.rect[0] - at[0], i.rect[1] - at[1], i.rect[2], i.rect[3]), i.what) for i in spot.content
-        )
-        key = (spot.style, spot.rect[2:], spot.radius, content)
-        full = self._kept_lift((key, focusing.STEPS), at, lambda: self._make_lift(spot))
+        full = self._full_lift(spot)
         if step == focusing.STEPS:
             return full
         by = 1.0 if self._only_framed(spot) else focusing.factor(spot, self._scale)
-        return self._kept_lift((key, step), at, lambda: focusing.between(full, spot, by, step))
+        key = (self._lift_key(spot), step)
+        return self._kept_lift(key, spot.rect[:2], lambda: focusing.between(full, by, step))
+
+    def _full_lift(self, spot: Spot) -> focusing.Lift:
+        key = (self._lift_key(spot), focusing.STEPS)
+        return self._kept_lift(key, spot.rect[:2], lambda: self._make_lift(spot))
+
+    def _lift_key(self, spot: Spot) -> object:
+        left, top = spot.rect[:2]
+        content = tuple(
+            ((item.rect[0] - left, item.rect[1] - top, item.rect[2], item.rect[3]), item.what)
+            for item in spot.content
+        )
+        return (spot.style, spot.rect[2:], spot.radius, self._only_framed(spot), content)
+
+    def _worth_preparing(self) -> list[Spot]:
+        """Targets of the top layer, those next to the focus last, which is where taking begins; as many as can be kept."""
+        spot = self._focused()
+        if spot is None:
+            return []
+        x, y = spot.rect[:2]
+        near = sorted(self._laid.spots, key=lambda s: abs(s.rect[0] - x) + abs(s.rect[1] - y))
+        chosen: list[Spot] = []
+        room = _LIFT_BYTES // 2
+        for candidate in near:
+            room -= 4 * candidate.rect[2] * candidate.rect[3]
+            if room < 0:
+                break
+            chosen.append(candidate)
+        return chosen[::-1]
 
     def _only_framed(self, spot: Spot) -> bool:
         alone = any(view.key == spot.key and view.own_target for view in self._laid.viewports)
