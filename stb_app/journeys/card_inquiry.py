@@ -25,14 +25,22 @@ log = logging.getLogger(__name__)
 
 CARD_WAIT_S = 180.0
 SECURITY_STATUS = 0x6982
-KINDS: dict[int, Literal["load", "purchase"]] = {0x01: "load", 0x02: "load", 0x05: "purchase", 0x06: "purchase", 0x09: "purchase"}
+KINDS: dict[int, Literal["load", "purchase"]] = {
+    0x01: "load",
+    0x02: "load",
+    0x05: "purchase",
+    0x06: "purchase",
+    0x09: "purchase",
+}
 """Transaction types of EF 0018 (cards.md A2) as a subscriber knows them."""
 
 
 class CardInquiry:
     """One look at one card. Ends with CardRead, or with Refused: ``card-wait-expired``, ``cancelled`` or ``internal``."""
 
-    def __init__(self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, make_key: Callable[[], str]) -> None:
+    def __init__(
+        self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, make_key: Callable[[], str]
+    ) -> None:
         self._client = client
         self._reader = reader
         self._memory = memory

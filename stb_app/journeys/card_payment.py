@@ -8,14 +8,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 
-from cardreader.errors import Cancelled, CardRemoved, CardReaderError, InsufficientBalance, ProtocolError, StatusError
+from cardreader.errors import (
+    Cancelled,
+    CardReaderError,
+    CardRemoved,
+    InsufficientBalance,
+    ProtocolError,
+    StatusError,
+)
 from cardreader.pboc.files import mask_number
-from cardreader.purse import Purse, PurchaseInit
+from cardreader.purse import PurchaseInit, Purse
 from cardreader.reader import Reader
 from stb_app.journeys.card_slot import BadCard, CardSlot, NobodyCame, check_here
 from stb_app.journeys.memory import Memory, OpenPayment
 from stb_app.journeys.settling import (
-    balance, deliver_not_debited, deliver_proof, remember, settle_with_card, wait_until_open,
+    balance,
+    deliver_not_debited,
+    deliver_proof,
+    remember,
+    settle_with_card,
+    wait_until_open,
 )  # fmt: skip
 from stb_app.journeys.steps import CardPrompt, CardStep, Finished, Outcome, Prompt, finished
 from stb_app.journeys.waiting import Waits
@@ -90,7 +102,9 @@ class CardPayment:
             end = self._give_up("failed", problem.code, problem.facts)
         except Exception:
             log.exception("card payment of order %s", self._order.order)
-            end = Finished("failed" if self._money == "not-taken" else "pending", self._money, "internal", self._payment)
+            end = Finished(
+                "failed" if self._money == "not-taken" else "pending", self._money, "internal", self._payment
+            )
         post(replace(end, card_in_slot=self._slot.card_present()))
 
     def enter_pin(self, pin: str) -> None:
@@ -140,7 +154,9 @@ class CardPayment:
         Raises:
             BadCard: another card may do. CardRemoved: pulled; nothing was taken. Problem: the payment cannot go on.
         """
-        about = CardPrompt("reading", mask_number(facts.application_serial), facts.balance_fen, self._order.amount_fen)
+        about = CardPrompt(
+            "reading", mask_number(facts.application_serial), facts.balance_fen, self._order.amount_fen
+        )
         self._slot.say(about)
         facts = self._settle_earlier(purse, facts)
         check_here(facts, self._today(), self._order.amount_fen)
@@ -153,7 +169,9 @@ class CardPayment:
         self._slot.say(replace(about, prompt="processing"))
         lease = self._lease(payment, facts, about)
         try:
-            init = purse.initialize_for_purchase(lease.key_index, self._order.amount_fen, lease.terminal_number)
+            init = purse.initialize_for_purchase(
+                lease.key_index, self._order.amount_fen, lease.terminal_number
+            )
         except InsufficientBalance as error:
             raise BadCard(replace(about, prompt="balance-too-low")) from error
         except (StatusError, ProtocolError) as error:
@@ -215,7 +233,9 @@ class CardPayment:
             self._money = "not-taken"
             return self._give_up("failed", problem.code, problem.facts)
         try:
-            proof = ready.purse.debit_for_purchase(mac1.terminal_transaction_number, mac1.date, mac1.time, mac1.mac1)
+            proof = ready.purse.debit_for_purchase(
+                mac1.terminal_transaction_number, mac1.date, mac1.time, mac1.mac1
+            )
         except (CardRemoved, ProtocolError):
             return self._ask_back(record)
         except StatusError as refused:
@@ -227,7 +247,9 @@ class CardPayment:
 
     def _tell_debited(self, record: OpenPayment, balance_after_fen: int | None) -> Finished:
         try:
-            payment = deliver_proof(self._client, self._memory, self._waits, record, balance_after_fen, threading.Event())
+            payment = deliver_proof(
+                self._client, self._memory, self._waits, record, balance_after_fen, threading.Event()
+            )
         except Problem as problem:
             # The card has debited; whether the TSP knows it or not, the money is gone from the card.
             money: Money = "taken" if problem.unanswered else problem.money
@@ -242,7 +264,9 @@ class CardPayment:
 
     def _tell_not_debited(self, record: OpenPayment, purse: Purse, sw: int) -> Finished:
         try:
-            payment = deliver_not_debited(self._client, self._memory, self._waits, record, purse, sw, threading.Event())
+            payment = deliver_not_debited(
+                self._client, self._memory, self._waits, record, purse, sw, threading.Event()
+            )
         except CardRemoved:
             return self._ask_back(record)
         except CardReaderError:
@@ -272,7 +296,9 @@ class CardPayment:
                 purse, facts = self._slot.open_purse(connection)
                 if self._memory.card_id(facts.application_serial) != record.card:
                     raise BadCard(self._about("other-card"))
-                self._payment = settle_with_card(self._client, self._memory, self._waits, record, purse, threading.Event())
+                self._payment = settle_with_card(
+                    self._client, self._memory, self._waits, record, purse, threading.Event()
+                )
                 self._payment = wait_until_open(self._client, self._waits, self._payment)
                 return finished(self._payment)
             except CardRemoved:
@@ -286,11 +312,15 @@ class CardPayment:
                     return away
             except Problem as problem:
                 known = self._memory.is_proven(record.payment)
-                return Finished("pending", "taken" if known else "unknown", problem.code, self._payment, problem.facts)
+                return Finished(
+                    "pending", "taken" if known else "unknown", problem.code, self._payment, problem.facts
+                )
             finally:
                 connection.close()
 
-    def _give_up(self, outcome: Outcome, reason: str | None, facts: dict[str, object] | None = None) -> Finished:
+    def _give_up(
+        self, outcome: Outcome, reason: str | None, facts: dict[str, object] | None = None
+    ) -> Finished:
         """Ends before MAC1: tells the TSP that this payment will not come. If it cannot be told, it closes the payment by itself."""
         if self._payment is not None:
             try:

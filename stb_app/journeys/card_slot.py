@@ -9,8 +9,16 @@ from dataclasses import replace
 from datetime import date
 
 from cardreader.errors import (
-    ApplicationBlocked, ApplicationNotFound, Cancelled, CardRemoved, CardTimeout, PinBlocked, PinWrong, ProtocolError,
-    ReaderUnavailable, StatusError,
+    ApplicationBlocked,
+    ApplicationNotFound,
+    Cancelled,
+    CardRemoved,
+    CardTimeout,
+    PinBlocked,
+    PinWrong,
+    ProtocolError,
+    ReaderUnavailable,
+    StatusError,
 )  # fmt: skip
 from cardreader.pboc.files import mask_number
 from cardreader.purse import Purse
@@ -45,7 +53,9 @@ class CardSlot:
         post: where prompts go. The same prompt is never posted twice in a row.
     """
 
-    def __init__(self, reader: Reader, waits: Waits, cancel: threading.Event, post: Callable[[CardPrompt], None]) -> None:
+    def __init__(
+        self, reader: Reader, waits: Waits, cancel: threading.Event, post: Callable[[CardPrompt], None]
+    ) -> None:
         self._reader = reader
         self._waits = waits
         self._cancel = cancel

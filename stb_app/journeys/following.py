@@ -29,12 +29,18 @@ class Follow:
         payment = self._payment
         while not self._cancel.is_set() and (left := until - self._waits.monotonic()) > 0:
             try:
-                now = self._client.payment(payment.payment, payment.version, max(1, min(LONG_POLL_S, int(left))))
+                now = self._client.payment(
+                    payment.payment, payment.version, max(1, min(LONG_POLL_S, int(left)))
+                )
             except Problem:
                 # The screen already says that the end is not known; nothing new has been learnt.
                 self._waits.pause(RETRY_S, self._cancel)
                 continue
-            if (now.state, now.money, now.reason) != (payment.state, payment.money, payment.reason) and not self._cancel.is_set():
+            if (now.state, now.money, now.reason) != (
+                payment.state,
+                payment.money,
+                payment.reason,
+            ) and not self._cancel.is_set():
                 post(finished(now))
             payment = now
             if payment.state in ("done", "late", "failed"):

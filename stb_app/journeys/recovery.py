@@ -41,7 +41,8 @@ class Recovery:
 
     def _deliver(self, record: OpenPayment) -> Finished | None:
         """None while nobody answers. A refusal closes the record here: the payment is a case at the TSP."""
-        assert record.tac is not None and record.mac2 is not None
+        assert record.tac is not None
+        assert record.mac2 is not None
         try:
             payment = self._client.debited(
                 record.payment, bytes.fromhex(record.tac), bytes.fromhex(record.mac2), None, record.proof_key

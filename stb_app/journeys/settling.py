@@ -49,26 +49,44 @@ def remember(memory: Memory, record: OpenPayment) -> None:
     try:
         memory.keep(record)
     except OSError:
-        log.exception("the proof of payment %s could not be stored; delivering it from memory", record.payment)
+        log.exception(
+            "the proof of payment %s could not be stored; delivering it from memory", record.payment
+        )
 
 
 def deliver_proof(
-    client: TspClient, memory: Memory, waits: Waits, record: OpenPayment, balance_after_fen: int | None, cancel: threading.Event
+    client: TspClient,
+    memory: Memory,
+    waits: Waits,
+    record: OpenPayment,
+    balance_after_fen: int | None,
+    cancel: threading.Event,
 ) -> Payment:
     """Tells the TSP that the card has debited, again and again with the same key, until it has answered or the pauses are used up.
 
     Raises:
         Problem: unanswered (the record stays for the background), or the TSP's refusal (the record is closed: it is a case there).
     """
-    assert record.tac is not None and record.mac2 is not None
+    assert record.tac is not None
+    assert record.mac2 is not None
     tac, mac2 = bytes.fromhex(record.tac), bytes.fromhex(record.mac2)
     return _until_answered(
-        lambda: client.debited(record.payment, tac, mac2, balance_after_fen, record.proof_key), memory, waits, record, cancel
+        lambda: client.debited(record.payment, tac, mac2, balance_after_fen, record.proof_key),
+        memory,
+        waits,
+        record,
+        cancel,
     )
 
 
 def deliver_not_debited(
-    client: TspClient, memory: Memory, waits: Waits, record: OpenPayment, purse: Purse, sw: int, cancel: threading.Event
+    client: TspClient,
+    memory: Memory,
+    waits: Waits,
+    record: OpenPayment,
+    purse: Purse,
+    sw: int,
+    cancel: threading.Event,
 ) -> Payment:
     """Tells the TSP that the card has not debited, with where its offline number and balance stand.
 
@@ -78,7 +96,9 @@ def deliver_not_debited(
         CardRemoved, StatusError, ProtocolError: the evidence could not be read.
         Problem: as ``deliver_proof``.
     """
-    now = purse.initialize_for_purchase(record.key_index, record.amount_fen, bytes.fromhex(record.terminal_number))
+    now = purse.initialize_for_purchase(
+        record.key_index, record.amount_fen, bytes.fromhex(record.terminal_number)
+    )
     return _until_answered(
         lambda: client.not_debited(record.payment, sw, now.offline_number, now.balance_fen, f"{record.proof_key}-n"),
         memory, waits, record, cancel,
@@ -86,7 +106,12 @@ def deliver_not_debited(
 
 
 def settle_with_card(
-    client: TspClient, memory: Memory, waits: Waits, record: OpenPayment, purse: Purse, cancel: threading.Event
+    client: TspClient,
+    memory: Memory,
+    waits: Waits,
+    record: OpenPayment,
+    purse: Purse,
+    cancel: threading.Event,
 ) -> Payment:
     """The card is back: finds out what it did and tells the TSP. Raises as the functions above."""
     proven = prove(purse, record, memory)

@@ -13,8 +13,8 @@ from stb_app.journeys.following import Follow
 from stb_app.journeys.loading import Ask
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.recovery import Recovery
-from stb_app.journeys.wallet_payment import WalletPayment
 from stb_app.journeys.waiting import Waits
+from stb_app.journeys.wallet_payment import WalletPayment
 from stb_app.tsp.client import TspClient
 from stb_app.tsp.model import Hello, Home, Order, Payment, Service, ServicePage, Subscriber
 
@@ -67,7 +67,9 @@ class Verbs:
         return Ask(lambda: self.client.order(service, term, key), attempts=2)
 
     def pay_by_card(self, order: Order) -> CardPayment:
-        return CardPayment(self.client, self.reader, self.memory, self._waits, self._make_key, order, self._today)
+        return CardPayment(
+            self.client, self.reader, self.memory, self._waits, self._make_key, order, self._today
+        )
 
     def pay_by_wallet(self, order: Order, method: str) -> WalletPayment:
         return WalletPayment(self.client, self._waits, self._make_key, order, method)

@@ -34,7 +34,9 @@ def modules_of(payload: str) -> tuple[tuple[bool, ...], ...]:
 class WalletPayment:
     """One attempt to pay one order by scanning. See journeys.base for run and cancel."""
 
-    def __init__(self, client: TspClient, waits: Waits, make_key: Callable[[], str], order: Order, method: str) -> None:
+    def __init__(
+        self, client: TspClient, waits: Waits, make_key: Callable[[], str], order: Order, method: str
+    ) -> None:
         self._client = client
         self._waits = waits
         self._make_key = make_key
@@ -53,7 +55,14 @@ class WalletPayment:
             post(Finished("failed", problem.money, problem.code, self._payment, problem.facts))
         except Exception:
             log.exception("wallet payment of order %s", self._order.order)
-            post(Finished("pending" if self._payment else "failed", "unknown" if self._payment else "not-taken", "internal", self._payment))
+            post(
+                Finished(
+                    "pending" if self._payment else "failed",
+                    "unknown" if self._payment else "not-taken",
+                    "internal",
+                    self._payment,
+                )
+            )
 
     def cancel(self) -> None:
         """Tells the TSP at once, on a thread of its own: the long poll that runs is answered by it."""
@@ -75,7 +84,9 @@ class WalletPayment:
         while payment.state in ("waiting", "scanned", "unknown"):
             left = self._deadline - self._waits.monotonic()
             if left < -GRACE_S:
-                return Finished("pending", "unknown", "tsp-unreachable" if not answered else payment.reason, payment)
+                return Finished(
+                    "pending", "unknown", "tsp-unreachable" if not answered else payment.reason, payment
+                )
             step = self._step(payment, left, answered)
             if step != shown:
                 shown = step
@@ -116,7 +127,11 @@ class WalletPayment:
             state = "checking"
         elif payment.state == "scanned":
             state = "scanned"
-        payload = payment.qr.payload if payment.qr else (self._payment.qr.payload if self._payment and self._payment.qr else "")
+        payload = (
+            payment.qr.payload
+            if payment.qr
+            else (self._payment.qr.payload if self._payment and self._payment.qr else "")
+        )
         return QrStep(state, self._code, payload, self._deadline, self._total_s, payment)
 
     def _tell_cancelled(self) -> None:
