@@ -26,10 +26,12 @@ class PcscConnection:
 
     def transmit(self, apdu: bytes) -> tuple[bytes, int]:
         if self._t0 and len(apdu) > 5 and len(apdu) == 6 + apdu[4]:
-            # T=0 knows no command with both data and Le; the answer waits for GET RESPONSE (ISO 7816-3, 12.2.4).
+            # T=0 knows no command with data and Le; the answer waits for GET RESPONSE (ISO 7816-3, 12.2).
             apdu = apdu[:-1]
         result, answer = scard.SCardTransmit(self._card, self._pci, list(apdu))
         if result != scard.SCARD_S_SUCCESS or len(answer) < 2:
+            # Whoever forgets a connection to a card that has left must not keep the next one out.
+            self.close()
             raise CardRemoved(f"the card does not answer: {scard.SCardGetErrorMessage(result)}")
         return bytes(answer[:-2]), answer[-2] << 8 | answer[-1]
 
@@ -55,12 +57,16 @@ class PcscReader:
         self._wanted = wanted
         self.name = wanted or "PC/SC"
         self.simulated = _VIRTUAL in wanted
+        self._connection: PcscConnection | None = None
 
     def card_present(self) -> bool:
         with _Context() as context:
             return bool(self._state(context)[1] & scard.SCARD_STATE_PRESENT)
 
     def wait_for_card(self, timeout: float, cancel: threading.Event) -> PcscConnection:
+        if self._connection is not None:
+            # One slot, one session: the one before may have been forgotten with its card in exclusive use.
+            self._connection.close()
         with _Context() as context:
             reader = self._wait(context, scard.SCARD_STATE_PRESENT, timeout, cancel, "no card was put in")
             result, card, protocol = scard.SCardConnect(
@@ -74,7 +80,8 @@ class PcscReader:
             if result != scard.SCARD_S_SUCCESS:
                 message = scard.SCardGetErrorMessage(result)
                 raise CardRemoved(f"the card in {reader} does not answer: {message}")
-            return PcscConnection(context.keep(), card, protocol)
+            self._connection = PcscConnection(context.keep(), card, protocol)
+            return self._connection
 
     def wait_for_removal(self, timeout: float, cancel: threading.Event) -> None:
         with _Context() as context:

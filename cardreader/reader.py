@@ -67,7 +67,7 @@ class SimulatedSlot(Protocol):
         ...
 
     def pull(self) -> None:
-        """Pulls the card out: its connection raises CardRemoved from now on. Harmless when the slot is empty."""
+        """Pulls the card out: its connection raises CardRemoved from now on. Harmless when empty."""
         ...
 
 

@@ -1,7 +1,7 @@
 """The card's side of vsmartcard's vpcd: puts a simulated card into the virtual reader of a real pcscd.
 
-Each message is a length of two bytes, big-endian, and as many bytes: one byte is a control (0 power off, 1 power on,
-2 reset, 4 asks for the ATR, the only one that is answered), anything longer is an APDU.
+Each message is a length of two bytes, big-endian, and as many bytes: one byte is a control (0 power off, 1 power
+on, 2 reset, 4 asks for the ATR, the only one that is answered), anything longer is an APDU.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ class VirtualSlot:
     def _receive(self) -> bytes | None:
         """The next message, or None at the end of the stream."""
         while len(self._buffer) < 2 or len(self._buffer) < 2 + int.from_bytes(self._buffer[:2]):
-            # vpcd sends length and body apart and waits for our ACK of the first; Linux forgets this setting after
-            # a while, and then each command takes 40 ms.
+            # vpcd sends length and body apart and waits for our ACK of the first; Linux forgets this setting
+            # after a while, and then each command takes 40 ms.
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             chunk = self._socket.recv(_CHUNK)
             if not chunk:
