@@ -135,13 +135,13 @@ def _insert(arguments: argparse.Namespace) -> int:
     except ReaderUnavailable as error:
         return _fail(
             EXIT_NO_READER,
-            f"{error}\n  The virtual reader belongs to pcscd: install the packages pcscd and "
-            "vsmartcard-vpcd and start pcscd\n  (systemctl start pcscd, or pcscd --foreground as root in another terminal).",
+            f"{error}\n  The virtual reader belongs to pcscd: install the packages pcscd and vsmartcard-vpcd\n"
+            "  and start pcscd (systemctl start pcscd, or pcscd --foreground as root in another terminal).",
         )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: slot.pull())
-    number = mask_number(card.profile.serial)
-    _say(f"{arguments.profile} ({number}) is inserted at {host}:{port}. Ctrl-C pulls it out.")
+    card_number = mask_number(card.profile.serial)
+    _say(f"{arguments.profile} ({card_number}) is inserted at {host}:{port}. Ctrl-C pulls it out.")
     ending = slot.run()
     _say(f"The card has answered {slot.apdus} commands.")
     if ending is Ending.PULLED_AT_DEBIT:

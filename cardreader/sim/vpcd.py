@@ -1,7 +1,7 @@
 """The card's side of vsmartcard's vpcd: puts a simulated card into the virtual reader of a real pcscd.
 
-Each message is a length of two bytes, big-endian, and as many bytes: one byte is a control (0 power off, 1 power
-on, 2 reset, 4 asks for the ATR, the only one that is answered), anything longer is an APDU.
+Each message is a length of two bytes, big-endian, and as many bytes: one byte is a control (0 power off,
+1 power on, 2 reset, 4 asks for the ATR, the only one that is answered), anything longer is an APDU.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ class Slot:
     """A reader, and hands that put demo cards into it."""
 
     reader: Reader
+    connection: Connection | None = None
 
     def insert(self, profile: str, pull: PullWhen | None = None) -> Connection:
         raise NotImplementedError
@@ -51,7 +52,8 @@ class PcscdSlot(Slot):
     def insert(self, profile: str, pull: PullWhen | None = None) -> Connection:
         self.pull()
         self.card = InsertedCard(profile, self._state_dir, *(("--pull", pull) if pull else ()))
-        return self.reader.wait_for_card(WAIT_S, NEVER)
+        self.connection = self.reader.wait_for_card(WAIT_S, NEVER)
+        return self.connection
 
     def pull(self) -> None:
         if self.card is not None:
@@ -73,3 +75,5 @@ def slot(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Slot]:
     slot = SimSlot(tmp_path) if request.param == "sim" else PcscdSlot(tmp_path)
     yield slot
     slot.pull()
+    if slot.connection is not None:
+        slot.connection.close()
