@@ -135,7 +135,7 @@ def _insert(arguments: argparse.Namespace) -> int:
     except ReaderUnavailable as error:
         return _fail(
             EXIT_NO_READER,
-            f"{error}\n  The virtual reader belongs to pcscd: install the packages pcscd and vsmartcard-vpcd\n"
+            f"{error}\n  It belongs to pcscd: install the packages pcscd and vsmartcard-vpcd\n"
             "  and start pcscd (systemctl start pcscd, or pcscd --foreground as root in another terminal).",
         )
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -21,7 +21,7 @@ class Connection(Protocol):
         ...
 
     def close(self) -> None:
-        """Lets go of the card (power off where the reader can). Idempotent."""
+        """Lets go of the card (power off where the reader can do so safely). Idempotent."""
         ...
 
 

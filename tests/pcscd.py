@@ -116,7 +116,7 @@ def _virtual_reader_empty() -> bool:
 
 
 class InsertedCard:
-    """``stb-card insert`` in another process. The card is in the slot from construction to `pull`, or the debit."""
+    """``stb-card insert`` in another process. The card is in the slot until `pull`, or the debit."""
 
     def __init__(self, profile: str, state_dir: Path, *options: str) -> None:
         command = [
