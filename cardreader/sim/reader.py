@@ -106,7 +106,12 @@ class SimReader:
     def wait_for_removal(self, timeout: float, cancel: threading.Event) -> None:
         with self._changed:
             gone = self._powered
-            self._wait(lambda: self._card is None or 0 < gone < self._insertions, timeout, cancel, "the card was not taken out")
+            self._wait(
+                lambda: self._card is None or 0 < gone < self._insertions,
+                timeout,
+                cancel,
+                "the card was not taken out",
+            )
 
     def _wait(self, arrived: Callable[[], bool], timeout: float, cancel: threading.Event, late: str) -> None:
         deadline = self._monotonic() + timeout
