@@ -1,1 +1,1 @@
-"""Measurements; each ends with one line of JSON."""
+"""Measurements: `python -m bench.NAME` is one, ending with a line of JSON; `python -m bench` is all."""
