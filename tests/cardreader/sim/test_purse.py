@@ -533,7 +533,7 @@ def test_no_bytes_make_the_card_fail_or_move_money(apdus: list[bytes]) -> None:
 
 
 class PurseMachine(RuleBasedStateMachine):
-    """Purchases, right and wrong, and commands in between: money moves only by a DEBIT with the right MAC1."""
+    """Purchases, right and wrong, commands in between: only a DEBIT with the right MAC1 moves money."""
 
     def __init__(self) -> None:
         super().__init__()
