@@ -75,7 +75,7 @@ def test_validity_begins_before_it_ends(name: str) -> None:
 
 
 def test_the_answer_to_reset_is_well_formed() -> None:
-    raw = profiles.atr()
+    raw = profiles.atr(t0=False)
     assert raw[0] == 0x3B
     assert raw[1] >> 4 == 0x8
     assert raw[2] == 0x01

@@ -1,4 +1,4 @@
-"""The PSAM: its counter moves only with a proof, wrong proofs lock it, and its keys fit the cards of its issuer."""
+"""The PSAM: its counter moves only with a proof, wrong proofs lock it, its keys fit its issuer's cards."""
 
 from __future__ import annotations
 
