@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from cardreader.errors import ReaderUnavailable
-from cardreader.sim.profiles import atr, open_card
+from cardreader.sim.profiles import PROFILES, SimulatedCard, atr, open_card
 from cardreader.sim.reader import PullWhen
+from cardreader.sim.store import MemoryStore
 from cardreader.sim.vpcd import Ending, VirtualSlot
 
 SELECT = "00A4040009A0000000038698070100"
@@ -112,6 +113,19 @@ def test_leaving_at_the_debit(side: ReaderSide, pull_when: PullWhen, answered: i
     assert side.ask(DEBIT) == ""
     assert running.ending() is Ending.PULLED_AT_DEBIT
     assert running.slot.apdus == answered
+
+
+def test_a_card_that_cannot_save_says_so(side: ReaderSide) -> None:
+    class Full(MemoryStore):
+        def save(self, contents: dict[str, object]) -> None:
+            raise OSError("no space left")
+
+    slot = VirtualSlot(SimulatedCard(PROFILES["good"], Full()), "127.0.0.1", side.port)
+    side.accept()
+    for message in (SELECT, "0020000003000000"):
+        side.send(bytes.fromhex(message))
+    with pytest.raises(OSError, match="no space"):
+        slot.run()
 
 
 def test_nobody_listens() -> None:
