@@ -48,6 +48,7 @@ class StageLike(Protocol):
     def frame(self, now: float) -> list[pygame.Rect]: ...
     def next_wake(self, now: float) -> float | None: ...
     def settle(self) -> None: ...
+    def resize(self, surface: pygame.Surface) -> None: ...
     def set_text_scale(self, scale: float) -> None: ...
     def set_motion(self, on: bool) -> None: ...
     def set_margin(self, margin: float) -> None: ...
@@ -76,7 +77,8 @@ class App:
 
     Attributes:
         verbs: what a subscriber can do (``journeys.verbs.Verbs``); None until the connection is set up.
-        facts: what the about page tells: version, box_number, subscriber, tsp, reader; what is not known is missing.
+        facts: what the about page tells: version, box_number, subscriber, tsp, reader; what is not known is
+        missing.
         slot: the simulated card slot, None with a real reader.
         test_mode: the money is not real; the TEST mark shows.
         quit_wanted: somebody switched the program off.
@@ -198,14 +200,19 @@ class App:
         Steps for a screen that has been closed are dropped; the journey goes on unless its screen cancels it
         on leaving.
         """
-        owner = self.navigator.owner
+        return self._start(self.navigator.owner, journey, on_step)
 
+    def _start(self, owner: Entry | None, journey: Journey[Any], on_step: Callable[[Any], None]) -> Running:
         def deliver(step: Any) -> None:
             self.post(lambda: self._run_for(owner, on_step, step))
 
         running = Running(journey, deliver, lambda: self.post(self._journey_failed))
         self._journeys = [other for other in self._journeys if not other.over] + [running]
         return running
+
+    def start_beside(self, journey: Journey[Any], on_step: Callable[[Any], None]) -> Running:
+        """Like ``start``, for a journey that belongs to no screen."""
+        return self._start(None, journey, on_step)
 
     def after(self, seconds: float, action: Callable[[], None]) -> Timer:
         """Calls ``action`` once, on the drawing thread, unless the calling screen has been closed by then."""
@@ -393,6 +400,26 @@ class App:
             times += [self.timers.wait(), self.stage.next_wake(self.clock.monotonic())]
         return min((seconds for seconds in times if seconds is not None), default=None)
 
+    def resize(self, surface: pygame.Surface) -> None:
+        """There is another surface to draw on, of another size perhaps; everything is drawn again."""
+        self.stage.resize(surface)
+        self._picture = None
+        self._dirty = True
+
+    def screen_ids(self) -> tuple[str, ...]:
+        """Every page that is installed."""
+        return tuple(self._parts.registry)
+
+    def warm(self, screen_id: str) -> None:
+        """Imports a page before it is wanted.
+
+        One that cannot be imported is reported now and apologises later.
+        """
+        try:
+            self._parts.registry.get(screen_id)
+        except Exception:
+            log.exception("screen %s cannot be imported", screen_id)
+
     def freeze(self, at: datetime | None = None) -> None:
         """Stops clock, countdowns and animations; the picture is finished at once."""
         self.clock.freeze(at)
@@ -406,15 +433,15 @@ class App:
         """What is to be seen, for testers: the body of screen.json."""
         top = self.navigator.top
         targets = self.stage.targets()
-        focus = self.navigator.entries[-1].focus
+        focus, busy = self.navigator.entries[-1].focus, self.navigator.entries[-1].busy
         return {
             "screen": top.id,
-            "focus": None if top.busy else focus,
+            "focus": None if busy else focus,
             "focusables": [
                 {"key": t.key, "text": t.text, "enabled": t.enabled, "rect": list(t.rect)} for t in targets
             ],
             "texts": [text.text for text in self.stage.texts()],
-            "busy": top.busy,
+            "busy": busy,
             "language": self.language,
             "test_mode": self.test_mode,
             "state": self._state,
@@ -466,8 +493,8 @@ class App:
             self.navigator.bindings(),
             self.t,
             language=self.language,
-            choices=0 if top.screen.busy else self.navigator.choices(),
-            focused=top.focus is not None and not top.screen.busy,
+            choices=0 if top.busy else self.navigator.choices(),
+            focused=top.focus is not None and not top.busy,
             at_home=self.navigator.at_home(),
             modal=top.screen.modal,
             tray=self.slot is not None,

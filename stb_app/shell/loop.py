@@ -1,4 +1,6 @@
-"""The drawing thread: waits for events, hands them to the television, draws what has changed, and waits again."""
+"""The drawing thread:
+waits for events, hands them to the television, draws what has changed, and waits again.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,12 @@
-"""The web remote: the picture, its machine-readable twin, and every key, over HTTP. For browsers and for testers.
+"""The web remote: the picture, its machine-readable twin, and every key, over HTTP. For browsers and for
+testers.
 
     GET  /                         a page with the live picture and a remote control
     GET  /screen.json              what is to be seen; ?after=VERSION&wait=SECONDS waits for something else
-    GET  /screen.png               the picture; header Screen-Version says which version of screen.json it shows
-    GET  /card                     the simulated slot and the profiles it takes
-    POST /keys/KEY_OK              a key; ?state=press (default), down or up; 204 when it is handled and drawn;
+    GET  /screen.png               the picture; header Screen-Version says which version of screen.json it
+    shows GET  /card                     the simulated slot and the profiles it takes
+    POST /keys/KEY_OK              a key; ?state=press (default), down or up; 204 when it is handled and
+    drawn;
                                    header Key-Used: 0 when nobody wanted it (a second OK within 300 ms, say)
     POST /clock/freeze, /thaw      stops clock, countdowns and animations; {"at": "2026-11-21T19:32:00+08:00"}
     POST /card/insert/PROFILE      puts a simulated card in
@@ -19,6 +21,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import socket
+import socketserver
 import threading
 from collections.abc import Callable
 from datetime import datetime
@@ -144,6 +148,14 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        # Not HTTPServer's own: it asks the name service who we are, which can take seconds.
+        socketserver.TCPServer.server_bind(self)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         # A browser that goes away in the middle of an answer is no event.
         log.debug("a connection of the web remote ended early", exc_info=True)
@@ -230,7 +242,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _card(self, query: dict[str, str]) -> None:
         slot, _ = self.bridge.ask(lambda app: app.slot)
         profiles = _profiles() if slot is not None else []
-        self._json({"slot": slot is not None, "profile": slot.profile if slot else None, "profiles": profiles})
+        self._json(
+            {"slot": slot is not None, "profile": slot.profile if slot else None, "profiles": profiles}
+        )
 
     # What can be done
 
@@ -240,6 +254,9 @@ class _Handler(BaseHTTPRequestHandler):
         state = query.get("state", "press")
         if state not in ("press", "down", "up"):
             raise Refused(400, "state is one of press, down, up")
+        if name == "KEY_OK" and state == "press":
+            # Who presses faster than a person, having seen what has opened, means it: not a double press.
+            threading.Event().wait(self.bridge.ask(lambda app: app.navigator.deliberate_in())[0])
         used, version = self.bridge.ask(lambda app: app.key(name, state), lambda app: app.version)
         self._send(204, None, b"", {"Key-Used": str(int(used)), "Screen-Version": str(version)})
 

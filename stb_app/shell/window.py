@@ -1,4 +1,6 @@
-"""The picture's two homes: a pygame window with its keyboard, or a surface that nobody sees but the web remote."""
+"""The picture's two homes:
+a pygame window with its keyboard, or a surface that nobody sees but the web remote.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,11 @@ import queue
 from collections import deque
 from collections.abc import Callable
 
-# Without a GPU, SDL's default sends every flip through a software GL texture: twenty times slower, and 110 MB.
+# Without a GPU, SDL's default sends every flip through a software GL texture: twenty times slower, and 110
+# MB.
 os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
-# Signals are the program's own business (main.py); SDL would turn them into events that nobody reads off-screen.
+# Signals are the program's own business (main.py); SDL would turn them into events that nobody reads off-
+# screen.
 os.environ.setdefault("SDL_NO_SIGNAL_HANDLERS", "1")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
