@@ -116,13 +116,9 @@ def _only_one(data: Path) -> Any:
 
 
 def _open_screen(options: cli.Options, data: Path) -> Window | OffScreen:
-    if options.headless:
-        os.environ["SDL_VIDEODRIVER"] = "dummy"
-    import pygame
-
     from assets import path
     from stb_app.shell.remote import KeymapError, Keymaps, read_keymap
-    from stb_app.shell.window import OffScreen, Window
+    from stb_app.shell.window import NoWindow, OffScreen, Window
 
     if options.headless:
         return OffScreen(options.size)
@@ -134,7 +130,7 @@ def _open_screen(options: cli.Options, data: Path) -> Window | OffScreen:
             log.exception("key map %s is left out", file.name)
     try:
         return Window(options.size, options.fullscreen, keymaps, "stb-app")
-    except pygame.error as error:
+    except NoWindow as error:
         raise CannotStart(f"no window can be opened ({error}); --headless draws off-screen") from error
 
 
@@ -307,13 +303,16 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
 
 def _recovered(app: App) -> Callable[[Any], None]:
     def tell(_end: Any) -> None:
-        app.notice("An earlier card payment has been completed. The payment records show it.", "good", 20)
+        app.notice("An earlier card payment has been completed. The payment records show it.", "info", 20)
 
     return tell
 
 
 def _warm_up(app: App) -> None:
-    """Imports the pages that nobody has opened yet, one at a time between two pictures: a page opens at once when it is wanted."""
+    """Imports the pages that nobody has opened yet, one at a time between two pictures.
+
+    So a page opens at once when it is wanted.
+    """
     waiting = [screen_id for screen_id in app.screen_ids() if screen_id != "home"]
 
     def next_one() -> None:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from stb_app.journeys.base import Journey
+from stb_app.kit.chrome import Tone
 from stb_app.kit.clock import Clock, FreezableClock
 from stb_app.kit.screen import Screen
 from stb_app.kit.stage import Picture, PlacedTarget, PlacedText, TopBar
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 LONG_LIST = 12
 """A page with more targets than this speeds up for a key that is held."""
+SETTLED_S = 0.35
+"""After this no page change and no focus is still moving."""
 KeyState = Literal["down", "up", "press", "repeat"]
 log = logging.getLogger(__name__)
 
@@ -100,9 +103,11 @@ class App:
         self.navigator = Navigator(self, parts.stage, parts.input_clock)
         self._typematic = Typematic()
         self._who: tuple[Mapping[str, str], str] | None = None
-        self._notice: tuple[str, str] | None = None
+        self._notice: tuple[str, Tone] | None = None
         self._notice_timer: Timer | None = None
         self._dirty = True
+        self._moved = False
+        self._shown_at = 0.0
         self._picture: Picture | None = None
         self._state: dict[str, Any] = {}
         self._journeys: list[Running] = []
@@ -147,6 +152,8 @@ class App:
         self._dirty = True
 
     def redraw(self) -> None:
+        """The focus has moved, or a text has scrolled under it."""
+        self._moved = True
         self._dirty = True
 
     def refresh_all(self) -> None:
@@ -191,6 +198,7 @@ class App:
         self._settings = settings
         self._apply(settings)
         self._worker.do(lambda: self._parts.settings_file.save(settings))
+        self._picture = None  # the same words may stand elsewhere now
         self.refresh_all()
 
     def start(self, journey: Journey[Any], on_step: Callable[[Any], None]) -> Running:
@@ -224,7 +232,7 @@ class App:
         owner = self.navigator.owner
         return self.timers.every(seconds, lambda: self._run_for(owner, action), owner)
 
-    def notice(self, msgid: str, tone: str = "warning", seconds: float | None = None) -> None:
+    def notice(self, msgid: str, tone: Tone = "warning", seconds: float | None = None) -> None:
         """A line above the footer, in the subscriber's language;
         it stays ``seconds``, or until ``clear_notice``.
         """
@@ -391,6 +399,14 @@ class App:
             self.stage.settle()
         return self.stage.frame(now)
 
+    def at_rest(self) -> bool:
+        """Nothing is on its way from one place to another; a spinner may turn."""
+        now = self.clock.monotonic()
+        if self._dirty or self.clock.frozen:
+            return not self._dirty
+        wake = self.stage.next_wake(now)
+        return wake is None or (wake > 0 and now - self._shown_at > SETTLED_S)
+
     def wait(self) -> float | None:
         """Seconds until something is due by itself, None when only an event can bring news."""
         if self._dirty:
@@ -471,6 +487,10 @@ class App:
                 self.version += 1
                 self._picture, self._state = picture, state
                 self.stage.show(picture, now, how)
+                self._shown_at = now
+            elif self._moved:
+                self.version += 1
+            self._moved = False
             if not self.navigator.settle_focus():
                 break
 
@@ -484,7 +504,7 @@ class App:
             clock=self.clock.now().strftime("%H:%M"),
         )
 
-    def _notice_line(self) -> tuple[str | None, str]:
+    def _notice_line(self) -> tuple[str | None, Tone]:
         return (self.t(self._notice[0]), self._notice[1]) if self._notice else (None, "warning")
 
     def _bindings(self) -> tuple[Any, ...]:
@@ -495,7 +515,7 @@ class App:
             language=self.language,
             choices=0 if top.busy else self.navigator.choices(),
             focused=top.focus is not None and not top.busy,
-            at_home=self.navigator.at_home(),
+            at_home=top.screen.id == "home",
             modal=top.screen.modal,
             tray=self.slot is not None,
         )

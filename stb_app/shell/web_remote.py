@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from stb_app.shell.app import App
+from stb_app.shell.app import App, KeyState
 from stb_app.shell.keys import KEYS
 from stb_app.shell.loop import Events, Loop
 from stb_app.shell.web_guard import refusal
@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT_S = 25.0
 ANSWER_WITHIN_S = 5.0
 LARGEST_BODY = 64 * 1024
+_STATES: dict[str, KeyState] = {"press": "press", "down": "down", "up": "up"}
 PULL_WHEN = ("before-debit", "after-debit")
 _PAGE = Path(__file__).with_name("web_remote.html")
 
@@ -68,8 +69,12 @@ class Bridge:
         self._version = loop.app.version
         loop.on_picture = self._publish
 
-    def ask(self, act: Callable[[App], T], then: Callable[[App], Any] = lambda _: None) -> tuple[T, Any]:
+    def ask(
+        self, act: Callable[[App], T], then: Callable[[App], Any] = lambda _: None, rest: bool = False
+    ) -> tuple[T, Any]:
         """Has ``act`` made on the drawing thread, and ``then`` when its effect is in the picture.
+
+        With ``rest`` only when the picture has come to rest.
 
         Returns what both gave. Raises what ``act`` raised, and Refused when the television does not answer.
         """
@@ -84,7 +89,7 @@ class Bridge:
                 failure.append(error)
                 done.set()
             else:
-                self._loop.after_drawing(finish)
+                (self._loop.when_at_rest if rest else self._loop.after_drawing)(finish)
 
         def finish() -> None:
             try:
@@ -112,7 +117,7 @@ class Bridge:
             tag = f'"{self._loop.frames}"'
             return tag, app.version, None if tag == seen else self._surface().copy()
 
-        found: tuple[str, int, pygame.Surface | None] = self.ask(lambda _: None, look)[1]
+        found: tuple[str, int, pygame.Surface | None] = self.ask(lambda _: None, look, rest=True)[1]
         return found
 
     def wait_for_news(self, after: int, seconds: float) -> None:
@@ -251,9 +256,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _key(self, name: str, query: dict[str, str]) -> None:
         if name not in KEYS:
             raise Refused(404, f"there is no key {name!r}", keys=list(KEYS))
-        state = query.get("state", "press")
-        if state not in ("press", "down", "up"):
-            raise Refused(400, "state is one of press, down, up")
+        state = _STATES.get(query.get("state", "press"))
+        if state is None:
+            raise Refused(400, f"state is one of {', '.join(_STATES)}")
         if name == "KEY_OK" and state == "press":
             # Who presses faster than a person, having seen what has opened, means it: not a double press.
             threading.Event().wait(self.bridge.ask(lambda app: app.navigator.deliberate_in())[0])
