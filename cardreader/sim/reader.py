@@ -59,6 +59,7 @@ class SimReader:
         self._stores: dict[str, Store] = {}
         self._card: SimulatedCard | None = None
         self._insertions = 0
+        self._powered = 0
         if profile is not None:
             if profile not in PROFILES:
                 raise ReaderUnavailable(f"no demo card {profile!r}; there are {', '.join(PROFILES)}")
@@ -99,11 +100,18 @@ class SimReader:
             self._wait(lambda: self._card is not None, timeout, cancel, "no card was put in")
             assert self._card is not None
             self._card.power_on()
+            self._powered = self._insertions
             return SimConnection(self, self._insertions)
 
     def wait_for_removal(self, timeout: float, cancel: threading.Event) -> None:
         with self._changed:
-            self._wait(lambda: self._card is None, timeout, cancel, "the card was not taken out")
+            gone = self._powered
+            self._wait(
+                lambda: self._card is None or 0 < gone < self._insertions,
+                timeout,
+                cancel,
+                "the card was not taken out",
+            )
 
     def _wait(self, arrived: Callable[[], bool], timeout: float, cancel: threading.Event, late: str) -> None:
         deadline = self._monotonic() + timeout

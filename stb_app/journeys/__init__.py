@@ -1,1 +1,1 @@
-"""journeys."""
+"""What a subscriber does, step by step, without a pixel."""

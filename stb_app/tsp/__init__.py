@@ -1,1 +1,1 @@
-"""tsp."""
+"""The embedded payment client: what the box says to the TSP over HTTP."""

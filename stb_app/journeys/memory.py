@@ -1,0 +1,130 @@
+"""What the box must not forget about a card payment, on disk, until the TSP knows the truth.
+
+A record is written before MAC1 is asked for and removed when the TSP has acknowledged how it ended. No card number and no
+PIN is in it: the card is recognised by a keyed hash of its application serial.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPayment:
+    """A purse payment between MAC1 and its proof.
+
+    ``tac`` and ``mac2`` (hex) are there once the card has debited; until then only the same card can tell.
+    """
+
+    payment: str
+    card: str
+    """Keyed hash of the application serial."""
+    terminal_number: str
+    key_index: int
+    offline_number: int
+    amount_fen: int
+    balance_before_fen: int
+    proof_key: str
+    """Idempotency key of the message that ends it: made before it is sent, sent again until answered."""
+    tac: str | None = None
+    mac2: str | None = None
+
+    def debited(self, tac: bytes, mac2: bytes) -> OpenPayment:
+        return replace(self, tac=tac.hex(), mac2=mac2.hex())
+
+
+class Memory:
+    """The records of one box, one file each. Thread-safe. A file that cannot be read is set aside under ``.broken``, never deleted.
+
+    Args:
+        folder: made when missing; None keeps everything in memory (tests of screens).
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._records: dict[str, OpenPayment] = {}
+        self.broken: list[str] = []
+        self._key = self._load_key()
+        for record in self._load():
+            self._records[record.payment] = record
+
+    def card_id(self, application_serial: bytes) -> str:
+        """The name under which a card is remembered: not its number, and of no use elsewhere."""
+        return hmac.new(self._key, application_serial, hashlib.sha256).hexdigest()
+
+    def keep(self, record: OpenPayment) -> None:
+        """Stores or replaces a record. When this returns it survives a power cut. Raises OSError when the disk cannot."""
+        with self._lock:
+            if self._folder is not None:
+                _write(self._folder / f"{record.payment}.json", json.dumps(asdict(record)).encode())
+            self._records[record.payment] = record
+
+    def forget(self, payment: str) -> None:
+        """The TSP knows how it ended."""
+        with self._lock:
+            self._records.pop(payment, None)
+            if self._folder is not None:
+                (self._folder / f"{payment}.json").unlink(missing_ok=True)
+
+    def of_card(self, card: str) -> OpenPayment | None:
+        """The payment that this card still has to explain."""
+        with self._lock:
+            return next((r for r in self._records.values() if r.card == card and r.tac is None), None)
+
+    def proven(self) -> tuple[OpenPayment, ...]:
+        """Payments whose proof is here and only has to reach the TSP."""
+        with self._lock:
+            return tuple(r for r in self._records.values() if r.tac is not None)
+
+    def is_proven(self, payment: str) -> bool:
+        """Whether the card's proof of this payment waits here for the TSP."""
+        return any(record.payment == payment for record in self.proven())
+
+    def all(self) -> tuple[OpenPayment, ...]:
+        with self._lock:
+            return tuple(self._records.values())
+
+    def _load_key(self) -> bytes:
+        if self._folder is None:
+            return secrets.token_bytes(32)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self._folder / "card-id.key"
+        if not path.exists():
+            _write(path, secrets.token_bytes(32))
+        return path.read_bytes()
+
+    def _load(self) -> Iterator[OpenPayment]:
+        if self._folder is None:
+            return
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                yield OpenPayment(**json.loads(path.read_bytes()))
+            except (ValueError, TypeError):
+                path.rename(path.with_suffix(".broken"))
+                self.broken.append(path.name)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all, and on the disk: temporary file, fsync, rename, fsync of the folder."""
+    temporary = path.with_suffix(".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,194 @@
+"""The closed set of steps that journeys post and screens draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
+
+from stb_app.tsp.model import CardStanding, Payment, Words
+from stb_app.tsp.problem import Money, Problem
+
+T = TypeVar("T")
+
+
+# Loading something: home, services, a service, a quote, records.
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """Asked; the answer is on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[T]):
+    value: T
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """It did not work. ``code`` has words on the screen; ``retryable``: asking again may help."""
+
+    code: str
+    retryable: bool = False
+    money: Money = "not-taken"
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, problem: Problem) -> Refused:
+        return cls(problem.code, problem.retryable, problem.money, problem.facts)
+
+
+# A card in the slot.
+Prompt = Literal[
+    "starting",  # the payment is being set up
+    "insert",
+    "reading",
+    "enter-pin",
+    "wrong-pin",  # tries_left; asks again
+    "processing",  # do not remove
+    "waiting-psam",  # no security module free yet; trying again by itself
+    "remove",  # paid, or asked about: take the card
+    "removed-early",  # before the debit: nothing was taken; put it back
+    "put-back",  # after MAC1: the same card must come back to tell what happened
+    "other-card",  # put-back, but this is another card
+    "settling",  # the card is back and is being asked
+    "not-readable",
+    "expired",
+    "not-yet-valid",
+    "blocked",
+    "pin-blocked",
+    "issuer-unknown",
+    "no-purse",
+    "listed",
+    "balance-too-low",
+    "reader-missing",
+]
+PROBLEM_PROMPTS: frozenset[str] = frozenset(
+    (
+        "not-readable",
+        "expired",
+        "not-yet-valid",
+        "blocked",
+        "pin-blocked",
+        "issuer-unknown",
+        "no-purse",
+        "listed",
+        "balance-too-low",
+    )
+)
+"""This card cannot pay: take it out, put another one in, or choose another way."""
+CANCELLABLE_PROMPTS: frozenset[str] = PROBLEM_PROMPTS | frozenset(
+    (
+        "starting",
+        "insert",
+        "reading",
+        "enter-pin",
+        "wrong-pin",
+        "waiting-psam",
+        "removed-early",
+        "reader-missing",
+    )
+)
+"""Before MAC1: nothing has been taken and nothing will be when the subscriber cancels."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardPrompt:
+    """What the person at the card slot is asked or told."""
+
+    prompt: Prompt
+    number: str = ""
+    """Masked card number, once read."""
+    balance_fen: int | None = None
+    amount_fen: int | None = None
+    tries_left: int | None = None
+
+
+# A code on the screen.
+QrState = Literal["making", "shown", "scanned", "confirming", "reconnecting", "checking"]
+
+
+@dataclass(frozen=True, slots=True)
+class QrStep:
+    """The code and what has become of it. ``modules`` without quiet zone; ``deadline``: on the clock's monotonic()."""
+
+    state: QrState
+    modules: tuple[tuple[bool, ...], ...] = ()
+    payload: str = ""
+    deadline: float = 0.0
+    total_s: int = 180
+    payment: Payment | None = None
+
+
+# The end of a payment.
+Outcome = Literal["success", "pending", "failed", "cancelled", "expired", "late"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a payment ended, as far as is known now.
+
+    ``reason`` is a code when it is not a success; ``card_in_slot``: remind the subscriber to take it.
+    """
+
+    outcome: Outcome
+    money: Money
+    reason: str | None = None
+    payment: Payment | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    card_in_slot: bool = False
+
+    @property
+    def money_taken(self) -> bool | None:
+        """True, False, or None while nobody knows."""
+        return {"taken": True, "not-taken": False, "returned": False, "unknown": None}[self.money]
+
+
+OUTCOMES: dict[str, Outcome] = {
+    "done": "success",
+    "paid": "pending",
+    "unknown": "pending",
+    "preparing": "pending",
+    "waiting": "pending",
+    "scanned": "pending",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "expired": "expired",
+    "late": "late",
+}
+"""How the states of the interface (docs/tsp-api.md) look from the sofa."""
+
+
+def finished(payment: Payment, *, card_in_slot: bool = False) -> Finished:
+    """The end that a payment's state means."""
+    outcome = OUTCOMES.get(payment.state, "pending")
+    return Finished(outcome, payment.money, payment.reason, payment, payment.facts, card_in_slot)
+
+
+# The inquiry of ONL-10.
+@dataclass(frozen=True, slots=True)
+class CardTransaction:
+    """One line of the card's own log (EF 0018). ``kind``: load, purchase or other; ``when`` as YYYY-MM-DD HH:MM:SS."""
+
+    kind: Literal["load", "purchase", "other"]
+    amount_fen: int
+    when: str
+    terminal_number: str
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class CardRead:
+    """A card's standing and its last ten transactions. ``log`` is None when the card keeps it behind the PIN."""
+
+    number: str
+    balance_fen: int
+    expiry_date: str
+    issuer: Words | None
+    standing: CardStanding | None
+    """None when the TSP could not be asked."""
+    log: tuple[CardTransaction, ...] | None
+    asked_problem: str | None = None
+
+
+CardStep = CardPrompt | Finished
+WalletStep = QrStep | Finished
+InquiryStep = CardPrompt | CardRead | Refused

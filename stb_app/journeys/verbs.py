@@ -1,0 +1,86 @@
+"""Everything a subscriber can set out to do, with what it needs already in its hands."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import date
+
+from cardreader.reader import Reader
+from stb_app.journeys.card_inquiry import CardInquiry
+from stb_app.journeys.card_payment import CardPayment
+from stb_app.journeys.following import Follow
+from stb_app.journeys.loading import Ask
+from stb_app.journeys.memory import Memory
+from stb_app.journeys.recovery import Recovery
+from stb_app.journeys.waiting import Waits
+from stb_app.journeys.wallet_payment import WalletPayment
+from stb_app.tsp.client import TspClient
+from stb_app.tsp.model import Hello, Home, Order, Payment, Service, ServicePage, Subscriber
+
+
+class Verbs:
+    """Makes journeys. Each is run once, on a thread of its own.
+
+    Args:
+        client: the TSP, connected or not yet.
+        reader: the card slot.
+        memory: what the box must not forget.
+        waits: how journeys wait and know the time.
+        today: the calendar date in China, for cards' validity.
+        make_key: idempotency keys, fresh ones.
+    """
+
+    def __init__(
+        self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, today: Callable[[], date],
+        make_key: Callable[[], str] = secrets.token_urlsafe,
+    ) -> None:  # fmt: skip
+        self.client = client
+        self.reader = reader
+        self.memory = memory
+        self._waits = waits
+        self._today = today
+        self._make_key = make_key
+
+    def hello(self) -> Ask[Hello]:
+        return Ask(self.client.hello)
+
+    def enrol(self, box_number: str, smart_card_number: str, activation_code: str) -> Ask[Subscriber]:
+        key = self._make_key()
+        return Ask(lambda: self.client.enrol(box_number, smart_card_number, activation_code, key), attempts=3)
+
+    def home(self) -> Ask[Home]:
+        return Ask(self.client.home)
+
+    def services(self) -> Ask[tuple[Service, ...]]:
+        return Ask(self.client.services)
+
+    def service(self, service: str) -> Ask[ServicePage]:
+        return Ask(lambda: self.client.service(service))
+
+    def records(self) -> Ask[tuple[Payment, ...]]:
+        return Ask(self.client.records)
+
+    def order(self, service: str, term: str) -> Ask[Order]:
+        """BOSS checks and computes the fee (ONL-2, ONL-4); no money moves."""
+        key = self._make_key()
+        return Ask(lambda: self.client.order(service, term, key), attempts=2)
+
+    def pay_by_card(self, order: Order) -> CardPayment:
+        return CardPayment(
+            self.client, self.reader, self.memory, self._waits, self._make_key, order, self._today
+        )
+
+    def pay_by_wallet(self, order: Order, method: str) -> WalletPayment:
+        return WalletPayment(self.client, self._waits, self._make_key, order, method)
+
+    def follow(self, payment: Payment, seconds: float = 120.0) -> Follow:
+        """Watches a payment whose end is not known yet, or to which money may still come late."""
+        return Follow(self.client, self._waits, payment, seconds)
+
+    def inquire_card(self) -> CardInquiry:
+        return CardInquiry(self.client, self.reader, self.memory, self._waits, self._make_key)
+
+    def recover(self) -> Recovery:
+        """Delivers the proofs that are still on this box; runs in the background from the start of the television."""
+        return Recovery(self.client, self.memory, self._waits)
