@@ -25,9 +25,7 @@ def router(service: BossService, partner_key: str) -> APIRouter:
         if not hmac.compare_digest(authorization.encode(), f"Bearer {partner_key}".encode()):
             raise Problem("partner-unknown")
 
-    routes = APIRouter(
-        prefix="/boss/v1/boxes/{box_number}", tags=["BOSS"], dependencies=[Depends(partner)]
-    )
+    routes = APIRouter(prefix="/boss/v1/boxes/{box_number}", tags=["BOSS"], dependencies=[Depends(partner)])
 
     @routes.post("/check", responses=responses(401, 403, 422))
     async def check_box(box_number: BoxNumber, check: models.BoxCheck) -> models.Subscriber:
@@ -55,14 +53,10 @@ def router(service: BossService, partner_key: str) -> APIRouter:
         response_model=models.Order,
         responses=responses(401, 403, 404, 409, 422),
     )
-    async def order(
-        request: Request, box_number: BoxNumber, body: models.OrderRequest, key: Key
-    ) -> Response:
+    async def order(request: Request, box_number: BoxNumber, body: models.OrderRequest, key: Key) -> Response:
         """Pre-check and fee; no money moves."""
         use = await _use(request, box_number, key)
-        return response_of(
-            await service.idempotency.run(use, lambda: service.order(box_number, body, use))
-        )
+        return response_of(await service.idempotency.run(use, lambda: service.order(box_number, body, use)))
 
     @routes.post(
         "/orders/{order_id}/opening",
@@ -75,9 +69,7 @@ def router(service: BossService, partner_key: str) -> APIRouter:
         """Opens what was paid."""
         use = await _use(request, box_number, key)
         return response_of(
-            await service.idempotency.run(
-                use, lambda: service.open_service(box_number, order_id, body, use)
-            )
+            await service.idempotency.run(use, lambda: service.open_service(box_number, order_id, body, use))
         )
 
     async def _use(request: Request, box_number: str, key: str) -> idempotency.KeyUse:

@@ -102,7 +102,9 @@ def clash(
     running = {one.service for one in held if _runs(one, now)}
     if product.service in running:
         return None if product.extendable else "already-subscribed"
-    rivals = {name for name, group in groups.items() if group is not None and group == product.exclusive_group}
+    rivals = {
+        name for name, group in groups.items() if group is not None and group == product.exclusive_group
+    }
     return "order-clash" if running & rivals else None
 
 

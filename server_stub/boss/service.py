@@ -34,6 +34,10 @@ class BossService:
         self._ids = ids
         self.idempotency = Idempotency(database, tables.keys, clock)
 
+    def close(self) -> None:
+        """Lets go of the database."""
+        self._database.close()
+
     async def check_box(self, box_number: str, check: models.BoxCheck) -> models.Subscriber:
         """Whose box it is, for one that knows its smart card and activation code (ONL-11).
 
@@ -88,9 +92,7 @@ class BossService:
             use.claim(conn)
             catalogue, who = store.load_catalogue(conn), store.load_customer(conn, box_number)
             product = catalogue.product(request.service)
-            refusal = rules.pre_check(
-                product, request.term, who.held, who.arrears_fen, catalogue.groups, now
-            )
+            refusal = rules.pre_check(product, request.term, who.held, who.arrears_fen, catalogue.groups, now)
             if refusal is not None:
                 raise Problem(refusal, service=request.service, term=request.term)
             fee = rules.fee(product, request.term, who.held, now)

@@ -57,9 +57,7 @@ def home(catalogue: Catalogue, customer: Customer, now: datetime) -> models.Home
         one
         for one in services
         if one.status != "active"
-        and any(
-            _term(catalogue, customer, one.service, term, now).refusal is None for term in terms.TERMS
-        )
+        and any(_term(catalogue, customer, one.service, term, now).refusal is None for term in terms.TERMS)
     ]
     offers.sort(key=lambda one: one.status != "expired")
     last = customer.payments[-1] if customer.payments else None
@@ -109,9 +107,7 @@ def _term(catalogue: Catalogue, customer: Customer, name: str, term: str, now: d
         saving_percent=saving,
         valid_from=begin,
         valid_until=end,
-        refusal=rules.pre_check(
-            product, term, customer.held, customer.arrears_fen, catalogue.groups, now
-        ),
+        refusal=rules.pre_check(product, term, customer.held, customer.arrears_fen, catalogue.groups, now),
     )
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -13,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database, Instant
+from server_stub.foundation.locks import KeyedLocks
 from server_stub.foundation.problems import MEDIA_TYPE, Problem
 
 PATTERN = r"^[A-Za-z0-9_-]{8,64}$"
@@ -109,8 +108,7 @@ class Idempotency:
         self._database = database
         self._table = table
         self._clock = clock
-        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
-        self._waiting: Counter[tuple[str, str]] = Counter()
+        self._locks = KeyedLocks()
 
     def use(self, scope: str, key: str, hash: str) -> KeyUse:
         """A use of a key, to be passed to the work that has the effect."""
@@ -122,24 +120,16 @@ class Idempotency:
         A refusal (4xx) is kept as an answer too. A 5xx is not: the same request may find a better hour.
         The lock only spares work; that there is one effect is due to the unique insert.
         """
-        name = (use.scope, use.key)
-        lock = self._locks.setdefault(name, asyncio.Lock())
-        self._waiting[name] += 1
-        try:
-            async with lock:
-                try:
-                    await self._database.read(use.recall)
-                    return await work()
-                except Replayed as replayed:
-                    return replayed.answer
-                except Problem as problem:
-                    if problem.status < 500 and problem.code != "idempotency-key-reused":
-                        await self._keep(use, problem)
-                    raise
-        finally:
-            self._waiting[name] -= 1
-            if not self._waiting[name]:
-                del self._waiting[name], self._locks[name]
+        async with self._locks.hold(f"{use.scope} {use.key}"):
+            try:
+                await self._database.read(use.recall)
+                return await work()
+            except Replayed as replayed:
+                return replayed.answer
+            except Problem as problem:
+                if problem.status < 500 and problem.code != "idempotency-key-reused":
+                    await self._keep(use, problem)
+                raise
 
     async def _keep(self, use: KeyUse, problem: Problem) -> None:
         def keep(conn: Connection) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,8 +24,24 @@ BATCH = 32
 
 log = structlog.get_logger(__name__)
 
-Acknowledged = Callable[[Connection], None]
-"""What a delivery changes here, run in the transaction that ticks the row off."""
+
+def _nothing(*_: object) -> None:
+    """For deliveries that change nothing here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """What a delivery that was acknowledged changes here.
+
+    Attributes:
+        change: runs in the transaction that ticks the row off.
+        afterwards: runs when that is committed.
+    """
+
+    change: Callable[[Connection], None] = _nothing
+    afterwards: Callable[[], None] = _nothing
+
+
 Handler = Callable[[dict[str, Any]], Awaitable[Acknowledged]]
 """Delivers one payload. Raises when it was not acknowledged; the row then stays and is tried again."""
 
@@ -86,9 +103,10 @@ class Outbox:
                 mine = (table.c.id == row.id) & table.c.delivered_at.is_(None)
                 values = {"delivered_at": self._clock.now(), "due_at": None, "attempts": row.attempts + 1}
                 if conn.execute(update(table).where(mine).values(**values)).rowcount:
-                    acknowledged(conn)
+                    acknowledged.change(conn)
 
             await states.write(self._database, tick_off)
+            acknowledged.afterwards()
         except Exception as error:  # noqa: BLE001 - recorded in the row, which stays due
             pause = PAUSES[min(row.attempts, len(PAUSES) - 1)]
             log.warning("delivery-failed", topic=row.topic, row=row.id, error=repr(error), pause_s=pause)

@@ -1,7 +1,7 @@
 """What can go wrong, as RFC 9457 problem details with stable codes.
 
-    Problem              every refusal that reaches a caller; ``code`` is one of ``CODES``
-    └── (no subclasses: a code, not a class, tells them apart)
+Problem              every refusal that reaches a caller; ``code`` is one of ``CODES``
+└── (no subclasses: a code, not a class, tells them apart)
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, String, Table, insert, select, update
@@ -34,7 +35,9 @@ class Machine:
 class IllegalMove(Exception):
     """The table of legal moves does not have this one; nothing was changed."""
 
-    def __init__(self, machine: Machine, row: str, origin: str, target: str, actor: str, at: datetime) -> None:
+    def __init__(
+        self, machine: Machine, row: str, origin: str, target: str, actor: str, at: datetime
+    ) -> None:
         super().__init__(f"{machine.name} {row}: {origin} -> {target} by {actor}")
         self.machine = machine
         self.row = row
@@ -88,19 +91,21 @@ async def write(database: Database, work: Callable[[Connection], T]) -> T:
     try:
         return await database.write(work)
     except IllegalMove as refused:
-        await database.write(
-            lambda conn: _record(
-                conn,
-                refused.machine,
-                refused.row,
-                refused.origin,
-                refused.target,
-                refused.actor,
-                refused.at,
-                legal=False,
-            )
-        )
+        await database.write(partial(_record_refusal, refused=refused))
         raise
+
+
+def _record_refusal(conn: Connection, refused: IllegalMove) -> None:
+    _record(
+        conn,
+        refused.machine,
+        refused.row,
+        refused.origin,
+        refused.target,
+        refused.actor,
+        refused.at,
+        legal=False,
+    )
 
 
 def _record(

@@ -97,6 +97,15 @@ class SandboxService:
         self.faults = Faults()
         self.outbox = Outbox(database, outbox, clock, {NOTICE: self._notify, LATE: self._settle_late})
 
+    def start(self) -> None:
+        """Begins the background work; called in the event loop."""
+        self.outbox.worker.start()
+
+    async def stop(self) -> None:
+        """Ends it, and lets go of the database."""
+        await self.outbox.worker.stop()
+        self._database.close()
+
     # The merchant's side
 
     async def make(self, wish: NewCode) -> CodeStatus:
@@ -155,9 +164,7 @@ class SandboxService:
             if row.refund is None:
                 if row.state != "paid" or refund.amount_fen != row.amount_fen:
                     raise Problem("wrong-state", state=row.state)
-                states.move(
-                    conn, MACHINE, row.id, "refunded", actor="merchant", at=now, refund=refund.refund
-                )
+                states.move(conn, MACHINE, row.id, "refunded", actor="merchant", at=now, refund=refund.refund)
             return _by_reference(conn, reference)
 
         return self._status(await self._database.write(work))
@@ -222,14 +229,14 @@ class SandboxService:
         }
         response = await self._gateway.http.post(row.notify_url, content=body, headers=headers)
         response.raise_for_status()
-        return lambda conn: None
+        return Acknowledged()
 
     async def _settle_late(self, payload: dict[str, Any]) -> Acknowledged:
         def settle(conn: Connection) -> None:
             states.move(conn, MACHINE, payload["code"], "paid", actor="slow-wallet", at=self._clock.now())
             self.outbox.put(conn, NOTICE, {"code": payload["code"], "event": "paid"})
 
-        return settle
+        return Acknowledged(settle, self.outbox.worker.kick)
 
     def _status(self, row: Row[Any]) -> CodeStatus:
         return CodeStatus(
@@ -250,5 +257,5 @@ def _by_reference(conn: Connection, reference: str) -> Row[Any]:
 def _by_code(conn: Connection, code: str) -> Row[Any]:
     row = conn.execute(select(codes).where(codes.c.id == code)).one_or_none()
     if row is None:
-        raise Problem("not-found", code=code)
+        raise Problem("not-found")
     return row

@@ -1,8 +1,8 @@
 """The contract of every third-party wallet, and how wallets are found.
 
-    WalletError
-    ├── WalletUnreachable   no answer, or none that can be understood: what happened is not known
-    └── NoticeRefused       a notice's signature, time or form is not right
+WalletError
+├── WalletUnreachable   no answer, or none that can be understood: what happened is not known
+└── NoticeRefused       a notice's signature, time or form is not right
 """
 
 from __future__ import annotations
