@@ -170,7 +170,7 @@ class Roles:
 
 
 def build(settings: Settings, names: Sequence[str], data: Path, world: World) -> FastAPI:
-    """The application with these roles. ``app.state.roles`` are the roles; its lifespan runs their background work.
+    """The application with these roles (its ``state.roles``); its lifespan runs their background work.
 
     Raises:
         SettingsError: a role lacks the address of another.

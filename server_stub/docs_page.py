@@ -6,10 +6,12 @@ from html import escape
 from typing import Any
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #14213d; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #14213d;
+  margin: 2rem auto; max-width: 60rem; padding: 0 1rem; }
 h2 { margin-top: 2.2rem; border-bottom: 2px solid #e3e8f1; } table { border-collapse: collapse; width: 100%; }
 td { padding: .45rem .8rem .45rem 0; border-bottom: 1px solid #e3e8f1; vertical-align: top; }
-code { background: #eef2f9; padding: .1rem .35rem; border-radius: .3rem; } b { display: inline-block; width: 3.5rem; }
+code { background: #eef2f9; padding: .1rem .35rem; border-radius: .3rem; }
+b { display: inline-block; width: 3.5rem; }
 small { color: #5b6781; }
 """
 

@@ -21,7 +21,7 @@ class Settings:
         boss_url: where BOSS answers (up to, without, ``/boss/v1``).
         wallet_url: where the demo wallet's gateway answers (up to, without, ``/sandbox``).
         notify_url: where wallets reach this TSP (up to, without, ``/notices``).
-        partner_key: secret between TSP, BOSS and demo wallet; empty: made at the first start, kept in the data folder.
+        partner_key: secret between TSP, BOSS and demo wallet; empty: made at the first start.
         psams: comma-separated PSAM URLs, ``sim:NUMBER`` or ``pcsc:NAME``; may be empty.
         hotline: the operator's telephone number.
         quote_seconds: how long a quoted order can be paid.

@@ -109,7 +109,7 @@ def clash(
 
 
 def fee(product: Product, term: str, held: Iterable[Held], now: datetime) -> Fee:
-    """The fee for a sold term (ONL-2): an extension begins where the present period ends and may be cheaper."""
+    """The fee for a sold term (ONL-2): an extension follows the present period and may be cheaper."""
     present_end = covered_until(product.service, held, now)
     begin, end = terms.period(term, now, present_end)
     list_fen = product.prices[term]

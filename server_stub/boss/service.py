@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def activation_hash(box_number: str, activation_code: str) -> str:
-    """What BOSS keeps of an activation code: enough to check it. Codes are short, so the hash is made slow."""
+    """What BOSS keeps of an activation code: enough to check it. Codes are short, so the hash is slow."""
     return hashlib.pbkdf2_hmac("sha256", activation_code.encode(), box_number.encode(), 20_000).hex()
 
 
@@ -130,7 +130,7 @@ class BossService:
         """Opens what was paid (ONL-7). The period begins where the subscriber's present one ends now.
 
         Raises:
-            Problem: ``not-found``, ``amount-differs``, ``already-subscribed``, ``order-clash``: final, not opened.
+            Problem: ``not-found``, ``amount-differs``, ``already-subscribed``, ``order-clash``: final.
         """
         now = self._clock.now()
 
@@ -146,7 +146,7 @@ class BossService:
             if order.amount_fen != opening.amount_fen:
                 raise Problem("amount-differs", amount_fen=order.amount_fen)
             product = catalogue.product(order.service)
-            # Price, arrears and withdrawal were settled by the quote; what else was opened since then was not.
+            # Price, arrears and withdrawal were settled by the quote; what was opened since then was not.
             refusal = rules.clash(product, who.held, catalogue.groups, now)
             if refusal is not None:
                 raise Problem(refusal, order=order_id)

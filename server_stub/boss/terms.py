@@ -28,10 +28,10 @@ def period(term: str, now: datetime, active_until: datetime | None) -> tuple[dat
     """The first and last instant that a term bought now covers.
 
     Args:
-        active_until: last instant of what the subscriber has now; the new period follows it. None: it begins now.
+        active_until: last instant of what the subscriber has now, which the new period follows; or None.
 
-    Whole months end on a day's last second. A period that begins in the middle of a day has the rest of that day
-    besides: nobody gets less than a month.
+    Whole months end on a day's last second. A period that begins in the middle of a day has the rest of that
+    day besides: nobody gets less than a month.
     """
     start = now.replace(microsecond=0) if active_until is None else active_until + SECOND
     if term == "per-use":

@@ -75,10 +75,10 @@ class Database:
         self._writer.start()
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Runs ``work`` on the writer thread, in a savepoint of a transaction; returns when that is on the disk.
+        """Runs ``work`` on the writer thread, in a savepoint; returns when it is on the disk.
 
         Raises:
-            whatever ``work`` raises; then nothing of its own is kept, and the others of its group are not touched.
+            whatever ``work`` raises; then nothing of it is kept, and the others of its group are not touched.
         """
         return await asyncio.wrap_future(self.submit(work))
 
@@ -89,7 +89,7 @@ class Database:
         return done
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Runs ``work`` on a read-only connection in another thread: it sees what is committed, and can change nothing."""
+        """Runs ``work`` on a read-only connection in another thread: it sees what is committed."""
 
         def run() -> T:
             with self._read_engine.connect() as conn:
@@ -130,7 +130,7 @@ class Database:
 
 
 def _prepare_writer(connection: sqlite3.Connection, record: object) -> None:
-    # The driver must not open transactions by itself: its deferred BEGIN fails with "locked" when it later writes.
+    # The driver must not open transactions: its deferred BEGIN fails with "locked" when it later writes.
     connection.isolation_level = None
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")

@@ -67,7 +67,7 @@ CODES: dict[str, Code] = {
 
 
 class ProblemBody(BaseModel):
-    """RFC 9457 problem details, with the code, what became of the money, and whether trying again can help."""
+    """RFC 9457 problem details, with a code, what became of the money, and whether to try again."""
 
     type: str
     title: str
@@ -104,7 +104,7 @@ class Problem(Exception):
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The ``responses`` of an operation that can answer problems with these statuses, for its OpenAPI entry."""
+    """``responses`` for the OpenAPI entry of an operation that can answer problems with these statuses."""
     schema = {"$ref": "#/components/schemas/ProblemBody"}
     return {
         status: {

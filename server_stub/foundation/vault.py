@@ -35,7 +35,7 @@ def key_file(path: Path) -> bytes:
 
 
 class Vault:
-    """Seals what must be kept but not read in the database, and makes keyed fingerprints of what must be found again."""
+    """Seals what must not be read in the database; makes keyed fingerprints of what must be found again."""
 
     def __init__(self, key: bytes) -> None:
         self._fernet = Fernet(key)
@@ -50,7 +50,7 @@ class Vault:
         return self._fernet.decrypt(sealed.encode("ascii"))
 
     def fingerprint(self, label: str, value: bytes) -> str:
-        """HMAC-SHA256 under this installation's key; the label keeps fingerprints of different things apart."""
+        """HMAC-SHA256 under this installation's key; the label keeps different things apart."""
         return hmac.new(self._key, label.encode() + b"\0" + value, hashlib.sha256).hexdigest()
 
 

@@ -92,7 +92,7 @@ def _phone(service: SandboxService) -> APIRouter:
 
     @routes.post("/{code}/{verb}")
     async def act(request: Request, code: str, verb: str) -> Response:
-        """``pay``, ``decline``, ``pay-late``, ``silence``: then back to the page, so that reloading it is harmless."""
+        """``pay``, ``decline``, ``pay-late``, ``silence``; then back to the page: reloading is harmless."""
         try:
             if verb == "silence":
                 service.faults = Faults(gateway_silent=not service.faults.gateway_silent)

@@ -49,7 +49,7 @@ WORDS = {
         "other": "中文",
         "testers": "For testers",
         "pay-late": "Pay after the code has run out",
-        "late-hint": "A slow wallet: the money arrives some seconds after the end, and should be sent back by itself.",
+        "late-hint": "A slow wallet: the money arrives some seconds after the end and should be sent back.",
         "silence": "Make the wallet stop answering",
         "speak": "Let the wallet answer again",
         "paid": "Paid",
@@ -63,7 +63,7 @@ WORDS = {
         "unknown": "There is no such code",
         "unknown-hint": "Please scan the code on the television again.",
         "settling": "Payment in progress",
-        "settling-hint": "The wallet is slow today; the money arrives some seconds after the code has run out.",
+        "settling-hint": "The wallet is slow; the money arrives some seconds after the code has run out.",
     },
 }
 

@@ -50,7 +50,7 @@ class BossClient:
         return await self._call("GET", box_number, path)
 
     async def post(self, box_number: str, path: str, body: dict[str, Any], key: str = "") -> Any:
-        """One of a box's actions: ``check``, ``orders``, ``orders/ID/opening``; ``key`` makes repeating it harmless.
+        """One of a box's actions: ``check``, ``orders``, ``orders/ID/opening``; ``key`` makes it idempotent.
 
         Raises:
             Problem: BOSS's refusal, or ``boss-unreachable``.

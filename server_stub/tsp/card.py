@@ -91,7 +91,7 @@ class CardPayments:
         """MAC1 for the card. That the payment is unknown from here on is on the disk before MAC1 leaves.
 
         Raises:
-            Problem: ``wrong-state``, ``lease-lost``, ``psam-refused``, ``balance-too-low``; nothing has left then.
+            Problem: ``wrong-state``, ``lease-lost``, ``psam-refused``, ``balance-too-low``; nothing left.
         """
         async with self._core.locks.hold(payment):
             now = self._core.clock.now()
@@ -144,8 +144,8 @@ class CardPayments:
         """The card's proof: kept first, then checked by the PSAM; then the money is in (ONL-7).
 
         Raises:
-            Problem: ``wrong-state``, ``mac2-refused``, ``lease-lost`` (the PSAM has gone on; a person completes it),
-                ``psam-none-free`` (it serves another payment at this moment), ``psam-refused``. Money stays unknown.
+            Problem: ``wrong-state``, ``mac2-refused``, ``lease-lost`` (the PSAM has gone on: for a person),
+                ``psam-none-free`` (it serves another payment now), ``psam-refused``. Money unknown.
         """
         async with self._core.locks.hold(payment):
             row, debit, already = await self._core.change(
@@ -282,8 +282,8 @@ class CardPayments:
         try:
             await unit.verify(payment, purchase, number, bytes.fromhex(proof.mac2))
         except psam_pool.NumberMoved as error:
-            # Nobody else had the PSAM, this proof was given to it before, and only a right proof moves the number:
-            # it accepted the proof, and its answer was lost when this server stopped.
+            # Nobody else had the PSAM, this proof was given to it before, and only a right proof moves the
+            # number: it accepted the proof, and its answer was lost when this server stopped.
             if not (alone and error.moved == 1 and debit.mac2 == proof.mac2):
                 await self._refuse(payment, "psam-number-moved", release=True)
                 raise Problem("lease-lost", money="unknown") from error

@@ -62,12 +62,11 @@ class Core:
         try:
             result = await states.write(self.database, work)
         except states.IllegalMove as refused:
+            # An order's states are at most named like a payment's; only a payment's are told.
             shown = machines.PAYMENT_SHOWN.get(refused.origin)
-            raise Problem(
-                "wrong-state",
-                money=shown.money if shown else None,
-                state=shown.state if shown else refused.origin,
-            ) from refused
+            if shown is None or refused.machine is machines.ORDER:
+                raise Problem("wrong-state") from refused
+            raise Problem("wrong-state", money=shown.money, state=shown.state) from refused
         self.changes.wake(payment)
         self.outbox.worker.kick()
         self.kick_sweeper()

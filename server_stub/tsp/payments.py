@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import structlog
 from sqlalchemy import Connection, Row, func, insert, select, update
@@ -62,7 +63,7 @@ class Payments:
         return answer
 
     async def watch(self, box_number: str, payment: str, after: int, seconds: float) -> models.Payment:
-        """The payment, as soon as its version is greater than ``after``; at the latest after that many seconds."""
+        """The payment, once its version is greater than ``after``; at the latest after that many seconds."""
         clock = self._core.clock
         deadline = clock.now() + timedelta(seconds=seconds)
         while True:
@@ -94,7 +95,7 @@ class Payments:
         return await self._core.change(payment, work)
 
     async def open_service(self, payload: dict[str, Any]) -> Acknowledged:
-        """Tells BOSS of a payment (the outbox does, until BOSS has answered). Raises Problem ``boss-unreachable``."""
+        """Tells BOSS of a payment until BOSS has answered. Raises Problem ``boss-unreachable``."""
         identity = payload["payment"]
         payment, order = await self._core.database.read(lambda conn: _with_order(conn, identity))
         body = {
@@ -121,17 +122,19 @@ class Payments:
         """Ends what has run out of time; returns when the next thing will."""
         now = self._core.clock.now()
         due = await self._core.database.read(lambda conn: _due(conn, now))
-        for payment in due.cards:
-            async with self._core.locks.hold(payment):
-                await self._core.change(payment, lambda conn, one=payment: self._expire_card(conn, one))  # type: ignore[misc]
-        for payment in due.wallets:
-            await self._wallets.expire(payment)
-        for order in due.orders:
-            await self._core.database.write(lambda conn, one=order: self._orders.expire(conn, one))  # type: ignore[misc]
+        steps = [partial(self._end_card, payment) for payment in due.cards]
+        steps += [partial(self._wallets.expire, payment) for payment in due.wallets]
+        steps += [partial(self._end_order, order) for order in due.orders]
+        for step in steps:
+            try:
+                await step()
+            except Problem as problem:
+                # It has moved on in the meantime; that never stops the others.
+                log.warning("not-swept", row=step.args[0], code=problem.code)
         return await self._core.database.read(_next_due)
 
     def _begun(self, conn: Connection, order: Row[Any], use: KeyUse) -> Row[Any] | None:
-        """A payment that this very request began before the server stopped; another one that is live is refused."""
+        """A payment this very request began before the server stopped; another live one is refused."""
         live = select(payments).where((payments.c.order_id == order.id) & payments.c.live)
         payment = conn.execute(live).one_or_none()
         if payment is None:
@@ -180,6 +183,13 @@ class Payments:
         self._core.move(conn, row, "cancelled", actor="box", reason="cancelled")
         return use.answer(conn, self._core.answer(conn, payment))
 
+    async def _end_card(self, payment: str) -> None:
+        async with self._core.locks.hold(payment):
+            await self._core.change(payment, lambda conn: self._expire_card(conn, payment))
+
+    async def _end_order(self, order: str) -> None:
+        await self._core.change(order, lambda conn: self._orders.expire(conn, order))
+
     def _expire_card(self, conn: Connection, payment: str) -> None:
         row = core.load_payment(conn, payment)
         if row.state in machines.CARD_PREPARING:
@@ -202,7 +212,7 @@ class Payments:
         conn.execute(update(orders).where(orders.c.id == row.order_id).values(service=text))
 
     def _service_refused(self, conn: Connection, payment: str, code: str) -> None:
-        """BOSS has said a final no after the money was in: a wallet's goes back, a card's is a person's work."""
+        """BOSS has said a final no after the money was in: a wallet's goes back, a card's is for a person."""
         row = core.load_payment(conn, payment)
         log.error("service-not-opened", payment=payment, code=code)
         reason = "service-not-opened"
@@ -214,13 +224,12 @@ class Payments:
         self._wallets.begin_refund(conn, row, actor="boss", reason=reason)
 
 
-class _Due:
-    """What has run out of time: ids of card payments, wallet payments, orders."""
+class _Due(NamedTuple):
+    """Ids of what has run out of time."""
 
-    def __init__(self, cards: list[str], wallets: list[str], orders: list[str]) -> None:
-        self.cards = cards
-        self.wallets = wallets
-        self.orders = orders
+    cards: list[str]
+    wallets: list[str]
+    orders: list[str]
 
 
 def _with_order(conn: Connection, payment: str) -> tuple[Row[Any], Row[Any]]:

@@ -42,7 +42,7 @@ class NumberMoved(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """What INIT SAM FOR PURCHASE is made of, besides the type. All but the numbers are bytes as in the command."""
+    """What INIT SAM FOR PURCHASE is made of, besides the type; bytes as in the command."""
 
     random: bytes
     offline_number: int
@@ -77,7 +77,7 @@ class PsamUnit:
         return await self._run(lambda: self._initialize(payment, purchase))
 
     async def verify(self, payment: str, purchase: Purchase, number: bytes, mac2: bytes) -> None:
-        """80 72: the card's proof for a payment. Begins again where the PSAM has forgotten it or did something else.
+        """80 72: the card's proof for a payment. Begins again where the PSAM has done something else.
 
         Raises:
             NumberMoved: the PSAM has completed a purchase since MAC1.
@@ -155,7 +155,7 @@ def candidates(units: Mapping[str, PsamUnit], issuer_id: bytes) -> list[str]:
 
 
 def lease(conn: Connection, payment: str, names: Sequence[str], now: datetime, seconds: float) -> str | None:
-    """Gives a payment one of these PSAMs, the one it has already if that is among them; None when none is free.
+    """Gives a payment one of these PSAMs, the one it has if that is among them; None when none is free.
 
     One whose lease has run out comes last: its payment may still want to complete there.
     """

@@ -1,4 +1,4 @@
-"""Paying with a wallet: the code, what the wallet says of it, the end of its time, and money that comes late."""
+"""Paying with a wallet: the code, what the wallet says of it, the end of its time, late money."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class WalletPayments:
         """Has the wallet make the code of a payment that was begun.
 
         Raises:
-            Problem: ``wallet-unreachable``; the payment has failed then, and the order can be paid in another way.
+            Problem: ``wallet-unreachable``; the payment has failed; the order can be paid in another way.
         """
         wallet = self._wallet(row)
         order = await self._core.database.read(
@@ -116,7 +116,7 @@ class WalletPayments:
     # What the outbox delivers
 
     async def ask_again(self, payload: dict[str, Any]) -> Acknowledged:
-        """A payment that was ended, or whose wallet was silent, is asked about again. Raises WalletUnreachable."""
+        """Asks again about a payment that was ended, or whose wallet was silent. Raises WalletUnreachable."""
         row = await self._core.database.read(lambda conn: core.load_payment(conn, payload["payment"]))
         ending: Ending | None = "expired" if row.state == "wallet-silent" else None
         await self.settle(row.id, ending, actor="sweep")

@@ -95,7 +95,7 @@ class Wallet(Protocol):
         ...
 
     async def prepare(self, purchase: Purchase) -> str:
-        """Makes the purchase known and returns the QR payload. Moves no money. Repeating it gives the same payload.
+        """Makes the purchase known and returns the QR payload. Moves no money. Repeated: the same payload.
 
         Raises:
             WalletUnreachable
