@@ -81,16 +81,16 @@ class HomeScreen(LoadingPage[Home]):
         self._touched = self._touched or key not in ("services", "retry", self.default_focus)
 
     def compose(self) -> Node:
-        tiles = Column(self._tiles(), gap=20, justify="between")
+        tiles = Column(self._tiles(), gap=16, justify="between")
         suggestions = tuple(self._suggestion(service) for service in self.value.suggestions[:4]) if self.value else ()
-        hero = Panel(self._hero(), "hero", pad=56, radius=28, grow=1)
+        hero = Panel(self._hero(), "hero", pad=48, radius=28, grow=1)
         top = Row((Grow(hero, 2), Grow(tiles, 1)), gap=36, align="stretch", grow=1)
         if not suggestions:
             return Fit((Column((top,), grow=1), Scroll("page", Column((top,)))))
         return Fit(
             (
-                Column((top, Grid(suggestions, max(2, len(suggestions)))), gap=28, grow=1),
-                Scroll("page", Column((top, Grid(suggestions, 2)), gap=28)),
+                Column((top, Grid(suggestions, max(2, len(suggestions)))), gap=24, grow=1),
+                Scroll("page", Column((top, Grid(suggestions, 2)), gap=24)),
             )
         )
 
@@ -145,6 +145,7 @@ class HomeScreen(LoadingPage[Home]):
         return Column(
             (
                 Space(grow=1),
+                Icon("warning", 88, "warning"),
                 Text(words.title, "title"),
                 Text(words.text, "row", "secondary"),
                 *call,
@@ -192,13 +193,13 @@ class HomeScreen(LoadingPage[Home]):
                 Bars(
                     tuple(amount_fen for _, amount_fen in home.spending),
                     tuple(month(self.t, name) for name, _ in home.spending),
-                    110,
+                    96,
                 ),
             ]
         renew = Row((button("renew", self.t("Renew"), "primary", 320),))
         return Column(
             (Column(tuple(lines), gap=10), Space(grow=1), *spending, Space(grow=1), renew),
-            gap=16,
+            gap=14,
             grow=1,
         )
 

@@ -75,7 +75,7 @@ class PaymentMethodsScreen(Page[None]):
         return tuple(lines)
 
     def _card(self, method: Method) -> Target:
-        body = Column((self._mark(method, 120), Space(8), *self._words(method)), gap=10)
+        body = Column((self._mark(method, 120), Space(8), *self._words(method)), gap=10, grow=1)
         return Target(method.key, body, "card", method.enabled, self.say(method.name), min_height=340)
 
     def _row(self, method: Method) -> Target:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from screens.loading import LoadingPage
-from screens.parts import button, hotline, panes, service_icon
+from screens.parts import button, hotline, note, panes, service_icon
 from screens.problems import words_for
 from screens.words import SEPARATOR, period, subscription_status, term_name, until
 from stb_app.journeys import Order, ServicePage, Subscription, Term
@@ -30,7 +30,7 @@ from stb_app.kit.nodes import (
     Target,
     Text,
 )
-from stb_app.shell.words import money
+from stb_app.shell.words import day, money
 
 if TYPE_CHECKING:
     from stb_app.shell.app import App
@@ -125,15 +125,26 @@ class ServiceScreen(LoadingPage[ServicePage]):
             self.app.push("fee", order=step.value)
         else:
             self.no = step
+            self.app.focus(self._ways(step)[0].key)
             self.app.sound("error")
         self.app.refresh()
 
     # What is to be seen
     def content(self, value: ServicePage) -> Node:
-        right = self._refusal(self.no) if self.no else self._choice(value)
-        return panes(self._about(value), right, 5, 6)
+        if self.no:
+            return panes(self._about(value, True), self._refusal(self.no), 5, 6)
+        renewal = note("info", self._renewal(value))
+        terms = tuple(self._term(term) for term in value.terms)
+        head = Text(self.t("Choose a term") if self.term else self.t("Terms"), "small", "secondary")
+        last = self._button(value) if self.term else self._none_sold(value)
+        return Fit(
+            (
+                panes(self._about(value, False), Column((head, Grid(terms, 2), Space(grow=1), renewal, last), gap=24, grow=1), 5, 6),
+                panes(self._about(value, True), Column((head, Scroll("terms", Grid(terms, 2)), last), gap=20, grow=1), 5, 6),
+            )
+        )
 
-    def _about(self, page: ServicePage) -> Node:
+    def _about(self, page: ServicePage, with_renewal: bool) -> Node:
         name = self.say(page.service.name)
         words: list[Node] = [Text(self.say(page.introduction))]
         if page.subscriptions:
@@ -141,7 +152,8 @@ class ServiceScreen(LoadingPage[ServicePage]):
             words += [self._subscription(subscription) for subscription in page.subscriptions]
         else:
             words.append(Text(self.t("You have not had this service yet."), "small", "secondary"))
-        words.append(Text(self._renewal(page), "small", "secondary"))
+        if with_renewal:
+            words.append(Text(self._renewal(page), "small", "secondary"))
         text = Scroll("about", Column(tuple(words), gap=20))
         small = Panel(Row((service_icon(page.service, 72), Grow(Text(name, "heading"))), gap=24), pad=24)
         return Fit(
@@ -157,23 +169,10 @@ class ServiceScreen(LoadingPage[ServicePage]):
 
     def _subscription(self, subscription: Subscription) -> Node:
         words, tone = subscription_status(self.t, subscription)
-        when = period(self.t, subscription.term, subscription.valid_from, subscription.valid_until)
+        start, end = subscription.valid_from, subscription.valid_until
+        when = day(start) if subscription.term == "per-use" else period(self.t, subscription.term, start, end)
         what = SEPARATOR.join((term_name(self.t, subscription.term), money(subscription.paid_fen)))
         return Row((Grow(Column((Text(when, "small"), Text(what, "caption", "secondary")), gap=0)), Pill(words, tone)), gap=16)
-
-    def _choice(self, page: ServicePage) -> Node:
-        terms = tuple(self._term(term) for term in page.terms)
-        if self.term is None:
-            last: Node = self._none_sold(page)
-            head = self.t("Terms")
-        else:
-            head = self.t("Choose a term")
-            last = self._button(page)
-        grids = tuple(
-            Column((Text(head, "small", "secondary"), Scroll("terms", Grid(terms, columns)), last), gap=24, grow=1)
-            for columns in (2, 1)
-        )
-        return Fit(grids)
 
     def _term(self, term: Term) -> Target:
         name = term_name(self.t, term.term)
@@ -188,8 +187,9 @@ class ServiceScreen(LoadingPage[ServicePage]):
             lines.append(Text(until(self.t, term.term, term.valid_until), "small", "secondary"))
         return Target(
             f"term:{term.term}",
-            Column(tuple(lines), gap=6),
+            Column(tuple(lines), gap=6, grow=1),
             "card",
+            min_height=212,
             enabled=term.refusal is None,
             text=f"{name} {price}".strip(),
             checked=True if term.term == self.term else None,
@@ -221,12 +221,6 @@ class ServiceScreen(LoadingPage[ServicePage]):
     def _refusal(self, no: Refused) -> Node:
         """BOSS said no: why, and what next, in the place of the terms."""
         said = words_for(no.code, no.facts, self.t)
-        ways: list[Target] = []
-        if no.retryable or no.code in ("tsp-unreachable", "boss-unreachable"):
-            ways.append(button("again", self.t("Try again"), "primary", None))
-        if no.code in OTHER_SERVICE:
-            ways.append(button("other", self.t("Other services"), "primary", None))
-        ways.append(button("terms", self.t("Back to the terms"), width=None))
         phone = hotline(self.t, self.value.hotline) if self.value else ""
         words = (
             Text(said.title, "heading"),
@@ -234,10 +228,20 @@ class ServiceScreen(LoadingPage[ServicePage]):
             Text(self.t("No money was taken."), "body-bold"),
             Text(phone, "small", "secondary"),
         )
-        buttons = Column(tuple(ways), gap=20)
+        buttons = Column(self._ways(no), gap=20)
         return Fit(
             (
-                Panel(Column((Sign("info", 120), *words, Space(grow=1), buttons), gap=20, grow=1), "warning-soft", pad=48, grow=1),
-                Panel(Column((Scroll("words", Column(words, gap=20)), buttons), gap=20, grow=1), "warning-soft", pad=36, grow=1),
+                Panel(Column((Sign("info", 110), *words, Space(grow=1), buttons), gap=18, grow=1), pad=44, grow=1),
+                Panel(Column((Scroll("words", Column(words, gap=20)), buttons), gap=20, grow=1), pad=36, grow=1),
             )
         )
+
+    def _ways(self, no: Refused) -> tuple[Target, ...]:
+        """What can be done about a refusal; the first is the likeliest."""
+        ways: list[Target] = []
+        if no.retryable or no.code in ("tsp-unreachable", "boss-unreachable"):
+            ways.append(button("again", self.t("Try again"), "primary", None))
+        if no.code in OTHER_SERVICE:
+            ways.append(button("other", self.t("Other services"), "primary", None))
+        ways.append(button("terms", self.t("Back to the terms"), width=None))
+        return tuple(ways)

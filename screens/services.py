@@ -64,7 +64,16 @@ class ServicesScreen(LoadingPage[tuple[Service, ...]]):
         foot = Row((Text(price, "small", "money"), Space(grow=1), *((pill,) if pill else ())), gap=12)
         return Target(
             f"service:{service.service}",
-            Column((Row((service_icon(service, 80), Grow(words)), gap=24), Text(self.say(service.summary), "small"), Space(grow=1), foot), gap=16),
+            Column(
+                (
+                    Row((service_icon(service, 80), Grow(words)), gap=24),
+                    Text(self.say(service.summary), "small"),
+                    Space(grow=1),
+                    foot,
+                ),
+                gap=16,
+                grow=1,
+            ),
             "card",
             text=name,
         )

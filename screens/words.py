@@ -55,7 +55,7 @@ def until(t: Say, term: str, when: datetime) -> str:
 def period(t: Say, term: str, start: datetime, end: datetime) -> str:
     """From when until when, to the minute for a single use."""
     if term == "per-use":
-        first, last = (instant.astimezone(CHINA).strftime("%m-%d %H:%M") for instant in (start, end))
+        first, last = (instant.astimezone(CHINA).strftime("%Y-%m-%d %H:%M") for instant in (start, end))
     else:
         first, last = day(start), day(end)
     return t("{start} to {end}").format(start=first, end=last)
