@@ -163,7 +163,7 @@ class RecordScreen(Page[None]):
         payment = self.payment
         pairs: list[tuple[str, str | Text]] = [
             (self.t("Service"), SEPARATOR.join((self.say(payment.service.name), term_name(self.t, payment.term)))),
-            (self.t("Amount"), Text(money(payment.amount_fen), "body-bold", "money")),
+            (self.t("Amount"), Text(money(payment.amount_fen), "body-bold", "money" if payment.money == "taken" else "text")),
             (self.t("Time"), full_moment(payment.time)),
             (self.t("Pay with"), method_name(self.t, payment.method)),
             (self.t("Order number"), payment.number),

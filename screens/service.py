@@ -15,6 +15,7 @@ from stb_app.journeys.steps import Loaded, Loading, Refused
 from stb_app.kit.nodes import (
     Art,
     Column,
+    Facts,
     Fit,
     Grid,
     Grow,
@@ -133,14 +134,19 @@ class ServiceScreen(LoadingPage[ServicePage]):
     def content(self, value: ServicePage) -> Node:
         if self.no:
             return panes(self._about(value, True), self._refusal(self.no), 5, 6)
-        renewal = note("info", self._renewal(value))
-        terms = tuple(self._term(term) for term in value.terms)
-        head = Text(self.t("Choose a term") if self.term else self.t("Terms"), "small", "secondary")
-        last = self._button(value) if self.term else self._none_sold(value)
+        if self.term is None:
+            return panes(self._about(value, True), self._none_sold(value), 5, 6)
+        head = Text(self.t("Choose a term"), "small", "secondary")
+        order = self._button(value)
+        large = self.app.settings.text_scale > 100
+        terms = tuple(self._term(term, large) for term in value.terms)
+        if large:
+            return panes(self._about(value, True), Column((head, Scroll("terms", Column(terms, gap=20)), order), gap=20, grow=1), 5, 6)
+        grid, renewal = Grid(terms, 2), note("info", self._renewal(value))
         return Fit(
             (
-                panes(self._about(value, False), Column((head, Grid(terms, 2), Space(grow=1), renewal, last), gap=24, grow=1), 5, 6),
-                panes(self._about(value, True), Column((head, Scroll("terms", Grid(terms, 2)), last), gap=20, grow=1), 5, 6),
+                panes(self._about(value, False), Column((head, grid, Space(grow=1), renewal, order), gap=24, grow=1), 5, 6),
+                panes(self._about(value, True), Column((head, Scroll("terms", grid), order), gap=20, grow=1), 5, 6),
             )
         )
 
@@ -174,24 +180,30 @@ class ServiceScreen(LoadingPage[ServicePage]):
         what = SEPARATOR.join((term_name(self.t, subscription.term), money(subscription.paid_fen)))
         return Row((Grow(Column((Text(when, "small"), Text(what, "caption", "secondary")), gap=0)), Pill(words, tone)), gap=16)
 
-    def _term(self, term: Term) -> Target:
+    def _term(self, term: Term, large: bool, reason: bool = True) -> Target:
+        """A term's card; ``large``: over the whole width, for large letters."""
         name = term_name(self.t, term.term)
         saving = (Pill(self.t("Save {n}%").format(n=term.saving_percent), "money"),) if term.saving_percent else ()
         price = money(term.price_fen) if term.price_fen is not None else ""
-        lines: list[Node] = [Row((Grow(Text(name, "row-bold")), *saving), gap=12)]
-        if price:
-            lines.append(Text(price, "heading", "money" if term.refusal is None else "secondary"))
+        cost = (Text(price, "heading", "money" if term.refusal is None else "secondary", wrap=False),) if price else ()
+        line: tuple[Node, ...] = ()
         if term.refusal is not None:
-            lines.append(Text(words_for(term.refusal, {}, self.t).title, "small", "secondary"))
+            line = (Text(words_for(term.refusal, {}, self.t).title, "small", "secondary"),) if reason else ()
         elif term.valid_until is not None:
-            lines.append(Text(until(self.t, term.term, term.valid_until), "small", "secondary"))
+            line = (Text(until(self.t, term.term, term.valid_until), "small", "secondary"),)
+        if large:
+            left = Column((Text(name, "row-bold"), *line), gap=2)
+            body: Node = Row((Grow(left), Column((*cost, *saving), gap=6, align="end")), gap=20)
+        else:
+            top = Row((Grow(Text(name, "row-bold")), *saving), gap=12)
+            body = Column((top, *cost, *line), gap=6, grow=1)
         return Target(
             f"term:{term.term}",
-            Column(tuple(lines), gap=6, grow=1),
+            body,
             "card",
-            min_height=212,
             enabled=term.refusal is None,
             text=f"{name} {price}".strip(),
+            min_height=84 if large or not reason else 212,
             checked=True if term.term == self.term else None,
         )
 
@@ -206,17 +218,24 @@ class ServiceScreen(LoadingPage[ServicePage]):
     def _none_sold(self, page: ServicePage) -> Node:
         """Why there is nothing to order here, once, and a way on."""
         codes = {term.refusal for term in page.terms if term.refusal}
-        said = words_for(codes.pop(), {}, self.t) if len(codes) == 1 else None
+        said = words_for(min(codes), {}, self.t) if len(codes) == 1 else None
         title = said.title if said else self.t("This service cannot be ordered just now")
         text = said.text if said else hotline(self.t, page.hotline)
         words = Column((Text(title, "body-bold"), Text(text, "small", "secondary")), gap=6)
-        return Column(
+        why = Panel(Row((Icon("info", 48, "warning"), Grow(words)), gap=24), "warning-soft", pad=28)
+        other = button("other", self.t("Other services"), "primary", None)
+        head = Text(self.t("Terms"), "small", "secondary")
+        cards = Grid(tuple(self._term(term, False, reason=len(codes) > 1) for term in page.terms), 2)
+        prices = Facts(tuple((term_name(self.t, term.term), self._price(term)) for term in page.terms))
+        return Fit(
             (
-                Panel(Row((Icon("info", 48, "warning"), Grow(words)), gap=24), "warning-soft", pad=28),
-                button("other", self.t("Other services"), "primary", None),
-            ),
-            gap=20,
+                Column((head, cards, Space(grow=1), why, other), gap=20, grow=1),
+                Column((Scroll("terms", Column((why, prices), gap=24)), other), gap=20, grow=1),
+            )
         )
+
+    def _price(self, term: Term) -> str:
+        return money(term.price_fen) if term.price_fen is not None else self.t("Not sold")
 
     def _refusal(self, no: Refused) -> Node:
         """BOSS said no: why, and what next, in the place of the terms."""
