@@ -153,7 +153,7 @@ class HomeScreen(LoadingPage[Home]):
                 Text(words.text, "row", "secondary"),
                 *call,
                 Space(12),
-                button("retry", self.t("Try again"), "primary", 400),
+                button("retry", self.t("Try again"), "primary", None),
                 Text(self.t("We also keep trying by ourselves."), "small", "secondary"),
                 Space(grow=1),
             ),
@@ -170,7 +170,7 @@ class HomeScreen(LoadingPage[Home]):
                 Text(self.t("No service ordered yet"), "title"),
                 Text(self.t("Films, sports, programmes for children: pay for once or for a whole year."), "row", "secondary"),
                 Space(16),
-                button("browse", self.t("Browse services"), "primary", 440),
+                button("browse", self.t("Browse services"), "primary", None),
                 Space(grow=1),
             ),
             gap=20,
@@ -186,7 +186,7 @@ class HomeScreen(LoadingPage[Home]):
                 lasts += [Span(SEPARATOR), Span(self.t("{days} left").format(days=days(self.t, service.days_left)), "money", True)]
             lines.append(Text(tuple(lasts), "row"))
         if large:
-            return Column((*lines, button("renew", self.t("Renew"), "primary", None)), gap=10)
+            return Row((Grow(Column(tuple(lines), gap=10)), button("renew", self.t("Renew"), "primary", None)), gap=32)
         spending: list[Node] = []
         if home.spending:
             spent = (
@@ -248,7 +248,7 @@ class HomeScreen(LoadingPage[Home]):
 
     def _suggestion(self, service: Service) -> Target:
         name = self.say(service.name)
-        price = from_price(self.t, service, money(service.from_price_fen))
+        price = from_price(self.t, service)
         words = Column((Text(name, "body-bold"), Text(price, "small", "secondary")), gap=2)
         return Target(
             f"service:{service.service}", Row((service_icon(service, 64), Grow(words)), gap=22), "card", text=f"{name} {price}"

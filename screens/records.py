@@ -148,14 +148,16 @@ class RecordScreen(Page[None]):
             words += [Text(said.title, "body-bold"), Text(said.text, "body", "secondary")]
         if payment.state in PENDING:
             words.append(Text(self.t("This changes here by itself as soon as we know."), "body", "secondary"))
-        ways = (button("back", self.t("Back"), "primary", None), button("service", self.t("To the service"), width=None))
+        back = button("back", self.t("Back"), "primary", None)
+        service = button("service", self.t("To the service"), width=None)
+        ways = Row((Grow(back), Grow(service), Space(grow=1)), gap=28)
         kind: Literal["success", "pending", "failed", "cancelled", "expired", "late"] = OUTCOMES.get(payment.state, "pending")
         head = Row((Sign(kind, 120), Grow(Column(tuple(words), gap=8))), gap=40)
         facts = Panel(Facts(self._pairs(), columns=2, gap=22), pad=44)
         return Fit(
             (
-                Column((head, facts, Space(grow=1), Row(ways, gap=28)), gap=32, grow=1),
-                Column((Scroll("facts", Column((*words, facts), gap=16)), Row(ways, gap=28)), gap=20, grow=1),
+                Column((head, facts, Space(grow=1), ways), gap=32, grow=1),
+                Column((Scroll("facts", Column((*words, facts), gap=16)), ways), gap=20, grow=1),
             )
         )
 

@@ -161,10 +161,11 @@ class ServiceScreen(LoadingPage[ServicePage]):
         if with_renewal:
             words.append(Text(self._renewal(page), "small", "secondary"))
         text = Scroll("about", Column(tuple(words), gap=20))
+        art = 280 if self.app.settings.text_scale == 100 else 190
         small = Panel(Row((service_icon(page.service, 72), Grow(Text(name, "heading"))), gap=24), pad=24)
         return Fit(
             (
-                Column((Art(page.service.icon, name, 280), text), gap=28, grow=1),
+                Column((Art(page.service.icon, name, art), text), gap=28, grow=1),
                 Column((small, text), gap=24, grow=1),
             )
         )

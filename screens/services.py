@@ -11,7 +11,6 @@ from screens.words import from_price
 from stb_app.journeys import Service
 from stb_app.journeys.base import Journey
 from stb_app.kit.nodes import Column, Grid, Grow, Node, Row, Scroll, Space, Target, Text
-from stb_app.shell.words import money
 
 
 class ServicesScreen(LoadingPage[tuple[Service, ...]]):
@@ -48,7 +47,7 @@ class ServicesScreen(LoadingPage[tuple[Service, ...]]):
 
     def _card(self, service: Service) -> Target:
         name = self.say(service.name)
-        price = from_price(self.t, service, money(service.from_price_fen))
+        price = from_price(self.t, service)
         pill = service_pill(self.t, service)
         words = Column(
             (
@@ -64,10 +63,10 @@ class ServicesScreen(LoadingPage[tuple[Service, ...]]):
                 (
                     Row((service_icon(service, 80), Grow(words)), gap=24),
                     Text(self.say(service.summary), "small"),
-                    Space(grow=1),
                     foot,
                 ),
                 gap=10,
+                justify="between",
                 grow=1,
             ),
             "card",
