@@ -1,0 +1,120 @@
+"""Translations: compiles assets/locale/*/LC_MESSAGES/stb_pay.po, and collects new messages from the source.
+
+    make_locale.py             .po to .mo, where the .mo is missing or older (part of `make setup`)
+    make_locale.py messages    the source's messages to stb_pay.pot and on into every .po (`make messages`)
+
+Messages are written in English in the source, marked with `_()`, `N_()`, `ngettext()` or `pgettext()`.
+"""
+
+import os
+import sys
+from io import BytesIO
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "assets" / "locale"
+SOURCES = ("screens", "stb_app")
+KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
+    "_": None,
+    "N_": None,
+    "gettext": None,
+    "ngettext": (1, 2),
+    "pgettext": ((1, "c"), 2),
+}
+
+
+class BadCatalogue(Exception):
+    """A translation names a placeholder that its message does not have, or is marked fuzzy."""
+
+
+def catalogues(folder: Path) -> list[Path]:
+    """The .po files below `folder`, one a language."""
+    return sorted(folder.glob("*/LC_MESSAGES/stb_pay.po"))
+
+
+def _replace(target: Path, content: bytes) -> None:
+    partial = target.with_suffix(".partial")
+    partial.write_bytes(content)
+    partial.replace(target)
+
+
+def compile_catalogue(po: Path) -> bool:
+    """Compiles `po` to the .mo beside it. Returns whether there was anything to do.
+
+    Raises `BadCatalogue` when a translation would show wrong words: fuzzy, or with other placeholders.
+    """
+    mo = po.with_suffix(".mo")
+    if mo.exists() and mo.stat().st_mtime_ns == po.stat().st_mtime_ns:
+        return False
+    with po.open("rb") as source:
+        catalog = read_po(source)
+    for message in catalog:
+        if message.id and message.fuzzy:
+            raise BadCatalogue(f"{po}: {message.id!r} is marked fuzzy: check it and take the mark away")
+        for error in message.check(catalog):
+            raise BadCatalogue(f"{po}: {message.id!r}: {error}")
+    compiled = BytesIO()
+    write_mo(compiled, catalog)
+    _replace(mo, compiled.getvalue())
+    # Equal times mean "made from this very file", also after a checkout brought an older one.
+    os.utime(mo, ns=(po.stat().st_atime_ns, po.stat().st_mtime_ns))
+    return True
+
+
+def collect(root: Path, sources: tuple[str, ...] = SOURCES) -> Catalog:
+    """All messages marked in the Python files below `root/SOURCE`, in the order of files and lines."""
+    template = Catalog(project="stb-pay", charset="utf-8", fuzzy=False)
+    for source in sources:
+        found = extract_from_dir(
+            root / source, keywords=KEYWORDS, comment_tags=("i18n:",), strip_comment_tags=True
+        )
+        for name, line, message, comments, context in found:
+            # File names only: line numbers would change the catalogue with every edit.
+            template.add(message, None, [(f"{source}/{name}", line)], auto_comments=comments, context=context)
+    return template
+
+
+def update(po: Path, template: Catalog) -> None:
+    """Brings `po` to the messages of `template`; translations stay, those no longer used are dropped."""
+    with po.open("rb") as source:
+        catalog = read_po(source)
+    # The date of collecting would be a change in every run.
+    template.creation_date = catalog.creation_date
+    catalog.update(template, no_fuzzy_matching=True, update_header_comment=False)
+    catalog.obsolete.clear()
+    content = BytesIO()
+    write_po(content, catalog, include_lineno=False, width=100, ignore_obsolete=True)
+    _replace(po, content.getvalue())
+
+
+def messages(root: Path = ROOT, folder: Path = FOLDER) -> None:
+    """Writes stb_pay.pot and brings every language but English, the source's own, up to it."""
+    template = collect(root)
+    content = BytesIO()
+    write_po(content, template, include_lineno=False, width=100, omit_header=True)
+    _replace(folder / "stb_pay.pot", content.getvalue())
+    for po in catalogues(folder):
+        if po.parent.parent.name != "en":
+            update(po, template)
+
+
+def main(arguments: list[str]) -> int:
+    """Returns the process's exit code: 0, or 1 with the reason on standard error."""
+    try:
+        if arguments == ["messages"]:
+            messages()
+        for po in catalogues(FOLDER):
+            compile_catalogue(po)
+    except BadCatalogue as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
