@@ -133,9 +133,17 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "mac1-refused": (N_("The card refused the payment"), N_("Please try again, or pay another way.")),
     "card-removed": (N_("The card was taken out too early"), N_("Please pay again, and leave the card in until we say so.")),
     "card-refused": (N_("The card refused the payment"), _CALL_BANK),
-    "card-missing": (
+    "card-away": (
         N_("The card has not come back yet"),
         N_("Put the same card in at any time: the television then finds out what happened. Please do not pay again."),
+    ),
+    "card-wait-expired": (
+        N_("No card was put in"),
+        N_("Please try again and have the card ready, or pay another way."),
+    ),
+    "box-storage": (
+        N_("This box cannot keep records just now"),
+        N_("So we did not let the card pay. Please switch the box off and on again, or call the hotline."),
     ),
     # The wallet
     "wallet-unreachable": (
