@@ -1,0 +1,240 @@
+"""One service: what it is, what I had and have of it, what it costs for how long, and the order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from screens.loading import LoadingPage
+from screens.parts import button, hotline, panes, service_icon
+from screens.problems import words_for
+from screens.words import SEPARATOR, period, subscription_status, term_name, until
+from stb_app.journeys import Order, ServicePage, Subscription, Term
+from stb_app.journeys.base import Journey
+from stb_app.journeys.steps import Loaded, Loading, Refused
+from stb_app.kit.nodes import (
+    Art,
+    Column,
+    Fit,
+    Grid,
+    Grow,
+    Icon,
+    Node,
+    Panel,
+    Pill,
+    Row,
+    Scroll,
+    Sign,
+    Space,
+    Spinner,
+    Target,
+    Text,
+)
+from stb_app.shell.words import money
+
+FAVOURED = ("monthly", "quarterly", "yearly", "per-use")
+"""Which term is chosen at first: the first of these that is sold to this subscriber."""
+OTHER_SERVICE = frozenset(("already-subscribed", "service-withdrawn", "order-clash", "not-found"))
+"""Refusals after which another term of the same service would be refused too."""
+
+
+class ServiceScreen(LoadingPage[ServicePage]):
+    """OK on a term chooses it and goes on to the order; OK on the order lets BOSS check and compute the fee."""
+
+    id = "service"
+
+    def __init__(self, app: Any, *, service: str) -> None:
+        super().__init__(app)
+        self.service = service
+        self.term: str | None = None
+        self.ordering = False
+        self.no: Refused | None = None
+
+    @property
+    def default_focus(self) -> str | None:  # type: ignore[override]
+        return f"term:{self.term}" if self.term else None
+
+    @property
+    def busy(self) -> bool:  # type: ignore[override]
+        return self.ordering or (self.value is None and self.refused is None)
+
+    def question(self) -> Journey[Any]:
+        return self.app.verbs.service(self.service)
+
+    def crumbs(self) -> Sequence[str]:
+        names = (self.say(self.value.service.name),) if self.value else ()
+        return (self.t("Order services"), *names)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            **super().state(),
+            "service": self.service,
+            "term": self.term,
+            "ordering": self.ordering,
+            "refusal": self.no.code if self.no else None,
+        }
+
+    def arrived(self, value: ServicePage) -> None:
+        super().arrived(value)
+        sold = {term.term for term in value.terms if term.refusal is None}
+        if self.term not in sold:
+            self.term = next((term for term in FAVOURED if term in sold), None)
+
+    def on_return(self) -> None:
+        self.load()
+
+    def on_ok(self, key: str) -> None:
+        if key.startswith("term:"):
+            self.term = key.removeprefix("term:")
+            self.app.focus("order")
+            self.app.refresh()
+        elif key in ("order", "again") and self.term:
+            self._order(self.term)
+        elif key == "terms":
+            self.no = None
+            self.app.focus(f"term:{self.term}")
+            self.app.refresh()
+        elif key == "other":
+            self.app.pop()
+        elif key == "records":
+            self.app.push("records")
+        else:
+            super().on_ok(key)
+
+    def on_back(self) -> bool:
+        if self.no is None or self.ordering:
+            return False
+        self.on_ok("terms")
+        return True
+
+    # Ordering
+    def _order(self, term: str) -> None:
+        self.no, self.ordering = None, True
+        self.app.start(self.app.verbs.order(self.service, term), self._ordered)
+        self.app.refresh()
+
+    def _ordered(self, step: Loading | Loaded[Order] | Refused) -> None:
+        if isinstance(step, Loading):
+            return
+        self.ordering = False
+        if isinstance(step, Loaded):
+            self.app.focus("order")
+            self.app.push("fee", order=step.value)
+        else:
+            self.no = step
+            self.app.sound("error")
+        self.app.refresh()
+
+    # What is to be seen
+    def content(self, value: ServicePage) -> Node:
+        right = self._refusal(self.no) if self.no else self._choice(value)
+        return panes(self._about(value), right, 5, 6)
+
+    def _about(self, page: ServicePage) -> Node:
+        name = self.say(page.service.name)
+        words: list[Node] = [Text(self.say(page.introduction))]
+        if page.subscriptions:
+            words.append(Text(self.t("What you have had and have"), "small", "secondary"))
+            words += [self._subscription(subscription) for subscription in page.subscriptions]
+        else:
+            words.append(Text(self.t("You have not had this service yet."), "small", "secondary"))
+        words.append(Text(self._renewal(page), "small", "secondary"))
+        text = Scroll("about", Column(tuple(words), gap=20))
+        small = Panel(Row((service_icon(page.service, 72), Grow(Text(name, "heading"))), gap=24), pad=24)
+        return Fit(
+            (
+                Column((Art(page.service.icon, name, 280), text), gap=28, grow=1),
+                Column((small, text), gap=24, grow=1),
+            )
+        )
+
+    def _renewal(self, page: ServicePage) -> str:
+        renews = self.t("It renews by itself until you stop it.") if page.renews else self.t("It ends by itself and is not renewed.")
+        return f"{renews} {hotline(self.t, page.hotline)}"
+
+    def _subscription(self, subscription: Subscription) -> Node:
+        words, tone = subscription_status(self.t, subscription)
+        when = period(self.t, subscription.term, subscription.valid_from, subscription.valid_until)
+        what = SEPARATOR.join((term_name(self.t, subscription.term), money(subscription.paid_fen)))
+        return Row((Grow(Column((Text(when, "small"), Text(what, "caption", "secondary")), gap=0)), Pill(words, tone)), gap=16)
+
+    def _choice(self, page: ServicePage) -> Node:
+        terms = tuple(self._term(term) for term in page.terms)
+        if self.term is None:
+            last: Node = self._none_sold(page)
+            head = self.t("Terms")
+        else:
+            head = self.t("Choose a term")
+            last = self._button(page)
+        grids = tuple(
+            Column((Text(head, "small", "secondary"), Scroll("terms", Grid(terms, columns)), last), gap=24, grow=1)
+            for columns in (2, 1)
+        )
+        return Fit(grids)
+
+    def _term(self, term: Term) -> Target:
+        name = term_name(self.t, term.term)
+        saving = (Pill(self.t("Save {n}%").format(n=term.saving_percent), "money"),) if term.saving_percent else ()
+        price = money(term.price_fen) if term.price_fen is not None else ""
+        lines: list[Node] = [Row((Grow(Text(name, "row-bold")), *saving), gap=12)]
+        if price:
+            lines.append(Text(price, "heading", "money" if term.refusal is None else "secondary"))
+        if term.refusal is not None:
+            lines.append(Text(words_for(term.refusal, {}, self.t).title, "small", "secondary"))
+        elif term.valid_until is not None:
+            lines.append(Text(until(self.t, term.term, term.valid_until), "small", "secondary"))
+        return Target(
+            f"term:{term.term}",
+            Column(tuple(lines), gap=6),
+            "card",
+            enabled=term.refusal is None,
+            text=f"{name} {price}".strip(),
+            checked=True if term.term == self.term else None,
+        )
+
+    def _button(self, page: ServicePage) -> Target:
+        if self.ordering:
+            words = Row((Spinner(40), Text(self.t("Working out the fee"), "row-bold")), gap=20, justify="center")
+            return Target("order", words, "primary", enabled=False)
+        chosen = next(term for term in page.terms if term.term == self.term)
+        text = SEPARATOR.join((self.t("Order"), f"{term_name(self.t, chosen.term)} {money(chosen.price_fen or 0)}"))
+        return Target("order", Text(text, "row-bold", align="center"), "primary", text=text)
+
+    def _none_sold(self, page: ServicePage) -> Node:
+        """Why there is nothing to order here, once, and a way on."""
+        codes = {term.refusal for term in page.terms if term.refusal}
+        said = words_for(codes.pop(), {}, self.t) if len(codes) == 1 else None
+        title = said.title if said else self.t("This service cannot be ordered just now")
+        text = said.text if said else hotline(self.t, page.hotline)
+        words = Column((Text(title, "body-bold"), Text(text, "small", "secondary")), gap=6)
+        return Column(
+            (
+                Panel(Row((Icon("info", 48, "warning"), Grow(words)), gap=24), "warning-soft", pad=28),
+                button("other", self.t("Other services"), "primary", None),
+            ),
+            gap=20,
+        )
+
+    def _refusal(self, no: Refused) -> Node:
+        """BOSS said no: why, and what next, in the place of the terms."""
+        said = words_for(no.code, no.facts, self.t)
+        ways: list[Target] = []
+        if no.retryable or no.code in ("tsp-unreachable", "boss-unreachable"):
+            ways.append(button("again", self.t("Try again"), "primary", None))
+        if no.code in OTHER_SERVICE:
+            ways.append(button("other", self.t("Other services"), "primary", None))
+        ways.append(button("terms", self.t("Back to the terms"), width=None))
+        phone = hotline(self.t, self.value.hotline) if self.value else ""
+        words = (
+            Text(said.title, "heading"),
+            Text(said.text, "body", "secondary"),
+            Text(self.t("No money was taken."), "body-bold"),
+            Text(phone, "small", "secondary"),
+        )
+        buttons = Column(tuple(ways), gap=20)
+        return Fit(
+            (
+                Panel(Column((Sign("info", 120), *words, Space(grow=1), buttons), gap=20, grow=1), "warning-soft", pad=48, grow=1),
+                Panel(Column((Scroll("words", Column(words, gap=20)), buttons), gap=20, grow=1), "warning-soft", pad=36, grow=1),
+            )
+        )
