@@ -187,7 +187,7 @@ class CardScreen(Page[None]):
             self._on_answer,
             sign="question",
             title=self.t("Leave without the card?"),
-            text=self.t("It is not yet known whether money was taken.") + self.t(" ") + self.t(CASE_OPEN),
+            text=self.t(CASE_OPEN),
             options=(("keep", self.t("Put the card back")), ("leave", self.t("Leave for now"))),
             default="keep",
             countdown=None,

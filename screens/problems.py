@@ -202,8 +202,13 @@ PROMPTS: dict[str, tuple[str, str]] = {
 _PROMPT_CODES = {"expired": "expired-card"}
 """A card prompt whose word means something else as a payment's reason."""
 
+TOO_LITTLE = N_(
+    "The card holds {balance}, the price is {amount}: {missing} is missing. Load the card, use another one, or pay another way."
+)
 STAY_SAFE = N_("Nothing has been taken yet.")
-CASE_OPEN = N_("Leaving is fine: the payment stays open and is settled when this card is put in again.")
+CASE_OPEN = N_(
+    "It is not yet known whether money was taken. The payment stays open and is settled when this card is put in again."
+)
 
 
 def words_for(code: str, facts: Mapping[str, Any], t: Translate) -> Said:
@@ -220,10 +225,8 @@ def words_for(code: str, facts: Mapping[str, Any], t: Translate) -> Said:
     title, text = known
     balance, amount = facts.get("balance_fen"), facts.get("amount_fen")
     if code == "balance-too-low" and isinstance(balance, int) and isinstance(amount, int):
-        gap = t("The card holds {balance}, the price is {amount}: {missing} is missing.").format(
-            balance=money(balance), amount=money(amount), missing=money(amount - balance)
-        )
-        return Said(t(title), gap + t(" ") + t(text))
+        text = t(TOO_LITTLE).format(balance=money(balance), amount=money(amount), missing=money(amount - balance))
+        return Said(t(title), text)
     return Said(t(title), t(text))
 
 
@@ -246,4 +249,4 @@ def money_words(what: str, t: Translate) -> str:
 def all_msgids() -> tuple[str, ...]:
     """Everything these tables can say, for the check of the catalogues."""
     pairs = (*PROBLEMS.values(), *PROMPTS.values(), UNKNOWN_CODE)
-    return (*(msgid for pair in pairs for msgid in pair), *MONEY.values(), STAY_SAFE, CASE_OPEN)
+    return (*(msgid for pair in pairs for msgid in pair), *MONEY.values(), STAY_SAFE, CASE_OPEN, TOO_LITTLE)
