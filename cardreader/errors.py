@@ -1,21 +1,21 @@
 """Everything that can go wrong with a reader or a card.
 
-    CardReaderError
-    ├── ReaderUnavailable        no such reader, or the reader service does not run
-    ├── CardRemoved              the card left, or stopped answering, in the middle of a command
-    ├── CardTimeout              no card came, or none left, within the time allowed
-    ├── Cancelled                the caller's cancel event was set while waiting
-    ├── ProtocolError            bytes that no standard allows: answer too short, TLV cut off ...
-    └── StatusError              the card answered with a status word that is not success
-        ├── PinWrong             63Cx: carries the tries left
-        ├── PinBlocked           6983
-        ├── ApplicationNotFound  6A82 on SELECT
-        ├── ApplicationBlocked   6A81, 6283, 9303
-        ├── InsufficientBalance  9401
-        ├── MacInvalid           9302
-        ├── KeyIndexUnsupported  9403
-        ├── CounterExhausted     9402
-        └── ProofUnavailable     9406
+CardReaderError
+├── ReaderUnavailable        no such reader, or the reader service does not run
+├── CardRemoved              the card left, or stopped answering, in the middle of a command
+├── CardTimeout              no card came, or none left, within the time allowed
+├── Cancelled                the caller's cancel event was set while waiting
+├── ProtocolError            bytes that no standard allows: answer too short, TLV cut off ...
+└── StatusError              the card answered with a status word that is not success
+    ├── PinWrong             63Cx: carries the tries left
+    ├── PinBlocked           6983
+    ├── ApplicationNotFound  6A82 on SELECT
+    ├── ApplicationBlocked   6A81, 6283, 9303
+    ├── InsufficientBalance  9401
+    ├── MacInvalid           9302
+    ├── KeyIndexUnsupported  9403
+    ├── CounterExhausted     9402
+    └── ProofUnavailable     9406
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Reader(Protocol):
         ...
 
     def wait_for_removal(self, timeout: float, cancel: threading.Event) -> None:
-        """Waits until the slot is empty. Raises CardTimeout, Cancelled, ReaderUnavailable."""
+        """Waits until the slot is empty, or holds another card than the one that was powered last (a quick hand). Raises CardTimeout, Cancelled, ReaderUnavailable."""
         ...
 
 

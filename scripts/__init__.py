@@ -1,0 +1,1 @@
+"""What `make` runs: assets made at set-up, translations, pictures."""

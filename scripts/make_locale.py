@@ -10,6 +10,7 @@ import os
 import sys
 from io import BytesIO
 from pathlib import Path
+from string import Formatter
 
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
@@ -43,6 +44,32 @@ def _replace(target: Path, content: bytes) -> None:
     partial.replace(target)
 
 
+def _placeholders(text: str) -> set[str]:
+    return {field for _, field, _, _ in Formatter().parse(text) if field is not None}
+
+
+def complaints(catalog: Catalog) -> list[str]:
+    """What is wrong with translations of `catalog`, each with its message: fuzzy, or other placeholders."""
+    found = []
+    for message in catalog:
+        if not message.id:
+            continue
+        if message.fuzzy:
+            found.append(f"{message.id!r} is marked fuzzy: check it and take the mark away")
+        found += [f"{message.id!r}: {error}" for error in message.check(catalog)]
+        # Babel checks the placeholders of "%" only.
+        if "python-brace-format" in message.flags:
+            ids = message.id if isinstance(message.id, tuple | list) else (message.id,)
+            strings = message.string if isinstance(message.string, tuple | list) else (message.string,)
+            known = set().union(*(_placeholders(text) for text in ids))
+            used = set().union(*(_placeholders(text) for text in strings if text))
+            if any(strings) and used != known:
+                found.append(
+                    f"{message.id!r}: the placeholders {sorted(used ^ known)} are not in both languages"
+                )
+    return found
+
+
 def compile_catalogue(po: Path) -> bool:
     """Compiles `po` to the .mo beside it. Returns whether there was anything to do.
 
@@ -53,11 +80,8 @@ def compile_catalogue(po: Path) -> bool:
         return False
     with po.open("rb") as source:
         catalog = read_po(source)
-    for message in catalog:
-        if message.id and message.fuzzy:
-            raise BadCatalogue(f"{po}: {message.id!r} is marked fuzzy: check it and take the mark away")
-        for error in message.check(catalog):
-            raise BadCatalogue(f"{po}: {message.id!r}: {error}")
+    if wrong := complaints(catalog):
+        raise BadCatalogue("\n".join(f"{po}: {complaint}" for complaint in wrong))
     compiled = BytesIO()
     write_mo(compiled, catalog)
     _replace(mo, compiled.getvalue())

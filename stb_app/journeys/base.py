@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
-S = TypeVar("S", contravariant=True)
-Post = Callable[[S], None]
+S = TypeVar("S", covariant=True)
 
 
 class Journey(Protocol, Generic[S]):

@@ -85,6 +85,10 @@ class Memory:
         with self._lock:
             return tuple(r for r in self._records.values() if r.tac is not None)
 
+    def is_proven(self, payment: str) -> bool:
+        """Whether the card's proof of this payment waits here for the TSP."""
+        return any(record.payment == payment for record in self.proven())
+
     def all(self) -> tuple[OpenPayment, ...]:
         with self._lock:
             return tuple(self._records.values())

@@ -62,11 +62,30 @@ Prompt = Literal[
     "reader-missing",
 ]
 PROBLEM_PROMPTS: frozenset[str] = frozenset(
-    ("not-readable", "expired", "not-yet-valid", "blocked", "pin-blocked", "issuer-unknown", "no-purse", "listed", "balance-too-low")
+    (
+        "not-readable",
+        "expired",
+        "not-yet-valid",
+        "blocked",
+        "pin-blocked",
+        "issuer-unknown",
+        "no-purse",
+        "listed",
+        "balance-too-low",
+    )
 )
 """This card cannot pay: take it out, put another one in, or choose another way."""
 CANCELLABLE_PROMPTS: frozenset[str] = PROBLEM_PROMPTS | frozenset(
-    ("starting", "insert", "reading", "enter-pin", "wrong-pin", "waiting-psam", "removed-early", "reader-missing")
+    (
+        "starting",
+        "insert",
+        "reading",
+        "enter-pin",
+        "wrong-pin",
+        "waiting-psam",
+        "removed-early",
+        "reader-missing",
+    )
 )
 """Before MAC1: nothing has been taken and nothing will be when the subscriber cancels."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from datetime import date
 
 from cardreader.reader import Reader
 from stb_app.journeys.card_inquiry import CardInquiry
@@ -12,8 +13,8 @@ from stb_app.journeys.following import Follow
 from stb_app.journeys.loading import Ask
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.recovery import Recovery
-from stb_app.journeys.wallet_payment import WalletPayment
 from stb_app.journeys.waiting import Waits
+from stb_app.journeys.wallet_payment import WalletPayment
 from stb_app.tsp.client import TspClient
 from stb_app.tsp.model import Hello, Home, Order, Payment, Service, ServicePage, Subscriber
 
@@ -26,16 +27,19 @@ class Verbs:
         reader: the card slot.
         memory: what the box must not forget.
         waits: how journeys wait and know the time.
+        today: the calendar date in China, for cards' validity.
         make_key: idempotency keys, fresh ones.
     """
 
     def __init__(
-        self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, make_key: Callable[[], str] = secrets.token_urlsafe
-    ) -> None:
+        self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, today: Callable[[], date],
+        make_key: Callable[[], str] = secrets.token_urlsafe,
+    ) -> None:  # fmt: skip
         self.client = client
         self.reader = reader
         self.memory = memory
         self._waits = waits
+        self._today = today
         self._make_key = make_key
 
     def hello(self) -> Ask[Hello]:
@@ -63,7 +67,9 @@ class Verbs:
         return Ask(lambda: self.client.order(service, term, key), attempts=2)
 
     def pay_by_card(self, order: Order) -> CardPayment:
-        return CardPayment(self.client, self.reader, self.memory, self._waits, self._make_key, order)
+        return CardPayment(
+            self.client, self.reader, self.memory, self._waits, self._make_key, order, self._today
+        )
 
     def pay_by_wallet(self, order: Order, method: str) -> WalletPayment:
         return WalletPayment(self.client, self._waits, self._make_key, order, method)
@@ -73,7 +79,7 @@ class Verbs:
         return Follow(self.client, self._waits, payment, seconds)
 
     def inquire_card(self) -> CardInquiry:
-        return CardInquiry(self.client, self.reader, self._waits, self._make_key)
+        return CardInquiry(self.client, self.reader, self.memory, self._waits, self._make_key)
 
     def recover(self) -> Recovery:
         """Delivers the proofs that are still on this box; runs in the background from the start of the television."""

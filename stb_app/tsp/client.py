@@ -10,9 +10,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stb_app.tsp.model import (
-    CardStanding, Fields, Hello, Home, Lease, Mac1, Order, Payment, Service, ServicePage, Subscriber,
+    CardStanding,
+    Fields,
+    Hello,
+    Home,
+    Lease,
+    Mac1,
+    Order,
+    Payment,
+    Service,
+    ServicePage,
+    Subscriber,
 )  # fmt: skip
-from stb_app.tsp.problem import MONEY, Problem
+from stb_app.tsp.problem import MONEY, Money, Problem
 
 if TYPE_CHECKING:
     import requests
@@ -69,7 +79,11 @@ class TspClient:
 
     def enrol(self, box_number: str, smart_card_number: str, activation_code: str, key: str) -> Subscriber:
         """Makes this box known under its subscriber's name and keeps the token it gets. Raises Problem."""
-        body = {"box_number": box_number, "smart_card_number": smart_card_number, "activation_code": activation_code}
+        body = {
+            "box_number": box_number,
+            "smart_card_number": smart_card_number,
+            "activation_code": activation_code,
+        }
         answer = self._call("POST", "/enrolments", body, key)
         self.credentials = Credentials(answer.text("box_number"), answer.text("token"))
         return answer.one("subscriber", Subscriber.read)
@@ -112,7 +126,9 @@ class TspClient:
             _hex(answer, "date", 4), _hex(answer, "time", 3),
         )  # fmt: skip
 
-    def debited(self, payment: str, tac: bytes, mac2: bytes, balance_after_fen: int | None, key: str) -> Payment:
+    def debited(
+        self, payment: str, tac: bytes, mac2: bytes, balance_after_fen: int | None, key: str
+    ) -> Payment:
         body = {"tac": tac.hex().upper(), "mac2": mac2.hex().upper(), "balance_after_fen": balance_after_fen}
         return Payment.read(self._call("POST", f"/payments/{payment}/debit", body, key))
 
@@ -124,7 +140,9 @@ class TspClient:
         """ONL-10: asks what the TSP thinks of a card; recorded there, moves no money."""
         return CardStanding.read(self._call("POST", "/inquiries", {"kind": "card", **_card_body(card)}, key))
 
-    def _call(self, method: str, path: str, body: Any = None, key: str | None = None, extra_s: float = 0) -> Fields:
+    def _call(
+        self, method: str, path: str, body: Any = None, key: str | None = None, extra_s: float = 0
+    ) -> Fields:
         import requests  # a tenth of a second to import: not before the first picture
 
         if self._base_url is None:
@@ -136,7 +154,10 @@ class TspClient:
         if key is not None:
             headers["Idempotency-Key"] = key
         if self.credentials is not None:
-            headers |= {"STB-Number": self.credentials.box_number, "Authorization": f"Bearer {self.credentials.token}"}
+            headers |= {
+                "STB-Number": self.credentials.box_number,
+                "Authorization": f"Bearer {self.credentials.token}",
+            }
         try:
             answer = self._session.request(
                 method, f"{self._base_url}/stb/v1{path}", json=body, headers=headers,
@@ -152,12 +173,14 @@ def _read(answer: requests.Response, path: str) -> Fields:
         value = answer.json()
     except ValueError as error:
         raise Problem(
-            "tsp-answer-bad" if answer.ok else "tsp-unreachable", retryable=True, facts={"status": answer.status_code}
+            "tsp-answer-bad" if answer.ok else "tsp-unreachable",
+            retryable=True,
+            facts={"status": answer.status_code},
         ) from error
     if answer.ok:
         return Fields(value, path)
     value = value if isinstance(value, dict) else {}
-    money = next((word for word in MONEY if word == value.get("money")), "not-taken")
+    money: Money = next((word for word in MONEY if word == value.get("money")), "not-taken")
     facts = value.get("facts")
     raise Problem(
         str(value.get("code") or "tsp-answer-bad"), money=money, retryable=bool(value.get("retryable")),
@@ -184,5 +207,3 @@ def _hex(answer: Fields, name: str, length: int) -> bytes:
     if len(value) != length:
         raise Problem("tsp-answer-bad", facts={"where": name, "expected": f"{length} bytes"})
     return value
-
-

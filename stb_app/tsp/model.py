@@ -25,7 +25,9 @@ class Fields:
     def take(self, name: str, kind: type[T]) -> T:
         value = self._value.get(name)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise Problem("tsp-answer-bad", facts={"where": f"{self._where}.{name}", "expected": kind.__name__})
+            raise Problem(
+                "tsp-answer-bad", facts={"where": f"{self._where}.{name}", "expected": kind.__name__}
+            )
         return value
 
     def maybe(self, name: str, read: Callable[[str], T]) -> T | None:
@@ -73,7 +75,9 @@ class Fields:
         try:
             return parse(text)
         except ValueError as error:
-            raise Problem("tsp-answer-bad", facts={"where": f"{self._where}.{name}", "expected": "date"}) from error
+            raise Problem(
+                "tsp-answer-bad", facts={"where": f"{self._where}.{name}", "expected": "date"}
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,14 @@ class Hello:
 
     @classmethod
     def read(cls, f: Fields) -> Hello:
-        return cls(f.text("name"), f.text("version"), f.int("api"), f.flag("test_mode"), f.instant("time"), f.text("hotline"))
+        return cls(
+            f.text("name"),
+            f.text("version"),
+            f.int("api"),
+            f.flag("test_mode"),
+            f.instant("time"),
+            f.text("hotline"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +164,13 @@ class Subscription:
 
     @classmethod
     def read(cls, f: Fields) -> Subscription:
-        return cls(f.text("term"), f.instant("valid_from"), f.instant("valid_until"), f.int("paid_fen"), f.text("status"))
+        return cls(
+            f.text("term"),
+            f.instant("valid_from"),
+            f.instant("valid_until"),
+            f.int("paid_fen"),
+            f.text("status"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +227,9 @@ class Method:
 
     @classmethod
     def read(cls, f: Fields) -> Method:
-        return cls(f.text("key"), f.words("name"), f.words("summary"), f.flag("enabled"), f.maybe("refusal", f.text))
+        return cls(
+            f.text("key"), f.words("name"), f.words("summary"), f.flag("enabled"), f.maybe("refusal", f.text)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +272,9 @@ class PaidCard:
 
     @classmethod
     def read(cls, f: Fields) -> PaidCard:
-        return cls(f.text("number"), f.maybe("balance_before_fen", f.int), f.maybe("balance_after_fen", f.int))
+        return cls(
+            f.text("number"), f.maybe("balance_before_fen", f.int), f.maybe("balance_after_fen", f.int)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,12 @@ class Problem(Exception):
     """
 
     def __init__(
-        self, code: str, *, money: Money = "not-taken", retryable: bool = False, facts: Mapping[str, Any] | None = None
+        self,
+        code: str,
+        *,
+        money: Money = "not-taken",
+        retryable: bool = False,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(code)
         self.code = code

@@ -1,0 +1,45 @@
+# What people type; everything installs what it needs first (scripts/setup).
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint shots bench messages lock clean
+PY := .venv/bin/python
+JOBS ?= 2
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s @ 2>/dev/null || \
+		sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1: \2/p' $(firstword $(MAKEFILE_LIST))
+
+setup: ## install what is missing: system packages, .venv, fonts, sounds, translations
+	@scripts/setup run
+
+run: setup ## the television with the bundled server; ARGS='--lang en --size 1280x720' and so on
+	@exec .venv/bin/stb-app run --demo $(ARGS)
+
+test: ## lint and all tests; PYTEST='-k purse' for some of them
+	@scripts/setup test
+	@$(MAKE) --no-print-directory lint
+	$(PY) -m pytest -n $(JOBS) --dist loadgroup $(PYTEST)
+
+lint: ## ruff, mypy and the floors of the house
+	@scripts/setup test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+shots: setup ## every screen as PNG in both languages, into build/shots
+	$(PY) -m scripts.shots build/shots
+
+bench: ## all measurements; each ends with a line of JSON
+	@scripts/setup test
+	$(PY) -m bench
+
+messages: setup ## collect new messages from the source into the translations
+	$(PY) scripts/make_locale.py messages
+
+lock: ## newest versions of all Python packages into constraints.txt
+	scripts/lock
+
+clean: ## remove what set-up and tests made, .venv too
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -f assets/fonts/* assets/sounds/*.wav assets/locale/*/LC_MESSAGES/*.mo
+	find . -name __pycache__ -prune -exec rm -rf {} +

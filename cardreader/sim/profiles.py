@@ -1,0 +1,224 @@
+"""The demo cards, one for each thing that can be wrong with a card, and how they come from their issuer."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from dataclasses import dataclass
+
+from cardreader.errors import ProtocolError
+from cardreader.pboc.files import CardholderData, LogRecord, PublicApplicationData
+from cardreader.purse import AID, LOAD_EP, PURCHASE_EP, pack_pin
+from cardreader.sim.cos import CardSystem, MasterFile, Random
+from cardreader.sim.issuers import FOREIGN, KNOWN, Issuer
+from cardreader.sim.purse import PIN_TRIES, Block, PurseApplication, PurseState
+from cardreader.sim.store import Store, open_store
+from cardreader.tlv import Tlv, encode
+
+PIN = "123456"
+_EP_ONLY = 2
+_SFI_DIR = 0x01
+_START = datetime.date(2024, 3, 1)
+_EXPIRY = datetime.date(2044, 2, 29)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A demo card as it comes from its issuer.
+
+    Attributes:
+        name: what testers call it.
+        description: one line for people.
+        serial: application serial number, 20 digits.
+        issuer: whose keys are in it.
+        balance_fen: money in it.
+        expiry: last day it is valid.
+        pin_tries_left: 0 is a blocked PIN.
+        block: whether the purse is blocked.
+        has_purse: False leaves the card without the application.
+        log_needs_pin: the log can be read only after the PIN.
+        get_response: answers as T=0 cards do, with 61xx and GET RESPONSE.
+    """
+
+    name: str
+    description: str
+    serial: str
+    issuer: Issuer = KNOWN
+    balance_fen: int = 0
+    expiry: datetime.date = _EXPIRY
+    pin_tries_left: int = PIN_TRIES
+    block: Block = Block.NONE
+    has_purse: bool = True
+    log_needs_pin: bool = False
+    get_response: bool = False
+
+
+def atr() -> bytes:
+    """Answer to reset of every demo card: T=1 only, historical bytes that say what it is (ISO 7816-3, 8.2)."""
+    historical = bytes((0x80, 0x60 | 7)) + b"STBTEST"
+    body = bytes((0x80 | len(historical), 0x01)) + historical
+    check = 0
+    for byte in body:
+        check ^= byte
+    return b"\x3b" + body + bytes((check,))
+
+
+_ALL = (
+    Profile("good", "a card in order, 236.40 yuan in it", "62170018340572162047", balance_fen=23640),
+    Profile("little-money", "a card in order, only 3.20 yuan in it", "62170018340572163118", balance_fen=320),
+    Profile(
+        "foreign-issuer",
+        "a card of an issuer this platform does not serve",
+        "62259941720936504410",
+        issuer=FOREIGN,
+        balance_fen=15000,
+    ),
+    Profile(
+        "expired",
+        "a card whose validity has ended",
+        "62170018340498821306",
+        balance_fen=8850,
+        expiry=datetime.date(2025, 12, 31),
+    ),
+    Profile(
+        "blocked",
+        "a card whose purse its issuer has blocked",
+        "62170018340572165509",
+        balance_fen=5000,
+        block=Block.TEMPORARY,
+    ),
+    Profile(
+        "pin-blocked",
+        "a card whose PIN was entered wrong three times",
+        "62170018340572166672",
+        balance_fen=12000,
+        pin_tries_left=0,
+    ),
+    Profile("no-purse", "a card without a purse", "62170018340572168834", has_purse=False),
+)
+
+PROFILES: dict[str, Profile] = {profile.name: profile for profile in _ALL}
+
+# What the holder of the good card did lately, newest first: days and hours as people shop, and one load.
+_PAST = (
+    (PURCHASE_EP, 1500, "110000320417", "20261118", "193205"),
+    (PURCHASE_EP, 2880, "110000320417", "20261114", "121840"),
+    (PURCHASE_EP, 600, "853100000002", "20261109", "204511"),
+    (PURCHASE_EP, 4200, "110000087731", "20261031", "183327"),
+    (LOAD_EP, 20000, "110000000101", "20261030", "101502"),
+    (PURCHASE_EP, 980, "110000320417", "20261022", "074958"),
+    (PURCHASE_EP, 2500, "853100000001", "20261009", "213016"),
+    (PURCHASE_EP, 1260, "110000145508", "20260928", "125733"),
+)
+_FIRST_OFFLINE, _FIRST_ONLINE = 41, 3
+
+
+def _past_log() -> tuple[tuple[bytes, ...], int, int]:
+    """The records of `_PAST`, and the offline and online number the card has come to."""
+    offline_number, online_number = _FIRST_OFFLINE, _FIRST_ONLINE
+    records: list[bytes] = []
+    for transaction_type, amount_fen, terminal_number, day, time in reversed(_PAST):
+        number = online_number if transaction_type == LOAD_EP else offline_number
+        raw = (
+            number.to_bytes(2)
+            + bytes(3)
+            + amount_fen.to_bytes(4)
+            + bytes((transaction_type,))
+            + bytes.fromhex(terminal_number + day + time)
+        )
+        records.insert(0, LogRecord.decode(raw).encode())
+        if transaction_type == LOAD_EP:
+            online_number += 1
+        else:
+            offline_number += 1
+    return tuple(records), offline_number, online_number
+
+
+def fresh_state(profile: Profile) -> PurseState:
+    """The card as it comes from its issuer (with a past, so that there is something to see in its log)."""
+    log, offline_number, online_number = _past_log()
+    public = PublicApplicationData(
+        issuer_id=profile.issuer.issuer_id,
+        application_type=_EP_ONLY,
+        version=1,
+        application_serial=bytes.fromhex(profile.serial),
+        start_date=min(_START, profile.expiry.replace(year=profile.expiry.year - 8, day=1)),
+        expiry_date=profile.expiry,
+        issuer_fci=bytes(2),
+    )
+    holder = CardholderData(
+        card_type=0, staff=0, name="张敏", certificate_number="110101199001010000", certificate_type=0
+    )
+    return PurseState(
+        public=public.encode(),
+        cardholder=holder.encode(),
+        pin=pack_pin(PIN),
+        balance_fen=profile.balance_fen,
+        offline_number=offline_number,
+        online_number=online_number,
+        pin_tries_left=profile.pin_tries_left,
+        block=profile.block,
+        log=log,
+    )
+
+
+class SimulatedCard:
+    """One demo card: remembers its state in its store and answers APDUs while it is powered.
+
+    Raises:
+        ProtocolError: its state file is damaged.
+    """
+
+    def __init__(self, profile: Profile, store: Store, random: Random = os.urandom) -> None:
+        self.profile = profile
+        self.atr = atr()
+        contents = store.load()
+        try:
+            state = fresh_state(profile) if contents is None else PurseState.from_contents(contents)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ProtocolError(f"the state of card {profile.name} is damaged: {error!r}") from error
+        keys = profile.issuer.card_keys(bytes.fromhex(profile.serial))
+        self._purse = PurseApplication(state, keys, store, random, log_needs_pin=profile.log_needs_pin)
+        applications = (self._purse,) if profile.has_purse else ()
+        entry = encode(0x61, (Tlv(0x4F, AID), Tlv(0x50, b"PBOC")))
+        records = {_SFI_DIR: (encode(0x70, entry),)} if profile.has_purse else {}
+        self._system = CardSystem(
+            MasterFile({}, records),
+            applications,
+            random,
+            lambda: self.state.card_blocked,
+            profile.get_response,
+        )
+
+    @property
+    def state(self) -> PurseState:
+        """What the card holds now, for tests and testers."""
+        return self._purse.state
+
+    def power_on(self) -> None:
+        """Cold reset."""
+        self._system.power_on()
+
+    def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        """Carries out one command APDU and returns (response data, status word); what changed is saved by then."""
+        return self._system.transmit(apdu)
+
+
+def open_card(name: str, state_dir: str | None, random: Random = os.urandom) -> SimulatedCard:
+    """The demo card of a profile, with the state it was left in.
+
+    Raises:
+        KeyError: no such profile.
+        ProtocolError: its state file is damaged.
+    """
+    return SimulatedCard(PROFILES[name], open_store(state_dir, f"card-{name}"), random)
+
+
+def list_profiles() -> list[tuple[str, str]]:
+    """Name and one-line description of every profile."""
+    return [(profile.name, profile.description) for profile in _ALL]
+
+
+def reset(name: str, state_dir: str) -> None:
+    """Makes the card of a profile as it came from its issuer. It must not be in a slot. Raises KeyError."""
+    open_store(state_dir, f"card-{name}").save(fresh_state(PROFILES[name]).to_contents())

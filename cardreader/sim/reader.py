@@ -1,0 +1,146 @@
+"""A card slot in this process, with hands that put demo cards in and pull them out."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from cardreader.errors import Cancelled, CardRemoved, CardTimeout, ReaderUnavailable
+from cardreader.sim.cos import Random
+from cardreader.sim.profiles import PROFILES, SimulatedCard
+from cardreader.sim.store import Store, open_store
+
+PullWhen = Literal["before-debit", "after-debit"]
+_CANCEL_CHECK_S = 0.1
+_DEBIT = (0x80, 0x54)
+
+
+class SimReader:
+    """A simulated slot. Safe to use from several threads.
+
+    Args:
+        profile: the card that is in it from the beginning; None leaves it empty.
+        state_dir: folder that keeps the cards' state; None keeps it in memory, as long as the reader lives.
+        random: source of the cards' random numbers.
+        monotonic: seconds of a clock that only goes forward.
+
+    Attributes:
+        pull_when: the card leaves at the next DEBIT, before it has debited (``"before-debit"``) or after, but before
+            its answer is out (``"after-debit"``). Goes back to None when it has happened.
+
+    Raises:
+        ReaderUnavailable: no such profile.
+    """
+
+    simulated = True
+
+    def __init__(
+        self,
+        profile: str | None = None,
+        state_dir: str | None = None,
+        *,
+        random: Random = os.urandom,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = "Simulated reader"
+        self.pull_when: PullWhen | None = None
+        self._state_dir = state_dir
+        self._random = random
+        self._monotonic = monotonic
+        self._changed = threading.Condition()
+        self._stores: dict[str, Store] = {}
+        self._card: SimulatedCard | None = None
+        self._insertions = 0
+        self._powered = 0
+        if profile is not None:
+            if profile not in PROFILES:
+                raise ReaderUnavailable(f"no demo card {profile!r}; there are {', '.join(PROFILES)}")
+            self.insert(profile)
+
+    @property
+    def profile(self) -> str | None:
+        """Name of the profile of the card in the slot, or None."""
+        card = self._card
+        return None if card is None else card.profile.name
+
+    @property
+    def card(self) -> SimulatedCard | None:
+        """The card in the slot, for tests."""
+        return self._card
+
+    def insert(self, profile: str) -> None:
+        """Puts a demo card in, in place of one that may be in. Raises KeyError for an unknown profile."""
+        wanted = PROFILES[profile]
+        with self._changed:
+            if profile not in self._stores:
+                self._stores[profile] = open_store(self._state_dir, f"card-{profile}")
+            self._card = SimulatedCard(wanted, self._stores[profile], self._random)
+            self._insertions += 1
+            self._changed.notify_all()
+
+    def pull(self) -> None:
+        """Pulls the card out. Harmless when the slot is empty."""
+        with self._changed:
+            self._card = None
+            self._changed.notify_all()
+
+    def card_present(self) -> bool:
+        return self._card is not None
+
+    def wait_for_card(self, timeout: float, cancel: threading.Event) -> SimConnection:
+        with self._changed:
+            self._wait(lambda: self._card is not None, timeout, cancel, "no card was put in")
+            assert self._card is not None
+            self._card.power_on()
+            self._powered = self._insertions
+            return SimConnection(self, self._insertions)
+
+    def wait_for_removal(self, timeout: float, cancel: threading.Event) -> None:
+        with self._changed:
+            gone = self._powered
+            self._wait(lambda: self._card is None or 0 < gone < self._insertions, timeout, cancel, "the card was not taken out")
+
+    def _wait(self, arrived: Callable[[], bool], timeout: float, cancel: threading.Event, late: str) -> None:
+        deadline = self._monotonic() + timeout
+        while not arrived():
+            if cancel.is_set():
+                raise Cancelled("waiting for the slot was cancelled")
+            left = deadline - self._monotonic()
+            if left <= 0:
+                raise CardTimeout(f"{late} within {timeout:g} seconds")
+            # An event and a condition cannot be waited for together; the slot wakes us at once, the event soon.
+            self._changed.wait(min(left, _CANCEL_CHECK_S))
+
+    def _transmit(self, insertion: int, apdu: bytes) -> tuple[bytes, int]:
+        with self._changed:
+            card = self._card
+            if card is None or insertion != self._insertions:
+                raise CardRemoved("the card was pulled out")
+            pull_when = self.pull_when if tuple(apdu[:2]) == _DEBIT else None
+            if pull_when is not None:
+                self.pull_when = None
+                if pull_when == "after-debit":
+                    card.transmit(apdu)
+                self.pull()
+                raise CardRemoved("the card was pulled out during the command")
+            return card.transmit(apdu)
+
+
+class SimConnection:
+    """A connection to the card that was in the slot when it was made."""
+
+    def __init__(self, reader: SimReader, insertion: int) -> None:
+        self._reader = reader
+        self._insertion = insertion
+        self._open = True
+
+    def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        if not self._open:
+            raise CardRemoved("the connection is closed")
+        return self._reader._transmit(self._insertion, apdu)
+
+    def close(self) -> None:
+        self._open = False

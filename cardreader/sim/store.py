@@ -1,0 +1,80 @@
+"""Where a simulated card keeps what a real one keeps in its EEPROM: memory, or a file that survives everything."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+from cardreader.errors import ProtocolError
+
+Contents = dict[str, Any]
+"""JSON values; bytes are upper-case hex."""
+
+
+class Store(Protocol):
+    """Keeps one card's contents. ``save`` returns only when they are safe."""
+
+    def load(self) -> Contents | None:
+        """What was saved last, or None when nothing ever was."""
+        ...
+
+    def save(self, contents: Contents) -> None:
+        """Keeps the contents instead of those before; all of them or none."""
+        ...
+
+
+class MemoryStore:
+    """Keeps the contents as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._contents: Contents | None = None
+
+    def load(self) -> Contents | None:
+        return self._contents
+
+    def save(self, contents: Contents) -> None:
+        self._contents = contents
+
+
+class FileStore:
+    """Keeps the contents in a file, replaced atomically: written beside it, flushed to the disk, renamed.
+
+    The folder is made on the first save.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self) -> Contents | None:
+        """What was saved last. Raises ProtocolError when the file is no state of a card."""
+        try:
+            contents = json.loads(self._path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise ProtocolError(f"{self._path} holds no card: {error}") from error
+        if not isinstance(contents, dict):
+            raise ProtocolError(f"{self._path} holds no card: not a JSON object")
+        return contents
+
+    def save(self, contents: Contents) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # One writer a process at a time holds the card's lock; the process id keeps two processes apart.
+        beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        with open(beside, "wb") as file:
+            file.write(json.dumps(contents, indent=1).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def open_store(state_dir: str | None, name: str) -> Store:
+    """The store of the card ``name``: a file in ``state_dir``, or memory when that is None."""
+    return MemoryStore() if state_dir is None else FileStore(Path(state_dir) / f"{name}.json")

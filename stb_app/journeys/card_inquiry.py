@@ -1,0 +1,132 @@
+"""Looking at a card (ONL-10, inquiry): balance, validity, last ten transactions. Moves no money."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+from cardreader.errors import Cancelled, CardRemoved, ProtocolError, StatusError
+from cardreader.pboc.files import LogRecord, mask_number
+from cardreader.purse import Purse
+from cardreader.reader import Reader
+from stb_app.journeys.card_slot import BadCard, CardSlot, NobodyCame
+from stb_app.journeys.memory import Memory
+from stb_app.journeys.settling import settle_with_card
+from stb_app.journeys.steps import CardPrompt, CardRead, CardTransaction, InquiryStep, Refused
+from stb_app.journeys.waiting import Waits
+from stb_app.tsp.client import CardFacts, TspClient
+from stb_app.tsp.model import CardStanding
+from stb_app.tsp.problem import Problem
+
+log = logging.getLogger(__name__)
+
+CARD_WAIT_S = 180.0
+SECURITY_STATUS = 0x6982
+KINDS: dict[int, Literal["load", "purchase"]] = {
+    0x01: "load",
+    0x02: "load",
+    0x05: "purchase",
+    0x06: "purchase",
+    0x09: "purchase",
+}
+"""Transaction types of EF 0018 (cards.md A2) as a subscriber knows them."""
+
+
+class CardInquiry:
+    """One look at one card. Ends with CardRead, or with Refused: ``card-wait-expired``, ``cancelled`` or ``internal``."""
+
+    def __init__(
+        self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, make_key: Callable[[], str]
+    ) -> None:
+        self._client = client
+        self._reader = reader
+        self._memory = memory
+        self._waits = waits
+        self._make_key = make_key
+        self._cancel = threading.Event()
+        self._slot: CardSlot
+
+    def run(self, post: Callable[[InquiryStep], None]) -> None:
+        self._slot = CardSlot(self._reader, self._waits, self._cancel, post)
+        try:
+            post(self._read())
+        except Cancelled:
+            post(Refused("cancelled"))
+        except NobodyCame:
+            post(Refused("card-wait-expired", retryable=True))
+        except Exception:
+            log.exception("card inquiry")
+            post(Refused("internal", retryable=True))
+
+    def enter_pin(self, pin: str) -> None:
+        """For a card that shows its log only behind the PIN."""
+        self._slot.enter_pin(pin)
+
+    def cancel(self) -> None:
+        self._cancel.set()
+
+    def _read(self) -> CardRead:
+        prompt = CardPrompt("insert")
+        while True:
+            connection = self._slot.wait_for_card(prompt, CARD_WAIT_S)
+            try:
+                purse, facts = self._slot.open_purse(connection)
+                return self._look(purse, facts)
+            except BadCard as bad:
+                self._slot.say(bad.prompt)
+                self._slot.wait_for_removal(CARD_WAIT_S)
+                prompt = CardPrompt("insert")
+            except CardRemoved:
+                prompt = CardPrompt("removed-early")
+            except (StatusError, ProtocolError):
+                self._slot.say(CardPrompt("not-readable"))
+                self._slot.wait_for_removal(CARD_WAIT_S)
+                prompt = CardPrompt("insert")
+            finally:
+                connection.close()
+
+    def _look(self, purse: Purse, facts: CardFacts) -> CardRead:
+        about = CardPrompt("reading", mask_number(facts.application_serial), facts.balance_fen)
+        self._slot.say(about)
+        facts = self._settle_earlier(purse, facts)
+        standing: CardStanding | None = None
+        problem_code: str | None = None
+        try:
+            standing = self._client.inquire(facts, self._make_key())
+        except Problem as problem:
+            problem_code = problem.code
+        return CardRead(
+            about.number, facts.balance_fen, facts.expiry_date, standing.issuer if standing else None, standing,
+            tuple(_transaction(record) for record in self._log(purse, about)), problem_code,
+        )  # fmt: skip
+
+    def _settle_earlier(self, purse: Purse, facts: CardFacts) -> CardFacts:
+        """A card that still has to explain a payment does so now, whatever it was put in for."""
+        record = self._memory.of_card(self._memory.card_id(facts.application_serial))
+        if record is None:
+            return facts
+        self._slot.say(CardPrompt("settling"))
+        try:
+            settle_with_card(self._client, self._memory, self._waits, record, purse, self._cancel)
+        except Problem as problem:
+            log.warning("earlier payment %s: %s", record.payment, problem.code)
+        return replace(facts, balance_fen=purse.balance_fen())
+
+    def _log(self, purse: Purse, about: CardPrompt) -> list[LogRecord]:
+        try:
+            return purse.log()
+        except StatusError as error:
+            if error.sw != SECURITY_STATUS:
+                raise
+        self._slot.ask_pin(purse, about)
+        return purse.log()
+
+
+def _transaction(record: LogRecord) -> CardTransaction:
+    return CardTransaction(
+        KINDS.get(record.transaction_type, "other"), record.amount_fen, f"{record.date:%Y-%m-%d} {record.time:%H:%M:%S}",
+        record.terminal_number.hex().upper(), record.sequence_number,
+    )  # fmt: skip

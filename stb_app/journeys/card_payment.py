@@ -1,0 +1,344 @@
+"""Paying an order with a UnionPay purse card (ONL-5 to ONL-7): insert, read, PIN, balance, debit through a PSAM, remove."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date
+
+from cardreader.errors import (
+    Cancelled,
+    CardReaderError,
+    CardRemoved,
+    InsufficientBalance,
+    ProtocolError,
+    StatusError,
+)
+from cardreader.pboc.files import mask_number
+from cardreader.purse import PurchaseInit, Purse
+from cardreader.reader import Reader
+from stb_app.journeys.card_slot import BadCard, CardSlot, NobodyCame, check_here
+from stb_app.journeys.memory import Memory, OpenPayment
+from stb_app.journeys.settling import (
+    balance,
+    deliver_not_debited,
+    deliver_proof,
+    remember,
+    settle_with_card,
+    wait_until_open,
+)  # fmt: skip
+from stb_app.journeys.steps import CardPrompt, CardStep, Finished, Outcome, Prompt, finished
+from stb_app.journeys.waiting import Waits
+from stb_app.tsp.client import CardFacts, TspClient
+from stb_app.tsp.model import Lease, Order, Payment
+from stb_app.tsp.problem import Money, Problem
+
+log = logging.getLogger(__name__)
+
+CARD_WAIT_S = 180.0
+"""No card for so long ends the payment; nothing was taken."""
+PUT_BACK_S = 180.0
+"""For so long the screen asks for the same card; afterwards the payment is settled when the card is next seen."""
+REMOVE_S = 8.0
+"""After so long with the card still in the slot the result is shown anyway, with a reminder."""
+PSAM_RETRY_S = 2.0
+PSAM_TRIES = 10
+
+REFUSED_CARD: dict[str, Prompt] = {
+    "card-issuer-unknown": "issuer-unknown",
+    "card-expired": "expired",
+    "card-not-yet-valid": "not-yet-valid",
+    "card-no-purse": "no-purse",
+    "card-listed": "listed",
+    "balance-too-low": "balance-too-low",
+    "psam-none-for-issuer": "issuer-unknown",
+}
+"""What the TSP says of a card, as the prompt that asks for another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A card that can pay, standing between INITIALIZE and DEBIT."""
+
+    purse: Purse
+    facts: CardFacts
+    lease: Lease
+    init: PurchaseInit
+
+
+class CardPayment:
+    """One attempt to pay one order by card. See journeys.base for run and cancel."""
+
+    def __init__(
+        self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, make_key: Callable[[], str], order: Order,
+        today: Callable[[], date],
+    ) -> None:  # fmt: skip
+        self._client = client
+        self._reader = reader
+        self._memory = memory
+        self._waits = waits
+        self._make_key = make_key
+        self._order = order
+        self._today = today
+        self._cancel = threading.Event()
+        self._go_on = threading.Event()
+        self._money: Money = "not-taken"
+        self._payment: Payment | None = None
+        self._slot: CardSlot
+        self._post: Callable[[CardStep], None]
+
+    def run(self, post: Callable[[CardStep], None]) -> None:
+        self._post = post
+        self._slot = CardSlot(self._reader, self._waits, self._cancel, post)
+        try:
+            end = self._pay()
+        except Cancelled:
+            end = self._give_up("cancelled", None)
+        except NobodyCame:
+            end = self._give_up("expired", "card-wait-expired")
+        except Problem as problem:
+            end = self._give_up("failed", problem.code, problem.facts)
+        except Exception:
+            log.exception("card payment of order %s", self._order.order)
+            end = Finished(
+                "failed" if self._money == "not-taken" else "pending", self._money, "internal", self._payment
+            )
+        post(replace(end, card_in_slot=self._slot.card_present()))
+
+    def enter_pin(self, pin: str) -> None:
+        """Six digits from the remote control, for the card alone."""
+        self._slot.enter_pin(pin)
+
+    def go_on(self) -> None:
+        """At ``remove``: show the result now, the card may stay a little longer."""
+        self._go_on.set()
+
+    def cancel(self) -> None:
+        """Before MAC1: ends without money. While the card is asked for again: leaves; it is settled when the card is seen."""
+        self._cancel.set()
+
+    def _pay(self) -> Finished:
+        self._slot.say(self._about("starting"))
+        self._payment = self._start()
+        prompt = self._about("insert")
+        while True:
+            connection = self._slot.wait_for_card(prompt, CARD_WAIT_S)
+            try:
+                ready = self._prepare(self._payment, *self._slot.open_purse(connection))
+                return self._debit(self._payment, ready)
+            except BadCard as bad:
+                self._slot.say(replace(bad.prompt, amount_fen=self._order.amount_fen))
+                self._slot.wait_for_removal(CARD_WAIT_S)
+                prompt = self._about("insert")
+            except CardRemoved:
+                prompt = self._about("removed-early")
+            finally:
+                connection.close()
+
+    def _start(self) -> Payment:
+        """Makes the payment, putting the question again with the same key while nobody answers."""
+        key = self._make_key()
+        for _ in range(2):
+            try:
+                return self._client.pay(self._order.order, "card", key)
+            except Problem as problem:
+                if not problem.unanswered or self._cancel.is_set():
+                    raise
+        return self._client.pay(self._order.order, "card", key)
+
+    def _prepare(self, payment: Payment, purse: Purse, facts: CardFacts) -> _Ready:
+        """From a readable purse to the card's answer to INITIALIZE FOR PURCHASE. Nothing is written on the card.
+
+        Raises:
+            BadCard: another card may do. CardRemoved: pulled; nothing was taken. Problem: the payment cannot go on.
+        """
+        about = CardPrompt(
+            "reading", mask_number(facts.application_serial), facts.balance_fen, self._order.amount_fen
+        )
+        self._slot.say(about)
+        facts = self._settle_earlier(purse, facts)
+        check_here(facts, self._today(), self._order.amount_fen)
+        standing = self._client.inquire(facts, self._make_key())
+        if not standing.usable:
+            raise BadCard(replace(about, prompt=REFUSED_CARD.get(standing.refusal or "", "not-readable")))
+        self._slot.ask_pin(purse, about)
+        if self._cancel.is_set():
+            raise Cancelled
+        self._slot.say(replace(about, prompt="processing"))
+        lease = self._lease(payment, facts, about)
+        try:
+            init = purse.initialize_for_purchase(
+                lease.key_index, self._order.amount_fen, lease.terminal_number
+            )
+        except InsufficientBalance as error:
+            raise BadCard(replace(about, prompt="balance-too-low")) from error
+        except (StatusError, ProtocolError) as error:
+            raise BadCard(replace(about, prompt="not-readable")) from error
+        return _Ready(purse, facts, lease, init)
+
+    def _settle_earlier(self, purse: Purse, facts: CardFacts) -> CardFacts:
+        """This card may still have to explain an earlier payment; a new debit would overwrite its proof."""
+        record = self._memory.of_card(self._memory.card_id(facts.application_serial))
+        if record is None:
+            return facts
+        self._slot.say(self._about("settling"))
+        try:
+            settle_with_card(self._client, self._memory, self._waits, record, purse, self._cancel)
+        except (StatusError, ProtocolError) as error:
+            raise BadCard(self._about("not-readable")) from error
+        except Problem as problem:
+            if problem.unanswered:
+                raise
+            log.warning("earlier payment %s: %s", record.payment, problem.code)
+        return replace(facts, balance_fen=purse.balance_fen())
+
+    def _lease(self, payment: Payment, facts: CardFacts, about: CardPrompt) -> Lease:
+        key = self._make_key()
+        for attempt in range(1, PSAM_TRIES + 1):
+            try:
+                return self._client.present_card(payment.payment, facts, key)
+            except Problem as problem:
+                if problem.code in REFUSED_CARD:
+                    raise BadCard(replace(about, prompt=REFUSED_CARD[problem.code])) from problem
+                if attempt == PSAM_TRIES or not problem.retryable or (problem.unanswered and attempt > 2):
+                    raise
+                if not problem.unanswered:
+                    key = self._make_key()
+                    self._slot.say(replace(about, prompt="waiting-psam"))
+                if self._waits.pause(PSAM_RETRY_S, self._cancel):
+                    raise Cancelled from problem
+        raise AssertionError
+
+    def _debit(self, payment: Payment, ready: _Ready) -> Finished:
+        """From here the card may be debited: the box remembers first, asks for MAC1, and lets the card debit."""
+        record = OpenPayment(
+            payment.payment, self._memory.card_id(ready.facts.application_serial), ready.lease.terminal_number.hex(),
+            ready.lease.key_index, ready.init.offline_number, self._order.amount_fen, ready.init.balance_fen, self._make_key(),
+        )  # fmt: skip
+        try:
+            self._memory.keep(record)
+        except OSError:
+            log.exception("payment %s: the box cannot write its memory", payment.payment)
+            return self._give_up("failed", "box-storage")
+        self._money = "unknown"
+        try:
+            mac1 = self._client.init(payment.payment, _init_body(ready.init), self._make_key())
+        except Problem as problem:
+            if problem.unanswered or problem.money != "not-taken" or problem.code == "tsp-answer-bad":
+                # MAC1 may have left the TSP, but this card has not seen it: the card itself can prove that.
+                return self._tell_not_debited(record, ready.purse, 0x9406)
+            self._memory.forget(record.payment)
+            self._money = "not-taken"
+            return self._give_up("failed", problem.code, problem.facts)
+        try:
+            proof = ready.purse.debit_for_purchase(
+                mac1.terminal_transaction_number, mac1.date, mac1.time, mac1.mac1
+            )
+        except (CardRemoved, ProtocolError):
+            return self._ask_back(record)
+        except StatusError as refused:
+            return self._tell_not_debited(record, ready.purse, refused.sw)
+        record = record.debited(proof.tac, proof.mac2)
+        remember(self._memory, record)
+        self._money = "taken"
+        return self._tell_debited(record, balance(ready.purse))
+
+    def _tell_debited(self, record: OpenPayment, balance_after_fen: int | None) -> Finished:
+        try:
+            payment = deliver_proof(
+                self._client, self._memory, self._waits, record, balance_after_fen, threading.Event()
+            )
+        except Problem as problem:
+            # The card has debited; whether the TSP knows it or not, the money is gone from the card.
+            money: Money = "taken" if problem.unanswered else problem.money
+            return Finished("pending", money, problem.code, self._payment, problem.facts)
+        self._payment = wait_until_open(self._client, self._waits, payment)
+        end = finished(self._payment)
+        if end.money == "taken" and self._slot.card_present():
+            card = self._payment.card
+            self._slot.say(self._about("remove", card.number if card else "", balance_after_fen))
+            self._slot.wait_for_removal(REMOVE_S, self._go_on)
+        return end
+
+    def _tell_not_debited(self, record: OpenPayment, purse: Purse, sw: int) -> Finished:
+        try:
+            payment = deliver_not_debited(
+                self._client, self._memory, self._waits, record, purse, sw, threading.Event()
+            )
+        except CardRemoved:
+            return self._ask_back(record)
+        except CardReaderError:
+            log.exception("payment %s: the card does not say where it stands", record.payment)
+            return Finished("pending", "unknown", "card-refused", self._payment)
+        except Problem as problem:
+            if problem.money == "not-taken" and not problem.unanswered:
+                # The TSP never let MAC1 out: there is nothing to prove, the payment simply ends.
+                self._money = "not-taken"
+                return self._give_up("failed", "tsp-unreachable")
+            return Finished("pending", "unknown", problem.code, self._payment, problem.facts)
+        self._payment = payment
+        return finished(payment)
+
+    def _ask_back(self, record: OpenPayment) -> Finished:
+        """The card went between MAC1 and its answer: only the same card can tell whether it has debited."""
+        self._cancel.clear()
+        prompt = self._about("put-back")
+        away = Finished("pending", "unknown", "card-away", self._payment)
+        while True:
+            try:
+                connection = self._slot.wait_for_card(prompt, PUT_BACK_S)
+            except (Cancelled, NobodyCame):
+                return away
+            try:
+                self._slot.say(self._about("settling"))
+                purse, facts = self._slot.open_purse(connection)
+                if self._memory.card_id(facts.application_serial) != record.card:
+                    raise BadCard(self._about("other-card"))
+                self._payment = settle_with_card(
+                    self._client, self._memory, self._waits, record, purse, threading.Event()
+                )
+                self._payment = wait_until_open(self._client, self._waits, self._payment)
+                return finished(self._payment)
+            except CardRemoved:
+                prompt = self._about("put-back")
+            except (BadCard, StatusError, ProtocolError):
+                prompt = self._about("other-card")
+                self._slot.say(prompt)
+                try:
+                    self._slot.wait_for_removal(PUT_BACK_S)
+                except Cancelled:
+                    return away
+            except Problem as problem:
+                known = self._memory.is_proven(record.payment)
+                return Finished(
+                    "pending", "taken" if known else "unknown", problem.code, self._payment, problem.facts
+                )
+            finally:
+                connection.close()
+
+    def _give_up(
+        self, outcome: Outcome, reason: str | None, facts: dict[str, object] | None = None
+    ) -> Finished:
+        """Ends before MAC1: tells the TSP that this payment will not come. If it cannot be told, it closes the payment by itself."""
+        if self._payment is not None:
+            try:
+                self._payment = self._client.cancel(self._payment.payment, self._make_key())
+            except Problem as problem:
+                log.warning("cancelling payment %s: %s", self._payment.payment, problem.code)
+        return Finished(outcome, "not-taken", reason, self._payment, facts or {})
+
+    def _about(self, prompt: Prompt, number: str = "", balance_fen: int | None = None) -> CardPrompt:
+        return CardPrompt(prompt, number, balance_fen, self._order.amount_fen)
+
+
+def _init_body(init: PurchaseInit) -> dict[str, object]:
+    return {
+        "balance_fen": init.balance_fen,
+        "offline_number": init.offline_number,
+        "overdraft_limit_fen": init.overdraft_limit_fen,
+        "key_version": init.key_version,
+        "algorithm_id": init.algorithm_id,
+        "random": init.random.hex().upper(),
+    }

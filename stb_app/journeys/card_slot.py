@@ -1,0 +1,195 @@
+"""The card slot as journeys use it: wait for a card, read its purse, ask for the PIN, wait until it is taken."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+
+from cardreader.errors import (
+    ApplicationBlocked,
+    ApplicationNotFound,
+    Cancelled,
+    CardRemoved,
+    CardTimeout,
+    PinBlocked,
+    PinWrong,
+    ProtocolError,
+    ReaderUnavailable,
+    StatusError,
+)  # fmt: skip
+from cardreader.pboc.files import mask_number
+from cardreader.purse import Purse
+from cardreader.reader import Connection, Reader
+from stb_app.journeys.steps import CardPrompt, Prompt
+from stb_app.journeys.waiting import Waits
+from stb_app.tsp.client import CardFacts
+
+READER_RETRY_S = 1.0
+GLANCE_S = 0.25
+"""How often a waiting journey looks whether the card is still there."""
+SLICE_S = 5.0
+
+
+class BadCard(Exception):
+    """This card cannot be used here; ``prompt`` says why and what to do."""
+
+    def __init__(self, prompt: CardPrompt) -> None:
+        super().__init__(prompt.prompt)
+        self.prompt = prompt
+
+
+class NobodyCame(Exception):
+    """No card was put in for as long as we wait."""
+
+
+class CardSlot:
+    """One journey's use of the reader.
+
+    Args:
+        cancel: set when the subscriber leaves; every wait then raises Cancelled.
+        post: where prompts go. The same prompt is never posted twice in a row.
+    """
+
+    def __init__(
+        self, reader: Reader, waits: Waits, cancel: threading.Event, post: Callable[[CardPrompt], None]
+    ) -> None:
+        self._reader = reader
+        self._waits = waits
+        self._cancel = cancel
+        self._post = post
+        self._last: CardPrompt | None = None
+        self._pins: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def say(self, prompt: CardPrompt) -> None:
+        """Posts a prompt unless it is what is on the screen already."""
+        if prompt != self._last:
+            self._last = prompt
+            self._post(prompt)
+
+    def enter_pin(self, pin: str) -> None:
+        """The subscriber's PIN, from the drawing thread. It goes to the card and nowhere else."""
+        self._pins.put(pin)
+
+    def wait_for_card(self, prompt: CardPrompt, within_s: float) -> Connection:
+        """Waits for a card; a reader that is missing is said and waited for too.
+
+        Raises:
+            NobodyCame: after ``within_s`` seconds.
+            Cancelled: the subscriber left.
+        """
+        until = self._waits.monotonic() + within_s
+        while (left := until - self._waits.monotonic()) > 0:
+            try:
+                if not self._reader.card_present():
+                    self.say(prompt)
+                return self._reader.wait_for_card(min(SLICE_S, left), self._cancel)
+            except CardTimeout:
+                continue
+            except CardRemoved:
+                continue
+            except ReaderUnavailable:
+                self.say(replace(prompt, prompt="reader-missing"))
+                if self._waits.pause(READER_RETRY_S, self._cancel):
+                    raise Cancelled from None
+        raise NobodyCame
+
+    def wait_for_removal(self, within_s: float, until: threading.Event | None = None) -> bool:
+        """Waits until the slot is empty. True when it is, False when the time is up or ``until`` was set; Cancelled when the subscriber leaves."""
+        try:
+            self._reader.wait_for_removal(within_s, until or self._cancel)
+        except CardTimeout:
+            return False
+        except Cancelled:
+            if until is not None:
+                return False
+            raise
+        except ReaderUnavailable:
+            return True
+        return True
+
+    def card_present(self) -> bool:
+        """Whether a card is in; False when the reader itself is gone."""
+        try:
+            return self._reader.card_present()
+        except ReaderUnavailable:
+            return False
+
+    def open_purse(self, connection: Connection) -> tuple[Purse, CardFacts]:
+        """Selects the purse and reads what everybody may know of it.
+
+        Raises:
+            BadCard: no purse, blocked, or bytes that make no sense.
+            CardRemoved: it was pulled.
+        """
+        try:
+            purse = Purse(connection)
+            information = purse.information
+            facts = CardFacts(
+                information.issuer_id, information.application_serial, information.application_type,
+                f"{information.start_date:%Y%m%d}", f"{information.expiry_date:%Y%m%d}", purse.balance_fen(),
+            )  # fmt: skip
+        except ApplicationNotFound as error:
+            raise BadCard(CardPrompt("no-purse")) from error
+        except ApplicationBlocked as error:
+            raise BadCard(CardPrompt("blocked")) from error
+        except (StatusError, ProtocolError) as error:
+            raise BadCard(CardPrompt("not-readable")) from error
+        return purse, facts
+
+    def ask_pin(self, purse: Purse, about: CardPrompt) -> None:
+        """Asks until the card accepts the PIN.
+
+        Args:
+            about: number, balance and amount to show beside the PIN.
+
+        Raises:
+            BadCard: the PIN is blocked.
+            CardRemoved: the card was pulled while we waited.
+            Cancelled: the subscriber left.
+        """
+        prompt = replace(about, prompt="enter-pin")
+        while True:
+            self.say(prompt)
+            pin = self._next_pin()
+            try:
+                self.say(replace(about, prompt="reading"))
+                purse.verify_pin(pin)
+            except PinWrong as wrong:
+                if wrong.tries_left == 0:
+                    raise BadCard(replace(about, prompt="pin-blocked")) from wrong
+                prompt = replace(about, prompt="wrong-pin", tries_left=wrong.tries_left)
+            except PinBlocked as blocked:
+                raise BadCard(replace(about, prompt="pin-blocked")) from blocked
+            except (StatusError, ProtocolError) as error:
+                raise BadCard(replace(about, prompt="not-readable")) from error
+            else:
+                return
+
+    def _next_pin(self) -> str:
+        while True:
+            if self._cancel.is_set():
+                raise Cancelled
+            try:
+                return self._pins.get(timeout=GLANCE_S)
+            except queue.Empty:
+                if not self.card_present():
+                    raise CardRemoved("the card was taken while the PIN was asked for") from None
+
+
+def check_here(facts: CardFacts, today: date, amount_fen: int | None) -> None:
+    """What the box can see of a card by itself, before it asks for a PIN (ONL-5, ONL-6). Raises BadCard."""
+    about = CardPrompt("reading", mask_number(facts.application_serial), facts.balance_fen, amount_fen)
+    day = f"{today:%Y%m%d}"
+
+    def refuse(prompt: Prompt) -> None:
+        raise BadCard(replace(about, prompt=prompt))
+
+    if facts.expiry_date < day:
+        refuse("expired")
+    if facts.start_date > day:
+        refuse("not-yet-valid")
+    if amount_fen is not None and facts.balance_fen < amount_fen:
+        refuse("balance-too-low")

@@ -1,0 +1,50 @@
+"""Following a payment whose end is not known yet, or to which money may still come late."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from stb_app.journeys.steps import Finished, finished
+from stb_app.journeys.waiting import Waits
+from stb_app.tsp.client import LONG_POLL_S, TspClient
+from stb_app.tsp.model import Payment
+from stb_app.tsp.problem import Problem
+
+RETRY_S = 2.0
+
+
+class Follow:
+    """Posts a Finished each time the payment changes, for at most so many seconds."""
+
+    def __init__(self, client: TspClient, waits: Waits, payment: Payment, seconds: float) -> None:
+        self._client = client
+        self._waits = waits
+        self._payment = payment
+        self._seconds = seconds
+        self._cancel = threading.Event()
+
+    def run(self, post: Callable[[Finished], None]) -> None:
+        until = self._waits.monotonic() + self._seconds
+        payment = self._payment
+        while not self._cancel.is_set() and (left := until - self._waits.monotonic()) > 0:
+            try:
+                now = self._client.payment(
+                    payment.payment, payment.version, max(1, min(LONG_POLL_S, int(left)))
+                )
+            except Problem:
+                # The screen already says that the end is not known; nothing new has been learnt.
+                self._waits.pause(RETRY_S, self._cancel)
+                continue
+            if (now.state, now.money, now.reason) != (
+                payment.state,
+                payment.money,
+                payment.reason,
+            ) and not self._cancel.is_set():
+                post(finished(now))
+            payment = now
+            if payment.state in ("done", "late", "failed"):
+                return
+
+    def cancel(self) -> None:
+        self._cancel.set()

@@ -1,0 +1,150 @@
+"""Paying an order with a wallet (ONL-14): show a code, follow what the phone does, know the end."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from stb_app.journeys.settling import wait_until_open
+from stb_app.journeys.steps import Finished, QrState, QrStep, WalletStep, finished
+from stb_app.journeys.waiting import Waits
+from stb_app.tsp.client import LONG_POLL_S, TspClient
+from stb_app.tsp.model import Order, Payment
+from stb_app.tsp.problem import Problem
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 1.0
+GRACE_S = 30.0
+"""After the code has run out the TSP asks the wallet once more; for so long we wait for its word."""
+CANCEL_TRIES = 3
+
+
+def modules_of(payload: str) -> tuple[tuple[bool, ...], ...]:
+    """The QR code of a text: rows of modules, True is black, error level M, without quiet zone. Takes tens of milliseconds."""
+    import qrcode
+
+    code = qrcode.QRCode(error_correction=qrcode.constants.ERROR_CORRECT_M, border=0)
+    code.add_data(payload)
+    code.make(fit=True)
+    return tuple(tuple(bool(module) for module in row) for row in code.get_matrix())
+
+
+class WalletPayment:
+    """One attempt to pay one order by scanning. See journeys.base for run and cancel."""
+
+    def __init__(
+        self, client: TspClient, waits: Waits, make_key: Callable[[], str], order: Order, method: str
+    ) -> None:
+        self._client = client
+        self._waits = waits
+        self._make_key = make_key
+        self._order = order
+        self._method = method
+        self._cancel = threading.Event()
+        self._payment: Payment | None = None
+        self._code: tuple[tuple[bool, ...], ...] = ()
+        self._deadline = 0.0
+        self._total_s = 180
+
+    def run(self, post: Callable[[WalletStep], None]) -> None:
+        try:
+            post(self._pay(post))
+        except Problem as problem:
+            post(Finished("failed", problem.money, problem.code, self._payment, problem.facts))
+        except Exception:
+            log.exception("wallet payment of order %s", self._order.order)
+            post(
+                Finished(
+                    "pending" if self._payment else "failed",
+                    "unknown" if self._payment else "not-taken",
+                    "internal",
+                    self._payment,
+                )
+            )
+
+    def cancel(self) -> None:
+        """Tells the TSP at once, on a thread of its own: the long poll that runs is answered by it."""
+        if not self._cancel.is_set():
+            self._cancel.set()
+            threading.Thread(target=self._tell_cancelled, name="cancel-wallet-payment", daemon=True).start()
+
+    def _pay(self, post: Callable[[WalletStep], None]) -> Finished:
+        post(QrStep("making"))
+        payment = self._payment = self._start()
+        if self._cancel.is_set():
+            self._tell_cancelled()
+        if payment.qr is not None:
+            self._deadline = self._waits.monotonic() + payment.qr.seconds_left
+            self._total_s = payment.qr.seconds_left
+            self._code = modules_of(payment.qr.payload)
+        shown: WalletStep | None = None
+        answered = True
+        while payment.state in ("waiting", "scanned", "unknown"):
+            left = self._deadline - self._waits.monotonic()
+            if left < -GRACE_S:
+                return Finished(
+                    "pending", "unknown", "tsp-unreachable" if not answered else payment.reason, payment
+                )
+            step = self._step(payment, left, answered)
+            if step != shown:
+                shown = step
+                post(step)
+            try:
+                # Up to the end of the countdown, then in short steps: the last answer must not be missed.
+                wait = max(1, min(LONG_POLL_S, int(left) if left > 1 else 2))
+                payment = self._payment = self._client.payment(payment.payment, payment.version, wait)
+                answered = True
+            except Problem as problem:
+                if not problem.unanswered and not problem.retryable:
+                    return Finished("pending", "unknown", problem.code, payment, problem.facts)
+                answered = False
+                self._waits.pause(RETRY_S, threading.Event())
+        if payment.state == "paid" and shown is not None:
+            post(self._step(payment, 0.0, True))
+        payment = self._payment = wait_until_open(self._client, self._waits, payment)
+        return finished(payment)
+
+    def _start(self) -> Payment:
+        """Makes the payment, putting the question again with the same key while nobody answers."""
+        key = self._make_key()
+        for _ in range(2):
+            try:
+                return self._client.pay(self._order.order, self._method, key)
+            except Problem as problem:
+                if not problem.unanswered or self._cancel.is_set():
+                    raise
+        return self._client.pay(self._order.order, self._method, key)
+
+    def _step(self, payment: Payment, left: float, answered: bool) -> QrStep:
+        state: QrState = "shown"
+        if payment.state == "paid":
+            state = "confirming"
+        elif not answered:
+            state = "reconnecting"
+        elif left <= 0 or payment.state == "unknown":
+            state = "checking"
+        elif payment.state == "scanned":
+            state = "scanned"
+        payload = (
+            payment.qr.payload
+            if payment.qr
+            else (self._payment.qr.payload if self._payment and self._payment.qr else "")
+        )
+        return QrStep(state, self._code, payload, self._deadline, self._total_s, payment)
+
+    def _tell_cancelled(self) -> None:
+        payment = self._payment
+        if payment is None:
+            return
+        key = self._make_key()
+        for attempt in range(CANCEL_TRIES):
+            try:
+                self._client.cancel(payment.payment, key)
+                return
+            except Problem as problem:
+                log.warning("cancelling payment %s: %s", payment.payment, problem.code)
+                if not problem.retryable or attempt == CANCEL_TRIES - 1:
+                    return
+                self._waits.pause(RETRY_S, threading.Event())

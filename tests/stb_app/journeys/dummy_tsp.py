@@ -1,0 +1,166 @@
+"""A TSP in memory with a real PSAM simulator: the client's contract without the wire, and with faults on order."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cardreader.errors import MacInvalid
+from cardreader.pboc.files import mask_number
+from cardreader.psam import Psam
+from cardreader.sim.psam import open_psam
+from stb_app.tsp.client import CardFacts
+from stb_app.tsp.model import CardStanding, Lease, Mac1, Method, Order, PaidCard, Payment, QrCode, Service
+from stb_app.tsp.problem import Problem
+
+NOW = datetime(2026, 11, 21, 19, 32, tzinfo=UTC)
+WORDS = {"zh": "体育频道", "en": "Sports"}
+SERVICE = Service("sports", WORDS, WORDS, WORDS, "sports", "per-use", 500, "none", None, None)
+ORDER = Order(
+    "order-1", "4C7F 20A1", SERVICE, "monthly", 1500, 0, None, 1500, NOW, NOW + timedelta(days=30), False, "96123",
+    NOW + timedelta(minutes=15), "quoted", (Method("card", WORDS, WORDS, True, None),),
+)  # fmt: skip
+DATE, TIME = bytes.fromhex("20261121"), bytes.fromhex("193208")
+
+
+class DummyTsp:
+    """Stands in for TspClient.
+
+    ``faults``: verb name -> list of faults, used one after the other: ``"lost"`` (the request never arrives),
+    ``"unanswered"`` (it is carried out, the answer is lost), a Problem (refused), or None (as it should be).
+    """
+
+    def __init__(self) -> None:
+        self.psam = Psam(open_psam(1, None))
+        self.faults: dict[str, list[Any]] = {}
+        self.calls: list[str] = []
+        self.keys: dict[str, Any] = {}
+        self.payment_now: Payment | None = None
+        self.changed = threading.Condition()
+        self.opens = True
+        self.facts: CardFacts | None = None
+        self.init_body: dict[str, Any] = {}
+        self._versions = itertools.count(1)
+
+    def pay(self, order: str, method: str, key: str) -> Payment:
+        def act() -> Payment:
+            qr = QrCode("http://127.0.0.1:8780/w/Ab3dE6gH", 180) if method.startswith("wallet") else None
+            state = "waiting" if qr else "preparing"
+            self.payment_now = Payment(
+                "pay-1", order, "4C7F 20A1", SERVICE, "monthly", method, 1500, NOW, state, "not-taken", None, None, None, qr,
+                next(self._versions),
+            )  # fmt: skip
+            return self.payment_now
+
+        return self._do("pay", act, key)
+
+    def payment(self, payment: str, after: int | None = None, wait: int = 0) -> Payment:
+        def act() -> Payment:
+            with self.changed:
+                if after is not None:
+                    self.changed.wait_for(lambda: self.current.version > after, timeout=5)
+                return self.current
+
+        return self._do("payment", act)
+
+    def cancel(self, payment: str, key: str) -> Payment:
+        def act() -> Payment:
+            if self.current.state not in ("preparing", "waiting", "scanned"):
+                raise Problem("payment-not-cancellable", money=self.current.money)
+            return self.become(state="cancelled", reason="cancelled")
+
+        return self._do("cancel", act, key)
+
+    def inquire(self, card: CardFacts, key: str) -> CardStanding:
+        known = card.issuer_id == self.psam.application.issuer_id
+        return self._do(
+            "inquire",
+            lambda: CardStanding(WORDS if known else None, known, None if known else "card-issuer-unknown"),
+            key,
+        )
+
+    def present_card(self, payment: str, card: CardFacts, key: str) -> Lease:
+        def act() -> Lease:
+            self.facts = card
+            return Lease(self.psam.terminal_number, self.psam.application.key_index, 60)
+
+        return self._do("present_card", act, key)
+
+    def init(self, payment: str, init: dict[str, Any], key: str) -> Mac1:
+        def act() -> Mac1:
+            assert self.facts is not None
+            self.init_body = dict(init)
+            answer = self.psam.initialize_for_purchase(
+                bytes.fromhex(init["random"]), init["offline_number"], 1500, 6, DATE, TIME, init["key_version"],
+                init["algorithm_id"], self.facts.application_serial[2:],
+            )  # fmt: skip
+            self.become(state="unknown", money="unknown")
+            return Mac1(answer.terminal_transaction_number, answer.mac1, DATE, TIME)
+
+        return self._do("init", act, key)
+
+    def debited(
+        self, payment: str, tac: bytes, mac2: bytes, balance_after_fen: int | None, key: str
+    ) -> Payment:
+        def act() -> Payment:
+            assert self.facts is not None
+            try:
+                self.psam.credit_for_purchase(mac2)
+            except MacInvalid as error:
+                raise Problem("mac2-refused", money="unknown") from error
+            card = PaidCard(
+                mask_number(self.facts.application_serial), self.init_body["balance_fen"], balance_after_fen
+            )
+            if self.opens:
+                return self.become(state="done", money="taken", valid_until=ORDER.valid_until, card=card)
+            return self.become(state="paid", money="taken", card=card)
+
+        return self._do("debited", act, key)
+
+    def not_debited(self, payment: str, sw: int, offline_number: int, balance_fen: int, key: str) -> Payment:
+        def act() -> Payment:
+            if self.current.state != "unknown":
+                raise Problem("wrong-state", money=self.current.money)
+            if (offline_number, balance_fen) != (
+                self.init_body["offline_number"],
+                self.init_body["balance_fen"],
+            ):
+                raise Problem("evidence-contradicts", money="unknown")
+            reason = {0x9302: "mac1-refused", 0x9406: "card-removed"}.get(sw, "card-refused")
+            return self.become(state="failed", money="not-taken", reason=reason)
+
+        return self._do("not_debited", act, key)
+
+    @property
+    def current(self) -> Payment:
+        assert self.payment_now is not None
+        return self.payment_now
+
+    def become(self, **changes: Any) -> Payment:
+        """Another state of the payment; wakes who waits for it."""
+        with self.changed:
+            self.payment_now = replace(self.current, version=next(self._versions), **changes)
+            self.changed.notify_all()
+            return self.payment_now
+
+    def _do(self, verb: str, act: Callable[[], Any], key: str | None = None) -> Any:
+        self.calls.append(verb)
+        planned = self.faults.get(verb, [])
+        fault = planned.pop(0) if planned else None
+        if fault == "lost":
+            raise Problem("tsp-unreachable", retryable=True)
+        if isinstance(fault, Problem):
+            raise fault
+        if key is None:
+            answer = act()
+        elif key in self.keys:
+            answer = self.keys[key]
+        else:
+            answer = self.keys[key] = act()
+        if fault == "unanswered":
+            raise Problem("tsp-unreachable", retryable=True)
+        return answer

@@ -1,0 +1,323 @@
+"""A purse payment as a journey: every way it can end, with a real card and PSAM simulator. ONL-3, ONL-5 to ONL-7, ONL-13"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from cardreader.reader import open_reader
+from cardreader.sim.reader import SimReader
+from stb_app.journeys.card_payment import CardPayment
+from stb_app.journeys.memory import Memory
+from stb_app.journeys.recovery import Recovery
+from stb_app.journeys.steps import CardPrompt, CardStep, Finished
+from stb_app.tsp.problem import Problem
+from tests.stb_app.journeys.dummy_tsp import ORDER, DummyTsp
+
+PIN = "123456"
+
+
+class FastWaits:
+    """Pauses take no time but let the clock run; the events are real."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def monotonic(self) -> float:
+        return self.at
+
+    def pause(self, seconds: float, until: threading.Event) -> bool:
+        self.at += seconds
+        return until.is_set()
+
+
+class Bench:
+    """One box with one slot, and a subscriber who answers prompts as told."""
+
+    def __init__(self, profile: str, folder: Path | None = None) -> None:
+        reader = open_reader(f"sim:{profile}")
+        assert isinstance(reader, SimReader)
+        self.reader = reader
+        self.tsp = DummyTsp()
+        self.memory = Memory(folder)
+        self.waits = FastWaits()
+        self.steps: list[CardStep] = []
+        self.answers: dict[str, Callable[[], object]] = {
+            "enter-pin": lambda: self.journey.enter_pin(PIN),
+            "remove": lambda: self.journey.go_on(),
+        }
+        keys = iter(range(10_000))
+        self.journey = CardPayment(
+            self.tsp,
+            self.reader,
+            self.memory,
+            self.waits,
+            lambda: f"key-{next(keys)}",
+            ORDER,
+            lambda: date(2026, 11, 21),
+        )  # type: ignore[arg-type]
+
+    def pay(self) -> Finished:
+        self.journey.run(self._on_step)
+        end = self.steps[-1]
+        assert isinstance(end, Finished)
+        return end
+
+    def prompts(self) -> list[str]:
+        return [step.prompt for step in self.steps if isinstance(step, CardPrompt)]
+
+    def balance(self) -> int:
+        from cardreader.purse import Purse
+
+        return Purse(self.reader.wait_for_card(1, threading.Event())).balance_fen()
+
+    def _on_step(self, step: CardStep) -> None:
+        self.steps.append(step)
+        if isinstance(step, CardPrompt) and step.prompt in self.answers:
+            self.answers[step.prompt]()
+
+
+def test_a_good_card_pays_and_the_result_has_both_balances() -> None:
+    bench = Bench("good")
+    end = bench.pay()
+    assert (end.outcome, end.money, end.money_taken) == ("success", "taken", True)
+    assert end.payment is not None
+    assert end.payment.card is not None
+    assert end.payment.card.balance_before_fen == 23640
+    assert end.payment.card.balance_after_fen == bench.balance() == 22140
+    assert end.payment.card.number.startswith("6217 00")
+    assert "*" in end.payment.card.number
+    assert bench.prompts() == ["starting", "reading", "enter-pin", "reading", "processing", "remove"]
+    assert bench.memory.all() == ()
+
+
+@pytest.mark.parametrize(
+    ("profile", "prompt"),
+    [
+        ("little-money", "balance-too-low"),
+        ("foreign-issuer", "issuer-unknown"),
+        ("expired", "expired"),
+        ("blocked", "blocked"),
+        ("pin-blocked", "pin-blocked"),
+        ("no-purse", "no-purse"),
+    ],
+)
+def test_a_card_that_cannot_pay_is_named_and_another_one_may_pay(profile: str, prompt: str) -> None:
+    bench = Bench(profile)
+
+    def another() -> None:
+        bench.reader.pull()
+        bench.answers.pop(prompt)
+        bench.reader.insert("good")
+
+    bench.answers[prompt] = another
+    assert bench.pay().outcome == "success"
+    assert prompt in bench.prompts()
+
+
+def test_too_little_balance_says_both_amounts() -> None:
+    bench = Bench("little-money")
+    bench.answers["balance-too-low"] = bench.journey.cancel
+    end = bench.pay()
+    said = next(
+        step for step in bench.steps if isinstance(step, CardPrompt) and step.prompt == "balance-too-low"
+    )
+    assert (said.balance_fen, said.amount_fen) == (320, 1500)
+    assert (end.outcome, end.money) == ("cancelled", "not-taken")
+    assert "init" not in bench.tsp.calls
+
+
+def test_wrong_pin_counts_down_and_the_right_one_still_pays() -> None:
+    bench = Bench("good")
+    bench.answers["enter-pin"] = lambda: bench.journey.enter_pin("000000")
+    bench.answers["wrong-pin"] = lambda: bench.journey.enter_pin(PIN)
+    assert bench.pay().outcome == "success"
+    assert [s.tries_left for s in bench.steps if isinstance(s, CardPrompt) and s.prompt == "wrong-pin"] == [2]
+
+
+def test_three_wrong_pins_block_the_card_and_nothing_is_taken() -> None:
+    bench = Bench("good")
+    bench.answers["enter-pin"] = bench.answers["wrong-pin"] = lambda: bench.journey.enter_pin("000000")
+    bench.answers["pin-blocked"] = bench.journey.cancel
+    end = bench.pay()
+    assert (end.outcome, end.money_taken) == ("cancelled", False)
+    assert bench.prompts()[-1] == "pin-blocked"
+
+
+def test_an_empty_slot_is_waited_for_and_cancelling_takes_nothing() -> None:
+    bench = Bench("")
+    bench.answers["insert"] = bench.journey.cancel
+    end = bench.pay()
+    assert (end.outcome, end.money) == ("cancelled", "not-taken")
+    assert bench.tsp.current.state == "cancelled"
+
+
+def test_a_card_pulled_while_the_pin_is_asked_for_can_be_put_back() -> None:
+    bench = Bench("good")
+    bench.answers["enter-pin"] = lambda: (
+        bench.reader.pull(),
+        bench.answers.update({"enter-pin": lambda: bench.journey.enter_pin(PIN)}),
+    )
+    bench.answers["removed-early"] = lambda: bench.reader.insert("good")
+    assert bench.pay().outcome == "success"
+
+
+@pytest.mark.parametrize(
+    ("when", "outcome", "money", "balance"),
+    [("before-debit", "failed", "not-taken", 23640), ("after-debit", "success", "taken", 22140)],
+)
+def test_a_card_pulled_around_the_debit_tells_the_truth_when_it_is_back(
+    when: str, outcome: str, money: str, balance: int
+) -> None:
+    """GET TRANSACTION PROVE; cards.md A4."""
+    bench = Bench("good")
+    bench.reader.pull_when = when  # type: ignore[assignment]
+    bench.answers["put-back"] = lambda: bench.reader.insert("good")
+    end = bench.pay()
+    assert (end.outcome, end.money) == (outcome, money)
+    assert bench.balance() == balance
+    assert bench.memory.all() == ()
+
+
+def test_another_card_is_not_asked_about_this_payment() -> None:
+    bench = Bench("good")
+    bench.reader.pull_when = "after-debit"
+    bench.answers["put-back"] = lambda: bench.reader.insert("little-money")
+    bench.answers["other-card"] = lambda: (
+        bench.reader.pull(),
+        bench.answers.update({"put-back": lambda: bench.reader.insert("good")}),
+        bench.reader.insert("good"),
+    )
+    assert bench.pay().outcome == "success"
+    assert "other-card" in bench.prompts()
+
+
+def test_a_card_that_never_comes_back_leaves_the_money_unknown_and_the_next_time_it_tells(
+    tmp_path: Path,
+) -> None:
+    bench = Bench("good", tmp_path)
+    bench.reader.pull_when = "after-debit"
+    bench.answers["put-back"] = bench.journey.cancel
+    end = bench.pay()
+    assert (end.outcome, end.money, end.money_taken, end.reason) == ("pending", "unknown", None, "card-away")
+    assert len(bench.memory.all()) == 1
+
+    # Another day, the television was switched off in between; the card is put in for something else.
+    again = Bench("good", tmp_path)
+    again.reader, again.tsp = bench.reader, bench.tsp
+    again.tsp.faults.clear()
+    again.journey = CardPayment(
+        again.tsp,
+        again.reader,
+        again.memory,
+        again.waits,
+        iter(f"k{i}" for i in range(99)).__next__,
+        ORDER,
+        lambda: date(2026, 11, 22),
+    )  # type: ignore[arg-type]
+    again.reader.insert("good")
+    first = bench.tsp.current
+    assert first.state == "unknown"
+    again.answers["settling"] = lambda: None
+    assert again.pay().outcome == "success"
+    assert "settling" in again.prompts()
+    assert again.memory.all() == ()
+
+
+@pytest.mark.parametrize("fault", ["lost", "unanswered"])
+def test_no_answer_to_init_is_settled_by_the_cards_own_proof(fault: str) -> None:
+    bench = Bench("good")
+    bench.tsp.faults["init"] = [fault]
+    end = bench.pay()
+    assert (end.outcome, end.money) == ("failed", "not-taken")
+    assert bench.balance() == 23640
+    assert bench.memory.all() == ()
+    assert bench.tsp.current.state in ("failed", "cancelled")
+
+
+@pytest.mark.parametrize("fault", ["lost", "unanswered"])
+def test_the_proof_is_sent_until_it_is_answered(fault: str) -> None:
+    bench = Bench("good")
+    bench.tsp.faults["debited"] = [fault] * 3
+    end = bench.pay()
+    assert (end.outcome, end.money) == ("success", "taken")
+    assert bench.tsp.calls.count("debited") == 4
+
+
+def test_a_server_that_is_gone_after_the_debit_leaves_the_proof_to_the_background() -> None:
+    bench = Bench("good")
+    bench.tsp.faults["debited"] = ["lost"] * 7
+    end = bench.pay()
+    assert (end.outcome, end.money, end.reason) == ("pending", "taken", "tsp-unreachable")
+    assert len(bench.memory.proven()) == 1
+    ends: list[Finished] = []
+    recovery = Recovery(bench.tsp, bench.memory, bench.waits)  # type: ignore[arg-type]
+    recovery.run(lambda step: (ends.append(step), recovery.cancel()))
+    assert [(e.outcome, e.money) for e in ends] == [("success", "taken")]
+    assert bench.memory.all() == ()
+
+
+def test_a_server_that_is_gone_before_the_payment_takes_nothing() -> None:
+    bench = Bench("good")
+    bench.tsp.faults["pay"] = ["lost"] * 9
+    end = bench.pay()
+    assert (end.outcome, end.money, end.reason) == ("failed", "not-taken", "tsp-unreachable")
+
+
+def test_mac1_refused_by_the_card_takes_nothing() -> None:
+    bench = Bench("good")
+    honest = bench.tsp.init
+
+    def wrong_mac1(payment: str, init: dict[str, object], key: str) -> object:
+        from dataclasses import replace
+
+        return replace(honest(payment, init, key), mac1=b"\0\0\0\0")
+
+    bench.tsp.init = wrong_mac1  # type: ignore[method-assign,assignment]
+    end = bench.pay()
+    assert (end.outcome, end.money, end.reason) == ("failed", "not-taken", "mac1-refused")
+    assert bench.balance() == 23640
+
+
+def test_no_psam_free_is_waited_for_and_then_said() -> None:
+    bench = Bench("good")
+    bench.tsp.faults["present_card"] = [Problem("psam-none-free", retryable=True)] * 2
+    assert bench.pay().outcome == "success"
+    assert "waiting-psam" in bench.prompts()
+    bench = Bench("good")
+    bench.tsp.faults["present_card"] = [Problem("psam-none-free", retryable=True)] * 20
+    end = bench.pay()
+    assert (end.outcome, end.money, end.reason) == ("failed", "not-taken", "psam-none-free")
+
+
+def test_a_psam_that_refuses_mac2_is_a_case_not_a_failure() -> None:
+    bench = Bench("good")
+    bench.tsp.faults["debited"] = [Problem("mac2-refused", money="unknown")]
+    end = bench.pay()
+    assert (end.outcome, end.money, end.reason) == ("pending", "unknown", "mac2-refused")
+
+
+def test_paid_but_not_opened_is_pending_with_money_taken() -> None:
+    bench = Bench("good")
+    bench.tsp.opens = False
+    bench.tsp.faults["payment"] = ["lost"]
+    end = bench.pay()
+    assert (end.outcome, end.money) == ("pending", "taken")
+
+
+def test_a_disk_that_cannot_remember_stops_before_the_money(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench("good", tmp_path)
+
+    def full(record: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bench.memory, "keep", full)
+    end = bench.pay()
+    assert (end.outcome, end.money, end.reason) == ("failed", "not-taken", "box-storage")
+    assert bench.balance() == 23640
