@@ -10,7 +10,19 @@ from screens.purchase import pay_otherwise
 from stb_app.journeys import Order
 from stb_app.journeys.steps import CANCELLABLE_PROMPTS, PROBLEM_PROMPTS, CardPrompt, CardStep, Finished
 from stb_app.kit.nodes import (
-    CardSlot, Column, Fit, Group, Grow, Node, PinCells, Row, Space, Spinner, Steps, Target, Text,
+    CardSlot,
+    Column,
+    Fit,
+    Group,
+    Grow,
+    Node,
+    PinCells,
+    Row,
+    Space,
+    Spinner,
+    Steps,
+    Target,
+    Text,
 )  # fmt: skip
 from stb_app.kit.screen import Binding
 from stb_app.shell.keys import DIGITS
@@ -39,7 +51,16 @@ POSES: dict[str, Pose] = {
     "settling": "processing",
 }
 """The drawing that goes with a prompt; a card that cannot pay shows ``wrong``."""
-STEP_OF = {"enter-pin": 1, "wrong-pin": 1, "processing": 2, "waiting-psam": 2, "put-back": 2, "other-card": 2, "settling": 2, "remove": 3}
+STEP_OF = {
+    "enter-pin": 1,
+    "wrong-pin": 1,
+    "processing": 2,
+    "waiting-psam": 2,
+    "put-back": 2,
+    "other-card": 2,
+    "settling": 2,
+    "remove": 3,
+}
 PIN_PROMPTS = frozenset(("enter-pin", "wrong-pin"))
 WAITING_PROMPTS = frozenset(("insert", "removed-early", "waiting-psam", "reader-missing"))
 """The person, or somebody else, has to do something: the ways out stand on the page."""
@@ -287,7 +308,9 @@ class CardScreen(Page[None]):
         """The quiet line at the foot: what has become of the money, or what became of the last key."""
         prompt = self._step.prompt
         if self._too_short:
-            return self.t("The PIN has six digits: {n} are still missing.").format(n=PIN_LENGTH - len(self._digits))
+            return self.t("The PIN has six digits: {n} are still missing.").format(
+                n=PIN_LENGTH - len(self._digits)
+            )
         if self._told_no and not self._leaving:
             return self.t("It cannot be cancelled now. The result comes in a moment.")
         if self._asks_pin:

@@ -7,9 +7,33 @@ from typing import TYPE_CHECKING, Any
 
 from screens.card import PIN_LENGTH, PIN_PROMPTS, POSES
 from screens.problems import N_, Said, prompt_words, words_for
-from stb_app.journeys.steps import PROBLEM_PROMPTS, CardPrompt, CardRead, CardTransaction, InquiryStep, Refused
+from stb_app.journeys.steps import (
+    PROBLEM_PROMPTS,
+    CardPrompt,
+    CardRead,
+    CardTransaction,
+    InquiryStep,
+    Refused,
+)
 from stb_app.kit.nodes import (
-    CardSlot, Column, Divider, Facts, Fit, Grow, Icon, Node, Panel, Pill, PinCells, Row, Scroll, Sign, Space, Spinner, Target, Text,
+    CardSlot,
+    Column,
+    Divider,
+    Facts,
+    Fit,
+    Grow,
+    Icon,
+    Node,
+    Panel,
+    Pill,
+    PinCells,
+    Row,
+    Scroll,
+    Sign,
+    Space,
+    Spinner,
+    Target,
+    Text,
 )  # fmt: skip
 from stb_app.kit.screen import Binding
 from stb_app.shell.keys import DIGITS
@@ -20,7 +44,10 @@ if TYPE_CHECKING:
     from stb_app.shell.app import App
 
 KINDS = {"load": N_("Loaded"), "purchase": N_("Paid with it"), "other": N_("Other")}
-INSERT = (N_("Insert the card you want to look at"), N_("Chip first, chip side up, until it stops. Nothing will be taken from it."))
+INSERT = (
+    N_("Insert the card you want to look at"),
+    N_("Chip first, chip side up, until it stops. Nothing will be taken from it."),
+)
 BUSY_PROMPTS = frozenset(("starting", "reading", "processing", "settling", "waiting-psam"))
 
 
@@ -67,7 +94,9 @@ class CardInquiryScreen(Page[None]):
         self._look()
 
     def _look(self) -> None:
-        self.busy = isinstance(self._step, CardPrompt) and (self._pin_sent or self._step.prompt in BUSY_PROMPTS)
+        self.busy = isinstance(self._step, CardPrompt) and (
+            self._pin_sent or self._step.prompt in BUSY_PROMPTS
+        )
         self.app.refresh()
 
     @property
@@ -137,7 +166,12 @@ class CardInquiryScreen(Page[None]):
     def state(self) -> dict[str, Any]:
         step = self._step
         if isinstance(step, CardPrompt):
-            return {"prompt": step.prompt, "tries_left": step.tries_left, "digits": len(self._digits), "number": step.number}
+            return {
+                "prompt": step.prompt,
+                "tries_left": step.tries_left,
+                "digits": len(self._digits),
+                "number": step.number,
+            }
         if isinstance(step, Refused):
             return {"prompt": None, "problem": step.code}
         return {
@@ -165,10 +199,27 @@ class CardInquiryScreen(Page[None]):
         picture = CardSlot(pose, step.number, self.t("UnionPay IC card"))
         act = self._act(step)
         wide = Column(
-            (Space(grow=2), Text(said.title, "title"), Text(said.text, "row", "secondary"), Space(4), *act, Space(grow=3)), gap=24, grow=1
+            (
+                Space(grow=2),
+                Text(said.title, "title"),
+                Text(said.text, "row", "secondary"),
+                Space(4),
+                *act,
+                Space(grow=3),
+            ),
+            gap=24,
+            grow=1,
         )
         tight = Column(
-            (Space(grow=1), Text(said.title, "heading"), Text(said.text, "body", "secondary"), *act, Space(grow=1)), gap=20, grow=1
+            (
+                Space(grow=1),
+                Text(said.title, "heading"),
+                Text(said.text, "body", "secondary"),
+                *act,
+                Space(grow=1),
+            ),
+            gap=20,
+            grow=1,
         )
         middle = Column((Space(grow=1), picture, Space(grow=1)), align="center")
         return Fit(
@@ -195,13 +246,18 @@ class CardInquiryScreen(Page[None]):
             cells = Target("pin", PinCells(len(self._digits), PIN_LENGTH), "plain", text=self.t("PIN"))
             remark = self.t("This card shows its transactions only after the PIN.")
             if self._too_short:
-                remark = self.t("The PIN has six digits: {n} are still missing.").format(n=PIN_LENGTH - len(self._digits))
+                remark = self.t("The PIN has six digits: {n} are still missing.").format(
+                    n=PIN_LENGTH - len(self._digits)
+                )
             return (Row((cells,)), Text(remark, "small", "secondary"))
         return (Row((self._button("done", self.t("Back")),)),)
 
     def _refused(self, said: Said) -> Node:
         code = (Text(said.code, "caption", "faint", align="center"),) if said.code else ()
-        buttons = (self._button("again", self.t("Try again"), primary=True), self._button("done", self.t("Done")))
+        buttons = (
+            self._button("again", self.t("Try again"), primary=True),
+            self._button("done", self.t("Done")),
+        )
         return Column(
             (
                 Space(grow=1), Sign("failed", 120), Text(said.title, "title", align="center"),
@@ -211,7 +267,9 @@ class CardInquiryScreen(Page[None]):
         )  # fmt: skip
 
     def _button(self, key: str, words: str, primary: bool = False) -> Target:
-        return Target(key, Text(words, "row-bold", align="center"), "primary" if primary else "button", width=320)
+        return Target(
+            key, Text(words, "row-bold", align="center"), "primary" if primary else "button", width=320
+        )
 
     # A card that has been read
 
@@ -221,10 +279,19 @@ class CardInquiryScreen(Page[None]):
             facts.append((self.t("Issued by"), self.say(card.issuer)))
         facts.append((self.t("Valid until"), _date(card.expiry_date)))
         mark, why = self._standing(card)
-        balance = (Text(self.t("On the card"), "body", "secondary"), Text(money(card.balance_fen), "amount", "money", wrap=False))
+        balance = (
+            Text(self.t("On the card"), "body", "secondary"),
+            Text(money(card.balance_fen), "amount", "money", wrap=False),
+        )
         about: tuple[Node, ...] = (Row((mark,)), *((Text(why, "small", "secondary"),) if why else ()))
-        buttons = Row((self._button("again", self.t("Read again"), primary=True), self._button("done", self.t("Done"))), gap=24)
-        stacked = Column((self._button("again", self.t("Read again"), primary=True), self._button("done", self.t("Done"))), gap=20)
+        buttons = Row(
+            (self._button("again", self.t("Read again"), primary=True), self._button("done", self.t("Done"))),
+            gap=24,
+        )
+        stacked = Column(
+            (self._button("again", self.t("Read again"), primary=True), self._button("done", self.t("Done"))),
+            gap=20,
+        )
         calm = Column(
             (Panel(Column((*balance, Space(4), Facts(tuple(facts)), Space(4), *about), gap=16), "hero", pad=44), Space(grow=1), buttons),
             gap=24, grow=1,
@@ -245,7 +312,9 @@ class CardInquiryScreen(Page[None]):
         """Whether this card can pay here, and why not."""
         standing = card.standing
         if standing is None:
-            return Pill(self.t("Not checked"), "neutral"), self.t("The payment service cannot be reached to ask whether this card can pay.")
+            return Pill(self.t("Not checked"), "neutral"), self.t(
+                "The payment service cannot be reached to ask whether this card can pay."
+            )
         if standing.usable:
             return Pill(self.t("Can pay here"), "good"), ""
         return Pill(self.t("Cannot pay here"), "bad"), words_for(standing.refusal or "", {}, self.t).title
@@ -253,8 +322,16 @@ class CardInquiryScreen(Page[None]):
     def _table(self, log: tuple[CardTransaction, ...] | None) -> Node:
         head = Text(self.t("Last ten transactions"), "body", "secondary")
         if not log:
-            empty = self.t("There are no transactions on the card yet.") if log is not None else self.t("The card does not show them.")
-            body: Node = Column((Space(grow=1), Sign("info", 88), Text(empty, "body", "secondary", "center"), Space(grow=1)), align="center", grow=1)
+            empty = (
+                self.t("There are no transactions on the card yet.")
+                if log is not None
+                else self.t("The card does not show them.")
+            )
+            body: Node = Column(
+                (Space(grow=1), Sign("info", 88), Text(empty, "body", "secondary", "center"), Space(grow=1)),
+                align="center",
+                grow=1,
+            )
         else:
             rows: list[Node] = []
             for number, entry in enumerate(log[:10]):
@@ -267,7 +344,9 @@ class CardInquiryScreen(Page[None]):
     def _line(self, entry: CardTransaction) -> Node:
         load = entry.kind == "load"
         icon = Icon("arrow-down" if load else "receipt", 40, "good" if load else "secondary")
-        what = Column((Text(self.t(KINDS[entry.kind]), "body"), Text(entry.when[:16], "caption", "secondary")), gap=0)
+        what = Column(
+            (Text(self.t(KINDS[entry.kind]), "body"), Text(entry.when[:16], "caption", "secondary")), gap=0
+        )
         sign = "+" if load else "-" if entry.kind == "purchase" else ""
         amount = Text(sign + money(entry.amount_fen), "body-bold", "good" if load else "text", wrap=False)
         return Row((icon, Grow(what), amount), gap=24)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from screens.problems import N_
 from stb_app.kit.nodes import Column, Grow, Icon, Node, Pill, Row, Scroll, Target, Text
 from stb_app.kit.screen import Binding
 from stb_app.shell.page import Page
-
-if TYPE_CHECKING:
-    from stb_app.shell.app import App
 
 CARDS: tuple[tuple[str, str, str], ...] = (
     ("good", N_("A good card"), N_("Enough money, PIN 123456")),
@@ -60,12 +57,16 @@ class CardTrayScreen(Page[None]):
         inside = self._inside
         rows: list[Target] = []
         if inside is not None:
-            words = Row((Icon("arrow-up", 44, "accent"), Grow(Text(self.t("Pull the card out"), "row-bold"))), gap=24)
+            words = Row(
+                (Icon("arrow-up", 44, "accent"), Grow(Text(self.t("Pull the card out"), "row-bold"))), gap=24
+            )
             rows.append(Target("pull", words, "row"))
         for profile, name, about in CARDS:
             line: list[Node] = [
                 Icon("card", 48, plate="none"),
-                Grow(Column((Text(self.t(name), "row-bold"), Text(self.t(about), "small", "secondary")), gap=2)),
+                Grow(
+                    Column((Text(self.t(name), "row-bold"), Text(self.t(about), "small", "secondary")), gap=2)
+                ),
             ]
             if profile == inside:
                 line.append(Pill(self.t("In the slot"), "accent"))
@@ -73,7 +74,11 @@ class CardTrayScreen(Page[None]):
         return Column(
             (
                 Text(self.t("Demo cards"), "heading"),
-                Text(self.t("There is no real card here. Choose one and it is put in the slot."), "body", "secondary"),
+                Text(
+                    self.t("There is no real card here. Choose one and it is put in the slot."),
+                    "body",
+                    "secondary",
+                ),
                 Scroll("cards", Column(tuple(rows), gap=16)),
             ),
             gap=20,

@@ -55,7 +55,10 @@ class HelpScreen(Page[None]):
         columns = 2 if self.app.settings.text_scale == 100 else 1
         return Column(
             (
-                Row((Icon("remote", 64, "accent"), Grow(Text(self.t("What the keys do here"), "heading"))), gap=24),
+                Row(
+                    (Icon("remote", 64, "accent"), Grow(Text(self.t("What the keys do here"), "heading"))),
+                    gap=24,
+                ),
                 Scroll("keys", Grid(rows, columns, 24)),
                 Target("close", Text(self.t("Close"), "row-bold", align="center"), "primary"),
             ),

@@ -44,7 +44,10 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("The payment service did not answer clearly"),
         N_("Please try again in a few minutes. If it happens again, call the hotline."),
     ),
-    "internal": (N_("Something went wrong on our side"), N_("We have recorded it. Please try again in a few minutes.")),
+    "internal": (
+        N_("Something went wrong on our side"),
+        N_("We have recorded it. Please try again in a few minutes."),
+    ),
     "bad-request": (
         N_("The payment service did not understand this box"),
         N_("The box may need an update. Please call the hotline."),
@@ -52,9 +55,18 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "not-found": (N_("This can no longer be found"), N_("Please go back and choose again.")),
     "idempotency-key-reused": (N_("This order was sent twice"), _ORDER_AGAIN),
     # The box
-    "not-enrolled": (N_("This box is not registered yet"), N_("Please call the hotline to have it registered.")),
-    "box-unknown": (N_("We do not know this box"), N_("Please call the hotline and have the box number ready.")),
-    "box-suspended": (N_("This box is out of service"), N_("Please call the hotline to have it put back in service.")),
+    "not-enrolled": (
+        N_("This box is not registered yet"),
+        N_("Please call the hotline to have it registered."),
+    ),
+    "box-unknown": (
+        N_("We do not know this box"),
+        N_("Please call the hotline and have the box number ready."),
+    ),
+    "box-suspended": (
+        N_("This box is out of service"),
+        N_("Please call the hotline to have it put back in service."),
+    ),
     "activation-code-wrong": (
         N_("The activation code is not right"),
         N_("Please check the code on your paper and enter it again."),
@@ -98,7 +110,9 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "blocked": (N_("This card is locked"), _CALL_BANK),
     "pin-blocked": (
         N_("The PIN of this card is locked"),
-        N_("It was entered wrongly too often. Take the card and your identity card to the bank that issued it."),
+        N_(
+            "It was entered wrongly too often. Take the card and your identity card to the bank that issued it."
+        ),
     ),
     "issuer-unknown": (N_("Cards of this bank are not accepted here"), _TRY_OTHER_CARD),
     "no-purse": (N_("This card has no electronic purse"), _TRY_OTHER_CARD),
@@ -119,23 +133,35 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     # The deduction
     "psam-none-free": (N_("Too many people are paying just now"), _TRY_LATER),
-    "psam-none-for-issuer": (N_("Cards of this bank cannot pay here just now"), N_("Please pay another way.")),
+    "psam-none-for-issuer": (
+        N_("Cards of this bank cannot pay here just now"),
+        N_("Please pay another way."),
+    ),
     "lease-lost": (N_("It took too long"), N_("Please pay again, and put the card in soon.")),
     "psam-refused": (N_("The card was not accepted"), _CALL_BANK),
     "mac2-refused": (
         N_("The card's answer is being checked"),
-        N_("Our staff will check whether the money was taken. You need not do anything and should not pay again."),
+        N_(
+            "Our staff will check whether the money was taken. You need not do anything and should not pay again."
+        ),
     ),
     "evidence-contradicts": (
         N_("This payment is being checked"),
-        N_("Our staff will check whether the money was taken. You need not do anything and should not pay again."),
+        N_(
+            "Our staff will check whether the money was taken. You need not do anything and should not pay again."
+        ),
     ),
     "mac1-refused": (N_("The card refused the payment"), N_("Please try again, or pay another way.")),
-    "card-removed": (N_("The card was taken out too early"), N_("Please pay again, and leave the card in until we say so.")),
+    "card-removed": (
+        N_("The card was taken out too early"),
+        N_("Please pay again, and leave the card in until we say so."),
+    ),
     "card-refused": (N_("The card refused the payment"), _CALL_BANK),
     "card-away": (
         N_("The card has not come back yet"),
-        N_("Put the same card in at any time: the television then finds out what happened. Please do not pay again."),
+        N_(
+            "Put the same card in at any time: the television then finds out what happened. Please do not pay again."
+        ),
     ),
     "card-wait-expired": (
         N_("No card was put in"),
@@ -183,18 +209,27 @@ PROMPTS: dict[str, tuple[str, str]] = {
         N_("Not right; this is the last try"),
         N_("One more wrong PIN locks the card. If you are not sure, cancel and ask first."),
     ),
-    "processing": (N_("Paying: leave the card in"), N_("This takes a few seconds. It cannot be cancelled now.")),
+    "processing": (
+        N_("Paying: leave the card in"),
+        N_("This takes a few seconds. It cannot be cancelled now."),
+    ),
     "waiting-psam": (
         N_("Many people are paying just now"),
         N_("Your turn comes by itself. Please leave the card in."),
     ),
     "remove": (N_("Please take your card"), N_("The card has paid. The result follows at once.")),
-    "removed-early": (N_("Please put the card back"), N_("It came out too early. Once it is in again, we go on.")),
+    "removed-early": (
+        N_("Please put the card back"),
+        N_("It came out too early. Once it is in again, we go on."),
+    ),
     "put-back": (
         N_("Please put the same card back"),
         N_("It came out while it was paying. The card itself tells us whether it has paid."),
     ),
-    "other-card": (N_("This is another card"), N_("Take it out and put the first card back: only that one can tell us.")),
+    "other-card": (
+        N_("This is another card"),
+        N_("Take it out and put the first card back: only that one can tell us."),
+    ),
     "settling": (N_("Asking the card what happened"), N_("Please leave it in. It cannot be cancelled now.")),
 }
 """The card prompts that are no problem of the card -> (title, what to do)."""
@@ -225,7 +260,9 @@ def words_for(code: str, facts: Mapping[str, Any], t: Translate) -> Said:
     title, text = known
     balance, amount = facts.get("balance_fen"), facts.get("amount_fen")
     if code == "balance-too-low" and isinstance(balance, int) and isinstance(amount, int):
-        text = t(TOO_LITTLE).format(balance=money(balance), amount=money(amount), missing=money(amount - balance))
+        text = t(TOO_LITTLE).format(
+            balance=money(balance), amount=money(amount), missing=money(amount - balance)
+        )
         return Said(t(title), text)
     return Said(t(title), t(text))
 

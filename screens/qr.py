@@ -11,7 +11,19 @@ from screens.words import SEPARATOR, term_name
 from stb_app.journeys import Order
 from stb_app.journeys.steps import Finished, QrStep, WalletStep
 from stb_app.kit.nodes import (
-    Column, Fit, Grow, Icon, Node, Panel, Qr, Ring, Row, Space, Spinner, Target, Text,
+    Column,
+    Fit,
+    Grow,
+    Icon,
+    Node,
+    Panel,
+    Qr,
+    Ring,
+    Row,
+    Space,
+    Spinner,
+    Target,
+    Text,
 )  # fmt: skip
 from stb_app.kit.screen import Binding
 from stb_app.shell.page import Page
@@ -131,7 +143,9 @@ class QrScreen(Page[None]):
             self._on_answer,
             sign="question",
             title=self.t("Cancel the payment?"),
-            text=self.t("If you have already confirmed on the phone, please do not cancel: the result comes in a moment."),
+            text=self.t(
+                "If you have already confirmed on the phone, please do not cancel: the result comes in a moment."
+            ),
             options=(
                 ("keep", self.t("Go on paying")),
                 ("pay-otherwise", self.t("Pay another way")),
@@ -184,12 +198,18 @@ class QrScreen(Page[None]):
         number = self.t("Order {number}").format(number=self._order.number)
         about = Column((Text(what, "row"), Text(number, "small", "secondary")), gap=4)
         steps, clock = self._steps("row"), self._clock("heading")
-        wide = Column((Space(grow=1), *head, about, Space(8), *steps, Space(8), clock, Space(grow=1)), gap=18, grow=1)
+        wide = Column(
+            (Space(grow=1), *head, about, Space(8), *steps, Space(8), clock, Space(grow=1)), gap=18, grow=1
+        )
         tight = Column(
             (Space(grow=1), amount, Text(f"{what}{SEPARATOR}{number}", "small", "secondary"), *self._steps("body"), clock, Space(grow=1)),
             gap=14, grow=1,
         )  # fmt: skip
-        least = Column((Space(grow=1), amount, Text(number, "caption", "secondary"), clock, Space(grow=1)), gap=14, grow=1)
+        least = Column(
+            (Space(grow=1), amount, Text(number, "caption", "secondary"), clock, Space(grow=1)),
+            gap=14,
+            grow=1,
+        )
         pane = Column((Space(grow=1), left, Space(grow=1)), align="center")
         return Fit(
             tuple(
@@ -210,7 +230,13 @@ class QrScreen(Page[None]):
             ),
             gap=12,
         )
-        return Row((Target("code", code, "plain", text=self.t("QR code")), beside), gap=64, justify="center", align="center", grow=1)
+        return Row(
+            (Target("code", code, "plain", text=self.t("QR code")), beside),
+            gap=64,
+            justify="center",
+            align="center",
+            grow=1,
+        )
 
     def _code(self) -> Node:
         if not self._step.modules:
@@ -245,40 +271,64 @@ class QrScreen(Page[None]):
             self.t("Confirm the payment on the phone"),
         )
         return tuple(
-            Row((Panel(Text(str(n), f"{style}-bold", wrap=False), "raised", pad=14, radius=32), Grow(Text(line, style))), gap=28)  # type: ignore[arg-type]
+            Row(
+                (
+                    Panel(Text(str(n), f"{style}-bold", wrap=False), "raised", pad=14, radius=32),
+                    Grow(Text(line, style)),
+                ),
+                gap=28,
+            )  # type: ignore[arg-type]
             for n, line in enumerate(lines, 1)
         )
 
     def _said(self) -> tuple[str, str, str] | None:
         """Icon, title and words in place of the three steps; None while they stand."""
         if self._leaving:
-            return "clock", self.t("Cancelling the payment"), self.t("We ask the wallet whether it was paid meanwhile.")
+            return (
+                "clock",
+                self.t("Cancelling the payment"),
+                self.t("We ask the wallet whether it was paid meanwhile."),
+            )
         match self._step.state:
             case "making":
                 return "qr", self.t("Making the code"), self.t("One moment, please.")
             case "scanned":
-                return "phone", self.t("Your phone has opened it"), self.t("Please confirm the payment on the phone.")
+                return (
+                    "phone",
+                    self.t("Your phone has opened it"),
+                    self.t("Please confirm the payment on the phone."),
+                )
             case "confirming":
                 return "phone", self.t("The phone is paying"), self.t("The result comes in a moment.")
             case "reconnecting":
                 return (
                     "clock",
                     self.t("No connection just now"),
-                    self.t("We keep trying. If you have paid, the payment will be found; please do not pay twice."),
+                    self.t(
+                        "We keep trying. If you have paid, the payment will be found; please do not pay twice."
+                    ),
                 )
             case "checking":
-                return "clock", self.t("The time is over"), self.t("We ask the wallet once more whether it was paid.")
+                return (
+                    "clock",
+                    self.t("The time is over"),
+                    self.t("We ask the wallet once more whether it was paid."),
+                )
             case _:
                 return None
 
     def _clock(self, style: Literal["heading"]) -> Node:
         if self._told_no and not self._leaving:
-            return Text(self.t("It cannot be cancelled now. The result comes in a moment."), "body", "warning")
+            return Text(
+                self.t("It cannot be cancelled now. The result comes in a moment."), "body", "warning"
+            )
         if self._slow:
             return Space(0)
         if self.busy:
             return Row((Spinner(96), Grow(Text(self.t("Please wait"), "body", "secondary"))), gap=32)
         left = self._seconds
-        words = self.t("Waiting for the phone") if self._step.state == "scanned" else self.t("Waiting to be paid")
+        words = (
+            self.t("Waiting for the phone") if self._step.state == "scanned" else self.t("Waiting to be paid")
+        )
         said = Column((Text(minutes(left), style, wrap=False), Text(words, "small", "secondary")), gap=0)
         return Row((Ring(left / max(1, self._step.total_s), 120), Grow(said)), gap=32)

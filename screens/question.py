@@ -53,13 +53,21 @@ class QuestionScreen(Page[str]):
         self.app.pop(key)
 
     def state(self) -> dict[str, Any]:
-        return {"options": [key for key, _ in self._options], "default": self.default_focus, "seconds_left": self._left}
+        return {
+            "options": [key for key, _ in self._options],
+            "default": self.default_focus,
+            "seconds_left": self._left,
+        }
 
     def compose(self) -> Node:
         title, text = Text(self._title, "heading"), Text(self._text, "body", "secondary")
         words = Column((title, text), gap=14)
         ways = Column(tuple(self._way(key, words_) for key, words_ in self._options), gap=20)
-        full = Column((Row((Sign(self._sign, 88), Grow(words)), gap=36, align="start"), Space(8), ways), gap=24, width=1080)
+        full = Column(
+            (Row((Sign(self._sign, 88), Grow(words)), gap=36, align="start"), Space(8), ways),
+            gap=24,
+            width=1080,
+        )
         plain = Column((title, text, ways), gap=20, width=1240)
         return Fit((full, plain))
 

@@ -11,7 +11,20 @@ from screens.words import SEPARATOR, term_name
 from stb_app.journeys import Order, Payment
 from stb_app.journeys.steps import Finished
 from stb_app.kit.nodes import (
-    Column, Facts, Fit, Grow, Icon, Node, Panel, Row, Scroll, Sign, Space, Span, Target, Text,
+    Column,
+    Facts,
+    Fit,
+    Grow,
+    Icon,
+    Node,
+    Panel,
+    Row,
+    Scroll,
+    Sign,
+    Space,
+    Span,
+    Target,
+    Text,
 )  # fmt: skip
 from stb_app.kit.screen import Binding
 from stb_app.shell.page import Page
@@ -86,7 +99,10 @@ class ResultScreen(Page[None]):
 
     def bindings(self) -> Sequence[Binding]:
         label = self.t("Done") if self._left is None else self.t("Done; any other key stays here")
-        return (Binding(("KEY_OK",), label if self._left is not None else self.t("Select")), Binding(("KEY_BACK",), self.t("Done")))
+        return (
+            Binding(("KEY_OK",), label if self._left is not None else self.t("Select")),
+            Binding(("KEY_BACK",), self.t("Done")),
+        )
 
     def on_focus(self, key: str) -> None:
         if key != self.default_focus:
@@ -122,7 +138,9 @@ class ResultScreen(Page[None]):
         return self._end.payment.service.service if self._end.payment is not None else None
 
     def crumbs(self) -> Sequence[str]:
-        service = self._order.service if self._order else self._end.payment.service if self._end.payment else None
+        service = (
+            self._order.service if self._order else self._end.payment.service if self._end.payment else None
+        )
         return (*((self.say(service.name),) if service else ()), self.t("Result"))
 
     def state(self) -> dict[str, Any]:
@@ -167,13 +185,26 @@ class ResultScreen(Page[None]):
             ),
             gap=48, align="stretch", grow=1,
         )  # fmt: skip
-        words = Column((Row((Sign(self._end.outcome, 72), Grow(Text(title, "heading"))), gap=24), *left[1:], *take, facts), gap=14)
+        words = Column(
+            (
+                Row((Sign(self._end.outcome, 72), Grow(Text(title, "heading"))), gap=24),
+                *left[1:],
+                *take,
+                facts,
+            ),
+            gap=14,
+        )
         return Fit(
             (
                 calm,
                 Column((aside, Row(buttons, gap=24)), gap=24, grow=1),
                 Column((Scroll("words", words), Row(buttons, gap=20)), gap=20, grow=1),
-                Row((Grow(Scroll("words", words), 2), Column((Space(grow=1), *stacked), gap=20)), gap=40, align="stretch", grow=1),
+                Row(
+                    (Grow(Scroll("words", words), 2), Column((Space(grow=1), *stacked), gap=20)),
+                    gap=40,
+                    align="stretch",
+                    grow=1,
+                ),
             )
         )
 
@@ -186,7 +217,11 @@ class ResultScreen(Page[None]):
             case "pending" if end.money == "taken":
                 said = words_for(end.reason or "", end.facts, t) if end.reason in PROBLEMS else None
                 text = t("We keep trying and you need not do anything. Please do not pay again.")
-                return t("Paid. Your service is being opened."), text, end.reason or "" if said is None else ""
+                return (
+                    t("Paid. Your service is being opened."),
+                    text,
+                    end.reason or "" if said is None else "",
+                )
             case "pending":
                 text = t("We are finding out. Please do not pay again; the records will say how it ended.")
                 if end.reason in ("card-away", "mac2-refused", "evidence-contradicts"):
@@ -219,8 +254,14 @@ class ResultScreen(Page[None]):
                 Span(name + SEPARATOR + self.t("valid until") + " ", "secondary"),
                 Span(day(end.payment.valid_until), "text", True),
             ]
-            return (Text(tuple(parts), "row", align=align), Text(money_words(end.money, self.t), "body", "secondary", align=align))
-        lines: list[Node] = [Text(tuple(parts), "row", align=align), Text(text, "body", "secondary", align=align)]
+            return (
+                Text(tuple(parts), "row", align=align),
+                Text(money_words(end.money, self.t), "body", "secondary", align=align),
+            )
+        lines: list[Node] = [
+            Text(tuple(parts), "row", align=align),
+            Text(text, "body", "secondary", align=align),
+        ]
         if code:
             lines.append(Text(code, "caption", "faint", align=align))
         return tuple(lines)
@@ -228,15 +269,28 @@ class ResultScreen(Page[None]):
     def _take_card(self) -> tuple[Node, ...]:
         if not self._end.card_in_slot:
             return ()
-        line = Row((Icon("card", 44, "warning"), Text(self.t("Please take your card."), "body-bold", "warning", wrap=False)), gap=16)
+        line = Row(
+            (
+                Icon("card", 44, "warning"),
+                Text(self.t("Please take your card."), "body-bold", "warning", wrap=False),
+            ),
+            gap=16,
+        )
         return (Row((line,), justify="center"),)
 
     def _facts(self) -> tuple[tuple[str, str | Text], ...]:
         end, payment, order = self._end, self._end.payment, self._order
         t = self.t
         pairs: list[tuple[str, str | Text]] = []
-        amount_fen = payment.amount_fen if payment is not None else order.amount_fen if order is not None else None
-        label = {"taken": t("Paid"), "not-taken": t("Price"), "returned": t("Sent back"), "unknown": t("Amount")}[end.money]
+        amount_fen = (
+            payment.amount_fen if payment is not None else order.amount_fen if order is not None else None
+        )
+        label = {
+            "taken": t("Paid"),
+            "not-taken": t("Price"),
+            "returned": t("Sent back"),
+            "unknown": t("Amount"),
+        }[end.money]
         if amount_fen is not None:
             pairs.append((label, Text(money(amount_fen), "body-bold", "money", wrap=False)))
         card = payment.card if payment is not None else None
@@ -272,7 +326,12 @@ class ResultScreen(Page[None]):
         ways.append(("records", self.t("See the records")))
         return tuple(
             tuple(
-                Target(key, Text(words, "row-bold", align="center"), "primary" if key == "done" else "button", width=width)
+                Target(
+                    key,
+                    Text(words, "row-bold", align="center"),
+                    "primary" if key == "done" else "button",
+                    width=width,
+                )
                 for key, words in ways
             )
             for width in (360, None)
