@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from screens.parts import button
 from screens.words import SEPARATOR, period, term_name
@@ -13,6 +13,9 @@ from stb_app.kit.screen import Binding
 from stb_app.shell.page import Page
 from stb_app.shell.words import money
 
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
+
 
 class ConfirmScreen(Page[None]):
     """Only a press on ``confirm`` goes on; time never does."""
@@ -20,7 +23,7 @@ class ConfirmScreen(Page[None]):
     id = "confirm"
     default_focus = "cancel"
 
-    def __init__(self, app: Any, *, order: Order, method: Method) -> None:
+    def __init__(self, app: App, *, order: Order, method: Method) -> None:
         super().__init__(app)
         self.order = order
         self.method = method

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from screens.parts import button, hotline, panes, service_icon
 from screens.problems import words_for
@@ -14,13 +14,16 @@ from stb_app.kit.nodes import Column, Facts, Grow, Node, Panel, Row, Scroll, Spa
 from stb_app.shell.page import Page
 from stb_app.shell.words import money
 
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
+
 
 class FeeScreen(Page[None]):
     """The quote, whole. It runs out at ``order.expires_at``; then a new one can be asked for."""
 
     id = "fee"
 
-    def __init__(self, app: Any, *, order: Order) -> None:
+    def __init__(self, app: App, *, order: Order) -> None:
         super().__init__(app)
         self.order = order
         self.expired = False

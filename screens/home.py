@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from screens.loading import LoadingPage
 from screens.parts import button, hotline, service_icon
@@ -10,7 +10,7 @@ from screens.problems import words_for
 from screens.words import SEPARATOR, days, from_price, month
 from stb_app.journeys import Home, Service
 from stb_app.journeys.base import Journey
-from stb_app.journeys.steps import Refused
+from stb_app.journeys.steps import Loaded, Refused
 from stb_app.kit.nodes import (
     Bars,
     Column,
@@ -29,6 +29,9 @@ from stb_app.kit.nodes import (
     Text,
 )
 from stb_app.shell.words import day, money
+
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
 
 BOX_REFUSED = frozenset(("box-unknown", "box-suspended", "not-enrolled", "activation-code-wrong"))
 """The operator does not know this box: waiting does not help, a call does."""
@@ -50,11 +53,32 @@ class HomeScreen(LoadingPage[Home]):
     def busy(self) -> bool:  # type: ignore[override]
         return False
 
+    def __init__(self, app: App) -> None:
+        super().__init__(app)
+        self._hotline: str | None = None
+        self._touched = False
+
     def question(self) -> Journey[Any]:
         return self.app.verbs.home()
 
+    def arrived(self, value: Home) -> None:
+        first = self.value is None
+        super().arrived(value)
+        self.app.identify(value.subscriber.name, value.subscriber.number)
+        if first and not self._touched:
+            self.app.focus(self.default_focus)
+
+    def was_refused(self, refused: Refused) -> None:
+        super().was_refused(refused)
+        if refused.code in BOX_REFUSED and self._hotline is None:
+            self.app.start(self.app.verbs.hello(), self._hello)
+
     def on_return(self) -> None:
         self.load()
+
+    def on_focus(self, key: str) -> None:
+        """Once the subscriber has moved the focus, the news from the TSP leave it where it is."""
+        self._touched = self._touched or key not in ("services", "retry", self.default_focus)
 
     def compose(self) -> Node:
         tiles = Column(self._tiles(), gap=20, justify="between")
@@ -90,6 +114,11 @@ class HomeScreen(LoadingPage[Home]):
         else:
             self.app.push(key)
 
+    def _hello(self, step: Any) -> None:
+        if isinstance(step, Loaded):
+            self._hotline = step.value.hotline
+            self.app.refresh()
+
     # The left side.
     def _hero(self) -> Node:
         if self.value is not None:
@@ -112,7 +141,7 @@ class HomeScreen(LoadingPage[Home]):
 
     def _without_server(self, refused: Refused) -> Node:
         words = words_for(refused.code, refused.facts, self.t)
-        call = () if refused.code not in BOX_REFUSED else (Text(hotline(self.t, self.app.hotline), "row-bold", "money"),)
+        call = (Text(hotline(self.t, self._hotline), "row-bold"),) if self._hotline else ()
         return Column(
             (
                 Space(grow=1),
@@ -181,7 +210,7 @@ class HomeScreen(LoadingPage[Home]):
         return (
             self._tile(
                 "services",
-                Icon("services", 80, plate="teal"),
+                Icon("tv", 80, plate="teal"),
                 self.t("Order services"),
                 self.t("{n} to choose from").format(n=count) if count else self.t("All services and prices"),
             ),

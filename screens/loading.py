@@ -10,8 +10,11 @@ from stb_app.journeys.base import Journey
 from stb_app.journeys.steps import Loaded, Loading, Refused
 from stb_app.kit.nodes import Node, Target
 from stb_app.shell.page import Page
+from stb_app.shell.timers import Timer
 
 T = TypeVar("T")
+STARTING_S = 0.3
+"""How often to look whether there is a connection at all yet."""
 
 
 class LoadingPage(Page[None], Generic[T]):
@@ -23,7 +26,8 @@ class LoadingPage(Page[None], Generic[T]):
     value: T | None = None
     refused: Refused | None = None
     retry_seconds: float | None = None
-    """Asks again by itself so long after a refusal that may pass; None only when told to."""
+    """Asks again by itself so long after a refusal; None: only when told to."""
+    _again: Timer | None = None
 
     def question(self) -> Journey[Any]:
         """What is asked."""
@@ -35,13 +39,25 @@ class LoadingPage(Page[None], Generic[T]):
 
     def load(self) -> None:
         """Asks, or asks again."""
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
         self.refused = None
-        self.app.start(self.question(), self._step)
+        if self.app.verbs is None:  # the connection is still being set up
+            self._again = self.app.after(STARTING_S, self.load)
+        else:
+            self.app.start(self.question(), self._step)
         self.app.refresh()
 
     def arrived(self, value: T) -> None:
         """The answer is here."""
         self.value = value
+
+    def was_refused(self, refused: Refused) -> None:
+        """There is no answer but a reason."""
+        self.refused = refused
+        if self.retry_seconds is not None:
+            self._again = self.app.after(self.retry_seconds, self.load)
 
     @property
     def busy(self) -> bool:  # type: ignore[override]
@@ -81,7 +97,5 @@ class LoadingPage(Page[None], Generic[T]):
             self.refused = None
             self.arrived(step.value)
         elif isinstance(step, Refused):
-            self.refused = step
-            if self.retry_seconds is not None:
-                self.app.after(self.retry_seconds, self.load)
+            self.was_refused(step)
         self.app.refresh()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from screens.parts import Plate, button, hotline
 from screens.problems import words_for
@@ -13,13 +13,16 @@ from stb_app.kit.nodes import Column, Fit, Grid, Grow, Icon, Node, Row, Scroll, 
 from stb_app.shell.page import Page
 from stb_app.shell.words import money
 
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
+
 
 class PaymentMethodsScreen(Page[None]):
     """Big cards, one a way. Nothing is paid here: the confirmation follows."""
 
     id = "payment-methods"
 
-    def __init__(self, app: Any, *, order: Order) -> None:
+    def __init__(self, app: App, *, order: Order) -> None:
         super().__init__(app)
         self.order = order
 

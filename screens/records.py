@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from screens.loading import LoadingPage
 from screens.parts import button, message, service_icon
@@ -17,6 +17,9 @@ from stb_app.kit.nodes import Column, Facts, Fit, Grow, Node, Panel, Pill, Row, 
 from stb_app.shell.page import Page
 from stb_app.shell.words import day, full_moment, money
 
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
+
 FOLLOWED = 3
 """Payments whose end is not known that are watched at once; there is hardly ever more than one."""
 
@@ -26,7 +29,7 @@ class RecordsScreen(LoadingPage[tuple[Payment, ...]]):
 
     id = "records"
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: App) -> None:
         super().__init__(app)
         self._followed: set[str] = set()
 
@@ -116,7 +119,7 @@ class RecordScreen(Page[None]):
 
     id = "record"
 
-    def __init__(self, app: Any, *, payment: Payment) -> None:
+    def __init__(self, app: App, *, payment: Payment) -> None:
         super().__init__(app)
         self.payment = payment
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from screens.loading import LoadingPage
 from screens.parts import button, hotline, panes, service_icon
@@ -32,6 +32,9 @@ from stb_app.kit.nodes import (
 )
 from stb_app.shell.words import money
 
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
+
 FAVOURED = ("monthly", "quarterly", "yearly", "per-use")
 """Which term is chosen at first: the first of these that is sold to this subscriber."""
 OTHER_SERVICE = frozenset(("already-subscribed", "service-withdrawn", "order-clash", "not-found"))
@@ -43,7 +46,7 @@ class ServiceScreen(LoadingPage[ServicePage]):
 
     id = "service"
 
-    def __init__(self, app: Any, *, service: str) -> None:
+    def __init__(self, app: App, *, service: str) -> None:
         super().__init__(app)
         self.service = service
         self.term: str | None = None

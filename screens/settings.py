@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from screens.parts import button, hotline
+from screens.parts import button
+from stb_app.journeys import Hello
+from stb_app.journeys.steps import Loaded, Loading, Refused
 from stb_app.kit.nodes import Column, Facts, Fit, Grow, Icon, Node, Panel, Row, Scroll, Space, Target, Text
 from stb_app.kit.screen import Binding
 from stb_app.shell.page import Page
+
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
 
 MOST_MARGIN = 10
 """Percent of the picture on every side."""
@@ -39,11 +44,11 @@ class SettingsScreen(Page[None]):
     def on_ok(self, key: str) -> None:
         name, _, value = key.partition(":")
         if name == "language":
-            self.app.set_settings(language=value)
+            self.app.change_settings(language=value)
         elif name == "text":
-            self.app.set_settings(text_scale=int(value))
+            self.app.change_settings(text_scale=int(value))
         elif name in ("sound", "motion"):
-            self.app.set_settings(**{name: value == "on"})
+            self.app.change_settings(**{name: value == "on"})
             self.app.sound("card" if key == "sound:on" else "key")
         else:
             self.app.push(key)
@@ -100,6 +105,14 @@ class AboutScreen(Page[None]):
 
     id = "about"
 
+    def __init__(self, app: App) -> None:
+        super().__init__(app)
+        self.hello: Hello | None = None
+
+    def on_enter(self) -> None:
+        if self.app.verbs is not None:
+            self.app.start(self.app.verbs.hello(), self._hello)
+
     def crumbs(self) -> Sequence[str]:
         return (self.t("Settings"), self.t("About this television"))
 
@@ -114,7 +127,7 @@ class AboutScreen(Page[None]):
                         "facts",
                         Column(
                             (
-                                Text(self.t("TV Service Hall"), "title"),
+                                Text(self.t("TV service hall"), "title"),
                                 Facts(self._pairs(), gap=18),
                                 Text(
                                     self.t(
@@ -138,7 +151,26 @@ class AboutScreen(Page[None]):
         )
 
     def _pairs(self) -> tuple[tuple[str, str | Text], ...]:
-        return ()
+        facts, hello = self.app.facts, self.hello
+        named = (
+            ("version", self.t("Version")),
+            ("box_number", self.t("Box number")),
+            ("subscriber", self.t("Subscriber number")),
+            ("tsp", self.t("Payment service")),
+            ("reader", self.t("Card reader")),
+        )
+        pairs: list[tuple[str, str | Text]] = [(label, facts[key]) for key, label in named if facts.get(key)]
+        if hello is not None:
+            pairs.append((self.t("Service version"), f"{hello.name} {hello.version}"))
+            pairs.append((self.t("Hotline"), hello.hotline))
+        money = self.t("Test mode: no real money moves") if self.app.test_mode else self.t("Real money")
+        pairs.append((self.t("Money"), money))
+        return tuple(pairs)
+
+    def _hello(self, step: Loading | Loaded[Hello] | Refused) -> None:
+        if isinstance(step, Loaded):
+            self.hello = step.value
+            self.app.refresh()
 
 
 class CalibrationScreen(Page[None]):
@@ -147,7 +179,7 @@ class CalibrationScreen(Page[None]):
     id = "calibration"
     default_focus = "keep"
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: App) -> None:
         super().__init__(app)
         self.before = app.settings.margin
 
@@ -168,7 +200,7 @@ class CalibrationScreen(Page[None]):
         self.app.pop()
 
     def on_back(self) -> bool:
-        self.app.set_settings(margin=self.before)
+        self.app.change_settings(margin=self.before)
         return False
 
     def compose(self) -> Node:
@@ -192,5 +224,5 @@ class CalibrationScreen(Page[None]):
         step = 1 if key in ("KEY_LEFT", "KEY_DOWN") else -1
         margin = min(MOST_MARGIN, max(0, self.app.settings.margin + step))
         if margin != self.app.settings.margin:
-            self.app.set_settings(margin=margin)
+            self.app.change_settings(margin=margin)
             self.app.refresh()

@@ -103,13 +103,3 @@ def payment_state(t: Say, payment: Payment) -> tuple[str, Tone]:
     }
     return states.get(payment.state, (t("Being checked"), "accent"))
 
-
-def payment_meaning(t: Say, payment: Payment) -> str:
-    """What the state means for the person's money, in one sentence."""
-    sentences = {
-        "taken": t("The money was taken."),
-        "not-taken": t("No money was taken."),
-        "unknown": t("We are finding out whether money was taken. Please do not pay again."),
-        "returned": t("The money was sent back to you."),
-    }
-    return sentences[payment.money]
