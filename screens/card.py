@@ -11,10 +11,11 @@ from stb_app.journeys import Order
 from stb_app.journeys.steps import CANCELLABLE_PROMPTS, PROBLEM_PROMPTS, CardPrompt, CardStep, Finished
 from stb_app.kit.nodes import (
     CardSlot,
+    Color,
     Column,
     Fit,
-    Group,
     Grow,
+    Icon,
     Node,
     PinCells,
     Row,
@@ -62,8 +63,8 @@ STEP_OF = {
     "remove": 3,
 }
 PIN_PROMPTS = frozenset(("enter-pin", "wrong-pin"))
-WAITING_PROMPTS = frozenset(("insert", "removed-early", "waiting-psam", "reader-missing"))
-"""The person, or somebody else, has to do something: the ways out stand on the page."""
+OTHER_WAY_FIRST = PROBLEM_PROMPTS | {"reader-missing"}
+"""Where paying another way is the likely wish; elsewhere a stray OK must only ask."""
 AWAY_PROMPTS = frozenset(("put-back", "other-card"))
 """MAC1 has left: only the same card can tell what happened."""
 
@@ -109,6 +110,8 @@ class CardScreen(Page[None]):
         elif step.prompt == "reading" and before != "reading":
             self.app.sound("card")
         self.busy = self._is_busy()
+        if step.prompt in OTHER_WAY_FIRST and before not in OTHER_WAY_FIRST:
+            self.app.focus("pay-otherwise")
         self.app.refresh()
 
     def _finish(self, end: Finished) -> None:
@@ -127,11 +130,15 @@ class CardScreen(Page[None]):
                 Binding(("KEY_LEFT",), self.t("Delete a digit"), lambda _: self._delete()),
                 Binding(("KEY_OK",), self.t("Confirm")),
             ]
-        if not self.busy and not self._asks_pin:
-            found.append(Binding(("KEY_OK",), self.t("Select")))
-        if not self._leaving and self._step.prompt in CANCELLABLE_PROMPTS:
-            found.append(Binding(("KEY_BACK",), self.t("Cancel the payment")))
-        return found
+        prompt = self._step.prompt
+        if self._leaving or prompt not in CANCELLABLE_PROMPTS | AWAY_PROMPTS | {"remove"}:
+            # Back says why not; the footer promises nothing.
+            return (*found, Binding(("KEY_BACK",), self.t("Not possible just now"), footer=False))
+        if prompt == "remove":
+            back = self.t("Show the result")
+        else:
+            back = self.t("Leave for now") if prompt in AWAY_PROMPTS else self.t("Cancel the payment")
+        return (*found, Binding(("KEY_BACK",), back))
 
     def on_key(self, name: str) -> bool:
         if name not in DIGITS or not self._asks_pin:
@@ -165,7 +172,7 @@ class CardScreen(Page[None]):
             self._ask_to_leave()
         elif key == "cancel":
             # A card that cannot pay has nothing to lose; else one stray OK must not throw a payment away.
-            if self._step.prompt in PROBLEM_PROMPTS:
+            if self._step.prompt in OTHER_WAY_FIRST:
                 self._stop("cancel")
             else:
                 self._ask_to_cancel()
@@ -263,24 +270,28 @@ class CardScreen(Page[None]):
         }
 
     def compose(self) -> Node:
-        words, remark = self._words(), self._remark()
+        words = self._words()
         prompt = self._step.prompt
         pose = POSES.get(prompt, "wrong")
         picture = CardSlot(pose, self._step.number, self.t("UnionPay IC card"))
         current = 1 if self._pin_sent else STEP_OF.get(prompt, 0)
         names = (self.t("Insert"), self.t("PIN"), self.t("Pay"), self.t("Take out"))
         steps = Steps(names, current)
-        act, due, safe = self._act(), self._due(), Text(remark, "small", "secondary")
-        wide = Column(
-            (
-                steps, Space(grow=2), Text(words.title, "title"), Text(words.text, "row", "secondary"), Space(4),
-                *act, Space(4), due, safe, Space(grow=3),
-            ),
-            gap=24, grow=1,
-        )  # fmt: skip
-        said = (Text(words.title, "heading"), Text(words.text, "body", "secondary"))
-        tight = Column((steps, Space(grow=1), *said, *act, due, safe, Space(grow=1)), gap=20, grow=1)
         middle = Column((Space(grow=1), picture, Space(grow=1)), align="center")
+        title, heading = Text(words.title, "title"), Text(words.title, "heading")
+        tone: Color = "warning" if self._last_try else "secondary"
+        said, less = Text(words.text, "row", tone), Text(words.text, "body", tone)
+        doing, buttons, due, remark = self._doing(), self._buttons(), self._due(), self._remark()
+        wide = Column(
+            (steps, Space(grow=2), title, said, *doing, Space(8), due, remark, *buttons, Space(grow=3)),
+            gap=28,
+            grow=1,
+        )
+        tight = Column(
+            (steps, Space(grow=1), heading, less, *doing, due, remark, *buttons, Space(grow=1)),
+            gap=18,
+            grow=1,
+        )
         return Fit(
             (
                 Row((Grow(middle), Grow(wide)), gap=64, align="stretch", grow=1),
@@ -304,43 +315,60 @@ class CardScreen(Page[None]):
         facts = {"balance_fen": self._step.balance_fen, "amount_fen": self._order.amount_fen}
         return prompt_words(self._step.prompt, self._step.tries_left, facts, self.t)
 
-    def _remark(self) -> str:
-        """The quiet line at the foot: what has become of the money, or what became of the last key."""
+    @property
+    def _last_try(self) -> bool:
+        return self._asks_pin and self._step.tries_left == 1
+
+    def _remark(self) -> Node:
+        """The quiet line: what has become of the money, or of the last key."""
+        icon, words, tone = self._remarked()
+        return Row((Icon(icon, 36, tone), Grow(Text(words, "small", tone))), gap=16)
+
+    def _remarked(self) -> tuple[str, str, Color]:
         prompt = self._step.prompt
         if self._too_short:
-            return self.t("The PIN has six digits: {n} are still missing.").format(
-                n=PIN_LENGTH - len(self._digits)
-            )
+            words = self.t("The PIN has six digits: {n} are still missing.")
+            return "info", words.format(n=PIN_LENGTH - len(self._digits)), "warning"
         if self._told_no and not self._leaving:
-            return self.t("It cannot be cancelled now. The result comes in a moment.")
+            return "info", self.t("It cannot be cancelled now. The result comes in a moment."), "warning"
         if self._asks_pin:
-            return self.t("The card itself checks the PIN. It is not shown, stored or sent anywhere.")
+            return (
+                "lock",
+                self.t("The card itself checks the PIN. It is not shown, stored or sent anywhere."),
+                "secondary",
+            )
         if prompt in AWAY_PROMPTS:
-            return self.t("Please do not pay again before this is settled.")
+            return "warning", self.t("Please do not pay again before this is settled."), "warning"
         if prompt in CANCELLABLE_PROMPTS:
-            return self.t(STAY_SAFE)
+            return "info", self.t(STAY_SAFE), "secondary"
         if prompt == "remove":
-            return self.t("You will find this payment in the records.")
-        return self.t("Please do not take the card out and do not switch the box off.")
+            return "records", self.t("You will find this payment in the records."), "secondary"
+        return "warning", self.t("Please do not take the card out and do not switch the box off."), "warning"
 
-    def _act(self) -> tuple[Node, ...]:
-        """What can be done now: the PIN, buttons, or waiting."""
-        prompt = self._step.prompt
-        if self._slow:
-            return (Group("ways", Row((self._button("records", self.t("To the records"), primary=True),))),)
+    def _doing(self) -> tuple[Node, ...]:
+        """The PIN, or that something is going on."""
         if self.busy:
             return (Spinner(72),)
-        if self._asks_pin:
-            cells = Target("pin", PinCells(len(self._digits), PIN_LENGTH), "plain", text=self.t("PIN"))
-            return (Row((cells,), justify="start"),)
+        if not self._asks_pin:
+            return ()
+        return (Row((Target("pin", PinCells(len(self._digits), PIN_LENGTH), "plain", text=self.t("PIN")),)),)
+
+    def _buttons(self) -> tuple[Node, ...]:
+        """The ways on and out."""
+        prompt = self._step.prompt
+        if self._slow:
+            return (Row((self._button("records", self.t("To the records"), primary=True),)),)
+        if self.busy or self._asks_pin:
+            return ()
         if prompt == "remove":
             return (Row((self._button("go-on", self.t("Show the result"), primary=True),)),)
         if prompt in AWAY_PROMPTS:
             return (Row((self._button("leave", self.t("Leave for now")),)),)
-        other = self._button("pay-otherwise", self.t("Pay another way"), primary=prompt in PROBLEM_PROMPTS)
+        first = prompt in OTHER_WAY_FIRST
+        other = self._button("pay-otherwise", self.t("Pay another way"), primary=first)
         cancel = self._button("cancel", self.t("Cancel the payment"))
-        pair = (other, cancel) if prompt in PROBLEM_PROMPTS else (cancel, other)
-        return (Group("ways", Fit((Row(pair, gap=24), Column(pair, gap=20)))),)
+        pair = (other, cancel) if first else (cancel, other)
+        return (Fit((Row(pair, gap=24), Column(pair, gap=20))),)
 
     def _button(self, key: str, words: str, primary: bool = False) -> Target:
         return Target(key, Text(words, "row-bold", align="center"), "primary" if primary else "button")

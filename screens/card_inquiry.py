@@ -55,8 +55,7 @@ class CardInquiryScreen(Page[None]):
     """Moves no money: Back leaves at any moment."""
 
     id = "card-inquiry"
-    default_focus = "again"
-    holds_idle = False
+    default_focus = "done"
 
     def __init__(self, app: App) -> None:
         super().__init__(app)
@@ -91,6 +90,8 @@ class CardInquiryScreen(Page[None]):
         self._step = step
         if self._bad:
             self.app.sound("error")
+        if isinstance(step, CardRead | Refused):
+            self.app.focus("done" if isinstance(step, CardRead) else "again")
         self._look()
 
     def _look(self) -> None:

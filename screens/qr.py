@@ -231,7 +231,7 @@ class QrScreen(Page[None]):
             gap=12,
         )
         return Row(
-            (Target("code", code, "plain", text=self.t("QR code")), beside),
+            (Target("code", code, "plain", text=self.t("The QR code")), beside),
             gap=64,
             justify="center",
             align="center",
@@ -247,7 +247,7 @@ class QrScreen(Page[None]):
         code = Qr(self._step.modules, module_px(len(self._step.modules), BESIDE_PX), dimmed=self._dimmed)
         if self.busy or self._slow:
             return code
-        return Target("code", code, "plain", text=self.t("QR code"))
+        return Target("code", code, "plain", text=self.t("The QR code"))
 
     @property
     def _dimmed(self) -> bool:

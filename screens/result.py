@@ -286,7 +286,7 @@ class ResultScreen(Page[None]):
             payment.amount_fen if payment is not None else order.amount_fen if order is not None else None
         )
         label = {
-            "taken": t("Paid"),
+            "taken": t("Amount paid"),
             "not-taken": t("Price"),
             "returned": t("Sent back"),
             "unknown": t("Amount"),
