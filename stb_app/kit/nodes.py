@@ -12,7 +12,9 @@ from typing import Literal
 
 Align = Literal["start", "center", "end", "stretch"]
 Justify = Literal["start", "center", "end", "between"]
-TextStyle = Literal["amount", "display", "title", "heading", "row", "row-bold", "body", "body-bold", "small", "caption"]
+TextStyle = Literal[
+    "amount", "display", "title", "heading", "row", "row-bold", "body", "body-bold", "small", "caption"
+]
 """The type scale: amount 104 bold, display 72 bold, title 60 bold, heading 44 bold, row 36, row-bold 36, body 32, body-bold 32,
 small 28, caption 26; all times the text scale (amount and display grow less, at most to 120 %)."""
 Color = Literal["text", "secondary", "faint", "accent", "money", "good", "bad", "ink", "warning"]

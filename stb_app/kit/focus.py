@@ -1,0 +1,125 @@
+"""The focused target's picture: lifted, larger, bordered in white within a ring of accent, letters drawn at their new size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pygame
+
+from stb_app.kit import fonts, shapes, theme
+from stb_app.kit.items import Box, Drawing, Gradient, Ink, Item, Rect, Run, Spot
+from stb_app.kit.paint import Painter
+
+_SPREAD = 34
+_DROP = 10
+STEPS = 5
+"""Pictures of a focus that comes in; the last is the one that stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """A picture and where its upper left corner lies."""
+
+    picture: pygame.Surface
+    at: tuple[int, int]
+
+    @property
+    def rect(self) -> Rect:
+        return (*self.at, *self.picture.get_size())
+
+
+def factor(spot: Spot, scale: float) -> float:
+    """How much larger a target becomes: rows over the full width less, or they would leave the safe area."""
+    wide = spot.style == "row" or spot.rect[2] > theme.WIDE * scale
+    return theme.FOCUS_SCALE_WIDE if wide else theme.FOCUS_SCALE
+
+
+def colors(spot: Spot) -> tuple[tuple[theme.RGB, theme.RGB], theme.RGB | None]:
+    """Fill (two ends of a gradient) of a focused target, and the ink of its words where it differs."""
+    if spot.style == "primary":
+        return (theme.ACCENT, theme.ACCENT_DEEP), theme.INK
+    if spot.style == "danger":
+        return (theme.BAD, theme.BAD_DEEP), theme.INK
+    return (theme.FOCUSED, theme.FOCUSED_DEEP), None
+
+
+def _scaled(item: Item, centre: tuple[float, float], by: float, ink: theme.RGB | None) -> Item:
+    x, y, w, h = item.rect
+    what: Drawing = item.what
+    middle_x = centre[0] + (x + w / 2 - centre[0]) * by
+    middle_y = centre[1] + (y + h / 2 - centre[1]) * by
+    width, height = round(w * by), round(h * by)
+    if isinstance(what, Run):
+        size = round(what.size * by)
+        what = replace(what, size=size, color=ink or what.color)
+        width, height = fonts.width(what.text, size, what.bold), fonts.tall(size, what.bold)
+    elif isinstance(what, Box | Gradient):
+        what = replace(what, radius=round(what.radius * by))
+    elif isinstance(what, Ink):
+        what = replace(what, color=ink or what.color)
+        height = width
+    return Item((round(middle_x - width / 2), round(middle_y - height / 2), width, height), what)
+
+
+def lift(painter: Painter, spot: Spot) -> Lift:
+    """The picture of a target in focus, at rest."""
+    scale = painter.scale
+    by = factor(spot, scale)
+    x, y, w, h = spot.rect
+    width, height = round(w * by), round(h * by)
+    ring, border = max(2, round(theme.FOCUS_RING * scale)), max(2, round(theme.FOCUS_BORDER * scale))
+    spread = round(_SPREAD * scale)
+    left, top = round(x + w / 2 - width / 2), round(y + h / 2 - height / 2)
+    radius = round(spot.radius * by)
+    drop = round(_DROP * scale)
+    picture = pygame.Surface((width + 2 * spread, height + 2 * spread + drop), pygame.SRCALPHA)
+    shade = shapes.shadow(width, height, radius, spread, 150)
+    picture.blit(shade, (0, drop))
+    outer = shapes.outline(
+        width + 2 * ring, height + 2 * ring, radius + ring, ring + border, (*theme.ACCENT, round(255 * 0.35))
+    )
+    picture.blit(outer, (spread - ring, spread - ring))
+    fill, ink = colors(spot)
+    inner = (spread, spread, width, height)
+    shapes.solid_box(picture, inner, radius, theme.WHITE)
+    face = (spread + border, spread + border, width - 2 * border, height - 2 * border)
+    if spot.content or spot.style != "plain":
+        ground = shapes.kept(
+            ("face", face[2:], radius - border, fill),
+            lambda: shapes.rounded(shapes.gradient(face[2], face[3], fill), radius - border),
+        )
+        picture.blit(ground, face[:2])
+    centre = (x + w / 2, y + h / 2)
+    offset = (spread - left, spread - top)
+    for item in spot.content:
+        moved = _scaled(item, centre, by, ink)
+        rect = (moved.rect[0] + offset[0], moved.rect[1] + offset[1], moved.rect[2], moved.rect[3])
+        painter.item(picture, Item(rect, moved.what))
+    return Lift(picture, (left - spread, top - spread))
+
+
+def frame_only(painter: Painter, spot: Spot) -> Lift:
+    """The mark of a viewport that has the focus itself: a border around it, nothing over its content."""
+    scale = painter.scale
+    border, ring = max(2, round(theme.FOCUS_BORDER * scale)), max(2, round(theme.FOCUS_RING * scale))
+    reach = round(14 * scale)
+    x, y, w, h = spot.rect
+    width, height = w + 2 * reach, h + 2 * reach
+    picture = pygame.Surface((width + 2 * ring, height + 2 * ring), pygame.SRCALPHA)
+    soft = (*theme.ACCENT, round(255 * 0.35))
+    picture.blit(shapes.outline(width + 2 * ring, height + 2 * ring, spot.radius + ring, ring, soft), (0, 0))
+    picture.blit(shapes.outline(width, height, spot.radius, border, (*theme.WHITE, 255)), (ring, ring))
+    return Lift(picture, (x - reach - ring, y - reach - ring))
+
+
+def between(full: Lift, spot: Spot, by: float, step: int) -> Lift:
+    """The picture on its way in at ``step`` of STEPS, smaller than at rest and not quite opaque."""
+    part = step / STEPS
+    eased = 1 - (1 - part) ** 2
+    small = (1 + (by - 1) * eased) / by
+    width, height = (max(1, round(side * small)) for side in full.picture.get_size())
+    picture = pygame.transform.smoothscale(full.picture, (width, height))
+    picture.set_alpha(round(255 * (0.55 + 0.45 * eased)))
+    centre_x = full.at[0] + full.picture.get_width() / 2
+    centre_y = full.at[1] + full.picture.get_height() / 2
+    return Lift(picture, (round(centre_x - width / 2), round(centre_y - height / 2)))

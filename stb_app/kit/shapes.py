@@ -1,0 +1,249 @@
+"""Shapes with smooth edges: rounded boxes out of cached corners, gradients without banding, shadows, arcs, the ground."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+
+import pygame
+
+from stb_app.kit import theme
+from stb_app.kit.fonts import ByteCache
+from stb_app.kit.theme import RGB, RGBA
+
+_OVER = 8
+_CACHE_BYTES = 14_000_000
+_cache = ByteCache(_CACHE_BYTES)
+_BAYER = (
+    (0, 8, 2, 10),
+    (12, 4, 14, 6),
+    (3, 11, 1, 9),
+    (15, 7, 13, 5),
+)
+
+Rect = tuple[int, int, int, int]
+Shade = Callable[[float, float], tuple[float, float, float]]
+"""Colour (0-255 per channel, not rounded) at a place (0-1, 0-1)."""
+
+
+def forget() -> None:
+    """Drops everything kept."""
+    _cache.clear()
+    corner_mask.cache_clear()
+
+
+def kept(key: object, make: Callable[[], pygame.Surface]) -> pygame.Surface:
+    """The surface of that key, made when it is not there."""
+    found = _cache.get(key)
+    return found if found is not None else _cache.put(key, make())
+
+
+@lru_cache(maxsize=64)
+def corner_mask(radius: int) -> pygame.Surface:
+    """The upper left corner of a rounded box, white with the coverage as alpha."""
+    large = pygame.Surface((radius * _OVER, radius * _OVER), pygame.SRCALPHA)
+    large.fill((255, 255, 255, 0))
+    edge = radius * _OVER
+    pygame.draw.circle(large, (255, 255, 255, 255), (edge, edge), edge)
+    return pygame.transform.smoothscale(large, (radius, radius))
+
+
+def _corners(radius: int, color: RGB) -> tuple[pygame.Surface, ...]:
+    def make(index: int) -> pygame.Surface:
+        corner = corner_mask(radius).copy()
+        corner.fill((*color, 255), special_flags=pygame.BLEND_RGBA_MULT)
+        return pygame.transform.flip(corner, bool(index & 1), bool(index & 2))
+
+    return tuple(kept(("corner", radius, color, index), lambda i=index: make(i)) for index in range(4))  # type: ignore[misc]
+
+
+def solid_box(surface: pygame.Surface, rect: Rect, radius: int, color: RGB) -> None:
+    """A rounded box of an opaque colour."""
+    x, y, width, height = rect
+    radius = min(radius, width // 2, height // 2)
+    if radius <= 0:
+        surface.fill(color, rect)
+        return
+    surface.fill(color, (x + radius, y, width - 2 * radius, height))
+    surface.fill(color, (x, y + radius, radius, height - 2 * radius))
+    surface.fill(color, (x + width - radius, y + radius, radius, height - 2 * radius))
+    upper_left, upper_right, lower_left, lower_right = _corners(radius, color)
+    surface.blit(upper_left, (x, y))
+    surface.blit(upper_right, (x + width - radius, y))
+    surface.blit(lower_left, (x, y + height - radius))
+    surface.blit(lower_right, (x + width - radius, y + height - radius))
+
+
+def rounded_mask(width: int, height: int, radius: int) -> pygame.Surface:
+    """A rounded box, white with the coverage as alpha. Not kept: it is a step on the way to something that is."""
+    surface = pygame.Surface((width, height), pygame.SRCALPHA)
+    surface.fill((255, 255, 255, 255))
+    radius = min(radius, width // 2, height // 2)
+    if radius > 0:
+        corner = corner_mask(radius)
+        for index in range(4):
+            place = ((width - radius) * (index & 1), (height - radius) * (index >> 1))
+            surface.fill((255, 255, 255, 0), (*place, radius, radius))
+            surface.blit(pygame.transform.flip(corner, bool(index & 1), bool(index & 2)), place)
+    return surface
+
+
+def clear_box(width: int, height: int, radius: int, color: RGBA) -> pygame.Surface:
+    """A rounded box that lets the ground through."""
+
+    def make() -> pygame.Surface:
+        surface = rounded_mask(width, height, radius)
+        surface.fill(color, special_flags=pygame.BLEND_RGBA_MULT)
+        return surface
+
+    return kept(("clear", width, height, radius, color), make)
+
+
+def outline(width: int, height: int, radius: int, border: int, color: RGBA) -> pygame.Surface:
+    """The border of a rounded box, ``border`` px thick, inside it."""
+
+    def make() -> pygame.Surface:
+        surface = rounded_mask(width, height, radius)
+        hole = rounded_mask(width - 2 * border, height - 2 * border, max(0, radius - border))
+        surface.blit(hole, (border, border), special_flags=pygame.BLEND_RGBA_SUB)
+        # What the subtraction took from the colour is given back; only the alpha was meant.
+        surface.fill((255, 255, 255, 0), special_flags=pygame.BLEND_RGBA_MAX)
+        surface.fill(color, special_flags=pygame.BLEND_RGBA_MULT)
+        return surface
+
+    return kept(("outline", width, height, radius, border, color), make)
+
+
+def smooth(width: int, height: int, shade: Shade, gain: int, cells: int = 96) -> pygame.Surface:
+    """A smooth picture without banding: computed coarsely at ``gain`` times the brightness, enlarged, dithered, darkened again.
+
+    ``gain`` is 1, 2 or 4; no channel of ``shade`` may exceed 255 / gain.
+    """
+    columns = max(2, min(width, cells))
+    rows = max(2, min(height, round(cells * height / width)))
+    data = bytearray()
+    for row in range(rows):
+        for column in range(columns):
+            color = shade((column + 0.5) / columns, (row + 0.5) / rows)
+            data.extend(max(0, min(255, round(channel * gain))) for channel in color)
+    coarse = pygame.image.frombuffer(bytes(data), (columns, rows), "RGB").convert(32)
+    surface = pygame.transform.smoothscale(coarse, (width, height))
+    if gain > 1:
+        tile = pygame.Surface((4, 4), 0, 32)
+        for y, line in enumerate(_BAYER):
+            for x, value in enumerate(line):
+                level = value * gain // 16
+                tile.set_at((x, y), (level, level, level))
+        band = pygame.Surface((width, 4), 0, 32)
+        for x in range(0, width, 4):
+            band.blit(tile, (x, 0))
+        for y in range(0, height, 4):
+            surface.blit(band, (0, y), special_flags=pygame.BLEND_RGB_ADD)
+        part = 256 // gain
+        # SDL's product is rounded up, (a * b + 255) >> 8; one less beforehand makes it the floor.
+        surface.fill((gain - 1,) * 3, special_flags=pygame.BLEND_RGB_SUB)
+        surface.fill((part,) * 3, special_flags=pygame.BLEND_RGB_MULT)
+    return surface
+
+
+def _bell(distance: float) -> float:
+    """1 in the middle, 0 from 1 on, smooth at both ends."""
+    return (1 - distance * distance) ** 2 if distance < 1 else 0.0
+
+
+def ground(width: int, height: int) -> pygame.Surface:
+    """What everything stands on: deep navy with two soft lights."""
+
+    def shade(x: float, y: float) -> tuple[float, float, float]:
+        down = min(1.0, max(0.0, (y * 0.72 + (1 - x) * 0.1 + x * 0.16) * 1.25))
+        down = down * down * (3 - 2 * down)
+        blue = _bell(math.hypot((x - 0.8) / 0.5, (y + 0.12) / 0.62)) * 0.8
+        teal = _bell(math.hypot((x + 0.06) / 0.36, (y - 1.04) / 0.5)) * 0.85
+        out = []
+        for channel in range(3):
+            value = (
+                theme.GROUND_TOP[channel] + (theme.GROUND_BOTTOM[channel] - theme.GROUND_TOP[channel]) * down
+            )
+            value += (theme.LIGHT_BLUE[channel] - value) * blue
+            value += (theme.LIGHT_TEAL[channel] - value) * teal
+            out.append(value)
+        return out[0], out[1], out[2]
+
+    return smooth(width, height, shade, 2, 128)
+
+
+def gradient(width: int, height: int, colors: tuple[RGB, ...], light: RGB | None = None) -> pygame.Surface:
+    """A gradient from the upper left to the lower right, with an optional soft light at the right. Opaque, not rounded."""
+    aspect = height / max(1, width)
+
+    def shade(x: float, y: float) -> tuple[float, float, float]:
+        along = (x + y * aspect) / (1 + aspect)
+        place = along * (len(colors) - 1)
+        index = min(int(place), len(colors) - 2)
+        part = place - index
+        glow = _bell(math.hypot((x - 0.84) / 0.5, (y - 0.28) * aspect / 0.5)) * 0.75 if light else 0.0
+        out = []
+        for channel in range(3):
+            value = colors[index][channel] + (colors[index + 1][channel] - colors[index][channel]) * part
+            if light:
+                value += (light[channel] - value) * glow
+            out.append(value)
+        return out[0], out[1], out[2]
+
+    brightest = max(max(color) for color in (*colors, *((light,) if light else ())))
+    return smooth(width, height, shade, 2 if brightest <= 125 else 1, 48)
+
+
+def rounded(picture: pygame.Surface, radius: int) -> pygame.Surface:
+    """A picture cut to a rounded box."""
+    mask = rounded_mask(picture.get_width(), picture.get_height(), radius)
+    mask.blit(picture, (0, 0), special_flags=pygame.BLEND_RGBA_MULT)
+    return mask
+
+
+def shadow(width: int, height: int, radius: int, spread: int, strength: int) -> pygame.Surface:
+    """The soft shadow of a rounded box of that size, ``spread`` px larger on every side."""
+
+    def make() -> pygame.Surface:
+        step = max(1, spread // 4)
+        full_w, full_h = width + 2 * spread, height + 2 * spread
+        small_w, small_h = max(4, full_w // step), max(4, full_h // step)
+        inset = spread / step
+        small = pygame.Surface((small_w, small_h), pygame.SRCALPHA)
+        box = pygame.Rect(round(inset), round(inset), small_w - 2 * round(inset), small_h - 2 * round(inset))
+        pygame.draw.rect(small, (0, 0, 0, strength), box, border_radius=max(1, round(radius / step)))
+        small = pygame.transform.gaussian_blur(small, max(1, round(inset * 0.55)))
+        return pygame.transform.smoothscale(small, (full_w, full_h))
+
+    return kept(("shadow", width, height, radius, spread, strength), make)
+
+
+def arc(size: int, thickness: int, steps: int, of: int, color: RGB, track: RGB) -> pygame.Surface:
+    """A ring with round ends: ``steps`` of ``of`` in ``color`` from the top clockwise, the rest in ``track``."""
+    over = 4
+    large = size * over
+    middle, wide = large / 2, thickness * over
+    surface = pygame.Surface((large, large), pygame.SRCALPHA)
+    surface.fill((*track, 0))
+    pygame.draw.circle(surface, (*track, 255), (middle, middle), large / 2, wide)
+    if steps > 0:
+        over_track = pygame.Surface((large, large), pygame.SRCALPHA)
+        over_track.fill((*color, 0))
+        radius = (large - wide) / 2
+        if steps >= of:
+            pygame.draw.circle(over_track, (*color, 255), (middle, middle), large / 2, wide)
+        else:
+            count = max(2, steps * 240 // of)
+            outer, inner = [], []
+            for index in range(count + 1):
+                angle = 2 * math.pi * steps / of * index / count - math.pi / 2
+                c, s = math.cos(angle), math.sin(angle)
+                outer.append((middle + large / 2 * c, middle + large / 2 * s))
+                inner.append((middle + (large / 2 - wide) * c, middle + (large / 2 - wide) * s))
+            pygame.draw.polygon(over_track, (*color, 255), outer + inner[::-1])
+            for angle in (-math.pi / 2, 2 * math.pi * steps / of - math.pi / 2):
+                end = (middle + radius * math.cos(angle), middle + radius * math.sin(angle))
+                pygame.draw.circle(over_track, (*color, 255), end, wide / 2)
+        surface.blit(over_track, (0, 0))
+    return pygame.transform.smoothscale(surface, (size, size))
