@@ -610,8 +610,8 @@ class Layouter:
             if intersect(shifted.rect, clip):
                 outer.items.append(shifted)
         for words in inner.words:
-            rect = moved(words.rect)
-            outer.words.append(replace(words, rect=rect, hidden=intersect(rect, clip) is None))
+            seen = intersect(moved(words.rect), clip)  # a text that is cut by the viewport's edge reaches to that edge
+            outer.words.append(replace(words, rect=seen or moved(words.rect), hidden=seen is None))
         for spot in inner.spots:
             content = tuple(replace(item, rect=moved(item.rect)) for item in spot.content)
             outer.spots.append(replace(spot, rect=moved(spot.rect), content=content, clip=clip))
