@@ -181,19 +181,25 @@ class Layouter:
         parts: list[tuple[str, int, int]] = []
         looks: list[tuple[bool, RGB]] = []
 
+        def line(indices: list[int]) -> Line:
+            runs: list[tuple[str, bool, RGB, int]] = []
+            for index in indices:
+                text, look = parts[index][0], looks[index]
+                if runs and runs[-1][1:3] == look:
+                    text = runs.pop()[0] + text
+                runs.append((text, *look, 0))
+            if runs:
+                runs[-1] = (runs[-1][0].rstrip(" "), *runs[-1][1:])
+            sized = [(t, b, c, fonts.width(t, size, b)) for t, b, c, _ in runs if t]
+            return Line(sized, sum(run[3] for run in sized))
+
         def flush() -> None:
-            limit = width if node.wrap else 1 << 30
-            for indices in fonts.wrap.fill(parts, limit) or [[]]:
-                runs: list[tuple[str, bool, RGB, int]] = []
-                for index in indices:
-                    text, look = parts[index][0], looks[index]
-                    if runs and runs[-1][1:3] == look:
-                        text = runs.pop()[0] + text
-                    runs.append((text, *look, 0))
-                if runs:
-                    runs[-1] = (runs[-1][0].rstrip(" "), *runs[-1][1:])
-                sized = [(t, b, c, fonts.width(t, size, b)) for t, b, c, _ in runs if t]
-                lines.append(Line(sized, sum(run[3] for run in sized)))
+            # The parts' rounded widths add up to a pixel or two more than the whole: what fits as a whole is not cut.
+            whole = line(list(range(len(parts))))
+            if not node.wrap or whole.width <= width:
+                lines.append(whole)
+            else:
+                lines.extend(line(indices) for indices in fonts.wrap.fill(parts, width) or [[]])
             parts.clear()
             looks.clear()
 
