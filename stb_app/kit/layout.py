@@ -194,12 +194,20 @@ class Layouter:
             return Line(sized, sum(run[3] for run in sized))
 
         def flush() -> None:
-            # The parts' rounded widths add up to a pixel or two more than the whole: what fits as a whole is not cut.
+            # The parts' rounded widths add up to a pixel or two more or less than the whole, which is what is drawn.
             whole = line(list(range(len(parts))))
             if not node.wrap or whole.width <= width:
                 lines.append(whole)
             else:
-                lines.extend(line(indices) for indices in fonts.wrap.fill(parts, width) or [[]])
+                limit, over = width, 1
+                while over > 0:
+                    broken = fonts.wrap.fill(parts, limit)
+                    found = [line(indices) for indices in broken]
+                    over = max(
+                        (one.width - width for one, own in zip(found, broken, strict=True) if len(own) > 1), default=0
+                    )
+                    limit -= over
+                lines.extend(found)
             parts.clear()
             looks.clear()
 
