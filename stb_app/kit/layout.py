@@ -183,19 +183,33 @@ class Layouter:
         parts: list[tuple[str, int, int]] = []
         looks: list[tuple[bool, RGB]] = []
 
+        def line(indices: list[int]) -> Line:
+            runs: list[tuple[str, bool, RGB, int]] = []
+            for index in indices:
+                text, look = parts[index][0], looks[index]
+                if runs and runs[-1][1:3] == look:
+                    text = runs.pop()[0] + text
+                runs.append((text, *look, 0))
+            if runs:
+                runs[-1] = (runs[-1][0].rstrip(" "), *runs[-1][1:])
+            sized = [(t, b, c, fonts.width(t, size, b)) for t, b, c, _ in runs if t]
+            return Line(sized, sum(run[3] for run in sized))
+
         def flush() -> None:
-            limit = width if node.wrap else 1 << 30
-            for indices in fonts.wrap.fill(parts, limit) or [[]]:
-                runs: list[tuple[str, bool, RGB, int]] = []
-                for index in indices:
-                    text, look = parts[index][0], looks[index]
-                    if runs and runs[-1][1:3] == look:
-                        text = runs.pop()[0] + text
-                    runs.append((text, *look, 0))
-                if runs:
-                    runs[-1] = (runs[-1][0].rstrip(" "), *runs[-1][1:])
-                sized = [(t, b, c, fonts.width(t, size, b)) for t, b, c, _ in runs if t]
-                lines.append(Line(sized, sum(run[3] for run in sized)))
+            # The parts' rounded widths add up to a pixel or two more or less than the whole, which is what is drawn.
+            whole = line(list(range(len(parts))))
+            if not node.wrap or whole.width <= width:
+                lines.append(whole)
+            else:
+                limit, over = width, 1
+                while over > 0:
+                    broken = fonts.wrap.fill(parts, limit)
+                    found = [line(indices) for indices in broken]
+                    over = max(
+                        (one.width - width for one, own in zip(found, broken, strict=True) if len(own) > 1), default=0
+                    )
+                    limit -= over
+                lines.extend(found)
             parts.clear()
             looks.clear()
 
@@ -624,8 +638,8 @@ class Layouter:
             if intersect(shifted.rect, clip):
                 outer.items.append(shifted)
         for words in inner.words:
-            rect = moved(words.rect)
-            outer.words.append(replace(words, rect=rect, hidden=intersect(rect, clip) is None))
+            seen = intersect(moved(words.rect), clip)  # a text that is cut by the viewport's edge reaches to that edge
+            outer.words.append(replace(words, rect=seen or moved(words.rect), hidden=seen is None))
         for spot in inner.spots:
             content = tuple(replace(item, rect=moved(item.rect)) for item in spot.content)
             outer.spots.append(replace(spot, rect=moved(spot.rect), content=content, clip=clip))

@@ -1,0 +1,334 @@
+"""Paying with a phone: the code to scan, the time that is left, and what the phone has done with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from screens.purchase import pay_otherwise
+from screens.words import SEPARATOR, term_name
+from stb_app.journeys import Order
+from stb_app.journeys.steps import Finished, QrStep, WalletStep
+from stb_app.kit.nodes import (
+    Column,
+    Fit,
+    Grow,
+    Icon,
+    Node,
+    Panel,
+    Qr,
+    Ring,
+    Row,
+    Space,
+    Spinner,
+    Target,
+    Text,
+)  # fmt: skip
+from stb_app.kit.screen import Binding
+from stb_app.shell.page import Page
+from stb_app.shell.words import minutes, money
+
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
+
+QUIET_MODULES = 8
+"""White modules at both sides together; the kit draws them."""
+BESIDE_PX, LARGE_PX = 640, 800
+"""Room for the code with its white, beside the words and alone; canvas pixels."""
+LEAST_MODULE_PX, MOST_MODULE_PX = 8, 24
+CANCEL_S = 20.0
+STOPPABLE = frozenset(("making", "shown", "scanned", "reconnecting"))
+
+
+def module_px(modules: int, room: int) -> int:
+    """Canvas pixels of a module so that a code of so many modules a side fits the room with its white.
+
+    >>> module_px(33, 640), module_px(33, 800), module_px(177, 640)
+    (15, 19, 8)
+    """
+    return max(LEAST_MODULE_PX, min(MOST_MODULE_PX, room // (modules + QUIET_MODULES)))
+
+
+class QrScreen(Page[None]):
+    """One attempt to pay ``order`` with the wallet ``method``. Replaced by the result when it has ended."""
+
+    id = "qr"
+    holds_idle = True
+    default_focus = "code"
+    busy = True
+
+    def __init__(self, app: App, *, order: Order, method: str) -> None:
+        super().__init__(app)
+        self._order = order
+        self._method = method
+        self._step = QrStep("making")
+        self._large = False
+        self._told_no = False
+        self._leaving: Literal["", "cancel", "switch"] = ""
+        self._slow = False
+
+    # The journey
+
+    def on_enter(self) -> None:
+        journey = self.app.verbs.pay_by_wallet(self._order, self._method)
+        self._running = self.app.start(journey, self._on_step)
+        self.app.every(1.0, self.app.refresh)
+
+    def on_leave(self) -> None:
+        self._running.cancel()
+
+    def _on_step(self, step: WalletStep) -> None:
+        if isinstance(step, Finished):
+            if self._leaving == "switch" and step.outcome == "cancelled" and step.money_taken is False:
+                pay_otherwise(self.app, self._order)
+            else:
+                self.app.replace("result", finished=step, order=self._order)
+            return
+        if step.state == "scanned" and self._step.state == "shown":
+            self.app.sound("card")
+        self._step = step
+        self._told_no = False
+        # The large picture has no words: whoever has to read something gets the page back.
+        self._large = self._large and step.state == "shown"
+        self._look()
+
+    def _look(self) -> None:
+        if self._leaving:
+            self.busy = not self._slow
+        else:
+            self.busy = not self._step.modules or self._step.state in ("confirming", "checking")
+        self.app.refresh()
+
+    @property
+    def _seconds(self) -> int:
+        """Whole seconds until the code ends."""
+        if not self._step.modules:
+            return self._step.total_s
+        return max(0, math.ceil(self._step.deadline - self.app.clock.monotonic()))
+
+    # Keys
+
+    def bindings(self) -> Sequence[Binding]:
+        if self._large:
+            back = self.t("Back to the page")
+            return (Binding(("KEY_OK",), back), Binding(("KEY_BACK",), back))
+        found: list[Binding] = []
+        if not self.busy and not self._slow:
+            found.append(Binding(("KEY_OK",), self.t("Enlarge the code")))
+        if not self._leaving and self._step.state in STOPPABLE:
+            found.append(Binding(("KEY_BACK",), self.t("Cancel the payment")))
+        return found
+
+    def on_ok(self, key: str) -> None:
+        if key == "code":
+            self._large = not self._large
+        elif key == "records":
+            self.app.home()
+            self.app.push("records")
+
+    def on_back(self) -> bool:
+        if self._large:
+            self._large = False
+        elif self._leaving or self._step.state not in STOPPABLE:
+            self._told_no = True
+            self.app.sound("error")
+        else:
+            self._ask_to_cancel()
+        return True
+
+    def _ask_to_cancel(self) -> None:
+        self.app.push(
+            "question",
+            self._on_answer,
+            sign="question",
+            title=self.t("Cancel the payment?"),
+            text=self.t(
+                "If you have already confirmed on the phone, please do not cancel: the result comes in a moment."
+            ),
+            options=(
+                ("keep", self.t("Go on paying")),
+                ("pay-otherwise", self.t("Pay another way")),
+                ("cancel-payment", self.t("Cancel the payment")),
+            ),
+            default="keep",
+            countdown=None,
+        )
+
+    def _on_answer(self, answer: str | None) -> None:
+        if answer not in ("cancel-payment", "pay-otherwise"):
+            return
+        if self._step.state not in STOPPABLE:
+            self._told_no = True
+            self.app.refresh()
+            return
+        self._leaving = "cancel" if answer == "cancel-payment" else "switch"
+        self._large = False
+        self._running.cancel()
+        self.app.after(CANCEL_S, self._on_slow)
+        self._look()
+
+    def _on_slow(self) -> None:
+        self._slow = True
+        self._look()
+
+    # The picture
+
+    def crumbs(self) -> Sequence[str]:
+        return (self.say(self._order.service.name), self.t("Pay with the phone"))
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "qr_state": self._step.state,
+            "payload": self._step.payload,
+            "seconds_left": self._seconds,
+            "enlarged": self._large,
+            "leaving": bool(self._leaving),
+            "order": self._order.order,
+            "amount_fen": self._order.amount_fen,
+        }
+
+    def compose(self) -> Node:
+        if self._large:
+            return self._alone()
+        left = self._code()
+        amount = Text(money(self._order.amount_fen), "amount", "money", wrap=False)
+        head = (Text(self.t("To pay"), "body", "secondary"), amount)
+        what = SEPARATOR.join((self.say(self._order.service.name), term_name(self.t, self._order.term)))
+        number = self.t("Order {number}").format(number=self._order.number)
+        about = Column((Text(what, "row"), Text(number, "small", "secondary")), gap=4)
+        steps, clock = self._steps("row"), self._clock("heading")
+        wide = Column(
+            (Space(grow=1), *head, about, Space(8), *steps, Space(8), clock, Space(grow=1)), gap=18, grow=1
+        )
+        tight = Column(
+            (Space(grow=1), amount, Text(f"{what}{SEPARATOR}{number}", "small", "secondary"), *self._steps("body"), clock, Space(grow=1)),
+            gap=14, grow=1,
+        )  # fmt: skip
+        least = Column(
+            (Space(grow=1), amount, Text(number, "caption", "secondary"), clock, Space(grow=1)),
+            gap=14,
+            grow=1,
+        )
+        pane = Column((Space(grow=1), left, Space(grow=1)), align="center")
+        return Fit(
+            tuple(
+                Row((pane, Grow(column)), gap=gap, align="stretch", grow=1)
+                for column, gap in ((wide, 120), (tight, 64), (least, 64))
+            )
+        )
+
+    def _alone(self) -> Node:
+        """Nothing but the code in its white, and the amount beside it."""
+        code = Qr(self._step.modules, module_px(len(self._step.modules), LARGE_PX))
+        beside = Column(
+            (
+                Space(grow=1),
+                Text(money(self._order.amount_fen), "display", "money", wrap=False),
+                Text(minutes(self._seconds), "heading", "secondary", wrap=False),
+                Space(grow=1),
+            ),
+            gap=12,
+        )
+        return Row(
+            (Target("code", code, "plain", text=self.t("The QR code")), beside),
+            gap=64,
+            justify="center",
+            align="center",
+            grow=1,
+        )
+
+    def _code(self) -> Node:
+        if not self._step.modules:
+            return Panel(
+                Column((Space(grow=1), Spinner(96), Space(grow=1)), align="center"),
+                width=BESIDE_PX, min_height=BESIDE_PX,
+            )  # fmt: skip
+        code = Qr(self._step.modules, module_px(len(self._step.modules), BESIDE_PX), dimmed=self._dimmed)
+        if self.busy or self._slow:
+            return code
+        return Target("code", code, "plain", text=self.t("The QR code"))
+
+    @property
+    def _dimmed(self) -> bool:
+        """A code that is not to be scanned any more looks like it."""
+        return bool(self._leaving) or self._step.state in ("confirming", "checking")
+
+    def _steps(self, style: Literal["row", "body"]) -> tuple[Node, ...]:
+        """What to do with the phone, or what the phone has done."""
+        if self._slow:
+            words = self.t("You may leave. The records will say what became of the payment.")
+            leave = Target("records", Text(self.t("To the records"), "row-bold", align="center"), "primary")
+            return (Text(words, style), Row((leave,)))
+        said = self._said()
+        if said is not None:
+            icon, title, text = said
+            words_ = Column((Text(title, "heading"), Text(text, "body", "secondary")), gap=8)
+            return (Row((Icon(icon, 72, "accent"), Grow(words_)), gap=28, align="start"),)
+        lines = (
+            self.t("Open the wallet on your phone"),
+            self.t("Scan the code on the left"),
+            self.t("Confirm the payment on the phone"),
+        )
+        return tuple(
+            Row(
+                (
+                    Panel(Text(str(n), f"{style}-bold", wrap=False), "raised", pad=14, radius=32),
+                    Grow(Text(line, style)),
+                ),
+                gap=28,
+            )  # type: ignore[arg-type]
+            for n, line in enumerate(lines, 1)
+        )
+
+    def _said(self) -> tuple[str, str, str] | None:
+        """Icon, title and words in place of the three steps; None while they stand."""
+        if self._leaving:
+            return (
+                "clock",
+                self.t("Cancelling the payment"),
+                self.t("We ask the wallet whether it was paid meanwhile."),
+            )
+        match self._step.state:
+            case "making":
+                return "qr", self.t("Making the code"), self.t("One moment, please.")
+            case "scanned":
+                return (
+                    "phone",
+                    self.t("Your phone has opened it"),
+                    self.t("Please confirm the payment on the phone."),
+                )
+            case "confirming":
+                return "phone", self.t("The phone is paying"), self.t("The result comes in a moment.")
+            case "reconnecting":
+                return (
+                    "clock",
+                    self.t("No connection just now"),
+                    self.t(
+                        "We keep trying. If you have paid, the payment will be found; please do not pay twice."
+                    ),
+                )
+            case "checking":
+                return (
+                    "clock",
+                    self.t("The time is over"),
+                    self.t("We ask the wallet once more whether it was paid."),
+                )
+            case _:
+                return None
+
+    def _clock(self, style: Literal["heading"]) -> Node:
+        if self._told_no and not self._leaving:
+            return Text(
+                self.t("It cannot be cancelled now. The result comes in a moment."), "body", "warning"
+            )
+        if self._slow:
+            return Space(0)
+        if self.busy:
+            return Row((Spinner(96), Grow(Text(self.t("Please wait"), "body", "secondary"))), gap=32)
+        left = self._seconds
+        words = (
+            self.t("Waiting for the phone") if self._step.state == "scanned" else self.t("Waiting to be paid")
+        )
+        said = Column((Text(minutes(left), style, wrap=False), Text(words, "small", "secondary")), gap=0)
+        return Row((Ring(left / max(1, self._step.total_s), 120), Grow(said)), gap=32)
