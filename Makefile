@@ -17,7 +17,7 @@ run: setup ## the television with the bundled server; ARGS='--lang en --size 128
 test: ## lint and all tests; PYTEST='-k purse' for some of them
 	@scripts/setup test
 	@$(MAKE) --no-print-directory lint
-	$(PY) -m pytest -n $(JOBS) --dist loadgroup $(PYTEST)
+	$(PY) -m pytest -v -n $(JOBS) --dist loadgroup $(PYTEST)
 
 lint: ## ruff, mypy and the floors of the house
 	@scripts/setup test

@@ -102,8 +102,8 @@ def masked(apdu: bytes) -> bytes:
 class Channel:
     """Sends commands over a connection and collects the whole answer.
 
-    A card of the T=0 family says 61xx when its answer waits for GET RESPONSE, and 6Cxx when Le was wrong and xx is
-    right (ISO 7816-4, 5.3.4); both are settled here, so that callers see data and a final status word.
+    A card says 61xx when its answer waits for GET RESPONSE, and 6Cxx when Le was wrong and xx is right
+    (ISO 7816-4, 5.3.4); both are settled here, so that callers see data and a final status word.
     """
 
     def __init__(self, connection: Connection, trace: Trace | None = None) -> None:
@@ -118,7 +118,7 @@ class Channel:
 
         Raises:
             CardRemoved: the card left.
-            ProtocolError: the card went on asking without end, or asked for a length again that it had just named.
+            ProtocolError: the card went on asking without end, or refused a length that it had just named.
         """
         apdu = command.to_bytes()
         data, sw = self._exchange(apdu)

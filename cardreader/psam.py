@@ -1,4 +1,4 @@
-"""The PSAM session: a purchase secure access module, which authorises a purse debit and checks the card's proof."""
+"""The PSAM session: the secure access module that authorises a purse debit and checks the card's proof."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _MF = bytes.fromhex("3F00")
 class Psam:
     """A PSAM whose consumption application is selected.
 
-    The constructor reads the card's and terminal's numbers from the MF and then selects the application. INIT and
-    CREDIT belong together: nobody else may use the PSAM between them.
+    The constructor reads the card's and terminal's numbers from the MF and then selects the application. INIT
+    and CREDIT belong together: nobody else may use the PSAM between them.
 
     Args:
         connection: a powered PSAM.
@@ -69,7 +69,7 @@ class Psam:
         """INIT SAM FOR PURCHASE: the terminal transaction number and MAC1 for the card's DEBIT.
 
         Args:
-            random, offline_number, key_version, algorithm_id: as the card's INITIALIZE FOR PURCHASE returned them.
+            random, offline_number, key_version, algorithm_id: as the card's INIT returned them.
             amount_fen: the amount to debit.
             transaction_type: 6 for a purchase from the electronic purse.
             date: YYYYMMDD in 4 bytes BCD.
@@ -94,7 +94,7 @@ class Psam:
         return PsamInit.decode(self._checked("INIT SAM FOR PURCHASE", command))
 
     def credit_for_purchase(self, mac2: bytes) -> None:
-        """CREDIT SAM FOR PURCHASE: checks the card's MAC2 (4 bytes); only now the terminal transaction number moves on.
+        """CREDIT SAM FOR PURCHASE: checks the card's MAC2 (4 bytes) and moves on to the next number.
 
         Raises:
             MacInvalid: the card has not proved its debit.

@@ -1,4 +1,4 @@
-"""The purse session: the electronic purse (EP) application of a PBOC card, JR/T 0025, electronic purse part."""
+"""The purse session: the electronic purse (EP) application of a PBOC card (JR/T 0025)."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ class ProofForm(NamedTuple):
     """How a card's operating system understands GET TRANSACTION PROVE; cards differ.
 
     Attributes:
-        number_offset: added to the offline number that INITIALIZE FOR PURCHASE returned. 1 asks for the counter as it
-            stands after the debit, 0 as it stood before.
+        number_offset: added to the offline number that INIT returned. 1 asks for the counter as it stands
+            after the debit, 0 as it stood before.
         mac2_first: the answer is MAC2 || TAC; otherwise TAC || MAC2, as in the answer of DEBIT.
     """
 
@@ -187,13 +187,13 @@ class Purse:
         )
 
     def initialize_for_load(self, key_index: int, amount_fen: int, terminal_number: bytes) -> LoadInit:
-        """INITIALIZE FOR LOAD; the PIN has to be verified before. Raises KeyIndexUnsupported, CounterExhausted."""
+        """INITIALIZE FOR LOAD; the PIN has to be verified. Raises KeyIndexUnsupported, CounterExhausted."""
         data = bytes((key_index,)) + amount_fen.to_bytes(4) + _exactly(6, terminal_number)
         command = Command(0x80, 0x50, 0x00, EP, data, LoadInit.size())
         return LoadInit.decode(self._checked("INITIALIZE FOR LOAD", command))
 
     def credit_for_load(self, date: bytes, time: bytes, mac2: bytes) -> bytes:
-        """CREDIT FOR LOAD with the host's date (4 bytes BCD), time (3 bytes BCD) and MAC2; returns the TAC, 4 bytes.
+        """CREDIT FOR LOAD with the host's date (4 bytes BCD), time (3 bytes BCD) and MAC2; returns the TAC.
 
         Raises:
             MacInvalid: nothing was credited.

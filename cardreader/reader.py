@@ -21,7 +21,7 @@ class Connection(Protocol):
         ...
 
     def close(self) -> None:
-        """Lets go of the card (power off where the reader can). Idempotent."""
+        """Lets go of the card (power off where the reader can do so safely). Idempotent."""
         ...
 
 
@@ -39,7 +39,7 @@ class Reader(Protocol):
         ...
 
     def wait_for_card(self, timeout: float, cancel: threading.Event) -> Connection:
-        """Waits until a card is in the slot, powers it and returns the connection. A card that is in already counts.
+        """Waits until a card is in the slot (it may be in already), powers it and returns the connection.
 
         Args:
             timeout: seconds, > 0.
@@ -63,11 +63,11 @@ class SimulatedSlot(Protocol):
     """Name of the profile of the card in the slot, or None."""
 
     def insert(self, profile: str) -> None:
-        """Puts the card of that profile in (its state persists between insertions). Raises KeyError for an unknown profile."""
+        """Puts the card of that profile in; its state persists between insertions. Raises KeyError."""
         ...
 
     def pull(self) -> None:
-        """Pulls the card out; a connection to it raises CardRemoved from now on. Harmless when the slot is empty."""
+        """Pulls the card out: its connection raises CardRemoved from now on. Harmless when empty."""
         ...
 
 
@@ -75,13 +75,13 @@ def open_reader(url: str, state_dir: str | None = None) -> Reader:
     """Opens the reader that a URL names.
 
     Args:
-        url: ``pcsc:`` (the first reader that has a card, else the first), ``pcsc:NAME`` (part of a reader's name),
-            ``sim:`` (an empty simulated slot) or ``sim:PROFILE`` (with that card in it).
+        url: ``pcsc:`` (the first reader that has a card, else the first), ``pcsc:NAME`` (part of a reader's
+            name), ``sim:`` (an empty simulated slot) or ``sim:PROFILE`` (with that card in it).
         state_dir: folder in which simulated cards keep their state; None keeps it in memory.
 
     Raises:
-        ReaderUnavailable: unknown scheme or profile, with what would be right. A ``pcsc:`` reader that is not there
-            *now* is no error here: its methods raise it, so that a reader plugged in later works.
+        ReaderUnavailable: unknown scheme or profile, with what would be right. A ``pcsc:`` reader that is not
+            there *now* is no error here: its methods raise it, so that a reader plugged in later works.
     """
     scheme, _, rest = url.partition(":")
     if scheme == "sim":

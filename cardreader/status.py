@@ -67,7 +67,7 @@ _ERRORS: dict[int, type[StatusError]] = {
     0x9406: ProofUnavailable,
 }
 
-# What these words mean depends on the command: 6A82 after READ BINARY is a missing file, after SELECT a missing application.
+# These words mean something else after SELECT: 6A82 is a missing application there, not a missing file.
 _ERRORS_OF_SELECT: dict[int, type[StatusError]] = {
     0x6283: ApplicationBlocked,
     0x6A81: ApplicationBlocked,

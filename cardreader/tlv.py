@@ -44,7 +44,7 @@ def parse(data: bytes) -> tuple[Tlv, ...]:
 
 
 def find(data: bytes, *path: int) -> bytes | None:
-    """The value of the first object on a path of tags, or None when there is none. Reads no more than the path needs.
+    """The value of the first object on a path of tags, or None when there is none.
 
     Raises:
         ProtocolError: an object on the way is cut off.

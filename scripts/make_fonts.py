@@ -8,7 +8,6 @@ import hashlib
 import json
 import shutil
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from importlib.resources import files
 from io import BytesIO
@@ -111,14 +110,13 @@ def main() -> int:
     if made.get("recipe") == recipe() and all(target.exists() for target in targets.values()):
         return 0
     print(
-        "making fonts/NotoSansSC-Regular.ttf and -Bold.ttf: Chinese and Latin glyphs of the screens",
+        "making the fonts of the screens: Noto Sans SC, regular and bold",
         flush=True,
     )
     stamp.unlink(missing_ok=True)
     variable = cut(source() / "NotoSansSC[wght].ttf", wanted())
-    with ProcessPoolExecutor(len(targets)) as pool:
-        for job in [pool.submit(make, variable, style, target) for style, target in targets.items()]:
-            job.result()
+    for style, target in targets.items():
+        make(variable, style, target)
     shutil.copyfile(source() / "OFL.txt", FOLDER / "OFL.txt")
     stamp.write_text(json.dumps({"recipe": recipe()}) + "\n")
     return 0

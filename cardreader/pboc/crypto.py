@@ -1,4 +1,4 @@
-"""Keys, MACs and TACs of the PBOC purse (JR/T 0025, electronic purse part): diversification, process keys, MAC.
+"""Keys, MACs and TACs of the PBOC purse (JR/T 0025, electronic purse part).
 
 DES and triple DES come from ``cryptography``; a double-length key is 16 bytes, EDE, left half first.
 """
@@ -15,7 +15,7 @@ _ZERO = bytes(BLOCK)
 _ECB = modes.ECB()
 
 
-# -- the cipher --------------------------------------------------------------------------------------------------
+# -- the cipher
 
 
 def des3_encrypt(key: bytes, data: bytes) -> bytes:
@@ -42,7 +42,7 @@ def _xor(left: bytes, right: bytes) -> bytes:
     return bytes(a ^ b for a, b in zip(left, right, strict=True))
 
 
-# -- keys --------------------------------------------------------------------------------------------------------
+# -- keys
 
 
 def diversify(master_key: bytes, factor: bytes) -> bytes:
@@ -81,21 +81,21 @@ def load_session_key(load_key: bytes, random: bytes, online_number: int) -> byte
 
 
 def halves_xored(key: bytes) -> bytes:
-    """Left XOR right half of a 16-byte key: the 8-byte key of the TAC (from DTK) and of RELOAD PIN (from DRPK)."""
+    """Left XOR right half of a 16-byte key: the 8-byte key of TAC (DTK) and RELOAD PIN (DRPK)."""
     return _xor(key[:BLOCK], key[BLOCK:])
 
 
-# -- MACs --------------------------------------------------------------------------------------------------------
+# -- MACs
 
 
 def mac(key: bytes, data: bytes) -> bytes:
-    """MAC of the purse commands: single-DES CBC over the padded data, IV zero, leftmost 4 bytes of the last block."""
+    """MAC of the purse commands: single-DES CBC, padded, IV zero, leftmost 4 bytes of the last block."""
     encryptor = Cipher(TripleDES(key * 3), modes.CBC(_ZERO)).encryptor()
     return encryptor.update(_pad(data))[-BLOCK : -BLOCK + 4]
 
 
 def retail_mac(key: bytes, data: bytes) -> bytes:
-    """ISO 9797-1 algorithm 3, padding 2, IV zero, 8 bytes: CBC with the left half, the last block with the whole key."""
+    """ISO 9797-1 algorithm 3, padding 2, IV zero, 8 bytes: left half CBC, last block with the whole key."""
     return _retail_mac_padded(key, _pad(data))
 
 
@@ -108,8 +108,7 @@ def secure_messaging_mac(key: bytes, challenge: bytes, header: bytes, data: byte
         header: CLA INS P1 P2 Lc, where Lc counts the MAC too.
         data: the command's data without the MAC.
     """
-    # An IV is the same as an XOR into the first block; the first block is always full, since header has 5 bytes
-    # and padding follows.
+    # An IV is the same as an XOR into the first block.
     message = _pad(header + data)
     first = _xor(message[:BLOCK], challenge + bytes(4))
     return _retail_mac_padded(key, first + message[BLOCK:])[:4]
@@ -125,7 +124,7 @@ def _retail_mac_padded(key: bytes, padded: bytes) -> bytes:
     return des3_encrypt(key, _xor(chained, padded[-BLOCK:]))
 
 
-# -- what the MACs of a transaction cover --------------------------------------------------------------------------
+# -- what the MACs of a transaction cover
 
 
 def _amount(amount_fen: int) -> bytes:
@@ -140,7 +139,7 @@ def purchase_mac1(
     date: bytes,
     time: bytes,
 ) -> bytes:
-    """MAC1 of a purchase: the PSAM proves itself to the card. Terminal number 6, date 4 and time 3 bytes BCD."""
+    """MAC1 of a purchase: the PSAM proves itself to the card. Terminal number 6, date 4, time 3 bytes."""
     return mac(session_key, _amount(amount_fen) + bytes((transaction_type,)) + terminal_number + date + time)
 
 
@@ -158,7 +157,7 @@ def purchase_tac(
     date: bytes,
     time: bytes,
 ) -> bytes:
-    """TAC of a purchase, the issuer's proof. ``tac_key`` is the card's DTK (16 bytes) or its XORed halves (8)."""
+    """TAC of a purchase, the issuer's proof. ``tac_key``: the card's DTK, or its halves XORed."""
     return mac(
         _tac_key(tac_key),
         _amount(amount_fen)
@@ -223,7 +222,7 @@ def _tac_key(key: bytes) -> bytes:
     return halves_xored(key) if len(key) == 16 else key
 
 
-# -- vectors -----------------------------------------------------------------------------------------------------
+# -- vectors
 
 _KEY = bytes.fromhex("11223344556677888877665544332211")
 _TERMINAL = bytes.fromhex("001122334455")

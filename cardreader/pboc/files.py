@@ -1,12 +1,14 @@
-"""Files and records of a PBOC purse card and of a PSAM; each is declared once, and the declaration reads and writes."""
+"""Files and records of a PBOC purse card and of a PSAM.
+
+Each is declared once, as a dataclass whose annotations say size and coding; that both reads and writes it.
+"""
 
 from __future__ import annotations
 
 import datetime
-import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, NamedTuple, Self
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, get_type_hints
 
 from cardreader.errors import ProtocolError
 
@@ -18,7 +20,7 @@ SFI_PSAM_TERMINAL = 0x16
 SFI_PSAM_APPLICATION = 0x17
 
 
-# -- elements ----------------------------------------------------------------------------------------------------
+# -- elements
 
 
 def _read_date(raw: bytes) -> datetime.date:
@@ -64,46 +66,57 @@ TIME = _Codec(_read_time, lambda value, size: bytes.fromhex(f"{value:%H%M%S}"))
 TEXT = _Codec(_read_text, _write_text)
 
 
-def _element(size: int, codec: _Codec) -> Any:
-    return field(metadata={"size": size, "codec": codec})
-
-
 class _Element(NamedTuple):
+    size: int
+    codec: _Codec
+
+
+class _Placed(NamedTuple):
     name: str
     start: int
     end: int
     codec: _Codec
 
 
-@functools.cache
-def _elements(kind: type[Record]) -> tuple[_Element, ...]:
-    elements, offset = [], 0
+def _place(kind: type[Record]) -> tuple[_Placed, ...]:
+    """The elements that a record's class declares, with their offsets."""
+    hints = get_type_hints(kind, include_extras=True)
+    placed, offset = [], 0
     for declared in fields(kind):
-        size = declared.metadata["size"]
-        elements.append(_Element(declared.name, offset, offset + size, declared.metadata["codec"]))
-        offset += size
-    return tuple(elements)
+        element: _Element = hints[declared.name].__metadata__[0]
+        placed.append(_Placed(declared.name, offset, offset + element.size, element.codec))
+        offset += element.size
+    return tuple(placed)
+
+
+_elements: dict[type[Record], tuple[_Placed, ...]] = {}
+
+
+def _elements_of(kind: type[Record]) -> tuple[_Placed, ...]:
+    if kind not in _elements:
+        _elements[kind] = _place(kind)
+    return _elements[kind]
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A run of elements of fixed size. Subclasses declare them as dataclass fields, in the order of the standard."""
+    """A run of elements of fixed size. Subclasses declare them in the order of the standard."""
 
     TITLE: ClassVar[str]
 
     @classmethod
     def size(cls) -> int:
         """Bytes of the whole record."""
-        return _elements(cls)[-1].end
+        return _elements_of(cls)[-1].end
 
     @classmethod
     def decode(cls, raw: bytes) -> Self:
         """Reads the record.
 
         Raises:
-            ProtocolError: too short, or an element that cannot be what it should be; bytes behind it are ignored.
+            ProtocolError: too short, or an element is not what it should be. Bytes behind it are ignored.
         """
-        elements = _elements(cls)
+        elements = _elements_of(cls)
         if len(raw) < elements[-1].end:
             raise ProtocolError(f"{cls.TITLE}: {elements[-1].end} bytes expected, {len(raw)} are there")
         values = []
@@ -119,11 +132,12 @@ class Record:
     def encode(self) -> bytes:
         """Writes the record. Raises ValueError or OverflowError when a value does not fit its element."""
         return b"".join(
-            codec.write(getattr(self, name), end - start) for name, start, end, codec in _elements(type(self))
+            codec.write(getattr(self, name), end - start)
+            for name, start, end, codec in _elements_of(type(self))
         )
 
 
-# -- the purse card ------------------------------------------------------------------------------------------------
+# -- the purse card
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,42 +149,45 @@ class PublicApplicationData(Record):
 
     TITLE = "EF 0015 public application data"
 
-    issuer_id: bytes = _element(8, BYTES)
-    application_type: int = _element(1, INTEGER)
-    version: int = _element(1, INTEGER)
-    application_serial: bytes = _element(10, BYTES)
-    start_date: datetime.date = _element(4, DATE)
-    expiry_date: datetime.date = _element(4, DATE)
-    issuer_fci: bytes = _element(2, BYTES)
+    issuer_id: Annotated[bytes, _Element(8, BYTES)]
+    application_type: Annotated[int, _Element(1, INTEGER)]
+    version: Annotated[int, _Element(1, INTEGER)]
+    application_serial: Annotated[bytes, _Element(10, BYTES)]
+    start_date: Annotated[datetime.date, _Element(4, DATE)]
+    expiry_date: Annotated[datetime.date, _Element(4, DATE)]
+    issuer_fci: Annotated[bytes, _Element(2, BYTES)]
 
 
 @dataclass(frozen=True, slots=True)
 class CardholderData(Record):
-    """EF 0016 of the purse application, 55 bytes. The name is GB 2312; ``certificate_type`` 0 is an identity card."""
+    """EF 0016 of the purse application, 55 bytes. ``certificate_type`` 0 is an identity card."""
 
     TITLE = "EF 0016 cardholder data"
 
-    card_type: int = _element(1, INTEGER)
-    staff: int = _element(1, INTEGER)
-    name: str = _element(20, TEXT)
-    certificate_number: str = _element(32, TEXT)
-    certificate_type: int = _element(1, INTEGER)
+    card_type: Annotated[int, _Element(1, INTEGER)]
+    staff: Annotated[int, _Element(1, INTEGER)]
+    name: Annotated[str, _Element(20, TEXT)]
+    certificate_number: Annotated[str, _Element(32, TEXT)]
+    certificate_type: Annotated[int, _Element(1, INTEGER)]
 
 
 @dataclass(frozen=True, slots=True)
 class LogRecord(Record):
-    """One record of EF 0018, 23 bytes. ``sequence_number`` is the offline number of a purchase, the online number
-    of a load, each as it stood before the transaction raised it."""
+    """One record of EF 0018, 23 bytes.
+
+    ``sequence_number`` is the offline number of a purchase or the online number of a load, as it stood before
+    the transaction raised it.
+    """
 
     TITLE = "EF 0018 transaction log"
 
-    sequence_number: int = _element(2, INTEGER)
-    overdraft_limit_fen: int = _element(3, INTEGER)
-    amount_fen: int = _element(4, INTEGER)
-    transaction_type: int = _element(1, INTEGER)
-    terminal_number: bytes = _element(6, BYTES)
-    date: datetime.date = _element(4, DATE)
-    time: datetime.time = _element(3, TIME)
+    sequence_number: Annotated[int, _Element(2, INTEGER)]
+    overdraft_limit_fen: Annotated[int, _Element(3, INTEGER)]
+    amount_fen: Annotated[int, _Element(4, INTEGER)]
+    transaction_type: Annotated[int, _Element(1, INTEGER)]
+    terminal_number: Annotated[bytes, _Element(6, BYTES)]
+    date: Annotated[datetime.date, _Element(4, DATE)]
+    time: Annotated[datetime.time, _Element(3, TIME)]
 
 
 def is_empty(record: bytes) -> bool:
@@ -184,12 +201,12 @@ class PurchaseInit(Record):
 
     TITLE = "INITIALIZE FOR PURCHASE"
 
-    balance_fen: int = _element(4, INTEGER)
-    offline_number: int = _element(2, INTEGER)
-    overdraft_limit_fen: int = _element(3, INTEGER)
-    key_version: int = _element(1, INTEGER)
-    algorithm_id: int = _element(1, INTEGER)
-    random: bytes = _element(4, BYTES)
+    balance_fen: Annotated[int, _Element(4, INTEGER)]
+    offline_number: Annotated[int, _Element(2, INTEGER)]
+    overdraft_limit_fen: Annotated[int, _Element(3, INTEGER)]
+    key_version: Annotated[int, _Element(1, INTEGER)]
+    algorithm_id: Annotated[int, _Element(1, INTEGER)]
+    random: Annotated[bytes, _Element(4, BYTES)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,15 +215,15 @@ class LoadInit(Record):
 
     TITLE = "INITIALIZE FOR LOAD"
 
-    balance_fen: int = _element(4, INTEGER)
-    online_number: int = _element(2, INTEGER)
-    key_version: int = _element(1, INTEGER)
-    algorithm_id: int = _element(1, INTEGER)
-    random: bytes = _element(4, BYTES)
-    mac1: bytes = _element(4, BYTES)
+    balance_fen: Annotated[int, _Element(4, INTEGER)]
+    online_number: Annotated[int, _Element(2, INTEGER)]
+    key_version: Annotated[int, _Element(1, INTEGER)]
+    algorithm_id: Annotated[int, _Element(1, INTEGER)]
+    random: Annotated[bytes, _Element(4, BYTES)]
+    mac1: Annotated[bytes, _Element(4, BYTES)]
 
 
-# -- the PSAM ------------------------------------------------------------------------------------------------------
+# -- the PSAM
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +232,10 @@ class PsamCard(Record):
 
     TITLE = "PSAM EF 0015 card public information"
 
-    serial: bytes = _element(10, BYTES)
-    version: int = _element(1, INTEGER)
-    key_card_type: int = _element(1, INTEGER)
-    issuer_fci: bytes = _element(2, BYTES)
+    serial: Annotated[bytes, _Element(10, BYTES)]
+    version: Annotated[int, _Element(1, INTEGER)]
+    key_card_type: Annotated[int, _Element(1, INTEGER)]
+    issuer_fci: Annotated[bytes, _Element(2, BYTES)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +244,7 @@ class PsamTerminal(Record):
 
     TITLE = "PSAM EF 0016 terminal information"
 
-    terminal_number: bytes = _element(6, BYTES)
+    terminal_number: Annotated[bytes, _Element(6, BYTES)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,11 +253,11 @@ class PsamApplication(Record):
 
     TITLE = "PSAM EF 0017 application public information"
 
-    key_index: int = _element(1, INTEGER)
-    issuer_id: bytes = _element(8, BYTES)
-    zone_id: bytes = _element(8, BYTES)
-    start_date: datetime.date = _element(4, DATE)
-    expiry_date: datetime.date = _element(4, DATE)
+    key_index: Annotated[int, _Element(1, INTEGER)]
+    issuer_id: Annotated[bytes, _Element(8, BYTES)]
+    zone_id: Annotated[bytes, _Element(8, BYTES)]
+    start_date: Annotated[datetime.date, _Element(4, DATE)]
+    expiry_date: Annotated[datetime.date, _Element(4, DATE)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,11 +266,11 @@ class PsamInit(Record):
 
     TITLE = "INIT SAM FOR PURCHASE"
 
-    terminal_transaction_number: bytes = _element(4, BYTES)
-    mac1: bytes = _element(4, BYTES)
+    terminal_transaction_number: Annotated[bytes, _Element(4, BYTES)]
+    mac1: Annotated[bytes, _Element(4, BYTES)]
 
 
-# -- for people ----------------------------------------------------------------------------------------------------
+# -- for people
 
 
 def mask_number(serial: bytes | str) -> str:

@@ -1,4 +1,4 @@
-"""A card operating system: takes an APDU, finds who answers it, and keeps the rules every application shares."""
+"""A card operating system: takes an APDU, finds who answers it, keeps the rules all applications share."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Application(Protocol):
         ...
 
     def before(self, command: Command) -> None:
-        """Every command that is not a SELECT passes here first. Raises Refusal when the application is blocked."""
+        """Every command that is not a SELECT passes here first. Raises Refusal when blocked."""
         ...
 
     def commands(self) -> Mapping[tuple[int, int], Handler]:
@@ -73,7 +73,7 @@ class CardSystem:
         applications: those that can be selected.
         random: source of the challenges.
         blocked: whether the whole card is blocked; asked at every SELECT.
-        get_response: answers wait for GET RESPONSE (61xx) and a wrong Le is corrected with 6Cxx, as T=0 cards do;
+        get_response: answers to commands with data wait for GET RESPONSE (61xx), as those of T=0 cards do;
             otherwise the answer comes at once.
     """
 
@@ -142,7 +142,7 @@ class CardSystem:
     def _find(self, command: Command) -> Application:
         everything = (self._master, *self._applications)
         if command.p1 == 0x04:
-            # A name may be cut short by the terminal (ISO 7816-4, 7.1.1); there is only one occurrence of each here.
+            # A terminal may cut a name short (ISO 7816-4, 7.1.1); here no two begin alike.
             found = [item for item in everything if item.name.startswith(command.data) and command.data]
             if command.p2 & 0x03 == 0x02:
                 found = []

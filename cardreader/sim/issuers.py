@@ -13,7 +13,7 @@ ALGORITHM_DES = 0
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """An issuer of demo cards. All keys are master keys of 16 bytes, diversified with the application serial number.
+    """An issuer of demo cards. All keys are master keys of 16 bytes, diversified by card serial number.
 
     Attributes:
         name: what `ISSUERS` calls it.

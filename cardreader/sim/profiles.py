@@ -54,7 +54,7 @@ class Profile:
 
 
 def atr() -> bytes:
-    """Answer to reset of every demo card: T=1 only, historical bytes that say what it is (ISO 7816-3, 8.2)."""
+    """Answer to reset of every demo card: T=1, historical bytes that say what it is (ISO 7816-3, 8.2)."""
     historical = bytes((0x80, 0x60 | 7)) + b"STBTEST"
     body = bytes((0x80 | len(historical), 0x01)) + historical
     check = 0
@@ -200,7 +200,7 @@ class SimulatedCard:
         self._system.power_on()
 
     def transmit(self, apdu: bytes) -> tuple[bytes, int]:
-        """Carries out one command APDU and returns (response data, status word); what changed is saved by then."""
+        """Carries out a command APDU and returns (response data, status word); changes are saved by then."""
         return self._system.transmit(apdu)
 
 

@@ -1,4 +1,4 @@
-"""A simulated PSAM: authorises purse debits with the issuer's purchase master key and checks the cards' proofs."""
+"""A simulated PSAM: authorises purse debits with the issuer's master key and checks the cards' proofs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The purse application of a simulated card: electronic purse (EP) with keys, MACs, counters, log and sequence rules."""
+"""The purse application of a simulated card: keys, MACs, counters, log and sequence rules."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class PurseState:
-    """Everything the card keeps without power. ``pin`` is packed as VERIFY carries it; ``log`` is newest first."""
+    """Everything the card keeps without power. ``pin`` is packed; ``log`` is newest first."""
 
     public: bytes
     cardholder: bytes
@@ -108,8 +108,9 @@ class PurseState:
             card_blocked=bool(contents["card_blocked"]),
             mac_failures=int(contents["mac_failures"]),
             log=tuple(bytes.fromhex(record) for record in contents["log"]),
-            proof=proof
-            and Proof(
+            proof=None
+            if proof is None
+            else Proof(
                 transaction_type=int(proof["transaction_type"]),
                 number=int(proof["number"]),
                 mac2=bytes.fromhex(proof["mac2"]),
@@ -136,7 +137,7 @@ class PurseApplication:
         keys: the card's own keys.
         store: where changes go.
         random: source of the random numbers of INIT.
-        log_needs_pin: the log can be read only after VERIFY, as the standard has it; many cards let everybody.
+        log_needs_pin: the log can be read only after VERIFY, as the standard has it; many cards ask nothing.
     """
 
     name = AID
@@ -169,7 +170,7 @@ class PurseApplication:
             (0x04, 0xD6): self._update_binary,
         }
 
-    # -- what every application of the card does -----------------------------------------------------------------
+    # -- what every application of the card does
 
     def select(self) -> bytes:
         self.forget()
@@ -218,7 +219,7 @@ class PurseApplication:
     def challenge(self, random: bytes) -> None:
         self._fresh_challenge = random
 
-    # -- PIN -----------------------------------------------------------------------------------------------------
+    # -- PIN
 
     def _verify(self, command: Command) -> bytes:
         if (command.p1, command.p2) != (0, 0):
@@ -257,7 +258,7 @@ class PurseApplication:
         self._commit(replace(self.state, pin=new, pin_tries_left=PIN_TRIES))
         return b""
 
-    # -- money ---------------------------------------------------------------------------------------------------
+    # -- money
 
     def _get_balance(self, command: Command) -> bytes:
         if (command.p1, command.p2) != (0x00, EP):
@@ -412,7 +413,7 @@ class PurseApplication:
         )
         return (record, *self.state.log)[:LOG_RECORDS]
 
-    # -- the issuer's commands -----------------------------------------------------------------------------------
+    # -- the issuer's commands
 
     def _application_block(self, command: Command) -> bytes:
         if command.p1 != 0x00 or command.p2 not in (0x00, 0x01):
@@ -457,7 +458,7 @@ class PurseApplication:
         return b""
 
     def _check_line_protection(self, command: Command) -> bytes:
-        """The command's data without its MAC. Needs the challenge that the command before this one fetched."""
+        """The command's data without its MAC. Needs the challenge that the command before it fetched."""
         if len(command.data) < 4:
             raise Refusal(0x6987)
         if self._challenge is None or len(self._challenge) != 4:

@@ -18,6 +18,11 @@ _CANCEL_CHECK_S = 0.1
 _DEBIT = (0x80, 0x54)
 
 
+def is_debit(apdu: bytes) -> bool:
+    """Whether the command is DEBIT FOR PURCHASE."""
+    return tuple(apdu[:2]) == _DEBIT
+
+
 class SimReader:
     """A simulated slot. Safe to use from several threads.
 
@@ -28,8 +33,8 @@ class SimReader:
         monotonic: seconds of a clock that only goes forward.
 
     Attributes:
-        pull_when: the card leaves at the next DEBIT, before it has debited (``"before-debit"``) or after, but before
-            its answer is out (``"after-debit"``). Goes back to None when it has happened.
+        pull_when: the card leaves at the next DEBIT, before it has debited (``"before-debit"``) or after, but
+            before its answer is out (``"after-debit"``). Goes back to None when it has happened.
 
     Raises:
         ReaderUnavailable: no such profile.
@@ -101,7 +106,12 @@ class SimReader:
     def wait_for_removal(self, timeout: float, cancel: threading.Event) -> None:
         with self._changed:
             gone = self._powered
-            self._wait(lambda: self._card is None or 0 < gone < self._insertions, timeout, cancel, "the card was not taken out")
+            self._wait(
+                lambda: self._card is None or 0 < gone < self._insertions,
+                timeout,
+                cancel,
+                "the card was not taken out",
+            )
 
     def _wait(self, arrived: Callable[[], bool], timeout: float, cancel: threading.Event, late: str) -> None:
         deadline = self._monotonic() + timeout
@@ -111,7 +121,7 @@ class SimReader:
             left = deadline - self._monotonic()
             if left <= 0:
                 raise CardTimeout(f"{late} within {timeout:g} seconds")
-            # An event and a condition cannot be waited for together; the slot wakes us at once, the event soon.
+            # Condition and event cannot be waited for together: the slot wakes us at once, the event soon.
             self._changed.wait(min(left, _CANCEL_CHECK_S))
 
     def _transmit(self, insertion: int, apdu: bytes) -> tuple[bytes, int]:
@@ -119,7 +129,7 @@ class SimReader:
             card = self._card
             if card is None or insertion != self._insertions:
                 raise CardRemoved("the card was pulled out")
-            pull_when = self.pull_when if tuple(apdu[:2]) == _DEBIT else None
+            pull_when = self.pull_when if is_debit(apdu) else None
             if pull_when is not None:
                 self.pull_when = None
                 if pull_when == "after-debit":

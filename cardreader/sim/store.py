@@ -1,4 +1,4 @@
-"""Where a simulated card keeps what a real one keeps in its EEPROM: memory, or a file that survives everything."""
+"""Where a simulated card keeps what a real one keeps in its EEPROM: memory, or a file."""
 
 from __future__ import annotations
 

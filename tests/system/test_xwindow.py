@@ -47,4 +47,6 @@ def test_keys_in_a_window_lead_from_home_to_a_paid_result(tmp_path: Path, langua
         on_screen = photograph(display).convert("RGB")
         told = Image.open(io.BytesIO(tv.picture())).convert("RGB")
         assert on_screen.size == told.size == (1920, 1080)
-        assert ImageChops.difference(on_screen, told).getbbox() is None, "the window does not show what screen.png says"
+        assert ImageChops.difference(on_screen, told).getbbox() is None, (
+            "the window does not show what screen.png says"
+        )

@@ -36,7 +36,12 @@ def running_xvfb(size: str = "1920x1080") -> Iterator[str]:
 
 def xdotool(display: str, *arguments: str) -> str:
     return subprocess.run(
-        ["xdotool", *arguments], env={**os.environ, "DISPLAY": display}, capture_output=True, text=True, check=True, timeout=20
+        ["xdotool", *arguments],
+        env={**os.environ, "DISPLAY": display},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=20,
     ).stdout.strip()
 
 

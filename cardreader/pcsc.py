@@ -1,0 +1,154 @@
+"""Real readers, through the PC/SC service (pcscd). Imported only when a ``pcsc:`` URL asks for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from smartcard import scard
+
+from cardreader.errors import Cancelled, CardRemoved, CardTimeout, ReaderUnavailable
+
+_CANCEL_CHECK_MS = 150
+_VIRTUAL = "Virtual PCD"
+
+
+class PcscConnection:
+    """A powered card in a PC/SC reader, ours alone until it is closed."""
+
+    def __init__(self, context: Any, card: Any, protocol: int) -> None:
+        self._context = context
+        self._card = card
+        self._t0 = protocol == scard.SCARD_PROTOCOL_T0
+        self._pci = scard.SCARD_PCI_T0 if self._t0 else scard.SCARD_PCI_T1
+        self._open = True
+
+    def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        if self._t0 and len(apdu) > 5 and len(apdu) == 6 + apdu[4]:
+            # T=0 knows no command with data and Le; the answer waits for GET RESPONSE (ISO 7816-3, 12.2).
+            apdu = apdu[:-1]
+        result, answer = scard.SCardTransmit(self._card, self._pci, list(apdu))
+        if result != scard.SCARD_S_SUCCESS or len(answer) < 2:
+            # Whoever forgets a connection to a card that has left must not keep the next one out.
+            self.close()
+            raise CardRemoved(f"the card does not answer: {scard.SCardGetErrorMessage(result)}")
+        return bytes(answer[:-2]), answer[-2] << 8 | answer[-1]
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            # Not powered off here: done to a card that is just leaving, that makes pcscd miss the next one. pcscd
+            # does it itself when nobody uses the card, and a SELECT forgets a verified PIN.
+            scard.SCardDisconnect(self._card, scard.SCARD_LEAVE_CARD)
+            scard.SCardReleaseContext(self._context)
+
+
+class PcscReader:
+    """A reader of the PC/SC service. Each method opens its own context, so threads do not disturb each other.
+
+    Args:
+        wanted: part of the reader's name; empty takes the first reader that has a card, else the first.
+
+    Attributes:
+        name: of the reader used last, or what was asked for as long as none was.
+        simulated: the reader used last is vsmartcard's virtual one.
+    """
+
+    def __init__(self, wanted: str = "") -> None:
+        self._wanted = wanted
+        self.name = wanted or "PC/SC"
+        self.simulated = _VIRTUAL in wanted
+        self._connection: PcscConnection | None = None
+
+    def card_present(self) -> bool:
+        with _Context() as context:
+            return bool(self._state(context)[1] & scard.SCARD_STATE_PRESENT)
+
+    def wait_for_card(self, timeout: float, cancel: threading.Event) -> PcscConnection:
+        if self._connection is not None:
+            # One slot, one session: the one before may have been forgotten with its card in exclusive use.
+            self._connection.close()
+        with _Context() as context:
+            reader = self._wait(context, scard.SCARD_STATE_PRESENT, timeout, cancel, "no card was put in")
+            result, card, protocol = scard.SCardConnect(
+                context.handle,
+                reader,
+                scard.SCARD_SHARE_EXCLUSIVE,
+                scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1,
+            )
+            if result == scard.SCARD_E_SHARING_VIOLATION:
+                raise ReaderUnavailable(f"another program is using the card in {reader}")
+            if result != scard.SCARD_S_SUCCESS:
+                message = scard.SCardGetErrorMessage(result)
+                raise CardRemoved(f"the card in {reader} does not answer: {message}")
+            self._connection = PcscConnection(context.keep(), card, protocol)
+            return self._connection
+
+    def wait_for_removal(self, timeout: float, cancel: threading.Event) -> None:
+        with _Context() as context:
+            self._wait(context, scard.SCARD_STATE_EMPTY, timeout, cancel, "the card was not taken out")
+
+    def _wait(
+        self, context: _Context, wanted: int, timeout: float, cancel: threading.Event, late: str
+    ) -> str:
+        """Waits for a state of the slot and returns the reader's name."""
+        deadline = time.monotonic() + timeout
+        while True:
+            if cancel.is_set():
+                raise Cancelled("waiting for the slot was cancelled")
+            reader, state = self._state(context)
+            if state & wanted:
+                return reader
+            left_ms = int((deadline - time.monotonic()) * 1000)
+            if left_ms <= 0:
+                raise CardTimeout(f"{late} within {timeout:g} seconds")
+            context.status([(reader, state)], min(left_ms, _CANCEL_CHECK_MS))
+
+    def _state(self, context: _Context) -> tuple[str, int]:
+        """The reader to use and what is in its slot."""
+        readers = [name for name in context.readers() if self._wanted in name]
+        if not readers:
+            what = f"no reader whose name has {self._wanted!r} in it" if self._wanted else "no reader"
+            raise ReaderUnavailable(f"{what} is plugged in")
+        states = context.status([(name, scard.SCARD_STATE_UNAWARE) for name in readers], 0)
+        chosen = next((item for item in states if item[1] & scard.SCARD_STATE_PRESENT), states[0])
+        self.name, self.simulated = chosen[0], _VIRTUAL in chosen[0]
+        return chosen
+
+
+class _Context:
+    """A connection to the PC/SC service, released at the end of the block unless it is kept."""
+
+    def __enter__(self) -> _Context:
+        result, self.handle = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
+        if result != scard.SCARD_S_SUCCESS:
+            raise ReaderUnavailable(
+                f"the reader service (pcscd) does not answer: {scard.SCardGetErrorMessage(result)}"
+            )
+        self._kept = False
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._kept:
+            scard.SCardReleaseContext(self.handle)
+
+    def keep(self) -> Any:
+        """The handle, which is now the caller's to release."""
+        self._kept = True
+        return self.handle
+
+    def readers(self) -> list[str]:
+        result, names = scard.SCardListReaders(self.handle, [])
+        if result == scard.SCARD_E_NO_READERS_AVAILABLE:
+            return []
+        if result != scard.SCARD_S_SUCCESS:
+            raise ReaderUnavailable(f"the reader service failed: {scard.SCardGetErrorMessage(result)}")
+        return list(names)
+
+    def status(self, known: list[tuple[str, int]], timeout_ms: int) -> list[tuple[str, int]]:
+        """What is in the slots, as soon as it is not what is known; after the timeout what it was."""
+        result, states = scard.SCardGetStatusChange(self.handle, timeout_ms, known)
+        if result not in (scard.SCARD_S_SUCCESS, scard.SCARD_E_TIMEOUT):
+            raise ReaderUnavailable(f"the reader is gone: {scard.SCardGetErrorMessage(result)}")
+        return [(name, state) for name, state, _ in states]

@@ -1,0 +1,130 @@
+"""The card's side of vsmartcard's vpcd: puts a simulated card into the virtual reader of a real pcscd.
+
+Each message is a length of two bytes, big-endian, and as many bytes: one byte is a control (0 power off,
+1 power on, 2 reset, 4 asks for the ATR, the only one that is answered), anything longer is an APDU.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from enum import Enum
+
+from cardreader.errors import ReaderUnavailable
+from cardreader.sim.profiles import SimulatedCard
+from cardreader.sim.reader import PullWhen, is_debit
+
+DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 35963
+_CONNECT_TIMEOUT_S = 5.0
+_POWER_OFF, _POWER_ON, _RESET, _GET_ATR = 0, 1, 2, 4
+_CHUNK = 4096
+
+
+class Ending(Enum):
+    """Why the card is no longer in the slot."""
+
+    PULLED = "pulled"
+    """Somebody called `VirtualSlot.pull`."""
+    PULLED_AT_DEBIT = "pulled at debit"
+    """It left at the moment that was asked for."""
+    READER_GONE = "reader gone"
+    """The reader service closed the slot."""
+
+
+class VirtualSlot:
+    """One stay of a card in the virtual reader.
+
+    Args:
+        card: the card.
+        host, port: where vpcd listens.
+        pull_when: leave at the first DEBIT, before or after it has debited.
+        on_power: told of power on (True) and off (False).
+
+    Attributes:
+        apdus: commands answered so far.
+
+    Raises:
+        ReaderUnavailable: nobody listens there.
+    """
+
+    def __init__(
+        self,
+        card: SimulatedCard,
+        host: str = DEFAULT_HOST,
+        port: int = DEFAULT_PORT,
+        pull_when: PullWhen | None = None,
+        on_power: Callable[[bool], None] = lambda on: None,
+    ) -> None:
+        self.apdus = 0
+        self._card = card
+        self._pull_when = pull_when
+        self._on_power = on_power
+        self._pulled = False
+        self._buffer = b""
+        try:
+            self._socket = socket.create_connection((host, port), _CONNECT_TIMEOUT_S)
+        except OSError as error:
+            raise ReaderUnavailable(f"no virtual reader listens at {host}:{port}: {error}") from error
+        self._socket.settimeout(None)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def run(self) -> Ending:
+        """Answers until the card is pulled or the reader goes."""
+        try:
+            while True:
+                message = self._receive()
+                if message is None:
+                    return Ending.PULLED if self._pulled else Ending.READER_GONE
+                if len(message) <= 1:
+                    self._control(message)
+                elif self._pull_when is not None and is_debit(message):
+                    if self._pull_when == "after-debit":
+                        self._card.transmit(message)
+                        self.apdus += 1
+                    return Ending.PULLED_AT_DEBIT
+                else:
+                    data, sw = self._card.transmit(message)
+                    self.apdus += 1
+                    self._send(data + sw.to_bytes(2))
+        except OSError:
+            # The other side closed the connection while we were answering: the same as an end of the stream.
+            return Ending.PULLED if self._pulled else Ending.READER_GONE
+        finally:
+            self._socket.close()
+
+    def pull(self) -> None:
+        """Pulls the card; `run` returns. May be called from a signal handler or another thread."""
+        self._pulled = True
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            # Already closed: the card is out, which is all that was asked for.
+            return
+
+    def _control(self, message: bytes) -> None:
+        code = message[0] if message else None
+        if code == _GET_ATR:
+            self._send(self._card.atr)
+        elif code in (_POWER_ON, _RESET):
+            self._card.power_on()
+            if code == _POWER_ON:
+                self._on_power(True)
+        elif code == _POWER_OFF:
+            self._on_power(False)
+
+    def _send(self, message: bytes) -> None:
+        self._socket.sendall(len(message).to_bytes(2) + message)
+
+    def _receive(self) -> bytes | None:
+        """The next message, or None at the end of the stream."""
+        while len(self._buffer) < 2 or len(self._buffer) < 2 + int.from_bytes(self._buffer[:2]):
+            # vpcd sends length and body apart and waits for our ACK of the first; Linux forgets this setting
+            # after a while, and then each command takes 40 ms.
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            chunk = self._socket.recv(_CHUNK)
+            if not chunk:
+                return None
+            self._buffer += chunk
+        end = 2 + int.from_bytes(self._buffer[:2])
+        message, self._buffer = self._buffer[2:end], self._buffer[end:]
+        return message

@@ -1,0 +1,147 @@
+"""A real pcscd with the virtual reader, for tests and benchmarks: the running one, or one of our own."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+SOCKET = Path("/run/pcscd/pcscd.comm")
+PID_FILE = Path("/run/pcscd/pcscd.pid")
+VIRTUAL_READER = "Virtual PCD 00 00"
+_LOCK = Path(tempfile.gettempdir()) / "stb-pay-pcscd.lock"
+_LOCK_TIMEOUT_S = 100.0
+_START_TIMEOUT_S = 10.0
+_POLL_S = 0.02
+
+
+def poll(done: Callable[[], bool], timeout_s: float, what: str) -> None:
+    """Asks until it is done. Raises TimeoutError."""
+    deadline = time.monotonic() + timeout_s
+    while not done():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {timeout_s:g} s")
+        time.sleep(_POLL_S)
+
+
+@contextlib.contextmanager
+def running_pcscd() -> Iterator[None]:
+    """A pcscd with an empty virtual reader, nobody else's as long as the block lasts.
+
+    There is one pcscd on a machine and one card in a slot, so test processes take turns by a lock file.
+    """
+    with open(_LOCK, "w") as lock:
+        poll(lambda: _try_lock(lock.fileno()), _LOCK_TIMEOUT_S, "another test run is using pcscd")
+        if _service_answers():
+            poll(
+                _virtual_reader_empty,
+                _START_TIMEOUT_S,
+                "pcscd runs, but has no empty virtual reader",
+            )
+            yield
+            return
+        process = _start()
+        try:
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _service_answers() -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(SOCKET))
+        except OSError:
+            return False
+    return True
+
+
+def _start() -> subprocess.Popen[bytes]:
+    program = shutil.which("pcscd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if program is None:
+        raise RuntimeError("pcscd is not installed: install the packages pcscd and vsmartcard-vpcd")
+    if os.geteuid() != 0:
+        raise RuntimeError("pcscd does not run, and only root can start it: systemctl start pcscd")
+    # A pcscd that was killed leaves these behind, and the next one then takes it for alive.
+    SOCKET.unlink(missing_ok=True)
+    PID_FILE.unlink(missing_ok=True)
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen([program, "--foreground"], stdout=log, stderr=subprocess.STDOUT)
+
+        def ready() -> bool:
+            if process.poll() is not None:
+                log.seek(0)
+                raise RuntimeError(f"pcscd ended at once: {log.read().decode(errors='replace')}")
+            return _service_answers() and _virtual_reader_empty()
+
+        try:
+            poll(ready, _START_TIMEOUT_S, "pcscd with the virtual reader (package vsmartcard-vpcd)")
+        except Exception:
+            process.kill()
+            process.wait()
+            raise
+    return process
+
+
+def _virtual_reader_empty() -> bool:
+    from cardreader.errors import ReaderUnavailable
+    from cardreader.pcsc import PcscReader
+
+    try:
+        return not PcscReader(VIRTUAL_READER).card_present()
+    except ReaderUnavailable:
+        return False
+
+
+class InsertedCard:
+    """``stb-card insert`` in another process. The card is in the slot until `pull`, or the debit."""
+
+    def __init__(self, profile: str, state_dir: Path, *options: str) -> None:
+        command = [
+            sys.executable,
+            "-m",
+            "cardreader.cli",
+            "insert",
+            profile,
+            "--state",
+            str(state_dir),
+            *options,
+        ]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        first = self._process.stdout.readline()
+        if "is inserted" not in first:
+            raise RuntimeError(f"stb-card insert {profile} ended with {self._process.wait()}: {first}")
+
+    def pull(self) -> int:
+        """Pulls the card, if it is still in, and returns the process's exit code."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Waits until the card has left by itself and returns the process's exit code."""
+        self.said, _ = self._process.communicate(timeout=10)
+        return self._process.returncode
