@@ -51,12 +51,19 @@ def _break(lay: Layouter, node: Text, width: int) -> list[Line]:
         return Line(sized, sum(run[3] for run in sized))
 
     def flush() -> None:
-        # Rounded widths of parts add up to more than their line has: what fits as a whole is not broken.
+        # The parts' rounded widths add up to a pixel or two more or less than the whole, which is what is drawn.
         whole = line(range(len(parts)))
         if not node.wrap or whole.width <= width:
             done.append(whole)
         else:
-            done.extend(line(indices) for indices in wrap.fill(parts, width))
+            limit, over = width, 1
+            while over > 0:
+                broken = wrap.fill(parts, limit)
+                found = [line(indices) for indices in broken]
+                pairs = zip(found, broken, strict=True)
+                over = max((one.width - width for one, own in pairs if len(own) > 1), default=0)
+                limit -= over
+            done.extend(found)
         parts.clear()
         looks.clear()
 

@@ -83,8 +83,8 @@ def test_changes_painted_one_by_one_equal_a_fresh_picture(acts: list[tuple]) -> 
         stage.frame(now)
     stage.settle()
     stage.frame(now)
-    # A stage without motion shows what moves at its first phase; so does this one at a whole turn.
-    whole = 12.0 * (int(now / 12) + 1)
+    # A stage without motion shows what moves 0.4 s into its turn; so does this one then.
+    whole = 12.0 * (int(now / 12) + 1) + 0.41
     stage.frame(whole)
     assert pixels(surface) == fresh(picture, whole, offsets=stage._scene.offsets)
 
@@ -264,6 +264,17 @@ def test_busy_means_no_focus() -> None:
     stage.show(Picture(TopBar(""), (layer,)), 0.0)
     assert [t.focused for t in stage.targets()] == [False]
     assert stage.neighbour("down") is None
+
+
+def test_what_moves_lies_still_below_a_dialog() -> None:
+    stage = Stage(pygame.Surface(SIZE))
+    covered = page(Column((Spinner(64), CardSlot("insert"))))
+    stage.show(
+        replace(covered, layers=(*covered.layers, Layer("ask", Target("a", Text("a")), "a", modal=True))), 0.0
+    )
+    stage.frame(0.0)
+    for step in range(1, 60):
+        assert stage.frame(step / 30) == []
 
 
 def test_targets_are_those_of_the_dialog_and_its_page_is_dimmed() -> None:

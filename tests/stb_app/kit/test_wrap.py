@@ -1,5 +1,7 @@
 """Lines end where Chinese and Latin lines may end."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,7 +37,7 @@ def test_lines_lose_nothing_and_fit(text: str, limit: int) -> None:
 @given(MIXED)
 def test_no_piece_begins_with_closing_or_ends_with_opening_punctuation(text: str) -> None:
     found = wrap.pieces(text)
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in pairwise(found):
         assert after[0] not in wrap.NO_START
         assert before.endswith(" ") or before[-1] not in wrap.NO_END
 

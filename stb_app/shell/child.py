@@ -1,0 +1,121 @@
+"""The bundled server as a child of the television:
+started, read for its address, restarted, and never left behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+"""Before the first, second ... restart in a row; the last one from then on."""
+STOP_WITHIN_S = 5.0
+_LISTENING = re.compile(r"^stb-server listening on (http://\S+)\s*$")
+
+
+class ServerChild:
+    """Keeps one server running until ``close``.
+
+    The child gets a pipe as its standard input and ends when that closes: also when the television is killed,
+    nothing stays.
+
+    Args:
+        command: program and arguments.
+        log_path: where its standard error goes, and what it prints besides its address.
+        on_address: gets the server's URL whenever it has come up; on the child's own thread.
+        on_down: the server has ended without having been asked to; on the same thread.
+        wait: waits for seconds and returns True when it was ended by ``close``; a test passes its own.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        log_path: Path,
+        on_address: Callable[[str], None],
+        on_down: Callable[[], None],
+        wait: Callable[[float], bool] | None = None,
+    ) -> None:
+        self._command = tuple(command)
+        self._log_path = log_path
+        self._on_address = on_address
+        self._on_down = on_down
+        self._closing = threading.Event()
+        self._wait = wait or self._closing.wait
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._thread = threading.Thread(target=self._run, name="server-child", daemon=True)
+
+    def start(self) -> None:
+        """Returns at once."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Asks the server to end by closing its input; ends it by force when it does not."""
+        self._closing.set()
+        with self._lock:
+            process = self._process
+        if process is not None:
+            _end(process)
+        self._thread.join(STOP_WITHIN_S)
+
+    def _run(self) -> None:
+        deaths = 0
+        while not self._closing.is_set():
+            came_up = self._live_once()
+            if self._closing.is_set():
+                return
+            deaths = 0 if came_up else deaths
+            log.warning("the server has ended; it is started again")
+            self._on_down()
+            if self._wait(PAUSES_S[min(deaths, len(PAUSES_S) - 1)]):
+                return
+            deaths += 1
+
+    def _live_once(self) -> bool:
+        """One life of the server. True when it had told its address."""
+        came_up = False
+        self._log_path.parent.mkdir(parents=True, exist_ok=True)
+        with self._log_path.open("a", encoding="utf-8") as server_log:
+            with self._lock:
+                if self._closing.is_set():
+                    return False
+                try:
+                    process = self._process = subprocess.Popen(
+                        self._command,
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=server_log,
+                        text=True,
+                        # A Ctrl-C in the terminal is for the television, which then closes the pipe.
+                        start_new_session=True,
+                    )
+                except OSError:
+                    log.exception("the server cannot be started")
+                    return False
+            assert process.stdout is not None
+            for line in process.stdout:
+                found = _LISTENING.match(line)
+                if found:
+                    came_up = True
+                    self._on_address(found.group(1))
+                else:
+                    server_log.write(line)
+                    server_log.flush()
+            _end(process)
+        return came_up
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """The child has had its say: input closed, a while to end in order, then force."""
+    if process.stdin is not None and not process.stdin.closed:
+        process.stdin.close()
+    try:
+        process.wait(STOP_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,92 @@
+"""The line at the foot of the page and the INFO page's list:
+what the keys do here, made from the live bindings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from stb_app.kit.screen import Binding
+from stb_app.kit.stage import FootKey
+from stb_app.shell.keys import ARROWS, DIGITS
+
+_CAPS = {
+    "KEY_OK": "OK",
+    "KEY_INFO": "INFO",
+    "KEY_LANGUAGE": "中/EN",
+    "KEY_LEFT": "arrow-left",
+    "KEY_RIGHT": "arrow-right",
+    "KEY_UP": "arrow-up",
+    "KEY_DOWN": "arrow-down",
+    "KEY_F5": "F5",
+}
+_WORDS = {
+    "KEY_BACK": "Back",
+    "KEY_HOME": "Home",
+    "KEY_POWER": "Power",
+    "KEY_PAGEUP": "Page up",
+    "KEY_PAGEDOWN": "Page down",
+    "KEY_RED": "Red",
+    "KEY_GREEN": "Green",
+    "KEY_YELLOW": "Yellow",
+    "KEY_BLUE": "Blue",
+}
+
+
+def cap(keys: Sequence[str], t: Callable[[str], str]) -> str:
+    """What is printed on the key, or the name of the kit's drawing for it.
+
+    >>> cap(("KEY_LEFT", "KEY_RIGHT"), str), cap(("KEY_0", "KEY_1"), str), cap(("KEY_5",), str)
+    ('arrows-lr', '0-9', '5')
+    """
+    wanted = set(keys)
+    if wanted == set(ARROWS):
+        return "arrows"
+    if wanted == {"KEY_LEFT", "KEY_RIGHT"}:
+        return "arrows-lr"
+    if wanted == {"KEY_UP", "KEY_DOWN"}:
+        return "arrows-ud"
+    if len(wanted) > 1 and wanted <= set(DIGITS):
+        return "0-9"
+    first = keys[0]
+    return t(_WORDS[first]) if first in _WORDS else _CAPS.get(first, first.removeprefix("KEY_"))
+
+
+def live(
+    own: Sequence[Binding],
+    t: Callable[[str], str],
+    *,
+    language: str,
+    choices: int,
+    focused: bool,
+    at_home: bool,
+    modal: bool,
+    tray: bool,
+) -> tuple[Binding, ...]:
+    """The screen's bindings, and after them what the television itself does with the keys that they leave.
+
+    Args:
+        choices: number of enabled targets; with fewer than two there is nothing to move between.
+        focused: OK would press something.
+        tray: there is a simulated slot, so that BLUE opens the card tray.
+    """
+    taken = {key for binding in own for key in binding.keys}
+    mine = []
+    if choices > 1 and not taken & set(ARROWS):
+        mine.append(Binding(ARROWS, t("Move")))
+    if focused:
+        mine.append(Binding(("KEY_OK",), t("Choose")))
+    mine.append(Binding(("KEY_BACK",), t("Switch off") if at_home else t("One step back")))
+    mine.append(Binding(("KEY_INFO",), t("All keys"), footer=not modal))
+    mine.append(Binding(("KEY_LANGUAGE",), "English" if language == "zh" else "中文", footer=not modal))
+    mine.append(Binding(("KEY_HOME",), t("To the home page"), footer=False))
+    mine.append(Binding(("KEY_POWER",), t("Switch off"), footer=False))
+    if tray:
+        mine.append(Binding(("KEY_BLUE",), t("Card tray"), footer=not modal))
+        mine.append(Binding(("KEY_F5",), t("Put the test card in or pull it out"), footer=False))
+    return (*own, *(binding for binding in mine if not taken & set(binding.keys)))
+
+
+def foot(bindings: Sequence[Binding], t: Callable[[str], str]) -> tuple[FootKey, ...]:
+    """The entries that the footer shows."""
+    return tuple(FootKey(cap(binding.keys, t), binding.label) for binding in bindings if binding.footer)

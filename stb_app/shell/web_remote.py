@@ -1,0 +1,375 @@
+"""The web remote: the picture, its machine-readable twin, and every key, over HTTP. For browsers and for
+testers.
+
+    GET  /                         a page with the live picture and a remote control
+    GET  /screen.json              what is to be seen; ?after=VERSION&wait=SECONDS waits for something else
+    GET  /screen.png               the picture; header Screen-Version says which version of screen.json it
+    shows GET  /card                     the simulated slot and the profiles it takes
+    POST /keys/KEY_OK              a key; ?state=press (default), down or up; 204 when it is handled and
+    drawn;
+                                   header Key-Used: 0 when nobody wanted it (a second OK within 300 ms, say)
+    POST /clock/freeze, /thaw      stops clock, countdowns and animations; {"at": "2026-11-21T19:32:00+08:00"}
+    POST /card/insert/PROFILE      puts a simulated card in
+    POST /card/pull                pulls it out; ?when=before-debit or after-debit: at the next debit
+    POST /settings                 {"language": "en", "text_scale": 150, ...}
+
+Nothing that is asked here is logged: keys may be digits of a PIN.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import socket
+import socketserver
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from stb_app.shell.app import App, KeyState
+from stb_app.shell.keys import KEYS
+from stb_app.shell.loop import Events, Loop
+from stb_app.shell.web_guard import refusal
+
+if TYPE_CHECKING:
+    import pygame
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+LONGEST_WAIT_S = 25.0
+ANSWER_WITHIN_S = 5.0
+LARGEST_BODY = 64 * 1024
+_STATES: dict[str, KeyState] = {"press": "press", "down": "down", "up": "up"}
+PULL_WHEN = ("before-debit", "after-debit")
+_PAGE = Path(__file__).with_name("web_remote.html")
+
+
+class Refused(Exception):
+    """A request that cannot be served: status and the body that says why."""
+
+    def __init__(self, status: int, error: str, **more: Any) -> None:
+        super().__init__(error)
+        self.status = status
+        self.body = {"error": error, **more}
+
+
+class Bridge:
+    """From HTTP threads to the drawing thread and back."""
+
+    def __init__(self, loop: Loop, events: Events, surface: Callable[[], pygame.Surface]) -> None:
+        self._loop = loop
+        self._events = events
+        self._surface = surface
+        self._news = threading.Condition()
+        self._version = loop.app.version
+        loop.on_picture = self._publish
+
+    def ask(
+        self, act: Callable[[App], T], then: Callable[[App], Any] = lambda _: None, rest: bool = False
+    ) -> tuple[T, Any]:
+        """Has ``act`` made on the drawing thread, and ``then`` when its effect is in the picture.
+
+        With ``rest`` only when the picture has come to rest.
+
+        Returns what both gave. Raises what ``act`` raised, and Refused when the television does not answer.
+        """
+        done = threading.Event()
+        answer: list[Any] = []
+        failure: list[BaseException] = []
+
+        def call() -> None:
+            try:
+                answer.append(act(self._loop.app))
+            except Exception as error:  # noqa: BLE001 - it is raised again on the thread that asked
+                failure.append(error)
+                done.set()
+            else:
+                (self._loop.when_at_rest if rest else self._loop.after_drawing)(finish)
+
+        def finish() -> None:
+            try:
+                answer.append(then(self._loop.app))
+            except Exception as error:  # noqa: BLE001 - as above
+                failure.append(error)
+            done.set()
+
+        self._events.post(call)
+        if not done.wait(ANSWER_WITHIN_S):
+            raise Refused(503, "the television does not answer")
+        if failure:
+            raise failure[0]
+        return answer[0], answer[1]
+
+    def snapshot(self) -> dict[str, Any]:
+        """The body of screen.json."""
+        snapshot: dict[str, Any] = self.ask(lambda _: None, App.snapshot)[1]
+        return snapshot
+
+    def picture(self, seen: str | None) -> tuple[str, int, pygame.Surface | None]:
+        """(tag, version, copy of the picture); no copy when ``seen`` is its tag already."""
+
+        def look(app: App) -> tuple[str, int, pygame.Surface | None]:
+            tag = f'"{self._loop.frames}"'
+            return tag, app.version, None if tag == seen else self._surface().copy()
+
+        found: tuple[str, int, pygame.Surface | None] = self.ask(lambda _: None, look, rest=True)[1]
+        return found
+
+    def wait_for_news(self, after: int, seconds: float) -> None:
+        """Returns when the version is greater than ``after``, at the latest after ``seconds``."""
+        with self._news:
+            self._news.wait_for(lambda: self._version > after, seconds)
+
+    def _publish(self, version: int) -> None:
+        with self._news:
+            self._version = version
+            self._news.notify_all()
+
+
+class WebRemote:
+    """The server; ``url`` is where it can be found."""
+
+    def __init__(self, bridge: Bridge, host: str, port: int) -> None:
+        """Listens at once; port 0 takes a free one. Raises OSError when it cannot."""
+        handler = type("Handler", (_Handler,), {"bridge": bridge, "bound_to": host})
+        self._server = _Server((host, port), handler)
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{self._server.server_address[1]}/"
+        self._thread = threading.Thread(target=self._server.serve_forever, name="web-remote", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        # Not HTTPServer's own: it asks the name service who we are, which can take seconds.
+        socketserver.TCPServer.server_bind(self)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # A browser that goes away in the middle of an answer is no event.
+        log.debug("a connection of the web remote ended early", exc_info=True)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    bridge: ClassVar[Bridge]
+    bound_to: ClassVar[str]
+    protocol_version = "HTTP/1.1"
+    server_version = "stb-app"
+    sys_version = ""
+    disable_nagle_algorithm = True
+    timeout = 60
+
+    def do_GET(self) -> None:
+        self._serve("GET")
+
+    def do_POST(self) -> None:
+        self._serve("POST")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: a path may hold a digit of a PIN."""
+
+    def _serve(self, method: str) -> None:
+        try:
+            body = self._body()
+            reason = refusal(method, dict(self.headers.items()), self.bound_to)
+            if reason:
+                raise Refused(403, reason)
+            url = urlsplit(self.path)
+            self._route(method, unquote(url.path), dict(parse_qsl(url.query)), body)
+        except Refused as refused:
+            self._json(refused.body, refused.status)
+        except ConnectionError:
+            raise
+        except Exception:
+            log.exception("the web remote failed")
+            self._json({"error": "the television could not do that; its log says why"}, 500)
+
+    def _route(self, method: str, path: str, query: dict[str, str], body: bytes) -> None:
+        get = {"/": self._page, "/screen.json": self._screen, "/screen.png": self._png, "/card": self._card}
+        post = {
+            "/clock/freeze": self._freeze,
+            "/clock/thaw": self._thaw,
+            "/card/pull": self._pull,
+            "/settings": self._settings,
+        }
+        if path in get or path in post:
+            wanted = "GET" if path in get else "POST"
+            if method != wanted:
+                raise Refused(405, f"{path} takes {wanted}")
+            (get[path](query) if path in get else post[path](query, body))
+        elif path.startswith(("/keys/", "/card/insert/")):
+            if method != "POST":
+                raise Refused(405, f"{path.rsplit('/', 1)[0]} takes POST")
+            name = path.rsplit("/", 1)[1]
+            (self._key(name, query) if path.startswith("/keys/") else self._insert(name))
+        else:
+            raise Refused(404, f"there is no {path} here")
+
+    # What can be seen
+
+    def _page(self, query: dict[str, str]) -> None:
+        self._send(200, "text/html; charset=utf-8", _PAGE.read_bytes())
+
+    def _screen(self, query: dict[str, str]) -> None:
+        if "after" in query:
+            after, wait = _number(query, "after", -1), _number(query, "wait", LONGEST_WAIT_S)
+            self.bridge.wait_for_news(int(after), max(0.0, min(wait, LONGEST_WAIT_S)))
+        self._json(self.bridge.snapshot())
+
+    def _png(self, query: dict[str, str]) -> None:
+        import pygame
+
+        tag, version, copy = self.bridge.picture(self.headers.get("If-None-Match"))
+        headers = {"ETag": tag, "Screen-Version": str(version)}
+        if copy is None:
+            self._send(304, None, b"", headers)
+            return
+        file = io.BytesIO()
+        pygame.image.save(copy, file, "screen.png")  # lets go of the interpreter while it packs
+        self._send(200, "image/png", file.getvalue(), headers)
+
+    def _card(self, query: dict[str, str]) -> None:
+        slot, _ = self.bridge.ask(lambda app: app.slot)
+        profiles = _profiles() if slot is not None else []
+        self._json(
+            {"slot": slot is not None, "profile": slot.profile if slot else None, "profiles": profiles}
+        )
+
+    # What can be done
+
+    def _key(self, name: str, query: dict[str, str]) -> None:
+        if name not in KEYS:
+            raise Refused(404, f"there is no key {name!r}", keys=list(KEYS))
+        state = _STATES.get(query.get("state", "press"))
+        if state is None:
+            raise Refused(400, f"state is one of {', '.join(_STATES)}")
+        if name == "KEY_OK" and state == "press":
+            # Who presses faster than a person, having seen what has opened, means it: not a double press.
+            threading.Event().wait(self.bridge.ask(lambda app: app.navigator.deliberate_in())[0])
+        used, version = self.bridge.ask(lambda app: app.key(name, state), lambda app: app.version)
+        self._send(204, None, b"", {"Key-Used": str(int(used)), "Screen-Version": str(version)})
+
+    def _freeze(self, query: dict[str, str], body: bytes) -> None:
+        at = _object(body).get("at")
+        try:
+            when = None if at is None else datetime.fromisoformat(at)
+        except (TypeError, ValueError):
+            raise Refused(400, f"at is an ISO 8601 instant with offset, not {at!r}") from None
+        if when is not None and when.tzinfo is None:
+            raise Refused(400, "at needs an offset, e.g. 2026-11-21T19:32:00+08:00")
+        self.bridge.ask(lambda app: app.freeze(when))
+        self._send(204)
+
+    def _thaw(self, query: dict[str, str], body: bytes) -> None:
+        self.bridge.ask(App.thaw)
+        self._send(204)
+
+    def _insert(self, profile: str) -> None:
+        slot = self._slot()
+        try:
+            slot.insert(profile)
+        except KeyError:
+            raise Refused(404, f"there is no card {profile!r}", profiles=_profiles()) from None
+        self.bridge.ask(App.refresh_all)
+        self._send(204)
+
+    def _pull(self, query: dict[str, str], body: bytes) -> None:
+        slot, when = self._slot(), query.get("when")
+        if when is None:
+            slot.pull()
+            self.bridge.ask(App.refresh_all)
+        elif when in PULL_WHEN and hasattr(slot, "pull_when"):
+            slot.pull_when = when
+        else:
+            raise Refused(400, f"when is one of {', '.join(PULL_WHEN)}")
+        self._send(204)
+
+    def _settings(self, query: dict[str, str], body: bytes) -> None:
+        changes = _object(body)
+        try:
+            self.bridge.ask(lambda app: app.change_settings(**changes))
+        except ValueError as error:
+            raise Refused(422, str(error)) from error
+        self._send(204)
+
+    def _slot(self) -> Any:
+        slot, _ = self.bridge.ask(lambda app: app.slot)
+        if slot is None:
+            raise Refused(409, "this television has no simulated card slot (start it with --reader sim:)")
+        return slot
+
+    # Bytes
+
+    def _body(self) -> bytes:
+        try:
+            length = int(self.headers.get("Content-Length") or 0)
+        except ValueError:
+            length = -1
+        if not 0 <= length <= LARGEST_BODY:
+            self.close_connection = True
+            raise Refused(413, f"a body has at most {LARGEST_BODY} bytes")
+        return self.rfile.read(length)
+
+    def _json(self, value: object, status: int = 200) -> None:
+        self._send(status, "application/json", json.dumps(value, ensure_ascii=False).encode())
+
+    def _send(
+        self, status: int, kind: str | None = None, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> None:
+        self.send_response(status)
+        if kind is not None:
+            self.send_header("Content-Type", kind)
+        if status not in (204, 304):
+            self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Frame-Options", "DENY")
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _number(query: dict[str, str], name: str, default: float) -> float:
+    try:
+        value = float(query.get(name, default))
+    except ValueError:
+        value = float("nan")
+    if not -1e15 < value < 1e15:
+        raise Refused(400, f"{name} is a number")
+    return value
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    if not body.strip():
+        return {}
+    try:
+        value = json.loads(body)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise Refused(400, "the body is a JSON object")
+    return value
+
+
+def _profiles() -> list[str]:
+    from cardreader.sim.profiles import PROFILES
+
+    return list(PROFILES)
