@@ -1,1 +1,37 @@
-"""What a subscriber does, step by step, without a pixel."""
+"""What a subscriber does, step by step, without a pixel; and the values that steps carry, for those who draw them."""
+
+from stb_app.tsp.model import (
+    CardStanding,
+    Hello,
+    Home,
+    Method,
+    Order,
+    PaidCard,
+    Payment,
+    QrCode,
+    Service,
+    ServicePage,
+    Subscriber,
+    Subscription,
+    Term,
+    Words,
+)
+from stb_app.tsp.problem import Money
+
+__all__ = [
+    "CardStanding",
+    "Hello",
+    "Home",
+    "Method",
+    "Money",
+    "Order",
+    "PaidCard",
+    "Payment",
+    "QrCode",
+    "Service",
+    "ServicePage",
+    "Subscriber",
+    "Subscription",
+    "Term",
+    "Words",
+]

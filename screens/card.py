@@ -1,0 +1,393 @@
+"""Paying with the card in the slot: what the person is asked or told, the PIN as bullets, and the ways out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from screens.problems import CASE_OPEN, STAY_SAFE, Said, prompt_words
+from screens.purchase import pay_otherwise
+from stb_app.journeys import Order
+from stb_app.journeys.steps import CANCELLABLE_PROMPTS, PROBLEM_PROMPTS, CardPrompt, CardStep, Finished
+from stb_app.kit.nodes import (
+    CardSlot,
+    Color,
+    Column,
+    Fit,
+    Grow,
+    Icon,
+    Node,
+    PinCells,
+    Row,
+    Space,
+    Spinner,
+    Steps,
+    Target,
+    Text,
+)  # fmt: skip
+from stb_app.kit.screen import Binding
+from stb_app.shell.keys import DIGITS
+from stb_app.shell.page import Page
+from stb_app.shell.words import money
+
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
+
+PIN_LENGTH = 6
+CANCEL_S = 20.0
+"""So long the reader may take to answer a cancellation before the subscriber is offered another way out."""
+
+Pose = Literal["insert", "inside", "reading", "processing", "remove", "wrong", "ok"]
+POSES: dict[str, Pose] = {
+    "starting": "insert",
+    "insert": "insert",
+    "reading": "reading",
+    "enter-pin": "inside",
+    "wrong-pin": "inside",
+    "processing": "processing",
+    "waiting-psam": "processing",
+    "remove": "remove",
+    "removed-early": "insert",
+    "put-back": "insert",
+    "settling": "processing",
+}
+"""The drawing that goes with a prompt; a card that cannot pay shows ``wrong``."""
+STEP_OF = {
+    "enter-pin": 1,
+    "wrong-pin": 1,
+    "processing": 2,
+    "waiting-psam": 2,
+    "put-back": 2,
+    "other-card": 2,
+    "settling": 2,
+    "remove": 3,
+}
+PIN_PROMPTS = frozenset(("enter-pin", "wrong-pin"))
+OTHER_WAY_FIRST = PROBLEM_PROMPTS | {"reader-missing"}
+"""Where paying another way is the likely wish; elsewhere a stray OK must only ask."""
+AWAY_PROMPTS = frozenset(("put-back", "other-card"))
+"""MAC1 has left: only the same card can tell what happened."""
+
+
+class CardScreen(Page[None]):
+    """One attempt to pay ``order`` by card. Replaced by the result when it has ended."""
+
+    id = "card"
+    holds_idle = True
+
+    def __init__(self, app: App, *, order: Order, method: str = "card") -> None:
+        super().__init__(app)
+        self._order = order
+        self._step = CardPrompt("starting", amount_fen=order.amount_fen)
+        self._digits = ""
+        self._too_short = False
+        self._pin_sent = False
+        self._told_no = False
+        self._leaving: Literal["", "cancel", "switch", "leave"] = ""
+        self._slow = False
+
+    # The journey
+
+    def on_enter(self) -> None:
+        self._journey = self.app.verbs.pay_by_card(self._order)
+        self._running = self.app.start(self._journey, self._on_step)
+
+    def on_leave(self) -> None:
+        self._digits = ""
+        self._running.cancel()
+
+    def _on_step(self, step: CardStep) -> None:
+        self._digits = ""
+        self._too_short = self._told_no = False
+        if isinstance(step, Finished):
+            self._finish(step)
+            return
+        before, self._step = self._step.prompt, step
+        if step.prompt in PIN_PROMPTS or step.prompt in PROBLEM_PROMPTS:
+            self._pin_sent = False
+        if step.prompt in PROBLEM_PROMPTS or step.prompt in ("wrong-pin", "other-card", "put-back"):
+            self.app.sound("error")
+        elif step.prompt == "reading" and before != "reading":
+            self.app.sound("card")
+        self.busy = self._is_busy()
+        if step.prompt in OTHER_WAY_FIRST and before not in OTHER_WAY_FIRST:
+            self.app.focus("pay-otherwise")
+        self.app.refresh()
+
+    def _finish(self, end: Finished) -> None:
+        if self._leaving == "switch" and end.outcome == "cancelled" and end.money_taken is False:
+            pay_otherwise(self.app, self._order)
+        else:
+            self.app.replace("result", finished=end, order=self._order)
+
+    # Keys
+
+    def bindings(self) -> Sequence[Binding]:
+        found: list[Binding] = []
+        if self._asks_pin:
+            found += [
+                Binding(DIGITS, self.t("PIN")),
+                Binding(("KEY_LEFT",), self.t("Delete a digit"), lambda _: self._delete()),
+                Binding(("KEY_OK",), self.t("Confirm")),
+            ]
+        prompt = self._step.prompt
+        if self._leaving or prompt not in CANCELLABLE_PROMPTS | AWAY_PROMPTS | {"remove"}:
+            # Back says why not; the footer promises nothing.
+            return (*found, Binding(("KEY_BACK",), self.t("Not possible just now"), footer=False))
+        if prompt == "remove":
+            back = self.t("Show the result")
+        else:
+            back = self.t("Leave for now") if prompt in AWAY_PROMPTS else self.t("Cancel the payment")
+        return (*found, Binding(("KEY_BACK",), back))
+
+    def on_key(self, name: str) -> bool:
+        if name not in DIGITS or not self._asks_pin:
+            return False
+        if len(self._digits) < PIN_LENGTH:
+            self._digits += name.removeprefix("KEY_")
+            self._too_short = False
+            self.app.sound("key")
+        return True
+
+    def on_back(self) -> bool:
+        if self._asks_pin and self._digits:
+            self._delete()
+        elif self._leaving or self._step.prompt not in CANCELLABLE_PROMPTS | AWAY_PROMPTS | {"remove"}:
+            self._told_no = True
+            self.app.sound("error")
+        elif self._step.prompt == "remove":
+            self._journey.go_on()
+        elif self._step.prompt in AWAY_PROMPTS:
+            self._ask_to_leave()
+        else:
+            self._ask_to_cancel()
+        return True
+
+    def on_ok(self, key: str) -> None:
+        if key == "pin":
+            self._send_pin()
+        elif key == "go-on":
+            self._journey.go_on()
+        elif key == "leave":
+            self._ask_to_leave()
+        elif key == "cancel":
+            # A card that cannot pay has nothing to lose; else one stray OK must not throw a payment away.
+            if self._step.prompt in OTHER_WAY_FIRST:
+                self._stop("cancel")
+            else:
+                self._ask_to_cancel()
+        elif key == "pay-otherwise":
+            self._stop("switch")
+        elif key == "records":
+            self.app.home()
+            self.app.push("records")
+
+    def _delete(self) -> None:
+        self._digits = self._digits[:-1]
+
+    def _send_pin(self) -> None:
+        if len(self._digits) < PIN_LENGTH:
+            self._too_short = True
+            return
+        pin, self._digits = self._digits, ""
+        self._pin_sent = self.busy = True
+        self._journey.enter_pin(pin)
+
+    def _ask_to_cancel(self) -> None:
+        self.app.push(
+            "question",
+            self._on_answer,
+            sign="question",
+            title=self.t("Cancel the payment?"),
+            text=self.t(STAY_SAFE),
+            options=(
+                ("keep", self.t("Go on paying")),
+                ("pay-otherwise", self.t("Pay another way")),
+                ("cancel-payment", self.t("Cancel the payment")),
+            ),
+            default="keep",
+            countdown=None,
+        )
+
+    def _ask_to_leave(self) -> None:
+        self.app.push(
+            "question",
+            self._on_answer,
+            sign="question",
+            title=self.t("Leave without the card?"),
+            text=self.t(CASE_OPEN),
+            options=(("keep", self.t("Put the card back")), ("leave", self.t("Leave for now"))),
+            default="keep",
+            countdown=None,
+        )
+
+    def _on_answer(self, answer: str | None) -> None:
+        if answer == "leave" and self._step.prompt in AWAY_PROMPTS:
+            self._stop("leave")
+        elif answer in ("cancel-payment", "pay-otherwise"):
+            # While the question stood there the payment may have gone on to where it cannot be stopped.
+            if self._step.prompt in CANCELLABLE_PROMPTS:
+                self._stop("cancel" if answer == "cancel-payment" else "switch")
+            else:
+                self._told_no = True
+                self.app.refresh()
+
+    def _stop(self, why: Literal["cancel", "switch", "leave"]) -> None:
+        self._digits = ""
+        self._leaving, self.busy = why, True
+        self._running.cancel()
+        self.app.after(CANCEL_S, self._on_slow)
+        self.app.refresh()
+
+    def _on_slow(self) -> None:
+        self._slow, self.busy = True, False
+        self.app.refresh()
+
+    # The picture
+
+    @property
+    def _asks_pin(self) -> bool:
+        return self._step.prompt in PIN_PROMPTS and not self._pin_sent and not self._leaving
+
+    def _is_busy(self) -> bool:
+        if self._leaving:
+            return not self._slow
+        return self._step.prompt in ("starting", "reading", "processing", "settling")
+
+    def crumbs(self) -> Sequence[str]:
+        return (self.say(self._order.service.name), self.t("UnionPay IC card"))
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "prompt": self._step.prompt,
+            "tries_left": self._step.tries_left,
+            "digits": len(self._digits),
+            "number": self._step.number,
+            "balance_fen": self._step.balance_fen,
+            "amount_fen": self._order.amount_fen,
+            "order": self._order.order,
+            "leaving": bool(self._leaving),
+        }
+
+    def compose(self) -> Node:
+        words = self._words()
+        prompt = self._step.prompt
+        pose = POSES.get(prompt, "wrong")
+        picture = CardSlot(pose, self._step.number, self.t("UnionPay IC card"))
+        current = 1 if self._pin_sent else STEP_OF.get(prompt, 0)
+        names = (self.t("Insert"), self.t("PIN"), self.t("Pay"), self.t("Take out"))
+        steps = Steps(names, current)
+        middle = Column((Space(grow=1), picture, Space(grow=1)), align="center")
+        title, heading = Text(words.title, "title"), Text(words.title, "heading")
+        tone: Color = "warning" if self._last_try else "secondary"
+        said, less = Text(words.text, "row", tone), Text(words.text, "body", tone)
+        doing, buttons, due, remark = self._doing(), self._buttons(), self._due(), self._remark()
+        wide = Column(
+            (steps, Space(grow=2), title, said, *doing, Space(8), due, remark, *buttons, Space(grow=3)),
+            gap=28,
+            grow=1,
+        )
+        tight = Column(
+            (steps, Space(grow=1), heading, less, *doing, due, remark, *buttons, Space(grow=1)),
+            gap=18,
+            grow=1,
+        )
+        return Fit(
+            (
+                Row((Grow(middle), Grow(wide)), gap=64, align="stretch", grow=1),
+                Row((picture, Grow(tight)), gap=56, align="stretch", grow=1),
+                tight,
+            )
+        )
+
+    def _words(self) -> Said:
+        if self._slow:
+            return Said(
+                self.t("This takes longer than usual"),
+                self.t("You may leave. The records will say what became of the payment."),
+            )
+        if self._leaving == "leave":
+            return Said(self.t("One moment, please."), self.t(CASE_OPEN))
+        if self._leaving:
+            return Said(self.t("Cancelling the payment"), self.t("Waiting for the card reader's answer."))
+        if self._pin_sent:
+            return Said(self.t("Checking the PIN"), self.t("Please leave the card in."))
+        facts = {"balance_fen": self._step.balance_fen, "amount_fen": self._order.amount_fen}
+        return prompt_words(self._step.prompt, self._step.tries_left, facts, self.t)
+
+    @property
+    def _last_try(self) -> bool:
+        return self._asks_pin and self._step.tries_left == 1
+
+    def _remark(self) -> Node:
+        """The quiet line: what has become of the money, or of the last key."""
+        icon, words, tone = self._remarked()
+        return Row((Icon(icon, 36, tone), Grow(Text(words, "small", tone))), gap=16)
+
+    def _remarked(self) -> tuple[str, str, Color]:
+        prompt = self._step.prompt
+        if self._too_short:
+            words = self.t("The PIN has six digits: {n} are still missing.")
+            return "info", words.format(n=PIN_LENGTH - len(self._digits)), "warning"
+        if self._told_no and not self._leaving:
+            return "info", self.t("It cannot be cancelled now. The result comes in a moment."), "warning"
+        if self._asks_pin:
+            return (
+                "lock",
+                self.t("The card itself checks the PIN. It is not shown, stored or sent anywhere."),
+                "secondary",
+            )
+        if prompt in AWAY_PROMPTS:
+            return "warning", self.t("Please do not pay again before this is settled."), "warning"
+        if prompt in CANCELLABLE_PROMPTS:
+            return "info", self.t(STAY_SAFE), "secondary"
+        if prompt == "remove":
+            return "records", self.t("You will find this payment in the records."), "secondary"
+        return "warning", self.t("Please do not take the card out and do not switch the box off."), "warning"
+
+    def _doing(self) -> tuple[Node, ...]:
+        """The PIN, or that something is going on."""
+        if self.busy:
+            return (Spinner(72),)
+        if not self._asks_pin:
+            return ()
+        return (Row((Target("pin", PinCells(len(self._digits), PIN_LENGTH), "plain", text=self.t("PIN")),)),)
+
+    def _buttons(self) -> tuple[Node, ...]:
+        """The ways on and out."""
+        prompt = self._step.prompt
+        if self._slow:
+            return (Row((self._button("records", self.t("To the records"), primary=True),)),)
+        if self.busy or self._asks_pin:
+            return ()
+        if prompt == "remove":
+            return (Row((self._button("go-on", self.t("Show the result"), primary=True),)),)
+        if prompt in AWAY_PROMPTS:
+            return (Row((self._button("leave", self.t("Leave for now")),)),)
+        first = prompt in OTHER_WAY_FIRST
+        other = self._button("pay-otherwise", self.t("Pay another way"), primary=first)
+        cancel = self._button("cancel", self.t("Cancel paying"))
+        pair = (other, cancel) if first else (cancel, other)
+        return (Fit((Row(pair, gap=24), Column(pair, gap=20))),)
+
+    def _button(self, key: str, words: str, primary: bool = False) -> Target:
+        return Target(key, Text(words, "row-bold", wrap=False), "primary" if primary else "button")
+
+    def _due(self) -> Node:
+        due = Row(
+            (
+                Text(self.t("To pay"), "body", "secondary", wrap=False),
+                Text(money(self._order.amount_fen), "display", "money", wrap=False),
+            ),
+            gap=20,
+        )
+        if self._step.balance_fen is None:
+            return due
+        held = Row(
+            (
+                Text(self.t("On the card"), "body", "secondary", wrap=False),
+                Text(money(self._step.balance_fen), "body-bold", wrap=False),
+            ),
+            gap=16,
+        )
+        return Fit((Row((due, held), gap=48), Column((due, held), gap=4, align="start")))

@@ -1,0 +1,362 @@
+"""Looking at a card: its balance, how long it is valid, whether it can pay here, and its last ten transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from screens.card import PIN_LENGTH, PIN_PROMPTS, POSES
+from screens.problems import N_, Said, prompt_words, words_for
+from stb_app.journeys.steps import (
+    PROBLEM_PROMPTS,
+    CardPrompt,
+    CardRead,
+    CardTransaction,
+    InquiryStep,
+    Refused,
+)
+from stb_app.kit.nodes import (
+    CardSlot,
+    Column,
+    Divider,
+    Facts,
+    Fit,
+    Grow,
+    Icon,
+    Node,
+    Panel,
+    Pill,
+    PinCells,
+    Row,
+    Scroll,
+    Sign,
+    Space,
+    Spinner,
+    Target,
+    Text,
+)  # fmt: skip
+from stb_app.kit.screen import Binding
+from stb_app.shell.keys import DIGITS
+from stb_app.shell.page import Page
+from stb_app.shell.words import money
+
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
+
+KINDS = {"load": N_("Loaded"), "purchase": N_("Paid with it"), "other": N_("Other")}
+INSERT = (
+    N_("Insert the card you want to look at"),
+    N_("Chip first, chip side up, until it stops. Nothing will be taken from it."),
+)
+BUSY_PROMPTS = frozenset(("starting", "reading", "processing", "settling", "waiting-psam"))
+
+
+class CardInquiryScreen(Page[None]):
+    """Moves no money: Back leaves at any moment."""
+
+    id = "card-inquiry"
+    default_focus = "done"
+
+    def __init__(self, app: App) -> None:
+        super().__init__(app)
+        self._step: InquiryStep = CardPrompt("insert")
+        self._digits = ""
+        self._pin_sent = False
+        self._too_short = False
+
+    # The journey
+
+    def on_enter(self) -> None:
+        self._begin()
+
+    def on_leave(self) -> None:
+        self._digits = ""
+        self._running.cancel()
+
+    def _begin(self) -> None:
+        self._step = CardPrompt("insert")
+        self._digits, self._pin_sent = "", False
+        journey = self._journey = self.app.verbs.inquire_card()
+        self._running = self.app.start(journey, lambda step: self._on_step(journey, step))
+        self._look()
+
+    def _on_step(self, journey: Any, step: InquiryStep) -> None:
+        if journey is not self._journey:
+            return  # the last word of an inquiry that was begun again
+        if isinstance(step, CardPrompt) and step.prompt == "reading" and not self._pin_sent:
+            self.app.sound("card")
+        self._digits, self._too_short = "", False
+        self._pin_sent = self._pin_sent and isinstance(step, CardPrompt) and step.prompt == "reading"
+        self._step = step
+        if self._bad:
+            self.app.sound("error")
+        if isinstance(step, CardRead | Refused):
+            self.app.focus("done" if isinstance(step, CardRead) else "again")
+        self._look()
+
+    def _look(self) -> None:
+        self.busy = isinstance(self._step, CardPrompt) and (
+            self._pin_sent or self._step.prompt in BUSY_PROMPTS
+        )
+        self.app.refresh()
+
+    @property
+    def _bad(self) -> bool:
+        step = self._step
+        return isinstance(step, Refused) or (
+            isinstance(step, CardPrompt) and (step.prompt in PROBLEM_PROMPTS or step.prompt == "wrong-pin")
+        )
+
+    @property
+    def _asks_pin(self) -> bool:
+        return isinstance(self._step, CardPrompt) and self._step.prompt in PIN_PROMPTS and not self._pin_sent
+
+    # Keys
+
+    def bindings(self) -> Sequence[Binding]:
+        if not self._asks_pin:
+            return ()
+        return (
+            Binding(DIGITS, self.t("PIN")),
+            Binding(("KEY_LEFT",), self.t("Delete a digit"), lambda _: self._delete()),
+            Binding(("KEY_OK",), self.t("Confirm")),
+        )
+
+    def on_key(self, name: str) -> bool:
+        if name not in DIGITS or not self._asks_pin:
+            return False
+        if len(self._digits) < PIN_LENGTH:
+            self._digits += name.removeprefix("KEY_")
+            self._too_short = False
+            self.app.sound("key")
+        return True
+
+    def on_back(self) -> bool:
+        """A digit field first loses its digits; otherwise Back leaves at once."""
+        if self._asks_pin and self._digits:
+            self._delete()
+            return True
+        return False
+
+    def on_ok(self, key: str) -> None:
+        if key == "pin":
+            self._send_pin()
+        elif key == "again":
+            self._running.cancel()
+            self._begin()
+        elif key == "done":
+            self.app.pop()
+
+    def _delete(self) -> None:
+        self._digits = self._digits[:-1]
+
+    def _send_pin(self) -> None:
+        if len(self._digits) < PIN_LENGTH:
+            self._too_short = True
+            return
+        pin, self._digits = self._digits, ""
+        self._pin_sent = True
+        self._journey.enter_pin(pin)
+        self._look()
+
+    # The picture
+
+    def crumbs(self) -> Sequence[str]:
+        return (self.t("Card inquiry"),)
+
+    def state(self) -> dict[str, Any]:
+        step = self._step
+        if isinstance(step, CardPrompt):
+            return {
+                "prompt": step.prompt,
+                "tries_left": step.tries_left,
+                "digits": len(self._digits),
+                "number": step.number,
+            }
+        if isinstance(step, Refused):
+            return {"prompt": None, "problem": step.code}
+        return {
+            "prompt": None,
+            "number": step.number,
+            "balance_fen": step.balance_fen,
+            "expiry_date": step.expiry_date,
+            "usable": step.standing.usable if step.standing is not None else None,
+            "refusal": step.standing.refusal if step.standing is not None else None,
+            "transactions": len(step.log) if step.log is not None else None,
+        }
+
+    def compose(self) -> Node:
+        step = self._step
+        if isinstance(step, CardRead):
+            return self._read(step)
+        return self._asking(step)
+
+    def _asking(self, step: CardPrompt | Refused) -> Node:
+        if isinstance(step, Refused):
+            words = words_for(step.code, step.facts, self.t)
+            return self._refused(words)
+        said = self._words(step)
+        pose = POSES.get(step.prompt, "wrong")
+        picture = CardSlot(pose, step.number, self.t("UnionPay IC card"))
+        act = self._act(step)
+        wide = Column(
+            (
+                Space(grow=2),
+                Text(said.title, "title"),
+                Text(said.text, "row", "secondary"),
+                Space(4),
+                *act,
+                Space(grow=3),
+            ),
+            gap=24,
+            grow=1,
+        )
+        tight = Column(
+            (
+                Space(grow=1),
+                Text(said.title, "heading"),
+                Text(said.text, "body", "secondary"),
+                *act,
+                Space(grow=1),
+            ),
+            gap=20,
+            grow=1,
+        )
+        middle = Column((Space(grow=1), picture, Space(grow=1)), align="center")
+        return Fit(
+            (
+                Row((Grow(middle), Grow(wide)), gap=64, align="stretch", grow=1),
+                Row((picture, Grow(tight)), gap=56, align="stretch", grow=1),
+                tight,
+            )
+        )
+
+    def _words(self, step: CardPrompt) -> Said:
+        if step.prompt in ("insert", "starting"):
+            return Said(self.t(INSERT[0]), self.t(INSERT[1]))
+        if self._pin_sent:
+            return Said(self.t("Checking the PIN"), self.t("Please leave the card in."))
+        if step.prompt == "removed-early":
+            return Said(self.t("Please put the card back"), self.t("It came out before everything was read."))
+        return prompt_words(step.prompt, step.tries_left, {"balance_fen": step.balance_fen}, self.t)
+
+    def _act(self, step: CardPrompt) -> tuple[Node, ...]:
+        if self.busy:
+            return (Spinner(72),)
+        if self._asks_pin:
+            cells = Target("pin", PinCells(len(self._digits), PIN_LENGTH), "plain", text=self.t("PIN"))
+            remark = self.t("This card shows its transactions only after the PIN.")
+            if self._too_short:
+                remark = self.t("The PIN has six digits: {n} are still missing.").format(
+                    n=PIN_LENGTH - len(self._digits)
+                )
+            return (Row((cells,)), Text(remark, "small", "secondary"))
+        return (Row((self._button("done", self.t("Back")),)),)
+
+    def _refused(self, said: Said) -> Node:
+        code = (Text(said.code, "caption", "faint", align="center"),) if said.code else ()
+        buttons = (
+            self._button("again", self.t("Try again"), primary=True),
+            self._button("done", self.t("Done")),
+        )
+        return Column(
+            (
+                Space(grow=1), Sign("failed", 120), Text(said.title, "title", align="center"),
+                Text(said.text, "row", "secondary", align="center"), *code, Space(8), Row(buttons, gap=28, justify="center"), Space(grow=1),
+            ),
+            gap=20, align="center", grow=1,
+        )  # fmt: skip
+
+    def _button(self, key: str, words: str, primary: bool = False) -> Target:
+        return Target(
+            key, Text(words, "row-bold", align="center"), "primary" if primary else "button", width=320
+        )
+
+    # A card that has been read
+
+    def _read(self, card: CardRead) -> Node:
+        facts: list[tuple[str, str | Text]] = [(self.t("Card"), Text(card.number, wrap=False))]
+        if card.issuer is not None:
+            facts.append((self.t("Issued by"), self.say(card.issuer)))
+        facts.append((self.t("Valid until"), _date(card.expiry_date)))
+        mark, why = self._standing(card)
+        balance = (
+            Text(self.t("On the card"), "body", "secondary"),
+            Text(money(card.balance_fen), "amount", "money", wrap=False),
+        )
+        about: tuple[Node, ...] = (Row((mark,)), *((Text(why, "small", "secondary"),) if why else ()))
+        buttons = Row(
+            (self._button("again", self.t("Read again"), primary=True), self._button("done", self.t("Done"))),
+            gap=24,
+        )
+        stacked = Column(
+            (self._button("again", self.t("Read again"), primary=True), self._button("done", self.t("Done"))),
+            gap=20,
+        )
+        calm = Column(
+            (Panel(Column((*balance, Space(4), Facts(tuple(facts)), Space(4), *about), gap=16), "hero", pad=44), Space(grow=1), buttons),
+            gap=24, grow=1,
+        )  # fmt: skip
+        panel = Panel(Column((balance[1], Facts(tuple(facts), gap=8), *about), gap=12), "hero", pad=28)
+        tight = Column((panel, Space(grow=1), buttons), gap=20, grow=1)
+        last = Column((Scroll("card", panel), stacked), gap=20, grow=1)
+        table = self._table(card.log)
+        return Fit(
+            (
+                Row((Grow(calm, 9), Grow(table, 11)), gap=48, align="stretch", grow=1),
+                Row((Grow(tight, 9), Grow(table, 11)), gap=40, align="stretch", grow=1),
+                Row((Grow(last, 1), Grow(table, 1)), gap=40, align="stretch", grow=1),
+            )
+        )
+
+    def _standing(self, card: CardRead) -> tuple[Pill, str]:
+        """Whether this card can pay here, and why not."""
+        standing = card.standing
+        if standing is None:
+            return Pill(self.t("Not checked"), "neutral"), self.t(
+                "There is no connection to ask whether this card can pay."
+            )
+        if standing.usable:
+            return Pill(self.t("Can pay here"), "good"), ""
+        return Pill(self.t("Cannot pay here"), "bad"), words_for(standing.refusal or "", {}, self.t).title
+
+    def _table(self, log: tuple[CardTransaction, ...] | None) -> Node:
+        head = Text(self.t("Last ten transactions"), "body", "secondary")
+        if not log:
+            empty = (
+                self.t("There are no transactions on the card yet.")
+                if log is not None
+                else self.t("The card does not show them.")
+            )
+            body: Node = Column(
+                (Space(grow=1), Sign("info", 88), Text(empty, "body", "secondary", "center"), Space(grow=1)),
+                align="center",
+                grow=1,
+            )
+        else:
+            rows: list[Node] = []
+            for number, entry in enumerate(log[:10]):
+                if number:
+                    rows.append(Divider())
+                rows.append(self._line(entry))
+            body = Scroll("log", Column(tuple(rows), gap=14))
+        return Panel(Column((head, body), gap=20, grow=1), pad=36, grow=1)
+
+    def _line(self, entry: CardTransaction) -> Node:
+        load = entry.kind == "load"
+        icon = Icon("arrow-down" if load else "receipt", 40, "good" if load else "secondary")
+        what = Column(
+            (Text(self.t(KINDS[entry.kind]), "body"), Text(entry.when[:16], "caption", "secondary")), gap=0
+        )
+        sign = "+" if load else "-" if entry.kind == "purchase" else ""
+        amount = Text(sign + money(entry.amount_fen), "body-bold", "good" if load else "text", wrap=False)
+        return Row((icon, Grow(what), amount), gap=24)
+
+
+def _date(yyyymmdd: str) -> str:
+    """A card's date as people write it.
+
+    >>> _date("20301231")
+    '2030-12-31'
+    """
+    return f"{yyyymmdd[:4]}-{yyyymmdd[4:6]}-{yyyymmdd[6:]}"

@@ -1,0 +1,160 @@
+"""What it will cost: the fee as BOSS computed it, for which period, and that it does not renew by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from screens.parts import button, hotline, panes, service_icon
+from screens.problems import words_for
+from screens.words import period, term_name
+from stb_app.journeys import Order
+from stb_app.journeys.steps import Loaded, Loading, Refused
+from stb_app.kit.nodes import Column, Facts, Grow, Node, Panel, Row, Scroll, Space, Spinner, Text
+from stb_app.shell.page import Page
+from stb_app.shell.words import money
+
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
+
+
+class FeeScreen(Page[None]):
+    """The quote, whole. It runs out at ``order.expires_at``; then a new one can be asked for."""
+
+    id = "fee"
+
+    def __init__(self, app: App, *, order: Order) -> None:
+        super().__init__(app)
+        self.order = order
+        self.expired = False
+        self.asking = False
+        self.no: Refused | None = None
+
+    @property
+    def default_focus(self) -> str:  # type: ignore[override]
+        return "renew-quote" if self.expired else "continue"
+
+    @property
+    def busy(self) -> bool:  # type: ignore[override]
+        return self.asking
+
+    def crumbs(self) -> Sequence[str]:
+        return (self.say(self.order.service.name), self.t("Fee"))
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "order": self.order.number,
+            "term": self.order.term,
+            "amount_fen": self.order.amount_fen,
+            "reduction_fen": self.order.reduction_fen,
+            "expired": self.expired,
+            "refusal": self.no.code if self.no else None,
+        }
+
+    def on_enter(self) -> None:
+        self._watch()
+
+    def on_return(self) -> None:
+        self._look()
+
+    def on_ok(self, key: str) -> None:
+        if key == "continue":
+            self.app.push("payment-methods", order=self.order)
+        elif key == "renew-quote":
+            self.no, self.asking = None, True
+            self.app.start(self.app.verbs.order(self.order.service.service, self.order.term), self._quoted)
+            self.app.refresh()
+        elif key == "back":
+            self.app.pop()
+
+    # The quote's time
+    def _left(self) -> float:
+        return (self.order.expires_at - self.app.clock.now()).total_seconds()
+
+    def _watch(self) -> None:
+        self.app.after(max(0.0, self._left()), self._look)
+
+    def _look(self) -> None:
+        self.expired = self._left() <= 0
+        self.app.refresh()
+
+    def _quoted(self, step: Loading | Loaded[Order] | Refused) -> None:
+        if isinstance(step, Loading):
+            return
+        self.asking = False
+        if isinstance(step, Loaded):
+            self.order, self.expired = step.value, False
+            self.app.focus("continue")
+            self._watch()
+        else:
+            self.no = step
+            self.app.sound("error")
+        self.app.refresh()
+
+    # What is to be seen
+    def compose(self) -> Node:
+        return panes(self._facts(), self._sum(), 6, 5, 40)
+
+    def _facts(self) -> Node:
+        order = self.order
+        pairs: list[tuple[str, str | Text]] = [
+            (self.t("Term"), term_name(self.t, order.term)),
+            (self.t("Valid"), period(self.t, order.term, order.valid_from, order.valid_until)),
+            (self.t("Price"), money(order.list_fen)),
+        ]
+        if order.reduction_fen:
+            reason = self.say(order.reduction_reason) if order.reduction_reason else ""
+            pairs.append((self.t("Reduction"), Text(f"{money(-order.reduction_fen)}  {reason}".rstrip(), "body", "good")))
+        if order.renews:
+            pairs.append((self.t("Renews by itself"), self.t("Yes")))
+            pairs.append((self.t("How to stop it"), self.t("Call {number} before the last day.").format(number=order.hotline)))
+        else:
+            pairs.append((self.t("Renews by itself"), self.t("No")))
+            pairs.append((self.t("How to stop it"), self.t("You need do nothing: it ends on its last day.")))
+        pairs.append((self.t("Hotline"), order.hotline))
+        pairs.append((self.t("Order number"), order.number))
+        head = Row((service_icon(order.service, 88), Grow(Text(self.say(order.service.name), "title"))), gap=28)
+        return Panel(Scroll("facts", Column((head, Facts(tuple(pairs), gap=26)), gap=36)), pad=48, grow=1)
+
+    def _sum(self) -> Node:
+        if self.asking:
+            body: tuple[Node, ...] = (
+                Space(grow=1),
+                Row((Spinner(56), Grow(Text(self.t("Working out the fee"), "row-bold"))), gap=24),
+                Space(grow=1),
+            )
+        elif self.expired:
+            body = self._run_out()
+        else:
+            order = self.order
+            saved = (
+                (Text(self.t("{amount} less than usual").format(amount=money(order.reduction_fen)), "body", "good"),)
+                if order.reduction_fen
+                else ()
+            )
+            body = (
+                Text(self.t("To pay"), "row", "secondary"),
+                Text(money(order.amount_fen), "amount", "money", wrap=False),
+                *saved,
+                Text(self.t("Nothing is taken until you have confirmed it once more."), "small", "secondary"),
+                Space(grow=1),
+                button("continue", self.t("Continue to payment"), "primary", None),
+                button("back", self.t("Back"), width=None),
+            )
+        return Panel(Column(body, gap=20, grow=1), "hero", pad=48, radius=28, grow=1)
+
+    def _run_out(self) -> tuple[Node, ...]:
+        if self.no is not None:
+            said = words_for(self.no.code, self.no.facts, self.t)
+            title, text = said.title, said.text
+        else:
+            title = self.t("This price has run out")
+            text = self.t("Prices are held for a few minutes. No money was taken; just ask for it again.")
+        return (
+            Text(title, "heading"),
+            Text(text, "body", "secondary"),
+            Text(hotline(self.t, self.order.hotline), "small", "secondary"),
+            Space(grow=1),
+            button("renew-quote", self.t("Ask for the price again"), "primary", None),
+            button("back", self.t("Back"), width=None),
+        )

@@ -1,0 +1,255 @@
+"""The first page: what I have, how long it lasts, and the ways on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from screens.loading import LoadingPage
+from screens.parts import button, hotline, service_icon
+from screens.problems import words_for
+from screens.words import SEPARATOR, days, from_price, month
+from stb_app.journeys import Home, Service
+from stb_app.journeys.base import Journey
+from stb_app.journeys.steps import Loaded, Refused
+from stb_app.kit.nodes import (
+    Bars,
+    Column,
+    Fit,
+    Grid,
+    Grow,
+    Icon,
+    Node,
+    Panel,
+    Row,
+    Scroll,
+    Space,
+    Span,
+    Spinner,
+    Target,
+    Text,
+)
+from stb_app.shell.words import day, money
+
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
+
+BOX_REFUSED = frozenset(("box-unknown", "box-suspended", "not-enrolled", "activation-code-wrong"))
+"""The operator does not know this box: waiting does not help, a call does."""
+
+
+class HomeScreen(LoadingPage[Home]):
+    """My service, four tiles, up to four suggestions. It never blocks: without a server the tiles stay, and it asks by itself."""
+
+    id = "home"
+    retry_seconds = 5.0
+
+    @property
+    def default_focus(self) -> str:  # type: ignore[override]
+        if self.value is None:
+            return "retry" if self.refused else "services"
+        return "renew" if self.value.current else "browse"
+
+    @property
+    def busy(self) -> bool:  # type: ignore[override]
+        return False
+
+    def __init__(self, app: App) -> None:
+        super().__init__(app)
+        self._hotline: str | None = None
+        self._touched = False
+
+    def question(self) -> Journey[Any]:
+        return self.app.verbs.home()
+
+    def arrived(self, value: Home) -> None:
+        first = self.value is None
+        super().arrived(value)
+        self.app.identify(value.subscriber.name, value.subscriber.number)
+        if first and not self._touched:
+            self.app.focus(self.default_focus)
+
+    def was_refused(self, refused: Refused) -> None:
+        super().was_refused(refused)
+        if refused.code in BOX_REFUSED and self._hotline is None:
+            self.app.start(self.app.verbs.hello(), self._hello)
+
+    def on_return(self) -> None:
+        self.load()
+
+    def on_focus(self, key: str) -> None:
+        """Once the subscriber has moved the focus, the news from the TSP leave it where it is."""
+        self._touched = self._touched or key not in ("services", "retry", self.default_focus)
+
+    def compose(self) -> Node:
+        tiles = self._tiles()
+        suggestions = tuple(self._suggestion(service) for service in self.value.suggestions[:4]) if self.value else ()
+        below = (Grid(suggestions, max(2, len(suggestions))),) if suggestions else ()
+        hero = Panel(self._hero(), "hero", pad=48, radius=28, grow=1)
+        top = Row((Grow(hero, 9), Grow(Column(tiles, gap=16), 5)), gap=36, align="stretch", grow=1)
+        # Large letters: one below the other, without the chart, the tiles two and two.
+        wide = Panel(self._hero(large=True), "hero", pad=40, radius=28)
+        pairs = (Grid(suggestions, 2),) if suggestions else ()
+        return Fit(
+            (
+                Column((top, *below), gap=24, grow=1),
+                Scroll("page", Column((wide, Grid(tiles, 2), *pairs), gap=24)),
+            )
+        )
+
+    def state(self) -> dict[str, Any]:
+        current = self.value.current if self.value else None
+        return {
+            "connection": "offline" if self.refused else "connecting" if self.value is None else "online",
+            "problem": self.refused.code if self.refused else None,
+            "current": current.service if current else None,
+        }
+
+    def on_ok(self, key: str) -> None:
+        if key == "renew" and self.value and self.value.current:
+            self.app.push("service", service=self.value.current.service)
+        elif key.startswith("service:"):
+            self.app.push("service", service=key.removeprefix("service:"))
+        elif key == "browse":
+            self.app.push("services")
+        elif key == "retry":
+            self.load()
+        else:
+            self.app.push(key)
+
+    def _hello(self, step: Any) -> None:
+        if isinstance(step, Loaded):
+            self._hotline = step.value.hotline
+            self.app.refresh()
+
+    # The left side.
+    def _hero(self, large: bool = False) -> Node:
+        if self.value is not None:
+            current = self.value.current
+            return self._mine(self.value, current, large) if current else self._invitation()
+        if self.refused is None:
+            return self._calm()
+        return self._without_server(self.refused)
+
+    def _calm(self) -> Node:
+        return Column(
+            (
+                Space(grow=1),
+                Row((Spinner(56), Grow(Text(self.t("Connecting"), "heading"))), gap=28),
+                Text(self.t("Your services will be here in a moment."), "body", "secondary"),
+                Space(grow=1),
+            ),
+            gap=24,
+            grow=1,
+        )
+
+    def _without_server(self, refused: Refused) -> Node:
+        words = words_for(refused.code, refused.facts, self.t)
+        call = (Text(hotline(self.t, self._hotline), "row-bold"),) if self._hotline else ()
+        return Column(
+            (
+                Space(grow=1),
+                Icon("warning", 88, "warning"),
+                Text(words.title, "title"),
+                Text(words.text, "row", "secondary"),
+                *call,
+                Space(12),
+                button("retry", self.t("Try again"), "primary", None),
+                Text(self.t("We also keep trying by ourselves."), "small", "secondary"),
+                Space(grow=1),
+            ),
+            gap=20,
+            align="start",
+            grow=1,
+        )
+
+    def _invitation(self) -> Node:
+        return Column(
+            (
+                Space(grow=1),
+                Text(self.t("My service"), "small", "secondary"),
+                Text(self.t("No service ordered yet"), "title"),
+                Text(self.t("Films, sports, programmes for children: pay for once or for a whole year."), "row", "secondary"),
+                Space(16),
+                button("browse", self.t("Browse services"), "primary", None),
+                Space(grow=1),
+            ),
+            gap=20,
+            align="start",
+            grow=1,
+        )
+
+    def _mine(self, home: Home, service: Service, large: bool) -> Node:
+        lines: list[Node] = [Text(self.t("My service"), "small", "secondary"), Text(self.say(service.name), "title")]
+        if service.valid_until is not None:
+            lasts: list[Span] = [Span(self.t("Valid until {day}").format(day=day(service.valid_until)))]
+            if service.days_left is not None:
+                lasts += [Span(SEPARATOR), Span(self.t("{days} left").format(days=days(self.t, service.days_left)), "money", True)]
+            lines.append(Text(tuple(lasts), "row"))
+        if large:
+            return Row((Grow(Column(tuple(lines), gap=10)), button("renew", self.t("Renew"), "primary", None)), gap=32)
+        spending: list[Node] = []
+        if home.spending:
+            spent = (
+                Span(self.t("Spent in the last six months") + SEPARATOR + self.t("this month") + " "),
+                Span(money(home.spending[-1][1]), "money", True),
+            )
+            spending = [
+                Text(spent, "small", "text"),
+                Bars(
+                    tuple(amount_fen for _, amount_fen in home.spending),
+                    tuple(month(self.t, name) for name, _ in home.spending),
+                    96,
+                ),
+            ]
+        renew = Row((button("renew", self.t("Renew"), "primary", 320),))
+        return Column(
+            (Column(tuple(lines), gap=10), Space(grow=1), *spending, Space(grow=1), renew),
+            gap=14,
+            grow=1,
+        )
+
+    # The right side, and below.
+    def _tiles(self) -> tuple[Target, ...]:
+        home = self.value
+        count = home.service_count if home else None
+        last = home.last_payment if home else None
+        return (
+            self._tile(
+                "services",
+                Icon("tv", 80, plate="teal"),
+                self.t("Order services"),
+                self.t("{n} to choose from").format(n=count) if count else self.t("All services and prices"),
+            ),
+            self._tile(
+                "records",
+                Icon("records", 80, plate="blue"),
+                self.t("Payment records"),
+                self.t("Last: {day} {amount}").format(day=day(last[0])[5:], amount=money(last[1]))
+                if last
+                else self.t("What you have paid"),
+            ),
+            self._tile(
+                "card-inquiry",
+                Icon("card", 80, plate="amber"),
+                self.t("Bank card"),
+                self.t("Balance, last ten payments"),
+            ),
+            self._tile(
+                "settings",
+                Icon("settings", 80, plate="violet"),
+                self.t("Settings"),
+                self.t("Language, text size, sound"),
+            ),
+        )
+
+    def _tile(self, key: str, icon: Icon, title: str, line: str) -> Target:
+        words = Column((Text(title, "row-bold"), Text(line, "small", "secondary")), gap=4)
+        return Target(key, Row((icon, Grow(words)), gap=28), "card", text=title, grow=1)
+
+    def _suggestion(self, service: Service) -> Target:
+        name = self.say(service.name)
+        price = from_price(self.t, service)
+        words = Column((Text(name, "body-bold"), Text(price, "small", "secondary")), gap=2)
+        return Target(
+            f"service:{service.service}", Row((service_icon(service, 64), Grow(words)), gap=22), "card", text=f"{name} {price}"
+        )

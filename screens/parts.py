@@ -1,0 +1,96 @@
+"""Small pieces that several pages share: a service's mark, a quiet line, a message with a way on, two panes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from screens.words import Say, days
+from stb_app.journeys import Service
+from stb_app.kit.nodes import Column, Fit, Grow, Icon, Node, Panel, Pill, Row, Sign, Space, Spinner, Target, Text
+
+Plate = Literal["teal", "blue", "amber", "violet", "green", "red"]
+PLATES: dict[str, Plate] = {
+    "movies": "blue",
+    "sports": "green",
+    "kids": "amber",
+    "music": "violet",
+    "news": "teal",
+    "games": "red",
+    "learning": "blue",
+    "life": "green",
+    "documentary": "teal",
+    "drama": "violet",
+    "opera": "red",
+    "health": "teal",
+}
+"""The colour that a service is known by."""
+
+
+def service_icon(service: Service, size: int = 72) -> Icon:
+    """A service's drawing on its plate."""
+    return Icon(service.icon, size, plate=PLATES.get(service.icon, "teal"))
+
+
+def service_pill(t: Say, service: Service) -> Pill | None:
+    """Whether the subscriber has the service now or had it; None when never."""
+    if service.status == "active":
+        left = service.days_left
+        return Pill(t("In use") if left is None else t("{days} left").format(days=days(t, left)), "good")
+    return Pill(t("Ended"), "neutral") if service.status == "expired" else None
+
+
+def waiting(words: str) -> Node:
+    """A page that waits for the TSP: calm, in the middle."""
+    return Column(
+        (Space(grow=1), Spinner(72), Text(words, "row", "secondary", "center"), Space(grow=1)),
+        gap=28,
+        align="center",
+        grow=1,
+    )
+
+
+def message(
+    sign: Literal["failed", "question", "info", "expired", "pending"],
+    title: str,
+    text: str,
+    targets: tuple[Target, ...],
+    size: int = 140,
+) -> Node:
+    """Something went another way: what it is, what it means, and what can be done, in the middle of the page."""
+    words: list[Node] = [Text(title, "title", align="center")]
+    if text:
+        words.append(Text(text, "row", "secondary", "center"))
+    side_by_side = Row(targets, gap=28, justify="center")
+    stacked = Column(targets, gap=24)
+    full = (Space(grow=1), Sign(sign, size), *words, Space(8))
+    return Fit(
+        (
+            Column((*full, side_by_side, Space(grow=1)), gap=24, align="center", grow=1),
+            Column((*full, stacked, Space(grow=1)), gap=24, align="center", grow=1),
+            Column((*words, stacked), gap=24, align="center", grow=1),
+        )
+    )
+
+
+def button(key: str, words: str, style: Literal["button", "primary", "danger"] = "button", width: int | None = 560) -> Target:
+    """A button with its words in the middle."""
+    return Target(key, Text(words, "row-bold", align="center"), style, width=width)
+
+
+def hotline(t: Say, number: str) -> str:
+    """Whom to ask."""
+    return t("Questions? Call {number}.").format(number=number)
+
+
+def panes(left: Node, right: Node, left_share: int = 1, right_share: int = 1, gap: int = 56) -> Row:
+    """Two columns as high as the page."""
+    return Row((Grow(left, left_share), Grow(right, right_share)), gap=gap, align="stretch", grow=1)
+
+
+def note(icon: str, words: str, tone: Literal["secondary", "warning"] = "secondary") -> Node:
+    """A remark that is not to be missed and not to be loud."""
+    return Panel(
+        Row((Icon(icon, 40, tone), Grow(Text(words, "small", "text" if tone == "warning" else "secondary"))), gap=20),
+        fill="warning-soft" if tone == "warning" else "panel",
+        pad=24,
+    )

@@ -1,0 +1,92 @@
+"""How to pay: the ways this order can be paid, and why one cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from screens.parts import Plate, button, hotline
+from screens.problems import words_for
+from screens.words import SEPARATOR, term_name
+from stb_app.journeys import Method, Order
+from stb_app.kit.nodes import Column, Fit, Grid, Grow, Icon, Node, Panel, Row, Scroll, Space, Span, Target, Text
+from stb_app.shell.page import Page
+from stb_app.shell.words import money
+
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
+
+
+class PaymentMethodsScreen(Page[None]):
+    """Big cards, one a way. Nothing is paid here: the confirmation follows."""
+
+    id = "payment-methods"
+
+    def __init__(self, app: App, *, order: Order) -> None:
+        super().__init__(app)
+        self.order = order
+
+    def crumbs(self) -> Sequence[str]:
+        return (self.say(self.order.service.name), self.t("How to pay"))
+
+    def state(self) -> dict[str, Any]:
+        return {"order": self.order.number, "amount_fen": self.order.amount_fen}
+
+    def on_ok(self, key: str) -> None:
+        method = next((method for method in self.order.methods if method.key == key), None)
+        if method is not None:
+            self.app.push("confirm", order=self.order, method=method)
+        else:
+            self.app.pop()
+
+    def compose(self) -> Node:
+        order = self.order
+        what = SEPARATOR.join((self.say(order.service.name), term_name(self.t, order.term)))
+        if not any(method.enabled for method in order.methods):
+            return self._none(what)
+        amount = Text((Span(self.t("To pay") + "  ", "secondary"), Span(money(order.amount_fen), "money", True)), "heading")
+        head = Column((Text(self.t("How would you like to pay?"), "title"), Text(what, "row", "secondary"), amount), gap=8)
+        cards = tuple(self._card(method) for method in order.methods)
+        rows = tuple(self._row(method) for method in order.methods)
+        columns = min(3, max(2, len(cards)))
+        return Fit(
+            (
+                Column((Space(grow=1), head, Space(20), Grid(cards, columns, 32), Space(grow=2)), gap=24, grow=1),
+                Column((head, Scroll("ways", Column(rows, gap=24))), gap=24, grow=1),
+            )
+        )
+
+    def _none(self, what: str) -> Node:
+        """Nothing works just now: why, and whom to ask."""
+        sorry = self.t("No money was taken.") + " " + hotline(self.t, self.order.hotline)
+        head = (Text(self.t("You cannot pay just now"), "title"), Text(what, "row", "secondary"))
+        back = Row((button("back", self.t("Back"), "primary"),))
+        cards = tuple(self._card(method) for method in self.order.methods)
+        # Panels, which can be scrolled without a focus inside.
+        panels = tuple(Panel(Column(self._words(method), gap=4), pad=28) for method in self.order.methods)
+        return Fit(
+            (
+                Column((Column(head, gap=8), Text(sorry), Grid(cards, 2, 32), Space(grow=1), back), gap=28, grow=1),
+                Column((Scroll("page", Column((*head, Text(sorry), *panels), gap=16)), back), gap=24, grow=1),
+            )
+        )
+
+    def _mark(self, method: Method, size: int) -> Icon:
+        card = method.key == "card"
+        plate: Plate = "amber" if card else "teal"
+        return Icon("card" if card else "qr", size, plate=plate)
+
+    def _words(self, method: Method) -> tuple[Node, ...]:
+        lines: list[Node] = [Text(self.say(method.name), "heading"), Text(self.say(method.summary), "body", "secondary")]
+        if not method.enabled:
+            reason = words_for(method.refusal, {}, self.t).title if method.refusal else self.t("Not possible just now")
+            lines.append(Text(reason, "body-bold", "warning"))
+        return tuple(lines)
+
+    def _card(self, method: Method) -> Target:
+        body = Column((self._mark(method, 120), Space(8), *self._words(method)), gap=10, grow=1)
+        return Target(method.key, body, "card", method.enabled, self.say(method.name), min_height=340)
+
+    def _row(self, method: Method) -> Target:
+        body = Row((self._mark(method, 96), Grow(Column(self._words(method), gap=4))), gap=32)
+        return Target(method.key, body, "card", method.enabled, self.say(method.name))

@@ -1,0 +1,289 @@
+"""The words for everything that can go wrong, or is asked of a person with a card: one table, plain and without blame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stb_app.shell.words import money
+
+Translate = Callable[[str], str]
+
+
+def N_(msgid: str) -> str:
+    """Marks a message of a table for the catalogue; it is translated when it is shown."""
+    return msgid
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What is said about something: ``title`` in a few words, ``text`` with what to do next.
+
+    ``code`` is empty unless nobody has words for it: then it is shown small, for the hotline.
+    """
+
+    title: str
+    text: str
+    code: str = ""
+
+
+_TRY_LATER = N_("Please try again in a few minutes.")
+_TRY_OTHER_CARD = N_("Take it out and put in another card, or pay another way.")
+_CALL_BANK = N_("Please ask the bank that issued the card, or pay another way.")
+_CALL_US = N_("Please call the hotline; we will look at it with you.")
+_ORDER_AGAIN = N_("Please order again.")
+
+PROBLEMS: dict[str, tuple[str, str]] = {
+    # No answer, or one that nobody understands
+    "tsp-unreachable": (
+        N_("No connection to the payment service"),
+        N_("Please check the network cable, then try again in a few minutes."),
+    ),
+    "tsp-answer-bad": (
+        N_("The payment service did not answer clearly"),
+        N_("Please try again in a few minutes. If it happens again, call the hotline."),
+    ),
+    "internal": (
+        N_("Something went wrong on our side"),
+        N_("We have recorded it. Please try again in a few minutes."),
+    ),
+    "bad-request": (
+        N_("The payment service did not understand this box"),
+        N_("The box may need an update. Please call the hotline."),
+    ),
+    "not-found": (N_("This can no longer be found"), N_("Please go back and choose again.")),
+    "idempotency-key-reused": (N_("This order was sent twice"), _ORDER_AGAIN),
+    # The box
+    "not-enrolled": (
+        N_("This box is not registered yet"),
+        N_("Please call the hotline to have it registered."),
+    ),
+    "box-unknown": (
+        N_("We do not know this box"),
+        N_("Please call the hotline and have the box number ready."),
+    ),
+    "box-suspended": (
+        N_("This box is out of service"),
+        N_("Please call the hotline to have it put back in service."),
+    ),
+    "activation-code-wrong": (
+        N_("The activation code is not right"),
+        N_("Please check the code on your paper and enter it again."),
+    ),
+    # BOSS says no
+    "already-subscribed": (
+        N_("You already have this service"),
+        N_("It cannot be extended right now. You can watch at once; nothing needs to be paid."),
+    ),
+    "term-not-sold": (N_("This term is not sold"), N_("Please choose another term.")),
+    "subscriber-in-arrears": (
+        N_("Your account has unpaid bills"),
+        N_("Please settle them at a service hall or through the hotline, then order again."),
+    ),
+    "service-withdrawn": (N_("This service is no longer sold"), N_("Please choose another service.")),
+    "order-clash": (
+        N_("This does not go with a service that you have"),
+        N_("Please choose another service, or call the hotline."),
+    ),
+    "boss-unreachable": (N_("The ordering system does not answer"), _TRY_LATER),
+    # Out of order
+    "order-expired": (N_("This order has waited too long"), _ORDER_AGAIN),
+    "order-closed": (N_("This order is closed"), _ORDER_AGAIN),
+    "payment-in-progress": (
+        N_("This order is being paid just now"),
+        N_("Please wait until that payment has ended; you will find it in the records."),
+    ),
+    "payment-not-cancellable": (
+        N_("This payment can no longer be cancelled"),
+        N_("Please wait for its result; you will find it in the records."),
+    ),
+    "method-not-offered": (N_("You cannot pay this way here"), N_("Please choose another way to pay.")),
+    "wrong-state": (N_("This step no longer fits the payment"), _ORDER_AGAIN),
+    # The card
+    "not-readable": (
+        N_("This card cannot be read"),
+        N_("Take it out, look whether the chip is clean and which way it points, and put it in again."),
+    ),
+    "expired-card": (N_("This card is past its date"), _TRY_OTHER_CARD),
+    "not-yet-valid": (N_("This card is not valid yet"), _TRY_OTHER_CARD),
+    "blocked": (N_("This card is locked"), _CALL_BANK),
+    "pin-blocked": (
+        N_("The PIN of this card is locked"),
+        N_(
+            "It was entered wrongly too often. Take the card and your identity card to the bank that issued it."
+        ),
+    ),
+    "issuer-unknown": (N_("Cards of this bank are not accepted here"), _TRY_OTHER_CARD),
+    "no-purse": (N_("This card has no electronic purse"), _TRY_OTHER_CARD),
+    "listed": (N_("This card may not be used to pay"), _CALL_BANK),
+    "card-issuer-unknown": (N_("Cards of this bank are not accepted here"), _TRY_OTHER_CARD),
+    "card-expired": (N_("This card is past its date"), _TRY_OTHER_CARD),
+    "card-not-yet-valid": (N_("This card is not valid yet"), _TRY_OTHER_CARD),
+    "card-no-purse": (N_("This card has no electronic purse"), _TRY_OTHER_CARD),
+    "card-listed": (N_("This card may not be used to pay"), _CALL_BANK),
+    "card-blocked": (N_("This card is locked"), _CALL_BANK),
+    "balance-too-low": (
+        N_("There is not enough money on the card"),
+        N_("Please load the card, put in another one, or pay another way."),
+    ),
+    "reader-missing": (
+        N_("The card reader cannot be found"),
+        N_("Please check that its cable is plugged in. You can also pay with your phone."),
+    ),
+    # The deduction
+    "psam-none-free": (N_("Too many people are paying just now"), _TRY_LATER),
+    "psam-none-for-issuer": (
+        N_("Cards of this bank cannot pay here just now"),
+        N_("Please pay another way."),
+    ),
+    "lease-lost": (N_("It took too long"), N_("Please pay again, and put the card in soon.")),
+    "psam-refused": (N_("The card was not accepted"), _CALL_BANK),
+    "mac2-refused": (
+        N_("The card's answer is being checked"),
+        N_(
+            "Our staff will check whether the money was taken. You need not do anything and should not pay again."
+        ),
+    ),
+    "evidence-contradicts": (
+        N_("This payment is being checked"),
+        N_(
+            "Our staff will check whether the money was taken. You need not do anything and should not pay again."
+        ),
+    ),
+    "mac1-refused": (N_("The card refused the payment"), N_("Please try again, or pay another way.")),
+    "card-removed": (
+        N_("The card was taken out too early"),
+        N_("Please pay again, and leave the card in until we say so."),
+    ),
+    "card-refused": (N_("The card refused the payment"), _CALL_BANK),
+    "card-away": (
+        N_("The card has not come back yet"),
+        N_(
+            "Put the same card in at any time: the television then finds out what happened. Please do not pay again."
+        ),
+    ),
+    "card-wait-expired": (
+        N_("No card was put in"),
+        N_("Please try again and have the card ready, or pay another way."),
+    ),
+    "box-storage": (
+        N_("This box cannot keep records just now"),
+        N_("So we did not let the card pay. Please switch the box off and on again, or call the hotline."),
+    ),
+    # The wallet
+    "wallet-unreachable": (
+        N_("The wallet does not answer"),
+        N_("If you have already paid, it will be found. Otherwise please pay another way."),
+    ),
+    "declined": (N_("The payment was declined on the phone"), N_("You can order again, or pay another way.")),
+    "expired": (N_("The time to pay is over"), N_("The code is no longer valid. Please order again.")),
+    "cancelled": (N_("The payment was cancelled"), N_("You can order again at any time.")),
+    "service-not-opened": (
+        N_("Paid; the service is not open yet"),
+        N_("We keep trying to open it and you need not do anything. Please do not pay again."),
+    ),
+}
+"""Code of docs/tsp-api.md, of the client or of a journey -> (title, what to do next)."""
+
+UNKNOWN_CODE = (
+    N_("Sorry, this did not work"),
+    N_("Please try again in a few minutes. If it happens again, call the hotline and give this word:"),
+)
+
+MONEY: dict[str, str] = {
+    "not-taken": N_("No money was taken."),
+    "taken": N_("The money was taken."),
+    "unknown": N_("It is not yet known whether money was taken."),
+    "returned": N_("The money was sent back to you."),
+}
+"""What has become of the money, as a sentence of its own."""
+
+PROMPTS: dict[str, tuple[str, str]] = {
+    "starting": (N_("Preparing the payment"), N_("One moment, please.")),
+    "insert": (N_("Please insert your UnionPay card"), N_("Chip first, chip side up, until it stops.")),
+    "reading": (N_("Reading the card"), N_("Please leave the card in.")),
+    "enter-pin": (N_("Please enter the card's PIN"), N_("Type six digits on the remote, then press OK.")),
+    "wrong-pin": (N_("That PIN is not right"), N_("You have {tries} tries left. Please enter it again.")),
+    "wrong-pin-last": (
+        N_("Not right; this is the last try"),
+        N_("One more wrong PIN locks the card. If you are not sure, cancel and ask first."),
+    ),
+    "processing": (
+        N_("Paying: leave the card in"),
+        N_("This takes a few seconds. It cannot be cancelled now."),
+    ),
+    "waiting-psam": (
+        N_("Many people are paying just now"),
+        N_("Your turn comes by itself. Please leave the card in."),
+    ),
+    "remove": (N_("Please take your card"), N_("The card has paid. The result follows at once.")),
+    "removed-early": (
+        N_("Please put the card back"),
+        N_("It came out too early. Put it back and we go on."),
+    ),
+    "put-back": (
+        N_("Please put the same card back"),
+        N_("It came out while it was paying. The card itself tells us whether it has paid."),
+    ),
+    "other-card": (
+        N_("This is another card"),
+        N_("Take it out and put the first card back: only that one can tell us."),
+    ),
+    "settling": (N_("Asking the card what happened"), N_("Please leave it in. It cannot be cancelled now.")),
+}
+"""The card prompts that are no problem of the card -> (title, what to do)."""
+
+_PROMPT_CODES = {"expired": "expired-card"}
+"""A card prompt whose word means something else as a payment's reason."""
+
+TOO_LITTLE = N_(
+    "The card holds {balance}, the price is {amount}: {missing} is missing. Load the card, use another one, or pay another way."
+)
+STAY_SAFE = N_("Nothing has been taken yet.")
+CASE_OPEN = N_(
+    "It is not yet known whether money was taken. The payment stays open and is settled when this card is put in again."
+)
+
+
+def words_for(code: str, facts: Mapping[str, Any], t: Translate) -> Said:
+    """The words for a code of docs/tsp-api.md, of the client or of a journey.
+
+    Args:
+        code: stable word; one that nobody knows gets a general apology and is handed back in ``code``.
+        facts: its numbers; ``balance_fen`` and ``amount_fen`` are named in yuan for a balance that is too low.
+        t: translates a msgid.
+    """
+    known = PROBLEMS.get(code)
+    if known is None:
+        return Said(t(UNKNOWN_CODE[0]), t(UNKNOWN_CODE[1]), code)
+    title, text = known
+    balance, amount = facts.get("balance_fen"), facts.get("amount_fen")
+    if code == "balance-too-low" and isinstance(balance, int) and isinstance(amount, int):
+        text = t(TOO_LITTLE).format(
+            balance=money(balance), amount=money(amount), missing=money(amount - balance)
+        )
+        return Said(t(title), text)
+    return Said(t(title), t(text))
+
+
+def prompt_words(prompt: str, tries_left: int | None, facts: Mapping[str, Any], t: Translate) -> Said:
+    """The words for a card prompt of the closed list, those of a card that cannot pay among them."""
+    if prompt == "wrong-pin" and tries_left == 1:
+        prompt = "wrong-pin-last"
+    known = PROMPTS.get(prompt)
+    if known is None:
+        return words_for(_PROMPT_CODES.get(prompt, prompt), facts, t)
+    title, text = known
+    return Said(t(title), t(text).format(tries=tries_left))
+
+
+def money_words(what: str, t: Translate) -> str:
+    """Whether money was taken, as a sentence. ``what``: not-taken, taken, unknown or returned."""
+    return t(MONEY.get(what, MONEY["unknown"]))
+
+
+def all_msgids() -> tuple[str, ...]:
+    """Everything these tables can say, for the check of the catalogues."""
+    pairs = (*PROBLEMS.values(), *PROMPTS.values(), UNKNOWN_CODE)
+    return (*(msgid for pair in pairs for msgid in pair), *MONEY.values(), STAY_SAFE, CASE_OPEN, TOO_LITTLE)

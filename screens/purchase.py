@@ -1,0 +1,34 @@
+"""What several pages do around a purchase: a fresh order in place of one that has ended, and the way back to a service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stb_app.journeys import Order
+from stb_app.journeys.steps import Loaded, Loading, Refused
+
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
+
+
+def to_service(app: App, service: str) -> None:
+    """Back to a service's page, as if just come from home."""
+    app.home()
+    app.push("service", service=service)
+
+
+def pay_otherwise(app: App, order: Order) -> None:
+    """Opens the ways to pay a fresh order of the same thing: one whose payment has ended cannot be paid again.
+
+    BOSS may refuse it by now; then the service's own page says why.
+    """
+
+    def on_step(step: Loading | Loaded[Order] | Refused) -> None:
+        if isinstance(step, Loading):
+            return
+        to_service(app, order.service.service)
+        if isinstance(step, Loaded):
+            app.push("fee", order=step.value)
+            app.push("payment-methods", order=step.value)
+
+    app.start(app.verbs.order(order.service.service, order.term), on_step)

@@ -1,0 +1,329 @@
+"""Paying with a phone: the code to scan, the time that is left, and what the phone has done with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from screens.purchase import pay_otherwise
+from screens.words import SEPARATOR, term_name
+from stb_app.journeys import Order
+from stb_app.journeys.steps import Finished, QrStep, WalletStep
+from stb_app.kit.nodes import (
+    Column,
+    Fit,
+    Grow,
+    Icon,
+    Node,
+    Panel,
+    Qr,
+    Ring,
+    Row,
+    Space,
+    Spinner,
+    Target,
+    Text,
+    TextStyle,
+)  # fmt: skip
+from stb_app.kit.screen import Binding
+from stb_app.shell.page import Page
+from stb_app.shell.words import minutes, money
+
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
+
+QUIET_MODULES = 8
+"""White modules at both sides together; the kit draws them."""
+BESIDE_PX, LARGE_PX = 640, 760
+"""Room for the code with its white, beside the words and alone; canvas pixels."""
+LEAST_MODULE_PX, MOST_MODULE_PX = 8, 24
+CANCEL_S = 20.0
+STOPPABLE = frozenset(("making", "shown", "scanned", "reconnecting"))
+
+
+def module_px(modules: int, room: int) -> int:
+    """Canvas pixels of a module so that a code of so many modules a side fits the room with its white.
+
+    >>> module_px(33, 640), module_px(33, 760), module_px(177, 640)
+    (15, 18, 8)
+    """
+    return max(LEAST_MODULE_PX, min(MOST_MODULE_PX, room // (modules + QUIET_MODULES)))
+
+
+class QrScreen(Page[None]):
+    """One attempt to pay ``order`` with the wallet ``method``. Replaced by the result when it has ended."""
+
+    id = "qr"
+    holds_idle = True
+    default_focus = "code"
+    busy = True
+
+    def __init__(self, app: App, *, order: Order, method: str) -> None:
+        super().__init__(app)
+        self._order = order
+        self._method = method
+        self._step = QrStep("making")
+        self._large = False
+        self._told_no = False
+        self._leaving: Literal["", "cancel", "switch"] = ""
+        self._slow = False
+
+    # The journey
+
+    def on_enter(self) -> None:
+        journey = self.app.verbs.pay_by_wallet(self._order, self._method)
+        self._running = self.app.start(journey, self._on_step)
+        self.app.every(1.0, self.app.refresh)
+
+    def on_leave(self) -> None:
+        self._running.cancel()
+
+    def _on_step(self, step: WalletStep) -> None:
+        if isinstance(step, Finished):
+            if self._leaving == "switch" and step.outcome == "cancelled" and step.money_taken is False:
+                pay_otherwise(self.app, self._order)
+            else:
+                self.app.replace("result", finished=step, order=self._order)
+            return
+        if step.state == "scanned" and self._step.state == "shown":
+            self.app.sound("card")
+        self._step = step
+        self._told_no = False
+        # The large picture has no words: whoever has to read something gets the page back.
+        self._large = self._large and step.state == "shown"
+        self._look()
+
+    def _look(self) -> None:
+        if self._leaving:
+            self.busy = not self._slow
+        else:
+            self.busy = not self._step.modules or self._step.state in ("confirming", "checking")
+        self.app.refresh()
+
+    @property
+    def _seconds(self) -> int:
+        """Whole seconds until the code ends."""
+        if not self._step.modules:
+            return self._step.total_s
+        return max(0, math.ceil(self._step.deadline - self.app.clock.monotonic()))
+
+    # Keys
+
+    def bindings(self) -> Sequence[Binding]:
+        if self._large:
+            back = self.t("Back to the page")
+            return (Binding(("KEY_OK",), back), Binding(("KEY_BACK",), back))
+        found: list[Binding] = []
+        if not self.busy and not self._slow:
+            found.append(Binding(("KEY_OK",), self.t("Enlarge the code")))
+        stops = not self._leaving and self._step.state in STOPPABLE
+        # Where Back cannot stop anything it says so; the footer promises nothing.
+        label = self.t("Cancel the payment") if stops else self.t("Not possible just now")
+        found.append(Binding(("KEY_BACK",), label, footer=stops))
+        return found
+
+    def on_ok(self, key: str) -> None:
+        if key == "code":
+            self._large = not self._large
+        elif key == "records":
+            self.app.home()
+            self.app.push("records")
+
+    def on_back(self) -> bool:
+        if self._large:
+            self._large = False
+        elif self._leaving or self._step.state not in STOPPABLE:
+            self._told_no = True
+            self.app.sound("error")
+        else:
+            self._ask_to_cancel()
+        return True
+
+    def _ask_to_cancel(self) -> None:
+        self.app.push(
+            "question",
+            self._on_answer,
+            sign="question",
+            title=self.t("Cancel the payment?"),
+            text=self.t(
+                "If you have already confirmed on the phone, please do not cancel: the result comes in a moment."
+            ),
+            options=(
+                ("keep", self.t("Go on paying")),
+                ("pay-otherwise", self.t("Pay another way")),
+                ("cancel-payment", self.t("Cancel the payment")),
+            ),
+            default="keep",
+            countdown=None,
+        )
+
+    def _on_answer(self, answer: str | None) -> None:
+        if answer not in ("cancel-payment", "pay-otherwise"):
+            return
+        if self._step.state not in STOPPABLE:
+            self._told_no = True
+            self.app.refresh()
+            return
+        self._leaving = "cancel" if answer == "cancel-payment" else "switch"
+        self._large = False
+        self._running.cancel()
+        self.app.after(CANCEL_S, self._on_slow)
+        self._look()
+
+    def _on_slow(self) -> None:
+        self._slow = True
+        self._look()
+
+    # The picture
+
+    def crumbs(self) -> Sequence[str]:
+        return (self.say(self._order.service.name), self.t("Pay with the phone"))
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "qr_state": self._step.state,
+            "payload": self._step.payload,
+            "seconds_left": self._seconds,
+            "enlarged": self._large,
+            "leaving": bool(self._leaving),
+            "order": self._order.order,
+            "amount_fen": self._order.amount_fen,
+        }
+
+    def compose(self) -> Node:
+        if self._large:
+            return self._alone()
+        amount = Text(money(self._order.amount_fen), "amount", "money", wrap=False)
+        what = SEPARATOR.join((self.say(self._order.service.name), term_name(self.t, self._order.term)))
+        number = self.t("Order {number}").format(number=self._order.number)
+        both = Text(f"{what}{SEPARATOR}{number}", "body")
+        due = Text(self.t("To pay"), "body", "secondary")
+        head = Column((due, amount, both), gap=0)
+        wide = Column((head, *self._steps("row"), self._clock()), gap=26, grow=1, justify="center")
+        tight = Column(
+            (
+                amount,
+                Text(f"{what}{SEPARATOR}{number}", "small", "secondary"),
+                *self._steps("body"),
+                self._clock(),
+            ),
+            gap=14,
+            grow=1,
+            justify="center",
+        )
+        least = Column(
+            (amount, Text(number, "caption", "secondary"), self._clock()), gap=14, grow=1, justify="center"
+        )
+        pane = Column((self._code(),), align="center", justify="center")
+        return Fit(
+            tuple(
+                Row((pane, Grow(column)), gap=gap, align="stretch", grow=1)
+                for column, gap in ((wide, 112), (tight, 56), (least, 56))
+            )
+        )
+
+    def _alone(self) -> Node:
+        """Nothing but the code in its white, and the amount beside it."""
+        code = Qr(self._step.modules, module_px(len(self._step.modules), LARGE_PX))
+        amount = Text(money(self._order.amount_fen), "display", "money", wrap=False)
+        beside = Column(
+            (amount, Text(minutes(self._seconds), "heading", "secondary", wrap=False)),
+            gap=12,
+            justify="center",
+        )
+        target = Target("code", code, "plain", text=self.t("The QR code"))
+        return Column((Row((target, beside), gap=72, justify="center"),), grow=1, justify="center")
+
+    def _code(self) -> Node:
+        if not self._step.modules:
+            return Panel(
+                Column((Space(grow=1), Spinner(96), Space(grow=1)), align="center"),
+                width=BESIDE_PX, min_height=BESIDE_PX,
+            )  # fmt: skip
+        code = Qr(self._step.modules, module_px(len(self._step.modules), BESIDE_PX), dimmed=self._dimmed)
+        if self.busy or self._slow:
+            return code
+        return Target("code", code, "plain", text=self.t("The QR code"))
+
+    @property
+    def _dimmed(self) -> bool:
+        """A code that is not to be scanned any more looks like it."""
+        return bool(self._leaving) or self._step.state in ("confirming", "checking")
+
+    def _steps(self, style: Literal["row", "body"]) -> tuple[Node, ...]:
+        """What to do with the phone, or what the phone has done."""
+        if self._slow:
+            words = self.t("You may leave. The records will say what became of the payment.")
+            leave = Target("records", Text(self.t("To the records"), "row-bold", align="center"), "primary")
+            return (Text(words, style), Row((leave,)))
+        said = self._said()
+        if said is not None:
+            icon, title, text = said
+            words_ = Column((Text(title, "heading"), Text(text, "body", "secondary")), gap=8)
+            return (Row((Icon(icon, 72, "accent"), Grow(words_)), gap=28, align="start"),)
+        lines = (
+            self.t("Open the wallet on your phone"),
+            self.t("Scan the code on the left"),
+            self.t("Confirm the payment on the phone"),
+        )
+        return tuple(self._numbered(number, line, style) for number, line in enumerate(lines, 1))
+
+    def _numbered(self, number: int, line: str, style: Literal["row", "body"]) -> Node:
+        bold: TextStyle = "row-bold" if style == "row" else "body-bold"
+        side = 64 * self.app.settings.text_scale // 100
+        figure = Text(str(number), bold, align="center", wrap=False)
+        disc = Panel(figure, "raised", pad=side // 8, radius=side // 2, width=side)
+        return Row((disc, Grow(Text(line, style))), gap=28)
+
+    def _said(self) -> tuple[str, str, str] | None:
+        """Icon, title and words in place of the three steps; None while they stand."""
+        if self._leaving:
+            return (
+                "clock",
+                self.t("Cancelling the payment"),
+                self.t("We ask the wallet whether it was paid meanwhile."),
+            )
+        match self._step.state:
+            case "making":
+                return "qr", self.t("Making the code"), self.t("One moment, please.")
+            case "scanned":
+                return (
+                    "phone",
+                    self.t("Your phone has opened it"),
+                    self.t("Please confirm the payment on the phone."),
+                )
+            case "confirming":
+                return "phone", self.t("The phone is paying"), self.t("The result comes in a moment.")
+            case "reconnecting":
+                return (
+                    "clock",
+                    self.t("No connection just now"),
+                    self.t(
+                        "We keep trying. If you have paid, the payment will be found; please do not pay twice."
+                    ),
+                )
+            case "checking":
+                return (
+                    "clock",
+                    self.t("The time is over"),
+                    self.t("We ask the wallet once more whether it was paid."),
+                )
+            case _:
+                return None
+
+    def _clock(self) -> Node:
+        if self._told_no and not self._leaving:
+            return Text(
+                self.t("It cannot be cancelled now. The result comes in a moment."), "body", "warning"
+            )
+        if self._slow:
+            return Space(0)
+        if self.busy:
+            return Row((Spinner(96), Grow(Text(self.t("Please wait"), "body", "secondary"))), gap=32)
+        left = self._seconds
+        words = (
+            self.t("Waiting for the phone") if self._step.state == "scanned" else self.t("Waiting to be paid")
+        )
+        said = Column((Text(minutes(left), "heading", wrap=False), Text(words, "small", "secondary")), gap=0)
+        return Row((Ring(left / max(1, self._step.total_s), 120), Grow(said)), gap=32)

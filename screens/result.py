@@ -1,0 +1,339 @@
+"""How a payment ended, as far as is known: a sign that can be read from the kitchen, what became of the money, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from screens.problems import PROBLEMS, money_words, words_for
+from screens.purchase import to_service
+from screens.words import SEPARATOR, term_name
+from stb_app.journeys import Order, Payment
+from stb_app.journeys.steps import Finished
+from stb_app.kit.nodes import (
+    Column,
+    Facts,
+    Fit,
+    Grow,
+    Icon,
+    Node,
+    Panel,
+    Row,
+    Scroll,
+    Sign,
+    Span,
+    Target,
+    Text,
+)  # fmt: skip
+from stb_app.kit.screen import Binding
+from stb_app.shell.page import Page
+from stb_app.shell.words import day, full_moment, money
+
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
+
+Pairs = tuple[tuple[str, str | Text], ...]
+COUNT_S = 10
+"""A success goes on by itself after so many seconds, unless a key is pressed."""
+FOLLOWED = frozenset(("pending", "expired", "cancelled"))
+"""Outcomes that may still change: the end is not known, or money may come late."""
+AGAIN = frozenset(("failed", "cancelled", "expired", "late"))
+
+
+class ResultScreen(Page[None]):
+    """The end of a payment. ``done`` and Back lead home."""
+
+    id = "result"
+    default_focus = "done"
+
+    def __init__(self, app: App, *, finished: Finished, order: Order | None = None) -> None:
+        super().__init__(app)
+        self._end = finished
+        self._order = order
+        self._left: int | None = None
+
+    # What happens by itself
+
+    def on_enter(self) -> None:
+        self._begin()
+        payment = self._end.payment
+        self._following = None
+        if payment is not None and self._end.outcome in FOLLOWED:
+            self._following = self.app.start(self.app.verbs.follow(payment), self._on_step)
+        self.app.every(1.0, self._count)
+
+    def on_leave(self) -> None:
+        if self._following is not None:
+            self._following.cancel()
+
+    def on_return(self) -> None:
+        self._stop_count()
+
+    def _begin(self) -> None:
+        good = self._end.outcome == "success"
+        self._left = COUNT_S if good else None
+        self.app.sound("paid" if good else "error")
+
+    def _on_step(self, step: Finished) -> None:
+        changed = step.outcome != self._end.outcome
+        self._end = step
+        if changed:
+            self._begin()
+        self.app.refresh()
+
+    def _count(self) -> None:
+        if self._left is None:
+            return
+        self._left -= 1
+        if self._left <= 0:
+            self.app.home()
+        else:
+            self.app.refresh()
+
+    def _stop_count(self) -> None:
+        if self._left is not None:
+            self._left = None
+            self.app.refresh()
+
+    # Keys
+
+    def bindings(self) -> Sequence[Binding]:
+        label = self.t("Done") if self._left is None else self.t("Done; any other key stays here")
+        return (
+            Binding(("KEY_OK",), label if self._left is not None else self.t("Select")),
+            Binding(("KEY_BACK",), self.t("Done")),
+        )
+
+    def on_focus(self, key: str) -> None:
+        if key != self.default_focus:
+            self._stop_count()
+
+    def on_key(self, name: str) -> bool:
+        counting = self._left is not None
+        self._stop_count()
+        return counting
+
+    def on_ok(self, key: str) -> None:
+        if key == "done":
+            self.app.home()
+        elif key == "records":
+            self.app.home()
+            self.app.push("records")
+        elif key == "again" and self._service_id is not None:
+            to_service(self.app, self._service_id)
+
+    def on_back(self) -> bool:
+        if self._left is not None:
+            self._stop_count()
+        else:
+            self.app.home()
+        return True
+
+    # The picture
+
+    @property
+    def _service_id(self) -> str | None:
+        if self._order is not None:
+            return self._order.service.service
+        return self._end.payment.service.service if self._end.payment is not None else None
+
+    def crumbs(self) -> Sequence[str]:
+        service = (
+            self._order.service if self._order else self._end.payment.service if self._end.payment else None
+        )
+        return (*((self.say(service.name),) if service else ()), self.t("Result"))
+
+    def state(self) -> dict[str, Any]:
+        end, payment, order = self._end, self._end.payment, self._order
+        until = payment.valid_until if payment is not None else None
+        card = payment.card if payment is not None else None
+        return {
+            "outcome": end.outcome,
+            "money_taken": end.money_taken,
+            "money": end.money,
+            "order": order.order if order is not None else payment.order if payment is not None else None,
+            "number": order.number if order is not None else payment.number if payment is not None else None,
+            "payment": payment.payment if payment is not None else None,
+            "valid_until": until.isoformat() if until is not None else None,
+            "reason": end.reason,
+            "balance_before_fen": card.balance_before_fen if card is not None else None,
+            "balance_after_fen": card.balance_after_fen if card is not None else None,
+            "card_in_slot": end.card_in_slot,
+            "seconds_left": self._left,
+        }
+
+    def compose(self) -> Node:
+        title, text, code = self._said()
+        pairs = self._facts()
+        buttons, narrow = self._buttons()
+        middle: tuple[Node, ...] = (Text(title, "title", align="center"), *self._lines(text, code, "center"))
+        left: tuple[Node, ...] = (Text(title, "heading"), *self._lines(text, code, "start"))
+        facts = Facts(pairs, 1)
+        aside = Row(
+            (
+                Grow(
+                    Column((Row((Sign(self._end.outcome, 88),)), *left, *self._take_card("start")), gap=12), 5
+                ),
+                Grow(Panel(Scroll("facts", facts), pad=32, grow=1), 7),
+            ),
+            gap=48,
+            align="stretch",
+            grow=1,
+        )
+        head = Row((Sign(self._end.outcome, 72), Grow(Text(title, "heading"))), gap=24)
+        words = Column((head, *left[1:], *self._take_card("start"), facts), gap=14)
+        return Fit(
+            (
+                *(self._calm(size, middle, pairs, buttons) for size in (120, 84)),
+                Column((aside, Row(narrow, gap=24)), gap=24, grow=1),
+                Column((Scroll("words", words), Row(narrow, gap=20)), gap=20, grow=1),
+                Row(
+                    (Grow(Scroll("words", words), 2), Column(narrow, gap=20, justify="end")),
+                    gap=40,
+                    align="stretch",
+                    grow=1,
+                ),
+            )
+        )
+
+    def _calm(self, size: int, words: tuple[Node, ...], pairs: Pairs, buttons: tuple[Target, ...]) -> Node:
+        """Everything in the middle, one below the other."""
+        panel = Panel(Facts(pairs, 2, values_end=True), width=1300, pad=36)
+        said = Column(words, gap=10)
+        return Column(
+            (
+                Row((Sign(self._end.outcome, size),), justify="center"), said, *self._take_card("center"),
+                Row((panel,), justify="center"), Row(buttons, gap=28, justify="center"),
+            ),
+            gap=22, grow=1, justify="center",
+        )  # fmt: skip
+
+    def _said(self) -> tuple[str, str, str]:
+        """Title, what to do next, and a code when nobody has words for it."""
+        end, t = self._end, self.t
+        match end.outcome:
+            case "success":
+                return t("Paid. Your service is open."), t("Enjoy watching."), ""
+            case "pending" if end.money == "taken":
+                said = words_for(end.reason or "", end.facts, t) if end.reason in PROBLEMS else None
+                text = t("We keep trying and you need not do anything. Please do not pay again.")
+                return (
+                    t("Paid. Your service is being opened."),
+                    text,
+                    end.reason or "" if said is None else "",
+                )
+            case "pending":
+                text = t("We are finding out. Please do not pay again; the records will say how it ended.")
+                if end.reason in ("card-away", "mac2-refused", "evidence-contradicts"):
+                    text = words_for(end.reason, end.facts, t).text
+                return t("The result is not known yet"), text, ""
+            case "late":
+                return (
+                    t("The payment came too late"),
+                    t("The order was closed already, so your money is on its way back. Nothing was bought."),
+                    "",
+                )
+            case "cancelled":
+                said = words_for("cancelled", {}, t)
+                return said.title, said.text, ""
+            case "expired":
+                said = words_for(end.reason if end.reason in PROBLEMS else "expired", end.facts, t)
+                return said.title, said.text, ""
+            case _:
+                said = words_for(end.reason or "declined", end.facts, t)
+                return said.title, said.text, said.code
+
+    def _lines(self, text: str, code: str, align: Any) -> tuple[Node, ...]:
+        """Whether money was taken, in a sentence of its own; then what to do next."""
+        end = self._end
+        tone = {"taken": "text", "not-taken": "good", "returned": "good", "unknown": "warning"}[end.money]
+        parts: list[Span] = [Span(money_words(end.money, self.t), tone, True)]  # type: ignore[arg-type]
+        if end.outcome == "success" and end.payment is not None and end.payment.valid_until is not None:
+            name = self.say(end.payment.service.name)
+            parts = [
+                Span(name + SEPARATOR + self.t("valid until") + " ", "secondary"),
+                Span(day(end.payment.valid_until), "text", True),
+            ]
+            return (
+                Text(tuple(parts), "row", align=align),
+                Text(money_words(end.money, self.t), "body", "secondary", align=align),
+            )
+        lines: list[Node] = [
+            Text(tuple(parts), "row", align=align),
+            Text(text, "body", "secondary", align=align),
+        ]
+        if code:
+            lines.append(Text(code, "caption", "faint", align=align))
+        return tuple(lines)
+
+    def _take_card(self, justify: Literal["start", "center"]) -> tuple[Node, ...]:
+        if not self._end.card_in_slot:
+            return ()
+        line = Row(
+            (
+                Icon("card", 44, "warning"),
+                Text(self.t("Please take your card."), "body-bold", "warning", wrap=False),
+            ),
+            gap=16,
+        )
+        return (Row((line,), justify=justify),)
+
+    def _facts(self) -> Pairs:
+        end, payment, order = self._end, self._end.payment, self._order
+        t = self.t
+        pairs: list[tuple[str, str | Text]] = []
+        amount_fen = (
+            payment.amount_fen if payment is not None else order.amount_fen if order is not None else None
+        )
+        label = {
+            "taken": t("Amount paid"),
+            "not-taken": t("Price"),
+            "returned": t("Sent back"),
+            "unknown": t("Amount"),
+        }[end.money]
+        if amount_fen is not None:
+            pairs.append((label, Text(money(amount_fen), "body-bold", "money", wrap=False)))
+        card = payment.card if payment is not None else None
+        if card is not None:
+            pairs.append((t("Card"), Text(card.number, wrap=False)))
+            if card.balance_before_fen is not None:
+                pairs.append((t("Balance before"), money(card.balance_before_fen)))
+            if card.balance_after_fen is not None:
+                pairs.append((t("Balance after"), money(card.balance_after_fen)))
+        if end.outcome != "success":
+            pairs.append((t("Service"), self._what(payment, order)))
+        number = order.number if order is not None else payment.number if payment is not None else ""
+        if payment is not None:
+            pairs.append((t("Time"), full_moment(payment.time)))
+        if number:
+            pairs.append((t("Order number"), number))
+        hotline = order.hotline if order is not None else ""
+        if hotline and end.outcome != "success":
+            pairs.append((t("Hotline"), hotline))
+        return tuple(pairs)
+
+    def _what(self, payment: Payment | None, order: Order | None) -> str:
+        about = order if order is not None else payment
+        if about is None:
+            return ""
+        return SEPARATOR.join((self.say(about.service.name), term_name(self.t, about.term)))
+
+    def _buttons(self) -> tuple[tuple[Target, ...], tuple[Target, ...]]:
+        """The ways on, wide and as narrow as they can be; the first has the focus."""
+        done = self.t("Done") if self._left is None else self.t("Done ({n})").format(n=self._left)
+        ways = [("done", done)]
+        if self._end.outcome in AGAIN and self._service_id is not None:
+            ways.append(("again", self.t("Order again")))
+        ways.append(("records", self.t("See the records")))
+        return tuple(
+            tuple(
+                Target(
+                    key,
+                    Text(words, "row-bold", wrap=False),
+                    "primary" if key == "done" else "button",
+                    width=width,
+                )
+                for key, words in ways
+            )
+            for width in (360, None)
+        )  # type: ignore[return-value]

@@ -1,0 +1,267 @@
+"""One service: what it is, what I had and have of it, what it costs for how long, and the order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from screens.loading import LoadingPage
+from screens.parts import button, hotline, note, panes, service_icon
+from screens.problems import words_for
+from screens.words import SEPARATOR, period, subscription_status, term_name, until
+from stb_app.journeys import Order, ServicePage, Subscription, Term
+from stb_app.journeys.base import Journey
+from stb_app.journeys.steps import Loaded, Loading, Refused
+from stb_app.kit.nodes import (
+    Art,
+    Column,
+    Facts,
+    Fit,
+    Grid,
+    Grow,
+    Icon,
+    Node,
+    Panel,
+    Pill,
+    Row,
+    Scroll,
+    Sign,
+    Space,
+    Spinner,
+    Target,
+    Text,
+)
+from stb_app.shell.words import day, money
+
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
+
+FAVOURED = ("monthly", "quarterly", "yearly", "per-use")
+"""Which term is chosen at first: the first of these that is sold to this subscriber."""
+OTHER_SERVICE = frozenset(("already-subscribed", "service-withdrawn", "order-clash", "not-found"))
+"""Refusals after which another term of the same service would be refused too."""
+
+
+class ServiceScreen(LoadingPage[ServicePage]):
+    """OK on a term chooses it and goes on to the order; OK on the order lets BOSS check and compute the fee."""
+
+    id = "service"
+
+    def __init__(self, app: App, *, service: str) -> None:
+        super().__init__(app)
+        self.service = service
+        self.term: str | None = None
+        self.ordering = False
+        self.no: Refused | None = None
+
+    @property
+    def default_focus(self) -> str | None:  # type: ignore[override]
+        return f"term:{self.term}" if self.term else None
+
+    @property
+    def busy(self) -> bool:  # type: ignore[override]
+        return self.ordering or (self.value is None and self.refused is None)
+
+    def question(self) -> Journey[Any]:
+        return self.app.verbs.service(self.service)
+
+    def crumbs(self) -> Sequence[str]:
+        names = (self.say(self.value.service.name),) if self.value else ()
+        return (self.t("Order services"), *names)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            **super().state(),
+            "service": self.service,
+            "term": self.term,
+            "ordering": self.ordering,
+            "refusal": self.no.code if self.no else None,
+        }
+
+    def arrived(self, value: ServicePage) -> None:
+        super().arrived(value)
+        sold = {term.term for term in value.terms if term.refusal is None}
+        if self.term not in sold:
+            self.term = next((term for term in FAVOURED if term in sold), None)
+
+    def on_return(self) -> None:
+        self.load()
+
+    def on_ok(self, key: str) -> None:
+        if key.startswith("term:"):
+            self.term = key.removeprefix("term:")
+            self.app.focus("order")
+            self.app.refresh()
+        elif key in ("order", "again") and self.term:
+            self._order(self.term)
+        elif key == "terms":
+            self.no = None
+            self.app.focus(f"term:{self.term}")
+            self.app.refresh()
+        elif key == "other":
+            self.app.pop()
+        elif key == "records":
+            self.app.push("records")
+        else:
+            super().on_ok(key)
+
+    def on_back(self) -> bool:
+        if self.no is None or self.ordering:
+            return False
+        self.on_ok("terms")
+        return True
+
+    # Ordering
+    def _order(self, term: str) -> None:
+        self.no, self.ordering = None, True
+        self.app.start(self.app.verbs.order(self.service, term), self._ordered)
+        self.app.refresh()
+
+    def _ordered(self, step: Loading | Loaded[Order] | Refused) -> None:
+        if isinstance(step, Loading):
+            return
+        self.ordering = False
+        if isinstance(step, Loaded):
+            self.app.focus("order")
+            self.app.push("fee", order=step.value)
+        else:
+            self.no = step
+            self.app.focus(self._ways(step)[0].key)
+            self.app.sound("error")
+        self.app.refresh()
+
+    # What is to be seen
+    def content(self, value: ServicePage) -> Node:
+        if self.no:
+            return panes(self._about(value, True), self._refusal(self.no), 5, 6)
+        if self.term is None:
+            return panes(self._about(value, True), self._none_sold(value), 5, 6)
+        head = Text(self.t("Choose a term"), "small", "secondary")
+        order = self._button(value)
+        large = self.app.settings.text_scale > 100
+        terms = tuple(self._term(term, large) for term in value.terms)
+        if large:
+            return panes(self._about(value, True), Column((head, Scroll("terms", Column(terms, gap=20)), order), gap=20, grow=1), 5, 6)
+        grid, renewal = Grid(terms, 2), note("info", self._renewal(value))
+        return Fit(
+            (
+                panes(self._about(value, False), Column((head, grid, Space(grow=1), renewal, order), gap=24, grow=1), 5, 6),
+                panes(self._about(value, True), Column((head, Scroll("terms", grid), order), gap=20, grow=1), 5, 6),
+            )
+        )
+
+    def _about(self, page: ServicePage, with_renewal: bool) -> Node:
+        name = self.say(page.service.name)
+        words: list[Node] = [Text(self.say(page.introduction))]
+        if page.subscriptions:
+            words.append(Text(self.t("What you have had and have"), "small", "secondary"))
+            words += [self._subscription(subscription) for subscription in page.subscriptions]
+        else:
+            words.append(Text(self.t("You have not had this service yet."), "small", "secondary"))
+        if with_renewal:
+            words.append(Text(self._renewal(page), "small", "secondary"))
+        text = Scroll("about", Column(tuple(words), gap=20))
+        art = 280 if self.app.settings.text_scale == 100 else 190
+        small = Panel(Row((service_icon(page.service, 72), Grow(Text(name, "heading"))), gap=24), pad=24)
+        return Fit(
+            (
+                Column((Art(page.service.icon, name, art), text), gap=28, grow=1),
+                Column((small, text), gap=24, grow=1),
+            )
+        )
+
+    def _renewal(self, page: ServicePage) -> str:
+        renews = self.t("It renews by itself until you stop it.") if page.renews else self.t("It ends by itself and is not renewed.")
+        return f"{renews} {hotline(self.t, page.hotline)}"
+
+    def _subscription(self, subscription: Subscription) -> Node:
+        words, tone = subscription_status(self.t, subscription)
+        start, end = subscription.valid_from, subscription.valid_until
+        when = day(start) if subscription.term == "per-use" else period(self.t, subscription.term, start, end)
+        what = SEPARATOR.join((term_name(self.t, subscription.term), money(subscription.paid_fen)))
+        return Row((Grow(Column((Text(when, "small"), Text(what, "caption", "secondary")), gap=0)), Pill(words, tone)), gap=16)
+
+    def _term(self, term: Term, large: bool, reason: bool = True) -> Target:
+        """A term's card; ``large``: over the whole width, for large letters."""
+        name = term_name(self.t, term.term)
+        saving = (Pill(self.t("Save {n}%").format(n=term.saving_percent), "money"),) if term.saving_percent else ()
+        price = money(term.price_fen) if term.price_fen is not None else ""
+        cost = (Text(price, "heading", "money" if term.refusal is None else "secondary", wrap=False),) if price else ()
+        line: tuple[Node, ...] = ()
+        if term.refusal is not None:
+            line = (Text(words_for(term.refusal, {}, self.t).title, "small", "secondary"),) if reason else ()
+        elif term.valid_until is not None:
+            line = (Text(until(self.t, term.term, term.valid_until), "small", "secondary"),)
+        if large:
+            left = Column((Text(name, "row-bold"), *line), gap=2)
+            body: Node = Row((Grow(left), Column((*cost, *saving), gap=6, align="end")), gap=20)
+        else:
+            top = Row((Grow(Text(name, "row-bold")), *saving), gap=12)
+            body = Column((top, *cost, *line), gap=6, grow=1)
+        return Target(
+            f"term:{term.term}",
+            body,
+            "card",
+            enabled=term.refusal is None,
+            text=f"{name} {price}".strip(),
+            min_height=84 if large or not reason else 212,
+            checked=True if term.term == self.term else None,
+        )
+
+    def _button(self, page: ServicePage) -> Target:
+        if self.ordering:
+            words = Row((Spinner(40), Text(self.t("Working out the fee"), "row-bold")), gap=20, justify="center")
+            return Target("order", words, "primary", enabled=False)
+        chosen = next(term for term in page.terms if term.term == self.term)
+        text = SEPARATOR.join((self.t("Order"), f"{term_name(self.t, chosen.term)} {money(chosen.price_fen or 0)}"))
+        return Target("order", Text(text, "row-bold", align="center"), "primary", text=text)
+
+    def _none_sold(self, page: ServicePage) -> Node:
+        """Why there is nothing to order here, once, and a way on."""
+        codes = {term.refusal for term in page.terms if term.refusal}
+        said = words_for(min(codes), {}, self.t) if len(codes) == 1 else None
+        title = said.title if said else self.t("This service cannot be ordered just now")
+        text = said.text if said else hotline(self.t, page.hotline)
+        words = Column((Text(title, "body-bold"), Text(text, "small", "secondary")), gap=6)
+        why = Panel(Row((Icon("info", 48, "warning"), Grow(words)), gap=24), "warning-soft", pad=28)
+        other = button("other", self.t("Other services"), "primary", None)
+        head = Text(self.t("Terms"), "small", "secondary")
+        cards = Grid(tuple(self._term(term, False, reason=len(codes) > 1) for term in page.terms), 2)
+        prices = Facts(tuple((term_name(self.t, term.term), self._price(term)) for term in page.terms))
+        return Fit(
+            (
+                Column((head, cards, Space(grow=1), why, other), gap=20, grow=1),
+                Column((Scroll("terms", Column((why, prices), gap=24)), other), gap=20, grow=1),
+            )
+        )
+
+    def _price(self, term: Term) -> str:
+        return money(term.price_fen) if term.price_fen is not None else self.t("Not sold")
+
+    def _refusal(self, no: Refused) -> Node:
+        """BOSS said no: why, and what next, in the place of the terms."""
+        said = words_for(no.code, no.facts, self.t)
+        phone = hotline(self.t, self.value.hotline) if self.value else ""
+        words = (
+            Text(said.title, "heading"),
+            Text(said.text, "body", "secondary"),
+            Text(self.t("No money was taken."), "body-bold"),
+            Text(phone, "small", "secondary"),
+        )
+        buttons = Column(self._ways(no), gap=20)
+        return Fit(
+            (
+                Panel(Column((Sign("info", 110), *words, Space(grow=1), buttons), gap=18, grow=1), pad=44, grow=1),
+                Panel(Column((Scroll("words", Column(words, gap=20)), buttons), gap=20, grow=1), pad=36, grow=1),
+            )
+        )
+
+    def _ways(self, no: Refused) -> tuple[Target, ...]:
+        """What can be done about a refusal; the first is the likeliest."""
+        ways: list[Target] = []
+        if no.retryable or no.code in ("tsp-unreachable", "boss-unreachable"):
+            ways.append(button("again", self.t("Try again"), "primary", None))
+        if no.code in OTHER_SERVICE:
+            ways.append(button("other", self.t("Other services"), "primary", None))
+        ways.append(button("terms", self.t("Back to the terms"), width=None))
+        return tuple(ways)

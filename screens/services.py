@@ -1,0 +1,74 @@
+"""All services: what each is, what it costs from, and whether I have it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from screens.loading import LoadingPage
+from screens.parts import button, message, service_icon, service_pill
+from screens.words import from_price
+from stb_app.journeys import Service
+from stb_app.journeys.base import Journey
+from stb_app.kit.nodes import Column, Grid, Grow, Node, Row, Scroll, Space, Target, Text
+
+
+class ServicesScreen(LoadingPage[tuple[Service, ...]]):
+    """The catalogue as cards. OK opens one; Back from there finds the focus where it was."""
+
+    id = "services"
+
+    def question(self) -> Journey[Any]:
+        return self.app.verbs.services()
+
+    def crumbs(self) -> Sequence[str]:
+        return (self.t("Order services"),)
+
+    def on_return(self) -> None:
+        self.load()
+
+    def content(self, value: tuple[Service, ...]) -> Node:
+        if not value:
+            return message(
+                "info",
+                self.t("There is nothing to order just now"),
+                self.t("Please look in again later."),
+                (button("back", self.t("Back"), "primary"),),
+            )
+        cards = tuple(self._card(service) for service in value)
+        columns = 3 if self.app.settings.text_scale <= 125 else 2
+        return Scroll("list", Grid(cards, columns))
+
+    def on_ok(self, key: str) -> None:
+        if key.startswith("service:"):
+            self.app.push("service", service=key.removeprefix("service:"))
+        else:
+            super().on_ok(key)
+
+    def _card(self, service: Service) -> Target:
+        name = self.say(service.name)
+        price = from_price(self.t, service)
+        pill = service_pill(self.t, service)
+        words = Column(
+            (
+                Text(name, "row-bold"),
+                Text(self.say(service.category), "small", "secondary"),
+            ),
+            gap=2,
+        )
+        foot = Row((Text(price, "small", "money", wrap=False), Space(grow=1), *((pill,) if pill else ())), gap=12)
+        return Target(
+            f"service:{service.service}",
+            Column(
+                (
+                    Row((service_icon(service, 80), Grow(words)), gap=24),
+                    Text(self.say(service.summary), "small"),
+                    foot,
+                ),
+                gap=10,
+                justify="between",
+                grow=1,
+            ),
+            "card",
+            text=name,
+        )

@@ -1,0 +1,114 @@
+"""The words that several pages share: terms, ways to pay, states, days. Plain ones, the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Literal
+
+from stb_app.journeys import Payment, Service, Subscription
+from stb_app.kit.clock import CHINA
+from stb_app.shell.words import day, money
+
+Say = Callable[[str], str]
+"""A page's ``t``: an English msgid in the subscriber's language."""
+Tone = Literal["money", "good", "bad", "neutral", "accent"]
+SEPARATOR = " · "
+PENDING = frozenset(("preparing", "waiting", "scanned", "unknown", "paid"))
+"""States of a payment whose end is not known yet (docs/tsp-api.md, Paying)."""
+
+
+def term_name(t: Say, term: str) -> str:
+    """How a service is bought; an unknown term shows as itself."""
+    names = {
+        "per-use": t("Per use"),
+        "monthly": t("Monthly"),
+        "quarterly": t("Quarterly"),
+        "yearly": t("Yearly"),
+    }
+    return names.get(term, term)
+
+
+def short_money(amount_fen: int) -> str:
+    """An amount that only gives an idea: without the fen when there are none.
+
+    >>> short_money(1500), short_money(1550)
+    ('¥15', '¥15.50')
+    """
+    return money(amount_fen).removesuffix(".00")
+
+
+def from_price(t: Say, service: Service) -> str:
+    """The lowest price of a service."""
+    patterns = {
+        "per-use": t("from {price} a time"),
+        "monthly": t("from {price} a month"),
+        "quarterly": t("from {price} a quarter"),
+        "yearly": t("from {price} a year"),
+    }
+    return patterns.get(service.from_term, t("from {price}")).format(price=short_money(service.from_price_fen))
+
+
+def days(t: Say, count: int) -> str:
+    """A number of days."""
+    return t("1 day") if count == 1 else t("{n} days").format(n=count)
+
+
+def until(t: Say, term: str, when: datetime) -> str:
+    """The end of a period: its last day, or for a single use, which ends within a day, its last minute."""
+    if term == "per-use":
+        return t("until {when}").format(when=when.astimezone(CHINA).strftime("%m-%d %H:%M"))
+    return t("until {when}").format(when=day(when))
+
+
+def period(t: Say, term: str, start: datetime, end: datetime) -> str:
+    """From when until when, to the minute for a single use."""
+    if term == "per-use":
+        first, last = (instant.astimezone(CHINA).strftime("%Y-%m-%d %H:%M") for instant in (start, end))
+    else:
+        first, last = day(start), day(end)
+    return t("{start} to {end}").format(start=first, end=last)
+
+
+def month(t: Say, year_month: str) -> str:
+    """The short name of a month given as ``YYYY-MM``."""
+    names = (
+        t("Jan"), t("Feb"), t("Mar"), t("Apr"), t("May"), t("Jun"),
+        t("Jul"), t("Aug"), t("Sep"), t("Oct"), t("Nov"), t("Dec"),
+    )  # fmt: skip
+    return names[int(year_month[5:7]) - 1]
+
+
+def method_name(t: Say, method: str) -> str:
+    """A way to pay as records name it. An order's own methods bring their names along."""
+    return t("UnionPay IC card") if method == "card" else t("QR code")
+
+
+def subscription_status(t: Say, subscription: Subscription) -> tuple[str, Tone]:
+    """What became of a subscription, and the tone of its mark."""
+    states: dict[str, tuple[str, Tone]] = {
+        "active": (t("In use"), "good"),
+        "upcoming": (t("Not begun yet"), "accent"),
+        "expired": (t("Ended"), "neutral"),
+        "used": (t("Used"), "neutral"),
+        "cancelled": (t("Cancelled"), "neutral"),
+    }
+    return states.get(subscription.status, (subscription.status, "neutral"))
+
+
+def payment_state(t: Say, payment: Payment) -> tuple[str, Tone]:
+    """What became of a payment in one or two words, and the tone of its mark."""
+    states: dict[str, tuple[str, Tone]] = {
+        "done": (t("Paid"), "good"),
+        "paid": (t("Paid, being opened"), "accent"),
+        "unknown": (t("Being checked"), "accent"),
+        "preparing": (t("Not finished"), "accent"),
+        "waiting": (t("Not finished"), "accent"),
+        "scanned": (t("Not finished"), "accent"),
+        "failed": (t("Not paid"), "bad"),
+        "cancelled": (t("Cancelled"), "neutral"),
+        "expired": (t("Time ran out"), "neutral"),
+        "late": (t("Paid late, sent back"), "neutral"),
+    }
+    return states.get(payment.state, (t("Being checked"), "accent"))
+

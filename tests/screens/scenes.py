@@ -1,0 +1,126 @@
+"""Every page in every state worth looking at, by name: for `make shots` and for the tests that look at all of them.
+
+A scene is a function that opens the page on a fresh television. Add one with ``@scene(answers...)``: the answers are those
+of ``DummyVerbs``; ``offline=True`` is a television without a connection yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from stb_app.journeys.steps import Loading, Refused
+from tests.screens import data
+from tests.screens.dummies import DummyVerbs, Television
+
+Act = Callable[[Television], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One page in one state.
+
+    Args:
+        name: file name of its picture, ``SCREEN`` or ``SCREEN-STATE``.
+        screen: id of the page that is then on top.
+        act: what is done on a television that shows the home page.
+        answers: what the verbs answer other than usual.
+        offline: there are no verbs yet.
+        focus: the target that has the focus then, ``{language}`` for the language's code; None for a page that is busy.
+    """
+
+    name: str
+    screen: str
+    act: Act
+    answers: dict[str, Any] = field(default_factory=dict)
+    offline: bool = False
+    focus: str | None = None
+
+    def play(self, language: str = "zh", text_scale: int = 100, size: tuple[int, int] = (1920, 1080)) -> Television:
+        """A television that shows it."""
+        television = Television(None if self.offline else DummyVerbs(**self.answers), language, text_scale, size)
+        self.act(television)
+        return television
+
+
+def opened(screen_id: str, **params: Any) -> Act:
+    """Opens the page above home."""
+    return lambda tv: tv.open(screen_id, **params)
+
+
+def stay(tv: Television) -> None:
+    """The home page itself."""
+
+
+UNREACHABLE = Refused("tsp-unreachable", retryable=True)
+
+
+def _order_refused(code: str, retryable: bool = False) -> dict[str, Any]:
+    return {"order": Refused(code, retryable)}
+
+
+def _run_out(tv: Television) -> None:
+    tv.open("fee", order=data.SHORT).wait(31)
+
+
+SCENES: tuple[Scene, ...] = (
+    Scene("home", "home", stay, focus="renew"),
+    Scene("home-newcomer", "home", stay, {"home": data.NEWCOMER}, focus="browse"),
+    Scene("home-connecting", "home", stay, offline=True, focus="services"),
+    Scene("home-offline", "home", stay, {"home": UNREACHABLE}, focus="retry"),
+    Scene("home-box-suspended", "home", stay, {"home": Refused("box-suspended")}, focus="retry"),
+    Scene("services", "services", opened("services"), focus="service:movies"),
+    Scene("services-loading", "services", opened("services"), {"services": Loading()}),
+    Scene("services-empty", "services", opened("services"), {"services": ()}, focus="back"),
+    Scene("services-refused", "services", opened("services"), {"services": UNREACHABLE}, focus="retry"),
+    Scene("service", "service", opened("service", service="sports"), focus="term:monthly"),
+    Scene("service-chosen", "service", lambda tv: tv.open("service", service="sports").ok("term:yearly"), focus="order"),
+    Scene(
+        "service-some-terms",
+        "service",
+        opened("service", service="sports"),
+        {"service": data.SOME_REFUSED},
+        focus="term:monthly",
+    ),
+    Scene("service-no-terms", "service", opened("service", service="sports"), {"service": data.ALL_REFUSED}, focus="other"),
+    Scene("service-ordering", "service", lambda tv: tv.open("service", service="sports").ok("order"), {"order": Loading()}),
+    Scene(
+        "service-refused-arrears",
+        "service",
+        lambda tv: tv.open("service", service="sports").ok("order"),
+        _order_refused("subscriber-in-arrears"),
+        focus="terms",
+    ),
+    Scene(
+        "service-refused-clash",
+        "service",
+        lambda tv: tv.open("service", service="sports").ok("order"),
+        _order_refused("order-clash"),
+        focus="other",
+    ),
+    Scene(
+        "service-refused-boss",
+        "service",
+        lambda tv: tv.open("service", service="sports").ok("order"),
+        _order_refused("boss-unreachable", True),
+        focus="again",
+    ),
+    Scene("fee", "fee", opened("fee", order=data.ORDER), focus="continue"),
+    Scene("fee-reduced", "fee", opened("fee", order=data.REDUCED), focus="continue"),
+    Scene("fee-run-out", "fee", _run_out, focus="renew-quote"),
+    Scene("payment-methods", "payment-methods", opened("payment-methods", order=data.ORDER), focus="card"),
+    Scene("payment-methods-one", "payment-methods", opened("payment-methods", order=data.ONE_METHOD), focus="card"),
+    Scene("payment-methods-none", "payment-methods", opened("payment-methods", order=data.NO_METHOD), focus="back"),
+    Scene("confirm", "confirm", opened("confirm", order=data.ORDER, method=data.METHODS[0]), focus="cancel"),
+    Scene("confirm-wallet", "confirm", opened("confirm", order=data.REDUCED, method=data.METHODS[1]), focus="cancel"),
+    Scene("records", "records", opened("records"), focus="record:p4c7f20a1"),
+    Scene("records-empty", "records", opened("records"), {"records": ()}, focus="services"),
+    Scene("records-loading", "records", opened("records"), {"records": Loading()}),
+    Scene("record", "record", opened("record", payment=data.RECORDS[0]), focus="back"),
+    Scene("record-unknown", "record", opened("record", payment=data.RECORDS[1]), focus="back"),
+    Scene("record-failed", "record", opened("record", payment=data.RECORDS[4]), focus="back"),
+    Scene("settings", "settings", opened("settings"), focus="language:{language}"),
+    Scene("about", "about", opened("about"), focus="back"),
+    Scene("calibration", "calibration", opened("calibration"), focus="keep"),
+)

@@ -1,0 +1,249 @@
+"""Every page around a payment in every state, by name; the same kind of scenes as ``scenes``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from screens.problems import PROBLEMS
+from stb_app.journeys import CardStanding
+from stb_app.journeys.steps import PROBLEM_PROMPTS, Finished, Refused
+from tests.screens import data
+from tests.screens.dummies import Television
+from tests.screens.dummy_payments import (
+    ISSUER,
+    LOG,
+    NOT_TAKEN,
+    PAID,
+    READ,
+    SUCCESS,
+    SUCCESS_WALLET,
+    UNKNOWN,
+    Acted,
+    PaymentVerbs,
+    Slot,
+    code,
+    failed,
+    prompt,
+)
+from tests.screens.scenes import Scene
+
+Then = Callable[[Television], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentScene(Scene):
+    """A scene whose journeys can be told to go on; ``slot``: the simulated slot that the television has."""
+
+    slot: Slot | None = None
+
+    def play(
+        self, language: str = "zh", text_scale: int = 100, size: tuple[int, int] = (1920, 1080)
+    ) -> Television:
+        television = Television(PaymentVerbs(**self.answers), language, text_scale, size)
+        if self.slot is not None:
+            television.app.slot = Slot(self.slot.profile)
+        self.act(television)
+        return television
+
+
+def journey(tv: Television) -> Acted:
+    """The payment, inquiry or following that was begun last."""
+    assert isinstance(tv.verbs, PaymentVerbs)
+    return tv.verbs.begun[-1]
+
+
+def post(tv: Television, *steps: Any) -> None:
+    """The journey says something more."""
+    for step in steps:
+        journey(tv).post(step)
+        tv.show()
+
+
+def card(
+    name: str, *steps: Any, then: Then | None = None, focus: str | None = None, screen: str = "card"
+) -> PaymentScene:
+    """The card page after these steps."""
+
+    def act(tv: Television) -> None:
+        tv.open("card", order=data.ORDER)
+        post(tv, *steps)
+        if then is not None:
+            then(tv)
+
+    return PaymentScene(name, screen, act, focus=focus)
+
+
+def qr(
+    name: str, *steps: Any, then: Then | None = None, focus: str | None = None, screen: str = "qr"
+) -> PaymentScene:
+    """The code's page after these steps."""
+
+    def act(tv: Television) -> None:
+        tv.open("qr", order=data.ORDER, method="wallet:demo")
+        post(tv, *steps)
+        if then is not None:
+            then(tv)
+
+    return PaymentScene(name, screen, act, focus=focus)
+
+
+def result(name: str, end: Finished, then: Then | None = None, order: Any = data.ORDER) -> PaymentScene:
+    """The result of a payment."""
+
+    def act(tv: Television) -> None:
+        tv.open("result", finished=end, order=order)
+        if then is not None:
+            then(tv)
+
+    return PaymentScene(name, "result", act, focus="done")
+
+
+def inquiry(name: str, *steps: Any, focus: str | None = None, then: Then | None = None) -> PaymentScene:
+    """A look at a card."""
+
+    def act(tv: Television) -> None:
+        tv.open("card-inquiry")
+        post(tv, *steps)
+        if then is not None:
+            then(tv)
+
+    return PaymentScene(name, "card-inquiry", act, focus=focus)
+
+
+def digits(*keys: str) -> Then:
+    return lambda tv: tv.press(*keys)
+
+
+PIN = tuple("123456")
+FEW = tuple("123")
+NORMAL = (prompt("starting"), prompt("insert"), prompt("reading", known=True), prompt("enter-pin"))
+UNASKED = replace(READ, standing=None, issuer=None, asked_problem="tsp-unreachable")
+REFUSED_CARD = replace(READ, standing=CardStanding(ISSUER, False, "card-issuer-unknown"), log=())
+
+
+def _cancelling(tv: Television) -> None:
+    tv.press("BACK").ok("cancel-payment")
+
+
+def _slow(tv: Television) -> None:
+    _cancelling(tv)
+    tv.wait(21)
+
+
+CARD_SCENES: tuple[PaymentScene, ...] = (
+    card("card-starting", prompt("starting")),
+    card("card-insert", prompt("insert"), focus="cancel"),
+    card("card-reading", prompt("reading", known=True)),
+    card("card-enter-pin", *NORMAL, then=digits(*FEW), focus="pin"),
+    card("card-enter-pin-short", *NORMAL, then=digits(*FEW, "OK"), focus="pin"),
+    card("card-checking-pin", *NORMAL, then=digits(*PIN, "OK")),
+    card("card-wrong-pin", *NORMAL, prompt("wrong-pin", 2), focus="pin"),
+    card("card-wrong-pin-last", *NORMAL, prompt("wrong-pin", 1), focus="pin"),
+    card("card-processing", prompt("processing")),
+    card("card-processing-back", prompt("processing"), then=digits("BACK")),
+    card("card-waiting-psam", prompt("waiting-psam"), focus="cancel"),
+    card("card-remove", prompt("remove"), focus="go-on"),
+    card("card-removed-early", prompt("removed-early"), focus="cancel"),
+    card("card-put-back", prompt("put-back"), focus="leave"),
+    card("card-put-back-question", prompt("put-back"), then=digits("BACK"), screen="question", focus="keep"),
+    card("card-other-card", prompt("other-card"), focus="leave"),
+    card("card-settling", prompt("settling")),
+    card("card-reader-missing", prompt("reader-missing"), focus="pay-otherwise"),
+    *(card(f"card-{word}", prompt(word), focus="pay-otherwise") for word in sorted(PROBLEM_PROMPTS)),  # type: ignore[arg-type]
+    card("card-question", prompt("insert"), then=digits("BACK"), screen="question", focus="keep"),
+    card("card-cancelling", prompt("insert"), then=_cancelling),
+    card("card-slow", prompt("insert"), then=_slow, focus="records"),
+)
+QR_SCENES: tuple[PaymentScene, ...] = (
+    qr("qr-making"),
+    qr("qr-shown", code(), focus="code"),
+    qr("qr-last-seconds", code(left=19.0), focus="code"),
+    qr("qr-large", code(), then=digits("OK"), focus="code"),
+    qr("qr-scanned", code(), code("scanned", 98.0), focus="code"),
+    qr("qr-confirming", code("confirming", 80.0)),
+    qr("qr-reconnecting", code("reconnecting", 75.0), focus="code"),
+    qr("qr-checking", code("checking", 0.0)),
+    qr("qr-checking-back", code("checking", 0.0), then=digits("BACK")),
+    qr("qr-question", code(), then=digits("BACK"), screen="question", focus="keep"),
+    qr("qr-cancelling", code(), then=_cancelling),
+    qr("qr-slow", code(), then=_slow, focus="records"),
+)
+REASONS = tuple(sorted(set(PROBLEMS) - {"expired-card"}))
+RESULT_SCENES: tuple[PaymentScene, ...] = (
+    result("result-success", SUCCESS),
+    result("result-success-card-in", replace(SUCCESS, card_in_slot=True)),
+    result("result-success-wallet", SUCCESS_WALLET),
+    result("result-success-stopped", SUCCESS, digits("RIGHT", "LEFT")),
+    result(
+        "result-pending-opening",
+        Finished("pending", "taken", None, replace(PAID, state="paid", valid_until=None)),
+    ),
+    result("result-pending", Finished("pending", "unknown", "tsp-unreachable", UNKNOWN)),
+    result("result-pending-card-away", Finished("pending", "unknown", "card-away", UNKNOWN)),
+    result("result-pending-mac2", Finished("pending", "unknown", "mac2-refused", UNKNOWN, card_in_slot=True)),
+    result("result-declined", failed("declined")),
+    result("result-no-payment", Finished("failed", "not-taken", "tsp-unreachable")),
+    result("result-too-little", failed("balance-too-low", balance_fen=320, amount_fen=1500)),
+    result("result-unheard-of", failed("frobnicated")),
+    result("result-cancelled", Finished("cancelled", "not-taken", None, NOT_TAKEN)),
+    result("result-expired", Finished("expired", "not-taken", "expired", NOT_TAKEN)),
+    result("result-card-wait-expired", Finished("expired", "not-taken", "card-wait-expired", NOT_TAKEN)),
+    result(
+        "result-late",
+        Finished("late", "returned", "expired", replace(NOT_TAKEN, money="returned", state="late")),
+    ),
+)
+REASON_SCENES: tuple[PaymentScene, ...] = tuple(
+    result(f"result-failed-{reason}", failed(reason)) for reason in REASONS
+)
+INQUIRY_SCENES: tuple[PaymentScene, ...] = (
+    inquiry("card-inquiry", prompt("insert"), focus="done"),
+    inquiry("card-inquiry-reading", prompt("reading", known=True)),
+    inquiry("card-inquiry-pin", prompt("enter-pin"), then=digits(*FEW), focus="pin"),
+    inquiry("card-inquiry-wrong-pin", prompt("wrong-pin", 1), focus="pin"),
+    inquiry("card-inquiry-removed-early", prompt("removed-early"), focus="done"),
+    inquiry("card-inquiry-not-readable", prompt("not-readable"), focus="done"),
+    inquiry("card-inquiry-reader-missing", prompt("reader-missing"), focus="done"),
+    inquiry("card-inquiry-settling", prompt("settling")),
+    inquiry("card-inquiry-read", READ, focus="done"),
+    inquiry("card-inquiry-read-refused", REFUSED_CARD, focus="done"),
+    inquiry("card-inquiry-read-unasked", UNASKED, focus="done"),
+    inquiry("card-inquiry-read-no-log", replace(READ, log=None), focus="done"),
+    inquiry("card-inquiry-read-few", replace(READ, log=LOG[:3]), focus="done"),
+    inquiry("card-inquiry-waited", Refused("card-wait-expired", retryable=True), focus="again"),
+    inquiry("card-inquiry-internal", Refused("internal", retryable=True), focus="again"),
+)
+
+
+def _idle(tv: Television) -> None:
+    tv.app.push(
+        "question",
+        sign="question",
+        title=tv.app.t("Are you still there?"),
+        text=tv.app.t("The home page opens by itself. Press any key to stay here."),
+        options=(("stay", tv.app.t("Stay here")),),
+        default="stay",
+        countdown=20,
+    )
+    tv.show()
+    tv.wait(3)
+
+
+def _help_on_card(tv: Television) -> None:
+    tv.open("card", order=data.ORDER)
+    post(tv, *NORMAL)
+    tv.press("INFO")
+
+
+DIALOG_SCENES: tuple[PaymentScene, ...] = (
+    PaymentScene("question-countdown", "question", _idle, focus="stay"),
+    PaymentScene("help", "help", lambda tv: tv.press("INFO"), focus="close"),
+    PaymentScene("help-card", "help", _help_on_card, focus="close", slot=Slot()),
+    PaymentScene("card-tray", "card-tray", lambda tv: tv.press("BLUE"), focus="insert:good", slot=Slot()),
+    PaymentScene(
+        "card-tray-inside", "card-tray", lambda tv: tv.press("BLUE"), focus="pull", slot=Slot("expired")
+    ),
+)
+SCENES: tuple[PaymentScene, ...] = (*CARD_SCENES, *QR_SCENES, *RESULT_SCENES, *INQUIRY_SCENES, *DIALOG_SCENES)
