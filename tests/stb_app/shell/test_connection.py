@@ -115,6 +115,13 @@ def test_a_tsp_that_does_not_answer_is_asked_again(tmp_path: Path) -> None:
     bench.connection.bring_up()
     assert bench.ready == [HELLO]
     assert bench.pauses == [*PAUSES_S, PAUSES_S[-1], PAUSES_S[-1]]
+    assert bench.refused == ["tsp-unreachable"]
+
+
+def test_a_tsp_that_is_only_slow_is_not_complained_of(tmp_path: Path) -> None:
+    bench = Bench(DummyVerbs(unanswered=3), tmp_path)
+    bench.connection.bring_up()
+    assert bench.ready == [HELLO]
     assert bench.refused == []
 
 
