@@ -366,12 +366,12 @@ class CardScreen(Page[None]):
             return (Row((self._button("leave", self.t("Leave for now")),)),)
         first = prompt in OTHER_WAY_FIRST
         other = self._button("pay-otherwise", self.t("Pay another way"), primary=first)
-        cancel = self._button("cancel", self.t("Cancel the payment"))
+        cancel = self._button("cancel", self.t("Cancel paying"))
         pair = (other, cancel) if first else (cancel, other)
         return (Fit((Row(pair, gap=24), Column(pair, gap=20))),)
 
     def _button(self, key: str, words: str, primary: bool = False) -> Target:
-        return Target(key, Text(words, "row-bold", align="center"), "primary" if primary else "button")
+        return Target(key, Text(words, "row-bold", wrap=False), "primary" if primary else "button")
 
     def _due(self) -> Node:
         due = Row(

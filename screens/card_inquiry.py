@@ -314,7 +314,7 @@ class CardInquiryScreen(Page[None]):
         standing = card.standing
         if standing is None:
             return Pill(self.t("Not checked"), "neutral"), self.t(
-                "The payment service cannot be reached to ask whether this card can pay."
+                "There is no connection to ask whether this card can pay."
             )
         if standing.usable:
             return Pill(self.t("Can pay here"), "good"), ""

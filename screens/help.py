@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from screens.problems import N_
 from stb_app.kit.nodes import Column, Grid, Grow, Icon, Node, Pill, Row, Scroll, Target, Text
 from stb_app.kit.screen import Binding
 from stb_app.shell.footer import cap
@@ -23,6 +24,7 @@ ARROWS = {
     "arrows": ("cap-left", "cap-up", "cap-down", "cap-right"),
 }
 """What is printed on the keys that have no word: drawings of the kit."""
+COLOURS = {"red": N_("Red"), "green": N_("Green"), "yellow": N_("Yellow"), "blue": N_("Blue")}
 
 
 class HelpScreen(Page[None]):
@@ -68,7 +70,7 @@ class HelpScreen(Page[None]):
 
     def _row(self, binding: Binding) -> Node:
         printed = cap(binding.keys, self.t)
-        key: Node = Pill(printed, "neutral")
+        key: Node = Pill(self.t(COLOURS.get(printed, printed)), "neutral")
         if printed in ARROWS:
             key = Row(tuple(Icon(name, 32) for name in ARROWS[printed]), gap=4)
-        return Row((key, Grow(Text(binding.label, "body"))), gap=24)
+        return Row((Column((Row((key,)),), width=200), Grow(Text(binding.label, "body"))), gap=16)

@@ -220,7 +220,7 @@ PROMPTS: dict[str, tuple[str, str]] = {
     "remove": (N_("Please take your card"), N_("The card has paid. The result follows at once.")),
     "removed-early": (
         N_("Please put the card back"),
-        N_("It came out too early. Once it is in again, we go on."),
+        N_("It came out too early. Put it back and we go on."),
     ),
     "put-back": (
         N_("Please put the same card back"),

@@ -24,6 +24,7 @@ from stb_app.kit.nodes import (
     Spinner,
     Target,
     Text,
+    TextStyle,
 )  # fmt: skip
 from stb_app.kit.screen import Binding
 from stb_app.shell.page import Page
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 QUIET_MODULES = 8
 """White modules at both sides together; the kit draws them."""
-BESIDE_PX, LARGE_PX = 640, 800
+BESIDE_PX, LARGE_PX = 640, 760
 """Room for the code with its white, beside the words and alone; canvas pixels."""
 LEAST_MODULE_PX, MOST_MODULE_PX = 8, 24
 CANCEL_S = 20.0
@@ -44,8 +45,8 @@ STOPPABLE = frozenset(("making", "shown", "scanned", "reconnecting"))
 def module_px(modules: int, room: int) -> int:
     """Canvas pixels of a module so that a code of so many modules a side fits the room with its white.
 
-    >>> module_px(33, 640), module_px(33, 800), module_px(177, 640)
-    (15, 19, 8)
+    >>> module_px(33, 640), module_px(33, 760), module_px(177, 640)
+    (15, 18, 8)
     """
     return max(LEAST_MODULE_PX, min(MOST_MODULE_PX, room // (modules + QUIET_MODULES)))
 
@@ -116,8 +117,10 @@ class QrScreen(Page[None]):
         found: list[Binding] = []
         if not self.busy and not self._slow:
             found.append(Binding(("KEY_OK",), self.t("Enlarge the code")))
-        if not self._leaving and self._step.state in STOPPABLE:
-            found.append(Binding(("KEY_BACK",), self.t("Cancel the payment")))
+        stops = not self._leaving and self._step.state in STOPPABLE
+        # Where Back cannot stop anything it says so; the footer promises nothing.
+        label = self.t("Cancel the payment") if stops else self.t("Not possible just now")
+        found.append(Binding(("KEY_BACK",), label, footer=stops))
         return found
 
     def on_ok(self, key: str) -> None:
@@ -191,52 +194,46 @@ class QrScreen(Page[None]):
     def compose(self) -> Node:
         if self._large:
             return self._alone()
-        left = self._code()
         amount = Text(money(self._order.amount_fen), "amount", "money", wrap=False)
-        head = (Text(self.t("To pay"), "body", "secondary"), amount)
         what = SEPARATOR.join((self.say(self._order.service.name), term_name(self.t, self._order.term)))
         number = self.t("Order {number}").format(number=self._order.number)
-        about = Column((Text(what, "row"), Text(number, "small", "secondary")), gap=4)
-        steps, clock = self._steps("row"), self._clock("heading")
-        wide = Column(
-            (Space(grow=1), *head, about, Space(8), *steps, Space(8), clock, Space(grow=1)), gap=18, grow=1
-        )
+        both = Text(f"{what}{SEPARATOR}{number}", "body")
+        due = Text(self.t("To pay"), "body", "secondary")
+        head = Column((due, amount, both), gap=0)
+        wide = Column((head, *self._steps("row"), self._clock()), gap=26, grow=1, justify="center")
         tight = Column(
-            (Space(grow=1), amount, Text(f"{what}{SEPARATOR}{number}", "small", "secondary"), *self._steps("body"), clock, Space(grow=1)),
-            gap=14, grow=1,
-        )  # fmt: skip
-        least = Column(
-            (Space(grow=1), amount, Text(number, "caption", "secondary"), clock, Space(grow=1)),
+            (
+                amount,
+                Text(f"{what}{SEPARATOR}{number}", "small", "secondary"),
+                *self._steps("body"),
+                self._clock(),
+            ),
             gap=14,
             grow=1,
+            justify="center",
         )
-        pane = Column((Space(grow=1), left, Space(grow=1)), align="center")
+        least = Column(
+            (amount, Text(number, "caption", "secondary"), self._clock()), gap=14, grow=1, justify="center"
+        )
+        pane = Column((self._code(),), align="center", justify="center")
         return Fit(
             tuple(
                 Row((pane, Grow(column)), gap=gap, align="stretch", grow=1)
-                for column, gap in ((wide, 120), (tight, 64), (least, 64))
+                for column, gap in ((wide, 112), (tight, 56), (least, 56))
             )
         )
 
     def _alone(self) -> Node:
         """Nothing but the code in its white, and the amount beside it."""
         code = Qr(self._step.modules, module_px(len(self._step.modules), LARGE_PX))
+        amount = Text(money(self._order.amount_fen), "display", "money", wrap=False)
         beside = Column(
-            (
-                Space(grow=1),
-                Text(money(self._order.amount_fen), "display", "money", wrap=False),
-                Text(minutes(self._seconds), "heading", "secondary", wrap=False),
-                Space(grow=1),
-            ),
+            (amount, Text(minutes(self._seconds), "heading", "secondary", wrap=False)),
             gap=12,
-        )
-        return Row(
-            (Target("code", code, "plain", text=self.t("The QR code")), beside),
-            gap=64,
             justify="center",
-            align="center",
-            grow=1,
         )
+        target = Target("code", code, "plain", text=self.t("The QR code"))
+        return Column((Row((target, beside), gap=72, justify="center"),), grow=1, justify="center")
 
     def _code(self) -> Node:
         if not self._step.modules:
@@ -270,16 +267,14 @@ class QrScreen(Page[None]):
             self.t("Scan the code on the left"),
             self.t("Confirm the payment on the phone"),
         )
-        return tuple(
-            Row(
-                (
-                    Panel(Text(str(n), f"{style}-bold", wrap=False), "raised", pad=14, radius=32),
-                    Grow(Text(line, style)),
-                ),
-                gap=28,
-            )  # type: ignore[arg-type]
-            for n, line in enumerate(lines, 1)
-        )
+        return tuple(self._numbered(number, line, style) for number, line in enumerate(lines, 1))
+
+    def _numbered(self, number: int, line: str, style: Literal["row", "body"]) -> Node:
+        bold: TextStyle = "row-bold" if style == "row" else "body-bold"
+        side = 64 * self.app.settings.text_scale // 100
+        figure = Text(str(number), bold, align="center", wrap=False)
+        disc = Panel(figure, "raised", pad=side // 8, radius=side // 2, width=side)
+        return Row((disc, Grow(Text(line, style))), gap=28)
 
     def _said(self) -> tuple[str, str, str] | None:
         """Icon, title and words in place of the three steps; None while they stand."""
@@ -317,7 +312,7 @@ class QrScreen(Page[None]):
             case _:
                 return None
 
-    def _clock(self, style: Literal["heading"]) -> Node:
+    def _clock(self) -> Node:
         if self._told_no and not self._leaving:
             return Text(
                 self.t("It cannot be cancelled now. The result comes in a moment."), "body", "warning"
@@ -330,5 +325,5 @@ class QrScreen(Page[None]):
         words = (
             self.t("Waiting for the phone") if self._step.state == "scanned" else self.t("Waiting to be paid")
         )
-        said = Column((Text(minutes(left), style, wrap=False), Text(words, "small", "secondary")), gap=0)
+        said = Column((Text(minutes(left), "heading", wrap=False), Text(words, "small", "secondary")), gap=0)
         return Row((Ring(left / max(1, self._step.total_s), 120), Grow(said)), gap=32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from screens.problems import PROBLEMS, money_words, words_for
 from screens.purchase import to_service
@@ -21,7 +21,6 @@ from stb_app.kit.nodes import (
     Row,
     Scroll,
     Sign,
-    Space,
     Span,
     Target,
     Text,
@@ -33,6 +32,7 @@ from stb_app.shell.words import day, full_moment, money
 if TYPE_CHECKING:
     from stb_app.shell.app import App
 
+Pairs = tuple[tuple[str, str | Text], ...]
 COUNT_S = 10
 """A success goes on by itself after so many seconds, unless a key is pressed."""
 FOLLOWED = frozenset(("pending", "expired", "cancelled"))
@@ -165,48 +165,48 @@ class ResultScreen(Page[None]):
     def compose(self) -> Node:
         title, text, code = self._said()
         pairs = self._facts()
-        buttons, stacked = self._buttons()
-        take = self._take_card()
+        buttons, narrow = self._buttons()
         middle: tuple[Node, ...] = (Text(title, "title", align="center"), *self._lines(text, code, "center"))
         left: tuple[Node, ...] = (Text(title, "heading"), *self._lines(text, code, "start"))
-        calm = Column(
-            (
-                Space(grow=1), Sign(self._end.outcome, 132), *middle, *take,
-                Row((Space(grow=1), Panel(Facts(pairs, 2, values_end=True), width=1300, pad=44), Space(grow=1))),
-                Space(grow=1), Row((Space(grow=1), *buttons, Space(grow=1)), gap=28),
-            ),
-            gap=20, grow=1,
-        )  # fmt: skip
         facts = Facts(pairs, 1)
         aside = Row(
             (
-                Grow(Column((Row((Sign(self._end.outcome, 96),)), *left, *take), gap=14)),
-                Grow(Panel(Scroll("facts", facts), pad=32, grow=1)),
+                Grow(
+                    Column((Row((Sign(self._end.outcome, 88),)), *left, *self._take_card("start")), gap=12), 5
+                ),
+                Grow(Panel(Scroll("facts", facts), pad=32, grow=1), 7),
             ),
-            gap=48, align="stretch", grow=1,
-        )  # fmt: skip
-        words = Column(
-            (
-                Row((Sign(self._end.outcome, 72), Grow(Text(title, "heading"))), gap=24),
-                *left[1:],
-                *take,
-                facts,
-            ),
-            gap=14,
+            gap=48,
+            align="stretch",
+            grow=1,
         )
+        head = Row((Sign(self._end.outcome, 72), Grow(Text(title, "heading"))), gap=24)
+        words = Column((head, *left[1:], *self._take_card("start"), facts), gap=14)
         return Fit(
             (
-                calm,
-                Column((aside, Row(buttons, gap=24)), gap=24, grow=1),
-                Column((Scroll("words", words), Row(buttons, gap=20)), gap=20, grow=1),
+                *(self._calm(size, middle, pairs, buttons) for size in (120, 84)),
+                Column((aside, Row(narrow, gap=24)), gap=24, grow=1),
+                Column((Scroll("words", words), Row(narrow, gap=20)), gap=20, grow=1),
                 Row(
-                    (Grow(Scroll("words", words), 2), Column((Space(grow=1), *stacked), gap=20)),
+                    (Grow(Scroll("words", words), 2), Column(narrow, gap=20, justify="end")),
                     gap=40,
                     align="stretch",
                     grow=1,
                 ),
             )
         )
+
+    def _calm(self, size: int, words: tuple[Node, ...], pairs: Pairs, buttons: tuple[Target, ...]) -> Node:
+        """Everything in the middle, one below the other."""
+        panel = Panel(Facts(pairs, 2, values_end=True), width=1300, pad=36)
+        said = Column(words, gap=10)
+        return Column(
+            (
+                Row((Sign(self._end.outcome, size),), justify="center"), said, *self._take_card("center"),
+                Row((panel,), justify="center"), Row(buttons, gap=28, justify="center"),
+            ),
+            gap=22, grow=1, justify="center",
+        )  # fmt: skip
 
     def _said(self) -> tuple[str, str, str]:
         """Title, what to do next, and a code when nobody has words for it."""
@@ -266,7 +266,7 @@ class ResultScreen(Page[None]):
             lines.append(Text(code, "caption", "faint", align=align))
         return tuple(lines)
 
-    def _take_card(self) -> tuple[Node, ...]:
+    def _take_card(self, justify: Literal["start", "center"]) -> tuple[Node, ...]:
         if not self._end.card_in_slot:
             return ()
         line = Row(
@@ -276,9 +276,9 @@ class ResultScreen(Page[None]):
             ),
             gap=16,
         )
-        return (Row((line,), justify="center"),)
+        return (Row((line,), justify=justify),)
 
-    def _facts(self) -> tuple[tuple[str, str | Text], ...]:
+    def _facts(self) -> Pairs:
         end, payment, order = self._end, self._end.payment, self._order
         t = self.t
         pairs: list[tuple[str, str | Text]] = []
@@ -300,7 +300,8 @@ class ResultScreen(Page[None]):
                 pairs.append((t("Balance before"), money(card.balance_before_fen)))
             if card.balance_after_fen is not None:
                 pairs.append((t("Balance after"), money(card.balance_after_fen)))
-        pairs.append((t("Service"), self._what(payment, order)))
+        if end.outcome != "success":
+            pairs.append((t("Service"), self._what(payment, order)))
         number = order.number if order is not None else payment.number if payment is not None else ""
         if payment is not None:
             pairs.append((t("Time"), full_moment(payment.time)))
@@ -328,7 +329,7 @@ class ResultScreen(Page[None]):
             tuple(
                 Target(
                     key,
-                    Text(words, "row-bold", align="center"),
+                    Text(words, "row-bold", wrap=False),
                     "primary" if key == "done" else "button",
                     width=width,
                 )

@@ -8,7 +8,7 @@ from typing import Literal
 from stb_app.kit import fonts, theme
 from stb_app.kit.items import Box, Gradient, Ink, Rect, Words
 from stb_app.kit.layout import Context, Layouter, shrink
-from stb_app.kit.nodes import Text, TextStyle
+from stb_app.kit.nodes import Text
 from stb_app.kit.theme import RGB
 
 Tone = Literal["info", "warning", "bad"]
@@ -141,7 +141,7 @@ def footer(layouter: Layouter, foot: tuple[FootKey, ...], area: Rect) -> None:
     at = x
     for key in foot:
         drawn = _CAPS.get(key.cap)
-        side = pen.size(26)
+        side = pen.size(22)
         pad = px(14)
         cap = (len(drawn) * side if drawn else pen.width(key.cap, 24)) + 2 * pad
         tall = pen.size(26) + px(16)
@@ -173,9 +173,7 @@ def notice(layouter: Layouter, words: str, tone: Tone, area: Rect) -> None:
     side = px(34)
     left = area[0] + px(24)
     layouter.emit((left, area[1] + (area[3] - side) // 2, side, side), Ink(icon, ink))
-    style: TextStyle = "caption"
-    text = Text(words, style)
-    layouter.keep(text)
+    text = layouter.made(("notice", words), lambda: Text(words, "caption"))
     x = left + side + px(18)
     wide = area[0] + area[2] - x - px(24)
     tall = layouter.height(text, wide)
@@ -184,6 +182,5 @@ def notice(layouter: Layouter, words: str, tone: Tone, area: Rect) -> None:
 
 def notice_height(layouter: Layouter, words: str, width: int) -> int:
     """How high the notice will be in a width."""
-    text = Text(words, "caption")
-    layouter.keep(text)
+    text = layouter.made(("notice", words), lambda: Text(words, "caption"))
     return layouter.height(text, width - layouter.px(100)) + 2 * layouter.px(12)

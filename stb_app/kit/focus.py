@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pygame
 
 from stb_app.kit import fonts, shapes, theme
-from stb_app.kit.items import Box, Drawing, Gradient, Ink, Item, Rect, Run, Spot
+from stb_app.kit.items import Box, Drawing, Gradient, Ink, Item, Modules, Rect, Run, Spot
 from stb_app.kit.paint import Painter
 
 _SPREAD = 34
@@ -98,8 +98,13 @@ def lift(painter: Painter, spot: Spot) -> Lift:
     return Lift(picture, (left - spread, top - spread))
 
 
+def keeps_size(spot: Spot) -> bool:
+    """Whether a target only gets a border: a code's modules stay whole pixels, and nothing is drawn over it."""
+    return any(isinstance(item.what, Modules) for item in spot.content)
+
+
 def frame_only(painter: Painter, spot: Spot) -> Lift:
-    """The mark of a viewport that has the focus itself: a border around it, nothing over its content."""
+    """The mark of a target that is only framed: a border around it, nothing over its content."""
     scale = painter.scale
     border, ring = max(2, round(theme.FOCUS_BORDER * scale)), max(2, round(theme.FOCUS_RING * scale))
     reach = round(14 * scale)
@@ -112,7 +117,7 @@ def frame_only(painter: Painter, spot: Spot) -> Lift:
     return Lift(picture, (x - reach - ring, y - reach - ring))
 
 
-def between(full: Lift, spot: Spot, by: float, step: int) -> Lift:
+def between(full: Lift, by: float, step: int) -> Lift:
     """The picture on its way in at ``step`` of STEPS, smaller than at rest and not quite opaque."""
     part = step / STEPS
     eased = 1 - (1 - part) ** 2

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from stb_app.kit import fonts, theme
 from stb_app.kit.items import (
@@ -44,6 +44,8 @@ from stb_app.kit.nodes import (
     Text,
 )
 from stb_app.kit.theme import RGB
+
+N = TypeVar("N", bound=Node)
 
 _LEAST_VIEWPORT = 200
 _BAR = 8
@@ -84,24 +86,22 @@ class Line:
 
 
 class Layouter:
-    """Lays out one tree at one scale. ``focus`` is followed by viewports; ``offsets`` is where they stood, by key."""
+    """Lays out one tree at one scale, as often as its focus moves; what it measured stays measured."""
 
-    def __init__(
-        self,
-        scale: float,
-        text_scale: float = 1.0,
-        focus: str | None = None,
-        offsets: Mapping[str, int] | None = None,
-    ) -> None:
+    def __init__(self, scale: float, text_scale: float = 1.0) -> None:
         self.scale = scale
         self.text_scale = text_scale
-        self.focus = focus
-        self.offsets = dict(offsets or {})
-        self.page = Page()
         self._widths: dict[int, tuple[int, int]] = {}
         self._heights: dict[tuple[int, int], tuple[int, int]] = {}
         self._lines: dict[tuple[int, int], list[Line]] = {}
-        self._kept: list[Node] = []
+        self._made: dict[object, Node] = {}
+        self.begin(None, {})
+
+    def begin(self, focus: str | None, offsets: Mapping[str, int]) -> None:
+        """Starts another page. ``focus`` is followed by viewports; ``offsets`` is where they stood, by key."""
+        self.focus = focus
+        self.offsets = dict(offsets)
+        self.page = Page()
 
     # What parts of pages call
 
@@ -118,10 +118,12 @@ class Layouter:
         """A text style's line height in device pixels."""
         return round(self.type_size(style) * theme.TYPES[style].leading)  # type: ignore[index]
 
-    def keep(self, node: Node) -> Node:
-        """Holds a node that a part made for itself, because measures are remembered by identity."""
-        self._kept.append(node)
-        return node
+    def made(self, key: object, make: Callable[[], N]) -> N:
+        """A node that is not part of the tree, made once for each key: measures are remembered by identity."""
+        found = self._made.get(key)
+        if found is None:
+            found = self._made[key] = make()
+        return cast("N", found)
 
     def emit(self, rect: Rect, what: Drawing) -> None:
         """Adds a drawing to the page."""
@@ -289,7 +291,12 @@ class Layouter:
     def _row_width(self, node: Row) -> tuple[int, int]:
         gaps = self.px(node.gap) * max(0, len(node.children) - 1)
         pairs = [self._width(child) for child in node.children]
-        return sum(p[0] for p in pairs) + gaps, sum(p[1] for p in pairs) + gaps
+        shares = [_grow(child) for child in node.children]
+        fixed = sum(p[0] for p, share in zip(pairs, shares, strict=True) if not share)
+        per_share = max(
+            (-(-p[0] // share) for p, share in zip(pairs, shares, strict=True) if share), default=0
+        )
+        return fixed + per_share * sum(shares) + gaps, sum(p[1] for p in pairs) + gaps
 
     def row_widths(self, node: Row, width: int) -> list[int]:
         """How a row shares its width among its children."""
@@ -322,8 +329,9 @@ class Layouter:
         widths = self.row_widths(node, width)
         gap = self.px(node.gap)
         x, gap = _justify(node.justify, x, width, widths, gap)
+        even = node.align == "stretch" or all(isinstance(child, Target) for child in node.children)
         for child, own in zip(node.children, widths, strict=True):
-            tall = height if node.align == "stretch" else min(self.height(child, own), height)
+            tall = height if even else min(self.height(child, own), height)
             top = y + (0 if node.align in ("start", "stretch") else height - tall)
             if node.align == "center":
                 top = y + (height - tall) // 2
@@ -494,11 +502,15 @@ class Layouter:
         first_word = len(self.page.words)
         inner_w = width - 2 * across - mark
         own_w = inner_w
+        child = node.child
+        if isinstance(child, Text) and node.style in ("button", "primary", "danger"):
+            words = child
+            child = self.made(("button", id(words)), lambda: replace(words, align="center"))
         if node.style in ("button", "primary", "danger"):
-            own_w = min(inner_w, self.natural(node.child))
-        tall = min(self.height(node.child, own_w), height - 2 * down)
+            own_w = min(inner_w, self.natural(child))
+        tall = min(self.height(child, own_w), height - 2 * down)
         if node.style == "card":
-            tall = height - 2 * down if _grow(node.child) else tall
+            tall = height - 2 * down if _grow(child) else tall
         inner = (x + across + (inner_w - own_w) // 2, y + (height - tall) // 2, own_w, tall)
         inner_context = replace(
             context,
@@ -506,7 +518,7 @@ class Layouter:
             backdrop=fill,
             disabled=context.disabled or not node.enabled,
         )
-        self.place(node.child, inner, inner_context)
+        self.place(child, inner, inner_context)
         if node.checked is not None:
             self._place_mark(node, (x + width - across - self.px(_MARK), y, self.px(_MARK), height))
         text = node.text
@@ -551,6 +563,8 @@ class Layouter:
         if self.height(node.child, width) <= height:
             self.offsets.pop(node.key, None)
             self.page.viewports.append(Viewport(node.key, rect, 0, height, False))
+            if isinstance(node.child, Panel) and not node.child.grow:
+                rect = (x, y, width, self.height(node.child, width))
             self.place(node.child, rect, context)
             return
         own = width - self.px(_BAR_ROOM)
@@ -652,9 +666,7 @@ def replace_wrap(layouter: Layouter, node: Text) -> Text:
     """The same text on as few lines as it has paragraphs."""
     if not node.wrap:
         return node
-    flat = replace(node, wrap=False)
-    layouter.keep(flat)
-    return flat
+    return layouter.made(("flat", id(node)), lambda: replace(node, wrap=False))
 
 
 def shrink(rect: Rect, across: int, down: int) -> Rect:

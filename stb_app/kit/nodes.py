@@ -187,6 +187,13 @@ class Pill:
 
 
 @dataclass(frozen=True, slots=True)
+class Badge:
+    """A number or a letter on a disc that grows with the text scale."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Bars:
     """A small bar chart; ``values`` in any unit, labels below, the last one in the money colour."""
 
@@ -263,6 +270,6 @@ class Fit:
 
 
 Node = (
-    Text | Icon | Space | Column | Row | Grow | Grid | Panel | Art | Target | Group | Scroll | Divider | Facts | Pill | Bars
+    Text | Icon | Space | Column | Row | Grow | Grid | Panel | Art | Target | Group | Scroll | Divider | Facts | Pill | Badge | Bars
     | Steps | PinCells | CardSlot | Qr | Ring | Spinner | Sign | Fit
 )  # fmt: skip

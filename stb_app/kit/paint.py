@@ -32,7 +32,7 @@ from stb_app.kit.items import (
 from stb_app.kit.theme import RGB
 
 _ARC_OF = 720
-_DIM = (84, 86, 100)
+_DIM = (100, 102, 118)
 PHASES = {"spinner": 30, "down": 24, "up": 24, "pulse": 24, "flow": 24}
 """Pictures per turn of what moves for ever."""
 TURN_SECONDS = {"spinner": 1.0, "down": 1.2, "up": 1.2, "pulse": 1.2, "flow": 1.2}

@@ -20,6 +20,7 @@ from stb_app.kit.items import (
 from stb_app.kit.layout import DISABLED, Context, Layouter, register, shrink
 from stb_app.kit.nodes import (
     Art,
+    Badge,
     Bars,
     CardSlot,
     Color,
@@ -83,9 +84,7 @@ def _place_icon(layouter: Layouter, node: Icon, rect: Rect, context: Context) ->
 
 
 def _art_title(layouter: Layouter, node: Art) -> Text:
-    kept = layouter.keep(Text(node.title, "title"))
-    assert isinstance(kept, Text)
-    return kept
+    return layouter.made(("title", node.title), lambda: Text(node.title, "title"))
 
 
 def _art_pads(layouter: Layouter) -> tuple[int, int]:
@@ -122,7 +121,7 @@ class _FactPlan:
     def __init__(self, layouter: Layouter, node: Facts, width: int) -> None:
         self.pairs = [(_text(layouter, a, "secondary"), _text(layouter, b, "text")) for a, b in node.pairs]
         self.between = layouter.px(64)
-        self.gap = layouter.px(40)
+        self.gap = layouter.px(56)
         self.label = max((layouter.natural(label) for label, _ in self.pairs), default=0)
         self.columns = 1
         for columns in range(node.columns, 0, -1):
@@ -149,9 +148,7 @@ class _FactPlan:
 def _text(layouter: Layouter, words: str | Text, color: Color) -> Text:
     if isinstance(words, Text):
         return words
-    kept = layouter.keep(Text(words, "body", color))
-    assert isinstance(kept, Text)
-    return kept
+    return layouter.made(("fact", words, color), lambda: Text(words, "body", color))
 
 
 def _facts_width(layouter: Layouter, node: Facts) -> tuple[int, int]:
@@ -160,7 +157,7 @@ def _facts_width(layouter: Layouter, node: Facts) -> tuple[int, int]:
     value = max((layouter.natural(b) for _, b in pairs), default=0)
     between = layouter.px(64) * (node.columns - 1)
     least = max((max(layouter.least(a), layouter.least(b)) for a, b in pairs), default=0)
-    return (label + layouter.px(40) + value) * node.columns + between, least
+    return (label + layouter.px(56) + value) * node.columns + between, least
 
 
 def _facts_height(layouter: Layouter, node: Facts, width: int) -> tuple[int, int]:
@@ -209,9 +206,7 @@ _TONES: dict[str, tuple[RGB, RGB]] = {
 
 
 def _pill_text(layouter: Layouter, node: Pill) -> Text:
-    kept = layouter.keep(Text(_bold(node.text), "caption", wrap=False))
-    assert isinstance(kept, Text)
-    return kept
+    return layouter.made(("pill", node.text), lambda: Text(_bold(node.text), "caption", wrap=False))
 
 
 def _bold(words: str) -> tuple[Span, ...]:
@@ -237,11 +232,30 @@ def _place_pill(layouter: Layouter, node: Pill, rect: Rect, context: Context) ->
     layouter.place_lines(text, shrink(box, layouter.px(20), layouter.px(5)), context, ink)
 
 
+def _badge_text(layouter: Layouter, node: Badge) -> Text:
+    return layouter.made(
+        ("badge", node.text), lambda: Text(node.text, "body-bold", align="center", wrap=False)
+    )
+
+
+def _badge_size(layouter: Layouter, node: Badge) -> tuple[int, int]:
+    return (
+        max(layouter.leading("body-bold") + layouter.px(12), layouter.natural(_badge_text(layouter, node))),
+    ) * 2
+
+
+def _place_badge(layouter: Layouter, node: Badge, rect: Rect, context: Context) -> None:
+    size = _badge_size(layouter, node)[0]
+    box = _centred(rect, size, size)
+    layouter.emit(box, Box((*theme.mix(theme.RAISED, theme.LINE, 0.5), 255), size // 2))
+    layouter.place_lines(_badge_text(layouter, node), shrink(box, 0, layouter.px(6)), context)
+
+
 def _bar_labels(layouter: Layouter, node: Bars) -> list[Text]:
-    labels = [Text(label, "caption", align="center", wrap=False) for label in node.labels]
-    for label in labels:
-        layouter.keep(label)
-    return labels
+    def make(label: str) -> Text:
+        return layouter.made(("bar", label), lambda: Text(label, "caption", align="center", wrap=False))
+
+    return [make(label) for label in node.labels]
 
 
 def _bars_width(layouter: Layouter, node: Bars) -> tuple[int, int]:
@@ -275,10 +289,10 @@ def _place_bars(layouter: Layouter, node: Bars, rect: Rect, context: Context) ->
 
 
 def _step_names(layouter: Layouter, node: Steps) -> list[Text]:
-    names = [Text(_bold(name) if i == node.current else name, "caption") for i, name in enumerate(node.names)]
-    for name in names:
-        layouter.keep(name)
-    return names
+    def make(name: str, now: bool) -> Text:
+        return layouter.made(("step", name, now), lambda: Text(_bold(name) if now else name, "caption"))
+
+    return [make(name, index == node.current) for index, name in enumerate(node.names)]
 
 
 def _steps_width(layouter: Layouter, node: Steps) -> tuple[int, int]:
@@ -406,6 +420,7 @@ register(Icon, _square, lambda lay, node, _: _square(lay, node), _place_icon)
 register(Art, _art_width, _art_height, _place_art)
 register(Facts, _facts_width, _facts_height, _place_facts)
 register(Pill, _pill_width, _pill_height, _place_pill)
+register(Badge, _badge_size, lambda lay, node, _: _badge_size(lay, node), _place_badge)
 register(Bars, _bars_width, _bars_height, _place_bars)
 register(Steps, _steps_width, _steps_height, _place_steps)
 register(PinCells, _pin_width, lambda lay, _, __: _same(lay.px(_CELL_H)), _place_pin)

@@ -13,7 +13,7 @@ from stb_app.kit.fonts import ByteCache
 from stb_app.kit.theme import RGB, RGBA
 
 _OVER = 8
-_CACHE_BYTES = 14_000_000
+_CACHE_BYTES = 12_000_000
 _cache = ByteCache(_CACHE_BYTES)
 _BAYER = (
     (0, 8, 2, 10),
@@ -115,36 +115,40 @@ def outline(width: int, height: int, radius: int, border: int, color: RGBA) -> p
     return kept(("outline", width, height, radius, border, color), make)
 
 
-def smooth(width: int, height: int, shade: Shade, gain: int, cells: int = 96) -> pygame.Surface:
-    """A smooth picture without banding: computed coarsely at ``gain`` times the brightness, enlarged, dithered, darkened again.
-
-    ``gain`` is 1, 2 or 4; no channel of ``shade`` may exceed 255 / gain.
+def smooth(width: int, height: int, shade: Shade, cells: int = 96) -> pygame.Surface:
+    """A smooth picture without banding: computed coarsely, every channel stretched over the 256 levels there are, enlarged,
+    dithered in an ordered pattern, and pressed together again.
     """
     columns = max(2, min(width, cells))
     rows = max(2, min(height, round(cells * height / width)))
+    values = [shade((x + 0.5) / columns, (y + 0.5) / rows) for y in range(rows) for x in range(columns)]
+    low = [max(0, int(min(value[channel] for value in values))) for channel in range(3)]
+    high = [min(255.0, max(value[channel] for value in values)) for channel in range(3)]
+    gains = [_gain(high[channel] - low[channel]) for channel in range(3)]
     data = bytearray()
-    for row in range(rows):
-        for column in range(columns):
-            color = shade((column + 0.5) / columns, (row + 0.5) / rows)
-            data.extend(max(0, min(255, round(channel * gain))) for channel in color)
+    for value in values:
+        data.extend(min(255, round((min(255.0, value[c]) - low[c]) * gains[c])) for c in range(3))
     coarse = pygame.image.frombuffer(bytes(data), (columns, rows), "RGB").convert(32)
     surface = pygame.transform.smoothscale(coarse, (width, height))
-    if gain > 1:
-        tile = pygame.Surface((4, 4), 0, 32)
-        for y, line in enumerate(_BAYER):
-            for x, value in enumerate(line):
-                level = value * gain // 16
-                tile.set_at((x, y), (level, level, level))
-        band = pygame.Surface((width, 4), 0, 32)
-        for x in range(0, width, 4):
-            band.blit(tile, (x, 0))
-        for y in range(0, height, 4):
-            surface.blit(band, (0, y), special_flags=pygame.BLEND_RGB_ADD)
-        part = 256 // gain
-        # SDL's product is rounded up, (a * b + 255) >> 8; one less beforehand makes it the floor.
-        surface.fill((gain - 1,) * 3, special_flags=pygame.BLEND_RGB_SUB)
-        surface.fill((part,) * 3, special_flags=pygame.BLEND_RGB_MULT)
+    tile = pygame.Surface((4, 4), 0, 32)
+    for y, line in enumerate(_BAYER):
+        for x, level in enumerate(line):
+            tile.set_at((x, y), [level * gain // 16 for gain in gains])
+    band = pygame.Surface((width, 4), 0, 32)
+    for x in range(0, width, 4):
+        band.blit(tile, (x, 0))
+    for y in range(0, height, 4):
+        surface.blit(band, (0, y), special_flags=pygame.BLEND_RGB_ADD)
+    # SDL's product is rounded up, (a * b + 255) >> 8; a little less beforehand makes it the floor.
+    surface.fill([gain - 1 for gain in gains], special_flags=pygame.BLEND_RGB_SUB)
+    surface.fill([min(255, 256 // gain) for gain in gains], special_flags=pygame.BLEND_RGB_MULT)
+    surface.fill(low, special_flags=pygame.BLEND_RGB_ADD)
     return surface
+
+
+def _gain(span: float) -> int:
+    """How far a channel that spans so many levels can be stretched, leaving room for the dither."""
+    return next((gain for gain in (8, 4, 2) if (span + 1) * gain <= 255), 1)
 
 
 def _bell(distance: float) -> float:
@@ -170,7 +174,7 @@ def ground(width: int, height: int) -> pygame.Surface:
             out.append(value)
         return out[0], out[1], out[2]
 
-    return smooth(width, height, shade, 2, 128)
+    return smooth(width, height, shade, 128)
 
 
 def gradient(width: int, height: int, colors: tuple[RGB, ...], light: RGB | None = None) -> pygame.Surface:
@@ -191,8 +195,7 @@ def gradient(width: int, height: int, colors: tuple[RGB, ...], light: RGB | None
             out.append(value)
         return out[0], out[1], out[2]
 
-    brightest = max(max(color) for color in (*colors, *((light,) if light else ())))
-    return smooth(width, height, shade, 2 if brightest <= 125 else 1, 48)
+    return smooth(width, height, shade, 48 if light else 14)
 
 
 def rounded(picture: pygame.Surface, radius: int) -> pygame.Surface:

@@ -19,7 +19,20 @@ import stb_app.kit.parts  # noqa: F401  (says how the parts of a page are measur
 from stb_app.kit import chrome, fonts, icons, shapes, spatial, theme
 from stb_app.kit import focus as focusing
 from stb_app.kit.chrome import FootKey, Tone, TopBar
-from stb_app.kit.items import Dim, Item, Live, Page, Rect, Run, Spot, Viewport, Words, intersect, visible
+from stb_app.kit.items import (
+    Dim,
+    Item,
+    Live,
+    Page,
+    Rect,
+    Run,
+    Shadow,
+    Spot,
+    Viewport,
+    Words,
+    intersect,
+    visible,
+)
 from stb_app.kit.layout import Context, Layouter
 from stb_app.kit.nodes import Node, Panel
 from stb_app.kit.paint import PHASES, TURN_SECONDS, Painter
@@ -34,7 +47,8 @@ _SLIDE = 36
 _BAND = 120
 _PAINT_SECONDS = 0.005
 _DIALOG_MOST, _DIALOG_LEAST = 1240, 720
-_LIFT_BYTES = 16_000_000
+_LIFT_BYTES = 10_000_000
+_KEPT_LAYOUTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +142,7 @@ class Stage:
         self._laid = _Laid()
         self._offsets: dict[str, dict[str, int]] = {}
         self._memory: dict[str, dict[str, str]] = {}
+        self._layouters: dict[str, tuple[Layouter, Node]] = {}
         self._lifts: dict[object, focusing.Lift] = {}
         self._lift_bytes = 0
         self.resize(surface)
@@ -167,6 +182,7 @@ class Stage:
             self.resize(self._surface)
 
     def _afresh(self) -> None:
+        self._layouters.clear()
         self._lifts.clear()
         self._lift_bytes = 0
         self._lifted: focusing.Lift | None = None
@@ -174,6 +190,7 @@ class Stage:
         self._change: _Change | None = None
         self._focus_since: float | None = None
         self._dirty: list[Rect] = []
+        self._unprepared: list[Spot] = []
         self._restore: list[Rect] = []
         if self._picture is not None:
             self._laid = self._lay_out(self._picture)
@@ -198,6 +215,7 @@ class Stage:
             fresh = _differences(self._laid, laid)
             self._laid = laid
             self._dirty.extend(fresh)
+            self._unprepared = self._worth_preparing()
         else:
             fresh = []
         self._remember(top)
@@ -254,9 +272,19 @@ class Stage:
             self._px(height),
         )
 
-    def _layouter(self, layer: Layer | None = None) -> Layouter:
-        offsets = self._offsets.get(layer.id, {}) if layer else {}
-        return Layouter(self._scale, self._text_scale, layer.focus if layer else None, offsets)
+    def _layouter(self) -> Layouter:
+        return Layouter(self._scale, self._text_scale)
+
+    def _layouter_of(self, layer: Layer) -> tuple[Layouter, Node]:
+        """The layouter that has measured this layer's body already, or a new one, and the body it measured."""
+        kept = self._layouters.pop(layer.id, None)
+        if kept is None or kept[1] != layer.body:
+            kept = self._layouter(), layer.body
+        self._layouters[layer.id] = kept
+        if len(self._layouters) > _KEPT_LAYOUTS:
+            del self._layouters[next(iter(self._layouters))]
+        kept[0].begin(layer.focus, self._offsets.get(layer.id, {}))
+        return kept
 
     def _lay_out(self, picture: Picture) -> _Laid:
         laid = _Laid()
@@ -287,16 +315,15 @@ class Stage:
         return laid
 
     def _lay_out_layer(self, layer: Layer, number: int, bottom: float) -> Page:
-        layouter = self._layouter(layer)
+        layouter, body = self._layouter_of(layer)
         safe_w = theme.CANVAS_W - 2 * theme.SAFE_X
         area = self._area(theme.SAFE_X, theme.BODY_TOP, safe_w, bottom - theme.BODY_TOP)
         if not layer.modal:
-            layouter.place(layer.body, area, Context(layer.id, area))
+            layouter.place(body, area, Context(layer.id, area))
         else:
-            body = layer.body
             if not isinstance(body, Panel):
-                body = Panel(body, fill="panel", pad=56, radius=theme.R_HERO, border=True)
-                layouter.keep(body)
+                inner = body
+                body = layouter.made("dialog", lambda: Panel(inner, pad=56, radius=theme.R_HERO, border=True))
             high = self._area(theme.SAFE_X, theme.SAFE_Y + 20, safe_w, theme.BODY_BOTTOM - theme.SAFE_Y - 20)
             most = self._px(_DIALOG_MOST * min(self._text_scale, 1.25))
             width = max(self._px(_DIALOG_LEAST), min(layouter.natural(body), most))
@@ -305,6 +332,9 @@ class Stage:
             width = min(width, high[2])
             height = min(layouter.height(body, width), high[3])
             left, top = high[0] + (high[2] - width) // 2, high[1] + (high[3] - height) // 2
+            spread, drop = self._px(48), self._px(14)
+            around = (left - spread, top - spread + drop, width + 2 * spread, height + 2 * spread)
+            layouter.emit(around, Shadow(self._px(body.radius), spread, 150))
             layouter.place(body, (left, top, width, height), Context(layer.id, high))
         self._offsets[layer.id] = layouter.offsets
         return layouter.page
@@ -376,8 +406,18 @@ class Stage:
             return []
         if self._change is not None:
             return self._frame_of_change(now)
-        touched = self._paint_dirty()
-        return self._compose(now, touched)
+        drawn = self._compose(now, self._paint_dirty())
+        if not drawn:
+            self._prepare_one()
+        return drawn
+
+    def _prepare_one(self) -> None:
+        """Makes the focused picture of one more target, in a frame that has nothing else to do."""
+        while self._unprepared:
+            spot = self._unprepared.pop()
+            if spot.enabled and (self._lift_key(spot), focusing.STEPS) not in self._lifts:
+                self._full_lift(spot)
+                return
 
     def next_wake(self, now: float) -> float | None:
         """Seconds until ``frame`` has something to do; None: only after ``show``."""
@@ -386,6 +426,8 @@ class Stage:
         if self._dirty or self._restore:
             return 0.0
         if self._change is not None or self._focus_since is not None:
+            return _FRAME
+        if self._unprepared:
             return _FRAME
         if self._laid.live and self._motion:
             waits = []
@@ -401,6 +443,10 @@ class Stage:
         if self._change is not None:
             self._finish_change()
         self._focus_since = None
+
+    def repaint(self, rects: Iterable[pygame.Rect]) -> None:
+        """Something else drew on the surface there; the next ``frame`` puts it right."""
+        self._restore.extend((r.x, r.y, r.w, r.h) for r in rects)
 
     def warm(self, pictures: Iterable[Picture]) -> None:
         """Draws the words and drawings of pages in advance, so that their first frame is as quick as any."""
@@ -439,19 +485,47 @@ class Stage:
             step = max(1, min(focusing.STEPS, 1 + int(part * focusing.STEPS)))
             if step == focusing.STEPS:
                 self._focus_since = None
-        at = spot.rect[:2]
-        content = tuple(
-            Item((i.rect[0] - at[0], i.rect[1] - at[1], i.rect[2], i.rect[3]), i.what) for i in spot.content
-        )
-        key = (spot.style, spot.rect[2:], spot.radius, content)
-        full = self._kept_lift((key, focusing.STEPS), at, lambda: self._make_lift(spot))
+        full = self._full_lift(spot)
         if step == focusing.STEPS:
             return full
-        by = focusing.factor(spot, self._scale)
-        return self._kept_lift((key, step), at, lambda: focusing.between(full, spot, by, step))
+        by = 1.0 if self._only_framed(spot) else focusing.factor(spot, self._scale)
+        key = (self._lift_key(spot), step)
+        return self._kept_lift(key, spot.rect[:2], lambda: focusing.between(full, by, step))
+
+    def _full_lift(self, spot: Spot) -> focusing.Lift:
+        key = (self._lift_key(spot), focusing.STEPS)
+        return self._kept_lift(key, spot.rect[:2], lambda: self._make_lift(spot))
+
+    def _lift_key(self, spot: Spot) -> object:
+        left, top = spot.rect[:2]
+        content = tuple(
+            ((item.rect[0] - left, item.rect[1] - top, item.rect[2], item.rect[3]), item.what)
+            for item in spot.content
+        )
+        return (spot.style, spot.rect[2:], spot.radius, self._only_framed(spot), content)
+
+    def _worth_preparing(self) -> list[Spot]:
+        """Targets of the top layer, those next to the focus last, which is where taking begins; as many as can be kept."""
+        spot = self._focused()
+        if spot is None:
+            return []
+        x, y = spot.rect[:2]
+        near = sorted(self._laid.spots, key=lambda s: abs(s.rect[0] - x) + abs(s.rect[1] - y))
+        chosen: list[Spot] = []
+        room = _LIFT_BYTES // 2
+        for candidate in near:
+            room -= 4 * candidate.rect[2] * candidate.rect[3]
+            if room < 0:
+                break
+            chosen.append(candidate)
+        return chosen[::-1]
+
+    def _only_framed(self, spot: Spot) -> bool:
+        alone = any(view.key == spot.key and view.own_target for view in self._laid.viewports)
+        return alone or focusing.keeps_size(spot)
 
     def _make_lift(self, spot: Spot) -> focusing.Lift:
-        if any(view.key == spot.key and view.own_target for view in self._laid.viewports):
+        if self._only_framed(spot):
             return focusing.frame_only(self._painter, spot)
         return focusing.lift(self._painter, spot)
 

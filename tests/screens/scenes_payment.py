@@ -38,7 +38,9 @@ class PaymentScene(Scene):
 
     slot: Slot | None = None
 
-    def play(self, language: str = "zh", text_scale: int = 100, size: tuple[int, int] = (1920, 1080)) -> Television:
+    def play(
+        self, language: str = "zh", text_scale: int = 100, size: tuple[int, int] = (1920, 1080)
+    ) -> Television:
         television = Television(PaymentVerbs(**self.answers), language, text_scale, size)
         if self.slot is not None:
             television.app.slot = Slot(self.slot.profile)
@@ -59,7 +61,9 @@ def post(tv: Television, *steps: Any) -> None:
         tv.show()
 
 
-def card(name: str, *steps: Any, then: Then | None = None, focus: str | None = None, screen: str = "card") -> PaymentScene:
+def card(
+    name: str, *steps: Any, then: Then | None = None, focus: str | None = None, screen: str = "card"
+) -> PaymentScene:
     """The card page after these steps."""
 
     def act(tv: Television) -> None:
@@ -71,7 +75,9 @@ def card(name: str, *steps: Any, then: Then | None = None, focus: str | None = N
     return PaymentScene(name, screen, act, focus=focus)
 
 
-def qr(name: str, *steps: Any, then: Then | None = None, focus: str | None = None, screen: str = "qr") -> PaymentScene:
+def qr(
+    name: str, *steps: Any, then: Then | None = None, focus: str | None = None, screen: str = "qr"
+) -> PaymentScene:
     """The code's page after these steps."""
 
     def act(tv: Television) -> None:
@@ -170,7 +176,10 @@ RESULT_SCENES: tuple[PaymentScene, ...] = (
     result("result-success-card-in", replace(SUCCESS, card_in_slot=True)),
     result("result-success-wallet", SUCCESS_WALLET),
     result("result-success-stopped", SUCCESS, digits("RIGHT", "LEFT")),
-    result("result-pending-opening", Finished("pending", "taken", None, replace(PAID, state="paid", valid_until=None))),
+    result(
+        "result-pending-opening",
+        Finished("pending", "taken", None, replace(PAID, state="paid", valid_until=None)),
+    ),
     result("result-pending", Finished("pending", "unknown", "tsp-unreachable", UNKNOWN)),
     result("result-pending-card-away", Finished("pending", "unknown", "card-away", UNKNOWN)),
     result("result-pending-mac2", Finished("pending", "unknown", "mac2-refused", UNKNOWN, card_in_slot=True)),
@@ -181,9 +190,14 @@ RESULT_SCENES: tuple[PaymentScene, ...] = (
     result("result-cancelled", Finished("cancelled", "not-taken", None, NOT_TAKEN)),
     result("result-expired", Finished("expired", "not-taken", "expired", NOT_TAKEN)),
     result("result-card-wait-expired", Finished("expired", "not-taken", "card-wait-expired", NOT_TAKEN)),
-    result("result-late", Finished("late", "returned", "expired", replace(NOT_TAKEN, money="returned", state="late"))),
+    result(
+        "result-late",
+        Finished("late", "returned", "expired", replace(NOT_TAKEN, money="returned", state="late")),
+    ),
 )
-REASON_SCENES: tuple[PaymentScene, ...] = tuple(result(f"result-failed-{reason}", failed(reason)) for reason in REASONS)
+REASON_SCENES: tuple[PaymentScene, ...] = tuple(
+    result(f"result-failed-{reason}", failed(reason)) for reason in REASONS
+)
 INQUIRY_SCENES: tuple[PaymentScene, ...] = (
     inquiry("card-inquiry", prompt("insert"), focus="done"),
     inquiry("card-inquiry-reading", prompt("reading", known=True)),
@@ -228,6 +242,8 @@ DIALOG_SCENES: tuple[PaymentScene, ...] = (
     PaymentScene("help", "help", lambda tv: tv.press("INFO"), focus="close"),
     PaymentScene("help-card", "help", _help_on_card, focus="close", slot=Slot()),
     PaymentScene("card-tray", "card-tray", lambda tv: tv.press("BLUE"), focus="insert:good", slot=Slot()),
-    PaymentScene("card-tray-inside", "card-tray", lambda tv: tv.press("BLUE"), focus="pull", slot=Slot("expired")),
+    PaymentScene(
+        "card-tray-inside", "card-tray", lambda tv: tv.press("BLUE"), focus="pull", slot=Slot("expired")
+    ),
 )
 SCENES: tuple[PaymentScene, ...] = (*CARD_SCENES, *QR_SCENES, *RESULT_SCENES, *INQUIRY_SCENES, *DIALOG_SCENES)

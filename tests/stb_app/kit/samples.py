@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import random
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stb_app.kit.chrome import FootKey, TopBar
 from stb_app.kit.nodes import (
     Art,
+    Badge,
     Bars,
     CardSlot,
     Column,
@@ -111,7 +112,7 @@ def home(say: Say) -> Node:
                                     tuple(
                                         say(f"{m}月", n) for m, n in zip(range(6, 12), _MONTHS, strict=True)
                                     ),
-                                    104,
+                                    84,
                                 ),
                             ),
                             gap=18,
@@ -124,7 +125,7 @@ def home(say: Say) -> Node:
             gap=16,
         ),
         "hero",
-        pad=52,
+        pad=46,
         radius=28,
         grow=2,
     )
@@ -236,14 +237,7 @@ def service(say: Say) -> Node:
                 )
             ),
             Text(say("您的订购记录", "What you had"), "small", "secondary"),
-            Facts(
-                tuple(
-                    (a, Text(b, "small", "secondary")) for a, b in ((Text(x, "small"), y) for x, y in history)
-                ),
-                values_end=True,
-            )  # type: ignore[misc]
-            if False
-            else Column(
+            Column(
                 tuple(
                     Row((Grow(Text(a, "small")), Text(b, "small", "secondary", wrap=False)))
                     for a, b in history
@@ -369,13 +363,7 @@ def qr(say: Say) -> Node:
     steps = tuple(
         Row(
             (
-                Panel(
-                    Text(str(number), "body-bold", align="center", wrap=False),
-                    "raised",
-                    pad=6,
-                    radius=30,
-                    width=60,
-                ),
+                Badge(str(number)),
                 Grow(Text(words)),
             ),
             gap=26,
@@ -389,33 +377,25 @@ def qr(say: Say) -> Node:
             1,
         )
     )
-    talk = Column(
+    waiting = Row(
         (
-            Text(say("应付", "To pay"), "body", "secondary"),
-            Text("¥15.00", "amount", "money"),
-            Text(say("体育频道 · 包月 · 订单 …20A1", "Sports, one month · order …20A1")),
-            Space(12),
-            *steps,
-            Space(12),
-            Row(
+            Ring(125 / 180, 112),
+            Column(
                 (
-                    Ring(125 / 180, 120),
-                    Column(
-                        (
-                            Text("2:05", "title", wrap=False),
-                            Text(say("等待付款", "Waiting for payment"), "small", "secondary"),
-                        ),
-                        gap=0,
-                        grow=1,
-                    ),
+                    Text("2:05", "title", wrap=False),
+                    Text(say("等待付款", "Waiting for payment"), "small", "secondary"),
                 ),
-                gap=34,
+                gap=0,
+                grow=1,
             ),
         ),
-        gap=18,
-        justify="center",
-        grow=1,
+        gap=34,
     )
+    amount = (Text(say("应付", "To pay"), "body", "secondary"), Text("¥15.00", "amount", "money"))
+    order = Text(say("体育频道 · 包月 · 订单 …20A1", "Sports, one month · order …20A1"))
+    roomy = Column((*amount, order, Space(12), *steps, Space(12), waiting), gap=18, justify="center", grow=1)
+    tight = Column((*amount, order, *steps, waiting), gap=4, justify="center", grow=1)
+    talk = Grow(Fit((roomy, tight)))
     code = Column(
         (Target("enlarge", Qr(modules(), 14), "plain", text="QR"),), justify="center", align="center"
     )
@@ -449,6 +429,7 @@ def result(say: Say) -> Node:
             "center",
         ),
     )
+    words_left = tuple(replace(text, align="start") for text in words)
     buttons = Row(
         (
             Target("done", Text(say("完成 (8)", "Done (8)"), "row-bold"), "primary", width=360),
@@ -458,11 +439,11 @@ def result(say: Say) -> Node:
         justify="center",
     )
     large = Column(
-        (Sign("success", 176), *words, Space(2), facts, Space(grow=1), buttons), gap=16, align="center"
+        (Sign("success", 148), *words, Space(2), facts, Space(grow=1), buttons), gap=16, align="center"
     )
     small = Column(
         (
-            Row((Sign("success", 100), Column(words, gap=4, grow=1)), gap=28),
+            Row((Sign("success", 100), Column(words_left, gap=4, grow=1)), gap=28),
             Scroll("facts", facts, grow=1),
             buttons,
         ),
