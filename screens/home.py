@@ -153,7 +153,7 @@ class HomeScreen(LoadingPage[Home]):
                 Text(words.text, "row", "secondary"),
                 *call,
                 Space(12),
-                button("retry", self.t("Try again"), "primary", None),
+                button("retry", self.t("Try again"), "primary", self._wide(300)),
                 Text(self.t("We also keep trying by ourselves."), "small", "secondary"),
                 Space(grow=1),
             ),
@@ -170,7 +170,7 @@ class HomeScreen(LoadingPage[Home]):
                 Text(self.t("No service ordered yet"), "title"),
                 Text(self.t("Films, sports, programmes for children: pay for once or for a whole year."), "row", "secondary"),
                 Space(16),
-                button("browse", self.t("Browse services"), "primary", None),
+                button("browse", self.t("Browse services"), "primary", self._wide(400)),
                 Space(grow=1),
             ),
             gap=20,
@@ -207,6 +207,10 @@ class HomeScreen(LoadingPage[Home]):
             gap=14,
             grow=1,
         )
+
+    def _wide(self, width: int) -> int:
+        """A button's width, which grows with its words."""
+        return width * self.app.settings.text_scale // 100
 
     # The right side, and below.
     def _tiles(self) -> tuple[Target, ...]:

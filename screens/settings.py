@@ -129,6 +129,7 @@ class AboutScreen(Page[None]):
                             (
                                 Text(self.t("TV service hall"), "title"),
                                 Facts(self._pairs(), columns=2, gap=22),
+                                Text(self._money(), "body-bold", "warning" if self.app.test_mode else "text"),
                                 Text(
                                     self.t(
                                         "The characters on the screen are Noto Sans SC, (c) Google and Adobe, "
@@ -150,6 +151,9 @@ class AboutScreen(Page[None]):
             grow=1,
         )
 
+    def _money(self) -> str:
+        return self.t("Test mode: no real money moves.") if self.app.test_mode else self.t("Payments here are real.")
+
     def _pairs(self) -> tuple[tuple[str, str | Text], ...]:
         facts, hello = self.app.facts, self.hello
         named = (
@@ -163,8 +167,6 @@ class AboutScreen(Page[None]):
         if hello is not None:
             pairs.append((self.t("Service version"), f"{hello.name} {hello.version}"))
             pairs.append((self.t("Hotline"), hello.hotline))
-        money = self.t("Test mode: no real money moves") if self.app.test_mode else self.t("Real money")
-        pairs.append((self.t("Money"), money))
         return tuple(pairs)
 
     def _hello(self, step: Loading | Loaded[Hello] | Refused) -> None:
