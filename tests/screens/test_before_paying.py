@@ -68,7 +68,7 @@ def test_a_price_that_cannot_be_had_again_says_why() -> None:
 def test_a_way_that_cannot_be_used_says_why() -> None:
     tv = television("payment-methods", order=data.ONE_METHOD)
     assert tv.targets() == ["card"]
-    assert "wallet:demo" in tv.keys(enabled_only=False)
+    assert "wallet:demo" in tv.targets(enabled_only=False)
     assert "The wallet does not answer" in tv.words()
 
 
