@@ -69,9 +69,9 @@ def neighbour(
             continue
         remembered = memory.get(group)
         for spot in spots:
-            if spot.key == remembered and spot.enabled and group in spot.groups:
-                if score(origin.rect, spot.rect, direction) is not None:
-                    return spot.key
+            known = spot.key == remembered and spot.enabled and group in spot.groups
+            if known and score(origin.rect, spot.rect, direction) is not None:
+                return spot.key
         break
     return best.key
 
