@@ -81,7 +81,7 @@ def purchase(connection: Connection, psam: Psam) -> Figures:
 
 
 def state_parent() -> str | None:
-    """A folder in memory where there is one: a slow disk behind the card must not make the reader look slow."""
+    """A folder in memory where there is one: a slow disk must not make the reader look slow."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 

@@ -38,8 +38,8 @@ class PcscConnection:
     def close(self) -> None:
         if self._open:
             self._open = False
-            # Not powered off here: done to a card that is just leaving, that makes pcscd miss the next one. pcscd
-            # does it itself when nobody uses the card, and a SELECT forgets a verified PIN.
+            # Not powered off here: done to a card that is just leaving, that makes pcscd miss the next one.
+            # pcscd does it itself when nobody uses the card, and a SELECT forgets a verified PIN.
             scard.SCardDisconnect(self._card, scard.SCARD_LEAVE_CARD)
             scard.SCardReleaseContext(self._context)
 

@@ -98,7 +98,7 @@ class Psam:
 
         Raises:
             MacInvalid: the card has not proved its debit.
-            ApplicationBlocked: that was one wrong MAC2 too many.
+            ApplicationBlocked: there were too many wrong MAC2 in a row before this one.
         """
         self._checked("CREDIT SAM FOR PURCHASE", Command(0x80, 0x72, 0x00, 0x00, mac2))
 

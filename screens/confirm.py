@@ -53,18 +53,16 @@ class ConfirmScreen(Page[None]):
             (self.t("Renews by itself"), self.t("Yes") if order.renews else self.t("No")),
             (self.t("Order number"), order.number),
         )
-        head = (
-            Text(self.t("Please confirm once more"), "row", "secondary"),
-            Text(amount, "amount", "money", wrap=False),
-        )
+        please = Text(self.t("Please confirm once more"), "row", "secondary")
+        sum_ = Text(amount, "amount", "money", wrap=False)
         cancel = button("cancel", self.t("Do not pay"), width=None)
         confirm = button("confirm", self.t("Pay {amount}").format(amount=amount), "primary", None)
         pair = Row((Grow(cancel), Grow(confirm)), gap=28)
         facts = Facts(pairs, gap=18)
         return Fit(
             (
-                self._panel(Column((*head, Space(8), facts, Space(grow=1), pair), gap=16, grow=1), 1240, 56),
-                self._panel(Column((*head, Scroll("facts", facts), pair), gap=16, grow=1), 1728, 40),
+                self._panel(Column((please, sum_, Space(8), facts, Space(grow=1), pair), gap=16, grow=1), 1240, 56),
+                self._panel(Column((Row((sum_, Grow(please)), gap=40), Scroll("facts", facts), pair), gap=16, grow=1), 1728, 36),
             )
         )
 

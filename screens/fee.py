@@ -114,7 +114,7 @@ class FeeScreen(Page[None]):
         pairs.append((self.t("Hotline"), order.hotline))
         pairs.append((self.t("Order number"), order.number))
         head = Row((service_icon(order.service, 88), Grow(Text(self.say(order.service.name), "title"))), gap=28)
-        return Panel(Scroll("facts", Column((head, Facts(tuple(pairs), gap=20)), gap=36)), pad=48, grow=1)
+        return Panel(Scroll("facts", Column((head, Facts(tuple(pairs), gap=26)), gap=36)), pad=48, grow=1)
 
     def _sum(self) -> Node:
         if self.asking:

@@ -81,16 +81,18 @@ class HomeScreen(LoadingPage[Home]):
         self._touched = self._touched or key not in ("services", "retry", self.default_focus)
 
     def compose(self) -> Node:
-        tiles = Column(self._tiles(), gap=20, justify="between")
+        tiles = self._tiles()
         suggestions = tuple(self._suggestion(service) for service in self.value.suggestions[:4]) if self.value else ()
-        hero = Panel(self._hero(), "hero", pad=56, radius=28, grow=1)
-        top = Row((Grow(hero, 2), Grow(tiles, 1)), gap=36, align="stretch", grow=1)
-        if not suggestions:
-            return Fit((Column((top,), grow=1), Scroll("page", Column((top,)))))
+        below = (Grid(suggestions, max(2, len(suggestions))),) if suggestions else ()
+        hero = Panel(self._hero(), "hero", pad=48, radius=28, grow=1)
+        top = Row((Grow(hero, 9), Grow(Column(tiles, gap=16), 5)), gap=36, align="stretch", grow=1)
+        # Large letters: one below the other, without the chart, the tiles two and two.
+        wide = Panel(self._hero(large=True), "hero", pad=40, radius=28)
+        pairs = (Grid(suggestions, 2),) if suggestions else ()
         return Fit(
             (
-                Column((top, Grid(suggestions, max(2, len(suggestions)))), gap=28, grow=1),
-                Scroll("page", Column((top, Grid(suggestions, 2)), gap=28)),
+                Column((top, *below), gap=24, grow=1),
+                Scroll("page", Column((wide, Grid(tiles, 2), *pairs), gap=24)),
             )
         )
 
@@ -120,9 +122,10 @@ class HomeScreen(LoadingPage[Home]):
             self.app.refresh()
 
     # The left side.
-    def _hero(self) -> Node:
+    def _hero(self, large: bool = False) -> Node:
         if self.value is not None:
-            return self._mine(self.value, self.value.current) if self.value.current else self._invitation()
+            current = self.value.current
+            return self._mine(self.value, current, large) if current else self._invitation()
         if self.refused is None:
             return self._calm()
         return self._without_server(self.refused)
@@ -145,11 +148,12 @@ class HomeScreen(LoadingPage[Home]):
         return Column(
             (
                 Space(grow=1),
+                Icon("warning", 88, "warning"),
                 Text(words.title, "title"),
                 Text(words.text, "row", "secondary"),
                 *call,
                 Space(12),
-                button("retry", self.t("Try again"), "primary", 400),
+                button("retry", self.t("Try again"), "primary", None),
                 Text(self.t("We also keep trying by ourselves."), "small", "secondary"),
                 Space(grow=1),
             ),
@@ -166,7 +170,7 @@ class HomeScreen(LoadingPage[Home]):
                 Text(self.t("No service ordered yet"), "title"),
                 Text(self.t("Films, sports, programmes for children: pay for once or for a whole year."), "row", "secondary"),
                 Space(16),
-                button("browse", self.t("Browse services"), "primary", 440),
+                button("browse", self.t("Browse services"), "primary", None),
                 Space(grow=1),
             ),
             gap=20,
@@ -174,13 +178,15 @@ class HomeScreen(LoadingPage[Home]):
             grow=1,
         )
 
-    def _mine(self, home: Home, service: Service) -> Node:
+    def _mine(self, home: Home, service: Service, large: bool) -> Node:
         lines: list[Node] = [Text(self.t("My service"), "small", "secondary"), Text(self.say(service.name), "title")]
         if service.valid_until is not None:
             lasts: list[Span] = [Span(self.t("Valid until {day}").format(day=day(service.valid_until)))]
             if service.days_left is not None:
                 lasts += [Span(SEPARATOR), Span(self.t("{days} left").format(days=days(self.t, service.days_left)), "money", True)]
             lines.append(Text(tuple(lasts), "row"))
+        if large:
+            return Row((Grow(Column(tuple(lines), gap=10)), button("renew", self.t("Renew"), "primary", None)), gap=32)
         spending: list[Node] = []
         if home.spending:
             spent = (
@@ -192,13 +198,13 @@ class HomeScreen(LoadingPage[Home]):
                 Bars(
                     tuple(amount_fen for _, amount_fen in home.spending),
                     tuple(month(self.t, name) for name, _ in home.spending),
-                    110,
+                    96,
                 ),
             ]
         renew = Row((button("renew", self.t("Renew"), "primary", 320),))
         return Column(
             (Column(tuple(lines), gap=10), Space(grow=1), *spending, Space(grow=1), renew),
-            gap=16,
+            gap=14,
             grow=1,
         )
 
@@ -226,13 +232,13 @@ class HomeScreen(LoadingPage[Home]):
                 "card-inquiry",
                 Icon("card", 80, plate="amber"),
                 self.t("Bank card"),
-                self.t("Balance and last ten payments"),
+                self.t("Balance, last ten payments"),
             ),
             self._tile(
                 "settings",
                 Icon("settings", 80, plate="violet"),
                 self.t("Settings"),
-                SEPARATOR.join((self.t("Language"), self.t("Text size"), self.t("Sound"))),
+                self.t("Language, text size, sound"),
             ),
         )
 
@@ -242,7 +248,7 @@ class HomeScreen(LoadingPage[Home]):
 
     def _suggestion(self, service: Service) -> Target:
         name = self.say(service.name)
-        price = from_price(self.t, service, money(service.from_price_fen))
+        price = from_price(self.t, service)
         words = Column((Text(name, "body-bold"), Text(price, "small", "secondary")), gap=2)
         return Target(
             f"service:{service.service}", Row((service_icon(service, 64), Grow(words)), gap=22), "card", text=f"{name} {price}"

@@ -72,7 +72,7 @@ def message(
     )
 
 
-def button(key: str, words: str, style: Literal["button", "primary", "danger"] = "button", width: int | None = 480) -> Target:
+def button(key: str, words: str, style: Literal["button", "primary", "danger"] = "button", width: int | None = 560) -> Target:
     """A button with its words in the middle."""
     return Target(key, Text(words, "row-bold", align="center"), style, width=width)
 

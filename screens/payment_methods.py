@@ -9,7 +9,7 @@ from screens.parts import Plate, button, hotline
 from screens.problems import words_for
 from screens.words import SEPARATOR, term_name
 from stb_app.journeys import Method, Order
-from stb_app.kit.nodes import Column, Fit, Grid, Grow, Icon, Node, Row, Scroll, Space, Span, Target, Text
+from stb_app.kit.nodes import Column, Fit, Grid, Grow, Icon, Node, Panel, Row, Scroll, Space, Span, Target, Text
 from stb_app.shell.page import Page
 from stb_app.shell.words import money
 
@@ -42,23 +42,32 @@ class PaymentMethodsScreen(Page[None]):
     def compose(self) -> Node:
         order = self.order
         what = SEPARATOR.join((self.say(order.service.name), term_name(self.t, order.term)))
+        if not any(method.enabled for method in order.methods):
+            return self._none(what)
         amount = Text((Span(self.t("To pay") + "  ", "secondary"), Span(money(order.amount_fen), "money", True)), "heading")
         head = Column((Text(self.t("How would you like to pay?"), "title"), Text(what, "row", "secondary"), amount), gap=8)
-        large = tuple(self._card(method) for method in order.methods)
+        cards = tuple(self._card(method) for method in order.methods)
         rows = tuple(self._row(method) for method in order.methods)
-        foot: tuple[Node, ...] = ()
-        if not any(method.enabled for method in order.methods):
-            sorry = self.t("None of these can be used just now. No money was taken.")
-            foot = (
-                Text(f"{sorry} {hotline(self.t, order.hotline)}", "body", "secondary"),
-                Row((button("back", self.t("Back"), "primary"),)),
-            )
-        columns = min(3, max(2, len(large)))
+        columns = min(3, max(2, len(cards)))
         return Fit(
             (
-                Column((Space(grow=1), head, Space(20), Grid(large, columns, 32), *foot, Space(grow=2)), gap=24, grow=1),
-                Column((head, Scroll("ways", Grid(large, 2, 32)), *foot), gap=24, grow=1),
-                Scroll("page", Column((head, Column(rows, gap=24), *foot), gap=24)),
+                Column((Space(grow=1), head, Space(20), Grid(cards, columns, 32), Space(grow=2)), gap=24, grow=1),
+                Column((head, Scroll("ways", Column(rows, gap=24))), gap=24, grow=1),
+            )
+        )
+
+    def _none(self, what: str) -> Node:
+        """Nothing works just now: why, and whom to ask."""
+        sorry = self.t("No money was taken.") + " " + hotline(self.t, self.order.hotline)
+        head = (Text(self.t("You cannot pay just now"), "title"), Text(what, "row", "secondary"))
+        back = Row((button("back", self.t("Back"), "primary"),))
+        cards = tuple(self._card(method) for method in self.order.methods)
+        # Panels, which can be scrolled without a focus inside.
+        panels = tuple(Panel(Column(self._words(method), gap=4), pad=28) for method in self.order.methods)
+        return Fit(
+            (
+                Column((Column(head, gap=8), Text(sorry), Grid(cards, 2, 32), Space(grow=1), back), gap=28, grow=1),
+                Column((Scroll("page", Column((*head, Text(sorry), *panels), gap=16)), back), gap=24, grow=1),
             )
         )
 
@@ -75,7 +84,7 @@ class PaymentMethodsScreen(Page[None]):
         return tuple(lines)
 
     def _card(self, method: Method) -> Target:
-        body = Column((self._mark(method, 120), Space(8), *self._words(method)), gap=10)
+        body = Column((self._mark(method, 120), Space(8), *self._words(method)), gap=10, grow=1)
         return Target(method.key, body, "card", method.enabled, self.say(method.name), min_height=340)
 
     def _row(self, method: Method) -> Target:

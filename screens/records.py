@@ -92,7 +92,7 @@ class RecordsScreen(LoadingPage[tuple[Payment, ...]]):
         name = SEPARATOR.join((self.say(payment.service.name), term_name(self.t, payment.term)))
         how = SEPARATOR.join((full_moment(payment.time)[:16], method_name(self.t, payment.method)))
         words, tone = payment_state(self.t, payment)
-        amount = Text(money(payment.amount_fen), "row-bold", "money" if payment.money == "taken" else "secondary", wrap=False)
+        amount = Text(money(payment.amount_fen), "row-bold", "money" if payment.money == "taken" else "secondary", "end", False)
         left = Column((Text(name, "row-bold"), Text(how, "small", "secondary")), gap=2)
         if two_lines:
             body: Node = Row(
@@ -104,7 +104,7 @@ class RecordsScreen(LoadingPage[tuple[Payment, ...]]):
             )
         else:
             mark = Row((Space(grow=1), Pill(words, tone)), gap=0)
-            body = Row((service_icon(payment.service, 72), Grow(left, 4), amount, Grow(mark, 2)), gap=28)
+            body = Row((service_icon(payment.service, 72), Grow(left, 5), Grow(amount, 2), Grow(mark, 3)), gap=28)
         return Target(f"record:{payment.payment}", body, "row", text=f"{name} {money(payment.amount_fen)} {words}")
 
     def _followed_to(self, step: Any) -> None:
@@ -143,33 +143,21 @@ class RecordScreen(Page[None]):
         payment = self.payment
         title, _ = payment_state(self.t, payment)
         said = words_for(payment.reason, payment.facts, self.t) if payment.reason else None
-        words: list[Node] = [Text(title, "title", align="center"), Text(money_words(payment.money, self.t), "row", align="center")]
+        words: list[Node] = [Text(title, "title"), Text(money_words(payment.money, self.t), "row")]
         if said is not None:
-            words.append(Text(f"{said.title}. {said.text}" if self.app.language == "en" else f"{said.title}。{said.text}", "body", "secondary", "center"))
+            words += [Text(said.title, "body-bold"), Text(said.text, "body", "secondary")]
         if payment.state in PENDING:
-            words.append(Text(self.t("This changes here by itself as soon as we know."), "body", "secondary", "center"))
-        facts = Facts(self._pairs(), columns=2, gap=18)
-        one_column = Facts(self._pairs(), gap=16)
-        ways = Row(
-            (button("back", self.t("Back"), "primary", 400), button("service", self.t("To the service"), width=400)),
-            gap=28,
-            justify="center",
-        )
+            words.append(Text(self.t("This changes here by itself as soon as we know."), "body", "secondary"))
+        back = button("back", self.t("Back"), "primary", None)
+        service = button("service", self.t("To the service"), width=None)
+        ways = Row((Grow(back), Grow(service), Space(grow=1)), gap=28)
         kind: Literal["success", "pending", "failed", "cancelled", "expired", "late"] = OUTCOMES.get(payment.state, "pending")
+        head = Row((Sign(kind, 120), Grow(Column(tuple(words), gap=8))), gap=40)
+        facts = Panel(Facts(self._pairs(), columns=2, gap=22), pad=44)
         return Fit(
             (
-                Column(
-                    (
-                        Row((Sign(kind, 130),), justify="center"),
-                        *words,
-                        Panel(facts, pad=40),
-                        Space(grow=1),
-                        ways,
-                    ),
-                    gap=18,
-                    grow=1,
-                ),
-                Column((Scroll("facts", Column((*words, Panel(one_column, pad=36)), gap=16)), ways), gap=20, grow=1),
+                Column((head, facts, Space(grow=1), ways), gap=32, grow=1),
+                Column((Scroll("facts", Column((*words, facts), gap=16)), ways), gap=20, grow=1),
             )
         )
 
@@ -177,7 +165,7 @@ class RecordScreen(Page[None]):
         payment = self.payment
         pairs: list[tuple[str, str | Text]] = [
             (self.t("Service"), SEPARATOR.join((self.say(payment.service.name), term_name(self.t, payment.term)))),
-            (self.t("Amount"), Text(money(payment.amount_fen), "body-bold", "money")),
+            (self.t("Amount"), Text(money(payment.amount_fen), "body-bold", "money" if payment.money == "taken" else "text")),
             (self.t("Time"), full_moment(payment.time)),
             (self.t("Pay with"), method_name(self.t, payment.method)),
             (self.t("Order number"), payment.number),

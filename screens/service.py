@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from screens.loading import LoadingPage
-from screens.parts import button, hotline, panes, service_icon
+from screens.parts import button, hotline, note, panes, service_icon
 from screens.problems import words_for
 from screens.words import SEPARATOR, period, subscription_status, term_name, until
 from stb_app.journeys import Order, ServicePage, Subscription, Term
@@ -15,6 +15,7 @@ from stb_app.journeys.steps import Loaded, Loading, Refused
 from stb_app.kit.nodes import (
     Art,
     Column,
+    Facts,
     Fit,
     Grid,
     Grow,
@@ -30,7 +31,7 @@ from stb_app.kit.nodes import (
     Target,
     Text,
 )
-from stb_app.shell.words import money
+from stb_app.shell.words import day, money
 
 if TYPE_CHECKING:
     from stb_app.shell.app import App
@@ -125,15 +126,31 @@ class ServiceScreen(LoadingPage[ServicePage]):
             self.app.push("fee", order=step.value)
         else:
             self.no = step
+            self.app.focus(self._ways(step)[0].key)
             self.app.sound("error")
         self.app.refresh()
 
     # What is to be seen
     def content(self, value: ServicePage) -> Node:
-        right = self._refusal(self.no) if self.no else self._choice(value)
-        return panes(self._about(value), right, 5, 6)
+        if self.no:
+            return panes(self._about(value, True), self._refusal(self.no), 5, 6)
+        if self.term is None:
+            return panes(self._about(value, True), self._none_sold(value), 5, 6)
+        head = Text(self.t("Choose a term"), "small", "secondary")
+        order = self._button(value)
+        large = self.app.settings.text_scale > 100
+        terms = tuple(self._term(term, large) for term in value.terms)
+        if large:
+            return panes(self._about(value, True), Column((head, Scroll("terms", Column(terms, gap=20)), order), gap=20, grow=1), 5, 6)
+        grid, renewal = Grid(terms, 2), note("info", self._renewal(value))
+        return Fit(
+            (
+                panes(self._about(value, False), Column((head, grid, Space(grow=1), renewal, order), gap=24, grow=1), 5, 6),
+                panes(self._about(value, True), Column((head, Scroll("terms", grid), order), gap=20, grow=1), 5, 6),
+            )
+        )
 
-    def _about(self, page: ServicePage) -> Node:
+    def _about(self, page: ServicePage, with_renewal: bool) -> Node:
         name = self.say(page.service.name)
         words: list[Node] = [Text(self.say(page.introduction))]
         if page.subscriptions:
@@ -141,12 +158,14 @@ class ServiceScreen(LoadingPage[ServicePage]):
             words += [self._subscription(subscription) for subscription in page.subscriptions]
         else:
             words.append(Text(self.t("You have not had this service yet."), "small", "secondary"))
-        words.append(Text(self._renewal(page), "small", "secondary"))
+        if with_renewal:
+            words.append(Text(self._renewal(page), "small", "secondary"))
         text = Scroll("about", Column(tuple(words), gap=20))
+        art = 280 if self.app.settings.text_scale == 100 else 190
         small = Panel(Row((service_icon(page.service, 72), Grow(Text(name, "heading"))), gap=24), pad=24)
         return Fit(
             (
-                Column((Art(page.service.icon, name, 280), text), gap=28, grow=1),
+                Column((Art(page.service.icon, name, art), text), gap=28, grow=1),
                 Column((small, text), gap=24, grow=1),
             )
         )
@@ -157,41 +176,35 @@ class ServiceScreen(LoadingPage[ServicePage]):
 
     def _subscription(self, subscription: Subscription) -> Node:
         words, tone = subscription_status(self.t, subscription)
-        when = period(self.t, subscription.term, subscription.valid_from, subscription.valid_until)
+        start, end = subscription.valid_from, subscription.valid_until
+        when = day(start) if subscription.term == "per-use" else period(self.t, subscription.term, start, end)
         what = SEPARATOR.join((term_name(self.t, subscription.term), money(subscription.paid_fen)))
         return Row((Grow(Column((Text(when, "small"), Text(what, "caption", "secondary")), gap=0)), Pill(words, tone)), gap=16)
 
-    def _choice(self, page: ServicePage) -> Node:
-        terms = tuple(self._term(term) for term in page.terms)
-        if self.term is None:
-            last: Node = self._none_sold(page)
-            head = self.t("Terms")
-        else:
-            head = self.t("Choose a term")
-            last = self._button(page)
-        grids = tuple(
-            Column((Text(head, "small", "secondary"), Scroll("terms", Grid(terms, columns)), last), gap=24, grow=1)
-            for columns in (2, 1)
-        )
-        return Fit(grids)
-
-    def _term(self, term: Term) -> Target:
+    def _term(self, term: Term, large: bool, reason: bool = True) -> Target:
+        """A term's card; ``large``: over the whole width, for large letters."""
         name = term_name(self.t, term.term)
         saving = (Pill(self.t("Save {n}%").format(n=term.saving_percent), "money"),) if term.saving_percent else ()
         price = money(term.price_fen) if term.price_fen is not None else ""
-        lines: list[Node] = [Row((Grow(Text(name, "row-bold")), *saving), gap=12)]
-        if price:
-            lines.append(Text(price, "heading", "money" if term.refusal is None else "secondary"))
+        cost = (Text(price, "heading", "money" if term.refusal is None else "secondary", wrap=False),) if price else ()
+        line: tuple[Node, ...] = ()
         if term.refusal is not None:
-            lines.append(Text(words_for(term.refusal, {}, self.t).title, "small", "secondary"))
+            line = (Text(words_for(term.refusal, {}, self.t).title, "small", "secondary"),) if reason else ()
         elif term.valid_until is not None:
-            lines.append(Text(until(self.t, term.term, term.valid_until), "small", "secondary"))
+            line = (Text(until(self.t, term.term, term.valid_until), "small", "secondary"),)
+        if large:
+            left = Column((Text(name, "row-bold"), *line), gap=2)
+            body: Node = Row((Grow(left), Column((*cost, *saving), gap=6, align="end")), gap=20)
+        else:
+            top = Row((Grow(Text(name, "row-bold")), *saving), gap=12)
+            body = Column((top, *cost, *line), gap=6, grow=1)
         return Target(
             f"term:{term.term}",
-            Column(tuple(lines), gap=6),
+            body,
             "card",
             enabled=term.refusal is None,
             text=f"{name} {price}".strip(),
+            min_height=84 if large or not reason else 212,
             checked=True if term.term == self.term else None,
         )
 
@@ -206,27 +219,28 @@ class ServiceScreen(LoadingPage[ServicePage]):
     def _none_sold(self, page: ServicePage) -> Node:
         """Why there is nothing to order here, once, and a way on."""
         codes = {term.refusal for term in page.terms if term.refusal}
-        said = words_for(codes.pop(), {}, self.t) if len(codes) == 1 else None
+        said = words_for(min(codes), {}, self.t) if len(codes) == 1 else None
         title = said.title if said else self.t("This service cannot be ordered just now")
         text = said.text if said else hotline(self.t, page.hotline)
         words = Column((Text(title, "body-bold"), Text(text, "small", "secondary")), gap=6)
-        return Column(
+        why = Panel(Row((Icon("info", 48, "warning"), Grow(words)), gap=24), "warning-soft", pad=28)
+        other = button("other", self.t("Other services"), "primary", None)
+        head = Text(self.t("Terms"), "small", "secondary")
+        cards = Grid(tuple(self._term(term, False, reason=len(codes) > 1) for term in page.terms), 2)
+        prices = Facts(tuple((term_name(self.t, term.term), self._price(term)) for term in page.terms))
+        return Fit(
             (
-                Panel(Row((Icon("info", 48, "warning"), Grow(words)), gap=24), "warning-soft", pad=28),
-                button("other", self.t("Other services"), "primary", None),
-            ),
-            gap=20,
+                Column((head, cards, Space(grow=1), why, other), gap=20, grow=1),
+                Column((Scroll("terms", Column((why, prices), gap=24)), other), gap=20, grow=1),
+            )
         )
+
+    def _price(self, term: Term) -> str:
+        return money(term.price_fen) if term.price_fen is not None else self.t("Not sold")
 
     def _refusal(self, no: Refused) -> Node:
         """BOSS said no: why, and what next, in the place of the terms."""
         said = words_for(no.code, no.facts, self.t)
-        ways: list[Target] = []
-        if no.retryable or no.code in ("tsp-unreachable", "boss-unreachable"):
-            ways.append(button("again", self.t("Try again"), "primary", None))
-        if no.code in OTHER_SERVICE:
-            ways.append(button("other", self.t("Other services"), "primary", None))
-        ways.append(button("terms", self.t("Back to the terms"), width=None))
         phone = hotline(self.t, self.value.hotline) if self.value else ""
         words = (
             Text(said.title, "heading"),
@@ -234,10 +248,20 @@ class ServiceScreen(LoadingPage[ServicePage]):
             Text(self.t("No money was taken."), "body-bold"),
             Text(phone, "small", "secondary"),
         )
-        buttons = Column(tuple(ways), gap=20)
+        buttons = Column(self._ways(no), gap=20)
         return Fit(
             (
-                Panel(Column((Sign("info", 120), *words, Space(grow=1), buttons), gap=20, grow=1), "warning-soft", pad=48, grow=1),
-                Panel(Column((Scroll("words", Column(words, gap=20)), buttons), gap=20, grow=1), "warning-soft", pad=36, grow=1),
+                Panel(Column((Sign("info", 110), *words, Space(grow=1), buttons), gap=18, grow=1), pad=44, grow=1),
+                Panel(Column((Scroll("words", Column(words, gap=20)), buttons), gap=20, grow=1), pad=36, grow=1),
             )
         )
+
+    def _ways(self, no: Refused) -> tuple[Target, ...]:
+        """What can be done about a refusal; the first is the likeliest."""
+        ways: list[Target] = []
+        if no.retryable or no.code in ("tsp-unreachable", "boss-unreachable"):
+            ways.append(button("again", self.t("Try again"), "primary", None))
+        if no.code in OTHER_SERVICE:
+            ways.append(button("other", self.t("Other services"), "primary", None))
+        ways.append(button("terms", self.t("Back to the terms"), width=None))
+        return tuple(ways)

@@ -10,8 +10,7 @@ from screens.parts import button, message, service_icon, service_pill
 from screens.words import from_price
 from stb_app.journeys import Service
 from stb_app.journeys.base import Journey
-from stb_app.kit.nodes import Column, Fit, Grid, Grow, Node, Row, Scroll, Space, Target, Text
-from stb_app.shell.words import money
+from stb_app.kit.nodes import Column, Grid, Grow, Node, Row, Scroll, Space, Target, Text
 
 
 class ServicesScreen(LoadingPage[tuple[Service, ...]]):
@@ -37,12 +36,8 @@ class ServicesScreen(LoadingPage[tuple[Service, ...]]):
                 (button("back", self.t("Back"), "primary"),),
             )
         cards = tuple(self._card(service) for service in value)
-        return Fit(
-            (
-                Scroll("list", Grid(cards, 3)),
-                Scroll("list", Grid(cards, 2)),
-            )
-        )
+        columns = 3 if self.app.settings.text_scale <= 125 else 2
+        return Scroll("list", Grid(cards, columns))
 
     def on_ok(self, key: str) -> None:
         if key.startswith("service:"):
@@ -52,7 +47,7 @@ class ServicesScreen(LoadingPage[tuple[Service, ...]]):
 
     def _card(self, service: Service) -> Target:
         name = self.say(service.name)
-        price = from_price(self.t, service, money(service.from_price_fen))
+        price = from_price(self.t, service)
         pill = service_pill(self.t, service)
         words = Column(
             (
@@ -61,10 +56,19 @@ class ServicesScreen(LoadingPage[tuple[Service, ...]]):
             ),
             gap=2,
         )
-        foot = Row((Text(price, "small", "money"), Space(grow=1), *((pill,) if pill else ())), gap=12)
+        foot = Row((Text(price, "small", "money", wrap=False), Space(grow=1), *((pill,) if pill else ())), gap=12)
         return Target(
             f"service:{service.service}",
-            Column((Row((service_icon(service, 80), Grow(words)), gap=24), Text(self.say(service.summary), "small"), Space(grow=1), foot), gap=16),
+            Column(
+                (
+                    Row((service_icon(service, 80), Grow(words)), gap=24),
+                    Text(self.say(service.summary), "small"),
+                    foot,
+                ),
+                gap=10,
+                justify="between",
+                grow=1,
+            ),
             "card",
             text=name,
         )

@@ -86,7 +86,7 @@ class SettingsScreen(Page[None]):
         targets = tuple(
             Grow(Target(key, Text(text, "row", align="center"), "button", checked=chosen, text=text)) for key, text, chosen in choices
         )
-        left = Grow(Column(words, gap=2), 4)
+        left = Grow(Row((Icon(icon, 52, "accent"), Grow(Column(words, gap=2))), gap=28), 4)
         buttons = Row(targets, gap=20)
         return Fit(
             (
@@ -128,7 +128,7 @@ class AboutScreen(Page[None]):
                         Column(
                             (
                                 Text(self.t("TV service hall"), "title"),
-                                Facts(self._pairs(), gap=18),
+                                Facts(self._pairs(), columns=2, gap=22),
                                 Text(
                                     self.t(
                                         "The characters on the screen are Noto Sans SC, (c) Google and Adobe, "

@@ -8,7 +8,7 @@ from typing import Literal
 
 from stb_app.journeys import Payment, Service, Subscription
 from stb_app.kit.clock import CHINA
-from stb_app.shell.words import day
+from stb_app.shell.words import day, money
 
 Say = Callable[[str], str]
 """A page's ``t``: an English msgid in the subscriber's language."""
@@ -29,15 +29,24 @@ def term_name(t: Say, term: str) -> str:
     return names.get(term, term)
 
 
-def from_price(t: Say, service: Service, price: str) -> str:
-    """The lowest price of a service, ``price`` as money() writes it."""
+def short_money(amount_fen: int) -> str:
+    """An amount that only gives an idea: without the fen when there are none.
+
+    >>> short_money(1500), short_money(1550)
+    ('¥15', '¥15.50')
+    """
+    return money(amount_fen).removesuffix(".00")
+
+
+def from_price(t: Say, service: Service) -> str:
+    """The lowest price of a service."""
     patterns = {
         "per-use": t("from {price} a time"),
         "monthly": t("from {price} a month"),
         "quarterly": t("from {price} a quarter"),
         "yearly": t("from {price} a year"),
     }
-    return patterns.get(service.from_term, t("from {price}")).format(price=price)
+    return patterns.get(service.from_term, t("from {price}")).format(price=short_money(service.from_price_fen))
 
 
 def days(t: Say, count: int) -> str:
@@ -55,7 +64,7 @@ def until(t: Say, term: str, when: datetime) -> str:
 def period(t: Say, term: str, start: datetime, end: datetime) -> str:
     """From when until when, to the minute for a single use."""
     if term == "per-use":
-        first, last = (instant.astimezone(CHINA).strftime("%m-%d %H:%M") for instant in (start, end))
+        first, last = (instant.astimezone(CHINA).strftime("%Y-%m-%d %H:%M") for instant in (start, end))
     else:
         first, last = day(start), day(end)
     return t("{start} to {end}").format(start=first, end=last)

@@ -1,1 +1,1 @@
-"""server_stub."""
+"""Everything behind the television: TSP, BOSS, and the far side of the demo wallet."""

@@ -18,7 +18,7 @@ from pathlib import Path
 SOCKET = Path("/run/pcscd/pcscd.comm")
 PID_FILE = Path("/run/pcscd/pcscd.pid")
 VIRTUAL_READER = "Virtual PCD 00 00"
-_LOCK = Path(tempfile.gettempdir()) / "stb-pay-pcscd.lock"
+_LOCK = Path(tempfile.gettempdir()) / f"stb-pay-pcscd-{os.getuid()}.lock"
 _LOCK_TIMEOUT_S = 100.0
 _START_TIMEOUT_S = 10.0
 _POLL_S = 0.02

@@ -1,7 +1,7 @@
 """UnionPay application cryptogram, version 01 (JR/T 0025 debit/credit; EMV Book 2, 8.1 and 8.2).
 
-Keys go from the issuer's master key to the card's (UDK) to the transaction's (SK); the SK makes the cryptogram and the
-issuer's answer to it. Key derivation of the SK is UnionPay's own; the rest is EMV's and comes from ``pyemv``.
+Keys go from the issuer's master key to the card's (UDK) to the transaction's (SK); the SK makes the
+cryptogram and the issuer's answer. The SK's derivation is UnionPay's own; the rest comes from ``pyemv``.
 """
 
 from __future__ import annotations

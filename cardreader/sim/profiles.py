@@ -37,7 +37,7 @@ class Profile:
         block: whether the purse is blocked.
         has_purse: False leaves the card without the application.
         log_needs_pin: the log can be read only after the PIN.
-        get_response: answers as T=0 cards do, with 61xx and GET RESPONSE.
+        get_response: a T=0 card, whose answers wait for GET RESPONSE (61xx).
     """
 
     name: str
@@ -53,9 +53,15 @@ class Profile:
     get_response: bool = False
 
 
-def atr() -> bytes:
-    """Answer to reset of every demo card: T=1, historical bytes that say what it is (ISO 7816-3, 8.2)."""
+def atr(t0: bool) -> bytes:
+    """Answer to reset of a demo card (ISO 7816-3, 8.2): T=0 or T=1, historical bytes that say what it is.
+
+    >>> atr(t0=True).hex()
+    '3b09806753544254455354'
+    """
     historical = bytes((0x80, 0x60 | 7)) + b"STBTEST"
+    if t0:
+        return bytes((0x3B, len(historical))) + historical
     body = bytes((0x80 | len(historical), 0x01)) + historical
     check = 0
     for byte in body:
@@ -171,7 +177,7 @@ class SimulatedCard:
 
     def __init__(self, profile: Profile, store: Store, random: Random = os.urandom) -> None:
         self.profile = profile
-        self.atr = atr()
+        self.atr = atr(profile.get_response)
         contents = store.load()
         try:
             state = fresh_state(profile) if contents is None else PurseState.from_contents(contents)

@@ -115,9 +115,11 @@ class SimReader:
 
     def _wait(self, arrived: Callable[[], bool], timeout: float, cancel: threading.Event, late: str) -> None:
         deadline = self._monotonic() + timeout
-        while not arrived():
+        while True:
             if cancel.is_set():
                 raise Cancelled("waiting for the slot was cancelled")
+            if arrived():
+                return
             left = deadline - self._monotonic()
             if left <= 0:
                 raise CardTimeout(f"{late} within {timeout:g} seconds")

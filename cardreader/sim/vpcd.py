@@ -86,7 +86,7 @@ class VirtualSlot:
                     data, sw = self._card.transmit(message)
                     self.apdus += 1
                     self._send(data + sw.to_bytes(2))
-        except OSError:
+        except ConnectionError:
             # The other side closed the connection while we were answering: the same as an end of the stream.
             return Ending.PULLED if self._pulled else Ending.READER_GONE
         finally:

@@ -1,1 +1,1 @@
-"""boss."""
+"""BOSS, the cable operator's business system."""

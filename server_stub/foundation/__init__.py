@@ -1,1 +1,1 @@
-"""foundation."""
+"""What all roles stand on; knows none of them."""

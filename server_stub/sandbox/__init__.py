@@ -1,1 +1,1 @@
-"""sandbox."""
+"""The far side of systems that are not ours, for demonstrations and tests."""

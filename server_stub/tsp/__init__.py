@@ -1,1 +1,1 @@
-"""tsp."""
+"""TSP, the payment platform that boxes talk to."""

@@ -1,1 +1,1 @@
-"""wallets."""
+"""Third-party wallets, as plug-ins of one contract."""

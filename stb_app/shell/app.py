@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from stb_app.journeys.base import Journey
+from stb_app.kit.chrome import Tone
 from stb_app.kit.clock import Clock, FreezableClock
 from stb_app.kit.screen import Screen
 from stb_app.kit.stage import Picture, PlacedTarget, PlacedText, TopBar
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 LONG_LIST = 12
 """A page with more targets than this speeds up for a key that is held."""
+SETTLED_S = 0.35
+"""After this no page change and no focus is still moving."""
 KeyState = Literal["down", "up", "press", "repeat"]
 log = logging.getLogger(__name__)
 
@@ -48,6 +51,7 @@ class StageLike(Protocol):
     def frame(self, now: float) -> list[pygame.Rect]: ...
     def next_wake(self, now: float) -> float | None: ...
     def settle(self) -> None: ...
+    def resize(self, surface: pygame.Surface) -> None: ...
     def set_text_scale(self, scale: float) -> None: ...
     def set_motion(self, on: bool) -> None: ...
     def set_margin(self, margin: float) -> None: ...
@@ -76,7 +80,8 @@ class App:
 
     Attributes:
         verbs: what a subscriber can do (``journeys.verbs.Verbs``); None until the connection is set up.
-        facts: what the about page tells: version, box_number, subscriber, tsp, reader; what is not known is missing.
+        facts: what the about page tells: version, box_number, subscriber, tsp, reader; what is not known is
+        missing.
         slot: the simulated card slot, None with a real reader.
         test_mode: the money is not real; the TEST mark shows.
         quit_wanted: somebody switched the program off.
@@ -98,9 +103,11 @@ class App:
         self.navigator = Navigator(self, parts.stage, parts.input_clock)
         self._typematic = Typematic()
         self._who: tuple[Mapping[str, str], str] | None = None
-        self._notice: tuple[str, str] | None = None
+        self._notice: tuple[str, Tone] | None = None
         self._notice_timer: Timer | None = None
         self._dirty = True
+        self._moved = False
+        self._shown_at = 0.0
         self._picture: Picture | None = None
         self._state: dict[str, Any] = {}
         self._journeys: list[Running] = []
@@ -145,6 +152,8 @@ class App:
         self._dirty = True
 
     def redraw(self) -> None:
+        """The focus has moved, or a text has scrolled under it."""
+        self._moved = True
         self._dirty = True
 
     def refresh_all(self) -> None:
@@ -189,6 +198,7 @@ class App:
         self._settings = settings
         self._apply(settings)
         self._worker.do(lambda: self._parts.settings_file.save(settings))
+        self._picture = None  # the same words may stand elsewhere now
         self.refresh_all()
 
     def start(self, journey: Journey[Any], on_step: Callable[[Any], None]) -> Running:
@@ -198,14 +208,19 @@ class App:
         Steps for a screen that has been closed are dropped; the journey goes on unless its screen cancels it
         on leaving.
         """
-        owner = self.navigator.owner
+        return self._start(self.navigator.owner, journey, on_step)
 
+    def _start(self, owner: Entry | None, journey: Journey[Any], on_step: Callable[[Any], None]) -> Running:
         def deliver(step: Any) -> None:
             self.post(lambda: self._run_for(owner, on_step, step))
 
         running = Running(journey, deliver, lambda: self.post(self._journey_failed))
         self._journeys = [other for other in self._journeys if not other.over] + [running]
         return running
+
+    def start_beside(self, journey: Journey[Any], on_step: Callable[[Any], None]) -> Running:
+        """Like ``start``, for a journey that belongs to no screen."""
+        return self._start(None, journey, on_step)
 
     def after(self, seconds: float, action: Callable[[], None]) -> Timer:
         """Calls ``action`` once, on the drawing thread, unless the calling screen has been closed by then."""
@@ -217,7 +232,7 @@ class App:
         owner = self.navigator.owner
         return self.timers.every(seconds, lambda: self._run_for(owner, action), owner)
 
-    def notice(self, msgid: str, tone: str = "warning", seconds: float | None = None) -> None:
+    def notice(self, msgid: str, tone: Tone = "warning", seconds: float | None = None) -> None:
         """A line above the footer, in the subscriber's language;
         it stays ``seconds``, or until ``clear_notice``.
         """
@@ -384,6 +399,14 @@ class App:
             self.stage.settle()
         return self.stage.frame(now)
 
+    def at_rest(self) -> bool:
+        """Nothing is on its way from one place to another; a spinner may turn."""
+        now = self.clock.monotonic()
+        if self._dirty or self.clock.frozen:
+            return not self._dirty
+        wake = self.stage.next_wake(now)
+        return wake is None or (wake > 0 and now - self._shown_at > SETTLED_S)
+
     def wait(self) -> float | None:
         """Seconds until something is due by itself, None when only an event can bring news."""
         if self._dirty:
@@ -392,6 +415,26 @@ class App:
         if not self.clock.frozen:
             times += [self.timers.wait(), self.stage.next_wake(self.clock.monotonic())]
         return min((seconds for seconds in times if seconds is not None), default=None)
+
+    def resize(self, surface: pygame.Surface) -> None:
+        """There is another surface to draw on, of another size perhaps; everything is drawn again."""
+        self.stage.resize(surface)
+        self._picture = None
+        self._dirty = True
+
+    def screen_ids(self) -> tuple[str, ...]:
+        """Every page that is installed."""
+        return tuple(self._parts.registry)
+
+    def warm(self, screen_id: str) -> None:
+        """Imports a page before it is wanted.
+
+        One that cannot be imported is reported now and apologises later.
+        """
+        try:
+            self._parts.registry.get(screen_id)
+        except Exception:
+            log.exception("screen %s cannot be imported", screen_id)
 
     def freeze(self, at: datetime | None = None) -> None:
         """Stops clock, countdowns and animations; the picture is finished at once."""
@@ -406,15 +449,15 @@ class App:
         """What is to be seen, for testers: the body of screen.json."""
         top = self.navigator.top
         targets = self.stage.targets()
-        focus = self.navigator.entries[-1].focus
+        focus, busy = self.navigator.entries[-1].focus, self.navigator.entries[-1].busy
         return {
             "screen": top.id,
-            "focus": None if top.busy else focus,
+            "focus": None if busy else focus,
             "focusables": [
                 {"key": t.key, "text": t.text, "enabled": t.enabled, "rect": list(t.rect)} for t in targets
             ],
             "texts": [text.text for text in self.stage.texts()],
-            "busy": top.busy,
+            "busy": busy,
             "language": self.language,
             "test_mode": self.test_mode,
             "state": self._state,
@@ -444,6 +487,10 @@ class App:
                 self.version += 1
                 self._picture, self._state = picture, state
                 self.stage.show(picture, now, how)
+                self._shown_at = now
+            elif self._moved:
+                self.version += 1
+            self._moved = False
             if not self.navigator.settle_focus():
                 break
 
@@ -457,7 +504,7 @@ class App:
             clock=self.clock.now().strftime("%H:%M"),
         )
 
-    def _notice_line(self) -> tuple[str | None, str]:
+    def _notice_line(self) -> tuple[str | None, Tone]:
         return (self.t(self._notice[0]), self._notice[1]) if self._notice else (None, "warning")
 
     def _bindings(self) -> tuple[Any, ...]:
@@ -466,9 +513,9 @@ class App:
             self.navigator.bindings(),
             self.t,
             language=self.language,
-            choices=0 if top.screen.busy else self.navigator.choices(),
-            focused=top.focus is not None and not top.screen.busy,
-            at_home=self.navigator.at_home(),
+            choices=0 if top.busy else self.navigator.choices(),
+            focused=top.focus is not None and not top.busy,
+            at_home=top.screen.id == "home",
             modal=top.screen.modal,
             tray=self.slot is not None,
         )

@@ -1,4 +1,6 @@
-"""The bundled server as a child of the television: started, read for its address, restarted, and never left behind."""
+"""The bundled server as a child of the television:
+started, read for its address, restarted, and never left behind.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ _LISTENING = re.compile(r"^stb-server listening on (http://\S+)\s*$")
 class ServerChild:
     """Keeps one server running until ``close``.
 
-    The child gets a pipe as its standard input and ends when that closes: also when the television is killed, nothing stays.
+    The child gets a pipe as its standard input and ends when that closes: also when the television is killed,
+    nothing stays.
 
     Args:
         command: program and arguments.

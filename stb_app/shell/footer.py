@@ -14,15 +14,22 @@ _CAPS = {
     "KEY_OK": "OK",
     "KEY_INFO": "INFO",
     "KEY_LANGUAGE": "中/EN",
-    "KEY_RED": "red",
-    "KEY_GREEN": "green",
-    "KEY_YELLOW": "yellow",
-    "KEY_BLUE": "blue",
     "KEY_LEFT": "arrow-left",
     "KEY_RIGHT": "arrow-right",
     "KEY_UP": "arrow-up",
     "KEY_DOWN": "arrow-down",
     "KEY_F5": "F5",
+}
+_WORDS = {
+    "KEY_BACK": "Back",
+    "KEY_HOME": "Home",
+    "KEY_POWER": "Power",
+    "KEY_PAGEUP": "Page up",
+    "KEY_PAGEDOWN": "Page down",
+    "KEY_RED": "Red",
+    "KEY_GREEN": "Green",
+    "KEY_YELLOW": "Yellow",
+    "KEY_BLUE": "Blue",
 }
 
 
@@ -41,15 +48,8 @@ def cap(keys: Sequence[str], t: Callable[[str], str]) -> str:
         return "arrows-ud"
     if len(wanted) > 1 and wanted <= set(DIGITS):
         return "0-9"
-    words = {
-        "KEY_BACK": "Back",
-        "KEY_HOME": "Home",
-        "KEY_POWER": "Power",
-        "KEY_PAGEUP": "Page up",
-        "KEY_PAGEDOWN": "Page down",
-    }
     first = keys[0]
-    return t(words[first]) if first in words else _CAPS.get(first, first.removeprefix("KEY_"))
+    return t(_WORDS[first]) if first in _WORDS else _CAPS.get(first, first.removeprefix("KEY_"))
 
 
 def live(

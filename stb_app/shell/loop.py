@@ -1,4 +1,6 @@
-"""The drawing thread: waits for events, hands them to the television, draws what has changed, and waits again."""
+"""The drawing thread:
+waits for events, hands them to the television, draws what has changed, and waits again.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,10 @@ from stb_app.shell.app import App
 
 if TYPE_CHECKING:
     import pygame
+
+
+MOST_TURNS = 60
+"""A picture that has been drawn so often and still moves will not come to rest."""
 
 
 class Events(Protocol):
@@ -40,6 +46,8 @@ class Loop:
         self.on_picture: Callable[[int], None] | None = None
         """Called on the drawing thread with the version whenever there is something else to see."""
         self._told = -1
+        self._resting: list[Callable[[], None]] = []
+        self._turns_left = 0
         self.frames = 0
         """How often the picture has changed, animations counted."""
 
@@ -66,6 +74,17 @@ class Loop:
                 self.on_picture(self._told)
         for _ in range(len(self._drawn)):
             self._drawn.popleft()()
+        if self._resting and (self.app.at_rest() or self._turns_left <= 0):
+            waiting, self._resting = self._resting, []
+            for call in waiting:
+                call()
+        self._turns_left -= 1
+
+    def when_at_rest(self, call: Callable[[], None]) -> None:
+        """Has ``call`` made when the picture stands still, or has moved on for too long. On the drawing thread."""
+        if not self._resting:
+            self._turns_left = MOST_TURNS
+        self._resting.append(call)
 
     def after_drawing(self, call: Callable[[], None]) -> None:
         """Has ``call`` made when all that has happened until now is in the picture. On the drawing thread."""

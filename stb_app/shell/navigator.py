@@ -72,6 +72,8 @@ class Entry:
     """The focus's place in the order of targets, for when its target goes."""
     told: str | None = None
     """The focus that the screen was told last."""
+    busy: bool = False
+    """As the screen said when it was composed last."""
 
 
 class Navigator:
@@ -86,6 +88,7 @@ class Navigator:
         self._stack: list[Entry] = []
         self._acting: list[Entry] = []
         self._last_ok = float("-inf")
+        self._last_ok_on: tuple[Entry | None, str | None] = (None, None)
         self.change: Change = "same"
         """How the next picture follows from the last; the one who draws it sets it back."""
 
@@ -224,10 +227,10 @@ class Navigator:
         Only the layout knows whether a scrolling text has become a target.
         """
         entry = self._stack[-1]
-        if entry.screen.busy or entry.focus is not None:
+        if entry.busy or entry.focus is not None:
             return False
         offered = tuple((t.key, t.enabled) for t in self._eyes.targets())
-        found = place(None, 0, entry.screen.default_focus, offered)
+        found = place(None, 0, None, offered)
         if found is None:
             return False
         self._focus(entry, found, offered)
@@ -240,7 +243,7 @@ class Navigator:
         entry = self._stack[-1]
         if name == "KEY_OK" and self._double(repeat):
             return False
-        if entry.screen.busy and (name == "KEY_OK" or name in DIRECTIONS or name in DIGITS):
+        if entry.busy and (name == "KEY_OK" or name in DIRECTIONS or name in DIGITS):
             return False
         if name == "KEY_OK" and entry.focus is not None:
             self._around.sound("key")
@@ -283,7 +286,18 @@ class Navigator:
         double = repeat or now - self._last_ok < OK_GUARD_S
         if not double:
             self._last_ok = now
+            self._last_ok_on = (self._stack[-1], self._stack[-1].focus)
         return double
+
+    def deliberate_in(self) -> float:
+        """Seconds until an OK that is meant for what is there now would count; 0 when it does, or is a double
+        press.
+
+        For testers, who see at once what has opened and press faster than people.
+        """
+        if self._last_ok_on == (self._stack[-1], self._stack[-1].focus):
+            return 0.0
+        return max(0.0, self._last_ok + OK_GUARD_S - self._clock.monotonic())
 
     def _bound(self, entry: Entry, name: str) -> bool:
         for binding in self.bindings():
@@ -359,13 +373,13 @@ class Navigator:
 
     def _compose(self, entry: Entry) -> Node | None:
         if entry.body is None:
-            entry.body = self.run(entry, entry.screen.compose)
-            if entry.body is None:
-                self._give_way(entry)
+            composed = self.run(entry, _look, entry.screen)
+            if composed is None:
                 return None
+            entry.body, entry.busy, default = composed
             offered = self._offered(entry)
-            if not entry.screen.busy and offered:
-                found = place(entry.focus, entry.index, entry.screen.default_focus, offered)
+            if not entry.busy and offered:
+                found = place(entry.focus, entry.index, default, offered)
                 if found is not None:
                     self._focus(entry, found, offered)
                 else:
@@ -389,3 +403,8 @@ class Navigator:
             yield
         finally:
             self._acting.pop()
+
+
+def _look(screen: Screen[Any]) -> tuple[Node, bool, str | None]:
+    """What a screen says of itself for one picture."""
+    return screen.compose(), screen.busy, screen.default_focus

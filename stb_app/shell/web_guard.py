@@ -1,7 +1,8 @@
 """Who may use the web remote: a remote control that any web page could press would be no remote control.
 
-Two attacks from a browser on the same machine or network are shut out: a foreign page that sends requests here
-(cross-site request forgery; its Origin tells) and a foreign name that is made to point here (DNS rebinding; its Host tells).
+Two attacks from a browser on the same machine or network are shut out: a foreign page that sends requests
+here (cross-site request forgery; its Origin tells) and a foreign name that is made to point here (DNS
+rebinding; its Host tells).
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ def refusal(method: str, headers: Mapping[str, str], bound_to: str) -> str | Non
         headers: with ``Host`` and, from browsers, ``Origin`` and ``Sec-Fetch-Site``.
         bound_to: host name or address that the remote listens on.
 
-    A Host must be an address or a name that nobody can give away: localhost, or the one we were told to listen on.
+    A Host must be an address or a name that nobody can give away: localhost, or the one we were told to
+    listen on.
     """
     host = headers.get("Host", "")
     if not _own_host(host, bound_to):

@@ -1,10 +1,12 @@
-"""The web remote: the picture, its machine-readable twin, and every key, over HTTP. For browsers and for testers.
+"""The web remote: the picture, its machine-readable twin, and every key, over HTTP. For browsers and for
+testers.
 
     GET  /                         a page with the live picture and a remote control
     GET  /screen.json              what is to be seen; ?after=VERSION&wait=SECONDS waits for something else
-    GET  /screen.png               the picture; header Screen-Version says which version of screen.json it shows
-    GET  /card                     the simulated slot and the profiles it takes
-    POST /keys/KEY_OK              a key; ?state=press (default), down or up; 204 when it is handled and drawn;
+    GET  /screen.png               the picture; header Screen-Version says which version of screen.json it
+    shows GET  /card                     the simulated slot and the profiles it takes
+    POST /keys/KEY_OK              a key; ?state=press (default), down or up; 204 when it is handled and
+    drawn;
                                    header Key-Used: 0 when nobody wanted it (a second OK within 300 ms, say)
     POST /clock/freeze, /thaw      stops clock, countdowns and animations; {"at": "2026-11-21T19:32:00+08:00"}
     POST /card/insert/PROFILE      puts a simulated card in
@@ -19,6 +21,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import socket
+import socketserver
 import threading
 from collections.abc import Callable
 from datetime import datetime
@@ -27,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from stb_app.shell.app import App
+from stb_app.shell.app import App, KeyState
 from stb_app.shell.keys import KEYS
 from stb_app.shell.loop import Events, Loop
 from stb_app.shell.web_guard import refusal
@@ -40,6 +44,7 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT_S = 25.0
 ANSWER_WITHIN_S = 5.0
 LARGEST_BODY = 64 * 1024
+_STATES: dict[str, KeyState] = {"press": "press", "down": "down", "up": "up"}
 PULL_WHEN = ("before-debit", "after-debit")
 _PAGE = Path(__file__).with_name("web_remote.html")
 
@@ -64,8 +69,12 @@ class Bridge:
         self._version = loop.app.version
         loop.on_picture = self._publish
 
-    def ask(self, act: Callable[[App], T], then: Callable[[App], Any] = lambda _: None) -> tuple[T, Any]:
+    def ask(
+        self, act: Callable[[App], T], then: Callable[[App], Any] = lambda _: None, rest: bool = False
+    ) -> tuple[T, Any]:
         """Has ``act`` made on the drawing thread, and ``then`` when its effect is in the picture.
+
+        With ``rest`` only when the picture has come to rest.
 
         Returns what both gave. Raises what ``act`` raised, and Refused when the television does not answer.
         """
@@ -80,7 +89,7 @@ class Bridge:
                 failure.append(error)
                 done.set()
             else:
-                self._loop.after_drawing(finish)
+                (self._loop.when_at_rest if rest else self._loop.after_drawing)(finish)
 
         def finish() -> None:
             try:
@@ -108,7 +117,7 @@ class Bridge:
             tag = f'"{self._loop.frames}"'
             return tag, app.version, None if tag == seen else self._surface().copy()
 
-        found: tuple[str, int, pygame.Surface | None] = self.ask(lambda _: None, look)[1]
+        found: tuple[str, int, pygame.Surface | None] = self.ask(lambda _: None, look, rest=True)[1]
         return found
 
     def wait_for_news(self, after: int, seconds: float) -> None:
@@ -143,6 +152,14 @@ class WebRemote:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        # Not HTTPServer's own: it asks the name service who we are, which can take seconds.
+        socketserver.TCPServer.server_bind(self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         # A browser that goes away in the middle of an answer is no event.
@@ -230,16 +247,21 @@ class _Handler(BaseHTTPRequestHandler):
     def _card(self, query: dict[str, str]) -> None:
         slot, _ = self.bridge.ask(lambda app: app.slot)
         profiles = _profiles() if slot is not None else []
-        self._json({"slot": slot is not None, "profile": slot.profile if slot else None, "profiles": profiles})
+        self._json(
+            {"slot": slot is not None, "profile": slot.profile if slot else None, "profiles": profiles}
+        )
 
     # What can be done
 
     def _key(self, name: str, query: dict[str, str]) -> None:
         if name not in KEYS:
             raise Refused(404, f"there is no key {name!r}", keys=list(KEYS))
-        state = query.get("state", "press")
-        if state not in ("press", "down", "up"):
-            raise Refused(400, "state is one of press, down, up")
+        state = _STATES.get(query.get("state", "press"))
+        if state is None:
+            raise Refused(400, f"state is one of {', '.join(_STATES)}")
+        if name == "KEY_OK" and state == "press":
+            # Who presses faster than a person, having seen what has opened, means it: not a double press.
+            threading.Event().wait(self.bridge.ask(lambda app: app.navigator.deliberate_in())[0])
         used, version = self.bridge.ask(lambda app: app.key(name, state), lambda app: app.version)
         self._send(204, None, b"", {"Key-Used": str(int(used)), "Screen-Version": str(version)})
 

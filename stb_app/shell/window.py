@@ -1,4 +1,6 @@
-"""The picture's two homes: a pygame window with its keyboard, or a surface that nobody sees but the web remote."""
+"""The picture's two homes:
+a pygame window with its keyboard, or a surface that nobody sees but the web remote.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,13 @@ import os
 import queue
 from collections import deque
 from collections.abc import Callable
+from typing import Literal
 
-# Without a GPU, SDL's default sends every flip through a software GL texture: twenty times slower, and 110 MB.
+# Without a GPU, SDL's default sends every flip through a software GL texture: twenty times slower, and 110
+# MB.
 os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
-# Signals are the program's own business (main.py); SDL would turn them into events that nobody reads off-screen.
+# Signals are the program's own business (main.py); SDL would turn them into events that nobody reads off-
+# screen.
 os.environ.setdefault("SDL_NO_SIGNAL_HANDLERS", "1")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
@@ -19,20 +24,10 @@ import pygame
 from stb_app.shell.remote import Keymaps
 
 log = logging.getLogger(__name__)
-ASPECT = (16, 9)
-CLASS = "stb-app"
 
 
-def picture_rect(width: int, height: int) -> pygame.Rect:
-    """The largest 16:9 rectangle in the middle of a window of that size, at least 16x9.
-
-    >>> picture_rect(1000, 1000)
-    Rect(0, 219, 1000, 562)
-    """
-    wide = min(width, height * ASPECT[0] // ASPECT[1])
-    high = min(height, wide * ASPECT[1] // ASPECT[0])
-    wide, high = max(ASPECT[0], wide), max(ASPECT[1], high)
-    return pygame.Rect((width - wide) // 2, (height - high) // 2, wide, high)
+class NoWindow(Exception):
+    """The window system does not open a window; the message is SDL's."""
 
 
 class OffScreen:
@@ -66,7 +61,7 @@ class OffScreen:
 
 
 class Window:
-    """A window of any size; the picture stands in its middle, with black around where the shape differs.
+    """A window of any size and shape; the stage puts the picture into its middle.
 
     Args:
         keymaps: what the window's keyboard means.
@@ -74,18 +69,22 @@ class Window:
         on_surface: gets the surface to draw on whenever it is another one; everything must be drawn again.
         on_quit: the window was closed.
         on_lost_keyboard: no key releases will come for the keys that are down.
+
+    Raises NoWindow.
     """
 
     def __init__(self, size: tuple[int, int], fullscreen: bool, keymaps: Keymaps, title: str) -> None:
-        pygame.display.init()
+        try:
+            pygame.display.init()
+            flags = pygame.FULLSCREEN if fullscreen else pygame.RESIZABLE
+            self.surface = pygame.display.set_mode(size, flags)
+        except pygame.error as error:
+            raise NoWindow(str(error)) from error
         pygame.font.init()
-        flags = pygame.FULLSCREEN if fullscreen else pygame.RESIZABLE
-        self._screen = pygame.display.set_mode(size, flags)
+        self._size = self.surface.get_size()
         pygame.display.set_caption(title)
         pygame.mouse.set_visible(not fullscreen)
         self._keymaps = keymaps
-        self._area = picture_rect(*self._screen.get_size())
-        self.surface = self._screen.subsurface(self._area)
         self._woken = pygame.event.custom_type()
         self._posts: deque[Callable[[], None]] = deque()
         self._closed = False
@@ -102,13 +101,13 @@ class Window:
                 pygame.WINDOWFOCUSLOST,
             ]
         )
-        self.on_key: Callable[[str, str], object] = _ignore
+        self.on_key: Callable[[str, Literal["down", "up"]], object] = _ignore
         self.on_surface: Callable[[pygame.Surface], object] = _ignore
         self.on_quit: Callable[[], object] = _ignore
         self.on_lost_keyboard: Callable[[], object] = _ignore
 
     def present(self, changed: list[pygame.Rect]) -> None:
-        pygame.display.update([rect.move(self._area.topleft) for rect in changed])
+        pygame.display.update(changed)
 
     def post(self, call: Callable[[], None]) -> None:
         # First the call, then the event: whoever takes the event off the queue finds the call.
@@ -134,7 +133,9 @@ class Window:
 
     def _handle(self, event: pygame.Event) -> None:
         if event.type in (pygame.KEYDOWN, pygame.KEYUP):
-            name = self._keymaps.name(pygame.key.name(event.key), f"scancode:{event.scancode}")
+            name = self._keymaps.name(
+                pygame.key.name(event.key), f"scancode:{event.scancode}", f"keycode:{event.key}"
+            )
             if name is not None:
                 self.on_key(name, "down" if event.type == pygame.KEYDOWN else "up")
         elif event.type == pygame.QUIT:
@@ -147,15 +148,10 @@ class Window:
             self.on_lost_keyboard()
 
     def _fit(self) -> None:
-        self._screen = pygame.display.get_surface() or self._screen
-        area = picture_rect(*self._screen.get_size())
-        if area == self._area and self.surface.get_parent() is self._screen:
-            return
-        self._area = area
-        self._screen.fill((0, 0, 0))
-        pygame.display.flip()
-        self.surface = self._screen.subsurface(area)
-        self.on_surface(self.surface)
+        surface = pygame.display.get_surface()
+        if surface is not None and (surface is not self.surface or surface.get_size() != self._size):
+            self.surface, self._size = surface, surface.get_size()
+            self.on_surface(surface)
 
 
 def _ignore(*_: object) -> None:

@@ -140,5 +140,7 @@ def test_waiting_ends_in_time_and_when_cancelled(slot: Slot) -> None:
     assert time.monotonic() - started < 0.05 + 0.2 + 0.1
     timer.join()
     slot.insert("good").close()
+    with pytest.raises(Cancelled):
+        slot.reader.wait_for_card(WAIT_S, cancel)
     with pytest.raises(CardTimeout):
         slot.reader.wait_for_removal(0.05, NEVER)

@@ -27,7 +27,7 @@ class Scene:
         act: what is done on a television that shows the home page.
         answers: what the verbs answer other than usual.
         offline: there are no verbs yet.
-        focus: the target that has the focus then; None for a page that is busy.
+        focus: the target that has the focus then, ``{language}`` for the language's code; None for a page that is busy.
     """
 
     name: str
@@ -61,7 +61,7 @@ def _order_refused(code: str, retryable: bool = False) -> dict[str, Any]:
 
 
 def _run_out(tv: Television) -> None:
-    tv.open("fee", order=data.ORDER).wait(901)
+    tv.open("fee", order=data.SHORT).wait(31)
 
 
 SCENES: tuple[Scene, ...] = (
@@ -120,7 +120,7 @@ SCENES: tuple[Scene, ...] = (
     Scene("record", "record", opened("record", payment=data.RECORDS[0]), focus="back"),
     Scene("record-unknown", "record", opened("record", payment=data.RECORDS[1]), focus="back"),
     Scene("record-failed", "record", opened("record", payment=data.RECORDS[4]), focus="back"),
-    Scene("settings", "settings", opened("settings")),
+    Scene("settings", "settings", opened("settings"), focus="language:{language}"),
     Scene("about", "about", opened("about"), focus="back"),
     Scene("calibration", "calibration", opened("calibration"), focus="keep"),
 )

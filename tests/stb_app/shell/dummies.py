@@ -67,7 +67,9 @@ class DummyStage:
     def targets(self) -> tuple[PlacedTarget, ...]:
         layer = self.picture.layers[-1]
         return tuple(
-            PlacedTarget(t.key, t.text or _words(t.child), t.enabled, (96, 54 + 90 * i, 400, 84), t.key == layer.focus)
+            PlacedTarget(
+                t.key, t.text or _words(t.child), t.enabled, (96, 54 + 90 * i, 400, 84), t.key == layer.focus
+            )
             for i, t in enumerate(targets(layer.body))
         )
 
@@ -90,6 +92,10 @@ class DummyStage:
 
     def settle(self) -> None:
         self.settled += 1
+
+    def resize(self, surface: pygame.Surface) -> None:
+        self.surface = surface
+        self._due = True
 
     def set_text_scale(self, scale: float) -> None:
         self.scale = scale
@@ -226,7 +232,9 @@ class DummySlot:
 class Television:
     """An app on dummies. Posts are kept until ``work`` or a loop takes them."""
 
-    def __init__(self, *extra: type[Page[Any]], post: Any = None, settings: SettingsFile | None = None) -> None:
+    def __init__(
+        self, *extra: type[Page[Any]], post: Any = None, settings: SettingsFile | None = None
+    ) -> None:
         self.hand = HandClock()
         self.stage = DummyStage()
         self.registry = Registry()
@@ -269,7 +277,9 @@ class Television:
         end = self.hand.seconds + seconds
         while self.hand.seconds < end:
             step = self.app.wait()
-            self.hand.seconds = min(end, self.hand.seconds + max(0.001, step if step is not None else seconds))
+            self.hand.seconds = min(
+                end, self.hand.seconds + max(0.001, step if step is not None else seconds)
+            )
             self.work()
 
     def work(self) -> None:

@@ -1,0 +1,209 @@
+"""Puts the roles together into one application."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel
+
+from server_stub import docs_page
+from server_stub.boss import api as boss_api
+from server_stub.boss import demo as boss_demo
+from server_stub.boss import tables as boss_tables
+from server_stub.boss.service import BossService
+from server_stub.foundation import http
+from server_stub.foundation.clock import Clock, SystemClock
+from server_stub.foundation.database import Database
+from server_stub.foundation.ids import Ids, RandomBytes
+from server_stub.foundation.problems import ProblemBody
+from server_stub.foundation.vault import Vault, key_file
+from server_stub.sandbox import api as sandbox_api
+from server_stub.sandbox import tables as sandbox_tables
+from server_stub.sandbox.service import Gateway, SandboxService
+from server_stub.settings import Settings, SettingsError
+from server_stub.tsp import api as tsp_api
+from server_stub.tsp import tables as tsp_tables
+from server_stub.tsp.boss_client import BossClient
+from server_stub.tsp.service import TspService
+from server_stub.wallets import provider
+
+ROLES = ("boss", "tsp", "sandbox")
+NAME = "STB payment server"
+NOTICES = "/notices/wallets/demo"
+
+
+class Health(BaseModel):
+    """That the server answers, and with which roles."""
+
+    status: str
+    roles: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What an application is given from outside: tests give a simulated one.
+
+    Attributes:
+        own_url: where this process answers, for the roles in it that ask each other.
+        public_url: where phones reach it.
+        client: makes the HTTP client with which roles reach others; given a time limit in seconds.
+    """
+
+    clock: Clock
+    random: RandomBytes
+    own_url: str
+    public_url: str
+    client: Callable[[float], httpx.AsyncClient]
+
+
+def real_world(own_url: str, public_url: str) -> World:
+    """The machine's clock, randomness and network. The environment's proxies are not for our partners."""
+    return World(
+        SystemClock(),
+        os.urandom,
+        own_url,
+        public_url,
+        lambda seconds: httpx.AsyncClient(timeout=seconds, trust_env=False),
+    )
+
+
+def release() -> str:
+    """The distribution's version."""
+    try:
+        return version("stb-pay")
+    except PackageNotFoundError:
+        return "0"
+
+
+class Roles:
+    """The roles of one process."""
+
+    def __init__(self, settings: Settings, names: Sequence[str], data: Path, world: World) -> None:
+        for name, url, variable in (
+            ("boss", settings.boss_url, "STB_SERVER_BOSS_URL"),
+            ("sandbox", settings.wallet_url, "STB_SERVER_WALLET_URL"),
+        ):
+            if "tsp" in names and name not in names and not url:
+                raise SettingsError(f"role tsp without role {name}: set {variable} to where it answers")
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._settings = settings
+        self._data = data
+        self._world = world
+        self._ids = Ids(world.clock, world.random)
+        self._key = settings.partner_key or key_file(data / "partners.key").decode("ascii")
+        self.http = world.client(settings.partner_seconds)
+        self.boss = self._boss() if "boss" in names else None
+        self.sandbox = self._sandbox() if "sandbox" in names else None
+        self.tsp = self._tsp() if "tsp" in names else None
+
+    def install(self, app: FastAPI) -> None:
+        """The routes of all roles."""
+        if self.tsp is not None:
+            app.include_router(tsp_api.router(self.tsp, NAME, release()))
+        if self.boss is not None:
+            app.include_router(boss_api.router(self.boss, self._key))
+        if self.sandbox is not None:
+            app.include_router(sandbox_api.router(self.sandbox, self._key))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Background work runs; at the end everything is let go of, the asking roles before the asked."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.http.aclose)
+            if self.boss is not None:
+                stack.callback(self.boss.close)
+            if self.sandbox is not None:
+                self.sandbox.start()
+                stack.push_async_callback(self.sandbox.stop)
+            if self.tsp is not None:
+                self.tsp.start()
+                stack.push_async_callback(self.tsp.stop)
+            yield
+
+    def release_waiters(self) -> None:
+        """Answers all long polls now."""
+        if self.tsp is not None:
+            self.tsp.core.changes.close()
+
+    def _boss(self) -> BossService:
+        database = Database(self._data / "boss.db", boss_tables.metadata)
+        now = self._world.clock.now()
+        database.submit(lambda conn: boss_demo.load(conn, self._ids, now)).result()
+        return BossService(database, self._world.clock, self._ids)
+
+    def _sandbox(self) -> SandboxService:
+        gateway = Gateway(self.http, self._world.public_url, self._key, self._settings.late_settle_seconds)
+        database = Database(self._data / "sandbox.db", sandbox_tables.metadata)
+        return SandboxService(database, self._world.clock, self._ids, gateway)
+
+    def _tsp(self) -> TspService:
+        own = self._world.own_url
+        context = provider.Context(
+            http=self.http,
+            clock=self._world.clock,
+            random=self._world.random,
+            url=self._settings.wallet_url or own,
+            notify_url=(self._settings.notify_url or own) + NOTICES,
+            secret=self._key,
+        )
+        psams = self._data / "psams"
+        psams.mkdir(exist_ok=True, mode=0o700)
+        return TspService(
+            Database(self._data / "tsp.db", tsp_tables.metadata),
+            self._world.clock,
+            self._ids,
+            Vault(key_file(self._data / "tsp.key")),
+            self._settings,
+            BossClient(self.http, self._settings.boss_url or own, self._key),
+            provider.find(context),
+            psams,
+        )
+
+
+def build(settings: Settings, names: Sequence[str], data: Path, world: World) -> FastAPI:
+    """The application with these roles (its ``state.roles``); its lifespan runs their background work.
+
+    Raises:
+        SettingsError: a role lacks the address of another.
+    """
+    roles = Roles(settings, names, data, world)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with roles.running():
+            yield
+
+    app = FastAPI(title=NAME, version=release(), lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.roles = roles
+    http.install(app)
+    roles.install(app)
+
+    @app.get("/healthz", tags=["Server"])
+    async def healthz() -> Health:
+        """That the server answers."""
+        return Health(status="ok", roles=list(names))
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(docs_page.render(app.openapi()))
+
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = made()
+        # The problem bodies are answered by handlers, so the framework does not find their schema by itself.
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.setdefault("ProblemBody", ProblemBody.model_json_schema())
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,124 @@
+"""What BOSS answers, as docs/boss-api.md describes it."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from server_stub.foundation.text import Text
+
+
+class Subscriber(BaseModel):
+    name: Text
+    number: str
+
+
+class LowestPrice(BaseModel):
+    term: str
+    price_fen: int
+
+
+class Service(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+
+    service: str
+    name: Text
+    summary: Text
+    category: Text
+    icon: str
+    lowest: LowestPrice = Field(alias="from")
+    status: str
+    valid_until: datetime | None
+    days_left: int | None
+
+
+class Term(BaseModel):
+    term: str
+    price_fen: int | None
+    saving_percent: int
+    valid_from: datetime
+    valid_until: datetime
+    refusal: str | None
+
+
+class Subscription(BaseModel):
+    term: str
+    valid_from: datetime
+    valid_until: datetime
+    paid_fen: int
+    status: str
+
+
+class ServiceDetail(Service):
+    introduction: Text
+    terms: list[Term]
+    subscriptions: list[Subscription]
+    renews: bool = False
+
+
+class Services(BaseModel):
+    services: list[Service]
+
+
+class MonthSpending(BaseModel):
+    month: str
+    amount_fen: int
+
+
+class LastPayment(BaseModel):
+    date: date
+    amount_fen: int
+
+
+class Home(BaseModel):
+    subscriber: Subscriber
+    current: Service | None
+    spending: list[MonthSpending]
+    service_count: int
+    last_payment: LastPayment | None
+    suggestions: list[Service]
+
+
+class BoxCheck(BaseModel):
+    """A box that wants to be enrolled."""
+
+    smart_card_number: str = Field(pattern=r"^[0-9]{16,20}$")
+    activation_code: str = Field(min_length=4, max_length=16)
+
+
+class OrderRequest(BaseModel):
+    """The TSP's id of the order, and the choice."""
+
+    order: str = Field(min_length=8, max_length=64)
+    service: str
+    term: str
+
+
+class Order(BaseModel):
+    order: str
+    service: Service
+    term: str
+    list_fen: int
+    reduction_fen: int
+    reduction_reason: Text | None
+    amount_fen: int
+    valid_from: datetime
+    valid_until: datetime
+    renews: bool = False
+
+
+class Opening(BaseModel):
+    """A payment for an order: id, amount and way."""
+
+    payment: str = Field(min_length=8, max_length=64)
+    amount_fen: int = Field(gt=0)
+    method: str
+    paid_at: datetime
+
+
+class Opened(BaseModel):
+    order: str
+    valid_from: datetime
+    valid_until: datetime
+    service: Service

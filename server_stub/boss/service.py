@@ -1,0 +1,188 @@
+"""BOSS: whose box it is, what may be sold to them, what it costs, and opening what was paid."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection, insert, select, update
+
+from server_stub.boss import models, rules, store, tables, views
+from server_stub.foundation.clock import Clock
+from server_stub.foundation.database import Database
+from server_stub.foundation.http import answer_of
+from server_stub.foundation.idempotency import Answer, Idempotency, KeyUse
+from server_stub.foundation.ids import Ids
+from server_stub.foundation.problems import Problem
+
+T = TypeVar("T")
+
+
+def activation_hash(box_number: str, activation_code: str) -> str:
+    """What BOSS keeps of an activation code: enough to check it. Codes are short, so the hash is slow."""
+    return hashlib.pbkdf2_hmac("sha256", activation_code.encode(), box_number.encode(), 20_000).hex()
+
+
+class BossService:
+    """The operator's business system."""
+
+    def __init__(self, database: Database, clock: Clock, ids: Ids) -> None:
+        self._database = database
+        self._clock = clock
+        self._ids = ids
+        self.idempotency = Idempotency(database, tables.keys, clock)
+
+    def close(self) -> None:
+        """Lets go of the database."""
+        self._database.close()
+
+    async def check_box(self, box_number: str, check: models.BoxCheck) -> models.Subscriber:
+        """Whose box it is, for one that knows its smart card and activation code (ONL-11).
+
+        Raises:
+            Problem: ``box-unknown``, ``box-suspended``, ``activation-code-wrong``.
+        """
+
+        def read(conn: Connection) -> models.Subscriber:
+            box = store.load_box(conn, box_number)
+            code = activation_hash(box_number, check.activation_code)
+            right_card = hmac.compare_digest(box.smart_card_number, check.smart_card_number)
+            if not (hmac.compare_digest(box.activation_hash, code) and right_card):
+                raise Problem("activation-code-wrong")
+            return views.subscriber(store.load_customer(conn, box_number))
+
+        return await self._database.read(read)
+
+    async def home(self, box_number: str) -> models.Home:
+        """What the home page shows. Raises Problem ``box-unknown``, ``box-suspended``, as all below."""
+        now = self._clock.now()
+        return await self._for(box_number, lambda catalogue, who: views.home(catalogue, who, now))
+
+    async def services(self, box_number: str) -> models.Services:
+        """All services in the order to show."""
+        now = self._clock.now()
+        return await self._for(
+            box_number,
+            lambda catalogue, who: models.Services(
+                services=[views.service(catalogue, who, name, now) for name in catalogue.products]
+            ),
+        )
+
+    async def service(self, box_number: str, name: str) -> models.ServiceDetail:
+        """One service (ONL-1). Raises also Problem ``not-found``."""
+        now = self._clock.now()
+
+        def detail(catalogue: store.Catalogue, who: store.Customer) -> models.ServiceDetail:
+            catalogue.product(name)
+            return views.detail(catalogue, who, name, now)
+
+        return await self._for(box_number, detail)
+
+    async def order(self, box_number: str, request: models.OrderRequest, use: KeyUse) -> Answer:
+        """Pre-check and fee (ONL-4, ONL-2). Keeps the order; no money moves.
+
+        Raises:
+            Problem: also one of the refusals of the pre-check.
+        """
+        now = self._clock.now()
+
+        def work(conn: Connection) -> Answer:
+            use.claim(conn)
+            catalogue, who = store.load_catalogue(conn), store.load_customer(conn, box_number)
+            product = catalogue.product(request.service)
+            refusal = rules.pre_check(product, request.term, who.held, who.arrears_fen, catalogue.groups, now)
+            if refusal is not None:
+                raise Problem(refusal, service=request.service, term=request.term)
+            fee = rules.fee(product, request.term, who.held, now)
+            conn.execute(
+                insert(tables.orders).values(
+                    id=request.order,
+                    box_number=box_number,
+                    service=request.service,
+                    term=request.term,
+                    list_fen=fee.list_fen,
+                    reduction_fen=fee.reduction_fen,
+                    amount_fen=fee.amount_fen,
+                    state="quoted",
+                    created_at=now,
+                )
+            )
+            order = models.Order(
+                order=request.order,
+                service=views.service(catalogue, who, request.service, now),
+                term=request.term,
+                list_fen=fee.list_fen,
+                reduction_fen=fee.reduction_fen,
+                reduction_reason=fee.reduction_reason,
+                amount_fen=fee.amount_fen,
+                valid_from=fee.valid_from,
+                valid_until=fee.valid_until,
+            )
+            return use.answer(conn, answer_of(order, 201))
+
+        return await self._database.write(work)
+
+    async def open_service(
+        self, box_number: str, order_id: str, opening: models.Opening, use: KeyUse
+    ) -> Answer:
+        """Opens what was paid (ONL-7). The period begins where the subscriber's present one ends now.
+
+        Raises:
+            Problem: ``not-found``, ``amount-differs``, ``already-subscribed``, ``order-clash``: final.
+        """
+        now = self._clock.now()
+
+        def work(conn: Connection) -> Answer:
+            use.claim(conn)
+            catalogue, who = store.load_catalogue(conn), store.load_customer(conn, box_number)
+            condition = (tables.orders.c.id == order_id) & (tables.orders.c.box_number == box_number)
+            order = conn.execute(select(tables.orders).where(condition)).one_or_none()
+            if order is None:
+                raise Problem("not-found", order=order_id)
+            if order.state == "opened":
+                raise Problem("already-subscribed", order=order_id)
+            if order.amount_fen != opening.amount_fen:
+                raise Problem("amount-differs", amount_fen=order.amount_fen)
+            product = catalogue.product(order.service)
+            # Price, arrears and withdrawal were settled by the quote; what was opened since then was not.
+            refusal = rules.clash(product, who.held, catalogue.groups, now)
+            if refusal is not None:
+                raise Problem(refusal, order=order_id)
+            fee = rules.fee(product, order.term, who.held, now)
+            subscription = self._ids.row()
+            conn.execute(
+                insert(tables.subscriptions).values(
+                    id=subscription,
+                    subscriber_id=who.id,
+                    service=order.service,
+                    term=order.term,
+                    valid_from=fee.valid_from,
+                    valid_until=fee.valid_until,
+                    paid_fen=opening.amount_fen,
+                    paid_at=opening.paid_at,
+                )
+            )
+            conn.execute(
+                update(tables.orders)
+                .where(tables.orders.c.id == order_id)
+                .values(state="opened", payment=opening.payment, subscription_id=subscription)
+            )
+            after = store.load_customer(conn, box_number)
+            opened = models.Opened(
+                order=order_id,
+                valid_from=fee.valid_from,
+                valid_until=fee.valid_until,
+                service=views.service(catalogue, after, order.service, now),
+            )
+            return use.answer(conn, answer_of(opened))
+
+        return await self._database.write(work)
+
+    async def _for(self, box_number: str, view: Callable[[store.Catalogue, store.Customer], T]) -> T:
+        def read(conn: Connection) -> T:
+            who = store.load_customer(conn, box_number)
+            return view(store.load_catalogue(conn), who)
+
+        return await self._database.read(read)

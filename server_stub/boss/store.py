@@ -1,0 +1,121 @@
+"""What BOSS reads from its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from server_stub.boss.rules import Held, Product
+from server_stub.boss.tables import boxes, price_plans, products, subscribers, subscriptions
+from server_stub.foundation.problems import Problem
+from server_stub.foundation.text import Text
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What people read about a service."""
+
+    name: Text
+    summary: Text
+    category: Text
+    introduction: Text
+    icon: str
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All services in the order to show."""
+
+    products: Mapping[str, Product]
+    shown: Mapping[str, Shown]
+
+    @property
+    def groups(self) -> dict[str, str | None]:
+        """Exclusive group by service."""
+        return {name: product.exclusive_group for name, product in self.products.items()}
+
+    def product(self, service: str) -> Product:
+        """Raises Problem ``not-found``."""
+        if service not in self.products:
+            raise Problem("not-found", service=service)
+        return self.products[service]
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A subscriber, asked about through one of their boxes."""
+
+    id: str
+    box_number: str
+    name: Text
+    arrears_fen: int
+    held: tuple[Held, ...]
+    payments: tuple[tuple[Any, int], ...]
+    """(instant, fen) of everything they paid for services, oldest first."""
+
+
+def load_catalogue(conn: Connection) -> Catalogue:
+    """Every service with its prices."""
+    prices: dict[str, dict[str, int]] = {}
+    for plan in conn.execute(select(price_plans)):
+        prices.setdefault(plan.service, {})[plan.term] = plan.price_fen
+    rows = conn.execute(select(products).order_by(products.c.position)).all()
+    return Catalogue(
+        {
+            row.service: Product(
+                row.service,
+                row.extendable,
+                row.withdrawn,
+                row.exclusive_group,
+                prices.get(row.service, {}),
+            )
+            for row in rows
+        },
+        {row.service: _shown(row) for row in rows},
+    )
+
+
+def _shown(row: Row[Any]) -> Shown:
+    return Shown(
+        Text(zh=row.name_zh, en=row.name_en),
+        Text(zh=row.summary_zh, en=row.summary_en),
+        Text(zh=row.category_zh, en=row.category_en),
+        Text(zh=row.introduction_zh, en=row.introduction_en),
+        row.icon,
+    )
+
+
+def load_box(conn: Connection, box_number: str) -> Row[Any]:
+    """A box that may be served (ONL-11). Raises Problem ``box-unknown`` or ``box-suspended``."""
+    row = conn.execute(select(boxes).where(boxes.c.box_number == box_number)).one_or_none()
+    if row is None:
+        raise Problem("box-unknown")
+    if row.state != "active":
+        raise Problem("box-suspended")
+    return row
+
+
+def load_customer(conn: Connection, box_number: str) -> Customer:
+    """The subscriber behind a box, with all they have and had. Raises as ``load_box``."""
+    box = load_box(conn, box_number)
+    person = conn.execute(select(subscribers).where(subscribers.c.id == box.subscriber_id)).one()
+    rows = conn.execute(
+        select(subscriptions)
+        .where(subscriptions.c.subscriber_id == person.id)
+        .order_by(subscriptions.c.paid_at, subscriptions.c.id)
+    ).all()
+    held = tuple(
+        Held(row.service, row.term, row.valid_from, row.valid_until, row.paid_fen, row.cancelled)
+        for row in rows
+    )
+    return Customer(
+        person.id,
+        box_number,
+        Text(zh=person.name_zh, en=person.name_en),
+        person.arrears_fen,
+        held,
+        tuple((row.paid_at, row.paid_fen) for row in rows),
+    )

@@ -1,0 +1,127 @@
+"""BOSS's answers made from what it knows: one service, all services, the home page."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from server_stub.boss import models, rules, terms
+from server_stub.boss.store import Catalogue, Customer
+from server_stub.foundation.clock import CHINA
+
+SPENDING_MONTHS = 6
+SUGGESTIONS = 4
+
+
+def subscriber(customer: Customer) -> models.Subscriber:
+    """Name, and the box number in groups of four."""
+    number = customer.box_number
+    grouped = " ".join(number[place : place + 4] for place in range(0, len(number), 4))
+    return models.Subscriber(name=customer.name, number=grouped)
+
+
+def service(catalogue: Catalogue, customer: Customer, name: str, now: datetime) -> models.Service:
+    """One service as this subscriber sees it in a list."""
+    return models.Service.model_validate(_service_fields(catalogue, customer, name, now))
+
+
+def detail(catalogue: Catalogue, customer: Customer, name: str, now: datetime) -> models.ServiceDetail:
+    """One service with introduction, terms and what the subscriber has had (ONL-1)."""
+    history = [held for held in reversed(customer.held) if held.service == name]
+    history.sort(key=lambda held: held.valid_from, reverse=True)
+    return models.ServiceDetail.model_validate(
+        {
+            **_service_fields(catalogue, customer, name, now),
+            "introduction": catalogue.shown[name].introduction,
+            "terms": [_term(catalogue, customer, name, term, now) for term in terms.TERMS],
+            "subscriptions": [
+                models.Subscription(
+                    term=held.term,
+                    valid_from=held.valid_from,
+                    valid_until=held.valid_until,
+                    paid_fen=held.paid_fen,
+                    status=rules.status_of(held, now),
+                )
+                for held in history
+            ],
+        }
+    )
+
+
+def home(catalogue: Catalogue, customer: Customer, now: datetime) -> models.Home:
+    """What the home page shows."""
+    services = [service(catalogue, customer, name, now) for name in catalogue.products]
+    active = [one for one in services if one.status == "active" and one.valid_until is not None]
+    # The one that ends first is the one worth a look.
+    current = min(active, key=lambda one: str(one.valid_until), default=None)
+    offers = [
+        one
+        for one in services
+        if one.status != "active"
+        and any(_term(catalogue, customer, one.service, term, now).refusal is None for term in terms.TERMS)
+    ]
+    offers.sort(key=lambda one: one.status != "expired")
+    last = customer.payments[-1] if customer.payments else None
+    return models.Home(
+        subscriber=subscriber(customer),
+        current=current,
+        spending=_spending(customer, now),
+        service_count=len(services),
+        last_payment=None if last is None else models.LastPayment(date=last[0].date(), amount_fen=last[1]),
+        suggestions=offers[:SUGGESTIONS],
+    )
+
+
+def _service_fields(catalogue: Catalogue, customer: Customer, name: str, now: datetime) -> dict[str, object]:
+    product, shown = catalogue.products[name], catalogue.shown[name]
+    until = rules.covered_until(name, customer.held, now)
+    past = [held.valid_until for held in customer.held if held.service == name and not held.cancelled]
+    term, price_fen = min(product.prices.items(), key=lambda plan: plan[1])
+    if until is not None:
+        status, days_left = "active", (until.astimezone(CHINA).date() - now.date()).days
+    else:
+        status, days_left = ("expired" if past else "none"), None
+    return {
+        "service": name,
+        "name": shown.name,
+        "summary": shown.summary,
+        "category": shown.category,
+        "icon": shown.icon,
+        "from": models.LowestPrice(term=term, price_fen=price_fen),
+        "status": status,
+        "valid_until": until or max(past, default=None),
+        "days_left": days_left,
+    }
+
+
+def _term(catalogue: Catalogue, customer: Customer, name: str, term: str, now: datetime) -> models.Term:
+    product = catalogue.products[name]
+    until = rules.covered_until(name, customer.held, now)
+    begin, end = terms.period(term, now, until)
+    price_fen = product.prices.get(term)
+    saving = 0
+    if price_fen is not None:
+        saving = terms.saving_percent(term, price_fen, product.prices.get("monthly"))
+    return models.Term(
+        term=term,
+        price_fen=price_fen,
+        saving_percent=saving,
+        valid_from=begin,
+        valid_until=end,
+        refusal=rules.pre_check(product, term, customer.held, customer.arrears_fen, catalogue.groups, now),
+    )
+
+
+def _spending(customer: Customer, now: datetime) -> list[models.MonthSpending]:
+    first = now.date().replace(day=1)
+    months = [terms.add_months(first, -back) for back in reversed(range(SPENDING_MONTHS))]
+    return [
+        models.MonthSpending(
+            month=f"{month:%Y-%m}",
+            amount_fen=sum(
+                paid_fen
+                for at, paid_fen in customer.payments
+                if (at.year, at.month) == (month.year, month.month)
+            ),
+        )
+        for month in months
+    ]

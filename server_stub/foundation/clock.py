@@ -1,0 +1,74 @@
+"""Time, passed in: the machine's clock for running, a simulated one for tests."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta, timezone
+from typing import Protocol
+
+CHINA = timezone(timedelta(hours=8), "CST")
+"""China has had one zone without summer time since 1992; calendar dates on the wire are in it."""
+
+
+class Clock(Protocol):
+    """Where every module gets the time from."""
+
+    def now(self) -> datetime:
+        """The present instant, aware, in China's zone."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Returns when that many seconds of this clock have passed."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(CHINA)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class SimulatedClock:
+    """A clock that stands still until it is told to advance; sleepers whose time has come then wake."""
+
+    def __init__(self, start: datetime) -> None:
+        self._now = start.astimezone(CHINA)
+        self._sleepers: list[tuple[datetime, asyncio.Event]] = []
+
+    def now(self) -> datetime:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            return
+        sleeper = (self._now + timedelta(seconds=seconds), asyncio.Event())
+        self._sleepers.append(sleeper)
+        try:
+            await sleeper[1].wait()
+        finally:
+            self._sleepers.remove(sleeper)
+
+    def advance(self, seconds: float) -> None:
+        """Moves the clock on and wakes whoever was waiting for an instant up to there."""
+        self._now += timedelta(seconds=seconds)
+        for due, event in self._sleepers:
+            if due <= self._now:
+                event.set()
+
+
+async def wait_for(clock: Clock, event: asyncio.Event, seconds: float) -> bool:
+    """Waits until the event is set, at most that many seconds of the clock; returns whether it is set."""
+    if event.is_set() or seconds <= 0:
+        return event.is_set()
+    waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(seconds))]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+    return event.is_set()

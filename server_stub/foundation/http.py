@@ -1,0 +1,101 @@
+"""What all roles' HTTP has in common: request ids, problems instead of error texts, idempotent answers."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server_stub.foundation.idempotency import Answer
+from server_stub.foundation.problems import MEDIA_TYPE, Problem
+
+log = structlog.get_logger(__name__)
+
+STATUS_CODES = {404: "not-found", 405: "method-not-allowed"}
+
+
+def problem_response(problem: Problem) -> Response:
+    """A problem as it goes over the wire."""
+    return Response(problem.body.model_dump_json(), problem.status, media_type=MEDIA_TYPE)
+
+
+def response_of(answer: Answer) -> Response:
+    """A kept answer as it goes over the wire."""
+    return Response(answer.body, answer.status, media_type=answer.media_type)
+
+
+def answer_of(model: BaseModel, status: int = 200) -> Answer:
+    """A model as an answer that can be kept."""
+    return Answer(status, model.model_dump_json(by_alias=True))
+
+
+class RequestIds:
+    """Gives every request an id, in the log and in ``X-Request-Id``, and turns a fault into ``internal``.
+
+    The fault's text stays in the log; whoever asked gets the id under which it stands there.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = secrets.token_hex(8)
+        started = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message.setdefault("headers", []).append((b"x-request-id", request_id.encode()))
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request=request_id):
+            try:
+                await self._app(scope, receive, send_with_id)
+            except Exception:
+                log.exception("fault", method=scope["method"], path=scope["path"])
+                if started:
+                    raise
+                response = problem_response(Problem("internal", request=request_id))
+                await response(scope, receive, send_with_id)
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    log.info("refused", code=error.code, path=request.url.path, facts=error.body.facts)
+    return problem_response(error)
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    # Only where and what kind: the value itself may be card data.
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return problem_response(Problem("bad-request", field=field, kind=first["type"]))
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem_response(Problem(STATUS_CODES.get(error.status_code, "bad-request")))
+
+
+def install(app: FastAPI) -> None:
+    """Puts the middleware and the problem handlers into an application."""
+    handlers: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+        Problem: _on_problem,
+        RequestValidationError: _on_invalid,
+        HTTPException: _on_http,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
+    app.add_middleware(RequestIds)

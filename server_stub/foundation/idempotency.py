@@ -1,0 +1,139 @@
+"""Idempotency keys: the first answer again, and one effect however often a request comes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from server_stub.foundation.clock import Clock
+from server_stub.foundation.database import Database, Instant
+from server_stub.foundation.locks import KeyedLocks
+from server_stub.foundation.problems import MEDIA_TYPE, Problem
+
+PATTERN = r"^[A-Za-z0-9_-]{8,64}$"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request was answered: status and JSON text."""
+
+    status: int
+    body: str
+    media_type: str = "application/json"
+
+
+class Replayed(Exception):
+    """The key was used before with the same body; ``answer`` is what was answered then."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("answered before")
+        self.answer = answer
+
+
+def idempotency_table(metadata: MetaData) -> Table:
+    """Keys that were used, each with the hash of its request and the answer."""
+    return Table(
+        "idempotency",
+        metadata,
+        Column("scope", String, primary_key=True),
+        Column("key", String, primary_key=True),
+        Column("request_hash", String, nullable=False),
+        Column("status", Integer),
+        Column("media_type", String),
+        Column("answer", String),
+        Column("created_at", Instant, nullable=False),
+    )
+
+
+def request_hash(method: str, path: str, body: bytes) -> str:
+    """SHA-256 over method, path and body as they came."""
+    return hashlib.sha256(f"{method} {path}\n".encode() + body).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """One use of a key, inside the transaction that has the effect.
+
+    Args:
+        scope: who uses it: keys of different boxes never meet.
+    """
+
+    table: Table
+    clock: Clock
+    scope: str
+    key: str
+    hash: str
+
+    def claim(self, conn: Connection) -> None:
+        """Inserts the key. To be called before the effect, in its transaction.
+
+        Raises:
+            Replayed: the same request was answered before.
+            Problem: ``idempotency-key-reused``.
+        """
+        values = {"scope": self.scope, "key": self.key, "request_hash": self.hash}
+        try:
+            with conn.begin_nested():
+                conn.execute(insert(self.table).values(**values, created_at=self.clock.now()))
+        except IntegrityError:
+            self.recall(conn)
+
+    def recall(self, conn: Connection) -> None:
+        """Raises what ``claim`` would raise for a key that is there; returns when it is not."""
+        condition = (self.table.c.scope == self.scope) & (self.table.c.key == self.key)
+        row = conn.execute(select(self.table).where(condition)).one_or_none()
+        if row is None:
+            return
+        if row.request_hash != self.hash:
+            raise Problem("idempotency-key-reused")
+        if row.answer is not None:
+            raise Replayed(Answer(row.status, row.answer, row.media_type))
+
+    def answer(self, conn: Connection, answer: Answer) -> Answer:
+        """Keeps the answer, in the transaction of the effect, and returns it."""
+        condition = (self.table.c.scope == self.scope) & (self.table.c.key == self.key)
+        values = {"status": answer.status, "answer": answer.body, "media_type": answer.media_type}
+        conn.execute(update(self.table).where(condition).values(**values))
+        return answer
+
+
+class Idempotency:
+    """Runs requests so that each key has one effect and one answer."""
+
+    def __init__(self, database: Database, table: Table, clock: Clock) -> None:
+        self._database = database
+        self._table = table
+        self._clock = clock
+        self._locks = KeyedLocks()
+
+    def use(self, scope: str, key: str, hash: str) -> KeyUse:
+        """A use of a key, to be passed to the work that has the effect."""
+        return KeyUse(self._table, self._clock, scope, key, hash)
+
+    async def run(self, use: KeyUse, work: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Answers from memory, or runs ``work``, which claims the key where it has its effect.
+
+        A refusal (4xx) is kept as an answer too. A 5xx is not: the same request may find a better hour.
+        The lock only spares work; that there is one effect is due to the unique insert.
+        """
+        async with self._locks.hold(f"{use.scope} {use.key}"):
+            try:
+                await self._database.read(use.recall)
+                return await work()
+            except Replayed as replayed:
+                return replayed.answer
+            except Problem as problem:
+                if problem.status < 500 and problem.code != "idempotency-key-reused":
+                    await self._keep(use, problem)
+                raise
+
+    async def _keep(self, use: KeyUse, problem: Problem) -> None:
+        def keep(conn: Connection) -> None:
+            use.claim(conn)
+            use.answer(conn, Answer(problem.status, problem.body.model_dump_json(), MEDIA_TYPE))
+
+        await self._database.write(keep)

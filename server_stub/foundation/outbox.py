@@ -1,0 +1,120 @@
+"""Outbox: what is owed to another system, written with its cause, delivered until acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Column, Connection, Integer, MetaData, Row, String, Table, func, insert, select, update
+
+from server_stub.foundation import states
+from server_stub.foundation.clock import Clock
+from server_stub.foundation.database import Database, Instant
+from server_stub.foundation.worker import Worker
+
+PAUSES = (1, 2, 5, 10, 30, 60, 120, 300)
+"""Seconds after the first, second ... failed attempt; the last one from then on."""
+BATCH = 32
+"""Delivered side by side: a receiver that hangs does not hold up what is owed to another."""
+
+log = structlog.get_logger(__name__)
+
+
+def _nothing(*_: object) -> None:
+    """For deliveries that change nothing here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """What a delivery that was acknowledged changes here.
+
+    Attributes:
+        change: runs in the transaction that ticks the row off.
+        afterwards: runs when that is committed.
+    """
+
+    change: Callable[[Connection], None] = _nothing
+    afterwards: Callable[[], None] = _nothing
+
+
+Handler = Callable[[dict[str, Any]], Awaitable[Acknowledged]]
+"""Delivers one payload. Raises when it was not acknowledged; the row then stays and is tried again."""
+
+
+def outbox_table(metadata: MetaData) -> Table:
+    """Deliveries that are owed, and those that were made."""
+    return Table(
+        "outbox",
+        metadata,
+        Column("id", Integer, primary_key=True, autoincrement=True),
+        Column("topic", String, nullable=False),
+        Column("payload", String, nullable=False),
+        Column("created_at", Instant, nullable=False),
+        Column("due_at", Instant, index=True),
+        Column("attempts", Integer, nullable=False, default=0),
+        Column("last_error", String),
+        Column("delivered_at", Instant),
+    )
+
+
+class Outbox:
+    """The outbox of one role.
+
+    Args:
+        handlers: by topic.
+    """
+
+    def __init__(
+        self, database: Database, table: Table, clock: Clock, handlers: Mapping[str, Handler]
+    ) -> None:
+        self._database = database
+        self._table = table
+        self._clock = clock
+        self._handlers = handlers
+        self.worker = Worker(f"outbox-{table.metadata.info.get('role', '')}", clock, self.deliver_due)
+
+    def put(self, conn: Connection, topic: str, payload: Mapping[str, Any], delay: float = 0) -> None:
+        """Owes a delivery, in the transaction of its cause. Kick the worker after the commit."""
+        now = self._clock.now()
+        values = {"topic": topic, "payload": json.dumps(payload), "created_at": now}
+        conn.execute(insert(self._table).values(**values, due_at=now + timedelta(seconds=delay)))
+
+    async def deliver_due(self) -> datetime | None:
+        """Delivers what is due, and returns when the next is due. One bad row never stops the others."""
+        table = self._table
+        now = self._clock.now()
+        due = select(table).where(table.c.due_at <= now).order_by(table.c.due_at, table.c.id).limit(BATCH)
+        rows = await self._database.read(lambda conn: conn.execute(due).all())
+        await asyncio.gather(*(self._deliver(row) for row in rows))
+        return await self._database.read(lambda conn: conn.execute(select(func.min(table.c.due_at))).scalar())
+
+    async def _deliver(self, row: Row[Any]) -> None:
+        table = self._table
+        try:
+            acknowledged = await self._handlers[row.topic](json.loads(row.payload))
+
+            def tick_off(conn: Connection) -> None:
+                # due_at is cleared first: whoever else delivered this row at the same time finds it gone.
+                mine = (table.c.id == row.id) & table.c.delivered_at.is_(None)
+                values = {"delivered_at": self._clock.now(), "due_at": None, "attempts": row.attempts + 1}
+                if conn.execute(update(table).where(mine).values(**values)).rowcount:
+                    acknowledged.change(conn)
+
+            await states.write(self._database, tick_off)
+            acknowledged.afterwards()
+        except Exception as error:  # noqa: BLE001 - recorded in the row, which stays due
+            pause = PAUSES[min(row.attempts, len(PAUSES) - 1)]
+            log.warning("delivery-failed", topic=row.topic, row=row.id, error=repr(error), pause_s=pause)
+            values = {
+                "attempts": row.attempts + 1,
+                "last_error": repr(error)[:200],
+                "due_at": self._clock.now() + timedelta(seconds=pause),
+            }
+            await self._database.write(
+                lambda conn: conn.execute(update(table).where(table.c.id == row.id).values(**values))
+            )

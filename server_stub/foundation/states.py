@@ -1,0 +1,123 @@
+"""State machines: legal moves as data, and one locked transition that refuses and records the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
+
+from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, String, Table, insert, select, update
+
+from server_stub.foundation.database import Database, Instant
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The legal moves of one kind of row.
+
+    Args:
+        name: what is being moved, for the record.
+        table: has the columns ``id``, ``state`` and ``version``.
+        moves: from each state, those it may go to.
+        history: the table made by ``moves_table``.
+    """
+
+    name: str
+    table: Table
+    moves: Mapping[str, frozenset[str]]
+    history: Table
+
+
+class IllegalMove(Exception):
+    """The table of legal moves does not have this one; nothing was changed."""
+
+    def __init__(
+        self, machine: Machine, row: str, origin: str, target: str, actor: str, at: datetime
+    ) -> None:
+        super().__init__(f"{machine.name} {row}: {origin} -> {target} by {actor}")
+        self.machine = machine
+        self.row = row
+        self.origin = origin
+        self.target = target
+        self.actor = actor
+        self.at = at
+
+
+def moves_table(metadata: MetaData) -> Table:
+    """The record of every move, and of every one that was refused."""
+    return Table(
+        "state_moves",
+        metadata,
+        Column("id", Integer, primary_key=True, autoincrement=True),
+        Column("machine", String, nullable=False),
+        Column("row", String, nullable=False, index=True),
+        Column("origin", String, nullable=False),
+        Column("target", String, nullable=False),
+        Column("actor", String, nullable=False),
+        Column("at", Instant, nullable=False),
+        Column("legal", Boolean, nullable=False),
+    )
+
+
+def move(
+    conn: Connection, machine: Machine, row: str, target: str, *, actor: str, at: datetime, **values: Any
+) -> None:
+    """Moves a row to another state, with the row locked, and records it.
+
+    Args:
+        row: its id.
+        actor: who moves it: ``box``, ``wallet``, ``sweep``, ``boss`` ...
+        values: columns that change with it.
+
+    Raises:
+        IllegalMove: the table of moves does not have it.
+    """
+    table = machine.table
+    origin = conn.execute(select(table.c.state).where(table.c.id == row).with_for_update()).scalar_one()
+    if target not in machine.moves.get(origin, frozenset()):
+        raise IllegalMove(machine, row, origin, target, actor, at)
+    conn.execute(
+        update(table).where(table.c.id == row).values(state=target, version=table.c.version + 1, **values)
+    )
+    _record(conn, machine, row, origin, target, actor, at, legal=True)
+
+
+async def write(database: Database, work: Callable[[Connection], T]) -> T:
+    """``database.write`` that keeps a record of a refused move: the work itself has left nothing by then."""
+    try:
+        return await database.write(work)
+    except IllegalMove as refused:
+        await database.write(partial(_record_refusal, refused=refused))
+        raise
+
+
+def _record_refusal(conn: Connection, refused: IllegalMove) -> None:
+    _record(
+        conn,
+        refused.machine,
+        refused.row,
+        refused.origin,
+        refused.target,
+        refused.actor,
+        refused.at,
+        legal=False,
+    )
+
+
+def _record(
+    conn: Connection,
+    machine: Machine,
+    row: str,
+    origin: str,
+    target: str,
+    actor: str,
+    at: datetime,
+    *,
+    legal: bool,
+) -> None:
+    values = {"machine": machine.name, "row": row, "origin": origin, "target": target}
+    conn.execute(insert(machine.history).values(**values, actor=actor, at=at, legal=legal))

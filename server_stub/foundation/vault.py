@@ -1,0 +1,60 @@
+"""Keys of one installation, in files that only the owner may read, and what is done with them."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from pathlib import Path
+
+from cryptography.fernet import Fernet
+
+
+def key_file(path: Path) -> bytes:
+    """The key in a file; at the first start it is made, readable by the owner only (0600).
+
+    Two roles starting at once over one folder get the same key: the file is made whole under another name and
+    linked into place, which only one of them can do.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        temporary = path.with_name(f"{path.name}.{os.getpid()}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(Fernet.generate_key())
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return path.read_bytes()
+        finally:
+            temporary.unlink()
+        return path.read_bytes()
+
+
+class Vault:
+    """Seals what must not be read in the database; makes keyed fingerprints of what must be found again."""
+
+    def __init__(self, key: bytes) -> None:
+        self._fernet = Fernet(key)
+        self._key = key
+
+    def seal(self, plain: bytes) -> str:
+        """Encrypted and authenticated text for a database column."""
+        return self._fernet.encrypt(plain).decode("ascii")
+
+    def unseal(self, sealed: str) -> bytes:
+        """The plain bytes again. Raises cryptography.fernet.InvalidToken."""
+        return self._fernet.decrypt(sealed.encode("ascii"))
+
+    def fingerprint(self, label: str, value: bytes) -> str:
+        """HMAC-SHA256 under this installation's key; the label keeps different things apart."""
+        return hmac.new(self._key, label.encode() + b"\0" + value, hashlib.sha256).hexdigest()
+
+
+def signature(secret: bytes, timestamp: str, nonce: str, body: bytes) -> str:
+    """HMAC-SHA256 over timestamp, nonce and raw body, each ended by a newline; upper-case hex."""
+    message = timestamp.encode() + b"\n" + nonce.encode() + b"\n" + body + b"\n"
+    return hmac.new(secret, message, hashlib.sha256).hexdigest().upper()

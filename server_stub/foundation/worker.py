@@ -1,0 +1,58 @@
+"""A background task that does what is due, then sleeps until the next thing is due or somebody kicks it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+import structlog
+
+from server_stub.foundation.clock import Clock, wait_for
+
+LONGEST_SECONDS = 60.0
+"""It looks at least this often, so that a row put there by another process is found too."""
+AFTER_FAULT_SECONDS = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """Runs ``work`` again and again.
+
+    Args:
+        work: does everything that is due and returns the instant of what is due next, or None.
+    """
+
+    def __init__(self, name: str, clock: Clock, work: Callable[[], Awaitable[datetime | None]]) -> None:
+        self._name = name
+        self._clock = clock
+        self._work = work
+        self._kicked = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=self._name)
+
+    def kick(self) -> None:
+        """There is something to do now."""
+        self._kicked.set()
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            self._kicked.clear()
+            try:
+                due = await self._work()
+                now = self._clock.now()
+                pause = LONGEST_SECONDS if due is None else min((due - now).total_seconds(), LONGEST_SECONDS)
+            except Exception:
+                # A fault of one round must not end the task: money may hang on the next one.
+                log.exception("worker-fault", worker=self._name)
+                pause = AFTER_FAULT_SECONDS
+            await wait_for(self._clock, self._kicked, pause)

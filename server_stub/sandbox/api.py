@@ -1,0 +1,108 @@
+"""The sandbox's HTTP: the wallet's gateway for merchants, the page behind a code, the fault switch."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from sqlalchemy import Row
+
+from server_stub.foundation.problems import Problem, responses
+from server_stub.sandbox import page
+from server_stub.sandbox.service import CodeStatus, Faults, NewCode, Refund, SandboxService
+
+
+def router(service: SandboxService, partner_key: str) -> APIRouter:
+    """All routes of the role."""
+    routes = APIRouter()
+    routes.include_router(_gateway(service, partner_key))
+    routes.include_router(_phone(service))
+    return routes
+
+
+def _gateway(service: SandboxService, partner_key: str) -> APIRouter:
+    def merchant(authorization: Annotated[str, Header()] = "") -> None:
+        if not hmac.compare_digest(authorization.encode(), f"Bearer {partner_key}".encode()):
+            raise Problem("partner-unknown")
+        if service.faults.gateway_silent:
+            raise Problem("wallet-unreachable")
+
+    routes = APIRouter(prefix="/sandbox", tags=["Sandbox"])
+    guarded = [Depends(merchant)]
+
+    @routes.post(
+        "/wallet/v1/codes", status_code=201, dependencies=guarded, responses=responses(401, 422, 503)
+    )
+    async def make(wish: NewCode) -> CodeStatus:
+        """Makes a code that a phone can open."""
+        return await service.make(wish)
+
+    @routes.get("/wallet/v1/codes/{reference}", dependencies=guarded, responses=responses(401, 404, 503))
+    async def status(reference: str) -> CodeStatus:
+        """How far a code is."""
+        return await service.status(reference)
+
+    @routes.post(
+        "/wallet/v1/codes/{reference}/close", dependencies=guarded, responses=responses(401, 404, 503)
+    )
+    async def close(reference: str) -> CodeStatus:
+        """Closes a code; one that was paid stays paid."""
+        return await service.close(reference)
+
+    @routes.post(
+        "/wallet/v1/codes/{reference}/refund", dependencies=guarded, responses=responses(401, 404, 409, 503)
+    )
+    async def refund(reference: str, body: Refund) -> CodeStatus:
+        """Sends the money back."""
+        return await service.refund(reference, body)
+
+    @routes.get("/faults")
+    async def faults() -> Faults:
+        """What the sandbox does wrong at present."""
+        return service.faults
+
+    @routes.put("/faults")
+    async def set_faults(wanted: Faults) -> Faults:
+        """For testers: ``gateway_silent`` makes the wallet not answer."""
+        service.faults = wanted
+        return service.faults
+
+    return routes
+
+
+def _phone(service: SandboxService) -> APIRouter:
+    routes = APIRouter(prefix="/w", tags=["Sandbox phone page"], default_response_class=HTMLResponse)
+    verbs = {"pay": service.pay, "decline": service.decline, "pay-late": service.pay_late}
+
+    def shown(request: Request, row: Row[Any] | None) -> Response:
+        language = page.language(request.query_params.get("lang"), request.headers.get("accept-language"))
+        overdue = row is not None and service.overdue(row)
+        html = page.render(row, language, overdue=overdue, silent=service.faults.gateway_silent)
+        return HTMLResponse(html, 404 if row is None else 200, headers={"Cache-Control": "no-store"})
+
+    @routes.get("/{code}")
+    async def look(request: Request, code: str) -> Response:
+        """The page behind a code; opening it marks the code scanned."""
+        try:
+            return shown(request, await service.look(code))
+        except Problem:
+            return shown(request, None)
+
+    @routes.post("/{code}/{verb}")
+    async def act(request: Request, code: str, verb: str) -> Response:
+        """``pay``, ``decline``, ``pay-late``, ``silence``; then back to the page: reloading is harmless."""
+        try:
+            if verb == "silence":
+                service.faults = Faults(gateway_silent=not service.faults.gateway_silent)
+            elif verb in verbs:
+                await verbs[verb](code)
+            else:
+                return shown(request, None)
+        except Problem:
+            return shown(request, None)
+        language = page.language(request.query_params.get("lang"), request.headers.get("accept-language"))
+        return RedirectResponse(f"/w/{code}?lang={language}", 303)
+
+    return routes

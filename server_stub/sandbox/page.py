@@ -1,0 +1,123 @@
+"""The phone page of the demo wallet, drawn from a template without any outside resource."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from sqlalchemy import Row
+
+from server_stub.foundation.money import yuan
+
+WORDS = {
+    "zh": {
+        "title": "演示钱包",
+        "merchant": "有线电视营业厅",
+        "service": "业务",
+        "number": "付款编号",
+        "pay": "确认付款",
+        "decline": "不付了",
+        "play": "演示环境，不会动用真实资金",
+        "other": "English",
+        "testers": "测试人员",
+        "pay-late": "等二维码失效后再付款",
+        "late-hint": "模拟钱包处理缓慢：二维码失效几秒后，款项才到账，随后应自动退回。",
+        "silence": "让钱包停止应答",
+        "speak": "让钱包恢复应答",
+        "paid": "付款成功",
+        "paid-hint": "请看电视，业务马上开通。",
+        "declined": "您没有付款",
+        "declined-hint": "没有扣款。可以在电视上重新下单。",
+        "closed": "二维码已失效",
+        "closed-hint": "没有扣款。请在电视上重新下单。",
+        "refunded": "款项已退回",
+        "refunded-hint": "付款到得太晚，已全额退回您的钱包。",
+        "unknown": "没有这个二维码",
+        "unknown-hint": "请重新扫描电视上的二维码。",
+        "settling": "付款处理中",
+        "settling-hint": "钱包正在慢慢处理，二维码失效几秒后到账。",
+    },
+    "en": {
+        "title": "Demo wallet",
+        "merchant": "Cable TV service hall",
+        "service": "Service",
+        "number": "Payment no.",
+        "pay": "Pay now",
+        "decline": "Do not pay",
+        "play": "Demonstration: no real money is moved",
+        "other": "中文",
+        "testers": "For testers",
+        "pay-late": "Pay after the code has run out",
+        "late-hint": "A slow wallet: the money arrives some seconds after the end and should be sent back.",
+        "silence": "Make the wallet stop answering",
+        "speak": "Let the wallet answer again",
+        "paid": "Paid",
+        "paid-hint": "Look at the television: the service opens now.",
+        "declined": "You have not paid",
+        "declined-hint": "No money was taken. You can order again on the television.",
+        "closed": "This code has run out",
+        "closed-hint": "No money was taken. Please order again on the television.",
+        "refunded": "Money returned",
+        "refunded-hint": "The payment came too late and was sent back to your wallet in full.",
+        "unknown": "There is no such code",
+        "unknown-hint": "Please scan the code on the television again.",
+        "settling": "Payment in progress",
+        "settling-hint": "The wallet is slow; the money arrives some seconds after the code has run out.",
+    },
+}
+
+
+def language(chosen: str | None, accepted: str | None) -> str:
+    """``zh`` or ``en``: the one chosen by the link, else the phone's first (RFC 9110, 12.5.4), else Chinese.
+
+    >>> language(None, "fr;q=0.5, en-GB;q=0.9, zh;q=0.1")
+    'en'
+    """
+    if chosen in WORDS:
+        return str(chosen)
+    ranked = []
+    for place, part in enumerate((accepted or "").split(",")):
+        tag, _, parameters = part.strip().partition(";")
+        quality = parameters.replace(" ", "").removeprefix("q=")
+        try:
+            weight = float(quality) if quality else 1.0
+        except ValueError:
+            weight = 0.0
+        ranked.append((-weight, place, tag[:2].lower()))
+    return next((tag for _, _, tag in sorted(ranked) if tag in WORDS), "zh")
+
+
+@cache
+def _template() -> Template:
+    loader = PackageLoader("server_stub.sandbox")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    return environment.get_template("phone.html")
+
+
+def view_of(row: Row[Any] | None, *, overdue: bool) -> str:
+    """What the page shows: ``open`` with its buttons, or the key of a result."""
+    if row is None:
+        return "unknown"
+    if row.state in ("waiting", "scanned"):
+        if overdue:
+            return "closed"
+        return "settling" if row.settle_late else "open"
+    if row.state == "closed" and row.settle_late:
+        return "settling"
+    return str(row.state)
+
+
+def render(row: Row[Any] | None, language: str, *, overdue: bool, silent: bool) -> str:
+    """The page as HTML."""
+    return _template().render(
+        words=WORDS[language],
+        language=language,
+        other="en" if language == "zh" else "zh",
+        view=view_of(row, overdue=overdue),
+        code="" if row is None else row.id,
+        subject="" if row is None else (row.subject_zh if language == "zh" else row.subject_en),
+        number="" if row is None else row.number,
+        amount="" if row is None else yuan(row.amount_fen),
+        silent=silent,
+    )

@@ -1,0 +1,76 @@
+"""Everything that can be set about a server, from ``STB_SERVER_*`` in the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+PREFIX = "STB_SERVER_"
+
+
+class SettingsError(ValueError):
+    """A variable in the environment cannot be understood; the text says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings. Times are seconds. An empty address means: the role in this process.
+
+    Attributes:
+        boss_url: where BOSS answers (up to, without, ``/boss/v1``).
+        wallet_url: where the demo wallet's gateway answers (up to, without, ``/sandbox``).
+        notify_url: where wallets reach this TSP (up to, without, ``/notices``).
+        partner_key: secret between TSP, BOSS and demo wallet; empty: made at the first start.
+        psams: comma-separated PSAM URLs, ``sim:NUMBER`` or ``pcsc:NAME``; may be empty.
+        hotline: the operator's telephone number.
+        quote_seconds: how long a quoted order can be paid.
+        qr_seconds: how long a wallet's code can be paid.
+        lease_seconds: a PSAM's lease between the card check and INIT FOR PURCHASE.
+        unknown_lease_seconds: the same from MAC1 on, when the card may have been debited.
+        partner_seconds: how long BOSS or a wallet may take to answer.
+        late_settle_seconds: the demo wallet's "pay after the code has run out": how long after.
+    """
+
+    boss_url: str = ""
+    wallet_url: str = ""
+    notify_url: str = ""
+    partner_key: str = ""
+    psams: str = "sim:1,sim:2,sim:3"
+    hotline: str = "96123"
+    quote_seconds: int = 900
+    qr_seconds: int = 180
+    lease_seconds: int = 120
+    unknown_lease_seconds: int = 1800
+    partner_seconds: float = 5.0
+    late_settle_seconds: int = 5
+
+    @property
+    def psam_urls(self) -> tuple[str, ...]:
+        """The pool's PSAMs, one URL each."""
+        return tuple(url.strip() for url in self.psams.split(",") if url.strip())
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Reads the settings.
+
+    Raises:
+        SettingsError: a number is not one, or not positive.
+    """
+    values: dict[str, Any] = {}
+    for field in fields(Settings):
+        name = PREFIX + field.name.upper()
+        if name not in environment:
+            continue
+        text = environment[name]
+        if field.type == "str":
+            values[field.name] = text
+            continue
+        try:
+            number = int(text) if field.type == "int" else float(text)
+        except ValueError:
+            raise SettingsError(f"{name}={text!r}: a number of seconds is wanted") from None
+        if number <= 0:
+            raise SettingsError(f"{name}={text!r}: must be more than 0")
+        values[field.name] = number
+    return Settings(**values)

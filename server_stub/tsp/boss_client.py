@@ -1,0 +1,83 @@
+"""What the TSP asks BOSS, over BOSS's published interface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import structlog
+
+from server_stub.foundation.problems import Problem
+
+PASSED_ON = frozenset(
+    {
+        "not-found",
+        "box-unknown",
+        "box-suspended",
+        "activation-code-wrong",
+        "already-subscribed",
+        "term-not-sold",
+        "subscriber-in-arrears",
+        "service-withdrawn",
+        "order-clash",
+        "amount-differs",
+    }
+)
+"""BOSS's authoritative answers. Anything else it says means that the two do not understand each other."""
+
+log = structlog.get_logger(__name__)
+
+
+class BossClient:
+    """BOSS as the TSP sees it.
+
+    Args:
+        url: where BOSS answers.
+        key: the partner key.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, url: str, key: str) -> None:
+        self._http = http
+        self._url = url
+        self._headers = {"Authorization": f"Bearer {key}"}
+
+    async def get(self, box_number: str, path: str) -> Any:
+        """One of a box's resources: ``home``, ``services``, ``services/NAME``.
+
+        Raises:
+            Problem: BOSS's refusal, or ``boss-unreachable``.
+        """
+        return await self._call("GET", box_number, path)
+
+    async def post(self, box_number: str, path: str, body: dict[str, Any], key: str = "") -> Any:
+        """One of a box's actions: ``check``, ``orders``, ``orders/ID/opening``; ``key`` makes it idempotent.
+
+        Raises:
+            Problem: BOSS's refusal, or ``boss-unreachable``.
+        """
+        return await self._call("POST", box_number, path, body, {"Idempotency-Key": key} if key else {})
+
+    async def _call(
+        self,
+        method: str,
+        box_number: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Any:
+        url = f"{self._url}/boss/v1/boxes/{box_number}/{path}"
+        try:
+            response = await self._http.request(
+                method, url, json=body, headers={**self._headers, **(headers or {})}
+            )
+            answer = response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            log.warning("boss-unreachable", path=path, error=repr(error))
+            raise Problem("boss-unreachable") from error
+        if response.is_success:
+            return answer
+        code = answer.get("code") if isinstance(answer, dict) else None
+        if code in PASSED_ON and response.status_code < 500:
+            raise Problem(str(code), **answer.get("facts", {}))
+        log.warning("boss-not-understood", path=path, status=response.status_code, code=code)
+        raise Problem("boss-unreachable")

@@ -1,0 +1,317 @@
+"""Paying with a purse card: check, lease, MAC1, proof. See docs/tsp-api.md and the rules on PSAMs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from cardreader.errors import ApplicationBlocked, CardReaderError, MacInvalid
+from cardreader.pboc.files import mask_number
+from server_stub.foundation.http import answer_of
+from server_stub.foundation.idempotency import Answer, KeyUse
+from server_stub.foundation.problems import Problem
+from server_stub.tsp import core, models, psam_pool
+from server_stub.tsp.core import Core
+from server_stub.tsp.tables import debits, issuers, listed_cards
+
+__all__ = ["CardPayments", "fingerprint", "issuer_refusal", "mask_number"]
+
+PURSE_TYPES = frozenset({"02", "03"})
+"""Application types that have an electronic purse; 01 is an electronic deposit only."""
+NOT_DEBITED_REASONS = {"9302": "mac1-refused", "9406": "card-removed"}
+
+
+def fingerprint(parts: Core, serial: bytes) -> str:
+    """What stands for a card number where it must be found again."""
+    return parts.vault.fingerprint("card", serial)
+
+
+def issuer_refusal(conn: Connection, parts: Core, issuer_id: str, serial: bytes) -> str | None:
+    """Whether a card's issuer is known here and has not listed the card; the refusal's code, or None."""
+    known = select(issuers.c.issuer_id).where(issuers.c.issuer_id == issuer_id)
+    if conn.execute(known).one_or_none() is None:
+        return "card-issuer-unknown"
+    mine = listed_cards.c.card_fingerprint == fingerprint(parts, serial)
+    listed = conn.execute(select(listed_cards.c.listed_at).where(mine)).one_or_none()
+    return None if listed is None else "card-listed"
+
+
+class CardPayments:
+    """The steps of a purse payment, each called by the box."""
+
+    def __init__(self, parts: Core) -> None:
+        self._core = parts
+
+    async def check(self, box_number: str, payment: str, card: models.CardData, use: KeyUse) -> Answer:
+        """Card check (ONL-5), balance check (ONL-6), and the lease of a PSAM.
+
+        Raises:
+            Problem: ``card-...``, ``balance-too-low``, ``psam-none-free``, ``psam-none-for-issuer``,
+                ``wrong-state``. The payment stays as it is.
+        """
+        serial = bytes.fromhex(card.application_serial)
+
+        def work(conn: Connection) -> Answer:
+            use.claim(conn)
+            row = self._find(conn, box_number, payment)
+            refusal = self._refusal(conn, card, serial)
+            if refusal is not None:
+                raise Problem(refusal)
+            if card.balance_fen < row.amount_fen:
+                raise Problem("balance-too-low", balance_fen=card.balance_fen, amount_fen=row.amount_fen)
+            unit = self._lease(conn, row, card)
+            self._core.move(conn, row, "card-checked", actor="box")
+            conn.execute(delete(debits).where(debits.c.payment_id == payment))
+            conn.execute(
+                insert(debits).values(
+                    payment_id=payment,
+                    card_masked=mask_number(serial),
+                    card_fingerprint=fingerprint(self._core, serial),
+                    card_sealed=self._core.vault.seal(serial),
+                    issuer_id=card.issuer_id,
+                    balance_before_fen=card.balance_fen,
+                    psam=unit.name,
+                    terminal_number=unit.terminal_number.hex().upper(),
+                )
+            )
+            leased = models.Leased(
+                terminal_number=unit.terminal_number.hex().upper(),
+                key_index=unit.key_index,
+                seconds_left=self._core.settings.lease_seconds,
+            )
+            return use.answer(conn, answer_of(leased))
+
+        async with self._core.locks.hold(payment):
+            return await self._core.change(payment, work)
+
+    async def authorise(
+        self, box_number: str, payment: str, init: models.PurchaseInit, use: KeyUse
+    ) -> Answer:
+        """MAC1 for the card. That the payment is unknown from here on is on the disk before MAC1 leaves.
+
+        Raises:
+            Problem: ``wrong-state``, ``lease-lost``, ``psam-refused``, ``balance-too-low``; nothing left.
+        """
+        async with self._core.locks.hold(payment):
+            now = self._core.clock.now()
+
+            def read(conn: Connection) -> tuple[Row[Any], Row[Any]]:
+                row = self._find(conn, box_number, payment)
+                if row.state != "card-checked":
+                    raise Problem("wrong-state", money=core.money_of(row))
+                return row, _debit(conn, payment)
+
+            row, debit = await self._core.database.read(read)
+            if init.balance_fen < row.amount_fen:
+                raise Problem("balance-too-low", balance_fen=init.balance_fen, amount_fen=row.amount_fen)
+            unit = self._core.psams.get(debit.psam)
+            if unit is None or not await self._core.database.write(
+                lambda conn: psam_pool.extend(
+                    conn, payment, debit.psam, now, self._core.settings.unknown_lease_seconds
+                )
+            ):
+                raise Problem("lease-lost")
+            date, time = f"{now:%Y%m%d}", f"{now:%H%M%S}"
+            begun = {**init.model_dump(exclude={"balance_fen"}), "date": date, "time": time}
+            purchase = self._purchase(row.amount_fen, debit.card_sealed, begun)
+            try:
+                answer = await unit.initialize(payment, purchase)
+            except CardReaderError as error:
+                await self._core.database.write(lambda conn: psam_pool.release(conn, payment))
+                raise Problem("psam-refused", psam_status=str(error)) from error
+            number = answer.terminal_transaction_number.hex().upper()
+
+            def work(conn: Connection) -> Answer:
+                use.claim(conn)
+                if not psam_pool.holds(conn, payment, unit.name):
+                    raise Problem("lease-lost")
+                self._core.move(conn, row, "mac1-issued", actor="box")
+                values = {
+                    **begun,
+                    "balance_before_fen": init.balance_fen,
+                    "terminal_transaction_number": number,
+                }
+                conn.execute(update(debits).where(debits.c.payment_id == payment).values(**values))
+                authorised = models.Authorised(
+                    terminal_transaction_number=number, mac1=answer.mac1.hex().upper(), date=date, time=time
+                )
+                return use.answer(conn, answer_of(authorised))
+
+            return await self._core.change(payment, work)
+
+    async def debited(self, box_number: str, payment: str, proof: models.DebitProof, use: KeyUse) -> Answer:
+        """The card's proof: kept first, then checked by the PSAM; then the money is in (ONL-7).
+
+        Raises:
+            Problem: ``wrong-state``, ``mac2-refused``, ``lease-lost`` (the PSAM has gone on: for a person),
+                ``psam-none-free`` (it serves another payment now), ``psam-refused``. Money unknown.
+        """
+        async with self._core.locks.hold(payment):
+            row, debit, already = await self._core.change(
+                payment, lambda conn: self._keep_proof(conn, box_number, payment, proof)
+            )
+            if not already:
+                await self._verify(row, debit, proof)
+
+            def work(conn: Connection) -> Answer:
+                use.claim(conn)
+                if not already:
+                    self._core.paid(conn, core.load_payment(conn, payment), actor="box")
+                    after_fen = proof.balance_after_fen
+                    if after_fen is None:
+                        after_fen = debit.balance_before_fen - row.amount_fen
+                    conn.execute(
+                        update(debits)
+                        .where(debits.c.payment_id == payment)
+                        .values(balance_after_fen=after_fen)
+                    )
+                return use.answer(conn, self._core.answer(conn, payment))
+
+            return await self._core.change(payment, work)
+
+    async def not_debited(
+        self, box_number: str, payment: str, evidence: models.NotDebited, use: KeyUse
+    ) -> Answer:
+        """The card has shown that it did not debit.
+
+        Raises:
+            Problem: ``evidence-contradicts`` (kept as a case), ``wrong-state``. Money stays as it was.
+        """
+
+        def work(conn: Connection) -> Answer | None:
+            use.claim(conn)
+            row = self._find(conn, box_number, payment)
+            reason = NOT_DEBITED_REASONS.get(evidence.status_word, "card-refused")
+            debit = _debit_or_none(conn, payment)
+            if debit is not None and row.state == "mac1-issued":
+                stood = (debit.offline_number, debit.balance_before_fen)
+                still = (evidence.offline_number, evidence.balance_fen) == stood
+                if not still or evidence.status_word == "9000" or debit.tac is not None:
+                    self._core.case(conn, payment, "evidence-contradicts", **evidence.model_dump())
+                    core.touch(conn, payment)
+                    return None
+            if row.state == "failed" and row.reason == reason:
+                return use.answer(conn, self._core.answer(conn, payment))
+            self._core.move(conn, row, "failed", actor="box", reason=reason)
+            return use.answer(conn, self._core.answer(conn, payment))
+
+        async with self._core.locks.hold(payment):
+            answer = await self._core.change(payment, work)
+        if answer is None:
+            raise Problem("evidence-contradicts")
+        return answer
+
+    def _find(self, conn: Connection, box_number: str, payment: str) -> Row[Any]:
+        row = core.find_payment(conn, box_number, payment)
+        if row.method != "card":
+            raise Problem("wrong-state", money=core.money_of(row), method=row.method)
+        return row
+
+    def _refusal(self, conn: Connection, card: models.CardData, serial: bytes) -> str | None:
+        if card.application_type not in PURSE_TYPES:
+            return "card-no-purse"
+        refusal = issuer_refusal(conn, self._core, card.issuer_id, serial)
+        today = f"{self._core.clock.now():%Y%m%d}"
+        if refusal is None and today < card.start_date:
+            return "card-not-yet-valid"
+        if refusal is None and today > card.expiry_date:
+            return "card-expired"
+        return refusal
+
+    def _lease(self, conn: Connection, row: Row[Any], card: models.CardData) -> psam_pool.PsamUnit:
+        names = psam_pool.candidates(self._core.psams, bytes.fromhex(card.issuer_id))
+        # An empty pool says nothing about the issuer: all its PSAMs may be out for a while.
+        if not names and any(unit.usable for unit in self._core.psams.values()):
+            raise Problem("psam-none-for-issuer")
+        seconds = self._core.settings.lease_seconds
+        name = psam_pool.lease(conn, row.id, names, self._core.clock.now(), seconds)
+        if name is None:
+            raise Problem("psam-none-free")
+        return self._core.psams[name]
+
+    def _purchase(self, amount_fen: int, sealed: str, begun: Any) -> psam_pool.Purchase:
+        return psam_pool.Purchase(
+            random=bytes.fromhex(begun["random"]),
+            offline_number=begun["offline_number"],
+            amount_fen=amount_fen,
+            date=bytes.fromhex(begun["date"]),
+            time=bytes.fromhex(begun["time"]),
+            key_version=begun["key_version"],
+            algorithm_id=begun["algorithm_id"],
+            # The last 8 of the 10 bytes are what a card's keys are diversified with.
+            application_serial8=self._core.vault.unseal(sealed)[2:],
+        )
+
+    def _keep_proof(
+        self, conn: Connection, box_number: str, payment: str, proof: models.DebitProof
+    ) -> tuple[Row[Any], Row[Any], bool]:
+        """Row, debit and whether just this proof was accepted before."""
+        row = self._find(conn, box_number, payment)
+        debit = _debit_or_none(conn, payment)
+        given = (proof.tac, proof.mac2)
+        if debit is not None and row.paid_at is not None and (debit.tac, debit.mac2) == given:
+            return row, debit, True
+        if debit is None or row.state not in ("mac1-issued", "mac2-refused"):
+            raise Problem("wrong-state", money=core.money_of(row))
+        if row.state == "mac2-refused" and debit.mac2 == proof.mac2:
+            # A PSAM locks itself after some wrong proofs in a row: it is not asked twice about the same one.
+            raise Problem("mac2-refused")
+        conn.execute(
+            update(debits).where(debits.c.payment_id == payment).values(tac=proof.tac, mac2=proof.mac2)
+        )
+        return row, debit, False
+
+    async def _verify(self, row: Row[Any], debit: Row[Any], proof: models.DebitProof) -> None:
+        """Returns when the PSAM has accepted MAC2. Raises Problem; the payment stays unknown."""
+        payment, psam = row.id, debit.psam
+        unit = self._core.psams.get(psam)
+        if unit is None:
+            raise Problem("psam-none-for-issuer", money="unknown")
+        now, seconds = self._core.clock.now(), self._core.settings.unknown_lease_seconds
+
+        def again(conn: Connection) -> tuple[bool, bool]:
+            alone = psam_pool.holds(conn, payment, psam)
+            return alone, psam_pool.lease(conn, payment, [psam], now, seconds) is not None
+
+        alone, leased = await self._core.database.write(again)
+        if not leased:
+            raise Problem("psam-none-free", money="unknown")
+        number = bytes.fromhex(debit.terminal_transaction_number)
+        purchase = self._purchase(row.amount_fen, debit.card_sealed, debit._mapping)
+        try:
+            await unit.verify(payment, purchase, number, bytes.fromhex(proof.mac2))
+        except psam_pool.NumberMoved as error:
+            # Nobody else had the PSAM, this proof was given to it before, and only a right proof moves the
+            # number: it accepted the proof, and its answer was lost when this server stopped.
+            if not (alone and error.moved == 1 and debit.mac2 == proof.mac2):
+                await self._refuse(payment, "psam-number-moved", release=True)
+                raise Problem("lease-lost", money="unknown") from error
+        except MacInvalid as error:
+            await self._refuse(payment, "mac2-refused", release=False)
+            raise Problem("mac2-refused") from error
+        except CardReaderError as error:
+            if isinstance(error, ApplicationBlocked):
+                await self._refuse(payment, "psam-locked", release=True)
+            raise Problem("psam-refused", money="unknown", psam_status=str(error)) from error
+
+    async def _refuse(self, payment: str, kind: str, *, release: bool) -> None:
+        def work(conn: Connection) -> None:
+            row = core.load_payment(conn, payment)
+            if kind == "mac2-refused" and row.state == "mac1-issued":
+                self._core.move(conn, row, "mac2-refused", actor="psam")
+            else:
+                core.touch(conn, payment)
+            self._core.case(conn, payment, kind)
+            if release:
+                psam_pool.release(conn, payment)
+
+        await self._core.change(payment, work)
+
+
+def _debit(conn: Connection, payment: str) -> Row[Any]:
+    return conn.execute(select(debits).where(debits.c.payment_id == payment)).one()
+
+
+def _debit_or_none(conn: Connection, payment: str) -> Row[Any] | None:
+    return conn.execute(select(debits).where(debits.c.payment_id == payment)).one_or_none()

@@ -1,0 +1,188 @@
+"""What all of the TSP's services share: its parts, one way to move a payment, one way to show it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from server_stub.foundation import states
+from server_stub.foundation.changes import Changes
+from server_stub.foundation.clock import Clock
+from server_stub.foundation.database import Database
+from server_stub.foundation.http import answer_of
+from server_stub.foundation.idempotency import Answer, Idempotency
+from server_stub.foundation.ids import Ids
+from server_stub.foundation.locks import KeyedLocks
+from server_stub.foundation.outbox import Outbox
+from server_stub.foundation.problems import Money, Problem
+from server_stub.foundation.vault import Vault
+from server_stub.settings import Settings
+from server_stub.tsp import machines, models, psam_pool
+from server_stub.tsp.boss_client import BossClient
+from server_stub.tsp.tables import cases, debits, orders, payments
+from server_stub.wallets.provider import Wallet
+
+T = TypeVar("T")
+
+OPEN_SERVICE = "open-service"
+REFUND = "refund"
+ASK_WALLET = "ask-wallet"
+
+
+@dataclass(slots=True)
+class Core:
+    """The parts of one TSP."""
+
+    database: Database
+    clock: Clock
+    ids: Ids
+    vault: Vault
+    settings: Settings
+    boss: BossClient
+    wallets: dict[str, Wallet]
+    psams: dict[str, psam_pool.PsamUnit]
+    idempotency: Idempotency
+    outbox: Outbox
+    kick_sweeper: Callable[[], None]
+    changes: Changes = field(default_factory=Changes)
+    locks: KeyedLocks = field(default_factory=KeyedLocks)
+
+    async def change(self, payment: str, work: Callable[[Connection], T]) -> T:
+        """Writes something about a payment; when it is on the disk, wakes whoever waits for it.
+
+        Raises:
+            Problem: ``wrong-state`` for a move that is not legal; that is recorded.
+        """
+        try:
+            result = await states.write(self.database, work)
+        except states.IllegalMove as refused:
+            # An order's states are at most named like a payment's; only a payment's are told.
+            shown = machines.PAYMENT_SHOWN.get(refused.origin)
+            if shown is None or refused.machine is machines.ORDER:
+                raise Problem("wrong-state") from refused
+            raise Problem("wrong-state", money=shown.money, state=shown.state) from refused
+        self.changes.wake(payment)
+        self.outbox.worker.kick()
+        self.kick_sweeper()
+        return result
+
+    def move(
+        self,
+        conn: Connection,
+        payment: Row[Any],
+        target: str,
+        *,
+        actor: str,
+        reason: str | None = None,
+        **values: Any,
+    ) -> None:
+        """Moves a payment. One that ends without money closes its order and gives its PSAM back.
+
+        Raises:
+            IllegalMove
+        """
+        now = self.clock.now()
+        machine = machines.CARD_PAYMENT if payment.method == "card" else machines.WALLET_PAYMENT
+        if reason is not None:
+            values["reason"] = reason
+        live = target in machines.LIVE
+        states.move(conn, machine, payment.id, target, actor=actor, at=now, live=live, **values)
+        if target in machines.ENDED_WITHOUT_MONEY:
+            states.move(conn, machines.ORDER, payment.order_id, "closed", actor=actor, at=now)
+            psam_pool.release(conn, payment.id)
+
+    def paid(self, conn: Connection, payment: Row[Any], *, actor: str) -> None:
+        """The money is in: BOSS is owed the message from the same moment on."""
+        self.move(conn, payment, "paid", actor=actor, paid_at=self.clock.now())
+        psam_pool.release(conn, payment.id)
+        self.outbox.put(conn, OPEN_SERVICE, {"payment": payment.id})
+
+    def case(self, conn: Connection, payment: str, kind: str, **facts: Any) -> None:
+        """Something about a payment that a person has to look at."""
+        values = {"payment_id": payment, "kind": kind, "facts": json.dumps(facts)}
+        conn.execute(insert(cases).values(id=self.ids.row(), at=self.clock.now(), **values))
+
+    def view(self, conn: Connection, payment: str) -> models.Payment:
+        """A payment as the box sees it."""
+        return show(conn, payment, self.clock.now())
+
+    def answer(self, conn: Connection, payment: str, status: int = 200) -> Answer:
+        """The same, ready to be kept as an answer."""
+        return answer_of(self.view(conn, payment), status)
+
+
+def find_order(conn: Connection, box_number: str, order: str) -> Row[Any]:
+    """An order of this box. Raises Problem ``not-found``."""
+    mine = (orders.c.id == order) & (orders.c.box_number == box_number)
+    row = conn.execute(select(orders).where(mine).with_for_update()).one_or_none()
+    if row is None:
+        raise Problem("not-found", order=order)
+    return row
+
+
+def find_payment(conn: Connection, box_number: str, payment: str) -> Row[Any]:
+    """A payment of this box. Raises Problem ``not-found``."""
+    mine = (payments.c.id == payment) & (payments.c.box_number == box_number)
+    row = conn.execute(select(payments).where(mine).with_for_update()).one_or_none()
+    if row is None:
+        raise Problem("not-found", payment=payment)
+    return row
+
+
+def load_payment(conn: Connection, payment: str) -> Row[Any]:
+    """A payment that exists."""
+    return conn.execute(select(payments).where(payments.c.id == payment).with_for_update()).one()
+
+
+def money_of(payment: Row[Any]) -> Money:
+    """What became of a payment's money."""
+    return machines.PAYMENT_SHOWN[payment.state].money
+
+
+def touch(conn: Connection, payment: str, **values: Any) -> None:
+    """Changes a payment without moving it; long polls see it."""
+    new = {"version": payments.c.version + 1, **values}
+    conn.execute(update(payments).where(payments.c.id == payment).values(**new))
+
+
+def show(conn: Connection, payment: str, now: datetime) -> models.Payment:
+    """A payment as the box sees it."""
+    row = load_payment(conn, payment)
+    order = conn.execute(select(orders).where(orders.c.id == row.order_id)).one()
+    debit = conn.execute(select(debits).where(debits.c.payment_id == payment)).one_or_none()
+    shown = machines.PAYMENT_SHOWN[row.state]
+    qr = None
+    if row.qr_payload is not None and row.state in machines.CODE_OUT:
+        left = max(0, math.ceil((row.expires_at - now).total_seconds()))
+        qr = models.Qr(payload=row.qr_payload, seconds_left=left)
+    card = None
+    if debit is not None:
+        card = models.CardSummary(
+            number=debit.card_masked,
+            balance_before_fen=debit.balance_before_fen,
+            balance_after_fen=debit.balance_after_fen,
+        )
+    return models.Payment(
+        payment=row.id,
+        order=row.order_id,
+        number=row.number,
+        service=models.Service.model_validate_json(order.service),
+        term=order.term,
+        method=row.method,
+        amount_fen=row.amount_fen,
+        time=row.created_at,
+        state=shown.state,
+        money=shown.money,
+        reason=row.reason,
+        facts={},
+        valid_until=row.valid_until,
+        card=card,
+        qr=qr,
+        version=row.version,
+    )

@@ -1,0 +1,121 @@
+"""The legal moves of orders and payments, and what of their states the interface shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from server_stub.foundation.problems import Money
+from server_stub.foundation.states import Machine
+from server_stub.tsp import tables
+from server_stub.tsp.models import OrderState, PaymentState
+
+
+def _moves(**targets: str) -> Mapping[str, frozenset[str]]:
+    return MappingProxyType(
+        {origin.replace("_", "-"): frozenset(names.split()) for origin, names in targets.items()}
+    )
+
+
+ORDER = Machine(
+    "order",
+    tables.orders,
+    _moves(
+        quoted="paying expired",
+        # Back to quoted only when the wallet made no code: nothing could have been paid.
+        paying="completed closed quoted",
+    ),
+    tables.moves,
+)
+
+CARD_PAYMENT = Machine(
+    "card payment",
+    tables.payments,
+    _moves(
+        created="card-checked cancelled expired",
+        card_checked="card-checked mac1-issued cancelled expired",
+        # From here on the card may have been debited: only its own proof leads on.
+        mac1_issued="paid failed mac2-refused",
+        mac2_refused="paid",
+        paid="opened service-refused",
+        service_refused="opened",
+    ),
+    tables.moves,
+)
+
+WALLET_PAYMENT = Machine(
+    "wallet payment",
+    tables.payments,
+    _moves(
+        code_wanted="code-shown paid failed expired wallet-silent",
+        code_shown="code-opened paid failed cancelled expired wallet-silent",
+        code_opened="paid failed cancelled expired wallet-silent",
+        wallet_silent="paid failed expired",
+        paid="opened refunding",
+        failed="refunding",
+        cancelled="refunding",
+        expired="refunding",
+        refunding="refunded",
+    ),
+    tables.moves,
+)
+
+
+class Shown(NamedTuple):
+    """A payment's state at the interface, and what became of the money."""
+
+    state: PaymentState
+    money: Money
+
+
+PAYMENT_SHOWN: Mapping[str, Shown] = MappingProxyType(
+    {
+        "created": Shown("preparing", "not-taken"),
+        "card-checked": Shown("preparing", "not-taken"),
+        "mac1-issued": Shown("unknown", "unknown"),
+        "mac2-refused": Shown("unknown", "unknown"),
+        "code-wanted": Shown("waiting", "not-taken"),
+        "code-shown": Shown("waiting", "not-taken"),
+        "code-opened": Shown("scanned", "not-taken"),
+        "wallet-silent": Shown("unknown", "unknown"),
+        "paid": Shown("paid", "taken"),
+        "service-refused": Shown("paid", "taken"),
+        "opened": Shown("done", "taken"),
+        "failed": Shown("failed", "not-taken"),
+        "cancelled": Shown("cancelled", "not-taken"),
+        "expired": Shown("expired", "not-taken"),
+        "refunding": Shown("late", "taken"),
+        "refunded": Shown("late", "returned"),
+    }
+)
+
+ORDER_SHOWN: Mapping[str, OrderState] = MappingProxyType(
+    {
+        "quoted": "quoted",
+        "paying": "paying",
+        "completed": "completed",
+        "closed": "closed",
+        "expired": "closed",
+    }
+)
+
+LIVE = frozenset(
+    {
+        "created",
+        "card-checked",
+        "mac1-issued",
+        "mac2-refused",
+        "code-wanted",
+        "code-shown",
+        "code-opened",
+        "wallet-silent",
+        "paid",
+        "service-refused",
+    }
+)
+"""States in which no other payment of the same order may begin."""
+ENDED_WITHOUT_MONEY = frozenset({"failed", "cancelled", "expired"})
+CARD_PREPARING = ("created", "card-checked")
+CODE_OUT = ("code-wanted", "code-shown", "code-opened")
+"""A wallet may still be paid by itself, within its time."""

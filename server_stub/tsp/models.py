@@ -1,0 +1,259 @@
+"""The wire between box and TSP, as docs/tsp-api.md describes it."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from server_stub.foundation.problems import Money
+from server_stub.foundation.text import Text
+
+TermName = Literal["per-use", "monthly", "quarterly", "yearly"]
+PaymentState = Literal[
+    "preparing", "waiting", "scanned", "unknown", "paid", "done", "failed", "cancelled", "expired", "late"
+]
+OrderState = Literal["quoted", "paying", "completed", "closed"]
+
+
+def _hex(size: int) -> Any:
+    return Field(pattern=rf"^[0-9A-F]{{{2 * size}}}$")
+
+
+Hex1 = Annotated[str, _hex(1)]
+Hex4 = Annotated[str, _hex(4)]
+Hex8 = Annotated[str, _hex(8)]
+Hex10 = Annotated[str, _hex(10)]
+CompactDate = Annotated[str, Field(pattern=r"^[0-9]{8}$")]
+Byte = Annotated[int, Field(ge=0, le=0xFF)]
+Fen = Annotated[int, Field(ge=0, le=0xFFFFFFFF)]
+OfflineNumber = Annotated[int, Field(ge=0, le=0xFFFF)]
+
+
+class Hello(BaseModel):
+    name: str
+    version: str
+    api: int
+    test_mode: bool
+    time: datetime
+    hotline: str
+
+
+class Subscriber(BaseModel):
+    name: Text
+    number: str
+
+
+class EnrolmentRequest(BaseModel):
+    box_number: str = Field(pattern=r"^[0-9]{6,16}$")
+    smart_card_number: str = Field(pattern=r"^[0-9]{16,20}$")
+    activation_code: str = Field(min_length=4, max_length=16)
+
+
+class Enrolment(BaseModel):
+    box_number: str
+    token: str
+    subscriber: Subscriber
+
+
+class LowestPrice(BaseModel):
+    term: TermName
+    price_fen: int
+
+
+class Service(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+
+    service: str
+    name: Text
+    summary: Text
+    category: Text
+    icon: str
+    lowest: LowestPrice = Field(alias="from")
+    status: Literal["none", "active", "expired"]
+    valid_until: datetime | None
+    days_left: int | None
+
+
+class Term(BaseModel):
+    term: TermName
+    price_fen: int | None
+    saving_percent: int
+    valid_from: datetime
+    valid_until: datetime
+    refusal: str | None
+
+
+class Subscription(BaseModel):
+    term: TermName
+    valid_from: datetime
+    valid_until: datetime
+    paid_fen: int
+    status: Literal["active", "upcoming", "expired", "used", "cancelled"]
+
+
+class ServiceDetail(Service):
+    introduction: Text
+    terms: list[Term]
+    subscriptions: list[Subscription]
+    renews: bool
+    hotline: str
+
+
+class Services(BaseModel):
+    services: list[Service]
+
+
+class MonthSpending(BaseModel):
+    month: str
+    amount_fen: int
+
+
+class LastPayment(BaseModel):
+    date: date
+    amount_fen: int
+
+
+class Home(BaseModel):
+    subscriber: Subscriber
+    current: Service | None
+    spending: list[MonthSpending]
+    service_count: int
+    last_payment: LastPayment | None
+    suggestions: list[Service]
+
+
+class OrderRequest(BaseModel):
+    service: str = Field(min_length=1, max_length=32)
+    term: TermName
+
+
+class Method(BaseModel):
+    key: str
+    name: Text
+    summary: Text
+    enabled: bool
+    refusal: str | None
+
+
+class Order(BaseModel):
+    order: str
+    number: str
+    service: Service
+    term: TermName
+    list_fen: int
+    reduction_fen: int
+    reduction_reason: Text | None
+    amount_fen: int
+    valid_from: datetime
+    valid_until: datetime
+    renews: bool
+    hotline: str
+    expires_at: datetime
+    state: OrderState
+    methods: list[Method]
+
+
+class PaymentRequest(BaseModel):
+    method: str = Field(pattern=r"^(card|wallet:[a-z0-9-]{1,32})$")
+
+
+class CardSummary(BaseModel):
+    number: str
+    balance_before_fen: int | None
+    balance_after_fen: int | None
+
+
+class Qr(BaseModel):
+    payload: str
+    seconds_left: int
+
+
+class Payment(BaseModel):
+    payment: str
+    order: str
+    number: str
+    service: Service
+    term: TermName
+    method: str
+    amount_fen: int
+    time: datetime
+    state: PaymentState
+    money: Money
+    reason: str | None
+    facts: dict[str, Any]
+    valid_until: datetime | None
+    card: CardSummary | None
+    qr: Qr | None
+    version: int
+
+
+class Records(BaseModel):
+    records: list[Payment]
+
+
+class CardData(BaseModel):
+    """EF 0015 and GET BALANCE of a purse card."""
+
+    issuer_id: Hex8
+    application_serial: Hex10
+    application_type: Hex1
+    start_date: CompactDate
+    expiry_date: CompactDate
+    balance_fen: Fen
+
+
+class Leased(BaseModel):
+    terminal_number: str
+    key_index: int
+    seconds_left: int
+
+
+class PurchaseInit(BaseModel):
+    """The card's answer to INITIALIZE FOR PURCHASE."""
+
+    balance_fen: Fen
+    offline_number: OfflineNumber
+    overdraft_limit_fen: Annotated[int, Field(ge=0, le=0xFFFFFF)]
+    key_version: Byte
+    algorithm_id: Byte
+    random: Hex4
+
+
+class Authorised(BaseModel):
+    """What the card wants for DEBIT FOR PURCHASE."""
+
+    terminal_transaction_number: str
+    mac1: str
+    date: str
+    time: str
+
+
+class DebitProof(BaseModel):
+    """The card's answer to DEBIT FOR PURCHASE or GET TRANSACTION PROVE."""
+
+    tac: Hex4
+    mac2: Hex4
+    balance_after_fen: Fen | None = None
+
+
+class NotDebited(BaseModel):
+    """What shows that a card did not debit."""
+
+    status_word: Annotated[str, _hex(2)]
+    offline_number: OfflineNumber
+    balance_fen: Fen
+
+
+class InquiryRequest(BaseModel):
+    kind: Literal["card"]
+    issuer_id: Hex8
+    application_serial: Hex10
+    balance_fen: Fen
+
+
+class Inquiry(BaseModel):
+    issuer: Text | None
+    usable: bool
+    refusal: str | None

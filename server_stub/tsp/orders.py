@@ -1,0 +1,169 @@
+"""Looking around, orders, records and inquiries: everything before and beside the money."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select
+
+from server_stub.foundation import states
+from server_stub.foundation.http import answer_of
+from server_stub.foundation.idempotency import Answer, KeyUse
+from server_stub.foundation.text import Text
+from server_stub.tsp import card, core, machines, models
+from server_stub.tsp.core import Core
+from server_stub.tsp.tables import inquiries, issuers, orders, payments
+
+RECORDS = 50
+CARD = (Text(zh="银联卡", en="UnionPay card"), Text(zh="插卡输密码付款", en="Insert the card, enter the PIN"))
+
+
+class Orders:
+    """Orders of the boxes, and what a box may look at."""
+
+    def __init__(self, parts: Core) -> None:
+        self._core = parts
+
+    async def home(self, box_number: str) -> models.Home:
+        """Raises Problem: BOSS's refusal or ``boss-unreachable``, as the next two."""
+        return models.Home.model_validate(await self._core.boss.get(box_number, "home"))
+
+    async def services(self, box_number: str) -> models.Services:
+        """All services."""
+        return models.Services.model_validate(await self._core.boss.get(box_number, "services"))
+
+    async def service(self, box_number: str, name: str) -> models.ServiceDetail:
+        """One service."""
+        answer = await self._core.boss.get(box_number, f"services/{name}")
+        return models.ServiceDetail.model_validate({**answer, "hotline": self._core.settings.hotline})
+
+    async def create(self, box_number: str, request: models.OrderRequest, use: KeyUse) -> Answer:
+        """BOSS checks and computes the fee; the order is kept. No money moves.
+
+        Raises:
+            Problem: BOSS's refusal or ``boss-unreachable``.
+        """
+        identity = self._core.ids.row()
+        body = {"order": identity, **request.model_dump()}
+        quote = await self._core.boss.post(box_number, "orders", body, identity)
+        service = models.Service.model_validate(quote["service"])
+        now = self._core.clock.now()
+
+        def work(conn: Connection) -> Answer:
+            use.claim(conn)
+            reason = quote["reduction_reason"]
+            conn.execute(
+                insert(orders).values(
+                    id=identity,
+                    box_number=box_number,
+                    number=self._core.ids.number(),
+                    state="quoted",
+                    service=service.model_dump_json(by_alias=True),
+                    term=request.term,
+                    list_fen=quote["list_fen"],
+                    reduction_fen=quote["reduction_fen"],
+                    reduction_reason=None if reason is None else json.dumps(reason),
+                    amount_fen=quote["amount_fen"],
+                    valid_from=datetime.fromisoformat(quote["valid_from"]),
+                    valid_until=datetime.fromisoformat(quote["valid_until"]),
+                    renews=quote["renews"],
+                    created_at=now,
+                    expires_at=now + timedelta(seconds=self._core.settings.quote_seconds),
+                )
+            )
+            row = core.find_order(conn, box_number, identity)
+            return use.answer(conn, answer_of(self._show(row), 201))
+
+        answer = await self._core.database.write(work)
+        self._core.kick_sweeper()
+        return answer
+
+    async def order(self, box_number: str, order: str) -> models.Order:
+        """Raises Problem ``not-found``."""
+        row = await self._core.database.read(lambda conn: core.find_order(conn, box_number, order))
+        return self._show(row)
+
+    async def records(self, box_number: str) -> models.Records:
+        """The box's last payments, newest first."""
+
+        def read(conn: Connection) -> models.Records:
+            ids = (
+                select(payments.c.id)
+                .where(payments.c.box_number == box_number)
+                .order_by(payments.c.created_at.desc(), payments.c.id.desc())
+                .limit(RECORDS)
+            )
+            found = conn.execute(ids).scalars().all()
+            return models.Records(records=[self._core.view(conn, one) for one in found])
+
+        return await self._core.database.read(read)
+
+    async def inquire(self, box_number: str, request: models.InquiryRequest, use: KeyUse) -> Answer:
+        """Looks at a card without moving money, and records that (ONL-10)."""
+        serial = bytes.fromhex(request.application_serial)
+
+        def work(conn: Connection) -> Answer:
+            use.claim(conn)
+            issuer = conn.execute(
+                select(issuers).where(issuers.c.issuer_id == request.issuer_id)
+            ).one_or_none()
+            refusal = card.issuer_refusal(conn, self._core, request.issuer_id, serial)
+            conn.execute(
+                insert(inquiries).values(
+                    id=self._core.ids.row(),
+                    box_number=box_number,
+                    kind=request.kind,
+                    card_masked=card.mask_number(serial),
+                    card_fingerprint=card.fingerprint(self._core, serial),
+                    issuer_id=request.issuer_id,
+                    balance_fen=request.balance_fen,
+                    refusal=refusal,
+                    at=self._core.clock.now(),
+                )
+            )
+            name = None if issuer is None else Text(zh=issuer.name_zh, en=issuer.name_en)
+            inquiry = models.Inquiry(issuer=name, usable=refusal is None, refusal=refusal)
+            return use.answer(conn, answer_of(inquiry, 201))
+
+        return await self._core.database.write(work)
+
+    def expire(self, conn: Connection, order: str) -> None:
+        """Ends an order whose quote has run out before anybody began to pay."""
+        row = conn.execute(select(orders).where(orders.c.id == order).with_for_update()).one()
+        now = self._core.clock.now()
+        if row.state == "quoted" and row.expires_at <= now:
+            states.move(conn, machines.ORDER, order, "expired", actor="sweep", at=now)
+
+    def _show(self, row: Row[Any]) -> models.Order:
+        expired = row.state == "quoted" and row.expires_at <= self._core.clock.now()
+        methods = [models.Method(key="card", name=CARD[0], summary=CARD[1], enabled=True, refusal=None)]
+        for wallet in self._core.wallets.values():
+            refusal = wallet.refusal(row.amount_fen)
+            methods.append(
+                models.Method(
+                    key=f"wallet:{wallet.key}",
+                    name=wallet.name,
+                    summary=wallet.summary,
+                    enabled=refusal is None,
+                    refusal=refusal,
+                )
+            )
+        return models.Order(
+            order=row.id,
+            number=row.number,
+            service=models.Service.model_validate_json(row.service),
+            term=row.term,
+            list_fen=row.list_fen,
+            reduction_fen=row.reduction_fen,
+            reduction_reason=None if row.reduction_reason is None else json.loads(row.reduction_reason),
+            amount_fen=row.amount_fen,
+            valid_from=row.valid_from,
+            valid_until=row.valid_until,
+            renews=row.renews,
+            hotline=self._core.settings.hotline,
+            expires_at=row.expires_at,
+            state=machines.ORDER_SHOWN["expired" if expired else row.state],
+            methods=methods,
+        )

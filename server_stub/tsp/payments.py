@@ -1,0 +1,256 @@
+"""Payments: begun, watched, cancelled, told to BOSS, ended by time."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, NamedTuple
+
+import structlog
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from server_stub.foundation import states
+from server_stub.foundation.clock import wait_for
+from server_stub.foundation.idempotency import Answer, KeyUse
+from server_stub.foundation.outbox import Acknowledged
+from server_stub.foundation.problems import Problem
+from server_stub.tsp import core, machines, models
+from server_stub.tsp.core import Core
+from server_stub.tsp.models import Service
+from server_stub.tsp.orders import Orders
+from server_stub.tsp.tables import orders, payments
+from server_stub.tsp.wallet import WalletPayments
+
+SWEPT = {"card": machines.CARD_PREPARING, "wallet": machines.CODE_OUT}
+BATCH = 50
+
+log = structlog.get_logger(__name__)
+
+
+class Payments:
+    """What is common to all ways to pay."""
+
+    def __init__(self, parts: Core, all_orders: Orders, wallets: WalletPayments) -> None:
+        self._core = parts
+        self._orders = all_orders
+        self._wallets = wallets
+
+    async def begin(self, box_number: str, order: str, method: str, use: KeyUse) -> Answer:
+        """Begins to pay an order; a wallet's code is made at once.
+
+        Raises:
+            Problem: ``order-expired``, ``order-closed``, ``payment-in-progress``, ``method-not-offered``,
+                ``wallet-unreachable``, ``not-found``.
+        """
+        identity = self._core.ids.row()
+
+        def work(conn: Connection) -> tuple[Row[Any], Answer | None]:
+            use.claim(conn)
+            row = core.find_order(conn, box_number, order)
+            begun = self._begun(conn, row, use)
+            if begun is not None:
+                return begun, None
+            self._refuse(row, method)
+            self._insert(conn, row, identity, method, use)
+            payment = core.load_payment(conn, identity)
+            if method == "card":
+                return payment, use.answer(conn, self._core.answer(conn, identity, 201))
+            return payment, None
+
+        payment, answer = await self._core.change(identity, work)
+        if answer is None:
+            answer = await self._wallets.show_code(payment, use)
+        return answer
+
+    async def watch(self, box_number: str, payment: str, after: int, seconds: float) -> models.Payment:
+        """The payment, once its version is greater than ``after``; at the latest after that many seconds."""
+        clock = self._core.clock
+        deadline = clock.now() + timedelta(seconds=seconds)
+        while True:
+            with self._core.changes.watch(payment) as changed:
+                view = await self._core.database.read(lambda conn: self._view(conn, box_number, payment))
+                left = (deadline - clock.now()).total_seconds()
+                if view.version > after or left <= 0 or self._core.changes.closed:
+                    return view
+                await wait_for(clock, changed, left)
+
+    async def cancel(self, box_number: str, payment: str, use: KeyUse) -> Answer:
+        """Cancels what is not paid and cannot be any more.
+
+        Raises:
+            Problem: ``payment-not-cancellable``, ``wallet-unreachable``.
+        """
+        row = await self._core.database.read(lambda conn: core.find_payment(conn, box_number, payment))
+        if row.method == "card":
+            async with self._core.locks.hold(payment):
+                return await self._core.change(payment, lambda conn: self._cancel_card(conn, payment, use))
+        if row.state not in ("code-shown", "code-opened"):
+            raise Problem("payment-not-cancellable", money=core.money_of(row))
+        await self._wallets.cancel(row)
+
+        def work(conn: Connection) -> Answer:
+            use.claim(conn)
+            return use.answer(conn, self._core.answer(conn, payment))
+
+        return await self._core.change(payment, work)
+
+    async def open_service(self, payload: dict[str, Any]) -> Acknowledged:
+        """Tells BOSS of a payment until BOSS has answered. Raises Problem ``boss-unreachable``."""
+        identity = payload["payment"]
+        payment, order = await self._core.database.read(lambda conn: _with_order(conn, identity))
+        body = {
+            "payment": identity,
+            "amount_fen": payment.amount_fen,
+            "method": payment.method,
+            "paid_at": payment.paid_at.isoformat(),
+        }
+        path = f"orders/{order.id}/opening"
+        try:
+            answer = await self._core.boss.post(payment.box_number, path, body, identity)
+        except Problem as problem:
+            if problem.code == "boss-unreachable":
+                raise
+            code = problem.code
+            return self._acknowledged(identity, lambda conn: self._service_refused(conn, identity, code))
+        service = Service.model_validate(answer["service"])
+        valid_until = datetime.fromisoformat(answer["valid_until"])
+        return self._acknowledged(
+            identity, lambda conn: self._service_opened(conn, identity, service, valid_until)
+        )
+
+    async def sweep(self) -> datetime | None:
+        """Ends what has run out of time; returns when the next thing will."""
+        now = self._core.clock.now()
+        due = await self._core.database.read(lambda conn: _due(conn, now))
+        steps = [partial(self._end_card, payment) for payment in due.cards]
+        steps += [partial(self._wallets.expire, payment) for payment in due.wallets]
+        steps += [partial(self._end_order, order) for order in due.orders]
+        for step in steps:
+            try:
+                await step()
+            except Problem as problem:
+                # It has moved on in the meantime; that never stops the others.
+                log.warning("not-swept", row=step.args[0], code=problem.code)
+        return await self._core.database.read(_next_due)
+
+    def _begun(self, conn: Connection, order: Row[Any], use: KeyUse) -> Row[Any] | None:
+        """A payment this very request began before the server stopped; another live one is refused."""
+        live = select(payments).where((payments.c.order_id == order.id) & payments.c.live)
+        payment = conn.execute(live).one_or_none()
+        if payment is None:
+            return None
+        if payment.created_key == use.key and payment.state == "code-wanted":
+            return payment
+        raise Problem("payment-in-progress", money=core.money_of(payment), payment=payment.id)
+
+    def _refuse(self, order: Row[Any], method: str) -> None:
+        if order.state in ("completed", "closed", "paying"):
+            raise Problem("order-closed", state=machines.ORDER_SHOWN[order.state])
+        if order.state == "expired" or order.expires_at <= self._core.clock.now():
+            raise Problem("order-expired")
+        wallet = self._core.wallets.get(method.removeprefix("wallet:"))
+        if method != "card" and (wallet is None or wallet.refusal(order.amount_fen) is not None):
+            raise Problem("method-not-offered", method=method)
+
+    def _insert(self, conn: Connection, order: Row[Any], identity: str, method: str, use: KeyUse) -> None:
+        now = self._core.clock.now()
+        until = now + timedelta(seconds=self._core.settings.qr_seconds)
+        conn.execute(
+            insert(payments).values(
+                id=identity,
+                order_id=order.id,
+                box_number=order.box_number,
+                number=self._core.ids.number(),
+                method=method,
+                amount_fen=order.amount_fen,
+                state="created" if method == "card" else "code-wanted",
+                created_key=use.key,
+                created_at=now,
+                expires_at=order.expires_at if method == "card" else until,
+            )
+        )
+        states.move(conn, machines.ORDER, order.id, "paying", actor="box", at=now)
+
+    def _view(self, conn: Connection, box_number: str, payment: str) -> models.Payment:
+        core.find_payment(conn, box_number, payment)
+        return self._core.view(conn, payment)
+
+    def _cancel_card(self, conn: Connection, payment: str, use: KeyUse) -> Answer:
+        use.claim(conn)
+        row = core.load_payment(conn, payment)
+        if row.state not in machines.CARD_PREPARING:
+            raise Problem("payment-not-cancellable", money=core.money_of(row))
+        self._core.move(conn, row, "cancelled", actor="box", reason="cancelled")
+        return use.answer(conn, self._core.answer(conn, payment))
+
+    async def _end_card(self, payment: str) -> None:
+        async with self._core.locks.hold(payment):
+            await self._core.change(payment, lambda conn: self._expire_card(conn, payment))
+
+    async def _end_order(self, order: str) -> None:
+        await self._core.change(order, lambda conn: self._orders.expire(conn, order))
+
+    def _expire_card(self, conn: Connection, payment: str) -> None:
+        row = core.load_payment(conn, payment)
+        if row.state in machines.CARD_PREPARING:
+            self._core.move(conn, row, "expired", actor="sweep", reason="expired")
+
+    def _acknowledged(self, payment: str, change: Any) -> Acknowledged:
+        def afterwards() -> None:
+            self._core.changes.wake(payment)
+            self._core.outbox.worker.kick()
+
+        return Acknowledged(change, afterwards)
+
+    def _service_opened(
+        self, conn: Connection, payment: str, service: Service, valid_until: datetime
+    ) -> None:
+        row = core.load_payment(conn, payment)
+        self._core.move(conn, row, "opened", actor="boss", valid_until=valid_until)
+        states.move(conn, machines.ORDER, row.order_id, "completed", actor="boss", at=self._core.clock.now())
+        text = service.model_dump_json(by_alias=True)
+        conn.execute(update(orders).where(orders.c.id == row.order_id).values(service=text))
+
+    def _service_refused(self, conn: Connection, payment: str, code: str) -> None:
+        """BOSS has said a final no after the money was in: a wallet's goes back, a card's is for a person."""
+        row = core.load_payment(conn, payment)
+        log.error("service-not-opened", payment=payment, code=code)
+        reason = "service-not-opened"
+        self._core.case(conn, payment, reason, code=code)
+        if row.method == "card":
+            self._core.move(conn, row, "service-refused", actor="boss", reason=reason)
+            return
+        states.move(conn, machines.ORDER, row.order_id, "closed", actor="boss", at=self._core.clock.now())
+        self._wallets.begin_refund(conn, row, actor="boss", reason=reason)
+
+
+class _Due(NamedTuple):
+    """Ids of what has run out of time."""
+
+    cards: list[str]
+    wallets: list[str]
+    orders: list[str]
+
+
+def _with_order(conn: Connection, payment: str) -> tuple[Row[Any], Row[Any]]:
+    row = core.load_payment(conn, payment)
+    return row, conn.execute(select(orders).where(orders.c.id == row.order_id)).one()
+
+
+def _due(conn: Connection, now: datetime) -> _Due:
+    def over(kind: str) -> list[str]:
+        condition = payments.c.state.in_(SWEPT[kind]) & (payments.c.expires_at <= now)
+        return list(conn.execute(select(payments.c.id).where(condition).limit(BATCH)).scalars())
+
+    quoted = (orders.c.state == "quoted") & (orders.c.expires_at <= now)
+    old = list(conn.execute(select(orders.c.id).where(quoted).limit(BATCH)).scalars())
+    return _Due(over("card"), over("wallet"), old)
+
+
+def _next_due(conn: Connection) -> datetime | None:
+    swept = payments.c.state.in_((*SWEPT["card"], *SWEPT["wallet"]))
+    instants = (
+        conn.execute(select(func.min(payments.c.expires_at)).where(swept)).scalar(),
+        conn.execute(select(func.min(orders.c.expires_at)).where(orders.c.state == "quoted")).scalar(),
+    )
+    return min((instant for instant in instants if instant is not None), default=None)

@@ -1,0 +1,102 @@
+"""The TSP: its services put together over one core, its background work, its start and stop."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+
+from sqlalchemy import Connection, func, insert, select
+
+from server_stub.foundation.clock import Clock
+from server_stub.foundation.database import Database
+from server_stub.foundation.idempotency import Idempotency
+from server_stub.foundation.ids import Ids
+from server_stub.foundation.outbox import Handler, Outbox
+from server_stub.foundation.vault import Vault
+from server_stub.foundation.worker import Worker
+from server_stub.settings import Settings
+from server_stub.tsp import psam_pool, tables
+from server_stub.tsp.boss_client import BossClient
+from server_stub.tsp.boxes import Boxes
+from server_stub.tsp.card import CardPayments
+from server_stub.tsp.core import ASK_WALLET, OPEN_SERVICE, REFUND, Core
+from server_stub.tsp.orders import Orders
+from server_stub.tsp.payments import Payments
+from server_stub.tsp.wallet import WalletPayments
+from server_stub.wallets.provider import Wallet
+
+
+class TspService:
+    """One TSP.
+
+    Args:
+        database: made with ``tables.metadata``.
+        psam_state: folder in which simulated PSAMs keep their counters; None: in memory.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        ids: Ids,
+        vault: Vault,
+        settings: Settings,
+        boss: BossClient,
+        wallets: dict[str, Wallet],
+        psam_state: Path | None,
+    ) -> None:
+        database.submit(_load_issuers).result()
+        units = psam_pool.open_units(settings.psam_urls, None if psam_state is None else str(psam_state))
+        handlers: dict[str, Handler] = {
+            OPEN_SERVICE: lambda payload: self.payments.open_service(payload),
+            REFUND: lambda payload: self.wallets.refund(payload),
+            ASK_WALLET: lambda payload: self.wallets.ask_again(payload),
+        }
+        self.sweeper = Worker("sweeper", clock, lambda: self.payments.sweep())
+        self.core = Core(
+            database=database,
+            clock=clock,
+            ids=ids,
+            vault=vault,
+            settings=settings,
+            boss=boss,
+            wallets=wallets,
+            psams=units,
+            idempotency=Idempotency(database, tables.keys, clock),
+            outbox=Outbox(database, tables.outbox, clock, handlers),
+            kick_sweeper=self.sweeper.kick,
+        )
+        self.boxes: Boxes = Boxes(self.core)
+        self.orders: Orders = Orders(self.core)
+        self.cards: CardPayments = CardPayments(self.core)
+        self.wallets: WalletPayments = WalletPayments(self.core)
+        self.payments: Payments = Payments(self.core, self.orders, self.wallets)
+
+    @property
+    def test_mode(self) -> bool:
+        """Whether money here is play money: a simulated PSAM or the demo wallet is in use."""
+        return "demo" in self.core.wallets or any(name.startswith("sim:") for name in self.core.psams)
+
+    def start(self) -> None:
+        """Begins the background work; called in the event loop."""
+        self.core.outbox.worker.start()
+        self.sweeper.start()
+
+    async def stop(self) -> None:
+        """Ends it, and lets go of PSAMs and database."""
+        await self.core.outbox.worker.stop()
+        await self.sweeper.stop()
+        for unit in self.core.psams.values():
+            unit.close()
+        self.core.database.close()
+
+
+def _load_issuers(conn: Connection) -> None:
+    """The issuers known at the first start."""
+    if conn.execute(select(func.count()).select_from(tables.issuers)).scalar_one():
+        return
+    text = resources.files("server_stub.tsp").joinpath("issuers.json").read_text(encoding="utf-8")
+    for entry in json.loads(text):
+        zh, en = entry["name"]
+        conn.execute(insert(tables.issuers).values(issuer_id=entry["issuer_id"], name_zh=zh, name_en=en))

@@ -1,0 +1,146 @@
+"""The TSP's tables. A card's number stands here masked, as a keyed fingerprint, and sealed; never plain."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table
+
+from server_stub.foundation.database import Instant
+from server_stub.foundation.idempotency import idempotency_table
+from server_stub.foundation.outbox import outbox_table
+from server_stub.foundation.states import moves_table
+
+metadata = MetaData(info={"role": "tsp"})
+keys = idempotency_table(metadata)
+outbox = outbox_table(metadata)
+moves = moves_table(metadata)
+
+boxes = Table(
+    "boxes",
+    metadata,
+    Column("box_number", String, primary_key=True),
+    Column("token_hash", String, nullable=False),
+    Column("enrolled_at", Instant, nullable=False),
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("box_number", ForeignKey("boxes.box_number"), nullable=False),
+    Column("number", String, nullable=False, unique=True),
+    Column("state", String, nullable=False),
+    Column("version", Integer, nullable=False, default=1),
+    Column("service", String, nullable=False),  # JSON, as BOSS last described it
+    Column("term", String, nullable=False),
+    Column("list_fen", Integer, nullable=False),
+    Column("reduction_fen", Integer, nullable=False),
+    Column("reduction_reason", String),  # JSON
+    Column("amount_fen", Integer, nullable=False),
+    Column("valid_from", Instant, nullable=False),
+    Column("valid_until", Instant, nullable=False),
+    Column("renews", Boolean, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+)
+Index("orders_to_expire", orders.c.state, orders.c.expires_at)
+
+payments = Table(
+    "payments",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("order_id", ForeignKey("orders.id"), nullable=False),
+    Column("box_number", ForeignKey("boxes.box_number"), nullable=False, index=True),
+    Column("number", String, nullable=False, unique=True),
+    Column("method", String, nullable=False),
+    Column("amount_fen", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("version", Integer, nullable=False, default=1),
+    Column("live", Boolean, nullable=False, default=True),
+    Column("reason", String),
+    Column("created_key", String, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("paid_at", Instant),
+    Column("valid_until", Instant),
+    Column("qr_payload", String),
+)
+Index("payments_to_expire", payments.c.state, payments.c.expires_at)
+Index(
+    "one_live_payment",
+    payments.c.order_id,
+    unique=True,
+    sqlite_where=payments.c.live,
+    postgresql_where=payments.c.live,
+)
+
+debits = Table(
+    "card_debits",
+    metadata,
+    Column("payment_id", ForeignKey("payments.id"), primary_key=True),
+    Column("card_masked", String, nullable=False),
+    Column("card_fingerprint", String, nullable=False, index=True),
+    Column("card_sealed", String, nullable=False),
+    Column("issuer_id", String, nullable=False),
+    Column("balance_before_fen", Integer, nullable=False),
+    Column("balance_after_fen", Integer),
+    Column("psam", String, nullable=False),
+    Column("terminal_number", String, nullable=False),
+    Column("offline_number", Integer),
+    Column("overdraft_limit_fen", Integer),
+    Column("key_version", Integer),
+    Column("algorithm_id", Integer),
+    Column("random", String),
+    Column("date", String),
+    Column("time", String),
+    Column("terminal_transaction_number", String),
+    Column("tac", String),
+    Column("mac2", String),
+)
+
+leases = Table(
+    "psam_leases",
+    metadata,
+    Column("psam", String, primary_key=True),
+    Column("payment_id", ForeignKey("payments.id"), nullable=False, unique=True),
+    Column("acquired_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+)
+
+issuers = Table(
+    "issuers",
+    metadata,
+    Column("issuer_id", String, primary_key=True),
+    Column("name_zh", String, nullable=False),
+    Column("name_en", String, nullable=False),
+)
+
+listed_cards = Table(
+    "listed_cards",
+    metadata,
+    Column("card_fingerprint", String, primary_key=True),
+    Column("listed_at", Instant, nullable=False),
+)
+
+inquiries = Table(
+    "inquiries",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("box_number", ForeignKey("boxes.box_number"), nullable=False),
+    Column("kind", String, nullable=False),
+    Column("card_masked", String, nullable=False),
+    Column("card_fingerprint", String, nullable=False),
+    Column("issuer_id", String, nullable=False),
+    Column("balance_fen", Integer, nullable=False),
+    Column("refusal", String),
+    Column("at", Instant, nullable=False),
+)
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("payment_id", ForeignKey("payments.id"), nullable=False, index=True),
+    Column("kind", String, nullable=False),
+    Column("facts", String, nullable=False),
+    Column("at", Instant, nullable=False),
+)

@@ -1,0 +1,190 @@
+"""Paying with a wallet: the code, what the wallet says of it, the end of its time, late money."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import structlog
+from sqlalchemy import Connection, Row, select
+
+from server_stub.foundation import states
+from server_stub.foundation.idempotency import Answer, KeyUse
+from server_stub.foundation.outbox import Acknowledged
+from server_stub.foundation.problems import Problem
+from server_stub.tsp import core, machines
+from server_stub.tsp.core import ASK_WALLET, REFUND, Core
+from server_stub.tsp.models import Service
+from server_stub.tsp.tables import orders, payments
+from server_stub.wallets.provider import NoticeRefused, Purchase, Status, Wallet, WalletUnreachable
+
+LOOK_AGAIN_SECONDS = 60
+"""After a code was closed the wallet is asked once more, for money whose notice was lost."""
+ENDED_BY_WALLET = frozenset({"closed", "absent"})
+
+Ending = Literal["expired", "cancelled"]
+log = structlog.get_logger(__name__)
+
+
+class WalletPayments:
+    """Wallet payments of the boxes."""
+
+    def __init__(self, parts: Core) -> None:
+        self._core = parts
+
+    async def show_code(self, row: Row[Any], use: KeyUse) -> Answer:
+        """Has the wallet make the code of a payment that was begun.
+
+        Raises:
+            Problem: ``wallet-unreachable``; the payment has failed; the order can be paid in another way.
+        """
+        wallet = self._wallet(row)
+        order = await self._core.database.read(
+            lambda conn: conn.execute(select(orders).where(orders.c.id == row.order_id)).one()
+        )
+        seconds = int((row.expires_at - self._core.clock.now()).total_seconds())
+        subject = Service.model_validate_json(order.service).name
+        purchase = Purchase(row.id, row.amount_fen, subject, row.number, max(1, seconds))
+        try:
+            payload = await wallet.prepare(purchase)
+        except WalletUnreachable as error:
+            log.warning("wallet-unreachable", payment=row.id, error=str(error))
+            await self._core.change(row.id, lambda conn: self._no_code(conn, row.id))
+            raise Problem("wallet-unreachable") from error
+
+        def work(conn: Connection) -> Answer:
+            self._core.move(conn, row, "code-shown", actor="box", qr_payload=payload)
+            return use.answer(conn, self._core.answer(conn, row.id, 201))
+
+        return await self._core.change(row.id, work)
+
+    async def cancel(self, row: Row[Any]) -> None:
+        """Asks the wallet, then closes; leaves the payment ``paid`` when it was paid.
+
+        Raises:
+            Problem: ``wallet-unreachable``, money unknown: nothing has changed.
+        """
+        try:
+            await self.settle(row.id, "cancelled", actor="box")
+        except WalletUnreachable as error:
+            raise Problem("wallet-unreachable", money="unknown") from error
+
+    async def settle(self, payment: str, ending: Ending | None, *, actor: str) -> None:
+        """Makes of a payment what the wallet says it is; ends it, with an ending, where it was not paid.
+
+        Raises:
+            WalletUnreachable
+        """
+        async with self._core.locks.hold(payment):
+            row = await self._core.database.read(lambda conn: core.load_payment(conn, payment))
+            wallet = self._wallet(row)
+            status = await wallet.query(payment)
+            if ending is not None and status.state in ("absent", "waiting", "scanned"):
+                status = await wallet.close(payment)
+            await self._core.change(payment, lambda conn: self._apply(conn, payment, status, ending, actor))
+
+    async def expire(self, payment: str) -> None:
+        """The code's time is over: ask once more, close, end. A wallet that is silent makes it unknown."""
+        try:
+            await self.settle(payment, "expired", actor="sweep")
+        except WalletUnreachable as error:
+            log.warning("wallet-silent", payment=payment, error=str(error))
+            async with self._core.locks.hold(payment):
+                await self._core.change(payment, lambda conn: self._silent(conn, payment))
+
+    async def notice(self, key: str, headers: Mapping[str, str], body: bytes) -> None:
+        """A wallet says that something has happened; it is asked what. Idempotent.
+
+        Raises:
+            Problem: ``not-found``, ``notice-refused``, ``wallet-unreachable`` (it will come again).
+        """
+        wallet = self._core.wallets.get(key)
+        if wallet is None:
+            raise Problem("not-found", wallet=key)
+        try:
+            reference = wallet.verify_notice(headers, body)
+        except NoticeRefused as error:
+            raise Problem("notice-refused") from error
+        mine = select(payments).where((payments.c.id == reference) & (payments.c.method == f"wallet:{key}"))
+        if await self._core.database.read(lambda conn: conn.execute(mine).one_or_none()) is None:
+            raise Problem("not-found", payment=reference)
+        try:
+            await self.settle(reference, None, actor="wallet")
+        except WalletUnreachable as error:
+            raise Problem("wallet-unreachable") from error
+
+    # What the outbox delivers
+
+    async def ask_again(self, payload: dict[str, Any]) -> Acknowledged:
+        """Asks again about a payment that was ended, or whose wallet was silent. Raises WalletUnreachable."""
+        row = await self._core.database.read(lambda conn: core.load_payment(conn, payload["payment"]))
+        ending: Ending | None = "expired" if row.state == "wallet-silent" else None
+        await self.settle(row.id, ending, actor="sweep")
+        return Acknowledged()
+
+    async def refund(self, payload: dict[str, Any]) -> Acknowledged:
+        """Money goes back. Raises WalletUnreachable."""
+        payment = payload["payment"]
+        row = await self._core.database.read(lambda conn: core.load_payment(conn, payment))
+        await self._wallet(row).refund(payment, f"refund-{payment}", row.amount_fen)
+
+        def change(conn: Connection) -> None:
+            now_row = core.load_payment(conn, payment)
+            if now_row.state == "refunding":
+                self._core.move(conn, now_row, "refunded", actor="wallet")
+
+        return Acknowledged(change, lambda: self._core.changes.wake(payment))
+
+    def begin_refund(self, conn: Connection, row: Row[Any], *, actor: str, reason: str | None) -> None:
+        """The money is to go back; from now on it is owed to the subscriber."""
+        self._core.move(conn, row, "refunding", actor=actor, reason=reason, paid_at=self._core.clock.now())
+        self._core.outbox.put(conn, REFUND, {"payment": row.id})
+
+    def _apply(
+        self, conn: Connection, payment: str, status: Status, ending: Ending | None, actor: str
+    ) -> None:
+        row = core.load_payment(conn, payment)
+        open_ = row.state in (*machines.CODE_OUT, "wallet-silent")
+        if status.state == "paid":
+            if status.amount_fen != row.amount_fen:
+                self._core.case(conn, payment, "amount-differs", paid_fen=status.amount_fen)
+            if open_ and status.amount_fen == row.amount_fen:
+                self._core.paid(conn, row, actor=actor)
+            elif row.state in machines.ENDED_WITHOUT_MONEY:
+                self.begin_refund(conn, row, actor=actor, reason=row.reason)
+        elif status.state == "scanned" and row.state == "code-shown":
+            self._core.move(conn, row, "code-opened", actor=actor)
+        elif status.state == "declined" and open_:
+            self._core.move(conn, row, "failed", actor=actor, reason="declined")
+        elif status.state in ENDED_BY_WALLET and open_ and ending is not None:
+            # A silent wallet's payment was past its time before anybody could cancel it.
+            self._core.move(conn, row, ending, actor=actor, reason=ending)
+            self._core.outbox.put(conn, ASK_WALLET, {"payment": payment}, LOOK_AGAIN_SECONDS)
+
+    def _silent(self, conn: Connection, payment: str) -> None:
+        row = core.load_payment(conn, payment)
+        if row.state in machines.CODE_OUT:
+            self._core.move(conn, row, "wallet-silent", actor="sweep")
+            self._core.outbox.put(conn, ASK_WALLET, {"payment": payment}, 1)
+
+    def _no_code(self, conn: Connection, payment: str) -> None:
+        """Nobody has seen a code: the payment has failed, and the order is as before."""
+        row = core.load_payment(conn, payment)
+        now = self._core.clock.now()
+        states.move(
+            conn,
+            machines.WALLET_PAYMENT,
+            payment,
+            "failed",
+            actor="wallet",
+            at=now,
+            live=False,
+            reason="wallet-unreachable",
+        )
+        states.move(conn, machines.ORDER, row.order_id, "quoted", actor="wallet", at=now)
+
+    def _wallet(self, row: Row[Any]) -> Wallet:
+        key = row.method.removeprefix("wallet:")
+        if key not in self._core.wallets:
+            raise WalletUnreachable(f"{row.method} is not installed")
+        return self._core.wallets[key]

@@ -1,0 +1,182 @@
+"""The command line of the television:
+what can be said, what is wrong with what was said, and what is said back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+DEFAULT_REMOTE = ("127.0.0.1", 8790)
+DEFAULT_BOX = "85312047"
+SMALLEST, LARGEST = 320, 7680
+EPILOG = """
+Every option of "run" can also be given in the environment, as STB_APP_ and its name: STB_APP_TSP=http://...,
+STB_APP_LANG=en, STB_APP_WEB_REMOTE=127.0.0.1:8790, and 1 for the ones without a value: STB_APP_DEMO=1,
+STB_APP_HEADLESS=1, STB_APP_FULLSCREEN=1. The command line wins.
+
+Keyboard: arrows, Enter is OK, Escape or Backspace is Back, digits, i INFO, l language, h home, r g y b
+colours, F5 puts the simulated card in and pulls it out.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for.
+
+    ``tsp`` is None with ``demo``; ``web_remote`` (host, port) is None when there is to be none;
+    ``no_display`` says that ``headless`` was not asked for but there is no display.
+    """
+
+    demo: bool
+    data: Path | None
+    headless: bool
+    no_display: bool
+    tsp: str | None
+    reader: str
+    lang: str | None
+    size: tuple[int, int]
+    fullscreen: bool
+    web_remote: tuple[str, int] | None
+    box: str
+
+
+def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
+    """Raises SystemExit: 0 after ``--help``, 2 with a message on standard error for anything wrong."""
+    parser = argparse.ArgumentParser(
+        prog="stb-app",
+        description="Pay from the television.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="run")
+    run = commands.add_parser(
+        "run",
+        help="switch the television on",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument(
+        "--demo",
+        action="store_true",
+        default=_flag(environment, "DEMO", run),
+        help="start the bundled server too and use its demo subscriber; no real money",
+    )
+    run.add_argument("--data", metavar="DIR", help="folder for settings, log and what must not be forgotten")
+    run.add_argument(
+        "--headless",
+        action="store_true",
+        default=_flag(environment, "HEADLESS", run),
+        help="draw off-screen; watch and press keys through the web remote",
+    )
+    run.add_argument("--tsp", metavar="URL", help="the payment platform, e.g. http://127.0.0.1:8780")
+    run.add_argument(
+        "--reader",
+        metavar="URL",
+        help="the card slot: pcsc: (any reader), pcsc:NAME, sim: (simulated, empty), sim:PROFILE; "
+        "default pcsc:, with --demo sim:",
+    )
+    run.add_argument("--lang", metavar="zh|en", help="language; default: as chosen last, at first zh")
+    run.add_argument("--size", metavar="WxH", help="of the picture in pixels; default 1920x1080")
+    run.add_argument("--fullscreen", action="store_true", default=_flag(environment, "FULLSCREEN", run))
+    run.add_argument(
+        "--web-remote",
+        metavar="HOST:PORT",
+        help="picture and remote control in a browser; default off, without a display "
+        f"{DEFAULT_REMOTE[0]}:{DEFAULT_REMOTE[1]}; port 0 takes a free one",
+    )
+    run.add_argument("--box", metavar="NUMBER", help=f"number of this set-top box; default {DEFAULT_BOX}")
+    given = parser.parse_args(arguments)
+    for name in ("data", "tsp", "reader", "lang", "size", "web_remote", "box"):
+        if getattr(given, name) is None:
+            setattr(given, name, environment.get(f"STB_APP_{name.upper()}") or None)
+    return _checked(given, environment, run)
+
+
+def tell(message: str) -> None:
+    """One line for the person who started the program."""
+    print(message, flush=True)
+
+
+def complain(message: str) -> None:
+    """One line about what is wrong."""
+    print(f"stb-app: {message}", file=sys.stderr, flush=True)
+
+
+def _checked(
+    given: argparse.Namespace, environment: Mapping[str, str], parser: argparse.ArgumentParser
+) -> Options:
+    if given.demo and given.tsp:
+        parser.error("--demo brings its own server: leave out --tsp, or leave out --demo")
+    if not given.demo and not given.tsp:
+        parser.error("where is the payment platform? --tsp URL, or --demo for the bundled server")
+    if given.tsp and (urlsplit(given.tsp).scheme not in ("http", "https") or not urlsplit(given.tsp).netloc):
+        parser.error(f"--tsp {given.tsp!r}: a URL like http://127.0.0.1:8780 is needed")
+    if given.lang not in (None, "zh", "en"):
+        parser.error(f"--lang {given.lang!r}: zh or en")
+    box = given.box or DEFAULT_BOX
+    if not box.isascii() or not box.isdigit():
+        parser.error(f"--box {box!r}: a box number is made of digits")
+    no_display = not given.headless and not _has_display(environment)
+    headless = given.headless or no_display
+    remote = _remote(given.web_remote, parser) if given.web_remote else DEFAULT_REMOTE if headless else None
+    return Options(
+        demo=given.demo,
+        data=Path(given.data).expanduser().absolute() if given.data else None,
+        headless=headless,
+        no_display=no_display,
+        tsp=given.tsp,
+        reader=_reader(given.reader or ("sim:" if given.demo else "pcsc:"), parser),
+        lang=given.lang,
+        size=_size(given.size, parser) if given.size else (1920, 1080),
+        fullscreen=given.fullscreen,
+        web_remote=remote,
+        box=box,
+    )
+
+
+def _has_display(environment: Mapping[str, str]) -> bool:
+    if not sys.platform.startswith("linux"):
+        return True
+    return bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
+
+
+def _size(text: str, parser: argparse.ArgumentParser) -> tuple[int, int]:
+    width, cross, height = text.lower().partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal() and text.isascii()):
+        parser.error(f"--size {text!r}: width x height in pixels, e.g. 1280x720")
+    if not all(SMALLEST <= int(side) <= LARGEST for side in (width, height)):
+        parser.error(f"--size {text!r}: each side from {SMALLEST} to {LARGEST} pixels")
+    return int(width), int(height)
+
+
+def _remote(text: str, parser: argparse.ArgumentParser) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
+        parser.error(f"--web-remote {text!r}: an address and a port, e.g. 127.0.0.1:8790")
+    return host, int(port)
+
+
+def _reader(text: str, parser: argparse.ArgumentParser) -> str:
+    scheme, colon, rest = text.partition(":")
+    if not colon or scheme not in ("pcsc", "sim"):
+        parser.error(f"--reader {text!r}: pcsc:, pcsc:NAME, sim: or sim:PROFILE")
+    if scheme == "sim" and rest:
+        # Imported only here: the simulator is not needed for the first picture.
+        from cardreader.sim.profiles import PROFILES
+
+        if rest not in PROFILES:
+            parser.error(f"--reader {text!r}: the profiles are {', '.join(PROFILES)}")
+    return text
+
+
+def _flag(environment: Mapping[str, str], name: str, parser: argparse.ArgumentParser) -> bool:
+    value = environment.get(f"STB_APP_{name}", "")
+    if value not in ("", "0", "1"):
+        parser.error(f"STB_APP_{name}={value!r}: 1 or 0")
+    return value == "1"

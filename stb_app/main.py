@@ -1,0 +1,323 @@
+"""Switches the television on: puts its parts together in the order that shows a picture soonest, and off again."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from stb_app import cli
+
+if TYPE_CHECKING:
+    from stb_app.kit.clock import SystemClock
+    from stb_app.shell.app import App
+    from stb_app.shell.loop import Loop
+    from stb_app.shell.window import OffScreen, Window
+
+log = logging.getLogger("stb_app.main")
+STOP_WITHIN_S = 3.0
+WARM_EVERY_S = 0.05
+
+
+class CannotStart(Exception):
+    """The television cannot be switched on; the message says why and what to do."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command ``stb-app``. Returns its exit code: 0, 1 when it cannot start, 2 for a wrong command line."""
+    options = cli.parse(sys.argv[1:] if arguments is None else arguments, os.environ)
+    try:
+        with ExitStack() as off:
+            run(options, off)
+    except CannotStart as reason:
+        cli.complain(str(reason))
+        return 1
+    return 0
+
+
+def run(options: cli.Options, off: ExitStack) -> None:
+    """From the command line to the last picture; ``off`` undoes it all. Raises CannotStart."""
+    began = time.monotonic()
+    data = _data_folder(options)
+    off.callback(logging.shutdown)
+    _log_to(data / "stb-app.log")
+    off.callback(_only_one(data).close)
+
+    # The picture first.
+    from stb_app.kit.clock import SystemClock
+
+    clock = SystemClock()
+    screen = _open_screen(options, data)
+    off.callback(screen.close)
+    app = _television(options, data, clock, screen)
+    loop = _loop(app, screen)
+    app.begin()
+    loop.draw()
+    log.info("first picture after %.3f s", time.monotonic() - began)
+
+    # Then what it can be watched and used with.
+    off.callback(app.close, STOP_WITHIN_S)
+    _listen_to_signals(lambda: screen.post(app.switch_off), off)
+    if options.web_remote is not None:
+        _open_remote(options, options.web_remote, loop, screen, off)
+    threading.Thread(
+        target=_connect, args=(options, data, clock, app, off), name="start", daemon=True
+    ).start()
+    _warm_up(app)
+    loop.run()
+    log.info("switched off")
+
+
+def _data_folder(options: cli.Options) -> Path:
+    data = options.data
+    if data is None:
+        from platformdirs import user_data_path
+
+        data = user_data_path("stb-pay", appauthor=False)
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise CannotStart(f"the data folder {data} cannot be made: {error.strerror}") from error
+    return data
+
+
+def _log_to(path: Path) -> None:
+    from logging.handlers import RotatingFileHandler
+
+    try:
+        handler = RotatingFileHandler(path, maxBytes=256 * 1024, backupCount=3, encoding="utf-8")
+    except OSError as error:
+        raise CannotStart(f"{path} cannot be written: {error.strerror}") from error
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def _only_one(data: Path) -> Any:
+    """A lock on the folder: two televisions on one memory would each believe that a payment is the other's."""
+    file = (data / "lock").open("w")
+    try:
+        import fcntl
+    except ImportError:
+        return file
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise CannotStart(f"another television uses {data}; end it, or give --data another folder") from error
+    return file
+
+
+def _open_screen(options: cli.Options, data: Path) -> Window | OffScreen:
+    from assets import path
+    from stb_app.shell.remote import KeymapError, Keymaps, read_keymap
+    from stb_app.shell.window import NoWindow, OffScreen, Window
+
+    if options.headless:
+        return OffScreen(options.size)
+    keymaps = Keymaps([read_keymap(path("keymaps", "keyboard.toml"))])
+    for file in sorted((data / "keymaps").glob("*.toml")):
+        try:
+            keymaps.add(read_keymap(file))
+        except (KeymapError, OSError):
+            log.exception("key map %s is left out", file.name)
+    try:
+        return Window(options.size, options.fullscreen, keymaps, "stb-app")
+    except NoWindow as error:
+        raise CannotStart(f"no window can be opened ({error}); --headless draws off-screen") from error
+
+
+def _television(options: cli.Options, data: Path, clock: SystemClock, screen: Window | OffScreen) -> App:
+    from assets import AssetMissing, path
+    from stb_app.kit.clock import FreezableClock
+    from stb_app.kit.stage import Stage
+    from stb_app.shell.app import App, Parts
+    from stb_app.shell.catalogue import Catalogue
+    from stb_app.shell.registry import Registry
+    from stb_app.shell.settings import SettingsFile
+    from stb_app.shell.sound import Sounds, mixer
+
+    registry = Registry.installed()
+    if "home" not in registry:
+        raise CannotStart(
+            "the program is not installed (it finds its pages through its installation): make setup"
+        )
+    try:
+        stage = Stage(screen.surface)
+        catalogue = Catalogue(path("locale"))
+    except AssetMissing as missing:
+        raise CannotStart(str(missing)) from missing
+    parts = Parts(
+        stage=stage,
+        registry=registry,
+        clock=FreezableClock(clock),
+        input_clock=clock,
+        catalogue=catalogue,
+        settings_file=SettingsFile(data / "settings.json"),
+        sounds=Sounds(mixer(lambda name: path("sounds", name))),
+        post=screen.post,
+    )
+    app = App(parts, test_mode=options.demo)
+    if options.lang is not None:
+        app.set_language(options.lang)
+    app.facts = {"box_number": options.box, "reader": options.reader}
+    return app
+
+
+def _loop(app: App, screen: Window | OffScreen) -> Loop:
+    from stb_app.shell.loop import Loop
+    from stb_app.shell.window import Window
+
+    if isinstance(screen, Window):
+        screen.on_key = app.key
+        screen.on_quit = app.switch_off
+        screen.on_surface = app.resize
+        screen.on_lost_keyboard = app.release_keys
+    return Loop(app, screen, screen)
+
+
+def _listen_to_signals(switch_off: Callable[[], None], off: ExitStack) -> None:
+    """SIGTERM and SIGINT end the program in order, also while the drawing thread sleeps inside SDL.
+
+    Python's own handlers only run between two instructions of the main thread; the wake-up descriptor is written at once.
+    """
+    import socket
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        """The thread below does the work."""
+
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
+    signal.set_wakeup_fd(writer.fileno())
+
+    def listen() -> None:
+        while reader.recv(1):
+            switch_off()
+
+    def undo() -> None:
+        signal.set_wakeup_fd(-1)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+        writer.close()
+
+    threading.Thread(target=listen, name="signals", daemon=True).start()
+    off.callback(undo)
+
+
+def _open_remote(
+    options: cli.Options, address: tuple[str, int], loop: Loop, screen: Window | OffScreen, off: ExitStack
+) -> None:
+    from stb_app.shell.web_remote import Bridge, WebRemote
+
+    try:
+        remote = WebRemote(Bridge(loop, screen, lambda: screen.surface), *address)
+    except OSError as error:
+        raise CannotStart(
+            f"the web remote cannot listen on {address[0]}:{address[1]} ({error.strerror}): "
+            "is another television running? --web-remote HOST:PORT chooses another address"
+        ) from error
+    off.callback(remote.close)
+    why = "There is no display, so the picture is drawn off-screen. " if options.no_display else ""
+    cli.tell(f"{why}Picture and remote control: {remote.url}")
+
+
+def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off: ExitStack) -> None:
+    """Everything that the first picture does not need. On a thread; what it makes is handed to the drawing thread."""
+    from importlib.metadata import version
+
+    from cardreader.reader import SimulatedSlot, open_reader
+    from stb_app.journeys.memory import Memory
+    from stb_app.journeys.verbs import Verbs
+    from stb_app.journeys.waiting import RealWaits
+    from stb_app.shell.box import BoxFiles
+    from stb_app.shell.connection import Connection
+    from stb_app.tsp.client import TspClient
+    from stb_app.tsp.model import Hello
+
+    cards = data / "cards"
+    cards.mkdir(exist_ok=True, mode=0o700)
+    reader = open_reader(options.reader, str(cards))
+    verbs = Verbs(
+        TspClient(), reader, Memory(data / "payments"), RealWaits(clock), lambda: clock.now().date()
+    )
+    recovering = False
+
+    def ready(hello: Hello) -> None:
+        def take() -> None:
+            nonlocal recovering
+            app.verbs = verbs
+            app.test_mode = options.demo or hello.test_mode or reader.simulated
+            app.clear_notice()
+            app.refresh_all()
+            if not recovering:
+                recovering = True
+                app.start_beside(verbs.recover(), _recovered(app))
+
+        app.post(take)
+
+    def refused(code: str) -> None:
+        log.warning("the box is not accepted: %s", code)
+
+        def take() -> None:
+            app.verbs = verbs  # the home page says why in its own words
+            app.refresh_all()
+
+        app.post(take)
+
+    connection = Connection(verbs, options.box, BoxFiles(data), ready, refused)
+
+    def begin() -> None:
+        if isinstance(reader, SimulatedSlot):
+            app.slot = reader
+        app.test_mode = app.test_mode or reader.simulated
+        app.facts |= {"version": version("stb-pay")}
+        app.refresh_all()
+        off.callback(connection.close)
+        if options.tsp is not None:
+            address(options.tsp)
+        else:
+            child.start()
+            off.callback(child.close)
+
+    def address(url: str) -> None:
+        app.post(lambda: app.facts.update(tsp=url))
+        connection.connect(url)
+
+    def down() -> None:
+        app.post(lambda: app.notice("The payment platform has stopped and is being started again."))
+
+    from stb_app.shell.child import ServerChild
+
+    server = ("-m", "server_stub.main", "run", "--data", str(data / "server"), "--port", "0", "--parent-pipe")
+    child = ServerChild((sys.executable, *server), data / "server.log", address, down)
+    app.post(begin)
+
+
+def _recovered(app: App) -> Callable[[Any], None]:
+    def tell(_end: Any) -> None:
+        app.notice("An earlier card payment has been completed. The payment records show it.", "info", 20)
+
+    return tell
+
+
+def _warm_up(app: App) -> None:
+    """Imports the pages that nobody has opened yet, one at a time between two pictures.
+
+    So a page opens at once when it is wanted.
+    """
+    waiting = [screen_id for screen_id in app.screen_ids() if screen_id != "home"]
+
+    def next_one() -> None:
+        if waiting:
+            app.warm(waiting.pop(0))
+            app.timers.after(WARM_EVERY_S, next_one)
+
+    app.timers.after(1.0, next_one)

@@ -1,0 +1,127 @@
+"""The simulated slot, its hands and its faults."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from cardreader.errors import CardRemoved, ProofUnavailable, ReaderUnavailable
+from cardreader.purse import Purse
+from cardreader.reader import Connection, Reader, SimulatedSlot, open_reader
+from cardreader.sim.reader import PullWhen, SimReader
+from tests.cardreader.terminal import Terminal
+
+NEVER = threading.Event()
+
+
+def test_it_is_a_reader_and_a_slot() -> None:
+    reader = SimReader("good")
+    assert isinstance(reader, Reader)
+    assert isinstance(reader, SimulatedSlot)
+    assert isinstance(reader.wait_for_card(1, NEVER), Connection)
+    assert reader.simulated
+
+
+def test_urls() -> None:
+    assert isinstance(open_reader("sim:"), SimReader)
+    assert not open_reader("sim:").card_present()
+    reader = open_reader("sim:little-money")
+    assert isinstance(reader, SimReader)
+    assert reader.profile == "little-money"
+    with pytest.raises(ReaderUnavailable, match="good, little-money"):
+        open_reader("sim:goood")
+    with pytest.raises(ReaderUnavailable, match="pcsc:"):
+        open_reader("usb:1")
+    assert open_reader("pcsc:Some Reader").name == "Some Reader"
+
+
+def test_a_card_keeps_its_state_between_insertions() -> None:
+    reader = SimReader("good")
+    Terminal().buy(Purse(reader.wait_for_card(1, NEVER)), 100)
+    reader.insert("little-money")
+    assert Purse(reader.wait_for_card(1, NEVER)).balance_fen() == 320
+    reader.insert("good")
+    assert Purse(reader.wait_for_card(1, NEVER)).balance_fen() == 23540
+    with pytest.raises(KeyError):
+        reader.insert("nothing")
+    assert reader.profile == "good"
+
+
+def test_a_connection_ends_with_its_card() -> None:
+    reader = SimReader("good")
+    purse = Purse(reader.wait_for_card(1, NEVER))
+    reader.pull()
+    reader.pull()
+    assert reader.profile is None
+    with pytest.raises(CardRemoved):
+        purse.balance_fen()
+    reader.insert("good")
+    with pytest.raises(CardRemoved):
+        purse.balance_fen()
+    connection = reader.wait_for_card(1, NEVER)
+    connection.close()
+    with pytest.raises(CardRemoved):
+        connection.transmit(bytes.fromhex("805C000204"))
+
+
+@pytest.mark.parametrize(("pull_when", "debited_fen"), [("before-debit", 0), ("after-debit", 100)])
+def test_the_card_leaves_once_around_the_debit(tmp_path: Path, pull_when: PullWhen, debited_fen: int) -> None:
+    reader = SimReader("good", str(tmp_path))
+    terminal = Terminal()
+    purse = Purse(reader.wait_for_card(1, NEVER))
+    reader.pull_when = pull_when
+    begun = terminal.begin(purse, 100)
+    with pytest.raises(CardRemoved):
+        begun.debit(purse)
+    assert not reader.card_present()
+    assert reader.pull_when is None
+    reader.insert("good")
+    purse = Purse(reader.wait_for_card(1, NEVER))
+    assert purse.balance_fen() == 23640 - debited_fen
+    if debited_fen:
+        terminal.psam.credit_for_purchase(purse.prove_purchase(begun.card.offline_number).mac2)
+    else:
+        with pytest.raises(ProofUnavailable):
+            purse.prove_purchase(begun.card.offline_number)
+    terminal.buy(purse, 100)
+    assert reader.card_present()
+
+
+def test_who_waits_sees_the_card_come_and_go() -> None:
+    reader = SimReader()
+    seen: list[str] = []
+
+    def wait() -> None:
+        reader.wait_for_card(5, NEVER)
+        seen.append("in")
+        reader.wait_for_removal(5, NEVER)
+        seen.append("out")
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    reader.insert("good")
+    while not seen:
+        waiting.join(0.01)
+    reader.pull()
+    waiting.join(5)
+    assert seen == ["in", "out"]
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    reader = SimReader("good")
+    connection = reader.wait_for_card(1, NEVER)
+    connection.transmit(bytes.fromhex("00A4040009A0000000038698070100"))
+    answers: list[tuple[bytes, int]] = []
+
+    def ask() -> None:
+        for _ in range(50):
+            answers.append(connection.transmit(bytes.fromhex("805C000204")))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [((23640).to_bytes(4), 0x9000)] * 200

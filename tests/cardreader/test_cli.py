@@ -1,0 +1,165 @@
+"""stb-card: its words, its exit codes, and that no traceback ever comes out."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cardreader import cli
+from cardreader.sim.profiles import PROFILES
+from tests.cardreader.sim.test_vpcd import DEBIT, SELECT, ReaderSide
+
+
+def test_profiles_lists_every_card_and_the_pin(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["profiles"]) == cli.EXIT_OK
+    said = capsys.readouterr().out
+    assert all(name in said for name in PROFILES)
+    assert "123456" in said
+
+
+def test_read_in_peoples_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["read", "--reader", "sim:good"]) == cli.EXIT_OK
+    said = capsys.readouterr().out
+    assert "6217 00** **** **** 2047" in said
+    assert "236.40 yuan" in said
+    assert "2026-11-18 19:32:05  purchase" in said
+    assert "62170018340572162047" not in said
+
+
+def test_read_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["read", "--reader", "sim:good", "--json"]) == cli.EXIT_OK
+    content = json.loads(capsys.readouterr().out)
+    assert content["balance_fen"] == 23640
+    assert content["number"] == "6217 00** **** **** 2047"
+    assert content["log"][0]["amount_fen"] == 1500
+    assert content["simulated"] is True
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "words"),
+    [
+        ("sim:no-purse", cli.EXIT_CARD, "no purse"),
+        ("sim:blocked", cli.EXIT_CARD, "blocked"),
+        ("sim:gold", cli.EXIT_NO_READER, "there are good,"),
+        ("com:1", cli.EXIT_NO_READER, "pcsc:"),
+    ],
+)
+def test_read_says_what_is_wrong(url: str, code: int, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["read", "--reader", url]) == code
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("stb-card: ")
+    assert words in said.err
+
+
+def test_no_card_in_time(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "_WAIT_FOR_CARD_S", 0.01)
+    assert cli.main(["read", "--reader", "sim:"]) == cli.EXIT_NO_CARD
+    assert "Please put a card into" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["insert"], ["insert", "gold"], ["insert", "good", "--vpcd", "here"], ["read", "--reader"]],
+)
+def test_a_wrong_command_line_is_explained(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    assert "usage: stb-card" in capsys.readouterr().err
+
+
+def test_insert_without_a_virtual_reader_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    side = ReaderSide()
+    side.close()
+    arguments = ["insert", "good", "--state", str(tmp_path), "--vpcd", f"127.0.0.1:{side.port}"]
+    assert cli.main(arguments) == cli.EXIT_NO_READER
+    assert "vsmartcard-vpcd" in capsys.readouterr().err
+
+
+def test_a_damaged_card_is_said_and_fresh_repairs_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "card-good.json").write_text("?")
+    side = ReaderSide()
+    side.close()
+    arguments = ["insert", "good", "--state", str(tmp_path), "--vpcd", f"127.0.0.1:{side.port}"]
+    assert cli.main(arguments) == cli.EXIT_CARD
+    assert "card-good.json holds no card" in capsys.readouterr().err
+    assert cli.main([*arguments, "--fresh"]) == cli.EXIT_NO_READER
+    assert json.loads((tmp_path / "card-good.json").read_text())["balance_fen"] == 23640
+
+
+def test_a_state_folder_that_cannot_be_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert cli.main(["insert", "good", "--fresh", "--state", str(tmp_path / "file" / "x")]) == cli.EXIT_CARD
+    assert "state cannot be kept" in capsys.readouterr().err
+
+
+def start(side: ReaderSide, state_dir: Path, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "cardreader.cli", "insert", "good", "--state", str(state_dir)]
+    process = subprocess.Popen(
+        [*command, "--vpcd", f"127.0.0.1:{side.port}", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    side.accept()
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_pulls_the_card(tmp_path: Path, number: signal.Signals) -> None:
+    side = ReaderSide()
+    process = start(side, tmp_path)
+    side.send(b"\x01")
+    assert side.ask(SELECT).endswith("9000")
+    process.send_signal(number)
+    said, errors = process.communicate(timeout=10)
+    assert (process.returncode, errors) == (cli.EXIT_OK, "")
+    assert "6217 00** **** **** 2047" in said
+    assert "powered" in said
+    assert "answered 1 commands" in said
+    assert "pulled out" in said
+    side.close()
+
+
+def test_pull_at_the_debit_has_its_own_exit_code(tmp_path: Path) -> None:
+    side = ReaderSide()
+    process = start(side, tmp_path, "--pull", "before-debit")
+    assert side.ask(DEBIT) == ""
+    said, _ = process.communicate(timeout=10)
+    assert process.returncode == cli.EXIT_PULLED_AT_DEBIT
+    assert "before it debited" in said
+    side.close()
+
+
+def test_a_reader_that_goes_ends_it(tmp_path: Path) -> None:
+    side = ReaderSide()
+    process = start(side, tmp_path)
+    side.hang_up()
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == cli.EXIT_NO_READER
+    assert "gone" in errors
+    side.close()
+
+
+def test_without_a_reader_service_read_says_so(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cardreader.cli", "read"],
+        env={**os.environ, "PCSCLITE_CSOCK_NAME": str(tmp_path / "nobody")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == cli.EXIT_NO_READER
+    assert "pcscd" in done.stderr
+    assert "Traceback" not in done.stderr
