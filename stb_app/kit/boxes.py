@@ -103,9 +103,9 @@ def _place_target(lay: Layouter, node: Target, rect: Rect, context: Context) -> 
             "primary": theme.mix(fill, theme.ACCENT, 0.55),
             "danger": theme.mix(fill, theme.BAD, 0.5),
         }
-        border = borders.get(node.style, theme.LINE)
-        edge = 0 if node.style in ("card", "row") and context.backdrop is None else line
-        lay.emit(rect, Box((*fill, 255), radius, edge, border))
+        soft = theme.mix(fill, theme.LINE, 0.5) if node.style in ("card", "row") else theme.LINE
+        border = borders.get(node.style, soft)
+        lay.emit(rect, Box((*fill, 255), radius, line, border))
     else:
         fill = theme.mix(theme.PANEL, theme.GROUND_BOTTOM, 0.45)
         lay.emit(rect, Box((*fill, 255), radius, 0, theme.LINE))
@@ -252,8 +252,8 @@ def _shift_in(lay: Layouter, inner: Page, outer: Page, offset: int, clip: Rect) 
         if intersect(shifted.rect, clip):
             outer.items.append(shifted)
     for words in inner.words:
-        rect = moved(words.rect)
-        outer.words.append(replace(words, rect=rect, hidden=intersect(rect, clip) is None))
+        seen = intersect(moved(words.rect), clip)
+        outer.words.append(replace(words, rect=seen or moved(words.rect), hidden=seen is None))
     for spot in inner.spots:
         content = tuple(replace(item, rect=moved(item.rect)) for item in spot.content)
         outer.spots.append(replace(spot, rect=moved(spot.rect), content=content, clip=clip))

@@ -387,7 +387,7 @@ def _place_qr(layouter: Layouter, node: Qr, rect: Rect, context: Context) -> Non
     module = qr_module(layouter, node)
     size = _qr_size(layouter, node)[0]
     box = _centred(rect, size, size)
-    layouter.emit(box, Modules(node.modules, module, min(layouter.px(theme.R_HERO), 3 * module), node.dimmed))
+    layouter.emit(box, Modules(node.modules, module, min(layouter.px(theme.R_HERO), 2 * module), node.dimmed))
 
 
 def _place_ring(layouter: Layouter, node: Ring, rect: Rect, context: Context) -> None:

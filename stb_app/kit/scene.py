@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import stb_app.kit.boxes
 import stb_app.kit.flow
@@ -113,6 +113,7 @@ class Scene:
         for number, layer in enumerate(picture.layers):
             page = self._layer(layer, number, bottom)
             if number:
+                laid.items = [_stilled(item) for item in laid.items]
                 laid.items.append(Item((0, 0, *self.size), Dim()))
             laid.items += page.items
             laid.words += page.words
@@ -153,3 +154,8 @@ class Scene:
         x, y, w, h = rect
         left, top = (x - self.origin[0]) / self.scale, (y - self.origin[1]) / self.scale
         return (round(left), round(top), round(w / self.scale), round(h / self.scale))
+
+
+def _stilled(item: Item) -> Item:
+    """What moves comes to rest when a dialog lies over it."""
+    return replace(item, what=replace(item.what, still=True)) if isinstance(item.what, Live) else item

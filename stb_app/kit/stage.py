@@ -20,7 +20,7 @@ from stb_app.kit.chrome import FootKey, TopBar
 from stb_app.kit.diff import bands, closed, differences, merged
 from stb_app.kit.focus import Lift, Lifts
 from stb_app.kit.items import Item, Live, Rect, Run, Spot, intersect, visible
-from stb_app.kit.paint import PHASES, TURN_SECONDS, Painter
+from stb_app.kit.paint import PHASES, REST, TURN_SECONDS, Painter
 from stb_app.kit.scene import Laid, Layer, Picture, Scene
 
 __all__ = ["FootKey", "Layer", "Picture", "PlacedTarget", "PlacedText", "Stage", "TopBar"]
@@ -366,7 +366,7 @@ class Stage:
         assert isinstance(item.what, Live)
         kind = item.what.what
         if not self._motion:
-            return 0
+            return REST[kind]
         return int(now / TURN_SECONDS[kind] * PHASES[kind]) % PHASES[kind]
 
     def _compose(self, now: float, touched: Sequence[Rect]) -> list[pygame.Rect]:

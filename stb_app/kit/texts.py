@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from stb_app.kit import fonts, theme, wrap
-from stb_app.kit.items import Rect, Run, Words, inside, intersect
+from stb_app.kit.items import Rect, Run, Words, inside
 from stb_app.kit.layout import DISABLED, Context, Layouter, register
 from stb_app.kit.nodes import Span, Text
 from stb_app.kit.theme import RGB
@@ -37,19 +38,32 @@ def _break(lay: Layouter, node: Text, width: int) -> list[Line]:
     parts: list[tuple[str, int, int]] = []
     looks: list[tuple[bool, RGB]] = []
 
+    def line(indices: Iterable[int]) -> Line:
+        runs: list[tuple[str, bool, RGB]] = []
+        for index in indices:
+            text, look = parts[index][0], looks[index]
+            if runs and runs[-1][1:] == look:
+                text = runs.pop()[0] + text
+            runs.append((text, *look))
+        if runs:
+            runs[-1] = (runs[-1][0].rstrip(" "), *runs[-1][1:])
+        sized = [(t, b, c, fonts.width(t, size, b)) for t, b, c in runs if t]
+        return Line(sized, sum(run[3] for run in sized))
+
     def flush() -> None:
-        limit = width if node.wrap else 1 << 30
-        for indices in wrap.fill(parts, limit) or [[]]:
-            runs: list[tuple[str, bool, RGB, int]] = []
-            for index in indices:
-                text, look = parts[index][0], looks[index]
-                if runs and runs[-1][1:3] == look:
-                    text = runs.pop()[0] + text
-                runs.append((text, *look, 0))
-            if runs:
-                runs[-1] = (runs[-1][0].rstrip(" "), *runs[-1][1:])
-            sized = [(t, b, c, fonts.width(t, size, b)) for t, b, c, _ in runs if t]
-            done.append(Line(sized, sum(run[3] for run in sized)))
+        # The parts' rounded widths add up to a pixel or two more or less than the whole, which is what is drawn.
+        whole = line(range(len(parts)))
+        if not node.wrap or whole.width <= width:
+            done.append(whole)
+        else:
+            limit, over = width, 1
+            while over > 0:
+                broken = wrap.fill(parts, limit)
+                found = [line(indices) for indices in broken]
+                pairs = zip(found, broken, strict=True)
+                over = max((one.width - width for one, own in pairs if len(own) > 1), default=0)
+                limit -= over
+            done.extend(found)
         parts.clear()
         looks.clear()
 
@@ -116,8 +130,7 @@ def place_lines(lay: Layouter, node: Text, rect: Rect, context: Context, color: 
             at += advance
     words = "".join(span.text for span in node.content) if isinstance(node.content, tuple) else node.content
     if words.strip():
-        bounds = intersect(context.bounds, rect) or rect
-        fits = inside(area, bounds, 1)
+        fits = inside(area, rect, 1) and inside(area, context.bounds, 1)
         lay.page.words.append(Words(words, area, not fits, context.layer))
 
 
