@@ -41,7 +41,7 @@ class Application(Protocol):
         ...
 
     def forget(self) -> None:
-        """Power is gone or another application was selected: everything volatile is lost."""
+        """Power is gone: everything volatile is lost."""
         ...
 
     def before(self, command: Command) -> None:
@@ -135,7 +135,6 @@ class CardSystem:
         if self._blocked():
             raise Refusal(0x6A81)
         found = self._find(command)
-        self._current.forget()
         self._current = found
         return found.select()
 

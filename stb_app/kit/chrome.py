@@ -9,6 +9,7 @@ from stb_app.kit import fonts, theme
 from stb_app.kit.items import Box, Gradient, Ink, Rect, Words
 from stb_app.kit.layout import Context, Layouter, shrink
 from stb_app.kit.nodes import Text
+from stb_app.kit.texts import place_lines, text_run
 from stb_app.kit.theme import RGB
 
 Tone = Literal["info", "warning", "bad"]
@@ -71,7 +72,7 @@ class _Pen:
         line = round(size * 1.4)
         top = middle - line // 2
         rect = (x, top + fonts.offset(size, bold, line), width, fonts.tall(size, bold))
-        self.layouter.text_run(rect, text, size, bold, color)
+        text_run(self.layouter, rect, text, size, bold, color)
         self.layouter.page.words.append(Words(text, (x, top, width, line), False, self.layer))
         return x + width
 
@@ -177,7 +178,7 @@ def notice(layouter: Layouter, words: str, tone: Tone, area: Rect) -> None:
     x = left + side + px(18)
     wide = area[0] + area[2] - x - px(24)
     tall = layouter.height(text, wide)
-    layouter.place_lines(text, (x, area[1] + (area[3] - tall) // 2, wide, tall), Context("notice", area))
+    place_lines(layouter, text, (x, area[1] + (area[3] - tall) // 2, wide, tall), Context("notice", area))
 
 
 def notice_height(layouter: Layouter, words: str, width: int) -> int:

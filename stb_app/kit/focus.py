@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import pygame
@@ -12,6 +13,7 @@ from stb_app.kit.paint import Painter
 
 _SPREAD = 34
 _DROP = 10
+KEPT_BYTES = 8_000_000
 STEPS = 5
 """Pictures of a focus that comes in; the last is the one that stays."""
 
@@ -128,3 +130,56 @@ def between(full: Lift, by: float, step: int) -> Lift:
     centre_x = full.at[0] + full.picture.get_width() / 2
     centre_y = full.at[1] + full.picture.get_height() / 2
     return Lift(picture, (round(centre_x - width / 2), round(centre_y - height / 2)))
+
+
+class Lifts:
+    """The focused pictures of targets, kept by what is in them; the least lately used go when they are too many."""
+
+    def __init__(self, painter: Painter) -> None:
+        self._painter = painter
+        self._kept: dict[object, Lift] = {}
+        self._bytes = 0
+
+    def get(self, spot: Spot, framed: bool, step: int = STEPS) -> Lift:
+        """The picture of a target at ``step`` of its way in; ``framed``: only a border."""
+        key = self._key(spot, framed)
+        corner = spot.rect[:2]
+        full = self._keep((key, STEPS), corner, lambda: self._make(spot, framed))
+        if step == STEPS:
+            return full
+        by = 1.0 if framed else factor(spot, self._painter.scale)
+        return self._keep((key, step), corner, lambda: between(full, by, step))
+
+    def prepare(self, spot: Spot, framed: bool) -> bool:
+        """Makes a target's picture if it is not there. Returns whether it was made."""
+        if (self._key(spot, framed), STEPS) in self._kept:
+            return False
+        self.get(spot, framed)
+        return True
+
+    def _make(self, spot: Spot, framed: bool) -> Lift:
+        return frame_only(self._painter, spot) if framed else lift(self._painter, spot)
+
+    def _key(self, spot: Spot, framed: bool) -> object:
+        left, top = spot.rect[:2]
+        content = tuple(
+            ((item.rect[0] - left, item.rect[1] - top, item.rect[2], item.rect[3]), item.what)
+            for item in spot.content
+        )
+        return spot.style, spot.rect[2:], spot.radius, framed, content
+
+    def _keep(self, key: object, corner: tuple[int, int], make: Callable[[], Lift]) -> Lift:
+        """Kept relative to the target's corner, so that a target that scrolled is the same."""
+        found = self._kept.pop(key, None)
+        if found is None:
+            made = make()
+            found = Lift(made.picture, (made.at[0] - corner[0], made.at[1] - corner[1]))
+            self._bytes += _size(found)
+        self._kept[key] = found
+        while self._bytes > KEPT_BYTES and len(self._kept) > 2:
+            self._bytes -= _size(self._kept.pop(next(iter(self._kept))))
+        return Lift(found.picture, (found.at[0] + corner[0], found.at[1] + corner[1]))
+
+
+def _size(lifted: Lift) -> int:
+    return lifted.picture.get_pitch() * lifted.picture.get_height()

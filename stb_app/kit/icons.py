@@ -8,6 +8,7 @@ curve, ``Z`` closes it; ``O x y r`` is a circle, ``A x y r from to`` an arc (deg
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pygame
 
@@ -187,7 +188,7 @@ def strokes(drawing: str) -> tuple[list[list[Point]], list[tuple[Point, float]],
 
 def _thick(surface: pygame.Surface, points: list[Point], radius: float) -> None:
     color = (255, 255, 255, 255)
-    for (ax, ay), (bx, by) in zip(points, points[1:], strict=False):
+    for (ax, ay), (bx, by) in pairwise(points):
         length = math.hypot(bx - ax, by - ay)
         if length:
             nx, ny = -(by - ay) / length * radius, (bx - ax) / length * radius

@@ -111,10 +111,11 @@ class ArtPicture:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Something that moves for ever within its rectangle: ``what`` says how."""
+    """Something that moves for ever within its rectangle: ``what`` says how. ``still`` below a dialog."""
 
-    what: Literal["spinner", "down", "up", "pulse", "flow"]
+    what: Literal["spinner", "down", "up", "flow"]
     color: RGB
+    still: bool = False
 
 
 @dataclass(frozen=True, slots=True)

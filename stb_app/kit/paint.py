@@ -33,9 +33,11 @@ from stb_app.kit.theme import RGB
 
 _ARC_OF = 720
 _DIM = (100, 102, 118)
-PHASES = {"spinner": 30, "down": 24, "up": 24, "pulse": 24, "flow": 24}
+PHASES = {"spinner": 30, "down": 24, "up": 24, "flow": 24}
 """Pictures per turn of what moves for ever."""
-TURN_SECONDS = {"spinner": 1.0, "down": 1.2, "up": 1.2, "pulse": 1.2, "flow": 1.2}
+TURN_SECONDS = {"spinner": 1.0, "down": 1.2, "up": 1.2, "flow": 1.2}
+REST = {"spinner": 12, "down": 8, "up": 8, "flow": 8}
+"""The phase that is shown when motion is off: 0.4 s into a turn."""
 
 _ARTS: dict[str, tuple[RGB, RGB, RGB]] = {
     "sports": ((14, 92, 88), (24, 140, 122), (104, 190, 96)),
@@ -204,27 +206,32 @@ class Painter:
 
         surface.blit(shapes.kept((rect, self.size, what), make), rect[:2])
 
-    def _still(self, surface: pygame.Surface, rect: Rect, what: Live) -> None:
-        """A moving part belongs to the moment, not to the page."""
+    def _at_rest(self, surface: pygame.Surface, rect: Rect, what: Live) -> None:
+        """What moves belongs to the moment and not to the page, unless it lies still below a dialog."""
+        if what.still:
+            _moving(surface, rect, what, REST[what.what])
 
     def live(self, surface: pygame.Surface, item: Item, phase: int) -> None:
         """Paints a moving part at one of its phases."""
         assert isinstance(item.what, Live)
         surface.set_clip(visible(item))
-        rect, what = item.rect, item.what
-        part = phase / PHASES[what.what]
-        if what.what == "spinner":
-            surface.blit(_spinner(rect[2], phase, what.color), rect[:2])
-        elif what.what in ("down", "up"):
-            travel = rect[3] - rect[2]
-            eased = 1 - (1 - min(1.0, part * 1.5)) ** 2
-            at = eased if what.what == "down" else 1 - eased
-            strength = max(0.0, math.sin(math.pi * min(1.0, part * 1.02 + 0.12)))
-            picture = icons.draw("arrow-" + what.what, rect[2], what.color, round(255 * strength))
-            surface.blit(picture, (rect[0], rect[1] + round(travel * at)))
-        else:
-            _flow(surface, rect, part, what.color)
+        _moving(surface, item.rect, item.what, phase)
         surface.set_clip(None)
+
+
+def _moving(surface: pygame.Surface, rect: Rect, what: Live, phase: int) -> None:
+    part = phase / PHASES[what.what]
+    if what.what == "spinner":
+        surface.blit(_spinner(rect[2], phase, what.color), rect[:2])
+    elif what.what == "flow":
+        _flow(surface, rect, part, what.color)
+    else:
+        travel = rect[3] - rect[2]
+        eased = 1 - (1 - min(1.0, part * 1.5)) ** 2
+        at = eased if what.what == "down" else 1 - eased
+        strength = max(0.0, math.sin(math.pi * min(1.0, part * 1.02 + 0.12)))
+        picture = icons.draw("arrow-" + what.what, rect[2], what.color, round(255 * strength))
+        surface.blit(picture, (rect[0], rect[1] + round(travel * at)))
 
 
 def _lower_fade(width: int, height: int) -> pygame.Surface:
@@ -277,5 +284,5 @@ _PAINTINGS: dict[type, Painting] = {
     ArtPicture: Painter._art,
     Dim: Painter._dim,
     Edge: Painter._edge,
-    Live: Painter._still,
+    Live: Painter._at_rest,
 }

@@ -36,6 +36,7 @@ from stb_app.kit.nodes import (
     Steps,
     Text,
 )
+from stb_app.kit.texts import place_lines
 from stb_app.kit.theme import RGB
 
 CARD_W, CARD_H = 560, 560
@@ -109,7 +110,7 @@ def _place_art(layouter: Layouter, node: Art, rect: Rect, context: Context) -> N
     title = _art_title(layouter, node)
     inner = shrink(rect, across, down)
     tall = layouter.height(title, inner[2])
-    layouter.place_lines(title, (inner[0], inner[1] + inner[3] - tall, inner[2], tall), context, theme.WHITE)
+    place_lines(layouter, title, (inner[0], inner[1] + inner[3] - tall, inner[2], tall), context, theme.WHITE)
 
 
 # Facts
@@ -229,7 +230,7 @@ def _place_pill(layouter: Layouter, node: Pill, rect: Rect, context: Context) ->
     box = _centred(rect, min(width, rect[2]), height)
     layouter.emit(box, Box((*fill, 255), height // 2))
     text = _pill_text(layouter, node)
-    layouter.place_lines(text, shrink(box, layouter.px(20), layouter.px(5)), context, ink)
+    place_lines(layouter, text, shrink(box, layouter.px(20), layouter.px(5)), context, ink)
 
 
 def _badge_text(layouter: Layouter, node: Badge) -> Text:
@@ -248,7 +249,7 @@ def _place_badge(layouter: Layouter, node: Badge, rect: Rect, context: Context) 
     size = _badge_size(layouter, node)[0]
     box = _centred(rect, size, size)
     layouter.emit(box, Box((*theme.mix(theme.RAISED, theme.LINE, 0.5), 255), size // 2))
-    layouter.place_lines(_badge_text(layouter, node), shrink(box, 0, layouter.px(6)), context)
+    place_lines(layouter, _badge_text(layouter, node), shrink(box, 0, layouter.px(6)), context)
 
 
 def _bar_labels(layouter: Layouter, node: Bars) -> list[Text]:
@@ -285,7 +286,7 @@ def _place_bars(layouter: Layouter, node: Bars, rect: Rect, context: Context) ->
         layouter.emit((left, rect[1] + height - tall, wide, tall), Box(color, radius))
         top = rect[1] + height + layouter.px(8)
         shade = theme.TEXT["text"] if last else theme.mix(theme.TEXT["secondary"], theme.WHITE, 0.35)
-        layouter.place_lines(label, (left, top, wide, layouter.leading("caption")), context, shade)
+        place_lines(layouter, label, (left, top, wide, layouter.leading("caption")), context, shade)
 
 
 def _step_names(layouter: Layouter, node: Steps) -> list[Text]:
@@ -324,7 +325,7 @@ def _place_steps(layouter: Layouter, node: Steps, rect: Rect, context: Context) 
             color, shade = theme.WHITE, theme.TEXT["text"]
         layouter.emit((left, rect[1], wide, bar), Box((*color, 255), bar // 2))
         top = rect[1] + bar + layouter.px(12)
-        layouter.place_lines(name, (left, top, wide, layouter.height(name, wide)), context, shade)
+        place_lines(layouter, name, (left, top, wide, layouter.height(name, wide)), context, shade)
 
 
 _CELL_W, _CELL_H, _CELL_GAP = 104, 124, 22
@@ -386,7 +387,7 @@ def _place_qr(layouter: Layouter, node: Qr, rect: Rect, context: Context) -> Non
     module = qr_module(layouter, node)
     size = _qr_size(layouter, node)[0]
     box = _centred(rect, size, size)
-    layouter.emit(box, Modules(node.modules, module, min(layouter.px(theme.R_HERO), 3 * module), node.dimmed))
+    layouter.emit(box, Modules(node.modules, module, min(layouter.px(theme.R_HERO), 2 * module), node.dimmed))
 
 
 def _place_ring(layouter: Layouter, node: Ring, rect: Rect, context: Context) -> None:

@@ -13,7 +13,7 @@ from stb_app.kit.fonts import ByteCache
 from stb_app.kit.theme import RGB, RGBA
 
 _OVER = 8
-_CACHE_BYTES = 12_000_000
+_CACHE_BYTES = 9_000_000
 _cache = ByteCache(_CACHE_BYTES)
 _BAYER = (
     (0, 8, 2, 10),
@@ -162,7 +162,7 @@ def ground(width: int, height: int) -> pygame.Surface:
     def shade(x: float, y: float) -> tuple[float, float, float]:
         down = min(1.0, max(0.0, (y * 0.72 + (1 - x) * 0.1 + x * 0.16) * 1.25))
         down = down * down * (3 - 2 * down)
-        blue = _bell(math.hypot((x - 0.8) / 0.5, (y + 0.12) / 0.62)) * 0.8
+        blue = _bell(math.hypot((x - 0.8) / 0.5, (y + 0.12) / 0.62)) * 0.66
         teal = _bell(math.hypot((x + 0.06) / 0.36, (y - 1.04) / 0.5)) * 0.85
         out = []
         for channel in range(3):

@@ -53,16 +53,14 @@ def neighbour(
     origin = next((spot for spot in spots if spot.key == focus), None)
     if origin is None:
         return None
-    ranked: list[tuple[tuple[int, int, int, int], Spot]] = []
+    ranked: list[tuple[tuple[int, int, int], Spot]] = []
     for spot in spots:
         if spot.enabled and spot.key != focus:
             value = score(origin.rect, spot.rect, direction)
             if value is not None and (
                 value[0] == 0 or direction in ("up", "down") or _same_band(origin, spot)
             ):
-                # What a viewport still hides below comes before what stands below the viewport.
-                leaves = int(origin.scroll is not None and spot.scroll != origin.scroll)
-                ranked.append(((value[0], leaves, *value[1:]), spot))
+                ranked.append((value, spot))
     if not ranked:
         return None
     best = min(ranked, key=lambda pair: pair[0])[1]
@@ -71,9 +69,9 @@ def neighbour(
             continue
         remembered = memory.get(group)
         for spot in spots:
-            if spot.key == remembered and spot.enabled and group in spot.groups:
-                if score(origin.rect, spot.rect, direction) is not None:
-                    return spot.key
+            known = spot.key == remembered and spot.enabled and group in spot.groups
+            if known and score(origin.rect, spot.rect, direction) is not None:
+                return spot.key
         break
     return best.key
 

@@ -35,12 +35,12 @@ GOOD: RGB = (79, 224, 139)
 BAD: RGB = (255, 107, 107)
 BAD_DEEP: RGB = (240, 82, 86)
 HERO: tuple[RGB, RGB, RGB] = (19, 41, 88), (24, 74, 112), (31, 104, 104)
-HERO_LIGHT: RGB = (40, 138, 138)
+HERO_LIGHT: RGB = (36, 130, 132)
 
 TEXT: dict[Color, RGB] = {
     "text": (244, 246, 255),
     "secondary": (169, 179, 214),
-    "faint": (138, 148, 188),
+    "faint": (142, 152, 192),
     "accent": ACCENT,
     "money": MONEY,
     "good": GOOD,

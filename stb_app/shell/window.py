@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Literal
@@ -21,6 +22,7 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
 import pygame
 
+from stb_app.shell import xwait
 from stb_app.shell.remote import Keymaps
 
 log = logging.getLogger(__name__)
@@ -87,7 +89,10 @@ class Window:
         self._keymaps = keymaps
         self._woken = pygame.event.custom_type()
         self._posts: deque[Callable[[], None]] = deque()
+        self._lock = threading.Lock()
         self._closed = False
+        self._connection = xwait.connection()
+        self._bell = xwait.Bell()
         pygame.event.set_blocked(None)
         pygame.event.set_allowed(
             [
@@ -110,26 +115,39 @@ class Window:
         pygame.display.update(changed)
 
     def post(self, call: Callable[[], None]) -> None:
-        # First the call, then the event: whoever takes the event off the queue finds the call.
+        # First the call, then the waking: whoever is woken finds the call.
         self._posts.append(call)
-        if not self._closed:
-            pygame.event.post(pygame.Event(self._woken))
+        with self._lock:
+            if self._closed:
+                return
+            if self._connection is not None:
+                self._bell.ring()
+            else:
+                pygame.event.post(pygame.Event(self._woken))
 
     def wait(self, seconds: float | None) -> None:
-        if seconds == 0:
-            events = pygame.event.get()
-        else:
-            # pygame counts 0 as "for ever", and whole milliseconds.
-            first = pygame.event.wait(0 if seconds is None else max(1, round(seconds * 1000)))
-            events = [first, *pygame.event.get()]
-        for event in events:
+        for event in self._events(seconds):
             self._handle(event)
         while self._posts:
             self._posts.popleft()()
 
     def close(self) -> None:
-        self._closed = True
-        pygame.display.quit()
+        with self._lock:
+            self._closed = True
+            self._bell.close()
+            pygame.display.quit()
+
+    def _events(self, seconds: float | None) -> list[pygame.Event]:
+        # What SDL has read from the connection already would not wake anybody: first look, then sleep.
+        events = pygame.event.get()
+        if events or self._posts or seconds == 0:
+            return events
+        if self._connection is not None:
+            self._bell.sleep(self._connection, seconds)
+            return pygame.event.get()
+        # pygame counts 0 as "for ever", and in whole milliseconds.
+        first = pygame.event.wait(0 if seconds is None else max(1, round(seconds * 1000)))
+        return [first, *pygame.event.get()]
 
     def _handle(self, event: pygame.Event) -> None:
         if event.type in (pygame.KEYDOWN, pygame.KEYUP):

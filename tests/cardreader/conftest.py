@@ -11,6 +11,7 @@ import pytest
 from cardreader.pcsc import PcscReader
 from cardreader.reader import Connection, Reader
 from cardreader.sim.reader import PullWhen, SimReader
+from tests.cardreader.reader_side import ReaderSide
 from tests.pcscd import VIRTUAL_READER, InsertedCard, running_pcscd
 
 WAIT_S = 5.0
@@ -77,3 +78,10 @@ def slot(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Slot]:
     slot.pull()
     if slot.connection is not None:
         slot.connection.close()
+
+
+@pytest.fixture
+def side() -> Iterator[ReaderSide]:
+    side = ReaderSide()
+    yield side
+    side.close()

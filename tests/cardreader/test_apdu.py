@@ -114,6 +114,11 @@ def test_a_corrected_get_response_goes_on() -> None:
     assert card.asked[1:] == ["00C0000010", "00C0000002"]
 
 
+def test_each_part_may_be_corrected_once() -> None:
+    card = Script(("", 0x6110), ("", 0x6C02), ("0102", 0x6105), ("", 0x6C01), ("03", 0x9000))
+    assert Channel(card).send(Command(0x80, 0x50, 1, 2, b"\x01", 15)) == (b"\x01\x02\x03", 0x9000)
+
+
 def test_a_card_that_never_ends_is_left() -> None:
     card = Script(("00", 0x6101))
     with pytest.raises(ProtocolError, match="did not finish"):

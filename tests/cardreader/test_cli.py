@@ -13,7 +13,7 @@ import pytest
 
 from cardreader import cli
 from cardreader.sim.profiles import PROFILES
-from tests.cardreader.sim.test_vpcd import DEBIT, SELECT, ReaderSide
+from tests.cardreader.reader_side import DEBIT, SELECT, ReaderSide
 
 
 def test_profiles_lists_every_card_and_the_pin(capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,8 +117,7 @@ def start(side: ReaderSide, state_dir: Path, *options: str) -> subprocess.Popen[
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_pulls_the_card(tmp_path: Path, number: signal.Signals) -> None:
-    side = ReaderSide()
+def test_a_signal_pulls_the_card(tmp_path: Path, number: signal.Signals, side: ReaderSide) -> None:
     process = start(side, tmp_path)
     side.send(b"\x01")
     assert side.ask(SELECT).endswith("9000")
@@ -129,27 +128,22 @@ def test_a_signal_pulls_the_card(tmp_path: Path, number: signal.Signals) -> None
     assert "powered" in said
     assert "answered 1 commands" in said
     assert "pulled out" in said
-    side.close()
 
 
-def test_pull_at_the_debit_has_its_own_exit_code(tmp_path: Path) -> None:
-    side = ReaderSide()
+def test_pull_at_the_debit_has_its_own_exit_code(tmp_path: Path, side: ReaderSide) -> None:
     process = start(side, tmp_path, "--pull", "before-debit")
     assert side.ask(DEBIT) == ""
     said, _ = process.communicate(timeout=10)
     assert process.returncode == cli.EXIT_PULLED_AT_DEBIT
     assert "before it debited" in said
-    side.close()
 
 
-def test_a_reader_that_goes_ends_it(tmp_path: Path) -> None:
-    side = ReaderSide()
+def test_a_reader_that_goes_ends_it(tmp_path: Path, side: ReaderSide) -> None:
     process = start(side, tmp_path)
     side.hang_up()
     _, errors = process.communicate(timeout=10)
     assert process.returncode == cli.EXIT_NO_READER
     assert "gone" in errors
-    side.close()
 
 
 def test_without_a_reader_service_read_says_so(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from cardreader.pboc.files import (
     mask_number,
 )
 
-SIZES = {
+SIZES: dict[type[Record], int] = {
     PublicApplicationData: 30,
     CardholderData: 55,
     LogRecord: 23,

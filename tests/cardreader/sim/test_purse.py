@@ -463,6 +463,9 @@ def test_a_t0_card_lets_its_answers_be_fetched() -> None:
     part, sw = card.ask("00C0000010")
     assert (len(part), sw) == (32, 0x6124)
     assert card.ask("00C0000024")[1] == 0x9000
+    card.ask(SELECT)
+    card.ask("805C000204")
+    assert card.ask("00C0000034") == ("", 0x6985)
     purse = Purse(card)
     terminal = Terminal()
     begun_ = terminal.begin(purse, 100)

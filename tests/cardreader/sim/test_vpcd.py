@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,40 +12,7 @@ from cardreader.sim.profiles import PROFILES, SimulatedCard, atr, open_card
 from cardreader.sim.reader import PullWhen
 from cardreader.sim.store import MemoryStore
 from cardreader.sim.vpcd import Ending, VirtualSlot
-
-SELECT = "00A4040009A0000000038698070100"
-DEBIT = "805401000F" + "00" * 15 + "08"
-
-
-class ReaderSide:
-    """Listens as vpcd does, and talks to the card that comes."""
-
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-
-    def accept(self) -> None:
-        self._client, _ = self._listener.accept()
-        self._client.settimeout(5)
-
-    def send(self, message: bytes) -> None:
-        # In two pieces, as vpcd does.
-        self._client.sendall(len(message).to_bytes(2))
-        self._client.sendall(message)
-
-    def receive(self) -> bytes:
-        head = self._client.recv(2, socket.MSG_WAITALL)
-        return self._client.recv(int.from_bytes(head), socket.MSG_WAITALL) if head else b""
-
-    def ask(self, message: str) -> str:
-        self.send(bytes.fromhex(message))
-        return self.receive().hex().upper()
-
-    def hang_up(self) -> None:
-        self._client.close()
-
-    def close(self) -> None:
-        self._listener.close()
+from tests.cardreader.reader_side import DEBIT, SELECT, ReaderSide
 
 
 class Running:
@@ -68,13 +34,6 @@ class Running:
         return self._ending
 
 
-@pytest.fixture
-def side() -> Iterator[ReaderSide]:
-    side = ReaderSide()
-    yield side
-    side.close()
-
-
 def test_power_atr_and_commands(side: ReaderSide) -> None:
     running = Running(side)
     side.send(b"\x01")
@@ -93,7 +52,7 @@ def test_power_atr_and_commands(side: ReaderSide) -> None:
 
 def test_messages_may_come_in_one_piece(side: ReaderSide) -> None:
     running = Running(side)
-    side._client.sendall(bytes.fromhex("0001 04 0001 04"))
+    side.client.sendall(bytes.fromhex("0001 04 0001 04"))
     assert side.receive() == side.receive() == atr(t0=False)
     running.slot.pull()
     assert running.ending() is Ending.PULLED

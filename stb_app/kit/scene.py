@@ -1,0 +1,161 @@
+"""A scene: pages, dialogs and what stands around them, laid out on a surface of some size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import stb_app.kit.boxes
+import stb_app.kit.flow
+import stb_app.kit.parts
+import stb_app.kit.texts  # noqa: F401  (these say how the nodes are measured)
+from stb_app.kit import chrome, theme
+from stb_app.kit.chrome import FootKey, Tone, TopBar
+from stb_app.kit.items import Dim, Item, Live, Page, Rect, Shadow, Spot, Viewport, Words
+from stb_app.kit.layout import Context, Layouter
+from stb_app.kit.nodes import Node, Panel
+
+_DIALOG_MOST, _DIALOG_LEAST = 1240, 720
+_KEPT_LAYOUTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A page or a dialog: its screen's id, its body, the key of the target in focus."""
+
+    id: str
+    body: Node
+    focus: str | None = None
+    modal: bool = False
+    busy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Everything that is to be seen: the page, then the dialogs above it, and what stands around them."""
+
+    top: TopBar
+    layers: tuple[Layer, ...]
+    foot: tuple[FootKey, ...] = ()
+    notice: str | None = None
+    notice_tone: Tone = "info"
+
+
+@dataclass(slots=True)
+class Laid:
+    """A picture laid out."""
+
+    items: list[Item] = field(default_factory=list)
+    words: list[Words] = field(default_factory=list)
+    spots: list[Spot] = field(default_factory=list)
+    viewports: list[Viewport] = field(default_factory=list)
+    live: list[Item] = field(default_factory=list)
+
+
+class Scene:
+    """Lays pictures out on ``size`` device pixels; the canvas is scaled to them and centred, less ``margin`` on each side.
+
+    ``offsets``: how far the viewports of each layer are scrolled, by layer and key; laying out brings it up to date.
+    """
+
+    def __init__(self, size: tuple[int, int], text_scale: float, margin: float) -> None:
+        self.size = size
+        self.text_scale = text_scale
+        self.scale = min(size[0] / theme.CANVAS_W, size[1] / theme.CANVAS_H) * (1 - 2 * margin)
+        self.origin = (
+            round((size[0] - theme.CANVAS_W * self.scale) / 2),
+            round((size[1] - theme.CANVAS_H * self.scale) / 2),
+        )
+        self.offsets: dict[str, dict[str, int]] = {}
+        self._layouters: dict[str, tuple[Layouter, Node]] = {}
+
+    def px(self, length: float) -> int:
+        """A length of the canvas in device pixels."""
+        return round(length * self.scale)
+
+    def _area(self, x: float, y: float, width: float, height: float) -> Rect:
+        return (
+            self.origin[0] + self.px(x),
+            self.origin[1] + self.px(y),
+            self.px(width),
+            self.px(height),
+        )
+
+    def _layouter(self) -> Layouter:
+        return Layouter(self.scale, self.text_scale)
+
+    def _layouter_of(self, layer: Layer) -> tuple[Layouter, Node]:
+        """The layouter that has measured this layer's body already, or a new one, and the body it measured."""
+        kept = self._layouters.pop(layer.id, None)
+        if kept is None or kept[1] != layer.body:
+            kept = self._layouter(), layer.body
+        self._layouters[layer.id] = kept
+        if len(self._layouters) > _KEPT_LAYOUTS:
+            del self._layouters[next(iter(self._layouters))]
+        kept[0].begin(layer.focus, self.offsets.get(layer.id, {}))
+        return kept
+
+    def lay_out(self, picture: Picture) -> Laid:
+        """Everything of a picture at its place, in painting order."""
+        laid = Laid()
+        safe_w = theme.CANVAS_W - 2 * theme.SAFE_X
+        bars = self._layouter()
+        chrome.top_bar(bars, picture.top, self._area(theme.SAFE_X, theme.TOP_Y - 40, safe_w, 80))
+        laid.items += bars.page.items
+        laid.words += bars.page.words
+        bottom = theme.BODY_BOTTOM
+        below = self._layouter()
+        if picture.notice:
+            area = self._area(theme.SAFE_X, 0, safe_w, 0)
+            tall = chrome.notice_height(below, picture.notice, area[2])
+            end = self.origin[1] + self.px(theme.BODY_BOTTOM + 8)
+            chrome.notice(below, picture.notice, picture.notice_tone, (area[0], end - tall, area[2], tall))
+            bottom -= round(tall / self.scale) + 16
+        for number, layer in enumerate(picture.layers):
+            page = self._layer(layer, number, bottom)
+            if number:
+                laid.items = [_stilled(item) for item in laid.items]
+                laid.items.append(Item((0, 0, *self.size), Dim()))
+            laid.items += page.items
+            laid.words += page.words
+            laid.spots, laid.viewports = page.spots, page.viewports
+            laid.live = [item for item in page.items if isinstance(item.what, Live)]
+        chrome.footer(below, picture.foot, self._area(theme.SAFE_X, theme.FOOT_Y - 30, safe_w, 60))
+        laid.items += below.page.items
+        laid.words += below.page.words
+        return laid
+
+    def _layer(self, layer: Layer, number: int, bottom: float) -> Page:
+        layouter, body = self._layouter_of(layer)
+        safe_w = theme.CANVAS_W - 2 * theme.SAFE_X
+        area = self._area(theme.SAFE_X, theme.BODY_TOP, safe_w, bottom - theme.BODY_TOP)
+        if not layer.modal:
+            layouter.place(body, area, Context(layer.id, area))
+        else:
+            if not isinstance(body, Panel):
+                inner = body
+                body = layouter.made("dialog", lambda: Panel(inner, pad=56, radius=theme.R_HERO, border=True))
+            high = self._area(theme.SAFE_X, theme.SAFE_Y + 20, safe_w, theme.BODY_BOTTOM - theme.SAFE_Y - 20)
+            most = self.px(_DIALOG_MOST * min(self.text_scale, 1.25))
+            width = max(self.px(_DIALOG_LEAST), min(layouter.natural(body), most))
+            if body.width is not None:
+                width = self.px(body.width)
+            width = min(width, high[2])
+            height = min(layouter.height(body, width), high[3])
+            left, top = high[0] + (high[2] - width) // 2, high[1] + (high[3] - height) // 2
+            spread, drop = self.px(48), self.px(14)
+            around = (left - spread, top - spread + drop, width + 2 * spread, height + 2 * spread)
+            layouter.emit(around, Shadow(self.px(body.radius), spread, 150))
+            layouter.place(body, (left, top, width, height), Context(layer.id, high))
+        self.offsets[layer.id] = layouter.offsets
+        return layouter.page
+
+    def canvas(self, rect: Rect) -> Rect:
+        """A rectangle of device pixels in canvas pixels."""
+        x, y, w, h = rect
+        left, top = (x - self.origin[0]) / self.scale, (y - self.origin[1]) / self.scale
+        return (round(left), round(top), round(w / self.scale), round(h / self.scale))
+
+
+def _stilled(item: Item) -> Item:
+    """What moves comes to rest when a dialog lies over it."""
+    return replace(item, what=replace(item.what, still=True)) if isinstance(item.what, Live) else item

@@ -1,0 +1,143 @@
+"""Arrows go where a person expects, and everywhere."""
+
+import pygame
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stb_app.kit import spatial
+from stb_app.kit.chrome import TopBar
+from stb_app.kit.items import Rect, Spot
+from stb_app.kit.nodes import Column, Grid, Node, Row, Target, Text
+from stb_app.kit.stage import Layer, Picture, Stage
+from tests.stb_app.kit import samples
+
+DIRECTIONS: tuple[spatial.Direction, ...] = ("up", "down", "left", "right")
+
+
+def spot(key: str, rect: Rect, enabled: bool = True, groups: tuple[str, ...] = ()) -> Spot:
+    return Spot(key, key, "card", enabled, rect, 0, groups, None, ())
+
+
+def reached(spots: list[Spot], start: str) -> dict[str, int]:
+    """Presses from ``start`` to every target that arrows can reach from it."""
+    presses = {start: 0}
+    queue = [start]
+    while queue:
+        key = queue.pop(0)
+        for direction in DIRECTIONS:
+            found = spatial.neighbour(spots, key, direction, {})
+            if found is not None and found not in presses:
+                presses[found] = presses[key] + 1
+                queue.append(found)
+    return presses
+
+
+def assert_everything_is_reached(spots: list[Spot]) -> None:
+    enabled = {spot.key for spot in spots if spot.enabled}
+    for start in enabled:
+        assert set(reached(spots, start)) == enabled, start
+
+
+def laid_out(body: Node, size: tuple[int, int] = (1920, 1080)) -> list[Spot]:
+    stage = Stage(pygame.Surface(size), motion=False)
+    stage.show(Picture(TopBar(""), (Layer("page", body, None),)), 0.0)
+    return [spot(t.key, t.rect, t.enabled) for t in stage.targets()]
+
+
+def numbered(shape: object, counter: list[int], enabled: list[bool]) -> Node:
+    """A tree of rows, columns and grids whose leaves are targets."""
+    if isinstance(shape, int):
+        counter[0] += 1
+        able = counter[0] == 1 or enabled[counter[0] % len(enabled)]
+        return Target(str(counter[0]), Text("x" * shape, wrap=False), "card", able, min_height=64)
+    kind, children = shape  # type: ignore[misc]
+    nodes = tuple(numbered(child, counter, enabled) for child in children)
+    if kind == "row":
+        return Row(nodes)
+    if kind == "column":
+        return Column(nodes, align="start")
+    return Grid(nodes, 2)
+
+
+SHAPES = st.recursive(
+    st.integers(1, 12),
+    lambda inner: st.tuples(
+        st.sampled_from(["row", "column", "grid"]), st.lists(inner, min_size=1, max_size=4)
+    ),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SHAPES, st.lists(st.booleans(), min_size=3, max_size=7))
+def test_every_enabled_target_is_reached_from_every_other(shape: object, enabled: list[bool]) -> None:
+    assert_everything_is_reached(laid_out(numbered(shape, [0], enabled), (480, 270)))
+
+
+@pytest.mark.parametrize("text_scale", [1.0, 1.5])
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("name", [*samples.NAMES, "records"])
+def test_the_sample_pages_are_reached_wholly(name: str, language: str, text_scale: float) -> None:
+    stage = Stage(pygame.Surface((1280, 720)), text_scale=text_scale, motion=False)
+    stage.show(samples.picture(name, language), 0.0)
+    assert_everything_is_reached([spot(t.key, t.rect, t.enabled) for t in stage.targets()])
+
+
+@pytest.mark.parametrize("name", samples.NAMES)
+def test_six_presses_from_edge_to_edge(name: str) -> None:
+    stage = Stage(pygame.Surface((1280, 720)), motion=False)
+    stage.show(samples.picture(name), 0.0)
+    spots = [spot(t.key, t.rect, t.enabled) for t in stage.targets()]
+    for start in (s.key for s in spots if s.enabled):
+        assert max(reached(spots, start).values()) <= 6
+
+
+GRID = [
+    spot("hero", (0, 0, 600, 400)),
+    spot("a", (640, 0, 300, 90)),
+    spot("b", (640, 110, 300, 90)),
+    spot("c", (640, 220, 300, 90)),
+    spot("below-left", (0, 430, 200, 100)),
+    spot("below-right", (740, 430, 200, 100)),
+]
+
+
+@pytest.mark.parametrize(
+    ("start", "direction", "there"),
+    [
+        ("a", "down", "b"),
+        ("b", "down", "c"),
+        ("c", "down", "below-right"),
+        ("b", "left", "hero"),
+        ("hero", "down", "below-left"),
+        ("below-left", "right", "below-right"),
+        ("below-right", "up", "c"),
+        ("a", "up", None),
+        ("a", "right", None),
+    ],
+)
+def test_arrows_prefer_what_lies_straight_ahead(
+    start: str, direction: spatial.Direction, there: str | None
+) -> None:
+    assert spatial.neighbour(GRID, start, direction, {}) == there
+
+
+def test_what_cannot_be_pressed_is_passed_over() -> None:
+    spots = [
+        spot("a", (0, 0, 90, 90)),
+        spot("off", (100, 0, 90, 90), enabled=False),
+        spot("b", (200, 0, 90, 90)),
+    ]
+    assert spatial.neighbour(spots, "a", "right", {}) == "b"
+
+
+def test_a_group_is_entered_where_it_was_left() -> None:
+    spots = [
+        spot("left", (0, 0, 90, 300)),
+        spot("one", (200, 0, 90, 90), groups=("side",)),
+        spot("two", (200, 100, 90, 90), groups=("side",)),
+        spot("three", (200, 200, 90, 90), groups=("side",)),
+    ]
+    assert spatial.neighbour(spots, "left", "right", {"side": "three"}) == "three"
+    assert spatial.neighbour(spots, "one", "down", {"side": "three"}) == "two"

@@ -1,0 +1,64 @@
+"""Lines end where Chinese and Latin lines may end."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stb_app.kit import wrap
+
+MIXED = st.text(st.sampled_from("打开手机钱包扫码支付 abcDEF019 ，。！？、：；（）《》“”¥.-%"), max_size=60)
+
+
+def width(text: str) -> int:
+    return sum(2 if wrap.is_cjk(char) else 1 for char in text)
+
+
+def lines(text: str, limit: int) -> list[str]:
+    parts = []
+    for piece in wrap.pieces(text):
+        cut = wrap.split_long(piece, limit, width) if width(piece.rstrip(" ")) > limit else [piece]
+        parts += [(part, width(part.rstrip(" ")), width(part)) for part in cut]
+    return ["".join(parts[i][0] for i in line) for line in wrap.fill(parts, limit)]
+
+
+@given(MIXED)
+def test_pieces_lose_nothing(text: str) -> None:
+    assert "".join(wrap.pieces(text)) == text
+
+
+@given(MIXED, st.integers(4, 40))
+def test_lines_lose_nothing_and_fit(text: str, limit: int) -> None:
+    broken = lines(text, limit)
+    assert "".join(broken) == text
+    assert all(width(line.rstrip(" ")) <= limit for line in broken)
+
+
+@given(MIXED)
+def test_no_piece_begins_with_closing_or_ends_with_opening_punctuation(text: str) -> None:
+    found = wrap.pieces(text)
+    for before, after in pairwise(found):
+        assert after[0] not in wrap.NO_START
+        assert before.endswith(" ") or before[-1] not in wrap.NO_END
+
+
+@given(st.lists(st.text(st.sampled_from("abcxyz"), min_size=1, max_size=8), min_size=1, max_size=9))
+def test_latin_words_stay_whole_where_they_fit(words: list[str]) -> None:
+    broken = lines(" ".join(words), 8)
+    assert [word for line in broken for word in line.split()] == words
+
+
+def test_a_comma_takes_its_character_with_it() -> None:
+    assert lines("支付成功，谢谢", 8) == ["支付成", "功，谢谢"]
+
+
+def test_an_opening_bracket_goes_with_what_follows() -> None:
+    assert lines("请打开（手机）", 8) == ["请打开", "（手机）"]
+
+
+def test_the_currency_sign_stays_with_its_amount() -> None:
+    assert lines("应付¥15.00元", 8) == ["应付", "¥15.00元"]
+
+
+def test_a_long_latin_word_breaks_only_because_it_must() -> None:
+    assert lines("no ABCDEFGHIJKL", 6) == ["no ", "ABCDEF", "GHIJKL"]
