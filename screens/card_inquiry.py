@@ -268,9 +268,7 @@ class CardInquiryScreen(Page[None]):
         )  # fmt: skip
 
     def _button(self, key: str, words: str, primary: bool = False) -> Target:
-        return Target(
-            key, Text(words, "row-bold", align="center"), "primary" if primary else "button", width=320
-        )
+        return Target(key, Text(words, "row-bold", wrap=False), "primary" if primary else "button")
 
     # A card that has been read
 
@@ -285,21 +283,18 @@ class CardInquiryScreen(Page[None]):
             Text(money(card.balance_fen), "amount", "money", wrap=False),
         )
         about: tuple[Node, ...] = (Row((mark,)), *((Text(why, "small", "secondary"),) if why else ()))
-        buttons = Row(
-            (self._button("again", self.t("Read again"), primary=True), self._button("done", self.t("Done"))),
-            gap=24,
+        again, done = (
+            self._button("again", self.t("Read again")),
+            self._button("done", self.t("Done"), primary=True),
         )
-        stacked = Column(
-            (self._button("again", self.t("Read again"), primary=True), self._button("done", self.t("Done"))),
-            gap=20,
-        )
+        buttons = Row((Grow(done), Grow(again)), gap=24)
         calm = Column(
             (Panel(Column((*balance, Space(4), Facts(tuple(facts)), Space(4), *about), gap=16), "hero", pad=44), Space(grow=1), buttons),
             gap=24, grow=1,
         )  # fmt: skip
         panel = Panel(Column((balance[1], Facts(tuple(facts), gap=8), *about), gap=12), "hero", pad=28)
         tight = Column((panel, Space(grow=1), buttons), gap=20, grow=1)
-        last = Column((Scroll("card", panel), stacked), gap=20, grow=1)
+        last = Column((Scroll("card", panel), buttons), gap=20, grow=1)
         table = self._table(card.log)
         return Fit(
             (

@@ -198,7 +198,7 @@ class ResultScreen(Page[None]):
 
     def _calm(self, size: int, words: tuple[Node, ...], pairs: Pairs, buttons: tuple[Target, ...]) -> Node:
         """Everything in the middle, one below the other."""
-        panel = Panel(Facts(pairs, 2, values_end=True), width=1300, pad=36)
+        panel = Panel(Facts(pairs, 2, values_end=True), width=1440, pad=36)
         said = Column(words, gap=10)
         return Column(
             (
