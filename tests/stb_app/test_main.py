@@ -137,7 +137,7 @@ def test_a_broken_key_map_of_the_operator_costs_only_itself(
     (tmp_path / "keymaps").mkdir()
     (tmp_path / "keymaps" / "a.toml").write_text("[keys]\nx = 'KEY_NONSENSE'")
     (tmp_path / "keymaps" / "b.toml").write_text("[keys]\n'scancode:69' = 'KEY_BACK'")
-    options = cli.parse(["run", "--demo", "--size", "320x180"], {"DISPLAY": "dummy"})
+    options = cli.parse(["run", "--demo", "--size", "640x360"], {"DISPLAY": "dummy"})
     window = main._open_screen(options, tmp_path)
     try:
         assert isinstance(window, Window)
