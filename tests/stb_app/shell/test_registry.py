@@ -42,8 +42,6 @@ def test_what_nobody_offers_is_said_by_name() -> None:
 def test_of_two_for_one_id_the_first_stays_and_the_other_is_reported(
     distribution: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    entries = distribution / "entry_points.txt"
-    entries.write_text(entries.read_text() + "\n")
     other = distribution.parent / "other-1.0.dist-info"
     other.mkdir()
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
