@@ -103,11 +103,13 @@ class ResultScreen(Page[None]):
     # Keys
 
     def bindings(self) -> Sequence[Binding]:
-        label = self.t("Done") if self._left is None else self.t("Done; any other key stays here")
-        return (
-            Binding(("KEY_OK",), label if self._left is not None else self.t("Select")),
-            Binding(("KEY_BACK",), self.t("Done")),
-        )
+        if self._left is not None:
+            # Back, like any key but OK, stops the count first.
+            return (
+                Binding(("KEY_OK",), self.t("Done; any other key stays here")),
+                Binding(("KEY_BACK",), self.t("Stay here"), footer=False),
+            )
+        return (Binding(("KEY_OK",), self.t("Select")), Binding(("KEY_BACK",), self.t("Done")))
 
     def on_focus(self, key: str) -> None:
         if key != self.default_focus:
