@@ -264,13 +264,12 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         app.post(take)
 
     def refused(code: str) -> None:
-        log.warning("the box is not accepted: %s", code)
+        log.warning("not connected: %s", code)
+        app.post(hand_over)
 
-        def take() -> None:
-            app.verbs = verbs  # the home page says why in its own words
-            app.refresh_all()
-
-        app.post(take)
+    def hand_over() -> None:
+        app.verbs = verbs  # from now on the pages ask, and say in their own words why there is no answer
+        app.refresh_all()
 
     connection = Connection(verbs, options.box, BoxFiles(data), ready, refused)
 
@@ -292,6 +291,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         connection.connect(url)
 
     def down() -> None:
+        app.post(hand_over)
         app.post(lambda: app.notice("The payment platform has stopped and is being started again."))
 
     from stb_app.shell.child import ServerChild

@@ -140,13 +140,24 @@ class WebRemote:
         self._server = _Server((host, port), handler)
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self._server.server_address[1]}/"
-        self._thread = threading.Thread(target=self._server.serve_forever, name="web-remote", daemon=True)
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, name="web-remote", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        """Takes no more requests; those under way may end."""
+        self._closing = True
+        # The thread sleeps until somebody comes: come.
+        with socket.socket(self._server.address_family) as caller:
+            caller.settimeout(1.0)
+            caller.connect_ex(self._server.server_address)
         self._thread.join()
+        self._server.server_close()
+
+    def _serve(self) -> None:
+        # Not serve_forever: that looks twice a second whether it has been closed.
+        while not self._closing:
+            self._server.handle_request()
 
 
 class _Server(ThreadingHTTPServer):
