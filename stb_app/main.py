@@ -215,10 +215,12 @@ def _listen_to_signals(switch_off: Callable[[], None], off: ExitStack) -> None:
 def _open_remote(
     options: cli.Options, address: tuple[str, int], loop: Loop, screen: Window | OffScreen, off: ExitStack
 ) -> None:
+    from assets import path
     from stb_app.shell.web_remote import Bridge, WebRemote
 
+    bridge = Bridge(loop, screen, lambda: screen.surface)
     try:
-        remote = WebRemote(Bridge(loop, screen, lambda: screen.surface), *address)
+        remote = WebRemote(bridge, *address, font=path("fonts", "NotoSansSC-Regular.ttf"))
     except OSError as error:
         raise CannotStart(
             f"the web remote cannot listen on {address[0]}:{address[1]} ({error.strerror}): "

@@ -421,7 +421,8 @@ class Stage:
         change = self._change
         assert change is not None
         out = change.seconds * _OUT_SHARE if change.how != "dialog" else 0.0
-        elapsed = now - change.since
+        # A frame shows the end of its time, so that the first one already differs.
+        elapsed = now - change.since + _FRAME
         self._paint_dirty(_PAINT_SECONDS if elapsed < change.seconds * 0.5 else None)
         if elapsed >= change.seconds and not self._dirty:
             self._finish_change()
