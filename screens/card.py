@@ -131,6 +131,8 @@ class CardScreen(Page[None]):
                 Binding(("KEY_OK",), self.t("Confirm")),
             ]
         prompt = self._step.prompt
+        if self._slow:
+            return (Binding(("KEY_BACK",), self.t("Leave for now")),)
         if self._leaving or prompt not in CANCELLABLE_PROMPTS | AWAY_PROMPTS | {"remove"}:
             # Back says why not; the footer promises nothing.
             return (*found, Binding(("KEY_BACK",), self.t("Not possible just now"), footer=False))
@@ -152,6 +154,8 @@ class CardScreen(Page[None]):
     def on_back(self) -> bool:
         if self._asks_pin and self._digits:
             self._delete()
+        elif self._slow:
+            self.app.home()
         elif self._leaving or self._step.prompt not in CANCELLABLE_PROMPTS | AWAY_PROMPTS | {"remove"}:
             self._told_no = True
             self.app.sound("error")

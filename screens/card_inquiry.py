@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from screens.card import PIN_LENGTH, PIN_PROMPTS, POSES
+from screens.loading import STARTING_S
 from screens.problems import N_, Said, prompt_words, words_for
 from stb_app.journeys.steps import (
     PROBLEM_PROMPTS,
@@ -38,6 +39,7 @@ from stb_app.kit.nodes import (
 from stb_app.kit.screen import Binding
 from stb_app.shell.keys import DIGITS
 from stb_app.shell.page import Page
+from stb_app.shell.running import Running
 from stb_app.shell.words import money
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class CardInquiryScreen(Page[None]):
         self._digits = ""
         self._pin_sent = False
         self._too_short = False
+        self._running: Running | None = None
 
     # The journey
 
@@ -71,9 +74,15 @@ class CardInquiryScreen(Page[None]):
 
     def on_leave(self) -> None:
         self._digits = ""
-        self._running.cancel()
+        if self._running is not None:
+            self._running.cancel()
 
     def _begin(self) -> None:
+        if self.app.verbs is None:  # the connection is still being set up
+            self._step = CardPrompt("starting")
+            self.app.after(STARTING_S, self._begin)
+            self._look()
+            return
         self._step = CardPrompt("insert")
         self._digits, self._pin_sent = "", False
         journey = self._journey = self.app.verbs.inquire_card()
@@ -268,9 +277,7 @@ class CardInquiryScreen(Page[None]):
         )  # fmt: skip
 
     def _button(self, key: str, words: str, primary: bool = False) -> Target:
-        return Target(
-            key, Text(words, "row-bold", align="center"), "primary" if primary else "button", width=320
-        )
+        return Target(key, Text(words, "row-bold", wrap=False), "primary" if primary else "button")
 
     # A card that has been read
 
@@ -285,21 +292,18 @@ class CardInquiryScreen(Page[None]):
             Text(money(card.balance_fen), "amount", "money", wrap=False),
         )
         about: tuple[Node, ...] = (Row((mark,)), *((Text(why, "small", "secondary"),) if why else ()))
-        buttons = Row(
-            (self._button("again", self.t("Read again"), primary=True), self._button("done", self.t("Done"))),
-            gap=24,
+        again, done = (
+            self._button("again", self.t("Read again")),
+            self._button("done", self.t("Done"), primary=True),
         )
-        stacked = Column(
-            (self._button("again", self.t("Read again"), primary=True), self._button("done", self.t("Done"))),
-            gap=20,
-        )
+        buttons = Row((Grow(done), Grow(again)), gap=24)
         calm = Column(
             (Panel(Column((*balance, Space(4), Facts(tuple(facts)), Space(4), *about), gap=16), "hero", pad=44), Space(grow=1), buttons),
             gap=24, grow=1,
         )  # fmt: skip
         panel = Panel(Column((balance[1], Facts(tuple(facts), gap=8), *about), gap=12), "hero", pad=28)
         tight = Column((panel, Space(grow=1), buttons), gap=20, grow=1)
-        last = Column((Scroll("card", panel), stacked), gap=20, grow=1)
+        last = Column((Scroll("card", panel), buttons), gap=20, grow=1)
         table = self._table(card.log)
         return Fit(
             (

@@ -39,7 +39,9 @@ class ConfirmScreen(Page[None]):
 
     def on_ok(self, key: str) -> None:
         if key == "confirm":
-            self.app.replace("card" if self.method.key == "card" else "qr", order=self.order, method=self.method.key)
+            self.app.replace(
+                "card" if self.method.key == "card" else "qr", order=self.order, method=self.method.key
+            )
         else:
             self.app.pop()
 
@@ -47,7 +49,10 @@ class ConfirmScreen(Page[None]):
         order = self.order
         amount = money(order.amount_fen)
         pairs: tuple[tuple[str, str | Text], ...] = (
-            (self.t("Service"), SEPARATOR.join((self.say(order.service.name), term_name(self.t, order.term)))),
+            (
+                self.t("Service"),
+                SEPARATOR.join((self.say(order.service.name), term_name(self.t, order.term))),
+            ),
             (self.t("Valid"), period(self.t, order.term, order.valid_from, order.valid_until)),
             (self.t("Pay with"), Text(self.say(self.method.name), "body-bold")),
             (self.t("Renews by itself"), self.t("Yes") if order.renews else self.t("No")),
@@ -61,10 +66,21 @@ class ConfirmScreen(Page[None]):
         facts = Facts(pairs, gap=18)
         return Fit(
             (
-                self._panel(Column((please, sum_, Space(8), facts, Space(grow=1), pair), gap=16, grow=1), 1240, 56),
-                self._panel(Column((Row((sum_, Grow(please)), gap=40), Scroll("facts", facts), pair), gap=16, grow=1), 1728, 36),
+                self._panel(
+                    Column((please, sum_, Space(8), facts, Space(grow=1), pair), gap=16, grow=1), 1240, 56
+                ),
+                self._panel(
+                    Column((Row((sum_, Grow(please)), gap=40), Scroll("facts", facts), pair), gap=16, grow=1),
+                    1728,
+                    36,
+                ),
             )
         )
 
     def _panel(self, body: Node, width: int, pad: int) -> Node:
-        return Row((Space(grow=1), Panel(body, pad=pad, radius=28, width=width), Space(grow=1)), gap=0, align="stretch", grow=1)
+        return Row(
+            (Space(grow=1), Panel(body, pad=pad, radius=28, width=width), Space(grow=1)),
+            gap=0,
+            align="stretch",
+            grow=1,
+        )

@@ -104,17 +104,29 @@ class FeeScreen(Page[None]):
         ]
         if order.reduction_fen:
             reason = self.say(order.reduction_reason) if order.reduction_reason else ""
-            pairs.append((self.t("Reduction"), Text(f"{money(-order.reduction_fen)}  {reason}".rstrip(), "body", "good")))
+            pairs.append(
+                (
+                    self.t("Reduction"),
+                    Text(f"{money(-order.reduction_fen)}  {reason}".rstrip(), "body", "good"),
+                )
+            )
         if order.renews:
             pairs.append((self.t("Renews by itself"), self.t("Yes")))
-            pairs.append((self.t("How to stop it"), self.t("Call {number} before the last day.").format(number=order.hotline)))
+            pairs.append(
+                (
+                    self.t("How to stop it"),
+                    self.t("Call {number} before the last day.").format(number=order.hotline),
+                )
+            )
         else:
             pairs.append((self.t("Renews by itself"), self.t("No")))
             pairs.append((self.t("How to stop it"), self.t("You need do nothing: it ends on its last day.")))
         pairs.append((self.t("Hotline"), order.hotline))
         pairs.append((self.t("Order number"), order.number))
-        head = Row((service_icon(order.service, 88), Grow(Text(self.say(order.service.name), "title"))), gap=28)
-        return Panel(Scroll("facts", Column((head, Facts(tuple(pairs), gap=26)), gap=36)), pad=48, grow=1)
+        head = Row(
+            (service_icon(order.service, 88), Grow(Text(self.say(order.service.name), "title"))), gap=28
+        )
+        return Panel(Scroll("facts", Column((head, Facts(tuple(pairs), gap=18)), gap=32)), pad=48, grow=1)
 
     def _sum(self) -> Node:
         if self.asking:
@@ -128,7 +140,13 @@ class FeeScreen(Page[None]):
         else:
             order = self.order
             saved = (
-                (Text(self.t("{amount} less than usual").format(amount=money(order.reduction_fen)), "body", "good"),)
+                (
+                    Text(
+                        self.t("{amount} less than usual").format(amount=money(order.reduction_fen)),
+                        "body",
+                        "good",
+                    ),
+                )
                 if order.reduction_fen
                 else ()
             )

@@ -59,14 +59,16 @@ class HomeScreen(LoadingPage[Home]):
         self._touched = False
 
     def question(self) -> Journey[Any]:
-        return self.app.verbs.home()
+        journey: Journey[Any] = self.app.verbs.home()
+        return journey
 
     def arrived(self, value: Home) -> None:
-        first = self.value is None
         super().arrived(value)
         self.app.identify(value.subscriber.name, value.subscriber.number)
-        if first and not self._touched:
-            self.app.focus(self.default_focus)
+
+    def opened(self) -> None:
+        if not self._touched:
+            super().opened()
 
     def was_refused(self, refused: Refused) -> None:
         super().was_refused(refused)
@@ -82,7 +84,9 @@ class HomeScreen(LoadingPage[Home]):
 
     def compose(self) -> Node:
         tiles = self._tiles()
-        suggestions = tuple(self._suggestion(service) for service in self.value.suggestions[:4]) if self.value else ()
+        suggestions = (
+            tuple(self._suggestion(service) for service in self.value.suggestions[:4]) if self.value else ()
+        )
         below = (Grid(suggestions, max(2, len(suggestions))),) if suggestions else ()
         hero = Panel(self._hero(), "hero", pad=48, radius=28, grow=1)
         top = Row((Grow(hero, 9), Grow(Column(tiles, gap=16), 5)), gap=36, align="stretch", grow=1)
@@ -153,7 +157,7 @@ class HomeScreen(LoadingPage[Home]):
                 Text(words.text, "row", "secondary"),
                 *call,
                 Space(12),
-                button("retry", self.t("Try again"), "primary", None),
+                button("retry", self.t("Try again"), "primary", self._wide(300)),
                 Text(self.t("We also keep trying by ourselves."), "small", "secondary"),
                 Space(grow=1),
             ),
@@ -168,9 +172,13 @@ class HomeScreen(LoadingPage[Home]):
                 Space(grow=1),
                 Text(self.t("My service"), "small", "secondary"),
                 Text(self.t("No service ordered yet"), "title"),
-                Text(self.t("Films, sports, programmes for children: pay for once or for a whole year."), "row", "secondary"),
+                Text(
+                    self.t("Films, sports, programmes for children: pay for once or for a whole year."),
+                    "row",
+                    "secondary",
+                ),
                 Space(16),
-                button("browse", self.t("Browse services"), "primary", None),
+                button("browse", self.t("Browse services"), "primary", self._wide(400)),
                 Space(grow=1),
             ),
             gap=20,
@@ -179,14 +187,23 @@ class HomeScreen(LoadingPage[Home]):
         )
 
     def _mine(self, home: Home, service: Service, large: bool) -> Node:
-        lines: list[Node] = [Text(self.t("My service"), "small", "secondary"), Text(self.say(service.name), "title")]
+        lines: list[Node] = [
+            Text(self.t("My service"), "small", "secondary"),
+            Text(self.say(service.name), "title"),
+        ]
         if service.valid_until is not None:
             lasts: list[Span] = [Span(self.t("Valid until {day}").format(day=day(service.valid_until)))]
             if service.days_left is not None:
-                lasts += [Span(SEPARATOR), Span(self.t("{days} left").format(days=days(self.t, service.days_left)), "money", True)]
+                lasts += [
+                    Span(SEPARATOR),
+                    Span(self.t("{days} left").format(days=days(self.t, service.days_left)), "money", True),
+                ]
             lines.append(Text(tuple(lasts), "row"))
         if large:
-            return Row((Grow(Column(tuple(lines), gap=10)), button("renew", self.t("Renew"), "primary", None)), gap=32)
+            return Row(
+                (Grow(Column(tuple(lines), gap=10)), button("renew", self.t("Renew"), "primary", None)),
+                gap=32,
+            )
         spending: list[Node] = []
         if home.spending:
             spent = (
@@ -207,6 +224,10 @@ class HomeScreen(LoadingPage[Home]):
             gap=14,
             grow=1,
         )
+
+    def _wide(self, width: int) -> int:
+        """A button's width, which grows with its words."""
+        return width * self.app.settings.text_scale // 100
 
     # The right side, and below.
     def _tiles(self) -> tuple[Target, ...]:
@@ -251,5 +272,8 @@ class HomeScreen(LoadingPage[Home]):
         price = from_price(self.t, service)
         words = Column((Text(name, "body-bold"), Text(price, "small", "secondary")), gap=2)
         return Target(
-            f"service:{service.service}", Row((service_icon(service, 64), Grow(words)), gap=22), "card", text=f"{name} {price}"
+            f"service:{service.service}",
+            Row((service_icon(service, 64), Grow(words)), gap=22),
+            "card",
+            text=f"{name} {price}",
         )

@@ -53,6 +53,11 @@ class LoadingPage(Page[None], Generic[T]):
         """The answer is here."""
         self.value = value
 
+    def opened(self) -> None:
+        """The first answer is here: the focus goes where it belongs on the page, from wherever it was while waiting."""
+        if self.default_focus is not None:
+            self.app.focus(self.default_focus)
+
     def was_refused(self, refused: Refused) -> None:
         """There is no answer but a reason."""
         self.refused = refused
@@ -94,8 +99,10 @@ class LoadingPage(Page[None], Generic[T]):
 
     def _step(self, step: Loading | Loaded[T] | Refused) -> None:
         if isinstance(step, Loaded):
-            self.refused = None
+            first, self.refused = self.value is None, None
             self.arrived(step.value)
+            if first:
+                self.opened()
         elif isinstance(step, Refused):
             self.was_refused(step)
         self.app.refresh()

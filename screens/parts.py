@@ -6,7 +6,21 @@ from typing import Literal
 
 from screens.words import Say, days
 from stb_app.journeys import Service
-from stb_app.kit.nodes import Column, Fit, Grow, Icon, Node, Panel, Pill, Row, Sign, Space, Spinner, Target, Text
+from stb_app.kit.nodes import (
+    Column,
+    Fit,
+    Grow,
+    Icon,
+    Node,
+    Panel,
+    Pill,
+    Row,
+    Sign,
+    Space,
+    Spinner,
+    Target,
+    Text,
+)
 
 Plate = Literal["teal", "blue", "amber", "violet", "green", "red"]
 PLATES: dict[str, Plate] = {
@@ -72,7 +86,9 @@ def message(
     )
 
 
-def button(key: str, words: str, style: Literal["button", "primary", "danger"] = "button", width: int | None = 560) -> Target:
+def button(
+    key: str, words: str, style: Literal["button", "primary", "danger"] = "button", width: int | None = 560
+) -> Target:
     """A button with its words in the middle."""
     return Target(key, Text(words, "row-bold", align="center"), style, width=width)
 
@@ -90,7 +106,10 @@ def panes(left: Node, right: Node, left_share: int = 1, right_share: int = 1, ga
 def note(icon: str, words: str, tone: Literal["secondary", "warning"] = "secondary") -> Node:
     """A remark that is not to be missed and not to be loud."""
     return Panel(
-        Row((Icon(icon, 40, tone), Grow(Text(words, "small", "text" if tone == "warning" else "secondary"))), gap=20),
+        Row(
+            (Icon(icon, 40, tone), Grow(Text(words, "small", "text" if tone == "warning" else "secondary"))),
+            gap=20,
+        ),
         fill="warning-soft" if tone == "warning" else "panel",
         pad=24,
     )

@@ -9,7 +9,21 @@ from screens.parts import Plate, button, hotline
 from screens.problems import words_for
 from screens.words import SEPARATOR, term_name
 from stb_app.journeys import Method, Order
-from stb_app.kit.nodes import Column, Fit, Grid, Grow, Icon, Node, Panel, Row, Scroll, Space, Span, Target, Text
+from stb_app.kit.nodes import (
+    Column,
+    Fit,
+    Grid,
+    Grow,
+    Icon,
+    Node,
+    Panel,
+    Row,
+    Scroll,
+    Space,
+    Span,
+    Target,
+    Text,
+)
 from stb_app.shell.page import Page
 from stb_app.shell.words import money
 
@@ -44,14 +58,22 @@ class PaymentMethodsScreen(Page[None]):
         what = SEPARATOR.join((self.say(order.service.name), term_name(self.t, order.term)))
         if not any(method.enabled for method in order.methods):
             return self._none(what)
-        amount = Text((Span(self.t("To pay") + "  ", "secondary"), Span(money(order.amount_fen), "money", True)), "heading")
-        head = Column((Text(self.t("How would you like to pay?"), "title"), Text(what, "row", "secondary"), amount), gap=8)
+        amount = Text(
+            (Span(self.t("To pay") + "  ", "secondary"), Span(money(order.amount_fen), "money", True)),
+            "heading",
+        )
+        head = Column(
+            (Text(self.t("How would you like to pay?"), "title"), Text(what, "row", "secondary"), amount),
+            gap=8,
+        )
         cards = tuple(self._card(method) for method in order.methods)
         rows = tuple(self._row(method) for method in order.methods)
         columns = min(3, max(2, len(cards)))
         return Fit(
             (
-                Column((Space(grow=1), head, Space(20), Grid(cards, columns, 32), Space(grow=2)), gap=24, grow=1),
+                Column(
+                    (Space(grow=1), head, Space(20), Grid(cards, columns, 32), Space(grow=2)), gap=24, grow=1
+                ),
                 Column((head, Scroll("ways", Column(rows, gap=24))), gap=24, grow=1),
             )
         )
@@ -66,7 +88,11 @@ class PaymentMethodsScreen(Page[None]):
         panels = tuple(Panel(Column(self._words(method), gap=4), pad=28) for method in self.order.methods)
         return Fit(
             (
-                Column((Column(head, gap=8), Text(sorry), Grid(cards, 2, 32), Space(grow=1), back), gap=28, grow=1),
+                Column(
+                    (Column(head, gap=8), Text(sorry), Grid(cards, 2, 32), Space(grow=1), back),
+                    gap=28,
+                    grow=1,
+                ),
                 Column((Scroll("page", Column((*head, Text(sorry), *panels), gap=16)), back), gap=24, grow=1),
             )
         )
@@ -77,9 +103,16 @@ class PaymentMethodsScreen(Page[None]):
         return Icon("card" if card else "qr", size, plate=plate)
 
     def _words(self, method: Method) -> tuple[Node, ...]:
-        lines: list[Node] = [Text(self.say(method.name), "heading"), Text(self.say(method.summary), "body", "secondary")]
+        lines: list[Node] = [
+            Text(self.say(method.name), "heading"),
+            Text(self.say(method.summary), "body", "secondary"),
+        ]
         if not method.enabled:
-            reason = words_for(method.refusal, {}, self.t).title if method.refusal else self.t("Not possible just now")
+            reason = (
+                words_for(method.refusal, {}, self.t).title
+                if method.refusal
+                else self.t("Not possible just now")
+            )
             lines.append(Text(reason, "body-bold", "warning"))
         return tuple(lines)
 

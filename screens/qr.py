@@ -114,8 +114,10 @@ class QrScreen(Page[None]):
         if self._large:
             back = self.t("Back to the page")
             return (Binding(("KEY_OK",), back), Binding(("KEY_BACK",), back))
+        if self._slow:
+            return (Binding(("KEY_BACK",), self.t("Leave for now")),)
         found: list[Binding] = []
-        if not self.busy and not self._slow:
+        if not self.busy:
             found.append(Binding(("KEY_OK",), self.t("Enlarge the code")))
         stops = not self._leaving and self._step.state in STOPPABLE
         # Where Back cannot stop anything it says so; the footer promises nothing.
@@ -133,6 +135,8 @@ class QrScreen(Page[None]):
     def on_back(self) -> bool:
         if self._large:
             self._large = False
+        elif self._slow:
+            self.app.home()
         elif self._leaving or self._step.state not in STOPPABLE:
             self._told_no = True
             self.app.sound("error")

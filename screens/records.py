@@ -13,7 +13,21 @@ from screens.words import PENDING, SEPARATOR, method_name, payment_state, term_n
 from stb_app.journeys import Payment
 from stb_app.journeys.base import Journey
 from stb_app.journeys.steps import OUTCOMES, Finished
-from stb_app.kit.nodes import Column, Facts, Fit, Grow, Node, Panel, Pill, Row, Scroll, Sign, Space, Target, Text
+from stb_app.kit.nodes import (
+    Column,
+    Facts,
+    Fit,
+    Grow,
+    Node,
+    Panel,
+    Pill,
+    Row,
+    Scroll,
+    Sign,
+    Space,
+    Target,
+    Text,
+)
 from stb_app.shell.page import Page
 from stb_app.shell.words import day, full_moment, money
 
@@ -38,7 +52,8 @@ class RecordsScreen(LoadingPage[tuple[Payment, ...]]):
         return f"record:{self.value[0].payment}" if self.value else None
 
     def question(self) -> Journey[Any]:
-        return self.app.verbs.records()
+        journey: Journey[Any] = self.app.verbs.records()
+        return journey
 
     def crumbs(self) -> Sequence[str]:
         return (self.t("Payment records"),)
@@ -51,7 +66,9 @@ class RecordsScreen(LoadingPage[tuple[Payment, ...]]):
 
     def arrived(self, value: tuple[Payment, ...]) -> None:
         super().arrived(value)
-        for payment in [p for p in value if p.state in PENDING and p.payment not in self._followed][:FOLLOWED]:
+        for payment in [p for p in value if p.state in PENDING and p.payment not in self._followed][
+            :FOLLOWED
+        ]:
             self._followed.add(payment.payment)
             self.app.start(self.app.verbs.follow(payment), self._followed_to)
 
@@ -73,7 +90,10 @@ class RecordsScreen(LoadingPage[tuple[Payment, ...]]):
                 "info",
                 self.t("Nothing paid yet"),
                 self.t("What you pay on the television will stand here, with date, amount and order number."),
-                (button("services", self.t("Browse services"), "primary"), button("refresh", self.t("Look again"))),
+                (
+                    button("services", self.t("Browse services"), "primary"),
+                    button("refresh", self.t("Look again")),
+                ),
             )
         title = Grow(Text(self.t("The last {n} payments").format(n=len(value)), "row", "secondary"))
         if len(value) == 1:
@@ -92,7 +112,13 @@ class RecordsScreen(LoadingPage[tuple[Payment, ...]]):
         name = SEPARATOR.join((self.say(payment.service.name), term_name(self.t, payment.term)))
         how = SEPARATOR.join((full_moment(payment.time)[:16], method_name(self.t, payment.method)))
         words, tone = payment_state(self.t, payment)
-        amount = Text(money(payment.amount_fen), "row-bold", "money" if payment.money == "taken" else "secondary", "end", False)
+        amount = Text(
+            money(payment.amount_fen),
+            "row-bold",
+            "money" if payment.money == "taken" else "secondary",
+            "end",
+            False,
+        )
         left = Column((Text(name, "row-bold"), Text(how, "small", "secondary")), gap=2)
         if two_lines:
             body: Node = Row(
@@ -104,8 +130,12 @@ class RecordsScreen(LoadingPage[tuple[Payment, ...]]):
             )
         else:
             mark = Row((Space(grow=1), Pill(words, tone)), gap=0)
-            body = Row((service_icon(payment.service, 72), Grow(left, 5), Grow(amount, 2), Grow(mark, 3)), gap=28)
-        return Target(f"record:{payment.payment}", body, "row", text=f"{name} {money(payment.amount_fen)} {words}")
+            body = Row(
+                (service_icon(payment.service, 72), Grow(left, 5), Grow(amount, 2), Grow(mark, 3)), gap=28
+            )
+        return Target(
+            f"record:{payment.payment}", body, "row", text=f"{name} {money(payment.amount_fen)} {words}"
+        )
 
     def _followed_to(self, step: Any) -> None:
         if isinstance(step, Finished) and step.payment is not None and self.value:
@@ -151,7 +181,9 @@ class RecordScreen(Page[None]):
         back = button("back", self.t("Back"), "primary", None)
         service = button("service", self.t("To the service"), width=None)
         ways = Row((Grow(back), Grow(service), Space(grow=1)), gap=28)
-        kind: Literal["success", "pending", "failed", "cancelled", "expired", "late"] = OUTCOMES.get(payment.state, "pending")
+        kind: Literal["success", "pending", "failed", "cancelled", "expired", "late"] = OUTCOMES.get(
+            payment.state, "pending"
+        )
         head = Row((Sign(kind, 120), Grow(Column(tuple(words), gap=8))), gap=40)
         facts = Panel(Facts(self._pairs(), columns=2, gap=22), pad=44)
         return Fit(
@@ -164,8 +196,14 @@ class RecordScreen(Page[None]):
     def _pairs(self) -> tuple[tuple[str, str | Text], ...]:
         payment = self.payment
         pairs: list[tuple[str, str | Text]] = [
-            (self.t("Service"), SEPARATOR.join((self.say(payment.service.name), term_name(self.t, payment.term)))),
-            (self.t("Amount"), Text(money(payment.amount_fen), "body-bold", "money" if payment.money == "taken" else "text")),
+            (
+                self.t("Service"),
+                SEPARATOR.join((self.say(payment.service.name), term_name(self.t, payment.term))),
+            ),
+            (
+                self.t("Amount"),
+                Text(money(payment.amount_fen), "body-bold", "money" if payment.money == "taken" else "text"),
+            ),
             (self.t("Time"), full_moment(payment.time)),
             (self.t("Pay with"), method_name(self.t, payment.method)),
             (self.t("Order number"), payment.number),

@@ -63,7 +63,8 @@ class ServiceScreen(LoadingPage[ServicePage]):
         return self.ordering or (self.value is None and self.refused is None)
 
     def question(self) -> Journey[Any]:
-        return self.app.verbs.service(self.service)
+        journey: Journey[Any] = self.app.verbs.service(self.service)
+        return journey
 
     def crumbs(self) -> Sequence[str]:
         names = (self.say(self.value.service.name),) if self.value else ()
@@ -141,12 +142,27 @@ class ServiceScreen(LoadingPage[ServicePage]):
         large = self.app.settings.text_scale > 100
         terms = tuple(self._term(term, large) for term in value.terms)
         if large:
-            return panes(self._about(value, True), Column((head, Scroll("terms", Column(terms, gap=20)), order), gap=20, grow=1), 5, 6)
+            return panes(
+                self._about(value, True),
+                Column((head, Scroll("terms", Column(terms, gap=20)), order), gap=20, grow=1),
+                5,
+                6,
+            )
         grid, renewal = Grid(terms, 2), note("info", self._renewal(value))
         return Fit(
             (
-                panes(self._about(value, False), Column((head, grid, Space(grow=1), renewal, order), gap=24, grow=1), 5, 6),
-                panes(self._about(value, True), Column((head, Scroll("terms", grid), order), gap=20, grow=1), 5, 6),
+                panes(
+                    self._about(value, False),
+                    Column((head, grid, Space(grow=1), renewal, order), gap=24, grow=1),
+                    5,
+                    6,
+                ),
+                panes(
+                    self._about(value, True),
+                    Column((head, Scroll("terms", grid), order), gap=20, grow=1),
+                    5,
+                    6,
+                ),
             )
         )
 
@@ -171,7 +187,11 @@ class ServiceScreen(LoadingPage[ServicePage]):
         )
 
     def _renewal(self, page: ServicePage) -> str:
-        renews = self.t("It renews by itself until you stop it.") if page.renews else self.t("It ends by itself and is not renewed.")
+        renews = (
+            self.t("It renews by itself until you stop it.")
+            if page.renews
+            else self.t("It ends by itself and is not renewed.")
+        )
         return f"{renews} {hotline(self.t, page.hotline)}"
 
     def _subscription(self, subscription: Subscription) -> Node:
@@ -179,14 +199,26 @@ class ServiceScreen(LoadingPage[ServicePage]):
         start, end = subscription.valid_from, subscription.valid_until
         when = day(start) if subscription.term == "per-use" else period(self.t, subscription.term, start, end)
         what = SEPARATOR.join((term_name(self.t, subscription.term), money(subscription.paid_fen)))
-        return Row((Grow(Column((Text(when, "small"), Text(what, "caption", "secondary")), gap=0)), Pill(words, tone)), gap=16)
+        return Row(
+            (
+                Grow(Column((Text(when, "small"), Text(what, "caption", "secondary")), gap=0)),
+                Pill(words, tone),
+            ),
+            gap=16,
+        )
 
     def _term(self, term: Term, large: bool, reason: bool = True) -> Target:
         """A term's card; ``large``: over the whole width, for large letters."""
         name = term_name(self.t, term.term)
-        saving = (Pill(self.t("Save {n}%").format(n=term.saving_percent), "money"),) if term.saving_percent else ()
+        saving = (
+            (Pill(self.t("Save {n}%").format(n=term.saving_percent), "money"),) if term.saving_percent else ()
+        )
         price = money(term.price_fen) if term.price_fen is not None else ""
-        cost = (Text(price, "heading", "money" if term.refusal is None else "secondary", wrap=False),) if price else ()
+        cost = (
+            (Text(price, "heading", "money" if term.refusal is None else "secondary", wrap=False),)
+            if price
+            else ()
+        )
         line: tuple[Node, ...] = ()
         if term.refusal is not None:
             line = (Text(words_for(term.refusal, {}, self.t).title, "small", "secondary"),) if reason else ()
@@ -210,10 +242,14 @@ class ServiceScreen(LoadingPage[ServicePage]):
 
     def _button(self, page: ServicePage) -> Target:
         if self.ordering:
-            words = Row((Spinner(40), Text(self.t("Working out the fee"), "row-bold")), gap=20, justify="center")
+            words = Row(
+                (Spinner(40), Text(self.t("Working out the fee"), "row-bold")), gap=20, justify="center"
+            )
             return Target("order", words, "primary", enabled=False)
         chosen = next(term for term in page.terms if term.term == self.term)
-        text = SEPARATOR.join((self.t("Order"), f"{term_name(self.t, chosen.term)} {money(chosen.price_fen or 0)}"))
+        text = SEPARATOR.join(
+            (self.t("Order"), f"{term_name(self.t, chosen.term)} {money(chosen.price_fen or 0)}")
+        )
         return Target("order", Text(text, "row-bold", align="center"), "primary", text=text)
 
     def _none_sold(self, page: ServicePage) -> Node:
@@ -251,8 +287,14 @@ class ServiceScreen(LoadingPage[ServicePage]):
         buttons = Column(self._ways(no), gap=20)
         return Fit(
             (
-                Panel(Column((Sign("info", 110), *words, Space(grow=1), buttons), gap=18, grow=1), pad=44, grow=1),
-                Panel(Column((Scroll("words", Column(words, gap=20)), buttons), gap=20, grow=1), pad=36, grow=1),
+                Panel(
+                    Column((Sign("info", 110), *words, Space(grow=1), buttons), gap=18, grow=1),
+                    pad=44,
+                    grow=1,
+                ),
+                Panel(
+                    Column((Scroll("words", Column(words, gap=20)), buttons), gap=20, grow=1), pad=36, grow=1
+                ),
             )
         )
 

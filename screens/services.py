@@ -19,7 +19,8 @@ class ServicesScreen(LoadingPage[tuple[Service, ...]]):
     id = "services"
 
     def question(self) -> Journey[Any]:
-        return self.app.verbs.services()
+        journey: Journey[Any] = self.app.verbs.services()
+        return journey
 
     def crumbs(self) -> Sequence[str]:
         return (self.t("Order services"),)
@@ -56,7 +57,9 @@ class ServicesScreen(LoadingPage[tuple[Service, ...]]):
             ),
             gap=2,
         )
-        foot = Row((Text(price, "small", "money", wrap=False), Space(grow=1), *((pill,) if pill else ())), gap=12)
+        foot = Row(
+            (Text(price, "small", "money", wrap=False), Space(grow=1), *((pill,) if pill else ())), gap=12
+        )
         return Target(
             f"service:{service.service}",
             Column(

@@ -56,22 +56,42 @@ class SettingsScreen(Page[None]):
     def compose(self) -> Node:
         now = self.app.settings
         # A language is named in itself: who cannot read the present one must find the way out.
-        languages = (("language:zh", "中文", now.language == "zh"), ("language:en", "English", now.language == "en"))
+        languages = (
+            ("language:zh", "中文", now.language == "zh"),
+            ("language:en", "English", now.language == "en"),
+        )
         sizes = tuple((f"text:{scale}", f"{scale}%", now.text_scale == scale) for scale in (100, 125, 150))
         rows = (
             self._choices("language", self.t("Language"), "", languages),
             self._choices("text-size", self.t("Text size"), "", sizes),
-            self._choices("sound", self.t("Sound"), self.t("Keys, card and payment"), self._switch("sound", now.sound)),
-            self._choices("motion", self.t("Motion"), self.t("Pages slide and buttons grow"), self._switch("motion", now.motion)),
+            self._choices(
+                "sound", self.t("Sound"), self.t("Keys, card and payment"), self._switch("sound", now.sound)
+            ),
+            self._choices(
+                "motion",
+                self.t("Motion"),
+                self.t("Pages slide and buttons grow"),
+                self._switch("motion", now.motion),
+            ),
         )
         edges = self.t("{n}% margin").format(n=now.margin) if now.margin else self.t("The whole picture")
         more = (
             self._more("calibration", "frame", self.t("Picture edges"), edges),
-            self._more("about", "info", self.t("About this television"), self.t("Version, box number, licences")),
+            self._more(
+                "about", "info", self.t("About this television"), self.t("Version, box number, licences")
+            ),
         )
         return Fit(
             (
-                Column((Panel(Column(rows, gap=28), pad=40), Row(tuple(Grow(one) for one in more), gap=24), Space(grow=1)), gap=24, grow=1),
+                Column(
+                    (
+                        Panel(Column(rows, gap=28), pad=40),
+                        Row(tuple(Grow(one) for one in more), gap=24),
+                        Space(grow=1),
+                    ),
+                    gap=24,
+                    grow=1,
+                ),
                 Scroll("page", Column((Panel(Column(rows, gap=28), pad=32), *more), gap=20)),
             )
         )
@@ -84,7 +104,8 @@ class SettingsScreen(Page[None]):
         if line:
             words = (*words, Text(line, "small", "secondary"))
         targets = tuple(
-            Grow(Target(key, Text(text, "row", align="center"), "button", checked=chosen, text=text)) for key, text, chosen in choices
+            Grow(Target(key, Text(text, "row", align="center"), "button", checked=chosen, text=text))
+            for key, text, chosen in choices
         )
         left = Grow(Row((Icon(icon, 52, "accent"), Grow(Column(words, gap=2))), gap=28), 4)
         buttons = Row(targets, gap=20)
@@ -129,6 +150,7 @@ class AboutScreen(Page[None]):
                             (
                                 Text(self.t("TV service hall"), "title"),
                                 Facts(self._pairs(), columns=2, gap=22),
+                                Text(self._money(), "body-bold", "warning" if self.app.test_mode else "text"),
                                 Text(
                                     self.t(
                                         "The characters on the screen are Noto Sans SC, (c) Google and Adobe, "
@@ -150,6 +172,13 @@ class AboutScreen(Page[None]):
             grow=1,
         )
 
+    def _money(self) -> str:
+        return (
+            self.t("Test mode: no real money moves.")
+            if self.app.test_mode
+            else self.t("Payments here are real.")
+        )
+
     def _pairs(self) -> tuple[tuple[str, str | Text], ...]:
         facts, hello = self.app.facts, self.hello
         named = (
@@ -163,8 +192,6 @@ class AboutScreen(Page[None]):
         if hello is not None:
             pairs.append((self.t("Service version"), f"{hello.name} {hello.version}"))
             pairs.append((self.t("Hotline"), hello.hotline))
-        money = self.t("Test mode: no real money moves") if self.app.test_mode else self.t("Real money")
-        pairs.append((self.t("Money"), money))
         return tuple(pairs)
 
     def _hello(self, step: Loading | Loaded[Hello] | Refused) -> None:
@@ -188,7 +215,9 @@ class CalibrationScreen(Page[None]):
 
     def bindings(self) -> Sequence[Binding]:
         return (
-            Binding(("KEY_LEFT", "KEY_RIGHT", "KEY_UP", "KEY_DOWN"), self.t("Smaller or larger"), self._arrow),
+            Binding(
+                ("KEY_LEFT", "KEY_RIGHT", "KEY_UP", "KEY_DOWN"), self.t("Smaller or larger"), self._arrow
+            ),
             Binding(("KEY_OK",), self.t("Keep it")),
             Binding(("KEY_BACK",), self.t("Leave it as it was")),
         )
@@ -209,7 +238,9 @@ class CalibrationScreen(Page[None]):
             Space(grow=1),
             Text(self.t("Can you see the whole frame?"), "title", align="center"),
             Text(
-                self.t("If its lines or the keys below are cut off, press left until they are not. Right makes the picture larger."),
+                self.t(
+                    "If its lines or the keys below are cut off, press left until they are not. Right makes the picture larger."
+                ),
                 "row",
                 "secondary",
                 "center",

@@ -46,7 +46,9 @@ def from_price(t: Say, service: Service) -> str:
         "quarterly": t("from {price} a quarter"),
         "yearly": t("from {price} a year"),
     }
-    return patterns.get(service.from_term, t("from {price}")).format(price=short_money(service.from_price_fen))
+    return patterns.get(service.from_term, t("from {price}")).format(
+        price=short_money(service.from_price_fen)
+    )
 
 
 def days(t: Say, count: int) -> str:
@@ -111,4 +113,3 @@ def payment_state(t: Say, payment: Payment) -> tuple[str, Tone]:
         "late": (t("Paid late, sent back"), "neutral"),
     }
     return states.get(payment.state, (t("Being checked"), "accent"))
-

@@ -3,7 +3,7 @@
     make_locale.py             .po to .mo, where the .mo is missing or older (part of `make setup`)
     make_locale.py messages    the source's messages to stb_pay.pot and on into every .po (`make messages`)
 
-Messages are written in English in the source, marked with `t()`, `_()`, `N_()`, `ngettext()` or `pgettext()`.
+Messages are written in English in the source, marked with `t()`, `notice()`, `_()`, `N_()`, `ngettext()` or `pgettext()`.
 """
 
 import os
@@ -23,6 +23,7 @@ SOURCES = ("screens", "stb_app")
 KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
     "_": None,
     "t": None,
+    "notice": None,
     "N_": None,
     "gettext": None,
     "ngettext": (1, 2),

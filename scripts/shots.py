@@ -16,20 +16,25 @@ sys.path.insert(0, str(ROOT))
 
 import pygame  # noqa: E402
 
-from tests.screens.scenes import SCENES  # noqa: E402
+from tests.screens import scenes, scenes_payment  # noqa: E402
 
+SCENES = (*scenes.SCENES, *scenes_payment.SCENES)
 TARGET = ROOT / "build" / "shots"
 
 
 def main(arguments: list[str]) -> int:
     """Draws what is asked for; returns the process's exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("scenes", nargs="*")
     parser.add_argument("--text", nargs="+", type=int, default=[100], choices=(100, 125, 150))
     parser.add_argument("--size", nargs="+", default=["1920x1080"])
     wanted = parser.parse_args(arguments)
-    scenes = [s for s in SCENES if not wanted.scenes or any(s.name.startswith(name) for name in wanted.scenes)]
-    if not scenes:
+    chosen = [
+        s for s in SCENES if not wanted.scenes or any(s.name.startswith(name) for name in wanted.scenes)
+    ]
+    if not chosen:
         print("no such scene; there are " + ", ".join(s.name for s in SCENES), file=sys.stderr)
         return 1
     count = 0
@@ -40,7 +45,7 @@ def main(arguments: list[str]) -> int:
                 plain = (text, size) == (100, "1920x1080")
                 folder = TARGET / (language if plain else f"{language}-{text}-{size}")
                 folder.mkdir(parents=True, exist_ok=True)
-                for scene in scenes:
+                for scene in chosen:
                     television = scene.play(language, text, (width, height))
                     pygame.image.save(television.picture(), folder / f"{scene.name}.png")
                     television.close()

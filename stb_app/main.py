@@ -215,10 +215,12 @@ def _listen_to_signals(switch_off: Callable[[], None], off: ExitStack) -> None:
 def _open_remote(
     options: cli.Options, address: tuple[str, int], loop: Loop, screen: Window | OffScreen, off: ExitStack
 ) -> None:
+    from assets import path
     from stb_app.shell.web_remote import Bridge, WebRemote
 
+    bridge = Bridge(loop, screen, lambda: screen.surface)
     try:
-        remote = WebRemote(Bridge(loop, screen, lambda: screen.surface), *address)
+        remote = WebRemote(bridge, *address, font=path("fonts", "NotoSansSC-Regular.ttf"))
     except OSError as error:
         raise CannotStart(
             f"the web remote cannot listen on {address[0]}:{address[1]} ({error.strerror}): "
@@ -264,13 +266,12 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         app.post(take)
 
     def refused(code: str) -> None:
-        log.warning("the box is not accepted: %s", code)
+        log.warning("not connected: %s", code)
+        app.post(hand_over)
 
-        def take() -> None:
-            app.verbs = verbs  # the home page says why in its own words
-            app.refresh_all()
-
-        app.post(take)
+    def hand_over() -> None:
+        app.verbs = verbs  # from now on the pages ask, and say in their own words why there is no answer
+        app.refresh_all()
 
     connection = Connection(verbs, options.box, BoxFiles(data), ready, refused)
 
@@ -292,6 +293,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         connection.connect(url)
 
     def down() -> None:
+        app.post(hand_over)
         app.post(lambda: app.notice("The payment platform has stopped and is being started again."))
 
     from stb_app.shell.child import ServerChild

@@ -11,7 +11,8 @@ from cardreader.pboc.files import CardholderData, LogRecord, PublicApplicationDa
 from cardreader.purse import AID, LOAD_EP, PURCHASE_EP, pack_pin
 from cardreader.sim.cos import CardSystem, MasterFile, Random
 from cardreader.sim.issuers import FOREIGN, KNOWN, Issuer
-from cardreader.sim.purse import PIN_TRIES, Block, PurseApplication, PurseState
+from cardreader.sim.purse import PurseApplication
+from cardreader.sim.purse_state import PIN_TRIES, Block, PurseState
 from cardreader.sim.store import Store, open_store
 from cardreader.tlv import Tlv, encode
 

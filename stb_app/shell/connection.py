@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Between attempts while nobody answers; the last one from then on."""
 REFUSED_PAUSE_S = 30.0
+TOLD_AFTER = 4
+"""So many attempts without an answer are still called connecting."""
 NOT_ENROLLED = "not-enrolled"
 
 
@@ -32,7 +34,7 @@ class Connection:
         files: where its papers and its token are.
         ready: gets the TSP's hello; the verbs can be used. Called on this object's thread, again after every
         ``connect``.
-        refused: the box is not accepted, for the reason of this code; it is tried again every half minute.
+        refused: the box is not accepted, for the reason of this code, or nobody answers; it is tried again.
         wait: waits for seconds and returns True when it was ended by ``close``; a test passes its own.
     """
 
@@ -74,6 +76,8 @@ class Connection:
                 return
             if problem.retryable or problem.code == "tsp-unreachable":
                 pause = PAUSES_S[min(attempt, len(PAUSES_S) - 1)]
+                if attempt == TOLD_AFTER - 1:
+                    self._refused(problem.code)
             else:
                 pause = REFUSED_PAUSE_S
                 self._refused(problem.code)

@@ -5,7 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
-from stb_app.journeys import Hello, Home, Method, Order, PaidCard, Payment, Service, ServicePage, Subscriber, Subscription, Term, Words
+from stb_app.journeys import (
+    Hello,
+    Home,
+    Method,
+    Order,
+    PaidCard,
+    Payment,
+    Service,
+    ServicePage,
+    Subscriber,
+    Subscription,
+    Term,
+    Words,
+)
 from stb_app.kit.clock import CHINA
 
 NOW = datetime(2026, 11, 21, 19, 32, tzinfo=CHINA)
@@ -21,7 +34,9 @@ def last(year: int, month: int, day: int) -> datetime:
     return datetime(year, month, day, 23, 59, 59, tzinfo=CHINA)
 
 
-def _service(name: str, icon: str, zh: tuple[str, str, str], en: tuple[str, str, str], term: str, fen: int) -> Service:
+def _service(
+    name: str, icon: str, zh: tuple[str, str, str], en: tuple[str, str, str], term: str, fen: int
+) -> Service:
     return Service(
         name, words(zh[0], en[0]), words(zh[1], en[1]), words(zh[2], en[2]), icon, term, fen, "none", None, None
     )  # fmt: skip
@@ -29,7 +44,12 @@ def _service(name: str, icon: str, zh: tuple[str, str, str], en: tuple[str, str,
 
 MOVIES = replace(
     _service(
-        "movies", "movies", ("高清影院", "院线新片，每周上新", "影视"), ("HD Movies", "New films every week", "Film and series"), "per-use", 600
+        "movies",
+        "movies",
+        ("高清影院", "院线新片，每周上新", "影视"),
+        ("HD Movies", "New films every week", "Film and series"),
+        "per-use",
+        600,
     ),
     status="active",
     valid_until=last(2026, 12, 1),
@@ -37,39 +57,117 @@ MOVIES = replace(
 )
 SPORTS = replace(
     _service(
-        "sports", "sports", ("体育频道包", "六个频道，赛事直播", "体育"), ("Sports Pack", "Six channels, live matches", "Sport"), "monthly", 1500
+        "sports",
+        "sports",
+        ("体育频道包", "六个频道，赛事直播", "体育"),
+        ("Sports Pack", "Six channels, live matches", "Sport"),
+        "monthly",
+        1500,
     ),
     status="expired",
     valid_until=last(2026, 5, 31),
 )
 KIDS = _service(
-    "kids", "kids", ("少儿乐园", "动画儿歌，放心观看", "少儿"), ("Kids' World", "Cartoons and songs, safely", "Children"), "monthly", 1200
+    "kids",
+    "kids",
+    ("少儿乐园", "动画儿歌，放心观看", "少儿"),
+    ("Kids' World", "Cartoons and songs, safely", "Children"),
+    "monthly",
+    1200,
 )
-DRAMA = _service("drama", "drama", ("热剧抢先", "热播剧集，提前看完", "影视"), ("Drama First", "Series before they air", "Film and series"), "per-use", 500)
+DRAMA = _service(
+    "drama",
+    "drama",
+    ("热剧抢先", "热播剧集，提前看完", "影视"),
+    ("Drama First", "Series before they air", "Film and series"),
+    "per-use",
+    500,
+)
 DOCUMENTARY = _service(
     "documentary", "documentary", ("纪录天地", "自然历史，看见世界", "人文"),
     ("Documentary", "Nature, history, the world", "Culture"), "per-use", 300,
 )  # fmt: skip
-LEARNING = _service("learning", "learning", ("名师课堂", "中小学同步课程", "教育"), ("Master Classes", "Courses for school years", "Learning"), "monthly", 3200)
-GAMES = _service("games", "games", ("电视游戏", "遥控器就能玩", "娱乐"), ("TV Games", "Play with the remote", "Entertainment"), "monthly", 1800)
-MUSIC = _service("music", "music", ("音乐现场", "演唱会与在家唱歌", "音乐"), ("Live Music", "Concerts and karaoke", "Music"), "quarterly", 2800)
-NEWS = _service("news", "news", ("财经资讯", "行情解读，早晚播报", "资讯"), ("Business News", "Markets, morning and night", "News"), "monthly", 800)
-OPERA = _service("opera", "opera", ("戏曲大观", "京昆越豫，名家名段", "人文"), ("Chinese Opera", "Great voices of the stage", "Culture"), "yearly", 5800)
-HEALTH = _service("health", "health", ("健康养生", "名医讲座，居家锻炼", "生活"), ("Good Health", "Doctors' talks and exercise", "Living"), "per-use", 300)
-LIFE = _service("life", "life", ("生活百科", "烹饪家居，已停止销售", "生活"), ("Everyday Life", "Cooking and home; withdrawn", "Living"), "monthly", 500)
+LEARNING = _service(
+    "learning",
+    "learning",
+    ("名师课堂", "中小学同步课程", "教育"),
+    ("Master Classes", "Courses for school years", "Learning"),
+    "monthly",
+    3200,
+)
+GAMES = _service(
+    "games",
+    "games",
+    ("电视游戏", "遥控器就能玩", "娱乐"),
+    ("TV Games", "Play with the remote", "Entertainment"),
+    "monthly",
+    1800,
+)
+MUSIC = _service(
+    "music",
+    "music",
+    ("音乐现场", "演唱会与在家唱歌", "音乐"),
+    ("Live Music", "Concerts and karaoke", "Music"),
+    "quarterly",
+    2800,
+)
+NEWS = _service(
+    "news",
+    "news",
+    ("财经资讯", "行情解读，早晚播报", "资讯"),
+    ("Business News", "Markets, morning and night", "News"),
+    "monthly",
+    800,
+)
+OPERA = _service(
+    "opera",
+    "opera",
+    ("戏曲大观", "京昆越豫，名家名段", "人文"),
+    ("Chinese Opera", "Great voices of the stage", "Culture"),
+    "yearly",
+    5800,
+)
+HEALTH = _service(
+    "health",
+    "health",
+    ("健康养生", "名医讲座，居家锻炼", "生活"),
+    ("Good Health", "Doctors' talks and exercise", "Living"),
+    "per-use",
+    300,
+)
+LIFE = _service(
+    "life",
+    "life",
+    ("生活百科", "烹饪家居，已停止销售", "生活"),
+    ("Everyday Life", "Cooking and home; withdrawn", "Living"),
+    "monthly",
+    500,
+)
 SERVICES = (MOVIES, SPORTS, KIDS, DRAMA, DOCUMENTARY, LEARNING, GAMES, MUSIC, NEWS, OPERA, HEALTH, LIFE)
 
 ZHANG = Subscriber(words("张女士", "Ms Zhang"), "8531 2047")
 HOME = Home(
     ZHANG,
     MOVIES,
-    (("2026-06", 4200), ("2026-07", 4200), ("2026-08", 7000), ("2026-09", 4200), ("2026-10", 6100), ("2026-11", 6800)),
+    (
+        ("2026-06", 4200),
+        ("2026-07", 4200),
+        ("2026-08", 7000),
+        ("2026-09", 4200),
+        ("2026-10", 6100),
+        ("2026-11", 6800),
+    ),
     12,
     (date(2026, 11, 1), 6800),
     (SPORTS, KIDS, OPERA, DOCUMENTARY),
 )
 NEWCOMER = Home(
-    Subscriber(words("李先生", "Mr Li"), "8531 2055"), None, tuple((m, 0) for m, _ in HOME.spending), 12, None, (SPORTS, KIDS, OPERA, DOCUMENTARY)
+    Subscriber(words("李先生", "Mr Li"), "8531 2055"),
+    None,
+    tuple((m, 0) for m, _ in HOME.spending),
+    12,
+    None,
+    (SPORTS, KIDS, OPERA, DOCUMENTARY),
 )
 
 INTRODUCTION = words(
@@ -80,7 +178,11 @@ INTRODUCTION = words(
 PAST = (
     Subscription("quarterly", datetime(2026, 3, 1, tzinfo=CHINA), last(2026, 5, 31), 4200, "expired"),
     Subscription(
-        "per-use", datetime(2025, 11, 12, 20, 10, tzinfo=CHINA), datetime(2025, 11, 13, 20, 10, tzinfo=CHINA), 500, "used"
+        "per-use",
+        datetime(2025, 11, 12, 20, 10, tzinfo=CHINA),
+        datetime(2025, 11, 13, 20, 10, tzinfo=CHINA),
+        500,
+        "used",
     ),
 )
 TERMS = (
@@ -98,15 +200,32 @@ SOME_REFUSED = replace(
         Term("quarterly", None, 0, None, None, "term-not-sold"),
         TERMS[3],
     ),
-    subscriptions=(Subscription("monthly", datetime(2026, 11, 2, tzinfo=CHINA), last(2026, 12, 1), 1500, "active"), *PAST),
+    subscriptions=(
+        Subscription("monthly", datetime(2026, 11, 2, tzinfo=CHINA), last(2026, 12, 1), 1500, "active"),
+        *PAST,
+    ),
 )
 ALL_REFUSED = replace(
-    SPORTS_PAGE, terms=tuple(replace(term, refusal="subscriber-in-arrears") for term in TERMS), subscriptions=()
+    SPORTS_PAGE,
+    terms=tuple(replace(term, refusal="subscriber-in-arrears") for term in TERMS),
+    subscriptions=(),
 )
 
 METHODS = (
-    Method("card", words("银联 IC 卡", "UnionPay IC card"), words("插入卡片，输入密码", "Insert the card, enter the PIN"), True, None),
-    Method("wallet:demo", words("手机扫码", "Scan with the phone"), words("用演示钱包扫一扫", "Open the demo wallet and scan"), True, None),
+    Method(
+        "card",
+        words("银联 IC 卡", "UnionPay IC card"),
+        words("插入卡片，输入密码", "Insert the card, enter the PIN"),
+        True,
+        None,
+    ),
+    Method(
+        "wallet:demo",
+        words("手机扫码", "Scan with the phone"),
+        words("用演示钱包扫一扫", "Open the demo wallet and scan"),
+        True,
+        None,
+    ),
 )
 ORDER = Order(
     "01JD0000000000000000000001", "4C7F 20A1", SPORTS, "monthly", 1500, 0, None, 1500,
@@ -124,7 +243,9 @@ REDUCED = replace(
     amount_fen=13500,
     valid_until=last(2027, 11, 20),
 )
-ONE_METHOD = replace(ORDER, methods=(METHODS[0], replace(METHODS[1], enabled=False, refusal="wallet-unreachable")))
+ONE_METHOD = replace(
+    ORDER, methods=(METHODS[0], replace(METHODS[1], enabled=False, refusal="wallet-unreachable"))
+)
 NO_METHOD = replace(
     ORDER,
     methods=(
@@ -137,7 +258,15 @@ CARD = PaidCard("6217 00** **** 2047", 23640, 22140)
 
 
 def _payment(
-    number: str, service: Service, term: str, method: str, fen: int, when: datetime, state: str, money: str, reason: str | None = None
+    number: str,
+    service: Service,
+    term: str,
+    method: str,
+    fen: int,
+    when: datetime,
+    state: str,
+    money: str,
+    reason: str | None = None,
 ) -> Payment:
     taken = money == "taken"
     return Payment(

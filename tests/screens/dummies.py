@@ -15,7 +15,7 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 import pygame
 
 from stb_app.journeys import Order, Payment
-from stb_app.journeys.steps import Loaded, Loading, Refused
+from stb_app.journeys.steps import CardPrompt, Loaded, Loading, Refused
 from stb_app.kit.clock import FreezableClock
 from stb_app.kit.stage import Stage
 from stb_app.shell.app import App, Parts
@@ -67,6 +67,7 @@ class DummyVerbs:
             "order": data.ORDER,
             "hello": data.HELLO,
             "follow": (),
+            "inquire_card": (CardPrompt("insert"),),
             **answers,
         }
         self.asked: list[tuple[Any, ...]] = []
@@ -152,7 +153,9 @@ class SteppedApp(App):
 def project_screens() -> Registry:
     """The screens that pyproject.toml declares, whether or not the project is installed."""
     registry = Registry()
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]["stb_app.screens"]
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"][
+        "stb_app.screens"
+    ]
     for screen_id, where in declared.items():
         module, name = where.split(":")
 
@@ -216,7 +219,8 @@ class Television:
     def ok(self, key: str) -> Television:
         """Puts the focus on ``key``, which must be there and enabled, and presses OK."""
         target = next((t for t in self.app.stage.targets() if t.key == key), None)
-        assert target is not None and target.enabled, (key, self.keys())
+        assert target is not None, (key, self.keys())
+        assert target.enabled, key
         self.app.focus(key)
         self.show()
         return self.press("OK")

@@ -37,9 +37,13 @@ class Scene:
     offline: bool = False
     focus: str | None = None
 
-    def play(self, language: str = "zh", text_scale: int = 100, size: tuple[int, int] = (1920, 1080)) -> Television:
+    def play(
+        self, language: str = "zh", text_scale: int = 100, size: tuple[int, int] = (1920, 1080)
+    ) -> Television:
         """A television that shows it."""
-        television = Television(None if self.offline else DummyVerbs(**self.answers), language, text_scale, size)
+        television = Television(
+            None if self.offline else DummyVerbs(**self.answers), language, text_scale, size
+        )
         self.act(television)
         return television
 
@@ -75,7 +79,12 @@ SCENES: tuple[Scene, ...] = (
     Scene("services-empty", "services", opened("services"), {"services": ()}, focus="back"),
     Scene("services-refused", "services", opened("services"), {"services": UNREACHABLE}, focus="retry"),
     Scene("service", "service", opened("service", service="sports"), focus="term:monthly"),
-    Scene("service-chosen", "service", lambda tv: tv.open("service", service="sports").ok("term:yearly"), focus="order"),
+    Scene(
+        "service-chosen",
+        "service",
+        lambda tv: tv.open("service", service="sports").ok("term:yearly"),
+        focus="order",
+    ),
     Scene(
         "service-some-terms",
         "service",
@@ -83,8 +92,19 @@ SCENES: tuple[Scene, ...] = (
         {"service": data.SOME_REFUSED},
         focus="term:monthly",
     ),
-    Scene("service-no-terms", "service", opened("service", service="sports"), {"service": data.ALL_REFUSED}, focus="other"),
-    Scene("service-ordering", "service", lambda tv: tv.open("service", service="sports").ok("order"), {"order": Loading()}),
+    Scene(
+        "service-no-terms",
+        "service",
+        opened("service", service="sports"),
+        {"service": data.ALL_REFUSED},
+        focus="other",
+    ),
+    Scene(
+        "service-ordering",
+        "service",
+        lambda tv: tv.open("service", service="sports").ok("order"),
+        {"order": Loading()},
+    ),
     Scene(
         "service-refused-arrears",
         "service",
@@ -110,10 +130,25 @@ SCENES: tuple[Scene, ...] = (
     Scene("fee-reduced", "fee", opened("fee", order=data.REDUCED), focus="continue"),
     Scene("fee-run-out", "fee", _run_out, focus="renew-quote"),
     Scene("payment-methods", "payment-methods", opened("payment-methods", order=data.ORDER), focus="card"),
-    Scene("payment-methods-one", "payment-methods", opened("payment-methods", order=data.ONE_METHOD), focus="card"),
-    Scene("payment-methods-none", "payment-methods", opened("payment-methods", order=data.NO_METHOD), focus="back"),
+    Scene(
+        "payment-methods-one",
+        "payment-methods",
+        opened("payment-methods", order=data.ONE_METHOD),
+        focus="card",
+    ),
+    Scene(
+        "payment-methods-none",
+        "payment-methods",
+        opened("payment-methods", order=data.NO_METHOD),
+        focus="back",
+    ),
     Scene("confirm", "confirm", opened("confirm", order=data.ORDER, method=data.METHODS[0]), focus="cancel"),
-    Scene("confirm-wallet", "confirm", opened("confirm", order=data.REDUCED, method=data.METHODS[1]), focus="cancel"),
+    Scene(
+        "confirm-wallet",
+        "confirm",
+        opened("confirm", order=data.REDUCED, method=data.METHODS[1]),
+        focus="cancel",
+    ),
     Scene("records", "records", opened("records"), focus="record:p4c7f20a1"),
     Scene("records-empty", "records", opened("records"), {"records": ()}, focus="services"),
     Scene("records-loading", "records", opened("records"), {"records": Loading()}),

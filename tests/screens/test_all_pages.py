@@ -12,7 +12,13 @@ from tests.screens.scenes import SCENES, Scene
 LOOKS = [
     (language, text, size)
     for language in ("zh", "en")
-    for text, size in ((100, (1920, 1080)), (125, (1920, 1080)), (150, (1920, 1080)), (100, (1280, 720)), (150, (1280, 720)))
+    for text, size in (
+        (100, (1920, 1080)),
+        (125, (1920, 1080)),
+        (150, (1920, 1080)),
+        (100, (1280, 720)),
+        (150, (1280, 720)),
+    )
 ]
 
 

@@ -24,7 +24,7 @@ from cardreader.pboc import crypto
 from cardreader.purse import AID, Purse
 from cardreader.sim.issuers import KNOWN
 from cardreader.sim.profiles import PIN, PROFILES, Profile, SimulatedCard, fresh_state
-from cardreader.sim.purse import PurseState
+from cardreader.sim.purse_state import PurseState
 from cardreader.sim.store import FileStore, MemoryStore
 from tests.cardreader.terminal import DATE, TIME, Terminal
 

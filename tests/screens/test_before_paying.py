@@ -1,0 +1,105 @@
+"""The fee, the ways to pay and the second confirmation: everything said, nothing taken for granted."""
+
+from __future__ import annotations
+
+from stb_app.journeys.steps import Refused
+from tests.screens import data
+from tests.screens.dummies import DummyVerbs, Television
+
+
+def television(screen: str, language: str = "en", **params: object) -> Television:
+    return Television(DummyVerbs(), language).open(screen, **params)
+
+
+def test_the_fee_tells_everything() -> None:
+    words = television("fee", order=data.REDUCED).words()
+    for part in (
+        "Sports Pack",
+        "Yearly",
+        "2026-11-21 to 2027-11-20",
+        "¥150.00",
+        "-¥15.00",
+        "10% off for loyal subscribers",
+        "¥135.00",
+        "Renews by itself",
+        "How to stop it",
+        "96123",
+        "4C7F 20B7",
+    ):
+        assert part in words
+
+
+def test_the_amount_is_the_largest_thing_on_the_page() -> None:
+    tv = television("fee", order=data.REDUCED)
+    height = {text.text: text.rect[3] for text in tv.app.stage.texts()}
+    assert max(height, key=lambda text: height[text] if "\n" not in text else 0) == "¥135.00"
+
+
+def test_the_fee_goes_on_to_the_ways_to_pay() -> None:
+    tv = television("fee", order=data.ORDER)
+    assert tv.focus == "continue"
+    assert tv.press("OK").screen == "payment-methods"
+    assert tv.press("BACK").screen == "fee"
+
+
+def test_a_price_that_has_run_out_is_asked_for_again() -> None:
+    tv = television("fee", order=data.SHORT)
+    tv.wait(29)
+    assert "continue" in set(tv.keys())
+    tv.wait(2)
+    assert tv.state["expired"]
+    assert "continue" not in set(tv.keys())
+    tv.press("OK")
+    assert tv.verbs is not None
+    assert ("order", "sports", "monthly") in tv.verbs.asked
+    assert tv.focus == "continue"
+    assert not tv.state["expired"]
+
+
+def test_a_price_that_cannot_be_had_again_says_why() -> None:
+    tv = television("fee", order=data.SHORT).wait(31)
+    assert tv.verbs is not None
+    tv.verbs.answers["order"] = Refused("service-withdrawn")
+    tv.press("OK")
+    assert tv.state["refusal"] == "service-withdrawn"
+    assert "back" in set(tv.keys())
+
+
+def test_a_way_that_cannot_be_used_says_why() -> None:
+    tv = television("payment-methods", order=data.ONE_METHOD)
+    assert tv.keys() == ["card"]
+    assert "wallet:demo" in tv.keys(enabled_only=False)
+    assert "The wallet does not answer" in tv.words()
+
+
+def test_when_nothing_works_there_is_a_way_back() -> None:
+    tv = television("payment-methods", order=data.NO_METHOD)
+    assert tv.keys() == ["back"]
+    assert data.HOTLINE in tv.words()
+    assert tv.press("OK").screen == "home"
+
+
+def test_the_confirmation_restates_amount_and_way_and_does_not_pay_by_itself() -> None:
+    tv = television("payment-methods", order=data.ORDER).ok("wallet:demo")
+    assert (tv.screen, tv.focus) == ("confirm", "cancel")
+    assert "Scan with the phone" in tv.words()
+    assert "Pay ¥15.00" in tv.words()
+    tv.wait(60)
+    assert tv.screen == "confirm"
+    assert tv.press("OK").screen == "payment-methods"
+
+
+def test_confirming_opens_the_page_of_the_way_in_its_place() -> None:
+    opened = []
+    for key, screen in (("card", "card"), ("wallet:demo", "qr")):
+        tv = television("payment-methods", order=data.ORDER).ok(key)
+        tv.app.replace = lambda screen_id, **params: opened.append((screen_id, params))  # type: ignore[method-assign]
+        tv.ok("confirm")
+        assert opened.pop() == (screen, {"order": data.ORDER, "method": key})
+
+
+def test_back_on_the_confirmation_does_not_pay() -> None:
+    tv = television("payment-methods", order=data.ORDER).ok("card").press("BACK")
+    assert tv.screen == "payment-methods"
+    assert tv.verbs is not None
+    assert not [asked for asked in tv.verbs.asked if asked[0].startswith("pay")]

@@ -1,0 +1,186 @@
+"""The card's page: the PIN goes to the card alone, Back asks, nothing is cancelled by accident, the end is the result."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from stb_app.journeys.steps import CANCELLABLE_PROMPTS, Finished
+from tests.screens import data
+from tests.screens.dummies import Television
+from tests.screens.dummy_payments import NOT_TAKEN, SUCCESS, PaymentVerbs, prompt
+from tests.screens.scenes_payment import NORMAL, journey, post
+
+PIN = ("7", "3", "9", "1", "8", "2")
+
+
+@pytest.fixture
+def tv() -> Television:
+    return Television(PaymentVerbs(), "en").open("card", order=data.ORDER)
+
+
+def _told_everywhere(tv: Television) -> str:
+    return json.dumps(tv.app.snapshot(), ensure_ascii=False) + repr(tv.app.navigator.layers())
+
+
+def test_six_digits_and_ok_go_to_the_card_and_nowhere_else(
+    tv: Television, caplog: pytest.LogCaptureFixture
+) -> None:
+    post(tv, *NORMAL)
+    assert tv.state["prompt"] == "enter-pin"
+    for count, digit in enumerate(PIN, 1):
+        tv.press(digit)
+        assert tv.state["digits"] == count
+        assert "".join(PIN[:count]) not in _told_everywhere(tv) or count < 3
+    tv.press("OK")
+    assert journey(tv).pins == ["739182"]
+    assert tv.state["digits"] == 0
+    assert "739182" not in _told_everywhere(tv)
+    assert "739182" not in caplog.text
+    assert "739182" not in repr(vars(tv.app.navigator.top))
+    assert tv.app.snapshot()["busy"]
+
+
+def test_left_and_back_take_a_digit_away_and_only_then_back_asks(tv: Television) -> None:
+    post(tv, *NORMAL)
+    tv.press("1", "2", "3", "LEFT")
+    assert tv.state["digits"] == 2
+    tv.press("BACK", "BACK")
+    assert (tv.screen, tv.state["digits"]) == ("card", 0)
+    tv.press("LEFT", "BACK")
+    assert tv.screen == "question"
+
+
+def test_too_few_digits_are_not_sent_and_a_seventh_is_not_taken(tv: Television) -> None:
+    post(tv, *NORMAL)
+    tv.press("1", "2", "OK")
+    assert journey(tv).pins == []
+    assert "4 are still missing" in tv.words()
+    tv.press("3", "4", "5", "6", "7", "OK")
+    assert journey(tv).pins == ["123456"]
+
+
+def test_a_double_ok_sends_the_pin_once(tv: Television) -> None:
+    post(tv, *NORMAL)
+    tv.press(*PIN, "OK", "OK", "OK")
+    assert journey(tv).pins == ["739182"]
+
+
+def test_a_wrong_pin_starts_empty_and_warns_of_the_last_try(tv: Television) -> None:
+    post(tv, *NORMAL)
+    tv.press(*PIN, "OK")
+    post(tv, prompt("wrong-pin", 2))
+    assert (tv.state["digits"], tv.state["tries_left"], tv.focus) == (0, 2, "pin")
+    assert "2 tries left" in tv.words()
+    post(tv, prompt("wrong-pin", 1))
+    assert "last try" in tv.words()
+
+
+def test_a_card_that_leaves_takes_the_digits_along(tv: Television) -> None:
+    post(tv, *NORMAL)
+    tv.press("1", "2", "3")
+    post(tv, prompt("removed-early"), prompt("enter-pin"))
+    assert tv.state["digits"] == 0
+
+
+def test_back_asks_and_keeping_is_the_default(tv: Television) -> None:
+    post(tv, prompt("insert"))
+    tv.press("BACK")
+    assert (tv.screen, tv.focus) == ("question", "keep")
+    tv.press("OK")
+    assert (tv.screen, journey(tv).cancels) == ("card", 0)
+    tv.press("BACK", "BACK")
+    assert (tv.screen, journey(tv).cancels) == ("card", 0)
+
+
+def test_cancelling_waits_for_the_answer_and_then_shows_the_result(tv: Television) -> None:
+    post(tv, prompt("insert"))
+    tv.press("BACK").ok("cancel-payment")
+    assert journey(tv).cancels == 1
+    assert tv.app.snapshot()["busy"]
+    tv.press("BACK", "OK")
+    assert (tv.screen, journey(tv).cancels) == ("card", 1)
+    post(tv, Finished("cancelled", "not-taken", None, NOT_TAKEN))
+    assert (tv.screen, tv.state["outcome"], tv.state["money_taken"]) == ("result", "cancelled", False)
+
+
+def test_a_reader_that_does_not_answer_a_cancellation_leaves_a_way_out(tv: Television) -> None:
+    post(tv, prompt("insert"))
+    tv.press("BACK").ok("cancel-payment").wait(21)
+    assert tv.focus == "records"
+    tv.press("OK")
+    assert tv.screen == "records"
+
+
+@pytest.mark.parametrize("word", ["processing", "settling"])
+def test_where_money_may_have_moved_nothing_can_be_cancelled(tv: Television, word: str) -> None:
+    assert word not in CANCELLABLE_PROMPTS
+    post(tv, prompt(word))  # type: ignore[arg-type]
+    tv.press("BACK")
+    assert (tv.screen, journey(tv).cancels) == ("card", 0)
+    assert "cannot be cancelled now" in tv.words()
+
+
+def test_a_question_that_is_answered_too_late_cancels_nothing(tv: Television) -> None:
+    post(tv, prompt("enter-pin"))
+    tv.press("BACK")
+    post(tv, prompt("processing"))
+    tv.ok("cancel-payment")
+    assert (tv.screen, tv.state["prompt"], journey(tv).cancels) == ("card", "processing", 0)
+    assert "cannot be cancelled now" in tv.words()
+
+
+def test_the_end_closes_the_question_too(tv: Television) -> None:
+    post(tv, prompt("enter-pin"))
+    tv.press("BACK")
+    post(tv, SUCCESS)
+    assert tv.screen == "result"
+    assert [entry.screen.id for entry in tv.app.navigator.entries] == ["home", "result"]
+
+
+def test_a_card_that_is_away_can_be_left_with_clear_words(tv: Television) -> None:
+    post(tv, prompt("put-back"))
+    assert "Please do not pay again" in tv.words()
+    tv.press("BACK")
+    assert (tv.screen, tv.focus) == ("question", "keep")
+    assert "not yet known whether money was taken" in tv.words()
+    tv.ok("leave")
+    assert journey(tv).cancels == 1
+    post(tv, Finished("pending", "unknown", "card-away", NOT_TAKEN))
+    assert (tv.screen, tv.state["money_taken"]) == ("result", None)
+
+
+def test_paying_another_way_makes_a_fresh_order(tv: Television) -> None:
+    post(tv, prompt("balance-too-low"))
+    assert "¥11.80" in tv.words()
+    assert tv.focus == "pay-otherwise"
+    tv.press("OK")
+    post(tv, Finished("cancelled", "not-taken", None, NOT_TAKEN))
+    assert ("order", "sports", "monthly") in tv.verbs.asked  # type: ignore[union-attr]
+    assert tv.screen == "payment-methods"
+    tv.press("BACK")
+    assert tv.screen == "fee"
+    tv.press("BACK")
+    assert tv.screen == "service"
+
+
+def test_a_payment_that_went_through_while_changing_one_s_mind_is_shown(tv: Television) -> None:
+    post(tv, prompt("insert"))
+    tv.ok("pay-otherwise")
+    post(tv, SUCCESS)
+    assert (tv.screen, tv.state["outcome"]) == ("result", "success")
+
+
+def test_the_result_can_be_had_before_the_card_is_taken(tv: Television) -> None:
+    post(tv, prompt("remove"))
+    tv.press("OK")
+    assert journey(tv).went_on == 1
+
+
+def test_the_television_stays_while_a_payment_runs(tv: Television) -> None:
+    post(tv, prompt("insert"))
+    tv.wait(200)
+    assert tv.screen == "card"
+    tv.press("HOME")
+    assert tv.screen == "question"

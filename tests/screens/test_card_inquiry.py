@@ -1,0 +1,107 @@
+"""Looking at a card: what is on it, in words and figures; Back leaves at once; nothing is taken."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from stb_app.journeys import CardStanding
+from stb_app.journeys.steps import Refused
+from tests.screens.dummies import Television
+from tests.screens.dummy_payments import ISSUER, NUMBER, READ, PaymentVerbs, prompt
+from tests.screens.scenes_payment import UNASKED, journey, post
+
+
+@pytest.fixture
+def tv() -> Television:
+    return Television(PaymentVerbs(), "en").open("card-inquiry")
+
+
+def test_a_card_is_shown_with_balance_validity_and_its_last_ten(tv: Television) -> None:
+    post(tv, prompt("insert"), prompt("reading", known=True), READ)
+    for words in (
+        NUMBER,
+        "¥236.40",
+        "Model Bank",
+        "2030-12-31",
+        "Can pay here",
+        "-¥15.00",
+        "+¥200.00",
+        "2026-11-21 19:33",
+    ):
+        assert words in tv.words()
+    assert tv.state == {
+        "prompt": None, "number": NUMBER, "balance_fen": 23640, "expiry_date": "20301231", "usable": True, "refusal": None,
+        "transactions": 10,
+    }  # fmt: skip
+
+
+def test_the_transactions_scroll_to_the_tenth(tv: Television) -> None:
+    post(tv, READ)
+    tv.press("RIGHT", "RIGHT")
+    assert tv.focus == "log"
+    assert "2026-09-30 07:00" not in tv.words()
+    tv.press(*["DOWN"] * 12)
+    assert "2026-09-30 07:00" in tv.words()
+
+
+def test_a_card_that_cannot_pay_here_says_why(tv: Television) -> None:
+    post(tv, replace(READ, standing=CardStanding(ISSUER, False, "card-issuer-unknown")))
+    assert "Cannot pay here" in tv.words()
+    assert "Cards of this bank are not accepted here" in tv.words()
+    post(tv, UNASKED)
+    assert "Not checked" in tv.words()
+
+
+@pytest.mark.parametrize("log", [None, ()])
+def test_a_card_without_a_log_says_so(tv: Television, log: tuple[()] | None) -> None:
+    post(tv, replace(READ, log=log))
+    assert ("does not show them" if log is None else "no transactions on the card yet") in tv.words()
+
+
+def test_the_pin_goes_to_the_card_alone(tv: Television) -> None:
+    post(tv, prompt("enter-pin"))
+    tv.press(*"739182")
+    assert "739182" not in json.dumps(tv.app.snapshot()) + repr(tv.app.navigator.layers())
+    tv.press("OK")
+    assert journey(tv).pins == ["739182"]
+    assert tv.app.snapshot()["busy"]
+    post(tv, prompt("wrong-pin", 2))
+    assert (tv.focus, tv.state["digits"]) == ("pin", 0)
+
+
+def test_too_few_digits_are_not_sent(tv: Television) -> None:
+    post(tv, prompt("enter-pin"))
+    tv.press("1", "2", "LEFT", "OK")
+    assert journey(tv).pins == []
+    assert "5 are still missing" in tv.words()
+
+
+@pytest.mark.parametrize("step", [prompt("insert"), prompt("reading", known=True), prompt("settling"), READ])
+def test_back_leaves_at_once_and_ends_the_inquiry(tv: Television, step: object) -> None:
+    post(tv, step)
+    tv.press("BACK")
+    assert tv.screen == "home"
+    assert journey(tv).cancelled
+
+
+def test_again_begins_anew_and_does_not_hear_the_old_inquiry(tv: Television) -> None:
+    post(tv, READ)
+    old = journey(tv)
+    tv.ok("again")
+    assert journey(tv) is not old
+    assert old.cancelled
+    old.post(Refused("cancelled"))
+    tv.show()
+    assert tv.state["prompt"] == "insert"
+    tv.ok("done")
+    assert tv.screen == "home"
+
+
+def test_a_refusal_can_be_tried_again(tv: Television) -> None:
+    post(tv, Refused("card-wait-expired", retryable=True))
+    assert tv.focus == "again"
+    tv.press("OK")
+    assert tv.state["prompt"] == "insert"

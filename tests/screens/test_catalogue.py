@@ -1,0 +1,46 @@
+"""The Chinese catalogue: every message of the pages and the television is there, whole, and in the font."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+
+import pytest
+from babel.messages.pofile import read_po
+from fontTools.ttLib import TTFont
+
+from scripts.make_fonts import wanted
+from scripts.make_locale import collect
+from tests.screens.dummies import ROOT
+
+PO = ROOT / "assets" / "locale" / "zh" / "LC_MESSAGES" / "stb_pay.po"
+
+
+def translations() -> dict[str, str]:
+    with PO.open("rb") as source:
+        return {str(message.id): str(message.string) for message in read_po(source) if message.id}
+
+
+def test_every_message_has_a_translation() -> None:
+    have = translations()
+    assert [message.id for message in collect(ROOT) if message.id and not have.get(str(message.id))] == []
+
+
+def test_translations_keep_the_placeholders() -> None:
+    def names(text: str) -> set[str | None]:
+        return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+    assert [msgid for msgid, words in translations().items() if names(msgid) != names(words)] == []
+
+
+def test_every_character_is_one_that_the_fonts_are_made_with() -> None:
+    letters = set("".join((*translations(), *translations().values()))) - set("\n")
+    assert {letter for letter in letters if ord(letter) not in wanted()} == set()
+
+
+@pytest.mark.parametrize("weight", ["Regular", "Bold"])
+def test_every_character_is_in_the_font(weight: str) -> None:
+    font: Path = ROOT / "assets" / "fonts" / f"NotoSansSC-{weight}.ttf"
+    cmap = TTFont(font).getBestCmap()
+    letters = set("".join((*translations(), *translations().values()))) - set("\n")
+    assert {letter for letter in letters if ord(letter) not in cmap} == set()

@@ -1,0 +1,111 @@
+"""Dialogs: the question, the INFO page, the tray of demo cards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.screens import data
+from tests.screens.dummies import Television
+from tests.screens.dummy_payments import PaymentVerbs, Slot
+from tests.screens.scenes_payment import NORMAL, post
+
+
+@pytest.fixture
+def tv() -> Television:
+    return Television(PaymentVerbs(), "en")
+
+
+def _ask(tv: Television, countdown: int | None = None) -> list[Any]:
+    answers: list[Any] = []
+    tv.app.push(
+        "question",
+        answers.append,
+        sign="question",
+        title="Really?",
+        text="It matters.",
+        options=(("keep", "Keep it"), ("drop", "Drop it")),
+        default="drop",
+        countdown=countdown,
+    )
+    tv.show()
+    return answers
+
+
+def test_the_default_has_the_focus_and_ok_answers(tv: Television) -> None:
+    answers = _ask(tv)
+    assert tv.focus == "drop"
+    assert "Really?" in tv.words()
+    tv.press("UP", "OK")
+    assert (answers, tv.screen) == (["keep"], "home")
+
+
+def test_back_is_no_answer(tv: Television) -> None:
+    answers = _ask(tv)
+    tv.press("BACK")
+    assert (answers, tv.screen) == ([None], "home")
+
+
+def test_a_count_is_visible_and_silence_is_an_answer_of_its_own(tv: Television) -> None:
+    answers = _ask(tv, countdown=5)
+    assert "Drop it (5)" in tv.words()
+    tv.wait(4)
+    assert "Drop it (1)" in tv.words()
+    assert answers == []
+    tv.wait(1)
+    assert (answers, tv.screen) == (["timeout"], "home")
+
+
+def test_without_a_count_it_waits(tv: Television) -> None:
+    answers = _ask(tv)
+    tv.wait(60)
+    assert answers == []
+
+
+@pytest.mark.parametrize("key", ["BACK", "OK", "INFO"])
+def test_info_shows_the_keys_and_is_closed_by(tv: Television, key: str) -> None:
+    tv.open("card", order=data.ORDER)
+    post(tv, *NORMAL)
+    tv.press("INFO")
+    assert tv.screen == "help"
+    for words in ("0-9", "PIN", "Delete a digit", "Cancel the payment", "INFO"):
+        assert words in tv.words()
+    assert ["KEY_LEFT"] in tv.state["keys"]
+    tv.press(key)
+    assert tv.screen == "card"
+
+
+def test_the_tray_puts_a_card_in(tv: Television) -> None:
+    slot = tv.app.slot = Slot()
+    tv.press("BLUE")
+    assert (tv.screen, tv.focus) == ("card-tray", "insert:good")
+    assert "PIN 123456" in tv.words()
+    tv.ok("insert:little-money")
+    tv.app.close(1.0)
+    assert (tv.screen, slot.profile) == ("home", "little-money")
+
+
+def test_the_tray_pulls_the_card_that_is_in(tv: Television) -> None:
+    slot = tv.app.slot = Slot("expired")
+    tv.press("BLUE")
+    assert (tv.focus, tv.state["inside"]) == ("pull", "expired")
+    assert "In the slot" in tv.words()
+    tv.press("OK")
+    tv.app.close(1.0)
+    assert (tv.screen, slot.profile) == ("home", None)
+
+
+@pytest.mark.parametrize("key", ["BACK", "BLUE"])
+def test_the_tray_closes_without_touching_the_card(tv: Television, key: str) -> None:
+    slot = tv.app.slot = Slot("good")
+    tv.press("BLUE", key)
+    tv.app.close(1.0)
+    assert (tv.screen, slot.profile) == ("home", "good")
+
+
+def test_the_tray_offers_the_simulator_s_profiles() -> None:
+    from cardreader.sim.profiles import PROFILES
+    from screens.card_tray import CARDS
+
+    assert {profile for profile, _, _ in CARDS} == set(PROFILES)

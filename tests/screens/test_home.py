@@ -1,0 +1,99 @@
+"""The first page: what it shows, that it never blocks, and that news leave the focus alone."""
+
+from __future__ import annotations
+
+from stb_app.journeys.steps import Refused
+from tests.screens import data
+from tests.screens.dummies import DummyVerbs, Television
+
+
+def test_the_current_service_and_what_is_left_of_it() -> None:
+    tv = Television(DummyVerbs(), "en")
+    assert tv.focus == "renew"
+    for words in (
+        "HD Movies",
+        "Valid until 2026-12-01 · 10 days left",
+        "¥68.00",
+        "12 to choose from",
+        "Last: 11-01 ¥68.00",
+    ):
+        assert words in tv.words()
+    assert tv.state == {"connection": "online", "problem": None, "current": "movies"}
+    assert "Ms Zhang · 8531 2047" in tv.words()
+
+
+def test_renew_opens_the_current_service() -> None:
+    verbs = DummyVerbs()
+    tv = Television(verbs).press("OK")
+    assert tv.screen == "service"
+    assert ("service", "movies") in verbs.asked
+
+
+def test_every_tile_opens_its_page() -> None:
+    for key in ("services", "records", "card-inquiry", "settings"):
+        assert Television(DummyVerbs()).ok(key).screen == key
+
+
+def test_a_suggestion_opens_its_service() -> None:
+    verbs = DummyVerbs()
+    assert Television(verbs).ok("service:kids").screen == "service"
+    assert verbs.asked[-1] == ("service", "kids")
+
+
+def test_without_a_connection_the_tiles_work_and_the_page_fills_by_itself() -> None:
+    tv = Television(None, "en")
+    assert tv.state["connection"] == "connecting"
+    assert "Connecting" in tv.words()
+    assert {"services", "records", "card-inquiry", "settings"} <= set(tv.keys())
+    tv.app.verbs = DummyVerbs()
+    tv.wait(1)
+    assert tv.state["connection"] == "online"
+    assert tv.focus == "renew"
+
+
+def test_news_do_not_take_the_focus_from_somebody_who_has_moved_it() -> None:
+    tv = Television(None).press("DOWN", "DOWN")
+    focus = tv.focus
+    assert focus not in (None, "services")
+    tv.app.verbs = DummyVerbs()
+    tv.wait(1)
+    assert tv.state["connection"] == "online"
+    assert tv.focus == focus
+
+
+def test_an_unreachable_server_is_asked_again_without_a_press() -> None:
+    verbs = DummyVerbs(home=Refused("tsp-unreachable", True))
+    tv = Television(verbs)
+    assert tv.state["connection"] == "offline"
+    assert tv.focus == "retry"
+    asked = len(verbs.asked)
+    tv.wait(6)
+    assert len(verbs.asked) > asked
+    verbs.answers["home"] = data.HOME
+    tv.wait(6)
+    assert tv.state["connection"] == "online"
+
+
+def test_retry_asks_at_once() -> None:
+    verbs = DummyVerbs(home=Refused("tsp-unreachable", True))
+    tv = Television(verbs)
+    verbs.answers["home"] = data.HOME
+    assert tv.ok("retry").state["connection"] == "online"
+
+
+def test_a_box_that_is_not_known_is_told_whom_to_call() -> None:
+    tv = Television(DummyVerbs(home=Refused("box-unknown")), "en")
+    assert data.HOTLINE in tv.words()
+
+
+def test_somebody_without_services_is_invited() -> None:
+    tv = Television(DummyVerbs(home=data.NEWCOMER), "en")
+    assert tv.focus == "browse"
+    assert tv.press("OK").screen == "services"
+
+
+def test_coming_home_asks_anew() -> None:
+    verbs = DummyVerbs()
+    tv = Television(verbs).ok("settings")
+    verbs.answers["home"] = data.NEWCOMER
+    assert tv.press("BACK").state["current"] is None

@@ -1,0 +1,117 @@
+"""From the list of services to the fee: choosing a term, BOSS's answer, and its refusals."""
+
+from __future__ import annotations
+
+import pytest
+
+from stb_app.journeys.steps import Loading, Refused
+from tests.screens import data
+from tests.screens.dummies import DummyVerbs, Television
+
+
+def service(language: str = "en", **answers: object) -> Television:
+    return Television(DummyVerbs(**answers), language).open("service", service="sports")
+
+
+def test_the_list_remembers_where_the_focus_was() -> None:
+    tv = Television(DummyVerbs()).open("services").ok("service:opera").press("BACK")
+    assert (tv.screen, tv.focus) == ("services", "service:opera")
+
+
+def test_the_list_shows_what_is_in_use_and_what_has_ended() -> None:
+    tv = Television(DummyVerbs(), "en").open("services")
+    assert "10 days left" in tv.words()
+    assert "Ended" in tv.words()
+    assert "from ¥15 a month" in tv.words()
+
+
+def test_the_page_tells_all_about_the_service() -> None:
+    words = service().words()
+    for part in (
+        "Six sports channels",
+        "2026-03-01 to 2026-05-31",
+        "Quarterly · ¥42.00",
+        "2025-11-12",
+        "Save 17%",
+        "96123",
+    ):
+        assert part in words
+
+
+def test_choosing_a_term_goes_on_to_the_order() -> None:
+    tv = service()
+    assert tv.focus == "term:monthly"
+    tv.ok("term:yearly")
+    assert tv.focus == "order"
+    assert "Order · Yearly ¥150.00" in tv.words()
+
+
+def test_ordering_asks_for_the_chosen_term_and_shows_the_fee() -> None:
+    tv = service().ok("term:quarterly").press("OK")
+    assert tv.verbs is not None
+    assert ("order", "sports", "quarterly") in tv.verbs.asked
+    assert tv.screen == "fee"
+
+
+def test_while_the_fee_is_worked_out_nothing_can_be_pressed() -> None:
+    tv = service(order=Loading()).ok("order")
+    assert tv.app.snapshot()["busy"]
+    assert tv.focus is None
+    tv.press("OK", "OK")
+    assert tv.verbs is not None
+    assert [asked[0] for asked in tv.verbs.asked].count("order") == 1
+
+
+def test_a_term_that_is_refused_says_why_and_cannot_be_chosen() -> None:
+    tv = service(service=data.SOME_REFUSED)
+    assert "term:per-use" not in set(tv.keys())
+    assert "You already have this service" in tv.words()
+    assert "This term is not sold" in tv.words()
+
+
+def test_when_no_term_is_left_the_page_says_why_once_and_leads_on() -> None:
+    tv = service(service=data.ALL_REFUSED)
+    assert tv.words().count("Your account has unpaid bills") == 1
+    assert tv.keys() == ["other"]
+    assert tv.press("OK").screen == "home"
+
+
+@pytest.mark.parametrize(
+    ("code", "first"),
+    [
+        ("already-subscribed", "other"),
+        ("order-clash", "other"),
+        ("service-withdrawn", "other"),
+        ("term-not-sold", "terms"),
+        ("subscriber-in-arrears", "terms"),
+        ("box-unknown", "terms"),
+        ("box-suspended", "terms"),
+        ("boss-unreachable", "again"),
+        ("tsp-unreachable", "again"),
+    ],
+)
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_refusal_has_words_and_a_way_on(code: str, first: str, language: str) -> None:
+    tv = service(language, order=Refused(code)).ok("order")
+    assert tv.screen == "service"
+    assert tv.state["refusal"] == code
+    assert tv.focus == first
+    assert code not in tv.words()
+    assert data.HOTLINE in tv.words()
+    tv.press("BACK")
+    assert (tv.screen, tv.focus, tv.state["refusal"]) == ("service", "term:monthly", None)
+
+
+def test_trying_again_after_a_refusal_can_work() -> None:
+    tv = service(order=Refused("boss-unreachable", True)).ok("order")
+    assert tv.verbs is not None
+    tv.verbs.answers["order"] = data.ORDER
+    assert tv.press("OK").screen == "fee"
+
+
+def test_a_service_that_cannot_be_loaded_can_be_asked_for_again() -> None:
+    tv = service(service=Refused("tsp-unreachable", True))
+    assert tv.focus == "retry"
+    assert tv.verbs is not None
+    tv.verbs.answers["service"] = data.SPORTS_PAGE
+    assert tv.press("OK").focus == "term:monthly"

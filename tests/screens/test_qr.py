@@ -1,0 +1,147 @@
+"""The code's page: what is on the screen can be scanned, the time runs down, and nothing is cancelled by accident."""
+
+from __future__ import annotations
+
+import pygame
+import pytest
+import zxingcpp
+from PIL import Image
+
+from stb_app.journeys.steps import Finished
+from tests.screens import data
+from tests.screens.dummies import Television
+from tests.screens.dummy_payments import NOT_TAKEN, PAYLOAD, SUCCESS_WALLET, PaymentVerbs, code
+from tests.screens.scenes_payment import journey, post
+
+
+def _open(size: tuple[int, int] = (1920, 1080), text_scale: int = 100) -> Television:
+    return Television(PaymentVerbs(), "en", text_scale, size).open(
+        "qr", order=data.ORDER, method="wallet:demo"
+    )
+
+
+@pytest.fixture
+def tv() -> Television:
+    return _open()
+
+
+def _scan(tv: Television) -> list[str]:
+    surface = tv.picture()
+    picture = Image.frombytes("RGB", surface.get_size(), pygame.image.tobytes(surface, "RGB"))
+    return [found.text for found in zxingcpp.read_barcodes(picture)]
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("text_scale", [100, 150])
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)])
+def test_the_code_can_be_scanned_from_the_picture(
+    size: tuple[int, int], text_scale: int, large: bool
+) -> None:
+    tv = _open(size, text_scale)
+    post(tv, code())
+    if large:
+        tv.press("OK")
+    assert tv.state["enlarged"] is large
+    assert _scan(tv) == [PAYLOAD]
+
+
+def test_a_long_payload_can_be_scanned_too(tv: Television) -> None:
+    payload = "https://pay.example.net/q/" + "4C7F20A1" * 20
+    post(tv, code(payload=payload))
+    assert _scan(tv) == [payload]
+
+
+def test_around_the_code_are_four_white_modules(tv: Television) -> None:
+    post(tv, code())
+    surface = tv.picture()
+    target = next(t for t in tv.app.stage.targets() if t.key == "code")
+    left, top, width, height = target.rect
+    row = [surface.get_at((x, top + height // 2))[:3] == (255, 255, 255) for x in range(left, left + width)]
+    first = row.index(True)
+    white = row.index(False, first) - first
+    assert white >= 4 * 12
+
+
+def test_a_code_that_has_run_out_is_not_to_be_scanned(tv: Television) -> None:
+    post(tv, code("checking", 0.0))
+    assert "once more" in tv.words()
+    assert tv.app.snapshot()["busy"]
+
+
+def test_the_time_runs_down_by_the_second(tv: Television) -> None:
+    post(tv, code(left=125.0))
+    assert (tv.state["seconds_left"], tv.state["payload"], tv.state["qr_state"]) == (125, PAYLOAD, "shown")
+    assert "2:05" in tv.words()
+    tv.wait(6)
+    assert tv.state["seconds_left"] == 119
+    assert "1:59" in tv.words()
+    tv.wait(300)
+    assert "0:00" in tv.words()
+    assert tv.screen == "qr"
+
+
+def test_ok_enlarges_and_ok_or_back_returns_without_a_question(tv: Television) -> None:
+    post(tv, code())
+    for key in ("OK", "BACK"):
+        tv.press("OK")
+        assert tv.state["enlarged"]
+        tv.press(key)
+        assert (tv.screen, tv.state["enlarged"]) == ("qr", False)
+
+
+def test_news_from_the_phone_brings_the_page_back(tv: Television) -> None:
+    post(tv, code())
+    tv.press("OK")
+    post(tv, code("scanned", 90.0))
+    assert not tv.state["enlarged"]
+    assert "Your phone has opened it" in tv.words()
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("scanned", "confirm the payment on the phone"),
+        ("confirming", "The phone is paying"),
+        ("reconnecting", "If you have paid, the payment will be found"),
+        ("checking", "The time is over"),
+    ],
+)
+def test_every_state_has_its_words(tv: Television, state: str, words: str) -> None:
+    post(tv, code(state))  # type: ignore[arg-type]
+    assert words in tv.words()
+    assert tv.state["qr_state"] == state
+
+
+def test_back_asks_first(tv: Television) -> None:
+    post(tv, code())
+    tv.press("BACK")
+    assert (tv.screen, tv.focus) == ("question", "keep")
+    assert "already confirmed on the phone" in tv.words()
+    tv.press("OK")
+    assert (tv.screen, journey(tv).cancels) == ("qr", 0)
+    tv.press("BACK").ok("cancel-payment")
+    assert journey(tv).cancels == 1
+    post(tv, Finished("cancelled", "not-taken", "cancelled", NOT_TAKEN))
+    assert (tv.screen, tv.state["money_taken"]) == ("result", False)
+
+
+def test_a_payment_that_came_before_the_cancellation_counts(tv: Television) -> None:
+    post(tv, code())
+    tv.press("BACK").ok("cancel-payment")
+    post(tv, SUCCESS_WALLET)
+    assert (tv.screen, tv.state["outcome"]) == ("result", "success")
+
+
+@pytest.mark.parametrize("state", ["confirming", "checking"])
+def test_at_the_end_nothing_can_be_cancelled(tv: Television, state: str) -> None:
+    post(tv, code(state, 0.0))  # type: ignore[arg-type]
+    tv.press("BACK")
+    assert (tv.screen, journey(tv).cancels) == ("qr", 0)
+    assert "cannot be cancelled now" in tv.words()
+
+
+def test_paying_another_way_makes_a_fresh_order(tv: Television) -> None:
+    post(tv, code())
+    tv.press("BACK").ok("pay-otherwise")
+    post(tv, Finished("cancelled", "not-taken", "cancelled", NOT_TAKEN))
+    assert tv.screen == "payment-methods"

@@ -1,0 +1,164 @@
+"""The result: what became of the money in so many words, a way on, and a count that any key stops."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from stb_app.journeys.steps import Finished
+from tests.screens import data
+from tests.screens.dummies import Television
+from tests.screens.dummy_payments import NOT_TAKEN, PAID, SUCCESS, UNKNOWN, PaymentVerbs, failed
+from tests.screens.scenes_payment import journey, post
+
+
+def _open(end: Finished, order: Any = data.ORDER) -> Television:
+    return Television(PaymentVerbs(), "en").open("result", finished=end, order=order)
+
+
+def test_a_success_says_everything() -> None:
+    tv = _open(SUCCESS)
+    state = tv.state
+    assert (state["outcome"], state["money_taken"], state["money"]) == ("success", True, "taken")
+    assert (state["order"], state["number"]) == (data.ORDER.order, "4C7F 20A1")
+    assert state["valid_until"] == "2026-12-20T23:59:59+08:00"
+    assert (state["balance_before_fen"], state["balance_after_fen"]) == (23640, 22140)
+    for words in (
+        "The money was taken.",
+        "2026-12-20",
+        "6217 00** **** 2047",
+        "¥236.40",
+        "¥221.40",
+        "¥15.00",
+        "4C7F 20A1",
+    ):
+        assert words in tv.words()
+    assert tv.focus == "done"
+
+
+def test_a_success_goes_on_by_itself_after_a_visible_count() -> None:
+    tv = _open(SUCCESS)
+    assert "Done (10)" in tv.words()
+    tv.wait(2)
+    assert "Done (8)" in tv.words()
+    tv.wait(7)
+    assert tv.screen == "result"
+    tv.wait(1)
+    assert tv.screen == "home"
+
+
+@pytest.mark.parametrize(
+    "key", ["RIGHT", "UP", "DOWN", "LEFT", "BACK", "5", "RED", "GREEN", "LANGUAGE", "INFO"]
+)
+def test_any_key_stops_the_count(key: str) -> None:
+    tv = _open(SUCCESS)
+    tv.wait(3)
+    tv.press(key)
+    tv.wait(30)
+    if key == "INFO":
+        assert tv.screen == "help"
+        tv.press("BACK")
+    assert tv.state["seconds_left"] is None
+    assert tv.screen == "result"
+
+
+@pytest.mark.parametrize(
+    "end", [failed("declined"), Finished("pending", "unknown", "tsp-unreachable", UNKNOWN)]
+)
+def test_what_is_no_success_stays(end: Finished) -> None:
+    tv = _open(end)
+    tv.wait(60)
+    assert tv.screen == "result"
+    assert tv.state["seconds_left"] is None
+
+
+@pytest.mark.parametrize(
+    ("end", "taken", "sentence"),
+    [
+        (failed("declined"), False, "No money was taken."),
+        (Finished("cancelled", "not-taken", None, NOT_TAKEN), False, "No money was taken."),
+        (Finished("expired", "not-taken", "expired", NOT_TAKEN), False, "No money was taken."),
+        (
+            Finished("pending", "unknown", "card-away", UNKNOWN),
+            None,
+            "It is not yet known whether money was taken.",
+        ),
+        (Finished("pending", "taken", None, replace(PAID, state="paid")), True, "The money was taken."),
+        (Finished("late", "returned", "expired", NOT_TAKEN), False, "The money was sent back to you."),
+    ],
+)
+def test_it_is_said_whether_money_was_taken(end: Finished, taken: bool | None, sentence: str) -> None:
+    tv = _open(end)
+    assert tv.state["money_taken"] is taken
+    assert sentence in tv.words()
+
+
+def test_while_the_end_is_not_known_nobody_is_invited_to_pay_again() -> None:
+    tv = _open(Finished("pending", "unknown", "tsp-unreachable", UNKNOWN))
+    assert tv.keys() == ["done", "records"]
+    assert "Please do not pay again" in tv.words()
+
+
+def test_again_leads_to_the_service_and_replays_nothing() -> None:
+    tv = _open(failed("declined"))
+    tv.ok("again")
+    assert tv.screen == "service"
+    assert [entry.screen.id for entry in tv.app.navigator.entries] == ["home", "service"]
+    tv.press("BACK")
+    assert tv.screen == "home"
+
+
+def test_done_and_back_lead_home_and_records_to_the_records() -> None:
+    assert _open(failed("declined")).press("OK").screen == "home"
+    assert _open(failed("declined")).press("BACK").screen == "home"
+    assert _open(failed("declined")).ok("records").screen == "records"
+
+
+def test_a_pending_payment_is_followed_until_it_is_known() -> None:
+    tv = _open(Finished("pending", "unknown", "tsp-unreachable", UNKNOWN))
+    assert tv.verbs.asked[-1] == ("follow", UNKNOWN.payment)  # type: ignore[union-attr]
+    post(tv, SUCCESS)
+    assert (tv.state["outcome"], tv.state["money_taken"], tv.state["seconds_left"]) == ("success", True, 10)
+
+
+def test_money_that_comes_late_is_told() -> None:
+    tv = _open(Finished("expired", "not-taken", "expired", NOT_TAKEN))
+    post(tv, Finished("late", "returned", "expired", replace(NOT_TAKEN, state="late", money="returned")))
+    assert tv.state["outcome"] == "late"
+    assert "on its way back" in tv.words()
+
+
+def test_following_ends_with_the_page_and_a_known_end_is_not_followed() -> None:
+    tv = _open(Finished("expired", "not-taken", "expired", NOT_TAKEN))
+    tv.press("OK")
+    assert journey(tv).cancelled
+    assert not [asked for asked in _open(SUCCESS).verbs.asked if asked[0] == "follow"]  # type: ignore[union-attr]
+
+
+def test_a_card_in_the_slot_is_not_forgotten() -> None:
+    assert "Please take your card." in _open(replace(SUCCESS, card_in_slot=True)).words()
+    assert "Please take your card." not in _open(SUCCESS).words()
+
+
+def test_a_code_without_words_is_shown_small_with_an_apology() -> None:
+    tv = _open(failed("frobnicated"))
+    assert "Sorry, this did not work" in tv.words()
+    assert "frobnicated" in tv.words()
+
+
+def test_without_payment_or_order_there_is_still_a_page() -> None:
+    tv = _open(Finished("failed", "not-taken", "tsp-unreachable"), None)
+    assert tv.keys() == ["done", "records"]
+    assert tv.state["order"] is None
+
+
+def test_one_ok_too_many_does_not_skip_the_result() -> None:
+    tv = Television(PaymentVerbs(), "en").open("card", order=data.ORDER)
+    post(tv, SUCCESS)
+    tv.app.key("KEY_OK")
+    tv.app.key("KEY_OK")
+    tv.show()
+    assert tv.screen == "home"
+    assert [entry.screen.id for entry in tv.app.navigator.entries] == ["home"]

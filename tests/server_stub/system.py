@@ -1,0 +1,276 @@
+"""A whole server inside a test: simulated clock, seeded randomness, a network that can be cut, boxes and cards."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import random
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from sqlalchemy import Table, select
+
+from cardreader.errors import CardReaderError
+from cardreader.purse import DebitProof, PurchaseInit, Purse
+from cardreader.reader import Connection
+from cardreader.sim.profiles import open_card
+from server_stub.app import ROLES, World, build
+from server_stub.foundation.clock import CHINA, SimulatedClock
+from server_stub.settings import Settings
+from server_stub.tsp.service import TspService
+
+START = datetime(2026, 6, 21, 10, 0, 0, tzinfo=CHINA)
+OWN = "http://server"
+PUBLIC = "http://192.168.100.200:8780"
+ACTIVATION = "246810"
+SMART_CARDS = {
+    "85312047": "8310220477550019",
+    "85312048": "8310220477550027",
+    "85312049": "8310220477550035",
+    "85312050": "8310220477550043",
+    "85312051": "8310220477550050",
+}
+
+
+class Network(httpx.AsyncBaseTransport):
+    """Carries requests to the application in this process.
+
+    Attributes:
+        cut: paths that begin with one of these are not reached.
+        deaf: requests to these arrive, but the answer is lost.
+        seen: method and path of every request that arrived.
+    """
+
+    def __init__(self) -> None:
+        self.cut: set[str] = set()
+        self.deaf: set[str] = set()
+        self.seen: list[tuple[str, str]] = []
+        self._app: httpx.ASGITransport | None = None
+
+    def attach(self, app: FastAPI) -> None:
+        self._app = httpx.ASGITransport(app)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if any(path.startswith(part) for part in self.cut):
+            raise httpx.ConnectError("cut", request=request)
+        self.seen.append((request.method, path))
+        assert self._app is not None
+        response = await self._app.handle_async_request(request)
+        if any(path.startswith(part) for part in self.deaf):
+            raise httpx.ReadError("lost", request=request)
+        return response
+
+
+class Box:
+    """A set-top box that talks to the TSP."""
+
+    def __init__(self, system: System, number: str) -> None:
+        self.number = number
+        self.token = ""
+        self._system = system
+        self._keys = (f"{number}-key-{count:04d}" for count in itertools.count())
+
+    async def call(
+        self, method: str, path: str, body: Any = None, *, key: str | None = None, **query: Any
+    ) -> httpx.Response:
+        headers = {"STB-Number": self.number, "Authorization": f"Bearer {self.token}"}
+        if method == "POST":
+            headers["Idempotency-Key"] = key or next(self._keys)
+        return await self._system.outside.request(
+            method, f"{OWN}/stb/v1{path}", json=body, headers=headers, params=query
+        )
+
+    async def get(self, path: str, **query: Any) -> Any:
+        response = await self.call("GET", path, **query)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    async def post(self, path: str, body: Any = None, *, key: str | None = None) -> Any:
+        response = await self.call("POST", path, body, key=key)
+        assert response.is_success, response.text
+        return response.json()
+
+    async def refused(self, path: str, body: Any = None, *, key: str | None = None) -> Any:
+        """A request that must be refused: its problem."""
+        response = await self.call("POST", path, body, key=key)
+        assert response.status_code >= 400, response.text
+        assert response.headers["content-type"] == "application/problem+json"
+        problem = response.json()
+        assert problem["status"] == response.status_code
+        assert problem["type"] == f"urn:stb-pay:problem:{problem['code']}"
+        return problem
+
+    async def enrol(self) -> None:
+        body = {
+            "box_number": self.number,
+            "smart_card_number": SMART_CARDS[self.number],
+            "activation_code": ACTIVATION,
+        }
+        self.token = (await self.post("/enrolments", body))["token"]
+
+    async def order(self, service: str = "sports", term: str = "quarterly") -> Any:
+        return await self.post("/orders", {"service": service, "term": term})
+
+    async def pay(self, method: str, service: str = "sports", term: str = "quarterly") -> Any:
+        """A fresh order, and a payment of it that has just begun."""
+        order = await self.order(service, term)
+        return await self.post(f"/orders/{order['order']}/payments", {"method": method})
+
+    async def until(self, payment: str, reached: Callable[[Any], bool]) -> Any:
+        """Follows a payment by long poll; the simulated clock stands still, so nothing here takes time by itself."""
+        view = await self.get(f"/payments/{payment}")
+        while not reached(view):
+            view = await self.get(f"/payments/{payment}", after=view["version"], wait=25)
+        return view
+
+    async def state(self, payment: str, *states: str) -> Any:
+        return await self.until(payment, lambda view: view["state"] in states)
+
+
+class Card:
+    """A purse card in a box's reader, and what the box does with it."""
+
+    def __init__(self, box: Box, profile: str = "good", folder: Path | None = None) -> None:
+        self.box = box
+        self.card = open_card(profile, None if folder is None else str(folder))
+        self.card.power_on()
+        self.purse = Purse(_Slot(self.card))
+        self.begun: PurchaseInit | None = None
+
+    def data(self, **other: Any) -> dict[str, Any]:
+        information = self.purse.information
+        return {
+            "issuer_id": information.issuer_id.hex().upper(),
+            "application_serial": information.application_serial.hex().upper(),
+            "application_type": f"{information.application_type:02X}",
+            "start_date": f"{information.start_date:%Y%m%d}",
+            "expiry_date": f"{information.expiry_date:%Y%m%d}",
+            "balance_fen": self.purse.balance_fen(),
+            **other,
+        }
+
+    def initialize(self, leased: Any, amount_fen: int) -> dict[str, Any]:
+        """INITIALIZE FOR PURCHASE; returns the body of ``init``."""
+        terminal = bytes.fromhex(leased["terminal_number"])
+        self.begun = self.purse.initialize_for_purchase(leased["key_index"], amount_fen, terminal)
+        return {
+            "balance_fen": self.begun.balance_fen,
+            "offline_number": self.begun.offline_number,
+            "overdraft_limit_fen": self.begun.overdraft_limit_fen,
+            "key_version": self.begun.key_version,
+            "algorithm_id": self.begun.algorithm_id,
+            "random": self.begun.random.hex().upper(),
+        }
+
+    def debit(self, authorised: Any) -> DebitProof:
+        names = ("terminal_transaction_number", "date", "time", "mac1")
+        return self.purse.debit_for_purchase(*(bytes.fromhex(authorised[name]) for name in names))
+
+    async def authorised(self, payment: Any) -> Any:
+        """From the card check to MAC1."""
+        path = f"/payments/{payment['payment']}"
+        leased = await self.box.post(f"{path}/card", self.data())
+        return await self.box.post(f"{path}/init", self.initialize(leased, payment["amount_fen"]))
+
+    async def pay(self, payment: Any) -> Any:
+        """The whole way; returns what ``debit`` was answered."""
+        proof = self.debit(await self.authorised(payment))
+        return await self.box.post(f"/payments/{payment['payment']}/debit", body_of(proof))
+
+    def evidence(self, status_word: str) -> dict[str, Any]:
+        """The body of ``not-debited``: number and balance as the card has them now."""
+        return {
+            "status_word": status_word,
+            "offline_number": self.card.state.offline_number,
+            "balance_fen": self.card.state.balance_fen,
+        }
+
+
+def body_of(proof: DebitProof) -> dict[str, str]:
+    """The body of ``debit``."""
+    return {"tac": proof.tac.hex().upper(), "mac2": proof.mac2.hex().upper()}
+
+
+class _Slot:
+    """A connection straight to a simulated card."""
+
+    def __init__(self, card: Connection | Any) -> None:
+        self._card = card
+
+    def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        answer: tuple[bytes, int] = self._card.transmit(apdu)
+        return answer
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class System:
+    """A server with all roles."""
+
+    def __init__(
+        self, app: FastAPI, clock: SimulatedClock, network: Network, outside: httpx.AsyncClient
+    ) -> None:
+        self.app = app
+        self.clock = clock
+        self.network = network
+        self.outside = outside
+
+    @property
+    def tsp(self) -> TspService:
+        service: TspService = self.app.state.roles.tsp
+        return service
+
+    async def box(self, number: str = "85312048") -> Box:
+        """An enrolled box; by default that of a subscriber without history."""
+        box = Box(self, number)
+        await box.enrol()
+        return box
+
+    async def phone(self, payload: str, verb: str = "") -> httpx.Response:
+        """A phone opens a code's page, or presses one of its buttons."""
+        url = payload.replace(PUBLIC, OWN)
+        if not verb:
+            return await self.outside.get(url)
+        return await self.outside.post(f"{url}/{verb}", follow_redirects=True)
+
+    async def rows(self, table: Table) -> list[Any]:
+        """All rows of one of the TSP's tables."""
+        return await self.tsp.core.database.read(lambda conn: list(conn.execute(select(table))))
+
+
+@contextlib.asynccontextmanager
+async def running(
+    data: Path, settings: Settings | None = None, clock: SimulatedClock | None = None
+) -> AsyncIterator[System]:
+    """A server over that folder. Its roles reach each other through ``network``; the test reaches it from outside."""
+    network = Network()
+    clock = clock or SimulatedClock(START)
+    world = World(
+        clock=clock,
+        random=random.Random(f"{data.name}{clock.now()}").randbytes,
+        own_url=OWN,
+        public_url=PUBLIC,
+        client=lambda seconds: httpx.AsyncClient(transport=network),
+    )
+    app = build(settings or Settings(), ROLES, data, world)
+    network.attach(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app)) as outside,
+    ):
+        yield System(app, clock, network, outside)
+
+
+def works(attempt: Callable[[], Any]) -> bool:
+    """Whether a card did what it was told."""
+    try:
+        attempt()
+    except CardReaderError:
+        return False
+    return True

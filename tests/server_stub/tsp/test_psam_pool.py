@@ -1,0 +1,109 @@
+"""Leases of PSAMs: who gets which, and when they end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from server_stub.settings import Settings
+from server_stub.tsp import psam_pool, tables
+from tests.server_stub.system import Card, running
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_with_every_psam_leased_the_next_card_is_refused_until_one_is_given_back(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, Settings(psams="sim:1")) as system:
+        first, second = await system.box("85312047"), await system.box("85312048")
+        payment, other = await first.pay("card"), await second.pay("card")
+        await first.post(f"/payments/{payment['payment']}/card", Card(first).data())
+        card = Card(second)
+        problem = await second.refused(f"/payments/{other['payment']}/card", card.data())
+        assert (problem["code"], problem["status"], problem["retryable"]) == ("psam-none-free", 503, True)
+        await first.post(f"/payments/{payment['payment']}/cancel")
+        assert (await card.pay(other))["money"] == "taken"
+
+
+async def test_an_empty_pool_has_none_free(tmp_path: Path) -> None:
+    async with running(tmp_path, Settings(psams="")) as system:
+        box = await system.box()
+        payment = await box.pay("card")
+        problem = await box.refused(f"/payments/{payment['payment']}/card", Card(box).data())
+        assert problem["code"] == "psam-none-free"
+
+
+async def test_a_lease_ends_by_itself_and_whoever_lost_it_is_told_before_mac1(tmp_path: Path) -> None:
+    async with running(tmp_path, Settings(psams="sim:1", lease_seconds=60)) as system:
+        first, second = await system.box("85312047"), await system.box("85312048")
+        slow, quick = Card(first), Card(second)
+        payment, other = await first.pay("card"), await second.pay("card")
+        leased = await first.post(f"/payments/{payment['payment']}/card", slow.data())
+        assert leased["seconds_left"] == 60
+        body = slow.initialize(leased, payment["amount_fen"])
+        system.clock.advance(60)
+        await quick.pay(other)
+        problem = await first.refused(f"/payments/{payment['payment']}/init", body)
+        assert (problem["code"], problem["money"]) == ("lease-lost", "not-taken")
+        assert (await first.get(f"/payments/{payment['payment']}"))["state"] == "preparing"
+        assert (await slow.pay(payment))["money"] == "taken"
+
+
+async def test_a_lease_that_ran_out_is_lost_even_if_nobody_took_it(tmp_path: Path) -> None:
+    async with running(tmp_path, Settings(psams="sim:1", lease_seconds=60)) as system:
+        box = await system.box()
+        card = Card(box)
+        payment = await box.pay("card")
+        leased = await box.post(f"/payments/{payment['payment']}/card", card.data())
+        system.clock.advance(61)
+        problem = await box.refused(
+            f"/payments/{payment['payment']}/init", card.initialize(leased, payment["amount_fen"])
+        )
+        assert problem["code"] == "lease-lost"
+
+
+async def test_an_unknown_payment_keeps_its_psam_longer_and_others_get_the_others(tmp_path: Path) -> None:
+    settings = Settings(psams="sim:1,sim:2", lease_seconds=60, unknown_lease_seconds=600)
+    async with running(tmp_path, settings) as system:
+        first, second = await system.box("85312047"), await system.box("85312048")
+        await Card(first).authorised(await first.pay("card"))
+        (kept,) = await system.rows(tables.leases)
+        system.clock.advance(300)
+        other = await second.pay("card")
+        leased = await second.post(f"/payments/{other['payment']}/card", Card(second).data())
+        assert leased["terminal_number"] != system.tsp.core.psams[kept.psam].terminal_number.hex().upper()
+
+
+async def test_a_psam_for_other_issuers_is_not_given(tmp_path: Path) -> None:
+    async with running(tmp_path, Settings(psams="sim:1:foreign")) as system:
+        box = await system.box()
+        payment = await box.pay("card")
+        problem = await box.refused(f"/payments/{payment['payment']}/card", Card(box).data())
+        assert (problem["code"], problem["retryable"]) == ("psam-none-for-issuer", False)
+
+
+async def test_a_psam_that_locks_itself_is_not_given_again(tmp_path: Path) -> None:
+    async with running(tmp_path, Settings(psams="sim:1")) as system:
+        box = await system.box()
+        for wrong in ("00000001", "00000002", "00000003"):
+            payment = await box.pay("card", term="per-use")
+            card = Card(box)
+            card.debit(await card.authorised(payment))
+            await box.refused(f"/payments/{payment['payment']}/debit", {"tac": "00000000", "mac2": wrong})
+            system.clock.advance(1801)
+        payment = await box.pay("card", term="per-use")
+        card = Card(box)
+        leased = await box.post(f"/payments/{payment['payment']}/card", card.data())
+        body = card.initialize(leased, payment["amount_fen"])
+        assert (await box.refused(f"/payments/{payment['payment']}/init", body))["code"] == "psam-refused"
+        problem = await box.refused(f"/payments/{payment['payment']}/card", card.data())
+        assert problem["code"] == "psam-none-free"
+
+
+def test_a_psam_that_does_not_answer_is_left_out() -> None:
+    units = psam_pool.open_units(("sim:1", "sim:nothing", "sim:1000", "sim:2"), None)
+    assert list(units) == ["sim:1", "sim:2"]
+    for unit in units.values():
+        unit.close()

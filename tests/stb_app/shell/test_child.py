@@ -1,0 +1,85 @@
+"""The bundled server as a child: its address, its restarts, its end."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from stb_app.shell.child import PAUSES_S, ServerChild
+
+DEADLINE_S = 10.0
+LISTEN = "print('something first'); print('stb-server listening on http://127.0.0.1:4711', flush=True);"
+UNTIL_CLOSED = "import sys; sys.stdin.read(); print('orderly end', flush=True)"
+
+
+class Watched:
+    """A child whose pauses are kept, not waited for; after ``lives`` of them it is not started again."""
+
+    def __init__(self, program: str, log_path: Path, lives: int = 1) -> None:
+        self.addresses: list[str] = []
+        self.downs = 0
+        self.pauses: list[float] = []
+        self.up = threading.Event()
+        self.over = threading.Event()
+        self._lives = lives
+        self.child = ServerChild(
+            (sys.executable, "-c", program), log_path, self._address, self._down, self._wait
+        )
+        self.child.start()
+
+    def _address(self, url: str) -> None:
+        self.addresses.append(url)
+        self.up.set()
+
+    def _down(self) -> None:
+        self.downs += 1
+
+    def _wait(self, seconds: float) -> bool:
+        self.pauses.append(seconds)
+        if len(self.pauses) == self._lives:
+            self.over.set()
+            return True
+        return False
+
+
+def test_the_address_is_read_and_closing_ends_it_in_order(tmp_path: Path) -> None:
+    log = tmp_path / "server" / "server.log"
+    watched = Watched(LISTEN + UNTIL_CLOSED, log)
+    assert watched.up.wait(DEADLINE_S)
+    assert watched.addresses == ["http://127.0.0.1:4711"]
+    watched.child.close()
+    assert log.read_text().splitlines() == ["something first", "orderly end"]
+    assert watched.downs == 0
+
+
+def test_a_server_that_dies_is_started_again_after_growing_pauses(tmp_path: Path) -> None:
+    watched = Watched("import sys; sys.exit('cannot')", tmp_path / "server.log", lives=4)
+    assert watched.over.wait(DEADLINE_S)
+    assert watched.pauses == list(PAUSES_S[:4])
+    assert watched.downs == 4
+    assert (tmp_path / "server.log").read_text().count("cannot") == 4
+
+
+def test_one_that_had_come_up_is_started_again_at_once(tmp_path: Path) -> None:
+    watched = Watched(LISTEN, tmp_path / "server.log", lives=3)
+    assert watched.over.wait(DEADLINE_S)
+    assert len(watched.addresses) == 3
+    assert watched.pauses == [PAUSES_S[0]] * 3
+
+
+def test_a_program_that_is_not_there_is_no_crash(tmp_path: Path) -> None:
+    over = threading.Event()
+    pauses: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        pauses.append(seconds)
+        over.set()
+        return True
+
+    nothing: Callable[..., None] = lambda *_: None  # noqa: E731
+    child = ServerChild((str(tmp_path / "missing"),), tmp_path / "server.log", nothing, nothing, wait)
+    child.start()
+    assert over.wait(DEADLINE_S)
+    child.close()
