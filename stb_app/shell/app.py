@@ -465,11 +465,13 @@ class App:
         }
 
     def close(self, timeout: float) -> None:
-        """The program ends: journeys are asked to stop, and stored settings reach the disk."""
+        """The program ends: journeys are asked to stop and get ``timeout`` seconds; settings reach the disk."""
         for running in self._journeys:
             running.cancel()
+        clock = self._parts.input_clock
+        until = clock.monotonic() + timeout
         for running in self._journeys:
-            running.join(timeout)
+            running.join(max(0.0, until - clock.monotonic()))
         self._worker.close(timeout)
 
     # Inside
