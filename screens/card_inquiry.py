@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from screens.card import PIN_LENGTH, PIN_PROMPTS, POSES
+from screens.loading import STARTING_S
 from screens.problems import N_, Said, prompt_words, words_for
 from stb_app.journeys.steps import (
     PROBLEM_PROMPTS,
@@ -38,6 +39,7 @@ from stb_app.kit.nodes import (
 from stb_app.kit.screen import Binding
 from stb_app.shell.keys import DIGITS
 from stb_app.shell.page import Page
+from stb_app.shell.running import Running
 from stb_app.shell.words import money
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class CardInquiryScreen(Page[None]):
         self._digits = ""
         self._pin_sent = False
         self._too_short = False
+        self._running: Running | None = None
 
     # The journey
 
@@ -71,9 +74,15 @@ class CardInquiryScreen(Page[None]):
 
     def on_leave(self) -> None:
         self._digits = ""
-        self._running.cancel()
+        if self._running is not None:
+            self._running.cancel()
 
     def _begin(self) -> None:
+        if self.app.verbs is None:  # the connection is still being set up
+            self._step = CardPrompt("starting")
+            self.app.after(STARTING_S, self._begin)
+            self._look()
+            return
         self._step = CardPrompt("insert")
         self._digits, self._pin_sent = "", False
         journey = self._journey = self.app.verbs.inquire_card()

@@ -71,6 +71,7 @@ class ResultScreen(Page[None]):
 
     def _begin(self) -> None:
         good = self._end.outcome == "success"
+        self._language = self.app.language
         self._left = COUNT_S if good else None
         self.app.sound("paid" if good else "error")
 
@@ -83,6 +84,10 @@ class ResultScreen(Page[None]):
 
     def _count(self) -> None:
         if self._left is None:
+            return
+        # Keys that the television takes for itself are seen by what they did: a dialog on top, another language.
+        if self.app.navigator.top is not self or self.app.language != self._language:
+            self._stop_count()
             return
         self._left -= 1
         if self._left <= 0:
@@ -98,11 +103,13 @@ class ResultScreen(Page[None]):
     # Keys
 
     def bindings(self) -> Sequence[Binding]:
-        label = self.t("Done") if self._left is None else self.t("Done; any other key stays here")
-        return (
-            Binding(("KEY_OK",), label if self._left is not None else self.t("Select")),
-            Binding(("KEY_BACK",), self.t("Done")),
-        )
+        if self._left is not None:
+            # Back, like any key but OK, stops the count first.
+            return (
+                Binding(("KEY_OK",), self.t("Done; any other key stays here")),
+                Binding(("KEY_BACK",), self.t("Stay here"), footer=False),
+            )
+        return (Binding(("KEY_OK",), self.t("Select")), Binding(("KEY_BACK",), self.t("Done")))
 
     def on_focus(self, key: str) -> None:
         if key != self.default_focus:

@@ -53,14 +53,16 @@ def neighbour(
     origin = next((spot for spot in spots if spot.key == focus), None)
     if origin is None:
         return None
-    ranked: list[tuple[tuple[int, int, int], Spot]] = []
+    ranked: list[tuple[tuple[int, int, int, int], Spot]] = []
     for spot in spots:
         if spot.enabled and spot.key != focus:
             value = score(origin.rect, spot.rect, direction)
             if value is not None and (
                 value[0] == 0 or direction in ("up", "down") or _same_band(origin, spot)
             ):
-                ranked.append((value, spot))
+                # What a viewport still hides below comes before what stands below the viewport.
+                leaves = int(origin.scroll is not None and spot.scroll != origin.scroll)
+                ranked.append(((value[0], leaves, *value[1:]), spot))
     if not ranked:
         return None
     best = min(ranked, key=lambda pair: pair[0])[1]

@@ -24,7 +24,9 @@ def _told_everywhere(tv: Television) -> str:
     return json.dumps(tv.app.snapshot(), ensure_ascii=False) + repr(tv.app.navigator.layers())
 
 
-def test_six_digits_and_ok_go_to_the_card_and_nowhere_else(tv: Television, caplog: pytest.LogCaptureFixture) -> None:
+def test_six_digits_and_ok_go_to_the_card_and_nowhere_else(
+    tv: Television, caplog: pytest.LogCaptureFixture
+) -> None:
     post(tv, *NORMAL)
     assert tv.state["prompt"] == "enter-pin"
     for count, digit in enumerate(PIN, 1):

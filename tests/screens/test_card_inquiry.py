@@ -21,7 +21,16 @@ def tv() -> Television:
 
 def test_a_card_is_shown_with_balance_validity_and_its_last_ten(tv: Television) -> None:
     post(tv, prompt("insert"), prompt("reading", known=True), READ)
-    for words in (NUMBER, "¥236.40", "Model Bank", "2030-12-31", "Can pay here", "-¥15.00", "+¥200.00", "2026-11-21 19:33"):
+    for words in (
+        NUMBER,
+        "¥236.40",
+        "Model Bank",
+        "2030-12-31",
+        "Can pay here",
+        "-¥15.00",
+        "+¥200.00",
+        "2026-11-21 19:33",
+    ):
         assert words in tv.words()
     assert tv.state == {
         "prompt": None, "number": NUMBER, "balance_fen": 23640, "expiry_date": "20301231", "usable": True, "refusal": None,
@@ -31,8 +40,8 @@ def test_a_card_is_shown_with_balance_validity_and_its_last_ten(tv: Television) 
 
 def test_the_transactions_scroll_to_the_tenth(tv: Television) -> None:
     post(tv, READ)
-    tv.app.focus("log")
-    tv.show()
+    tv.press("RIGHT", "RIGHT")
+    assert tv.focus == "log"
     assert "2026-09-30 07:00" not in tv.words()
     tv.press(*["DOWN"] * 12)
     assert "2026-09-30 07:00" in tv.words()

@@ -16,7 +16,9 @@ from stb_app.journeys.steps import Prompt
 from tests.screens.dummies import ROOT
 
 TABLE = (ROOT / "docs" / "tsp-api.md").read_text("utf-8").partition("## Codes")[2]
-CODES = sorted({code for row in re.findall(r"^\| (`.+?) \|", TABLE, re.M) for code in re.findall(r"`([a-z0-9-]+)`", row)})
+CODES = sorted(
+    {code for row in re.findall(r"^\| (`.+?) \|", TABLE, re.M) for code in re.findall(r"`([a-z0-9-]+)`", row)}
+)
 OWN = ("tsp-unreachable", "tsp-answer-bad", "card-away", "card-wait-expired", "box-storage", "reader-missing")
 
 
@@ -76,7 +78,9 @@ def test_too_little_money_names_both_amounts_and_the_gap() -> None:
     assert "¥11.80" in said.text
 
 
-@given(st.from_regex(r"[a-z][a-z-]{2,30}", fullmatch=True), st.dictionaries(st.text(), st.integers() | st.text()))
+@given(
+    st.from_regex(r"[a-z][a-z-]{2,30}", fullmatch=True), st.dictionaries(st.text(), st.integers() | st.text())
+)
 def test_whatever_comes_there_are_words(code: str, facts: dict[str, object]) -> None:
     said = words_for(code, facts, str)
     assert said.title

@@ -15,7 +15,9 @@ from tests.screens.scenes_payment import journey, post
 
 
 def _open(size: tuple[int, int] = (1920, 1080), text_scale: int = 100) -> Television:
-    return Television(PaymentVerbs(), "en", text_scale, size).open("qr", order=data.ORDER, method="wallet:demo")
+    return Television(PaymentVerbs(), "en", text_scale, size).open(
+        "qr", order=data.ORDER, method="wallet:demo"
+    )
 
 
 @pytest.fixture
@@ -32,7 +34,9 @@ def _scan(tv: Television) -> list[str]:
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize("text_scale", [100, 150])
 @pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)])
-def test_the_code_can_be_scanned_from_the_picture(size: tuple[int, int], text_scale: int, large: bool) -> None:
+def test_the_code_can_be_scanned_from_the_picture(
+    size: tuple[int, int], text_scale: int, large: bool
+) -> None:
     tv = _open(size, text_scale)
     post(tv, code())
     if large:

@@ -25,7 +25,15 @@ def test_a_success_says_everything() -> None:
     assert (state["order"], state["number"]) == (data.ORDER.order, "4C7F 20A1")
     assert state["valid_until"] == "2026-12-20T23:59:59+08:00"
     assert (state["balance_before_fen"], state["balance_after_fen"]) == (23640, 22140)
-    for words in ("The money was taken.", "2026-12-20", "6217 00** **** 2047", "¥236.40", "¥221.40", "¥15.00", "4C7F 20A1"):
+    for words in (
+        "The money was taken.",
+        "2026-12-20",
+        "6217 00** **** 2047",
+        "¥236.40",
+        "¥221.40",
+        "¥15.00",
+        "4C7F 20A1",
+    ):
         assert words in tv.words()
     assert tv.focus == "done"
 
@@ -41,19 +49,24 @@ def test_a_success_goes_on_by_itself_after_a_visible_count() -> None:
     assert tv.screen == "home"
 
 
-@pytest.mark.parametrize("key", ["RIGHT", "UP", "DOWN", "LEFT", "BACK", "5", "RED", "GREEN", "LANGUAGE", "INFO"])
+@pytest.mark.parametrize(
+    "key", ["RIGHT", "UP", "DOWN", "LEFT", "BACK", "5", "RED", "GREEN", "LANGUAGE", "INFO"]
+)
 def test_any_key_stops_the_count(key: str) -> None:
     tv = _open(SUCCESS)
     tv.wait(3)
     tv.press(key)
+    tv.wait(30)
     if key == "INFO":
+        assert tv.screen == "help"
         tv.press("BACK")
     assert tv.state["seconds_left"] is None
-    tv.wait(30)
     assert tv.screen == "result"
 
 
-@pytest.mark.parametrize("end", [failed("declined"), Finished("pending", "unknown", "tsp-unreachable", UNKNOWN)])
+@pytest.mark.parametrize(
+    "end", [failed("declined"), Finished("pending", "unknown", "tsp-unreachable", UNKNOWN)]
+)
 def test_what_is_no_success_stays(end: Finished) -> None:
     tv = _open(end)
     tv.wait(60)
@@ -67,7 +80,11 @@ def test_what_is_no_success_stays(end: Finished) -> None:
         (failed("declined"), False, "No money was taken."),
         (Finished("cancelled", "not-taken", None, NOT_TAKEN), False, "No money was taken."),
         (Finished("expired", "not-taken", "expired", NOT_TAKEN), False, "No money was taken."),
-        (Finished("pending", "unknown", "card-away", UNKNOWN), None, "It is not yet known whether money was taken."),
+        (
+            Finished("pending", "unknown", "card-away", UNKNOWN),
+            None,
+            "It is not yet known whether money was taken.",
+        ),
         (Finished("pending", "taken", None, replace(PAID, state="paid")), True, "The money was taken."),
         (Finished("late", "returned", "expired", NOT_TAKEN), False, "The money was sent back to you."),
     ],
