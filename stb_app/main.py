@@ -278,6 +278,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
     def begin() -> None:
         if isinstance(reader, SimulatedSlot):
             app.slot = reader
+        app.slot_known.set()
         app.test_mode = app.test_mode or reader.simulated
         app.facts |= {"version": version("stb-pay")}
         app.refresh_all()
