@@ -134,15 +134,15 @@ def test_a_box_that_is_refused_is_told_and_tried_again_later(tmp_path: Path) -> 
 
 
 def test_another_box_needs_its_papers(tmp_path: Path) -> None:
-    bench = Bench(DummyVerbs(), tmp_path, box="85312048", waits=1)
+    bench = Bench(DummyVerbs(), tmp_path, box="11112222", waits=1)
     bench.connection.bring_up()
     assert bench.refused == ["not-enrolled"]
     (tmp_path / "boxes.json").write_text(
-        json.dumps({"85312048": {"smart_card_number": "8310220477550027", "activation_code": "246810"}})
+        json.dumps({"11112222": {"smart_card_number": "8310220477550027", "activation_code": "246810"}})
     )
-    bench = Bench(DummyVerbs(), tmp_path, box="85312048")
+    bench = Bench(DummyVerbs(), tmp_path, box="11112222")
     bench.connection.bring_up()
-    assert bench.verbs.enrolled == [("85312048", "8310220477550027", "246810")]
+    assert bench.verbs.enrolled == [("11112222", "8310220477550027", "246810")]
     assert bench.files.token(BOX) is None
 
 
