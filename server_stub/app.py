@@ -107,12 +107,15 @@ class Roles:
 
     def install(self, app: FastAPI) -> None:
         """The routes of all roles."""
+        routers = []
         if self.tsp is not None:
-            app.include_router(tsp_api.router(self.tsp, NAME, release()))
+            routers += tsp_api.routers(self.tsp, NAME, release())
         if self.boss is not None:
-            app.include_router(boss_api.router(self.boss, self._key))
+            routers.append(boss_api.router(self.boss, self._key))
         if self.sandbox is not None:
-            app.include_router(sandbox_api.router(self.sandbox, self._key))
+            routers += sandbox_api.routers(self.sandbox, self._key)
+        for router in routers:
+            app.include_router(router)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

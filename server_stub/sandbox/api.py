@@ -14,12 +14,9 @@ from server_stub.sandbox import page
 from server_stub.sandbox.service import CodeStatus, Faults, NewCode, Refund, SandboxService
 
 
-def router(service: SandboxService, partner_key: str) -> APIRouter:
-    """All routes of the role."""
-    routes = APIRouter()
-    routes.include_router(_gateway(service, partner_key))
-    routes.include_router(_phone(service))
-    return routes
+def routers(service: SandboxService, partner_key: str) -> list[APIRouter]:
+    """All routes of the role: the gateway, and the page behind a code."""
+    return [_gateway(service, partner_key), _phone(service)]
 
 
 def _gateway(service: SandboxService, partner_key: str) -> APIRouter:

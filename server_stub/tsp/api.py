@@ -22,18 +22,17 @@ FIND = responses(401, 404, 422)
 CHANGE = responses(401, 403, 404, 409, 422, 503)
 
 
-def router(services: TspService, name: str, version: str) -> APIRouter:
-    """All routes of the role."""
-    routes = APIRouter()
+def routers(services: TspService, name: str, version: str) -> list[APIRouter]:
+    """All routes of the role: the boxes' interface, and the door for notices."""
     stb = APIRouter(prefix="/stb/v1", tags=["Set-top boxes"])
     _before(stb, services, _hello(services, name, version))
     _look(stb, services)
     _order(stb, services)
     _pay(stb, services)
     _card(stb, services)
-    routes.include_router(stb)
-    _notices(routes, services)
-    return routes
+    notices = APIRouter(prefix="/notices/wallets", tags=["Wallets"])
+    _notices(notices, services)
+    return [stb, notices]
 
 
 def _hello(services: TspService, name: str, version: str) -> Callable[[], models.Hello]:
@@ -197,9 +196,7 @@ def _card(routes: APIRouter, services: TspService) -> None:
 
 
 def _notices(routes: APIRouter, services: TspService) -> None:
-    @routes.post(
-        "/notices/wallets/{wallet}", status_code=204, tags=["Wallets"], responses=responses(401, 404, 503)
-    )
+    @routes.post("/{wallet}", status_code=204, responses=responses(401, 404, 503))
     async def notice(request: Request, wallet: str) -> Response:
         """A wallet's notice; signed as that wallet signs."""
         await services.wallets.notice(wallet, request.headers, await request.body())

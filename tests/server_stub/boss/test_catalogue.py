@@ -6,20 +6,8 @@ import pytest
 
 from server_stub.boss import demo, terms
 
-ICONS = [
-    "movies",
-    "sports",
-    "kids",
-    "music",
-    "news",
-    "games",
-    "learning",
-    "life",
-    "documentary",
-    "drama",
-    "opera",
-    "health",
-]
+ICONS = {"movies", "sports", "kids", "music", "news", "games"}
+ICONS |= {"learning", "life", "documentary", "drama", "opera", "health"}
 ENTRIES = demo.catalogue()
 
 
