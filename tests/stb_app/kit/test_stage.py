@@ -327,6 +327,7 @@ def test_settings_change_the_picture_at_once(change: str) -> None:
         assert pixels(surface) == fresh(samples.picture("service"), 0.0, 1.5)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 30)] * 2), max_size=12))
 def test_merged_rectangles_cover_the_same_and_do_not_overlap(rects: list[Rect]) -> None:
     found = merged(rects)
