@@ -13,7 +13,7 @@ from stb_app.kit.paint import Painter
 
 _SPREAD = 34
 _DROP = 10
-KEPT_BYTES = 8_000_000
+KEPT_BYTES = 5_000_000
 STEPS = 5
 """Pictures of a focus that comes in; the last is the one that stays."""
 

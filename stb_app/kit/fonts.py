@@ -12,7 +12,7 @@ from stb_app.kit import wrap
 from stb_app.kit.theme import RGB
 
 _FILES = {False: "NotoSansSC-Regular.ttf", True: "NotoSansSC-Bold.ttf"}
-_RENDERED_BYTES = 6_000_000
+_RENDERED_BYTES = 4_000_000
 
 # The em box of an ideograph within Noto Sans SC's ascent: text is centred by it, so that both scripts sit in the middle.
 _EM_TOP, _EM_BOTTOM = 0.88, 0.12
@@ -55,7 +55,7 @@ class ByteCache:
 _rendered = ByteCache(_RENDERED_BYTES)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=28)
 def font(size: int, bold: bool) -> pygame.font.Font:
     """The type face at ``size`` device pixels."""
     if not pygame.font.get_init():

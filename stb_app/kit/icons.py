@@ -18,7 +18,7 @@ from stb_app.kit.theme import RGB
 GRID = 24.0
 STROKE = 1.9
 _OVER = 4
-_CACHE_BYTES = 3_000_000
+_CACHE_BYTES = 1_500_000
 
 ICONS: dict[str, str] = {
     "tv": "R 2.5 4 19 12.5 2.6 M 12 16.5 L 12 20 M 7.5 20.2 L 16.5 20.2",

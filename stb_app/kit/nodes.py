@@ -128,6 +128,9 @@ class Art:
 class Target:
     """What can have the focus and be pressed. ``key`` is a stable word without language, unique on the screen.
 
+    A button's, primary's or danger's child stands in its middle; targets that are a row's only children are equally high.
+    A target with a Qr in it is only framed when it has the focus.
+
     ``text`` is what a tester reads in screen.json; None takes the words of the child.
     """
 
@@ -154,6 +157,8 @@ class Group:
 @dataclass(frozen=True, slots=True)
 class Scroll:
     """A viewport with its own height (what its parent leaves) that follows the focus; with a scroll bar when there is more.
+
+    Up and down go through its targets before they leave it; from outside, what it shows can be entered.
 
     Without any target inside it is itself a target named ``key`` (when the content is higher than the viewport) and up/down scroll it.
     """

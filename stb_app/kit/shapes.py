@@ -13,7 +13,7 @@ from stb_app.kit.fonts import ByteCache
 from stb_app.kit.theme import RGB, RGBA
 
 _OVER, _OVER_LARGE = 8, 3
-_CACHE_BYTES = 9_000_000
+_CACHE_BYTES = 6_500_000
 _cache = ByteCache(_CACHE_BYTES)
 _BAYER = (
     (0, 8, 2, 10),

@@ -152,9 +152,7 @@ class Stage:
         only_focus = old is not None and _without_focus(old) == _without_focus(picture)
         if not only_focus or self._must_follow(top):
             laid = self._scene.lay_out(picture)
-            fresh = differences(self._laid.items, laid.items)
-            self._laid = laid
-            self._dirty.extend(fresh)
+            fresh = self._replace(laid)
             self._unprepared = self._worth_preparing()
         else:
             fresh = []
@@ -168,6 +166,15 @@ class Stage:
             if self._change is not None and only_focus:
                 self._finish_change()
             self._focus_since = now if self._motion and not same_target and old is not None else None
+
+    def _replace(self, laid: Laid) -> list[Rect]:
+        """Puts a laid-out picture in the place of the present one; returns where they differ."""
+        fresh = differences(self._laid.items, laid.items)
+        if self._change is not None:
+            self._take_moment_off_base(self._change)
+        self._laid = laid
+        self._dirty.extend(fresh)
+        return fresh
 
     def _must_follow(self, top: Layer) -> bool:
         """Whether the target in focus is not wholly in its viewport."""
@@ -249,8 +256,7 @@ class Stage:
             return False
         self._scene.offsets[self._picture.layers[-1].id][view.key] = offset
         laid = self._scene.lay_out(self._picture)
-        self._dirty.extend(differences(self._laid.items, laid.items))
-        self._laid = laid
+        self._replace(laid)
         return True
 
     # Drawing
@@ -492,11 +498,15 @@ class Stage:
         if lifted is not None:
             self._base.blit(lifted.picture, lifted.at)
 
+    def _take_moment_off_base(self, change: _Change) -> None:
+        for below, area in reversed(change.below or []):
+            self._base.blit(below, area[:2])
+        change.below = None
+
     def _finish_change(self) -> None:
         change = self._change
         assert change is not None
-        for below, area in change.below or ():
-            self._base.blit(below, area[:2])
+        self._take_moment_off_base(change)
         self._change = None
         self._lifted = None
         self._phases = {}

@@ -14,7 +14,6 @@ SAFE_X, SAFE_Y = 96, 54
 BODY_TOP, BODY_BOTTOM = 156, 956
 """The body of a page stands between these two, the footer's middle line lies at FOOT_Y, the top bar's at TOP_Y."""
 TOP_Y, FOOT_Y = 90, 1000
-NOTICE_H = 64
 
 GROUND_TOP: RGB = (20, 28, 56)
 GROUND_BOTTOM: RGB = (11, 16, 32)

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pygame
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from stb_app.kit import stage as stage_module
@@ -58,7 +58,8 @@ ACTS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+# Shrinking an example of pictures takes minutes and explains little.
+@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(ACTS)
 def test_changes_painted_one_by_one_equal_a_fresh_picture(acts: list[tuple]) -> None:  # type: ignore[type-arg]
     surface = pygame.Surface(SIZE)
@@ -327,6 +328,7 @@ def test_settings_change_the_picture_at_once(change: str) -> None:
         assert pixels(surface) == fresh(samples.picture("service"), 0.0, 1.5)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 30)] * 2), max_size=12))
 def test_merged_rectangles_cover_the_same_and_do_not_overlap(rects: list[Rect]) -> None:
     found = merged(rects)
@@ -360,3 +362,17 @@ def test_what_moves_comes_in_with_its_page_and_leaves_no_trace(part: object) -> 
     stage.frame(13.0)
     assert pixels(surface) == fresh(page(), 0.0)
     assert coming != pixels(surface)
+
+
+def test_news_that_arrive_while_a_page_comes_in_leave_no_trace_of_it() -> None:
+    surface = pygame.Surface(SIZE)
+    stage = Stage(surface)
+    stage.show(samples.picture("home"), 0.0)
+    stage.frame(0.0)
+    stage.show(samples.picture("result"), 1.0, "push")
+    for step in range(12):
+        stage.frame(1.0 + step / 60)
+    stage.show(samples.picture("home"), 1.2)
+    for step in range(30):
+        stage.frame(1.2 + step / 60)
+    assert pixels(surface) == fresh(samples.picture("home"), 0.0)
