@@ -1,6 +1,8 @@
-"""Every page in both languages as a picture: build/shots/LANGUAGE/SCENE.png (`make shots`).
+"""Every page in both languages as a picture: LANGUAGE/SCENE.png in a folder (`make shots`).
 
-shots.py [SCENE ...] [--text 100 125 150] [--size 1920x1080 ...]     a scene's name or the beginning of one; default: all
+shots.py FOLDER [--scene NAME ...] [--text 100 125 150] [--size 1920x1080 ...]
+
+NAME is a scene's name or the beginning of one; other text sizes and picture sizes get folders of their own.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ import pygame  # noqa: E402
 from tests.screens import scenes, scenes_payment  # noqa: E402
 
 SCENES = (*scenes.SCENES, *scenes_payment.SCENES)
-TARGET = ROOT / "build" / "shots"
 
 
 def main(arguments: list[str]) -> int:
@@ -27,13 +28,12 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("scenes", nargs="*")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--scene", nargs="+", default=[])
     parser.add_argument("--text", nargs="+", type=int, default=[100], choices=(100, 125, 150))
     parser.add_argument("--size", nargs="+", default=["1920x1080"])
     wanted = parser.parse_args(arguments)
-    chosen = [
-        s for s in SCENES if not wanted.scenes or any(s.name.startswith(name) for name in wanted.scenes)
-    ]
+    chosen = [s for s in SCENES if not wanted.scene or any(s.name.startswith(name) for name in wanted.scene)]
     if not chosen:
         print("no such scene; there are " + ", ".join(s.name for s in SCENES), file=sys.stderr)
         return 1
@@ -43,14 +43,14 @@ def main(arguments: list[str]) -> int:
             for size in wanted.size:
                 width, height = map(int, size.split("x"))
                 plain = (text, size) == (100, "1920x1080")
-                folder = TARGET / (language if plain else f"{language}-{text}-{size}")
+                folder = wanted.folder / (language if plain else f"{language}-{text}-{size}")
                 folder.mkdir(parents=True, exist_ok=True)
                 for scene in chosen:
                     television = scene.play(language, text, (width, height))
                     pygame.image.save(television.picture(), folder / f"{scene.name}.png")
                     television.close()
                     count += 1
-    print(f"{count} pictures in {TARGET.relative_to(ROOT)}")
+    print(f"{count} pictures in {wanted.folder}")
     return 0
 
 

@@ -215,10 +215,12 @@ def _listen_to_signals(switch_off: Callable[[], None], off: ExitStack) -> None:
 def _open_remote(
     options: cli.Options, address: tuple[str, int], loop: Loop, screen: Window | OffScreen, off: ExitStack
 ) -> None:
+    from assets import path
     from stb_app.shell.web_remote import Bridge, WebRemote
 
+    bridge = Bridge(loop, screen, lambda: screen.surface)
     try:
-        remote = WebRemote(Bridge(loop, screen, lambda: screen.surface), *address)
+        remote = WebRemote(bridge, *address, font=path("fonts", "NotoSansSC-Regular.ttf"))
     except OSError as error:
         raise CannotStart(
             f"the web remote cannot listen on {address[0]}:{address[1]} ({error.strerror}): "
@@ -276,6 +278,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
     def begin() -> None:
         if isinstance(reader, SimulatedSlot):
             app.slot = reader
+        app.slot_known.set()
         app.test_mode = app.test_mode or reader.simulated
         app.facts |= {"version": version("stb-pay")}
         app.refresh_all()
@@ -296,8 +299,20 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
 
     from stb_app.shell.child import ServerChild
 
-    server = ("-m", "server_stub.main", "run", "--data", str(data / "server"), "--port", "0", "--parent-pipe")
-    child = ServerChild((sys.executable, *server), data / "server.log", address, down)
+    def server(port: int) -> tuple[str, ...]:
+        run = (
+            "-m",
+            "server_stub.main",
+            "run",
+            "--data",
+            str(data / "server"),
+            "--port",
+            str(port),
+            "--parent-pipe",
+        )
+        return (sys.executable, *run)
+
+    child = ServerChild(server, data / "server.log", address, down)
     app.post(begin)
 
 

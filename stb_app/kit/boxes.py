@@ -157,7 +157,7 @@ def _place_mark(lay: Layouter, node: Target, area: Rect) -> None:
     if node.checked:
         lay.emit(rect, Box((*theme.ACCENT, 255), size // 2))
         inset = size // 5
-        lay.emit(shrink(rect, inset, inset), Ink("check", theme.INK))
+        lay.emit(shrink(rect, inset, inset), Ink("check", theme.INK, 3.0))
     else:
         lay.emit(
             rect,

@@ -9,10 +9,10 @@ from stb_app.kit.items import CardPicture
 
 _UNIT = 560
 _CARD = (290, 344)
-_CARD_X = 75
-_TOP = {"insert": 24, "remove": 66, "wrong": 66}
-_INSIDE_TOP = 158
-_SLOT = 408
+_CARD_X = 99
+_TOP = {"insert": 20, "remove": 60, "wrong": 60}
+_INSIDE_TOP = 150
+_SLOT = 400
 _BLUE = ((46, 120, 240), (30, 140, 206), (22, 164, 148))
 _GREY = ((104, 66, 92), (120, 70, 88), (146, 78, 84))
 
@@ -25,10 +25,10 @@ def card_picture(width: int, what: CardPicture) -> pygame.Surface:
         return round(length * unit)
 
     picture = pygame.Surface((width, width), pygame.SRCALPHA)
-    body = (0, px(398), px(440), px(150))
-    spread = px(30)
+    body = (px(24), px(390), px(440), px(140))
+    spread = px(22)
     shade = shapes.shadow(body[2], body[3], px(28), spread, 110)
-    picture.blit(shade, (body[0] - spread, body[1] - spread + px(8)))
+    picture.blit(shade, (body[0] - spread, body[1] - spread + px(6)))
     line = max(1, px(2.5))
     edge = theme.mix(theme.LINE, theme.WHITE, 0.12)
     shapes.solid_box(picture, body, px(28), edge)
@@ -36,7 +36,7 @@ def card_picture(width: int, what: CardPicture) -> pygame.Surface:
     picture.blit(
         shapes.rounded(shapes.gradient(inner[2], inner[3], ((42, 54, 100), (26, 36, 72))), px(27)), inner[:2]
     )
-    shapes.solid_box(picture, (px(58), px(400), px(324), px(17)), px(8), (6, 9, 20))
+    shapes.solid_box(picture, (px(82), px(392), px(324), px(17)), px(8), (6, 9, 20))
 
     card = _card(px(_CARD[0]), px(_CARD[1]), unit, what)
     top = px(_TOP.get(what.pose, _INSIDE_TOP))
@@ -45,8 +45,8 @@ def card_picture(width: int, what: CardPicture) -> pygame.Surface:
     lamp = {"wrong": theme.BAD, "ok": theme.GOOD}.get(what.pose, theme.ACCENT)
     if what.pose not in ("reading", "processing"):
         glow = shapes.clear_box(px(40), px(40), px(20), (*lamp, 50))
-        picture.blit(glow, (px(374), px(484)))
-        shapes.solid_box(picture, (px(384), px(494), px(20), px(20)), px(10), lamp)
+        picture.blit(glow, (px(398), px(468)))
+        shapes.solid_box(picture, (px(408), px(478), px(20), px(20)), px(10), lamp)
     if what.pose in ("wrong", "ok"):
         side = px(108)
         left, above = px(_CARD_X + _CARD[0]) - side * 2 // 3, top - side // 3

@@ -109,7 +109,7 @@ def frame_only(painter: Painter, spot: Spot) -> Lift:
     """The mark of a target that is only framed: a border around it, nothing over its content."""
     scale = painter.scale
     border, ring = max(2, round(theme.FOCUS_BORDER * scale)), max(2, round(theme.FOCUS_RING * scale))
-    reach = round(14 * scale)
+    reach = round((4 if spot.content else 14) * scale)
     x, y, w, h = spot.rect
     width, height = w + 2 * reach, h + 2 * reach
     picture = pygame.Surface((width + 2 * ring, height + 2 * ring), pygame.SRCALPHA)

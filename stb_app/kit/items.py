@@ -57,11 +57,11 @@ class Shadow:
 
 @dataclass(frozen=True, slots=True)
 class Ink:
-    """A line drawing; ``alpha`` 0-255."""
+    """A line drawing; ``stroke`` in its grid of 24."""
 
     name: str
     color: RGB
-    alpha: int = 255
+    stroke: float = 1.9
 
 
 @dataclass(frozen=True, slots=True)

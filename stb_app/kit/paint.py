@@ -128,7 +128,7 @@ class Painter:
         surface.blit(picture, rect[:2])
 
     def _ink(self, surface: pygame.Surface, rect: Rect, what: Ink) -> None:
-        surface.blit(icons.draw(what.name, rect[2], what.color, what.alpha), rect[:2])
+        surface.blit(icons.draw(what.name, rect[2], what.color, 255, what.stroke), rect[:2])
 
     def _modules(self, surface: pygame.Surface, rect: Rect, what: Modules) -> None:
         white = theme.WHITE if not what.dimmed else (86, 94, 128)

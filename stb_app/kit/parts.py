@@ -357,20 +357,13 @@ def _place_card(layouter: Layouter, node: CardSlot, rect: Rect, context: Context
     if node.pose in moves:
         unit = width / CARD_W
         what = moves[node.pose]
-        if what == "flow":
-            area = (
-                box[0] + round(100 * unit),
-                box[1] + round(474 * unit),
-                round(240 * unit),
-                round(24 * unit),
-            )
-        else:
-            area = (
-                box[0] + round(474 * unit),
-                box[1] + round(130 * unit),
-                round(80 * unit),
-                round(190 * unit),
-            )
+        left, top, wide, tall = (124, 452, 240, 24) if what == "flow" else (480, 120, 76, 196)
+        area = (
+            box[0] + round(left * unit),
+            box[1] + round(top * unit),
+            round(wide * unit),
+            round(tall * unit),
+        )
         layouter.emit(area, Live(what, theme.ACCENT))  # type: ignore[arg-type]
 
 

@@ -12,7 +12,7 @@ from stb_app.kit import theme
 from stb_app.kit.fonts import ByteCache
 from stb_app.kit.theme import RGB, RGBA
 
-_OVER = 8
+_OVER, _OVER_LARGE = 8, 3
 _CACHE_BYTES = 9_000_000
 _cache = ByteCache(_CACHE_BYTES)
 _BAYER = (
@@ -42,9 +42,9 @@ def kept(key: object, make: Callable[[], pygame.Surface]) -> pygame.Surface:
 @lru_cache(maxsize=64)
 def corner_mask(radius: int) -> pygame.Surface:
     """The upper left corner of a rounded box, white with the coverage as alpha."""
-    large = pygame.Surface((radius * _OVER, radius * _OVER), pygame.SRCALPHA)
+    edge = radius * (_OVER if radius <= 40 else _OVER_LARGE)
+    large = pygame.Surface((edge, edge), pygame.SRCALPHA)
     large.fill((255, 255, 255, 0))
-    edge = radius * _OVER
     pygame.draw.circle(large, (255, 255, 255, 255), (edge, edge), edge)
     return pygame.transform.smoothscale(large, (radius, radius))
 
@@ -174,7 +174,7 @@ def ground(width: int, height: int) -> pygame.Surface:
             out.append(value)
         return out[0], out[1], out[2]
 
-    return smooth(width, height, shade, 128)
+    return smooth(width, height, shade, 96)
 
 
 def gradient(width: int, height: int, colors: tuple[RGB, ...], light: RGB | None = None) -> pygame.Surface:

@@ -20,16 +20,23 @@ _CAPS = {
     "KEY_DOWN": "arrow-down",
     "KEY_F5": "F5",
 }
+
+
+def N_(msgid: str) -> str:
+    """Marks words that are translated later, when the language is known."""
+    return msgid
+
+
 _WORDS = {
-    "KEY_BACK": "Back",
-    "KEY_HOME": "Home",
-    "KEY_POWER": "Power",
-    "KEY_PAGEUP": "Page up",
-    "KEY_PAGEDOWN": "Page down",
-    "KEY_RED": "Red",
-    "KEY_GREEN": "Green",
-    "KEY_YELLOW": "Yellow",
-    "KEY_BLUE": "Blue",
+    "KEY_BACK": N_("Back"),
+    "KEY_HOME": N_("Home"),
+    "KEY_POWER": N_("Power"),
+    "KEY_PAGEUP": N_("Page up"),
+    "KEY_PAGEDOWN": N_("Page down"),
+    "KEY_RED": N_("Red"),
+    "KEY_GREEN": N_("Green"),
+    "KEY_YELLOW": N_("Yellow"),
+    "KEY_BLUE": N_("Blue"),
 }
 
 

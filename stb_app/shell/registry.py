@@ -31,12 +31,12 @@ class Registry:
 
         Of two for one id the first stays and the other is reported.
         """
-        registry = cls()
+        registry, found = cls(), dict[str, str]()
         for point in entry_points(group=GROUP):
-            if point.name not in registry._loaders:
-                registry._loaders[point.name] = point.load
-            elif registry._loaders[point.name] != point.load:
+            if found.setdefault(point.name, point.value) != point.value:
                 log.warning("screen %s is declared twice; %s is left out", point.name, point.value)
+            elif point.name not in registry:
+                registry.add(point.name, point.load)
         return registry
 
     def add(self, screen_id: str, load: Callable[[], ScreenFactory]) -> None:

@@ -5,7 +5,9 @@ played on a thread of their own, so that a slow or missing sound device costs th
 from __future__ import annotations
 
 import logging
+import os
 import queue
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -59,8 +61,20 @@ def mixer(folder: Callable[[str], Path]) -> Callable[[str], Callable[[], object]
     def load(name: str) -> Callable[[], object]:
         from pygame import mixer as device
 
+        if not _sound_server() and not any(Path("/dev/snd").glob("pcm*p")):
+            raise OSError("this machine has no sound device")  # ALSA would say so on the terminal, at length
         if not device.get_init():
             device.init(frequency=22050, size=-16, channels=1, buffer=512)
         return device.Sound(folder(f"{name}.wav")).play
 
     return load
+
+
+def _sound_server() -> bool:
+    """Whether something else than ALSA's own devices plays: another system than Linux, PulseAudio, PipeWire."""
+    if not sys.platform.startswith("linux") or os.environ.get("PULSE_SERVER"):
+        return True
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return runtime is not None and any(
+        (Path(runtime) / name).exists() for name in ("pulse/native", "pipewire-0")
+    )

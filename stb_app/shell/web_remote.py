@@ -134,9 +134,9 @@ class Bridge:
 class WebRemote:
     """The server; ``url`` is where it can be found."""
 
-    def __init__(self, bridge: Bridge, host: str, port: int) -> None:
+    def __init__(self, bridge: Bridge, host: str, port: int, font: Path | None = None) -> None:
         """Listens at once; port 0 takes a free one. Raises OSError when it cannot."""
-        handler = type("Handler", (_Handler,), {"bridge": bridge, "bound_to": host})
+        handler = type("Handler", (_Handler,), {"bridge": bridge, "bound_to": host, "font": font})
         self._server = _Server((host, port), handler)
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self._server.server_address[1]}/"
@@ -180,6 +180,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     bridge: ClassVar[Bridge]
     bound_to: ClassVar[str]
+    font: ClassVar[Path | None]
     protocol_version = "HTTP/1.1"
     server_version = "stb-app"
     sys_version = ""
@@ -212,7 +213,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({"error": "the television could not do that; its log says why"}, 500)
 
     def _route(self, method: str, path: str, query: dict[str, str], body: bytes) -> None:
-        get = {"/": self._page, "/screen.json": self._screen, "/screen.png": self._png, "/card": self._card}
+        get = {
+            "/": self._page,
+            "/screen.json": self._screen,
+            "/screen.png": self._png,
+            "/card": self._card,
+            "/font.ttf": self._font,
+        }
         post = {
             "/clock/freeze": self._freeze,
             "/clock/thaw": self._thaw,
@@ -236,6 +243,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _page(self, query: dict[str, str]) -> None:
         self._send(200, "text/html; charset=utf-8", _PAGE.read_bytes())
+
+    def _font(self, query: dict[str, str]) -> None:
+        if self.font is None:
+            raise Refused(404, "there is no font here")
+        self._send(200, "font/ttf", self.font.read_bytes(), cache="max-age=86400")
 
     def _screen(self, query: dict[str, str]) -> None:
         if "after" in query:
@@ -320,6 +332,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(204)
 
     def _slot(self) -> Any:
+        known, _ = self.bridge.ask(lambda app: app.slot_known)
+        known.wait(ANSWER_WITHIN_S)  # right after the start the simulator is still being loaded
         slot, _ = self.bridge.ask(lambda app: app.slot)
         if slot is None:
             raise Refused(409, "this television has no simulated card slot (start it with --reader sim:)")
@@ -341,14 +355,19 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, "application/json", json.dumps(value, ensure_ascii=False).encode())
 
     def _send(
-        self, status: int, kind: str | None = None, body: bytes = b"", headers: dict[str, str] | None = None
+        self,
+        status: int,
+        kind: str | None = None,
+        body: bytes = b"",
+        headers: dict[str, str] | None = None,
+        cache: str = "no-store",
     ) -> None:
         self.send_response(status)
         if kind is not None:
             self.send_header("Content-Type", kind)
         if status not in (204, 304):
             self.send_header("Content-Length", str(len(body)))
-        self.send_header("Cache-Control", "no-store")
+        self.send_header("Cache-Control", cache)
         self.send_header("X-Frame-Options", "DENY")
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")
         self.send_header("X-Content-Type-Options", "nosniff")

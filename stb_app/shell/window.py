@@ -19,6 +19,7 @@ os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
 # screen.
 os.environ.setdefault("SDL_NO_SIGNAL_HANDLERS", "1")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+os.environ.setdefault("SDL_VIDEO_X11_WMCLASS", "stb-app")
 
 import pygame
 

@@ -48,8 +48,8 @@ class Bell:
 
     def sleep(self, descriptor: int, seconds: float | None) -> None:
         """Returns when the bell has been rung, when ``descriptor`` can be read, or after ``seconds``."""
-        ready, _, _ = select.select([self._hear, descriptor], [], [], seconds)
-        if self._hear in ready:
+        ready, _, _ = select.select([self._hear.fileno(), descriptor], [], [], seconds)
+        if self._hear.fileno() in ready:
             self._hear.recv(4096)
 
     def close(self) -> None:

@@ -31,7 +31,23 @@ def test_without_a_display_it_draws_off_screen_and_opens_the_remote() -> None:
 
 def test_everything_can_be_said() -> None:
     options = cli.parse(
-        ["run", "--demo", "--data", "d", "--lang", "en", "--size", "1280x720", "--fullscreen", "--web-remote", "[::1]:0", "--reader", "sim:good", "--box", "7"],
+        [
+            "run",
+            "--demo",
+            "--data",
+            "d",
+            "--lang",
+            "en",
+            "--size",
+            "1280x720",
+            "--fullscreen",
+            "--web-remote",
+            "[::1]:0",
+            "--reader",
+            "sim:good",
+            "--box",
+            "7",
+        ],
         SCREEN,
     )
     assert options.data == Path("d").absolute()

@@ -8,6 +8,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pygame
@@ -26,15 +27,16 @@ DEADLINE_S = 5.0
 class Remote:
     """A television with its loop on a thread, and a client of its web remote."""
 
-    def __init__(self) -> None:
+    def __init__(self, font: Path | None = None) -> None:
         self.screen = OffScreen((64, 36))
         self.tv = Television(post=self.screen.post)
         self.tv.stage.surface = self.screen.surface
         self.tv.stage.show(self.tv.stage.picture, 0.0)
         self.app = self.tv.app
         self.slot = self.app.slot = DummySlot()
+        self.app.slot_known.set()
         loop = Loop(self.app, self.screen, self.screen)
-        self.remote = WebRemote(Bridge(loop, self.screen, lambda: self.screen.surface), "127.0.0.1", 0)
+        self.remote = WebRemote(Bridge(loop, self.screen, lambda: self.screen.surface), "127.0.0.1", 0, font)
         self.thread = threading.Thread(target=loop.run)
         self.thread.start()
 
@@ -67,6 +69,19 @@ class Remote:
     def post(self, path: str, body: object = None, **headers: str) -> tuple[int, dict[str, Any]]:
         status, _, content = self.ask("POST", path, body, **headers)
         return status, json.loads(content) if content else {}
+
+
+def test_a_browser_without_chinese_letters_gets_the_televisions(tmp_path: Path) -> None:
+    font = tmp_path / "font.ttf"
+    font.write_bytes(b"letters")
+    remote = Remote(font)
+    try:
+        status, headers, content = remote.ask("GET", "/font.ttf")
+        assert (status, headers["Content-Type"], content) == (200, "font/ttf", b"letters")
+        assert "max-age" in headers["Cache-Control"]
+        assert b"url(/font.ttf)" in remote.ask("GET", "/")[2]
+    finally:
+        remote.close()
 
 
 @pytest.fixture
@@ -197,6 +212,20 @@ def test_without_a_simulated_slot_cards_are_refused_in_words(remote: Remote) -> 
     assert remote.json("/card")["slot"] is False
     status, answer = remote.post("/card/insert/good")
     assert (status, "slot" in answer["error"]) == (409, True)
+
+
+def test_a_card_may_come_before_the_slot_is_there(remote: Remote) -> None:
+    remote.app.slot_known.clear()
+    remote.app.slot = None
+    got: list[int] = []
+    insert = threading.Thread(target=lambda: got.append(remote.post("/card/insert/good")[0]))
+    insert.start()
+    remote.json()
+    remote.app.slot = remote.slot
+    remote.app.slot_known.set()
+    insert.join(DEADLINE_S)
+    assert got == [204]
+    assert remote.slot.profile == "good"
 
 
 def test_settings_can_be_changed(remote: Remote) -> None:

@@ -1,0 +1,160 @@
+"""The whole program as a process: start, one at a time, signals, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pygame
+import pytest
+
+from stb_app import cli, main
+from stb_app.shell.window import Window
+
+DEADLINE_S = 20.0
+NOBODY = "http://127.0.0.1:9"
+ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")
+}
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*options: str, data: Path = tmp_path, remote: str = "127.0.0.1:0") -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "stb_app", "run", "--data", str(data), "--web-remote", remote]
+        process = subprocess.Popen(
+            [*command, "--reader", "sim:", *(options or ("--tsp", NOBODY))],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=ENVIRONMENT,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def address(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    found = re.search(r"http://127\.0\.0\.1:\d+", line)
+    assert found, line + (process.stderr.read() if process.stderr else "")
+    return found.group()
+
+
+def screen(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{url}/screen.json", timeout=DEADLINE_S) as answer:
+        value: dict[str, Any] = json.load(answer)
+        return value
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_starts_without_a_display_and_a_signal_switches_it_off(
+    start: Start, tmp_path: Path, number: signal.Signals
+) -> None:
+    process = start("--tsp", NOBODY, "--lang", "en")
+    url = address(process)
+    shown = screen(url)
+    assert shown["screen"] == "home"
+    assert shown["language"] == "en"
+    assert shown["focus"]
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=DEADLINE_S)
+    assert (process.returncode, errors) == (0, "")
+    assert json.loads((tmp_path / "settings.json").read_text())["language"] == "en"
+
+
+def test_the_power_key_and_a_yes_switch_it_off(start: Start) -> None:
+    process = start()
+    url = address(process)
+
+    def press(key: str) -> None:
+        urllib.request.urlopen(
+            urllib.request.Request(f"{url}/keys/{key}", method="POST"), timeout=DEADLINE_S
+        ).close()
+
+    press("KEY_POWER")
+    assert screen(url)["screen"] == "question"
+    for _ in range(4):
+        if screen(url)["focus"] == "off":
+            break
+        press("KEY_DOWN")
+        press("KEY_RIGHT")
+    press("KEY_OK")
+    assert process.wait(DEADLINE_S) == 0
+
+
+def test_two_televisions_do_not_share_a_memory(start: Start) -> None:
+    first = start()
+    address(first)
+    second = start()
+    _, errors = second.communicate(timeout=DEADLINE_S)
+    assert second.returncode == 1
+    assert "another television uses" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_taken_port_is_said_in_words(start: Start, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        process = start(remote=f"127.0.0.1:{taken.getsockname()[1]}")
+        _, errors = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 1
+    assert "cannot listen" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_data_folder_that_cannot_be_made_is_said_in_words(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    process = start(data=tmp_path / "file" / "data")
+    _, errors = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 1
+    assert "data folder" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_broken_key_map_of_the_operator_costs_only_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    (tmp_path / "keymaps").mkdir()
+    (tmp_path / "keymaps" / "a.toml").write_text("[keys]\nx = 'KEY_NONSENSE'")
+    (tmp_path / "keymaps" / "b.toml").write_text("[keys]\n'scancode:69' = 'KEY_BACK'")
+    options = cli.parse(["run", "--demo", "--size", "640x360"], {"DISPLAY": "dummy"})
+    window = main._open_screen(options, tmp_path)
+    try:
+        assert isinstance(window, Window)
+        got: list[str] = []
+        window.on_key = lambda name, state: got.append(name)
+        pygame.event.post(pygame.Event(pygame.KEYDOWN, key=pygame.K_F12, scancode=69))
+        pygame.event.post(pygame.Event(pygame.KEYDOWN, key=pygame.K_UP, scancode=82))
+        window.wait(0)
+    finally:
+        window.close()
+    assert got == ["KEY_BACK", "KEY_UP"]
+    assert "a.toml" in caplog.text
+
+
+def test_where_no_window_opens_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "x11")
+    monkeypatch.setenv("DISPLAY", ":4711")
+    options = cli.parse(["run", "--demo"], {"DISPLAY": ":4711"})
+    with pytest.raises(main.CannotStart, match="--headless"):
+        main._open_screen(options, tmp_path)
