@@ -38,6 +38,7 @@ from stb_app.kit.nodes import (
 from stb_app.kit.screen import Binding
 from stb_app.shell.keys import DIGITS
 from stb_app.shell.page import Page
+from stb_app.shell.running import Running
 from stb_app.shell.words import money
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ INSERT = (
     N_("Insert the card you want to look at"),
     N_("Chip first, chip side up, until it stops. Nothing will be taken from it."),
 )
+STARTING_S = 0.5
 BUSY_PROMPTS = frozenset(("starting", "reading", "processing", "settling", "waiting-psam"))
 
 
@@ -62,6 +64,7 @@ class CardInquiryScreen(Page[None]):
         self._step: InquiryStep = CardPrompt("insert")
         self._digits = ""
         self._pin_sent = False
+        self._running: Running | None = None
         self._too_short = False
 
     # The journey
@@ -71,11 +74,17 @@ class CardInquiryScreen(Page[None]):
 
     def on_leave(self) -> None:
         self._digits = ""
-        self._running.cancel()
+        if self._running is not None:
+            self._running.cancel()
 
     def _begin(self) -> None:
-        self._step = CardPrompt("insert")
         self._digits, self._pin_sent = "", False
+        if self.app.verbs is None:  # the connection is still being set up
+            self._step = CardPrompt("starting")
+            self._look()
+            self.app.after(STARTING_S, self._begin)
+            return
+        self._step = CardPrompt("insert")
         journey = self._journey = self.app.verbs.inquire_card()
         self._running = self.app.start(journey, lambda step: self._on_step(journey, step))
         self._look()
@@ -142,7 +151,7 @@ class CardInquiryScreen(Page[None]):
         if key == "pin":
             self._send_pin()
         elif key == "again":
-            self._running.cancel()
+            self.on_leave()
             self._begin()
         elif key == "done":
             self.app.pop()
@@ -232,7 +241,9 @@ class CardInquiryScreen(Page[None]):
         )
 
     def _words(self, step: CardPrompt) -> Said:
-        if step.prompt in ("insert", "starting"):
+        if step.prompt == "starting":
+            return Said(self.t("One moment, please."), self.t("The television is getting ready."))
+        if step.prompt == "insert":
             return Said(self.t(INSERT[0]), self.t(INSERT[1]))
         if self._pin_sent:
             return Said(self.t("Checking the PIN"), self.t("Please leave the card in."))

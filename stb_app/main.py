@@ -278,6 +278,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
     def begin() -> None:
         if isinstance(reader, SimulatedSlot):
             app.slot = reader
+        app.slot_known.set()
         app.test_mode = app.test_mode or reader.simulated
         app.facts |= {"version": version("stb-pay")}
         app.refresh_all()
@@ -298,8 +299,20 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
 
     from stb_app.shell.child import ServerChild
 
-    server = ("-m", "server_stub.main", "run", "--data", str(data / "server"), "--port", "0", "--parent-pipe")
-    child = ServerChild((sys.executable, *server), data / "server.log", address, down)
+    def server(port: int) -> tuple[str, ...]:
+        run = (
+            "-m",
+            "server_stub.main",
+            "run",
+            "--data",
+            str(data / "server"),
+            "--port",
+            str(port),
+            "--parent-pipe",
+        )
+        return (sys.executable, *run)
+
+    child = ServerChild(server, data / "server.log", address, down)
     app.post(begin)
 
 

@@ -110,5 +110,7 @@ def _visit_everything(tv: Television) -> None:
 
 
 def _memory_mb(pid: int) -> float:
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    line = next(
+        line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")
+    )
     return round(int(line.split()[1]) / 1024, 1)

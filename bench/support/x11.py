@@ -84,5 +84,3 @@ class Screen:
             if time.perf_counter() - pressed > within_s:
                 raise TimeoutError(f"{name} changed nothing at {spot}")
         return time.perf_counter() - pressed
-
-

@@ -17,8 +17,8 @@ class Clock(Protocol):
         """The present instant, aware, in China's zone."""
         ...
 
-    async def sleep(self, seconds: float) -> None:
-        """Returns when that many seconds of this clock have passed."""
+    async def sleep_until(self, instant: datetime) -> None:
+        """Returns when the clock has come to that instant; at once if it has."""
         ...
 
 
@@ -28,8 +28,8 @@ class SystemClock:
     def now(self) -> datetime:
         return datetime.now(CHINA)
 
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+    async def sleep_until(self, instant: datetime) -> None:
+        await asyncio.sleep(max(0.0, (instant - self.now()).total_seconds()))
 
 
 class SimulatedClock:
@@ -42,10 +42,10 @@ class SimulatedClock:
     def now(self) -> datetime:
         return self._now
 
-    async def sleep(self, seconds: float) -> None:
-        if seconds <= 0:
+    async def sleep_until(self, instant: datetime) -> None:
+        if instant <= self._now:
             return
-        sleeper = (self._now + timedelta(seconds=seconds), asyncio.Event())
+        sleeper = (instant, asyncio.Event())
         self._sleepers.append(sleeper)
         try:
             await sleeper[1].wait()
@@ -60,11 +60,11 @@ class SimulatedClock:
                 event.set()
 
 
-async def wait_for(clock: Clock, event: asyncio.Event, seconds: float) -> bool:
-    """Waits until the event is set, at most that many seconds of the clock; returns whether it is set."""
-    if event.is_set() or seconds <= 0:
+async def wait_for(clock: Clock, event: asyncio.Event, until: datetime) -> bool:
+    """Waits for the event, at the longest until that instant; returns whether it is set."""
+    if event.is_set() or until <= clock.now():
         return event.is_set()
-    waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(seconds))]
+    waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep_until(until))]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -59,6 +59,7 @@ class Database:
             "sqlite://",
             creator=lambda: sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False),
             poolclass=StaticPool,
+            hide_parameters=True,  # an error's text goes to the log: no values of ours
         )
         event.listen(self._write_engine, "connect", _prepare_writer)
         event.listen(self._write_engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
@@ -69,6 +70,7 @@ class Database:
             creator=lambda: sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, check_same_thread=False),
             poolclass=QueuePool,
             pool_size=READERS,
+            hide_parameters=True,
         )
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"read-{path.stem}")
         self._writer = threading.Thread(target=self._run, name=f"write-{path.stem}", daemon=True)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from server_stub.foundation.clock import Clock, wait_for
 
-LONGEST_SECONDS = 60.0
+LONGEST = timedelta(seconds=60)
 """It looks at least this often, so that a row put there by another process is found too."""
-AFTER_FAULT_SECONDS = 5.0
+AFTER_FAULT = timedelta(seconds=5)
+LATEST = datetime.max.replace(tzinfo=UTC)
 
 log = structlog.get_logger(__name__)
 
@@ -47,12 +48,12 @@ class Worker:
     async def _run(self) -> None:
         while True:
             self._kicked.clear()
+            now = self._clock.now()
             try:
                 due = await self._work()
-                now = self._clock.now()
-                pause = LONGEST_SECONDS if due is None else min((due - now).total_seconds(), LONGEST_SECONDS)
+                until = min(due or LATEST, now + LONGEST)
             except Exception:
                 # A fault of one round must not end the task: money may hang on the next one.
                 log.exception("worker-fault", worker=self._name)
-                pause = AFTER_FAULT_SECONDS
-            await wait_for(self._clock, self._kicked, pause)
+                until = now + AFTER_FAULT
+            await wait_for(self._clock, self._kicked, until)

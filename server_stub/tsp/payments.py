@@ -69,10 +69,9 @@ class Payments:
         while True:
             with self._core.changes.watch(payment) as changed:
                 view = await self._core.database.read(lambda conn: self._view(conn, box_number, payment))
-                left = (deadline - clock.now()).total_seconds()
-                if view.version > after or left <= 0 or self._core.changes.closed:
+                if view.version > after or clock.now() >= deadline or self._core.changes.closed:
                     return view
-                await wait_for(clock, changed, left)
+                await wait_for(clock, changed, deadline)
 
     async def cancel(self, box_number: str, payment: str, use: KeyUse) -> Answer:
         """Cancels what is not paid and cannot be any more.

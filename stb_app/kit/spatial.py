@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from stb_app.kit.items import Rect, Spot
+from stb_app.kit.items import Rect, Spot, intersect
 
 Direction = Literal["up", "down", "left", "right"]
 
@@ -48,38 +48,60 @@ def neighbour(
     """Key of the enabled target that an arrow leads to, None where there is none.
 
     ``memory``: by group, the key that had the focus last; a group that is entered is entered there, if that target
-    lies in the direction too.
+    lies in the direction too. Up and down go through a viewport to its end before they leave it; from outside only
+    what it shows can be entered.
     """
     origin = next((spot for spot in spots if spot.key == focus), None)
     if origin is None:
         return None
-    ranked: list[tuple[tuple[int, int, int, int], Spot]] = []
-    for spot in spots:
-        if spot.enabled and spot.key != focus:
-            value = score(origin.rect, spot.rect, direction)
-            if value is not None and (
-                value[0] == 0 or direction in ("up", "down") or _same_band(origin, spot)
-            ):
-                # What a viewport still hides below comes before what stands below the viewport.
-                leaves = int(origin.scroll is not None and spot.scroll != origin.scroll)
-                ranked.append(((value[0], leaves, *value[1:]), spot))
-    if not ranked:
+    others = [spot for spot in spots if spot.enabled and spot.key != focus]
+    best = None
+    if origin.scroll is not None and direction in ("up", "down"):
+        best = _nearest(origin, [(s, s.rect) for s in others if s.scroll == origin.scroll], direction)
+    if best is None:
+        best = _nearest(origin, list(_enterable(origin, others)), direction)
+    if best is None:
         return None
-    best = min(ranked, key=lambda pair: pair[0])[1]
     for group in best.groups:
         if group in origin.groups:
             continue
         remembered = memory.get(group)
-        for spot in spots:
-            known = spot.key == remembered and spot.enabled and group in spot.groups
+        for spot in others:
+            known = spot.key == remembered and group in spot.groups
             if known and score(origin.rect, spot.rect, direction) is not None:
                 return spot.key
         break
     return best.key
 
 
-def _same_band(origin: Spot, spot: Spot) -> bool:
+def _enterable(origin: Spot, others: Sequence[Spot]) -> Iterator[tuple[Spot, Rect]]:
+    """Targets with where they can be seen. A viewport that shows none of its targets offers all of them, at its edge."""
+    shown = {spot.scroll for spot in others if spot.clip and intersect(spot.rect, spot.clip)}
+    for spot in others:
+        if spot.clip is None or spot.scroll == origin.scroll:
+            yield spot, spot.rect
+            continue
+        seen = intersect(spot.rect, spot.clip)
+        if seen is not None:
+            yield spot, seen
+        elif spot.scroll not in shown:
+            x, _, width, _ = spot.rect
+            below = spot.rect[1] >= spot.clip[1] + spot.clip[3]
+            yield spot, (x, spot.clip[1] + (spot.clip[3] - 1 if below else 0), width, 1)
+
+
+def _nearest(origin: Spot, others: Sequence[tuple[Spot, Rect]], direction: Direction) -> Spot | None:
+    ranked: list[tuple[tuple[int, int, int], Spot]] = []
+    for spot, rect in others:
+        value = score(origin.rect, rect, direction)
+        if value is not None and (
+            value[0] == 0 or direction in ("up", "down") or _same_band(origin.rect, rect)
+        ):
+            ranked.append((value, spot))
+    return min(ranked, key=lambda pair: pair[0])[1] if ranked else None
+
+
+def _same_band(origin: Rect, other: Rect) -> bool:
     """Left and right may leave the row only for something close to it in height."""
-    top, bottom = origin.rect[1], origin.rect[1] + origin.rect[3]
-    gap = max(spot.rect[1] - bottom, top - (spot.rect[1] + spot.rect[3]))
-    return gap <= max(origin.rect[3], spot.rect[3]) * 3
+    gap = max(other[1] - (origin[1] + origin[3]), origin[1] - (other[1] + other[3]))
+    return gap <= max(origin[3], other[3]) * 3

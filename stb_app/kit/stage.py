@@ -65,8 +65,7 @@ class _Change:
     area: Rect
     seconds: float
     shown: float = 0.0
-    patch: pygame.Surface | None = None
-    under: Rect | None = None
+    below: list[tuple[pygame.Surface, Rect]] | None = None
 
 
 class Stage:
@@ -97,6 +96,7 @@ class Stage:
 
     def resize(self, surface: pygame.Surface) -> None:
         """Draws on another surface from now on."""
+        forget()
         self._surface = surface
         size = surface.get_size()
         self._scene = Scene(size, self._text_scale, self._margin)
@@ -277,9 +277,11 @@ class Stage:
         """Seconds until ``frame`` has something to do; None: only after ``show``."""
         if self._picture is None:
             return None
+        if self._change is not None:
+            return _FRAME
         if self._dirty or self._restore:
             return 0.0
-        if self._change is not None or self._focus_since is not None:
+        if self._focus_since is not None:
             return _FRAME
         if self._unprepared:
             return _FRAME
@@ -423,7 +425,8 @@ class Stage:
         out = change.seconds * _OUT_SHARE if change.how != "dialog" else 0.0
         # A frame shows the end of its time, so that the first one already differs.
         elapsed = now - change.since + _FRAME
-        self._paint_dirty(_PAINT_SECONDS if elapsed < change.seconds * 0.5 else None)
+        if change.how == "dialog" or elapsed > 1.5 * _FRAME:  # the first frame had the layout to do
+            self._paint_dirty(_PAINT_SECONDS if elapsed < change.seconds * 0.5 else None)
         if elapsed >= change.seconds and not self._dirty:
             self._finish_change()
             return self._compose(now, self._take_restore())
@@ -449,8 +452,8 @@ class Stage:
 
     def _fade_in(self, change: _Change, now: float, part: float) -> list[pygame.Rect]:
         """The new page comes, with its focus upon it."""
-        if change.patch is None:
-            self._put_focus_into_base(change, now)
+        if change.below is None:
+            self._put_moment_into_base(change, now)
             change.shown = 0.0
         wanted = 1 - (1 - part) ** 2
         if change.how == "dialog":
@@ -477,21 +480,23 @@ class Stage:
         self._surface.set_clip(None)
         picture.set_alpha(None)
 
-    def _put_focus_into_base(self, change: _Change, now: float) -> None:
+    def _put_moment_into_base(self, change: _Change, now: float) -> None:
+        """Lays focus and moving parts over the base for as long as the page comes in, and keeps what was below them."""
+        whole = (0, 0, *self._surface.get_size())
         lifted = self._lift(now)
-        area = intersect(lifted.rect, (0, 0, *self._surface.get_size())) if lifted else None
-        if lifted is None or area is None:
-            change.patch = pygame.Surface((1, 1), 0, 32)
-            return
-        change.patch = self._base.subsurface(area).copy()
-        change.under = area
-        self._base.blit(lifted.picture, lifted.at)
+        over = [visible(item) for item in self._laid.live] + ([lifted.rect] if lifted else [])
+        areas = [area for rect in over if rect and (area := intersect(rect, whole))]
+        change.below = [(self._base.subsurface(area).copy(), area) for area in areas]
+        for item in self._laid.live:
+            self._painter.live(self._base, item, self._phase(item, now))
+        if lifted is not None:
+            self._base.blit(lifted.picture, lifted.at)
 
     def _finish_change(self) -> None:
         change = self._change
         assert change is not None
-        if change.patch is not None and change.under is not None:
-            self._base.blit(change.patch, change.under[:2])
+        for below, area in change.below or ():
+            self._base.blit(below, area[:2])
         self._change = None
         self._lifted = None
         self._phases = {}

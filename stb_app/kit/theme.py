@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from stb_app.kit.nodes import Color, Fill, TextStyle
 
 RGB = tuple[int, int, int]
@@ -74,13 +76,14 @@ WIDE = 900
 FOCUS_SECONDS, PAGE_SECONDS, DIALOG_SECONDS = 0.150, 0.280, 0.220
 
 
+@dataclass(frozen=True, slots=True)
 class Type:
     """One step of the type scale: size in px, weight, line height as a multiple of the size, largest growth."""
 
-    __slots__ = ("bold", "leading", "most", "size")
-
-    def __init__(self, size: int, bold: bool, leading: float, most: float = 1.5) -> None:
-        self.size, self.bold, self.leading, self.most = size, bold, leading, most
+    size: int
+    bold: bool
+    leading: float
+    most: float = 1.5
 
 
 TYPES: dict[TextStyle, Type] = {

@@ -5,6 +5,7 @@ language, settings, timers, journeys, and the keys that work everywhere.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -82,7 +83,7 @@ class App:
         verbs: what a subscriber can do (``journeys.verbs.Verbs``); None until the connection is set up.
         facts: what the about page tells: version, box_number, subscriber, tsp, reader; what is not known is
         missing.
-        slot: the simulated card slot, None with a real reader.
+        slot: the simulated card slot, None with a real reader, and until ``slot_known`` is set.
         test_mode: the money is not real; the TEST mark shows.
         quit_wanted: somebody switched the program off.
         version: grows whenever there is something else to see.
@@ -96,6 +97,7 @@ class App:
         self.verbs: Any = None
         self.facts: dict[str, str] = {}
         self.slot: SimulatedSlot | None = None
+        self.slot_known = threading.Event()
         self.test_mode = test_mode
         self.quit_wanted = False
         self.version = 0
@@ -397,7 +399,9 @@ class App:
             self._compose(now)
         if self.clock.frozen:
             self.stage.settle()
-        return self.stage.frame(now)
+        changed: list[pygame.Rect] = []
+        self._drawable(lambda: changed.extend(self.stage.frame(now)))
+        return changed
 
     def at_rest(self) -> bool:
         """Nothing is on its way from one place to another; a spinner may turn."""
@@ -465,17 +469,19 @@ class App:
         }
 
     def close(self, timeout: float) -> None:
-        """The program ends: journeys are asked to stop, and stored settings reach the disk."""
+        """The program ends: journeys are asked to stop and get ``timeout`` seconds; settings reach the disk."""
         for running in self._journeys:
             running.cancel()
+        clock = self._parts.input_clock
+        until = clock.monotonic() + timeout
         for running in self._journeys:
-            running.join(timeout)
+            running.join(max(0.0, until - clock.monotonic()))
         self._worker.close(timeout)
 
     # Inside
 
     def _compose(self, now: float) -> None:
-        for _ in range(2):  # a second time when the layout moved the focus
+        for _ in range(3):  # again when the layout moved the focus, or could not be made
             self._dirty = False
             layers = self.navigator.layers()
             how, self.navigator.change = self.navigator.change, "same"
@@ -486,13 +492,26 @@ class App:
             if picture != self._picture or state != self._state or how != "same":
                 self.version += 1
                 self._picture, self._state = picture, state
-                self.stage.show(picture, now, how)
+                if not self._drawable(lambda: self.stage.show(picture, now, how)):  # noqa: B023 - called at once
+                    continue
                 self._shown_at = now
             elif self._moved:
                 self.version += 1
             self._moved = False
             if not self.navigator.settle_focus():
                 break
+
+    def _drawable(self, draw: Callable[[], None]) -> bool:
+        """Has the top page drawn. One that cannot be drawn gives way to an apology; that itself must be drawable."""
+        try:
+            draw()
+        except Exception:
+            if self.navigator.top.id == Apology.id:
+                raise
+            log.exception("screen %s cannot be drawn", self.navigator.top.id)
+            self.navigator.give_way()
+            return False
+        return True
 
     def _top_bar(self) -> TopBar:
         who = f"{self.say(self._who[0])} · {self._who[1]}" if self._who else ""

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Before the first, second ... restart in a row; the last one from then on."""
 STOP_WITHIN_S = 5.0
-_LISTENING = re.compile(r"^stb-server listening on (http://\S+)\s*$")
+_LISTENING = re.compile(r"^stb-server listening on (http://\S+:(\d+))\s*$")
 
 
 class ServerChild:
@@ -25,7 +25,8 @@ class ServerChild:
     nothing stays.
 
     Args:
-        command: program and arguments.
+        command: program and arguments for a port; 0 lets the server choose. A server that is started again gets the
+            port it had, so that a code on a phone stays good.
         log_path: where its standard error goes, and what it prints besides its address.
         on_address: gets the server's URL whenever it has come up; on the child's own thread.
         on_down: the server has ended without having been asked to; on the same thread.
@@ -34,13 +35,14 @@ class ServerChild:
 
     def __init__(
         self,
-        command: Sequence[str],
+        command: Callable[[int], Sequence[str]],
         log_path: Path,
         on_address: Callable[[str], None],
         on_down: Callable[[], None],
         wait: Callable[[float], bool] | None = None,
     ) -> None:
-        self._command = tuple(command)
+        self._command = command
+        self._port = 0
         self._log_path = log_path
         self._on_address = on_address
         self._on_down = on_down
@@ -86,7 +88,7 @@ class ServerChild:
                     return False
                 try:
                     process = self._process = subprocess.Popen(
-                        self._command,
+                        self._command(self._port),
                         stdin=subprocess.PIPE,
                         stdout=subprocess.PIPE,
                         stderr=server_log,
@@ -102,11 +104,14 @@ class ServerChild:
                 found = _LISTENING.match(line)
                 if found:
                     came_up = True
+                    self._port = int(found.group(2))
                     self._on_address(found.group(1))
                 else:
                     server_log.write(line)
                     server_log.flush()
             _end(process)
+        if not came_up:
+            self._port = 0  # somebody else may have taken it
         return came_up
 
 

@@ -192,6 +192,10 @@ class Navigator:
                 self._give_way(entry)
                 return None
 
+    def give_way(self) -> None:
+        """The top screen cannot be drawn: an apology takes its place."""
+        self._give_way(self._stack[-1])
+
     # The picture
 
     def layers(self) -> tuple[Layer, ...]:

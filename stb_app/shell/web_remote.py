@@ -332,6 +332,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(204)
 
     def _slot(self) -> Any:
+        known, _ = self.bridge.ask(lambda app: app.slot_known)
+        known.wait(ANSWER_WITHIN_S)  # right after the start the simulator is still being loaded
         slot, _ = self.bridge.ask(lambda app: app.slot)
         if slot is None:
             raise Refused(409, "this television has no simulated card slot (start it with --reader sim:)")

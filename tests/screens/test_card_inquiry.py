@@ -105,3 +105,20 @@ def test_a_refusal_can_be_tried_again(tv: Television) -> None:
     assert tv.focus == "again"
     tv.press("OK")
     assert tv.state["prompt"] == "insert"
+
+
+def test_before_there_is_a_connection_it_waits_for_one() -> None:
+    tv = Television(None, "en").open("card-inquiry")
+    assert tv.app.snapshot()["busy"]
+    assert "getting ready" in tv.words()
+    tv.app.verbs = tv.verbs = PaymentVerbs()
+    tv.wait(1)
+    assert tv.state["prompt"] == "insert"
+    post(tv, READ)
+    assert tv.state["balance_fen"] == 23640
+
+
+def test_back_leaves_while_there_is_no_connection() -> None:
+    tv = Television(None, "en").open("card-inquiry").press("BACK")
+    tv.wait(2)
+    assert tv.screen == "home"

@@ -97,7 +97,7 @@ def test_it_is_said_whether_money_was_taken(end: Finished, taken: bool | None, s
 
 def test_while_the_end_is_not_known_nobody_is_invited_to_pay_again() -> None:
     tv = _open(Finished("pending", "unknown", "tsp-unreachable", UNKNOWN))
-    assert tv.keys() == ["done", "records"]
+    assert tv.targets() == ["done", "records"]
     assert "Please do not pay again" in tv.words()
 
 
@@ -150,7 +150,7 @@ def test_a_code_without_words_is_shown_small_with_an_apology() -> None:
 
 def test_without_payment_or_order_there_is_still_a_page() -> None:
     tv = _open(Finished("failed", "not-taken", "tsp-unreachable"), None)
-    assert tv.keys() == ["done", "records"]
+    assert tv.targets() == ["done", "records"]
     assert tv.state["order"] is None
 
 

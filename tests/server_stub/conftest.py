@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from server_stub.main import configure_logging
 from tests.server_stub.system import System, running
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _logging() -> None:
+    """As the command does: the library's default draws every local variable of a traceback, for seconds."""
+    configure_logging()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A whole server inside a test: simulated clock, seeded randomness, a network that can be cut, boxes and cards."""
+"""A whole server inside a test: a simulated clock, a network that can be cut, boxes and cards."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Box:
         return await self.post(f"/orders/{order['order']}/payments", {"method": method})
 
     async def until(self, payment: str, reached: Callable[[Any], bool]) -> Any:
-        """Follows a payment by long poll; the simulated clock stands still, so nothing here takes time by itself."""
+        """Follows a payment by long poll; the clock stands still meanwhile."""
         view = await self.get(f"/payments/{payment}")
         while not reached(view):
             view = await self.get(f"/payments/{payment}", after=view["version"], wait=25)
@@ -248,7 +248,7 @@ class System:
 async def running(
     data: Path, settings: Settings | None = None, clock: SimulatedClock | None = None
 ) -> AsyncIterator[System]:
-    """A server over that folder. Its roles reach each other through ``network``; the test reaches it from outside."""
+    """A server over that folder. Its roles reach each other through ``network``, the test from outside."""
     network = Network()
     clock = clock or SimulatedClock(START)
     world = World(

@@ -128,7 +128,9 @@ class Television:
 
     def focus(self, key: str) -> Screen:
         """Moves the focus to a target as a person would: with arrow keys, watching where it goes."""
-        screen = self.wait_for(lambda s: not s["busy"] and key in {f["key"] for f in s["focusables"]})
+        screen = self.wait_for(
+            lambda s: not s["busy"] and key in {f["key"] for f in s["focusables"] if f["enabled"]}
+        )
         for _ in range(40):
             if screen["focus"] == key:
                 return screen

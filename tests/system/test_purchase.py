@@ -74,7 +74,7 @@ def test_a_card_can_be_looked_at(tv: Television) -> None:
 @pytest.mark.parametrize("when", ["before-debit", "after-debit"])
 def test_a_card_pulled_around_the_debit_is_put_back(tv: Television, when: str) -> None:
     at_home(tv)
-    tv.order(service="learning", term="monthly")
+    tv.order(service="documentary", term="monthly")
     tv.prompt("insert")
     tv.post(f"/card/pull?when={when}")
     tv.post("/card/insert/good")

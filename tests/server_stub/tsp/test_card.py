@@ -237,7 +237,7 @@ async def test_a_proof_the_psam_accepted_just_before_a_stop_counts(tmp_path: Pat
         card = Card(box)
         payment = await box.pay("card")
         proof = card.debit(await card.authorised(payment))
-        # The PSAM accepts, and the server stops before it can write that down: paid is refused its transaction.
+        # The PSAM accepts, and the server stops before it can write that down.
         core = system.tsp.core
 
         def stop(*_: Any, **__: Any) -> None:

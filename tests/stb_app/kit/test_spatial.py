@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from stb_app.kit import spatial
 from stb_app.kit.chrome import TopBar
 from stb_app.kit.items import Rect, Spot
-from stb_app.kit.nodes import Column, Grid, Node, Row, Target, Text
+from stb_app.kit.nodes import Column, Grid, Node, Row, Scroll, Target, Text
 from stb_app.kit.stage import Layer, Picture, Stage
 from tests.stb_app.kit import samples
 
@@ -43,6 +43,54 @@ def laid_out(body: Node, size: tuple[int, int] = (1920, 1080)) -> list[Spot]:
     stage = Stage(pygame.Surface(size), motion=False)
     stage.show(Picture(TopBar(""), (Layer("page", body, None),)), 0.0)
     return [spot(t.key, t.rect, t.enabled) for t in stage.targets()]
+
+
+def walked(body: Node) -> set[str]:
+    """What the arrows reach on a page whose viewports follow the focus, from its first enabled target."""
+    stage = Stage(pygame.Surface((480, 270)), motion=False)
+    stage.show(Picture(TopBar(""), (Layer("page", body, None),)), 0.0)
+    first = next(t.key for t in stage.targets() if t.enabled)
+    seen, queue = {first}, [first]
+    while queue:
+        key = queue.pop()
+        for direction in DIRECTIONS:
+            stage.show(Picture(TopBar(""), (Layer("page", body, key),)), 0.0)
+            found = stage.neighbour(direction)
+            if found is not None and found not in seen:
+                seen.add(found)
+                queue.append(found)
+    return seen
+
+
+def cells(prefix: str, enabled: list[bool]) -> tuple[Target, ...]:
+    return tuple(
+        Target(f"{prefix}{i}", Text(f"{prefix}{i}"), "card", able, min_height=200)
+        for i, able in enumerate(enabled)
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(*[st.lists(st.booleans(), max_size=9)] * 2, st.integers(1, 3), st.booleans())
+def test_every_target_is_reached_through_viewports(
+    left: list[bool], right: list[bool], columns: int, above: bool
+) -> None:
+    side = Scroll("left", Column(cells("l", left)))
+    grid = Column((Scroll("right", Grid(cells("r", right), columns)), Target("order", Text("Order"))))
+    body = Row((side, Column((Target("above", Text("Above"), enabled=above), grid), grow=2)), align="stretch")
+    wanted = {f"l{i}" for i, able in enumerate(left) if able} | {
+        f"r{i}" for i, able in enumerate(right) if able
+    }
+    assert walked(body) >= wanted | {"order"} | ({"above"} if above else set())
+
+
+def test_down_goes_through_a_viewport_before_it_leaves_it() -> None:
+    spots = [
+        Spot("first", "", "row", True, (0, 0, 100, 40), 0, (), "list", (), (0, 0, 100, 50)),
+        Spot("second", "", "row", True, (0, 60, 100, 40), 0, (), "list", (), (0, 0, 100, 50)),
+        spot("order", (0, 55, 100, 20)),
+    ]
+    assert spatial.neighbour(spots, "first", "down", {}) == "second"
+    assert spatial.neighbour(spots, "order", "up", {}) == "first"
 
 
 def numbered(shape: object, counter: list[int], enabled: list[bool]) -> Node:

@@ -342,3 +342,21 @@ def test_two_equal_rows_one_below_the_other_are_different_places() -> None:
     stage.show(page(row, row, row), 0.0)
     tops = [t.rect[1] for t in stage.texts()]
     assert all(a < b for a, b in pairwise(tops))
+
+
+@pytest.mark.parametrize("part", [CardSlot("insert"), Spinner(64)])
+def test_what_moves_comes_in_with_its_page_and_leaves_no_trace(part: object) -> None:
+    surface = pygame.Surface(SIZE)
+    stage = Stage(surface)
+    stage.show(samples.picture("home"), 0.0)
+    stage.frame(0.0)
+    stage.show(page(part), 12.0, "push")
+    for step in range(16):
+        stage.frame(12.0 + step / 60)
+    coming = pixels(surface)
+    stage.frame(12.41)
+    assert pixels(surface) == fresh(page(part), 0.41)
+    stage.show(page(), 13.0)
+    stage.frame(13.0)
+    assert pixels(surface) == fresh(page(), 0.0)
+    assert coming != pixels(surface)

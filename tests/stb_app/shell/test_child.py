@@ -24,9 +24,11 @@ class Watched:
         self.up = threading.Event()
         self.over = threading.Event()
         self._lives = lives
+        self.ports: list[int] = []
         self.child = ServerChild(
-            (sys.executable, "-c", program), log_path, self._address, self._down, self._wait
-        )
+            lambda port: (self.ports.append(port), (sys.executable, "-c", program))[1],
+            log_path, self._address, self._down, self._wait,
+        )  # fmt: skip
         self.child.start()
 
     def _address(self, url: str) -> None:
@@ -67,6 +69,7 @@ def test_one_that_had_come_up_is_started_again_at_once(tmp_path: Path) -> None:
     assert watched.over.wait(DEADLINE_S)
     assert len(watched.addresses) == 3
     assert watched.pauses == [PAUSES_S[0]] * 3
+    assert watched.ports == [0, 4711, 4711], "a code that is shown stays good only at the same port"
 
 
 def test_a_program_that_is_not_there_is_no_crash(tmp_path: Path) -> None:
@@ -79,7 +82,9 @@ def test_a_program_that_is_not_there_is_no_crash(tmp_path: Path) -> None:
         return True
 
     nothing: Callable[..., None] = lambda *_: None  # noqa: E731
-    child = ServerChild((str(tmp_path / "missing"),), tmp_path / "server.log", nothing, nothing, wait)
+    child = ServerChild(
+        lambda port: (str(tmp_path / "missing"),), tmp_path / "server.log", nothing, nothing, wait
+    )
     child.start()
     assert over.wait(DEADLINE_S)
     child.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from stb_app.kit.screen import Binding
 from tests.stb_app.shell.dummies import Home, Services, Television, Words
 
@@ -223,6 +225,23 @@ def test_a_screen_that_fails_while_composing_or_on_a_key_gives_way() -> None:
     tv.app.refresh()
     tv.app.draw()
     assert (tv.top.id, tv.focus) == ("apology", "back")
+
+
+def test_a_page_that_cannot_be_laid_out_or_painted_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    for method in ("show", "frame"):
+        tv = Television()
+        tv.app.push("services")
+        original = getattr(tv.stage, method)
+
+        def fails(*given: Any, tv: Television = tv, original: Any = original) -> Any:
+            if tv.top.id == "services":
+                raise ZeroDivisionError
+            return original(*given)
+
+        monkeypatch.setattr(tv.stage, method, fails)
+        tv.app.draw()
+        tv.app.draw()
+        assert (tv.top.id, tv.focus) == ("apology", "back")
 
 
 def test_a_home_page_that_fails_is_made_anew() -> None:

@@ -34,6 +34,7 @@ class Remote:
         self.tv.stage.show(self.tv.stage.picture, 0.0)
         self.app = self.tv.app
         self.slot = self.app.slot = DummySlot()
+        self.app.slot_known.set()
         loop = Loop(self.app, self.screen, self.screen)
         self.remote = WebRemote(Bridge(loop, self.screen, lambda: self.screen.surface), "127.0.0.1", 0, font)
         self.thread = threading.Thread(target=loop.run)
@@ -211,6 +212,20 @@ def test_without_a_simulated_slot_cards_are_refused_in_words(remote: Remote) -> 
     assert remote.json("/card")["slot"] is False
     status, answer = remote.post("/card/insert/good")
     assert (status, "slot" in answer["error"]) == (409, True)
+
+
+def test_a_card_may_come_before_the_slot_is_there(remote: Remote) -> None:
+    remote.app.slot_known.clear()
+    remote.app.slot = None
+    got: list[int] = []
+    insert = threading.Thread(target=lambda: got.append(remote.post("/card/insert/good")[0]))
+    insert.start()
+    remote.json()
+    remote.app.slot = remote.slot
+    remote.app.slot_known.set()
+    insert.join(DEADLINE_S)
+    assert got == [204]
+    assert remote.slot.profile == "good"
 
 
 def test_settings_can_be_changed(remote: Remote) -> None:

@@ -1,0 +1,229 @@
+"""Enrolment, looking around, orders and inquiries over the wire."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from server_stub.tsp import tables
+from tests.server_stub.system import ACTIVATION, OWN, SMART_CARDS, Box, Card, System
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_hello_needs_no_token(system: System) -> None:
+    answer = (await system.outside.get(f"{OWN}/stb/v1/hello")).json()
+    assert answer["api"] == 1
+    assert answer["test_mode"] is True
+    assert answer["time"] == "2026-06-21T10:00:00+08:00"
+    assert answer["hotline"] == "96123"
+
+
+@pytest.mark.parametrize(
+    ("box", "other", "code"),
+    [
+        ("85312099", {}, "box-unknown"),
+        ("85312050", {}, "box-suspended"),
+        ("85312047", {"activation_code": "000000"}, "activation-code-wrong"),
+        ("85312047", {"smart_card_number": SMART_CARDS["85312048"]}, "activation-code-wrong"),
+    ],
+)
+async def test_a_box_that_boss_does_not_accept_gets_no_token(
+    system: System, box: str, other: dict[str, str], code: str
+) -> None:  # ONL-11
+    body = {
+        "box_number": box,
+        "smart_card_number": SMART_CARDS.get(box, "8310220477550019"),
+        "activation_code": ACTIVATION,
+        **other,
+    }
+    problem = await Box(system, box).refused("/enrolments", body)
+    assert (problem["code"], problem["status"], problem["money"]) == (code, 403, "not-taken")
+
+
+async def test_an_enrolment_repeated_gives_the_same_token_which_is_kept_only_as_a_hash(
+    system: System,
+) -> None:
+    box = Box(system, "85312047")
+    body = {
+        "box_number": "85312047",
+        "smart_card_number": SMART_CARDS["85312047"],
+        "activation_code": ACTIVATION,
+    }
+    first = await box.post("/enrolments", body, key="the-same-key")
+    assert await box.post("/enrolments", body, key="the-same-key") == first
+    assert first["subscriber"] == {"name": {"zh": "张女士", "en": "Ms Zhang"}, "number": "8531 2047"}
+    kept = [tuple(row) for table in (tables.boxes, tables.keys) for row in await system.rows(table)]
+    assert first["token"] not in str(kept)
+    box.token = first["token"]
+    await box.get("/home")
+    await box.enrol()
+    stale = Box(system, "85312047")
+    stale.token = first["token"]
+    assert (await stale.call("GET", "/home")).json()["code"] == "not-enrolled"
+
+
+@pytest.mark.parametrize(
+    "path", ["/home", "/services", "/services/sports", "/records", "/orders/x", "/payments/x"]
+)
+async def test_without_the_right_token_nothing_is_told(system: System, path: str) -> None:
+    box = await system.box("85312047")
+    for number, token in (("85312047", "wrong"), ("85312047", ""), ("85312048", box.token), ("", "")):
+        stranger = Box(system, number)
+        stranger.token = token
+        answer = await stranger.call("GET", path)
+        assert (answer.status_code, answer.json()["code"]) == (401, "not-enrolled")
+
+
+async def test_home_of_a_subscriber_with_a_history(system: System) -> None:
+    home = await (await system.box("85312047")).get("/home")
+    assert home["subscriber"]["number"] == "8531 2047"
+    assert home["current"]["service"] == "movies"
+    assert home["current"]["days_left"] == 10
+    assert [one["month"] for one in home["spending"]] == [f"2026-0{month}" for month in range(1, 7)]
+    assert sum(one["amount_fen"] > 0 for one in home["spending"]) >= 4
+    assert home["service_count"] == 12
+    assert home["last_payment"]["amount_fen"] > 0
+    assert len(home["suggestions"]) == 4
+
+
+async def test_home_of_a_subscriber_without_one(system: System) -> None:
+    home = await (await system.box("85312048")).get("/home")
+    assert (home["current"], home["last_payment"]) == (None, None)
+    assert [one["amount_fen"] for one in home["spending"]] == [0] * 6
+
+
+async def test_a_service_with_its_terms_and_its_past(system: System) -> None:  # ONL-1
+    box = await system.box("85312047")
+    service = await box.get("/services/sports")
+    assert [one["term"] for one in service["terms"]] == ["per-use", "monthly", "quarterly", "yearly"]
+    assert [one["price_fen"] for one in service["terms"]] == [500, 1500, 4200, 15000]
+    assert [one["saving_percent"] for one in service["terms"]] == [0, 0, 6, 16]
+    assert [one["refusal"] for one in service["terms"]] == [None] * 4
+    assert service["from"] == {"term": "per-use", "price_fen": 500}
+    assert service["hotline"] == "96123"
+    assert service["renews"] is False
+    assert {one["status"] for one in service["subscriptions"]} == {"used", "expired"}
+    begins = [one["valid_from"] for one in service["subscriptions"]]
+    assert begins == sorted(begins, reverse=True)
+    missing = await box.call("GET", "/services/nothing")
+    assert (missing.status_code, missing.json()["code"]) == (404, "not-found")
+
+
+async def test_services_are_listed_in_the_operator_s_order(system: System) -> None:
+    services = (await (await system.box("85312047")).get("/services"))["services"]
+    assert len(services) == 12
+    assert [one["service"] for one in services][:3] == ["movies", "sports", "kids"]
+    assert {one["status"] for one in services} == {"active", "expired", "none"}
+
+
+@pytest.mark.parametrize(
+    ("number", "service", "term", "code"),
+    [
+        ("85312047", "learning", "monthly", "already-subscribed"),
+        ("85312047", "kids", "per-use", "term-not-sold"),
+        ("85312049", "sports", "monthly", "subscriber-in-arrears"),
+        ("85312047", "life", "monthly", "service-withdrawn"),
+        ("85312047", "drama", "monthly", "order-clash"),
+        ("85312051", "movies", "monthly", "order-clash"),
+    ],
+)
+async def test_boss_refuses_a_choice(
+    system: System, number: str, service: str, term: str, code: str
+) -> None:  # ONL-4
+    box = await system.box(number)
+    problem = await box.refused("/orders", {"service": service, "term": term})
+    assert (problem["code"], problem["status"], problem["money"]) == (code, 409, "not-taken")
+    listed = await box.get(f"/services/{service}")
+    assert {one["term"]: one["refusal"] for one in listed["terms"]}[term] == code
+    assert await system.rows(tables.orders) == []
+
+
+async def test_an_order_says_all_that_the_fee_page_shows(system: System) -> None:  # ONL-2
+    box = await system.box("85312047")
+    order = await box.order("movies", "quarterly")
+    assert (order["list_fen"], order["reduction_fen"], order["amount_fen"]) == (7000, 350, 6650)
+    assert set(order["reduction_reason"]) == {"zh", "en"}
+    assert order["valid_from"] == "2026-07-02T00:00:00+08:00"
+    assert order["valid_until"] == "2026-10-01T23:59:59+08:00"
+    assert order["state"] == "quoted"
+    assert order["expires_at"] == "2026-06-21T10:15:00+08:00"
+    assert len(order["number"]) == 9
+    assert [one["key"] for one in order["methods"]] == ["card", "wallet:demo"]
+    assert await box.get(f"/orders/{order['order']}") == order
+
+
+async def test_without_boss_nothing_can_be_looked_at_or_ordered(system: System) -> None:
+    box = await system.box()
+    system.network.cut.add("/boss")
+    for path in ("/home", "/services", "/services/sports"):
+        answer = await box.call("GET", path)
+        assert (answer.status_code, answer.json()["code"]) == (503, "boss-unreachable")
+    body = {"service": "sports", "term": "monthly"}
+    problem = await box.refused("/orders", body, key="the-same-key")
+    assert (problem["code"], problem["retryable"]) == ("boss-unreachable", True)
+    system.network.cut.clear()
+    assert (await box.post("/orders", body, key="the-same-key"))["state"] == "quoted"
+
+
+async def test_the_same_key_a_hundred_times_at_once_makes_one_order(system: System) -> None:  # rule 1
+    box = await system.box()
+    body = {"service": "sports", "term": "monthly"}
+    answers = await asyncio.gather(*(box.post("/orders", body, key="the-same-key") for _ in range(100)))
+    assert all(answer == answers[0] for answer in answers)
+    assert len(await system.rows(tables.orders)) == 1
+    problem = await box.refused("/orders", {**body, "term": "yearly"}, key="the-same-key")
+    assert (problem["code"], problem["status"]) == ("idempotency-key-reused", 409)
+    # Another box may use the same key for something else.
+    other = await system.box("85312047")
+    assert (await other.post("/orders", {**body, "term": "yearly"}, key="the-same-key"))["term"] == "yearly"
+
+
+async def test_a_refusal_is_an_answer_too_and_stays_the_same(system: System) -> None:
+    box = await system.box("85312047")
+    body = {"service": "life", "term": "monthly"}
+    first = await box.refused("/orders", body, key="the-same-key")
+    system.network.cut.add("/boss")
+    assert await box.refused("/orders", body, key="the-same-key") == first
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/orders", {"service": "sports"}, "body.term"),
+        ("/orders", {"service": "sports", "term": "weekly"}, "body.term"),
+        ("/orders/x/payments", {"method": "cash"}, "body.method"),
+        ("/payments/x/debit", {"tac": "0000000g", "mac2": "00000000"}, "body.tac"),
+        (
+            "/payments/x/not-debited",
+            {"status_word": "9302", "offline_number": 65536, "balance_fen": 0},
+            "body.offline_number",
+        ),
+    ],
+)
+async def test_a_body_that_is_not_as_described(
+    system: System, path: str, body: dict[str, object], field: str
+) -> None:
+    problem = await (await system.box()).refused(path, body)
+    assert (problem["code"], problem["status"], problem["facts"]["field"]) == ("bad-request", 422, field)
+
+
+@pytest.mark.parametrize("key", ["short", "x" * 65, "with space", "!!!!!!!!"])
+async def test_a_key_that_is_not_as_described(system: System, key: str) -> None:
+    problem = await (await system.box()).refused("/orders", {"service": "sports", "term": "monthly"}, key=key)
+    assert problem["facts"]["field"] == "header.Idempotency-Key"
+
+
+async def test_an_inquiry_is_recorded_and_moves_no_money(system: System) -> None:  # ONL-10
+    box = await system.box()
+    data = Card(box).data()
+    body = {name: data[name] for name in ("issuer_id", "application_serial", "balance_fen")}
+    known = await box.post("/inquiries", {"kind": "card", **body})
+    assert set(known["issuer"]) == {"zh", "en"}
+    assert (known["usable"], known["refusal"]) == (True, None)
+    foreign = await box.post("/inquiries", {"kind": "card", **body, "issuer_id": "6225990000004410"})
+    assert foreign == {"issuer": None, "usable": False, "refusal": "card-issuer-unknown"}
+    rows = await system.rows(tables.inquiries)
+    assert [row.card_masked for row in rows] == ["6217 00** **** **** 2047"] * 2
+    assert await system.rows(tables.payments) == []

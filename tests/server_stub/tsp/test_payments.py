@@ -1,0 +1,186 @@
+"""What is common to all payments: one at a time, long polls, BOSS down and up again, time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from server_stub.tsp import machines, models, tables
+from tests.server_stub.system import Card, System
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_boss_is_down_when_the_money_comes_in_and_hears_of_it_when_it_is_up(system: System) -> None:
+    box = await system.box()
+    card = Card(box)
+    payment = await box.pay("card")
+    system.network.cut.add("/boss")
+    await card.pay(payment)
+    for pause in (1, 2, 5):
+        await attempts(system, pause)
+        assert (await box.get(f"/payments/{payment['payment']}"))["state"] == "paid"
+        system.clock.advance(pause)
+    system.network.cut.clear()
+    system.clock.advance(10)
+    assert (await box.state(payment["payment"], "done"))["money"] == "taken"
+
+
+async def attempts(system: System, pause: int) -> None:
+    """Returns once the outbox waits that many seconds for its next attempt."""
+    while True:
+        (row,) = await system.rows(tables.outbox)
+        if row.due_at is not None and round((row.due_at - system.clock.now()).total_seconds()) == pause:
+            return
+
+
+async def test_boss_opens_once_though_its_answer_was_lost(system: System) -> None:
+    box = await system.box()
+    payment = await box.pay("card")
+    system.network.deaf.add("/boss")
+    await Card(box).pay(payment)
+    await attempts(system, 1)
+    system.network.deaf.clear()
+    system.clock.advance(1)
+    done = await box.state(payment["payment"], "done")
+    assert done["valid_until"] == "2026-09-21T23:59:59+08:00"
+    assert len((await box.get("/services/sports"))["subscriptions"]) == 1
+
+
+async def test_boss_refuses_after_a_card_was_debited_and_a_person_is_needed(system: System) -> None:
+    box = await system.box()
+    first, second = await box.pay("card", "movies", "monthly"), await box.pay("card", "drama", "monthly")
+    card = Card(box)
+    await card.pay(first)
+    await box.state(first["payment"], "done")
+    await card.pay(second)
+    kept = await box.until(second["payment"], lambda view: view["reason"] is not None)
+    assert (kept["state"], kept["money"], kept["reason"]) == ("paid", "taken", "service-not-opened")
+    assert [row.kind for row in await system.rows(tables.cases)] == ["service-not-opened"]
+
+
+async def test_one_live_payment_an_order(system: System) -> None:
+    box = await system.box()
+    order = await box.order()
+    path = f"/orders/{order['order']}/payments"
+    payment = await box.post(path, {"method": "card"})
+    problem = await box.refused(path, {"method": "wallet:demo"})
+    assert (problem["code"], problem["facts"], problem["money"]) == (
+        "payment-in-progress",
+        {"payment": payment["payment"]},
+        "not-taken",
+    )
+    await box.post(f"/payments/{payment['payment']}/cancel")
+    assert (await box.refused(path, {"method": "card"}))["code"] == "order-closed"
+
+
+async def test_an_order_cannot_be_paid_after_its_quote_ran_out(system: System) -> None:
+    box = await system.box()
+    order = await box.order()
+    system.clock.advance(900)
+    assert (await box.get(f"/orders/{order['order']}"))["state"] == "closed"
+    problem = await box.refused(f"/orders/{order['order']}/payments", {"method": "card"})
+    assert problem["code"] == "order-expired"
+
+
+async def test_a_card_payment_that_is_never_carried_out_expires_with_its_order(system: System) -> None:
+    box = await system.box()
+    payment = await box.pay("card")
+    await box.post(f"/payments/{payment['payment']}/card", Card(box).data())
+    system.clock.advance(900)
+    expired = await box.state(payment["payment"], "expired")
+    assert (expired["money"], expired["reason"]) == ("not-taken", "expired")
+    assert await system.rows(tables.leases) == []
+
+
+async def test_a_method_that_is_not_offered(system: System) -> None:
+    box = await system.box()
+    order = await box.order()
+    problem = await box.refused(f"/orders/{order['order']}/payments", {"method": "wallet:none"})
+    assert (problem["code"], problem["facts"]) == ("method-not-offered", {"method": "wallet:none"})
+
+
+async def test_card_steps_of_a_wallet_payment_are_refused(system: System) -> None:
+    box = await system.box()
+    payment = await box.pay("wallet:demo")
+    problem = await box.refused(f"/payments/{payment['payment']}/card", Card(box).data())
+    assert problem["code"] == "wrong-state"
+
+
+async def test_a_long_poll_waits_for_a_change_and_wakes_at_once(system: System) -> None:
+    box = await system.box()
+    payment = await box.pay("card")
+    path = f"/payments/{payment['payment']}"
+    poll = asyncio.create_task(box.get(path, after=payment["version"], wait=25))
+    while payment["payment"] not in system.tsp.core.changes._watchers:
+        await asyncio.sleep(0)
+    assert not poll.done()
+    await box.post(f"{path}/cancel")
+    assert (await poll)["state"] == "cancelled"
+
+
+async def test_a_long_poll_ends_when_its_time_is_over(system: System) -> None:
+    box = await system.box()
+    payment = await box.pay("card")
+    path = f"/payments/{payment['payment']}"
+    assert await box.get(path, after=payment["version"], wait=0) == payment
+    poll = asyncio.create_task(box.get(path, after=payment["version"], wait=25))
+    while payment["payment"] not in system.tsp.core.changes._watchers:
+        await asyncio.sleep(0)
+    system.clock.advance(24.9)
+    assert not poll.done()
+    system.clock.advance(0.1)
+    assert await poll == payment
+
+
+async def test_a_box_sees_only_its_own(system: System) -> None:
+    box, other = await system.box("85312047"), await system.box("85312048")
+    payment = await box.pay("card")
+    for path in (f"/payments/{payment['payment']}", f"/orders/{payment['order']}"):
+        answer = await other.call("GET", path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+    assert (await other.refused(f"/payments/{payment['payment']}/cancel"))["code"] == "not-found"
+    assert (await other.get("/records"))["records"] == []
+
+
+async def test_records_are_newest_first_and_at_most_fifty(system: System) -> None:
+    box = await system.box()
+    made = []
+    for _ in range(51):
+        payment = await box.pay("card", "sports", "per-use")
+        await box.post(f"/payments/{payment['payment']}/cancel")
+        made.append(payment["payment"])
+        system.clock.advance(1)
+    records = (await box.get("/records"))["records"]
+    assert [one["payment"] for one in records] == made[:0:-1]
+
+
+def states_of(kind: Any) -> set[str]:
+    return set(kind.__args__)
+
+
+def test_every_internal_state_is_shown_and_every_shown_state_is_reached() -> None:  # rule 9
+    for machine in (machines.CARD_PAYMENT, machines.WALLET_PAYMENT):
+        named = set(machine.moves) | {target for targets in machine.moves.values() for target in targets}
+        assert named <= set(machines.PAYMENT_SHOWN)
+    assert {shown.state for shown in machines.PAYMENT_SHOWN.values()} == states_of(models.PaymentState)
+    named = set(machines.ORDER.moves) | {t for targets in machines.ORDER.moves.values() for t in targets}
+    assert named == set(machines.ORDER_SHOWN)
+    assert set(machines.ORDER_SHOWN.values()) == states_of(models.OrderState)
+
+
+def test_no_move_makes_a_failure_of_what_is_unknown_but_proof_or_the_wallet_s_word() -> None:  # rule 3
+    assert machines.CARD_PAYMENT.moves["mac1-issued"] == {"paid", "failed", "mac2-refused"}
+    assert machines.CARD_PAYMENT.moves["mac2-refused"] == {"paid"}
+    for machine in (machines.CARD_PAYMENT, machines.WALLET_PAYMENT):
+        for origin, targets in machine.moves.items():
+            if machines.PAYMENT_SHOWN[origin].money == "taken":
+                assert {machines.PAYMENT_SHOWN[target].money for target in targets} <= {"taken", "returned"}
+
+
+def test_ends_are_not_live_and_what_may_still_take_money_is() -> None:
+    for state, shown in machines.PAYMENT_SHOWN.items():
+        ended = shown.state in ("done", "failed", "cancelled", "expired", "late")
+        assert (state in machines.LIVE) is not ended, state
