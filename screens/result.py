@@ -179,9 +179,9 @@ class ResultScreen(Page[None]):
         aside = Row(
             (
                 Grow(
-                    Column((Row((Sign(self._end.outcome, 88),)), *left, *self._take_card("start")), gap=12), 5
+                    Column((Row((Sign(self._end.outcome, 88),)), *left, *self._take_card("start")), gap=12), 2
                 ),
-                Grow(Panel(Scroll("facts", facts), pad=32, grow=1), 7),
+                Grow(Panel(Scroll("facts", facts), pad=28, grow=1), 3),
             ),
             gap=48,
             align="stretch",
