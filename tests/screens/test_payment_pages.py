@@ -7,7 +7,7 @@ from itertools import combinations
 import pytest
 
 from tests.screens.dummies import Television
-from tests.screens.scenes_payment import REASON_SCENES, SCENES, PaymentScene
+from tests.screens.scenes_payment import REASON_SCENES, SCENES, PaymentScene, ways
 
 VIEWPORTS = frozenset(("facts", "words", "log", "cards", "keys", "card"))
 """Targets that are scrolling areas and may hold others."""
@@ -97,5 +97,5 @@ def test_every_way_on_can_be_reached_with_the_arrows(scene: PaymentScene) -> Non
             if television.focus not in seen:
                 seen.add(television.focus)
                 queue.append(television.focus)
-    assert seen >= set(television.targets())
+    assert seen >= set(ways(television))
     television.close()
