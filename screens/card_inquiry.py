@@ -303,14 +303,15 @@ class CardInquiryScreen(Page[None]):
             (Panel(Column((*balance, Space(4), Facts(tuple(facts)), Space(4), *about), gap=16), "hero", pad=44), Space(grow=1), buttons),
             gap=24, grow=1,
         )  # fmt: skip
-        panel = Panel(Column((balance[1], Facts(tuple(facts), gap=8), *about), gap=12), "hero", pad=28)
+        less = ((self.t("Card"), Text(card.number, "small", wrap=False)), *facts[1:])
+        panel = Panel(Column((balance[1], Facts(less, gap=8), *about), gap=12), "hero", pad=28)
         tight = Column((panel, Space(grow=1), buttons), gap=20, grow=1)
         last = Column((Scroll("card", panel), buttons), gap=20, grow=1)
         table = self._table(card.log)
         return Fit(
             (
                 Row((Grow(calm, 9), Grow(table, 11)), gap=48, align="stretch", grow=1),
-                Row((Grow(tight, 9), Grow(table, 11)), gap=40, align="stretch", grow=1),
+                Row((Grow(tight), Grow(table)), gap=40, align="stretch", grow=1),
                 Row((Grow(last, 1), Grow(table, 1)), gap=40, align="stretch", grow=1),
             )
         )

@@ -10,7 +10,7 @@ from screens.problems import words_for
 from screens.words import period, term_name
 from stb_app.journeys import Order
 from stb_app.journeys.steps import Loaded, Loading, Refused
-from stb_app.kit.nodes import Column, Facts, Grow, Node, Panel, Row, Scroll, Space, Spinner, Text
+from stb_app.kit.nodes import Column, Facts, Fit, Grow, Node, Panel, Row, Scroll, Space, Spinner, Text
 from stb_app.shell.page import Page
 from stb_app.shell.words import money
 
@@ -130,36 +130,45 @@ class FeeScreen(Page[None]):
 
     def _sum(self) -> Node:
         if self.asking:
-            body: tuple[Node, ...] = (
-                Space(grow=1),
+            words: tuple[Node, ...] = (
                 Row((Spinner(56), Grow(Text(self.t("Working out the fee"), "row-bold"))), gap=24),
-                Space(grow=1),
             )
+            ways: tuple[Node, ...] = ()
         elif self.expired:
-            body = self._run_out()
+            words = self._run_out()
+            ways = (button("renew-quote", self.t("Ask for the price again"), "primary", None),)
         else:
-            order = self.order
-            saved = (
-                (
-                    Text(
-                        self.t("{amount} less than usual").format(amount=money(order.reduction_fen)),
-                        "body",
-                        "good",
-                    ),
-                )
-                if order.reduction_fen
-                else ()
+            words = self._due()
+            ways = (button("continue", self.t("Continue to payment"), "primary", None),)
+        if ways:
+            ways = (*ways, button("back", self.t("Back"), width=None))
+        return Fit(
+            (
+                Panel(
+                    Column((*words, Space(grow=1), *ways), gap=20, grow=1), "hero", pad=48, radius=28, grow=1
+                ),
+                Panel(
+                    Column((Scroll("words", Column(words, gap=16)), *ways), gap=20, grow=1),
+                    "hero",
+                    pad=36,
+                    radius=28,
+                    grow=1,
+                ),
             )
-            body = (
-                Text(self.t("To pay"), "row", "secondary"),
-                Text(money(order.amount_fen), "amount", "money", wrap=False),
-                *saved,
-                Text(self.t("Nothing is taken until you have confirmed it once more."), "small", "secondary"),
-                Space(grow=1),
-                button("continue", self.t("Continue to payment"), "primary", None),
-                button("back", self.t("Back"), width=None),
-            )
-        return Panel(Column(body, gap=20, grow=1), "hero", pad=48, radius=28, grow=1)
+        )
+
+    def _due(self) -> tuple[Node, ...]:
+        order = self.order
+        saved: tuple[Node, ...] = ()
+        if order.reduction_fen:
+            less = self.t("{amount} less than usual").format(amount=money(order.reduction_fen))
+            saved = (Text(less, "body", "good"),)
+        return (
+            Text(self.t("To pay"), "row", "secondary"),
+            Text(money(order.amount_fen), "amount", "money", wrap=False),
+            *saved,
+            Text(self.t("Nothing is taken until you have confirmed it once more."), "small", "secondary"),
+        )
 
     def _run_out(self) -> tuple[Node, ...]:
         if self.no is not None:
@@ -172,7 +181,4 @@ class FeeScreen(Page[None]):
             Text(title, "heading"),
             Text(text, "body", "secondary"),
             Text(hotline(self.t, self.order.hotline), "small", "secondary"),
-            Space(grow=1),
-            button("renew-quote", self.t("Ask for the price again"), "primary", None),
-            button("back", self.t("Back"), width=None),
         )

@@ -52,6 +52,10 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("The payment service did not understand this box"),
         N_("The box may need an update. Please call the hotline."),
     ),
+    "method-not-allowed": (
+        N_("This box and the payment service do not fit together"),
+        N_("The box may need an update. Please call the hotline."),
+    ),
     "not-found": (N_("This can no longer be found"), N_("Please go back and choose again.")),
     "idempotency-key-reused": (N_("This order was sent twice"), _ORDER_AGAIN),
     # The box

@@ -58,7 +58,7 @@ class ResultScreen(Page[None]):
         self._begin()
         payment = self._end.payment
         self._following = None
-        if payment is not None and self._end.outcome in FOLLOWED:
+        if payment is not None and _may_change(self._end):
             self._following = self.app.start(self.app.verbs.follow(payment), self._on_step)
         self.app.every(1.0, self._count)
 
@@ -179,9 +179,9 @@ class ResultScreen(Page[None]):
         aside = Row(
             (
                 Grow(
-                    Column((Row((Sign(self._end.outcome, 88),)), *left, *self._take_card("start")), gap=12), 5
+                    Column((Row((Sign(self._end.outcome, 88),)), *left, *self._take_card("start")), gap=12), 2
                 ),
-                Grow(Panel(Scroll("facts", facts), pad=32, grow=1), 7),
+                Grow(Panel(Scroll("facts", facts), pad=28, grow=1), 3),
             ),
             gap=48,
             align="stretch",
@@ -234,12 +234,16 @@ class ResultScreen(Page[None]):
                 if end.reason in ("card-away", "mac2-refused", "evidence-contradicts"):
                     text = words_for(end.reason, end.facts, t).text
                 return t("The result is not known yet"), text, ""
-            case "late":
-                return (
-                    t("The payment came too late"),
-                    t("The order was closed already, so your money is on its way back. Nothing was bought."),
-                    "",
+            case "late" if end.reason == "service-not-opened":
+                text = t(
+                    "Your money is on its way back. Nothing was bought; please call the hotline if you have questions."
                 )
+                return t("The service could not be opened"), text, ""
+            case "late":
+                text = t(
+                    "The order was closed already, so your money is on its way back. Nothing was bought."
+                )
+                return t("The payment came too late"), text, ""
             case "cancelled":
                 said = words_for("cancelled", {}, t)
                 return said.title, said.text, ""
@@ -344,3 +348,8 @@ class ResultScreen(Page[None]):
             )
             for width in (360, None)
         )  # type: ignore[return-value]
+
+
+def _may_change(end: Finished) -> bool:
+    """Whether there may be news of this payment; money that is on its way back is told when it has arrived."""
+    return end.outcome in FOLLOWED or (end.outcome == "late" and end.money != "returned")

@@ -9,13 +9,13 @@ from typing import Any
 
 import qrcode
 
-from stb_app.journeys import CardStanding, Order, Payment
+from stb_app.journeys import CardStanding, Order, PaidCard, Payment
 from stb_app.journeys.steps import CardPrompt, CardRead, CardTransaction, Finished, Prompt, QrState, QrStep
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Told
 
 PAYLOAD = "http://192.168.10.24:8780/w/4C7F20A1-9KQ2T7"
-NUMBER = "6217 00** **** 2047"
+NUMBER = "6217 00** **** **** 2047"
 BALANCE_FEN = 23640
 
 
@@ -104,7 +104,7 @@ def code(state: QrState = "shown", left: float = 125.0, payload: str = PAYLOAD) 
     return QrStep(state, modules(payload), payload, 1000.0 + left, 180, data.RECORDS[1])
 
 
-PAID = data.RECORDS[0]
+PAID = replace(data.RECORDS[0], card=PaidCard(NUMBER, BALANCE_FEN, BALANCE_FEN - 1500))
 SUCCESS = Finished("success", "taken", None, PAID)
 SUCCESS_WALLET = Finished("success", "taken", None, replace(PAID, method="wallet:demo", card=None))
 NOT_TAKEN = replace(PAID, state="failed", money="not-taken", card=None, valid_until=None)

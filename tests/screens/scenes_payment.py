@@ -54,6 +54,11 @@ def journey(tv: Television) -> Acted:
     return tv.verbs.begun[-1]
 
 
+def ways(tv: Television) -> list[str]:
+    """The keys of what can be pressed now."""
+    return [target.key for target in tv.app.stage.targets() if target.enabled]
+
+
 def post(tv: Television, *steps: Any) -> None:
     """The journey says something more."""
     for step in steps:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import pytest
 
+from stb_app.kit.nodes import Scroll, Target
 from tests.screens.dummies import Television
 from tests.screens.scenes import SCENES, Scene
 
@@ -36,6 +38,29 @@ def overlaps(television: Television) -> list[tuple[str, str]]:
     return found
 
 
+def in_viewports(node: object, inside: bool = False) -> Iterator[str]:
+    """Keys of targets that stand in some viewport, which may hide them."""
+    if isinstance(node, Target) and inside:
+        yield node.key
+    inside = inside or isinstance(node, Scroll)
+    for part in (getattr(node, "child", None), *getattr(node, "children", ()), *getattr(node, "options", ())):
+        if part is not None:
+            yield from in_viewports(part, inside)
+
+
+def misplaced(television: Television) -> list[str]:
+    """Targets outside every viewport that lie over each other or leave the body of the page."""
+    hidden = set(in_viewports(television.app.navigator.entries[-1].body))
+    placed = [t for t in television.app.stage.targets() if t.key not in hidden]
+    out = [t.key for t in placed if t.rect[1] < 150 or t.rect[1] + t.rect[3] > 957]
+    for a, b in itertools.combinations(placed, 2):
+        across = min(a.rect[0] + a.rect[2], b.rect[0] + b.rect[2]) - max(a.rect[0], b.rect[0])
+        down = min(a.rect[1] + a.rect[3], b.rect[1] + b.rect[3]) - max(a.rect[1], b.rect[1])
+        if across > 2 and down > 2:
+            out.append(f"{a.key} over {b.key}")
+    return out
+
+
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: f"{look[0]}-{look[1]}-{look[2][1]}p")
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
 def test_one_focus_and_room_for_every_word(scene: Scene, look: tuple[str, int, tuple[int, int]]) -> None:
@@ -57,6 +82,7 @@ def test_one_focus_and_room_for_every_word(scene: Scene, look: tuple[str, int, t
         clipped = [t.text for t in television.app.stage.texts() if t.clipped]
         assert clipped == []
         assert overlaps(television) == []
+        assert misplaced(television) == []
     finally:
         television.close()
 

@@ -10,8 +10,8 @@ import pytest
 from stb_app.journeys.steps import Finished
 from tests.screens import data
 from tests.screens.dummies import Television
-from tests.screens.dummy_payments import NOT_TAKEN, PAID, SUCCESS, UNKNOWN, PaymentVerbs, failed
-from tests.screens.scenes_payment import journey, post
+from tests.screens.dummy_payments import NOT_TAKEN, NUMBER, PAID, SUCCESS, UNKNOWN, PaymentVerbs, failed
+from tests.screens.scenes_payment import journey, post, ways
 
 
 def _open(end: Finished, order: Any = data.ORDER) -> Television:
@@ -28,7 +28,7 @@ def test_a_success_says_everything() -> None:
     for words in (
         "The money was taken.",
         "2026-12-20",
-        "6217 00** **** 2047",
+        NUMBER,
         "¥236.40",
         "¥221.40",
         "¥15.00",
@@ -97,7 +97,7 @@ def test_it_is_said_whether_money_was_taken(end: Finished, taken: bool | None, s
 
 def test_while_the_end_is_not_known_nobody_is_invited_to_pay_again() -> None:
     tv = _open(Finished("pending", "unknown", "tsp-unreachable", UNKNOWN))
-    assert tv.keys() == ["done", "records"]
+    assert ways(tv) == ["done", "records"]
     assert "Please do not pay again" in tv.words()
 
 
@@ -130,6 +130,16 @@ def test_money_that_comes_late_is_told() -> None:
     assert "on its way back" in tv.words()
 
 
+def test_money_on_its_way_back_is_followed_until_it_has_arrived() -> None:
+    on_its_way = replace(PAID, state="late", valid_until=None)
+    tv = _open(Finished("late", "taken", "service-not-opened", on_its_way))
+    assert "The service could not be opened" in tv.words()
+    assert "on its way back" in tv.words()
+    post(tv, Finished("late", "returned", "service-not-opened", replace(on_its_way, money="returned")))
+    assert "The money was sent back to you." in tv.words()
+    assert tv.state["money_taken"] is False
+
+
 def test_following_ends_with_the_page_and_a_known_end_is_not_followed() -> None:
     tv = _open(Finished("expired", "not-taken", "expired", NOT_TAKEN))
     tv.press("OK")
@@ -150,7 +160,7 @@ def test_a_code_without_words_is_shown_small_with_an_apology() -> None:
 
 def test_without_payment_or_order_there_is_still_a_page() -> None:
     tv = _open(Finished("failed", "not-taken", "tsp-unreachable"), None)
-    assert tv.keys() == ["done", "records"]
+    assert ways(tv) == ["done", "records"]
     assert tv.state["order"] is None
 
 
