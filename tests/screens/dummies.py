@@ -219,7 +219,7 @@ class Television:
     def ok(self, key: str) -> Television:
         """Puts the focus on ``key``, which must be there and enabled, and presses OK."""
         target = next((t for t in self.app.stage.targets() if t.key == key), None)
-        assert target is not None, (key, self.keys())
+        assert target is not None, (key, self.targets())
         assert target.enabled, key
         self.app.focus(key)
         self.show()
@@ -255,7 +255,7 @@ class Television:
         state: dict[str, Any] = self.app.snapshot()["state"]
         return state
 
-    def keys(self, enabled_only: bool = True) -> list[str]:
+    def targets(self, enabled_only: bool = True) -> list[str]:
         return [t.key for t in self.app.stage.targets() if t.enabled or not enabled_only]
 
     def words(self) -> str:

@@ -45,10 +45,10 @@ def test_the_fee_goes_on_to_the_ways_to_pay() -> None:
 def test_a_price_that_has_run_out_is_asked_for_again() -> None:
     tv = television("fee", order=data.SHORT)
     tv.wait(29)
-    assert "continue" in set(tv.keys())
+    assert "continue" in tv.targets()
     tv.wait(2)
     assert tv.state["expired"]
-    assert "continue" not in set(tv.keys())
+    assert "continue" not in tv.targets()
     tv.press("OK")
     assert tv.verbs is not None
     assert ("order", "sports", "monthly") in tv.verbs.asked
@@ -62,19 +62,19 @@ def test_a_price_that_cannot_be_had_again_says_why() -> None:
     tv.verbs.answers["order"] = Refused("service-withdrawn")
     tv.press("OK")
     assert tv.state["refusal"] == "service-withdrawn"
-    assert "back" in set(tv.keys())
+    assert "back" in tv.targets()
 
 
 def test_a_way_that_cannot_be_used_says_why() -> None:
     tv = television("payment-methods", order=data.ONE_METHOD)
-    assert tv.keys() == ["card"]
-    assert "wallet:demo" in tv.keys(enabled_only=False)
+    assert tv.targets() == ["card"]
+    assert "wallet:demo" in tv.targets(enabled_only=False)
     assert "The wallet does not answer" in tv.words()
 
 
 def test_when_nothing_works_there_is_a_way_back() -> None:
     tv = television("payment-methods", order=data.NO_METHOD)
-    assert tv.keys() == ["back"]
+    assert tv.targets() == ["back"]
     assert data.HOTLINE in tv.words()
     assert tv.press("OK").screen == "home"
 

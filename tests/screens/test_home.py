@@ -44,7 +44,7 @@ def test_without_a_connection_the_tiles_work_and_the_page_fills_by_itself() -> N
     tv = Television(None, "en")
     assert tv.state["connection"] == "connecting"
     assert "Connecting" in tv.words()
-    assert {"services", "records", "card-inquiry", "settings"} <= set(tv.keys())
+    assert {"services", "records", "card-inquiry", "settings"} <= set(tv.targets())
     tv.app.verbs = DummyVerbs()
     tv.wait(1)
     assert tv.state["connection"] == "online"

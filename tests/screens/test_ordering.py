@@ -64,7 +64,7 @@ def test_while_the_fee_is_worked_out_nothing_can_be_pressed() -> None:
 
 def test_a_term_that_is_refused_says_why_and_cannot_be_chosen() -> None:
     tv = service(service=data.SOME_REFUSED)
-    assert "term:per-use" not in set(tv.keys())
+    assert "term:per-use" not in tv.targets()
     assert "You already have this service" in tv.words()
     assert "This term is not sold" in tv.words()
 
@@ -72,7 +72,7 @@ def test_a_term_that_is_refused_says_why_and_cannot_be_chosen() -> None:
 def test_when_no_term_is_left_the_page_says_why_once_and_leads_on() -> None:
     tv = service(service=data.ALL_REFUSED)
     assert tv.words().count("Your account has unpaid bills") == 1
-    assert tv.keys() == ["other"]
+    assert tv.targets() == ["other"]
     assert tv.press("OK").screen == "home"
 
 

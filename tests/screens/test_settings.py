@@ -28,11 +28,11 @@ def test_a_choice_applies_at_once(key: str, name: str, value: object) -> None:
 
 def test_the_language_changes_the_words_and_not_the_keys() -> None:
     tv = Television(DummyVerbs()).open("settings")
-    keys = tv.keys()
+    keys = tv.targets()
     assert "字号" in tv.words()
     tv.ok("language:en")
     assert "Text size" in tv.words()
-    assert tv.keys() == keys
+    assert tv.targets() == keys
 
 
 def test_the_edges_move_with_the_arrows_and_ok_keeps_them() -> None:
