@@ -1,8 +1,11 @@
-"""How long pictures take: a frame while the focus moves, a frame of a page change, and the memory of it all.
+"""How long pictures take, on the real pages: a frame while the focus moves, a frame of a page change; and the whole
+television in an X window: start, key to picture, rest, memory.
 
     python -m bench.frames [WIDTHxHEIGHT]
 
-Software rendering on one core. Ends with {"bench": "frames", "figures": {...}}.
+Frames are counted in processor time of the drawing thread, with software rendering, on one core: what the picture costs,
+whatever else the machine is doing. What a person waits for (start, key to picture) is counted by the clock on the wall.
+Ends with {"bench": "frames", "figures": {...}}.
 """
 
 from __future__ import annotations
@@ -11,9 +14,8 @@ import json
 import os
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from time import thread_time
 
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ["SDL_FRAMEBUFFER_ACCELERATION"] = "0"
@@ -21,31 +23,31 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
 import pygame
 
-from stb_app.kit.spatial import Direction
-from stb_app.kit.stage import Picture, Stage
-from tests.stb_app.kit import samples
+from bench.support import living_room
+from tests.screens.data import ORDER
+from tests.screens.dummies import DummyVerbs, Television
 
-FRAME = 1 / 60
-_WALK: tuple[Direction, ...] = (
-    "right",
-    "down",
-    "down",
-    "down",
-    "down",
-    "left",
-    "up",
-    "up",
-    "right",
-    "up",
-    "left",
-)
+FRAME_S = 1 / 60
+PAGES: dict[str, dict[str, object]] = {
+    "home": {},
+    "services": {},
+    "service": {"service": "sports"},
+    "fee": {"order": ORDER},
+    "payment-methods": {"order": ORDER},
+    "records": {},
+    "settings": {},
+}
+WALK = ("RIGHT", "DOWN", "DOWN", "DOWN", "DOWN", "LEFT", "UP", "UP", "RIGHT", "UP", "LEFT")
 Figures = dict[str, float]
+Frame = tuple[float, list[pygame.Rect]]
+"""Seconds, and the rectangles that were drawn."""
 
 
-def one_core() -> None:
-    """Everything on one core, as on a box."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+def one_core() -> set[int]:
+    """Everything on one core, as on a box; returns the cores there were."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    return cores
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -58,35 +60,39 @@ def milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 3)
 
 
-class Screen:
-    """A stage on a window, driven frame by frame on a clock of its own."""
+class Room:
+    """The television with all its pages around answers from memory, driven frame by frame on a clock of its own."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.surface = pygame.display.set_mode(size)
-        self.stage = Stage(self.surface)
-        self.now = 1.0
+        self.tv = Television(DummyVerbs(), size=size)
+        self.tv.app.change_settings(motion=True)
+        self.tv.app.resize(self.surface)
+        self.until_still(lambda: None)
 
-    def frame(self) -> tuple[float, list[pygame.Rect]]:
-        """One frame as the loop does it; returns what it took and what it drew."""
-        start = time.perf_counter()
-        rects = self.stage.frame(self.now)
-        if rects:
-            pygame.display.update(rects)
-        took = time.perf_counter() - start
-        self.now += FRAME
-        return took, rects
+    def until_still(self, act: Callable[[], object]) -> list[Frame]:
+        """Does something, and draws as the loop does until nothing changes any more; the first frame carries what was done."""
+        frames: list[Frame] = []
+        for turn in range(40):
+            began = thread_time()
+            if turn == 0:
+                act()
+                self.tv.app.settle()
+            self.tv.app.tick()
+            rects = self.tv.app.draw()
+            if rects:
+                pygame.display.update(rects)
+                frames.append((thread_time() - began, rects))
+            self.tv.clock.passed += FRAME_S
+        return frames
 
-    def until_still(self) -> list[tuple[float, list[pygame.Rect]]]:
-        """Frames until nothing moves that ends by itself."""
-        frames = []
-        for _ in range(40):
-            frames.append(self.frame())
-        return [frame for frame in frames if frame[1]]
+    def open(self, screen_id: str) -> list[Frame]:
+        if screen_id == "home":
+            return self.until_still(self.tv.app.home)
+        return self.until_still(lambda: self.tv.app.push(screen_id, **PAGES[screen_id]))
 
-
-def move(picture: Picture, key: str) -> Picture:
-    """The same picture with the focus elsewhere in its top layer."""
-    return replace(picture, layers=(*picture.layers[:-1], replace(picture.layers[-1], focus=key)))
+    def press(self, name: str) -> list[Frame]:
+        return self.until_still(lambda: self.tv.app.key(f"KEY_{name}"))
 
 
 class Bare:
@@ -100,37 +106,28 @@ class Bare:
 
     def frame(self, rects: Sequence[pygame.Rect]) -> float:
         """What it takes for these rectangles, in seconds."""
-        start = time.perf_counter()
+        began = thread_time()
         for rect in rects:
             self.surface.blit(self.page, rect, rect)
         self.surface.blit(self.top, rects[-1], ((0, 0), rects[-1].size))
         pygame.display.update(list(rects))
-        return time.perf_counter() - start
+        return thread_time() - began
 
 
-def focus_frames(screen: Screen, rounds: int = 12) -> Figures:
-    """Frames in which the focus moves: the key's answer (layout, drawing, update) and the 150 ms after it."""
+def focus_frames(room: Room, rounds: int = 6) -> Figures:
+    """Frames in which the focus moves: the key's answer (page, layout, drawing, update) and the 150 ms after it."""
     took: list[float] = []
     least: list[float] = []
-    bare = Bare(screen.surface)
-    for name in ("home", "service", "records"):
-        picture = samples.picture(name)
-        screen.stage.show(picture, screen.now)
-        screen.until_still()
-        for turn in range(rounds * len(_WALK)):
-            direction = _WALK[turn % len(_WALK)]
-            start = time.perf_counter()
-            key = screen.stage.neighbour(direction)
-            if key is None:
-                continue
-            picture = move(picture, key)
-            screen.stage.show(picture, screen.now)
-            answered = time.perf_counter() - start
-            for index, (seconds, rects) in enumerate(screen.until_still()):
-                took.append(seconds + (answered if index == 0 else 0.0))
+    bare = Bare(room.surface)
+    for screen_id in PAGES:
+        room.open("home")
+        room.open(screen_id)
+        for turn in range(rounds * len(WALK)):
+            for seconds, rects in room.press(WALK[turn % len(WALK)]):
+                took.append(seconds)
                 least.append(bare.frame(rects))
-                screen.stage.repaint(rects)
-                screen.stage.frame(screen.now)
+                room.tv.app.stage.repaint(rects)
+            room.tv.app.draw()
     return {
         "focus_frame_median_ms": milliseconds(statistics.median(took)),
         "focus_frame_p99_ms": milliseconds(percentile(took, 0.99)),
@@ -138,47 +135,32 @@ def focus_frames(screen: Screen, rounds: int = 12) -> Figures:
     }
 
 
-def page_frames(screen: Screen, rounds: int = 4) -> Figures:
-    """Frames of page changes, the first with the layout in it; the first round on cold caches."""
+def page_frames(room: Room, rounds: int = 5) -> Figures:
+    """Frames of page changes there and back, the first with composing and layout in it; the first round on cold caches."""
     took: list[float] = []
     worst: dict[str, float] = {}
     for turn in range(rounds):
-        for name in (*samples.NAMES, "records"):
-            for language in ("zh", "en"):
-                start = time.perf_counter()
-                screen.stage.show(samples.picture(name, language), screen.now, "push" if turn % 2 else "pop")
-                laid = time.perf_counter() - start
-                for index, (seconds, _) in enumerate(screen.until_still()):
-                    took.append(seconds + (laid if index == 0 else 0.0))
-                    worst[name] = max(worst.get(name, 0), took[-1])
+        if turn == rounds // 2:
+            room.until_still(lambda: room.tv.app.set_language("en"))
+        for screen_id in PAGES:
+            for frames in (room.open(screen_id), room.open("home")):
+                took += [seconds for seconds, _ in frames]
+                worst[screen_id] = max([worst.get(screen_id, 0.0), *(seconds for seconds, _ in frames)])
     print("worst frame of a page change, ms:", {name: milliseconds(value) for name, value in worst.items()})
     return {"page_frame_p99_ms": milliseconds(percentile(took, 0.99))}
 
 
-def memory_mb() -> float:
-    """Resident memory of this process."""
-    with open("/proc/self/status") as status:
-        line = next(line for line in status if line.startswith("VmRSS"))
-    return round(int(line.split()[1]) / 1024, 1)
-
-
-PARTS: tuple[Callable[[Screen], Figures], ...] = (page_frames, focus_frames)
-
-
 def main() -> int:
     """Measures and prints."""
-    one_core()
-    width, height = (int(side) for side in (sys.argv[1] if len(sys.argv) > 1 else "1920x1080").split("x"))
-    start = time.perf_counter()
+    size = tuple(int(side) for side in (sys.argv[1] if len(sys.argv) > 1 else "1920x1080").split("x"))
+    cores = one_core()
     pygame.display.init()
-    screen = Screen((width, height))
-    screen.stage.show(samples.picture("home"), screen.now)
-    screen.frame()
-    print(f"window and first picture: {milliseconds(time.perf_counter() - start)} ms")
-    figures: Figures = {}
-    for part in PARTS:
-        figures |= part(screen)
-    figures["memory_mb"] = memory_mb()
+    pygame.font.init()
+    room = Room((size[0], size[1]))
+    figures = page_frames(room) | focus_frames(room)
+    pygame.display.quit()
+    os.sched_setaffinity(0, cores)
+    figures |= living_room.figures()
     print(json.dumps({"bench": "frames", "figures": figures}))
     return 0
 
