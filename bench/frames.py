@@ -16,6 +16,7 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from time import thread_time
+from typing import Any
 
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ["SDL_FRAMEBUFFER_ACCELERATION"] = "0"
@@ -24,11 +25,12 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 import pygame
 
 from bench.support import living_room
+from stb_app.kit.stage import Stage
 from tests.screens.data import ORDER
 from tests.screens.dummies import DummyVerbs, Television
 
 FRAME_S = 1 / 60
-PAGES: dict[str, dict[str, object]] = {
+PAGES: dict[str, dict[str, Any]] = {
     "home": {},
     "services": {},
     "service": {"service": "sports"},
@@ -68,6 +70,8 @@ class Room:
         self.tv = Television(DummyVerbs(), size=size)
         self.tv.app.change_settings(motion=True)
         self.tv.app.resize(self.surface)
+        assert isinstance(self.tv.app.stage, Stage)
+        self.stage = self.tv.app.stage
         self.until_still(lambda: None)
 
     def until_still(self, act: Callable[[], object]) -> list[Frame]:
@@ -126,7 +130,7 @@ def focus_frames(room: Room, rounds: int = 6) -> Figures:
             for seconds, rects in room.press(WALK[turn % len(WALK)]):
                 took.append(seconds)
                 least.append(bare.frame(rects))
-                room.tv.app.stage.repaint(rects)
+                room.stage.repaint(rects)
             room.tv.app.draw()
     return {
         "focus_frame_median_ms": milliseconds(statistics.median(took)),

@@ -24,7 +24,7 @@ def figures() -> Figures:
     with tempfile.TemporaryDirectory() as folder, running_xvfb() as display:
         data = Path(folder)
         _start(data, display).close()
-        starts = []
+        starts: list[float] = []
         for _ in range(3):
             _start_s(data, display, starts)
         with _start(data, display) as tv:
@@ -39,7 +39,9 @@ def figures() -> Figures:
 
 
 def _start(data: Path, display: str) -> Television:
-    return Television(data, "--reader", "sim:", environment={"DISPLAY": display, "SDL_VIDEODRIVER": "x11"}, headless=False)
+    return Television(
+        data, "--reader", "sim:", environment={"DISPLAY": display, "SDL_VIDEODRIVER": "x11"}, headless=False
+    )
 
 
 def _start_s(data: Path, display: str, into: list[float]) -> None:
