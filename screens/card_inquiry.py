@@ -49,7 +49,6 @@ INSERT = (
     N_("Insert the card you want to look at"),
     N_("Chip first, chip side up, until it stops. Nothing will be taken from it."),
 )
-STARTING_S = 0.5
 BUSY_PROMPTS = frozenset(("starting", "reading", "processing", "settling", "waiting-psam"))
 
 
@@ -72,6 +71,10 @@ class CardInquiryScreen(Page[None]):
     def on_enter(self) -> None:
         self._begin()
 
+    def on_connected(self) -> None:
+        if self._running is None:
+            self._begin()
+
     def on_leave(self) -> None:
         self._digits = ""
         if self._running is not None:
@@ -82,7 +85,6 @@ class CardInquiryScreen(Page[None]):
         if self.app.verbs is None:  # the connection is still being set up
             self._step = CardPrompt("starting")
             self._look()
-            self.app.after(STARTING_S, self._begin)
             return
         self._step = CardPrompt("insert")
         journey = self._journey = self.app.verbs.inquire_card()

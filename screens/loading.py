@@ -13,8 +13,6 @@ from stb_app.shell.page import Page
 from stb_app.shell.timers import Timer
 
 T = TypeVar("T")
-STARTING_S = 0.3
-"""How often to look whether there is a connection at all yet."""
 
 
 class LoadingPage(Page[None], Generic[T]):
@@ -43,9 +41,7 @@ class LoadingPage(Page[None], Generic[T]):
             self._again.cancel()
             self._again = None
         self.refused = None
-        if self.app.verbs is None:  # the connection is still being set up
-            self._again = self.app.after(STARTING_S, self.load)
-        else:
+        if self.app.verbs is not None:  # else the connection is still being set up
             self.app.start(self.question(), self._step)
         self.app.refresh()
 
@@ -70,6 +66,10 @@ class LoadingPage(Page[None], Generic[T]):
 
     def on_enter(self) -> None:
         self.load()
+
+    def on_connected(self) -> None:
+        if self.value is None:
+            self.load()
 
     def compose(self) -> Node:
         if self.value is not None:

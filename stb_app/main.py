@@ -255,10 +255,9 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
     def ready(hello: Hello) -> None:
         def take() -> None:
             nonlocal recovering
-            app.verbs = verbs
             app.test_mode = options.demo or hello.test_mode or reader.simulated
             app.clear_notice()
-            app.refresh_all()
+            app.connected(verbs)
             if not recovering:
                 recovering = True
                 app.start_beside(verbs.recover(), _recovered(app))
@@ -270,8 +269,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         app.post(hand_over)
 
     def hand_over() -> None:
-        app.verbs = verbs  # from now on the pages ask, and say in their own words why there is no answer
-        app.refresh_all()
+        app.connected(verbs)  # from now on the pages ask, and say in their own words why there is no answer
 
     connection = Connection(verbs, options.box, BoxFiles(data), ready, refused)
 

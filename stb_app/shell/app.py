@@ -22,6 +22,7 @@ from stb_app.shell.catalogue import Catalogue
 from stb_app.shell.idle import IdleWatch
 from stb_app.shell.keys import Direction, Typematic
 from stb_app.shell.navigator import Change, Entry, Navigator
+from stb_app.shell.page import Page
 from stb_app.shell.registry import Registry
 from stb_app.shell.running import Running
 from stb_app.shell.settings import Settings, SettingsFile, checked
@@ -162,6 +163,14 @@ class App:
         """Every page must be composed again."""
         self.navigator.outdated()
         self._dirty = True
+
+    def connected(self, verbs: Any) -> None:
+        """There is a connection, for the first time or again: pages that wait for one ask now."""
+        self.verbs = verbs
+        for entry in self.navigator.entries:
+            if isinstance(entry.screen, Page):
+                self.navigator.run(entry, entry.screen.on_connected)
+        self.refresh_all()
 
     def push(self, screen_id: str, on_result: Callable[[Any], None] | None = None, **params: Any) -> None:
         self.navigator.push(screen_id, on_result, params)

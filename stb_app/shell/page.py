@@ -23,6 +23,9 @@ class Page(Screen[R]):
     def __init__(self, app: App) -> None:
         self.app = app
 
+    def on_connected(self) -> None:
+        """The television has its verbs now, or is connected again: ask what could not be asked before."""
+
     def t(self, msgid: str) -> str:
         """``msgid`` (English) in the subscriber's language."""
         return self.app.t(msgid)

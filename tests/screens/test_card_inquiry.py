@@ -111,8 +111,9 @@ def test_before_there_is_a_connection_it_waits_for_one() -> None:
     tv = Television(None, "en").open("card-inquiry")
     assert tv.app.snapshot()["busy"]
     assert "getting ready" in tv.words()
-    tv.app.verbs = tv.verbs = PaymentVerbs()
-    tv.wait(1)
+    tv.verbs = PaymentVerbs()
+    tv.app.connected(tv.verbs)
+    tv.show()
     assert tv.state["prompt"] == "insert"
     post(tv, READ)
     assert tv.state["balance_fen"] == 23640

@@ -45,8 +45,8 @@ def test_without_a_connection_the_tiles_work_and_the_page_fills_by_itself() -> N
     assert tv.state["connection"] == "connecting"
     assert "Connecting" in tv.words()
     assert {"services", "records", "card-inquiry", "settings"} <= set(tv.targets())
-    tv.app.verbs = DummyVerbs()
-    tv.wait(1)
+    tv.app.connected(DummyVerbs())
+    tv.show()
     assert tv.state["connection"] == "online"
     assert tv.focus == "renew"
 
@@ -55,8 +55,8 @@ def test_news_do_not_take_the_focus_from_somebody_who_has_moved_it() -> None:
     tv = Television(None).press("DOWN", "DOWN")
     focus = tv.focus
     assert focus not in (None, "services")
-    tv.app.verbs = DummyVerbs()
-    tv.wait(1)
+    tv.app.connected(DummyVerbs())
+    tv.show()
     assert tv.state["connection"] == "online"
     assert tv.focus == focus
 
