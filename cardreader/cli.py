@@ -27,7 +27,7 @@ from cardreader.errors import (
 )
 from cardreader.pboc.files import LogRecord, mask_number
 from cardreader.purse import Purse
-from cardreader.reader import open_reader
+from cardreader.readers import open_reader
 from cardreader.sim import profiles
 from cardreader.sim.vpcd import DEFAULT_HOST, DEFAULT_PORT, Ending, VirtualSlot
 

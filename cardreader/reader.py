@@ -1,4 +1,4 @@
-"""The contract of every reader and card connection, and the URLs they come from."""
+"""The contract of every reader and card connection."""
 
 from __future__ import annotations
 
@@ -69,29 +69,3 @@ class SimulatedSlot(Protocol):
     def pull(self) -> None:
         """Pulls the card out: its connection raises CardRemoved from now on. Harmless when empty."""
         ...
-
-
-def open_reader(url: str, state_dir: str | None = None) -> Reader:
-    """Opens the reader that a URL names.
-
-    Args:
-        url: ``pcsc:`` (the first reader that has a card, else the first), ``pcsc:NAME`` (part of a reader's
-            name), ``sim:`` (an empty simulated slot) or ``sim:PROFILE`` (with that card in it).
-        state_dir: folder in which simulated cards keep their state; None keeps it in memory.
-
-    Raises:
-        ReaderUnavailable: unknown scheme or profile, with what would be right. A ``pcsc:`` reader that is not
-            there *now* is no error here: its methods raise it, so that a reader plugged in later works.
-    """
-    scheme, _, rest = url.partition(":")
-    if scheme == "sim":
-        from cardreader.sim.reader import SimReader
-
-        return SimReader(rest or None, state_dir)
-    if scheme == "pcsc":
-        from cardreader.pcsc import PcscReader
-
-        return PcscReader(rest)
-    from cardreader.errors import ReaderUnavailable
-
-    raise ReaderUnavailable(f"{url!r}: a reader URL begins with 'pcsc:' or 'sim:'")

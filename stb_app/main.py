@@ -235,7 +235,8 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
     """Everything that the first picture does not need. On a thread; what it makes is handed to the drawing thread."""
     from importlib.metadata import version
 
-    from cardreader.reader import SimulatedSlot, open_reader
+    from cardreader.reader import SimulatedSlot
+    from cardreader.readers import open_reader
     from stb_app.journeys.memory import Memory
     from stb_app.journeys.verbs import Verbs
     from stb_app.journeys.waiting import RealWaits

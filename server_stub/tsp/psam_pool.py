@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from cardreader.errors import ApplicationBlocked, CardReaderError
 from cardreader.psam import Psam, PsamInit
 from cardreader.reader import Connection as CardConnection
-from cardreader.reader import open_reader
+from cardreader.readers import open_reader
 from cardreader.sim.psam import open_psam
 from server_stub.tsp.tables import leases
 

@@ -14,7 +14,8 @@ import pytest
 from cardreader.errors import ReaderUnavailable
 from cardreader.pcsc import PcscReader
 from cardreader.purse import Purse
-from cardreader.reader import Reader, open_reader
+from cardreader.reader import Reader
+from cardreader.readers import open_reader
 from cardreader.sim.profiles import PROFILES, SimulatedCard
 from cardreader.sim.store import MemoryStore
 from cardreader.sim.vpcd import VirtualSlot

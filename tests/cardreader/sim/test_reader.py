@@ -9,7 +9,8 @@ import pytest
 
 from cardreader.errors import CardRemoved, ProofUnavailable, ReaderUnavailable
 from cardreader.purse import Purse
-from cardreader.reader import Connection, Reader, SimulatedSlot, open_reader
+from cardreader.reader import Connection, Reader, SimulatedSlot
+from cardreader.readers import open_reader
 from cardreader.sim.reader import PullWhen, SimReader
 from tests.cardreader.terminal import Terminal
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cardreader.reader import open_reader
+from cardreader.readers import open_reader
 from cardreader.sim.reader import SimReader
 from stb_app.journeys.card_payment import CardPayment
 from stb_app.journeys.memory import Memory
