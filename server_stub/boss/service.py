@@ -28,9 +28,14 @@ def activation_hash(box_number: str, activation_code: str) -> str:
 
 
 class BossService:
-    """The operator's business system."""
+    """The operator's business system.
 
-    def __init__(self, database: Database, clock: Clock, ids: Ids) -> None:
+    Args:
+        partner_key: what partner systems must show.
+    """
+
+    def __init__(self, database: Database, clock: Clock, ids: Ids, partner_key: str) -> None:
+        self.partner_key = partner_key
         self._database = database
         self._clock = clock
         self._ids = ids

@@ -94,6 +94,7 @@ class SandboxService:
         self._clock = clock
         self._ids = ids
         self._gateway = gateway
+        self.secret = gateway.secret
         self.faults = Faults()
         self.outbox = Outbox(database, outbox, clock, {NOTICE: self._notify, LATE: self._settle_late})
 

@@ -21,6 +21,8 @@ from server_stub.tsp.tables import inquiries, issuers, orders, payments
 RECORDS = 50
 CARD = (Text(zh="银联卡", en="UnionPay card"), Text(zh="插卡输密码付款", en="Insert the card, enter the PIN"))
 
+NOT_OPENED = ("already-subscribed", "order-clash")
+"""What BOSS would refuse an opening for, after the money."""
 NOT_AT_BOSS = ("paid", "service-refused")
 """States of a payment whose money is in, and of which BOSS's own list does not know."""
 
@@ -96,6 +98,19 @@ class Orders:
         """Raises Problem ``not-found``."""
         row = await self._core.database.read(lambda conn: core.find_order(conn, box_number, order))
         return self._show(row)
+
+    async def may_pay(self, row: Row[Any]) -> None:
+        """Asks BOSS once more before any money moves: minutes may have passed since the quote.
+
+        Raises:
+            Problem: BOSS does not serve the box now, would not open the service any more, or does not answer.
+        """
+        service = models.Service.model_validate_json(row.service).service
+        answer = await self._core.boss.get(row.box_number, f"services/{service}")
+        refusal = next((one["refusal"] for one in answer["terms"] if one["term"] == row.term), None)
+        # Price, arrears and withdrawal were settled by the quote (docs/boss-api.md, Opening).
+        if refusal in NOT_OPENED:
+            raise Problem(refusal, service=service, term=row.term)
 
     async def records(self, box_number: str) -> models.Records:
         """The box's last payments, and what was paid otherwise, newest first.

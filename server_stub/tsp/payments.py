@@ -40,9 +40,20 @@ class Payments:
 
         Raises:
             Problem: ``order-expired``, ``order-closed``, ``payment-in-progress``, ``method-not-offered``,
-                ``wallet-unreachable``, ``not-found``.
+                ``wallet-unreachable``, ``not-found``; BOSS's refusal or ``boss-unreachable``.
         """
         identity = self._core.ids.row()
+
+        def look(conn: Connection) -> tuple[Row[Any], bool]:
+            row = core.find_order(conn, box_number, order)
+            begun = self._begun(conn, row, use) is not None
+            if not begun:
+                self._refuse(row, method)
+            return row, begun
+
+        quoted, already = await self._core.database.read(look)
+        if not already:
+            await self._orders.may_pay(quoted)
 
         def work(conn: Connection) -> tuple[Row[Any], Answer | None]:
             use.claim(conn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import random
 from collections.abc import AsyncIterator, Callable
@@ -19,9 +20,8 @@ from cardreader.errors import CardReaderError
 from cardreader.purse import DebitProof, PurchaseInit, Purse
 from cardreader.reader import Connection
 from cardreader.sim.profiles import open_card
-from server_stub.app import ROLES, World, build
+from server_stub.app import ROLES, Roles, World, application
 from server_stub.foundation.clock import CHINA, SimulatedClock
-from server_stub.foundation.database import Database
 from server_stub.settings import Settings
 from server_stub.tsp.service import TspService
 
@@ -217,17 +217,17 @@ class System:
     """A server with all roles."""
 
     def __init__(
-        self, app: FastAPI, clock: SimulatedClock, network: Network, outside: httpx.AsyncClient
+        self, roles: Roles, clock: SimulatedClock, network: Network, outside: httpx.AsyncClient
     ) -> None:
-        self.app = app
+        self.roles = roles
         self.clock = clock
         self.network = network
         self.outside = outside
 
     @property
     def tsp(self) -> TspService:
-        service: TspService = self.app.state.roles.tsp
-        return service
+        assert self.roles.tsp is not None
+        return self.roles.tsp
 
     async def box(self, number: str = "85312048") -> Box:
         """An enrolled box; by default that of a subscriber without history."""
@@ -244,19 +244,40 @@ class System:
 
     async def boss(self, work: Callable[[SqlConnection], T]) -> T:
         """Changes something in BOSS's own tables."""
-        database: Database = self.app.state.roles.boss._database
-        return await database.write(work)
+        assert self.roles.boss is not None
+        return await self.roles.boss._database.write(work)
 
     async def rows(self, table: Table) -> list[Any]:
         """All rows of one of the TSP's tables."""
         return await self.tsp.core.database.read(lambda conn: list(conn.execute(select(table))))
 
 
+class Stand:
+    """One application for all tests: its routes are the same for every server, and dear to make."""
+
+    def __init__(self) -> None:
+        self.roles: Roles | None = None
+        self.app = application(ROLES, self.current)
+
+    def current(self) -> Roles:
+        assert self.roles is not None, "no server is running"
+        return self.roles
+
+
+@functools.cache
+def stand() -> Stand:
+    """Made by the first test that needs it."""
+    return Stand()
+
+
 @contextlib.asynccontextmanager
 async def running(
     data: Path, settings: Settings | None = None, clock: SimulatedClock | None = None
 ) -> AsyncIterator[System]:
-    """A server over that folder. Its roles reach each other through ``network``, the test from outside."""
+    """A server over that folder; one at a time.
+
+    Its roles reach each other through ``network``, the test from outside.
+    """
     network = Network()
     clock = clock or SimulatedClock(START)
     world = World(
@@ -266,13 +287,19 @@ async def running(
         public_url=PUBLIC,
         client=lambda seconds: httpx.AsyncClient(transport=network),
     )
-    app = build(settings or Settings(), ROLES, data, world)
+    roles = Roles(settings or Settings(), ROLES, data, world)
+    app = stand().app
     network.attach(app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app)) as outside,
-    ):
-        yield System(app, clock, network, outside)
+    assert stand().roles is None
+    stand().roles = roles
+    try:
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app)) as outside,
+        ):
+            yield System(roles, clock, network, outside)
+    finally:
+        stand().roles = None
 
 
 def works(attempt: Callable[[], Any]) -> bool:

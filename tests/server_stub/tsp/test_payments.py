@@ -6,7 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import Delete, Update, delete, update
 
+from server_stub.boss import tables as boss
 from server_stub.tsp import machines, models, tables
 from tests.server_stub.system import Card, System
 
@@ -59,6 +61,49 @@ async def test_boss_refuses_after_a_card_was_debited_and_a_person_is_needed(syst
     kept = await box.until(second["payment"], lambda view: view["reason"] is not None)
     assert (kept["state"], kept["money"], kept["reason"]) == ("paid", "taken", "service-not-opened")
     assert [row.kind for row in await system.rows(tables.cases)] == ["service-not-opened"]
+
+
+@pytest.mark.parametrize("method", ["card", "wallet:demo"])
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ((update(boss.boxes).values(state="suspended"),), "box-suspended"),
+        ((delete(boss.orders), delete(boss.boxes)), "box-unknown"),
+    ],
+)
+async def test_boss_is_asked_again_before_any_money(
+    system: System, changes: tuple[Update | Delete, ...], code: str, method: str
+) -> None:  # ONL-11
+    box = await system.box()
+    order = await box.order()
+    for change in changes:
+        mine = change.where(change.table.c.box_number == box.number)
+        await system.boss(lambda conn, mine=mine: conn.execute(mine))
+    problem = await box.refused(f"/orders/{order['order']}/payments", {"method": method})
+    assert (problem["code"], problem["status"], problem["money"]) == (code, 403, "not-taken")
+    assert await system.rows(tables.payments) == []
+    assert (await box.get(f"/orders/{order['order']}"))["state"] == "quoted"
+
+
+async def test_what_boss_would_not_open_any_more_is_refused_before_any_money(system: System) -> None:
+    box = await system.box()
+    first, second = await box.order("movies", "monthly"), await box.order("drama", "monthly")
+    payment = await box.post(f"/orders/{first['order']}/payments", {"method": "card"})
+    await Card(box).pay(payment)
+    await box.state(payment["payment"], "done")
+    path = f"/orders/{second['order']}/payments"
+    problem = await box.refused(path, {"method": "card"})
+    assert (problem["code"], problem["money"]) == ("order-clash", "not-taken")
+
+
+async def test_without_boss_nothing_is_begun_and_the_same_request_may_come_again(system: System) -> None:
+    box = await system.box()
+    path = f"/orders/{(await box.order())['order']}/payments"
+    system.network.cut.add("/boss")
+    problem = await box.refused(path, {"method": "card"}, key="the-same-key")
+    assert (problem["code"], problem["money"]) == ("boss-unreachable", "not-taken")
+    system.network.cut.clear()
+    assert (await box.post(path, {"method": "card"}, key="the-same-key"))["state"] == "preparing"
 
 
 async def test_one_live_payment_an_order(system: System) -> None:
