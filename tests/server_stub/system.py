@@ -78,6 +78,12 @@ class Box:
         self._system = system
         self._keys = (f"{number}-key-{count:04d}" for count in itertools.count())
 
+    def at(self, system: System) -> Box:
+        """The same box, talking to a server that was started anew."""
+        other = Box(system, self.number)
+        other.token, other._keys = self.token, self._keys
+        return other
+
     async def call(
         self, method: str, path: str, body: Any = None, *, key: str | None = None, **query: Any
     ) -> httpx.Response:

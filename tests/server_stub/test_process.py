@@ -28,8 +28,9 @@ COMMAND = [sys.executable, "-m", "server_stub.main", "run"]
 @contextmanager
 def started(data: Path, *options: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The process, and the address from the line it prints."""
+    port = () if "--port" in options else ("--port", "0")
     process = subprocess.Popen(
-        [*COMMAND, "--port", "0", "--data", str(data), *options],
+        [*COMMAND, *port, "--data", str(data), *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -50,8 +51,9 @@ def started(data: Path, *options: str, **environment: str) -> Iterator[tuple[sub
             pipe.close()
 
 
-def post(address: str, path: str, body: Any, headers: dict[str, str]) -> Any:
-    key = {"Idempotency-Key": f"key-{path}".replace("/", "-")[:64]}
+def post(address: str, path: str, body: Any, headers: dict[str, str], again: str = "") -> Any:
+    """What a request is answered; ``again`` makes another request of the same one."""
+    key = {"Idempotency-Key": f"key-{path}{again}".replace("/", "-")[:64]}
     return (
         httpx.post(f"{address}/stb/v1{path}", json=body, headers={**headers, **key}).raise_for_status().json()
     )
@@ -121,13 +123,46 @@ def test_in_the_local_network_there_is_the_page_behind_a_code_and_nothing_else(t
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{address.replace('127.0.0.1', '127.0.0.2')}/healthz")
         assert httpx.post(f"{payload}/pay").status_code == 303
-        path = f"{address}/stb/v1/payments/{payment['payment']}"
-        view = payment
-        while view["state"] != "done":
-            query = {"after": view["version"], "wait": 10}
-            view = httpx.get(path, params=query, headers=headers, timeout=30).raise_for_status().json()
+        follow(address, payment, headers, "done")
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+def follow(address: str, payment: Any, headers: dict[str, str], state: str) -> Any:
+    """The payment once it is in that state."""
+    while payment["state"] != state:
+        query = {"after": payment["version"], "wait": 10}
+        path = f"{address}/stb/v1/payments/{payment['payment']}"
+        payment = httpx.get(path, params=query, headers=headers, timeout=30).raise_for_status().json()
+    return payment
+
+
+def test_a_tsp_that_was_killed_after_the_money_opens_the_service_when_it_is_back(tmp_path: Path) -> None:
+    secret = {"STB_SERVER_PARTNER_KEY": "a-secret-of-this-test"}
+    with started(tmp_path / "boss", "boss", **secret) as (boss, boss_address):
+        tsp = {**secret, "STB_SERVER_BOSS_URL": boss_address}
+        with started(tmp_path / "tsp", "tsp", "sandbox", **tsp) as (process, address):
+            headers = enrolled(address)
+            order = post(address, "/orders", {"service": "sports", "term": "monthly"}, headers)
+            later = post(address, "/orders", {"service": "kids", "term": "monthly"}, headers, "later")
+            method = {"method": "wallet:demo"}
+            payment = post(address, f"/orders/{order['order']}/payments", method, headers)
+            boss.kill()
+            boss.wait(10)
+            assert httpx.post(f"{payment['qr']['payload']}/pay").status_code == 303
+            assert follow(address, payment, headers, "paid")["money"] == "taken"
+            process.kill()
+    port = boss_address.rpartition(":")[2]
+    with (
+        started(tmp_path / "boss", "boss", "--port", port, **secret),
+        started(tmp_path / "tsp", "tsp", "sandbox", **tsp) as (_, address),
+    ):
+        done = follow(address, payment, headers, "done")
+        assert (done["money"], done["number"]) == ("taken", order["number"])
+        sports = httpx.get(f"{address}/stb/v1/services/sports", headers=headers).json()
+        assert (sports["status"], sports["valid_until"]) == ("active", done["valid_until"])
+        # What was only quoted when it was killed can be paid.
+        assert post(address, f"/orders/{later['order']}/payments", method, headers)["state"] == "waiting"
 
 
 def test_it_stops_when_its_parent_lets_go(tmp_path: Path) -> None:

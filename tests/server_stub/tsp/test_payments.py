@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Delete, Update, delete, update
 
 from server_stub.boss import tables as boss
+from server_stub.foundation.clock import SimulatedClock
 from server_stub.tsp import machines, models, tables
-from tests.server_stub.system import Card, System
+from tests.server_stub.system import START, Card, System, running
 
 pytestmark = pytest.mark.anyio
 
@@ -138,6 +141,27 @@ async def test_a_card_payment_that_is_never_carried_out_expires_with_its_order(s
     expired = await box.state(payment["payment"], "expired")
     assert (expired["money"], expired["reason"]) == ("not-taken", "expired")
     assert await system.rows(tables.leases) == []
+
+
+async def test_a_start_ends_what_ran_out_of_time_while_nobody_was_there(tmp_path: Path) -> None:
+    async with running(tmp_path) as system:
+        box = await system.box()
+        order, card, wallet = await box.order("kids"), await box.pay("card"), await box.pay("wallet:demo")
+        await box.post(f"/payments/{card['payment']}/card", Card(box).data())
+    async with running(tmp_path, clock=SimulatedClock(START + timedelta(seconds=899))) as system:
+        # A wallet's code has three minutes, an order and a card a quarter of an hour.
+        box = box.at(system)
+        assert (await box.state(wallet["payment"], "expired"))["money"] == "not-taken"
+        assert (await box.get(f"/payments/{card['payment']}"))["state"] == "preparing"
+        assert len(await system.rows(tables.leases)) == 1
+        assert (await box.get(f"/orders/{order['order']}"))["state"] == "quoted"
+    async with running(tmp_path, clock=SimulatedClock(START + timedelta(seconds=900))) as system:
+        box = box.at(system)
+        assert (await box.state(card["payment"], "expired"))["money"] == "not-taken"
+        assert await system.rows(tables.leases) == []
+        while (await system.rows(tables.orders))[0].state == "quoted":
+            await asyncio.sleep(0)
+        assert (await box.get(f"/orders/{order['order']}"))["state"] == "closed"
 
 
 async def test_a_method_that_is_not_offered(system: System) -> None:
