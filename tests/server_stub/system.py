@@ -6,9 +6,11 @@ import contextlib
 import functools
 import itertools
 import random
+import shutil
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import httpx
@@ -251,7 +253,7 @@ class System:
     async def boss(self, work: Callable[[SqlConnection], T]) -> T:
         """Changes something in BOSS's own tables."""
         assert self.roles.boss is not None
-        return await self.roles.boss._database.write(work)
+        return await self.roles.boss.database.write(work)
 
     async def rows(self, table: Table) -> list[Any]:
         """All rows of one of the TSP's tables."""
@@ -276,6 +278,29 @@ def stand() -> Stand:
     return Stand()
 
 
+def world_of(data: Path, clock: SimulatedClock, network: Network) -> World:
+    """A simulated world; its randomness depends on folder and time."""
+    return World(
+        clock=clock,
+        random=random.Random(f"{data.name}{clock.now()}").randbytes,
+        own_url=OWN,
+        public_url=PUBLIC,
+        client=lambda seconds: httpx.AsyncClient(transport=network),
+    )
+
+
+@functools.cache
+def first_start() -> TemporaryDirectory[str]:
+    """A folder as the first start leaves it: keys, tables, demo data. Made once, by a real start."""
+    folder = TemporaryDirectory(prefix="stb-server-test-")
+    data = Path(folder.name)
+    roles = Roles(Settings(psams=""), ROLES, data, world_of(data, SimulatedClock(START), Network()))
+    for role in (roles.tsp, roles.boss, roles.sandbox):
+        assert role is not None
+        role.database.close()
+    return folder
+
+
 @contextlib.asynccontextmanager
 async def running(
     data: Path, settings: Settings | None = None, clock: SimulatedClock | None = None
@@ -285,15 +310,10 @@ async def running(
     Its roles reach each other through ``network``, the test from outside.
     """
     network = Network()
+    if not data.exists() or not any(data.iterdir()):
+        shutil.copytree(first_start().name, data, dirs_exist_ok=True)
     clock = clock or SimulatedClock(START)
-    world = World(
-        clock=clock,
-        random=random.Random(f"{data.name}{clock.now()}").randbytes,
-        own_url=OWN,
-        public_url=PUBLIC,
-        client=lambda seconds: httpx.AsyncClient(transport=network),
-    )
-    roles = Roles(settings or Settings(), ROLES, data, world)
+    roles = Roles(settings or Settings(), ROLES, data, world_of(data, clock, network))
     app = stand().app
     network.attach(app)
     assert stand().roles is None
