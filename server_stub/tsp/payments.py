@@ -131,10 +131,12 @@ class Payments:
     async def sweep(self) -> datetime | None:
         """Ends what has run out of time; returns when the next thing will."""
         now = self._core.clock.now()
-        due = await self._core.database.read(lambda conn: _due(conn, now))
+        due, following = await self._core.database.read(lambda conn: (_due(conn, now), _next_due(conn)))
         steps = [partial(self._end_card, payment) for payment in due.cards]
         steps += [partial(self._wallets.expire, payment) for payment in due.wallets]
         steps += [partial(self._end_order, order) for order in due.orders]
+        if not steps:
+            return following
         for step in steps:
             try:
                 await step()
