@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from fastapi import FastAPI
@@ -36,6 +36,7 @@ from server_stub.tsp.boss_client import BossClient
 from server_stub.tsp.service import TspService
 from server_stub.wallets import provider
 
+Role = TypeVar("Role")
 ROLES = ("boss", "tsp", "sandbox")
 NAME = "STB payment server"
 NOTICES = "/notices/wallets/demo"
@@ -105,18 +106,6 @@ class Roles:
         self.sandbox = self._sandbox() if "sandbox" in names else None
         self.tsp = self._tsp() if "tsp" in names else None
 
-    def install(self, app: FastAPI) -> None:
-        """The routes of all roles."""
-        routers = []
-        if self.tsp is not None:
-            routers += tsp_api.routers(self.tsp, NAME, release())
-        if self.boss is not None:
-            routers.append(boss_api.router(self.boss, self._key))
-        if self.sandbox is not None:
-            routers += sandbox_api.routers(self.sandbox, self._key)
-        for router in routers:
-            app.include_router(router)
-
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Background work runs; at the end everything is let go of, the asking roles before the asked."""
@@ -141,7 +130,7 @@ class Roles:
         database = Database(self._data / "boss.db", boss_tables.metadata)
         now = self._world.clock.now()
         database.submit(lambda conn: boss_demo.load(conn, self._ids, now)).result()
-        return BossService(database, self._world.clock, self._ids)
+        return BossService(database, self._world.clock, self._ids, self._key)
 
     def _sandbox(self) -> SandboxService:
         gateway = Gateway(self.http, self._world.public_url, self._key, self._settings.late_settle_seconds)
@@ -179,16 +168,42 @@ def build(settings: Settings, names: Sequence[str], data: Path, world: World) ->
         SettingsError: a role lacks the address of another.
     """
     roles = Roles(settings, names, data, world)
+    app = application(names, lambda: roles)
+    app.state.roles = roles
+    return app
+
+
+def phone_application(roles: Roles) -> FastAPI:
+    """What phones in the local network reach: the page behind a code of role sandbox, and nothing else."""
+    app = FastAPI(title=NAME, docs_url=None, redoc_url=None, openapi_url=None)
+    http.install(app)
+    app.include_router(sandbox_api.phone_page(lambda: _there(roles.sandbox), faults=False))
+    return app
+
+
+def application(names: Sequence[str], current: Callable[[], Roles]) -> FastAPI:
+    """All routes of these roles.
+
+    Args:
+        current: the roles that answer; asked for with every request.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with roles.running():
+        async with current().running():
             yield
 
     app = FastAPI(title=NAME, version=release(), lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.state.roles = roles
     http.install(app)
-    roles.install(app)
+    routers = []
+    if "tsp" in names:
+        routers += tsp_api.routers(lambda: _there(current().tsp), NAME, release())
+    if "boss" in names:
+        routers.append(boss_api.router(lambda: _there(current().boss)))
+    if "sandbox" in names:
+        routers += sandbox_api.routers(lambda: _there(current().sandbox))
+    for router in routers:
+        app.include_router(router)
 
     @app.get("/healthz", tags=["Server"])
     async def healthz() -> Health:
@@ -210,3 +225,9 @@ def build(settings: Settings, names: Sequence[str], data: Path, world: World) ->
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
+
+
+def _there(role: Role | None) -> Role:
+    """A role whose routes were installed because it runs here."""
+    assert role is not None
+    return role

@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--lan",
         action="store_true",
-        help="listen in the local network and put this machine's address into QR codes",
+        help="also listen in the local network, only for the page behind a QR code",
     )
     run.add_argument("--parent-pipe", action="store_true", help="stop when standard input ends")
     return top

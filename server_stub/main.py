@@ -10,14 +10,18 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from server_stub import cli
-from server_stub.app import ROLES, Roles, build, real_world
-from server_stub.settings import SettingsError, from_environment
+from server_stub.app import ROLES, Roles, build, phone_application, real_world
+from server_stub.settings import Settings, SettingsError, from_environment
 
 STOP_SECONDS = 1
 """How long requests that are under way may take once the server is to stop."""
@@ -25,22 +29,78 @@ USAGE = 2
 """Exit code when it cannot start as it was told to."""
 
 
+class PhoneServer(uvicorn.Server):
+    """The listener for phones, which another server starts and stops."""
+
+    def __init__(self, app: FastAPI, listener: socket.socket) -> None:
+        super().__init__(_config(app, lifespan="off"))
+        self._listener = listener
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # Signals are for the one that started this one.
+        yield
+
+    async def begin(self) -> None:
+        """Serves until ``end``."""
+        self._task = asyncio.create_task(self.serve(sockets=[self._listener]))
+
+    async def end(self) -> None:
+        """Returns when the last phone has been answered."""
+        self.should_exit = True
+        await self._task
+
+
 class Server(uvicorn.Server):
     """Says where it listens, and answers long polls when it stops."""
 
-    def __init__(self, config: uvicorn.Config, roles: Roles, address: str) -> None:
-        super().__init__(config)
+    def __init__(self, app: FastAPI, roles: Roles, address: str, phones: PhoneServer | None) -> None:
+        super().__init__(_config(app))
         self._roles = roles
         self._address = address
+        self._phones = phones
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if not self.should_exit:
-            cli.announce(f"stb-server listening on {self._address}")
+        if self.should_exit:
+            return
+        if self._phones is not None:
+            await self._phones.begin()
+        cli.announce(f"stb-server listening on {self._address}")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._roles.release_waiters()
+        # The phones' page stands on roles that end with this server.
+        if self._phones is not None:
+            await self._phones.end()
         await super().shutdown(sockets)
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """The sockets of one process.
+
+    Attributes:
+        own: for boxes, partners, wallets and testers.
+        phones: for phones in the local network; None: they, too, use ``own``.
+    """
+
+    own: socket.socket
+    phones: socket.socket | None
+
+    @property
+    def own_url(self) -> str:
+        """Where this machine reaches ``own``."""
+        host, port = self.own.getsockname()[:2]
+        return f"http://{'127.0.0.1' if host == '0.0.0.0' else _literal(host)}:{port}"
+
+    @property
+    def public_url(self) -> str:
+        """Where phones reach the page behind a code."""
+        if self.phones is None:
+            return self.own_url
+        host, port = self.phones.getsockname()[:2]
+        return f"http://{host}:{port}"
 
 
 def lan_address() -> str | None:
@@ -68,6 +128,30 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def open_listeners(options: argparse.Namespace, settings: Settings) -> Listeners:
+    """Binds what the command line asks for.
+
+    Raises:
+        SettingsError: an address cannot be listened on, or there is no local network or nothing for it.
+    """
+    if options.lan and "sandbox" not in options.roles:
+        raise SettingsError("--lan is for the page of role sandbox: run that role too")
+    own = _bound(options.host, options.port)
+    if not options.lan:
+        return Listeners(own, None)
+    address = settings.lan_address or lan_address()
+    if address is None:
+        raise SettingsError("--lan: no local network was found; set STB_SERVER_LAN_ADDRESS to this machine's")
+    return Listeners(own, _bound(address, options.port))
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        return bind(host, port)
+    except OSError as error:
+        raise SettingsError(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}") from error
+
+
 def configure_logging() -> None:
     """One line of JSON an event, on standard error."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
@@ -88,35 +172,22 @@ def configure_logging() -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the roles until a signal or the end of the parent; returns the exit code."""
-    host = "0.0.0.0" if options.lan else options.host
     try:
-        listener = bind(host, options.port)
-    except OSError as error:
-        sys.stderr.write(
-            f"stb-server: cannot listen on {host}:{options.port}: {os.strerror(error.errno or 0)}\n"
-        )
-        return USAGE
-    port = listener.getsockname()[1]
-    reached = (lan_address() if options.lan else None) or ("127.0.0.1" if host == "0.0.0.0" else host)
-    own_url = f"http://{'127.0.0.1' if host == '0.0.0.0' else _literal(host)}:{port}"
-    address = f"http://{_literal(reached)}:{port}"
-    try:
-        app = build(from_environment(os.environ), options.roles, options.data, real_world(own_url, address))
+        settings = from_environment(os.environ)
+        listeners = open_listeners(options, settings)
+        world = real_world(listeners.own_url, listeners.public_url)
+        app = build(settings, options.roles, options.data, world)
+        roles: Roles = app.state.roles
+        phones = None
+        if listeners.phones is not None:
+            phones = PhoneServer(phone_application(roles), listeners.phones)
     except (SettingsError, OSError) as error:
         sys.stderr.write(f"stb-server: {error}\n")
         return USAGE
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=STOP_SECONDS,
-        server_header=False,
-        ws="none",
-    )
-    server = Server(config, app.state.roles, address)
+    server = Server(app, roles, listeners.own_url, phones)
     if options.parent_pipe:
         threading.Thread(target=_stop_with_parent, args=(server,), daemon=True).start()
-    asyncio.run(server.serve(sockets=[listener]))
+    asyncio.run(server.serve(sockets=[listeners.own]))
     return 0 if server.started else 1
 
 
@@ -128,6 +199,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = cli.parse(arguments, ROLES)
     configure_logging()
     sys.exit(run(options))
+
+
+def _config(app: FastAPI, lifespan: Literal["auto", "off"] = "auto") -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan=lifespan,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        server_header=False,
+        ws="none",
+    )
 
 
 def _literal(host: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from ipaddress import AddressValueError, IPv4Address
 from typing import Any
 
 PREFIX = "STB_SERVER_"
@@ -23,6 +24,7 @@ class Settings:
         notify_url: where wallets reach this TSP (up to, without, ``/notices``).
         partner_key: secret between TSP, BOSS and demo wallet; empty: made at the first start.
         psams: comma-separated PSAM URLs, ``sim:NUMBER`` or ``pcsc:NAME``; may be empty.
+        lan_address: this machine's IPv4 address in the local network, for ``--lan``; empty: found out.
         hotline: the operator's telephone number.
         quote_seconds: how long a quoted order can be paid.
         qr_seconds: how long a wallet's code can be paid.
@@ -37,6 +39,7 @@ class Settings:
     notify_url: str = ""
     partner_key: str = ""
     psams: str = "sim:1,sim:2,sim:3"
+    lan_address: str = ""
     hotline: str = "96123"
     quote_seconds: int = 900
     qr_seconds: int = 180
@@ -55,7 +58,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     """Reads the settings.
 
     Raises:
-        SettingsError: a number is not one, or not positive.
+        SettingsError: a number is not one, or not positive; an address is not one.
     """
     values: dict[str, Any] = {}
     for field in fields(Settings):
@@ -73,4 +76,13 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         if number <= 0:
             raise SettingsError(f"{name}={text!r}: must be more than 0")
         values[field.name] = number
-    return Settings(**values)
+    settings = Settings(**values)
+    try:
+        if settings.lan_address:
+            # Only IPv4: with a longer address a code's text would outgrow the QR symbol of the television.
+            IPv4Address(settings.lan_address)
+    except AddressValueError:
+        raise SettingsError(
+            f"{PREFIX}LAN_ADDRESS={settings.lan_address!r}: an IPv4 address is wanted"
+        ) from None
+    return settings

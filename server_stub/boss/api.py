@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Request
@@ -18,11 +19,11 @@ BoxNumber = Annotated[str, Path(pattern=r"^[0-9]{6,16}$")]
 Key = Annotated[str, Header(alias="Idempotency-Key", pattern=idempotency.PATTERN)]
 
 
-def router(service: BossService, partner_key: str) -> APIRouter:
-    """The routes, for callers that carry the partner key."""
+def router(service: Callable[[], BossService]) -> APIRouter:
+    """The routes, for callers that carry the partner key; the service is asked for with every request."""
 
     def partner(authorization: Annotated[str, Header()] = "") -> None:
-        if not hmac.compare_digest(authorization.encode(), f"Bearer {partner_key}".encode()):
+        if not hmac.compare_digest(authorization.encode(), f"Bearer {service().partner_key}".encode()):
             raise Problem("partner-unknown")
 
     routes = APIRouter(prefix="/boss/v1/boxes/{box_number}", tags=["BOSS"], dependencies=[Depends(partner)])
@@ -30,22 +31,27 @@ def router(service: BossService, partner_key: str) -> APIRouter:
     @routes.post("/check", responses=responses(401, 403, 422))
     async def check_box(box_number: BoxNumber, check: models.BoxCheck) -> models.Subscriber:
         """Whose box it is, for one that knows its smart card and activation code."""
-        return await service.check_box(box_number, check)
+        return await service().check_box(box_number, check)
 
     @routes.get("/home", responses=responses(401, 403))
     async def home(box_number: BoxNumber) -> models.Home:
         """What the home page shows."""
-        return await service.home(box_number)
+        return await service().home(box_number)
 
     @routes.get("/services", responses=responses(401, 403))
     async def services(box_number: BoxNumber) -> models.Services:
         """All services in the order to show."""
-        return await service.services(box_number)
+        return await service().services(box_number)
 
     @routes.get("/services/{name}", responses=responses(401, 403, 404))
     async def one_service(box_number: BoxNumber, name: str) -> models.ServiceDetail:
         """One service with its terms and what the subscriber has had."""
-        return await service.service(box_number, name)
+        return await service().service(box_number, name)
+
+    @routes.get("/earlier", responses=responses(401, 403))
+    async def earlier(box_number: BoxNumber) -> models.AllEarlier:
+        """What the subscriber paid otherwise than with an order of this box."""
+        return await service().earlier(box_number)
 
     @routes.post(
         "/orders",
@@ -56,7 +62,9 @@ def router(service: BossService, partner_key: str) -> APIRouter:
     async def order(request: Request, box_number: BoxNumber, body: models.OrderRequest, key: Key) -> Response:
         """Pre-check and fee; no money moves."""
         use = await _use(request, box_number, key)
-        return response_of(await service.idempotency.run(use, lambda: service.order(box_number, body, use)))
+        return response_of(
+            await service().idempotency.run(use, lambda: service().order(box_number, body, use))
+        )
 
     @routes.post(
         "/orders/{order_id}/opening",
@@ -69,11 +77,13 @@ def router(service: BossService, partner_key: str) -> APIRouter:
         """Opens what was paid."""
         use = await _use(request, box_number, key)
         return response_of(
-            await service.idempotency.run(use, lambda: service.open_service(box_number, order_id, body, use))
+            await service().idempotency.run(
+                use, lambda: service().open_service(box_number, order_id, body, use)
+            )
         )
 
     async def _use(request: Request, box_number: str, key: str) -> idempotency.KeyUse:
         hash = idempotency.request_hash(request.method, request.url.path, await request.body())
-        return service.idempotency.use(box_number, key, hash)
+        return service().idempotency.use(box_number, key, hash)
 
     return routes

@@ -18,6 +18,8 @@ from server_stub.foundation.ids import Ids
 from server_stub.foundation.problems import Problem
 
 T = TypeVar("T")
+EARLIER = 50
+"""Most entries of what was paid otherwise."""
 
 
 def activation_hash(box_number: str, activation_code: str) -> str:
@@ -26,17 +28,22 @@ def activation_hash(box_number: str, activation_code: str) -> str:
 
 
 class BossService:
-    """The operator's business system."""
+    """The operator's business system.
 
-    def __init__(self, database: Database, clock: Clock, ids: Ids) -> None:
-        self._database = database
+    Args:
+        partner_key: what partner systems must show.
+    """
+
+    def __init__(self, database: Database, clock: Clock, ids: Ids, partner_key: str) -> None:
+        self.partner_key = partner_key
+        self.database = database
         self._clock = clock
         self._ids = ids
         self.idempotency = Idempotency(database, tables.keys, clock)
 
     def close(self) -> None:
         """Lets go of the database."""
-        self._database.close()
+        self.database.close()
 
     async def check_box(self, box_number: str, check: models.BoxCheck) -> models.Subscriber:
         """Whose box it is, for one that knows its smart card and activation code (ONL-11).
@@ -53,7 +60,7 @@ class BossService:
                 raise Problem("activation-code-wrong")
             return views.subscriber(store.load_customer(conn, box_number))
 
-        return await self._database.read(read)
+        return await self.database.read(read)
 
     async def home(self, box_number: str) -> models.Home:
         """What the home page shows. Raises Problem ``box-unknown``, ``box-suspended``, as all below."""
@@ -79,6 +86,16 @@ class BossService:
             return views.detail(catalogue, who, name, now)
 
         return await self._for(box_number, detail)
+
+    async def earlier(self, box_number: str) -> models.AllEarlier:
+        """What the subscriber paid otherwise than with an order of this box, newest first."""
+        now = self._clock.now()
+
+        def read(conn: Connection) -> models.AllEarlier:
+            who = store.load_customer(conn, box_number)
+            return views.earlier(store.load_catalogue(conn), who, store.load_earlier(conn, who, EARLIER), now)
+
+        return await self.database.read(read)
 
     async def order(self, box_number: str, request: models.OrderRequest, use: KeyUse) -> Answer:
         """Pre-check and fee (ONL-4, ONL-2). Keeps the order; no money moves.
@@ -122,7 +139,7 @@ class BossService:
             )
             return use.answer(conn, answer_of(order, 201))
 
-        return await self._database.write(work)
+        return await self.database.write(work)
 
     async def open_service(
         self, box_number: str, order_id: str, opening: models.Opening, use: KeyUse
@@ -178,11 +195,11 @@ class BossService:
             )
             return use.answer(conn, answer_of(opened))
 
-        return await self._database.write(work)
+        return await self.database.write(work)
 
     async def _for(self, box_number: str, view: Callable[[store.Catalogue, store.Customer], T]) -> T:
         def read(conn: Connection) -> T:
             who = store.load_customer(conn, box_number)
             return view(store.load_catalogue(conn), who)
 
-        return await self._database.read(read)
+        return await self.database.read(read)

@@ -89,9 +89,14 @@ class Outbox:
         table = self._table
         now = self._clock.now()
         due = select(table).where(table.c.due_at <= now).order_by(table.c.due_at, table.c.id).limit(BATCH)
-        rows = await self._database.read(lambda conn: conn.execute(due).all())
+        following = select(func.min(table.c.due_at))
+        rows, instant = await self._database.read(
+            lambda conn: (conn.execute(due).all(), conn.execute(following).scalar())
+        )
+        if not rows:
+            return instant
         await asyncio.gather(*(self._deliver(row) for row in rows))
-        return await self._database.read(lambda conn: conn.execute(select(func.min(table.c.due_at))).scalar())
+        return await self._database.read(lambda conn: conn.execute(following).scalar())
 
     async def _deliver(self, row: Row[Any]) -> None:
         table = self._table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request
@@ -13,17 +14,22 @@ from server_stub.foundation.problems import Problem, responses
 from server_stub.sandbox import page
 from server_stub.sandbox.service import CodeStatus, Faults, NewCode, Refund, SandboxService
 
+VERBS = {"pay": SandboxService.pay, "decline": SandboxService.decline, "pay-late": SandboxService.pay_late}
+"""What a phone may do to a code."""
+Current = Callable[[], SandboxService]
+"""The sandbox that answers at this moment; asked for with every request."""
 
-def routers(service: SandboxService, partner_key: str) -> list[APIRouter]:
+
+def routers(service: Current) -> list[APIRouter]:
     """All routes of the role: the gateway, and the page behind a code."""
-    return [_gateway(service, partner_key), _phone(service)]
+    return [_gateway(service), phone_page(service, faults=True)]
 
 
-def _gateway(service: SandboxService, partner_key: str) -> APIRouter:
+def _gateway(service: Current) -> APIRouter:
     def merchant(authorization: Annotated[str, Header()] = "") -> None:
-        if not hmac.compare_digest(authorization.encode(), f"Bearer {partner_key}".encode()):
+        if not hmac.compare_digest(authorization.encode(), f"Bearer {service().secret}".encode()):
             raise Problem("partner-unknown")
-        if service.faults.gateway_silent:
+        if service().faults.gateway_silent:
             raise Problem("wallet-unreachable")
 
     routes = APIRouter(prefix="/sandbox", tags=["Sandbox"])
@@ -34,56 +40,61 @@ def _gateway(service: SandboxService, partner_key: str) -> APIRouter:
     )
     async def make(wish: NewCode) -> CodeStatus:
         """Makes a code that a phone can open."""
-        return await service.make(wish)
+        return await service().make(wish)
 
     @routes.get("/wallet/v1/codes/{reference}", dependencies=guarded, responses=responses(401, 404, 503))
     async def status(reference: str) -> CodeStatus:
         """How far a code is."""
-        return await service.status(reference)
+        return await service().status(reference)
 
     @routes.post(
         "/wallet/v1/codes/{reference}/close", dependencies=guarded, responses=responses(401, 404, 503)
     )
     async def close(reference: str) -> CodeStatus:
         """Closes a code; one that was paid stays paid."""
-        return await service.close(reference)
+        return await service().close(reference)
 
     @routes.post(
         "/wallet/v1/codes/{reference}/refund", dependencies=guarded, responses=responses(401, 404, 409, 503)
     )
     async def refund(reference: str, body: Refund) -> CodeStatus:
         """Sends the money back."""
-        return await service.refund(reference, body)
+        return await service().refund(reference, body)
 
     @routes.get("/faults")
     async def faults() -> Faults:
         """What the sandbox does wrong at present."""
-        return service.faults
+        return service().faults
 
     @routes.put("/faults")
     async def set_faults(wanted: Faults) -> Faults:
         """For testers: ``gateway_silent`` makes the wallet not answer."""
-        service.faults = wanted
-        return service.faults
+        service().faults = wanted
+        return service().faults
 
     return routes
 
 
-def _phone(service: SandboxService) -> APIRouter:
+def phone_page(service: Current, *, faults: bool) -> APIRouter:
+    """The page behind a code.
+
+    Args:
+        faults: whether it has the switch that makes the whole wallet silent.
+    """
     routes = APIRouter(prefix="/w", tags=["Sandbox phone page"], default_response_class=HTMLResponse)
-    verbs = {"pay": service.pay, "decline": service.decline, "pay-late": service.pay_late}
 
     def shown(request: Request, row: Row[Any] | None) -> Response:
         language = page.language(request.query_params.get("lang"), request.headers.get("accept-language"))
-        overdue = row is not None and service.overdue(row)
-        html = page.render(row, language, overdue=overdue, silent=service.faults.gateway_silent)
+        overdue = row is not None and service().overdue(row)
+        switch = ("speak" if service().faults.gateway_silent else "silence") if faults else None
+        html = page.render(row, language, overdue=overdue, switch=switch)
         return HTMLResponse(html, 404 if row is None else 200, headers={"Cache-Control": "no-store"})
 
     @routes.get("/{code}")
     async def look(request: Request, code: str) -> Response:
         """The page behind a code; opening it marks the code scanned."""
         try:
-            return shown(request, await service.look(code))
+            return shown(request, await service().look(code))
         except Problem:
             return shown(request, None)
 
@@ -91,10 +102,10 @@ def _phone(service: SandboxService) -> APIRouter:
     async def act(request: Request, code: str, verb: str) -> Response:
         """``pay``, ``decline``, ``pay-late``, ``silence``; then back to the page: reloading is harmless."""
         try:
-            if verb == "silence":
-                service.faults = Faults(gateway_silent=not service.faults.gateway_silent)
-            elif verb in verbs:
-                await verbs[verb](code)
+            if verb == "silence" and faults:
+                service().faults = Faults(gateway_silent=not service().faults.gateway_silent)
+            elif verb in VERBS:
+                await VERBS[verb](service(), code)
             else:
                 return shown(request, None)
         except Problem:

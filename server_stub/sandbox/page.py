@@ -108,8 +108,8 @@ def view_of(row: Row[Any] | None, *, overdue: bool) -> str:
     return str(row.state)
 
 
-def render(row: Row[Any] | None, language: str, *, overdue: bool, silent: bool) -> str:
-    """The page as HTML."""
+def render(row: Row[Any] | None, language: str, *, overdue: bool, switch: str | None) -> str:
+    """The page as HTML; ``switch`` is the word on the tester's switch, None: there is no such switch."""
     return _template().render(
         words=WORDS[language],
         language=language,
@@ -119,5 +119,5 @@ def render(row: Row[Any] | None, language: str, *, overdue: bool, silent: bool) 
         subject="" if row is None else (row.subject_zh if language == "zh" else row.subject_en),
         number="" if row is None else row.number,
         amount="" if row is None else yuan(row.amount_fen),
-        silent=silent,
+        switch=switch,
     )

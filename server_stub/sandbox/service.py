@@ -90,10 +90,11 @@ class SandboxService:
     """The demo wallet's own system."""
 
     def __init__(self, database: Database, clock: Clock, ids: Ids, gateway: Gateway) -> None:
-        self._database = database
+        self.database = database
         self._clock = clock
         self._ids = ids
         self._gateway = gateway
+        self.secret = gateway.secret
         self.faults = Faults()
         self.outbox = Outbox(database, outbox, clock, {NOTICE: self._notify, LATE: self._settle_late})
 
@@ -104,7 +105,7 @@ class SandboxService:
     async def stop(self) -> None:
         """Ends it, and lets go of the database."""
         await self.outbox.worker.stop()
-        self._database.close()
+        self.database.close()
 
     # The merchant's side
 
@@ -133,11 +134,11 @@ class SandboxService:
             conn.execute(insert(codes).values(**values))
             return conn.execute(select(codes).where(condition)).one()
 
-        return self._status(await self._database.write(work))
+        return self._status(await self.database.write(work))
 
     async def status(self, reference: str) -> CodeStatus:
         """How far a code is. Raises Problem ``not-found``."""
-        return self._status(await self._database.read(lambda conn: _by_reference(conn, reference)))
+        return self._status(await self.database.read(lambda conn: _by_reference(conn, reference)))
 
     async def close(self, reference: str) -> CodeStatus:
         """No more payment from now on; what was paid stays paid. Raises Problem ``not-found``."""
@@ -151,7 +152,7 @@ class SandboxService:
                     self.outbox.put(conn, LATE, {"code": row.id}, self._gateway.late_seconds)
             return _by_reference(conn, reference)
 
-        row = await self._database.write(work)
+        row = await self.database.write(work)
         self.outbox.worker.kick()
         return self._status(row)
 
@@ -167,7 +168,7 @@ class SandboxService:
                 states.move(conn, MACHINE, row.id, "refunded", actor="merchant", at=now, refund=refund.refund)
             return _by_reference(conn, reference)
 
-        return self._status(await self._database.write(work))
+        return self._status(await self.database.write(work))
 
     # The phone's side
 
@@ -192,7 +193,7 @@ class SandboxService:
                 conn.execute(update(codes).where(codes.c.id == code).values(settle_late=True))
             return _by_code(conn, code)
 
-        return await self._database.write(work)
+        return await self.database.write(work)
 
     async def _phone(self, code: str, target: str, origins: tuple[str, ...]) -> Row[Any]:
         now = self._clock.now()
@@ -205,7 +206,7 @@ class SandboxService:
                 self.outbox.put(conn, NOTICE, {"code": code, "event": target})
             return _by_code(conn, code)
 
-        row = await self._database.write(work)
+        row = await self.database.write(work)
         self.outbox.worker.kick()
         return row
 
@@ -218,7 +219,7 @@ class SandboxService:
     async def _notify(self, payload: dict[str, Any]) -> Acknowledged:
         if self.faults.gateway_silent:
             raise ConnectionError("the sandbox has been told to be silent")
-        row = await self._database.read(lambda conn: _by_code(conn, payload["code"]))
+        row = await self.database.read(lambda conn: _by_code(conn, payload["code"]))
         body = json.dumps({"reference": row.reference, "event": payload["event"]}).encode()
         timestamp, nonce = self._clock.now().isoformat(), self._ids.code()
         headers = {

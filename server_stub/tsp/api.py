@@ -22,7 +22,11 @@ FIND = responses(401, 404, 422)
 CHANGE = responses(401, 403, 404, 409, 422, 503)
 
 
-def routers(services: TspService, name: str, version: str) -> list[APIRouter]:
+Current = Callable[[], TspService]
+"""The TSP that answers at this moment; asked for with every request."""
+
+
+def routers(services: Current, name: str, version: str) -> list[APIRouter]:
     """All routes of the role: the boxes' interface, and the door for notices."""
     stb = APIRouter(prefix="/stb/v1", tags=["Set-top boxes"])
     _before(stb, services, _hello(services, name, version))
@@ -35,16 +39,16 @@ def routers(services: TspService, name: str, version: str) -> list[APIRouter]:
     return [stb, notices]
 
 
-def _hello(services: TspService, name: str, version: str) -> Callable[[], models.Hello]:
+def _hello(services: Current, name: str, version: str) -> Callable[[], models.Hello]:
     """Who answers here, at the present time."""
-    core = services.core
 
     def hello() -> models.Hello:
+        core = services().core
         return models.Hello(
             name=name,
             version=version,
             api=API,
-            test_mode=services.test_mode,
+            test_mode=services().test_mode,
             time=core.clock.now(),
             hotline=core.settings.hotline,
         )
@@ -52,27 +56,27 @@ def _hello(services: TspService, name: str, version: str) -> Callable[[], models
     return hello
 
 
-def _box(services: TspService) -> Callable[..., Awaitable[str]]:
+def _box(services: Current) -> Callable[..., Awaitable[str]]:
     async def box(
         number: Annotated[str, Header(alias="STB-Number")] = "",
         authorization: Annotated[str, Header()] = "",
     ) -> str:
-        await services.boxes.authenticate(number, authorization)
+        await services().boxes.authenticate(number, authorization)
         return number
 
     return box
 
 
-async def _use(request: Request, services: TspService, scope: str, key: str) -> KeyUse:
+async def _use(request: Request, services: Current, scope: str, key: str) -> KeyUse:
     hash = idempotency.request_hash(request.method, request.url.path, await request.body())
-    return services.core.idempotency.use(scope, key, hash)
+    return services().core.idempotency.use(scope, key, hash)
 
 
-async def _once(services: TspService, use: KeyUse, work: Callable[[], Awaitable[Answer]]) -> Response:
-    return response_of(await services.core.idempotency.run(use, work))
+async def _once(services: Current, use: KeyUse, work: Callable[[], Awaitable[Answer]]) -> Response:
+    return response_of(await services().core.idempotency.run(use, work))
 
 
-def _before(routes: APIRouter, services: TspService, hello: Callable[[], models.Hello]) -> None:
+def _before(routes: APIRouter, services: Current, hello: Callable[[], models.Hello]) -> None:
     @routes.get("/hello")
     async def say_hello() -> models.Hello:
         """Who answers here."""
@@ -87,56 +91,56 @@ def _before(routes: APIRouter, services: TspService, hello: Callable[[], models.
     async def enrol(request: Request, body: models.EnrolmentRequest, key: Key) -> Response:
         """Gives a box its token."""
         use = await _use(request, services, f"enrolment:{body.box_number}", key)
-        answer = await services.core.idempotency.run(use, lambda: services.boxes.enrol(body, use))
-        return response_of(services.boxes.with_token(answer, use) if answer.status == 201 else answer)
+        answer = await services().core.idempotency.run(use, lambda: services().boxes.enrol(body, use))
+        return response_of(services().boxes.with_token(answer, use) if answer.status == 201 else answer)
 
 
-def _look(routes: APIRouter, services: TspService) -> None:
+def _look(routes: APIRouter, services: Current) -> None:
     Box = Annotated[str, Depends(_box(services))]
 
     @routes.get("/home", responses=READ)
     async def home(box: Box) -> models.Home:
         """What the home page shows."""
-        return await services.orders.home(box)
+        return await services().orders.home(box)
 
     @routes.get("/services", responses=READ)
     async def all_services(box: Box) -> models.Services:
         """All services in the order to show."""
-        return await services.orders.services(box)
+        return await services().orders.services(box)
 
     @routes.get("/services/{service}", responses={**READ, **FIND})
     async def one_service(box: Box, service: str) -> models.ServiceDetail:
         """One service with introduction, terms and past subscriptions."""
-        return await services.orders.service(box, service)
+        return await services().orders.service(box, service)
 
     @routes.get("/records", responses=FIND)
     async def records(box: Box) -> models.Records:
         """The last payments, newest first."""
-        return await services.orders.records(box)
+        return await services().orders.records(box)
 
     @routes.post("/inquiries", status_code=201, response_model=models.Inquiry, responses=CHANGE)
     async def inquire(request: Request, box: Box, body: models.InquiryRequest, key: Key) -> Response:
         """Looks at a card; moves no money."""
         use = await _use(request, services, f"box:{box}", key)
-        return await _once(services, use, lambda: services.orders.inquire(box, body, use))
+        return await _once(services, use, lambda: services().orders.inquire(box, body, use))
 
 
-def _order(routes: APIRouter, services: TspService) -> None:
+def _order(routes: APIRouter, services: Current) -> None:
     Box = Annotated[str, Depends(_box(services))]
 
     @routes.post("/orders", status_code=201, response_model=models.Order, responses=CHANGE)
     async def create(request: Request, box: Box, body: models.OrderRequest, key: Key) -> Response:
         """Pre-check and fee; moves no money."""
         use = await _use(request, services, f"box:{box}", key)
-        return await _once(services, use, lambda: services.orders.create(box, body, use))
+        return await _once(services, use, lambda: services().orders.create(box, body, use))
 
     @routes.get("/orders/{order}", responses=FIND)
     async def one_order(box: Box, order: str) -> models.Order:
         """An order again."""
-        return await services.orders.order(box, order)
+        return await services().orders.order(box, order)
 
 
-def _pay(routes: APIRouter, services: TspService) -> None:
+def _pay(routes: APIRouter, services: Current) -> None:
     Box = Annotated[str, Depends(_box(services))]
 
     @routes.post("/orders/{order}/payments", status_code=201, response_model=models.Payment, responses=CHANGE)
@@ -145,7 +149,7 @@ def _pay(routes: APIRouter, services: TspService) -> None:
     ) -> Response:
         """Begins to pay."""
         use = await _use(request, services, f"box:{box}", key)
-        return await _once(services, use, lambda: services.payments.begin(box, order, body.method, use))
+        return await _once(services, use, lambda: services().payments.begin(box, order, body.method, use))
 
     @routes.get("/payments/{payment}", responses=FIND)
     async def watch(
@@ -155,36 +159,35 @@ def _pay(routes: APIRouter, services: TspService) -> None:
         wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT_S)] = 0,
     ) -> models.Payment:
         """A payment, at once or when it changes."""
-        return await services.payments.watch(box, payment, after, wait)
+        return await services().payments.watch(box, payment, after, wait)
 
     @routes.post("/payments/{payment}/cancel", response_model=models.Payment, responses=CHANGE)
     async def cancel(request: Request, box: Box, payment: str, key: Key) -> Response:
         """Cancels what is not paid."""
         use = await _use(request, services, f"box:{box}", key)
-        return await _once(services, use, lambda: services.payments.cancel(box, payment, use))
+        return await _once(services, use, lambda: services().payments.cancel(box, payment, use))
 
 
-def _card(routes: APIRouter, services: TspService) -> None:
+def _card(routes: APIRouter, services: Current) -> None:
     Box = Annotated[str, Depends(_box(services))]
-    cards = services.cards
 
     @routes.post("/payments/{payment}/card", response_model=models.Leased, responses=CHANGE)
     async def card(request: Request, box: Box, payment: str, body: models.CardData, key: Key) -> Response:
         """Card check, balance check, lease of a PSAM."""
         use = await _use(request, services, f"box:{box}", key)
-        return await _once(services, use, lambda: cards.check(box, payment, body, use))
+        return await _once(services, use, lambda: services().cards.check(box, payment, body, use))
 
     @routes.post("/payments/{payment}/init", response_model=models.Authorised, responses=CHANGE)
     async def init(request: Request, box: Box, payment: str, body: models.PurchaseInit, key: Key) -> Response:
         """MAC1; the payment is unknown from here on."""
         use = await _use(request, services, f"box:{box}", key)
-        return await _once(services, use, lambda: cards.authorise(box, payment, body, use))
+        return await _once(services, use, lambda: services().cards.authorise(box, payment, body, use))
 
     @routes.post("/payments/{payment}/debit", response_model=models.Payment, responses=CHANGE)
     async def debit(request: Request, box: Box, payment: str, body: models.DebitProof, key: Key) -> Response:
         """The card's proof of its debit."""
         use = await _use(request, services, f"box:{box}", key)
-        return await _once(services, use, lambda: cards.debited(box, payment, body, use))
+        return await _once(services, use, lambda: services().cards.debited(box, payment, body, use))
 
     @routes.post("/payments/{payment}/not-debited", response_model=models.Payment, responses=CHANGE)
     async def not_debited(
@@ -192,12 +195,12 @@ def _card(routes: APIRouter, services: TspService) -> None:
     ) -> Response:
         """The card's proof that it did not debit."""
         use = await _use(request, services, f"box:{box}", key)
-        return await _once(services, use, lambda: cards.not_debited(box, payment, body, use))
+        return await _once(services, use, lambda: services().cards.not_debited(box, payment, body, use))
 
 
-def _notices(routes: APIRouter, services: TspService) -> None:
+def _notices(routes: APIRouter, services: Current) -> None:
     @routes.post("/{wallet}", status_code=204, responses=responses(401, 404, 503))
     async def notice(request: Request, wallet: str) -> Response:
         """A wallet's notice; signed as that wallet signs."""
-        await services.wallets.notice(wallet, request.headers, await request.body())
+        await services().wallets.notice(wallet, request.headers, await request.body())
         return Response(status_code=204)

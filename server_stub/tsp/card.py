@@ -220,10 +220,11 @@ class CardPayments:
         return refusal
 
     def _lease(self, conn: Connection, row: Row[Any], card: models.CardData) -> psam_pool.PsamUnit:
-        names = psam_pool.candidates(self._core.psams, bytes.fromhex(card.issuer_id))
+        issuer = bytes.fromhex(card.issuer_id)
         # An empty pool says nothing about the issuer: all its PSAMs may be out for a while.
-        if not names and any(unit.usable for unit in self._core.psams.values()):
+        if self._core.psams and not psam_pool.serves(self._core.psams, issuer):
             raise Problem("psam-none-for-issuer")
+        names = psam_pool.candidates(self._core.psams, issuer)
         seconds = self._core.settings.lease_seconds
         name = psam_pool.lease(conn, row.id, names, self._core.clock.now(), seconds)
         if name is None:

@@ -40,9 +40,20 @@ class Payments:
 
         Raises:
             Problem: ``order-expired``, ``order-closed``, ``payment-in-progress``, ``method-not-offered``,
-                ``wallet-unreachable``, ``not-found``.
+                ``wallet-unreachable``, ``not-found``; BOSS's refusal or ``boss-unreachable``.
         """
         identity = self._core.ids.row()
+
+        def look(conn: Connection) -> tuple[Row[Any], bool]:
+            row = core.find_order(conn, box_number, order)
+            begun = self._begun(conn, row, use) is not None
+            if not begun:
+                self._refuse(row, method)
+            return row, begun
+
+        quoted, already = await self._core.database.read(look)
+        if not already:
+            await self._orders.may_pay(quoted)
 
         def work(conn: Connection) -> tuple[Row[Any], Answer | None]:
             use.claim(conn)
@@ -120,10 +131,12 @@ class Payments:
     async def sweep(self) -> datetime | None:
         """Ends what has run out of time; returns when the next thing will."""
         now = self._core.clock.now()
-        due = await self._core.database.read(lambda conn: _due(conn, now))
+        due, following = await self._core.database.read(lambda conn: (_due(conn, now), _next_due(conn)))
         steps = [partial(self._end_card, payment) for payment in due.cards]
         steps += [partial(self._wallets.expire, payment) for payment in due.wallets]
         steps += [partial(self._end_order, order) for order in due.orders]
+        if not steps:
+            return following
         for step in steps:
             try:
                 await step()
@@ -159,7 +172,6 @@ class Payments:
                 id=identity,
                 order_id=order.id,
                 box_number=order.box_number,
-                number=self._core.ids.number(),
                 method=method,
                 amount_fen=order.amount_fen,
                 state="created" if method == "card" else "code-wanted",

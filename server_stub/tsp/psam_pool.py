@@ -149,6 +149,11 @@ def open_units(urls: Sequence[str], state_dir: str | None) -> dict[str, PsamUnit
     return units
 
 
+def serves(units: Mapping[str, PsamUnit], issuer_id: bytes) -> bool:
+    """Whether there is a PSAM for an issuer at all, usable at this moment or not."""
+    return any(unit.issuer_id == issuer_id for unit in units.values())
+
+
 def candidates(units: Mapping[str, PsamUnit], issuer_id: bytes) -> list[str]:
     """Names of the PSAMs that can serve an issuer."""
     return [unit.name for unit in units.values() if unit.usable and unit.issuer_id == issuer_id]

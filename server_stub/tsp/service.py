@@ -74,6 +74,11 @@ class TspService:
         self.payments: Payments = Payments(self.core, self.orders, self.wallets)
 
     @property
+    def database(self) -> Database:
+        """The role's database."""
+        return self.core.database
+
+    @property
     def test_mode(self) -> bool:
         """Whether money here is play money: a simulated PSAM or the demo wallet is in use."""
         return "demo" in self.core.wallets or any(name.startswith("sim:") for name in self.core.psams)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from server_stub.boss import demo, service
 from server_stub.main import configure_logging
 from tests.server_stub.system import System, running
 
@@ -15,6 +17,16 @@ from tests.server_stub.system import System, running
 def _logging() -> None:
     """As the command does: the library's default draws every local variable of a traceback, for seconds."""
     configure_logging()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _hashes() -> Iterator[None]:
+    """The slow hash of an activation code is computed once a box, not once a test."""
+    once = functools.cache(service.activation_hash)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (service, demo):
+            patch.setattr(module, "activation_hash", once)
+        yield
 
 
 @pytest.fixture

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import random
+import shutil
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
 import httpx
 from fastapi import FastAPI
+from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Table, select
 
 from cardreader.errors import CardReaderError
 from cardreader.purse import DebitProof, PurchaseInit, Purse
 from cardreader.reader import Connection
 from cardreader.sim.profiles import open_card
-from server_stub.app import ROLES, World, build
+from server_stub.app import ROLES, Roles, World, application
 from server_stub.foundation.clock import CHINA, SimulatedClock
 from server_stub.settings import Settings
 from server_stub.tsp.service import TspService
 
+T = TypeVar("T")
 START = datetime(2026, 6, 21, 10, 0, 0, tzinfo=CHINA)
 OWN = "http://server"
 PUBLIC = "http://192.168.100.200:8780"
@@ -74,6 +79,12 @@ class Box:
         self.token = ""
         self._system = system
         self._keys = (f"{number}-key-{count:04d}" for count in itertools.count())
+
+    def at(self, system: System) -> Box:
+        """The same box, talking to a server that was started anew."""
+        other = Box(system, self.number)
+        other.token, other._keys = self.token, self._keys
+        return other
 
     async def call(
         self, method: str, path: str, body: Any = None, *, key: str | None = None, **query: Any
@@ -214,17 +225,17 @@ class System:
     """A server with all roles."""
 
     def __init__(
-        self, app: FastAPI, clock: SimulatedClock, network: Network, outside: httpx.AsyncClient
+        self, roles: Roles, clock: SimulatedClock, network: Network, outside: httpx.AsyncClient
     ) -> None:
-        self.app = app
+        self.roles = roles
         self.clock = clock
         self.network = network
         self.outside = outside
 
     @property
     def tsp(self) -> TspService:
-        service: TspService = self.app.state.roles.tsp
-        return service
+        assert self.roles.tsp is not None
+        return self.roles.tsp
 
     async def box(self, number: str = "85312048") -> Box:
         """An enrolled box; by default that of a subscriber without history."""
@@ -239,32 +250,82 @@ class System:
             return await self.outside.get(url)
         return await self.outside.post(f"{url}/{verb}", follow_redirects=True)
 
+    async def boss(self, work: Callable[[SqlConnection], T]) -> T:
+        """Changes something in BOSS's own tables."""
+        assert self.roles.boss is not None
+        return await self.roles.boss.database.write(work)
+
     async def rows(self, table: Table) -> list[Any]:
         """All rows of one of the TSP's tables."""
         return await self.tsp.core.database.read(lambda conn: list(conn.execute(select(table))))
 
 
-@contextlib.asynccontextmanager
-async def running(
-    data: Path, settings: Settings | None = None, clock: SimulatedClock | None = None
-) -> AsyncIterator[System]:
-    """A server over that folder. Its roles reach each other through ``network``, the test from outside."""
-    network = Network()
-    clock = clock or SimulatedClock(START)
-    world = World(
+class Stand:
+    """One application for all tests: its routes are the same for every server, and dear to make."""
+
+    def __init__(self) -> None:
+        self.roles: Roles | None = None
+        self.app = application(ROLES, self.current)
+
+    def current(self) -> Roles:
+        assert self.roles is not None, "no server is running"
+        return self.roles
+
+
+@functools.cache
+def stand() -> Stand:
+    """Made by the first test that needs it."""
+    return Stand()
+
+
+def world_of(data: Path, clock: SimulatedClock, network: Network) -> World:
+    """A simulated world; its randomness depends on folder and time."""
+    return World(
         clock=clock,
         random=random.Random(f"{data.name}{clock.now()}").randbytes,
         own_url=OWN,
         public_url=PUBLIC,
         client=lambda seconds: httpx.AsyncClient(transport=network),
     )
-    app = build(settings or Settings(), ROLES, data, world)
+
+
+@functools.cache
+def first_start() -> TemporaryDirectory[str]:
+    """A folder as the first start leaves it: keys, tables, demo data. Made once, by a real start."""
+    folder = TemporaryDirectory(prefix="stb-server-test-")
+    data = Path(folder.name)
+    roles = Roles(Settings(psams=""), ROLES, data, world_of(data, SimulatedClock(START), Network()))
+    for role in (roles.tsp, roles.boss, roles.sandbox):
+        assert role is not None
+        role.database.close()
+    return folder
+
+
+@contextlib.asynccontextmanager
+async def running(
+    data: Path, settings: Settings | None = None, clock: SimulatedClock | None = None
+) -> AsyncIterator[System]:
+    """A server over that folder; one at a time.
+
+    Its roles reach each other through ``network``, the test from outside.
+    """
+    network = Network()
+    if not data.exists() or not any(data.iterdir()):
+        shutil.copytree(first_start().name, data, dirs_exist_ok=True)
+    clock = clock or SimulatedClock(START)
+    roles = Roles(settings or Settings(), ROLES, data, world_of(data, clock, network))
+    app = stand().app
     network.attach(app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app)) as outside,
-    ):
-        yield System(app, clock, network, outside)
+    assert stand().roles is None
+    stand().roles = roles
+    try:
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app)) as outside,
+        ):
+            yield System(roles, clock, network, outside)
+    finally:
+        stand().roles = None
 
 
 def works(attempt: Callable[[], Any]) -> bool:

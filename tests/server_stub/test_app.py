@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from server_stub.foundation.problems import CODES, Problem
-from tests.server_stub.system import OWN, System
+from tests.server_stub.system import OWN, System, running
 
 pytestmark = pytest.mark.anyio
 
@@ -60,6 +61,12 @@ async def test_addresses_and_methods_that_are_not_there(system: System) -> None:
     assert (missing.status_code, missing.json()["code"]) == (404, "not-found")
     wrong = await system.outside.delete(f"{OWN}/stb/v1/hello")
     assert (wrong.status_code, wrong.json()["code"]) == (405, "method-not-allowed")
+
+
+async def test_keys_are_for_the_owner_only(tmp_path: Path) -> None:
+    async with running(tmp_path / "data"):
+        for name in ("partners.key", "tsp.key"):
+            assert (tmp_path / "data" / name).stat().st_mode & 0o777 == 0o600
 
 
 def test_every_code_makes_a_problem() -> None:

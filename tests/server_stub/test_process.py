@@ -15,7 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
+from server_stub.app import ROLES
+from server_stub.cli import parse
+from server_stub.main import run
 from tests.server_stub.system import ACTIVATION, SMART_CARDS
 
 COMMAND = [sys.executable, "-m", "server_stub.main", "run"]
@@ -24,8 +28,9 @@ COMMAND = [sys.executable, "-m", "server_stub.main", "run"]
 @contextmanager
 def started(data: Path, *options: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The process, and the address from the line it prints."""
+    port = () if "--port" in options else ("--port", "0")
     process = subprocess.Popen(
-        [*COMMAND, "--port", "0", "--data", str(data), *options],
+        [*COMMAND, *port, "--data", str(data), *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -46,8 +51,9 @@ def started(data: Path, *options: str, **environment: str) -> Iterator[tuple[sub
             pipe.close()
 
 
-def post(address: str, path: str, body: Any, headers: dict[str, str]) -> Any:
-    key = {"Idempotency-Key": f"key-{path}".replace("/", "-")[:64]}
+def post(address: str, path: str, body: Any, headers: dict[str, str], again: str = "") -> Any:
+    """What a request is answered; ``again`` makes another request of the same one."""
+    key = {"Idempotency-Key": f"key-{path}{again}".replace("/", "-")[:64]}
     return (
         httpx.post(f"{address}/stb/v1{path}", json=body, headers={**headers, **key}).raise_for_status().json()
     )
@@ -57,10 +63,7 @@ def test_it_answers_and_stops_on_sigterm_with_a_long_poll_open(tmp_path: Path) -
     with started(tmp_path) as (process, address):
         health = httpx.get(f"{address}/healthz")
         assert health.json() == {"status": "ok", "roles": ["boss", "tsp", "sandbox"]}
-        enrolment = {"box_number": "85312047", "activation_code": ACTIVATION}
-        body = {**enrolment, "smart_card_number": SMART_CARDS["85312047"]}
-        token = post(address, "/enrolments", body, {})["token"]
-        headers = {"STB-Number": "85312047", "Authorization": f"Bearer {token}"}
+        headers = enrolled(address)
         order = post(address, "/orders", {"service": "sports", "term": "monthly"}, headers)
         payment = post(address, f"/orders/{order['order']}/payments", {"method": "wallet:demo"}, headers)
         assert payment["qr"]["payload"].startswith(f"{address}/w/")
@@ -85,17 +88,88 @@ def test_it_answers_and_stops_on_sigterm_with_a_long_poll_open(tmp_path: Path) -
         assert answers[0].json()["state"] == "waiting"
 
 
+def enrolled(address: str) -> dict[str, str]:
+    """The headers of an enrolled box."""
+    enrolment = {"box_number": "85312047", "activation_code": ACTIVATION}
+    body = {**enrolment, "smart_card_number": SMART_CARDS["85312047"]}
+    token = post(address, "/enrolments", body, {})["token"]
+    return {"STB-Number": "85312047", "Authorization": f"Bearer {token}"}
+
+
+def test_in_the_local_network_there_is_the_page_behind_a_code_and_nothing_else(tmp_path: Path) -> None:
+    # All of 127.0.0.0/8 is this machine: .2 stands for its address in the local network.
+    with started(tmp_path, "--lan", STB_SERVER_LAN_ADDRESS="127.0.0.2") as (process, address):
+        assert address.startswith("http://127.0.0.1:")
+        headers = enrolled(address)
+        order = post(address, "/orders", {"service": "sports", "term": "monthly"}, headers)
+        payment = post(address, f"/orders/{order['order']}/payments", {"method": "wallet:demo"}, headers)
+        payload = payment["qr"]["payload"]
+        lan, _, code = payload.partition("/w/")
+        assert lan.startswith("http://127.0.0.2:")
+        assert len(payload) <= 62
+        page = httpx.get(payload)
+        assert order["number"] in page.text
+        assert 'id="silence"' not in page.text
+        assert 'id="silence"' in httpx.get(f"{address}/w/{code}").text
+        paths = ("/", "/healthz", "/docs", "/openapi.json", "/sandbox/faults", "/stb/v1/hello")
+        for path in (*paths, "/boss/v1/boxes/85312047/home", f"/stb/v1/payments/{payment['payment']}"):
+            assert httpx.get(f"{lan}{path}", headers=headers).status_code == 404, path
+        assert httpx.put(f"{lan}/sandbox/faults", json={"gateway_silent": True}).status_code == 404
+        assert httpx.post(f"{lan}/notices/wallets/demo").status_code == 404
+        assert httpx.post(f"{payload}/silence").status_code == 404
+        assert httpx.get(f"{address}/sandbox/faults").json() == {"gateway_silent": False}
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{lan.replace('127.0.0.2', '127.0.0.1')}/healthz")
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{address.replace('127.0.0.1', '127.0.0.2')}/healthz")
+        assert httpx.post(f"{payload}/pay").status_code == 303
+        follow(address, payment, headers, "done")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+def follow(address: str, payment: Any, headers: dict[str, str], state: str) -> Any:
+    """The payment once it is in that state."""
+    while payment["state"] != state:
+        query = {"after": payment["version"], "wait": 10}
+        path = f"{address}/stb/v1/payments/{payment['payment']}"
+        payment = httpx.get(path, params=query, headers=headers, timeout=30).raise_for_status().json()
+    return payment
+
+
+def test_a_tsp_that_was_killed_after_the_money_opens_the_service_when_it_is_back(tmp_path: Path) -> None:
+    secret = {"STB_SERVER_PARTNER_KEY": "a-secret-of-this-test"}
+    with started(tmp_path / "boss", "boss", **secret) as (boss, boss_address):
+        tsp = {**secret, "STB_SERVER_BOSS_URL": boss_address}
+        with started(tmp_path / "tsp", "tsp", "sandbox", **tsp) as (process, address):
+            headers = enrolled(address)
+            order = post(address, "/orders", {"service": "sports", "term": "monthly"}, headers)
+            later = post(address, "/orders", {"service": "kids", "term": "monthly"}, headers, "later")
+            method = {"method": "wallet:demo"}
+            payment = post(address, f"/orders/{order['order']}/payments", method, headers)
+            boss.kill()
+            boss.wait(10)
+            assert httpx.post(f"{payment['qr']['payload']}/pay").status_code == 303
+            assert follow(address, payment, headers, "paid")["money"] == "taken"
+            process.kill()
+    port = boss_address.rpartition(":")[2]
+    with (
+        started(tmp_path / "boss", "boss", "--port", port, **secret),
+        started(tmp_path / "tsp", "tsp", "sandbox", **tsp) as (_, address),
+    ):
+        done = follow(address, payment, headers, "done")
+        assert (done["money"], done["number"]) == ("taken", order["number"])
+        sports = httpx.get(f"{address}/stb/v1/services/sports", headers=headers).json()
+        assert (sports["status"], sports["valid_until"]) == ("active", done["valid_until"])
+        # What was only quoted when it was killed can be paid.
+        assert post(address, f"/orders/{later['order']}/payments", method, headers)["state"] == "waiting"
+
+
 def test_it_stops_when_its_parent_lets_go(tmp_path: Path) -> None:
     with started(tmp_path, "--parent-pipe") as (process, _):
         assert process.stdin is not None
         process.stdin.close()
         assert process.wait(10) == 0
-
-
-def test_keys_are_for_the_owner_only(tmp_path: Path) -> None:
-    with started(tmp_path / "data"):
-        for name in ("partners.key", "tsp.key"):
-            assert (tmp_path / "data" / name).stat().st_mode & 0o777 == 0o600
 
 
 def refused(*arguments: str, **environment: str) -> str:
@@ -122,8 +196,28 @@ def test_a_port_that_is_taken_is_said_clearly(tmp_path: Path) -> None:
     assert "in use" in message
 
 
-def test_what_cannot_be_understood_is_said_clearly(tmp_path: Path) -> None:
-    assert "no role 'bank'" in refused("bank")
-    data = ("--port", "0", "--data", str(tmp_path))
-    assert "STB_SERVER_QR_SECONDS" in refused(*data, STB_SERVER_QR_SECONDS="soon")
-    assert "STB_SERVER_BOSS_URL" in refused("tsp", "sandbox", *data)
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (("bank",), {}, "no role 'bank'"),
+        ((), {"STB_SERVER_QR_SECONDS": "soon"}, "STB_SERVER_QR_SECONDS"),
+        (("tsp", "sandbox"), {}, "STB_SERVER_BOSS_URL"),
+        (("boss", "--lan"), {"STB_SERVER_LAN_ADDRESS": "127.0.0.2"}, "role sandbox"),
+        (("--lan",), {"STB_SERVER_LAN_ADDRESS": "::1"}, "STB_SERVER_LAN_ADDRESS"),
+        (("--lan",), {"STB_SERVER_LAN_ADDRESS": "192.0.2.1"}, "cannot listen on 192.0.2.1:0"),
+    ],
+)
+def test_what_cannot_be_understood_is_said_clearly(
+    arguments: tuple[str, ...],
+    environment: dict[str, str],
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as end:
+        sys.exit(run(parse(["run", *arguments, "--port", "0", "--data", str(tmp_path)], ROLES)))
+    assert end.value.code == 2
+    assert said in capsys.readouterr().err

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Delete, Update, delete, update
 
+from server_stub.boss import tables as boss
+from server_stub.foundation.clock import SimulatedClock
 from server_stub.tsp import machines, models, tables
-from tests.server_stub.system import Card, System
+from tests.server_stub.system import START, Card, System, running
 
 pytestmark = pytest.mark.anyio
 
@@ -61,6 +66,49 @@ async def test_boss_refuses_after_a_card_was_debited_and_a_person_is_needed(syst
     assert [row.kind for row in await system.rows(tables.cases)] == ["service-not-opened"]
 
 
+@pytest.mark.parametrize("method", ["card", "wallet:demo"])
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ((update(boss.boxes).values(state="suspended"),), "box-suspended"),
+        ((delete(boss.orders), delete(boss.boxes)), "box-unknown"),
+    ],
+)
+async def test_boss_is_asked_again_before_any_money(
+    system: System, changes: tuple[Update | Delete, ...], code: str, method: str
+) -> None:  # ONL-11
+    box = await system.box()
+    order = await box.order()
+    for change in changes:
+        mine = change.where(change.table.c.box_number == box.number)
+        await system.boss(lambda conn, mine=mine: conn.execute(mine))
+    problem = await box.refused(f"/orders/{order['order']}/payments", {"method": method})
+    assert (problem["code"], problem["status"], problem["money"]) == (code, 403, "not-taken")
+    assert await system.rows(tables.payments) == []
+    assert (await box.get(f"/orders/{order['order']}"))["state"] == "quoted"
+
+
+async def test_what_boss_would_not_open_any_more_is_refused_before_any_money(system: System) -> None:
+    box = await system.box()
+    first, second = await box.order("movies", "monthly"), await box.order("drama", "monthly")
+    payment = await box.post(f"/orders/{first['order']}/payments", {"method": "card"})
+    await Card(box).pay(payment)
+    await box.state(payment["payment"], "done")
+    path = f"/orders/{second['order']}/payments"
+    problem = await box.refused(path, {"method": "card"})
+    assert (problem["code"], problem["money"]) == ("order-clash", "not-taken")
+
+
+async def test_without_boss_nothing_is_begun_and_the_same_request_may_come_again(system: System) -> None:
+    box = await system.box()
+    path = f"/orders/{(await box.order())['order']}/payments"
+    system.network.cut.add("/boss")
+    problem = await box.refused(path, {"method": "card"}, key="the-same-key")
+    assert (problem["code"], problem["money"]) == ("boss-unreachable", "not-taken")
+    system.network.cut.clear()
+    assert (await box.post(path, {"method": "card"}, key="the-same-key"))["state"] == "preparing"
+
+
 async def test_one_live_payment_an_order(system: System) -> None:
     box = await system.box()
     order = await box.order()
@@ -93,6 +141,27 @@ async def test_a_card_payment_that_is_never_carried_out_expires_with_its_order(s
     expired = await box.state(payment["payment"], "expired")
     assert (expired["money"], expired["reason"]) == ("not-taken", "expired")
     assert await system.rows(tables.leases) == []
+
+
+async def test_a_start_ends_what_ran_out_of_time_while_nobody_was_there(tmp_path: Path) -> None:
+    async with running(tmp_path) as system:
+        box = await system.box()
+        order, card, wallet = await box.order("kids"), await box.pay("card"), await box.pay("wallet:demo")
+        await box.post(f"/payments/{card['payment']}/card", Card(box).data())
+    async with running(tmp_path, clock=SimulatedClock(START + timedelta(seconds=899))) as system:
+        # A wallet's code has three minutes, an order and a card a quarter of an hour.
+        box = box.at(system)
+        assert (await box.state(wallet["payment"], "expired"))["money"] == "not-taken"
+        assert (await box.get(f"/payments/{card['payment']}"))["state"] == "preparing"
+        assert len(await system.rows(tables.leases)) == 1
+        assert (await box.get(f"/orders/{order['order']}"))["state"] == "quoted"
+    async with running(tmp_path, clock=SimulatedClock(START + timedelta(seconds=900))) as system:
+        box = box.at(system)
+        assert (await box.state(card["payment"], "expired"))["money"] == "not-taken"
+        assert await system.rows(tables.leases) == []
+        while (await system.rows(tables.orders))[0].state == "quoted":
+            await asyncio.sleep(0)
+        assert (await box.get(f"/orders/{order['order']}"))["state"] == "closed"
 
 
 async def test_a_method_that_is_not_offered(system: System) -> None:
@@ -133,6 +202,15 @@ async def test_a_long_poll_ends_when_its_time_is_over(system: System) -> None:
     assert not poll.done()
     system.clock.advance(0.1)
     assert await poll == payment
+
+
+async def test_people_see_one_number_from_the_order_to_the_records(system: System) -> None:
+    box = await system.box()
+    order = await box.order()
+    payment = await box.post(f"/orders/{order['order']}/payments", {"method": "wallet:demo"})
+    (record,) = (await box.get("/records"))["records"]
+    assert payment["number"] == record["number"] == order["number"]
+    assert order["number"] in (await system.phone(payment["qr"]["payload"])).text
 
 
 async def test_a_box_sees_only_its_own(system: System) -> None:

@@ -84,6 +84,21 @@ async def test_a_psam_for_other_issuers_is_not_given(tmp_path: Path) -> None:
         assert (problem["code"], problem["retryable"]) == ("psam-none-for-issuer", False)
 
 
+async def test_which_psams_there_are_decides_not_which_of_them_work(tmp_path: Path) -> None:
+    async with running(tmp_path, Settings(psams="sim:1:foreign,sim:2")) as system:
+        box = await system.box()
+        path = f"/payments/{(await box.pay('card'))['payment']}/card"
+        foreign, own = system.tsp.core.psams.values()
+        own.usable = False
+        problem = await box.refused(path, Card(box).data())
+        assert (problem["code"], problem["retryable"]) == ("psam-none-free", True)
+        del system.tsp.core.psams[own.name]
+        foreign.usable = False
+        problem = await box.refused(path, Card(box).data())
+        assert (problem["code"], problem["retryable"]) == ("psam-none-for-issuer", False)
+        own.close()
+
+
 async def test_a_psam_that_locks_itself_is_not_given_again(tmp_path: Path) -> None:
     async with running(tmp_path, Settings(psams="sim:1")) as system:
         box = await system.box()
