@@ -16,7 +16,7 @@ from stb_app.kit.chrome import Tone
 from stb_app.kit.clock import Clock, FreezableClock
 from stb_app.kit.screen import Screen
 from stb_app.kit.stage import Picture, PlacedTarget, PlacedText, TopBar
-from stb_app.shell import footer, words
+from stb_app.shell import footer, layout_check, words
 from stb_app.shell.apology import Apology
 from stb_app.shell.catalogue import Catalogue
 from stb_app.shell.idle import IdleWatch
@@ -449,24 +449,30 @@ class App:
         self.clock.thaw()
         self.refresh_all()
 
-    def snapshot(self) -> dict[str, Any]:
-        """What is to be seen, for testers: the body of screen.json."""
+    def snapshot(self, layout: bool = False) -> dict[str, Any]:
+        """What is to be seen, for testers: the body of screen.json; with ``layout`` also what stands badly."""
         top = self.navigator.top
-        targets = self.stage.targets()
+        targets, texts = self.stage.targets(), self.stage.texts()
         focus, busy = self.navigator.entries[-1].focus, self.navigator.entries[-1].busy
-        return {
+        snapshot: dict[str, Any] = {
             "screen": top.id,
             "focus": None if busy else focus,
             "focusables": [
                 {"key": t.key, "text": t.text, "enabled": t.enabled, "rect": list(t.rect)} for t in targets
             ],
-            "texts": [text.text for text in self.stage.texts()],
+            "texts": [text.text for text in texts],
             "busy": busy,
             "language": self.language,
             "test_mode": self.test_mode,
             "state": self._state,
             "version": self.version,
         }
+        if layout:
+            snapshot["layout"] = {
+                "clipped": layout_check.clipped(texts),
+                "overlapping": layout_check.overlapping(texts, targets),
+            }
+        return snapshot
 
     def close(self, timeout: float) -> None:
         """The program ends: journeys are asked to stop and get ``timeout`` seconds; settings reach the disk."""
