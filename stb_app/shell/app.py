@@ -42,6 +42,11 @@ KeyState = Literal["down", "up", "press", "repeat"]
 log = logging.getLogger(__name__)
 
 
+def N_(msgid: str) -> str:
+    """Marks a message that is translated when it is shown."""
+    return msgid
+
+
 class StageLike(Protocol):
     """What the television asks of ``stb_app.kit.stage.Stage``."""
 
@@ -350,9 +355,9 @@ class App:
             "question",
             lambda answer: self.switch_off() if answer == "off" else None,
             sign="question",
-            title=self.t("Switch off?"),
-            text=self.t("The television service hall will be closed."),
-            options=(("stay", self.t("Stay")), ("off", self.t("Switch off"))),
+            title=N_("Switch off?"),
+            text=N_("The television service hall will be closed."),
+            options=(("stay", N_("Stay")), ("off", N_("Switch off"))),
             default="stay",
             countdown=None,
         )
@@ -368,9 +373,9 @@ class App:
             "question",
             lambda _answer: over(),
             sign="question",
-            title=self.t("Are you still there?"),
-            text=self.t("The home page opens by itself. Press any key to stay here."),
-            options=(("stay", self.t("Stay here")),),
+            title=N_("Are you still there?"),
+            text=N_("The home page opens by itself. Press any key to stay here."),
+            options=(("stay", N_("Stay here")),),
             default="stay",
             countdown=seconds,
         )

@@ -31,7 +31,7 @@ LEAVING = ("cancel-payment", "leave")
 BROWSING = frozenset(
     ("home", "help", "card-tray", "services", "service", "records", "card-inquiry", "settings", "about", "calibration")
 )
-ORDERING = frozenset(("service", "fee", "payment-methods", "confirm", "card", "question"))
+ORDERING = frozenset(("fee", "payment-methods", "confirm", "card", "question"))
 PAYING = frozenset(("card", "question", "result"))
 PHONING = frozenset(("records", "record", "qr", "question", "result"))
 
@@ -63,8 +63,8 @@ class Walk:
             leaving = next((key for key in LEAVING if key in screen["state"].get("options", ())), None)
             if screen["screen"] == "question" and leaving is not None:
                 self.tv.choose(leaving)
-            else:
-                self.tv.press("BACK")
+            elif self.tv.press("BACK")["version"] == screen["version"]:
+                self.tv.screen(after=screen["version"], wait=2)  # a card reader takes a moment
         raise AssertionError(f"home is not reached with Back: {self.tv.screen()}")
 
     def visit(
@@ -117,19 +117,20 @@ class Walk:
         assert layout == {"clipped": [], "overlapping": []}, name
         screen = self.tv.screen()
         wanted = {f["key"] for f in screen["focusables"] if f["enabled"]}
-        graph: Graph = {}
-        queue = deque([start])
-        while queue:
-            key = queue.popleft()
-            graph[key] = {}
-            for arrow in ARROWS:
-                self._to(key, graph)
-                graph[key][arrow] = self._press(arrow, screen["screen"], name)
-                layout = self.tv.screen(layout=True)["layout"]
-                assert layout == {"clipped": [], "overlapping": []}, f"{name} after {arrow} on {key}"
-                found = graph[key][arrow]
-                if found not in graph and found not in queue:
-                    queue.append(found)
+        graph: Graph = {start: {}}
+        while True:
+            key = self.settled()["focus"]
+            untried = [arrow for arrow in ARROWS if arrow not in graph[key]]
+            if not untried:
+                step = _first_step(graph, key, lambda other: len(graph[other]) < len(ARROWS))
+                if step is None:
+                    break
+                self.tv.key(step)
+                continue
+            found = graph[key][untried[0]] = self._press(untried[0], screen["screen"], name)
+            graph.setdefault(found, {})
+            layout = self.tv.screen(layout=True)["layout"]
+            assert layout == {"clipped": [], "overlapping": []}, f"{name} after {untried[0]} on {key}"
         assert set(graph) == wanted, f"{name}: arrows do not lead to {wanted - set(graph)}"
         if screen["screen"] not in LISTS:
             for key, arrow in product(graph, ARROWS):
@@ -157,11 +158,9 @@ class Walk:
             focus = self.settled()["focus"]
             if focus == key:
                 return
-            arrow = _first_step(graph, focus, key)
-            if arrow is None:
-                self.tv.focus(key)
-            else:
-                self.tv.key(arrow)
+            arrow = _first_step(graph, focus, lambda other: other == key)
+            assert arrow is not None, f"no way from {focus} back to {key}: {graph}"
+            self.tv.key(arrow)
         raise AssertionError(f"{key} is not reached again")
 
     def _info(self, here: str) -> None:
@@ -185,15 +184,15 @@ def _line(graph: Graph, key: str, arrow: str) -> list[str]:
     return line
 
 
-def _first_step(graph: Graph, start: str, goal: str) -> str | None:
-    """The arrow that begins the shortest way; None while none is known."""
+def _first_step(graph: Graph, start: str, goal: Callable[[str], bool]) -> str | None:
+    """The arrow that begins the shortest way to a target; None when there is no way."""
     queue: deque[tuple[str, str]] = deque(
         (found, arrow) for arrow, found in graph.get(start, {}).items() if found != start
     )
     seen = {start}
     while queue:
         key, first = queue.popleft()
-        if key == goal:
+        if goal(key):
             return first
         if key not in seen:
             seen.add(key)
@@ -231,7 +230,8 @@ def test_looking_around(walk: Walk) -> None:
     services = [f["key"] for f in (opener(tv, "services")(), tv.screen())[1]["focusables"]]
     walk.visit(lambda: None)
     walk.visit(lambda: tv.press("INFO"))
-    walk.visit(lambda: tv.press("BLUE"))
+    walk.visit(then(card(tv, None), lambda: tv.press("BLUE")))
+    walk.visit(then(card(tv, "good"), lambda: tv.press("BLUE")), press=False)
     walk.visit(opener(tv, "services"))
     for key in services:
         walk.home()
@@ -270,8 +270,8 @@ CARD = (*ORDER, "card", "confirm")
 @pytest.mark.parametrize("walk", [("85312048", "en", 150)], indirect=True)
 def test_ordering_and_cards_that_cannot_pay(walk: Walk) -> None:
     tv = walk.tv
-    for end in (3, 4):
-        walk.visit(opener(tv, *ORDER[:end]))
+    walk.visit(opener(tv, *ORDER[:3]))
+    walk.visit(opener(tv, *ORDER))
     walk.visit(opener(tv, *ORDER, "card"))
     walk.visit(opener(tv, *CARD))
     walk.visit(then(opener(tv, *CARD), lambda: tv.press("BACK")))
@@ -306,6 +306,7 @@ def test_paying_with_a_card(walk: Walk) -> None:
     walk.visit(back, prompts("put-back"))
     other = then(back, card(tv, "little-money"), asked(tv, "other-card"))
     walk.visit(other, prompts("other-card"))
+    walk.visit(then(back, lambda: tv.press("BACK")), lambda s: "leave" in s["state"].get("options", ()))
     walk.visit(then(good, pin("123456"), asked(tv, "remove"), card(tv, None), lambda: tv.wait_for("result")))
     assert walk.visited == PAYING
 
