@@ -1,4 +1,4 @@
-"""What I have paid: the list, newest first, and one payment in full."""
+"""What I have paid, here and elsewhere: the list, newest first, and one payment in full."""
 
 from __future__ import annotations
 
@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from screens.loading import LoadingPage
 from screens.parts import button, message, service_icon
 from screens.problems import money_words, words_for
-from screens.words import PENDING, SEPARATOR, method_name, payment_state, term_name
-from stb_app.journeys import Payment
+from screens.words import (
+    PENDING,
+    SEPARATOR,
+    Tone,
+    method_name,
+    payment_state,
+    subscription_status,
+    term_name,
+)
+from stb_app.journeys import Earlier, Payment, Records, Service
 from stb_app.journeys.base import Journey
-from stb_app.journeys.steps import OUTCOMES, Finished
+from stb_app.journeys.steps import OUTCOMES, Finished, finished
 from stb_app.kit.nodes import (
     Column,
     Facts,
@@ -38,8 +46,11 @@ FOLLOWED = 3
 """Payments whose end is not known that are watched at once; there is hardly ever more than one."""
 
 
-class RecordsScreen(LoadingPage[tuple[Payment, ...]]):
-    """OK on a payment shows it in full. One whose end is not known yet changes here by itself when it is."""
+class RecordsScreen(LoadingPage[Records]):
+    """OK on a payment shows it in full, on what was paid elsewhere its service.
+
+    A payment whose end is not known yet changes here by itself when it is.
+    """
 
     id = "records"
 
@@ -48,8 +59,20 @@ class RecordsScreen(LoadingPage[tuple[Payment, ...]]):
         self._followed: set[str] = set()
 
     @property
+    def payments(self) -> tuple[Payment, ...]:
+        """Those of this box, once they are known."""
+        return self.value.payments if self.value else ()
+
+    @property
+    def earlier(self) -> tuple[Earlier, ...]:
+        """What was paid elsewhere, as far as that is known."""
+        return (self.value.earlier or ()) if self.value else ()
+
+    @property
     def default_focus(self) -> str | None:  # type: ignore[override]
-        return f"record:{self.value[0].payment}" if self.value else None
+        if self.payments:
+            return f"record:{self.payments[0].payment}"
+        return "earlier:0" if self.earlier else None
 
     def question(self) -> Journey[Any]:
         journey: Journey[Any] = self.app.verbs.records()
@@ -61,14 +84,23 @@ class RecordsScreen(LoadingPage[tuple[Payment, ...]]):
     def state(self) -> dict[str, Any]:
         return {
             **super().state(),
-            "records": [{"order": p.number, "state": p.state, "money": p.money} for p in self.value or ()],
+            "numbers": [p.number for p in self.payments],
+            "records": [{"number": p.number, "state": p.state, "money": p.money} for p in self.payments],
+            "earlier": [
+                {
+                    "service": e.service.service,
+                    "date": day(e.date),
+                    "amount_fen": e.amount_fen,
+                    "status": e.status,
+                }
+                for e in self.earlier
+            ],
         }
 
-    def arrived(self, value: tuple[Payment, ...]) -> None:
+    def arrived(self, value: Records) -> None:
         super().arrived(value)
-        for payment in [p for p in value if p.state in PENDING and p.payment not in self._followed][
-            :FOLLOWED
-        ]:
+        pending = [p for p in value.payments if p.state in PENDING and p.payment not in self._followed]
+        for payment in pending[:FOLLOWED]:
             self._followed.add(payment.payment)
             self.app.start(self.app.verbs.follow(payment), self._followed_to)
 
@@ -78,69 +110,118 @@ class RecordsScreen(LoadingPage[tuple[Payment, ...]]):
             self.load()
         elif key == "services":
             self.app.push("services")
-        elif key.startswith("record:") and self.value:
+        elif key.startswith("record:"):
             wanted = key.removeprefix("record:")
-            self.app.push("record", payment=next(p for p in self.value if p.payment == wanted))
+            self.app.push("record", payment=next(p for p in self.payments if p.payment == wanted))
+        elif key.startswith("earlier:"):
+            chosen = self.earlier[int(key.removeprefix("earlier:"))]
+            self.app.push("service", service=chosen.service.service)
         else:
             super().on_ok(key)
 
-    def content(self, value: tuple[Payment, ...]) -> Node:
-        if not value:
+    def content(self, value: Records) -> Node:
+        if not value.payments and value.earlier == ():
             return message(
                 "info",
                 self.t("Nothing paid yet"),
                 self.t("What you pay on the television will stand here, with date, amount and order number."),
-                (
-                    button("services", self.t("Browse services"), "primary"),
-                    button("refresh", self.t("Look again")),
-                ),
+                self._ways(),
             )
-        title = Grow(Text(self.t("The last {n} payments").format(n=len(value)), "row", "secondary"))
-        if len(value) == 1:
-            title = Grow(Text(self.t("One payment"), "row", "secondary"))
-        head = Row((title, button("refresh", self.t("Look again"), width=None)))
-        wide = tuple(self._row(payment, False) for payment in value)
-        narrow = tuple(self._row(payment, True) for payment in value)
+        if not value.payments and value.earlier is None:
+            return message(
+                "info", self.t("Nothing paid on the television yet"), self._not_told(), self._ways()
+            )
+        if len(value.payments) > 1:
+            words = self.t("The last {n} payments").format(n=len(value.payments))
+        else:
+            words = self.t("One payment") if value.payments else self._elsewhere()
+        head = Row(
+            (Grow(Text(words, "row", "secondary")), button("refresh", self.t("Look again"), width=None))
+        )
+        above: tuple[Node, ...] = (head,)
+        if value.earlier is None:
+            above += (Text(self._not_told(), "small", "secondary"),)
         return Fit(
             (
-                Column((head, Scroll("list", Column(wide, gap=14))), gap=20, grow=1),
-                Column((head, Scroll("list", Column(narrow, gap=16))), gap=20, grow=1),
+                Column((*above, Scroll("list", Column(self._rows(value, False), gap=14))), gap=20, grow=1),
+                Column((*above, Scroll("list", Column(self._rows(value, True), gap=16))), gap=20, grow=1),
             )
         )
 
-    def _row(self, payment: Payment, two_lines: bool) -> Target:
-        name = SEPARATOR.join((self.say(payment.service.name), term_name(self.t, payment.term)))
+    def _ways(self) -> tuple[Target, ...]:
+        return (
+            button("services", self.t("Browse services"), "primary"),
+            button("refresh", self.t("Look again")),
+        )
+
+    def _elsewhere(self) -> str:
+        return self.t("Paid elsewhere")
+
+    def _not_told(self) -> str:
+        return self.t("What you paid elsewhere cannot be shown just now.")
+
+    def _rows(self, value: Records, two_lines: bool) -> tuple[Node, ...]:
+        """The payments of this box, then what was paid elsewhere under a heading of its own."""
+        rows: list[Node] = [self._payment_row(payment, two_lines) for payment in value.payments]
+        if value.earlier and value.payments:
+            rows += [Space(8), Text(self._elsewhere(), "row", "secondary")]
+        rows += [self._earlier_row(place, one, two_lines) for place, one in enumerate(value.earlier or ())]
+        return tuple(rows)
+
+    def _payment_row(self, payment: Payment, two_lines: bool) -> Target:
         how = SEPARATOR.join((full_moment(payment.time)[:16], method_name(self.t, payment.method)))
-        words, tone = payment_state(self.t, payment)
-        amount = Text(
-            money(payment.amount_fen),
-            "row-bold",
+        return self._row(
+            f"record:{payment.payment}",
+            payment.service,
+            payment.term,
+            how,
+            payment.amount_fen,
             "money" if payment.money == "taken" else "secondary",
-            "end",
-            False,
+            payment_state(self.t, payment),
+            two_lines,
         )
+
+    def _earlier_row(self, place: int, one: Earlier, two_lines: bool) -> Target:
+        mark = subscription_status(self.t, one)
+        return self._row(
+            f"earlier:{place}",
+            one.service,
+            one.term,
+            day(one.date),
+            one.amount_fen,
+            "money",
+            mark,
+            two_lines,
+        )
+
+    def _row(
+        self,
+        key: str,
+        service: Service,
+        term: str,
+        how: str,
+        amount_fen: int,
+        color: Literal["money", "secondary"],
+        mark: tuple[str, Tone],
+        two_lines: bool,
+    ) -> Target:
+        name = SEPARATOR.join((self.say(service.name), term_name(self.t, term)))
         left = Column((Text(name, "row-bold"), Text(how, "small", "secondary")), gap=2)
+        words, tone = mark
+        amount = Text(money(amount_fen), "row-bold", color, "end", False)
         if two_lines:
-            body: Node = Row(
-                (
-                    service_icon(payment.service, 72),
-                    Grow(Column((left, Row((amount, Space(grow=1), Pill(words, tone)), gap=16)), gap=6)),
-                ),
-                gap=28,
-            )
+            below = Row((amount, Space(grow=1), Pill(words, tone)), gap=16)
+            body: Node = Row((service_icon(service, 72), Grow(Column((left, below), gap=6))), gap=28)
         else:
-            mark = Row((Space(grow=1), Pill(words, tone)), gap=0)
-            body = Row(
-                (service_icon(payment.service, 72), Grow(left, 5), Grow(amount, 2), Grow(mark, 3)), gap=28
-            )
-        return Target(
-            f"record:{payment.payment}", body, "row", text=f"{name} {money(payment.amount_fen)} {words}"
-        )
+            end = Row((Space(grow=1), Pill(words, tone)), gap=0)
+            body = Row((service_icon(service, 72), Grow(left, 5), Grow(amount, 2), Grow(end, 3)), gap=28)
+        return Target(key, body, "row", text=f"{name} {money(amount_fen)} {words}")
 
     def _followed_to(self, step: Any) -> None:
         if isinstance(step, Finished) and step.payment is not None and self.value:
             new = step.payment
-            super().arrived(tuple(new if old.payment == new.payment else old for old in self.value))
+            payments = tuple(new if old.payment == new.payment else old for old in self.payments)
+            super().arrived(replace(self.value, payments=payments))
             self.app.refresh()
 
 
@@ -161,7 +242,19 @@ class RecordScreen(Page[None]):
             self.app.start(self.app.verbs.follow(self.payment), self._step)
 
     def state(self) -> dict[str, Any]:
-        return {"order": self.payment.number, "state": self.payment.state, "money": self.payment.money}
+        payment, end = self.payment, finished(self.payment)
+        until = payment.valid_until
+        return {
+            "outcome": end.outcome,
+            "money_taken": end.money_taken,
+            "money": payment.money,
+            "state": payment.state,
+            "number": payment.number,
+            "order": payment.order,
+            "payment": payment.payment,
+            "valid_until": until.isoformat() if until is not None else None,
+            "reason": payment.reason,
+        }
 
     def on_ok(self, key: str) -> None:
         if key == "service":

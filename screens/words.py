@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
-from stb_app.journeys import Payment, Service, Subscription
+from stb_app.journeys import Earlier, Payment, Service, Subscription
 from stb_app.kit.clock import CHINA
 from stb_app.shell.words import day, money
 
@@ -86,7 +86,7 @@ def method_name(t: Say, method: str) -> str:
     return t("UnionPay IC card") if method == "card" else t("QR code")
 
 
-def subscription_status(t: Say, subscription: Subscription) -> tuple[str, Tone]:
+def subscription_status(t: Say, subscription: Subscription | Earlier) -> tuple[str, Tone]:
     """What became of a subscription, and the tone of its mark."""
     states: dict[str, tuple[str, Tone]] = {
         "active": (t("In use"), "good"),

@@ -47,6 +47,11 @@ def router(service: BossService, partner_key: str) -> APIRouter:
         """One service with its terms and what the subscriber has had."""
         return await service.service(box_number, name)
 
+    @routes.get("/earlier", responses=responses(401, 403))
+    async def earlier(box_number: BoxNumber) -> models.AllEarlier:
+        """What the subscriber paid otherwise than with an order of this box."""
+        return await service.earlier(box_number)
+
     @routes.post(
         "/orders",
         status_code=201,

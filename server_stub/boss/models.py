@@ -80,6 +80,20 @@ class Home(BaseModel):
     suggestions: list[Service]
 
 
+class Earlier(BaseModel):
+    """Something that was paid, but not with an order of the box that asks."""
+
+    service: Service
+    term: str
+    date: date
+    amount_fen: int
+    status: str
+
+
+class AllEarlier(BaseModel):
+    earlier: list[Earlier]
+
+
 class BoxCheck(BaseModel):
     """A box that wants to be enrolled."""
 

@@ -18,6 +18,8 @@ from server_stub.foundation.ids import Ids
 from server_stub.foundation.problems import Problem
 
 T = TypeVar("T")
+EARLIER = 50
+"""Most entries of what was paid otherwise."""
 
 
 def activation_hash(box_number: str, activation_code: str) -> str:
@@ -79,6 +81,16 @@ class BossService:
             return views.detail(catalogue, who, name, now)
 
         return await self._for(box_number, detail)
+
+    async def earlier(self, box_number: str) -> models.AllEarlier:
+        """What the subscriber paid otherwise than with an order of this box, newest first."""
+        now = self._clock.now()
+
+        def read(conn: Connection) -> models.AllEarlier:
+            who = store.load_customer(conn, box_number)
+            return views.earlier(store.load_catalogue(conn), who, store.load_earlier(conn, who, EARLIER), now)
+
+        return await self._database.read(read)
 
     async def order(self, box_number: str, request: models.OrderRequest, use: KeyUse) -> Answer:
         """Pre-check and fee (ONL-4, ONL-2). Keeps the order; no money moves.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
 from server_stub.boss.rules import Held, Product
-from server_stub.boss.tables import boxes, price_plans, products, subscribers, subscriptions
+from server_stub.boss.tables import boxes, orders, price_plans, products, subscribers, subscriptions
 from server_stub.foundation.problems import Problem
 from server_stub.foundation.text import Text
 
@@ -55,6 +56,23 @@ class Customer:
     held: tuple[Held, ...]
     payments: tuple[tuple[Any, int], ...]
     """(instant, fen) of everything they paid for services, oldest first."""
+
+
+def load_earlier(conn: Connection, customer: Customer, limit: int) -> list[tuple[Held, datetime]]:
+    """What the subscriber paid otherwise than with an order of this box, and when; newest first.
+
+    A partner's order carries the subscription it opened: whoever lists their own orders has those already.
+    """
+    mine = select(orders.c.id).where(
+        (orders.c.subscription_id == subscriptions.c.id) & (orders.c.box_number == customer.box_number)
+    )
+    rows = conn.execute(
+        select(subscriptions)
+        .where((subscriptions.c.subscriber_id == customer.id) & ~mine.exists())
+        .order_by(subscriptions.c.paid_at.desc(), subscriptions.c.id.desc())
+        .limit(limit)
+    )
+    return [(_held(row), row.paid_at) for row in rows]
 
 
 def load_catalogue(conn: Connection) -> Catalogue:
@@ -107,15 +125,15 @@ def load_customer(conn: Connection, box_number: str) -> Customer:
         .where(subscriptions.c.subscriber_id == person.id)
         .order_by(subscriptions.c.paid_at, subscriptions.c.id)
     ).all()
-    held = tuple(
-        Held(row.service, row.term, row.valid_from, row.valid_until, row.paid_fen, row.cancelled)
-        for row in rows
-    )
     return Customer(
         person.id,
         box_number,
         Text(zh=person.name_zh, en=person.name_en),
         person.arrears_fen,
-        held,
+        tuple(_held(row) for row in rows),
         tuple((row.paid_at, row.paid_fen) for row in rows),
     )
+
+
+def _held(row: Row[Any]) -> Held:
+    return Held(row.service, row.term, row.valid_from, row.valid_until, row.paid_fen, row.cancelled)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from server_stub.boss import models, rules, terms
+from server_stub.boss.rules import Held
 from server_stub.boss.store import Catalogue, Customer
 from server_stub.foundation.clock import CHINA
 
@@ -68,6 +70,25 @@ def home(catalogue: Catalogue, customer: Customer, now: datetime) -> models.Home
         service_count=len(services),
         last_payment=None if last is None else models.LastPayment(date=last[0].date(), amount_fen=last[1]),
         suggestions=offers[:SUGGESTIONS],
+    )
+
+
+def earlier(
+    catalogue: Catalogue, customer: Customer, paid: Sequence[tuple[Held, datetime]], now: datetime
+) -> models.AllEarlier:
+    """What was paid otherwise, in the order given."""
+    services = {name: service(catalogue, customer, name, now) for name in {held.service for held, _ in paid}}
+    return models.AllEarlier(
+        earlier=[
+            models.Earlier(
+                service=services[held.service],
+                term=held.term,
+                date=at.date(),
+                amount_fen=held.paid_fen,
+                status=rules.status_of(held, now),
+            )
+            for held, at in paid
+        ]
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
@@ -32,14 +32,11 @@ class Boxes:
 
         def work(conn: Connection) -> Answer:
             use.claim(conn)
-            conn.execute(delete(boxes).where(boxes.c.box_number == request.box_number))
-            conn.execute(
-                insert(boxes).values(
-                    box_number=request.box_number,
-                    token_hash=_hash(self._token(use)),
-                    enrolled_at=self._core.clock.now(),
-                )
-            )
+            values = {"token_hash": _hash(self._token(use)), "enrolled_at": self._core.clock.now()}
+            # The row stays where there is one: the box's orders and payments belong to it.
+            known = update(boxes).where(boxes.c.box_number == request.box_number).values(**values)
+            if not conn.execute(known).rowcount:
+                conn.execute(insert(boxes).values(box_number=request.box_number, **values))
             # Kept without its token: tokens are nowhere in the database but as hashes.
             kept = Enrolment(box_number=request.box_number, token="", subscriber=subscriber)
             return use.answer(conn, answer_of(kept, 201))

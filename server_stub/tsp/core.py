@@ -171,7 +171,7 @@ def show(conn: Connection, payment: str, now: datetime) -> models.Payment:
     return models.Payment(
         payment=row.id,
         order=row.order_id,
-        number=row.number,
+        number=order.number,
         service=models.Service.model_validate_json(order.service),
         term=order.term,
         method=row.method,

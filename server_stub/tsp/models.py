@@ -14,6 +14,7 @@ TermName = Literal["per-use", "monthly", "quarterly", "yearly"]
 PaymentState = Literal[
     "preparing", "waiting", "scanned", "unknown", "paid", "done", "failed", "cancelled", "expired", "late"
 ]
+SubscriptionStatus = Literal["active", "upcoming", "expired", "used", "cancelled"]
 OrderState = Literal["quoted", "paying", "completed", "closed"]
 
 
@@ -90,7 +91,7 @@ class Subscription(BaseModel):
     valid_from: datetime
     valid_until: datetime
     paid_fen: int
-    status: Literal["active", "upcoming", "expired", "used", "cancelled"]
+    status: SubscriptionStatus
 
 
 class ServiceDetail(Service):
@@ -189,8 +190,17 @@ class Payment(BaseModel):
     version: int
 
 
+class Earlier(BaseModel):
+    service: Service
+    term: TermName
+    date: date
+    amount_fen: int
+    status: SubscriptionStatus
+
+
 class Records(BaseModel):
     records: list[Payment]
+    earlier: list[Earlier] | None
 
 
 class CardData(BaseModel):

@@ -6,11 +6,13 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, Row, insert, select
 
 from server_stub.foundation import states
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
+from server_stub.foundation.problems import Problem
 from server_stub.foundation.text import Text
 from server_stub.tsp import card, core, machines, models
 from server_stub.tsp.core import Core
@@ -18,6 +20,11 @@ from server_stub.tsp.tables import inquiries, issuers, orders, payments
 
 RECORDS = 50
 CARD = (Text(zh="银联卡", en="UnionPay card"), Text(zh="插卡输密码付款", en="Insert the card, enter the PIN"))
+
+NOT_AT_BOSS = ("paid", "service-refused")
+"""States of a payment whose money is in, and of which BOSS's own list does not know."""
+
+log = structlog.get_logger(__name__)
 
 
 class Orders:
@@ -28,7 +35,12 @@ class Orders:
 
     async def home(self, box_number: str) -> models.Home:
         """Raises Problem: BOSS's refusal or ``boss-unreachable``, as the next two."""
-        return models.Home.model_validate(await self._core.boss.get(box_number, "home"))
+        told = models.Home.model_validate(await self._core.boss.get(box_number, "home"))
+        kept = await self._core.database.read(lambda conn: _newest_kept(conn, box_number))
+        last = told.last_payment
+        if kept is not None and (last is None or kept.date >= last.date):
+            last = kept
+        return told.model_copy(update={"last_payment": last})
 
     async def services(self, box_number: str) -> models.Services:
         """All services."""
@@ -86,7 +98,15 @@ class Orders:
         return self._show(row)
 
     async def records(self, box_number: str) -> models.Records:
-        """The box's last payments, newest first."""
+        """The box's last payments, and what was paid otherwise, newest first.
+
+        The payments stand here also when BOSS is silent or does not serve the box: money may be on its way.
+        """
+        try:
+            answer = await self._core.boss.get(box_number, "earlier")
+        except Problem as problem:
+            log.warning("earlier-not-told", code=problem.code)
+            answer = {"earlier": None}
 
         def read(conn: Connection) -> models.Records:
             ids = (
@@ -96,7 +116,8 @@ class Orders:
                 .limit(RECORDS)
             )
             found = conn.execute(ids).scalars().all()
-            return models.Records(records=[self._core.view(conn, one) for one in found])
+            shown = [self._core.view(conn, one) for one in found]
+            return models.Records.model_validate({"records": shown, **answer})
 
         return await self._core.database.read(read)
 
@@ -167,3 +188,15 @@ class Orders:
             state=machines.ORDER_SHOWN["expired" if expired else row.state],
             methods=methods,
         )
+
+
+def _newest_kept(conn: Connection, box_number: str) -> models.LastPayment | None:
+    """The newest payment whose money is in while BOSS has not opened anything for it."""
+    kept = (
+        select(payments.c.paid_at, payments.c.amount_fen)
+        .where((payments.c.box_number == box_number) & payments.c.state.in_(NOT_AT_BOSS))
+        .order_by(payments.c.paid_at.desc())
+        .limit(1)
+    )
+    row = conn.execute(kept).one_or_none()
+    return None if row is None else models.LastPayment(date=row.paid_at.date(), amount_fen=row.amount_fen)

@@ -159,7 +159,6 @@ class Payments:
                 id=identity,
                 order_id=order.id,
                 box_number=order.box_number,
-                number=self._core.ids.number(),
                 method=method,
                 amount_fen=order.amount_fen,
                 state="created" if method == "card" else "code-wanted",

@@ -50,7 +50,6 @@ payments = Table(
     Column("id", String, primary_key=True),
     Column("order_id", ForeignKey("orders.id"), nullable=False),
     Column("box_number", ForeignKey("boxes.box_number"), nullable=False, index=True),
-    Column("number", String, nullable=False, unique=True),
     Column("method", String, nullable=False),
     Column("amount_fen", Integer, nullable=False),
     Column("state", String, nullable=False),

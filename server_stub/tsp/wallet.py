@@ -44,7 +44,7 @@ class WalletPayments:
         )
         seconds = int((row.expires_at - self._core.clock.now()).total_seconds())
         subject = Service.model_validate_json(order.service).name
-        purchase = Purchase(row.id, row.amount_fen, subject, row.number, max(1, seconds))
+        purchase = Purchase(row.id, row.amount_fen, subject, order.number, max(1, seconds))
         try:
             payload = await wallet.prepare(purchase)
         except WalletUnreachable as error:

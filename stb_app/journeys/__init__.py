@@ -2,6 +2,7 @@
 
 from stb_app.tsp.model import (
     CardStanding,
+    Earlier,
     Hello,
     Home,
     Method,
@@ -9,6 +10,7 @@ from stb_app.tsp.model import (
     PaidCard,
     Payment,
     QrCode,
+    Records,
     Service,
     ServicePage,
     Subscriber,
@@ -20,6 +22,7 @@ from stb_app.tsp.problem import Money
 
 __all__ = [
     "CardStanding",
+    "Earlier",
     "Hello",
     "Home",
     "Method",
@@ -28,6 +31,7 @@ __all__ = [
     "PaidCard",
     "Payment",
     "QrCode",
+    "Records",
     "Service",
     "ServicePage",
     "Subscriber",

@@ -16,7 +16,7 @@ from stb_app.journeys.recovery import Recovery
 from stb_app.journeys.waiting import Waits
 from stb_app.journeys.wallet_payment import WalletPayment
 from stb_app.tsp.client import TspClient
-from stb_app.tsp.model import Hello, Home, Order, Payment, Service, ServicePage, Subscriber
+from stb_app.tsp.model import Hello, Home, Order, Payment, Records, Service, ServicePage, Subscriber
 
 
 class Verbs:
@@ -58,7 +58,7 @@ class Verbs:
     def service(self, service: str) -> Ask[ServicePage]:
         return Ask(lambda: self.client.service(service))
 
-    def records(self) -> Ask[tuple[Payment, ...]]:
+    def records(self) -> Ask[Records]:
         return Ask(self.client.records)
 
     def order(self, service: str, term: str) -> Ask[Order]:

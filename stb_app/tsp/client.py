@@ -18,6 +18,7 @@ from stb_app.tsp.model import (
     Mac1,
     Order,
     Payment,
+    Records,
     Service,
     ServicePage,
     Subscriber,
@@ -101,8 +102,8 @@ class TspClient:
     def service(self, service: str) -> ServicePage:
         return ServicePage.read(self._call("GET", f"/services/{service}"))
 
-    def records(self) -> tuple[Payment, ...]:
-        return self._call("GET", "/records").many("records", Payment.read)
+    def records(self) -> Records:
+        return Records.read(self._call("GET", "/records"))
 
     def order(self, service: str, term: str, key: str) -> Order:
         return Order.read(self._call("POST", "/orders", {"service": service, "term": term}, key))

@@ -320,6 +320,37 @@ class Payment:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """Something that was paid otherwise than on this box. ``status`` as of a Subscription."""
+
+    service: Service
+    term: str
+    date: date
+    amount_fen: int
+    status: str
+
+    @classmethod
+    def read(cls, f: Fields) -> Earlier:
+        return cls(
+            f.one("service", Service.read), f.text("term"), f.day("date"), f.int("amount_fen"), f.text("status")
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What was paid on this box, and what was paid otherwise (None: BOSS does not tell just now); newest first."""
+
+    payments: tuple[Payment, ...]
+    earlier: tuple[Earlier, ...] | None
+
+    @classmethod
+    def read(cls, f: Fields) -> Records:
+        return cls(
+            f.many("records", Payment.read), f.maybe("earlier", lambda name: f.many(name, Earlier.read))
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
     """The PSAM that will serve this card: its terminal number (6 bytes) and the key index to ask the card for."""
 

@@ -6,12 +6,14 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from stb_app.journeys import (
+    Earlier,
     Hello,
     Home,
     Method,
     Order,
     PaidCard,
     Payment,
+    Records,
     Service,
     ServicePage,
     Subscriber,
@@ -285,3 +287,11 @@ RECORDS = (
     _payment("4C7D 1C77", HEALTH, "per-use", "card", 300, datetime(2026, 9, 2, 7, 0, 12, tzinfo=CHINA), "cancelled", "not-taken", "cancelled"),
     _payment("4C7C 0A5E", DRAMA, "monthly", "card", 2000, datetime(2026, 8, 2, 19, 11, 49, tzinfo=CHINA), "paid", "taken", "service-not-opened"),
 )  # fmt: skip
+EARLIER = (
+    Earlier(MOVIES, "monthly", date(2026, 11, 2), 2500, "active"),
+    Earlier(LEARNING, "quarterly", date(2026, 10, 9), 8800, "active"),
+    Earlier(DOCUMENTARY, "monthly", date(2026, 8, 2), 1200, "cancelled"),
+    Earlier(SPORTS, "per-use", date(2026, 7, 31), 500, "used"),
+)
+ALL_RECORDS = Records(RECORDS, EARLIER)
+NO_RECORDS = Records((), ())

@@ -63,7 +63,7 @@ class DummyVerbs:
             "home": data.HOME,
             "services": data.SERVICES,
             "service": data.SPORTS_PAGE,
-            "records": data.RECORDS,
+            "records": data.ALL_RECORDS,
             "order": data.ORDER,
             "hello": data.HELLO,
             "follow": (),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from stb_app.journeys import Records
 from stb_app.journeys.steps import Loading, Refused
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Television
@@ -150,7 +151,34 @@ SCENES: tuple[Scene, ...] = (
         focus="cancel",
     ),
     Scene("records", "records", opened("records"), focus="record:p4c7f20a1"),
-    Scene("records-empty", "records", opened("records"), {"records": ()}, focus="services"),
+    Scene("records-empty", "records", opened("records"), {"records": data.NO_RECORDS}, focus="services"),
+    Scene(
+        "records-elsewhere",
+        "records",
+        opened("records"),
+        {"records": Records((), data.EARLIER)},
+        focus="earlier:0",
+    ),
+    Scene(
+        "records-elsewhere-below",
+        "records",
+        lambda tv: tv.open("records").press(*["DOWN"] * (len(data.RECORDS) + 1)),
+        focus="earlier:1",
+    ),
+    Scene(
+        "records-elsewhere-silent",
+        "records",
+        opened("records"),
+        {"records": Records(data.RECORDS, None)},
+        focus="record:p4c7f20a1",
+    ),
+    Scene(
+        "records-nothing-told",
+        "records",
+        opened("records"),
+        {"records": Records((), None)},
+        focus="services",
+    ),
     Scene("records-loading", "records", opened("records"), {"records": Loading()}),
     Scene("record", "record", opened("record", payment=data.RECORDS[0]), focus="back"),
     Scene("record-unknown", "record", opened("record", payment=data.RECORDS[1]), focus="back"),

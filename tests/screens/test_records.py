@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from stb_app.journeys import Payment, Records
 from stb_app.journeys.steps import finished
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Television
@@ -29,7 +32,7 @@ def test_open_payments_are_followed_to_their_end() -> None:
     verbs = DummyVerbs(follow=(finished(CLOSED),))
     tv = Television(verbs).open("records")
     assert ("follow", OPEN.payment) in verbs.asked
-    states = {record["order"]: record["state"] for record in tv.state["records"]}
+    states = {record["number"]: record["state"] for record in tv.state["records"]}
     assert states[OPEN.number] == "done"
 
 
@@ -53,12 +56,67 @@ def test_an_open_payment_in_full_changes_by_itself() -> None:
 
 
 def test_looking_again_asks_again() -> None:
-    verbs = DummyVerbs(records=())
+    verbs = DummyVerbs(records=data.NO_RECORDS)
     tv = Television(verbs).open("records")
     assert tv.focus == "services"
-    verbs.answers["records"] = data.RECORDS
-    assert len(tv.ok("refresh").state["records"]) == len(data.RECORDS)
+    verbs.answers["records"] = data.ALL_RECORDS
+    assert tv.ok("refresh").state["numbers"] == [payment.number for payment in data.RECORDS]
 
 
 def test_an_empty_list_leads_to_the_services() -> None:
-    assert Television(DummyVerbs(records=())).open("records").press("OK").screen == "services"
+    assert Television(DummyVerbs(records=data.NO_RECORDS)).open("records").press("OK").screen == "services"
+
+
+def test_what_was_paid_elsewhere_stands_below_under_its_own_heading() -> None:
+    tv = Television(DummyVerbs(), "en").open("records")
+    assert tv.focus == f"record:{data.RECORDS[0].payment}"
+    assert tv.keys()[-len(data.EARLIER) :] == [f"earlier:{place}" for place in range(len(data.EARLIER))]
+    tv.press(*["DOWN"] * len(data.RECORDS))
+    assert tv.focus == "earlier:0"
+    words = [text.text for text in tv.app.stage.texts()]
+    below = words[words.index("Paid elsewhere") + 1 :]
+    assert below[:4] == ["HD Movies · Monthly", "2026-11-02", "¥25.00", "In use"]
+    assert tv.state["earlier"][0] == {
+        "service": "movies",
+        "date": "2026-11-02",
+        "amount_fen": 2500,
+        "status": "active",
+    }
+
+
+def test_what_was_paid_elsewhere_leads_to_its_service() -> None:
+    verbs = DummyVerbs(records=Records((), data.EARLIER))
+    tv = Television(verbs, "en").open("records")
+    assert tv.focus == "earlier:0"
+    assert "Paid elsewhere" in tv.words()
+    assert "Nothing paid yet" not in tv.words()
+    assert tv.press("OK").screen == "service"
+    assert ("service", "movies") in verbs.asked
+
+
+def test_when_boss_is_silent_the_payments_are_there_and_nothing_is_claimed() -> None:
+    said = "What you paid elsewhere cannot be shown just now."
+    some = Television(DummyVerbs(records=Records(data.RECORDS, None)), "en").open("records").words()
+    none = Television(DummyVerbs(records=Records((), None)), "en").open("records").words()
+    assert said in some
+    assert "Sports Pack · Monthly" in some
+    assert said in none
+    assert "Nothing paid yet" not in none
+
+
+@pytest.mark.parametrize(
+    ("payment", "outcome", "money_taken"),
+    [
+        (data.RECORDS[0], "success", True),
+        (data.RECORDS[1], "pending", None),
+        (data.RECORDS[3], "expired", False),
+        (data.RECORDS[4], "failed", False),
+    ],
+)
+def test_a_record_tells_programs_what_its_result_told(
+    payment: Payment, outcome: str, money_taken: bool | None
+) -> None:
+    state = Television(DummyVerbs()).open("record", payment=payment).state
+    assert (state["outcome"], state["money_taken"], state["number"]) == (outcome, money_taken, payment.number)
+    until = payment.valid_until
+    assert state["valid_until"] == (None if until is None else until.isoformat())

@@ -8,10 +8,11 @@ import random
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from fastapi import FastAPI
+from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Table, select
 
 from cardreader.errors import CardReaderError
@@ -20,9 +21,11 @@ from cardreader.reader import Connection
 from cardreader.sim.profiles import open_card
 from server_stub.app import ROLES, World, build
 from server_stub.foundation.clock import CHINA, SimulatedClock
+from server_stub.foundation.database import Database
 from server_stub.settings import Settings
 from server_stub.tsp.service import TspService
 
+T = TypeVar("T")
 START = datetime(2026, 6, 21, 10, 0, 0, tzinfo=CHINA)
 OWN = "http://server"
 PUBLIC = "http://192.168.100.200:8780"
@@ -238,6 +241,11 @@ class System:
         if not verb:
             return await self.outside.get(url)
         return await self.outside.post(f"{url}/{verb}", follow_redirects=True)
+
+    async def boss(self, work: Callable[[SqlConnection], T]) -> T:
+        """Changes something in BOSS's own tables."""
+        database: Database = self.app.state.roles.boss._database
+        return await database.write(work)
 
     async def rows(self, table: Table) -> list[Any]:
         """All rows of one of the TSP's tables."""

@@ -5,11 +5,28 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import Connection, insert, select
 
+from server_stub.boss import tables as boss
+from server_stub.boss.service import activation_hash
 from server_stub.tsp import tables
 from tests.server_stub.system import ACTIVATION, OWN, SMART_CARDS, Box, Card, System
 
 pytestmark = pytest.mark.anyio
+
+
+def second_box(conn: Connection, first: str, number: str, smart_card: str) -> None:
+    """Gives the subscriber behind a box another one."""
+    owner = conn.execute(select(boss.boxes).where(boss.boxes.c.box_number == first)).one()
+    conn.execute(
+        insert(boss.boxes).values(
+            box_number=number,
+            subscriber_id=owner.subscriber_id,
+            smart_card_number=smart_card,
+            activation_hash=activation_hash(number, ACTIVATION),
+            state="active",
+        )
+    )
 
 
 async def test_hello_needs_no_token(system: System) -> None:
@@ -64,6 +81,13 @@ async def test_an_enrolment_repeated_gives_the_same_token_which_is_kept_only_as_
     assert (await stale.call("GET", "/home")).json()["code"] == "not-enrolled"
 
 
+async def test_a_box_that_has_paid_may_be_enrolled_anew(system: System) -> None:
+    box = await system.box()
+    payment = await box.pay("card", "sports", "monthly")
+    await box.enrol()
+    assert [one["payment"] for one in (await box.get("/records"))["records"]] == [payment["payment"]]
+
+
 async def test_without_the_right_token_nothing_is_told(system: System) -> None:
     box = await system.box("85312047")
     for path in ("/home", "/services", "/services/sports", "/records", "/orders/x", "/payments/x"):
@@ -90,6 +114,61 @@ async def test_home_of_a_subscriber_without_one(system: System) -> None:
     home = await (await system.box("85312048")).get("/home")
     assert (home["current"], home["last_payment"]) == (None, None)
     assert [one["amount_fen"] for one in home["spending"]] == [0] * 6
+
+
+async def test_records_name_what_was_paid_elsewhere_and_home_names_the_newest(system: System) -> None:
+    box = await system.box("85312047")
+    before = await box.get("/records")
+    assert before["records"] == []
+    dates = [one["date"] for one in before["earlier"]]
+    assert dates == sorted(dates, reverse=True)
+    assert len(dates) == 10
+    newest = before["earlier"][0]
+    last = (await box.get("/home"))["last_payment"]
+    assert last == {"date": newest["date"], "amount_fen": newest["amount_fen"]}
+    assert {one["status"] for one in before["earlier"]} == {"active", "expired", "used", "cancelled"}
+    payment = await box.pay("card", "sports", "monthly")
+    await Card(box).pay(payment)
+    await box.state(payment["payment"], "done")
+    after = await box.get("/records")
+    assert [one["payment"] for one in after["records"]] == [payment["payment"]]
+    # What was opened for this payment does not stand a second time among the others.
+    assert [(one["service"]["service"], one["date"]) for one in after["earlier"]] == [
+        (one["service"]["service"], one["date"]) for one in before["earlier"]
+    ]
+    assert (await box.get("/home"))["last_payment"] == {"date": "2026-06-21", "amount_fen": 1500}
+
+
+async def test_another_box_of_the_same_subscriber_sees_the_payment_as_paid_elsewhere(system: System) -> None:
+    box, other = await system.box("85312047"), Box(system, "85312099")
+    smart_card = "8310220477550098"
+    await system.boss(lambda conn: second_box(conn, box.number, other.number, smart_card))
+    body = {
+        "box_number": other.number,
+        "smart_card_number": smart_card,
+        "activation_code": ACTIVATION,
+    }
+    other.token = (await other.post("/enrolments", body))["token"]
+    payment = await box.pay("card", "sports", "monthly")
+    await Card(box).pay(payment)
+    await box.state(payment["payment"], "done")
+    seen = await other.get("/records")
+    assert seen["records"] == []
+    assert len(seen["earlier"]) == 11
+    assert (seen["earlier"][0]["service"]["service"], seen["earlier"][0]["date"]) == ("sports", "2026-06-21")
+
+
+async def test_records_stand_without_boss_and_home_names_what_boss_does_not_know_yet(system: System) -> None:
+    box = await system.box()
+    payment = await box.pay("card", "sports", "monthly")
+    system.network.cut.add("/boss")
+    await Card(box).pay(payment)
+    records = await box.get("/records")
+    assert [one["payment"] for one in records["records"]] == [payment["payment"]]
+    assert records["earlier"] is None
+    system.network.cut.clear()
+    # The clock stands still: BOSS has not heard of the payment.
+    assert (await box.get("/home"))["last_payment"] == {"date": "2026-06-21", "amount_fen": 1500}
 
 
 async def test_a_service_with_its_terms_and_its_past(system: System) -> None:  # ONL-1

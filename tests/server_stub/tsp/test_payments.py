@@ -135,6 +135,15 @@ async def test_a_long_poll_ends_when_its_time_is_over(system: System) -> None:
     assert await poll == payment
 
 
+async def test_people_see_one_number_from_the_order_to_the_records(system: System) -> None:
+    box = await system.box()
+    order = await box.order()
+    payment = await box.post(f"/orders/{order['order']}/payments", {"method": "wallet:demo"})
+    (record,) = (await box.get("/records"))["records"]
+    assert payment["number"] == record["number"] == order["number"]
+    assert order["number"] in (await system.phone(payment["qr"]["payload"])).text
+
+
 async def test_a_box_sees_only_its_own(system: System) -> None:
     box, other = await system.box("85312047"), await system.box("85312048")
     payment = await box.pay("card")
