@@ -366,9 +366,7 @@ def test_all_psams_are_in_use_until_one_is_free(hurried: Television) -> None:
 
 
 def test_no_psam_at_all(tmp_path: Path) -> None:
-    with Television(
-        tmp_path, "--reader", "sim:", "--lang", "en", environment={"STB_SERVER_PSAMS": ""}
-    ) as tv:
+    with Television(tmp_path, "--reader", "sim:", "--lang", "en", environment={"STB_SERVER_PSAMS": ""}) as tv:
         online(tv)
         before_fen = balance(tv)
         with_card(tv)
@@ -413,7 +411,9 @@ def phone(payload: str, act: str) -> None:
 
 def test_the_phone_declines(tv: Television) -> None:
     phone(code(tv), "decline")
-    number = result(tv, "failed", False, "The payment was declined on the phone", NOT_TAKEN)["state"]["number"]
+    number = result(tv, "failed", False, "The payment was declined on the phone", NOT_TAKEN)["state"][
+        "number"
+    ]
     tv.choose("again")
     tv.wait_for(lambda s: s["screen"] == "service" and not s["busy"])
     assert recorded(tv, number) == ("failed", "not-taken")

@@ -29,7 +29,18 @@ LISTS = frozenset(("records", "card-tray"))
 LEAVING = ("cancel-payment", "leave")
 """The answers that go where Back wanted to go."""
 BROWSING = frozenset(
-    ("home", "help", "card-tray", "services", "service", "records", "card-inquiry", "settings", "about", "calibration")
+    (
+        "home",
+        "help",
+        "card-tray",
+        "services",
+        "service",
+        "records",
+        "card-inquiry",
+        "settings",
+        "about",
+        "calibration",
+    )
 )
 ORDERING = frozenset(("fee", "payment-methods", "confirm", "card", "question"))
 PAYING = frozenset(("card", "question", "result"))
@@ -221,7 +232,7 @@ def opener(tv: Television, *keys: str) -> Callable[[], None]:
 
 def test_the_walks_together_reach_every_page() -> None:
     installed = {entry.name for entry in entry_points(group="stb_app.screens")}
-    assert BROWSING | ORDERING | PAYING | PHONING == installed
+    assert installed == BROWSING | ORDERING | PAYING | PHONING
 
 
 @pytest.mark.parametrize("walk", [("85312047", "zh", 100)], indirect=True)
@@ -320,7 +331,9 @@ def test_paying_with_a_phone(walk: Walk) -> None:
     def phone(act: str) -> Callable[[], None]:
         def use() -> None:
             payload = tv.wait_for(lambda s: s["state"].get("payload"))["state"]["payload"]
-            assert (requests.get(payload, timeout=5) if not act else requests.post(payload + act, timeout=5)).ok
+            assert (
+                requests.get(payload, timeout=5) if not act else requests.post(payload + act, timeout=5)
+            ).ok
 
         return use
 
