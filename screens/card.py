@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.problems import CASE_OPEN, STAY_SAFE, Said, prompt_words
+from screens.problems import CASE_OPEN, N_, STAY_SAFE, Said, prompt_words
 from screens.purchase import pay_otherwise
 from stb_app.journeys import Order
 from stb_app.journeys.steps import CANCELLABLE_PROMPTS, PROBLEM_PROMPTS, CardPrompt, CardStep, Finished
@@ -103,7 +103,7 @@ class CardScreen(Page[None]):
             self._finish(step)
             return
         before, self._step = self._step.prompt, step
-        if step.prompt in PIN_PROMPTS or step.prompt in PROBLEM_PROMPTS:
+        if step.prompt != "reading":  # which, after a PIN, is the card checking it
             self._pin_sent = False
         if step.prompt in PROBLEM_PROMPTS or step.prompt in ("wrong-pin", "other-card", "put-back"):
             self.app.sound("error")
@@ -202,12 +202,12 @@ class CardScreen(Page[None]):
             "question",
             self._on_answer,
             sign="question",
-            title=self.t("Cancel the payment?"),
-            text=self.t(STAY_SAFE),
+            title=N_("Cancel the payment?"),
+            text=STAY_SAFE,
             options=(
-                ("keep", self.t("Go on paying")),
-                ("pay-otherwise", self.t("Pay another way")),
-                ("cancel-payment", self.t("Cancel the payment")),
+                ("keep", N_("Go on paying")),
+                ("pay-otherwise", N_("Pay another way")),
+                ("cancel-payment", N_("Cancel the payment")),
             ),
             default="keep",
             countdown=None,
@@ -218,9 +218,9 @@ class CardScreen(Page[None]):
             "question",
             self._on_answer,
             sign="question",
-            title=self.t("Leave without the card?"),
-            text=self.t(CASE_OPEN),
-            options=(("keep", self.t("Put the card back")), ("leave", self.t("Leave for now"))),
+            title=N_("Leave without the card?"),
+            text=CASE_OPEN,
+            options=(("keep", N_("Put the card back")), ("leave", N_("Leave for now"))),
             default="keep",
             countdown=None,
         )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from screens.problems import N_
 from screens.purchase import pay_otherwise
 from screens.words import SEPARATOR, term_name
 from stb_app.journeys import Order
@@ -149,14 +150,14 @@ class QrScreen(Page[None]):
             "question",
             self._on_answer,
             sign="question",
-            title=self.t("Cancel the payment?"),
-            text=self.t(
+            title=N_("Cancel the payment?"),
+            text=N_(
                 "If you have already confirmed on the phone, please do not cancel: the result comes in a moment."
             ),
             options=(
-                ("keep", self.t("Go on paying")),
-                ("pay-otherwise", self.t("Pay another way")),
-                ("cancel-payment", self.t("Cancel the payment")),
+                ("keep", N_("Go on paying")),
+                ("pay-otherwise", N_("Pay another way")),
+                ("cancel-payment", N_("Cancel the payment")),
             ),
             default="keep",
             countdown=None,

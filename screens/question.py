@@ -18,7 +18,8 @@ class QuestionScreen(Page[str]):
 
     Args:
         sign: a kind of the kit's Sign.
-        options: (key, words), the first on top.
+        title, text: messages for the catalogue: the language may be changed while the question stands.
+        options: (key, message), the first on top.
         default: key that has the focus.
         countdown: seconds; None waits for ever.
     """
@@ -60,9 +61,10 @@ class QuestionScreen(Page[str]):
         }
 
     def compose(self) -> Node:
-        title, text = Text(self._title, "heading"), Text(self._text, "body", "secondary")
+        title = Text(self.t(self._title), "heading")
+        text = Text(self.t(self._text), "body", "secondary")
         words = Column((title, text), gap=14)
-        ways = Column(tuple(self._way(key, words_) for key, words_ in self._options), gap=20)
+        ways = Column(tuple(self._way(key, self.t(msgid)) for key, msgid in self._options), gap=20)
         full = Column(
             (Row((Sign(self._sign, 88), Grow(words)), gap=36, align="start"), Space(8), ways),
             gap=24,

@@ -255,6 +255,8 @@ class ServiceScreen(LoadingPage[ServicePage]):
     def _none_sold(self, page: ServicePage) -> Node:
         """Why there is nothing to order here, once, and a way on."""
         codes = {term.refusal for term in page.terms if term.refusal}
+        if len(codes) > 1:  # what stands against the sold terms is the reason
+            codes.discard("term-not-sold")
         said = words_for(min(codes), {}, self.t) if len(codes) == 1 else None
         title = said.title if said else self.t("This service cannot be ordered just now")
         text = said.text if said else hotline(self.t, page.hotline)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -159,7 +158,8 @@ def show(conn: Connection, payment: str, now: datetime) -> models.Payment:
     shown = machines.PAYMENT_SHOWN[row.state]
     qr = None
     if row.qr_payload is not None and row.state in machines.CODE_OUT:
-        left = max(0, math.ceil((row.expires_at - now).total_seconds()))
+        # Rounded down: a countdown must not promise a second that is not there any more.
+        left = max(0, int((row.expires_at - now).total_seconds()))
         qr = models.Qr(payload=row.qr_payload, seconds_left=left)
     card = None
     if debit is not None:

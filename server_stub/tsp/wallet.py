@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -42,7 +43,8 @@ class WalletPayments:
         order = await self._core.database.read(
             lambda conn: conn.execute(select(orders).where(orders.c.id == row.order_id)).one()
         )
-        seconds = int((row.expires_at - self._core.clock.now()).total_seconds())
+        # Rounded up: it is for us to end the code, not for the wallet to end it before the countdown does.
+        seconds = math.ceil((row.expires_at - self._core.clock.now()).total_seconds())
         subject = Service.model_validate_json(order.service).name
         purchase = Purchase(row.id, row.amount_fen, subject, order.number, max(1, seconds))
         try:

@@ -304,12 +304,12 @@ class CardPayment:
             except CardRemoved:
                 prompt = self._about("put-back")
             except (BadCard, StatusError, ProtocolError):
-                prompt = self._about("other-card")
-                self._slot.say(prompt)
+                self._slot.say(self._about("other-card"))
                 try:
                     self._slot.wait_for_removal(PUT_BACK_S)
                 except Cancelled:
                     return away
+                prompt = self._about("put-back")
             except Problem as problem:
                 known = self._memory.is_proven(record.payment)
                 return Finished(

@@ -43,7 +43,9 @@ class Follow:
             ) and not self._cancel.is_set():
                 post(finished(now))
             payment = now
-            if payment.state in ("done", "late", "failed"):
+            if payment.state in ("done", "failed") or (
+                payment.state == "late" and payment.money == "returned"
+            ):
                 return
 
     def cancel(self) -> None:

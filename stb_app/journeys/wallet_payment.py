@@ -92,8 +92,9 @@ class WalletPayment:
                 shown = step
                 post(step)
             try:
-                # Up to the end of the countdown, then in short steps: the last answer must not be missed.
-                wait = max(1, min(LONG_POLL_S, int(left) if left > 1 else 2))
+                # Up to the end of the countdown, then in short steps: the last answer must not be missed. The first
+                # answer after a silence comes at once, so that the screen says that we are connected again.
+                wait = max(1, min(LONG_POLL_S, int(left) if left > 1 else 2)) if answered else 0
                 payment = self._payment = self._client.payment(payment.payment, payment.version, wait)
                 answered = True
             except Problem as problem:

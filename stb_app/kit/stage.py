@@ -36,7 +36,8 @@ _PAINT_SECONDS = 0.005
 
 @dataclass(frozen=True, slots=True)
 class PlacedTarget:
-    """A target of the top layer. ``rect`` in canvas pixels; ``scroll`` how far its viewport is scrolled, in them too."""
+    """A target of the top layer. ``rect`` in canvas pixels; ``scroll`` how far its viewport, which may hide it, is
+    scrolled, in them too."""
 
     key: str
     text: str
@@ -44,6 +45,7 @@ class PlacedTarget:
     rect: Rect
     focused: bool
     scroll: int = 0
+    viewport: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +222,7 @@ class Stage:
                 self._scene.canvas(spot.rect),
                 focused is not None and spot.key == focused.key,
                 round(offsets.get(spot.scroll or "", 0) / self._scene.scale),
+                spot.scroll,
             )
             for spot in self._laid.spots
         )

@@ -16,7 +16,7 @@ from stb_app.kit.chrome import Tone
 from stb_app.kit.clock import Clock, FreezableClock
 from stb_app.kit.screen import Screen
 from stb_app.kit.stage import Picture, PlacedTarget, PlacedText, TopBar
-from stb_app.shell import footer, words
+from stb_app.shell import footer, layout_check, words
 from stb_app.shell.apology import Apology
 from stb_app.shell.catalogue import Catalogue
 from stb_app.shell.idle import IdleWatch
@@ -41,6 +41,11 @@ SETTLED_S = 0.35
 """After this no page change and no focus is still moving."""
 KeyState = Literal["down", "up", "press", "repeat"]
 log = logging.getLogger(__name__)
+
+
+def N_(msgid: str) -> str:
+    """Marks a message that is translated when it is shown."""
+    return msgid
 
 
 class StageLike(Protocol):
@@ -359,9 +364,9 @@ class App:
             "question",
             lambda answer: self.switch_off() if answer == "off" else None,
             sign="question",
-            title=self.t("Switch off?"),
-            text=self.t("The television service hall will be closed."),
-            options=(("stay", self.t("Stay")), ("off", self.t("Switch off"))),
+            title=N_("Switch off?"),
+            text=N_("The television service hall will be closed."),
+            options=(("stay", N_("Stay")), ("off", N_("Switch off"))),
             default="stay",
             countdown=None,
         )
@@ -377,9 +382,9 @@ class App:
             "question",
             lambda _answer: over(),
             sign="question",
-            title=self.t("Are you still there?"),
-            text=self.t("The home page opens by itself. Press any key to stay here."),
-            options=(("stay", self.t("Stay here")),),
+            title=N_("Are you still there?"),
+            text=N_("The home page opens by itself. Press any key to stay here."),
+            options=(("stay", N_("Stay here")),),
             default="stay",
             countdown=seconds,
         )
@@ -458,24 +463,30 @@ class App:
         self.clock.thaw()
         self.refresh_all()
 
-    def snapshot(self) -> dict[str, Any]:
-        """What is to be seen, for testers: the body of screen.json."""
+    def snapshot(self, layout: bool = False) -> dict[str, Any]:
+        """What is to be seen, for testers: the body of screen.json; with ``layout`` also what stands badly."""
         top = self.navigator.top
-        targets = self.stage.targets()
+        targets, texts = self.stage.targets(), self.stage.texts()
         focus, busy = self.navigator.entries[-1].focus, self.navigator.entries[-1].busy
-        return {
+        snapshot: dict[str, Any] = {
             "screen": top.id,
             "focus": None if busy else focus,
             "focusables": [
                 {"key": t.key, "text": t.text, "enabled": t.enabled, "rect": list(t.rect)} for t in targets
             ],
-            "texts": [text.text for text in self.stage.texts()],
+            "texts": [text.text for text in texts],
             "busy": busy,
             "language": self.language,
             "test_mode": self.test_mode,
             "state": self._state,
             "version": self.version,
         }
+        if layout:
+            snapshot["layout"] = {
+                "clipped": layout_check.clipped(texts),
+                "overlapping": layout_check.overlapping(texts, targets),
+            }
+        return snapshot
 
     def close(self, timeout: float) -> None:
         """The program ends: journeys are asked to stop and get ``timeout`` seconds; settings reach the disk."""

@@ -15,6 +15,7 @@ from stb_app.journeys.verbs import Verbs
 from stb_app.shell.box import BoxFiles, BoxUnknown
 from stb_app.tsp.client import Credentials
 from stb_app.tsp.model import Hello
+from stb_app.tsp.problem import Problem
 
 log = logging.getLogger(__name__)
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -110,12 +111,17 @@ class Connection:
         except BoxUnknown as unknown:
             log.error("%s", unknown)
             return Refused(NOT_ENROLLED)
+        client = self._verbs.client
+        client.not_enrolled_because = None
         subscriber = answer(
             self._verbs.enrol(papers.box_number, papers.smart_card_number, papers.activation_code)
         )
         if isinstance(subscriber, Refused):
+            if not subscriber.retryable:
+                # Nobody who asks for anything from now on is told just that this box is not enrolled.
+                client.not_enrolled_because = Problem(subscriber.code, facts=subscriber.facts)
             return subscriber
-        credentials = self._verbs.client.credentials
+        credentials = client.credentials
         if credentials is not None:
             self._files.keep_token(credentials.box_number, credentials.token)
         return None

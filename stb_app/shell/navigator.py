@@ -245,7 +245,9 @@ class Navigator:
     def key(self, name: str, repeat: bool = False) -> bool:
         """Handles a press from the leaf up. True if somebody used it."""
         entry = self._stack[-1]
-        if name == "KEY_OK" and self._double(repeat):
+        if name != "KEY_OK":
+            self._last_ok_on = (None, None)
+        elif self._double(repeat):
             return False
         if entry.busy and (name == "KEY_OK" or name in DIRECTIONS or name in DIGITS):
             return False
@@ -348,6 +350,7 @@ class Navigator:
 
     def _close(self, entry: Entry) -> None:
         """The entry is off the stack already, so that nothing its screen does on leaving can reach another."""
+        self._last_ok_on = (None, None)
         try:
             entry.screen.on_leave()
         except Exception:

@@ -2,12 +2,16 @@
 testers.
 
     GET  /                         a page with the live picture and a remote control
-    GET  /screen.json              what is to be seen; ?after=VERSION&wait=SECONDS waits for something else
+    GET  /screen.json              what is to be seen; ?after=VERSION&wait=SECONDS waits for something else;
+                                   ?layout=1 adds {"layout": {"clipped": [TEXT ...],
+                                   "overlapping": [[A, B] ...]}}: texts that do not fit where they belong, and
+                                   pairs of texts, or of targets' keys, that lie over each other
     GET  /screen.png               the picture; header Screen-Version says which version of screen.json it
-    shows GET  /card                     the simulated slot and the profiles it takes
+                                   shows
+    GET  /card                     the simulated slot and the profiles it takes
     POST /keys/KEY_OK              a key; ?state=press (default), down or up; 204 when it is handled and
-    drawn;
-                                   header Key-Used: 0 when nobody wanted it (a second OK within 300 ms, say)
+                                   drawn; header Key-Used: 0 when nobody wanted it (a second OK within 300 ms,
+                                   say)
     POST /clock/freeze, /thaw      stops clock, countdowns and animations; {"at": "2026-11-21T19:32:00+08:00"}
     POST /card/insert/PROFILE      puts a simulated card in
     POST /card/pull                pulls it out; ?when=before-debit or after-debit: at the next debit
@@ -105,9 +109,9 @@ class Bridge:
             raise failure[0]
         return answer[0], answer[1]
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self, layout: bool = False) -> dict[str, Any]:
         """The body of screen.json."""
-        snapshot: dict[str, Any] = self.ask(lambda _: None, App.snapshot)[1]
+        snapshot: dict[str, Any] = self.ask(lambda _: None, lambda app: app.snapshot(layout))[1]
         return snapshot
 
     def picture(self, seen: str | None) -> tuple[str, int, pygame.Surface | None]:
@@ -253,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
         if "after" in query:
             after, wait = _number(query, "after", -1), _number(query, "wait", LONGEST_WAIT_S)
             self.bridge.wait_for_news(int(after), max(0.0, min(wait, LONGEST_WAIT_S)))
-        self._json(self.bridge.snapshot())
+        self._json(self.bridge.snapshot(query.get("layout") == "1"))
 
     def _png(self, query: dict[str, str]) -> None:
         import pygame

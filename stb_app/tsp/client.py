@@ -63,11 +63,15 @@ class TspClient:
     Args:
         base_url: ``http://host:port``; may be given later through ``connect`` when the server is still starting.
         credentials: None until the box is enrolled.
+
+    Attributes:
+        not_enrolled_because: why the box could not be enrolled; said in place of ``not-enrolled``.
     """
 
     def __init__(self, base_url: str | None = None, credentials: Credentials | None = None) -> None:
         self._base_url = base_url
         self.credentials = credentials
+        self.not_enrolled_because: Problem | None = None
         self._session: requests.Session | None = None
 
     def connect(self, base_url: str, credentials: Credentials | None = None) -> None:
@@ -166,7 +170,12 @@ class TspClient:
             )  # fmt: skip
         except requests.RequestException as error:
             raise Problem("tsp-unreachable", retryable=True) from error
-        return _read(answer, path)
+        try:
+            return _read(answer, path)
+        except Problem as problem:
+            if problem.code == "not-enrolled" and self.not_enrolled_because is not None:
+                raise self.not_enrolled_because from problem
+            raise
 
 
 def _read(answer: requests.Response, path: str) -> Fields:

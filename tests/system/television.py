@@ -88,13 +88,17 @@ class Television:
                 raise AssertionError("the television did not stop within ten seconds of SIGTERM") from None
         return self._process.returncode
 
+    def ended(self) -> int:
+        """Waits until it has switched itself off; its exit code."""
+        return self._process.wait(10)
+
     def kill(self) -> None:
         """Pulls the plug."""
         self._process.kill()
         self._process.wait()
 
-    def screen(self, after: int | None = None, wait: float = 0) -> Screen:
-        query = f"?after={after}&wait={wait}" if after is not None else ""
+    def screen(self, after: int | None = None, wait: float = 0, layout: bool = False) -> Screen:
+        query = f"?after={after}&wait={wait}" if after is not None else "?layout=1" if layout else ""
         answer = self._session.get(f"{self.url}/screen.json{query}", timeout=wait + 10)
         answer.raise_for_status()
         screen: Screen = answer.json()
@@ -108,6 +112,12 @@ class Television:
     def post(self, path: str, **body: Any) -> None:
         answer = self._session.post(f"{self.url}{path}", json=body or None, timeout=10)
         assert answer.ok, f"{path}: {answer.status_code} {answer.text}"
+
+    def key(self, name: str) -> bool:
+        """Presses one key, without the prefix; whether somebody used it."""
+        answer = self._session.post(f"{self.url}/keys/KEY_{name}", timeout=10)
+        assert answer.ok, f"{name}: {answer.status_code} {answer.text}"
+        return answer.headers["Key-Used"] == "1"
 
     def press(self, *names: str) -> Screen:
         """Presses keys by their KEY_ names, without the prefix, one after the other; the screen afterwards."""
