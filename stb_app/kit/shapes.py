@@ -13,6 +13,7 @@ from stb_app.kit.fonts import ByteCache
 from stb_app.kit.theme import RGB, RGBA
 
 _OVER, _OVER_LARGE = 8, 3
+_TILE, _WORTH_COPYING = (600, 64), 20_000
 _CACHE_BYTES = 6_500_000
 _cache = ByteCache(_CACHE_BYTES)
 _BAYER = (
@@ -58,6 +59,25 @@ def _corners(radius: int, color: RGB) -> tuple[pygame.Surface, ...]:
     return tuple(kept(("corner", radius, color, index), lambda i=index: make(i)) for index in range(4))  # type: ignore[misc]
 
 
+def _flat(surface: pygame.Surface, rect: Rect, color: RGB) -> None:
+    """A rectangle of one colour. A large one is copied from a tile: SDL copies three times as fast as it fills."""
+    x, y, width, height = rect
+    if width * height < _WORTH_COPYING or surface.get_flags() & pygame.SRCALPHA:
+        surface.fill(color, rect)
+        return
+
+    def make() -> pygame.Surface:
+        made = pygame.Surface(_TILE, 0, 32)
+        made.fill(color)
+        return made
+
+    tile = kept(("tile", color), make)
+    right, bottom = x + width, y + height
+    for top in range(y, bottom, _TILE[1]):
+        for left in range(x, right, _TILE[0]):
+            surface.blit(tile, (left, top), (0, 0, right - left, bottom - top))
+
+
 def solid_box(surface: pygame.Surface, rect: Rect, radius: int, color: RGB) -> None:
     """A rounded box of an opaque colour."""
     x, y, width, height = rect
@@ -65,14 +85,40 @@ def solid_box(surface: pygame.Surface, rect: Rect, radius: int, color: RGB) -> N
     if radius <= 0:
         surface.fill(color, rect)
         return
-    surface.fill(color, (x + radius, y, width - 2 * radius, height))
-    surface.fill(color, (x, y + radius, radius, height - 2 * radius))
-    surface.fill(color, (x + width - radius, y + radius, radius, height - 2 * radius))
+    _flat(surface, (x, y + radius, width, height - 2 * radius), color)
+    surface.fill(color, (x + radius, y, width - 2 * radius, radius))
+    surface.fill(color, (x + radius, y + height - radius, width - 2 * radius, radius))
+    _corner_blits(surface, rect, radius, color)
+
+
+def _corner_blits(surface: pygame.Surface, rect: Rect, radius: int, color: RGB) -> None:
+    x, y, width, height = rect
     upper_left, upper_right, lower_left, lower_right = _corners(radius, color)
     surface.blit(upper_left, (x, y))
     surface.blit(upper_right, (x + width - radius, y))
     surface.blit(lower_left, (x, y + height - radius))
     surface.blit(lower_right, (x + width - radius, y + height - radius))
+
+
+def bordered_box(
+    surface: pygame.Surface, rect: Rect, radius: int, color: RGB, border: int, border_color: RGB
+) -> None:
+    """A rounded box of an opaque colour with a border inside it. Only the rim is filled twice."""
+    x, y, width, height = rect
+    radius = min(radius, width // 2, height // 2)
+    inner = (x + border, y + border, width - 2 * border, height - 2 * border)
+    if radius > border:
+        _corner_blits(surface, rect, radius, border_color)
+        for rim in (
+            (x + radius, y, width - 2 * radius, border),
+            (x + radius, y + height - border, width - 2 * radius, border),
+            (x, y + radius, border, height - 2 * radius),
+            (x + width - border, y + radius, border, height - 2 * radius),
+        ):
+            surface.fill(border_color, rim)
+    else:
+        solid_box(surface, rect, radius, border_color)
+    solid_box(surface, inner, max(0, radius - border), color)
 
 
 def rounded_mask(width: int, height: int, radius: int) -> pygame.Surface:

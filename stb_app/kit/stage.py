@@ -153,9 +153,9 @@ class Stage:
         if not only_focus or self._must_follow(top):
             laid = self._scene.lay_out(picture)
             fresh = self._replace(laid)
-            self._unprepared = self._worth_preparing()
         else:
             fresh = []
+        self._unprepared = self._worth_preparing()
         self._remember(top)
         after = self._focused()
         same_target = before is not None and after is not None and old is not None
@@ -169,7 +169,7 @@ class Stage:
 
     def _replace(self, laid: Laid) -> list[Rect]:
         """Puts a laid-out picture in the place of the present one; returns where they differ."""
-        fresh = differences(self._laid.items, laid.items)
+        fresh = differences(self._laid.items, laid.items, _scrolled(self._laid, laid))
         if self._change is not None:
             self._take_moment_off_base(self._change)
         self._laid = laid
@@ -362,9 +362,9 @@ class Stage:
         x, y = spot.rect[:2]
         near = sorted(self._laid.spots, key=lambda s: abs(s.rect[0] - x) + abs(s.rect[1] - y))
         chosen: list[Spot] = []
-        room = focusing.KEPT_BYTES // 2
+        room = focusing.KEPT_BYTES
         for candidate in near:
-            room -= 4 * candidate.rect[2] * candidate.rect[3]
+            room -= focusing.bytes_of(candidate, self._scene.scale)
             if room < 0:
                 break
             chosen.append(candidate)
@@ -515,6 +515,14 @@ class Stage:
 
 def _without_focus(picture: Picture) -> Picture:
     return replace(picture, layers=tuple(replace(layer, focus=None) for layer in picture.layers))
+
+
+def _scrolled(old: Laid, new: Laid) -> list[Rect]:
+    """The areas of viewports of which more or less is above their edge than before."""
+    before = {(view.key, view.area): view.offset for view in old.viewports}
+    return [
+        view.area for view in new.viewports if before.get((view.key, view.area), view.offset) != view.offset
+    ]
 
 
 def forget() -> None:
