@@ -7,7 +7,20 @@ from dataclasses import replace
 
 from stb_app.kit import theme
 from stb_app.kit.flow import grow_share
-from stb_app.kit.items import Box, Edge, Gradient, Ink, Item, Page, Rect, Spot, Viewport, Words, intersect, shifted
+from stb_app.kit.items import (
+    Box,
+    Edge,
+    Gradient,
+    Ink,
+    Item,
+    Page,
+    Rect,
+    Spot,
+    Viewport,
+    Words,
+    intersect,
+    shifted,
+)
 from stb_app.kit.layout import Context, Layouter, register, shrink
 from stb_app.kit.nodes import Panel, Scroll, Target, Text
 

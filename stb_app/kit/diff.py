@@ -32,9 +32,7 @@ def differences(old: Sequence[Item], new: Sequence[Item], known: Sequence[Rect] 
 
 
 def _outside(items: Sequence[Item], areas: Sequence[Rect]) -> list[Item]:
-    return [
-        item for item in items if not any(inside(item.clip or item.rect, area) for area in areas)
-    ]
+    return [item for item in items if not any(inside(item.clip or item.rect, area) for area in areas)]
 
 
 def _differences(old: Sequence[Item], new: Sequence[Item]) -> list[Rect]:

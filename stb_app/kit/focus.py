@@ -13,9 +13,9 @@ from stb_app.kit.paint import Painter
 
 _SPREAD = 34
 _DROP = 10
-KEPT_BYTES = 5_000_000
+KEPT_BYTES = 4_000_000
 """Room for focused pictures at rest."""
-_STEPS_BYTES = 2_000_000
+_STEPS_BYTES = 1_000_000
 STEPS = 5
 """Pictures of a focus that comes in; the last is the one that stays."""
 

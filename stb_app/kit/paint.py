@@ -73,7 +73,9 @@ class Painter:
 
     def region(self, surface: pygame.Surface, area: Rect, items: Sequence[Item]) -> None:
         """Paints everything anew within ``area``: the ground, then every item that reaches into it."""
-        found = [(item, part) for item in items if (seen := visible(item)) and (part := intersect(seen, area))]
+        found = [
+            (item, part) for item in items if (seen := visible(item)) and (part := intersect(seen, area))
+        ]
         surface.set_clip(area)
         for bare in without([area], [part for item, seen in found if (part := _opaque(item, seen))]):
             surface.blit(self.ground, bare[:2], bare)
