@@ -110,15 +110,13 @@ class Painter:
         elif alpha:
             surface.blit(shapes.clear_box(rect[2], rect[3], radius, what.color), rect[:2])
         if what.border:
-            line = shapes.outline(rect[2], rect[3], radius, what.border, (*what.border_color, 255))
-            surface.blit(line, rect[:2])
+            shapes.draw_outline(surface, rect, radius, what.border, what.border_color)
 
     def _gradient(self, surface: pygame.Surface, rect: Rect, what: Gradient) -> None:
         def make() -> pygame.Surface:
             picture = shapes.rounded(shapes.gradient(rect[2], rect[3], what.colors, what.light), what.radius)
             if what.border:
-                edge = shapes.outline(rect[2], rect[3], what.radius, what.border, (*what.border_color, 255))
-                picture.blit(edge, (0, 0))
+                shapes.draw_outline(picture, (0, 0, *rect[2:]), what.radius, what.border, what.border_color)
             return picture
 
         surface.blit(shapes.kept((rect[2], rect[3], what), make), rect[:2])

@@ -15,7 +15,7 @@ from typing import Literal
 import pygame
 
 from stb_app.kit import focus as focusing
-from stb_app.kit import fonts, icons, shapes, spatial, theme
+from stb_app.kit import fonts, heap, icons, shapes, spatial, theme
 from stb_app.kit.chrome import FootKey, TopBar
 from stb_app.kit.diff import bands, closed, differences, merged
 from stb_app.kit.focus import Lift, Lifts
@@ -131,6 +131,7 @@ class Stage:
         self._focus_since: float | None = None
         self._dirty: list[Rect] = []
         self._unprepared: list[Spot] = []
+        self._untidy = True
         self._restore: list[Rect] = []
         if self._picture is not None:
             self._laid = self._scene.lay_out(self._picture)
@@ -160,6 +161,7 @@ class Stage:
         after = self._focused()
         same_target = before is not None and after is not None and old is not None
         same_target = same_target and before.key == after.key and old.layers[-1].id == top.id  # type: ignore[union-attr]
+        self._untidy = self._untidy or how != "same"
         if how != "same" and old is not None and self._motion:
             self._begin(how, now, fresh)
         else:
@@ -269,15 +271,18 @@ class Stage:
             return self._frame_of_change(now)
         drawn = self._compose(now, self._paint_dirty())
         if not drawn:
-            self._prepare_one()
+            self._use_idle_frame()
         return drawn
 
-    def _prepare_one(self) -> None:
-        """Makes the focused picture of one more target, in a frame that has nothing else to do."""
+    def _use_idle_frame(self) -> None:
+        """Makes the focused picture of one more target; when there are all, clears up after a change of page."""
         while self._unprepared:
             spot = self._unprepared.pop()
             if spot.enabled and self._lifts.prepare(spot, self._only_framed(spot)):
                 return
+        if self._untidy:
+            self._untidy = False
+            heap.give_back()
 
     def next_wake(self, now: float) -> float | None:
         """Seconds until ``frame`` has something to do; None: only after ``show``."""
@@ -289,7 +294,7 @@ class Stage:
             return 0.0
         if self._focus_since is not None:
             return _FRAME
-        if self._unprepared:
+        if self._unprepared or self._untidy:
             return _FRAME
         if self._laid.live and self._motion:
             waits = []

@@ -34,3 +34,20 @@ def test_a_large_box_is_filled_to_its_edges_and_no_further() -> None:
     shapes._flat(found, (11, 5, 871, 233), (200, 2, 3))
     wanted.fill((200, 2, 3), (11, 5, 871, 233))
     assert pixels(found) == pixels(wanted)
+
+
+@pytest.mark.parametrize(("radius", "border"), [(0, 2), (2, 3), (24, 2), (300, 4)])
+def test_an_outline_out_of_corners_and_lines_is_the_whole_one(radius: int, border: int) -> None:
+    found, wanted = blank(), blank()
+    shapes.draw_outline(found, (7, 9, 500, 200), radius, border, (200, 100, 50))
+    whole = shapes.outline(500, 200, max(border, min(radius, 100)), border, (200, 100, 50, 255))
+    wanted.blit(whole, (7, 9))
+    assert pixels(found) == pixels(wanted)
+
+
+def test_a_picture_is_cut_in_its_corners_only() -> None:
+    plain = shapes.gradient(120, 80, ((10, 20, 200), (200, 90, 10)))
+    cut = shapes.rounded(plain.copy(), 20)
+    assert [cut.get_at(place).a for place in ((0, 0), (119, 0), (0, 79), (119, 79))] == [0, 0, 0, 0]
+    assert cut.get_at((60, 40)) == plain.get_at((60, 40))
+    assert cut.get_at((20, 0)) == plain.get_at((20, 0))

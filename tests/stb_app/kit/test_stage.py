@@ -9,6 +9,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from stb_app.kit import focus as focusing
+from stb_app.kit import heap
 from stb_app.kit import stage as stage_module
 from stb_app.kit.chrome import TopBar
 from stb_app.kit.diff import merged
@@ -414,3 +415,31 @@ def test_the_focused_picture_of_a_target_is_made_once_wherever_it_scrolls(
         stage.show(picture, 0.0)
         stage.frame(0.0)
     assert made == []
+
+
+def test_memory_is_given_back_once_when_a_change_of_page_has_come_to_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    times = []
+    stage = Stage(pygame.Surface(SIZE))
+    now = 0.0
+    monkeypatch.setattr(heap, "give_back", lambda: times.append(now))
+
+    def until_nothing_is_due() -> None:
+        nonlocal now
+        while stage.next_wake(now) is not None:
+            stage.frame(now)
+            now += 1 / 60
+
+    picture = samples.picture("home")
+    stage.show(picture, now)
+    until_nothing_is_due()
+    assert len(times) == 1
+    stage.show(moved(picture, "kids"), now)
+    until_nothing_is_due()
+    assert len(times) == 1
+    began = now
+    stage.show(samples.picture("qr"), now, "push")
+    until_nothing_is_due()
+    assert len(times) == 2
+    assert times[1] - began > 0.2
