@@ -7,7 +7,20 @@ from dataclasses import replace
 
 from stb_app.kit import theme
 from stb_app.kit.flow import grow_share
-from stb_app.kit.items import Box, Edge, Gradient, Ink, Item, Page, Rect, Spot, Viewport, intersect
+from stb_app.kit.items import (
+    Box,
+    Edge,
+    Gradient,
+    Ink,
+    Item,
+    Page,
+    Rect,
+    Spot,
+    Viewport,
+    Words,
+    intersect,
+    shifted,
+)
 from stb_app.kit.layout import Context, Layouter, register, shrink
 from stb_app.kit.nodes import Panel, Scroll, Target, Text
 
@@ -135,7 +148,7 @@ def _place_target(lay: Layouter, node: Target, rect: Rect, context: Context) -> 
     text = node.text
     if text is None:
         text = " ".join(words.text for words in lay.page.words[first_word:])
-    content = tuple(lay.page.items[start:])
+    content = tuple(shifted(item, -x, -y) for item in lay.page.items[start:])
     lay.page.spots.append(
         Spot(
             node.key,
@@ -174,18 +187,16 @@ def _place_scroll(lay: Layouter, node: Scroll, rect: Rect, context: Context) -> 
     x, y, width, height = rect
     if lay.height(node.child, width) <= height:
         lay.offsets.pop(node.key, None)
-        lay.page.viewports.append(Viewport(node.key, rect, 0, height, False))
+        lay.page.viewports.append(Viewport(node.key, rect, 0, height, False, rect))
         if isinstance(node.child, Panel) and not node.child.grow:
             rect = (x, y, width, lay.height(node.child, width))
         lay.place(node.child, rect, context)
         return
     own = width - lay.px(_BAR_ROOM)
     extent = lay.height(node.child, own)
-    outer = lay.page
-    lay.page = inner = Page()
     whole = (x, y, own, extent)
-    lay.place(node.child, whole, replace(context, bounds=whole, scroll=node.key))
-    lay.page = outer
+    outer = lay.page
+    inner = _unscrolled(lay, node, whole, replace(context, bounds=whole, scroll=node.key))
     offset = _follow(lay, node.key, inner.spots, y, height, extent)
     lay.offsets[node.key] = offset
     bleed = lay.px(_BLEED)
@@ -207,7 +218,8 @@ def _place_scroll(lay: Layouter, node: Scroll, rect: Rect, context: Context) -> 
         (left, top, bar, thumb),
         Box((*(theme.ACCENT if focused else theme.mix(theme.LINE, theme.WHITE, 0.35)), 255), bar // 2),
     )
-    outer.viewports.append(Viewport(node.key, rect, offset, extent, alone))
+    area = (x - bleed, y, width + bleed, height)
+    outer.viewports.append(Viewport(node.key, rect, offset, extent, alone, area))
     if alone:
         text = " ".join(words.text for words in inner.words)
         outer.spots.append(
@@ -224,6 +236,21 @@ def _place_scroll(lay: Layouter, node: Scroll, rect: Rect, context: Context) -> 
                 rect,
             )
         )
+
+
+def _unscrolled(lay: Layouter, node: Scroll, whole: Rect, context: Context) -> Page:
+    """A viewport's content at its upper end. Placed once: most of what is scrolled differs by its offset only."""
+    key = (id(node), whole, context)
+    kept = lay.placed.get(key)
+    if kept is not None:
+        return kept
+    outer = lay.page
+    lay.page = inner = Page()
+    lay.place(node.child, whole, context)
+    lay.page = outer
+    if not inner.viewports:  # a viewport within follows the focus, which may be elsewhere next time
+        lay.placed[key] = inner
+    return inner
 
 
 def _follow(lay: Layouter, key: str, spots: Sequence[Spot], y: int, height: int, extent: int) -> int:
@@ -248,15 +275,15 @@ def _shift_in(lay: Layouter, inner: Page, outer: Page, offset: int, clip: Rect) 
         return (rect[0], rect[1] - offset, rect[2], rect[3])
 
     for item in inner.items:
-        shifted = Item(moved(item.rect), item.what, clip)
-        if intersect(shifted.rect, clip):
-            outer.items.append(shifted)
+        rect = moved(item.rect)
+        if intersect(rect, clip):
+            outer.items.append(Item(rect, item.what, clip))
     for words in inner.words:
-        seen = intersect(moved(words.rect), clip)
-        outer.words.append(replace(words, rect=seen or moved(words.rect), hidden=seen is None))
+        rect = moved(words.rect)
+        seen = intersect(rect, clip)
+        outer.words.append(Words(words.text, seen or rect, words.clipped, words.layer, seen is None))
     for spot in inner.spots:
-        content = tuple(replace(item, rect=moved(item.rect)) for item in spot.content)
-        outer.spots.append(replace(spot, rect=moved(spot.rect), content=content, clip=clip))
+        outer.spots.append(replace(spot, rect=moved(spot.rect), clip=clip))
     outer.viewports.extend(inner.viewports)
 
 

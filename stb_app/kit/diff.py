@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from stb_app.kit.items import Item, Rect, intersect, visible
+from stb_app.kit.items import Item, Rect, inside, intersect, visible
 
 
 def bands(area: Rect, height: int) -> list[Rect]:
@@ -14,8 +14,28 @@ def bands(area: Rect, height: int) -> list[Rect]:
     return [(x, y + at, w, min(height, h - at)) for at in range(0, h, height)]
 
 
-def differences(old: Sequence[Item], new: Sequence[Item]) -> list[Rect]:
-    """Rectangles in which two pages differ: where an item is in one only, or in both in another order."""
+def differences(old: Sequence[Item], new: Sequence[Item], known: Sequence[Rect] = ()) -> list[Rect]:
+    """Rectangles in which two pages differ: where an item is in one only, or in both in another order.
+
+    ``known``: areas that differ anyway; what shows only within them is not looked at.
+    """
+    if known:
+        old, new = _outside(old, known), _outside(new, known)
+    # Most of two pages is often the same object; what they begin and end with costs next to nothing.
+    start, least = 0, min(len(old), len(new))
+    while start < least and (old[start] is new[start] or old[start] == new[start]):
+        start += 1
+    end = 0
+    while end < least - start and (old[-1 - end] is new[-1 - end] or old[-1 - end] == new[-1 - end]):
+        end += 1
+    return [*known, *_differences(old[start : len(old) - end], new[start : len(new) - end])]
+
+
+def _outside(items: Sequence[Item], areas: Sequence[Rect]) -> list[Item]:
+    return [item for item in items if not any(inside(item.clip or item.rect, area) for area in areas)]
+
+
+def _differences(old: Sequence[Item], new: Sequence[Item]) -> list[Rect]:
     before, after = Counter(old), Counter(new)
     dirty = [rect for item in (before - after) + (after - before) if (rect := visible(item))]
     common = before & after

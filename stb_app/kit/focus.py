@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 import pygame
 
 from stb_app.kit import fonts, shapes, theme
-from stb_app.kit.items import Box, Drawing, Gradient, Ink, Item, Modules, Rect, Run, Spot
+from stb_app.kit.items import Box, Drawing, Gradient, Ink, Item, Modules, Rect, Run, Spot, shifted
 from stb_app.kit.paint import Painter
 
 _SPREAD = 34
 _DROP = 10
-KEPT_BYTES = 5_000_000
+KEPT_BYTES = 4_000_000
+"""Room for focused pictures at rest."""
+_STEPS_BYTES = 1_000_000
 STEPS = 5
 """Pictures of a focus that comes in; the last is the one that stays."""
 
@@ -71,7 +73,8 @@ def lift(painter: Painter, spot: Spot) -> Lift:
     width, height = round(w * by), round(h * by)
     ring, border = max(2, round(theme.FOCUS_RING * scale)), max(2, round(theme.FOCUS_BORDER * scale))
     spread = round(_SPREAD * scale)
-    left, top = round(x + w / 2 - width / 2), round(y + h / 2 - height / 2)
+    # Counted from the target's corner: rounded the same wherever it stands.
+    left, top = round(w / 2 - width / 2), round(h / 2 - height / 2)
     radius = round(spot.radius * by)
     drop = round(_DROP * scale)
     picture = pygame.Surface((width + 2 * spread, height + 2 * spread + drop), pygame.SRCALPHA)
@@ -91,13 +94,10 @@ def lift(painter: Painter, spot: Spot) -> Lift:
             lambda: shapes.rounded(shapes.gradient(face[2], face[3], fill), radius - border),
         )
         picture.blit(ground, face[:2])
-    centre = (x + w / 2, y + h / 2)
-    offset = (spread - left, spread - top)
+    centre = (w / 2, h / 2)
     for item in spot.content:
-        moved = _scaled(item, centre, by, ink)
-        rect = (moved.rect[0] + offset[0], moved.rect[1] + offset[1], moved.rect[2], moved.rect[3])
-        painter.item(picture, Item(rect, moved.what))
-    return Lift(picture, (left - spread, top - spread))
+        painter.item(picture, shifted(_scaled(item, centre, by, ink), spread - left, spread - top))
+    return Lift(picture, (x + left - spread, y + top - spread))
 
 
 def keeps_size(spot: Spot) -> bool:
@@ -133,26 +133,32 @@ def between(full: Lift, by: float, step: int) -> Lift:
 
 
 class Lifts:
-    """The focused pictures of targets, kept by what is in them; the least lately used go when they are too many."""
+    """The focused pictures of targets, kept by what is in them; the least lately used go when they are too many.
+
+    Those at rest and those on the way in are kept apart: the many of the one kind must not push out the others.
+    """
 
     def __init__(self, painter: Painter) -> None:
         self._painter = painter
-        self._kept: dict[object, Lift] = {}
-        self._bytes = 0
+        self._full = _Kept(KEPT_BYTES)
+        self._steps = _Kept(_STEPS_BYTES)
 
     def get(self, spot: Spot, framed: bool, step: int = STEPS) -> Lift:
         """The picture of a target at ``step`` of its way in; ``framed``: only a border."""
         key = self._key(spot, framed)
         corner = spot.rect[:2]
-        full = self._keep((key, STEPS), corner, lambda: self._make(spot, framed))
+
+        def full() -> Lift:
+            return self._full.get(key, corner, lambda: self._make(spot, framed))
+
         if step == STEPS:
-            return full
+            return full()
         by = 1.0 if framed else factor(spot, self._painter.scale)
-        return self._keep((key, step), corner, lambda: between(full, by, step))
+        return self._steps.get((key, step), corner, lambda: between(full(), by, step))
 
     def prepare(self, spot: Spot, framed: bool) -> bool:
         """Makes a target's picture if it is not there. Returns whether it was made."""
-        if (self._key(spot, framed), STEPS) in self._kept:
+        if self._key(spot, framed) in self._full:
             return False
         self.get(spot, framed)
         return True
@@ -161,24 +167,37 @@ class Lifts:
         return frame_only(self._painter, spot) if framed else lift(self._painter, spot)
 
     def _key(self, spot: Spot, framed: bool) -> object:
-        left, top = spot.rect[:2]
-        content = tuple(
-            ((item.rect[0] - left, item.rect[1] - top, item.rect[2], item.rect[3]), item.what)
-            for item in spot.content
-        )
-        return spot.style, spot.rect[2:], spot.radius, framed, content
+        return spot.style, spot.rect[2:], spot.radius, framed, spot.content
 
-    def _keep(self, key: object, corner: tuple[int, int], make: Callable[[], Lift]) -> Lift:
-        """Kept relative to the target's corner, so that a target that scrolled is the same."""
-        found = self._kept.pop(key, None)
+
+class _Kept:
+    """Pictures relative to their targets' corners, so that a target that scrolled is the same; up to ``limit`` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lifts: dict[object, Lift] = {}
+        self._bytes = 0
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._lifts
+
+    def get(self, key: object, corner: tuple[int, int], make: Callable[[], Lift]) -> Lift:
+        """The picture at its target's corner, made when it is not there."""
+        found = self._lifts.pop(key, None)
         if found is None:
             made = make()
             found = Lift(made.picture, (made.at[0] - corner[0], made.at[1] - corner[1]))
             self._bytes += _size(found)
-        self._kept[key] = found
-        while self._bytes > KEPT_BYTES and len(self._kept) > 2:
-            self._bytes -= _size(self._kept.pop(next(iter(self._kept))))
+        self._lifts[key] = found
+        while self._bytes > self._limit and len(self._lifts) > 2:
+            self._bytes -= _size(self._lifts.pop(next(iter(self._lifts))))
         return Lift(found.picture, (found.at[0] + corner[0], found.at[1] + corner[1]))
+
+
+def bytes_of(spot: Spot, scale: float) -> int:
+    """About how much the picture of a target takes."""
+    width, height = (round(side * factor(spot, scale) + 2 * _SPREAD * scale) for side in spot.rect[2:])
+    return 4 * width * height
 
 
 def _size(lifted: Lift) -> int:

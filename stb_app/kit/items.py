@@ -5,6 +5,7 @@ Equal items paint equal pixels. That is what lets the stage paint only where two
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -158,7 +159,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A target at its place, with what is drawn within it."""
+    """A target at its place, with what is drawn within it: ``content`` counts from the target's upper left corner."""
 
     key: str
     text: str
@@ -174,13 +175,17 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Viewport:
-    """A scroll's place: ``offset`` of ``extent`` pixels of content are above its upper edge."""
+    """A scroll's place: ``offset`` of ``extent`` pixels of content are above its upper edge.
+
+    ``area`` is all that looks different when only the offset does.
+    """
 
     key: str
     rect: Rect
     offset: int
     extent: int
     own_target: bool
+    area: Rect
 
 
 @dataclass(slots=True)
@@ -198,6 +203,34 @@ def intersect(a: Rect, b: Rect) -> Rect | None:
     x, y = max(a[0], b[0]), max(a[1], b[1])
     right, bottom = min(a[0] + a[2], b[0] + b[2]), min(a[1] + a[3], b[1] + b[3])
     return (x, y, right - x, bottom - y) if right > x and bottom > y else None
+
+
+def shifted(item: Item, across: int, down: int) -> Item:
+    """The same drawing elsewhere, without a viewport."""
+    x, y, w, h = item.rect
+    return Item((x + across, y + down, w, h), item.what)
+
+
+def without(areas: list[Rect], covers: Iterable[Rect]) -> list[Rect]:
+    """What is left of the areas when the covers are taken out, in rectangles that do not overlap."""
+    for cover in covers:
+        left: list[Rect] = []
+        for area in areas:
+            gone = intersect(area, cover)
+            if gone is None:
+                left.append(area)
+                continue
+            x, y, w, h = area
+            right, bottom, end, floor = gone[0] + gone[2], gone[1] + gone[3], x + w, y + h
+            pieces = (
+                (x, y, w, gone[1] - y),
+                (x, gone[1], gone[0] - x, gone[3]),
+                (right, gone[1], end - right, gone[3]),
+                (x, bottom, w, floor - bottom),
+            )
+            left += [piece for piece in pieces if piece[2] > 0 and piece[3] > 0]
+        areas = left
+    return areas
 
 
 def inside(inner: Rect, outer: Rect, slack: int = 0) -> bool:

@@ -43,6 +43,8 @@ class Layouter:
         self._heights: dict[tuple[int, int], tuple[int, int]] = {}
         self.broken: dict[tuple[int, int], list[Any]] = {}
         """The lines of texts by identity and width."""
+        self.placed: dict[object, Page] = {}
+        """The contents of viewports at their upper ends."""
         self._made: dict[object, Node] = {}
         self.begin(None, {})
 

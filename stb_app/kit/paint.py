@@ -28,11 +28,13 @@ from stb_app.kit.items import (
     Shadow,
     intersect,
     visible,
+    without,
 )
 from stb_app.kit.theme import RGB
 
 _ARC_OF = 720
 _DIM = (100, 102, 118)
+_WORTH_COVERING = 20_000
 PHASES = {"spinner": 30, "down": 24, "up": 24, "flow": 24}
 """Pictures per turn of what moves for ever."""
 TURN_SECONDS = {"spinner": 1.0, "down": 1.2, "up": 1.2, "flow": 1.2}
@@ -71,12 +73,14 @@ class Painter:
 
     def region(self, surface: pygame.Surface, area: Rect, items: Sequence[Item]) -> None:
         """Paints everything anew within ``area``: the ground, then every item that reaches into it."""
+        found = [
+            (item, part) for item in items if (seen := visible(item)) and (part := intersect(seen, area))
+        ]
         surface.set_clip(area)
-        surface.blit(self.ground, (area[0], area[1]), area)
-        for item in items:
-            seen = visible(item)
-            if seen is not None and intersect(seen, area):
-                self.item(surface, item, area)
+        for bare in without([area], [part for item, seen in found if (part := _opaque(item, seen))]):
+            surface.blit(self.ground, bare[:2], bare)
+        for item, _ in found:
+            self.item(surface, item, area)
         surface.set_clip(None)
 
     def item(self, surface: pygame.Surface, item: Item, area: Rect | None = None) -> None:
@@ -99,25 +103,20 @@ class Painter:
         red, green, blue, alpha = what.color
         radius = min(what.radius, rect[2] // 2, rect[3] // 2)
         if alpha == 255 and what.border:
-            shapes.solid_box(surface, rect, radius, what.border_color)
-            b = what.border
-            inner = (rect[0] + b, rect[1] + b, rect[2] - 2 * b, rect[3] - 2 * b)
-            shapes.solid_box(surface, inner, max(0, radius - b), (red, green, blue))
+            shapes.bordered_box(surface, rect, radius, (red, green, blue), what.border, what.border_color)
             return
         if alpha == 255:
             shapes.solid_box(surface, rect, radius, (red, green, blue))
         elif alpha:
             surface.blit(shapes.clear_box(rect[2], rect[3], radius, what.color), rect[:2])
         if what.border:
-            line = shapes.outline(rect[2], rect[3], radius, what.border, (*what.border_color, 255))
-            surface.blit(line, rect[:2])
+            shapes.draw_outline(surface, rect, radius, what.border, what.border_color)
 
     def _gradient(self, surface: pygame.Surface, rect: Rect, what: Gradient) -> None:
         def make() -> pygame.Surface:
             picture = shapes.rounded(shapes.gradient(rect[2], rect[3], what.colors, what.light), what.radius)
             if what.border:
-                edge = shapes.outline(rect[2], rect[3], what.radius, what.border, (*what.border_color, 255))
-                picture.blit(edge, (0, 0))
+                shapes.draw_outline(picture, (0, 0, *rect[2:]), what.radius, what.border, what.border_color)
             return picture
 
         surface.blit(shapes.kept((rect[2], rect[3], what), make), rect[:2])
@@ -217,6 +216,15 @@ class Painter:
         surface.set_clip(visible(item))
         _moving(surface, item.rect, item.what, phase)
         surface.set_clip(None)
+
+
+def _opaque(item: Item, seen: Rect) -> Rect | None:
+    """The part of what is seen of an item below which nothing shows through, where it is worth knowing."""
+    if not isinstance(item.what, Box) or item.what.color[3] != 255 or seen[2] * seen[3] < _WORTH_COVERING:
+        return None
+    x, y, w, h = item.rect
+    radius = min(item.what.radius, w // 2, h // 2)
+    return intersect(seen, (x, y + radius, w, h - 2 * radius))
 
 
 def _moving(surface: pygame.Surface, rect: Rect, what: Live, phase: int) -> None:

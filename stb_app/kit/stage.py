@@ -15,7 +15,7 @@ from typing import Literal
 import pygame
 
 from stb_app.kit import focus as focusing
-from stb_app.kit import fonts, icons, shapes, spatial, theme
+from stb_app.kit import fonts, heap, icons, shapes, spatial, theme
 from stb_app.kit.chrome import FootKey, TopBar
 from stb_app.kit.diff import bands, closed, differences, merged
 from stb_app.kit.focus import Lift, Lifts
@@ -133,6 +133,7 @@ class Stage:
         self._focus_since: float | None = None
         self._dirty: list[Rect] = []
         self._unprepared: list[Spot] = []
+        self._untidy = True
         self._restore: list[Rect] = []
         if self._picture is not None:
             self._laid = self._scene.lay_out(self._picture)
@@ -155,13 +156,14 @@ class Stage:
         if not only_focus or self._must_follow(top):
             laid = self._scene.lay_out(picture)
             fresh = self._replace(laid)
-            self._unprepared = self._worth_preparing()
         else:
             fresh = []
+        self._unprepared = self._worth_preparing()
         self._remember(top)
         after = self._focused()
         same_target = before is not None and after is not None and old is not None
         same_target = same_target and before.key == after.key and old.layers[-1].id == top.id  # type: ignore[union-attr]
+        self._untidy = self._untidy or how != "same"
         if how != "same" and old is not None and self._motion:
             self._begin(how, now, fresh)
         else:
@@ -171,7 +173,7 @@ class Stage:
 
     def _replace(self, laid: Laid) -> list[Rect]:
         """Puts a laid-out picture in the place of the present one; returns where they differ."""
-        fresh = differences(self._laid.items, laid.items)
+        fresh = differences(self._laid.items, laid.items, _scrolled(self._laid, laid))
         if self._change is not None:
             self._take_moment_off_base(self._change)
         self._laid = laid
@@ -272,15 +274,18 @@ class Stage:
             return self._frame_of_change(now)
         drawn = self._compose(now, self._paint_dirty())
         if not drawn:
-            self._prepare_one()
+            self._use_idle_frame()
         return drawn
 
-    def _prepare_one(self) -> None:
-        """Makes the focused picture of one more target, in a frame that has nothing else to do."""
+    def _use_idle_frame(self) -> None:
+        """Makes the focused picture of one more target; when there are all, clears up after a change of page."""
         while self._unprepared:
             spot = self._unprepared.pop()
             if spot.enabled and self._lifts.prepare(spot, self._only_framed(spot)):
                 return
+        if self._untidy:
+            self._untidy = False
+            heap.give_back()
 
     def next_wake(self, now: float) -> float | None:
         """Seconds until ``frame`` has something to do; None: only after ``show``."""
@@ -292,7 +297,7 @@ class Stage:
             return 0.0
         if self._focus_since is not None:
             return _FRAME
-        if self._unprepared:
+        if self._unprepared or self._untidy:
             return _FRAME
         if self._laid.live and self._motion:
             waits = []
@@ -365,9 +370,9 @@ class Stage:
         x, y = spot.rect[:2]
         near = sorted(self._laid.spots, key=lambda s: abs(s.rect[0] - x) + abs(s.rect[1] - y))
         chosen: list[Spot] = []
-        room = focusing.KEPT_BYTES // 2
+        room = focusing.KEPT_BYTES
         for candidate in near:
-            room -= 4 * candidate.rect[2] * candidate.rect[3]
+            room -= focusing.bytes_of(candidate, self._scene.scale)
             if room < 0:
                 break
             chosen.append(candidate)
@@ -518,6 +523,14 @@ class Stage:
 
 def _without_focus(picture: Picture) -> Picture:
     return replace(picture, layers=tuple(replace(layer, focus=None) for layer in picture.layers))
+
+
+def _scrolled(old: Laid, new: Laid) -> list[Rect]:
+    """The areas of viewports of which more or less is above their edge than before."""
+    before = {(view.key, view.area): view.offset for view in old.viewports}
+    return [
+        view.area for view in new.viewports if before.get((view.key, view.area), view.offset) != view.offset
+    ]
 
 
 def forget() -> None:

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from stb_app.kit import focus as focusing
+from stb_app.kit import heap
 from stb_app.kit import stage as stage_module
 from stb_app.kit.chrome import TopBar
 from stb_app.kit.diff import merged
@@ -376,3 +378,68 @@ def test_news_that_arrive_while_a_page_comes_in_leave_no_trace_of_it() -> None:
     for step in range(30):
         stage.frame(1.2 + step / 60)
     assert pixels(surface) == fresh(samples.picture("home"), 0.0)
+
+
+def test_a_list_that_scrolls_is_drawn_as_if_it_had_always_stood_there() -> None:
+    surface = pygame.Surface(SIZE)
+    stage = Stage(surface, motion=False)
+    picture = samples.picture("records")
+    stage.show(picture, 0.0)
+    stage.frame(0.0)
+    seen = set()
+    for direction in ("down",) * 12 + ("up",) * 12:
+        key = stage.neighbour(direction)  # type: ignore[arg-type]
+        if key is None:
+            continue
+        picture = moved(picture, key)
+        stage.show(picture, 0.0)
+        stage.frame(0.0)
+        seen.update(target.scroll for target in stage.targets())
+        assert pixels(surface) == fresh(picture, 0.0, offsets=stage._scene.offsets)
+    assert len(seen) > 4
+
+
+def test_the_focused_picture_of_a_target_is_made_once_wherever_it_scrolls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = Stage(pygame.Surface(SIZE), motion=False)
+    picture = samples.picture("records")
+    stage.show(picture, 0.0)
+    for _ in range(60):
+        stage.frame(0.0)
+    made = []
+    original = focusing.lift
+    monkeypatch.setattr(focusing, "lift", lambda *given: made.append(1) or original(*given))
+    for direction in ("down",) * 6 + ("up",) * 6:
+        picture = moved(picture, stage.neighbour(direction) or "")  # type: ignore[arg-type]
+        stage.show(picture, 0.0)
+        stage.frame(0.0)
+    assert made == []
+
+
+def test_memory_is_given_back_once_when_a_change_of_page_has_come_to_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    times = []
+    stage = Stage(pygame.Surface(SIZE))
+    now = 0.0
+    monkeypatch.setattr(heap, "give_back", lambda: times.append(now))
+
+    def until_nothing_is_due() -> None:
+        nonlocal now
+        while stage.next_wake(now) is not None:
+            stage.frame(now)
+            now += 1 / 60
+
+    picture = samples.picture("home")
+    stage.show(picture, now)
+    until_nothing_is_due()
+    assert len(times) == 1
+    stage.show(moved(picture, "kids"), now)
+    until_nothing_is_due()
+    assert len(times) == 1
+    began = now
+    stage.show(samples.picture("qr"), now, "push")
+    until_nothing_is_due()
+    assert len(times) == 2
+    assert times[1] - began > 0.2
