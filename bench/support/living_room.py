@@ -39,9 +39,7 @@ def figures() -> Figures:
 
 
 def _start(data: Path, display: str) -> Television:
-    return Television(
-        data, "--reader", "sim:", environment={"DISPLAY": display, "SDL_VIDEODRIVER": "x11"}, headless=False
-    )
+    return Television(data, "--reader", "sim:", environment={"DISPLAY": display}, headless=False)
 
 
 def _start_s(data: Path, display: str, into: list[float]) -> None:

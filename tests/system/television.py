@@ -48,7 +48,8 @@ class Television:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, **(environment or {})},
+            # Other tests of this process draw in memory; what they told SDL is not for this television.
+            env={k: v for k, v in os.environ.items() if not k.startswith("SDL_")} | dict(environment or {}),
         )
         self._output: list[str] = []
         self._address = threading.Event()
