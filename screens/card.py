@@ -37,9 +37,9 @@ PIN_LENGTH = 6
 CANCEL_S = 20.0
 """So long the reader may take to answer a cancellation before the subscriber is offered another way out."""
 
-Pose = Literal["insert", "inside", "reading", "processing", "remove", "wrong", "ok"]
+Pose = Literal["insert", "inside", "reading", "processing", "remove", "wrong", "ok", "empty", "missing"]
 POSES: dict[str, Pose] = {
-    "starting": "insert",
+    "starting": "empty",
     "insert": "insert",
     "reading": "reading",
     "enter-pin": "inside",
@@ -50,6 +50,7 @@ POSES: dict[str, Pose] = {
     "removed-early": "insert",
     "put-back": "insert",
     "settling": "processing",
+    "reader-missing": "missing",
 }
 """The drawing that goes with a prompt; a card that cannot pay shows ``wrong``."""
 STEP_OF = {
@@ -67,6 +68,17 @@ OTHER_WAY_FIRST = PROBLEM_PROMPTS | {"reader-missing"}
 """Where paying another way is the likely wish; elsewhere a stray OK must only ask."""
 AWAY_PROMPTS = frozenset(("put-back", "other-card"))
 """MAC1 has left: only the same card can tell what happened."""
+
+
+def pin_cells(filled: int, name: str) -> Node:
+    """The cells of the PIN, with more room around them than anything else has."""
+    cells = Target("pin", PinCells(filled, PIN_LENGTH), "bare", text=name)
+    return Column((Space(12), Row((cells,)), Space(12)), gap=0)
+
+
+def titled(title: Text, last_try: bool) -> Node:
+    """The title of a page that asks for the PIN; before the last try a sign stands beside it."""
+    return Row((Icon("warning", 64, "warning"), Grow(title)), gap=20) if last_try else title
 
 
 class CardScreen(Page[None]):
@@ -276,18 +288,29 @@ class CardScreen(Page[None]):
     def compose(self) -> Node:
         words = self._words()
         prompt = self._step.prompt
-        pose = POSES.get(prompt, "wrong")
-        picture = CardSlot(pose, self._step.number, self.t("UnionPay IC card"))
+        picture, small = (
+            CardSlot(self._pose, self._step.number, self.t("UnionPay IC card"), percent)
+            for percent in (100, 70)
+        )
         current = 1 if self._pin_sent else STEP_OF.get(prompt, 0)
         names = (self.t("Insert"), self.t("PIN"), self.t("Pay"), self.t("Take out"))
-        steps = Steps(names, current)
+        steps = Steps(names, current, failed=prompt in OTHER_WAY_FIRST and not self._leaving)
         middle = Column((Space(grow=1), picture, Space(grow=1)), align="center")
-        title, heading = Text(words.title, "title"), Text(words.title, "heading")
+        title, heading = (self._titled(Text(words.title, style)) for style in ("title", "heading"))
         tone: Color = "warning" if self._last_try else "secondary"
         said, less = Text(words.text, "row", tone), Text(words.text, "body", tone)
         doing, buttons, due, remark = self._doing(), self._buttons(), self._due(), self._remark()
         wide = Column(
-            (steps, Space(grow=2), title, said, *doing, Space(8), due, remark, *buttons, Space(grow=3)),
+            (
+                steps,
+                Space(grow=2),
+                Column((title, said), gap=28),
+                *doing,
+                due,
+                remark,
+                *buttons,
+                Space(grow=3),
+            ),
             gap=28,
             grow=1,
         )
@@ -300,9 +323,24 @@ class CardScreen(Page[None]):
             (
                 Row((Grow(middle), Grow(wide)), gap=64, align="stretch", grow=1),
                 Row((picture, Grow(tight)), gap=56, align="stretch", grow=1),
+                Row((small, Grow(tight)), gap=48, align="stretch", grow=1),
                 tight,
             )
         )
+
+    @property
+    def _pose(self) -> Pose:
+        """How the card really is: while the payment is being left nobody is asked for it."""
+        pose = POSES.get(self._step.prompt, "wrong")
+        if not self._leaving:
+            return pose
+        return "processing" if pose in ("inside", "reading", "processing") else "empty"
+
+    def _titled(self, title: Text) -> Node:
+        """The title; a sign beside it says what must not be missed."""
+        if self._step.prompt == "remove" and not self._leaving:
+            return Row((Icon("check", 80, "good"), Grow(title)), gap=24)
+        return titled(title, self._last_try)
 
     def _words(self) -> Said:
         if self._slow:
@@ -334,7 +372,7 @@ class CardScreen(Page[None]):
             words = self.t("The PIN has six digits: {n} are still missing.")
             return "info", words.format(n=PIN_LENGTH - len(self._digits)), "warning"
         if self._told_no and not self._leaving:
-            return "info", self.t("It cannot be cancelled now. The result comes in a moment."), "warning"
+            return "info", self.t("This can't be cancelled now. The result comes in a moment."), "warning"
         if self._asks_pin:
             return (
                 "lock",
@@ -355,7 +393,7 @@ class CardScreen(Page[None]):
             return (Spinner(72),)
         if not self._asks_pin:
             return ()
-        return (Row((Target("pin", PinCells(len(self._digits), PIN_LENGTH), "plain", text=self.t("PIN")),)),)
+        return (pin_cells(len(self._digits), self.t("PIN")),)
 
     def _buttons(self) -> tuple[Node, ...]:
         """The ways on and out."""
@@ -370,7 +408,7 @@ class CardScreen(Page[None]):
             return (Row((self._button("leave", self.t("Leave for now")),)),)
         first = prompt in OTHER_WAY_FIRST
         other = self._button("pay-otherwise", self.t("Pay another way"), primary=first)
-        cancel = self._button("cancel", self.t("Cancel paying"))
+        cancel = self._button("cancel", self.t("Cancel the payment"))
         pair = (other, cancel) if first else (cancel, other)
         return (Fit((Row(pair, gap=24), Column(pair, gap=20))),)
 
@@ -378,9 +416,10 @@ class CardScreen(Page[None]):
         return Target(key, Text(words, "row-bold", wrap=False), "primary" if primary else "button")
 
     def _due(self) -> Node:
+        paid = self._step.prompt == "remove"
         due = Row(
             (
-                Text(self.t("To pay"), "body", "secondary", wrap=False),
+                Text(self.t("Paid") if paid else self.t("To pay"), "body", "secondary", wrap=False),
                 Text(money(self._order.amount_fen), "display", "money", wrap=False),
             ),
             gap=20,
@@ -389,7 +428,9 @@ class CardScreen(Page[None]):
             return due
         held = Row(
             (
-                Text(self.t("On the card"), "body", "secondary", wrap=False),
+                Text(
+                    self.t("Balance now") if paid else self.t("On the card"), "body", "secondary", wrap=False
+                ),
                 Text(money(self._step.balance_fen), "body-bold", wrap=False),
             ),
             gap=16,

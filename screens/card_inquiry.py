@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from screens.card import PIN_LENGTH, PIN_PROMPTS, POSES
+from screens.card import PIN_LENGTH, PIN_PROMPTS, POSES, pin_cells, titled
 from screens.problems import N_, Said, prompt_words, words_for
 from stb_app.journeys.steps import (
     PROBLEM_PROMPTS,
@@ -17,6 +17,7 @@ from stb_app.journeys.steps import (
 )
 from stb_app.kit.nodes import (
     CardSlot,
+    Color,
     Column,
     Divider,
     Facts,
@@ -26,7 +27,6 @@ from stb_app.kit.nodes import (
     Node,
     Panel,
     Pill,
-    PinCells,
     Row,
     Scroll,
     Sign,
@@ -44,11 +44,20 @@ from stb_app.shell.words import money
 if TYPE_CHECKING:
     from stb_app.shell.app import App
 
-KINDS = {"load": N_("Loaded"), "purchase": N_("Paid with it"), "other": N_("Other")}
+KINDS = {"load": N_("Top-up"), "purchase": N_("Purchase"), "other": N_("Other")}
 INSERT = (
     N_("Insert the card you want to look at"),
     N_("Chip first, chip side up, until it stops. Nothing will be taken from it."),
 )
+WORDS = {
+    "card-wait-expired": (N_("No card was put in"), N_("Have your card ready and try again.")),
+    "reader-missing": (
+        N_("The card reader cannot be found"),
+        N_("Please check that its cable is plugged in."),
+    ),
+    "removed-early": (N_("Please put the card back"), N_("It came out before everything was read.")),
+}
+"""Where the words of a payment would not do."""
 BUSY_PROMPTS = frozenset(("starting", "reading", "processing", "settling", "waiting-psam"))
 
 
@@ -204,17 +213,20 @@ class CardInquiryScreen(Page[None]):
 
     def _asking(self, step: CardPrompt | Refused) -> Node:
         if isinstance(step, Refused):
-            words = words_for(step.code, step.facts, self.t)
-            return self._refused(words)
+            own = WORDS.get(step.code)
+            words = Said(*map(self.t, own)) if own is not None else words_for(step.code, step.facts, self.t)
+            return self._refused(words, "expired" if step.code == "card-wait-expired" else "failed")
         said = self._words(step)
         pose = POSES.get(step.prompt, "wrong")
+        last = self._asks_pin and step.tries_left == 1
+        tone: Color = "warning" if self._asks_pin and step.prompt == "wrong-pin" else "secondary"
         picture = CardSlot(pose, step.number, self.t("UnionPay IC card"))
         act = self._act(step)
         wide = Column(
             (
                 Space(grow=2),
-                Text(said.title, "title"),
-                Text(said.text, "row", "secondary"),
+                titled(Text(said.title, "title"), last),
+                Text(said.text, "row", tone),
                 Space(4),
                 *act,
                 Space(grow=3),
@@ -225,8 +237,8 @@ class CardInquiryScreen(Page[None]):
         tight = Column(
             (
                 Space(grow=1),
-                Text(said.title, "heading"),
-                Text(said.text, "body", "secondary"),
+                titled(Text(said.title, "heading"), last),
+                Text(said.text, "body", tone),
                 *act,
                 Space(grow=1),
             ),
@@ -249,32 +261,31 @@ class CardInquiryScreen(Page[None]):
             return Said(self.t(INSERT[0]), self.t(INSERT[1]))
         if self._pin_sent:
             return Said(self.t("Checking the PIN"), self.t("Please leave the card in."))
-        if step.prompt == "removed-early":
-            return Said(self.t("Please put the card back"), self.t("It came out before everything was read."))
+        if step.prompt in WORDS:
+            return Said(*map(self.t, WORDS[step.prompt]))
         return prompt_words(step.prompt, step.tries_left, {"balance_fen": step.balance_fen}, self.t)
 
     def _act(self, step: CardPrompt) -> tuple[Node, ...]:
         if self.busy:
             return (Spinner(72),)
         if self._asks_pin:
-            cells = Target("pin", PinCells(len(self._digits), PIN_LENGTH), "plain", text=self.t("PIN"))
             remark = self.t("This card shows its transactions only after the PIN.")
             if self._too_short:
                 remark = self.t("The PIN has six digits: {n} are still missing.").format(
                     n=PIN_LENGTH - len(self._digits)
                 )
-            return (Row((cells,)), Text(remark, "small", "secondary"))
+            return (pin_cells(len(self._digits), self.t("PIN")), Text(remark, "small", "secondary"))
         return (Row((self._button("done", self.t("Back")),)),)
 
-    def _refused(self, said: Said) -> Node:
+    def _refused(self, said: Said, sign: Literal["expired", "failed"]) -> Node:
         code = (Text(said.code, "caption", "faint", align="center"),) if said.code else ()
         buttons = (
             self._button("again", self.t("Try again"), primary=True),
-            self._button("done", self.t("Done")),
+            self._button("done", self.t("Back")),
         )
         return Column(
             (
-                Space(grow=1), Sign("failed", 120), Text(said.title, "title", align="center"),
+                Space(grow=1), Sign(sign, 120), Text(said.title, "title", align="center"),
                 Text(said.text, "row", "secondary", align="center"), *code, Space(8), Row(buttons, gap=28, justify="center"), Space(grow=1),
             ),
             gap=20, align="center", grow=1,

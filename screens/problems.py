@@ -199,6 +199,7 @@ MONEY: dict[str, str] = {
     "not-taken": N_("No money was taken."),
     "taken": N_("The money was taken."),
     "unknown": N_("It is not yet known whether money was taken."),
+    "returning": N_("The money is being sent back to you."),
     "returned": N_("The money was sent back to you."),
 }
 """What has become of the money, as a sentence of its own."""
@@ -210,12 +211,12 @@ PROMPTS: dict[str, tuple[str, str]] = {
     "enter-pin": (N_("Please enter the card's PIN"), N_("Type six digits on the remote, then press OK.")),
     "wrong-pin": (N_("That PIN is not right"), N_("You have {tries} tries left. Please enter it again.")),
     "wrong-pin-last": (
-        N_("Not right; this is the last try"),
+        N_("Wrong PIN - last try"),
         N_("One more wrong PIN locks the card. If you are not sure, cancel and ask first."),
     ),
     "processing": (
         N_("Paying: leave the card in"),
-        N_("This takes a few seconds. It cannot be cancelled now."),
+        N_("This takes a few seconds. It can't be cancelled now."),
     ),
     "waiting-psam": (
         N_("Many people are paying just now"),
@@ -231,19 +232,17 @@ PROMPTS: dict[str, tuple[str, str]] = {
         N_("It came out while it was paying. The card itself tells us whether it has paid."),
     ),
     "other-card": (
-        N_("This is another card"),
+        N_("This is a different card"),
         N_("Take it out and put the first card back: only that one can tell us."),
     ),
-    "settling": (N_("Asking the card what happened"), N_("Please leave it in. It cannot be cancelled now.")),
+    "settling": (N_("Asking the card what happened"), N_("Please leave it in. It can't be cancelled now.")),
 }
 """The card prompts that are no problem of the card -> (title, what to do)."""
 
 _PROMPT_CODES = {"expired": "expired-card"}
 """A card prompt whose word means something else as a payment's reason."""
 
-TOO_LITTLE = N_(
-    "The card holds {balance}, the price is {amount}: {missing} is missing. Load the card, use another one, or pay another way."
-)
+TOO_LITTLE = N_("{balance} on the card, {missing} short. Use another card, or pay another way.")
 STAY_SAFE = N_("Nothing has been taken yet.")
 CASE_OPEN = N_(
     "It is not yet known whether money was taken. The payment stays open and is settled when this card is put in again."
@@ -255,7 +254,7 @@ def words_for(code: str, facts: Mapping[str, Any], t: Translate) -> Said:
 
     Args:
         code: stable word; one that nobody knows gets a general apology and is handed back in ``code``.
-        facts: its numbers; ``balance_fen`` and ``amount_fen`` are named in yuan for a balance that is too low.
+        facts: its numbers; ``balance_fen`` is named in yuan for a balance that is too low, and what ``amount_fen`` is more.
         t: translates a msgid.
     """
     known = PROBLEMS.get(code)
@@ -264,9 +263,7 @@ def words_for(code: str, facts: Mapping[str, Any], t: Translate) -> Said:
     title, text = known
     balance, amount = facts.get("balance_fen"), facts.get("amount_fen")
     if code == "balance-too-low" and isinstance(balance, int) and isinstance(amount, int):
-        text = t(TOO_LITTLE).format(
-            balance=money(balance), amount=money(amount), missing=money(amount - balance)
-        )
+        text = t(TOO_LITTLE).format(balance=money(balance), missing=money(amount - balance))
         return Said(t(title), text)
     return Said(t(title), t(text))
 
@@ -283,7 +280,7 @@ def prompt_words(prompt: str, tries_left: int | None, facts: Mapping[str, Any], 
 
 
 def money_words(what: str, t: Translate) -> str:
-    """Whether money was taken, as a sentence. ``what``: not-taken, taken, unknown or returned."""
+    """Whether money was taken, as a sentence. ``what``: not-taken, taken, unknown, returning or returned."""
     return t(MONEY.get(what, MONEY["unknown"]))
 
 

@@ -38,18 +38,20 @@ if TYPE_CHECKING:
 
 QUIET_MODULES = 8
 """White modules at both sides together; the kit draws them."""
-BESIDE_PX, ALONE_PX = 640, theme.CANVAS_H
-"""The side of the code with its white, beside the words and alone; canvas pixels."""
+BESIDE_PX, PANE_PX, ALONE_PX = 700, 740, theme.CANVAS_H
+"""The side of the code with its white beside the words, that of what stands in its place, and the side alone; canvas pixels."""
 LEAST_MODULE_PX, MOST_MODULE_PX = 8, 24
 CANCEL_S = 20.0
+LAST_PART = 1 / 6
+"""Where the ring turns amber, as the kit draws it."""
 STOPPABLE = frozenset(("making", "shown", "scanned", "reconnecting"))
 
 
 def module_px(modules: int, room: int) -> int:
     """Canvas pixels of a module so that a code of so many modules a side fits the room with its white.
 
-    >>> module_px(33, 640), module_px(177, 640)
-    (15, 8)
+    >>> module_px(33, 700), module_px(177, 700)
+    (17, 8)
     """
     return max(LEAST_MODULE_PX, min(MOST_MODULE_PX, room // (modules + QUIET_MODULES)))
 
@@ -204,31 +206,22 @@ class QrScreen(Page[None]):
         amount = Text(money(self._order.amount_fen), "amount", "money", wrap=False)
         what = SEPARATOR.join((self.say(self._order.service.name), term_name(self.t, self._order.term)))
         number = self.t("Order {number}").format(number=self._order.number)
-        both = Text(f"{what}{SEPARATOR}{number}", "body")
         due = Text(self.t("To pay"), "body", "secondary")
-        head = Column((due, amount, both), gap=0)
-        wide = Column((head, *self._steps("row"), self._clock()), gap=26, grow=1, justify="center")
-        tight = Column(
-            (
-                amount,
-                Text(f"{what}{SEPARATOR}{number}", "small", "secondary"),
-                *self._steps("body"),
-                self._clock(),
+        head = Column((due, amount, Text(what, "body"), Text(number, "body", "secondary", wrap=False)), gap=0)
+        less = Column(
+            (amount, Text(what, "small", "secondary"), Text(number, "small", "secondary", wrap=False)), gap=0
+        )
+        least = Column((amount, Text(number, "caption", "secondary", wrap=False)), gap=0)
+        columns = (
+            Column(
+                (head, Column(self._steps("row"), gap=24), self._clock()), gap=40, grow=1, justify="center"
             ),
-            gap=14,
-            grow=1,
-            justify="center",
+            Column((less, *self._steps("body"), self._clock()), gap=14, grow=1, justify="center"),
+            Column((least, self._clock()), gap=14, grow=1, justify="center"),
         )
-        least = Column(
-            (amount, Text(number, "caption", "secondary"), self._clock()), gap=14, grow=1, justify="center"
-        )
-        pane = Column((self._code(),), align="center", justify="center")
-        return Fit(
-            tuple(
-                Row((pane, Grow(column)), gap=gap, align="stretch", grow=1)
-                for column, gap in ((wide, 112), (tight, 56), (least, 56))
-            )
-        )
+        pane = Panel(Column((self._code(),), align="center", justify="center"), "none", pad=0, width=PANE_PX)
+        # The code and the words beside it stand in the same place whatever happens.
+        return Fit(tuple(Row((pane, Grow(column)), gap=72, align="stretch", grow=1) for column in columns))
 
     def _alone(self) -> Node:
         """The whole screen for the code in its white: the amount and the time beside it, and what the keys do."""
@@ -237,33 +230,41 @@ class QrScreen(Page[None]):
         amount = Fit(tuple(Text(paid, style, "money", wrap=False) for style in styles))
         due = Column((Text(self.t("To pay"), "body", "secondary"), amount), gap=0)
         back = Row((Target("code", Text(self.t("Back to the page"), "row-bold")),))
-        keys = Text(f"OK / {self.t('Back')}", "small", "secondary", wrap=False)
-        beside = Column((due, self._clock(), Space(16), back, keys), gap=28, justify="center")
+        beside = Column((due, self._clock(), Space(16), back), gap=28, justify="center")
         code = Qr(self._step.modules, side=ALONE_PX)
         return Full(Row((code, Grow(beside), Space(24)), gap=72, align="stretch"))
 
     def _code(self) -> Node:
-        if not self._step.modules:
+        """The code, or in its place what has become of it once it cannot be paid any more."""
+        icon = self._instead
+        if icon is not None:
+            sign = Icon(icon, 240, "accent" if icon == "phone-check" else "secondary")
+            below = (Spinner(96),) if self.busy else ()
             return Panel(
-                Column((Space(grow=1), Spinner(96), Space(grow=1)), align="center"),
+                Column((Space(grow=1), sign, *below, Space(grow=1)), gap=56, align="center"),
                 width=BESIDE_PX, min_height=BESIDE_PX,
             )  # fmt: skip
-        code = Qr(self._step.modules, module_px(len(self._step.modules), BESIDE_PX), dimmed=self._dimmed)
-        if self.busy or self._slow:
-            return code
+        code = Qr(self._step.modules, module_px(len(self._step.modules), BESIDE_PX))
         return Target("code", code, "plain", text=self.t("The QR code"))
 
     @property
-    def _dimmed(self) -> bool:
-        """A code that is not to be scanned any more looks like it."""
-        return bool(self._leaving) or self._step.state in ("confirming", "checking")
+    def _instead(self) -> str | None:
+        """The drawing in place of a code that is not there yet, or not to be scanned any more."""
+        if self._leaving:
+            return "clock"
+        places = {"confirming": "phone-check", "checking": "clock"}
+        return places.get(self._step.state, None if self._step.modules else "qr")
 
     def _steps(self, style: Literal["row", "body"]) -> tuple[Node, ...]:
         """What to do with the phone, or what the phone has done."""
         if self._slow:
             words = self.t("You may leave. The records will say what became of the payment.")
             leave = Target("records", Text(self.t("To the records"), "row-bold", align="center"), "primary")
-            return (Text(words, style), Row((leave,)))
+            return (
+                Text(self.t("This takes longer than usual"), "heading"),
+                Text(words, style),
+                Row((leave,)),
+            )
         said = self._said()
         if said is not None:
             icon, title, text = said
@@ -297,11 +298,11 @@ class QrScreen(Page[None]):
             case "scanned":
                 return (
                     "phone",
-                    self.t("Your phone has opened it"),
+                    self.t("Scanned by your phone"),
                     self.t("Please confirm the payment on the phone."),
                 )
             case "confirming":
-                return "phone", self.t("The phone is paying"), self.t("The result comes in a moment.")
+                return "phone", self.t("Confirmed on the phone"), self.t("Waiting for the result.")
             case "reconnecting":
                 return (
                     "clock",
@@ -313,7 +314,7 @@ class QrScreen(Page[None]):
             case "checking":
                 return (
                     "clock",
-                    self.t("The time is over"),
+                    self.t("Time is up"),
                     self.t("We ask the wallet once more whether it was paid."),
                 )
             case _:
@@ -322,15 +323,17 @@ class QrScreen(Page[None]):
     def _clock(self) -> Node:
         if self._told_no and not self._leaving:
             return Text(
-                self.t("It cannot be cancelled now. The result comes in a moment."), "body", "warning"
+                self.t("This can't be cancelled now. The result comes in a moment."), "body", "warning"
             )
         if self._slow:
             return Space(0)
-        if self.busy:
-            return Row((Spinner(96), Grow(Text(self.t("Please wait"), "body", "secondary"))), gap=32)
         left = self._seconds
-        words = (
-            self.t("Waiting for the phone") if self._step.state == "scanned" else self.t("Waiting to be paid")
+        if self.busy and self._step.state != "checking":
+            return Text(self.t("Please wait"), "body", "secondary")
+        part = left / max(1, self._step.total_s)
+        words = {"scanned": self.t("Waiting for the phone"), "checking": self.t("Please wait")}.get(
+            self._step.state, self.t("Waiting to be paid")
         )
-        said = Column((Text(minutes(left), "heading", wrap=False), Text(words, "small", "secondary")), gap=0)
-        return Row((Ring(left / max(1, self._step.total_s), 120), Grow(said)), gap=32)
+        figure = Text(minutes(left), "title", "warning" if part <= LAST_PART else "text", wrap=False)
+        said = Column((figure, Text(words, "small", "secondary")), gap=0)
+        return Row((Ring(part, 140), Grow(said)), gap=40)

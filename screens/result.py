@@ -11,6 +11,7 @@ from screens.words import SEPARATOR, term_name
 from stb_app.journeys import Order, Payment
 from stb_app.journeys.steps import Finished
 from stb_app.kit.nodes import (
+    Color,
     Column,
     Facts,
     Fit,
@@ -21,9 +22,11 @@ from stb_app.kit.nodes import (
     Row,
     Scroll,
     Sign,
+    Space,
     Span,
     Target,
     Text,
+    TextStyle,
 )  # fmt: skip
 from stb_app.kit.screen import Binding
 from stb_app.shell.page import Page
@@ -170,50 +173,76 @@ class ResultScreen(Page[None]):
         }
 
     def compose(self) -> Node:
-        title, text, code = self._said()
-        pairs = self._facts()
         buttons, narrow = self._buttons()
-        middle: tuple[Node, ...] = (Text(title, "title", align="center"), *self._lines(text, code, "center"))
-        left: tuple[Node, ...] = (Text(title, "heading"), *self._lines(text, code, "start"))
-        facts = Facts(pairs, 1)
-        aside = Row(
-            (
-                Grow(
-                    Column((Row((Sign(self._end.outcome, 88),)), *left, *self._take_card("start")), gap=12), 2
-                ),
-                Grow(Panel(Scroll("facts", facts), pad=28, grow=1), 3),
-            ),
-            gap=48,
-            align="stretch",
-            grow=1,
-        )
-        head = Row((Sign(self._end.outcome, 72), Grow(Text(title, "heading"))), gap=24)
-        words = Column((head, *left[1:], *self._take_card("start"), facts), gap=14)
         return Fit(
             (
-                *(self._calm(size, middle, pairs, buttons) for size in (120, 84)),
-                Column((aside, Row(narrow, gap=24)), gap=24, grow=1),
-                Column((Scroll("words", words), Row(narrow, gap=20)), gap=20, grow=1),
-                Row(
-                    (Grow(Scroll("words", words), 2), Column(narrow, gap=20, justify="end")),
-                    gap=40,
-                    align="stretch",
-                    grow=1,
-                ),
+                self._calm(buttons),
+                self._beside(144, "row", "body", narrow),
+                self._beside(120, "body-bold", "body", narrow),
+                self._beside(120, "body-bold", "small", narrow),
+                self._beside(120, "body-bold", "small", narrow, scrolls=True),
             )
         )
 
-    def _calm(self, size: int, words: tuple[Node, ...], pairs: Pairs, buttons: tuple[Target, ...]) -> Node:
+    def _calm(self, buttons: tuple[Target, ...]) -> Node:
         """Everything in the middle, one below the other."""
-        panel = Panel(Facts(pairs, 2, values_end=True), width=1440, pad=36)
-        said = Column(words, gap=10)
+        title, text, code = self._said()
+        said = (
+            Row((Sign(self._end.outcome, 144),), justify="center"),
+            Text(title, "title", align="center"),
+            *self._amount("center"),
+            *self._lines(text, code, "center", "row", "body"),
+            *self._take_card("center"),
+        )
+        panel = Panel(Facts(self._facts(), 3, gap=10), width=1728, pad=24)
         return Column(
-            (
-                Row((Sign(self._end.outcome, size),), justify="center"), said, *self._take_card("center"),
-                Row((panel,), justify="center"), Row(buttons, gap=28, justify="center"),
-            ),
-            gap=22, grow=1, justify="center",
+            (Column(said, gap=6), Space(18), panel, Space(32), Row(buttons, gap=28, justify="center")),
+            gap=0, grow=1, justify="center",
         )  # fmt: skip
+
+    def _beside(
+        self,
+        size: int,
+        strong: TextStyle,
+        style: TextStyle,
+        buttons: tuple[Target, ...],
+        scrolls: bool = False,
+    ) -> Node:
+        """How it ended at the left, what it is about at the right: for large letters and many words."""
+        title, text, code = self._said()
+        said: Node = Column(
+            (
+                Row((Sign(self._end.outcome, size), Grow(Text(title, "heading"))), gap=28),
+                *self._amount("start"),
+                *self._lines(text, code, "start", strong, style),
+            ),
+            gap=10,
+        )
+        facts: Node = Facts(self._facts(), 1)
+        if scrolls:
+            said, facts = Scroll("words", said), Scroll("facts", facts)
+        about = Column((Panel(facts, pad=28), *self._take_card("start")), gap=24, grow=1)
+        both = Row((Grow(said, 1), Grow(about, 1)), gap=48, align="stretch", grow=1)
+        return Column((both, Row(buttons, gap=24)), gap=32, grow=1)
+
+    def _amount(self, justify: Literal["start", "center"]) -> tuple[Node, ...]:
+        """The amount, and what has become of it unless it was simply paid."""
+        end, payment, order = self._end, self._end.payment, self._order
+        about = payment if payment is not None else order
+        if about is None:
+            return ()
+        tone: Color = "secondary" if end.money == "not-taken" else "money"
+        amount = Text(money(about.amount_fen), "display", tone, wrap=False)
+        if end.outcome == "success":
+            return (Row((amount,), justify=justify),)
+        t = self.t
+        label = {
+            "taken": t("To be sent back") if end.outcome == "late" else t("Amount paid"),
+            "not-taken": t("Price"),
+            "returned": t("Sent back"),
+            "unknown": t("Amount"),
+        }[end.money]
+        return (Row((Text(label, "body", "secondary", wrap=False), amount), gap=20, justify=justify),)
 
     def _said(self) -> tuple[str, str, str]:
         """Title, what to do next, and a code when nobody has words for it."""
@@ -235,14 +264,10 @@ class ResultScreen(Page[None]):
                     text = words_for(end.reason, end.facts, t).text
                 return t("The result is not known yet"), text, ""
             case "late" if end.reason == "service-not-opened":
-                text = t(
-                    "Your money is on its way back. Nothing was bought; please call the hotline if you have questions."
-                )
+                text = t("If you have questions, please call the hotline. The service was not opened.")
                 return t("The service could not be opened"), text, ""
             case "late":
-                text = t(
-                    "The order was closed already, so your money is on its way back. Nothing was bought."
-                )
+                text = t("The order was closed already. The service was not opened.")
                 return t("The payment came too late"), text, ""
             case "cancelled":
                 said = words_for("cancelled", {}, t)
@@ -254,24 +279,27 @@ class ResultScreen(Page[None]):
                 said = words_for(end.reason or "declined", end.facts, t)
                 return said.title, said.text, said.code
 
-    def _lines(self, text: str, code: str, align: Any) -> tuple[Node, ...]:
+    def _lines(
+        self, text: str, code: str, align: Literal["start", "center"], strong: TextStyle, style: TextStyle
+    ) -> tuple[Node, ...]:
         """Whether money was taken, in a sentence of its own; then what to do next."""
         end = self._end
+        sentence = money_words(
+            "returning" if (end.outcome, end.money) == ("late", "taken") else end.money, self.t
+        )
         tone = {"taken": "text", "not-taken": "good", "returned": "good", "unknown": "warning"}[end.money]
-        parts: list[Span] = [Span(money_words(end.money, self.t), tone, True)]  # type: ignore[arg-type]
+        parts: list[Span] = [Span(sentence, tone, True)]  # type: ignore[arg-type]
         if end.outcome == "success" and end.payment is not None and end.payment.valid_until is not None:
             name = self.say(end.payment.service.name)
             parts = [
                 Span(name + SEPARATOR + self.t("valid until") + " ", "secondary"),
                 Span(day(end.payment.valid_until), "text", True),
+                Span(SEPARATOR + self.t("money taken"), "secondary"),
             ]
-            return (
-                Text(tuple(parts), "row", align=align),
-                Text(money_words(end.money, self.t), "body", "secondary", align=align),
-            )
+            return (Text(tuple(parts), "row", align=align),)
         lines: list[Node] = [
-            Text(tuple(parts), "row", align=align),
-            Text(text, "body", "secondary", align=align),
+            Text(tuple(parts), strong, align=align),
+            Text(text, style, "secondary", align=align),
         ]
         if code:
             lines.append(Text(code, "caption", "faint", align=align))
@@ -293,17 +321,12 @@ class ResultScreen(Page[None]):
         end, payment, order = self._end, self._end.payment, self._order
         t = self.t
         pairs: list[tuple[str, str | Text]] = []
-        amount_fen = (
-            payment.amount_fen if payment is not None else order.amount_fen if order is not None else None
-        )
-        label = {
-            "taken": t("Amount paid"),
-            "not-taken": t("Price"),
-            "returned": t("Sent back"),
-            "unknown": t("Amount"),
-        }[end.money]
-        if amount_fen is not None:
-            pairs.append((label, Text(money(amount_fen), "body-bold", "money", wrap=False)))
+        number = order.number if order is not None else payment.number if payment is not None else ""
+        if number:
+            pairs.append((t("Order number"), Text(number, wrap=False)))
+        hotline = order.hotline if order is not None else ""
+        if hotline and end.outcome != "success":
+            pairs.append((t("Hotline"), Text(hotline, wrap=False)))
         card = payment.card if payment is not None else None
         if card is not None:
             pairs.append((t("Card"), Text(card.number, wrap=False)))
@@ -313,14 +336,8 @@ class ResultScreen(Page[None]):
                 pairs.append((t("Balance after"), money(card.balance_after_fen)))
         if end.outcome != "success":
             pairs.append((t("Service"), self._what(payment, order)))
-        number = order.number if order is not None else payment.number if payment is not None else ""
         if payment is not None:
             pairs.append((t("Time"), full_moment(payment.time)))
-        if number:
-            pairs.append((t("Order number"), number))
-        hotline = order.hotline if order is not None else ""
-        if hotline and end.outcome != "success":
-            pairs.append((t("Hotline"), hotline))
         return tuple(pairs)
 
     def _what(self, payment: Payment | None, order: Order | None) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from sqlalchemy import Row
 
+import assets
 from server_stub.foundation.problems import Problem, responses
 from server_stub.sandbox import page
 from server_stub.sandbox.service import CodeStatus, Faults, NewCode, Refund, SandboxService
@@ -89,6 +90,15 @@ def phone_page(service: Current, *, faults: bool) -> APIRouter:
         switch = ("speak" if service().faults.gateway_silent else "silence") if faults else None
         html = page.render(row, language, overdue=overdue, switch=switch)
         return HTMLResponse(html, 404 if row is None else 200, headers={"Cache-Control": "no-store"})
+
+    @routes.get("/font.ttf")
+    def font() -> FileResponse:
+        """Chinese letters for a browser that has none."""
+        return FileResponse(
+            assets.path("fonts", "NotoSansSC-Regular.ttf"),
+            media_type="font/ttf",
+            headers={"Cache-Control": "max-age=86400"},
+        )
 
     @routes.get("/{code}")
     async def look(request: Request, code: str) -> Response:

@@ -13,9 +13,9 @@ from server_stub.foundation.money import yuan
 WORDS = {
     "zh": {
         "title": "演示钱包",
-        "merchant": "有线电视营业厅",
+        "merchant": "电视服务厅",
         "service": "业务",
-        "number": "付款编号",
+        "number": "订单号",
         "pay": "确认付款",
         "decline": "不付了",
         "play": "演示环境，不会动用真实资金",
@@ -32,7 +32,7 @@ WORDS = {
         "closed": "二维码已失效",
         "closed-hint": "没有扣款。请在电视上重新下单。",
         "refunded": "款项已退回",
-        "refunded-hint": "付款到得太晚，已全额退回您的钱包。",
+        "refunded-hint": "付款来晚了，已全额退回您的钱包。",
         "unknown": "没有这个二维码",
         "unknown-hint": "请重新扫描电视上的二维码。",
         "settling": "付款处理中",
@@ -40,9 +40,9 @@ WORDS = {
     },
     "en": {
         "title": "Demo wallet",
-        "merchant": "Cable TV service hall",
+        "merchant": "TV Services",
         "service": "Service",
-        "number": "Payment no.",
+        "number": "Order number",
         "pay": "Pay now",
         "decline": "Do not pay",
         "play": "Demonstration: no real money is moved",

@@ -13,6 +13,7 @@ from server_stub.foundation import states
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.outbox import Acknowledged
 from server_stub.foundation.problems import Problem
+from server_stub.foundation.text import Text
 from server_stub.tsp import core, machines
 from server_stub.tsp.core import ASK_WALLET, REFUND, Core
 from server_stub.tsp.models import Service
@@ -25,6 +26,21 @@ ENDED_BY_WALLET = frozenset({"closed", "absent"})
 
 Ending = Literal["expired", "cancelled"]
 log = structlog.get_logger(__name__)
+
+
+TERMS = {
+    "per-use": Text(zh="按次", en="Per use"),
+    "monthly": Text(zh="包月", en="Monthly"),
+    "quarterly": Text(zh="包季", en="Quarterly"),
+    "yearly": Text(zh="包年", en="Yearly"),
+}
+
+
+def _subject(order: Row[Any]) -> Text:
+    """What is bought, as the phone says it: the service and its term."""
+    name = Service.model_validate_json(order.service).name
+    term = TERMS.get(order.term)
+    return name if term is None else Text(zh=f"{name.zh} · {term.zh}", en=f"{name.en} · {term.en}")
 
 
 class WalletPayments:
@@ -45,7 +61,7 @@ class WalletPayments:
         )
         # Rounded up: it is for us to end the code, not for the wallet to end it before the countdown does.
         seconds = math.ceil((row.expires_at - self._core.clock.now()).total_seconds())
-        subject = Service.model_validate_json(order.service).name
+        subject = _subject(order)
         purchase = Purchase(row.id, row.amount_fen, subject, order.number, max(1, seconds))
         try:
             payload = await wallet.prepare(purchase)

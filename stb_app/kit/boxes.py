@@ -36,6 +36,7 @@ _PADS = {
     "card": (36, 26),
     "row": (32, 16),
     "plain": (20, 10),
+    "bare": (0, 0),
 }
 _MARK, _MARK_GAP = 44, 24
 
@@ -108,7 +109,7 @@ def _place_target(lay: Layouter, node: Target, rect: Rect, context: Context) -> 
     radius = lay.px(theme.R_CARD if node.style == "card" else theme.R_BUTTON)
     radius = min(radius, height // 2)
     line = max(1, lay.px(2))
-    if node.style == "plain":
+    if node.style in ("plain", "bare"):
         fill = context.backdrop
     elif node.enabled:
         fill = theme.PANEL if context.backdrop in (None, theme.SUNKEN) else theme.RAISED

@@ -25,6 +25,8 @@ def card_picture(width: int, what: CardPicture) -> pygame.Surface:
         return round(length * unit)
 
     picture = pygame.Surface((width, width), pygame.SRCALPHA)
+    if what.pose == "missing":
+        return _missing(picture, unit)
     body = (px(24), px(390), px(440), px(140))
     spread = px(22)
     shade = shapes.shadow(body[2], body[3], px(28), spread, 110)
@@ -38,19 +40,20 @@ def card_picture(width: int, what: CardPicture) -> pygame.Surface:
     )
     shapes.solid_box(picture, (px(82), px(392), px(324), px(17)), px(8), (6, 9, 20))
 
-    card = _card(px(_CARD[0]), px(_CARD[1]), unit, what)
     top = px(_TOP.get(what.pose, _INSIDE_TOP))
-    seen = min(card.get_height(), px(_SLOT) - top)
-    picture.blit(card, (px(_CARD_X), top), (0, 0, card.get_width(), seen))
+    if what.pose != "empty":
+        card = _card(px(_CARD[0]), px(_CARD[1]), unit, what)
+        seen = min(card.get_height(), px(_SLOT) - top)
+        picture.blit(card, (px(_CARD_X), top), (0, 0, card.get_width(), seen))
     lamp = {"wrong": theme.BAD, "ok": theme.GOOD}.get(what.pose, theme.ACCENT)
-    if what.pose not in ("reading", "processing"):
+    if what.pose not in ("reading", "processing", "empty"):
         glow = shapes.clear_box(px(40), px(40), px(20), (*lamp, 50))
         picture.blit(glow, (px(398), px(468)))
         shapes.solid_box(picture, (px(408), px(478), px(20), px(20)), px(10), lamp)
     if what.pose in ("wrong", "ok"):
         side = px(108)
-        left, above = px(_CARD_X + _CARD[0]) - side * 2 // 3, top - side // 3
-        above = max(0, above)
+        # Over the corner, beside the words on the card.
+        left, above = px(_CARD_X + _CARD[0]) - side // 4, max(0, top - side // 2)
         shapes.solid_box(picture, (left, above, side, side), side // 2, theme.GROUND_BOTTOM)
         rim = px(8)
         disc = (left + rim, above + rim, side - 2 * rim, side - 2 * rim)
@@ -59,6 +62,22 @@ def card_picture(width: int, what: CardPicture) -> pygame.Surface:
         inset = (disc[2] - size) // 2
         mark = icons.draw("check" if what.pose == "ok" else "cross", size, theme.INK, 255, 2.8)
         picture.blit(mark, (disc[0] + inset, disc[1] + inset))
+    return picture
+
+
+def _missing(picture: pygame.Surface, unit: float) -> pygame.Surface:
+    """The outline of a reader that is not there, and a plug that is out."""
+    line, dash, gap = max(2, round(4 * unit)), round(26 * unit), round(16 * unit)
+    left, top, right, bottom = (round(side * unit) for side in (24, 350, 464, 530))
+    for x in range(left, right, dash + gap):
+        for y in (top, bottom - line):
+            picture.fill(theme.BAD, (x, y, min(dash, right - x), line))
+    for y in range(top, bottom, dash + gap):
+        for x in (left, right - line):
+            picture.fill(theme.BAD, (x, y, line, min(dash, bottom - y)))
+    size = round(150 * unit)
+    plug = icons.draw("unplugged", size, theme.TEXT["bad"])
+    picture.blit(plug, ((left + right - size) // 2, (top + bottom - size) // 2))
     return picture
 
 
@@ -78,7 +97,7 @@ def _card(width: int, height: int, unit: float, what: CardPicture) -> pygame.Sur
     y = px(28)
     for words, size, bold, color in (
         (what.title, 30, True, theme.WHITE),
-        (what.number, 26, False, (226, 238, 255)),
+        (what.number, 34 * what.letters, False, (226, 238, 255)),
     ):
         points = px(size)
         while words and points > 8 and fonts.width(words, points, bold) > room:

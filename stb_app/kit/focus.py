@@ -101,12 +101,14 @@ def lift(painter: Painter, spot: Spot) -> Lift:
 
 
 def keeps_size(spot: Spot) -> bool:
-    """Whether a target only gets a border: a code's modules stay whole pixels, and nothing is drawn over it."""
-    return any(isinstance(item.what, Modules) for item in spot.content)
+    """Whether a target gets a border at most: a code's modules stay whole pixels, and nothing is drawn over it."""
+    return spot.style == "bare" or any(isinstance(item.what, Modules) for item in spot.content)
 
 
 def frame_only(painter: Painter, spot: Spot) -> Lift:
     """The mark of a target that is only framed: a border around it, nothing over its content."""
+    if spot.style == "bare":
+        return Lift(pygame.Surface((1, 1), pygame.SRCALPHA), spot.rect[:2])
     scale = painter.scale
     border, ring = max(2, round(theme.FOCUS_BORDER * scale)), max(2, round(theme.FOCUS_RING * scale))
     reach = round((4 if spot.content else 14) * scale)

@@ -95,11 +95,12 @@ class Halo:
 
 @dataclass(frozen=True, slots=True)
 class CardPicture:
-    """Card and reader; the moving parts are Live items of their own."""
+    """Card and reader; the moving parts are Live items of their own. ``letters``: how much larger the number is."""
 
     pose: str
     number: str
     title: str
+    letters: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ TextStyle = Literal[
 small 28, caption 26; all times the text scale (amount and display grow less, at most to 120 %)."""
 Color = Literal["text", "secondary", "faint", "accent", "money", "good", "bad", "ink", "warning"]
 Fill = Literal["panel", "raised", "hero", "none", "sunken", "bad-soft", "good-soft", "warning-soft"]
-TargetStyle = Literal["button", "primary", "danger", "card", "row", "plain"]
+TargetStyle = Literal["button", "primary", "danger", "card", "row", "plain", "bare"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Target:
     """What can have the focus and be pressed. ``key`` is a stable word without language, unique on the screen.
 
     A button's, primary's or danger's child stands in its middle; targets that are a row's only children are equally high.
-    A target with a Qr in it is only framed when it has the focus.
+    A target with a Qr in it is only framed when it has the focus; one that is ``bare`` not even that: its child shows where one is.
 
     ``text`` is what a tester reads in screen.json; None takes the words of the child.
     """
@@ -209,15 +209,16 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Where we are in a sequence: names, and the index of the present one (0-based); all done when it equals the count."""
+    """Where we are in a sequence: names, and the index of the present one (0-based); all done when it equals the count; ``failed``: it went wrong there."""
 
     names: tuple[str, ...]
     current: int
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PinCells:
-    """Six (``length``) cells, ``filled`` of them with a bullet. It never knows a digit."""
+    """Six (``length``) cells, ``filled`` of them with a bullet, the next one marked. It never knows a digit."""
 
     filled: int
     length: int = 6
@@ -225,11 +226,15 @@ class PinCells:
 
 @dataclass(frozen=True, slots=True)
 class CardSlot:
-    """The drawing of card and reader. ``pose``: what the person is to do, or what happens."""
+    """The drawing of card and reader. ``pose``: what the person is to do, or what happens; of ``number`` its last four are shown.
 
-    pose: Literal["insert", "inside", "reading", "processing", "remove", "wrong", "ok"]
+    ``empty``: the reader alone; ``missing``: a reader that is not there. ``percent`` of its full size.
+    """
+
+    pose: Literal["insert", "inside", "reading", "processing", "remove", "wrong", "ok", "empty", "missing"]
     number: str = ""
     title: str = ""
+    percent: int = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ from stb_app.kit.theme import RGB
 
 CARD_W, CARD_H = 560, 560
 """The canvas size of the drawing of card and reader."""
+_CARD_LETTERS = 1.25
 _QUIET = 4
 _LEAST_MODULE = 8
 ARC_STEPS = 720
@@ -51,7 +52,7 @@ _SIGNS: dict[str, tuple[str, RGB]] = {
     "failed": ("cross", theme.BAD),
     "cancelled": ("cross", (150, 162, 205)),
     "expired": ("clock", (150, 162, 205)),
-    "late": ("check", theme.MONEY),
+    "late": ("back", (150, 162, 205)),
     "question": ("question", theme.ACCENT),
     "info": ("info", (122, 172, 255)),
 }
@@ -322,38 +323,60 @@ def _place_steps(layouter: Layouter, node: Steps, rect: Rect, context: Context) 
         if index < node.current:
             color, shade = theme.ACCENT, theme.TEXT["secondary"]
         elif index == node.current:
-            color, shade = theme.WHITE, theme.TEXT["text"]
+            color, shade = (
+                (theme.BAD, theme.TEXT["bad"]) if node.failed else (theme.WHITE, theme.TEXT["text"])
+            )
         layouter.emit((left, rect[1], wide, bar), Box((*color, 255), bar // 2))
         top = rect[1] + bar + layouter.px(12)
         place_lines(layouter, name, (left, top, wide, layouter.height(name, wide)), context, shade)
 
 
-_CELL_W, _CELL_H, _CELL_GAP = 104, 124, 22
+_CELL_W, _CELL_H, _CELL_GAP = 104, 120, 22
+_CELL_MOST = 1.25
+
+
+def _cell(layouter: Layouter, length: int) -> int:
+    """A length of the cells; they grow with the text as far as six of them have room beside a card."""
+    return round(layouter.px(length) * min(layouter.text_scale, _CELL_MOST))
 
 
 def _pin_width(layouter: Layouter, node: PinCells) -> tuple[int, int]:
-    return (layouter.px(_CELL_W) * node.length + layouter.px(_CELL_GAP) * (node.length - 1),) * 2
+    return (_cell(layouter, _CELL_W) * node.length + _cell(layouter, _CELL_GAP) * (node.length - 1),) * 2
 
 
 def _place_pin(layouter: Layouter, node: PinCells, rect: Rect, context: Context) -> None:
-    width, height, gap = layouter.px(_CELL_W), layouter.px(_CELL_H), layouter.px(_CELL_GAP)
-    dot, line = layouter.px(52), max(2, layouter.px(4))
+    width, height, gap = (_cell(layouter, length) for length in (_CELL_W, _CELL_H, _CELL_GAP))
+    dot, line = _cell(layouter, 52), max(2, layouter.px(4))
+    ring, radius = max(2, layouter.px(theme.FOCUS_RING)), layouter.px(theme.R_CARD)
+    active = min(node.filled, node.length - 1)
     for index in range(node.length):
         box = (rect[0] + index * (width + gap), rect[1], width, height)
-        nxt = index == node.filled
+        nxt = index == active
+        if nxt:
+            soft = theme.mix(theme.GROUND_BOTTOM, theme.ACCENT, 0.6)
+            layouter.emit(shrink(box, -ring, -ring), Box((0, 0, 0, 0), radius + ring, ring, soft))
         color = theme.WHITE if nxt else theme.LINE
         fill = theme.RAISED if nxt else theme.PANEL
-        layouter.emit(box, Box((*fill, 255), layouter.px(theme.R_CARD), line, color))
+        layouter.emit(box, Box((*fill, 255), radius, line, color))
         if index < node.filled:
             middle = (box[0] + (width - dot) // 2, box[1] + (height - dot) // 2, dot, dot)
             layouter.emit(middle, Box((*theme.TEXT["text"], 255), dot // 2))
 
 
+def _card_size(layouter: Layouter, node: CardSlot) -> tuple[int, int]:
+    return layouter.px(CARD_W * node.percent / 100), layouter.px(CARD_H * node.percent / 100)
+
+
 def _place_card(layouter: Layouter, node: CardSlot, rect: Rect, context: Context) -> None:
-    width, height = layouter.px(CARD_W), layouter.px(CARD_H)
+    width, height = _card_size(layouter, node)
     box = _centred(rect, width, height)
-    layouter.emit(box, CardPicture(node.pose, node.number, node.title))
-    moves = {"insert": "down", "remove": "up", "reading": "flow", "processing": "flow"}
+    # A small drawing keeps its letters as large as the room on the card allows.
+    letters = min(layouter.text_scale, _CARD_LETTERS) * 100 / node.percent
+    number = f"**** {node.number[-4:]}" if node.number else ""
+    layouter.emit(box, CardPicture(node.pose, number, node.title, letters))
+    moves = {
+        "insert": "down", "remove": "up", "wrong": "up", "reading": "flow", "processing": "flow", "empty": "flow",
+    }  # fmt: skip
     if node.pose in moves:
         unit = width / CARD_W
         what = moves[node.pose]
@@ -421,11 +444,11 @@ register(Pill, _pill_width, _pill_height, _place_pill)
 register(Badge, _badge_size, lambda lay, node, _: _badge_size(lay, node), _place_badge)
 register(Bars, _bars_width, _bars_height, _place_bars)
 register(Steps, _steps_width, _steps_height, _place_steps)
-register(PinCells, _pin_width, lambda lay, _, __: _same(lay.px(_CELL_H)), _place_pin)
+register(PinCells, _pin_width, lambda lay, _, __: _same(_cell(lay, _CELL_H)), _place_pin)
 register(
     CardSlot,
-    lambda lay, _: _same(lay.px(CARD_W)),
-    lambda lay, _, __: _same(lay.px(CARD_H)),
+    lambda lay, node: _same(_card_size(lay, node)[0]),
+    lambda lay, node, _: _same(_card_size(lay, node)[1]),
     _place_card,
 )
 register(Qr, _qr_size, lambda lay, node, _: _qr_size(lay, node), _place_qr)
