@@ -58,6 +58,8 @@ WORDS = {
     "removed-early": (N_("Please put the card back"), N_("It came out before everything was read.")),
 }
 """Where the words of a payment would not do."""
+SHOWN = 5
+"""So many transactions are seen at once at least."""
 BUSY_PROMPTS = frozenset(("starting", "reading", "processing", "settling", "waiting-psam"))
 
 
@@ -313,12 +315,12 @@ class CardInquiryScreen(Page[None]):
         )
         buttons = Row((Grow(done), Grow(again)), gap=24)
         calm = Column(
-            (Panel(Column((*balance, Space(4), Facts(tuple(facts)), Space(4), *about), gap=16), "hero", pad=44), Space(grow=1), buttons),
+            (Panel(Column((*balance, Space(4), Facts(tuple(facts)), Space(4), *about), gap=16), "hero", pad=44, grow=1), buttons),
             gap=24, grow=1,
         )  # fmt: skip
         less = ((self.t("Card"), Text(card.number, "small", wrap=False)), *facts[1:])
-        panel = Panel(Column((balance[1], Facts(less, gap=8), *about), gap=12), "hero", pad=28)
-        tight = Column((panel, Space(grow=1), buttons), gap=20, grow=1)
+        panel = Panel(Column((*balance, Facts(less, gap=8), *about), gap=12), "hero", pad=28, grow=1)
+        tight = Column((panel, buttons), gap=20, grow=1)
         last = Column((Scroll("card", panel), buttons), gap=20, grow=1)
         table = self._table(card.log)
         return Fit(
@@ -360,7 +362,12 @@ class CardInquiryScreen(Page[None]):
                     rows.append(Divider())
                 rows.append(self._line(entry))
             body = Scroll("log", Column(tuple(rows), gap=14))
-        return Panel(Column((head, body), gap=20, grow=1), pad=36, grow=1)
+        hint = (
+            (Text(self.t("To see all: right, then down"), "caption", "faint"),)
+            if log and len(log) > SHOWN
+            else ()
+        )
+        return Panel(Column((head, body, *hint), gap=20, grow=1), pad=36, grow=1)
 
     def _line(self, entry: CardTransaction) -> Node:
         load = entry.kind == "load"

@@ -177,10 +177,11 @@ class ResultScreen(Page[None]):
         return Fit(
             (
                 self._calm(buttons),
-                self._beside(144, "row", "body", narrow),
-                self._beside(120, "body-bold", "body", narrow),
-                self._beside(120, "body-bold", "small", narrow),
-                self._beside(120, "body-bold", "small", narrow, scrolls=True),
+                self._beside(144, "title", "row", "body", narrow),
+                self._beside(144, "heading", "row", "body", narrow),
+                self._beside(120, "heading", "body-bold", "body", narrow),
+                self._beside(120, "heading", "body-bold", "small", narrow),
+                self._beside(120, "heading", "body-bold", "small", narrow, scrolls=True),
             )
         )
 
@@ -194,15 +195,16 @@ class ResultScreen(Page[None]):
             *self._lines(text, code, "center", "row", "body"),
             *self._take_card("center"),
         )
-        panel = Panel(Facts(self._facts(), 3, gap=10), width=1728, pad=24)
+        panel = Panel(Facts(self._facts(), 3, gap=8), width=1728, pad=20)
         return Column(
-            (Column(said, gap=6), Space(18), panel, Space(32), Row(buttons, gap=28, justify="center")),
+            (Column(said, gap=4), Space(14), panel, Space(32), Row(buttons, gap=28, justify="center")),
             gap=0, grow=1, justify="center",
         )  # fmt: skip
 
     def _beside(
         self,
         size: int,
+        large: TextStyle,
         strong: TextStyle,
         style: TextStyle,
         buttons: tuple[Target, ...],
@@ -212,16 +214,18 @@ class ResultScreen(Page[None]):
         title, text, code = self._said()
         said: Node = Column(
             (
-                Row((Sign(self._end.outcome, size), Grow(Text(title, "heading"))), gap=28),
+                Row((Sign(self._end.outcome, size), Grow(Text(title, large))), gap=28),
                 *self._amount("start"),
                 *self._lines(text, code, "start", strong, style),
             ),
             gap=10,
+            grow=1,
+            justify="center",
         )
         facts: Node = Facts(self._facts(), 1)
         if scrolls:
             said, facts = Scroll("words", said), Scroll("facts", facts)
-        about = Column((Panel(facts, pad=28), *self._take_card("start")), gap=24, grow=1)
+        about = Column((Panel(facts, pad=28), *self._take_card("start")), gap=24, grow=1, justify="center")
         both = Row((Grow(said, 1), Grow(about, 1)), gap=48, align="stretch", grow=1)
         return Column((both, Row(buttons, gap=24)), gap=32, grow=1)
 

@@ -156,12 +156,12 @@ class Painter:
 
     def _halo(self, surface: pygame.Surface, rect: Rect, what: Halo) -> None:
         size = rect[2]
-        for part, alpha in ((1.0, 26), (0.83, 48)):
+        for part, alpha in ((1.0, 26), (0.88, 48)):
             side = round(size * part)
             circle = shapes.clear_box(side, side, side // 2, (*what.color, alpha))
             inset = (size - side) // 2
             surface.blit(circle, (rect[0] + inset, rect[1] + inset))
-        side = round(size / 1.5)
+        side = round(size / theme.HALO)
         inset = (size - side) // 2
         disc = (rect[0] + inset, rect[1] + inset, side, side)
         light = theme.mix(what.color, theme.WHITE, 0.12)

@@ -424,8 +424,8 @@ def _place_spinner(layouter: Layouter, node: Spinner, rect: Rect, context: Conte
 
 
 def _sign_size(layouter: Layouter, node: Sign) -> tuple[int, int]:
-    """The disc is ``size``; its halos are half as much more."""
-    return (layouter.px(node.size * 1.5),) * 2
+    """The disc is ``size``; around it there is its halo."""
+    return (layouter.px(node.size * theme.HALO),) * 2
 
 
 def _place_sign(layouter: Layouter, node: Sign, rect: Rect, context: Context) -> None:

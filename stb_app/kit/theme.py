@@ -69,6 +69,8 @@ PLATES: dict[str, tuple[RGB, RGB]] = {
 
 R_HERO, R_CARD, R_BUTTON, R_MARK = 28, 24, 20, 16
 FOCUS_BORDER, FOCUS_RING = 4, 6
+HALO = 1.3
+"""A sign with its halo, as a multiple of its disc."""
 FOCUS_SCALE, FOCUS_SCALE_WIDE = 1.05, 1.02
 WIDE = 900
 """A target wider than this grows by FOCUS_SCALE_WIDE only."""

@@ -119,7 +119,7 @@ def test_where_money_may_have_moved_nothing_can_be_cancelled(tv: Television, wor
     post(tv, prompt(word))  # type: ignore[arg-type]
     tv.press("BACK")
     assert (tv.screen, journey(tv).cancels) == ("card", 0)
-    assert "cannot be cancelled now" in tv.words()
+    assert "can't be cancelled now" in tv.words()
 
 
 def test_a_question_that_is_answered_too_late_cancels_nothing(tv: Television) -> None:
@@ -128,7 +128,7 @@ def test_a_question_that_is_answered_too_late_cancels_nothing(tv: Television) ->
     post(tv, prompt("processing"))
     tv.ok("cancel-payment")
     assert (tv.screen, tv.state["prompt"], journey(tv).cancels) == ("card", "processing", 0)
-    assert "cannot be cancelled now" in tv.words()
+    assert "can't be cancelled now" in tv.words()
 
 
 def test_the_end_closes_the_question_too(tv: Television) -> None:

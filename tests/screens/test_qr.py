@@ -97,16 +97,16 @@ def test_news_from_the_phone_brings_the_page_back(tv: Television) -> None:
     tv.press("OK")
     post(tv, code("scanned", 90.0))
     assert not tv.state["enlarged"]
-    assert "Your phone has opened it" in tv.words()
+    assert "Scanned by your phone" in tv.words()
 
 
 @pytest.mark.parametrize(
     ("state", "words"),
     [
         ("scanned", "confirm the payment on the phone"),
-        ("confirming", "The phone is paying"),
+        ("confirming", "Confirmed on the phone"),
         ("reconnecting", "If you have paid, the payment will be found"),
-        ("checking", "The time is over"),
+        ("checking", "Time is up"),
     ],
 )
 def test_every_state_has_its_words(tv: Television, state: str, words: str) -> None:
@@ -140,7 +140,7 @@ def test_at_the_end_nothing_can_be_cancelled(tv: Television, state: str) -> None
     post(tv, code(state, 0.0))  # type: ignore[arg-type]
     tv.press("BACK")
     assert (tv.screen, journey(tv).cancels) == ("qr", 0)
-    assert "cannot be cancelled now" in tv.words()
+    assert "can't be cancelled now" in tv.words()
 
 
 def test_paying_another_way_makes_a_fresh_order(tv: Television) -> None:
@@ -165,7 +165,7 @@ def test_the_countdown_stays_in_its_place(text_scale: int, large: bool) -> None:
     lefts, tops, rights, bottoms = zip(*(place for place in places if place), strict=True)
     assert len(lefts) == 8
     assert max(rights) - min(lefts) <= 420
-    assert max(bottoms) - min(tops) <= 130
+    assert max(bottoms) - min(tops) <= 150
     assert min(lefts) > (1080 if large else 600)
 
 
@@ -181,7 +181,7 @@ def test_enlarged_the_white_goes_from_edge_to_edge_and_the_amount_stands_beside_
     edges = [(x, y) for y in (0, height - 1) for x in range(height)] + [(0, y) for y in range(height)]
     assert {tuple(surface.get_at(place)[:3]) for place in edges} == {(255, 255, 255)}
     texts = {text.text: text.rect for text in tv.app.stage.texts()}
-    assert {"¥15.00", "OK / Back", "Back to the page"} <= set(texts)
+    assert {"¥15.00", "Back to the page"} <= set(texts)
     assert "TV service hall" not in texts
     assert all(rect[0] > 1080 and rect[0] + rect[2] <= 1920 - 96 for rect in texts.values())
     assert tv.focus == "code"

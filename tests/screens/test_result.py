@@ -127,14 +127,16 @@ def test_money_that_comes_late_is_told() -> None:
     tv = _open(Finished("expired", "not-taken", "expired", NOT_TAKEN))
     post(tv, Finished("late", "returned", "expired", replace(NOT_TAKEN, state="late", money="returned")))
     assert tv.state["outcome"] == "late"
-    assert "on its way back" in tv.words()
+    assert "The order was closed already. The service was not opened." in tv.words()
+    assert "Sent back\n¥15.00" in tv.words()
 
 
 def test_money_on_its_way_back_is_followed_until_it_has_arrived() -> None:
     on_its_way = replace(PAID, state="late", valid_until=None)
     tv = _open(Finished("late", "taken", "service-not-opened", on_its_way))
     assert "The service could not be opened" in tv.words()
-    assert "on its way back" in tv.words()
+    assert "The money is being sent back to you." in tv.words()
+    assert "To be sent back\n¥15.00" in tv.words()
     post(tv, Finished("late", "returned", "service-not-opened", replace(on_its_way, money="returned")))
     assert "The money was sent back to you." in tv.words()
     assert tv.state["money_taken"] is False

@@ -574,7 +574,7 @@ def test_the_card_is_pulled_before_it_has_debited(tv: Television) -> None:
     tv.prompt("put-back")
     tv.post("/card/insert/little-money")
     tv.prompt("other-card")
-    plain(tv, "This is another card")
+    plain(tv, "This is a different card")
     tv.post("/card/pull")
     tv.prompt("put-back")
     tv.post("/card/insert/good")

@@ -235,7 +235,7 @@ def test_what_moves_for_ever_stays_in_its_rectangle_and_stands_still_with_the_cl
     assert 0 < wake <= 0.05
 
 
-@pytest.mark.parametrize("pose", ["insert", "remove", "reading", "processing"])
+@pytest.mark.parametrize("pose", ["insert", "remove", "wrong", "reading", "processing", "empty"])
 def test_the_card_moves_in_the_poses_that_ask_for_it(pose: str) -> None:
     surface = pygame.Surface(SIZE)
     stage = Stage(surface)
@@ -245,7 +245,7 @@ def test_the_card_moves_in_the_poses_that_ask_for_it(pose: str) -> None:
     assert stage.next_wake(0.55) is not None
 
 
-@pytest.mark.parametrize("pose", ["inside", "wrong", "ok"])
+@pytest.mark.parametrize("pose", ["inside", "missing", "ok"])
 def test_the_card_stands_still_in_the_others(pose: str) -> None:
     stage = Stage(pygame.Surface(SIZE))
     stage.show(page(CardSlot(pose)), 0.0)  # type: ignore[arg-type]
@@ -254,7 +254,7 @@ def test_the_card_stands_still_in_the_others(pose: str) -> None:
 
 
 def test_every_pose_every_count_and_every_part_of_the_ring_looks_different() -> None:
-    poses = [CardSlot(pose) for pose in ("insert", "inside", "remove", "wrong", "ok")]  # type: ignore[arg-type]
+    poses = [CardSlot(pose) for pose in ("insert", "inside", "remove", "wrong", "ok", "empty", "missing")]  # type: ignore[arg-type]
     cells = [PinCells(count) for count in range(7)]
     rings = [Ring(fraction) for fraction in (0.0, 0.1, 0.5, 0.9, 1.0)]
     for family in (poses, cells, rings):
