@@ -199,10 +199,11 @@ MONEY: dict[str, str] = {
     "not-taken": N_("No money was taken."),
     "taken": N_("The money was taken."),
     "unknown": N_("It is not yet known whether money was taken."),
-    "returning": N_("The money is being sent back to you."),
     "returned": N_("The money was sent back to you."),
 }
 """What has become of the money, as a sentence of its own."""
+RETURNING = N_("The money is being sent back to you.")
+"""The same of money that came too late and has been taken, but is not back yet."""
 
 PROMPTS: dict[str, tuple[str, str]] = {
     "starting": (N_("Preparing the payment"), N_("One moment, please.")),
@@ -280,11 +281,18 @@ def prompt_words(prompt: str, tries_left: int | None, facts: Mapping[str, Any], 
 
 
 def money_words(what: str, t: Translate) -> str:
-    """Whether money was taken, as a sentence. ``what``: not-taken, taken, unknown, returning or returned."""
+    """Whether money was taken, as a sentence. ``what``: not-taken, taken, unknown or returned."""
     return t(MONEY.get(what, MONEY["unknown"]))
 
 
 def all_msgids() -> tuple[str, ...]:
     """Everything these tables can say, for the check of the catalogues."""
     pairs = (*PROBLEMS.values(), *PROMPTS.values(), UNKNOWN_CODE)
-    return (*(msgid for pair in pairs for msgid in pair), *MONEY.values(), STAY_SAFE, CASE_OPEN, TOO_LITTLE)
+    return (
+        *(msgid for pair in pairs for msgid in pair),
+        *MONEY.values(),
+        RETURNING,
+        STAY_SAFE,
+        CASE_OPEN,
+        TOO_LITTLE,
+    )

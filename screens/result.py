@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.problems import PROBLEMS, money_words, words_for
+from screens.problems import PROBLEMS, RETURNING, money_words, words_for
 from screens.purchase import to_service
 from screens.words import SEPARATOR, term_name
 from stb_app.journeys import Order, Payment
@@ -288,9 +288,8 @@ class ResultScreen(Page[None]):
     ) -> tuple[Node, ...]:
         """Whether money was taken, in a sentence of its own; then what to do next."""
         end = self._end
-        sentence = money_words(
-            "returning" if (end.outcome, end.money) == ("late", "taken") else end.money, self.t
-        )
+        returning = (end.outcome, end.money) == ("late", "taken")
+        sentence = self.t(RETURNING) if returning else money_words(end.money, self.t)
         tone = {"taken": "text", "not-taken": "good", "returned": "good", "unknown": "warning"}[end.money]
         parts: list[Span] = [Span(sentence, tone, True)]  # type: ignore[arg-type]
         if end.outcome == "success" and end.payment is not None and end.payment.valid_until is not None:

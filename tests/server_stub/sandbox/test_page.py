@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+import assets
 from server_stub.sandbox import page
 from tests.server_stub.system import OWN, System
 
@@ -21,15 +22,27 @@ async def test_the_page_in_the_phone_s_language_and_in_the_other(system: System)
     assert 'id="pay"' in english.text
     assert 'id="decline"' in english.text
     assert 'id="pay-late"' in english.text
-    assert "Sports Pack" in english.text
+    assert "Sports Pack · " in english.text
+    assert "TV Services" in english.text
+    assert "Order number" in english.text
     assert "42.00" in english.text
     assert payment["number"] in english.text
-    assert "体育频道包" in chinese.text
+    assert "体育频道包 · 包" in chinese.text
+    assert "电视服务厅" in chinese.text
     for text in (english.text, chinese.text):
         assert re.findall(r"https?://|//[a-z]", text) == []
         assert "<script" not in text
         assert "85312048" not in text
         assert "李先生" not in text
+
+
+@pytest.mark.anyio
+async def test_a_browser_without_chinese_letters_gets_the_television_s(system: System) -> None:
+    page_of_none = await system.outside.get(f"{OWN}/w/NOTHING")
+    assert "url(/w/font.ttf)" in page_of_none.text
+    font = await system.outside.get(f"{OWN}/w/font.ttf")
+    assert (font.status_code, font.headers["content-type"]) == (200, "font/ttf")
+    assert font.content == assets.path("fonts", "NotoSansSC-Regular.ttf").read_bytes()
 
 
 @pytest.mark.anyio

@@ -322,12 +322,9 @@ def card(say: Say) -> Node:
     talk = Column(
         (
             Steps((say("插卡", "Insert"), say("密码", "PIN"), say("扣款", "Pay"), say("取卡", "Remove")), 1),
-            Space(20),
-            Text(say("请输入卡密码", "Enter your PIN"), "title"),
+            Text(say("请输入卡密码", "Enter your PIN"), "heading"),
             Text(say("用遥控器数字键输入，按 OK 确认", "With the number keys, then OK"), "body", "secondary"),
-            Space(4),
             PinCells(3),
-            Space(4),
             Row(
                 (
                     Text((Span(say("应付 ", "To pay ")),), "body", "secondary", wrap=False),
@@ -346,7 +343,7 @@ def card(say: Say) -> Node:
                 "faint",
             ),
         ),
-        gap=20,
+        gap=12,
         justify="center",
         grow=1,
     )
