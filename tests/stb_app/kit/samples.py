@@ -352,7 +352,7 @@ def card(say: Say) -> Node:
         justify="center",
         align="center",
     )
-    return Row((Space(80), drawing, talk), gap=100, align="stretch")
+    return Row((Space(40), drawing, talk), gap=60, align="stretch")
 
 
 def qr(say: Say) -> Node:
