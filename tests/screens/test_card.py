@@ -184,3 +184,22 @@ def test_the_television_stays_while_a_payment_runs(tv: Television) -> None:
     assert tv.screen == "card"
     tv.press("HOME")
     assert tv.screen == "question"
+
+
+def test_once_the_card_has_paid_nothing_is_due_any_more(tv: Television) -> None:
+    post(tv, prompt("insert"))
+    assert "To pay" in tv.words()
+    post(tv, prompt("remove"))
+    assert {"Paid", "Balance now", "¥15.00"} <= set(tv.words().split("\n"))
+    assert "To pay" not in tv.words()
+
+
+@pytest.mark.parametrize("text_scale", [100, 125, 150])
+def test_the_cells_of_the_pin_stand_below_the_title_with_nothing_around_them(text_scale: int) -> None:
+    tv = Television(PaymentVerbs(), "en", text_scale).open("card", order=data.ORDER)
+    post(tv, *NORMAL)
+    title = next(text for text in tv.app.stage.texts() if text.text == "Please enter the card's PIN")
+    (pin,) = (target for target in tv.app.stage.targets() if target.key == "pin")
+    assert pin.focused
+    assert pin.rect[0] == title.rect[0]
+    assert pin.rect[3] == round(120 * min(1.25, text_scale / 100))

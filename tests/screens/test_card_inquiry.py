@@ -123,3 +123,12 @@ def test_back_leaves_while_there_is_no_connection() -> None:
     tv = Television(None, "en").open("card-inquiry").press("BACK")
     tv.wait(2)
     assert tv.screen == "home"
+
+
+@pytest.mark.parametrize(
+    "step", [prompt("reader-missing"), Refused("card-wait-expired", retryable=True), prompt("removed-early")]
+)
+def test_where_nothing_is_paid_nobody_speaks_of_paying(tv: Television, step: object) -> None:
+    post(tv, step)
+    assert not {word for word in ("pay", "phone") if word in tv.words().lower()}
+    assert "Back" in tv.words().split("\n")

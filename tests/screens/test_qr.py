@@ -193,3 +193,19 @@ def test_enlarged_the_picture_still_says_that_it_is_a_test(tv: Television) -> No
     post(tv, code())
     tv.press("OK")
     assert "TEST" in tv.words()
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("text_scale", [100, 150])
+def test_code_and_words_stand_in_the_same_place_whatever_happens(text_scale: int, language: str) -> None:
+    tv = Television(PaymentVerbs(), language, text_scale).open("qr", order=data.ORDER, method="wallet:demo")
+    words, codes = set(), set()
+    for step in (None, "shown", "scanned", "reconnecting", "confirming", "checking"):
+        if step is not None:
+            post(tv, code(step))  # type: ignore[arg-type]
+        words.add(next(text.rect[0] for text in tv.app.stage.texts() if text.text == "¥15.00"))
+        codes |= {target.rect for target in tv.app.stage.targets() if target.key == "code"}
+        number = next(text for text in tv.app.stage.texts() if "4C7F 20A1" in text.text)
+        assert number.text in ("Order 4C7F 20A1", "订单 4C7F 20A1")
+        assert number.rect[1] + number.rect[3] <= 970 - 32
+    assert (len(words), len(codes)) == (1, 1)
