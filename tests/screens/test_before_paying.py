@@ -21,7 +21,7 @@ def test_the_fee_tells_everything() -> None:
         "-¥15.00",
         "10% off for loyal subscribers",
         "¥135.00",
-        "Renews by itself",
+        "Auto-renewal",
         "How to stop it",
         "96123",
         "4C7F 20B7",

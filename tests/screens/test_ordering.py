@@ -22,7 +22,8 @@ def test_the_list_shows_what_is_in_use_and_what_has_ended() -> None:
     tv = Television(DummyVerbs(), "en").open("services")
     assert "10 days left" in tv.words()
     assert "Ended" in tv.words()
-    assert "from ¥15 a month" in tv.words()
+    sports = next(target for target in tv.app.stage.targets() if target.key == "service:sports")
+    assert sports.text == "Sports Pack from ¥15 a month"
 
 
 def test_the_page_tells_all_about_the_service() -> None:
