@@ -206,7 +206,7 @@ class FeeScreen(Page[None]):
             title = self.t("This quote has expired")
             text = self.t("Prices are held for a few minutes. No money was taken; just ask for it again.")
         return (
-            Text(title, "heading"),
+            Text(title, "headline"),
             Text(text, "body", "secondary"),
             Text(hotline(self.t, self.order.hotline), "small", "secondary"),
         )
