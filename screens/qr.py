@@ -11,9 +11,11 @@ from screens.purchase import pay_otherwise
 from screens.words import SEPARATOR, term_name
 from stb_app.journeys import Order
 from stb_app.journeys.steps import Finished, QrStep, WalletStep
+from stb_app.kit import theme
 from stb_app.kit.nodes import (
     Column,
     Fit,
+    Full,
     Grow,
     Icon,
     Node,
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
 
 QUIET_MODULES = 8
 """White modules at both sides together; the kit draws them."""
-BESIDE_PX, LARGE_PX = 640, 760
-"""Room for the code with its white, beside the words and alone; canvas pixels."""
+BESIDE_PX, ALONE_PX = 640, theme.CANVAS_H
+"""The side of the code with its white, beside the words and alone; canvas pixels."""
 LEAST_MODULE_PX, MOST_MODULE_PX = 8, 24
 CANCEL_S = 20.0
 STOPPABLE = frozenset(("making", "shown", "scanned", "reconnecting"))
@@ -46,8 +48,8 @@ STOPPABLE = frozenset(("making", "shown", "scanned", "reconnecting"))
 def module_px(modules: int, room: int) -> int:
     """Canvas pixels of a module so that a code of so many modules a side fits the room with its white.
 
-    >>> module_px(33, 640), module_px(33, 760), module_px(177, 640)
-    (15, 18, 8)
+    >>> module_px(33, 640), module_px(177, 640)
+    (15, 8)
     """
     return max(LEAST_MODULE_PX, min(MOST_MODULE_PX, room // (modules + QUIET_MODULES)))
 
@@ -229,16 +231,16 @@ class QrScreen(Page[None]):
         )
 
     def _alone(self) -> Node:
-        """Nothing but the code in its white, and the amount beside it."""
-        code = Qr(self._step.modules, module_px(len(self._step.modules), LARGE_PX))
-        amount = Text(money(self._order.amount_fen), "display", "money", wrap=False)
-        beside = Column(
-            (amount, Text(minutes(self._seconds), "heading", "secondary", wrap=False)),
-            gap=12,
-            justify="center",
-        )
-        target = Target("code", code, "plain", text=self.t("The QR code"))
-        return Column((Row((target, beside), gap=72, justify="center"),), grow=1, justify="center")
+        """The whole screen for the code in its white: the amount and the time beside it, and what the keys do."""
+        paid = money(self._order.amount_fen)
+        styles: tuple[TextStyle, ...] = ("display", "amount", "title")
+        amount = Fit(tuple(Text(paid, style, "money", wrap=False) for style in styles))
+        due = Column((Text(self.t("To pay"), "body", "secondary"), amount), gap=0)
+        back = Row((Target("code", Text(self.t("Back to the page"), "row-bold")),))
+        keys = Text(f"OK / {self.t('Back')}", "small", "secondary", wrap=False)
+        beside = Column((due, self._clock(), Space(16), back, keys), gap=28, justify="center")
+        code = Qr(self._step.modules, side=ALONE_PX)
+        return Full(Row((code, Grow(beside), Space(24)), gap=72, align="stretch"))
 
     def _code(self) -> Node:
         if not self._step.modules:

@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     run.add_argument(
-        "--port", type=int, default=PORT, help="port to listen on; 0: any free one (%(default)s)"
+        "--port", type=_port, default=PORT, help="port to listen on; 0: any free one (%(default)s)"
     )
     run.add_argument(
         "--lan",
@@ -40,6 +40,12 @@ def parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--parent-pipe", action="store_true", help="stop when standard input ends")
     return top
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
+    return int(text)
 
 
 def parse(arguments: Sequence[str] | None, roles: Sequence[str]) -> argparse.Namespace:

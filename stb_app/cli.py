@@ -17,7 +17,7 @@ SMALLEST, LARGEST = 320, 7680
 EPILOG = """
 Every option of "run" can also be given in the environment, as STB_APP_ and its name: STB_APP_TSP=http://...,
 STB_APP_LANG=en, STB_APP_WEB_REMOTE=127.0.0.1:8790, and 1 for the ones without a value: STB_APP_DEMO=1,
-STB_APP_HEADLESS=1, STB_APP_FULLSCREEN=1. The command line wins.
+STB_APP_HEADLESS=1, STB_APP_FULLSCREEN=1, STB_APP_LAN=1. The command line wins.
 
 Keyboard: arrows, Enter is OK, Escape or Backspace is Back, digits, i INFO, l language, h home, r g y b
 colours, F5 puts the simulated card in and pulls it out.
@@ -43,6 +43,7 @@ class Options:
     fullscreen: bool
     web_remote: tuple[str, int] | None
     box: str
+    lan: bool
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
@@ -90,6 +91,12 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         f"{DEFAULT_REMOTE[0]}:{DEFAULT_REMOTE[1]}; port 0 takes a free one",
     )
     run.add_argument("--box", metavar="NUMBER", help=f"number of this set-top box; default {DEFAULT_BOX}")
+    run.add_argument(
+        "--lan",
+        action="store_true",
+        default=_flag(environment, "LAN", run),
+        help="with --demo: phones in the local network can open the page behind a code (that page alone)",
+    )
     given = parser.parse_args(arguments)
     for name in ("data", "tsp", "reader", "lang", "size", "web_remote", "box"):
         if getattr(given, name) is None:
@@ -114,6 +121,8 @@ def _checked(
         parser.error("--demo brings its own server: leave out --tsp, or leave out --demo")
     if not given.demo and not given.tsp:
         parser.error("where is the payment platform? --tsp URL, or --demo for the bundled server")
+    if given.lan and not given.demo:
+        parser.error("--lan is for the bundled server: --demo --lan")
     if given.tsp and (urlsplit(given.tsp).scheme not in ("http", "https") or not urlsplit(given.tsp).netloc):
         parser.error(f"--tsp {given.tsp!r}: a URL like http://127.0.0.1:8780 is needed")
     if given.lang not in (None, "zh", "en"):
@@ -136,6 +145,7 @@ def _checked(
         fullscreen=given.fullscreen,
         web_remote=remote,
         box=box,
+        lan=given.lan,
     )
 
 

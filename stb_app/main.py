@@ -309,7 +309,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
             str(port),
             "--parent-pipe",
         )
-        return (sys.executable, *run)
+        return (sys.executable, *run, *(["--lan"] if options.lan else []))
 
     child = ServerChild(server, data / "server.log", address, down)
     app.post(begin)

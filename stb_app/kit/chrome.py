@@ -90,7 +90,7 @@ def top_bar(layouter: Layouter, top: TopBar, area: Rect) -> None:
     mark = px(56)
     gap = px(28)
     clock = pen.width(top.clock, 48) if top.clock else 0
-    badge = pen.width(top.test, 26, True) + 2 * px(18) if top.test else 0
+    badge = _badge_width(pen, top.test) if top.test else 0
     room = width - mark - px(22) - (clock + gap if clock else 0) - (badge + gap if badge else 0)
     last = top.crumbs[-1:]
     options = (
@@ -127,10 +127,24 @@ def top_bar(layouter: Layouter, top: TopBar, area: Rect) -> None:
         pen.write(who, right, middle, 30, theme.TEXT["secondary"])
         right -= gap
     if top.test:
-        right -= badge
-        tall = pen.size(26) + 2 * px(10)
-        layouter.emit((right, middle - tall // 2, badge, tall), Box((*theme.MONEY, 255), px(10)))
-        pen.write(top.test, right + px(18), middle, 26, theme.INK, True)
+        _badge(pen, top.test, right, middle)
+
+
+def test_mark(layouter: Layouter, words: str, area: Rect) -> None:
+    """The TEST mark alone, at the right end of the top bar's ``area``."""
+    _badge(_Pen(layouter, "top"), words, area[0] + area[2], area[1] + area[3] // 2)
+
+
+def _badge_width(pen: _Pen, words: str) -> int:
+    return pen.width(words, 26, True) + 2 * pen.layouter.px(18)
+
+
+def _badge(pen: _Pen, words: str, right: int, middle: int) -> None:
+    px = pen.layouter.px
+    width, tall = _badge_width(pen, words), pen.size(26) + 2 * px(10)
+    left = right - width
+    pen.layouter.emit((left, middle - tall // 2, width, tall), Box((*theme.MONEY, 255), px(10)))
+    pen.write(words, left + px(18), middle, 26, theme.INK, True)
 
 
 def footer(layouter: Layouter, foot: tuple[FootKey, ...], area: Rect) -> None:

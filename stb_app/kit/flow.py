@@ -7,7 +7,7 @@ from dataclasses import replace
 from stb_app.kit import theme
 from stb_app.kit.items import Box, Rect
 from stb_app.kit.layout import Context, Layouter, register
-from stb_app.kit.nodes import Column, Divider, Fit, Grid, Group, Grow, Node, Row, Space, Target
+from stb_app.kit.nodes import Column, Divider, Fit, Full, Grid, Group, Grow, Node, Row, Space, Target
 
 
 def _row_width(lay: Layouter, node: Row) -> tuple[int, int]:
@@ -213,11 +213,11 @@ def _justify(how: str, start: int, room: int, sizes: list[int], gap: int) -> tup
     return (start, gap + left // (len(sizes) - 1)) if len(sizes) > 1 else (start, gap)
 
 
-def _inner_width(layouter: Layouter, node: Group | Grow) -> tuple[int, int]:
+def _inner_width(layouter: Layouter, node: Group | Grow | Full) -> tuple[int, int]:
     return layouter.natural(node.child), layouter.least(node.child)
 
 
-def _inner_height(layouter: Layouter, node: Group | Grow, width: int) -> tuple[int, int]:
+def _inner_height(layouter: Layouter, node: Group | Grow | Full, width: int) -> tuple[int, int]:
     return layouter.height(node.child, width), layouter.least_height(node.child, width)
 
 
@@ -247,6 +247,9 @@ register(
 register(Group, _inner_width, _inner_height, _place_group)
 register(
     Grow, _inner_width, _inner_height, lambda lay, node, rect, context: lay.place(node.child, rect, context)
+)
+register(
+    Full, _inner_width, _inner_height, lambda lay, node, rect, context: lay.place(node.child, rect, context)
 )
 register(
     Space, _space_size, lambda lay, node, _: _space_size(lay, node), lambda lay, node, rect, context: None

@@ -262,11 +262,16 @@ class CardSlot:
 
 @dataclass(frozen=True, slots=True)
 class Qr:
-    """A QR code: rows of modules (True is black), without quiet zone; four white modules around are drawn here."""
+    """A QR code: rows of modules (True is black), without quiet zone; four white modules around are drawn here.
+
+    With ``side`` its white square is so many canvas pixels high and wide, without round corners, and its modules are as large as
+    whole device pixels allow.
+    """
 
     modules: tuple[tuple[bool, ...], ...]
     module_px: int = 12
     dimmed: bool = False
+    side: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +300,13 @@ class Sign:
 
 
 @dataclass(frozen=True, slots=True)
+class Full:
+    """As the body of a page: it has the whole canvas, without top bar, notice and footer; only the TEST mark stays, at the upper right."""
+
+    child: Node
+
+
+@dataclass(frozen=True, slots=True)
 class Fit:
     """The first of ``options`` that fits the room there is without clipping; the last one if none does.
 
@@ -306,5 +318,5 @@ class Fit:
 
 Node = (
     Text | Icon | Space | Column | Row | Grow | Grid | Panel | Art | Target | Group | Scroll | Divider | Facts | Pill | Badge | Bars
-    | Steps | PinCells | CardSlot | Qr | Ring | Spinner | Sign | Fit
+    | Steps | PinCells | CardSlot | Qr | Ring | Spinner | Sign | Fit | Full
 )  # fmt: skip

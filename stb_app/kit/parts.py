@@ -378,19 +378,23 @@ def _place_card(layouter: Layouter, node: CardSlot, rect: Rect, context: Context
 
 
 def qr_module(layouter: Layouter, node: Qr) -> int:
-    """Device pixels of one module: whole ones, and never less than 8 px of the canvas."""
+    """Device pixels of one module: whole ones, and never less than 8 px of the canvas unless the square is given."""
+    if node.side is not None:
+        return max(1, layouter.px(node.side) // (len(node.modules) + 2 * _QUIET))
     return max(int(layouter.px(1000 * node.module_px) / 1000), math.ceil(_LEAST_MODULE * layouter.scale), 1)
 
 
 def _qr_size(layouter: Layouter, node: Qr) -> tuple[int, int]:
-    return ((len(node.modules) + 2 * _QUIET) * qr_module(layouter, node),) * 2
+    own = (len(node.modules) + 2 * _QUIET) * qr_module(layouter, node)
+    return (own if node.side is None else layouter.px(node.side),) * 2
 
 
 def _place_qr(layouter: Layouter, node: Qr, rect: Rect, context: Context) -> None:
     module = qr_module(layouter, node)
     size = _qr_size(layouter, node)[0]
     box = _centred(rect, size, size)
-    layouter.emit(box, Modules(node.modules, module, min(layouter.px(theme.R_HERO), 2 * module), node.dimmed))
+    radius = 0 if node.side is not None else min(layouter.px(theme.R_HERO), 2 * module)
+    layouter.emit(box, Modules(node.modules, module, radius, node.dimmed))
 
 
 def _place_ring(layouter: Layouter, node: Ring, rect: Rect, context: Context) -> None:

@@ -12,7 +12,7 @@ from stb_app.kit import chrome, theme
 from stb_app.kit.chrome import FootKey, Tone, TopBar
 from stb_app.kit.items import Dim, Item, Live, Page, Rect, Shadow, Spot, Viewport, Words
 from stb_app.kit.layout import Context, Layouter
-from stb_app.kit.nodes import Node, Panel
+from stb_app.kit.nodes import Full, Node, Panel
 
 _DIALOG_MOST, _DIALOG_LEAST = 1240, 720
 _KEPT_LAYOUTS = 4
@@ -38,6 +38,11 @@ class Picture:
     foot: tuple[FootKey, ...] = ()
     notice: str | None = None
     notice_tone: Tone = "info"
+
+    @property
+    def full(self) -> bool:
+        """Whether its page has the whole canvas."""
+        return isinstance(self.layers[0].body, Full)
 
 
 @dataclass(slots=True)
@@ -99,13 +104,16 @@ class Scene:
         """Everything of a picture at its place, in painting order."""
         laid = Laid()
         safe_w = theme.CANVAS_W - 2 * theme.SAFE_X
-        bars = self._layouter()
-        chrome.top_bar(bars, picture.top, self._area(theme.SAFE_X, theme.TOP_Y - 40, safe_w, 80))
+        bars, bar = self._layouter(), self._area(theme.SAFE_X, theme.TOP_Y - 40, safe_w, 80)
+        if not picture.full:
+            chrome.top_bar(bars, picture.top, bar)
+        elif picture.top.test:
+            chrome.test_mark(bars, picture.top.test, bar)
         laid.items += bars.page.items
         laid.words += bars.page.words
         bottom = theme.BODY_BOTTOM
         below = self._layouter()
-        if picture.notice:
+        if picture.notice and not picture.full:
             area = self._area(theme.SAFE_X, 0, safe_w, 0)
             tall = chrome.notice_height(below, picture.notice, area[2])
             end = self.origin[1] + self.px(theme.BODY_BOTTOM + 8)
@@ -120,7 +128,8 @@ class Scene:
             laid.words += page.words
             laid.spots, laid.viewports, laid.beside = page.spots, page.viewports, page.beside
             laid.live = [item for item in page.items if isinstance(item.what, Live)]
-        chrome.footer(below, picture.foot, self._area(theme.SAFE_X, theme.FOOT_Y - 30, safe_w, 60))
+        if not picture.full:
+            chrome.footer(below, picture.foot, self._area(theme.SAFE_X, theme.FOOT_Y - 30, safe_w, 60))
         laid.items += below.page.items
         laid.words += below.page.words
         return laid
@@ -128,7 +137,10 @@ class Scene:
     def _layer(self, layer: Layer, number: int, bottom: float) -> Page:
         layouter, body = self._layouter_of(layer)
         safe_w = theme.CANVAS_W - 2 * theme.SAFE_X
-        area = self._area(theme.SAFE_X, theme.BODY_TOP, safe_w, bottom - theme.BODY_TOP)
+        if isinstance(layer.body, Full):
+            area = self._area(0, 0, theme.CANVAS_W, theme.CANVAS_H)
+        else:
+            area = self._area(theme.SAFE_X, theme.BODY_TOP, safe_w, bottom - theme.BODY_TOP)
         if not layer.modal:
             layouter.place(body, area, Context(layer.id, area))
         else:

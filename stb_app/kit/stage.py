@@ -19,7 +19,7 @@ from stb_app.kit import fonts, heap, icons, shapes, spatial, theme
 from stb_app.kit.chrome import FootKey, TopBar
 from stb_app.kit.diff import bands, closed, differences, merged
 from stb_app.kit.focus import Lift, Lifts
-from stb_app.kit.items import Item, Live, Rect, Run, Spot, intersect, visible
+from stb_app.kit.items import Item, Live, Rect, Spot, intersect, visible
 from stb_app.kit.paint import PHASES, REST, TURN_SECONDS, Painter
 from stb_app.kit.scene import Laid, Layer, Picture, Scene
 
@@ -155,9 +155,7 @@ class Stage:
         only_focus = old is not None and _without_focus(old) == _without_focus(picture)
         if not only_focus or self._must_follow(top):
             laid = self._scene.lay_out(picture)
-            fresh = self._replace(laid)
-        else:
-            fresh = []
+            self._replace(laid)
         self._unprepared = self._worth_preparing()
         self._remember(top)
         after = self._focused()
@@ -165,20 +163,19 @@ class Stage:
         same_target = same_target and before.key == after.key and old.layers[-1].id == top.id  # type: ignore[union-attr]
         self._untidy = self._untidy or how != "same"
         if how != "same" and old is not None and self._motion:
-            self._begin(how, now, fresh)
+            self._begin(how, now, how == "dialog" or old.full or picture.full)
         else:
             if self._change is not None and only_focus:
                 self._finish_change()
             self._focus_since = now if self._motion and not same_target and old is not None else None
 
-    def _replace(self, laid: Laid) -> list[Rect]:
-        """Puts a laid-out picture in the place of the present one; returns where they differ."""
+    def _replace(self, laid: Laid) -> None:
+        """Puts a laid-out picture in the place of the present one."""
         fresh = differences(self._laid.items, laid.items, _scrolled(self._laid, laid))
         if self._change is not None:
             self._take_moment_off_base(self._change)
         self._laid = laid
         self._dirty.extend(fresh)
-        return fresh
 
     def _must_follow(self, top: Layer) -> bool:
         """Whether the target in focus is not wholly in its viewport."""
@@ -318,15 +315,6 @@ class Stage:
         """Something else drew on the surface there; the next ``frame`` puts it right."""
         self._restore.extend((r.x, r.y, r.w, r.h) for r in rects)
 
-    def warm(self, pictures: Iterable[Picture]) -> None:
-        """Draws the words and drawings of pages in advance, so that their first frame is as quick as any."""
-        offsets = {key: dict(value) for key, value in self._scene.offsets.items()}
-        for picture in pictures:
-            for item in self._scene.lay_out(picture).items:
-                if isinstance(item.what, Run):
-                    fonts.render(item.what.text, item.what.size, item.what.bold, item.what.color)
-        self._scene.offsets = offsets
-
     def _paint_dirty(self, seconds: float | None = None) -> list[Rect]:
         """Paints what differs into the base, all of it or as much as ``seconds`` allow; returns what was painted."""
         if not self._dirty:
@@ -422,13 +410,13 @@ class Stage:
 
     # Change of page
 
-    def _begin(self, how: How, now: float, fresh: Sequence[Rect]) -> None:
+    def _begin(self, how: How, now: float, whole: bool) -> None:
         if self._change is not None:
             self._finish_change()
         width, height = self._surface.get_size()
         top = self._scene.origin[1] + self._scene.px(theme.BODY_TOP - 26)
         foot = self._scene.origin[1] + self._scene.px(theme.BODY_BOTTOM + 20)
-        area = (0, 0, width, height) if how == "dialog" else (0, top, width, foot - top)
+        area = (0, 0, width, height) if whole else (0, top, width, foot - top)
         seconds = theme.DIALOG_SECONDS if how == "dialog" else theme.PAGE_SECONDS
         self._focus_since = None
         self._change = _Change(how, now, area, seconds)

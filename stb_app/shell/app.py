@@ -398,7 +398,7 @@ class App:
     def tick(self) -> None:
         """Runs what is due: repeats of a held key, timers."""
         repeated = self._typematic.due(
-            self._parts.input_clock.monotonic(), self.navigator.choices() > LONG_LIST
+            self._parts.input_clock.monotonic(), lambda: self.navigator.choices() > LONG_LIST
         )
         if repeated is not None:
             self.key(repeated, "repeat")

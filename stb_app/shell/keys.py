@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 Direction = Literal["up", "down", "left", "right"]
@@ -73,7 +74,7 @@ class Typematic:
         """Seconds until the next repeat, None when no arrow is held."""
         return None if self._held is None else max(0.0, self._due - now)
 
-    def due(self, now: float, long_list: bool) -> str | None:
+    def due(self, now: float, long_list: Callable[[], bool]) -> str | None:
         """The arrow that repeats now, if one does. After a second, long lists go at twice the speed."""
         if self._held is None or now < self._due:
             return None
@@ -81,6 +82,6 @@ class Typematic:
         if held_for > FORGOTTEN_AFTER_S:
             self._held = None
             return None
-        fast = long_list and held_for >= self._first + FAST_AFTER_S
+        fast = held_for >= self._first + FAST_AFTER_S and long_list()
         self._due = now + (min(FAST_REPEAT_S, self._period) if fast else self._period)
         return self._held

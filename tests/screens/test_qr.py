@@ -5,7 +5,7 @@ from __future__ import annotations
 import pygame
 import pytest
 import zxingcpp
-from PIL import Image
+from PIL import Image, ImageChops
 
 from stb_app.journeys.steps import Finished
 from tests.screens import data
@@ -25,10 +25,13 @@ def tv() -> Television:
     return _open()
 
 
-def _scan(tv: Television) -> list[str]:
+def _image(tv: Television) -> Image.Image:
     surface = tv.picture()
-    picture = Image.frombytes("RGB", surface.get_size(), pygame.image.tobytes(surface, "RGB"))
-    return [found.text for found in zxingcpp.read_barcodes(picture)]
+    return Image.frombytes("RGB", surface.get_size(), pygame.image.tobytes(surface, "RGB"))
+
+
+def _scan(tv: Television) -> list[str]:
+    return [found.text for found in zxingcpp.read_barcodes(_image(tv))]
 
 
 @pytest.mark.parametrize("large", [False, True])
@@ -145,3 +148,48 @@ def test_paying_another_way_makes_a_fresh_order(tv: Television) -> None:
     tv.press("BACK").ok("pay-otherwise")
     post(tv, Finished("cancelled", "not-taken", "cancelled", NOT_TAKEN))
     assert tv.screen == "payment-methods"
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("text_scale", [100, 150])
+def test_the_countdown_stays_in_its_place(text_scale: int, large: bool) -> None:
+    tv = _open(text_scale=text_scale)
+    post(tv, code(left=125.0))
+    if large:
+        tv.press("OK")
+    places = []
+    for _ in range(8):
+        before = _image(tv)
+        tv.wait(1)
+        places.append(ImageChops.difference(before, _image(tv)).getbbox())
+    lefts, tops, rights, bottoms = zip(*(place for place in places if place), strict=True)
+    assert len(lefts) == 8
+    assert max(rights) - min(lefts) <= 420
+    assert max(bottoms) - min(tops) <= 130
+    assert min(lefts) > (1080 if large else 600)
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)])
+def test_enlarged_the_white_goes_from_edge_to_edge_and_the_amount_stands_beside_it(
+    size: tuple[int, int],
+) -> None:
+    tv = _open(size)
+    post(tv, code())
+    tv.press("OK")
+    height = size[1]
+    surface = tv.picture()
+    edges = [(x, y) for y in (0, height - 1) for x in range(height)] + [(0, y) for y in range(height)]
+    assert {tuple(surface.get_at(place)[:3]) for place in edges} == {(255, 255, 255)}
+    texts = {text.text: text.rect for text in tv.app.stage.texts()}
+    assert {"¥15.00", "OK / Back", "Back to the page"} <= set(texts)
+    assert "TV service hall" not in texts
+    assert all(rect[0] > 1080 and rect[0] + rect[2] <= 1920 - 96 for rect in texts.values())
+    assert tv.focus == "code"
+
+
+def test_enlarged_the_picture_still_says_that_it_is_a_test(tv: Television) -> None:
+    tv.app.test_mode = True
+    tv.app.refresh_all()
+    post(tv, code())
+    tv.press("OK")
+    assert "TEST" in tv.words()

@@ -200,6 +200,7 @@ def test_a_port_that_is_taken_is_said_clearly(tmp_path: Path) -> None:
     ("arguments", "environment", "said"),
     [
         (("bank",), {}, "no role 'bank'"),
+        (("--port", "99999"), {}, "0 to 65535"),
         ((), {"STB_SERVER_QR_SECONDS": "soon"}, "STB_SERVER_QR_SECONDS"),
         (("tsp", "sandbox"), {}, "STB_SERVER_BOSS_URL"),
         (("boss", "--lan"), {"STB_SERVER_LAN_ADDRESS": "127.0.0.2"}, "role sandbox"),

@@ -113,3 +113,15 @@ def test_the_plug_is_pulled_while_the_money_is_unknown_and_the_card_tells_later(
         tv.press("OK")
         record = tv.wait_for("record")
         assert record["state"]["outcome"] == "success"
+
+
+def test_a_phone_in_the_local_network_opens_the_code_and_nothing_else(tmp_path: Path) -> None:
+    """127.0.0.2 stands for the machine's address in the local network."""
+    with Television(tmp_path, "--lan", environment={"STB_SERVER_LAN_ADDRESS": "127.0.0.2"}) as tv:
+        tv.order(service="kids", term="monthly", method="wallet:demo")
+        shown = tv.wait_for(lambda s: s["screen"] == "qr" and s["state"]["qr_state"] == "shown")
+        payload = shown["state"]["payload"]
+        assert payload.startswith("http://127.0.0.2:")
+        assert len(payload) <= 62
+        assert requests.get(payload, timeout=5).ok
+        assert requests.get(payload.rpartition("/w/")[0] + "/stb/v1/hello", timeout=5).status_code == 404

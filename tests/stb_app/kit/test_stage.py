@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from stb_app.kit import focus as focusing
 from stb_app.kit import heap
 from stb_app.kit import stage as stage_module
-from stb_app.kit.chrome import TopBar
+from stb_app.kit.chrome import FootKey, TopBar
 from stb_app.kit.diff import merged
 from stb_app.kit.items import Rect, intersect
-from stb_app.kit.nodes import CardSlot, Column, PinCells, Ring, Row, Spinner, Target, Text
+from stb_app.kit.nodes import CardSlot, Column, Full, PinCells, Qr, Ring, Row, Spinner, Target, Text
 from stb_app.kit.stage import How, Layer, Picture, Stage
 from tests.stb_app.kit import samples
 
@@ -301,15 +301,6 @@ def test_a_group_is_remembered_per_screen() -> None:
     assert stage.neighbour("up") == "term:year"
 
 
-def test_a_page_is_the_same_after_warming() -> None:
-    surface = pygame.Surface(SIZE)
-    stage = Stage(surface, motion=False)
-    stage.warm([samples.picture("result"), samples.picture("records")])
-    stage.show(samples.picture("home"), 0.0)
-    stage.frame(0.0)
-    assert pixels(surface) == fresh(samples.picture("home"), 0.0)
-
-
 @pytest.mark.parametrize("change", ["size", "text", "margin"])
 def test_settings_change_the_picture_at_once(change: str) -> None:
     surface = pygame.Surface(SIZE)
@@ -443,3 +434,63 @@ def test_memory_is_given_back_once_when_a_change_of_page_has_come_to_rest(
     until_nothing_is_due()
     assert len(times) == 2
     assert times[1] - began > 0.2
+
+
+def full_page(*children: object, test: str | None = "TEST") -> Picture:
+    body = Full(Row((Qr(samples.modules(), side=1080), Column(children))))  # type: ignore[arg-type]
+    top = TopBar("Hall", ("Page",), test, "Somebody", "19:32")
+    return Picture(top, (Layer("page", body),), (FootKey("OK", "Choose"),), "A notice")
+
+
+def test_a_full_page_has_the_whole_canvas_but_for_the_test_mark() -> None:
+    stage = Stage(pygame.Surface(SIZE), motion=False)
+    stage.show(full_page(Text("beside")), 0.0)
+    assert [t.text for t in stage.texts()] == ["TEST", "beside"]
+    stage.show(full_page(Text("beside"), test=None), 0.0)
+    assert [t.text for t in stage.texts()] == ["beside"]
+
+
+@pytest.mark.parametrize(("count", "module"), [(33, 8), (82, 4), (177, 1)])
+def test_a_code_over_the_whole_height_has_the_largest_modules_that_fit(count: int, module: int) -> None:
+    surface = pygame.Surface(SIZE)
+    stage = Stage(surface, motion=False)
+    picture = full_page()
+    body = Full(Row((Qr(((True,) * count,) * count, side=1080), Column(()))))
+    stage.show(replace(picture, layers=(Layer("page", body),)), 0.0)
+    stage.frame(0.0)
+    rows = [surface.get_at((SIZE[1] // 2, y))[:3] for y in range(SIZE[1])]
+    assert rows.count((0, 0, 0)) == count * module
+    assert rows.count((255, 255, 255)) == SIZE[1] - count * module
+    assert min(rows.index((0, 0, 0)), rows[::-1].index((0, 0, 0))) >= 4 * module
+
+
+@pytest.mark.parametrize("how", ["same", "push", "fade"])
+def test_a_full_page_comes_and_goes_without_a_trace(how: How) -> None:
+    surface = pygame.Surface(SIZE)
+    stage = Stage(surface)
+    stage.show(samples.picture("home"), 0.0)
+    stage.frame(0.0)
+    now = 1.0
+    for picture in (full_page(Text("beside")), samples.picture("service")):
+        stage.show(picture, now, how)
+        for _ in range(40):
+            stage.frame(now)
+            now += 1 / 60
+        assert pixels(surface) == fresh(picture, 0.0)
+
+
+def test_a_page_that_is_returned_to_is_scrolled_as_it_was() -> None:
+    stage = Stage(pygame.Surface(SIZE), motion=False)
+    picture = samples.picture("records")
+    stage.show(picture, 0.0)
+    for _ in range(15):
+        picture = moved(picture, stage.neighbour("down") or "")
+        stage.show(picture, 0.0)
+    for _ in range(3):
+        picture = moved(picture, stage.neighbour("up") or "")
+        stage.show(picture, 0.0)
+    before = [(t.key, t.rect, t.scroll) for t in stage.targets()]
+    assert before[0][2] > 0
+    stage.show(samples.picture("service"), 1.0, "push")
+    stage.show(picture, 2.0, "pop")
+    assert [(t.key, t.rect, t.scroll) for t in stage.targets()] == before
