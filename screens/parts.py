@@ -33,8 +33,8 @@ PLATES: dict[str, Plate] = {
     "learning": "blue",
     "life": "green",
     "documentary": "teal",
-    "drama": "violet",
-    "opera": "red",
+    "drama": "red",
+    "opera": "violet",
     "health": "teal",
 }
 """The colour that a service is known by; amber is kept for money and warnings."""

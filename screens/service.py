@@ -57,7 +57,9 @@ class ServiceScreen(LoadingPage[ServicePage]):
 
     @property
     def default_focus(self) -> str | None:  # type: ignore[override]
-        return f"term:{self.term}" if self.term else None
+        if self.term:
+            return f"term:{self.term}"
+        return "other" if self.value else None
 
     @property
     def busy(self) -> bool:  # type: ignore[override]
