@@ -32,7 +32,11 @@ class ConfirmScreen(Page[None]):
         return (self.say(self.order.service.name), self.t("Confirm the payment"))
 
     def bindings(self) -> Sequence[Binding]:
-        return (Binding(("KEY_BACK",), self.t("Do not pay")),)
+        # The two buttons stand side by side: up and down lead nowhere.
+        return (
+            Binding(("KEY_LEFT", "KEY_RIGHT"), self.t("Move")),
+            Binding(("KEY_BACK",), self.t("Do not pay")),
+        )
 
     def state(self) -> dict[str, Any]:
         return {"order": self.order.number, "amount_fen": self.order.amount_fen, "method": self.method.key}
@@ -55,22 +59,26 @@ class ConfirmScreen(Page[None]):
             ),
             (self.t("Valid"), period(self.t, order.term, order.valid_from, order.valid_until)),
             (self.t("Pay with"), Text(self.say(self.method.name), "body-bold")),
-            (self.t("Renews by itself"), self.t("Yes") if order.renews else self.t("No")),
+            (self.t("Auto-renewal"), self.t("Yes") if order.renews else self.t("No")),
             (self.t("Order number"), order.number),
         )
         please = Text(self.t("Please confirm once more"), "row", "secondary")
         sum_ = Text(amount, "amount", "money", wrap=False)
         cancel = button("cancel", self.t("Do not pay"), width=None)
         confirm = button("confirm", self.t("Pay {amount}").format(amount=amount), "primary", None)
-        pair = Row((Grow(cancel), Grow(confirm)), gap=28)
-        facts = Facts(pairs, gap=18)
+        pair = Row((Grow(cancel), Grow(confirm)), gap=40)
+        facts, close = Facts(pairs, gap=18), Facts(pairs, gap=4)
         return Fit(
             (
                 self._panel(
                     Column((please, sum_, Space(8), facts, Space(grow=1), pair), gap=16, grow=1), 1240, 56
                 ),
                 self._panel(
-                    Column((Row((sum_, Grow(please)), gap=40), Scroll("facts", facts), pair), gap=16, grow=1),
+                    Column(
+                        (please, Text(amount, "due", "money", wrap=False), Scroll("facts", close), pair),
+                        gap=12,
+                        grow=1,
+                    ),
                     1728,
                     36,
                 ),

@@ -96,6 +96,25 @@ class FeeScreen(Page[None]):
         return panes(self._facts(), self._sum(), 6, 5, 40)
 
     def _facts(self) -> Node:
+        """All of it at its ease where there is room, else in small letters: no fact may be missed here."""
+        name = self.say(self.order.service.name)
+        head = Row((service_icon(self.order.service, 88), Grow(Text(name, "title"))), gap=28)
+        close = Row((service_icon(self.order.service, 48), Grow(Text(name, "headline"))), gap=20)
+        return Fit(
+            (
+                Panel(Column((head, Facts(self._pairs(False), gap=18)), gap=32), pad=48, grow=1),
+                Panel(
+                    Scroll(
+                        "facts", Column((close, Facts(self._pairs(True), gap=6, style="caption")), gap=16)
+                    ),
+                    pad=32,
+                    grow=1,
+                ),
+            )
+        )
+
+    def _pairs(self, close: bool) -> tuple[tuple[str, str | Text], ...]:
+        """The facts; ``close``: what belongs together in one, for large letters."""
         order = self.order
         pairs: list[tuple[str, str | Text]] = [
             (self.t("Term"), term_name(self.t, order.term)),
@@ -107,11 +126,23 @@ class FeeScreen(Page[None]):
             pairs.append(
                 (
                     self.t("Reduction"),
-                    Text(f"{money(-order.reduction_fen)}  {reason}".rstrip(), "body", "good"),
+                    Text(
+                        f"{money(-order.reduction_fen)}  {reason}".rstrip(),
+                        "caption" if close else "body",
+                        "good",
+                    ),
                 )
             )
-        if order.renews:
-            pairs.append((self.t("Renews by itself"), self.t("Yes")))
+        if close:
+            pairs.append((self.t("Order amount"), Text(money(order.amount_fen), "caption", "money")))
+            how = (
+                self.t("Yes. To stop it, call before the last day.")
+                if order.renews
+                else self.t("No, it ends on its last day")
+            )
+            pairs.append((self.t("Auto-renewal"), how))
+        elif order.renews:
+            pairs.append((self.t("Auto-renewal"), self.t("Yes")))
             pairs.append(
                 (
                     self.t("How to stop it"),
@@ -119,14 +150,11 @@ class FeeScreen(Page[None]):
                 )
             )
         else:
-            pairs.append((self.t("Renews by itself"), self.t("No")))
+            pairs.append((self.t("Auto-renewal"), self.t("No")))
             pairs.append((self.t("How to stop it"), self.t("You need do nothing: it ends on its last day.")))
         pairs.append((self.t("Hotline"), order.hotline))
         pairs.append((self.t("Order number"), order.number))
-        head = Row(
-            (service_icon(order.service, 88), Grow(Text(self.say(order.service.name), "title"))), gap=28
-        )
-        return Panel(Scroll("facts", Column((head, Facts(tuple(pairs), gap=18)), gap=32)), pad=48, grow=1)
+        return tuple(pairs)
 
     def _sum(self) -> Node:
         if self.asking:
@@ -175,10 +203,10 @@ class FeeScreen(Page[None]):
             said = words_for(self.no.code, self.no.facts, self.t)
             title, text = said.title, said.text
         else:
-            title = self.t("This price has run out")
+            title = self.t("This quote has expired")
             text = self.t("Prices are held for a few minutes. No money was taken; just ask for it again.")
         return (
-            Text(title, "heading"),
+            Text(title, "headline"),
             Text(text, "body", "secondary"),
             Text(hotline(self.t, self.order.hotline), "small", "secondary"),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from screens.loading import LoadingPage
-from screens.parts import button, hotline, service_icon
+from screens.parts import button, hotline, service_icon, trouble_sign
 from screens.problems import words_for
 from screens.words import SEPARATOR, days, from_price, month
 from stb_app.journeys import Home, Service
@@ -16,12 +16,14 @@ from stb_app.kit.nodes import (
     Column,
     Fit,
     Grid,
+    Group,
     Grow,
     Icon,
     Node,
     Panel,
     Row,
     Scroll,
+    Sign,
     Space,
     Span,
     Spinner,
@@ -88,8 +90,13 @@ class HomeScreen(LoadingPage[Home]):
             tuple(self._suggestion(service) for service in self.value.suggestions[:4]) if self.value else ()
         )
         below = (Grid(suggestions, max(2, len(suggestions))),) if suggestions else ()
-        hero = Panel(self._hero(), "hero", pad=48, radius=28, grow=1)
-        top = Row((Grow(hero, 9), Grow(Column(tiles, gap=16), 5)), gap=36, align="stretch", grow=1)
+        hero = Panel(self._hero(), "hero", pad=40, radius=28, grow=1)
+        top = Row(
+            (Grow(hero, 9), Grow(Group("tiles", Column(tiles, gap=16), beside="services"), 5)),
+            gap=36,
+            align="stretch",
+            grow=1,
+        )
         # Large letters: one below the other, without the chart, the tiles two and two.
         wide = Panel(self._hero(large=True), "hero", pad=40, radius=28)
         pairs = (Grid(suggestions, 2),) if suggestions else ()
@@ -152,7 +159,7 @@ class HomeScreen(LoadingPage[Home]):
         return Column(
             (
                 Space(grow=1),
-                Icon("warning", 88, "warning"),
+                Sign(trouble_sign(refused.code), 88),
                 Text(words.title, "title"),
                 Text(words.text, "row", "secondary"),
                 *call,
@@ -215,13 +222,13 @@ class HomeScreen(LoadingPage[Home]):
                 Bars(
                     tuple(amount_fen for _, amount_fen in home.spending),
                     tuple(month(self.t, name) for name, _ in home.spending),
-                    96,
+                    140,
                 ),
             ]
         renew = Row((button("renew", self.t("Renew"), "primary", 320),))
         return Column(
             (Column(tuple(lines), gap=10), Space(grow=1), *spending, Space(grow=1), renew),
-            gap=14,
+            gap=10,
             grow=1,
         )
 

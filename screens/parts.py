@@ -26,18 +26,28 @@ Plate = Literal["teal", "blue", "amber", "violet", "green", "red"]
 PLATES: dict[str, Plate] = {
     "movies": "blue",
     "sports": "green",
-    "kids": "amber",
-    "music": "violet",
+    "kids": "red",
+    "music": "blue",
     "news": "teal",
-    "games": "red",
+    "games": "violet",
     "learning": "blue",
     "life": "green",
     "documentary": "teal",
-    "drama": "violet",
-    "opera": "red",
+    "drama": "red",
+    "opera": "violet",
     "health": "teal",
 }
-"""The colour that a service is known by."""
+"""The colour that a service is known by; amber is kept for money and warnings."""
+CAN_BE_MENDED = frozenset((
+    "tsp-unreachable", "boss-unreachable", "wallet-unreachable", "tsp-answer-bad",
+    "not-enrolled", "box-unknown", "box-suspended", "activation-code-wrong", "subscriber-in-arrears",
+))  # fmt: skip
+"""No answer, or something that a person can do: no refusal for good."""
+
+
+def trouble_sign(code: str) -> Literal["warning", "failed"]:
+    """The sign of a page or a part of it that cannot be: amber where something can be done, else red."""
+    return "warning" if code in CAN_BE_MENDED else "failed"
 
 
 def service_icon(service: Service, size: int = 72) -> Icon:
@@ -64,7 +74,7 @@ def waiting(words: str) -> Node:
 
 
 def message(
-    sign: Literal["failed", "question", "info", "expired", "pending"],
+    sign: Literal["failed", "question", "info", "expired", "pending", "warning"],
     title: str,
     text: str,
     targets: tuple[Target, ...],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from screens.parts import Plate, button, hotline
 from screens.problems import words_for
-from screens.words import SEPARATOR, term_name
+from screens.words import SEPARATOR, sentences, term_name
 from stb_app.journeys import Method, Order
 from stb_app.kit.nodes import (
     Column,
@@ -20,7 +20,6 @@ from stb_app.kit.nodes import (
     Row,
     Scroll,
     Space,
-    Span,
     Target,
     Text,
 )
@@ -58,42 +57,44 @@ class PaymentMethodsScreen(Page[None]):
         what = SEPARATOR.join((self.say(order.service.name), term_name(self.t, order.term)))
         if not any(method.enabled for method in order.methods):
             return self._none(what)
-        amount = Text(
-            (Span(self.t("To pay") + "  ", "secondary"), Span(money(order.amount_fen), "money", True)),
-            "heading",
-        )
-        head = Column(
-            (Text(self.t("How would you like to pay?"), "title"), Text(what, "row", "secondary"), amount),
-            gap=8,
-        )
-        cards = tuple(self._card(method) for method in order.methods)
+        head = self._head(self.t("How would you like to pay?"), what)
+        cards = tuple(self._card(method, 380) for method in order.methods)
         rows = tuple(self._row(method) for method in order.methods)
         columns = min(3, max(2, len(cards)))
         return Fit(
             (
-                Column(
-                    (Space(grow=1), head, Space(20), Grid(cards, columns, 32), Space(grow=2)), gap=24, grow=1
-                ),
+                Column((head, Space(8), Grid(cards, columns, 32), Space(grow=1)), gap=24, grow=1),
                 Column((head, Scroll("ways", Column(rows, gap=24))), gap=24, grow=1),
             )
         )
 
+    def _head(self, title: str, what: str) -> Node:
+        """What is to be paid, and what for; the amount is the largest thing here."""
+        amount = Row(
+            (
+                Text(self.t("To pay"), "body", "secondary", wrap=False),
+                Text(money(self.order.amount_fen), "due", "money", wrap=False),
+            ),
+            gap=24,
+        )
+        return Column((Text(title, "headline"), Text(what, "body", "secondary"), amount), gap=4)
+
     def _none(self, what: str) -> Node:
         """Nothing works just now: why, and whom to ask."""
-        sorry = self.t("No money was taken.") + " " + hotline(self.t, self.order.hotline)
-        head = (Text(self.t("You cannot pay just now"), "title"), Text(what, "row", "secondary"))
+        sorry = sentences(self.t("No money was taken."), hotline(self.t, self.order.hotline))
+        head = self._head(self.t("You cannot pay just now"), what)
         back = Row((button("back", self.t("Back"), "primary"),))
-        cards = tuple(self._card(method) for method in self.order.methods)
+        cards = tuple(self._card(method, 300) for method in self.order.methods)
         # Panels, which can be scrolled without a focus inside.
         panels = tuple(Panel(Column(self._words(method), gap=4), pad=28) for method in self.order.methods)
         return Fit(
             (
                 Column(
-                    (Column(head, gap=8), Text(sorry), Grid(cards, 2, 32), Space(grow=1), back),
-                    gap=28,
+                    (head, Text(sorry), Grid(cards, 2, 32), Space(grow=1), back),
+                    gap=20,
                     grow=1,
                 ),
-                Column((Scroll("page", Column((*head, Text(sorry), *panels), gap=16)), back), gap=24, grow=1),
+                Column((Scroll("page", Column((head, Text(sorry), *panels), gap=16)), back), gap=24, grow=1),
             )
         )
 
@@ -104,7 +105,7 @@ class PaymentMethodsScreen(Page[None]):
 
     def _words(self, method: Method) -> tuple[Node, ...]:
         lines: list[Node] = [
-            Text(self.say(method.name), "heading"),
+            Text(self.say(method.name), "row-bold"),
             Text(self.say(method.summary), "body", "secondary"),
         ]
         if not method.enabled:
@@ -116,9 +117,9 @@ class PaymentMethodsScreen(Page[None]):
             lines.append(Text(reason, "body-bold", "warning"))
         return tuple(lines)
 
-    def _card(self, method: Method) -> Target:
+    def _card(self, method: Method, height: int) -> Target:
         body = Column((self._mark(method, 120), Space(8), *self._words(method)), gap=10, grow=1)
-        return Target(method.key, body, "card", method.enabled, self.say(method.name), min_height=340)
+        return Target(method.key, body, "card", method.enabled, self.say(method.name), min_height=height)
 
     def _row(self, method: Method) -> Target:
         body = Row((self._mark(method, 96), Grow(Column(self._words(method), gap=4))), gap=32)

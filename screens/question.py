@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from stb_app.kit.nodes import Column, Fit, Grow, Node, Row, Sign, Space, Target, Text
+from stb_app.kit.screen import Binding
 from stb_app.shell.page import Page
 
 if TYPE_CHECKING:
     from stb_app.shell.app import App
 
-Kind = Literal["success", "pending", "failed", "cancelled", "expired", "late", "question", "info"]
+Kind = Literal["success", "pending", "failed", "cancelled", "expired", "late", "question", "info", "warning"]
 
 
 class QuestionScreen(Page[str]):
@@ -18,9 +20,9 @@ class QuestionScreen(Page[str]):
 
     Args:
         sign: a kind of the kit's Sign.
-        title, text: messages for the catalogue: the language may be changed while the question stands.
+        title, text: messages for the catalogue: the language may be changed while the question stands; or final words.
         options: (key, message), the first on top.
-        default: key that has the focus.
+        default: key that has the focus; Back does the same to whoever asked, and its label says so.
         countdown: seconds; None waits for ever.
     """
 
@@ -49,6 +51,9 @@ class QuestionScreen(Page[str]):
             self.app.pop("timeout")
         else:
             self.app.refresh()
+
+    def bindings(self) -> Sequence[Binding]:
+        return (Binding(("KEY_BACK",), self.t(dict(self._options)[self.default_focus or ""])),)
 
     def on_ok(self, key: str) -> None:
         self.app.pop(key)

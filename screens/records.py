@@ -135,9 +135,7 @@ class RecordsScreen(LoadingPage[Records]):
             words = self.t("The last {n} payments").format(n=len(value.payments))
         else:
             words = self.t("One payment") if value.payments else self._elsewhere()
-        head = Row(
-            (Grow(Text(words, "row", "secondary")), button("refresh", self.t("Look again"), width=None))
-        )
+        head = Row((Grow(Text(words, "row", "secondary")), button("refresh", self.t("Refresh"), width=None)))
         above: tuple[Node, ...] = (head,)
         if value.earlier is None:
             above += (Text(self._not_told(), "small", "secondary"),)
@@ -151,7 +149,7 @@ class RecordsScreen(LoadingPage[Records]):
     def _ways(self) -> tuple[Target, ...]:
         return (
             button("services", self.t("Browse services"), "primary"),
-            button("refresh", self.t("Look again")),
+            button("refresh", self.t("Refresh")),
         )
 
     def _elsewhere(self) -> str:
@@ -278,15 +276,24 @@ class RecordScreen(Page[None]):
             payment.state, "pending"
         )
         head = Row((Sign(kind, 120), Grow(Column(tuple(words), gap=8))), gap=40)
-        facts = Panel(Facts(self._pairs(), columns=2, gap=22), pad=44)
+        facts = Panel(Facts(self._pairs("body"), columns=2, gap=22), pad=44)
+        # Large letters: one sentence, and the facts in smaller ones.
+        sentence: tuple[Node, ...] = ()
+        if said is not None:
+            sentence = (Text(said.title, "body", "secondary"),)
+        elif payment.state != "done":  # "paid" says it already
+            sentence = (Text(money_words(payment.money, self.t), "body", "secondary"),)
+        close = Row((Sign(kind, 72), Grow(Column((Text(title, "headline"), *sentence), gap=0))), gap=28)
+        small = Panel(Facts(self._pairs("small"), columns=2, gap=12, style="small"), pad=32)
         return Fit(
             (
                 Column((head, facts, Space(grow=1), ways), gap=32, grow=1),
-                Column((Scroll("facts", Column((*words, facts), gap=16)), ways), gap=20, grow=1),
+                Column((close, small, Space(grow=1), ways), gap=20, grow=1),
+                Column((close, Scroll("facts", small), ways), gap=16, grow=1),
             )
         )
 
-    def _pairs(self) -> tuple[tuple[str, str | Text], ...]:
+    def _pairs(self, style: Literal["body", "small"]) -> tuple[tuple[str, str | Text], ...]:
         payment = self.payment
         pairs: list[tuple[str, str | Text]] = [
             (
@@ -295,7 +302,11 @@ class RecordScreen(Page[None]):
             ),
             (
                 self.t("Amount"),
-                Text(money(payment.amount_fen), "body-bold", "money" if payment.money == "taken" else "text"),
+                Text(
+                    money(payment.amount_fen),
+                    "body-bold" if style == "body" else style,
+                    "money" if payment.money == "taken" else "text",
+                ),
             ),
             (self.t("Time"), full_moment(payment.time)),
             (self.t("Pay with"), method_name(self.t, payment.method)),

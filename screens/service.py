@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from screens.loading import LoadingPage
-from screens.parts import button, hotline, note, panes, service_icon
-from screens.problems import words_for
-from screens.words import SEPARATOR, period, subscription_status, term_name, until
+from screens.parts import button, hotline, note, panes, service_icon, trouble_sign
+from screens.problems import N_, words_for
+from screens.words import SEPARATOR, period, sentences, subscription_status, term_name, until
 from stb_app.journeys import Order, ServicePage, Subscription, Term
 from stb_app.journeys.base import Journey
 from stb_app.journeys.steps import Loaded, Loading, Refused
@@ -56,7 +57,9 @@ class ServiceScreen(LoadingPage[ServicePage]):
 
     @property
     def default_focus(self) -> str | None:  # type: ignore[override]
-        return f"term:{self.term}" if self.term else None
+        if self.term:
+            return f"term:{self.term}"
+        return "other" if self.value else None
 
     @property
     def busy(self) -> bool:  # type: ignore[override]
@@ -101,6 +104,8 @@ class ServiceScreen(LoadingPage[ServicePage]):
             self.app.refresh()
         elif key == "other":
             self.app.pop()
+        elif key == "introduction":
+            self._tell_all()
         elif key == "records":
             self.app.push("records")
         else:
@@ -142,9 +147,10 @@ class ServiceScreen(LoadingPage[ServicePage]):
         large = self.app.settings.text_scale > 100
         terms = tuple(self._term(term, large) for term in value.terms)
         if large:
+            below = Text(self._renewal(value), "caption", "secondary")
             return panes(
-                self._about(value, True),
-                Column((head, Scroll("terms", Column(terms, gap=20)), order), gap=20, grow=1),
+                self._about(value, False),
+                Column((Scroll("terms", Column(terms, gap=16), whole=True), below, order), gap=16, grow=1),
                 5,
                 6,
             )
@@ -168,7 +174,8 @@ class ServiceScreen(LoadingPage[ServicePage]):
 
     def _about(self, page: ServicePage, with_renewal: bool) -> Node:
         name = self.say(page.service.name)
-        words: list[Node] = [Text(self.say(page.introduction))]
+        introduction = Text(self.say(page.introduction))
+        words: list[Node] = []
         if page.subscriptions:
             words.append(Text(self.t("What you have had and have"), "small", "secondary"))
             words += [self._subscription(subscription) for subscription in page.subscriptions]
@@ -176,8 +183,11 @@ class ServiceScreen(LoadingPage[ServicePage]):
             words.append(Text(self.t("You have not had this service yet."), "small", "secondary"))
         if with_renewal:
             words.append(Text(self._renewal(page), "small", "secondary"))
-        text = Scroll("about", Column(tuple(words), gap=20))
-        art = 280 if self.app.settings.text_scale == 100 else 190
+        history = Column(tuple(words), gap=20)
+        text = Scroll("about", Column((introduction, history), gap=20))
+        if self.app.settings.text_scale > 100:
+            return self._about_large(page, name, introduction, history)
+        art = 280
         small = Panel(Row((service_icon(page.service, 72), Grow(Text(name, "heading"))), gap=24), pad=24)
         return Fit(
             (
@@ -186,13 +196,39 @@ class ServiceScreen(LoadingPage[ServicePage]):
             )
         )
 
+    def _about_large(self, page: ServicePage, name: str, introduction: Text, history: Node) -> Node:
+        """For large letters: the beginning of the introduction, and OK on it shows the whole, so that what follows is seen too."""
+        head = Row((service_icon(page.service, 72), Grow(Text(name, "headline"))), gap=24)
+        text = self.say(page.introduction)
+        whole = Target("introduction", introduction, "plain", text=text, min_height=0)
+        beginning = replace(whole, child=replace(introduction, most_lines=4))
+        return Fit(
+            (
+                Column((head, whole, history), gap=16, grow=1),
+                Column((head, beginning, Scroll("about", history)), gap=16, grow=1),
+            )
+        )
+
+    def _tell_all(self) -> None:
+        """The whole introduction, in a dialog."""
+        if self.value is None:
+            return
+        self.app.push(
+            "question",
+            sign="info",
+            title=self.say(self.value.service.name),
+            text=self.say(self.value.introduction),
+            options=(("close", N_("Close")),),
+            default="close",
+        )
+
     def _renewal(self, page: ServicePage) -> str:
         renews = (
             self.t("It renews by itself until you stop it.")
             if page.renews
             else self.t("It ends by itself and is not renewed.")
         )
-        return f"{renews} {hotline(self.t, page.hotline)}"
+        return sentences(renews, hotline(self.t, page.hotline))
 
     def _subscription(self, subscription: Subscription) -> Node:
         words, tone = subscription_status(self.t, subscription)
@@ -211,33 +247,47 @@ class ServiceScreen(LoadingPage[ServicePage]):
         """A term's card; ``large``: over the whole width, for large letters."""
         name = term_name(self.t, term.term)
         saving = (
-            (Pill(self.t("Save {n}%").format(n=term.saving_percent), "money"),) if term.saving_percent else ()
+            (Pill(self.t("Save {n}%").format(n=term.saving_percent), "money"),)
+            if term.saving_percent and term.refusal is None
+            else ()
         )
         price = money(term.price_fen) if term.price_fen is not None else ""
         cost = (
-            (Text(price, "heading", "money" if term.refusal is None else "secondary", wrap=False),)
+            (
+                Text(
+                    price,
+                    "price" if large else "heading",
+                    "money" if term.refusal is None else "secondary",
+                    wrap=False,
+                ),
+            )
             if price
             else ()
         )
         line: tuple[Node, ...] = ()
         if term.refusal is not None:
-            line = (Text(words_for(term.refusal, {}, self.t).title, "small", "secondary"),) if reason else ()
+            line = (Text(words_for(term.refusal, {}, self.t).title, "small", "warning"),) if reason else ()
         elif term.valid_until is not None:
-            line = (Text(until(self.t, term.term, term.valid_until), "small", "secondary"),)
+            line = (
+                Text(
+                    until(self.t, term.term, term.valid_until), "caption" if large else "small", "secondary"
+                ),
+            )
         if large:
-            left = Column((Text(name, "row-bold"), *line), gap=2)
-            body: Node = Row((Grow(left), Column((*cost, *saving), gap=6, align="end")), gap=20)
+            top = Row((Grow(Text(name, "row-bold")), *saving, *cost), gap=20)
+            body: Node = Column((top, *line), gap=0)
         else:
-            top = Row((Grow(Text(name, "row-bold")), *saving), gap=12)
-            body = Column((top, *cost, *line), gap=6, grow=1)
+            foot = (Row((*cost, Space(grow=1), *saving), gap=12),) if cost else ()
+            body = Column((Text(name, "row-bold"), *line, Space(grow=1), *foot), gap=4, grow=1)
         return Target(
             f"term:{term.term}",
             body,
-            "card",
+            "row" if large else "card",
             enabled=term.refusal is None,
             text=f"{name} {price}".strip(),
             min_height=84 if large or not reason else 212,
-            checked=True if term.term == self.term else None,
+            # Large: a mark in every row, so that the prices stand in one column.
+            checked=True if term.term == self.term else False if large and term.refusal is None else None,
         )
 
     def _button(self, page: ServicePage) -> Target:
@@ -261,7 +311,9 @@ class ServiceScreen(LoadingPage[ServicePage]):
         title = said.title if said else self.t("This service cannot be ordered just now")
         text = said.text if said else hotline(self.t, page.hotline)
         words = Column((Text(title, "body-bold"), Text(text, "small", "secondary")), gap=6)
-        why = Panel(Row((Icon("info", 48, "warning"), Grow(words)), gap=24), "warning-soft", pad=28)
+        failed = len(codes) == 1 and trouble_sign(min(codes)) == "failed"
+        mark = Icon("cross", 48, "bad") if failed else Icon("warning", 48, "warning")
+        why = Panel(Row((mark, Grow(words)), gap=24), "bad-soft" if failed else "warning-soft", pad=28)
         other = button("other", self.t("Other services"), "primary", None)
         head = Text(self.t("Terms"), "small", "secondary")
         cards = Grid(tuple(self._term(term, False, reason=len(codes) > 1) for term in page.terms), 2)
@@ -287,15 +339,20 @@ class ServiceScreen(LoadingPage[ServicePage]):
             Text(phone, "small", "secondary"),
         )
         buttons = Column(self._ways(no), gap=20)
+        sign = trouble_sign(no.code)
+        mark = Icon("cross", 60, "bad") if sign == "failed" else Icon("warning", 60, "warning")
+        beside = Row((mark, Grow(Text(said.title, "headline"))), gap=24)
         return Fit(
             (
                 Panel(
-                    Column((Sign("info", 110), *words, Space(grow=1), buttons), gap=18, grow=1),
+                    Column((Sign(sign, 110), *words, Space(grow=1), buttons), gap=18, grow=1),
                     pad=44,
                     grow=1,
                 ),
                 Panel(
-                    Column((Scroll("words", Column(words, gap=20)), buttons), gap=20, grow=1), pad=36, grow=1
+                    Column((Scroll("words", Column((beside, *words[1:]), gap=16)), buttons), gap=20, grow=1),
+                    pad=36,
+                    grow=1,
                 ),
             )
         )

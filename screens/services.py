@@ -7,7 +7,7 @@ from typing import Any
 
 from screens.loading import LoadingPage
 from screens.parts import button, message, service_icon, service_pill
-from screens.words import from_price
+from screens.words import from_price_parts
 from stb_app.journeys import Service
 from stb_app.journeys.base import Journey
 from stb_app.kit.nodes import Column, Grid, Grow, Node, Row, Scroll, Space, Target, Text
@@ -37,7 +37,7 @@ class ServicesScreen(LoadingPage[tuple[Service, ...]]):
                 (button("back", self.t("Back"), "primary"),),
             )
         cards = tuple(self._card(service) for service in value)
-        columns = 3 if self.app.settings.text_scale <= 125 else 2
+        columns = 3 if self.app.settings.text_scale == 100 else 2
         return Scroll("list", Grid(cards, columns))
 
     def on_ok(self, key: str) -> None:
@@ -48,23 +48,19 @@ class ServicesScreen(LoadingPage[tuple[Service, ...]]):
 
     def _card(self, service: Service) -> Target:
         name = self.say(service.name)
-        price = from_price(self.t, service)
+        before, figure, after = from_price_parts(self.t, service)
+        price: list[Node] = [Text(figure, "price", "money", wrap=False)]
+        if before.strip():
+            price.insert(0, Text(before.strip(), "small", "secondary", wrap=False))
+        if after.strip():
+            price.append(Text(after.strip(), "small", "secondary", wrap=False))
         pill = service_pill(self.t, service)
-        words = Column(
-            (
-                Text(name, "row-bold"),
-                Text(self.say(service.category), "small", "secondary"),
-            ),
-            gap=2,
-        )
-        foot = Row(
-            (Text(price, "small", "money", wrap=False), Space(grow=1), *((pill,) if pill else ())), gap=12
-        )
+        foot = Row((Row(tuple(price), gap=8), Space(grow=1), *((pill,) if pill else ())), gap=12)
         return Target(
             f"service:{service.service}",
             Column(
                 (
-                    Row((service_icon(service, 80), Grow(words)), gap=24),
+                    Row((service_icon(service, 80), Grow(Text(name, "row-bold"))), gap=24),
                     Text(self.say(service.summary), "small"),
                     foot,
                 ),
@@ -73,5 +69,5 @@ class ServicesScreen(LoadingPage[tuple[Service, ...]]):
                 grow=1,
             ),
             "card",
-            text=name,
+            text=f"{name} {before}{figure}{after}",
         )

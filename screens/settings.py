@@ -74,7 +74,7 @@ class SettingsScreen(Page[None]):
                 self._switch("motion", now.motion),
             ),
         )
-        edges = self.t("{n}% margin").format(n=now.margin) if now.margin else self.t("The whole picture")
+        edges = self.t("{n}% margin").format(n=now.margin)
         more = (
             self._more("calibration", "frame", self.t("Picture edges"), edges),
             self._more(
@@ -137,6 +137,9 @@ class AboutScreen(Page[None]):
     def crumbs(self) -> Sequence[str]:
         return (self.t("Settings"), self.t("About this television"))
 
+    def bindings(self) -> Sequence[Binding]:
+        return (Binding(("KEY_OK",), self.t("Back")),)
+
     def on_ok(self, key: str) -> None:
         self.app.pop()
 
@@ -148,7 +151,7 @@ class AboutScreen(Page[None]):
                         "facts",
                         Column(
                             (
-                                Text(self.t("TV service hall"), "title"),
+                                Text(self.t("TV Services"), "title"),
                                 Facts(self._pairs(), columns=2, gap=22),
                                 Text(self._money(), "body-bold", "warning" if self.app.test_mode else "text"),
                                 Text(

@@ -12,7 +12,7 @@ from stb_app.shell.words import day, money
 
 Say = Callable[[str], str]
 """A page's ``t``: an English msgid in the subscriber's language."""
-Tone = Literal["money", "good", "bad", "neutral", "accent"]
+Tone = Literal["money", "good", "bad", "neutral", "accent", "warning"]
 SEPARATOR = " · "
 PENDING = frozenset(("preparing", "waiting", "scanned", "unknown", "paid"))
 """States of a payment whose end is not known yet (docs/tsp-api.md, Paying)."""
@@ -40,15 +40,31 @@ def short_money(amount_fen: int) -> str:
 
 def from_price(t: Say, service: Service) -> str:
     """The lowest price of a service."""
+    return "".join(from_price_parts(t, service))
+
+
+def from_price_parts(t: Say, service: Service) -> tuple[str, str, str]:
+    """The lowest price of a service: the words before it, the figure, the words after it."""
     patterns = {
         "per-use": t("from {price} a time"),
         "monthly": t("from {price} a month"),
         "quarterly": t("from {price} a quarter"),
         "yearly": t("from {price} a year"),
     }
-    return patterns.get(service.from_term, t("from {price}")).format(
-        price=short_money(service.from_price_fen)
-    )
+    before, _, after = patterns.get(service.from_term, t("from {price}")).partition("{price}")
+    return before, short_money(service.from_price_fen), after
+
+
+def sentences(*parts: str) -> str:
+    """Sentences one after the other; full-width punctuation brings its own space.
+
+    >>> sentences("Yes.", "No."), sentences("是。", "否。")
+    ('Yes. No.', '是。否。')
+    """
+    said = ""
+    for part in parts:
+        said += part if not said or said.endswith(("。", "！", "？")) else f" {part}"
+    return said
 
 
 def days(t: Say, count: int) -> str:
@@ -102,14 +118,14 @@ def payment_state(t: Say, payment: Payment) -> tuple[str, Tone]:
     """What became of a payment in one or two words, and the tone of its mark."""
     states: dict[str, tuple[str, Tone]] = {
         "done": (t("Paid"), "good"),
-        "paid": (t("Paid, being opened"), "accent"),
-        "unknown": (t("Being checked"), "accent"),
-        "preparing": (t("Not finished"), "accent"),
-        "waiting": (t("Not finished"), "accent"),
-        "scanned": (t("Not finished"), "accent"),
+        "paid": (t("Paid, being opened"), "warning"),
+        "unknown": (t("Being checked"), "warning"),
+        "preparing": (t("Not finished"), "warning"),
+        "waiting": (t("Not finished"), "warning"),
+        "scanned": (t("Not finished"), "warning"),
         "failed": (t("Not paid"), "bad"),
         "cancelled": (t("Cancelled"), "neutral"),
         "expired": (t("Time ran out"), "neutral"),
         "late": (t("Paid late, sent back"), "neutral"),
     }
-    return states.get(payment.state, (t("Being checked"), "accent"))
+    return states.get(payment.state, (t("Being checked"), "warning"))

@@ -29,6 +29,8 @@ _BAR = 8
 _BAR_ROOM = 32
 _EDGE = 36
 _BLEED = 28
+_REACH = 8
+"""How far above and below whole rows their focus may be drawn, less than the gap between them."""
 _PADS = {
     "button": (36, 16),
     "primary": (36, 16),
@@ -84,7 +86,7 @@ def _place_panel(lay: Layouter, node: Panel, rect: Rect, context: Context) -> No
 
 def _target_pads(lay: Layouter, node: Target) -> tuple[int, int, int]:
     across, down = _PADS[node.style]
-    mark = lay.px(_MARK + _MARK_GAP) if node.checked is not None else 0
+    mark = lay.px(_MARK + _MARK_GAP) if node.checked is not None and node.style != "card" else 0
     return lay.px(across), lay.px(down), mark
 
 
@@ -145,7 +147,10 @@ def _place_target(lay: Layouter, node: Target, rect: Rect, context: Context) -> 
     )
     lay.place(child, inner, inner_context)
     if node.checked is not None:
-        _place_mark(lay, node, (x + width - across - lay.px(_MARK), y, lay.px(_MARK), height))
+        size = lay.px(_MARK)
+        # A card's mark stands in its upper corner, beside its first line; that of anything else in the middle.
+        area = (y + down, size) if node.style == "card" else (y, height)
+        _place_mark(lay, node, (x + width - across - size, area[0], size, area[1]))
     text = node.text
     if text is None:
         text = " ".join(words.text for words in lay.page.words[first_word:])
@@ -198,15 +203,20 @@ def _place_scroll(lay: Layouter, node: Scroll, rect: Rect, context: Context) -> 
     whole = (x, y, own, extent)
     outer = lay.page
     inner = _unscrolled(lay, node, whole, replace(context, bounds=whole, scroll=node.key))
-    offset = _follow(lay, node.key, inner.spots, y, height, extent)
-    lay.offsets[node.key] = offset
     bleed = lay.px(_BLEED)
-    clip = (x - bleed, y, own + 2 * bleed, height)
+    reach = 0
+    if node.whole:
+        height = _whole_rows(inner.spots, y, height)
+        rect = (x, y, width, height)
+        reach = lay.px(_REACH)
+    offset = _follow(lay, node.key, inner.spots, y, height, extent, 0 if node.whole else lay.px(_EDGE + 12))
+    lay.offsets[node.key] = offset
+    clip = (x - bleed, y - reach, own + 2 * bleed, height + 2 * reach)
     _shift_in(lay, inner, outer, offset, clip)
     edge = lay.px(_EDGE)
-    if offset > 0:
+    if offset > 0 and not node.whole:
         lay.emit((clip[0], y, clip[2], edge), Edge(context.backdrop, True))
-    if offset + height < extent:
+    if offset + height < extent and not node.whole:
         lay.emit((clip[0], y + height - edge, clip[2], edge), Edge(context.backdrop, False))
     bar, track = lay.px(_BAR), height
     thumb = max(lay.px(48), track * height // extent)
@@ -254,13 +264,19 @@ def _unscrolled(lay: Layouter, node: Scroll, whole: Rect, context: Context) -> P
     return inner
 
 
-def _follow(lay: Layouter, key: str, spots: Sequence[Spot], y: int, height: int, extent: int) -> int:
+def _whole_rows(spots: Sequence[Spot], y: int, height: int) -> int:
+    """The height down to the lower border of the last row that is wholly within ``height``."""
+    return max((end for spot in spots if (end := spot.rect[1] + spot.rect[3] - y) <= height), default=height)
+
+
+def _follow(
+    lay: Layouter, key: str, spots: Sequence[Spot], y: int, height: int, extent: int, margin: int
+) -> int:
     furthest = extent - height
     offset = max(0, min(lay.offsets.get(key, 0), furthest))
     at = next((index for index, spot in enumerate(spots) if spot.key == lay.focus), None)
     if at is None:
         return offset
-    margin = lay.px(_EDGE + 12)
     top, bottom = spots[at].rect[1] - y, spots[at].rect[1] - y + spots[at].rect[3]
     if at == 0 and bottom + margin <= height:
         return 0
@@ -286,6 +302,7 @@ def _shift_in(lay: Layouter, inner: Page, outer: Page, offset: int, clip: Rect) 
     for spot in inner.spots:
         outer.spots.append(replace(spot, rect=moved(spot.rect), clip=clip))
     outer.viewports.extend(inner.viewports)
+    outer.beside.update(inner.beside)
 
 
 def _scroll_width(lay: Layouter, node: Scroll) -> tuple[int, int]:

@@ -222,6 +222,8 @@ def _inner_height(layouter: Layouter, node: Group | Grow | Full, width: int) -> 
 
 
 def _place_group(layouter: Layouter, node: Group, rect: Rect, context: Context) -> None:
+    if node.beside is not None:
+        layouter.page.beside[node.key] = node.beside
     layouter.place(node.child, rect, replace(context, groups=(*context.groups, node.key)))
 
 

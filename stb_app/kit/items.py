@@ -197,6 +197,8 @@ class Page:
     spots: list[Spot] = field(default_factory=list)
     words: list[Words] = field(default_factory=list)
     viewports: list[Viewport] = field(default_factory=list)
+    beside: dict[str, str] = field(default_factory=dict)
+    """By group, the key that left and right enter it at."""
 
 
 def intersect(a: Rect, b: Rect) -> Rect | None:

@@ -13,10 +13,23 @@ from typing import Literal
 Align = Literal["start", "center", "end", "stretch"]
 Justify = Literal["start", "center", "end", "between"]
 TextStyle = Literal[
-    "amount", "display", "title", "heading", "row", "row-bold", "body", "body-bold", "small", "caption"
+    "amount",
+    "due",
+    "display",
+    "title",
+    "headline",
+    "heading",
+    "price",
+    "row",
+    "row-bold",
+    "body",
+    "body-bold",
+    "small",
+    "caption",
 ]
-"""The type scale: amount 104 bold, display 72 bold, title 60 bold, heading 44 bold, row 36, row-bold 36, body 32, body-bold 32,
-small 28, caption 26; all times the text scale (amount and display grow less, at most to 120 %)."""
+"""The type scale: amount 104 bold, due 88 bold, display 72 bold, title 60 bold, headline 48 bold, heading 44 bold, price 40 bold,
+row 36, row-bold 36, body 32, body-bold 32, small 28, caption 26; all times the text scale (amount, due, display and headline grow
+less, at most to 120 %)."""
 Color = Literal["text", "secondary", "faint", "accent", "money", "good", "bad", "ink", "warning"]
 Fill = Literal["panel", "raised", "hero", "none", "sunken", "bad-soft", "good-soft", "warning-soft"]
 TargetStyle = Literal["button", "primary", "danger", "card", "row", "plain", "bare"]
@@ -33,13 +46,18 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Words. Wraps at the width it is given (between CJK characters, at spaces in Latin; no line starts with closing punctuation)."""
+    """Words. Wraps at the width it is given (between CJK characters, at spaces in Latin; no line starts with closing punctuation).
+
+    ``most_lines``: what is longer ends in an ellipsis there; 0 is as many lines as it takes.
+    In a disabled target words in the ``warning`` colour are its reason, and stay readable.
+    """
 
     content: str | tuple[Span, ...]
     style: TextStyle = "body"
     color: Color = "text"
     align: Literal["start", "center", "end"] = "start"
     wrap: bool = True
+    most_lines: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +165,15 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A named part of the focus path: the focus enters it at the target that had it last."""
+    """A named part of the focus path: the focus enters it at the target that had it last.
+
+    ``beside``: a key that left and right enter it at instead; up and down then enter at the nearest.
+    """
 
     key: str
     child: Node
     grow: int = 0
+    beside: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +182,14 @@ class Scroll:
 
     Up and down go through its targets before they leave it; from outside, what it shows can be entered.
 
+    ``whole``: its targets are equally high rows, and only whole ones are shown.
     Without any target inside it is itself a target named ``key`` (when the content is higher than the viewport) and up/down scroll it.
     """
 
     key: str
     child: Node
     grow: int = 1
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +199,16 @@ class Divider:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Label and value in aligned columns; ``columns`` pairs side by side where the width allows, else fewer."""
+    """Label and value in aligned columns; ``columns`` pairs side by side where the width allows, else fewer.
+
+    ``style``: of the labels, and of values that are not a Text.
+    """
 
     pairs: tuple[tuple[str, str | Text], ...]
     columns: int = 1
     gap: int = 16
     values_end: bool = False
+    style: TextStyle = "body"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +216,7 @@ class Pill:
     """A small rounded mark: a saving, a state."""
 
     text: str
-    tone: Literal["money", "good", "bad", "neutral", "accent"] = "neutral"
+    tone: Literal["money", "good", "bad", "neutral", "accent", "warning"] = "neutral"
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +298,9 @@ class Spinner:
 class Sign:
     """The result's sign that can be read from the kitchen."""
 
-    kind: Literal["success", "pending", "failed", "cancelled", "expired", "late", "question", "info"]
+    kind: Literal[
+        "success", "pending", "failed", "cancelled", "expired", "late", "question", "info", "warning"
+    ]
     size: int = 180
 
 

@@ -55,6 +55,7 @@ _SIGNS: dict[str, tuple[str, RGB]] = {
     "late": ("back", (150, 162, 205)),
     "question": ("question", theme.ACCENT),
     "info": ("info", (122, 172, 255)),
+    "warning": ("warning", theme.MONEY),
 }
 
 
@@ -117,13 +118,17 @@ def _place_art(layouter: Layouter, node: Art, rect: Rect, context: Context) -> N
 # Facts
 
 
+_FACT_GAP = {True: 56, False: 32}
+"""Between label and value: of body size, and of small ones."""
+
+
 class _FactPlan:
     """How facts stand at a width: columns, where values begin, and the rows' heights."""
 
     def __init__(self, layouter: Layouter, node: Facts, width: int) -> None:
-        self.pairs = [(_text(layouter, a, "secondary"), _text(layouter, b, "text")) for a, b in node.pairs]
+        self.pairs = _fact_texts(layouter, node)
         self.between = layouter.px(64)
-        self.gap = layouter.px(56)
+        self.gap = layouter.px(_FACT_GAP[node.style == "body"])
         self.label = max((layouter.natural(label) for label, _ in self.pairs), default=0)
         self.columns = 1
         for columns in range(node.columns, 0, -1):
@@ -147,19 +152,23 @@ class _FactPlan:
             self.heights.append(tall)
 
 
-def _text(layouter: Layouter, words: str | Text, color: Color) -> Text:
-    if isinstance(words, Text):
-        return words
-    return layouter.made(("fact", words, color), lambda: Text(words, "body", color))
+def _fact_texts(layouter: Layouter, node: Facts) -> list[tuple[Text, Text]]:
+    def text(words: str | Text, color: Color) -> Text:
+        if isinstance(words, Text):
+            return words
+        return layouter.made(("fact", words, color, node.style), lambda: Text(words, node.style, color))
+
+    return [(text(label, "secondary"), text(value, "text")) for label, value in node.pairs]
 
 
 def _facts_width(layouter: Layouter, node: Facts) -> tuple[int, int]:
-    pairs = [(_text(layouter, a, "secondary"), _text(layouter, b, "text")) for a, b in node.pairs]
+    pairs = _fact_texts(layouter, node)
     label = max((layouter.natural(a) for a, _ in pairs), default=0)
     value = max((layouter.natural(b) for _, b in pairs), default=0)
     between = layouter.px(64) * (node.columns - 1)
     least = max((max(layouter.least(a), layouter.least(b)) for a, b in pairs), default=0)
-    return (label + layouter.px(56) + value) * node.columns + between, least
+    gap = layouter.px(_FACT_GAP[node.style == "body"])
+    return (label + gap + value) * node.columns + between, least
 
 
 def _facts_height(layouter: Layouter, node: Facts, width: int) -> tuple[int, int]:
@@ -204,6 +213,7 @@ _TONES: dict[str, tuple[RGB, RGB]] = {
     "bad": (theme.mix(theme.PANEL, theme.BAD, 0.22), theme.TEXT["bad"]),
     "neutral": (theme.LINE, theme.TEXT["text"]),
     "accent": (theme.mix(theme.PANEL, theme.ACCENT, 0.22), theme.ACCENT),
+    "warning": (theme.mix(theme.PANEL, theme.MONEY, 0.22), theme.MONEY),
 }
 
 
@@ -430,6 +440,10 @@ def _sign_size(layouter: Layouter, node: Sign) -> tuple[int, int]:
 
 def _place_sign(layouter: Layouter, node: Sign, rect: Rect, context: Context) -> None:
     size = _sign_size(layouter, node)[0]
+    if node.kind == "warning":  # a triangle of its own, without a disc
+        inset = (size - layouter.px(node.size)) // 2
+        layouter.emit(shrink(_centred(rect, size, size), inset, inset), Ink(*_SIGNS[node.kind]))
+        return
     layouter.emit(_centred(rect, size, size), Halo(*_SIGNS[node.kind]))
 
 

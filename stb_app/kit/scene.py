@@ -53,6 +53,7 @@ class Laid:
     words: list[Words] = field(default_factory=list)
     spots: list[Spot] = field(default_factory=list)
     viewports: list[Viewport] = field(default_factory=list)
+    beside: dict[str, str] = field(default_factory=dict)
     live: list[Item] = field(default_factory=list)
 
 
@@ -125,7 +126,7 @@ class Scene:
                 laid.items.append(Item((0, 0, *self.size), Dim()))
             laid.items += page.items
             laid.words += page.words
-            laid.spots, laid.viewports = page.spots, page.viewports
+            laid.spots, laid.viewports, laid.beside = page.spots, page.viewports, page.beside
             laid.live = [item for item in page.items if isinstance(item.what, Live)]
         if not picture.full:
             chrome.footer(below, picture.foot, self._area(theme.SAFE_X, theme.FOOT_Y - 30, safe_w, 60))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 from stb_app.kit.items import Rect, Spot, intersect
@@ -43,13 +44,17 @@ def score(origin: Rect, other: Rect, direction: Direction) -> tuple[int, int, in
 
 
 def neighbour(
-    spots: Sequence[Spot], focus: str, direction: Direction, memory: Mapping[str, str]
+    spots: Sequence[Spot],
+    focus: str,
+    direction: Direction,
+    memory: Mapping[str, str],
+    beside: Mapping[str, str] = MappingProxyType({}),
 ) -> str | None:
     """Key of the enabled target that an arrow leads to, None where there is none.
 
     ``memory``: by group, the key that had the focus last; a group that is entered is entered there, if that target
-    lies in the direction too. Up and down go through a viewport to its end before they leave it; from outside only
-    what it shows can be entered.
+    lies in the direction too. ``beside``: by group, the key that left and right enter it at. Up and down go through a
+    viewport to its end before they leave it; from outside only what it shows can be entered.
     """
     origin = next((spot for spot in spots if spot.key == focus), None)
     if origin is None:
@@ -65,7 +70,9 @@ def neighbour(
     for group in best.groups:
         if group in origin.groups:
             continue
-        remembered = memory.get(group)
+        if group in beside and direction in ("up", "down"):
+            break
+        remembered = beside.get(group, memory.get(group))
         for spot in others:
             known = spot.key == remembered and group in spot.groups
             if known and score(origin.rect, spot.rect, direction) is not None:

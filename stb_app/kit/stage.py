@@ -245,7 +245,7 @@ class Stage:
         if direction in ("up", "down") and self._scroll(spot, direction):
             return spot.key
         memory = self._memory.get(self._picture.layers[-1].id, {})
-        return spatial.neighbour(self._laid.spots, spot.key, direction, memory)
+        return spatial.neighbour(self._laid.spots, spot.key, direction, memory, self._laid.beside)
 
     def _scroll(self, spot: Spot, direction: str) -> bool:
         view = next((v for v in self._laid.viewports if v.key == spot.key and v.own_target), None)

@@ -82,7 +82,24 @@ def _break(lay: Layouter, node: Text, width: int) -> list[Line]:
             parts.extend(found)
             looks.extend([look] * len(found))
     flush()
+    if 0 < node.most_lines < len(done):
+        del done[node.most_lines :]
+        done[-1] = _ended(done[-1], size, width)
     return done
+
+
+def _ended(line: Line, size: int, width: int) -> Line:
+    """A line that ends in an ellipsis, and in as few letters less as that takes."""
+    runs = [run[:3] for run in line.runs]
+    while True:
+        text, bold, color = runs.pop()
+        kept = text.rstrip(" ,.;:，。；：、")
+        sized = [(t, b, c, fonts.width(t, size, b)) for t, b, c in (*runs, (kept + "…", bold, color))]
+        total = sum(run[3] for run in sized)
+        if total <= width or (not runs and not kept):
+            return Line(sized, total)
+        if kept:
+            runs.append((kept[:-1], bold, color))
 
 
 def _text_width(lay: Layouter, node: Text) -> tuple[int, int]:
@@ -125,13 +142,18 @@ def place_lines(lay: Layouter, node: Text, rect: Rect, context: Context, color: 
             at = x + width - line.width
         for text, bold, own, advance in line.runs:
             top = y + number * leading + fonts.offset(size, bold, leading)
-            shade = color or (DISABLED if context.disabled else own)
+            shade = color or (_disabled(own) if context.disabled else own)
             text_run(lay, (at, top, advance, fonts.tall(size, bold)), text, size, bold, shade)
             at += advance
     words = "".join(span.text for span in node.content) if isinstance(node.content, tuple) else node.content
     if words.strip():
         fits = inside(area, rect, 1) and inside(area, context.bounds, 1)
         lay.page.words.append(Words(words, area, not fits, context.layer))
+
+
+def _disabled(color: RGB) -> RGB:
+    """The colour of words in a disabled target: faint, but for the reason why it is."""
+    return theme.TEXT["secondary"] if color == theme.TEXT["warning"] else DISABLED
 
 
 def text_run(lay: Layouter, rect: Rect, text: str, size: int, bold: bool, color: RGB) -> None:

@@ -89,9 +89,12 @@ class Type:
 
 TYPES: dict[TextStyle, Type] = {
     "amount": Type(104, True, 1.14, 1.2),
+    "due": Type(88, True, 1.14, 1.2),
     "display": Type(72, True, 1.2, 1.2),
     "title": Type(60, True, 1.25),
+    "headline": Type(48, True, 1.25, 1.2),
     "heading": Type(44, True, 1.3),
+    "price": Type(40, True, 1.3),
     "row": Type(36, False, 1.36),
     "row-bold": Type(36, True, 1.36),
     "body": Type(32, False, 1.5),

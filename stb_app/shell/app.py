@@ -365,7 +365,7 @@ class App:
             lambda answer: self.switch_off() if answer == "off" else None,
             sign="question",
             title=N_("Switch off?"),
-            text=N_("The television service hall will be closed."),
+            text=N_("TV Services will be closed."),
             options=(("stay", N_("Stay")), ("off", N_("Switch off"))),
             default="stay",
             countdown=None,
@@ -536,7 +536,7 @@ class App:
     def _top_bar(self) -> TopBar:
         who = f"{self.say(self._who[0])} · {self._who[1]}" if self._who else ""
         return TopBar(
-            place=self.t("TV service hall"),
+            place=self.t("TV Services"),
             crumbs=self.navigator.crumbs(),
             test=self.t("TEST") if self.test_mode else None,
             who=who,

@@ -40,6 +40,18 @@ _WORDS = {
 }
 
 
+_ORDER = {
+    "KEY_OK": 2,
+    "KEY_BACK": 3,
+    "KEY_INFO": 5,
+    "KEY_LANGUAGE": 6,
+    "KEY_HOME": 7,
+    "KEY_POWER": 7,
+    "KEY_BLUE": 7,
+    "KEY_F5": 7,
+}
+
+
 def cap(keys: Sequence[str], t: Callable[[str], str]) -> str:
     """What is printed on the key, or the name of the kit's drawing for it.
 
@@ -82,8 +94,8 @@ def live(
     if choices > 1 and not taken & set(ARROWS):
         mine.append(Binding(ARROWS, t("Move")))
     if focused:
-        mine.append(Binding(("KEY_OK",), t("Choose")))
-    mine.append(Binding(("KEY_BACK",), t("Switch off") if at_home else t("One step back")))
+        mine.append(Binding(("KEY_OK",), t("Select")))
+    mine.append(Binding(("KEY_BACK",), t("Exit") if at_home else t("One step back")))
     mine.append(Binding(("KEY_INFO",), t("All keys"), footer=not modal))
     mine.append(Binding(("KEY_LANGUAGE",), "English" if language == "zh" else "中文", footer=not modal))
     mine.append(Binding(("KEY_HOME",), t("To the home page"), footer=False))
@@ -91,7 +103,17 @@ def live(
     if tray:
         mine.append(Binding(("KEY_BLUE",), t("Card tray"), footer=not modal))
         mine.append(Binding(("KEY_F5",), t("Put the test card in or pull it out"), footer=False))
-    return (*own, *(binding for binding in mine if not taken & set(binding.keys)))
+    live = (*own, *(binding for binding in mine if not taken & set(binding.keys)))
+    return tuple(sorted(live, key=lambda binding: _rank(binding.keys[0])))
+
+
+def _rank(key: str) -> int:
+    """The footer's order, the same on every page: arrows, digits, OK, Back, what is the page's own, INFO, language, the rest."""
+    if key in ARROWS:
+        return 0
+    if key in DIGITS:
+        return 1
+    return _ORDER.get(key, 4)
 
 
 def foot(bindings: Sequence[Binding], t: Callable[[str], str]) -> tuple[FootKey, ...]:

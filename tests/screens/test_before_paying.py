@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from stb_app.journeys import Order
 from stb_app.journeys.steps import Refused
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Television
@@ -21,7 +24,7 @@ def test_the_fee_tells_everything() -> None:
         "-¥15.00",
         "10% off for loyal subscribers",
         "¥135.00",
-        "Renews by itself",
+        "Auto-renewal",
         "How to stop it",
         "96123",
         "4C7F 20B7",
@@ -103,3 +106,29 @@ def test_back_on_the_confirmation_does_not_pay() -> None:
     assert tv.screen == "payment-methods"
     assert tv.verbs is not None
     assert not [asked for asked in tv.verbs.asked if asked[0].startswith("pay")]
+
+
+@pytest.mark.parametrize("order", [data.ORDER, data.NO_METHOD])
+@pytest.mark.parametrize("text_scale", [100, 150])
+def test_the_amount_is_the_largest_thing_where_the_way_is_chosen(order: Order, text_scale: int) -> None:
+    tv = Television(DummyVerbs(), "en", text_scale).open("payment-methods", order=order)
+    height = {text.text: text.rect[3] for text in tv.app.stage.texts()}
+    assert height[max(height, key=lambda words: height[words])] == height["¥15.00"]
+    title = next(
+        t for t in tv.app.stage.texts() if t.text in ("How would you like to pay?", "You cannot pay just now")
+    )
+    assert 150 < title.rect[1] < 170
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_large_letters_hide_no_fact_of_the_fee(language: str) -> None:
+    tv = Television(DummyVerbs(), language, 150).open("fee", order=data.REDUCED)
+    assert "facts" not in tv.targets()  # nothing to scroll
+    for part in ("2026-11-21", "¥150.00", "-¥15.00", "¥135.00", "96123", "4C7F 20B7"):
+        assert part in tv.words()
+
+
+def test_the_confirmation_s_footer_shows_only_the_arrows_that_lead_somewhere() -> None:
+    tv = television("confirm", order=data.ORDER, method=data.METHODS[0])
+    tv.press("INFO")
+    assert tv.state["keys"][:3] == [["KEY_LEFT", "KEY_RIGHT"], ["KEY_OK"], ["KEY_BACK"]]

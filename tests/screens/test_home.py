@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from stb_app.journeys.steps import Refused
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Television
@@ -97,3 +99,11 @@ def test_coming_home_asks_anew() -> None:
     tv = Television(verbs).ok("settings")
     verbs.answers["home"] = data.NEWCOMER
     assert tv.press("BACK").state["current"] is None
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_right_from_renewing_leads_to_the_first_tile(language: str) -> None:
+    tv = Television(DummyVerbs(), language)
+    assert tv.focus == "renew"
+    tv.press("RIGHT")
+    assert tv.focus == "services"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
+from screens.parts import trouble_sign
 from stb_app.journeys.steps import Loading, Refused
+from stb_app.kit.nodes import Sign
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Television
 
@@ -22,7 +26,8 @@ def test_the_list_shows_what_is_in_use_and_what_has_ended() -> None:
     tv = Television(DummyVerbs(), "en").open("services")
     assert "10 days left" in tv.words()
     assert "Ended" in tv.words()
-    assert "from ¥15 a month" in tv.words()
+    sports = next(target for target in tv.app.stage.targets() if target.key == "service:sports")
+    assert sports.text == "Sports Pack from ¥15 a month"
 
 
 def test_the_page_tells_all_about_the_service() -> None:
@@ -115,3 +120,30 @@ def test_a_service_that_cannot_be_loaded_can_be_asked_for_again() -> None:
     assert tv.verbs is not None
     tv.verbs.answers["service"] = data.SPORTS_PAGE
     assert tv.press("OK").focus == "term:monthly"
+
+
+def test_large_letters_show_whole_rows_and_the_whole_introduction_on_ok() -> None:
+    tv = Television(DummyVerbs(), "en", 150).open("service", service="sports")
+    note = next(t for t in tv.app.stage.texts() if "Questions? Call 96123." in t.text)
+    terms = [t.rect for t in tv.app.stage.targets() if t.key.startswith("term:")]
+    assert len([y for _, y, _, height in terms if y + height <= note.rect[1]]) == 3
+    assert "Yearly" not in tv.words()  # no part of the fourth row is seen
+    assert "…" not in "".join(t.text for t in tv.app.stage.targets())
+    tv.ok("introduction")
+    assert tv.screen == "question"
+    assert "within seven days." in tv.words()
+    assert tv.words().splitlines().count("Close") == 2  # the button, and what Back does
+
+
+@pytest.mark.parametrize(("code", "sign"), [("subscriber-in-arrears", "warning"), ("order-clash", "failed")])
+def test_a_refusal_s_sign_tells_whether_something_can_be_done(code: str, sign: str) -> None:
+    assert trouble_sign(code) == sign
+    tv = service(order=Refused(code)).ok("order")
+    assert Sign(sign, 110) in nodes(tv.app.navigator.entries[-1].body)
+
+
+def nodes(node: object) -> Iterator[object]:
+    yield node
+    for part in (getattr(node, "child", None), *getattr(node, "children", ()), *getattr(node, "options", ())):
+        if part is not None:
+            yield from nodes(part)

@@ -182,7 +182,7 @@ def test_enlarged_the_white_goes_from_edge_to_edge_and_the_amount_stands_beside_
     assert {tuple(surface.get_at(place)[:3]) for place in edges} == {(255, 255, 255)}
     texts = {text.text: text.rect for text in tv.app.stage.texts()}
     assert {"¥15.00", "Back to the page"} <= set(texts)
-    assert "TV service hall" not in texts
+    assert "TV Services" not in texts
     assert all(rect[0] > 1080 and rect[0] + rect[2] <= 1920 - 96 for rect in texts.values())
     assert tv.focus == "code"
 

@@ -70,9 +70,7 @@ def test_an_empty_list_leads_to_the_services() -> None:
 def test_what_was_paid_elsewhere_stands_below_under_its_own_heading() -> None:
     tv = Television(DummyVerbs(), "en").open("records")
     assert tv.focus == f"record:{data.RECORDS[0].payment}"
-    assert [target.key for target in tv.app.stage.targets()][-len(data.EARLIER) :] == [
-        f"earlier:{place}" for place in range(len(data.EARLIER))
-    ]
+    assert tv.targets()[-len(data.EARLIER) :] == [f"earlier:{place}" for place in range(len(data.EARLIER))]
     tv.press(*["DOWN"] * len(data.RECORDS))
     assert tv.focus == "earlier:0"
     words = [text.text for text in tv.app.stage.texts()]

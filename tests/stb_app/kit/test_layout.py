@@ -1,12 +1,14 @@
 """Pages stand as they should: nothing clipped, nothing upon another, at every size, scale and language."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import pygame
 import pytest
 
+from stb_app.kit import theme
 from stb_app.kit.chrome import FootKey, TopBar
-from stb_app.kit.items import Modules, intersect
+from stb_app.kit.items import Modules, Run, intersect
 from stb_app.kit.nodes import (
     Column,
     Facts,
@@ -282,3 +284,38 @@ def test_rows_of_targets_are_equally_high() -> None:
 def test_grow_shares_by_weight() -> None:
     stage = shown(Row((Grow(Target("a", Text("a")), 2), Grow(Target("b", Text("b")), 1)), gap=0))
     assert target(stage, "a").rect[2] == pytest.approx(2 * target(stage, "b").rect[2], abs=2)
+
+
+@pytest.mark.parametrize("key", ["r0", "r7", "r29"])
+def test_a_viewport_of_whole_rows_stops_on_their_borders(key: str) -> None:
+    body = Scroll(
+        "list", Column(tuple(Target(f"r{i}", Text(f"row {i}"), "row") for i in range(30))), whole=True
+    )
+    stage = shown(body, key)
+    rects = {t.key: t.rect for t in stage.targets()}
+    seen = [rects[f"r{t.text[4:]}"] for t in stage.texts() if t.text.startswith("row ")]
+    assert seen[0][1] == 156
+    assert seen[-1][1] + seen[-1][3] <= 956
+    assert rects[key] in seen
+
+
+def test_a_text_of_so_many_lines_ends_in_an_ellipsis() -> None:
+    long = "football and tennis " * 40
+    whole, cut, short = (Text(long), Text(long, most_lines=2), Text("football", most_lines=2))
+    stage = shown(Column((whole, cut, short)))
+    heights = [t.rect[3] for t in stage.texts() if t.text.startswith("football")]
+    assert heights[1] == 2 * heights[2] < heights[0]
+    drawn = [i.what.text for i in stage._laid.items if isinstance(i.what, Run)]
+    assert len([words for words in drawn if words.endswith("…")]) == 1
+
+
+def test_the_reason_of_a_disabled_target_stays_readable() -> None:
+    stage = shown(Target("t", Column((Text("name"), Text("why", color="warning"))), "card", enabled=False))
+    colors = {i.what.text: i.what.color for i in stage._laid.items if isinstance(i.what, Run)}
+    assert colors["why"] == theme.TEXT["secondary"] != colors["name"]
+
+
+def test_the_mark_of_a_chosen_card_takes_no_room_from_its_words() -> None:
+    card = Target("t", Text("words " * 100), "card", checked=True)
+    chosen, other = shown(card), shown(replace(card, checked=None))
+    assert [t.rect for t in chosen.texts()] == [t.rect for t in other.texts()]

@@ -189,3 +189,15 @@ def test_a_group_is_entered_where_it_was_left() -> None:
     ]
     assert spatial.neighbour(spots, "left", "right", {"side": "three"}) == "three"
     assert spatial.neighbour(spots, "one", "down", {"side": "three"}) == "two"
+
+
+def test_a_group_with_a_place_beside_is_entered_there_from_the_side_and_at_the_nearest_from_below() -> None:
+    spots = [
+        spot("left", (0, 200, 90, 90)),
+        spot("one", (200, 0, 90, 90), groups=("side",)),
+        spot("two", (200, 200, 90, 90), groups=("side",)),
+        spot("below", (200, 400, 90, 90)),
+    ]
+    beside = {"side": "one"}
+    assert spatial.neighbour(spots, "left", "right", {"side": "two"}, beside) == "one"
+    assert spatial.neighbour(spots, "below", "up", {"side": "one"}, beside) == "two"
