@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -248,12 +249,22 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
     cards = data / "cards"
     cards.mkdir(exist_ok=True, mode=0o700)
     reader = open_reader(options.reader, str(cards))
+    ahead = timedelta()
+    """How much the TSP's clock is ahead of this box's, which nobody may ever have set."""
+    # Journeys wait by the clock that the pages count down with: a frozen one stands still for both.
     verbs = Verbs(
-        TspClient(), reader, Memory(data / "payments"), RealWaits(clock), lambda: clock.now().date()
+        TspClient(),
+        reader,
+        Memory(data / "payments"),
+        RealWaits(app.clock),
+        lambda: (clock.now() + ahead).date(),
     )
     recovering = False
 
     def ready(hello: Hello) -> None:
+        nonlocal ahead
+        ahead = hello.time - clock.now()
+
         def take() -> None:
             nonlocal recovering
             app.test_mode = options.demo or hello.test_mode or reader.simulated
@@ -316,8 +327,20 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
 
 
 def _recovered(app: App) -> Callable[[Any], None]:
-    def tell(_end: Any) -> None:
-        app.notice("An earlier card payment has been completed. The payment records show it.", "info", 20)
+    from stb_app.journeys.steps import CardWanted, Finished
+
+    def tell(step: Finished | CardWanted) -> None:
+        if isinstance(step, CardWanted):
+            if step.payments:
+                app.notice(
+                    "A card payment is not settled yet. Put the same card in, and it is checked by itself."
+                )
+            else:
+                app.clear_notice()
+        elif step.money == "not-taken":
+            app.notice("An earlier card payment did not take place. Nothing was taken.", "info", 20)
+        else:
+            app.notice("An earlier card payment has been completed. The payment records show it.", "info", 20)
 
     return tell
 

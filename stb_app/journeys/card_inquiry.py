@@ -39,20 +39,29 @@ class CardInquiry:
     """One look at one card. Ends with CardRead, or with Refused: ``card-wait-expired``, ``cancelled`` or ``internal``."""
 
     def __init__(
-        self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, make_key: Callable[[], str]
+        self,
+        client: TspClient,
+        reader: Reader,
+        memory: Memory,
+        waits: Waits,
+        make_key: Callable[[], str],
+        alone: threading.Lock,
     ) -> None:
         self._client = client
         self._reader = reader
         self._memory = memory
         self._waits = waits
         self._make_key = make_key
+        self._alone = alone
         self._cancel = threading.Event()
         self._slot: CardSlot
 
     def run(self, post: Callable[[InquiryStep], None]) -> None:
-        self._slot = CardSlot(self._reader, self._waits, self._cancel, post)
+        self._slot = CardSlot(self._reader, self._waits, self._cancel, post, self._alone)
         try:
-            post(self._read())
+            with self._slot.mine():
+                read = self._read()
+            post(read)
         except Cancelled:
             post(Refused("cancelled"))
         except NobodyCame:

@@ -22,12 +22,12 @@ from cardreader.reader import Reader
 from stb_app.journeys.card_slot import BadCard, CardSlot, NobodyCame, check_here
 from stb_app.journeys.memory import Memory, OpenPayment
 from stb_app.journeys.settling import (
-    balance,
     deliver_not_debited,
     deliver_proof,
     remember,
     settle_with_card,
     wait_until_open,
+    with_balance,
 )  # fmt: skip
 from stb_app.journeys.steps import CardPrompt, CardStep, Finished, Outcome, Prompt, finished
 from stb_app.journeys.waiting import Waits
@@ -73,7 +73,7 @@ class CardPayment:
 
     def __init__(
         self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, make_key: Callable[[], str], order: Order,
-        today: Callable[[], date],
+        today: Callable[[], date], alone: threading.Lock,
     ) -> None:  # fmt: skip
         self._client = client
         self._reader = reader
@@ -82,6 +82,7 @@ class CardPayment:
         self._make_key = make_key
         self._order = order
         self._today = today
+        self._alone = alone
         self._cancel = threading.Event()
         self._go_on = threading.Event()
         self._money: Money = "not-taken"
@@ -91,9 +92,11 @@ class CardPayment:
 
     def run(self, post: Callable[[CardStep], None]) -> None:
         self._post = post
-        self._slot = CardSlot(self._reader, self._waits, self._cancel, post)
+        self._slot = CardSlot(self._reader, self._waits, self._cancel, post, self._alone)
         try:
-            end = self._pay()
+            self._slot.say(self._about("starting"))
+            with self._slot.mine():
+                end = self._pay()
         except Cancelled:
             end = self._give_up("cancelled", None)
         except NobodyCame:
@@ -120,7 +123,6 @@ class CardPayment:
         self._cancel.set()
 
     def _pay(self) -> Finished:
-        self._slot.say(self._about("starting"))
         self._payment = self._start()
         prompt = self._about("insert")
         while True:
@@ -243,13 +245,11 @@ class CardPayment:
         record = record.debited(proof.tac, proof.mac2)
         remember(self._memory, record)
         self._money = "taken"
-        return self._tell_debited(record, balance(ready.purse))
+        return self._tell_debited(with_balance(ready.purse, self._memory, record))
 
-    def _tell_debited(self, record: OpenPayment, balance_after_fen: int | None) -> Finished:
+    def _tell_debited(self, record: OpenPayment) -> Finished:
         try:
-            payment = deliver_proof(
-                self._client, self._memory, self._waits, record, balance_after_fen, threading.Event()
-            )
+            payment = deliver_proof(self._client, self._memory, self._waits, record, threading.Event())
         except Problem as problem:
             # The card has debited; whether the TSP knows it or not, the money is gone from the card.
             money: Money = "taken" if problem.unanswered else problem.money
@@ -258,7 +258,7 @@ class CardPayment:
         end = finished(self._payment)
         if end.money == "taken" and self._slot.card_present():
             card = self._payment.card
-            self._slot.say(self._about("remove", card.number if card else "", balance_after_fen))
+            self._slot.say(self._about("remove", card.number if card else "", record.balance_after_fen))
             self._slot.wait_for_removal(REMOVE_S, self._go_on)
         return end
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 
@@ -50,18 +51,37 @@ class CardSlot:
 
     Args:
         cancel: set when the subscriber leaves; every wait then raises Cancelled.
+        alone: held by whoever uses the slot and the payments that are open on it.
         post: where prompts go. The same prompt is never posted twice in a row.
     """
 
     def __init__(
-        self, reader: Reader, waits: Waits, cancel: threading.Event, post: Callable[[CardPrompt], None]
+        self,
+        reader: Reader,
+        waits: Waits,
+        cancel: threading.Event,
+        post: Callable[[CardPrompt], None],
+        alone: threading.Lock,
     ) -> None:
         self._reader = reader
         self._waits = waits
         self._cancel = cancel
         self._post = post
+        self._alone = alone
         self._last: CardPrompt | None = None
         self._pins: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    @contextmanager
+    def mine(self) -> Iterator[None]:
+        """Nobody else uses the slot as long as this lasts. Raises Cancelled when the subscriber leaves while waiting for it."""
+        while not self._alone.acquire(timeout=GLANCE_S):
+            self.say(CardPrompt("starting"))
+            if self._cancel.is_set():
+                raise Cancelled
+        try:
+            yield
+        finally:
+            self._alone.release()
 
     def say(self, prompt: CardPrompt) -> None:
         """Posts a prompt unless it is what is on the screen already."""

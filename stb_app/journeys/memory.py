@@ -36,6 +36,8 @@ class OpenPayment:
     """Idempotency key of the message that ends it: made before it is sent, sent again until answered."""
     tac: str | None = None
     mac2: str | None = None
+    balance_after_fen: int | None = None
+    """Part of the message that ``proof_key`` stands for: whoever sends it again sends the same."""
 
     def debited(self, tac: bytes, mac2: bytes) -> OpenPayment:
         return replace(self, tac=tac.hex(), mac2=mac2.hex())
@@ -84,6 +86,11 @@ class Memory:
         """Payments whose proof is here and only has to reach the TSP."""
         with self._lock:
             return tuple(r for r in self._records.values() if r.tac is not None)
+
+    def unproven(self) -> int:
+        """How many payments wait for their card."""
+        with self._lock:
+            return sum(1 for record in self._records.values() if record.tac is None)
 
     def is_proven(self, payment: str) -> bool:
         """Whether the card's proof of this payment waits here for the TSP."""

@@ -1,56 +1,115 @@
-"""Delivering the proofs that are still on this box: after a power cut, after a night without a network."""
+"""Settling what earlier payments left open: after a power cut, after a night without a network, when a card comes back."""
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 
-from stb_app.journeys.memory import Memory, OpenPayment
-from stb_app.journeys.steps import Finished, finished
+from cardreader.errors import CardReaderError
+from cardreader.purse import Purse
+from cardreader.reader import Reader
+from stb_app.journeys.memory import Memory
+from stb_app.journeys.settling import send_proof, settle_with_card
+from stb_app.journeys.steps import CardWanted, Finished, finished
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import TspClient
 from stb_app.tsp.problem import Problem
 
+log = logging.getLogger(__name__)
+
 FIRST_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 60.0
+POWER_UP_S = 1.0
 
 
 class Recovery:
-    """Runs as long as the television does. Posts a Finished for every payment that it could bring to its end."""
+    """Runs as long as the television does, and works whenever no other journey has the card slot.
 
-    def __init__(self, client: TspClient, memory: Memory, waits: Waits) -> None:
+    Posts a Finished for every payment that it could bring to its end, and CardWanted whenever the number of payments
+    that only their card can explain is another one.
+
+    Args:
+        alone: held by whoever uses the card slot and the payments that are open on it.
+    """
+
+    def __init__(
+        self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, alone: threading.Lock
+    ) -> None:
         self._client = client
+        self._reader = reader
         self._memory = memory
         self._waits = waits
+        self._alone = alone
         self._cancel = threading.Event()
+        self._wanted = 0
+        self._asked = False
 
-    def run(self, post: Callable[[Finished], None]) -> None:
+    def run(self, post: Callable[[Finished | CardWanted], None]) -> None:
         pause = FIRST_PAUSE_S
+        self._tell(post)
         while not self._waits.pause(pause, self._cancel):
-            failed = False
-            for record in self._memory.proven():
-                end = self._deliver(record)
-                if end is None:
-                    failed = True
-                else:
-                    post(end)
-            pause = min(pause * 2, LONGEST_PAUSE_S) if failed else FIRST_PAUSE_S
+            if not self._alone.acquire(blocking=False):
+                continue
+            ends: list[Finished] = []
+            try:
+                done = self._deliver(ends.append) and self._ask_card(ends.append)
+            finally:
+                self._alone.release()
+            self._tell(post)
+            for end in ends:
+                post(end)
+            pause = FIRST_PAUSE_S if done else min(pause * 2, LONGEST_PAUSE_S)
 
     def cancel(self) -> None:
         self._cancel.set()
 
-    def _deliver(self, record: OpenPayment) -> Finished | None:
-        """None while nobody answers. A refusal closes the record here: the payment is a case at the TSP."""
-        assert record.tac is not None
-        assert record.mac2 is not None
+    def _tell(self, post: Callable[[CardWanted], None]) -> None:
+        unproven = self._memory.unproven()
+        if unproven != self._wanted:
+            self._wanted = unproven
+            post(CardWanted(unproven))
+
+    def _deliver(self, post: Callable[[Finished], None]) -> bool:
+        """Sends the proofs that are here. False when one has to be sent again."""
+        done = True
+        for record in self._memory.proven():
+            try:
+                post(finished(send_proof(self._client, self._memory, record)))
+            except Problem as problem:
+                log.warning("the proof of payment %s waits: %s", record.payment, problem.code)
+                done = done and not self._memory.is_proven(record.payment)
+        return done
+
+    def _ask_card(self, post: Callable[[Finished], None]) -> bool:
+        """Asks a card that is in the slot whether it still has a payment to explain; each card once. False: ask again later."""
+        if not self._memory.unproven():
+            return True
         try:
-            payment = self._client.debited(
-                record.payment, bytes.fromhex(record.tac), bytes.fromhex(record.mac2), None, record.proof_key
-            )
+            if not self._reader.card_present():
+                self._asked = False
+                return True
+            if self._asked:
+                return True
+            connection = self._reader.wait_for_card(POWER_UP_S, self._cancel)
+            try:
+                self._asked = True
+                purse = Purse(connection)
+                record = self._memory.of_card(self._memory.card_id(purse.information.application_serial))
+                if record is not None:
+                    post(
+                        finished(
+                            settle_with_card(
+                                self._client, self._memory, self._waits, record, purse, self._cancel
+                            )
+                        )
+                    )
+            finally:
+                connection.close()
+        except CardReaderError as error:
+            log.info("the card in the slot cannot be asked: %s", error)
         except Problem as problem:
-            if problem.unanswered or problem.retryable or problem.code == "not-enrolled":
-                return None
-            self._memory.forget(record.payment)
-            return Finished("pending", problem.money, problem.code, None, problem.facts)
-        self._memory.forget(record.payment)
-        return finished(payment)
+            log.warning("an earlier payment stays open: %s", problem.code)
+            self._asked = False
+            return False
+        return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 from cardreader.errors import CardRemoved, ProofUnavailable, ProtocolError, StatusError
 from cardreader.purse import Purse
@@ -55,28 +56,38 @@ def remember(memory: Memory, record: OpenPayment) -> None:
 
 
 def deliver_proof(
-    client: TspClient,
-    memory: Memory,
-    waits: Waits,
-    record: OpenPayment,
-    balance_after_fen: int | None,
-    cancel: threading.Event,
+    client: TspClient, memory: Memory, waits: Waits, record: OpenPayment, cancel: threading.Event
 ) -> Payment:
     """Tells the TSP that the card has debited, again and again with the same key, until it has answered or the pauses are used up.
 
     Raises:
-        Problem: unanswered (the record stays for the background), or the TSP's refusal (the record is closed: it is a case there).
+        Problem: unanswered (the record stays for the background), or the TSP's refusal, with what is known of the money.
+    """
+    return _until_answered(lambda: send_proof(client, memory, record), waits, cancel)
+
+
+def send_proof(client: TspClient, memory: Memory, record: OpenPayment) -> Payment:
+    """Sends a proof once. The record is forgotten when the TSP has it, as a payment or as a case.
+
+    Raises:
+        Problem: ``money`` is never ``not-taken``: this card has debited. A refusal that says otherwise leaves the record where it is.
     """
     assert record.tac is not None
     assert record.mac2 is not None
     tac, mac2 = bytes.fromhex(record.tac), bytes.fromhex(record.mac2)
-    return _until_answered(
-        lambda: client.debited(record.payment, tac, mac2, balance_after_fen, record.proof_key),
-        memory,
-        waits,
-        record,
-        cancel,
-    )
+    try:
+        payment = client.debited(record.payment, tac, mac2, record.balance_after_fen, record.proof_key)
+    except Problem as problem:
+        if problem.unanswered or problem.retryable:
+            raise
+        log.warning("the proof of payment %s was refused: %s", record.payment, problem.code)
+        payment = client.payment(record.payment)
+        if payment.money in ("not-taken", "unknown"):
+            if payment.money == "unknown":
+                memory.forget(record.payment)
+            raise Problem(problem.code, money="unknown", facts=problem.facts) from problem
+    memory.forget(record.payment)
+    return payment
 
 
 def deliver_not_debited(
@@ -99,10 +110,20 @@ def deliver_not_debited(
     now = purse.initialize_for_purchase(
         record.key_index, record.amount_fen, bytes.fromhex(record.terminal_number)
     )
-    return _until_answered(
-        lambda: client.not_debited(record.payment, sw, now.offline_number, now.balance_fen, f"{record.proof_key}-n"),
-        memory, waits, record, cancel,
-    )  # fmt: skip
+
+    def send() -> Payment:
+        try:
+            payment = client.not_debited(
+                record.payment, sw, now.offline_number, now.balance_fen, f"{record.proof_key}-n"
+            )
+        except Problem as problem:
+            if not (problem.unanswered or problem.retryable):
+                memory.forget(record.payment)
+            raise
+        memory.forget(record.payment)
+        return payment
+
+    return _until_answered(send, waits, cancel)
 
 
 def settle_with_card(
@@ -117,7 +138,7 @@ def settle_with_card(
     proven = prove(purse, record, memory)
     if proven is None:
         return deliver_not_debited(client, memory, waits, record, purse, 0x9406, cancel)
-    return deliver_proof(client, memory, waits, proven, balance(purse), cancel)
+    return deliver_proof(client, memory, waits, with_balance(purse, memory, proven), cancel)
 
 
 def wait_until_open(client: TspClient, waits: Waits, payment: Payment) -> Payment:
@@ -132,23 +153,23 @@ def wait_until_open(client: TspClient, waits: Waits, payment: Payment) -> Paymen
     return payment
 
 
-def _until_answered(
-    send: Callable[[], Payment], memory: Memory, waits: Waits, record: OpenPayment, cancel: threading.Event
-) -> Payment:
+def with_balance(purse: Purse, memory: Memory, record: OpenPayment) -> OpenPayment:
+    """A proof with the card's balance after it, kept like that before it is first sent."""
+    record = replace(record, balance_after_fen=balance(purse))
+    remember(memory, record)
+    return record
+
+
+def _until_answered(send: Callable[[], Payment], waits: Waits, cancel: threading.Event) -> Payment:
     pauses = iter(PAUSES_S)
     while True:
         try:
-            payment = send()
+            return send()
         except Problem as problem:
-            if not (problem.unanswered or problem.retryable):
-                memory.forget(record.payment)
-                raise
             pause = next(pauses, None)
-            if pause is None or waits.pause(pause, cancel):
+            final = not (problem.unanswered or problem.retryable)
+            if final or pause is None or waits.pause(pause, cancel):
                 raise
-        else:
-            memory.forget(record.payment)
-            return payment
 
 
 def balance(purse: Purse) -> int | None:

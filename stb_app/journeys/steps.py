@@ -142,6 +142,13 @@ class Finished:
         return {"taken": True, "not-taken": False, "returned": False, "unknown": None}[self.money]
 
 
+@dataclass(frozen=True, slots=True)
+class CardWanted:
+    """So many earlier payments can only be explained by the card that made them; 0: none any more."""
+
+    payments: int
+
+
 OUTCOMES: dict[str, Outcome] = {
     "done": "success",
     "paid": "pending",

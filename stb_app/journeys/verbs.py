@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable
 from datetime import date
 
@@ -41,6 +42,7 @@ class Verbs:
         self._waits = waits
         self._today = today
         self._make_key = make_key
+        self._alone = threading.Lock()
 
     def hello(self) -> Ask[Hello]:
         return Ask(self.client.hello)
@@ -68,7 +70,14 @@ class Verbs:
 
     def pay_by_card(self, order: Order) -> CardPayment:
         return CardPayment(
-            self.client, self.reader, self.memory, self._waits, self._make_key, order, self._today
+            self.client,
+            self.reader,
+            self.memory,
+            self._waits,
+            self._make_key,
+            order,
+            self._today,
+            self._alone,
         )
 
     def pay_by_wallet(self, order: Order, method: str) -> WalletPayment:
@@ -79,8 +88,8 @@ class Verbs:
         return Follow(self.client, self._waits, payment, seconds)
 
     def inquire_card(self) -> CardInquiry:
-        return CardInquiry(self.client, self.reader, self.memory, self._waits, self._make_key)
+        return CardInquiry(self.client, self.reader, self.memory, self._waits, self._make_key, self._alone)
 
     def recover(self) -> Recovery:
-        """Delivers the proofs that are still on this box; runs in the background from the start of the television."""
-        return Recovery(self.client, self.memory, self._waits)
+        """Settles what earlier payments left open; runs in the background from the start of the television."""
+        return Recovery(self.client, self.reader, self.memory, self._waits, self._alone)

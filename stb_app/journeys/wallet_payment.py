@@ -43,6 +43,7 @@ class WalletPayment:
         self._order = order
         self._method = method
         self._cancel = threading.Event()
+        self._over = False
         self._payment: Payment | None = None
         self._code: tuple[tuple[bool, ...], ...] = ()
         self._deadline = 0.0
@@ -50,23 +51,21 @@ class WalletPayment:
 
     def run(self, post: Callable[[WalletStep], None]) -> None:
         try:
-            post(self._pay(post))
+            end = self._pay(post)
         except Problem as problem:
-            post(Finished("failed", problem.money, problem.code, self._payment, problem.facts))
+            end = Finished("failed", problem.money, problem.code, self._payment, problem.facts)
         except Exception:
             log.exception("wallet payment of order %s", self._order.order)
-            post(
-                Finished(
-                    "pending" if self._payment else "failed",
-                    "unknown" if self._payment else "not-taken",
-                    "internal",
-                    self._payment,
-                )
-            )
+            if self._payment is None:
+                end = Finished("failed", "not-taken", "internal")
+            else:
+                end = Finished("pending", "unknown", "internal", self._payment)
+        self._over = True
+        post(end)
 
     def cancel(self) -> None:
         """Tells the TSP at once, on a thread of its own: the long poll that runs is answered by it."""
-        if not self._cancel.is_set():
+        if not self._cancel.is_set() and not self._over:
             self._cancel.set()
             threading.Thread(target=self._tell_cancelled, name="cancel-wallet-payment", daemon=True).start()
 

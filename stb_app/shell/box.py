@@ -54,6 +54,8 @@ class BoxFiles:
         wanted = f'{self._papers}: {{"{box_number}": {{"smart_card_number": "...", "activation_code": "..."}}}} is needed'
         try:
             written = json.loads(self._papers.read_text("utf-8")) if self._papers.exists() else {}
+            if not isinstance(written, dict):
+                raise TypeError("an object is needed")
             if box_number not in written and box_number in DEMO:
                 return Papers(box_number, *DEMO[box_number])
             entry = written[box_number]
@@ -69,7 +71,7 @@ class BoxFiles:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError):
-            log.exception("the stored enrolment cannot be read; the box is enrolled again")
+            log.warning("the stored enrolment cannot be read; the box is enrolled again")
             return None
 
     def keep_token(self, box_number: str, token: str) -> None:

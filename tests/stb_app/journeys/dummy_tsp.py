@@ -119,7 +119,7 @@ class DummyTsp:
                 return self.become(state="done", money="taken", valid_until=ORDER.valid_until, card=card)
             return self.become(state="paid", money="taken", card=card)
 
-        return self._do("debited", act, key)
+        return self._do("debited", act, key, (tac, mac2, balance_after_fen))
 
     def not_debited(self, payment: str, sw: int, offline_number: int, balance_fen: int, key: str) -> Payment:
         def act() -> Payment:
@@ -147,7 +147,7 @@ class DummyTsp:
             self.changed.notify_all()
             return self.payment_now
 
-    def _do(self, verb: str, act: Callable[[], Any], key: str | None = None) -> Any:
+    def _do(self, verb: str, act: Callable[[], Any], key: str | None = None, body: Any = None) -> Any:
         self.calls.append(verb)
         planned = self.faults.get(verb, [])
         fault = planned.pop(0) if planned else None
@@ -158,9 +158,12 @@ class DummyTsp:
         if key is None:
             answer = act()
         elif key in self.keys:
-            answer = self.keys[key]
+            first, answer = self.keys[key]
+            if first != body:
+                raise Problem("idempotency-key-reused")
         else:
-            answer = self.keys[key] = act()
+            answer = act()
+            self.keys[key] = (body, answer)
         if fault == "unanswered":
             raise Problem("tsp-unreachable", retryable=True)
         return answer

@@ -14,7 +14,7 @@ from cardreader.sim.reader import SimReader
 from stb_app.journeys.card_payment import CardPayment
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.recovery import Recovery
-from stb_app.journeys.steps import CardPrompt, CardStep, Finished
+from stb_app.journeys.steps import CardPrompt, CardStep, CardWanted, Finished
 from stb_app.tsp.problem import Problem
 from tests.stb_app.journeys.dummy_tsp import ORDER, DummyTsp
 
@@ -45,6 +45,7 @@ class Bench:
         self.tsp = DummyTsp()
         self.memory = Memory(folder)
         self.waits = FastWaits()
+        self.alone = threading.Lock()
         self.steps: list[CardStep] = []
         self.answers: dict[str, Callable[[], object]] = {
             "enter-pin": lambda: self.journey.enter_pin(PIN),
@@ -59,6 +60,7 @@ class Bench:
             lambda: f"key-{next(keys)}",
             ORDER,
             lambda: date(2026, 11, 21),
+            self.alone,
         )  # type: ignore[arg-type]
 
     def pay(self) -> Finished:
@@ -218,6 +220,7 @@ def test_a_card_that_never_comes_back_leaves_the_money_unknown_and_the_next_time
         iter(f"k{i}" for i in range(99)).__next__,
         ORDER,
         lambda: date(2026, 11, 22),
+        threading.Lock(),
     )  # type: ignore[arg-type]
     again.reader.insert("good")
     first = bench.tsp.current
@@ -255,7 +258,7 @@ def test_a_server_that_is_gone_after_the_debit_leaves_the_proof_to_the_backgroun
     assert (end.outcome, end.money, end.reason) == ("pending", "taken", "tsp-unreachable")
     assert len(bench.memory.proven()) == 1
     ends: list[Finished] = []
-    recovery = Recovery(bench.tsp, bench.memory, bench.waits)  # type: ignore[arg-type]
+    recovery = Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone)  # type: ignore[arg-type]
     recovery.run(lambda step: (ends.append(step), recovery.cancel()))
     assert [(e.outcome, e.money) for e in ends] == [("success", "taken")]
     assert bench.memory.all() == ()
@@ -321,3 +324,95 @@ def test_a_disk_that_cannot_remember_stops_before_the_money(
     end = bench.pay()
     assert (end.outcome, end.money, end.reason) == ("failed", "not-taken", "box-storage")
     assert bench.balance() == 23640
+
+
+def test_the_background_leaves_a_payment_alone_while_its_journey_lives() -> None:
+    """Two senders of one proof with different bodies would make the TSP refuse the second."""
+    bench = Bench("good")
+    recovery = Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone)  # type: ignore[arg-type]
+    tried: list[object] = []
+
+    def meanwhile(*_: object) -> None:
+        pauses = iter((False, True))
+        bench.waits.pause = lambda seconds, until: next(pauses, True)  # type: ignore[method-assign]
+        recovery.run(tried.append)
+        del bench.waits.pause  # type: ignore[method-assign]
+
+    honest = bench.tsp.debited
+
+    def slow(*arguments: object) -> object:
+        if not tried and not bench.tsp.faults.get("checked"):
+            bench.tsp.faults["checked"] = [None]
+            meanwhile()
+        return honest(*arguments)  # type: ignore[arg-type]
+
+    bench.tsp.debited = slow  # type: ignore[method-assign,assignment]
+    end = bench.pay()
+    assert (end.outcome, end.money) == ("success", "taken")
+    assert tried == []
+    assert bench.tsp.calls.count("debited") == 1
+
+
+def test_a_proof_that_was_sent_before_a_power_cut_is_sent_again_word_for_word(tmp_path: Path) -> None:
+    bench = Bench("good", tmp_path)
+    bench.tsp.faults["debited"] = ["unanswered"] * 7
+    assert bench.pay().money == "taken"
+    memory = Memory(tmp_path)
+    recovery = Recovery(bench.tsp, bench.reader, memory, bench.waits, threading.Lock())  # type: ignore[arg-type]
+    ends: list[Finished] = []
+    recovery.run(lambda step: (ends.append(step), recovery.cancel()))
+    assert [(e.outcome, e.money) for e in ends] == [("success", "taken")]
+    assert ends[0].payment is not None
+    assert ends[0].payment.card is not None
+    assert ends[0].payment.card.balance_after_fen == 22140
+
+
+def test_a_refused_proof_never_says_that_nothing_was_taken() -> None:
+    bench = Bench("good")
+    bench.tsp.faults["debited"] = [Problem("idempotency-key-reused")]
+    end = bench.pay()
+    assert (end.outcome, end.money) == ("pending", "unknown")
+
+
+def test_the_same_card_in_the_slot_settles_by_itself(tmp_path: Path) -> None:
+    bench = Bench("good", tmp_path)
+    bench.reader.pull_when = "after-debit"
+    bench.answers["put-back"] = bench.journey.cancel
+    assert bench.pay().reason == "card-away"
+    told: list[object] = []
+    recovery = Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone)  # type: ignore[arg-type]
+
+    def listen(step: object) -> None:
+        told.append(step)
+        if step == CardWanted(1):
+            bench.reader.insert("good")
+        elif isinstance(step, Finished):
+            recovery.cancel()
+
+    recovery.run(listen)
+    assert told[:2] == [CardWanted(1), CardWanted(0)]
+    assert isinstance(told[2], Finished)
+    assert (told[2].outcome, told[2].money) == ("success", "taken")
+    assert bench.memory.all() == ()
+
+
+def test_another_card_in_the_slot_is_asked_once_and_left_alone() -> None:
+    bench = Bench("good")
+    bench.reader.pull_when = "after-debit"
+    bench.answers["put-back"] = bench.journey.cancel
+    bench.pay()
+    bench.reader.insert("little-money")
+    asked = 0
+    honest = bench.reader.wait_for_card
+
+    def counted(timeout: float, cancel: threading.Event) -> object:
+        nonlocal asked
+        asked += 1
+        return honest(timeout, cancel)
+
+    bench.reader.wait_for_card = counted  # type: ignore[method-assign,assignment]
+    rounds = iter([False] * 5 + [True])
+    bench.waits.pause = lambda seconds, until: next(rounds)  # type: ignore[method-assign]
+    Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone).run(lambda step: None)  # type: ignore[arg-type]
+    assert asked == 1
+    assert bench.memory.unproven() == 1
