@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 
 
 class FeeScreen(Page[None]):
-    """The quote, whole. It runs out at ``order.expires_at``; then a new one can be asked for."""
+    """The quote, whole. It runs out ``order.seconds_left`` after it came; then a new one can be asked for."""
 
     id = "fee"
 
     def __init__(self, app: App, *, order: Order) -> None:
         super().__init__(app)
-        self.order = order
-        self.expired = False
+        self._take(order)
         self.asking = False
         self.no: Refused | None = None
 
@@ -68,8 +67,12 @@ class FeeScreen(Page[None]):
             self.app.pop()
 
     # The quote's time
+    def _take(self, order: Order) -> None:
+        self.order, self.expired = order, False
+        self._until = self.app.clock.monotonic() + order.seconds_left
+
     def _left(self) -> float:
-        return (self.order.expires_at - self.app.clock.now()).total_seconds()
+        return self._until - self.app.clock.monotonic()
 
     def _watch(self) -> None:
         self.app.after(max(0.0, self._left()), self._look)
@@ -83,7 +86,7 @@ class FeeScreen(Page[None]):
             return
         self.asking = False
         if isinstance(step, Loaded):
-            self.order, self.expired = step.value, False
+            self._take(step.value)
             self.app.focus("continue")
             self._watch()
         else:

@@ -87,7 +87,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     "service-withdrawn": (N_("This service is no longer sold"), N_("Please choose another service.")),
     "order-clash": (
-        N_("This does not go with a service that you have"),
+        N_("Cannot be combined with a service you have"),
         N_("Please choose another service, or call the hotline."),
     ),
     "boss-unreachable": (N_("The ordering system does not answer"), _TRY_LATER),

@@ -152,6 +152,7 @@ class Order(BaseModel):
     renews: bool
     hotline: str
     expires_at: datetime
+    seconds_left: int
     state: OrderState
     methods: list[Method]
 

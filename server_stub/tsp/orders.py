@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -200,6 +201,7 @@ class Orders:
             renews=row.renews,
             hotline=self._core.settings.hotline,
             expires_at=row.expires_at,
+            seconds_left=max(0, math.floor((row.expires_at - self._core.clock.now()).total_seconds())),
             state=machines.ORDER_SHOWN["expired" if expired else row.state],
             methods=methods,
         )

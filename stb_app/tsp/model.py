@@ -248,7 +248,8 @@ class Order:
     valid_until: datetime
     renews: bool
     hotline: str
-    expires_at: datetime
+    seconds_left: int
+    """How long the quote holds from the moment it came: the box's own clock may be wrong."""
     state: str
     methods: tuple[Method, ...]
 
@@ -257,7 +258,7 @@ class Order:
         return cls(
             f.text("order"), f.text("number"), f.one("service", Service.read), f.text("term"), f.int("list_fen"),
             f.int("reduction_fen"), f.maybe("reduction_reason", f.words), f.int("amount_fen"), f.instant("valid_from"),
-            f.instant("valid_until"), f.flag("renews"), f.text("hotline"), f.instant("expires_at"), f.text("state"),
+            f.instant("valid_until"), f.flag("renews"), f.text("hotline"), f.int("seconds_left"), f.text("state"),
             f.many("methods", Method.read),
         )  # fmt: skip
 

@@ -231,9 +231,9 @@ METHODS = (
 )
 ORDER = Order(
     "01JD0000000000000000000001", "4C7F 20A1", SPORTS, "monthly", 1500, 0, None, 1500,
-    datetime(2026, 11, 21, tzinfo=CHINA), last(2026, 12, 20), False, HOTLINE, NOW + timedelta(minutes=15), "quoted", METHODS,
+    datetime(2026, 11, 21, tzinfo=CHINA), last(2026, 12, 20), False, HOTLINE, 900, "quoted", METHODS,
 )  # fmt: skip
-SHORT = replace(ORDER, expires_at=NOW + timedelta(seconds=30))
+SHORT = replace(ORDER, seconds_left=30)
 REDUCED = replace(
     ORDER,
     order="01JD0000000000000000000002",

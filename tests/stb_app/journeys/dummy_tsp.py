@@ -22,7 +22,7 @@ WORDS = {"zh": "体育频道", "en": "Sports"}
 SERVICE = Service("sports", WORDS, WORDS, WORDS, "sports", "per-use", 500, "none", None, None)
 ORDER = Order(
     "order-1", "4C7F 20A1", SERVICE, "monthly", 1500, 0, None, 1500, NOW, NOW + timedelta(days=30), False, "96123",
-    NOW + timedelta(minutes=15), "quoted", (Method("card", WORDS, WORDS, True, None),),
+    900, "quoted", (Method("card", WORDS, WORDS, True, None),),
 )  # fmt: skip
 DATE, TIME = bytes.fromhex("20261121"), bytes.fromhex("193208")
 
