@@ -53,7 +53,8 @@ class QuestionScreen(Page[str]):
             self.app.refresh()
 
     def bindings(self) -> Sequence[Binding]:
-        return (Binding(("KEY_BACK",), self.t(dict(self._options)[self.default_focus or ""])),)
+        stays = next(label for key, label in self._options if key == self.default_focus)
+        return (Binding(("KEY_BACK",), self.t(stays)),)
 
     def on_ok(self, key: str) -> None:
         self.app.pop(key)
