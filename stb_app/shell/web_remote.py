@@ -30,6 +30,7 @@ import socketserver
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -199,6 +200,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: a path may hold a digit of a PIN."""
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What the base class refuses (another method, a broken request line), in the form of all other answers."""
+        self.close_connection = True
+        self._json({"error": message or HTTPStatus(code).phrase}, code)
 
     def _serve(self, method: str) -> None:
         try:

@@ -247,6 +247,7 @@ def test_settings_can_be_changed(remote: Remote) -> None:
         ("POST", "/settings", b"x" * 70_000, 413),
         ("GET", "/screen.json?after=x", None, 400),
         ("GET", "/screen.json?after=nan", None, 400),
+        ("DELETE", "/screen.json", None, 501),
     ],
 )
 def test_what_cannot_be_served_says_why(
