@@ -32,7 +32,8 @@ class Settings:
         quote_seconds: how long a quoted order can be paid.
         qr_seconds: how long a wallet's code can be paid.
         lease_seconds: a PSAM's lease between the card check and INIT FOR PURCHASE.
-        unknown_lease_seconds: the same from MAC1 on, when the card may have been debited.
+        unknown_lease_seconds: the same from MAC1 on, when the card may have been debited. A proof that
+            comes later is still checked if the PSAM has completed no other purchase, else a person does it.
         partner_seconds: how long BOSS or a wallet may take to answer.
         late_settle_seconds: the demo wallet's "pay after the code has run out": how long after.
     """
@@ -47,7 +48,7 @@ class Settings:
     quote_seconds: int = 900
     qr_seconds: int = 180
     lease_seconds: int = 120
-    unknown_lease_seconds: int = 1800
+    unknown_lease_seconds: int = 180
     partner_seconds: float = 5.0
     late_settle_seconds: int = 5
 
