@@ -222,6 +222,7 @@ def application(names: Sequence[str], current: Callable[[], Roles]) -> FastAPI:
         # The problem bodies are answered by handlers, so the framework does not find their schema by itself.
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.setdefault("ProblemBody", ProblemBody.model_json_schema())
+        tsp_api.describe(document)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

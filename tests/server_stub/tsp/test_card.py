@@ -75,6 +75,16 @@ async def test_dates_of_validity_include_the_first_and_the_last_day(system: Syst
     assert "terminal_number" in await box.post(f"/payments/{payment['payment']}/card", data)
 
 
+@pytest.mark.parametrize("field", ["start_date", "expiry_date"])
+@pytest.mark.parametrize("text", ["99999999", "20269999", "20260229", "00000101", "2026-1-1"])
+async def test_a_date_that_is_no_day_is_refused(system: System, field: str, text: str) -> None:
+    box = await system.box()
+    payment = await box.pay("card")
+    problem = await box.refused(f"/payments/{payment['payment']}/card", Card(box).data(**{field: text}))
+    assert (problem["status"], problem["code"]) == (422, "bad-request")
+    assert problem["facts"]["field"] == f"body.{field}"
+
+
 async def test_a_listed_card_is_refused(system: System) -> None:
     box = await system.box()
     card = Card(box)
