@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
+from cardreader.errors import CardReaderError
 from server_stub.settings import Settings
 from server_stub.tsp import card as tsp_card
 from server_stub.tsp import tables
@@ -243,6 +244,33 @@ async def test_a_late_proof_that_is_for_a_person_is_one_case_however_often_it_co
             assert (problem["code"], problem["money"]) == ("lease-lost", "unknown")
         assert [row.kind for row in await system.rows(tables.cases)] == ["psam-number-moved"]
         assert await system.rows(tables.leases) == []
+
+
+async def test_a_psam_that_failed_once_over_a_late_proof_is_not_taken_to_have_accepted_it(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, Settings(psams="sim:1")) as system:
+        box = await system.box()
+        card = Card(box)
+        payment = await box.pay("card")
+        proof = body_of(card.debit(await card.authorised(payment)))
+        system.clock.advance(181)
+        other_box = await system.box("85312047")
+        await Card(other_box).pay(await other_box.pay("card"))
+        (unit,) = system.tsp.core.psams.values()
+        verify = unit.verify
+
+        async def fails(*_: Any) -> None:
+            raise CardReaderError("no answer")
+
+        unit.verify = fails  # type: ignore[method-assign]
+        path = f"/payments/{payment['payment']}"
+        assert (await box.refused(f"{path}/debit", proof))["code"] == "psam-refused"
+        unit.verify = verify  # type: ignore[method-assign]
+        # It has moved by one, but with the other's purchase.
+        problem = await box.refused(f"{path}/debit", proof)
+        assert (problem["code"], problem["money"]) == ("lease-lost", "unknown")
+        assert (await box.get(path))["state"] == "unknown"
 
 
 async def test_a_proof_after_evidence_of_no_debit_is_kept_and_nobody_knows(
