@@ -25,7 +25,7 @@ from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.database import Database
 from server_stub.foundation.ids import Ids, RandomBytes
 from server_stub.foundation.problems import ProblemBody
-from server_stub.foundation.vault import Vault, key_file
+from server_stub.foundation.vault import key_file, vault_file
 from server_stub.sandbox import api as sandbox_api
 from server_stub.sandbox import tables as sandbox_tables
 from server_stub.sandbox.service import Gateway, SandboxService
@@ -153,7 +153,7 @@ class Roles:
             Database(self._data / "tsp.db", tsp_tables.metadata),
             self._world.clock,
             self._ids,
-            Vault(key_file(self._data / "tsp.key")),
+            vault_file(self._data / "tsp.key"),
             self._settings,
             BossClient(self.http, self._settings.boss_url or own, self._key),
             provider.find(context),
@@ -166,6 +166,7 @@ def build(settings: Settings, names: Sequence[str], data: Path, world: World) ->
 
     Raises:
         SettingsError: a role lacks the address of another.
+        CannotStart: a key or a database in the folder is not one.
     """
     roles = Roles(settings, names, data, world)
     app = application(names, lambda: roles)
@@ -221,6 +222,7 @@ def application(names: Sequence[str], current: Callable[[], Roles]) -> FastAPI:
         # The problem bodies are answered by handlers, so the framework does not find their schema by itself.
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.setdefault("ProblemBody", ProblemBody.model_json_schema())
+        tsp_api.describe(document)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

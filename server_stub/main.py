@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +21,7 @@ from fastapi import FastAPI
 
 from server_stub import cli
 from server_stub.app import ROLES, Roles, build, phone_application, real_world
+from server_stub.foundation.startup import CannotStart, only_one
 from server_stub.settings import Settings, SettingsError, from_environment
 
 STOP_SECONDS = 1
@@ -172,22 +173,33 @@ def configure_logging() -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the roles until a signal or the end of the parent; returns the exit code."""
-    try:
-        settings = from_environment(os.environ)
-        listeners = open_listeners(options, settings)
-        world = real_world(listeners.own_url, listeners.public_url)
-        app = build(settings, options.roles, options.data, world)
-        roles: Roles = app.state.roles
-        phones = None
-        if listeners.phones is not None:
-            phones = PhoneServer(phone_application(roles), listeners.phones)
-    except (SettingsError, OSError) as error:
-        sys.stderr.write(f"stb-server: {error}\n")
-        return USAGE
-    server = Server(app, roles, listeners.own_url, phones)
+    with ExitStack() as held:
+        try:
+            settings = from_environment(os.environ)
+            held.enter_context(only_one(options.data, options.roles))
+            server, listener = _server(options, settings)
+        except (SettingsError, CannotStart, OSError) as error:
+            sys.stderr.write(f"stb-server: {error}\n")
+            return USAGE
+        return _serve(server, listener, options)
+
+
+def _server(options: argparse.Namespace, settings: Settings) -> tuple[Server, socket.socket]:
+    """The server that is asked for, and the socket it is to answer on."""
+    listeners = open_listeners(options, settings)
+    world = real_world(listeners.own_url, listeners.public_url)
+    app = build(settings, options.roles, options.data, world)
+    roles: Roles = app.state.roles
+    phones = None
+    if listeners.phones is not None:
+        phones = PhoneServer(phone_application(roles), listeners.phones)
+    return Server(app, roles, listeners.own_url, phones), listeners.own
+
+
+def _serve(server: Server, listener: socket.socket, options: argparse.Namespace) -> int:
     if options.parent_pipe:
         threading.Thread(target=_stop_with_parent, args=(server,), daemon=True).start()
-    asyncio.run(server.serve(sockets=[listeners.own]))
+    asyncio.run(server.serve(sockets=[listener]))
     return 0 if server.started else 1
 
 

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from ipaddress import AddressValueError, IPv4Address
 from typing import Any
+from urllib.parse import urlsplit
 
 PREFIX = "STB_SERVER_"
+LONGEST_SECONDS = 366 * 86_400
+"""Nothing here may take longer than a year: what does is a slip, and dates end somewhere."""
 
 
 class SettingsError(ValueError):
@@ -29,7 +32,8 @@ class Settings:
         quote_seconds: how long a quoted order can be paid.
         qr_seconds: how long a wallet's code can be paid.
         lease_seconds: a PSAM's lease between the card check and INIT FOR PURCHASE.
-        unknown_lease_seconds: the same from MAC1 on, when the card may have been debited.
+        unknown_lease_seconds: the same from MAC1 on, when the card may have been debited. A proof that
+            comes later is still checked if the PSAM has completed no other purchase, else a person does it.
         partner_seconds: how long BOSS or a wallet may take to answer.
         late_settle_seconds: the demo wallet's "pay after the code has run out": how long after.
     """
@@ -44,7 +48,7 @@ class Settings:
     quote_seconds: int = 900
     qr_seconds: int = 180
     lease_seconds: int = 120
-    unknown_lease_seconds: int = 1800
+    unknown_lease_seconds: int = 180
     partner_seconds: float = 5.0
     late_settle_seconds: int = 5
 
@@ -58,7 +62,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     """Reads the settings.
 
     Raises:
-        SettingsError: a number is not one, or not positive; an address is not one.
+        SettingsError: a number is not one, or not positive, or longer than a year; an address is not one.
     """
     values: dict[str, Any] = {}
     for field in fields(Settings):
@@ -67,14 +71,14 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             continue
         text = environment[name]
         if field.type == "str":
-            values[field.name] = text
+            values[field.name] = _address(name, text) if name.endswith("_URL") else text
             continue
         try:
             number = int(text) if field.type == "int" else float(text)
         except ValueError:
             raise SettingsError(f"{name}={text!r}: a number of seconds is wanted") from None
-        if number <= 0:
-            raise SettingsError(f"{name}={text!r}: must be more than 0")
+        if not 0 < number <= LONGEST_SECONDS:  # "nan" is neither
+            raise SettingsError(f"{name}={text!r}: must be more than 0 and at most {LONGEST_SECONDS}")
         values[field.name] = number
     settings = Settings(**values)
     try:
@@ -86,3 +90,15 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             f"{PREFIX}LAN_ADDRESS={settings.lan_address!r}: an IPv4 address is wanted"
         ) from None
     return settings
+
+
+def _address(name: str, text: str) -> str:
+    """Where a role answers, without the slash at its end; empty stays empty. Raises SettingsError."""
+    try:
+        parts = urlsplit(text)
+        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        right = False
+    if text and (not right or parts.query or parts.fragment or not text.isprintable() or " " in text):
+        raise SettingsError(f"{name}={text!r}: an address like http://127.0.0.1:8780 is wanted")
+    return text.rstrip("/")

@@ -15,9 +15,11 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import BigInteger, Connection, Dialect, MetaData, QueuePool, StaticPool, create_engine, event
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.types import TypeDecorator
 
 from server_stub.foundation.clock import CHINA
+from server_stub.foundation.startup import CannotStart
 
 T = TypeVar("T")
 GROUP = 64
@@ -51,6 +53,9 @@ class Database:
     Args:
         path: the file; its folder exists.
         metadata: the role's tables; those that are missing are made.
+
+    Raises:
+        CannotStart: the file is not a database, or cannot be written.
     """
 
     def __init__(self, path: Path, metadata: MetaData) -> None:
@@ -63,7 +68,11 @@ class Database:
         )
         event.listen(self._write_engine, "connect", _prepare_writer)
         event.listen(self._write_engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
-        metadata.create_all(self._write_engine)
+        try:
+            metadata.create_all(self._write_engine)
+        except DatabaseError as error:
+            self._write_engine.dispose()
+            raise CannotStart(f"{path} cannot be used as a database: {error.orig}") from error
         address = f"file:{quote(str(path))}?mode=ro"
         self._read_engine = create_engine(
             "sqlite://",

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,6 +19,8 @@ from server_stub.foundation.problems import MEDIA_TYPE, Problem
 
 log = structlog.get_logger(__name__)
 
+LONGEST_BODY_BYTES = 64 * 1024
+"""Many times what the longest request here needs."""
 STATUS_CODES = {404: "not-found", 405: "method-not-allowed"}
 
 
@@ -34,6 +37,39 @@ def response_of(answer: Answer) -> Response:
 def answer_of(model: BaseModel, status: int = 200) -> Answer:
     """A model as an answer that can be kept."""
     return Answer(status, model.model_dump_json(by_alias=True))
+
+
+class BodyLimit:
+    """Takes in bodies up to a size and refuses longer ones, before anything is read into memory or parsed.
+
+    A body that ends nowhere (chunks, a wrong length) is refused as soon as it is too long.
+    """
+
+    def __init__(self, app: ASGIApp, longest_bytes: int = LONGEST_BODY_BYTES) -> None:
+        self._app = app
+        self._longest_bytes = longest_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        length = Headers(scope=scope).get("content-length", "0")
+        long = length.isdecimal() and int(length) > self._longest_bytes
+        taken: list[Message] = []
+        size_bytes = 0
+        while not long and (not taken or taken[-1].get("more_body", False)):
+            taken.append(await receive())
+            size_bytes += len(taken[-1].get("body", b""))
+            long = size_bytes > self._longest_bytes
+        if long:
+            response = problem_response(Problem("body-too-large", longest_bytes=self._longest_bytes))
+            await response(scope, receive, send)
+            return
+
+        async def again() -> Message:
+            return taken.pop(0) if taken else await receive()
+
+        await self._app(scope, again, send)
 
 
 class RequestIds:
@@ -80,13 +116,19 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     # Only where and what kind: the value itself may be card data.
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
+    # For text that is not JSON the place is an offset, which is no field.
+    where = first["loc"][:1] if first["type"] == "json_invalid" else first["loc"]
+    field = ".".join(str(part) for part in where)
     return problem_response(Problem("bad-request", field=field, kind=first["type"]))
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem_response(Problem(STATUS_CODES.get(error.status_code, "bad-request")))
+    code = STATUS_CODES.get(error.status_code)
+    if code is None:
+        # The framework's word for a body it cannot take apart: not UTF-8, or nested too deeply.
+        return problem_response(Problem("bad-request", field="body", kind="unreadable"))
+    return problem_response(Problem(code))
 
 
 def install(app: FastAPI) -> None:
@@ -98,4 +140,5 @@ def install(app: FastAPI) -> None:
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
+    app.add_middleware(BodyLimit)
     app.add_middleware(RequestIds)

@@ -27,6 +27,7 @@ class Code:
 
 CODES: dict[str, Code] = {
     "bad-request": Code(422, "The body or a header is not as described"),
+    "body-too-large": Code(413, "The body is longer than any request here needs"),
     "not-found": Code(404, "There is no such thing here"),
     "method-not-allowed": Code(405, "This address does not take that method"),
     "not-enrolled": Code(401, "Box number or token are missing or wrong"),

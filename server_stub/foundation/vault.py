@@ -9,13 +9,35 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
+from server_stub.foundation.startup import CannotStart
+
 
 def key_file(path: Path) -> bytes:
     """The key in a file; at the first start it is made, readable by the owner only (0600).
 
     Two roles starting at once over one folder get the same key: the file is made whole under another name and
     linked into place, which only one of them can do.
+
+    Raises:
+        CannotStart: the file is empty, or has something in it that no key has.
     """
+    key = _read_or_make(path).strip()
+    if not key or not key.isascii() or not key.decode("ascii").isprintable():
+        raise CannotStart(f"{path} is not a key; put the right one back from a copy")
+    return key
+
+
+def vault_file(path: Path) -> Vault:
+    """The vault whose key is in a file, as above. Raises CannotStart."""
+    try:
+        return Vault(key_file(path))
+    except ValueError as error:
+        raise CannotStart(
+            f"{path} is not a key of this server; put the right one back from a copy"
+        ) from error
+
+
+def _read_or_make(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:

@@ -1,10 +1,11 @@
 """The TSP's HTTP interface for boxes (docs/tsp-api.md), and the door for wallets' notices."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request, Security
 from fastapi.responses import Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from server_stub.foundation import idempotency
 from server_stub.foundation.http import response_of
@@ -16,6 +17,13 @@ from server_stub.tsp.service import TspService
 API = 1
 Key = Annotated[str, Header(alias="Idempotency-Key", pattern=idempotency.PATTERN)]
 LONGEST_WAIT_S = 25
+BOX_NUMBER = "STB-Number"
+TOKEN = HTTPBearer(
+    scheme_name="BoxToken",
+    description=f"The token of the box that the header {BOX_NUMBER} names, from its enrolment.",
+    # A missing token is refused in our own words.
+    auto_error=False,
+)
 
 READ = responses(401, 403, 422, 503)
 FIND = responses(401, 404, 422)
@@ -39,6 +47,16 @@ def routers(services: Current, name: str, version: str) -> list[APIRouter]:
     return [stb, notices]
 
 
+def describe(document: dict[str, Any]) -> None:
+    """Completes the description: the box number is required, though its absence is told as ``not-enrolled``."""
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", ()):
+                if (parameter["in"], parameter["name"]) == ("header", BOX_NUMBER):
+                    parameter["required"] = True
+                    parameter["schema"].pop("default", None)
+
+
 def _hello(services: Current, name: str, version: str) -> Callable[[], models.Hello]:
     """Who answers here, at the present time."""
 
@@ -58,10 +76,10 @@ def _hello(services: Current, name: str, version: str) -> Callable[[], models.He
 
 def _box(services: Current) -> Callable[..., Awaitable[str]]:
     async def box(
-        number: Annotated[str, Header(alias="STB-Number")] = "",
-        authorization: Annotated[str, Header()] = "",
+        token: Annotated[HTTPAuthorizationCredentials | None, Security(TOKEN)],
+        number: Annotated[str, Header(alias=BOX_NUMBER)] = "",
     ) -> str:
-        await services().boxes.authenticate(number, authorization)
+        await services().boxes.authenticate(number, "" if token is None else token.credentials)
         return number
 
     return box

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import structlog
@@ -41,13 +42,13 @@ class BossClient:
         self._url = url
         self._headers = {"Authorization": f"Bearer {key}"}
 
-    async def get(self, box_number: str, path: str) -> Any:
-        """One of a box's resources: ``home``, ``services``, ``services/NAME``.
+    async def get(self, box_number: str, *path: str) -> Any:
+        """One of a box's resources, by the parts of its path: ``home``; ``services``; ``services``, NAME.
 
         Raises:
             Problem: BOSS's refusal, or ``boss-unreachable``.
         """
-        return await self._call("GET", box_number, path)
+        return await self._call("GET", box_number, "/".join(quote(part, safe="") for part in path))
 
     async def post(self, box_number: str, path: str, body: dict[str, Any], key: str = "") -> Any:
         """One of a box's actions: ``check``, ``orders``, ``orders/ID/opening``; ``key`` makes it idempotent.

@@ -145,9 +145,14 @@ class CardPayments:
 
         Raises:
             Problem: ``wrong-state``, ``mac2-refused``, ``lease-lost`` (the PSAM has gone on: for a person),
-                ``psam-none-free`` (it serves another payment now), ``psam-refused``. Money unknown.
+                ``psam-none-free`` (it serves another payment now), ``psam-refused``, ``evidence-contradicts``
+                (the payment had failed by the card's evidence: for a person). Money unknown.
         """
         async with self._core.locks.hold(payment):
+            if await self._core.change(
+                payment, lambda conn: self._contradicts(conn, box_number, payment, proof)
+            ):
+                raise Problem("evidence-contradicts")
             row, debit, already = await self._core.change(
                 payment, lambda conn: self._keep_proof(conn, box_number, payment, proof)
             )
@@ -244,6 +249,18 @@ class CardPayments:
             application_serial8=self._core.vault.unseal(sealed)[2:],
         )
 
+    def _contradicts(self, conn: Connection, box_number: str, payment: str, proof: models.DebitProof) -> bool:
+        """Whether the card is said not to have debited; then its proof of the contrary is kept, with a case."""
+        row = self._find(conn, box_number, payment)
+        if row.state not in ("failed", "contradicted"):
+            return False
+        self._core.case(conn, payment, "evidence-contradicts", **proof.model_dump())
+        if row.state == "failed":
+            self._core.move(conn, row, "contradicted", actor="box", reason="evidence-contradicts")
+            mine = debits.c.payment_id == payment
+            conn.execute(update(debits).where(mine).values(tac=proof.tac, mac2=proof.mac2))
+        return True
+
     def _keep_proof(
         self, conn: Connection, box_number: str, payment: str, proof: models.DebitProof
     ) -> tuple[Row[Any], Row[Any], bool]:
@@ -294,6 +311,9 @@ class CardPayments:
         except CardReaderError as error:
             if isinstance(error, ApplicationBlocked):
                 await self._refuse(payment, "psam-locked", release=True)
+            elif not alone:
+                # Others have had the PSAM: next time it must not look as if only this payment had.
+                await self._core.database.write(lambda conn: psam_pool.release(conn, payment))
             raise Problem("psam-refused", money="unknown", psam_status=str(error)) from error
 
     async def _refuse(self, payment: str, kind: str, *, release: bool) -> None:

@@ -103,8 +103,10 @@ class Core:
         self.outbox.put(conn, OPEN_SERVICE, {"payment": payment.id})
 
     def case(self, conn: Connection, payment: str, kind: str, **facts: Any) -> None:
-        """Something about a payment that a person has to look at."""
+        """Something about a payment that a person has to look at; the same once more is no second case."""
         values = {"payment_id": payment, "kind": kind, "facts": json.dumps(facts)}
+        if conn.execute(select(cases.c.id).filter_by(**values)).first() is not None:
+            return
         conn.execute(insert(cases).values(id=self.ids.row(), at=self.clock.now(), **values))
 
     def view(self, conn: Connection, payment: str) -> models.Payment:

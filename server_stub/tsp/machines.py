@@ -38,6 +38,8 @@ CARD_PAYMENT = Machine(
         # From here on the card may have been debited: only its own proof leads on.
         mac1_issued="paid failed mac2-refused",
         mac2_refused="paid",
+        # A proof of a debit after evidence that there was none: nobody knows, a person finds out.
+        failed="contradicted",
         paid="opened service-refused",
         service_refused="opened",
     ),
@@ -48,10 +50,12 @@ WALLET_PAYMENT = Machine(
     "wallet payment",
     tables.payments,
     _moves(
-        code_wanted="code-shown paid failed expired wallet-silent",
-        code_shown="code-opened paid failed cancelled expired wallet-silent",
-        code_opened="paid failed cancelled expired wallet-silent",
-        wallet_silent="paid failed expired",
+        code_wanted="code-shown paid failed expired wallet-silent amount-differs",
+        code_shown="code-opened paid failed cancelled expired wallet-silent amount-differs",
+        code_opened="paid failed cancelled expired wallet-silent amount-differs",
+        wallet_silent="paid failed expired amount-differs",
+        # Some money is in: only the wallet's own word that it is all of it leads on without a person.
+        amount_differs="paid",
         paid="opened refunding",
         failed="refunding",
         cancelled="refunding",
@@ -75,10 +79,12 @@ PAYMENT_SHOWN: Mapping[str, Shown] = MappingProxyType(
         "card-checked": Shown("preparing", "not-taken"),
         "mac1-issued": Shown("unknown", "unknown"),
         "mac2-refused": Shown("unknown", "unknown"),
+        "contradicted": Shown("unknown", "unknown"),
         "code-wanted": Shown("waiting", "not-taken"),
         "code-shown": Shown("waiting", "not-taken"),
         "code-opened": Shown("scanned", "not-taken"),
         "wallet-silent": Shown("unknown", "unknown"),
+        "amount-differs": Shown("unknown", "unknown"),
         "paid": Shown("paid", "taken"),
         "service-refused": Shown("paid", "taken"),
         "opened": Shown("done", "taken"),
@@ -106,10 +112,12 @@ LIVE = frozenset(
         "card-checked",
         "mac1-issued",
         "mac2-refused",
+        "contradicted",
         "code-wanted",
         "code-shown",
         "code-opened",
         "wallet-silent",
+        "amount-differs",
         "paid",
         "service-refused",
     }
@@ -119,3 +127,5 @@ ENDED_WITHOUT_MONEY = frozenset({"failed", "cancelled", "expired"})
 CARD_PREPARING = ("created", "card-checked")
 CODE_OUT = ("code-wanted", "code-shown", "code-opened")
 """A wallet may still be paid by itself, within its time."""
+WALLET_UNDECIDED = ("wallet-silent", "amount-differs")
+"""What the wallet has said, or not said, decides nothing: it is asked again, with pauses."""

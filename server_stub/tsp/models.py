@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from server_stub.foundation.problems import Money
 from server_stub.foundation.text import Text
@@ -26,7 +26,15 @@ Hex1 = Annotated[str, _hex(1)]
 Hex4 = Annotated[str, _hex(4)]
 Hex8 = Annotated[str, _hex(8)]
 Hex10 = Annotated[str, _hex(10)]
-CompactDate = Annotated[str, Field(pattern=r"^[0-9]{8}$")]
+
+
+def _is_date(text: str) -> str:
+    """Raises ValueError for eight digits that are no day of the calendar."""
+    date(int(text[:4]), int(text[4:6]), int(text[6:]))
+    return text
+
+
+CompactDate = Annotated[str, Field(pattern=r"^[0-9]{8}$"), AfterValidator(_is_date)]
 Byte = Annotated[int, Field(ge=0, le=0xFF)]
 Fen = Annotated[int, Field(ge=0, le=0xFFFFFFFF)]
 OfflineNumber = Annotated[int, Field(ge=0, le=0xFFFF)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from server_stub.tsp.core import Core
 from server_stub.tsp.tables import inquiries, issuers, orders, payments
 
 RECORDS = 50
+SERVICE_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 CARD = (Text(zh="银联卡", en="UnionPay card"), Text(zh="插卡输密码付款", en="Insert the card, enter the PIN"))
 
 NOT_OPENED = ("already-subscribed", "order-clash")
@@ -50,8 +52,10 @@ class Orders:
         return models.Services.model_validate(await self._core.boss.get(box_number, "services"))
 
     async def service(self, box_number: str, name: str) -> models.ServiceDetail:
-        """One service."""
-        answer = await self._core.boss.get(box_number, f"services/{name}")
+        """One service. Raises Problem ``not-found`` besides: also for what can be no service's name."""
+        if not SERVICE_NAME.fullmatch(name):
+            raise Problem("not-found")
+        answer = await self._core.boss.get(box_number, "services", name)
         return models.ServiceDetail.model_validate({**answer, "hotline": self._core.settings.hotline})
 
     async def create(self, box_number: str, request: models.OrderRequest, use: KeyUse) -> Answer:
@@ -107,7 +111,7 @@ class Orders:
             Problem: BOSS does not serve the box now, would not open the service any more, or does not answer.
         """
         service = models.Service.model_validate_json(row.service).service
-        answer = await self._core.boss.get(row.box_number, f"services/{service}")
+        answer = await self._core.boss.get(row.box_number, "services", service)
         refusal = next((one["refusal"] for one in answer["terms"] if one["term"] == row.term), None)
         # Price, arrears and withdrawal were settled by the quote (docs/boss-api.md, Opening).
         if refusal in NOT_OPENED:

@@ -232,7 +232,7 @@ class Payments:
             self._core.move(conn, row, "service-refused", actor="boss", reason=reason)
             return
         states.move(conn, machines.ORDER, row.order_id, "closed", actor="boss", at=self._core.clock.now())
-        self._wallets.begin_refund(conn, row, actor="boss", reason=reason)
+        self._wallets.begin_refund(conn, row, row.amount_fen, actor="boss", reason=reason)
 
 
 class _Due(NamedTuple):

@@ -88,6 +88,8 @@ class PsamUnit:
             if self._begun_for != payment:
                 current = self._initialize(payment, purchase).terminal_transaction_number
                 if current != number:
+                    # What has just been begun has another number: no proof of this payment's fits it.
+                    self._begun_for = None
                     raise NumberMoved(int.from_bytes(current) - int.from_bytes(number))
             # The PSAM forgets what was begun with this command, whatever it answers.
             self._begun_for = None

@@ -22,6 +22,8 @@ from server_stub.wallets.provider import NoticeRefused, Purchase, Status, Wallet
 
 LOOK_AGAIN_SECONDS = 60
 """After a code was closed the wallet is asked once more, for money whose notice was lost."""
+ASK_AGAIN_SECONDS = 5
+"""A wallet that has had another amount is asked first after this time, then with the outbox's pauses."""
 ENDED_BY_WALLET = frozenset({"closed", "absent"})
 
 Ending = Literal["expired", "cancelled"]
@@ -107,8 +109,9 @@ class WalletPayments:
             await self.settle(payment, "expired", actor="sweep")
         except WalletUnreachable as error:
             log.warning("wallet-silent", payment=payment, error=str(error))
-            async with self._core.locks.hold(payment):
-                await self._core.change(payment, lambda conn: self._silent(conn, payment))
+        # Also a wallet that has answered may have said nothing that ends a payment ("waiting", once closed).
+        async with self._core.locks.hold(payment):
+            await self._core.change(payment, lambda conn: self._silent(conn, payment))
 
     async def notice(self, key: str, headers: Mapping[str, str], body: bytes) -> None:
         """A wallet says that something has happened; it is asked what. Idempotent.
@@ -134,17 +137,26 @@ class WalletPayments:
     # What the outbox delivers
 
     async def ask_again(self, payload: dict[str, Any]) -> Acknowledged:
-        """Asks again about a payment that was ended, or whose wallet was silent. Raises WalletUnreachable."""
+        """Asks again about a payment that was ended, or of which the wallet has decided nothing.
+
+        Raises:
+            WalletUnreachable: also when it has decided nothing again: the outbox asks once more, later.
+        """
         row = await self._core.database.read(lambda conn: core.load_payment(conn, payload["payment"]))
         ending: Ending | None = "expired" if row.state == "wallet-silent" else None
         await self.settle(row.id, ending, actor="sweep")
+        row = await self._core.database.read(lambda conn: core.load_payment(conn, row.id))
+        if row.state in machines.WALLET_UNDECIDED:
+            raise WalletUnreachable(f"still {row.state}")
         return Acknowledged()
 
     async def refund(self, payload: dict[str, Any]) -> Acknowledged:
         """Money goes back. Raises WalletUnreachable."""
         payment = payload["payment"]
         row = await self._core.database.read(lambda conn: core.load_payment(conn, payment))
-        await self._wallet(row).refund(payment, f"refund-{payment}", row.amount_fen)
+        await self._wallet(row).refund(
+            payment, f"refund-{payment}", payload.get("amount_fen", row.amount_fen)
+        )
 
         def change(conn: Connection) -> None:
             now_row = core.load_payment(conn, payment)
@@ -153,23 +165,32 @@ class WalletPayments:
 
         return Acknowledged(change, lambda: self._core.changes.wake(payment))
 
-    def begin_refund(self, conn: Connection, row: Row[Any], *, actor: str, reason: str | None) -> None:
-        """The money is to go back; from now on it is owed to the subscriber."""
+    def begin_refund(
+        self, conn: Connection, row: Row[Any], amount_fen: int, *, actor: str, reason: str | None
+    ) -> None:
+        """The money is to go back, as much as came; from now on it is owed to the subscriber."""
         self._core.move(conn, row, "refunding", actor=actor, reason=reason, paid_at=self._core.clock.now())
-        self._core.outbox.put(conn, REFUND, {"payment": row.id})
+        self._core.outbox.put(conn, REFUND, {"payment": row.id, "amount_fen": amount_fen})
 
     def _apply(
         self, conn: Connection, payment: str, status: Status, ending: Ending | None, actor: str
     ) -> None:
         row = core.load_payment(conn, payment)
-        open_ = row.state in (*machines.CODE_OUT, "wallet-silent")
+        open_ = row.state in (*machines.CODE_OUT, *machines.WALLET_UNDECIDED)
         if status.state == "paid":
             if status.amount_fen != row.amount_fen:
                 self._core.case(conn, payment, "amount-differs", paid_fen=status.amount_fen)
             if open_ and status.amount_fen == row.amount_fen:
                 self._core.paid(conn, row, actor=actor)
             elif row.state in machines.ENDED_WITHOUT_MONEY:
-                self.begin_refund(conn, row, actor=actor, reason=row.reason)
+                self.begin_refund(conn, row, status.amount_fen, actor=actor, reason=row.reason)
+            elif open_ and row.state != "amount-differs":
+                self._core.move(conn, row, "amount-differs", actor=actor)
+                if row.state != "wallet-silent":  # that one is being asked about already
+                    self._core.outbox.put(conn, ASK_WALLET, {"payment": payment}, ASK_AGAIN_SECONDS)
+        elif row.state == "amount-differs":
+            # It has had money for this: whatever else it says now, a person has to look.
+            return
         elif status.state == "scanned" and row.state == "code-shown":
             self._core.move(conn, row, "code-opened", actor=actor)
         elif status.state == "declined" and open_:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from server_stub.foundation.http import LONGEST_BODY_BYTES
 from server_stub.foundation.problems import CODES, Problem
 from tests.server_stub.system import OWN, System, running
 
@@ -33,6 +35,68 @@ async def test_the_description_names_answers_and_problems_of_every_operation(sys
                 "application/problem+json" in one.get("content", {})
                 for one in operation["responses"].values()
             )
+
+
+async def test_the_description_says_who_must_say_who_they_are(system: System) -> None:
+    document = (await system.outside.get(f"{OWN}/openapi.json")).json()
+    scheme = document["components"]["securitySchemes"]["BoxToken"]
+    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            open_to_all = not path.startswith("/stb/v1") or path.endswith(("/hello", "/enrolments"))
+            assert operation.get("security") == (None if open_to_all else [{"BoxToken": []}]), path
+            required = {one["name"]: one["required"] for one in operation.get("parameters", ())}
+            assert required.get("STB-Number") == (None if open_to_all else True), path
+
+
+async def test_without_a_number_or_a_bearer_token_nobody_is_let_in(system: System) -> None:
+    box = await system.box()
+    number, token = {"STB-Number": box.number}, {"Authorization": f"Bearer {box.token}"}
+    basic = {"Authorization": f"Basic {box.token}"}
+    for headers in ({}, number, token, {**number, **basic}, {**number, "Authorization": "Bearer"}):
+        answer = await system.outside.get(f"{OWN}/stb/v1/home", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "not-enrolled")
+    assert (await system.outside.get(f"{OWN}/stb/v1/home", headers={**number, **token})).is_success
+
+
+@pytest.mark.parametrize(
+    ("body", "facts"),
+    [
+        (b'{"service": "\xff"}', {"field": "body", "kind": "unreadable"}),
+        (b"[" * 60_000, {"field": "body", "kind": "unreadable"}),
+        (b'{"service": ', {"field": "body", "kind": "json_invalid"}),
+        (b'{"service": "sports"}', {"field": "body.term", "kind": "missing"}),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_said_to_be_the_body(
+    system: System, body: bytes, facts: dict[str, str]
+) -> None:
+    box = await system.box()
+    headers = {"STB-Number": box.number, "Authorization": f"Bearer {box.token}"}
+    headers |= {"Idempotency-Key": "some-key-1", "Content-Type": "application/json"}
+    answer = await system.outside.post(f"{OWN}/stb/v1/orders", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["code"], answer.json()["facts"]) == (422, "bad-request", facts)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_that_is_too_long_is_refused_unread(system: System, chunked: bool) -> None:
+    longest = b'"' + b"a" * (LONGEST_BODY_BYTES - 2) + b'"'
+
+    async def chunks(body: bytes) -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 1000):
+            yield body[start : start + 1000]
+
+    async def post(body: bytes) -> tuple[int, str]:
+        answer = await system.outside.post(
+            f"{OWN}/stb/v1/enrolments",
+            content=chunks(body) if chunked else body,
+            headers={"Idempotency-Key": "some-key-1", "Content-Type": "application/json"},
+        )
+        assert answer.headers["x-request-id"]
+        return answer.status_code, answer.json()["code"]
+
+    assert await post(longest) == (422, "bad-request")
+    assert await post(longest + b" ") == (413, "body-too-large")
 
 
 async def test_the_docs_page_lists_the_operations_without_internet(system: System) -> None:

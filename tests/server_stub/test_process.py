@@ -188,6 +188,33 @@ def refused(*arguments: str, **environment: str) -> str:
     return done.stderr
 
 
+def test_a_second_server_over_the_same_folder_is_refused(tmp_path: Path) -> None:
+    with started(tmp_path) as (_, address):
+        message = refused("--port", "0", "--data", str(tmp_path))
+        assert message.count("\n") == 1
+        assert "another server" in message
+        assert str(tmp_path) in message
+        assert httpx.get(f"{address}/healthz").is_success
+
+
+def test_a_server_that_was_killed_holds_its_folder_no_longer(tmp_path: Path) -> None:
+    for _ in range(2):
+        with started(tmp_path) as (process, address):
+            assert httpx.get(f"{address}/healthz").is_success
+            process.kill()
+
+
+@pytest.mark.parametrize("name", ["tsp.db", "boss.db", "tsp.key", "partners.key"])
+def test_a_file_that_is_not_what_it_should_be_is_said_clearly(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_bytes(b"x" if name == "tsp.key" else b"\xffgarbage\x00" * 1000)
+    assert run(parse(["run", "--port", "0", "--data", str(tmp_path)], ROLES)) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert str(tmp_path / name) in message
+
+
 def test_a_port_that_is_taken_is_said_clearly(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -203,6 +230,12 @@ def test_a_port_that_is_taken_is_said_clearly(tmp_path: Path) -> None:
         (("--port", "99999"), {}, "0 to 65535"),
         ((), {"STB_SERVER_QR_SECONDS": "soon"}, "STB_SERVER_QR_SECONDS"),
         (("tsp", "sandbox"), {}, "STB_SERVER_BOSS_URL"),
+        ((), {"STB_SERVER_QR_SECONDS": "99999999999999"}, "STB_SERVER_QR_SECONDS"),
+        ((), {"STB_SERVER_PARTNER_SECONDS": "nan"}, "STB_SERVER_PARTNER_SECONDS"),
+        ((), {"STB_SERVER_PARTNER_SECONDS": "inf"}, "STB_SERVER_PARTNER_SECONDS"),
+        ((), {"STB_SERVER_BOSS_URL": "nonsense"}, "STB_SERVER_BOSS_URL"),
+        ((), {"STB_SERVER_WALLET_URL": "http://:99999"}, "STB_SERVER_WALLET_URL"),
+        ((), {"STB_SERVER_NOTIFY_URL": "http://[::1"}, "STB_SERVER_NOTIFY_URL"),
         (("boss", "--lan"), {"STB_SERVER_LAN_ADDRESS": "127.0.0.2"}, "role sandbox"),
         (("--lan",), {"STB_SERVER_LAN_ADDRESS": "::1"}, "STB_SERVER_LAN_ADDRESS"),
         (("--lan",), {"STB_SERVER_LAN_ADDRESS": "192.0.2.1"}, "cannot listen on 192.0.2.1:0"),

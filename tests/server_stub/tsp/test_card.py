@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import insert
 
+from cardreader.errors import CardReaderError
 from server_stub.settings import Settings
 from server_stub.tsp import card as tsp_card
 from server_stub.tsp import tables
@@ -72,6 +74,16 @@ async def test_dates_of_validity_include_the_first_and_the_last_day(system: Syst
     payment = await box.pay("card")
     data = Card(box).data(start_date="20260621", expiry_date="20260621")
     assert "terminal_number" in await box.post(f"/payments/{payment['payment']}/card", data)
+
+
+@pytest.mark.parametrize("field", ["start_date", "expiry_date"])
+@pytest.mark.parametrize("text", ["99999999", "20269999", "20260229", "00000101", "2026-1-1"])
+async def test_a_date_that_is_no_day_is_refused(system: System, field: str, text: str) -> None:
+    box = await system.box()
+    payment = await box.pay("card")
+    problem = await box.refused(f"/payments/{payment['payment']}/card", Card(box).data(**{field: text}))
+    assert (problem["status"], problem["code"]) == (422, "bad-request")
+    assert problem["facts"]["field"] == f"body.{field}"
 
 
 async def test_a_listed_card_is_refused(system: System) -> None:
@@ -216,6 +228,81 @@ async def test_a_psam_that_has_gone_on_cannot_check_the_late_proof_which_is_kept
         assert [row.kind for row in await system.rows(tables.cases)] == ["psam-number-moved"]
         kept = [row for row in await system.rows(tables.debits) if row.payment_id == payment["payment"]]
         assert (kept[0].tac, kept[0].mac2) == (proof["tac"], proof["mac2"])
+
+
+async def test_a_late_proof_that_is_for_a_person_is_one_case_however_often_it_comes(tmp_path: Path) -> None:
+    async with running(tmp_path, Settings(psams="sim:1")) as system:
+        box = await system.box()
+        card = Card(box)
+        payment = await box.pay("card")
+        proof = body_of(card.debit(await card.authorised(payment)))
+        system.clock.advance(181)
+        other_box = await system.box("85312047")
+        await Card(other_box).pay(await other_box.pay("card"))
+        for _ in range(3):
+            problem = await box.refused(f"/payments/{payment['payment']}/debit", proof)
+            assert (problem["code"], problem["money"]) == ("lease-lost", "unknown")
+        assert [row.kind for row in await system.rows(tables.cases)] == ["psam-number-moved"]
+        assert await system.rows(tables.leases) == []
+
+
+async def test_a_psam_that_failed_once_over_a_late_proof_is_not_taken_to_have_accepted_it(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, Settings(psams="sim:1")) as system:
+        box = await system.box()
+        card = Card(box)
+        payment = await box.pay("card")
+        proof = body_of(card.debit(await card.authorised(payment)))
+        system.clock.advance(181)
+        other_box = await system.box("85312047")
+        await Card(other_box).pay(await other_box.pay("card"))
+        (unit,) = system.tsp.core.psams.values()
+        verify = unit.verify
+
+        async def fails(*_: Any) -> None:
+            raise CardReaderError("no answer")
+
+        unit.verify = fails  # type: ignore[method-assign]
+        path = f"/payments/{payment['payment']}"
+        assert (await box.refused(f"{path}/debit", proof))["code"] == "psam-refused"
+        unit.verify = verify  # type: ignore[method-assign]
+        # It has moved by one, but with the other's purchase.
+        problem = await box.refused(f"{path}/debit", proof)
+        assert (problem["code"], problem["money"]) == ("lease-lost", "unknown")
+        assert (await box.get(path))["state"] == "unknown"
+
+
+async def test_a_proof_after_evidence_of_no_debit_is_kept_and_nobody_knows(
+    system: System,
+) -> None:  # rules 3, 4
+    box = await system.box()
+    card = Card(box)
+    payment = await box.pay("card")
+    authorised = await card.authorised(payment)
+    path = f"/payments/{payment['payment']}"
+    failed = await box.post(f"{path}/not-debited", card.evidence("9406"))
+    assert (failed["state"], failed["money"]) == ("failed", "not-taken")
+    proof = body_of(card.debit(authorised))
+    for _ in range(2):
+        problem = await box.refused(f"{path}/debit", proof)
+        assert (problem["code"], problem["money"]) == ("evidence-contradicts", "unknown")
+    unknown = await box.get(path)
+    assert (unknown["state"], unknown["money"]) == ("unknown", "unknown")
+    assert unknown["reason"] == "evidence-contradicts"
+    assert unknown["version"] == failed["version"] + 1
+    (case,) = await system.rows(tables.cases)
+    assert case.kind == "evidence-contradicts"
+    assert json.loads(case.facts) == {**proof, "balance_after_fen": None}
+    (kept,) = await system.rows(tables.debits)
+    assert (kept.tac, kept.mac2) == (proof["tac"], proof["mac2"])
+    # Another proof is another case; the first stays where it is. Evidence against it changes nothing.
+    await box.refused(f"{path}/debit", {**proof, "tac": "00000000"})
+    assert len(await system.rows(tables.cases)) == 2
+    assert (await system.rows(tables.debits))[0].tac == proof["tac"]
+    refused = await box.refused(f"{path}/not-debited", card.evidence("9406"))
+    assert (refused["code"], refused["money"]) == ("wrong-state", "unknown")
+    assert (await box.get("/services/sports"))["status"] == "none"
 
 
 async def test_the_proof_completes_after_the_server_was_stopped_and_started(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, select
 
 from server_stub.boss import tables as boss
 from server_stub.boss.service import activation_hash
+from server_stub.foundation.problems import Problem
 from server_stub.tsp import tables
 from tests.server_stub.system import ACTIVATION, OWN, SMART_CARDS, Box, Card, System
 
@@ -301,3 +302,22 @@ async def test_an_inquiry_is_recorded_and_moves_no_money(system: System) -> None
     rows = await system.rows(tables.inquiries)
     assert [row.card_masked for row in rows] == ["6217 00** **** **** 2047"] * 2
     assert await system.rows(tables.payments) == []
+
+
+@pytest.mark.parametrize("name", ["%00", "a b", "%E4%BD%93", "a%3Fb", "%23", "s" * 33, "%0A"])
+async def test_what_can_be_no_service_is_not_found(system: System, name: str) -> None:
+    box = await system.box()
+    system.network.seen.clear()
+    answer = await box.call("GET", f"/services/{name}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+    assert all("/services/" not in path for _, path in system.network.seen)
+    for other in ("..", ".", "../home"):  # as another client might send it
+        with pytest.raises(Problem, match="not-found"):
+            await system.tsp.orders.service(box.number, other)
+
+
+async def test_boss_is_asked_for_the_very_parts_of_a_path(system: System) -> None:
+    await system.box()
+    with pytest.raises(Problem, match="not-found"):
+        await system.tsp.core.boss.get("85312048", "services", "no/such?#\0")
+    assert system.network.seen[-1][1].startswith("/boss/v1/boxes/85312048/services/no")

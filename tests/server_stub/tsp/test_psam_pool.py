@@ -8,7 +8,7 @@ import pytest
 
 from server_stub.settings import Settings
 from server_stub.tsp import psam_pool, tables
-from tests.server_stub.system import Card, running
+from tests.server_stub.system import Card, System, running
 
 pytestmark = pytest.mark.anyio
 
@@ -74,6 +74,16 @@ async def test_an_unknown_payment_keeps_its_psam_longer_and_others_get_the_other
         other = await second.pay("card")
         leased = await second.post(f"/payments/{other['payment']}/card", Card(second).data())
         assert leased["terminal_number"] != system.tsp.core.psams[kept.psam].terminal_number.hex().upper()
+
+
+async def test_pulled_cards_hold_the_pool_for_minutes_only(system: System) -> None:
+    box = await system.box()
+    for service in ("sports", "kids", "documentary"):
+        await Card(box).authorised(await box.pay("card", service, "monthly"))
+    path = f"/payments/{(await box.pay('card', 'learning', 'monthly'))['payment']}/card"
+    assert (await box.refused(path, Card(box).data()))["code"] == "psam-none-free"
+    system.clock.advance(180)
+    assert "terminal_number" in await box.post(path, Card(box).data())
 
 
 async def test_a_psam_for_other_issuers_is_not_given(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -295,19 +296,102 @@ async def test_the_same_notice_many_times_has_one_effect(system: System) -> None
     assert [row.topic for row in await system.rows(tables.outbox)] == ["open-service"]
 
 
-async def test_a_payment_of_another_amount_is_a_case_and_opens_nothing(system: System) -> None:
-    box, payment, payload = await shown(system)
-    core = system.tsp.core
-    wallet = core.wallets["demo"]
-    query = wallet.query
+def told_otherwise(system: System, **other: Any) -> None:
+    """From now on the wallet answers the truth but for these; once a payment is open, not before."""
+    wallet = system.tsp.core.wallets["demo"]
+    query, close = wallet.query, wallet.close
 
-    async def less(reference: str) -> Any:
-        status = await query(reference)
-        return type(status)(status.reference, status.state, status.amount_fen - 1)
+    async def asked(reference: str) -> Any:
+        return replace(await query(reference), **other)
 
-    wallet.query = less  # type: ignore[method-assign]
-    system.network.cut.add("/notices")
-    await system.phone(payload, "pay")
-    await notice(system, payment["payment"])
-    assert (await box.get(f"/payments/{payment['payment']}"))["state"] == "waiting"
-    assert [row.kind for row in await system.rows(tables.cases)] == ["amount-differs"]
+    async def closed(reference: str) -> Any:
+        return replace(await close(reference), **other)
+
+    wallet.query, wallet.close = asked, closed  # type: ignore[method-assign]
+
+
+async def asks(system: System) -> int:
+    """How often the outbox has asked the wallet in vain."""
+    return sum(row.attempts for row in await system.rows(tables.outbox) if row.topic == "ask-wallet")
+
+
+async def asked_again(system: System, times: int) -> None:
+    while await asks(system) < times:
+        pass
+
+
+async def test_a_payment_of_another_amount_is_one_case_unknown_and_asked_about_with_pauses(
+    system: System,
+) -> None:
+    box, payment, _ = await shown(system)
+    told_otherwise(system, state="paid", amount_fen=payment["amount_fen"] - 1)
+    assert await notice(system, payment["payment"]) == 204
+    path = f"/payments/{payment['payment']}"
+    unknown = await box.get(path)
+    assert (unknown["state"], unknown["money"], unknown["qr"]) == ("unknown", "unknown", None)
+    refused = await box.refused(f"{path}/cancel")
+    assert (refused["code"], refused["money"]) == ("payment-not-cancellable", "unknown")
+    for times, pause in enumerate((5, 1, 2, 5, 10, 30), start=1):
+        await system.tsp.core.outbox.deliver_due()
+        assert await asks(system) == times - 1
+        system.clock.advance(pause)
+        await asked_again(system, times)
+    system.clock.advance(QR_SECONDS)
+    assert await notice(system, payment["payment"]) == 204
+    assert [(row.kind, json.loads(row.facts)) for row in await system.rows(tables.cases)] == [
+        ("amount-differs", {"paid_fen": payment["amount_fen"] - 1})
+    ]
+    assert (await box.get(path))["version"] == unknown["version"]
+    # The wallet corrects itself: all of it is there.
+    told_otherwise(system, state="paid", amount_fen=payment["amount_fen"])
+    assert await notice(system, payment["payment"]) == 204
+    assert (await box.state(payment["payment"], "done"))["money"] == "taken"
+
+
+async def test_another_amount_found_at_the_end_of_the_time_is_found_once(system: System) -> None:
+    box, payment, _ = await shown(system)
+    told_otherwise(system, state="paid", amount_fen=1)
+    system.clock.advance(QR_SECONDS)
+    await box.state(payment["payment"], "unknown")
+    assert await system.tsp.payments.sweep() is None  # nothing more is due: no sweep after sweep
+    assert len(await system.rows(tables.cases)) == 1
+
+
+async def test_money_of_a_wallet_that_then_denies_it_stays_unknown(system: System) -> None:
+    box, payment, _ = await shown(system)
+    told_otherwise(system, state="paid", amount_fen=1)
+    assert await notice(system, payment["payment"]) == 204
+    told_otherwise(system, state="declined")
+    assert await notice(system, payment["payment"]) == 204
+    assert (await box.get(f"/payments/{payment['payment']}"))["state"] == "unknown"
+
+
+async def test_a_wallet_that_answers_nothing_that_ends_a_payment_is_asked_again(system: System) -> None:
+    box, payment, _ = await shown(system)
+    told_otherwise(system, state="refunded")
+    system.clock.advance(QR_SECONDS)
+    assert (await box.state(payment["payment"], "unknown"))["money"] == "unknown"
+    assert await system.tsp.payments.sweep() is None
+    system.clock.advance(1)
+    await asked_again(system, 1)
+    told_otherwise(system, state="closed")
+    system.clock.advance(1)
+    await box.state(payment["payment"], "expired")
+
+
+async def test_late_money_of_another_amount_goes_back_as_it_came(system: System) -> None:
+    box, payment, _ = await shown(system)
+    system.clock.advance(QR_SECONDS)
+    await box.state(payment["payment"], "expired")
+    came_fen = payment["amount_fen"] + 500
+    told_otherwise(system, state="paid", amount_fen=came_fen)
+    returned: list[int] = []
+
+    async def refund(reference: str, refund: str, amount_fen: int) -> None:
+        returned.append(amount_fen)
+
+    system.tsp.core.wallets["demo"].refund = refund  # type: ignore[method-assign]
+    assert await notice(system, payment["payment"]) == 204
+    late = await box.until(payment["payment"], lambda view: view["money"] == "returned")
+    assert late["state"] == "late"
+    assert returned == [came_fen]
