@@ -160,6 +160,10 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("The card was taken out too early"),
         N_("Please pay again, and leave the card in until we say so."),
     ),
+    "connection-lost": (
+        N_("The connection was interrupted"),
+        N_("The payment was stopped before the card was charged. Please order again."),
+    ),
     "card-refused": (N_("The card refused the payment"), _CALL_BANK),
     "card-away": (
         N_("The card has not come back yet"),

@@ -19,7 +19,7 @@ __all__ = ["CardPayments", "fingerprint", "issuer_refusal", "mask_number"]
 
 PURSE_TYPES = frozenset({"02", "03"})
 """Application types that have an electronic purse; 01 is an electronic deposit only."""
-NOT_DEBITED_REASONS = {"9302": "mac1-refused", "9406": "card-removed"}
+NOT_DEBITED_REASONS = {"9302": "mac1-refused", "9406": "card-removed", "0000": "connection-lost"}
 
 
 def fingerprint(parts: Core, serial: bytes) -> str:
@@ -35,6 +35,19 @@ def issuer_refusal(conn: Connection, parts: Core, issuer_id: str, serial: bytes)
     mine = listed_cards.c.card_fingerprint == fingerprint(parts, serial)
     listed = conn.execute(select(listed_cards.c.listed_at).where(mine)).one_or_none()
     return None if listed is None else "card-listed"
+
+
+def refusal(conn: Connection, parts: Core, card: models.CardData) -> str | None:
+    """Why a card cannot pay here (ONL-5), as a code; None when it can, as far as can be seen without a PSAM."""
+    if card.application_type not in PURSE_TYPES:
+        return "card-no-purse"
+    refused = issuer_refusal(conn, parts, card.issuer_id, bytes.fromhex(card.application_serial))
+    today = f"{parts.clock.now():%Y%m%d}"
+    if refused is None and today < card.start_date:
+        return "card-not-yet-valid"
+    if refused is None and today > card.expiry_date:
+        return "card-expired"
+    return refused
 
 
 class CardPayments:
@@ -55,9 +68,9 @@ class CardPayments:
         def work(conn: Connection) -> Answer:
             use.claim(conn)
             row = self._find(conn, box_number, payment)
-            refusal = self._refusal(conn, card, serial)
-            if refusal is not None:
-                raise Problem(refusal)
+            refused = refusal(conn, self._core, card)
+            if refused is not None:
+                raise Problem(refused)
             if card.balance_fen < row.amount_fen:
                 raise Problem("balance-too-low", balance_fen=card.balance_fen, amount_fen=row.amount_fen)
             unit = self._lease(conn, row, card)
@@ -212,17 +225,6 @@ class CardPayments:
         if row.method != "card":
             raise Problem("wrong-state", money=core.money_of(row), method=row.method)
         return row
-
-    def _refusal(self, conn: Connection, card: models.CardData, serial: bytes) -> str | None:
-        if card.application_type not in PURSE_TYPES:
-            return "card-no-purse"
-        refusal = issuer_refusal(conn, self._core, card.issuer_id, serial)
-        today = f"{self._core.clock.now():%Y%m%d}"
-        if refusal is None and today < card.start_date:
-            return "card-not-yet-valid"
-        if refusal is None and today > card.expiry_date:
-            return "card-expired"
-        return refusal
 
     def _lease(self, conn: Connection, row: Row[Any], card: models.CardData) -> psam_pool.PsamUnit:
         issuer = bytes.fromhex(card.issuer_id)

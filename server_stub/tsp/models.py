@@ -265,11 +265,10 @@ class NotDebited(BaseModel):
     balance_fen: Fen
 
 
-class InquiryRequest(BaseModel):
+class InquiryRequest(CardData):
+    """A question about a card that moves no money (ONL-10)."""
+
     kind: Literal["card"]
-    issuer_id: Hex8
-    application_serial: Hex10
-    balance_fen: Fen
 
 
 class Inquiry(BaseModel):

@@ -150,7 +150,7 @@ class Orders:
             issuer = conn.execute(
                 select(issuers).where(issuers.c.issuer_id == request.issuer_id)
             ).one_or_none()
-            refusal = card.issuer_refusal(conn, self._core, request.issuer_id, serial)
+            refusal = card.refusal(conn, self._core, request)
             conn.execute(
                 insert(inquiries).values(
                     id=self._core.ids.row(),

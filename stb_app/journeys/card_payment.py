@@ -46,6 +46,9 @@ REMOVE_S = 8.0
 PSAM_RETRY_S = 2.0
 PSAM_TRIES = 10
 
+NEVER_SENT = 0x0000
+"""In the place of a status word: the card was never asked to debit, because MAC1 did not reach the box."""
+
 REFUSED_CARD: dict[str, Prompt] = {
     "card-issuer-unknown": "issuer-unknown",
     "card-expired": "expired",
@@ -66,6 +69,14 @@ class _Ready:
     facts: CardFacts
     lease: Lease
     init: PurchaseInit
+
+
+class _PaidBefore(Exception):
+    """The card has told that an earlier payment for the same service did take place: nothing more is to be paid."""
+
+    def __init__(self, payment: Payment) -> None:
+        super().__init__(payment.payment)
+        self.payment = payment
 
 
 class CardPayment:
@@ -101,6 +112,10 @@ class CardPayment:
             end = self._give_up("cancelled", None)
         except NobodyCame:
             end = self._give_up("expired", "card-wait-expired")
+        except _PaidBefore as before:
+            self._give_up("cancelled", None)
+            self._payment = wait_until_open(self._client, self._waits, before.payment)
+            end = finished(self._payment)
         except Problem as problem:
             end = self._give_up("failed", problem.code, problem.facts)
         except Exception:
@@ -181,19 +196,26 @@ class CardPayment:
         return _Ready(purse, facts, lease, init)
 
     def _settle_earlier(self, purse: Purse, facts: CardFacts) -> CardFacts:
-        """This card may still have to explain an earlier payment; a new debit would overwrite its proof."""
+        """This card may still have to explain an earlier payment; a new debit would overwrite its proof.
+
+        Raises:
+            _PaidBefore: that payment was for this same service, and it has been paid.
+        """
         record = self._memory.of_card(self._memory.card_id(facts.application_serial))
         if record is None:
             return facts
         self._slot.say(self._about("settling"))
         try:
-            settle_with_card(self._client, self._memory, self._waits, record, purse, self._cancel)
+            earlier = settle_with_card(self._client, self._memory, self._waits, record, purse, self._cancel)
         except (StatusError, ProtocolError) as error:
             raise BadCard(self._about("not-readable")) from error
         except Problem as problem:
             if problem.unanswered:
                 raise
             log.warning("earlier payment %s: %s", record.payment, problem.code)
+        else:
+            if earlier.money == "taken" and earlier.service.service == self._order.service.service:
+                raise _PaidBefore(earlier)
         return replace(facts, balance_fen=purse.balance_fen())
 
     def _lease(self, payment: Payment, facts: CardFacts, about: CardPrompt) -> Lease:
@@ -230,7 +252,7 @@ class CardPayment:
         except Problem as problem:
             if problem.unanswered or problem.money != "not-taken" or problem.code == "tsp-answer-bad":
                 # MAC1 may have left the TSP, but this card has not seen it: the card itself can prove that.
-                return self._tell_not_debited(record, ready.purse, 0x9406)
+                return self._tell_not_debited(record, ready.purse, NEVER_SENT)
             self._memory.forget(record.payment)
             self._money = "not-taken"
             return self._give_up("failed", problem.code, problem.facts)

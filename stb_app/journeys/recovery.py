@@ -50,6 +50,7 @@ class Recovery:
         self._tell(post)
         while not self._waits.pause(pause, self._cancel):
             if not self._alone.acquire(blocking=False):
+                self._tell(post)
                 continue
             ends: list[Finished] = []
             try:

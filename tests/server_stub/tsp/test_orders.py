@@ -293,14 +293,16 @@ async def test_a_body_or_a_key_that_is_not_as_described(system: System) -> None:
 async def test_an_inquiry_is_recorded_and_moves_no_money(system: System) -> None:  # ONL-10
     box = await system.box()
     data = Card(box).data()
-    body = {name: data[name] for name in ("issuer_id", "application_serial", "balance_fen")}
+    body = dict(data)
     known = await box.post("/inquiries", {"kind": "card", **body})
     assert set(known["issuer"]) == {"zh", "en"}
     assert (known["usable"], known["refusal"]) == (True, None)
     foreign = await box.post("/inquiries", {"kind": "card", **body, "issuer_id": "6225990000004410"})
     assert foreign == {"issuer": None, "usable": False, "refusal": "card-issuer-unknown"}
+    expired = await box.post("/inquiries", {"kind": "card", **body, "expiry_date": "20200101"})
+    assert (expired["usable"], expired["refusal"]) == (False, "card-expired")
     rows = await system.rows(tables.inquiries)
-    assert [row.card_masked for row in rows] == ["6217 00** **** **** 2047"] * 2
+    assert [row.card_masked for row in rows] == ["6217 00** **** **** 2047"] * 3
     assert await system.rows(tables.payments) == []
 
 

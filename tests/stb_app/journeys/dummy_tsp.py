@@ -130,7 +130,9 @@ class DummyTsp:
                 self.init_body["balance_fen"],
             ):
                 raise Problem("evidence-contradicts", money="unknown")
-            reason = {0x9302: "mac1-refused", 0x9406: "card-removed"}.get(sw, "card-refused")
+            reason = {0x9302: "mac1-refused", 0x9406: "card-removed", 0: "connection-lost"}.get(
+                sw, "card-refused"
+            )
             return self.become(state="failed", money="not-taken", reason=reason)
 
         return self._do("not_debited", act, key)

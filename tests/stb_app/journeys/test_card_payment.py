@@ -225,9 +225,11 @@ def test_a_card_that_never_comes_back_leaves_the_money_unknown_and_the_next_time
     again.reader.insert("good")
     first = bench.tsp.current
     assert first.state == "unknown"
-    again.answers["settling"] = lambda: None
-    assert again.pay().outcome == "success"
+    end = again.pay()
+    assert (end.outcome, end.money) == ("success", "taken")
     assert "settling" in again.prompts()
+    assert "enter-pin" not in again.prompts(), "the same service is not paid a second time"
+    assert again.balance() == 22140
     assert again.memory.all() == ()
 
 
@@ -237,6 +239,7 @@ def test_no_answer_to_init_is_settled_by_the_cards_own_proof(fault: str) -> None
     bench.tsp.faults["init"] = [fault]
     end = bench.pay()
     assert (end.outcome, end.money) == ("failed", "not-taken")
+    assert end.reason == ("connection-lost" if fault == "unanswered" else "tsp-unreachable")
     assert bench.balance() == 23640
     assert bench.memory.all() == ()
     assert bench.tsp.current.state in ("failed", "cancelled")
