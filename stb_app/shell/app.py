@@ -211,7 +211,8 @@ class App:
         settings = checked(self._settings, changes)
         if settings == self._settings:
             return
-        if settings.language != self._settings.language and self.navigator.top.id == "help":
+        pages = self.navigator.entries
+        if settings.language != self._settings.language and pages and pages[-1].screen.id == "help":
             self.pop()  # its words are those of the page below, as they were
         self._settings = settings
         self._apply(settings)

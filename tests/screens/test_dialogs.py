@@ -109,3 +109,9 @@ def test_the_tray_offers_the_simulator_s_profiles() -> None:
     from screens.card_tray import CARDS
 
     assert {profile for profile, _, _ in CARDS} == set(PROFILES)
+
+
+def test_info_does_not_stay_in_the_language_that_was_left() -> None:
+    tv = Television(DummyVerbs(), "zh").press("INFO")
+    assert tv.screen == "help"
+    assert tv.press("LANGUAGE").screen == "home"
