@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from screens.parts import button, hotline, panes, service_icon
 from screens.problems import words_for
@@ -16,6 +16,9 @@ from stb_app.shell.words import money
 
 if TYPE_CHECKING:
     from stb_app.shell.app import App
+
+Style = Literal["body", "small", "caption"]
+"""The facts' letters: as large as there is room for."""
 
 
 class FeeScreen(Page[None]):
@@ -105,19 +108,20 @@ class FeeScreen(Page[None]):
         close = Row((service_icon(self.order.service, 48), Grow(Text(name, "headline"))), gap=20)
         return Fit(
             (
-                Panel(Column((head, Facts(self._pairs(False), gap=18)), gap=32), pad=48, grow=1),
+                Panel(Column((head, Facts(self._pairs("body"), gap=18)), gap=32), pad=48, grow=1),
+                Panel(Column((close, self._close_facts("small", 12)), gap=16), pad=32, grow=1),
                 Panel(
-                    Scroll(
-                        "facts", Column((close, Facts(self._pairs(True), gap=6, style="caption")), gap=16)
-                    ),
-                    pad=32,
-                    grow=1,
+                    Scroll("facts", Column((close, self._close_facts("caption", 6)), gap=16)), pad=32, grow=1
                 ),
             )
         )
 
-    def _pairs(self, close: bool) -> tuple[tuple[str, str | Text], ...]:
-        """The facts; ``close``: what belongs together in one, for large letters."""
+    def _close_facts(self, style: Style, gap: int) -> Node:
+        return Facts(self._pairs(style), gap=gap, style=style)
+
+    def _pairs(self, style: Style) -> tuple[tuple[str, str | Text], ...]:
+        """The facts; in letters below ``body`` what belongs together is in one, for large letters."""
+        close = style != "body"
         order = self.order
         pairs: list[tuple[str, str | Text]] = [
             (self.t("Term"), term_name(self.t, order.term)),
@@ -131,13 +135,14 @@ class FeeScreen(Page[None]):
                     self.t("Reduction"),
                     Text(
                         f"{money(-order.reduction_fen)}  {reason}".rstrip(),
-                        "caption" if close else "body",
+                        style,
                         "good",
                     ),
                 )
             )
         if close:
-            pairs.append((self.t("Order amount"), Text(money(order.amount_fen), "caption", "money")))
+            amount = Text(money(order.amount_fen), style, "secondary" if self.expired else "money")
+            pairs.append((self.t("Order amount"), amount))
             how = (
                 self.t("Yes. To stop it, call before the last day.")
                 if order.renews

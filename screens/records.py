@@ -264,26 +264,26 @@ class RecordScreen(Page[None]):
         payment = self.payment
         title, _ = payment_state(self.t, payment)
         said = words_for(payment.reason, payment.facts, self.t) if payment.reason else None
-        words: list[Node] = [Text(title, "title"), Text(money_words(payment.money, self.t), "row")]
+        sentences: list[Text] = []
         if said is not None:
-            words += [Text(said.title, "body-bold"), Text(said.text, "body", "secondary")]
+            sentences += [Text(said.title, "body-bold"), Text(said.text, "body", "secondary")]
         if payment.state in PENDING:
-            words.append(Text(self.t("This changes here by itself as soon as we know."), "body", "secondary"))
+            here = self.t("This changes here by itself as soon as we know.")
+            sentences.append(Text(here, "body", "secondary"))
+        taken = money_words(payment.money, self.t)
+        words = (Text(title, "title"), Text(taken, "row"), *sentences)
         back = button("back", self.t("Back"), "primary", None)
         service = button("service", self.t("To the service"), width=None)
         ways = Row((Grow(back), Grow(service), Space(grow=1)), gap=28)
         kind: Literal["success", "pending", "failed", "cancelled", "expired", "late"] = OUTCOMES.get(
             payment.state, "pending"
         )
-        head = Row((Sign(kind, 120), Grow(Column(tuple(words), gap=8))), gap=40)
+        head = Row((Sign(kind, 120), Grow(Column(words, gap=8))), gap=40)
         facts = Panel(Facts(self._pairs("body"), columns=2, gap=22), pad=44)
-        # Large letters: one sentence, and the facts in smaller ones.
-        sentence: tuple[Node, ...] = ()
-        if said is not None:
-            sentence = (Text(said.title, "body", "secondary"),)
-        elif payment.state != "done":  # "paid" says it already
-            sentence = (Text(money_words(payment.money, self.t), "body", "secondary"),)
-        close = Row((Sign(kind, 72), Grow(Column((Text(title, "headline"), *sentence), gap=0))), gap=28)
+        # Large letters: every sentence stays, and the facts, in smaller ones, may scroll.
+        small_words = tuple(replace(sentence, style="small") for sentence in sentences)
+        close_words = (Text(title, "headline"), Text(taken, "body-bold"), *small_words)
+        close = Row((Sign(kind, 72), Grow(Column(close_words, gap=0))), gap=28)
         small = Panel(Facts(self._pairs("small"), columns=2, gap=12, style="small"), pad=32)
         return Fit(
             (

@@ -198,10 +198,12 @@ class ServiceScreen(LoadingPage[ServicePage]):
 
     def _about_large(self, page: ServicePage, name: str, introduction: Text, history: Node) -> Node:
         """For large letters: the beginning of the introduction, and OK on it shows the whole, so that what follows is seen too."""
-        head = Row((service_icon(page.service, 72), Grow(Text(name, "headline"))), gap=24)
+        head = _beside(Row((service_icon(page.service, 72), Grow(Text(name, "headline"))), gap=24))
+        history = _beside(history)
         text = self.say(page.introduction)
         whole = Target("introduction", introduction, "plain", text=text, min_height=0)
-        beginning = replace(whole, child=replace(introduction, most_lines=4))
+        rest = Text(self.t("OK: read all"), "caption", "accent")
+        beginning = replace(whole, child=Column((replace(introduction, most_lines=3), rest), gap=4))
         return Fit(
             (
                 Column((head, whole, history), gap=16, grow=1),
@@ -366,3 +368,8 @@ class ServiceScreen(LoadingPage[ServicePage]):
             ways.append(button("other", self.t("Other services"), "primary", None))
         ways.append(button("terms", self.t("Back to the terms"), width=None))
         return tuple(ways)
+
+
+def _beside(node: Node) -> Node:
+    """Begins where the words of a plain target begin that stands above or below."""
+    return Row((Space(20), Grow(node)), gap=0)

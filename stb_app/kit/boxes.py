@@ -31,6 +31,8 @@ _EDGE = 36
 _BLEED = 28
 _REACH = 8
 """How far above and below whole rows their focus may be drawn, less than the gap between them."""
+_OUTSIDE = 20
+"""How far beside a text that scrolls its focus is drawn, so that it touches no letter."""
 _PADS = {
     "button": (36, 16),
     "primary": (36, 16),
@@ -233,18 +235,20 @@ def _place_scroll(lay: Layouter, node: Scroll, rect: Rect, context: Context) -> 
     outer.viewports.append(Viewport(node.key, rect, offset, extent, alone, area))
     if alone:
         text = " ".join(words.text for words in inner.words)
+        across = lay.px(_OUTSIDE)
+        frame = (x - across, y, width + 2 * across, height)
         outer.spots.append(
             Spot(
                 node.key,
                 text,
                 "plain",
                 True,
-                rect,
+                frame,
                 lay.px(theme.R_BUTTON),
                 context.groups,
                 node.key,
                 (),
-                rect,
+                frame,
             )
         )
 

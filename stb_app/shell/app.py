@@ -117,6 +117,7 @@ class App:
         self._moved = False
         self._shown_at = 0.0
         self._picture: Picture | None = None
+        self._laid_out: tuple[Entry | None, frozenset[str]] = (None, frozenset())
         self._state: dict[str, Any] = {}
         self._journeys: list[Running] = []
         self._last_profile: str | None = None
@@ -504,7 +505,9 @@ class App:
     # Inside
 
     def _compose(self, now: float) -> None:
-        for _ in range(3):  # again when the layout moved the focus, or could not be made
+        for _ in range(
+            3
+        ):  # again when the layout moved the focus or the footer must follow it, or could not be made
             self._dirty = False
             layers = self.navigator.layers()
             how, self.navigator.change = self.navigator.change, "same"
@@ -521,8 +524,21 @@ class App:
             elif self._moved:
                 self.version += 1
             self._moved = False
-            if not self.navigator.settle_focus():
+            moved, grown = self.navigator.settle_focus(), self._scrollers_changed()
+            if not moved and not grown:
                 break
+
+    def _scrollers_changed(self) -> bool:
+        """After a layout, which alone knows what texts have become targets: whether the footer was told wrong."""
+        before = self._scrollers()
+        found = frozenset(target.key for target in self.stage.targets() if target.key == target.viewport)
+        self._laid_out = (self.navigator.entries[-1], found)
+        return found != before
+
+    def _scrollers(self) -> frozenset[str]:
+        """The texts of the top page that are targets because they scroll, by the last layout."""
+        of, found = self._laid_out
+        return found if of is self.navigator.entries[-1] else frozenset()
 
     def _drawable(self, draw: Callable[[], None]) -> bool:
         """Has the top page drawn. One that cannot be drawn gives way to an apology; that itself must be drawable."""
@@ -550,13 +566,14 @@ class App:
         return (self.t(self._notice[0]), self._notice[1]) if self._notice else (None, "warning")
 
     def _bindings(self) -> tuple[Any, ...]:
-        top = self.navigator.entries[-1]
+        top, scrollers = self.navigator.entries[-1], self._scrollers()
         return footer.live(
             self.navigator.bindings(),
             self.t,
             language=self.language,
-            choices=0 if top.busy else self.navigator.choices(),
+            choices=0 if top.busy else self.navigator.choices() + len(scrollers),
             focused=top.focus is not None and not top.busy,
+            scrolls=top.focus in scrollers and not top.busy,
             at_home=top.screen.id == "home",
             modal=top.screen.modal,
             tray=self.slot is not None,

@@ -78,6 +78,7 @@ def live(
     language: str,
     choices: int,
     focused: bool,
+    scrolls: bool,
     at_home: bool,
     modal: bool,
     tray: bool,
@@ -87,13 +88,17 @@ def live(
     Args:
         choices: number of enabled targets; with fewer than two there is nothing to move between.
         focused: OK would press something.
+        scrolls: the focus is on a text that up and down scroll; there is nothing in it to press.
         tray: there is a simulated slot, so that BLUE opens the card tray.
     """
     taken = {key for binding in own for key in binding.keys}
     mine = []
-    if choices > 1 and not taken & set(ARROWS):
-        mine.append(Binding(ARROWS, t("Move")))
-    if focused:
+    if not taken & set(ARROWS):
+        if scrolls:
+            mine.append(Binding(("KEY_UP", "KEY_DOWN"), t("Scroll")))
+        elif choices > 1:
+            mine.append(Binding(ARROWS, t("Move")))
+    if focused and not scrolls:
         mine.append(Binding(("KEY_OK",), t("Select")))
     mine.append(Binding(("KEY_BACK",), t("Exit") if at_home else t("One step back")))
     mine.append(Binding(("KEY_INFO",), t("All keys"), footer=not modal))

@@ -251,7 +251,7 @@ class Navigator:
             return False
         if entry.busy and (name == "KEY_OK" or name in DIRECTIONS or name in DIGITS):
             return False
-        if name == "KEY_OK" and entry.focus is not None:
+        if name == "KEY_OK" and entry.focus is not None and not self._reading(entry):
             self._around.sound("key")
             self.run(entry, entry.screen.on_ok, entry.focus)
             self._around.refresh()
@@ -286,6 +286,11 @@ class Navigator:
     def choices(self) -> int:
         """How many targets there are to choose from."""
         return sum(1 for target in targets(self._stack[-1].body or _NOTHING) if target.enabled)
+
+    def _reading(self, entry: Entry) -> bool:
+        """The focus is on a text that scrolls, and the page has no use of its own for OK there: nothing to press."""
+        reads = any(t.key == entry.focus == t.viewport for t in self._eyes.targets())
+        return reads and not any("KEY_OK" in binding.keys for binding in self.bindings())
 
     def _double(self, repeat: bool) -> bool:
         now = self._clock.monotonic()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
+from screens.fee import FeeScreen
 from stb_app.journeys import Order
 from stb_app.journeys.steps import Refused
+from stb_app.kit.nodes import Text
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Television
 
@@ -132,3 +136,22 @@ def test_the_confirmation_s_footer_shows_only_the_arrows_that_lead_somewhere() -
     tv = television("confirm", order=data.ORDER, method=data.METHODS[0])
     tv.press("INFO")
     assert tv.state["keys"][:3] == [["KEY_LEFT", "KEY_RIGHT"], ["KEY_OK"], ["KEY_BACK"]]
+
+
+def test_ok_on_a_text_that_scrolls_presses_nothing() -> None:
+    tv = Television(DummyVerbs(), "en", 150).open("payment-methods", order=data.NO_METHOD)
+    assert tv.press("UP").focus not in ("back", None)
+    assert tv.press("OK").screen == "payment-methods"
+    assert tv.press("DOWN", "DOWN", "DOWN", "DOWN", "OK").screen != "payment-methods"
+
+
+def test_an_expired_amount_is_not_in_the_colour_of_money() -> None:
+    tv = Television(DummyVerbs(), "en", 150).open("fee", order=data.SHORT)
+    screen = cast(FeeScreen, tv.app.navigator.top)
+    colors = []
+    for _ in range(2):
+        amount = dict(screen._pairs("small"))["Order amount"]
+        assert isinstance(amount, Text)
+        colors.append(amount.color)
+        tv.wait(31)
+    assert colors == ["money", "secondary"]

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from screens.problems import money_words, words_for
+from screens.words import PENDING
 from stb_app.journeys import Payment, Records
 from stb_app.journeys.steps import finished
 from tests.screens import data
@@ -120,3 +122,17 @@ def test_a_record_tells_programs_what_its_result_told(
     assert (state["outcome"], state["money_taken"], state["number"]) == (outcome, money_taken, payment.number)
     until = payment.valid_until
     assert state["valid_until"] == (None if until is None else until.isoformat())
+
+
+@pytest.mark.parametrize("payment", data.RECORDS, ids=lambda payment: payment.number)
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_large_letters_keep_what_became_of_the_money_and_what_to_do(payment: Payment, language: str) -> None:
+    tv = Television(DummyVerbs(), language, text_scale=150).open("record", payment=payment)
+    seen = [text.text for text in tv.app.stage.texts() if not text.clipped]
+    assert money_words(payment.money, tv.app.t) in seen
+    if payment.reason:
+        said = words_for(payment.reason, payment.facts, tv.app.t)
+        assert said.title in seen
+        assert said.text in seen
+    if payment.state in PENDING:
+        assert tv.app.t("This changes here by itself as soon as we know.") in seen
