@@ -11,7 +11,6 @@ from stb_app.kit.layout import DISABLED, Context, Layouter, register
 from stb_app.kit.nodes import Span, Text
 from stb_app.kit.theme import RGB
 
-
 TITLES = frozenset(("display", "title", "headline", "heading"))
 """Styles whose lines are about equally long rather than full."""
 
