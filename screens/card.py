@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from screens.problems import CASE_OPEN, N_, STAY_SAFE, Said, prompt_words
@@ -56,6 +57,7 @@ POSES: dict[str, Pose] = {
 STEP_OF = {
     "enter-pin": 1,
     "wrong-pin": 1,
+    "pin-blocked": 1,
     "processing": 2,
     "waiting-psam": 2,
     "put-back": 2,
@@ -289,7 +291,10 @@ class CardScreen(Page[None]):
         words = self._words()
         prompt = self._step.prompt
         picture, small = (
-            CardSlot(self._pose, self._step.number, self.t("UnionPay IC card"), percent)
+            # On a drawing that small the card's name could not be read.
+            CardSlot(
+                self._pose, self._step.number, self.t("UnionPay IC card") if percent == 100 else "", percent
+            )
             for percent in (100, 70)
         )
         current = 1 if self._pin_sent else STEP_OF.get(prompt, 0)
@@ -319,11 +324,18 @@ class CardScreen(Page[None]):
             gap=18,
             grow=1,
         )
+        short = Text(words.text, "small", tone)
+        close = Column(
+            (steps, Space(grow=1), heading, short, *doing, due, remark, *buttons, Space(grow=1)),
+            gap=8,
+            grow=1,
+        )
         return Fit(
             (
                 Row((Grow(middle), Grow(wide)), gap=64, align="stretch", grow=1),
                 Row((picture, Grow(tight)), gap=56, align="stretch", grow=1),
                 Row((small, Grow(tight)), gap=48, align="stretch", grow=1),
+                Row((small, Grow(close)), gap=48, align="stretch", grow=1),
                 tight,
             )
         )
@@ -355,7 +367,11 @@ class CardScreen(Page[None]):
         if self._pin_sent:
             return Said(self.t("Checking the PIN"), self.t("Please leave the card in."))
         facts = {"balance_fen": self._step.balance_fen, "amount_fen": self._order.amount_fen}
-        return prompt_words(self._step.prompt, self._step.tries_left, facts, self.t)
+        said = prompt_words(self._step.prompt, self._step.tries_left, facts, self.t)
+        if self._told_no:
+            answer = self.t("This can't be cancelled now. The result comes in a moment.")
+            return replace(said, text=answer)
+        return said
 
     @property
     def _last_try(self) -> bool:
@@ -371,8 +387,6 @@ class CardScreen(Page[None]):
         if self._too_short:
             words = self.t("The PIN has six digits: {n} are still missing.")
             return "info", words.format(n=PIN_LENGTH - len(self._digits)), "warning"
-        if self._told_no and not self._leaving:
-            return "info", self.t("This can't be cancelled now. The result comes in a moment."), "warning"
         if self._asks_pin:
             return (
                 "lock",
@@ -420,7 +434,7 @@ class CardScreen(Page[None]):
         due = Row(
             (
                 Text(self.t("Paid") if paid else self.t("To pay"), "body", "secondary", wrap=False),
-                Text(money(self._order.amount_fen), "display", "money", wrap=False),
+                Text(money(self._order.amount_fen), "due", "money", wrap=False),
             ),
             gap=20,
         )

@@ -313,7 +313,8 @@ class CardInquiryScreen(Page[None]):
             self._button("again", self.t("Read again")),
             self._button("done", self.t("Done"), primary=True),
         )
-        buttons = Row((Grow(done), Grow(again)), gap=24)
+        # The one that has the focus stands next to the transactions: an arrow to the right leads there.
+        buttons = Row((Grow(again), Grow(done)), gap=24)
         calm = Column(
             (Panel(Column((*balance, Space(4), Facts(tuple(facts)), Space(4), *about), gap=16), "hero", pad=44, grow=1), buttons),
             gap=24, grow=1,

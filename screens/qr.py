@@ -226,7 +226,7 @@ class QrScreen(Page[None]):
     def _alone(self) -> Node:
         """The whole screen for the code in its white: the amount and the time beside it, and what the keys do."""
         paid = money(self._order.amount_fen)
-        styles: tuple[TextStyle, ...] = ("display", "amount", "title")
+        styles: tuple[TextStyle, ...] = ("amount", "due", "display")
         amount = Fit(tuple(Text(paid, style, "money", wrap=False) for style in styles))
         due = Column((Text(self.t("To pay"), "body", "secondary"), amount), gap=0)
         back = Row((Target("code", Text(self.t("Back to the page"), "row-bold")),))

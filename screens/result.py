@@ -223,10 +223,14 @@ class ResultScreen(Page[None]):
             justify="center",
         )
         facts: Node = Facts(self._facts(), 1)
+        if style == "small":
+            facts = self._fact_rows()
         if scrolls:
             said, facts = Scroll("words", said), Scroll("facts", facts)
         about = Column((Panel(facts, pad=28), *self._take_card("start")), gap=24, grow=1, justify="center")
-        both = Row((Grow(said, 1), Grow(about, 1)), gap=48, align="stretch", grow=1)
+        # Small letters are for when much is to be told: the facts get what keeps them beside their labels.
+        shares = (10, 11) if style == "small" else (1, 1)
+        both = Row((Grow(said, shares[0]), Grow(about, shares[1])), gap=48, align="stretch", grow=1)
         return Column((both, Row(buttons, gap=24)), gap=32, grow=1)
 
     def _amount(self, justify: Literal["start", "center"]) -> tuple[Node, ...]:
@@ -236,7 +240,7 @@ class ResultScreen(Page[None]):
         if about is None:
             return ()
         tone: Color = "secondary" if end.money == "not-taken" else "money"
-        amount = Text(money(about.amount_fen), "display", tone, wrap=False)
+        amount = Text(money(about.amount_fen), "due", tone, wrap=False)
         if end.outcome == "success":
             return (Row((amount,), justify=justify),)
         t = self.t
@@ -299,7 +303,14 @@ class ResultScreen(Page[None]):
                 Span(day(end.payment.valid_until), "text", True),
                 Span(SEPARATOR + self.t("money taken"), "secondary"),
             ]
-            return (Text(tuple(parts), "row", align=align),)
+            if align == "center":
+                return (Text(tuple(parts), "row", align=align),)
+            # Where a line is short the date keeps its words, and no line begins with the dot.
+            until = (Span(self.t("valid until") + " ", "secondary"), parts[1])
+            return (
+                Text(until, "row"),
+                Text(name + SEPARATOR + self.t("money taken"), style, "secondary"),
+            )
         lines: list[Node] = [
             Text(tuple(parts), strong, align=align),
             Text(text, style, "secondary", align=align),
@@ -320,19 +331,27 @@ class ResultScreen(Page[None]):
         )
         return (Row((line,), justify=justify),)
 
-    def _facts(self) -> Pairs:
+    def _fact_rows(self) -> Node:
+        """The facts in small letters, the balances first, each value beside its label as far as there is room."""
+        pairs = sorted(
+            self._facts("small"),
+            key=lambda pair: pair[0] not in (self.t("Balance before"), self.t("Balance after")),
+        )
+        return Facts(tuple(pairs), gap=8, style="small")
+
+    def _facts(self, style: TextStyle = "body") -> Pairs:
         end, payment, order = self._end, self._end.payment, self._order
         t = self.t
         pairs: list[tuple[str, str | Text]] = []
         number = order.number if order is not None else payment.number if payment is not None else ""
         if number:
-            pairs.append((t("Order number"), Text(number, wrap=False)))
+            pairs.append((t("Order number"), Text(number, style, wrap=False)))
         hotline = order.hotline if order is not None else ""
         if hotline and end.outcome != "success":
-            pairs.append((t("Hotline"), Text(hotline, wrap=False)))
+            pairs.append((t("Hotline"), Text(hotline, style, wrap=False)))
         card = payment.card if payment is not None else None
         if card is not None:
-            pairs.append((t("Card"), Text(card.number, wrap=False)))
+            pairs.append((t("Card"), Text(card.number, style, wrap=False)))
             if card.balance_before_fen is not None:
                 pairs.append((t("Balance before"), money(card.balance_before_fen)))
             if card.balance_after_fen is not None:

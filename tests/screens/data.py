@@ -23,7 +23,7 @@ from stb_app.journeys import (
 )
 from stb_app.kit.clock import CHINA
 
-NOW = datetime(2026, 11, 21, 19, 32, tzinfo=CHINA)
+NOW = datetime(2026, 11, 21, 19, 34, tzinfo=CHINA)
 HOTLINE = "96123"
 HELLO = Hello("stb-pay TSP", "0.1.0", 1, True, NOW, HOTLINE)
 
@@ -160,7 +160,7 @@ HOME = Home(
         ("2026-11", 6800),
     ),
     12,
-    (date(2026, 11, 1), 6800),
+    (date(2026, 11, 21), 1500),
     (SPORTS, KIDS, OPERA, DOCUMENTARY),
 )
 NEWCOMER = Home(

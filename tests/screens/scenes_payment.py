@@ -223,6 +223,7 @@ INQUIRY_SCENES: tuple[PaymentScene, ...] = (
 
 
 def _idle(tv: Television) -> None:
+    tv.open("settings")
     tv.app.push(
         "question",
         sign="question",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
 from stb_app.journeys.steps import CANCELLABLE_PROMPTS, Finished
+from stb_app.kit.nodes import Steps
 from tests.screens import data
 from tests.screens.dummies import Television
 from tests.screens.dummy_payments import NOT_TAKEN, SUCCESS, PaymentVerbs, prompt
@@ -113,6 +115,20 @@ def test_a_reader_that_does_not_answer_a_cancellation_leaves_a_way_out(tv: Telev
     assert tv.screen == "records"
 
 
+def test_a_locked_pin_is_shown_at_the_step_of_the_pin(tv: Television) -> None:
+    def steps(node: object) -> Iterator[Steps]:
+        if isinstance(node, Steps):
+            yield node
+        for name in ("children", "options", "child"):
+            inner = getattr(node, name, ())
+            for one in inner if isinstance(inner, tuple) else (inner,):
+                yield from steps(one)
+
+    for word, at in (("pin-blocked", 1), ("expired", 0)):
+        post(tv, prompt(word))  # type: ignore[arg-type]
+        assert {(s.current, s.failed) for s in steps(tv.app.navigator.top.compose())} == {(at, True)}
+
+
 @pytest.mark.parametrize("word", ["processing", "settling"])
 def test_where_money_may_have_moved_nothing_can_be_cancelled(tv: Television, word: str) -> None:
     assert word not in CANCELLABLE_PROMPTS
@@ -120,6 +136,7 @@ def test_where_money_may_have_moved_nothing_can_be_cancelled(tv: Television, wor
     tv.press("BACK")
     assert (tv.screen, journey(tv).cancels) == ("card", 0)
     assert "can't be cancelled now" in tv.words()
+    assert "Please do not take the card out" in tv.words()
 
 
 def test_a_question_that_is_answered_too_late_cancels_nothing(tv: Television) -> None:

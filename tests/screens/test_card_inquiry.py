@@ -40,7 +40,8 @@ def test_a_card_is_shown_with_balance_validity_and_its_last_ten(tv: Television) 
 
 def test_the_transactions_scroll_to_the_tenth(tv: Television) -> None:
     post(tv, READ)
-    tv.press("RIGHT", "RIGHT")
+    assert "To see all: right, then down" in tv.words()
+    tv.press("RIGHT", "DOWN")
     assert tv.focus == "log"
     assert "2026-09-30 07:00" not in tv.words()
     tv.press(*["DOWN"] * 12)

@@ -17,7 +17,7 @@ def test_the_current_service_and_what_is_left_of_it() -> None:
         "Valid until 2026-12-01 · 10 days left",
         "¥68.00",
         "12 to choose from",
-        "Last: 11-01 ¥68.00",
+        "Last: 11-21 ¥15.00",
     ):
         assert words in tv.words()
     assert tv.state == {"connection": "online", "problem": None, "current": "movies"}

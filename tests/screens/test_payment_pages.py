@@ -6,6 +6,7 @@ from itertools import combinations
 
 import pytest
 
+from stb_app.kit.items import Run
 from tests.screens.dummies import Television
 from tests.screens.scenes_payment import REASON_SCENES, SCENES, PaymentScene, ways
 
@@ -63,6 +64,28 @@ def test_page_is_whole_at_720p_and_125_percent(scene: PaymentScene) -> None:
 def test_every_reason_fits_where_there_is_least_room(scene: PaymentScene) -> None:
     television = scene.play("en", 150)
     _check(television, scene)
+    television.close()
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize(
+    "name", ["card-insert", "card-remove", "qr-large", "result-success", "result-pending"]
+)
+def test_the_amount_is_the_largest_where_letters_are_large(name: str, language: str) -> None:
+    scene = next(scene for scene in SCENES if scene.name == name)
+    television = scene.play(language, 150)
+    runs = [item.what for item in television.app.stage._laid.items if isinstance(item.what, Run)]
+    assert {run.text for run in runs if run.size == max(run.size for run in runs)} == {"¥15.00"}
+    television.close()
+
+
+def test_where_letters_are_large_a_success_keeps_what_belongs_together() -> None:
+    scene = next(scene for scene in SCENES if scene.name == "result-success")
+    television = scene.play("en", 150)
+    lines = television.words().split("\n")
+    assert "valid until 2026-12-20" in lines
+    assert "Sports Pack · money taken" in lines
+    assert not {target.key for target in television.app.stage.targets()} & {"facts", "words"}
     television.close()
 
 

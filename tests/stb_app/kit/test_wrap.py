@@ -1,7 +1,9 @@
 """Lines end where Chinese and Latin lines may end."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,12 +16,12 @@ def width(text: str) -> int:
     return sum(2 if wrap.is_cjk(char) else 1 for char in text)
 
 
-def lines(text: str, limit: int) -> list[str]:
+def lines(text: str, limit: int, share: Callable[..., list[list[int]]] = wrap.fill) -> list[str]:
     parts = []
     for piece in wrap.pieces(text):
         cut = wrap.split_long(piece, limit, width) if width(piece.rstrip(" ")) > limit else [piece]
         parts += [(part, width(part.rstrip(" ")), width(part)) for part in cut]
-    return ["".join(parts[i][0] for i in line) for line in wrap.fill(parts, limit)]
+    return ["".join(parts[i][0] for i in line) for line in share(parts, limit)]
 
 
 @settings(deadline=None)
@@ -66,3 +68,27 @@ def test_the_currency_sign_stays_with_its_amount() -> None:
 
 def test_a_long_latin_word_breaks_only_because_it_must() -> None:
     assert lines("no ABCDEFGHIJKL", 6) == ["no ", "ABCDEF", "GHIJKL"]
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "found"),
+    [
+        ("支付成功，业务已开通", 16, ["支付成功，", "业务已开通"]),
+        ("业务正在开通", 10, ["业务正在", "开通"]),
+        ("还没有查清", 8, ["还没有", "查清"]),
+        ("连不上支付平台", 12, ["连不上", "支付平台"]),
+        ("同时订购", 6, ["同时", "订购"]),
+        ("Paid. Your service is open.", 22, ["Paid. Your ", "service is open."]),
+    ],
+)
+def test_titles_break_between_words_into_lines_alike(text: str, limit: int, found: list[str]) -> None:
+    assert lines(text, limit, wrap.balance) == found
+
+
+@settings(deadline=None)
+@given(MIXED, st.integers(4, 40))
+def test_balanced_lines_lose_nothing_fit_and_are_as_few(text: str, limit: int) -> None:
+    broken = lines(text, limit, wrap.balance)
+    assert "".join(broken) == text
+    assert all(width(line.rstrip(" ")) <= limit for line in broken)
+    assert len(broken) == len(lines(text, limit))
