@@ -112,6 +112,6 @@ def test_the_tray_offers_the_simulator_s_profiles() -> None:
 
 
 def test_info_does_not_stay_in_the_language_that_was_left() -> None:
-    tv = Television(DummyVerbs(), "zh").press("INFO")
+    tv = Television(PaymentVerbs(), "zh").press("INFO")
     assert tv.screen == "help"
     assert tv.press("LANGUAGE").screen == "home"
