@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.metadata import entry_points
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 
 import pytest
@@ -304,7 +304,13 @@ def test_paying_with_a_card(walk: Walk) -> None:
     def pulled(when: str) -> Callable[[], None]:
         return lambda: tv.post(f"/card/pull?when={when}")
 
-    good = then(card(tv, None), opener(tv, *CARD), card(tv, "good"))
+    # Another service each time: an open payment for the same one would be settled in the place of a second.
+    services = cycle(("kids", "sports", "documentary"))
+
+    def order() -> None:
+        opener(tv, "services", f"service:{next(services)}", *CARD[2:])()
+
+    good = then(card(tv, None), order, card(tv, "good"))
     walk.visit(then(good, asked(tv, "enter-pin")))
     walk.visit(then(good, pin("654321"), asked(tv, "wrong-pin")))
     walk.visit(then(good, asked(tv, "enter-pin"), card(tv, None), asked(tv, "removed-early")))
