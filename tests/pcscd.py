@@ -88,7 +88,9 @@ def _start() -> subprocess.Popen[bytes]:
     SOCKET.unlink(missing_ok=True)
     PID_FILE.unlink(missing_ok=True)
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen([program, "--foreground"], stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [program, "--foreground", *_without_polkit(program)], stdout=log, stderr=subprocess.STDOUT
+        )
 
         def ready() -> bool:
             if process.poll() is not None:
@@ -103,6 +105,12 @@ def _start() -> subprocess.Popen[bytes]:
             process.wait()
             raise
     return process
+
+
+def _without_polkit(program: str) -> list[str]:
+    """A pcscd of our own asks nobody: where no policy service runs, newer ones (2.0 and later) would turn everybody away."""
+    usage = subprocess.run([program, "--help"], capture_output=True, text=True, check=False, timeout=10)
+    return ["--disable-polkit"] if "--disable-polkit" in usage.stdout + usage.stderr else []
 
 
 def _virtual_reader_empty() -> bool:
