@@ -154,15 +154,17 @@ class ResultScreen(Page[None]):
         return (*((self.say(service.name),) if service else ()), self.t("Result"))
 
     def state(self) -> dict[str, Any]:
-        end, payment, order = self._end, self._end.payment, self._order
+        end, payment = self._end, self._end.payment
+        # The payment knows best what was paid: it may be an earlier one that turned out to be done.
+        about = payment if payment is not None else self._order
         until = payment.valid_until if payment is not None else None
         card = payment.card if payment is not None else None
         return {
             "outcome": end.outcome,
             "money_taken": end.money_taken,
             "money": end.money,
-            "order": order.order if order is not None else payment.order if payment is not None else None,
-            "number": order.number if order is not None else payment.number if payment is not None else None,
+            "order": about.order if about is not None else None,
+            "number": about.number if about is not None else None,
             "payment": payment.payment if payment is not None else None,
             "valid_until": until.isoformat() if until is not None else None,
             "reason": end.reason,
@@ -343,9 +345,9 @@ class ResultScreen(Page[None]):
         end, payment, order = self._end, self._end.payment, self._order
         t = self.t
         pairs: list[tuple[str, str | Text]] = []
-        number = order.number if order is not None else payment.number if payment is not None else ""
-        if number:
-            pairs.append((t("Order number"), Text(number, style, wrap=False)))
+        about = payment if payment is not None else order
+        if about is not None:
+            pairs.append((t("Order number"), Text(about.number, style, wrap=False)))
         hotline = order.hotline if order is not None else ""
         if hotline and end.outcome != "success":
             pairs.append((t("Hotline"), Text(hotline, style, wrap=False)))

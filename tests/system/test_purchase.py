@@ -125,3 +125,28 @@ def test_a_phone_in_the_local_network_opens_the_code_and_nothing_else(tmp_path: 
         assert len(payload) <= 62
         assert requests.get(payload, timeout=5).ok
         assert requests.get(payload.rpartition("/w/")[0] + "/stb/v1/hello", timeout=5).status_code == 404
+
+
+def test_a_service_that_turns_out_paid_is_not_paid_again(tmp_path: Path) -> None:
+    """ONL-13: the card left after the debit, the subscriber gave up and orders once more."""
+    with Television(tmp_path, "--reader", "sim:") as tv:
+        tv.order(service="kids", term="monthly")
+        tv.prompt("insert")
+        tv.post("/card/pull?when=after-debit")
+        tv.post("/card/insert/good")
+        tv.prompt("enter-pin")
+        tv.type("123456")
+        tv.press("OK")
+        tv.prompt("put-back")
+        tv.press("BACK")
+        tv.choose("leave")
+        first = tv.wait_for("result")["state"]
+        assert (first["outcome"], first["money_taken"]) == ("pending", None)
+        tv.press("HOME")
+        tv.order(service="kids", term="monthly")
+        tv.prompt("insert")
+        tv.post("/card/insert/good")
+        second = tv.wait_for("result")["state"]
+        assert (second["outcome"], second["money_taken"]) == ("success", True)
+        assert second["number"] == first["number"]
+        assert second["balance_after_fen"] == 23640 - 1200
