@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -176,9 +177,9 @@ def run(options: argparse.Namespace) -> int:
     with ExitStack() as held:
         try:
             settings = from_environment(os.environ)
-            held.enter_context(only_one(options.data, options.roles))
+            held.enter_context(only_one(options.data, options.roles, time.sleep))
             server, listener = _server(options, settings)
-        except (SettingsError, CannotStart, OSError) as error:
+        except (SettingsError, CannotStart) as error:
             sys.stderr.write(f"stb-server: {error}\n")
             return USAGE
         return _serve(server, listener, options)

@@ -59,6 +59,7 @@ class Database:
     """
 
     def __init__(self, path: Path, metadata: MetaData) -> None:
+        self._path = path
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._write_engine = create_engine(
             "sqlite://",
@@ -84,6 +85,14 @@ class Database:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"read-{path.stem}")
         self._writer = threading.Thread(target=self._run, name=f"write-{path.stem}", daemon=True)
         self._writer.start()
+
+    def load(self, work: Callable[[Connection], object]) -> None:
+        """Puts in what must be there before the role begins. Raises CannotStart, as when the disk is full."""
+        try:
+            self.submit(work).result()
+        except DatabaseError as error:
+            self.close()
+            raise CannotStart(f"{self._path} cannot be written: {error.orig}") from error
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Runs ``work`` on the writer thread, in a savepoint; returns when it is on the disk.

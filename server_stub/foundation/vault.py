@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
-from server_stub.foundation.startup import CannotStart
+from server_stub.foundation.startup import CannotStart, cannot_keep
 
 
 def key_file(path: Path) -> bytes:
@@ -19,9 +19,12 @@ def key_file(path: Path) -> bytes:
     linked into place, which only one of them can do.
 
     Raises:
-        CannotStart: the file is empty, or has something in it that no key has.
+        CannotStart: the file is empty, has something in it that no key has, or cannot be read or made.
     """
-    key = _read_or_make(path).strip()
+    try:
+        key = _read_or_make(path).strip()
+    except OSError as error:
+        raise cannot_keep(path, error) from error
     if not key or not key.isascii() or not key.decode("ascii").isprintable():
         raise CannotStart(f"{path} is not a key; put the right one back from a copy")
     return key

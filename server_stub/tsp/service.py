@@ -46,7 +46,7 @@ class TspService:
         wallets: dict[str, Wallet],
         psam_state: Path | None,
     ) -> None:
-        database.submit(_load_issuers).result()
+        database.load(_load_issuers)
         units = psam_pool.open_units(settings.psam_urls, None if psam_state is None else str(psam_state))
         handlers: dict[str, Handler] = {
             OPEN_SERVICE: lambda payload: self.payments.open_service(payload),
