@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         default=Path(platformdirs.user_data_dir("stb-server")),
         help="folder of databases and keys (%(default)s)",
     )
-    run.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    run.add_argument("--host", type=_host, default="127.0.0.1", help="address to listen on (%(default)s)")
     run.add_argument(
         "--port", type=_port, default=PORT, help="port to listen on; 0: any free one (%(default)s)"
     )
@@ -40,6 +40,12 @@ def parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--parent-pipe", action="store_true", help="stop when standard input ends")
     return top
+
+
+def _host(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("an address is wanted; 0.0.0.0 is all of this machine's")
+    return text
 
 
 def _port(text: str) -> int:
