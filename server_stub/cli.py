@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("roles", nargs="*", metavar="ROLE", help="boss, tsp, sandbox (all, if none is named)")
     run.add_argument(
         "--data",
-        type=Path,
+        type=_folder,
         default=Path(platformdirs.user_data_dir("stb-server")),
         help="folder of databases and keys (%(default)s)",
     )
@@ -40,6 +40,12 @@ def parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--parent-pipe", action="store_true", help="stop when standard input ends")
     return top
+
+
+def _folder(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a folder is wanted")
+    return Path(text).expanduser().absolute()
 
 
 def _host(text: str) -> str:

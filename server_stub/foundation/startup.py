@@ -6,11 +6,12 @@ CannotStart          the text is one line for whoever started the server
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
+
+from cardreader.disk import trouble
 
 PATIENCE_SECONDS = 3.0
 """How long a start waits for a process before it to end: one that is stopping may be sending its last answers."""
@@ -57,16 +58,7 @@ def only_one(
 
 def cannot_keep(place: Path, error: OSError) -> CannotStart:
     """Why nothing can be kept in a folder or file, in words, and what to do about it."""
-    if error.errno in (errno.EEXIST, errno.ENOTDIR):
-        return CannotStart(f"{place} is not a folder; give --data a folder")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return CannotStart(
-            f"{place} cannot be written, the disk is full; make room, or give --data another folder"
-        )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return CannotStart(f"{place} may not be written by this user; give --data a folder of your own")
-    why = (error.strerror or "no reason is known").lower()
-    return CannotStart(f"{place} cannot be written ({why}); give --data another folder")
+    return CannotStart(trouble(place, error, "--data"))
 
 
 def _locked(file: IO[str]) -> bool:

@@ -246,6 +246,7 @@ def test_a_port_that_is_taken_is_said_clearly(tmp_path: Path) -> None:
         ((), {"STB_SERVER_PSAMS": "sim:1:nobody"}, "'sim:1:nobody' names no PSAM"),
         ((), {"STB_SERVER_PSAMS": "pcsc:"}, "'pcsc:' names no PSAM"),
         ((), {"STB_SERVER_PSAMS": "sim:1, sim:1"}, "'sim:1' stands there twice"),
+        (("--data", ""), {}, "a folder is wanted"),
         (("--host", ""), {}, "an address is wanted"),
         (("--host", "no such host"), {}, "cannot listen on no such host:0: this machine has no such address"),
         (("--host", "a" * 70), {}, "this machine has no such address; give --host one that it has"),
@@ -266,7 +267,7 @@ def test_what_cannot_be_understood_is_said_clearly(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as end:
-        sys.exit(run(parse(["run", *arguments, "--port", "0", "--data", str(tmp_path)], ROLES)))
+        sys.exit(run(parse(["run", "--port", "0", "--data", str(tmp_path), *arguments], ROLES)))
     assert end.value.code == 2
     message = capsys.readouterr().err
     assert said in message

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from pathlib import Path
 
 import pytest
 
-from server_stub.foundation.startup import CannotStart, cannot_keep, only_one
+from server_stub.foundation.startup import CannotStart, only_one
 
 
 def no_wait(seconds: float) -> None:
@@ -47,24 +45,6 @@ def test_a_start_gives_up_when_its_patience_is_at_its_end(tmp_path: Path) -> Non
     ):
         pass
     assert sum(waits) == pytest.approx(2)
-
-
-@pytest.mark.parametrize(
-    ("number", "said"),
-    [
-        (errno.ENOSPC, "the disk is full; make room"),
-        (errno.EDQUOT, "the disk is full"),
-        (errno.EACCES, "may not be written by this user"),
-        (errno.EROFS, "may not be written by this user"),
-        (errno.ENOTDIR, "is not a folder"),
-        (errno.EIO, "(input/output error); give --data another folder"),
-    ],
-)
-def test_why_nothing_can_be_kept_is_said_in_words(number: int, said: str) -> None:
-    text = str(cannot_keep(Path("/data/of/mine"), OSError(number, os.strerror(number))))
-    assert text.startswith("/data/of/mine ")
-    assert said in text
-    assert "rrno" not in text
 
 
 def test_a_file_where_the_folder_should_be_is_said(tmp_path: Path) -> None:
