@@ -28,6 +28,7 @@ log = logging.getLogger("stb_app.main")
 STOP_WITHIN_S = 3.0
 WARM_EVERY_S = 0.05
 BROKEN, USAGE = 1, 2
+ROOM_BYTES = 64 * 1024
 
 
 class CannotStart(Exception):
@@ -99,6 +100,12 @@ def _data_folder(options: cli.Options) -> Path:
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         (data / "cards").mkdir(exist_ok=True, mode=0o700)
+        # Rather now than in the middle of a payment: is there room for what must not be forgotten?
+        probe = data / "probe"
+        try:
+            probe.write_bytes(bytes(ROOM_BYTES))
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as error:
         raise _cannot_keep(data, error) from error
     return data
@@ -114,6 +121,8 @@ def _log_to(path: Path) -> None:
     from logging.handlers import RotatingFileHandler
 
     handler = RotatingFileHandler(path, maxBytes=256 * 1024, backupCount=3, encoding="utf-8")
+    # A disk that fills up later is no reason to write tracebacks on the terminal, about a line that is lost.
+    logging.raiseExceptions = False
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
