@@ -57,6 +57,12 @@ class ServiceDetail(Service):
     renews: bool = False
 
 
+class Household(BaseModel):
+    """The numbers of all boxes of a subscriber."""
+
+    boxes: list[str]
+
+
 class Services(BaseModel):
     services: list[Service]
 
