@@ -95,8 +95,14 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "order-expired": (N_("This order has waited too long"), _ORDER_AGAIN),
     "order-closed": (N_("This order is closed"), _ORDER_AGAIN),
     "payment-in-progress": (
-        N_("This order is being paid just now"),
-        N_("Please wait until that payment has ended; you will find it in the records."),
+        N_("This is being paid already"),
+        N_(
+            "An earlier payment for it is still open. Please do not pay again; the records will say how it ended."
+        ),
+    ),
+    "already-paid": (
+        N_("This has just been paid"),
+        N_("An earlier payment for this service has gone through. You need not pay again."),
     ),
     "payment-not-cancellable": (
         N_("This payment can no longer be cancelled"),

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from stb_app import cli
 
 if TYPE_CHECKING:
+    from stb_app.journeys.steps import Finished
     from stb_app.kit.clock import SystemClock
     from stb_app.shell.app import App
     from stb_app.shell.loop import Loop
@@ -357,22 +358,47 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
 
 
 def _recovered(app: App) -> Callable[[Any], None]:
-    from stb_app.journeys.steps import CardWanted, Finished
+    from stb_app.journeys.steps import CardWanted, CodesOpen, Finished
 
-    def tell(step: Finished | CardWanted) -> None:
+    wanted = codes = 0
+
+    def tell(step: Finished | CardWanted | CodesOpen) -> None:
+        nonlocal wanted, codes
+        if isinstance(step, Finished):
+            _ended(app, step)
+            return
         if isinstance(step, CardWanted):
-            if step.payments:
-                app.notice(
-                    "A card payment is not settled yet. Put the same card in, and it is checked by itself."
-                )
-            else:
-                app.clear_notice()
-        elif step.money == "not-taken":
-            app.notice("An earlier card payment did not take place. Nothing was taken.", "info", 20)
+            wanted = step.payments
         else:
-            app.notice("An earlier card payment has been completed. The payment records show it.", "info", 20)
+            codes = step.payments
+        # The card comes first: somebody has to put it in.
+        if wanted:
+            app.notice(
+                "A card payment is not settled yet. Put the same card in, and it is checked by itself."
+            )
+        elif codes:
+            app.notice("An earlier phone payment is still open. If you have paid, it is found by itself.")
+        else:
+            app.clear_notice()
 
     return tell
+
+
+def _ended(app: App, end: Finished) -> None:
+    """Tells how an earlier payment ended, whatever page is there."""
+    if end.payment is not None and end.payment.method != "card":
+        if end.outcome == "late":
+            app.notice("An earlier phone payment came too late. The money is sent back.", "info", 20)
+        elif end.money == "not-taken":
+            app.notice("An earlier phone payment did not take place. Nothing was taken.", "info", 20)
+        else:
+            app.notice(
+                "An earlier phone payment has been completed. The payment records show it.", "info", 20
+            )
+    elif end.money == "not-taken":
+        app.notice("An earlier card payment did not take place. Nothing was taken.", "info", 20)
+    else:
+        app.notice("An earlier card payment has been completed. The payment records show it.", "info", 20)
 
 
 def _warm_up(app: App) -> None:

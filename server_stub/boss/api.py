@@ -38,6 +38,11 @@ def router(service: Callable[[], BossService]) -> APIRouter:
         """What the home page shows."""
         return await service().home(box_number)
 
+    @routes.get("/household", responses=responses(401, 403))
+    async def household(box_number: BoxNumber) -> models.Household:
+        """All boxes of the same subscriber."""
+        return await service().household(box_number)
+
     @routes.get("/services", responses=responses(401, 403))
     async def services(box_number: BoxNumber) -> wire.Services:
         """All services in the order to show."""

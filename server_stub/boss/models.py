@@ -17,6 +17,12 @@ class ServiceDetail(Service):
     renews: bool = False
 
 
+class Household(BaseModel):
+    """The numbers of all boxes of a subscriber."""
+
+    boxes: list[str]
+
+
 class Earlier(BaseModel):
     """Something that was paid, but not with an order of the box that asks."""
 

@@ -68,6 +68,15 @@ class BossService:
         now = self._clock.now()
         return await self._for(box_number, lambda catalogue, who: views.home(catalogue, who, now))
 
+    async def household(self, box_number: str) -> models.Household:
+        """All boxes of the same subscriber, this one among them."""
+
+        def read(conn: Connection) -> models.Household:
+            who = store.load_customer(conn, box_number)
+            return models.Household(boxes=store.load_boxes(conn, who))
+
+        return await self.database.read(read)
+
     async def services(self, box_number: str) -> wire.Services:
         """All services in the order to show."""
         now = self._clock.now()

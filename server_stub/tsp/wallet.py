@@ -196,7 +196,9 @@ class WalletPayments:
         elif status.state == "declined" and open_:
             self._core.move(conn, row, "failed", actor=actor, reason="declined")
         elif status.state in ENDED_BY_WALLET and open_ and ending is not None:
-            # A silent wallet's payment was past its time before anybody could cancel it.
+            if row.state == "wallet-silent":
+                # It was past its time before anybody could cancel it.
+                ending = "expired"
             self._core.move(conn, row, ending, actor=actor, reason=ending)
             self._core.outbox.put(conn, ASK_WALLET, {"payment": payment}, LOOK_AGAIN_SECONDS)
 

@@ -24,6 +24,7 @@ from stb_app.journeys.memory import Memory, OpenPayment
 from stb_app.journeys.settling import (
     deliver_not_debited,
     deliver_proof,
+    paid_before,
     remember,
     settle_with_card,
     wait_until_open,
@@ -118,6 +119,7 @@ class CardPayment:
             end = finished(self._payment)
         except Problem as problem:
             end = self._give_up("failed", problem.code, problem.facts)
+            end = paid_before(self._client, self._memory, self._waits, problem) or end
         except Exception:
             log.exception("card payment of order %s", self._order.order)
             end = Finished(

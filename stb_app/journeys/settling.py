@@ -13,6 +13,7 @@ from dataclasses import replace
 from cardreader.errors import CardRemoved, ProofUnavailable, ProtocolError, StatusError
 from cardreader.purse import Purse
 from stb_app.journeys.memory import Memory, OpenPayment
+from stb_app.journeys.steps import Finished, finished
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import TspClient
 from stb_app.tsp.model import Payment
@@ -24,6 +25,9 @@ PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Between the attempts to tell the TSP while the subscriber looks on; after that the background goes on."""
 OPENING_S = 20
 """How long the subscriber waits for BOSS to open the service before the result says 'pending'."""
+
+STAND_AGAINST = frozenset(("already-paid", "payment-in-progress"))
+"""A payment is refused because of an earlier one for the same service."""
 
 
 def prove(purse: Purse, record: OpenPayment, memory: Memory) -> OpenPayment | None:
@@ -151,6 +155,29 @@ def wait_until_open(client: TspClient, waits: Waits, payment: Payment) -> Paymen
             log.warning("asking for payment %s: %s", payment.payment, problem.code)
             return payment
     return payment
+
+
+def paid_before(client: TspClient, memory: Memory, waits: Waits, problem: Problem) -> Finished | None:
+    """How the earlier payment stands because of which this one was refused (docs/tsp-api.md, Paying).
+
+    None when it was refused for something else, or the earlier one cannot be asked about: another television's.
+    """
+    earlier = problem.facts.get("payment")
+    if problem.code not in STAND_AGAINST or not isinstance(earlier, str):
+        return None
+    try:
+        payment = wait_until_open(client, waits, client.payment(earlier))
+    except Problem as unknown:
+        log.warning("asking for the earlier payment %s: %s", earlier, unknown.code)
+        return None
+    end = finished(payment)
+    if end.outcome != "pending":
+        memory.forget_code(earlier)
+    elif end.money != "taken":
+        # Its code may look as if nothing had been taken; that the TSP could not close it says otherwise.
+        reason = "card-away" if memory.wants_card(earlier) else problem.code
+        end = replace(end, money="unknown", reason=reason)
+    return end
 
 
 def with_balance(purse: Purse, memory: Memory, record: OpenPayment) -> OpenPayment:

@@ -140,6 +140,13 @@ class CardWanted:
     payments: int
 
 
+@dataclass(frozen=True, slots=True)
+class CodesOpen:
+    """So many earlier payments by code have no end yet; 0: none any more."""
+
+    payments: int
+
+
 OUTCOMES: dict[str, Outcome] = {
     "done": "success",
     "paid": "pending",

@@ -187,6 +187,7 @@ RESULT_SCENES: tuple[PaymentScene, ...] = (
     ),
     result("result-pending", Finished("pending", "unknown", "tsp-unreachable", UNKNOWN)),
     result("result-pending-card-away", Finished("pending", "unknown", "card-away", UNKNOWN)),
+    result("result-pending-earlier", Finished("pending", "unknown", "payment-in-progress", UNKNOWN)),
     result("result-pending-mac2", Finished("pending", "unknown", "mac2-refused", UNKNOWN, card_in_slot=True)),
     result("result-declined", failed("declined")),
     result("result-no-payment", Finished("failed", "not-taken", "tsp-unreachable")),

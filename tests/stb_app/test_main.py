@@ -12,6 +12,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ import pygame
 import pytest
 
 from stb_app import cli, main
+from stb_app.journeys.steps import CardWanted, CodesOpen, Finished
 from stb_app.shell.window import Window
+from tests.stb_app.journeys.dummy_tsp import DummyTsp
 
 DEADLINE_S = 20.0
 NOBODY = "http://127.0.0.1:9"
@@ -161,3 +164,36 @@ def test_where_no_window_opens_it_says_what_to_do(tmp_path: Path, monkeypatch: p
     options = cli.parse(["run", "--demo"], {"DISPLAY": ":4711"})
     with pytest.raises(main.CannotStart, match="--headless"):
         main._open_screen(options, tmp_path)
+
+
+class Line:
+    """The line above the footer, as the television would show it."""
+
+    def __init__(self) -> None:
+        self.said: str | None = None
+
+    def notice(self, msgid: str, tone: str = "warning", seconds: float | None = None) -> None:
+        self.said = msgid
+
+    def clear_notice(self) -> None:
+        self.said = None
+
+
+def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
+    line = Line()
+    tell = main._recovered(line)  # type: ignore[arg-type]
+
+    def told(step: object) -> str:
+        tell(step)
+        return line.said or ""
+
+    assert "phone payment is still open" in told(CodesOpen(1))
+    assert "Put the same card in" in told(CardWanted(1))
+    assert "phone payment is still open" in told(CardWanted(0))
+    assert told(CodesOpen(0)) == ""
+    for method, of in (("card", "card payment"), ("wallet:demo", "phone payment")):
+        payment = replace(DummyTsp().pay("order-1", "card", "key-1"), method=method)
+        assert f"{of} has been completed" in told(Finished("success", "taken", payment=payment))
+        assert f"{of} did not take place" in told(Finished("expired", "not-taken", payment=payment))
+    assert "is sent back" in told(Finished("late", "taken", payment=payment))
+    assert "is sent back" in told(Finished("late", "returned", payment=payment))

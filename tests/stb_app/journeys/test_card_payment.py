@@ -419,3 +419,19 @@ def test_another_card_in_the_slot_is_asked_once_and_left_alone() -> None:
     Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone).run(lambda step: None)  # type: ignore[arg-type]
     assert asked == 1
     assert bench.memory.unproven() == 1
+
+
+def test_another_card_while_the_first_may_have_debited_shows_that_payment() -> None:
+    bench = Bench("good")
+    bench.reader.pull_when = "after-debit"
+    bench.answers["put-back"] = bench.journey.cancel
+    assert bench.pay().reason == "card-away"
+    second = Bench("good")
+    second.tsp, second.memory = bench.tsp, bench.memory
+    unknown = bench.tsp.current
+    refused = Problem("payment-in-progress", money="unknown", facts={"payment": unknown.payment})
+    second.journey._client, second.journey._memory = bench.tsp, bench.memory
+    bench.tsp.faults["pay"] = [refused]
+    end = second.pay()
+    assert (end.outcome, end.money, end.reason) == ("pending", "unknown", "card-away")
+    assert end.payment == unknown
