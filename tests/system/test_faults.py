@@ -348,11 +348,11 @@ def test_the_platform_is_out_of_reach_from_the_start(tmp_path: Path) -> None:
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
         with Television(tmp_path, "--reader", "sim:", "--lang", "en", "--tsp", url, demo=False) as tv:
             tv.wait_for(lambda s: s["state"].get("connection") == "offline")
-            assert plain(tv, "No connection to the payment service")["focus"] in ("retry", "services")
+            assert plain(tv, "The payment service cannot be reached")["focus"] in ("retry", "services")
             for page in ("services", "records"):
                 tv.choose(page)
                 tv.wait_for(lambda s, page=page: s["screen"] == page and not s["busy"])
-                assert plain(tv, "No connection to the payment service")["focus"] == "retry"
+                assert plain(tv, "The payment service cannot be reached")["focus"] == "retry"
                 tv.press("BACK")
                 tv.wait_for("home")
             assert balance_offline(tv) == 23640
@@ -366,7 +366,7 @@ def test_the_server_dies_before_the_order(tv: Television) -> None:
     cut(tv)
     tv.press("OK")
     tv.wait_for(lambda s: not s["busy"] and s["state"].get("refusal") == "tsp-unreachable")
-    screen = plain(tv, "No connection to the payment service", NOT_TAKEN)
+    screen = plain(tv, "The payment service cannot be reached", NOT_TAKEN)
     assert screen["focus"] == "again"
     for _ in range(20):
         tv.press("OK")
