@@ -12,7 +12,7 @@ from stb_app.tsp.problem import Problem
 
 T = TypeVar("T")
 
-PATIENCE_S = 8.0
+PATIENCE_S = 10.0
 """A bundled server that has died is back within this; a person who sees why waits as long."""
 RETRY_S = 1.0
 
