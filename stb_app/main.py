@@ -139,8 +139,9 @@ def _television(options: cli.Options, data: Path, clock: SystemClock, screen: Wi
     from assets import AssetMissing, path
     from stb_app.kit.clock import FreezableClock
     from stb_app.kit.stage import Stage
-    from stb_app.shell.app import App, Parts
+    from stb_app.shell.app import App
     from stb_app.shell.catalogue import Catalogue
+    from stb_app.shell.parts import Parts
     from stb_app.shell.registry import Registry
     from stb_app.shell.settings import SettingsFile
     from stb_app.shell.sound import Sounds, mixer
