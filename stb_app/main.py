@@ -166,8 +166,9 @@ def _television(options: cli.Options, data: Path, clock: SystemClock, screen: Wi
     from assets import AssetMissing, path
     from stb_app.kit.clock import FreezableClock
     from stb_app.kit.stage import Stage
-    from stb_app.shell.app import App, Parts
+    from stb_app.shell.app import App
     from stb_app.shell.catalogue import Catalogue
+    from stb_app.shell.parts import Parts
     from stb_app.shell.registry import Registry
     from stb_app.shell.settings import SettingsFile
     from stb_app.shell.sound import Sounds, mixer
@@ -299,7 +300,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         def take() -> None:
             nonlocal recovering
             app.test_mode = options.demo or hello.test_mode or reader.simulated
-            app.clear_notice()
+            app.clear_notice("connection")
             app.connected(verbs)
             if not recovering:
                 recovering = True
@@ -336,7 +337,10 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
 
     def down() -> None:
         app.post(hand_over)
-        app.post(lambda: app.notice("The payment platform has stopped and is being started again."))
+        app.post(tell_down)
+
+    def tell_down() -> None:
+        app.notice("The payment platform has stopped and is being started again.", about="connection")
 
     from stb_app.shell.child import ServerChild
 
@@ -374,12 +378,16 @@ def _recovered(app: App) -> Callable[[Any], None]:
         # The card comes first: somebody has to put it in.
         if wanted:
             app.notice(
-                "A card payment is not settled yet. Put the same card in, and it is checked by itself."
+                "A card payment is not settled yet. Put the same card in, and it is checked by itself.",
+                about="open",
             )
         elif codes:
-            app.notice("An earlier phone payment is still open. If you have paid, it is found by itself.")
+            app.notice(
+                "An earlier phone payment is still open. If you have paid, it is found by itself.",
+                about="open",
+            )
         else:
-            app.clear_notice()
+            app.clear_notice("open")
 
     return tell
 

@@ -23,6 +23,7 @@ from stb_app import cli, main
 from stb_app.journeys.steps import CardWanted, CodesOpen, Finished
 from stb_app.shell.window import Window
 from tests.stb_app.journeys.dummy_tsp import DummyTsp
+from tests.stb_app.shell.dummies import Television
 
 DEADLINE_S = 20.0
 NOBODY = "http://127.0.0.1:9"
@@ -166,26 +167,14 @@ def test_where_no_window_opens_it_says_what_to_do(tmp_path: Path, monkeypatch: p
         main._open_screen(options, tmp_path)
 
 
-class Line:
-    """The line above the footer, as the television would show it."""
-
-    def __init__(self) -> None:
-        self.said: str | None = None
-
-    def notice(self, msgid: str, tone: str = "warning", seconds: float | None = None) -> None:
-        self.said = msgid
-
-    def clear_notice(self) -> None:
-        self.said = None
-
-
 def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
-    line = Line()
-    tell = main._recovered(line)  # type: ignore[arg-type]
+    tv = Television()
+    tell = main._recovered(tv.app)
 
     def told(step: object) -> str:
         tell(step)
-        return line.said or ""
+        tv.app.draw()
+        return tv.stage.picture.notice or ""
 
     assert "phone payment is still open" in told(CodesOpen(1))
     assert "Put the same card in" in told(CardWanted(1))
@@ -197,3 +186,16 @@ def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
         assert f"{of} did not take place" in told(Finished("expired", "not-taken", payment=payment))
     assert "is sent back" in told(Finished("late", "taken", payment=payment))
     assert "is sent back" in told(Finished("late", "returned", payment=payment))
+
+
+def test_the_card_that_is_wanted_is_told_until_it_has_come() -> None:
+    tv = Television()
+    tell = main._recovered(tv.app)
+    tell(CardWanted(1))
+    tv.app.notice("stopped", about="connection")
+    tv.app.clear_notice("connection")
+    tv.app.draw()
+    assert "Put the same card in" in (tv.stage.picture.notice or "")
+    tell(CardWanted(0))
+    tv.app.draw()
+    assert tv.stage.picture.notice is None
