@@ -10,20 +10,20 @@ import pytest
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, func, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from server_stub.foundation.database import GROUP, Database
+from server_stub.foundation.sqlite import GROUP, SqliteDatabase
 
 metadata = MetaData()
 numbers = Table("numbers", metadata, Column("number", Integer, primary_key=True))
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    one = Database(tmp_path / "a file?.db", metadata)
+def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
+    one = SqliteDatabase(tmp_path / "a file?.db", metadata.create_all)
     yield one
     one.close()
 
 
-def add(database: Database, number: int) -> None:
+def add(database: SqliteDatabase, number: int) -> None:
     database.submit(lambda conn: conn.execute(insert(numbers).values(number=number))).result()
 
 
@@ -31,7 +31,7 @@ def count(conn: Connection) -> int:
     return conn.execute(select(func.count()).select_from(numbers)).scalar_one()
 
 
-def test_many_threads_write_and_nothing_is_lost_or_locked(database: Database) -> None:
+def test_many_threads_write_and_nothing_is_lost_or_locked(database: SqliteDatabase) -> None:
     failures: list[Exception] = []
 
     def run(thread: int) -> None:
@@ -50,7 +50,9 @@ def test_many_threads_write_and_nothing_is_lost_or_locked(database: Database) ->
     assert database.submit(count).result() == 400
 
 
-def test_a_group_shares_one_commit_and_one_failure_does_not_touch_the_others(database: Database) -> None:
+def test_a_group_shares_one_commit_and_one_failure_does_not_touch_the_others(
+    database: SqliteDatabase,
+) -> None:
     gate = threading.Event()
     held = database.submit(lambda _: gate.wait(10))
     commits: list[int] = []
@@ -69,7 +71,7 @@ def test_a_group_shares_one_commit_and_one_failure_does_not_touch_the_others(dat
     assert database.submit(count).result() == 3
 
 
-def test_more_than_a_group_is_written_in_several(database: Database) -> None:
+def test_more_than_a_group_is_written_in_several(database: SqliteDatabase) -> None:
     writes = [
         database.submit(lambda conn, one=number: conn.execute(insert(numbers).values(number=one)).rowcount)  # type: ignore[misc]
         for number in range(3 * GROUP)
@@ -78,14 +80,14 @@ def test_more_than_a_group_is_written_in_several(database: Database) -> None:
 
 
 @pytest.mark.anyio
-async def test_readers_see_what_is_committed_and_cannot_write(database: Database) -> None:
+async def test_readers_see_what_is_committed_and_cannot_write(database: SqliteDatabase) -> None:
     await database.write(lambda conn: conn.execute(insert(numbers).values(number=7)))
     assert await database.read(count) == 1
     with pytest.raises(OperationalError, match="readonly"):
         await database.read(lambda conn: conn.execute(insert(numbers).values(number=8)))
 
 
-def test_the_file_is_as_safe_as_asked(database: Database) -> None:
+def test_the_file_is_as_safe_as_asked(database: SqliteDatabase) -> None:
     settings = ("journal_mode", "synchronous", "foreign_keys")
     found = database.submit(
         lambda conn: [conn.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in settings]
@@ -93,7 +95,7 @@ def test_the_file_is_as_safe_as_asked(database: Database) -> None:
     assert found.result() == ["wal", 2, 1]
 
 
-def test_an_error_does_not_tell_the_values(database: Database) -> None:
+def test_an_error_does_not_tell_the_values(database: SqliteDatabase) -> None:
     add(database, 31337)
     with pytest.raises(IntegrityError) as caught:
         add(database, 31337)
