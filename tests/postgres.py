@@ -15,7 +15,11 @@ from tests.postgres_keeper import USER
 
 
 class Cluster:
-    """A running server; it is stopped and its files are gone when this process ends, however it ends."""
+    """A running server; it is stopped and its files are gone when this process ends, however it ends.
+
+    Attributes:
+        folder: where its socket is.
+    """
 
     def __init__(self) -> None:
         command = [sys.executable, "-m", "tests.postgres_keeper"]
@@ -23,13 +27,13 @@ class Cluster:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
         )
         assert self._keeper.stdout is not None
-        self._folder = self._keeper.stdout.readline().strip()
-        assert self._folder, "PostgreSQL did not start; why stands above"
+        self.folder = self._keeper.stdout.readline().strip()
+        assert self.folder, "PostgreSQL did not start; why stands above"
         self._names = (f"t{number}" for number in itertools.count())
 
     def url(self, name: str) -> str:
         """The address of a database, as ``--database`` takes it."""
-        return f"postgresql://{USER}@/{name}?host={self._folder}"
+        return f"postgresql://{USER}@/{name}?host={self.folder}"
 
     def make(self, template: str = "template1") -> str:
         """A database like the template, to which nobody is connected; its name."""

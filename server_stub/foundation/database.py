@@ -100,4 +100,6 @@ def insert_once(conn: Connection, table: Table, values: Mapping[str, Any]) -> bo
     one is told True.
     """
     insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-    return bool(conn.execute(insert(table).values(**values).on_conflict_do_nothing()).rowcount)
+    statement = insert(table).values(**values).on_conflict_do_nothing()
+    # Otherwise the library counts the rows of changes and deletions only.
+    return conn.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1

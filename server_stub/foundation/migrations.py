@@ -6,6 +6,7 @@ Each role has its history in ``server_stub/ROLE/migrations/versions``, a file a 
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -16,6 +17,8 @@ from server_stub.foundation.database import Prepare
 from server_stub.foundation.startup import CannotStart
 
 VERSION_TABLE = "alembic_version"
+_one_at_a_time = threading.Lock()
+"""What a revision's ``op`` means is one for the whole process."""
 
 
 def prepare(metadata: MetaData) -> Prepare:
@@ -76,7 +79,7 @@ def _run(conn: Connection, folder: Path, found: str | None, known: list[str]) ->
     context = MigrationContext.configure(conn)
     if found is not None:
         context.stamp(history, found)
-    with Operations.context(context):
+    with _one_at_a_time, Operations.context(context):
         for name in known[known.index(found) + 1 if found is not None else 0 :]:
             step = history.get_revision(name)
             assert step is not None

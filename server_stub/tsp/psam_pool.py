@@ -264,9 +264,10 @@ def take_turn(
     mine = (leases.c.psam == psam) & (leases.c.payment_id == payment)
     row = conn.execute(select(leases).where(mine).with_for_update()).one_or_none()
     # Of one process no two turns of a payment are under way: its steps come one after the other.
-    theirs = row is not None and row.begun_by is not None and not row.begun_by.startswith(turn.split()[0])
-    if theirs and row.busy_until is not None and row.busy_until > now:
-        return "busy"
+    if row is not None and row.begun_by is not None and not row.begun_by.startswith(turn.split()[0]):
+        under_way: bool = row.busy_until is not None and row.busy_until > now
+        if under_way:
+            return "busy"
     if not anew and (row is None or row.expires_at <= now):
         return "lost"
     if row is None and lease(conn, payment, [psam], now, seconds) is None:

@@ -24,7 +24,10 @@ from cardreader.purse import DebitProof, PurchaseInit, Purse
 from cardreader.reader import Connection
 from cardreader.sim.profiles import open_card
 from server_stub.app import ROLES, Roles, World, application
+from server_stub.foundation import postgresql
 from server_stub.foundation.clock import CHINA, SimulatedClock
+from server_stub.foundation.database import Database, Prepare
+from server_stub.foundation.sqlite import SqliteDatabase
 from server_stub.settings import Settings
 from server_stub.tsp.service import TspService
 from tests.postgres import cluster
@@ -334,6 +337,15 @@ class Databases:
         if data not in self._made:
             self._made[data] = cluster().make(first_database())
         return cluster().url(self._made[data])
+
+    def open(self, path: Path, prepare: Prepare) -> Database:
+        """A database by itself: the file, or the PostgreSQL database that stands for it."""
+        if self.kind == "sqlite":
+            return SqliteDatabase(path, prepare)
+        if path not in self._made:
+            self._made[path] = cluster().make()
+        url = postgresql.address(cluster().url(self._made[path]))
+        return postgresql.PostgresqlDatabase(url, "role", prepare, random.Random(path.name).randbytes)
 
     def drop(self) -> None:
         """The test is over."""
