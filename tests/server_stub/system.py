@@ -17,14 +17,14 @@ from typing import Any, TypeVar
 import httpx
 from fastapi import FastAPI
 from sqlalchemy import Connection as SqlConnection
-from sqlalchemy import Table, select
+from sqlalchemy import MetaData, Table, select
 
 from cardreader.errors import CardReaderError
 from cardreader.purse import DebitProof, PurchaseInit, Purse
 from cardreader.reader import Connection
 from cardreader.sim.profiles import open_card
 from server_stub.app import ROLES, Roles, World, application
-from server_stub.foundation import postgresql
+from server_stub.foundation import migrations, postgresql
 from server_stub.foundation.clock import CHINA, SimulatedClock
 from server_stub.foundation.database import Database, Prepare
 from server_stub.foundation.sqlite import SqliteDatabase
@@ -344,8 +344,18 @@ class Databases:
             return SqliteDatabase(path, prepare)
         if path not in self._made:
             self._made[path] = cluster().make()
+        return self._connect(path, "role", prepare)
+
+    def open_role(self, data: Path, metadata: MetaData) -> Database:
+        """The tables of a role whose server is over that folder; with PostgreSQL it may be running."""
+        role, prepare = metadata.info["role"], migrations.prepare(metadata)
+        if not self.of(data):
+            return SqliteDatabase(data / f"{role}.db", prepare)
+        return self._connect(data, role, prepare)
+
+    def _connect(self, path: Path, schema: str, prepare: Prepare) -> Database:
         url = postgresql.address(cluster().url(self._made[path]))
-        return postgresql.PostgresqlDatabase(url, "role", prepare, random.Random(path.name).randbytes)
+        return postgresql.PostgresqlDatabase(url, schema, prepare, random.Random(path.name).randbytes)
 
     def drop(self) -> None:
         """The test is over."""
