@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from stb_app import cli
 
 if TYPE_CHECKING:
+    from stb_app.journeys.steps import Finished
     from stb_app.kit.clock import SystemClock
     from stb_app.shell.app import App
     from stb_app.shell.loop import Loop
@@ -28,6 +29,7 @@ log = logging.getLogger("stb_app.main")
 STOP_WITHIN_S = 3.0
 WARM_EVERY_S = 0.05
 BROKEN, USAGE = 1, 2
+ROOM_BYTES = 64 * 1024
 
 
 class CannotStart(Exception):
@@ -99,6 +101,12 @@ def _data_folder(options: cli.Options) -> Path:
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         (data / "cards").mkdir(exist_ok=True, mode=0o700)
+        # Rather now than in the middle of a payment: is there room for what must not be forgotten?
+        probe = data / "probe"
+        try:
+            probe.write_bytes(bytes(ROOM_BYTES))
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as error:
         raise _cannot_keep(data, error) from error
     return data
@@ -114,6 +122,8 @@ def _log_to(path: Path) -> None:
     from logging.handlers import RotatingFileHandler
 
     handler = RotatingFileHandler(path, maxBytes=256 * 1024, backupCount=3, encoding="utf-8")
+    # A disk that fills up later is no reason to write tracebacks on the terminal, about a line that is lost.
+    logging.raiseExceptions = False
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
@@ -156,8 +166,9 @@ def _television(options: cli.Options, data: Path, clock: SystemClock, screen: Wi
     from assets import AssetMissing, path
     from stb_app.kit.clock import FreezableClock
     from stb_app.kit.stage import Stage
-    from stb_app.shell.app import App, Parts
+    from stb_app.shell.app import App
     from stb_app.shell.catalogue import Catalogue
+    from stb_app.shell.parts import Parts
     from stb_app.shell.registry import Registry
     from stb_app.shell.settings import SettingsFile
     from stb_app.shell.sound import Sounds, mixer
@@ -289,7 +300,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         def take() -> None:
             nonlocal recovering
             app.test_mode = options.demo or hello.test_mode or reader.simulated
-            app.clear_notice()
+            app.clear_notice("connection")
             app.connected(verbs)
             if not recovering:
                 recovering = True
@@ -326,7 +337,10 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
 
     def down() -> None:
         app.post(hand_over)
-        app.post(lambda: app.notice("The payment platform has stopped and is being started again."))
+        app.post(tell_down)
+
+    def tell_down() -> None:
+        app.notice("The payment platform has stopped and is being started again.", about="connection")
 
     from stb_app.shell.child import ServerChild
 
@@ -348,22 +362,51 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
 
 
 def _recovered(app: App) -> Callable[[Any], None]:
-    from stb_app.journeys.steps import CardWanted, Finished
+    from stb_app.journeys.steps import CardWanted, CodesOpen, Finished
 
-    def tell(step: Finished | CardWanted) -> None:
+    wanted = codes = 0
+
+    def tell(step: Finished | CardWanted | CodesOpen) -> None:
+        nonlocal wanted, codes
+        if isinstance(step, Finished):
+            _ended(app, step)
+            return
         if isinstance(step, CardWanted):
-            if step.payments:
-                app.notice(
-                    "A card payment is not settled yet. Put the same card in, and it is checked by itself."
-                )
-            else:
-                app.clear_notice()
-        elif step.money == "not-taken":
-            app.notice("An earlier card payment did not take place. Nothing was taken.", "info", 20)
+            wanted = step.payments
         else:
-            app.notice("An earlier card payment has been completed. The payment records show it.", "info", 20)
+            codes = step.payments
+        # The card comes first: somebody has to put it in.
+        if wanted:
+            app.notice(
+                "A card payment is not settled yet. Put the same card in, and it is checked by itself.",
+                about="open",
+            )
+        elif codes:
+            app.notice(
+                "An earlier phone payment is still open. If you have paid, it is found by itself.",
+                about="open",
+            )
+        else:
+            app.clear_notice("open")
 
     return tell
+
+
+def _ended(app: App, end: Finished) -> None:
+    """Tells how an earlier payment ended, whatever page is there."""
+    if end.payment is not None and end.payment.method != "card":
+        if end.outcome == "late":
+            app.notice("An earlier phone payment came too late. The money is sent back.", "info", 20)
+        elif end.money == "not-taken":
+            app.notice("An earlier phone payment did not take place. Nothing was taken.", "info", 20)
+        else:
+            app.notice(
+                "An earlier phone payment has been completed. The payment records show it.", "info", 20
+            )
+    elif end.money == "not-taken":
+        app.notice("An earlier card payment did not take place. Nothing was taken.", "info", 20)
+    else:
+        app.notice("An earlier card payment has been completed. The payment records show it.", "info", 20)
 
 
 def _warm_up(app: App) -> None:

@@ -24,6 +24,16 @@ GROUP = 64
 """Most requests in one commit: a group shares one fsync, and none waits long for the others."""
 READERS = 4
 BUSY_SECONDS = 5.0
+WHY_NOT = {
+    sqlite3.SQLITE_FULL: "cannot be written, the disk is full; make room, or give --data another folder",
+    sqlite3.SQLITE_IOERR: "cannot be written, the disk is full or broken; make room, or give --data another folder",
+    sqlite3.SQLITE_READONLY: "may not be written by this user; give --data a folder of your own",
+    sqlite3.SQLITE_PERM: "may not be written by this user; give --data a folder of your own",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened by this user; give --data a folder of your own",
+    sqlite3.SQLITE_NOTADB: "is not a database; put it back from a copy, or give --data another folder",
+    sqlite3.SQLITE_CORRUPT: "is damaged; put it back from a copy, or give --data another folder",
+}
+"""Why a database cannot be used, and what to do, by SQLite's primary result code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +70,7 @@ class SqliteDatabase:
             self._prepare(prepare)
         except DatabaseError as error:
             self._write_engine.dispose()
-            raise CannotStart(f"{path} cannot be used as a database: {error.orig}") from error
+            raise _cannot_start(path, error) from error
         except CannotStart as error:
             self._write_engine.dispose()
             raise CannotStart(f"{path}: {error}") from error
@@ -86,7 +96,7 @@ class SqliteDatabase:
             self.submit(work).result()
         except DatabaseError as error:
             self.close()
-            raise CannotStart(f"{self._path} cannot be written: {error.orig}") from error
+            raise _cannot_start(self._path, error) from error
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Runs ``work`` on the writer thread, in a savepoint; returns when it is on the disk.
@@ -152,6 +162,12 @@ class SqliteDatabase:
             if job.done.set_running_or_notify_cancel():
                 group.append(job)
         return group, False
+
+
+def _cannot_start(path: Path, error: DatabaseError) -> CannotStart:
+    # The low byte is the primary result code, https://sqlite.org/rescode.html.
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    return CannotStart(f"{path} {WHY_NOT.get(code) or f'cannot be used as a database ({error.orig})'}")
 
 
 def _prepare_writer(connection: sqlite3.Connection, record: object) -> None:

@@ -45,17 +45,17 @@ def _read_or_make(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         temporary = path.with_name(f"{path.name}.{os.getpid()}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(Fernet.generate_key())
-            file.flush()
-            os.fsync(file.fileno())
         try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(Fernet.generate_key())
+                file.flush()
+                os.fsync(file.fileno())
             os.link(temporary, path)
         except FileExistsError:
             return path.read_bytes()
         finally:
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
         return path.read_bytes()
 
 

@@ -213,6 +213,7 @@ def test_a_file_that_is_not_what_it_should_be_is_said_clearly(
     message = capsys.readouterr().err
     assert message.count("\n") == 1
     assert str(tmp_path / name) in message
+    assert "put " in message
 
 
 def test_a_port_that_is_taken_is_said_clearly(tmp_path: Path) -> None:

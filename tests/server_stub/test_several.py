@@ -28,6 +28,8 @@ from tests.server_stub.test_process import started
 pytestmark = pytest.mark.anyio
 HUNDRED = 100
 FIVE = ",".join(f"sim:{number}" for number in range(1, 6))
+SECOND = "95000000"
+"""A second box of the first of the people."""
 TOKEN = "a-token-of-this-test"
 
 
@@ -85,10 +87,11 @@ def settle(data: Path, numbers: list[str]) -> None:
         for number in numbers:
             name = {"name_zh": "某", "name_en": "Somebody"}
             conn.execute(boss.subscribers.insert().values(id=f"subscriber-{number}", **name))
+        for number in [*numbers, SECOND]:
             conn.execute(
                 boss.boxes.insert().values(
                     box_number=number,
-                    subscriber_id=f"subscriber-{number}",
+                    subscriber_id=f"subscriber-{numbers[0] if number == SECOND else number}",
                     smart_card_number="0" * 16,
                     activation_hash="",
                     state="active",
@@ -100,7 +103,7 @@ def settle(data: Path, numbers: list[str]) -> None:
             "token_hash": hashlib.sha256(TOKEN.encode()).hexdigest(),
             "enrolled_at": SystemClock().now(),
         }
-        for number in [*numbers, "85312048"]:
+        for number in [*numbers, SECOND, "85312048"]:
             conn.execute(tsp.boxes.insert().values(box_number=number, **values))
 
     for metadata, work in ((boss.metadata, at_boss), (tsp.metadata, at_tsp)):
@@ -151,6 +154,26 @@ async def test_ten_that_want_to_pay_one_order_at_once_begin_one_payment(several:
     codes = Counter(answer.json().get("code", answer.status_code) for answer in answers)
     assert codes == {201: 1, "payment-in-progress": 9}
     assert len(several.rows(select(tsp.payments))) == 1
+
+
+async def test_two_boxes_of_a_household_begin_one_payment_for_a_service(several: Several) -> None:
+    boxes = [several.box(number) for number in (people(1)[0], SECOND)]
+    for service in ("sports", "kids", "drama", "news"):
+        orders = [await box.order(service, "monthly") for box in boxes]
+        answers = await all_of(
+            [
+                box.call("POST", f"/orders/{order['order']}/payments", {"method": "card"})
+                for box, order in zip(boxes, orders, strict=True)
+            ]
+        )
+        live = [row for row in several.rows(select(tsp.payments)) if row.live]
+        begun = [answer.json()["payment"] for answer in answers if answer.is_success]
+        # The later one may also have ended the earlier one, whose card had not been put in.
+        assert len(live) == 1, service
+        assert live[0].id in begun
+        await several.box(live[0].box_number).call(
+            "POST", f"/payments/{live[0].id}/cancel", key=f"{service}-cancel"
+        )
 
 
 async def test_the_same_request_a_hundred_times_at_once_has_one_effect(several: Several) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, func, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from server_stub.foundation.sqlite import GROUP, SqliteDatabase
+from server_stub.foundation.startup import CannotStart
 
 metadata = MetaData()
 numbers = Table("numbers", metadata, Column("number", Integer, primary_key=True))
@@ -62,3 +64,17 @@ def test_the_file_is_as_safe_as_asked(database: SqliteDatabase) -> None:
         lambda conn: [conn.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in settings]
     )
     assert found.result() == ["wal", 2, 1]
+
+
+class Full(sqlite3.OperationalError):
+    sqlite_errorcode = sqlite3.SQLITE_FULL
+
+
+def test_a_disk_that_is_full_at_the_first_start_is_said(tmp_path: Path) -> None:
+    database = SqliteDatabase(tmp_path / "one.db", MetaData().create_all)
+
+    def work(conn: Connection) -> None:
+        raise OperationalError("INSERT", {}, Full("database or disk is full"))
+
+    with pytest.raises(CannotStart, match=r"one\.db cannot be written, the disk is full; make room"):
+        database.load(work)

@@ -115,13 +115,16 @@ async def test_which_psams_there_are_decides_not_which_of_them_work(tmp_path: Pa
 async def test_a_psam_that_locks_itself_is_not_given_again(tmp_path: Path) -> None:
     async with running(tmp_path, Settings(psams="sim:1")) as system:
         box = await system.box()
-        for wrong in ("00000001", "00000002", "00000003"):
-            payment = await box.pay("card", term="per-use")
+        # A payment that stays unknown keeps its service from being paid again: each wrong proof has its own.
+        for wrong, service in enumerate(("sports", "documentary", "opera"), start=1):
+            payment = await box.pay("card", service, "per-use")
             card = Card(box)
             card.debit(await card.authorised(payment))
-            await box.refused(f"/payments/{payment['payment']}/debit", {"tac": "00000000", "mac2": wrong})
+            await box.refused(
+                f"/payments/{payment['payment']}/debit", {"tac": "00000000", "mac2": f"{wrong:08}"}
+            )
             system.clock.advance(1801)
-        payment = await box.pay("card", term="per-use")
+        payment = await box.pay("card", "games", "per-use")
         card = Card(box)
         leased = await box.post(f"/payments/{payment['payment']}/card", card.data())
         body = card.initialize(leased, payment["amount_fen"])
