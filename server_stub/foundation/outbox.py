@@ -127,7 +127,8 @@ class Outbox:
         """Begins to deliver; called in the event loop."""
         if not self._database.shared:
             # Nobody else is there: whoever has claimed anything was killed.
-            self._database.submit(lambda conn: self._give_back(conn, self._table.c.claimed_by.is_not(None)))
+            left = self._table.c.claimed_by.is_not(None)
+            self._database.submit(lambda conn: self._give_back(conn, left)).result()
         self.worker.start()
 
     async def stop(self) -> None:
