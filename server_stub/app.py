@@ -14,17 +14,19 @@ import httpx
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
+from sqlalchemy import MetaData
 
 from server_stub import docs_page
 from server_stub.boss import api as boss_api
 from server_stub.boss import demo as boss_demo
 from server_stub.boss import tables as boss_tables
 from server_stub.boss.service import BossService
-from server_stub.foundation import http
+from server_stub.foundation import http, migrations, postgresql
 from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.database import Database
 from server_stub.foundation.ids import Ids, RandomBytes
 from server_stub.foundation.problems import ProblemBody
+from server_stub.foundation.sqlite import SqliteDatabase
 from server_stub.foundation.startup import cannot_keep
 from server_stub.foundation.vault import key_file, vault_file
 from server_stub.sandbox import api as sandbox_api
@@ -126,15 +128,23 @@ class Roles:
         if self.tsp is not None:
             self.tsp.core.changes.close()
 
+    def _open(self, metadata: MetaData) -> Database:
+        """The database of the role whose tables these are."""
+        role, prepare = metadata.info["role"], migrations.prepare(metadata)
+        if not self._settings.database:
+            return SqliteDatabase(self._data / f"{role}.db", prepare)
+        url = postgresql.address(self._settings.database)
+        return postgresql.PostgresqlDatabase(url, role, prepare, self._world.random)
+
     def _boss(self) -> BossService:
-        database = Database(self._data / "boss.db", boss_tables.metadata)
+        database = self._open(boss_tables.metadata)
         now = self._world.clock.now()
         database.load(lambda conn: boss_demo.load(conn, self._ids, now))
         return BossService(database, self._world.clock, self._ids, self._key)
 
     def _sandbox(self) -> SandboxService:
         gateway = Gateway(self.http, self._world.public_url, self._key, self._settings.late_settle_seconds)
-        database = Database(self._data / "sandbox.db", sandbox_tables.metadata)
+        database = self._open(sandbox_tables.metadata)
         return SandboxService(database, self._world.clock, self._ids, gateway)
 
     def _tsp(self) -> TspService:
@@ -153,7 +163,7 @@ class Roles:
         except OSError as error:
             raise cannot_keep(psams, error) from error
         return TspService(
-            Database(self._data / "tsp.db", tsp_tables.metadata),
+            self._open(tsp_tables.metadata),
             self._world.clock,
             self._ids,
             vault_file(self._data / "tsp.key"),

@@ -29,6 +29,12 @@ def parser() -> argparse.ArgumentParser:
         default=Path(platformdirs.user_data_dir("stb-server")),
         help="folder of databases and keys (%(default)s)",
     )
+    run.add_argument(
+        "--database",
+        metavar="URL",
+        help="a PostgreSQL database, postgresql://user@host/name, which other processes may share"
+        " (SQLite files in the data folder)",
+    )
     run.add_argument("--host", type=_host, default="127.0.0.1", help="address to listen on (%(default)s)")
     run.add_argument(
         "--port", type=_port, default=PORT, help="port to listen on; 0: any free one (%(default)s)"

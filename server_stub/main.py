@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import structlog
@@ -191,7 +191,10 @@ def run(options: argparse.Namespace) -> int:
     with ExitStack() as held:
         try:
             settings = from_environment(os.environ)
-            held.enter_context(only_one(options.data, options.roles, time.sleep))
+            if options.database is not None:
+                settings = replace(settings, database=options.database)
+            alone = () if settings.database else options.roles
+            held.enter_context(only_one(options.data, alone, time.sleep))
             server, listener = _server(options, settings)
         except (SettingsError, CannotStart) as error:
             sys.stderr.write(f"stb-server: {error}\n")

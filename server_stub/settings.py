@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from ipaddress import AddressValueError, IPv4Address
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +31,7 @@ class Settings:
     """The settings. Times are seconds. An empty address means: the role in this process.
 
     Attributes:
+        database: address of a PostgreSQL database; empty: SQLite files in the data folder.
         boss_url: where BOSS answers (up to, without, ``/boss/v1``).
         wallet_url: where the demo wallet's gateway answers (up to, without, ``/sandbox``).
         notify_url: where wallets reach this TSP (up to, without, ``/notices``).
@@ -49,6 +50,7 @@ class Settings:
         late_settle_seconds: the demo wallet's "pay after the code has run out": how long after.
     """
 
+    database: str = field(default="", repr=False)  # may have a password in it
     boss_url: str = ""
     wallet_url: str = ""
     notify_url: str = ""
@@ -77,21 +79,21 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             partner key does not fit into a header or is too short; a PSAM's URL names none, or one twice.
     """
     values: dict[str, Any] = {}
-    for field in fields(Settings):
-        name = PREFIX + field.name.upper()
+    for one in fields(Settings):
+        name = PREFIX + one.name.upper()
         if name not in environment:
             continue
         text = environment[name]
-        if field.type == "str":
-            values[field.name] = CHECKS[field.name](name, text) if field.name in CHECKS else text
+        if one.type == "str":
+            values[one.name] = CHECKS[one.name](name, text) if one.name in CHECKS else text
             continue
         try:
-            number = int(text) if field.type == "int" else float(text)
+            number = int(text) if one.type == "int" else float(text)
         except ValueError:
             raise SettingsError(f"{name}={text!r}: a number of seconds is wanted") from None
         if not 0 < number <= LONGEST_SECONDS:  # "nan" is neither
             raise SettingsError(f"{name}={text!r}: must be more than 0 and at most {LONGEST_SECONDS}")
-        values[field.name] = number
+        values[one.name] = number
     return Settings(**values)
 
 

@@ -123,9 +123,13 @@ def load_boxes(conn: Connection, customer: Customer) -> list[str]:
 
 
 def load_customer(conn: Connection, box_number: str) -> Customer:
-    """The subscriber behind a box, with all they have and had. Raises as ``load_box``."""
+    """The subscriber behind a box, with all they have and had. Raises as ``load_box``.
+
+    Whoever changes what they have comes here first: two openings for one subscriber take turns.
+    """
     box = load_box(conn, box_number)
-    person = conn.execute(select(subscribers).where(subscribers.c.id == box.subscriber_id)).one()
+    mine = select(subscribers).where(subscribers.c.id == box.subscriber_id)
+    person = conn.execute(mine.with_for_update()).one()
     rows = conn.execute(
         select(subscriptions)
         .where(subscriptions.c.subscriber_id == person.id)

@@ -53,6 +53,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if "\0" in scope["path"]:
+            # Nothing here has such a name, and PostgreSQL takes no text with it.
+            await problem_response(Problem("not-found"))(scope, receive, send)
+            return
         length = Headers(scope=scope).get("content-length", "0")
         long = length.isdecimal() and int(length) > self._longest_bytes
         taken: list[Message] = []

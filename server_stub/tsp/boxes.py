@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
+from server_stub.foundation.database import insert_once
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.problems import Problem
@@ -35,9 +36,8 @@ class Boxes:
             use.claim(conn)
             values = {"token_hash": _hash(self._token(use)), "enrolled_at": self._core.clock.now()}
             # The row stays where there is one: the box's orders and payments belong to it.
-            known = update(boxes).where(boxes.c.box_number == request.box_number).values(**values)
-            if not conn.execute(known).rowcount:
-                conn.execute(insert(boxes).values(box_number=request.box_number, **values))
+            if not insert_once(conn, boxes, {"box_number": request.box_number, **values}):
+                conn.execute(update(boxes).where(boxes.c.box_number == request.box_number).values(**values))
             # Kept without its token: tokens are nowhere in the database but as hashes.
             kept = Enrolment(box_number=request.box_number, token="", subscriber=subscriber)
             return use.answer(conn, answer_of(kept, 201))

@@ -56,6 +56,7 @@ class TspService:
         }
         self._psam_seeker = Worker("psam-seeker", clock, opener.look_again)
         self.sweeper = Worker("sweeper", clock, lambda: self.payments.sweep())
+        who = ids.row()
         self.core = Core(
             database=database,
             clock=clock,
@@ -66,8 +67,9 @@ class TspService:
             wallets=wallets,
             psams=opener.units,
             idempotency=Idempotency(database, tables.keys, clock),
-            outbox=Outbox(database, tables.outbox, clock, handlers),
+            outbox=Outbox(database, tables.outbox, clock, who, handlers),
             kick_sweeper=self.sweeper.kick,
+            who=who,
         )
         self.boxes: Boxes = Boxes(self.core)
         self.orders: Orders = Orders(self.core)
@@ -87,13 +89,13 @@ class TspService:
 
     def start(self) -> None:
         """Begins the background work; called in the event loop."""
-        self.core.outbox.worker.start()
+        self.core.outbox.start()
         self.sweeper.start()
         self._psam_seeker.start()
 
     async def stop(self) -> None:
         """Ends it, and lets go of PSAMs and database."""
-        await self.core.outbox.worker.stop()
+        await self.core.outbox.stop()
         await self.sweeper.stop()
         await self._psam_seeker.stop()
         for unit in self.core.psams.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table
 
-from server_stub.foundation.database import Instant
+from server_stub.foundation.database import Fen, Instant
 from server_stub.foundation.idempotency import idempotency_table
 from server_stub.foundation.outbox import outbox_table
 from server_stub.foundation.states import moves_table
@@ -80,8 +80,8 @@ debits = Table(
     Column("card_fingerprint", String, nullable=False, index=True),
     Column("card_sealed", String, nullable=False),
     Column("issuer_id", String, nullable=False),
-    Column("balance_before_fen", Integer, nullable=False),
-    Column("balance_after_fen", Integer),
+    Column("balance_before_fen", Fen, nullable=False),
+    Column("balance_after_fen", Fen),
     Column("psam", String, nullable=False),
     Column("terminal_number", String, nullable=False),
     Column("offline_number", Integer),
@@ -103,6 +103,8 @@ leases = Table(
     Column("payment_id", ForeignKey("payments.id"), nullable=False, unique=True),
     Column("acquired_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    Column("begun_by", String),  # the turn that sent the PSAM its last command
+    Column("busy_until", Instant),  # a turn has commands under way, at the longest until then
 )
 
 issuers = Table(
@@ -129,7 +131,7 @@ inquiries = Table(
     Column("card_masked", String, nullable=False),
     Column("card_fingerprint", String, nullable=False),
     Column("issuer_id", String, nullable=False),
-    Column("balance_fen", Integer, nullable=False),
+    Column("balance_fen", Fen, nullable=False),
     Column("refusal", String),
     Column("at", Instant, nullable=False),
 )

@@ -8,6 +8,7 @@ import itertools
 import random
 import shutil
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,16 +17,20 @@ from typing import Any, TypeVar
 import httpx
 from fastapi import FastAPI
 from sqlalchemy import Connection as SqlConnection
-from sqlalchemy import Table, select
+from sqlalchemy import MetaData, Table, select
 
 from cardreader.errors import CardReaderError
 from cardreader.purse import DebitProof, PurchaseInit, Purse
 from cardreader.reader import Connection
 from cardreader.sim.profiles import open_card
 from server_stub.app import ROLES, Roles, World, application
+from server_stub.foundation import migrations, postgresql
 from server_stub.foundation.clock import CHINA, SimulatedClock
+from server_stub.foundation.database import Database, Prepare
+from server_stub.foundation.sqlite import SqliteDatabase
 from server_stub.settings import Settings
 from server_stub.tsp.service import TspService
+from tests.postgres import cluster
 
 T = TypeVar("T")
 START = datetime(2026, 6, 21, 10, 0, 0, tzinfo=CHINA)
@@ -301,6 +306,67 @@ def first_start() -> TemporaryDirectory[str]:
     return folder
 
 
+@functools.cache
+def first_database() -> str:
+    """A PostgreSQL database as the first start over the same keys leaves it; copied, never used."""
+    name = cluster().make()
+    settings = Settings(psams="", database=cluster().url(name))
+    data = Path(first_start().name)
+    roles = Roles(settings, ROLES, data, world_of(data, SimulatedClock(START), Network()))
+    for role in (roles.tsp, roles.boss, roles.sandbox):
+        assert role is not None
+        role.database.close()
+    return name
+
+
+class Databases:
+    """Where servers in tests keep their rows: in SQLite files, or in a PostgreSQL database for each folder.
+
+    Attributes:
+        kind: ``"sqlite"`` or ``"postgresql"``.
+    """
+
+    def __init__(self) -> None:
+        self.kind = "sqlite"
+        self._made: dict[Path, str] = {}
+
+    def of(self, data: Path) -> str:
+        """What ``--database`` says for a server over that folder."""
+        if self.kind == "sqlite":
+            return ""
+        if data not in self._made:
+            self._made[data] = cluster().make(first_database())
+        return cluster().url(self._made[data])
+
+    def open(self, path: Path, prepare: Prepare) -> Database:
+        """A database by itself: the file, or the PostgreSQL database that stands for it."""
+        if self.kind == "sqlite":
+            return SqliteDatabase(path, prepare)
+        if path not in self._made:
+            self._made[path] = cluster().make()
+        return self._connect(path, "role", prepare)
+
+    def open_role(self, data: Path, metadata: MetaData) -> Database:
+        """The tables of a role whose server is over that folder; with PostgreSQL it may be running."""
+        role, prepare = metadata.info["role"], migrations.prepare(metadata)
+        if not self.of(data):
+            return SqliteDatabase(data / f"{role}.db", prepare)
+        return self._connect(data, role, prepare)
+
+    def _connect(self, path: Path, schema: str, prepare: Prepare) -> Database:
+        url = postgresql.address(cluster().url(self._made[path]))
+        return postgresql.PostgresqlDatabase(url, schema, prepare, random.Random(path.name).randbytes)
+
+    def drop(self) -> None:
+        """The test is over."""
+        for name in self._made.values():
+            cluster().drop(name)
+        self._made.clear()
+
+
+databases = Databases()
+
+
 @contextlib.asynccontextmanager
 async def running(
     data: Path, settings: Settings | None = None, clock: SimulatedClock | None = None
@@ -313,7 +379,8 @@ async def running(
     if not data.exists() or not any(data.iterdir()):
         shutil.copytree(first_start().name, data, dirs_exist_ok=True)
     clock = clock or SimulatedClock(START)
-    roles = Roles(settings or Settings(), ROLES, data, world_of(data, clock, network))
+    settings = replace(settings or Settings(), database=databases.of(data))
+    roles = Roles(settings, ROLES, data, world_of(data, clock, network))
     app = stand().app
     network.attach(app)
     assert stand().roles is None

@@ -127,6 +127,12 @@ async def test_addresses_and_methods_that_are_not_there(system: System) -> None:
     assert (wrong.status_code, wrong.json()["code"]) == (405, "method-not-allowed")
 
 
+async def test_a_name_that_no_database_takes_is_not_there(system: System) -> None:
+    box = await system.box()
+    answer = await box.call("GET", "/payments/%00")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
 async def test_keys_are_for_the_owner_only(tmp_path: Path) -> None:
     async with running(tmp_path / "data"):
         for name in ("partners.key", "tsp.key"):

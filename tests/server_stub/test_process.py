@@ -253,6 +253,8 @@ def test_a_port_that_is_taken_is_said_clearly(tmp_path: Path) -> None:
         (("--host", "a" * 70), {}, "this machine has no such address; give --host one that it has"),
         (("--host", "192.0.2.1"), {}, "cannot listen on 192.0.2.1:0: this machine has no such address"),
         (("boss", "--lan"), {"STB_SERVER_LAN_ADDRESS": "127.0.0.2"}, "role sandbox"),
+        (("--database", "mysql://stb@db/stb"), {}, "postgresql://user@host"),
+        ((), {"STB_SERVER_DATABASE": "postgresql://stb@127.0.0.1:1/stb"}, "127.0.0.1:1/stb"),
         (("--lan",), {"STB_SERVER_LAN_ADDRESS": "::1"}, "STB_SERVER_LAN_ADDRESS"),
         (("--lan",), {"STB_SERVER_LAN_ADDRESS": "192.0.2.1"}, "give STB_SERVER_LAN_ADDRESS one that it has"),
     ],
