@@ -33,6 +33,7 @@ from server_stub.settings import Settings, SettingsError
 from server_stub.tsp import api as tsp_api
 from server_stub.tsp import tables as tsp_tables
 from server_stub.tsp.boss_client import BossClient
+from server_stub.tsp.door import AnswerSigner, Door
 from server_stub.tsp.service import TspService
 from server_stub.wallets import provider
 
@@ -157,6 +158,7 @@ class Roles:
             self._settings,
             BossClient(self.http, self._settings.boss_url or own, self._key),
             provider.find(context),
+            self._world.random,
             psams,
         )
 
@@ -195,7 +197,11 @@ def application(names: Sequence[str], current: Callable[[], Roles]) -> FastAPI:
             yield
 
     app = FastAPI(title=NAME, version=release(), lifespan=lifespan, docs_url=None, redoc_url=None)
+    if "tsp" in names:
+        app.add_middleware(Door, services=lambda: _there(current().tsp))
     http.install(app)
+    if "tsp" in names:
+        app.add_middleware(AnswerSigner, services=lambda: _there(current().tsp))
     routers = []
     if "tsp" in names:
         routers += tsp_api.routers(lambda: _there(current().tsp), NAME, release())

@@ -35,6 +35,12 @@ class Settings:
         unknown_lease_seconds: the same from MAC1 on, when the card may have been debited. A proof that
             comes later is still checked if the PSAM has completed no other purchase, else a person does it.
         partner_seconds: how long BOSS or a wallet may take to answer.
+        signature_seconds: how far the time of a box's signature may be from the server's.
+        standing_seconds: how long BOSS's word on a box and its key holds before it is asked again.
+        key_overlap_seconds: how long a box's old key is still good beside the one it rotated to.
+        box_requests_per_minute: what one box may ask.
+        enrolment_failures_per_hour: wrong enrolments for one box number; three times as many from one address.
+        card_attempts_per_hour: how often a card may come to paying without its PIN having been right.
         late_settle_seconds: the demo wallet's "pay after the code has run out": how long after.
     """
 
@@ -51,6 +57,12 @@ class Settings:
     unknown_lease_seconds: int = 180
     partner_seconds: float = 5.0
     late_settle_seconds: int = 5
+    signature_seconds: int = 60
+    standing_seconds: int = 15
+    key_overlap_seconds: int = 86_400
+    box_requests_per_minute: int = 1200
+    enrolment_failures_per_hour: int = 10
+    card_attempts_per_hour: int = 60
 
     @property
     def psam_urls(self) -> tuple[str, ...]:
