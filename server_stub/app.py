@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -67,14 +68,20 @@ class World:
     client: Callable[[float], httpx.AsyncClient]
 
 
-def real_world(own_url: str, public_url: str) -> World:
-    """The machine's clock, randomness and network. The environment's proxies are not for our partners."""
+def real_world(own_url: str, public_url: str, authority: ssl.SSLContext | None = None) -> World:
+    """The machine's clock, randomness and network. The environment's proxies are not for our partners.
+
+    Args:
+        authority: whose certificates are believed; None: those of the system's authorities.
+    """
     return World(
         SystemClock(),
         os.urandom,
         own_url,
         public_url,
-        lambda seconds: httpx.AsyncClient(timeout=seconds, trust_env=False),
+        lambda seconds: httpx.AsyncClient(
+            timeout=seconds, trust_env=False, verify=True if authority is None else authority
+        ),
     )
 
 

@@ -28,6 +28,9 @@ class Settings:
         partner_key: secret between TSP, BOSS and demo wallet; empty: made at the first start.
         psams: comma-separated PSAM URLs, ``sim:NUMBER`` or ``pcsc:NAME``; may be empty.
         lan_address: this machine's IPv4 address in the local network, for ``--lan``; empty: found out.
+        tls_certificate, tls_key: PEM files of a certificate with its chain, and of its key, for ``--tls``; empty: one
+            from an authority of our own in the data folder.
+        tls_authority: PEM file of the authorities that our roles believe when they ask others; empty: the system's.
         hotline: the operator's telephone number.
         quote_seconds: how long a quoted order can be paid.
         qr_seconds: how long a wallet's code can be paid.
@@ -50,6 +53,9 @@ class Settings:
     partner_key: str = ""
     psams: str = "sim:1,sim:2,sim:3"
     lan_address: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_authority: str = ""
     hotline: str = "96123"
     quote_seconds: int = 900
     qr_seconds: int = 180

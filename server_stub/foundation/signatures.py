@@ -30,7 +30,7 @@ CHANGING = frozenset({"idempotency-key"})
 ANSWER_COMPONENTS = f'"@status" "content-digest" "signature";req;key="{REQUEST_LABEL}"'
 NO_CONTENT = b""
 
-_INPUT = re.compile(r'stb=(\(((?:"[@a-z-]+" ?)+)\)((?:;[a-z]+=(?:[0-9]{1,15}|"[ !#-\[\]-~]*"))+))')
+_INPUT = re.compile(r'stb=(\(((?:"(?:@method|@authority|@path|@query|[a-z-]+)" ?)+)\)((?:;[a-z]+=(?:[0-9]{1,15}|"[ !#-\[\]-~]*"))+))')
 _PARAMETER = re.compile(r';([a-z]+)=(?:([0-9]+)|"([^"]*)")')
 _SIGNATURE = re.compile(r"stb=(:([A-Za-z0-9+/]{86}==):)")
 _OUR_MEMBER = re.compile(r"(?:^|,)[ \t]*stb=(:[A-Za-z0-9+/=]*:)")
