@@ -40,6 +40,7 @@ CHECKS = {
     "version": N_("Version"),
     "reader": N_("Card reader"),
 }
+LINE = N_("{check}: {verdict}. {text}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +219,7 @@ class Doctor:
             except Problem as problem:
                 said = words_for(problem.code, problem.facts, self.say)
                 return found(
-                    "enrolment", "wrong", "{title}. {text} ({code})", title=said.title, text=said.text, code=problem.code
+                    "enrolment", "wrong", "{title}. {advice} ({code})", title=said.title, advice=said.text, code=problem.code
                 )
         return found("enrolment", "ok", N_("Box {box} is registered and in service."), box=self.options.box)
 
@@ -275,7 +276,7 @@ def lines(findings: Iterator[Finding], say: Callable[[str], str]) -> Iterator[tu
     """Each finding as a line for people."""
     for one in findings:
         text = say(one.text).format(**one.facts)
-        yield one, f"{say(CHECKS[one.check])}: {say(VERDICTS[one.verdict])}. {text}"
+        yield one, say(LINE).format(check=say(CHECKS[one.check]), verdict=say(VERDICTS[one.verdict]), text=text)
 
 
 def examine(options: cli.BoxOptions, data: Path) -> int:

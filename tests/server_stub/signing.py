@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -22,6 +23,14 @@ from http_message_signatures import (
 from server_stub.foundation.signatures import key_id
 
 WINDOW = timedelta(seconds=60)
+ACTIVATION = "246810"
+SMART_CARDS = {
+    "85312047": "8310220477550019",
+    "85312048": "8310220477550027",
+    "85312049": "8310220477550035",
+    "85312050": "8310220477550043",
+    "85312051": "8310220477550050",
+}
 COVERED = ("@method", "@authority", "@path", "@query", "content-digest", "stb-number")
 
 
@@ -124,3 +133,47 @@ class BoxKey(HTTPSignatureKeyResolver):
             require_components=("@status", "content-digest", '"signature";req;key="stb"'),
             body=answer.content,
         )
+
+
+class RemoteBox:
+    """An enrolled box at a server in another process."""
+
+    def __init__(self, url: str, number: str) -> None:
+        self.number = number
+        self.key = BoxKey(Ed25519PrivateKey.generate())
+        self._url = url
+        self._client = httpx.Client(trust_env=False)
+
+    def at(self, url: str) -> RemoteBox:
+        """The same box, at a server that was started anew elsewhere."""
+        self._url = url
+        return self
+
+    def on_sent(self, tell: Callable[[], None]) -> None:
+        """Tells whenever a request is about to leave."""
+        self._client.event_hooks = {"request": [lambda _: tell()]}
+
+    def enrol(self) -> None:
+        papers = {"smart_card_number": SMART_CARDS[self.number], "activation_code": ACTIVATION}
+        told = self.post("/enrolments", box_number=self.number, public_key=self.key.public, **papers)
+        self.key.trust(told["server_keys"])
+
+    def send(
+        self, method: str, path: str, body: Any = None, *, key: str = "", timeout: float = 10, **query: Any
+    ) -> httpx.Response:
+        headers = {"Idempotency-Key": key or secrets.token_urlsafe(12)} if method == "POST" else {}
+        request = self._client.build_request(
+            method, f"{self._url}/stb/v1{path}", json=body, headers=headers, params=query, timeout=timeout
+        )
+        answer = self._client.send(self.key.sign(request, self.number, datetime.now(UTC)))
+        if self.key.server_keys:
+            self.key.check(answer)
+        return answer
+
+    def get(self, path: str, **query: Any) -> Any:
+        return self.send("GET", path, timeout=30, **query).raise_for_status().json()
+
+    def post(self, path: str, **body: Any) -> Any:
+        answer = self.send("POST", path, body)
+        assert answer.is_success, answer.text
+        return answer.json()

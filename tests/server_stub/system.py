@@ -26,21 +26,13 @@ from server_stub.app import ROLES, Roles, World, application
 from server_stub.foundation.clock import CHINA, SimulatedClock
 from server_stub.settings import Settings
 from server_stub.tsp.service import TspService
-from tests.server_stub.signing import BoxKey
+from tests.server_stub.signing import ACTIVATION, SMART_CARDS, BoxKey
 
 T = TypeVar("T")
 _seeds = itertools.count()
 START = datetime(2026, 6, 21, 10, 0, 0, tzinfo=CHINA)
 OWN = "http://server"
 PUBLIC = "http://192.168.100.200:8780"
-ACTIVATION = "246810"
-SMART_CARDS = {
-    "85312047": "8310220477550019",
-    "85312048": "8310220477550027",
-    "85312049": "8310220477550035",
-    "85312050": "8310220477550043",
-    "85312051": "8310220477550050",
-}
 
 
 class Network(httpx.AsyncBaseTransport):
