@@ -108,7 +108,9 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "key-revoked": (N_("The registration of this box was withdrawn"), _REGISTER_AGAIN),
     "key-copied": (
         N_("This box's registration is in use on two devices"),
-        N_("To keep you safe it has been stopped. Please call the hotline to have this box registered again."),
+        N_(
+            "To keep you safe it has been stopped. Please call the hotline to have this box registered again."
+        ),
     ),
     "activation-code-wrong": (
         N_("The activation code is not right"),

@@ -45,7 +45,9 @@ def parser() -> argparse.ArgumentParser:
         "(ca.pem in the data folder)",
     )
     run.add_argument("--parent-pipe", action="store_true", help="stop when standard input ends")
-    boxes = commands.add_parser("boxes", help="list boxes; suspend, activate or revoke one, or report it stolen")
+    boxes = commands.add_parser(
+        "boxes", help="list boxes; suspend, activate or revoke one, or report it stolen"
+    )
     boxes.add_argument("action", choices=("list", "suspend", "activate", "stolen", "revoke"))
     boxes.add_argument("box", nargs="?", metavar="BOX", help="number of the box; all but 'list' want it")
     rotate = commands.add_parser("rotate-key", help="sign answers with a new key from now on")

@@ -126,7 +126,9 @@ def _own_authority(folder: Path, now: datetime) -> tuple[x509.Certificate, ec.El
     except FileNotFoundError:
         pass
     except ValueError as error:
-        raise CannotStart(f"{folder / AUTHORITY} is not an authority; delete it, and it is made anew") from error
+        raise CannotStart(
+            f"{folder / AUTHORITY} is not an authority; delete it, and it is made anew"
+        ) from error
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = (
         x509.CertificateBuilder()

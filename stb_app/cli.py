@@ -133,17 +133,26 @@ def _add_box_commands(commands: Any) -> dict[str, argparse.ArgumentParser]:
     enrol = commands.add_parser("enrol", help="register this box with a new key of its own")
     enrol.add_argument("--smart-card", metavar="NUMBER", required=True, help="number of the box's smart card")
     enrol.add_argument(
-        "--activation-code", metavar="CODE", required=True, help="as the operator gave it; '-' reads it from a line"
+        "--activation-code",
+        metavar="CODE",
+        required=True,
+        help="as the operator gave it; '-' reads it from a line",
     )
     rotate = commands.add_parser("rotate-key", help="change this box's key for a new one")
     doctor = commands.add_parser("doctor", help="say what is wrong with the connection, in plain words")
     doctor.add_argument("--reader", metavar="URL", help="the card slot to look at; default pcsc:")
     doctor.add_argument("--lang", metavar="zh|en", help="language; default zh")
     for command in (enrol, rotate, doctor):
-        command.add_argument("--tsp", metavar="URL", help="the payment platform, e.g. https://tsp.example:8780")
-        command.add_argument("--ca", metavar="FILE", help="certificate authority of the payment platform (https)")
+        command.add_argument(
+            "--tsp", metavar="URL", help="the payment platform, e.g. https://tsp.example:8780"
+        )
+        command.add_argument(
+            "--ca", metavar="FILE", help="certificate authority of the payment platform (https)"
+        )
         command.add_argument("--data", metavar="DIR", help="folder of the box's key and settings")
-        command.add_argument("--box", metavar="NUMBER", help=f"number of this set-top box; default {DEFAULT_BOX}")
+        command.add_argument(
+            "--box", metavar="NUMBER", help=f"number of this set-top box; default {DEFAULT_BOX}"
+        )
     return {"enrol": enrol, "rotate-key": rotate, "doctor": doctor}
 
 

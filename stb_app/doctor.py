@@ -144,7 +144,10 @@ class Doctor:
             context = ssl.create_default_context(cafile=None if authority is None else str(authority))
         except (OSError, ssl.SSLError):
             return found(
-                "certificate", "wrong", N_("{file} is no certificate. Get the right file with --ca."), file=authority
+                "certificate",
+                "wrong",
+                N_("{file} is no certificate. Get the right file with --ca."),
+                file=authority,
             )
         try:
             with (
@@ -156,7 +159,9 @@ class Doctor:
             text = CERTIFICATE_WORDS.get(code_of(error) or "", CERTIFICATE_WORDS["tls-failed"])
             return found("certificate", "wrong", text, host=parts.hostname)
         ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(until)), self.now().tzinfo)
-        return found("certificate", "ok", N_("Right for {host}, until {day}."), host=parts.hostname, day=ends.date())
+        return found(
+            "certificate", "ok", N_("Right for {host}, until {day}."), host=parts.hostname, day=ends.date()
+        )
 
     def beyond(self) -> Iterator[Finding]:
         """Clock, registration and version: what the platform itself says."""
@@ -180,9 +185,13 @@ class Doctor:
         off = before + (after - before) / 2 - hello.time
         seconds = abs(round(off.total_seconds()))
         if off > timedelta(seconds=CLOCK_S):
-            return found("clock", "wrong", N_("This box is {seconds} seconds ahead. Set its clock."), seconds=seconds)
+            return found(
+                "clock", "wrong", N_("This box is {seconds} seconds ahead. Set its clock."), seconds=seconds
+            )
         if off < -timedelta(seconds=CLOCK_S):
-            return found("clock", "wrong", N_("This box is {seconds} seconds behind. Set its clock."), seconds=seconds)
+            return found(
+                "clock", "wrong", N_("This box is {seconds} seconds behind. Set its clock."), seconds=seconds
+            )
         return found("clock", "ok", N_("Within {seconds} seconds of the platform's."), seconds=seconds)
 
     def version(self, hello: Hello) -> Finding:
@@ -219,17 +228,24 @@ class Doctor:
             except Problem as problem:
                 said = words_for(problem.code, problem.facts, self.say)
                 return found(
-                    "enrolment", "wrong", "{title}. {advice} ({code})", title=said.title, advice=said.text, code=problem.code
+                    "enrolment",
+                    "wrong",
+                    "{title}. {advice} ({code})",
+                    title=said.title,
+                    advice=said.text,
+                    code=problem.code,
                 )
         return found("enrolment", "ok", N_("Box {box} is registered and in service."), box=self.options.box)
 
     def reader(self) -> Finding:
         try:
             present = self.open_reader(self.options.reader).card_present()
-        except Exception:  # noqa: BLE001 - whatever a reader's driver says: there is none that works
+        except Exception:
             logging.getLogger(__name__).info("no reader", exc_info=True)
             return found(
-                "reader", "wrong", N_("None found. Check its cable, and that the smart-card service (pcscd) runs.")
+                "reader",
+                "wrong",
+                N_("None found. Check its cable, and that the smart-card service (pcscd) runs."),
             )
         if present:
             return found("reader", "ok", N_("Found; a card is in it."))
@@ -276,7 +292,10 @@ def lines(findings: Iterator[Finding], say: Callable[[str], str]) -> Iterator[tu
     """Each finding as a line for people."""
     for one in findings:
         text = say(one.text).format(**one.facts)
-        yield one, say(LINE).format(check=say(CHECKS[one.check]), verdict=say(VERDICTS[one.verdict]), text=text)
+        yield (
+            one,
+            say(LINE).format(check=say(CHECKS[one.check]), verdict=say(VERDICTS[one.verdict]), text=text),
+        )
 
 
 def examine(options: cli.BoxOptions, data: Path) -> int:

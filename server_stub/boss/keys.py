@@ -84,9 +84,7 @@ def standing(conn: Connection, box_number: str, key_id: str, now: datetime) -> m
 
 def end(conn: Connection, box_number: str, code: str, now: datetime, key_id: str | None = None) -> int:
     """Ends a box's key, or all it has; returns how many that were good until now."""
-    mine = (box_keys.c.box_number == box_number) & (
-        box_keys.c.ended.is_(None) | (box_keys.c.ended_at > now)
-    )
+    mine = (box_keys.c.box_number == box_number) & (box_keys.c.ended.is_(None) | (box_keys.c.ended_at > now))
     if key_id is not None:
         mine &= box_keys.c.key_id == key_id
     return conn.execute(update(box_keys).where(mine).values(ended=code, ended_at=now)).rowcount

@@ -41,11 +41,21 @@ def take(conn: Connection, table: Table, name: str, limit: Limit, now: datetime)
     if row is None:
         conn.execute(insert(table).values(name=name, tokens=limit.amount - 1, at=now))
         return
-    tokens = _now(row.tokens, row.at, limit, now)
-    if tokens < 1:
-        wait = (1 - tokens) * limit.seconds / limit.amount
+    tokens, at = spent(row.tokens, row.at, limit, now)
+    conn.execute(update(table).where(table.c.name == name).values(tokens=tokens, at=at))
+
+
+def spent(tokens: float, at: datetime, limit: Limit, now: datetime) -> tuple[float, datetime]:
+    """What a bucket has after one was taken, and the instant that belongs to it.
+
+    Raises:
+        Problem: ``too-many-requests``, as ``take``.
+    """
+    there = _now(tokens, at, limit, now)
+    if there < 1:
+        wait = (1 - there) * limit.seconds / limit.amount
         raise Problem("too-many-requests", retry_after_seconds=math.ceil(wait))
-    conn.execute(update(table).where(table.c.name == name).values(tokens=tokens - 1, at=max(now, row.at)))
+    return there - 1, max(now, at)
 
 
 def give_back(conn: Connection, table: Table, name: str, limit: Limit, now: datetime) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from server_stub.foundation import rates, signatures
 from server_stub.foundation.http import answer_of
@@ -17,7 +17,7 @@ from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.outbox import Acknowledged
 from server_stub.foundation.problems import Problem
 from server_stub.foundation.rates import Limit
-from server_stub.foundation.signatures import Signed, SignatureRefused
+from server_stub.foundation.signatures import SignatureRefused, Signed
 from server_stub.tsp.core import Core
 from server_stub.tsp.models import Enrolment, EnrolmentRequest, Rotated, Rotation, Subscriber
 from server_stub.tsp.server_keys import ServerKeys
@@ -29,6 +29,34 @@ HOUR_S, MINUTE_S = 3600.0, 60.0
 PER_ADDRESS = 3
 """So many times what one box number may fail, one address may: behind it may be several homes."""
 LONGEST_NONCE = 64
+# Built once: every request runs them, and to build one costs more than to run it.
+_FIND = (
+    select(
+        box_keys.c.key_id,
+        box_keys.c.ended,
+        box_keys.c.valid_until,
+        box_keys.c.floor,
+        box_keys.c.middle,
+        box_keys.c.turned_at,
+        box_nonces.c.nonce,
+        rate_buckets.c.tokens,
+        rate_buckets.c.at,
+    )
+    .select_from(
+        box_keys.outerjoin(
+            box_nonces,
+            (box_nonces.c.key_id == box_keys.c.key_id) & (box_nonces.c.counter == bindparam("counter")),
+        ).outerjoin(rate_buckets, rate_buckets.c.name == bindparam("bucket"))
+    )
+    .where(box_keys.c.key_id == bindparam("key"))
+    .with_for_update(of=box_keys)
+)
+_SPEND = (
+    update(rate_buckets)
+    .where(rate_buckets.c.name == bindparam("bucket"))
+    .values(tokens=bindparam("left"), at=bindparam("then"))
+)
+_USE = insert(box_nonces)
 log = structlog.get_logger(__name__)
 
 
@@ -107,9 +135,7 @@ class Boxes:
         self._standings.clear()
         return answer
 
-    def _admit_new(
-        self, conn: Connection, box_number: str, key: str, public_key: str, now: datetime
-    ) -> None:
+    def _admit_new(self, conn: Connection, box_number: str, key: str, public_key: str, now: datetime) -> None:
         # The row stays where there is one: the box's orders and payments belong to it.
         known = update(boxes).where(boxes.c.box_number == box_number).values(enrolled_at=now)
         if not conn.execute(known).rowcount:
@@ -222,29 +248,28 @@ class Boxes:
         seconds = now.timestamp()
         near = abs(seconds - signed.created) <= window.total_seconds()
         if not (near and signed.created <= signed.expires and seconds <= signed.expires + 1):
-            raise Problem(
-                "clock-skew", time=now.isoformat(), window_seconds=int(window.total_seconds())
-            )
+            raise Problem("clock-skew", time=now.isoformat(), window_seconds=int(window.total_seconds()))
 
     def _admit(
         self, conn: Connection, box_number: str, signed: Signed, counter: int, now: datetime
     ) -> Problem | None:
         """One use of a nonce. A refusal is returned, not raised, where what was found out must be kept."""
-        row = conn.execute(
-            select(box_keys).where(box_keys.c.key_id == signed.key_id).with_for_update()
-        ).one()
+        bucket = f"box {box_number}"
+        row = conn.execute(_FIND, {"key": signed.key_id, "counter": counter, "bucket": bucket}).one()
         if row.ended is not None:
             return Problem(row.ended)
         if row.valid_until is not None and row.valid_until <= now:
             return Problem("key-replaced")
-        mine = (box_nonces.c.key_id == signed.key_id) & (box_nonces.c.counter == counter)
-        used = conn.execute(select(box_nonces.c.nonce).where(mine)).scalar_one_or_none()
-        if used == signed.nonce:
+        if row.nonce == signed.nonce:
             return Problem("signature-replayed")
-        if used is not None or counter <= row.floor:
+        if row.nonce is not None or counter <= row.floor:
             return self._copied(conn, box_number, signed.key_id, counter)
-        rates.take(conn, rate_buckets, f"box {box_number}", self._requests, now)
-        conn.execute(insert(box_nonces).values(key_id=signed.key_id, counter=counter, nonce=signed.nonce))
+        if row.tokens is None:
+            rates.take(conn, rate_buckets, bucket, self._requests, now)
+        else:
+            tokens, at = rates.spent(row.tokens, row.at, self._requests, now)
+            conn.execute(_SPEND, {"bucket": bucket, "left": tokens, "then": at})
+        conn.execute(_USE, {"key_id": signed.key_id, "counter": counter, "nonce": signed.nonce})
         if now - row.turned_at >= 2 * self._window:
             self._turn(conn, row, now)
         return None

@@ -37,4 +37,7 @@ def arrived(conn: Connection, parts: Core, box_number: str, card: str) -> None:
 def _buckets(parts: Core, box_number: str, card: str) -> tuple[tuple[str, Limit], ...]:
     amount = parts.settings.card_attempts_per_hour
     # In one home there is more than one card.
-    return ((f"card {card}", Limit(amount, HOUR_S)), (f"cards of box {box_number}", Limit(3 * amount, HOUR_S)))
+    return (
+        (f"card {card}", Limit(amount, HOUR_S)),
+        (f"cards of box {box_number}", Limit(3 * amount, HOUR_S)),
+    )

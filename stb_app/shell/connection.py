@@ -161,9 +161,7 @@ class Connection:
         new = self._files.identity(enrolment, enrolment.next_key)
         if new is not None:
             self._verbs.client.identity = new
-            self._files.keep(
-                replace(enrolment, key_id=new.key_id, next_key=None, enrolled_at=self._now())
-            )
+            self._files.keep(replace(enrolment, key_id=new.key_id, next_key=None, enrolled_at=self._now()))
 
     def _keep_server_keys(self, identity: Identity) -> None:
         enrolment = self._files.enrolment(self._box_number)

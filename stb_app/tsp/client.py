@@ -93,9 +93,7 @@ class TspClient:
     def hello(self) -> Hello:
         return Hello.read(self._call("GET", "/hello"))
 
-    def enrol(
-        self, identity: Identity, smart_card_number: str, activation_code: str, key: str
-    ) -> Subscriber:
+    def enrol(self, identity: Identity, smart_card_number: str, activation_code: str, key: str) -> Subscriber:
         """Makes this box known under its subscriber's name, by its key. Raises Problem.
 
         From then on the client is that box and believes the keys that the TSP has named.
@@ -204,6 +202,9 @@ class TspClient:
                 self._set_clock(problem)
                 return self._ask(method, path, body, key, extra_s, identity)
         except Problem as problem:
+            if problem.code == "signature-missing" and identity is None:
+                # Whoever has no key has not been enrolled.
+                raise self.not_enrolled_because or Problem("not-enrolled") from problem
             if problem.code == "not-enrolled" and self.not_enrolled_because is not None:
                 raise self.not_enrolled_because from problem
             raise

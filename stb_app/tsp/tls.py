@@ -12,7 +12,17 @@ AUTHORITY, EXPIRED, EARLY, NAME, OTHER = (
     "tls-failed",
 )
 # X509_V_ERR_... of OpenSSL's x509_vfy.h
-_CODES = {2: AUTHORITY, 9: EARLY, 10: EXPIRED, 18: AUTHORITY, 19: AUTHORITY, 20: AUTHORITY, 21: AUTHORITY, 62: NAME, 64: NAME}
+_CODES = {
+    2: AUTHORITY,
+    9: EARLY,
+    10: EXPIRED,
+    18: AUTHORITY,
+    19: AUTHORITY,
+    20: AUTHORITY,
+    21: AUTHORITY,
+    62: NAME,
+    64: NAME,
+}
 
 
 def code_of(error: BaseException) -> str | None:

@@ -78,7 +78,9 @@ class BoxKey(HTTPSignatureKeyResolver):
 
     def nonce(self) -> str:
         count = next(self.counter)
-        return f"{count}-{base64.urlsafe_b64encode(hashlib.sha256(str(count).encode()).digest()[:15]).decode()}"
+        return (
+            f"{count}-{base64.urlsafe_b64encode(hashlib.sha256(str(count).encode()).digest()[:15]).decode()}"
+        )
 
     def sign(
         self,
@@ -97,10 +99,18 @@ class BoxKey(HTTPSignatureKeyResolver):
         """
         body = request.read()
         request.headers["STB-Number"] = number
-        request.headers["Content-Digest"] = f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
+        request.headers["Content-Digest"] = (
+            f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
+        )
         covered = [*COVERED, *(["idempotency-key"] if request.method == "POST" else [])]
         seen = _Seen(request.method, str(request.url), dict(request.headers))
-        given = {"created": now, "expires": now + WINDOW, "tag": "stb-request", "label": "stb", "key_id": self.key_id}
+        given = {
+            "created": now,
+            "expires": now + WINDOW,
+            "tag": "stb-request",
+            "label": "stb",
+            "key_id": self.key_id,
+        }
         HTTPMessageSigner(signature_algorithm=algorithms.ED25519, key_resolver=self).sign(
             seen,
             covered_component_ids=[name for name in covered if name not in leave_out],
@@ -115,7 +125,8 @@ class BoxKey(HTTPSignatureKeyResolver):
     def trust(self, keys: Sequence[Mapping[str, str]]) -> None:
         """Believes answers that these keys of the platform's have signed."""
         self.server_keys = {
-            one["key_id"]: Ed25519PublicKey.from_public_bytes(bytes.fromhex(one["public_key"])) for one in keys
+            one["key_id"]: Ed25519PublicKey.from_public_bytes(bytes.fromhex(one["public_key"]))
+            for one in keys
         }
 
     def check(self, answer: httpx.Response) -> None:

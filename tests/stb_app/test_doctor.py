@@ -111,7 +111,10 @@ def test_a_box_changes_its_key_and_the_doctor_still_finds_it_well(
     assert stand.run("rotate-key") == 0
     kept = json.loads((stand.data / "enrolment.json").read_text())
     assert first != kept["key_id"]
-    assert (kept["next_key"], [one.stem for one in (stand.data / "keys").glob("*.pem")]) == (None, [kept["key_id"]])
+    assert (kept["next_key"], [one.stem for one in (stand.data / "keys").glob("*.pem")]) == (
+        None,
+        [kept["key_id"]],
+    )
     assert look(stand.url, stand.data, stand.authority)["enrolment"][0] == "ok"
 
 
@@ -178,7 +181,9 @@ def test_an_address_that_leads_nowhere(url: str | None, words: str, tmp_path: Pa
     found = look(url, tmp_path)
     assert found["address"][0] == "wrong"
     assert words in found["address"][1]
-    assert {check: verdict for check, (verdict, _) in found.items() if check not in ("address", "reader")} == {
+    assert {
+        check: verdict for check, (verdict, _) in found.items() if check not in ("address", "reader")
+    } == {
         "certificate": "unknown",
         "clock": "unknown",
         "enrolment": "unknown",
@@ -222,9 +227,15 @@ def listener(tmp_path: Path) -> Iterator[Callable[[tls.Files | None], str]]:
                     return
                 with connection:
                     try:
-                        secured = connection if context is None else context.wrap_socket(connection, server_side=True)
+                        secured = (
+                            connection
+                            if context is None
+                            else context.wrap_socket(connection, server_side=True)
+                        )
                         secured.recv(4096)
-                        secured.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nword")
+                        secured.sendall(
+                            b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nword"
+                        )
                     except OSError:
                         continue
 

@@ -7,7 +7,6 @@ records and the card agree.
 from __future__ import annotations
 
 import json
-import os
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from cardreader.sim.issuers import KNOWN
 from tests.server_stub.signing import RemoteBox

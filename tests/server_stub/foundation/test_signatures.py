@@ -78,7 +78,9 @@ def message_of(
     request = httpx.Request(method, url, content=body, headers={"Idempotency-Key": "key-0001"})
     key.sign(request, "85312047", NOW)
     headers = {name.lower(): value for name, value in request.headers.items()}
-    return Message(method, "tsp.example", request.url.raw_path.decode().partition("?")[0], query, headers), key
+    return Message(
+        method, "tsp.example", request.url.raw_path.decode().partition("?")[0], query, headers
+    ), key
 
 
 @given(
@@ -96,7 +98,7 @@ def test_what_the_library_signs_is_read_and_verified_both_ways(
     assert (quick.key_id, quick.created) == (key.key_id, int(NOW.timestamp()))
     components, parameters, value, base = signatures._slow(message)
     assert (base, value) == (quick.base, quick.signature)
-    assert signatures.REQUIRED <= components
+    assert components >= signatures.REQUIRED
     assert parameters["nonce"] == quick.nonce
 
 

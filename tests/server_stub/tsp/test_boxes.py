@@ -156,7 +156,15 @@ async def test_every_parameter_has_to_be_there(system: System, other: dict[str, 
 
 async def test_without_a_signature_nothing_is_told(system: System) -> None:
     box = await system.box("85312047")
-    for path in ("/home", "/services", "/services/sports", "/records", "/orders/x", "/payments/x", "/server-keys"):
+    for path in (
+        "/home",
+        "/services",
+        "/services/sports",
+        "/records",
+        "/orders/x",
+        "/payments/x",
+        "/server-keys",
+    ):
         assert await sent(system, box.request("GET", path)) == "signature-missing", path
         stranger = Box(system, box.number)
         assert await code(await stranger.call("GET", path)) == "not-enrolled", path
@@ -202,7 +210,9 @@ async def test_a_time_that_is_far_from_the_server_s_is_told_the_server_s(
 async def test_what_has_expired_is_refused(system: System) -> None:
     box = await system.box()
     created = system.clock.now()
-    request = box.key.sign(box.request("GET", "/home"), box.number, created, expires=created + timedelta(seconds=5))
+    request = box.key.sign(
+        box.request("GET", "/home"), box.number, created, expires=created + timedelta(seconds=5)
+    )
     system.clock.advance(10)
     assert await sent(system, request) == "clock-skew"
 
@@ -291,7 +301,10 @@ async def test_a_new_enrolment_ends_the_key_before_and_the_old_box_is_told(syste
     assert await code(await box.call("GET", "/home")) == "key-replaced"
     # The key that has ended does not come back, also not with the right papers.
     assert (await box.refused("/enrolments", box.papers()))["code"] == "key-replaced"
-    ended = {row.key_id: row.ended for row in await system.boss(lambda conn: list(conn.execute(boss.box_keys.select())))}
+    ended = {
+        row.key_id: row.ended
+        for row in await system.boss(lambda conn: list(conn.execute(boss.box_keys.select())))
+    }
     assert ended == {box.key.key_id: "key-replaced", copy.key.key_id: None}
 
 
@@ -308,7 +321,9 @@ async def test_boss_ties_the_key_to_box_smart_card_and_subscriber(system: System
 async def test_an_enrolment_is_signed_by_the_key_in_it(system: System) -> None:
     box = Box(system, "85312048")
     other = BoxKey.of("somebody else's")
-    assert (await box.refused("/enrolments", box.papers(public_key=other.public)))["code"] == "signature-invalid"
+    assert (await box.refused("/enrolments", box.papers(public_key=other.public)))[
+        "code"
+    ] == "signature-invalid"
     request = box.request("POST", "/enrolments", box.papers())
     forged = other.sign(request, box.number, system.clock.now(), key_id=box.key.key_id)
     assert await sent(system, forged) == "signature-invalid"
@@ -358,7 +373,10 @@ async def test_two_devices_with_one_key_are_found_out_when_their_counters_meet(s
     copy = Box(system, box.number, BoxKey(box.key.private, server_keys=box.key.server_keys))
     next(copy.key.counter)  # copied after the enrolment
     await box.get("/home")
-    assert await code(await copy.send(copy.request("GET", "/home"), nonce="2-another-random-part")) == "key-copied"
+    assert (
+        await code(await copy.send(copy.request("GET", "/home"), nonce="2-another-random-part"))
+        == "key-copied"
+    )
     assert await code(await box.call("GET", "/home")) == "key-copied"
     for row in await system.boss(lambda conn: list(conn.execute(boss.box_keys.select()))):
         assert row.ended in (None, "key-copied")
@@ -367,7 +385,9 @@ async def test_two_devices_with_one_key_are_found_out_when_their_counters_meet(s
 async def test_boss_hears_of_a_copied_key(system: System) -> None:
     box = await system.box()
     await box.call("GET", "/home")
-    assert await code(await box.send(box.request("GET", "/home"), nonce="2-another-random-part")) == "key-copied"
+    assert (
+        await code(await box.send(box.request("GET", "/home"), nonce="2-another-random-part")) == "key-copied"
+    )
     for _ in range(100):
         (row,) = await system.boss(lambda conn: list(conn.execute(boss.box_keys.select())))
         if row.ended:
@@ -384,7 +404,10 @@ async def test_a_copy_that_is_behind_is_found_out_long_after(system: System) -> 
         await box.get("/services")
     rows = await system.rows(tables.box_nonces)
     assert len(rows) < 9  # what is below the floor need not be kept
-    assert await code(await box.send(box.request("GET", "/services"), nonce="3-0123456789abcdefgh")) == "key-copied"
+    assert (
+        await code(await box.send(box.request("GET", "/services"), nonce="3-0123456789abcdefgh"))
+        == "key-copied"
+    )
 
 
 async def test_requests_that_overtake_each_other_are_no_copy(system: System) -> None:
@@ -489,14 +512,18 @@ async def test_a_box_may_ask_so_much_and_no_more(tmp_path: Path) -> None:
         assert (await box.call("GET", "/services")).status_code == 429
 
 
-async def test_who_guesses_activation_codes_is_stopped_for_the_box_and_for_the_address(tmp_path: Path) -> None:
+async def test_who_guesses_activation_codes_is_stopped_for_the_box_and_for_the_address(
+    tmp_path: Path,
+) -> None:
     async with running(tmp_path, Settings(enrolment_failures_per_hour=2)) as system:
 
         async def guess(number: str) -> str:
             box = Box(system, number)
             return str((await box.refused("/enrolments", box.papers(activation_code="000000")))["code"])
 
-        assert [await guess("85312047") for _ in range(3)] == ["activation-code-wrong"] * 2 + ["too-many-requests"]
+        assert [await guess("85312047") for _ in range(3)] == ["activation-code-wrong"] * 2 + [
+            "too-many-requests"
+        ]
         right = Box(system, "85312047")
         assert (await right.refused("/enrolments", right.papers()))["code"] == "too-many-requests"
         # Who is right has not guessed, and counts for nothing.
@@ -532,5 +559,7 @@ async def test_a_card_that_comes_without_ever_paying_is_stopped(tmp_path: Path) 
 
 async def test_a_key_that_was_ended_by_hand_is_ended_at_once(system: System) -> None:
     box = await system.box()
-    await system.tsp.core.database.write(lambda conn: conn.execute(update(tables.box_keys).values(ended="key-copied")))
+    await system.tsp.core.database.write(
+        lambda conn: conn.execute(update(tables.box_keys).values(ended="key-copied"))
+    )
     assert await code(await box.call("GET", "/home")) == "key-copied"

@@ -103,7 +103,13 @@ class Bench:
         self.files = BoxFiles(folder)
         self.now = HELLO.time
         self.connection = Connection(
-            verbs, box, self.files, self.ready.append, self.refused.append, lambda: self.now, wait=wait  # type: ignore[arg-type]
+            verbs,
+            box,
+            self.files,
+            self.ready.append,
+            self.refused.append,
+            lambda: self.now,
+            wait=wait,  # type: ignore[arg-type]
         )
 
     @property
@@ -141,7 +147,9 @@ def test_a_known_key_is_used_again_and_a_forgotten_one_replaced(tmp_path: Path) 
     assert not (tmp_path / "keys" / f"{first}.pem").exists()
 
 
-@pytest.mark.parametrize("code", ["key-replaced", "key-revoked", "key-copied", "box-stolen", "tsp-not-trusted"])
+@pytest.mark.parametrize(
+    "code", ["key-replaced", "key-revoked", "key-copied", "box-stolen", "tsp-not-trusted"]
+)
 def test_a_box_that_is_told_why_does_not_enrol_by_itself(tmp_path: Path, code: str) -> None:
     verbs = DummyVerbs()
     Bench(verbs, tmp_path).connection.bring_up()

@@ -227,7 +227,13 @@ def test_enrolling_pins_the_platform_s_keys_and_rotating_keeps_them(tsp: Tsp, cl
 
 @pytest.mark.parametrize(
     ("verify_code", "code"),
-    [(10, "tls-expired"), (9, "tls-not-yet-valid"), (20, "tls-authority-unknown"), (62, "tls-wrong-name"), (7, "tls-failed")],
+    [
+        (10, "tls-expired"),
+        (9, "tls-not-yet-valid"),
+        (20, "tls-authority-unknown"),
+        (62, "tls-wrong-name"),
+        (7, "tls-failed"),
+    ],
 )
 def test_what_is_wrong_with_a_certificate_is_found_among_the_causes(verify_code: int, code: str) -> None:
     inner = ssl.SSLCertVerificationError("no")
@@ -250,3 +256,12 @@ def test_the_authority_is_the_one_that_was_named(tmp_path: Path) -> None:
         mock.get(f"{URL}/stb/v1/hello", status=500)
         refused(client.hello)
         assert mock.calls[0].request.req_kwargs["verify"] == str(tmp_path / "ca.pem")  # type: ignore[attr-defined]
+
+
+def test_a_box_without_a_key_is_told_that_it_is_not_enrolled_or_why() -> None:
+    client = TspClient(URL)
+    with responses.RequestsMock() as mock:
+        mock.get(f"{URL}/stb/v1/home", status=401, json={"code": "signature-missing"})
+        assert refused(client.home).code == "not-enrolled"
+        client.not_enrolled_because = Problem("box-suspended")
+        assert refused(client.home).code == "box-suspended"
