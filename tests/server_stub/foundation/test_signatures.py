@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -171,3 +172,21 @@ def test_an_answer_s_fields() -> None:
     assert fields[b"content-digest"] == b"sha-256=:RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=:"
     assert fields[b"signature-input"].count(b'("@status" "content-digest" "signature";req;key="stb")') == 2
     assert b"tsp1=" in fields[b"signature"]
+
+
+def test_the_example_of_the_interface_s_description_is_right() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "tsp-api.md").read_text("utf-8")
+    example = page[page.index("An example, with `test-key-ed25519`") : page.index("### Limits")]
+    base, request, answer = (block.strip("\n") for block in example.split("```")[1::2])
+    headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in request.splitlines())}
+    body = b'{"service":"sports","term":"monthly"}'
+    message = Message("POST", "tsp.example", "/stb/v1/orders", "", headers)
+    read = signatures.read(message, body)
+    assert read.base.decode() == base
+    assert isinstance(KEY, Ed25519PrivateKey)
+    assert KEY.sign(read.base) == read.signature
+    assert read.key_id == signatures.key_id(KEY.public_key().public_bytes_raw())
+    member = signatures.member(headers["signature"])
+    assert member is not None
+    fields = signatures.sign_answer([AnswerKey.of(KEY)], 404, b"{}", member, read.created)
+    assert answer.lower() == "\n".join(f"{name.decode()}: {value.decode()}" for name, value in fields).lower()
