@@ -6,6 +6,7 @@ import base64
 import hashlib
 import itertools
 import secrets
+import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -149,11 +150,11 @@ class BoxKey(HTTPSignatureKeyResolver):
 class RemoteBox:
     """An enrolled box at a server in another process."""
 
-    def __init__(self, url: str, number: str) -> None:
+    def __init__(self, url: str, number: str, believed: ssl.SSLContext | bool = True) -> None:
         self.number = number
         self.key = BoxKey(Ed25519PrivateKey.generate())
         self._url = url
-        self._client = httpx.Client(trust_env=False)
+        self._client = httpx.Client(trust_env=False, verify=believed)
 
     def at(self, url: str) -> RemoteBox:
         """The same box, at a server that was started anew elsewhere."""
