@@ -274,7 +274,7 @@ class Boxes:
             self._turn(conn, row, now)
         return None
 
-    def _turn(self, conn: Connection, row: Row[Any], now: datetime) -> None:
+    def _turn(self, conn: Connection, row: Any, now: datetime) -> None:
         """Counters that were used two windows ago become the floor; nonces below it need not be kept.
 
         Who has used a counter never goes back, and no request is under way for longer than two windows (its time may be
