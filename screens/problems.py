@@ -40,8 +40,8 @@ _REGISTER_AGAIN = N_("Please call the hotline to have it registered again.")
 PROBLEMS: dict[str, tuple[str, str]] = {
     # No answer, or one that nobody understands
     "tsp-unreachable": (
-        N_("No connection to the payment service"),
-        N_("Please check the network cable, then try again in a few minutes."),
+        N_("The payment service cannot be reached"),
+        N_("Please try again in a moment. If it stays away, check the network cable or call the hotline."),
     ),
     "tsp-answer-bad": (
         N_("The payment service did not answer clearly"),
@@ -76,6 +76,10 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     "bad-request": (
         N_("The payment service did not understand this box"),
+        N_("The box may need an update. Please call the hotline."),
+    ),
+    "body-too-large": (
+        N_("This box has asked for too much at once"),
         N_("The box may need an update. Please call the hotline."),
     ),
     "method-not-allowed": (
@@ -136,8 +140,14 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "order-expired": (N_("This order has waited too long"), _ORDER_AGAIN),
     "order-closed": (N_("This order is closed"), _ORDER_AGAIN),
     "payment-in-progress": (
-        N_("This order is being paid just now"),
-        N_("Please wait until that payment has ended; you will find it in the records."),
+        N_("This is being paid already"),
+        N_(
+            "An earlier payment for it is still open. Please do not pay again; the records will say how it ended."
+        ),
+    ),
+    "already-paid": (
+        N_("This has just been paid"),
+        N_("An earlier payment for this service has gone through. You need not pay again."),
     ),
     "payment-not-cancellable": (
         N_("This payment can no longer be cancelled"),
@@ -267,6 +277,14 @@ PROMPTS: dict[str, tuple[str, str]] = {
     "waiting-psam": (
         N_("Many people are paying just now"),
         N_("Your turn comes by itself. Please leave the card in."),
+    ),
+    "reconnecting": (
+        N_("The payment service does not answer"),
+        N_("We keep trying for a few seconds. You need not do anything."),
+    ),
+    "no-service": (
+        N_("The payment service cannot be reached"),
+        N_("Please try again in a moment. If it stays away, cancel, and pay another day."),
     ),
     "remove": (N_("Please take your card"), N_("The card has paid. The result follows at once.")),
     "removed-early": (

@@ -270,7 +270,7 @@ class ResultScreen(Page[None]):
                 )
             case "pending":
                 text = t("We are finding out. Please do not pay again; the records will say how it ended.")
-                if end.reason in ("card-away", "mac2-refused", "evidence-contradicts"):
+                if end.reason in ("card-away", "mac2-refused", "evidence-contradicts", "payment-in-progress"):
                     text = words_for(end.reason, end.facts, t).text
                 return t("The result is not known yet"), text, ""
             case "late" if end.reason == "service-not-opened":
@@ -365,7 +365,7 @@ class ResultScreen(Page[None]):
         return tuple(pairs)
 
     def _what(self, payment: Payment | None, order: Order | None) -> str:
-        about = order if order is not None else payment
+        about = payment if payment is not None else order
         if about is None:
             return ""
         return SEPARATOR.join((self.say(about.service.name), term_name(self.t, about.term)))
@@ -387,7 +387,7 @@ class ResultScreen(Page[None]):
                 )
                 for key, words in ways
             )
-            for width in (360, None)
+            for width in (360 * self.app.settings.text_scale // 100, None)
         )  # type: ignore[return-value]
 
 

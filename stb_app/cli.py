@@ -177,7 +177,7 @@ def _checked_box(given: argparse.Namespace, parser: argparse.ArgumentParser) -> 
     code = getattr(given, "activation_code", "")
     return BoxOptions(
         command=given.command,
-        tsp=given.tsp,
+        tsp=given.tsp.rstrip("/") if given.tsp else None,
         authority=_authority(given.ca, parser),
         data=Path(given.data).expanduser().absolute() if given.data else None,
         box=_box(given.box, parser),
@@ -189,7 +189,7 @@ def _checked_box(given: argparse.Namespace, parser: argparse.ArgumentParser) -> 
 
 
 def _check_tsp(tsp: str, parser: argparse.ArgumentParser) -> None:
-    if urlsplit(tsp).scheme not in ("http", "https") or not urlsplit(tsp).netloc:
+    if not _is_address(tsp):
         parser.error(f"--tsp {tsp!r}: a URL like http://127.0.0.1:8780 is needed")
 
 
@@ -231,7 +231,7 @@ def _checked(
         data=Path(given.data).expanduser().absolute() if given.data else None,
         headless=headless,
         no_display=no_display,
-        tsp=given.tsp,
+        tsp=given.tsp.rstrip("/") if given.tsp else None,
         authority=_authority(given.ca, parser),
         reader=_reader(given.reader or ("sim:" if given.demo else "pcsc:"), parser),
         lang=given.lang,
@@ -241,6 +241,15 @@ def _checked(
         box=box,
         lan=given.lan,
     )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port or an IPv6 address that is none
+        return False
+    return bool(right) and not (parts.query or parts.fragment or " " in text) and text.isprintable()
 
 
 def _has_display(environment: Mapping[str, str]) -> bool:

@@ -9,6 +9,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, insert, select, update
 
 from server_stub.boss import keys, models, rules, store, tables, views
+from server_stub.foundation import wire
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database
 from server_stub.foundation.http import answer_of
@@ -63,17 +64,26 @@ class BossService:
         now = self._clock.now()
         await self.database.write(lambda conn: keys.end(conn, box_number, reason, now, key_id))
 
-    async def home(self, box_number: str) -> models.Home:
+    async def home(self, box_number: str) -> wire.Home:
         """What the home page shows. Raises Problem ``box-unknown``, ``box-suspended``, as all below."""
         now = self._clock.now()
         return await self._for(box_number, lambda catalogue, who: views.home(catalogue, who, now))
 
-    async def services(self, box_number: str) -> models.Services:
+    async def household(self, box_number: str) -> models.Household:
+        """All boxes of the same subscriber, this one among them."""
+
+        def read(conn: Connection) -> models.Household:
+            who = store.load_customer(conn, box_number)
+            return models.Household(boxes=store.load_boxes(conn, who))
+
+        return await self.database.read(read)
+
+    async def services(self, box_number: str) -> wire.Services:
         """All services in the order to show."""
         now = self._clock.now()
         return await self._for(
             box_number,
-            lambda catalogue, who: models.Services(
+            lambda catalogue, who: wire.Services(
                 services=[views.service(catalogue, who, name, now) for name in catalogue.products]
             ),
         )

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from server_stub.foundation import rates, signatures
 from server_stub.foundation.http import answer_of
@@ -18,8 +18,9 @@ from server_stub.foundation.outbox import Acknowledged
 from server_stub.foundation.problems import Problem
 from server_stub.foundation.rates import Limit
 from server_stub.foundation.signatures import SignatureRefused, Signed
+from server_stub.foundation.wire import Subscriber
 from server_stub.tsp.core import Core
-from server_stub.tsp.models import Enrolment, EnrolmentRequest, Rotated, Rotation, Subscriber
+from server_stub.tsp.models import Enrolment, EnrolmentRequest, Rotated, Rotation
 from server_stub.tsp.server_keys import ServerKeys
 from server_stub.tsp.tables import box_keys, box_nonces, boxes
 from server_stub.tsp.tables import rates as rate_buckets

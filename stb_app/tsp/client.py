@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 CONNECT_S = 3.0
 ANSWER_S = 10.0
+PAYING_S = 6.0
+"""For an answer that somebody waits for at the card slot, while nothing has been debited: silence is said soon.
+
+Longer than the TSP itself waits for BOSS."""
 LONG_POLL_S = 20
 AFTER_MAC1 = frozenset({"init", "debit", "not-debited", "cancel"})
 """What an earlier one of these has done to the money is not told by one that was not answered."""
@@ -147,18 +151,19 @@ class TspClient:
         return Order.read(self._call("POST", "/orders", {"service": service, "term": term}, key))
 
     def pay(self, order: str, method: str, key: str) -> Payment:
-        return Payment.read(self._call("POST", f"/orders/{order}/payments", {"method": method}, key))
+        body = {"method": method}
+        return Payment.read(self._call("POST", f"/orders/{order}/payments", body, key, answer_s=PAYING_S))
 
     def payment(self, payment: str, after: int | None = None, wait: int = 0) -> Payment:
         """The payment as it stands, or, with ``wait`` seconds, as soon as its version is greater than ``after``."""
         query = f"?after={after}&wait={wait}" if after is not None else ""
-        return Payment.read(self._call("GET", f"/payments/{payment}{query}", extra_s=wait))
+        return Payment.read(self._call("GET", f"/payments/{payment}{query}", answer_s=ANSWER_S + wait))
 
     def cancel(self, payment: str, key: str) -> Payment:
         return Payment.read(self._call("POST", f"/payments/{payment}/cancel", {}, key))
 
     def present_card(self, payment: str, card: CardFacts, key: str) -> Lease:
-        answer = self._call("POST", f"/payments/{payment}/card", _card_body(card), key)
+        answer = self._call("POST", f"/payments/{payment}/card", _card_body(card), key, answer_s=PAYING_S)
         return Lease(_hex(answer, "terminal_number", 6), answer.int("key_index"), answer.int("seconds_left"))
 
     def init(self, payment: str, init: Mapping[str, Any], key: str) -> Mac1:
@@ -181,7 +186,9 @@ class TspClient:
 
     def inquire(self, card: CardFacts, key: str) -> CardStanding:
         """ONL-10: asks what the TSP thinks of a card; recorded there, moves no money."""
-        return CardStanding.read(self._call("POST", "/inquiries", {"kind": "card", **_card_body(card)}, key))
+        return CardStanding.read(
+            self._call("POST", "/inquiries", {"kind": "card", **_card_body(card)}, key, answer_s=PAYING_S)
+        )
 
     def _call(
         self,
@@ -189,18 +196,18 @@ class TspClient:
         path: str,
         body: Any = None,
         key: str | None = None,
-        extra_s: float = 0,
+        answer_s: float = ANSWER_S,
         identity: Identity | None = None,
     ) -> Fields:
         identity = identity or self.identity
         try:
             try:
-                return self._ask(method, path, body, key, extra_s, identity)
+                return self._ask(method, path, body, key, answer_s, identity)
             except Problem as problem:
                 if problem.code != "clock-skew" or identity is None:
                     raise
                 self._set_clock(problem)
-                return self._ask(method, path, body, key, extra_s, identity)
+                return self._ask(method, path, body, key, answer_s, identity)
         except Problem as problem:
             if problem.code == "signature-missing" and identity is None:
                 # Whoever has no key has not been enrolled.
@@ -219,7 +226,7 @@ class TspClient:
         log.warning("this box's clock is wrong by %.0f s", -self.ahead_s)
 
     def _ask(
-        self, method: str, path: str, body: Any, key: str | None, extra_s: float, identity: Identity | None
+        self, method: str, path: str, body: Any, key: str | None, answer_s: float, identity: Identity | None
     ) -> Fields:
         import requests  # a tenth of a second to import: not before the first picture
 
@@ -240,9 +247,7 @@ class TspClient:
             )
             if identity is not None:
                 self._sign(request, identity, money)
-            answer = self._session.send(
-                request, timeout=(CONNECT_S, ANSWER_S + extra_s), allow_redirects=False
-            )
+            answer = self._session.send(request, timeout=(CONNECT_S, answer_s), allow_redirects=False)
         except requests.RequestException as error:
             from stb_app.tsp.tls import code_of
 

@@ -102,6 +102,13 @@ def test_while_the_end_is_not_known_nobody_is_invited_to_pay_again() -> None:
     assert "Please do not pay again" in tv.words()
 
 
+def test_what_stands_in_the_way_of_a_payment_is_an_earlier_one_that_is_open() -> None:
+    tv = _open(Finished("pending", "unknown", "payment-in-progress", replace(UNKNOWN, term="yearly")))
+    assert "An earlier payment for it is still open." in tv.words()
+    assert tv.state["payment"] == UNKNOWN.payment
+    assert "12 months" in tv.words() or "Yearly" in tv.words()
+
+
 def test_again_leads_to_the_service_and_replays_nothing() -> None:
     tv = _open(failed("declined"))
     tv.ok("again")

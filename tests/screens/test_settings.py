@@ -85,5 +85,5 @@ def test_a_text_that_scrolls_has_its_arrows_in_the_footer(language: str) -> None
 
 
 def _feet(tv: Television) -> list[tuple[str, str]]:
-    assert tv.app._picture is not None
-    return [(key.cap, key.label) for key in tv.app._picture.foot]
+    assert tv.app._composer.picture is not None
+    return [(key.cap, key.label) for key in tv.app._composer.picture.foot]
