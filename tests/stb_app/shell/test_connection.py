@@ -203,11 +203,17 @@ def test_numbers_only_grow_whenever_the_power_goes(tmp_path: Path) -> None:
         Counter(path).next()
 
 
-def test_a_token_that_no_header_carries_is_none(tmp_path: Path) -> None:
-    files = BoxFiles(tmp_path)
-    for token in ("t\u00f6ken", "to\nken"):
-        files.keep_token(BOX, token)
-        assert files.token(BOX) is None
+def test_a_key_that_cannot_be_read_is_replaced(tmp_path: Path) -> None:
+    verbs = DummyVerbs()
+    bench = Bench(verbs, tmp_path)
+    bench.connection.bring_up()
+    (key,) = (tmp_path / "keys").glob("*.pem")
+    for broken in (b"", b"nonsense"):
+        key.write_bytes(broken)
+        assert bench.files.identity(bench.enrolment) is None
+    bench.connection.bring_up()
+    assert len(verbs.enrolled) == 2
+    assert bench.enrolment.key_id != key.stem
 
 
 def test_a_tsp_that_does_not_answer_is_asked_again(tmp_path: Path) -> None:
