@@ -67,7 +67,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("Too many attempts in a short time"),
         N_("Please wait a few minutes, then try again."),
     ),
-    "signature-missing": (_NOT_RECOGNISED, _REGISTER_AGAIN),
+    "signature-missing": (_NOT_RECOGNISED, N_("Please call the hotline to have it registered.")),
     "signature-invalid": (_NOT_RECOGNISED, _REGISTER_AGAIN),
     "signature-replayed": (_NOT_RECOGNISED, N_("Please try again. If it happens again, call the hotline.")),
     "internal": (
