@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from server_stub.settings import Settings, SettingsError
 from server_stub.tsp import api as tsp_api
 from server_stub.tsp import tables as tsp_tables
 from server_stub.tsp.boss_client import BossClient
+from server_stub.tsp.door import AnswerSigner, Door
 from server_stub.tsp.service import TspService
 from server_stub.wallets import provider
 
@@ -69,14 +71,20 @@ class World:
     client: Callable[[float], httpx.AsyncClient]
 
 
-def real_world(own_url: str, public_url: str) -> World:
-    """The machine's clock, randomness and network. The environment's proxies are not for our partners."""
+def real_world(own_url: str, public_url: str, authority: ssl.SSLContext | None = None) -> World:
+    """The machine's clock, randomness and network. The environment's proxies are not for our partners.
+
+    Args:
+        authority: whose certificates are believed; None: those of the system's authorities.
+    """
     return World(
         SystemClock(),
         os.urandom,
         own_url,
         public_url,
-        lambda seconds: httpx.AsyncClient(timeout=seconds, trust_env=False),
+        lambda seconds: httpx.AsyncClient(
+            timeout=seconds, trust_env=False, verify=True if authority is None else authority
+        ),
     )
 
 
@@ -170,6 +178,7 @@ class Roles:
             self._settings,
             BossClient(self.http, self._settings.boss_url or own, self._key),
             provider.find(context),
+            self._world.random,
             psams,
         )
 
@@ -208,7 +217,11 @@ def application(names: Sequence[str], current: Callable[[], Roles]) -> FastAPI:
             yield
 
     app = FastAPI(title=NAME, version=release(), lifespan=lifespan, docs_url=None, redoc_url=None)
+    if "tsp" in names:
+        app.add_middleware(Door, services=lambda: _there(current().tsp))
     http.install(app)
+    if "tsp" in names:
+        app.add_middleware(AnswerSigner, services=lambda: _there(current().tsp))
     routers = []
     if "tsp" in names:
         routers += tsp_api.routers(lambda: _there(current().tsp), NAME, release())

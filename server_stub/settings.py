@@ -40,6 +40,9 @@ class Settings:
         psams: comma-separated PSAM URLs, ``sim:NUMBER`` (1 to 999), ``sim:NUMBER:ISSUER`` or ``pcsc:NAME``
             (part of a reader's name); may be empty. One that cannot be reached is looked for until it can.
         lan_address: this machine's IPv4 address in the local network, for ``--lan``; empty: found out.
+        tls_certificate, tls_key: PEM files of a certificate with its chain, and of its key, for ``--tls``; empty: one
+            from an authority of our own in the data folder.
+        tls_authority: PEM file of the authorities that our roles believe when they ask others; empty: the system's.
         hotline: the operator's telephone number.
         quote_seconds: how long a quoted order can be paid.
         qr_seconds: how long a wallet's code can be paid.
@@ -47,6 +50,12 @@ class Settings:
         unknown_lease_seconds: the same from MAC1 on, when the card may have been debited. A proof that
             comes later is still checked if the PSAM has completed no other purchase, else a person does it.
         partner_seconds: how long BOSS or a wallet may take to answer.
+        signature_seconds: how far the time of a box's signature may be from the server's.
+        standing_seconds: how long BOSS's word on a box and its key holds before it is asked again.
+        key_overlap_seconds: how long a box's old key is still good beside the one it rotated to.
+        box_requests_per_minute: what one box may ask.
+        enrolment_failures_per_hour: wrong enrolments for one box number; three times as many from one address.
+        card_attempts_per_hour: how often a card may come to paying without its PIN having been right.
         late_settle_seconds: the demo wallet's "pay after the code has run out": how long after.
     """
 
@@ -57,6 +66,9 @@ class Settings:
     partner_key: str = ""
     psams: str = "sim:1,sim:2,sim:3"
     lan_address: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_authority: str = ""
     hotline: str = "96123"
     quote_seconds: int = 900
     qr_seconds: int = 180
@@ -64,6 +76,12 @@ class Settings:
     unknown_lease_seconds: int = 180
     partner_seconds: float = 5.0
     late_settle_seconds: int = 5
+    signature_seconds: int = 60
+    standing_seconds: int = 15
+    key_overlap_seconds: int = 86_400
+    box_requests_per_minute: int = 1200
+    enrolment_failures_per_hour: int = 10
+    card_attempts_per_hour: int = 60
 
     @property
     def psam_urls(self) -> tuple[str, ...]:

@@ -107,12 +107,12 @@ def _shown(row: Row[Any]) -> Shown:
 
 
 def load_box(conn: Connection, box_number: str) -> Row[Any]:
-    """A box that may be served (ONL-11). Raises Problem ``box-unknown`` or ``box-suspended``."""
+    """A box that may be served (ONL-11). Raises Problem ``box-unknown``, ``box-suspended`` or ``box-stolen``."""
     row = conn.execute(select(boxes).where(boxes.c.box_number == box_number)).one_or_none()
     if row is None:
         raise Problem("box-unknown")
     if row.state != "active":
-        raise Problem("box-suspended")
+        raise Problem("box-stolen" if row.state == "stolen" else "box-suspended")
     return row
 
 

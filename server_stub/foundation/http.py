@@ -26,7 +26,9 @@ STATUS_CODES = {404: "not-found", 405: "method-not-allowed"}
 
 def problem_response(problem: Problem) -> Response:
     """A problem as it goes over the wire."""
-    return Response(problem.body.model_dump_json(), problem.status, media_type=MEDIA_TYPE)
+    wait = problem.body.facts.get("retry_after_seconds")
+    headers = None if wait is None else {"Retry-After": str(wait)}
+    return Response(problem.body.model_dump_json(), problem.status, headers, media_type=MEDIA_TYPE)
 
 
 def response_of(answer: Answer) -> Response:

@@ -113,7 +113,8 @@ class Idempotency:
     async def run(self, use: KeyUse, work: Callable[[], Awaitable[Answer]]) -> Answer:
         """Answers from memory, or runs ``work``, which claims the key where it has its effect.
 
-        A refusal (4xx) is kept as an answer too. A 5xx is not: the same request may find a better hour.
+        A refusal (4xx) is kept as an answer too. A 5xx is not, nor one that says "again later": the same request may
+        find a better hour.
         The lock only spares work; that there is one effect is due to the unique insert.
         """
         async with self._locks.hold(f"{use.scope} {use.key}"):
@@ -122,7 +123,8 @@ class Idempotency:
                 try:
                     return await work()
                 except Problem as problem:
-                    if problem.status < 500 and problem.code != "idempotency-key-reused":
+                    final = problem.status < 500 and not problem.body.retryable
+                    if final and problem.code != "idempotency-key-reused":
                         await self._keep(use, problem)
                     raise
             except Replayed as replayed:

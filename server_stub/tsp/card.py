@@ -12,7 +12,7 @@ from cardreader.pboc.files import mask_number
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.problems import Problem
-from server_stub.tsp import core, machines, models, psam_pool
+from server_stub.tsp import card_attempts, core, machines, models, psam_pool
 from server_stub.tsp.core import Core
 from server_stub.tsp.rivals import refuse_card
 from server_stub.tsp.tables import debits, issuers, listed_cards
@@ -81,6 +81,7 @@ class CardPayments:
                 refuse_card(conn, row)
             unit = self._lease(conn, row, card)
             self._core.move(conn, row, "card-checked", actor="box")
+            card_attempts.arrived(conn, self._core, box_number, fingerprint(self._core, serial))
             conn.execute(delete(debits).where(debits.c.payment_id == payment))
             conn.execute(
                 insert(debits).values(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from server_stub.boss import demo, service
+from server_stub.boss import demo, keys
 from server_stub.main import configure_logging
 from tests.server_stub.system import System, databases, running
 
@@ -22,9 +22,9 @@ def _logging() -> None:
 @pytest.fixture(autouse=True, scope="session")
 def _hashes() -> Iterator[None]:
     """The slow hash of an activation code is computed once a box, not once a test."""
-    once = functools.cache(service.activation_hash)
+    once = functools.cache(keys.activation_hash)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (service, demo):
+        for module in (keys, demo):
             patch.setattr(module, "activation_hash", once)
         yield
 

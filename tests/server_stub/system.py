@@ -31,19 +31,13 @@ from server_stub.foundation.sqlite import SqliteDatabase
 from server_stub.settings import Settings
 from server_stub.tsp.service import TspService
 from tests.postgres import cluster
+from tests.server_stub.signing import ACTIVATION, SMART_CARDS, BoxKey
 
 T = TypeVar("T")
+_seeds = itertools.count()
 START = datetime(2026, 6, 21, 10, 0, 0, tzinfo=CHINA)
 OWN = "http://server"
 PUBLIC = "http://192.168.100.200:8780"
-ACTIVATION = "246810"
-SMART_CARDS = {
-    "85312047": "8310220477550019",
-    "85312048": "8310220477550027",
-    "85312049": "8310220477550035",
-    "85312050": "8310220477550043",
-    "85312051": "8310220477550050",
-}
 
 
 class Network(httpx.AsyncBaseTransport):
@@ -77,29 +71,43 @@ class Network(httpx.AsyncBaseTransport):
 
 
 class Box:
-    """A set-top box that talks to the TSP."""
+    """A set-top box that talks to the TSP; checks the signature of every answer once it is enrolled."""
 
-    def __init__(self, system: System, number: str) -> None:
+    def __init__(self, system: System, number: str, key: BoxKey | None = None) -> None:
         self.number = number
-        self.token = ""
+        self.key = key or BoxKey.of(f"{number} {next(_seeds)}")
         self._system = system
         self._keys = (f"{number}-key-{count:04d}" for count in itertools.count())
 
     def at(self, system: System) -> Box:
         """The same box, talking to a server that was started anew."""
-        other = Box(system, self.number)
-        other.token, other._keys = self.token, self._keys
+        other = Box(system, self.number, self.key)
+        other._keys = self._keys
         return other
+
+    def request(
+        self, method: str, path: str, body: Any = None, *, key: str | None = None, **query: Any
+    ) -> httpx.Request:
+        """A request that is not signed yet."""
+        headers = {"STB-Number": self.number}
+        if method == "POST":
+            headers["Idempotency-Key"] = key or next(self._keys)
+        return self._system.outside.build_request(
+            method, f"{OWN}/stb/v1{path}", json=body, headers=headers, params=query
+        )
+
+    async def send(self, request: httpx.Request, **signature: Any) -> httpx.Response:
+        """Signs it and sends it; ``signature`` as of ``BoxKey.sign``."""
+        self.key.sign(request, self.number, self._system.clock.now(), **signature)
+        answer = await self._system.outside.send(request)
+        if self.key.server_keys:
+            self.key.check(answer)
+        return answer
 
     async def call(
         self, method: str, path: str, body: Any = None, *, key: str | None = None, **query: Any
     ) -> httpx.Response:
-        headers = {"STB-Number": self.number, "Authorization": f"Bearer {self.token}"}
-        if method == "POST":
-            headers["Idempotency-Key"] = key or next(self._keys)
-        return await self._system.outside.request(
-            method, f"{OWN}/stb/v1{path}", json=body, headers=headers, params=query
-        )
+        return await self.send(self.request(method, path, body, key=key, **query))
 
     async def get(self, path: str, **query: Any) -> Any:
         response = await self.call("GET", path, **query)
@@ -121,13 +129,20 @@ class Box:
         assert problem["type"] == f"urn:stb-pay:problem:{problem['code']}"
         return problem
 
-    async def enrol(self) -> None:
-        body = {
+    def papers(self, **other: str) -> dict[str, str]:
+        """The body of an enrolment."""
+        papers = {
             "box_number": self.number,
-            "smart_card_number": SMART_CARDS[self.number],
+            "smart_card_number": SMART_CARDS.get(self.number, ""),
             "activation_code": ACTIVATION,
+            "public_key": self.key.public,
         }
-        self.token = (await self.post("/enrolments", body))["token"]
+        return {**papers, **other}
+
+    async def enrol(self, **other: str) -> Any:
+        answer = await self.post("/enrolments", self.papers(**other))
+        self.key.trust(answer["server_keys"])
+        return answer
 
     async def order(self, service: str = "sports", term: str = "quarterly") -> Any:
         return await self.post("/orders", {"service": service, "term": term})
