@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.problems import CASE_OPEN, N_, STAY_SAFE, Said, prompt_words
+from screens.problems import CASE_OPEN, N_, STAY_SAFE, Said, money_words, prompt_words
 from screens.purchase import pay_otherwise
 from stb_app.journeys import Order
 from stb_app.journeys.steps import CANCELLABLE_PROMPTS, PROBLEM_PROMPTS, CardPrompt, CardStep, Finished
@@ -66,8 +66,11 @@ STEP_OF = {
     "remove": 3,
 }
 PIN_PROMPTS = frozenset(("enter-pin", "wrong-pin"))
+ERROR_SOUNDS = frozenset(("wrong-pin", "other-card", "put-back", "no-service"))
 OTHER_WAY_FIRST = PROBLEM_PROMPTS | {"reader-missing"}
 """Where paying another way is the likely wish; elsewhere a stray OK must only ask."""
+SERVICE_PROMPTS = frozenset(("reconnecting", "no-service"))
+"""The payment service is silent: the payment stands where it stood, and the card where it was."""
 AWAY_PROMPTS = frozenset(("put-back", "other-card"))
 """MAC1 has left: only the same card can tell what happened."""
 
@@ -97,6 +100,8 @@ class CardScreen(Page[None]):
         self._too_short = False
         self._pin_sent = False
         self._told_no = False
+        self._at = 0
+        """Which of the four steps the payment has come to."""
         self._leaving: Literal["", "cancel", "switch", "leave"] = ""
         self._slow = False
 
@@ -117,15 +122,19 @@ class CardScreen(Page[None]):
             self._finish(step)
             return
         before, self._step = self._step.prompt, step
+        if step.prompt not in SERVICE_PROMPTS:
+            self._at = STEP_OF.get(step.prompt, 0)
         if step.prompt != "reading":  # which, after a PIN, is the card checking it
             self._pin_sent = False
-        if step.prompt in PROBLEM_PROMPTS or step.prompt in ("wrong-pin", "other-card", "put-back"):
+        if step.prompt in PROBLEM_PROMPTS or step.prompt in ERROR_SOUNDS:
             self.app.sound("error")
         elif step.prompt == "reading" and before != "reading":
             self.app.sound("card")
         self.busy = self._is_busy()
         if step.prompt in OTHER_WAY_FIRST and before not in OTHER_WAY_FIRST:
             self.app.focus("pay-otherwise")
+        elif step.prompt == "no-service":
+            self.app.focus("try-again")
         self.app.refresh()
 
     def _finish(self, end: Finished) -> None:
@@ -186,11 +195,13 @@ class CardScreen(Page[None]):
             self._send_pin()
         elif key == "go-on":
             self._journey.go_on()
+        elif key == "try-again":
+            self._journey.try_again()
         elif key == "leave":
             self._ask_to_leave()
         elif key == "cancel":
-            # A card that cannot pay has nothing to lose; else one stray OK must not throw a payment away.
-            if self._step.prompt in OTHER_WAY_FIRST:
+            # A payment that cannot go on has nothing to lose; else one stray OK must not throw it away.
+            if self._step.prompt in OTHER_WAY_FIRST or self._step.prompt == "no-service":
                 self._stop("cancel")
             else:
                 self._ask_to_cancel()
@@ -297,7 +308,7 @@ class CardScreen(Page[None]):
             )
             for percent in (100, 70)
         )
-        current = 1 if self._pin_sent else STEP_OF.get(prompt, 0)
+        current = 1 if self._pin_sent else self._at
         names = (self.t("Insert"), self.t("PIN"), self.t("Pay"), self.t("Take out"))
         steps = Steps(names, current, failed=prompt in OTHER_WAY_FIRST and not self._leaving)
         middle = Column((Space(grow=1), picture, Space(grow=1)), align="center")
@@ -343,6 +354,8 @@ class CardScreen(Page[None]):
     @property
     def _pose(self) -> Pose:
         """How the card really is: while the payment is being left nobody is asked for it."""
+        if self._step.prompt in SERVICE_PROMPTS:
+            return "inside" if self._step.number else "empty"
         pose = POSES.get(self._step.prompt, "wrong")
         if not self._leaving:
             return pose
@@ -395,6 +408,8 @@ class CardScreen(Page[None]):
             )
         if prompt in AWAY_PROMPTS:
             return "warning", self.t("Please do not pay again before this is settled."), "warning"
+        if prompt == "no-service":
+            return "info", money_words("not-taken", self.t), "text"
         if prompt in CANCELLABLE_PROMPTS:
             return "info", self.t(STAY_SAFE), "secondary"
         if prompt == "remove":
@@ -403,7 +418,7 @@ class CardScreen(Page[None]):
 
     def _doing(self) -> tuple[Node, ...]:
         """The PIN, or that something is going on."""
-        if self.busy:
+        if self.busy or self._step.prompt == "reconnecting":
             return (Spinner(72),)
         if not self._asks_pin:
             return ()
@@ -420,10 +435,18 @@ class CardScreen(Page[None]):
             return (Row((self._button("go-on", self.t("Show the result"), primary=True),)),)
         if prompt in AWAY_PROMPTS:
             return (Row((self._button("leave", self.t("Leave for now")),)),)
+        if prompt == "no-service":
+            again = self._button("try-again", self.t("Try again"), primary=True)
+            return self._pair(again, self._button("cancel", self.t("Cancel the payment")))
+        if prompt == "reconnecting":  # another way needs the same service
+            return (Row((self._button("cancel", self.t("Cancel the payment")),)),)
         first = prompt in OTHER_WAY_FIRST
         other = self._button("pay-otherwise", self.t("Pay another way"), primary=first)
         cancel = self._button("cancel", self.t("Cancel the payment"))
-        pair = (other, cancel) if first else (cancel, other)
+        return self._pair(other, cancel) if first else self._pair(cancel, other)
+
+    def _pair(self, *pair: Target) -> tuple[Node]:
+        """Two buttons, side by side where there is room."""
         return (Fit((Row(pair, gap=24), Column(pair, gap=20))),)
 
     def _button(self, key: str, words: str, primary: bool = False) -> Target:

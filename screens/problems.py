@@ -37,8 +37,8 @@ _ORDER_AGAIN = N_("Please order again.")
 PROBLEMS: dict[str, tuple[str, str]] = {
     # No answer, or one that nobody understands
     "tsp-unreachable": (
-        N_("No connection to the payment service"),
-        N_("Please check the network cable, then try again in a few minutes."),
+        N_("The payment service cannot be reached"),
+        N_("Please try again in a moment. If it stays away, check the network cable or call the hotline."),
     ),
     "tsp-answer-bad": (
         N_("The payment service did not answer clearly"),
@@ -50,6 +50,10 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     "bad-request": (
         N_("The payment service did not understand this box"),
+        N_("The box may need an update. Please call the hotline."),
+    ),
+    "body-too-large": (
+        N_("This box has asked for too much at once"),
         N_("The box may need an update. Please call the hotline."),
     ),
     "method-not-allowed": (
@@ -226,6 +230,14 @@ PROMPTS: dict[str, tuple[str, str]] = {
     "waiting-psam": (
         N_("Many people are paying just now"),
         N_("Your turn comes by itself. Please leave the card in."),
+    ),
+    "reconnecting": (
+        N_("The payment service does not answer"),
+        N_("We keep trying for a few seconds. You need not do anything."),
+    ),
+    "no-service": (
+        N_("The payment service cannot be reached"),
+        N_("Please try again in a moment. If it stays away, cancel, and pay another day."),
     ),
     "remove": (N_("Please take your card"), N_("The card has paid. The result follows at once.")),
     "removed-early": (

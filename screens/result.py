@@ -387,7 +387,7 @@ class ResultScreen(Page[None]):
                 )
                 for key, words in ways
             )
-            for width in (360, None)
+            for width in (360 * self.app.settings.text_scale // 100, None)
         )  # type: ignore[return-value]
 
 

@@ -268,7 +268,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         def take() -> None:
             nonlocal recovering
             app.test_mode = options.demo or hello.test_mode or reader.simulated
-            app.clear_notice()
+            app.clear_notice("connection")
             app.connected(verbs)
             if not recovering:
                 recovering = True
@@ -305,7 +305,10 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
 
     def down() -> None:
         app.post(hand_over)
-        app.post(lambda: app.notice("The payment platform has stopped and is being started again."))
+        app.post(tell_down)
+
+    def tell_down() -> None:
+        app.notice("The payment platform has stopped and is being started again.", about="connection")
 
     from stb_app.shell.child import ServerChild
 
@@ -333,10 +336,11 @@ def _recovered(app: App) -> Callable[[Any], None]:
         if isinstance(step, CardWanted):
             if step.payments:
                 app.notice(
-                    "A card payment is not settled yet. Put the same card in, and it is checked by itself."
+                    "A card payment is not settled yet. Put the same card in, and it is checked by itself.",
+                    about="card",
                 )
             else:
-                app.clear_notice()
+                app.clear_notice("card")
         elif step.money == "not-taken":
             app.notice("An earlier card payment did not take place. Nothing was taken.", "info", 20)
         else:

@@ -45,6 +45,8 @@ Prompt = Literal[
     "wrong-pin",  # tries_left; asks again
     "processing",  # do not remove
     "waiting-psam",  # no security module free yet; trying again by itself
+    "reconnecting",  # the TSP does not answer; trying again by itself, for a few seconds
+    "no-service",  # the TSP has not answered: try again, or leave
     "remove",  # paid, or asked about: take the card
     "removed-early",  # before the debit: nothing was taken; put it back
     "put-back",  # after MAC1: the same card must come back to tell what happened
@@ -83,6 +85,8 @@ CANCELLABLE_PROMPTS: frozenset[str] = PROBLEM_PROMPTS | frozenset(
         "enter-pin",
         "wrong-pin",
         "waiting-psam",
+        "reconnecting",
+        "no-service",
         "removed-early",
         "reader-missing",
     )

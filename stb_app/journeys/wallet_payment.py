@@ -6,6 +6,8 @@ import logging
 import threading
 from collections.abc import Callable
 
+from cardreader.errors import Cancelled
+from stb_app.journeys.asking import patiently
 from stb_app.journeys.settling import wait_until_open
 from stb_app.journeys.steps import Finished, QrState, QrStep, WalletStep, finished
 from stb_app.journeys.waiting import Waits
@@ -52,6 +54,8 @@ class WalletPayment:
     def run(self, post: Callable[[WalletStep], None]) -> None:
         try:
             end = self._pay(post)
+        except Cancelled:  # while nobody answered: there is no code that could be paid
+            end = Finished("cancelled", "not-taken")
         except Problem as problem:
             end = Finished("failed", problem.money, problem.code, self._payment, problem.facts)
         except Exception:
@@ -107,15 +111,13 @@ class WalletPayment:
         return finished(payment)
 
     def _start(self) -> Payment:
-        """Makes the payment, putting the question again with the same key while nobody answers."""
         key = self._make_key()
-        for _ in range(2):
-            try:
-                return self._client.pay(self._order.order, self._method, key)
-            except Problem as problem:
-                if not problem.unanswered or self._cancel.is_set():
-                    raise
-        return self._client.pay(self._order.order, self._method, key)
+        return patiently(
+            lambda: self._client.pay(self._order.order, self._method, key),
+            self._waits,
+            self._cancel,
+            lambda: log.info("order %s: no answer yet", self._order.order),
+        )
 
     def _step(self, payment: Payment, left: float, answered: bool) -> QrStep:
         state: QrState = "shown"

@@ -22,6 +22,7 @@ from stb_app.shell.catalogue import Catalogue
 from stb_app.shell.idle import IdleWatch
 from stb_app.shell.keys import Direction, Typematic
 from stb_app.shell.navigator import Change, Entry, Navigator
+from stb_app.shell.notices import Notices
 from stb_app.shell.page import Page
 from stb_app.shell.registry import Registry
 from stb_app.shell.running import Running
@@ -111,8 +112,7 @@ class App:
         self.navigator = Navigator(self, parts.stage, parts.input_clock)
         self._typematic = Typematic()
         self._who: tuple[Mapping[str, str], str] | None = None
-        self._notice: tuple[str, Tone] | None = None
-        self._notice_timer: Timer | None = None
+        self._notices = Notices(self.timers, self._outdated)
         self._dirty = True
         self._moved = False
         self._shown_at = 0.0
@@ -127,7 +127,7 @@ class App:
         self._apply(self._settings)
         if problem:
             log.warning("settings: %s", problem)
-            self.notice("The stored settings could not be read; the usual ones are in force.")
+            self.notice("The stored settings could not be read; the usual ones are in force.", seconds=30)
 
     def begin(self) -> None:
         """Opens the home page and starts the clock in the top bar and the watch for an empty sofa."""
@@ -252,21 +252,17 @@ class App:
         owner = self.navigator.owner
         return self.timers.every(seconds, lambda: self._run_for(owner, action), owner)
 
-    def notice(self, msgid: str, tone: Tone = "warning", seconds: float | None = None) -> None:
-        """A line above the footer, in the subscriber's language;
-        it stays ``seconds``, or until ``clear_notice``.
-        """
-        self.clear_notice()
-        self._notice = (msgid, tone)
-        if seconds is not None:
-            self._notice_timer = self.timers.after(seconds, self.clear_notice)
+    def notice(
+        self, msgid: str, tone: Tone = "warning", seconds: float | None = None, about: str = ""
+    ) -> None:
+        """A line above the footer, in the subscriber's language; it stays ``seconds``, or until ``clear_notice``.
 
-    def clear_notice(self) -> None:
-        if self._notice_timer is not None:
-            self._notice_timer.cancel()
-            self._notice_timer = None
-        self._notice = None
-        self._dirty = True
+        The last one told is seen, and after it again the one before that was told ``about`` something else.
+        """
+        self._notices.tell(about, msgid, tone, seconds)
+
+    def clear_notice(self, about: str = "") -> None:
+        self._notices.clear(about)
 
     def identify(self, name: Mapping[str, str], number: str) -> None:
         """Whose television it is; shown in the top bar."""
@@ -563,7 +559,8 @@ class App:
         )
 
     def _notice_line(self) -> tuple[str | None, Tone]:
-        return (self.t(self._notice[0]), self._notice[1]) if self._notice else (None, "warning")
+        seen = self._notices.seen
+        return (self.t(seen[0]), seen[1]) if seen else (None, "warning")
 
     def _bindings(self) -> tuple[Any, ...]:
         top, scrollers = self.navigator.entries[-1], self._scrollers()
@@ -590,6 +587,9 @@ class App:
             action(*args)
         else:
             self.navigator.run(owner, action, *args)
+
+    def _outdated(self) -> None:
+        self._dirty = True
 
     def _next_minute(self) -> None:
         self._dirty = True

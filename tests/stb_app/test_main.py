@@ -19,7 +19,9 @@ import pygame
 import pytest
 
 from stb_app import cli, main
+from stb_app.journeys.steps import CardWanted
 from stb_app.shell.window import Window
+from tests.stb_app.shell.dummies import Television
 
 DEADLINE_S = 20.0
 NOBODY = "http://127.0.0.1:9"
@@ -161,3 +163,16 @@ def test_where_no_window_opens_it_says_what_to_do(tmp_path: Path, monkeypatch: p
     options = cli.parse(["run", "--demo"], {"DISPLAY": ":4711"})
     with pytest.raises(main.CannotStart, match="--headless"):
         main._open_screen(options, tmp_path)
+
+
+def test_the_card_that_is_wanted_is_told_until_it_has_come() -> None:
+    tv = Television()
+    tell = main._recovered(tv.app)
+    tell(CardWanted(1))
+    tv.app.notice("stopped", about="connection")
+    tv.app.clear_notice("connection")
+    tv.app.draw()
+    assert "Put the same card in" in (tv.stage.picture.notice or "")
+    tell(CardWanted(0))
+    tv.app.draw()
+    assert tv.stage.picture.notice is None
