@@ -222,7 +222,7 @@ class CardInquiryScreen(Page[None]):
         pose = POSES.get(step.prompt, "wrong")
         last = self._asks_pin and step.tries_left == 1
         tone: Color = "warning" if self._asks_pin and step.prompt == "wrong-pin" else "secondary"
-        picture = CardSlot(pose, step.number, self.t("UnionPay IC card"))
+        picture = CardSlot(pose, step.number, self.t("UnionPay card"))
         act = self._act(step)
         wide = Column(
             (

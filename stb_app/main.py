@@ -333,6 +333,8 @@ def _recovered(app: App) -> Callable[[Any], None]:
     from stb_app.journeys.steps import CardWanted, Finished
 
     def tell(step: Finished | CardWanted) -> None:
+        if isinstance(step, Finished) and step.payment is not None and app.says_of(step.payment.payment):
+            return
         if isinstance(step, CardWanted):
             if step.payments:
                 app.notice(

@@ -100,7 +100,7 @@ def live(
             mine.append(Binding(ARROWS, t("Move")))
     if focused and not scrolls:
         mine.append(Binding(("KEY_OK",), t("Select")))
-    mine.append(Binding(("KEY_BACK",), t("Exit") if at_home else t("One step back")))
+    mine.append(Binding(("KEY_BACK",), t("Exit") if at_home else t("Previous page")))
     mine.append(Binding(("KEY_INFO",), t("All keys"), footer=not modal))
     mine.append(Binding(("KEY_LANGUAGE",), "English" if language == "zh" else "中文", footer=not modal))
     mine.append(Binding(("KEY_HOME",), t("To the home page"), footer=False))
