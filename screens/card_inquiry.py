@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from screens.card import PIN_LENGTH, PIN_PROMPTS, POSES, pin_cells, titled
@@ -263,6 +264,8 @@ class CardInquiryScreen(Page[None]):
             return Said(self.t(INSERT[0]), self.t(INSERT[1]))
         if self._pin_sent:
             return Said(self.t("Checking the PIN"), self.t("Please leave the card in."))
+        if step.prompt == "settling":  # Back leaves at any time: it goes on without anybody looking
+            return replace(prompt_words("settling", None, {}, self.t), text=self.t("Please leave the card in."))
         if step.prompt in WORDS:
             return Said(*map(self.t, WORDS[step.prompt]))
         return prompt_words(step.prompt, step.tries_left, {"balance_fen": step.balance_fen}, self.t)

@@ -217,8 +217,11 @@ class QrScreen(Page[None]):
                 (head, Column(self._steps("row"), gap=24), self._clock()), gap=40, grow=1, justify="center"
             ),
             Column((less, *self._steps("body"), self._clock()), gap=14, grow=1, justify="center"),
-            Column((least, self._clock()), gap=14, grow=1, justify="center"),
-        )
+            Column(
+                (least, *(self._steps("body") if self._slow else ()), self._clock()),
+                gap=14, grow=1, justify="center",
+            ),
+        )  # fmt: skip
         pane = Panel(Column((self._code(),), align="center", justify="center"), "none", pad=0, width=PANE_PX)
         # The code and the words beside it stand in the same place whatever happens.
         return Fit(tuple(Row((pane, Grow(column)), gap=72, align="stretch", grow=1) for column in columns))
@@ -265,8 +268,8 @@ class QrScreen(Page[None]):
                     (Icon("clock", 72, "accent"), Grow(Text(self.t("This takes longer than usual"), "heading"))),
                     gap=28,
                 ),
-                Text(self.t(MAYBE_PAID), style, "warning"),
-                Text(words, style),
+                Text(self.t(MAYBE_PAID), "row" if style == "row" else "small", "warning"),
+                Text(words, "row" if style == "row" else "small"),
                 Row((leave,)),
             )
         said = self._said()

@@ -202,7 +202,7 @@ class ServiceScreen(LoadingPage[ServicePage]):
         history = _beside(history)
         text = self.say(page.introduction)
         whole = Target("introduction", introduction, "plain", text=text, min_height=0)
-        rest = Text(self.t("OK: read all"), "caption", "accent")
+        rest = Text(self.t("Left, then OK: read all"), "caption", "accent")
         beginning = replace(whole, child=Column((replace(introduction, most_lines=3), rest), gap=4))
         return Fit(
             (

@@ -118,6 +118,7 @@ class App:
         self._shown_at = 0.0
         self._picture: Picture | None = None
         self._laid_out: tuple[Entry | None, frozenset[str]] = (None, frozenset())
+        self._ways: tuple[str, ...] = ("KEY_UP", "KEY_DOWN")
         self._state: dict[str, Any] = {}
         self._journeys: list[Running] = []
         self._last_profile: str | None = None
@@ -535,11 +536,13 @@ class App:
                 break
 
     def _scrollers_changed(self) -> bool:
-        """After a layout, which alone knows what texts have become targets: whether the footer was told wrong."""
-        before = self._scrollers()
-        found = frozenset(target.key for target in self.stage.targets() if target.key == target.viewport)
+        """After a layout, which alone knows what texts have become targets and where: whether the footer was told wrong."""
+        before = (self._scrollers(), self._ways)
+        targets = self.stage.targets()
+        found = frozenset(target.key for target in targets if target.key == target.viewport)
         self._laid_out = (self.navigator.entries[-1], found)
-        return found != before
+        self._ways = footer.arrows([target.rect for target in targets if target.enabled])
+        return (found, self._ways) != before
 
     def _scrollers(self) -> frozenset[str]:
         """The texts of the top page that are targets because they scroll, by the last layout."""
@@ -579,6 +582,7 @@ class App:
             self.t,
             language=self.language,
             choices=0 if top.busy else self.navigator.choices() + len(scrollers),
+            ways=self._ways,
             focused=top.focus is not None and not top.busy,
             scrolls=top.focus in scrollers and not top.busy,
             at_home=top.screen.id == "home",

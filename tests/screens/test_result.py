@@ -27,7 +27,7 @@ def test_a_success_says_everything() -> None:
     assert state["valid_until"] == "2026-12-20T23:59:59+08:00"
     assert (state["balance_before_fen"], state["balance_after_fen"]) == (23640, 22140)
     for words in (
-        "money taken",
+        "The money was taken.",
         "2026-12-20",
         NUMBER,
         "¥236.40",
