@@ -308,9 +308,7 @@ class CardScreen(Page[None]):
         number = "" if prompt == "other-card" else self._step.number
         picture, small = (
             # On a drawing that small the card's name could not be read.
-            CardSlot(
-                self._pose, number, self.t("UnionPay card") if percent == 100 else "", percent
-            )
+            CardSlot(self._pose, number, self.t("UnionPay card") if percent == 100 else "", percent)
             for percent in (100, 70)
         )
         current = 1 if self._pin_sent else self._at

@@ -265,7 +265,9 @@ class CardInquiryScreen(Page[None]):
         if self._pin_sent:
             return Said(self.t("Checking the PIN"), self.t("Please leave the card in."))
         if step.prompt == "settling":  # Back leaves at any time: it goes on without anybody looking
-            return replace(prompt_words("settling", None, {}, self.t), text=self.t("Please leave the card in."))
+            return replace(
+                prompt_words("settling", None, {}, self.t), text=self.t("Please leave the card in.")
+            )
         if step.prompt in WORDS:
             return Said(*map(self.t, WORDS[step.prompt]))
         return prompt_words(step.prompt, step.tries_left, {"balance_fen": step.balance_fen}, self.t)

@@ -93,16 +93,16 @@ class HomeScreen(LoadingPage[Home]):
         # A notice below takes its room from the panel at the left first.
         lefts = (
             Panel(self._hero(), "hero", pad=40, radius=28, grow=1),
-            Panel(self._hero(chart=64), "hero", pad=28, radius=28, grow=1),
+            Panel(self._hero(low=True), "hero", pad=28, radius=28, grow=1),
         )
         tops = tuple(
             Row(
-                (Grow(hero, 9), Grow(Group("tiles", Column(tiles, gap=gap), beside="services"), 5)),
+                (Grow(hero, 9), Grow(Group("tiles", Column(column, gap=gap), beside="services"), 5)),
                 gap=36,
                 align="stretch",
                 grow=1,
             )
-            for hero, gap in zip(lefts, (16, 12), strict=True)
+            for hero, column, gap in zip(lefts, (tiles, self._tiles(low=True)), (16, 12), strict=True)
         )
         # Large letters: one below the other, without the chart, the tiles two and two.
         wide = Panel(self._hero(large=True), "hero", pad=40, radius=28)
@@ -141,10 +141,10 @@ class HomeScreen(LoadingPage[Home]):
             self.app.refresh()
 
     # The left side.
-    def _hero(self, large: bool = False, chart: int = 112) -> Node:
+    def _hero(self, large: bool = False, low: bool = False) -> Node:
         if self.value is not None:
             current = self.value.current
-            return self._mine(self.value, current, large, chart) if current else self._invitation()
+            return self._mine(self.value, current, large, low) if current else self._invitation()
         if self.refused is None:
             return self._calm()
         return self._without_server(self.refused)
@@ -201,7 +201,7 @@ class HomeScreen(LoadingPage[Home]):
             grow=1,
         )
 
-    def _mine(self, home: Home, service: Service, large: bool, chart: int) -> Node:
+    def _mine(self, home: Home, service: Service, large: bool, low: bool) -> Node:
         lines: list[Node] = [
             Text(self.t("My service"), "small", "secondary"),
             Text(self.say(service.name), "title"),
@@ -218,11 +218,11 @@ class HomeScreen(LoadingPage[Home]):
                     ),
                 ]
             lines.append(Text(tuple(lasts), "row"))
+        beside = Row(
+            (Grow(Column(tuple(lines), gap=10)), button("renew", self.t("Renew"), "primary", None)), gap=32
+        )
         if large:
-            return Row(
-                (Grow(Column(tuple(lines), gap=10)), button("renew", self.t("Renew"), "primary", None)),
-                gap=32,
-            )
+            return beside
         spending: list[Node] = []
         if home.spending:
             spent = (
@@ -234,10 +234,12 @@ class HomeScreen(LoadingPage[Home]):
                 Bars(
                     tuple(amount_fen for _, amount_fen in home.spending),
                     tuple(month(self.t, name) for name, _ in home.spending),
-                    chart,
+                    64 if low else 92,
                     tuple(short_money(amount_fen) for _, amount_fen in home.spending),
                 ),
             ]
+        if low:
+            return Column((beside, Space(grow=1), *spending), gap=10, grow=1)
         renew = Row((button("renew", self.t("Renew"), "primary", 320),))
         return Column(
             (Column(tuple(lines), gap=10), Space(grow=1), *spending, Space(grow=1), renew),
@@ -250,18 +252,19 @@ class HomeScreen(LoadingPage[Home]):
         return width * self.app.settings.text_scale // 100
 
     # The right side, and below.
-    def _tiles(self) -> tuple[Target, ...]:
+    def _tiles(self, low: bool = False) -> tuple[Target, ...]:
+        """The four ways on; ``low``: with no more than their names."""
         home = self.value
         count = home.service_count if home else None
         last = home.last_payment if home else None
-        return (
-            self._tile(
+        rows = (
+            (
                 "services",
                 Icon("tv", 80, plate="teal"),
                 self.t("Order services"),
                 self.t("{n} to choose from").format(n=count) if count else self.t("All services and prices"),
             ),
-            self._tile(
+            (
                 "records",
                 Icon("records", 80, plate="blue"),
                 self.t("Payment records"),
@@ -269,22 +272,24 @@ class HomeScreen(LoadingPage[Home]):
                 if last
                 else self.t("What you have paid"),
             ),
-            self._tile(
+            (
                 "card-inquiry",
                 Icon("card", 80, plate="amber"),
                 self.t("Bank card"),
                 self.t("Balance, last ten payments"),
             ),
-            self._tile(
+            (
                 "settings",
                 Icon("settings", 80, plate="violet"),
                 self.t("Settings"),
                 self.t("Language, text size, sound"),
             ),
         )
+        return tuple(self._tile(key, icon, title, "" if low else line) for key, icon, title, line in rows)
 
     def _tile(self, key: str, icon: Icon, title: str, line: str) -> Target:
-        words = Column((Text(title, "row-bold"), Text(line, "small", "secondary")), gap=4)
+        said = (Text(title, "row-bold"), *((Text(line, "small", "secondary"),) if line else ()))
+        words = Column(said, gap=4)
         return Target(key, Row((icon, Grow(words)), gap=28), "card", text=title, grow=1)
 
     def _suggestion(self, service: Service) -> Target:

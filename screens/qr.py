@@ -265,7 +265,10 @@ class QrScreen(Page[None]):
             leave = Target("records", Text(self.t("To the records"), "row-bold", align="center"), "primary")
             return (
                 Row(
-                    (Icon("clock", 72, "accent"), Grow(Text(self.t("This takes longer than usual"), "heading"))),
+                    (
+                        Icon("clock", 72, "accent"),
+                        Grow(Text(self.t("This takes longer than usual"), "heading")),
+                    ),
                     gap=28,
                 ),
                 Text(self.t(MAYBE_PAID), "row" if style == "row" else "small", "warning"),

@@ -233,9 +233,7 @@ class ResultScreen(Page[None]):
         rest = () if scrolls else (Space(grow=1),)
         told = Column(above, gap=gap, grow=1 if scrolls else 0)
         ways = Row(buttons, gap=24)
-        column = Column(
-            (*rest, told, Space(gap + 8), ways, *rest, Space(20)), gap=0, width=width, grow=1
-        )
+        column = Column((*rest, told, Space(gap + 8), ways, *rest, Space(20)), gap=0, width=width, grow=1)
         return Row((Space(grow=1), column, Space(grow=1)), gap=0, align="stretch", grow=1)
 
     def _amount(self) -> tuple[Node, ...]:
@@ -307,7 +305,9 @@ class ResultScreen(Page[None]):
             )
         returning = (end.outcome, end.money) == ("late", "taken")
         sentence = self.t(RETURNING) if returning else money_words(end.money, self.t)
-        tone: Color = {"taken": "text", "not-taken": "good", "returned": "good", "unknown": "warning"}[end.money]  # type: ignore[assignment]
+        tone: Color = {"taken": "text", "not-taken": "good", "returned": "good", "unknown": "warning"}[
+            end.money
+        ]  # type: ignore[assignment]
         lines: list[Node] = [
             Text((Span(sentence, tone, True),), strong),
             Text(text, style, "secondary"),
