@@ -25,6 +25,7 @@ from stb_app.kit.nodes import (
     Sign,
     Space,
     Span,
+    Spinner,
     Target,
     Text,
     TextStyle,
@@ -137,7 +138,8 @@ class ResultScreen(Page[None]):
         elif key == "again" and self._service_id is not None:
             to_service(self.app, self._service_id)
         elif key == "pay-otherwise" and self._order is not None and not self._ordering:
-            self._ordering = True
+            self._ordering = self.busy = True
+            self.app.refresh()
             pay_otherwise(self.app, self._order)
 
     def on_back(self) -> bool:
@@ -232,7 +234,7 @@ class ResultScreen(Page[None]):
             above = (*above, panel)
         rest = () if scrolls else (Space(grow=1),)
         told = Column(above, gap=gap, grow=1 if scrolls else 0)
-        ways = Row(buttons, gap=24)
+        ways = Row((Spinner(56),), height=84) if self._ordering else Row(buttons, gap=24)
         column = Column((*rest, told, Space(gap + 8), ways, *rest, Space(20)), gap=0, width=width, grow=1)
         return Row((Space(grow=1), column, Space(grow=1)), gap=0, align="stretch", grow=1)
 
