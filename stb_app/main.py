@@ -369,7 +369,9 @@ def _recovered(app: App) -> Callable[[Any], None]:
     def tell(step: Finished | CardWanted | CodesOpen) -> None:
         nonlocal wanted, codes
         if isinstance(step, Finished):
-            _ended(app, step)
+            # An open page tells the end of its own payment.
+            if step.payment is None or not app.says_of(step.payment.payment):
+                _ended(app, step)
             return
         if isinstance(step, CardWanted):
             wanted = step.payments

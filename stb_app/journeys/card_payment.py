@@ -108,6 +108,8 @@ class CardPayment:
         self._silent = False
         """The last that was heard of the TSP is nothing."""
         self._money: Money = "not-taken"
+        self._number = ""
+        """Of the card that MAC1 has been asked for, masked."""
         self._payment: Payment | None = None
         self._slot: CardSlot
         self._post: Callable[[CardStep], None]
@@ -306,6 +308,7 @@ class CardPayment:
             log.exception("payment %s: the box cannot write its memory", payment.payment)
             return self._give_up("failed", "box-storage")
         self._money = "unknown"
+        self._number = mask_number(ready.facts.application_serial)
         try:
             mac1 = self._client.init(payment.payment, _init_body(ready.init), self._make_key())
         except Problem as problem:
@@ -365,7 +368,7 @@ class CardPayment:
     def _ask_back(self, record: OpenPayment) -> Finished:
         """The card went between MAC1 and its answer: only the same card can tell whether it has debited."""
         self._cancel.clear()
-        prompt = self._about("put-back")
+        prompt = self._about("put-back", self._number)
         away = Finished("pending", "unknown", "card-away", self._payment)
         while True:
             try:
@@ -373,24 +376,24 @@ class CardPayment:
             except (Cancelled, NobodyCame):
                 return away
             try:
-                self._slot.say(self._about("settling"))
+                self._slot.say(self._about("settling", self._number))
                 purse, facts = self._slot.open_purse(connection)
                 if self._memory.card_id(facts.application_serial) != record.card:
-                    raise BadCard(self._about("other-card"))
+                    raise BadCard(self._about("other-card", self._number))
                 self._payment = settle_with_card(
                     self._client, self._memory, self._waits, record, purse, threading.Event()
                 )
                 self._payment = wait_until_open(self._client, self._waits, self._payment)
                 return finished(self._payment)
             except CardRemoved:
-                prompt = self._about("put-back")
+                prompt = self._about("put-back", self._number)
             except (BadCard, StatusError, ProtocolError):
-                self._slot.say(self._about("other-card"))
+                self._slot.say(self._about("other-card", self._number))
                 try:
                     self._slot.wait_for_removal(PUT_BACK_S)
                 except Cancelled:
                     return away
-                prompt = self._about("put-back")
+                prompt = self._about("put-back", self._number)
             except Problem as problem:
                 known = self._memory.is_proven(record.payment)
                 return Finished(

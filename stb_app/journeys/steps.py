@@ -91,7 +91,7 @@ class CardPrompt:
 
     prompt: Prompt
     number: str = ""
-    """Masked card number, once read."""
+    """Masked card number, once read; at ``put-back`` and ``other-card`` that of the card that is asked for."""
     balance_fen: int | None = None
     amount_fen: int | None = None
     tries_left: int | None = None
