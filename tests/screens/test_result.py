@@ -144,7 +144,7 @@ def test_what_the_box_knows_of_the_card_stays_said_while_the_payment_service_kno
 def test_the_result_of_a_card_that_is_away_needs_no_line_that_says_the_same_nor_one_about_itself() -> None:
     tv = _open(Finished("pending", "unknown", "card-away", UNKNOWN))
     tv.app.notice(
-        "A card payment is not settled yet. Put the same card in, and it is checked by itself.", about="card"
+        "A card payment is not settled yet. Put the same card in, and it is checked by itself.", about="open"
     )
     tv.show()
     assert "A card payment is not settled yet" not in tv.words()
