@@ -62,6 +62,7 @@ Prompt = Literal[
     "listed",
     "balance-too-low",
     "reader-missing",
+    "reader-away",  # the same while the card is wanted back
 ]
 PROBLEM_PROMPTS: frozenset[str] = frozenset(
     (
