@@ -373,6 +373,10 @@ def _ended(app: App, end: Finished) -> None:
             app.notice(
                 "An earlier phone payment has been completed. The payment records show it.", "info", 20
             )
+    elif end.money == "unknown":
+        app.notice(
+            "An earlier card payment is being checked by our staff. Please do not pay again.", "warning", 20
+        )
     elif end.money == "not-taken":
         app.notice("An earlier card payment did not take place. Nothing was taken.", "info", 20)
     else:
