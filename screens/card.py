@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
 from screens.problems import CASE_OPEN, N_, STAY_SAFE, Said, money_words, prompt_words
 from screens.purchase import pay_otherwise
 from stb_app.journeys import Order
@@ -18,7 +19,6 @@ from stb_app.kit.nodes import (
     Grow,
     Icon,
     Node,
-    PinCells,
     Row,
     Space,
     Spinner,
@@ -34,7 +34,6 @@ from stb_app.shell.words import money
 if TYPE_CHECKING:
     from stb_app.shell.app import App
 
-PIN_LENGTH = 6
 CANCEL_S = 20.0
 """So long the reader may take to answer a cancellation before the subscriber is offered another way out."""
 
@@ -67,7 +66,6 @@ STEP_OF = {
     "settling": 2,
     "remove": 3,
 }
-PIN_PROMPTS = frozenset(("enter-pin", "wrong-pin"))
 ERROR_SOUNDS = frozenset(("wrong-pin", "other-card", "put-back", "reader-away", "no-service"))
 OTHER_WAY_FIRST = PROBLEM_PROMPTS | {"reader-missing"}
 """Where paying another way is the likely wish; elsewhere a stray OK must only ask."""
@@ -75,17 +73,6 @@ SERVICE_PROMPTS = frozenset(("reconnecting", "no-service"))
 """The payment service is silent: the payment stands where it stood, and the card where it was."""
 AWAY_PROMPTS = frozenset(("put-back", "other-card", "reader-away"))
 """MAC1 has left: only the same card can tell what happened."""
-
-
-def pin_cells(filled: int, name: str) -> Node:
-    """The cells of the PIN, with more room around them than anything else has."""
-    cells = Target("pin", PinCells(filled, PIN_LENGTH), "bare", text=name)
-    return Column((Space(12), Row((cells,)), Space(12)), gap=0)
-
-
-def titled(title: Text, last_try: bool) -> Node:
-    """The title of a page that asks for the PIN; before the last try a sign stands beside it."""
-    return Row((Icon("warning", 64, "warning"), Grow(title)), gap=20) if last_try else title
 
 
 class CardScreen(Page[None]):
@@ -98,9 +85,7 @@ class CardScreen(Page[None]):
         super().__init__(app)
         self._order = order
         self._step = CardPrompt("starting", amount_fen=order.amount_fen)
-        self._digits = ""
-        self._too_short = False
-        self._pin_sent = False
+        self._pin = PinEntry()
         self._told_no = False
         self._at = 0
         """Which of the four steps the payment has come to."""
@@ -114,12 +99,12 @@ class CardScreen(Page[None]):
         self._running = self.app.start(self._journey, self._on_step)
 
     def on_leave(self) -> None:
-        self._digits = ""
+        self._pin.clear()
         self._running.cancel()
 
     def _on_step(self, step: CardStep) -> None:
-        self._digits = ""
-        self._too_short = self._told_no = False
+        self._pin.clear()
+        self._told_no = False
         if isinstance(step, Finished):
             self._finish(step)
             return
@@ -127,7 +112,7 @@ class CardScreen(Page[None]):
         if step.prompt not in SERVICE_PROMPTS:
             self._at = STEP_OF.get(step.prompt, 0)
         if step.prompt != "reading":  # which, after a PIN, is the card checking it
-            self._pin_sent = False
+            self._pin.sent = False
         if step.prompt in PROBLEM_PROMPTS or step.prompt in ERROR_SOUNDS:
             self.app.sound("error")
         elif step.prompt == "reading" and before != "reading":
@@ -150,11 +135,7 @@ class CardScreen(Page[None]):
     def bindings(self) -> Sequence[Binding]:
         found: list[Binding] = []
         if self._asks_pin:
-            found += [
-                Binding(DIGITS, self.t("PIN")),
-                Binding(("KEY_LEFT",), self.t("Delete a digit"), lambda _: self._delete()),
-                Binding(("KEY_OK",), self.t("Confirm")),
-            ]
+            found += self._pin.bindings(self.t)
         prompt = self._step.prompt
         if self._slow:
             return (Binding(("KEY_BACK",), self.t("Leave for now")),)
@@ -170,15 +151,13 @@ class CardScreen(Page[None]):
     def on_key(self, name: str) -> bool:
         if name not in DIGITS or not self._asks_pin:
             return False
-        if len(self._digits) < PIN_LENGTH:
-            self._digits += name.removeprefix("KEY_")
-            self._too_short = False
+        if self._pin.type(name):
             self.app.sound("key")
         return True
 
     def on_back(self) -> bool:
-        if self._asks_pin and self._digits:
-            self._delete()
+        if self._asks_pin and len(self._pin):
+            self._pin.delete()
         elif self._slow:
             self.app.home()
         elif self._leaving or self._step.prompt not in CANCELLABLE_PROMPTS | AWAY_PROMPTS | {"remove"}:
@@ -213,16 +192,11 @@ class CardScreen(Page[None]):
             self.app.home()
             self.app.push("records")
 
-    def _delete(self) -> None:
-        self._digits = self._digits[:-1]
-
     def _send_pin(self) -> None:
-        if len(self._digits) < PIN_LENGTH:
-            self._too_short = True
-            return
-        pin, self._digits = self._digits, ""
-        self._pin_sent = self.busy = True
-        self._journey.enter_pin(pin)
+        pin = self._pin.take()
+        if pin is not None:
+            self.busy = True
+            self._journey.enter_pin(pin)
 
     def _ask_to_cancel(self) -> None:
         self.app.push(
@@ -264,7 +238,7 @@ class CardScreen(Page[None]):
                 self.app.refresh()
 
     def _stop(self, why: Literal["cancel", "switch", "leave"]) -> None:
-        self._digits = ""
+        self._pin.clear()
         self._leaving, self.busy = why, True
         self._running.cancel()
         self.app.after(CANCEL_S, self._on_slow)
@@ -278,7 +252,7 @@ class CardScreen(Page[None]):
 
     @property
     def _asks_pin(self) -> bool:
-        return self._step.prompt in PIN_PROMPTS and not self._pin_sent and not self._leaving
+        return self._step.prompt in PIN_PROMPTS and not self._pin.sent and not self._leaving
 
     def _is_busy(self) -> bool:
         if self._leaving:
@@ -292,7 +266,7 @@ class CardScreen(Page[None]):
         return {
             "prompt": self._step.prompt,
             "tries_left": self._step.tries_left,
-            "digits": len(self._digits),
+            "digits": len(self._pin),
             "number": self._step.number,
             "balance_fen": self._step.balance_fen,
             "amount_fen": self._order.amount_fen,
@@ -310,7 +284,7 @@ class CardScreen(Page[None]):
             )
             for percent in (100, 70)
         )
-        current = 1 if self._pin_sent else self._at
+        current = 1 if self._pin.sent else self._at
         names = (self.t("Insert"), self.t("PIN"), self.t("Pay"), self.t("Take out"))
         steps = Steps(names, current, failed=prompt in OTHER_WAY_FIRST and not self._leaving)
         middle = Column((Space(grow=1), picture, Space(grow=1)), align="center")
@@ -379,7 +353,7 @@ class CardScreen(Page[None]):
             return Said(self.t("One moment, please."), self.t(CASE_OPEN))
         if self._leaving:
             return Said(self.t("Cancelling the payment"), self.t("Waiting for the card reader's answer."))
-        if self._pin_sent:
+        if self._pin.sent:
             return Said(self.t("Checking the PIN"), self.t("Please leave the card in."))
         facts = {"balance_fen": self._step.balance_fen, "amount_fen": self._order.amount_fen}
         said = prompt_words(self._step.prompt, self._step.tries_left, facts, self.t)
@@ -399,9 +373,9 @@ class CardScreen(Page[None]):
 
     def _remarked(self) -> tuple[str, str, Color]:
         prompt = self._step.prompt
-        if self._too_short:
+        if self._pin.too_short:
             words = self.t("The PIN has six digits: {n} are still missing.")
-            return "info", words.format(n=PIN_LENGTH - len(self._digits)), "warning"
+            return "info", words.format(n=self._pin.missing), "warning"
         if self._asks_pin:
             return (
                 "lock",
@@ -424,7 +398,7 @@ class CardScreen(Page[None]):
             return (Spinner(72),)
         if not self._asks_pin:
             return ()
-        return (pin_cells(len(self._digits), self.t("PIN")),)
+        return (pin_cells(len(self._pin), self.t("PIN")),)
 
     def _buttons(self) -> tuple[Node, ...]:
         """The ways on and out."""

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from server_stub.foundation import states
+from server_stub.foundation import states, wire
 from server_stub.foundation.changes import Changes
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database
@@ -175,7 +175,7 @@ def show(conn: Connection, payment: str, now: datetime) -> models.Payment:
         payment=row.id,
         order=row.order_id,
         number=order.number,
-        service=models.Service.model_validate_json(order.service),
+        service=wire.Service.model_validate_json(order.service),
         term=order.term,
         method=row.method,
         amount_fen=row.amount_fen,

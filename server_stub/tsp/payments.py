@@ -14,9 +14,9 @@ from server_stub.foundation.clock import wait_for
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.outbox import Acknowledged
 from server_stub.foundation.problems import Problem
+from server_stub.foundation.wire import Service
 from server_stub.tsp import core, machines, models
 from server_stub.tsp.core import Core
-from server_stub.tsp.models import Service
 from server_stub.tsp.orders import Orders
 from server_stub.tsp.rivals import Rivals, refuse_rivals
 from server_stub.tsp.tables import orders, payments

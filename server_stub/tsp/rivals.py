@@ -13,9 +13,9 @@ import structlog
 from sqlalchemy import Connection, Row, select
 
 from server_stub.foundation.problems import Money, Problem
+from server_stub.foundation.wire import Service
 from server_stub.tsp import core, machines
 from server_stub.tsp.core import Core
-from server_stub.tsp.models import Service
 from server_stub.tsp.tables import orders, payments
 from server_stub.tsp.wallet import WalletPayments
 from server_stub.wallets.provider import WalletUnreachable

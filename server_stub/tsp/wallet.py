@@ -14,9 +14,9 @@ from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.outbox import Acknowledged
 from server_stub.foundation.problems import Problem
 from server_stub.foundation.text import Text
+from server_stub.foundation.wire import Service
 from server_stub.tsp import core, machines
 from server_stub.tsp.core import ASK_WALLET, REFUND, Core
-from server_stub.tsp.models import Service
 from server_stub.tsp.tables import orders, payments
 from server_stub.wallets.provider import NoticeRefused, Purchase, Status, Wallet, WalletUnreachable
 

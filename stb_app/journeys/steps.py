@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from stb_app.tsp.model import CardStanding, Payment, Words
 from stb_app.tsp.problem import Money, Problem
@@ -37,7 +37,20 @@ class Refused:
 
 
 # A card in the slot.
+ProblemPrompt = Literal[
+    "not-readable",
+    "expired",
+    "not-yet-valid",
+    "blocked",
+    "pin-blocked",
+    "issuer-unknown",
+    "no-purse",
+    "listed",
+    "balance-too-low",
+]
+"""This card cannot pay: take it out, put another one in, or choose another way."""
 Prompt = Literal[
+    ProblemPrompt,
     "starting",  # the payment is being set up
     "insert",
     "reading",
@@ -52,32 +65,10 @@ Prompt = Literal[
     "put-back",  # after MAC1: the same card must come back to tell what happened
     "other-card",  # put-back, but this is another card
     "settling",  # the card is back and is being asked
-    "not-readable",
-    "expired",
-    "not-yet-valid",
-    "blocked",
-    "pin-blocked",
-    "issuer-unknown",
-    "no-purse",
-    "listed",
-    "balance-too-low",
     "reader-missing",
     "reader-away",  # the same while the card is wanted back
 ]
-PROBLEM_PROMPTS: frozenset[str] = frozenset(
-    (
-        "not-readable",
-        "expired",
-        "not-yet-valid",
-        "blocked",
-        "pin-blocked",
-        "issuer-unknown",
-        "no-purse",
-        "listed",
-        "balance-too-low",
-    )
-)
-"""This card cannot pay: take it out, put another one in, or choose another way."""
+PROBLEM_PROMPTS: frozenset[str] = frozenset(get_args(ProblemPrompt))
 CANCELLABLE_PROMPTS: frozenset[str] = PROBLEM_PROMPTS | frozenset(
     (
         "starting",

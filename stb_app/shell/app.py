@@ -24,6 +24,7 @@ from stb_app.shell.navigator import Entry, Navigator
 from stb_app.shell.notices import Notices
 from stb_app.shell.page import Page
 from stb_app.shell.parts import Parts
+from stb_app.shell.questions import Questions
 from stb_app.shell.running import Running
 from stb_app.shell.settings import Settings, checked
 from stb_app.shell.timers import Timer, Timers
@@ -38,11 +39,6 @@ LONG_LIST = 12
 """A page with more targets than this speeds up for a key that is held."""
 KeyState = Literal["down", "up", "press", "repeat"]
 log = logging.getLogger(__name__)
-
-
-def N_(msgid: str) -> str:
-    """Marks a message that is translated when it is shown."""
-    return msgid
 
 
 class App:
@@ -78,7 +74,7 @@ class App:
         self.notices = Notices(self.timers, self._composer.outdated)
         self._journeys: list[Running] = []
         self._last_profile = "good"
-        self._warned = 0
+        self._questions = Questions(self)
         self._worker = Worker(lambda: self.post(self._job_failed))
         self._settings, problem = parts.settings_file.load()
         self._apply(self._settings)
@@ -88,7 +84,7 @@ class App:
 
     def begin(self) -> None:
         """Opens the home page and starts the clock in the top bar and the watch for an empty sofa."""
-        self.idle = IdleWatch(self.timers, self.clock, self)
+        self.idle = IdleWatch(self.timers, self.clock, self._questions)
         self.navigator.start()
         self._next_minute()
 
@@ -286,41 +282,7 @@ class App:
         self.timers.drop(entry)
 
     def ask_to_leave(self) -> None:
-        """Whether to switch the program off; staying is the default."""
-        if self.navigator.top.id == "question":
-            return
-        self.push(
-            "question",
-            lambda answer: self.switch_off() if answer == "off" else None,
-            sign="question",
-            title=N_("Switch off?"),
-            text=N_("TV Services will be closed."),
-            options=(("stay", N_("Stay")), ("off", N_("Switch off"))),
-            default="stay",
-            countdown=None,
-        )
-
-    # What the idle watch asks
-
-    def may_idle(self) -> bool:
-        return not self.navigator.at_home() and not self.navigator.holds()
-
-    def warn(self, seconds: int, over: Callable[[], None]) -> None:
-        self._warned = len(self.navigator.entries)
-        self.push(
-            "question",
-            lambda _answer: over(),
-            sign="question",
-            title=N_("Are you still there?"),
-            text=N_("The home page opens by itself. Press any key to stay here."),
-            options=(("stay", N_("Stay here")),),
-            default="stay",
-            countdown=seconds,
-        )
-
-    def end_warning(self) -> None:
-        if len(self.navigator.entries) > self._warned:
-            self.pop("stay")
+        self._questions.ask_to_leave()
 
     # What the loop asks
 

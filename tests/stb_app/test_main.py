@@ -112,7 +112,7 @@ def test_two_televisions_do_not_share_a_memory(start: Start) -> None:
     address(first)
     second = start()
     _, errors = second.communicate(timeout=DEADLINE_S)
-    assert second.returncode == 1
+    assert second.returncode == 2
     assert "another television uses" in errors
     assert "Traceback" not in errors
 
@@ -123,8 +123,8 @@ def test_a_taken_port_is_said_in_words(start: Start, tmp_path: Path) -> None:
         taken.listen()
         process = start(remote=f"127.0.0.1:{taken.getsockname()[1]}")
         _, errors = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 1
-    assert "cannot listen" in errors
+    assert process.returncode == 2
+    assert "that port is in use" in errors
     assert "Traceback" not in errors
 
 
@@ -132,8 +132,8 @@ def test_a_data_folder_that_cannot_be_made_is_said_in_words(start: Start, tmp_pa
     (tmp_path / "file").write_text("")
     process = start(data=tmp_path / "file" / "data")
     _, errors = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 1
-    assert "data folder" in errors
+    assert process.returncode == 2
+    assert "is not a folder; give --data a folder" in errors
     assert "Traceback" not in errors
 
 

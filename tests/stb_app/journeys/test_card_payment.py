@@ -169,6 +169,24 @@ def test_a_card_pulled_while_the_pin_is_asked_for_can_be_put_back() -> None:
     assert bench.pay().outcome == "success"
 
 
+def test_a_card_swapped_for_another_while_the_pin_is_asked_for_is_noticed_before_a_pin_is_entered() -> None:
+    bench = Bench("little-money")
+    bench.reader.insert("good")
+    numbers: list[str] = []
+
+    def swap() -> None:
+        numbers.append(next(s.number for s in reversed(bench.steps) if isinstance(s, CardPrompt)))
+        if len(numbers) == 1:
+            bench.reader.pull()
+            bench.reader.insert("good")
+        else:
+            bench.journey.enter_pin(PIN)
+
+    bench.answers["enter-pin"] = swap
+    assert bench.pay().outcome == "success"
+    assert len(numbers) == 2, "the PIN is asked for anew"
+
+
 @pytest.mark.parametrize(
     ("when", "outcome", "money", "balance"),
     [("before-debit", "failed", "not-taken", 23640), ("after-debit", "success", "taken", 22140)],
