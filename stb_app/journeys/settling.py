@@ -28,6 +28,10 @@ PATIENT_PAUSES_S = (0.5, 1.0, 2.0)
 OPENING_S = 20
 """How long the subscriber waits for BOSS to open the service before the result says 'pending'."""
 
+PROOF_HAD = frozenset(
+    ("mac2-refused", "lease-lost", "psam-refused", "evidence-contradicts", "idempotency-key-reused")
+)
+"""Refusals of a TSP that has read the proof and keeps it; after any other one it may never have seen it."""
 STAND_AGAINST = frozenset(("already-paid", "payment-in-progress"))
 """A payment is refused because of an earlier one for the same service."""
 
@@ -94,7 +98,7 @@ def send_proof(client: TspClient, memory: Memory, record: OpenPayment) -> Paymen
         log.warning("the proof of payment %s was refused: %s", record.payment, problem.code)
         payment = client.payment(record.payment)
         if payment.money in ("not-taken", "unknown"):
-            if payment.money == "unknown":
+            if payment.money == "unknown" and problem.code in PROOF_HAD:
                 memory.forget(record.payment)
             raise Problem(problem.code, money="unknown", facts=problem.facts) from problem
     memory.forget(record.payment)
