@@ -110,7 +110,9 @@ class Memory:
     def asked_for(self) -> int:
         """How many of them nobody looks at: their subscriber has to be told."""
         with self._lock:
-            return sum(1 for r in self._records.values() if r.tac is None and r.payment not in self._looked_at)
+            return sum(
+                1 for r in self._records.values() if r.tac is None and r.payment not in self._looked_at
+            )
 
     def look_at(self, payment: str) -> None:
         """A page says how this payment stands, from now on until ``look_away``."""

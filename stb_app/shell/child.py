@@ -118,7 +118,6 @@ class ServerChild:
             self._port = 0  # somebody else may have taken it
         return came_up
 
-
     def _keep(self, port: int) -> None:
         if port == self._port and (self._port_path is None or self._port_path.exists()):
             return
@@ -127,7 +126,9 @@ class ServerChild:
             try:
                 self._port_path.write_text(f"{port}\n", encoding="ascii")
             except OSError:
-                log.exception("the server's port cannot be kept: a code on a phone will not outlive the television")
+                log.exception(
+                    "the server's port cannot be kept: a code on a phone will not outlive the television"
+                )
 
 
 def _kept(path: Path | None) -> int:

@@ -17,9 +17,7 @@ BANNER = "A card payment is not settled yet. Put the same card in, and it is che
 
 
 def on(data: Path, platform: str, box: str) -> Television:
-    return Television(
-        data, "--reader", "sim:", "--lang", "en", "--box", box, "--tsp", platform, demo=False
-    )
+    return Television(data, "--reader", "sim:", "--lang", "en", "--box", box, "--tsp", platform, demo=False)
 
 
 def pulled(tv: Television, service: str) -> str:

@@ -95,7 +95,9 @@ class Home:
 
 
 @pytest.mark.parametrize("card_in", [True, False])
-@pytest.mark.parametrize(("fault", "money"), [(LOST, "unknown"), (BUSY, "taken"), ("lost", "taken"), (OUT, "taken")])
+@pytest.mark.parametrize(
+    ("fault", "money"), [(LOST, "unknown"), (BUSY, "taken"), ("lost", "taken"), (OUT, "taken")]
+)
 def test_a_debit_that_the_platform_does_not_accept_yet_is_not_repeated(
     tmp_path: Path, fault: Any, money: str, card_in: bool
 ) -> None:
@@ -202,9 +204,9 @@ def test_a_payment_refused_for_a_proof_that_waits_says_that_it_was_taken() -> No
     home.tsp.faults["pay"] = [Problem("payment-in-progress", money="unknown", facts={"payment": "pay-1"})]
     client: Any = home.tsp
     ends: list[Any] = []
-    WalletPayment(
-        client, home.memory, home.waits, lambda: "key-wallet", ORDER, "wallet:demo"
-    ).run(ends.append)
+    WalletPayment(client, home.memory, home.waits, lambda: "key-wallet", ORDER, "wallet:demo").run(
+        ends.append
+    )
     assert (ends[-1].outcome, ends[-1].money) == ("pending", "taken")
 
 
@@ -214,9 +216,9 @@ def test_a_code_for_a_service_that_a_card_may_have_paid_asks_for_the_card() -> N
     home.tsp.faults["pay"] = [Problem("payment-in-progress", money="unknown", facts={"payment": "pay-1"})]
     client: Any = home.tsp
     ends: list[Any] = []
-    WalletPayment(
-        client, home.memory, home.waits, lambda: "key-wallet", ORDER, "wallet:demo"
-    ).run(ends.append)
+    WalletPayment(client, home.memory, home.waits, lambda: "key-wallet", ORDER, "wallet:demo").run(
+        ends.append
+    )
     assert (ends[-1].outcome, ends[-1].money, ends[-1].reason) == ("pending", "unknown", "card-away")
 
 
