@@ -205,3 +205,18 @@ def test_one_ok_too_many_does_not_skip_the_result() -> None:
     tv.show()
     assert tv.screen == "home"
     assert [entry.screen.id for entry in tv.app.navigator.entries] == ["home"]
+
+
+def test_while_a_result_is_shown_nobody_else_need_tell_of_its_payment() -> None:
+    tv = _open(SUCCESS)
+    assert tv.verbs is not None
+    assert tv.verbs.looked_at == [PAID.payment]
+    tv.ok("done")
+    assert tv.screen == "home"
+    assert tv.verbs.looked_at == []
+
+
+def test_a_proof_that_a_person_checks_is_said_so() -> None:
+    end = Finished("pending", "unknown", "proof-kept", UNKNOWN)
+    tv = _open(end)
+    assert "Our staff will check" in tv.words()
