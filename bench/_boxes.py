@@ -101,6 +101,16 @@ class Line(asyncio.Protocol):
         self._transport.close()
 
 
+class Slot:
+    """A connection straight to a simulated card."""
+
+    def __init__(self, card: SimulatedCard) -> None:
+        self.transmit = card.transmit
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
 class Box:
     """A box with its key and its card."""
 
@@ -112,9 +122,11 @@ class Box:
         self._key = key_id(self._private.public_key().public_bytes_raw())
         # A key's counter never goes back, also not from one process of boxes to the next.
         self._counter = itertools.count(time.time_ns() // 1_000_000)
-        card = SimulatedCard(Profile("bench", "", f"62{int(number):018d}", balance_fen=FULL_PURSE_FEN), MemoryStore())
+        card = SimulatedCard(
+            Profile("bench", "", f"62{int(number):018d}", balance_fen=FULL_PURSE_FEN), MemoryStore()
+        )
         card.power_on()
-        self.purse = Purse(card)
+        self.purse = Purse(Slot(card))
         self._line: Line | None = None
 
     async def connect(self) -> None:

@@ -128,7 +128,8 @@ class Boxes:
 
     def work(self, task: Task) -> Done:
         """Raises RuntimeError when a request was refused; what it was stands on standard error."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(asdict(task)) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
@@ -137,7 +138,8 @@ class Boxes:
         return Done(**json.loads(line))
 
     def close(self) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.wait(10)
         self._process.stdout.close()

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, func, select
@@ -27,7 +28,9 @@ from bench._bare import INSERT, metadata
 from bench._boxes import STEPS, Task
 from bench._servers import Boxes, cpu_seconds, fill, forget, numbers, running, servers
 from server_stub.foundation import postgresql
+from server_stub.foundation.clock import SystemClock
 from server_stub.foundation.database import Database
+from server_stub.foundation.ids import Ids
 from server_stub.foundation.sqlite import SqliteDatabase
 from server_stub.tsp import tables as tsp
 
@@ -72,7 +75,9 @@ class Measured:
         )
         for step, all_ms in self.by_step_ms.items():
             ordered = sorted(all_ms)
-            print(f"  {step}: median {ordered[len(ordered) // 2]:.1f} ms, p99 {ordered[int(0.99 * len(ordered))]:.1f} ms")
+            print(
+                f"  {step}: median {ordered[len(ordered) // 2]:.1f} ms, p99 {ordered[int(0.99 * len(ordered))]:.1f} ms"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,8 @@ def postgres() -> Iterator[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert keeper.stdin is not None and keeper.stdout is not None
+    assert keeper.stdin is not None
+    assert keeper.stdout is not None
     try:
         yield keeper.stdout.readline().strip()
     finally:
@@ -128,7 +134,11 @@ def postgres() -> Iterator[str]:
 
 
 def one_round(
-    boxes: Boxes, measured: Measured, here: Place, serving: Sequence[tuple[subprocess.Popen[str], str]], bare: bool
+    boxes: Boxes,
+    measured: Measured,
+    here: Place,
+    serving: Sequence[tuple[subprocess.Popen[str], str]],
+    bare: bool,
 ) -> None:
     """Adds a round; payments until BOSS has heard of all."""
     processes = [process for process, _ in serving]
@@ -157,18 +167,20 @@ def commits(here: Place, seconds: float) -> float:
     else:
         database = SqliteDatabase(here.data / "commits.db", metadata.create_all)
 
+    ids = Ids(SystemClock(), os.urandom)
+
     async def work() -> float:
         began = time.perf_counter()
 
-        async def caller(place: int) -> int:
+        async def caller() -> int:
             count = 0
             while time.perf_counter() - began < seconds:
-                values = {"id": f"{place} {count}", "box": "9", "body": "x" * 100}
-                await database.write(lambda conn: _insert(conn, values))
+                values = {"id": ids.row(), "box": "9", "body": "x" * 100}
+                await database.write(partial(_insert, values=values))
                 count += 1
             return count
 
-        counts = await asyncio.gather(*(caller(place) for place in range(BOXES)))
+        counts = await asyncio.gather(*(caller() for _ in range(BOXES)))
         return sum(counts) / (time.perf_counter() - began)
 
     def _insert(conn: Connection, values: dict[str, str]) -> None:
@@ -197,7 +209,9 @@ def measure(kind: str, rounds: int) -> dict[str, float]:
         figures = {
             f"payments_s_{kind}": payments.rate,
             f"bare_requests_s_{kind}": bare.rate * STEPS,
-            f"ratio_{kind}": statistics.median(ours / theirs for ours, theirs in zip(payments.rates, bare.rates, strict=True)),
+            f"ratio_{kind}": statistics.median(
+                ours / theirs for ours, theirs in zip(payments.rates, bare.rates, strict=True)
+            ),
             f"p99_ms_{kind}": payments.percentile(0.99),
             f"commit_share_{kind}": payments.rate * STEPS / statistics.median(rates),
         }
@@ -222,8 +236,14 @@ def main() -> None:
     for kind in options.database or KINDS:
         figures |= measure(kind, options.rounds)
     figures["p99_ms"] = max(figure for name, figure in figures.items() if name.startswith("p99_ms_"))
-    print(f"load of the machine: {', '.join(f'{load:.1f}' for load in os.getloadavg())} on {os.cpu_count()} processors")
-    print(json.dumps({"bench": "payments", "figures": {name: round(value, 3) for name, value in figures.items()}}))
+    print(
+        f"load of the machine: {', '.join(f'{load:.1f}' for load in os.getloadavg())} on {os.cpu_count()} processors"
+    )
+    print(
+        json.dumps(
+            {"bench": "payments", "figures": {name: round(value, 3) for name, value in figures.items()}}
+        )
+    )
 
 
 if __name__ == "__main__":

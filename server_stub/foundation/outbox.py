@@ -19,11 +19,10 @@ from sqlalchemy import (
     Row,
     String,
     Table,
-    insert,
     update,
 )
 
-from server_stub.foundation import claims, states
+from server_stub.foundation import claims, statements, states
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database, Instant
 from server_stub.foundation.worker import Worker
@@ -100,7 +99,7 @@ class Outbox:
         """Owes a delivery, in the transaction of its cause. Kick the worker after the commit."""
         now = self._clock.now()
         values = {"topic": topic, "payload": json.dumps(payload), "created_at": now}
-        conn.execute(insert(self._table).values(**values, due_at=now + timedelta(seconds=delay)))
+        statements.insert(conn, self._table, {**values, "due_at": now + timedelta(seconds=delay)})
 
     async def deliver_due(self) -> datetime | None:
         """Delivers what is due, and returns when the next is due. One bad row never stops the others."""
