@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Column, Connection, Float, MetaData, String, Table
 
 from server_stub.foundation import statements
-from server_stub.foundation.database import Instant
+from server_stub.foundation.database import Instant, insert_once
 from server_stub.foundation.problems import Problem
 
 
@@ -38,10 +38,10 @@ def take(conn: Connection, table: Table, name: str, limit: Limit, now: datetime)
     Raises:
         Problem: ``too-many-requests``, with ``retry_after_seconds`` until there is one again.
     """
-    row = statements.one(conn, table, lock=True, name=name)
-    if row is None:
-        statements.insert(conn, table, {"name": name, "tokens": limit.amount - 1, "at": now})
+    if insert_once(conn, table, {"name": name, "tokens": limit.amount - 1, "at": now}):
         return
+    row = statements.one(conn, table, lock=True, name=name)
+    assert row is not None
     tokens, at = spent(row.tokens, row.at, limit, now)
     statements.change(conn, table, {"tokens": tokens, "at": at}, name=name)
 
