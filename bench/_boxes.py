@@ -117,7 +117,7 @@ class Box:
     def __init__(self, number: str, url: str, done: Done) -> None:
         self.number = number
         self._done = done
-        self._authority = url.removeprefix("http://")
+        self.authority = url.removeprefix("http://")
         self._private = private_key(number)
         self._key = key_id(self._private.public_key().public_bytes_raw())
         # A key's counter never goes back, also not from one process of boxes to the next.
@@ -130,7 +130,7 @@ class Box:
         self._line: Line | None = None
 
     async def connect(self) -> None:
-        host, port = self._authority.split(":")
+        host, port = self.authority.split(":")
         _, self._line = await asyncio.get_running_loop().create_connection(Line, host, int(port))
 
     def close(self) -> None:
@@ -140,7 +140,7 @@ class Box:
     async def post(self, step: str, path: str, body: Any) -> Any:
         """Sends a signed request. Raises RuntimeError when it is refused."""
         assert self._line is not None
-        request = self._request(path, json.dumps(body).encode())
+        request = self.request("POST", path, json.dumps(body).encode(), secrets.token_hex(12))
         began = time.perf_counter()
         status, answer = await self._line.send(request)
         passed_ms = (time.perf_counter() - began) * 1000
@@ -150,24 +150,34 @@ class Box:
             raise RuntimeError(f"{path}: {status} {answer.decode()}")
         return json.loads(answer)
 
-    def _request(self, path: str, body: bytes) -> bytes:
+    def request(self, method: str, path: str, body: bytes, key: str) -> bytes:
+        """A signed request as it goes over the wire.
+
+        Args:
+            key: the idempotency key; empty for a request that changes nothing.
+        """
+        plain, _, query = path.partition("?")
         digest = f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
-        created, key = int(time.time()), secrets.token_hex(12)
+        created = int(time.time())
+        covered = '"@method" "@authority" "@path" "@query" "content-digest" "stb-number"'
+        covered += ' "idempotency-key"' if key else ""
         parameters = (
-            '("@method" "@authority" "@path" "@query" "content-digest" "stb-number" "idempotency-key")'
+            f"({covered})"
             f';created={created};keyid="{self._key}";alg="ed25519";expires={created + 60}'
             f';nonce="{next(self._counter)}-{secrets.token_urlsafe(16)}";tag="stb-request"'
         )
         base = (
-            f'"@method": POST\n"@authority": {self._authority}\n"@path": {path}\n"@query": ?\n'
-            f'"content-digest": {digest}\n"stb-number": {self.number}\n"idempotency-key": {key}\n'
-            f'"@signature-params": {parameters}'
+            f'"@method": {method}\n"@authority": {self.authority}\n"@path": {plain}\n"@query": ?{query}\n'
+            f'"content-digest": {digest}\n"stb-number": {self.number}\n'
+            + (f'"idempotency-key": {key}\n' if key else "")
+            + f'"@signature-params": {parameters}'
         )
         signature = base64.b64encode(self._private.sign(base.encode())).decode()
         return (
-            f"POST {path} HTTP/1.1\r\nHost: {self._authority}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\nSTB-Number: {self.number}\r\nIdempotency-Key: {key}\r\n"
-            f"Content-Digest: {digest}\r\nSignature-Input: stb={parameters}\r\nSignature: stb=:{signature}:\r\n\r\n"
+            f"{method} {path} HTTP/1.1\r\nHost: {self.authority}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\nSTB-Number: {self.number}\r\n"
+            + (f"Idempotency-Key: {key}\r\n" if key else "")
+            + f"Content-Digest: {digest}\r\nSignature-Input: stb={parameters}\r\nSignature: stb=:{signature}:\r\n\r\n"
         ).encode() + body
 
 

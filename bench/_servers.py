@@ -63,12 +63,19 @@ def fill(data: Path, url: str, boxes: Sequence[str]) -> None:
             conn.execute(boss.subscribers.insert().values(person))
             box = {"box_number": number, "subscriber_id": person["id"], "smart_card_number": "0" * 16}
             conn.execute(boss.boxes.insert().values(**box, activation_hash="", state="active"))
-            conn.execute(boss.box_keys.insert().values(**box, key_id=key_id(key), registered_at=now))
+            conn.execute(
+                boss.box_keys.insert().values(**box, key_id=key_id(key), registered_at=now, generation=1)
+            )
 
     def at_tsp(conn: Connection) -> None:
         for number, key in keys.items():
             conn.execute(tsp.boxes.insert().values(box_number=number, enrolled_at=now))
-            own = {"key_id": key_id(key), "box_number": number, "public_key": key.hex().upper()}
+            own = {
+                "key_id": key_id(key),
+                "box_number": number,
+                "public_key": key.hex().upper(),
+                "generation": 1,
+            }
             conn.execute(tsp.box_keys.insert().values(**own, created_at=now, turned_at=now))
 
     for metadata, work in ((boss.metadata, at_boss), (tsp.metadata, at_tsp)):
