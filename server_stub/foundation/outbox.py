@@ -14,6 +14,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Index,
     Integer,
     MetaData,
     Row,
@@ -62,19 +63,23 @@ Handler = Callable[[dict[str, Any]], Awaitable[Acknowledged]]
 
 def outbox_table(metadata: MetaData) -> Table:
     """Deliveries that are owed, and those that were made."""
-    return Table(
+    table = Table(
         "outbox",
         metadata,
         Column("id", Integer, primary_key=True, autoincrement=True),
         Column("topic", String, nullable=False),
         Column("payload", String, nullable=False),
         Column("created_at", Instant, nullable=False),
-        Column("due_at", Instant, index=True),
+        Column("due_at", Instant),
         Column("attempts", Integer, nullable=False, default=0),
         Column("last_error", String),
         Column("delivered_at", Instant),
         *claims.claim_columns(),
     )
+    # Of millions of deliveries only those few are looked for that are still owed.
+    owed = table.c.due_at.is_not(None)
+    Index("outbox_owed", table.c.due_at, sqlite_where=owed, postgresql_where=owed)
+    return table
 
 
 class Outbox:
