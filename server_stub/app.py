@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 from sqlalchemy import MetaData
+from starlette.types import ASGIApp
 
 from server_stub import docs_page
 from server_stub.boss import api as boss_api
@@ -26,6 +27,7 @@ from server_stub.foundation import http
 from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.database import Database
 from server_stub.foundation.ids import Ids, RandomBytes
+from server_stub.foundation.inside import Inside
 from server_stub.foundation.problems import ProblemBody
 from server_stub.foundation.startup import cannot_keep
 from server_stub.foundation.vault import key_file, vault_file
@@ -62,6 +64,7 @@ class World:
         own_url: where this process answers, for the roles in it that ask each other.
         public_url: where phones reach it.
         client: makes the HTTP client with which roles reach others; given a time limit in seconds.
+        attach: told of the application, once there is one, for clients that reach it without the network.
     """
 
     clock: Clock
@@ -69,6 +72,7 @@ class World:
     own_url: str
     public_url: str
     client: Callable[[float], httpx.AsyncClient]
+    attach: Callable[[ASGIApp], None] = lambda app: None
 
 
 def real_world(own_url: str, public_url: str, authority: ssl.SSLContext | None = None) -> World:
@@ -77,15 +81,22 @@ def real_world(own_url: str, public_url: str, authority: ssl.SSLContext | None =
     Args:
         authority: whose certificates are believed; None: those of the system's authorities.
     """
-    return World(
-        SystemClock(),
-        os.urandom,
-        own_url,
-        public_url,
-        lambda seconds: httpx.AsyncClient(
-            timeout=seconds, trust_env=False, verify=True if authority is None else authority
-        ),
-    )
+    ways: list[Inside] = []
+
+    def client(seconds: float) -> httpx.AsyncClient:
+        ways.append(Inside(seconds))
+        return httpx.AsyncClient(
+            timeout=seconds,
+            trust_env=False,
+            verify=True if authority is None else authority,
+            mounts={own_url: ways[-1]},
+        )
+
+    def attach(app: ASGIApp) -> None:
+        for way in ways:
+            way.app = app
+
+    return World(SystemClock(), os.urandom, own_url, public_url, client, attach)
 
 
 def release() -> str:
@@ -189,6 +200,7 @@ def build(settings: Settings, names: Sequence[str], data: Path, world: World) ->
     roles = Roles(settings, names, data, world)
     app = application(names, lambda: roles)
     app.state.roles = roles
+    world.attach(app)
     return app
 
 

@@ -99,7 +99,7 @@ orders = Table(
     Column("state", String, nullable=False),  # quoted | opened | refused
     Column("refusal", String),
     Column("payment", String),
-    Column("subscription_id", ForeignKey("subscriptions.id")),
+    Column("subscription_id", ForeignKey("subscriptions.id"), index=True),
     Column("created_at", Instant, nullable=False),
     UniqueConstraint("payment"),
 )

@@ -14,16 +14,16 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Index,
     Integer,
     MetaData,
     Row,
     String,
     Table,
-    insert,
     update,
 )
 
-from server_stub.foundation import claims, states
+from server_stub.foundation import claims, statements, states
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database, Instant
 from server_stub.foundation.worker import Worker
@@ -63,19 +63,23 @@ Handler = Callable[[dict[str, Any]], Awaitable[Acknowledged]]
 
 def outbox_table(metadata: MetaData) -> Table:
     """Deliveries that are owed, and those that were made."""
-    return Table(
+    table = Table(
         "outbox",
         metadata,
         Column("id", Integer, primary_key=True, autoincrement=True),
         Column("topic", String, nullable=False),
         Column("payload", String, nullable=False),
         Column("created_at", Instant, nullable=False),
-        Column("due_at", Instant, index=True),
+        Column("due_at", Instant),
         Column("attempts", Integer, nullable=False, default=0),
         Column("last_error", String),
         Column("delivered_at", Instant),
         *claims.claim_columns(),
     )
+    # Of millions of deliveries only those few are looked for that are still owed.
+    owed = table.c.due_at.is_not(None)
+    Index("outbox_owed", table.c.due_at, sqlite_where=owed, postgresql_where=owed)
+    return table
 
 
 class Outbox:
@@ -100,7 +104,7 @@ class Outbox:
         """Owes a delivery, in the transaction of its cause. Kick the worker after the commit."""
         now = self._clock.now()
         values = {"topic": topic, "payload": json.dumps(payload), "created_at": now}
-        conn.execute(insert(self._table).values(**values, due_at=now + timedelta(seconds=delay)))
+        statements.insert(conn, self._table, {**values, "due_at": now + timedelta(seconds=delay)})
 
     async def deliver_due(self) -> datetime | None:
         """Delivers what is due, and returns when the next is due. One bad row never stops the others."""

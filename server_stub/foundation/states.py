@@ -8,8 +8,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, String, Table, insert, select, update
+from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, String, Table
 
+from server_stub.foundation import statements
 from server_stub.foundation.database import Database, Instant
 
 T = TypeVar("T")
@@ -76,13 +77,14 @@ def move(
     Raises:
         IllegalMove: the table of moves does not have it.
     """
-    table = machine.table
-    origin = conn.execute(select(table.c.state).where(table.c.id == row).with_for_update()).scalar_one()
+    now = statements.one(conn, machine.table, lock=True, id=row)
+    if now is None:
+        raise LookupError(f"{machine.name} {row}")
+    origin = now.state
     if target not in machine.moves.get(origin, frozenset()):
         raise IllegalMove(machine, row, origin, target, actor, at)
-    conn.execute(
-        update(table).where(table.c.id == row).values(state=target, version=table.c.version + 1, **values)
-    )
+    # The row is locked: nobody else counts its version on meanwhile.
+    statements.change(conn, machine.table, {"state": target, "version": now.version + 1, **values}, id=row)
     _record(conn, machine, row, origin, target, actor, at, legal=True)
 
 
@@ -120,4 +122,4 @@ def _record(
     legal: bool,
 ) -> None:
     values = {"machine": machine.name, "row": row, "origin": origin, "target": target}
-    conn.execute(insert(machine.history).values(**values, actor=actor, at=at, legal=legal))
+    statements.insert(conn, machine.history, {**values, "actor": actor, "at": at, "legal": legal})
