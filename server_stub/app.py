@@ -14,6 +14,7 @@ import httpx
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
+from sqlalchemy import MetaData
 
 from server_stub import docs_page
 from server_stub.boss import api as boss_api
@@ -57,6 +58,7 @@ class World:
         own_url: where this process answers, for the roles in it that ask each other.
         public_url: where phones reach it.
         client: makes the HTTP client with which roles reach others; given a time limit in seconds.
+        database: opens a role's database; given its file and tables.
     """
 
     clock: Clock
@@ -64,6 +66,7 @@ class World:
     own_url: str
     public_url: str
     client: Callable[[float], httpx.AsyncClient]
+    database: Callable[[Path, MetaData], Database] = Database
 
 
 def real_world(own_url: str, public_url: str) -> World:
@@ -127,14 +130,14 @@ class Roles:
             self.tsp.core.changes.close()
 
     def _boss(self) -> BossService:
-        database = Database(self._data / "boss.db", boss_tables.metadata)
+        database = self._world.database(self._data / "boss.db", boss_tables.metadata)
         now = self._world.clock.now()
         database.submit(lambda conn: boss_demo.load(conn, self._ids, now)).result()
         return BossService(database, self._world.clock, self._ids, self._key)
 
     def _sandbox(self) -> SandboxService:
         gateway = Gateway(self.http, self._world.public_url, self._key, self._settings.late_settle_seconds)
-        database = Database(self._data / "sandbox.db", sandbox_tables.metadata)
+        database = self._world.database(self._data / "sandbox.db", sandbox_tables.metadata)
         return SandboxService(database, self._world.clock, self._ids, gateway)
 
     def _tsp(self) -> TspService:
@@ -150,7 +153,7 @@ class Roles:
         psams = self._data / "psams"
         psams.mkdir(exist_ok=True, mode=0o700)
         return TspService(
-            Database(self._data / "tsp.db", tsp_tables.metadata),
+            self._world.database(self._data / "tsp.db", tsp_tables.metadata),
             self._world.clock,
             self._ids,
             vault_file(self._data / "tsp.key"),

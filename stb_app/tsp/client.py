@@ -63,16 +63,22 @@ class TspClient:
     Args:
         base_url: ``http://host:port``; may be given later through ``connect`` when the server is still starting.
         credentials: None until the box is enrolled.
+        session: carries the requests; None: one is made with the first request.
 
     Attributes:
         not_enrolled_because: why the box could not be enrolled; said in place of ``not-enrolled``.
     """
 
-    def __init__(self, base_url: str | None = None, credentials: Credentials | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str | None = None,
+        credentials: Credentials | None = None,
+        session: requests.Session | None = None,
+    ) -> None:
         self._base_url = base_url
         self.credentials = credentials
         self.not_enrolled_because: Problem | None = None
-        self._session: requests.Session | None = None
+        self._session = session
 
     def connect(self, base_url: str, credentials: Credentials | None = None) -> None:
         """Points the client at a server; keeps the credentials unless new ones are given."""
