@@ -6,29 +6,13 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from multiprocessing import get_context
 
 from tests.simulation.invariants import ALL
+from tests.simulation.many import outcomes
 from tests.simulation.world import Outcome, run
 
 SHORT = 40
 """Last lines of the trace that are shown of a failing seed."""
-
-
-def one(seed: int) -> Outcome:
-    """One seed, checked for everything."""
-    return run(seed, ALL)
-
-
-def outcomes(seeds: range, jobs: int) -> Iterator[Outcome]:
-    """All seeds, in order, on so many processors."""
-    if jobs == 1:
-        yield from map(one, seeds)
-        return
-    # Fresh processes: nothing of this one is shared with them.
-    with get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap(one, seeds, chunksize=20)
 
 
 def main() -> int:

@@ -86,7 +86,7 @@ class Person:
             self.intents.append(intent)
             for _ in range(self.random.choice((1, 2, 3))):
                 self._box_on()
-                if not self._again(self._attempt(intent)):
+                if self._knows(intent) or not self._again(self._attempt(intent)):
                     break
                 self._sleep(self.random.uniform(1, 20))
 
@@ -100,6 +100,13 @@ class Person:
             return self.random.random() < 0.7
         return end.money == "unknown" and self._retries_unknown and end.payment is not None and end.payment.method == "card"
 
+    def _knows(self, intent: Intent) -> bool:
+        """Whether the screen has said meanwhile, at recovery, that an earlier attempt was paid."""
+        return any(
+            end.money == "taken" and end.payment is not None and end.payment.order in intent.orders
+            for end in self.box.told
+        )
+
     def _attempt(self, intent: Intent) -> Finished | Refused | None:
         job = self._job(self.box.verbs.order(intent.service, intent.term))
         self._until(job, 60.0)
@@ -109,7 +116,7 @@ class Person:
         order = step.value
         intent.orders.append(order.order)
         self._sleep(880.0 if self.random.random() < 0.04 else self.random.uniform(0.2, 5))
-        if not self.box.ready:
+        if not self.box.ready or self._knows(intent):
             return None
         if intent.method == "card":
             end = self._pay_by_card(intent, order)
@@ -176,7 +183,9 @@ class Person:
                 self.box.insert(self.mine)
         elif prompt in ("enter-pin", "wrong-pin"):
             self._sleep(self.random.uniform(0.5, 4))
-            if not job.over and self.box.ready:
+            if self._knows(intent):
+                self._press_cancel(job)
+            elif not job.over and self.box.ready:
                 wrong = prompt == "enter-pin" and self.random.random() < 0.08
                 job.journey.enter_pin("000000" if wrong else PIN)
                 self.box.poke()
