@@ -209,7 +209,8 @@ class CardPayments:
                     self._core.case(conn, payment, "evidence-contradicts", **evidence.model_dump())
                     core.touch(conn, payment)
                     return None
-            if row.state == "failed" and row.reason == reason:
+            if row.state == "failed" and row.reason in (reason, *NOT_DEBITED_REASONS.values()):
+                # The card has said so before, perhaps in another way.
                 return use.answer(conn, self._core.answer(conn, payment))
             self._core.move(conn, row, "failed", actor="box", reason=reason)
             return use.answer(conn, self._core.answer(conn, payment))

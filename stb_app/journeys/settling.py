@@ -111,11 +111,12 @@ def deliver_not_debited(
         record.key_index, record.amount_fen, bytes.fromhex(record.terminal_number)
     )
 
+    # Other evidence is another request: after a power cut the card may be asked in another way than before.
+    key = f"{record.proof_key}-{sw:04x}{now.offline_number:04x}"
+
     def send() -> Payment:
         try:
-            payment = client.not_debited(
-                record.payment, sw, now.offline_number, now.balance_fen, f"{record.proof_key}-n"
-            )
+            payment = client.not_debited(record.payment, sw, now.offline_number, now.balance_fen, key)
         except Problem as problem:
             if not (problem.unanswered or problem.retryable):
                 memory.forget(record.payment)

@@ -51,7 +51,7 @@ def show(outcome: Outcome, *, whole: bool) -> int:
         for line in lines:
             print(f"  {line}")
     for text in outcome.broken:
-        print(f"  BROKEN {text}")
+        print(f"  BROKEN {text}", flush=True)
     if outcome.broken:
         print(f"  again: python -m tests.simulation --seed {outcome.seed} --trace")
     return 1 if outcome.broken else 0

@@ -56,7 +56,7 @@ class Person:
         self.alive = True
         self.loses_card = self.random.random() < 0.12
         self._away = False
-        self._retries_unknown = self.random.random() < 0.6
+        self._retries_unknown = self.random.random() < 0.8
         self.actor: Actor = Actor(simulation.loop, self, f"person at {box.name}", self._live)
         simulation.actors.append(self.actor)
 
@@ -84,9 +84,14 @@ class Person:
             method = self.random.choice(("card", "card", "card", "wallet:demo"))
             intent = Intent(self.box.name, service, term, method)
             self.intents.append(intent)
+            end: Finished | Refused | None = Refused("not-tried")
             for _ in range(self.random.choice((1, 2, 3))):
                 self._box_on()
-                if self._knows(intent) or not self._again(self._attempt(intent)):
+                in_doubt = end is None or end.money == "unknown"
+                if self._knows(intent) or (in_doubt and self._is_paid(intent)):
+                    break
+                end = self._attempt(intent)
+                if not self._again(end):
                     break
                 self._sleep(self.random.uniform(1, 20))
 
@@ -99,6 +104,15 @@ class Person:
         if end.money == "not-taken":
             return self.random.random() < 0.7
         return end.money == "unknown" and self._retries_unknown and end.payment is not None and end.payment.method == "card"
+
+    def _is_paid(self, intent: Intent) -> bool:
+        """After the screen went dark, or did not know: what the records say. Nobody pays again who cannot see them."""
+        job = self._job(self.box.verbs.records())
+        self._until(job, 60.0)
+        step = job.steps[-1] if job.steps and not job.cut else None
+        if not isinstance(step, Loaded):
+            return True
+        return any(one.order in intent.orders and one.money == "taken" for one in step.value.payments)
 
     def _knows(self, intent: Intent) -> bool:
         """Whether the screen has said meanwhile, at recovery, that an earlier attempt was paid."""
@@ -173,7 +187,7 @@ class Person:
                 self._away = True
                 if self.random.random() < 0.5:
                     self._press_cancel(job)
-            elif back and self.random.random() < 0.2:
+            elif back and self.random.random() < 0.45:
                 self._press_cancel(job)
             elif self.random.random() < (0.15 if back else 0.05) and (back or not self._open_on_other()):
                 if not back:

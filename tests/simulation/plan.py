@@ -44,12 +44,14 @@ class BoxPlan:
         cuts: the power goes at so many blocking points since it came back, each time; then it is off for so long.
         disk_cuts: the same at so many operations on its disk.
         pulls: the card leaves at the how-manieth APDU; True: the command is carried out, its answer lost.
+        at_debit: what happens at the how-manieth DEBIT: the card is pulled or the power goes, before or after it.
         full_disk: writes that find no room.
     """
 
     cuts: list[tuple[int, float]] = field(default_factory=list)
     disk_cuts: list[tuple[int, float]] = field(default_factory=list)
     pulls: dict[int, bool] = field(default_factory=dict)
+    at_debit: dict[int, tuple[str, bool]] = field(default_factory=dict)
     full_disk: set[int] = field(default_factory=set)
 
 
@@ -99,6 +101,9 @@ def make(seed: int) -> Plan:
             count = random.choice((1, 1, 2))
             # A payment takes about ten APDUs; the sixth to tenth are those that matter most.
             box.pulls = {random.randint(1, 24): some(0.5) for _ in range(count)}
+        if some():
+            # The instant at which nobody but the card knows: it deserves more than its share.
+            box.at_debit = {random.choice((1, 1, 2)): (random.choice(("pull", "pull", "cut")), some(0.5))}
         if some(0.12):
             box.full_disk = {random.randint(1, 4) for _ in range(2)}
     if some(0.2):

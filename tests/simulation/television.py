@@ -131,9 +131,14 @@ class _Contact:
     def transmit(self, apdu: bytes) -> tuple[bytes, int]:
         self._box.apdus += 1
         pulled = self._box.plan.pulls.pop(self._box.apdus, None) if self._box.simulation.faulty else None
-        self._pass(pull=pulled is False)
+        fault, after = self._box.at_debit() if is_debit(apdu) else ("", False)
+        self._pass(pull=pulled is False or (fault, after) == ("pull", False))
+        if (fault, after) == ("cut", False):
+            self._box.cut(20.0)
         answer = self._card.transmit(apdu)
-        self._pass(pull=pulled is True)
+        if (fault, after) == ("cut", True):
+            self._box.cut(20.0)
+        self._pass(pull=pulled is True or (fault, after) == ("pull", True))
         return answer
 
     def close(self) -> None:
@@ -221,6 +226,7 @@ class Box:
         self.slot = Slot(self)
         self.alive = False
         self.apdus = 0
+        self.debits = 0
         self.offset_s = 0.0
         self.told: list[Any] = []
         self.actors: list[Actor] = []
@@ -263,9 +269,9 @@ class Box:
             return
         self.alive = self.ready = False
         self.simulation.note(self.name, "off")
-        for path in self.unsynced.values():
+        for mark, path in self.unsynced.items():
             # What was never flushed is not on the disk.
-            if path.exists():
+            if path.exists() and mark in (-path.stat().st_ino, abs(mark)):
                 path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         self.unsynced.clear()
         actors, self.actors = self.actors, []
@@ -289,7 +295,7 @@ class Box:
             raise Gone
         self._blocks += 1
         if self.simulation.faulty and self._cuts and self._blocks >= self._cuts[0][0]:
-            self._cut(self._cuts.pop(0)[1])
+            self.cut(self._cuts.pop(0)[1])
 
     def start(self, journey: Any, watcher: Callable[[], None]) -> Job:
         """Begins a journey."""
@@ -321,9 +327,17 @@ class Box:
             and self.disk_operations >= self._disk_cuts[0][0]
             and getattr(self, "ready", False)
         ):
-            self._cut(self._disk_cuts.pop(0)[1])
+            self.cut(self._disk_cuts.pop(0)[1])
 
-    def _cut(self, down_s: float) -> None:
+    def at_debit(self) -> tuple[str, bool]:
+        """What goes wrong at this DEBIT, and whether after it."""
+        self.debits += 1
+        if not self.simulation.faulty:
+            return "", False
+        return self.plan.at_debit.pop(self.debits, ("", False))
+
+    def cut(self, down_s: float) -> None:
+        """The power goes, under whoever calls this."""
         self.power_off(down_s)
         raise Gone
 
@@ -380,8 +394,8 @@ class _Disk:
         box = _box()
         path = box.unsynced.pop(descriptor, None)
         if path is not None:
-            # Closed but never flushed: it stays at risk under the name that it gets next.
-            box.unsynced[-descriptor] = path.with_suffix(".json")
+            # Closed but never flushed: it stays at risk, also under the name that it gets next.
+            box.unsynced[-os.fstat(descriptor).st_ino] = path.with_suffix(".json")
         os.close(descriptor)
         if box.alive:
             box.disk_operation()
