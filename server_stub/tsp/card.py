@@ -315,7 +315,9 @@ class CardPayments:
             # Whatever it is, the card has debited and the proof cannot be checked: a person completes the payment.
             locked = isinstance(error, ApplicationBlocked)
             # Where others have had the PSAM: next time it must not look as if only this payment had.
-            await self._refuse(payment, "psam-locked" if locked else "psam-refused", release=locked or not alone)
+            await self._refuse(
+                payment, "psam-locked" if locked else "psam-refused", release=locked or not alone
+            )
             raise Problem("psam-refused", money="unknown", psam_status=str(error)) from error
 
     async def _refuse(self, payment: str, kind: str, *, release: bool) -> None:

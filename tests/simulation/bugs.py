@@ -74,7 +74,9 @@ def _timeout_is_failure() -> AbstractContextManager[Any]:
             self._core.move(conn, row, "failed", actor="sweep", reason="card-removed")
 
     swept = {**payments.SWEPT, "card": ("mac1-issued",)}
-    return _both(patch.object(payments, "SWEPT", swept), patch.object(payments.Payments, "_expire_card", expire))
+    return _both(
+        patch.object(payments, "SWEPT", swept), patch.object(payments.Payments, "_expire_card", expire)
+    )
 
 
 def _box_takes_silence_for_no() -> AbstractContextManager[Any]:
@@ -102,7 +104,9 @@ def _forget_before_debit() -> AbstractContextManager[Any]:
 
 def _no_fsync() -> AbstractContextManager[Any]:
     """The box's memory is renamed into place before it is on the disk."""
-    return patch.object(television._Disk, "fsync", lambda self, descriptor: television._box().disk_operation())
+    return patch.object(
+        television._Disk, "fsync", lambda self, descriptor: television._box().disk_operation()
+    )
 
 
 def _ignore_earlier() -> AbstractContextManager[Any]:
@@ -155,7 +159,7 @@ def _outbox_after_commit() -> AbstractContextManager[Any]:
 
 
 def _refund_twice() -> AbstractContextManager[Any]:
-    """Every attempt to send money back is a new refund."""
+    """Money is sent back twice, each time as a new refund."""
     refund = wallet.WalletPayments.refund
     count = iter(range(1_000_000))
 
@@ -167,7 +171,8 @@ def _refund_twice() -> AbstractContextManager[Any]:
                 self._inner = inner
 
             async def refund(self, reference: str, refund: str, amount_fen: int) -> None:
-                await self._inner.refund(reference, f"{refund}-{next(count)}", amount_fen)
+                for _ in range(2):
+                    await self._inner.refund(reference, f"{refund}-{next(count)}", amount_fen)
 
         with patch.object(wallet.WalletPayments, "_wallet", lambda self, row: Fresh(kept(row))):
             return await refund(self, payload)
@@ -177,7 +182,9 @@ def _refund_twice() -> AbstractContextManager[Any]:
 
 def _keep_late_money() -> AbstractContextManager[Any]:
     """Money that comes after the end is kept."""
-    return patch.object(wallet.WalletPayments, "begin_refund", lambda self, conn, row, amount_fen, **more: None)
+    return patch.object(
+        wallet.WalletPayments, "begin_refund", lambda self, conn, row, amount_fen, **more: None
+    )
 
 
 def _wallet_not_asked_at_the_end() -> AbstractContextManager[Any]:
@@ -222,7 +229,11 @@ def _boss_opens_twice() -> AbstractContextManager[Any]:
     def claim(self: Any, conn: Any) -> None:
         if self.table is boss_tables.keys:
             conn.execute(delete(self.table).where(self.table.c.key == self.key))
-            conn.execute(update(boss_tables.orders).where(boss_tables.orders.c.state == "opened").values(state="quoted"))
+            conn.execute(
+                update(boss_tables.orders)
+                .where(boss_tables.orders.c.state == "opened")
+                .values(state="quoted")
+            )
         real(self, conn)
 
     async def forget(self: Any, use: Any, work: Any) -> Any:
@@ -266,7 +277,9 @@ def _two_live_payments() -> AbstractContextManager[Any]:
         if target == "paid":
             order = conn.execute(tables.orders.select().where(tables.orders.c.id == payment.order_id)).one()
             conn.execute(
-                insert(tables.orders).values({**order._mapping, "id": f"{order.id}x", "number": f"{order.number}x"})
+                insert(tables.orders).values(
+                    {**order._mapping, "id": f"{order.id}x", "number": f"{order.number}x"}
+                )
             )
         move(self, conn, payment, target, **more)
 
@@ -314,12 +327,15 @@ def _wallet_pays_twice() -> AbstractContextManager[Any]:
     def reopen(conn: Any, reference: str) -> Any:
         row = found(conn, reference)
         if row.state == "refunded":
-            conn.execute(update(sandbox_service.codes).where(sandbox_service.codes.c.id == row.id).values(state="paid"))
+            conn.execute(
+                update(sandbox_service.codes).where(sandbox_service.codes.c.id == row.id).values(state="paid")
+            )
         return row
 
     found = sandbox_service._by_reference
     return _both(
-        patch.object(orders.Orders, "may_pay", unasked), patch.object(sandbox_service, "_by_reference", reopen)
+        patch.object(orders.Orders, "may_pay", unasked),
+        patch.object(sandbox_service, "_by_reference", reopen),
     )
 
 
@@ -332,29 +348,49 @@ def _both(*patches: AbstractContextManager[Any]) -> Iterator[None]:
 
 
 BUGS = (
-    Bug("forget-idempotency", _forget_idempotency, ("same_key_same_answer",), 1),
+    Bug("forget-idempotency", _forget_idempotency, ("same_key_same_answer",), 3),
     Bug("release-psam-early", _release_psam_early, ("psams_are_lent_whole",), 1),
     Bug("keep-psam", _keep_psam, ("psams_are_lent_whole",), 1),
-    Bug("timeout-is-failure", _timeout_is_failure, ("charged_is_served_or_open", "people_are_told_the_truth"), 1),
+    Bug(
+        "timeout-is-failure",
+        _timeout_is_failure,
+        ("charged_is_served_or_open", "people_are_told_the_truth"),
+        83,
+    ),
     Bug("silence-is-no", _box_takes_silence_for_no, ("people_are_told_the_truth", "everything_ends"), 1),
     Bug("forget-before-debit", _forget_before_debit, ("charged_is_served_or_open", "everything_ends"), 1),
     Bug("no-fsync", _no_fsync, ("boxes_remember_what_is_open", "charged_is_served_or_open"), 1),
     Bug("ignore-earlier", _ignore_earlier, ("nobody_is_charged_twice",), 1),
-    Bug("throw-proof-away", _proof_is_thrown_away, ("charged_is_served_or_open",), 1),
-    Bug("outbox-unacknowledged", _outbox_without_acknowledgement, ("charged_is_served_or_open", "everything_ends"), 1),
-    Bug("outbox-after-commit", _outbox_after_commit, ("charged_is_served_or_open",), 1),
-    Bug("refund-twice", _refund_twice, ("wallet_and_tsp_agree",), 1),
-    Bug("keep-late-money", _keep_late_money, ("charged_is_served_or_open", "wallet_and_tsp_agree"), 1),
-    Bug("wallet-not-asked", _wallet_not_asked_at_the_end, ("wallet_and_tsp_agree", "people_are_told_the_truth"), 1),
-    Bug("paid-before-proof", _paid_before_proof, ("nothing_unpaid_is_served",), 1),
+    Bug("throw-proof-away", _proof_is_thrown_away, ("charged_is_served_or_open",), 55),
+    Bug(
+        "outbox-unacknowledged",
+        _outbox_without_acknowledgement,
+        ("charged_is_served_or_open", "everything_ends"),
+        17,
+    ),
+    Bug("outbox-after-commit", _outbox_after_commit, ("charged_is_served_or_open",), 22),
+    Bug("refund-twice", _refund_twice, ("wallet_and_tsp_agree",), 17),
+    Bug("keep-late-money", _keep_late_money, ("charged_is_served_or_open", "wallet_and_tsp_agree"), 17),
+    Bug(
+        "wallet-not-asked",
+        _wallet_not_asked_at_the_end,
+        ("wallet_and_tsp_agree", "people_are_told_the_truth"),
+        17,
+    ),
+    Bug("paid-before-proof", _paid_before_proof, ("nothing_unpaid_is_served",), 12),
     Bug("mac2-not-checked", _mac2_not_checked, ("psams_and_tsp_agree",), 1),
     Bug("boss-opens-twice", _boss_opens_twice, ("boss_and_tsp_agree",), 1),
-    Bug("any-move", _any_move_is_legal, ("moves_are_legal",), 1),
+    Bug("any-move", _any_move_is_legal, ("moves_are_legal",), 17),
     Bug("unknown-is-not-taken", _unknown_is_shown_as_not_taken, ("people_are_told_the_truth",), 1),
-    Bug("orphan-order", _two_live_payments, ("everything_ends",), 1),
-    Bug("evidence-believed", _evidence_is_believed, ("charged_is_served_or_open", "people_are_told_the_truth"), 1),
-    Bug("fault-in-sweep", _fault_in_the_sweep, ("nothing_broke",), 1),
-    Bug("refund-undone", _wallet_pays_twice, ("wallet_and_tsp_agree",), 1),
+    Bug("orphan-order", _two_live_payments, ("everything_ends",), 17),
+    Bug(
+        "evidence-believed",
+        _evidence_is_believed,
+        ("charged_is_served_or_open", "people_are_told_the_truth"),
+        1,
+    ),
+    Bug("fault-in-sweep", _fault_in_the_sweep, ("nothing_broke",), 3),
+    Bug("refund-undone", _wallet_pays_twice, ("wallet_and_tsp_agree",), 17),
 )
 
 

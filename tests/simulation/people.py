@@ -21,7 +21,16 @@ CATALOGUE = (
     ("news", "monthly"), ("kids", "per-use"), ("drama", "monthly"),
 )  # fmt: skip
 BAD_CARD = frozenset(
-    ("not-readable", "expired", "not-yet-valid", "blocked", "pin-blocked", "issuer-unknown", "no-purse", "listed")
+    (
+        "not-readable",
+        "expired",
+        "not-yet-valid",
+        "blocked",
+        "pin-blocked",
+        "issuer-unknown",
+        "no-purse",
+        "listed",
+    )
 )
 PATIENCE_S = 600.0
 
@@ -103,7 +112,12 @@ class Person:
             return self.random.random() < 0.6
         if end.money == "not-taken":
             return self.random.random() < 0.7
-        return end.money == "unknown" and self._retries_unknown and end.payment is not None and end.payment.method == "card"
+        return (
+            end.money == "unknown"
+            and self._retries_unknown
+            and end.payment is not None
+            and end.payment.method == "card"
+        )
 
     def _is_paid(self, intent: Intent) -> bool:
         """After the screen went dark, or did not know: what the records say. Nobody pays again who cannot see them."""
@@ -132,12 +146,11 @@ class Person:
         self._sleep(880.0 if self.random.random() < 0.04 else self.random.uniform(0.2, 5))
         if not self.box.ready or self._knows(intent):
             return None
-        if intent.method == "card":
-            end = self._pay_by_card(intent, order)
-        else:
-            end = self._pay_by_wallet(order)
+        end = self._pay_by_card(intent, order) if intent.method == "card" else self._pay_by_wallet(order)
         if end is not None:
-            self.simulation.note(self.box.name, f"screen: {end.outcome} money {end.money} reason {end.reason}")
+            self.simulation.note(
+                self.box.name, f"screen: {end.outcome} money {end.money} reason {end.reason}"
+            )
             intent.told.append(end)
             self.box.told.append(end)
             end = self._follow(end)
@@ -153,7 +166,9 @@ class Person:
             job.journey.cancel()
             self.box.poke()
         for step in job.steps:
-            self.simulation.note(self.box.name, f"screen: {step.outcome} money {step.money} reason {step.reason}")
+            self.simulation.note(
+                self.box.name, f"screen: {step.outcome} money {step.money} reason {step.reason}"
+            )
         self.box.told.extend(job.steps)
         return job.steps[-1] if job.steps else end
 

@@ -7,7 +7,7 @@ import functools
 import hashlib
 import json
 import logging
-import shutil
+import sys
 import tempfile
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ from tests.simulation.network import Network
 from tests.simulation.people import Person
 from tests.simulation.plan import ROLES, Plan, make
 from tests.simulation.servers import Host, Request
-from tests.simulation.television import Box, BoxPlan, Card, simulated_machine
+from tests.simulation.television import Box, Card, simulated_machine
 
 BOXES = (("85312048", "8310220477550027"), ("85312047", "8310220477550019"))
 """Number and smart card of the demo subscribers that take part."""
@@ -143,8 +143,6 @@ def _captured(simulation: Simulation) -> Iterator[None]:
     """The logs of the code under test are the auditor's."""
 
     def structured(logger: Any, method: str, event: dict[str, Any]) -> Any:
-        import sys
-
         if event.get("exc_info") is True:
             event["exc_info"] = sys.exc_info()[1]
         simulation.log(method, event.pop("event"), event)
@@ -161,7 +159,9 @@ def _captured(simulation: Simulation) -> Iterator[None]:
 
     handler, logger = Handler(), logging.getLogger("stb_app")
     before, propagate = structlog.get_config(), logger.propagate
-    structlog.configure(processors=[structured], wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
+    structlog.configure(
+        processors=[structured], wrapper_class=structlog.make_filtering_bound_logger(logging.INFO)
+    )
     logger.addHandler(handler)
     logger.propagate = False
     try:
