@@ -201,7 +201,9 @@ class CardPayment:
         Raises:
             _PaidBefore: that payment was for this same service, and it has been paid.
         """
-        record = self._memory.of_card(self._memory.card_id(facts.application_serial))
+        card = self._memory.card_id(facts.application_serial)
+        self._deliver_earlier(card)
+        record = self._memory.of_card(card)
         if record is None:
             return facts
         self._slot.say(self._about("settling"))
@@ -217,6 +219,26 @@ class CardPayment:
             if earlier.money == "taken" and earlier.service.service == self._order.service.service:
                 raise _PaidBefore(earlier)
         return replace(facts, balance_fen=purse.balance_fen())
+
+    def _deliver_earlier(self, card: str) -> None:
+        """This card's proof of an earlier payment may still wait here, after a power cut: the TSP must know it first.
+
+        Raises:
+            _PaidBefore, as above. Problem: the TSP does not answer.
+        """
+        for record in self._memory.proven():
+            if record.card != card:
+                continue
+            self._slot.say(self._about("settling"))
+            try:
+                earlier = deliver_proof(self._client, self._memory, self._waits, record, self._cancel)
+            except Problem as problem:
+                if problem.unanswered or problem.retryable:
+                    raise
+                log.warning("earlier payment %s: %s", record.payment, problem.code)
+            else:
+                if earlier.money == "taken" and earlier.service.service == self._order.service.service:
+                    raise _PaidBefore(earlier)
 
     def _lease(self, payment: Payment, facts: CardFacts, about: CardPrompt) -> Lease:
         key = self._make_key()

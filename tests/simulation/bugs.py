@@ -114,6 +114,32 @@ def _ignore_earlier() -> AbstractContextManager[Any]:
     return patch.object(card_payment.CardPayment, "_settle_earlier", lambda self, purse, facts: facts)
 
 
+def _evidence_has_one_key() -> AbstractContextManager[Any]:
+    """Whatever evidence there is that a card was not debited, the box sends it with the same key."""
+    send = settling.TspClient.not_debited
+
+    def one_key(self: Any, payment: str, sw: int, number: int, balance_fen: int, key: str) -> Any:
+        return send(self, payment, sw, number, balance_fen, key[:-8])
+
+    return patch.object(settling.TspClient, "not_debited", one_key)
+
+
+def _waiting_proof_is_overlooked() -> AbstractContextManager[Any]:
+    """A card pays again for the same while its proof of the first time waits on the box."""
+    return patch.object(card_payment.CardPayment, "_deliver_earlier", lambda self, card: None)
+
+
+def _psam_fails_without_a_case() -> AbstractContextManager[Any]:
+    """A PSAM that does not answer at the proof leaves nothing for a person to see."""
+    refuse = card.CardPayments._refuse
+
+    async def silent(self: Any, payment: str, kind: str, *, release: bool) -> None:
+        if kind != "psam-refused":
+            await refuse(self, payment, kind, release=release)
+
+    return patch.object(card.CardPayments, "_refuse", silent)
+
+
 def _proof_is_thrown_away() -> AbstractContextManager[Any]:
     """The box forgets the proof when the TSP does not answer."""
     send = settling.send_proof
@@ -361,6 +387,9 @@ BUGS = (
     Bug("forget-before-debit", _forget_before_debit, ("charged_is_served_or_open", "everything_ends"), 1),
     Bug("no-fsync", _no_fsync, ("boxes_remember_what_is_open", "charged_is_served_or_open"), 1),
     Bug("ignore-earlier", _ignore_earlier, ("nobody_is_charged_twice",), 1),
+    Bug("evidence-has-one-key", _evidence_has_one_key, ("keys_are_used_once",), 1),
+    Bug("waiting-proof-overlooked", _waiting_proof_is_overlooked, ("nobody_is_charged_twice",), 457),
+    Bug("psam-fails-without-case", _psam_fails_without_a_case, ("charged_is_served_or_open",), 83),
     Bug("throw-proof-away", _proof_is_thrown_away, ("charged_is_served_or_open",), 55),
     Bug(
         "outbox-unacknowledged",

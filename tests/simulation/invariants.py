@@ -320,9 +320,17 @@ def _never_began(held: Books, row: Any) -> bool:
 
 def same_key_same_answer(simulation: Simulation) -> Iterator[str]:
     """A request that comes again is answered as it was the first time."""
-    for (role, who, key, path), answers in simulation.network.answers.items():
+    for (role, who, key, path, _), answers in simulation.network.answers.items():
         if len(answers) > 1:
             yield f"{role} answered {path} of {who} with key {key} in {len(answers)} ways: {sorted(answers)}"
+
+
+def keys_are_used_once(simulation: Simulation) -> Iterator[str]:
+    """Nobody sends another request with an old key, except a box whose disk had no room for what it had sent."""
+    full = {box.name for box in simulation.boxes if box.plan.full_disk}
+    for who, path in simulation.network.reused:
+        if who not in full:
+            yield f"{who} used the key of another request for {path}"
 
 
 def people_are_told_the_truth(simulation: Simulation) -> Iterator[str]:
@@ -387,6 +395,7 @@ ALL: tuple[Check, ...] = (
     everything_ends,
     boxes_remember_what_is_open,
     same_key_same_answer,
+    keys_are_used_once,
     people_are_told_the_truth,
     nothing_broke,
 )

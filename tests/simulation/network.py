@@ -38,13 +38,15 @@ class Network:
 
     Attributes:
         refunds: refund ids by reference, as they reached the wallet.
-        answers: what was answered to each use of an idempotency key (role, who, key, path).
+        answers: what was answered to each use of an idempotency key (role, who, key, path, body).
+        reused: who sent another request with a key that they had used.
     """
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self.refunds: dict[str, set[str]] = {}
-        self.answers: dict[tuple[str, str, str, str], set[tuple[int, bytes]]] = {}
+        self.answers: dict[tuple[str, str, str, str, bytes], set[tuple[int, bytes]]] = {}
+        self.reused: list[tuple[str, str]] = []
         self.tasks: dict[asyncio.Task[Any], None] = {}
 
     def transport(self, process: Process) -> httpx.AsyncBaseTransport:
@@ -120,8 +122,10 @@ class Network:
         key = request.header("idempotency-key")
         if key is not None and answer.status < 500 and answer.status != 401:
             who = request.header("stb-number") or request.source
-            use = self.answers.setdefault((role, who, key, request.path), set())
+            use = self.answers.setdefault((role, who, key, request.path, request.body), set())
             use.add((answer.status, answer.body))
+            if code.endswith("idempotency-key-reused"):
+                self.reused.append((request.source, request.path))
         if request.path.endswith("/refund") and answer.status < 300:
             reference = request.path.split("/")[-2]
             self.refunds.setdefault(reference, set()).add(json.loads(request.body)["refund"])
