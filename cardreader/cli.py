@@ -1,6 +1,7 @@
 """``stb-card``: demo cards on the bench, and what is on a card.
 
-Exit codes: 0 done; 1 the card cannot be used as asked; 2 wrong command line; 3 no reader; 4 no card in time;
+Exit codes: 0 done; 1 the card cannot be used as asked; 2 wrong command line, or a folder that
+nothing can be kept in; 3 no reader; 4 no card in time;
 5 the card left at the debit, as ``--pull`` asked; 130 interrupted.
 """
 
@@ -10,6 +11,7 @@ import argparse
 import json
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any
 import platformdirs
 
 from cardreader import purse
+from cardreader.disk import trouble
 from cardreader.errors import (
     ApplicationBlocked,
     ApplicationNotFound,
@@ -31,7 +34,8 @@ from cardreader.readers import open_reader
 from cardreader.sim import profiles
 from cardreader.sim.vpcd import DEFAULT_HOST, DEFAULT_PORT, Ending, VirtualSlot
 
-EXIT_OK, EXIT_CARD, EXIT_NO_READER, EXIT_NO_CARD, EXIT_PULLED_AT_DEBIT, EXIT_INTERRUPTED = 0, 1, 3, 4, 5, 130
+EXIT_OK, EXIT_CARD, EXIT_USAGE, EXIT_NO_READER, EXIT_NO_CARD = 0, 1, 2, 3, 4
+EXIT_PULLED_AT_DEBIT, EXIT_INTERRUPTED = 5, 130
 _WAIT_FOR_CARD_S = 10.0
 _KINDS = {purse.LOAD_EP: "load", purse.PURCHASE_EP: "purchase"}
 
@@ -51,8 +55,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(EXIT_CARD, "the purse on this card is blocked by its issuer")
     except CardReaderError as error:
         return _fail(EXIT_CARD, str(error))
-    except OSError as error:
-        return _fail(EXIT_CARD, f"the card's state cannot be kept: {error}")
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return code
@@ -97,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
     return host, int(port)
 
@@ -125,7 +127,18 @@ def _profiles(_: argparse.Namespace) -> int:
 
 
 def _insert(arguments: argparse.Namespace) -> int:
-    state_dir = str(arguments.state or platformdirs.user_data_path("stb-pay") / "cards")
+    folder = arguments.state or platformdirs.user_data_path("stb-pay") / "cards"
+    try:
+        return _insert_kept_in(folder, arguments)
+    except OSError as error:
+        return _fail(EXIT_USAGE, f"the card's state cannot be kept: {trouble(folder, error, '--state')}")
+
+
+def _insert_kept_in(folder: Path, arguments: argparse.Namespace) -> int:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as probe:  # rather now than at the first debit
+        probe.write(bytes(4096))
+    state_dir = str(folder)
     if arguments.fresh:
         profiles.reset(arguments.profile, state_dir)
     card = profiles.open_card(arguments.profile, state_dir)
@@ -135,8 +148,8 @@ def _insert(arguments: argparse.Namespace) -> int:
     except ReaderUnavailable as error:
         return _fail(
             EXIT_NO_READER,
-            f"{error}\n  It belongs to pcscd: install the packages pcscd and vsmartcard-vpcd\n"
-            "  and start pcscd (systemctl start pcscd, or pcscd --foreground as root in another terminal).",
+            f"{error}; it is there while pcscd runs and the package vsmartcard-vpcd is installed: "
+            "'systemctl start pcscd', or 'pcscd --foreground' as root in another terminal",
         )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: slot.pull())

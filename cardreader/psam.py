@@ -110,7 +110,4 @@ class Psam:
         return self._checked("READ BINARY", Command(0x00, 0xB0, 0x80 | sfi, 0x00, le=size))
 
     def _checked(self, name: str, command: Command, *, selecting: bool = False) -> bytes:
-        data, sw = self._send(command)
-        if sw != status.OK:
-            raise status.error(name, sw, selecting=selecting)
-        return data
+        return status.checked(name, self._send(command), selecting=selecting)

@@ -92,6 +92,14 @@ def meaning(sw: int) -> str:
     return MEANINGS.get(sw, "a status word of no standard we know")
 
 
+def checked(command: str, answer: tuple[bytes, int], *, selecting: bool = False) -> bytes:
+    """The data of an answer (data, status word). Raises what `error` makes of any status word but 9000."""
+    data, sw = answer
+    if sw != OK:
+        raise error(command, sw, selecting=selecting)
+    return data
+
+
 def error(command: str, sw: int, *, selecting: bool = False) -> StatusError:
     """The error that a status word other than 9000 becomes.
 

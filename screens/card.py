@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.problems import CASE_OPEN, N_, STAY_SAFE, Said, prompt_words
+from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
+from screens.problems import CASE_OPEN, MAYBE_PAID, N_, STAY_SAFE, Said, money_words, prompt_words
 from screens.purchase import pay_otherwise
 from stb_app.journeys import Order
 from stb_app.journeys.steps import CANCELLABLE_PROMPTS, PROBLEM_PROMPTS, CardPrompt, CardStep, Finished
@@ -18,7 +19,6 @@ from stb_app.kit.nodes import (
     Grow,
     Icon,
     Node,
-    PinCells,
     Row,
     Space,
     Spinner,
@@ -34,7 +34,6 @@ from stb_app.shell.words import money
 if TYPE_CHECKING:
     from stb_app.shell.app import App
 
-PIN_LENGTH = 6
 CANCEL_S = 20.0
 """So long the reader may take to answer a cancellation before the subscriber is offered another way out."""
 
@@ -65,22 +64,13 @@ STEP_OF = {
     "settling": 2,
     "remove": 3,
 }
-PIN_PROMPTS = frozenset(("enter-pin", "wrong-pin"))
+ERROR_SOUNDS = frozenset(("wrong-pin", "other-card", "put-back", "no-service"))
 OTHER_WAY_FIRST = PROBLEM_PROMPTS | {"reader-missing"}
 """Where paying another way is the likely wish; elsewhere a stray OK must only ask."""
+SERVICE_PROMPTS = frozenset(("reconnecting", "no-service"))
+"""The payment service is silent: the payment stands where it stood, and the card where it was."""
 AWAY_PROMPTS = frozenset(("put-back", "other-card"))
 """MAC1 has left: only the same card can tell what happened."""
-
-
-def pin_cells(filled: int, name: str) -> Node:
-    """The cells of the PIN, with more room around them than anything else has."""
-    cells = Target("pin", PinCells(filled, PIN_LENGTH), "bare", text=name)
-    return Column((Space(12), Row((cells,)), Space(12)), gap=0)
-
-
-def titled(title: Text, last_try: bool) -> Node:
-    """The title of a page that asks for the PIN; before the last try a sign stands beside it."""
-    return Row((Icon("warning", 64, "warning"), Grow(title)), gap=20) if last_try else title
 
 
 class CardScreen(Page[None]):
@@ -93,10 +83,10 @@ class CardScreen(Page[None]):
         super().__init__(app)
         self._order = order
         self._step = CardPrompt("starting", amount_fen=order.amount_fen)
-        self._digits = ""
-        self._too_short = False
-        self._pin_sent = False
+        self._pin = PinEntry()
         self._told_no = False
+        self._at = 0
+        """Which of the four steps the payment has come to."""
         self._leaving: Literal["", "cancel", "switch", "leave"] = ""
         self._slow = False
 
@@ -107,25 +97,29 @@ class CardScreen(Page[None]):
         self._running = self.app.start(self._journey, self._on_step)
 
     def on_leave(self) -> None:
-        self._digits = ""
+        self._pin.clear()
         self._running.cancel()
 
     def _on_step(self, step: CardStep) -> None:
-        self._digits = ""
-        self._too_short = self._told_no = False
+        self._pin.clear()
+        self._told_no = False
         if isinstance(step, Finished):
             self._finish(step)
             return
         before, self._step = self._step.prompt, step
+        if step.prompt not in SERVICE_PROMPTS:
+            self._at = STEP_OF.get(step.prompt, 0)
         if step.prompt != "reading":  # which, after a PIN, is the card checking it
-            self._pin_sent = False
-        if step.prompt in PROBLEM_PROMPTS or step.prompt in ("wrong-pin", "other-card", "put-back"):
+            self._pin.sent = False
+        if step.prompt in PROBLEM_PROMPTS or step.prompt in ERROR_SOUNDS:
             self.app.sound("error")
         elif step.prompt == "reading" and before != "reading":
             self.app.sound("card")
         self.busy = self._is_busy()
         if step.prompt in OTHER_WAY_FIRST and before not in OTHER_WAY_FIRST:
             self.app.focus("pay-otherwise")
+        elif step.prompt == "no-service":
+            self.app.focus("try-again")
         self.app.refresh()
 
     def _finish(self, end: Finished) -> None:
@@ -139,11 +133,7 @@ class CardScreen(Page[None]):
     def bindings(self) -> Sequence[Binding]:
         found: list[Binding] = []
         if self._asks_pin:
-            found += [
-                Binding(DIGITS, self.t("PIN")),
-                Binding(("KEY_LEFT",), self.t("Delete a digit"), lambda _: self._delete()),
-                Binding(("KEY_OK",), self.t("Confirm")),
-            ]
+            found += self._pin.bindings(self.t)
         prompt = self._step.prompt
         if self._slow:
             return (Binding(("KEY_BACK",), self.t("Leave for now")),)
@@ -159,15 +149,13 @@ class CardScreen(Page[None]):
     def on_key(self, name: str) -> bool:
         if name not in DIGITS or not self._asks_pin:
             return False
-        if len(self._digits) < PIN_LENGTH:
-            self._digits += name.removeprefix("KEY_")
-            self._too_short = False
+        if self._pin.type(name):
             self.app.sound("key")
         return True
 
     def on_back(self) -> bool:
-        if self._asks_pin and self._digits:
-            self._delete()
+        if self._asks_pin and len(self._pin):
+            self._pin.delete()
         elif self._slow:
             self.app.home()
         elif self._leaving or self._step.prompt not in CANCELLABLE_PROMPTS | AWAY_PROMPTS | {"remove"}:
@@ -186,11 +174,13 @@ class CardScreen(Page[None]):
             self._send_pin()
         elif key == "go-on":
             self._journey.go_on()
+        elif key == "try-again":
+            self._journey.try_again()
         elif key == "leave":
             self._ask_to_leave()
         elif key == "cancel":
-            # A card that cannot pay has nothing to lose; else one stray OK must not throw a payment away.
-            if self._step.prompt in OTHER_WAY_FIRST:
+            # A payment that cannot go on has nothing to lose; else one stray OK must not throw it away.
+            if self._step.prompt in OTHER_WAY_FIRST or self._step.prompt == "no-service":
                 self._stop("cancel")
             else:
                 self._ask_to_cancel()
@@ -200,16 +190,11 @@ class CardScreen(Page[None]):
             self.app.home()
             self.app.push("records")
 
-    def _delete(self) -> None:
-        self._digits = self._digits[:-1]
-
     def _send_pin(self) -> None:
-        if len(self._digits) < PIN_LENGTH:
-            self._too_short = True
-            return
-        pin, self._digits = self._digits, ""
-        self._pin_sent = self.busy = True
-        self._journey.enter_pin(pin)
+        pin = self._pin.take()
+        if pin is not None:
+            self.busy = True
+            self._journey.enter_pin(pin)
 
     def _ask_to_cancel(self) -> None:
         self.app.push(
@@ -251,7 +236,7 @@ class CardScreen(Page[None]):
                 self.app.refresh()
 
     def _stop(self, why: Literal["cancel", "switch", "leave"]) -> None:
-        self._digits = ""
+        self._pin.clear()
         self._leaving, self.busy = why, True
         self._running.cancel()
         self.app.after(CANCEL_S, self._on_slow)
@@ -265,21 +250,24 @@ class CardScreen(Page[None]):
 
     @property
     def _asks_pin(self) -> bool:
-        return self._step.prompt in PIN_PROMPTS and not self._pin_sent and not self._leaving
+        return self._step.prompt in PIN_PROMPTS and not self._pin.sent and not self._leaving
 
     def _is_busy(self) -> bool:
         if self._leaving:
             return not self._slow
         return self._step.prompt in ("starting", "reading", "processing", "settling")
 
+    def says(self) -> frozenset[str]:
+        return frozenset(("open",)) if self._step.prompt in AWAY_PROMPTS else frozenset()
+
     def crumbs(self) -> Sequence[str]:
-        return (self.say(self._order.service.name), self.t("UnionPay IC card"))
+        return (self.say(self._order.service.name), self.t("UnionPay card"))
 
     def state(self) -> dict[str, Any]:
         return {
             "prompt": self._step.prompt,
             "tries_left": self._step.tries_left,
-            "digits": len(self._digits),
+            "digits": len(self._pin),
             "number": self._step.number,
             "balance_fen": self._step.balance_fen,
             "amount_fen": self._order.amount_fen,
@@ -290,14 +278,14 @@ class CardScreen(Page[None]):
     def compose(self) -> Node:
         words = self._words()
         prompt = self._step.prompt
+        # The other card is not the one whose number is told.
+        number = "" if prompt == "other-card" else self._step.number
         picture, small = (
             # On a drawing that small the card's name could not be read.
-            CardSlot(
-                self._pose, self._step.number, self.t("UnionPay IC card") if percent == 100 else "", percent
-            )
+            CardSlot(self._pose, number, self.t("UnionPay card") if percent == 100 else "", percent)
             for percent in (100, 70)
         )
-        current = 1 if self._pin_sent else STEP_OF.get(prompt, 0)
+        current = 1 if self._pin.sent else self._at
         names = (self.t("Insert"), self.t("PIN"), self.t("Pay"), self.t("Take out"))
         steps = Steps(names, current, failed=prompt in OTHER_WAY_FIRST and not self._leaving)
         middle = Column((Space(grow=1), picture, Space(grow=1)), align="center")
@@ -343,6 +331,8 @@ class CardScreen(Page[None]):
     @property
     def _pose(self) -> Pose:
         """How the card really is: while the payment is being left nobody is asked for it."""
+        if self._step.prompt in SERVICE_PROMPTS:
+            return "inside" if self._step.number else "empty"
         pose = POSES.get(self._step.prompt, "wrong")
         if not self._leaving:
             return pose
@@ -358,15 +348,16 @@ class CardScreen(Page[None]):
         if self._slow:
             return Said(
                 self.t("This takes longer than usual"),
-                self.t("You may leave. The records will say what became of the payment."),
+                self.t("You may leave. The records will say how it ended."),
             )
         if self._leaving == "leave":
             return Said(self.t("One moment, please."), self.t(CASE_OPEN))
         if self._leaving:
             return Said(self.t("Cancelling the payment"), self.t("Waiting for the card reader's answer."))
-        if self._pin_sent:
+        if self._pin.sent:
             return Said(self.t("Checking the PIN"), self.t("Please leave the card in."))
-        facts = {"balance_fen": self._step.balance_fen, "amount_fen": self._order.amount_fen}
+        facts: dict[str, Any] = {"balance_fen": self._step.balance_fen, "amount_fen": self._order.amount_fen}
+        facts["number"] = self._step.number
         said = prompt_words(self._step.prompt, self._step.tries_left, facts, self.t)
         if self._told_no:
             answer = self.t("This can't be cancelled now. The result comes in a moment.")
@@ -384,9 +375,9 @@ class CardScreen(Page[None]):
 
     def _remarked(self) -> tuple[str, str, Color]:
         prompt = self._step.prompt
-        if self._too_short:
+        if self._pin.too_short:
             words = self.t("The PIN has six digits: {n} are still missing.")
-            return "info", words.format(n=PIN_LENGTH - len(self._digits)), "warning"
+            return "info", words.format(n=self._pin.missing), "warning"
         if self._asks_pin:
             return (
                 "lock",
@@ -394,7 +385,9 @@ class CardScreen(Page[None]):
                 "secondary",
             )
         if prompt in AWAY_PROMPTS:
-            return "warning", self.t("Please do not pay again before this is settled."), "warning"
+            return "warning", self.t(MAYBE_PAID), "warning"
+        if prompt == "no-service":
+            return "info", money_words("not-taken", self.t), "text"
         if prompt in CANCELLABLE_PROMPTS:
             return "info", self.t(STAY_SAFE), "secondary"
         if prompt == "remove":
@@ -403,11 +396,11 @@ class CardScreen(Page[None]):
 
     def _doing(self) -> tuple[Node, ...]:
         """The PIN, or that something is going on."""
-        if self.busy:
+        if self.busy or self._step.prompt == "reconnecting":
             return (Spinner(72),)
         if not self._asks_pin:
             return ()
-        return (pin_cells(len(self._digits), self.t("PIN")),)
+        return (pin_cells(len(self._pin), self.t("PIN")),)
 
     def _buttons(self) -> tuple[Node, ...]:
         """The ways on and out."""
@@ -420,10 +413,18 @@ class CardScreen(Page[None]):
             return (Row((self._button("go-on", self.t("Show the result"), primary=True),)),)
         if prompt in AWAY_PROMPTS:
             return (Row((self._button("leave", self.t("Leave for now")),)),)
+        if prompt == "no-service":
+            again = self._button("try-again", self.t("Try again"), primary=True)
+            return self._pair(again, self._button("cancel", self.t("Cancel the payment")))
+        if prompt == "reconnecting":  # another way needs the same service
+            return (Row((self._button("cancel", self.t("Cancel the payment")),)),)
         first = prompt in OTHER_WAY_FIRST
         other = self._button("pay-otherwise", self.t("Pay another way"), primary=first)
         cancel = self._button("cancel", self.t("Cancel the payment"))
-        pair = (other, cancel) if first else (cancel, other)
+        return self._pair(other, cancel) if first else self._pair(cancel, other)
+
+    def _pair(self, *pair: Target) -> tuple[Node]:
+        """Two buttons, side by side where there is room."""
         return (Fit((Row(pair, gap=24), Column(pair, gap=20))),)
 
     def _button(self, key: str, words: str, primary: bool = False) -> Target:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.card import PIN_LENGTH, PIN_PROMPTS, POSES, pin_cells, titled
+from screens.card import POSES
+from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
 from screens.problems import N_, Said, prompt_words, words_for
 from stb_app.journeys.steps import (
     PROBLEM_PROMPTS,
@@ -72,10 +74,8 @@ class CardInquiryScreen(Page[None]):
     def __init__(self, app: App) -> None:
         super().__init__(app)
         self._step: InquiryStep = CardPrompt("insert")
-        self._digits = ""
-        self._pin_sent = False
+        self._pin = PinEntry()
         self._running: Running | None = None
-        self._too_short = False
 
     # The journey
 
@@ -87,12 +87,12 @@ class CardInquiryScreen(Page[None]):
             self._begin()
 
     def on_leave(self) -> None:
-        self._digits = ""
+        self._pin.clear()
         if self._running is not None:
             self._running.cancel()
 
     def _begin(self) -> None:
-        self._digits, self._pin_sent = "", False
+        self._pin = PinEntry()
         if self.app.verbs is None:  # the connection is still being set up
             self._step = CardPrompt("starting")
             self._look()
@@ -105,10 +105,10 @@ class CardInquiryScreen(Page[None]):
     def _on_step(self, journey: Any, step: InquiryStep) -> None:
         if journey is not self._journey:
             return  # the last word of an inquiry that was begun again
-        if isinstance(step, CardPrompt) and step.prompt == "reading" and not self._pin_sent:
+        if isinstance(step, CardPrompt) and step.prompt == "reading" and not self._pin.sent:
             self.app.sound("card")
-        self._digits, self._too_short = "", False
-        self._pin_sent = self._pin_sent and isinstance(step, CardPrompt) and step.prompt == "reading"
+        self._pin.clear()
+        self._pin.sent = self._pin.sent and isinstance(step, CardPrompt) and step.prompt == "reading"
         self._step = step
         if self._bad:
             self.app.sound("error")
@@ -118,7 +118,7 @@ class CardInquiryScreen(Page[None]):
 
     def _look(self) -> None:
         self.busy = isinstance(self._step, CardPrompt) and (
-            self._pin_sent or self._step.prompt in BUSY_PROMPTS
+            self._pin.sent or self._step.prompt in BUSY_PROMPTS
         )
         self.app.refresh()
 
@@ -131,32 +131,26 @@ class CardInquiryScreen(Page[None]):
 
     @property
     def _asks_pin(self) -> bool:
-        return isinstance(self._step, CardPrompt) and self._step.prompt in PIN_PROMPTS and not self._pin_sent
+        return isinstance(self._step, CardPrompt) and self._step.prompt in PIN_PROMPTS and not self._pin.sent
 
     # Keys
 
     def bindings(self) -> Sequence[Binding]:
         if not self._asks_pin:
             return ()
-        return (
-            Binding(DIGITS, self.t("PIN")),
-            Binding(("KEY_LEFT",), self.t("Delete a digit"), lambda _: self._delete()),
-            Binding(("KEY_OK",), self.t("Confirm")),
-        )
+        return self._pin.bindings(self.t)
 
     def on_key(self, name: str) -> bool:
         if name not in DIGITS or not self._asks_pin:
             return False
-        if len(self._digits) < PIN_LENGTH:
-            self._digits += name.removeprefix("KEY_")
-            self._too_short = False
+        if self._pin.type(name):
             self.app.sound("key")
         return True
 
     def on_back(self) -> bool:
         """A digit field first loses its digits; otherwise Back leaves at once."""
-        if self._asks_pin and self._digits:
-            self._delete()
+        if self._asks_pin and len(self._pin):
+            self._pin.delete()
             return True
         return False
 
@@ -169,17 +163,11 @@ class CardInquiryScreen(Page[None]):
         elif key == "done":
             self.app.pop()
 
-    def _delete(self) -> None:
-        self._digits = self._digits[:-1]
-
     def _send_pin(self) -> None:
-        if len(self._digits) < PIN_LENGTH:
-            self._too_short = True
-            return
-        pin, self._digits = self._digits, ""
-        self._pin_sent = True
-        self._journey.enter_pin(pin)
-        self._look()
+        pin = self._pin.take()
+        if pin is not None:
+            self._journey.enter_pin(pin)
+            self._look()
 
     # The picture
 
@@ -192,7 +180,7 @@ class CardInquiryScreen(Page[None]):
             return {
                 "prompt": step.prompt,
                 "tries_left": step.tries_left,
-                "digits": len(self._digits),
+                "digits": len(self._pin),
                 "number": step.number,
             }
         if isinstance(step, Refused):
@@ -222,7 +210,7 @@ class CardInquiryScreen(Page[None]):
         pose = POSES.get(step.prompt, "wrong")
         last = self._asks_pin and step.tries_left == 1
         tone: Color = "warning" if self._asks_pin and step.prompt == "wrong-pin" else "secondary"
-        picture = CardSlot(pose, step.number, self.t("UnionPay IC card"))
+        picture = CardSlot(pose, step.number, self.t("UnionPay card"))
         act = self._act(step)
         wide = Column(
             (
@@ -261,8 +249,12 @@ class CardInquiryScreen(Page[None]):
             return Said(self.t("One moment, please."), self.t("The television is getting ready."))
         if step.prompt == "insert":
             return Said(self.t(INSERT[0]), self.t(INSERT[1]))
-        if self._pin_sent:
+        if self._pin.sent:
             return Said(self.t("Checking the PIN"), self.t("Please leave the card in."))
+        if step.prompt == "settling":  # Back leaves at any time: it goes on without anybody looking
+            return replace(
+                prompt_words("settling", None, {}, self.t), text=self.t("Please leave the card in.")
+            )
         if step.prompt in WORDS:
             return Said(*map(self.t, WORDS[step.prompt]))
         return prompt_words(step.prompt, step.tries_left, {"balance_fen": step.balance_fen}, self.t)
@@ -272,11 +264,9 @@ class CardInquiryScreen(Page[None]):
             return (Spinner(72),)
         if self._asks_pin:
             remark = self.t("This card shows its transactions only after the PIN.")
-            if self._too_short:
-                remark = self.t("The PIN has six digits: {n} are still missing.").format(
-                    n=PIN_LENGTH - len(self._digits)
-                )
-            return (pin_cells(len(self._digits), self.t("PIN")), Text(remark, "small", "secondary"))
+            if self._pin.too_short:
+                remark = self.t("The PIN has six digits: {n} are still missing.").format(n=self._pin.missing)
+            return (pin_cells(len(self._pin), self.t("PIN")), Text(remark, "small", "secondary"))
         return (Row((self._button("done", self.t("Back")),)),)
 
     def _refused(self, said: Said, sign: Literal["expired", "failed"]) -> Node:

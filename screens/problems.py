@@ -37,8 +37,8 @@ _ORDER_AGAIN = N_("Please order again.")
 PROBLEMS: dict[str, tuple[str, str]] = {
     # No answer, or one that nobody understands
     "tsp-unreachable": (
-        N_("No connection to the payment service"),
-        N_("Please check the network cable, then try again in a few minutes."),
+        N_("The payment service cannot be reached"),
+        N_("Please try again in a moment. If it stays away, check the network cable or call the hotline."),
     ),
     "tsp-answer-bad": (
         N_("The payment service did not answer clearly"),
@@ -50,6 +50,10 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     "bad-request": (
         N_("The payment service did not understand this box"),
+        N_("The box may need an update. Please call the hotline."),
+    ),
+    "body-too-large": (
+        N_("This box has asked for too much at once"),
         N_("The box may need an update. Please call the hotline."),
     ),
     "method-not-allowed": (
@@ -80,7 +84,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("You already have this service"),
         N_("It cannot be extended right now. You can watch at once; nothing needs to be paid."),
     ),
-    "term-not-sold": (N_("This term is not sold"), N_("Please choose another term.")),
+    "term-not-sold": (N_("Not on offer"), N_("Please choose another term.")),
     "subscriber-in-arrears": (
         N_("Your account has unpaid bills"),
         N_("Please settle them at a service hall or through the hotline, then order again."),
@@ -95,8 +99,14 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "order-expired": (N_("This order has waited too long"), _ORDER_AGAIN),
     "order-closed": (N_("This order is closed"), _ORDER_AGAIN),
     "payment-in-progress": (
-        N_("This order is being paid just now"),
-        N_("Please wait until that payment has ended; you will find it in the records."),
+        N_("This is being paid already"),
+        N_(
+            "An earlier payment for it is still open. Please do not pay again; the records will say how it ended."
+        ),
+    ),
+    "already-paid": (
+        N_("This has just been paid"),
+        N_("An earlier payment for this service has gone through. You need not pay again."),
     ),
     "payment-not-cancellable": (
         N_("This payment can no longer be cancelled"),
@@ -188,8 +198,8 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "expired": (N_("The time to pay is over"), N_("The code is no longer valid. Please order again.")),
     "cancelled": (N_("The payment was cancelled"), N_("You can order again at any time.")),
     "service-not-opened": (
-        N_("Paid; the service is not open yet"),
-        N_("We keep trying to open it and you need not do anything. Please do not pay again."),
+        N_("Paid; the service is not ready yet"),
+        N_("We keep trying to switch it on and you need not do anything. Please do not pay again."),
     ),
 }
 """Code of docs/tsp-api.md, of the client or of a journey -> (title, what to do next)."""
@@ -216,7 +226,7 @@ PROMPTS: dict[str, tuple[str, str]] = {
     "enter-pin": (N_("Please enter the card's PIN"), N_("Type six digits on the remote, then press OK.")),
     "wrong-pin": (N_("That PIN is not right"), N_("You have {tries} tries left. Please enter it again.")),
     "wrong-pin-last": (
-        N_("Wrong PIN - last try"),
+        N_("Wrong PIN: last try"),
         N_("One more wrong PIN locks the card. If you are not sure, cancel and ask first."),
     ),
     "processing": (
@@ -226,6 +236,14 @@ PROMPTS: dict[str, tuple[str, str]] = {
     "waiting-psam": (
         N_("Many people are paying just now"),
         N_("Your turn comes by itself. Please leave the card in."),
+    ),
+    "reconnecting": (
+        N_("The payment service does not answer"),
+        N_("We keep trying for a few seconds. You need not do anything."),
+    ),
+    "no-service": (
+        N_("The payment service cannot be reached"),
+        N_("Please try again in a moment. If it stays away, cancel, and pay another day."),
     ),
     "remove": (N_("Please take your card"), N_("The card has paid. The result follows at once.")),
     "removed-early": (
@@ -240,6 +258,14 @@ PROMPTS: dict[str, tuple[str, str]] = {
         N_("This is a different card"),
         N_("Take it out and put the first card back: only that one can tell us."),
     ),
+    "put-back-named": (
+        N_("Please put the card ending {last} back"),
+        N_("It came out while it was paying. The card itself tells us whether it has paid."),
+    ),
+    "other-card-named": (
+        N_("This is a different card"),
+        N_("Take it out and put the card ending {last} back: only that one can tell us."),
+    ),
     "settling": (N_("Asking the card what happened"), N_("Please leave it in. It can't be cancelled now.")),
 }
 """The card prompts that are no problem of the card -> (title, what to do)."""
@@ -249,6 +275,7 @@ _PROMPT_CODES = {"expired": "expired-card"}
 
 TOO_LITTLE = N_("{balance} on the card, {missing} short. Use another card, or pay another way.")
 STAY_SAFE = N_("Nothing has been taken yet.")
+MAYBE_PAID = N_("It is not yet known whether money was taken. Please do not pay again.")
 CASE_OPEN = N_(
     "It is not yet known whether money was taken. The payment stays open and is settled when this card is put in again."
 )
@@ -274,14 +301,21 @@ def words_for(code: str, facts: Mapping[str, Any], t: Translate) -> Said:
 
 
 def prompt_words(prompt: str, tries_left: int | None, facts: Mapping[str, Any], t: Translate) -> Said:
-    """The words for a card prompt of the closed list, those of a card that cannot pay among them."""
+    """The words for a card prompt of the closed list, those of a card that cannot pay among them.
+
+    ``number`` among the facts: the masked number of the card that is asked for.
+    """
     if prompt == "wrong-pin" and tries_left == 1:
         prompt = "wrong-pin-last"
+    number = str(facts.get("number", ""))
+    if number and f"{prompt}-named" in PROMPTS:
+        prompt = f"{prompt}-named"
     known = PROMPTS.get(prompt)
     if known is None:
         return words_for(_PROMPT_CODES.get(prompt, prompt), facts, t)
     title, text = known
-    return Said(t(title), t(text).format(tries=tries_left))
+    last = number[-4:]
+    return Said(t(title).format(last=last), t(text).format(tries=tries_left, last=last))
 
 
 def money_words(what: str, t: Translate) -> str:
@@ -297,6 +331,7 @@ def all_msgids() -> tuple[str, ...]:
         *MONEY.values(),
         RETURNING,
         STAY_SAFE,
+        MAYBE_PAID,
         CASE_OPEN,
         TOO_LITTLE,
     )

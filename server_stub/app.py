@@ -26,6 +26,7 @@ from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.database import Database
 from server_stub.foundation.ids import Ids, RandomBytes
 from server_stub.foundation.problems import ProblemBody
+from server_stub.foundation.startup import cannot_keep
 from server_stub.foundation.vault import key_file, vault_file
 from server_stub.sandbox import api as sandbox_api
 from server_stub.sandbox import tables as sandbox_tables
@@ -98,7 +99,6 @@ class Roles:
         ):
             if "tsp" in names and name not in names and not url:
                 raise SettingsError(f"role tsp without role {name}: set {variable} to where it answers")
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._settings = settings
         self._data = data
         self._world = world
@@ -132,7 +132,7 @@ class Roles:
     def _boss(self) -> BossService:
         database = self._world.database(self._data / "boss.db", boss_tables.metadata)
         now = self._world.clock.now()
-        database.submit(lambda conn: boss_demo.load(conn, self._ids, now)).result()
+        database.load(lambda conn: boss_demo.load(conn, self._ids, now))
         return BossService(database, self._world.clock, self._ids, self._key)
 
     def _sandbox(self) -> SandboxService:
@@ -151,7 +151,10 @@ class Roles:
             secret=self._key,
         )
         psams = self._data / "psams"
-        psams.mkdir(exist_ok=True, mode=0o700)
+        try:
+            psams.mkdir(exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise cannot_keep(psams, error) from error
         return TspService(
             self._world.database(self._data / "tsp.db", tsp_tables.metadata),
             self._world.clock,

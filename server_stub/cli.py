@@ -25,11 +25,11 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("roles", nargs="*", metavar="ROLE", help="boss, tsp, sandbox (all, if none is named)")
     run.add_argument(
         "--data",
-        type=Path,
+        type=_folder,
         default=Path(platformdirs.user_data_dir("stb-server")),
         help="folder of databases and keys (%(default)s)",
     )
-    run.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    run.add_argument("--host", type=_host, default="127.0.0.1", help="address to listen on (%(default)s)")
     run.add_argument(
         "--port", type=_port, default=PORT, help="port to listen on; 0: any free one (%(default)s)"
     )
@@ -40,6 +40,18 @@ def parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--parent-pipe", action="store_true", help="stop when standard input ends")
     return top
+
+
+def _folder(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a folder is wanted")
+    return Path(text).expanduser().absolute()
+
+
+def _host(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("an address is wanted; 0.0.0.0 is all of this machine's")
+    return text
 
 
 def _port(text: str) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import logging
 import os
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -28,6 +30,14 @@ STOP_SECONDS = 1
 """How long requests that are under way may take once the server is to stop."""
 USAGE = 2
 """Exit code when it cannot start as it was told to."""
+
+
+NO_LISTENING = {
+    errno.EADDRINUSE: "that port is in use; end what uses it, or give --port another one (0: any free one)",
+    errno.EACCES: "that port is for the administrator only; give --port one from 1024 on",
+    errno.EADDRNOTAVAIL: "this machine has no such address; give {source} one that it has",
+}
+"""Why an address cannot be listened on, and what to do, by error number; any other one means a name that is none."""
 
 
 class PhoneServer(uvicorn.Server):
@@ -137,20 +147,25 @@ def open_listeners(options: argparse.Namespace, settings: Settings) -> Listeners
     """
     if options.lan and "sandbox" not in options.roles:
         raise SettingsError("--lan is for the page of role sandbox: run that role too")
-    own = _bound(options.host, options.port)
+    own = _bound(options.host, options.port, "--host")
     if not options.lan:
         return Listeners(own, None)
     address = settings.lan_address or lan_address()
     if address is None:
         raise SettingsError("--lan: no local network was found; set STB_SERVER_LAN_ADDRESS to this machine's")
-    return Listeners(own, _bound(address, options.port))
+    return Listeners(own, _bound(address, options.port, "STB_SERVER_LAN_ADDRESS"))
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bound(host: str, port: int, source: str) -> socket.socket:
+    """Listens. Raises SettingsError, which names what says where (``source``) and what to do."""
     try:
         return bind(host, port)
-    except OSError as error:
-        raise SettingsError(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}") from error
+    except (OSError, UnicodeError) as error:
+        number = (error.errno if isinstance(error, OSError) else None) or 0
+        why = NO_LISTENING.get(number, NO_LISTENING[errno.EADDRNOTAVAIL])
+        raise SettingsError(
+            f"cannot listen on {_literal(host)}:{port}: {why.format(source=source)}"
+        ) from error
 
 
 def configure_logging() -> None:
@@ -176,9 +191,9 @@ def run(options: argparse.Namespace) -> int:
     with ExitStack() as held:
         try:
             settings = from_environment(os.environ)
-            held.enter_context(only_one(options.data, options.roles))
+            held.enter_context(only_one(options.data, options.roles, time.sleep))
             server, listener = _server(options, settings)
-        except (SettingsError, CannotStart, OSError) as error:
+        except (SettingsError, CannotStart) as error:
             sys.stderr.write(f"stb-server: {error}\n")
             return USAGE
         return _serve(server, listener, options)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from ipaddress import AddressValueError, IPv4Address
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
+
+from cardreader.sim.issuers import ISSUERS
+
 PREFIX = "STB_SERVER_"
 LONGEST_SECONDS = 366 * 86_400
 """Nothing here may take longer than a year: what does is a slip, and dates end somewhere."""
+
+
+SHORTEST_KEY, LONGEST_KEY = 16, 256
+PSAM = re.compile(rf"sim:[1-9][0-9]{{0,2}}(:({'|'.join(ISSUERS)}))?|pcsc:.*\S.*")
 
 
 class SettingsError(ValueError):
@@ -25,8 +34,10 @@ class Settings:
         boss_url: where BOSS answers (up to, without, ``/boss/v1``).
         wallet_url: where the demo wallet's gateway answers (up to, without, ``/sandbox``).
         notify_url: where wallets reach this TSP (up to, without, ``/notices``).
-        partner_key: secret between TSP, BOSS and demo wallet; empty: made at the first start.
-        psams: comma-separated PSAM URLs, ``sim:NUMBER`` or ``pcsc:NAME``; may be empty.
+        partner_key: secret between TSP, BOSS and demo wallet, which they carry in a header: at least
+            SHORTEST_KEY characters of ASCII without spaces; empty: made at the first start.
+        psams: comma-separated PSAM URLs, ``sim:NUMBER`` (1 to 999), ``sim:NUMBER:ISSUER`` or ``pcsc:NAME``
+            (part of a reader's name); may be empty. One that cannot be reached is looked for until it can.
         lan_address: this machine's IPv4 address in the local network, for ``--lan``; empty: found out.
         hotline: the operator's telephone number.
         quote_seconds: how long a quoted order can be paid.
@@ -62,7 +73,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     """Reads the settings.
 
     Raises:
-        SettingsError: a number is not one, or not positive, or longer than a year; an address is not one.
+        SettingsError: a number is not one, or not positive, or longer than a year; an address is not one; the
+            partner key does not fit into a header or is too short; a PSAM's URL names none, or one twice.
     """
     values: dict[str, Any] = {}
     for field in fields(Settings):
@@ -71,7 +83,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             continue
         text = environment[name]
         if field.type == "str":
-            values[field.name] = _address(name, text) if name.endswith("_URL") else text
+            values[field.name] = CHECKS[field.name](name, text) if field.name in CHECKS else text
             continue
         try:
             number = int(text) if field.type == "int" else float(text)
@@ -80,16 +92,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         if not 0 < number <= LONGEST_SECONDS:  # "nan" is neither
             raise SettingsError(f"{name}={text!r}: must be more than 0 and at most {LONGEST_SECONDS}")
         values[field.name] = number
-    settings = Settings(**values)
-    try:
-        if settings.lan_address:
-            # Only IPv4: with a longer address a code's text would outgrow the QR symbol of the television.
-            IPv4Address(settings.lan_address)
-    except AddressValueError:
-        raise SettingsError(
-            f"{PREFIX}LAN_ADDRESS={settings.lan_address!r}: an IPv4 address is wanted"
-        ) from None
-    return settings
+    return Settings(**values)
 
 
 def _address(name: str, text: str) -> str:
@@ -97,8 +100,52 @@ def _address(name: str, text: str) -> str:
     try:
         parts = urlsplit(text)
         right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
+        httpx.URL(text)
+    except (ValueError, httpx.InvalidURL):
         right = False
     if text and (not right or parts.query or parts.fragment or not text.isprintable() or " " in text):
         raise SettingsError(f"{name}={text!r}: an address like http://127.0.0.1:8780 is wanted")
     return text.rstrip("/")
+
+
+def _lan_address(name: str, text: str) -> str:
+    """Only IPv4: with a longer address a code's text would outgrow the QR symbol of the television."""
+    try:
+        return str(IPv4Address(text)) if text else text
+    except AddressValueError:
+        raise SettingsError(f"{name}={text!r}: an IPv4 address is wanted") from None
+
+
+def _partner_key(name: str, text: str) -> str:
+    """A secret that a header can carry; what it is stands in no message."""
+    fits = text.isascii() and text.isprintable() and " " not in text
+    if text and not (fits and SHORTEST_KEY <= len(text) <= LONGEST_KEY):
+        raise SettingsError(
+            f"{name} must be {SHORTEST_KEY} to {LONGEST_KEY} ASCII letters, digits or signs without spaces; "
+            "'openssl rand -hex 32' makes one"
+        )
+    return text
+
+
+def _psams(name: str, text: str) -> str:
+    urls = [url.strip() for url in text.split(",") if url.strip()]
+    for url in urls:
+        if not PSAM.fullmatch(url):
+            raise SettingsError(
+                f"{name}: {url!r} names no PSAM; sim:1 to sim:999 are simulated ones, pcsc:NAME is the one in the "
+                "reader that has NAME in its name"
+            )
+        if urls.count(url) > 1:
+            raise SettingsError(f"{name}: {url!r} stands there twice; each PSAM is named once")
+    return ",".join(urls)
+
+
+CHECKS: dict[str, Callable[[str, str], str]] = {
+    "boss_url": _address,
+    "wallet_url": _address,
+    "notify_url": _address,
+    "partner_key": _partner_key,
+    "psams": _psams,
+    "lan_address": _lan_address,
+}
+"""What is more than text: takes the variable's name and text, returns the setting, or raises SettingsError."""

@@ -123,7 +123,7 @@ def _checked(
         parser.error("where is the payment platform? --tsp URL, or --demo for the bundled server")
     if given.lan and not given.demo:
         parser.error("--lan is for the bundled server: --demo --lan")
-    if given.tsp and (urlsplit(given.tsp).scheme not in ("http", "https") or not urlsplit(given.tsp).netloc):
+    if given.tsp and not _is_address(given.tsp):
         parser.error(f"--tsp {given.tsp!r}: a URL like http://127.0.0.1:8780 is needed")
     if given.lang not in (None, "zh", "en"):
         parser.error(f"--lang {given.lang!r}: zh or en")
@@ -138,7 +138,7 @@ def _checked(
         data=Path(given.data).expanduser().absolute() if given.data else None,
         headless=headless,
         no_display=no_display,
-        tsp=given.tsp,
+        tsp=given.tsp.rstrip("/") if given.tsp else None,
         reader=_reader(given.reader or ("sim:" if given.demo else "pcsc:"), parser),
         lang=given.lang,
         size=_size(given.size, parser) if given.size else (1920, 1080),
@@ -147,6 +147,15 @@ def _checked(
         box=box,
         lan=given.lan,
     )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port or an IPv6 address that is none
+        return False
+    return bool(right) and not (parts.query or parts.fragment or " " in text) and text.isprintable()
 
 
 def _has_display(environment: Mapping[str, str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from stb_app import cli
 
 if TYPE_CHECKING:
+    from stb_app.journeys.steps import Finished
     from stb_app.kit.clock import SystemClock
     from stb_app.shell.app import App
     from stb_app.shell.loop import Loop
@@ -26,21 +28,31 @@ if TYPE_CHECKING:
 log = logging.getLogger("stb_app.main")
 STOP_WITHIN_S = 3.0
 WARM_EVERY_S = 0.05
+BROKEN, USAGE = 1, 2
+ROOM_BYTES = 64 * 1024
 
 
 class CannotStart(Exception):
-    """The television cannot be switched on; the message says why and what to do."""
+    """The television cannot be switched on; the message says why and what to do.
+
+    Attributes:
+        code: the exit code: USAGE where starting it otherwise helps, BROKEN where the installation is at fault.
+    """
+
+    def __init__(self, message: str, code: int = USAGE) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command ``stb-app``. Returns its exit code: 0, 1 when it cannot start, 2 for a wrong command line."""
+    """The command ``stb-app``. Returns its exit code: 0; 2 when it cannot start as it was told to; 1 when not at all."""
     options = cli.parse(sys.argv[1:] if arguments is None else arguments, os.environ)
     try:
         with ExitStack() as off:
             run(options, off)
     except CannotStart as reason:
         cli.complain(str(reason))
-        return 1
+        return reason.code
     return 0
 
 
@@ -49,8 +61,11 @@ def run(options: cli.Options, off: ExitStack) -> None:
     began = time.monotonic()
     data = _data_folder(options)
     off.callback(logging.shutdown)
-    _log_to(data / "stb-app.log")
-    off.callback(_only_one(data).close)
+    try:
+        _log_to(data / "stb-app.log")
+        off.callback(_only_one(data).close)
+    except OSError as error:
+        raise _cannot_keep(data, error) from error
 
     # The picture first.
     from stb_app.kit.clock import SystemClock
@@ -85,18 +100,30 @@ def _data_folder(options: cli.Options) -> Path:
         data = user_data_path("stb-pay", appauthor=False)
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (data / "cards").mkdir(exist_ok=True, mode=0o700)
+        # Rather now than in the middle of a payment: is there room for what must not be forgotten?
+        probe = data / "probe"
+        try:
+            probe.write_bytes(bytes(ROOM_BYTES))
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as error:
-        raise CannotStart(f"the data folder {data} cannot be made: {error.strerror}") from error
+        raise _cannot_keep(data, error) from error
     return data
+
+
+def _cannot_keep(data: Path, error: OSError) -> CannotStart:
+    from cardreader.disk import trouble
+
+    return CannotStart(f"nothing can be kept: {trouble(data, error, '--data')}")
 
 
 def _log_to(path: Path) -> None:
     from logging.handlers import RotatingFileHandler
 
-    try:
-        handler = RotatingFileHandler(path, maxBytes=256 * 1024, backupCount=3, encoding="utf-8")
-    except OSError as error:
-        raise CannotStart(f"{path} cannot be written: {error.strerror}") from error
+    handler = RotatingFileHandler(path, maxBytes=256 * 1024, backupCount=3, encoding="utf-8")
+    # A disk that fills up later is no reason to write tracebacks on the terminal, about a line that is lost.
+    logging.raiseExceptions = False
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
@@ -139,8 +166,9 @@ def _television(options: cli.Options, data: Path, clock: SystemClock, screen: Wi
     from assets import AssetMissing, path
     from stb_app.kit.clock import FreezableClock
     from stb_app.kit.stage import Stage
-    from stb_app.shell.app import App, Parts
+    from stb_app.shell.app import App
     from stb_app.shell.catalogue import Catalogue
+    from stb_app.shell.parts import Parts
     from stb_app.shell.registry import Registry
     from stb_app.shell.settings import SettingsFile
     from stb_app.shell.sound import Sounds, mixer
@@ -148,13 +176,14 @@ def _television(options: cli.Options, data: Path, clock: SystemClock, screen: Wi
     registry = Registry.installed()
     if "home" not in registry:
         raise CannotStart(
-            "the program is not installed (it finds its pages through its installation): make setup"
+            "the program is not installed (it finds its pages through its installation): make setup",
+            BROKEN,
         )
     try:
         stage = Stage(screen.surface)
         catalogue = Catalogue(path("locale"))
     except AssetMissing as missing:
-        raise CannotStart(str(missing)) from missing
+        raise CannotStart(str(missing), BROKEN) from missing
     parts = Parts(
         stage=stage,
         registry=registry,
@@ -222,10 +251,15 @@ def _open_remote(
     bridge = Bridge(loop, screen, lambda: screen.surface)
     try:
         remote = WebRemote(bridge, *address, font=path("fonts", "NotoSansSC-Regular.ttf"))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        number = (error.errno if isinstance(error, OSError) else None) or 0
+        why = {
+            errno.EADDRINUSE: "that port is in use, perhaps by another television",
+            errno.EACCES: "that port is for the administrator only",
+        }.get(number, "this machine has no such address")
         raise CannotStart(
-            f"the web remote cannot listen on {address[0]}:{address[1]} ({error.strerror}): "
-            "is another television running? --web-remote HOST:PORT chooses another address"
+            f"the web remote cannot listen on {address[0]}:{address[1]}: {why}; "
+            "--web-remote HOST:PORT chooses another one, port 0 a free one"
         ) from error
     off.callback(remote.close)
     why = "There is no display, so the picture is drawn off-screen. " if options.no_display else ""
@@ -246,9 +280,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
     from stb_app.tsp.client import TspClient
     from stb_app.tsp.model import Hello
 
-    cards = data / "cards"
-    cards.mkdir(exist_ok=True, mode=0o700)
-    reader = open_reader(options.reader, str(cards))
+    reader = open_reader(options.reader, str(data / "cards"))
     ahead = timedelta()
     """How much the TSP's clock is ahead of this box's, which nobody may ever have set."""
     # Journeys wait by the clock that the pages count down with: a frozen one stands still for both.
@@ -268,7 +300,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         def take() -> None:
             nonlocal recovering
             app.test_mode = options.demo or hello.test_mode or reader.simulated
-            app.clear_notice()
+            app.clear_notice("connection")
             app.connected(verbs)
             if not recovering:
                 recovering = True
@@ -305,7 +337,10 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
 
     def down() -> None:
         app.post(hand_over)
-        app.post(lambda: app.notice("The payment platform has stopped and is being started again."))
+        app.post(tell_down)
+
+    def tell_down() -> None:
+        app.notice("The payment platform has stopped and is being started again.", about="connection")
 
     from stb_app.shell.child import ServerChild
 
@@ -327,22 +362,53 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
 
 
 def _recovered(app: App) -> Callable[[Any], None]:
-    from stb_app.journeys.steps import CardWanted, Finished
+    from stb_app.journeys.steps import CardWanted, CodesOpen, Finished
 
-    def tell(step: Finished | CardWanted) -> None:
+    wanted = codes = 0
+
+    def tell(step: Finished | CardWanted | CodesOpen) -> None:
+        nonlocal wanted, codes
+        if isinstance(step, Finished):
+            # An open page tells the end of its own payment.
+            if step.payment is None or not app.says_of(step.payment.payment):
+                _ended(app, step)
+            return
         if isinstance(step, CardWanted):
-            if step.payments:
-                app.notice(
-                    "A card payment is not settled yet. Put the same card in, and it is checked by itself."
-                )
-            else:
-                app.clear_notice()
-        elif step.money == "not-taken":
-            app.notice("An earlier card payment did not take place. Nothing was taken.", "info", 20)
+            wanted = step.payments
         else:
-            app.notice("An earlier card payment has been completed. The payment records show it.", "info", 20)
+            codes = step.payments
+        # The card comes first: somebody has to put it in.
+        if wanted:
+            app.notice(
+                "A card payment is not settled yet. Put the same card in, and it is checked by itself.",
+                about="open",
+            )
+        elif codes:
+            app.notice(
+                "An earlier phone payment is still open. If you have paid, it is found by itself.",
+                about="open",
+            )
+        else:
+            app.clear_notice("open")
 
     return tell
+
+
+def _ended(app: App, end: Finished) -> None:
+    """Tells how an earlier payment ended, whatever page is there."""
+    if end.payment is not None and end.payment.method != "card":
+        if end.outcome == "late":
+            app.notice("An earlier phone payment came too late. The money is sent back.", "info", 20)
+        elif end.money == "not-taken":
+            app.notice("An earlier phone payment did not take place. Nothing was taken.", "info", 20)
+        else:
+            app.notice(
+                "An earlier phone payment has been completed. The payment records show it.", "info", 20
+            )
+    elif end.money == "not-taken":
+        app.notice("An earlier card payment did not take place. Nothing was taken.", "info", 20)
+    else:
+        app.notice("An earlier card payment has been completed. The payment records show it.", "info", 20)
 
 
 def _warm_up(app: App) -> None:

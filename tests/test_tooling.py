@@ -196,26 +196,63 @@ def test_a_second_start_takes_no_installation_step(tmp_path: Path, done: str, as
     assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
 
 
-def test_without_root_and_sudo_set_up_names_the_command(tmp_path: Path) -> None:
-    tree = scratch_setup(tmp_path, "none")
+def with_tools(tmp_path: Path, **scripts: str) -> tuple[str, str]:
+    """bash, and a path with nothing on it but what set-up cannot do without, and these shell scripts."""
     tools = tmp_path / "tools"
     tools.mkdir()
-    for name in ("cat", "cksum", "dirname", "apt-get"):
-        (tools / name).symlink_to(shutil.which(name) or "/bin/true")
-    for name, script in {
+    for name in ("cat", "cksum", "dirname", "env", "mktemp", "rm"):
+        found = shutil.which(name)
+        assert found
+        (tools / name).symlink_to(found)
+    scripts = {
         "python3": f'exec "{sys.executable}" "$@"',
         "dpkg-query": "echo not-installed",
-        "id": "echo 1000",
-    }.items():
-        (tools / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
-        (tools / name).chmod(0o755)
+        "apt-get": "exit 0",
+        "id": "echo 0",
+        **scripts,
+    }
+    for name, script in scripts.items():
+        (tools / name.replace("_", "-")).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        (tools / name.replace("_", "-")).chmod(0o755)
     bash = shutil.which("bash")
     assert bash
-    refused = run(bash, "scripts/setup", "run", cwd=tree, PATH=str(tools))
+    return bash, str(tools)
+
+
+def test_without_root_and_sudo_set_up_names_the_command(tmp_path: Path) -> None:
+    tree = scratch_setup(tmp_path, "none")
+    bash, path = with_tools(tmp_path, id="echo 1000")
+    refused = run(bash, "scripts/setup", "run", cwd=tree, PATH=path)
     assert refused.returncode == 1
     assert "missing libpcsclite-dev: PC/SC headers, to build pyscard\n" in refused.stderr
+    assert "missing vsmartcard-vpcd: the virtual reader that 'stb-card insert'" in refused.stderr
+    assert "35963 of every address" in refused.stderr
+    assert "xvfb" not in refused.stderr, "what only tests need is for make test"
     assert "have an administrator run: apt-get update && apt-get install" in refused.stderr
-    assert "libpcsclite-dev" in refused.stderr.splitlines()[-1]
+    for package in ("libpcsclite-dev", "vsmartcard-vpcd"):
+        assert package in refused.stderr.splitlines()[-1]
+
+
+def test_a_package_that_the_sources_lack_is_named_with_where_ubuntu_has_it(tmp_path: Path) -> None:
+    tree = scratch_setup(tmp_path, "none")
+    bash, path = with_tools(tmp_path, apt_cache='[ "$2" = vsmartcard-vpcd ] || echo "Package: $2"')
+    refused = run(bash, "scripts/setup", "run", cwd=tree, PATH=path)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "package sources have no vsmartcard-vpcd; on Ubuntu it is in universe" in refused.stderr
+
+
+def test_where_the_browser_is_a_snap_and_there_is_no_snapd_set_up_does_not_wait(tmp_path: Path) -> None:
+    tree = scratch_setup(tmp_path, "none")
+    bash, path = with_tools(
+        tmp_path,
+        apt_cache='[ "$2" = chromium ] || echo "Package: $2"',
+        # As in a container: the command is there, what it starts is not.
+        chromium_browser="exit 1",
+    )
+    refused = run(bash, "scripts/setup", "test", cwd=tree, PATH=path)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "no snapd runs here" in refused.stderr
+    assert "google-chrome-stable" in refused.stderr
 
 
 def test_an_old_python_is_refused_by_name(tmp_path: Path) -> None:

@@ -63,8 +63,9 @@ class VirtualSlot:
         self._buffer = b""
         try:
             self._socket = socket.create_connection((host, port), _CONNECT_TIMEOUT_S)
-        except OSError as error:
-            raise ReaderUnavailable(f"no virtual reader listens at {host}:{port}: {error}") from error
+        except (OSError, UnicodeError) as error:  # the latter: a name that no machine can have
+            why = (isinstance(error, OSError) and error.strerror) or "no answer"
+            raise ReaderUnavailable(f"no virtual reader listens at {host}:{port} ({why.lower()})") from error
         self._socket.settimeout(None)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

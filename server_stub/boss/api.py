@@ -11,7 +11,7 @@ from fastapi.responses import Response
 
 from server_stub.boss import models
 from server_stub.boss.service import BossService
-from server_stub.foundation import idempotency
+from server_stub.foundation import idempotency, wire
 from server_stub.foundation.http import response_of
 from server_stub.foundation.problems import Problem, responses
 
@@ -29,17 +29,22 @@ def router(service: Callable[[], BossService]) -> APIRouter:
     routes = APIRouter(prefix="/boss/v1/boxes/{box_number}", tags=["BOSS"], dependencies=[Depends(partner)])
 
     @routes.post("/check", responses=responses(401, 403, 422))
-    async def check_box(box_number: BoxNumber, check: models.BoxCheck) -> models.Subscriber:
+    async def check_box(box_number: BoxNumber, check: models.BoxCheck) -> wire.Subscriber:
         """Whose box it is, for one that knows its smart card and activation code."""
         return await service().check_box(box_number, check)
 
     @routes.get("/home", responses=responses(401, 403))
-    async def home(box_number: BoxNumber) -> models.Home:
+    async def home(box_number: BoxNumber) -> wire.Home:
         """What the home page shows."""
         return await service().home(box_number)
 
+    @routes.get("/household", responses=responses(401, 403))
+    async def household(box_number: BoxNumber) -> models.Household:
+        """All boxes of the same subscriber."""
+        return await service().household(box_number)
+
     @routes.get("/services", responses=responses(401, 403))
-    async def services(box_number: BoxNumber) -> models.Services:
+    async def services(box_number: BoxNumber) -> wire.Services:
         """All services in the order to show."""
         return await service().services(box_number)
 

@@ -4,50 +4,10 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from server_stub.foundation.text import Text
-
-
-class Subscriber(BaseModel):
-    name: Text
-    number: str
-
-
-class LowestPrice(BaseModel):
-    term: str
-    price_fen: int
-
-
-class Service(BaseModel):
-    model_config = ConfigDict(populate_by_name=True)
-
-    service: str
-    name: Text
-    summary: Text
-    category: Text
-    icon: str
-    lowest: LowestPrice = Field(alias="from")
-    status: str
-    valid_until: datetime | None
-    days_left: int | None
-
-
-class Term(BaseModel):
-    term: str
-    price_fen: int | None
-    saving_percent: int
-    valid_from: datetime
-    valid_until: datetime
-    refusal: str | None
-
-
-class Subscription(BaseModel):
-    term: str
-    valid_from: datetime
-    valid_until: datetime
-    paid_fen: int
-    status: str
+from server_stub.foundation.wire import Service, Subscription, Term
 
 
 class ServiceDetail(Service):
@@ -57,27 +17,10 @@ class ServiceDetail(Service):
     renews: bool = False
 
 
-class Services(BaseModel):
-    services: list[Service]
+class Household(BaseModel):
+    """The numbers of all boxes of a subscriber."""
 
-
-class MonthSpending(BaseModel):
-    month: str
-    amount_fen: int
-
-
-class LastPayment(BaseModel):
-    date: date
-    amount_fen: int
-
-
-class Home(BaseModel):
-    subscriber: Subscriber
-    current: Service | None
-    spending: list[MonthSpending]
-    service_count: int
-    last_payment: LastPayment | None
-    suggestions: list[Service]
+    boxes: list[str]
 
 
 class Earlier(BaseModel):

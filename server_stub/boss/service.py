@@ -10,6 +10,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, insert, select, update
 
 from server_stub.boss import models, rules, store, tables, views
+from server_stub.foundation import wire
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database
 from server_stub.foundation.http import answer_of
@@ -45,14 +46,14 @@ class BossService:
         """Lets go of the database."""
         self.database.close()
 
-    async def check_box(self, box_number: str, check: models.BoxCheck) -> models.Subscriber:
+    async def check_box(self, box_number: str, check: models.BoxCheck) -> wire.Subscriber:
         """Whose box it is, for one that knows its smart card and activation code (ONL-11).
 
         Raises:
             Problem: ``box-unknown``, ``box-suspended``, ``activation-code-wrong``.
         """
 
-        def read(conn: Connection) -> models.Subscriber:
+        def read(conn: Connection) -> wire.Subscriber:
             box = store.load_box(conn, box_number)
             code = activation_hash(box_number, check.activation_code)
             right_card = hmac.compare_digest(box.smart_card_number, check.smart_card_number)
@@ -62,17 +63,26 @@ class BossService:
 
         return await self.database.read(read)
 
-    async def home(self, box_number: str) -> models.Home:
+    async def home(self, box_number: str) -> wire.Home:
         """What the home page shows. Raises Problem ``box-unknown``, ``box-suspended``, as all below."""
         now = self._clock.now()
         return await self._for(box_number, lambda catalogue, who: views.home(catalogue, who, now))
 
-    async def services(self, box_number: str) -> models.Services:
+    async def household(self, box_number: str) -> models.Household:
+        """All boxes of the same subscriber, this one among them."""
+
+        def read(conn: Connection) -> models.Household:
+            who = store.load_customer(conn, box_number)
+            return models.Household(boxes=store.load_boxes(conn, who))
+
+        return await self.database.read(read)
+
+    async def services(self, box_number: str) -> wire.Services:
         """All services in the order to show."""
         now = self._clock.now()
         return await self._for(
             box_number,
-            lambda catalogue, who: models.Services(
+            lambda catalogue, who: wire.Services(
                 services=[views.service(catalogue, who, name, now) for name in catalogue.products]
             ),
         )

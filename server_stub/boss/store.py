@@ -116,6 +116,12 @@ def load_box(conn: Connection, box_number: str) -> Row[Any]:
     return row
 
 
+def load_boxes(conn: Connection, customer: Customer) -> list[str]:
+    """The numbers of a subscriber's boxes, also of suspended ones: those may have payments under way."""
+    mine = select(boxes.c.box_number).where(boxes.c.subscriber_id == customer.id)
+    return list(conn.execute(mine.order_by(boxes.c.box_number)).scalars())
+
+
 def load_customer(conn: Connection, box_number: str) -> Customer:
     """The subscriber behind a box, with all they have and had. Raises as ``load_box``."""
     box = load_box(conn, box_number)

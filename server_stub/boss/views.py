@@ -8,22 +8,23 @@ from datetime import datetime
 from server_stub.boss import models, rules, terms
 from server_stub.boss.rules import Held
 from server_stub.boss.store import Catalogue, Customer
+from server_stub.foundation import wire
 from server_stub.foundation.clock import CHINA
 
 SPENDING_MONTHS = 6
 SUGGESTIONS = 4
 
 
-def subscriber(customer: Customer) -> models.Subscriber:
+def subscriber(customer: Customer) -> wire.Subscriber:
     """Name, and the box number in groups of four."""
     number = customer.box_number
     grouped = " ".join(number[place : place + 4] for place in range(0, len(number), 4))
-    return models.Subscriber(name=customer.name, number=grouped)
+    return wire.Subscriber(name=customer.name, number=grouped)
 
 
-def service(catalogue: Catalogue, customer: Customer, name: str, now: datetime) -> models.Service:
+def service(catalogue: Catalogue, customer: Customer, name: str, now: datetime) -> wire.Service:
     """One service as this subscriber sees it in a list."""
-    return models.Service.model_validate(_service_fields(catalogue, customer, name, now))
+    return wire.Service.model_validate(_service_fields(catalogue, customer, name, now))
 
 
 def detail(catalogue: Catalogue, customer: Customer, name: str, now: datetime) -> models.ServiceDetail:
@@ -36,20 +37,20 @@ def detail(catalogue: Catalogue, customer: Customer, name: str, now: datetime) -
             "introduction": catalogue.shown[name].introduction,
             "terms": [_term(catalogue, customer, name, term, now) for term in terms.TERMS],
             "subscriptions": [
-                models.Subscription(
-                    term=held.term,
-                    valid_from=held.valid_from,
-                    valid_until=held.valid_until,
-                    paid_fen=held.paid_fen,
-                    status=rules.status_of(held, now),
-                )
+                {
+                    "term": held.term,
+                    "valid_from": held.valid_from,
+                    "valid_until": held.valid_until,
+                    "paid_fen": held.paid_fen,
+                    "status": rules.status_of(held, now),
+                }
                 for held in history
             ],
         }
     )
 
 
-def home(catalogue: Catalogue, customer: Customer, now: datetime) -> models.Home:
+def home(catalogue: Catalogue, customer: Customer, now: datetime) -> wire.Home:
     """What the home page shows."""
     services = [service(catalogue, customer, name, now) for name in catalogue.products]
     active = [one for one in services if one.status == "active" and one.valid_until is not None]
@@ -63,12 +64,12 @@ def home(catalogue: Catalogue, customer: Customer, now: datetime) -> models.Home
     ]
     offers.sort(key=lambda one: one.status != "expired")
     last = customer.payments[-1] if customer.payments else None
-    return models.Home(
+    return wire.Home(
         subscriber=subscriber(customer),
         current=current,
         spending=_spending(customer, now),
         service_count=len(services),
-        last_payment=None if last is None else models.LastPayment(date=last[0].date(), amount_fen=last[1]),
+        last_payment=None if last is None else wire.LastPayment(date=last[0].date(), amount_fen=last[1]),
         suggestions=offers[:SUGGESTIONS],
     )
 
@@ -107,14 +108,14 @@ def _service_fields(catalogue: Catalogue, customer: Customer, name: str, now: da
         "summary": shown.summary,
         "category": shown.category,
         "icon": shown.icon,
-        "from": models.LowestPrice(term=term, price_fen=price_fen),
+        "from": {"term": term, "price_fen": price_fen},
         "status": status,
         "valid_until": until or max(past, default=None),
         "days_left": days_left,
     }
 
 
-def _term(catalogue: Catalogue, customer: Customer, name: str, term: str, now: datetime) -> models.Term:
+def _term(catalogue: Catalogue, customer: Customer, name: str, term: str, now: datetime) -> wire.Term:
     product = catalogue.products[name]
     until = rules.covered_until(name, customer.held, now)
     begin, end = terms.period(term, now, until)
@@ -122,21 +123,25 @@ def _term(catalogue: Catalogue, customer: Customer, name: str, term: str, now: d
     saving = 0
     if price_fen is not None:
         saving = terms.saving_percent(term, price_fen, product.prices.get("monthly"))
-    return models.Term(
-        term=term,
-        price_fen=price_fen,
-        saving_percent=saving,
-        valid_from=begin,
-        valid_until=end,
-        refusal=rules.pre_check(product, term, customer.held, customer.arrears_fen, catalogue.groups, now),
+    return wire.Term.model_validate(
+        {
+            "term": term,
+            "price_fen": price_fen,
+            "saving_percent": saving,
+            "valid_from": begin,
+            "valid_until": end,
+            "refusal": rules.pre_check(
+                product, term, customer.held, customer.arrears_fen, catalogue.groups, now
+            ),
+        }
     )
 
 
-def _spending(customer: Customer, now: datetime) -> list[models.MonthSpending]:
+def _spending(customer: Customer, now: datetime) -> list[wire.MonthSpending]:
     first = now.date().replace(day=1)
     months = [terms.add_months(first, -back) for back in reversed(range(SPENDING_MONTHS))]
     return [
-        models.MonthSpending(
+        wire.MonthSpending(
             month=f"{month:%Y-%m}",
             amount_fen=sum(
                 paid_fen

@@ -26,6 +26,16 @@ GROUP = 64
 """Most requests in one commit: a group shares one fsync, and none waits long for the others."""
 READERS = 4
 BUSY_SECONDS = 5.0
+WHY_NOT = {
+    sqlite3.SQLITE_FULL: "cannot be written, the disk is full; make room, or give --data another folder",
+    sqlite3.SQLITE_IOERR: "cannot be written, the disk is full or broken; make room, or give --data another folder",
+    sqlite3.SQLITE_READONLY: "may not be written by this user; give --data a folder of your own",
+    sqlite3.SQLITE_PERM: "may not be written by this user; give --data a folder of your own",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened by this user; give --data a folder of your own",
+    sqlite3.SQLITE_NOTADB: "is not a database; put it back from a copy, or give --data another folder",
+    sqlite3.SQLITE_CORRUPT: "is damaged; put it back from a copy, or give --data another folder",
+}
+"""Why a database cannot be used, and what to do, by SQLite's primary result code."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -59,6 +69,7 @@ class Database:
     """
 
     def __init__(self, path: Path, metadata: MetaData) -> None:
+        self._path = path
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._write_engine = create_engine(
             "sqlite://",
@@ -72,7 +83,7 @@ class Database:
             metadata.create_all(self._write_engine)
         except DatabaseError as error:
             self._write_engine.dispose()
-            raise CannotStart(f"{path} cannot be used as a database: {error.orig}") from error
+            raise _cannot_start(path, error) from error
         address = f"file:{quote(str(path))}?mode=ro"
         self._read_engine = create_engine(
             "sqlite://",
@@ -84,6 +95,14 @@ class Database:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"read-{path.stem}")
         self._writer = threading.Thread(target=self._run, name=f"write-{path.stem}", daemon=True)
         self._writer.start()
+
+    def load(self, work: Callable[[Connection], object]) -> None:
+        """Puts in what must be there before the role begins. Raises CannotStart, as when the disk is full."""
+        try:
+            self.submit(work).result()
+        except DatabaseError as error:
+            self.close()
+            raise _cannot_start(self._path, error) from error
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Runs ``work`` on the writer thread, in a savepoint; returns when it is on the disk.
@@ -138,6 +157,12 @@ class Database:
             if job.done.set_running_or_notify_cancel():
                 group.append(job)
         return group, False
+
+
+def _cannot_start(path: Path, error: DatabaseError) -> CannotStart:
+    # The low byte is the primary result code, https://sqlite.org/rescode.html.
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    return CannotStart(f"{path} {WHY_NOT.get(code) or f'cannot be used as a database ({error.orig})'}")
 
 
 def _prepare_writer(connection: sqlite3.Connection, record: object) -> None:

@@ -6,11 +6,12 @@ CannotStart          the text is one line for whoever started the server
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
+
+from cardreader.disk import trouble
 
 PATIENCE_SECONDS = 3.0
 """How long a start waits for a process before it to end: one that is stopping may be sending its last answers."""
@@ -22,30 +23,42 @@ class CannotStart(Exception):
 
 
 @contextmanager
-def only_one(folder: Path, roles: Sequence[str], patience: float = PATIENCE_SECONDS) -> Iterator[None]:
+def only_one(
+    folder: Path, roles: Sequence[str], wait: Callable[[float], object], patience: float = PATIENCE_SECONDS
+) -> Iterator[None]:
     """These roles over this folder belong to this process: its counters and locks are partly in memory.
 
     The lock is the operating system's on an open file, so it ends with the process, however that ends.
     Different roles may share a folder, and with it the partner key.
 
     Args:
+        wait: returns after so many seconds (``time.sleep``).
         patience: how long to wait for another process to end, in seconds.
 
     Raises:
-        CannotStart: another process runs one of the roles over this folder. OSError: the folder is not ours.
+        CannotStart: another process runs one of the roles over this folder, or nothing can be kept there.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with ExitStack() as held:
         for role in roles:
-            file = held.enter_context((folder / f"{role}.lock").open("w"))
-            until = time.monotonic() + patience
+            try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                file = held.enter_context((folder / f"{role}.lock").open("w"))
+            except OSError as error:
+                raise cannot_keep(folder, error) from error
+            waited = 0.0
             while not _locked(file):
-                if time.monotonic() >= until:
+                if waited >= patience:
                     raise CannotStart(
                         f"another server runs role {role} over {folder}; end it, or give --data another folder"
                     )
-                time.sleep(LOOK_EVERY_SECONDS)
+                wait(LOOK_EVERY_SECONDS)
+                waited += LOOK_EVERY_SECONDS
         yield
+
+
+def cannot_keep(place: Path, error: OSError) -> CannotStart:
+    """Why nothing can be kept in a folder or file, in words, and what to do about it."""
+    return CannotStart(trouble(place, error, "--data"))
 
 
 def _locked(file: IO[str]) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
-from server_stub.foundation.startup import CannotStart
+from server_stub.foundation.startup import CannotStart, cannot_keep
 
 
 def key_file(path: Path) -> bytes:
@@ -19,9 +19,12 @@ def key_file(path: Path) -> bytes:
     linked into place, which only one of them can do.
 
     Raises:
-        CannotStart: the file is empty, or has something in it that no key has.
+        CannotStart: the file is empty, has something in it that no key has, or cannot be read or made.
     """
-    key = _read_or_make(path).strip()
+    try:
+        key = _read_or_make(path).strip()
+    except OSError as error:
+        raise cannot_keep(path, error) from error
     if not key or not key.isascii() or not key.decode("ascii").isprintable():
         raise CannotStart(f"{path} is not a key; put the right one back from a copy")
     return key
@@ -42,17 +45,17 @@ def _read_or_make(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         temporary = path.with_name(f"{path.name}.{os.getpid()}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(Fernet.generate_key())
-            file.flush()
-            os.fsync(file.fileno())
         try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(Fernet.generate_key())
+                file.flush()
+                os.fsync(file.fileno())
             os.link(temporary, path)
         except FileExistsError:
             return path.read_bytes()
         finally:
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
         return path.read_bytes()
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Security
 from fastapi.responses import Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from server_stub.foundation import idempotency
+from server_stub.foundation import idempotency, wire
 from server_stub.foundation.http import response_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.problems import responses
@@ -117,12 +117,12 @@ def _look(routes: APIRouter, services: Current) -> None:
     Box = Annotated[str, Depends(_box(services))]
 
     @routes.get("/home", responses=READ)
-    async def home(box: Box) -> models.Home:
+    async def home(box: Box) -> wire.Home:
         """What the home page shows."""
         return await services().orders.home(box)
 
     @routes.get("/services", responses=READ)
-    async def all_services(box: Box) -> models.Services:
+    async def all_services(box: Box) -> wire.Services:
         """All services in the order to show."""
         return await services().orders.services(box)
 

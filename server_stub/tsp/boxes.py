@@ -10,8 +10,9 @@ from sqlalchemy import Connection, insert, select, update
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.problems import Problem
+from server_stub.foundation.wire import Subscriber
 from server_stub.tsp.core import Core
-from server_stub.tsp.models import Enrolment, EnrolmentRequest, Subscriber
+from server_stub.tsp.models import Enrolment, EnrolmentRequest
 from server_stub.tsp.tables import boxes
 
 

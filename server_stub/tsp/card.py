@@ -11,8 +11,9 @@ from cardreader.pboc.files import mask_number
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.problems import Problem
-from server_stub.tsp import core, models, psam_pool
+from server_stub.tsp import core, machines, models, psam_pool
 from server_stub.tsp.core import Core
+from server_stub.tsp.rivals import refuse_card
 from server_stub.tsp.tables import debits, issuers, listed_cards
 
 __all__ = ["CardPayments", "fingerprint", "issuer_refusal", "mask_number"]
@@ -61,7 +62,7 @@ class CardPayments:
 
         Raises:
             Problem: ``card-...``, ``balance-too-low``, ``psam-none-free``, ``psam-none-for-issuer``,
-                ``wrong-state``. The payment stays as it is.
+                ``wrong-state``, ``payment-in-progress``, ``already-paid``. The payment stays as it is.
         """
         serial = bytes.fromhex(card.application_serial)
 
@@ -73,6 +74,8 @@ class CardPayments:
                 raise Problem(refused)
             if card.balance_fen < row.amount_fen:
                 raise Problem("balance-too-low", balance_fen=card.balance_fen, amount_fen=row.amount_fen)
+            if row.state in machines.CARD_PREPARING:
+                refuse_card(conn, row)
             unit = self._lease(conn, row, card)
             self._core.move(conn, row, "card-checked", actor="box")
             conn.execute(delete(debits).where(debits.c.payment_id == payment))

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from server_stub.foundation import states
+from server_stub.foundation import states, wire
 from server_stub.foundation.changes import Changes
-from server_stub.foundation.clock import Clock
+from server_stub.foundation.clock import CHINA, Clock
 from server_stub.foundation.database import Database
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, Idempotency
@@ -152,6 +152,13 @@ def touch(conn: Connection, payment: str, **values: Any) -> None:
     conn.execute(update(payments).where(payments.c.id == payment).values(**new))
 
 
+def _time(row: Row[Any], debit: Row[Any] | None) -> datetime:
+    """When money moved: as the card has it in its log, else when it came in; before that, when the payment began."""
+    if debit is not None and debit.date is not None:
+        return datetime.strptime(debit.date + debit.time, "%Y%m%d%H%M%S").replace(tzinfo=CHINA)
+    return row.paid_at or row.created_at  # type: ignore[no-any-return]
+
+
 def show(conn: Connection, payment: str, now: datetime) -> models.Payment:
     """A payment as the box sees it."""
     row = load_payment(conn, payment)
@@ -174,11 +181,11 @@ def show(conn: Connection, payment: str, now: datetime) -> models.Payment:
         payment=row.id,
         order=row.order_id,
         number=order.number,
-        service=models.Service.model_validate_json(order.service),
+        service=wire.Service.model_validate_json(order.service),
         term=order.term,
         method=row.method,
         amount_fen=row.amount_fen,
-        time=row.created_at,
+        time=_time(row, debit),
         state=shown.state,
         money=shown.money,
         reason=row.reason,

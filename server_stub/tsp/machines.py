@@ -50,7 +50,7 @@ WALLET_PAYMENT = Machine(
     "wallet payment",
     tables.payments,
     _moves(
-        code_wanted="code-shown paid failed expired wallet-silent amount-differs",
+        code_wanted="code-shown paid failed cancelled expired wallet-silent amount-differs",
         code_shown="code-opened paid failed cancelled expired wallet-silent amount-differs",
         code_opened="paid failed cancelled expired wallet-silent amount-differs",
         wallet_silent="paid failed expired amount-differs",

@@ -5,16 +5,15 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from server_stub.foundation.problems import Money
 from server_stub.foundation.text import Text
+from server_stub.foundation.wire import Service, Subscriber, Subscription, SubscriptionStatus, Term, TermName
 
-TermName = Literal["per-use", "monthly", "quarterly", "yearly"]
 PaymentState = Literal[
     "preparing", "waiting", "scanned", "unknown", "paid", "done", "failed", "cancelled", "expired", "late"
 ]
-SubscriptionStatus = Literal["active", "upcoming", "expired", "used", "cancelled"]
 OrderState = Literal["quoted", "paying", "completed", "closed"]
 
 
@@ -49,11 +48,6 @@ class Hello(BaseModel):
     hotline: str
 
 
-class Subscriber(BaseModel):
-    name: Text
-    number: str
-
-
 class EnrolmentRequest(BaseModel):
     box_number: str = Field(pattern=r"^[0-9]{6,16}$")
     smart_card_number: str = Field(pattern=r"^[0-9]{16,20}$")
@@ -66,71 +60,12 @@ class Enrolment(BaseModel):
     subscriber: Subscriber
 
 
-class LowestPrice(BaseModel):
-    term: TermName
-    price_fen: int
-
-
-class Service(BaseModel):
-    model_config = ConfigDict(populate_by_name=True)
-
-    service: str
-    name: Text
-    summary: Text
-    category: Text
-    icon: str
-    lowest: LowestPrice = Field(alias="from")
-    status: Literal["none", "active", "expired"]
-    valid_until: datetime | None
-    days_left: int | None
-
-
-class Term(BaseModel):
-    term: TermName
-    price_fen: int | None
-    saving_percent: int
-    valid_from: datetime
-    valid_until: datetime
-    refusal: str | None
-
-
-class Subscription(BaseModel):
-    term: TermName
-    valid_from: datetime
-    valid_until: datetime
-    paid_fen: int
-    status: SubscriptionStatus
-
-
 class ServiceDetail(Service):
     introduction: Text
     terms: list[Term]
     subscriptions: list[Subscription]
     renews: bool
     hotline: str
-
-
-class Services(BaseModel):
-    services: list[Service]
-
-
-class MonthSpending(BaseModel):
-    month: str
-    amount_fen: int
-
-
-class LastPayment(BaseModel):
-    date: date
-    amount_fen: int
-
-
-class Home(BaseModel):
-    subscriber: Subscriber
-    current: Service | None
-    spending: list[MonthSpending]
-    service_count: int
-    last_payment: LastPayment | None
-    suggestions: list[Service]
 
 
 class OrderRequest(BaseModel):

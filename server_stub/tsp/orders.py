@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Row, insert, select
 
-from server_stub.foundation import states
+from server_stub.foundation import states, wire
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.problems import Problem
@@ -22,7 +22,10 @@ from server_stub.tsp.tables import inquiries, issuers, orders, payments
 
 RECORDS = 50
 SERVICE_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
-CARD = (Text(zh="银联卡", en="UnionPay card"), Text(zh="插卡输密码付款", en="Insert the card, enter the PIN"))
+CARD = (
+    Text(zh="银联 IC 卡", en="UnionPay card"),
+    Text(zh="插卡输密码支付", en="Insert the card, enter the PIN"),
+)
 
 NOT_OPENED = ("already-subscribed", "order-clash")
 """What BOSS would refuse an opening for, after the money."""
@@ -38,18 +41,18 @@ class Orders:
     def __init__(self, parts: Core) -> None:
         self._core = parts
 
-    async def home(self, box_number: str) -> models.Home:
+    async def home(self, box_number: str) -> wire.Home:
         """Raises Problem: BOSS's refusal or ``boss-unreachable``, as the next two."""
-        told = models.Home.model_validate(await self._core.boss.get(box_number, "home"))
+        told = wire.Home.model_validate(await self._core.boss.get(box_number, "home"))
         kept = await self._core.database.read(lambda conn: _newest_kept(conn, box_number))
         last = told.last_payment
         if kept is not None and (last is None or kept.date >= last.date):
             last = kept
         return told.model_copy(update={"last_payment": last})
 
-    async def services(self, box_number: str) -> models.Services:
+    async def services(self, box_number: str) -> wire.Services:
         """All services."""
-        return models.Services.model_validate(await self._core.boss.get(box_number, "services"))
+        return wire.Services.model_validate(await self._core.boss.get(box_number, "services"))
 
     async def service(self, box_number: str, name: str) -> models.ServiceDetail:
         """One service. Raises Problem ``not-found`` besides: also for what can be no service's name."""
@@ -67,7 +70,7 @@ class Orders:
         identity = self._core.ids.row()
         body = {"order": identity, **request.model_dump()}
         quote = await self._core.boss.post(box_number, "orders", body, identity)
-        service = models.Service.model_validate(quote["service"])
+        service = wire.Service.model_validate(quote["service"])
         now = self._core.clock.now()
 
         def work(conn: Connection) -> Answer:
@@ -110,7 +113,7 @@ class Orders:
         Raises:
             Problem: BOSS does not serve the box now, would not open the service any more, or does not answer.
         """
-        service = models.Service.model_validate_json(row.service).service
+        service = wire.Service.model_validate_json(row.service).service
         answer = await self._core.boss.get(row.box_number, "services", service)
         refusal = next((one["refusal"] for one in answer["terms"] if one["term"] == row.term), None)
         # Price, arrears and withdrawal were settled by the quote (docs/boss-api.md, Opening).
@@ -194,7 +197,7 @@ class Orders:
         return models.Order(
             order=row.id,
             number=row.number,
-            service=models.Service.model_validate_json(row.service),
+            service=wire.Service.model_validate_json(row.service),
             term=row.term,
             list_fen=row.list_fen,
             reduction_fen=row.reduction_fen,
@@ -211,7 +214,7 @@ class Orders:
         )
 
 
-def _newest_kept(conn: Connection, box_number: str) -> models.LastPayment | None:
+def _newest_kept(conn: Connection, box_number: str) -> wire.LastPayment | None:
     """The newest payment whose money is in while BOSS has not opened anything for it."""
     kept = (
         select(payments.c.paid_at, payments.c.amount_fen)
@@ -220,4 +223,4 @@ def _newest_kept(conn: Connection, box_number: str) -> models.LastPayment | None
         .limit(1)
     )
     row = conn.execute(kept).one_or_none()
-    return None if row is None else models.LastPayment(date=row.paid_at.date(), amount_fen=row.amount_fen)
+    return None if row is None else wire.LastPayment(date=row.paid_at.date(), amount_fen=row.amount_fen)

@@ -14,10 +14,11 @@ from server_stub.foundation.clock import wait_for
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.outbox import Acknowledged
 from server_stub.foundation.problems import Problem
+from server_stub.foundation.wire import Service
 from server_stub.tsp import core, machines, models
 from server_stub.tsp.core import Core
-from server_stub.tsp.models import Service
 from server_stub.tsp.orders import Orders
+from server_stub.tsp.rivals import Rivals, refuse_rivals
 from server_stub.tsp.tables import orders, payments
 from server_stub.tsp.wallet import WalletPayments
 
@@ -34,15 +35,18 @@ class Payments:
         self._core = parts
         self._orders = all_orders
         self._wallets = wallets
+        self._rivals = Rivals(parts, wallets)
 
     async def begin(self, box_number: str, order: str, method: str, use: KeyUse) -> Answer:
         """Begins to pay an order; a wallet's code is made at once.
 
         Raises:
-            Problem: ``order-expired``, ``order-closed``, ``payment-in-progress``, ``method-not-offered``,
-                ``wallet-unreachable``, ``not-found``; BOSS's refusal or ``boss-unreachable``.
+            Problem: ``order-expired``, ``order-closed``, ``payment-in-progress``, ``already-paid``,
+                ``method-not-offered``, ``wallet-unreachable``, ``not-found``; BOSS's refusal or
+                ``boss-unreachable``.
         """
         identity = self._core.ids.row()
+        boxes = [box_number]
 
         def look(conn: Connection) -> tuple[Row[Any], bool]:
             row = core.find_order(conn, box_number, order)
@@ -54,6 +58,7 @@ class Payments:
         quoted, already = await self._core.database.read(look)
         if not already:
             await self._orders.may_pay(quoted)
+            boxes = await self._rivals.household(box_number)
 
         def work(conn: Connection) -> tuple[Row[Any], Answer | None]:
             use.claim(conn)
@@ -62,13 +67,18 @@ class Payments:
             if begun is not None:
                 return begun, None
             self._refuse(row, method)
+            refuse_rivals(conn, boxes, row, method)
             self._insert(conn, row, identity, method, use)
             payment = core.load_payment(conn, identity)
             if method == "card":
                 return payment, use.answer(conn, self._core.answer(conn, identity, 201))
             return payment, None
 
-        payment, answer = await self._core.change(identity, work)
+        # Two boxes of one household that begin at the same moment do so one after the other.
+        async with self._core.locks.hold(f"household {boxes[0]}"):
+            if not already:
+                await self._rivals.settle(boxes, quoted)
+            payment, answer = await self._core.change(identity, work)
         if answer is None:
             answer = await self._wallets.show_code(payment, use)
         return answer

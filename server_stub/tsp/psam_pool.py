@@ -18,11 +18,13 @@ from cardreader.psam import Psam, PsamInit
 from cardreader.reader import Connection as CardConnection
 from cardreader.readers import open_reader
 from cardreader.sim.psam import open_psam
+from server_stub.foundation.clock import Clock
 from server_stub.tsp.tables import leases
 
 PURCHASE = 0x06
 """Transaction type of a purchase from the electronic purse."""
-READER_SECONDS = 5.0
+LOOK_AGAIN = timedelta(seconds=5)
+"""After so long a PSAM that could not be reached is looked for again."""
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -131,24 +133,63 @@ def open_unit(url: str, state_dir: str | None) -> PsamUnit:
     """Powers the PSAM that a URL names: ``sim:NUMBER``, ``sim:NUMBER:ISSUER`` or ``pcsc:NAME``.
 
     Raises:
-        CardReaderError: it is not there. ValueError, KeyError: there is no such simulated one.
+        CardReaderError: it is not there now, or does not work.
     """
     scheme, _, rest = url.partition(":")
     if scheme == "sim":
         number, _, issuer = rest.partition(":")
         return PsamUnit(url, open_psam(int(number), state_dir, issuer or "known"))
-    return PsamUnit(url, open_reader(url).wait_for_card(READER_SECONDS, threading.Event()))
+    return PsamUnit(url, open_reader(url).wait_for_card(0, threading.Event()))
 
 
-def open_units(urls: Sequence[str], state_dir: str | None) -> dict[str, PsamUnit]:
-    """All PSAMs that answer, by URL; one that does not is reported and left out."""
-    units: dict[str, PsamUnit] = {}
-    for url in urls:
-        try:
-            units[url] = open_unit(url, state_dir)
-        except (CardReaderError, ValueError, KeyError) as error:
-            log.error("psam-unavailable", psam=url, error=repr(error))
-    return units
+class Opener:
+    """Brings a pool's PSAMs in as they can be reached: a reader may be plugged in, or its service start, later.
+
+    Args:
+        urls: of all PSAMs of the pool.
+        state_dir: folder in which simulated PSAMs keep their counters; None: in memory.
+        open_one: powers the PSAM of a URL; raises CardReaderError.
+
+    Attributes:
+        units: those that have answered, by URL.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        state_dir: str | None,
+        clock: Clock,
+        open_one: Callable[[str, str | None], PsamUnit] = open_unit,
+    ) -> None:
+        self.units: dict[str, PsamUnit] = {}
+        self._urls = urls
+        self._state_dir = state_dir
+        self._clock = clock
+        self._open_one = open_one
+        self._reported: set[str] = set()
+
+    def look(self) -> None:
+        """Opens what can be reached and is not open; what cannot is reported once."""
+        for url in self._missing():
+            try:
+                self.units[url] = self._open_one(url, self._state_dir)
+            except CardReaderError as error:
+                if url not in self._reported:
+                    self._reported.add(url)
+                    log.error("psam-unavailable", psam=url, error=str(error))
+            else:
+                if url in self._reported:
+                    self._reported.remove(url)
+                    log.info("psam-available", psam=url)
+
+    async def look_again(self) -> datetime | None:
+        """The same in a thread; returns when to look next, None when there is nothing to look for."""
+        if self._missing():
+            await asyncio.to_thread(self.look)
+        return self._clock.now() + LOOK_AGAIN if self._missing() else None
+
+    def _missing(self) -> list[str]:
+        return [url for url in self._urls if url not in self.units]
 
 
 def serves(units: Mapping[str, PsamUnit], issuer_id: bytes) -> bool:

@@ -46,13 +46,15 @@ class TspService:
         wallets: dict[str, Wallet],
         psam_state: Path | None,
     ) -> None:
-        database.submit(_load_issuers).result()
-        units = psam_pool.open_units(settings.psam_urls, None if psam_state is None else str(psam_state))
+        database.load(_load_issuers)
+        opener = psam_pool.Opener(settings.psam_urls, None if psam_state is None else str(psam_state), clock)
+        opener.look()
         handlers: dict[str, Handler] = {
             OPEN_SERVICE: lambda payload: self.payments.open_service(payload),
             REFUND: lambda payload: self.wallets.refund(payload),
             ASK_WALLET: lambda payload: self.wallets.ask_again(payload),
         }
+        self._psam_seeker = Worker("psam-seeker", clock, opener.look_again)
         self.sweeper = Worker("sweeper", clock, lambda: self.payments.sweep())
         self.core = Core(
             database=database,
@@ -62,7 +64,7 @@ class TspService:
             settings=settings,
             boss=boss,
             wallets=wallets,
-            psams=units,
+            psams=opener.units,
             idempotency=Idempotency(database, tables.keys, clock),
             outbox=Outbox(database, tables.outbox, clock, handlers),
             kick_sweeper=self.sweeper.kick,
@@ -87,11 +89,13 @@ class TspService:
         """Begins the background work; called in the event loop."""
         self.core.outbox.worker.start()
         self.sweeper.start()
+        self._psam_seeker.start()
 
     async def stop(self) -> None:
         """Ends it, and lets go of PSAMs and database."""
         await self.core.outbox.worker.stop()
         await self.sweeper.stop()
+        await self._psam_seeker.stop()
         for unit in self.core.psams.values():
             unit.close()
         self.core.database.close()

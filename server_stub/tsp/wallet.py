@@ -14,9 +14,9 @@ from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.outbox import Acknowledged
 from server_stub.foundation.problems import Problem
 from server_stub.foundation.text import Text
+from server_stub.foundation.wire import Service
 from server_stub.tsp import core, machines
 from server_stub.tsp.core import ASK_WALLET, REFUND, Core
-from server_stub.tsp.models import Service
 from server_stub.tsp.tables import orders, payments
 from server_stub.wallets.provider import NoticeRefused, Purchase, Status, Wallet, WalletUnreachable
 
@@ -196,7 +196,9 @@ class WalletPayments:
         elif status.state == "declined" and open_:
             self._core.move(conn, row, "failed", actor=actor, reason="declined")
         elif status.state in ENDED_BY_WALLET and open_ and ending is not None:
-            # A silent wallet's payment was past its time before anybody could cancel it.
+            if row.state == "wallet-silent":
+                # It was past its time before anybody could cancel it.
+                ending = "expired"
             self._core.move(conn, row, ending, actor=actor, reason=ending)
             self._core.outbox.put(conn, ASK_WALLET, {"payment": payment}, LOOK_AGAIN_SECONDS)
 

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
+from typing import TypeVar
 
 from cardreader.errors import (
     Cancelled,
@@ -19,11 +21,14 @@ from cardreader.errors import (
 from cardreader.pboc.files import mask_number
 from cardreader.purse import PurchaseInit, Purse
 from cardreader.reader import Reader
-from stb_app.journeys.card_slot import BadCard, CardSlot, NobodyCame, check_here
+from stb_app.journeys.asking import patiently
+from stb_app.journeys.card_slot import GLANCE_S, BadCard, CardSlot, NobodyCame, check_here
 from stb_app.journeys.memory import Memory, OpenPayment
 from stb_app.journeys.settling import (
+    PATIENT_PAUSES_S,
     deliver_not_debited,
     deliver_proof,
+    paid_before,
     remember,
     settle_with_card,
     wait_until_open,
@@ -36,6 +41,7 @@ from stb_app.tsp.model import Lease, Order, Payment
 from stb_app.tsp.problem import Money, Problem
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 CARD_WAIT_S = 180.0
 """No card for so long ends the payment; nothing was taken."""
@@ -43,6 +49,8 @@ PUT_BACK_S = 180.0
 """For so long the screen asks for the same card; afterwards the payment is settled when the card is next seen."""
 REMOVE_S = 8.0
 """After so long with the card still in the slot the result is shown anyway, with a reminder."""
+NO_SERVICE_S = 180.0
+"""For so long a payment that the TSP does not answer can be gone on with; nothing was taken."""
 PSAM_RETRY_S = 2.0
 PSAM_TRIES = 10
 
@@ -96,7 +104,12 @@ class CardPayment:
         self._alone = alone
         self._cancel = threading.Event()
         self._go_on = threading.Event()
+        self._again = threading.Event()
+        self._silent = False
+        """The last that was heard of the TSP is nothing."""
         self._money: Money = "not-taken"
+        self._number = ""
+        """Of the card that MAC1 has been asked for, masked."""
         self._payment: Payment | None = None
         self._slot: CardSlot
         self._post: Callable[[CardStep], None]
@@ -118,6 +131,7 @@ class CardPayment:
             end = finished(self._payment)
         except Problem as problem:
             end = self._give_up("failed", problem.code, problem.facts)
+            end = paid_before(self._client, self._memory, self._waits, problem) or end
         except Exception:
             log.exception("card payment of order %s", self._order.order)
             end = Finished(
@@ -132,6 +146,10 @@ class CardPayment:
     def go_on(self) -> None:
         """At ``remove``: show the result now, the card may stay a little longer."""
         self._go_on.set()
+
+    def try_again(self) -> None:
+        """At ``no-service``: asks the TSP once more and goes on where it stood."""
+        self._again.set()
 
     def cancel(self) -> None:
         """Before MAC1: ends without money. While the card is asked for again: leaves; it is settled when the card is seen."""
@@ -155,15 +173,50 @@ class CardPayment:
                 connection.close()
 
     def _start(self) -> Payment:
-        """Makes the payment, putting the question again with the same key while nobody answers."""
         key = self._make_key()
-        for _ in range(2):
+        return self._ask(partial(self._client.pay, self._order.order, "card", key), self._about("starting"))
+
+    def _ask(self, question: Callable[[], T], about: CardPrompt) -> T:
+        """Asks the TSP something before MAC1. While it is silent the subscriber is told, and after a while asked.
+
+        Args:
+            about: what is on the screen; it comes back when the subscriber has it tried again.
+
+        Raises:
+            Problem: refused, or silent until the subscriber had gone.
+            Cancelled: the subscriber left.
+        """
+        while True:
             try:
-                return self._client.pay(self._order.order, "card", key)
+                answer = patiently(
+                    question,
+                    self._waits,
+                    self._cancel,
+                    lambda: self._slot.say(replace(about, prompt="reconnecting")),
+                )
             except Problem as problem:
-                if not problem.unanswered or self._cancel.is_set():
+                self._silent = problem.unanswered
+                if not problem.unanswered or not self._wanted_again(about):
                     raise
-        return self._client.pay(self._order.order, "card", key)
+            except Cancelled:
+                self._silent = True
+                raise
+            else:
+                self._silent = False
+                return answer
+
+    def _wanted_again(self, about: CardPrompt) -> bool:
+        """Says that the TSP cannot be reached and waits for the subscriber. False: nobody is there any more."""
+        self._again.clear()
+        self._slot.say(replace(about, prompt="no-service"))
+        until = self._waits.monotonic() + NO_SERVICE_S
+        while self._waits.monotonic() < until:
+            if self._cancel.is_set():
+                raise Cancelled
+            if self._waits.pause(GLANCE_S, self._again):
+                self._slot.say(about)
+                return True
+        return False
 
     def _prepare(self, payment: Payment, purse: Purse, facts: CardFacts) -> _Ready:
         """From a readable purse to the card's answer to INITIALIZE FOR PURCHASE. Nothing is written on the card.
@@ -177,7 +230,8 @@ class CardPayment:
         self._slot.say(about)
         facts = self._settle_earlier(purse, facts)
         check_here(facts, self._today(), self._order.amount_fen)
-        standing = self._client.inquire(facts, self._make_key())
+        key = self._make_key()
+        standing = self._ask(partial(self._client.inquire, facts, key), about)
         if not standing.usable:
             raise BadCard(replace(about, prompt=REFUSED_CARD.get(standing.refusal or "", "not-readable")))
         self._slot.ask_pin(purse, about)
@@ -208,11 +262,14 @@ class CardPayment:
             return facts
         self._slot.say(self._about("settling"))
         try:
-            earlier = settle_with_card(self._client, self._memory, self._waits, record, purse, self._cancel)
+            earlier = settle_with_card(
+                self._client, self._memory, self._waits, record, purse, self._cancel, PATIENT_PAUSES_S
+            )
         except (StatusError, ProtocolError) as error:
             raise BadCard(self._about("not-readable")) from error
         except Problem as problem:
             if problem.unanswered:
+                self._silent = True
                 raise
             log.warning("earlier payment %s: %s", record.payment, problem.code)
         else:
@@ -241,20 +298,24 @@ class CardPayment:
                     raise _PaidBefore(earlier)
 
     def _lease(self, payment: Payment, facts: CardFacts, about: CardPrompt) -> Lease:
-        key = self._make_key()
+        processing = replace(about, prompt="processing")
         for attempt in range(1, PSAM_TRIES + 1):
+            key = self._make_key()
             try:
-                return self._client.present_card(payment.payment, facts, key)
+                lease = self._ask(partial(self._client.present_card, payment.payment, facts, key), processing)
             except Problem as problem:
                 if problem.code in REFUSED_CARD:
                     raise BadCard(replace(about, prompt=REFUSED_CARD[problem.code])) from problem
-                if attempt == PSAM_TRIES or not problem.retryable or (problem.unanswered and attempt > 2):
+                if attempt == PSAM_TRIES or not problem.retryable or problem.unanswered:
                     raise
-                if not problem.unanswered:
-                    key = self._make_key()
-                    self._slot.say(replace(about, prompt="waiting-psam"))
+                self._slot.say(replace(about, prompt="waiting-psam"))
                 if self._waits.pause(PSAM_RETRY_S, self._cancel):
                     raise Cancelled from problem
+            else:
+                self._slot.say(processing)
+                if self._cancel.is_set():
+                    raise Cancelled
+                return lease
         raise AssertionError
 
     def _debit(self, payment: Payment, ready: _Ready) -> Finished:
@@ -269,6 +330,7 @@ class CardPayment:
             log.exception("payment %s: the box cannot write its memory", payment.payment)
             return self._give_up("failed", "box-storage")
         self._money = "unknown"
+        self._number = mask_number(ready.facts.application_serial)
         try:
             mac1 = self._client.init(payment.payment, _init_body(ready.init), self._make_key())
         except Problem as problem:
@@ -328,7 +390,7 @@ class CardPayment:
     def _ask_back(self, record: OpenPayment) -> Finished:
         """The card went between MAC1 and its answer: only the same card can tell whether it has debited."""
         self._cancel.clear()
-        prompt = self._about("put-back")
+        prompt = self._about("put-back", self._number)
         away = Finished("pending", "unknown", "card-away", self._payment)
         while True:
             try:
@@ -336,24 +398,24 @@ class CardPayment:
             except (Cancelled, NobodyCame):
                 return away
             try:
-                self._slot.say(self._about("settling"))
+                self._slot.say(self._about("settling", self._number))
                 purse, facts = self._slot.open_purse(connection)
                 if self._memory.card_id(facts.application_serial) != record.card:
-                    raise BadCard(self._about("other-card"))
+                    raise BadCard(self._about("other-card", self._number))
                 self._payment = settle_with_card(
                     self._client, self._memory, self._waits, record, purse, threading.Event()
                 )
                 self._payment = wait_until_open(self._client, self._waits, self._payment)
                 return finished(self._payment)
             except CardRemoved:
-                prompt = self._about("put-back")
+                prompt = self._about("put-back", self._number)
             except (BadCard, StatusError, ProtocolError):
-                self._slot.say(self._about("other-card"))
+                self._slot.say(self._about("other-card", self._number))
                 try:
                     self._slot.wait_for_removal(PUT_BACK_S)
                 except Cancelled:
                     return away
-                prompt = self._about("put-back")
+                prompt = self._about("put-back", self._number)
             except Problem as problem:
                 known = self._memory.is_proven(record.payment)
                 return Finished(
@@ -366,7 +428,7 @@ class CardPayment:
         self, outcome: Outcome, reason: str | None, facts: dict[str, object] | None = None
     ) -> Finished:
         """Ends before MAC1: tells the TSP that this payment will not come. If it cannot be told, it closes the payment by itself."""
-        if self._payment is not None:
+        if self._payment is not None and not self._silent:
             try:
                 self._payment = self._client.cancel(self._payment.payment, self._make_key())
             except Problem as problem:

@@ -31,6 +31,8 @@ from stb_app.tsp.client import CardFacts
 READER_RETRY_S = 1.0
 GLANCE_S = 0.25
 """How often a waiting journey looks whether the card is still there."""
+GLIMPSE_S = 0.001
+"""As good as no wait: whether the card has left already."""
 SLICE_S = 5.0
 
 
@@ -197,8 +199,18 @@ class CardSlot:
             self._typed.clear()
             with suppress(queue.Empty):
                 return self._pins.get_nowait()
-            if not self._waits.pause(GLANCE_S, self._typed) and not self.card_present():
+            if not self._waits.pause(GLANCE_S, self._typed) and self._card_gone():
                 raise CardRemoved("the card was taken while the PIN was asked for")
+
+    def _card_gone(self) -> bool:
+        """Whether the card that was powered last has left, also when a quick hand has put in another one."""
+        try:
+            self._reader.wait_for_removal(GLIMPSE_S, self._cancel)
+        except (CardTimeout, Cancelled):
+            return False
+        except ReaderUnavailable:
+            return True
+        return True
 
 
 def check_here(facts: CardFacts, today: date, amount_fen: int | None) -> None:

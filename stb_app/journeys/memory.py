@@ -1,7 +1,10 @@
-"""What the box must not forget about a card payment, on disk, until the TSP knows the truth.
+"""What the box must not forget about a payment, on disk, until it is known how it ended.
 
-A record is written before MAC1 is asked for and removed when the TSP has acknowledged how it ended. No card number and no
-PIN is in it: the card is recognised by a keyed hash of its application serial.
+Of a card payment a record is written before MAC1 is asked for and removed when the TSP has acknowledged how it ended. No
+card number and no PIN is in it: the card is recognised by a keyed hash of its application serial.
+
+Of a payment by code only its id is kept, from before the code is shown until its end is: whoever has scanned the code can
+pay it also when the television has been switched off.
 """
 
 from __future__ import annotations
@@ -58,6 +61,8 @@ class Memory:
         self._key = self._load_key()
         for record in self._load():
             self._records[record.payment] = record
+        self._codes = set() if folder is None else {path.stem for path in folder.glob("*.code")}
+        self._shown: set[str] = set()
 
     def card_id(self, application_serial: bytes) -> str:
         """The name under which a card is remembered: not its number, and of no use elsewhere."""
@@ -99,6 +104,36 @@ class Memory:
     def all(self) -> tuple[OpenPayment, ...]:
         with self._lock:
             return tuple(self._records.values())
+
+    def wants_card(self, payment: str) -> bool:
+        """Whether only the card that was used for this payment can explain it."""
+        return any(record.payment == payment and record.tac is None for record in self.all())
+
+    def keep_code(self, payment: str) -> None:
+        """The code of this payment is about to be shown. As ``keep``."""
+        with self._lock:
+            self._codes.add(payment)
+            self._shown.add(payment)
+            if self._folder is not None:
+                _write(self._folder / f"{payment}.code", b"")
+
+    def leave_code(self, payment: str) -> None:
+        """Nobody looks at the payment any more, and its end is not known: the background finds out."""
+        with self._lock:
+            self._shown.discard(payment)
+
+    def forget_code(self, payment: str) -> None:
+        """Its end is known and was told."""
+        with self._lock:
+            self._codes.discard(payment)
+            self._shown.discard(payment)
+            if self._folder is not None:
+                (self._folder / f"{payment}.code").unlink(missing_ok=True)
+
+    def open_codes(self) -> tuple[str, ...]:
+        """Payments by code that were left, also by a television that was switched off."""
+        with self._lock:
+            return tuple(sorted(self._codes - self._shown))
 
     def _load_key(self) -> bytes:
         if self._folder is None:

@@ -11,7 +11,7 @@ from cardreader.purse import Purse
 from cardreader.reader import Reader
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.settling import send_proof, settle_with_card
-from stb_app.journeys.steps import CardWanted, Finished, finished
+from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, finished
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import TspClient
 from stb_app.tsp.problem import Problem
@@ -22,12 +22,14 @@ FIRST_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 60.0
 POWER_UP_S = 1.0
 
+RecoveryStep = Finished | CardWanted | CodesOpen
+
 
 class Recovery:
-    """Runs as long as the television does, and works whenever no other journey has the card slot.
+    """Runs as long as the television does, and works on cards whenever no other journey has the card slot.
 
-    Posts a Finished for every payment that it could bring to its end, and CardWanted whenever the number of payments
-    that only their card can explain is another one.
+    Posts a Finished for every payment that it could bring to its end or whose end it has heard, and CardWanted or CodesOpen
+    whenever the number of payments that only their card can explain, or of codes without an end, is another one.
 
     Args:
         alone: held by whoever uses the card slot and the payments that are open on it.
@@ -43,33 +45,58 @@ class Recovery:
         self._alone = alone
         self._cancel = threading.Event()
         self._wanted = 0
+        self._codes = 0
         self._asked = False
 
-    def run(self, post: Callable[[Finished | CardWanted], None]) -> None:
+    def run(self, post: Callable[[RecoveryStep], None]) -> None:
         pause = FIRST_PAUSE_S
         self._tell(post)
         while not self._waits.pause(pause, self._cancel):
-            if not self._alone.acquire(blocking=False):
-                self._tell(post)
-                continue
             ends: list[Finished] = []
-            try:
-                done = self._deliver(ends.append) and self._ask_card(ends.append)
-            finally:
-                self._alone.release()
+            done = self._follow_codes(ends.append)
+            alone = self._alone.acquire(blocking=False)
+            if alone:
+                try:
+                    done = self._deliver(ends.append) and self._ask_card(ends.append) and done
+                finally:
+                    self._alone.release()
             self._tell(post)
             for end in ends:
                 post(end)
-            pause = FIRST_PAUSE_S if done else min(pause * 2, LONGEST_PAUSE_S)
+            if alone:
+                pause = FIRST_PAUSE_S if done else min(pause * 2, LONGEST_PAUSE_S)
 
     def cancel(self) -> None:
         self._cancel.set()
 
-    def _tell(self, post: Callable[[CardWanted], None]) -> None:
-        unproven = self._memory.unproven()
+    def _tell(self, post: Callable[[RecoveryStep], None]) -> None:
+        unproven, codes = self._memory.unproven(), len(self._memory.open_codes())
         if unproven != self._wanted:
             self._wanted = unproven
             post(CardWanted(unproven))
+        if codes != self._codes:
+            self._codes = codes
+            post(CodesOpen(codes))
+
+    def _follow_codes(self, post: Callable[[Finished], None]) -> bool:
+        """Asks how the payments stand whose code was left. False when one will not have an end within moments."""
+        done = True
+        for payment in self._memory.open_codes():
+            try:
+                end = finished(self._client.payment(payment))
+            except Problem as problem:
+                log.warning("asking for payment %s: %s", payment, problem.code)
+                if problem.code == "not-found":
+                    # Another platform, or one that has lost its memory: it will never tell.
+                    self._memory.forget_code(payment)
+                done = False
+                continue
+            if end.outcome == "pending":
+                done = done and end.money == "not-taken"
+                continue
+            self._memory.forget_code(payment)
+            post(end)
+        return done
 
     def _deliver(self, post: Callable[[Finished], None]) -> bool:
         """Sends the proofs that are here. False when one has to be sent again."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from cardreader.errors import CardRemoved, ProofUnavailable, ProtocolError, StatusError
 from cardreader.purse import Purse
 from stb_app.journeys.memory import Memory, OpenPayment
+from stb_app.journeys.steps import Finished, finished
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import TspClient
 from stb_app.tsp.model import Payment
@@ -22,8 +23,13 @@ log = logging.getLogger(__name__)
 
 PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Between the attempts to tell the TSP while the subscriber looks on; after that the background goes on."""
+PATIENT_PAUSES_S = (0.5, 1.0, 2.0)
+"""The same before another payment, which can do without the earlier one's end but not without the TSP."""
 OPENING_S = 20
 """How long the subscriber waits for BOSS to open the service before the result says 'pending'."""
+
+STAND_AGAINST = frozenset(("already-paid", "payment-in-progress"))
+"""A payment is refused because of an earlier one for the same service."""
 
 
 def prove(purse: Purse, record: OpenPayment, memory: Memory) -> OpenPayment | None:
@@ -56,14 +62,19 @@ def remember(memory: Memory, record: OpenPayment) -> None:
 
 
 def deliver_proof(
-    client: TspClient, memory: Memory, waits: Waits, record: OpenPayment, cancel: threading.Event
+    client: TspClient,
+    memory: Memory,
+    waits: Waits,
+    record: OpenPayment,
+    cancel: threading.Event,
+    pauses: Sequence[float] = PAUSES_S,
 ) -> Payment:
     """Tells the TSP that the card has debited, again and again with the same key, until it has answered or the pauses are used up.
 
     Raises:
         Problem: unanswered (the record stays for the background), or the TSP's refusal, with what is known of the money.
     """
-    return _until_answered(lambda: send_proof(client, memory, record), waits, cancel)
+    return _until_answered(lambda: send_proof(client, memory, record), waits, cancel, pauses)
 
 
 def send_proof(client: TspClient, memory: Memory, record: OpenPayment) -> Payment:
@@ -98,6 +109,7 @@ def deliver_not_debited(
     purse: Purse,
     sw: int,
     cancel: threading.Event,
+    pauses: Sequence[float] = PAUSES_S,
 ) -> Payment:
     """Tells the TSP that the card has not debited, with where its offline number and balance stand.
 
@@ -124,7 +136,7 @@ def deliver_not_debited(
         memory.forget(record.payment)
         return payment
 
-    return _until_answered(send, waits, cancel)
+    return _until_answered(send, waits, cancel, pauses)
 
 
 def settle_with_card(
@@ -134,12 +146,13 @@ def settle_with_card(
     record: OpenPayment,
     purse: Purse,
     cancel: threading.Event,
+    pauses: Sequence[float] = PAUSES_S,
 ) -> Payment:
     """The card is back: finds out what it did and tells the TSP. Raises as the functions above."""
     proven = prove(purse, record, memory)
     if proven is None:
-        return deliver_not_debited(client, memory, waits, record, purse, 0x9406, cancel)
-    return deliver_proof(client, memory, waits, with_balance(purse, memory, proven), cancel)
+        return deliver_not_debited(client, memory, waits, record, purse, 0x9406, cancel, pauses)
+    return deliver_proof(client, memory, waits, with_balance(purse, memory, proven), cancel, pauses)
 
 
 def wait_until_open(client: TspClient, waits: Waits, payment: Payment) -> Payment:
@@ -154,6 +167,29 @@ def wait_until_open(client: TspClient, waits: Waits, payment: Payment) -> Paymen
     return payment
 
 
+def paid_before(client: TspClient, memory: Memory, waits: Waits, problem: Problem) -> Finished | None:
+    """How the earlier payment stands because of which this one was refused (docs/tsp-api.md, Paying).
+
+    None when it was refused for something else, or the earlier one cannot be asked about: another television's.
+    """
+    earlier = problem.facts.get("payment")
+    if problem.code not in STAND_AGAINST or not isinstance(earlier, str):
+        return None
+    try:
+        payment = wait_until_open(client, waits, client.payment(earlier))
+    except Problem as unknown:
+        log.warning("asking for the earlier payment %s: %s", earlier, unknown.code)
+        return None
+    end = finished(payment)
+    if end.outcome != "pending":
+        memory.forget_code(earlier)
+    elif end.money != "taken":
+        # Its code may look as if nothing had been taken; that the TSP could not close it says otherwise.
+        reason = "card-away" if memory.wants_card(earlier) else problem.code
+        end = replace(end, money="unknown", reason=reason)
+    return end
+
+
 def with_balance(purse: Purse, memory: Memory, record: OpenPayment) -> OpenPayment:
     """A proof with the card's balance after it, kept like that before it is first sent."""
     record = replace(record, balance_after_fen=balance(purse))
@@ -161,13 +197,15 @@ def with_balance(purse: Purse, memory: Memory, record: OpenPayment) -> OpenPayme
     return record
 
 
-def _until_answered(send: Callable[[], Payment], waits: Waits, cancel: threading.Event) -> Payment:
-    pauses = iter(PAUSES_S)
+def _until_answered(
+    send: Callable[[], Payment], waits: Waits, cancel: threading.Event, pauses: Sequence[float]
+) -> Payment:
+    left = iter(pauses)
     while True:
         try:
             return send()
         except Problem as problem:
-            pause = next(pauses, None)
+            pause = next(left, None)
             final = not (problem.unanswered or problem.retryable)
             if final or pause is None or waits.pause(pause, cancel):
                 raise

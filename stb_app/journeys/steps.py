@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from stb_app.tsp.model import CardStanding, Payment, Words
 from stb_app.tsp.problem import Money, Problem
@@ -37,19 +37,7 @@ class Refused:
 
 
 # A card in the slot.
-Prompt = Literal[
-    "starting",  # the payment is being set up
-    "insert",
-    "reading",
-    "enter-pin",
-    "wrong-pin",  # tries_left; asks again
-    "processing",  # do not remove
-    "waiting-psam",  # no security module free yet; trying again by itself
-    "remove",  # paid, or asked about: take the card
-    "removed-early",  # before the debit: nothing was taken; put it back
-    "put-back",  # after MAC1: the same card must come back to tell what happened
-    "other-card",  # put-back, but this is another card
-    "settling",  # the card is back and is being asked
+ProblemPrompt = Literal[
     "not-readable",
     "expired",
     "not-yet-valid",
@@ -59,22 +47,27 @@ Prompt = Literal[
     "no-purse",
     "listed",
     "balance-too-low",
+]
+"""This card cannot pay: take it out, put another one in, or choose another way."""
+Prompt = Literal[
+    ProblemPrompt,
+    "starting",  # the payment is being set up
+    "insert",
+    "reading",
+    "enter-pin",
+    "wrong-pin",  # tries_left; asks again
+    "processing",  # do not remove
+    "waiting-psam",  # no security module free yet; trying again by itself
+    "reconnecting",  # the TSP does not answer; trying again by itself, for a few seconds
+    "no-service",  # the TSP has not answered: try again, or leave
+    "remove",  # paid, or asked about: take the card
+    "removed-early",  # before the debit: nothing was taken; put it back
+    "put-back",  # after MAC1: the same card must come back to tell what happened
+    "other-card",  # put-back, but this is another card
+    "settling",  # the card is back and is being asked
     "reader-missing",
 ]
-PROBLEM_PROMPTS: frozenset[str] = frozenset(
-    (
-        "not-readable",
-        "expired",
-        "not-yet-valid",
-        "blocked",
-        "pin-blocked",
-        "issuer-unknown",
-        "no-purse",
-        "listed",
-        "balance-too-low",
-    )
-)
-"""This card cannot pay: take it out, put another one in, or choose another way."""
+PROBLEM_PROMPTS: frozenset[str] = frozenset(get_args(ProblemPrompt))
 CANCELLABLE_PROMPTS: frozenset[str] = PROBLEM_PROMPTS | frozenset(
     (
         "starting",
@@ -83,6 +76,8 @@ CANCELLABLE_PROMPTS: frozenset[str] = PROBLEM_PROMPTS | frozenset(
         "enter-pin",
         "wrong-pin",
         "waiting-psam",
+        "reconnecting",
+        "no-service",
         "removed-early",
         "reader-missing",
     )
@@ -96,7 +91,7 @@ class CardPrompt:
 
     prompt: Prompt
     number: str = ""
-    """Masked card number, once read."""
+    """Masked card number, once read; at ``put-back`` and ``other-card`` that of the card that is asked for."""
     balance_fen: int | None = None
     amount_fen: int | None = None
     tries_left: int | None = None
@@ -145,6 +140,13 @@ class Finished:
 @dataclass(frozen=True, slots=True)
 class CardWanted:
     """So many earlier payments can only be explained by the card that made them; 0: none any more."""
+
+    payments: int
+
+
+@dataclass(frozen=True, slots=True)
+class CodesOpen:
+    """So many earlier payments by code have no end yet; 0: none any more."""
 
     payments: int
 

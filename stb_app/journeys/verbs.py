@@ -81,7 +81,7 @@ class Verbs:
         )
 
     def pay_by_wallet(self, order: Order, method: str) -> WalletPayment:
-        return WalletPayment(self.client, self._waits, self._make_key, order, method)
+        return WalletPayment(self.client, self.memory, self._waits, self._make_key, order, method)
 
     def follow(self, payment: Payment, seconds: float = 120.0) -> Follow:
         """Watches a payment whose end is not known yet, or to which money may still come late."""

@@ -6,7 +6,10 @@ import logging
 import threading
 from collections.abc import Callable
 
-from stb_app.journeys.settling import wait_until_open
+from cardreader.errors import Cancelled
+from stb_app.journeys.asking import patiently
+from stb_app.journeys.memory import Memory
+from stb_app.journeys.settling import paid_before, wait_until_open
 from stb_app.journeys.steps import Finished, QrState, QrStep, WalletStep, finished
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import LONG_POLL_S, TspClient
@@ -35,9 +38,10 @@ class WalletPayment:
     """One attempt to pay one order by scanning. See journeys.base for run and cancel."""
 
     def __init__(
-        self, client: TspClient, waits: Waits, make_key: Callable[[], str], order: Order, method: str
-    ) -> None:
+        self, client: TspClient, memory: Memory, waits: Waits, make_key: Callable[[], str], order: Order, method: str
+    ) -> None:  # fmt: skip
         self._client = client
+        self._memory = memory
         self._waits = waits
         self._make_key = make_key
         self._order = order
@@ -52,8 +56,12 @@ class WalletPayment:
     def run(self, post: Callable[[WalletStep], None]) -> None:
         try:
             end = self._pay(post)
+        except Cancelled:  # while nobody answered: there is no code that could be paid
+            end = Finished("cancelled", "not-taken")
         except Problem as problem:
-            end = Finished("failed", problem.money, problem.code, self._payment, problem.facts)
+            end = paid_before(self._client, self._memory, self._waits, problem) or Finished(
+                "failed", problem.money, problem.code, self._payment, problem.facts
+            )
         except Exception:
             log.exception("wallet payment of order %s", self._order.order)
             if self._payment is None:
@@ -61,6 +69,9 @@ class WalletPayment:
             else:
                 end = Finished("pending", "unknown", "internal", self._payment)
         self._over = True
+        if self._payment is not None:
+            leave = self._memory.leave_code if end.outcome == "pending" else self._memory.forget_code
+            leave(self._payment.payment)
         post(end)
 
     def cancel(self) -> None:
@@ -72,6 +83,7 @@ class WalletPayment:
     def _pay(self, post: Callable[[WalletStep], None]) -> Finished:
         post(QrStep("making"))
         payment = self._payment = self._start()
+        self._remember(payment)
         if self._cancel.is_set():
             self._tell_cancelled()
         if payment.qr is not None:
@@ -107,15 +119,20 @@ class WalletPayment:
         return finished(payment)
 
     def _start(self) -> Payment:
-        """Makes the payment, putting the question again with the same key while nobody answers."""
         key = self._make_key()
-        for _ in range(2):
-            try:
-                return self._client.pay(self._order.order, self._method, key)
-            except Problem as problem:
-                if not problem.unanswered or self._cancel.is_set():
-                    raise
-        return self._client.pay(self._order.order, self._method, key)
+        return patiently(
+            lambda: self._client.pay(self._order.order, self._method, key),
+            self._waits,
+            self._cancel,
+            lambda: log.info("order %s: no answer yet", self._order.order),
+        )
+
+    def _remember(self, payment: Payment) -> None:
+        """A full disk must not stop the payment: the TSP knows it, and its end stands in the records."""
+        try:
+            self._memory.keep_code(payment.payment)
+        except OSError:
+            log.exception("payment %s: the box cannot write its memory", payment.payment)
 
     def _step(self, payment: Payment, left: float, answered: bool) -> QrStep:
         state: QrState = "shown"
@@ -144,6 +161,10 @@ class WalletPayment:
                 self._client.cancel(payment.payment, key)
                 return
             except Problem as problem:
+                if problem.code == "payment-not-cancellable":
+                    # The phone was quicker, or the time was over: the long poll brings how it ended.
+                    log.info("payment %s had ended before it was cancelled", payment.payment)
+                    return
                 log.warning("cancelling payment %s: %s", payment.payment, problem.code)
                 if not problem.retryable or attempt == CANCEL_TRIES - 1:
                     return

@@ -1,5 +1,6 @@
-"""The television around its screens:
-language, settings, timers, journeys, and the keys that work everywhere.
+"""The television around its screens: what pages may ask for, keys, language, settings, timers, journeys.
+
+What it is made of is in ``parts``; how pages become a picture, in ``composer``.
 """
 
 from __future__ import annotations
@@ -7,26 +8,25 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from stb_app.journeys.base import Journey
 from stb_app.kit.chrome import Tone
-from stb_app.kit.clock import Clock, FreezableClock
 from stb_app.kit.screen import Screen
-from stb_app.kit.stage import Picture, PlacedTarget, PlacedText, TopBar
-from stb_app.shell import footer, layout_check, words
+from stb_app.shell import words
 from stb_app.shell.apology import Apology
-from stb_app.shell.catalogue import Catalogue
+from stb_app.shell.composer import Composer
+from stb_app.shell.everywhere import everywhere
 from stb_app.shell.idle import IdleWatch
-from stb_app.shell.keys import Direction, Typematic
-from stb_app.shell.navigator import Change, Entry, Navigator
+from stb_app.shell.keys import Typematic
+from stb_app.shell.navigator import Entry, Navigator
+from stb_app.shell.notices import Notices
 from stb_app.shell.page import Page
-from stb_app.shell.registry import Registry
+from stb_app.shell.parts import Parts
+from stb_app.shell.questions import Questions
 from stb_app.shell.running import Running
-from stb_app.shell.settings import Settings, SettingsFile, checked
-from stb_app.shell.sound import Sounds
+from stb_app.shell.settings import Settings, checked
 from stb_app.shell.timers import Timer, Timers
 from stb_app.shell.worker import Worker
 
@@ -37,49 +37,8 @@ if TYPE_CHECKING:
 
 LONG_LIST = 12
 """A page with more targets than this speeds up for a key that is held."""
-SETTLED_S = 0.35
-"""After this no page change and no focus is still moving."""
 KeyState = Literal["down", "up", "press", "repeat"]
 log = logging.getLogger(__name__)
-
-
-def N_(msgid: str) -> str:
-    """Marks a message that is translated when it is shown."""
-    return msgid
-
-
-class StageLike(Protocol):
-    """What the television asks of ``stb_app.kit.stage.Stage``."""
-
-    def show(self, picture: Picture, now: float, how: Change = "same") -> None: ...
-    def neighbour(self, direction: Direction) -> str | None: ...
-    def targets(self) -> tuple[PlacedTarget, ...]: ...
-    def texts(self) -> tuple[PlacedText, ...]: ...
-    def frame(self, now: float) -> list[pygame.Rect]: ...
-    def next_wake(self, now: float) -> float | None: ...
-    def settle(self) -> None: ...
-    def resize(self, surface: pygame.Surface) -> None: ...
-    def set_text_scale(self, scale: float) -> None: ...
-    def set_motion(self, on: bool) -> None: ...
-    def set_margin(self, margin: float) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a television is put together from.
-
-    ``post`` hands a call to the drawing thread, from any thread. ``input_clock`` measures key presses and
-    never stands still.
-    """
-
-    stage: StageLike
-    registry: Registry
-    clock: FreezableClock
-    input_clock: Clock
-    catalogue: Catalogue
-    settings_file: SettingsFile
-    sounds: Sounds
-    post: Callable[[Callable[[], None]], None]
 
 
 class App:
@@ -92,7 +51,8 @@ class App:
         slot: the simulated card slot, None with a real reader, and until ``slot_known`` is set.
         test_mode: the money is not real; the TEST mark shows.
         quit_wanted: somebody switched the program off.
-        version: grows whenever there is something else to see.
+        who: whose television it is, name and number; None until it is known.
+        notices: what is told above the footer.
     """
 
     def __init__(self, parts: Parts, *, test_mode: bool = False) -> None:
@@ -106,32 +66,25 @@ class App:
         self.slot_known = threading.Event()
         self.test_mode = test_mode
         self.quit_wanted = False
-        self.version = 0
         self.timers = Timers(parts.clock)
         self.navigator = Navigator(self, parts.stage, parts.input_clock)
         self._typematic = Typematic()
-        self._who: tuple[Mapping[str, str], str] | None = None
-        self._notice: tuple[str, Tone] | None = None
-        self._notice_timer: Timer | None = None
-        self._dirty = True
-        self._moved = False
-        self._shown_at = 0.0
-        self._picture: Picture | None = None
-        self._laid_out: tuple[Entry | None, frozenset[str]] = (None, frozenset())
-        self._state: dict[str, Any] = {}
+        self.who: tuple[Mapping[str, str], str] | None = None
+        self._composer = Composer(self, parts.stage, self.navigator, parts.clock)
+        self.notices = Notices(self.timers, self._composer.outdated)
         self._journeys: list[Running] = []
-        self._last_profile: str | None = None
-        self._warned = 0
+        self._last_profile = "good"
+        self._questions = Questions(self)
         self._worker = Worker(lambda: self.post(self._job_failed))
         self._settings, problem = parts.settings_file.load()
         self._apply(self._settings)
         if problem:
             log.warning("settings: %s", problem)
-            self.notice("The stored settings could not be read; the usual ones are in force.")
+            self.notice("The stored settings could not be read; the usual ones are in force.", seconds=30)
 
     def begin(self) -> None:
         """Opens the home page and starts the clock in the top bar and the watch for an empty sofa."""
-        self.idle = IdleWatch(self.timers, self.clock, self)
+        self.idle = IdleWatch(self.timers, self.clock, self._questions)
         self.navigator.start()
         self._next_minute()
 
@@ -158,17 +111,16 @@ class App:
         owner = self.navigator.owner
         if owner is not None:
             owner.body = None
-        self._dirty = True
+        self._composer.outdated()
 
     def redraw(self) -> None:
         """The focus has moved, or a text has scrolled under it."""
-        self._moved = True
-        self._dirty = True
+        self._composer.focus_moved()
 
     def refresh_all(self) -> None:
         """Every page must be composed again."""
         self.navigator.outdated()
-        self._dirty = True
+        self._composer.outdated()
 
     def connected(self, verbs: Any) -> None:
         """There is a connection, for the first time or again: pages that wait for one ask now."""
@@ -218,7 +170,7 @@ class App:
         self._settings = settings
         self._apply(settings)
         self._worker.do(lambda: self._parts.settings_file.save(settings))
-        self._picture = None  # the same words may stand elsewhere now
+        self._composer.start_over()
         self.refresh_all()
 
     def start(self, journey: Journey[Any], on_step: Callable[[Any], None]) -> Running:
@@ -252,33 +204,42 @@ class App:
         owner = self.navigator.owner
         return self.timers.every(seconds, lambda: self._run_for(owner, action), owner)
 
-    def notice(self, msgid: str, tone: Tone = "warning", seconds: float | None = None) -> None:
-        """A line above the footer, in the subscriber's language;
-        it stays ``seconds``, or until ``clear_notice``.
-        """
-        self.clear_notice()
-        self._notice = (msgid, tone)
-        if seconds is not None:
-            self._notice_timer = self.timers.after(seconds, self.clear_notice)
+    def notice(
+        self, msgid: str, tone: Tone = "warning", seconds: float | None = None, about: str = ""
+    ) -> None:
+        """A line above the footer, in the subscriber's language; it stays ``seconds``, or until ``clear_notice``.
 
-    def clear_notice(self) -> None:
-        if self._notice_timer is not None:
-            self._notice_timer.cancel()
-            self._notice_timer = None
-        self._notice = None
-        self._dirty = True
+        The last one told is seen, and after it again the one before that was told ``about`` something else.
+        What an open page says itself (``Page.says``) is not seen as long as it does.
+        """
+        self.notices.tell(about, msgid, tone, seconds)
+
+    def says_of(self, payment: str) -> bool:
+        """Whether an open page tells how this payment ends."""
+        return f"payment:{payment}" in self.said()
+
+    def said(self) -> frozenset[str]:
+        """What the open pages say themselves."""
+        pages = (entry.screen for entry in self.navigator.entries)
+        return frozenset().union(*(page.says() for page in pages if isinstance(page, Page)))
+
+    def clear_notice(self, about: str = "") -> None:
+        self.notices.clear(about)
 
     def identify(self, name: Mapping[str, str], number: str) -> None:
         """Whose television it is; shown in the top bar."""
-        self._who = (name, number)
-        self._dirty = True
+        self.who = (name, number)
+        self._composer.outdated()
 
-    def insert_card(self, profile: str) -> None:
-        """Puts a simulated card in, beside the picture. Nothing without a simulated slot."""
+    def insert_card(self, profile: str | None = None) -> None:
+        """Puts a simulated card in, beside the picture: the one of last time again, if none is named.
+
+        Nothing without a simulated slot.
+        """
         slot = self.slot
         if slot is not None:
-            self._last_profile = profile
-            self._worker.do(lambda: slot.insert(profile))
+            chosen = self._last_profile = profile or self._last_profile
+            self._worker.do(lambda: slot.insert(chosen))
             self._worker.do(lambda: self.post(self.refresh_all))
 
     def pull_card(self) -> None:
@@ -302,13 +263,12 @@ class App:
             return True
         if state == "down":
             self._typematic.down(name, self._parts.input_clock.monotonic())
-        if self._dirty:
-            # Several keys may come between two pictures; each must find the page that the one before it made.
-            self._compose(self.clock.monotonic())
+        # Several keys may come between two pictures; each must find the page that the one before it made.
+        self._composer.compose(self.clock.monotonic())
         if self.idle.key():
             self._typematic.clear()
             return True
-        if state != "repeat" and self._everywhere(name):
+        if state != "repeat" and everywhere(self, name):
             return True
         before = self.navigator.top
         used = self.navigator.key(name, repeat=state == "repeat")
@@ -319,35 +279,6 @@ class App:
     def release_keys(self) -> None:
         """The window has lost its keyboard."""
         self._typematic.clear()
-
-    def _everywhere(self, name: str) -> bool:
-        """The keys that the television takes for itself, whatever page is there."""
-        match name:
-            case "KEY_LANGUAGE":
-                self.set_language("en" if self.language == "zh" else "zh")
-            case "KEY_HOME":
-                self._leave(self.home)
-            case "KEY_POWER":
-                self._leave(self.ask_to_leave)
-            case "KEY_INFO" if self.navigator.top.id != "help":
-                self.push("help", bindings=self._bindings())
-            case "KEY_BLUE" if self.slot is not None and self.navigator.top.id != "card-tray":
-                self.push("card-tray")
-            case "KEY_F5" if self.slot is not None:
-                if self.slot.profile is None:
-                    self.insert_card(self._last_profile or "good")
-                else:
-                    self.pull_card()
-            case _:
-                return False
-        return True
-
-    def _leave(self, go: Callable[[], None]) -> None:
-        """While a payment holds the television, leaving is Back: the payment asks its own question."""
-        if self.navigator.holds():
-            self.navigator.key("KEY_BACK")
-        else:
-            go()
 
     # What the navigator asks
 
@@ -361,41 +292,7 @@ class App:
         self.timers.drop(entry)
 
     def ask_to_leave(self) -> None:
-        """Whether to switch the program off; staying is the default."""
-        if self.navigator.top.id == "question":
-            return
-        self.push(
-            "question",
-            lambda answer: self.switch_off() if answer == "off" else None,
-            sign="question",
-            title=N_("Switch off?"),
-            text=N_("TV Services will be closed."),
-            options=(("stay", N_("Stay")), ("off", N_("Switch off"))),
-            default="stay",
-            countdown=None,
-        )
-
-    # What the idle watch asks
-
-    def may_idle(self) -> bool:
-        return not self.navigator.at_home() and not self.navigator.holds()
-
-    def warn(self, seconds: int, over: Callable[[], None]) -> None:
-        self._warned = len(self.navigator.entries)
-        self.push(
-            "question",
-            lambda _answer: over(),
-            sign="question",
-            title=N_("Are you still there?"),
-            text=N_("The home page opens by itself. Press any key to stay here."),
-            options=(("stay", N_("Stay here")),),
-            default="stay",
-            countdown=seconds,
-        )
-
-    def end_warning(self) -> None:
-        if len(self.navigator.entries) > self._warned:
-            self.pop("stay")
+        self._questions.ask_to_leave()
 
     # What the loop asks
 
@@ -410,28 +307,30 @@ class App:
             if timer.live:
                 timer.action()
 
+    @property
+    def version(self) -> int:
+        """Grows whenever there is something else to see."""
+        return self._composer.version
+
     def draw(self) -> list[pygame.Rect]:
         """Shows what has changed. Returns the changed rectangles of the stage's surface."""
-        now = self.clock.monotonic()
-        if self._dirty:
-            self._compose(now)
-        if self.clock.frozen:
-            self.stage.settle()
-        changed: list[pygame.Rect] = []
-        self._drawable(lambda: changed.extend(self.stage.frame(now)))
-        return changed
+        return self._composer.draw()
 
     def at_rest(self) -> bool:
         """Nothing is on its way from one place to another; a spinner may turn."""
-        now = self.clock.monotonic()
-        if self._dirty or self.clock.frozen:
-            return not self._dirty
-        wake = self.stage.next_wake(now)
-        return wake is None or (wake > 0 and now - self._shown_at > SETTLED_S)
+        return self._composer.at_rest()
+
+    def snapshot(self, layout: bool = False) -> dict[str, Any]:
+        """What is to be seen, for testers: the body of screen.json; with ``layout`` also what stands badly."""
+        return self._composer.snapshot(layout)
+
+    def bindings(self) -> tuple[Any, ...]:
+        """What every key does now, for the page of all keys."""
+        return self._composer.bindings()
 
     def wait(self) -> float | None:
         """Seconds until something is due by itself, None when only an event can bring news."""
-        if self._dirty:
+        if self._composer.dirty:
             return 0.0
         times = [self._typematic.wait(self._parts.input_clock.monotonic())]
         if not self.clock.frozen:
@@ -441,8 +340,7 @@ class App:
     def resize(self, surface: pygame.Surface) -> None:
         """There is another surface to draw on, of another size perhaps; everything is drawn again."""
         self.stage.resize(surface)
-        self._picture = None
-        self._dirty = True
+        self._composer.start_over()
 
     def screen_ids(self) -> tuple[str, ...]:
         """Every page that is installed."""
@@ -467,31 +365,6 @@ class App:
         self.clock.thaw()
         self.refresh_all()
 
-    def snapshot(self, layout: bool = False) -> dict[str, Any]:
-        """What is to be seen, for testers: the body of screen.json; with ``layout`` also what stands badly."""
-        top = self.navigator.top
-        targets, texts = self.stage.targets(), self.stage.texts()
-        focus, busy = self.navigator.entries[-1].focus, self.navigator.entries[-1].busy
-        snapshot: dict[str, Any] = {
-            "screen": top.id,
-            "focus": None if busy else focus,
-            "focusables": [
-                {"key": t.key, "text": t.text, "enabled": t.enabled, "rect": list(t.rect)} for t in targets
-            ],
-            "texts": [text.text for text in texts],
-            "busy": busy,
-            "language": self.language,
-            "test_mode": self.test_mode,
-            "state": self._state,
-            "version": self.version,
-        }
-        if layout:
-            snapshot["layout"] = {
-                "clipped": layout_check.clipped(texts),
-                "overlapping": layout_check.overlapping(texts, targets),
-            }
-        return snapshot
-
     def close(self, timeout: float) -> None:
         """The program ends: journeys are asked to stop and get ``timeout`` seconds; settings reach the disk."""
         for running in self._journeys:
@@ -503,81 +376,6 @@ class App:
         self._worker.close(timeout)
 
     # Inside
-
-    def _compose(self, now: float) -> None:
-        for _ in range(
-            3
-        ):  # again when the layout moved the focus or the footer must follow it, or could not be made
-            self._dirty = False
-            layers = self.navigator.layers()
-            how, self.navigator.change = self.navigator.change, "same"
-            picture = Picture(
-                self._top_bar(), layers, footer.foot(self._bindings(), self.t), *self._notice_line()
-            )
-            state = self.navigator.state()
-            if picture != self._picture or state != self._state or how != "same":
-                self.version += 1
-                self._picture, self._state = picture, state
-                if not self._drawable(lambda: self.stage.show(picture, now, how)):  # noqa: B023 - called at once
-                    continue
-                self._shown_at = now
-            elif self._moved:
-                self.version += 1
-            self._moved = False
-            moved, grown = self.navigator.settle_focus(), self._scrollers_changed()
-            if not moved and not grown:
-                break
-
-    def _scrollers_changed(self) -> bool:
-        """After a layout, which alone knows what texts have become targets: whether the footer was told wrong."""
-        before = self._scrollers()
-        found = frozenset(target.key for target in self.stage.targets() if target.key == target.viewport)
-        self._laid_out = (self.navigator.entries[-1], found)
-        return found != before
-
-    def _scrollers(self) -> frozenset[str]:
-        """The texts of the top page that are targets because they scroll, by the last layout."""
-        of, found = self._laid_out
-        return found if of is self.navigator.entries[-1] else frozenset()
-
-    def _drawable(self, draw: Callable[[], None]) -> bool:
-        """Has the top page drawn. One that cannot be drawn gives way to an apology; that itself must be drawable."""
-        try:
-            draw()
-        except Exception:
-            if self.navigator.top.id == Apology.id:
-                raise
-            log.exception("screen %s cannot be drawn", self.navigator.top.id)
-            self.navigator.give_way()
-            return False
-        return True
-
-    def _top_bar(self) -> TopBar:
-        who = f"{self.say(self._who[0])} · {self._who[1]}" if self._who else ""
-        return TopBar(
-            place=self.t("TV Services"),
-            crumbs=self.navigator.crumbs(),
-            test=self.t("TEST") if self.test_mode else None,
-            who=who,
-            clock=self.clock.now().strftime("%H:%M"),
-        )
-
-    def _notice_line(self) -> tuple[str | None, Tone]:
-        return (self.t(self._notice[0]), self._notice[1]) if self._notice else (None, "warning")
-
-    def _bindings(self) -> tuple[Any, ...]:
-        top, scrollers = self.navigator.entries[-1], self._scrollers()
-        return footer.live(
-            self.navigator.bindings(),
-            self.t,
-            language=self.language,
-            choices=0 if top.busy else self.navigator.choices() + len(scrollers),
-            focused=top.focus is not None and not top.busy,
-            scrolls=top.focus in scrollers and not top.busy,
-            at_home=top.screen.id == "home",
-            modal=top.screen.modal,
-            tray=self.slot is not None,
-        )
 
     def _apply(self, settings: Settings) -> None:
         self.stage.set_text_scale(settings.text_scale / 100)
@@ -592,14 +390,14 @@ class App:
             self.navigator.run(owner, action, *args)
 
     def _next_minute(self) -> None:
-        self._dirty = True
+        self._composer.outdated()
         self.timers.after(
             60.0 - self.clock.now().second - self.clock.now().microsecond / 1e6, self._next_minute
         )
 
     def _journey_failed(self) -> None:
         self.notice(
-            "Something went wrong in the background. The payment records say what became of a payment.",
+            "Something went wrong in the background. The payment records say how a payment ended.",
             seconds=20,
         )
 

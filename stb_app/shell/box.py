@@ -67,7 +67,10 @@ class BoxFiles:
         """The stored token of this box; None when there is none, or only another box's."""
         try:
             stored = json.loads(self._enrolment.read_text("utf-8"))
-            return str(stored["token"]) if stored["box_number"] == box_number else None
+            token = str(stored["token"])
+            if not (token.isascii() and token.isprintable()):
+                raise ValueError("no header carries this token")
+            return token if stored["box_number"] == box_number else None
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError):

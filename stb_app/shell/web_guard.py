@@ -16,7 +16,7 @@ def refusal(method: str, headers: Mapping[str, str], bound_to: str) -> str | Non
     """Why this request is not served, in words; None when it may be.
 
     Args:
-        method: GET or POST.
+        method: the HTTP method; only GET is taken to change nothing.
         headers: with ``Host`` and, from browsers, ``Origin`` and ``Sec-Fetch-Site``.
         bound_to: host name or address that the remote listens on.
 

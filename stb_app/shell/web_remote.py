@@ -17,6 +17,8 @@ testers.
     POST /card/pull                pulls it out; ?when=before-debit or after-debit: at the next debit
     POST /settings                 {"language": "en", "text_scale": 150, ...}
 
+Another address is answered 404, another method 405 with what is allowed.
+
 Nothing that is asked here is logged: keys may be digits of a PIN.
 """
 
@@ -55,12 +57,13 @@ _PAGE = Path(__file__).with_name("web_remote.html")
 
 
 class Refused(Exception):
-    """A request that cannot be served: status and the body that says why."""
+    """A request that cannot be served: status, the body that says why, and the header ``Allow``, if any."""
 
-    def __init__(self, status: int, error: str, **more: Any) -> None:
+    def __init__(self, status: int, error: str, *, allow: str | None = None, **more: Any) -> None:
         super().__init__(error)
         self.status = status
         self.body = {"error": error, **more}
+        self.headers = {"Allow": allow} if allow else {}
 
 
 class Bridge:
@@ -193,16 +196,20 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 60
 
     def do_GET(self) -> None:
-        self._serve("GET")
+        self._serve(self.command)
 
-    def do_POST(self) -> None:
-        self._serve("POST")
+    do_POST = do_GET
+    # Methods that there are, though nothing here takes them: 405 and not 501 (RFC 9110, 15.5.6 and 15.6.2).
+    do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET
+
+    def do_HEAD(self) -> None:
+        self._serve("GET")  # all but the body
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: a path may hold a digit of a PIN."""
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What the base class refuses (another method, a broken request line), in the form of all other answers."""
+        """What the base class refuses (a method that there is not, a broken request line), in the form of all other answers."""
         self.close_connection = True
         self._json({"error": message or HTTPStatus(code).phrase}, code)
 
@@ -215,7 +222,7 @@ class _Handler(BaseHTTPRequestHandler):
             url = urlsplit(self.path)
             self._route(method, unquote(url.path), dict(parse_qsl(url.query)), body)
         except Refused as refused:
-            self._json(refused.body, refused.status)
+            self._json(refused.body, refused.status, refused.headers)
         except ConnectionError:
             raise
         except Exception:
@@ -239,11 +246,11 @@ class _Handler(BaseHTTPRequestHandler):
         if path in get or path in post:
             wanted = "GET" if path in get else "POST"
             if method != wanted:
-                raise Refused(405, f"{path} takes {wanted}")
+                raise Refused(405, f"{path} takes {wanted}", allow="GET, HEAD" if wanted == "GET" else wanted)
             (get[path](query) if path in get else post[path](query, body))
         elif path.startswith(("/keys/", "/card/insert/")):
             if method != "POST":
-                raise Refused(405, f"{path.rsplit('/', 1)[0]} takes POST")
+                raise Refused(405, f"{path.rsplit('/', 1)[0]} takes POST", allow="POST")
             name = path.rsplit("/", 1)[1]
             (self._key(name, query) if path.startswith("/keys/") else self._insert(name))
         else:
@@ -361,8 +368,8 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refused(413, f"a body has at most {LARGEST_BODY} bytes")
         return self.rfile.read(length)
 
-    def _json(self, value: object, status: int = 200) -> None:
-        self._send(status, "application/json", json.dumps(value, ensure_ascii=False).encode())
+    def _json(self, value: object, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        self._send(status, "application/json", json.dumps(value, ensure_ascii=False).encode(), headers)
 
     def _send(
         self,
@@ -384,7 +391,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
 
 def _number(query: dict[str, str], name: str, default: float) -> float:

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 CONNECT_S = 3.0
 ANSWER_S = 10.0
+PAYING_S = 6.0
+"""For an answer that somebody waits for at the card slot, while nothing has been debited: silence is said soon.
+
+Longer than the TSP itself waits for BOSS."""
 LONG_POLL_S = 20
 
 
@@ -115,18 +119,19 @@ class TspClient:
         return Order.read(self._call("POST", "/orders", {"service": service, "term": term}, key))
 
     def pay(self, order: str, method: str, key: str) -> Payment:
-        return Payment.read(self._call("POST", f"/orders/{order}/payments", {"method": method}, key))
+        body = {"method": method}
+        return Payment.read(self._call("POST", f"/orders/{order}/payments", body, key, answer_s=PAYING_S))
 
     def payment(self, payment: str, after: int | None = None, wait: int = 0) -> Payment:
         """The payment as it stands, or, with ``wait`` seconds, as soon as its version is greater than ``after``."""
         query = f"?after={after}&wait={wait}" if after is not None else ""
-        return Payment.read(self._call("GET", f"/payments/{payment}{query}", extra_s=wait))
+        return Payment.read(self._call("GET", f"/payments/{payment}{query}", answer_s=ANSWER_S + wait))
 
     def cancel(self, payment: str, key: str) -> Payment:
         return Payment.read(self._call("POST", f"/payments/{payment}/cancel", {}, key))
 
     def present_card(self, payment: str, card: CardFacts, key: str) -> Lease:
-        answer = self._call("POST", f"/payments/{payment}/card", _card_body(card), key)
+        answer = self._call("POST", f"/payments/{payment}/card", _card_body(card), key, answer_s=PAYING_S)
         return Lease(_hex(answer, "terminal_number", 6), answer.int("key_index"), answer.int("seconds_left"))
 
     def init(self, payment: str, init: Mapping[str, Any], key: str) -> Mac1:
@@ -149,10 +154,12 @@ class TspClient:
 
     def inquire(self, card: CardFacts, key: str) -> CardStanding:
         """ONL-10: asks what the TSP thinks of a card; recorded there, moves no money."""
-        return CardStanding.read(self._call("POST", "/inquiries", {"kind": "card", **_card_body(card)}, key))
+        return CardStanding.read(
+            self._call("POST", "/inquiries", {"kind": "card", **_card_body(card)}, key, answer_s=PAYING_S)
+        )
 
     def _call(
-        self, method: str, path: str, body: Any = None, key: str | None = None, extra_s: float = 0
+        self, method: str, path: str, body: Any = None, key: str | None = None, answer_s: float = ANSWER_S
     ) -> Fields:
         import requests  # a tenth of a second to import: not before the first picture
 
@@ -172,7 +179,7 @@ class TspClient:
         try:
             answer = self._session.request(
                 method, f"{self._base_url}/stb/v1{path}", json=body, headers=headers,
-                timeout=(CONNECT_S, ANSWER_S + extra_s), allow_redirects=False,
+                timeout=(CONNECT_S, answer_s), allow_redirects=False,
             )  # fmt: skip
         except requests.RequestException as error:
             raise Problem("tsp-unreachable", retryable=True) from error

@@ -66,7 +66,14 @@ def test_no_card_in_time(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["insert"], ["insert", "gold"], ["insert", "good", "--vpcd", "here"], ["read", "--reader"]],
+    [
+        [],
+        ["insert"],
+        ["insert", "gold"],
+        ["insert", "good", "--vpcd", "here"],
+        ["insert", "good", "--vpcd", "here:\u00b2"],
+        ["read", "--reader"],
+    ],
 )
 def test_a_wrong_command_line_is_explained(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -82,7 +89,16 @@ def test_insert_without_a_virtual_reader_says_what_to_do(
     side.close()
     arguments = ["insert", "good", "--state", str(tmp_path), "--vpcd", f"127.0.0.1:{side.port}"]
     assert cli.main(arguments) == cli.EXIT_NO_READER
-    assert "vsmartcard-vpcd" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"127.0.0.1:{side.port} (connection refused)" in said
+    assert "vsmartcard-vpcd" in said
+    assert said.count("\n") == 1
+
+
+def test_a_host_that_cannot_be_is_no_reader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["insert", "good", "--state", str(tmp_path), "--vpcd", f"{'a' * 70}:35963"]
+    assert cli.main(arguments) == cli.EXIT_NO_READER
+    assert "no virtual reader listens" in capsys.readouterr().err
 
 
 def test_a_damaged_card_is_said_and_fresh_repairs_it(
@@ -100,8 +116,13 @@ def test_a_damaged_card_is_said_and_fresh_repairs_it(
 
 def test_a_state_folder_that_cannot_be_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
-    assert cli.main(["insert", "good", "--fresh", "--state", str(tmp_path / "file" / "x")]) == cli.EXIT_CARD
-    assert "state cannot be kept" in capsys.readouterr().err
+    for place in (tmp_path / "file", tmp_path / "file" / "x"):
+        assert cli.main(["insert", "good", "--state", str(place)]) == cli.EXIT_USAGE
+        said = capsys.readouterr().err
+        assert (
+            said
+            == f"stb-card: the card's state cannot be kept: {place} is not a folder; give --state a folder\n"
+        )
 
 
 def start(side: ReaderSide, state_dir: Path, *options: str) -> subprocess.Popen[str]:

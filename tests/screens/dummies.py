@@ -18,8 +18,9 @@ from stb_app.journeys import Order, Payment
 from stb_app.journeys.steps import CardPrompt, Loaded, Loading, Refused
 from stb_app.kit.clock import FreezableClock
 from stb_app.kit.stage import Stage
-from stb_app.shell.app import App, Parts
+from stb_app.shell.app import App
 from stb_app.shell.catalogue import Catalogue
+from stb_app.shell.parts import Parts
 from stb_app.shell.registry import Registry
 from stb_app.shell.running import Running
 from stb_app.shell.settings import SettingsFile

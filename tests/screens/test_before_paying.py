@@ -89,7 +89,7 @@ def test_when_nothing_works_there_is_a_way_back() -> None:
 def test_the_confirmation_restates_amount_and_way_and_does_not_pay_by_itself() -> None:
     tv = television("payment-methods", order=data.ORDER).ok("wallet:demo")
     assert (tv.screen, tv.focus) == ("confirm", "cancel")
-    assert "Scan with the phone" in tv.words()
+    assert "Demo wallet (scan)" in tv.words()
     assert "Pay ¥15.00" in tv.words()
     tv.wait(60)
     assert tv.screen == "confirm"

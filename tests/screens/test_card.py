@@ -41,6 +41,7 @@ def test_six_digits_and_ok_go_to_the_card_and_nowhere_else(
     assert "739182" not in _told_everywhere(tv)
     assert "739182" not in caplog.text
     assert "739182" not in repr(vars(tv.app.navigator.top))
+    assert "739182" not in repr(vars(tv.app.navigator.top._pin))  # type: ignore[attr-defined]
     assert tv.app.snapshot()["busy"]
 
 

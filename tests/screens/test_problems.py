@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from screens.problems import MONEY, PROBLEMS, PROMPTS, all_msgids, money_words, prompt_words, words_for
+from server_stub.foundation.problems import CODES as SERVERS
 from stb_app.journeys import Money
 from stb_app.journeys.steps import Prompt
 from tests.screens.dummies import ROOT
@@ -31,6 +32,15 @@ def _chinese() -> dict[str, str]:
 
 
 CHINESE = _chinese()
+
+
+FOR_PARTNERS = {"amount-differs", "partner-unknown", "notice-refused"}
+"""What BOSS and the platform say to each other and to wallets; no box ever hears it."""
+
+
+def test_the_interface_lists_every_code_that_the_server_can_send_to_a_box() -> None:
+    assert set(SERVERS) - FOR_PARTNERS <= set(CODES)
+    assert {"body-too-large"} <= set(CODES)
 
 
 def test_the_interface_lists_its_codes() -> None:
@@ -96,4 +106,4 @@ def test_the_money_has_a_sentence_for_everything_that_can_become_of_it() -> None
 def test_the_chinese_words_are_those_that_the_font_has() -> None:
     for msgid in all_msgids():
         CHINESE[msgid].replace("¥", "").encode("gb2312")
-    assert set(PROMPTS) - {"wrong-pin-last"} <= set(get_args(Prompt))
+    assert {name.removesuffix("-named") for name in PROMPTS} - {"wrong-pin-last"} <= set(get_args(Prompt))

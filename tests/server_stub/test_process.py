@@ -213,6 +213,7 @@ def test_a_file_that_is_not_what_it_should_be_is_said_clearly(
     message = capsys.readouterr().err
     assert message.count("\n") == 1
     assert str(tmp_path / name) in message
+    assert "put " in message
 
 
 def test_a_port_that_is_taken_is_said_clearly(tmp_path: Path) -> None:
@@ -236,9 +237,24 @@ def test_a_port_that_is_taken_is_said_clearly(tmp_path: Path) -> None:
         ((), {"STB_SERVER_BOSS_URL": "nonsense"}, "STB_SERVER_BOSS_URL"),
         ((), {"STB_SERVER_WALLET_URL": "http://:99999"}, "STB_SERVER_WALLET_URL"),
         ((), {"STB_SERVER_NOTIFY_URL": "http://[::1"}, "STB_SERVER_NOTIFY_URL"),
+        ((), {"STB_SERVER_BOSS_URL": "http://xn--\u00fc"}, "STB_SERVER_BOSS_URL"),
+        ((), {"STB_SERVER_PARTNER_KEY": "a-secret-of-this-te\u00dft"}, "STB_SERVER_PARTNER_KEY must be 16"),
+        ((), {"STB_SERVER_PARTNER_KEY": "a secret of this test"}, "without spaces"),
+        ((), {"STB_SERVER_PARTNER_KEY": "fifteen-letters"}, "'openssl rand -hex 32' makes one"),
+        ((), {"STB_SERVER_PSAMS": "foo"}, "STB_SERVER_PSAMS: 'foo' names no PSAM; sim:1 to sim:999"),
+        ((), {"STB_SERVER_PSAMS": "sim:1,sim:0"}, "'sim:0' names no PSAM"),
+        ((), {"STB_SERVER_PSAMS": "sim:1000"}, "'sim:1000' names no PSAM"),
+        ((), {"STB_SERVER_PSAMS": "sim:1:nobody"}, "'sim:1:nobody' names no PSAM"),
+        ((), {"STB_SERVER_PSAMS": "pcsc:"}, "'pcsc:' names no PSAM"),
+        ((), {"STB_SERVER_PSAMS": "sim:1, sim:1"}, "'sim:1' stands there twice"),
+        (("--data", ""), {}, "a folder is wanted"),
+        (("--host", ""), {}, "an address is wanted"),
+        (("--host", "no such host"), {}, "cannot listen on no such host:0: this machine has no such address"),
+        (("--host", "a" * 70), {}, "this machine has no such address; give --host one that it has"),
+        (("--host", "192.0.2.1"), {}, "cannot listen on 192.0.2.1:0: this machine has no such address"),
         (("boss", "--lan"), {"STB_SERVER_LAN_ADDRESS": "127.0.0.2"}, "role sandbox"),
         (("--lan",), {"STB_SERVER_LAN_ADDRESS": "::1"}, "STB_SERVER_LAN_ADDRESS"),
-        (("--lan",), {"STB_SERVER_LAN_ADDRESS": "192.0.2.1"}, "cannot listen on 192.0.2.1:0"),
+        (("--lan",), {"STB_SERVER_LAN_ADDRESS": "192.0.2.1"}, "give STB_SERVER_LAN_ADDRESS one that it has"),
     ],
 )
 def test_what_cannot_be_understood_is_said_clearly(
@@ -252,6 +268,10 @@ def test_what_cannot_be_understood_is_said_clearly(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as end:
-        sys.exit(run(parse(["run", *arguments, "--port", "0", "--data", str(tmp_path)], ROLES)))
+        sys.exit(run(parse(["run", "--port", "0", "--data", str(tmp_path), *arguments], ROLES)))
     assert end.value.code == 2
-    assert said in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert said in message
+    assert "rrno" not in message
+    for secret in (value for name, value in environment.items() if name.endswith("_KEY")):
+        assert secret not in message

@@ -111,6 +111,9 @@ class SimulatedDatabase:
             if not process.dead:
                 await process.pause(0.004)
 
+    def load(self, work: Callable[[Any], Any]) -> None:
+        self._commit(work)
+
     def submit(self, work: Callable[[Any], Any]) -> Future[Any]:
         done: Future[Any] = Future()
         done.set_result(self._commit(work))
@@ -198,7 +201,8 @@ class Process:
 
     def about_to_commit(self) -> None:
         simulation = self.host.simulation
-        if simulation.faulty and simulation.random("server disk").random() < simulation.plan.server_disk_full:
+        full = simulation.faulty and self.ready
+        if full and simulation.random("server disk").random() < simulation.plan.server_disk_full:
             simulation.note(self.host.role, "disk full")
             raise OperationalError("COMMIT", None, sqlite3.OperationalError(DISK_FULL))
         self._write(after=False)

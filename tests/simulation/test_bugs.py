@@ -7,7 +7,7 @@ import pytest
 from tests.simulation.bugs import BUGS, Bug, caught
 from tests.simulation.invariants import ALL
 
-MORE = 40
+MORE = 120
 """So many other seeds are tried when the one that is known to notice does not any more."""
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ import pygame
 import pytest
 
 from stb_app import cli, main
+from stb_app.journeys.steps import CardWanted, CodesOpen, Finished
 from stb_app.shell.window import Window
+from tests.stb_app.journeys.dummy_tsp import DummyTsp
+from tests.stb_app.shell.dummies import Television
 
 DEADLINE_S = 20.0
 NOBODY = "http://127.0.0.1:9"
@@ -108,7 +112,7 @@ def test_two_televisions_do_not_share_a_memory(start: Start) -> None:
     address(first)
     second = start()
     _, errors = second.communicate(timeout=DEADLINE_S)
-    assert second.returncode == 1
+    assert second.returncode == 2
     assert "another television uses" in errors
     assert "Traceback" not in errors
 
@@ -119,8 +123,8 @@ def test_a_taken_port_is_said_in_words(start: Start, tmp_path: Path) -> None:
         taken.listen()
         process = start(remote=f"127.0.0.1:{taken.getsockname()[1]}")
         _, errors = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 1
-    assert "cannot listen" in errors
+    assert process.returncode == 2
+    assert "that port is in use" in errors
     assert "Traceback" not in errors
 
 
@@ -128,8 +132,8 @@ def test_a_data_folder_that_cannot_be_made_is_said_in_words(start: Start, tmp_pa
     (tmp_path / "file").write_text("")
     process = start(data=tmp_path / "file" / "data")
     _, errors = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 1
-    assert "data folder" in errors
+    assert process.returncode == 2
+    assert "is not a folder; give --data a folder" in errors
     assert "Traceback" not in errors
 
 
@@ -161,3 +165,37 @@ def test_where_no_window_opens_it_says_what_to_do(tmp_path: Path, monkeypatch: p
     options = cli.parse(["run", "--demo"], {"DISPLAY": ":4711"})
     with pytest.raises(main.CannotStart, match="--headless"):
         main._open_screen(options, tmp_path)
+
+
+def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
+    tv = Television()
+    tell = main._recovered(tv.app)
+
+    def told(step: object) -> str:
+        tell(step)
+        tv.app.draw()
+        return tv.stage.picture.notice or ""
+
+    assert "phone payment is still open" in told(CodesOpen(1))
+    assert "Put the same card in" in told(CardWanted(1))
+    assert "phone payment is still open" in told(CardWanted(0))
+    assert told(CodesOpen(0)) == ""
+    for method, of in (("card", "card payment"), ("wallet:demo", "phone payment")):
+        payment = replace(DummyTsp().pay("order-1", "card", "key-1"), method=method)
+        assert f"{of} has been completed" in told(Finished("success", "taken", payment=payment))
+        assert f"{of} did not take place" in told(Finished("expired", "not-taken", payment=payment))
+    assert "is sent back" in told(Finished("late", "taken", payment=payment))
+    assert "is sent back" in told(Finished("late", "returned", payment=payment))
+
+
+def test_the_card_that_is_wanted_is_told_until_it_has_come() -> None:
+    tv = Television()
+    tell = main._recovered(tv.app)
+    tell(CardWanted(1))
+    tv.app.notice("stopped", about="connection")
+    tv.app.clear_notice("connection")
+    tv.app.draw()
+    assert "Put the same card in" in (tv.stage.picture.notice or "")
+    tell(CardWanted(0))
+    tv.app.draw()
+    assert tv.stage.picture.notice is None

@@ -91,6 +91,20 @@ def with_card(tv: Television, profile: str = "good", service: str = "kids") -> N
     tv.post(f"/card/insert/{profile}")
 
 
+def to_confirmation(tv: Television, service: str = "kids", term: str = "monthly") -> None:
+    """From home to the second confirmation of a card payment, with the focus on paying."""
+    tv.choose("services")
+    tv.choose(f"service:{service}")
+    tv.choose(f"term:{term}")
+    tv.choose("order")
+    tv.wait_for("fee")
+    tv.choose("continue")
+    tv.wait_for("payment-methods")
+    tv.choose("card")
+    tv.wait_for("confirm")
+    tv.focus("confirm")
+
+
 def pin(tv: Television, digits: str = "123456") -> None:
     tv.prompt("enter-pin", "wrong-pin")
     tv.type(digits)

@@ -21,13 +21,15 @@ QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+"""The first that is there is taken, as in scripts/setup."""
 PHONE = {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert program, "Chromium is missing: make setup installs it"
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    assert program, "Chromium is missing: make test installs it"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(QUIET))
         yield browser

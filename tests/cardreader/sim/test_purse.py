@@ -584,7 +584,7 @@ class PurseMachine(RuleBasedStateMachine):
 
 
 TestPurseMachine = PurseMachine.TestCase
-TestPurseMachine.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
+TestPurseMachine.settings = settings(max_examples=30, stateful_step_count=20)
 
 
 @given(st.data())

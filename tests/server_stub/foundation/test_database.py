@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table, func, inser
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from server_stub.foundation.database import GROUP, Database
+from server_stub.foundation.startup import CannotStart
 
 metadata = MetaData()
 numbers = Table("numbers", metadata, Column("number", Integer, primary_key=True))
@@ -98,3 +100,17 @@ def test_an_error_does_not_tell_the_values(database: Database) -> None:
     with pytest.raises(IntegrityError) as caught:
         add(database, 31337)
     assert "31337" not in str(caught.value)
+
+
+class Full(sqlite3.OperationalError):
+    sqlite_errorcode = sqlite3.SQLITE_FULL
+
+
+def test_a_disk_that_is_full_at_the_first_start_is_said(tmp_path: Path) -> None:
+    database = Database(tmp_path / "one.db", MetaData())
+
+    def work(conn: Connection) -> None:
+        raise OperationalError("INSERT", {}, Full("database or disk is full"))
+
+    with pytest.raises(CannotStart, match=r"one\.db cannot be written, the disk is full; make room"):
+        database.load(work)

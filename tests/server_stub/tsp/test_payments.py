@@ -146,7 +146,8 @@ async def test_a_card_payment_that_is_never_carried_out_expires_with_its_order(s
 async def test_a_start_ends_what_ran_out_of_time_while_nobody_was_there(tmp_path: Path) -> None:
     async with running(tmp_path) as system:
         box = await system.box()
-        order, card, wallet = await box.order("kids"), await box.pay("card"), await box.pay("wallet:demo")
+        order, card = await box.order("kids"), await box.pay("card")
+        wallet = await box.pay("wallet:demo", "music", "monthly")
         await box.post(f"/payments/{card['payment']}/card", Card(box).data())
     async with running(tmp_path, clock=SimulatedClock(START + timedelta(seconds=899))) as system:
         # A wallet's code has three minutes, an order and a card a quarter of an hour.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from cardreader.errors import ReaderUnavailable
+from server_stub.foundation.clock import SimulatedClock
 from server_stub.settings import Settings
 from server_stub.tsp import psam_pool, tables
-from tests.server_stub.system import Card, System, running
+from tests.server_stub.system import START, Card, System, first_start, running
 
 pytestmark = pytest.mark.anyio
 
@@ -112,13 +115,16 @@ async def test_which_psams_there_are_decides_not_which_of_them_work(tmp_path: Pa
 async def test_a_psam_that_locks_itself_is_not_given_again(tmp_path: Path) -> None:
     async with running(tmp_path, Settings(psams="sim:1")) as system:
         box = await system.box()
-        for wrong in ("00000001", "00000002", "00000003"):
-            payment = await box.pay("card", term="per-use")
+        # A payment that stays unknown keeps its service from being paid again: each wrong proof has its own.
+        for wrong, service in enumerate(("sports", "documentary", "opera"), start=1):
+            payment = await box.pay("card", service, "per-use")
             card = Card(box)
             card.debit(await card.authorised(payment))
-            await box.refused(f"/payments/{payment['payment']}/debit", {"tac": "00000000", "mac2": wrong})
+            await box.refused(
+                f"/payments/{payment['payment']}/debit", {"tac": "00000000", "mac2": f"{wrong:08}"}
+            )
             system.clock.advance(1801)
-        payment = await box.pay("card", term="per-use")
+        payment = await box.pay("card", "games", "per-use")
         card = Card(box)
         leased = await box.post(f"/payments/{payment['payment']}/card", card.data())
         body = card.initialize(leased, payment["amount_fen"])
@@ -127,8 +133,42 @@ async def test_a_psam_that_locks_itself_is_not_given_again(tmp_path: Path) -> No
         assert problem["code"] == "psam-none-free"
 
 
-def test_a_psam_that_does_not_answer_is_left_out() -> None:
-    units = psam_pool.open_units(("sim:1", "sim:nothing", "sim:1000", "sim:2"), None)
-    assert list(units) == ["sim:1", "sim:2"]
-    for unit in units.values():
+async def test_a_psam_that_cannot_be_reached_is_left_out_and_looked_for_until_it_can() -> None:
+    clock = SimulatedClock(START)
+    plugged_in: set[str] = {"sim:1"}
+    asked: list[str] = []
+
+    def open_one(url: str, state_dir: str | None) -> psam_pool.PsamUnit:
+        asked.append(url)
+        if url not in plugged_in:
+            raise ReaderUnavailable("no reader is plugged in")
+        return psam_pool.open_unit(url, state_dir)
+
+    opener = psam_pool.Opener(("sim:1", "sim:2"), None, clock, open_one)
+    opener.look()
+    assert list(opener.units) == ["sim:1"]
+    assert await opener.look_again() == clock.now() + psam_pool.LOOK_AGAIN
+    plugged_in.add("sim:2")
+    assert await opener.look_again() is None
+    assert list(opener.units) == ["sim:1", "sim:2"]
+    assert await opener.look_again() is None
+    assert asked == ["sim:1", "sim:2", "sim:2", "sim:2"]
+    for unit in opener.units.values():
         unit.close()
+
+
+async def test_a_psam_that_comes_later_serves_the_next_payment(tmp_path: Path) -> None:
+    shutil.copytree(first_start().name, tmp_path / "data")
+    damaged = tmp_path / "data" / "psams" / "psam-001.json"
+    damaged.write_text("not a PSAM")
+    async with running(tmp_path / "data", Settings(psams="sim:1")) as system:
+        box = await system.box()
+        path = f"/payments/{(await box.pay('card'))['payment']}/card"
+        assert (await box.refused(path, Card(box).data()))["code"] == "psam-none-free"
+        damaged.unlink()
+        for _ in range(50):
+            system.clock.advance(psam_pool.LOOK_AGAIN.total_seconds())
+            answer = await box.call("POST", path, Card(box).data())
+            if answer.is_success:
+                break
+        assert "terminal_number" in answer.json()

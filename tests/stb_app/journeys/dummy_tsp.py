@@ -39,6 +39,7 @@ class DummyTsp:
         self.faults: dict[str, list[Any]] = {}
         self.calls: list[str] = []
         self.keys: dict[str, Any] = {}
+        self.payments = 0
         self.payment_now: Payment | None = None
         self.changed = threading.Condition()
         self.opens = True
@@ -50,6 +51,7 @@ class DummyTsp:
         def act() -> Payment:
             qr = QrCode("http://127.0.0.1:8780/w/Ab3dE6gH", 180) if method.startswith("wallet") else None
             state = "waiting" if qr else "preparing"
+            self.payments += 1
             self.payment_now = Payment(
                 "pay-1", order, "4C7F 20A1", SERVICE, "monthly", method, 1500, NOW, state, "not-taken", None, None, None, qr,
                 next(self._versions),

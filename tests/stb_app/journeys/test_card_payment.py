@@ -11,7 +11,8 @@ import pytest
 
 from cardreader.readers import open_reader
 from cardreader.sim.reader import SimReader
-from stb_app.journeys.card_payment import CardPayment
+from stb_app.journeys.asking import PATIENCE_S
+from stb_app.journeys.card_payment import NO_SERVICE_S, CardPayment
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.recovery import Recovery
 from stb_app.journeys.steps import CardPrompt, CardStep, CardWanted, Finished
@@ -168,6 +169,24 @@ def test_a_card_pulled_while_the_pin_is_asked_for_can_be_put_back() -> None:
     assert bench.pay().outcome == "success"
 
 
+def test_a_card_swapped_for_another_while_the_pin_is_asked_for_is_noticed_before_a_pin_is_entered() -> None:
+    bench = Bench("little-money")
+    bench.reader.insert("good")
+    numbers: list[str] = []
+
+    def swap() -> None:
+        numbers.append(next(s.number for s in reversed(bench.steps) if isinstance(s, CardPrompt)))
+        if len(numbers) == 1:
+            bench.reader.pull()
+            bench.reader.insert("good")
+        else:
+            bench.journey.enter_pin(PIN)
+
+    bench.answers["enter-pin"] = swap
+    assert bench.pay().outcome == "success"
+    assert len(numbers) == 2, "the PIN is asked for anew"
+
+
 @pytest.mark.parametrize(
     ("when", "outcome", "money", "balance"),
     [("before-debit", "failed", "not-taken", 23640), ("after-debit", "success", "taken", 22140)],
@@ -194,8 +213,14 @@ def test_another_card_is_not_asked_about_this_payment() -> None:
         bench.answers.update({"put-back": lambda: bench.reader.insert("good")}),
         bench.reader.insert("good"),
     )
-    assert bench.pay().outcome == "success"
+    end = bench.pay()
+    assert end.outcome == "success"
     assert "other-card" in bench.prompts()
+    assert end.payment is not None
+    assert end.payment.card is not None
+    prompts = [step for step in bench.steps if isinstance(step, CardPrompt)]
+    named = {step.number for step in prompts if step.prompt in ("put-back", "other-card")}
+    assert named == {end.payment.card.number}
 
 
 def test_a_card_that_never_comes_back_leaves_the_money_unknown_and_the_next_time_it_tells(
@@ -267,11 +292,67 @@ def test_a_server_that_is_gone_after_the_debit_leaves_the_proof_to_the_backgroun
     assert bench.memory.all() == ()
 
 
+@pytest.mark.parametrize("verb", ["pay", "inquire", "present_card"])
+@pytest.mark.parametrize("fault", ["lost", "unanswered"])
+def test_a_short_silence_before_the_debit_is_waited_out(verb: str, fault: str) -> None:
+    bench = Bench("good")
+    bench.tsp.faults[verb] = [fault] * 3
+    assert bench.pay().outcome == "success"
+    assert "reconnecting" in bench.prompts()
+    assert "no-service" not in bench.prompts()
+
+
+@pytest.mark.parametrize("verb", ["pay", "inquire", "present_card"])
+@pytest.mark.parametrize("fault", ["lost", "unanswered"])
+def test_a_silence_before_the_debit_is_said_within_seconds_and_can_be_tried_again(
+    verb: str, fault: str
+) -> None:
+    """Payments.md, rule 1: the same key again, so that nothing happens twice."""
+    bench = Bench("good")
+    bench.tsp.faults[verb] = [fault] * 99
+    said_at: list[float] = []
+
+    def back() -> None:
+        said_at.append(bench.waits.at)
+        bench.tsp.faults.clear()
+        bench.journey.try_again()
+
+    bench.answers["no-service"] = back
+    assert bench.pay().outcome == "success"
+    assert said_at[0] <= PATIENCE_S
+    prompts = bench.prompts()
+    at = prompts.index("no-service")
+    assert prompts[at - 1] == "reconnecting"
+    assert prompts.count("enter-pin") == 1, "the PIN is not asked for again"
+    assert bench.balance() == 22140
+    assert bench.tsp.payments == 1
+
+
+@pytest.mark.parametrize("verb", ["pay", "inquire", "present_card"])
+def test_a_silence_that_is_left_takes_nothing_and_does_not_ask_the_silent_one_again(verb: str) -> None:
+    bench = Bench("good")
+    bench.tsp.faults[verb] = ["lost"] * 99
+    bench.answers["no-service"] = bench.journey.cancel
+    end = bench.pay()
+    assert (end.outcome, end.money) == ("cancelled", "not-taken")
+    assert "cancel" not in bench.tsp.calls
+    assert bench.balance() == 23640
+
+
+def test_a_silence_can_be_left_before_it_has_lasted() -> None:
+    bench = Bench("good")
+    bench.tsp.faults["inquire"] = ["lost"] * 99
+    bench.answers["reconnecting"] = bench.journey.cancel
+    assert bench.pay().outcome == "cancelled"
+    assert bench.tsp.calls.count("inquire") == 1
+
+
 def test_a_server_that_is_gone_before_the_payment_takes_nothing() -> None:
     bench = Bench("good")
-    bench.tsp.faults["pay"] = ["lost"] * 9
+    bench.tsp.faults["pay"] = ["lost"] * 99
     end = bench.pay()
     assert (end.outcome, end.money, end.reason) == ("failed", "not-taken", "tsp-unreachable")
+    assert bench.waits.at <= PATIENCE_S + NO_SERVICE_S
 
 
 def test_mac1_refused_by_the_card_takes_nothing() -> None:
@@ -419,3 +500,19 @@ def test_another_card_in_the_slot_is_asked_once_and_left_alone() -> None:
     Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone).run(lambda step: None)  # type: ignore[arg-type]
     assert asked == 1
     assert bench.memory.unproven() == 1
+
+
+def test_another_card_while_the_first_may_have_debited_shows_that_payment() -> None:
+    bench = Bench("good")
+    bench.reader.pull_when = "after-debit"
+    bench.answers["put-back"] = bench.journey.cancel
+    assert bench.pay().reason == "card-away"
+    second = Bench("good")
+    second.tsp, second.memory = bench.tsp, bench.memory
+    unknown = bench.tsp.current
+    refused = Problem("payment-in-progress", money="unknown", facts={"payment": unknown.payment})
+    second.journey._client, second.journey._memory = bench.tsp, bench.memory
+    bench.tsp.faults["pay"] = [refused]
+    end = second.pay()
+    assert (end.outcome, end.money, end.reason) == ("pending", "unknown", "card-away")
+    assert end.payment == unknown

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from stb_app.journeys.following import Follow
+from stb_app.journeys.memory import Memory
 from stb_app.journeys.steps import Finished, QrStep, WalletStep
 from stb_app.journeys.wallet_payment import GRACE_S, WalletPayment, modules_of
 from stb_app.tsp.problem import Problem
@@ -17,13 +21,16 @@ from tests.stb_app.journeys.test_card_payment import FastWaits
 class Phone:
     """A box that shows a code, and a phone that does something at each state of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
         self.tsp = DummyTsp()
+        self.memory = Memory(folder)
         self.waits = FastWaits()
         self.steps: list[WalletStep] = []
         self.does: dict[str, Callable[[], object]] = {}
         keys = iter(range(1000))
-        self.journey = WalletPayment(self.tsp, self.waits, lambda: f"key-{next(keys)}", ORDER, "wallet:demo")  # type: ignore[arg-type]
+        self.journey = WalletPayment(
+            self.tsp, self.memory, self.waits, lambda: f"key-{next(keys)}", ORDER, "wallet:demo"
+        )  # type: ignore[arg-type]
 
     def pay(self) -> Finished:
         self.journey.run(self._on_step)
@@ -86,6 +93,95 @@ def test_cancelling_asks_the_server_and_believes_what_it_says() -> None:
 
     late.does["shown"] = paid_while_cancelling
     assert late.pay().outcome == "success"
+
+
+def test_a_phone_that_is_quicker_than_the_cancelling_is_no_trouble(caplog: pytest.LogCaptureFixture) -> None:
+    phone = Phone()
+    told = phone.tsp.cancel
+
+    def too_late(payment: str, key: str) -> object:
+        phone.tsp.become(state="done", money="taken", valid_until=ORDER.valid_until)
+        return told(payment, key)
+
+    phone.tsp.cancel = too_late  # type: ignore[method-assign, assignment]
+    phone.does["shown"] = phone.journey.cancel
+    with caplog.at_level(logging.INFO):
+        assert phone.pay().outcome == "success"
+        for thread in threading.enumerate():
+            if thread.name == "cancel-wallet-payment":
+                thread.join()
+    assert phone.tsp.calls.count("cancel") == 1
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+
+
+def test_an_open_code_is_on_the_disk_until_its_end_is_known(tmp_path: Path) -> None:
+    phone = Phone(tmp_path)
+    seen: list[tuple[str, ...]] = []
+
+    def look() -> None:
+        seen.append(Memory(tmp_path).open_codes())  # what a television finds that is switched on now
+        assert phone.memory.open_codes() == ()  # this one looks at it itself
+        phone.tsp.become(state="done", money="taken", valid_until=ORDER.valid_until)
+
+    phone.does["shown"] = look
+    assert phone.pay().outcome == "success"
+    assert seen == [("pay-1",)]
+    assert Memory(tmp_path).open_codes() == ()
+
+
+def test_a_code_without_an_end_is_left_to_the_background() -> None:
+    phone = Phone()
+    phone.tsp.faults["payment"] = ["lost"] * int(180 + GRACE_S + 5)
+    assert phone.pay().outcome == "pending"
+    assert phone.memory.open_codes() == ("pay-1",)
+
+
+def test_a_disk_that_is_full_does_not_stop_a_payment() -> None:
+    phone = Phone()
+
+    def full(payment: str) -> None:
+        raise OSError("full")
+
+    phone.memory.keep_code = full  # type: ignore[method-assign]
+    phone.does["shown"] = lambda: phone.tsp.become(state="done", money="taken", valid_until=ORDER.valid_until)
+    assert phone.pay().outcome == "success"
+
+
+def earlier(phone: Phone, **state: object) -> None:
+    """An earlier payment for the same service stands so, and the new one is refused because of it."""
+    phone.tsp.pay("order-0", "wallet:demo", "earlier-key")
+    phone.tsp.become(**state)
+    phone.memory.keep_code("pay-1")
+    phone.memory.leave_code("pay-1")
+
+
+def test_refused_because_an_earlier_payment_turned_out_paid_shows_that_one() -> None:
+    phone = Phone()
+    earlier(phone, state="done", money="taken", valid_until=ORDER.valid_until)
+    phone.tsp.faults["pay"] = [Problem("already-paid", money="taken", facts={"payment": "pay-1"})]
+    end = phone.pay()
+    assert (end.outcome, end.money) == ("success", "taken")
+    assert end.payment is not None
+    assert end.payment.order == "order-0"
+    assert phone.memory.open_codes() == ()  # told: the background has nothing to add
+
+
+def test_refused_because_an_earlier_payment_is_open_does_not_call_its_money_not_taken() -> None:
+    phone = Phone()
+    earlier(phone, state="waiting")
+    phone.tsp.faults["pay"] = [Problem("payment-in-progress", money="unknown", facts={"payment": "pay-1"})]
+    end = phone.pay()
+    assert (end.outcome, end.money, end.reason) == ("pending", "unknown", "payment-in-progress")
+    assert phone.memory.open_codes() == ("pay-1",)
+
+
+@pytest.mark.parametrize("facts", [{}, {"payment": "pay-1"}])
+def test_another_television_s_payment_cannot_be_shown_and_is_said_in_words(facts: dict[str, str]) -> None:
+    phone = Phone()
+    phone.tsp.faults["pay"] = [Problem("already-paid", money="taken", facts=facts)]
+    phone.tsp.faults["payment"] = [Problem("not-found")]
+    end = phone.pay()
+    assert (end.outcome, end.money, end.reason, end.payment) == ("failed", "taken", "already-paid", None)
 
 
 def test_a_server_that_comes_back_is_followed_again() -> None:

@@ -69,7 +69,7 @@ def cells(prefix: str, enabled: list[bool]) -> tuple[Target, ...]:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(*[st.lists(st.booleans(), max_size=9)] * 2, st.integers(1, 3), st.booleans())
 def test_every_target_is_reached_through_viewports(
     left: list[bool], right: list[bool], columns: int, above: bool
@@ -117,7 +117,7 @@ SHAPES = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SHAPES, st.lists(st.booleans(), min_size=3, max_size=7))
 def test_every_enabled_target_is_reached_from_every_other(shape: object, enabled: list[bool]) -> None:
     assert_everything_is_reached(laid_out(numbered(shape, [0], enabled), (480, 270)))

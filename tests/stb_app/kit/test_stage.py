@@ -61,7 +61,7 @@ ACTS = st.lists(
 
 
 # Shrinking an example of pictures takes minutes and explains little.
-@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=40, phases=[Phase.explicit, Phase.generate])
 @given(ACTS)
 def test_changes_painted_one_by_one_equal_a_fresh_picture(acts: list[tuple]) -> None:  # type: ignore[type-arg]
     surface = pygame.Surface(SIZE)
@@ -321,7 +321,6 @@ def test_settings_change_the_picture_at_once(change: str) -> None:
         assert pixels(surface) == fresh(samples.picture("service"), 0.0, 1.5)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 30)] * 2), max_size=12))
 def test_merged_rectangles_cover_the_same_and_do_not_overlap(rects: list[Rect]) -> None:
     found = merged(rects)

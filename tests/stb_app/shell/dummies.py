@@ -12,10 +12,11 @@ from stb_app.kit.clock import CHINA, FreezableClock
 from stb_app.kit.nodes import Column, Node, Target, Text
 from stb_app.kit.screen import Binding
 from stb_app.kit.stage import Picture, PlacedTarget, PlacedText
-from stb_app.shell.app import App, Parts
+from stb_app.shell.app import App
 from stb_app.shell.catalogue import Catalogue
 from stb_app.shell.focus import targets
 from stb_app.shell.page import Page
+from stb_app.shell.parts import Parts
 from stb_app.shell.registry import Registry
 from stb_app.shell.settings import SettingsFile
 from stb_app.shell.sound import Sounds

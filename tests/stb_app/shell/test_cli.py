@@ -18,7 +18,8 @@ def test_the_demo_has_an_empty_simulated_slot_and_no_remote() -> None:
 
 
 def test_a_real_tsp_has_a_real_reader() -> None:
-    options = cli.parse(["run", "--tsp", "http://127.0.0.1:8780"], SCREEN)
+    options = cli.parse(["run", "--tsp", "http://127.0.0.1:8780/"], SCREEN)
+    assert options.tsp == "http://127.0.0.1:8780"
     assert (options.demo, options.reader) == (False, "pcsc:")
 
 
@@ -80,6 +81,9 @@ def test_the_environment_speaks_where_the_command_line_is_silent() -> None:
         ("fly", "run"),
         ("run --demo --tsp http://x", "leave out"),
         ("run --tsp x", "http://127.0.0.1:8780"),
+        ("run --tsp http://[::1", "http://127.0.0.1:8780"),
+        ("run --tsp http://x:99999", "http://127.0.0.1:8780"),
+        ("run --tsp http://x/?y", "http://127.0.0.1:8780"),
         ("run --demo --lang fr", "zh or en"),
         ("run --demo --size big", "1280x720"),
         ("run --demo --size 1x1", "320"),

@@ -110,6 +110,13 @@ def test_a_known_token_is_used_again_and_a_forgotten_one_replaced(tmp_path: Path
     assert BoxFiles(tmp_path).token(BOX) == "token-2"
 
 
+def test_a_token_that_no_header_carries_is_none(tmp_path: Path) -> None:
+    files = BoxFiles(tmp_path)
+    for token in ("t\u00f6ken", "to\nken"):
+        files.keep_token(BOX, token)
+        assert files.token(BOX) is None
+
+
 def test_a_tsp_that_does_not_answer_is_asked_again(tmp_path: Path) -> None:
     bench = Bench(DummyVerbs(unanswered=7), tmp_path)
     bench.connection.bring_up()

@@ -247,7 +247,12 @@ def test_settings_can_be_changed(remote: Remote) -> None:
         ("POST", "/settings", b"x" * 70_000, 413),
         ("GET", "/screen.json?after=x", None, 400),
         ("GET", "/screen.json?after=nan", None, 400),
-        ("DELETE", "/screen.json", None, 501),
+        ("DELETE", "/screen.json", None, 405),
+        ("PUT", "/settings", {"language": "en"}, 405),
+        ("PATCH", "/keys/KEY_OK", None, 405),
+        ("OPTIONS", "/card/insert/good", None, 405),
+        ("DELETE", "/nowhere", None, 404),
+        ("BREW", "/screen.json", None, 501),
     ],
 )
 def test_what_cannot_be_served_says_why(
@@ -257,6 +262,19 @@ def test_what_cannot_be_served_says_why(
     assert got == status
     assert headers["Content-Type"] == "application/json"
     assert json.loads(content)["error"]
+    assert (headers["Allow"] is not None) == (status == 405)
+
+
+def test_a_wrong_method_is_told_the_right_ones(remote: Remote) -> None:
+    assert remote.ask("DELETE", "/screen.json")[1]["Allow"] == "GET, HEAD"
+    for path in ("/settings", "/keys/KEY_OK", "/card/insert/good"):
+        assert remote.ask("PUT", path)[1]["Allow"] == "POST"
+
+
+def test_head_is_get_without_the_body(remote: Remote) -> None:
+    status, headers, content = remote.ask("HEAD", "/card")
+    assert (status, content) == (200, b"")
+    assert int(headers["Content-Length"]) == len(remote.ask("GET", "/card")[2])
 
 
 @pytest.mark.parametrize(

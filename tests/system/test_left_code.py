@@ -1,0 +1,111 @@
+"""The plug of a television is pulled while a code is shown; the platform goes on, and so does whoever has scanned it. ONL-13, ONL-14"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.server_stub.test_process import started
+from tests.system.subscriber import home, plain, recorded, result
+from tests.system.television import Television
+
+pytestmark = pytest.mark.xdist_group("left-code")
+OPEN = "An earlier phone payment is still open. If you have paid, it is found by itself."
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with started(tmp_path_factory.mktemp("platform")) as (_, address):
+        yield address
+
+
+def on(data: Path, platform: str) -> Television:
+    options = ("--reader", "sim:", "--lang", "en", "--box", "85312048", "--tsp", platform)
+    return Television(data, *options, demo=False)
+
+
+def noticed(tv: Television, words: str) -> None:
+    tv.wait_for(lambda s: any(words in text for text in s["texts"]), 30)
+
+
+def left(data: Path, platform: str, service: str) -> tuple[str, str]:
+    """A code that was on the screen when the plug was pulled: what it says, and its order's number for people."""
+    with on(data, platform) as tv:
+        tv.order(service=service, method="wallet:demo")
+        shown = tv.wait_for(lambda s: s["state"].get("qr_state") == "shown")
+        number = next(t for t in shown["texts"] if t.startswith("Order ")).removeprefix("Order ")
+        tv.kill()
+    return shown["state"]["payload"], number
+
+
+def pays(payload: str) -> str:
+    """A phone presses "pay"; what it shows then."""
+    shown = requests.post(f"{payload}/pay?lang=en", timeout=5)
+    assert shown.ok
+    return shown.text
+
+
+def test_it_is_closed_before_the_same_service_is_paid_by_card(tmp_path: Path, platform: str) -> None:
+    payload, number = left(tmp_path, platform, "kids")
+    with on(tmp_path, platform) as tv:
+        noticed(tv, OPEN)
+        plain(tv, OPEN)
+        tv.order(service="kids")
+        tv.prompt("insert")
+        assert "This code has run out" in pays(payload)
+        noticed(tv, "An earlier phone payment did not take place. Nothing was taken.")
+        tv.post("/card/insert/good")
+        tv.prompt("enter-pin")
+        tv.type("123456")
+        tv.press("OK")
+        tv.prompt("remove")
+        tv.post("/card/pull")
+        state = tv.wait_for("result")["state"]
+        assert (state["outcome"], state["money_taken"]) == ("success", True)
+        assert recorded(tv, number) == ("cancelled", "not-taken")
+        assert recorded(tv, state["number"]) == ("done", "taken")
+
+
+def test_it_is_paid_after_all_and_the_television_tells(tmp_path: Path, platform: str) -> None:
+    payload, number = left(tmp_path, platform, "music")
+    with on(tmp_path, platform) as tv:
+        noticed(tv, OPEN)
+        assert "Look at the television" in pays(payload)
+        done = "An earlier phone payment has been completed. The payment records show it."
+        noticed(tv, done)
+        plain(tv, done)
+        assert recorded(tv, number) == ("done", "taken")
+    with on(tmp_path, platform) as tv:  # told once
+        home(tv)
+        assert not [text for text in tv.screen()["texts"] if "phone payment" in text]
+
+
+def test_it_was_paid_while_the_television_was_off(tmp_path: Path, platform: str) -> None:
+    payload, _ = left(tmp_path, platform, "documentary")
+    assert "Look at the television" in pays(payload)
+    with on(tmp_path, platform) as tv:
+        noticed(tv, "An earlier phone payment has been completed.")
+
+
+@pytest.mark.parametrize(("method", "service"), [("card", "news"), ("wallet:demo", "opera")])
+def test_while_its_wallet_is_silent_nothing_else_is_paid(
+    tmp_path: Path, platform: str, method: str, service: str
+) -> None:
+    payload, number = left(tmp_path, platform, service)
+    faults = f"{platform}/sandbox/faults"
+    with on(tmp_path, platform) as tv:
+        home(tv)
+        requests.put(faults, json={"gateway_silent": True}, timeout=5).raise_for_status()
+        try:
+            tv.order(service=service, method=method)
+            unknown = "It is not yet known whether money was taken."
+            shown = result(tv, "pending", None, "The result is not known yet", unknown)["state"]
+            assert shown["number"] == number
+            pays(payload)
+        finally:
+            requests.put(faults, json={"gateway_silent": False}, timeout=5).raise_for_status()
+        state = tv.wait_for(lambda s: s["state"].get("outcome") == "success", 30)["state"]
+        assert (state["number"], state["money_taken"]) == (number, True)
