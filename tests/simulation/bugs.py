@@ -147,9 +147,9 @@ def _proof_is_thrown_away() -> AbstractContextManager[Any]:
     def once(client: Any, kept: Any, record: Any) -> Any:
         try:
             return send(client, kept, record)
-        except BoxProblem:
+        except BoxProblem as problem:
             kept.forget(record.payment)
-            raise
+            raise BoxProblem("tsp-answer-bad", money="unknown") from problem
 
     return patch.object(settling, "send_proof", once)
 
