@@ -51,6 +51,7 @@ POSES: dict[str, Pose] = {
     "put-back": "insert",
     "settling": "processing",
     "reader-missing": "missing",
+    "reader-away": "missing",
 }
 """The drawing that goes with a prompt; a card that cannot pay shows ``wrong``."""
 STEP_OF = {
@@ -61,15 +62,16 @@ STEP_OF = {
     "waiting-psam": 2,
     "put-back": 2,
     "other-card": 2,
+    "reader-away": 2,
     "settling": 2,
     "remove": 3,
 }
-ERROR_SOUNDS = frozenset(("wrong-pin", "other-card", "put-back", "no-service"))
+ERROR_SOUNDS = frozenset(("wrong-pin", "other-card", "put-back", "reader-away", "no-service"))
 OTHER_WAY_FIRST = PROBLEM_PROMPTS | {"reader-missing"}
 """Where paying another way is the likely wish; elsewhere a stray OK must only ask."""
 SERVICE_PROMPTS = frozenset(("reconnecting", "no-service"))
 """The payment service is silent: the payment stands where it stood, and the card where it was."""
-AWAY_PROMPTS = frozenset(("put-back", "other-card"))
+AWAY_PROMPTS = frozenset(("put-back", "other-card", "reader-away"))
 """MAC1 has left: only the same card can tell what happened."""
 
 

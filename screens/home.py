@@ -47,6 +47,8 @@ class HomeScreen(LoadingPage[Home]):
 
     @property
     def default_focus(self) -> str:  # type: ignore[override]
+        if self._turned_away is not None:
+            return "retry"
         if self.value is None:
             return "retry" if self.refused else "services"
         return "renew" if self.value.current else "browse"
@@ -59,6 +61,8 @@ class HomeScreen(LoadingPage[Home]):
         super().__init__(app)
         self._hotline: str | None = None
         self._touched = False
+        self._turned_away: Refused | None = None
+        """This box is not let in: what was known before is no use, and says nothing of that."""
 
     def question(self) -> Journey[Any]:
         journey: Journey[Any] = self.app.verbs.home()
@@ -66,6 +70,10 @@ class HomeScreen(LoadingPage[Home]):
 
     def arrived(self, value: Home) -> None:
         super().arrived(value)
+        if self._turned_away is not None:
+            self._turned_away = None
+            if not self._touched:
+                self.app.focus(self.default_focus)
         self.app.identify(value.subscriber.name, value.subscriber.number)
 
     def opened(self) -> None:
@@ -74,6 +82,9 @@ class HomeScreen(LoadingPage[Home]):
 
     def was_refused(self, refused: Refused) -> None:
         super().was_refused(refused)
+        before, self._turned_away = self._turned_away, refused if refused.code in BOX_REFUSED else None
+        if self._turned_away is not None and before is None and not self._touched:
+            self.app.focus("retry")
         if refused.code in BOX_REFUSED and self._hotline is None:
             self.app.start(self.app.verbs.hello(), self._hello)
 
@@ -142,6 +153,8 @@ class HomeScreen(LoadingPage[Home]):
 
     # The left side.
     def _hero(self, large: bool = False, low: bool = False) -> Node:
+        if self._turned_away is not None:
+            return self._without_server(self._turned_away)
         if self.value is not None:
             current = self.value.current
             return self._mine(self.value, current, large, low) if current else self._invitation()

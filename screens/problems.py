@@ -64,8 +64,8 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "idempotency-key-reused": (N_("This order was sent twice"), _ORDER_AGAIN),
     # The box
     "not-enrolled": (
-        N_("This box is not registered yet"),
-        N_("Please call the hotline to have it registered."),
+        N_("This box is not registered"),
+        N_("Please call the hotline to have it registered. Nothing that you have paid is lost."),
     ),
     "box-unknown": (
         N_("We do not know this box"),
@@ -155,6 +155,12 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "psam-refused": (N_("The card was not accepted"), _CALL_BANK),
     "mac2-refused": (
         N_("The card's answer is being checked"),
+        N_(
+            "Our staff will check whether the money was taken. You need not do anything and should not pay again."
+        ),
+    ),
+    "proof-kept": (
+        N_("Our staff are checking this payment"),
         N_(
             "Our staff will check whether the money was taken. You need not do anything and should not pay again."
         ),
@@ -265,6 +271,12 @@ PROMPTS: dict[str, tuple[str, str]] = {
     "other-card-named": (
         N_("This is a different card"),
         N_("Take it out and put the card ending {last} back: only that one can tell us."),
+    ),
+    "reader-away": (
+        N_("The card reader cannot be found"),
+        N_(
+            "It is not yet known whether money was taken. Plug the reader in and put the same card back: it tells us."
+        ),
     ),
     "settling": (N_("Asking the card what happened"), N_("Please leave it in. It can't be cancelled now.")),
 }

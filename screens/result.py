@@ -42,6 +42,10 @@ COUNT_S = 10
 """A success goes on by itself after so many seconds, unless a key is pressed."""
 FOLLOWED = frozenset(("pending", "expired", "cancelled"))
 """Outcomes that may still change: the end is not known, or money may come late."""
+STAFF_OR_CARD = frozenset(
+    ("card-away", "mac2-refused", "proof-kept", "evidence-contradicts", "payment-in-progress")
+)
+"""Why an end is not known: somebody has to do something, and the words say who."""
 AGAIN = frozenset(("failed", "cancelled", "expired", "late"))
 
 
@@ -64,6 +68,8 @@ class ResultScreen(Page[None]):
         self._begin()
         payment = self._end.payment
         self._following = None
+        if payment is not None:
+            self.app.verbs.look_at(payment.payment)
         if payment is not None and _may_change(self._end):
             self._following = self.app.start(self.app.verbs.follow(payment), self._on_step)
         self.app.every(1.0, self._count)
@@ -71,6 +77,8 @@ class ResultScreen(Page[None]):
     def on_leave(self) -> None:
         if self._following is not None:
             self._following.cancel()
+        if self._end.payment is not None:
+            self.app.verbs.look_away(self._end.payment.payment)
 
     def on_return(self) -> None:
         self._stop_count()
@@ -273,7 +281,7 @@ class ResultScreen(Page[None]):
                 )
             case "pending":
                 text = t("We are finding out. Please do not pay again; the records will say how it ended.")
-                if end.reason in ("card-away", "mac2-refused", "evidence-contradicts", "payment-in-progress"):
+                if end.reason in STAFF_OR_CARD:
                     text = words_for(end.reason, end.facts, t).text
                 return t("The result is not known yet"), text, ""
             case "late" if end.reason == "service-not-opened":

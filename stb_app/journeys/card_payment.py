@@ -23,14 +23,15 @@ from cardreader.purse import PurchaseInit, Purse
 from cardreader.reader import Reader
 from stb_app.journeys.asking import patiently
 from stb_app.journeys.card_slot import GLANCE_S, BadCard, CardSlot, NobodyCame, check_here
+from stb_app.journeys.earlier import EarlierPayments, StandsAgainst
 from stb_app.journeys.memory import Memory, OpenPayment
 from stb_app.journeys.settling import (
-    PATIENT_PAUSES_S,
     deliver_not_debited,
     deliver_proof,
     paid_before,
     remember,
     settle_with_card,
+    undelivered,
     wait_until_open,
     with_balance,
 )  # fmt: skip
@@ -79,14 +80,6 @@ class _Ready:
     init: PurchaseInit
 
 
-class _PaidBefore(Exception):
-    """The card has told that an earlier payment for the same service did take place: nothing more is to be paid."""
-
-    def __init__(self, payment: Payment) -> None:
-        super().__init__(payment.payment)
-        self.payment = payment
-
-
 class CardPayment:
     """One attempt to pay one order by card. See journeys.base for run and cancel."""
 
@@ -107,6 +100,8 @@ class CardPayment:
         self._again = threading.Event()
         self._silent = False
         """The last that was heard of the TSP is nothing."""
+        self._earlier = EarlierPayments(client, memory, waits, order.service.service)
+        self._looked_at: list[str] = []
         self._money: Money = "not-taken"
         self._number = ""
         """Of the card that MAC1 has been asked for, masked."""
@@ -123,12 +118,13 @@ class CardPayment:
                 end = self._pay()
         except Cancelled:
             end = self._give_up("cancelled", None)
+            end = self._earlier.left() or end
         except NobodyCame:
             end = self._give_up("expired", "card-wait-expired")
-        except _PaidBefore as before:
+            end = self._earlier.left() or end
+        except StandsAgainst as earlier:
             self._give_up("cancelled", None)
-            self._payment = wait_until_open(self._client, self._waits, before.payment)
-            end = finished(self._payment)
+            end = earlier.end
         except Problem as problem:
             end = self._give_up("failed", problem.code, problem.facts)
             end = paid_before(self._client, self._memory, self._waits, problem) or end
@@ -137,6 +133,8 @@ class CardPayment:
             end = Finished(
                 "failed" if self._money == "not-taken" else "pending", self._money, "internal", self._payment
             )
+        for payment in self._looked_at:
+            self._memory.look_away(payment)
         post(replace(end, card_in_slot=self._slot.card_present()))
 
     def enter_pin(self, pin: str) -> None:
@@ -156,8 +154,9 @@ class CardPayment:
         self._cancel.set()
 
     def _pay(self) -> Finished:
+        self._earlier.look()
         self._payment = self._start()
-        prompt = self._about("insert")
+        prompt = self._asked_for()
         while True:
             connection = self._slot.wait_for_card(prompt, CARD_WAIT_S)
             try:
@@ -166,11 +165,23 @@ class CardPayment:
             except BadCard as bad:
                 self._slot.say(replace(bad.prompt, amount_fen=self._order.amount_fen))
                 self._slot.wait_for_removal(CARD_WAIT_S)
-                prompt = self._about("insert")
+                prompt = self._asked_for()
             except CardRemoved:
-                prompt = self._about("removed-early")
+                prompt = self._about("put-back" if self._earlier.wanted else "removed-early")
             finally:
                 connection.close()
+
+    def _asked_for(self) -> CardPrompt:
+        """Any card, or the one that may have paid for this service already."""
+        wanted = self._earlier.wanted
+        if wanted is None:
+            return self._about("insert")
+        self._look_at(wanted.payment)
+        return self._about("put-back")
+
+    def _look_at(self, payment: str) -> None:
+        self._looked_at.append(payment)
+        self._memory.look_at(payment)
 
     def _start(self) -> Payment:
         key = self._make_key()
@@ -224,11 +235,11 @@ class CardPayment:
         Raises:
             BadCard: another card may do. CardRemoved: pulled; nothing was taken. Problem: the payment cannot go on.
         """
+        facts = self._settle_earlier(purse, facts)
         about = CardPrompt(
             "reading", mask_number(facts.application_serial), facts.balance_fen, self._order.amount_fen
         )
         self._slot.say(about)
-        facts = self._settle_earlier(purse, facts)
         check_here(facts, self._today(), self._order.amount_fen)
         key = self._make_key()
         standing = self._ask(partial(self._client.inquire, facts, key), about)
@@ -253,49 +264,24 @@ class CardPayment:
         """This card may still have to explain an earlier payment; a new debit would overwrite its proof.
 
         Raises:
-            _PaidBefore: that payment was for this same service, and it has been paid.
+            StandsAgainst: that payment was for this same service, and has taken money or may have.
+            BadCard: another card's word on this service is wanted first.
         """
-        card = self._memory.card_id(facts.application_serial)
-        self._deliver_earlier(card)
-        record = self._memory.of_card(card)
+        record = self._memory.of_card(self._memory.card_id(facts.application_serial))
         if record is None:
+            if self._earlier.wanted is not None:
+                raise BadCard(self._about("other-card"))
             return facts
+        self._look_at(record.payment)
         self._slot.say(self._about("settling"))
         try:
-            earlier = settle_with_card(
-                self._client, self._memory, self._waits, record, purse, self._cancel, PATIENT_PAUSES_S
-            )
+            self._earlier.settle(record, purse, self._cancel)
         except (StatusError, ProtocolError) as error:
             raise BadCard(self._about("not-readable")) from error
         except Problem as problem:
-            if problem.unanswered:
-                self._silent = True
-                raise
-            log.warning("earlier payment %s: %s", record.payment, problem.code)
-        else:
-            if earlier.money == "taken" and earlier.service.service == self._order.service.service:
-                raise _PaidBefore(earlier)
+            self._silent = problem.unanswered
+            raise
         return replace(facts, balance_fen=purse.balance_fen())
-
-    def _deliver_earlier(self, card: str) -> None:
-        """This card's proof of an earlier payment may still wait here, after a power cut: the TSP must know it first.
-
-        Raises:
-            _PaidBefore, as above. Problem: the TSP does not answer.
-        """
-        for record in self._memory.proven():
-            if record.card != card:
-                continue
-            self._slot.say(self._about("settling"))
-            try:
-                earlier = deliver_proof(self._client, self._memory, self._waits, record, self._cancel)
-            except Problem as problem:
-                if problem.unanswered or problem.retryable:
-                    raise
-                log.warning("earlier payment %s: %s", record.payment, problem.code)
-            else:
-                if earlier.money == "taken" and earlier.service.service == self._order.service.service:
-                    raise _PaidBefore(earlier)
 
     def _lease(self, payment: Payment, facts: CardFacts, about: CardPrompt) -> Lease:
         processing = replace(about, prompt="processing")
@@ -323,7 +309,9 @@ class CardPayment:
         record = OpenPayment(
             payment.payment, self._memory.card_id(ready.facts.application_serial), ready.lease.terminal_number.hex(),
             ready.lease.key_index, ready.init.offline_number, self._order.amount_fen, ready.init.balance_fen, self._make_key(),
+            service=self._order.service.service,
         )  # fmt: skip
+        self._look_at(record.payment)
         try:
             self._memory.keep(record)
         except OSError:
@@ -357,9 +345,7 @@ class CardPayment:
         try:
             payment = deliver_proof(self._client, self._memory, self._waits, record, threading.Event())
         except Problem as problem:
-            # The card has debited; whether the TSP knows it or not, the money is gone from the card.
-            money: Money = "taken" if problem.unanswered else problem.money
-            return Finished("pending", money, problem.code, self._payment, problem.facts)
+            return self._not_accepted(record, problem)
         self._payment = wait_until_open(self._client, self._waits, payment)
         end = finished(self._payment)
         if end.money == "taken" and self._slot.card_present():
@@ -379,7 +365,7 @@ class CardPayment:
             log.exception("payment %s: the card does not say where it stands", record.payment)
             return Finished("pending", "unknown", "card-refused", self._payment)
         except Problem as problem:
-            if problem.money == "not-taken" and not problem.unanswered:
+            if problem.code == "wrong-state" and problem.money == "not-taken":
                 # The TSP never let MAC1 out: there is nothing to prove, the payment simply ends.
                 self._money = "not-taken"
                 return self._give_up("failed", "tsp-unreachable")
@@ -417,12 +403,13 @@ class CardPayment:
                     return away
                 prompt = self._about("put-back", self._number)
             except Problem as problem:
-                known = self._memory.is_proven(record.payment)
-                return Finished(
-                    "pending", "taken" if known else "unknown", problem.code, self._payment, problem.facts
-                )
+                return self._not_accepted(record, problem)
             finally:
                 connection.close()
+
+    def _not_accepted(self, record: OpenPayment, problem: Problem) -> Finished:
+        end = undelivered(self._client, self._memory, record, problem)
+        return end if end.payment is not None else replace(end, payment=self._payment)
 
     def _give_up(
         self, outcome: Outcome, reason: str | None, facts: dict[str, object] | None = None

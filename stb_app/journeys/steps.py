@@ -66,6 +66,7 @@ Prompt = Literal[
     "other-card",  # put-back, but this is another card
     "settling",  # the card is back and is being asked
     "reader-missing",
+    "reader-away",  # the same while the card is wanted back
 ]
 PROBLEM_PROMPTS: frozenset[str] = frozenset(get_args(ProblemPrompt))
 CANCELLABLE_PROMPTS: frozenset[str] = PROBLEM_PROMPTS | frozenset(

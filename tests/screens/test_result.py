@@ -144,7 +144,7 @@ def test_what_the_box_knows_of_the_card_stays_said_while_the_payment_service_kno
 def test_the_result_of_a_card_that_is_away_needs_no_line_that_says_the_same_nor_one_about_itself() -> None:
     tv = _open(Finished("pending", "unknown", "card-away", UNKNOWN))
     tv.app.notice(
-        "A card payment is not settled yet. Put the same card in, and it is checked by itself.", about="card"
+        "A card payment is not settled yet. Put the same card in, and it is checked by itself.", about="open"
     )
     tv.show()
     assert "A card payment is not settled yet" not in tv.words()
@@ -205,3 +205,18 @@ def test_one_ok_too_many_does_not_skip_the_result() -> None:
     tv.show()
     assert tv.screen == "home"
     assert [entry.screen.id for entry in tv.app.navigator.entries] == ["home"]
+
+
+def test_while_a_result_is_shown_nobody_else_need_tell_of_its_payment() -> None:
+    tv = _open(SUCCESS)
+    assert tv.verbs is not None
+    assert tv.verbs.looked_at == [PAID.payment]
+    tv.ok("done")
+    assert tv.screen == "home"
+    assert tv.verbs.looked_at == []
+
+
+def test_a_proof_that_a_person_checks_is_said_so() -> None:
+    end = Finished("pending", "unknown", "proof-kept", UNKNOWN)
+    tv = _open(end)
+    assert "Our staff will check" in tv.words()

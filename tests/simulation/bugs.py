@@ -19,7 +19,7 @@ from server_stub.foundation import idempotency, outbox, states
 from server_stub.foundation.problems import Problem
 from server_stub.sandbox import service as sandbox_service
 from server_stub.tsp import card, core, machines, orders, payments, psam_pool, rivals, tables, wallet
-from stb_app.journeys import card_payment, memory, settling
+from stb_app.journeys import card_payment, earlier, memory, settling
 from stb_app.tsp.problem import Problem as BoxProblem
 from tests.simulation import television
 
@@ -125,7 +125,7 @@ def _ignore_earlier() -> AbstractContextManager[Any]:
 def _waiting_proof_is_overlooked() -> AbstractContextManager[Any]:
     """A card pays again for the same while its proof of the first time waits on the box."""
     return _both(
-        _rivals_welcome(), patch.object(card_payment.CardPayment, "_deliver_earlier", lambda self, card: None)
+        _rivals_welcome(), patch.object(earlier.EarlierPayments, "look", lambda self: None)
     )
 
 
