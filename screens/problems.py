@@ -33,6 +33,9 @@ _TRY_OTHER_CARD = N_("Take it out and put in another card, or pay another way.")
 _CALL_BANK = N_("Please ask the bank that issued the card, or pay another way.")
 _CALL_US = N_("Please call the hotline; we will look at it with you.")
 _ORDER_AGAIN = N_("Please order again.")
+_NOT_SAFE = N_("So nothing is sent there, and nothing can be paid. Please call the hotline.")
+_NOT_RECOGNISED = N_("The payment service does not recognise this box")
+_REGISTER_AGAIN = N_("Please call the hotline to have it registered again.")
 
 PROBLEMS: dict[str, tuple[str, str]] = {
     # No answer, or one that nobody understands
@@ -44,6 +47,29 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("The payment service did not answer clearly"),
         N_("Please try again in a few minutes. If it happens again, call the hotline."),
     ),
+    "tsp-not-trusted": (
+        N_("The payment service could not prove who it is"),
+        N_("Nothing it says is believed until it does. Please do not pay again; call the hotline."),
+    ),
+    "tls-authority-unknown": (N_("The payment service's certificate is not known"), _NOT_SAFE),
+    "tls-expired": (N_("The payment service's certificate has run out"), _NOT_SAFE),
+    "tls-not-yet-valid": (
+        N_("The payment service's certificate is not valid yet"),
+        N_("Perhaps the clock of this box is wrong. Please have it set, or call the hotline."),
+    ),
+    "tls-wrong-name": (N_("The payment service's certificate is for another address"), _NOT_SAFE),
+    "tls-failed": (N_("No safe connection to the payment service"), _NOT_SAFE),
+    "clock-skew": (
+        N_("The clock of this box is wrong"),
+        N_("Please have it set, then try again."),
+    ),
+    "too-many-requests": (
+        N_("Too many attempts in a short time"),
+        N_("Please wait a few minutes, then try again."),
+    ),
+    "signature-missing": (_NOT_RECOGNISED, N_("Please call the hotline to have it registered.")),
+    "signature-invalid": (_NOT_RECOGNISED, _REGISTER_AGAIN),
+    "signature-replayed": (_NOT_RECOGNISED, N_("Please try again. If it happens again, call the hotline.")),
     "internal": (
         N_("Something went wrong on our side"),
         N_("We have recorded it. Please try again in a few minutes."),
@@ -74,6 +100,21 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "box-suspended": (
         N_("This box is out of service"),
         N_("Please call the hotline to have it put back in service."),
+    ),
+    "box-stolen": (
+        N_("This box has been reported stolen"),
+        N_("Nothing can be paid with it. If it is yours, please call the hotline."),
+    ),
+    "key-replaced": (
+        N_("This box number is registered on another device"),
+        N_("If you did not do that, please call the hotline. Otherwise use the other device."),
+    ),
+    "key-revoked": (N_("The registration of this box was withdrawn"), _REGISTER_AGAIN),
+    "key-copied": (
+        N_("This box's registration is in use on two devices"),
+        N_(
+            "To keep you safe it has been stopped. Please call the hotline to have this box registered again."
+        ),
     ),
     "activation-code-wrong": (
         N_("The activation code is not right"),

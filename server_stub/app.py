@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from server_stub.foundation.ids import Ids, RandomBytes
 from server_stub.foundation.problems import ProblemBody
 from server_stub.foundation.startup import cannot_keep
 from server_stub.foundation.vault import key_file, vault_file
+from server_stub.opening import open_role
 from server_stub.sandbox import api as sandbox_api
 from server_stub.sandbox import tables as sandbox_tables
 from server_stub.sandbox.service import Gateway, SandboxService
@@ -35,6 +37,7 @@ from server_stub.settings import Settings, SettingsError
 from server_stub.tsp import api as tsp_api
 from server_stub.tsp import tables as tsp_tables
 from server_stub.tsp.boss_client import BossClient
+from server_stub.tsp.door import AnswerSigner, Door
 from server_stub.tsp.service import TspService
 from server_stub.wallets import provider
 
@@ -59,7 +62,7 @@ class World:
         own_url: where this process answers, for the roles in it that ask each other.
         public_url: where phones reach it.
         client: makes the HTTP client with which roles reach others; given a time limit in seconds.
-        database: opens a role's database; given its file and tables.
+        database: opens a role's database, as ``open_role`` does.
     """
 
     clock: Clock
@@ -67,17 +70,23 @@ class World:
     own_url: str
     public_url: str
     client: Callable[[float], httpx.AsyncClient]
-    database: Callable[[Path, MetaData], Database] = Database
+    database: Callable[[MetaData, Path, str, RandomBytes], Database] = open_role
 
 
-def real_world(own_url: str, public_url: str) -> World:
-    """The machine's clock, randomness and network. The environment's proxies are not for our partners."""
+def real_world(own_url: str, public_url: str, authority: ssl.SSLContext | None = None) -> World:
+    """The machine's clock, randomness and network. The environment's proxies are not for our partners.
+
+    Args:
+        authority: whose certificates are believed; None: those of the system's authorities.
+    """
     return World(
         SystemClock(),
         os.urandom,
         own_url,
         public_url,
-        lambda seconds: httpx.AsyncClient(timeout=seconds, trust_env=False),
+        lambda seconds: httpx.AsyncClient(
+            timeout=seconds, trust_env=False, verify=True if authority is None else authority
+        ),
     )
 
 
@@ -129,15 +138,19 @@ class Roles:
         if self.tsp is not None:
             self.tsp.core.changes.close()
 
+    def _open(self, metadata: MetaData) -> Database:
+        """The database of the role whose tables these are."""
+        return self._world.database(metadata, self._data, self._settings.database, self._world.random)
+
     def _boss(self) -> BossService:
-        database = self._world.database(self._data / "boss.db", boss_tables.metadata)
+        database = self._open(boss_tables.metadata)
         now = self._world.clock.now()
         database.load(lambda conn: boss_demo.load(conn, self._ids, now))
         return BossService(database, self._world.clock, self._ids, self._key)
 
     def _sandbox(self) -> SandboxService:
         gateway = Gateway(self.http, self._world.public_url, self._key, self._settings.late_settle_seconds)
-        database = self._world.database(self._data / "sandbox.db", sandbox_tables.metadata)
+        database = self._open(sandbox_tables.metadata)
         return SandboxService(database, self._world.clock, self._ids, gateway)
 
     def _tsp(self) -> TspService:
@@ -156,13 +169,14 @@ class Roles:
         except OSError as error:
             raise cannot_keep(psams, error) from error
         return TspService(
-            self._world.database(self._data / "tsp.db", tsp_tables.metadata),
+            self._open(tsp_tables.metadata),
             self._world.clock,
             self._ids,
             vault_file(self._data / "tsp.key"),
             self._settings,
             BossClient(self.http, self._settings.boss_url or own, self._key),
             provider.find(context),
+            self._world.random,
             psams,
         )
 
@@ -201,7 +215,11 @@ def application(names: Sequence[str], current: Callable[[], Roles]) -> FastAPI:
             yield
 
     app = FastAPI(title=NAME, version=release(), lifespan=lifespan, docs_url=None, redoc_url=None)
+    if "tsp" in names:
+        app.add_middleware(Door, services=lambda: _there(current().tsp))
     http.install(app)
+    if "tsp" in names:
+        app.add_middleware(AnswerSigner, services=lambda: _there(current().tsp))
     routers = []
     if "tsp" in names:
         routers += tsp_api.routers(lambda: _there(current().tsp), NAME, release())

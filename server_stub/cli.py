@@ -23,12 +23,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run roles until stopped")
     run.add_argument("roles", nargs="*", metavar="ROLE", help="boss, tsp, sandbox (all, if none is named)")
-    run.add_argument(
-        "--data",
-        type=_folder,
-        default=Path(platformdirs.user_data_dir("stb-server")),
-        help="folder of databases and keys (%(default)s)",
-    )
+    _place(run)
     run.add_argument("--host", type=_host, default="127.0.0.1", help="address to listen on (%(default)s)")
     run.add_argument(
         "--port", type=_port, default=PORT, help="port to listen on; 0: any free one (%(default)s)"
@@ -38,8 +33,38 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also listen in the local network, only for the page behind a QR code",
     )
+    run.add_argument(
+        "--tls",
+        action="store_true",
+        help=f"https: with {PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY, or with a certificate from an authority of its own "
+        "(ca.pem in the data folder)",
+    )
     run.add_argument("--parent-pipe", action="store_true", help="stop when standard input ends")
+    boxes = commands.add_parser(
+        "boxes", help="list boxes; suspend, activate or revoke one, or report it stolen"
+    )
+    boxes.add_argument("action", choices=("list", "suspend", "activate", "stolen", "revoke"))
+    boxes.add_argument("box", nargs="?", metavar="BOX", help="number of the box; all but 'list' want it")
+    rotate = commands.add_parser("rotate-key", help="sign answers with a new key from now on")
+    for command in (boxes, rotate):
+        _place(command)
     return top
+
+
+def _place(command: argparse.ArgumentParser) -> None:
+    """Where the roles keep what they know."""
+    command.add_argument(
+        "--data",
+        type=_folder,
+        default=Path(platformdirs.user_data_dir("stb-server")),
+        help="folder of databases and keys (%(default)s)",
+    )
+    command.add_argument(
+        "--database",
+        metavar="URL",
+        help="a PostgreSQL database, postgresql://user@host/name, which other processes may share"
+        " (SQLite files in the data folder)",
+    )
 
 
 def _folder(text: str) -> Path:
@@ -64,6 +89,10 @@ def parse(arguments: Sequence[str] | None, roles: Sequence[str]) -> argparse.Nam
     """Reads the command line; exits with a message where it cannot be understood."""
     top = parser()
     options = top.parse_args(arguments)
+    if options.command == "boxes" and (options.box is None) != (options.action == "list"):
+        top.error("boxes list, or boxes suspend|activate|stolen|revoke BOX")
+    if options.command != "run":
+        return options
     for role in options.roles:
         if role not in roles:
             top.error(f"no role {role!r}; there are {', '.join(roles)}")

@@ -9,20 +9,22 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from server_stub import cli
+from server_stub import boxes, cli, tls
 from server_stub.app import ROLES, Roles, build, phone_application, real_world
+from server_stub.foundation.clock import SystemClock
 from server_stub.foundation.startup import CannotStart, only_one
 from server_stub.settings import Settings, SettingsError, from_environment
 
@@ -65,8 +67,15 @@ class PhoneServer(uvicorn.Server):
 class Server(uvicorn.Server):
     """Says where it listens, and answers long polls when it stops."""
 
-    def __init__(self, app: FastAPI, roles: Roles, address: str, phones: PhoneServer | None) -> None:
-        super().__init__(_config(app))
+    def __init__(
+        self,
+        app: FastAPI,
+        roles: Roles,
+        address: str,
+        phones: PhoneServer | None,
+        secured: tls.Files | None = None,
+    ) -> None:
+        super().__init__(_config(app, secured=secured))
         self._roles = roles
         self._address = address
         self._phones = phones
@@ -98,12 +107,13 @@ class Listeners:
 
     own: socket.socket
     phones: socket.socket | None
+    scheme: str = "http"
 
     @property
     def own_url(self) -> str:
         """Where this machine reaches ``own``."""
         host, port = self.own.getsockname()[:2]
-        return f"http://{'127.0.0.1' if host == '0.0.0.0' else _literal(host)}:{port}"
+        return f"{self.scheme}://{'127.0.0.1' if host == '0.0.0.0' else _literal(host)}:{port}"
 
     @property
     def public_url(self) -> str:
@@ -148,12 +158,13 @@ def open_listeners(options: argparse.Namespace, settings: Settings) -> Listeners
     if options.lan and "sandbox" not in options.roles:
         raise SettingsError("--lan is for the page of role sandbox: run that role too")
     own = _bound(options.host, options.port, "--host")
+    scheme = "https" if options.tls else "http"
     if not options.lan:
-        return Listeners(own, None)
+        return Listeners(own, None, scheme)
     address = settings.lan_address or lan_address()
     if address is None:
         raise SettingsError("--lan: no local network was found; set STB_SERVER_LAN_ADDRESS to this machine's")
-    return Listeners(own, _bound(address, options.port, "STB_SERVER_LAN_ADDRESS"))
+    return Listeners(own, _bound(address, options.port, "STB_SERVER_LAN_ADDRESS"), scheme)
 
 
 def _bound(host: str, port: int, source: str) -> socket.socket:
@@ -191,7 +202,10 @@ def run(options: argparse.Namespace) -> int:
     with ExitStack() as held:
         try:
             settings = from_environment(os.environ)
-            held.enter_context(only_one(options.data, options.roles, time.sleep))
+            if options.database is not None:
+                settings = replace(settings, database=options.database)
+            alone = () if settings.database else options.roles
+            held.enter_context(only_one(options.data, alone, time.sleep))
             server, listener = _server(options, settings)
         except (SettingsError, CannotStart) as error:
             sys.stderr.write(f"stb-server: {error}\n")
@@ -201,14 +215,18 @@ def run(options: argparse.Namespace) -> int:
 
 def _server(options: argparse.Namespace, settings: Settings) -> tuple[Server, socket.socket]:
     """The server that is asked for, and the socket it is to answer on."""
+    secured = tls.files(settings, options.data, options.host, SystemClock().now()) if options.tls else None
     listeners = open_listeners(options, settings)
-    world = real_world(listeners.own_url, listeners.public_url)
+    believed = None if secured is None else secured.client_context()
+    if believed is None and settings.tls_authority:
+        believed = ssl.create_default_context(cafile=settings.tls_authority)
+    world = real_world(listeners.own_url, listeners.public_url, believed)
     app = build(settings, options.roles, options.data, world)
     roles: Roles = app.state.roles
     phones = None
     if listeners.phones is not None:
         phones = PhoneServer(phone_application(roles), listeners.phones)
-    return Server(app, roles, listeners.own_url, phones), listeners.own
+    return Server(app, roles, listeners.own_url, phones, secured), listeners.own
 
 
 def _serve(server: Server, listener: socket.socket, options: argparse.Namespace) -> int:
@@ -225,12 +243,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         signal.signal(number, lambda *_: sys.exit(0))
     options = cli.parse(arguments, ROLES)
     configure_logging()
-    sys.exit(run(options))
+    commands = {"run": run, "boxes": boxes.run, "rotate-key": boxes.rotate_server_key}
+    sys.exit(commands[options.command](options))
 
 
-def _config(app: FastAPI, lifespan: Literal["auto", "off"] = "auto") -> uvicorn.Config:
+def _config(
+    app: FastAPI, lifespan: Literal["auto", "off"] = "auto", secured: tls.Files | None = None
+) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        ssl_certfile=None if secured is None else str(secured.certificate),
+        ssl_keyfile=None if secured is None else str(secured.key),
         lifespan=lifespan,
         log_config=None,
         access_log=False,

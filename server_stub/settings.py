@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from ipaddress import AddressValueError, IPv4Address
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +31,7 @@ class Settings:
     """The settings. Times are seconds. An empty address means: the role in this process.
 
     Attributes:
+        database: address of a PostgreSQL database; empty: SQLite files in the data folder.
         boss_url: where BOSS answers (up to, without, ``/boss/v1``).
         wallet_url: where the demo wallet's gateway answers (up to, without, ``/sandbox``).
         notify_url: where wallets reach this TSP (up to, without, ``/notices``).
@@ -39,6 +40,9 @@ class Settings:
         psams: comma-separated PSAM URLs, ``sim:NUMBER`` (1 to 999), ``sim:NUMBER:ISSUER`` or ``pcsc:NAME``
             (part of a reader's name); may be empty. One that cannot be reached is looked for until it can.
         lan_address: this machine's IPv4 address in the local network, for ``--lan``; empty: found out.
+        tls_certificate, tls_key: PEM files of a certificate with its chain, and of its key, for ``--tls``; empty: one
+            from an authority of our own in the data folder.
+        tls_authority: PEM file of the authorities that our roles believe when they ask others; empty: the system's.
         hotline: the operator's telephone number.
         quote_seconds: how long a quoted order can be paid.
         qr_seconds: how long a wallet's code can be paid.
@@ -46,15 +50,25 @@ class Settings:
         unknown_lease_seconds: the same from MAC1 on, when the card may have been debited. A proof that
             comes later is still checked if the PSAM has completed no other purchase, else a person does it.
         partner_seconds: how long BOSS or a wallet may take to answer.
+        signature_seconds: how far the time of a box's signature may be from the server's.
+        standing_seconds: how long BOSS's word on a box and its key holds before it is asked again.
+        key_overlap_seconds: how long a box's old key is still good beside the one it rotated to.
+        box_requests_per_minute: what one box may ask.
+        enrolment_failures_per_hour: wrong enrolments for one box number; three times as many from one address.
+        card_attempts_per_hour: how often a card may come to paying without its PIN having been right.
         late_settle_seconds: the demo wallet's "pay after the code has run out": how long after.
     """
 
+    database: str = field(default="", repr=False)  # may have a password in it
     boss_url: str = ""
     wallet_url: str = ""
     notify_url: str = ""
     partner_key: str = ""
     psams: str = "sim:1,sim:2,sim:3"
     lan_address: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_authority: str = ""
     hotline: str = "96123"
     quote_seconds: int = 900
     qr_seconds: int = 180
@@ -62,6 +76,12 @@ class Settings:
     unknown_lease_seconds: int = 180
     partner_seconds: float = 5.0
     late_settle_seconds: int = 5
+    signature_seconds: int = 60
+    standing_seconds: int = 15
+    key_overlap_seconds: int = 86_400
+    box_requests_per_minute: int = 1200
+    enrolment_failures_per_hour: int = 10
+    card_attempts_per_hour: int = 60
 
     @property
     def psam_urls(self) -> tuple[str, ...]:
@@ -77,21 +97,21 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             partner key does not fit into a header or is too short; a PSAM's URL names none, or one twice.
     """
     values: dict[str, Any] = {}
-    for field in fields(Settings):
-        name = PREFIX + field.name.upper()
+    for one in fields(Settings):
+        name = PREFIX + one.name.upper()
         if name not in environment:
             continue
         text = environment[name]
-        if field.type == "str":
-            values[field.name] = CHECKS[field.name](name, text) if field.name in CHECKS else text
+        if one.type == "str":
+            values[one.name] = CHECKS[one.name](name, text) if one.name in CHECKS else text
             continue
         try:
-            number = int(text) if field.type == "int" else float(text)
+            number = int(text) if one.type == "int" else float(text)
         except ValueError:
             raise SettingsError(f"{name}={text!r}: a number of seconds is wanted") from None
         if not 0 < number <= LONGEST_SECONDS:  # "nan" is neither
             raise SettingsError(f"{name}={text!r}: must be more than 0 and at most {LONGEST_SECONDS}")
-        values[field.name] = number
+        values[one.name] = number
     return Settings(**values)
 
 

@@ -28,10 +28,28 @@ def router(service: Callable[[], BossService]) -> APIRouter:
 
     routes = APIRouter(prefix="/boss/v1/boxes/{box_number}", tags=["BOSS"], dependencies=[Depends(partner)])
 
-    @routes.post("/check", responses=responses(401, 403, 422))
-    async def check_box(box_number: BoxNumber, check: models.BoxCheck) -> wire.Subscriber:
-        """Whose box it is, for one that knows its smart card and activation code."""
-        return await service().check_box(box_number, check)
+    @routes.post("/keys", status_code=201, responses=responses(401, 403, 422))
+    async def register_key(box_number: BoxNumber, claim: models.KeyClaim) -> models.RegisteredKey:
+        """Ties a key to the box, for one that knows its smart card and activation code."""
+        return await service().register_key(box_number, claim)
+
+    @routes.get("/keys/{key_id}", responses=responses(401, 403, 404))
+    async def key_standing(box_number: BoxNumber, key_id: str) -> models.RegisteredKey:
+        """Whether the box and this key of it may be served."""
+        return await service().key_standing(box_number, key_id)
+
+    @routes.post("/keys/{key_id}/successor", status_code=201, responses=responses(401, 403, 404, 422))
+    async def succeed_key(
+        box_number: BoxNumber, key_id: str, successor: models.KeySuccessor
+    ) -> models.RegisteredKey:
+        """The box goes over to another key; the old one holds until the instant that is named."""
+        return await service().succeed_key(box_number, key_id, successor)
+
+    @routes.post("/keys/{key_id}/end", responses=responses(401, 422))
+    async def end_key(box_number: BoxNumber, key_id: str, end: models.KeyEnd) -> models.EndedKey:
+        """The key must not be believed any more."""
+        await service().end_key(box_number, key_id, end.reason)
+        return models.EndedKey(key_id=key_id, ended=end.reason)
 
     @routes.get("/home", responses=responses(401, 403))
     async def home(box_number: BoxNumber) -> wire.Home:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from server_stub.foundation.text import Text
-from server_stub.foundation.wire import Service, Subscription, Term
+from server_stub.foundation.wire import Service, Subscriber, Subscription, Term
 
 
 class ServiceDetail(Service):
@@ -37,11 +38,41 @@ class AllEarlier(BaseModel):
     earlier: list[Earlier]
 
 
-class BoxCheck(BaseModel):
-    """A box that wants to be enrolled."""
+KeyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$")]
+"""JWK thumbprint (RFC 7638) of an Ed25519 key."""
+
+
+class KeyClaim(BaseModel):
+    """A box that wants to be enrolled with a key."""
 
     smart_card_number: str = Field(pattern=r"^[0-9]{16,20}$")
     activation_code: str = Field(min_length=4, max_length=16)
+    key_id: KeyId
+
+
+class KeySuccessor(BaseModel):
+    """The key that a box goes over to."""
+
+    key_id: KeyId
+    old_valid_until: AwareDatetime
+
+
+class KeyEnd(BaseModel):
+    """Why a key is not good any more."""
+
+    reason: Literal["key-copied"]
+
+
+class EndedKey(BaseModel):
+    key_id: str
+    ended: str
+
+
+class RegisteredKey(BaseModel):
+    """A key that speaks for a box, and whose box it is."""
+
+    key_id: str
+    subscriber: Subscriber
 
 
 class OrderRequest(BaseModel):

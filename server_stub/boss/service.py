@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+from asyncio import to_thread
 from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy import Connection, insert, select, update
 
-from server_stub.boss import models, rules, store, tables, views
+from server_stub.boss import keys, models, rules, store, tables, views
 from server_stub.foundation import wire
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database
@@ -21,11 +20,6 @@ from server_stub.foundation.problems import Problem
 T = TypeVar("T")
 EARLIER = 50
 """Most entries of what was paid otherwise."""
-
-
-def activation_hash(box_number: str, activation_code: str) -> str:
-    """What BOSS keeps of an activation code: enough to check it. Codes are short, so the hash is slow."""
-    return hashlib.pbkdf2_hmac("sha256", activation_code.encode(), box_number.encode(), 20_000).hex()
 
 
 class BossService:
@@ -46,22 +40,29 @@ class BossService:
         """Lets go of the database."""
         self.database.close()
 
-    async def check_box(self, box_number: str, check: models.BoxCheck) -> wire.Subscriber:
-        """Whose box it is, for one that knows its smart card and activation code (ONL-11).
+    async def register_key(self, box_number: str, claim: models.KeyClaim) -> models.RegisteredKey:
+        """Ties a key to box, smart card and subscriber (ONL-11). Raises Problem as ``keys.register``."""
+        now = self._clock.now()
+        # Slow on purpose, so not in the writer's thread, where everybody would wait for it.
+        code_hash = await to_thread(keys.activation_hash, box_number, claim.activation_code)
+        return await self.database.write(lambda conn: keys.register(conn, box_number, claim, code_hash, now))
 
-        Raises:
-            Problem: ``box-unknown``, ``box-suspended``, ``activation-code-wrong``.
-        """
+    async def key_standing(self, box_number: str, key_id: str) -> models.RegisteredKey:
+        """Whether a box and its key may be served. Raises Problem as ``keys.standing``."""
+        now = self._clock.now()
+        return await self.database.read(lambda conn: keys.standing(conn, box_number, key_id, now))
 
-        def read(conn: Connection) -> wire.Subscriber:
-            box = store.load_box(conn, box_number)
-            code = activation_hash(box_number, check.activation_code)
-            right_card = hmac.compare_digest(box.smart_card_number, check.smart_card_number)
-            if not (hmac.compare_digest(box.activation_hash, code) and right_card):
-                raise Problem("activation-code-wrong")
-            return views.subscriber(store.load_customer(conn, box_number))
+    async def succeed_key(
+        self, box_number: str, old: str, successor: models.KeySuccessor
+    ) -> models.RegisteredKey:
+        """A box goes over to another key. Raises Problem as ``keys.standing``."""
+        now = self._clock.now()
+        return await self.database.write(lambda conn: keys.succeed(conn, box_number, old, successor, now))
 
-        return await self.database.read(read)
+    async def end_key(self, box_number: str, key_id: str, reason: str) -> None:
+        """A platform has found that a key must not be believed any more."""
+        now = self._clock.now()
+        await self.database.write(lambda conn: keys.end(conn, box_number, reason, now, key_id))
 
     async def home(self, box_number: str) -> wire.Home:
         """What the home page shows. Raises Problem ``box-unknown``, ``box-suspended``, as all below."""

@@ -107,12 +107,12 @@ def _shown(row: Row[Any]) -> Shown:
 
 
 def load_box(conn: Connection, box_number: str) -> Row[Any]:
-    """A box that may be served (ONL-11). Raises Problem ``box-unknown`` or ``box-suspended``."""
+    """A box that may be served (ONL-11). Raises Problem ``box-unknown``, ``box-suspended`` or ``box-stolen``."""
     row = conn.execute(select(boxes).where(boxes.c.box_number == box_number)).one_or_none()
     if row is None:
         raise Problem("box-unknown")
     if row.state != "active":
-        raise Problem("box-suspended")
+        raise Problem("box-stolen" if row.state == "stolen" else "box-suspended")
     return row
 
 
@@ -123,9 +123,13 @@ def load_boxes(conn: Connection, customer: Customer) -> list[str]:
 
 
 def load_customer(conn: Connection, box_number: str) -> Customer:
-    """The subscriber behind a box, with all they have and had. Raises as ``load_box``."""
+    """The subscriber behind a box, with all they have and had. Raises as ``load_box``.
+
+    Whoever changes what they have comes here first: two openings for one subscriber take turns.
+    """
     box = load_box(conn, box_number)
-    person = conn.execute(select(subscribers).where(subscribers.c.id == box.subscriber_id)).one()
+    mine = select(subscribers).where(subscribers.c.id == box.subscriber_id)
+    person = conn.execute(mine.with_for_update()).one()
     rows = conn.execute(
         select(subscriptions)
         .where(subscriptions.c.subscriber_id == person.id)

@@ -26,7 +26,20 @@ boxes = Table(
     Column("subscriber_id", ForeignKey("subscribers.id"), nullable=False),
     Column("smart_card_number", String, nullable=False),
     Column("activation_hash", String, nullable=False),
-    Column("state", String, nullable=False),  # active | suspended
+    Column("state", String, nullable=False),  # active | suspended | stolen
+)
+
+box_keys = Table(
+    "box_keys",
+    metadata,
+    Column("key_id", String, primary_key=True),
+    # Whose it was stays known when a box is struck off.
+    Column("box_number", String, nullable=False, index=True),
+    Column("smart_card_number", String, nullable=False),
+    Column("subscriber_id", ForeignKey("subscribers.id"), nullable=False),
+    Column("registered_at", Instant, nullable=False),
+    Column("ended", String),  # code of the refusal; null while it is good
+    Column("ended_at", Instant),
 )
 
 products = Table(

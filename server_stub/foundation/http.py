@@ -26,7 +26,9 @@ STATUS_CODES = {404: "not-found", 405: "method-not-allowed"}
 
 def problem_response(problem: Problem) -> Response:
     """A problem as it goes over the wire."""
-    return Response(problem.body.model_dump_json(), problem.status, media_type=MEDIA_TYPE)
+    wait = problem.body.facts.get("retry_after_seconds")
+    headers = None if wait is None else {"Retry-After": str(wait)}
+    return Response(problem.body.model_dump_json(), problem.status, headers, media_type=MEDIA_TYPE)
 
 
 def response_of(answer: Answer) -> Response:
@@ -52,6 +54,10 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if "\0" in scope["path"]:
+            # Nothing here has such a name, and PostgreSQL takes no text with it.
+            await problem_response(Problem("not-found"))(scope, receive, send)
             return
         length = Headers(scope=scope).get("content-length", "0")
         long = length.isdecimal() and int(length) > self._longest_bytes

@@ -6,11 +6,10 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, select, update
 
 from server_stub.foundation.clock import Clock
-from server_stub.foundation.database import Database, Instant
+from server_stub.foundation.database import Database, Instant, insert_once
 from server_stub.foundation.locks import KeyedLocks
 from server_stub.foundation.problems import MEDIA_TYPE, Problem
 
@@ -76,10 +75,7 @@ class KeyUse:
             Problem: ``idempotency-key-reused``.
         """
         values = {"scope": self.scope, "key": self.key, "request_hash": self.hash}
-        try:
-            with conn.begin_nested():
-                conn.execute(insert(self.table).values(**values, created_at=self.clock.now()))
-        except IntegrityError:
+        if not insert_once(conn, self.table, {**values, "created_at": self.clock.now()}):
             self.recall(conn)
 
     def recall(self, conn: Connection) -> None:
@@ -117,19 +113,23 @@ class Idempotency:
     async def run(self, use: KeyUse, work: Callable[[], Awaitable[Answer]]) -> Answer:
         """Answers from memory, or runs ``work``, which claims the key where it has its effect.
 
-        A refusal (4xx) is kept as an answer too. A 5xx is not: the same request may find a better hour.
+        A refusal (4xx) is kept as an answer too. A 5xx is not, nor one that says "again later": the same request may
+        find a better hour.
         The lock only spares work; that there is one effect is due to the unique insert.
         """
         async with self._locks.hold(f"{use.scope} {use.key}"):
             try:
                 await self._database.read(use.recall)
-                return await work()
+                try:
+                    return await work()
+                except Problem as problem:
+                    final = problem.status < 500 and not problem.body.retryable
+                    if final and problem.code != "idempotency-key-reused":
+                        await self._keep(use, problem)
+                    raise
             except Replayed as replayed:
+                # Also when another process has answered while this one was at it.
                 return replayed.answer
-            except Problem as problem:
-                if problem.status < 500 and problem.code != "idempotency-key-reused":
-                    await self._keep(use, problem)
-                raise
 
     async def _keep(self, use: KeyUse, problem: Problem) -> None:
         def keep(conn: Connection) -> None:

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Column, Connection, Integer, MetaData, Row, String, Table, func, insert, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    MetaData,
+    Row,
+    String,
+    Table,
+    insert,
+    update,
+)
 
-from server_stub.foundation import states
+from server_stub.foundation import claims, states
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database, Instant
 from server_stub.foundation.worker import Worker
@@ -21,6 +32,10 @@ PAUSES = (1, 2, 5, 10, 30, 60, 120, 300)
 """Seconds after the first, second ... failed attempt; the last one from then on."""
 BATCH = 32
 """Delivered side by side: a receiver that hangs does not hold up what is owed to another."""
+CLAIM_SECONDS = 30
+"""Longer than a delivery takes, with all that it asks of others; what a process that died had in hand waits so long."""
+
+UNCLAIMED: Mapping[str, Any] = {"claimed_by": None, "claimed_until": None}
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +74,7 @@ def outbox_table(metadata: MetaData) -> Table:
         Column("attempts", Integer, nullable=False, default=0),
         Column("last_error", String),
         Column("delivered_at", Instant),
+        *claims.claim_columns(),
     )
 
 
@@ -66,12 +82,14 @@ class Outbox:
     """The outbox of one role.
 
     Args:
+        who: this process; a name no other one has.
         handlers: by topic.
     """
 
     def __init__(
-        self, database: Database, table: Table, clock: Clock, handlers: Mapping[str, Handler]
+        self, database: Database, table: Table, clock: Clock, who: str, handlers: Mapping[str, Handler]
     ) -> None:
+        self._who = who
         self._database = database
         self._table = table
         self._clock = clock
@@ -87,16 +105,40 @@ class Outbox:
     async def deliver_due(self) -> datetime | None:
         """Delivers what is due, and returns when the next is due. One bad row never stops the others."""
         table = self._table
-        now = self._clock.now()
-        due = select(table).where(table.c.due_at <= now).order_by(table.c.due_at, table.c.id).limit(BATCH)
-        following = select(func.min(table.c.due_at))
-        rows, instant = await self._database.read(
-            lambda conn: (conn.execute(due).all(), conn.execute(following).scalar())
-        )
-        if not rows:
+
+        def take(conn: Connection) -> Sequence[Row[Any]]:
+            now = self._clock.now()
+            order = (table.c.due_at, table.c.id)
+            return claims.claim(
+                conn, table.c.due_at <= now, order, BATCH, who=self._who, now=now, seconds=CLAIM_SECONDS
+            )
+
+        def following(conn: Connection) -> datetime | None:
+            return claims.next_due(conn, table.c.due_at)
+
+        instant = await self._database.read(following)
+        if instant is None or instant > self._clock.now():
             return instant
+        rows = await self._database.write(take)
         await asyncio.gather(*(self._deliver(row) for row in rows))
-        return await self._database.read(lambda conn: conn.execute(following).scalar())
+        return await self._database.read(following)
+
+    def start(self) -> None:
+        """Begins to deliver; called in the event loop."""
+        if not self._database.shared:
+            # Nobody else is there: whoever has claimed anything was killed.
+            left = self._table.c.claimed_by.is_not(None)
+            self._database.submit(lambda conn: self._give_back(conn, left)).result()
+        self.worker.start()
+
+    async def stop(self) -> None:
+        """Ends that; what is under way is another process's, or the next one's, at once."""
+        await self.worker.stop()
+        await self._database.write(lambda conn: self._give_back(conn, self._table.c.claimed_by == self._who))
+
+    def _give_back(self, conn: Connection, which: ColumnElement[bool]) -> None:
+        owed = self._table.c.due_at.is_not(None)  # has an index, which the claims have not
+        conn.execute(update(self._table).where(owed & which).values(**UNCLAIMED))
 
     async def _deliver(self, row: Row[Any]) -> None:
         table = self._table
@@ -104,9 +146,10 @@ class Outbox:
             acknowledged = await self._handlers[row.topic](json.loads(row.payload))
 
             def tick_off(conn: Connection) -> None:
-                # due_at is cleared first: whoever else delivered this row at the same time finds it gone.
+                # Whoever else delivered this row at the same time, its claim having ended, finds it done.
                 mine = (table.c.id == row.id) & table.c.delivered_at.is_(None)
                 values = {"delivered_at": self._clock.now(), "due_at": None, "attempts": row.attempts + 1}
+                values |= UNCLAIMED
                 if conn.execute(update(table).where(mine).values(**values)).rowcount:
                     acknowledged.change(conn)
 
@@ -119,7 +162,7 @@ class Outbox:
                 "attempts": row.attempts + 1,
                 "last_error": repr(error)[:200],
                 "due_at": self._clock.now() + timedelta(seconds=pause),
+                **UNCLAIMED,
             }
-            await self._database.write(
-                lambda conn: conn.execute(update(table).where(table.c.id == row.id).values(**values))
-            )
+            mine = (table.c.id == row.id) & (table.c.claimed_by == self._who) & table.c.delivered_at.is_(None)
+            await self._database.write(lambda conn: conn.execute(update(table).where(mine).values(**values)))

@@ -11,13 +11,13 @@ from typing import Any
 
 import httpx
 from pydantic import BaseModel, Field
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from server_stub.foundation import states
 from server_stub.foundation.clock import Clock
-from server_stub.foundation.database import Database
+from server_stub.foundation.database import Database, insert_once
 from server_stub.foundation.ids import Ids
-from server_stub.foundation.outbox import Acknowledged, Outbox
+from server_stub.foundation.outbox import Acknowledged, Handler, Outbox
 from server_stub.foundation.problems import Problem
 from server_stub.foundation.text import Text
 from server_stub.foundation.vault import signature
@@ -96,15 +96,16 @@ class SandboxService:
         self._gateway = gateway
         self.secret = gateway.secret
         self.faults = Faults()
-        self.outbox = Outbox(database, outbox, clock, {NOTICE: self._notify, LATE: self._settle_late})
+        handlers: dict[str, Handler] = {NOTICE: self._notify, LATE: self._settle_late}
+        self.outbox = Outbox(database, outbox, clock, ids.row(), handlers)
 
     def start(self) -> None:
         """Begins the background work; called in the event loop."""
-        self.outbox.worker.start()
+        self.outbox.start()
 
     async def stop(self) -> None:
         """Ends it, and lets go of the database."""
-        await self.outbox.worker.stop()
+        await self.outbox.stop()
         self.database.close()
 
     # The merchant's side
@@ -114,10 +115,6 @@ class SandboxService:
         now = self._clock.now()
 
         def work(conn: Connection) -> Row[Any]:
-            condition = codes.c.reference == wish.reference
-            row = conn.execute(select(codes).where(condition)).one_or_none()
-            if row is not None:
-                return row
             values = {
                 "id": self._ids.code(),
                 "reference": wish.reference,
@@ -131,8 +128,8 @@ class SandboxService:
                 # The merchant closes; this end is only for codes that were forgotten.
                 "expires_at": now + timedelta(seconds=wish.seconds),
             }
-            conn.execute(insert(codes).values(**values))
-            return conn.execute(select(codes).where(condition)).one()
+            insert_once(conn, codes, values)
+            return _by_reference(conn, wish.reference)
 
         return self._status(await self.database.write(work))
 
@@ -249,14 +246,14 @@ class SandboxService:
 
 
 def _by_reference(conn: Connection, reference: str) -> Row[Any]:
-    row = conn.execute(select(codes).where(codes.c.reference == reference)).one_or_none()
+    row = conn.execute(select(codes).where(codes.c.reference == reference).with_for_update()).one_or_none()
     if row is None:
         raise Problem("not-found", reference=reference)
     return row
 
 
 def _by_code(conn: Connection, code: str) -> Row[Any]:
-    row = conn.execute(select(codes).where(codes.c.id == code)).one_or_none()
+    row = conn.execute(select(codes).where(codes.c.id == code).with_for_update()).one_or_none()
     if row is None:
         raise Problem("not-found")
     return row

@@ -15,6 +15,10 @@ PASSED_ON = frozenset(
         "not-found",
         "box-unknown",
         "box-suspended",
+        "box-stolen",
+        "key-replaced",
+        "key-revoked",
+        "key-copied",
         "activation-code-wrong",
         "already-subscribed",
         "term-not-sold",
@@ -51,7 +55,7 @@ class BossClient:
         return await self._call("GET", box_number, "/".join(quote(part, safe="") for part in path))
 
     async def post(self, box_number: str, path: str, body: dict[str, Any], key: str = "") -> Any:
-        """One of a box's actions: ``check``, ``orders``, ``orders/ID/opening``; ``key`` makes it idempotent.
+        """One of a box's actions: ``keys``, ``orders``, ``orders/ID/opening``; ``key`` makes it idempotent.
 
         Raises:
             Problem: BOSS's refusal, or ``boss-unreachable``.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
@@ -11,7 +12,7 @@ from cardreader.pboc.files import mask_number
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.problems import Problem
-from server_stub.tsp import core, machines, models, psam_pool
+from server_stub.tsp import card_attempts, core, machines, models, psam_pool
 from server_stub.tsp.core import Core
 from server_stub.tsp.rivals import refuse_card
 from server_stub.tsp.tables import debits, issuers, listed_cards
@@ -20,6 +21,8 @@ __all__ = ["CardPayments", "fingerprint", "issuer_refusal", "mask_number"]
 
 PURSE_TYPES = frozenset({"02", "03"})
 """Application types that have an electronic purse; 01 is an electronic deposit only."""
+LOOK_AGAIN = timedelta(seconds=0.1)
+"""How often a step looks whether another process's turn at the PSAM is over."""
 NOT_DEBITED_REASONS = {"9302": "mac1-refused", "9406": "card-removed", "0000": "connection-lost"}
 
 
@@ -78,6 +81,7 @@ class CardPayments:
                 refuse_card(conn, row)
             unit = self._lease(conn, row, card)
             self._core.move(conn, row, "card-checked", actor="box")
+            card_attempts.arrived(conn, self._core, box_number, fingerprint(self._core, serial))
             conn.execute(delete(debits).where(debits.c.payment_id == payment))
             conn.execute(
                 insert(debits).values(
@@ -122,17 +126,16 @@ class CardPayments:
             if init.balance_fen < row.amount_fen:
                 raise Problem("balance-too-low", balance_fen=init.balance_fen, amount_fen=row.amount_fen)
             unit = self._core.psams.get(debit.psam)
-            if unit is None or not await self._core.database.write(
-                lambda conn: psam_pool.extend(
-                    conn, payment, debit.psam, now, self._core.settings.unknown_lease_seconds
-                )
-            ):
+            if unit is None:
+                raise Problem("lease-lost")
+            turn = await self._take_turn(payment, unit.name, use, anew=False)
+            if turn is None:
                 raise Problem("lease-lost")
             date, time = f"{now:%Y%m%d}", f"{now:%H%M%S}"
             begun = {**init.model_dump(exclude={"balance_fen"}), "date": date, "time": time}
             purchase = self._purchase(row.amount_fen, debit.card_sealed, begun)
             try:
-                answer = await unit.initialize(payment, purchase)
+                answer = await unit.initialize(turn, purchase)
             except CardReaderError as error:
                 await self._core.database.write(lambda conn: psam_pool.release(conn, payment))
                 raise Problem("psam-refused", psam_status=str(error)) from error
@@ -140,7 +143,8 @@ class CardPayments:
 
             def work(conn: Connection) -> Answer:
                 use.claim(conn)
-                if not psam_pool.holds(conn, payment, unit.name):
+                core.load_payment(conn, payment)
+                if not psam_pool.end_turn(conn, unit.name, turn):
                     raise Problem("lease-lost")
                 self._core.move(conn, row, "mac1-issued", actor="box")
                 values = {
@@ -165,15 +169,14 @@ class CardPayments:
                 (the payment had failed by the card's evidence: for a person). Money unknown.
         """
         async with self._core.locks.hold(payment):
-            if await self._core.change(
-                payment, lambda conn: self._contradicts(conn, box_number, payment, proof)
-            ):
-                raise Problem("evidence-contradicts")
-            row, debit, already = await self._core.change(
+            kept = await self._core.change(
                 payment, lambda conn: self._keep_proof(conn, box_number, payment, proof)
             )
+            if kept is None:
+                raise Problem("evidence-contradicts")
+            row, debit, already = kept
             if not already:
-                await self._verify(row, debit, proof)
+                await self._verify(row, debit, proof, use)
 
             def work(conn: Connection) -> Answer:
                 use.claim(conn)
@@ -269,8 +272,10 @@ class CardPayments:
 
     def _keep_proof(
         self, conn: Connection, box_number: str, payment: str, proof: models.DebitProof
-    ) -> tuple[Row[Any], Row[Any], bool]:
-        """Row, debit and whether just this proof was accepted before."""
+    ) -> tuple[Row[Any], Row[Any], bool] | None:
+        """Row, debit and whether just this proof was accepted before; None when it contradicts the evidence."""
+        if self._contradicts(conn, box_number, payment, proof):
+            return None
         row = self._find(conn, box_number, payment)
         debit = _debit_or_none(conn, payment)
         given = (proof.tac, proof.mac2)
@@ -288,29 +293,52 @@ class CardPayments:
         )
         return row, debit, False
 
-    async def _verify(self, row: Row[Any], debit: Row[Any], proof: models.DebitProof) -> None:
+    async def _take_turn(self, payment: str, psam: str, use: KeyUse, *, anew: bool) -> psam_pool.Turn | None:
+        """A turn at the PSAM, when the one that another process has is over; None when the lease is lost.
+
+        Raises:
+            Problem: ``psam-none-free``, money unknown: it was not over in time.
+            Replayed: the other process has answered this request.
+        """
+        clock, identity = self._core.clock, f"{self._core.who} {self._core.ids.row()}"
+        seconds = self._core.settings.unknown_lease_seconds
+
+        def take(conn: Connection) -> psam_pool.Turn | Literal["busy", "lost"]:
+            core.load_payment(conn, payment)
+            return psam_pool.take_turn(conn, payment, psam, identity, clock.now(), seconds, anew=anew)
+
+        patience = clock.now() + 2 * psam_pool.TURN
+        while True:
+            now = clock.now()
+            turn = await self._core.database.write(take)
+            if turn != "busy":
+                return None if turn == "lost" else turn
+            if now >= patience:
+                raise Problem("psam-none-free", money="unknown")
+            await clock.sleep_until(now + LOOK_AGAIN)
+            await self._core.database.read(use.recall)
+
+    async def _verify(self, row: Row[Any], debit: Row[Any], proof: models.DebitProof, use: KeyUse) -> None:
         """Returns when the PSAM has accepted MAC2. Raises Problem; the payment stays unknown."""
         payment, psam = row.id, debit.psam
         unit = self._core.psams.get(psam)
         if unit is None:
             raise Problem("psam-none-for-issuer", money="unknown")
-        now, seconds = self._core.clock.now(), self._core.settings.unknown_lease_seconds
-
-        def again(conn: Connection) -> tuple[bool, bool]:
-            alone = psam_pool.holds(conn, payment, psam)
-            return alone, psam_pool.lease(conn, payment, [psam], now, seconds) is not None
-
-        alone, leased = await self._core.database.write(again)
-        if not leased:
+        turn = await self._take_turn(payment, psam, use, anew=True)
+        if turn is None:
             raise Problem("psam-none-free", money="unknown")
         number = bytes.fromhex(debit.terminal_transaction_number)
         purchase = self._purchase(row.amount_fen, debit.card_sealed, debit._mapping)
         try:
-            await unit.verify(payment, purchase, number, bytes.fromhex(proof.mac2))
+            try:
+                await unit.verify(turn, purchase, number, bytes.fromhex(proof.mac2))
+            except (psam_pool.NumberMoved, CardReaderError):
+                await self._core.database.write(lambda conn: psam_pool.end_turn(conn, psam, turn))
+                raise
         except psam_pool.NumberMoved as error:
             # Nobody else had the PSAM, this proof was given to it before, and only a right proof moves the
             # number: it accepted the proof, and its answer was lost when this server stopped.
-            if not (alone and error.moved == 1 and debit.mac2 == proof.mac2):
+            if not (turn.alone and error.moved == 1 and debit.mac2 == proof.mac2):
                 await self._refuse(payment, "psam-number-moved", release=True)
                 raise Problem("lease-lost", money="unknown") from error
         except MacInvalid as error:
@@ -321,7 +349,7 @@ class CardPayments:
             locked = isinstance(error, ApplicationBlocked)
             # Where others have had the PSAM: next time it must not look as if only this payment had.
             await self._refuse(
-                payment, "psam-locked" if locked else "psam-refused", release=locked or not alone
+                payment, "psam-locked" if locked else "psam-refused", release=locked or not turn.alone
             )
             raise Problem("psam-refused", money="unknown", psam_status=str(error)) from error
 

@@ -36,7 +36,11 @@ ASK_WALLET = "ask-wallet"
 
 @dataclass(slots=True)
 class Core:
-    """The parts of one TSP."""
+    """The parts of one TSP.
+
+    Attributes:
+        who: this process; a name no other one has.
+    """
 
     database: Database
     clock: Clock
@@ -49,6 +53,7 @@ class Core:
     idempotency: Idempotency
     outbox: Outbox
     kick_sweeper: Callable[[], None]
+    who: str
     changes: Changes = field(default_factory=Changes)
     locks: KeyedLocks = field(default_factory=KeyedLocks)
 

@@ -25,6 +25,8 @@ Hex1 = Annotated[str, _hex(1)]
 Hex4 = Annotated[str, _hex(4)]
 Hex8 = Annotated[str, _hex(8)]
 Hex10 = Annotated[str, _hex(10)]
+Hex32 = Annotated[str, _hex(32)]
+Hex64 = Annotated[str, _hex(64)]
 
 
 def _is_date(text: str) -> str:
@@ -49,15 +51,48 @@ class Hello(BaseModel):
 
 
 class EnrolmentRequest(BaseModel):
+    """A box with its key: the request is signed with it."""
+
     box_number: str = Field(pattern=r"^[0-9]{6,16}$")
     smart_card_number: str = Field(pattern=r"^[0-9]{16,20}$")
     activation_code: str = Field(min_length=4, max_length=16)
+    public_key: Hex32
+
+
+class ServerKey(BaseModel):
+    """A key of the platform's, with which it signs answers."""
+
+    key_id: str
+    public_key: str
 
 
 class Enrolment(BaseModel):
+    """Who the box is now, and whose answers it may believe."""
+
     box_number: str
-    token: str
+    key_id: str
     subscriber: Subscriber
+    server_keys: list[ServerKey]
+
+
+class ServerKeys(BaseModel):
+    """All keys whose answers a box may believe."""
+
+    server_keys: list[ServerKey]
+
+
+class Rotation(BaseModel):
+    """The key that a box goes over to, and the proof that it has it."""
+
+    public_key: Hex32
+    proof: Hex64
+
+
+class Rotated(BaseModel):
+    """The box's new key, and how long the old one still holds."""
+
+    key_id: str
+    old_valid_until: datetime
 
 
 class ServiceDetail(Service):

@@ -16,7 +16,7 @@ from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.problems import Problem
 from server_stub.foundation.text import Text
-from server_stub.tsp import card, core, machines, models
+from server_stub.tsp import card, card_attempts, core, machines, models
 from server_stub.tsp.core import Core
 from server_stub.tsp.tables import inquiries, issuers, orders, payments
 
@@ -145,11 +145,13 @@ class Orders:
         return await self._core.database.read(read)
 
     async def inquire(self, box_number: str, request: models.InquiryRequest, use: KeyUse) -> Answer:
-        """Looks at a card without moving money, and records that (ONL-10)."""
+        """Looks at a card without moving money, and records that (ONL-10). Raises Problem ``too-many-requests``."""
         serial = bytes.fromhex(request.application_serial)
 
         def work(conn: Connection) -> Answer:
             use.claim(conn)
+            fingerprint = card.fingerprint(self._core, serial)
+            card_attempts.came(conn, self._core, box_number, fingerprint)
             issuer = conn.execute(
                 select(issuers).where(issuers.c.issuer_id == request.issuer_id)
             ).one_or_none()
@@ -160,7 +162,7 @@ class Orders:
                     box_number=box_number,
                     kind=request.kind,
                     card_masked=card.mask_number(serial),
-                    card_fingerprint=card.fingerprint(self._core, serial),
+                    card_fingerprint=fingerprint,
                     issuer_id=request.issuer_id,
                     balance_fen=request.balance_fen,
                     refusal=refusal,

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, select
 
 from server_stub.foundation.problems import Money, Problem
 from server_stub.foundation.wire import Service
-from server_stub.tsp import core, machines
+from server_stub.tsp import core, machines, tables
 from server_stub.tsp.core import Core
 from server_stub.tsp.tables import orders, payments
 from server_stub.tsp.wallet import WalletPayments
@@ -45,7 +45,12 @@ def refuse_rivals(conn: Connection, boxes: Sequence[str], order: Row[Any], metho
 
     A card that may have debited for an earlier payment of the same box is no obstacle yet to another payment by card: the
     same card, once it is put in, explains what it did. ``refuse_card`` asks again when the card is there.
+
+    The household's boxes stay locked: whoever begins for one of them, in whatever process, sees what this begins.
     """
+    household = select(tables.boxes.c.box_number).where(tables.boxes.c.box_number.in_(boxes))
+    # No key is changed: rows that refer to the boxes can be written meanwhile.
+    conn.execute(household.order_by(tables.boxes.c.box_number).with_for_update(key_share=True)).all()
     for rival in rivals(conn, boxes, order):
         may_explain = method == "card" and rival.box_number == order.box_number
         if not (may_explain and rival.state in CARD_EXPLAINS):

@@ -11,18 +11,19 @@ from sqlalchemy import Connection, func, insert, select
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database
 from server_stub.foundation.idempotency import Idempotency
-from server_stub.foundation.ids import Ids
+from server_stub.foundation.ids import Ids, RandomBytes
 from server_stub.foundation.outbox import Handler, Outbox
 from server_stub.foundation.vault import Vault
 from server_stub.foundation.worker import Worker
 from server_stub.settings import Settings
 from server_stub.tsp import psam_pool, tables
 from server_stub.tsp.boss_client import BossClient
-from server_stub.tsp.boxes import Boxes
+from server_stub.tsp.boxes import REPORT_KEY, Boxes
 from server_stub.tsp.card import CardPayments
 from server_stub.tsp.core import ASK_WALLET, OPEN_SERVICE, REFUND, Core
 from server_stub.tsp.orders import Orders
 from server_stub.tsp.payments import Payments
+from server_stub.tsp.server_keys import ServerKeys
 from server_stub.tsp.wallet import WalletPayments
 from server_stub.wallets.provider import Wallet
 
@@ -32,6 +33,7 @@ class TspService:
 
     Args:
         database: made with ``tables.metadata``.
+        random: for the keys that answers are signed with.
         psam_state: folder in which simulated PSAMs keep their counters; None: in memory.
     """
 
@@ -44,6 +46,7 @@ class TspService:
         settings: Settings,
         boss: BossClient,
         wallets: dict[str, Wallet],
+        random: RandomBytes,
         psam_state: Path | None,
     ) -> None:
         database.load(_load_issuers)
@@ -53,9 +56,11 @@ class TspService:
             OPEN_SERVICE: lambda payload: self.payments.open_service(payload),
             REFUND: lambda payload: self.wallets.refund(payload),
             ASK_WALLET: lambda payload: self.wallets.ask_again(payload),
+            REPORT_KEY: lambda payload: self.boxes.report(payload),
         }
         self._psam_seeker = Worker("psam-seeker", clock, opener.look_again)
         self.sweeper = Worker("sweeper", clock, lambda: self.payments.sweep())
+        who = ids.row()
         self.core = Core(
             database=database,
             clock=clock,
@@ -66,10 +71,11 @@ class TspService:
             wallets=wallets,
             psams=opener.units,
             idempotency=Idempotency(database, tables.keys, clock),
-            outbox=Outbox(database, tables.outbox, clock, handlers),
+            outbox=Outbox(database, tables.outbox, clock, who, handlers),
             kick_sweeper=self.sweeper.kick,
+            who=who,
         )
-        self.boxes: Boxes = Boxes(self.core)
+        self.boxes: Boxes = Boxes(self.core, ServerKeys(database, vault, clock, random))
         self.orders: Orders = Orders(self.core)
         self.cards: CardPayments = CardPayments(self.core)
         self.wallets: WalletPayments = WalletPayments(self.core)
@@ -87,13 +93,13 @@ class TspService:
 
     def start(self) -> None:
         """Begins the background work; called in the event loop."""
-        self.core.outbox.worker.start()
+        self.core.outbox.start()
         self.sweeper.start()
         self._psam_seeker.start()
 
     async def stop(self) -> None:
         """Ends it, and lets go of PSAMs and database."""
-        await self.core.outbox.worker.stop()
+        await self.core.outbox.stop()
         await self.sweeper.stop()
         await self._psam_seeker.stop()
         for unit in self.core.psams.values():

@@ -2,24 +2,57 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table
 
-from server_stub.foundation.database import Instant
+from server_stub.foundation.database import Fen, Instant
 from server_stub.foundation.idempotency import idempotency_table
 from server_stub.foundation.outbox import outbox_table
+from server_stub.foundation.rates import rates_table
 from server_stub.foundation.states import moves_table
 
 metadata = MetaData(info={"role": "tsp"})
 keys = idempotency_table(metadata)
 outbox = outbox_table(metadata)
 moves = moves_table(metadata)
+rates = rates_table(metadata)
 
 boxes = Table(
     "boxes",
     metadata,
     Column("box_number", String, primary_key=True),
-    Column("token_hash", String, nullable=False),
     Column("enrolled_at", Instant, nullable=False),
+)
+
+box_keys = Table(
+    "box_keys",
+    metadata,
+    Column("key_id", String, primary_key=True),
+    Column("box_number", ForeignKey("boxes.box_number"), nullable=False, index=True),
+    Column("public_key", String, nullable=False),
+    Column("ended", String),  # code of the refusal; null while it is good
+    Column("valid_until", Instant),  # of one that was rotated away
+    Column("created_at", Instant, nullable=False),
+    # Counters up to "floor" were used long ago; "middle" becomes the floor when "turned_at" is long ago too.
+    Column("floor", BigInteger, nullable=False, default=0),
+    Column("middle", BigInteger, nullable=False, default=0),
+    Column("turned_at", Instant, nullable=False),
+)
+
+box_nonces = Table(
+    "box_nonces",
+    metadata,
+    Column("key_id", ForeignKey("box_keys.key_id"), primary_key=True),
+    Column("counter", BigInteger, primary_key=True, autoincrement=False),
+    Column("nonce", String, nullable=False),
+)
+
+server_keys = Table(
+    "server_keys",
+    metadata,
+    Column("key_id", String, primary_key=True),
+    Column("sealed", String, nullable=False),  # PKCS8, in the vault
+    Column("created_at", Instant, nullable=False),
+    Column("valid_until", Instant),  # null: the present one
 )
 
 orders = Table(
@@ -80,8 +113,8 @@ debits = Table(
     Column("card_fingerprint", String, nullable=False, index=True),
     Column("card_sealed", String, nullable=False),
     Column("issuer_id", String, nullable=False),
-    Column("balance_before_fen", Integer, nullable=False),
-    Column("balance_after_fen", Integer),
+    Column("balance_before_fen", Fen, nullable=False),
+    Column("balance_after_fen", Fen),
     Column("psam", String, nullable=False),
     Column("terminal_number", String, nullable=False),
     Column("offline_number", Integer),
@@ -103,6 +136,8 @@ leases = Table(
     Column("payment_id", ForeignKey("payments.id"), nullable=False, unique=True),
     Column("acquired_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    Column("begun_by", String),  # the turn that sent the PSAM its last command
+    Column("busy_until", Instant),  # a turn has commands under way, at the longest until then
 )
 
 issuers = Table(
@@ -129,7 +164,7 @@ inquiries = Table(
     Column("card_masked", String, nullable=False),
     Column("card_fingerprint", String, nullable=False),
     Column("issuer_id", String, nullable=False),
-    Column("balance_fen", Integer, nullable=False),
+    Column("balance_fen", Fen, nullable=False),
     Column("refusal", String),
     Column("at", Instant, nullable=False),
 )

@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from datetime import date
+from typing import TYPE_CHECKING
 
 from cardreader.reader import Reader
 from stb_app.journeys.card_inquiry import CardInquiry
@@ -18,6 +19,9 @@ from stb_app.journeys.waiting import Waits
 from stb_app.journeys.wallet_payment import WalletPayment
 from stb_app.tsp.client import TspClient
 from stb_app.tsp.model import Hello, Home, Order, Payment, Records, Service, ServicePage, Subscriber
+
+if TYPE_CHECKING:
+    from stb_app.tsp.signing import Identity
 
 
 class Verbs:
@@ -47,9 +51,14 @@ class Verbs:
     def hello(self) -> Ask[Hello]:
         return Ask(self.client.hello)
 
-    def enrol(self, box_number: str, smart_card_number: str, activation_code: str) -> Ask[Subscriber]:
+    def enrol(self, identity: Identity, smart_card_number: str, activation_code: str) -> Ask[Subscriber]:
         key = self._make_key()
-        return Ask(lambda: self.client.enrol(box_number, smart_card_number, activation_code, key), attempts=3)
+        return Ask(lambda: self.client.enrol(identity, smart_card_number, activation_code, key), attempts=3)
+
+    def rotate(self, new: Identity) -> Ask[None]:
+        """Goes over to a new key."""
+        key = self._make_key()
+        return Ask(lambda: self.client.rotate(new, key), attempts=3)
 
     def home(self) -> Ask[Home]:
         return Ask(self.client.home)

@@ -5,8 +5,12 @@ A changing call takes the idempotency key that the caller made and kept (payment
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stb_app.tsp.model import (
@@ -28,7 +32,9 @@ from stb_app.tsp.problem import MONEY, Money, Problem
 if TYPE_CHECKING:
     import requests
 
+    from stb_app.tsp.signing import Identity
 
+log = logging.getLogger(__name__)
 CONNECT_S = 3.0
 ANSWER_S = 10.0
 PAYING_S = 6.0
@@ -36,17 +42,8 @@ PAYING_S = 6.0
 
 Longer than the TSP itself waits for BOSS."""
 LONG_POLL_S = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What enrolment gave this box."""
-
-    box_number: str
-    token: str
-
-    def __repr__(self) -> str:
-        return f"Credentials({self.box_number!r}, token hidden)"
+AFTER_MAC1 = frozenset({"init", "debit", "not-debited", "cancel"})
+"""What an earlier one of these has done to the money is not told by one that was not answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,42 +63,79 @@ class TspClient:
 
     Args:
         base_url: ``http://host:port``; may be given later through ``connect`` when the server is still starting.
-        credentials: None until the box is enrolled.
+        identity: None until the box is enrolled.
+        now: seconds since 1970 by the box's clock.
+        authority: file of the certificate authority that the TSP's certificate is from; None: those of the system.
         session: carries the requests; None: one is made with the first request.
 
     Attributes:
         not_enrolled_because: why the box could not be enrolled; said in place of ``not-enrolled``.
+        ahead_s: how much the TSP's clock is ahead of the box's, as the TSP has said under its signature.
+        keep_server_keys: told when the TSP signs with other keys than before.
     """
 
     def __init__(
         self,
         base_url: str | None = None,
-        credentials: Credentials | None = None,
+        identity: Identity | None = None,
+        now: Callable[[], float] = time.time,
+        authority: Path | None = None,
         session: requests.Session | None = None,
     ) -> None:
         self._base_url = base_url
-        self.credentials = credentials
+        self.identity = identity
         self.not_enrolled_because: Problem | None = None
+        self.ahead_s = 0.0
+        self.keep_server_keys: Callable[[Identity], None] = lambda identity: None
+        self._now = now
+        self.authority = authority
         self._session = session
 
-    def connect(self, base_url: str, credentials: Credentials | None = None) -> None:
-        """Points the client at a server; keeps the credentials unless new ones are given."""
+    def connect(self, base_url: str, identity: Identity | None = None) -> None:
+        """Points the client at a server; keeps the identity unless a new one is given."""
         self._base_url = base_url
-        self.credentials = credentials or self.credentials
+        self.identity = identity or self.identity
 
     def hello(self) -> Hello:
         return Hello.read(self._call("GET", "/hello"))
 
-    def enrol(self, box_number: str, smart_card_number: str, activation_code: str, key: str) -> Subscriber:
-        """Makes this box known under its subscriber's name and keeps the token it gets. Raises Problem."""
+    def enrol(self, identity: Identity, smart_card_number: str, activation_code: str, key: str) -> Subscriber:
+        """Makes this box known under its subscriber's name, by its key. Raises Problem.
+
+        From then on the client is that box and believes the keys that the TSP has named.
+        """
         body = {
-            "box_number": box_number,
+            "box_number": identity.box_number,
             "smart_card_number": smart_card_number,
             "activation_code": activation_code,
+            "public_key": identity.public_key.hex().upper(),
         }
-        answer = self._call("POST", "/enrolments", body, key)
-        self.credentials = Credentials(answer.text("box_number"), answer.text("token"))
+        answer = self._call("POST", "/enrolments", body, key, identity=identity.believing({}))
+        self.identity = identity.believing(_server_keys(answer))
         return answer.one("subscriber", Subscriber.read)
+
+    def rotate(self, new: Identity, key: str) -> None:
+        """Goes over to a new key. Raises Problem; then the old one is still in use."""
+        from stb_app.tsp.signing import rotation_proof
+
+        old = self.identity
+        if old is None:
+            raise Problem("not-enrolled")
+        body = {
+            "public_key": new.public_key.hex().upper(),
+            "proof": rotation_proof(old.key_id, new.private),
+        }
+        self._call("POST", "/keys", body, key)
+        self.identity = new.believing((self.identity or old).server_keys)
+
+    def refresh_server_keys(self) -> None:
+        """Learns the keys that the TSP signs with now. Raises Problem."""
+        identity = self.identity
+        if identity is None:
+            return
+        answer = self._call("GET", "/server-keys")
+        self.identity = identity.believing(_server_keys(answer))
+        self.keep_server_keys(self.identity)
 
     def home(self) -> Home:
         return Home.read(self._call("GET", "/home"))
@@ -159,7 +193,42 @@ class TspClient:
         )
 
     def _call(
-        self, method: str, path: str, body: Any = None, key: str | None = None, answer_s: float = ANSWER_S
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        key: str | None = None,
+        answer_s: float = ANSWER_S,
+        identity: Identity | None = None,
+    ) -> Fields:
+        identity = identity or self.identity
+        try:
+            try:
+                return self._ask(method, path, body, key, answer_s, identity)
+            except Problem as problem:
+                if problem.code != "clock-skew" or identity is None:
+                    raise
+                self._set_clock(problem)
+                return self._ask(method, path, body, key, answer_s, identity)
+        except Problem as problem:
+            if problem.code == "signature-missing" and identity is None:
+                # Whoever has no key has not been enrolled.
+                raise self.not_enrolled_because or Problem("not-enrolled") from problem
+            if problem.code == "not-enrolled" and self.not_enrolled_because is not None:
+                raise self.not_enrolled_because from problem
+            raise
+
+    def _set_clock(self, problem: Problem) -> None:
+        """The TSP has said, under its signature, what time it is."""
+        try:
+            told = datetime.fromisoformat(str(problem.facts.get("time")))
+        except ValueError:
+            raise problem from None
+        self.ahead_s = told.timestamp() - self._now()
+        log.warning("this box's clock is wrong by %.0f s", -self.ahead_s)
+
+    def _ask(
+        self, method: str, path: str, body: Any, key: str | None, answer_s: float, identity: Identity | None
     ) -> Fields:
         import requests  # a tenth of a second to import: not before the first picture
 
@@ -168,27 +237,59 @@ class TspClient:
         if self._session is None:
             self._session = requests.Session()
             self._session.trust_env = False
+            if self.authority is not None:
+                self._session.verify = str(self.authority)
         headers = {"Accept": "application/json"}
         if key is not None:
             headers["Idempotency-Key"] = key
-        if self.credentials is not None:
-            headers |= {
-                "STB-Number": self.credentials.box_number,
-                "Authorization": f"Bearer {self.credentials.token}",
-            }
+        money: Money = "unknown" if path.rpartition("/")[2] in AFTER_MAC1 else "not-taken"
         try:
-            answer = self._session.request(
-                method, f"{self._base_url}/stb/v1{path}", json=body, headers=headers,
-                timeout=(CONNECT_S, answer_s), allow_redirects=False,
-            )  # fmt: skip
+            request = self._session.prepare_request(
+                requests.Request(method, f"{self._base_url}/stb/v1{path}", json=body, headers=headers)
+            )
+            if identity is not None:
+                self._sign(request, identity, money)
+            answer = self._session.send(request, timeout=(CONNECT_S, answer_s), allow_redirects=False)
         except requests.RequestException as error:
-            raise Problem("tsp-unreachable", retryable=True) from error
+            from stb_app.tsp.tls import code_of
+
+            raise Problem(code_of(error) or "tsp-unreachable", retryable=True) from error
+        if identity is not None and identity.server_keys:
+            self._check(answer, identity, path, money)
+        return _read(answer, path)
+
+    def _sign(self, request: requests.PreparedRequest, identity: Identity, money: Money) -> None:
+        from stb_app.tsp import signing
+
         try:
-            return _read(answer, path)
-        except Problem as problem:
-            if problem.code == "not-enrolled" and self.not_enrolled_because is not None:
-                raise self.not_enrolled_because from problem
-            raise
+            signing.sign(request, identity, self._now() + self.ahead_s)
+        except OSError as error:
+            raise Problem("box-storage", money=money, retryable=True) from error
+
+    def _check(self, answer: requests.Response, identity: Identity, path: str, money: Money) -> None:
+        """An answer that cannot be believed says nothing, also not that nothing was done."""
+        from stb_app.tsp import signing
+
+        try:
+            try:
+                signing.check(answer, identity)
+            except signing.UnknownKey:
+                if path == "/server-keys":
+                    raise
+                self.refresh_server_keys()
+                signing.check(answer, self.identity or identity)
+        except signing.NotTrusted as error:
+            log.warning("%s: the answer cannot be believed: %s", path, error)
+            # A gateway on the way that cannot reach the TSP does not sign.
+            code = "tsp-unreachable" if answer.status_code >= 500 else "tsp-not-trusted"
+            raise Problem(code, money=money, retryable=True) from error
+
+
+def _server_keys(answer: Fields) -> dict[str, bytes]:
+    found = answer.many("server_keys", lambda one: (one.text("key_id"), _hex(one, "public_key", 32)))
+    if not found:
+        raise Problem("tsp-answer-bad", facts={"where": "server_keys", "expected": "keys"})
+    return dict(found)
 
 
 def _read(answer: requests.Response, path: str) -> Fields:

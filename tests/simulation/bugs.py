@@ -124,9 +124,7 @@ def _ignore_earlier() -> AbstractContextManager[Any]:
 
 def _waiting_proof_is_overlooked() -> AbstractContextManager[Any]:
     """A card pays again for the same while its proof of the first time waits on the box."""
-    return _both(
-        _rivals_welcome(), patch.object(earlier.EarlierPayments, "look", lambda self: None)
-    )
+    return _both(_rivals_welcome(), patch.object(earlier.EarlierPayments, "look", lambda self: None))
 
 
 def _psam_fails_without_a_case() -> AbstractContextManager[Any]:

@@ -20,7 +20,7 @@ from server_stub.tsp import machines
 from server_stub.tsp import tables as tsp
 from tests.simulation.servers import opened
 from tests.simulation.television import Debit
-from tests.simulation.world import BOXES, Simulation, ask, the_day_before
+from tests.simulation.world import BOXES, Simulation, attend, the_day_before
 
 Check = Callable[[Simulation], Iterator[str]]
 OPEN_AT_TSP = frozenset({"mac1-issued", "mac2-refused", "contradicted", "amount-differs"})
@@ -293,7 +293,7 @@ def _card_is_back(simulation: Simulation, held: Books, payment: str, with_card: 
     serial = held.debits[payment].card_masked
     mine = {f"card {number}a" for number in range(len(simulation.boxes)) if serial.endswith("0001")}
     box = held.payments[payment].box_number
-    number = next(place for place, one in enumerate(BOXES) if one[0] == box)
+    number = next(place for place, one in enumerate(BOXES) if one == box)
     return f"card {number}a" in mine & with_card
 
 
@@ -351,13 +351,10 @@ def people_are_told_the_truth(simulation: Simulation) -> Iterator[str]:
 
 
 def _records(simulation: Simulation, held: Books, box: Any) -> Iterator[str]:
-    headers = [
-        ("stb-number", box.credentials.box_number),
-        ("authorization", f"Bearer {box.credentials.token}"),
-    ]
-    told = ask(simulation, "GET", "/stb/v1/records", headers)
-    for record in told["records"]:
-        payment, money = record["payment"], record["money"]
+    told: list[Any] = []
+    attend(simulation, box, lambda: told.extend(box.verbs.client.records().payments))
+    for record in told:
+        payment, money = record.payment, record.money
         if money == "not-taken" and _in(held, payment):
             yield f"the records say not taken; payment {payment} was charged"
         if money == "taken" and not _in(held, payment):

@@ -97,8 +97,8 @@ class Network:
 
     async def _arrive(self, request: Request, role: str, what: str) -> Answer:
         simulation = self._simulation
-        process = simulation.hosts[role].process
-        if process is None or not process.ready:
+        process = simulation.hosts[role].process(simulation.random("balancer"))
+        if process is None:
             simulation.note(request.source, f"{what}: {role} is down")
             raise Refused
         task = process.spawn(process.serve(request))
@@ -120,7 +120,8 @@ class Network:
             code = " " + str(json.loads(answer.body).get("code", ""))
         simulation.note(request.source, f"{what}: {answer.status}{code}")
         key = request.header("idempotency-key")
-        if key is not None and answer.status < 500 and answer.status != 401:
+        # A refusal at the door says nothing of the request.
+        if key is not None and answer.status < 500 and answer.status not in (401, 403, 429):
             who = request.header("stb-number") or request.source
             use = self.answers.setdefault((role, who, key, request.path, request.body), set())
             use.add((answer.status, answer.body))
@@ -150,7 +151,7 @@ class _Transport(httpx.AsyncBaseTransport):
         self._process.check()
         url = request.url
         wanted = Request(
-            self._process.host.role,
+            self._process.name,
             request.method,
             url.path,
             url.query,
@@ -194,7 +195,7 @@ class BoxAdapter(BaseAdapter):
             request.method or "GET",
             path,
             query.encode(),
-            [(str(name), str(value)) for name, value in request.headers.items()],
+            [("host", "tsp"), *((str(name), str(value)) for name, value in request.headers.items())],
             body.encode() if isinstance(body, str) else body,
         )
         try:
@@ -206,6 +207,8 @@ class BoxAdapter(BaseAdapter):
         response = requests.Response()
         response.status_code = answer.status
         response._content = answer.body
+        for name, value in answer.headers:
+            response.headers[name.decode("ascii")] = value.decode("ascii")
         response.encoding = "utf-8"
         response.request = request
         response.url = request.url or ""

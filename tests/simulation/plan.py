@@ -60,6 +60,8 @@ class Plan:
     """Everything that goes wrong in one run."""
 
     psams: int = 2
+    tsps: int = 1
+    """Processes of the TSP on one database."""
     box_link: Links = field(default_factory=Links)
     partner_link: Links = field(default_factory=Links)
     kills: list[Kill] = field(default_factory=list)
@@ -117,6 +119,8 @@ def make(seed: int) -> Plan:
         plan.psam_before, plan.psam_after = random.choice(((0.1, 0.0), (0.0, 0.1), (0.1, 0.1)))
     if some(0.1):
         plan.server_disk_full = 0.03
+    if some(0.15):
+        plan.tsps = 2
     return plan
 
 

@@ -11,17 +11,19 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import httpx
 from fastapi import FastAPI
-from sqlalchemy import NullPool, create_engine, event
+from sqlalchemy import MetaData, NullPool, create_engine, event
 from sqlalchemy.exc import OperationalError
 
 from cardreader.errors import CardRemoved
 from cardreader.sim.psam import open_psam
 from server_stub.app import Roles, World, application
+from server_stub.foundation import migrations
 from server_stub.foundation.clock import CHINA
 from server_stub.settings import Settings
 from server_stub.tsp import psam_pool
@@ -92,14 +94,16 @@ def opened(files: Files) -> Any:
 class SimulatedDatabase:
     """The contract of foundation.database over a file of a simulated machine; everything runs in turn."""
 
-    def __init__(self, process: Process, metadata: Any) -> None:
+    def __init__(self, process: Process, metadata: MetaData) -> None:
         self._process = process
+        self.shared = len(process.host.places) > 1
         _opened.append(process.host.files.sqlite)
         self._conn = _engine.connect()
         _opened.pop()
         if process.host.files.fresh:
-            metadata.create_all(self._conn)
+            migrations.prepare(metadata)(self._conn)
             self._conn.commit()
+            process.host.files.fresh = False
 
     async def write(self, work: Callable[[Any], Any]) -> Any:
         process = self._process
@@ -122,10 +126,13 @@ class SimulatedDatabase:
     async def read(self, work: Callable[[Any], Any]) -> Any:
         await self._process.pause(0.001)
         self._process.check()
+        sqlite = self._process.host.files.sqlite
+        sqlite.execute("PRAGMA query_only=ON")
         try:
             return work(self._conn)
         finally:
             self._conn.rollback()
+            sqlite.execute("PRAGMA query_only=OFF")
 
     def close(self) -> None:
         if not self._process.dead:
@@ -174,8 +181,9 @@ class PsamTap:
 class Process:
     """One process of one role, from its start to its death."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, place: int) -> None:
         self.host = host
+        self.place = place
         self.dead = False
         self.ready = False
         self.tasks: dict[asyncio.Task[Any], None] = {}
@@ -184,6 +192,11 @@ class Process:
         self.roles: Roles
         self.context.run(self._make)
         self.spawn(self._run())
+
+    @property
+    def name(self) -> str:
+        """Of the role, and of its place where there are several."""
+        return self.host.role if self.place == 0 else f"{self.host.role} {self.place + 1}"
 
     def spawn(self, work: Any) -> asyncio.Task[Any]:
         """A task of this process."""
@@ -218,7 +231,7 @@ class Process:
             self.host.simulation.note(
                 self.host.role, f"killed {'after' if after else 'before'} write {self.host.writes}"
             )
-            self.host.kill(kill.down_s)
+            self.host.kill(kill.down_s, self.place)
             raise asyncio.CancelledError
 
     def execute(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
@@ -299,13 +312,13 @@ class Process:
         )
         world = World(
             clock=ServerClock(self.host),
-            random=simulation.random(f"ids {self.host.role}").randbytes,
+            random=simulation.random(f"ids {self.name}").randbytes,
             own_url=url_of(self.host.role),
             public_url=url_of("sandbox"),
             client=lambda seconds: httpx.AsyncClient(
                 transport=simulation.network.transport(self), timeout=seconds, trust_env=False
             ),
-            database=lambda path, metadata: SimulatedDatabase(self, metadata),  # type: ignore[arg-type, return-value]
+            database=lambda metadata, *_: SimulatedDatabase(self, metadata),
         )
         self.roles = Roles(settings, (self.host.role,), self.host.folder, world)
 
@@ -352,9 +365,15 @@ def _application(role: str) -> FastAPI:
 
 
 class Host:
-    """The machine on which a role runs, one process after the other."""
+    """The machine on which a role runs, in each place one process after the other.
 
-    def __init__(self, simulation: Simulation, role: str, folder: Path, content: bytes | None) -> None:
+    Args:
+        processes: so many share its database.
+    """
+
+    def __init__(
+        self, simulation: Simulation, role: str, folder: Path, content: bytes | None, processes: int = 1
+    ) -> None:
         self.simulation = simulation
         self.role = role
         self.folder = folder
@@ -362,21 +381,28 @@ class Host:
         self.offset_s = 0.0
         self.writes = 0
         self.kills = [kill for kill in simulation.plan.kills if kill.role == role]
-        self.process: Process | None = None
+        self.places: list[Process | None] = [None] * processes
 
     def start(self) -> None:
-        if self.process is None:
-            self.simulation.note(self.role, "starts")
-            self.process = Process(self)
+        for place, process in enumerate(self.places):
+            if process is None:
+                self.simulation.note(self.role, f"starts{f' in place {place + 1}' if place else ''}")
+                self.places[place] = Process(self, place)
 
-    def kill(self, down_s: float | None) -> None:
-        """Ends the process where it stands; it comes back after so many seconds, or not."""
-        if self.process is None:
+    def kill(self, down_s: float | None, place: int = 0) -> None:
+        """Ends a process where it stands; it comes back after so many seconds, or not."""
+        process = self.places[place]
+        if process is None:
             return
-        self.process.die()
-        self.process = None
+        process.die()
+        self.places[place] = None
         if down_s is not None:
             self.simulation.loop.call_later(down_s, self.start)
+
+    def process(self, random: Random) -> Process | None:
+        """The one that a request comes to; None when none listens."""
+        ready = [process for process in self.places if process is not None and process.ready]
+        return random.choice(ready) if len(ready) > 1 else next(iter(ready), None)
 
     def kill_at(self, after: bool) -> Kill | None:
         """The kill that is due at the present write, if any."""

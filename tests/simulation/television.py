@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,9 @@ from stb_app.journeys import memory as memory_module
 from stb_app.journeys import wallet_payment
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.verbs import Verbs
-from stb_app.tsp.client import Credentials, TspClient
+from stb_app.shell import box as box_module
+from stb_app.shell.box import BoxFiles
+from stb_app.tsp.client import TspClient
 from tests.simulation.loop import ACTING, Actor, Gone, current_actor
 from tests.simulation.network import BoxAdapter
 from tests.simulation.plan import BoxPlan
@@ -213,13 +215,13 @@ class Box:
         self,
         simulation: Simulation,
         number: int,
-        credentials: Credentials,
+        box_number: str,
         folder: Path,
         plan: BoxPlan,
     ) -> None:
         self.simulation = simulation
         self.name = f"box {number}"
-        self.credentials = credentials
+        self.box_number = box_number
         self.folder = folder
         self.plan = plan
         self.random = simulation.random(self.name)
@@ -251,11 +253,14 @@ class Box:
         self.act("start", self._start)
 
     def _start(self) -> None:
-        self.memory = Memory(self.folder)
+        self.memory = Memory(self.folder / "payments")
         session = requests.Session()
         session.trust_env = False
         session.mount("http://", BoxAdapter(self))
-        client = TspClient(url_of("tsp"), self.credentials, session)
+        files = BoxFiles(self.folder, self.random.randbytes)
+        enrolment = files.enrolment(self.box_number)
+        identity = None if enrolment is None else files.identity(enrolment)
+        client = TspClient(url_of("tsp"), identity, lambda: self._now().timestamp(), session=session)
         self.verbs = Verbs(client, self.slot, self.memory, _Waits(self), self._today, self._key)
         self.act("recovery", lambda: self.verbs.recover().run(self._recovered))
         self.ready = True
@@ -341,8 +346,11 @@ class Box:
         self.power_off(down_s)
         raise Gone
 
+    def _now(self) -> datetime:
+        return START + timedelta(seconds=self.simulation.loop.time() + self.offset_s)
+
     def _today(self) -> date:
-        return (START + timedelta(seconds=self.simulation.loop.time() + self.offset_s)).date()
+        return self._now().date()
 
     def _key(self) -> str:
         self._keys += 1
@@ -395,10 +403,39 @@ class _Disk:
         path = box.unsynced.pop(descriptor, None)
         if path is not None:
             # Closed but never flushed: it stays at risk, also under the name that it gets next.
-            box.unsynced[-os.fstat(descriptor).st_ino] = path.with_suffix(".json")
+            box.unsynced[-os.fstat(descriptor).st_ino] = path.with_suffix(self._final(path))
         os.close(descriptor)
         if box.alive:
             box.disk_operation()
+
+    def fdopen(self, descriptor: int, mode: str) -> _DiskFile:
+        return _DiskFile(self, descriptor)
+
+    def _final(self, path: Path) -> str:
+        """What is written is renamed: ``NAME.new`` to ``NAME.json``, ``NAME.count.new`` to ``NAME.count``."""
+        return ".json" if "." not in path.stem else ""
+
+
+class _DiskFile:
+    """A file over the same disk."""
+
+    def __init__(self, disk: _Disk, descriptor: int) -> None:
+        self._disk, self._descriptor = disk, descriptor
+
+    def write(self, content: bytes) -> int:
+        return self._disk.write(self._descriptor, content)
+
+    def flush(self) -> None:
+        """Nothing waits in between."""
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def __enter__(self) -> _DiskFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._disk.close(self._descriptor)
 
 
 def _box() -> Box:
@@ -425,6 +462,7 @@ def simulated_machine() -> Any:
     threads = SimpleNamespace(Thread=_Thread, Event=threading.Event)
     with (
         patch.object(memory_module, "os", _Disk()),
+        patch.object(box_module, "os", _Disk()),
         patch.object(wallet_payment, "threading", threads),
         patch.object(wallet_payment, "modules_of", lambda payload: ()),
     ):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
-import json
 import logging
 import sys
 import tempfile
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,18 +21,18 @@ from sqlalchemy import Table, func, select
 
 from cardreader.sim.profiles import PROFILES
 from server_stub.boss import tables as boss
-from stb_app.tsp.client import Credentials
+from stb_app.shell.box import DEMO, BoxFiles, Papers
+from stb_app.shell.connection import enrol
 from tests.simulation import servers
 from tests.simulation.loop import Actor, SimulatedLoop, Stuck
 from tests.simulation.network import Network
 from tests.simulation.people import Person
-from tests.simulation.plan import ROLES, Plan, make
-from tests.simulation.servers import Host, Request
+from tests.simulation.plan import ROLES, BoxPlan, Plan, make
+from tests.simulation.servers import Host
 from tests.simulation.television import Box, Card, simulated_machine
 
-BOXES = (("85312048", "8310220477550027"), ("85312047", "8310220477550019"))
-"""Number and smart card of the demo subscribers that take part."""
-ACTIVATION_CODE = "246810"
+BOXES = ("85312048", "85312047")
+"""Those of the demo subscribers that take part."""
 HOUR_S = 2400.0
 """In so much time all people have done what they wanted."""
 FAULTY_S = 240.0
@@ -49,7 +48,8 @@ class Start:
     """The system as everybody left it the day before: all boxes enrolled."""
 
     databases: dict[str, bytes]
-    credentials: tuple[Credentials, ...]
+    files: tuple[dict[str, bytes], ...]
+    """What each box has on its disk, by path."""
     subscriptions: int
     """That BOSS has from the beginning."""
 
@@ -181,7 +181,8 @@ def _world(simulation: Simulation, databases: dict[str, bytes]) -> Iterator[None
         (simulation.folder / "partners.key").write_text("the partners' key")
         (simulation.folder / "tsp.key").write_bytes(urlsafe_b64encode(b"the vault's key is 32 bytes long"))
         for role in ROLES:
-            host = Host(simulation, role, simulation.folder, databases.get(role))
+            processes = simulation.plan.tsps if role == "tsp" else 1
+            host = Host(simulation, role, simulation.folder, databases.get(role), processes)
             simulation.hosts[role] = host
             host.start()
         try:
@@ -196,7 +197,8 @@ def _end(simulation: Simulation) -> None:
     for person in simulation.people:
         person.actor.end()
     for host in simulation.hosts.values():
-        host.kill(None)
+        for place in range(len(host.places)):
+            host.kill(None, place)
     for task in asyncio.all_tasks(simulation.loop):
         task.cancel()
     simulation.run_for(0)
@@ -216,11 +218,11 @@ def the_day_before() -> Start:
         simulation = Simulation(0, Plan(), Path(folder))
         with _world(simulation, {}):
             simulation.run_for(1)
-            credentials = tuple(_enrol(simulation, *box) for box in BOXES)
+            files = tuple(_enrol(simulation, number, box) for number, box in enumerate(BOXES))
             simulation.run_for(1)
             databases = {role: host.files.sqlite.serialize() for role, host in simulation.hosts.items()}
             subscriptions = _count(simulation, "boss", boss.subscriptions)
-        return Start(databases, credentials, subscriptions)
+        return Start(databases, files, subscriptions)
 
 
 def _count(simulation: Simulation, role: str, table: Table) -> int:
@@ -228,24 +230,34 @@ def _count(simulation: Simulation, role: str, table: Table) -> int:
         return int(conn.execute(select(func.count()).select_from(table)).scalar_one())
 
 
-def _enrol(simulation: Simulation, number: str, smart_card: str) -> Credentials:
-    body = {"box_number": number, "smart_card_number": smart_card, "activation_code": ACTIVATION_CODE}
-    answer = ask(simulation, "POST", "/stb/v1/enrolments", [("idempotency-key", f"enrol-{number}")], body)
-    return Credentials(number, answer["token"])
+def _enrol(simulation: Simulation, number: int, box_number: str) -> dict[str, bytes]:
+    """A box is switched on for the first time; returns what it then has on its disk."""
+    box = Box(simulation, number, box_number, simulation.folder / f"box-{number}", BoxPlan())
+    box.folder.mkdir()
+    papers = Papers(box_number, *DEMO[box_number])
+
+    def first_time() -> None:
+        refused = enrol(box.verbs, BoxFiles(box.folder, box.random.randbytes), papers, servers.START)
+        assert refused is None, refused
+
+    box.power_on()
+    simulation.run_for(1)
+    attend(simulation, box, first_time)
+    box.power_off(None)
+    return {
+        str(path.relative_to(box.folder)): path.read_bytes()
+        for path in sorted(box.folder.rglob("*"))
+        if path.is_file()
+    }
 
 
-def ask(
-    simulation: Simulation, method: str, path: str, headers: list[tuple[str, str]], body: Any = None
-) -> Any:
-    """A request to the TSP that nothing happens to."""
-    content = b"" if body is None else json.dumps(body).encode()
-    kind = [("content-type", "application/json")]
-    request = Request("auditor", method, path, b"", headers + kind, content)
-    task = simulation.loop.create_task(simulation.network.deliver(request, "tsp"))
-    simulation.loop.run_until_complete(task)
-    answer = task.result()
-    assert answer.status < 300, answer.body
-    return json.loads(answer.body)
+def attend(simulation: Simulation, box: Box, work: Callable[[], None]) -> None:
+    """Has something done on a box, and waits for it. Raises what it raises."""
+    actor = box.act("auditor", work)
+    while not actor.over:
+        simulation.run_for(1)
+    if actor.failure is not None:
+        raise actor.failure
 
 
 def run(seed: int, checks: Sequence[Any], *, tracing: bool = False) -> Outcome:
@@ -258,7 +270,7 @@ def run(seed: int, checks: Sequence[Any], *, tracing: bool = False) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="stb-sim-", dir=_scratch()) as folder:
         simulation = Simulation(seed, make(seed), Path(folder), tracing)
         with _world(simulation, start.databases):
-            _people(simulation, start.credentials)
+            _people(simulation, start.files)
             _schedule(simulation)
             try:
                 _live(simulation)
@@ -269,13 +281,13 @@ def run(seed: int, checks: Sequence[Any], *, tracing: bool = False) -> Outcome:
         return Outcome(seed, tuple(broken), tuple(simulation.trace), counts)
 
 
-def _people(simulation: Simulation, credentials: tuple[Credentials, ...]) -> None:
+def _people(simulation: Simulation, files: tuple[dict[str, bytes], ...]) -> None:
     for number, plan in enumerate(simulation.plan.boxes):
         folder = simulation.folder / f"box-{number}"
-        folder.mkdir()
-        # It was switched on before: its memory has its key.
-        (folder / "card-id.key").write_bytes(bytes(32))
-        box = Box(simulation, number, credentials[number], folder, plan)
+        for path, content in files[number].items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
+        box = Box(simulation, number, BOXES[number], folder, plan)
         cards = tuple(
             Card(simulation, replace(PROFILES["good"], name=name, serial=serial, balance_fen=balance_fen))
             for name, serial, balance_fen in (

@@ -13,6 +13,7 @@ from server_stub.foundation.clock import CHINA, SimulatedClock
 from server_stub.foundation.database import Database
 from server_stub.foundation.idempotency import Answer, KeyUse, Replayed, idempotency_table, request_hash
 from server_stub.foundation.problems import Problem
+from tests.server_stub.system import databases
 
 metadata = MetaData()
 keys = idempotency_table(metadata)
@@ -21,8 +22,8 @@ CLOCK = SimulatedClock(datetime(2026, 6, 21, tzinfo=CHINA))
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    one = Database(tmp_path / "keys.db", metadata)
+def database(tmp_path: Path, kind: str) -> Iterator[Database]:
+    one = databases.open(tmp_path / "keys.db", metadata.create_all)
     yield one
     one.close()
 

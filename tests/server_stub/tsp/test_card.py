@@ -12,7 +12,7 @@ from sqlalchemy import insert
 from cardreader.errors import CardReaderError
 from server_stub.settings import Settings
 from server_stub.tsp import card as tsp_card
-from server_stub.tsp import tables
+from server_stub.tsp import psam_pool, tables
 from server_stub.tsp.core import load_payment
 from tests.server_stub.system import Card, System, body_of, running, works
 
@@ -355,6 +355,7 @@ async def test_a_proof_the_psam_accepted_just_before_a_stop_counts(tmp_path: Pat
     async with running(tmp_path, clock=clock) as system:
         box._system = system
         assert (await box.get(f"/payments/{payment['payment']}"))["state"] == "unknown"
+        clock.advance(psam_pool.TURN.total_seconds())  # the one that stopped had not ended its turn
         await box.post(f"/payments/{payment['payment']}/debit", body_of(proof))
         await box.state(payment["payment"], "done")
 
