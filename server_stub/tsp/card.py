@@ -197,7 +197,8 @@ class CardPayments:
     async def not_debited(
         self, box_number: str, payment: str, evidence: models.NotDebited, use: KeyUse
     ) -> Answer:
-        """The card has shown that it did not debit.
+        """The card has shown that it did not debit. A payment whose MAC1 has not left ends too, so that it never leaves:
+        the box has asked for it, and its request may still be on the way.
 
         Raises:
             Problem: ``evidence-contradicts`` (kept as a case), ``wrong-state``. Money stays as it was.
@@ -208,9 +209,9 @@ class CardPayments:
             row = self._find(conn, box_number, payment)
             reason = NOT_DEBITED_REASONS.get(evidence.status_word, "card-refused")
             debit = _debit_or_none(conn, payment)
-            if debit is not None and row.state == "mac1-issued":
+            if debit is not None and row.state in ("card-checked", "mac1-issued"):
                 stood = (debit.offline_number, debit.balance_before_fen)
-                still = (evidence.offline_number, evidence.balance_fen) == stood
+                still = (evidence.offline_number, evidence.balance_fen) == stood or row.state == "card-checked"
                 if not still or evidence.status_word == "9000" or debit.tac is not None:
                     self._core.case(conn, payment, "evidence-contradicts", **evidence.model_dump())
                     core.touch(conn, payment)
@@ -347,10 +348,7 @@ class CardPayments:
         except CardReaderError as error:
             # Whatever it is, the card has debited and the proof cannot be checked: a person completes the payment.
             locked = isinstance(error, ApplicationBlocked)
-            # Where others have had the PSAM: next time it must not look as if only this payment had.
-            await self._refuse(
-                payment, "psam-locked" if locked else "psam-refused", release=locked or not turn.alone
-            )
+            await self._refuse(payment, "psam-locked" if locked else "psam-refused", release=True)
             raise Problem("psam-refused", money="unknown", psam_status=str(error)) from error
 
     async def _refuse(self, payment: str, kind: str, *, release: bool) -> None:

@@ -20,6 +20,8 @@ from server_stub.foundation.problems import Problem
 from server_stub.sandbox import service as sandbox_service
 from server_stub.tsp import card, core, machines, orders, payments, psam_pool, rivals, tables, wallet
 from stb_app.journeys import card_payment, earlier, memory, settling
+from stb_app.shell import box
+from stb_app.tsp import client
 from stb_app.tsp.problem import Problem as BoxProblem
 from tests.simulation import television
 
@@ -331,6 +333,38 @@ def _evidence_is_believed() -> AbstractContextManager[Any]:
     )
 
 
+def _evidence_has_one_key() -> AbstractContextManager[Any]:
+    """Whatever a card says of a debit that was not made is sent with one key."""
+    send = client.TspClient.not_debited
+
+    def one_key(self: Any, payment: str, sw: int, number: int, balance_fen: int, key: str) -> Any:
+        return send(self, payment, sw, number, balance_fen, f"{key.rpartition('-')[0]}-n")
+
+    return patch.object(client.TspClient, "not_debited", one_key)
+
+
+def _late_mac1() -> AbstractContextManager[Any]:
+    """Evidence that comes before the request for MAC1 is refused, and MAC1 leaves when nobody waits for it."""
+    moves = dict(machines.CARD_PAYMENT.moves)
+    moves["card-checked"] -= {"failed"}
+    return patch.object(machines, "CARD_PAYMENT", dataclasses.replace(machines.CARD_PAYMENT, moves=moves))
+
+
+def _psam_lent_for_ever() -> AbstractContextManager[Any]:
+    """A PSAM that did not work stays lent to the payment that a person completes."""
+    refuse = card.CardPayments._refuse
+
+    async def keep(self: Any, payment: str, kind: str, *, release: bool) -> None:
+        await refuse(self, payment, kind, release=kind != "psam-refused")
+
+    return patch.object(card.CardPayments, "_refuse", keep)
+
+
+def _counter_starts_again() -> AbstractContextManager[Any]:
+    """A box counts its nonces from the beginning when its power comes back."""
+    return patch.object(box.Counter, "BLOCK", 0)
+
+
 def _fault_in_the_sweep() -> AbstractContextManager[Any]:
     """One payment in the sweep raises what nobody expects."""
 
@@ -415,6 +449,10 @@ BUGS = (
         ("charged_is_served_or_open", "people_are_told_the_truth"),
         1,
     ),
+    Bug("evidence-has-one-key", _evidence_has_one_key, ("keys_are_used_once",), 1),
+    Bug("late-mac1", _late_mac1, ("everything_ends",), 1),
+    Bug("psam-lent-for-ever", _psam_lent_for_ever, ("psams_are_lent_whole",), 83),
+    Bug("counter-starts-again", _counter_starts_again, ("boxes_are_let_in",), 1),
     Bug("fault-in-sweep", _fault_in_the_sweep, ("nothing_broke",), 3),
     Bug("refund-undone", _wallet_pays_twice, ("wallet_and_tsp_agree",), 17),
 )

@@ -48,6 +48,7 @@ class Network:
         self.answers: dict[tuple[str, str, str, str, bytes], set[tuple[int, bytes]]] = {}
         self.reused: list[tuple[str, str]] = []
         self.tasks: dict[asyncio.Task[Any], None] = {}
+        self._outages: dict[str, float] = {}
 
     def transport(self, process: Process) -> httpx.AsyncBaseTransport:
         """What a role's HTTP client sends through."""
@@ -63,14 +64,17 @@ class Network:
                 simulation.plan.box_link if request.source.startswith("box") else simulation.plan.partner_link
             )
         what = f"{request.method} {request.path}"
-        if random.random() < link.lost:
+        cut_off = self._cut_off(request)
+        if random.random() < link.lost or cut_off == "lost":
             simulation.note(request.source, f"{what}: lost")
             await self._never()
+        if simulation.faulty and simulation.plan.late_init and request.path.endswith("/init"):
+            await asyncio.sleep(random.uniform(9, 14))
         if request.method == "POST" and random.random() < link.doubled:
             self._later(self._again(request, role, random.random() * random.choice((0.1, 8.0))))
         await asyncio.sleep(self._delay(random, link))
         answer = await self._arrive(request, role, what)
-        if random.random() < link.answer_lost:
+        if random.random() < link.answer_lost or cut_off == "deaf":
             simulation.note(request.source, f"{what}: answer {answer.status} lost")
             await self._never()
         if random.random() < link.reset:
@@ -78,6 +82,18 @@ class Network:
             raise Lost
         await asyncio.sleep(self._delay(random, link))
         return answer
+
+    def _cut_off(self, request: Request) -> str:
+        """Whether a box's request is lost, or its answer, because the box is cut off at this moment."""
+        simulation, outage = self._simulation, self._simulation.plan.outage
+        if outage is None or not simulation.faulty or not request.source.startswith("box"):
+            return ""
+        now = simulation.loop.time()
+        if request.path.endswith(f"/{outage.at}"):
+            self._outages.setdefault(request.source, now + outage.seconds)
+        if now >= self._outages.get(request.source, 0.0):
+            return ""
+        return "deaf" if outage.arrives else "lost"
 
     async def deliver(self, request: Request, role: str) -> Answer:
         """The same without a fault on the way, as from a phone or a tester."""

@@ -20,6 +20,20 @@ class Links:
 
 
 @dataclass(frozen=True, slots=True)
+class Outage:
+    """A box is cut off from the moment at which it sends something that matters.
+
+    Attributes:
+        at: the last part of the path of what it sends.
+        arrives: its requests do arrive, only nothing comes back.
+    """
+
+    at: str
+    seconds: float
+    arrives: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Kill:
     """A role is killed at one of its durable writes, or at an instant.
 
@@ -64,6 +78,9 @@ class Plan:
     """Processes of the TSP on one database."""
     box_link: Links = field(default_factory=Links)
     partner_link: Links = field(default_factory=Links)
+    outage: Outage | None = None
+    late_init: bool = False
+    """The request for MAC1 arrives when the box does not wait for it any more."""
     kills: list[Kill] = field(default_factory=list)
     boxes: list[BoxPlan] = field(default_factory=list)
     steps: list[tuple[float, str, float]] = field(default_factory=list)
@@ -121,6 +138,10 @@ def make(seed: int) -> Plan:
         plan.server_disk_full = 0.03
     if some(0.15):
         plan.tsps = 2
+    if some(0.15):
+        at = random.choice(("init", "init", "debit", "not-debited", "cancel"))
+        plan.outage = Outage(at, random.choice((8.0, 25.0, 60.0, 150.0)), some(0.6))
+    plan.late_init = some(0.08)
     return plan
 
 
