@@ -48,7 +48,8 @@ class BoxOptions:
 class Options:
     """What was asked for.
 
-    ``tsp`` is None with ``demo``; ``authority`` is a file of certificate authorities, None for those of the system; ``web_remote`` (host, port) is None when there is to be none;
+    ``tsp`` is None with ``demo``; ``authority`` is a file of certificate authorities, None for those of the system;
+    ``web_remote`` (host, port) is None when there is to be none;
     ``no_display`` says why there is no window although ``headless`` was not asked for; empty otherwise.
     """
 
