@@ -45,6 +45,10 @@ LONG_POLL_S = 20
 AFTER_MAC1 = frozenset({"init", "debit", "not-debited", "cancel"})
 """What an earlier one of these has done to the money is not told by one that was not answered."""
 
+ANEW = frozenset({"clock-skew", "signature-replayed"})
+"""The same call is signed anew, once: by the TSP's clock; or because something on the way has sent it twice and the other
+was first: what that has done, or does, is told under the same idempotency key."""
+
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
@@ -206,9 +210,10 @@ class TspClient:
             try:
                 return self._ask(method, path, body, key, answer_s, identity)
             except Problem as problem:
-                if problem.code != "clock-skew" or identity is None:
+                if problem.code not in ANEW or identity is None:
                     raise
-                self._set_clock(problem)
+                if problem.code == "clock-skew":
+                    self._set_clock(problem)
                 return self._ask(method, path, body, key, answer_s, identity)
         except Problem as problem:
             if problem.code == "signature-missing" and identity is None:

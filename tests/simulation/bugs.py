@@ -18,7 +18,7 @@ from server_stub.boss import tables as boss_tables
 from server_stub.foundation import idempotency, outbox, states
 from server_stub.foundation.problems import Problem
 from server_stub.sandbox import service as sandbox_service
-from server_stub.tsp import card, core, machines, orders, payments, psam_pool, rivals, tables, wallet
+from server_stub.tsp import card, core, machines, nonces, orders, payments, psam_pool, rivals, tables, wallet
 from stb_app.journeys import card_payment, earlier, memory, settling
 from stb_app.shell import box
 from stb_app.tsp import client
@@ -360,6 +360,19 @@ def _psam_lent_for_ever() -> AbstractContextManager[Any]:
     return patch.object(card.CardPayments, "_refuse", keep)
 
 
+def _replays_are_let_in() -> AbstractContextManager[Any]:
+    """Nobody looks whether a nonce came before."""
+
+    async def use(self: Any, known: Any, signed: Any, take: Any) -> Any:
+        counter = nonces.counter_of(signed.nonce)
+        return nonces.Entry(known.box_number, known.key_id, counter, signed.nonce, signed.nonce)
+
+    return _both(
+        patch.object(nonces.Nonces, "use", use),
+        patch.object(nonces.Nonces, "keep", lambda self, conn, entry: None),
+    )
+
+
 def _counter_starts_again() -> AbstractContextManager[Any]:
     """A box counts its nonces from the beginning when its power comes back."""
     return patch.object(box.Counter, "BLOCK", 0)
@@ -452,6 +465,7 @@ BUGS = (
     Bug("evidence-has-one-key", _evidence_has_one_key, ("keys_are_used_once",), 1),
     Bug("late-mac1", _late_mac1, ("everything_ends",), 1),
     Bug("psam-lent-for-ever", _psam_lent_for_ever, ("psams_are_lent_whole",), 83),
+    Bug("replays-let-in", _replays_are_let_in, ("signatures_are_used_once",), 1),
     Bug("counter-starts-again", _counter_starts_again, ("boxes_are_let_in",), 1),
     Bug("fault-in-sweep", _fault_in_the_sweep, ("nothing_broke",), 3),
     Bug("refund-undone", _wallet_pays_twice, ("wallet_and_tsp_agree",), 17),

@@ -136,8 +136,7 @@ def nobody_is_charged_twice(simulation: Simulation) -> Iterator[str]:
             paid = [
                 row.id
                 for row in held.payments.values()
-                if row.order_id in intent.orders
-                and row.id in held.charged
+                if row.order_id in intent.orders and row.id in held.charged
             ]
             if len(paid) > 1 and len(intent.cards) == 1:
                 yield f"{intent.box} wanted {intent.service} once and was debited for {paid}"
@@ -331,6 +330,13 @@ def keys_are_used_once(simulation: Simulation) -> Iterator[str]:
             yield f"{who} used the key of another request for {path}"
 
 
+def signatures_are_used_once(simulation: Simulation) -> Iterator[str]:
+    """What a box has signed is carried out once, however often it comes."""
+    for (path, _), times in simulation.network.effects.items():
+        if times > 1:
+            yield f"{path} was carried out {times} times for one signature"
+
+
 def boxes_are_let_in(simulation: Simulation) -> Iterator[str]:
     """No box that has done nothing but what boxes do has lost its key; nobody lets its requests pass as another's."""
     with opened(simulation.hosts["tsp"].files) as conn:
@@ -401,6 +407,7 @@ ALL: tuple[Check, ...] = (
     boxes_remember_what_is_open,
     same_key_same_answer,
     keys_are_used_once,
+    signatures_are_used_once,
     boxes_are_let_in,
     people_are_told_the_truth,
     nothing_broke,

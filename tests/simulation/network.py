@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -39,6 +40,7 @@ class Network:
     Attributes:
         refunds: refund ids by reference, as they reached the wallet.
         answers: what was answered to each use of an idempotency key (role, who, key, path, body).
+        effects: how often a signed request was carried out, by path and signature.
         reused: who sent another request with a key that they had used.
     """
 
@@ -46,6 +48,7 @@ class Network:
         self._simulation = simulation
         self.refunds: dict[str, set[str]] = {}
         self.answers: dict[tuple[str, str, str, str, bytes], set[tuple[int, bytes]]] = {}
+        self.effects: Counter[tuple[str, str]] = Counter()
         self.reused: list[tuple[str, str]] = []
         self.tasks: dict[asyncio.Task[Any], None] = {}
         self._outages: dict[str, float] = {}
@@ -135,6 +138,9 @@ class Network:
         if answer.status >= 400:
             code = " " + str(json.loads(answer.body).get("code", ""))
         simulation.note(request.source, f"{what}: {answer.status}{code}")
+        signature = request.header("signature")
+        if request.method == "POST" and signature is not None and answer.status < 300:
+            self.effects[request.path, signature] += 1
         key = request.header("idempotency-key")
         # A refusal at the door says nothing of the request.
         if key is not None and answer.status < 500 and answer.status not in (401, 403, 429):
