@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 USUAL_S = 0.03
 SLOW_S = 14.0
 NEVER_S = 90.0
+LATE = {"init": (9, 14), "cancel": (0, 6)}
+"""Seconds by which the request for MAC1 is late, where it is; a cancellation does not overtake it always."""
 GOOD = Links()
 
 
@@ -71,8 +73,8 @@ class Network:
         if random.random() < link.lost or cut_off == "lost":
             simulation.note(request.source, f"{what}: lost")
             await self._never()
-        if simulation.faulty and simulation.plan.late_init and request.path.endswith("/init"):
-            await asyncio.sleep(random.uniform(9, 14))
+        if simulation.faulty and simulation.plan.late_init:
+            await asyncio.sleep(random.uniform(*LATE.get(request.path.rpartition("/")[2], (0, 0))))
         if request.method == "POST" and random.random() < link.doubled:
             self._later(self._again(request, role, random.random() * random.choice((0.1, 8.0))))
         await asyncio.sleep(self._delay(random, link))
