@@ -419,22 +419,22 @@ def _both(*patches: AbstractContextManager[Any]) -> Iterator[None]:
 
 
 BUGS = (
-    Bug("forget-idempotency", _forget_idempotency, ("same_key_same_answer",), 3),
-    Bug("release-psam-early", _release_psam_early, ("psams_are_lent_whole",), 1),
+    Bug("forget-idempotency", _forget_idempotency, ("same_key_same_answer",), 19),
+    Bug("release-psam-early", _release_psam_early, ("psams_are_lent_whole",), 112),
     Bug("keep-psam", _keep_psam, ("psams_are_lent_whole",), 1),
     Bug(
         "timeout-is-failure",
         _timeout_is_failure,
         ("charged_is_served_or_open", "people_are_told_the_truth"),
-        83,
+        174,
     ),
     Bug("silence-is-no", _box_takes_silence_for_no, ("people_are_told_the_truth", "everything_ends"), 1),
     Bug("forget-before-debit", _forget_before_debit, ("charged_is_served_or_open", "everything_ends"), 1),
     Bug("no-fsync", _no_fsync, ("boxes_remember_what_is_open", "charged_is_served_or_open"), 1),
     Bug("ignore-earlier", _ignore_earlier, ("nobody_is_charged_twice",), 1),
-    Bug("waiting-proof-overlooked", _waiting_proof_is_overlooked, ("nobody_is_charged_twice",), 457),
+    Bug("waiting-proof-overlooked", _waiting_proof_is_overlooked, ("nobody_is_charged_twice",), 5155),
     Bug("psam-fails-without-case", _psam_fails_without_a_case, ("charged_is_served_or_open",), 83),
-    Bug("throw-proof-away", _proof_is_thrown_away, ("charged_is_served_or_open",), 55),
+    Bug("throw-proof-away", _proof_is_thrown_away, ("charged_is_served_or_open",), 277),
     Bug(
         "outbox-unacknowledged",
         _outbox_without_acknowledgement,
