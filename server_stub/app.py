@@ -27,6 +27,7 @@ from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.database import Database
 from server_stub.foundation.ids import Ids, RandomBytes
 from server_stub.foundation.problems import ProblemBody
+from server_stub.foundation.secret import SecretText
 from server_stub.foundation.sqlite import SqliteDatabase
 from server_stub.foundation.startup import cannot_keep
 from server_stub.foundation.vault import key_file, vault_file
@@ -110,7 +111,9 @@ class Roles:
         self._data = data
         self._world = world
         self._ids = Ids(world.clock, world.random)
-        self._key = settings.partner_key or key_file(data / "partners.key").decode("ascii")
+        self._key = settings.partner_key or SecretText(
+            key_file(data / "partners.key").reveal().decode("ascii")
+        )
         self.http = world.client(settings.partner_seconds)
         self.http.event_hooks = {"request": [correlation.hand_on]}
         self.boss = self._boss() if "boss" in names else None

@@ -19,6 +19,7 @@ from server_stub.foundation.database import Database, insert_once
 from server_stub.foundation.ids import Ids
 from server_stub.foundation.outbox import Acknowledged, Handler, Outbox
 from server_stub.foundation.problems import Problem
+from server_stub.foundation.secret import SecretText
 from server_stub.foundation.text import Text
 from server_stub.foundation.vault import signature
 from server_stub.sandbox.tables import codes, moves, outbox
@@ -82,7 +83,7 @@ class Gateway:
 
     http: httpx.AsyncClient
     public_url: str
-    secret: str
+    secret: SecretText
     late_seconds: int
 
 
@@ -225,7 +226,7 @@ class SandboxService:
             "Content-Type": "application/json",
             "Wallet-Timestamp": timestamp,
             "Wallet-Nonce": nonce,
-            "Wallet-Signature": signature(self._gateway.secret.encode(), timestamp, nonce, body),
+            "Wallet-Signature": signature(self._gateway.secret.reveal().encode(), timestamp, nonce, body),
         }
         response = await self._gateway.http.post(row.notify_url, content=body, headers=headers)
         response.raise_for_status()

@@ -18,9 +18,9 @@ from cardreader.errors import (
     ProtocolError,
     StatusError,
 )
-from cardreader.pboc.files import mask_number
 from cardreader.purse import PurchaseInit, Purse
 from cardreader.reader import Reader
+from cardreader.secret import Pin
 from stb_app.journeys.asking import patiently
 from stb_app.journeys.card_slot import GLANCE_S, BadCard, CardSlot, NobodyCame, check_here
 from stb_app.journeys.memory import Memory, OpenPayment
@@ -135,9 +135,10 @@ class CardPayment:
             end = Finished(
                 "failed" if self._money == "not-taken" else "pending", self._money, "internal", self._payment
             )
+        log.info("the payment ends: %s", end.outcome, extra=end.fields(self._client.correlation))
         post(replace(end, card_in_slot=self._slot.card_present()))
 
-    def enter_pin(self, pin: str) -> None:
+    def enter_pin(self, pin: Pin) -> None:
         """Six digits from the remote control, for the card alone."""
         self._slot.enter_pin(pin)
 
@@ -223,7 +224,7 @@ class CardPayment:
             BadCard: another card may do. CardRemoved: pulled; nothing was taken. Problem: the payment cannot go on.
         """
         about = CardPrompt(
-            "reading", mask_number(facts.application_serial), facts.balance_fen, self._order.amount_fen
+            "reading", facts.application_serial.masked, facts.balance_fen, self._order.amount_fen
         )
         self._slot.say(about)
         facts = self._settle_earlier(purse, facts)
@@ -253,7 +254,7 @@ class CardPayment:
         Raises:
             _PaidBefore: that payment was for this same service, and it has been paid.
         """
-        record = self._memory.of_card(self._memory.card_id(facts.application_serial))
+        record = self._memory.of_card(self._memory.card_id(facts.application_serial.reveal()))
         if record is None:
             return facts
         self._slot.say(self._about("settling"))
@@ -297,8 +298,9 @@ class CardPayment:
     def _debit(self, payment: Payment, ready: _Ready) -> Finished:
         """From here the card may be debited: the box remembers first, asks for MAC1, and lets the card debit."""
         record = OpenPayment(
-            payment.payment, self._memory.card_id(ready.facts.application_serial), ready.lease.terminal_number.hex(),
+            payment.payment, self._memory.card_id(ready.facts.application_serial.reveal()), ready.lease.terminal_number.hex(),
             ready.lease.key_index, ready.init.offline_number, self._order.amount_fen, ready.init.balance_fen, self._make_key(),
+            correlation=self._client.correlation,
         )  # fmt: skip
         try:
             self._memory.keep(record)
@@ -375,7 +377,7 @@ class CardPayment:
             try:
                 self._slot.say(self._about("settling"))
                 purse, facts = self._slot.open_purse(connection)
-                if self._memory.card_id(facts.application_serial) != record.card:
+                if self._memory.card_id(facts.application_serial.reveal()) != record.card:
                     raise BadCard(self._about("other-card"))
                 self._payment = settle_with_card(
                     self._client, self._memory, self._waits, record, purse, threading.Event()
