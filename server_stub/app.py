@@ -22,15 +22,15 @@ from server_stub.boss import api as boss_api
 from server_stub.boss import demo as boss_demo
 from server_stub.boss import tables as boss_tables
 from server_stub.boss.service import BossService
-from server_stub.foundation import correlation, http, migrations, postgresql
+from server_stub.foundation import correlation, http
 from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.database import Database
 from server_stub.foundation.ids import Ids, RandomBytes
 from server_stub.foundation.problems import ProblemBody
 from server_stub.foundation.secret import SecretText
-from server_stub.foundation.sqlite import SqliteDatabase
 from server_stub.foundation.startup import cannot_keep
 from server_stub.foundation.vault import key_file, vault_file
+from server_stub.opening import open_role
 from server_stub.sandbox import api as sandbox_api
 from server_stub.sandbox import tables as sandbox_tables
 from server_stub.sandbox.service import Gateway, SandboxService
@@ -142,11 +142,7 @@ class Roles:
 
     def _open(self, metadata: MetaData) -> Database:
         """The database of the role whose tables these are."""
-        role, prepare = metadata.info["role"], migrations.prepare(metadata)
-        if not self._settings.database:
-            return SqliteDatabase(self._data / f"{role}.db", prepare)
-        url = postgresql.address(self._settings.database)
-        return postgresql.PostgresqlDatabase(url, role, prepare, self._world.random)
+        return open_role(metadata, self._data, self._settings.database, self._world.random)
 
     def _boss(self) -> BossService:
         database = self._open(boss_tables.metadata)

@@ -6,9 +6,8 @@ import argparse
 import os
 import sys
 from datetime import datetime
-from pathlib import Path
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, MetaData, select
 
 from server_stub import cli
 from server_stub.boss import keys, tables
@@ -17,6 +16,8 @@ from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.database import Database
 from server_stub.foundation.startup import CannotStart
 from server_stub.foundation.vault import vault_file
+from server_stub.opening import open_role
+from server_stub.settings import SettingsError, from_environment
 from server_stub.tsp import server_keys
 from server_stub.tsp import tables as tsp_tables
 
@@ -34,8 +35,8 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
     """One subcommand. Returns its exit code: 0; 1 for a box that BOSS does not know; 2 when there is no BOSS here."""
     now = (clock or SystemClock()).now()
     try:
-        database = Database(_existing(options.data, "boss"), tables.metadata)
-    except CannotStart as error:
+        database = _open(options, tables.metadata)
+    except (SettingsError, CannotStart) as error:
         sys.stderr.write(f"stb-server: {error}\n")
         return USAGE
     try:
@@ -57,8 +58,8 @@ def rotate_server_key(options: argparse.Namespace, clock: Clock | None = None) -
     """``stb-server rotate-key``: a new key for answers. Running servers take it within a minute."""
     now = (clock or SystemClock()).now()
     try:
-        database = Database(_existing(options.data, "tsp"), tsp_tables.metadata)
-    except CannotStart as error:
+        database = _open(options, tsp_tables.metadata)
+    except (SettingsError, CannotStart) as error:
         sys.stderr.write(f"stb-server: {error}\n")
         return USAGE
     try:
@@ -95,8 +96,6 @@ def listed(conn: Connection, now: datetime) -> list[str]:
     return lines
 
 
-def _existing(folder: Path, role: str) -> Path:
-    path = folder / f"{role}.db"
-    if not path.exists():
-        raise CannotStart(f"{folder} has no role {role}; --data names the folder of one that has run")
-    return path
+def _open(options: argparse.Namespace, metadata: MetaData) -> Database:
+    url = from_environment(os.environ).database if options.database is None else options.database
+    return open_role(metadata, options.data, url, os.urandom, make=False)

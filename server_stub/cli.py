@@ -23,18 +23,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run roles until stopped")
     run.add_argument("roles", nargs="*", metavar="ROLE", help="boss, tsp, sandbox (all, if none is named)")
-    run.add_argument(
-        "--data",
-        type=_folder,
-        default=Path(platformdirs.user_data_dir("stb-server")),
-        help="folder of databases and keys (%(default)s)",
-    )
-    run.add_argument(
-        "--database",
-        metavar="URL",
-        help="a PostgreSQL database, postgresql://user@host/name, which other processes may share"
-        " (SQLite files in the data folder)",
-    )
+    _place(run)
     run.add_argument("--host", type=_host, default="127.0.0.1", help="address to listen on (%(default)s)")
     run.add_argument(
         "--port", type=_port, default=PORT, help="port to listen on; 0: any free one (%(default)s)"
@@ -58,13 +47,24 @@ def parser() -> argparse.ArgumentParser:
     boxes.add_argument("box", nargs="?", metavar="BOX", help="number of the box; all but 'list' want it")
     rotate = commands.add_parser("rotate-key", help="sign answers with a new key from now on")
     for command in (boxes, rotate):
-        command.add_argument(
-            "--data",
-            type=Path,
-            default=Path(platformdirs.user_data_dir("stb-server")),
-            help="folder of the roles (%(default)s)",
-        )
+        _place(command)
     return top
+
+
+def _place(command: argparse.ArgumentParser) -> None:
+    """Where the roles keep what they know."""
+    command.add_argument(
+        "--data",
+        type=_folder,
+        default=Path(platformdirs.user_data_dir("stb-server")),
+        help="folder of databases and keys (%(default)s)",
+    )
+    command.add_argument(
+        "--database",
+        metavar="URL",
+        help="a PostgreSQL database, postgresql://user@host/name, which other processes may share"
+        " (SQLite files in the data folder)",
+    )
 
 
 def _folder(text: str) -> Path:
