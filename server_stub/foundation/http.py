@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server_stub.foundation import correlation
+from server_stub.foundation import correlation, measures
 from server_stub.foundation.idempotency import Answer
 from server_stub.foundation.problems import MEDIA_TYPE, Problem
 
@@ -131,6 +131,7 @@ class RequestIds:
 
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
+    measures.refuse(request.scope, error.code)
     log.info("refused", code=error.code, path=request.url.path, facts=error.body.facts)
     return problem_response(error)
 

@@ -19,7 +19,9 @@ from sqlalchemy import (
     Row,
     String,
     Table,
+    func,
     insert,
+    select,
     update,
 )
 
@@ -138,6 +140,13 @@ class Outbox:
         rows = await self._database.write(take)
         await asyncio.gather(*(self._deliver(row) for row in rows))
         return await self._database.read(following)
+
+    async def owed(self) -> tuple[int, datetime | None]:
+        """How many deliveries are owed, and since when the oldest is."""
+        table = self._table
+        count = select(func.count(), func.min(table.c.created_at)).where(table.c.due_at.is_not(None))
+        found, since = await self._database.read(lambda conn: conn.execute(count).one())
+        return found, since
 
     def start(self) -> None:
         """Begins to deliver; called in the event loop."""

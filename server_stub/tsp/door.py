@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server_stub.foundation import signatures
+from server_stub.foundation import measures, signatures
 from server_stub.foundation.http import problem_response
 from server_stub.foundation.problems import Money, Problem
 from server_stub.foundation.signatures import SignatureMissing, SignatureRefused
@@ -43,6 +43,7 @@ class Door:
         try:
             await self._enter(scope, body)
         except Problem as problem:
+            measures.refuse(scope, problem.code)
             log.info("refused", code=problem.code, path=scope["path"])
             await refusal(problem, scope["path"])(scope, receive, send)
             return
