@@ -315,11 +315,15 @@ def _fill_role(conn: Connection, source: Path, role: str, tables: Sequence[dict[
     driver.execute("SET CONSTRAINTS ALL DEFERRED")
     for table, place in zip(tables, places, strict=True):
         statement = sql.SQL("COPY {} ({}) FROM STDIN").format(place, _columns(table["columns"]))
-        with (source / role / f"{table['name']}.copy").open("rb") as file, driver.cursor() as cursor:
-            with cursor.copy(statement) as rows:
-                while block := file.read(COPY_BYTES):
-                    rows.write(block)
+        path = source / role / f"{table['name']}.copy"
+        with path.open("rb") as file, driver.cursor() as cursor, cursor.copy(statement) as rows:
+            while block := file.read(COPY_BYTES):
+                rows.write(block)
         _count_on(driver, role, table, place)
+        if "claimed_by" in table["columns"]:
+            # Whoever had claimed it lived in another life: it is anybody's now.
+            given_back = sql.SQL("UPDATE {} SET claimed_by = NULL, claimed_until = NULL")
+            driver.execute(given_back.format(place))
     driver.execute("SET CONSTRAINTS ALL IMMEDIATE")
     for place in places:
         driver.execute(sql.SQL("ALTER TABLE {} ENABLE TRIGGER USER").format(place))

@@ -93,10 +93,15 @@ class Measured:
         try:
             await self._app(scope, receive, look)
         finally:
-            route = getattr(scope.get("route"), "path", ELSEWHERE)
+            route = route_of(scope)
             method = scope["method"] if route != ELSEWHERE else ELSEWHERE
             took = time.perf_counter() - began
             self._measures().answered(method, route, status, took, refused(scope))
+
+
+def route_of(scope: Scope) -> str:
+    """The route that answers a request, as it was declared: without what stands in the path's variables."""
+    return str(getattr(scope.get("route"), "path", ELSEWHERE))
 
 
 def refuse(scope: Scope, code: str) -> None:

@@ -44,7 +44,7 @@ class Door:
             await self._enter(scope, body)
         except Problem as problem:
             measures.refuse(scope, problem.code)
-            log.info("refused", code=problem.code, path=scope["path"])
+            log.info("refused", code=problem.code)
             await refusal(problem, scope["path"])(scope, receive, send)
             return
         given = False

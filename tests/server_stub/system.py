@@ -353,6 +353,12 @@ class Databases:
             self._made[data] = cluster().make(first_database())
         return cluster().url(self._made[data])
 
+    def empty(self, data: Path) -> str:
+        """The same for a folder that is still to be restored into: a database with nothing in it."""
+        if self.kind == "postgresql":
+            self._made[data] = cluster().make()
+        return self.of(data)
+
     def open(self, path: Path, prepare: Prepare) -> Database:
         """A database by itself: the file, or the PostgreSQL database that stands for it."""
         if self.kind == "sqlite":
