@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from server_stub.boss import tables as boss
+from server_stub.foundation import correlation
 from server_stub.tsp import tables as tsp
 from tests.server_stub.system import Box, Card, System, body_of
 
@@ -28,9 +29,19 @@ async def ask(box: Box, correlation: str, path: str, body: Any = None) -> Any:
     return answer.json()
 
 
-async def test_a_purchase_is_found_by_its_id_in_every_book(
-    system: System, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_purchase_is_found_by_its_id_in_every_book(system: System) -> None:
+    with capture_logs(processors=[correlation.in_log]) as lines:
+        await buy(system)
+    mine = [line for line in lines if line.get("correlation") == CARD]
+    assert [line for line in mine if line["event"] == "delivered"]
+    routes = {line.get("route") for line in mine if line["event"] == "answered"}
+    assert {
+        "/stb/v1/payments/{payment}/debit",
+        "/boss/v1/boxes/{box_number}/orders/{order_id}/opening",
+    } <= routes
+
+
+async def buy(system: System) -> None:
     box = await system.box()
     card = Card(box)
     order = await ask(box, CARD, "/orders", {"service": "sports", "term": "monthly"})
@@ -47,14 +58,6 @@ async def test_a_purchase_is_found_by_its_id_in_every_book(
     assert {row.correlation for row in moves} == {CARD}
     opened = select(boss.subscriptions.c.correlation).where(boss.subscriptions.c.service == "sports")
     assert CARD in await system.boss(lambda conn: conn.execute(opened).scalars().all())
-    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    mine = [line for line in lines if line.get("correlation") == CARD]
-    assert [line for line in mine if line["event"] == "delivered"]
-    routes = {line.get("route") for line in mine if line["event"] == "answered"}
-    assert {
-        "/stb/v1/payments/{payment}/debit",
-        "/boss/v1/boxes/{box_number}/orders/{order_id}/opening",
-    } <= routes
 
 
 async def test_what_the_wallet_and_the_clock_do_later_belongs_to_the_same_id(system: System) -> None:
