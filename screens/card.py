@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
-from screens.problems import CASE_OPEN, N_, STAY_SAFE, Said, money_words, prompt_words
+from screens.problems import CASE_OPEN, MAYBE_PAID, N_, STAY_SAFE, Said, money_words, prompt_words
 from screens.purchase import pay_otherwise
 from stb_app.journeys import Order
 from stb_app.journeys.steps import CANCELLABLE_PROMPTS, PROBLEM_PROMPTS, CardPrompt, CardStep, Finished
@@ -51,6 +51,7 @@ POSES: dict[str, Pose] = {
     "put-back": "insert",
     "settling": "processing",
     "reader-missing": "missing",
+    "reader-away": "missing",
 }
 """The drawing that goes with a prompt; a card that cannot pay shows ``wrong``."""
 STEP_OF = {
@@ -61,15 +62,16 @@ STEP_OF = {
     "waiting-psam": 2,
     "put-back": 2,
     "other-card": 2,
+    "reader-away": 2,
     "settling": 2,
     "remove": 3,
 }
-ERROR_SOUNDS = frozenset(("wrong-pin", "other-card", "put-back", "no-service"))
+ERROR_SOUNDS = frozenset(("wrong-pin", "other-card", "put-back", "reader-away", "no-service"))
 OTHER_WAY_FIRST = PROBLEM_PROMPTS | {"reader-missing"}
 """Where paying another way is the likely wish; elsewhere a stray OK must only ask."""
 SERVICE_PROMPTS = frozenset(("reconnecting", "no-service"))
 """The payment service is silent: the payment stands where it stood, and the card where it was."""
-AWAY_PROMPTS = frozenset(("put-back", "other-card"))
+AWAY_PROMPTS = frozenset(("put-back", "other-card", "reader-away"))
 """MAC1 has left: only the same card can tell what happened."""
 
 
@@ -257,8 +259,11 @@ class CardScreen(Page[None]):
             return not self._slow
         return self._step.prompt in ("starting", "reading", "processing", "settling")
 
+    def says(self) -> frozenset[str]:
+        return frozenset(("open",)) if self._step.prompt in AWAY_PROMPTS else frozenset()
+
     def crumbs(self) -> Sequence[str]:
-        return (self.say(self._order.service.name), self.t("UnionPay IC card"))
+        return (self.say(self._order.service.name), self.t("UnionPay card"))
 
     def state(self) -> dict[str, Any]:
         return {
@@ -275,11 +280,11 @@ class CardScreen(Page[None]):
     def compose(self) -> Node:
         words = self._words()
         prompt = self._step.prompt
+        # The other card is not the one whose number is told.
+        number = "" if prompt == "other-card" else self._step.number
         picture, small = (
             # On a drawing that small the card's name could not be read.
-            CardSlot(
-                self._pose, self._step.number, self.t("UnionPay IC card") if percent == 100 else "", percent
-            )
+            CardSlot(self._pose, number, self.t("UnionPay card") if percent == 100 else "", percent)
             for percent in (100, 70)
         )
         current = 1 if self._pin.sent else self._at
@@ -345,7 +350,7 @@ class CardScreen(Page[None]):
         if self._slow:
             return Said(
                 self.t("This takes longer than usual"),
-                self.t("You may leave. The records will say what became of the payment."),
+                self.t("You may leave. The records will say how it ended."),
             )
         if self._leaving == "leave":
             return Said(self.t("One moment, please."), self.t(CASE_OPEN))
@@ -353,7 +358,8 @@ class CardScreen(Page[None]):
             return Said(self.t("Cancelling the payment"), self.t("Waiting for the card reader's answer."))
         if self._pin.sent:
             return Said(self.t("Checking the PIN"), self.t("Please leave the card in."))
-        facts = {"balance_fen": self._step.balance_fen, "amount_fen": self._order.amount_fen}
+        facts: dict[str, Any] = {"balance_fen": self._step.balance_fen, "amount_fen": self._order.amount_fen}
+        facts["number"] = self._step.number
         said = prompt_words(self._step.prompt, self._step.tries_left, facts, self.t)
         if self._told_no:
             answer = self.t("This can't be cancelled now. The result comes in a moment.")
@@ -381,7 +387,7 @@ class CardScreen(Page[None]):
                 "secondary",
             )
         if prompt in AWAY_PROMPTS:
-            return "warning", self.t("Please do not pay again before this is settled."), "warning"
+            return "warning", self.t(MAYBE_PAID), "warning"
         if prompt == "no-service":
             return "info", money_words("not-taken", self.t), "text"
         if prompt in CANCELLABLE_PROMPTS:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from screens.parts import button
+from screens.problems import N_
 from screens.words import SEPARATOR, period, term_name
 from stb_app.journeys import Method, Order
 from stb_app.kit.nodes import Column, Facts, Fit, Grow, Node, Panel, Row, Scroll, Space, Text
@@ -15,6 +16,11 @@ from stb_app.shell.words import money
 
 if TYPE_CHECKING:
     from stb_app.shell.app import App
+
+
+CARD_FIRST = N_(
+    "A card payment for this service is not settled yet. Put the same card back first: if it has paid, nothing more is taken."
+)
 
 
 class ConfirmScreen(Page[None]):
@@ -28,6 +34,12 @@ class ConfirmScreen(Page[None]):
         self.order = order
         self.method = method
 
+    @property
+    def _card_wanted(self) -> bool:
+        """A card may have paid for this service already: it comes first, whatever way was chosen."""
+        verbs = self.app.verbs
+        return verbs is not None and verbs.card_wanted(self.order.service.service)
+
     def crumbs(self) -> Sequence[str]:
         return (self.say(self.order.service.name), self.t("Confirm the payment"))
 
@@ -39,10 +51,17 @@ class ConfirmScreen(Page[None]):
         )
 
     def state(self) -> dict[str, Any]:
-        return {"order": self.order.number, "amount_fen": self.order.amount_fen, "method": self.method.key}
+        return {
+            "order": self.order.number,
+            "amount_fen": self.order.amount_fen,
+            "method": self.method.key,
+            "card_wanted": self._card_wanted,
+        }
 
     def on_ok(self, key: str) -> None:
-        if key == "confirm":
+        if key == "card-back" or (key == "confirm" and self._card_wanted):
+            self.app.replace("card", order=self.order, method="card")
+        elif key == "confirm":
             self.app.replace(
                 "card" if self.method.key == "card" else "qr", order=self.order, method=self.method.key
             )
@@ -66,6 +85,9 @@ class ConfirmScreen(Page[None]):
         sum_ = Text(amount, "amount", "money", wrap=False)
         cancel = button("cancel", self.t("Do not pay"), width=None)
         confirm = button("confirm", self.t("Pay {amount}").format(amount=amount), "primary", None)
+        if self._card_wanted:
+            please = Text(self.t(CARD_FIRST), "row", "warning")
+            confirm = button("card-back", self.t("Put the card back"), "primary", None)
         pair = Row((Grow(cancel), Grow(confirm)), gap=40)
         facts, close = Facts(pairs, gap=18), Facts(pairs, gap=4)
         return Fit(

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.problems import N_
+from screens.problems import MAYBE_PAID, N_
 from screens.purchase import pay_otherwise
-from screens.words import SEPARATOR, term_name
+from screens.words import SEPARATOR, method_name, term_name
 from stb_app.journeys import Order
 from stb_app.journeys.steps import Finished, QrStep, WalletStep
 from stb_app.kit import theme
@@ -187,7 +187,7 @@ class QrScreen(Page[None]):
     # The picture
 
     def crumbs(self) -> Sequence[str]:
-        return (self.say(self._order.service.name), self.t("Pay with the phone"))
+        return (self.say(self._order.service.name), method_name(self.t, self._method))
 
     def state(self) -> dict[str, Any]:
         return {
@@ -217,8 +217,11 @@ class QrScreen(Page[None]):
                 (head, Column(self._steps("row"), gap=24), self._clock()), gap=40, grow=1, justify="center"
             ),
             Column((less, *self._steps("body"), self._clock()), gap=14, grow=1, justify="center"),
-            Column((least, self._clock()), gap=14, grow=1, justify="center"),
-        )
+            Column(
+                (least, *(self._steps("body") if self._slow else ()), self._clock()),
+                gap=14, grow=1, justify="center",
+            ),
+        )  # fmt: skip
         pane = Panel(Column((self._code(),), align="center", justify="center"), "none", pad=0, width=PANE_PX)
         # The code and the words beside it stand in the same place whatever happens.
         return Fit(tuple(Row((pane, Grow(column)), gap=72, align="stretch", grow=1) for column in columns))
@@ -258,11 +261,18 @@ class QrScreen(Page[None]):
     def _steps(self, style: Literal["row", "body"]) -> tuple[Node, ...]:
         """What to do with the phone, or what the phone has done."""
         if self._slow:
-            words = self.t("You may leave. The records will say what became of the payment.")
+            words = self.t("You may leave. The records will say how it ended.")
             leave = Target("records", Text(self.t("To the records"), "row-bold", align="center"), "primary")
             return (
-                Text(self.t("This takes longer than usual"), "heading"),
-                Text(words, style),
+                Row(
+                    (
+                        Icon("clock", 72, "accent"),
+                        Grow(Text(self.t("This takes longer than usual"), "heading")),
+                    ),
+                    gap=28,
+                ),
+                Text(self.t(MAYBE_PAID), "row" if style == "row" else "small", "warning"),
+                Text(words, "row" if style == "row" else "small"),
                 Row((leave,)),
             )
         said = self._said()
@@ -271,7 +281,9 @@ class QrScreen(Page[None]):
             words_ = Column((Text(title, "heading"), Text(text, "body", "secondary")), gap=8)
             return (Row((Icon(icon, 72, "accent"), Grow(words_)), gap=28, align="start"),)
         lines = (
-            self.t("Open the wallet on your phone"),
+            self.t("Open the demo wallet or the phone's camera")
+            if self._method == "wallet:demo"
+            else self.t("Open the wallet on your phone"),
             self.t("Scan the code on the left"),
             self.t("Confirm the payment on the phone"),
         )
@@ -305,7 +317,7 @@ class QrScreen(Page[None]):
                 return "phone", self.t("Confirmed on the phone"), self.t("Waiting for the result.")
             case "reconnecting":
                 return (
-                    "clock",
+                    "warning",
                     self.t("No connection just now"),
                     self.t(
                         "We keep trying. If you have paid, the payment will be found; please do not pay twice."
@@ -325,7 +337,7 @@ class QrScreen(Page[None]):
             return Text(
                 self.t("This can't be cancelled now. The result comes in a moment."), "body", "warning"
             )
-        if self._slow:
+        if self._slow or self._step.state == "making":
             return Space(0)
         left = self._seconds
         if self.busy and self._step.state != "checking":

@@ -273,7 +273,9 @@ class RecordScreen(Page[None]):
         taken = money_words(payment.money, self.t)
         words = (Text(title, "title"), Text(taken, "row"), *sentences)
         back = button("back", self.t("Back"), "primary", None)
-        service = button("service", self.t("To the service"), width=None)
+        # Where nothing was paid for, the way to the service is the way to another order.
+        words_ = self.t("To the service") if payment.money in ("taken", "unknown") else self.t("Order again")
+        service = button("service", words_, width=None)
         ways = Row((Grow(back), Grow(service), Space(grow=1)), gap=28)
         kind: Literal["success", "pending", "failed", "cancelled", "expired", "late"] = OUTCOMES.get(
             payment.state, "pending"

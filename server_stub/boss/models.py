@@ -70,9 +70,14 @@ class EndedKey(BaseModel):
 
 
 class RegisteredKey(BaseModel):
-    """A key that speaks for a box, and whose box it is."""
+    """A key that speaks for a box, and whose box it is.
+
+    Attributes:
+        generation: counts the enrolments of a box; a key that was rotated to has that of the one before.
+    """
 
     key_id: str
+    generation: int
     subscriber: Subscriber
 
 

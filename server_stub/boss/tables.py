@@ -38,6 +38,9 @@ box_keys = Table(
     Column("box_number", String, nullable=False, index=True),
     Column("smart_card_number", String, nullable=False),
     Column("subscriber_id", ForeignKey("subscribers.id"), nullable=False),
+    Column(
+        "generation", Integer, nullable=False
+    ),  # counts the enrolments of a box; a rotated key keeps its own
     Column("registered_at", Instant, nullable=False),
     Column("ended", String),  # code of the refusal; null while it is good
     Column("ended_at", Instant),

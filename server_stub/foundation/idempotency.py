@@ -33,6 +33,10 @@ class Replayed(Exception):
         self.answer = answer
 
 
+class NotAdmitted(Exception):
+    """Whoever asks must not; who is at the door says why."""
+
+
 def idempotency_table(metadata: MetaData) -> Table:
     """Keys that were used, each with the hash of its request and the answer."""
     return Table(
@@ -59,6 +63,8 @@ class KeyUse:
 
     Args:
         scope: who uses it: keys of different boxes never meet.
+        admit: what else is kept with the key, or is refused (NotAdmitted): that this very request has come. It may be
+            called more than once.
     """
 
     table: Table
@@ -66,6 +72,7 @@ class KeyUse:
     scope: str
     key: str
     hash: str
+    admit: Callable[[Connection], None] | None = None
 
     def claim(self, conn: Connection) -> None:
         """Inserts the key. To be called before the effect, in its transaction.
@@ -73,7 +80,10 @@ class KeyUse:
         Raises:
             Replayed: the same request was answered before.
             Problem: ``idempotency-key-reused``.
+            NotAdmitted
         """
+        if self.admit is not None:
+            self.admit(conn)
         values = {"scope": self.scope, "key": self.key, "request_hash": self.hash}
         if not insert_once(conn, self.table, {**values, "created_at": self.clock.now()}):
             self.recall(conn)
@@ -106,9 +116,11 @@ class Idempotency:
         self._clock = clock
         self._locks = KeyedLocks()
 
-    def use(self, scope: str, key: str, hash: str) -> KeyUse:
+    def use(
+        self, scope: str, key: str, hash: str, admit: Callable[[Connection], None] | None = None
+    ) -> KeyUse:
         """A use of a key, to be passed to the work that has the effect."""
-        return KeyUse(self._table, self._clock, scope, key, hash)
+        return KeyUse(self._table, self._clock, scope, key, hash, admit)
 
     async def run(self, use: KeyUse, work: Callable[[], Awaitable[Answer]]) -> Answer:
         """Answers from memory, or runs ``work``, which claims the key where it has its effect.
@@ -119,17 +131,25 @@ class Idempotency:
         """
         async with self._locks.hold(f"{use.scope} {use.key}"):
             try:
-                await self._database.read(use.recall)
                 try:
+                    await self._database.read(use.recall)
                     return await work()
                 except Problem as problem:
                     final = problem.status < 500 and not problem.body.retryable
                     if final and problem.code != "idempotency-key-reused":
                         await self._keep(use, problem)
+                    else:
+                        await self._admit(use)
                     raise
             except Replayed as replayed:
                 # Also when another process has answered while this one was at it.
+                await self._admit(use)
                 return replayed.answer
+
+    async def _admit(self, use: KeyUse) -> None:
+        """Where nothing else of a request is kept."""
+        if use.admit is not None:
+            await self._database.write(use.admit)
 
     async def _keep(self, use: KeyUse, problem: Problem) -> None:
         def keep(conn: Connection) -> None:

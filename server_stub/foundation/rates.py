@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Column, Connection, Float, MetaData, String, Table, insert, select, update
+from sqlalchemy import Column, Connection, Float, MetaData, String, Table, select, update
 
-from server_stub.foundation.database import Instant
+from server_stub.foundation.database import Instant, insert_once
 from server_stub.foundation.problems import Problem
 
 
@@ -37,10 +37,9 @@ def take(conn: Connection, table: Table, name: str, limit: Limit, now: datetime)
     Raises:
         Problem: ``too-many-requests``, with ``retry_after_seconds`` until there is one again.
     """
-    row = conn.execute(select(table).where(table.c.name == name).with_for_update()).one_or_none()
-    if row is None:
-        conn.execute(insert(table).values(name=name, tokens=limit.amount - 1, at=now))
+    if insert_once(conn, table, {"name": name, "tokens": limit.amount - 1, "at": now}):
         return
+    row = conn.execute(select(table).where(table.c.name == name).with_for_update()).one()
     tokens, at = spent(row.tokens, row.at, limit, now)
     conn.execute(update(table).where(table.c.name == name).values(tokens=tokens, at=at))
 

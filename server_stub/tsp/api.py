@@ -92,7 +92,8 @@ Box = Annotated[str, Depends(box)]
 
 async def _use(request: Request, services: Current, scope: str, key: str) -> KeyUse:
     hash = idempotency.request_hash(request.method, request.url.path, await request.body())
-    return services().core.idempotency.use(scope, key, hash)
+    admit = getattr(request.state, "admit", None)  # an enrolment has no nonce to be kept
+    return services().core.idempotency.use(scope, key, hash, admit)
 
 
 async def _once(services: Current, use: KeyUse, work: Callable[[], Awaitable[Answer]]) -> Response:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from server_stub.foundation import states, wire
 from server_stub.foundation.changes import Changes
-from server_stub.foundation.clock import Clock
+from server_stub.foundation.clock import CHINA, Clock
 from server_stub.foundation.database import Database
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, Idempotency
@@ -93,7 +93,8 @@ class Core:
         """
         now = self.clock.now()
         machine = machines.CARD_PAYMENT if payment.method == "card" else machines.WALLET_PAYMENT
-        if reason is not None:
+        if reason is not None or target == "paid":
+            # Why nobody knew is over once the money is in.
             values["reason"] = reason
         live = target in machines.LIVE
         states.move(conn, machine, payment.id, target, actor=actor, at=now, live=live, **values)
@@ -157,6 +158,13 @@ def touch(conn: Connection, payment: str, **values: Any) -> None:
     conn.execute(update(payments).where(payments.c.id == payment).values(**new))
 
 
+def _time(row: Row[Any], debit: Row[Any] | None) -> datetime:
+    """When money moved: as the card has it in its log, else when it came in; before that, when the payment began."""
+    if debit is not None and debit.date is not None:
+        return datetime.strptime(debit.date + debit.time, "%Y%m%d%H%M%S").replace(tzinfo=CHINA)
+    return row.paid_at or row.created_at  # type: ignore[no-any-return]
+
+
 def show(conn: Connection, payment: str, now: datetime) -> models.Payment:
     """A payment as the box sees it."""
     row = load_payment(conn, payment)
@@ -183,7 +191,7 @@ def show(conn: Connection, payment: str, now: datetime) -> models.Payment:
         term=order.term,
         method=row.method,
         amount_fen=row.amount_fen,
-        time=row.created_at,
+        time=_time(row, debit),
         state=shown.state,
         money=shown.money,
         reason=row.reason,

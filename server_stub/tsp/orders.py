@@ -22,7 +22,10 @@ from server_stub.tsp.tables import inquiries, issuers, orders, payments
 
 RECORDS = 50
 SERVICE_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
-CARD = (Text(zh="银联卡", en="UnionPay card"), Text(zh="插卡输密码付款", en="Insert the card, enter the PIN"))
+CARD = (
+    Text(zh="银联 IC 卡", en="UnionPay card"),
+    Text(zh="插卡输密码支付", en="Insert the card, enter the PIN"),
+)
 
 NOT_OPENED = ("already-subscribed", "order-clash")
 """What BOSS would refuse an opening for, after the money."""

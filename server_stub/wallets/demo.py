@@ -22,8 +22,8 @@ class DemoWallet:
     """A wallet with play money."""
 
     key = "demo"
-    name = Text(zh="演示钱包", en="Demo wallet")
-    summary = Text(zh="用手机扫码付款", en="Scan with a phone to pay")
+    name = Text(zh="演示钱包（扫码）", en="Demo wallet (scan)")
+    summary = Text(zh="用手机扫码支付", en="Scan with a phone to pay")
 
     def __init__(self, context: Context) -> None:
         self._context = context

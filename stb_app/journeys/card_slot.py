@@ -113,7 +113,9 @@ class CardSlot:
             except CardRemoved:
                 continue
             except ReaderUnavailable:
-                self.say(replace(prompt, prompt="reader-missing"))
+                # Once a card may have debited, a missing reader is no reason to pay in another way.
+                missing: Prompt = "reader-away" if prompt.prompt == "put-back" else "reader-missing"
+                self.say(replace(prompt, prompt=missing))
                 if self._waits.pause(READER_RETRY_S, self._cancel):
                     raise Cancelled from None
         raise NobodyCame

@@ -66,6 +66,7 @@ Prompt = Literal[
     "other-card",  # put-back, but this is another card
     "settling",  # the card is back and is being asked
     "reader-missing",
+    "reader-away",  # the same while the card is wanted back
 ]
 PROBLEM_PROMPTS: frozenset[str] = frozenset(get_args(ProblemPrompt))
 CANCELLABLE_PROMPTS: frozenset[str] = PROBLEM_PROMPTS | frozenset(
@@ -91,7 +92,7 @@ class CardPrompt:
 
     prompt: Prompt
     number: str = ""
-    """Masked card number, once read."""
+    """Masked card number, once read; at ``put-back`` and ``other-card`` that of the card that is asked for."""
     balance_fen: int | None = None
     amount_fen: int | None = None
     tries_left: int | None = None

@@ -116,6 +116,17 @@ class Verbs:
         """Watches a payment whose end is not known yet, or to which money may still come late."""
         return Follow(self._begin("follow"), self._waits, payment, seconds)
 
+    def card_wanted(self, service: str) -> bool:
+        """Whether a card may have paid for this service and has not yet told; asked of the box alone, at once."""
+        return self.memory.wants_card_for(service)
+
+    def look_at(self, payment: str) -> None:
+        """A page says how this payment stands: nobody need be told of it elsewhere, until ``look_away``."""
+        self.memory.look_at(payment)
+
+    def look_away(self, payment: str) -> None:
+        self.memory.look_away(payment)
+
     def inquire_card(self) -> CardInquiry:
         client = self._begin("inquire-card")
         return CardInquiry(client, self.reader, self.memory, self._waits, self._make_key, self._alone)

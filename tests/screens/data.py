@@ -216,15 +216,15 @@ ALL_REFUSED = replace(
 METHODS = (
     Method(
         "card",
-        words("银联 IC 卡", "UnionPay IC card"),
-        words("插入卡片，输入密码", "Insert the card, enter the PIN"),
+        words("银联 IC 卡", "UnionPay card"),
+        words("插卡输密码支付", "Insert the card, enter the PIN"),
         True,
         None,
     ),
     Method(
         "wallet:demo",
-        words("手机扫码", "Scan with the phone"),
-        words("用演示钱包扫一扫", "Open the demo wallet and scan"),
+        words("演示钱包（扫码）", "Demo wallet (scan)"),
+        words("用手机扫码支付", "Scan with a phone to pay"),
         True,
         None,
     ),

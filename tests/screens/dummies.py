@@ -72,6 +72,8 @@ class DummyVerbs:
             **answers,
         }
         self.asked: list[tuple[Any, ...]] = []
+        self.cards_wanted: set[str] = set()
+        self.looked_at: list[str] = []
 
     def _tell(self, verb: str, *arguments: Any) -> Told:
         self.asked.append((verb, *arguments))
@@ -110,6 +112,15 @@ class DummyVerbs:
 
     def pay_by_wallet(self, order: Order, method: str) -> Told:
         return self._tell("pay_by_wallet", order.order, method)
+
+    def card_wanted(self, service: str) -> bool:
+        return service in self.cards_wanted
+
+    def look_at(self, payment: str) -> None:
+        self.looked_at.append(payment)
+
+    def look_away(self, payment: str) -> None:
+        self.looked_at.remove(payment)
 
     def inquire_card(self) -> Told:
         return self._tell("inquire_card")

@@ -159,6 +159,7 @@ CARD_SCENES: tuple[PaymentScene, ...] = (
     card("card-put-back-question", prompt("put-back"), then=digits("BACK"), screen="question", focus="keep"),
     card("card-other-card", prompt("other-card"), focus="leave"),
     card("card-settling", prompt("settling")),
+    card("card-reader-away", prompt("reader-away"), focus="leave"),
     card("card-reader-missing", prompt("reader-missing"), focus="pay-otherwise"),
     *(card(f"card-{word}", prompt(word), focus="pay-otherwise") for word in sorted(PROBLEM_PROMPTS)),  # type: ignore[arg-type]
     card("card-question", prompt("insert"), then=digits("BACK"), screen="question", focus="keep"),

@@ -88,6 +88,21 @@ def test_a_box_that_is_not_known_is_told_whom_to_call() -> None:
     assert data.HOTLINE in tv.words()
 
 
+def test_a_box_that_is_turned_away_later_says_so_until_it_is_let_in_again() -> None:
+    verbs = DummyVerbs()
+    tv = Television(verbs, "en")
+    verbs.answers["home"] = Refused("not-enrolled")
+    tv.ok("settings").press("BACK")
+    for _ in range(2):
+        assert "This box is not registered" in tv.words()
+        assert data.HOTLINE in tv.words()
+        tv.wait(6)
+    verbs.answers["home"] = data.HOME
+    tv.wait(6)
+    assert "This box is not registered" not in tv.words()
+    assert tv.state["connection"] == "online"
+
+
 def test_somebody_without_services_is_invited() -> None:
     tv = Television(DummyVerbs(home=data.NEWCOMER), "en")
     assert tv.focus == "browse"
