@@ -77,7 +77,7 @@ async def test_a_number_of_a_security_module_is_not_used_again(tmp_path: Path, k
         refused = await again.refused(f"/payments/{payment['payment']}/debit", body_of(proof))
         assert (refused["code"], refused["money"]) == ("lease-lost", "unknown")
         assert [case.kind for case in await system.rows(tsp.cases)] == ["psam-number-moved"]
-        card = Card(again, "second")
+        card = Card(again)
         later = await card.authorised(await again.pay("card", "kids", "monthly"))
         numbers = [int(one["terminal_transaction_number"], 16) for one in (authorised, later)]
         assert numbers[1] > numbers[0]
