@@ -23,7 +23,9 @@ def router(service: Callable[[], BossService]) -> APIRouter:
     """The routes, for callers that carry the partner key; the service is asked for with every request."""
 
     async def partner(authorization: Annotated[str, Header()] = "") -> None:
-        if not hmac.compare_digest(authorization.encode(), f"Bearer {service().partner_key}".encode()):
+        if not hmac.compare_digest(
+            authorization.encode(), f"Bearer {service().partner_key.reveal()}".encode()
+        ):
             raise Problem("partner-unknown")
 
     routes = APIRouter(prefix="/boss/v1/boxes/{box_number}", tags=["BOSS"], dependencies=[Depends(partner)])

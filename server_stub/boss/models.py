@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
 from server_stub.foundation.money import MOST_FEN
+from server_stub.foundation.secret import ActivationCode
 from server_stub.foundation.text import Text
 from server_stub.foundation.wire import Service, Subscriber, Subscription, Term
 
@@ -60,7 +61,7 @@ class KeyClaim(BaseModel):
     """A box that wants to be enrolled with a key."""
 
     smart_card_number: str = Field(pattern=r"^[0-9]{16,20}$")
-    activation_code: str = Field(min_length=4, max_length=16)
+    activation_code: ActivationCode
     key_id: KeyId
 
 

@@ -16,6 +16,7 @@ from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, Idempotency, KeyUse
 from server_stub.foundation.ids import Ids
 from server_stub.foundation.problems import Problem
+from server_stub.foundation.secret import SecretText
 
 T = TypeVar("T")
 EARLIER = 50
@@ -29,7 +30,7 @@ class BossService:
         partner_key: what partner systems must show.
     """
 
-    def __init__(self, database: Database, clock: Clock, ids: Ids, partner_key: str) -> None:
+    def __init__(self, database: Database, clock: Clock, ids: Ids, partner_key: SecretText) -> None:
         self.partner_key = partner_key
         self.database = database
         self._clock = clock
@@ -44,7 +45,7 @@ class BossService:
         """Ties a key to box, smart card and subscriber (ONL-11). Raises Problem as ``keys.register``."""
         now = self._clock.now()
         # Slow on purpose, so not in the writer's thread, where everybody would wait for it.
-        code_hash = await to_thread(keys.activation_hash, box_number, claim.activation_code)
+        code_hash = await to_thread(keys.activation_hash, box_number, claim.activation_code.reveal())
         return await self.database.write(lambda conn: keys.register(conn, box_number, claim, code_hash, now))
 
     async def key_standing(self, box_number: str, key_id: str) -> models.RegisteredKey:

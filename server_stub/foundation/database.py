@@ -61,6 +61,9 @@ class Database(Protocol):
     collision with another transaction, only the last run is kept): it has no effect but through the connection.
     """
 
+    committed: Callable[[int, float], None]
+    """Told of every commit: how many transactions were in it, and how many seconds it took."""
+
     @property
     def shared(self) -> bool:
         """Whether other processes may be at the same tables."""
@@ -92,6 +95,10 @@ class Database(Protocol):
     def close(self) -> None:
         """Ends what was handed in and lets go of the database. Nothing may be handed in afterwards."""
         ...
+
+
+def untold(transactions: int, seconds: float) -> None:
+    """For a database whose commits nobody counts."""
 
 
 def insert_once(conn: Connection, table: Table, values: Mapping[str, Any]) -> bool:

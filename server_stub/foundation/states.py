@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, String, Table
 
-from server_stub.foundation import statements
+from server_stub.foundation import correlation, statements
 from server_stub.foundation.database import Database, Instant
 
 T = TypeVar("T")
@@ -22,7 +22,8 @@ class Machine:
 
     Args:
         name: what is being moved, for the record.
-        table: has the columns ``id``, ``state`` and ``version``.
+        table: has the columns ``id``, ``state`` and ``version``; perhaps ``correlation``, for a move that nobody
+            asks for.
         moves: from each state, those it may go to.
         history: the table made by ``moves_table``.
     """
@@ -61,6 +62,7 @@ def moves_table(metadata: MetaData) -> Table:
         Column("actor", String, nullable=False),
         Column("at", Instant, nullable=False),
         Column("legal", Boolean, nullable=False),
+        correlation.column(),
     )
 
 
@@ -85,7 +87,9 @@ def move(
         raise IllegalMove(machine, row, origin, target, actor, at)
     # The row is locked: nobody else counts its version on meanwhile.
     statements.change(conn, machine.table, {"state": target, "version": now.version + 1, **values}, id=row)
-    _record(conn, machine, row, origin, target, actor, at, legal=True)
+    of = None if correlation.current() else getattr(now, "correlation", None)
+    with correlation.under(of):
+        _record(conn, machine, row, origin, target, actor, at, legal=True)
 
 
 async def write(database: Database, work: Callable[[Connection], T]) -> T:

@@ -31,7 +31,7 @@ def routers(service: Current) -> list[APIRouter]:
 
 def _gateway(service: Current) -> APIRouter:
     async def merchant(authorization: Annotated[str, Header()] = "") -> None:
-        if not hmac.compare_digest(authorization.encode(), f"Bearer {service().secret}".encode()):
+        if not hmac.compare_digest(authorization.encode(), f"Bearer {service().secret.reveal()}".encode()):
             raise Problem("partner-unknown")
         if service().faults.gateway_silent:
             raise Problem("wallet-unreachable")

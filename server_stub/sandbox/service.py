@@ -20,6 +20,7 @@ from server_stub.foundation.ids import Ids
 from server_stub.foundation.money import MOST_FEN
 from server_stub.foundation.outbox import Acknowledged, Handler, Outbox
 from server_stub.foundation.problems import Problem
+from server_stub.foundation.secret import SecretText
 from server_stub.foundation.text import NO_NUL, Text
 from server_stub.foundation.vault import signature
 from server_stub.sandbox.tables import codes, moves, outbox
@@ -85,7 +86,7 @@ class Gateway:
 
     http: httpx.AsyncClient
     public_url: str
-    secret: str
+    secret: SecretText
     late_seconds: int
 
 
@@ -149,7 +150,8 @@ class SandboxService:
             if row.state in OPEN:
                 states.move(conn, MACHINE, row.id, "closed", actor="merchant", at=now)
                 if row.settle_late:
-                    self.outbox.put(conn, LATE, {"code": row.id}, self._gateway.late_seconds)
+                    seconds = self._gateway.late_seconds
+                    self.outbox.put(conn, LATE, {"code": row.id}, seconds, of=row.correlation)
             return _by_reference(conn, reference)
 
         row = await self.database.write(work)
@@ -203,7 +205,8 @@ class SandboxService:
             overdue = now > row.expires_at
             if row.state in origins and not overdue and not (row.settle_late and target == "paid"):
                 states.move(conn, MACHINE, code, target, actor="phone", at=now)
-                self.outbox.put(conn, NOTICE, {"code": code, "event": target})
+                notice = {"code": code, "event": target}
+                self.outbox.put(conn, NOTICE, notice, of=row.correlation)
             return _by_code(conn, code)
 
         row = await self.database.write(work)
@@ -226,7 +229,7 @@ class SandboxService:
             "Content-Type": "application/json",
             "Wallet-Timestamp": timestamp,
             "Wallet-Nonce": nonce,
-            "Wallet-Signature": signature(self._gateway.secret.encode(), timestamp, nonce, body),
+            "Wallet-Signature": signature(self._gateway.secret.reveal().encode(), timestamp, nonce, body),
         }
         response = await self._gateway.http.post(row.notify_url, content=body, headers=headers)
         response.raise_for_status()

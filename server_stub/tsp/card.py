@@ -8,17 +8,17 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, bindparam, delete
 
 from cardreader.errors import ApplicationBlocked, CardReaderError, MacInvalid
-from cardreader.pboc.files import mask_number
 from server_stub.foundation import statements
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.problems import Problem
+from server_stub.foundation.secret import CardNumber
 from server_stub.tsp import card_attempts, core, machines, models, psam_pool
 from server_stub.tsp.core import Core
 from server_stub.tsp.rivals import refuse_card
 from server_stub.tsp.tables import debits, issuers, listed_cards
 
-__all__ = ["CardPayments", "fingerprint", "issuer_refusal", "mask_number"]
+__all__ = ["CardPayments", "fingerprint", "issuer_refusal"]
 
 PURSE_TYPES = frozenset({"02", "03"})
 """Application types that have an electronic purse; 01 is an electronic deposit only."""
@@ -28,12 +28,12 @@ _FORGET = delete(debits).where(debits.c.payment_id == bindparam("payment"))
 NOT_DEBITED_REASONS = {"9302": "mac1-refused", "9406": "card-removed", "0000": "connection-lost"}
 
 
-def fingerprint(parts: Core, serial: bytes) -> str:
+def fingerprint(parts: Core, serial: CardNumber) -> str:
     """What stands for a card number where it must be found again."""
-    return parts.vault.fingerprint("card", serial)
+    return parts.vault.fingerprint("card", serial.reveal())
 
 
-def issuer_refusal(conn: Connection, parts: Core, issuer_id: str, serial: bytes) -> str | None:
+def issuer_refusal(conn: Connection, parts: Core, issuer_id: str, serial: CardNumber) -> str | None:
     """Whether a card's issuer is known here and has not listed the card; the refusal's code, or None."""
     if statements.one(conn, issuers, issuer_id=issuer_id) is None:
         return "card-issuer-unknown"
@@ -45,7 +45,7 @@ def refusal(conn: Connection, parts: Core, card: models.CardData) -> str | None:
     """Why a card cannot pay here (ONL-5), as a code; None when it can, as far as can be seen without a PSAM."""
     if card.application_type not in PURSE_TYPES:
         return "card-no-purse"
-    refused = issuer_refusal(conn, parts, card.issuer_id, bytes.fromhex(card.application_serial))
+    refused = issuer_refusal(conn, parts, card.issuer_id, card.application_serial)
     today = f"{parts.clock.now():%Y%m%d}"
     if refused is None and today < card.start_date:
         return "card-not-yet-valid"
@@ -67,7 +67,7 @@ class CardPayments:
             Problem: ``card-...``, ``balance-too-low``, ``psam-none-free``, ``psam-none-for-issuer``,
                 ``wrong-state``, ``payment-in-progress``, ``already-paid``. The payment stays as it is.
         """
-        serial = bytes.fromhex(card.application_serial)
+        serial = card.application_serial
 
         def work(conn: Connection) -> Answer:
             use.claim(conn)
@@ -85,9 +85,9 @@ class CardPayments:
             conn.execute(_FORGET, {"payment": payment})
             values = {
                 "payment_id": payment,
-                "card_masked": mask_number(serial),
+                "card_masked": serial.masked,
                 "card_fingerprint": fingerprint(self._core, serial),
-                "card_sealed": self._core.vault.seal(serial),
+                "card_sealed": self._core.vault.seal(serial.reveal()),
                 "issuer_id": card.issuer_id,
                 "balance_before_fen": card.balance_fen,
                 "psam": unit.name,
@@ -206,7 +206,10 @@ class CardPayments:
             debit = _debit_or_none(conn, payment)
             if debit is not None and row.state in ("card-checked", "mac1-issued"):
                 stood = (debit.offline_number, debit.balance_before_fen)
-                still = (evidence.offline_number, evidence.balance_fen) == stood or row.state == "card-checked"
+                still = (
+                    evidence.offline_number,
+                    evidence.balance_fen,
+                ) == stood or row.state == "card-checked"
                 if not still or evidence.status_word == "9000" or debit.tac is not None:
                     self._core.case(conn, payment, "evidence-contradicts", **evidence.model_dump())
                     core.touch(conn, payment)

@@ -145,7 +145,7 @@ class Orders:
 
     async def inquire(self, box_number: str, request: models.InquiryRequest, use: KeyUse) -> Answer:
         """Looks at a card without moving money, and records that (ONL-10). Raises Problem ``too-many-requests``."""
-        serial = bytes.fromhex(request.application_serial)
+        serial = request.application_serial
 
         def work(conn: Connection) -> Answer:
             use.claim(conn)
@@ -157,7 +157,7 @@ class Orders:
                 "id": self._core.ids.row(),
                 "box_number": box_number,
                 "kind": request.kind,
-                "card_masked": card.mask_number(serial),
+                "card_masked": serial.masked,
                 "card_fingerprint": fingerprint,
                 "issuer_id": request.issuer_id,
                 "balance_fen": request.balance_fen,

@@ -3,8 +3,8 @@
 from alembic import op
 from sqlalchemy import text
 
-revision = "0008_indexes"
-down_revision = "0003_trust"
+revision = "0009_indexes"
+down_revision = "0008_correlation"
 
 
 def upgrade() -> None:

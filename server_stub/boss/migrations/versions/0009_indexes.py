@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0008_indexes"
-down_revision = "0002_trust"
+revision = "0009_indexes"
+down_revision = "0008_correlation"
 
 
 def upgrade() -> None:
