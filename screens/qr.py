@@ -206,22 +206,22 @@ class QrScreen(Page[None]):
         amount = Text(money(self._order.amount_fen), "amount", "money", wrap=False)
         what = SEPARATOR.join((self.say(self._order.service.name), term_name(self.t, self._order.term)))
         number = self.t("Order {number}").format(number=self._order.number)
-        due = Text(self.t("To pay"), "body", "secondary")
+        # Once the phone may have paid, nobody is told to.
+        label = self.t("Amount") if self._slow else self.t("To pay")
+        due = Text(label, "body", "secondary")
         head = Column((due, amount, Text(what, "body"), Text(number, "body", "secondary", wrap=False)), gap=0)
-        less = Column(
-            (amount, Text(what, "small", "secondary"), Text(number, "small", "secondary", wrap=False)), gap=0
-        )
-        least = Column((amount, Text(number, "caption", "secondary", wrap=False)), gap=0)
+        least_amount = Text(money(self._order.amount_fen), "due", "money", wrap=False)
+        above = Text(SEPARATOR.join((label, what)), "small", "secondary")
+        less = Column((above, least_amount, Text(number, "small", "secondary", wrap=False)), gap=0)
         columns = (
             Column(
                 (head, Column(self._steps("row"), gap=24), self._clock()), gap=40, grow=1, justify="center"
             ),
             Column((less, *self._steps("body"), self._clock()), gap=14, grow=1, justify="center"),
-            Column(
-                (least, *(self._steps("body") if self._slow else ()), self._clock()),
-                gap=14, grow=1, justify="center",
-            ),
-        )  # fmt: skip
+            Column((less, *self._steps("body"), self._clock(88)), gap=12, grow=1, justify="center"),
+            Column((less, *self._steps("body", True), self._clock(88)), gap=10, grow=1, justify="center"),
+            Column((less, *self._steps("small", True), self._clock(88)), gap=8, grow=1, justify="center"),
+        )
         pane = Panel(Column((self._code(),), align="center", justify="center"), "none", pad=0, width=PANE_PX)
         # The code and the words beside it stand in the same place whatever happens.
         return Fit(tuple(Row((pane, Grow(column)), gap=72, align="stretch", grow=1) for column in columns))
@@ -258,8 +258,8 @@ class QrScreen(Page[None]):
         places = {"confirming": "phone-check", "checking": "clock"}
         return places.get(self._step.state, None if self._step.modules else "qr")
 
-    def _steps(self, style: Literal["row", "body"]) -> tuple[Node, ...]:
-        """What to do with the phone, or what the phone has done."""
+    def _steps(self, style: Literal["row", "body", "small"], short: bool = False) -> tuple[Node, ...]:
+        """What to do with the phone, or what the phone has done; ``short``: in as few words as do."""
         if self._slow:
             words = self.t("You may leave. The records will say how it ended.")
             leave = Target("records", Text(self.t("To the records"), "row-bold", align="center"), "primary")
@@ -278,8 +278,18 @@ class QrScreen(Page[None]):
         said = self._said()
         if said is not None:
             icon, title, text = said
-            words_ = Column((Text(title, "heading"), Text(text, "body", "secondary")), gap=8)
+            large: TextStyle = "row-bold" if style == "small" else "heading"
+            words_ = Column(
+                (Text(title, large), Text(text, "small" if style == "small" else "body", "secondary")), gap=8
+            )
             return (Row((Icon(icon, 72, "accent"), Grow(words_)), gap=28, align="start"),)
+        if short:
+            lines = (
+                self.t("Open the wallet or camera"),
+                self.t("Scan the code"),
+                self.t("Confirm on the phone"),
+            )
+            return tuple(self._numbered(number, line, style) for number, line in enumerate(lines, 1))
         lines = (
             self.t("Open the demo wallet or the phone's camera")
             if self._method == "wallet:demo"
@@ -289,9 +299,9 @@ class QrScreen(Page[None]):
         )
         return tuple(self._numbered(number, line, style) for number, line in enumerate(lines, 1))
 
-    def _numbered(self, number: int, line: str, style: Literal["row", "body"]) -> Node:
+    def _numbered(self, number: int, line: str, style: Literal["row", "body", "small"]) -> Node:
         bold: TextStyle = "row-bold" if style == "row" else "body-bold"
-        side = 64 * self.app.settings.text_scale // 100
+        side = (64 if style == "row" else 56) * self.app.settings.text_scale // 100
         figure = Text(str(number), bold, align="center", wrap=False)
         disc = Panel(figure, "raised", pad=side // 8, radius=side // 2, width=side)
         return Row((disc, Grow(Text(line, style))), gap=28)
@@ -332,7 +342,7 @@ class QrScreen(Page[None]):
             case _:
                 return None
 
-    def _clock(self) -> Node:
+    def _clock(self, ring: int = 140) -> Node:
         if self._told_no and not self._leaving:
             return Text(
                 self.t("This can't be cancelled now. The result comes in a moment."), "body", "warning"
@@ -347,5 +357,7 @@ class QrScreen(Page[None]):
             self._step.state, self.t("Waiting to be paid")
         )
         figure = Text(minutes(left), "title", "warning" if part <= LAST_PART else "text", wrap=False)
+        if ring < 140:
+            return Row((Ring(part, ring), figure, Grow(Text(words, "small", "secondary"))), gap=24)
         said = Column((figure, Text(words, "small", "secondary")), gap=0)
-        return Row((Ring(part, 140), Grow(said)), gap=40)
+        return Row((Ring(part, ring), Grow(said)), gap=40)
