@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from screens.loading import LoadingPage
 from screens.parts import button, ends_soon, hotline, service_icon, trouble_sign
-from screens.problems import words_for
+from screens.problems import Said, words_for
 from screens.words import SEPARATOR, days, from_price, month, short_money
 from stb_app.journeys import Home, Service
 from stb_app.journeys.base import Journey
@@ -97,9 +97,9 @@ class HomeScreen(LoadingPage[Home]):
 
     def compose(self) -> Node:
         tiles = self._tiles()
-        suggestions = (
-            tuple(self._suggestion(service) for service in self.value.suggestions[:4]) if self.value else ()
-        )
+        # A box that is not let in can order nothing: what it is told stays in sight.
+        known = self.value if self._turned_away is None else None
+        suggestions = tuple(self._suggestion(service) for service in known.suggestions[:4]) if known else ()
         below = (Grid(suggestions, max(2, len(suggestions))),) if suggestions else ()
         # A notice below takes its room from the panel at the left first.
         lefts = (
@@ -154,13 +154,13 @@ class HomeScreen(LoadingPage[Home]):
     # The left side.
     def _hero(self, large: bool = False, low: bool = False) -> Node:
         if self._turned_away is not None:
-            return self._without_server(self._turned_away)
+            return self._without_server(self._turned_away, large)
         if self.value is not None:
             current = self.value.current
             return self._mine(self.value, current, large, low) if current else self._invitation()
         if self.refused is None:
             return self._calm()
-        return self._without_server(self.refused)
+        return self._without_server(self.refused, large)
 
     def _calm(self) -> Node:
         return Column(
@@ -174,8 +174,17 @@ class HomeScreen(LoadingPage[Home]):
             grow=1,
         )
 
-    def _without_server(self, refused: Refused) -> Node:
+    def _without_server_large(self, refused: Refused, words: Said) -> Node:
+        """The same in a low panel, so that the tiles below it need not scroll it away."""
+        call = (Text(hotline(self.t, self._hotline), "body-bold"),) if self._hotline else ()
+        said = Column((Text(words.title, "row-bold"), Text(words.text, "small", "secondary"), *call), gap=4)
+        retry = button("retry", self.t("Try again"), "primary", None)
+        return Row((Sign(trouble_sign(refused.code), 72), Grow(said), retry), gap=28)
+
+    def _without_server(self, refused: Refused, large: bool = False) -> Node:
         words = words_for(refused.code, refused.facts, self.t)
+        if large:
+            return self._without_server_large(refused, words)
         call = (Text(hotline(self.t, self._hotline), "row-bold"),) if self._hotline else ()
         return Column(
             (
@@ -247,7 +256,7 @@ class HomeScreen(LoadingPage[Home]):
                 Bars(
                     tuple(amount_fen for _, amount_fen in home.spending),
                     tuple(month(self.t, name) for name, _ in home.spending),
-                    64 if low else 92,
+                    64 if low else 120,
                     tuple(short_money(amount_fen) for _, amount_fen in home.spending),
                 ),
             ]
