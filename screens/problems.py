@@ -313,11 +313,26 @@ PROMPTS: dict[str, tuple[str, str]] = {
         N_("This is a different card"),
         N_("Take it out and put the card ending {last} back: only that one can tell us."),
     ),
+    "put-back-earlier": (
+        N_("Please put the same card back"),
+        N_("It came out during an earlier payment. The card itself tells us whether it has paid."),
+    ),
+    "put-back-earlier-named": (
+        N_("Please put the card ending {last} back"),
+        N_("It came out during an earlier payment. The card itself tells us whether it has paid."),
+    ),
+    "other-card-earlier": (
+        N_("This is not the card of the earlier payment"),
+        N_("Take it out and put the card of the earlier payment back: only that one can tell us."),
+    ),
+    "other-card-earlier-named": (
+        N_("This is not the card of the earlier payment"),
+        N_("Take it out and put the card ending {last} back: only that one can tell us."),
+    ),
+    "starting-earlier": (N_("Looking for the earlier payment"), N_("One moment, please.")),
     "reader-away": (
         N_("The card reader cannot be found"),
-        N_(
-            "It is not yet known whether money was taken. Plug the reader in and put the same card back: it tells us."
-        ),
+        N_("Plug the reader in and put the same card back: the card itself tells us whether it has paid."),
     ),
     "settling": (N_("Asking the card what happened"), N_("Please leave it in. It can't be cancelled now.")),
 }
@@ -353,13 +368,18 @@ def words_for(code: str, facts: Mapping[str, Any], t: Translate) -> Said:
     return Said(t(title), t(text))
 
 
-def prompt_words(prompt: str, tries_left: int | None, facts: Mapping[str, Any], t: Translate) -> Said:
+def prompt_words(
+    prompt: str, tries_left: int | None, facts: Mapping[str, Any], t: Translate, earlier: bool = False
+) -> Said:
     """The words for a card prompt of the closed list, those of a card that cannot pay among them.
 
-    ``number`` among the facts: the masked number of the card that is asked for.
+    ``number`` among the facts: the masked number of the card that is asked for; ``earlier``: it is about a payment that was
+    begun and left.
     """
     if prompt == "wrong-pin" and tries_left == 1:
         prompt = "wrong-pin-last"
+    if earlier and f"{prompt}-earlier" in PROMPTS:
+        prompt = f"{prompt}-earlier"
     number = str(facts.get("number", ""))
     if number and f"{prompt}-named" in PROMPTS:
         prompt = f"{prompt}-named"

@@ -94,7 +94,7 @@ class ResultScreen(Page[None]):
         if not changed and step.money == before.money and step.reason is None:
             # The TSP knows no more than it did: what this box knows of the card or the wallet stays said.
             step = replace(step, reason=before.reason, facts=before.facts)
-        self._end = replace(step, card_in_slot=before.card_in_slot)
+        self._end = replace(step, card_in_slot=before.card_in_slot, earlier=before.earlier)
         if changed:
             self._begin()
         self.app.refresh()
@@ -123,7 +123,7 @@ class ResultScreen(Page[None]):
         if self._left is not None:
             # Back, like any key but OK, stops the count first.
             return (
-                Binding(("KEY_OK",), self.t("Done; any other key stays here")),
+                Binding(("KEY_OK",), self.t("Done · any other key stops the count")),
                 Binding(("KEY_BACK",), self.t("Stay here"), footer=False),
             )
         return (Binding(("KEY_OK",), self.t("Select")), Binding(("KEY_BACK",), self.t("Done")))
@@ -160,6 +160,17 @@ class ResultScreen(Page[None]):
     # The picture
 
     @property
+    def _earlier(self) -> bool:
+        """What has ended is not this order's payment but an earlier one that stood against it."""
+        end, order = self._end, self._order
+        return end.earlier and (order is None or end.payment is None or end.payment.order != order.order)
+
+    @property
+    def _about(self) -> Payment | Order | None:
+        """The payment knows best what was paid: it may be an earlier one that turned out to be done."""
+        return self._end.payment if self._end.payment is not None or self._earlier else self._order
+
+    @property
     def _service_id(self) -> str | None:
         if self._order is not None:
             return self._order.service.service
@@ -179,8 +190,7 @@ class ResultScreen(Page[None]):
 
     def state(self) -> dict[str, Any]:
         end, payment = self._end, self._end.payment
-        # The payment knows best what was paid: it may be an earlier one that turned out to be done.
-        about = payment if payment is not None else self._order
+        about = self._about
         until = payment.valid_until if payment is not None else None
         card = payment.card if payment is not None else None
         return {
@@ -248,8 +258,7 @@ class ResultScreen(Page[None]):
 
     def _amount(self) -> tuple[Node, ...]:
         """The amount and what has become of it; beside it, that a card is still in the slot."""
-        end, payment, order = self._end, self._end.payment, self._order
-        about = payment if payment is not None else order
+        end, about = self._end, self._about
         take = self._take_card()
         if about is None:
             return tuple(Row((one,)) for one in take)
@@ -311,6 +320,7 @@ class ResultScreen(Page[None]):
             )
             return (
                 Text(lasts, strong),
+                *self._not_this_one(style),
                 Text(money_words(end.money, self.t), style, "secondary"),
             )
         returning = (end.outcome, end.money) == ("late", "taken")
@@ -320,11 +330,20 @@ class ResultScreen(Page[None]):
         ]  # type: ignore[assignment]
         lines: list[Node] = [
             Text((Span(sentence, tone, True),), strong),
+            *self._not_this_one(style),
             Text(text, style, "secondary"),
         ]
         if code:
             lines.append(Text(code, "caption", "faint"))
         return tuple(lines)
+
+    def _not_this_one(self, style: TextStyle) -> tuple[Node, ...]:
+        """Where an earlier payment stood against this order: what that means for the order just now."""
+        if not self._earlier or self._order is None:
+            return ()
+        words = self.t("This is your earlier payment. The {term} order was not paid.")
+        term = term_name(self.t, self._order.term).lower()
+        return (Text(words.format(term=term), style, "warning"),)
 
     def _take_card(self) -> tuple[Node, ...]:
         if not self._end.card_in_slot:
@@ -336,7 +355,7 @@ class ResultScreen(Page[None]):
         end, payment, order = self._end, self._end.payment, self._order
         t = self.t
         pairs: list[tuple[str, str | Text]] = []
-        about = payment if payment is not None else order
+        about = self._about
         if about is not None:
             pairs.append((t("Order number"), Text(about.number, style, wrap=False)))
         hotline = order.hotline if order is not None else ""
@@ -349,24 +368,23 @@ class ResultScreen(Page[None]):
                 pairs.append((t("Balance before"), money(card.balance_before_fen)))
             if card.balance_after_fen is not None:
                 pairs.append((t("Balance after"), money(card.balance_after_fen)))
-        pairs.append((t("Service"), self._what(payment, order)))
+        if about is not None:
+            pairs.append((t("Service"), self._what(about)))
         if payment is not None:
             pairs.append((t("Time"), full_moment(payment.time)))
         return tuple(pairs)
 
-    def _what(self, payment: Payment | None, order: Order | None) -> str:
-        about = payment if payment is not None else order
-        if about is None:
-            return ""
+    def _what(self, about: Payment | Order) -> str:
         return SEPARATOR.join((self.say(about.service.name), term_name(self.t, about.term)))
 
     def _buttons(self) -> tuple[tuple[Target, ...], tuple[Target, ...]]:
         """The ways on, wide and as narrow as they can be; the first has the focus."""
         done = self.t("Done") if self._left is None else self.t("Done ({n})").format(n=self._left)
         ways = [("done", done)]
-        if self._end.outcome in AGAIN and self._service_id is not None:
+        settled = self._earlier and self._end.outcome == "success"
+        if (self._end.outcome in AGAIN or settled) and self._service_id is not None:
             ways.append(("again", self.t("Order again")))
-            if self._end.outcome != "late" and self._order is not None:
+            if self._end.outcome in AGAIN - {"late"} and self._order is not None:
                 ways.append(("pay-otherwise", self.t("Pay another way")))
         ways.append(("records", self.t("See the records")))
         return tuple(

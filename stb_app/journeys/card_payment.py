@@ -19,7 +19,7 @@ from cardreader.errors import (
     StatusError,
 )
 from cardreader.purse import PurchaseInit, Purse
-from cardreader.reader import Reader
+from cardreader.reader import Connection, Reader
 from cardreader.secret import Pin
 from stb_app.journeys.asking import patiently
 from stb_app.journeys.card_slot import GLANCE_S, BadCard, CardSlot, NobodyCame, check_here
@@ -35,7 +35,15 @@ from stb_app.journeys.settling import (
     wait_until_open,
     with_balance,
 )  # fmt: skip
-from stb_app.journeys.steps import CardPrompt, CardStep, Finished, Outcome, Prompt, finished
+from stb_app.journeys.steps import (
+    EARLIER_NOT_TAKEN,
+    CardPrompt,
+    CardStep,
+    Finished,
+    Outcome,
+    Prompt,
+    finished,
+)
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import CardFacts, TspClient
 from stb_app.tsp.model import Lease, Order, Payment
@@ -81,11 +89,16 @@ class _Ready:
 
 
 class CardPayment:
-    """One attempt to pay one order by card. See journeys.base for run and cancel."""
+    """One attempt to pay one order by card. See journeys.base for run and cancel.
+
+    Args:
+        settles_only: an earlier payment's card has to tell first; nothing is paid before the subscriber has confirmed that
+            again. Ends with ``EARLIER_NOT_TAKEN`` when the way is free.
+    """
 
     def __init__(
         self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, make_key: Callable[[], str], order: Order,
-        today: Callable[[], date], alone: threading.Lock,
+        today: Callable[[], date], alone: threading.Lock, settles_only: bool = False,
     ) -> None:  # fmt: skip
         self._client = client
         self._reader = reader
@@ -95,6 +108,7 @@ class CardPayment:
         self._order = order
         self._today = today
         self._alone = alone
+        self._settles_only = settles_only
         self._cancel = threading.Event()
         self._go_on = threading.Event()
         self._again = threading.Event()
@@ -156,21 +170,50 @@ class CardPayment:
 
     def _pay(self) -> Finished:
         self._earlier.look()
-        self._payment = self._start()
         prompt = self._asked_for()
+        if self._earlier.wanted is None:
+            if self._settles_only:
+                return self._way_free()
+            self._payment = self._start()
         while True:
             connection = self._slot.wait_for_card(prompt, CARD_WAIT_S)
             try:
-                ready = self._prepare(self._payment, *self._slot.open_purse(connection))
-                return self._debit(self._payment, ready)
+                purse, facts = self._open_purse(connection)
+                facts = self._settle_earlier(purse, facts)
+                if self._settles_only:
+                    return self._way_free()
+                # Nothing of this order is begun before the earlier one is settled.
+                payment = self._payment = self._payment or self._start()
+                return self._debit(payment, self._prepare(payment, purse, facts))
             except BadCard as bad:
-                self._slot.say(replace(bad.prompt, amount_fen=self._order.amount_fen))
+                about_earlier = bad.prompt.earlier
+                self._slot.say(
+                    bad.prompt if about_earlier else replace(bad.prompt, amount_fen=self._order.amount_fen)
+                )
                 self._slot.wait_for_removal(CARD_WAIT_S)
                 prompt = self._asked_for()
             except CardRemoved:
-                prompt = self._about("put-back" if self._earlier.wanted else "removed-early")
+                wanted = self._earlier.wanted
+                prompt = (
+                    self._about("removed-early")
+                    if wanted is None
+                    else self._earlier.prompt("put-back", wanted)
+                )
             finally:
                 connection.close()
+
+    def _way_free(self) -> Finished:
+        return Finished("cancelled", "not-taken", EARLIER_NOT_TAKEN)
+
+    def _open_purse(self, connection: Connection) -> tuple[Purse, CardFacts]:
+        """As the slot's. While one card is wanted, one that cannot be read at all is another one."""
+        try:
+            return self._slot.open_purse(connection)
+        except BadCard as bad:
+            wanted = self._earlier.wanted
+            if wanted is None:
+                raise
+            raise BadCard(self._earlier.prompt("other-card", wanted)) from bad
 
     def _asked_for(self) -> CardPrompt:
         """Any card, or the one that may have paid for this service already."""
@@ -178,7 +221,7 @@ class CardPayment:
         if wanted is None:
             return self._about("insert")
         self._look_at(wanted.payment)
-        return self._about("put-back")
+        return self._earlier.prompt("put-back", wanted)
 
     def _look_at(self, payment: str) -> None:
         self._looked_at.append(payment)
@@ -236,7 +279,6 @@ class CardPayment:
         Raises:
             BadCard: another card may do. CardRemoved: pulled; nothing was taken. Problem: the payment cannot go on.
         """
-        facts = self._settle_earlier(purse, facts)
         about = CardPrompt(
             "reading", facts.application_serial.masked, facts.balance_fen, self._order.amount_fen
         )
@@ -270,15 +312,16 @@ class CardPayment:
         """
         record = self._memory.of_card(self._memory.card_id(facts.application_serial.reveal()))
         if record is None:
-            if self._earlier.wanted is not None:
-                raise BadCard(self._about("other-card"))
+            wanted = self._earlier.wanted
+            if wanted is not None:
+                raise BadCard(self._earlier.prompt("other-card", wanted))
             return facts
         self._look_at(record.payment)
-        self._slot.say(self._about("settling"))
+        self._slot.say(self._earlier.prompt("settling", record))
         try:
             self._earlier.settle(record, purse, self._cancel)
         except (StatusError, ProtocolError) as error:
-            raise BadCard(self._about("not-readable")) from error
+            raise BadCard(self._earlier.prompt("not-readable", record)) from error
         except Problem as problem:
             self._silent = problem.unanswered
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
 
 from cardreader.purse import Purse
 from stb_app.journeys.memory import Memory, OpenPayment
@@ -16,7 +17,7 @@ from stb_app.journeys.settling import (
     wait_until_open,
     with_balance,
 )
-from stb_app.journeys.steps import Finished, finished
+from stb_app.journeys.steps import CardPrompt, Finished, Prompt, finished
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import TspClient
 from stb_app.tsp.model import Payment
@@ -67,7 +68,13 @@ class EarlierPayments:
         """How things stand when the card that is wanted has not come; None when none is wanted."""
         if self.wanted is None or self._wanted is None:
             return None
-        return Finished("pending", "unknown", "card-away", self._wanted[1])
+        return Finished("pending", "unknown", "card-away", self._wanted[1], earlier=True)
+
+    def prompt(self, prompt: Prompt, record: OpenPayment) -> CardPrompt:
+        """What is asked or told about an earlier payment: its amount, and its card's number as the TSP knows it."""
+        payment = self._told(record)
+        number = payment.card.number if payment is not None and payment.card is not None else ""
+        return CardPrompt(prompt, number, amount_fen=record.amount_fen, earlier=True, payment=payment)
 
     def settle(self, record: OpenPayment, purse: Purse, cancel: threading.Event) -> None:
         """The card of an earlier payment, of whatever service, tells what it did. Returns when a new debit may follow.
@@ -90,7 +97,7 @@ class EarlierPayments:
                 )
         except Problem as problem:
             if self._same(record) and (proven is not None or problem.code == "evidence-contradicts"):
-                raise StandsAgainst(undelivered(self._client, self._memory, record, problem)) from problem
+                raise self._stands(record, problem) from problem
             if problem.unanswered or self._memory.wants_card(record.payment):
                 raise
             log.warning("earlier payment %s: %s", record.payment, problem.code)
@@ -103,7 +110,7 @@ class EarlierPayments:
                 self._client, self._memory, self._waits, record, threading.Event(), PATIENT_PAUSES_S
             )
         except Problem as problem:
-            raise StandsAgainst(undelivered(self._client, self._memory, record, problem)) from problem
+            raise self._stands(record, problem) from problem
         self._refuse(record, payment)
 
     def _ask(self, record: OpenPayment) -> None:
@@ -120,7 +127,18 @@ class EarlierPayments:
 
     def _refuse(self, record: OpenPayment, payment: Payment) -> None:
         if payment.money != "not-taken" and self._same(record):
-            raise StandsAgainst(finished(wait_until_open(self._client, self._waits, payment)))
+            end = finished(wait_until_open(self._client, self._waits, payment))
+            raise StandsAgainst(replace(end, earlier=True))
+
+    def _stands(self, record: OpenPayment, problem: Problem) -> StandsAgainst:
+        end = undelivered(self._client, self._memory, record, problem)
+        return StandsAgainst(replace(end, payment=end.payment or self._told(record), earlier=True))
+
+    def _told(self, record: OpenPayment) -> Payment | None:
+        """The payment as the TSP told it when it was asked; None when it did not answer, or was not asked."""
+        if self._wanted is None or self._wanted[0].payment != record.payment:
+            return None
+        return self._wanted[1]
 
     def _same(self, record: OpenPayment) -> bool:
         return record.service in ("", self._service)

@@ -138,9 +138,9 @@ class Memory:
         """Whether only the card that was used for this payment can explain it."""
         return any(record.payment == payment and record.tac is None for record in self.all())
 
-    def wants_card_for(self, service: str) -> bool:
-        """The same, for any payment of a service."""
-        return any(record.service == service and record.tac is None for record in self.all())
+    def wanted_for(self, service: str) -> OpenPayment | None:
+        """The payment for a service that only its card can explain."""
+        return next((r for r in self.all() if r.service == service and r.tac is None), None)
 
     def keep_code(self, payment: str) -> None:
         """The code of this payment is about to be shown. As ``keep``."""

@@ -188,7 +188,7 @@ def paid_before(client: TspClient, memory: Memory, waits: Waits, problem: Proble
     except Problem as unknown:
         log.warning("asking for the earlier payment %s: %s", earlier, unknown.code)
         return None
-    end = finished(payment)
+    end = replace(finished(payment), earlier=True)
     if end.outcome != "pending":
         memory.forget_code(earlier)
     elif end.money != "taken":

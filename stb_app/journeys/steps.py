@@ -96,6 +96,10 @@ class CardPrompt:
     balance_fen: int | None = None
     amount_fen: int | None = None
     tries_left: int | None = None
+    earlier: bool = False
+    """It is about an earlier payment, not about the order that is to be paid; ``amount_fen`` is that payment's."""
+    payment: Payment | None = None
+    """The earlier payment, where the TSP has told it."""
 
 
 # A code on the screen.
@@ -131,6 +135,8 @@ class Finished:
     payment: Payment | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     card_in_slot: bool = False
+    earlier: bool = False
+    """This is how an earlier payment ended; the order that was to be paid is not paid and nothing was taken for it."""
 
     def fields(self, correlation: str) -> dict[str, Any]:
         """For the log: how a journey ended."""
@@ -142,6 +148,10 @@ class Finished:
     def money_taken(self) -> bool | None:
         """True, False, or None while nobody knows."""
         return {"taken": True, "not-taken": False, "returned": False, "unknown": None}[self.money]
+
+
+EARLIER_NOT_TAKEN = "earlier-not-taken"
+"""Why a payment that had only to settle an earlier one is over: that one has taken nothing, and this one may be paid."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from stb_app.journeys.card_inquiry import CardInquiry
 from stb_app.journeys.card_payment import CardPayment
 from stb_app.journeys.following import Follow
 from stb_app.journeys.loading import Ask
-from stb_app.journeys.memory import Memory
+from stb_app.journeys.memory import Memory, OpenPayment
 from stb_app.journeys.recovery import Recovery
 from stb_app.journeys.waiting import Waits
 from stb_app.journeys.wallet_payment import WalletPayment
@@ -96,7 +96,8 @@ class Verbs:
         client = self._begin("order")
         return Ask(lambda: client.order(service, term, key), attempts=2)
 
-    def pay_by_card(self, order: Order) -> CardPayment:
+    def pay_by_card(self, order: Order, settles_only: bool = False) -> CardPayment:
+        """``settles_only``: the card of an earlier payment tells what it did, and nothing is paid."""
         return CardPayment(
             self._begin("pay-by-card"),
             self.reader,
@@ -106,6 +107,7 @@ class Verbs:
             order,
             self._today,
             self._alone,
+            settles_only,
         )
 
     def pay_by_wallet(self, order: Order, method: str) -> WalletPayment:
@@ -116,9 +118,13 @@ class Verbs:
         """Watches a payment whose end is not known yet, or to which money may still come late."""
         return Follow(self._begin("follow"), self._waits, payment, seconds)
 
-    def card_wanted(self, service: str) -> bool:
-        """Whether a card may have paid for this service and has not yet told; asked of the box alone, at once."""
-        return self.memory.wants_card_for(service)
+    def payment(self, payment: str) -> Ask[Payment]:
+        """One payment as it stands."""
+        return Ask(lambda: self.client.payment(payment))
+
+    def card_wanted(self, service: str) -> OpenPayment | None:
+        """The payment for this service whose card has not yet told whether it has paid; asked of the box alone, at once."""
+        return self.memory.wanted_for(service)
 
     def look_at(self, payment: str) -> None:
         """A page says how this payment stands: nobody need be told of it elsewhere, until ``look_away``."""

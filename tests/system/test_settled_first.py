@@ -11,7 +11,7 @@ from tests.system.subscriber import balance, home, online, pin, plain, recorded,
 from tests.system.television import Television
 
 pytestmark = pytest.mark.xdist_group("settled-first")
-FIRST = "A card payment for this service is not settled yet. Put the same card back first: if it has paid, nothing more is taken."
+FIRST = "A card may have paid for this service already. Put that card back: if it has paid, nothing more is taken."
 PRICE_FEN = 1000
 BANNER = "A card payment is not settled yet. Put the same card in, and it is checked by itself."
 
