@@ -108,6 +108,14 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("This has just been paid"),
         N_("An earlier payment for this service has gone through. You need not pay again."),
     ),
+    "paying-elsewhere": (
+        N_("This is being paid on another television"),
+        N_("So nothing is taken for it here. Please do not pay again: see there how it ends."),
+    ),
+    "paid-elsewhere": (
+        N_("This has been paid on another television"),
+        N_("Nothing was taken for it here. You need not pay again."),
+    ),
     "payment-not-cancellable": (
         N_("This payment can no longer be cancelled"),
         N_("Please wait for its result; you will find it in the records."),

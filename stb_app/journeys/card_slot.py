@@ -74,10 +74,14 @@ class CardSlot:
         self._pins: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     @contextmanager
-    def mine(self) -> Iterator[None]:
-        """Nobody else uses the slot as long as this lasts. Raises Cancelled when the subscriber leaves while waiting for it."""
+    def mine(self, meanwhile: CardPrompt) -> Iterator[None]:
+        """Nobody else uses the slot as long as this lasts. Raises Cancelled when the subscriber leaves while waiting for it.
+
+        Args:
+            meanwhile: what is said as long as somebody else has it.
+        """
         while not self._alone.acquire(timeout=GLANCE_S):
-            self.say(CardPrompt("starting"))
+            self.say(meanwhile)
             if self._cancel.is_set():
                 raise Cancelled
         try:
