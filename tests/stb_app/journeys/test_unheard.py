@@ -87,8 +87,9 @@ def test_a_payment_that_cannot_begin_says_how_the_earlier_one_stands() -> None:
     home.insert()
     home.tsp.faults["not_debited"] = [OUT]
     end = home.pay(QUARTERLY)
-    assert (end.outcome, end.money) == ("pending", "unknown")
-    _of_the_earlier_one(end)
+    assert (end.outcome, end.money, end.earlier) == ("pending", "unknown", True)
+    assert end.payment is not None
+    assert end.payment.payment == "pay-1"
 
 
 # Two cards, two payments
