@@ -14,7 +14,7 @@ from server_stub.foundation.problems import Problem
 from server_stub.tsp import core, machines, models, psam_pool
 from server_stub.tsp.core import Core
 from server_stub.tsp.rivals import refuse_card
-from server_stub.tsp.tables import debits, issuers, listed_cards
+from server_stub.tsp.tables import debits, issuers, listed_cards, payments
 
 __all__ = ["CardPayments", "fingerprint", "issuer_refusal", "mask_number"]
 
@@ -51,6 +51,21 @@ def refusal(conn: Connection, parts: Core, card: models.CardData) -> str | None:
     return refused
 
 
+def unsettled(conn: Connection, parts: Core, serial: bytes, box_number: str) -> bool:
+    """Whether a card has still to tell another box what became of a payment there: a debit here would wipe that out.
+
+    At the same box it does that by itself, and one that has told, and contradicted itself, has nothing more to say.
+    """
+    waits = (
+        (debits.c.card_fingerprint == fingerprint(parts, serial))
+        & (payments.c.state == "mac1-issued")
+        & payments.c.reason.is_(None)
+        & (payments.c.box_number != box_number)
+    )
+    found = select(payments.c.id).join(debits, debits.c.payment_id == payments.c.id).where(waits)
+    return conn.execute(found).first() is not None
+
+
 class CardPayments:
     """The steps of a purse payment, each called by the box."""
 
@@ -74,6 +89,8 @@ class CardPayments:
                 raise Problem(refused)
             if card.balance_fen < row.amount_fen:
                 raise Problem("balance-too-low", balance_fen=card.balance_fen, amount_fen=row.amount_fen)
+            if unsettled(conn, self._core, serial, box_number):
+                raise Problem("card-unsettled")
             if row.state in machines.CARD_PREPARING:
                 refuse_card(conn, row)
             unit = self._lease(conn, row, card)
@@ -210,7 +227,8 @@ class CardPayments:
                 still = (evidence.offline_number, evidence.balance_fen) == stood
                 if not still or evidence.status_word == "9000" or debit.tac is not None:
                     self._core.case(conn, payment, "evidence-contradicts", **evidence.model_dump())
-                    core.touch(conn, payment)
+                    # The card has told all it can: the box asks no more for it, and says that a person finds out.
+                    core.touch(conn, payment, reason="evidence-contradicts")
                     return None
             if row.state == "failed" and row.reason == reason:
                 return use.answer(conn, self._core.answer(conn, payment))

@@ -154,6 +154,8 @@ class Orders:
                 select(issuers).where(issuers.c.issuer_id == request.issuer_id)
             ).one_or_none()
             refusal = card.refusal(conn, self._core, request)
+            if refusal is None and card.unsettled(conn, self._core, serial, box_number):
+                refusal = "card-unsettled"
             conn.execute(
                 insert(inquiries).values(
                     id=self._core.ids.row(),

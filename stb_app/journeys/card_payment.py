@@ -72,6 +72,7 @@ REFUSED_CARD: dict[str, Prompt] = {
     "card-not-yet-valid": "not-yet-valid",
     "card-no-purse": "no-purse",
     "card-listed": "listed",
+    "card-unsettled": "unsettled",
     "balance-too-low": "balance-too-low",
     "psam-none-for-issuer": "issuer-unknown",
 }

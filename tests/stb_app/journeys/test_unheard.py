@@ -10,6 +10,7 @@ import pytest
 
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.steps import Finished
+from stb_app.tsp.model import CardStanding
 from stb_app.tsp.problem import Problem
 from tests.stb_app.journeys.dummy_tsp import ORDER
 from tests.stb_app.journeys.test_earlier import KIDS, OUT, Home
@@ -141,3 +142,12 @@ def test_a_payment_closed_by_another_television_says_so() -> None:
     home.tsp.faults["present_card"] = [Problem("wrong-state")]
     end = home.pay(processing=elsewhere)
     assert (end.outcome, end.money, end.reason) == ("cancelled", "not-taken", "paying-elsewhere")
+
+
+def test_a_card_that_has_to_tell_another_television_first_is_sent_there() -> None:
+    home = Home()
+    refusal = CardStanding(None, False, "card-unsettled")
+    home.tsp.inquire = lambda *_: refusal  # type: ignore[method-assign]
+    end = home.pay(unsettled="leave")  # type: ignore[arg-type]
+    assert home.prompts[-1] == "unsettled"
+    assert (end.outcome, end.money) == ("cancelled", "not-taken")
