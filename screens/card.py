@@ -418,7 +418,7 @@ class CardScreen(Page[None]):
                 self.t("The card itself checks the PIN. It is not shown, stored or sent anywhere."),
                 "secondary",
             )
-        if self._away and not self.busy:
+        if self._away and prompt != "settling":
             return "warning", self.t(MAYBE_PAID), "warning"
         if prompt == "no-service":
             return "info", money_words("not-taken", self.t), "text"

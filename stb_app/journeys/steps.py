@@ -46,6 +46,7 @@ ProblemPrompt = Literal[
     "issuer-unknown",
     "no-purse",
     "listed",
+    "unsettled",
     "balance-too-low",
 ]
 """This card cannot pay: take it out, put another one in, or choose another way."""

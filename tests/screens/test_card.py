@@ -249,3 +249,11 @@ def test_once_a_card_may_have_paid_nobody_is_told_to_pay(tv: Television, word: s
     post(tv, prompt(word))  # type: ignore[arg-type]
     assert "To pay" not in tv.words()
     assert "On the card" not in tv.words()
+
+
+@pytest.mark.parametrize("word", ["starting", "reconnecting"])
+def test_while_an_earlier_payment_is_looked_for_nobody_says_that_nothing_was_taken(word: str) -> None:
+    tv = Television(PaymentVerbs(), "en").open("card", order=data.REDUCED)
+    post(tv, earlier(word))  # type: ignore[arg-type]
+    assert "It is not yet known whether money was taken." in tv.words()
+    assert "Nothing has been taken" not in tv.words()
