@@ -65,6 +65,7 @@ class World:
         public_url: where phones reach it.
         client: makes the HTTP client with which roles reach others; given a time limit in seconds.
         attach: told of the application, once there is one, for clients that reach it without the network.
+        database: opens a role's database, as ``open_role`` does.
     """
 
     clock: Clock
@@ -73,6 +74,7 @@ class World:
     public_url: str
     client: Callable[[float], httpx.AsyncClient]
     attach: Callable[[ASGIApp], None] = lambda app: None
+    database: Callable[[MetaData, Path, str, RandomBytes], Database] = open_role
 
 
 def real_world(own_url: str, public_url: str, authority: ssl.SSLContext | None = None) -> World:
@@ -149,7 +151,7 @@ class Roles:
 
     def _open(self, metadata: MetaData) -> Database:
         """The database of the role whose tables these are."""
-        return open_role(metadata, self._data, self._settings.database, self._world.random)
+        return self._world.database(metadata, self._data, self._settings.database, self._world.random)
 
     def _boss(self) -> BossService:
         database = self._open(boss_tables.metadata)

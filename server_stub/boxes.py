@@ -58,12 +58,14 @@ def rotate_server_key(options: argparse.Namespace, clock: Clock | None = None) -
     """``stb-server rotate-key``: a new key for answers. Running servers take it within a minute."""
     now = (clock or SystemClock()).now()
     try:
+        if not (key := options.data / "tsp.key").exists():
+            raise CannotStart(f"{key} is not there; --data names the folder of a TSP that has run")
         database = _open(options, tsp_tables.metadata)
     except (SettingsError, CannotStart) as error:
         sys.stderr.write(f"stb-server: {error}\n")
         return USAGE
     try:
-        vault = vault_file(options.data / "tsp.key")
+        vault = vault_file(key)
         new = database.submit(lambda conn: server_keys.rotate(conn, vault, os.urandom(32), now)).result()
     finally:
         database.close()

@@ -22,7 +22,7 @@ Key = Annotated[str, Header(alias="Idempotency-Key", pattern=idempotency.PATTERN
 def router(service: Callable[[], BossService]) -> APIRouter:
     """The routes, for callers that carry the partner key; the service is asked for with every request."""
 
-    def partner(authorization: Annotated[str, Header()] = "") -> None:
+    async def partner(authorization: Annotated[str, Header()] = "") -> None:
         if not hmac.compare_digest(authorization.encode(), f"Bearer {service().partner_key}".encode()):
             raise Problem("partner-unknown")
 

@@ -30,7 +30,7 @@ def routers(service: Current) -> list[APIRouter]:
 
 
 def _gateway(service: Current) -> APIRouter:
-    def merchant(authorization: Annotated[str, Header()] = "") -> None:
+    async def merchant(authorization: Annotated[str, Header()] = "") -> None:
         if not hmac.compare_digest(authorization.encode(), f"Bearer {service().secret}".encode()):
             raise Problem("partner-unknown")
         if service().faults.gateway_silent:

@@ -192,7 +192,8 @@ class CardPayments:
     async def not_debited(
         self, box_number: str, payment: str, evidence: models.NotDebited, use: KeyUse
     ) -> Answer:
-        """The card has shown that it did not debit.
+        """The card has shown that it did not debit. A payment whose MAC1 has not left ends too, so that it never leaves:
+        the box has asked for it, and its request may still be on the way.
 
         Raises:
             Problem: ``evidence-contradicts`` (kept as a case), ``wrong-state``. Money stays as it was.
@@ -203,14 +204,15 @@ class CardPayments:
             row = self._find(conn, box_number, payment)
             reason = NOT_DEBITED_REASONS.get(evidence.status_word, "card-refused")
             debit = _debit_or_none(conn, payment)
-            if debit is not None and row.state == "mac1-issued":
+            if debit is not None and row.state in ("card-checked", "mac1-issued"):
                 stood = (debit.offline_number, debit.balance_before_fen)
-                still = (evidence.offline_number, evidence.balance_fen) == stood
+                still = (evidence.offline_number, evidence.balance_fen) == stood or row.state == "card-checked"
                 if not still or evidence.status_word == "9000" or debit.tac is not None:
                     self._core.case(conn, payment, "evidence-contradicts", **evidence.model_dump())
                     core.touch(conn, payment)
                     return None
-            if row.state == "failed" and row.reason == reason:
+            if row.state == "failed" and row.reason in (reason, *NOT_DEBITED_REASONS.values()):
+                # The card has said so before, perhaps in another way.
                 return use.answer(conn, self._core.answer(conn, payment))
             self._core.move(conn, row, "failed", actor="box", reason=reason)
             return use.answer(conn, self._core.answer(conn, payment))
@@ -336,11 +338,9 @@ class CardPayments:
             await self._refuse(payment, "mac2-refused", release=False)
             raise Problem("mac2-refused") from error
         except CardReaderError as error:
-            if isinstance(error, ApplicationBlocked):
-                await self._refuse(payment, "psam-locked", release=True)
-            elif not turn.alone:
-                # Others have had the PSAM: next time it must not look as if only this payment had.
-                await self._core.database.write(lambda conn: psam_pool.release(conn, payment))
+            # Whatever it is, the card has debited and the proof cannot be checked: a person completes the payment.
+            locked = isinstance(error, ApplicationBlocked)
+            await self._refuse(payment, "psam-locked" if locked else "psam-refused", release=True)
             raise Problem("psam-refused", money="unknown", psam_status=str(error)) from error
 
     async def _refuse(self, payment: str, kind: str, *, release: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date
 
@@ -72,13 +72,14 @@ class CardSlot:
         self._alone = alone
         self._last: CardPrompt | None = None
         self._pins: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._typed = threading.Event()
 
     @contextmanager
     def mine(self) -> Iterator[None]:
         """Nobody else uses the slot as long as this lasts. Raises Cancelled when the subscriber leaves while waiting for it."""
-        while not self._alone.acquire(timeout=GLANCE_S):
+        while not self._alone.acquire(blocking=False):
             self.say(CardPrompt("starting"))
-            if self._cancel.is_set():
+            if self._waits.pause(GLANCE_S, self._cancel):
                 raise Cancelled
         try:
             yield
@@ -94,6 +95,7 @@ class CardSlot:
     def enter_pin(self, pin: str) -> None:
         """The subscriber's PIN, from the drawing thread. It goes to the card and nowhere else."""
         self._pins.put(pin)
+        self._typed.set()
 
     def wait_for_card(self, prompt: CardPrompt, within_s: float) -> Connection:
         """Waits for a card; a reader that is missing is said and waited for too.
@@ -196,11 +198,11 @@ class CardSlot:
         while True:
             if self._cancel.is_set():
                 raise Cancelled
-            try:
-                return self._pins.get(timeout=GLANCE_S)
-            except queue.Empty:
-                if self._card_gone():
-                    raise CardRemoved("the card was taken while the PIN was asked for") from None
+            self._typed.clear()
+            with suppress(queue.Empty):
+                return self._pins.get_nowait()
+            if not self._waits.pause(GLANCE_S, self._typed) and self._card_gone():
+                raise CardRemoved("the card was taken while the PIN was asked for")
 
     def _card_gone(self) -> bool:
         """Whether the card that was powered last has left, also when a quick hand has put in another one."""

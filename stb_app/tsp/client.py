@@ -45,6 +45,10 @@ LONG_POLL_S = 20
 AFTER_MAC1 = frozenset({"init", "debit", "not-debited", "cancel"})
 """What an earlier one of these has done to the money is not told by one that was not answered."""
 
+ANEW = frozenset({"clock-skew", "signature-replayed"})
+"""The same call is signed anew, once: by the TSP's clock; or because something on the way has sent it twice and the other
+was first: what that has done, or does, is told under the same idempotency key."""
+
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
@@ -66,6 +70,7 @@ class TspClient:
         identity: None until the box is enrolled.
         now: seconds since 1970 by the box's clock.
         authority: file of the certificate authority that the TSP's certificate is from; None: those of the system.
+        session: carries the requests; None: one is made with the first request.
 
     Attributes:
         not_enrolled_because: why the box could not be enrolled; said in place of ``not-enrolled``.
@@ -79,6 +84,7 @@ class TspClient:
         identity: Identity | None = None,
         now: Callable[[], float] = time.time,
         authority: Path | None = None,
+        session: requests.Session | None = None,
     ) -> None:
         self._base_url = base_url
         self.identity = identity
@@ -87,7 +93,7 @@ class TspClient:
         self.keep_server_keys: Callable[[Identity], None] = lambda identity: None
         self._now = now
         self.authority = authority
-        self._session: requests.Session | None = None
+        self._session = session
 
     def connect(self, base_url: str, identity: Identity | None = None) -> None:
         """Points the client at a server; keeps the identity unless a new one is given."""
@@ -204,9 +210,10 @@ class TspClient:
             try:
                 return self._ask(method, path, body, key, answer_s, identity)
             except Problem as problem:
-                if problem.code != "clock-skew" or identity is None:
+                if problem.code not in ANEW or identity is None:
                     raise
-                self._set_clock(problem)
+                if problem.code == "clock-skew":
+                    self._set_clock(problem)
                 return self._ask(method, path, body, key, answer_s, identity)
         except Problem as problem:
             if problem.code == "signature-missing" and identity is None:

@@ -356,6 +356,13 @@ class Databases:
             self._made[data] = cluster().make(first_database())
         return cluster().url(self._made[data])
 
+    def empty(self, data: Path) -> str:
+        """The same, where nothing has ever run."""
+        if self.kind == "sqlite":
+            return ""
+        self._made[data] = cluster().make()
+        return cluster().url(self._made[data])
+
     def open(self, path: Path, prepare: Prepare) -> Database:
         """A database by itself: the file, or the PostgreSQL database that stands for it."""
         if self.kind == "sqlite":

@@ -186,6 +186,24 @@ def test_the_platform_says_what_time_it_is_and_the_box_signs_by_that(tsp: Tsp, c
     assert [one.created - int(NOW) for one in tsp.seen] == [0, 86_400, 86_400]
 
 
+def test_a_call_that_was_doubled_on_the_way_is_signed_anew_under_its_key(tsp: Tsp, client: TspClient) -> None:
+    replayed = (401, {"code": "signature-replayed"})
+    accepted = tsp.told["/payments/p/debit"]
+    tsp.told["/payments/p/debit"] = replayed
+
+    def once(answer: Answer) -> Answer:
+        tsp.told["/payments/p/debit"] = accepted
+        return answer
+
+    tsp.change = once
+    assert debit(client).code == "mac2-refused"
+    first, second = tsp.seen
+    assert (first.nonce.startswith("1-"), second.nonce.startswith("2-")) == (True, True)
+    assert all('"idempotency-key": key-0001' in one.base.decode() for one in tsp.seen)
+    tsp.told["/payments/p/debit"], tsp.change = replayed, lambda answer: answer
+    assert debit(client).code == "signature-replayed"
+
+
 def test_a_clock_that_cannot_be_set_right_is_told(tsp: Tsp, client: TspClient) -> None:
     def wrong(answer: Answer) -> Answer:
         tsp.clock += 1000
