@@ -179,13 +179,18 @@ def cost_ms(here: Place, boxes: Boxes, rounds: int) -> list[float]:
     with servers(here.data, here.url) as serving:
         task = Task([url for _, url in serving], numbers(BOXES), SECONDS)
         boxes.work(task)
+        _settled(here)
         for _ in range(rounds):
             before = cpu_seconds([serving[0][0]])
             done = boxes.work(task)
-            while here.owed():
-                time.sleep(0.02)
+            _settled(here)
             found.append(1000 * (cpu_seconds([serving[0][0]]) - before) / done.payments)
     return found
+
+
+def _settled(here: Place) -> None:
+    while here.owed():
+        time.sleep(0.02)
 
 
 def measure(kind: str, sizes: Sequence[int], rounds: int) -> dict[str, float]:
