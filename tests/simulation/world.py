@@ -374,4 +374,5 @@ def _counts(simulation: Simulation) -> dict[str, int]:
         "intents": sum(len(person.intents) for person in simulation.people),
         "debits": sum(len(card.debits) for card in simulation.cards),
         "shown": sum(len(box.told) for box in simulation.boxes),
+        "refunds": len(simulation.network.refunds),
     }
