@@ -441,7 +441,7 @@ BUGS = (
         ("charged_is_served_or_open", "everything_ends"),
         13,
     ),
-    Bug("outbox-after-commit", _outbox_after_commit, ("charged_is_served_or_open",), 22),
+    Bug("outbox-after-commit", _outbox_after_commit, ("charged_is_served_or_open",), 837),
     Bug("refund-twice", _refund_twice, ("wallet_and_tsp_agree",), 220),
     Bug("keep-late-money", _keep_late_money, ("charged_is_served_or_open", "wallet_and_tsp_agree"), 220),
     Bug(
