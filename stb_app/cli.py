@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from cardreader.secret import SecretText
+
 DEFAULT_REMOTE = ("127.0.0.1", 8790)
 DEFAULT_BOX = "85312047"
 SMALLEST, LARGEST = 320, 7680
@@ -41,7 +43,7 @@ class BoxOptions:
     reader: str
     lang: str
     smart_card: str
-    activation_code: str
+    activation_code: SecretText
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ def _checked_box(given: argparse.Namespace, parser: argparse.ArgumentParser) -> 
         reader=_reader(given.reader or "pcsc:", parser),
         lang=given.lang or "zh",
         smart_card=getattr(given, "smart_card", ""),
-        activation_code=sys.stdin.readline().strip() if code == "-" else code,
+        activation_code=SecretText(sys.stdin.readline().strip() if code == "-" else code),
     )
 
 

@@ -65,8 +65,10 @@ def run(options: cli.Options, off: ExitStack) -> None:
     began = time.monotonic()
     data = data_folder(options.data)
     off.callback(logging.shutdown)
+    from stb_app import logs
+
     try:
-        _log_to(data / "stb-app.log")
+        logs.write_to(data / "stb-app.log")
         off.callback(only_one(data).close)
     except OSError as error:
         raise _cannot_keep(data, error) from error
@@ -121,16 +123,6 @@ def _cannot_keep(data: Path, error: OSError) -> CannotStart:
     from cardreader.disk import trouble
 
     return CannotStart(f"nothing can be kept: {trouble(data, error, '--data')}")
-
-
-def _log_to(path: Path) -> None:
-    from logging.handlers import RotatingFileHandler
-
-    handler = RotatingFileHandler(path, maxBytes=256 * 1024, backupCount=3, encoding="utf-8")
-    # A disk that fills up later is no reason to write tracebacks on the terminal, about a line that is lost.
-    logging.raiseExceptions = False
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def only_one(data: Path) -> Any:

@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, select, update
+from sqlalchemy import Column, Connection, Integer, MetaData, String, Table
 
+from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database, Instant, insert_once
 from server_stub.foundation.locks import KeyedLocks
@@ -90,8 +91,7 @@ class KeyUse:
 
     def recall(self, conn: Connection) -> None:
         """Raises what ``claim`` would raise for a key that is there; returns when it is not."""
-        condition = (self.table.c.scope == self.scope) & (self.table.c.key == self.key)
-        row = conn.execute(select(self.table).where(condition)).one_or_none()
+        row = statements.one(conn, self.table, scope=self.scope, key=self.key)
         if row is None:
             return
         if row.request_hash != self.hash:
@@ -101,9 +101,8 @@ class KeyUse:
 
     def answer(self, conn: Connection, answer: Answer) -> Answer:
         """Keeps the answer, in the transaction of the effect, and returns it."""
-        condition = (self.table.c.scope == self.scope) & (self.table.c.key == self.key)
         values = {"status": answer.status, "answer": answer.body, "media_type": answer.media_type}
-        conn.execute(update(self.table).where(condition).values(**values))
+        statements.change(conn, self.table, values, scope=self.scope, key=self.key)
         return answer
 
 

@@ -14,16 +14,18 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Index,
     Integer,
     MetaData,
     Row,
     String,
     Table,
-    insert,
+    func,
+    select,
     update,
 )
 
-from server_stub.foundation import claims, states
+from server_stub.foundation import claims, correlation, statements, states
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database, Instant
 from server_stub.foundation.worker import Worker
@@ -63,19 +65,24 @@ Handler = Callable[[dict[str, Any]], Awaitable[Acknowledged]]
 
 def outbox_table(metadata: MetaData) -> Table:
     """Deliveries that are owed, and those that were made."""
-    return Table(
+    table = Table(
         "outbox",
         metadata,
         Column("id", Integer, primary_key=True, autoincrement=True),
         Column("topic", String, nullable=False),
         Column("payload", String, nullable=False),
         Column("created_at", Instant, nullable=False),
-        Column("due_at", Instant, index=True),
+        Column("due_at", Instant),
         Column("attempts", Integer, nullable=False, default=0),
         Column("last_error", String),
         Column("delivered_at", Instant),
+        correlation.column(),
         *claims.claim_columns(),
     )
+    # Of millions of deliveries only those few are looked for that are still owed.
+    owed = table.c.due_at.is_not(None)
+    Index("outbox_owed", table.c.due_at, sqlite_where=owed, postgresql_where=owed)
+    return table
 
 
 class Outbox:
@@ -96,11 +103,26 @@ class Outbox:
         self._handlers = handlers
         self.worker = Worker(f"outbox-{table.metadata.info.get('role', '')}", clock, self.deliver_due)
 
-    def put(self, conn: Connection, topic: str, payload: Mapping[str, Any], delay: float = 0) -> None:
-        """Owes a delivery, in the transaction of its cause. Kick the worker after the commit."""
+    def put(
+        self,
+        conn: Connection,
+        topic: str,
+        payload: Mapping[str, Any],
+        delay: float = 0,
+        *,
+        of: str | None = None,
+    ) -> None:
+        """Owes a delivery, in the transaction of its cause. Kick the worker after the commit.
+
+        Args:
+            delay: seconds before it is first tried.
+            of: correlation id of what it is about; None: of what is being done now.
+        """
         now = self._clock.now()
-        values = {"topic": topic, "payload": json.dumps(payload), "created_at": now}
-        conn.execute(insert(self._table).values(**values, due_at=now + timedelta(seconds=delay)))
+        values: dict[str, Any] = {"topic": topic, "payload": json.dumps(payload), "created_at": now}
+        if of is not None:
+            values["correlation"] = of
+        statements.insert(conn, self._table, {**values, "due_at": now + timedelta(seconds=delay)})
 
     async def deliver_due(self) -> datetime | None:
         """Delivers what is due, and returns when the next is due. One bad row never stops the others."""
@@ -123,6 +145,13 @@ class Outbox:
         await asyncio.gather(*(self._deliver(row) for row in rows))
         return await self._database.read(following)
 
+    async def owed(self) -> tuple[int, datetime | None]:
+        """How many deliveries are owed, and since when the oldest is."""
+        table = self._table
+        count = select(func.count(), func.min(table.c.created_at)).where(table.c.due_at.is_not(None))
+        found, since = await self._database.read(lambda conn: conn.execute(count).one())
+        return found, since
+
     def start(self) -> None:
         """Begins to deliver; called in the event loop."""
         if not self._database.shared:
@@ -141,6 +170,10 @@ class Outbox:
         conn.execute(update(self._table).where(owed & which).values(**UNCLAIMED))
 
     async def _deliver(self, row: Row[Any]) -> None:
+        with correlation.under(row.correlation):
+            await self._attempt(row)
+
+    async def _attempt(self, row: Row[Any]) -> None:
         table = self._table
         try:
             acknowledged = await self._handlers[row.topic](json.loads(row.payload))
@@ -155,6 +188,7 @@ class Outbox:
 
             await states.write(self._database, tick_off)
             acknowledged.afterwards()
+            log.info("delivered", topic=row.topic, row=row.id, attempt=row.attempts + 1)
         except Exception as error:  # noqa: BLE001 - recorded in the row, which stays due
             pause = PAUSES[min(row.attempts, len(PAUSES) - 1)]
             log.warning("delivery-failed", topic=row.topic, row=row.id, error=repr(error), pause_s=pause)

@@ -7,6 +7,7 @@ state checks inside the transactions (READ COMMITTED), never by a lock of one pr
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +18,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from server_stub.foundation.database import NoConnection, OutcomeUnknown, Prepare
+from server_stub.foundation.database import NoConnection, OutcomeUnknown, Prepare, untold
 from server_stub.foundation.ids import RandomBytes
 from server_stub.foundation.startup import CannotStart
 
@@ -79,6 +80,7 @@ class PostgresqlDatabase:
 
     def __init__(self, url: URL, schema: str, prepare: Prepare, random: RandomBytes) -> None:
         self._random = random
+        self.committed: Callable[[int, float], None] = untold
         _make_ready(url, schema, prepare)
         self._write_engine = _engine(url, schema, WRITERS, "READ COMMITTED", {})
         self._read_engine = _engine(
@@ -112,7 +114,10 @@ class PostgresqlDatabase:
 
     def submit(self, work: Callable[[Connection], T]) -> Future[T]:
         """Like ``write``, from a thread without an event loop."""
-        return self._writers.submit(self._run, self._write_engine, work, time.monotonic() + WAIT_SECONDS)
+        until = time.monotonic() + WAIT_SECONDS
+        # The thread knows what the asking task is at: whose key press it was.
+        run = contextvars.copy_context().run
+        return self._writers.submit(run, self._run, self._write_engine, work, until)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Runs ``work`` in a read-only transaction: it sees what is committed, all of one moment."""
@@ -129,14 +134,19 @@ class PostgresqlDatabase:
     def _run(self, engine: Engine, work: Callable[[Connection], T], until: float) -> T:
         pause, cause = FIRST_PAUSE, None
         while time.monotonic() < until:
+            began = time.perf_counter()
             try:
-                return _once(engine, work)
+                result = _once(engine, work)
             except PoolTimeout as error:
                 cause = str(error)
             except DBAPIError as error:
                 if not _worth_another_try(error):
                     raise
                 cause = _line(error)
+            else:
+                if engine is self._write_engine:
+                    self.committed(1, time.perf_counter() - began)
+                return result
             time.sleep(pause * (0.5 + self._random(1)[0] / 512))
             pause = min(2 * pause, LONGEST_PAUSE)
         raise NoConnection(f"no transaction in {WAIT_SECONDS:g} s: {cause or 'all connections were in use'}")

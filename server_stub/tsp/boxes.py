@@ -84,7 +84,11 @@ class Boxes:
         """
         key = signatures.key_id(bytes.fromhex(request.public_key))
         await self._count_attempt(request.box_number, address)
-        claim = request.model_dump(include={"smart_card_number", "activation_code"}) | {"key_id": key}
+        claim = {
+            "smart_card_number": request.smart_card_number,
+            "activation_code": request.activation_code.reveal(),
+            "key_id": key,
+        }
         async with self._core.locks.hold(f"enrolment {request.box_number}"):
             try:
                 registered = await self._core.boss.post(request.box_number, "keys", claim)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from server_stub.foundation import states, wire
+from server_stub.foundation import statements, states, wire
 from server_stub.foundation.changes import Changes
 from server_stub.foundation.clock import CHINA, Clock
 from server_stub.foundation.database import Database
@@ -39,6 +39,7 @@ class Core:
     """The parts of one TSP.
 
     Attributes:
+        sweep_by: something will have run out of time at an instant, perhaps earlier than what the sweep knows of.
         who: this process; a name no other one has.
     """
 
@@ -52,7 +53,7 @@ class Core:
     psams: dict[str, psam_pool.PsamUnit]
     idempotency: Idempotency
     outbox: Outbox
-    kick_sweeper: Callable[[], None]
+    sweep_by: Callable[[datetime], None]
     who: str
     changes: Changes = field(default_factory=Changes)
     locks: KeyedLocks = field(default_factory=KeyedLocks)
@@ -73,7 +74,6 @@ class Core:
             raise Problem("wrong-state", money=shown.money, state=shown.state) from refused
         self.changes.wake(payment)
         self.outbox.worker.kick()
-        self.kick_sweeper()
         return result
 
     def move(
@@ -106,7 +106,7 @@ class Core:
         """The money is in: BOSS is owed the message from the same moment on."""
         self.move(conn, payment, "paid", actor=actor, paid_at=self.clock.now())
         psam_pool.release(conn, payment.id)
-        self.outbox.put(conn, OPEN_SERVICE, {"payment": payment.id})
+        self.outbox.put(conn, OPEN_SERVICE, {"payment": payment.id}, of=payment.correlation)
 
     def case(self, conn: Connection, payment: str, kind: str, **facts: Any) -> None:
         """Something about a payment that a person has to look at; the same once more is no second case."""
@@ -126,8 +126,7 @@ class Core:
 
 def find_order(conn: Connection, box_number: str, order: str) -> Row[Any]:
     """An order of this box. Raises Problem ``not-found``."""
-    mine = (orders.c.id == order) & (orders.c.box_number == box_number)
-    row = conn.execute(select(orders).where(mine).with_for_update()).one_or_none()
+    row = statements.one(conn, orders, lock=True, id=order, box_number=box_number)
     if row is None:
         raise Problem("not-found", order=order)
     return row
@@ -135,8 +134,7 @@ def find_order(conn: Connection, box_number: str, order: str) -> Row[Any]:
 
 def find_payment(conn: Connection, box_number: str, payment: str) -> Row[Any]:
     """A payment of this box. Raises Problem ``not-found``."""
-    mine = (payments.c.id == payment) & (payments.c.box_number == box_number)
-    row = conn.execute(select(payments).where(mine).with_for_update()).one_or_none()
+    row = statements.one(conn, payments, lock=True, id=payment, box_number=box_number)
     if row is None:
         raise Problem("not-found", payment=payment)
     return row
@@ -144,7 +142,10 @@ def find_payment(conn: Connection, box_number: str, payment: str) -> Row[Any]:
 
 def load_payment(conn: Connection, payment: str) -> Row[Any]:
     """A payment that exists."""
-    return conn.execute(select(payments).where(payments.c.id == payment).with_for_update()).one()
+    row = statements.one(conn, payments, lock=True, id=payment)
+    if row is None:
+        raise LookupError(f"payment {payment}")
+    return row
 
 
 def money_of(payment: Row[Any]) -> Money:
@@ -168,8 +169,9 @@ def _time(row: Row[Any], debit: Row[Any] | None) -> datetime:
 def show(conn: Connection, payment: str, now: datetime) -> models.Payment:
     """A payment as the box sees it."""
     row = load_payment(conn, payment)
-    order = conn.execute(select(orders).where(orders.c.id == row.order_id)).one()
-    debit = conn.execute(select(debits).where(debits.c.payment_id == payment)).one_or_none()
+    order = statements.one(conn, orders, id=row.order_id)
+    assert order is not None
+    debit = statements.one(conn, debits, payment_id=payment)
     shown = machines.PAYMENT_SHOWN[row.state]
     qr = None
     if row.qr_payload is not None and row.state in machines.CODE_OUT:

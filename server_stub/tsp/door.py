@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server_stub.foundation import signatures
+from server_stub.foundation import measures, signatures
 from server_stub.foundation.http import problem_response
 from server_stub.foundation.idempotency import NotAdmitted
 from server_stub.foundation.problems import Money, Problem
@@ -45,7 +45,8 @@ class Door:
         try:
             await self._enter(scope, body)
         except Problem as problem:
-            log.info("refused", code=problem.code, path=scope["path"])
+            measures.refuse(scope, problem.code)
+            log.info("refused", code=problem.code)
             await refusal(problem, scope["path"])(scope, receive, send)
             return
         given = False

@@ -72,7 +72,7 @@ class TspService:
             psams=opener.units,
             idempotency=Idempotency(database, tables.keys, clock),
             outbox=Outbox(database, tables.outbox, clock, who, handlers),
-            kick_sweeper=self.sweeper.kick,
+            sweep_by=self.sweeper.due,
             who=who,
         )
         self.boxes: Boxes = Boxes(self.core, ServerKeys(database, vault, clock, random))

@@ -18,9 +18,9 @@ from cardreader.errors import (
     ProtocolError,
     StatusError,
 )
-from cardreader.pboc.files import mask_number
 from cardreader.purse import PurchaseInit, Purse
 from cardreader.reader import Reader
+from cardreader.secret import Pin
 from stb_app.journeys.asking import patiently
 from stb_app.journeys.card_slot import GLANCE_S, BadCard, CardSlot, NobodyCame, check_here
 from stb_app.journeys.earlier import EarlierPayments, StandsAgainst
@@ -135,9 +135,10 @@ class CardPayment:
             )
         for payment in self._looked_at:
             self._memory.look_away(payment)
+        log.info("the payment ends: %s", end.outcome, extra=end.fields(self._client.correlation))
         post(replace(end, card_in_slot=self._slot.card_present()))
 
-    def enter_pin(self, pin: str) -> None:
+    def enter_pin(self, pin: Pin) -> None:
         """Six digits from the remote control, for the card alone."""
         self._slot.enter_pin(pin)
 
@@ -237,7 +238,7 @@ class CardPayment:
         """
         facts = self._settle_earlier(purse, facts)
         about = CardPrompt(
-            "reading", mask_number(facts.application_serial), facts.balance_fen, self._order.amount_fen
+            "reading", facts.application_serial.masked, facts.balance_fen, self._order.amount_fen
         )
         self._slot.say(about)
         check_here(facts, self._today(), self._order.amount_fen)
@@ -267,7 +268,7 @@ class CardPayment:
             StandsAgainst: that payment was for this same service, and has taken money or may have.
             BadCard: another card's word on this service is wanted first.
         """
-        record = self._memory.of_card(self._memory.card_id(facts.application_serial))
+        record = self._memory.of_card(self._memory.card_id(facts.application_serial.reveal()))
         if record is None:
             if self._earlier.wanted is not None:
                 raise BadCard(self._about("other-card"))
@@ -307,9 +308,10 @@ class CardPayment:
     def _debit(self, payment: Payment, ready: _Ready) -> Finished:
         """From here the card may be debited: the box remembers first, asks for MAC1, and lets the card debit."""
         record = OpenPayment(
-            payment.payment, self._memory.card_id(ready.facts.application_serial), ready.lease.terminal_number.hex(),
+            payment.payment, self._memory.card_id(ready.facts.application_serial.reveal()), ready.lease.terminal_number.hex(),
             ready.lease.key_index, ready.init.offline_number, self._order.amount_fen, ready.init.balance_fen, self._make_key(),
             service=self._order.service.service,
+            correlation=self._client.correlation,
         )  # fmt: skip
         self._look_at(record.payment)
         try:
@@ -318,7 +320,7 @@ class CardPayment:
             log.exception("payment %s: the box cannot write its memory", payment.payment)
             return self._give_up("failed", "box-storage")
         self._money = "unknown"
-        self._number = mask_number(ready.facts.application_serial)
+        self._number = ready.facts.application_serial.masked
         try:
             mac1 = self._client.init(payment.payment, _init_body(ready.init), self._make_key())
         except Problem as problem:
@@ -386,7 +388,7 @@ class CardPayment:
             try:
                 self._slot.say(self._about("settling", self._number))
                 purse, facts = self._slot.open_purse(connection)
-                if self._memory.card_id(facts.application_serial) != record.card:
+                if self._memory.card_id(facts.application_serial.reveal()) != record.card:
                     raise BadCard(self._about("other-card", self._number))
                 self._payment = settle_with_card(
                     self._client, self._memory, self._waits, record, purse, threading.Event()

@@ -21,9 +21,9 @@ from cardreader.errors import (
     ReaderUnavailable,
     StatusError,
 )  # fmt: skip
-from cardreader.pboc.files import mask_number
 from cardreader.purse import Purse
 from cardreader.reader import Connection, Reader
+from cardreader.secret import CardNumber, Pin
 from stb_app.journeys.steps import CardPrompt, Prompt
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import CardFacts
@@ -71,7 +71,7 @@ class CardSlot:
         self._post = post
         self._alone = alone
         self._last: CardPrompt | None = None
-        self._pins: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._pins: queue.SimpleQueue[Pin] = queue.SimpleQueue()
         self._typed = threading.Event()
 
     @contextmanager
@@ -92,7 +92,7 @@ class CardSlot:
             self._last = prompt
             self._post(prompt)
 
-    def enter_pin(self, pin: str) -> None:
+    def enter_pin(self, pin: Pin) -> None:
         """The subscriber's PIN, from the drawing thread. It goes to the card and nowhere else."""
         self._pins.put(pin)
         self._typed.set()
@@ -154,7 +154,7 @@ class CardSlot:
             purse = Purse(connection)
             information = purse.information
             facts = CardFacts(
-                information.issuer_id, information.application_serial, information.application_type,
+                information.issuer_id, CardNumber(information.application_serial), information.application_type,
                 f"{information.start_date:%Y%m%d}", f"{information.expiry_date:%Y%m%d}", purse.balance_fen(),
             )  # fmt: skip
         except ApplicationNotFound as error:
@@ -194,7 +194,7 @@ class CardSlot:
             else:
                 return
 
-    def _next_pin(self) -> str:
+    def _next_pin(self) -> Pin:
         while True:
             if self._cancel.is_set():
                 raise Cancelled
@@ -217,7 +217,7 @@ class CardSlot:
 
 def check_here(facts: CardFacts, today: date, amount_fen: int | None) -> None:
     """What the box can see of a card by itself, before it asks for a PIN (ONL-5, ONL-6). Raises BadCard."""
-    about = CardPrompt("reading", mask_number(facts.application_serial), facts.balance_fen, amount_fen)
+    about = CardPrompt("reading", facts.application_serial.masked, facts.balance_fen, amount_fen)
     day = f"{today:%Y%m%d}"
 
     def refuse(prompt: Prompt) -> None:

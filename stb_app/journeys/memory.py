@@ -42,6 +42,8 @@ class OpenPayment:
     mac2: str | None = None
     balance_after_fen: int | None = None
     """Part of the message that ``proof_key`` stands for: whoever sends it again sends the same."""
+    correlation: str = ""
+    """Under which the journey began; whatever is told later is told under it too. Empty in records of before."""
     service: str = ""
     """What was to be paid, so that it is not paid once more; empty: not known."""
 

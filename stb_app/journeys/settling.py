@@ -90,6 +90,7 @@ def send_proof(client: TspClient, memory: Memory, record: OpenPayment) -> Paymen
     assert record.tac is not None
     assert record.mac2 is not None
     tac, mac2 = bytes.fromhex(record.tac), bytes.fromhex(record.mac2)
+    client = client.under(record.correlation)
     try:
         payment = client.debited(record.payment, tac, mac2, record.balance_after_fen, record.proof_key)
     except Problem as problem:
@@ -132,7 +133,9 @@ def deliver_not_debited(
 
     def send() -> Payment:
         try:
-            payment = client.not_debited(record.payment, sw, now.offline_number, now.balance_fen, key)
+            payment = client.under(record.correlation).not_debited(
+                record.payment, sw, now.offline_number, now.balance_fen, key
+            )
         except Problem as problem:
             never_begun = problem.code == "wrong-state" and problem.money == "not-taken"
             if never_begun or problem.code == "evidence-contradicts":

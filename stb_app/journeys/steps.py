@@ -132,6 +132,12 @@ class Finished:
     facts: dict[str, Any] = field(default_factory=dict)
     card_in_slot: bool = False
 
+    def fields(self, correlation: str) -> dict[str, Any]:
+        """For the log: how a journey ended."""
+        payment = "" if self.payment is None else self.payment.payment
+        about = {"event": "ended", "correlation": correlation, "what": self.outcome, "payment": payment}
+        return about if self.reason is None else {**about, "code": self.reason}
+
     @property
     def money_taken(self) -> bool | None:
         """True, False, or None while nobody knows."""

@@ -27,6 +27,8 @@ from tests.server_stub.test_process import started
 
 pytestmark = pytest.mark.anyio
 HUNDRED = 100
+LIMITS = httpx.Limits(max_connections=HUNDRED, keepalive_expiry=1)
+"""A server lets go of a connection after five seconds: nobody must be about to use it."""
 FIVE = ",".join(f"sim:{number}" for number in range(1, 6))
 SECOND = "95000000"
 """A second box of the first of the people."""
@@ -36,7 +38,7 @@ class InTurn(httpx.AsyncBaseTransport):
     """Sends every request to another one of the servers than the one before."""
 
     def __init__(self, addresses: list[str]) -> None:
-        self._inner = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=HUNDRED))
+        self._inner = httpx.AsyncHTTPTransport(limits=LIMITS)
         self.addresses = addresses
         self._turns = itertools.count()
 

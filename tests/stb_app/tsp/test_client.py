@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from requests import PreparedRequest
 from requests.exceptions import SSLError
 
+from cardreader.secret import SecretText
 from server_stub.foundation import signatures
 from server_stub.foundation.signatures import AnswerKey, Message
 from stb_app.tsp import tls
@@ -230,7 +231,7 @@ def test_enrolling_pins_the_platform_s_keys_and_rotating_keeps_them(tsp: Tsp, cl
     tsp.told["/enrolments"] = (201, {"subscriber": subscriber, "server_keys": keys})
     identity, client.identity = client.identity, None
     assert identity is not None
-    client.enrol(identity.believing({}), "8310220477550019", "246810", "key-0001")
+    client.enrol(identity.believing({}), "8310220477550019", SecretText("246810"), "key-0001")
     assert client.identity is not None
     assert client.identity.server_keys == pinned(SERVER)
     tsp.told["/keys"] = (200, {"key_id": "x"})
@@ -238,7 +239,7 @@ def test_enrolling_pins_the_platform_s_keys_and_rotating_keeps_them(tsp: Tsp, cl
     client.rotate(new, "key-0002")
     assert (client.identity.key_id, client.identity.server_keys) == (new.key_id, pinned(SERVER))
     tsp.told["/enrolments"] = (201, {"subscriber": subscriber, "server_keys": []})
-    assert refused(lambda: client.enrol(identity, "8", "2", "key-0003")).code == "tsp-answer-bad"
+    assert refused(lambda: client.enrol(identity, "8", SecretText("2"), "key-0003")).code == "tsp-answer-bad"
     # RFC 8032 signatures are the same every time.
     assert rotation_proof("old", NEXT) == rotation_proof("old", NEXT)
 

@@ -1,0 +1,53 @@
+"""What the TSP's books say at one moment, for those who watch over it (docs/operations.md, Metrics)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+from server_stub.tsp import machines
+from server_stub.tsp.tables import cases, leases, payments
+
+UNKNOWN = tuple(name for name, shown in machines.PAYMENT_SHOWN.items() if shown.money == "unknown")
+HELD = tuple(
+    name for name, shown in machines.PAYMENT_SHOWN.items() if shown.money == "taken" and name != "opened"
+)
+"""The subscriber's money is here, and neither service nor money has gone back to them yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What is read.
+
+    Attributes:
+        payments: how many, by internal state.
+        unknown_since: when the oldest payment began of which nobody knows what became of the money.
+        suspense_fen: what is neither ours nor theirs: payments that are unknown or held.
+        leased: PSAMs that are leased now.
+        cases: that are open.
+    """
+
+    payments: Mapping[str, int]
+    unknown_since: datetime | None
+    suspense_fen: int
+    leased: int
+    cases: int
+
+
+def look(conn: Connection, now: datetime) -> Books:
+    """All of one moment."""
+    counted = select(payments.c.state, func.count().label("number")).group_by(payments.c.state)
+    unknown = select(func.min(payments.c.created_at)).where(payments.c.state.in_(UNKNOWN))
+    between = select(func.coalesce(func.sum(payments.c.amount_fen), 0))
+    between = between.where(payments.c.state.in_((*UNKNOWN, *HELD)))
+    leased = select(func.count()).select_from(leases).where(leases.c.expires_at > now)
+    return Books(
+        payments={row.state: row.number for row in conn.execute(counted)},
+        unknown_since=conn.execute(unknown).scalar(),
+        suspense_fen=int(conn.execute(between).scalar_one()),
+        leased=conn.execute(leased).scalar_one(),
+        cases=conn.execute(select(func.count()).select_from(cases)).scalar_one(),
+    )
