@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import insert
 
 from cardreader.errors import CardReaderError
+from cardreader.secret import CardNumber
 from server_stub.settings import Settings
 from server_stub.tsp import card as tsp_card
 from server_stub.tsp import psam_pool, tables
@@ -92,7 +93,7 @@ async def test_a_listed_card_is_refused(system: System) -> None:
     card = Card(box)
     serial = card.purse.information.application_serial
     row = insert(tables.listed_cards).values(
-        card_fingerprint=tsp_card.fingerprint(system.tsp.core, serial), listed_at=system.clock.now()
+        card_fingerprint=tsp_card.fingerprint(system.tsp.core, CardNumber(serial)), listed_at=system.clock.now()
     )
     await system.tsp.core.database.write(lambda conn: conn.execute(row))
     payment = await box.pay("card")
