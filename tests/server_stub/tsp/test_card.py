@@ -93,7 +93,8 @@ async def test_a_listed_card_is_refused(system: System) -> None:
     card = Card(box)
     serial = card.purse.information.application_serial
     row = insert(tables.listed_cards).values(
-        card_fingerprint=tsp_card.fingerprint(system.tsp.core, CardNumber(serial)), listed_at=system.clock.now()
+        card_fingerprint=tsp_card.fingerprint(system.tsp.core, CardNumber(serial)),
+        listed_at=system.clock.now(),
     )
     await system.tsp.core.database.write(lambda conn: conn.execute(row))
     payment = await box.pay("card")
