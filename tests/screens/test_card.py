@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from cardreader.secret import Pin
 from stb_app.journeys.steps import CANCELLABLE_PROMPTS, EARLIER_NOT_TAKEN, Finished
 from stb_app.kit.nodes import Steps
 from tests.screens import data
@@ -36,7 +37,7 @@ def test_six_digits_and_ok_go_to_the_card_and_nowhere_else(
         assert tv.state["digits"] == count
         assert "".join(PIN[:count]) not in _told_everywhere(tv) or count < 3
     tv.press("OK")
-    assert journey(tv).pins == ["739182"]
+    assert journey(tv).pins == [Pin("739182")]
     assert tv.state["digits"] == 0
     assert "739182" not in _told_everywhere(tv)
     assert "739182" not in caplog.text
@@ -61,13 +62,13 @@ def test_too_few_digits_are_not_sent_and_a_seventh_is_not_taken(tv: Television) 
     assert journey(tv).pins == []
     assert "4 are still missing" in tv.words()
     tv.press("3", "4", "5", "6", "7", "OK")
-    assert journey(tv).pins == ["123456"]
+    assert journey(tv).pins == [Pin("123456")]
 
 
 def test_a_double_ok_sends_the_pin_once(tv: Television) -> None:
     post(tv, *NORMAL)
     tv.press(*PIN, "OK", "OK", "OK")
-    assert journey(tv).pins == ["739182"]
+    assert journey(tv).pins == [Pin("739182")]
 
 
 def test_a_wrong_pin_starts_empty_and_warns_of_the_last_try(tv: Television) -> None:
