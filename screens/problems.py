@@ -305,6 +305,14 @@ PROMPTS: dict[str, tuple[str, str]] = {
         N_("The payment service cannot be reached"),
         N_("Please try again in a moment. If it stays away, cancel, and pay another day."),
     ),
+    "silent": (
+        N_("The payment service does not answer"),
+        N_("We keep trying for half a minute. You may leave: the records will say how it ended."),
+    ),
+    "silent-paid": (
+        N_("The payment service does not answer"),
+        N_("The card has paid, and we keep telling it so. You may leave: the records will say how it ended."),
+    ),
     "remove": (N_("Please take your card"), N_("The card has paid. The result follows at once.")),
     "removed-early": (
         N_("Please put the card back"),

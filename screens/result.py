@@ -402,7 +402,7 @@ class ResultScreen(Page[None]):
                 )
                 for key, words in ways
             )
-            for width in ((360 if len(ways) < 4 else None), None)
+            for width in ((360 * self.app.settings.text_scale // 100 if len(ways) < 4 else None), None)
         )  # type: ignore[return-value]
 
 

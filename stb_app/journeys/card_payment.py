@@ -170,7 +170,9 @@ class CardPayment:
         self._again.set()
 
     def cancel(self) -> None:
-        """Before MAC1: ends without money. While the card is asked for again: leaves; it is settled when the card is seen."""
+        """Before MAC1: ends without money. While the card is asked for again, or
+        the TSP does not answer any more: leaves; the background settles it, where need be when the card is seen.
+        """
         self._cancel.set()
 
     def _pay(self) -> Finished:
@@ -325,7 +327,9 @@ class CardPayment:
         self._look_at(record.payment)
         self._slot.say(self._earlier.prompt("settling", record))
         try:
-            self._earlier.settle(record, purse, self._cancel)
+            self._earlier.settle(
+                record, purse, self._cancel, lambda: self._slot.say(self._earlier.prompt("reconnecting", record))
+            )  # fmt: skip
         except (StatusError, ProtocolError) as error:
             raise BadCard(self._earlier.prompt("not-readable", record)) from error
         except Problem as problem:
@@ -380,6 +384,8 @@ class CardPayment:
         except Problem as problem:
             if problem.unanswered or problem.money != "not-taken" or problem.code == "tsp-answer-bad":
                 # MAC1 may have left the TSP, but this card has not seen it: the card itself can prove that.
+                if problem.unanswered:
+                    self._say_silent(record)
                 return self._tell_not_debited(record, ready.purse, NEVER_SENT)
             self._memory.forget(record.payment)
             self._money = "not-taken"
@@ -399,7 +405,9 @@ class CardPayment:
 
     def _tell_debited(self, record: OpenPayment) -> Finished:
         try:
-            payment = deliver_proof(self._client, self._memory, self._waits, record, threading.Event())
+            payment = deliver_proof(
+                self._client, self._memory, self._waits, record, self._cancel, silent=lambda: self._say_silent(record)
+            )  # fmt: skip
         except Problem as problem:
             return self._not_accepted(record, problem)
         self._payment = wait_until_open(self._client, self._waits, payment)
@@ -413,8 +421,9 @@ class CardPayment:
     def _tell_not_debited(self, record: OpenPayment, purse: Purse, sw: int) -> Finished:
         try:
             payment = deliver_not_debited(
-                self._client, self._memory, self._waits, record, purse, sw, threading.Event()
-            )
+                self._client, self._memory, self._waits, record, purse, sw, self._cancel,
+                silent=lambda: self._say_silent(record),
+            )  # fmt: skip
         except CardRemoved:
             return self._ask_back(record)
         except CardReaderError:
@@ -445,8 +454,9 @@ class CardPayment:
                 if self._memory.card_id(facts.application_serial.reveal()) != record.card:
                     raise BadCard(self._about("other-card", self._number))
                 self._payment = settle_with_card(
-                    self._client, self._memory, self._waits, record, purse, threading.Event()
-                )
+                    self._client, self._memory, self._waits, record, purse, self._cancel,
+                    silent=lambda: self._say_silent(record),
+                )  # fmt: skip
                 self._payment = wait_until_open(self._client, self._waits, self._payment)
                 return finished(self._payment)
             except CardRemoved:
@@ -462,6 +472,11 @@ class CardPayment:
                 return self._not_accepted(record, problem)
             finally:
                 connection.close()
+
+    def _say_silent(self, record: OpenPayment) -> None:
+        """The box remembers what has happened: whoever waits may go, and the background goes on."""
+        paid = self._memory.is_proven(record.payment)
+        self._slot.say(self._about("silent-paid" if paid else "silent", self._number))
 
     def _not_accepted(self, record: OpenPayment, problem: Problem) -> Finished:
         end = undelivered(self._client, self._memory, record, problem)

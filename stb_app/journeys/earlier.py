@@ -91,7 +91,9 @@ class EarlierPayments:
         number = payment.card.number if payment is not None and payment.card is not None else ""
         return CardPrompt(prompt, number, amount_fen=record.amount_fen, earlier=True, payment=payment)
 
-    def settle(self, record: OpenPayment, purse: Purse, cancel: threading.Event) -> None:
+    def settle(
+        self, record: OpenPayment, purse: Purse, cancel: threading.Event, silent: Callable[[], None]
+    ) -> None:
         """The card of an earlier payment, of whatever service, tells what it did. Returns when a new debit may follow.
 
         Raises:
@@ -103,12 +105,20 @@ class EarlierPayments:
         try:
             if proven is None:
                 payment = deliver_not_debited(
-                    self._client, self._memory, self._waits, record, purse, 0x9406, cancel, PATIENT_PAUSES_S
+                    self._client,
+                    self._memory,
+                    self._waits,
+                    record,
+                    purse,
+                    0x9406,
+                    cancel,
+                    PATIENT_PAUSES_S,
+                    silent,
                 )
             else:
                 whole = with_balance(purse, self._memory, proven)
                 payment = deliver_proof(
-                    self._client, self._memory, self._waits, whole, cancel, PATIENT_PAUSES_S
+                    self._client, self._memory, self._waits, whole, cancel, PATIENT_PAUSES_S, silent
                 )
         except Problem as problem:
             if self._same(record) and (proven is not None or problem.code == "evidence-contradicts"):

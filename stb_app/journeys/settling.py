@@ -25,7 +25,7 @@ PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Between the attempts to tell the TSP while the subscriber looks on; after that the background goes on."""
 PATIENT_PAUSES_S = (0.5, 1.0, 2.0)
 """The same before another payment, which can do without the earlier one's end but not without the TSP."""
-TELLING_S = 24.0
+TELLING_S = 20.0
 """For so long in all, however long each attempt takes."""
 OPENING_S = 20
 """How long the subscriber waits for BOSS to open the service before the result says 'pending'."""

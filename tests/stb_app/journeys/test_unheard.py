@@ -10,6 +10,7 @@ import pytest
 
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.steps import Finished
+from stb_app.tsp.client import PAYING_S
 from stb_app.tsp.model import CardStanding
 from stb_app.tsp.problem import Problem
 from tests.stb_app.journeys.dummy_tsp import ORDER
@@ -151,3 +152,56 @@ def test_a_card_that_has_to_tell_another_television_first_is_sent_there() -> Non
     end = home.pay(unsettled="leave")  # type: ignore[arg-type]
     assert home.prompts[-1] == "unsettled"
     assert (end.outcome, end.money) == ("cancelled", "not-taken")
+
+
+# The platform falls silent during the debit
+
+
+class Slow:
+    """A platform that lets every request run into its time-out, once it hangs."""
+
+    def __init__(self, home: Home, seconds: float) -> None:
+        for verb in ("init", "not_debited", "debited"):
+            honest = getattr(home.tsp, verb)
+
+            def hang(*arguments: Any, honest: Any = honest, verb: str = verb) -> Any:
+                if home.tsp.faults.get(verb):
+                    home.waits.at += seconds
+                return honest(*arguments)
+
+            setattr(home.tsp, verb, hang)
+
+
+@pytest.mark.parametrize(
+    ("verbs", "prompt", "money"),
+    [
+        (("init", "not_debited"), "silent", "unknown"),
+        (("debited",), "silent-paid", "taken"),
+    ],
+)
+def test_silence_during_the_debit_is_said_at_once_and_not_waited_out_for_minutes(
+    verbs: tuple[str, ...], prompt: str, money: str
+) -> None:
+    home = Home()
+    Slow(home, PAYING_S)
+    home.tsp.faults |= {verb: ["lost"] * 99 for verb in verbs}
+    said: list[float] = []
+    end = home.pay(**{prompt.replace("-", "_"): lambda: said.append(home.waits.at)})
+    assert said[0] <= 10
+    assert home.waits.at <= 40
+    assert (end.outcome, end.money, end.reason) == ("pending", money, "tsp-unreachable")
+    assert home.memory.all() != ()
+
+
+@pytest.mark.parametrize("verb", ["not_debited", "debited"])
+def test_who_leaves_while_the_platform_is_silent_need_not_wait(verb: str) -> None:
+    home = Home()
+    home.tsp.faults = {verb: ["lost"] * 99, "init": ["unanswered"] if verb == "not_debited" else []}
+    end = home.pay(silent="leave", silent_paid="leave")  # type: ignore[arg-type]
+    assert home.tsp.calls.count(verb) == 1
+    assert end.outcome == "pending"
+    # The background goes on.
+    home.tsp.faults = {}
+    assert [step.outcome for step in home.recover() if isinstance(step, Finished)] == [
+        "failed" if verb == "not_debited" else "success"
+    ]
