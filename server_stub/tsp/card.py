@@ -280,8 +280,10 @@ class CardPayments:
         given = (proof.tac, proof.mac2)
         if debit is not None and row.paid_at is not None and (debit.tac, debit.mac2) == given:
             return row, debit, True
-        if debit is None or row.state not in ("mac1-issued", "mac2-refused"):
+        if debit is None or row.state not in ("mac1-issued", "mac2-refused", "proof-kept"):
             raise Problem("wrong-state", money=core.money_of(row))
+        if row.state == "proof-kept" and debit.mac2 == proof.mac2:
+            raise Problem("lease-lost", money="unknown")
         if row.state == "mac2-refused" and debit.mac2 == proof.mac2:
             # A PSAM locks itself after some wrong proofs in a row: it is not asked twice about the same one.
             raise Problem("mac2-refused")
@@ -352,8 +354,9 @@ class CardPayments:
     async def _refuse(self, payment: str, kind: str, *, release: bool) -> None:
         def work(conn: Connection) -> None:
             row = core.load_payment(conn, payment)
-            if kind == "mac2-refused" and row.state == "mac1-issued":
-                self._core.move(conn, row, "mac2-refused", actor="psam")
+            target = "mac2-refused" if kind == "mac2-refused" else "proof-kept"
+            if target != row.state and not (target == "mac2-refused" and row.state == "proof-kept"):
+                self._core.move(conn, row, target, actor="psam", reason=target)
             else:
                 core.touch(conn, payment)
             self._core.case(conn, payment, kind)

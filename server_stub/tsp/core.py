@@ -93,7 +93,8 @@ class Core:
         """
         now = self.clock.now()
         machine = machines.CARD_PAYMENT if payment.method == "card" else machines.WALLET_PAYMENT
-        if reason is not None:
+        if reason is not None or target == "paid":
+            # Why nobody knew is over once the money is in.
             values["reason"] = reason
         live = target in machines.LIVE
         states.move(conn, machine, payment.id, target, actor=actor, at=now, live=live, **values)

@@ -36,8 +36,10 @@ CARD_PAYMENT = Machine(
         created="card-checked cancelled expired",
         card_checked="card-checked mac1-issued cancelled expired",
         # From here on the card may have been debited: only its own proof leads on.
-        mac1_issued="paid failed mac2-refused",
-        mac2_refused="paid",
+        mac1_issued="paid failed mac2-refused proof-kept",
+        mac2_refused="paid proof-kept",
+        # No PSAM can check the proof any more: it is kept, and a person completes the payment.
+        proof_kept="paid",
         # A proof of a debit after evidence that there was none: nobody knows, a person finds out.
         failed="contradicted",
         paid="opened service-refused",
@@ -79,6 +81,7 @@ PAYMENT_SHOWN: Mapping[str, Shown] = MappingProxyType(
         "card-checked": Shown("preparing", "not-taken"),
         "mac1-issued": Shown("unknown", "unknown"),
         "mac2-refused": Shown("unknown", "unknown"),
+        "proof-kept": Shown("unknown", "unknown"),
         "contradicted": Shown("unknown", "unknown"),
         "code-wanted": Shown("waiting", "not-taken"),
         "code-shown": Shown("waiting", "not-taken"),
@@ -112,6 +115,7 @@ LIVE = frozenset(
         "card-checked",
         "mac1-issued",
         "mac2-refused",
+        "proof-kept",
         "contradicted",
         "code-wanted",
         "code-shown",

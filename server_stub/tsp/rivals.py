@@ -22,7 +22,8 @@ from server_stub.wallets.provider import WalletUnreachable
 
 HARMLESS = frozenset({"service-refused"})
 """Live, but the money is in and BOSS has said no: nothing more is taken or opened without a person."""
-CARD_UNKNOWN = ("mac1-issued", "mac2-refused", "contradicted")
+CARD_EXPLAINS = ("mac1-issued",)
+"""Only here can the card still say what it did; later its proof is kept and a person has the case."""
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +53,7 @@ def refuse_rivals(conn: Connection, boxes: Sequence[str], order: Row[Any], metho
     conn.execute(household.order_by(tables.boxes.c.box_number).with_for_update(key_share=True)).all()
     for rival in rivals(conn, boxes, order):
         may_explain = method == "card" and rival.box_number == order.box_number
-        if not (may_explain and rival.state in CARD_UNKNOWN):
+        if not (may_explain and rival.state in CARD_EXPLAINS):
             raise problem_of(rival, order.box_number)
 
 

@@ -13,6 +13,7 @@ from cardreader.errors import CardReaderError
 from server_stub.settings import Settings
 from server_stub.tsp import card as tsp_card
 from server_stub.tsp import psam_pool, tables
+from server_stub.tsp.core import load_payment
 from tests.server_stub.system import Card, System, body_of, running, works
 
 pytestmark = pytest.mark.anyio
@@ -224,7 +225,8 @@ async def test_a_psam_that_has_gone_on_cannot_check_the_late_proof_which_is_kept
         await Card(other_box).pay(await other_box.pay("card"))
         problem = await box.refused(f"/payments/{payment['payment']}/debit", proof)
         assert (problem["code"], problem["money"]) == ("lease-lost", "unknown")
-        assert (await box.get(f"/payments/{payment['payment']}"))["state"] == "unknown"
+        told = await box.get(f"/payments/{payment['payment']}")
+        assert (told["state"], told["money"], told["reason"]) == ("unknown", "unknown", "proof-kept")
         assert [row.kind for row in await system.rows(tables.cases)] == ["psam-number-moved"]
         kept = [row for row in await system.rows(tables.debits) if row.payment_id == payment["payment"]]
         assert (kept[0].tac, kept[0].mac2) == (proof["tac"], proof["mac2"])
@@ -244,6 +246,22 @@ async def test_a_late_proof_that_is_for_a_person_is_one_case_however_often_it_co
             assert (problem["code"], problem["money"]) == ("lease-lost", "unknown")
         assert [row.kind for row in await system.rows(tables.cases)] == ["psam-number-moved"]
         assert await system.rows(tables.leases) == []
+        # Its card has said all it can: the same service is not paid again, and evidence against the proof ends nothing.
+        order = await box.order("sports", "monthly")
+        for method in ("card", "wallet:demo"):
+            problem = await box.refused(f"/orders/{order['order']}/payments", {"method": method})
+            assert (problem["code"], problem["money"]) == ("payment-in-progress", "unknown")
+        evidence = card.evidence("9406")
+        problem = await box.refused(f"/payments/{payment['payment']}/not-debited", evidence)
+        assert (problem["code"], problem["money"]) == ("wrong-state", "unknown")
+
+        def settle(conn: Any) -> None:
+            core = system.tsp.core
+            core.paid(conn, load_payment(conn, payment["payment"]), actor="person")
+
+        await system.tsp.core.change(payment["payment"], settle)
+        done = await box.state(payment["payment"], "done")
+        assert (done["money"], done["reason"]) == ("taken", None)
 
 
 async def test_a_psam_that_failed_once_over_a_late_proof_is_not_taken_to_have_accepted_it(
