@@ -22,7 +22,7 @@ from server_stub.boss import api as boss_api
 from server_stub.boss import demo as boss_demo
 from server_stub.boss import tables as boss_tables
 from server_stub.boss.service import BossService
-from server_stub.foundation import http
+from server_stub.foundation import correlation, http
 from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.database import Database
 from server_stub.foundation.ids import Ids, RandomBytes
@@ -112,6 +112,7 @@ class Roles:
         self._ids = Ids(world.clock, world.random)
         self._key = settings.partner_key or key_file(data / "partners.key").decode("ascii")
         self.http = world.client(settings.partner_seconds)
+        self.http.event_hooks = {"request": [correlation.hand_on]}
         self.boss = self._boss() if "boss" in names else None
         self.sandbox = self._sandbox() if "sandbox" in names else None
         self.tsp = self._tsp() if "tsp" in names else None

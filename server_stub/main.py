@@ -24,6 +24,7 @@ from fastapi import FastAPI
 
 from server_stub import boxes, cli, tls
 from server_stub.app import ROLES, Roles, build, phone_application, real_world
+from server_stub.foundation import correlation
 from server_stub.foundation.clock import SystemClock
 from server_stub.foundation.startup import CannotStart, only_one
 from server_stub.settings import Settings, SettingsError, from_environment
@@ -187,6 +188,7 @@ def configure_logging() -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            correlation.in_log,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=False),
             structlog.processors.format_exc_info,

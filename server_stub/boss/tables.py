@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, ForeignKey, Integer, MetaData, String, Table, UniqueConstraint
 
+from server_stub.foundation import correlation
 from server_stub.foundation.database import Instant
 from server_stub.foundation.idempotency import idempotency_table
 
@@ -81,6 +82,7 @@ subscriptions = Table(
     Column("paid_fen", Integer, nullable=False),
     Column("paid_at", Instant, nullable=False),
     Column("cancelled", Boolean, nullable=False, default=False),
+    correlation.column(),
 )
 
 orders = Table(
@@ -98,5 +100,6 @@ orders = Table(
     Column("payment", String),
     Column("subscription_id", ForeignKey("subscriptions.id")),
     Column("created_at", Instant, nullable=False),
+    correlation.column(),
     UniqueConstraint("payment"),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -14,6 +15,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server_stub.foundation import correlation
 from server_stub.foundation.idempotency import Answer
 from server_stub.foundation.problems import MEDIA_TYPE, Problem
 
@@ -21,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 LONGEST_BODY_BYTES = 64 * 1024
 """Many times what the longest request here needs."""
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+"""What changes nothing is not told in the log: televisions ask all the time."""
 STATUS_CODES = {404: "not-found", 405: "method-not-allowed"}
 
 
@@ -81,6 +85,8 @@ class BodyLimit:
 class RequestIds:
     """Gives every request an id, in the log and in ``X-Request-Id``, and turns a fault into ``internal``.
 
+    Whatever is done for it belongs to the correlation id that it carries.
+
     The fault's text stays in the log; whoever asked gets the id under which it stands there.
     """
 
@@ -92,16 +98,22 @@ class RequestIds:
             await self._app(scope, receive, send)
             return
         request_id = secrets.token_hex(8)
+        named = correlation.given(Headers(scope=scope))
         started = False
+        status = 500
+        began = time.perf_counter()
 
         async def send_with_id(message: Message) -> None:
-            nonlocal started
+            nonlocal started, status
             if message["type"] == "http.response.start":
                 started = True
-                message.setdefault("headers", []).append((b"x-request-id", request_id.encode()))
+                status = message["status"]
+                message.setdefault("headers", []).extend(
+                    ((b"x-request-id", request_id.encode()), (b"correlation-id", named.encode()))
+                )
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request=request_id):
+        with correlation.under(named), structlog.contextvars.bound_contextvars(request=request_id):
             try:
                 await self._app(scope, receive, send_with_id)
             except Exception:
@@ -110,6 +122,11 @@ class RequestIds:
                     raise
                 response = problem_response(Problem("internal", request=request_id))
                 await response(scope, receive, send_with_id)
+            if scope["method"] not in SAFE:
+                milliseconds = round(1000 * (time.perf_counter() - began), 1)
+                log.info(
+                    "answered", method=scope["method"], path=scope["path"], status=status, ms=milliseconds
+                )
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:

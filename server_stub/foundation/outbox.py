@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from server_stub.foundation import claims, states
+from server_stub.foundation import claims, correlation, states
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database, Instant
 from server_stub.foundation.worker import Worker
@@ -74,6 +74,7 @@ def outbox_table(metadata: MetaData) -> Table:
         Column("attempts", Integer, nullable=False, default=0),
         Column("last_error", String),
         Column("delivered_at", Instant),
+        correlation.column(),
         *claims.claim_columns(),
     )
 
@@ -96,10 +97,25 @@ class Outbox:
         self._handlers = handlers
         self.worker = Worker(f"outbox-{table.metadata.info.get('role', '')}", clock, self.deliver_due)
 
-    def put(self, conn: Connection, topic: str, payload: Mapping[str, Any], delay: float = 0) -> None:
-        """Owes a delivery, in the transaction of its cause. Kick the worker after the commit."""
+    def put(
+        self,
+        conn: Connection,
+        topic: str,
+        payload: Mapping[str, Any],
+        delay: float = 0,
+        *,
+        of: str | None = None,
+    ) -> None:
+        """Owes a delivery, in the transaction of its cause. Kick the worker after the commit.
+
+        Args:
+            delay: seconds before it is first tried.
+            of: correlation id of what it is about; None: of what is being done now.
+        """
         now = self._clock.now()
-        values = {"topic": topic, "payload": json.dumps(payload), "created_at": now}
+        values: dict[str, Any] = {"topic": topic, "payload": json.dumps(payload), "created_at": now}
+        if of is not None:
+            values["correlation"] = of
         conn.execute(insert(self._table).values(**values, due_at=now + timedelta(seconds=delay)))
 
     async def deliver_due(self) -> datetime | None:
@@ -141,6 +157,10 @@ class Outbox:
         conn.execute(update(self._table).where(owed & which).values(**UNCLAIMED))
 
     async def _deliver(self, row: Row[Any]) -> None:
+        with correlation.under(row.correlation):
+            await self._attempt(row)
+
+    async def _attempt(self, row: Row[Any]) -> None:
         table = self._table
         try:
             acknowledged = await self._handlers[row.topic](json.loads(row.payload))
@@ -155,6 +175,7 @@ class Outbox:
 
             await states.write(self._database, tick_off)
             acknowledged.afterwards()
+            log.info("delivered", topic=row.topic, row=row.id, attempt=row.attempts + 1)
         except Exception as error:  # noqa: BLE001 - recorded in the row, which stays due
             pause = PAUSES[min(row.attempts, len(PAUSES) - 1)]
             log.warning("delivery-failed", topic=row.topic, row=row.id, error=repr(error), pause_s=pause)

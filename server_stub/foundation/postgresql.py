@@ -7,6 +7,7 @@ state checks inside the transactions (READ COMMITTED), never by a lock of one pr
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -112,7 +113,10 @@ class PostgresqlDatabase:
 
     def submit(self, work: Callable[[Connection], T]) -> Future[T]:
         """Like ``write``, from a thread without an event loop."""
-        return self._writers.submit(self._run, self._write_engine, work, time.monotonic() + WAIT_SECONDS)
+        until = time.monotonic() + WAIT_SECONDS
+        # The thread knows what the asking task is at: whose key press it was.
+        run = contextvars.copy_context().run
+        return self._writers.submit(run, self._run, self._write_engine, work, until)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Runs ``work`` in a read-only transaction: it sees what is committed, all of one moment."""

@@ -29,6 +29,8 @@ ALGORITHM = "ed25519"
 REQUIRED = frozenset({"@method", "@authority", "@path", "@query", "content-digest", "stb-number"})
 CHANGING = frozenset({"idempotency-key"})
 """Covered besides, wherever the method is POST."""
+IF_THERE = frozenset({"correlation-id"})
+"""Covered besides, wherever it is sent: what stands in our books under a box's name comes from that box."""
 ANSWER_COMPONENTS = f'"@status" "content-digest" "signature";req;key="{REQUEST_LABEL}"'
 NO_CONTENT = b""
 
@@ -123,6 +125,7 @@ def read(message: Message, body: bytes) -> Signed:
     signed = _quick(message, right, ours) if right is not None and ours is not None else _slow(message)
     components, parameters, value, base = signed
     wanted = REQUIRED | CHANGING if message.method == "POST" else REQUIRED
+    wanted |= IF_THERE & message.headers.keys()
     if not wanted <= components:
         raise SignatureRefused(f"not covered: {', '.join(sorted(wanted - components))}")
     if parameters.get("alg") != ALGORITHM or parameters.get("tag") != REQUEST_TAG:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import queue
 import sqlite3
 import threading
@@ -40,6 +41,7 @@ WHY_NOT = {
 class _Job:
     work: Callable[[Connection], Any]
     done: Future[Any]
+    context: contextvars.Context
 
 
 class SqliteDatabase:
@@ -109,7 +111,7 @@ class SqliteDatabase:
     def submit(self, work: Callable[[Connection], T]) -> Future[T]:
         """Like ``write``, from a thread without an event loop."""
         done: Future[T] = Future()
-        self._jobs.put(_Job(work, done))
+        self._jobs.put(_Job(work, done, contextvars.copy_context()))
         return done
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -191,7 +193,7 @@ def _commit(conn: Connection, group: list[_Job]) -> None:
             for job in group:
                 try:
                     with conn.begin_nested():
-                        outcomes.append((job, job.work(conn), None))
+                        outcomes.append((job, job.context.run(job.work, conn), None))
                 except Exception as error:  # noqa: BLE001 - handed to whoever asked, who is in another thread
                     outcomes.append((job, None, error))
     except Exception as error:  # noqa: BLE001 - the commit failed: nothing of the group is durable, all must hear it

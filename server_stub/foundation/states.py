@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, String, Table, insert, select, update
 
+from server_stub.foundation import correlation
 from server_stub.foundation.database import Database, Instant
 
 T = TypeVar("T")
@@ -21,7 +22,8 @@ class Machine:
 
     Args:
         name: what is being moved, for the record.
-        table: has the columns ``id``, ``state`` and ``version``.
+        table: has the columns ``id``, ``state`` and ``version``; perhaps ``correlation``, for a move that nobody
+            asks for.
         moves: from each state, those it may go to.
         history: the table made by ``moves_table``.
     """
@@ -60,6 +62,7 @@ def moves_table(metadata: MetaData) -> Table:
         Column("actor", String, nullable=False),
         Column("at", Instant, nullable=False),
         Column("legal", Boolean, nullable=False),
+        correlation.column(),
     )
 
 
@@ -77,13 +80,15 @@ def move(
         IllegalMove: the table of moves does not have it.
     """
     table = machine.table
-    origin = conn.execute(select(table.c.state).where(table.c.id == row).with_for_update()).scalar_one()
+    looked_at = [table.c.state, *(table.c[name] for name in ("correlation",) if name in table.c)]
+    origin, *of = conn.execute(select(*looked_at).where(table.c.id == row).with_for_update()).one()
     if target not in machine.moves.get(origin, frozenset()):
         raise IllegalMove(machine, row, origin, target, actor, at)
     conn.execute(
         update(table).where(table.c.id == row).values(state=target, version=table.c.version + 1, **values)
     )
-    _record(conn, machine, row, origin, target, actor, at, legal=True)
+    with correlation.under(None if correlation.current() or not of else of[0]):
+        _record(conn, machine, row, origin, target, actor, at, legal=True)
 
 
 async def write(database: Database, work: Callable[[Connection], T]) -> T:

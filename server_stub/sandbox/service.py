@@ -146,7 +146,8 @@ class SandboxService:
             if row.state in OPEN:
                 states.move(conn, MACHINE, row.id, "closed", actor="merchant", at=now)
                 if row.settle_late:
-                    self.outbox.put(conn, LATE, {"code": row.id}, self._gateway.late_seconds)
+                    seconds = self._gateway.late_seconds
+                    self.outbox.put(conn, LATE, {"code": row.id}, seconds, of=row.correlation)
             return _by_reference(conn, reference)
 
         row = await self.database.write(work)
@@ -200,7 +201,8 @@ class SandboxService:
             overdue = now > row.expires_at
             if row.state in origins and not overdue and not (row.settle_late and target == "paid"):
                 states.move(conn, MACHINE, code, target, actor="phone", at=now)
-                self.outbox.put(conn, NOTICE, {"code": code, "event": target})
+                notice = {"code": code, "event": target}
+                self.outbox.put(conn, NOTICE, notice, of=row.correlation)
             return _by_code(conn, code)
 
         row = await self.database.write(work)

@@ -106,7 +106,7 @@ class Core:
         """The money is in: BOSS is owed the message from the same moment on."""
         self.move(conn, payment, "paid", actor=actor, paid_at=self.clock.now())
         psam_pool.release(conn, payment.id)
-        self.outbox.put(conn, OPEN_SERVICE, {"payment": payment.id})
+        self.outbox.put(conn, OPEN_SERVICE, {"payment": payment.id}, of=payment.correlation)
 
     def case(self, conn: Connection, payment: str, kind: str, **facts: Any) -> None:
         """Something about a payment that a person has to look at; the same once more is no second case."""

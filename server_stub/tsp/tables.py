@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table
 
+from server_stub.foundation import correlation
 from server_stub.foundation.database import Fen, Instant
 from server_stub.foundation.idempotency import idempotency_table
 from server_stub.foundation.outbox import outbox_table
@@ -74,6 +75,7 @@ orders = Table(
     Column("renews", Boolean, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    correlation.column(),
 )
 Index("orders_to_expire", orders.c.state, orders.c.expires_at)
 
@@ -95,6 +97,7 @@ payments = Table(
     Column("paid_at", Instant),
     Column("valid_until", Instant),
     Column("qr_payload", String),
+    correlation.column(),
 )
 Index("payments_to_expire", payments.c.state, payments.c.expires_at)
 Index(
@@ -167,6 +170,7 @@ inquiries = Table(
     Column("balance_fen", Fen, nullable=False),
     Column("refusal", String),
     Column("at", Instant, nullable=False),
+    correlation.column(),
 )
 
 cases = Table(
@@ -177,4 +181,5 @@ cases = Table(
     Column("kind", String, nullable=False),
     Column("facts", String, nullable=False),
     Column("at", Instant, nullable=False),
+    correlation.column(),
 )

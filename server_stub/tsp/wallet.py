@@ -9,7 +9,7 @@ from typing import Any, Literal
 import structlog
 from sqlalchemy import Connection, Row, select
 
-from server_stub.foundation import states
+from server_stub.foundation import correlation, states
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.outbox import Acknowledged
 from server_stub.foundation.problems import Problem
@@ -98,10 +98,13 @@ class WalletPayments:
         async with self._core.locks.hold(payment):
             row = await self._core.database.read(lambda conn: core.load_payment(conn, payment))
             wallet = self._wallet(row)
-            status = await wallet.query(payment)
-            if ending is not None and status.state in ("absent", "waiting", "scanned"):
-                status = await wallet.close(payment)
-            await self._core.change(payment, lambda conn: self._apply(conn, payment, status, ending, actor))
+            with correlation.under(row.correlation):
+                status = await wallet.query(payment)
+                if ending is not None and status.state in ("absent", "waiting", "scanned"):
+                    status = await wallet.close(payment)
+                await self._core.change(
+                    payment, lambda conn: self._apply(conn, payment, status, ending, actor)
+                )
 
     async def expire(self, payment: str) -> None:
         """The code's time is over: ask once more, close, end. A wallet that is silent makes it unknown."""
@@ -170,7 +173,8 @@ class WalletPayments:
     ) -> None:
         """The money is to go back, as much as came; from now on it is owed to the subscriber."""
         self._core.move(conn, row, "refunding", actor=actor, reason=reason, paid_at=self._core.clock.now())
-        self._core.outbox.put(conn, REFUND, {"payment": row.id, "amount_fen": amount_fen})
+        refund = {"payment": row.id, "amount_fen": amount_fen}
+        self._core.outbox.put(conn, REFUND, refund, of=row.correlation)
 
     def _apply(
         self, conn: Connection, payment: str, status: Status, ending: Ending | None, actor: str
@@ -187,7 +191,7 @@ class WalletPayments:
             elif open_ and row.state != "amount-differs":
                 self._core.move(conn, row, "amount-differs", actor=actor)
                 if row.state != "wallet-silent":  # that one is being asked about already
-                    self._core.outbox.put(conn, ASK_WALLET, {"payment": payment}, ASK_AGAIN_SECONDS)
+                    self._owe_question(conn, row, ASK_AGAIN_SECONDS)
         elif row.state == "amount-differs":
             # It has had money for this: whatever else it says now, a person has to look.
             return
@@ -200,13 +204,16 @@ class WalletPayments:
                 # It was past its time before anybody could cancel it.
                 ending = "expired"
             self._core.move(conn, row, ending, actor=actor, reason=ending)
-            self._core.outbox.put(conn, ASK_WALLET, {"payment": payment}, LOOK_AGAIN_SECONDS)
+            self._owe_question(conn, row, LOOK_AGAIN_SECONDS)
 
     def _silent(self, conn: Connection, payment: str) -> None:
         row = core.load_payment(conn, payment)
         if row.state in machines.CODE_OUT:
             self._core.move(conn, row, "wallet-silent", actor="sweep")
-            self._core.outbox.put(conn, ASK_WALLET, {"payment": payment}, 1)
+            self._owe_question(conn, row, 1)
+
+    def _owe_question(self, conn: Connection, row: Row[Any], delay: float) -> None:
+        self._core.outbox.put(conn, ASK_WALLET, {"payment": row.id}, delay, of=row.correlation)
 
     def _no_code(self, conn: Connection, payment: str) -> None:
         """Nobody has seen a code: the payment has failed, and the order is as before."""
