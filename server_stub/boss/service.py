@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, insert, select, update
 
-from server_stub.boss import keys, models, rules, store, tables, views
+from server_stub.boss import books, keys, models, rules, store, tables, views
 from server_stub.foundation import wire
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database
@@ -35,6 +35,7 @@ class BossService:
         self._clock = clock
         self._ids = ids
         self.idempotency = Idempotency(database, tables.keys, clock)
+        database.load(books.open_accounts)
 
     def close(self) -> None:
         """Lets go of the database."""
@@ -197,6 +198,7 @@ class BossService:
                 .where(tables.orders.c.id == order_id)
                 .values(state="opened", payment=opening.payment, subscription_id=subscription)
             )
+            books.opened(conn, order_id, order.service, opening.amount_fen, now, order.correlation)
             after = store.load_customer(conn, box_number)
             opened = models.Opened(
                 order=order_id,

@@ -68,13 +68,16 @@ def moves_table(metadata: MetaData) -> Table:
 
 def move(
     conn: Connection, machine: Machine, row: str, target: str, *, actor: str, at: datetime, **values: Any
-) -> None:
+) -> str:
     """Moves a row to another state, with the row locked, and records it.
 
     Args:
         row: its id.
         actor: who moves it: ``box``, ``wallet``, ``sweep``, ``boss`` ...
         values: columns that change with it.
+
+    Returns:
+        the state it was in.
 
     Raises:
         IllegalMove: the table of moves does not have it.
@@ -89,6 +92,7 @@ def move(
     )
     with correlation.under(None if correlation.current() or not of else of[0]):
         _record(conn, machine, row, origin, target, actor, at, legal=True)
+    return str(origin)
 
 
 async def write(database: Database, work: Callable[[Connection], T]) -> T:

@@ -182,17 +182,30 @@ class CardPayments:
                 use.claim(conn)
                 if not already:
                     self._core.paid(conn, core.load_payment(conn, payment), actor="box")
-                    after_fen = proof.balance_after_fen
-                    if after_fen is None:
-                        after_fen = debit.balance_before_fen - row.amount_fen
-                    conn.execute(
-                        update(debits)
-                        .where(debits.c.payment_id == payment)
-                        .values(balance_after_fen=after_fen)
-                    )
+                    self._keep_balance(conn, row, debit, proof.balance_after_fen)
                 return use.answer(conn, self._core.answer(conn, payment))
 
             return await self._core.change(payment, work)
+
+    async def complete_kept(self, payment: str) -> None:
+        """A proof that is kept, but was not checked, because a PSAM was out or this server stopped, is checked now.
+
+        Raises:
+            Problem: as ``debited``; the payment stays unknown.
+        """
+        async with self._core.locks.hold(payment):
+            row, debit = await self._core.database.read(
+                lambda conn: (core.load_payment(conn, payment), _debit_or_none(conn, payment))
+            )
+            if row.state != "mac1-issued" or debit is None or debit.mac2 is None:
+                return
+            await self._verify(row, debit, models.DebitProof(tac=debit.tac, mac2=debit.mac2), None)
+
+            def work(conn: Connection) -> None:
+                self._core.paid(conn, core.load_payment(conn, payment), actor="sweep")
+                self._keep_balance(conn, row, debit, None)
+
+            await self._core.change(payment, work)
 
     async def not_debited(
         self, box_number: str, payment: str, evidence: models.NotDebited, use: KeyUse
@@ -244,6 +257,13 @@ class CardPayments:
             raise Problem("psam-none-free")
         return self._core.psams[name]
 
+    def _keep_balance(self, conn: Connection, row: Row[Any], debit: Row[Any], after_fen: int | None) -> None:
+        """What is on the card now: as the card has said, or as it must be."""
+        if after_fen is None:
+            after_fen = debit.balance_before_fen - row.amount_fen
+        mine = debits.c.payment_id == row.id
+        conn.execute(update(debits).where(mine).values(balance_after_fen=after_fen))
+
     def _purchase(self, amount_fen: int, sealed: str, begun: Any) -> psam_pool.Purchase:
         return psam_pool.Purchase(
             random=bytes.fromhex(begun["random"]),
@@ -292,8 +312,13 @@ class CardPayments:
         )
         return row, debit, False
 
-    async def _take_turn(self, payment: str, psam: str, use: KeyUse, *, anew: bool) -> psam_pool.Turn | None:
+    async def _take_turn(
+        self, payment: str, psam: str, use: KeyUse | None, *, anew: bool
+    ) -> psam_pool.Turn | None:
         """A turn at the PSAM, when the one that another process has is over; None when the lease is lost.
+
+        Args:
+            use: of the request that wants it; None where nobody has asked.
 
         Raises:
             Problem: ``psam-none-free``, money unknown: it was not over in time.
@@ -315,9 +340,12 @@ class CardPayments:
             if now >= patience:
                 raise Problem("psam-none-free", money="unknown")
             await clock.sleep_until(now + LOOK_AGAIN)
-            await self._core.database.read(use.recall)
+            if use is not None:
+                await self._core.database.read(use.recall)
 
-    async def _verify(self, row: Row[Any], debit: Row[Any], proof: models.DebitProof, use: KeyUse) -> None:
+    async def _verify(
+        self, row: Row[Any], debit: Row[Any], proof: models.DebitProof, use: KeyUse | None
+    ) -> None:
         """Returns when the PSAM has accepted MAC2. Raises Problem; the payment stays unknown."""
         payment, psam = row.id, debit.psam
         unit = self._core.psams.get(psam)
