@@ -123,6 +123,7 @@ class Roles:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.http.aclose)
             if self.boss is not None:
+                self.boss.start()
                 stack.callback(self.boss.close)
             if self.sandbox is not None:
                 self.sandbox.start()
@@ -139,7 +140,13 @@ class Roles:
 
     def _open(self, metadata: MetaData) -> Database:
         """The database of the role whose tables these are."""
-        return open_role(metadata, self._data, self._settings.database, self._world.random)
+        return open_role(
+            metadata,
+            self._data,
+            self._settings.database,
+            self._world.random,
+            clock=self._world.clock,
+        )
 
     def _boss(self) -> BossService:
         database = self._open(boss_tables.metadata)

@@ -22,7 +22,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from server_stub import boxes, cli, tls
+from server_stub import audit, boxes, cases, check, cli, tls
 from server_stub.app import ROLES, Roles, build, phone_application, real_world
 from server_stub.foundation import correlation
 from server_stub.foundation.clock import SystemClock
@@ -246,6 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = cli.parse(arguments, ROLES)
     configure_logging()
     commands = {"run": run, "boxes": boxes.run, "rotate-key": boxes.rotate_server_key}
+    commands |= {"cases": cases.run, "audit": audit.run, "check": check.run}
     sys.exit(commands[options.command](options))
 
 

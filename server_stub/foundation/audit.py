@@ -85,6 +85,7 @@ class Audit:
             Column("sequence", _WHOLE, nullable=False),
             Column("hash", String, nullable=False),
         )
+        metadata.info["audit"] = self
         event.listen(metadata, "after_create", self._made)
 
     def append(
@@ -113,7 +114,7 @@ class Audit:
         """
         query = select(self.records).order_by(self.records.c.sequence)
         count, last, found = 0, NOTHING, head in (None, NOTHING)
-        for row in conn.execution_options(yield_per=1000).execute(query):
+        for row in conn.execute(query, execution_options={"yield_per": 1000}):
             if row.sequence != count + 1:
                 return Verdict(count, last, f"record {count + 1} is missing")
             if row.previous != last:

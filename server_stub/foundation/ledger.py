@@ -224,7 +224,7 @@ class Ledger:
         """The same for every reference, in the order of the references."""
         query = self._by_reference().order_by(self.journals.c.reference)
         reference, found = None, dict[str, int]()
-        for row in conn.execution_options(yield_per=1000).execute(query):
+        for row in conn.execute(query, execution_options={"yield_per": 1000}):
             if row.reference != reference:
                 if reference is not None:
                     yield reference, found

@@ -47,6 +47,8 @@ CHART: Mapping[str, tuple[Account, str]] = {
 }
 """Accounts by name, each with what stands on it; besides, ``receivable:wallet:NAME`` for each wallet."""
 
+BROUGHT_FORWARD = "brought-forward"
+"""The kind of the journals with which payments came into the books that are older than these."""
 UNKNOWN = frozenset({"mac1-issued", "mac2-refused", "proof-kept", "contradicted", "wallet-silent"})
 
 

@@ -280,10 +280,10 @@ class CardPayments:
     def _contradicts(self, conn: Connection, box_number: str, payment: str, proof: models.DebitProof) -> bool:
         """Whether the card is said not to have debited; then its proof of the contrary is kept, with a case."""
         row = self._find(conn, box_number, payment)
-        if row.state not in ("failed", "contradicted"):
+        if row.state not in ("failed", "written-off", "contradicted"):
             return False
         self._core.case(conn, payment, "evidence-contradicts", **proof.model_dump())
-        if row.state == "failed":
+        if row.state != "contradicted":
             self._core.move(conn, row, "contradicted", actor="box", reason="evidence-contradicts")
             mine = debits.c.payment_id == payment
             conn.execute(update(debits).where(mine).values(tac=proof.tac, mac2=proof.mac2))

@@ -97,6 +97,7 @@ class TspService:
 
     def start(self) -> None:
         """Begins the background work; called in the event loop."""
+        self._note("started")
         self.core.outbox.start()
         self.jobs.start()
         self._psam_seeker.start()
@@ -108,7 +109,15 @@ class TspService:
         await self._psam_seeker.stop()
         for unit in self.core.psams.values():
             unit.close()
-        self.core.database.close()
+        try:
+            self._note("stopped")
+        finally:
+            self.core.database.close()
+
+    def _note(self, action: str) -> None:
+        self.database.submit(
+            lambda conn: tables.audit.append(conn, self.core.clock, "server", action, "tsp", by=self.core.who)
+        ).result()
 
 
 def _load_issuers(conn: Connection) -> None:
