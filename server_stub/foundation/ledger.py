@@ -7,7 +7,7 @@ Balances are kept by the same triggers. Debits are positive, credits negative.
 
 LedgerError                what cannot be booked; nothing was
 ├── NotBookable            the database has refused it: no such account, or it does not balance
-└── JournalClash           another journal of that kind and reference stands
+└── JournalClash           another journal of that kind, reference and step stands
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class NotBookable(LedgerError):
 
 
 class JournalClash(LedgerError):
-    """A journal of that kind and reference stands, with other entries."""
+    """A journal of that kind, reference and step stands, with other entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,9 @@ class Journal:
     """A balanced set of entries and its cause.
 
     Args:
-        kind: what has happened; with the reference it is unique.
+        kind: what has happened.
         reference: id of the payment or order it happened to.
+        step: tells journals of one kind and reference apart, where that can happen more than once.
         actor: who or what caused it.
         of: correlation id of the cause; None: of what is being done now.
     """
@@ -90,11 +91,12 @@ class Journal:
     at: datetime
     entries: tuple[Entry, ...]
     of: str | None = None
+    step: int = 0
 
     @property
     def id(self) -> str:
         """Begins with the reference, which is ordered by time: an index grows at its end."""
-        return f"{self.reference} {self.kind}"
+        return f"{self.reference} {self.step} {self.kind}"
 
 
 def part_of(reference: str) -> int:
@@ -133,10 +135,11 @@ class Ledger:
             Column("id", String, primary_key=True),
             Column("kind", String, nullable=False),
             Column("reference", String, nullable=False),
+            Column("step", Integer, nullable=False),
             Column("actor", String, nullable=False),
             Column("at", Instant, nullable=False),
             correlation.column(),
-            UniqueConstraint("reference", "kind", name="one_journal_of_a_kind"),
+            UniqueConstraint("reference", "step", "kind", name="one_journal_of_a_kind"),
         )
         self.entries = Table(
             "ledger_entries",
@@ -175,7 +178,7 @@ class Ledger:
             whether it was booked now.
 
         Raises:
-            JournalClash: one of that kind and reference stands, with other entries.
+            JournalClash: one of that kind, reference and step stands, with other entries.
             NotBookable: the entries do not add up to zero, or are fewer than two, or one is of no account.
         """
         # All lock balances in one order, so that no two wait for each other.
@@ -186,7 +189,7 @@ class Ledger:
             for line, (account, fen) in enumerate(lines)
         ]
         values: dict[str, Any] = {"id": journal.id, "kind": journal.kind, "reference": journal.reference}
-        values |= {"actor": journal.actor, "at": journal.at}
+        values |= {"step": journal.step, "actor": journal.actor, "at": journal.at}
         if journal.of is not None:
             values["correlation"] = journal.of
         try:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, String, Table, insert, select, update
 
@@ -32,6 +32,13 @@ class Machine:
     table: Table
     moves: Mapping[str, frozenset[str]]
     history: Table
+
+
+class Moved(NamedTuple):
+    """What a move was made from, and the row's version after it."""
+
+    origin: str
+    version: int
 
 
 class IllegalMove(Exception):
@@ -68,7 +75,7 @@ def moves_table(metadata: MetaData) -> Table:
 
 def move(
     conn: Connection, machine: Machine, row: str, target: str, *, actor: str, at: datetime, **values: Any
-) -> str:
+) -> Moved:
     """Moves a row to another state, with the row locked, and records it.
 
     Args:
@@ -77,14 +84,18 @@ def move(
         values: columns that change with it.
 
     Returns:
-        the state it was in.
+        the state it was in, and its version now.
 
     Raises:
         IllegalMove: the table of moves does not have it.
     """
     table = machine.table
-    looked_at = [table.c.state, *(table.c[name] for name in ("correlation",) if name in table.c)]
-    origin, *of = conn.execute(select(*looked_at).where(table.c.id == row).with_for_update()).one()
+    looked_at = [
+        table.c.state,
+        table.c.version,
+        *(table.c[name] for name in ("correlation",) if name in table.c),
+    ]
+    origin, version, *of = conn.execute(select(*looked_at).where(table.c.id == row).with_for_update()).one()
     if target not in machine.moves.get(origin, frozenset()):
         raise IllegalMove(machine, row, origin, target, actor, at)
     conn.execute(
@@ -92,7 +103,7 @@ def move(
     )
     with correlation.under(None if correlation.current() or not of else of[0]):
         _record(conn, machine, row, origin, target, actor, at, legal=True)
-    return str(origin)
+    return Moved(origin, version + 1)
 
 
 async def write(database: Database, work: Callable[[Connection], T]) -> T:

@@ -116,6 +116,7 @@ def book(
     conn: Connection,
     payment: str,
     kind: str,
+    step: int,
     before: tuple[str, Money],
     after: tuple[str, Money],
     *,
@@ -127,9 +128,10 @@ def book(
 
     Args:
         kind: the state it moves to.
+        step: the payment's version after the move.
         before, after: state and money on both sides of the move.
         of: the payment's correlation id.
     """
     entries = difference(standing(*before), standing(*after))
     if entries:
-        ledger.post(conn, Journal(kind, payment, actor, at, entries, of))
+        ledger.post(conn, Journal(kind, payment, actor, at, entries, of, step))

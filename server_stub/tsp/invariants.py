@@ -78,11 +78,11 @@ def _standings(conn: Connection, now: datetime, settings: Settings) -> list[str]
         made = select(history.row, history.target).where(history.row.in_(ids), history.legal)
         visited = {(name, target) for name, target in conn.execute(made)}
         kinds = select(journals.reference, journals.kind).where(journals.reference.in_(ids))
-        for name, kind in conn.execute(kinds):
-            # A correction is named after the state it was made in.
-            state = kind.split(" ")[0]
-            if kind != books.BROUGHT_FORWARD and (name, state) not in visited:
-                said.append(f"payment {name} has a journal {kind}, but never was {state}")
+        said += [
+            f"payment {name} has a journal {kind}, but never was that"
+            for name, kind in conn.execute(kinds)
+            if kind != books.BROUGHT_FORWARD and (name, kind) not in visited
+        ]
         for row in page:
             money = books.Money(row.method, row.amount_fen, row.received_fen)
             wanted = books.standing(row.state, money)

@@ -61,14 +61,15 @@ class Moves:
             values["expires_at"] = now + timedelta(seconds=self.settings.unknown_schedule[0])
             values["looks"] = 0
         live = target in machines.LIVE
-        origin = states.move(conn, machine, payment.id, target, actor=actor, at=now, live=live, **values)
+        moved = states.move(conn, machine, payment.id, target, actor=actor, at=now, live=live, **values)
         before = books.Money(payment.method, payment.amount_fen, payment.received_fen)
         received_fen = values.get("received_fen", payment.received_fen)
         after = books.Money(payment.method, payment.amount_fen, received_fen)
-        of, to = payment.correlation, (target, after)
-        books.book(conn, payment.id, target, (origin, before), to, actor=actor, at=now, of=of)
+        sides = (moved.origin, before), (target, after)
+        of = payment.correlation
+        books.book(conn, payment.id, target, moved.version, *sides, actor=actor, at=now, of=of)
         if target in machines.ENDED_WITHOUT_MONEY:
-            if origin != "contradicted":  # that one had failed before: its order is closed
+            if moved.origin != "contradicted":  # that one had failed before: its order is closed
                 self.close_order(conn, payment, actor=actor)
             psam_pool.release(conn, payment.id)
 
@@ -92,16 +93,14 @@ class Moves:
         self.outbox.put(conn, REFUND, owed, of=payment.correlation)
 
     def received(self, conn: Connection, payment: Row[Any], amount_fen: int, *, actor: str) -> None:
-        """More, or less, has come for a payment whose amount differs than was known."""
+        """Another amount has come for a payment whose amount differs than was known."""
         before = books.Money(payment.method, payment.amount_fen, payment.received_fen)
         after = books.Money(payment.method, payment.amount_fen, amount_fen)
-        mine = payments.c.id == payment.id
-        conn.execute(
-            update(payments).where(mine).values(received_fen=amount_fen, version=payment.version + 1)
-        )
-        kind, now, of = f"amount-differs {payment.version}", self.clock.now(), payment.correlation
-        sides = (payment.state, before), (payment.state, after)
-        books.book(conn, payment.id, kind, *sides, actor=actor, at=now, of=of)
+        mine, step = payments.c.id == payment.id, payment.version + 1
+        conn.execute(update(payments).where(mine).values(received_fen=amount_fen, version=step))
+        state, now, of = payment.state, self.clock.now(), payment.correlation
+        sides = (state, before), (state, after)
+        books.book(conn, payment.id, state, step, *sides, actor=actor, at=now, of=of)
 
     def close_order(self, conn: Connection, payment: Row[Any], *, actor: str) -> None:
         """Nothing more can be paid for the payment's order."""

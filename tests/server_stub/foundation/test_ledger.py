@@ -102,7 +102,7 @@ def test_what_does_not_balance_is_refused_whole(database: Database, lines: list[
         delete(ledger.entries),
         update(ledger.journals).values(kind="other"),
         delete(ledger.journals),
-        insert(ledger.entries).values(journal="p1 paid", line=9, account="cash", part=0, amount_fen=1),
+        insert(ledger.entries).values(journal="p1 0 paid", line=9, account="cash", part=0, amount_fen=1),
     ],
 )
 def test_what_stands_is_not_changed(database: Database, change: Any) -> None:
@@ -138,10 +138,10 @@ AROUND: list[tuple[list[str], str]] = [
     (
         ["UPDATE ledger_entries SET amount_fen = 501 WHERE line = 0", "UPDATE ledger_balances SET balance_fen = 501 "
          f"WHERE account = 'cash' AND part = {part_of('p1')}"],
-        "journal p1 paid has 2 entries that add up to 1 fen",
+        "journal p1 0 paid has 2 entries that add up to 1 fen",
     ),
-    (["DELETE FROM ledger_entries"], "journal p1 paid has 0 entries"),
-    (["DELETE FROM ledger_journals"], "entries belong to journal p1 paid, which is not there"),
+    (["DELETE FROM ledger_entries"], "journal p1 0 paid has 0 entries"),
+    (["DELETE FROM ledger_journals"], "entries belong to journal p1 0 paid, which is not there"),
 ]  # fmt: skip
 
 

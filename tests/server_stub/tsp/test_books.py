@@ -14,8 +14,7 @@ from server_stub.boss import tables as boss_tables
 from server_stub.tsp import books, machines
 from server_stub.tsp.books import Money, difference, standing
 from server_stub.tsp.tables import ledger
-from tests.server_stub.invariants import faults
-from tests.server_stub.system import Card, System, body_of
+from tests.server_stub.system import Card, System, body_of, faults
 
 pytestmark = pytest.mark.anyio
 WALLET = "receivable:wallet:demo"
@@ -115,5 +114,3 @@ def test_every_account_of_the_chart_is_explained() -> None:
     for account, (_, meaning) in books.CHART.items():
         assert f"| `{account}` |" in page
         assert meaning in page
-
-

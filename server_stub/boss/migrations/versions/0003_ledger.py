@@ -31,11 +31,12 @@ def upgrade() -> None:
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("reference", sa.String(), nullable=False),
+        sa.Column("step", sa.Integer(), nullable=False),
         sa.Column("actor", sa.String(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("correlation", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("reference", "kind", name="one_journal_of_a_kind"),
+        sa.UniqueConstraint("reference", "step", "kind", name="one_journal_of_a_kind"),
     )
     op.create_table(
         "ledger_entries",
@@ -66,14 +67,14 @@ def _book(conn: sa.Connection) -> None:
         " VALUES (:journal, :line, :account, :part, :fen)"
     )
     journal = sa.text(
-        "INSERT INTO ledger_journals (id, kind, reference, actor, at)"
-        " VALUES (:id, 'opened', :reference, 'migration', :at)"
+        "INSERT INTO ledger_journals (id, kind, reference, step, actor, at)"
+        " VALUES (:id, 'opened', :reference, 0, 'migration', :at)"
     )
     paid = sa.text(
         "SELECT id, service, amount_fen, created_at FROM orders WHERE state = 'opened' AND amount_fen > 0"
     )
     for row in conn.execute(paid).all():
-        name, part, fen = f"{row.id} opened", triggers.part_of(row.id), row.amount_fen
+        name, part, fen = f"{row.id} 0 opened", triggers.part_of(row.id), row.amount_fen
         lines = [("receivable:platform", fen), (f"revenue:{row.service}", -fen)]
         conn.execute(
             entry,

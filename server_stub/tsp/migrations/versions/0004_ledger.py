@@ -56,11 +56,12 @@ def upgrade() -> None:
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("reference", sa.String(), nullable=False),
+        sa.Column("step", sa.Integer(), nullable=False),
         sa.Column("actor", sa.String(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("correlation", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("reference", "kind", name="one_journal_of_a_kind"),
+        sa.UniqueConstraint("reference", "step", "kind", name="one_journal_of_a_kind"),
     )
     op.create_table(
         "ledger_entries",
@@ -96,8 +97,8 @@ def _book(conn: sa.Connection) -> None:
         " VALUES (:journal, :line, :account, :part, :fen)"
     )
     journal = sa.text(
-        "INSERT INTO ledger_journals (id, kind, reference, actor, at)"
-        " VALUES (:id, 'brought-forward', :reference, 'migration', :at)"
+        "INSERT INTO ledger_journals (id, kind, reference, step, actor, at)"
+        " VALUES (:id, 'brought-forward', :reference, 0, 'migration', :at)"
     )
     received = sa.text("UPDATE payments SET received_fen = :fen WHERE id = :id")
     for row in rows:
@@ -110,7 +111,7 @@ def _book(conn: sa.Connection) -> None:
             if row.state in ("amount-differs", "refunding") and row.id in differing:
                 fen = json.loads(differing[row.id])["paid_fen"]
             conn.execute(received, {"fen": fen, "id": row.id})
-        name, part = f"{row.id} brought-forward", triggers.part_of(row.id)
+        name, part = f"{row.id} 0 brought-forward", triggers.part_of(row.id)
         lines = [(debit, fen), (credit, -fen)]
         conn.execute(
             entry,
