@@ -74,6 +74,7 @@ def purchase(connection: Connection, psam: Psam) -> Figures:
     )
     after_psam = time.perf_counter()
     proof = purse.debit_for_purchase(sam.terminal_transaction_number, _DATE, _TIME, sam.mac1)
+    purse.balance_fen()  # for the result page
     ended = time.perf_counter()
     psam.credit_for_purchase(proof.mac2)
     session_s = ended - started - (after_psam - before_psam)

@@ -7,10 +7,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
-from screens.problems import CASE_OPEN, N_, STAY_SAFE, Said, money_words, prompt_words
+from screens.problems import CASE_OPEN, MAYBE_PAID, N_, STAY_SAFE, Said, money_words, prompt_words
 from screens.purchase import pay_otherwise
-from stb_app.journeys import Order
-from stb_app.journeys.steps import CANCELLABLE_PROMPTS, PROBLEM_PROMPTS, CardPrompt, CardStep, Finished
+from screens.words import SEPARATOR, term_name
+from stb_app.journeys import Method, Order, Payment
+from stb_app.journeys.steps import (
+    CANCELLABLE_PROMPTS,
+    EARLIER_NOT_TAKEN,
+    PROBLEM_PROMPTS,
+    CardPrompt,
+    CardStep,
+    Finished,
+)
 from stb_app.kit.nodes import (
     CardSlot,
     Color,
@@ -51,6 +59,7 @@ POSES: dict[str, Pose] = {
     "put-back": "insert",
     "settling": "processing",
     "reader-missing": "missing",
+    "reader-away": "missing",
 }
 """The drawing that goes with a prompt; a card that cannot pay shows ``wrong``."""
 STEP_OF = {
@@ -61,28 +70,36 @@ STEP_OF = {
     "waiting-psam": 2,
     "put-back": 2,
     "other-card": 2,
+    "reader-away": 2,
     "settling": 2,
     "remove": 3,
 }
-ERROR_SOUNDS = frozenset(("wrong-pin", "other-card", "put-back", "no-service"))
+ERROR_SOUNDS = frozenset(("wrong-pin", "other-card", "put-back", "reader-away", "no-service"))
 OTHER_WAY_FIRST = PROBLEM_PROMPTS | {"reader-missing"}
 """Where paying another way is the likely wish; elsewhere a stray OK must only ask."""
 SERVICE_PROMPTS = frozenset(("reconnecting", "no-service"))
 """The payment service is silent: the payment stands where it stood, and the card where it was."""
-AWAY_PROMPTS = frozenset(("put-back", "other-card"))
+AWAY_PROMPTS = frozenset(("put-back", "other-card", "reader-away"))
 """MAC1 has left: only the same card can tell what happened."""
 
 
 class CardScreen(Page[None]):
-    """One attempt to pay ``order`` by card. Replaced by the result when it has ended."""
+    """One attempt to pay ``order`` by card. Replaced by the result when it has ended.
+
+    With ``settles_for`` nothing is paid: the card of an earlier payment tells what it did, and if it has taken nothing,
+    the confirmation of that way to pay comes back.
+    """
 
     id = "card"
     holds_idle = True
 
-    def __init__(self, app: App, *, order: Order, method: str = "card") -> None:
+    def __init__(
+        self, app: App, *, order: Order, method: str = "card", settles_for: Method | None = None
+    ) -> None:
         super().__init__(app)
         self._order = order
-        self._step = CardPrompt("starting", amount_fen=order.amount_fen)
+        self._settles_for = settles_for
+        self._step = CardPrompt("starting", amount_fen=order.amount_fen, earlier=settles_for is not None)
         self._pin = PinEntry()
         self._told_no = False
         self._at = 0
@@ -93,7 +110,7 @@ class CardScreen(Page[None]):
     # The journey
 
     def on_enter(self) -> None:
-        self._journey = self.app.verbs.pay_by_card(self._order)
+        self._journey = self.app.verbs.pay_by_card(self._order, self._settles_for is not None)
         self._running = self.app.start(self._journey, self._on_step)
 
     def on_leave(self) -> None:
@@ -125,6 +142,8 @@ class CardScreen(Page[None]):
     def _finish(self, end: Finished) -> None:
         if self._leaving == "switch" and end.outcome == "cancelled" and end.money_taken is False:
             pay_otherwise(self.app, self._order)
+        elif self._settles_for is not None and end.reason == EARLIER_NOT_TAKEN:
+            self.app.replace("confirm", order=self._order, method=self._settles_for, settled=True)
         else:
             self.app.replace("result", finished=end, order=self._order)
 
@@ -143,7 +162,7 @@ class CardScreen(Page[None]):
         if prompt == "remove":
             back = self.t("Show the result")
         else:
-            back = self.t("Leave for now") if prompt in AWAY_PROMPTS else self.t("Cancel the payment")
+            back = self.t("Leave for now") if self._away else self.t("Cancel the payment")
         return (*found, Binding(("KEY_BACK",), back))
 
     def on_key(self, name: str) -> bool:
@@ -163,7 +182,7 @@ class CardScreen(Page[None]):
             self.app.sound("error")
         elif self._step.prompt == "remove":
             self._journey.go_on()
-        elif self._step.prompt in AWAY_PROMPTS:
+        elif self._away:
             self._ask_to_leave()
         else:
             self._ask_to_cancel()
@@ -225,7 +244,7 @@ class CardScreen(Page[None]):
         )
 
     def _on_answer(self, answer: str | None) -> None:
-        if answer == "leave" and self._step.prompt in AWAY_PROMPTS:
+        if answer == "leave" and self._away:
             self._stop("leave")
         elif answer in ("cancel-payment", "pay-otherwise"):
             # While the question stood there the payment may have gone on to where it cannot be stopped.
@@ -246,6 +265,11 @@ class CardScreen(Page[None]):
         self._slow, self.busy = True, False
         self.app.refresh()
 
+    @property
+    def _away(self) -> bool:
+        """A card may have paid already and has to tell first: the subscriber can leave, and nothing is cancelled by that."""
+        return self._step.prompt in AWAY_PROMPTS or self._step.earlier
+
     # The picture
 
     @property
@@ -257,8 +281,11 @@ class CardScreen(Page[None]):
             return not self._slow
         return self._step.prompt in ("starting", "reading", "processing", "settling")
 
+    def says(self) -> frozenset[str]:
+        return frozenset(("open",)) if self._away else frozenset()
+
     def crumbs(self) -> Sequence[str]:
-        return (self.say(self._order.service.name), self.t("UnionPay IC card"))
+        return (self.say(self._order.service.name), self.t("UnionPay card"))
 
     def state(self) -> dict[str, Any]:
         return {
@@ -267,19 +294,28 @@ class CardScreen(Page[None]):
             "digits": len(self._pin),
             "number": self._step.number,
             "balance_fen": self._step.balance_fen,
-            "amount_fen": self._order.amount_fen,
-            "order": self._order.order,
+            "amount_fen": self._amount_fen,
+            "order": self._about.order if self._about is not None else None,
             "leaving": bool(self._leaving),
         }
+
+    @property
+    def _about(self) -> Order | Payment | None:
+        """What the page is about: the order, or an earlier payment as far as it is known."""
+        return self._step.payment if self._step.earlier else self._order
+
+    @property
+    def _amount_fen(self) -> int | None:
+        return self._step.amount_fen if self._step.earlier else self._order.amount_fen
 
     def compose(self) -> Node:
         words = self._words()
         prompt = self._step.prompt
+        # The other card is not the one whose number is told.
+        number = "" if prompt == "other-card" else self._step.number
         picture, small = (
             # On a drawing that small the card's name could not be read.
-            CardSlot(
-                self._pose, self._step.number, self.t("UnionPay IC card") if percent == 100 else "", percent
-            )
+            CardSlot(self._pose, number, self.t("UnionPay card") if percent == 100 else "", percent)
             for percent in (100, 70)
         )
         current = 1 if self._pin.sent else self._at
@@ -318,6 +354,7 @@ class CardScreen(Page[None]):
         return Fit(
             (
                 Row((Grow(middle), Grow(wide)), gap=64, align="stretch", grow=1),
+                Row((Grow(middle), Grow(tight)), gap=64, align="stretch", grow=1),
                 Row((picture, Grow(tight)), gap=56, align="stretch", grow=1),
                 Row((small, Grow(tight)), gap=48, align="stretch", grow=1),
                 Row((small, Grow(close)), gap=48, align="stretch", grow=1),
@@ -345,7 +382,7 @@ class CardScreen(Page[None]):
         if self._slow:
             return Said(
                 self.t("This takes longer than usual"),
-                self.t("You may leave. The records will say what became of the payment."),
+                self.t("You may leave. The records will say how it ended."),
             )
         if self._leaving == "leave":
             return Said(self.t("One moment, please."), self.t(CASE_OPEN))
@@ -353,8 +390,9 @@ class CardScreen(Page[None]):
             return Said(self.t("Cancelling the payment"), self.t("Waiting for the card reader's answer."))
         if self._pin.sent:
             return Said(self.t("Checking the PIN"), self.t("Please leave the card in."))
-        facts = {"balance_fen": self._step.balance_fen, "amount_fen": self._order.amount_fen}
-        said = prompt_words(self._step.prompt, self._step.tries_left, facts, self.t)
+        facts: dict[str, Any] = {"balance_fen": self._step.balance_fen, "amount_fen": self._order.amount_fen}
+        facts["number"] = self._step.number
+        said = prompt_words(self._step.prompt, self._step.tries_left, facts, self.t, self._step.earlier)
         if self._told_no:
             answer = self.t("This can't be cancelled now. The result comes in a moment.")
             return replace(said, text=answer)
@@ -380,8 +418,8 @@ class CardScreen(Page[None]):
                 self.t("The card itself checks the PIN. It is not shown, stored or sent anywhere."),
                 "secondary",
             )
-        if prompt in AWAY_PROMPTS:
-            return "warning", self.t("Please do not pay again before this is settled."), "warning"
+        if self._away and not self.busy:
+            return "warning", self.t(MAYBE_PAID), "warning"
         if prompt == "no-service":
             return "info", money_words("not-taken", self.t), "text"
         if prompt in CANCELLABLE_PROMPTS:
@@ -402,12 +440,12 @@ class CardScreen(Page[None]):
         """The ways on and out."""
         prompt = self._step.prompt
         if self._slow:
-            return (Row((self._button("records", self.t("To the records"), primary=True),)),)
+            return (Row((self._button("records", self.t("See the records"), primary=True),)),)
         if self.busy or self._asks_pin:
             return ()
         if prompt == "remove":
             return (Row((self._button("go-on", self.t("Show the result"), primary=True),)),)
-        if prompt in AWAY_PROMPTS:
+        if self._away:
             return (Row((self._button("leave", self.t("Leave for now")),)),)
         if prompt == "no-service":
             again = self._button("try-again", self.t("Try again"), primary=True)
@@ -426,16 +464,29 @@ class CardScreen(Page[None]):
     def _button(self, key: str, words: str, primary: bool = False) -> Target:
         return Target(key, Text(words, "row-bold", wrap=False), "primary" if primary else "button")
 
+    @property
+    def _maybe_paid(self) -> bool:
+        """MAC1 has left: what is on the card now, and whether anything is still to be paid, is not known."""
+        return self._away or self._step.prompt == "settling"
+
     def _due(self) -> Node:
         paid = self._step.prompt == "remove"
+        if self._amount_fen is None:
+            return Space(0)
+        label = self.t("Paid") if paid else self.t("Amount") if self._maybe_paid else self.t("To pay")
         due = Row(
             (
-                Text(self.t("Paid") if paid else self.t("To pay"), "body", "secondary", wrap=False),
-                Text(money(self._order.amount_fen), "due", "money", wrap=False),
+                Text(label, "body", "secondary", wrap=False),
+                Text(money(self._amount_fen), "due", "money", wrap=False),
             ),
             gap=20,
         )
-        if self._step.balance_fen is None:
+        if self._step.payment is not None:
+            about = self._step.payment
+            number = self.t("Order {number}").format(number=about.number)
+            what = SEPARATOR.join((self.say(about.service.name), term_name(self.t, about.term), number))
+            return Column((due, Text(what, "small")), gap=0)
+        if self._step.balance_fen is None or self._maybe_paid:
             return due
         held = Row(
             (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from screens.card import POSES
@@ -209,7 +210,7 @@ class CardInquiryScreen(Page[None]):
         pose = POSES.get(step.prompt, "wrong")
         last = self._asks_pin and step.tries_left == 1
         tone: Color = "warning" if self._asks_pin and step.prompt == "wrong-pin" else "secondary"
-        picture = CardSlot(pose, step.number, self.t("UnionPay IC card"))
+        picture = CardSlot(pose, step.number, self.t("UnionPay card"))
         act = self._act(step)
         wide = Column(
             (
@@ -250,6 +251,10 @@ class CardInquiryScreen(Page[None]):
             return Said(self.t(INSERT[0]), self.t(INSERT[1]))
         if self._pin.sent:
             return Said(self.t("Checking the PIN"), self.t("Please leave the card in."))
+        if step.prompt == "settling":  # Back leaves at any time: it goes on without anybody looking
+            return replace(
+                prompt_words("settling", None, {}, self.t), text=self.t("Please leave the card in.")
+            )
         if step.prompt in WORDS:
             return Said(*map(self.t, WORDS[step.prompt]))
         return prompt_words(step.prompt, step.tries_left, {"balance_fen": step.balance_fen}, self.t)

@@ -159,7 +159,7 @@ class FeeScreen(Page[None]):
             )
         else:
             pairs.append((self.t("Auto-renewal"), self.t("No")))
-            pairs.append((self.t("How to stop it"), self.t("You need do nothing: it ends on its last day.")))
+            pairs.append((self.t("How to stop it"), self.t("Nothing to do: it stops by itself.")))
         pairs.append((self.t("Hotline"), order.hotline))
         pairs.append((self.t("Order number"), order.number))
         return tuple(pairs)

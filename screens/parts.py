@@ -38,6 +38,7 @@ PLATES: dict[str, Plate] = {
     "health": "teal",
 }
 """The colour that a service is known by; amber is kept for money and warnings."""
+SOON_DAYS = 14
 CAN_BE_MENDED = frozenset((
     "tsp-unreachable", "boss-unreachable", "wallet-unreachable", "tsp-answer-bad",
     "not-enrolled", "box-unknown", "box-suspended", "activation-code-wrong", "subscriber-in-arrears",
@@ -56,11 +57,18 @@ def service_icon(service: Service, size: int = 72) -> Icon:
     return Icon(service.icon, size, plate=PLATES.get(service.icon, "teal"))
 
 
+def ends_soon(days_left: int) -> bool:
+    """Whether it is time to think of renewing: amber then, wherever the days are told."""
+    return days_left < SOON_DAYS
+
+
 def service_pill(t: Say, service: Service) -> Pill | None:
     """Whether the subscriber has the service now or had it; None when never."""
     if service.status == "active":
         left = service.days_left
-        return Pill(t("In use") if left is None else t("{days} left").format(days=days(t, left)), "good")
+        if left is None:
+            return Pill(t("In use"), "good")
+        return Pill(t("{days} left").format(days=days(t, left)), "warning" if ends_soon(left) else "good")
     return Pill(t("Ended"), "neutral") if service.status == "expired" else None
 
 

@@ -90,8 +90,8 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "idempotency-key-reused": (N_("This order was sent twice"), _ORDER_AGAIN),
     # The box
     "not-enrolled": (
-        N_("This box is not registered yet"),
-        N_("Please call the hotline to have it registered."),
+        N_("This box is not registered"),
+        N_("Please call the hotline to have it registered. Nothing that you have paid is lost."),
     ),
     "box-unknown": (
         N_("We do not know this box"),
@@ -125,7 +125,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("You already have this service"),
         N_("It cannot be extended right now. You can watch at once; nothing needs to be paid."),
     ),
-    "term-not-sold": (N_("This term is not sold"), N_("Please choose another term.")),
+    "term-not-sold": (N_("Not on offer"), N_("Please choose another term.")),
     "subscriber-in-arrears": (
         N_("Your account has unpaid bills"),
         N_("Please settle them at a service hall or through the hotline, then order again."),
@@ -200,6 +200,12 @@ PROBLEMS: dict[str, tuple[str, str]] = {
             "Our staff will check whether the money was taken. You need not do anything and should not pay again."
         ),
     ),
+    "proof-kept": (
+        N_("Our staff are checking this payment"),
+        N_(
+            "Our staff will check whether the money was taken. You need not do anything and should not pay again."
+        ),
+    ),
     "evidence-contradicts": (
         N_("This payment is being checked"),
         N_(
@@ -239,8 +245,8 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "expired": (N_("The time to pay is over"), N_("The code is no longer valid. Please order again.")),
     "cancelled": (N_("The payment was cancelled"), N_("You can order again at any time.")),
     "service-not-opened": (
-        N_("Paid; the service is not open yet"),
-        N_("We keep trying to open it and you need not do anything. Please do not pay again."),
+        N_("Paid; the service is not ready yet"),
+        N_("We keep trying to switch it on and you need not do anything. Please do not pay again."),
     ),
 }
 """Code of docs/tsp-api.md, of the client or of a journey -> (title, what to do next)."""
@@ -267,7 +273,7 @@ PROMPTS: dict[str, tuple[str, str]] = {
     "enter-pin": (N_("Please enter the card's PIN"), N_("Type six digits on the remote, then press OK.")),
     "wrong-pin": (N_("That PIN is not right"), N_("You have {tries} tries left. Please enter it again.")),
     "wrong-pin-last": (
-        N_("Wrong PIN - last try"),
+        N_("Wrong PIN: last try"),
         N_("One more wrong PIN locks the card. If you are not sure, cancel and ask first."),
     ),
     "processing": (
@@ -299,6 +305,35 @@ PROMPTS: dict[str, tuple[str, str]] = {
         N_("This is a different card"),
         N_("Take it out and put the first card back: only that one can tell us."),
     ),
+    "put-back-named": (
+        N_("Please put the card ending {last} back"),
+        N_("It came out while it was paying. The card itself tells us whether it has paid."),
+    ),
+    "other-card-named": (
+        N_("This is a different card"),
+        N_("Take it out and put the card ending {last} back: only that one can tell us."),
+    ),
+    "put-back-earlier": (
+        N_("Please put the same card back"),
+        N_("It came out during an earlier payment. The card itself tells us whether it has paid."),
+    ),
+    "put-back-earlier-named": (
+        N_("Please put the card ending {last} back"),
+        N_("It came out during an earlier payment. The card itself tells us whether it has paid."),
+    ),
+    "other-card-earlier": (
+        N_("This is not the card of the earlier payment"),
+        N_("Take it out and put the card of the earlier payment back: only that one can tell us."),
+    ),
+    "other-card-earlier-named": (
+        N_("This is not the card of the earlier payment"),
+        N_("Take it out and put the card ending {last} back: only that one can tell us."),
+    ),
+    "starting-earlier": (N_("Looking for the earlier payment"), N_("One moment, please.")),
+    "reader-away": (
+        N_("The card reader cannot be found"),
+        N_("Plug the reader in and put the same card back: the card itself tells us whether it has paid."),
+    ),
     "settling": (N_("Asking the card what happened"), N_("Please leave it in. It can't be cancelled now.")),
 }
 """The card prompts that are no problem of the card -> (title, what to do)."""
@@ -308,6 +343,7 @@ _PROMPT_CODES = {"expired": "expired-card"}
 
 TOO_LITTLE = N_("{balance} on the card, {missing} short. Use another card, or pay another way.")
 STAY_SAFE = N_("Nothing has been taken yet.")
+MAYBE_PAID = N_("It is not yet known whether money was taken. Please do not pay again.")
 CASE_OPEN = N_(
     "It is not yet known whether money was taken. The payment stays open and is settled when this card is put in again."
 )
@@ -332,15 +368,27 @@ def words_for(code: str, facts: Mapping[str, Any], t: Translate) -> Said:
     return Said(t(title), t(text))
 
 
-def prompt_words(prompt: str, tries_left: int | None, facts: Mapping[str, Any], t: Translate) -> Said:
-    """The words for a card prompt of the closed list, those of a card that cannot pay among them."""
+def prompt_words(
+    prompt: str, tries_left: int | None, facts: Mapping[str, Any], t: Translate, earlier: bool = False
+) -> Said:
+    """The words for a card prompt of the closed list, those of a card that cannot pay among them.
+
+    ``number`` among the facts: the masked number of the card that is asked for; ``earlier``: it is about a payment that was
+    begun and left.
+    """
     if prompt == "wrong-pin" and tries_left == 1:
         prompt = "wrong-pin-last"
+    if earlier and f"{prompt}-earlier" in PROMPTS:
+        prompt = f"{prompt}-earlier"
+    number = str(facts.get("number", ""))
+    if number and f"{prompt}-named" in PROMPTS:
+        prompt = f"{prompt}-named"
     known = PROMPTS.get(prompt)
     if known is None:
         return words_for(_PROMPT_CODES.get(prompt, prompt), facts, t)
     title, text = known
-    return Said(t(title), t(text).format(tries=tries_left))
+    last = number[-4:]
+    return Said(t(title).format(last=last), t(text).format(tries=tries_left, last=last))
 
 
 def money_words(what: str, t: Translate) -> str:
@@ -356,6 +404,7 @@ def all_msgids() -> tuple[str, ...]:
         *MONEY.values(),
         RETURNING,
         STAY_SAFE,
+        MAYBE_PAID,
         CASE_OPEN,
         TOO_LITTLE,
     )

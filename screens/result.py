@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from screens.problems import PROBLEMS, RETURNING, money_words, words_for
-from screens.purchase import to_service
+from screens.purchase import pay_otherwise, to_service
 from screens.words import SEPARATOR, term_name
 from stb_app.journeys import Order, Payment
 from stb_app.journeys.steps import Finished
@@ -24,6 +25,7 @@ from stb_app.kit.nodes import (
     Sign,
     Space,
     Span,
+    Spinner,
     Target,
     Text,
     TextStyle,
@@ -40,6 +42,10 @@ COUNT_S = 10
 """A success goes on by itself after so many seconds, unless a key is pressed."""
 FOLLOWED = frozenset(("pending", "expired", "cancelled"))
 """Outcomes that may still change: the end is not known, or money may come late."""
+STAFF_OR_CARD = frozenset(
+    ("card-away", "mac2-refused", "proof-kept", "evidence-contradicts", "payment-in-progress")
+)
+"""Why an end is not known: somebody has to do something, and the words say who."""
 AGAIN = frozenset(("failed", "cancelled", "expired", "late"))
 
 
@@ -54,6 +60,7 @@ class ResultScreen(Page[None]):
         self._end = finished
         self._order = order
         self._left: int | None = None
+        self._ordering = False
 
     # What happens by itself
 
@@ -61,6 +68,8 @@ class ResultScreen(Page[None]):
         self._begin()
         payment = self._end.payment
         self._following = None
+        if payment is not None:
+            self.app.verbs.look_at(payment.payment)
         if payment is not None and _may_change(self._end):
             self._following = self.app.start(self.app.verbs.follow(payment), self._on_step)
         self.app.every(1.0, self._count)
@@ -68,6 +77,8 @@ class ResultScreen(Page[None]):
     def on_leave(self) -> None:
         if self._following is not None:
             self._following.cancel()
+        if self._end.payment is not None:
+            self.app.verbs.look_away(self._end.payment.payment)
 
     def on_return(self) -> None:
         self._stop_count()
@@ -79,8 +90,11 @@ class ResultScreen(Page[None]):
         self.app.sound("paid" if good else "error")
 
     def _on_step(self, step: Finished) -> None:
-        changed = step.outcome != self._end.outcome
-        self._end = step
+        before, changed = self._end, step.outcome != self._end.outcome
+        if not changed and step.money == before.money and step.reason is None:
+            # The TSP knows no more than it did: what this box knows of the card or the wallet stays said.
+            step = replace(step, reason=before.reason, facts=before.facts)
+        self._end = replace(step, card_in_slot=before.card_in_slot, earlier=before.earlier)
         if changed:
             self._begin()
         self.app.refresh()
@@ -109,7 +123,7 @@ class ResultScreen(Page[None]):
         if self._left is not None:
             # Back, like any key but OK, stops the count first.
             return (
-                Binding(("KEY_OK",), self.t("Done; any other key stays here")),
+                Binding(("KEY_OK",), self.t("Done · any other key stops the count")),
                 Binding(("KEY_BACK",), self.t("Stay here"), footer=False),
             )
         return (Binding(("KEY_OK",), self.t("Select")), Binding(("KEY_BACK",), self.t("Done")))
@@ -131,6 +145,10 @@ class ResultScreen(Page[None]):
             self.app.push("records")
         elif key == "again" and self._service_id is not None:
             to_service(self.app, self._service_id)
+        elif key == "pay-otherwise" and self._order is not None and not self._ordering:
+            self._ordering = self.busy = True
+            self.app.refresh()
+            pay_otherwise(self.app, self._order)
 
     def on_back(self) -> bool:
         if self._left is not None:
@@ -140,6 +158,17 @@ class ResultScreen(Page[None]):
         return True
 
     # The picture
+
+    @property
+    def _earlier(self) -> bool:
+        """What has ended is not this order's payment but an earlier one that stood against it."""
+        end, order = self._end, self._order
+        return end.earlier and (order is None or end.payment is None or end.payment.order != order.order)
+
+    @property
+    def _about(self) -> Payment | Order | None:
+        """The payment knows best what was paid: it may be an earlier one that turned out to be done."""
+        return self._end.payment if self._end.payment is not None or self._earlier else self._order
 
     @property
     def _service_id(self) -> str | None:
@@ -153,10 +182,15 @@ class ResultScreen(Page[None]):
         )
         return (*((self.say(service.name),) if service else ()), self.t("Result"))
 
+    def says(self) -> frozenset[str]:
+        said = {"open"} if self._end.reason == "card-away" else set()
+        if self._end.payment is not None:
+            said.add(f"payment:{self._end.payment.payment}")
+        return frozenset(said)
+
     def state(self) -> dict[str, Any]:
         end, payment = self._end, self._end.payment
-        # The payment knows best what was paid: it may be an earlier one that turned out to be done.
-        about = payment if payment is not None else self._order
+        about = self._about
         until = payment.valid_until if payment is not None else None
         card = payment.card if payment is not None else None
         return {
@@ -175,76 +209,61 @@ class ResultScreen(Page[None]):
         }
 
     def compose(self) -> Node:
-        buttons, narrow = self._buttons()
+        wide, narrow = self._buttons()
         return Fit(
             (
-                self._calm(buttons),
-                self._beside(144, "title", "row", "body", narrow),
-                self._beside(144, "heading", "row", "body", narrow),
-                self._beside(120, "heading", "body-bold", "body", narrow),
-                self._beside(120, "heading", "body-bold", "small", narrow),
-                self._beside(120, "heading", "body-bold", "small", narrow, scrolls=True),
+                self._form(1440, 140, ("title", "row", "body"), wide, 32),
+                self._form(1728, 120, ("heading", "row", "body"), narrow, 24),
+                self._form(1728, 100, ("heading", "body-bold", "small"), narrow, 20),
+                self._form(1728, 88, ("heading", "body-bold", "small"), narrow, 16, scrolls="facts"),
+                self._form(1728, 88, ("heading", "body-bold", "small"), narrow, 16, scrolls="words"),
             )
         )
 
-    def _calm(self, buttons: tuple[Target, ...]) -> Node:
-        """Everything in the middle, one below the other."""
-        title, text, code = self._said()
-        said = (
-            Row((Sign(self._end.outcome, 144),), justify="center"),
-            Text(title, "title", align="center"),
-            *self._amount("center"),
-            *self._lines(text, code, "center", "row", "body"),
-            *self._take_card("center"),
-        )
-        panel = Panel(Facts(self._facts(), 3, gap=8), width=1728, pad=20)
-        return Column(
-            (Column(said, gap=4), Space(14), panel, Space(32), Row(buttons, gap=28, justify="center")),
-            gap=0, grow=1, justify="center",
-        )  # fmt: skip
-
-    def _beside(
+    def _form(
         self,
-        size: int,
-        large: TextStyle,
-        strong: TextStyle,
-        style: TextStyle,
+        width: int,
+        sign: int,
+        styles: tuple[TextStyle, TextStyle, TextStyle],
         buttons: tuple[Target, ...],
-        scrolls: bool = False,
+        gap: int,
+        scrolls: Literal["", "facts", "words"] = "",
     ) -> Node:
-        """How it ended at the left, what it is about at the right: for large letters and many words."""
-        title, text, code = self._said()
-        said: Node = Column(
-            (
-                Row((Sign(self._end.outcome, size), Grow(Text(title, large))), gap=28),
-                *self._amount("start"),
-                *self._lines(text, code, "start", strong, style),
-            ),
-            gap=10,
-            grow=1,
-            justify="center",
-        )
-        facts: Node = Facts(self._facts(), 1)
-        if style == "small":
-            facts = self._fact_rows()
-        if scrolls:
-            said, facts = Scroll("words", said), Scroll("facts", facts)
-        about = Column((Panel(facts, pad=28), *self._take_card("start")), gap=24, grow=1, justify="center")
-        # Small letters are for when much is to be told: the facts get what keeps them beside their labels.
-        shares = (10, 11) if style == "small" else (1, 1)
-        both = Row((Grow(said, shares[0]), Grow(about, shares[1])), gap=48, align="stretch", grow=1)
-        return Column((both, Row(buttons, gap=24)), gap=32, grow=1)
+        """The same form for every end: the sign with its words, the amount, the facts in two columns, the ways on.
 
-    def _amount(self, justify: Literal["start", "center"]) -> tuple[Node, ...]:
-        """The amount, and what has become of it unless it was simply paid."""
-        end, payment, order = self._end, self._end.payment, self._order
-        about = payment if payment is not None else order
+        Args:
+            styles: of the title, of the sentence about the money, and of the rest.
+            scrolls: what may be seen a part at a time where letters are large and words many.
+        """
+        large, strong, style = styles
+        title, text, code = self._said()
+        words = Column((Text(title, large), *self._lines(text, code, strong, style)), gap=6)
+        head = Row((Sign(self._end.outcome, sign), Grow(words)), gap=40)
+        panel: Node = Panel(
+            Facts(self._facts(style), 2, gap=20 if style == "body" else 10, style=style),
+            pad=36 if style == "body" else 28,
+        )
+        above: tuple[Node, ...] = (head, *self._amount())
+        if scrolls == "facts":
+            above = (*above, Scroll("facts", panel))
+        elif scrolls == "words":
+            above = (Scroll("words", Column((*above, panel), gap=gap)),)
+        else:
+            above = (*above, panel)
+        rest = () if scrolls else (Space(grow=1),)
+        told = Column(above, gap=gap, grow=1 if scrolls else 0)
+        ways = Row((Spinner(56),), height=84) if self._ordering else Row(buttons, gap=24)
+        column = Column((*rest, told, Space(gap + 8), ways, *rest, Space(20)), gap=0, width=width, grow=1)
+        return Row((Space(grow=1), column, Space(grow=1)), gap=0, align="stretch", grow=1)
+
+    def _amount(self) -> tuple[Node, ...]:
+        """The amount and what has become of it; beside it, that a card is still in the slot."""
+        end, about = self._end, self._about
+        take = self._take_card()
         if about is None:
-            return ()
+            return tuple(Row((one,)) for one in take)
         tone: Color = "secondary" if end.money == "not-taken" else "money"
         amount = Text(money(about.amount_fen), "due", tone, wrap=False)
-        if end.outcome == "success":
-            return (Row((amount,), justify=justify),)
         t = self.t
         label = {
             "taken": t("To be sent back") if end.outcome == "late" else t("Amount paid"),
@@ -252,32 +271,33 @@ class ResultScreen(Page[None]):
             "returned": t("Sent back"),
             "unknown": t("Amount"),
         }[end.money]
-        return (Row((Text(label, "body", "secondary", wrap=False), amount), gap=20, justify=justify),)
+        due = Row((Text(label, "body", "secondary", wrap=False), amount), gap=20)
+        return (Fit((Row((due, Space(grow=1), *take), gap=48), Column((due, *take), gap=0, align="start"))),)
 
     def _said(self) -> tuple[str, str, str]:
         """Title, what to do next, and a code when nobody has words for it."""
         end, t = self._end, self.t
         match end.outcome:
             case "success":
-                return t("Paid. Your service is open."), t("Enjoy watching."), ""
+                return t("Paid. Your service is ready."), t("Enjoy watching."), ""
             case "pending" if end.money == "taken":
                 said = words_for(end.reason or "", end.facts, t) if end.reason in PROBLEMS else None
                 text = t("We keep trying and you need not do anything. Please do not pay again.")
                 return (
-                    t("Paid. Your service is being opened."),
+                    t("Paid. Your service is being switched on."),
                     text,
                     end.reason or "" if said is None else "",
                 )
             case "pending":
                 text = t("We are finding out. Please do not pay again; the records will say how it ended.")
-                if end.reason in ("card-away", "mac2-refused", "evidence-contradicts", "payment-in-progress"):
+                if end.reason in STAFF_OR_CARD:
                     text = words_for(end.reason, end.facts, t).text
                 return t("The result is not known yet"), text, ""
             case "late" if end.reason == "service-not-opened":
-                text = t("If you have questions, please call the hotline. The service was not opened.")
-                return t("The service could not be opened"), text, ""
+                text = t("If you have questions, please call the hotline. The service was not switched on.")
+                return t("The service could not be switched on"), text, ""
             case "late":
-                text = t("The order was closed already. The service was not opened.")
+                text = t("The order was closed already. The service was not switched on.")
                 return t("The payment came too late"), text, ""
             case "cancelled":
                 said = words_for("cancelled", {}, t)
@@ -289,63 +309,53 @@ class ResultScreen(Page[None]):
                 said = words_for(end.reason or "declined", end.facts, t)
                 return said.title, said.text, said.code
 
-    def _lines(
-        self, text: str, code: str, align: Literal["start", "center"], strong: TextStyle, style: TextStyle
-    ) -> tuple[Node, ...]:
+    def _lines(self, text: str, code: str, strong: TextStyle, style: TextStyle) -> tuple[Node, ...]:
         """Whether money was taken, in a sentence of its own; then what to do next."""
         end = self._end
-        returning = (end.outcome, end.money) == ("late", "taken")
-        sentence = self.t(RETURNING) if returning else money_words(end.money, self.t)
-        tone = {"taken": "text", "not-taken": "good", "returned": "good", "unknown": "warning"}[end.money]
-        parts: list[Span] = [Span(sentence, tone, True)]  # type: ignore[arg-type]
         if end.outcome == "success" and end.payment is not None and end.payment.valid_until is not None:
             name = self.say(end.payment.service.name)
-            parts = [
+            lasts = (
                 Span(name + SEPARATOR + self.t("valid until") + " ", "secondary"),
                 Span(day(end.payment.valid_until), "text", True),
-                Span(SEPARATOR + self.t("money taken"), "secondary"),
-            ]
-            if align == "center":
-                return (Text(tuple(parts), "row", align=align),)
-            # Where a line is short the date keeps its words, and no line begins with the dot.
-            until = (Span(self.t("valid until") + " ", "secondary"), parts[1])
-            return (
-                Text(until, "row"),
-                Text(name + SEPARATOR + self.t("money taken"), style, "secondary"),
             )
+            return (
+                Text(lasts, strong),
+                *self._not_this_one(style),
+                Text(money_words(end.money, self.t), style, "secondary"),
+            )
+        returning = (end.outcome, end.money) == ("late", "taken")
+        sentence = self.t(RETURNING) if returning else money_words(end.money, self.t)
+        tone: Color = {"taken": "text", "not-taken": "good", "returned": "good", "unknown": "warning"}[
+            end.money
+        ]  # type: ignore[assignment]
         lines: list[Node] = [
-            Text(tuple(parts), strong, align=align),
-            Text(text, style, "secondary", align=align),
+            Text((Span(sentence, tone, True),), strong),
+            *self._not_this_one(style),
+            Text(text, style, "secondary"),
         ]
         if code:
-            lines.append(Text(code, "caption", "faint", align=align))
+            lines.append(Text(code, "caption", "faint"))
         return tuple(lines)
 
-    def _take_card(self, justify: Literal["start", "center"]) -> tuple[Node, ...]:
+    def _not_this_one(self, style: TextStyle) -> tuple[Node, ...]:
+        """Where an earlier payment stood against this order: what that means for the order just now."""
+        if not self._earlier or self._order is None:
+            return ()
+        words = self.t("This is your earlier payment. The {term} order was not paid.")
+        term = term_name(self.t, self._order.term).lower()
+        return (Text(words.format(term=term), style, "warning"),)
+
+    def _take_card(self) -> tuple[Node, ...]:
         if not self._end.card_in_slot:
             return ()
-        line = Row(
-            (
-                Icon("card", 44, "warning"),
-                Text(self.t("Please take your card."), "body-bold", "warning", wrap=False),
-            ),
-            gap=16,
-        )
-        return (Row((line,), justify=justify),)
-
-    def _fact_rows(self) -> Node:
-        """The facts in small letters, the balances first, each value beside its label as far as there is room."""
-        pairs = sorted(
-            self._facts("small"),
-            key=lambda pair: pair[0] not in (self.t("Balance before"), self.t("Balance after")),
-        )
-        return Facts(tuple(pairs), gap=8, style="small")
+        words = Text(self.t("Please take your card."), "body-bold", "warning", wrap=False)
+        return (Row((Icon("card", 44, "warning"), words), gap=16),)
 
     def _facts(self, style: TextStyle = "body") -> Pairs:
         end, payment, order = self._end, self._end.payment, self._order
         t = self.t
         pairs: list[tuple[str, str | Text]] = []
-        about = payment if payment is not None else order
+        about = self._about
         if about is not None:
             pairs.append((t("Order number"), Text(about.number, style, wrap=False)))
         hotline = order.hotline if order is not None else ""
@@ -358,24 +368,24 @@ class ResultScreen(Page[None]):
                 pairs.append((t("Balance before"), money(card.balance_before_fen)))
             if card.balance_after_fen is not None:
                 pairs.append((t("Balance after"), money(card.balance_after_fen)))
-        if end.outcome != "success":
-            pairs.append((t("Service"), self._what(payment, order)))
+        if about is not None:
+            pairs.append((t("Service"), self._what(about)))
         if payment is not None:
             pairs.append((t("Time"), full_moment(payment.time)))
         return tuple(pairs)
 
-    def _what(self, payment: Payment | None, order: Order | None) -> str:
-        about = payment if payment is not None else order
-        if about is None:
-            return ""
+    def _what(self, about: Payment | Order) -> str:
         return SEPARATOR.join((self.say(about.service.name), term_name(self.t, about.term)))
 
     def _buttons(self) -> tuple[tuple[Target, ...], tuple[Target, ...]]:
         """The ways on, wide and as narrow as they can be; the first has the focus."""
         done = self.t("Done") if self._left is None else self.t("Done ({n})").format(n=self._left)
         ways = [("done", done)]
-        if self._end.outcome in AGAIN and self._service_id is not None:
+        settled = self._earlier and self._end.outcome == "success"
+        if (self._end.outcome in AGAIN or settled) and self._service_id is not None:
             ways.append(("again", self.t("Order again")))
+            if self._end.outcome in AGAIN - {"late"} and self._order is not None:
+                ways.append(("pay-otherwise", self.t("Pay another way")))
         ways.append(("records", self.t("See the records")))
         return tuple(
             tuple(
@@ -387,7 +397,7 @@ class ResultScreen(Page[None]):
                 )
                 for key, words in ways
             )
-            for width in (360 * self.app.settings.text_scale // 100, None)
+            for width in ((360 if len(ways) < 4 else None), None)
         )  # type: ignore[return-value]
 
 

@@ -177,7 +177,7 @@ class ServiceScreen(LoadingPage[ServicePage]):
         introduction = Text(self.say(page.introduction))
         words: list[Node] = []
         if page.subscriptions:
-            words.append(Text(self.t("What you have had and have"), "small", "secondary"))
+            words.append(Text(self.t("Your orders so far"), "small", "secondary"))
             words += [self._subscription(subscription) for subscription in page.subscriptions]
         else:
             words.append(Text(self.t("You have not had this service yet."), "small", "secondary"))
@@ -202,7 +202,7 @@ class ServiceScreen(LoadingPage[ServicePage]):
         history = _beside(history)
         text = self.say(page.introduction)
         whole = Target("introduction", introduction, "plain", text=text, min_height=0)
-        rest = Text(self.t("OK: read all"), "caption", "accent")
+        rest = Text(self.t("Left, then OK: read all"), "caption", "accent")
         beginning = replace(whole, child=Column((replace(introduction, most_lines=3), rest), gap=4))
         return Fit(
             (
@@ -328,7 +328,7 @@ class ServiceScreen(LoadingPage[ServicePage]):
         )
 
     def _price(self, term: Term) -> str:
-        return money(term.price_fen) if term.price_fen is not None else self.t("Not sold")
+        return money(term.price_fen) if term.price_fen is not None else self.t("Not on offer")
 
     def _refusal(self, no: Refused) -> Node:
         """BOSS said no: why, and what next, in the place of the terms."""

@@ -46,7 +46,7 @@ def from_price(t: Say, service: Service) -> str:
 def from_price_parts(t: Say, service: Service) -> tuple[str, str, str]:
     """The lowest price of a service: the words before it, the figure, the words after it."""
     patterns = {
-        "per-use": t("from {price} a time"),
+        "per-use": t("from {price} per use"),
         "monthly": t("from {price} a month"),
         "quarterly": t("from {price} a quarter"),
         "yearly": t("from {price} a year"),
@@ -98,8 +98,9 @@ def month(t: Say, year_month: str) -> str:
 
 
 def method_name(t: Say, method: str) -> str:
-    """A way to pay as records name it. An order's own methods bring their names along."""
-    return t("UnionPay IC card") if method == "card" else t("QR code")
+    """A way to pay as records name it, in the words of the TSP. An order's own methods bring their names along."""
+    names = {"card": t("UnionPay card"), "wallet:demo": t("Demo wallet (scan)")}
+    return names.get(method, t("Phone wallet (scan)"))
 
 
 def subscription_status(t: Say, subscription: Subscription | Earlier) -> tuple[str, Tone]:
@@ -118,7 +119,7 @@ def payment_state(t: Say, payment: Payment) -> tuple[str, Tone]:
     """What became of a payment in one or two words, and the tone of its mark."""
     states: dict[str, tuple[str, Tone]] = {
         "done": (t("Paid"), "good"),
-        "paid": (t("Paid, being opened"), "warning"),
+        "paid": (t("Paid, being switched on"), "warning"),
         "unknown": (t("Being checked"), "warning"),
         "preparing": (t("Not finished"), "warning"),
         "waiting": (t("Not finished"), "warning"),

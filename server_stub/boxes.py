@@ -60,12 +60,14 @@ def rotate_server_key(options: argparse.Namespace, clock: Clock | None = None) -
     clock = clock or SystemClock()
     now, actor = clock.now(), cli.actor()
     try:
+        if not (key := options.data / "tsp.key").exists():
+            raise CannotStart(f"{key} is not there; --data names the folder of a TSP that has run")
         database = _open(options, tsp_tables.metadata)
     except (SettingsError, CannotStart) as error:
         sys.stderr.write(f"stb-server: {error}\n")
         return USAGE
     try:
-        vault = vault_file(options.data / "tsp.key")
+        vault = vault_file(key)
 
         def work(conn: Connection) -> str:
             new = server_keys.rotate(conn, vault, os.urandom(32), now)

@@ -42,6 +42,12 @@ def parser() -> argparse.ArgumentParser:
         help=f"https: with {PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY, or with a certificate from an authority of its own "
         "(ca.pem in the data folder)",
     )
+    run.add_argument(
+        "--metrics",
+        type=_host_and_port,
+        metavar="HOST:PORT",
+        help="also listen there, only for /metrics (without: only this machine gets it, where it listens)",
+    )
     run.add_argument("--parent-pipe", action="store_true", help="stop when standard input ends")
     boxes = commands.add_parser(
         "boxes", help="list boxes; suspend, activate or revoke one, or report it stolen"
@@ -63,6 +69,14 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument("--head", metavar="HASH", help="hash of a record that must be there; with --role")
     check = commands.add_parser("check", help="prove on live databases what must always be true")
     for command in (boxes, rotate, cases, audit, check):
+        _place(command)
+    backup = commands.add_parser("backup", help="copy one moment of everything, while servers run or stand")
+    backup.add_argument("--to", type=_folder, required=True, metavar="FOLDER", help="is made; has keys in it")
+    restore = commands.add_parser("restore", help="put a backup back where there is nothing")
+    restore.add_argument(
+        "--from", dest="source", type=_folder, required=True, metavar="FOLDER", help="of a backup"
+    )
+    for command in (backup, restore):
         _place(command)
     return top
 
@@ -93,6 +107,13 @@ def _host(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("an address is wanted; 0.0.0.0 is all of this machine's")
     return text
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(f"an address like 127.0.0.1:9100 is wanted, not {text!r}")
+    return _host(host.removeprefix("[").removesuffix("]")), _port(port)
 
 
 def _port(text: str) -> int:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from cardreader.sim.issuers import ISSUERS
+from server_stub.foundation.secret import SecretText
 
 PREFIX = "STB_SERVER_"
 LONGEST_SECONDS = 366 * 86_400
@@ -67,7 +68,7 @@ class Settings:
     boss_url: str = ""
     wallet_url: str = ""
     notify_url: str = ""
-    partner_key: str = ""
+    partner_key: SecretText = field(default_factory=lambda: SecretText(""))
     psams: str = "sim:1,sim:2,sim:3"
     lan_address: str = ""
     tls_certificate: str = ""
@@ -114,7 +115,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         if name not in environment:
             continue
         text = environment[name]
-        if one.type == "str":
+        if one.type in ("str", "SecretText"):
             values[one.name] = CHECKS[one.name](name, text) if one.name in CHECKS else text
             continue
         try:
@@ -148,7 +149,7 @@ def _lan_address(name: str, text: str) -> str:
         raise SettingsError(f"{name}={text!r}: an IPv4 address is wanted") from None
 
 
-def _partner_key(name: str, text: str) -> str:
+def _partner_key(name: str, text: str) -> SecretText:
     """A secret that a header can carry; what it is stands in no message."""
     fits = text.isascii() and text.isprintable() and " " not in text
     if text and not (fits and SHORTEST_KEY <= len(text) <= LONGEST_KEY):
@@ -156,7 +157,7 @@ def _partner_key(name: str, text: str) -> str:
             f"{name} must be {SHORTEST_KEY} to {LONGEST_KEY} ASCII letters, digits or signs without spaces; "
             "'openssl rand -hex 32' makes one"
         )
-    return text
+    return SecretText(text)
 
 
 def _psams(name: str, text: str) -> str:
@@ -184,7 +185,7 @@ def _pauses(name: str, text: str) -> str:
     return text
 
 
-CHECKS: dict[str, Callable[[str, str], str]] = {
+CHECKS: dict[str, Callable[[str, str], str | SecretText]] = {
     "boss_url": _address,
     "wallet_url": _address,
     "notify_url": _address,

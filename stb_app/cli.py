@@ -7,10 +7,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from cardreader.secret import SecretText
 
 DEFAULT_REMOTE = ("127.0.0.1", 8790)
 DEFAULT_BOX = "85312047"
@@ -41,21 +43,22 @@ class BoxOptions:
     reader: str
     lang: str
     smart_card: str
-    activation_code: str
+    activation_code: SecretText
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """What was asked for.
 
-    ``tsp`` is None with ``demo``; ``authority`` is a file of certificate authorities, None for those of the system; ``web_remote`` (host, port) is None when there is to be none;
-    ``no_display`` says that ``headless`` was not asked for but there is no display.
+    ``tsp`` is None with ``demo``; ``authority`` is a file of certificate authorities, None for those of the system;
+    ``web_remote`` (host, port) is None when there is to be none;
+    ``no_display`` says why there is no window although ``headless`` was not asked for; empty otherwise.
     """
 
     demo: bool
     data: Path | None
     headless: bool
-    no_display: bool
+    no_display: str
     tsp: str | None
     authority: Path | None
     reader: str
@@ -184,7 +187,7 @@ def _checked_box(given: argparse.Namespace, parser: argparse.ArgumentParser) -> 
         reader=_reader(given.reader or "pcsc:", parser),
         lang=given.lang or "zh",
         smart_card=getattr(given, "smart_card", ""),
-        activation_code=sys.stdin.readline().strip() if code == "-" else code,
+        activation_code=SecretText(sys.stdin.readline().strip() if code == "-" else code),
     )
 
 
@@ -230,7 +233,7 @@ def _checked(
         demo=given.demo,
         data=Path(given.data).expanduser().absolute() if given.data else None,
         headless=headless,
-        no_display=no_display,
+        no_display="There is no display" if no_display else "",
         tsp=given.tsp.rstrip("/") if given.tsp else None,
         authority=_authority(given.ca, parser),
         reader=_reader(given.reader or ("sim:" if given.demo else "pcsc:"), parser),
@@ -250,6 +253,12 @@ def _is_address(text: str) -> bool:
     except ValueError:  # a port or an IPv6 address that is none
         return False
     return bool(right) and not (parts.query or parts.fragment or " " in text) and text.isprintable()
+
+
+def without_display(options: Options, why: str) -> Options:
+    """The same where no window can be opened: off-screen, and with an address to watch it at."""
+    remote = options.web_remote or DEFAULT_REMOTE
+    return replace(options, headless=True, no_display=why, web_remote=remote)
 
 
 def _has_display(environment: Mapping[str, str]) -> bool:

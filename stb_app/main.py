@@ -65,8 +65,10 @@ def run(options: cli.Options, off: ExitStack) -> None:
     began = time.monotonic()
     data = data_folder(options.data)
     off.callback(logging.shutdown)
+    from stb_app import logs
+
     try:
-        _log_to(data / "stb-app.log")
+        logs.write_to(data / "stb-app.log")
         off.callback(only_one(data).close)
     except OSError as error:
         raise _cannot_keep(data, error) from error
@@ -75,7 +77,7 @@ def run(options: cli.Options, off: ExitStack) -> None:
     from stb_app.kit.clock import SystemClock
 
     clock = SystemClock()
-    screen = _open_screen(options, data)
+    options, screen = _screen_of(options, data)
     off.callback(screen.close)
     app = _television(options, data, clock, screen)
     loop = _loop(app, screen)
@@ -123,16 +125,6 @@ def _cannot_keep(data: Path, error: OSError) -> CannotStart:
     return CannotStart(f"nothing can be kept: {trouble(data, error, '--data')}")
 
 
-def _log_to(path: Path) -> None:
-    from logging.handlers import RotatingFileHandler
-
-    handler = RotatingFileHandler(path, maxBytes=256 * 1024, backupCount=3, encoding="utf-8")
-    # A disk that fills up later is no reason to write tracebacks on the terminal, about a line that is lost.
-    logging.raiseExceptions = False
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-
-
 def only_one(data: Path) -> Any:
     """A lock on the folder: two televisions on one memory would each believe that a payment is the other's."""
     file = (data / "lock").open("w")
@@ -148,10 +140,22 @@ def only_one(data: Path) -> Any:
     return file
 
 
+def _screen_of(options: cli.Options, data: Path) -> tuple[cli.Options, Window | OffScreen]:
+    """A window, or what there is to see where none can be: the options as they are in force then."""
+    from stb_app.shell.window import NobodyAnswers
+
+    try:
+        return options, _open_screen(options, data)
+    except NobodyAnswers as nobody:
+        log.warning("nobody answers at the display %s: drawing off-screen", nobody)
+        options = cli.without_display(options, f"Nobody answers at the display {nobody}")
+        return options, _open_screen(options, data)
+
+
 def _open_screen(options: cli.Options, data: Path) -> Window | OffScreen:
     from assets import path
     from stb_app.shell.remote import KeymapError, Keymaps, read_keymap
-    from stb_app.shell.window import NoWindow, OffScreen, Window
+    from stb_app.shell.window import NobodyAnswers, NoWindow, OffScreen, Window
 
     if options.headless:
         return OffScreen(options.size)
@@ -163,6 +167,8 @@ def _open_screen(options: cli.Options, data: Path) -> Window | OffScreen:
             log.exception("key map %s is left out", file.name)
     try:
         return Window(options.size, options.fullscreen, keymaps, "stb-app")
+    except NobodyAnswers:
+        raise
     except NoWindow as error:
         raise CannotStart(f"no window can be opened ({error}); --headless draws off-screen") from error
 
@@ -267,7 +273,7 @@ def _open_remote(
             "--web-remote HOST:PORT chooses another one, port 0 a free one"
         ) from error
     off.callback(remote.close)
-    why = "There is no display, so the picture is drawn off-screen. " if options.no_display else ""
+    why = f"{options.no_display}, so the picture is drawn off-screen. " if options.no_display else ""
     cli.tell(f"{why}Picture and remote control: {remote.url}")
 
 
@@ -363,7 +369,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         )
         return (sys.executable, *run, *(["--lan"] if options.lan else []))
 
-    child = ServerChild(server, data / "server.log", address, down)
+    child = ServerChild(server, data / "server.log", address, down, port_path=data / "server.port")
     app.post(begin)
 
 
@@ -375,7 +381,9 @@ def _recovered(app: App) -> Callable[[Any], None]:
     def tell(step: Finished | CardWanted | CodesOpen) -> None:
         nonlocal wanted, codes
         if isinstance(step, Finished):
-            _ended(app, step)
+            # An open page tells the end of its own payment.
+            if step.payment is None or not app.says_of(step.payment.payment):
+                _ended(app, step)
             return
         if isinstance(step, CardWanted):
             wanted = step.payments
@@ -409,6 +417,10 @@ def _ended(app: App, end: Finished) -> None:
             app.notice(
                 "An earlier phone payment has been completed. The payment records show it.", "info", 20
             )
+    elif end.money == "unknown":
+        app.notice(
+            "An earlier card payment is being checked by our staff. Please do not pay again.", "warning", 20
+        )
     elif end.money == "not-taken":
         app.notice("An earlier card payment did not take place. Nothing was taken.", "info", 20)
     else:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ SETTINGS = {
     "log_min_messages": "fatal",
     "log_min_error_statement": "panic",
 }
+DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "autovacuum": "on"}
+"""For measurements, which ask for it as ``durable``: every commit is on the disk."""
 START_SECONDS = 30
 USER = "stb"
 
@@ -70,12 +73,14 @@ def main() -> None:
     try:
         if who is not None:
             os.chown(folder, who.pw_uid, who.pw_gid)
-        serve(programs(), folder, who)
+        serve(programs(), folder, who, SETTINGS | (DURABLE if sys.argv[1:] == ["durable"] else {}))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def serve(bin: Path, folder: Path, who: pwd.struct_passwd | None) -> None:
+def serve(
+    bin: Path, folder: Path, who: pwd.struct_passwd | None, settings: Mapping[str, str] = SETTINGS
+) -> None:
     """Makes a cluster in the folder and runs it until standard input ends."""
     place = folder / "data"
     how: dict[str, Any] = {
@@ -95,7 +100,7 @@ def serve(bin: Path, folder: Path, who: pwd.struct_passwd | None) -> None:
     )
     if made.returncode:
         raise SystemExit(made.stdout.decode(errors="replace"))
-    settings = {**SETTINGS, "unix_socket_directories": str(folder)}
+    settings = {**settings, "unix_socket_directories": str(folder)}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     with open(folder / "log", "wb") as log:
         server = subprocess.Popen([bin / "postgres", "-D", place, *options], stdout=log, stderr=log, **how)

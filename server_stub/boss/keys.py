@@ -7,7 +7,7 @@ import hmac
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from server_stub.boss import models, store, views
 from server_stub.boss.tables import box_keys, boxes
@@ -44,7 +44,8 @@ def register(
         raise Problem(REVOKED)
     if known is None:
         end(conn, box_number, REPLACED, now)
-        _insert(conn, box, claim.key_id, now)
+        mine = select(func.max(box_keys.c.generation)).where(box_keys.c.box_number == box_number)
+        _insert(conn, box, claim.key_id, (conn.execute(mine).scalar_one() or 0) + 1, now)
     else:
         _refuse_ended(known, now)
     return _registered(conn, box_number, claim.key_id)
@@ -61,7 +62,7 @@ def succeed(
     if known is not None and (known.box_number != box_number or known.ended is not None):
         raise Problem(REVOKED)
     if known is None:
-        _insert(conn, box, successor.key_id, now)
+        _insert(conn, box, successor.key_id, before.generation, now)
     if before.ended is None:
         old_one = box_keys.c.key_id == old
         conn.execute(
@@ -120,13 +121,14 @@ def _refuse_ended(row: Row[Any], now: datetime) -> None:
         raise Problem(row.ended)
 
 
-def _insert(conn: Connection, box: Row[Any], key_id: str, now: datetime) -> None:
+def _insert(conn: Connection, box: Row[Any], key_id: str, generation: int, now: datetime) -> None:
     conn.execute(
         insert(box_keys).values(
             key_id=key_id,
             box_number=box.box_number,
             smart_card_number=box.smart_card_number,
             subscriber_id=box.subscriber_id,
+            generation=generation,
             registered_at=now,
         )
     )
@@ -134,4 +136,6 @@ def _insert(conn: Connection, box: Row[Any], key_id: str, now: datetime) -> None
 
 def _registered(conn: Connection, box_number: str, key_id: str) -> models.RegisteredKey:
     who = views.subscriber(store.load_customer(conn, box_number))
-    return models.RegisteredKey(key_id=key_id, subscriber=who)
+    key = _key(conn, key_id)
+    assert key is not None
+    return models.RegisteredKey(key_id=key_id, generation=key.generation, subscriber=who)

@@ -6,16 +6,17 @@ from asyncio import to_thread
 from collections.abc import Callable
 from typing import TypeVar
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection
 
 from server_stub.boss import books, keys, models, rules, store, tables, views
-from server_stub.foundation import wire
+from server_stub.foundation import statements, wire
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, Idempotency, KeyUse
 from server_stub.foundation.ids import Ids
 from server_stub.foundation.problems import Problem
+from server_stub.foundation.secret import SecretText
 
 T = TypeVar("T")
 EARLIER = 50
@@ -29,7 +30,7 @@ class BossService:
         partner_key: what partner systems must show.
     """
 
-    def __init__(self, database: Database, clock: Clock, ids: Ids, partner_key: str) -> None:
+    def __init__(self, database: Database, clock: Clock, ids: Ids, partner_key: SecretText) -> None:
         self.partner_key = partner_key
         self.database = database
         self._clock = clock
@@ -52,7 +53,7 @@ class BossService:
         """Ties a key to box, smart card and subscriber (ONL-11). Raises Problem as ``keys.register``."""
         now = self._clock.now()
         # Slow on purpose, so not in the writer's thread, where everybody would wait for it.
-        code_hash = await to_thread(keys.activation_hash, box_number, claim.activation_code)
+        code_hash = await to_thread(keys.activation_hash, box_number, claim.activation_code.reveal())
 
         def work(conn: Connection) -> models.RegisteredKey:
             registered = keys.register(conn, box_number, claim, code_hash, now)
@@ -151,19 +152,18 @@ class BossService:
             if refusal is not None:
                 raise Problem(refusal, service=request.service, term=request.term)
             fee = rules.fee(product, request.term, who.held, now)
-            conn.execute(
-                insert(tables.orders).values(
-                    id=request.order,
-                    box_number=box_number,
-                    service=request.service,
-                    term=request.term,
-                    list_fen=fee.list_fen,
-                    reduction_fen=fee.reduction_fen,
-                    amount_fen=fee.amount_fen,
-                    state="quoted",
-                    created_at=now,
-                )
-            )
+            values = {
+                "id": request.order,
+                "box_number": box_number,
+                "service": request.service,
+                "term": request.term,
+                "list_fen": fee.list_fen,
+                "reduction_fen": fee.reduction_fen,
+                "amount_fen": fee.amount_fen,
+                "state": "quoted",
+                "created_at": now,
+            }
+            statements.insert(conn, tables.orders, values)
             order = models.Order(
                 order=request.order,
                 service=views.service(catalogue, who, request.service, now),
@@ -192,8 +192,7 @@ class BossService:
         def work(conn: Connection) -> Answer:
             use.claim(conn)
             catalogue, who = store.load_catalogue(conn), store.load_customer(conn, box_number)
-            condition = (tables.orders.c.id == order_id) & (tables.orders.c.box_number == box_number)
-            order = conn.execute(select(tables.orders).where(condition)).one_or_none()
+            order = statements.one(conn, tables.orders, id=order_id, box_number=box_number)
             if order is None:
                 raise Problem("not-found", order=order_id)
             if order.state == "opened":
@@ -207,23 +206,19 @@ class BossService:
                 raise Problem(refusal, order=order_id)
             fee = rules.fee(product, order.term, who.held, now)
             subscription = self._ids.row()
-            conn.execute(
-                insert(tables.subscriptions).values(
-                    id=subscription,
-                    subscriber_id=who.id,
-                    service=order.service,
-                    term=order.term,
-                    valid_from=fee.valid_from,
-                    valid_until=fee.valid_until,
-                    paid_fen=opening.amount_fen,
-                    paid_at=opening.paid_at,
-                )
-            )
-            conn.execute(
-                update(tables.orders)
-                .where(tables.orders.c.id == order_id)
-                .values(state="opened", payment=opening.payment, subscription_id=subscription)
-            )
+            values = {
+                "id": subscription,
+                "subscriber_id": who.id,
+                "service": order.service,
+                "term": order.term,
+                "valid_from": fee.valid_from,
+                "valid_until": fee.valid_until,
+                "paid_fen": opening.amount_fen,
+                "paid_at": opening.paid_at,
+            }
+            statements.insert(conn, tables.subscriptions, values)
+            opened_by = {"state": "opened", "payment": opening.payment, "subscription_id": subscription}
+            statements.change(conn, tables.orders, opened_by, id=order_id)
             books.opened(conn, order_id, order.service, opening.amount_fen, now, order.correlation)
             after = store.load_customer(conn, box_number)
             opened = models.Opened(

@@ -42,6 +42,9 @@ box_keys = Table(
     Column("box_number", String, nullable=False, index=True),
     Column("smart_card_number", String, nullable=False),
     Column("subscriber_id", ForeignKey("subscribers.id"), nullable=False),
+    Column(
+        "generation", Integer, nullable=False
+    ),  # counts the enrolments of a box; a rotated key keeps its own
     Column("registered_at", Instant, nullable=False),
     Column("ended", String),  # code of the refusal; null while it is good
     Column("ended_at", Instant),
@@ -102,7 +105,7 @@ orders = Table(
     Column("state", String, nullable=False),  # quoted | opened | refused
     Column("refusal", String),
     Column("payment", String),
-    Column("subscription_id", ForeignKey("subscriptions.id")),
+    Column("subscription_id", ForeignKey("subscriptions.id"), index=True),
     Column("created_at", Instant, nullable=False),
     correlation.column(),
     UniqueConstraint("payment"),

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from datetime import datetime
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import BigInteger, Connection, Dialect, Integer, Table
+from sqlalchemy import BigInteger, Connection, Dialect, Executable, Integer, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeDecorator
 
@@ -60,6 +61,9 @@ class Database(Protocol):
     collision with another transaction, only the last run is kept): it has no effect but through the connection.
     """
 
+    committed: Callable[[int, float], None]
+    """Told of every commit: how many transactions were in it, and how many seconds it took."""
+
     @property
     def shared(self) -> bool:
         """Whether other processes may be at the same tables."""
@@ -93,13 +97,21 @@ class Database(Protocol):
         ...
 
 
+def untold(transactions: int, seconds: float) -> None:
+    """For a database whose commits nobody counts."""
+
+
 def insert_once(conn: Connection, table: Table, values: Mapping[str, Any]) -> bool:
     """Inserts a row unless one with a key of it is there; returns whether it did.
 
     Whoever inserts the same at the same time waits here for the other to commit or give up, so of all of them
     one is told True.
     """
-    insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table).values(**values).on_conflict_do_nothing()
+    return conn.execute(_insert_once(table, conn.dialect.name), values).rowcount == 1
+
+
+@cache
+def _insert_once(table: Table, dialect: str) -> Executable:
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     # Otherwise the library counts the rows of changes and deletions only.
-    return conn.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
+    return insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)

@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server_stub.foundation import correlation
+from server_stub.foundation import correlation, measures
 from server_stub.foundation.idempotency import Answer
 from server_stub.foundation.problems import MEDIA_TYPE, Problem
 
@@ -117,21 +117,22 @@ class RequestIds:
             try:
                 await self._app(scope, receive, send_with_id)
             except Exception:
-                log.exception("fault", method=scope["method"], path=scope["path"])
+                log.exception("fault", method=scope["method"], route=measures.route_of(scope))
                 if started:
                     raise
                 response = problem_response(Problem("internal", request=request_id))
                 await response(scope, receive, send_with_id)
             if scope["method"] not in SAFE:
                 milliseconds = round(1000 * (time.perf_counter() - began), 1)
-                log.info(
-                    "answered", method=scope["method"], path=scope["path"], status=status, ms=milliseconds
-                )
+                # Not the path itself: a code that can be paid may stand in it.
+                route = measures.route_of(scope)
+                log.info("answered", method=scope["method"], route=route, status=status, ms=milliseconds)
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    log.info("refused", code=error.code, path=request.url.path, facts=error.body.facts)
+    measures.refuse(request.scope, error.code)
+    log.info("refused", code=error.code, route=measures.route_of(request.scope), facts=error.body.facts)
     return problem_response(error)
 
 

@@ -117,9 +117,9 @@ class Jobs:
         mine = self._table.c.claimed_by == self._who
         await self._database.write(lambda conn: self._give_back(conn, mine))
 
-    def kick(self, name: str) -> None:
-        """There may be something to do for a job now."""
-        self._workers[name].kick()
+    def due(self, name: str, instant: datetime) -> None:
+        """There will be something to do for a job at an instant, perhaps before the one it waits for."""
+        self._workers[name].due(instant)
 
     async def run_due(self, name: str) -> datetime | None:
         """Runs a job if it is due and nobody else's; returns when it is due next."""

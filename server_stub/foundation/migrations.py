@@ -51,13 +51,17 @@ def present(conn: Connection, first: str) -> str | None:
     return first if tables else None
 
 
-def upgrade(conn: Connection, folder: Path) -> None:
+def upgrade(conn: Connection, folder: Path, upto: str | None = None) -> None:
     """Runs what is missing, inside the caller's transaction.
+
+    Args:
+        upto: the last revision that is wanted, where rows of another hour are to be put in; None: all.
 
     Raises:
         CannotStart: the tables have a revision that this program does not know.
     """
     known = revisions(folder)
+    known = known if upto is None else known[: known.index(upto) + 1]
     found = present(conn, known[0])
     if found is not None and found not in known:
         raise CannotStart(

@@ -14,16 +14,18 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Index,
     Integer,
     MetaData,
     Row,
     String,
     Table,
-    insert,
+    func,
+    select,
     update,
 )
 
-from server_stub.foundation import claims, correlation, states
+from server_stub.foundation import claims, correlation, statements, states
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database, Instant
 from server_stub.foundation.worker import Worker
@@ -63,20 +65,24 @@ Handler = Callable[[dict[str, Any]], Awaitable[Acknowledged]]
 
 def outbox_table(metadata: MetaData) -> Table:
     """Deliveries that are owed, and those that were made."""
-    return Table(
+    table = Table(
         "outbox",
         metadata,
         Column("id", Integer, primary_key=True, autoincrement=True),
         Column("topic", String, nullable=False),
         Column("payload", String, nullable=False),
         Column("created_at", Instant, nullable=False),
-        Column("due_at", Instant, index=True),
+        Column("due_at", Instant),
         Column("attempts", Integer, nullable=False, default=0),
         Column("last_error", String),
         Column("delivered_at", Instant),
         correlation.column(),
         *claims.claim_columns(),
     )
+    # Of millions of deliveries only those few are looked for that are still owed.
+    owed = table.c.due_at.is_not(None)
+    Index("outbox_owed", table.c.due_at, sqlite_where=owed, postgresql_where=owed)
+    return table
 
 
 class Outbox:
@@ -116,7 +122,7 @@ class Outbox:
         values: dict[str, Any] = {"topic": topic, "payload": json.dumps(payload), "created_at": now}
         if of is not None:
             values["correlation"] = of
-        conn.execute(insert(self._table).values(**values, due_at=now + timedelta(seconds=delay)))
+        statements.insert(conn, self._table, {**values, "due_at": now + timedelta(seconds=delay)})
 
     async def deliver_due(self) -> datetime | None:
         """Delivers what is due, and returns when the next is due. One bad row never stops the others."""
@@ -138,6 +144,13 @@ class Outbox:
         rows = await self._database.write(take)
         await asyncio.gather(*(self._deliver(row) for row in rows))
         return await self._database.read(following)
+
+    async def owed(self) -> tuple[int, datetime | None]:
+        """How many deliveries are owed, and since when the oldest is."""
+        table = self._table
+        count = select(func.count(), func.min(table.c.created_at)).where(table.c.due_at.is_not(None))
+        found, since = await self._database.read(lambda conn: conn.execute(count).one())
+        return found, since
 
     def start(self) -> None:
         """Begins to deliver; called in the event loop."""

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from server_stub.foundation.database import NoConnection, OutcomeUnknown, Prepare
+from server_stub.foundation.database import NoConnection, OutcomeUnknown, Prepare, untold
 from server_stub.foundation.ids import RandomBytes
 from server_stub.foundation.startup import CannotStart
 
@@ -80,6 +80,7 @@ class PostgresqlDatabase:
 
     def __init__(self, url: URL, schema: str, prepare: Prepare, random: RandomBytes) -> None:
         self._random = random
+        self.committed: Callable[[int, float], None] = untold
         _make_ready(url, schema, prepare)
         self._write_engine = _engine(url, schema, WRITERS, "READ COMMITTED", {})
         self._read_engine = _engine(
@@ -133,14 +134,19 @@ class PostgresqlDatabase:
     def _run(self, engine: Engine, work: Callable[[Connection], T], until: float) -> T:
         pause, cause = FIRST_PAUSE, None
         while time.monotonic() < until:
+            began = time.perf_counter()
             try:
-                return _once(engine, work)
+                result = _once(engine, work)
             except PoolTimeout as error:
                 cause = str(error)
             except DBAPIError as error:
                 if not _worth_another_try(error):
                     raise
                 cause = _line(error)
+            else:
+                if engine is self._write_engine:
+                    self.committed(1, time.perf_counter() - began)
+                return result
             time.sleep(pause * (0.5 + self._random(1)[0] / 512))
             pause = min(2 * pause, LONGEST_PAUSE)
         raise NoConnection(f"no transaction in {WAIT_SECONDS:g} s: {cause or 'all connections were in use'}")

@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Column, Connection, Float, MetaData, String, Table, insert, select, update
+from sqlalchemy import Column, Connection, Float, MetaData, String, Table
 
-from server_stub.foundation.database import Instant
+from server_stub.foundation import statements
+from server_stub.foundation.database import Instant, insert_once
 from server_stub.foundation.problems import Problem
 
 
@@ -37,12 +38,12 @@ def take(conn: Connection, table: Table, name: str, limit: Limit, now: datetime)
     Raises:
         Problem: ``too-many-requests``, with ``retry_after_seconds`` until there is one again.
     """
-    row = conn.execute(select(table).where(table.c.name == name).with_for_update()).one_or_none()
-    if row is None:
-        conn.execute(insert(table).values(name=name, tokens=limit.amount - 1, at=now))
+    if insert_once(conn, table, {"name": name, "tokens": limit.amount - 1, "at": now}):
         return
+    row = statements.one(conn, table, lock=True, name=name)
+    assert row is not None
     tokens, at = spent(row.tokens, row.at, limit, now)
-    conn.execute(update(table).where(table.c.name == name).values(tokens=tokens, at=at))
+    statements.change(conn, table, {"tokens": tokens, "at": at}, name=name)
 
 
 def spent(tokens: float, at: datetime, limit: Limit, now: datetime) -> tuple[float, datetime]:
@@ -60,10 +61,10 @@ def spent(tokens: float, at: datetime, limit: Limit, now: datetime) -> tuple[flo
 
 def give_back(conn: Connection, table: Table, name: str, limit: Limit, now: datetime) -> None:
     """What was taken turned out not to count."""
-    row = conn.execute(select(table).where(table.c.name == name).with_for_update()).one_or_none()
+    row = statements.one(conn, table, lock=True, name=name)
     if row is not None:
         tokens = min(limit.amount, _now(row.tokens, row.at, limit, now) + 1)
-        conn.execute(update(table).where(table.c.name == name).values(tokens=tokens, at=max(now, row.at)))
+        statements.change(conn, table, {"tokens": tokens, "at": max(now, row.at)}, name=name)
 
 
 def _now(tokens: float, at: datetime, limit: Limit, now: datetime) -> float:

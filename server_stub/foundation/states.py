@@ -8,9 +8,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, String, Table, insert, select, update
+from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, String, Table
 
-from server_stub.foundation import correlation
+from server_stub.foundation import correlation, statements
 from server_stub.foundation.database import Database, Instant
 
 T = TypeVar("T")
@@ -89,21 +89,18 @@ def move(
     Raises:
         IllegalMove: the table of moves does not have it.
     """
-    table = machine.table
-    looked_at = [
-        table.c.state,
-        table.c.version,
-        *(table.c[name] for name in ("correlation",) if name in table.c),
-    ]
-    origin, version, *of = conn.execute(select(*looked_at).where(table.c.id == row).with_for_update()).one()
+    now = statements.one(conn, machine.table, lock=True, id=row)
+    if now is None:
+        raise LookupError(f"{machine.name} {row}")
+    origin = now.state
     if target not in machine.moves.get(origin, frozenset()):
         raise IllegalMove(machine, row, origin, target, actor, at)
-    conn.execute(
-        update(table).where(table.c.id == row).values(state=target, version=table.c.version + 1, **values)
-    )
-    with correlation.under(None if correlation.current() or not of else of[0]):
+    # The row is locked: nobody else counts its version on meanwhile.
+    statements.change(conn, machine.table, {"state": target, "version": now.version + 1, **values}, id=row)
+    of = None if correlation.current() else getattr(now, "correlation", None)
+    with correlation.under(of):
         _record(conn, machine, row, origin, target, actor, at, legal=True)
-    return Moved(origin, version + 1)
+    return Moved(origin, now.version + 1)
 
 
 async def write(database: Database, work: Callable[[Connection], T]) -> T:
@@ -140,4 +137,4 @@ def _record(
     legal: bool,
 ) -> None:
     values = {"machine": machine.name, "row": row, "origin": origin, "target": target}
-    conn.execute(insert(machine.history).values(**values, actor=actor, at=at, legal=legal))
+    statements.insert(conn, machine.history, {**values, "actor": actor, "at": at, "legal": legal})

@@ -17,12 +17,16 @@ from server_stub.foundation import states
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database, insert_once
 from server_stub.foundation.ids import Ids
+from server_stub.foundation.money import MOST_FEN
 from server_stub.foundation.outbox import Acknowledged, Handler, Outbox
 from server_stub.foundation.problems import Problem
-from server_stub.foundation.text import Text
+from server_stub.foundation.secret import SecretText
+from server_stub.foundation.text import NO_NUL, Text
 from server_stub.foundation.vault import signature
 from server_stub.sandbox.tables import codes, moves, outbox
 
+REFERENCE = r"^[A-Za-z0-9_-]{8,64}$"
+LONGEST_SECONDS = 86_400
 NOTICE = "notice"
 LATE = "late-settlement"
 
@@ -42,17 +46,17 @@ OPEN = ("waiting", "scanned")
 class NewCode(BaseModel):
     """A merchant's wish for a code."""
 
-    reference: str = Field(min_length=8, max_length=64)
-    amount_fen: int = Field(gt=0)
+    reference: str = Field(pattern=REFERENCE)
+    amount_fen: int = Field(gt=0, le=MOST_FEN)
     subject: Text
-    number: str = Field(max_length=32)
-    seconds: int = Field(gt=0)
-    notify_url: str
+    number: str = Field(max_length=32, pattern=NO_NUL)
+    seconds: int = Field(gt=0, le=LONGEST_SECONDS)
+    notify_url: str = Field(max_length=2048, pattern=r"^https?://[!-~]+$")
 
 
 class Refund(BaseModel):
-    refund: str = Field(min_length=8, max_length=64)
-    amount_fen: int = Field(gt=0)
+    refund: str = Field(pattern=REFERENCE)
+    amount_fen: int = Field(gt=0, le=MOST_FEN)
 
 
 class CodeStatus(BaseModel):
@@ -82,7 +86,7 @@ class Gateway:
 
     http: httpx.AsyncClient
     public_url: str
-    secret: str
+    secret: SecretText
     late_seconds: int
 
 
@@ -225,7 +229,7 @@ class SandboxService:
             "Content-Type": "application/json",
             "Wallet-Timestamp": timestamp,
             "Wallet-Nonce": nonce,
-            "Wallet-Signature": signature(self._gateway.secret.encode(), timestamp, nonce, body),
+            "Wallet-Signature": signature(self._gateway.secret.reveal().encode(), timestamp, nonce, body),
         }
         response = await self._gateway.http.post(row.notify_url, content=body, headers=headers)
         response.raise_for_status()

@@ -77,12 +77,12 @@ def _hello(services: Current, name: str, version: str) -> Callable[[], models.He
     return hello
 
 
-def box(
+async def box(
     request: Request,
     signature: Annotated[str | None, Security(SIGNATURE)] = None,
     number: Annotated[str, Header(alias=BOX_NUMBER)] = "",
 ) -> str:
-    """The box that signed: the door has seen to it."""
+    """The box that signed: the door has seen to it. A coroutine: a function would cost every request a thread."""
     known: str = request.state.box
     return known
 
@@ -92,7 +92,8 @@ Box = Annotated[str, Depends(box)]
 
 async def _use(request: Request, services: Current, scope: str, key: str) -> KeyUse:
     hash = idempotency.request_hash(request.method, request.url.path, await request.body())
-    return services().core.idempotency.use(scope, key, hash)
+    admit = getattr(request.state, "admit", None)  # an enrolment has no nonce to be kept
+    return services().core.idempotency.use(scope, key, hash, admit)
 
 
 async def _once(services: Current, use: KeyUse, work: Callable[[], Awaitable[Answer]]) -> Response:

@@ -9,9 +9,10 @@ from typing import Any
 import structlog
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from server_stub.foundation import rates, signatures
+from server_stub.foundation.database import insert_once
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.outbox import Acknowledged
@@ -21,43 +22,16 @@ from server_stub.foundation.signatures import SignatureRefused, Signed
 from server_stub.foundation.wire import Subscriber
 from server_stub.tsp.core import Core
 from server_stub.tsp.models import Enrolment, EnrolmentRequest, Rotated, Rotation
+from server_stub.tsp.nonces import Entry, Nonces
 from server_stub.tsp.server_keys import ServerKeys
-from server_stub.tsp.tables import box_keys, box_nonces, boxes
+from server_stub.tsp.tables import box_keys, boxes
 from server_stub.tsp.tables import rates as rate_buckets
 
 REPORT_KEY = "report-key"
+REPLACED = "key-replaced"
 HOUR_S, MINUTE_S = 3600.0, 60.0
 PER_ADDRESS = 3
 """So many times what one box number may fail, one address may: behind it may be several homes."""
-LONGEST_NONCE = 64
-# Built once: every request runs them, and to build one costs more than to run it.
-_FIND = (
-    select(
-        box_keys.c.key_id,
-        box_keys.c.ended,
-        box_keys.c.valid_until,
-        box_keys.c.floor,
-        box_keys.c.middle,
-        box_keys.c.turned_at,
-        box_nonces.c.nonce,
-        rate_buckets.c.tokens,
-        rate_buckets.c.at,
-    )
-    .select_from(
-        box_keys.outerjoin(
-            box_nonces,
-            (box_nonces.c.key_id == box_keys.c.key_id) & (box_nonces.c.counter == bindparam("counter")),
-        ).outerjoin(rate_buckets, rate_buckets.c.name == bindparam("bucket"))
-    )
-    .where(box_keys.c.key_id == bindparam("key"))
-    .with_for_update(of=box_keys)
-)
-_SPEND = (
-    update(rate_buckets)
-    .where(rate_buckets.c.name == bindparam("bucket"))
-    .values(tokens=bindparam("left"), at=bindparam("then"))
-)
-_USE = insert(box_nonces)
 log = structlog.get_logger(__name__)
 
 
@@ -82,7 +56,8 @@ class Boxes:
         self._requests = Limit(settings.box_requests_per_minute, MINUTE_S)
         self._failures = Limit(settings.enrolment_failures_per_hour, HOUR_S)
         self._failures_of_address = Limit(PER_ADDRESS * settings.enrolment_failures_per_hour, HOUR_S)
-        self._keys: dict[str, tuple[str, str]] = {}
+        self._buckets: dict[str, tuple[float, datetime]] = {}
+        self._nonces = Nonces(core, self._window, self._tell_copied)
         self._standings: dict[str, tuple[datetime, Problem | None]] = {}
 
     # Enrolment
@@ -109,7 +84,11 @@ class Boxes:
         """
         key = signatures.key_id(bytes.fromhex(request.public_key))
         await self._count_attempt(request.box_number, address)
-        claim = request.model_dump(include={"smart_card_number", "activation_code"}) | {"key_id": key}
+        claim = {
+            "smart_card_number": request.smart_card_number,
+            "activation_code": request.activation_code.reveal(),
+            "key_id": key,
+        }
         async with self._core.locks.hold(f"enrolment {request.box_number}"):
             try:
                 registered = await self._core.boss.post(request.box_number, "keys", claim)
@@ -129,29 +108,46 @@ class Boxes:
             def work(conn: Connection) -> Answer:
                 use.claim(conn)
                 now = self._core.clock.now()
-                self._admit_new(conn, request.box_number, key, request.public_key, now)
+                self._admit_new(
+                    conn, request.box_number, key, request.public_key, registered["generation"], now
+                )
                 return use.answer(conn, answer_of(enrolment, 201))
 
             answer = await self._core.database.write(work)
         self._standings.clear()
+        self._nonces.look_again()
         return answer
 
-    def _admit_new(self, conn: Connection, box_number: str, key: str, public_key: str, now: datetime) -> None:
+    def _admit_new(
+        self, conn: Connection, box_number: str, key: str, public_key: str, generation: int, now: datetime
+    ) -> None:
         # The row stays where there is one: the box's orders and payments belong to it.
-        known = update(boxes).where(boxes.c.box_number == box_number).values(enrolled_at=now)
-        if not conn.execute(known).rowcount:
-            conn.execute(insert(boxes).values(box_number=box_number, enrolled_at=now))
-        if conn.execute(select(box_keys.c.key_id).where(box_keys.c.key_id == key)).one_or_none() is not None:
+        if not insert_once(conn, boxes, {"box_number": box_number, "enrolled_at": now}):
+            known = boxes.c.box_number == box_number
+            conn.execute(update(boxes).where(known).values(enrolled_at=now))
+        if not self._insert_key(conn, box_number, key, public_key, generation, now):
             return
-        good = (box_keys.c.box_number == box_number) & box_keys.c.ended.is_(None)
-        conn.execute(update(box_keys).where(good).values(ended="key-replaced"))
-        self._insert_key(conn, box_number, key, public_key, now)
+        before = (box_keys.c.box_number == box_number) & (box_keys.c.generation < generation)
+        conn.execute(update(box_keys).where(before & box_keys.c.ended.is_(None)).values(ended=REPLACED))
 
     def _insert_key(
-        self, conn: Connection, box_number: str, key: str, public_key: str, now: datetime
-    ) -> None:
+        self, conn: Connection, box_number: str, key: str, public_key: str, generation: int, now: datetime
+    ) -> bool:
+        """Another process may be at the same box. BOSS counts enrolments: the last there is the last here, whoever comes
+        here first. Returns whether the key is new.
+
+        Raises:
+            Problem: ``key-replaced``, for one that BOSS has ended meanwhile by registering another.
+        """
+        conn.execute(select(boxes.c.box_number).where(boxes.c.box_number == box_number).with_for_update())
+        later = select(box_keys.c.key_id).where(
+            box_keys.c.box_number == box_number, box_keys.c.generation > generation
+        )
+        if conn.execute(later.limit(1)).first() is not None:
+            raise Problem(REPLACED)
         values = {"key_id": key, "box_number": box_number, "public_key": public_key}
-        conn.execute(insert(box_keys).values(**values, created_at=now, turned_at=now))
+        times = {"created_at": now, "turned_at": now, "floor": 0, "middle": 0}
+        return insert_once(conn, box_keys, {**values, **times, "generation": generation})
 
     async def _count_attempt(self, box_number: str, address: str) -> None:
         def work(conn: Connection) -> None:
@@ -192,52 +188,55 @@ class Boxes:
         now = self._core.clock.now()
         until = now + timedelta(seconds=self._core.settings.key_overlap_seconds)
         successor = {"key_id": new, "old_valid_until": until.isoformat()}
-        await self._core.boss.post(box_number, f"keys/{old}/successor", successor)
+        registered = await self._core.boss.post(box_number, f"keys/{old}/successor", successor)
 
         def work(conn: Connection) -> Answer:
             use.claim(conn)
-            if conn.execute(select(box_keys.c.key_id).where(box_keys.c.key_id == new)).one_or_none() is None:
-                self._insert_key(conn, box_number, new, rotation.public_key, now)
+            self._insert_key(conn, box_number, new, rotation.public_key, registered["generation"], now)
             mine = (box_keys.c.key_id == old) & box_keys.c.valid_until.is_(None)
             conn.execute(update(box_keys).where(mine).values(valid_until=until))
             return use.answer(conn, answer_of(Rotated(key_id=new, old_valid_until=until)))
 
-        return await self._core.database.write(work)
+        answer = await self._core.database.write(work)
+        self._nonces.look_again()
+        return answer
 
     # Every request
 
-    async def authenticate(self, box_number: str, signed: Signed) -> None:
-        """A request's signature, its time, its nonce, the box's standing and its share of requests.
+    async def authenticate(self, box_number: str, signed: Signed) -> Entry:
+        """A request's signature, its time, its nonce, and the box's share of requests.
+
+        Returns:
+            what a request that changes something hands to ``keep``.
 
         Raises:
             Problem: ``not-enrolled``, ``signature-invalid``, ``signature-replayed``, ``clock-skew``, ``too-many-requests``,
-                ``key-replaced``, ``key-revoked``, ``key-copied``; what BOSS says of the box.
+                ``key-replaced``, ``key-revoked``, ``key-copied``.
         """
-        counter = counter_of(signed.nonce)
-        if counter is None:
-            raise Problem("signature-invalid")
-        public_key, number = await self._known(signed.key_id)
-        if number != box_number:
+        known = await self._nonces.known(signed.key_id)
+        if known.box_number != box_number:
             raise Problem("not-enrolled")
-        self._check(signed, public_key)
-        refused = await self._core.database.write(
-            lambda conn: self._admit(conn, box_number, signed, counter, self._core.clock.now())
-        )
-        if refused is not None:
-            if refused.code == "key-copied":
-                self._core.outbox.worker.kick()
-            raise refused
-        await self._ask_standing(box_number, signed.key_id)
+        self._check(signed, known.public_key)
+        try:
+            return await self._nonces.use(known, signed, lambda now: self._take(box_number, now))
+        except Problem as problem:
+            self._hurry(problem)
+            raise
 
-    async def _known(self, key: str) -> tuple[str, str]:
-        """A key's bytes and its box: they never change, so they are asked of the database once."""
-        if key not in self._keys:
-            find = select(box_keys.c.public_key, box_keys.c.box_number).where(box_keys.c.key_id == key)
-            row = await self._core.database.read(lambda conn: conn.execute(find).one_or_none())
-            if row is None:
-                raise Problem("not-enrolled")
-            self._keys[key] = (row.public_key, row.box_number)
-        return self._keys[key]
+    def keep(self, conn: Connection, entry: Entry) -> None:
+        """Keeps a request's nonce in the transaction that has its effect. Raises NotAdmitted."""
+        self._nonces.keep(conn, entry)
+
+    async def why(self, entry: Entry) -> Problem:
+        """Why ``keep`` has refused."""
+        problem = await self._nonces.why(entry)
+        self._hurry(problem)
+        return problem
+
+    def _take(self, box_number: str, now: datetime) -> None:
+        """A request of the box's share. In memory: it spares this process, and moves nothing."""
+        tokens, at = self._buckets.get(box_number, (float(self._requests.amount), now))
+        self._buckets[box_number] = rates.spent(tokens, at, self._requests, now)
 
     def _check(self, signed: Signed, public_key: str) -> None:
         """The signature itself, then its time: only who has the key is told the server's."""
@@ -251,52 +250,13 @@ class Boxes:
         if not (near and signed.created <= signed.expires and seconds <= signed.expires + 1):
             raise Problem("clock-skew", time=now.isoformat(), window_seconds=int(window.total_seconds()))
 
-    def _admit(
-        self, conn: Connection, box_number: str, signed: Signed, counter: int, now: datetime
-    ) -> Problem | None:
-        """One use of a nonce. A refusal is returned, not raised, where what was found out must be kept."""
-        bucket = f"box {box_number}"
-        row = conn.execute(_FIND, {"key": signed.key_id, "counter": counter, "bucket": bucket}).one()
-        if row.ended is not None:
-            return Problem(row.ended)
-        if row.valid_until is not None and row.valid_until <= now:
-            return Problem("key-replaced")
-        if row.nonce == signed.nonce:
-            return Problem("signature-replayed")
-        if row.nonce is not None or counter <= row.floor:
-            return self._copied(conn, box_number, signed.key_id, counter)
-        if row.tokens is None:
-            rates.take(conn, rate_buckets, bucket, self._requests, now)
-        else:
-            tokens, at = rates.spent(row.tokens, row.at, self._requests, now)
-            conn.execute(_SPEND, {"bucket": bucket, "left": tokens, "then": at})
-        conn.execute(_USE, {"key_id": signed.key_id, "counter": counter, "nonce": signed.nonce})
-        if now - row.turned_at >= 2 * self._window:
-            self._turn(conn, row, now)
-        return None
+    def _tell_copied(self, conn: Connection, entry: Entry) -> None:
+        self._core.outbox.put(conn, REPORT_KEY, {"box_number": entry.box_number, "key_id": entry.key_id})
 
-    def _turn(self, conn: Connection, row: Any, now: datetime) -> None:
-        """Counters that were used two windows ago become the floor; nonces below it need not be kept.
-
-        Who has used a counter never goes back, and no request is under way for longer than two windows (its time may be
-        one window ahead of its arrival or one behind). So a request at or below the floor is another holder's.
-        """
-        highest = select(func.max(box_nonces.c.counter)).where(box_nonces.c.key_id == row.key_id)
-        middle = conn.execute(highest).scalar_one()
-        conn.execute(
-            update(box_keys)
-            .where(box_keys.c.key_id == row.key_id)
-            .values(floor=row.middle, middle=middle, turned_at=now)
-        )
-        below = (box_nonces.c.key_id == row.key_id) & (box_nonces.c.counter <= row.middle)
-        conn.execute(delete(box_nonces).where(below))
-
-    def _copied(self, conn: Connection, box_number: str, key: str, counter: int) -> Problem:
-        """One key signed two things with one counter, or went back: two have it. It is good for neither any more."""
-        log.error("key-copied", box=box_number, key=key, counter=counter)
-        conn.execute(update(box_keys).where(box_keys.c.key_id == key).values(ended="key-copied"))
-        self._core.outbox.put(conn, REPORT_KEY, {"box_number": box_number, "key_id": key})
-        return Problem("key-copied")
+    def _hurry(self, problem: Problem) -> None:
+        """BOSS hears of a copied key at once."""
+        if problem.code == "key-copied":
+            self._core.outbox.worker.kick()
 
     async def report(self, payload: dict[str, Any]) -> Acknowledged:
         """Tells BOSS of a copied key. Raises Problem ``boss-unreachable``."""
@@ -304,8 +264,13 @@ class Boxes:
         await self._core.boss.post(payload["box_number"], path, {"reason": "key-copied"})
         return Acknowledged()
 
-    async def _ask_standing(self, box_number: str, key: str) -> None:
-        """What BOSS thinks of box and key, as it said a short while ago; while it does not answer, as it said last."""
+    async def ask_standing(self, entry: Entry) -> None:
+        """What BOSS thinks of box and key, as it said a short while ago; while it does not answer, as it said last.
+
+        Raises:
+            Problem: ``not-enrolled``, or what BOSS says.
+        """
+        box_number, key = entry.box_number, entry.key_id
         now = self._core.clock.now()
         asked_at, word = self._standings.get(key, (None, None))
         old = timedelta(seconds=self._core.settings.standing_seconds)
@@ -324,16 +289,3 @@ class Boxes:
                 return last
             return Problem("not-enrolled") if problem.code == "not-found" else problem
         return None
-
-
-def counter_of(nonce: str) -> int | None:
-    """The counter that a nonce begins with (``COUNTER-RANDOM``); None for a nonce that is no such thing.
-
-    >>> counter_of("17-kPrK_qmxVWaYVA9w"), counter_of("kPrK"), counter_of("17-abc")
-    (17, None, None)
-    """
-    count, _, random = nonce.partition("-")
-    right = count.isascii() and count.isdecimal() and len(count) <= 15 and count[0] != "0"
-    if not right or not 16 <= len(random) <= LONGEST_NONCE:
-        return None
-    return int(count)

@@ -5,39 +5,39 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete
 
 from cardreader.errors import ApplicationBlocked, CardReaderError, MacInvalid
-from cardreader.pboc.files import mask_number
+from server_stub.foundation import statements
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.problems import Problem
+from server_stub.foundation.secret import CardNumber
 from server_stub.tsp import card_attempts, core, machines, models, psam_pool
 from server_stub.tsp.core import Core
 from server_stub.tsp.rivals import refuse_card
 from server_stub.tsp.tables import debits, issuers, listed_cards
 
-__all__ = ["CardPayments", "fingerprint", "issuer_refusal", "mask_number"]
+__all__ = ["CardPayments", "fingerprint", "issuer_refusal"]
 
 PURSE_TYPES = frozenset({"02", "03"})
 """Application types that have an electronic purse; 01 is an electronic deposit only."""
 LOOK_AGAIN = timedelta(seconds=0.1)
 """How often a step looks whether another process's turn at the PSAM is over."""
+_FORGET = delete(debits).where(debits.c.payment_id == bindparam("payment"))
 NOT_DEBITED_REASONS = {"9302": "mac1-refused", "9406": "card-removed", "0000": "connection-lost"}
 
 
-def fingerprint(parts: Core, serial: bytes) -> str:
+def fingerprint(parts: Core, serial: CardNumber) -> str:
     """What stands for a card number where it must be found again."""
-    return parts.vault.fingerprint("card", serial)
+    return parts.vault.fingerprint("card", serial.reveal())
 
 
-def issuer_refusal(conn: Connection, parts: Core, issuer_id: str, serial: bytes) -> str | None:
+def issuer_refusal(conn: Connection, parts: Core, issuer_id: str, serial: CardNumber) -> str | None:
     """Whether a card's issuer is known here and has not listed the card; the refusal's code, or None."""
-    known = select(issuers.c.issuer_id).where(issuers.c.issuer_id == issuer_id)
-    if conn.execute(known).one_or_none() is None:
+    if statements.one(conn, issuers, issuer_id=issuer_id) is None:
         return "card-issuer-unknown"
-    mine = listed_cards.c.card_fingerprint == fingerprint(parts, serial)
-    listed = conn.execute(select(listed_cards.c.listed_at).where(mine)).one_or_none()
+    listed = statements.one(conn, listed_cards, card_fingerprint=fingerprint(parts, serial))
     return None if listed is None else "card-listed"
 
 
@@ -45,7 +45,7 @@ def refusal(conn: Connection, parts: Core, card: models.CardData) -> str | None:
     """Why a card cannot pay here (ONL-5), as a code; None when it can, as far as can be seen without a PSAM."""
     if card.application_type not in PURSE_TYPES:
         return "card-no-purse"
-    refused = issuer_refusal(conn, parts, card.issuer_id, bytes.fromhex(card.application_serial))
+    refused = issuer_refusal(conn, parts, card.issuer_id, card.application_serial)
     today = f"{parts.clock.now():%Y%m%d}"
     if refused is None and today < card.start_date:
         return "card-not-yet-valid"
@@ -67,7 +67,7 @@ class CardPayments:
             Problem: ``card-...``, ``balance-too-low``, ``psam-none-free``, ``psam-none-for-issuer``,
                 ``wrong-state``, ``payment-in-progress``, ``already-paid``. The payment stays as it is.
         """
-        serial = bytes.fromhex(card.application_serial)
+        serial = card.application_serial
 
         def work(conn: Connection) -> Answer:
             use.claim(conn)
@@ -82,19 +82,18 @@ class CardPayments:
             unit = self._lease(conn, row, card)
             self._core.move(conn, row, "card-checked", actor="box")
             card_attempts.arrived(conn, self._core, box_number, fingerprint(self._core, serial))
-            conn.execute(delete(debits).where(debits.c.payment_id == payment))
-            conn.execute(
-                insert(debits).values(
-                    payment_id=payment,
-                    card_masked=mask_number(serial),
-                    card_fingerprint=fingerprint(self._core, serial),
-                    card_sealed=self._core.vault.seal(serial),
-                    issuer_id=card.issuer_id,
-                    balance_before_fen=card.balance_fen,
-                    psam=unit.name,
-                    terminal_number=unit.terminal_number.hex().upper(),
-                )
-            )
+            conn.execute(_FORGET, {"payment": payment})
+            values = {
+                "payment_id": payment,
+                "card_masked": serial.masked,
+                "card_fingerprint": fingerprint(self._core, serial),
+                "card_sealed": self._core.vault.seal(serial.reveal()),
+                "issuer_id": card.issuer_id,
+                "balance_before_fen": card.balance_fen,
+                "psam": unit.name,
+                "terminal_number": unit.terminal_number.hex().upper(),
+            }
+            statements.insert(conn, debits, values)
             leased = models.Leased(
                 terminal_number=unit.terminal_number.hex().upper(),
                 key_index=unit.key_index,
@@ -152,7 +151,7 @@ class CardPayments:
                     "balance_before_fen": init.balance_fen,
                     "terminal_transaction_number": number,
                 }
-                conn.execute(update(debits).where(debits.c.payment_id == payment).values(**values))
+                statements.change(conn, debits, values, payment_id=payment)
                 authorised = models.Authorised(
                     terminal_transaction_number=number, mac1=answer.mac1.hex().upper(), date=date, time=time
                 )
@@ -210,7 +209,8 @@ class CardPayments:
     async def not_debited(
         self, box_number: str, payment: str, evidence: models.NotDebited, use: KeyUse
     ) -> Answer:
-        """The card has shown that it did not debit.
+        """The card has shown that it did not debit. A payment whose MAC1 has not left ends too, so that it never leaves:
+        the box has asked for it, and its request may still be on the way.
 
         Raises:
             Problem: ``evidence-contradicts`` (kept as a case), ``wrong-state``. Money stays as it was.
@@ -221,14 +221,18 @@ class CardPayments:
             row = self._find(conn, box_number, payment)
             reason = NOT_DEBITED_REASONS.get(evidence.status_word, "card-refused")
             debit = _debit_or_none(conn, payment)
-            if debit is not None and row.state == "mac1-issued":
+            if debit is not None and row.state in ("card-checked", "mac1-issued"):
                 stood = (debit.offline_number, debit.balance_before_fen)
-                still = (evidence.offline_number, evidence.balance_fen) == stood
+                still = (
+                    evidence.offline_number,
+                    evidence.balance_fen,
+                ) == stood or row.state == "card-checked"
                 if not still or evidence.status_word == "9000" or debit.tac is not None:
                     self._core.case(conn, payment, "evidence-contradicts", **evidence.model_dump())
                     core.touch(conn, payment)
                     return None
-            if row.state == "failed" and row.reason == reason:
+            if row.state == "failed" and row.reason in (reason, *NOT_DEBITED_REASONS.values()):
+                # The card has said so before, perhaps in another way.
                 return use.answer(conn, self._core.answer(conn, payment))
             self._core.move(conn, row, "failed", actor="box", reason=reason)
             return use.answer(conn, self._core.answer(conn, payment))
@@ -261,8 +265,7 @@ class CardPayments:
         """What is on the card now: as the card has said, or as it must be."""
         if after_fen is None:
             after_fen = debit.balance_before_fen - row.amount_fen
-        mine = debits.c.payment_id == row.id
-        conn.execute(update(debits).where(mine).values(balance_after_fen=after_fen))
+        statements.change(conn, debits, {"balance_after_fen": after_fen}, payment_id=row.id)
 
     def _purchase(self, amount_fen: int, sealed: str, begun: Any) -> psam_pool.Purchase:
         return psam_pool.Purchase(
@@ -285,8 +288,7 @@ class CardPayments:
         self._core.case(conn, payment, "evidence-contradicts", **proof.model_dump())
         if row.state != "contradicted":
             self._core.move(conn, row, "contradicted", actor="box", reason="evidence-contradicts")
-            mine = debits.c.payment_id == payment
-            conn.execute(update(debits).where(mine).values(tac=proof.tac, mac2=proof.mac2))
+            statements.change(conn, debits, {"tac": proof.tac, "mac2": proof.mac2}, payment_id=payment)
         return True
 
     def _keep_proof(
@@ -307,9 +309,7 @@ class CardPayments:
         if row.state == "mac2-refused" and debit.mac2 == proof.mac2:
             # A PSAM locks itself after some wrong proofs in a row: it is not asked twice about the same one.
             raise Problem("mac2-refused")
-        conn.execute(
-            update(debits).where(debits.c.payment_id == payment).values(tac=proof.tac, mac2=proof.mac2)
-        )
+        statements.change(conn, debits, {"tac": proof.tac, "mac2": proof.mac2}, payment_id=payment)
         return row, debit, False
 
     async def _take_turn(
@@ -372,11 +372,9 @@ class CardPayments:
             await self._refuse(payment, "mac2-refused", release=False)
             raise Problem("mac2-refused") from error
         except CardReaderError as error:
-            if isinstance(error, ApplicationBlocked):
-                await self._refuse(payment, "psam-locked", release=True)
-            elif not turn.alone:
-                # Others have had the PSAM: next time it must not look as if only this payment had.
-                await self._core.database.write(lambda conn: psam_pool.release(conn, payment))
+            # Whatever it is, the card has debited and the proof cannot be checked: a person completes the payment.
+            locked = isinstance(error, ApplicationBlocked)
+            await self._refuse(payment, "psam-locked" if locked else "psam-refused", release=True)
             raise Problem("psam-refused", money="unknown", psam_status=str(error)) from error
 
     async def _refuse(self, payment: str, kind: str, *, release: bool) -> None:
@@ -395,8 +393,10 @@ class CardPayments:
 
 
 def _debit(conn: Connection, payment: str) -> Row[Any]:
-    return conn.execute(select(debits).where(debits.c.payment_id == payment)).one()
+    row = _debit_or_none(conn, payment)
+    assert row is not None
+    return row
 
 
 def _debit_or_none(conn: Connection, payment: str) -> Row[Any] | None:
-    return conn.execute(select(debits).where(debits.c.payment_id == payment)).one_or_none()
+    return statements.one(conn, debits, payment_id=payment)

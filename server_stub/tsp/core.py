@@ -8,10 +8,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, update
 
-from server_stub.foundation import states, wire
+from server_stub.foundation import statements, states, wire
 from server_stub.foundation.changes import Changes
+from server_stub.foundation.clock import CHINA
 from server_stub.foundation.database import Database
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, Idempotency
@@ -32,6 +33,7 @@ class Core(Moves):
     """The parts of one TSP.
 
     Attributes:
+        sweep_by: something will have run out of time at an instant, perhaps earlier than what the sweep knows of.
         who: this process; a name no other one has.
     """
 
@@ -41,7 +43,7 @@ class Core(Moves):
     wallets: dict[str, Wallet]
     psams: dict[str, psam_pool.PsamUnit]
     idempotency: Idempotency
-    kick_sweeper: Callable[[], None]
+    sweep_by: Callable[[datetime], None]
     who: str
     changes: Changes = field(default_factory=Changes)
     locks: KeyedLocks = field(default_factory=KeyedLocks)
@@ -63,7 +65,6 @@ class Core(Moves):
             raise Problem("wrong-state", money=shown.money, state=shown.state) from refused
         self.changes.wake(payment)
         self.outbox.worker.kick()
-        self.kick_sweeper()
         return result
 
     def view(self, conn: Connection, payment: str) -> models.Payment:
@@ -77,8 +78,7 @@ class Core(Moves):
 
 def find_order(conn: Connection, box_number: str, order: str) -> Row[Any]:
     """An order of this box. Raises Problem ``not-found``."""
-    mine = (orders.c.id == order) & (orders.c.box_number == box_number)
-    row = conn.execute(select(orders).where(mine).with_for_update()).one_or_none()
+    row = statements.one(conn, orders, lock=True, id=order, box_number=box_number)
     if row is None:
         raise Problem("not-found", order=order)
     return row
@@ -86,8 +86,7 @@ def find_order(conn: Connection, box_number: str, order: str) -> Row[Any]:
 
 def find_payment(conn: Connection, box_number: str, payment: str) -> Row[Any]:
     """A payment of this box. Raises Problem ``not-found``."""
-    mine = (payments.c.id == payment) & (payments.c.box_number == box_number)
-    row = conn.execute(select(payments).where(mine).with_for_update()).one_or_none()
+    row = statements.one(conn, payments, lock=True, id=payment, box_number=box_number)
     if row is None:
         raise Problem("not-found", payment=payment)
     return row
@@ -95,7 +94,10 @@ def find_payment(conn: Connection, box_number: str, payment: str) -> Row[Any]:
 
 def load_payment(conn: Connection, payment: str) -> Row[Any]:
     """A payment that exists."""
-    return conn.execute(select(payments).where(payments.c.id == payment).with_for_update()).one()
+    row = statements.one(conn, payments, lock=True, id=payment)
+    if row is None:
+        raise LookupError(f"payment {payment}")
+    return row
 
 
 def money_of(payment: Row[Any]) -> Money:
@@ -109,11 +111,19 @@ def touch(conn: Connection, payment: str, **values: Any) -> None:
     conn.execute(update(payments).where(payments.c.id == payment).values(**new))
 
 
+def _time(row: Row[Any], debit: Row[Any] | None) -> datetime:
+    """When money moved: as the card has it in its log, else when it came in; before that, when the payment began."""
+    if debit is not None and debit.date is not None:
+        return datetime.strptime(debit.date + debit.time, "%Y%m%d%H%M%S").replace(tzinfo=CHINA)
+    return row.paid_at or row.created_at  # type: ignore[no-any-return]
+
+
 def show(conn: Connection, payment: str, now: datetime) -> models.Payment:
     """A payment as the box sees it."""
     row = load_payment(conn, payment)
-    order = conn.execute(select(orders).where(orders.c.id == row.order_id)).one()
-    debit = conn.execute(select(debits).where(debits.c.payment_id == payment)).one_or_none()
+    order = statements.one(conn, orders, id=row.order_id)
+    assert order is not None
+    debit = statements.one(conn, debits, payment_id=payment)
     shown = machines.PAYMENT_SHOWN[row.state]
     qr = None
     if row.qr_payload is not None and row.state in machines.CODE_OUT:
@@ -135,7 +145,7 @@ def show(conn: Connection, payment: str, now: datetime) -> models.Payment:
         term=order.term,
         method=row.method,
         amount_fen=row.amount_fen,
-        time=row.created_at,
+        time=_time(row, debit),
         state=shown.state,
         money=shown.money,
         reason=row.reason,

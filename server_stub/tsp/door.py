@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server_stub.foundation import signatures
+from server_stub.foundation import measures, signatures
 from server_stub.foundation.http import problem_response
+from server_stub.foundation.idempotency import NotAdmitted
 from server_stub.foundation.problems import Money, Problem
 from server_stub.foundation.signatures import SignatureMissing, SignatureRefused
 from server_stub.tsp.service import TspService
@@ -43,7 +45,8 @@ class Door:
         try:
             await self._enter(scope, body)
         except Problem as problem:
-            log.info("refused", code=problem.code, path=scope["path"])
+            measures.refuse(scope, problem.code)
+            log.info("refused", code=problem.code)
             await refusal(problem, scope["path"])(scope, receive, send)
             return
         given = False
@@ -55,7 +58,12 @@ class Door:
             given = True
             return {"type": "http.request", "body": body, "more_body": False}
 
-        await self._app(scope, again, send)
+        try:
+            await self._app(scope, again, send)
+        except NotAdmitted:
+            why = await self._services().boxes.why(scope["state"]["entry"])
+            log.info("refused", code=why.code, path=scope["path"])
+            await refusal(why, scope["path"])(scope, receive, send)
 
     async def _enter(self, scope: Scope, body: bytes) -> None:
         message = _message(scope)
@@ -71,13 +79,15 @@ class Door:
         if scope["path"] != ENROLMENTS:
             # Whoever enrols is checked with the key in the body, which has to be understood first.
             number = message.headers.get(BOX_NUMBER, "")
+            boxes = self._services().boxes
+            entry = await boxes.authenticate(number, signed)
             try:
-                await self._services().boxes.authenticate(number, signed)
+                await boxes.ask_standing(entry)
             except Problem as problem:
                 if problem.code not in ("box-suspended", "box-stolen") or not _evidence(scope):
                     raise
                 # What a card has done is true whoever tells it, and gives the teller nothing.
-            state["box"] = number
+            state.update(box=number, entry=entry, admit=partial(boxes.keep, entry=entry))
 
 
 class AnswerSigner:

@@ -36,7 +36,7 @@ CARD_PAYMENT = Machine(
     tables.payments,
     _moves(
         created="card-checked cancelled expired",
-        card_checked="card-checked mac1-issued cancelled expired",
+        card_checked="card-checked mac1-issued failed cancelled expired",
         # From here on the card may have been debited: only its own proof leads on.
         mac1_issued="paid failed mac2-refused proof-kept written-off",
         mac2_refused="paid proof-kept written-off",

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field
 
 from server_stub.foundation.problems import Money
+from server_stub.foundation.secret import ActivationCode, Serial
 from server_stub.foundation.text import Text
 from server_stub.foundation.wire import Service, Subscriber, Subscription, SubscriptionStatus, Term, TermName
 
@@ -24,7 +25,6 @@ def _hex(size: int) -> Any:
 Hex1 = Annotated[str, _hex(1)]
 Hex4 = Annotated[str, _hex(4)]
 Hex8 = Annotated[str, _hex(8)]
-Hex10 = Annotated[str, _hex(10)]
 Hex32 = Annotated[str, _hex(32)]
 Hex64 = Annotated[str, _hex(64)]
 
@@ -55,7 +55,7 @@ class EnrolmentRequest(BaseModel):
 
     box_number: str = Field(pattern=r"^[0-9]{6,16}$")
     smart_card_number: str = Field(pattern=r"^[0-9]{16,20}$")
-    activation_code: str = Field(min_length=4, max_length=16)
+    activation_code: ActivationCode
     public_key: Hex32
 
 
@@ -186,7 +186,7 @@ class CardData(BaseModel):
     """EF 0015 and GET BALANCE of a purse card."""
 
     issuer_id: Hex8
-    application_serial: Hex10
+    application_serial: Serial
     application_type: Hex1
     start_date: CompactDate
     expiry_date: CompactDate

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import structlog
-from sqlalchemy import Connection, Row, func, insert, select, union_all, update
+from sqlalchemy import Connection, Row, bindparam, func, select, union_all
 
-from server_stub.foundation import states
+from server_stub.foundation import statements, states
 from server_stub.foundation.clock import wait_for
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.outbox import Acknowledged
@@ -31,6 +31,7 @@ SWEPT = {
 BATCH = 50
 LOOK_AGAIN = timedelta(seconds=0.2)
 """How often a long poll looks whether another process has changed the payment."""
+_LIVE = select(payments).where((payments.c.order_id == bindparam("order")) & payments.c.live)
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +88,7 @@ class Payments:
             if not already:
                 await self._rivals.settle(boxes, quoted)
             payment, answer = await self._core.change(identity, work)
+        self._core.sweep_by(payment.expires_at)
         if answer is None:
             answer = await self._wallets.show_code(payment, use)
         return answer
@@ -169,8 +171,7 @@ class Payments:
 
     def _begun(self, conn: Connection, order: Row[Any], use: KeyUse) -> Row[Any] | None:
         """A payment this very request began before the server stopped; another live one is refused."""
-        live = select(payments).where((payments.c.order_id == order.id) & payments.c.live)
-        payment = conn.execute(live).one_or_none()
+        payment = conn.execute(_LIVE, {"order": order.id}).one_or_none()
         if payment is None:
             return None
         if payment.created_key == use.key and payment.state == "code-wanted":
@@ -189,19 +190,18 @@ class Payments:
     def _insert(self, conn: Connection, order: Row[Any], identity: str, method: str, use: KeyUse) -> None:
         now = self._core.clock.now()
         until = now + timedelta(seconds=self._core.settings.qr_seconds)
-        conn.execute(
-            insert(payments).values(
-                id=identity,
-                order_id=order.id,
-                box_number=order.box_number,
-                method=method,
-                amount_fen=order.amount_fen,
-                state="created" if method == "card" else "code-wanted",
-                created_key=use.key,
-                created_at=now,
-                expires_at=order.expires_at if method == "card" else until,
-            )
-        )
+        values = {
+            "id": identity,
+            "order_id": order.id,
+            "box_number": order.box_number,
+            "method": method,
+            "amount_fen": order.amount_fen,
+            "state": "created" if method == "card" else "code-wanted",
+            "created_key": use.key,
+            "created_at": now,
+            "expires_at": order.expires_at if method == "card" else until,
+        }
+        statements.insert(conn, payments, values)
         states.move(conn, machines.ORDER, order.id, "paying", actor="box", at=now)
 
     def _view(self, conn: Connection, box_number: str, payment: str) -> models.Payment:
@@ -258,7 +258,7 @@ class Payments:
         self._core.move(conn, row, "opened", actor="boss", valid_until=valid_until)
         states.move(conn, machines.ORDER, row.order_id, "completed", actor="boss", at=self._core.clock.now())
         text = service.model_dump_json(by_alias=True)
-        conn.execute(update(orders).where(orders.c.id == row.order_id).values(service=text))
+        statements.change(conn, orders, {"service": text}, id=row.order_id)
 
     def _service_refused(self, conn: Connection, payment: str, code: str) -> None:
         """BOSS has said a final no after the money was in: a wallet's goes back, a card's is for a person."""
@@ -284,7 +284,9 @@ class _Due(NamedTuple):
 
 def _with_order(conn: Connection, payment: str) -> tuple[Row[Any], Row[Any]]:
     row = core.load_payment(conn, payment)
-    return row, conn.execute(select(orders).where(orders.c.id == row.order_id)).one()
+    order = statements.one(conn, orders, id=row.order_id)
+    assert order is not None
+    return row, order
 
 
 def _due(conn: Connection, now: datetime) -> _Due:

@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, select
 
 from cardreader.errors import ApplicationBlocked, CardReaderError
 from cardreader.psam import Psam, PsamInit
 from cardreader.reader import Connection as CardConnection
 from cardreader.readers import open_reader
 from cardreader.sim.psam import open_psam
+from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import insert_once
 from server_stub.tsp.tables import leases
@@ -28,6 +29,9 @@ LOOK_AGAIN = timedelta(seconds=5)
 """After so long a PSAM that could not be reached is looked for again."""
 TURN = timedelta(seconds=2)
 """How long others wait for a turn's commands; the turn of a process that died ends with it."""
+# A pool has tens of PSAMs: to read all leases costs no more than to say which.
+_LEASES = select(leases).order_by(leases.c.expires_at, leases.c.psam)
+_RELEASE = delete(leases).where(leases.c.payment_id == bindparam("payment"))
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -213,17 +217,15 @@ def lease(conn: Connection, payment: str, names: Sequence[str], now: datetime, s
     the PSAM has it no longer. The payment's row is locked before: all take payment and lease in this order.
     """
     release(conn, payment, keep=names)
-    rows = conn.execute(
-        select(leases).where(leases.c.psam.in_(names)).order_by(leases.c.expires_at, leases.c.psam)
-    ).all()
+    wanted = frozenset(names)
+    rows = [row for row in conn.execute(_LEASES) if row.psam in wanted]
     values = {"payment_id": payment, "acquired_at": now, "expires_at": now + timedelta(seconds=seconds)}
     again = {**values, "begun_by": None, "busy_until": None}
 
     def take(row: Row[Any]) -> bool:
         # Another process may have been quicker since the rows were read.
-        still = (leases.c.psam == row.psam) & (leases.c.payment_id == row.payment_id)
-        still &= leases.c.expires_at == row.expires_at
-        return bool(conn.execute(update(leases).where(still).values(**again)).rowcount)
+        still = {"psam": row.psam, "payment_id": row.payment_id, "expires_at": row.expires_at}
+        return bool(statements.change(conn, leases, again, **still))
 
     for row in rows:
         if row.payment_id == payment and take(row):
@@ -261,8 +263,8 @@ def take_turn(
     Args:
         anew: a lease that has run out, or that others have had since, is taken again if it can be.
     """
-    mine = (leases.c.psam == psam) & (leases.c.payment_id == payment)
-    row = conn.execute(select(leases).where(mine).with_for_update()).one_or_none()
+    mine = {"psam": psam, "payment_id": payment}
+    row = statements.one(conn, leases, lock=True, **mine)
     # Of one process no two turns of a payment are under way: its steps come one after the other.
     if row is not None and row.begun_by is not None and not row.begun_by.startswith(turn.split()[0]):
         under_way: bool = row.busy_until is not None and row.busy_until > now
@@ -273,17 +275,19 @@ def take_turn(
     if row is None and lease(conn, payment, [psam], now, seconds) is None:
         return "lost"
     values = {"expires_at": now + timedelta(seconds=seconds), "begun_by": turn, "busy_until": now + TURN}
-    conn.execute(update(leases).where(mine).values(**values))
+    statements.change(conn, leases, values, **mine)
     return Turn(turn, None if row is None else row.begun_by, row is not None)
 
 
 def end_turn(conn: Connection, psam: str, turn: Turn) -> bool:
     """Ends a turn; returns whether nobody has begun another one or got the PSAM since it began."""
-    mine = (leases.c.psam == psam) & (leases.c.begun_by == turn.id)
-    return bool(conn.execute(update(leases).where(mine).values(busy_until=None)).rowcount)
+    return bool(statements.change(conn, leases, {"busy_until": None}, psam=psam, begun_by=turn.id))
 
 
 def release(conn: Connection, payment: str, keep: Sequence[str] = ()) -> None:
     """Gives back what a payment holds, except the named ones."""
-    mine = (leases.c.payment_id == payment) & leases.c.psam.not_in(keep)
-    conn.execute(delete(leases).where(mine))
+    if keep:
+        row = statements.one(conn, leases, payment_id=payment)
+        if row is None or row.psam in keep:
+            return
+    conn.execute(_RELEASE, {"payment": payment})

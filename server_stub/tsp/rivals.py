@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
+from server_stub.foundation import statements
 from server_stub.foundation.problems import Money, Problem
 from server_stub.foundation.wire import Service
 from server_stub.tsp import core, machines, tables
@@ -24,6 +25,20 @@ HARMLESS = frozenset({"service-refused"})
 """Live, but the money is in and BOSS has said no: nothing more is taken or opened without a person."""
 CARD_EXPLAINS = ("mac1-issued",)
 """Only here can the card still say what it did; later its proof is kept and a person has the case."""
+_LIVE = (
+    select(payments, orders.c.service)
+    .join(orders, orders.c.id == payments.c.order_id)
+    .where(payments.c.box_number.in_(bindparam("boxes", expanding=True)))
+    .where(payments.c.live & (payments.c.order_id != bindparam("order")))
+    .order_by(payments.c.created_at, payments.c.id)
+)
+_HOUSEHOLD = (
+    select(tables.boxes.c.box_number)
+    .where(tables.boxes.c.box_number.in_(bindparam("boxes", expanding=True)))
+    .order_by(tables.boxes.c.box_number)
+    # No key is changed: rows that refer to the boxes can be written meanwhile.
+    .with_for_update(key_share=True)
+)
 
 log = structlog.get_logger(__name__)
 
@@ -31,12 +46,7 @@ log = structlog.get_logger(__name__)
 def rivals(conn: Connection, boxes: Sequence[str], order: Row[Any]) -> list[Row[Any]]:
     """Payments of other orders of these boxes, for the service of this one, that may still take money or open it."""
     service = _service(order)
-    found = conn.execute(
-        select(payments, orders.c.service)
-        .join(orders, orders.c.id == payments.c.order_id)
-        .where(payments.c.box_number.in_(boxes) & payments.c.live & (payments.c.order_id != order.id))
-        .order_by(payments.c.created_at, payments.c.id)
-    )
+    found = conn.execute(_LIVE, {"boxes": list(boxes), "order": order.id})
     return [row for row in found if _service(row) == service and row.state not in HARMLESS]
 
 
@@ -48,9 +58,7 @@ def refuse_rivals(conn: Connection, boxes: Sequence[str], order: Row[Any], metho
 
     The household's boxes stay locked: whoever begins for one of them, in whatever process, sees what this begins.
     """
-    household = select(tables.boxes.c.box_number).where(tables.boxes.c.box_number.in_(boxes))
-    # No key is changed: rows that refer to the boxes can be written meanwhile.
-    conn.execute(household.order_by(tables.boxes.c.box_number).with_for_update(key_share=True)).all()
+    conn.execute(_HOUSEHOLD, {"boxes": list(boxes)}).all()
     for rival in rivals(conn, boxes, order):
         may_explain = method == "card" and rival.box_number == order.box_number
         if not (may_explain and rival.state in CARD_EXPLAINS):
@@ -63,7 +71,8 @@ def refuse_card(conn: Connection, payment: Row[Any]) -> None:
     Raises:
         Problem: ``payment-in-progress``, ``already-paid``.
     """
-    order = conn.execute(select(orders).where(orders.c.id == payment.order_id)).one()
+    order = statements.one(conn, orders, id=payment.order_id)
+    assert order is not None
     for rival in rivals(conn, [payment.box_number], order):
         raise problem_of(rival, payment.box_number)
 

@@ -43,7 +43,7 @@ class ServerKeys:
         self._vault = vault
         self._clock = clock
         now = clock.now()
-        database.submit(lambda conn: make_first(conn, vault, random(32), now)).result()
+        database.load(lambda conn: make_first(conn, vault, random(32), now))
         self.keys = database.submit(lambda conn: self._load(conn, now)).result()
         self._looked_at = now
         self._looking = asyncio.Lock()

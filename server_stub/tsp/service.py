@@ -74,7 +74,7 @@ class TspService:
             psams=opener.units,
             idempotency=Idempotency(database, tables.keys, clock),
             outbox=Outbox(database, tables.outbox, clock, who, handlers),
-            kick_sweeper=lambda: self.jobs.kick(housekeeping.SWEEP),
+            sweep_by=lambda instant: self.jobs.due(housekeeping.SWEEP, instant),
             who=who,
         )
         self.boxes: Boxes = Boxes(self.core, ServerKeys(database, vault, clock, random))

@@ -36,6 +36,7 @@ box_keys = Table(
     Column("key_id", String, primary_key=True),
     Column("box_number", ForeignKey("boxes.box_number"), nullable=False, index=True),
     Column("public_key", String, nullable=False),
+    Column("generation", Integer, nullable=False),  # of BOSS: which enrolment of the box it is from
     Column("ended", String),  # code of the refusal; null while it is good
     Column("valid_until", Instant),  # of one that was rotated away
     Column("created_at", Instant, nullable=False),
@@ -51,6 +52,7 @@ box_nonces = Table(
     Column("key_id", ForeignKey("box_keys.key_id"), primary_key=True),
     Column("counter", BigInteger, primary_key=True, autoincrement=False),
     Column("nonce", String, nullable=False),
+    Column("request", String, nullable=False),  # one name in all processes
 )
 
 server_keys = Table(

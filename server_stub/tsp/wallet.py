@@ -71,6 +71,7 @@ class WalletPayments:
         except WalletUnreachable as error:
             log.warning("wallet-unreachable", payment=row.id, error=str(error))
             await self._core.change(row.id, lambda conn: self._no_code(conn, row.id))
+            self._core.sweep_by(order.expires_at)
             raise Problem("wallet-unreachable") from error
 
         def work(conn: Connection) -> Answer:

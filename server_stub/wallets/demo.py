@@ -22,8 +22,8 @@ class DemoWallet:
     """A wallet with play money."""
 
     key = "demo"
-    name = Text(zh="演示钱包", en="Demo wallet")
-    summary = Text(zh="用手机扫码付款", en="Scan with a phone to pay")
+    name = Text(zh="演示钱包（扫码）", en="Demo wallet (scan)")
+    summary = Text(zh="用手机扫码支付", en="Scan with a phone to pay")
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -59,7 +59,7 @@ class DemoWallet:
 
     def verify_notice(self, headers: Mapping[str, str], body: bytes) -> str:
         timestamp, nonce = headers.get("wallet-timestamp", ""), headers.get("wallet-nonce", "")
-        right = signature(self._context.secret.encode(), timestamp, nonce, body)
+        right = signature(self._context.secret.reveal().encode(), timestamp, nonce, body)
         if not hmac.compare_digest(right.encode(), headers.get("wallet-signature", "").encode()):
             raise NoticeRefused("signature")
         try:
@@ -73,7 +73,7 @@ class DemoWallet:
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         url = f"{self._context.url}/sandbox/wallet/v1{path}"
-        headers = {"Authorization": f"Bearer {self._context.secret}"}
+        headers = {"Authorization": f"Bearer {self._context.secret.reveal()}"}
         try:
             response = await self._context.http.request(method, url, json=body, headers=headers)
             if response.status_code == 404:

@@ -18,23 +18,32 @@ from cardreader.errors import (
     ProtocolError,
     StatusError,
 )
-from cardreader.pboc.files import mask_number
 from cardreader.purse import PurchaseInit, Purse
-from cardreader.reader import Reader
+from cardreader.reader import Connection, Reader
+from cardreader.secret import Pin
 from stb_app.journeys.asking import patiently
 from stb_app.journeys.card_slot import GLANCE_S, BadCard, CardSlot, NobodyCame, check_here
+from stb_app.journeys.earlier import EarlierPayments, StandsAgainst
 from stb_app.journeys.memory import Memory, OpenPayment
 from stb_app.journeys.settling import (
-    PATIENT_PAUSES_S,
     deliver_not_debited,
     deliver_proof,
     paid_before,
     remember,
     settle_with_card,
+    undelivered,
     wait_until_open,
     with_balance,
 )  # fmt: skip
-from stb_app.journeys.steps import CardPrompt, CardStep, Finished, Outcome, Prompt, finished
+from stb_app.journeys.steps import (
+    EARLIER_NOT_TAKEN,
+    CardPrompt,
+    CardStep,
+    Finished,
+    Outcome,
+    Prompt,
+    finished,
+)
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import CardFacts, TspClient
 from stb_app.tsp.model import Lease, Order, Payment
@@ -79,20 +88,17 @@ class _Ready:
     init: PurchaseInit
 
 
-class _PaidBefore(Exception):
-    """The card has told that an earlier payment for the same service did take place: nothing more is to be paid."""
-
-    def __init__(self, payment: Payment) -> None:
-        super().__init__(payment.payment)
-        self.payment = payment
-
-
 class CardPayment:
-    """One attempt to pay one order by card. See journeys.base for run and cancel."""
+    """One attempt to pay one order by card. See journeys.base for run and cancel.
+
+    Args:
+        settles_only: an earlier payment's card has to tell first; nothing is paid before the subscriber has confirmed that
+            again. Ends with ``EARLIER_NOT_TAKEN`` when the way is free.
+    """
 
     def __init__(
         self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, make_key: Callable[[], str], order: Order,
-        today: Callable[[], date], alone: threading.Lock,
+        today: Callable[[], date], alone: threading.Lock, settles_only: bool = False,
     ) -> None:  # fmt: skip
         self._client = client
         self._reader = reader
@@ -102,12 +108,17 @@ class CardPayment:
         self._order = order
         self._today = today
         self._alone = alone
+        self._settles_only = settles_only
         self._cancel = threading.Event()
         self._go_on = threading.Event()
         self._again = threading.Event()
         self._silent = False
         """The last that was heard of the TSP is nothing."""
+        self._earlier = EarlierPayments(client, memory, waits, order.service.service)
+        self._looked_at: list[str] = []
         self._money: Money = "not-taken"
+        self._number = ""
+        """Of the card that MAC1 has been asked for, masked."""
         self._payment: Payment | None = None
         self._slot: CardSlot
         self._post: Callable[[CardStep], None]
@@ -121,12 +132,13 @@ class CardPayment:
                 end = self._pay()
         except Cancelled:
             end = self._give_up("cancelled", None)
+            end = self._earlier.left() or end
         except NobodyCame:
             end = self._give_up("expired", "card-wait-expired")
-        except _PaidBefore as before:
+            end = self._earlier.left() or end
+        except StandsAgainst as earlier:
             self._give_up("cancelled", None)
-            self._payment = wait_until_open(self._client, self._waits, before.payment)
-            end = finished(self._payment)
+            end = earlier.end
         except Problem as problem:
             end = self._give_up("failed", problem.code, problem.facts)
             end = paid_before(self._client, self._memory, self._waits, problem) or end
@@ -135,9 +147,12 @@ class CardPayment:
             end = Finished(
                 "failed" if self._money == "not-taken" else "pending", self._money, "internal", self._payment
             )
+        for payment in self._looked_at:
+            self._memory.look_away(payment)
+        log.info("the payment ends: %s", end.outcome, extra=end.fields(self._client.correlation))
         post(replace(end, card_in_slot=self._slot.card_present()))
 
-    def enter_pin(self, pin: str) -> None:
+    def enter_pin(self, pin: Pin) -> None:
         """Six digits from the remote control, for the card alone."""
         self._slot.enter_pin(pin)
 
@@ -154,21 +169,63 @@ class CardPayment:
         self._cancel.set()
 
     def _pay(self) -> Finished:
-        self._payment = self._start()
-        prompt = self._about("insert")
+        self._earlier.look()
+        prompt = self._asked_for()
+        if self._earlier.wanted is None:
+            if self._settles_only:
+                return self._way_free()
+            self._payment = self._start()
         while True:
             connection = self._slot.wait_for_card(prompt, CARD_WAIT_S)
             try:
-                ready = self._prepare(self._payment, *self._slot.open_purse(connection))
-                return self._debit(self._payment, ready)
+                purse, facts = self._open_purse(connection)
+                facts = self._settle_earlier(purse, facts)
+                if self._settles_only:
+                    return self._way_free()
+                # Nothing of this order is begun before the earlier one is settled.
+                payment = self._payment = self._payment or self._start()
+                return self._debit(payment, self._prepare(payment, purse, facts))
             except BadCard as bad:
-                self._slot.say(replace(bad.prompt, amount_fen=self._order.amount_fen))
+                about_earlier = bad.prompt.earlier
+                self._slot.say(
+                    bad.prompt if about_earlier else replace(bad.prompt, amount_fen=self._order.amount_fen)
+                )
                 self._slot.wait_for_removal(CARD_WAIT_S)
-                prompt = self._about("insert")
+                prompt = self._asked_for()
             except CardRemoved:
-                prompt = self._about("removed-early")
+                wanted = self._earlier.wanted
+                prompt = (
+                    self._about("removed-early")
+                    if wanted is None
+                    else self._earlier.prompt("put-back", wanted)
+                )
             finally:
                 connection.close()
+
+    def _way_free(self) -> Finished:
+        return Finished("cancelled", "not-taken", EARLIER_NOT_TAKEN)
+
+    def _open_purse(self, connection: Connection) -> tuple[Purse, CardFacts]:
+        """As the slot's. While one card is wanted, one that cannot be read at all is another one."""
+        try:
+            return self._slot.open_purse(connection)
+        except BadCard as bad:
+            wanted = self._earlier.wanted
+            if wanted is None:
+                raise
+            raise BadCard(self._earlier.prompt("other-card", wanted)) from bad
+
+    def _asked_for(self) -> CardPrompt:
+        """Any card, or the one that may have paid for this service already."""
+        wanted = self._earlier.wanted
+        if wanted is None:
+            return self._about("insert")
+        self._look_at(wanted.payment)
+        return self._earlier.prompt("put-back", wanted)
+
+    def _look_at(self, payment: str) -> None:
+        self._looked_at.append(payment)
+        self._memory.look_at(payment)
 
     def _start(self) -> Payment:
         key = self._make_key()
@@ -223,10 +280,9 @@ class CardPayment:
             BadCard: another card may do. CardRemoved: pulled; nothing was taken. Problem: the payment cannot go on.
         """
         about = CardPrompt(
-            "reading", mask_number(facts.application_serial), facts.balance_fen, self._order.amount_fen
+            "reading", facts.application_serial.masked, facts.balance_fen, self._order.amount_fen
         )
         self._slot.say(about)
-        facts = self._settle_earlier(purse, facts)
         check_here(facts, self._today(), self._order.amount_fen)
         key = self._make_key()
         standing = self._ask(partial(self._client.inquire, facts, key), about)
@@ -251,26 +307,24 @@ class CardPayment:
         """This card may still have to explain an earlier payment; a new debit would overwrite its proof.
 
         Raises:
-            _PaidBefore: that payment was for this same service, and it has been paid.
+            StandsAgainst: that payment was for this same service, and has taken money or may have.
+            BadCard: another card's word on this service is wanted first.
         """
-        record = self._memory.of_card(self._memory.card_id(facts.application_serial))
+        record = self._memory.of_card(self._memory.card_id(facts.application_serial.reveal()))
         if record is None:
+            wanted = self._earlier.wanted
+            if wanted is not None:
+                raise BadCard(self._earlier.prompt("other-card", wanted))
             return facts
-        self._slot.say(self._about("settling"))
+        self._look_at(record.payment)
+        self._slot.say(self._earlier.prompt("settling", record))
         try:
-            earlier = settle_with_card(
-                self._client, self._memory, self._waits, record, purse, self._cancel, PATIENT_PAUSES_S
-            )
+            self._earlier.settle(record, purse, self._cancel)
         except (StatusError, ProtocolError) as error:
-            raise BadCard(self._about("not-readable")) from error
+            raise BadCard(self._earlier.prompt("not-readable", record)) from error
         except Problem as problem:
-            if problem.unanswered:
-                self._silent = True
-                raise
-            log.warning("earlier payment %s: %s", record.payment, problem.code)
-        else:
-            if earlier.money == "taken" and earlier.service.service == self._order.service.service:
-                raise _PaidBefore(earlier)
+            self._silent = problem.unanswered
+            raise
         return replace(facts, balance_fen=purse.balance_fen())
 
     def _lease(self, payment: Payment, facts: CardFacts, about: CardPrompt) -> Lease:
@@ -297,15 +351,19 @@ class CardPayment:
     def _debit(self, payment: Payment, ready: _Ready) -> Finished:
         """From here the card may be debited: the box remembers first, asks for MAC1, and lets the card debit."""
         record = OpenPayment(
-            payment.payment, self._memory.card_id(ready.facts.application_serial), ready.lease.terminal_number.hex(),
+            payment.payment, self._memory.card_id(ready.facts.application_serial.reveal()), ready.lease.terminal_number.hex(),
             ready.lease.key_index, ready.init.offline_number, self._order.amount_fen, ready.init.balance_fen, self._make_key(),
+            service=self._order.service.service,
+            correlation=self._client.correlation,
         )  # fmt: skip
+        self._look_at(record.payment)
         try:
             self._memory.keep(record)
         except OSError:
             log.exception("payment %s: the box cannot write its memory", payment.payment)
             return self._give_up("failed", "box-storage")
         self._money = "unknown"
+        self._number = ready.facts.application_serial.masked
         try:
             mac1 = self._client.init(payment.payment, _init_body(ready.init), self._make_key())
         except Problem as problem:
@@ -332,9 +390,7 @@ class CardPayment:
         try:
             payment = deliver_proof(self._client, self._memory, self._waits, record, threading.Event())
         except Problem as problem:
-            # The card has debited; whether the TSP knows it or not, the money is gone from the card.
-            money: Money = "taken" if problem.unanswered else problem.money
-            return Finished("pending", money, problem.code, self._payment, problem.facts)
+            return self._not_accepted(record, problem)
         self._payment = wait_until_open(self._client, self._waits, payment)
         end = finished(self._payment)
         if end.money == "taken" and self._slot.card_present():
@@ -354,7 +410,7 @@ class CardPayment:
             log.exception("payment %s: the card does not say where it stands", record.payment)
             return Finished("pending", "unknown", "card-refused", self._payment)
         except Problem as problem:
-            if problem.money == "not-taken" and not problem.unanswered:
+            if problem.code == "wrong-state" and problem.money == "not-taken":
                 # The TSP never let MAC1 out: there is nothing to prove, the payment simply ends.
                 self._money = "not-taken"
                 return self._give_up("failed", "tsp-unreachable")
@@ -365,7 +421,7 @@ class CardPayment:
     def _ask_back(self, record: OpenPayment) -> Finished:
         """The card went between MAC1 and its answer: only the same card can tell whether it has debited."""
         self._cancel.clear()
-        prompt = self._about("put-back")
+        prompt = self._about("put-back", self._number)
         away = Finished("pending", "unknown", "card-away", self._payment)
         while True:
             try:
@@ -373,31 +429,32 @@ class CardPayment:
             except (Cancelled, NobodyCame):
                 return away
             try:
-                self._slot.say(self._about("settling"))
+                self._slot.say(self._about("settling", self._number))
                 purse, facts = self._slot.open_purse(connection)
-                if self._memory.card_id(facts.application_serial) != record.card:
-                    raise BadCard(self._about("other-card"))
+                if self._memory.card_id(facts.application_serial.reveal()) != record.card:
+                    raise BadCard(self._about("other-card", self._number))
                 self._payment = settle_with_card(
                     self._client, self._memory, self._waits, record, purse, threading.Event()
                 )
                 self._payment = wait_until_open(self._client, self._waits, self._payment)
                 return finished(self._payment)
             except CardRemoved:
-                prompt = self._about("put-back")
+                prompt = self._about("put-back", self._number)
             except (BadCard, StatusError, ProtocolError):
-                self._slot.say(self._about("other-card"))
+                self._slot.say(self._about("other-card", self._number))
                 try:
                     self._slot.wait_for_removal(PUT_BACK_S)
                 except Cancelled:
                     return away
-                prompt = self._about("put-back")
+                prompt = self._about("put-back", self._number)
             except Problem as problem:
-                known = self._memory.is_proven(record.payment)
-                return Finished(
-                    "pending", "taken" if known else "unknown", problem.code, self._payment, problem.facts
-                )
+                return self._not_accepted(record, problem)
             finally:
                 connection.close()
+
+    def _not_accepted(self, record: OpenPayment, problem: Problem) -> Finished:
+        end = undelivered(self._client, self._memory, record, problem)
+        return end if end.payment is not None else replace(end, payment=self._payment)
 
     def _give_up(
         self, outcome: Outcome, reason: str | None, facts: dict[str, object] | None = None

@@ -15,7 +15,8 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -41,6 +42,10 @@ class OpenPayment:
     mac2: str | None = None
     balance_after_fen: int | None = None
     """Part of the message that ``proof_key`` stands for: whoever sends it again sends the same."""
+    correlation: str = ""
+    """Under which the journey began; whatever is told later is told under it too. Empty in records of before."""
+    service: str = ""
+    """What was to be paid, so that it is not paid once more; empty: not known."""
 
     def debited(self, tac: bytes, mac2: bytes) -> OpenPayment:
         return replace(self, tac=tac.hex(), mac2=mac2.hex())
@@ -51,6 +56,9 @@ class Memory:
 
     Args:
         folder: made when missing; None keeps everything in memory (tests of screens).
+
+    Attributes:
+        changed: called, on whatever thread, when a payment may no longer wait for its card.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -63,6 +71,8 @@ class Memory:
             self._records[record.payment] = record
         self._codes = set() if folder is None else {path.stem for path in folder.glob("*.code")}
         self._shown: set[str] = set()
+        self._looked_at: Counter[str] = Counter()
+        self.changed: Callable[[], None] = lambda: None
 
     def card_id(self, application_serial: bytes) -> str:
         """The name under which a card is remembered: not its number, and of no use elsewhere."""
@@ -74,6 +84,7 @@ class Memory:
             if self._folder is not None:
                 _write(self._folder / f"{record.payment}.json", json.dumps(asdict(record)).encode())
             self._records[record.payment] = record
+        self.changed()
 
     def forget(self, payment: str) -> None:
         """The TSP knows how it ended."""
@@ -81,6 +92,7 @@ class Memory:
             self._records.pop(payment, None)
             if self._folder is not None:
                 (self._folder / f"{payment}.json").unlink(missing_ok=True)
+        self.changed()
 
     def of_card(self, card: str) -> OpenPayment | None:
         """The payment that this card still has to explain."""
@@ -97,6 +109,23 @@ class Memory:
         with self._lock:
             return sum(1 for record in self._records.values() if record.tac is None)
 
+    def asked_for(self) -> int:
+        """How many of them nobody looks at: their subscriber has to be told."""
+        with self._lock:
+            return sum(
+                1 for r in self._records.values() if r.tac is None and r.payment not in self._looked_at
+            )
+
+    def look_at(self, payment: str) -> None:
+        """A page says how this payment stands, from now on until ``look_away``."""
+        with self._lock:
+            self._looked_at[payment] += 1
+        self.changed()
+
+    def look_away(self, payment: str) -> None:
+        with self._lock:
+            self._looked_at -= Counter((payment,))
+
     def is_proven(self, payment: str) -> bool:
         """Whether the card's proof of this payment waits here for the TSP."""
         return any(record.payment == payment for record in self.proven())
@@ -108,6 +137,10 @@ class Memory:
     def wants_card(self, payment: str) -> bool:
         """Whether only the card that was used for this payment can explain it."""
         return any(record.payment == payment and record.tac is None for record in self.all())
+
+    def wanted_for(self, service: str) -> OpenPayment | None:
+        """The payment for a service that only its card can explain."""
+        return next((r for r in self.all() if r.service == service and r.tac is None), None)
 
     def keep_code(self, payment: str) -> None:
         """The code of this payment is about to be shown. As ``keep``."""

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from cardreader.errors import CardReaderError
 from cardreader.purse import Purse
 from cardreader.reader import Reader
-from stb_app.journeys.memory import Memory
-from stb_app.journeys.settling import send_proof, settle_with_card
+from stb_app.journeys.memory import Memory, OpenPayment
+from stb_app.journeys.settling import send_proof, settle_with_card, undelivered
 from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, finished
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import TspClient
@@ -47,9 +47,12 @@ class Recovery:
         self._wanted = 0
         self._codes = 0
         self._asked = False
+        self._telling = threading.Lock()
 
     def run(self, post: Callable[[RecoveryStep], None]) -> None:
         pause = FIRST_PAUSE_S
+        # What is told must be true at once when a journey has settled it, also while this sleeps.
+        self._memory.changed = lambda: self._tell(post)
         self._tell(post)
         while not self._waits.pause(pause, self._cancel):
             ends: list[Finished] = []
@@ -70,13 +73,14 @@ class Recovery:
         self._cancel.set()
 
     def _tell(self, post: Callable[[RecoveryStep], None]) -> None:
-        unproven, codes = self._memory.unproven(), len(self._memory.open_codes())
-        if unproven != self._wanted:
-            self._wanted = unproven
-            post(CardWanted(unproven))
-        if codes != self._codes:
-            self._codes = codes
-            post(CodesOpen(codes))
+        with self._telling:
+            unproven, codes = self._memory.asked_for(), len(self._memory.open_codes())
+            if unproven != self._wanted:
+                self._wanted = unproven
+                post(CardWanted(unproven))
+            if codes != self._codes:
+                self._codes = codes
+                post(CodesOpen(codes))
 
     def _follow_codes(self, post: Callable[[Finished], None]) -> bool:
         """Asks how the payments stand whose code was left. False when one will not have an end within moments."""
@@ -105,8 +109,11 @@ class Recovery:
             try:
                 post(finished(send_proof(self._client, self._memory, record)))
             except Problem as problem:
-                log.warning("the proof of payment %s waits: %s", record.payment, problem.code)
-                done = done and not self._memory.is_proven(record.payment)
+                log.warning("the proof of payment %s: %s", record.payment, problem.code)
+                if self._memory.is_proven(record.payment):
+                    done = False
+                else:
+                    post(undelivered(self._client, self._memory, record, problem))
         return done
 
     def _ask_card(self, post: Callable[[Finished], None]) -> bool:
@@ -119,6 +126,7 @@ class Recovery:
                 return True
             if self._asked:
                 return True
+            record: OpenPayment | None = None
             connection = self._reader.wait_for_card(POWER_UP_S, self._cancel)
             try:
                 self._asked = True
@@ -132,6 +140,10 @@ class Recovery:
                             )
                         )
                     )
+            except Problem as problem:
+                if record is None or record in self._memory.all() or self._memory.is_proven(record.payment):
+                    raise
+                post(undelivered(self._client, self._memory, record, problem))
             finally:
                 connection.close()
         except CardReaderError as error:

@@ -28,6 +28,10 @@ PATIENT_PAUSES_S = (0.5, 1.0, 2.0)
 OPENING_S = 20
 """How long the subscriber waits for BOSS to open the service before the result says 'pending'."""
 
+PROOF_HAD = frozenset(
+    ("mac2-refused", "lease-lost", "psam-refused", "evidence-contradicts", "idempotency-key-reused")
+)
+"""Refusals of a TSP that has read the proof and keeps it; after any other one it may never have seen it."""
 STAND_AGAINST = frozenset(("already-paid", "payment-in-progress"))
 """A payment is refused because of an earlier one for the same service."""
 
@@ -86,6 +90,7 @@ def send_proof(client: TspClient, memory: Memory, record: OpenPayment) -> Paymen
     assert record.tac is not None
     assert record.mac2 is not None
     tac, mac2 = bytes.fromhex(record.tac), bytes.fromhex(record.mac2)
+    client = client.under(record.correlation)
     try:
         payment = client.debited(record.payment, tac, mac2, record.balance_after_fen, record.proof_key)
     except Problem as problem:
@@ -94,7 +99,7 @@ def send_proof(client: TspClient, memory: Memory, record: OpenPayment) -> Paymen
         log.warning("the proof of payment %s was refused: %s", record.payment, problem.code)
         payment = client.payment(record.payment)
         if payment.money in ("not-taken", "unknown"):
-            if payment.money == "unknown":
+            if payment.money == "unknown" and problem.code in PROOF_HAD:
                 memory.forget(record.payment)
             raise Problem(problem.code, money="unknown", facts=problem.facts) from problem
     memory.forget(record.payment)
@@ -113,7 +118,8 @@ def deliver_not_debited(
 ) -> Payment:
     """Tells the TSP that the card has not debited, with where its offline number and balance stand.
 
-    The number is read by another INITIALIZE FOR PURCHASE, which changes nothing on the card.
+    The number is read by another INITIALIZE FOR PURCHASE, which changes nothing on the card. The record is forgotten when
+    the TSP has the evidence, or has never let MAC1 out; whatever else it says, the card may have to tell once more.
 
     Raises:
         CardRemoved, StatusError, ProtocolError: the evidence could not be read.
@@ -122,14 +128,17 @@ def deliver_not_debited(
     now = purse.initialize_for_purchase(
         record.key_index, record.amount_fen, bytes.fromhex(record.terminal_number)
     )
+    # Another day the card may say it in other words: another message, another key.
+    key = f"{record.proof_key}-{sw:04X}{now.offline_number:04X}{now.balance_fen:X}"
 
     def send() -> Payment:
         try:
-            payment = client.not_debited(
-                record.payment, sw, now.offline_number, now.balance_fen, f"{record.proof_key}-n"
+            payment = client.under(record.correlation).not_debited(
+                record.payment, sw, now.offline_number, now.balance_fen, key
             )
         except Problem as problem:
-            if not (problem.unanswered or problem.retryable):
+            never_begun = problem.code == "wrong-state" and problem.money == "not-taken"
+            if never_begun or problem.code == "evidence-contradicts":
                 memory.forget(record.payment)
             raise
         memory.forget(record.payment)
@@ -179,14 +188,33 @@ def paid_before(client: TspClient, memory: Memory, waits: Waits, problem: Proble
     except Problem as unknown:
         log.warning("asking for the earlier payment %s: %s", earlier, unknown.code)
         return None
-    end = finished(payment)
+    end = replace(finished(payment), earlier=True)
     if end.outcome != "pending":
         memory.forget_code(earlier)
     elif end.money != "taken":
         # Its code may look as if nothing had been taken; that the TSP could not close it says otherwise.
-        reason = "card-away" if memory.wants_card(earlier) else problem.code
-        end = replace(end, money="unknown", reason=reason)
+        why = payment.reason if payment.method == "card" and payment.reason is not None else problem.code
+        reason = "card-away" if memory.wants_card(earlier) else why
+        end = replace(end, money="taken" if memory.is_proven(earlier) else "unknown", reason=reason)
     return end
+
+
+def undelivered(client: TspClient, memory: Memory, record: OpenPayment, problem: Problem) -> Finished:
+    """How a payment stands whose card has proved its debit, or contradicts itself, when the TSP did not accept that.
+
+    The money is taken as long as the proof waits here; when the TSP has it, as a case, nobody knows before a person does.
+    """
+    known = record.tac is not None or memory.is_proven(record.payment)
+    taken = memory.is_proven(record.payment) or (known and problem.unanswered)
+    payment = None
+    if not problem.unanswered:
+        try:
+            payment = client.payment(record.payment)
+        except Problem as unknown:
+            log.warning("asking for payment %s: %s", record.payment, unknown.code)
+    # A payment that waits for a person says why in its own reason.
+    reason = payment.reason if payment is not None and payment.reason is not None else problem.code
+    return Finished("pending", "taken" if taken else "unknown", reason, payment, problem.facts)
 
 
 def with_balance(purse: Purse, memory: Memory, record: OpenPayment) -> OpenPayment:

@@ -66,6 +66,7 @@ Prompt = Literal[
     "other-card",  # put-back, but this is another card
     "settling",  # the card is back and is being asked
     "reader-missing",
+    "reader-away",  # the same while the card is wanted back
 ]
 PROBLEM_PROMPTS: frozenset[str] = frozenset(get_args(ProblemPrompt))
 CANCELLABLE_PROMPTS: frozenset[str] = PROBLEM_PROMPTS | frozenset(
@@ -91,10 +92,14 @@ class CardPrompt:
 
     prompt: Prompt
     number: str = ""
-    """Masked card number, once read."""
+    """Masked card number, once read; at ``put-back`` and ``other-card`` that of the card that is asked for."""
     balance_fen: int | None = None
     amount_fen: int | None = None
     tries_left: int | None = None
+    earlier: bool = False
+    """It is about an earlier payment, not about the order that is to be paid; ``amount_fen`` is that payment's."""
+    payment: Payment | None = None
+    """The earlier payment, where the TSP has told it."""
 
 
 # A code on the screen.
@@ -130,11 +135,23 @@ class Finished:
     payment: Payment | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     card_in_slot: bool = False
+    earlier: bool = False
+    """This is how an earlier payment ended; the order that was to be paid is not paid and nothing was taken for it."""
+
+    def fields(self, correlation: str) -> dict[str, Any]:
+        """For the log: how a journey ended."""
+        payment = "" if self.payment is None else self.payment.payment
+        about = {"event": "ended", "correlation": correlation, "what": self.outcome, "payment": payment}
+        return about if self.reason is None else {**about, "code": self.reason}
 
     @property
     def money_taken(self) -> bool | None:
         """True, False, or None while nobody knows."""
         return {"taken": True, "not-taken": False, "returned": False, "unknown": None}[self.money]
+
+
+EARLIER_NOT_TAKEN = "earlier-not-taken"
+"""Why a payment that had only to settle an earlier one is over: that one has taken nothing, and this one may be paid."""
 
 
 @dataclass(frozen=True, slots=True)

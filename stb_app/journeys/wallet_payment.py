@@ -72,6 +72,7 @@ class WalletPayment:
         if self._payment is not None:
             leave = self._memory.leave_code if end.outcome == "pending" else self._memory.forget_code
             leave(self._payment.payment)
+        log.info("the payment ends: %s", end.outcome, extra=end.fields(self._client.correlation))
         post(end)
 
     def cancel(self) -> None:

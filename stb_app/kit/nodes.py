@@ -228,11 +228,12 @@ class Badge:
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """A small bar chart; ``values`` in any unit, labels below, the last one in the money colour."""
+    """A small bar chart; ``values`` in any unit, labels below, figures above, the last one in the money colour."""
 
     values: tuple[int, ...]
     labels: tuple[str, ...]
     height: int = 120
+    figures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

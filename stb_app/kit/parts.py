@@ -267,7 +267,7 @@ def _bar_labels(layouter: Layouter, node: Bars) -> list[Text]:
     def make(label: str) -> Text:
         return layouter.made(("bar", label), lambda: Text(label, "caption", align="center", wrap=False))
 
-    return [make(label) for label in node.labels]
+    return [make(label) for label in (*node.labels, *node.figures)]
 
 
 def _bars_width(layouter: Layouter, node: Bars) -> tuple[int, int]:
@@ -278,7 +278,8 @@ def _bars_width(layouter: Layouter, node: Bars) -> tuple[int, int]:
 
 
 def _bars_height(layouter: Layouter, node: Bars, width: int) -> tuple[int, int]:
-    return (layouter.px(node.height) + layouter.px(8) + layouter.leading("caption"),) * 2
+    lines = 2 if node.figures else 1
+    return (layouter.px(node.height) + lines * (layouter.px(8) + layouter.leading("caption")),) * 2
 
 
 def _place_bars(layouter: Layouter, node: Bars, rect: Rect, context: Context) -> None:
@@ -287,17 +288,24 @@ def _place_bars(layouter: Layouter, node: Bars, rect: Rect, context: Context) ->
     most = max(node.values, default=0) or 1
     step = (rect[2] + gap) / count
     soft = theme.mix(context.backdrop or theme.PANEL, theme.WHITE, 0.2)
-    for index, (value, label) in enumerate(zip(node.values, _bar_labels(layouter, node), strict=True)):
+    texts = _bar_labels(layouter, node)
+    labels, figures = texts[: len(node.labels)], texts[len(node.labels) :]
+    line = layouter.leading("caption")
+    base = rect[1] + height + (line + layouter.px(8) if figures else 0)
+    for index, (value, label) in enumerate(zip(node.values, labels, strict=True)):
         left = rect[0] + round(index * step)
         wide = rect[0] + round((index + 1) * step) - gap - left
-        tall = max(layouter.px(6), height * value // most)
+        tall = max(layouter.px(12), height * value // most)
         last = index == count - 1
         radius = min(layouter.px(10), tall // 2)
         color = (*theme.MONEY, 255) if last else ((255, 255, 255, 46) if context.backdrop else (*soft, 255))
-        layouter.emit((left, rect[1] + height - tall, wide, tall), Box(color, radius))
-        top = rect[1] + height + layouter.px(8)
+        layouter.emit((left, base - tall, wide, tall), Box(color, radius))
+        top = base + layouter.px(8)
         shade = theme.TEXT["text"] if last else theme.mix(theme.TEXT["secondary"], theme.WHITE, 0.35)
-        place_lines(layouter, label, (left, top, wide, layouter.leading("caption")), context, shade)
+        place_lines(layouter, label, (left, top, wide, line), context, shade)
+        if figures:
+            above = base - tall - layouter.px(8) - line
+            place_lines(layouter, figures[index], (left, above, wide, line), context, shade)
 
 
 def _step_names(layouter: Layouter, node: Steps) -> list[Text]:

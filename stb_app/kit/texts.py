@@ -147,6 +147,8 @@ def place_lines(lay: Layouter, node: Text, rect: Rect, context: Context, color: 
         for text, bold, own, advance in line.runs:
             top = y + number * leading + fonts.offset(size, bold, leading)
             shade = color or (_disabled(own) if context.disabled else own)
+            if context.backdrop == theme.HERO[1]:
+                shade = theme.ON_HERO.get(shade, shade)
             text_run(lay, (at, top, advance, fonts.tall(size, bold)), text, size, bold, shade)
             at += advance
     words = "".join(span.text for span in node.content) if isinstance(node.content, tuple) else node.content

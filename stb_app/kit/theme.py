@@ -35,8 +35,9 @@ MONEY: RGB = (255, 203, 87)
 GOOD: RGB = (79, 224, 139)
 BAD: RGB = (255, 107, 107)
 BAD_DEEP: RGB = (240, 82, 86)
-HERO: tuple[RGB, RGB, RGB] = (19, 41, 88), (24, 74, 112), (31, 104, 104)
-HERO_LIGHT: RGB = (36, 130, 132)
+HERO: tuple[RGB, RGB, RGB] = (19, 41, 88), (22, 66, 104), (25, 84, 90)
+HERO_LIGHT: RGB = (26, 91, 98)
+"""No lighter anywhere than every colour of letters on it keeps 4.5 to 1."""
 
 TEXT: dict[Color, RGB] = {
     "text": (244, 246, 255),
@@ -49,6 +50,13 @@ TEXT: dict[Color, RGB] = {
     "ink": INK,
     "warning": MONEY,
 }
+ON_HERO: dict[RGB, RGB] = {
+    TEXT["secondary"]: (206, 214, 240),
+    TEXT["faint"]: (206, 214, 240),
+    TEXT["bad"]: (255, 170, 170),
+    ACCENT: (96, 232, 212),
+}
+"""Letters that would be too dark on a hero panel are these instead."""
 FILLS: dict[Fill, RGB] = {
     "panel": PANEL,
     "raised": RAISED,

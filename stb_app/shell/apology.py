@@ -34,7 +34,7 @@ class Apology(Page[None]):
                     align="center",
                 ),
                 Text(
-                    self.t("If you were paying: the payment records say what became of it."),
+                    self.t("If you were paying: the payment records say how it ended."),
                     color="secondary",
                     align="center",
                 ),

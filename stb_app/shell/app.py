@@ -210,8 +210,18 @@ class App:
         """A line above the footer, in the subscriber's language; it stays ``seconds``, or until ``clear_notice``.
 
         The last one told is seen, and after it again the one before that was told ``about`` something else.
+        What an open page says itself (``Page.says``) is not seen as long as it does.
         """
         self.notices.tell(about, msgid, tone, seconds)
+
+    def says_of(self, payment: str) -> bool:
+        """Whether an open page tells how this payment ends."""
+        return f"payment:{payment}" in self.said()
+
+    def said(self) -> frozenset[str]:
+        """What the open pages say themselves."""
+        pages = (entry.screen for entry in self.navigator.entries)
+        return frozenset().union(*(page.says() for page in pages if isinstance(page, Page)))
 
     def clear_notice(self, about: str = "") -> None:
         self.notices.clear(about)
@@ -387,7 +397,7 @@ class App:
 
     def _journey_failed(self) -> None:
         self.notice(
-            "Something went wrong in the background. The payment records say what became of a payment.",
+            "Something went wrong in the background. The payment records say how a payment ended.",
             seconds=20,
         )
 

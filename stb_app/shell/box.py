@@ -14,6 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cardreader.secret import SecretText
+
 if TYPE_CHECKING:
     from stb_app.tsp.signing import Identity
 
@@ -38,10 +40,7 @@ class Papers:
 
     box_number: str
     smart_card_number: str
-    activation_code: str
-
-    def __repr__(self) -> str:
-        return f"Papers({self.box_number!r}, the rest hidden)"
+    activation_code: SecretText
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +81,11 @@ class BoxFiles:
             if not isinstance(written, dict):
                 raise TypeError("an object is needed")
             if box_number not in written and box_number in DEMO:
-                return Papers(box_number, *DEMO[box_number])
+                card, given = DEMO[box_number]
+                return Papers(box_number, card, SecretText(given))
             entry = written[box_number]
-            return Papers(box_number, str(entry["smart_card_number"]), str(entry["activation_code"]))
+            code = SecretText(str(entry["activation_code"]))
+            return Papers(box_number, str(entry["smart_card_number"]), code)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BoxUnknown(wanted) from error
 

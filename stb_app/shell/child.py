@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ class ServerChild:
         on_address: gets the server's URL whenever it has come up; on the child's own thread.
         on_down: the server has ended without having been asked to; on the same thread.
         wait: waits for seconds and returns True when it was ended by ``close``; a test passes its own.
+        port_path: where the port is kept for the next time the television is switched on; used again while it is free.
     """
 
     def __init__(
@@ -40,9 +42,11 @@ class ServerChild:
         on_address: Callable[[str], None],
         on_down: Callable[[], None],
         wait: Callable[[float], bool] | None = None,
+        port_path: Path | None = None,
     ) -> None:
         self._command = command
-        self._port = 0
+        self._port_path = port_path
+        self._port = _free(_kept(port_path))
         self._log_path = log_path
         self._on_address = on_address
         self._on_down = on_down
@@ -104,7 +108,7 @@ class ServerChild:
                 found = _LISTENING.match(line)
                 if found:
                     came_up = True
-                    self._port = int(found.group(2))
+                    self._keep(int(found.group(2)))
                     self._on_address(found.group(1))
                 else:
                     server_log.write(line)
@@ -113,6 +117,39 @@ class ServerChild:
         if not came_up:
             self._port = 0  # somebody else may have taken it
         return came_up
+
+    def _keep(self, port: int) -> None:
+        if port == self._port and (self._port_path is None or self._port_path.exists()):
+            return
+        self._port = port
+        if self._port_path is not None:
+            try:
+                self._port_path.write_text(f"{port}\n", encoding="ascii")
+            except OSError:
+                log.exception(
+                    "the server's port cannot be kept: a code on a phone will not outlive the television"
+                )
+
+
+def _kept(path: Path | None) -> int:
+    """The port of the last time; 0 when none is known."""
+    try:
+        text = path.read_text("ascii").strip() if path is not None else ""
+    except (OSError, ValueError):
+        return 0
+    return int(text) if text.isdecimal() and int(text) < 65536 else 0
+
+
+def _free(port: int) -> int:
+    """The port, or 0 when somebody else has it by now."""
+    if port:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return 0
+    return port
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -44,6 +44,7 @@ class Composer:
         self._moved = False
         self._shown_at = 0.0
         self._laid_out: tuple[Entry | None, frozenset[str]] = (None, frozenset())
+        self._ways: tuple[str, ...] = ("KEY_UP", "KEY_DOWN")
         self._state: dict[str, Any] = {}
 
     def outdated(self) -> None:
@@ -132,11 +133,13 @@ class Composer:
                 break
 
     def _scrollers_changed(self) -> bool:
-        """After a layout, which alone knows what texts have become targets: whether the footer was told wrong."""
-        before = self._scrollers()
-        found = frozenset(target.key for target in self._stage.targets() if target.key == target.viewport)
+        """After a layout, which alone knows what texts have become targets and where: whether the footer was told wrong."""
+        before = (self._scrollers(), self._ways)
+        targets = self._stage.targets()
+        found = frozenset(target.key for target in targets if target.key == target.viewport)
         self._laid_out = (self._navigator.entries[-1], found)
-        return found != before
+        self._ways = footer.arrows([target.rect for target in targets if target.enabled])
+        return (found, self._ways) != before
 
     def _scrollers(self) -> frozenset[str]:
         """The texts of the top page that are targets because they scroll, by the last layout."""
@@ -166,7 +169,7 @@ class Composer:
         )
 
     def _notice_line(self) -> tuple[str | None, Tone]:
-        seen = self._app.notices.seen
+        seen = self._app.notices.seen(self._app.said())
         return (self._app.t(seen[0]), seen[1]) if seen else (None, "warning")
 
     def bindings(self) -> tuple[Any, ...]:
@@ -177,6 +180,7 @@ class Composer:
             self._app.t,
             language=self._app.language,
             choices=0 if top.busy else self._navigator.choices() + len(scrollers),
+            ways=self._ways,
             focused=top.focus is not None and not top.busy,
             scrolls=top.focus in scrollers and not top.busy,
             at_home=top.screen.id == "home",

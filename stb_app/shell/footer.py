@@ -5,6 +5,7 @@ what the keys do here, made from the live bindings.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import combinations
 
 from stb_app.kit.screen import Binding
 from stb_app.kit.stage import FootKey
@@ -52,6 +53,33 @@ _ORDER = {
 }
 
 
+def arrows(rects: Sequence[Sequence[float]]) -> tuple[str, ...]:
+    """The arrows that lead from one of these targets to another: across, down, or both.
+
+    Args:
+        rects: x, y, width and height of each.
+
+    What has scrolled out of a list may lie behind something above the list: such a pair does not stand side by side.
+
+    >>> arrows(((0, 0, 9, 9), (20, 0, 9, 9))), arrows(((0, 0, 9, 9), (0, 20, 9, 9)))
+    (('KEY_LEFT', 'KEY_RIGHT'), ('KEY_UP', 'KEY_DOWN'))
+    >>> arrows(((20, 0, 9, 9), (0, 4, 29, 9), (0, 20, 29, 9)))
+    ('KEY_UP', 'KEY_DOWN')
+    """
+    spans = sorted((rect[1], rect[1] + rect[3]) for rect in rects)
+    if not spans or spans[-1][0] < min(bottom for _, bottom in spans):
+        return ("KEY_LEFT", "KEY_RIGHT")
+    beside = any(_beside(one, other) for one, other in combinations(rects, 2))
+    return ARROWS if beside else ("KEY_UP", "KEY_DOWN")
+
+
+def _beside(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether an arrow leads across from one to the other: at the same height, and nothing of one above the other."""
+    same_height = one[1] < other[1] + other[3] and other[1] < one[1] + one[3]
+    apart = one[0] + one[2] <= other[0] or other[0] + other[2] <= one[0]
+    return same_height and apart
+
+
 def cap(keys: Sequence[str], t: Callable[[str], str]) -> str:
     """What is printed on the key, or the name of the kit's drawing for it.
 
@@ -77,6 +105,7 @@ def live(
     *,
     language: str,
     choices: int,
+    ways: Sequence[str] = ARROWS,
     focused: bool,
     scrolls: bool,
     at_home: bool,
@@ -87,6 +116,7 @@ def live(
 
     Args:
         choices: number of enabled targets; with fewer than two there is nothing to move between.
+        ways: the arrows that lead from one of them to another.
         focused: OK would press something.
         scrolls: the focus is on a text that up and down scroll; there is nothing in it to press.
         tray: there is a simulated slot, so that BLUE opens the card tray.
@@ -97,10 +127,10 @@ def live(
         if scrolls:
             mine.append(Binding(("KEY_UP", "KEY_DOWN"), t("Scroll")))
         elif choices > 1:
-            mine.append(Binding(ARROWS, t("Move")))
+            mine.append(Binding(tuple(ways), t("Move")))
     if focused and not scrolls:
         mine.append(Binding(("KEY_OK",), t("Select")))
-    mine.append(Binding(("KEY_BACK",), t("Exit") if at_home else t("One step back")))
+    mine.append(Binding(("KEY_BACK",), t("Exit") if at_home else t("Previous page")))
     mine.append(Binding(("KEY_INFO",), t("All keys"), footer=not modal))
     mine.append(Binding(("KEY_LANGUAGE",), "English" if language == "zh" else "中文", footer=not modal))
     mine.append(Binding(("KEY_HOME",), t("To the home page"), footer=False))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from stb_app.kit.chrome import Tone
 from stb_app.shell.timers import Timer, Timers
@@ -21,10 +21,9 @@ class Notices:
         self._told: dict[str, tuple[str, Tone]] = {}
         self._ends: dict[str, Timer] = {}
 
-    @property
-    def seen(self) -> tuple[str, Tone] | None:
-        """The message (English) that is to be seen, and its tone."""
-        return next(reversed(self._told.values()), None)
+    def seen(self, said: Collection[str] = ()) -> tuple[str, Tone] | None:
+        """The message (English) that is to be seen, and its tone; nothing about what the page has ``said`` itself."""
+        return next((told for about, told in reversed(self._told.items()) if about not in said), None)
 
     def tell(self, about: str, msgid: str, tone: Tone, seconds: float | None) -> None:
         """Takes the place of what was told about the same; stays ``seconds``, or until ``clear``."""

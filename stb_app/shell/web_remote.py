@@ -410,7 +410,7 @@ def _object(body: bytes) -> dict[str, Any]:
         return {}
     try:
         value = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or nested more deeply than anything sensible
         value = None
     if not isinstance(value, dict):
         raise Refused(400, "the body is a JSON object")

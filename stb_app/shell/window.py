@@ -33,6 +33,14 @@ class NoWindow(Exception):
     """The window system does not open a window; the message is SDL's."""
 
 
+class NobodyAnswers(NoWindow):
+    """There is no window system where the environment says; the message is that address."""
+
+
+UNSEEN = frozenset(("dummy", "offscreen"))
+"""What SDL takes by itself when it finds no window system: a picture that nobody can see."""
+
+
 class OffScreen:
     """A surface in memory. Its events are posts alone."""
 
@@ -83,6 +91,9 @@ class Window:
             self.surface = pygame.display.set_mode(size, flags)
         except pygame.error as error:
             raise NoWindow(str(error)) from error
+        if "SDL_VIDEODRIVER" not in os.environ and pygame.display.get_driver() in UNSEEN:
+            pygame.display.quit()
+            raise NobodyAnswers(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or "")
         pygame.font.init()
         self._size = self.surface.get_size()
         pygame.display.set_caption(title)

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cardreader.secret import CardNumber, SecretText
 from stb_app.tsp.model import (
     CardStanding,
     Fields,
@@ -45,13 +46,17 @@ LONG_POLL_S = 20
 AFTER_MAC1 = frozenset({"init", "debit", "not-debited", "cancel"})
 """What an earlier one of these has done to the money is not told by one that was not answered."""
 
+ANEW = frozenset({"clock-skew", "signature-replayed"})
+"""The same call is signed anew, once: by the TSP's clock; or because something on the way has sent it twice and the other
+was first: what that has done, or does, is told under the same idempotency key."""
+
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
     """What the TSP must know of a purse card: EF 0015 and its balance."""
 
     issuer_id: bytes
-    application_serial: bytes
+    application_serial: CardNumber
     application_type: int
     start_date: str
     expiry_date: str
@@ -66,6 +71,7 @@ class TspClient:
         identity: None until the box is enrolled.
         now: seconds since 1970 by the box's clock.
         authority: file of the certificate authority that the TSP's certificate is from; None: those of the system.
+        session: carries the requests; None: one is made with the first request.
 
     Attributes:
         not_enrolled_because: why the box could not be enrolled; said in place of ``not-enrolled``.
@@ -79,6 +85,7 @@ class TspClient:
         identity: Identity | None = None,
         now: Callable[[], float] = time.time,
         authority: Path | None = None,
+        session: requests.Session | None = None,
     ) -> None:
         self._base_url = base_url
         self.identity = identity
@@ -87,17 +94,28 @@ class TspClient:
         self.keep_server_keys: Callable[[Identity], None] = lambda identity: None
         self._now = now
         self.authority = authority
-        self._session: requests.Session | None = None
+        self._session = session
 
     def connect(self, base_url: str, identity: Identity | None = None) -> None:
         """Points the client at a server; keeps the identity unless a new one is given."""
         self._base_url = base_url
         self.identity = identity or self.identity
 
+    @property
+    def correlation(self) -> str:
+        """The id under which this client asks; empty: the TSP makes one for each request."""
+        return ""
+
+    def under(self, correlation: str) -> TspClient:
+        """The same client for one journey: whatever it asks carries the journey's correlation id."""
+        return _Under(self, correlation)
+
     def hello(self) -> Hello:
         return Hello.read(self._call("GET", "/hello"))
 
-    def enrol(self, identity: Identity, smart_card_number: str, activation_code: str, key: str) -> Subscriber:
+    def enrol(
+        self, identity: Identity, smart_card_number: str, activation_code: SecretText, key: str
+    ) -> Subscriber:
         """Makes this box known under its subscriber's name, by its key. Raises Problem.
 
         From then on the client is that box and believes the keys that the TSP has named.
@@ -105,7 +123,7 @@ class TspClient:
         body = {
             "box_number": identity.box_number,
             "smart_card_number": smart_card_number,
-            "activation_code": activation_code,
+            "activation_code": activation_code.reveal(),
             "public_key": identity.public_key.hex().upper(),
         }
         answer = self._call("POST", "/enrolments", body, key, identity=identity.believing({}))
@@ -198,16 +216,18 @@ class TspClient:
         key: str | None = None,
         answer_s: float = ANSWER_S,
         identity: Identity | None = None,
+        correlation: str = "",
     ) -> Fields:
         identity = identity or self.identity
         try:
             try:
-                return self._ask(method, path, body, key, answer_s, identity)
+                return self._ask(method, path, body, key, answer_s, identity, correlation)
             except Problem as problem:
-                if problem.code != "clock-skew" or identity is None:
+                if problem.code not in ANEW or identity is None:
                     raise
-                self._set_clock(problem)
-                return self._ask(method, path, body, key, answer_s, identity)
+                if problem.code == "clock-skew":
+                    self._set_clock(problem)
+                return self._ask(method, path, body, key, answer_s, identity, correlation)
         except Problem as problem:
             if problem.code == "signature-missing" and identity is None:
                 # Whoever has no key has not been enrolled.
@@ -226,7 +246,14 @@ class TspClient:
         log.warning("this box's clock is wrong by %.0f s", -self.ahead_s)
 
     def _ask(
-        self, method: str, path: str, body: Any, key: str | None, answer_s: float, identity: Identity | None
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        key: str | None,
+        answer_s: float,
+        identity: Identity | None,
+        correlation: str,
     ) -> Fields:
         import requests  # a tenth of a second to import: not before the first picture
 
@@ -240,6 +267,10 @@ class TspClient:
         headers = {"Accept": "application/json"}
         if key is not None:
             headers["Idempotency-Key"] = key
+        if correlation:
+            headers["Correlation-Id"] = correlation
+        began = time.monotonic()
+        said: dict[str, Any] = {"event": "asked", "correlation": correlation, "method": method, "path": path}
         money: Money = "unknown" if path.rpartition("/")[2] in AFTER_MAC1 else "not-taken"
         try:
             request = self._session.prepare_request(
@@ -251,7 +282,10 @@ class TspClient:
         except requests.RequestException as error:
             from stb_app.tsp.tls import code_of
 
+            log.info("%s %s: no answer", method, path, extra=said)
             raise Problem(code_of(error) or "tsp-unreachable", retryable=True) from error
+        said |= {"status": answer.status_code, "ms": round(1000 * (time.monotonic() - began))}
+        log.info("%s %s: %d", method, path, answer.status_code, extra=said)
         if identity is not None and identity.server_keys:
             self._check(answer, identity, path, money)
         return _read(answer, path)
@@ -281,6 +315,34 @@ class TspClient:
             # A gateway on the way that cannot reach the TSP does not sign.
             code = "tsp-unreachable" if answer.status_code >= 500 else "tsp-not-trusted"
             raise Problem(code, money=money, retryable=True) from error
+
+
+class _Under(TspClient):
+    """A client seen from one journey; everything but the id is the whole one's."""
+
+    def __init__(self, client: TspClient, correlation: str) -> None:
+        super().__init__()
+        self._client = client
+        self._correlation = correlation
+
+    @property
+    def correlation(self) -> str:
+        return self._correlation
+
+    def under(self, correlation: str) -> TspClient:
+        return self._client.under(correlation)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        key: str | None = None,
+        answer_s: float = ANSWER_S,
+        identity: Identity | None = None,
+        correlation: str = "",
+    ) -> Fields:
+        return self._client._call(method, path, body, key, answer_s, identity, self._correlation)
 
 
 def _server_keys(answer: Fields) -> dict[str, bytes]:
@@ -313,7 +375,7 @@ def _read(answer: requests.Response, path: str) -> Fields:
 def _card_body(card: CardFacts) -> dict[str, Any]:
     return {
         "issuer_id": card.issuer_id.hex().upper(),
-        "application_serial": card.application_serial.hex().upper(),
+        "application_serial": card.application_serial.reveal().hex().upper(),
         "application_type": f"{card.application_type:02X}",
         "start_date": card.start_date,
         "expiry_date": card.expiry_date,

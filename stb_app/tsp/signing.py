@@ -122,6 +122,8 @@ def sign(request: Any, identity: Identity, now: float) -> None:
     request.headers["Content-Digest"] = f"sha-256=:{digest}:"
     created = datetime.fromtimestamp(int(now), UTC)
     covered = (*COVERED, "idempotency-key") if request.method == "POST" else COVERED
+    if "Correlation-Id" in request.headers:
+        covered = (*covered, "correlation-id")
     HTTPMessageSigner(signature_algorithm=algorithms.ED25519, key_resolver=_Keys(identity)).sign(
         request,
         key_id=identity.key_id,

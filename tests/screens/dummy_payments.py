@@ -16,7 +16,6 @@ from tests.screens.dummies import DummyVerbs, Told
 
 PAYLOAD = "http://192.168.10.24:8780/w/4C7F20A1-9KQ2T7"
 NUMBER = "6217 00** **** **** 2047"
-OTHER_NUMBER = "6217 00** **** **** 8866"
 BALANCE_FEN = 23640
 
 
@@ -59,8 +58,8 @@ class PaymentVerbs(DummyVerbs):
     def follow(self, payment: Payment, seconds: float = 120.0) -> Acted:
         return self._begin("follow", payment.payment)
 
-    def pay_by_card(self, order: Order) -> Acted:
-        return self._begin("pay_by_card", order.order)
+    def pay_by_card(self, order: Order, settles_only: bool = False) -> Acted:
+        return self._begin("pay_by_card", order.order, *(("settles",) if settles_only else ()))
 
     def pay_by_wallet(self, order: Order, method: str) -> Acted:
         return self._begin("pay_by_wallet", order.order, method)
@@ -88,9 +87,16 @@ def prompt(word: Prompt, tries_left: int | None = None, known: bool | None = Non
     if known is None:
         known = word not in unread
     held = {"balance-too-low": 320, "remove": BALANCE_FEN - data.ORDER.amount_fen}
-    balance = held.get(word, BALANCE_FEN) if known else None
-    number = OTHER_NUMBER if word == "other-card" else NUMBER
-    return CardPrompt(word, number if known else "", balance, data.ORDER.amount_fen, tries_left)
+    # Of a card that is asked for again only the number is known.
+    balance = held.get(word, BALANCE_FEN) if known and word not in ("put-back", "other-card") else None
+    return CardPrompt(word, NUMBER if known else "", balance, data.ORDER.amount_fen, tries_left)
+
+
+def earlier(word: Prompt) -> CardPrompt:
+    """A prompt about an earlier payment that its card has to explain first."""
+    return CardPrompt(
+        word, NUMBER, amount_fen=data.UNSETTLED.amount_fen, earlier=True, payment=data.UNSETTLED
+    )
 
 
 @lru_cache(maxsize=4)

@@ -69,12 +69,26 @@ def _run_out(tv: Television) -> None:
     tv.open("fee", order=data.SHORT).wait(31)
 
 
+def _card_first(tv: Television) -> None:
+    assert tv.verbs is not None
+    tv.verbs.cards_wanted.add(data.REDUCED.service.service)
+    tv.open("confirm", order=data.REDUCED, method=data.METHODS[1])
+
+
+def _turned_away(tv: Television) -> None:
+    assert tv.verbs is not None
+    tv.verbs.answers["home"] = Refused("not-enrolled")
+    tv.ok("settings").press("BACK")
+
+
 SCENES: tuple[Scene, ...] = (
     Scene("home", "home", stay, focus="renew"),
     Scene("home-newcomer", "home", stay, {"home": data.NEWCOMER}, focus="browse"),
+    Scene("home-uneven-months", "home", stay, {"home": data.UNEVEN}, focus="renew"),
     Scene("home-connecting", "home", stay, offline=True, focus="services"),
     Scene("home-offline", "home", stay, {"home": UNREACHABLE}, focus="retry"),
     Scene("home-box-suspended", "home", stay, {"home": Refused("box-suspended")}, focus="retry"),
+    Scene("home-turned-away", "home", _turned_away, focus="settings"),
     Scene("services", "services", opened("services"), focus="service:movies"),
     Scene("services-loading", "services", opened("services"), {"services": Loading()}),
     Scene("services-empty", "services", opened("services"), {"services": ()}, focus="back"),
@@ -150,6 +164,7 @@ SCENES: tuple[Scene, ...] = (
         opened("confirm", order=data.REDUCED, method=data.METHODS[1]),
         focus="cancel",
     ),
+    Scene("confirm-card-first", "confirm", _card_first, focus="cancel"),
     Scene("records", "records", opened("records"), focus="record:p4c7f20a1"),
     Scene("records-empty", "records", opened("records"), {"records": data.NO_RECORDS}, focus="services"),
     Scene(

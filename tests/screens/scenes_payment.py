@@ -24,6 +24,7 @@ from tests.screens.dummy_payments import (
     PaymentVerbs,
     Slot,
     code,
+    earlier,
     failed,
     prompt,
 )
@@ -157,8 +158,13 @@ CARD_SCENES: tuple[PaymentScene, ...] = (
     card("card-removed-early", prompt("removed-early"), focus="cancel"),
     card("card-put-back", prompt("put-back"), focus="leave"),
     card("card-put-back-question", prompt("put-back"), then=digits("BACK"), screen="question", focus="keep"),
+    card("card-put-back-earlier", earlier("put-back"), focus="leave"),
     card("card-other-card", prompt("other-card"), focus="leave"),
+    card("card-other-card-earlier", earlier("other-card"), focus="leave"),
+    card("card-reader-away-earlier", earlier("reader-away"), focus="leave"),
+    card("card-settling-earlier", earlier("settling")),
     card("card-settling", prompt("settling")),
+    card("card-reader-away", prompt("reader-away"), focus="leave"),
     card("card-reader-missing", prompt("reader-missing"), focus="pay-otherwise"),
     *(card(f"card-{word}", prompt(word), focus="pay-otherwise") for word in sorted(PROBLEM_PROMPTS)),  # type: ignore[arg-type]
     card("card-question", prompt("insert"), then=digits("BACK"), screen="question", focus="keep"),
@@ -188,6 +194,16 @@ RESULT_SCENES: tuple[PaymentScene, ...] = (
     result(
         "result-pending-opening",
         Finished("pending", "taken", None, replace(PAID, state="paid", valid_until=None)),
+    ),
+    result(
+        "result-success-earlier",
+        Finished("success", "taken", None, PAID, earlier=True),
+        order=replace(data.REDUCED, order="order-new"),
+    ),
+    result(
+        "result-pending-card-away-earlier",
+        Finished("pending", "unknown", "card-away", data.UNSETTLED, earlier=True),
+        order=replace(data.REDUCED, order="order-new"),
     ),
     result("result-pending", Finished("pending", "unknown", "tsp-unreachable", UNKNOWN)),
     result("result-pending-card-away", Finished("pending", "unknown", "card-away", UNKNOWN)),

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from screens.fee import FeeScreen
-from stb_app.journeys import Order
+from stb_app.journeys import Method, Order
 from stb_app.journeys.steps import Refused
 from stb_app.kit.nodes import Text
 from tests.screens import data
@@ -89,7 +89,7 @@ def test_when_nothing_works_there_is_a_way_back() -> None:
 def test_the_confirmation_restates_amount_and_way_and_does_not_pay_by_itself() -> None:
     tv = television("payment-methods", order=data.ORDER).ok("wallet:demo")
     assert (tv.screen, tv.focus) == ("confirm", "cancel")
-    assert "Scan with the phone" in tv.words()
+    assert "Demo wallet (scan)" in tv.words()
     assert "Pay ¥15.00" in tv.words()
     tv.wait(60)
     assert tv.screen == "confirm"
@@ -103,6 +103,33 @@ def test_confirming_opens_the_page_of_the_way_in_its_place() -> None:
         tv.app.replace = lambda screen_id, **params: opened.append((screen_id, params))  # type: ignore[method-assign]
         tv.ok("confirm")
         assert opened.pop() == (screen, {"order": data.ORDER, "method": key})
+
+
+@pytest.mark.parametrize("method", data.METHODS[:2])
+def test_where_a_card_may_have_paid_already_it_comes_first_whatever_way_was_chosen(method: Method) -> None:
+    tv = television("confirm", order=data.ORDER, method=method)
+    assert tv.verbs is not None
+    tv.verbs.cards_wanted.add(data.ORDER.service.service)
+    tv.app.refresh_all()
+    tv.show()
+    assert "A card may have paid for this service already." in tv.words()
+    assert "confirm" not in tv.targets()
+    opened = []
+    tv.app.replace = lambda screen_id, **params: opened.append((screen_id, params))  # type: ignore[method-assign]
+    tv.ok("card-back")
+    assert opened == [("card", {"order": data.ORDER, "settles_for": method})]
+
+
+def test_the_confirmation_that_wants_a_card_first_shows_the_earlier_payment() -> None:
+    tv = Television(DummyVerbs())
+    assert tv.verbs is not None
+    tv.verbs.cards_wanted.add("sports")
+    words = tv.open("confirm", order=data.REDUCED, method=data.METHODS[1]).words()
+    earlier = data.UNSETTLED
+    assert earlier.card is not None
+    for fact in ("¥15.00", earlier.number, earlier.card.number, "包年 · ¥135.00 · 演示钱包（扫码）"):
+        assert fact in words
+    assert data.REDUCED.number not in words
 
 
 def test_back_on_the_confirmation_does_not_pay() -> None:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from stb_app.journeys.steps import CANCELLABLE_PROMPTS, Finished
+from stb_app.journeys.steps import CANCELLABLE_PROMPTS, EARLIER_NOT_TAKEN, Finished
 from stb_app.kit.nodes import Steps
 from tests.screens import data
 from tests.screens.dummies import Television
-from tests.screens.dummy_payments import NOT_TAKEN, SUCCESS, PaymentVerbs, prompt
+from tests.screens.dummy_payments import NOT_TAKEN, SUCCESS, PaymentVerbs, earlier, prompt
 from tests.screens.scenes_payment import NORMAL, journey, post
 
 PIN = ("7", "3", "9", "1", "8", "2")
@@ -221,3 +221,31 @@ def test_the_cells_of_the_pin_stand_below_the_title_with_nothing_around_them(tex
     assert pin.focused
     assert pin.rect[0] == title.rect[0]
     assert pin.rect[3] == round(120 * min(1.25, text_scale / 100))
+
+
+def test_a_card_wanted_for_an_earlier_payment_is_asked_for_with_that_payment() -> None:
+    tv = Television(PaymentVerbs(), "en").open("card", order=data.REDUCED, settles_for=data.METHODS[1])
+    assert tv.verbs is not None
+    assert tv.verbs.asked[-1] == ("pay_by_card", data.REDUCED.order, "settles")
+    post(tv, earlier("put-back"))
+    words, before = tv.words(), data.UNSETTLED
+    for fact in ("Amount", "¥15.00", f"Sports Pack · Monthly · Order {before.number}", "2047"):
+        assert fact in words
+    assert "To pay" not in words
+    assert "¥135.00" not in words
+    assert (tv.state["order"], tv.state["amount_fen"]) == (before.order, before.amount_fen)
+    assert tv.press("BACK").screen == "question"
+
+
+def test_once_that_payment_is_settled_and_took_nothing_the_chosen_way_is_confirmed_again() -> None:
+    tv = Television(PaymentVerbs(), "en").open("card", order=data.REDUCED, settles_for=data.METHODS[1])
+    post(tv, earlier("put-back"), Finished("cancelled", "not-taken", EARLIER_NOT_TAKEN))
+    assert (tv.screen, tv.focus, tv.state["method"]) == ("confirm", "cancel", data.METHODS[1].key)
+    assert "The earlier payment has taken nothing." in tv.words()
+
+
+@pytest.mark.parametrize("word", ["put-back", "other-card", "reader-away", "settling"])
+def test_once_a_card_may_have_paid_nobody_is_told_to_pay(tv: Television, word: str) -> None:
+    post(tv, prompt(word))  # type: ignore[arg-type]
+    assert "To pay" not in tv.words()
+    assert "On the card" not in tv.words()

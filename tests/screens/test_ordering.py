@@ -71,7 +71,7 @@ def test_a_term_that_is_refused_says_why_and_cannot_be_chosen() -> None:
     tv = service(service=data.SOME_REFUSED)
     assert "term:per-use" not in tv.targets()
     assert "You already have this service" in tv.words()
-    assert "This term is not sold" in tv.words()
+    assert "Not on offer" in tv.words()
 
 
 def test_when_no_term_is_left_the_page_says_why_once_and_leads_on() -> None:

@@ -21,7 +21,7 @@ def test_a_record_says_when_what_how_much_and_what_became_of_it() -> None:
     words = Television(DummyVerbs(), "en").open("records").words()
     for part in (
         "Sports Pack · Monthly",
-        "2026-11-21 19:33 · UnionPay IC card",
+        "2026-11-21 19:33 · UnionPay card",
         "¥15.00",
         "Paid",
         "Being checked",

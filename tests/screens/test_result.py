@@ -27,7 +27,7 @@ def test_a_success_says_everything() -> None:
     assert state["valid_until"] == "2026-12-20T23:59:59+08:00"
     assert (state["balance_before_fen"], state["balance_after_fen"]) == (23640, 22140)
     for words in (
-        "money taken",
+        "The money was taken.",
         "2026-12-20",
         NUMBER,
         "¥236.40",
@@ -131,18 +131,41 @@ def test_a_pending_payment_is_followed_until_it_is_known() -> None:
     assert (tv.state["outcome"], tv.state["money_taken"], tv.state["seconds_left"]) == ("success", True, 10)
 
 
+def test_what_the_box_knows_of_the_card_stays_said_while_the_payment_service_knows_no_more() -> None:
+    tv = _open(Finished("pending", "unknown", "card-away", replace(UNKNOWN, state="preparing")))
+    assert "Put the same card in at any time" in tv.words()
+    post(tv, Finished("pending", "unknown", None, UNKNOWN))
+    assert tv.state["reason"] == "card-away"
+    assert "Put the same card in at any time" in tv.words()
+    post(tv, SUCCESS)
+    assert tv.state["reason"] is None
+
+
+def test_the_result_of_a_card_that_is_away_needs_no_line_that_says_the_same_nor_one_about_itself() -> None:
+    tv = _open(Finished("pending", "unknown", "card-away", UNKNOWN))
+    tv.app.notice(
+        "A card payment is not settled yet. Put the same card in, and it is checked by itself.", about="open"
+    )
+    tv.show()
+    assert "A card payment is not settled yet" not in tv.words()
+    assert tv.app.says_of(UNKNOWN.payment)
+    tv.press("OK")
+    assert not tv.app.says_of(UNKNOWN.payment)
+    assert "A card payment is not settled yet" in tv.words()
+
+
 def test_money_that_comes_late_is_told() -> None:
     tv = _open(Finished("expired", "not-taken", "expired", NOT_TAKEN))
     post(tv, Finished("late", "returned", "expired", replace(NOT_TAKEN, state="late", money="returned")))
     assert tv.state["outcome"] == "late"
-    assert "The order was closed already. The service was not opened." in tv.words()
+    assert "The order was closed already. The service was not switched on." in tv.words()
     assert "Sent back\n¥15.00" in tv.words()
 
 
 def test_money_on_its_way_back_is_followed_until_it_has_arrived() -> None:
     on_its_way = replace(PAID, state="late", valid_until=None)
     tv = _open(Finished("late", "taken", "service-not-opened", on_its_way))
-    assert "The service could not be opened" in tv.words()
+    assert "The service could not be switched on" in tv.words()
     assert "The money is being sent back to you." in tv.words()
     assert "To be sent back\n¥15.00" in tv.words()
     post(tv, Finished("late", "returned", "service-not-opened", replace(on_its_way, money="returned")))
@@ -182,3 +205,31 @@ def test_one_ok_too_many_does_not_skip_the_result() -> None:
     tv.show()
     assert tv.screen == "home"
     assert [entry.screen.id for entry in tv.app.navigator.entries] == ["home"]
+
+
+def test_while_a_result_is_shown_nobody_else_need_tell_of_its_payment() -> None:
+    tv = _open(SUCCESS)
+    assert tv.verbs is not None
+    assert tv.verbs.looked_at == [PAID.payment]
+    tv.ok("done")
+    assert tv.screen == "home"
+    assert tv.verbs.looked_at == []
+
+
+def test_a_proof_that_a_person_checks_is_said_so() -> None:
+    end = Finished("pending", "unknown", "proof-kept", UNKNOWN)
+    tv = _open(end)
+    assert "Our staff will check" in tv.words()
+
+
+def test_an_earlier_payment_says_what_became_of_the_order_just_now() -> None:
+    order = replace(data.REDUCED, order="order-new")
+    tv = _open(replace(SUCCESS, earlier=True), order)
+    assert "This is your earlier payment. The yearly order was not paid." in tv.words()
+    assert ways(tv) == ["done", "again", "records"]
+    tv = _open(Finished("pending", "taken", "tsp-unreachable", earlier=True), order)
+    assert "The yearly order was not paid." in tv.words()
+    # Nothing is known of the earlier one but that it stands against this: this one's amount is not told as its own.
+    assert "¥135.00" not in tv.words()
+    assert tv.state["order"] is None
+    assert "earlier payment" not in _open(SUCCESS).words()

@@ -77,7 +77,7 @@ def test_about_does_without_a_connection() -> None:
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_a_text_that_scrolls_has_its_arrows_in_the_footer(language: str) -> None:
     tv = Television(DummyVerbs(), language, text_scale=150).open("about")
-    assert _feet(tv)[:2] == [("arrows", tv.app.t("Move")), ("OK", tv.app.t("Back"))]
+    assert _feet(tv)[:2] == [("arrows-ud", tv.app.t("Move")), ("OK", tv.app.t("Back"))]
     tv.press("UP")
     assert tv.focus == "facts"
     assert _feet(tv)[0] == ("arrows-ud", tv.app.t("Scroll"))

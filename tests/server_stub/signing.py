@@ -91,19 +91,20 @@ class BoxKey(HTTPSignatureKeyResolver):
         *,
         nonce: str | None = None,
         leave_out: Sequence[str] = (),
+        covered: Sequence[str] = (),
         **other: Any,
     ) -> httpx.Request:
         """Puts the fields of a signature into a request.
 
         Args:
-            leave_out: components that are not covered. ``other``: parameters of the library's ``sign``.
+            leave_out: components that are not covered. ``covered``: in place of the usual ones. ``other``: parameters of the library's ``sign``.
         """
         body = request.read()
         request.headers["STB-Number"] = number
         request.headers["Content-Digest"] = (
             f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
         )
-        covered = [*COVERED, *(["idempotency-key"] if request.method == "POST" else [])]
+        covered = covered or [*COVERED, *(["idempotency-key"] if request.method == "POST" else [])]
         seen = _Seen(request.method, str(request.url), dict(request.headers))
         given = {
             "created": now,

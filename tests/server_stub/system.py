@@ -7,6 +7,7 @@ import functools
 import itertools
 import random
 import shutil
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -36,6 +37,7 @@ from tests.server_stub.signing import ACTIVATION, SMART_CARDS, BoxKey
 
 T = TypeVar("T")
 _seeds = itertools.count()
+_starts: Counter[Path] = Counter()
 START = datetime(2026, 6, 21, 10, 0, 0, tzinfo=CHINA)
 OWN = "http://server"
 PUBLIC = "http://192.168.100.200:8780"
@@ -300,10 +302,11 @@ def stand() -> Stand:
 
 
 def world_of(data: Path, clock: SimulatedClock, network: Network) -> World:
-    """A simulated world; its randomness depends on folder and time."""
+    """A simulated world; its randomness depends on folder and time, and is another one at every start."""
+    _starts[data] += 1
     return World(
         clock=clock,
-        random=random.Random(f"{data.name}{clock.now()}").randbytes,
+        random=random.Random(f"{data.name}{clock.now()}{_starts[data]}").randbytes,
         own_url=OWN,
         public_url=PUBLIC,
         client=lambda seconds: httpx.AsyncClient(transport=network),
@@ -352,6 +355,13 @@ class Databases:
             return ""
         if data not in self._made:
             self._made[data] = cluster().make(first_database())
+        return cluster().url(self._made[data])
+
+    def empty(self, data: Path) -> str:
+        """The same, where nothing has ever run."""
+        if self.kind == "sqlite":
+            return ""
+        self._made[data] = cluster().make()
         return cluster().url(self._made[data])
 
     def open(self, path: Path, prepare: Prepare) -> Database:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import itertools
 import shutil
 import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,22 +21,24 @@ from sqlalchemy import Connection, MetaData, select
 from server_stub.boss import tables as boss
 from server_stub.foundation.clock import SystemClock
 from server_stub.tsp import tables as tsp
+from tests.server_stub.signing import BoxKey
 from tests.server_stub.system import Box, Card, body_of, databases, first_start
 from tests.server_stub.test_process import started
 
 pytestmark = pytest.mark.anyio
 HUNDRED = 100
+LIMITS = httpx.Limits(max_connections=HUNDRED, keepalive_expiry=1)
+"""A server lets go of a connection after five seconds: nobody must be about to use it."""
 FIVE = ",".join(f"sim:{number}" for number in range(1, 6))
 SECOND = "95000000"
 """A second box of the first of the people."""
-TOKEN = "a-token-of-this-test"
 
 
 class InTurn(httpx.AsyncBaseTransport):
     """Sends every request to another one of the servers than the one before."""
 
     def __init__(self, addresses: list[str]) -> None:
-        self._inner = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=HUNDRED))
+        self._inner = httpx.AsyncHTTPTransport(limits=LIMITS)
         self.addresses = addresses
         self._turns = itertools.count()
 
@@ -62,12 +63,12 @@ class Several:
     turns: InTurn
     data: Path
     outside: httpx.AsyncClient
+    clock: SystemClock = field(default_factory=SystemClock)
+    boxes: dict[str, Box] = field(default_factory=dict)
 
     def box(self, number: str = "85312048") -> Box:
         """One that ``settle`` has enrolled."""
-        box = Box(self, number)  # type: ignore[arg-type]
-        box.token = TOKEN
-        return box
+        return self.boxes.setdefault(number, Box(self, number, BoxKey.of(number)))  # type: ignore[arg-type]
 
     def rows(self, statement: Any, metadata: MetaData = tsp.metadata) -> list[Any]:
         """What stands in a role's tables at this moment."""
@@ -82,6 +83,9 @@ def people(count: int) -> list[str]:
 
 def settle(data: Path, numbers: list[str]) -> None:
     """Boxes with a subscriber each, enrolled, beside those of the demo, of which one is enrolled too."""
+
+    enrolled = [*numbers, SECOND, "85312048"]
+    now = SystemClock().now()
 
     def at_boss(conn: Connection) -> None:
         for number in numbers:
@@ -98,13 +102,26 @@ def settle(data: Path, numbers: list[str]) -> None:
                 )
             )
 
+        for number in enrolled:
+            values = {"smart_card_number": "0" * 16, "registered_at": now, "generation": 1}
+            subscriber = select(boss.boxes.c.subscriber_id).where(boss.boxes.c.box_number == number)
+            whose = conn.execute(subscriber).scalar_one()
+            conn.execute(
+                boss.box_keys.insert().values(
+                    key_id=BoxKey.of(number).key_id, box_number=number, subscriber_id=whose, **values
+                )
+            )
+
     def at_tsp(conn: Connection) -> None:
-        values = {
-            "token_hash": hashlib.sha256(TOKEN.encode()).hexdigest(),
-            "enrolled_at": SystemClock().now(),
-        }
-        for number in [*numbers, SECOND, "85312048"]:
-            conn.execute(tsp.boxes.insert().values(box_number=number, **values))
+        for number in enrolled:
+            key = BoxKey.of(number)
+            conn.execute(tsp.boxes.insert().values(box_number=number, enrolled_at=now))
+            values = {"generation": 1, "created_at": now, "turned_at": now}
+            conn.execute(
+                tsp.box_keys.insert().values(
+                    key_id=key.key_id, box_number=number, public_key=key.public, **values
+                )
+            )
 
     for metadata, work in ((boss.metadata, at_boss), (tsp.metadata, at_tsp)):
         with closing(databases.open_role(data, metadata)) as database:

@@ -167,6 +167,20 @@ def test_where_no_window_opens_it_says_what_to_do(tmp_path: Path, monkeypatch: p
         main._open_screen(options, tmp_path)
 
 
+def test_a_display_at_which_nobody_answers_is_said_and_the_picture_has_an_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # SDL would go on without a word, with a picture that nobody can see.
+    for name in ("SDL_VIDEODRIVER", "XDG_RUNTIME_DIR", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DISPLAY", ":4711")
+    options, screen = main._screen_of(cli.parse(["run", "--demo"], {"DISPLAY": ":4711"}), tmp_path)
+    screen.close()
+    assert not isinstance(screen, Window)
+    assert (options.headless, options.web_remote) == (True, cli.DEFAULT_REMOTE)
+    assert options.no_display == "Nobody answers at the display :4711"
+
+
 def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
     tv = Television()
     tell = main._recovered(tv.app)

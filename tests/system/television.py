@@ -169,8 +169,8 @@ class Television:
         self.choose("continue")
         self.wait_for("payment-methods")
         self.choose(method)
-        self.wait_for("confirm")
-        return self.choose("confirm")
+        wanted = self.wait_for("confirm")["state"]["card_wanted"]
+        return self.choose("card-back" if wanted else "confirm")
 
     def prompt(self, *words: str, seconds: float = 20) -> Screen:
         """Waits until the card screen asks one of these."""

@@ -82,7 +82,7 @@ def test_a_term_that_is_not_sold_cannot_be_chosen(tv: Television) -> None:
     tv.choose("services")
     tv.choose("service:kids")
     tv.wait_for(lambda s: s["screen"] == "service" and not s["busy"])
-    screen = plain(tv, "This term is not sold")
+    screen = plain(tv, "Not on offer")
     assert {f["key"]: f["enabled"] for f in screen["focusables"]}["term:per-use"] is False
     assert screen["focus"] == "term:monthly"
 
@@ -209,7 +209,7 @@ def test_three_wrong_pins_lock_the_card(locking: Television) -> None:
     for left in (2, 1):
         pin(tv, "111111")
         tv.wait_for(lambda s, left=left: s["state"].get("tries_left") == left)
-    plain(tv, "Wrong PIN - last try")
+    plain(tv, "Wrong PIN: last try")
     pin(tv, "111111")
     tv.prompt("pin-blocked")
     assert plain(tv, "The PIN of this card is locked")["focus"] == "pay-otherwise"
@@ -453,7 +453,7 @@ def test_the_server_dies_after_the_payment(tv: Television) -> None:
     tv.wait_for("result")
     cut(tv)
     tv.wait_for(lambda s: any("is being started again" in text for text in s["texts"]))
-    screen = plain(tv, "Paid. Your service is open.")
+    screen = plain(tv, "Paid. Your service is ready.")
     assert any(text.endswith("money taken") for text in screen["texts"])
     tv.wait_for(lambda s: not any("is being started again" in text for text in s["texts"]))
     paid(tv, before_fen)

@@ -46,11 +46,10 @@ def count(database: Database) -> int:
 
 def test_a_hundred_at_once_have_one_effect_and_one_answer(database: Database) -> None:
     tries = [database.submit(lambda conn: work(use(), conn)) for _ in range(100)]
-    first = tries[0].result()
-    for one in tries[1:]:
-        replayed = one.exception()
-        assert isinstance(replayed, Replayed)
-        assert replayed.answer == first
+    # With threads it need not be the one that was handed in first.
+    (first,) = (one.result() for one in tries if one.exception() is None)
+    for replayed in (one.exception() for one in tries):
+        assert replayed is None or (isinstance(replayed, Replayed) and replayed.answer == first)
     assert count(database) == 1
 
 

@@ -16,9 +16,10 @@ from sqlalchemy import update
 
 from server_stub.boss import keys as boss_keys
 from server_stub.boss import tables as boss
+from server_stub.foundation.locks import KeyedLocks
 from server_stub.settings import Settings
 from server_stub.tsp import server_keys, tables
-from server_stub.tsp.boxes import rotation_text
+from server_stub.tsp.boxes import Boxes, rotation_text
 from tests.server_stub.signing import COVERED, BoxKey
 from tests.server_stub.system import Box, Card, System, body_of, running
 
@@ -396,18 +397,21 @@ async def test_boss_hears_of_a_copied_key(system: System) -> None:
     assert row.ended == "key-copied"
 
 
-async def test_a_copy_that_is_behind_is_found_out_long_after(system: System) -> None:
+@pytest.mark.parametrize("kind_of_request", ["GET", "POST"])
+async def test_a_copy_that_is_behind_is_found_out_long_after(system: System, kind_of_request: str) -> None:
     box = await system.box()
+
+    async def ask(**signature: Any) -> httpx.Response:
+        path, body = ("/services", None) if kind_of_request == "GET" else ("/orders", ORDER)
+        return await box.send(box.request(kind_of_request, path, body), **signature)
+
     for _ in range(4):
-        await box.get("/services")
+        assert (await ask()).is_success
         system.clock.advance(121)
-        await box.get("/services")
+        assert (await ask()).is_success
     rows = await system.rows(tables.box_nonces)
-    assert len(rows) < 9  # what is below the floor need not be kept
-    assert (
-        await code(await box.send(box.request("GET", "/services"), nonce="3-0123456789abcdefgh"))
-        == "key-copied"
-    )
+    assert len(rows) < 8  # what is below the floor need not be kept
+    assert await code(await ask(nonce="3-0123456789abcdefgh")) == "key-copied"
 
 
 async def test_requests_that_overtake_each_other_are_no_copy(system: System) -> None:
@@ -557,9 +561,83 @@ async def test_a_card_that_comes_without_ever_paying_is_stopped(tmp_path: Path) 
         await box.post("/inquiries", body, key="one-and-the-same")
 
 
-async def test_a_key_that_was_ended_by_hand_is_ended_at_once(system: System) -> None:
+async def test_a_key_that_another_process_has_ended_changes_nothing_from_then_on(system: System) -> None:
     box = await system.box()
+    await box.get("/home")
     await system.tsp.core.database.write(
         lambda conn: conn.execute(update(tables.box_keys).values(ended="key-copied"))
     )
+    assert await code(await box.call("POST", "/orders", ORDER)) == "key-copied"
+    assert await system.rows(tables.orders) == []
+    system.clock.advance(2)
     assert await code(await box.call("GET", "/home")) == "key-copied"
+
+
+# Several processes, each with a memory of its own
+
+
+async def forget(system: System) -> None:
+    """As if the next request came to another process."""
+    service = system.tsp
+    service.boxes = Boxes(service.core, service.boxes.server_keys)
+    service.core.who += "x"
+
+
+async def test_what_was_answered_is_a_replay_everywhere(system: System) -> None:
+    box = await system.box()
+    asked = [
+        box.request("POST", "/orders", ORDER),
+        box.request("POST", "/orders", ORDER, key="a-key-of-its-own"),
+        box.request("POST", "/orders", ORDER, key="a-key-of-its-own"),  # answered from memory
+        box.request("POST", "/orders", ORDER | {"term": "yearly"}, key="a-key-of-its-own"),  # reused
+        box.request("POST", "/orders", ORDER | {"service": "nothing"}),  # refused for good
+    ]
+    answers = [(await box.send(request)).status_code for request in asked]
+    assert answers == [201, 201, 201, 409, 404]
+    system.network.cut.add("/boss")
+    asked.append(box.request("POST", "/orders", ORDER))  # refused for now
+    assert await code(await box.send(asked[-1])) == "boss-unreachable"
+    system.network.cut.clear()
+    before = len(await system.rows(tables.orders))
+    await forget(system)
+    for request in asked:
+        assert await sent(system, request) == "signature-replayed"
+    assert len(await system.rows(tables.orders)) == before
+
+
+async def test_a_copy_is_found_out_by_another_process(system: System) -> None:
+    box = await system.box()
+    await box.post("/orders", ORDER)
+    await forget(system)
+    request = box.request("POST", "/orders", ORDER)
+    assert await code(await box.send(request, nonce="2-another-random-part")) == "key-copied"
+    assert await code(await box.call("POST", "/orders", ORDER)) == "key-copied"
+
+
+async def test_two_processes_enrol_one_box_and_the_last_key_at_boss_is_the_good_one(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BOSS hears of one key, then of another; here the two answers are worked on the other way round."""
+    first, second = Box(system, "85312048"), Box(system, "85312048")
+    boss, arrived, go_on = system.tsp.core.boss, asyncio.Event(), asyncio.Event()
+    post = boss.post
+
+    async def late(box_number: str, path: str, body: Any, *more: Any, **other: Any) -> Any:
+        answer = await post(box_number, path, body, *more, **other)
+        if path == "keys" and body["key_id"] == first.key.key_id:
+            arrived.set()
+            await go_on.wait()
+        return answer
+
+    monkeypatch.setattr(boss, "post", late)
+    task = asyncio.create_task(first.call("POST", "/enrolments", first.papers()))
+    await arrived.wait()
+    system.tsp.core.locks = KeyedLocks()  # the other process has its own
+    await second.enrol()
+    go_on.set()
+    assert await code(await task) == "key-replaced"
+    await second.get("/home")
+    await forget(system)
+    system.clock.advance(16)
+    await second.post("/orders", ORDER)
+    assert await code(await first.call("GET", "/home")) == "not-enrolled"

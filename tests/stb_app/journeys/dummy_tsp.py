@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cardreader.errors import MacInvalid
-from cardreader.pboc.files import mask_number
 from cardreader.psam import Psam
 from cardreader.sim.psam import open_psam
 from stb_app.tsp.client import CardFacts
@@ -40,23 +39,32 @@ class DummyTsp:
         self.calls: list[str] = []
         self.keys: dict[str, Any] = {}
         self.payments = 0
-        self.payment_now: Payment | None = None
+        self.all: dict[str, Payment] = {}
+        self.services: dict[str, Service] = {}
+        """Of orders that are not for SERVICE."""
         self.changed = threading.Condition()
         self.opens = True
         self.facts: CardFacts | None = None
         self.init_body: dict[str, Any] = {}
         self._versions = itertools.count(1)
 
+    correlation = ""
+
+    def under(self, correlation: str) -> DummyTsp:
+        """Asks are told apart by nothing here."""
+        return self
+
     def pay(self, order: str, method: str, key: str) -> Payment:
         def act() -> Payment:
             qr = QrCode("http://127.0.0.1:8780/w/Ab3dE6gH", 180) if method.startswith("wallet") else None
             state = "waiting" if qr else "preparing"
             self.payments += 1
-            self.payment_now = Payment(
-                "pay-1", order, "4C7F 20A1", SERVICE, "monthly", method, 1500, NOW, state, "not-taken", None, None, None, qr,
+            service, number = self.services.get(order, SERVICE), f"pay-{self.payments}"
+            self.all[number] = Payment(
+                number, order, "4C7F 20A1", service, "monthly", method, 1500, NOW, state, "not-taken", None, None, None, qr,
                 next(self._versions),
             )  # fmt: skip
-            return self.payment_now
+            return self.all[number]
 
         return self._do("pay", act, key)
 
@@ -64,16 +72,16 @@ class DummyTsp:
         def act() -> Payment:
             with self.changed:
                 if after is not None:
-                    self.changed.wait_for(lambda: self.current.version > after, timeout=5)
-                return self.current
+                    self.changed.wait_for(lambda: self.all[payment].version > after, timeout=5)
+                return self.all[payment]
 
         return self._do("payment", act)
 
     def cancel(self, payment: str, key: str) -> Payment:
         def act() -> Payment:
-            if self.current.state not in ("preparing", "waiting", "scanned"):
-                raise Problem("payment-not-cancellable", money=self.current.money)
-            return self.become(state="cancelled", reason="cancelled")
+            if self.all[payment].state not in ("preparing", "waiting", "scanned"):
+                raise Problem("payment-not-cancellable", money=self.all[payment].money)
+            return self.become(payment, state="cancelled", reason="cancelled")
 
         return self._do("cancel", act, key)
 
@@ -98,9 +106,9 @@ class DummyTsp:
             self.init_body = dict(init)
             answer = self.psam.initialize_for_purchase(
                 bytes.fromhex(init["random"]), init["offline_number"], 1500, 6, DATE, TIME, init["key_version"],
-                init["algorithm_id"], self.facts.application_serial[2:],
+                init["algorithm_id"], self.facts.application_serial.reveal()[2:],
             )  # fmt: skip
-            self.become(state="unknown", money="unknown")
+            self.become(payment, state="unknown", money="unknown")
             return Mac1(answer.terminal_transaction_number, answer.mac1, DATE, TIME)
 
         return self._do("init", act, key)
@@ -115,18 +123,20 @@ class DummyTsp:
             except MacInvalid as error:
                 raise Problem("mac2-refused", money="unknown") from error
             card = PaidCard(
-                mask_number(self.facts.application_serial), self.init_body["balance_fen"], balance_after_fen
+                self.facts.application_serial.masked, self.init_body["balance_fen"], balance_after_fen
             )
             if self.opens:
-                return self.become(state="done", money="taken", valid_until=ORDER.valid_until, card=card)
-            return self.become(state="paid", money="taken", card=card)
+                return self.become(
+                    payment, state="done", money="taken", valid_until=ORDER.valid_until, card=card
+                )
+            return self.become(payment, state="paid", money="taken", card=card)
 
         return self._do("debited", act, key, (tac, mac2, balance_after_fen))
 
     def not_debited(self, payment: str, sw: int, offline_number: int, balance_fen: int, key: str) -> Payment:
         def act() -> Payment:
-            if self.current.state != "unknown":
-                raise Problem("wrong-state", money=self.current.money)
+            if self.all[payment].state != "unknown":
+                raise Problem("wrong-state", money=self.all[payment].money)
             if (offline_number, balance_fen) != (
                 self.init_body["offline_number"],
                 self.init_body["balance_fen"],
@@ -135,21 +145,22 @@ class DummyTsp:
             reason = {0x9302: "mac1-refused", 0x9406: "card-removed", 0: "connection-lost"}.get(
                 sw, "card-refused"
             )
-            return self.become(state="failed", money="not-taken", reason=reason)
+            return self.become(payment, state="failed", money="not-taken", reason=reason)
 
         return self._do("not_debited", act, key)
 
     @property
     def current(self) -> Payment:
-        assert self.payment_now is not None
-        return self.payment_now
+        """The payment that was begun last."""
+        return self.all[f"pay-{self.payments}"]
 
-    def become(self, **changes: Any) -> Payment:
-        """Another state of the payment; wakes who waits for it."""
+    def become(self, payment: str = "", **changes: Any) -> Payment:
+        """Another state of a payment, of the last one if none is named; wakes who waits for it."""
         with self.changed:
-            self.payment_now = replace(self.current, version=next(self._versions), **changes)
+            now = self.all[payment] if payment else self.current
+            self.all[now.payment] = replace(now, version=next(self._versions), **changes)
             self.changed.notify_all()
-            return self.payment_now
+            return self.all[now.payment]
 
     def _do(self, verb: str, act: Callable[[], Any], key: str | None = None, body: Any = None) -> Any:
         self.calls.append(verb)

@@ -213,8 +213,14 @@ def test_another_card_is_not_asked_about_this_payment() -> None:
         bench.answers.update({"put-back": lambda: bench.reader.insert("good")}),
         bench.reader.insert("good"),
     )
-    assert bench.pay().outcome == "success"
+    end = bench.pay()
+    assert end.outcome == "success"
     assert "other-card" in bench.prompts()
+    assert end.payment is not None
+    assert end.payment.card is not None
+    prompts = [step for step in bench.steps if isinstance(step, CardPrompt)]
+    named = {step.number for step in prompts if step.prompt in ("put-back", "other-card")}
+    assert named == {end.payment.card.number}
 
 
 def test_a_card_that_never_comes_back_leaves_the_money_unknown_and_the_next_time_it_tells(

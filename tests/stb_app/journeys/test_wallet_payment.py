@@ -111,7 +111,7 @@ def test_a_phone_that_is_quicker_than_the_cancelling_is_no_trouble(caplog: pytes
             if thread.name == "cancel-wallet-payment":
                 thread.join()
     assert phone.tsp.calls.count("cancel") == 1
-    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert {record.levelname for record in caplog.records} == {"INFO"}
 
 
 def test_an_open_code_is_on_the_disk_until_its_end_is_known(tmp_path: Path) -> None:

@@ -336,7 +336,7 @@ def test_f5_puts_the_last_card_in_and_pulls_it_out() -> None:
 def test_the_footer_is_made_from_the_live_bindings() -> None:
     tv = Television(Services)
     caps = [key.cap for key in tv.stage.picture.foot]
-    assert caps == ["arrows", "OK", "Back", "INFO", "中/EN"]
+    assert caps == ["arrows-ud", "OK", "Back", "INFO", "中/EN"]
     assert [key.label for key in tv.stage.picture.foot][2] == "Exit"
     tv.app.push("card")
     tv.app.draw()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -88,3 +89,36 @@ def test_a_program_that_is_not_there_is_no_crash(tmp_path: Path) -> None:
     child.start()
     assert over.wait(DEADLINE_S)
     child.close()
+
+
+def test_the_port_outlives_the_television_where_it_is_free(tmp_path: Path) -> None:
+    """A code on a phone names it."""
+    kept = tmp_path / "server.port"
+
+    def first_port() -> int:
+        ports: list[int] = []
+        up = threading.Event()
+
+        def command(port: int) -> tuple[str, ...]:
+            ports.append(port)
+            return (sys.executable, "-c", said + UNTIL_CLOSED)
+
+        child = ServerChild(
+            command, tmp_path / "log", lambda _: up.set(), lambda: None, lambda _: True, port_path=kept
+        )
+        child.start()
+        assert up.wait(DEADLINE_S)
+        child.close()
+        return ports[0]
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        said = LISTEN.replace("4711", str(port))
+        assert first_port() == 0
+        assert kept.read_text() == f"{port}\n"
+        assert first_port() == 0, "somebody else has it"
+    assert first_port() == port
+    kept.write_text("nonsense")
+    assert first_port() == 0

@@ -25,9 +25,13 @@ def test_a_real_tsp_has_a_real_reader() -> None:
 
 def test_without_a_display_it_draws_off_screen_and_opens_the_remote() -> None:
     options = cli.parse(["run", "--demo"], {})
-    assert (options.headless, options.no_display, options.web_remote) == (True, True, ("127.0.0.1", 8790))
+    assert (options.headless, options.no_display, options.web_remote) == (
+        True,
+        "There is no display",
+        ("127.0.0.1", 8790),
+    )
     options = cli.parse(["run", "--demo", "--headless"], SCREEN)
-    assert (options.headless, options.no_display, options.web_remote) == (True, False, ("127.0.0.1", 8790))
+    assert (options.headless, options.no_display, options.web_remote) == (True, "", ("127.0.0.1", 8790))
 
 
 def test_everything_can_be_said() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from cardreader.secret import SecretText
 from stb_app.journeys.steps import Loaded, Refused
 from stb_app.kit.clock import CHINA
 from stb_app.shell.box import BoxFiles, BoxUnknown, Counter, Enrolment
@@ -123,7 +124,7 @@ def test_a_new_box_makes_a_key_which_is_kept_for_its_owner_only(tmp_path: Path) 
     bench = Bench(DummyVerbs(), tmp_path)
     bench.connection.bring_up()
     assert bench.ready == [HELLO]
-    assert bench.verbs.enrolled == [(BOX, "8310220477550019", "246810")]
+    assert bench.verbs.enrolled == [(BOX, "8310220477550019", SecretText("246810"))]
     (key,) = (tmp_path / "keys").glob("*.pem")
     assert key.stem == bench.enrolment.key_id
     assert b"BEGIN PRIVATE KEY" in key.read_bytes()
@@ -248,7 +249,7 @@ def test_another_box_needs_its_papers(tmp_path: Path) -> None:
     )
     bench = Bench(DummyVerbs(), tmp_path, box="11112222")
     bench.connection.bring_up()
-    assert bench.verbs.enrolled == [("11112222", "8310220477550027", "246810")]
+    assert bench.verbs.enrolled == [("11112222", "8310220477550027", SecretText("246810"))]
     assert bench.files.enrolment(BOX) is None
 
 

@@ -39,3 +39,16 @@ def test_the_same_subject_has_one_notice_and_the_old_ones_time_does_not_end_it()
     tv.app.clear_notice("card")
     assert _seen(tv) is None
     tv.app.clear_notice("card")
+
+
+def test_a_page_that_says_it_itself_needs_no_notice() -> None:
+    tv = Television()
+    tv.app.notice("could not be stored")
+    tv.app.notice("card wanted", about="card")
+    page = tv.app.navigator.top
+    page.says = lambda: frozenset(("card",))  # type: ignore[attr-defined]
+    tv.app.refresh_all()
+    assert _seen(tv) == "could not be stored"
+    del page.says  # type: ignore[attr-defined]
+    tv.app.refresh_all()
+    assert _seen(tv) == "card wanted"

@@ -243,6 +243,7 @@ def test_settings_can_be_changed(remote: Remote) -> None:
         ("GET", "/keys/KEY_OK", None, 405),
         ("POST", "/screen.json", None, 405),
         ("POST", "/settings", b"[1]", 400),
+        ("POST", "/settings", b"[" * 60_000, 400),
         ("POST", "/settings", b"\xff", 400),
         ("POST", "/settings", b"x" * 70_000, 413),
         ("GET", "/screen.json?after=x", None, 400),

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from requests import PreparedRequest
 from requests.exceptions import SSLError
 
+from cardreader.secret import SecretText
 from server_stub.foundation import signatures
 from server_stub.foundation.signatures import AnswerKey, Message
 from stb_app.tsp import tls
@@ -186,6 +187,24 @@ def test_the_platform_says_what_time_it_is_and_the_box_signs_by_that(tsp: Tsp, c
     assert [one.created - int(NOW) for one in tsp.seen] == [0, 86_400, 86_400]
 
 
+def test_a_call_that_was_doubled_on_the_way_is_signed_anew_under_its_key(tsp: Tsp, client: TspClient) -> None:
+    replayed = (401, {"code": "signature-replayed"})
+    accepted = tsp.told["/payments/p/debit"]
+    tsp.told["/payments/p/debit"] = replayed
+
+    def once(answer: Answer) -> Answer:
+        tsp.told["/payments/p/debit"] = accepted
+        return answer
+
+    tsp.change = once
+    assert debit(client).code == "mac2-refused"
+    first, second = tsp.seen
+    assert (first.nonce.startswith("1-"), second.nonce.startswith("2-")) == (True, True)
+    assert all('"idempotency-key": key-0001' in one.base.decode() for one in tsp.seen)
+    tsp.told["/payments/p/debit"], tsp.change = replayed, lambda answer: answer
+    assert debit(client).code == "signature-replayed"
+
+
 def test_a_clock_that_cannot_be_set_right_is_told(tsp: Tsp, client: TspClient) -> None:
     def wrong(answer: Answer) -> Answer:
         tsp.clock += 1000
@@ -212,7 +231,7 @@ def test_enrolling_pins_the_platform_s_keys_and_rotating_keeps_them(tsp: Tsp, cl
     tsp.told["/enrolments"] = (201, {"subscriber": subscriber, "server_keys": keys})
     identity, client.identity = client.identity, None
     assert identity is not None
-    client.enrol(identity.believing({}), "8310220477550019", "246810", "key-0001")
+    client.enrol(identity.believing({}), "8310220477550019", SecretText("246810"), "key-0001")
     assert client.identity is not None
     assert client.identity.server_keys == pinned(SERVER)
     tsp.told["/keys"] = (200, {"key_id": "x"})
@@ -220,7 +239,7 @@ def test_enrolling_pins_the_platform_s_keys_and_rotating_keeps_them(tsp: Tsp, cl
     client.rotate(new, "key-0002")
     assert (client.identity.key_id, client.identity.server_keys) == (new.key_id, pinned(SERVER))
     tsp.told["/enrolments"] = (201, {"subscriber": subscriber, "server_keys": []})
-    assert refused(lambda: client.enrol(identity, "8", "2", "key-0003")).code == "tsp-answer-bad"
+    assert refused(lambda: client.enrol(identity, "8", SecretText("2"), "key-0003")).code == "tsp-answer-bad"
     # RFC 8032 signatures are the same every time.
     assert rotation_proof("old", NEXT) == rotation_proof("old", NEXT)
 

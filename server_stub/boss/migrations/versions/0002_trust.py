@@ -14,6 +14,7 @@ def upgrade() -> None:
         sa.Column("box_number", sa.String(), nullable=False),
         sa.Column("smart_card_number", sa.String(), nullable=False),
         sa.Column("subscriber_id", sa.String(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("registered_at", sa.BigInteger(), nullable=False),
         sa.Column("ended", sa.String(), nullable=True),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),

@@ -14,6 +14,7 @@ def upgrade() -> None:
         sa.Column("key_id", sa.String(), nullable=False),
         sa.Column("box_number", sa.String(), nullable=False),
         sa.Column("public_key", sa.String(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("ended", sa.String(), nullable=True),
         sa.Column("valid_until", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -32,6 +33,7 @@ def upgrade() -> None:
         sa.Column("key_id", sa.String(), nullable=False),
         sa.Column("counter", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("nonce", sa.String(), nullable=False),
+        sa.Column("request", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(
             ["key_id"],
             ["box_keys.key_id"],

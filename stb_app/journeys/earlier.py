@@ -1,0 +1,144 @@
+"""What earlier payments for the same service mean for a new one: nothing is paid before the card's word on them is known."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import replace
+
+from cardreader.purse import Purse
+from stb_app.journeys.memory import Memory, OpenPayment
+from stb_app.journeys.settling import (
+    PATIENT_PAUSES_S,
+    deliver_not_debited,
+    deliver_proof,
+    prove,
+    undelivered,
+    wait_until_open,
+    with_balance,
+)
+from stb_app.journeys.steps import CardPrompt, Finished, Prompt, finished
+from stb_app.journeys.waiting import Waits
+from stb_app.tsp.client import TspClient
+from stb_app.tsp.model import Payment
+from stb_app.tsp.problem import Problem
+
+log = logging.getLogger(__name__)
+
+
+class StandsAgainst(Exception):
+    """An earlier payment for the same service has taken money, or may have: nothing more is paid. ``end``: how it stands."""
+
+    def __init__(self, end: Finished) -> None:
+        super().__init__(end.reason)
+        self.end = end
+
+
+class EarlierPayments:
+    """The box's open purse payments, as far as they stand against a new one for ``service``."""
+
+    def __init__(self, client: TspClient, memory: Memory, waits: Waits, service: str) -> None:
+        self._client = client
+        self._memory = memory
+        self._waits = waits
+        self._service = service
+        self._wanted: tuple[OpenPayment, Payment | None] | None = None
+
+    def look(self) -> None:
+        """Delivers what the box knows and the TSP does not, and finds out whether a card has to come back first.
+
+        Raises:
+            StandsAgainst: a card has been debited for this service already.
+        """
+        for record in self._memory.all():
+            if not self._same(record):
+                continue
+            if record.tac is not None:
+                self._deliver(record)
+            self._ask(record)
+
+    @property
+    def wanted(self) -> OpenPayment | None:
+        """The payment that only its own card can explain; before that no card pays for this service."""
+        if self._wanted is None or not self._memory.wants_card(self._wanted[0].payment):
+            return None
+        return self._wanted[0]
+
+    def left(self) -> Finished | None:
+        """How things stand when the card that is wanted has not come; None when none is wanted."""
+        if self.wanted is None or self._wanted is None:
+            return None
+        return Finished("pending", "unknown", "card-away", self._wanted[1], earlier=True)
+
+    def prompt(self, prompt: Prompt, record: OpenPayment) -> CardPrompt:
+        """What is asked or told about an earlier payment: its amount, and its card's number as the TSP knows it."""
+        payment = self._told(record)
+        number = payment.card.number if payment is not None and payment.card is not None else ""
+        return CardPrompt(prompt, number, amount_fen=record.amount_fen, earlier=True, payment=payment)
+
+    def settle(self, record: OpenPayment, purse: Purse, cancel: threading.Event) -> None:
+        """The card of an earlier payment, of whatever service, tells what it did. Returns when a new debit may follow.
+
+        Raises:
+            StandsAgainst: it has debited for this service, or that will never be known from the card.
+            CardRemoved, StatusError, ProtocolError: the card could not be asked.
+            Problem: the TSP was not told, and a new debit would wipe out what the card has to say.
+        """
+        proven = prove(purse, record, self._memory)
+        try:
+            if proven is None:
+                payment = deliver_not_debited(
+                    self._client, self._memory, self._waits, record, purse, 0x9406, cancel, PATIENT_PAUSES_S
+                )
+            else:
+                whole = with_balance(purse, self._memory, proven)
+                payment = deliver_proof(
+                    self._client, self._memory, self._waits, whole, cancel, PATIENT_PAUSES_S
+                )
+        except Problem as problem:
+            if self._same(record) and (proven is not None or problem.code == "evidence-contradicts"):
+                raise self._stands(record, problem) from problem
+            if problem.unanswered or self._memory.wants_card(record.payment):
+                raise
+            log.warning("earlier payment %s: %s", record.payment, problem.code)
+            return
+        self._refuse(record, payment)
+
+    def _deliver(self, record: OpenPayment) -> None:
+        try:
+            payment = deliver_proof(
+                self._client, self._memory, self._waits, record, threading.Event(), PATIENT_PAUSES_S
+            )
+        except Problem as problem:
+            raise self._stands(record, problem) from problem
+        self._refuse(record, payment)
+
+    def _ask(self, record: OpenPayment) -> None:
+        """Whether the TSP still waits for the card; a person may have settled the payment meanwhile."""
+        try:
+            payment = self._client.payment(record.payment)
+        except Problem as problem:
+            log.warning("asking for payment %s: %s", record.payment, problem.code)
+            if problem.code != "not-found":
+                self._wanted = record, None
+            return
+        if payment.money == "unknown":
+            self._wanted = record, payment
+
+    def _refuse(self, record: OpenPayment, payment: Payment) -> None:
+        if payment.money != "not-taken" and self._same(record):
+            end = finished(wait_until_open(self._client, self._waits, payment))
+            raise StandsAgainst(replace(end, earlier=True))
+
+    def _stands(self, record: OpenPayment, problem: Problem) -> StandsAgainst:
+        end = undelivered(self._client, self._memory, record, problem)
+        return StandsAgainst(replace(end, payment=end.payment or self._told(record), earlier=True))
+
+    def _told(self, record: OpenPayment) -> Payment | None:
+        """The payment as the TSP told it when it was asked; None when it did not answer, or was not asked."""
+        if self._wanted is None or self._wanted[0].payment != record.payment:
+            return None
+        return self._wanted[1]
+
+    def _same(self, record: OpenPayment) -> bool:
+        return record.service in ("", self._service)
