@@ -259,7 +259,7 @@ async def test_boss_refuses_after_the_wallet_was_paid_and_the_money_goes_back(sy
 async def notice(system: System, payment: str, secret: str | None = None, at: str | None = None) -> int:
     """Sends a notice as the wallet would; returns the answer's status."""
     body = json.dumps({"reference": payment, "event": "paid"}).encode()
-    key = secret if secret is not None else system.roles._key
+    key = secret if secret is not None else system.roles._key.reveal()
     timestamp = at or system.clock.now().isoformat()
     headers = {
         "Wallet-Timestamp": timestamp,
