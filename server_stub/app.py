@@ -161,6 +161,7 @@ class Roles:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.http.aclose)
             if self.boss is not None:
+                self.boss.start()
                 stack.callback(self.boss.close)
             if self.sandbox is not None:
                 self.sandbox.start()

@@ -33,7 +33,8 @@ DONE = {
 
 def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
     """One subcommand. Returns its exit code: 0; 1 for a box that BOSS does not know; 2 when there is no BOSS here."""
-    now = (clock or SystemClock()).now()
+    clock = clock or SystemClock()
+    now = clock.now()
     try:
         database = _open(options, tables.metadata)
     except (SettingsError, CannotStart) as error:
@@ -44,8 +45,8 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
             for line in database.submit(lambda conn: listed(conn, now)).result():
                 cli.announce(line)
             return 0
-        number = options.box
-        if not database.submit(lambda conn: change(conn, options.action, number, now)).result():
+        number, actor = options.box, cli.actor()
+        if not database.submit(lambda conn: change(conn, options.action, number, clock, actor)).result():
             sys.stderr.write(f"stb-server: BOSS knows no box {number}\n")
             return 1
         cli.announce(f"box {number} {DONE[options.action]}")
@@ -56,7 +57,8 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
 
 def rotate_server_key(options: argparse.Namespace, clock: Clock | None = None) -> int:
     """``stb-server rotate-key``: a new key for answers. Running servers take it within a minute."""
-    now = (clock or SystemClock()).now()
+    clock = clock or SystemClock()
+    now, actor = clock.now(), cli.actor()
     try:
         if not (key := options.data / "tsp.key").exists():
             raise CannotStart(f"{key} is not there; --data names the folder of a TSP that has run")
@@ -66,20 +68,34 @@ def rotate_server_key(options: argparse.Namespace, clock: Clock | None = None) -
         return USAGE
     try:
         vault = vault_file(key)
-        new = database.submit(lambda conn: server_keys.rotate(conn, vault, os.urandom(32), now)).result()
+
+        def work(conn: Connection) -> str:
+            new = server_keys.rotate(conn, vault, os.urandom(32), now)
+            tsp_tables.audit.append(conn, clock, actor, "server-key-rotated", new)
+            return new
+
+        new = database.submit(work).result()
     finally:
         database.close()
     cli.announce(f"answers are signed with {new} now; boxes learn it from the key before it")
     return 0
 
 
-def change(conn: Connection, action: str, box_number: str, now: datetime) -> bool:
-    """Changes a box's state, or ends its keys; False when there is no such box."""
+def change(conn: Connection, action: str, box_number: str, clock: Clock, actor: str) -> bool:
+    """Changes a box's state, or ends its keys; False when there is no such box.
+
+    Args:
+        actor: who does it, for the audit log.
+    """
     if action in STATES:
-        return keys.set_state(conn, box_number, STATES[action])
-    known = conn.execute(select(boxes.c.box_number).where(boxes.c.box_number == box_number)).one_or_none()
-    keys.end(conn, box_number, keys.REVOKED, now)
-    return known is not None
+        known = keys.set_state(conn, box_number, STATES[action])
+    else:
+        mine = select(boxes.c.box_number).where(boxes.c.box_number == box_number)
+        known = conn.execute(mine).one_or_none() is not None
+        keys.end(conn, box_number, keys.REVOKED, clock.now())
+    if known:
+        tables.audit.append(conn, clock, actor, f"box-{action}", box_number)
+    return known
 
 
 def listed(conn: Connection, now: datetime) -> list[str]:

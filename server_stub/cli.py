@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import getpass
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import platformdirs
 from server_stub.settings import PREFIX
 
 PORT = 8780
+CASE_ACTIONS = ("accept-proof", "write-off", "refund", "retry-opening", "returned-by-hand", "close")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,7 +55,20 @@ def parser() -> argparse.ArgumentParser:
     boxes.add_argument("action", choices=("list", "suspend", "activate", "stolen", "revoke"))
     boxes.add_argument("box", nargs="?", metavar="BOX", help="number of the box; all but 'list' want it")
     rotate = commands.add_parser("rotate-key", help="sign answers with a new key from now on")
-    for command in (boxes, rotate):
+    cases = commands.add_parser("cases", help="what stays open: list it, show one, decide one")
+    cases.add_argument("action", choices=("list", "show", "decide"))
+    cases.add_argument("case", nargs="?", metavar="CASE", help="id of the case; all but 'list' want it")
+    cases.add_argument("--all", action="store_true", help="with 'list': decided cases too")
+    cases.add_argument("--action", dest="do", metavar="ACTION", help=f"what to do: {', '.join(CASE_ACTIONS)}")
+    cases.add_argument("--reason", metavar="TEXT", help="why")
+    cases.add_argument("--actor", metavar="NAME", help="who decides")
+    cases.add_argument("--second", metavar="NAME", help="who decides with them; above a limit")
+    audit = commands.add_parser("audit", help="verify the audit logs")
+    audit.add_argument("action", choices=("verify",))
+    audit.add_argument("--role", choices=("boss", "tsp"), help="only this role's")
+    audit.add_argument("--head", metavar="HASH", help="hash of a record that must be there; with --role")
+    check = commands.add_parser("check", help="prove on live databases what must always be true")
+    for command in (boxes, rotate, cases, audit, check):
         _place(command)
     backup = commands.add_parser("backup", help="copy one moment of everything, while servers run or stand")
     backup.add_argument("--to", type=_folder, required=True, metavar="FOLDER", help="is made; has keys in it")
@@ -112,6 +128,10 @@ def parse(arguments: Sequence[str] | None, roles: Sequence[str]) -> argparse.Nam
     options = top.parse_args(arguments)
     if options.command == "boxes" and (options.box is None) != (options.action == "list"):
         top.error("boxes list, or boxes suspend|activate|stolen|revoke BOX")
+    if options.command == "cases":
+        _check_case(top, options)
+    if options.command == "audit" and options.head is not None and options.role is None:
+        top.error("--head wants --role: each role has its own log")
     if options.command != "run":
         return options
     for role in options.roles:
@@ -119,6 +139,23 @@ def parse(arguments: Sequence[str] | None, roles: Sequence[str]) -> argparse.Nam
             top.error(f"no role {role!r}; there are {', '.join(roles)}")
     options.roles = [role for role in roles if not options.roles or role in options.roles]
     return options
+
+
+def _check_case(top: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if (options.case is None) != (options.action == "list"):
+        top.error(
+            "cases list, or cases show CASE, or cases decide CASE --action ACTION --reason TEXT --actor NAME"
+        )
+    if options.action == "decide" and None in (options.do, options.reason, options.actor):
+        top.error("cases decide wants --action, --reason and --actor")
+
+
+def actor() -> str:
+    """Who gives the command, as the system knows them, for the audit log."""
+    try:
+        return f"person:{getpass.getuser()}"
+    except (KeyError, OSError):  # no such user on this machine
+        return f"person:{os.getuid()}"
 
 
 def announce(text: str) -> None:

@@ -57,6 +57,10 @@ class Settings:
         box_requests_per_minute: what one box may ask.
         enrolment_failures_per_hour: wrong enrolments for one box number; three times as many from one address.
         card_attempts_per_hour: how often a card may come to paying without its PIN having been right.
+        unknown_pauses: comma-separated seconds after which a payment whose money is unknown, or waits for something, is
+            looked at for the first, second ... time; after the last it is a case for a person.
+        case_second_fen: from this amount on a case is decided by two people.
+        idempotency_days: how long the answers to requests are kept.
         late_settle_seconds: the demo wallet's "pay after the code has run out": how long after.
     """
 
@@ -83,11 +87,19 @@ class Settings:
     box_requests_per_minute: int = 1200
     enrolment_failures_per_hour: int = 10
     card_attempts_per_hour: int = 60
+    unknown_pauses: str = "60,300,900,3600"
+    case_second_fen: int = 50_000
+    idempotency_days: int = 30
 
     @property
     def psam_urls(self) -> tuple[str, ...]:
         """The pool's PSAMs, one URL each."""
         return tuple(url.strip() for url in self.psams.split(",") if url.strip())
+
+    @property
+    def unknown_schedule(self) -> tuple[float, ...]:
+        """The pauses between looks at a payment that waits."""
+        return tuple(float(text) for text in self.unknown_pauses.split(","))
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -161,12 +173,25 @@ def _psams(name: str, text: str) -> str:
     return ",".join(urls)
 
 
+def _pauses(name: str, text: str) -> str:
+    try:
+        seconds = [float(one) for one in text.split(",")]
+    except ValueError:
+        seconds = []
+    if not seconds or not all(0 < one <= LONGEST_SECONDS for one in seconds):
+        raise SettingsError(
+            f"{name}={text!r}: seconds like 60,300,900 are wanted, each at most {LONGEST_SECONDS}"
+        )
+    return text
+
+
 CHECKS: dict[str, Callable[[str, str], str | SecretText]] = {
     "boss_url": _address,
     "wallet_url": _address,
     "notify_url": _address,
     "partner_key": _partner_key,
     "psams": _psams,
+    "unknown_pauses": _pauses,
     "lan_address": _lan_address,
 }
 """What is more than text: takes the variable's name and text, returns the setting, or raises SettingsError."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from server_stub.boss import keys, models, rules, store, tables, views
+from server_stub.boss import books, keys, models, rules, store, tables, views
 from server_stub.foundation import statements, wire
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database
@@ -36,17 +36,31 @@ class BossService:
         self._clock = clock
         self._ids = ids
         self.idempotency = Idempotency(database, tables.keys, clock)
+        database.load(books.open_accounts)
+
+    def start(self) -> None:
+        """It begins to answer."""
+        self._note("started")
 
     def close(self) -> None:
         """Lets go of the database."""
-        self.database.close()
+        try:
+            self._note("stopped")
+        finally:
+            self.database.close()
 
     async def register_key(self, box_number: str, claim: models.KeyClaim) -> models.RegisteredKey:
         """Ties a key to box, smart card and subscriber (ONL-11). Raises Problem as ``keys.register``."""
         now = self._clock.now()
         # Slow on purpose, so not in the writer's thread, where everybody would wait for it.
         code_hash = await to_thread(keys.activation_hash, box_number, claim.activation_code.reveal())
-        return await self.database.write(lambda conn: keys.register(conn, box_number, claim, code_hash, now))
+
+        def work(conn: Connection) -> models.RegisteredKey:
+            registered = keys.register(conn, box_number, claim, code_hash, now)
+            tables.audit.append(conn, self._clock, "box", "key-registered", box_number, key=claim.key_id)
+            return registered
+
+        return await self.database.write(work)
 
     async def key_standing(self, box_number: str, key_id: str) -> models.RegisteredKey:
         """Whether a box and its key may be served. Raises Problem as ``keys.standing``."""
@@ -58,12 +72,25 @@ class BossService:
     ) -> models.RegisteredKey:
         """A box goes over to another key. Raises Problem as ``keys.standing``."""
         now = self._clock.now()
-        return await self.database.write(lambda conn: keys.succeed(conn, box_number, old, successor, now))
+
+        def work(conn: Connection) -> models.RegisteredKey:
+            registered = keys.succeed(conn, box_number, old, successor, now)
+            facts = {"key": successor.key_id, "before": old}
+            tables.audit.append(conn, self._clock, "box", "key-rotated", box_number, **facts)
+            return registered
+
+        return await self.database.write(work)
 
     async def end_key(self, box_number: str, key_id: str, reason: str) -> None:
         """A platform has found that a key must not be believed any more."""
         now = self._clock.now()
-        await self.database.write(lambda conn: keys.end(conn, box_number, reason, now, key_id))
+
+        def work(conn: Connection) -> None:
+            if keys.end(conn, box_number, reason, now, key_id):
+                facts = {"key": key_id, "reason": reason}
+                tables.audit.append(conn, self._clock, "platform", "key-ended", box_number, **facts)
+
+        await self.database.write(work)
 
     async def home(self, box_number: str) -> wire.Home:
         """What the home page shows. Raises Problem ``box-unknown``, ``box-suspended``, as all below."""
@@ -192,6 +219,7 @@ class BossService:
             statements.insert(conn, tables.subscriptions, values)
             opened_by = {"state": "opened", "payment": opening.payment, "subscription_id": subscription}
             statements.change(conn, tables.orders, opened_by, id=order_id)
+            books.opened(conn, order_id, order.service, opening.amount_fen, now, order.correlation)
             after = store.load_customer(conn, box_number)
             opened = models.Opened(
                 order=order_id,
@@ -202,6 +230,11 @@ class BossService:
             return use.answer(conn, answer_of(opened))
 
         return await self.database.write(work)
+
+    def _note(self, action: str) -> None:
+        self.database.submit(
+            lambda conn: tables.audit.append(conn, self._clock, "server", action, "boss")
+        ).result()
 
     async def _for(self, box_number: str, view: Callable[[store.Catalogue, store.Customer], T]) -> T:
         def read(conn: Connection) -> T:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from sqlalchemy import Boolean, Column, ForeignKey, Integer, MetaData, String, Table, UniqueConstraint
 
 from server_stub.foundation import correlation
+from server_stub.foundation.audit import Audit
 from server_stub.foundation.database import Instant
 from server_stub.foundation.idempotency import idempotency_table
+from server_stub.foundation.ledger import Ledger
 
 metadata = MetaData(info={"role": "boss"})
 keys = idempotency_table(metadata)
+ledger = Ledger(metadata)
+audit = Audit(metadata)
 
 subscribers = Table(
     "subscribers",

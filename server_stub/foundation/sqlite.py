@@ -185,9 +185,13 @@ def _prepare_writer(connection: sqlite3.Connection, record: object) -> None:
 
 def _set_foreign_keys(conn: Connection, *, on: bool) -> None:
     """Outside of a transaction, where alone SQLite obeys it."""
+    _driver(conn).execute(f"PRAGMA foreign_keys={'ON' if on else 'OFF'}")
+
+
+def _driver(conn: Connection) -> sqlite3.Connection:
     driver = conn.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
-    driver.execute(f"PRAGMA foreign_keys={'ON' if on else 'OFF'}")
+    return driver
 
 
 def _commit(conn: Connection, group: list[_Job]) -> None:
@@ -206,6 +210,8 @@ def _commit(conn: Connection, group: list[_Job]) -> None:
                     outcomes.append((job, None, error))
                 driver.execute("RELEASE job")
     except Exception as error:  # noqa: BLE001 - the commit failed: nothing of the group is durable, all must hear it
+        # A commit that a deferred key has refused leaves the transaction open; the next group needs its own.
+        _driver(conn).rollback()
         for job in group:
             job.done.set_exception(error)
         return

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, String, Table
 
@@ -32,6 +32,13 @@ class Machine:
     table: Table
     moves: Mapping[str, frozenset[str]]
     history: Table
+
+
+class Moved(NamedTuple):
+    """What a move was made from, and the row's version after it."""
+
+    origin: str
+    version: int
 
 
 class IllegalMove(Exception):
@@ -68,13 +75,16 @@ def moves_table(metadata: MetaData) -> Table:
 
 def move(
     conn: Connection, machine: Machine, row: str, target: str, *, actor: str, at: datetime, **values: Any
-) -> None:
+) -> Moved:
     """Moves a row to another state, with the row locked, and records it.
 
     Args:
         row: its id.
         actor: who moves it: ``box``, ``wallet``, ``sweep``, ``boss`` ...
         values: columns that change with it.
+
+    Returns:
+        the state it was in, and its version now.
 
     Raises:
         IllegalMove: the table of moves does not have it.
@@ -90,6 +100,7 @@ def move(
     of = None if correlation.current() else getattr(now, "correlation", None)
     with correlation.under(of):
         _record(conn, machine, row, origin, target, actor, at, legal=True)
+    return Moved(origin, now.version + 1)
 
 
 async def write(database: Database, work: Callable[[Connection], T]) -> T:

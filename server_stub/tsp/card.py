@@ -198,13 +198,30 @@ class CardPayments:
                 use.claim(conn)
                 if not already:
                     self._core.paid(conn, core.load_payment(conn, payment), actor="box")
-                    after_fen = proof.balance_after_fen
-                    if after_fen is None:
-                        after_fen = debit.balance_before_fen - row.amount_fen
-                    statements.change(conn, debits, {"balance_after_fen": after_fen}, payment_id=payment)
+                    self._keep_balance(conn, row, debit, proof.balance_after_fen)
                 return use.answer(conn, self._core.answer(conn, payment))
 
             return await self._core.change(payment, work)
+
+    async def complete_kept(self, payment: str) -> None:
+        """A proof that is kept, but was not checked, because a PSAM was out or this server stopped, is checked now.
+
+        Raises:
+            Problem: as ``debited``; the payment stays unknown.
+        """
+        async with self._core.locks.hold(payment):
+            row, debit = await self._core.database.read(
+                lambda conn: (core.load_payment(conn, payment), _debit_or_none(conn, payment))
+            )
+            if row.state != "mac1-issued" or debit is None or debit.mac2 is None:
+                return
+            await self._verify(row, debit, models.DebitProof(tac=debit.tac, mac2=debit.mac2), None)
+
+            def work(conn: Connection) -> None:
+                self._core.paid(conn, core.load_payment(conn, payment), actor="sweep")
+                self._keep_balance(conn, row, debit, None)
+
+            await self._core.change(payment, work)
 
     async def not_debited(
         self, box_number: str, payment: str, evidence: models.NotDebited, use: KeyUse
@@ -262,6 +279,12 @@ class CardPayments:
             raise Problem("psam-none-free")
         return self._core.psams[name]
 
+    def _keep_balance(self, conn: Connection, row: Row[Any], debit: Row[Any], after_fen: int | None) -> None:
+        """What is on the card now: as the card has said, or as it must be."""
+        if after_fen is None:
+            after_fen = debit.balance_before_fen - row.amount_fen
+        statements.change(conn, debits, {"balance_after_fen": after_fen}, payment_id=row.id)
+
     def _purchase(self, amount_fen: int, sealed: str, begun: Any) -> psam_pool.Purchase:
         return psam_pool.Purchase(
             random=bytes.fromhex(begun["random"]),
@@ -278,10 +301,10 @@ class CardPayments:
     def _contradicts(self, conn: Connection, box_number: str, payment: str, proof: models.DebitProof) -> bool:
         """Whether the card is said not to have debited; then its proof of the contrary is kept, with a case."""
         row = self._find(conn, box_number, payment)
-        if row.state not in ("failed", "contradicted"):
+        if row.state not in ("failed", "written-off", "contradicted"):
             return False
         self._core.case(conn, payment, "evidence-contradicts", **proof.model_dump())
-        if row.state == "failed":
+        if row.state != "contradicted":
             self._core.move(conn, row, "contradicted", actor="box", reason="evidence-contradicts")
             statements.change(conn, debits, {"tac": proof.tac, "mac2": proof.mac2}, payment_id=payment)
         return True
@@ -307,8 +330,13 @@ class CardPayments:
         statements.change(conn, debits, {"tac": proof.tac, "mac2": proof.mac2}, payment_id=payment)
         return row, debit, False
 
-    async def _take_turn(self, payment: str, psam: str, use: KeyUse, *, anew: bool) -> psam_pool.Turn | None:
+    async def _take_turn(
+        self, payment: str, psam: str, use: KeyUse | None, *, anew: bool
+    ) -> psam_pool.Turn | None:
         """A turn at the PSAM, when the one that another process has is over; None when the lease is lost.
+
+        Args:
+            use: of the request that wants it; None where nobody has asked.
 
         Raises:
             Problem: ``psam-none-free``, money unknown: it was not over in time.
@@ -330,9 +358,12 @@ class CardPayments:
             if now >= patience:
                 raise Problem("psam-none-free", money="unknown")
             await clock.sleep_until(now + LOOK_AGAIN)
-            await self._core.database.read(use.recall)
+            if use is not None:
+                await self._core.database.read(use.recall)
 
-    async def _verify(self, row: Row[Any], debit: Row[Any], proof: models.DebitProof, use: KeyUse) -> None:
+    async def _verify(
+        self, row: Row[Any], debit: Row[Any], proof: models.DebitProof, use: KeyUse | None
+    ) -> None:
         """Returns when the PSAM has accepted MAC2. Raises Problem; the payment stays unknown."""
         payment, psam = row.id, debit.psam
         unit = self._core.psams.get(psam)

@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, update
 
 from server_stub.foundation import statements, states, wire
 from server_stub.foundation.changes import Changes
-from server_stub.foundation.clock import CHINA, Clock
+from server_stub.foundation.clock import CHINA
 from server_stub.foundation.database import Database
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, Idempotency
-from server_stub.foundation.ids import Ids
 from server_stub.foundation.locks import KeyedLocks
-from server_stub.foundation.outbox import Outbox
 from server_stub.foundation.problems import Money, Problem
 from server_stub.foundation.vault import Vault
-from server_stub.settings import Settings
 from server_stub.tsp import machines, models, psam_pool
 from server_stub.tsp.boss_client import BossClient
-from server_stub.tsp.tables import cases, debits, orders, payments
+from server_stub.tsp.moves import Moves
+from server_stub.tsp.tables import debits, orders, payments
 from server_stub.wallets.provider import Wallet
 
 T = TypeVar("T")
 
-OPEN_SERVICE = "open-service"
-REFUND = "refund"
-ASK_WALLET = "ask-wallet"
-
 
 @dataclass(slots=True)
-class Core:
+class Core(Moves):
     """The parts of one TSP.
 
     Attributes:
@@ -44,15 +38,11 @@ class Core:
     """
 
     database: Database
-    clock: Clock
-    ids: Ids
     vault: Vault
-    settings: Settings
     boss: BossClient
     wallets: dict[str, Wallet]
     psams: dict[str, psam_pool.PsamUnit]
     idempotency: Idempotency
-    outbox: Outbox
     sweep_by: Callable[[datetime], None]
     who: str
     changes: Changes = field(default_factory=Changes)
@@ -67,6 +57,7 @@ class Core:
         try:
             result = await states.write(self.database, work)
         except states.IllegalMove as refused:
+            await self.database.write(partial(self.note_refused, refused=refused))
             # An order's states are at most named like a payment's; only a payment's are told.
             shown = machines.PAYMENT_SHOWN.get(refused.origin)
             if shown is None or refused.machine is machines.ORDER:
@@ -75,45 +66,6 @@ class Core:
         self.changes.wake(payment)
         self.outbox.worker.kick()
         return result
-
-    def move(
-        self,
-        conn: Connection,
-        payment: Row[Any],
-        target: str,
-        *,
-        actor: str,
-        reason: str | None = None,
-        **values: Any,
-    ) -> None:
-        """Moves a payment. One that ends without money closes its order and gives its PSAM back.
-
-        Raises:
-            IllegalMove
-        """
-        now = self.clock.now()
-        machine = machines.CARD_PAYMENT if payment.method == "card" else machines.WALLET_PAYMENT
-        if reason is not None or target == "paid":
-            # Why nobody knew is over once the money is in.
-            values["reason"] = reason
-        live = target in machines.LIVE
-        states.move(conn, machine, payment.id, target, actor=actor, at=now, live=live, **values)
-        if target in machines.ENDED_WITHOUT_MONEY:
-            states.move(conn, machines.ORDER, payment.order_id, "closed", actor=actor, at=now)
-            psam_pool.release(conn, payment.id)
-
-    def paid(self, conn: Connection, payment: Row[Any], *, actor: str) -> None:
-        """The money is in: BOSS is owed the message from the same moment on."""
-        self.move(conn, payment, "paid", actor=actor, paid_at=self.clock.now())
-        psam_pool.release(conn, payment.id)
-        self.outbox.put(conn, OPEN_SERVICE, {"payment": payment.id}, of=payment.correlation)
-
-    def case(self, conn: Connection, payment: str, kind: str, **facts: Any) -> None:
-        """Something about a payment that a person has to look at; the same once more is no second case."""
-        values = {"payment_id": payment, "kind": kind, "facts": json.dumps(facts)}
-        if conn.execute(select(cases.c.id).filter_by(**values)).first() is not None:
-            return
-        conn.execute(insert(cases).values(id=self.ids.row(), at=self.clock.now(), **values))
 
     def view(self, conn: Connection, payment: str) -> models.Payment:
         """A payment as the box sees it."""

@@ -8,14 +8,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from server_stub.tsp import machines
-from server_stub.tsp.tables import cases, leases, payments
+from server_stub.tsp import books, machines
+from server_stub.tsp.tables import cases, leases, ledger, payments
 
 UNKNOWN = tuple(name for name, shown in machines.PAYMENT_SHOWN.items() if shown.money == "unknown")
-HELD = tuple(
-    name for name, shown in machines.PAYMENT_SHOWN.items() if shown.money == "taken" and name != "opened"
-)
+HELD = (books.ORDERS, books.DIFFERENCES, books.REFUNDS)
 """The subscriber's money is here, and neither service nor money has gone back to them yet."""
+MAYBE = (books.UNKNOWN_CARD, books.UNKNOWN_WALLET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +40,14 @@ def look(conn: Connection, now: datetime) -> Books:
     """All of one moment."""
     counted = select(payments.c.state, func.count().label("number")).group_by(payments.c.state)
     unknown = select(func.min(payments.c.created_at)).where(payments.c.state.in_(UNKNOWN))
-    between = select(func.coalesce(func.sum(payments.c.amount_fen), 0))
-    between = between.where(payments.c.state.in_((*UNKNOWN, *HELD)))
+    stands = ledger.balance_sheet(conn)
+    between = sum(stands.get(name, 0) for name in MAYBE) - sum(stands.get(name, 0) for name in HELD)
     leased = select(func.count()).select_from(leases).where(leases.c.expires_at > now)
+    waiting = select(func.count()).select_from(cases).where(cases.c.state == "open")
     return Books(
         payments={row.state: row.number for row in conn.execute(counted)},
         unknown_since=conn.execute(unknown).scalar(),
-        suspense_fen=int(conn.execute(between).scalar_one()),
+        suspense_fen=between,
         leased=conn.execute(leased).scalar_one(),
-        cases=conn.execute(select(func.count()).select_from(cases)).scalar_one(),
+        cases=conn.execute(waiting).scalar_one(),
     )

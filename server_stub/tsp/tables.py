@@ -5,8 +5,11 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table
 
 from server_stub.foundation import correlation
+from server_stub.foundation.audit import Audit
 from server_stub.foundation.database import Fen, Instant
 from server_stub.foundation.idempotency import idempotency_table
+from server_stub.foundation.jobs import jobs_table
+from server_stub.foundation.ledger import Ledger
 from server_stub.foundation.outbox import outbox_table
 from server_stub.foundation.rates import rates_table
 from server_stub.foundation.states import moves_table
@@ -14,6 +17,9 @@ from server_stub.foundation.states import moves_table
 metadata = MetaData(info={"role": "tsp"})
 keys = idempotency_table(metadata)
 outbox = outbox_table(metadata)
+jobs = jobs_table(metadata)
+ledger = Ledger(metadata)
+audit = Audit(metadata)
 moves = moves_table(metadata)
 rates = rates_table(metadata)
 
@@ -97,6 +103,9 @@ payments = Table(
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Column("paid_at", Instant),
+    Column("received_fen", Integer),  # what came, once anything has
+    # How often it was looked at since it stands where nobody asks any more; "expires_at" says when next.
+    Column("looks", Integer, nullable=False, server_default="0"),
     Column("valid_until", Instant),
     Column("qr_payload", String),
     correlation.column(),
@@ -183,5 +192,11 @@ cases = Table(
     Column("kind", String, nullable=False),
     Column("facts", String, nullable=False),
     Column("at", Instant, nullable=False),
+    Column("state", String, nullable=False, server_default="open"),  # open | decided
+    Column("decided_at", Instant),
+    Column("decision", String),  # what was done; "settled": the payment has come to its end by itself
+    Column("reason", String),
+    Column("actor", String),
+    Column("second", String),  # the second person, above the limit
     correlation.column(),
 )

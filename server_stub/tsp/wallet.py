@@ -16,7 +16,8 @@ from server_stub.foundation.problems import Problem
 from server_stub.foundation.text import Text
 from server_stub.foundation.wire import Service
 from server_stub.tsp import core, machines
-from server_stub.tsp.core import ASK_WALLET, REFUND, Core
+from server_stub.tsp.core import Core
+from server_stub.tsp.moves import ASK_WALLET
 from server_stub.tsp.tables import orders, payments
 from server_stub.wallets.provider import NoticeRefused, Purchase, Status, Wallet, WalletUnreachable
 
@@ -174,14 +175,6 @@ class WalletPayments:
 
         return Acknowledged(change, lambda: self._core.changes.wake(payment))
 
-    def begin_refund(
-        self, conn: Connection, row: Row[Any], amount_fen: int, *, actor: str, reason: str | None
-    ) -> None:
-        """The money is to go back, as much as came; from now on it is owed to the subscriber."""
-        self._core.move(conn, row, "refunding", actor=actor, reason=reason, paid_at=self._core.clock.now())
-        refund = {"payment": row.id, "amount_fen": amount_fen}
-        self._core.outbox.put(conn, REFUND, refund, of=row.correlation)
-
     def _apply(
         self, conn: Connection, payment: str, status: Status, ending: Ending | None, actor: str, reason: str | None = None,
     ) -> None:  # fmt: skip
@@ -193,11 +186,13 @@ class WalletPayments:
             if open_ and status.amount_fen == row.amount_fen:
                 self._core.paid(conn, row, actor=actor)
             elif row.state in machines.ENDED_WITHOUT_MONEY:
-                self.begin_refund(conn, row, status.amount_fen, actor=actor, reason=row.reason)
+                self._core.begin_refund(conn, row, status.amount_fen, actor=actor, reason=row.reason)
             elif open_ and row.state != "amount-differs":
-                self._core.move(conn, row, "amount-differs", actor=actor)
+                self._core.move(conn, row, "amount-differs", actor=actor, received_fen=status.amount_fen)
                 if row.state != "wallet-silent":  # that one is being asked about already
                     self._owe_question(conn, row, ASK_AGAIN_SECONDS)
+            elif row.state == "amount-differs" and row.received_fen != status.amount_fen:
+                self._core.received(conn, row, status.amount_fen, actor=actor)
         elif row.state == "amount-differs":
             # It has had money for this: whatever else it says now, a person has to look.
             return

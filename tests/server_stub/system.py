@@ -10,7 +10,7 @@ import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -26,6 +26,7 @@ from cardreader.reader import Connection
 from cardreader.sim.profiles import PROFILES, SimulatedCard
 from cardreader.sim.store import open_store
 from server_stub.app import ROLES, Roles, World, application
+from server_stub.check import examine
 from server_stub.foundation import migrations, postgresql
 from server_stub.foundation.clock import CHINA, SimulatedClock
 from server_stub.foundation.database import Database, Prepare
@@ -401,7 +402,7 @@ databases = Databases()
 async def running(
     data: Path, settings: Settings | None = None, clock: SimulatedClock | None = None
 ) -> AsyncIterator[System]:
-    """A server over that folder; one at a time.
+    """A server over that folder; one at a time. At the end of a test that went well all that must be true is.
 
     Its roles reach each other through ``network``, the test from outside.
     """
@@ -420,9 +421,29 @@ async def running(
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=httpx.ASGITransport(app)) as outside,
         ):
-            yield System(roles, clock, network, outside)
+            system = System(roles, clock, network, outside)
+            yield system
+            await proved(system)
     finally:
         stand().roles = None
+
+
+async def proved(system: System) -> None:
+    """Asserts what ``stb-server check`` asks for, as of now.
+
+    Time that a test has let pass without leave for anybody to work is not held against the server.
+    """
+    now = datetime.min.replace(tzinfo=CHINA) + timedelta(days=366)
+    wrong = await faults(system, now)
+    assert not wrong, wrong
+
+
+async def faults(system: System, now: datetime | None = None) -> list[str]:
+    """What ``stb-server check`` finds wrong with a running server."""
+    assert system.roles.boss is not None
+    core = system.tsp.core
+    found = await examine(core.database, system.roles.boss.database, now or core.clock.now(), core.settings)
+    return [f"{finding.name}: {fault}" for finding in found for fault in finding.faults]
 
 
 def works(attempt: Callable[[], Any]) -> bool:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0008_correlation"
-down_revision = "0003_trust"
+down_revision = "0007_jobs"
 
 
 def upgrade() -> None:
