@@ -459,7 +459,7 @@ class CardScreen(Page[None]):
         """The ways on and out."""
         prompt = self._step.prompt
         if self._slow:
-            return (Row((self._button("records", self.t("To the records"), primary=True),)),)
+            return (Row((self._button("records", self.t("See the records"), primary=True),)),)
         if self.busy or self._asks_pin:
             return ()
         if prompt == "remove":

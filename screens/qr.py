@@ -117,8 +117,10 @@ class QrScreen(Page[None]):
 
     def bindings(self) -> Sequence[Binding]:
         if self._large:
-            back = self.t("Back to the page")
-            return (Binding(("KEY_OK",), back), Binding(("KEY_BACK",), back))
+            return (
+                Binding(("KEY_OK",), self.t("Make it smaller")),
+                Binding(("KEY_BACK",), self.t("Make it smaller"), footer=False),
+            )
         if self._slow:
             return (Binding(("KEY_BACK",), self.t("Leave for now")),)
         found: list[Binding] = []
@@ -232,7 +234,7 @@ class QrScreen(Page[None]):
         styles: tuple[TextStyle, ...] = ("amount", "due", "display")
         amount = Fit(tuple(Text(paid, style, "money", wrap=False) for style in styles))
         due = Column((Text(self.t("To pay"), "body", "secondary"), amount), gap=0)
-        back = Row((Target("code", Text(self.t("Back to the page"), "row-bold")),))
+        back = Row((Target("code", Text(self.t("Make it smaller"), "row-bold")),))
         beside = Column((due, self._clock(), Space(16), back), gap=28, justify="center")
         code = Qr(self._step.modules, side=ALONE_PX)
         return Full(Row((code, Grow(beside), Space(24)), gap=72, align="stretch"))
@@ -262,7 +264,7 @@ class QrScreen(Page[None]):
         """What to do with the phone, or what the phone has done; ``short``: in as few words as do."""
         if self._slow:
             words = self.t("You may leave. The records will say how it ended.")
-            leave = Target("records", Text(self.t("To the records"), "row-bold", align="center"), "primary")
+            leave = Target("records", Text(self.t("See the records"), "row-bold", align="center"), "primary")
             return (
                 Row(
                     (
@@ -282,7 +284,8 @@ class QrScreen(Page[None]):
             words_ = Column(
                 (Text(title, large), Text(text, "small" if style == "small" else "body", "secondary")), gap=8
             )
-            return (Row((Icon(icon, 72, "accent"), Grow(words_)), gap=28, align="start"),)
+            tone: Literal["warning", "accent"] = "warning" if icon == "warning" else "accent"
+            return (Row((Icon(icon, 72, tone), Grow(words_)), gap=28, align="start"),)
         if short:
             lines = (
                 self.t("Open the wallet or camera"),
@@ -347,7 +350,7 @@ class QrScreen(Page[None]):
             return Text(
                 self.t("This can't be cancelled now. The result comes in a moment."), "body", "warning"
             )
-        if self._slow or self._step.state == "making":
+        if self._slow or self._step.state in ("making", "confirming"):
             return Space(0)
         left = self._seconds
         if self.busy and self._step.state != "checking":

@@ -125,7 +125,7 @@ class ResultScreen(Page[None]):
         if self._left is not None:
             # Back, like any key but OK, stops the count first.
             return (
-                Binding(("KEY_OK",), self.t("Done; any other key stays here")),
+                Binding(("KEY_OK",), self.t("Done · any other key stops the count")),
                 Binding(("KEY_BACK",), self.t("Stay here"), footer=False),
             )
         return (Binding(("KEY_OK",), self.t("Select")), Binding(("KEY_BACK",), self.t("Done")))

@@ -303,3 +303,8 @@ EARLIER = (
 )
 ALL_RECORDS = Records(RECORDS, EARLIER)
 NO_RECORDS = Records((), ())
+UNEVEN = replace(
+    HOME,
+    spending=tuple((month, 11800 if month == HOME.spending[-1][0] else 400) for month, _ in HOME.spending),
+)
+"""One month of which the others are hardly a thirtieth."""

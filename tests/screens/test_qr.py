@@ -181,7 +181,7 @@ def test_enlarged_the_white_goes_from_edge_to_edge_and_the_amount_stands_beside_
     edges = [(x, y) for y in (0, height - 1) for x in range(height)] + [(0, y) for y in range(height)]
     assert {tuple(surface.get_at(place)[:3]) for place in edges} == {(255, 255, 255)}
     texts = {text.text: text.rect for text in tv.app.stage.texts()}
-    assert {"¥15.00", "Back to the page"} <= set(texts)
+    assert {"¥15.00", "Make it smaller"} <= set(texts)
     assert "TV Services" not in texts
     assert all(rect[0] > 1080 and rect[0] + rect[2] <= 1920 - 96 for rect in texts.values())
     assert tv.focus == "code"
