@@ -26,7 +26,7 @@ from cardreader.sim.profiles import Profile, SimulatedCard
 from cardreader.sim.store import MemoryStore
 from server_stub.foundation.signatures import key_id
 
-SERVICES = ("sports", "kids", "music", "news", "documentary", "opera")
+SERVICES = ("sports", "kids", "music", "news", "documentary", "opera", "games", "health")
 FULL_PURSE_FEN = 0xFFFF_FFFF
 STEPS = 6
 """Requests of one payment: order, begin, inquiry, card, MAC1, proof."""

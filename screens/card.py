@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
-from screens.problems import CASE_OPEN, MAYBE_PAID, N_, STAY_SAFE, Said, money_words, prompt_words
+from screens.problems import CASE_OPEN, MAYBE_PAID, N_, PROMPTS, STAY_SAFE, Said, money_words, prompt_words
 from screens.purchase import pay_otherwise
 from screens.words import SEPARATOR, term_name
 from stb_app.journeys import Method, Order, Payment
@@ -58,6 +58,8 @@ POSES: dict[str, Pose] = {
     "removed-early": "insert",
     "put-back": "insert",
     "settling": "processing",
+    "silent": "processing",
+    "silent-paid": "processing",
     "reader-missing": "missing",
     "reader-away": "missing",
 }
@@ -72,13 +74,19 @@ STEP_OF = {
     "other-card": 2,
     "reader-away": 2,
     "settling": 2,
+    "silent": 2,
+    "silent-paid": 2,
     "remove": 3,
 }
-ERROR_SOUNDS = frozenset(("wrong-pin", "other-card", "put-back", "reader-away", "no-service"))
+ERROR_SOUNDS = frozenset(
+    ("wrong-pin", "other-card", "put-back", "reader-away", "no-service", "silent", "silent-paid")
+)
 OTHER_WAY_FIRST = PROBLEM_PROMPTS | {"reader-missing"}
 """Where paying another way is the likely wish; elsewhere a stray OK must only ask."""
 SERVICE_PROMPTS = frozenset(("reconnecting", "no-service"))
 """The payment service is silent: the payment stands where it stood, and the card where it was."""
+SILENT_PROMPTS = frozenset(("silent", "silent-paid"))
+"""MAC1 has left and the payment service is silent: what the box knows is kept, and the subscriber may go."""
 AWAY_PROMPTS = frozenset(("put-back", "other-card", "reader-away"))
 """MAC1 has left: only the same card can tell what happened."""
 
@@ -156,13 +164,14 @@ class CardScreen(Page[None]):
         prompt = self._step.prompt
         if self._slow:
             return (Binding(("KEY_BACK",), self.t("Leave for now")),)
-        if self._leaving or prompt not in CANCELLABLE_PROMPTS | AWAY_PROMPTS | {"remove"}:
+        if self._leaving or prompt not in CANCELLABLE_PROMPTS | AWAY_PROMPTS | SILENT_PROMPTS | {"remove"}:
             # Back says why not; the footer promises nothing.
             return (*found, Binding(("KEY_BACK",), self.t("Not possible just now"), footer=False))
         if prompt == "remove":
             back = self.t("Show the result")
         else:
-            back = self.t("Leave for now") if self._away else self.t("Cancel the payment")
+            leave = self._away or prompt in SILENT_PROMPTS
+            back = self.t("Leave for now") if leave else self.t("Cancel the payment")
         return (*found, Binding(("KEY_BACK",), back))
 
     def on_key(self, name: str) -> bool:
@@ -177,6 +186,8 @@ class CardScreen(Page[None]):
             self._pin.delete()
         elif self._slow:
             self.app.home()
+        elif self._step.prompt in SILENT_PROMPTS and not self._leaving:
+            self._stop("leave")
         elif self._leaving or self._step.prompt not in CANCELLABLE_PROMPTS | AWAY_PROMPTS | {"remove"}:
             self._told_no = True
             self.app.sound("error")
@@ -195,6 +206,8 @@ class CardScreen(Page[None]):
             self._journey.go_on()
         elif key == "try-again":
             self._journey.try_again()
+        elif key == "leave" and self._step.prompt in SILENT_PROMPTS:
+            self._stop("leave")
         elif key == "leave":
             self._ask_to_leave()
         elif key == "cancel":
@@ -384,6 +397,8 @@ class CardScreen(Page[None]):
                 self.t("This takes longer than usual"),
                 self.t("You may leave. The records will say how it ended."),
             )
+        if self._leaving == "leave" and self._step.prompt in SILENT_PROMPTS:
+            return Said(self.t("One moment, please."), self.t(PROMPTS[self._step.prompt][1]))
         if self._leaving == "leave":
             return Said(self.t("One moment, please."), self.t(CASE_OPEN))
         if self._leaving:
@@ -418,8 +433,12 @@ class CardScreen(Page[None]):
                 self.t("The card itself checks the PIN. It is not shown, stored or sent anywhere."),
                 "secondary",
             )
-        if self._away and not self.busy:
+        if self._away and prompt != "settling":
             return "warning", self.t(MAYBE_PAID), "warning"
+        if prompt == "silent":
+            return "warning", self.t(MAYBE_PAID), "warning"
+        if prompt == "silent-paid":
+            return "info", money_words("taken", self.t), "text"
         if prompt == "no-service":
             return "info", money_words("not-taken", self.t), "text"
         if prompt in CANCELLABLE_PROMPTS:
@@ -430,7 +449,7 @@ class CardScreen(Page[None]):
 
     def _doing(self) -> tuple[Node, ...]:
         """The PIN, or that something is going on."""
-        if self.busy or self._step.prompt == "reconnecting":
+        if self.busy or self._step.prompt in SILENT_PROMPTS | {"reconnecting"}:
             return (Spinner(72),)
         if not self._asks_pin:
             return ()
@@ -445,7 +464,7 @@ class CardScreen(Page[None]):
             return ()
         if prompt == "remove":
             return (Row((self._button("go-on", self.t("Show the result"), primary=True),)),)
-        if self._away:
+        if self._away or prompt in SILENT_PROMPTS:
             return (Row((self._button("leave", self.t("Leave for now")),)),)
         if prompt == "no-service":
             again = self._button("try-again", self.t("Try again"), primary=True)

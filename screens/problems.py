@@ -29,6 +29,9 @@ class Said:
 
 
 _TRY_LATER = N_("Please try again in a few minutes.")
+_OTHER_TELEVISION_FIRST = N_(
+    "A payment on another television is still open. Put the card in there first: only then can it pay here."
+)
 _TRY_OTHER_CARD = N_("Take it out and put in another card, or pay another way.")
 _CALL_BANK = N_("Please ask the bank that issued the card, or pay another way.")
 _CALL_US = N_("Please call the hotline; we will look at it with you.")
@@ -149,6 +152,14 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("This has just been paid"),
         N_("An earlier payment for this service has gone through. You need not pay again."),
     ),
+    "paying-elsewhere": (
+        N_("This is being paid on another television"),
+        N_("So nothing is taken for it here. Please do not pay again: see there how it ends."),
+    ),
+    "paid-elsewhere": (
+        N_("This has been paid on another television"),
+        N_("Nothing was taken for it here. You need not pay again."),
+    ),
     "payment-not-cancellable": (
         N_("This payment can no longer be cancelled"),
         N_("Please wait for its result; you will find it in the records."),
@@ -172,6 +183,8 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "issuer-unknown": (N_("Cards of this bank are not accepted here"), _TRY_OTHER_CARD),
     "no-purse": (N_("This card has no electronic purse"), _TRY_OTHER_CARD),
     "listed": (N_("This card may not be used to pay"), _CALL_BANK),
+    "unsettled": (N_("This card has something to settle first"), _OTHER_TELEVISION_FIRST),
+    "card-unsettled": (N_("This card has something to settle first"), _OTHER_TELEVISION_FIRST),
     "card-issuer-unknown": (N_("Cards of this bank are not accepted here"), _TRY_OTHER_CARD),
     "card-expired": (N_("This card is past its date"), _TRY_OTHER_CARD),
     "card-not-yet-valid": (N_("This card is not valid yet"), _TRY_OTHER_CARD),
@@ -291,6 +304,14 @@ PROMPTS: dict[str, tuple[str, str]] = {
     "no-service": (
         N_("The payment service cannot be reached"),
         N_("Please try again in a moment. If it stays away, cancel, and pay another day."),
+    ),
+    "silent": (
+        N_("The payment service does not answer"),
+        N_("We keep trying for half a minute. You may leave: the records will say how it ended."),
+    ),
+    "silent-paid": (
+        N_("The payment service does not answer"),
+        N_("The card has paid, and we keep telling it so. You may leave: the records will say how it ended."),
     ),
     "remove": (N_("Please take your card"), N_("The card has paid. The result follows at once.")),
     "removed-early": (

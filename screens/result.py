@@ -47,6 +47,8 @@ STAFF_OR_CARD = frozenset(
 )
 """Why an end is not known: somebody has to do something, and the words say who."""
 AGAIN = frozenset(("failed", "cancelled", "expired", "late"))
+ELSEWHERE = frozenset(("paid-elsewhere", "paying-elsewhere"))
+"""Another television pays, or has paid, for the same service: nobody is invited to pay once more."""
 
 
 class ResultScreen(Page[None]):
@@ -300,7 +302,7 @@ class ResultScreen(Page[None]):
                 text = t("The order was closed already. The service was not switched on.")
                 return t("The payment came too late"), text, ""
             case "cancelled":
-                said = words_for("cancelled", {}, t)
+                said = words_for(end.reason if end.reason in ELSEWHERE else "cancelled", {}, t)
                 return said.title, said.text, ""
             case "expired":
                 said = words_for(end.reason if end.reason in PROBLEMS else "expired", end.facts, t)
@@ -339,7 +341,7 @@ class ResultScreen(Page[None]):
 
     def _not_this_one(self, style: TextStyle) -> tuple[Node, ...]:
         """Where an earlier payment stood against this order: what that means for the order just now."""
-        if not self._earlier or self._order is None:
+        if not self._earlier or self._order is None or self._end.reason in ELSEWHERE:
             return ()
         words = self.t("This is your earlier payment. The {term} order was not paid.")
         term = term_name(self.t, self._order.term).lower()
@@ -382,7 +384,10 @@ class ResultScreen(Page[None]):
         done = self.t("Done") if self._left is None else self.t("Done ({n})").format(n=self._left)
         ways = [("done", done)]
         settled = self._earlier and self._end.outcome == "success"
-        if (self._end.outcome in AGAIN or settled) and self._service_id is not None:
+        free = self._end.outcome == "late" or (
+            self._end.money == "not-taken" and self._end.reason not in ELSEWHERE
+        )
+        if ((self._end.outcome in AGAIN and free) or settled) and self._service_id is not None:
             ways.append(("again", self.t("Order again")))
             if self._end.outcome in AGAIN - {"late"} and self._order is not None:
                 ways.append(("pay-otherwise", self.t("Pay another way")))
@@ -397,7 +402,7 @@ class ResultScreen(Page[None]):
                 )
                 for key, words in ways
             )
-            for width in ((360 if len(ways) < 4 else None), None)
+            for width in ((360 * self.app.settings.text_scale // 100 if len(ways) < 4 else None), None)
         )  # type: ignore[return-value]
 
 

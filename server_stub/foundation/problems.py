@@ -61,6 +61,7 @@ CODES: dict[str, Code] = {
     "card-not-yet-valid": Code(409, "The card is not valid yet"),
     "card-no-purse": Code(409, "The card has no electronic purse"),
     "card-listed": Code(409, "The card is on the issuer's list of refused cards"),
+    "card-unsettled": Code(409, "The card has yet to tell another box what became of a payment there"),
     "balance-too-low": Code(409, "The balance of the card is lower than the amount"),
     "psam-none-free": Code(503, "No PSAM is free", retryable=True),
     "psam-none-for-issuer": Code(503, "No PSAM serves the issuer of the card"),

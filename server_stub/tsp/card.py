@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, bindparam, delete
+from sqlalchemy import Connection, Row, bindparam, delete, select
 
 from cardreader.errors import ApplicationBlocked, CardReaderError, MacInvalid
 from server_stub.foundation import statements
@@ -16,7 +16,7 @@ from server_stub.foundation.secret import CardNumber
 from server_stub.tsp import card_attempts, core, machines, models, psam_pool
 from server_stub.tsp.core import Core
 from server_stub.tsp.rivals import refuse_card
-from server_stub.tsp.tables import debits, issuers, listed_cards
+from server_stub.tsp.tables import debits, issuers, listed_cards, payments
 
 __all__ = ["CardPayments", "fingerprint", "issuer_refusal"]
 
@@ -54,6 +54,21 @@ def refusal(conn: Connection, parts: Core, card: models.CardData) -> str | None:
     return refused
 
 
+def unsettled(conn: Connection, parts: Core, serial: CardNumber, box_number: str) -> bool:
+    """Whether a card has still to tell another box what became of a payment there: a debit here would wipe that out.
+
+    At the same box it does that by itself, and one that has told, and contradicted itself, has nothing more to say.
+    """
+    waits = (
+        (debits.c.card_fingerprint == fingerprint(parts, serial))
+        & (payments.c.state == "mac1-issued")
+        & payments.c.reason.is_(None)
+        & (payments.c.box_number != box_number)
+    )
+    found = select(payments.c.id).join(debits, debits.c.payment_id == payments.c.id).where(waits)
+    return conn.execute(found).first() is not None
+
+
 class CardPayments:
     """The steps of a purse payment, each called by the box."""
 
@@ -77,6 +92,8 @@ class CardPayments:
                 raise Problem(refused)
             if card.balance_fen < row.amount_fen:
                 raise Problem("balance-too-low", balance_fen=card.balance_fen, amount_fen=row.amount_fen)
+            if unsettled(conn, self._core, serial, box_number):
+                raise Problem("card-unsettled")
             if row.state in machines.CARD_PREPARING:
                 refuse_card(conn, row)
             unit = self._lease(conn, row, card)
@@ -229,7 +246,8 @@ class CardPayments:
                 ) == stood or row.state == "card-checked"
                 if not still or evidence.status_word == "9000" or debit.tac is not None:
                     self._core.case(conn, payment, "evidence-contradicts", **evidence.model_dump())
-                    core.touch(conn, payment)
+                    # The card has told all it can: the box asks no more for it, and says that a person finds out.
+                    core.touch(conn, payment, reason="evidence-contradicts")
                     return None
             if row.state == "failed" and row.reason in (reason, *NOT_DEBITED_REASONS.values()):
                 # The card has said so before, perhaps in another way.

@@ -153,6 +153,8 @@ class Orders:
             card_attempts.came(conn, self._core, box_number, fingerprint)
             issuer = statements.one(conn, issuers, issuer_id=request.issuer_id)
             refusal = card.refusal(conn, self._core, request)
+            if refusal is None and card.unsettled(conn, self._core, serial, box_number):
+                refusal = "card-unsettled"
             values = {
                 "id": self._core.ids.row(),
                 "box_number": box_number,

@@ -60,7 +60,8 @@ def refuse_rivals(conn: Connection, boxes: Sequence[str], order: Row[Any], metho
     """
     conn.execute(_HOUSEHOLD, {"boxes": list(boxes)}).all()
     for rival in rivals(conn, boxes, order):
-        may_explain = method == "card" and rival.box_number == order.box_number
+        # With a reason it has explained what it could, and a person finds out.
+        may_explain = method == "card" and rival.box_number == order.box_number and rival.reason is None
         if not (may_explain and rival.state in CARD_EXPLAINS):
             raise problem_of(rival, order.box_number)
 
@@ -105,22 +106,23 @@ class Rivals:
         """
         for rival in await self._core.database.read(lambda conn: rivals(conn, boxes, order)):
             if rival.state in machines.CARD_PREPARING:
-                await self._end_card(rival.id)
+                await self._end_card(rival.id, _why(rival, order))
             elif rival.method != "card" and rival.state != "paid":
-                await self._end_wallet(rival, order.box_number)
+                await self._end_wallet(rival, order)
 
-    async def _end_card(self, payment: str) -> None:
+    async def _end_card(self, payment: str, reason: str) -> None:
         def work(conn: Connection) -> None:
             row = core.load_payment(conn, payment)
             if row.state in machines.CARD_PREPARING:
-                self._core.move(conn, row, "cancelled", actor="box", reason="cancelled")
+                self._core.move(conn, row, "cancelled", actor="box", reason=reason)
 
         async with self._core.locks.hold(payment):
             await self._core.change(payment, work)
 
-    async def _end_wallet(self, rival: Row[Any], box_number: str) -> None:
+    async def _end_wallet(self, rival: Row[Any], order: Row[Any]) -> None:
+        box_number = order.box_number
         try:
-            await self._wallets.settle(rival.id, "cancelled", actor="box")
+            await self._wallets.settle(rival.id, "cancelled", actor="box", reason=_why(rival, order))
         except WalletUnreachable as error:
             log.warning("wallet-silent", payment=rival.id, error=str(error))
             raise problem_of(rival, box_number, "unknown") from error
@@ -131,6 +133,11 @@ class Rivals:
         if now.state in machines.LIVE:
             # It answers, but nothing that ends the payment.
             raise problem_of(now, box_number, "unknown")
+
+
+def _why(rival: Row[Any], order: Row[Any]) -> str:
+    """Why an older payment is cancelled; somebody may be looking at it on another television."""
+    return "cancelled" if rival.box_number == order.box_number else "paying-elsewhere"
 
 
 def _service(order: Row[Any]) -> str:

@@ -91,8 +91,13 @@ class WalletPayments:
         except WalletUnreachable as error:
             raise Problem("wallet-unreachable", money="unknown") from error
 
-    async def settle(self, payment: str, ending: Ending | None, *, actor: str) -> None:
+    async def settle(
+        self, payment: str, ending: Ending | None, *, actor: str, reason: str | None = None
+    ) -> None:
         """Makes of a payment what the wallet says it is; ends it, with an ending, where it was not paid.
+
+        Args:
+            reason: why it is ended, where the ending alone does not say.
 
         Raises:
             WalletUnreachable
@@ -105,7 +110,7 @@ class WalletPayments:
                 if ending is not None and status.state in ("absent", "waiting", "scanned"):
                     status = await wallet.close(payment)
                 await self._core.change(
-                    payment, lambda conn: self._apply(conn, payment, status, ending, actor)
+                    payment, lambda conn: self._apply(conn, payment, status, ending, actor, reason)
                 )
 
     async def expire(self, payment: str) -> None:
@@ -171,8 +176,8 @@ class WalletPayments:
         return Acknowledged(change, lambda: self._core.changes.wake(payment))
 
     def _apply(
-        self, conn: Connection, payment: str, status: Status, ending: Ending | None, actor: str
-    ) -> None:
+        self, conn: Connection, payment: str, status: Status, ending: Ending | None, actor: str, reason: str | None = None,
+    ) -> None:  # fmt: skip
         row = core.load_payment(conn, payment)
         open_ = row.state in (*machines.CODE_OUT, *machines.WALLET_UNDECIDED)
         if status.state == "paid":
@@ -198,8 +203,8 @@ class WalletPayments:
         elif status.state in ENDED_BY_WALLET and open_ and ending is not None:
             if row.state == "wallet-silent":
                 # It was past its time before anybody could cancel it.
-                ending = "expired"
-            self._core.move(conn, row, ending, actor=actor, reason=ending)
+                ending, reason = "expired", None
+            self._core.move(conn, row, ending, actor=actor, reason=reason or ending)
             self._owe_question(conn, row, LOOK_AGAIN_SECONDS)
 
     def _silent(self, conn: Connection, payment: str) -> None:

@@ -60,7 +60,7 @@ class CardInquiry:
     def run(self, post: Callable[[InquiryStep], None]) -> None:
         self._slot = CardSlot(self._reader, self._waits, self._cancel, post, self._alone)
         try:
-            with self._slot.mine():
+            with self._slot.mine(CardPrompt("starting")):
                 read = self._read()
             post(read)
         except Cancelled:

@@ -72,6 +72,7 @@ REFUSED_CARD: dict[str, Prompt] = {
     "card-not-yet-valid": "not-yet-valid",
     "card-no-purse": "no-purse",
     "card-listed": "listed",
+    "card-unsettled": "unsettled",
     "balance-too-low": "balance-too-low",
     "psam-none-for-issuer": "issuer-unknown",
 }
@@ -114,7 +115,7 @@ class CardPayment:
         self._again = threading.Event()
         self._silent = False
         """The last that was heard of the TSP is nothing."""
-        self._earlier = EarlierPayments(client, memory, waits, order.service.service)
+        self._earlier = EarlierPayments(client, memory, waits, order.service)
         self._looked_at: list[str] = []
         self._money: Money = "not-taken"
         self._number = ""
@@ -127,8 +128,8 @@ class CardPayment:
         self._post = post
         self._slot = CardSlot(self._reader, self._waits, self._cancel, post, self._alone)
         try:
-            self._slot.say(self._about("starting"))
-            with self._slot.mine():
+            self._slot.say(self._beginning("starting"))
+            with self._slot.mine(self._beginning("starting")):
                 end = self._pay()
         except Cancelled:
             end = self._give_up("cancelled", None)
@@ -140,8 +141,12 @@ class CardPayment:
             self._give_up("cancelled", None)
             end = earlier.end
         except Problem as problem:
-            end = self._give_up("failed", problem.code, problem.facts)
-            end = paid_before(self._client, self._memory, self._waits, problem) or end
+            end = self._closed_meanwhile(problem) or self._give_up("failed", problem.code, problem.facts)
+            end = (
+                paid_before(self._client, self._memory, self._waits, problem)
+                or self._earlier.left(problem.code if problem.unanswered else "card-away")
+                or end
+            )
         except Exception:
             log.exception("card payment of order %s", self._order.order)
             end = Finished(
@@ -165,11 +170,14 @@ class CardPayment:
         self._again.set()
 
     def cancel(self) -> None:
-        """Before MAC1: ends without money. While the card is asked for again: leaves; it is settled when the card is seen."""
+        """Before MAC1: ends without money. While the card is asked for again, or
+        the TSP does not answer any more: leaves; the background settles it, where need be when the card is seen.
+        """
         self._cancel.set()
 
     def _pay(self) -> Finished:
-        self._earlier.look()
+        self._slot.say(self._beginning("starting"))
+        self._earlier.look(lambda: self._slot.say(self._beginning("reconnecting")))
         prompt = self._asked_for()
         if self._earlier.wanted is None:
             if self._settles_only:
@@ -319,12 +327,18 @@ class CardPayment:
         self._look_at(record.payment)
         self._slot.say(self._earlier.prompt("settling", record))
         try:
-            self._earlier.settle(record, purse, self._cancel)
+            self._earlier.settle(
+                record, purse, self._cancel, lambda: self._slot.say(self._earlier.prompt("reconnecting", record))
+            )  # fmt: skip
         except (StatusError, ProtocolError) as error:
             raise BadCard(self._earlier.prompt("not-readable", record)) from error
         except Problem as problem:
             self._silent = problem.unanswered
             raise
+        wanted = self._earlier.wanted
+        if wanted is not None:
+            # It has explained its own payment; another card's word on this service is wanted all the same.
+            raise BadCard(self._earlier.prompt("other-card", wanted))
         return replace(facts, balance_fen=purse.balance_fen())
 
     def _lease(self, payment: Payment, facts: CardFacts, about: CardPrompt) -> Lease:
@@ -353,7 +367,8 @@ class CardPayment:
         record = OpenPayment(
             payment.payment, self._memory.card_id(ready.facts.application_serial.reveal()), ready.lease.terminal_number.hex(),
             ready.lease.key_index, ready.init.offline_number, self._order.amount_fen, ready.init.balance_fen, self._make_key(),
-            service=self._order.service.service,
+            service=self._order.service.service, order=payment.order, number=payment.number, term=payment.term,
+            time=payment.time.isoformat(), card_number=ready.facts.application_serial.masked,
             correlation=self._client.correlation,
         )  # fmt: skip
         self._look_at(record.payment)
@@ -369,10 +384,12 @@ class CardPayment:
         except Problem as problem:
             if problem.unanswered or problem.money != "not-taken" or problem.code == "tsp-answer-bad":
                 # MAC1 may have left the TSP, but this card has not seen it: the card itself can prove that.
+                if problem.unanswered:
+                    self._say_silent(record)
                 return self._tell_not_debited(record, ready.purse, NEVER_SENT)
             self._memory.forget(record.payment)
             self._money = "not-taken"
-            return self._give_up("failed", problem.code, problem.facts)
+            raise
         try:
             proof = ready.purse.debit_for_purchase(
                 mac1.terminal_transaction_number, mac1.date, mac1.time, mac1.mac1
@@ -388,7 +405,9 @@ class CardPayment:
 
     def _tell_debited(self, record: OpenPayment) -> Finished:
         try:
-            payment = deliver_proof(self._client, self._memory, self._waits, record, threading.Event())
+            payment = deliver_proof(
+                self._client, self._memory, self._waits, record, self._cancel, silent=lambda: self._say_silent(record)
+            )  # fmt: skip
         except Problem as problem:
             return self._not_accepted(record, problem)
         self._payment = wait_until_open(self._client, self._waits, payment)
@@ -402,8 +421,9 @@ class CardPayment:
     def _tell_not_debited(self, record: OpenPayment, purse: Purse, sw: int) -> Finished:
         try:
             payment = deliver_not_debited(
-                self._client, self._memory, self._waits, record, purse, sw, threading.Event()
-            )
+                self._client, self._memory, self._waits, record, purse, sw, self._cancel,
+                silent=lambda: self._say_silent(record),
+            )  # fmt: skip
         except CardRemoved:
             return self._ask_back(record)
         except CardReaderError:
@@ -434,8 +454,9 @@ class CardPayment:
                 if self._memory.card_id(facts.application_serial.reveal()) != record.card:
                     raise BadCard(self._about("other-card", self._number))
                 self._payment = settle_with_card(
-                    self._client, self._memory, self._waits, record, purse, threading.Event()
-                )
+                    self._client, self._memory, self._waits, record, purse, self._cancel,
+                    silent=lambda: self._say_silent(record),
+                )  # fmt: skip
                 self._payment = wait_until_open(self._client, self._waits, self._payment)
                 return finished(self._payment)
             except CardRemoved:
@@ -452,9 +473,25 @@ class CardPayment:
             finally:
                 connection.close()
 
+    def _say_silent(self, record: OpenPayment) -> None:
+        """The box remembers what has happened: whoever waits may go, and the background goes on."""
+        paid = self._memory.is_proven(record.payment)
+        self._slot.say(self._about("silent-paid" if paid else "silent", self._number))
+
     def _not_accepted(self, record: OpenPayment, problem: Problem) -> Finished:
         end = undelivered(self._client, self._memory, record, problem)
         return end if end.payment is not None else replace(end, payment=self._payment)
+
+    def _closed_meanwhile(self, problem: Problem) -> Finished | None:
+        """Why this payment was not there any more when the card was: another television has begun to pay for the service."""
+        if problem.code != "wrong-state" or self._payment is None or self._money != "not-taken":
+            return None
+        try:
+            payment = self._client.payment(self._payment.payment)
+        except Problem as unknown:
+            log.warning("asking for payment %s: %s", self._payment.payment, unknown.code)
+            return None
+        return finished(payment) if payment.state == "cancelled" else None
 
     def _give_up(
         self, outcome: Outcome, reason: str | None, facts: dict[str, object] | None = None
@@ -466,6 +503,11 @@ class CardPayment:
             except Problem as problem:
                 log.warning("cancelling payment %s: %s", self._payment.payment, problem.code)
         return Finished(outcome, "not-taken", reason, self._payment, facts or {})
+
+    def _beginning(self, prompt: Prompt) -> CardPrompt:
+        """Before the TSP was asked: an earlier payment that the box remembers may have taken money."""
+        earlier = self._earlier.open
+        return self._about(prompt) if earlier is None else self._earlier.prompt(prompt, earlier)
 
     def _about(self, prompt: Prompt, number: str = "", balance_fen: int | None = None) -> CardPrompt:
         return CardPrompt(prompt, number, balance_fen, self._order.amount_fen)

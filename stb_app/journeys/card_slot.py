@@ -75,10 +75,14 @@ class CardSlot:
         self._typed = threading.Event()
 
     @contextmanager
-    def mine(self) -> Iterator[None]:
-        """Nobody else uses the slot as long as this lasts. Raises Cancelled when the subscriber leaves while waiting for it."""
+    def mine(self, meanwhile: CardPrompt) -> Iterator[None]:
+        """Nobody else uses the slot as long as this lasts. Raises Cancelled when the subscriber leaves while waiting for it.
+
+        Args:
+            meanwhile: what is said as long as somebody else has it.
+        """
         while not self._alone.acquire(blocking=False):
-            self.say(CardPrompt("starting"))
+            self.say(meanwhile)
             if self._waits.pause(GLANCE_S, self._cancel):
                 raise Cancelled
         try:

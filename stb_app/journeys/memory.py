@@ -1,7 +1,7 @@
 """What the box must not forget about a payment, on disk, until it is known how it ended.
 
 Of a card payment a record is written before MAC1 is asked for and removed when the TSP has acknowledged how it ended. No
-card number and no PIN is in it: the card is recognised by a keyed hash of its application serial.
+whole card number and no PIN is in it: the card is recognised by a keyed hash of its application serial.
 
 Of a payment by code only its id is kept, from before the code is shown until its end is: whoever has scanned the code can
 pay it also when the television has been switched off.
@@ -46,6 +46,13 @@ class OpenPayment:
     """Under which the journey began; whatever is told later is told under it too. Empty in records of before."""
     service: str = ""
     """What was to be paid, so that it is not paid once more; empty: not known."""
+    order: str = ""
+    number: str = ""
+    """The order's, for people. With ``term``, ``time`` and the card's masked number it tells of the payment while the TSP does not."""
+    term: str = ""
+    time: str = ""
+    """When it began, ISO 8601."""
+    card_number: str = ""
 
     def debited(self, tac: bytes, mac2: bytes) -> OpenPayment:
         return replace(self, tac=tac.hex(), mac2=mac2.hex())

@@ -46,6 +46,7 @@ ProblemPrompt = Literal[
     "issuer-unknown",
     "no-purse",
     "listed",
+    "unsettled",
     "balance-too-low",
 ]
 """This card cannot pay: take it out, put another one in, or choose another way."""
@@ -63,6 +64,8 @@ Prompt = Literal[
     "remove",  # paid, or asked about: take the card
     "removed-early",  # before the debit: nothing was taken; put it back
     "put-back",  # after MAC1: the same card must come back to tell what happened
+    "silent",  # after MAC1: the TSP does not answer; it is told again, and the subscriber may leave
+    "silent-paid",  # the same, of a card that has debited
     "other-card",  # put-back, but this is another card
     "settling",  # the card is back and is being asked
     "reader-missing",

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 CONNECT_S = 3.0
 ANSWER_S = 10.0
 PAYING_S = 6.0
-"""For an answer that somebody waits for at the card slot, while nothing has been debited: silence is said soon.
+"""For an answer that somebody waits for at the card slot: silence is said soon, and the same is sent again.
 
 Longer than the TSP itself waits for BOSS."""
 LONG_POLL_S = 20
@@ -175,7 +175,9 @@ class TspClient:
     def payment(self, payment: str, after: int | None = None, wait: int = 0) -> Payment:
         """The payment as it stands, or, with ``wait`` seconds, as soon as its version is greater than ``after``."""
         query = f"?after={after}&wait={wait}" if after is not None else ""
-        return Payment.read(self._call("GET", f"/payments/{payment}{query}", answer_s=ANSWER_S + wait))
+        return Payment.read(
+            self._call("GET", f"/payments/{payment}{query}", answer_s=ANSWER_S + wait if wait else PAYING_S)
+        )
 
     def cancel(self, payment: str, key: str) -> Payment:
         return Payment.read(self._call("POST", f"/payments/{payment}/cancel", {}, key))
@@ -186,7 +188,7 @@ class TspClient:
 
     def init(self, payment: str, init: Mapping[str, Any], key: str) -> Mac1:
         """Sends what INITIALIZE FOR PURCHASE answered. From the moment this is sent the payment may be ``unknown``."""
-        answer = self._call("POST", f"/payments/{payment}/init", init, key)
+        answer = self._call("POST", f"/payments/{payment}/init", init, key, answer_s=PAYING_S)
         return Mac1(
             _hex(answer, "terminal_transaction_number", 4), _hex(answer, "mac1", 4),
             _hex(answer, "date", 4), _hex(answer, "time", 3),
@@ -196,11 +198,13 @@ class TspClient:
         self, payment: str, tac: bytes, mac2: bytes, balance_after_fen: int | None, key: str
     ) -> Payment:
         body = {"tac": tac.hex().upper(), "mac2": mac2.hex().upper(), "balance_after_fen": balance_after_fen}
-        return Payment.read(self._call("POST", f"/payments/{payment}/debit", body, key))
+        return Payment.read(self._call("POST", f"/payments/{payment}/debit", body, key, answer_s=PAYING_S))
 
     def not_debited(self, payment: str, sw: int, offline_number: int, balance_fen: int, key: str) -> Payment:
         body = {"status_word": f"{sw:04X}", "offline_number": offline_number, "balance_fen": balance_fen}
-        return Payment.read(self._call("POST", f"/payments/{payment}/not-debited", body, key))
+        return Payment.read(
+            self._call("POST", f"/payments/{payment}/not-debited", body, key, answer_s=PAYING_S)
+        )
 
     def inquire(self, card: CardFacts, key: str) -> CardStanding:
         """ONL-10: asks what the TSP thinks of a card; recorded there, moves no money."""

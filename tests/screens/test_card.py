@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from cardreader.secret import Pin
 from stb_app.journeys.steps import CANCELLABLE_PROMPTS, EARLIER_NOT_TAKEN, Finished
 from stb_app.kit.nodes import Steps
 from tests.screens import data
@@ -36,7 +37,7 @@ def test_six_digits_and_ok_go_to_the_card_and_nowhere_else(
         assert tv.state["digits"] == count
         assert "".join(PIN[:count]) not in _told_everywhere(tv) or count < 3
     tv.press("OK")
-    assert journey(tv).pins == ["739182"]
+    assert journey(tv).pins == [Pin("739182")]
     assert tv.state["digits"] == 0
     assert "739182" not in _told_everywhere(tv)
     assert "739182" not in caplog.text
@@ -61,13 +62,13 @@ def test_too_few_digits_are_not_sent_and_a_seventh_is_not_taken(tv: Television) 
     assert journey(tv).pins == []
     assert "4 are still missing" in tv.words()
     tv.press("3", "4", "5", "6", "7", "OK")
-    assert journey(tv).pins == ["123456"]
+    assert journey(tv).pins == [Pin("123456")]
 
 
 def test_a_double_ok_sends_the_pin_once(tv: Television) -> None:
     post(tv, *NORMAL)
     tv.press(*PIN, "OK", "OK", "OK")
-    assert journey(tv).pins == ["739182"]
+    assert journey(tv).pins == [Pin("739182")]
 
 
 def test_a_wrong_pin_starts_empty_and_warns_of_the_last_try(tv: Television) -> None:
@@ -249,3 +250,27 @@ def test_once_a_card_may_have_paid_nobody_is_told_to_pay(tv: Television, word: s
     post(tv, prompt(word))  # type: ignore[arg-type]
     assert "To pay" not in tv.words()
     assert "On the card" not in tv.words()
+
+
+@pytest.mark.parametrize("word", ["starting", "reconnecting"])
+def test_while_an_earlier_payment_is_looked_for_nobody_says_that_nothing_was_taken(word: str) -> None:
+    tv = Television(PaymentVerbs(), "en").open("card", order=data.REDUCED)
+    post(tv, earlier(word))  # type: ignore[arg-type]
+    assert "It is not yet known whether money was taken." in tv.words()
+    assert "Nothing has been taken" not in tv.words()
+
+
+@pytest.mark.parametrize(
+    ("word", "words"), [("silent", "It is not yet known"), ("silent-paid", "The money was taken.")]
+)
+@pytest.mark.parametrize("key", ["OK", "BACK"])
+def test_silence_during_the_debit_says_what_is_known_of_the_money_and_lets_go(
+    tv: Television, word: str, words: str, key: str
+) -> None:
+    post(tv, prompt("processing"), prompt(word))  # type: ignore[arg-type]
+    assert words in tv.words()
+    assert "This takes a few seconds" not in tv.words()
+    assert tv.targets() == ["leave"]
+    tv.press(key)
+    assert journey(tv).cancelled
+    assert (tv.screen, tv.state["leaving"]) == ("card", True)

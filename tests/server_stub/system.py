@@ -23,7 +23,8 @@ from sqlalchemy import MetaData, Table, select
 from cardreader.errors import CardReaderError
 from cardreader.purse import DebitProof, PurchaseInit, Purse
 from cardreader.reader import Connection
-from cardreader.sim.profiles import open_card
+from cardreader.sim.profiles import PROFILES, SimulatedCard
+from cardreader.sim.store import open_store
 from server_stub.app import ROLES, Roles, World, application
 from server_stub.check import examine
 from server_stub.foundation import migrations, postgresql
@@ -167,11 +168,15 @@ class Box:
 
 
 class Card:
-    """A purse card in a box's reader, and what the box does with it."""
+    """A purse card in a box's reader, and what the box does with it. Every box but the first has a card of its own."""
 
     def __init__(self, box: Box, profile: str = "good", folder: Path | None = None) -> None:
         self.box = box
-        self.card = open_card(profile, None if folder is None else str(folder))
+        own = PROFILES[profile]
+        if box.number != "85312048":
+            own = replace(own, serial=own.serial[:12] + box.number)
+        state = open_store(None if folder is None else str(folder), f"card-{profile}")
+        self.card = SimulatedCard(own, state)
         self.card.power_on()
         self.purse = Purse(_Slot(self.card))
         self.begun: PurchaseInit | None = None

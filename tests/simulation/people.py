@@ -6,6 +6,7 @@ import contextvars
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cardreader.secret import Pin
 from stb_app.journeys.steps import CardPrompt, Finished, Loaded, QrStep, Refused
 from tests.simulation import network
 from tests.simulation.loop import Actor
@@ -216,7 +217,7 @@ class Person:
                 self._press_cancel(job)
             elif not job.over and self.box.ready:
                 wrong = prompt == "enter-pin" and self.random.random() < 0.08
-                job.journey.enter_pin("000000" if wrong else PIN)
+                job.journey.enter_pin(Pin("000000" if wrong else PIN))
                 self.box.poke()
         elif prompt == "balance-too-low" or prompt in BAD_CARD:
             self._sleep(self.random.uniform(0.5, 3))

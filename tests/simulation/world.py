@@ -21,7 +21,7 @@ from sqlalchemy import Table, func, select
 
 from cardreader.sim.profiles import PROFILES
 from server_stub.boss import tables as boss
-from stb_app.shell.box import DEMO, BoxFiles, Papers
+from stb_app.shell.box import BoxFiles
 from stb_app.shell.connection import enrol
 from tests.simulation import servers
 from tests.simulation.loop import Actor, SimulatedLoop, Stuck
@@ -234,10 +234,10 @@ def _enrol(simulation: Simulation, number: int, box_number: str) -> dict[str, by
     """A box is switched on for the first time; returns what it then has on its disk."""
     box = Box(simulation, number, box_number, simulation.folder / f"box-{number}", BoxPlan())
     box.folder.mkdir()
-    papers = Papers(box_number, *DEMO[box_number])
+    files = BoxFiles(box.folder, box.random.randbytes)
 
     def first_time() -> None:
-        refused = enrol(box.verbs, BoxFiles(box.folder, box.random.randbytes), papers, servers.START)
+        refused = enrol(box.verbs, files, files.papers(box_number), servers.START)
         assert refused is None, refused
 
     box.power_on()
@@ -374,4 +374,5 @@ def _counts(simulation: Simulation) -> dict[str, int]:
         "intents": sum(len(person.intents) for person in simulation.people),
         "debits": sum(len(card.debits) for card in simulation.cards),
         "shown": sum(len(box.told) for box in simulation.boxes),
+        "refunds": len(simulation.network.refunds),
     }
