@@ -80,7 +80,7 @@ def decide(conn: Connection, moves: Moves, decision: Decision) -> str:
 
 def note_refused(conn: Connection, moves: Moves, decision: Decision, why: str) -> None:
     """A decision that was refused belongs in the audit log."""
-    facts = {"action": decision.action, "reason": decision.reason, "second": decision.second, "why": why}
+    facts = {"wanted": decision.action, "reason": decision.reason, "second": decision.second, "why": why}
     audit.append(conn, moves.clock, decision.actor, "case-refused", decision.case, **facts)
 
 
