@@ -411,6 +411,12 @@ def _ended(app: App, end: Finished) -> None:
     if end.payment is not None and end.payment.method != "card":
         if end.outcome == "late":
             app.notice("An earlier phone payment came too late. The money is sent back.", "info", 20)
+        elif end.money == "unknown":
+            app.notice(
+                "It is not known yet whether an earlier phone payment took money. Please do not pay again.",
+                "warning",
+                20,
+            )
         elif end.money == "not-taken":
             app.notice("An earlier phone payment did not take place. Nothing was taken.", "info", 20)
         else:

@@ -5,36 +5,27 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from typing import TypeVar
 
 from cardreader.errors import (
     Cancelled,
-    CardReaderError,
     CardRemoved,
     InsufficientBalance,
     ProtocolError,
     StatusError,
 )
-from cardreader.purse import PurchaseInit, Purse
+from cardreader.purse import Purse
 from cardreader.reader import Connection, Reader
 from cardreader.secret import Pin
 from stb_app.journeys.asking import patiently
 from stb_app.journeys.card_slot import GLANCE_S, BadCard, CardSlot, NobodyCame, check_here
+from stb_app.journeys.debiting import Debiting, NeverBegun, ReadyCard
 from stb_app.journeys.earlier import EarlierPayments, StandsAgainst
 from stb_app.journeys.memory import Memory, OpenPayment
-from stb_app.journeys.settling import (
-    deliver_not_debited,
-    deliver_proof,
-    paid_before,
-    remember,
-    settle_with_card,
-    undelivered,
-    wait_until_open,
-    with_balance,
-)  # fmt: skip
+from stb_app.journeys.settling import paid_before
 from stb_app.journeys.steps import (
     EARLIER_NOT_TAKEN,
     CardPrompt,
@@ -54,17 +45,10 @@ T = TypeVar("T")
 
 CARD_WAIT_S = 180.0
 """No card for so long ends the payment; nothing was taken."""
-PUT_BACK_S = 180.0
-"""For so long the screen asks for the same card; afterwards the payment is settled when the card is next seen."""
-REMOVE_S = 8.0
-"""After so long with the card still in the slot the result is shown anyway, with a reminder."""
 NO_SERVICE_S = 180.0
 """For so long a payment that the TSP does not answer can be gone on with; nothing was taken."""
 PSAM_RETRY_S = 2.0
 PSAM_TRIES = 10
-
-NEVER_SENT = 0x0000
-"""In the place of a status word: the card was never asked to debit, because MAC1 did not reach the box."""
 
 REFUSED_CARD: dict[str, Prompt] = {
     "card-issuer-unknown": "issuer-unknown",
@@ -77,16 +61,6 @@ REFUSED_CARD: dict[str, Prompt] = {
     "psam-none-for-issuer": "issuer-unknown",
 }
 """What the TSP says of a card, as the prompt that asks for another one."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A card that can pay, standing between INITIALIZE and DEBIT."""
-
-    purse: Purse
-    facts: CardFacts
-    lease: Lease
-    init: PurchaseInit
 
 
 class CardPayment:
@@ -118,8 +92,6 @@ class CardPayment:
         self._earlier = EarlierPayments(client, memory, waits, order.service)
         self._looked_at: list[str] = []
         self._money: Money = "not-taken"
-        self._number = ""
-        """Of the card that MAC1 has been asked for, masked."""
         self._payment: Payment | None = None
         self._slot: CardSlot
         self._post: Callable[[CardStep], None]
@@ -281,7 +253,7 @@ class CardPayment:
                 return True
         return False
 
-    def _prepare(self, payment: Payment, purse: Purse, facts: CardFacts) -> _Ready:
+    def _prepare(self, payment: Payment, purse: Purse, facts: CardFacts) -> ReadyCard:
         """From a readable purse to the card's answer to INITIALIZE FOR PURCHASE. Nothing is written on the card.
 
         Raises:
@@ -309,7 +281,7 @@ class CardPayment:
             raise BadCard(replace(about, prompt="balance-too-low")) from error
         except (StatusError, ProtocolError) as error:
             raise BadCard(replace(about, prompt="not-readable")) from error
-        return _Ready(purse, facts, lease, init)
+        return ReadyCard(purse, facts, lease, init)
 
     def _settle_earlier(self, purse: Purse, facts: CardFacts) -> CardFacts:
         """This card may still have to explain an earlier payment; a new debit would overwrite its proof.
@@ -362,7 +334,7 @@ class CardPayment:
                 return lease
         raise AssertionError
 
-    def _debit(self, payment: Payment, ready: _Ready) -> Finished:
+    def _debit(self, payment: Payment, ready: ReadyCard) -> Finished:
         """From here the card may be debited: the box remembers first, asks for MAC1, and lets the card debit."""
         record = OpenPayment(
             payment.payment, self._memory.card_id(ready.facts.application_serial.reveal()), ready.lease.terminal_number.hex(),
@@ -377,110 +349,16 @@ class CardPayment:
         except OSError:
             log.exception("payment %s: the box cannot write its memory", payment.payment)
             return self._give_up("failed", "box-storage")
-        self._money = "unknown"
-        self._number = ready.facts.application_serial.masked
+        debiting = Debiting(
+            self._client, self._memory, self._waits, self._slot, self._cancel, self._go_on, self._make_key, payment,
+            ready, self._order.amount_fen,
+        )  # fmt: skip
         try:
-            mac1 = self._client.init(payment.payment, _init_body(ready.init), self._make_key())
-        except Problem as problem:
-            if problem.unanswered or problem.money != "not-taken" or problem.code == "tsp-answer-bad":
-                # MAC1 may have left the TSP, but this card has not seen it: the card itself can prove that.
-                if problem.unanswered:
-                    self._say_silent(record)
-                return self._tell_not_debited(record, ready.purse, NEVER_SENT)
-            self._memory.forget(record.payment)
-            self._money = "not-taken"
-            raise
-        try:
-            proof = ready.purse.debit_for_purchase(
-                mac1.terminal_transaction_number, mac1.date, mac1.time, mac1.mac1
-            )
-        except (CardRemoved, ProtocolError):
-            return self._ask_back(record)
-        except StatusError as refused:
-            return self._tell_not_debited(record, ready.purse, refused.sw)
-        record = record.debited(proof.tac, proof.mac2)
-        remember(self._memory, record)
-        self._money = "taken"
-        return self._tell_debited(with_balance(ready.purse, self._memory, record))
-
-    def _tell_debited(self, record: OpenPayment) -> Finished:
-        try:
-            payment = deliver_proof(
-                self._client, self._memory, self._waits, record, self._cancel, silent=lambda: self._say_silent(record)
-            )  # fmt: skip
-        except Problem as problem:
-            return self._not_accepted(record, problem)
-        self._payment = wait_until_open(self._client, self._waits, payment)
-        end = finished(self._payment)
-        if end.money == "taken" and self._slot.card_present():
-            card = self._payment.card
-            self._slot.say(self._about("remove", card.number if card else "", record.balance_after_fen))
-            self._slot.wait_for_removal(REMOVE_S, self._go_on)
-        return end
-
-    def _tell_not_debited(self, record: OpenPayment, purse: Purse, sw: int) -> Finished:
-        try:
-            payment = deliver_not_debited(
-                self._client, self._memory, self._waits, record, purse, sw, self._cancel,
-                silent=lambda: self._say_silent(record),
-            )  # fmt: skip
-        except CardRemoved:
-            return self._ask_back(record)
-        except CardReaderError:
-            log.exception("payment %s: the card does not say where it stands", record.payment)
-            return Finished("pending", "unknown", "card-refused", self._payment)
-        except Problem as problem:
-            if problem.code == "wrong-state" and problem.money == "not-taken":
-                # The TSP never let MAC1 out: there is nothing to prove, the payment simply ends.
-                self._money = "not-taken"
-                return self._give_up("failed", "tsp-unreachable")
-            return Finished("pending", "unknown", problem.code, self._payment, problem.facts)
-        self._payment = payment
-        return finished(payment)
-
-    def _ask_back(self, record: OpenPayment) -> Finished:
-        """The card went between MAC1 and its answer: only the same card can tell whether it has debited."""
-        self._cancel.clear()
-        prompt = self._about("put-back", self._number)
-        away = Finished("pending", "unknown", "card-away", self._payment)
-        while True:
-            try:
-                connection = self._slot.wait_for_card(prompt, PUT_BACK_S)
-            except (Cancelled, NobodyCame):
-                return away
-            try:
-                self._slot.say(self._about("settling", self._number))
-                purse, facts = self._slot.open_purse(connection)
-                if self._memory.card_id(facts.application_serial.reveal()) != record.card:
-                    raise BadCard(self._about("other-card", self._number))
-                self._payment = settle_with_card(
-                    self._client, self._memory, self._waits, record, purse, self._cancel,
-                    silent=lambda: self._say_silent(record),
-                )  # fmt: skip
-                self._payment = wait_until_open(self._client, self._waits, self._payment)
-                return finished(self._payment)
-            except CardRemoved:
-                prompt = self._about("put-back", self._number)
-            except (BadCard, StatusError, ProtocolError):
-                self._slot.say(self._about("other-card", self._number))
-                try:
-                    self._slot.wait_for_removal(PUT_BACK_S)
-                except Cancelled:
-                    return away
-                prompt = self._about("put-back", self._number)
-            except Problem as problem:
-                return self._not_accepted(record, problem)
-            finally:
-                connection.close()
-
-    def _say_silent(self, record: OpenPayment) -> None:
-        """The box remembers what has happened: whoever waits may go, and the background goes on."""
-        paid = self._memory.is_proven(record.payment)
-        self._slot.say(self._about("silent-paid" if paid else "silent", self._number))
-
-    def _not_accepted(self, record: OpenPayment, problem: Problem) -> Finished:
-        end = undelivered(self._client, self._memory, record, problem)
-        return end if end.payment is not None else replace(end, payment=self._payment)
+            return debiting.run(record)
+        except NeverBegun:
+            return self._give_up("failed", "tsp-unreachable")
+        finally:
+            self._payment, self._money = debiting.payment, debiting.money
 
     def _closed_meanwhile(self, problem: Problem) -> Finished | None:
         """Why this payment was not there any more when the card was: another television has begun to pay for the service."""
@@ -511,14 +389,3 @@ class CardPayment:
 
     def _about(self, prompt: Prompt, number: str = "", balance_fen: int | None = None) -> CardPrompt:
         return CardPrompt(prompt, number, balance_fen, self._order.amount_fen)
-
-
-def _init_body(init: PurchaseInit) -> dict[str, object]:
-    return {
-        "balance_fen": init.balance_fen,
-        "offline_number": init.offline_number,
-        "overdraft_limit_fen": init.overdraft_limit_fen,
-        "key_version": init.key_version,
-        "algorithm_id": init.algorithm_id,
-        "random": init.random.hex().upper(),
-    }

@@ -36,6 +36,8 @@ PROOF_HAD = frozenset(
 """Refusals of a TSP that has read the proof and keeps it; after any other one it may never have seen it."""
 STAND_AGAINST = frozenset(("already-paid", "payment-in-progress"))
 """A payment is refused because of an earlier one for the same service."""
+MAY_COME_LATE = frozenset(("failed", "cancelled", "expired", "late"))
+"""States of a payment by code after which its money may still come (docs/tsp-api.md), or is on its way back."""
 ELSEWHERE = {"already-paid": "paid-elsewhere", "payment-in-progress": "paying-elsewhere"}
 """The same, of another television of the household."""
 
@@ -203,13 +205,24 @@ def paid_before(client: TspClient, memory: Memory, waits: Waits, problem: Proble
         return Finished("pending", problem.money, problem.code, earlier=True)
     end = replace(finished(payment), earlier=True)
     if end.outcome != "pending":
-        memory.forget_code(earlier)
+        code_ended(memory, payment)
     elif end.money != "taken":
         # Its code may look as if nothing had been taken; that the TSP could not close it says otherwise.
         why = payment.reason if payment.method == "card" and payment.reason is not None else problem.code
         reason = "card-away" if memory.wants_card(earlier) else why
         end = replace(end, money="taken" if memory.is_proven(earlier) else "unknown", reason=reason)
     return end
+
+
+def code_ended(memory: Memory, payment: Payment) -> None:
+    """The end of a payment by code is told: it is forgotten, unless money may still come that goes back."""
+    if payment.state not in MAY_COME_LATE or payment.money == "returned":
+        memory.forget_code(payment.payment)
+        return
+    try:
+        memory.close_code(payment.payment, payment.state)
+    except OSError:
+        log.exception("payment %s: the box cannot write its memory", payment.payment)
 
 
 def undelivered(client: TspClient, memory: Memory, record: OpenPayment, problem: Problem) -> Finished:
