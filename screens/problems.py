@@ -230,6 +230,10 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("The card was taken out too early"),
         N_("Please pay again, and leave the card in until we say so."),
     ),
+    "reader-lost": (
+        N_("The card reader was interrupted"),
+        N_("The card itself says that it has not paid. Please check the reader's cable, then pay again."),
+    ),
     "connection-lost": (
         N_("The connection was interrupted"),
         N_("The payment was stopped before the card was charged. Please order again."),

@@ -282,6 +282,13 @@ class ResultScreen(Page[None]):
         match end.outcome:
             case "success":
                 return t("Paid. Your service is ready."), t("Enjoy watching."), ""
+            case "pending" if end.money == "taken" and end.reason == "not-found":
+                # The card's proof stays here, but nobody switches a service on for a payment that is not known.
+                text = t(
+                    "Please call the hotline and have the order number ready. Please do not pay again: "
+                    "this box keeps the card's proof."
+                )
+                return t("The card has paid, but the payment cannot be found"), text, ""
             case "pending" if end.money == "taken":
                 said = words_for(end.reason or "", end.facts, t) if end.reason in PROBLEMS else None
                 text = t("We keep trying and you need not do anything. Please do not pay again.")

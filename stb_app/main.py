@@ -390,6 +390,7 @@ def _recovered(app: App) -> Callable[[Any], None]:
         else:
             codes = step.payments
         # The card comes first: somebody has to put it in.
+        app.clear_notice("codes" if wanted or not codes else "open")
         if wanted:
             app.notice(
                 "A card payment is not settled yet. Put the same card in, and it is checked by itself.",
@@ -398,7 +399,7 @@ def _recovered(app: App) -> Callable[[Any], None]:
         elif codes:
             app.notice(
                 "An earlier phone payment is still open. If you have paid, it is found by itself.",
-                about="open",
+                about="codes",
             )
         else:
             app.clear_notice("open")

@@ -71,6 +71,8 @@ class CardSlot:
         self._post = post
         self._alone = alone
         self._last: CardPrompt | None = None
+        self.reader_lost = False
+        """The reader was missing while a card was waited for."""
         self._pins: queue.SimpleQueue[Pin] = queue.SimpleQueue()
         self._typed = threading.Event()
 
@@ -120,6 +122,10 @@ class CardSlot:
                 continue
             except ReaderUnavailable:
                 # Once a card may have debited, a missing reader is no reason to pay in another way.
+                self.reader_lost = True
+                if prompt.prompt == "removed-early":
+                    # Nobody took the card out: it left with the reader.
+                    prompt = replace(prompt, prompt="insert")
                 missing: Prompt = "reader-away" if prompt.prompt == "put-back" else "reader-missing"
                 self.say(replace(prompt, prompt=missing))
                 if self._waits.pause(READER_RETRY_S, self._cancel):

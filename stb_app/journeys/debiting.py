@@ -152,6 +152,7 @@ class Debiting:
     def _ask_back(self, record: OpenPayment) -> Finished:
         """The card went between MAC1 and its answer: only the same card can tell whether it has debited."""
         self._cancel.clear()
+        self._slot.reader_lost = False
         prompt = self._about("put-back", self._number)
         away = Finished("pending", "unknown", "card-away", self.payment)
         while True:
@@ -169,7 +170,10 @@ class Debiting:
                     silent=lambda: self._say_silent(record),
                 )  # fmt: skip
                 self.payment = wait_until_open(self._client, self._waits, self.payment)
-                return finished(self.payment)
+                end = finished(self.payment)
+                if end.reason == "card-removed" and self._slot.reader_lost:
+                    end = replace(end, reason="reader-lost")
+                return end
             except CardRemoved:
                 prompt = self._about("put-back", self._number)
             except (BadCard, StatusError, ProtocolError):

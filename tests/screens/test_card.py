@@ -274,3 +274,10 @@ def test_silence_during_the_debit_says_what_is_known_of_the_money_and_lets_go(
     tv.press(key)
     assert journey(tv).cancelled
     assert (tv.screen, tv.state["leaving"]) == ("card", True)
+
+
+def test_while_a_card_is_asked_for_an_open_code_is_not_spoken_of() -> None:
+    tv = Television(PaymentVerbs(), "en").open("card", order=data.ORDER)
+    assert tv.app.said() == {"codes"}
+    post(tv, prompt("put-back"))
+    assert tv.app.said() == {"codes", "open"}

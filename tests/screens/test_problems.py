@@ -20,7 +20,15 @@ TABLE = (ROOT / "docs" / "tsp-api.md").read_text("utf-8").partition("## Codes")[
 CODES = sorted(
     {code for row in re.findall(r"^\| (`.+?) \|", TABLE, re.M) for code in re.findall(r"`([a-z0-9-]+)`", row)}
 )
-OWN = ("tsp-unreachable", "tsp-answer-bad", "card-away", "card-wait-expired", "box-storage", "reader-missing")
+OWN = (
+    "tsp-unreachable",
+    "tsp-answer-bad",
+    "card-away",
+    "card-wait-expired",
+    "box-storage",
+    "reader-missing",
+    "reader-lost",
+)
 
 
 def _chinese() -> dict[str, str]:

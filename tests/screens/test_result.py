@@ -233,3 +233,12 @@ def test_an_earlier_payment_says_what_became_of_the_order_just_now() -> None:
     assert "¥135.00" not in tv.words()
     assert tv.state["order"] is None
     assert "earlier payment" not in _open(SUCCESS).words()
+
+
+def test_nothing_is_promised_for_a_debit_that_the_platform_does_not_know() -> None:
+    tv = _open(Finished("pending", "taken", "not-found", PAID))
+    assert "The card has paid, but the payment cannot be found" in tv.words()
+    assert "Please do not pay again" in tv.words()
+    assert "switched on" not in tv.words()
+    assert "keep trying" not in tv.words()
+    assert "switched on" in _open(Finished("pending", "taken", "tsp-unreachable", PAID)).words()

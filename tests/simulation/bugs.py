@@ -19,7 +19,7 @@ from server_stub.foundation import idempotency, outbox, states
 from server_stub.foundation.problems import Problem
 from server_stub.sandbox import service as sandbox_service
 from server_stub.tsp import card, core, machines, nonces, orders, payments, psam_pool, rivals, tables, wallet
-from stb_app.journeys import card_payment, earlier, memory, settling
+from stb_app.journeys import card_payment, debiting, earlier, memory, settling
 from stb_app.shell import box
 from stb_app.tsp import client
 from stb_app.tsp.problem import Problem as BoxProblem
@@ -86,9 +86,9 @@ def _box_takes_silence_for_no() -> AbstractContextManager[Any]:
 
     def give_up(self: Any, record: Any) -> Any:
         self._memory.forget(record.payment)
-        return card_payment.Finished("failed", "not-taken", "card-removed", self._payment)
+        return card_payment.Finished("failed", "not-taken", "card-removed", self.payment)
 
-    return patch.object(card_payment.CardPayment, "_ask_back", give_up)
+    return patch.object(debiting.Debiting, "_ask_back", give_up)
 
 
 def _forget_before_debit() -> AbstractContextManager[Any]:

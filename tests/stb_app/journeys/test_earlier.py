@@ -342,6 +342,45 @@ def test_a_reader_that_goes_after_mac1_has_words_of_its_own() -> None:
     assert (end.outcome, end.money) == ("success", "taken")
 
 
+@pytest.mark.parametrize(("lost", "reason"), [(True, "reader-lost"), (False, "card-removed")])
+def test_a_debit_that_the_reader_interrupted_is_not_put_on_whoever_held_the_card(
+    lost: bool, reason: str
+) -> None:
+    home = Home()
+    reader: Any = Unplugged(home.reader)
+    home.reader.insert("good")
+    home.reader.pull_when = "before-debit"
+    card, home.reader = home.reader, reader
+    steps: list[str] = []
+
+    def put_back() -> None:
+        steps.append("put-back")
+        if lost and len(steps) == 1:
+            reader.left = 3
+        else:
+            card.insert("good")
+
+    end = home.pay(put_back=put_back, reader_away=lambda: card.insert("good"))
+    assert ("reader-away" in home.prompts) is lost
+    assert (end.outcome, end.money, end.reason) == ("failed", "not-taken", reason)
+
+
+def test_a_reader_lost_before_the_debit_is_not_called_a_card_pulled_too_early() -> None:
+    home = Home()
+    reader: Any = Unplugged(home.reader)
+    home.reader.insert("good")
+    card, home.reader = home.reader, reader
+
+    def unplugged() -> None:
+        card.pull()
+        reader.left = 2
+
+    end = home.pay(enter_pin=unplugged, insert="leave")  # type: ignore[arg-type]
+    assert home.prompts[-2:] == ["reader-missing", "insert"]
+    assert "removed-early" not in home.prompts
+    assert (end.outcome, end.money) == ("cancelled", "not-taken")
+
+
 # What is told beside the page that shows it
 
 

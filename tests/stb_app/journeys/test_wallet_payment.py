@@ -228,3 +228,25 @@ def test_late_money_is_seen_by_whoever_follows() -> None:
 def test_a_code_of_up_to_62_characters_stays_at_version_4() -> None:
     """tv.md, Paying: whole pixels a module need a small code."""
     assert len(modules_of("http://192.168.100.200:8780/w/" + "x" * 32)) == 33
+
+
+def test_a_code_that_was_closed_on_the_screen_is_still_followed_for_late_money(tmp_path: Path) -> None:
+    phone = Phone(tmp_path)
+    phone.does["shown"] = lambda: phone.tsp.become(state="expired", money="not-taken", reason="expired")
+    changed: list[int] = []
+    phone.memory.changed = lambda: changed.append(1)
+    assert phone.pay().outcome == "expired"
+    assert changed
+    for memory in (phone.memory, Memory(tmp_path)):
+        assert (memory.open_codes(), memory.closed_codes()) == ((), {"pay-1": "expired"})
+
+
+def test_a_full_disk_does_not_stop_the_end_of_a_code() -> None:
+    phone = Phone()
+
+    def full(payment: str, told: str) -> None:
+        raise OSError("full")
+
+    phone.memory.close_code = full  # type: ignore[method-assign]
+    phone.does["shown"] = lambda: phone.tsp.become(state="expired", money="not-taken", reason="expired")
+    assert phone.pay().outcome == "expired"
