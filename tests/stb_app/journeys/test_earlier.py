@@ -375,7 +375,7 @@ def test_a_reader_lost_before_the_debit_is_not_called_a_card_pulled_too_early() 
         card.pull()
         reader.left = 2
 
-    end = home.pay(enter_pin=unplugged, insert="leave")  # type: ignore[arg-type]
+    end = home.pay(enter_pin=unplugged, insert="leave", removed_early="leave")  # type: ignore[arg-type]
     assert home.prompts[-2:] == ["reader-missing", "insert"]
     assert "removed-early" not in home.prompts
     assert (end.outcome, end.money) == ("cancelled", "not-taken")
