@@ -13,12 +13,25 @@ from unittest.mock import patch
 
 from sqlalchemy import delete, insert, update
 
+from server_stub.boss import books as boss_books
 from server_stub.boss import service as boss_service
 from server_stub.boss import tables as boss_tables
 from server_stub.foundation import idempotency, outbox, states
 from server_stub.foundation.problems import Problem
 from server_stub.sandbox import service as sandbox_service
-from server_stub.tsp import card, core, machines, nonces, orders, payments, psam_pool, rivals, tables, wallet
+from server_stub.tsp import (
+    books,
+    card,
+    core,
+    machines,
+    nonces,
+    orders,
+    payments,
+    psam_pool,
+    rivals,
+    tables,
+    wallet,
+)
 from stb_app.journeys import card_payment, earlier, memory, settling
 from stb_app.shell import box
 from stb_app.tsp import client
@@ -410,6 +423,22 @@ def _wallet_pays_twice() -> AbstractContextManager[Any]:
     )
 
 
+def _books_forget_refunds() -> AbstractContextManager[Any]:
+    """Money that goes back is not booked."""
+    book = books.book
+
+    def forgetful(conn: Any, payment: str, kind: str, *more: Any, **named: Any) -> None:
+        if kind != "refunded":
+            book(conn, payment, kind, *more, **named)
+
+    return patch.object(books, "book", forgetful)
+
+
+def _books_forget_openings() -> AbstractContextManager[Any]:
+    """BOSS opens and earns nothing."""
+    return patch.object(boss_books, "opened", lambda *_: None)
+
+
 @contextmanager
 def _both(*patches: AbstractContextManager[Any]) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
@@ -454,6 +483,8 @@ BUGS = (
     Bug("mac2-not-checked", _mac2_not_checked, ("psams_and_tsp_agree",), 1),
     Bug("boss-opens-twice", _boss_opens_twice, ("boss_and_tsp_agree",), 4),
     Bug("any-move", _any_move_is_legal, ("moves_are_legal",), 1),
+    Bug("refund-not-booked", _books_forget_refunds, ("tables_are_right",), 220),
+    Bug("opening-not-booked", _books_forget_openings, ("tables_are_right",), 1),
     Bug("unknown-is-not-taken", _unknown_is_shown_as_not_taken, ("people_are_told_the_truth",), 174),
     Bug("orphan-order", _two_live_payments, ("everything_ends",), 1),
     Bug(
