@@ -142,6 +142,15 @@ def _waiting_proof_is_overlooked() -> AbstractContextManager[Any]:
     return _both(_rivals_welcome(), patch.object(earlier.EarlierPayments, "look", lambda self: None))
 
 
+def _kept_proofs_wait() -> AbstractContextManager[Any]:
+    """The TSP does not check by itself what it has kept."""
+
+    async def nothing(self: Any, payment: str) -> None:
+        pass
+
+    return patch.object(card.CardPayments, "complete_kept", nothing)
+
+
 def _psam_fails_without_a_case() -> AbstractContextManager[Any]:
     """A PSAM that does not answer at the proof leaves nothing for a person to see."""
     refuse = card.CardPayments._refuse
@@ -150,7 +159,7 @@ def _psam_fails_without_a_case() -> AbstractContextManager[Any]:
         if kind != "psam-refused":
             await refuse(self, payment, kind, release=release)
 
-    return patch.object(card.CardPayments, "_refuse", silent)
+    return _both(_kept_proofs_wait(), patch.object(card.CardPayments, "_refuse", silent))
 
 
 def _proof_is_thrown_away() -> AbstractContextManager[Any]:
@@ -221,9 +230,7 @@ def _refund_twice() -> AbstractContextManager[Any]:
 
 def _keep_late_money() -> AbstractContextManager[Any]:
     """Money that comes after the end is kept."""
-    return patch.object(
-        wallet.WalletPayments, "begin_refund", lambda self, conn, row, amount_fen, **more: None
-    )
+    return patch.object(core.Core, "begin_refund", lambda self, conn, row, amount_fen, **more: None)
 
 
 def _wallet_not_asked_at_the_end() -> AbstractContextManager[Any]:
