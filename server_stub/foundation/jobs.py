@@ -49,12 +49,14 @@ class Job:
     Args:
         run: does it; returns what came of it, for people. Raises where it could not be done.
         following: when it is done next, from when it was done last; None: see ``wanted``.
+        longest_pause: seconds after a failure at most: of what cannot wait longer.
         wanted: reads when there is something to do; the job is never run before.
     """
 
     run: Callable[[], Awaitable[str]]
     following: Callable[[datetime], datetime] | None = None
     wanted: Callable[[Connection], datetime | None] | None = None
+    longest_pause: float = PAUSES[-1]
 
 
 def every(seconds: float) -> Callable[[datetime], datetime]:
@@ -171,7 +173,8 @@ class Jobs:
             now = self._clock.now()
             due: datetime | None
             if failed:
-                due = now + timedelta(seconds=PAUSES[min(row.failures, len(PAUSES) - 1)])
+                pause = min(PAUSES[min(row.failures, len(PAUSES) - 1)], job.longest_pause)
+                due = now + timedelta(seconds=pause)
             else:
                 due = None if job.following is None else job.following(now)
             values = {"due_at": due, "failures": row.failures + 1 if failed else 0, "finished_at": now}

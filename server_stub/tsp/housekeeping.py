@@ -17,7 +17,7 @@ SWEEP = "sweep"
 BOOKS = "books"
 CASES = "cases"
 FORGET_ANSWERS = "forget-answers"
-HOUR_S = 3600
+MINUTE_S, HOUR_S = 60, 3600
 SETTLED = "settled"
 BATCH = 500
 """Answers forgotten in one transaction: others need not wait long."""
@@ -49,7 +49,7 @@ def jobs(core: Core, payments: Payments) -> Mapping[str, Job]:
             gone += await core.database.write(partial(forget, rows=old))
 
     return {
-        SWEEP: Job(payments.sweep, wanted=next_due),
+        SWEEP: Job(payments.sweep, wanted=next_due, longest_pause=MINUTE_S),
         BOOKS: Job(check_books, nightly(3)),
         CASES: Job(close_cases, every(HOUR_S)),
         FORGET_ANSWERS: Job(forget_answers, nightly(4)),

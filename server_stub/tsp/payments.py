@@ -36,6 +36,10 @@ _LIVE = select(payments).where((payments.c.order_id == bindparam("order")) & pay
 log = structlog.get_logger(__name__)
 
 
+class SweepFault(Exception):
+    """Something could not be swept, for a reason nobody thought of; all else was."""
+
+
 class Payments:
     """What is common to all ways to pay."""
 
@@ -161,12 +165,19 @@ class Payments:
         steps += [partial(self._wallets.expire, payment) for payment in due.wallets]
         steps += [partial(self._end_order, order) for order in due.orders]
         steps += [partial(self._look, payment) for payment in due.waiting]
+        failed: list[str] = []
         for step in steps:
             try:
                 await step()
             except Problem as problem:
                 # It has moved on in the meantime; that never stops the others.
                 log.warning("not-swept", row=step.args[0], code=problem.code)
+            except Exception:
+                # Nor does one that nobody thought of; but it is due again at once, and must not be tried at once.
+                log.exception("sweep-fault", row=step.args[0])
+                failed.append(str(step.args[0]))
+        if failed:
+            raise SweepFault(f"{len(failed)} of {len(steps)} not swept, {failed[0]} first")
         return f"{len(steps)} swept"
 
     def _begun(self, conn: Connection, order: Row[Any], use: KeyUse) -> Row[Any] | None:

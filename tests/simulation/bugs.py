@@ -13,12 +13,25 @@ from unittest.mock import patch
 
 from sqlalchemy import delete, insert, update
 
+from server_stub.boss import books as boss_books
 from server_stub.boss import service as boss_service
 from server_stub.boss import tables as boss_tables
 from server_stub.foundation import idempotency, outbox, states
 from server_stub.foundation.problems import Problem
 from server_stub.sandbox import service as sandbox_service
-from server_stub.tsp import card, core, machines, nonces, orders, payments, psam_pool, rivals, tables, wallet
+from server_stub.tsp import (
+    books,
+    card,
+    core,
+    machines,
+    nonces,
+    orders,
+    payments,
+    psam_pool,
+    rivals,
+    tables,
+    wallet,
+)
 from stb_app.journeys import card_payment, debiting, earlier, memory, settling
 from stb_app.shell import box
 from stb_app.tsp import client
@@ -129,6 +142,15 @@ def _waiting_proof_is_overlooked() -> AbstractContextManager[Any]:
     return _both(_rivals_welcome(), patch.object(earlier.EarlierPayments, "look", lambda self: None))
 
 
+def _kept_proofs_wait() -> AbstractContextManager[Any]:
+    """The TSP does not check by itself what it has kept."""
+
+    async def nothing(self: Any, payment: str) -> None:
+        pass
+
+    return patch.object(card.CardPayments, "complete_kept", nothing)
+
+
 def _psam_fails_without_a_case() -> AbstractContextManager[Any]:
     """A PSAM that does not answer at the proof leaves nothing for a person to see."""
     refuse = card.CardPayments._refuse
@@ -137,7 +159,7 @@ def _psam_fails_without_a_case() -> AbstractContextManager[Any]:
         if kind != "psam-refused":
             await refuse(self, payment, kind, release=release)
 
-    return patch.object(card.CardPayments, "_refuse", silent)
+    return _both(_kept_proofs_wait(), patch.object(card.CardPayments, "_refuse", silent))
 
 
 def _proof_is_thrown_away() -> AbstractContextManager[Any]:
@@ -208,9 +230,7 @@ def _refund_twice() -> AbstractContextManager[Any]:
 
 def _keep_late_money() -> AbstractContextManager[Any]:
     """Money that comes after the end is kept."""
-    return patch.object(
-        wallet.WalletPayments, "begin_refund", lambda self, conn, row, amount_fen, **more: None
-    )
+    return patch.object(core.Core, "begin_refund", lambda self, conn, row, amount_fen, **more: None)
 
 
 def _wallet_not_asked_at_the_end() -> AbstractContextManager[Any]:
@@ -410,6 +430,22 @@ def _wallet_pays_twice() -> AbstractContextManager[Any]:
     )
 
 
+def _books_forget_refunds() -> AbstractContextManager[Any]:
+    """Money that goes back is not booked."""
+    book = books.book
+
+    def forgetful(conn: Any, payment: str, kind: str, *more: Any, **named: Any) -> None:
+        if kind != "refunded":
+            book(conn, payment, kind, *more, **named)
+
+    return patch.object(books, "book", forgetful)
+
+
+def _books_forget_openings() -> AbstractContextManager[Any]:
+    """BOSS opens and earns nothing."""
+    return patch.object(boss_books, "opened", lambda *_: None)
+
+
 @contextmanager
 def _both(*patches: AbstractContextManager[Any]) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
@@ -454,6 +490,8 @@ BUGS = (
     Bug("mac2-not-checked", _mac2_not_checked, ("psams_and_tsp_agree",), 1),
     Bug("boss-opens-twice", _boss_opens_twice, ("boss_and_tsp_agree",), 4),
     Bug("any-move", _any_move_is_legal, ("moves_are_legal",), 1),
+    Bug("refund-not-booked", _books_forget_refunds, ("tables_are_right",), 220),
+    Bug("opening-not-booked", _books_forget_openings, ("tables_are_right",), 1),
     Bug("unknown-is-not-taken", _unknown_is_shown_as_not_taken, ("people_are_told_the_truth",), 174),
     Bug("orphan-order", _two_live_payments, ("everything_ends",), 1),
     Bug(

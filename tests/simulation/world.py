@@ -39,7 +39,7 @@ FAULTY_S = 240.0
 """Faults happen in this time at the longest; journeys may still be under way when they end."""
 CALM = (40.0, 300.0, 10.0, 900.0, 10.0, 300.0, 10.0, 3600.0, 10.0, 1200.0, 10.0)
 """Afterwards: seconds that are lived through, and seconds that are jumped over, in turn."""
-HANDLED = frozenset({"fault", "worker-fault", "wallet-broken"})
+HANDLED = frozenset({"fault", "worker-fault", "job-failed", "sweep-fault", "wallet-broken"})
 """Log events that mean that the server has met something nobody thought of."""
 
 
