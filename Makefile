@@ -1,8 +1,10 @@
 # What people type; everything installs what it needs first (scripts/setup).
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint shots bench messages lock clean
+.PHONY: help setup run test simulate lint shots bench messages lock clean
 PY := .venv/bin/python
 JOBS ?= 2
+SEEDS ?= 10000
+FIRST ?= 1
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s @ 2>/dev/null || \
@@ -18,6 +20,10 @@ test: ## lint and all tests; PYTEST='-k purse' for some of them
 	@scripts/setup test
 	@$(MAKE) --no-print-directory lint
 	$(PY) -m pytest -v -n $(JOBS) --dist loadgroup $(PYTEST)
+
+simulate: ## the whole system with faults from SEEDS=10000 seeds; FIRST=1 is where they begin
+	@scripts/setup test
+	$(PY) -m tests.simulation --seeds $(SEEDS) --first $(FIRST) --jobs $(JOBS)
 
 lint: ## ruff, mypy and the floors of the house
 	@scripts/setup test

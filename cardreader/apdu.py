@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cardreader.errors import ProtocolError
 from cardreader.reader import Connection
@@ -27,7 +27,7 @@ class Command:
 
     Attributes:
         cla, ins, p1, p2: the header, one byte each.
-        data: 0 to 255 bytes.
+        data: 0 to 255 bytes; not printed, it may be a PIN.
         le: bytes expected in answer, 1 to 256 (256: all there is), or None when none are.
     """
 
@@ -35,7 +35,7 @@ class Command:
     ins: int
     p1: int
     p2: int
-    data: bytes = b""
+    data: bytes = field(default=b"", repr=False)
     le: int | None = None
 
     def to_bytes(self) -> bytes:

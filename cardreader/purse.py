@@ -20,6 +20,7 @@ from cardreader.pboc.files import (
     is_empty,
 )
 from cardreader.reader import Connection
+from cardreader.secret import Pin
 from cardreader.tlv import find
 
 __all__ = [
@@ -107,11 +108,11 @@ class Purse:
         """EF 0016: the holder's name and certificate."""
         return CardholderData.decode(self._read_binary(SFI_CARDHOLDER, CardholderData.size()))
 
-    def verify_pin(self, pin: str) -> None:
+    def verify_pin(self, pin: Pin | str) -> None:
         """VERIFY.
 
         Args:
-            pin: 2 to 12 decimal digits.
+            pin: 2 to 12 decimal digits; a ``Pin`` cannot be printed on its way here.
 
         Raises:
             PinWrong: carries the tries left, at least 1.
@@ -228,7 +229,7 @@ class Purse:
         return data
 
 
-def pack_pin(pin: str) -> bytes:
+def pack_pin(pin: Pin | str) -> bytes:
     """A PIN as VERIFY carries it: packed digits, filled with F when their count is odd.
 
     Raises:
@@ -237,9 +238,8 @@ def pack_pin(pin: str) -> bytes:
     >>> pack_pin("12345").hex()
     '12345f'
     """
-    if not (pin.isascii() and pin.isdigit() and 2 <= len(pin) <= 12):
-        raise ValueError("a PIN has 2 to 12 decimal digits")
-    return bytes.fromhex(pin + "F" * (len(pin) % 2))
+    digits = (pin if isinstance(pin, Pin) else Pin(pin)).reveal()
+    return bytes.fromhex(digits + "F" * (len(digits) % 2))
 
 
 def _exactly(size: int, value: bytes) -> bytes:

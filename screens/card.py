@@ -7,10 +7,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
-from screens.problems import CASE_OPEN, MAYBE_PAID, N_, STAY_SAFE, Said, money_words, prompt_words
+from screens.problems import CASE_OPEN, MAYBE_PAID, N_, PROMPTS, STAY_SAFE, Said, money_words, prompt_words
 from screens.purchase import pay_otherwise
-from stb_app.journeys import Order
-from stb_app.journeys.steps import CANCELLABLE_PROMPTS, PROBLEM_PROMPTS, CardPrompt, CardStep, Finished
+from screens.words import SEPARATOR, term_name
+from stb_app.journeys import Method, Order, Payment
+from stb_app.journeys.steps import (
+    CANCELLABLE_PROMPTS,
+    EARLIER_NOT_TAKEN,
+    PROBLEM_PROMPTS,
+    CardPrompt,
+    CardStep,
+    Finished,
+)
 from stb_app.kit.nodes import (
     CardSlot,
     Color,
@@ -50,6 +58,8 @@ POSES: dict[str, Pose] = {
     "removed-early": "insert",
     "put-back": "insert",
     "settling": "processing",
+    "silent": "processing",
+    "silent-paid": "processing",
     "reader-missing": "missing",
     "reader-away": "missing",
 }
@@ -64,27 +74,40 @@ STEP_OF = {
     "other-card": 2,
     "reader-away": 2,
     "settling": 2,
+    "silent": 2,
+    "silent-paid": 2,
     "remove": 3,
 }
-ERROR_SOUNDS = frozenset(("wrong-pin", "other-card", "put-back", "reader-away", "no-service"))
+ERROR_SOUNDS = frozenset(
+    ("wrong-pin", "other-card", "put-back", "reader-away", "no-service", "silent", "silent-paid")
+)
 OTHER_WAY_FIRST = PROBLEM_PROMPTS | {"reader-missing"}
 """Where paying another way is the likely wish; elsewhere a stray OK must only ask."""
 SERVICE_PROMPTS = frozenset(("reconnecting", "no-service"))
 """The payment service is silent: the payment stands where it stood, and the card where it was."""
+SILENT_PROMPTS = frozenset(("silent", "silent-paid"))
+"""MAC1 has left and the payment service is silent: what the box knows is kept, and the subscriber may go."""
 AWAY_PROMPTS = frozenset(("put-back", "other-card", "reader-away"))
 """MAC1 has left: only the same card can tell what happened."""
 
 
 class CardScreen(Page[None]):
-    """One attempt to pay ``order`` by card. Replaced by the result when it has ended."""
+    """One attempt to pay ``order`` by card. Replaced by the result when it has ended.
+
+    With ``settles_for`` nothing is paid: the card of an earlier payment tells what it did, and if it has taken nothing,
+    the confirmation of that way to pay comes back.
+    """
 
     id = "card"
     holds_idle = True
 
-    def __init__(self, app: App, *, order: Order, method: str = "card") -> None:
+    def __init__(
+        self, app: App, *, order: Order, method: str = "card", settles_for: Method | None = None
+    ) -> None:
         super().__init__(app)
         self._order = order
-        self._step = CardPrompt("starting", amount_fen=order.amount_fen)
+        self._settles_for = settles_for
+        self._step = CardPrompt("starting", amount_fen=order.amount_fen, earlier=settles_for is not None)
         self._pin = PinEntry()
         self._told_no = False
         self._at = 0
@@ -95,7 +118,7 @@ class CardScreen(Page[None]):
     # The journey
 
     def on_enter(self) -> None:
-        self._journey = self.app.verbs.pay_by_card(self._order)
+        self._journey = self.app.verbs.pay_by_card(self._order, self._settles_for is not None)
         self._running = self.app.start(self._journey, self._on_step)
 
     def on_leave(self) -> None:
@@ -127,6 +150,8 @@ class CardScreen(Page[None]):
     def _finish(self, end: Finished) -> None:
         if self._leaving == "switch" and end.outcome == "cancelled" and end.money_taken is False:
             pay_otherwise(self.app, self._order)
+        elif self._settles_for is not None and end.reason == EARLIER_NOT_TAKEN:
+            self.app.replace("confirm", order=self._order, method=self._settles_for, settled=True)
         else:
             self.app.replace("result", finished=end, order=self._order)
 
@@ -139,13 +164,14 @@ class CardScreen(Page[None]):
         prompt = self._step.prompt
         if self._slow:
             return (Binding(("KEY_BACK",), self.t("Leave for now")),)
-        if self._leaving or prompt not in CANCELLABLE_PROMPTS | AWAY_PROMPTS | {"remove"}:
+        if self._leaving or prompt not in CANCELLABLE_PROMPTS | AWAY_PROMPTS | SILENT_PROMPTS | {"remove"}:
             # Back says why not; the footer promises nothing.
             return (*found, Binding(("KEY_BACK",), self.t("Not possible just now"), footer=False))
         if prompt == "remove":
             back = self.t("Show the result")
         else:
-            back = self.t("Leave for now") if prompt in AWAY_PROMPTS else self.t("Cancel the payment")
+            leave = self._away or prompt in SILENT_PROMPTS
+            back = self.t("Leave for now") if leave else self.t("Cancel the payment")
         return (*found, Binding(("KEY_BACK",), back))
 
     def on_key(self, name: str) -> bool:
@@ -160,12 +186,14 @@ class CardScreen(Page[None]):
             self._pin.delete()
         elif self._slow:
             self.app.home()
+        elif self._step.prompt in SILENT_PROMPTS and not self._leaving:
+            self._stop("leave")
         elif self._leaving or self._step.prompt not in CANCELLABLE_PROMPTS | AWAY_PROMPTS | {"remove"}:
             self._told_no = True
             self.app.sound("error")
         elif self._step.prompt == "remove":
             self._journey.go_on()
-        elif self._step.prompt in AWAY_PROMPTS:
+        elif self._away:
             self._ask_to_leave()
         else:
             self._ask_to_cancel()
@@ -178,6 +206,8 @@ class CardScreen(Page[None]):
             self._journey.go_on()
         elif key == "try-again":
             self._journey.try_again()
+        elif key == "leave" and self._step.prompt in SILENT_PROMPTS:
+            self._stop("leave")
         elif key == "leave":
             self._ask_to_leave()
         elif key == "cancel":
@@ -227,7 +257,7 @@ class CardScreen(Page[None]):
         )
 
     def _on_answer(self, answer: str | None) -> None:
-        if answer == "leave" and self._step.prompt in AWAY_PROMPTS:
+        if answer == "leave" and self._away:
             self._stop("leave")
         elif answer in ("cancel-payment", "pay-otherwise"):
             # While the question stood there the payment may have gone on to where it cannot be stopped.
@@ -248,6 +278,11 @@ class CardScreen(Page[None]):
         self._slow, self.busy = True, False
         self.app.refresh()
 
+    @property
+    def _away(self) -> bool:
+        """A card may have paid already and has to tell first: the subscriber can leave, and nothing is cancelled by that."""
+        return self._step.prompt in AWAY_PROMPTS or self._step.earlier
+
     # The picture
 
     @property
@@ -260,7 +295,8 @@ class CardScreen(Page[None]):
         return self._step.prompt in ("starting", "reading", "processing", "settling")
 
     def says(self) -> frozenset[str]:
-        return frozenset(("open",)) if self._step.prompt in AWAY_PROMPTS else frozenset()
+        # Whoever is asked for a card is not asked about a phone too; a code for the same service is closed by now.
+        return frozenset(("open", "codes")) if self._away else frozenset(("codes",))
 
     def crumbs(self) -> Sequence[str]:
         return (self.say(self._order.service.name), self.t("UnionPay card"))
@@ -272,10 +308,19 @@ class CardScreen(Page[None]):
             "digits": len(self._pin),
             "number": self._step.number,
             "balance_fen": self._step.balance_fen,
-            "amount_fen": self._order.amount_fen,
-            "order": self._order.order,
+            "amount_fen": self._amount_fen,
+            "order": self._about.order if self._about is not None else None,
             "leaving": bool(self._leaving),
         }
+
+    @property
+    def _about(self) -> Order | Payment | None:
+        """What the page is about: the order, or an earlier payment as far as it is known."""
+        return self._step.payment if self._step.earlier else self._order
+
+    @property
+    def _amount_fen(self) -> int | None:
+        return self._step.amount_fen if self._step.earlier else self._order.amount_fen
 
     def compose(self) -> Node:
         words = self._words()
@@ -323,6 +368,7 @@ class CardScreen(Page[None]):
         return Fit(
             (
                 Row((Grow(middle), Grow(wide)), gap=64, align="stretch", grow=1),
+                Row((Grow(middle), Grow(tight)), gap=64, align="stretch", grow=1),
                 Row((picture, Grow(tight)), gap=56, align="stretch", grow=1),
                 Row((small, Grow(tight)), gap=48, align="stretch", grow=1),
                 Row((small, Grow(close)), gap=48, align="stretch", grow=1),
@@ -352,6 +398,8 @@ class CardScreen(Page[None]):
                 self.t("This takes longer than usual"),
                 self.t("You may leave. The records will say how it ended."),
             )
+        if self._leaving == "leave" and self._step.prompt in SILENT_PROMPTS:
+            return Said(self.t("One moment, please."), self.t(PROMPTS[self._step.prompt][1]))
         if self._leaving == "leave":
             return Said(self.t("One moment, please."), self.t(CASE_OPEN))
         if self._leaving:
@@ -360,7 +408,7 @@ class CardScreen(Page[None]):
             return Said(self.t("Checking the PIN"), self.t("Please leave the card in."))
         facts: dict[str, Any] = {"balance_fen": self._step.balance_fen, "amount_fen": self._order.amount_fen}
         facts["number"] = self._step.number
-        said = prompt_words(self._step.prompt, self._step.tries_left, facts, self.t)
+        said = prompt_words(self._step.prompt, self._step.tries_left, facts, self.t, self._step.earlier)
         if self._told_no:
             answer = self.t("This can't be cancelled now. The result comes in a moment.")
             return replace(said, text=answer)
@@ -386,8 +434,12 @@ class CardScreen(Page[None]):
                 self.t("The card itself checks the PIN. It is not shown, stored or sent anywhere."),
                 "secondary",
             )
-        if prompt in AWAY_PROMPTS:
+        if self._away and prompt != "settling":
             return "warning", self.t(MAYBE_PAID), "warning"
+        if prompt == "silent":
+            return "warning", self.t(MAYBE_PAID), "warning"
+        if prompt == "silent-paid":
+            return "info", money_words("taken", self.t), "text"
         if prompt == "no-service":
             return "info", money_words("not-taken", self.t), "text"
         if prompt in CANCELLABLE_PROMPTS:
@@ -398,7 +450,7 @@ class CardScreen(Page[None]):
 
     def _doing(self) -> tuple[Node, ...]:
         """The PIN, or that something is going on."""
-        if self.busy or self._step.prompt == "reconnecting":
+        if self.busy or self._step.prompt in SILENT_PROMPTS | {"reconnecting"}:
             return (Spinner(72),)
         if not self._asks_pin:
             return ()
@@ -408,12 +460,12 @@ class CardScreen(Page[None]):
         """The ways on and out."""
         prompt = self._step.prompt
         if self._slow:
-            return (Row((self._button("records", self.t("To the records"), primary=True),)),)
+            return (Row((self._button("records", self.t("See the records"), primary=True),)),)
         if self.busy or self._asks_pin:
             return ()
         if prompt == "remove":
             return (Row((self._button("go-on", self.t("Show the result"), primary=True),)),)
-        if prompt in AWAY_PROMPTS:
+        if self._away or prompt in SILENT_PROMPTS:
             return (Row((self._button("leave", self.t("Leave for now")),)),)
         if prompt == "no-service":
             again = self._button("try-again", self.t("Try again"), primary=True)
@@ -432,16 +484,29 @@ class CardScreen(Page[None]):
     def _button(self, key: str, words: str, primary: bool = False) -> Target:
         return Target(key, Text(words, "row-bold", wrap=False), "primary" if primary else "button")
 
+    @property
+    def _maybe_paid(self) -> bool:
+        """MAC1 has left: what is on the card now, and whether anything is still to be paid, is not known."""
+        return self._away or self._step.prompt == "settling"
+
     def _due(self) -> Node:
         paid = self._step.prompt == "remove"
+        if self._amount_fen is None:
+            return Space(0)
+        label = self.t("Paid") if paid else self.t("Amount") if self._maybe_paid else self.t("To pay")
         due = Row(
             (
-                Text(self.t("Paid") if paid else self.t("To pay"), "body", "secondary", wrap=False),
-                Text(money(self._order.amount_fen), "due", "money", wrap=False),
+                Text(label, "body", "secondary", wrap=False),
+                Text(money(self._amount_fen), "due", "money", wrap=False),
             ),
             gap=20,
         )
-        if self._step.balance_fen is None:
+        if self._step.payment is not None:
+            about = self._step.payment
+            number = self.t("Order {number}").format(number=about.number)
+            what = SEPARATOR.join((self.say(about.service.name), term_name(self.t, about.term), number))
+            return Column((due, Text(what, "small")), gap=0)
+        if self._step.balance_fen is None or self._maybe_paid:
             return due
         held = Row(
             (

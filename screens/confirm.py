@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from screens.parts import button
 from screens.problems import N_
 from screens.words import SEPARATOR, period, term_name
-from stb_app.journeys import Method, Order
+from stb_app.journeys import Method, Order, Payment
+from stb_app.journeys.memory import OpenPayment
+from stb_app.journeys.steps import Loaded
 from stb_app.kit.nodes import Column, Facts, Fit, Grow, Node, Panel, Row, Scroll, Space, Text
 from stb_app.kit.screen import Binding
 from stb_app.shell.page import Page
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
     from stb_app.shell.app import App
 
 
-CARD_FIRST = N_(
-    "A card payment for this service is not settled yet. Put the same card back first: if it has paid, nothing more is taken."
+CARD_FIRST = N_("First find out about the earlier payment")
+PUT_BACK_FIRST = N_(
+    "A card may have paid for this service already. Put that card back: if it has paid, nothing more is taken."
 )
+NOT_TAKEN_BEFORE = N_("The earlier payment has taken nothing. You can pay now; please confirm once more.")
 
 
 class ConfirmScreen(Page[None]):
@@ -29,16 +33,32 @@ class ConfirmScreen(Page[None]):
     id = "confirm"
     default_focus = "cancel"
 
-    def __init__(self, app: App, *, order: Order, method: Method) -> None:
+    def __init__(self, app: App, *, order: Order, method: Method, settled: bool = False) -> None:
         super().__init__(app)
         self.order = order
         self.method = method
+        self._settled = settled
+        """An earlier payment's card has just told that it has taken nothing."""
+        self._earlier: Payment | None = None
+
+    def on_enter(self) -> None:
+        wanted = self._wanted
+        if wanted is not None:
+            self.app.start(self.app.verbs.payment(wanted.payment), self._told)
+
+    def _told(self, step: Any) -> None:
+        if isinstance(step, Loaded):
+            self._earlier = step.value
+            self.app.refresh()
 
     @property
-    def _card_wanted(self) -> bool:
+    def _wanted(self) -> OpenPayment | None:
         """A card may have paid for this service already: it comes first, whatever way was chosen."""
         verbs = self.app.verbs
-        return verbs is not None and verbs.card_wanted(self.order.service.service)
+        return verbs.card_wanted(self.order.service.service) if verbs is not None else None
+
+    def says(self) -> frozenset[str]:
+        return frozenset(("open",)) if self._wanted is not None else frozenset()
 
     def crumbs(self) -> Sequence[str]:
         return (self.say(self.order.service.name), self.t("Confirm the payment"))
@@ -55,12 +75,12 @@ class ConfirmScreen(Page[None]):
             "order": self.order.number,
             "amount_fen": self.order.amount_fen,
             "method": self.method.key,
-            "card_wanted": self._card_wanted,
+            "card_wanted": self._wanted is not None,
         }
 
     def on_ok(self, key: str) -> None:
-        if key == "card-back" or (key == "confirm" and self._card_wanted):
-            self.app.replace("card", order=self.order, method="card")
+        if key == "card-back" or (key == "confirm" and self._wanted is not None):
+            self.app.replace("card", order=self.order, settles_for=self.method)
         elif key == "confirm":
             self.app.replace(
                 "card" if self.method.key == "card" else "qr", order=self.order, method=self.method.key
@@ -69,6 +89,9 @@ class ConfirmScreen(Page[None]):
             self.app.pop()
 
     def compose(self) -> Node:
+        wanted = self._wanted
+        if wanted is not None:
+            return self._card_first(wanted)
         order = self.order
         amount = money(order.amount_fen)
         pairs: tuple[tuple[str, str | Text], ...] = (
@@ -81,13 +104,11 @@ class ConfirmScreen(Page[None]):
             (self.t("Auto-renewal"), self.t("Yes") if order.renews else self.t("No")),
             (self.t("Order number"), order.number),
         )
-        please = Text(self.t("Please confirm once more"), "row", "secondary")
+        asked = self.t(NOT_TAKEN_BEFORE) if self._settled else self.t("Please confirm once more")
+        please = Text(asked, "row", "secondary")
         sum_ = Text(amount, "amount", "money", wrap=False)
         cancel = button("cancel", self.t("Do not pay"), width=None)
         confirm = button("confirm", self.t("Pay {amount}").format(amount=amount), "primary", None)
-        if self._card_wanted:
-            please = Text(self.t(CARD_FIRST), "row", "warning")
-            confirm = button("card-back", self.t("Put the card back"), "primary", None)
         pair = Row((Grow(cancel), Grow(confirm)), gap=40)
         facts, close = Facts(pairs, gap=18), Facts(pairs, gap=4)
         return Fit(
@@ -103,6 +124,45 @@ class ConfirmScreen(Page[None]):
                     ),
                     1728,
                     36,
+                ),
+            )
+        )
+
+    def _card_first(self, wanted: OpenPayment) -> Node:
+        """The earlier payment in place of the new one, which stands in one line below it."""
+        order, before = self.order, self._earlier
+        pairs: list[tuple[str, str | Text]] = []
+        if before is not None:
+            what = SEPARATOR.join((self.say(before.service.name), term_name(self.t, before.term)))
+            pairs.append((self.t("Service"), what))
+            if before.card is not None:
+                pairs.append((self.t("Card"), Text(before.card.number, "body-bold", wrap=False)))
+            pairs.append((self.t("Order number"), before.number))
+        new = (term_name(self.t, order.term), money(order.amount_fen), self.say(self.method.name))
+        pairs.append((self.t("New order"), SEPARATOR.join(new)))
+        title, text = self.t(CARD_FIRST), self.t(PUT_BACK_FIRST)
+        amount = money(wanted.amount_fen)
+        cancel = button("cancel", self.t("Do not pay"), width=None)
+        back = button("card-back", self.t("Put the card back"), "primary", None)
+        pair = Row((Grow(cancel), Grow(back)), gap=40)
+
+        def due(style: Literal["amount", "due"]) -> Node:
+            label = Text(self.t("Amount"), "body", "secondary", wrap=False)
+            return Row((label, Text(amount, style, wrap=False)), gap=20)
+
+        full = (Text(title, "title", "warning"), Text(text, "row", "secondary"), due("amount"))
+        less = (Text(title, "heading", "warning"), Text(text, "body", "secondary"), due("due"))
+        least = (Text(title, "row-bold", "warning"), Text(text, "small", "secondary"), due("due"))
+        facts, close = Facts(tuple(pairs), gap=18), Facts(tuple(pairs), gap=4)
+        small = Facts(tuple(pairs), gap=0, style="small")
+        return Fit(
+            (
+                self._panel(Column((*full, Space(8), facts, Space(grow=1), pair), gap=16, grow=1), 1240, 56),
+                self._panel(Column((*full, close, Space(grow=1), pair), gap=12, grow=1), 1240, 36),
+                self._panel(Column((*less, close, Space(grow=1), pair), gap=12, grow=1), 1728, 36),
+                self._panel(Column((*least, small, Space(grow=1), pair), gap=8, grow=1), 1728, 28),
+                self._panel(
+                    Column((Scroll("facts", Column((*least, small), gap=8)), pair), gap=12, grow=1), 1728, 28
                 ),
             )
         )

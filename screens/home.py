@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from screens.loading import LoadingPage
 from screens.parts import button, ends_soon, hotline, service_icon, trouble_sign
-from screens.problems import words_for
+from screens.problems import Said, words_for
 from screens.words import SEPARATOR, days, from_price, month, short_money
 from stb_app.journeys import Home, Service
 from stb_app.journeys.base import Journey
@@ -35,6 +35,8 @@ from stb_app.shell.words import day, money
 if TYPE_CHECKING:
     from stb_app.shell.app import App
 
+CHART_PX = 150
+"""Height of what was spent in the months, canvas pixels, where nothing else needs the room."""
 BOX_REFUSED = frozenset(("box-unknown", "box-suspended", "not-enrolled", "activation-code-wrong"))
 """The operator does not know this box: waiting does not help, a call does."""
 
@@ -97,14 +99,14 @@ class HomeScreen(LoadingPage[Home]):
 
     def compose(self) -> Node:
         tiles = self._tiles()
-        suggestions = (
-            tuple(self._suggestion(service) for service in self.value.suggestions[:4]) if self.value else ()
-        )
+        # A box that is not let in can order nothing: what it is told stays in sight.
+        known = self.value if self._turned_away is None else None
+        suggestions = tuple(self._suggestion(service) for service in known.suggestions[:4]) if known else ()
         below = (Grid(suggestions, max(2, len(suggestions))),) if suggestions else ()
-        # A notice below takes its room from the panel at the left first.
-        lefts = (
-            Panel(self._hero(), "hero", pad=40, radius=28, grow=1),
-            Panel(self._hero(low=True), "hero", pad=28, radius=28, grow=1),
+        # A notice below takes its room from the chart first: nothing that can be pressed goes elsewhere for it.
+        lefts = tuple(
+            Panel(self._hero(plot=plot), "hero", pad=pad, radius=28, grow=1)
+            for plot, pad in ((CHART_PX, 40), (CHART_PX // 2, 40), (CHART_PX // 2, 28))
         )
         tops = tuple(
             Row(
@@ -113,7 +115,9 @@ class HomeScreen(LoadingPage[Home]):
                 align="stretch",
                 grow=1,
             )
-            for hero, column, gap in zip(lefts, (tiles, self._tiles(low=True)), (16, 12), strict=True)
+            for hero, column, gap in zip(
+                lefts, (tiles, self._tiles("row"), self._tiles(low=True)), (16, 12, 12), strict=True
+            )
         )
         # Large letters: one below the other, without the chart, the tiles two and two.
         wide = Panel(self._hero(large=True), "hero", pad=40, radius=28)
@@ -122,6 +126,7 @@ class HomeScreen(LoadingPage[Home]):
             (
                 Column((tops[0], *below), gap=24, grow=1),
                 Column((tops[1], *below), gap=16, grow=1),
+                Column((tops[2], *below), gap=16, grow=1),
                 Scroll("page", Column((wide, Grid(tiles, 2), *pairs), gap=24)),
             )
         )
@@ -152,15 +157,15 @@ class HomeScreen(LoadingPage[Home]):
             self.app.refresh()
 
     # The left side.
-    def _hero(self, large: bool = False, low: bool = False) -> Node:
+    def _hero(self, large: bool = False, plot: int = CHART_PX) -> Node:
         if self._turned_away is not None:
-            return self._without_server(self._turned_away)
+            return self._without_server(self._turned_away, large)
         if self.value is not None:
             current = self.value.current
-            return self._mine(self.value, current, large, low) if current else self._invitation()
+            return self._mine(self.value, current, large, plot) if current else self._invitation()
         if self.refused is None:
             return self._calm()
-        return self._without_server(self.refused)
+        return self._without_server(self.refused, large)
 
     def _calm(self) -> Node:
         return Column(
@@ -174,8 +179,17 @@ class HomeScreen(LoadingPage[Home]):
             grow=1,
         )
 
-    def _without_server(self, refused: Refused) -> Node:
+    def _without_server_large(self, refused: Refused, words: Said) -> Node:
+        """The same in a low panel, so that the tiles below it need not scroll it away."""
+        call = (Text(hotline(self.t, self._hotline), "body-bold"),) if self._hotline else ()
+        said = Column((Text(words.title, "row-bold"), Text(words.text, "small", "secondary"), *call), gap=4)
+        retry = button("retry", self.t("Try again"), "primary", None)
+        return Row((Sign(trouble_sign(refused.code), 72), Grow(said), retry), gap=28)
+
+    def _without_server(self, refused: Refused, large: bool = False) -> Node:
         words = words_for(refused.code, refused.facts, self.t)
+        if large:
+            return self._without_server_large(refused, words)
         call = (Text(hotline(self.t, self._hotline), "row-bold"),) if self._hotline else ()
         return Column(
             (
@@ -214,7 +228,7 @@ class HomeScreen(LoadingPage[Home]):
             grow=1,
         )
 
-    def _mine(self, home: Home, service: Service, large: bool, low: bool) -> Node:
+    def _mine(self, home: Home, service: Service, large: bool, plot: int) -> Node:
         lines: list[Node] = [
             Text(self.t("My service"), "small", "secondary"),
             Text(self.say(service.name), "title"),
@@ -247,26 +261,19 @@ class HomeScreen(LoadingPage[Home]):
                 Bars(
                     tuple(amount_fen for _, amount_fen in home.spending),
                     tuple(month(self.t, name) for name, _ in home.spending),
-                    64 if low else 92,
+                    plot,
                     tuple(short_money(amount_fen) for _, amount_fen in home.spending),
                 ),
             ]
-        if low:
-            return Column((beside, Space(grow=1), *spending), gap=10, grow=1)
-        renew = Row((button("renew", self.t("Renew"), "primary", 320),))
-        return Column(
-            (Column(tuple(lines), gap=10), Space(grow=1), *spending, Space(grow=1), renew),
-            gap=10,
-            grow=1,
-        )
+        return Column((beside, Space(grow=1), *spending), gap=10, grow=1)
 
     def _wide(self, width: int) -> int:
         """A button's width, which grows with its words."""
         return width * self.app.settings.text_scale // 100
 
     # The right side, and below.
-    def _tiles(self, low: bool = False) -> tuple[Target, ...]:
-        """The four ways on; ``low``: with no more than their names."""
+    def _tiles(self, style: Literal["card", "row"] = "card", low: bool = False) -> tuple[Target, ...]:
+        """The four ways on; ``row``: with less room around the words, ``low``: with no more than their names."""
         home = self.value
         count = home.service_count if home else None
         last = home.last_payment if home else None
@@ -298,12 +305,14 @@ class HomeScreen(LoadingPage[Home]):
                 self.t("Language, text size, sound"),
             ),
         )
-        return tuple(self._tile(key, icon, title, "" if low else line) for key, icon, title, line in rows)
+        return tuple(
+            self._tile(key, icon, title, "" if low else line, style) for key, icon, title, line in rows
+        )
 
-    def _tile(self, key: str, icon: Icon, title: str, line: str) -> Target:
+    def _tile(self, key: str, icon: Icon, title: str, line: str, style: Literal["card", "row"]) -> Target:
         said = (Text(title, "row-bold"), *((Text(line, "small", "secondary"),) if line else ()))
         words = Column(said, gap=4)
-        return Target(key, Row((icon, Grow(words)), gap=28), "card", text=title, grow=1)
+        return Target(key, Row((icon, Grow(words)), gap=28), style, text=title, grow=1)
 
     def _suggestion(self, service: Service) -> Target:
         name = self.say(service.name)

@@ -42,6 +42,7 @@ SOON_DAYS = 14
 CAN_BE_MENDED = frozenset((
     "tsp-unreachable", "boss-unreachable", "wallet-unreachable", "tsp-answer-bad",
     "not-enrolled", "box-unknown", "box-suspended", "activation-code-wrong", "subscriber-in-arrears",
+    "tls-not-yet-valid", "clock-skew", "too-many-requests", "key-replaced", "key-revoked", "key-copied",
 ))  # fmt: skip
 """No answer, or something that a person can do: no refusal for good."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from stb_app.journeys import Pin
 from stb_app.kit.nodes import Column, Grow, Icon, Node, PinCells, Row, Space, Target, Text
 from stb_app.kit.screen import Binding
 from stb_app.shell.keys import DIGITS
@@ -48,12 +49,12 @@ class PinEntry:
     def delete(self) -> None:
         self._digits = self._digits[:-1]
 
-    def take(self) -> str | None:
+    def take(self) -> Pin | None:
         """The PIN, which is gone from here then; None while digits are missing."""
         if len(self._digits) < PIN_LENGTH:
             self.too_short = True
             return None
-        pin, self._digits = self._digits, ""
+        pin, self._digits = Pin(self._digits), ""
         self.sent = True
         return pin
 

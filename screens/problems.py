@@ -29,10 +29,16 @@ class Said:
 
 
 _TRY_LATER = N_("Please try again in a few minutes.")
+_OTHER_TELEVISION_FIRST = N_(
+    "A payment on another television is still open. Put the card in there first: only then can it pay here."
+)
 _TRY_OTHER_CARD = N_("Take it out and put in another card, or pay another way.")
 _CALL_BANK = N_("Please ask the bank that issued the card, or pay another way.")
 _CALL_US = N_("Please call the hotline; we will look at it with you.")
 _ORDER_AGAIN = N_("Please order again.")
+_NOT_SAFE = N_("So nothing is sent there, and nothing can be paid. Please call the hotline.")
+_NOT_RECOGNISED = N_("The payment service does not recognise this box")
+_REGISTER_AGAIN = N_("Please call the hotline to have it registered again.")
 
 PROBLEMS: dict[str, tuple[str, str]] = {
     # No answer, or one that nobody understands
@@ -44,6 +50,29 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("The payment service did not answer clearly"),
         N_("Please try again in a few minutes. If it happens again, call the hotline."),
     ),
+    "tsp-not-trusted": (
+        N_("The payment service could not prove who it is"),
+        N_("Nothing it says is believed until it does. Please do not pay again; call the hotline."),
+    ),
+    "tls-authority-unknown": (N_("The payment service's certificate is not known"), _NOT_SAFE),
+    "tls-expired": (N_("The payment service's certificate has run out"), _NOT_SAFE),
+    "tls-not-yet-valid": (
+        N_("The payment service's certificate is not valid yet"),
+        N_("Perhaps the clock of this box is wrong. Please have it set, or call the hotline."),
+    ),
+    "tls-wrong-name": (N_("The payment service's certificate is for another address"), _NOT_SAFE),
+    "tls-failed": (N_("No safe connection to the payment service"), _NOT_SAFE),
+    "clock-skew": (
+        N_("The clock of this box is wrong"),
+        N_("Please have it set, then try again."),
+    ),
+    "too-many-requests": (
+        N_("Too many attempts in a short time"),
+        N_("Please wait a few minutes, then try again."),
+    ),
+    "signature-missing": (_NOT_RECOGNISED, N_("Please call the hotline to have it registered.")),
+    "signature-invalid": (_NOT_RECOGNISED, _REGISTER_AGAIN),
+    "signature-replayed": (_NOT_RECOGNISED, N_("Please try again. If it happens again, call the hotline.")),
     "internal": (
         N_("Something went wrong on our side"),
         N_("We have recorded it. Please try again in a few minutes."),
@@ -74,6 +103,21 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "box-suspended": (
         N_("This box is out of service"),
         N_("Please call the hotline to have it put back in service."),
+    ),
+    "box-stolen": (
+        N_("This box has been reported stolen"),
+        N_("Nothing can be paid with it. If it is yours, please call the hotline."),
+    ),
+    "key-replaced": (
+        N_("This box number is registered on another device"),
+        N_("If you did not do that, please call the hotline. Otherwise use the other device."),
+    ),
+    "key-revoked": (N_("The registration of this box was withdrawn"), _REGISTER_AGAIN),
+    "key-copied": (
+        N_("This box's registration is in use on two devices"),
+        N_(
+            "To keep you safe it has been stopped. Please call the hotline to have this box registered again."
+        ),
     ),
     "activation-code-wrong": (
         N_("The activation code is not right"),
@@ -108,6 +152,14 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("This has just been paid"),
         N_("An earlier payment for this service has gone through. You need not pay again."),
     ),
+    "paying-elsewhere": (
+        N_("This is being paid on another television"),
+        N_("So nothing is taken for it here. Please do not pay again: see there how it ends."),
+    ),
+    "paid-elsewhere": (
+        N_("This has been paid on another television"),
+        N_("Nothing was taken for it here. You need not pay again."),
+    ),
     "payment-not-cancellable": (
         N_("This payment can no longer be cancelled"),
         N_("Please wait for its result; you will find it in the records."),
@@ -131,6 +183,8 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "issuer-unknown": (N_("Cards of this bank are not accepted here"), _TRY_OTHER_CARD),
     "no-purse": (N_("This card has no electronic purse"), _TRY_OTHER_CARD),
     "listed": (N_("This card may not be used to pay"), _CALL_BANK),
+    "unsettled": (N_("This card has something to settle first"), _OTHER_TELEVISION_FIRST),
+    "card-unsettled": (N_("This card has something to settle first"), _OTHER_TELEVISION_FIRST),
     "card-issuer-unknown": (N_("Cards of this bank are not accepted here"), _TRY_OTHER_CARD),
     "card-expired": (N_("This card is past its date"), _TRY_OTHER_CARD),
     "card-not-yet-valid": (N_("This card is not valid yet"), _TRY_OTHER_CARD),
@@ -175,6 +229,10 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "card-removed": (
         N_("The card was taken out too early"),
         N_("Please pay again, and leave the card in until we say so."),
+    ),
+    "reader-lost": (
+        N_("The card reader was interrupted"),
+        N_("The card itself says that it has not paid. Please check the reader's cable, then pay again."),
     ),
     "connection-lost": (
         N_("The connection was interrupted"),
@@ -251,6 +309,14 @@ PROMPTS: dict[str, tuple[str, str]] = {
         N_("The payment service cannot be reached"),
         N_("Please try again in a moment. If it stays away, cancel, and pay another day."),
     ),
+    "silent": (
+        N_("The payment service does not answer"),
+        N_("We keep trying for half a minute. You may leave: the records will say how it ended."),
+    ),
+    "silent-paid": (
+        N_("The payment service does not answer"),
+        N_("The card has paid, and we keep telling it so. You may leave: the records will say how it ended."),
+    ),
     "remove": (N_("Please take your card"), N_("The card has paid. The result follows at once.")),
     "removed-early": (
         N_("Please put the card back"),
@@ -272,11 +338,26 @@ PROMPTS: dict[str, tuple[str, str]] = {
         N_("This is a different card"),
         N_("Take it out and put the card ending {last} back: only that one can tell us."),
     ),
+    "put-back-earlier": (
+        N_("Please put the same card back"),
+        N_("It came out during an earlier payment. The card itself tells us whether it has paid."),
+    ),
+    "put-back-earlier-named": (
+        N_("Please put the card ending {last} back"),
+        N_("It came out during an earlier payment. The card itself tells us whether it has paid."),
+    ),
+    "other-card-earlier": (
+        N_("This is not the card of the earlier payment"),
+        N_("Take it out and put the card of the earlier payment back: only that one can tell us."),
+    ),
+    "other-card-earlier-named": (
+        N_("This is not the card of the earlier payment"),
+        N_("Take it out and put the card ending {last} back: only that one can tell us."),
+    ),
+    "starting-earlier": (N_("Looking for the earlier payment"), N_("One moment, please.")),
     "reader-away": (
         N_("The card reader cannot be found"),
-        N_(
-            "It is not yet known whether money was taken. Plug the reader in and put the same card back: it tells us."
-        ),
+        N_("Plug the reader in and put the same card back: the card itself tells us whether it has paid."),
     ),
     "settling": (N_("Asking the card what happened"), N_("Please leave it in. It can't be cancelled now.")),
 }
@@ -312,13 +393,18 @@ def words_for(code: str, facts: Mapping[str, Any], t: Translate) -> Said:
     return Said(t(title), t(text))
 
 
-def prompt_words(prompt: str, tries_left: int | None, facts: Mapping[str, Any], t: Translate) -> Said:
+def prompt_words(
+    prompt: str, tries_left: int | None, facts: Mapping[str, Any], t: Translate, earlier: bool = False
+) -> Said:
     """The words for a card prompt of the closed list, those of a card that cannot pay among them.
 
-    ``number`` among the facts: the masked number of the card that is asked for.
+    ``number`` among the facts: the masked number of the card that is asked for; ``earlier``: it is about a payment that was
+    begun and left.
     """
     if prompt == "wrong-pin" and tries_left == 1:
         prompt = "wrong-pin-last"
+    if earlier and f"{prompt}-earlier" in PROMPTS:
+        prompt = f"{prompt}-earlier"
     number = str(facts.get("number", ""))
     if number and f"{prompt}-named" in PROMPTS:
         prompt = f"{prompt}-named"

@@ -117,8 +117,10 @@ class QrScreen(Page[None]):
 
     def bindings(self) -> Sequence[Binding]:
         if self._large:
-            back = self.t("Back to the page")
-            return (Binding(("KEY_OK",), back), Binding(("KEY_BACK",), back))
+            return (
+                Binding(("KEY_OK",), self.t("Make it smaller")),
+                Binding(("KEY_BACK",), self.t("Make it smaller"), footer=False),
+            )
         if self._slow:
             return (Binding(("KEY_BACK",), self.t("Leave for now")),)
         found: list[Binding] = []
@@ -206,22 +208,22 @@ class QrScreen(Page[None]):
         amount = Text(money(self._order.amount_fen), "amount", "money", wrap=False)
         what = SEPARATOR.join((self.say(self._order.service.name), term_name(self.t, self._order.term)))
         number = self.t("Order {number}").format(number=self._order.number)
-        due = Text(self.t("To pay"), "body", "secondary")
+        # Once the phone may have paid, nobody is told to.
+        label = self.t("Amount") if self._slow else self.t("To pay")
+        due = Text(label, "body", "secondary")
         head = Column((due, amount, Text(what, "body"), Text(number, "body", "secondary", wrap=False)), gap=0)
-        less = Column(
-            (amount, Text(what, "small", "secondary"), Text(number, "small", "secondary", wrap=False)), gap=0
-        )
-        least = Column((amount, Text(number, "caption", "secondary", wrap=False)), gap=0)
+        least_amount = Text(money(self._order.amount_fen), "due", "money", wrap=False)
+        above = Text(SEPARATOR.join((label, what)), "small", "secondary")
+        less = Column((above, least_amount, Text(number, "small", "secondary", wrap=False)), gap=0)
         columns = (
             Column(
                 (head, Column(self._steps("row"), gap=24), self._clock()), gap=40, grow=1, justify="center"
             ),
             Column((less, *self._steps("body"), self._clock()), gap=14, grow=1, justify="center"),
-            Column(
-                (least, *(self._steps("body") if self._slow else ()), self._clock()),
-                gap=14, grow=1, justify="center",
-            ),
-        )  # fmt: skip
+            Column((less, *self._steps("body"), self._clock(88)), gap=12, grow=1, justify="center"),
+            Column((less, *self._steps("body", True), self._clock(88)), gap=10, grow=1, justify="center"),
+            Column((less, *self._steps("small", True), self._clock(88)), gap=8, grow=1, justify="center"),
+        )
         pane = Panel(Column((self._code(),), align="center", justify="center"), "none", pad=0, width=PANE_PX)
         # The code and the words beside it stand in the same place whatever happens.
         return Fit(tuple(Row((pane, Grow(column)), gap=72, align="stretch", grow=1) for column in columns))
@@ -232,7 +234,7 @@ class QrScreen(Page[None]):
         styles: tuple[TextStyle, ...] = ("amount", "due", "display")
         amount = Fit(tuple(Text(paid, style, "money", wrap=False) for style in styles))
         due = Column((Text(self.t("To pay"), "body", "secondary"), amount), gap=0)
-        back = Row((Target("code", Text(self.t("Back to the page"), "row-bold")),))
+        back = Row((Target("code", Text(self.t("Make it smaller"), "row-bold")),))
         beside = Column((due, self._clock(), Space(16), back), gap=28, justify="center")
         code = Qr(self._step.modules, side=ALONE_PX)
         return Full(Row((code, Grow(beside), Space(24)), gap=72, align="stretch"))
@@ -258,11 +260,11 @@ class QrScreen(Page[None]):
         places = {"confirming": "phone-check", "checking": "clock"}
         return places.get(self._step.state, None if self._step.modules else "qr")
 
-    def _steps(self, style: Literal["row", "body"]) -> tuple[Node, ...]:
-        """What to do with the phone, or what the phone has done."""
+    def _steps(self, style: Literal["row", "body", "small"], short: bool = False) -> tuple[Node, ...]:
+        """What to do with the phone, or what the phone has done; ``short``: in as few words as do."""
         if self._slow:
             words = self.t("You may leave. The records will say how it ended.")
-            leave = Target("records", Text(self.t("To the records"), "row-bold", align="center"), "primary")
+            leave = Target("records", Text(self.t("See the records"), "row-bold", align="center"), "primary")
             return (
                 Row(
                     (
@@ -278,8 +280,19 @@ class QrScreen(Page[None]):
         said = self._said()
         if said is not None:
             icon, title, text = said
-            words_ = Column((Text(title, "heading"), Text(text, "body", "secondary")), gap=8)
-            return (Row((Icon(icon, 72, "accent"), Grow(words_)), gap=28, align="start"),)
+            large: TextStyle = "row-bold" if style == "small" else "heading"
+            words_ = Column(
+                (Text(title, large), Text(text, "small" if style == "small" else "body", "secondary")), gap=8
+            )
+            tone: Literal["warning", "accent"] = "warning" if icon == "warning" else "accent"
+            return (Row((Icon(icon, 72, tone), Grow(words_)), gap=28, align="start"),)
+        if short:
+            lines = (
+                self.t("Open the wallet or camera"),
+                self.t("Scan the code"),
+                self.t("Confirm on the phone"),
+            )
+            return tuple(self._numbered(number, line, style) for number, line in enumerate(lines, 1))
         lines = (
             self.t("Open the demo wallet or the phone's camera")
             if self._method == "wallet:demo"
@@ -289,9 +302,9 @@ class QrScreen(Page[None]):
         )
         return tuple(self._numbered(number, line, style) for number, line in enumerate(lines, 1))
 
-    def _numbered(self, number: int, line: str, style: Literal["row", "body"]) -> Node:
+    def _numbered(self, number: int, line: str, style: Literal["row", "body", "small"]) -> Node:
         bold: TextStyle = "row-bold" if style == "row" else "body-bold"
-        side = 64 * self.app.settings.text_scale // 100
+        side = (64 if style == "row" else 56) * self.app.settings.text_scale // 100
         figure = Text(str(number), bold, align="center", wrap=False)
         disc = Panel(figure, "raised", pad=side // 8, radius=side // 2, width=side)
         return Row((disc, Grow(Text(line, style))), gap=28)
@@ -332,12 +345,12 @@ class QrScreen(Page[None]):
             case _:
                 return None
 
-    def _clock(self) -> Node:
+    def _clock(self, ring: int = 140) -> Node:
         if self._told_no and not self._leaving:
             return Text(
                 self.t("This can't be cancelled now. The result comes in a moment."), "body", "warning"
             )
-        if self._slow or self._step.state == "making":
+        if self._slow or self._step.state in ("making", "confirming"):
             return Space(0)
         left = self._seconds
         if self.busy and self._step.state != "checking":
@@ -347,5 +360,7 @@ class QrScreen(Page[None]):
             self._step.state, self.t("Waiting to be paid")
         )
         figure = Text(minutes(left), "title", "warning" if part <= LAST_PART else "text", wrap=False)
+        if ring < 140:
+            return Row((Ring(part, ring), figure, Grow(Text(words, "small", "secondary"))), gap=24)
         said = Column((figure, Text(words, "small", "secondary")), gap=0)
-        return Row((Ring(part, 140), Grow(said)), gap=40)
+        return Row((Ring(part, ring), Grow(said)), gap=40)

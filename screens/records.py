@@ -22,6 +22,7 @@ from stb_app.journeys import Earlier, Payment, Records, Service
 from stb_app.journeys.base import Journey
 from stb_app.journeys.steps import OUTCOMES, Finished, finished
 from stb_app.kit.nodes import (
+    Color,
     Column,
     Facts,
     Fit,
@@ -33,6 +34,7 @@ from stb_app.kit.nodes import (
     Scroll,
     Sign,
     Space,
+    Span,
     Target,
     Text,
 )
@@ -268,15 +270,22 @@ class RecordScreen(Page[None]):
         if said is not None:
             sentences += [Text(said.title, "body-bold"), Text(said.text, "body", "secondary")]
         if payment.state in PENDING:
+            if payment.state == "unknown":
+                sentences.append(Text(self.t("Please do not pay again."), "body-bold", "warning"))
             here = self.t("This changes here by itself as soon as we know.")
             sentences.append(Text(here, "body", "secondary"))
         taken = money_words(payment.money, self.t)
-        words = (Text(title, "title"), Text(taken, "row"), *sentences)
+        tone: Color = "warning" if payment.money == "unknown" else "text"
+        words = (Text(title, "title"), Text((Span(taken, tone, True),), "row"), *sentences)
         back = button("back", self.t("Back"), "primary", None)
         # Where nothing was paid for, the way to the service is the way to another order.
-        words_ = self.t("To the service") if payment.money in ("taken", "unknown") else self.t("Order again")
+        words_ = self.t("To the service") if payment.money == "taken" else self.t("Order again")
         service = button("service", words_, width=None)
-        ways = Row((Grow(back), Grow(service), Space(grow=1)), gap=28)
+        # While nobody knows whether it was paid, no way leads to paying it again.
+        away = payment.state == "unknown" or (payment.state in PENDING and payment.money == "unknown")
+        ways = Row(
+            (Grow(back), Space(grow=2)) if away else (Grow(back), Grow(service), Space(grow=1)), gap=28
+        )
         kind: Literal["success", "pending", "failed", "cancelled", "expired", "late"] = OUTCOMES.get(
             payment.state, "pending"
         )
@@ -284,7 +293,7 @@ class RecordScreen(Page[None]):
         facts = Panel(Facts(self._pairs("body"), columns=2, gap=22), pad=44)
         # Large letters: every sentence stays, and the facts, in smaller ones, may scroll.
         small_words = tuple(replace(sentence, style="small") for sentence in sentences)
-        close_words = (Text(title, "headline"), Text(taken, "body-bold"), *small_words)
+        close_words = (Text(title, "headline"), Text(taken, "body-bold", tone), *small_words)
         close = Row((Sign(kind, 72), Grow(Column(close_words, gap=0))), gap=28)
         small = Panel(Facts(self._pairs("small"), columns=2, gap=12, style="small"), pad=32)
         return Fit(

@@ -47,6 +47,8 @@ STAFF_OR_CARD = frozenset(
 )
 """Why an end is not known: somebody has to do something, and the words say who."""
 AGAIN = frozenset(("failed", "cancelled", "expired", "late"))
+ELSEWHERE = frozenset(("paid-elsewhere", "paying-elsewhere"))
+"""Another television pays, or has paid, for the same service: nobody is invited to pay once more."""
 
 
 class ResultScreen(Page[None]):
@@ -94,7 +96,7 @@ class ResultScreen(Page[None]):
         if not changed and step.money == before.money and step.reason is None:
             # The TSP knows no more than it did: what this box knows of the card or the wallet stays said.
             step = replace(step, reason=before.reason, facts=before.facts)
-        self._end = replace(step, card_in_slot=before.card_in_slot)
+        self._end = replace(step, card_in_slot=before.card_in_slot, earlier=before.earlier)
         if changed:
             self._begin()
         self.app.refresh()
@@ -123,7 +125,7 @@ class ResultScreen(Page[None]):
         if self._left is not None:
             # Back, like any key but OK, stops the count first.
             return (
-                Binding(("KEY_OK",), self.t("Done; any other key stays here")),
+                Binding(("KEY_OK",), self.t("Done · any other key stops the count")),
                 Binding(("KEY_BACK",), self.t("Stay here"), footer=False),
             )
         return (Binding(("KEY_OK",), self.t("Select")), Binding(("KEY_BACK",), self.t("Done")))
@@ -160,6 +162,17 @@ class ResultScreen(Page[None]):
     # The picture
 
     @property
+    def _earlier(self) -> bool:
+        """What has ended is not this order's payment but an earlier one that stood against it."""
+        end, order = self._end, self._order
+        return end.earlier and (order is None or end.payment is None or end.payment.order != order.order)
+
+    @property
+    def _about(self) -> Payment | Order | None:
+        """The payment knows best what was paid: it may be an earlier one that turned out to be done."""
+        return self._end.payment if self._end.payment is not None or self._earlier else self._order
+
+    @property
     def _service_id(self) -> str | None:
         if self._order is not None:
             return self._order.service.service
@@ -179,8 +192,7 @@ class ResultScreen(Page[None]):
 
     def state(self) -> dict[str, Any]:
         end, payment = self._end, self._end.payment
-        # The payment knows best what was paid: it may be an earlier one that turned out to be done.
-        about = payment if payment is not None else self._order
+        about = self._about
         until = payment.valid_until if payment is not None else None
         card = payment.card if payment is not None else None
         return {
@@ -248,8 +260,7 @@ class ResultScreen(Page[None]):
 
     def _amount(self) -> tuple[Node, ...]:
         """The amount and what has become of it; beside it, that a card is still in the slot."""
-        end, payment, order = self._end, self._end.payment, self._order
-        about = payment if payment is not None else order
+        end, about = self._end, self._about
         take = self._take_card()
         if about is None:
             return tuple(Row((one,)) for one in take)
@@ -271,6 +282,13 @@ class ResultScreen(Page[None]):
         match end.outcome:
             case "success":
                 return t("Paid. Your service is ready."), t("Enjoy watching."), ""
+            case "pending" if end.money == "taken" and end.reason == "not-found":
+                # The card's proof stays here, but nobody switches a service on for a payment that is not known.
+                text = t(
+                    "Please call the hotline and have the order number ready. Please do not pay again: "
+                    "this box keeps the card's proof."
+                )
+                return t("The card has paid, but the payment cannot be found"), text, ""
             case "pending" if end.money == "taken":
                 said = words_for(end.reason or "", end.facts, t) if end.reason in PROBLEMS else None
                 text = t("We keep trying and you need not do anything. Please do not pay again.")
@@ -291,7 +309,7 @@ class ResultScreen(Page[None]):
                 text = t("The order was closed already. The service was not switched on.")
                 return t("The payment came too late"), text, ""
             case "cancelled":
-                said = words_for("cancelled", {}, t)
+                said = words_for(end.reason if end.reason in ELSEWHERE else "cancelled", {}, t)
                 return said.title, said.text, ""
             case "expired":
                 said = words_for(end.reason if end.reason in PROBLEMS else "expired", end.facts, t)
@@ -311,6 +329,7 @@ class ResultScreen(Page[None]):
             )
             return (
                 Text(lasts, strong),
+                *self._not_this_one(style),
                 Text(money_words(end.money, self.t), style, "secondary"),
             )
         returning = (end.outcome, end.money) == ("late", "taken")
@@ -320,11 +339,20 @@ class ResultScreen(Page[None]):
         ]  # type: ignore[assignment]
         lines: list[Node] = [
             Text((Span(sentence, tone, True),), strong),
+            *self._not_this_one(style),
             Text(text, style, "secondary"),
         ]
         if code:
             lines.append(Text(code, "caption", "faint"))
         return tuple(lines)
+
+    def _not_this_one(self, style: TextStyle) -> tuple[Node, ...]:
+        """Where an earlier payment stood against this order: what that means for the order just now."""
+        if not self._earlier or self._order is None or self._end.reason in ELSEWHERE:
+            return ()
+        words = self.t("This is your earlier payment. The {term} order was not paid.")
+        term = term_name(self.t, self._order.term).lower()
+        return (Text(words.format(term=term), style, "warning"),)
 
     def _take_card(self) -> tuple[Node, ...]:
         if not self._end.card_in_slot:
@@ -336,7 +364,7 @@ class ResultScreen(Page[None]):
         end, payment, order = self._end, self._end.payment, self._order
         t = self.t
         pairs: list[tuple[str, str | Text]] = []
-        about = payment if payment is not None else order
+        about = self._about
         if about is not None:
             pairs.append((t("Order number"), Text(about.number, style, wrap=False)))
         hotline = order.hotline if order is not None else ""
@@ -349,24 +377,26 @@ class ResultScreen(Page[None]):
                 pairs.append((t("Balance before"), money(card.balance_before_fen)))
             if card.balance_after_fen is not None:
                 pairs.append((t("Balance after"), money(card.balance_after_fen)))
-        pairs.append((t("Service"), self._what(payment, order)))
+        if about is not None:
+            pairs.append((t("Service"), self._what(about)))
         if payment is not None:
             pairs.append((t("Time"), full_moment(payment.time)))
         return tuple(pairs)
 
-    def _what(self, payment: Payment | None, order: Order | None) -> str:
-        about = payment if payment is not None else order
-        if about is None:
-            return ""
+    def _what(self, about: Payment | Order) -> str:
         return SEPARATOR.join((self.say(about.service.name), term_name(self.t, about.term)))
 
     def _buttons(self) -> tuple[tuple[Target, ...], tuple[Target, ...]]:
         """The ways on, wide and as narrow as they can be; the first has the focus."""
         done = self.t("Done") if self._left is None else self.t("Done ({n})").format(n=self._left)
         ways = [("done", done)]
-        if self._end.outcome in AGAIN and self._service_id is not None:
+        settled = self._earlier and self._end.outcome == "success"
+        free = self._end.outcome == "late" or (
+            self._end.money == "not-taken" and self._end.reason not in ELSEWHERE
+        )
+        if ((self._end.outcome in AGAIN and free) or settled) and self._service_id is not None:
             ways.append(("again", self.t("Order again")))
-            if self._end.outcome != "late" and self._order is not None:
+            if self._end.outcome in AGAIN - {"late"} and self._order is not None:
                 ways.append(("pay-otherwise", self.t("Pay another way")))
         ways.append(("records", self.t("See the records")))
         return tuple(
@@ -379,7 +409,7 @@ class ResultScreen(Page[None]):
                 )
                 for key, words in ways
             )
-            for width in ((360 if len(ways) < 4 else None), None)
+            for width in ((360 * self.app.settings.text_scale // 100 if len(ways) < 4 else None), None)
         )  # type: ignore[return-value]
 
 

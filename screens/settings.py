@@ -60,7 +60,7 @@ class SettingsScreen(Page[None]):
             ("language:zh", "中文", now.language == "zh"),
             ("language:en", "English", now.language == "en"),
         )
-        named = ((100, self.t("Standard")), (125, self.t("Large")), (150, self.t("Extra large")))
+        named = ((100, self.t("Standard")), (125, self.t("Large")), (150, self.t("Largest")))
         sizes = tuple((f"text:{scale}", name, now.text_scale == scale) for scale, name in named)
         rows = (
             self._choices("language", self.t("Language"), "", languages),

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import httpx
+import structlog
 from fastapi import FastAPI
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel
+from sqlalchemy import MetaData, select
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import ASGIApp
 
-from server_stub import docs_page
+from server_stub import docs_page, metrics
 from server_stub.boss import api as boss_api
 from server_stub.boss import demo as boss_demo
 from server_stub.boss import tables as boss_tables
 from server_stub.boss.service import BossService
-from server_stub.foundation import http
+from server_stub.foundation import correlation, http
 from server_stub.foundation.clock import Clock, SystemClock
-from server_stub.foundation.database import Database
+from server_stub.foundation.database import Database, DatabaseFault
 from server_stub.foundation.ids import Ids, RandomBytes
+from server_stub.foundation.inside import Inside
+from server_stub.foundation.measures import Measured, Measures
 from server_stub.foundation.problems import ProblemBody
+from server_stub.foundation.secret import SecretText
 from server_stub.foundation.startup import cannot_keep
 from server_stub.foundation.vault import key_file, vault_file
+from server_stub.opening import open_role
 from server_stub.sandbox import api as sandbox_api
 from server_stub.sandbox import tables as sandbox_tables
 from server_stub.sandbox.service import Gateway, SandboxService
@@ -34,6 +44,7 @@ from server_stub.settings import Settings, SettingsError
 from server_stub.tsp import api as tsp_api
 from server_stub.tsp import tables as tsp_tables
 from server_stub.tsp.boss_client import BossClient
+from server_stub.tsp.door import AnswerSigner, Door
 from server_stub.tsp.service import TspService
 from server_stub.wallets import provider
 
@@ -41,6 +52,20 @@ Role = TypeVar("Role")
 ROLES = ("boss", "tsp", "sandbox")
 NAME = "STB payment server"
 NOTICES = "/notices/wallets/demo"
+READY_SECONDS = 2.0
+"""A database that does not answer a question about nothing in this time is not there for payments either."""
+log = structlog.get_logger(__name__)
+
+
+class Readiness(BaseModel):
+    """Whether requests should be sent here.
+
+    Attributes:
+        waiting_for: ``stopping``, or the roles whose databases do not answer; empty when it is ready.
+    """
+
+    status: Literal["ready", "not-ready"]
+    waiting_for: list[str]
 
 
 class Health(BaseModel):
@@ -58,6 +83,8 @@ class World:
         own_url: where this process answers, for the roles in it that ask each other.
         public_url: where phones reach it.
         client: makes the HTTP client with which roles reach others; given a time limit in seconds.
+        attach: told of the application, once there is one, for clients that reach it without the network.
+        database: opens a role's database, as ``open_role`` does.
     """
 
     clock: Clock
@@ -65,17 +92,32 @@ class World:
     own_url: str
     public_url: str
     client: Callable[[float], httpx.AsyncClient]
+    attach: Callable[[ASGIApp], None] = lambda app: None
+    database: Callable[[MetaData, Path, str, RandomBytes], Database] = open_role
 
 
-def real_world(own_url: str, public_url: str) -> World:
-    """The machine's clock, randomness and network. The environment's proxies are not for our partners."""
-    return World(
-        SystemClock(),
-        os.urandom,
-        own_url,
-        public_url,
-        lambda seconds: httpx.AsyncClient(timeout=seconds, trust_env=False),
-    )
+def real_world(own_url: str, public_url: str, authority: ssl.SSLContext | None = None) -> World:
+    """The machine's clock, randomness and network. The environment's proxies are not for our partners.
+
+    Args:
+        authority: whose certificates are believed; None: those of the system's authorities.
+    """
+    ways: list[Inside] = []
+
+    def client(seconds: float) -> httpx.AsyncClient:
+        ways.append(Inside(seconds))
+        return httpx.AsyncClient(
+            timeout=seconds,
+            trust_env=False,
+            verify=True if authority is None else authority,
+            mounts={own_url: ways[-1]},
+        )
+
+    def attach(app: ASGIApp) -> None:
+        for way in ways:
+            way.app = app
+
+    return World(SystemClock(), os.urandom, own_url, public_url, client, attach)
 
 
 def release() -> str:
@@ -99,9 +141,16 @@ class Roles:
         self._settings = settings
         self._data = data
         self._world = world
+        self.clock = world.clock
+        self.stopping = False
+        self._databases: dict[str, Database] = {}
+        self.measures = Measures(release(), tuple(names))
         self._ids = Ids(world.clock, world.random)
-        self._key = settings.partner_key or key_file(data / "partners.key").decode("ascii")
+        self._key = settings.partner_key or SecretText(
+            key_file(data / "partners.key").reveal().decode("ascii")
+        )
         self.http = world.client(settings.partner_seconds)
+        self.http.event_hooks = {"request": [correlation.hand_on]}
         self.boss = self._boss() if "boss" in names else None
         self.sandbox = self._sandbox() if "sandbox" in names else None
         self.tsp = self._tsp() if "tsp" in names else None
@@ -112,6 +161,7 @@ class Roles:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.http.aclose)
             if self.boss is not None:
+                self.boss.start()
                 stack.callback(self.boss.close)
             if self.sandbox is not None:
                 self.sandbox.start()
@@ -121,20 +171,34 @@ class Roles:
                 stack.push_async_callback(self.tsp.stop)
             yield
 
-    def release_waiters(self) -> None:
-        """Answers all long polls now."""
+    def begin_stop(self) -> None:
+        """From now on it is not ready for more; all long polls are answered."""
+        self.stopping = True
         if self.tsp is not None:
             self.tsp.core.changes.close()
 
+    async def not_ready(self) -> list[str]:
+        """Why no requests should be sent here: ``stopping``, or the roles whose databases do not answer."""
+        if self.stopping:
+            return ["stopping"]
+        return [role for role, database in self._databases.items() if not await _answers(database)]
+
+    def _open(self, metadata: MetaData) -> Database:
+        """The database of the role whose tables these are."""
+        database = self._world.database(metadata, self._data, self._settings.database, self._world.random)
+        database.committed = self.measures.commits(metadata.info["role"])
+        self._databases[metadata.info["role"]] = database
+        return database
+
     def _boss(self) -> BossService:
-        database = Database(self._data / "boss.db", boss_tables.metadata)
+        database = self._open(boss_tables.metadata)
         now = self._world.clock.now()
         database.load(lambda conn: boss_demo.load(conn, self._ids, now))
         return BossService(database, self._world.clock, self._ids, self._key)
 
     def _sandbox(self) -> SandboxService:
         gateway = Gateway(self.http, self._world.public_url, self._key, self._settings.late_settle_seconds)
-        database = Database(self._data / "sandbox.db", sandbox_tables.metadata)
+        database = self._open(sandbox_tables.metadata)
         return SandboxService(database, self._world.clock, self._ids, gateway)
 
     def _tsp(self) -> TspService:
@@ -153,13 +217,14 @@ class Roles:
         except OSError as error:
             raise cannot_keep(psams, error) from error
         return TspService(
-            Database(self._data / "tsp.db", tsp_tables.metadata),
+            self._open(tsp_tables.metadata),
             self._world.clock,
             self._ids,
             vault_file(self._data / "tsp.key"),
             self._settings,
             BossClient(self.http, self._settings.boss_url or own, self._key),
             provider.find(context),
+            self._world.random,
             psams,
         )
 
@@ -174,6 +239,7 @@ def build(settings: Settings, names: Sequence[str], data: Path, world: World) ->
     roles = Roles(settings, names, data, world)
     app = application(names, lambda: roles)
     app.state.roles = roles
+    world.attach(app)
     return app
 
 
@@ -198,7 +264,13 @@ def application(names: Sequence[str], current: Callable[[], Roles]) -> FastAPI:
             yield
 
     app = FastAPI(title=NAME, version=release(), lifespan=lifespan, docs_url=None, redoc_url=None)
+    if "tsp" in names:
+        app.add_middleware(Door, services=lambda: _there(current().tsp))
     http.install(app)
+    if "tsp" in names:
+        app.add_middleware(AnswerSigner, services=lambda: _there(current().tsp))
+    app.add_middleware(Measured, measures=lambda: current().measures)
+    metrics.install(app, current, guarded=True)
     routers = []
     if "tsp" in names:
         routers += tsp_api.routers(lambda: _there(current().tsp), NAME, release())
@@ -213,6 +285,14 @@ def application(names: Sequence[str], current: Callable[[], Roles]) -> FastAPI:
     async def healthz() -> Health:
         """That the server answers."""
         return Health(status="ok", roles=list(names))
+
+    @app.get("/readyz", tags=["Server"], response_model=Readiness, responses={503: {"model": Readiness}})
+    async def readyz(response: Response) -> Readiness:
+        """Whether requests should be sent here: 503 while it stops, or while a database does not answer."""
+        waiting = await current().not_ready()
+        if waiting:
+            response.status_code = 503
+        return Readiness(status="not-ready" if waiting else "ready", waiting_for=waiting)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
@@ -230,6 +310,15 @@ def application(names: Sequence[str], current: Callable[[], Roles]) -> FastAPI:
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
+
+
+async def _answers(database: Database) -> bool:
+    try:
+        await asyncio.wait_for(database.read(lambda conn: conn.execute(select(1)).scalar()), READY_SECONDS)
+    except (DatabaseFault, SQLAlchemyError, TimeoutError):
+        log.warning("database-silent", exc_info=True)
+        return False
+    return True
 
 
 def _there(role: Role | None) -> Role:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import getpass
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import platformdirs
 from server_stub.settings import PREFIX
 
 PORT = 8780
+CASE_ACTIONS = ("accept-proof", "write-off", "refund", "retry-opening", "returned-by-hand", "close")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,12 +26,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run roles until stopped")
     run.add_argument("roles", nargs="*", metavar="ROLE", help="boss, tsp, sandbox (all, if none is named)")
-    run.add_argument(
-        "--data",
-        type=_folder,
-        default=Path(platformdirs.user_data_dir("stb-server")),
-        help="folder of databases and keys (%(default)s)",
-    )
+    _place(run)
     run.add_argument("--host", type=_host, default="127.0.0.1", help="address to listen on (%(default)s)")
     run.add_argument(
         "--port", type=_port, default=PORT, help="port to listen on; 0: any free one (%(default)s)"
@@ -38,8 +36,65 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also listen in the local network, only for the page behind a QR code",
     )
+    run.add_argument(
+        "--tls",
+        action="store_true",
+        help=f"https: with {PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY, or with a certificate from an authority of its own "
+        "(ca.pem in the data folder)",
+    )
+    run.add_argument(
+        "--metrics",
+        type=_host_and_port,
+        metavar="HOST:PORT",
+        help="also listen there, only for /metrics (without: only this machine gets it, where it listens)",
+    )
     run.add_argument("--parent-pipe", action="store_true", help="stop when standard input ends")
+    boxes = commands.add_parser(
+        "boxes", help="list boxes; suspend, activate or revoke one, or report it stolen"
+    )
+    boxes.add_argument("action", choices=("list", "suspend", "activate", "stolen", "revoke"))
+    boxes.add_argument("box", nargs="?", metavar="BOX", help="number of the box; all but 'list' want it")
+    rotate = commands.add_parser("rotate-key", help="sign answers with a new key from now on")
+    cases = commands.add_parser("cases", help="what stays open: list it, show one, decide one")
+    cases.add_argument("action", choices=("list", "show", "decide"))
+    cases.add_argument("case", nargs="?", metavar="CASE", help="id of the case; all but 'list' want it")
+    cases.add_argument("--all", action="store_true", help="with 'list': decided cases too")
+    cases.add_argument("--action", dest="do", metavar="ACTION", help=f"what to do: {', '.join(CASE_ACTIONS)}")
+    cases.add_argument("--reason", metavar="TEXT", help="why")
+    cases.add_argument("--actor", metavar="NAME", help="who decides")
+    cases.add_argument("--second", metavar="NAME", help="who decides with them; above a limit")
+    audit = commands.add_parser("audit", help="verify the audit logs")
+    audit.add_argument("action", choices=("verify",))
+    audit.add_argument("--role", choices=("boss", "tsp"), help="only this role's")
+    audit.add_argument("--head", metavar="HASH", help="hash of a record that must be there; with --role")
+    check = commands.add_parser("check", help="prove on live databases what must always be true")
+    for command in (boxes, rotate, cases, audit, check):
+        _place(command)
+    backup = commands.add_parser("backup", help="copy one moment of everything, while servers run or stand")
+    backup.add_argument("--to", type=_folder, required=True, metavar="FOLDER", help="is made; has keys in it")
+    restore = commands.add_parser("restore", help="put a backup back where there is nothing")
+    restore.add_argument(
+        "--from", dest="source", type=_folder, required=True, metavar="FOLDER", help="of a backup"
+    )
+    for command in (backup, restore):
+        _place(command)
     return top
+
+
+def _place(command: argparse.ArgumentParser) -> None:
+    """Where the roles keep what they know."""
+    command.add_argument(
+        "--data",
+        type=_folder,
+        default=Path(platformdirs.user_data_dir("stb-server")),
+        help="folder of databases and keys (%(default)s)",
+    )
+    command.add_argument(
+        "--database",
+        metavar="URL",
+        help="a PostgreSQL database, postgresql://user@host/name, which other processes may share"
+        " (SQLite files in the data folder)",
+    )
 
 
 def _folder(text: str) -> Path:
@@ -54,6 +109,13 @@ def _host(text: str) -> str:
     return text
 
 
+def _host_and_port(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(f"an address like 127.0.0.1:9100 is wanted, not {text!r}")
+    return _host(host.removeprefix("[").removesuffix("]")), _port(port)
+
+
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
@@ -64,11 +126,36 @@ def parse(arguments: Sequence[str] | None, roles: Sequence[str]) -> argparse.Nam
     """Reads the command line; exits with a message where it cannot be understood."""
     top = parser()
     options = top.parse_args(arguments)
+    if options.command == "boxes" and (options.box is None) != (options.action == "list"):
+        top.error("boxes list, or boxes suspend|activate|stolen|revoke BOX")
+    if options.command == "cases":
+        _check_case(top, options)
+    if options.command == "audit" and options.head is not None and options.role is None:
+        top.error("--head wants --role: each role has its own log")
+    if options.command != "run":
+        return options
     for role in options.roles:
         if role not in roles:
             top.error(f"no role {role!r}; there are {', '.join(roles)}")
     options.roles = [role for role in roles if not options.roles or role in options.roles]
     return options
+
+
+def _check_case(top: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if (options.case is None) != (options.action == "list"):
+        top.error(
+            "cases list, or cases show CASE, or cases decide CASE --action ACTION --reason TEXT --actor NAME"
+        )
+    if options.action == "decide" and None in (options.do, options.reason, options.actor):
+        top.error("cases decide wants --action, --reason and --actor")
+
+
+def actor() -> str:
+    """Who gives the command, as the system knows them, for the audit log."""
+    try:
+        return f"person:{getpass.getuser()}"
+    except (KeyError, OSError):  # no such user on this machine
+        return f"person:{os.getuid()}"
 
 
 def announce(text: str) -> None:

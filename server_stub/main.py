@@ -9,26 +9,35 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import FrameType
 from typing import Literal
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from server_stub import cli
-from server_stub.app import ROLES, Roles, build, phone_application, real_world
+from server_stub import audit, backup, boxes, cases, check, cli, metrics, tls
+from server_stub.app import ROLES, Roles, build, phone_application, real_world, release
+from server_stub.foundation import correlation
+from server_stub.foundation.clock import SystemClock
 from server_stub.foundation.startup import CannotStart, only_one
 from server_stub.settings import Settings, SettingsError, from_environment
 
-STOP_SECONDS = 1
-"""How long requests that are under way may take once the server is to stop."""
+STOP_SECONDS = 8
+"""How long requests that are under way may take once the server is to stop: longer than BOSS or a wallet may."""
+LONGEST_STOP_SECONDS = 20
+"""After so long something hangs (a reader, a database): it ends as if it had been killed, which costs no money."""
 USAGE = 2
+FORCED = 1
+"""Exit code when it did not end in order."""
+log = structlog.get_logger(__name__)
 """Exit code when it cannot start as it was told to."""
 
 
@@ -40,8 +49,8 @@ NO_LISTENING = {
 """Why an address cannot be listened on, and what to do, by error number; any other one means a name that is none."""
 
 
-class PhoneServer(uvicorn.Server):
-    """The listener for phones, which another server starts and stops."""
+class SideServer(uvicorn.Server):
+    """A listener besides, for phones or for those who watch over the server, which another server starts and stops."""
 
     def __init__(self, app: FastAPI, listener: socket.socket) -> None:
         super().__init__(_config(app, lifespan="off"))
@@ -57,7 +66,7 @@ class PhoneServer(uvicorn.Server):
         self._task = asyncio.create_task(self.serve(sockets=[self._listener]))
 
     async def end(self) -> None:
-        """Returns when the last phone has been answered."""
+        """Returns when the last request has been answered."""
         self.should_exit = True
         await self._task
 
@@ -65,26 +74,46 @@ class PhoneServer(uvicorn.Server):
 class Server(uvicorn.Server):
     """Says where it listens, and answers long polls when it stops."""
 
-    def __init__(self, app: FastAPI, roles: Roles, address: str, phones: PhoneServer | None) -> None:
-        super().__init__(_config(app))
+    def __init__(
+        self,
+        app: FastAPI,
+        roles: Roles,
+        address: str,
+        sides: Sequence[SideServer],
+        secured: tls.Files | None = None,
+    ) -> None:
+        super().__init__(_config(app, secured=secured))
         self._roles = roles
         self._address = address
-        self._phones = phones
+        self._sides = sides
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.should_exit:
             return
-        if self._phones is not None:
-            await self._phones.begin()
+        for side in self._sides:
+            await side.begin()
+        log.info("started", address=self._address, version=release(), pid=os.getpid())
         cli.announce(f"stb-server listening on {self._address}")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._roles.release_waiters()
-        # The phones' page stands on roles that end with this server.
-        if self._phones is not None:
-            await self._phones.end()
+        log.info("stopping")
+        watch = threading.Timer(LONGEST_STOP_SECONDS, _give_up)
+        watch.daemon = True
+        watch.start()
+        self._roles.begin_stop()
+        # The other pages stand on roles that end with this server.
+        for side in self._sides:
+            await side.end()
         await super().shutdown(sockets)
+        watch.cancel()
+        log.info("stopped")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal ends it in order; whoever sends another one wants no more waiting."""
+        if self.should_exit:
+            os._exit(128 + sig)
+        super().handle_exit(sig, frame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +123,19 @@ class Listeners:
     Attributes:
         own: for boxes, partners, wallets and testers.
         phones: for phones in the local network; None: they, too, use ``own``.
+        metrics: for ``/metrics`` only; None: only this machine itself gets it, from ``own``.
     """
 
     own: socket.socket
     phones: socket.socket | None
+    metrics: socket.socket | None
+    scheme: str = "http"
 
     @property
     def own_url(self) -> str:
         """Where this machine reaches ``own``."""
         host, port = self.own.getsockname()[:2]
-        return f"http://{'127.0.0.1' if host == '0.0.0.0' else _literal(host)}:{port}"
+        return f"{self.scheme}://{'127.0.0.1' if host == '0.0.0.0' else _literal(host)}:{port}"
 
     @property
     def public_url(self) -> str:
@@ -148,12 +180,17 @@ def open_listeners(options: argparse.Namespace, settings: Settings) -> Listeners
     if options.lan and "sandbox" not in options.roles:
         raise SettingsError("--lan is for the page of role sandbox: run that role too")
     own = _bound(options.host, options.port, "--host")
+    scheme = "https" if options.tls else "http"
+    watchers = None
+    if options.metrics is not None:
+        host, port = options.metrics
+        watchers = _bound(host, port, "--metrics")
     if not options.lan:
-        return Listeners(own, None)
+        return Listeners(own, None, watchers, scheme)
     address = settings.lan_address or lan_address()
     if address is None:
         raise SettingsError("--lan: no local network was found; set STB_SERVER_LAN_ADDRESS to this machine's")
-    return Listeners(own, _bound(address, options.port, "STB_SERVER_LAN_ADDRESS"))
+    return Listeners(own, _bound(address, options.port, "STB_SERVER_LAN_ADDRESS"), watchers, scheme)
 
 
 def _bound(host: str, port: int, source: str) -> socket.socket:
@@ -176,6 +213,7 @@ def configure_logging() -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            correlation.in_log,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=False),
             structlog.processors.format_exc_info,
@@ -191,7 +229,10 @@ def run(options: argparse.Namespace) -> int:
     with ExitStack() as held:
         try:
             settings = from_environment(os.environ)
-            held.enter_context(only_one(options.data, options.roles, time.sleep))
+            if options.database is not None:
+                settings = replace(settings, database=options.database)
+            alone = () if settings.database else options.roles
+            held.enter_context(only_one(options.data, alone, time.sleep))
             server, listener = _server(options, settings)
         except (SettingsError, CannotStart) as error:
             sys.stderr.write(f"stb-server: {error}\n")
@@ -201,14 +242,20 @@ def run(options: argparse.Namespace) -> int:
 
 def _server(options: argparse.Namespace, settings: Settings) -> tuple[Server, socket.socket]:
     """The server that is asked for, and the socket it is to answer on."""
+    secured = tls.files(settings, options.data, options.host, SystemClock().now()) if options.tls else None
     listeners = open_listeners(options, settings)
-    world = real_world(listeners.own_url, listeners.public_url)
+    believed = None if secured is None else secured.client_context()
+    if believed is None and settings.tls_authority:
+        believed = ssl.create_default_context(cafile=settings.tls_authority)
+    world = real_world(listeners.own_url, listeners.public_url, believed)
     app = build(settings, options.roles, options.data, world)
     roles: Roles = app.state.roles
-    phones = None
+    sides = []
     if listeners.phones is not None:
-        phones = PhoneServer(phone_application(roles), listeners.phones)
-    return Server(app, roles, listeners.own_url, phones), listeners.own
+        sides.append(SideServer(phone_application(roles), listeners.phones))
+    if listeners.metrics is not None:
+        sides.append(SideServer(metrics.own_application(roles), listeners.metrics))
+    return Server(app, roles, listeners.own_url, sides, secured), listeners.own
 
 
 def _serve(server: Server, listener: socket.socket, options: argparse.Namespace) -> int:
@@ -225,12 +272,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         signal.signal(number, lambda *_: sys.exit(0))
     options = cli.parse(arguments, ROLES)
     configure_logging()
-    sys.exit(run(options))
+    commands = {
+        "run": run,
+        "boxes": boxes.run,
+        "rotate-key": boxes.rotate_server_key,
+        "cases": cases.run,
+        "audit": audit.run,
+        "check": check.run,
+        "backup": backup.backup,
+        "restore": backup.restore,
+    }
+    sys.exit(commands[options.command](options))
 
 
-def _config(app: FastAPI, lifespan: Literal["auto", "off"] = "auto") -> uvicorn.Config:
+def _config(
+    app: FastAPI, lifespan: Literal["auto", "off"] = "auto", secured: tls.Files | None = None
+) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        ssl_certfile=None if secured is None else str(secured.certificate),
+        ssl_keyfile=None if secured is None else str(secured.key),
         lifespan=lifespan,
         log_config=None,
         access_log=False,
@@ -238,6 +299,11 @@ def _config(app: FastAPI, lifespan: Literal["auto", "off"] = "auto") -> uvicorn.
         server_header=False,
         ws="none",
     )
+
+
+def _give_up() -> None:
+    log.error("stop-forced", seconds=LONGEST_STOP_SECONDS)
+    os._exit(FORCED)
 
 
 def _literal(host: str) -> str:

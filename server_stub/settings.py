@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from ipaddress import AddressValueError, IPv4Address
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from cardreader.sim.issuers import ISSUERS
+from server_stub.foundation.secret import SecretText
 
 PREFIX = "STB_SERVER_"
 LONGEST_SECONDS = 366 * 86_400
@@ -31,6 +32,7 @@ class Settings:
     """The settings. Times are seconds. An empty address means: the role in this process.
 
     Attributes:
+        database: address of a PostgreSQL database; empty: SQLite files in the data folder.
         boss_url: where BOSS answers (up to, without, ``/boss/v1``).
         wallet_url: where the demo wallet's gateway answers (up to, without, ``/sandbox``).
         notify_url: where wallets reach this TSP (up to, without, ``/notices``).
@@ -39,6 +41,9 @@ class Settings:
         psams: comma-separated PSAM URLs, ``sim:NUMBER`` (1 to 999), ``sim:NUMBER:ISSUER`` or ``pcsc:NAME``
             (part of a reader's name); may be empty. One that cannot be reached is looked for until it can.
         lan_address: this machine's IPv4 address in the local network, for ``--lan``; empty: found out.
+        tls_certificate, tls_key: PEM files of a certificate with its chain, and of its key, for ``--tls``; empty: one
+            from an authority of our own in the data folder.
+        tls_authority: PEM file of the authorities that our roles believe when they ask others; empty: the system's.
         hotline: the operator's telephone number.
         quote_seconds: how long a quoted order can be paid.
         qr_seconds: how long a wallet's code can be paid.
@@ -46,15 +51,29 @@ class Settings:
         unknown_lease_seconds: the same from MAC1 on, when the card may have been debited. A proof that
             comes later is still checked if the PSAM has completed no other purchase, else a person does it.
         partner_seconds: how long BOSS or a wallet may take to answer.
+        signature_seconds: how far the time of a box's signature may be from the server's.
+        standing_seconds: how long BOSS's word on a box and its key holds before it is asked again.
+        key_overlap_seconds: how long a box's old key is still good beside the one it rotated to.
+        box_requests_per_minute: what one box may ask.
+        enrolment_failures_per_hour: wrong enrolments for one box number; three times as many from one address.
+        card_attempts_per_hour: how often a card may come to paying without its PIN having been right.
+        unknown_pauses: comma-separated seconds after which a payment whose money is unknown, or waits for something, is
+            looked at for the first, second ... time; after the last it is a case for a person.
+        case_second_fen: from this amount on a case is decided by two people.
+        idempotency_days: how long the answers to requests are kept.
         late_settle_seconds: the demo wallet's "pay after the code has run out": how long after.
     """
 
+    database: str = field(default="", repr=False)  # may have a password in it
     boss_url: str = ""
     wallet_url: str = ""
     notify_url: str = ""
-    partner_key: str = ""
+    partner_key: SecretText = field(default_factory=lambda: SecretText(""))
     psams: str = "sim:1,sim:2,sim:3"
     lan_address: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_authority: str = ""
     hotline: str = "96123"
     quote_seconds: int = 900
     qr_seconds: int = 180
@@ -62,11 +81,25 @@ class Settings:
     unknown_lease_seconds: int = 180
     partner_seconds: float = 5.0
     late_settle_seconds: int = 5
+    signature_seconds: int = 60
+    standing_seconds: int = 15
+    key_overlap_seconds: int = 86_400
+    box_requests_per_minute: int = 1200
+    enrolment_failures_per_hour: int = 10
+    card_attempts_per_hour: int = 60
+    unknown_pauses: str = "60,300,900,3600"
+    case_second_fen: int = 50_000
+    idempotency_days: int = 30
 
     @property
     def psam_urls(self) -> tuple[str, ...]:
         """The pool's PSAMs, one URL each."""
         return tuple(url.strip() for url in self.psams.split(",") if url.strip())
+
+    @property
+    def unknown_schedule(self) -> tuple[float, ...]:
+        """The pauses between looks at a payment that waits."""
+        return tuple(float(text) for text in self.unknown_pauses.split(","))
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -77,21 +110,21 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             partner key does not fit into a header or is too short; a PSAM's URL names none, or one twice.
     """
     values: dict[str, Any] = {}
-    for field in fields(Settings):
-        name = PREFIX + field.name.upper()
+    for one in fields(Settings):
+        name = PREFIX + one.name.upper()
         if name not in environment:
             continue
         text = environment[name]
-        if field.type == "str":
-            values[field.name] = CHECKS[field.name](name, text) if field.name in CHECKS else text
+        if one.type in ("str", "SecretText"):
+            values[one.name] = CHECKS[one.name](name, text) if one.name in CHECKS else text
             continue
         try:
-            number = int(text) if field.type == "int" else float(text)
+            number = int(text) if one.type == "int" else float(text)
         except ValueError:
             raise SettingsError(f"{name}={text!r}: a number of seconds is wanted") from None
         if not 0 < number <= LONGEST_SECONDS:  # "nan" is neither
             raise SettingsError(f"{name}={text!r}: must be more than 0 and at most {LONGEST_SECONDS}")
-        values[field.name] = number
+        values[one.name] = number
     return Settings(**values)
 
 
@@ -116,7 +149,7 @@ def _lan_address(name: str, text: str) -> str:
         raise SettingsError(f"{name}={text!r}: an IPv4 address is wanted") from None
 
 
-def _partner_key(name: str, text: str) -> str:
+def _partner_key(name: str, text: str) -> SecretText:
     """A secret that a header can carry; what it is stands in no message."""
     fits = text.isascii() and text.isprintable() and " " not in text
     if text and not (fits and SHORTEST_KEY <= len(text) <= LONGEST_KEY):
@@ -124,7 +157,7 @@ def _partner_key(name: str, text: str) -> str:
             f"{name} must be {SHORTEST_KEY} to {LONGEST_KEY} ASCII letters, digits or signs without spaces; "
             "'openssl rand -hex 32' makes one"
         )
-    return text
+    return SecretText(text)
 
 
 def _psams(name: str, text: str) -> str:
@@ -140,12 +173,25 @@ def _psams(name: str, text: str) -> str:
     return ",".join(urls)
 
 
-CHECKS: dict[str, Callable[[str, str], str]] = {
+def _pauses(name: str, text: str) -> str:
+    try:
+        seconds = [float(one) for one in text.split(",")]
+    except ValueError:
+        seconds = []
+    if not seconds or not all(0 < one <= LONGEST_SECONDS for one in seconds):
+        raise SettingsError(
+            f"{name}={text!r}: seconds like 60,300,900 are wanted, each at most {LONGEST_SECONDS}"
+        )
+    return text
+
+
+CHECKS: dict[str, Callable[[str, str], str | SecretText]] = {
     "boss_url": _address,
     "wallet_url": _address,
     "notify_url": _address,
     "partner_key": _partner_key,
     "psams": _psams,
+    "unknown_pauses": _pauses,
     "lan_address": _lan_address,
 }
 """What is more than text: takes the variable's name and text, returns the setting, or raises SettingsError."""

@@ -9,7 +9,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+
+from cardreader.secret import SecretText
 
 DEFAULT_REMOTE = ("127.0.0.1", 8790)
 DEFAULT_BOX = "85312047"
@@ -25,10 +28,30 @@ colours, F5 puts the simulated card in and pulls it out.
 
 
 @dataclass(frozen=True, slots=True)
+class BoxOptions:
+    """What was asked for by a command that looks after the box's registration and draws nothing.
+
+    ``command`` is ``enrol``, ``rotate-key`` or ``doctor``; ``smart_card`` and ``activation_code`` are for ``enrol``;
+    ``tsp`` is None only for ``doctor``.
+    """
+
+    command: str
+    tsp: str | None
+    authority: Path | None
+    data: Path | None
+    box: str
+    reader: str
+    lang: str
+    smart_card: str
+    activation_code: SecretText
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """What was asked for.
 
-    ``tsp`` is None with ``demo``; ``web_remote`` (host, port) is None when there is to be none;
+    ``tsp`` is None with ``demo``; ``authority`` is a file of certificate authorities, None for those of the system;
+    ``web_remote`` (host, port) is None when there is to be none;
     ``no_display`` says why there is no window although ``headless`` was not asked for; empty otherwise.
     """
 
@@ -37,6 +60,7 @@ class Options:
     headless: bool
     no_display: str
     tsp: str | None
+    authority: Path | None
     reader: str
     lang: str | None
     size: tuple[int, int]
@@ -46,7 +70,7 @@ class Options:
     lan: bool
 
 
-def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
+def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options | BoxOptions:
     """Raises SystemExit: 0 after ``--help``, 2 with a message on standard error for anything wrong."""
     parser = argparse.ArgumentParser(
         prog="stb-app",
@@ -54,7 +78,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="run")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="run|enrol|rotate-key|doctor")
     run = commands.add_parser(
         "run",
         help="switch the television on",
@@ -97,11 +121,42 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         default=_flag(environment, "LAN", run),
         help="with --demo: phones in the local network can open the page behind a code (that page alone)",
     )
+    run.add_argument("--ca", metavar="FILE", help="certificate authority of the payment platform (https)")
+    of = {"run": run, **_add_box_commands(commands)}
     given = parser.parse_args(arguments)
-    for name in ("data", "tsp", "reader", "lang", "size", "web_remote", "box"):
-        if getattr(given, name) is None:
+    for name in ("data", "tsp", "reader", "lang", "size", "web_remote", "box", "ca"):
+        if getattr(given, name, None) is None:
             setattr(given, name, environment.get(f"STB_APP_{name.upper()}") or None)
-    return _checked(given, environment, run)
+    if given.command == "run":
+        return _checked(given, environment, run)
+    return _checked_box(given, of[given.command])
+
+
+def _add_box_commands(commands: Any) -> dict[str, argparse.ArgumentParser]:
+    enrol = commands.add_parser("enrol", help="register this box with a new key of its own")
+    enrol.add_argument("--smart-card", metavar="NUMBER", required=True, help="number of the box's smart card")
+    enrol.add_argument(
+        "--activation-code",
+        metavar="CODE",
+        required=True,
+        help="as the operator gave it; '-' reads it from a line",
+    )
+    rotate = commands.add_parser("rotate-key", help="change this box's key for a new one")
+    doctor = commands.add_parser("doctor", help="say what is wrong with the connection, in plain words")
+    doctor.add_argument("--reader", metavar="URL", help="the card slot to look at; default pcsc:")
+    doctor.add_argument("--lang", metavar="zh|en", help="language; default zh")
+    for command in (enrol, rotate, doctor):
+        command.add_argument(
+            "--tsp", metavar="URL", help="the payment platform, e.g. https://tsp.example:8780"
+        )
+        command.add_argument(
+            "--ca", metavar="FILE", help="certificate authority of the payment platform (https)"
+        )
+        command.add_argument("--data", metavar="DIR", help="folder of the box's key and settings")
+        command.add_argument(
+            "--box", metavar="NUMBER", help=f"number of this set-top box; default {DEFAULT_BOX}"
+        )
+    return {"enrol": enrol, "rotate-key": rotate, "doctor": doctor}
 
 
 def tell(message: str) -> None:
@@ -114,6 +169,49 @@ def complain(message: str) -> None:
     print(f"stb-app: {message}", file=sys.stderr, flush=True)
 
 
+def _checked_box(given: argparse.Namespace, parser: argparse.ArgumentParser) -> BoxOptions:
+    if not given.tsp and given.command != "doctor":
+        parser.error("where is the payment platform? --tsp URL")
+    # The doctor says himself what is wrong with an address.
+    if given.tsp and given.command != "doctor":
+        _check_tsp(given.tsp, parser)
+    if given.lang not in (None, "zh", "en"):
+        parser.error(f"--lang {given.lang!r}: zh or en")
+    code = getattr(given, "activation_code", "")
+    return BoxOptions(
+        command=given.command,
+        tsp=given.tsp.rstrip("/") if given.tsp else None,
+        authority=_authority(given.ca, parser),
+        data=Path(given.data).expanduser().absolute() if given.data else None,
+        box=_box(given.box, parser),
+        reader=_reader(given.reader or "pcsc:", parser),
+        lang=given.lang or "zh",
+        smart_card=getattr(given, "smart_card", ""),
+        activation_code=SecretText(sys.stdin.readline().strip() if code == "-" else code),
+    )
+
+
+def _check_tsp(tsp: str, parser: argparse.ArgumentParser) -> None:
+    if not _is_address(tsp):
+        parser.error(f"--tsp {tsp!r}: a URL like http://127.0.0.1:8780 is needed")
+
+
+def _authority(text: str | None, parser: argparse.ArgumentParser) -> Path | None:
+    if not text:
+        return None
+    path = Path(text).expanduser().absolute()
+    if not path.is_file():
+        parser.error(f"--ca {text!r}: there is no such file")
+    return path
+
+
+def _box(text: str | None, parser: argparse.ArgumentParser) -> str:
+    box = text or DEFAULT_BOX
+    if not box.isascii() or not box.isdigit():
+        parser.error(f"--box {box!r}: a box number is made of digits")
+    return box
+
+
 def _checked(
     given: argparse.Namespace, environment: Mapping[str, str], parser: argparse.ArgumentParser
 ) -> Options:
@@ -123,13 +221,11 @@ def _checked(
         parser.error("where is the payment platform? --tsp URL, or --demo for the bundled server")
     if given.lan and not given.demo:
         parser.error("--lan is for the bundled server: --demo --lan")
-    if given.tsp and not _is_address(given.tsp):
-        parser.error(f"--tsp {given.tsp!r}: a URL like http://127.0.0.1:8780 is needed")
+    if given.tsp:
+        _check_tsp(given.tsp, parser)
     if given.lang not in (None, "zh", "en"):
         parser.error(f"--lang {given.lang!r}: zh or en")
-    box = given.box or DEFAULT_BOX
-    if not box.isascii() or not box.isdigit():
-        parser.error(f"--box {box!r}: a box number is made of digits")
+    box = _box(given.box, parser)
     no_display = not given.headless and not _has_display(environment)
     headless = given.headless or no_display
     remote = _remote(given.web_remote, parser) if given.web_remote else DEFAULT_REMOTE if headless else None
@@ -139,6 +235,7 @@ def _checked(
         headless=headless,
         no_display="There is no display" if no_display else "",
         tsp=given.tsp.rstrip("/") if given.tsp else None,
+        authority=_authority(given.ca, parser),
         reader=_reader(given.reader or ("sim:" if given.demo else "pcsc:"), parser),
         lang=given.lang,
         size=_size(given.size, parser) if given.size else (1920, 1080),

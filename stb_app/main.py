@@ -47,6 +47,10 @@ class CannotStart(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command ``stb-app``. Returns its exit code: 0; 2 when it cannot start as it was told to; 1 when not at all."""
     options = cli.parse(sys.argv[1:] if arguments is None else arguments, os.environ)
+    if isinstance(options, cli.BoxOptions):
+        from stb_app.registration import command
+
+        return command(options)
     try:
         with ExitStack() as off:
             run(options, off)
@@ -59,11 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(options: cli.Options, off: ExitStack) -> None:
     """From the command line to the last picture; ``off`` undoes it all. Raises CannotStart."""
     began = time.monotonic()
-    data = _data_folder(options)
+    data = data_folder(options.data)
     off.callback(logging.shutdown)
+    from stb_app import logs
+
     try:
-        _log_to(data / "stb-app.log")
-        off.callback(_only_one(data).close)
+        logs.write_to(data / "stb-app.log")
+        off.callback(only_one(data).close)
     except OSError as error:
         raise _cannot_keep(data, error) from error
 
@@ -92,8 +98,9 @@ def run(options: cli.Options, off: ExitStack) -> None:
     log.info("switched off")
 
 
-def _data_folder(options: cli.Options) -> Path:
-    data = options.data
+def data_folder(given: Path | None) -> Path:
+    """The folder of this box, made when it is missing. Raises CannotStart."""
+    data = given
     if data is None:
         from platformdirs import user_data_path
 
@@ -118,17 +125,7 @@ def _cannot_keep(data: Path, error: OSError) -> CannotStart:
     return CannotStart(f"nothing can be kept: {trouble(data, error, '--data')}")
 
 
-def _log_to(path: Path) -> None:
-    from logging.handlers import RotatingFileHandler
-
-    handler = RotatingFileHandler(path, maxBytes=256 * 1024, backupCount=3, encoding="utf-8")
-    # A disk that fills up later is no reason to write tracebacks on the terminal, about a line that is lost.
-    logging.raiseExceptions = False
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-
-
-def _only_one(data: Path) -> Any:
+def only_one(data: Path) -> Any:
     """A lock on the folder: two televisions on one memory would each believe that a payment is the other's."""
     file = (data / "lock").open("w")
     try:
@@ -299,7 +296,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
     """How much the TSP's clock is ahead of this box's, which nobody may ever have set."""
     # Journeys wait by the clock that the pages count down with: a frozen one stands still for both.
     verbs = Verbs(
-        TspClient(),
+        TspClient(authority=options.authority),
         reader,
         Memory(data / "payments"),
         RealWaits(app.clock),
@@ -329,7 +326,8 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
     def hand_over() -> None:
         app.connected(verbs)  # from now on the pages ask, and say in their own words why there is no answer
 
-    connection = Connection(verbs, options.box, BoxFiles(data), ready, refused)
+    files = BoxFiles(data)
+    connection = Connection(verbs, options.box, files, ready, refused, clock.now, ours=options.demo)
 
     def begin() -> None:
         if isinstance(reader, SimulatedSlot):
@@ -392,6 +390,7 @@ def _recovered(app: App) -> Callable[[Any], None]:
         else:
             codes = step.payments
         # The card comes first: somebody has to put it in.
+        app.clear_notice("codes" if wanted or not codes else "open")
         if wanted:
             app.notice(
                 "A card payment is not settled yet. Put the same card in, and it is checked by itself.",
@@ -400,7 +399,7 @@ def _recovered(app: App) -> Callable[[Any], None]:
         elif codes:
             app.notice(
                 "An earlier phone payment is still open. If you have paid, it is found by itself.",
-                about="open",
+                about="codes",
             )
         else:
             app.clear_notice("open")
@@ -413,6 +412,12 @@ def _ended(app: App, end: Finished) -> None:
     if end.payment is not None and end.payment.method != "card":
         if end.outcome == "late":
             app.notice("An earlier phone payment came too late. The money is sent back.", "info", 20)
+        elif end.money == "unknown":
+            app.notice(
+                "It is not known yet whether an earlier phone payment took money. Please do not pay again.",
+                "warning",
+                20,
+            )
         elif end.money == "not-taken":
             app.notice("An earlier phone payment did not take place. Nothing was taken.", "info", 20)
         else:

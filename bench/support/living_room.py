@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import tempfile
@@ -49,7 +50,7 @@ def _start_s(data: Path, display: str, into: list[float]) -> None:
     with _start(data, display):
         lines = log.read_bytes()[size:].decode().splitlines()
         line = next(line for line in lines if FIRST_PICTURE in line)
-        into.append(datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f").timestamp() - began)  # noqa: DTZ007
+        into.append(datetime.fromisoformat(json.loads(line)["timestamp"]).timestamp() - began)
 
 
 def _key_to_picture_ms(tv: Television, screen: Screen) -> float:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar, NamedTuple, Self, get_type_hints
 
 from cardreader.errors import ProtocolError
+from cardreader.secret import mask_number as mask_number
 
 SFI_PUBLIC_APPLICATION = 0x15
 SFI_CARDHOLDER = 0x16
@@ -152,7 +153,7 @@ class PublicApplicationData(Record):
     issuer_id: Annotated[bytes, _Element(8, BYTES)]
     application_type: Annotated[int, _Element(1, INTEGER)]
     version: Annotated[int, _Element(1, INTEGER)]
-    application_serial: Annotated[bytes, _Element(10, BYTES)]
+    application_serial: Annotated[bytes, _Element(10, BYTES)] = field(repr=False)
     start_date: Annotated[datetime.date, _Element(4, DATE)]
     expiry_date: Annotated[datetime.date, _Element(4, DATE)]
     issuer_fci: Annotated[bytes, _Element(2, BYTES)]
@@ -271,16 +272,3 @@ class PsamInit(Record):
 
 
 # -- for people
-
-
-def mask_number(serial: bytes | str) -> str:
-    """A card's number as people may see it: first six and last four digits, in groups of four.
-
-    >>> mask_number(bytes.fromhex("62170018340572162047"))
-    '6217 00** **** **** 2047'
-    """
-    digits = serial if isinstance(serial, str) else serial.hex()
-    digits = digits.upper()
-    shown = digits[:6] if len(digits) > 10 else ""
-    hidden = shown + "*" * (len(digits) - len(shown) - 4) + digits[-4:]
-    return " ".join(hidden[i : i + 4] for i in range(0, len(hidden), 4))

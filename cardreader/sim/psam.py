@@ -103,6 +103,14 @@ class PsamPurchase:
     def forget(self) -> None:
         self._begun = self._pending = None
 
+    def look(self, state: PsamState) -> None:
+        """What the PSAM holds now: another process may have completed a purchase, and with that ended what was
+        begun here, since there is only one PSAM.
+        """
+        if state != self.state:
+            self.forget()
+            self.state = state
+
     def before(self, command: Command) -> None:
         self._pending, self._begun = self._begun, None
 
@@ -176,10 +184,13 @@ class PsamPurchase:
 
 
 class PsamConnection:
-    """The connection to a PSAM in this process; one command at a time, whatever thread it comes from."""
+    """The connection to a PSAM; one command at a time, whatever thread or process it comes from."""
 
-    def __init__(self, system: CardSystem) -> None:
+    def __init__(self, system: CardSystem, application: PsamPurchase, store: Store, name: str) -> None:
         self._system = system
+        self._application = application
+        self._store = store
+        self._name = name
         self._lock = threading.Lock()
         self._open = True
         system.power_on()
@@ -188,11 +199,22 @@ class PsamConnection:
         with self._lock:
             if not self._open:
                 raise CardRemoved("the PSAM's connection is closed")
-            return self._system.transmit(apdu)
+            with self._store.held():
+                self._application.look(load_state(self._store, self._name))
+                return self._system.transmit(apdu)
 
     def close(self) -> None:
         with self._lock:
             self._open = False
+
+
+def load_state(store: Store, name: str) -> PsamState:
+    """What the PSAM of that name was left with. Raises ProtocolError when its state file is damaged."""
+    contents = store.load()
+    try:
+        return PsamState() if contents is None else PsamState.from_contents(contents)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProtocolError(f"the state of {name} is damaged: {error!r}") from error
 
 
 def terminal_number(number: int) -> bytes:
@@ -230,11 +252,7 @@ def open_psam(
         raise ValueError(f"demo PSAMs have the numbers 1 to 999, not {number}")
     name = f"psam-{number:03d}" if issuer == "known" else f"psam-{issuer}-{number:03d}"
     store = open_store(state_dir, name)
-    contents = store.load()
-    try:
-        state = PsamState() if contents is None else PsamState.from_contents(contents)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ProtocolError(f"the state of {name} is damaged: {error!r}") from error
+    state = load_state(store, name)
     own_terminal_number = terminal_number(number)
     files = {
         SFI_PSAM_CARD: PsamCard(serial(number), 1, 1, bytes(2)).encode(),
@@ -242,4 +260,4 @@ def open_psam(
     }
     application = PsamPurchase(state, ISSUERS[issuer], own_terminal_number, store, wrong_mac2_until_locked)
     system = CardSystem(MasterFile(files, {}), (application,), random, lambda: False, get_response=False)
-    return PsamConnection(system)
+    return PsamConnection(system, application, store, name)

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
 from cardreader.errors import ProtocolError
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: two processes at one card there are for the user to avoid
+    fcntl = None  # type: ignore[assignment]
 
 Contents = dict[str, Any]
 """JSON values; bytes are upper-case hex."""
@@ -15,6 +22,10 @@ Contents = dict[str, Any]
 
 class Store(Protocol):
     """Keeps one card's contents. ``save`` returns only when they are safe."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """Meanwhile no other process is at the card."""
+        ...
 
     def load(self) -> Contents | None:
         """What was saved last, or None when nothing ever was."""
@@ -31,6 +42,9 @@ class MemoryStore:
     def __init__(self) -> None:
         self._contents: Contents | None = None
 
+    def held(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def load(self) -> Contents | None:
         return self._contents
 
@@ -46,6 +60,15 @@ class FileStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The operating system's lock on a file beside it ends with the process, however that ends."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self._path.with_name(f".{self._path.name}.lock"), "wb") as lock:
+            if fcntl is not None:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def load(self) -> Contents | None:
         """What was saved last. Raises ProtocolError when the file is no state of a card."""

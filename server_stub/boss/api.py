@@ -22,38 +22,58 @@ Key = Annotated[str, Header(alias="Idempotency-Key", pattern=idempotency.PATTERN
 def router(service: Callable[[], BossService]) -> APIRouter:
     """The routes, for callers that carry the partner key; the service is asked for with every request."""
 
-    def partner(authorization: Annotated[str, Header()] = "") -> None:
-        if not hmac.compare_digest(authorization.encode(), f"Bearer {service().partner_key}".encode()):
+    async def partner(authorization: Annotated[str, Header()] = "") -> None:
+        if not hmac.compare_digest(
+            authorization.encode(), f"Bearer {service().partner_key.reveal()}".encode()
+        ):
             raise Problem("partner-unknown")
 
     routes = APIRouter(prefix="/boss/v1/boxes/{box_number}", tags=["BOSS"], dependencies=[Depends(partner)])
 
-    @routes.post("/check", responses=responses(401, 403, 422))
-    async def check_box(box_number: BoxNumber, check: models.BoxCheck) -> wire.Subscriber:
-        """Whose box it is, for one that knows its smart card and activation code."""
-        return await service().check_box(box_number, check)
+    @routes.post("/keys", status_code=201, responses=responses(401, 403, 422))
+    async def register_key(box_number: BoxNumber, claim: models.KeyClaim) -> models.RegisteredKey:
+        """Ties a key to the box, for one that knows its smart card and activation code."""
+        return await service().register_key(box_number, claim)
 
-    @routes.get("/home", responses=responses(401, 403))
+    @routes.get("/keys/{key_id}", responses=responses(401, 403, 404, 422))
+    async def key_standing(box_number: BoxNumber, key_id: str) -> models.RegisteredKey:
+        """Whether the box and this key of it may be served."""
+        return await service().key_standing(box_number, key_id)
+
+    @routes.post("/keys/{key_id}/successor", status_code=201, responses=responses(401, 403, 404, 422))
+    async def succeed_key(
+        box_number: BoxNumber, key_id: str, successor: models.KeySuccessor
+    ) -> models.RegisteredKey:
+        """The box goes over to another key; the old one holds until the instant that is named."""
+        return await service().succeed_key(box_number, key_id, successor)
+
+    @routes.post("/keys/{key_id}/end", responses=responses(401, 422))
+    async def end_key(box_number: BoxNumber, key_id: str, end: models.KeyEnd) -> models.EndedKey:
+        """The key must not be believed any more."""
+        await service().end_key(box_number, key_id, end.reason)
+        return models.EndedKey(key_id=key_id, ended=end.reason)
+
+    @routes.get("/home", responses=responses(401, 403, 422))
     async def home(box_number: BoxNumber) -> wire.Home:
         """What the home page shows."""
         return await service().home(box_number)
 
-    @routes.get("/household", responses=responses(401, 403))
+    @routes.get("/household", responses=responses(401, 403, 422))
     async def household(box_number: BoxNumber) -> models.Household:
         """All boxes of the same subscriber."""
         return await service().household(box_number)
 
-    @routes.get("/services", responses=responses(401, 403))
+    @routes.get("/services", responses=responses(401, 403, 422))
     async def services(box_number: BoxNumber) -> wire.Services:
         """All services in the order to show."""
         return await service().services(box_number)
 
-    @routes.get("/services/{name}", responses=responses(401, 403, 404))
+    @routes.get("/services/{name}", responses=responses(401, 403, 404, 422))
     async def one_service(box_number: BoxNumber, name: str) -> models.ServiceDetail:
         """One service with its terms and what the subscriber has had."""
         return await service().service(box_number, name)
 
-    @routes.get("/earlier", responses=responses(401, 403))
+    @routes.get("/earlier", responses=responses(401, 403, 422))
     async def earlier(box_number: BoxNumber) -> models.AllEarlier:
         """What the subscriber paid otherwise than with an order of this box."""
         return await service().earlier(box_number)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, func, insert, select
 
 from server_stub.boss import tables, terms
-from server_stub.boss.service import activation_hash
+from server_stub.boss.keys import activation_hash
 from server_stub.foundation.clock import CHINA
 from server_stub.foundation.ids import Ids
 

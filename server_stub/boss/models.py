@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
+from server_stub.foundation.money import MOST_FEN
+from server_stub.foundation.secret import ActivationCode
 from server_stub.foundation.text import Text
-from server_stub.foundation.wire import Service, Subscription, Term
+from server_stub.foundation.wire import Service, Subscriber, Subscription, Term
+
+REFERENCE = r"^[A-Za-z0-9_-]{8,64}$"
+"""An id that a partner has made."""
+
+
+def _is_reasonable(instant: datetime) -> datetime:
+    # At the calendar's ends there is nothing to add a term to, and no other zone.
+    if not 2000 <= instant.year < 2200:
+        raise ValueError("not an instant of this system's time")
+    return instant
+
+
+Reasonable = Annotated[AwareDatetime, AfterValidator(_is_reasonable)]
 
 
 class ServiceDetail(Service):
@@ -37,17 +53,52 @@ class AllEarlier(BaseModel):
     earlier: list[Earlier]
 
 
-class BoxCheck(BaseModel):
-    """A box that wants to be enrolled."""
+KeyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$")]
+"""JWK thumbprint (RFC 7638) of an Ed25519 key."""
+
+
+class KeyClaim(BaseModel):
+    """A box that wants to be enrolled with a key."""
 
     smart_card_number: str = Field(pattern=r"^[0-9]{16,20}$")
-    activation_code: str = Field(min_length=4, max_length=16)
+    activation_code: ActivationCode
+    key_id: KeyId
+
+
+class KeySuccessor(BaseModel):
+    """The key that a box goes over to."""
+
+    key_id: KeyId
+    old_valid_until: Reasonable
+
+
+class KeyEnd(BaseModel):
+    """Why a key is not good any more."""
+
+    reason: Literal["key-copied"]
+
+
+class EndedKey(BaseModel):
+    key_id: str
+    ended: str
+
+
+class RegisteredKey(BaseModel):
+    """A key that speaks for a box, and whose box it is.
+
+    Attributes:
+        generation: counts the enrolments of a box; a key that was rotated to has that of the one before.
+    """
+
+    key_id: str
+    generation: int
+    subscriber: Subscriber
 
 
 class OrderRequest(BaseModel):
     """The TSP's id of the order, and the choice."""
 
-    order: str = Field(min_length=8, max_length=64)
+    order: str = Field(pattern=REFERENCE)
     service: str
     term: str
 
@@ -68,10 +119,10 @@ class Order(BaseModel):
 class Opening(BaseModel):
     """A payment for an order: id, amount and way."""
 
-    payment: str = Field(min_length=8, max_length=64)
-    amount_fen: int = Field(gt=0)
-    method: str
-    paid_at: datetime
+    payment: str = Field(pattern=REFERENCE)
+    amount_fen: int = Field(gt=0, le=MOST_FEN)
+    method: str = Field(max_length=64)
+    paid_at: Reasonable
 
 
 class Opened(BaseModel):

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+from asyncio import to_thread
 from collections.abc import Callable
 from typing import TypeVar
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection
 
-from server_stub.boss import models, rules, store, tables, views
-from server_stub.foundation import wire
+from server_stub.boss import books, keys, models, rules, store, tables, views
+from server_stub.foundation import statements, wire
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, Idempotency, KeyUse
 from server_stub.foundation.ids import Ids
 from server_stub.foundation.problems import Problem
+from server_stub.foundation.secret import SecretText
 
 T = TypeVar("T")
 EARLIER = 50
 """Most entries of what was paid otherwise."""
-
-
-def activation_hash(box_number: str, activation_code: str) -> str:
-    """What BOSS keeps of an activation code: enough to check it. Codes are short, so the hash is slow."""
-    return hashlib.pbkdf2_hmac("sha256", activation_code.encode(), box_number.encode(), 20_000).hex()
 
 
 class BossService:
@@ -35,33 +30,67 @@ class BossService:
         partner_key: what partner systems must show.
     """
 
-    def __init__(self, database: Database, clock: Clock, ids: Ids, partner_key: str) -> None:
+    def __init__(self, database: Database, clock: Clock, ids: Ids, partner_key: SecretText) -> None:
         self.partner_key = partner_key
         self.database = database
         self._clock = clock
         self._ids = ids
         self.idempotency = Idempotency(database, tables.keys, clock)
+        database.load(books.open_accounts)
+
+    def start(self) -> None:
+        """It begins to answer."""
+        self._note("started")
 
     def close(self) -> None:
         """Lets go of the database."""
-        self.database.close()
+        try:
+            self._note("stopped")
+        finally:
+            self.database.close()
 
-    async def check_box(self, box_number: str, check: models.BoxCheck) -> wire.Subscriber:
-        """Whose box it is, for one that knows its smart card and activation code (ONL-11).
+    async def register_key(self, box_number: str, claim: models.KeyClaim) -> models.RegisteredKey:
+        """Ties a key to box, smart card and subscriber (ONL-11). Raises Problem as ``keys.register``."""
+        now = self._clock.now()
+        # Slow on purpose, so not in the writer's thread, where everybody would wait for it.
+        code_hash = await to_thread(keys.activation_hash, box_number, claim.activation_code.reveal())
 
-        Raises:
-            Problem: ``box-unknown``, ``box-suspended``, ``activation-code-wrong``.
-        """
+        def work(conn: Connection) -> models.RegisteredKey:
+            registered = keys.register(conn, box_number, claim, code_hash, now)
+            tables.audit.append(conn, self._clock, "box", "key-registered", box_number, key=claim.key_id)
+            return registered
 
-        def read(conn: Connection) -> wire.Subscriber:
-            box = store.load_box(conn, box_number)
-            code = activation_hash(box_number, check.activation_code)
-            right_card = hmac.compare_digest(box.smart_card_number, check.smart_card_number)
-            if not (hmac.compare_digest(box.activation_hash, code) and right_card):
-                raise Problem("activation-code-wrong")
-            return views.subscriber(store.load_customer(conn, box_number))
+        return await self.database.write(work)
 
-        return await self.database.read(read)
+    async def key_standing(self, box_number: str, key_id: str) -> models.RegisteredKey:
+        """Whether a box and its key may be served. Raises Problem as ``keys.standing``."""
+        now = self._clock.now()
+        return await self.database.read(lambda conn: keys.standing(conn, box_number, key_id, now))
+
+    async def succeed_key(
+        self, box_number: str, old: str, successor: models.KeySuccessor
+    ) -> models.RegisteredKey:
+        """A box goes over to another key. Raises Problem as ``keys.standing``."""
+        now = self._clock.now()
+
+        def work(conn: Connection) -> models.RegisteredKey:
+            registered = keys.succeed(conn, box_number, old, successor, now)
+            facts = {"key": successor.key_id, "before": old}
+            tables.audit.append(conn, self._clock, "box", "key-rotated", box_number, **facts)
+            return registered
+
+        return await self.database.write(work)
+
+    async def end_key(self, box_number: str, key_id: str, reason: str) -> None:
+        """A platform has found that a key must not be believed any more."""
+        now = self._clock.now()
+
+        def work(conn: Connection) -> None:
+            if keys.end(conn, box_number, reason, now, key_id):
+                facts = {"key": key_id, "reason": reason}
+                tables.audit.append(conn, self._clock, "platform", "key-ended", box_number, **facts)
+
+        await self.database.write(work)
 
     async def home(self, box_number: str) -> wire.Home:
         """What the home page shows. Raises Problem ``box-unknown``, ``box-suspended``, as all below."""
@@ -123,19 +152,18 @@ class BossService:
             if refusal is not None:
                 raise Problem(refusal, service=request.service, term=request.term)
             fee = rules.fee(product, request.term, who.held, now)
-            conn.execute(
-                insert(tables.orders).values(
-                    id=request.order,
-                    box_number=box_number,
-                    service=request.service,
-                    term=request.term,
-                    list_fen=fee.list_fen,
-                    reduction_fen=fee.reduction_fen,
-                    amount_fen=fee.amount_fen,
-                    state="quoted",
-                    created_at=now,
-                )
-            )
+            values = {
+                "id": request.order,
+                "box_number": box_number,
+                "service": request.service,
+                "term": request.term,
+                "list_fen": fee.list_fen,
+                "reduction_fen": fee.reduction_fen,
+                "amount_fen": fee.amount_fen,
+                "state": "quoted",
+                "created_at": now,
+            }
+            statements.insert(conn, tables.orders, values)
             order = models.Order(
                 order=request.order,
                 service=views.service(catalogue, who, request.service, now),
@@ -164,8 +192,7 @@ class BossService:
         def work(conn: Connection) -> Answer:
             use.claim(conn)
             catalogue, who = store.load_catalogue(conn), store.load_customer(conn, box_number)
-            condition = (tables.orders.c.id == order_id) & (tables.orders.c.box_number == box_number)
-            order = conn.execute(select(tables.orders).where(condition)).one_or_none()
+            order = statements.one(conn, tables.orders, id=order_id, box_number=box_number)
             if order is None:
                 raise Problem("not-found", order=order_id)
             if order.state == "opened":
@@ -179,23 +206,20 @@ class BossService:
                 raise Problem(refusal, order=order_id)
             fee = rules.fee(product, order.term, who.held, now)
             subscription = self._ids.row()
-            conn.execute(
-                insert(tables.subscriptions).values(
-                    id=subscription,
-                    subscriber_id=who.id,
-                    service=order.service,
-                    term=order.term,
-                    valid_from=fee.valid_from,
-                    valid_until=fee.valid_until,
-                    paid_fen=opening.amount_fen,
-                    paid_at=opening.paid_at,
-                )
-            )
-            conn.execute(
-                update(tables.orders)
-                .where(tables.orders.c.id == order_id)
-                .values(state="opened", payment=opening.payment, subscription_id=subscription)
-            )
+            values = {
+                "id": subscription,
+                "subscriber_id": who.id,
+                "service": order.service,
+                "term": order.term,
+                "valid_from": fee.valid_from,
+                "valid_until": fee.valid_until,
+                "paid_fen": opening.amount_fen,
+                "paid_at": opening.paid_at,
+            }
+            statements.insert(conn, tables.subscriptions, values)
+            opened_by = {"state": "opened", "payment": opening.payment, "subscription_id": subscription}
+            statements.change(conn, tables.orders, opened_by, id=order_id)
+            books.opened(conn, order_id, order.service, opening.amount_fen, now, order.correlation)
             after = store.load_customer(conn, box_number)
             opened = models.Opened(
                 order=order_id,
@@ -206,6 +230,11 @@ class BossService:
             return use.answer(conn, answer_of(opened))
 
         return await self.database.write(work)
+
+    def _note(self, action: str) -> None:
+        self.database.submit(
+            lambda conn: tables.audit.append(conn, self._clock, "server", action, "boss")
+        ).result()
 
     async def _for(self, box_number: str, view: Callable[[store.Catalogue, store.Customer], T]) -> T:
         def read(conn: Connection) -> T:

@@ -7,12 +7,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from server_stub.boss.rules import Held, Product
 from server_stub.boss.tables import boxes, orders, price_plans, products, subscribers, subscriptions
+from server_stub.foundation import statements
 from server_stub.foundation.problems import Problem
 from server_stub.foundation.text import Text
+
+_PLANS = select(price_plans)
+_PRODUCTS = select(products).order_by(products.c.position)
+_SUBSCRIPTIONS = (
+    select(subscriptions)
+    .where(subscriptions.c.subscriber_id == bindparam("subscriber"))
+    .order_by(subscriptions.c.paid_at, subscriptions.c.id)
+)
+_BOXES = (
+    select(boxes.c.box_number)
+    .where(boxes.c.subscriber_id == bindparam("subscriber"))
+    .order_by(boxes.c.box_number)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +45,11 @@ class Catalogue:
     """All services in the order to show."""
 
     products: Mapping[str, Product]
-    shown: Mapping[str, Shown]
+    rows: Mapping[str, Row[Any]]
+
+    def shown(self, service: str) -> Shown:
+        """What people read about a service."""
+        return _shown(self.rows[service])
 
     @property
     def groups(self) -> dict[str, str | None]:
@@ -78,9 +96,9 @@ def load_earlier(conn: Connection, customer: Customer, limit: int) -> list[tuple
 def load_catalogue(conn: Connection) -> Catalogue:
     """Every service with its prices."""
     prices: dict[str, dict[str, int]] = {}
-    for plan in conn.execute(select(price_plans)):
+    for plan in conn.execute(_PLANS):
         prices.setdefault(plan.service, {})[plan.term] = plan.price_fen
-    rows = conn.execute(select(products).order_by(products.c.position)).all()
+    rows = conn.execute(_PRODUCTS).all()
     return Catalogue(
         {
             row.service: Product(
@@ -92,7 +110,7 @@ def load_catalogue(conn: Connection) -> Catalogue:
             )
             for row in rows
         },
-        {row.service: _shown(row) for row in rows},
+        {row.service: row for row in rows},
     )
 
 
@@ -107,30 +125,29 @@ def _shown(row: Row[Any]) -> Shown:
 
 
 def load_box(conn: Connection, box_number: str) -> Row[Any]:
-    """A box that may be served (ONL-11). Raises Problem ``box-unknown`` or ``box-suspended``."""
-    row = conn.execute(select(boxes).where(boxes.c.box_number == box_number)).one_or_none()
+    """A box that may be served (ONL-11). Raises Problem ``box-unknown``, ``box-suspended`` or ``box-stolen``."""
+    row = statements.one(conn, boxes, box_number=box_number)
     if row is None:
         raise Problem("box-unknown")
     if row.state != "active":
-        raise Problem("box-suspended")
+        raise Problem("box-stolen" if row.state == "stolen" else "box-suspended")
     return row
 
 
 def load_boxes(conn: Connection, customer: Customer) -> list[str]:
     """The numbers of a subscriber's boxes, also of suspended ones: those may have payments under way."""
-    mine = select(boxes.c.box_number).where(boxes.c.subscriber_id == customer.id)
-    return list(conn.execute(mine.order_by(boxes.c.box_number)).scalars())
+    return list(conn.execute(_BOXES, {"subscriber": customer.id}).scalars())
 
 
 def load_customer(conn: Connection, box_number: str) -> Customer:
-    """The subscriber behind a box, with all they have and had. Raises as ``load_box``."""
+    """The subscriber behind a box, with all they have and had. Raises as ``load_box``.
+
+    Whoever changes what they have comes here first: two openings for one subscriber take turns.
+    """
     box = load_box(conn, box_number)
-    person = conn.execute(select(subscribers).where(subscribers.c.id == box.subscriber_id)).one()
-    rows = conn.execute(
-        select(subscriptions)
-        .where(subscriptions.c.subscriber_id == person.id)
-        .order_by(subscriptions.c.paid_at, subscriptions.c.id)
-    ).all()
+    person = statements.one(conn, subscribers, lock=True, id=box.subscriber_id)
+    assert person is not None
+    rows = conn.execute(_SUBSCRIPTIONS, {"subscriber": person.id}).all()
     return Customer(
         person.id,
         box_number,

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, ForeignKey, Integer, MetaData, String, Table, UniqueConstraint
 
+from server_stub.foundation import correlation
+from server_stub.foundation.audit import Audit
 from server_stub.foundation.database import Instant
 from server_stub.foundation.idempotency import idempotency_table
+from server_stub.foundation.ledger import Ledger
 
 metadata = MetaData(info={"role": "boss"})
 keys = idempotency_table(metadata)
+ledger = Ledger(metadata)
+audit = Audit(metadata)
 
 subscribers = Table(
     "subscribers",
@@ -26,7 +31,23 @@ boxes = Table(
     Column("subscriber_id", ForeignKey("subscribers.id"), nullable=False),
     Column("smart_card_number", String, nullable=False),
     Column("activation_hash", String, nullable=False),
-    Column("state", String, nullable=False),  # active | suspended
+    Column("state", String, nullable=False),  # active | suspended | stolen
+)
+
+box_keys = Table(
+    "box_keys",
+    metadata,
+    Column("key_id", String, primary_key=True),
+    # Whose it was stays known when a box is struck off.
+    Column("box_number", String, nullable=False, index=True),
+    Column("smart_card_number", String, nullable=False),
+    Column("subscriber_id", ForeignKey("subscribers.id"), nullable=False),
+    Column(
+        "generation", Integer, nullable=False
+    ),  # counts the enrolments of a box; a rotated key keeps its own
+    Column("registered_at", Instant, nullable=False),
+    Column("ended", String),  # code of the refusal; null while it is good
+    Column("ended_at", Instant),
 )
 
 products = Table(
@@ -68,6 +89,7 @@ subscriptions = Table(
     Column("paid_fen", Integer, nullable=False),
     Column("paid_at", Instant, nullable=False),
     Column("cancelled", Boolean, nullable=False, default=False),
+    correlation.column(),
 )
 
 orders = Table(
@@ -83,7 +105,8 @@ orders = Table(
     Column("state", String, nullable=False),  # quoted | opened | refused
     Column("refusal", String),
     Column("payment", String),
-    Column("subscription_id", ForeignKey("subscriptions.id")),
+    Column("subscription_id", ForeignKey("subscriptions.id"), index=True),
     Column("created_at", Instant, nullable=False),
+    correlation.column(),
     UniqueConstraint("payment"),
 )

@@ -34,7 +34,7 @@ def detail(catalogue: Catalogue, customer: Customer, name: str, now: datetime) -
     return models.ServiceDetail.model_validate(
         {
             **_service_fields(catalogue, customer, name, now),
-            "introduction": catalogue.shown[name].introduction,
+            "introduction": catalogue.shown(name).introduction,
             "terms": [_term(catalogue, customer, name, term, now) for term in terms.TERMS],
             "subscriptions": [
                 {
@@ -94,7 +94,7 @@ def earlier(
 
 
 def _service_fields(catalogue: Catalogue, customer: Customer, name: str, now: datetime) -> dict[str, object]:
-    product, shown = catalogue.products[name], catalogue.shown[name]
+    product, shown = catalogue.products[name], catalogue.shown(name)
     until = rules.covered_until(name, customer.held, now)
     past = [held.valid_until for held in customer.held if held.service == name and not held.cancelled]
     term, price_fen = min(product.prices.items(), key=lambda plan: plan[1])

@@ -11,7 +11,8 @@ class Changes:
     """Events by row id, within this process."""
 
     def __init__(self) -> None:
-        self._watchers: dict[str, set[asyncio.Event]] = {}
+        # A dict for each row, not a set: who waits longest is woken first.
+        self._watchers: dict[str, dict[asyncio.Event, None]] = {}
         self.closed = False
 
     @contextmanager
@@ -20,12 +21,12 @@ class Changes:
         event = asyncio.Event()
         if self.closed:
             event.set()
-        watchers = self._watchers.setdefault(row, set())
-        watchers.add(event)
+        watchers = self._watchers.setdefault(row, {})
+        watchers[event] = None
         try:
             yield event
         finally:
-            watchers.discard(event)
+            del watchers[event]
             if not watchers:
                 self._watchers.pop(row, None)
 

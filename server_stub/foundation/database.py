@@ -1,41 +1,44 @@
-"""SQLite with one writer thread that commits in groups, and separate read-only connections."""
+"""The contract of a role's database, and the types of columns that read alike in every one.
+
+SQLite (``foundation.sqlite``) for one process, PostgreSQL (``foundation.postgresql``) for any number.
+
+DatabaseFault                 what a database cannot do now; nobody's request is at fault
+├── NoConnection              no transaction could be had or ended in time; nothing of it is kept
+└── OutcomeUnknown            the connection was lost while it committed: all of it is kept, or nothing
+"""
 
 from __future__ import annotations
 
-import asyncio
-import queue
-import sqlite3
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from datetime import datetime
-from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import quote
+from functools import cache
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import BigInteger, Connection, Dialect, MetaData, QueuePool, StaticPool, create_engine, event
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import BigInteger, Connection, Dialect, Executable, Integer, Table
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeDecorator
 
 from server_stub.foundation.clock import CHINA
-from server_stub.foundation.startup import CannotStart
 
 T = TypeVar("T")
-GROUP = 64
-"""Most requests in one commit: a group shares one fsync, and none waits long for the others."""
-READERS = 4
-BUSY_SECONDS = 5.0
-WHY_NOT = {
-    sqlite3.SQLITE_FULL: "cannot be written, the disk is full; make room, or give --data another folder",
-    sqlite3.SQLITE_IOERR: "cannot be written, the disk is full or broken; make room, or give --data another folder",
-    sqlite3.SQLITE_READONLY: "may not be written by this user; give --data a folder of your own",
-    sqlite3.SQLITE_PERM: "may not be written by this user; give --data a folder of your own",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened by this user; give --data a folder of your own",
-    sqlite3.SQLITE_NOTADB: "is not a database; put it back from a copy, or give --data another folder",
-    sqlite3.SQLITE_CORRUPT: "is damaged; put it back from a copy, or give --data another folder",
-}
-"""Why a database cannot be used, and what to do, by SQLite's primary result code."""
+Prepare = Callable[[Connection], object]
+"""Brings the tables to what this program works with, inside one transaction that nobody else's can overlap."""
+
+Fen = BigInteger().with_variant(Integer(), "sqlite")
+"""An amount. SQLite's integers have 64 bits under either name; here it is the one that stood first."""
+
+
+class DatabaseFault(Exception):
+    """The root; its text has no values of ours."""
+
+
+class NoConnection(DatabaseFault):
+    """The database did not answer, or did nothing but collide, for as long as anybody waits."""
+
+
+class OutcomeUnknown(DatabaseFault):
+    """The answer to a commit was lost. It is not run again: whoever asked must look, or use the same key again."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -51,143 +54,64 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else datetime.fromtimestamp(value / 1_000_000, CHINA)
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    work: Callable[[Connection], Any]
-    done: Future[Any]
+class Database(Protocol):
+    """One role's tables.
 
-
-class Database:
-    """One role's database file.
-
-    Args:
-        path: the file; its folder exists.
-        metadata: the role's tables; those that are missing are made.
-
-    Raises:
-        CannotStart: the file is not a database, or cannot be written.
+    ``work`` is synchronous, gets a connection inside a transaction, and may be run more than once (after a
+    collision with another transaction, only the last run is kept): it has no effect but through the connection.
     """
 
-    def __init__(self, path: Path, metadata: MetaData) -> None:
-        self._path = path
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._write_engine = create_engine(
-            "sqlite://",
-            creator=lambda: sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False),
-            poolclass=StaticPool,
-            hide_parameters=True,  # an error's text goes to the log: no values of ours
-        )
-        event.listen(self._write_engine, "connect", _prepare_writer)
-        event.listen(self._write_engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
-        try:
-            metadata.create_all(self._write_engine)
-        except DatabaseError as error:
-            self._write_engine.dispose()
-            raise _cannot_start(path, error) from error
-        address = f"file:{quote(str(path))}?mode=ro"
-        self._read_engine = create_engine(
-            "sqlite://",
-            creator=lambda: sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, check_same_thread=False),
-            poolclass=QueuePool,
-            pool_size=READERS,
-            hide_parameters=True,
-        )
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"read-{path.stem}")
-        self._writer = threading.Thread(target=self._run, name=f"write-{path.stem}", daemon=True)
-        self._writer.start()
+    committed: Callable[[int, float], None]
+    """Told of every commit: how many transactions were in it, and how many seconds it took."""
 
-    def load(self, work: Callable[[Connection], object]) -> None:
-        """Puts in what must be there before the role begins. Raises CannotStart, as when the disk is full."""
-        try:
-            self.submit(work).result()
-        except DatabaseError as error:
-            self.close()
-            raise _cannot_start(self._path, error) from error
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may be at the same tables."""
+        ...
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Runs ``work`` on the writer thread, in a savepoint; returns when it is on the disk.
+        """Runs ``work`` in a transaction; returns when it is on the disk.
 
         Raises:
-            whatever ``work`` raises; then nothing of it is kept, and the others of its group are not touched.
+            whatever ``work`` raises; then nothing of it is kept. DatabaseFault.
         """
-        return await asyncio.wrap_future(self.submit(work))
+        ...
 
     def submit(self, work: Callable[[Connection], T]) -> Future[T]:
         """Like ``write``, from a thread without an event loop."""
-        done: Future[T] = Future()
-        self._jobs.put(_Job(work, done))
-        return done
+        ...
+
+    def load(self, work: Callable[[Connection], object]) -> None:
+        """Puts in what must be there before the role begins. Raises CannotStart, as when the disk is full."""
+        ...
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Runs ``work`` on a read-only connection in another thread: it sees what is committed."""
+        """Runs ``work`` on a connection that cannot write: it sees what is committed, all of one moment.
 
-        def run() -> T:
-            with self._read_engine.connect() as conn:
-                return work(conn)
-
-        return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+        Row locks that its statements ask for are not taken.
+        """
+        ...
 
     def close(self) -> None:
-        """Commits what was handed in and lets go of the file. Nothing may be handed in afterwards."""
-        self._jobs.put(None)
-        self._writer.join()
-        self._readers.shutdown()
-        self._read_engine.dispose()
-        self._write_engine.dispose()
-
-    def _run(self) -> None:
-        with self._write_engine.connect() as conn:
-            while True:
-                group, last = self._take()
-                if group:
-                    _commit(conn, group)
-                if last:
-                    return
-
-    def _take(self) -> tuple[list[_Job], bool]:
-        """Waits for one job and takes those that stand behind it; also says whether the end was reached."""
-        group: list[_Job] = []
-        while len(group) < GROUP:
-            try:
-                job = self._jobs.get(block=not group)
-            except queue.Empty:
-                break
-            if job is None:
-                return group, True
-            if job.done.set_running_or_notify_cancel():
-                group.append(job)
-        return group, False
+        """Ends what was handed in and lets go of the database. Nothing may be handed in afterwards."""
+        ...
 
 
-def _cannot_start(path: Path, error: DatabaseError) -> CannotStart:
-    # The low byte is the primary result code, https://sqlite.org/rescode.html.
-    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-    return CannotStart(f"{path} {WHY_NOT.get(code) or f'cannot be used as a database ({error.orig})'}")
+def untold(transactions: int, seconds: float) -> None:
+    """For a database whose commits nobody counts."""
 
 
-def _prepare_writer(connection: sqlite3.Connection, record: object) -> None:
-    # The driver must not open transactions: its deferred BEGIN fails with "locked" when it later writes.
-    connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
+def insert_once(conn: Connection, table: Table, values: Mapping[str, Any]) -> bool:
+    """Inserts a row unless one with a key of it is there; returns whether it did.
+
+    Whoever inserts the same at the same time waits here for the other to commit or give up, so of all of them
+    one is told True.
+    """
+    return conn.execute(_insert_once(table, conn.dialect.name), values).rowcount == 1
 
 
-def _commit(conn: Connection, group: list[_Job]) -> None:
-    outcomes: list[tuple[_Job, Any, Exception | None]] = []
-    try:
-        with conn.begin():
-            for job in group:
-                try:
-                    with conn.begin_nested():
-                        outcomes.append((job, job.work(conn), None))
-                except Exception as error:  # noqa: BLE001 - handed to whoever asked, who is in another thread
-                    outcomes.append((job, None, error))
-    except Exception as error:  # noqa: BLE001 - the commit failed: nothing of the group is durable, all must hear it
-        for job in group:
-            job.done.set_exception(error)
-        return
-    for job, result, failure in outcomes:
-        if failure is None:
-            job.done.set_result(result)
-        else:
-            job.done.set_exception(failure)
+@cache
+def _insert_once(table: Table, dialect: str) -> Executable:
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    # Otherwise the library counts the rows of changes and deletions only.
+    return insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)

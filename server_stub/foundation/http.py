@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -14,6 +15,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server_stub.foundation import correlation, measures
 from server_stub.foundation.idempotency import Answer
 from server_stub.foundation.problems import MEDIA_TYPE, Problem
 
@@ -21,12 +23,16 @@ log = structlog.get_logger(__name__)
 
 LONGEST_BODY_BYTES = 64 * 1024
 """Many times what the longest request here needs."""
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+"""What changes nothing is not told in the log: televisions ask all the time."""
 STATUS_CODES = {404: "not-found", 405: "method-not-allowed"}
 
 
 def problem_response(problem: Problem) -> Response:
     """A problem as it goes over the wire."""
-    return Response(problem.body.model_dump_json(), problem.status, media_type=MEDIA_TYPE)
+    wait = problem.body.facts.get("retry_after_seconds")
+    headers = None if wait is None else {"Retry-After": str(wait)}
+    return Response(problem.body.model_dump_json(), problem.status, headers, media_type=MEDIA_TYPE)
 
 
 def response_of(answer: Answer) -> Response:
@@ -53,6 +59,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if "\0" in scope["path"]:
+            # Nothing here has such a name, and PostgreSQL takes no text with it.
+            await problem_response(Problem("not-found"))(scope, receive, send)
+            return
         length = Headers(scope=scope).get("content-length", "0")
         long = length.isdecimal() and int(length) > self._longest_bytes
         taken: list[Message] = []
@@ -75,6 +85,8 @@ class BodyLimit:
 class RequestIds:
     """Gives every request an id, in the log and in ``X-Request-Id``, and turns a fault into ``internal``.
 
+    Whatever is done for it belongs to the correlation id that it carries.
+
     The fault's text stays in the log; whoever asked gets the id under which it stands there.
     """
 
@@ -86,29 +98,41 @@ class RequestIds:
             await self._app(scope, receive, send)
             return
         request_id = secrets.token_hex(8)
+        named = correlation.given(Headers(scope=scope))
         started = False
+        status = 500
+        began = time.perf_counter()
 
         async def send_with_id(message: Message) -> None:
-            nonlocal started
+            nonlocal started, status
             if message["type"] == "http.response.start":
                 started = True
-                message.setdefault("headers", []).append((b"x-request-id", request_id.encode()))
+                status = message["status"]
+                message.setdefault("headers", []).extend(
+                    ((b"x-request-id", request_id.encode()), (b"correlation-id", named.encode()))
+                )
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request=request_id):
+        with correlation.under(named), structlog.contextvars.bound_contextvars(request=request_id):
             try:
                 await self._app(scope, receive, send_with_id)
             except Exception:
-                log.exception("fault", method=scope["method"], path=scope["path"])
+                log.exception("fault", method=scope["method"], route=measures.route_of(scope))
                 if started:
                     raise
                 response = problem_response(Problem("internal", request=request_id))
                 await response(scope, receive, send_with_id)
+            if scope["method"] not in SAFE:
+                milliseconds = round(1000 * (time.perf_counter() - began), 1)
+                # Not the path itself: a code that can be paid may stand in it.
+                route = measures.route_of(scope)
+                log.info("answered", method=scope["method"], route=route, status=status, ms=milliseconds)
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    log.info("refused", code=error.code, path=request.url.path, facts=error.body.facts)
+    measures.refuse(request.scope, error.code)
+    log.info("refused", code=error.code, route=measures.route_of(request.scope), facts=error.body.facts)
     return problem_response(error)
 
 

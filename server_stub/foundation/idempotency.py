@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Column, Connection, Integer, MetaData, String, Table
 
+from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
-from server_stub.foundation.database import Database, Instant
+from server_stub.foundation.database import Database, Instant, insert_once
 from server_stub.foundation.locks import KeyedLocks
 from server_stub.foundation.problems import MEDIA_TYPE, Problem
 
@@ -32,6 +32,10 @@ class Replayed(Exception):
     def __init__(self, answer: Answer) -> None:
         super().__init__("answered before")
         self.answer = answer
+
+
+class NotAdmitted(Exception):
+    """Whoever asks must not; who is at the door says why."""
 
 
 def idempotency_table(metadata: MetaData) -> Table:
@@ -60,6 +64,8 @@ class KeyUse:
 
     Args:
         scope: who uses it: keys of different boxes never meet.
+        admit: what else is kept with the key, or is refused (NotAdmitted): that this very request has come. It may be
+            called more than once.
     """
 
     table: Table
@@ -67,6 +73,7 @@ class KeyUse:
     scope: str
     key: str
     hash: str
+    admit: Callable[[Connection], None] | None = None
 
     def claim(self, conn: Connection) -> None:
         """Inserts the key. To be called before the effect, in its transaction.
@@ -74,18 +81,17 @@ class KeyUse:
         Raises:
             Replayed: the same request was answered before.
             Problem: ``idempotency-key-reused``.
+            NotAdmitted
         """
+        if self.admit is not None:
+            self.admit(conn)
         values = {"scope": self.scope, "key": self.key, "request_hash": self.hash}
-        try:
-            with conn.begin_nested():
-                conn.execute(insert(self.table).values(**values, created_at=self.clock.now()))
-        except IntegrityError:
+        if not insert_once(conn, self.table, {**values, "created_at": self.clock.now()}):
             self.recall(conn)
 
     def recall(self, conn: Connection) -> None:
         """Raises what ``claim`` would raise for a key that is there; returns when it is not."""
-        condition = (self.table.c.scope == self.scope) & (self.table.c.key == self.key)
-        row = conn.execute(select(self.table).where(condition)).one_or_none()
+        row = statements.one(conn, self.table, scope=self.scope, key=self.key)
         if row is None:
             return
         if row.request_hash != self.hash:
@@ -95,9 +101,8 @@ class KeyUse:
 
     def answer(self, conn: Connection, answer: Answer) -> Answer:
         """Keeps the answer, in the transaction of the effect, and returns it."""
-        condition = (self.table.c.scope == self.scope) & (self.table.c.key == self.key)
         values = {"status": answer.status, "answer": answer.body, "media_type": answer.media_type}
-        conn.execute(update(self.table).where(condition).values(**values))
+        statements.change(conn, self.table, values, scope=self.scope, key=self.key)
         return answer
 
 
@@ -110,26 +115,40 @@ class Idempotency:
         self._clock = clock
         self._locks = KeyedLocks()
 
-    def use(self, scope: str, key: str, hash: str) -> KeyUse:
+    def use(
+        self, scope: str, key: str, hash: str, admit: Callable[[Connection], None] | None = None
+    ) -> KeyUse:
         """A use of a key, to be passed to the work that has the effect."""
-        return KeyUse(self._table, self._clock, scope, key, hash)
+        return KeyUse(self._table, self._clock, scope, key, hash, admit)
 
     async def run(self, use: KeyUse, work: Callable[[], Awaitable[Answer]]) -> Answer:
         """Answers from memory, or runs ``work``, which claims the key where it has its effect.
 
-        A refusal (4xx) is kept as an answer too. A 5xx is not: the same request may find a better hour.
+        A refusal (4xx) is kept as an answer too. A 5xx is not, nor one that says "again later": the same request may
+        find a better hour.
         The lock only spares work; that there is one effect is due to the unique insert.
         """
         async with self._locks.hold(f"{use.scope} {use.key}"):
             try:
-                await self._database.read(use.recall)
-                return await work()
+                try:
+                    await self._database.read(use.recall)
+                    return await work()
+                except Problem as problem:
+                    final = problem.status < 500 and not problem.body.retryable
+                    if final and problem.code != "idempotency-key-reused":
+                        await self._keep(use, problem)
+                    else:
+                        await self._admit(use)
+                    raise
             except Replayed as replayed:
+                # Also when another process has answered while this one was at it.
+                await self._admit(use)
                 return replayed.answer
-            except Problem as problem:
-                if problem.status < 500 and problem.code != "idempotency-key-reused":
-                    await self._keep(use, problem)
-                raise
+
+    async def _admit(self, use: KeyUse) -> None:
+        """Where nothing else of a request is kept."""
+        if use.admit is not None:
+            await self._database.write(use.admit)
 
     async def _keep(self, use: KeyUse, problem: Problem) -> None:
         def keep(conn: Connection) -> None:

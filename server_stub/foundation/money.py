@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+MOST_FEN = 2**31 - 1
+"""Most that one payment can be: what a purse can hold is more, what a service costs is far less."""
+
 
 def yuan(amount_fen: int) -> str:
     """The amount as people read it.

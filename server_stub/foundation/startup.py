@@ -26,8 +26,9 @@ class CannotStart(Exception):
 def only_one(
     folder: Path, roles: Sequence[str], wait: Callable[[float], object], patience: float = PATIENCE_SECONDS
 ) -> Iterator[None]:
-    """These roles over this folder belong to this process: its counters and locks are partly in memory.
+    """Makes the folder; these roles over it belong to this process.
 
+    Roles whose database is shared are not named here: they may run over one folder as often as anybody likes.
     The lock is the operating system's on an open file, so it ends with the process, however that ends.
     Different roles may share a folder, and with it the partner key.
 
@@ -39,9 +40,12 @@ def only_one(
         CannotStart: another process runs one of the roles over this folder, or nothing can be kept there.
     """
     with ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise cannot_keep(folder, error) from error
         for role in roles:
             try:
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 file = held.enter_context((folder / f"{role}.lock").open("w"))
             except OSError as error:
                 raise cannot_keep(folder, error) from error
@@ -49,7 +53,8 @@ def only_one(
             while not _locked(file):
                 if waited >= patience:
                     raise CannotStart(
-                        f"another server runs role {role} over {folder}; end it, or give --data another folder"
+                        f"another server runs role {role} over {folder}; end it, or give --data another folder,"
+                        " or --database a PostgreSQL database, which several may share"
                     )
                 wait(LOOK_EVERY_SECONDS)
                 waited += LOOK_EVERY_SECONDS

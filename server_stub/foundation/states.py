@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, String, Table, insert, select, update
+from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, String, Table
 
+from server_stub.foundation import correlation, statements
 from server_stub.foundation.database import Database, Instant
 
 T = TypeVar("T")
@@ -21,7 +22,8 @@ class Machine:
 
     Args:
         name: what is being moved, for the record.
-        table: has the columns ``id``, ``state`` and ``version``.
+        table: has the columns ``id``, ``state`` and ``version``; perhaps ``correlation``, for a move that nobody
+            asks for.
         moves: from each state, those it may go to.
         history: the table made by ``moves_table``.
     """
@@ -30,6 +32,13 @@ class Machine:
     table: Table
     moves: Mapping[str, frozenset[str]]
     history: Table
+
+
+class Moved(NamedTuple):
+    """What a move was made from, and the row's version after it."""
+
+    origin: str
+    version: int
 
 
 class IllegalMove(Exception):
@@ -60,12 +69,13 @@ def moves_table(metadata: MetaData) -> Table:
         Column("actor", String, nullable=False),
         Column("at", Instant, nullable=False),
         Column("legal", Boolean, nullable=False),
+        correlation.column(),
     )
 
 
 def move(
     conn: Connection, machine: Machine, row: str, target: str, *, actor: str, at: datetime, **values: Any
-) -> None:
+) -> Moved:
     """Moves a row to another state, with the row locked, and records it.
 
     Args:
@@ -73,17 +83,24 @@ def move(
         actor: who moves it: ``box``, ``wallet``, ``sweep``, ``boss`` ...
         values: columns that change with it.
 
+    Returns:
+        the state it was in, and its version now.
+
     Raises:
         IllegalMove: the table of moves does not have it.
     """
-    table = machine.table
-    origin = conn.execute(select(table.c.state).where(table.c.id == row).with_for_update()).scalar_one()
+    now = statements.one(conn, machine.table, lock=True, id=row)
+    if now is None:
+        raise LookupError(f"{machine.name} {row}")
+    origin = now.state
     if target not in machine.moves.get(origin, frozenset()):
         raise IllegalMove(machine, row, origin, target, actor, at)
-    conn.execute(
-        update(table).where(table.c.id == row).values(state=target, version=table.c.version + 1, **values)
-    )
-    _record(conn, machine, row, origin, target, actor, at, legal=True)
+    # The row is locked: nobody else counts its version on meanwhile.
+    statements.change(conn, machine.table, {"state": target, "version": now.version + 1, **values}, id=row)
+    of = None if correlation.current() else getattr(now, "correlation", None)
+    with correlation.under(of):
+        _record(conn, machine, row, origin, target, actor, at, legal=True)
+    return Moved(origin, now.version + 1)
 
 
 async def write(database: Database, work: Callable[[Connection], T]) -> T:
@@ -120,4 +137,4 @@ def _record(
     legal: bool,
 ) -> None:
     values = {"machine": machine.name, "row": row, "origin": origin, "target": target}
-    conn.execute(insert(machine.history).values(**values, actor=actor, at=at, legal=legal))
+    statements.insert(conn, machine.history, {**values, "actor": actor, "at": at, "legal": legal})

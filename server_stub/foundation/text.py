@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+NO_NUL = r"^[^\x00]*$"
+"""PostgreSQL takes no text with U+0000."""
+Line = Annotated[str, Field(pattern=NO_NUL)]
 
 
 class Text(BaseModel):
@@ -10,5 +16,5 @@ class Text(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    zh: str
-    en: str
+    zh: Line
+    en: Line

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
+from server_stub.foundation.secret import SecretBytes
 from server_stub.foundation.startup import CannotStart, cannot_keep
 
 
-def key_file(path: Path) -> bytes:
+def key_file(path: Path) -> SecretBytes:
     """The key in a file; at the first start it is made, readable by the owner only (0600).
 
     Two roles starting at once over one folder get the same key: the file is made whole under another name and
@@ -27,7 +28,7 @@ def key_file(path: Path) -> bytes:
         raise cannot_keep(path, error) from error
     if not key or not key.isascii() or not key.decode("ascii").isprintable():
         raise CannotStart(f"{path} is not a key; put the right one back from a copy")
-    return key
+    return SecretBytes(key)
 
 
 def vault_file(path: Path) -> Vault:
@@ -62,8 +63,8 @@ def _read_or_make(path: Path) -> bytes:
 class Vault:
     """Seals what must not be read in the database; makes keyed fingerprints of what must be found again."""
 
-    def __init__(self, key: bytes) -> None:
-        self._fernet = Fernet(key)
+    def __init__(self, key: SecretBytes) -> None:
+        self._fernet = Fernet(key.reveal())
         self._key = key
 
     def seal(self, plain: bytes) -> str:
@@ -76,7 +77,7 @@ class Vault:
 
     def fingerprint(self, label: str, value: bytes) -> str:
         """HMAC-SHA256 under this installation's key; the label keeps different things apart."""
-        return hmac.new(self._key, label.encode() + b"\0" + value, hashlib.sha256).hexdigest()
+        return hmac.new(self._key.reveal(), label.encode() + b"\0" + value, hashlib.sha256).hexdigest()
 
 
 def signature(secret: bytes, timestamp: str, nonce: str, body: bytes) -> str:

@@ -31,6 +31,7 @@ class Worker:
         self._work = work
         self._kicked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._until = LATEST
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run(), name=self._name)
@@ -38,6 +39,11 @@ class Worker:
     def kick(self) -> None:
         """There is something to do now."""
         self._kicked.set()
+
+    def due(self, instant: datetime) -> None:
+        """There will be something to do at an instant, perhaps before the one that it sleeps until."""
+        if instant < self._until:
+            self._kicked.set()
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -48,6 +54,7 @@ class Worker:
     async def _run(self) -> None:
         while True:
             self._kicked.clear()
+            self._until = LATEST  # whatever is told meanwhile may not have been seen
             now = self._clock.now()
             try:
                 due = await self._work()
@@ -56,4 +63,5 @@ class Worker:
                 # A fault of one round must not end the task: money may hang on the next one.
                 log.exception("worker-fault", worker=self._name)
                 until = now + AFTER_FAULT
+            self._until = until
             await wait_for(self._clock, self._kicked, until)

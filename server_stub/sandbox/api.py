@@ -17,6 +17,9 @@ from server_stub.sandbox.service import CodeStatus, Faults, NewCode, Refund, San
 
 VERBS = {"pay": SandboxService.pay, "decline": SandboxService.decline, "pay-late": SandboxService.pay_late}
 """What a phone may do to a code."""
+NO_PAGE: dict[int | str, dict[str, Any]] = {
+    404: {"description": "a page that says so", "content": {"text/html": {}}}
+}
 Current = Callable[[], SandboxService]
 """The sandbox that answers at this moment; asked for with every request."""
 
@@ -27,8 +30,8 @@ def routers(service: Current) -> list[APIRouter]:
 
 
 def _gateway(service: Current) -> APIRouter:
-    def merchant(authorization: Annotated[str, Header()] = "") -> None:
-        if not hmac.compare_digest(authorization.encode(), f"Bearer {service().secret}".encode()):
+    async def merchant(authorization: Annotated[str, Header()] = "") -> None:
+        if not hmac.compare_digest(authorization.encode(), f"Bearer {service().secret.reveal()}".encode()):
             raise Problem("partner-unknown")
         if service().faults.gateway_silent:
             raise Problem("wallet-unreachable")
@@ -56,7 +59,9 @@ def _gateway(service: Current) -> APIRouter:
         return await service().close(reference)
 
     @routes.post(
-        "/wallet/v1/codes/{reference}/refund", dependencies=guarded, responses=responses(401, 404, 409, 503)
+        "/wallet/v1/codes/{reference}/refund",
+        dependencies=guarded,
+        responses=responses(401, 404, 409, 422, 503),
     )
     async def refund(reference: str, body: Refund) -> CodeStatus:
         """Sends the money back."""
@@ -67,7 +72,7 @@ def _gateway(service: Current) -> APIRouter:
         """What the sandbox does wrong at present."""
         return service().faults
 
-    @routes.put("/faults")
+    @routes.put("/faults", responses=responses(422))
     async def set_faults(wanted: Faults) -> Faults:
         """For testers: ``gateway_silent`` makes the wallet not answer."""
         service().faults = wanted
@@ -91,7 +96,7 @@ def phone_page(service: Current, *, faults: bool) -> APIRouter:
         html = page.render(row, language, overdue=overdue, switch=switch)
         return HTMLResponse(html, 404 if row is None else 200, headers={"Cache-Control": "no-store"})
 
-    @routes.get("/font.ttf")
+    @routes.get("/font.ttf", response_class=FileResponse, responses={200: {"content": {"font/ttf": {}}}})
     def font() -> FileResponse:
         """Chinese letters for a browser that has none."""
         return FileResponse(
@@ -100,7 +105,7 @@ def phone_page(service: Current, *, faults: bool) -> APIRouter:
             headers={"Cache-Control": "max-age=86400"},
         )
 
-    @routes.get("/{code}")
+    @routes.get("/{code}", responses=NO_PAGE)
     async def look(request: Request, code: str) -> Response:
         """The page behind a code; opening it marks the code scanned."""
         try:
@@ -108,7 +113,7 @@ def phone_page(service: Current, *, faults: bool) -> APIRouter:
         except Problem:
             return shown(request, None)
 
-    @routes.post("/{code}/{verb}")
+    @routes.post("/{code}/{verb}", status_code=303, response_class=RedirectResponse, responses=NO_PAGE)
     async def act(request: Request, code: str, verb: str) -> Response:
         """``pay``, ``decline``, ``pay-late``, ``silence``; then back to the page: reloading is harmless."""
         try:

@@ -11,18 +11,22 @@ from typing import Any
 
 import httpx
 from pydantic import BaseModel, Field
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from server_stub.foundation import states
 from server_stub.foundation.clock import Clock
-from server_stub.foundation.database import Database
+from server_stub.foundation.database import Database, insert_once
 from server_stub.foundation.ids import Ids
-from server_stub.foundation.outbox import Acknowledged, Outbox
+from server_stub.foundation.money import MOST_FEN
+from server_stub.foundation.outbox import Acknowledged, Handler, Outbox
 from server_stub.foundation.problems import Problem
-from server_stub.foundation.text import Text
+from server_stub.foundation.secret import SecretText
+from server_stub.foundation.text import NO_NUL, Text
 from server_stub.foundation.vault import signature
 from server_stub.sandbox.tables import codes, moves, outbox
 
+REFERENCE = r"^[A-Za-z0-9_-]{8,64}$"
+LONGEST_SECONDS = 86_400
 NOTICE = "notice"
 LATE = "late-settlement"
 
@@ -42,17 +46,17 @@ OPEN = ("waiting", "scanned")
 class NewCode(BaseModel):
     """A merchant's wish for a code."""
 
-    reference: str = Field(min_length=8, max_length=64)
-    amount_fen: int = Field(gt=0)
+    reference: str = Field(pattern=REFERENCE)
+    amount_fen: int = Field(gt=0, le=MOST_FEN)
     subject: Text
-    number: str = Field(max_length=32)
-    seconds: int = Field(gt=0)
-    notify_url: str
+    number: str = Field(max_length=32, pattern=NO_NUL)
+    seconds: int = Field(gt=0, le=LONGEST_SECONDS)
+    notify_url: str = Field(max_length=2048, pattern=r"^https?://[!-~]+$")
 
 
 class Refund(BaseModel):
-    refund: str = Field(min_length=8, max_length=64)
-    amount_fen: int = Field(gt=0)
+    refund: str = Field(pattern=REFERENCE)
+    amount_fen: int = Field(gt=0, le=MOST_FEN)
 
 
 class CodeStatus(BaseModel):
@@ -82,7 +86,7 @@ class Gateway:
 
     http: httpx.AsyncClient
     public_url: str
-    secret: str
+    secret: SecretText
     late_seconds: int
 
 
@@ -96,15 +100,16 @@ class SandboxService:
         self._gateway = gateway
         self.secret = gateway.secret
         self.faults = Faults()
-        self.outbox = Outbox(database, outbox, clock, {NOTICE: self._notify, LATE: self._settle_late})
+        handlers: dict[str, Handler] = {NOTICE: self._notify, LATE: self._settle_late}
+        self.outbox = Outbox(database, outbox, clock, ids.row(), handlers)
 
     def start(self) -> None:
         """Begins the background work; called in the event loop."""
-        self.outbox.worker.start()
+        self.outbox.start()
 
     async def stop(self) -> None:
         """Ends it, and lets go of the database."""
-        await self.outbox.worker.stop()
+        await self.outbox.stop()
         self.database.close()
 
     # The merchant's side
@@ -114,10 +119,6 @@ class SandboxService:
         now = self._clock.now()
 
         def work(conn: Connection) -> Row[Any]:
-            condition = codes.c.reference == wish.reference
-            row = conn.execute(select(codes).where(condition)).one_or_none()
-            if row is not None:
-                return row
             values = {
                 "id": self._ids.code(),
                 "reference": wish.reference,
@@ -131,8 +132,8 @@ class SandboxService:
                 # The merchant closes; this end is only for codes that were forgotten.
                 "expires_at": now + timedelta(seconds=wish.seconds),
             }
-            conn.execute(insert(codes).values(**values))
-            return conn.execute(select(codes).where(condition)).one()
+            insert_once(conn, codes, values)
+            return _by_reference(conn, wish.reference)
 
         return self._status(await self.database.write(work))
 
@@ -149,7 +150,8 @@ class SandboxService:
             if row.state in OPEN:
                 states.move(conn, MACHINE, row.id, "closed", actor="merchant", at=now)
                 if row.settle_late:
-                    self.outbox.put(conn, LATE, {"code": row.id}, self._gateway.late_seconds)
+                    seconds = self._gateway.late_seconds
+                    self.outbox.put(conn, LATE, {"code": row.id}, seconds, of=row.correlation)
             return _by_reference(conn, reference)
 
         row = await self.database.write(work)
@@ -203,7 +205,8 @@ class SandboxService:
             overdue = now > row.expires_at
             if row.state in origins and not overdue and not (row.settle_late and target == "paid"):
                 states.move(conn, MACHINE, code, target, actor="phone", at=now)
-                self.outbox.put(conn, NOTICE, {"code": code, "event": target})
+                notice = {"code": code, "event": target}
+                self.outbox.put(conn, NOTICE, notice, of=row.correlation)
             return _by_code(conn, code)
 
         row = await self.database.write(work)
@@ -226,7 +229,7 @@ class SandboxService:
             "Content-Type": "application/json",
             "Wallet-Timestamp": timestamp,
             "Wallet-Nonce": nonce,
-            "Wallet-Signature": signature(self._gateway.secret.encode(), timestamp, nonce, body),
+            "Wallet-Signature": signature(self._gateway.secret.reveal().encode(), timestamp, nonce, body),
         }
         response = await self._gateway.http.post(row.notify_url, content=body, headers=headers)
         response.raise_for_status()
@@ -249,14 +252,14 @@ class SandboxService:
 
 
 def _by_reference(conn: Connection, reference: str) -> Row[Any]:
-    row = conn.execute(select(codes).where(codes.c.reference == reference)).one_or_none()
+    row = conn.execute(select(codes).where(codes.c.reference == reference).with_for_update()).one_or_none()
     if row is None:
         raise Problem("not-found", reference=reference)
     return row
 
 
 def _by_code(conn: Connection, code: str) -> Row[Any]:
-    row = conn.execute(select(codes).where(codes.c.id == code)).one_or_none()
+    row = conn.execute(select(codes).where(codes.c.id == code).with_for_update()).one_or_none()
     if row is None:
         raise Problem("not-found")
     return row

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Integer, MetaData, String, Table
 
+from server_stub.foundation import correlation
 from server_stub.foundation.database import Instant
 from server_stub.foundation.outbox import outbox_table
 from server_stub.foundation.states import moves_table
@@ -28,4 +29,5 @@ codes = Table(
     Column("expires_at", Instant, nullable=False),
     Column("settle_late", Boolean, nullable=False, default=False),
     Column("refund", String),
+    correlation.column(),
 )

@@ -5,12 +5,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Security
 from fastapi.responses import Response
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyHeader
 
 from server_stub.foundation import idempotency, wire
 from server_stub.foundation.http import response_of
 from server_stub.foundation.idempotency import Answer, KeyUse
-from server_stub.foundation.problems import responses
+from server_stub.foundation.problems import Problem, responses
+from server_stub.foundation.signatures import Signed
 from server_stub.tsp import models
 from server_stub.tsp.service import TspService
 
@@ -18,16 +19,18 @@ API = 1
 Key = Annotated[str, Header(alias="Idempotency-Key", pattern=idempotency.PATTERN)]
 LONGEST_WAIT_S = 25
 BOX_NUMBER = "STB-Number"
-TOKEN = HTTPBearer(
-    scheme_name="BoxToken",
-    description=f"The token of the box that the header {BOX_NUMBER} names, from its enrolment.",
-    # A missing token is refused in our own words.
+SIGNATURE = APIKeyHeader(
+    name="Signature",
+    scheme_name="BoxSignature",
+    description="HTTP Message Signatures (RFC 9421) with the box's Ed25519 key, as docs/tsp-api.md profiles them: "
+    f"Signature-Input, Signature and Content-Digest, over the box number in {BOX_NUMBER} among others.",
+    # A missing signature is refused at the door, in our own words.
     auto_error=False,
 )
 
-READ = responses(401, 403, 422, 503)
-FIND = responses(401, 404, 422)
-CHANGE = responses(401, 403, 404, 409, 422, 503)
+READ = responses(401, 403, 422, 429, 503)
+FIND = responses(401, 403, 404, 422, 429)
+CHANGE = responses(401, 403, 404, 409, 413, 422, 429, 503)
 
 
 Current = Callable[[], TspService]
@@ -48,7 +51,7 @@ def routers(services: Current, name: str, version: str) -> list[APIRouter]:
 
 
 def describe(document: dict[str, Any]) -> None:
-    """Completes the description: the box number is required, though its absence is told as ``not-enrolled``."""
+    """Completes the description: the box number is required, though its absence is told at the door."""
     for operations in document["paths"].values():
         for operation in operations.values():
             for parameter in operation.get("parameters", ()):
@@ -74,20 +77,23 @@ def _hello(services: Current, name: str, version: str) -> Callable[[], models.He
     return hello
 
 
-def _box(services: Current) -> Callable[..., Awaitable[str]]:
-    async def box(
-        token: Annotated[HTTPAuthorizationCredentials | None, Security(TOKEN)],
-        number: Annotated[str, Header(alias=BOX_NUMBER)] = "",
-    ) -> str:
-        await services().boxes.authenticate(number, "" if token is None else token.credentials)
-        return number
+async def box(
+    request: Request,
+    signature: Annotated[str | None, Security(SIGNATURE)] = None,
+    number: Annotated[str, Header(alias=BOX_NUMBER)] = "",
+) -> str:
+    """The box that signed: the door has seen to it. A coroutine: a function would cost every request a thread."""
+    known: str = request.state.box
+    return known
 
-    return box
+
+Box = Annotated[str, Depends(box)]
 
 
 async def _use(request: Request, services: Current, scope: str, key: str) -> KeyUse:
     hash = idempotency.request_hash(request.method, request.url.path, await request.body())
-    return services().core.idempotency.use(scope, key, hash)
+    admit = getattr(request.state, "admit", None)  # an enrolment has no nonce to be kept
+    return services().core.idempotency.use(scope, key, hash, admit)
 
 
 async def _once(services: Current, use: KeyUse, work: Callable[[], Awaitable[Answer]]) -> Response:
@@ -104,18 +110,39 @@ def _before(routes: APIRouter, services: Current, hello: Callable[[], models.Hel
         "/enrolments",
         status_code=201,
         response_model=models.Enrolment,
-        responses=responses(403, 409, 422, 503),
+        responses=responses(401, 403, 409, 413, 422, 429, 503),
+        dependencies=[Security(SIGNATURE)],
     )
-    async def enrol(request: Request, body: models.EnrolmentRequest, key: Key) -> Response:
-        """Gives a box its token."""
-        use = await _use(request, services, f"enrolment:{body.box_number}", key)
-        answer = await services().core.idempotency.run(use, lambda: services().boxes.enrol(body, use))
-        return response_of(services().boxes.with_token(answer, use) if answer.status == 201 else answer)
+    async def enrol(
+        request: Request,
+        body: models.EnrolmentRequest,
+        key: Key,
+        number: Annotated[str, Header(alias=BOX_NUMBER)] = "",
+    ) -> Response:
+        """Makes a box known by its key."""
+        if number != body.box_number:
+            raise Problem("signature-invalid")
+        signed: Signed = request.state.signed
+        services().boxes.check_new(body, signed)
+        address = request.client.host if request.client else ""
+        # Keys are each key's own: a box that makes itself a new one begins anew.
+        use = await _use(request, services, f"enrolment:{body.box_number}:{signed.key_id}", key)
+        return await _once(services, use, lambda: services().boxes.enrol(body, address, use))
+
+    @routes.get("/server-keys", responses=FIND)
+    async def server_keys(box: Box) -> models.ServerKeys:
+        """The keys that answers are signed with; signed with each of them."""
+        return models.ServerKeys(server_keys=list((await services().boxes.server_keys.fresh()).told))
+
+    @routes.post("/keys", response_model=models.Rotated, responses=CHANGE)
+    async def rotate(request: Request, box: Box, body: models.Rotation, key: Key) -> Response:
+        """Goes over to a new key; the old one holds for a while."""
+        use = await _use(request, services, f"box:{box}", key)
+        signed: Signed = request.state.signed
+        return await _once(services, use, lambda: services().boxes.rotate(box, signed.key_id, body, use))
 
 
 def _look(routes: APIRouter, services: Current) -> None:
-    Box = Annotated[str, Depends(_box(services))]
-
     @routes.get("/home", responses=READ)
     async def home(box: Box) -> wire.Home:
         """What the home page shows."""
@@ -144,8 +171,6 @@ def _look(routes: APIRouter, services: Current) -> None:
 
 
 def _order(routes: APIRouter, services: Current) -> None:
-    Box = Annotated[str, Depends(_box(services))]
-
     @routes.post("/orders", status_code=201, response_model=models.Order, responses=CHANGE)
     async def create(request: Request, box: Box, body: models.OrderRequest, key: Key) -> Response:
         """Pre-check and fee; moves no money."""
@@ -159,8 +184,6 @@ def _order(routes: APIRouter, services: Current) -> None:
 
 
 def _pay(routes: APIRouter, services: Current) -> None:
-    Box = Annotated[str, Depends(_box(services))]
-
     @routes.post("/orders/{order}/payments", status_code=201, response_model=models.Payment, responses=CHANGE)
     async def begin(
         request: Request, box: Box, order: str, body: models.PaymentRequest, key: Key
@@ -187,8 +210,6 @@ def _pay(routes: APIRouter, services: Current) -> None:
 
 
 def _card(routes: APIRouter, services: Current) -> None:
-    Box = Annotated[str, Depends(_box(services))]
-
     @routes.post("/payments/{payment}/card", response_model=models.Leased, responses=CHANGE)
     async def card(request: Request, box: Box, payment: str, body: models.CardData, key: Key) -> Response:
         """Card check, balance check, lease of a PSAM."""

@@ -9,12 +9,17 @@ import httpx
 import structlog
 
 from server_stub.foundation.problems import Problem
+from server_stub.foundation.secret import SecretText
 
 PASSED_ON = frozenset(
     {
         "not-found",
         "box-unknown",
         "box-suspended",
+        "box-stolen",
+        "key-replaced",
+        "key-revoked",
+        "key-copied",
         "activation-code-wrong",
         "already-subscribed",
         "term-not-sold",
@@ -37,10 +42,10 @@ class BossClient:
         key: the partner key.
     """
 
-    def __init__(self, http: httpx.AsyncClient, url: str, key: str) -> None:
+    def __init__(self, http: httpx.AsyncClient, url: str, key: SecretText) -> None:
         self._http = http
         self._url = url
-        self._headers = {"Authorization": f"Bearer {key}"}
+        self._key = key
 
     async def get(self, box_number: str, *path: str) -> Any:
         """One of a box's resources, by the parts of its path: ``home``; ``services``; ``services``, NAME.
@@ -51,7 +56,7 @@ class BossClient:
         return await self._call("GET", box_number, "/".join(quote(part, safe="") for part in path))
 
     async def post(self, box_number: str, path: str, body: dict[str, Any], key: str = "") -> Any:
-        """One of a box's actions: ``check``, ``orders``, ``orders/ID/opening``; ``key`` makes it idempotent.
+        """One of a box's actions: ``keys``, ``orders``, ``orders/ID/opening``; ``key`` makes it idempotent.
 
         Raises:
             Problem: BOSS's refusal, or ``boss-unreachable``.
@@ -66,11 +71,10 @@ class BossClient:
         body: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
     ) -> Any:
+        signed = {"Authorization": f"Bearer {self._key.reveal()}"}
         url = f"{self._url}/boss/v1/boxes/{box_number}/{path}"
         try:
-            response = await self._http.request(
-                method, url, json=body, headers={**self._headers, **(headers or {})}
-            )
+            response = await self._http.request(method, url, json=body, headers={**signed, **(headers or {})})
             answer = response.json()
         except (httpx.HTTPError, ValueError) as error:
             log.warning("boss-unreachable", path=path, error=repr(error))

@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, select
 
 from cardreader.errors import ApplicationBlocked, CardReaderError, MacInvalid
-from cardreader.pboc.files import mask_number
+from server_stub.foundation import statements
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.problems import Problem
-from server_stub.tsp import core, machines, models, psam_pool
+from server_stub.foundation.secret import CardNumber
+from server_stub.tsp import card_attempts, core, machines, models, psam_pool
 from server_stub.tsp.core import Core
 from server_stub.tsp.rivals import refuse_card
-from server_stub.tsp.tables import debits, issuers, listed_cards
+from server_stub.tsp.tables import debits, issuers, listed_cards, payments
 
-__all__ = ["CardPayments", "fingerprint", "issuer_refusal", "mask_number"]
+__all__ = ["CardPayments", "fingerprint", "issuer_refusal"]
 
 PURSE_TYPES = frozenset({"02", "03"})
 """Application types that have an electronic purse; 01 is an electronic deposit only."""
+LOOK_AGAIN = timedelta(seconds=0.1)
+"""How often a step looks whether another process's turn at the PSAM is over."""
+_FORGET = delete(debits).where(debits.c.payment_id == bindparam("payment"))
 NOT_DEBITED_REASONS = {"9302": "mac1-refused", "9406": "card-removed", "0000": "connection-lost"}
 
 
-def fingerprint(parts: Core, serial: bytes) -> str:
+def fingerprint(parts: Core, serial: CardNumber) -> str:
     """What stands for a card number where it must be found again."""
-    return parts.vault.fingerprint("card", serial)
+    return parts.vault.fingerprint("card", serial.reveal())
 
 
-def issuer_refusal(conn: Connection, parts: Core, issuer_id: str, serial: bytes) -> str | None:
+def issuer_refusal(conn: Connection, parts: Core, issuer_id: str, serial: CardNumber) -> str | None:
     """Whether a card's issuer is known here and has not listed the card; the refusal's code, or None."""
-    known = select(issuers.c.issuer_id).where(issuers.c.issuer_id == issuer_id)
-    if conn.execute(known).one_or_none() is None:
+    if statements.one(conn, issuers, issuer_id=issuer_id) is None:
         return "card-issuer-unknown"
-    mine = listed_cards.c.card_fingerprint == fingerprint(parts, serial)
-    listed = conn.execute(select(listed_cards.c.listed_at).where(mine)).one_or_none()
+    listed = statements.one(conn, listed_cards, card_fingerprint=fingerprint(parts, serial))
     return None if listed is None else "card-listed"
 
 
@@ -42,13 +45,28 @@ def refusal(conn: Connection, parts: Core, card: models.CardData) -> str | None:
     """Why a card cannot pay here (ONL-5), as a code; None when it can, as far as can be seen without a PSAM."""
     if card.application_type not in PURSE_TYPES:
         return "card-no-purse"
-    refused = issuer_refusal(conn, parts, card.issuer_id, bytes.fromhex(card.application_serial))
+    refused = issuer_refusal(conn, parts, card.issuer_id, card.application_serial)
     today = f"{parts.clock.now():%Y%m%d}"
     if refused is None and today < card.start_date:
         return "card-not-yet-valid"
     if refused is None and today > card.expiry_date:
         return "card-expired"
     return refused
+
+
+def unsettled(conn: Connection, parts: Core, serial: CardNumber, box_number: str) -> bool:
+    """Whether a card has still to tell another box what became of a payment there: a debit here would wipe that out.
+
+    At the same box it does that by itself, and one that has told, and contradicted itself, has nothing more to say.
+    """
+    waits = (
+        (debits.c.card_fingerprint == fingerprint(parts, serial))
+        & (payments.c.state == "mac1-issued")
+        & payments.c.reason.is_(None)
+        & (payments.c.box_number != box_number)
+    )
+    found = select(payments.c.id).join(debits, debits.c.payment_id == payments.c.id).where(waits)
+    return conn.execute(found).first() is not None
 
 
 class CardPayments:
@@ -64,7 +82,7 @@ class CardPayments:
             Problem: ``card-...``, ``balance-too-low``, ``psam-none-free``, ``psam-none-for-issuer``,
                 ``wrong-state``, ``payment-in-progress``, ``already-paid``. The payment stays as it is.
         """
-        serial = bytes.fromhex(card.application_serial)
+        serial = card.application_serial
 
         def work(conn: Connection) -> Answer:
             use.claim(conn)
@@ -74,23 +92,25 @@ class CardPayments:
                 raise Problem(refused)
             if card.balance_fen < row.amount_fen:
                 raise Problem("balance-too-low", balance_fen=card.balance_fen, amount_fen=row.amount_fen)
+            if unsettled(conn, self._core, serial, box_number):
+                raise Problem("card-unsettled")
             if row.state in machines.CARD_PREPARING:
                 refuse_card(conn, row)
             unit = self._lease(conn, row, card)
             self._core.move(conn, row, "card-checked", actor="box")
-            conn.execute(delete(debits).where(debits.c.payment_id == payment))
-            conn.execute(
-                insert(debits).values(
-                    payment_id=payment,
-                    card_masked=mask_number(serial),
-                    card_fingerprint=fingerprint(self._core, serial),
-                    card_sealed=self._core.vault.seal(serial),
-                    issuer_id=card.issuer_id,
-                    balance_before_fen=card.balance_fen,
-                    psam=unit.name,
-                    terminal_number=unit.terminal_number.hex().upper(),
-                )
-            )
+            card_attempts.arrived(conn, self._core, box_number, fingerprint(self._core, serial))
+            conn.execute(_FORGET, {"payment": payment})
+            values = {
+                "payment_id": payment,
+                "card_masked": serial.masked,
+                "card_fingerprint": fingerprint(self._core, serial),
+                "card_sealed": self._core.vault.seal(serial.reveal()),
+                "issuer_id": card.issuer_id,
+                "balance_before_fen": card.balance_fen,
+                "psam": unit.name,
+                "terminal_number": unit.terminal_number.hex().upper(),
+            }
+            statements.insert(conn, debits, values)
             leased = models.Leased(
                 terminal_number=unit.terminal_number.hex().upper(),
                 key_index=unit.key_index,
@@ -122,17 +142,16 @@ class CardPayments:
             if init.balance_fen < row.amount_fen:
                 raise Problem("balance-too-low", balance_fen=init.balance_fen, amount_fen=row.amount_fen)
             unit = self._core.psams.get(debit.psam)
-            if unit is None or not await self._core.database.write(
-                lambda conn: psam_pool.extend(
-                    conn, payment, debit.psam, now, self._core.settings.unknown_lease_seconds
-                )
-            ):
+            if unit is None:
+                raise Problem("lease-lost")
+            turn = await self._take_turn(payment, unit.name, use, anew=False)
+            if turn is None:
                 raise Problem("lease-lost")
             date, time = f"{now:%Y%m%d}", f"{now:%H%M%S}"
             begun = {**init.model_dump(exclude={"balance_fen"}), "date": date, "time": time}
             purchase = self._purchase(row.amount_fen, debit.card_sealed, begun)
             try:
-                answer = await unit.initialize(payment, purchase)
+                answer = await unit.initialize(turn, purchase)
             except CardReaderError as error:
                 await self._core.database.write(lambda conn: psam_pool.release(conn, payment))
                 raise Problem("psam-refused", psam_status=str(error)) from error
@@ -140,7 +159,8 @@ class CardPayments:
 
             def work(conn: Connection) -> Answer:
                 use.claim(conn)
-                if not psam_pool.holds(conn, payment, unit.name):
+                core.load_payment(conn, payment)
+                if not psam_pool.end_turn(conn, unit.name, turn):
                     raise Problem("lease-lost")
                 self._core.move(conn, row, "mac1-issued", actor="box")
                 values = {
@@ -148,7 +168,7 @@ class CardPayments:
                     "balance_before_fen": init.balance_fen,
                     "terminal_transaction_number": number,
                 }
-                conn.execute(update(debits).where(debits.c.payment_id == payment).values(**values))
+                statements.change(conn, debits, values, payment_id=payment)
                 authorised = models.Authorised(
                     terminal_transaction_number=number, mac1=answer.mac1.hex().upper(), date=date, time=time
                 )
@@ -165,36 +185,49 @@ class CardPayments:
                 (the payment had failed by the card's evidence: for a person). Money unknown.
         """
         async with self._core.locks.hold(payment):
-            if await self._core.change(
-                payment, lambda conn: self._contradicts(conn, box_number, payment, proof)
-            ):
-                raise Problem("evidence-contradicts")
-            row, debit, already = await self._core.change(
+            kept = await self._core.change(
                 payment, lambda conn: self._keep_proof(conn, box_number, payment, proof)
             )
+            if kept is None:
+                raise Problem("evidence-contradicts")
+            row, debit, already = kept
             if not already:
-                await self._verify(row, debit, proof)
+                await self._verify(row, debit, proof, use)
 
             def work(conn: Connection) -> Answer:
                 use.claim(conn)
                 if not already:
                     self._core.paid(conn, core.load_payment(conn, payment), actor="box")
-                    after_fen = proof.balance_after_fen
-                    if after_fen is None:
-                        after_fen = debit.balance_before_fen - row.amount_fen
-                    conn.execute(
-                        update(debits)
-                        .where(debits.c.payment_id == payment)
-                        .values(balance_after_fen=after_fen)
-                    )
+                    self._keep_balance(conn, row, debit, proof.balance_after_fen)
                 return use.answer(conn, self._core.answer(conn, payment))
 
             return await self._core.change(payment, work)
 
+    async def complete_kept(self, payment: str) -> None:
+        """A proof that is kept, but was not checked, because a PSAM was out or this server stopped, is checked now.
+
+        Raises:
+            Problem: as ``debited``; the payment stays unknown.
+        """
+        async with self._core.locks.hold(payment):
+            row, debit = await self._core.database.read(
+                lambda conn: (core.load_payment(conn, payment), _debit_or_none(conn, payment))
+            )
+            if row.state != "mac1-issued" or debit is None or debit.mac2 is None:
+                return
+            await self._verify(row, debit, models.DebitProof(tac=debit.tac, mac2=debit.mac2), None)
+
+            def work(conn: Connection) -> None:
+                self._core.paid(conn, core.load_payment(conn, payment), actor="sweep")
+                self._keep_balance(conn, row, debit, None)
+
+            await self._core.change(payment, work)
+
     async def not_debited(
         self, box_number: str, payment: str, evidence: models.NotDebited, use: KeyUse
     ) -> Answer:
-        """The card has shown that it did not debit.
+        """The card has shown that it did not debit. A payment whose MAC1 has not left ends too, so that it never leaves:
+        the box has asked for it, and its request may still be on the way.
 
         Raises:
             Problem: ``evidence-contradicts`` (kept as a case), ``wrong-state``. Money stays as it was.
@@ -205,14 +238,19 @@ class CardPayments:
             row = self._find(conn, box_number, payment)
             reason = NOT_DEBITED_REASONS.get(evidence.status_word, "card-refused")
             debit = _debit_or_none(conn, payment)
-            if debit is not None and row.state == "mac1-issued":
+            if debit is not None and row.state in ("card-checked", "mac1-issued"):
                 stood = (debit.offline_number, debit.balance_before_fen)
-                still = (evidence.offline_number, evidence.balance_fen) == stood
+                still = (
+                    evidence.offline_number,
+                    evidence.balance_fen,
+                ) == stood or row.state == "card-checked"
                 if not still or evidence.status_word == "9000" or debit.tac is not None:
                     self._core.case(conn, payment, "evidence-contradicts", **evidence.model_dump())
-                    core.touch(conn, payment)
+                    # The card has told all it can: the box asks no more for it, and says that a person finds out.
+                    core.touch(conn, payment, reason="evidence-contradicts")
                     return None
-            if row.state == "failed" and row.reason == reason:
+            if row.state == "failed" and row.reason in (reason, *NOT_DEBITED_REASONS.values()):
+                # The card has said so before, perhaps in another way.
                 return use.answer(conn, self._core.answer(conn, payment))
             self._core.move(conn, row, "failed", actor="box", reason=reason)
             return use.answer(conn, self._core.answer(conn, payment))
@@ -241,6 +279,12 @@ class CardPayments:
             raise Problem("psam-none-free")
         return self._core.psams[name]
 
+    def _keep_balance(self, conn: Connection, row: Row[Any], debit: Row[Any], after_fen: int | None) -> None:
+        """What is on the card now: as the card has said, or as it must be."""
+        if after_fen is None:
+            after_fen = debit.balance_before_fen - row.amount_fen
+        statements.change(conn, debits, {"balance_after_fen": after_fen}, payment_id=row.id)
+
     def _purchase(self, amount_fen: int, sealed: str, begun: Any) -> psam_pool.Purchase:
         return psam_pool.Purchase(
             random=bytes.fromhex(begun["random"]),
@@ -257,19 +301,20 @@ class CardPayments:
     def _contradicts(self, conn: Connection, box_number: str, payment: str, proof: models.DebitProof) -> bool:
         """Whether the card is said not to have debited; then its proof of the contrary is kept, with a case."""
         row = self._find(conn, box_number, payment)
-        if row.state not in ("failed", "contradicted"):
+        if row.state not in ("failed", "written-off", "contradicted"):
             return False
         self._core.case(conn, payment, "evidence-contradicts", **proof.model_dump())
-        if row.state == "failed":
+        if row.state != "contradicted":
             self._core.move(conn, row, "contradicted", actor="box", reason="evidence-contradicts")
-            mine = debits.c.payment_id == payment
-            conn.execute(update(debits).where(mine).values(tac=proof.tac, mac2=proof.mac2))
+            statements.change(conn, debits, {"tac": proof.tac, "mac2": proof.mac2}, payment_id=payment)
         return True
 
     def _keep_proof(
         self, conn: Connection, box_number: str, payment: str, proof: models.DebitProof
-    ) -> tuple[Row[Any], Row[Any], bool]:
-        """Row, debit and whether just this proof was accepted before."""
+    ) -> tuple[Row[Any], Row[Any], bool] | None:
+        """Row, debit and whether just this proof was accepted before; None when it contradicts the evidence."""
+        if self._contradicts(conn, box_number, payment, proof):
+            return None
         row = self._find(conn, box_number, payment)
         debit = _debit_or_none(conn, payment)
         given = (proof.tac, proof.mac2)
@@ -282,45 +327,72 @@ class CardPayments:
         if row.state == "mac2-refused" and debit.mac2 == proof.mac2:
             # A PSAM locks itself after some wrong proofs in a row: it is not asked twice about the same one.
             raise Problem("mac2-refused")
-        conn.execute(
-            update(debits).where(debits.c.payment_id == payment).values(tac=proof.tac, mac2=proof.mac2)
-        )
+        statements.change(conn, debits, {"tac": proof.tac, "mac2": proof.mac2}, payment_id=payment)
         return row, debit, False
 
-    async def _verify(self, row: Row[Any], debit: Row[Any], proof: models.DebitProof) -> None:
+    async def _take_turn(
+        self, payment: str, psam: str, use: KeyUse | None, *, anew: bool
+    ) -> psam_pool.Turn | None:
+        """A turn at the PSAM, when the one that another process has is over; None when the lease is lost.
+
+        Args:
+            use: of the request that wants it; None where nobody has asked.
+
+        Raises:
+            Problem: ``psam-none-free``, money unknown: it was not over in time.
+            Replayed: the other process has answered this request.
+        """
+        clock, identity = self._core.clock, f"{self._core.who} {self._core.ids.row()}"
+        seconds = self._core.settings.unknown_lease_seconds
+
+        def take(conn: Connection) -> psam_pool.Turn | Literal["busy", "lost"]:
+            core.load_payment(conn, payment)
+            return psam_pool.take_turn(conn, payment, psam, identity, clock.now(), seconds, anew=anew)
+
+        patience = clock.now() + 2 * psam_pool.TURN
+        while True:
+            now = clock.now()
+            turn = await self._core.database.write(take)
+            if turn != "busy":
+                return None if turn == "lost" else turn
+            if now >= patience:
+                raise Problem("psam-none-free", money="unknown")
+            await clock.sleep_until(now + LOOK_AGAIN)
+            if use is not None:
+                await self._core.database.read(use.recall)
+
+    async def _verify(
+        self, row: Row[Any], debit: Row[Any], proof: models.DebitProof, use: KeyUse | None
+    ) -> None:
         """Returns when the PSAM has accepted MAC2. Raises Problem; the payment stays unknown."""
         payment, psam = row.id, debit.psam
         unit = self._core.psams.get(psam)
         if unit is None:
             raise Problem("psam-none-for-issuer", money="unknown")
-        now, seconds = self._core.clock.now(), self._core.settings.unknown_lease_seconds
-
-        def again(conn: Connection) -> tuple[bool, bool]:
-            alone = psam_pool.holds(conn, payment, psam)
-            return alone, psam_pool.lease(conn, payment, [psam], now, seconds) is not None
-
-        alone, leased = await self._core.database.write(again)
-        if not leased:
+        turn = await self._take_turn(payment, psam, use, anew=True)
+        if turn is None:
             raise Problem("psam-none-free", money="unknown")
         number = bytes.fromhex(debit.terminal_transaction_number)
         purchase = self._purchase(row.amount_fen, debit.card_sealed, debit._mapping)
         try:
-            await unit.verify(payment, purchase, number, bytes.fromhex(proof.mac2))
+            try:
+                await unit.verify(turn, purchase, number, bytes.fromhex(proof.mac2))
+            except (psam_pool.NumberMoved, CardReaderError):
+                await self._core.database.write(lambda conn: psam_pool.end_turn(conn, psam, turn))
+                raise
         except psam_pool.NumberMoved as error:
             # Nobody else had the PSAM, this proof was given to it before, and only a right proof moves the
             # number: it accepted the proof, and its answer was lost when this server stopped.
-            if not (alone and error.moved == 1 and debit.mac2 == proof.mac2):
+            if not (turn.alone and error.moved == 1 and debit.mac2 == proof.mac2):
                 await self._refuse(payment, "psam-number-moved", release=True)
                 raise Problem("lease-lost", money="unknown") from error
         except MacInvalid as error:
             await self._refuse(payment, "mac2-refused", release=False)
             raise Problem("mac2-refused") from error
         except CardReaderError as error:
-            if isinstance(error, ApplicationBlocked):
-                await self._refuse(payment, "psam-locked", release=True)
-            elif not alone:
-                # Others have had the PSAM: next time it must not look as if only this payment had.
-                await self._core.database.write(lambda conn: psam_pool.release(conn, payment))
+            # Whatever it is, the card has debited and the proof cannot be checked: a person completes the payment.
+            locked = isinstance(error, ApplicationBlocked)
+            await self._refuse(payment, "psam-locked" if locked else "psam-refused", release=True)
             raise Problem("psam-refused", money="unknown", psam_status=str(error)) from error
 
     async def _refuse(self, payment: str, kind: str, *, release: bool) -> None:
@@ -339,8 +411,10 @@ class CardPayments:
 
 
 def _debit(conn: Connection, payment: str) -> Row[Any]:
-    return conn.execute(select(debits).where(debits.c.payment_id == payment)).one()
+    row = _debit_or_none(conn, payment)
+    assert row is not None
+    return row
 
 
 def _debit_or_none(conn: Connection, payment: str) -> Row[Any] | None:
-    return conn.execute(select(debits).where(debits.c.payment_id == payment)).one_or_none()
+    return statements.one(conn, debits, payment_id=payment)

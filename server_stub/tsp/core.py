@@ -2,53 +2,49 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, update
 
-from server_stub.foundation import states, wire
+from server_stub.foundation import statements, states, wire
 from server_stub.foundation.changes import Changes
-from server_stub.foundation.clock import CHINA, Clock
+from server_stub.foundation.clock import CHINA
 from server_stub.foundation.database import Database
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, Idempotency
-from server_stub.foundation.ids import Ids
 from server_stub.foundation.locks import KeyedLocks
-from server_stub.foundation.outbox import Outbox
 from server_stub.foundation.problems import Money, Problem
 from server_stub.foundation.vault import Vault
-from server_stub.settings import Settings
 from server_stub.tsp import machines, models, psam_pool
 from server_stub.tsp.boss_client import BossClient
-from server_stub.tsp.tables import cases, debits, orders, payments
+from server_stub.tsp.moves import Moves
+from server_stub.tsp.tables import debits, orders, payments
 from server_stub.wallets.provider import Wallet
 
 T = TypeVar("T")
 
-OPEN_SERVICE = "open-service"
-REFUND = "refund"
-ASK_WALLET = "ask-wallet"
-
 
 @dataclass(slots=True)
-class Core:
-    """The parts of one TSP."""
+class Core(Moves):
+    """The parts of one TSP.
+
+    Attributes:
+        sweep_by: something will have run out of time at an instant, perhaps earlier than what the sweep knows of.
+        who: this process; a name no other one has.
+    """
 
     database: Database
-    clock: Clock
-    ids: Ids
     vault: Vault
-    settings: Settings
     boss: BossClient
     wallets: dict[str, Wallet]
     psams: dict[str, psam_pool.PsamUnit]
     idempotency: Idempotency
-    outbox: Outbox
-    kick_sweeper: Callable[[], None]
+    sweep_by: Callable[[datetime], None]
+    who: str
     changes: Changes = field(default_factory=Changes)
     locks: KeyedLocks = field(default_factory=KeyedLocks)
 
@@ -61,6 +57,7 @@ class Core:
         try:
             result = await states.write(self.database, work)
         except states.IllegalMove as refused:
+            await self.database.write(partial(self.note_refused, refused=refused))
             # An order's states are at most named like a payment's; only a payment's are told.
             shown = machines.PAYMENT_SHOWN.get(refused.origin)
             if shown is None or refused.machine is machines.ORDER:
@@ -68,47 +65,7 @@ class Core:
             raise Problem("wrong-state", money=shown.money, state=shown.state) from refused
         self.changes.wake(payment)
         self.outbox.worker.kick()
-        self.kick_sweeper()
         return result
-
-    def move(
-        self,
-        conn: Connection,
-        payment: Row[Any],
-        target: str,
-        *,
-        actor: str,
-        reason: str | None = None,
-        **values: Any,
-    ) -> None:
-        """Moves a payment. One that ends without money closes its order and gives its PSAM back.
-
-        Raises:
-            IllegalMove
-        """
-        now = self.clock.now()
-        machine = machines.CARD_PAYMENT if payment.method == "card" else machines.WALLET_PAYMENT
-        if reason is not None or target == "paid":
-            # Why nobody knew is over once the money is in.
-            values["reason"] = reason
-        live = target in machines.LIVE
-        states.move(conn, machine, payment.id, target, actor=actor, at=now, live=live, **values)
-        if target in machines.ENDED_WITHOUT_MONEY:
-            states.move(conn, machines.ORDER, payment.order_id, "closed", actor=actor, at=now)
-            psam_pool.release(conn, payment.id)
-
-    def paid(self, conn: Connection, payment: Row[Any], *, actor: str) -> None:
-        """The money is in: BOSS is owed the message from the same moment on."""
-        self.move(conn, payment, "paid", actor=actor, paid_at=self.clock.now())
-        psam_pool.release(conn, payment.id)
-        self.outbox.put(conn, OPEN_SERVICE, {"payment": payment.id})
-
-    def case(self, conn: Connection, payment: str, kind: str, **facts: Any) -> None:
-        """Something about a payment that a person has to look at; the same once more is no second case."""
-        values = {"payment_id": payment, "kind": kind, "facts": json.dumps(facts)}
-        if conn.execute(select(cases.c.id).filter_by(**values)).first() is not None:
-            return
-        conn.execute(insert(cases).values(id=self.ids.row(), at=self.clock.now(), **values))
 
     def view(self, conn: Connection, payment: str) -> models.Payment:
         """A payment as the box sees it."""
@@ -121,8 +78,7 @@ class Core:
 
 def find_order(conn: Connection, box_number: str, order: str) -> Row[Any]:
     """An order of this box. Raises Problem ``not-found``."""
-    mine = (orders.c.id == order) & (orders.c.box_number == box_number)
-    row = conn.execute(select(orders).where(mine).with_for_update()).one_or_none()
+    row = statements.one(conn, orders, lock=True, id=order, box_number=box_number)
     if row is None:
         raise Problem("not-found", order=order)
     return row
@@ -130,8 +86,7 @@ def find_order(conn: Connection, box_number: str, order: str) -> Row[Any]:
 
 def find_payment(conn: Connection, box_number: str, payment: str) -> Row[Any]:
     """A payment of this box. Raises Problem ``not-found``."""
-    mine = (payments.c.id == payment) & (payments.c.box_number == box_number)
-    row = conn.execute(select(payments).where(mine).with_for_update()).one_or_none()
+    row = statements.one(conn, payments, lock=True, id=payment, box_number=box_number)
     if row is None:
         raise Problem("not-found", payment=payment)
     return row
@@ -139,7 +94,10 @@ def find_payment(conn: Connection, box_number: str, payment: str) -> Row[Any]:
 
 def load_payment(conn: Connection, payment: str) -> Row[Any]:
     """A payment that exists."""
-    return conn.execute(select(payments).where(payments.c.id == payment).with_for_update()).one()
+    row = statements.one(conn, payments, lock=True, id=payment)
+    if row is None:
+        raise LookupError(f"payment {payment}")
+    return row
 
 
 def money_of(payment: Row[Any]) -> Money:
@@ -163,8 +121,9 @@ def _time(row: Row[Any], debit: Row[Any] | None) -> datetime:
 def show(conn: Connection, payment: str, now: datetime) -> models.Payment:
     """A payment as the box sees it."""
     row = load_payment(conn, payment)
-    order = conn.execute(select(orders).where(orders.c.id == row.order_id)).one()
-    debit = conn.execute(select(debits).where(debits.c.payment_id == payment)).one_or_none()
+    order = statements.one(conn, orders, id=row.order_id)
+    assert order is not None
+    debit = statements.one(conn, debits, payment_id=payment)
     shown = machines.PAYMENT_SHOWN[row.state]
     qr = None
     if row.qr_payload is not None and row.state in machines.CODE_OUT:

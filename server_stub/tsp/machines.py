@@ -25,6 +25,8 @@ ORDER = Machine(
         quoted="paying expired",
         # Back to quoted only when the wallet made no code: nothing could have been paid.
         paying="completed closed quoted",
+        # A proof was accepted after the payment had failed.
+        closed="paying",
     ),
     tables.moves,
 )
@@ -34,16 +36,20 @@ CARD_PAYMENT = Machine(
     tables.payments,
     _moves(
         created="card-checked cancelled expired",
-        card_checked="card-checked mac1-issued cancelled expired",
+        card_checked="card-checked mac1-issued failed cancelled expired",
         # From here on the card may have been debited: only its own proof leads on.
-        mac1_issued="paid failed mac2-refused proof-kept",
-        mac2_refused="paid proof-kept",
+        mac1_issued="paid failed mac2-refused proof-kept written-off",
+        mac2_refused="paid proof-kept written-off",
         # No PSAM can check the proof any more: it is kept, and a person completes the payment.
-        proof_kept="paid",
+        proof_kept="paid written-off",
         # A proof of a debit after evidence that there was none: nobody knows, a person finds out.
         failed="contradicted",
+        contradicted="paid written-off",
+        # A person has said that nothing was debited.
+        written_off="contradicted",
         paid="opened service-refused",
-        service_refused="opened",
+        # A person has it tried once more, or has paid the money back by hand.
+        service_refused="opened paid refunded",
     ),
     tables.moves,
 )
@@ -55,13 +61,14 @@ WALLET_PAYMENT = Machine(
         code_wanted="code-shown paid failed cancelled expired wallet-silent amount-differs",
         code_shown="code-opened paid failed cancelled expired wallet-silent amount-differs",
         code_opened="paid failed cancelled expired wallet-silent amount-differs",
-        wallet_silent="paid failed expired amount-differs",
-        # Some money is in: only the wallet's own word that it is all of it leads on without a person.
-        amount_differs="paid",
+        wallet_silent="paid failed expired amount-differs written-off",
+        # Some money is in: only the wallet's own word that it is all of it leads on without a person, who sends it back.
+        amount_differs="paid refunding",
         paid="opened refunding",
         failed="refunding",
         cancelled="refunding",
         expired="refunding",
+        written_off="refunding",
         refunding="refunded",
     ),
     tables.moves,
@@ -94,6 +101,7 @@ PAYMENT_SHOWN: Mapping[str, Shown] = MappingProxyType(
         "failed": Shown("failed", "not-taken"),
         "cancelled": Shown("cancelled", "not-taken"),
         "expired": Shown("expired", "not-taken"),
+        "written-off": Shown("failed", "not-taken"),
         "refunding": Shown("late", "taken"),
         "refunded": Shown("late", "returned"),
     }
@@ -127,9 +135,23 @@ LIVE = frozenset(
     }
 )
 """States in which no other payment of the same order may begin."""
-ENDED_WITHOUT_MONEY = frozenset({"failed", "cancelled", "expired"})
+ENDED_WITHOUT_MONEY = frozenset({"failed", "cancelled", "expired", "written-off"})
 CARD_PREPARING = ("created", "card-checked")
 CODE_OUT = ("code-wanted", "code-shown", "code-opened")
 """A wallet may still be paid by itself, within its time."""
+CARD_UNKNOWN = ("mac1-issued", "mac2-refused", "proof-kept", "contradicted")
+"""A card may have debited, and what there is of it proves nothing yet."""
 WALLET_UNDECIDED = ("wallet-silent", "amount-differs")
 """What the wallet has said, or not said, decides nothing: it is asked again, with pauses."""
+
+WATCHED: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(CARD_UNKNOWN, "card-unknown"),
+        "wallet-silent": "wallet-unknown",
+        "amount-differs": "amount-differs",
+        "paid": "opening-overdue",
+        "service-refused": "service-not-opened",
+        "refunding": "refund-overdue",
+    }
+)
+"""States in which somebody's money waits for something: what stays there after the schedule is a case of this kind."""

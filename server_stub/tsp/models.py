@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field
 
 from server_stub.foundation.problems import Money
+from server_stub.foundation.secret import ActivationCode, Serial
 from server_stub.foundation.text import Text
 from server_stub.foundation.wire import Service, Subscriber, Subscription, SubscriptionStatus, Term, TermName
 
@@ -24,7 +25,8 @@ def _hex(size: int) -> Any:
 Hex1 = Annotated[str, _hex(1)]
 Hex4 = Annotated[str, _hex(4)]
 Hex8 = Annotated[str, _hex(8)]
-Hex10 = Annotated[str, _hex(10)]
+Hex32 = Annotated[str, _hex(32)]
+Hex64 = Annotated[str, _hex(64)]
 
 
 def _is_date(text: str) -> str:
@@ -49,15 +51,48 @@ class Hello(BaseModel):
 
 
 class EnrolmentRequest(BaseModel):
+    """A box with its key: the request is signed with it."""
+
     box_number: str = Field(pattern=r"^[0-9]{6,16}$")
     smart_card_number: str = Field(pattern=r"^[0-9]{16,20}$")
-    activation_code: str = Field(min_length=4, max_length=16)
+    activation_code: ActivationCode
+    public_key: Hex32
+
+
+class ServerKey(BaseModel):
+    """A key of the platform's, with which it signs answers."""
+
+    key_id: str
+    public_key: str
 
 
 class Enrolment(BaseModel):
+    """Who the box is now, and whose answers it may believe."""
+
     box_number: str
-    token: str
+    key_id: str
     subscriber: Subscriber
+    server_keys: list[ServerKey]
+
+
+class ServerKeys(BaseModel):
+    """All keys whose answers a box may believe."""
+
+    server_keys: list[ServerKey]
+
+
+class Rotation(BaseModel):
+    """The key that a box goes over to, and the proof that it has it."""
+
+    public_key: Hex32
+    proof: Hex64
+
+
+class Rotated(BaseModel):
+    """The box's new key, and how long the old one still holds."""
+
+    key_id: str
+    old_valid_until: datetime
 
 
 class ServiceDetail(Service):
@@ -151,7 +186,7 @@ class CardData(BaseModel):
     """EF 0015 and GET BALANCE of a purse card."""
 
     issuer_id: Hex8
-    application_serial: Hex10
+    application_serial: Serial
     application_type: Hex1
     start_date: CompactDate
     expiry_date: CompactDate

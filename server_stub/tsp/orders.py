@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, select
 
-from server_stub.foundation import states, wire
+from server_stub.foundation import statements, states, wire
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.problems import Problem
 from server_stub.foundation.text import Text
-from server_stub.tsp import card, core, machines, models
+from server_stub.tsp import card, card_attempts, core, machines, models
 from server_stub.tsp.core import Core
 from server_stub.tsp.tables import inquiries, issuers, orders, payments
 
@@ -76,30 +76,29 @@ class Orders:
         def work(conn: Connection) -> Answer:
             use.claim(conn)
             reason = quote["reduction_reason"]
-            conn.execute(
-                insert(orders).values(
-                    id=identity,
-                    box_number=box_number,
-                    number=self._core.ids.number(),
-                    state="quoted",
-                    service=service.model_dump_json(by_alias=True),
-                    term=request.term,
-                    list_fen=quote["list_fen"],
-                    reduction_fen=quote["reduction_fen"],
-                    reduction_reason=None if reason is None else json.dumps(reason),
-                    amount_fen=quote["amount_fen"],
-                    valid_from=datetime.fromisoformat(quote["valid_from"]),
-                    valid_until=datetime.fromisoformat(quote["valid_until"]),
-                    renews=quote["renews"],
-                    created_at=now,
-                    expires_at=now + timedelta(seconds=self._core.settings.quote_seconds),
-                )
-            )
+            values = {
+                "id": identity,
+                "box_number": box_number,
+                "number": self._core.ids.number(),
+                "state": "quoted",
+                "service": service.model_dump_json(by_alias=True),
+                "term": request.term,
+                "list_fen": quote["list_fen"],
+                "reduction_fen": quote["reduction_fen"],
+                "reduction_reason": None if reason is None else json.dumps(reason),
+                "amount_fen": quote["amount_fen"],
+                "valid_from": datetime.fromisoformat(quote["valid_from"]),
+                "valid_until": datetime.fromisoformat(quote["valid_until"]),
+                "renews": quote["renews"],
+                "created_at": now,
+                "expires_at": now + timedelta(seconds=self._core.settings.quote_seconds),
+            }
+            statements.insert(conn, orders, values)
             row = core.find_order(conn, box_number, identity)
             return use.answer(conn, answer_of(self._show(row), 201))
 
         answer = await self._core.database.write(work)
-        self._core.kick_sweeper()
+        self._core.sweep_by(now + timedelta(seconds=self._core.settings.quote_seconds))
         return answer
 
     async def order(self, box_number: str, order: str) -> models.Order:
@@ -145,28 +144,29 @@ class Orders:
         return await self._core.database.read(read)
 
     async def inquire(self, box_number: str, request: models.InquiryRequest, use: KeyUse) -> Answer:
-        """Looks at a card without moving money, and records that (ONL-10)."""
-        serial = bytes.fromhex(request.application_serial)
+        """Looks at a card without moving money, and records that (ONL-10). Raises Problem ``too-many-requests``."""
+        serial = request.application_serial
 
         def work(conn: Connection) -> Answer:
             use.claim(conn)
-            issuer = conn.execute(
-                select(issuers).where(issuers.c.issuer_id == request.issuer_id)
-            ).one_or_none()
+            fingerprint = card.fingerprint(self._core, serial)
+            card_attempts.came(conn, self._core, box_number, fingerprint)
+            issuer = statements.one(conn, issuers, issuer_id=request.issuer_id)
             refusal = card.refusal(conn, self._core, request)
-            conn.execute(
-                insert(inquiries).values(
-                    id=self._core.ids.row(),
-                    box_number=box_number,
-                    kind=request.kind,
-                    card_masked=card.mask_number(serial),
-                    card_fingerprint=card.fingerprint(self._core, serial),
-                    issuer_id=request.issuer_id,
-                    balance_fen=request.balance_fen,
-                    refusal=refusal,
-                    at=self._core.clock.now(),
-                )
-            )
+            if refusal is None and card.unsettled(conn, self._core, serial, box_number):
+                refusal = "card-unsettled"
+            values = {
+                "id": self._core.ids.row(),
+                "box_number": box_number,
+                "kind": request.kind,
+                "card_masked": serial.masked,
+                "card_fingerprint": fingerprint,
+                "issuer_id": request.issuer_id,
+                "balance_fen": request.balance_fen,
+                "refusal": refusal,
+                "at": self._core.clock.now(),
+            }
+            statements.insert(conn, inquiries, values)
             name = None if issuer is None else Text(zh=issuer.name_zh, en=issuer.name_en)
             inquiry = models.Inquiry(issuer=name, usable=refusal is None, refusal=refusal)
             return use.answer(conn, answer_of(inquiry, 201))
@@ -175,7 +175,8 @@ class Orders:
 
     def expire(self, conn: Connection, order: str) -> None:
         """Ends an order whose quote has run out before anybody began to pay."""
-        row = conn.execute(select(orders).where(orders.c.id == order).with_for_update()).one()
+        row = statements.one(conn, orders, lock=True, id=order)
+        assert row is not None
         now = self._core.clock.now()
         if row.state == "quoted" and row.expires_at <= now:
             states.move(conn, machines.ORDER, order, "expired", actor="sweep", at=now)

@@ -7,34 +7,47 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import structlog
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, union_all
 
-from server_stub.foundation import states
+from server_stub.foundation import statements, states
 from server_stub.foundation.clock import wait_for
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.outbox import Acknowledged
 from server_stub.foundation.problems import Problem
 from server_stub.foundation.wire import Service
 from server_stub.tsp import core, machines, models
+from server_stub.tsp.card import CardPayments
 from server_stub.tsp.core import Core
 from server_stub.tsp.orders import Orders
 from server_stub.tsp.rivals import Rivals, refuse_rivals
 from server_stub.tsp.tables import orders, payments
 from server_stub.tsp.wallet import WalletPayments
 
-SWEPT = {"card": machines.CARD_PREPARING, "wallet": machines.CODE_OUT}
+SWEPT = {
+    "card": machines.CARD_PREPARING,
+    "wallet": machines.CODE_OUT,
+    "waiting": tuple(machines.WATCHED),
+}
 BATCH = 50
+LOOK_AGAIN = timedelta(seconds=0.2)
+"""How often a long poll looks whether another process has changed the payment."""
+_LIVE = select(payments).where((payments.c.order_id == bindparam("order")) & payments.c.live)
 
 log = structlog.get_logger(__name__)
+
+
+class SweepFault(Exception):
+    """Something could not be swept, for a reason nobody thought of; all else was."""
 
 
 class Payments:
     """What is common to all ways to pay."""
 
-    def __init__(self, parts: Core, all_orders: Orders, wallets: WalletPayments) -> None:
+    def __init__(self, parts: Core, all_orders: Orders, wallets: WalletPayments, cards: CardPayments) -> None:
         self._core = parts
         self._orders = all_orders
         self._wallets = wallets
+        self._cards = cards
         self._rivals = Rivals(parts, wallets)
 
     async def begin(self, box_number: str, order: str, method: str, use: KeyUse) -> Answer:
@@ -79,6 +92,7 @@ class Payments:
             if not already:
                 await self._rivals.settle(boxes, quoted)
             payment, answer = await self._core.change(identity, work)
+        self._core.sweep_by(payment.expires_at)
         if answer is None:
             answer = await self._wallets.show_code(payment, use)
         return answer
@@ -92,7 +106,10 @@ class Payments:
                 view = await self._core.database.read(lambda conn: self._view(conn, box_number, payment))
                 if view.version > after or clock.now() >= deadline or self._core.changes.closed:
                     return view
-                await wait_for(clock, changed, deadline)
+                until = deadline
+                if self._core.database.shared:  # another process wakes nobody here
+                    until = min(deadline, clock.now() + LOOK_AGAIN)
+                await wait_for(clock, changed, until)
 
     async def cancel(self, box_number: str, payment: str, use: KeyUse) -> Answer:
         """Cancels what is not paid and cannot be any more.
@@ -125,8 +142,10 @@ class Payments:
             "paid_at": payment.paid_at.isoformat(),
         }
         path = f"orders/{order.id}/opening"
+        # BOSS answers a key it knows as before: who wants another answer than that asks with another.
+        key = payload.get("key", identity)
         try:
-            answer = await self._core.boss.post(payment.box_number, path, body, identity)
+            answer = await self._core.boss.post(payment.box_number, path, body, key)
         except Problem as problem:
             if problem.code == "boss-unreachable":
                 raise
@@ -138,27 +157,32 @@ class Payments:
             identity, lambda conn: self._service_opened(conn, identity, service, valid_until)
         )
 
-    async def sweep(self) -> datetime | None:
-        """Ends what has run out of time; returns when the next thing will."""
+    async def sweep(self) -> str:
+        """Ends what has run out of time, and looks at what waits; says how much that was."""
         now = self._core.clock.now()
-        due, following = await self._core.database.read(lambda conn: (_due(conn, now), _next_due(conn)))
+        due = await self._core.database.read(lambda conn: _due(conn, now))
         steps = [partial(self._end_card, payment) for payment in due.cards]
         steps += [partial(self._wallets.expire, payment) for payment in due.wallets]
         steps += [partial(self._end_order, order) for order in due.orders]
-        if not steps:
-            return following
+        steps += [partial(self._look, payment) for payment in due.waiting]
+        failed: list[str] = []
         for step in steps:
             try:
                 await step()
             except Problem as problem:
                 # It has moved on in the meantime; that never stops the others.
                 log.warning("not-swept", row=step.args[0], code=problem.code)
-        return await self._core.database.read(_next_due)
+            except Exception:
+                # Nor does one that nobody thought of; but it is due again at once, and must not be tried at once.
+                log.exception("sweep-fault", row=step.args[0])
+                failed.append(str(step.args[0]))
+        if failed:
+            raise SweepFault(f"{len(failed)} of {len(steps)} not swept, {failed[0]} first")
+        return f"{len(steps)} swept"
 
     def _begun(self, conn: Connection, order: Row[Any], use: KeyUse) -> Row[Any] | None:
         """A payment this very request began before the server stopped; another live one is refused."""
-        live = select(payments).where((payments.c.order_id == order.id) & payments.c.live)
-        payment = conn.execute(live).one_or_none()
+        payment = conn.execute(_LIVE, {"order": order.id}).one_or_none()
         if payment is None:
             return None
         if payment.created_key == use.key and payment.state == "code-wanted":
@@ -177,19 +201,18 @@ class Payments:
     def _insert(self, conn: Connection, order: Row[Any], identity: str, method: str, use: KeyUse) -> None:
         now = self._core.clock.now()
         until = now + timedelta(seconds=self._core.settings.qr_seconds)
-        conn.execute(
-            insert(payments).values(
-                id=identity,
-                order_id=order.id,
-                box_number=order.box_number,
-                method=method,
-                amount_fen=order.amount_fen,
-                state="created" if method == "card" else "code-wanted",
-                created_key=use.key,
-                created_at=now,
-                expires_at=order.expires_at if method == "card" else until,
-            )
-        )
+        values = {
+            "id": identity,
+            "order_id": order.id,
+            "box_number": order.box_number,
+            "method": method,
+            "amount_fen": order.amount_fen,
+            "state": "created" if method == "card" else "code-wanted",
+            "created_key": use.key,
+            "created_at": now,
+            "expires_at": order.expires_at if method == "card" else until,
+        }
+        statements.insert(conn, payments, values)
         states.move(conn, machines.ORDER, order.id, "paying", actor="box", at=now)
 
     def _view(self, conn: Connection, box_number: str, payment: str) -> models.Payment:
@@ -211,6 +234,22 @@ class Payments:
     async def _end_order(self, order: str) -> None:
         await self._core.change(order, lambda conn: self._orders.expire(conn, order))
 
+    async def _look(self, payment: str) -> None:
+        """A payment waits: what can be done without anybody is done; after its schedule it is a case."""
+        now = self._core.clock.now()
+
+        def look(conn: Connection) -> None:
+            row = core.load_payment(conn, payment)
+            if row.state in machines.WATCHED and row.expires_at <= now:
+                kind = self._core.look(conn, row)
+                if kind is not None:
+                    log.error("case-open", payment=payment, kind=kind, state=row.state)
+
+        # The next look is on the disk before anything is tried: what fails here is not tried at once again.
+        async with self._core.locks.hold(payment):
+            await self._core.database.write(look)
+        await self._cards.complete_kept(payment)
+
     def _expire_card(self, conn: Connection, payment: str) -> None:
         row = core.load_payment(conn, payment)
         if row.state in machines.CARD_PREPARING:
@@ -230,7 +269,7 @@ class Payments:
         self._core.move(conn, row, "opened", actor="boss", valid_until=valid_until)
         states.move(conn, machines.ORDER, row.order_id, "completed", actor="boss", at=self._core.clock.now())
         text = service.model_dump_json(by_alias=True)
-        conn.execute(update(orders).where(orders.c.id == row.order_id).values(service=text))
+        statements.change(conn, orders, {"service": text}, id=row.order_id)
 
     def _service_refused(self, conn: Connection, payment: str, code: str) -> None:
         """BOSS has said a final no after the money was in: a wallet's goes back, a card's is for a person."""
@@ -241,8 +280,8 @@ class Payments:
         if row.method == "card":
             self._core.move(conn, row, "service-refused", actor="boss", reason=reason)
             return
-        states.move(conn, machines.ORDER, row.order_id, "closed", actor="boss", at=self._core.clock.now())
-        self._wallets.begin_refund(conn, row, row.amount_fen, actor="boss", reason=reason)
+        self._core.close_order(conn, row, actor="boss")
+        self._core.begin_refund(conn, row, row.amount_fen, actor="boss", reason=reason)
 
 
 class _Due(NamedTuple):
@@ -251,11 +290,14 @@ class _Due(NamedTuple):
     cards: list[str]
     wallets: list[str]
     orders: list[str]
+    waiting: list[str]
 
 
 def _with_order(conn: Connection, payment: str) -> tuple[Row[Any], Row[Any]]:
     row = core.load_payment(conn, payment)
-    return row, conn.execute(select(orders).where(orders.c.id == row.order_id)).one()
+    order = statements.one(conn, orders, id=row.order_id)
+    assert order is not None
+    return row, order
 
 
 def _due(conn: Connection, now: datetime) -> _Due:
@@ -265,13 +307,18 @@ def _due(conn: Connection, now: datetime) -> _Due:
 
     quoted = (orders.c.state == "quoted") & (orders.c.expires_at <= now)
     old = list(conn.execute(select(orders.c.id).where(quoted).limit(BATCH)).scalars())
-    return _Due(over("card"), over("wallet"), old)
+    return _Due(over("card"), over("wallet"), old, over("waiting"))
 
 
-def _next_due(conn: Connection) -> datetime | None:
-    swept = payments.c.state.in_((*SWEPT["card"], *SWEPT["wallet"]))
-    instants = (
-        conn.execute(select(func.min(payments.c.expires_at)).where(swept)).scalar(),
-        conn.execute(select(func.min(orders.c.expires_at)).where(orders.c.state == "quoted")).scalar(),
-    )
-    return min((instant for instant in instants if instant is not None), default=None)
+def next_due(conn: Connection) -> datetime | None:
+    """When the next thing runs out of time."""
+    # One look into the index for each state.
+    firsts = [
+        select(func.min(payments.c.expires_at).label("at")).where(payments.c.state == state)
+        for states_ in SWEPT.values()
+        for state in states_
+    ]
+    firsts.append(select(func.min(orders.c.expires_at).label("at")).where(orders.c.state == "quoted"))
+    every = union_all(*firsts).subquery()
+    found: datetime | None = conn.execute(select(func.min(every.c.at))).scalar()
+    return found

@@ -8,23 +8,30 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, select
 
 from cardreader.errors import ApplicationBlocked, CardReaderError
 from cardreader.psam import Psam, PsamInit
 from cardreader.reader import Connection as CardConnection
 from cardreader.readers import open_reader
 from cardreader.sim.psam import open_psam
+from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
+from server_stub.foundation.database import insert_once
 from server_stub.tsp.tables import leases
 
 PURCHASE = 0x06
 """Transaction type of a purchase from the electronic purse."""
 LOOK_AGAIN = timedelta(seconds=5)
 """After so long a PSAM that could not be reached is looked for again."""
+TURN = timedelta(seconds=2)
+"""How long others wait for a turn's commands; the turn of a process that died ends with it."""
+# A pool has tens of PSAMs: to read all leases costs no more than to say which.
+_LEASES = select(leases).order_by(leases.c.expires_at, leases.c.psam)
+_RELEASE = delete(leases).where(leases.c.payment_id == bindparam("payment"))
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -72,14 +79,15 @@ class PsamUnit:
         self.key_index = self._psam.application.key_index
         self.issuer_id = self._psam.application.issuer_id
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"psam-{name}")
-        self._begun_for: str | None = None
+        self._begun_by: str | None = None
 
-    async def initialize(self, payment: str, purchase: Purchase) -> PsamInit:
+    async def initialize(self, turn: Turn, purchase: Purchase) -> PsamInit:
         """80 70: MAC1 for a payment. Raises CardReaderError."""
-        return await self._run(lambda: self._initialize(payment, purchase))
+        return await self._run(lambda: self._initialize(turn, purchase))
 
-    async def verify(self, payment: str, purchase: Purchase, number: bytes, mac2: bytes) -> None:
-        """80 72: the card's proof for a payment. Begins again where the PSAM has done something else.
+    async def verify(self, turn: Turn, purchase: Purchase, number: bytes, mac2: bytes) -> None:
+        """80 72: the card's proof for a payment. Begins again unless the turn before was this process's own and
+        the PSAM has done nothing since.
 
         Raises:
             NumberMoved: the PSAM has completed a purchase since MAC1.
@@ -87,14 +95,14 @@ class PsamUnit:
         """
 
         def work() -> None:
-            if self._begun_for != payment:
-                current = self._initialize(payment, purchase).terminal_transaction_number
+            if self._begun_by is None or self._begun_by != turn.before:
+                current = self._initialize(turn, purchase).terminal_transaction_number
                 if current != number:
                     # What has just been begun has another number: no proof of this payment's fits it.
-                    self._begun_for = None
+                    self._begun_by = None
                     raise NumberMoved(int.from_bytes(current) - int.from_bytes(number))
             # The PSAM forgets what was begun with this command, whatever it answers.
-            self._begun_for = None
+            self._begun_by = None
             self._psam.credit_for_purchase(mac2)
 
         await self._run(work)
@@ -104,8 +112,8 @@ class PsamUnit:
         self._thread.shutdown()
         self._connection.close()
 
-    def _initialize(self, payment: str, purchase: Purchase) -> PsamInit:
-        self._begun_for = None
+    def _initialize(self, turn: Turn, purchase: Purchase) -> PsamInit:
+        self._begun_by = None
         answer = self._psam.initialize_for_purchase(
             purchase.random,
             purchase.offline_number,
@@ -117,7 +125,7 @@ class PsamUnit:
             purchase.algorithm_id,
             purchase.application_serial8,
         )
-        self._begun_for = payment
+        self._begun_by = turn.id
         return answer
 
     async def _run(self, work: Callable[[], T]) -> T:
@@ -205,42 +213,81 @@ def candidates(units: Mapping[str, PsamUnit], issuer_id: bytes) -> list[str]:
 def lease(conn: Connection, payment: str, names: Sequence[str], now: datetime, seconds: float) -> str | None:
     """Gives a payment one of these PSAMs, the one it has if that is among them; None when none is free.
 
-    One whose lease has run out comes last: its payment may still want to complete there.
+    One whose lease has run out comes last: its payment may still want to complete there. Whoever had a turn at
+    the PSAM has it no longer. The payment's row is locked before: all take payment and lease in this order.
     """
     release(conn, payment, keep=names)
-    rows: dict[str, Row[Any]] = {
-        row.psam: row
-        for row in conn.execute(select(leases).where(leases.c.psam.in_(names)).with_for_update())
-    }
-    mine = [name for name in names if name in rows and rows[name].payment_id == payment]
-    free = [name for name in names if name not in rows]
-    over = sorted(
-        (name for name in rows if rows[name].expires_at <= now), key=lambda name: rows[name].expires_at
-    )
-    for name in (*mine, *free, *over):
-        values = {"payment_id": payment, "acquired_at": now, "expires_at": now + timedelta(seconds=seconds)}
-        if name in rows:
-            conn.execute(update(leases).where(leases.c.psam == name).values(**values))
-        else:
-            conn.execute(insert(leases).values(psam=name, **values))
-        return name
+    wanted = frozenset(names)
+    rows = [row for row in conn.execute(_LEASES) if row.psam in wanted]
+    values = {"payment_id": payment, "acquired_at": now, "expires_at": now + timedelta(seconds=seconds)}
+    again = {**values, "begun_by": None, "busy_until": None}
+
+    def take(row: Row[Any]) -> bool:
+        # Another process may have been quicker since the rows were read.
+        still = {"psam": row.psam, "payment_id": row.payment_id, "expires_at": row.expires_at}
+        return bool(statements.change(conn, leases, again, **still))
+
+    for row in rows:
+        if row.payment_id == payment and take(row):
+            return str(row.psam)
+    held = {row.psam for row in rows}
+    for name in names:
+        if name not in held and insert_once(conn, leases, {"psam": name, **values}):
+            return name
+    for row in rows:
+        if row.payment_id != payment and row.expires_at <= now and take(row):
+            return str(row.psam)
     return None
 
 
-def holds(conn: Connection, payment: str, psam: str) -> bool:
-    """Whether nobody else has had the PSAM since the payment got it (its lease may have run out)."""
-    held = select(leases.c.psam).where((leases.c.psam == psam) & (leases.c.payment_id == payment))
-    return conn.execute(held).one_or_none() is not None
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Leave to send a PSAM the commands of one step, for one process at a time.
+
+    Attributes:
+        id: no other turn has it; begins with the name of its process.
+        before: the id of the turn before at this lease; None: nobody has begun anything since it was given.
+        alone: nobody else has had the PSAM since the payment first got it (its lease may have run out).
+    """
+
+    id: str
+    before: str | None
+    alone: bool
 
 
-def extend(conn: Connection, payment: str, psam: str, now: datetime, seconds: float) -> bool:
-    """Lengthens a lease that has not run out; returns whether there was one."""
-    mine = (leases.c.psam == psam) & (leases.c.payment_id == payment) & (leases.c.expires_at > now)
-    longer = update(leases).where(mine).values(expires_at=now + timedelta(seconds=seconds))
-    return bool(conn.execute(longer).rowcount)
+def take_turn(
+    conn: Connection, payment: str, psam: str, turn: str, now: datetime, seconds: float, *, anew: bool
+) -> Turn | Literal["busy", "lost"]:
+    """Lengthens a payment's lease and begins a turn; or says that another process's turn is under way.
+
+    Args:
+        anew: a lease that has run out, or that others have had since, is taken again if it can be.
+    """
+    mine = {"psam": psam, "payment_id": payment}
+    row = statements.one(conn, leases, lock=True, **mine)
+    # Of one process no two turns of a payment are under way: its steps come one after the other.
+    if row is not None and row.begun_by is not None and not row.begun_by.startswith(turn.split()[0]):
+        under_way: bool = row.busy_until is not None and row.busy_until > now
+        if under_way:
+            return "busy"
+    if not anew and (row is None or row.expires_at <= now):
+        return "lost"
+    if row is None and lease(conn, payment, [psam], now, seconds) is None:
+        return "lost"
+    values = {"expires_at": now + timedelta(seconds=seconds), "begun_by": turn, "busy_until": now + TURN}
+    statements.change(conn, leases, values, **mine)
+    return Turn(turn, None if row is None else row.begun_by, row is not None)
+
+
+def end_turn(conn: Connection, psam: str, turn: Turn) -> bool:
+    """Ends a turn; returns whether nobody has begun another one or got the PSAM since it began."""
+    return bool(statements.change(conn, leases, {"busy_until": None}, psam=psam, begun_by=turn.id))
 
 
 def release(conn: Connection, payment: str, keep: Sequence[str] = ()) -> None:
     """Gives back what a payment holds, except the named ones."""
-    mine = (leases.c.payment_id == payment) & leases.c.psam.not_in(keep)
-    conn.execute(delete(leases).where(mine))
+    if keep:
+        row = statements.one(conn, leases, payment_id=payment)
+        if row is None or row.psam in keep:
+            return
+    conn.execute(_RELEASE, {"payment": payment})

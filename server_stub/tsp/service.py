@@ -11,18 +11,21 @@ from sqlalchemy import Connection, func, insert, select
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database
 from server_stub.foundation.idempotency import Idempotency
-from server_stub.foundation.ids import Ids
+from server_stub.foundation.ids import Ids, RandomBytes
+from server_stub.foundation.jobs import Jobs
 from server_stub.foundation.outbox import Handler, Outbox
 from server_stub.foundation.vault import Vault
 from server_stub.foundation.worker import Worker
 from server_stub.settings import Settings
-from server_stub.tsp import psam_pool, tables
+from server_stub.tsp import books, housekeeping, psam_pool, tables
 from server_stub.tsp.boss_client import BossClient
-from server_stub.tsp.boxes import Boxes
+from server_stub.tsp.boxes import REPORT_KEY, Boxes
 from server_stub.tsp.card import CardPayments
-from server_stub.tsp.core import ASK_WALLET, OPEN_SERVICE, REFUND, Core
+from server_stub.tsp.core import Core
+from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, REFUND
 from server_stub.tsp.orders import Orders
 from server_stub.tsp.payments import Payments
+from server_stub.tsp.server_keys import ServerKeys
 from server_stub.tsp.wallet import WalletPayments
 from server_stub.wallets.provider import Wallet
 
@@ -32,6 +35,7 @@ class TspService:
 
     Args:
         database: made with ``tables.metadata``.
+        random: for the keys that answers are signed with.
         psam_state: folder in which simulated PSAMs keep their counters; None: in memory.
     """
 
@@ -44,18 +48,21 @@ class TspService:
         settings: Settings,
         boss: BossClient,
         wallets: dict[str, Wallet],
+        random: RandomBytes,
         psam_state: Path | None,
     ) -> None:
         database.load(_load_issuers)
+        database.load(lambda conn: books.open_accounts(conn, (f"wallet:{name}" for name in wallets)))
         opener = psam_pool.Opener(settings.psam_urls, None if psam_state is None else str(psam_state), clock)
         opener.look()
         handlers: dict[str, Handler] = {
             OPEN_SERVICE: lambda payload: self.payments.open_service(payload),
             REFUND: lambda payload: self.wallets.refund(payload),
             ASK_WALLET: lambda payload: self.wallets.ask_again(payload),
+            REPORT_KEY: lambda payload: self.boxes.report(payload),
         }
         self._psam_seeker = Worker("psam-seeker", clock, opener.look_again)
-        self.sweeper = Worker("sweeper", clock, lambda: self.payments.sweep())
+        who = ids.row()
         self.core = Core(
             database=database,
             clock=clock,
@@ -66,14 +73,17 @@ class TspService:
             wallets=wallets,
             psams=opener.units,
             idempotency=Idempotency(database, tables.keys, clock),
-            outbox=Outbox(database, tables.outbox, clock, handlers),
-            kick_sweeper=self.sweeper.kick,
+            outbox=Outbox(database, tables.outbox, clock, who, handlers),
+            sweep_by=lambda instant: self.jobs.due(housekeeping.SWEEP, instant),
+            who=who,
         )
-        self.boxes: Boxes = Boxes(self.core)
+        self.boxes: Boxes = Boxes(self.core, ServerKeys(database, vault, clock, random))
         self.orders: Orders = Orders(self.core)
         self.cards: CardPayments = CardPayments(self.core)
         self.wallets: WalletPayments = WalletPayments(self.core)
-        self.payments: Payments = Payments(self.core, self.orders, self.wallets)
+        self.payments: Payments = Payments(self.core, self.orders, self.wallets, self.cards)
+        self.jobs: Jobs = Jobs(database, tables.jobs, clock, who, housekeeping.jobs(self.core, self.payments))
+        database.load(self.jobs.load)
 
     @property
     def database(self) -> Database:
@@ -87,18 +97,27 @@ class TspService:
 
     def start(self) -> None:
         """Begins the background work; called in the event loop."""
-        self.core.outbox.worker.start()
-        self.sweeper.start()
+        self._note("started")
+        self.core.outbox.start()
+        self.jobs.start()
         self._psam_seeker.start()
 
     async def stop(self) -> None:
         """Ends it, and lets go of PSAMs and database."""
-        await self.core.outbox.worker.stop()
-        await self.sweeper.stop()
+        await self.core.outbox.stop()
+        await self.jobs.stop()
         await self._psam_seeker.stop()
         for unit in self.core.psams.values():
             unit.close()
-        self.core.database.close()
+        try:
+            self._note("stopped")
+        finally:
+            self.core.database.close()
+
+    def _note(self, action: str) -> None:
+        self.database.submit(
+            lambda conn: tables.audit.append(conn, self.core.clock, "server", action, "tsp", by=self.core.who)
+        ).result()
 
 
 def _load_issuers(conn: Connection) -> None:

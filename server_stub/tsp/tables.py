@@ -2,24 +2,66 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table
 
-from server_stub.foundation.database import Instant
+from server_stub.foundation import correlation
+from server_stub.foundation.audit import Audit
+from server_stub.foundation.database import Fen, Instant
 from server_stub.foundation.idempotency import idempotency_table
+from server_stub.foundation.jobs import jobs_table
+from server_stub.foundation.ledger import Ledger
 from server_stub.foundation.outbox import outbox_table
+from server_stub.foundation.rates import rates_table
 from server_stub.foundation.states import moves_table
 
 metadata = MetaData(info={"role": "tsp"})
 keys = idempotency_table(metadata)
 outbox = outbox_table(metadata)
+jobs = jobs_table(metadata)
+ledger = Ledger(metadata)
+audit = Audit(metadata)
 moves = moves_table(metadata)
+rates = rates_table(metadata)
 
 boxes = Table(
     "boxes",
     metadata,
     Column("box_number", String, primary_key=True),
-    Column("token_hash", String, nullable=False),
     Column("enrolled_at", Instant, nullable=False),
+)
+
+box_keys = Table(
+    "box_keys",
+    metadata,
+    Column("key_id", String, primary_key=True),
+    Column("box_number", ForeignKey("boxes.box_number"), nullable=False, index=True),
+    Column("public_key", String, nullable=False),
+    Column("generation", Integer, nullable=False),  # of BOSS: which enrolment of the box it is from
+    Column("ended", String),  # code of the refusal; null while it is good
+    Column("valid_until", Instant),  # of one that was rotated away
+    Column("created_at", Instant, nullable=False),
+    # Counters up to "floor" were used long ago; "middle" becomes the floor when "turned_at" is long ago too.
+    Column("floor", BigInteger, nullable=False, default=0),
+    Column("middle", BigInteger, nullable=False, default=0),
+    Column("turned_at", Instant, nullable=False),
+)
+
+box_nonces = Table(
+    "box_nonces",
+    metadata,
+    Column("key_id", ForeignKey("box_keys.key_id"), primary_key=True),
+    Column("counter", BigInteger, primary_key=True, autoincrement=False),
+    Column("nonce", String, nullable=False),
+    Column("request", String, nullable=False),  # one name in all processes
+)
+
+server_keys = Table(
+    "server_keys",
+    metadata,
+    Column("key_id", String, primary_key=True),
+    Column("sealed", String, nullable=False),  # PKCS8, in the vault
+    Column("created_at", Instant, nullable=False),
+    Column("valid_until", Instant),  # null: the present one
 )
 
 orders = Table(
@@ -41,6 +83,7 @@ orders = Table(
     Column("renews", Boolean, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    correlation.column(),
 )
 Index("orders_to_expire", orders.c.state, orders.c.expires_at)
 
@@ -60,8 +103,12 @@ payments = Table(
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Column("paid_at", Instant),
+    Column("received_fen", Integer),  # what came, once anything has
+    # How often it was looked at since it stands where nobody asks any more; "expires_at" says when next.
+    Column("looks", Integer, nullable=False, server_default="0"),
     Column("valid_until", Instant),
     Column("qr_payload", String),
+    correlation.column(),
 )
 Index("payments_to_expire", payments.c.state, payments.c.expires_at)
 Index(
@@ -80,8 +127,8 @@ debits = Table(
     Column("card_fingerprint", String, nullable=False, index=True),
     Column("card_sealed", String, nullable=False),
     Column("issuer_id", String, nullable=False),
-    Column("balance_before_fen", Integer, nullable=False),
-    Column("balance_after_fen", Integer),
+    Column("balance_before_fen", Fen, nullable=False),
+    Column("balance_after_fen", Fen),
     Column("psam", String, nullable=False),
     Column("terminal_number", String, nullable=False),
     Column("offline_number", Integer),
@@ -103,6 +150,8 @@ leases = Table(
     Column("payment_id", ForeignKey("payments.id"), nullable=False, unique=True),
     Column("acquired_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    Column("begun_by", String),  # the turn that sent the PSAM its last command
+    Column("busy_until", Instant),  # a turn has commands under way, at the longest until then
 )
 
 issuers = Table(
@@ -129,9 +178,10 @@ inquiries = Table(
     Column("card_masked", String, nullable=False),
     Column("card_fingerprint", String, nullable=False),
     Column("issuer_id", String, nullable=False),
-    Column("balance_fen", Integer, nullable=False),
+    Column("balance_fen", Fen, nullable=False),
     Column("refusal", String),
     Column("at", Instant, nullable=False),
+    correlation.column(),
 )
 
 cases = Table(
@@ -142,4 +192,11 @@ cases = Table(
     Column("kind", String, nullable=False),
     Column("facts", String, nullable=False),
     Column("at", Instant, nullable=False),
+    Column("state", String, nullable=False, server_default="open"),  # open | decided
+    Column("decided_at", Instant),
+    Column("decision", String),  # what was done; "settled": the payment has come to its end by itself
+    Column("reason", String),
+    Column("actor", String),
+    Column("second", String),  # the second person, above the limit
+    correlation.column(),
 )

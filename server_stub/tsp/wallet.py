@@ -9,14 +9,15 @@ from typing import Any, Literal
 import structlog
 from sqlalchemy import Connection, Row, select
 
-from server_stub.foundation import states
+from server_stub.foundation import correlation, states
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.outbox import Acknowledged
 from server_stub.foundation.problems import Problem
 from server_stub.foundation.text import Text
 from server_stub.foundation.wire import Service
 from server_stub.tsp import core, machines
-from server_stub.tsp.core import ASK_WALLET, REFUND, Core
+from server_stub.tsp.core import Core
+from server_stub.tsp.moves import ASK_WALLET
 from server_stub.tsp.tables import orders, payments
 from server_stub.wallets.provider import NoticeRefused, Purchase, Status, Wallet, WalletUnreachable
 
@@ -70,6 +71,7 @@ class WalletPayments:
         except WalletUnreachable as error:
             log.warning("wallet-unreachable", payment=row.id, error=str(error))
             await self._core.change(row.id, lambda conn: self._no_code(conn, row.id))
+            self._core.sweep_by(order.expires_at)
             raise Problem("wallet-unreachable") from error
 
         def work(conn: Connection) -> Answer:
@@ -89,8 +91,13 @@ class WalletPayments:
         except WalletUnreachable as error:
             raise Problem("wallet-unreachable", money="unknown") from error
 
-    async def settle(self, payment: str, ending: Ending | None, *, actor: str) -> None:
+    async def settle(
+        self, payment: str, ending: Ending | None, *, actor: str, reason: str | None = None
+    ) -> None:
         """Makes of a payment what the wallet says it is; ends it, with an ending, where it was not paid.
+
+        Args:
+            reason: why it is ended, where the ending alone does not say.
 
         Raises:
             WalletUnreachable
@@ -98,10 +105,13 @@ class WalletPayments:
         async with self._core.locks.hold(payment):
             row = await self._core.database.read(lambda conn: core.load_payment(conn, payment))
             wallet = self._wallet(row)
-            status = await wallet.query(payment)
-            if ending is not None and status.state in ("absent", "waiting", "scanned"):
-                status = await wallet.close(payment)
-            await self._core.change(payment, lambda conn: self._apply(conn, payment, status, ending, actor))
+            with correlation.under(row.correlation):
+                status = await wallet.query(payment)
+                if ending is not None and status.state in ("absent", "waiting", "scanned"):
+                    status = await wallet.close(payment)
+                await self._core.change(
+                    payment, lambda conn: self._apply(conn, payment, status, ending, actor, reason)
+                )
 
     async def expire(self, payment: str) -> None:
         """The code's time is over: ask once more, close, end. A wallet that is silent makes it unknown."""
@@ -165,16 +175,9 @@ class WalletPayments:
 
         return Acknowledged(change, lambda: self._core.changes.wake(payment))
 
-    def begin_refund(
-        self, conn: Connection, row: Row[Any], amount_fen: int, *, actor: str, reason: str | None
-    ) -> None:
-        """The money is to go back, as much as came; from now on it is owed to the subscriber."""
-        self._core.move(conn, row, "refunding", actor=actor, reason=reason, paid_at=self._core.clock.now())
-        self._core.outbox.put(conn, REFUND, {"payment": row.id, "amount_fen": amount_fen})
-
     def _apply(
-        self, conn: Connection, payment: str, status: Status, ending: Ending | None, actor: str
-    ) -> None:
+        self, conn: Connection, payment: str, status: Status, ending: Ending | None, actor: str, reason: str | None = None,
+    ) -> None:  # fmt: skip
         row = core.load_payment(conn, payment)
         open_ = row.state in (*machines.CODE_OUT, *machines.WALLET_UNDECIDED)
         if status.state == "paid":
@@ -183,11 +186,13 @@ class WalletPayments:
             if open_ and status.amount_fen == row.amount_fen:
                 self._core.paid(conn, row, actor=actor)
             elif row.state in machines.ENDED_WITHOUT_MONEY:
-                self.begin_refund(conn, row, status.amount_fen, actor=actor, reason=row.reason)
+                self._core.begin_refund(conn, row, status.amount_fen, actor=actor, reason=row.reason)
             elif open_ and row.state != "amount-differs":
-                self._core.move(conn, row, "amount-differs", actor=actor)
+                self._core.move(conn, row, "amount-differs", actor=actor, received_fen=status.amount_fen)
                 if row.state != "wallet-silent":  # that one is being asked about already
-                    self._core.outbox.put(conn, ASK_WALLET, {"payment": payment}, ASK_AGAIN_SECONDS)
+                    self._owe_question(conn, row, ASK_AGAIN_SECONDS)
+            elif row.state == "amount-differs" and row.received_fen != status.amount_fen:
+                self._core.received(conn, row, status.amount_fen, actor=actor)
         elif row.state == "amount-differs":
             # It has had money for this: whatever else it says now, a person has to look.
             return
@@ -198,15 +203,18 @@ class WalletPayments:
         elif status.state in ENDED_BY_WALLET and open_ and ending is not None:
             if row.state == "wallet-silent":
                 # It was past its time before anybody could cancel it.
-                ending = "expired"
-            self._core.move(conn, row, ending, actor=actor, reason=ending)
-            self._core.outbox.put(conn, ASK_WALLET, {"payment": payment}, LOOK_AGAIN_SECONDS)
+                ending, reason = "expired", None
+            self._core.move(conn, row, ending, actor=actor, reason=reason or ending)
+            self._owe_question(conn, row, LOOK_AGAIN_SECONDS)
 
     def _silent(self, conn: Connection, payment: str) -> None:
         row = core.load_payment(conn, payment)
         if row.state in machines.CODE_OUT:
             self._core.move(conn, row, "wallet-silent", actor="sweep")
-            self._core.outbox.put(conn, ASK_WALLET, {"payment": payment}, 1)
+            self._owe_question(conn, row, 1)
+
+    def _owe_question(self, conn: Connection, row: Row[Any], delay: float) -> None:
+        self._core.outbox.put(conn, ASK_WALLET, {"payment": row.id}, delay, of=row.correlation)
 
     def _no_code(self, conn: Connection, payment: str) -> None:
         """Nobody has seen a code: the payment has failed, and the order is as before."""

@@ -59,7 +59,7 @@ class DemoWallet:
 
     def verify_notice(self, headers: Mapping[str, str], body: bytes) -> str:
         timestamp, nonce = headers.get("wallet-timestamp", ""), headers.get("wallet-nonce", "")
-        right = signature(self._context.secret.encode(), timestamp, nonce, body)
+        right = signature(self._context.secret.reveal().encode(), timestamp, nonce, body)
         if not hmac.compare_digest(right.encode(), headers.get("wallet-signature", "").encode()):
             raise NoticeRefused("signature")
         try:
@@ -73,7 +73,7 @@ class DemoWallet:
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         url = f"{self._context.url}/sandbox/wallet/v1{path}"
-        headers = {"Authorization": f"Bearer {self._context.secret}"}
+        headers = {"Authorization": f"Bearer {self._context.secret.reveal()}"}
         try:
             response = await self._context.http.request(method, url, json=body, headers=headers)
             if response.status_code == 404:

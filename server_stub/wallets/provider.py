@@ -17,6 +17,7 @@ import structlog
 
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.ids import RandomBytes
+from server_stub.foundation.secret import SecretText
 from server_stub.foundation.text import Text
 
 GROUP = "server_stub.wallets"
@@ -54,7 +55,7 @@ class Context:
     random: RandomBytes
     url: str
     notify_url: str
-    secret: str
+    secret: SecretText
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What a subscriber does, step by step, without a pixel; and the values that steps carry, for those who draw them."""
 
+from cardreader.secret import Pin
 from stb_app.tsp.model import (
     CardStanding,
     Earlier,
@@ -30,6 +31,7 @@ __all__ = [
     "Order",
     "PaidCard",
     "Payment",
+    "Pin",
     "QrCode",
     "Records",
     "Service",

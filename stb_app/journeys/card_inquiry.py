@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import Literal
 
 from cardreader.errors import Cancelled, CardRemoved, ProtocolError, StatusError
-from cardreader.pboc.files import LogRecord, mask_number
+from cardreader.pboc.files import LogRecord
 from cardreader.purse import Purse
 from cardreader.reader import Reader
+from cardreader.secret import Pin
 from stb_app.journeys.card_slot import BadCard, CardSlot, NobodyCame
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.settling import settle_with_card
@@ -59,7 +60,7 @@ class CardInquiry:
     def run(self, post: Callable[[InquiryStep], None]) -> None:
         self._slot = CardSlot(self._reader, self._waits, self._cancel, post, self._alone)
         try:
-            with self._slot.mine():
+            with self._slot.mine(CardPrompt("starting")):
                 read = self._read()
             post(read)
         except Cancelled:
@@ -70,7 +71,7 @@ class CardInquiry:
             log.exception("card inquiry")
             post(Refused("internal", retryable=True))
 
-    def enter_pin(self, pin: str) -> None:
+    def enter_pin(self, pin: Pin) -> None:
         """For a card that shows its log only behind the PIN."""
         self._slot.enter_pin(pin)
 
@@ -98,7 +99,7 @@ class CardInquiry:
                 connection.close()
 
     def _look(self, purse: Purse, facts: CardFacts) -> CardRead:
-        about = CardPrompt("reading", mask_number(facts.application_serial), facts.balance_fen)
+        about = CardPrompt("reading", facts.application_serial.masked, facts.balance_fen)
         self._slot.say(about)
         facts = self._settle_earlier(purse, facts)
         standing: CardStanding | None = None
@@ -114,7 +115,7 @@ class CardInquiry:
 
     def _settle_earlier(self, purse: Purse, facts: CardFacts) -> CardFacts:
         """A card that still has to explain a payment does so now, whatever it was put in for."""
-        record = self._memory.of_card(self._memory.card_id(facts.application_serial))
+        record = self._memory.of_card(self._memory.card_id(facts.application_serial.reveal()))
         if record is None:
             return facts
         self._slot.say(CardPrompt("settling"))

@@ -5,37 +5,36 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from typing import TypeVar
 
 from cardreader.errors import (
     Cancelled,
-    CardReaderError,
     CardRemoved,
     InsufficientBalance,
     ProtocolError,
     StatusError,
 )
-from cardreader.pboc.files import mask_number
-from cardreader.purse import PurchaseInit, Purse
-from cardreader.reader import Reader
+from cardreader.purse import Purse
+from cardreader.reader import Connection, Reader
+from cardreader.secret import Pin
 from stb_app.journeys.asking import patiently
 from stb_app.journeys.card_slot import GLANCE_S, BadCard, CardSlot, NobodyCame, check_here
+from stb_app.journeys.debiting import Debiting, NeverBegun, ReadyCard
 from stb_app.journeys.earlier import EarlierPayments, StandsAgainst
 from stb_app.journeys.memory import Memory, OpenPayment
-from stb_app.journeys.settling import (
-    deliver_not_debited,
-    deliver_proof,
-    paid_before,
-    remember,
-    settle_with_card,
-    undelivered,
-    wait_until_open,
-    with_balance,
-)  # fmt: skip
-from stb_app.journeys.steps import CardPrompt, CardStep, Finished, Outcome, Prompt, finished
+from stb_app.journeys.settling import paid_before
+from stb_app.journeys.steps import (
+    EARLIER_NOT_TAKEN,
+    CardPrompt,
+    CardStep,
+    Finished,
+    Outcome,
+    Prompt,
+    finished,
+)
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import CardFacts, TspClient
 from stb_app.tsp.model import Lease, Order, Payment
@@ -46,17 +45,10 @@ T = TypeVar("T")
 
 CARD_WAIT_S = 180.0
 """No card for so long ends the payment; nothing was taken."""
-PUT_BACK_S = 180.0
-"""For so long the screen asks for the same card; afterwards the payment is settled when the card is next seen."""
-REMOVE_S = 8.0
-"""After so long with the card still in the slot the result is shown anyway, with a reminder."""
 NO_SERVICE_S = 180.0
 """For so long a payment that the TSP does not answer can be gone on with; nothing was taken."""
 PSAM_RETRY_S = 2.0
 PSAM_TRIES = 10
-
-NEVER_SENT = 0x0000
-"""In the place of a status word: the card was never asked to debit, because MAC1 did not reach the box."""
 
 REFUSED_CARD: dict[str, Prompt] = {
     "card-issuer-unknown": "issuer-unknown",
@@ -64,28 +56,24 @@ REFUSED_CARD: dict[str, Prompt] = {
     "card-not-yet-valid": "not-yet-valid",
     "card-no-purse": "no-purse",
     "card-listed": "listed",
+    "card-unsettled": "unsettled",
     "balance-too-low": "balance-too-low",
     "psam-none-for-issuer": "issuer-unknown",
 }
 """What the TSP says of a card, as the prompt that asks for another one."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A card that can pay, standing between INITIALIZE and DEBIT."""
-
-    purse: Purse
-    facts: CardFacts
-    lease: Lease
-    init: PurchaseInit
-
-
 class CardPayment:
-    """One attempt to pay one order by card. See journeys.base for run and cancel."""
+    """One attempt to pay one order by card. See journeys.base for run and cancel.
+
+    Args:
+        settles_only: an earlier payment's card has to tell first; nothing is paid before the subscriber has confirmed that
+            again. Ends with ``EARLIER_NOT_TAKEN`` when the way is free.
+    """
 
     def __init__(
         self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, make_key: Callable[[], str], order: Order,
-        today: Callable[[], date], alone: threading.Lock,
+        today: Callable[[], date], alone: threading.Lock, settles_only: bool = False,
     ) -> None:  # fmt: skip
         self._client = client
         self._reader = reader
@@ -95,16 +83,15 @@ class CardPayment:
         self._order = order
         self._today = today
         self._alone = alone
+        self._settles_only = settles_only
         self._cancel = threading.Event()
         self._go_on = threading.Event()
         self._again = threading.Event()
         self._silent = False
         """The last that was heard of the TSP is nothing."""
-        self._earlier = EarlierPayments(client, memory, waits, order.service.service)
+        self._earlier = EarlierPayments(client, memory, waits, order.service)
         self._looked_at: list[str] = []
         self._money: Money = "not-taken"
-        self._number = ""
-        """Of the card that MAC1 has been asked for, masked."""
         self._payment: Payment | None = None
         self._slot: CardSlot
         self._post: Callable[[CardStep], None]
@@ -113,8 +100,8 @@ class CardPayment:
         self._post = post
         self._slot = CardSlot(self._reader, self._waits, self._cancel, post, self._alone)
         try:
-            self._slot.say(self._about("starting"))
-            with self._slot.mine():
+            self._slot.say(self._beginning("starting"))
+            with self._slot.mine(self._beginning("starting")):
                 end = self._pay()
         except Cancelled:
             end = self._give_up("cancelled", None)
@@ -126,8 +113,12 @@ class CardPayment:
             self._give_up("cancelled", None)
             end = earlier.end
         except Problem as problem:
-            end = self._give_up("failed", problem.code, problem.facts)
-            end = paid_before(self._client, self._memory, self._waits, problem) or end
+            end = self._closed_meanwhile(problem) or self._give_up("failed", problem.code, problem.facts)
+            end = (
+                paid_before(self._client, self._memory, self._waits, problem)
+                or self._earlier.left(problem.code if problem.unanswered else "card-away")
+                or end
+            )
         except Exception:
             log.exception("card payment of order %s", self._order.order)
             end = Finished(
@@ -135,9 +126,10 @@ class CardPayment:
             )
         for payment in self._looked_at:
             self._memory.look_away(payment)
+        log.info("the payment ends: %s", end.outcome, extra=end.fields(self._client.correlation))
         post(replace(end, card_in_slot=self._slot.card_present()))
 
-    def enter_pin(self, pin: str) -> None:
+    def enter_pin(self, pin: Pin) -> None:
         """Six digits from the remote control, for the card alone."""
         self._slot.enter_pin(pin)
 
@@ -150,26 +142,58 @@ class CardPayment:
         self._again.set()
 
     def cancel(self) -> None:
-        """Before MAC1: ends without money. While the card is asked for again: leaves; it is settled when the card is seen."""
+        """Before MAC1: ends without money. While the card is asked for again, or
+        the TSP does not answer any more: leaves; the background settles it, where need be when the card is seen.
+        """
         self._cancel.set()
 
     def _pay(self) -> Finished:
-        self._earlier.look()
-        self._payment = self._start()
+        self._slot.say(self._beginning("starting"))
+        self._earlier.look(lambda: self._slot.say(self._beginning("reconnecting")))
         prompt = self._asked_for()
+        if self._earlier.wanted is None:
+            if self._settles_only:
+                return self._way_free()
+            self._payment = self._start()
         while True:
             connection = self._slot.wait_for_card(prompt, CARD_WAIT_S)
             try:
-                ready = self._prepare(self._payment, *self._slot.open_purse(connection))
-                return self._debit(self._payment, ready)
+                purse, facts = self._open_purse(connection)
+                facts = self._settle_earlier(purse, facts)
+                if self._settles_only:
+                    return self._way_free()
+                # Nothing of this order is begun before the earlier one is settled.
+                payment = self._payment = self._payment or self._start()
+                return self._debit(payment, self._prepare(payment, purse, facts))
             except BadCard as bad:
-                self._slot.say(replace(bad.prompt, amount_fen=self._order.amount_fen))
+                about_earlier = bad.prompt.earlier
+                self._slot.say(
+                    bad.prompt if about_earlier else replace(bad.prompt, amount_fen=self._order.amount_fen)
+                )
                 self._slot.wait_for_removal(CARD_WAIT_S)
                 prompt = self._asked_for()
             except CardRemoved:
-                prompt = self._about("put-back" if self._earlier.wanted else "removed-early")
+                wanted = self._earlier.wanted
+                prompt = (
+                    self._about("removed-early")
+                    if wanted is None
+                    else self._earlier.prompt("put-back", wanted)
+                )
             finally:
                 connection.close()
+
+    def _way_free(self) -> Finished:
+        return Finished("cancelled", "not-taken", EARLIER_NOT_TAKEN)
+
+    def _open_purse(self, connection: Connection) -> tuple[Purse, CardFacts]:
+        """As the slot's. While one card is wanted, one that cannot be read at all is another one."""
+        try:
+            return self._slot.open_purse(connection)
+        except BadCard as bad:
+            wanted = self._earlier.wanted
+            if wanted is None:
+                raise
+            raise BadCard(self._earlier.prompt("other-card", wanted)) from bad
 
     def _asked_for(self) -> CardPrompt:
         """Any card, or the one that may have paid for this service already."""
@@ -177,7 +201,7 @@ class CardPayment:
         if wanted is None:
             return self._about("insert")
         self._look_at(wanted.payment)
-        return self._about("put-back")
+        return self._earlier.prompt("put-back", wanted)
 
     def _look_at(self, payment: str) -> None:
         self._looked_at.append(payment)
@@ -229,15 +253,14 @@ class CardPayment:
                 return True
         return False
 
-    def _prepare(self, payment: Payment, purse: Purse, facts: CardFacts) -> _Ready:
+    def _prepare(self, payment: Payment, purse: Purse, facts: CardFacts) -> ReadyCard:
         """From a readable purse to the card's answer to INITIALIZE FOR PURCHASE. Nothing is written on the card.
 
         Raises:
             BadCard: another card may do. CardRemoved: pulled; nothing was taken. Problem: the payment cannot go on.
         """
-        facts = self._settle_earlier(purse, facts)
         about = CardPrompt(
-            "reading", mask_number(facts.application_serial), facts.balance_fen, self._order.amount_fen
+            "reading", facts.application_serial.masked, facts.balance_fen, self._order.amount_fen
         )
         self._slot.say(about)
         check_here(facts, self._today(), self._order.amount_fen)
@@ -258,7 +281,7 @@ class CardPayment:
             raise BadCard(replace(about, prompt="balance-too-low")) from error
         except (StatusError, ProtocolError) as error:
             raise BadCard(replace(about, prompt="not-readable")) from error
-        return _Ready(purse, facts, lease, init)
+        return ReadyCard(purse, facts, lease, init)
 
     def _settle_earlier(self, purse: Purse, facts: CardFacts) -> CardFacts:
         """This card may still have to explain an earlier payment; a new debit would overwrite its proof.
@@ -267,20 +290,27 @@ class CardPayment:
             StandsAgainst: that payment was for this same service, and has taken money or may have.
             BadCard: another card's word on this service is wanted first.
         """
-        record = self._memory.of_card(self._memory.card_id(facts.application_serial))
+        record = self._memory.of_card(self._memory.card_id(facts.application_serial.reveal()))
         if record is None:
-            if self._earlier.wanted is not None:
-                raise BadCard(self._about("other-card"))
+            wanted = self._earlier.wanted
+            if wanted is not None:
+                raise BadCard(self._earlier.prompt("other-card", wanted))
             return facts
         self._look_at(record.payment)
-        self._slot.say(self._about("settling"))
+        self._slot.say(self._earlier.prompt("settling", record))
         try:
-            self._earlier.settle(record, purse, self._cancel)
+            self._earlier.settle(
+                record, purse, self._cancel, lambda: self._slot.say(self._earlier.prompt("reconnecting", record))
+            )  # fmt: skip
         except (StatusError, ProtocolError) as error:
-            raise BadCard(self._about("not-readable")) from error
+            raise BadCard(self._earlier.prompt("not-readable", record)) from error
         except Problem as problem:
             self._silent = problem.unanswered
             raise
+        wanted = self._earlier.wanted
+        if wanted is not None:
+            # It has explained its own payment; another card's word on this service is wanted all the same.
+            raise BadCard(self._earlier.prompt("other-card", wanted))
         return replace(facts, balance_fen=purse.balance_fen())
 
     def _lease(self, payment: Payment, facts: CardFacts, about: CardPrompt) -> Lease:
@@ -304,12 +334,14 @@ class CardPayment:
                 return lease
         raise AssertionError
 
-    def _debit(self, payment: Payment, ready: _Ready) -> Finished:
+    def _debit(self, payment: Payment, ready: ReadyCard) -> Finished:
         """From here the card may be debited: the box remembers first, asks for MAC1, and lets the card debit."""
         record = OpenPayment(
-            payment.payment, self._memory.card_id(ready.facts.application_serial), ready.lease.terminal_number.hex(),
+            payment.payment, self._memory.card_id(ready.facts.application_serial.reveal()), ready.lease.terminal_number.hex(),
             ready.lease.key_index, ready.init.offline_number, self._order.amount_fen, ready.init.balance_fen, self._make_key(),
-            service=self._order.service.service,
+            service=self._order.service.service, order=payment.order, number=payment.number, term=payment.term,
+            time=payment.time.isoformat(), card_number=ready.facts.application_serial.masked,
+            correlation=self._client.correlation,
         )  # fmt: skip
         self._look_at(record.payment)
         try:
@@ -317,99 +349,27 @@ class CardPayment:
         except OSError:
             log.exception("payment %s: the box cannot write its memory", payment.payment)
             return self._give_up("failed", "box-storage")
-        self._money = "unknown"
-        self._number = mask_number(ready.facts.application_serial)
+        debiting = Debiting(
+            self._client, self._memory, self._waits, self._slot, self._cancel, self._go_on, self._make_key, payment,
+            ready, self._order.amount_fen,
+        )  # fmt: skip
         try:
-            mac1 = self._client.init(payment.payment, _init_body(ready.init), self._make_key())
-        except Problem as problem:
-            if problem.unanswered or problem.money != "not-taken" or problem.code == "tsp-answer-bad":
-                # MAC1 may have left the TSP, but this card has not seen it: the card itself can prove that.
-                return self._tell_not_debited(record, ready.purse, NEVER_SENT)
-            self._memory.forget(record.payment)
-            self._money = "not-taken"
-            return self._give_up("failed", problem.code, problem.facts)
+            return debiting.run(record)
+        except NeverBegun:
+            return self._give_up("failed", "tsp-unreachable")
+        finally:
+            self._payment, self._money = debiting.payment, debiting.money
+
+    def _closed_meanwhile(self, problem: Problem) -> Finished | None:
+        """Why this payment was not there any more when the card was: another television has begun to pay for the service."""
+        if problem.code != "wrong-state" or self._payment is None or self._money != "not-taken":
+            return None
         try:
-            proof = ready.purse.debit_for_purchase(
-                mac1.terminal_transaction_number, mac1.date, mac1.time, mac1.mac1
-            )
-        except (CardRemoved, ProtocolError):
-            return self._ask_back(record)
-        except StatusError as refused:
-            return self._tell_not_debited(record, ready.purse, refused.sw)
-        record = record.debited(proof.tac, proof.mac2)
-        remember(self._memory, record)
-        self._money = "taken"
-        return self._tell_debited(with_balance(ready.purse, self._memory, record))
-
-    def _tell_debited(self, record: OpenPayment) -> Finished:
-        try:
-            payment = deliver_proof(self._client, self._memory, self._waits, record, threading.Event())
-        except Problem as problem:
-            return self._not_accepted(record, problem)
-        self._payment = wait_until_open(self._client, self._waits, payment)
-        end = finished(self._payment)
-        if end.money == "taken" and self._slot.card_present():
-            card = self._payment.card
-            self._slot.say(self._about("remove", card.number if card else "", record.balance_after_fen))
-            self._slot.wait_for_removal(REMOVE_S, self._go_on)
-        return end
-
-    def _tell_not_debited(self, record: OpenPayment, purse: Purse, sw: int) -> Finished:
-        try:
-            payment = deliver_not_debited(
-                self._client, self._memory, self._waits, record, purse, sw, threading.Event()
-            )
-        except CardRemoved:
-            return self._ask_back(record)
-        except CardReaderError:
-            log.exception("payment %s: the card does not say where it stands", record.payment)
-            return Finished("pending", "unknown", "card-refused", self._payment)
-        except Problem as problem:
-            if problem.code == "wrong-state" and problem.money == "not-taken":
-                # The TSP never let MAC1 out: there is nothing to prove, the payment simply ends.
-                self._money = "not-taken"
-                return self._give_up("failed", "tsp-unreachable")
-            return Finished("pending", "unknown", problem.code, self._payment, problem.facts)
-        self._payment = payment
-        return finished(payment)
-
-    def _ask_back(self, record: OpenPayment) -> Finished:
-        """The card went between MAC1 and its answer: only the same card can tell whether it has debited."""
-        self._cancel.clear()
-        prompt = self._about("put-back", self._number)
-        away = Finished("pending", "unknown", "card-away", self._payment)
-        while True:
-            try:
-                connection = self._slot.wait_for_card(prompt, PUT_BACK_S)
-            except (Cancelled, NobodyCame):
-                return away
-            try:
-                self._slot.say(self._about("settling", self._number))
-                purse, facts = self._slot.open_purse(connection)
-                if self._memory.card_id(facts.application_serial) != record.card:
-                    raise BadCard(self._about("other-card", self._number))
-                self._payment = settle_with_card(
-                    self._client, self._memory, self._waits, record, purse, threading.Event()
-                )
-                self._payment = wait_until_open(self._client, self._waits, self._payment)
-                return finished(self._payment)
-            except CardRemoved:
-                prompt = self._about("put-back", self._number)
-            except (BadCard, StatusError, ProtocolError):
-                self._slot.say(self._about("other-card", self._number))
-                try:
-                    self._slot.wait_for_removal(PUT_BACK_S)
-                except Cancelled:
-                    return away
-                prompt = self._about("put-back", self._number)
-            except Problem as problem:
-                return self._not_accepted(record, problem)
-            finally:
-                connection.close()
-
-    def _not_accepted(self, record: OpenPayment, problem: Problem) -> Finished:
-        end = undelivered(self._client, self._memory, record, problem)
-        return end if end.payment is not None else replace(end, payment=self._payment)
+            payment = self._client.payment(self._payment.payment)
+        except Problem as unknown:
+            log.warning("asking for payment %s: %s", self._payment.payment, unknown.code)
+            return None
+        return finished(payment) if payment.state == "cancelled" else None
 
     def _give_up(
         self, outcome: Outcome, reason: str | None, facts: dict[str, object] | None = None
@@ -422,16 +382,10 @@ class CardPayment:
                 log.warning("cancelling payment %s: %s", self._payment.payment, problem.code)
         return Finished(outcome, "not-taken", reason, self._payment, facts or {})
 
+    def _beginning(self, prompt: Prompt) -> CardPrompt:
+        """Before the TSP was asked: an earlier payment that the box remembers may have taken money."""
+        earlier = self._earlier.open
+        return self._about(prompt) if earlier is None else self._earlier.prompt(prompt, earlier)
+
     def _about(self, prompt: Prompt, number: str = "", balance_fen: int | None = None) -> CardPrompt:
         return CardPrompt(prompt, number, balance_fen, self._order.amount_fen)
-
-
-def _init_body(init: PurchaseInit) -> dict[str, object]:
-    return {
-        "balance_fen": init.balance_fen,
-        "offline_number": init.offline_number,
-        "overdraft_limit_fen": init.overdraft_limit_fen,
-        "key_version": init.key_version,
-        "algorithm_id": init.algorithm_id,
-        "random": init.random.hex().upper(),
-    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date
 
@@ -21,9 +21,9 @@ from cardreader.errors import (
     ReaderUnavailable,
     StatusError,
 )  # fmt: skip
-from cardreader.pboc.files import mask_number
 from cardreader.purse import Purse
 from cardreader.reader import Connection, Reader
+from cardreader.secret import CardNumber, Pin
 from stb_app.journeys.steps import CardPrompt, Prompt
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import CardFacts
@@ -71,14 +71,21 @@ class CardSlot:
         self._post = post
         self._alone = alone
         self._last: CardPrompt | None = None
-        self._pins: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.reader_lost = False
+        """The reader was missing while a card was waited for."""
+        self._pins: queue.SimpleQueue[Pin] = queue.SimpleQueue()
+        self._typed = threading.Event()
 
     @contextmanager
-    def mine(self) -> Iterator[None]:
-        """Nobody else uses the slot as long as this lasts. Raises Cancelled when the subscriber leaves while waiting for it."""
-        while not self._alone.acquire(timeout=GLANCE_S):
-            self.say(CardPrompt("starting"))
-            if self._cancel.is_set():
+    def mine(self, meanwhile: CardPrompt) -> Iterator[None]:
+        """Nobody else uses the slot as long as this lasts. Raises Cancelled when the subscriber leaves while waiting for it.
+
+        Args:
+            meanwhile: what is said as long as somebody else has it.
+        """
+        while not self._alone.acquire(blocking=False):
+            self.say(meanwhile)
+            if self._waits.pause(GLANCE_S, self._cancel):
                 raise Cancelled
         try:
             yield
@@ -91,9 +98,10 @@ class CardSlot:
             self._last = prompt
             self._post(prompt)
 
-    def enter_pin(self, pin: str) -> None:
+    def enter_pin(self, pin: Pin) -> None:
         """The subscriber's PIN, from the drawing thread. It goes to the card and nowhere else."""
         self._pins.put(pin)
+        self._typed.set()
 
     def wait_for_card(self, prompt: CardPrompt, within_s: float) -> Connection:
         """Waits for a card; a reader that is missing is said and waited for too.
@@ -114,6 +122,10 @@ class CardSlot:
                 continue
             except ReaderUnavailable:
                 # Once a card may have debited, a missing reader is no reason to pay in another way.
+                self.reader_lost = True
+                if prompt.prompt == "removed-early":
+                    # Nobody took the card out: it left with the reader.
+                    prompt = replace(prompt, prompt="insert")
                 missing: Prompt = "reader-away" if prompt.prompt == "put-back" else "reader-missing"
                 self.say(replace(prompt, prompt=missing))
                 if self._waits.pause(READER_RETRY_S, self._cancel):
@@ -152,7 +164,7 @@ class CardSlot:
             purse = Purse(connection)
             information = purse.information
             facts = CardFacts(
-                information.issuer_id, information.application_serial, information.application_type,
+                information.issuer_id, CardNumber(information.application_serial), information.application_type,
                 f"{information.start_date:%Y%m%d}", f"{information.expiry_date:%Y%m%d}", purse.balance_fen(),
             )  # fmt: skip
         except ApplicationNotFound as error:
@@ -192,15 +204,15 @@ class CardSlot:
             else:
                 return
 
-    def _next_pin(self) -> str:
+    def _next_pin(self) -> Pin:
         while True:
             if self._cancel.is_set():
                 raise Cancelled
-            try:
-                return self._pins.get(timeout=GLANCE_S)
-            except queue.Empty:
-                if self._card_gone():
-                    raise CardRemoved("the card was taken while the PIN was asked for") from None
+            self._typed.clear()
+            with suppress(queue.Empty):
+                return self._pins.get_nowait()
+            if not self._waits.pause(GLANCE_S, self._typed) and self._card_gone():
+                raise CardRemoved("the card was taken while the PIN was asked for")
 
     def _card_gone(self) -> bool:
         """Whether the card that was powered last has left, also when a quick hand has put in another one."""
@@ -215,7 +227,7 @@ class CardSlot:
 
 def check_here(facts: CardFacts, today: date, amount_fen: int | None) -> None:
     """What the box can see of a card by itself, before it asks for a PIN (ONL-5, ONL-6). Raises BadCard."""
-    about = CardPrompt("reading", mask_number(facts.application_serial), facts.balance_fen, amount_fen)
+    about = CardPrompt("reading", facts.application_serial.masked, facts.balance_fen, amount_fen)
     day = f"{today:%Y%m%d}"
 
     def refuse(prompt: Prompt) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 
 from cardreader.purse import Purse
 from stb_app.journeys.memory import Memory, OpenPayment
@@ -16,10 +19,10 @@ from stb_app.journeys.settling import (
     wait_until_open,
     with_balance,
 )
-from stb_app.journeys.steps import Finished, finished
+from stb_app.journeys.steps import CardPrompt, Finished, Prompt, finished
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import TspClient
-from stb_app.tsp.model import Payment
+from stb_app.tsp.model import PaidCard, Payment, Service
 from stb_app.tsp.problem import Problem
 
 log = logging.getLogger(__name__)
@@ -36,15 +39,21 @@ class StandsAgainst(Exception):
 class EarlierPayments:
     """The box's open purse payments, as far as they stand against a new one for ``service``."""
 
-    def __init__(self, client: TspClient, memory: Memory, waits: Waits, service: str) -> None:
+    def __init__(self, client: TspClient, memory: Memory, waits: Waits, service: Service) -> None:
         self._client = client
         self._memory = memory
         self._waits = waits
         self._service = service
-        self._wanted: tuple[OpenPayment, Payment | None] | None = None
+        self._looked = False
+        self._wanted: dict[str, OpenPayment] = {}
+        self._told: dict[str, Payment] = {}
+        """What the TSP has said of them."""
 
-    def look(self) -> None:
+    def look(self, silent: Callable[[], None]) -> None:
         """Delivers what the box knows and the TSP does not, and finds out whether a card has to come back first.
+
+        Args:
+            silent: called when the TSP does not answer and is asked again.
 
         Raises:
             StandsAgainst: a card has been debited for this service already.
@@ -53,23 +62,38 @@ class EarlierPayments:
             if not self._same(record):
                 continue
             if record.tac is not None:
-                self._deliver(record)
+                self._deliver(record, silent)
             self._ask(record)
+        self._looked = True
+
+    @property
+    def open(self) -> OpenPayment | None:
+        """A payment that has taken money for this service, or may have: until the TSP was asked, any that is remembered."""
+        if self._looked:
+            return self.wanted
+        return next((record for record in self._memory.all() if self._same(record)), None)
 
     @property
     def wanted(self) -> OpenPayment | None:
         """The payment that only its own card can explain; before that no card pays for this service."""
-        if self._wanted is None or not self._memory.wants_card(self._wanted[0].payment):
-            return None
-        return self._wanted[0]
+        return next((r for r in self._wanted.values() if self._memory.wants_card(r.payment)), None)
 
-    def left(self) -> Finished | None:
-        """How things stand when the card that is wanted has not come; None when none is wanted."""
-        if self.wanted is None or self._wanted is None:
+    def left(self, reason: str = "card-away") -> Finished | None:
+        """How things stand when the card that is wanted has not come, or could not tell; None when none is wanted."""
+        wanted = self.wanted
+        if wanted is None:
             return None
-        return Finished("pending", "unknown", "card-away", self._wanted[1])
+        return Finished("pending", "unknown", reason, self._payment(wanted), earlier=True)
 
-    def settle(self, record: OpenPayment, purse: Purse, cancel: threading.Event) -> None:
+    def prompt(self, prompt: Prompt, record: OpenPayment) -> CardPrompt:
+        """What is asked or told about an earlier payment: its amount, and its card's number."""
+        payment = self._payment(record)
+        number = payment.card.number if payment is not None and payment.card is not None else ""
+        return CardPrompt(prompt, number, amount_fen=record.amount_fen, earlier=True, payment=payment)
+
+    def settle(
+        self, record: OpenPayment, purse: Purse, cancel: threading.Event, silent: Callable[[], None]
+    ) -> None:
         """The card of an earlier payment, of whatever service, tells what it did. Returns when a new debit may follow.
 
         Raises:
@@ -81,29 +105,37 @@ class EarlierPayments:
         try:
             if proven is None:
                 payment = deliver_not_debited(
-                    self._client, self._memory, self._waits, record, purse, 0x9406, cancel, PATIENT_PAUSES_S
+                    self._client,
+                    self._memory,
+                    self._waits,
+                    record,
+                    purse,
+                    0x9406,
+                    cancel,
+                    PATIENT_PAUSES_S,
+                    silent,
                 )
             else:
                 whole = with_balance(purse, self._memory, proven)
                 payment = deliver_proof(
-                    self._client, self._memory, self._waits, whole, cancel, PATIENT_PAUSES_S
+                    self._client, self._memory, self._waits, whole, cancel, PATIENT_PAUSES_S, silent
                 )
         except Problem as problem:
             if self._same(record) and (proven is not None or problem.code == "evidence-contradicts"):
-                raise StandsAgainst(undelivered(self._client, self._memory, record, problem)) from problem
+                raise self._stands(record, problem) from problem
             if problem.unanswered or self._memory.wants_card(record.payment):
                 raise
             log.warning("earlier payment %s: %s", record.payment, problem.code)
             return
         self._refuse(record, payment)
 
-    def _deliver(self, record: OpenPayment) -> None:
+    def _deliver(self, record: OpenPayment, silent: Callable[[], None]) -> None:
         try:
             payment = deliver_proof(
-                self._client, self._memory, self._waits, record, threading.Event(), PATIENT_PAUSES_S
+                self._client, self._memory, self._waits, record, threading.Event(), PATIENT_PAUSES_S, silent
             )
         except Problem as problem:
-            raise StandsAgainst(undelivered(self._client, self._memory, record, problem)) from problem
+            raise self._stands(record, problem) from problem
         self._refuse(record, payment)
 
     def _ask(self, record: OpenPayment) -> None:
@@ -113,14 +145,39 @@ class EarlierPayments:
         except Problem as problem:
             log.warning("asking for payment %s: %s", record.payment, problem.code)
             if problem.code != "not-found":
-                self._wanted = record, None
+                self._wanted[record.payment] = record
             return
+        self._told[record.payment] = payment
         if payment.money == "unknown":
-            self._wanted = record, payment
+            self._wanted[record.payment] = record
 
     def _refuse(self, record: OpenPayment, payment: Payment) -> None:
         if payment.money != "not-taken" and self._same(record):
-            raise StandsAgainst(finished(wait_until_open(self._client, self._waits, payment)))
+            end = finished(wait_until_open(self._client, self._waits, payment))
+            raise StandsAgainst(replace(end, earlier=True))
+
+    def _stands(self, record: OpenPayment, problem: Problem) -> StandsAgainst:
+        end = undelivered(self._client, self._memory, record, problem)
+        return StandsAgainst(replace(end, payment=end.payment or self._payment(record), earlier=True))
+
+    def _payment(self, record: OpenPayment) -> Payment | None:
+        """The payment as the TSP told it when it was asked, else as the box remembers it."""
+        told = self._told.get(record.payment)
+        return told if told is not None or not self._same(record) else remembered(record, self._service)
 
     def _same(self, record: OpenPayment) -> bool:
-        return record.service in ("", self._service)
+        return record.service in ("", self._service.service)
+
+
+def remembered(record: OpenPayment, service: Service) -> Payment | None:
+    """A payment for ``service`` as the box alone knows it, to be shown and followed while the TSP is silent.
+
+    Its version is older than any of the TSP's. None when the record does not tell enough.
+    """
+    if not record.time:
+        return None
+    return Payment(
+        record.payment, record.order, record.number, service, record.term, "card", record.amount_fen,
+        datetime.fromisoformat(record.time), "unknown", "unknown", None, None,
+        PaidCard(record.card_number, record.balance_before_fen, record.balance_after_fen), None, 0,
+    )  # fmt: skip

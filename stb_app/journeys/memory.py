@@ -1,10 +1,11 @@
 """What the box must not forget about a payment, on disk, until it is known how it ended.
 
 Of a card payment a record is written before MAC1 is asked for and removed when the TSP has acknowledged how it ended. No
-card number and no PIN is in it: the card is recognised by a keyed hash of its application serial.
+whole card number and no PIN is in it: the card is recognised by a keyed hash of its application serial.
 
 Of a payment by code only its id is kept, from before the code is shown until its end is: whoever has scanned the code can
-pay it also when the television has been switched off.
+pay it also when the television has been switched off. With the id stands the end that was told, as long as another one may
+follow: money that comes after a code was closed goes back.
 """
 
 from __future__ import annotations
@@ -42,8 +43,17 @@ class OpenPayment:
     mac2: str | None = None
     balance_after_fen: int | None = None
     """Part of the message that ``proof_key`` stands for: whoever sends it again sends the same."""
+    correlation: str = ""
+    """Under which the journey began; whatever is told later is told under it too. Empty in records of before."""
     service: str = ""
     """What was to be paid, so that it is not paid once more; empty: not known."""
+    order: str = ""
+    number: str = ""
+    """The order's, for people. With ``term``, ``time`` and the card's masked number it tells of the payment while the TSP does not."""
+    term: str = ""
+    time: str = ""
+    """When it began, ISO 8601."""
+    card_number: str = ""
 
     def debited(self, tac: bytes, mac2: bytes) -> OpenPayment:
         return replace(self, tac=tac.hex(), mac2=mac2.hex())
@@ -56,7 +66,7 @@ class Memory:
         folder: made when missing; None keeps everything in memory (tests of screens).
 
     Attributes:
-        changed: called, on whatever thread, when a payment may no longer wait for its card.
+        changed: called, on whatever thread, when a payment may no longer wait for its card, or a code for its end.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -67,7 +77,10 @@ class Memory:
         self._key = self._load_key()
         for record in self._load():
             self._records[record.payment] = record
-        self._codes = set() if folder is None else {path.stem for path in folder.glob("*.code")}
+        self._codes: dict[str, str] = {}
+        """Payments by code -> the state that was told; empty: none yet."""
+        if folder is not None:
+            self._codes = {path.stem: path.read_text("ascii", "replace") for path in folder.glob("*.code")}
         self._shown: set[str] = set()
         self._looked_at: Counter[str] = Counter()
         self.changed: Callable[[], None] = lambda: None
@@ -136,35 +149,53 @@ class Memory:
         """Whether only the card that was used for this payment can explain it."""
         return any(record.payment == payment and record.tac is None for record in self.all())
 
-    def wants_card_for(self, service: str) -> bool:
-        """The same, for any payment of a service."""
-        return any(record.service == service and record.tac is None for record in self.all())
+    def wanted_for(self, service: str) -> OpenPayment | None:
+        """The payment for a service that only its card can explain."""
+        return next((r for r in self.all() if r.service == service and r.tac is None), None)
 
     def keep_code(self, payment: str) -> None:
         """The code of this payment is about to be shown. As ``keep``."""
         with self._lock:
-            self._codes.add(payment)
             self._shown.add(payment)
-            if self._folder is not None:
-                _write(self._folder / f"{payment}.code", b"")
+            self._write_code(payment, "")
 
     def leave_code(self, payment: str) -> None:
         """Nobody looks at the payment any more, and its end is not known: the background finds out."""
         with self._lock:
             self._shown.discard(payment)
+        self.changed()
+
+    def close_code(self, payment: str, told: str) -> None:
+        """An end is known and was told, the payment's state ``told``, but money may still come late. As ``keep``."""
+        with self._lock:
+            self._shown.discard(payment)
+            if payment in self._codes:
+                self._write_code(payment, told)
+        self.changed()
 
     def forget_code(self, payment: str) -> None:
         """Its end is known and was told."""
         with self._lock:
-            self._codes.discard(payment)
+            self._codes.pop(payment, None)
             self._shown.discard(payment)
             if self._folder is not None:
                 (self._folder / f"{payment}.code").unlink(missing_ok=True)
+        self.changed()
 
     def open_codes(self) -> tuple[str, ...]:
         """Payments by code that were left, also by a television that was switched off."""
         with self._lock:
-            return tuple(sorted(self._codes - self._shown))
+            return tuple(sorted(p for p, told in self._codes.items() if not told and p not in self._shown))
+
+    def closed_codes(self) -> dict[str, str]:
+        """Payments by code that have ended, but to which money may come late -> the state that was told."""
+        with self._lock:
+            return {payment: told for payment, told in self._codes.items() if told}
+
+    def _write_code(self, payment: str, told: str) -> None:
+        self._codes[payment] = told
+        if self._folder is not None:
+            _write(self._folder / f"{payment}.code", told.encode())
 
     def _load_key(self) -> bytes:
         if self._folder is None:

@@ -10,7 +10,7 @@ from cardreader.errors import CardReaderError
 from cardreader.purse import Purse
 from cardreader.reader import Reader
 from stb_app.journeys.memory import Memory, OpenPayment
-from stb_app.journeys.settling import send_proof, settle_with_card, undelivered
+from stb_app.journeys.settling import code_ended, send_proof, settle_with_card, undelivered
 from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, finished
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import TspClient
@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 60.0
 POWER_UP_S = 1.0
+LAST_LOOK_S = 180.0
+"""For so long after a code was closed, or the television was switched on, money may come late. The TSP asks the wallet again
+after a minute."""
 
 RecoveryStep = Finished | CardWanted | CodesOpen
 
@@ -46,6 +49,8 @@ class Recovery:
         self._cancel = threading.Event()
         self._wanted = 0
         self._codes = 0
+        self._last_look: dict[str, float] = {}
+        """Payments whose code is closed -> when nobody asks about them any more."""
         self._asked = False
         self._telling = threading.Lock()
 
@@ -57,6 +62,7 @@ class Recovery:
         while not self._waits.pause(pause, self._cancel):
             ends: list[Finished] = []
             done = self._follow_codes(ends.append)
+            done = self._follow_closed(ends.append) and done
             alone = self._alone.acquire(blocking=False)
             if alone:
                 try:
@@ -87,7 +93,7 @@ class Recovery:
         done = True
         for payment in self._memory.open_codes():
             try:
-                end = finished(self._client.payment(payment))
+                told = self._client.payment(payment)
             except Problem as problem:
                 log.warning("asking for payment %s: %s", payment, problem.code)
                 if problem.code == "not-found":
@@ -95,11 +101,35 @@ class Recovery:
                     self._memory.forget_code(payment)
                 done = False
                 continue
+            end = finished(told)
             if end.outcome == "pending":
                 done = done and end.money == "not-taken"
                 continue
-            self._memory.forget_code(payment)
+            code_ended(self._memory, told)
             post(end)
+        return done
+
+    def _follow_closed(self, post: Callable[[Finished], None]) -> bool:
+        """Asks after payments whose code was closed and may have been paid all the same. False while money is on its way back."""
+        done = True
+        for payment, told in self._memory.closed_codes().items():
+            until = self._last_look.setdefault(payment, self._waits.monotonic() + LAST_LOOK_S)
+            try:
+                now = self._client.payment(payment)
+            except Problem as problem:
+                log.warning("asking for payment %s: %s", payment, problem.code)
+                if problem.code == "not-found":
+                    self._memory.forget_code(payment)
+                done = False
+                continue
+            if now.state != told or now.money == "returned":
+                code_ended(self._memory, now)
+                post(finished(now))
+            elif now.state == "late":
+                # It goes back, however long that takes.
+                done = False
+            elif self._waits.monotonic() >= until:
+                self._memory.forget_code(payment)
         return done
 
     def _deliver(self, post: Callable[[Finished], None]) -> bool:

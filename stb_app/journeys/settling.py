@@ -25,6 +25,8 @@ PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Between the attempts to tell the TSP while the subscriber looks on; after that the background goes on."""
 PATIENT_PAUSES_S = (0.5, 1.0, 2.0)
 """The same before another payment, which can do without the earlier one's end but not without the TSP."""
+TELLING_S = 20.0
+"""For so long in all, however long each attempt takes."""
 OPENING_S = 20
 """How long the subscriber waits for BOSS to open the service before the result says 'pending'."""
 
@@ -34,6 +36,10 @@ PROOF_HAD = frozenset(
 """Refusals of a TSP that has read the proof and keeps it; after any other one it may never have seen it."""
 STAND_AGAINST = frozenset(("already-paid", "payment-in-progress"))
 """A payment is refused because of an earlier one for the same service."""
+MAY_COME_LATE = frozenset(("failed", "cancelled", "expired", "late"))
+"""States of a payment by code after which its money may still come (docs/tsp-api.md), or is on its way back."""
+ELSEWHERE = {"already-paid": "paid-elsewhere", "payment-in-progress": "paying-elsewhere"}
+"""The same, of another television of the household."""
 
 
 def prove(purse: Purse, record: OpenPayment, memory: Memory) -> OpenPayment | None:
@@ -72,13 +78,17 @@ def deliver_proof(
     record: OpenPayment,
     cancel: threading.Event,
     pauses: Sequence[float] = PAUSES_S,
+    silent: Callable[[], None] = lambda: None,
 ) -> Payment:
     """Tells the TSP that the card has debited, again and again with the same key, until it has answered or the pauses are used up.
+
+    Args:
+        silent: called after every attempt without an answer that is followed by another one.
 
     Raises:
         Problem: unanswered (the record stays for the background), or the TSP's refusal, with what is known of the money.
     """
-    return _until_answered(lambda: send_proof(client, memory, record), waits, cancel, pauses)
+    return _until_answered(lambda: send_proof(client, memory, record), waits, cancel, pauses, silent)
 
 
 def send_proof(client: TspClient, memory: Memory, record: OpenPayment) -> Payment:
@@ -90,6 +100,7 @@ def send_proof(client: TspClient, memory: Memory, record: OpenPayment) -> Paymen
     assert record.tac is not None
     assert record.mac2 is not None
     tac, mac2 = bytes.fromhex(record.tac), bytes.fromhex(record.mac2)
+    client = client.under(record.correlation)
     try:
         payment = client.debited(record.payment, tac, mac2, record.balance_after_fen, record.proof_key)
     except Problem as problem:
@@ -114,6 +125,7 @@ def deliver_not_debited(
     sw: int,
     cancel: threading.Event,
     pauses: Sequence[float] = PAUSES_S,
+    silent: Callable[[], None] = lambda: None,
 ) -> Payment:
     """Tells the TSP that the card has not debited, with where its offline number and balance stand.
 
@@ -132,7 +144,9 @@ def deliver_not_debited(
 
     def send() -> Payment:
         try:
-            payment = client.not_debited(record.payment, sw, now.offline_number, now.balance_fen, key)
+            payment = client.under(record.correlation).not_debited(
+                record.payment, sw, now.offline_number, now.balance_fen, key
+            )
         except Problem as problem:
             never_begun = problem.code == "wrong-state" and problem.money == "not-taken"
             if never_begun or problem.code == "evidence-contradicts":
@@ -141,7 +155,7 @@ def deliver_not_debited(
         memory.forget(record.payment)
         return payment
 
-    return _until_answered(send, waits, cancel, pauses)
+    return _until_answered(send, waits, cancel, pauses, silent)
 
 
 def settle_with_card(
@@ -152,12 +166,13 @@ def settle_with_card(
     purse: Purse,
     cancel: threading.Event,
     pauses: Sequence[float] = PAUSES_S,
+    silent: Callable[[], None] = lambda: None,
 ) -> Payment:
     """The card is back: finds out what it did and tells the TSP. Raises as the functions above."""
     proven = prove(purse, record, memory)
     if proven is None:
-        return deliver_not_debited(client, memory, waits, record, purse, 0x9406, cancel, pauses)
-    return deliver_proof(client, memory, waits, with_balance(purse, memory, proven), cancel, pauses)
+        return deliver_not_debited(client, memory, waits, record, purse, 0x9406, cancel, pauses, silent)
+    return deliver_proof(client, memory, waits, with_balance(purse, memory, proven), cancel, pauses, silent)
 
 
 def wait_until_open(client: TspClient, waits: Waits, payment: Payment) -> Payment:
@@ -175,25 +190,39 @@ def wait_until_open(client: TspClient, waits: Waits, payment: Payment) -> Paymen
 def paid_before(client: TspClient, memory: Memory, waits: Waits, problem: Problem) -> Finished | None:
     """How the earlier payment stands because of which this one was refused (docs/tsp-api.md, Paying).
 
-    None when it was refused for something else, or the earlier one cannot be asked about: another television's.
+    None when it was refused for something else. One of another television cannot be asked about: its money stands in the refusal.
     """
-    earlier = problem.facts.get("payment")
-    if problem.code not in STAND_AGAINST or not isinstance(earlier, str):
+    if problem.code not in STAND_AGAINST:
         return None
+    earlier = problem.facts.get("payment")
+    if not isinstance(earlier, str):
+        # Nothing is known of it here but what has become of its money; this box has no payment to show.
+        return Finished("failed", problem.money, ELSEWHERE[problem.code], earlier=True)
     try:
         payment = wait_until_open(client, waits, client.payment(earlier))
     except Problem as unknown:
         log.warning("asking for the earlier payment %s: %s", earlier, unknown.code)
-        return None
-    end = finished(payment)
+        return Finished("pending", problem.money, problem.code, earlier=True)
+    end = replace(finished(payment), earlier=True)
     if end.outcome != "pending":
-        memory.forget_code(earlier)
+        code_ended(memory, payment)
     elif end.money != "taken":
         # Its code may look as if nothing had been taken; that the TSP could not close it says otherwise.
         why = payment.reason if payment.method == "card" and payment.reason is not None else problem.code
         reason = "card-away" if memory.wants_card(earlier) else why
         end = replace(end, money="taken" if memory.is_proven(earlier) else "unknown", reason=reason)
     return end
+
+
+def code_ended(memory: Memory, payment: Payment) -> None:
+    """The end of a payment by code is told: it is forgotten, unless money may still come that goes back."""
+    if payment.state not in MAY_COME_LATE or payment.money == "returned":
+        memory.forget_code(payment.payment)
+        return
+    try:
+        memory.close_code(payment.payment, payment.state)
+    except OSError:
+        log.exception("payment %s: the box cannot write its memory", payment.payment)
 
 
 def undelivered(client: TspClient, memory: Memory, record: OpenPayment, problem: Problem) -> Finished:
@@ -222,16 +251,20 @@ def with_balance(purse: Purse, memory: Memory, record: OpenPayment) -> OpenPayme
 
 
 def _until_answered(
-    send: Callable[[], Payment], waits: Waits, cancel: threading.Event, pauses: Sequence[float]
-) -> Payment:
-    left = iter(pauses)
+    send: Callable[[], Payment], waits: Waits, cancel: threading.Event, pauses: Sequence[float], silent: Callable[[], None],
+) -> Payment:  # fmt: skip
+    left, until = iter(pauses), waits.monotonic() + TELLING_S
     while True:
         try:
             return send()
         except Problem as problem:
             pause = next(left, None)
             final = not (problem.unanswered or problem.retryable)
-            if final or pause is None or waits.pause(pause, cancel):
+            if final or pause is None or waits.monotonic() + pause > until:
+                raise
+            if problem.unanswered:
+                silent()
+            if waits.pause(pause, cancel):
                 raise
 
 

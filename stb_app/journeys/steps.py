@@ -46,6 +46,7 @@ ProblemPrompt = Literal[
     "issuer-unknown",
     "no-purse",
     "listed",
+    "unsettled",
     "balance-too-low",
 ]
 """This card cannot pay: take it out, put another one in, or choose another way."""
@@ -63,6 +64,8 @@ Prompt = Literal[
     "remove",  # paid, or asked about: take the card
     "removed-early",  # before the debit: nothing was taken; put it back
     "put-back",  # after MAC1: the same card must come back to tell what happened
+    "silent",  # after MAC1: the TSP does not answer; it is told again, and the subscriber may leave
+    "silent-paid",  # the same, of a card that has debited
     "other-card",  # put-back, but this is another card
     "settling",  # the card is back and is being asked
     "reader-missing",
@@ -96,6 +99,10 @@ class CardPrompt:
     balance_fen: int | None = None
     amount_fen: int | None = None
     tries_left: int | None = None
+    earlier: bool = False
+    """It is about an earlier payment, not about the order that is to be paid; ``amount_fen`` is that payment's."""
+    payment: Payment | None = None
+    """The earlier payment, where the TSP has told it."""
 
 
 # A code on the screen.
@@ -131,11 +138,23 @@ class Finished:
     payment: Payment | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     card_in_slot: bool = False
+    earlier: bool = False
+    """This is how an earlier payment ended; the order that was to be paid is not paid and nothing was taken for it."""
+
+    def fields(self, correlation: str) -> dict[str, Any]:
+        """For the log: how a journey ended."""
+        payment = "" if self.payment is None else self.payment.payment
+        about = {"event": "ended", "correlation": correlation, "what": self.outcome, "payment": payment}
+        return about if self.reason is None else {**about, "code": self.reason}
 
     @property
     def money_taken(self) -> bool | None:
         """True, False, or None while nobody knows."""
         return {"taken": True, "not-taken": False, "returned": False, "unknown": None}[self.money]
+
+
+EARLIER_NOT_TAKEN = "earlier-not-taken"
+"""Why a payment that had only to settle an earlier one is over: that one has taken nothing, and this one may be paid."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 from collections.abc import Callable
 from datetime import date
+from functools import partial
+from typing import TYPE_CHECKING
 
 from cardreader.reader import Reader
+from cardreader.secret import SecretText
 from stb_app.journeys.card_inquiry import CardInquiry
 from stb_app.journeys.card_payment import CardPayment
 from stb_app.journeys.following import Follow
 from stb_app.journeys.loading import Ask
-from stb_app.journeys.memory import Memory
+from stb_app.journeys.memory import Memory, OpenPayment
 from stb_app.journeys.recovery import Recovery
 from stb_app.journeys.waiting import Waits
 from stb_app.journeys.wallet_payment import WalletPayment
 from stb_app.tsp.client import TspClient
 from stb_app.tsp.model import Hello, Home, Order, Payment, Records, Service, ServicePage, Subscriber
 
+if TYPE_CHECKING:
+    from stb_app.tsp.signing import Identity
+
+log = logging.getLogger(__name__)
+
 
 class Verbs:
-    """Makes journeys. Each is run once, on a thread of its own.
+    """Makes journeys. Each is run once, on a thread of its own, and has a correlation id: the name of the key press that
+    it begins with, in our log, the TSP's, and every book that it ends in.
 
     Args:
         client: the TSP, connected or not yet.
@@ -30,11 +40,13 @@ class Verbs:
         waits: how journeys wait and know the time.
         today: the calendar date in China, for cards' validity.
         make_key: idempotency keys, fresh ones.
+        make_correlation: correlation ids, fresh ones: 32 hexadecimal digits.
     """
 
     def __init__(
         self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, today: Callable[[], date],
         make_key: Callable[[], str] = secrets.token_urlsafe,
+        make_correlation: Callable[[], str] = partial(secrets.token_hex, 16),
     ) -> None:  # fmt: skip
         self.client = client
         self.reader = reader
@@ -42,35 +54,52 @@ class Verbs:
         self._waits = waits
         self._today = today
         self._make_key = make_key
+        self._make_correlation = make_correlation
         self._alone = threading.Lock()
+
+    def _begin(self, what: str) -> TspClient:
+        """Somebody sets out to do something; the client that asks in its name."""
+        correlation = self._make_correlation()
+        log.info("%s begins", what, extra={"event": "journey", "correlation": correlation, "what": what})
+        return self.client.under(correlation)
 
     def hello(self) -> Ask[Hello]:
         return Ask(self.client.hello)
 
-    def enrol(self, box_number: str, smart_card_number: str, activation_code: str) -> Ask[Subscriber]:
+    def enrol(
+        self, identity: Identity, smart_card_number: str, activation_code: SecretText
+    ) -> Ask[Subscriber]:
         key = self._make_key()
-        return Ask(lambda: self.client.enrol(box_number, smart_card_number, activation_code, key), attempts=3)
+        return Ask(lambda: self.client.enrol(identity, smart_card_number, activation_code, key), attempts=3)
+
+    def rotate(self, new: Identity) -> Ask[None]:
+        """Goes over to a new key."""
+        key = self._make_key()
+        return Ask(lambda: self.client.rotate(new, key), attempts=3)
 
     def home(self) -> Ask[Home]:
-        return Ask(self.client.home)
+        return Ask(self._begin("home").home)
 
     def services(self) -> Ask[tuple[Service, ...]]:
-        return Ask(self.client.services)
+        return Ask(self._begin("services").services)
 
     def service(self, service: str) -> Ask[ServicePage]:
-        return Ask(lambda: self.client.service(service))
+        client = self._begin("service")
+        return Ask(lambda: client.service(service))
 
     def records(self) -> Ask[Records]:
-        return Ask(self.client.records)
+        return Ask(self._begin("records").records)
 
     def order(self, service: str, term: str) -> Ask[Order]:
         """BOSS checks and computes the fee (ONL-2, ONL-4); no money moves."""
         key = self._make_key()
-        return Ask(lambda: self.client.order(service, term, key), attempts=2)
+        client = self._begin("order")
+        return Ask(lambda: client.order(service, term, key), attempts=2)
 
-    def pay_by_card(self, order: Order) -> CardPayment:
+    def pay_by_card(self, order: Order, settles_only: bool = False) -> CardPayment:
+        """``settles_only``: the card of an earlier payment tells what it did, and nothing is paid."""
         return CardPayment(
-            self.client,
+            self._begin("pay-by-card"),
             self.reader,
             self.memory,
             self._waits,
@@ -78,18 +107,24 @@ class Verbs:
             order,
             self._today,
             self._alone,
+            settles_only,
         )
 
     def pay_by_wallet(self, order: Order, method: str) -> WalletPayment:
-        return WalletPayment(self.client, self.memory, self._waits, self._make_key, order, method)
+        client = self._begin("pay-by-wallet")
+        return WalletPayment(client, self.memory, self._waits, self._make_key, order, method)
 
     def follow(self, payment: Payment, seconds: float = 120.0) -> Follow:
         """Watches a payment whose end is not known yet, or to which money may still come late."""
-        return Follow(self.client, self._waits, payment, seconds)
+        return Follow(self._begin("follow"), self._waits, payment, seconds)
 
-    def card_wanted(self, service: str) -> bool:
-        """Whether a card may have paid for this service and has not yet told; asked of the box alone, at once."""
-        return self.memory.wants_card_for(service)
+    def payment(self, payment: str) -> Ask[Payment]:
+        """One payment as it stands."""
+        return Ask(lambda: self.client.payment(payment))
+
+    def card_wanted(self, service: str) -> OpenPayment | None:
+        """The payment for this service whose card has not yet told whether it has paid; asked of the box alone, at once."""
+        return self.memory.wanted_for(service)
 
     def look_at(self, payment: str) -> None:
         """A page says how this payment stands: nobody need be told of it elsewhere, until ``look_away``."""
@@ -99,7 +134,8 @@ class Verbs:
         self.memory.look_away(payment)
 
     def inquire_card(self) -> CardInquiry:
-        return CardInquiry(self.client, self.reader, self.memory, self._waits, self._make_key, self._alone)
+        client = self._begin("inquire-card")
+        return CardInquiry(client, self.reader, self.memory, self._waits, self._make_key, self._alone)
 
     def recover(self) -> Recovery:
         """Settles what earlier payments left open; runs in the background from the start of the television."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from cardreader.errors import Cancelled
 from stb_app.journeys.asking import patiently
 from stb_app.journeys.memory import Memory
-from stb_app.journeys.settling import paid_before, wait_until_open
+from stb_app.journeys.settling import code_ended, paid_before, wait_until_open
 from stb_app.journeys.steps import Finished, QrState, QrStep, WalletStep, finished
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import LONG_POLL_S, TspClient
@@ -70,8 +70,11 @@ class WalletPayment:
                 end = Finished("pending", "unknown", "internal", self._payment)
         self._over = True
         if self._payment is not None:
-            leave = self._memory.leave_code if end.outcome == "pending" else self._memory.forget_code
-            leave(self._payment.payment)
+            if end.outcome == "pending":
+                self._memory.leave_code(self._payment.payment)
+            else:
+                code_ended(self._memory, self._payment)
+        log.info("the payment ends: %s", end.outcome, extra=end.fields(self._client.correlation))
         post(end)
 
     def cancel(self) -> None:

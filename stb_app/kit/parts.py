@@ -295,7 +295,7 @@ def _place_bars(layouter: Layouter, node: Bars, rect: Rect, context: Context) ->
     for index, (value, label) in enumerate(zip(node.values, labels, strict=True)):
         left = rect[0] + round(index * step)
         wide = rect[0] + round((index + 1) * step) - gap - left
-        tall = max(layouter.px(6), height * value // most)
+        tall = max(layouter.px(12), height * value // most)
         last = index == count - 1
         radius = min(layouter.px(10), tall // 2)
         color = (*theme.MONEY, 255) if last else ((255, 255, 255, 46) if context.backdrop else (*soft, 255))

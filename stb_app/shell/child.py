@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Before the first, second ... restart in a row; the last one from then on."""
 STOP_WITHIN_S = 5.0
-_LISTENING = re.compile(r"^stb-server listening on (http://\S+:(\d+))\s*$")
+_LISTENING = re.compile(r"^stb-server listening on (https?://\S+:(\d+))\s*$")
 
 
 class ServerChild:

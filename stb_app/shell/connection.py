@@ -7,15 +7,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from stb_app.journeys.base import Journey
 from stb_app.journeys.steps import Loaded, Refused
 from stb_app.journeys.verbs import Verbs
-from stb_app.shell.box import BoxFiles, BoxUnknown
-from stb_app.tsp.client import Credentials
+from stb_app.shell.box import BoxFiles, BoxUnknown, Enrolment, Papers
 from stb_app.tsp.model import Hello
 from stb_app.tsp.problem import Problem
+
+if TYPE_CHECKING:
+    from stb_app.tsp.signing import Identity
 
 log = logging.getLogger(__name__)
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -24,6 +28,8 @@ REFUSED_PAUSE_S = 30.0
 TOLD_AFTER = 4
 """So many attempts without an answer are still called connecting."""
 NOT_ENROLLED = "not-enrolled"
+KEY_AGE = timedelta(days=90)
+"""A key that is older is changed at the next start."""
 
 
 class Connection:
@@ -32,10 +38,12 @@ class Connection:
     Args:
         verbs: made, not connected.
         box_number: this box.
-        files: where its papers and its token are.
+        files: where its papers and its key are.
         ready: gets the TSP's hello; the verbs can be used. Called on this object's thread, again after every
         ``connect``.
         refused: the box is not accepted, for the reason of this code, or nobody answers; it is tried again.
+        ours: the TSP is the bundled one, in the box's own keeping: when it was made anew, the box enrols anew.
+        now: the present instant by the box's clock.
         wait: waits for seconds and returns True when it was ended by ``close``; a test passes its own.
     """
 
@@ -46,6 +54,8 @@ class Connection:
         files: BoxFiles,
         ready: Callable[[Hello], None],
         refused: Callable[[str], None],
+        now: Callable[[], datetime],
+        ours: bool = False,
         wait: Callable[[float], bool] | None = None,
     ) -> None:
         self._verbs = verbs
@@ -53,6 +63,8 @@ class Connection:
         self._files = files
         self._ready = ready
         self._refused = refused
+        self._now = now
+        self._ours = ours
         self._closing = threading.Event()
         self._wait = wait or self._closing.wait
         self._round = 0
@@ -87,23 +99,38 @@ class Connection:
                 return
 
     def _once(self) -> Refused | None:
-        hello = answer(self._verbs.hello())
-        if isinstance(hello, Refused):
-            return hello
         client = self._verbs.client
-        token = self._files.token(self._box_number)
-        if token is not None:
-            client.credentials = Credentials(self._box_number, token)
-            known = answer(self._verbs.home())
-            if isinstance(known, Refused) and known.code != NOT_ENROLLED:
-                return known
-            token = None if isinstance(known, Refused) else token
-        if token is None:
+        enrolment = self._files.enrolment(self._box_number)
+        client.identity = None if enrolment is None else self._files.identity(enrolment)
+        if enrolment is not None and client.identity is not None:
+            client.keep_server_keys = self._keep_server_keys
+        hello = answer(self._verbs.hello())
+        if isinstance(hello, Refused) and not (hello.code == "tsp-not-trusted" and self._ours):
+            return hello
+        known = None if client.identity is None else self._known(enrolment)
+        if known is None or known.code == NOT_ENROLLED or (known.code == "tsp-not-trusted" and self._ours):
+            client.identity = None
             problem = self._enrol()
             if problem is not None:
                 return problem
+            hello = answer(self._verbs.hello())
+        elif known.code:
+            return known
+        if isinstance(hello, Refused):
+            return hello
         self._ready(hello)
         return None
+
+    def _known(self, enrolment: Enrolment | None) -> Refused:
+        """What the TSP says to the stored key; a Refused without a code: it is good."""
+        assert enrolment is not None
+        if enrolment.next_key is not None:
+            self._finish_rotation(enrolment)
+        known = answer(self._verbs.home())
+        if isinstance(known, Refused):
+            return known
+        self._rotate_when_old(self._files.enrolment(self._box_number))
+        return Refused("")
 
     def _enrol(self) -> Refused | None:
         try:
@@ -113,18 +140,68 @@ class Connection:
             return Refused(NOT_ENROLLED)
         client = self._verbs.client
         client.not_enrolled_because = None
-        subscriber = answer(
-            self._verbs.enrol(papers.box_number, papers.smart_card_number, papers.activation_code)
-        )
-        if isinstance(subscriber, Refused):
-            if not subscriber.retryable:
-                # Nobody who asks for anything from now on is told just that this box is not enrolled.
-                client.not_enrolled_because = Problem(subscriber.code, facts=subscriber.facts)
-            return subscriber
-        credentials = client.credentials
-        if credentials is not None:
-            self._files.keep_token(credentials.box_number, credentials.token)
-        return None
+        problem = enrol(self._verbs, self._files, papers, self._now())
+        if problem is not None and not problem.retryable:
+            # Nobody who asks for anything from now on is told just that this box is not enrolled.
+            client.not_enrolled_because = Problem(problem.code, facts=problem.facts)
+        client.keep_server_keys = self._keep_server_keys
+        return problem
+
+    def _rotate_when_old(self, enrolment: Enrolment | None) -> None:
+        if enrolment is not None and self._now() - enrolment.enrolled_at > KEY_AGE:
+            problem = rotate(self._verbs, self._files, enrolment, self._now())
+            if problem is not None:
+                log.warning("the key is not changed yet: %s", problem.code)
+
+    def _finish_rotation(self, enrolment: Enrolment) -> None:
+        """The box was switched off while it changed its key: whether the TSP has heard of the new one is not known."""
+        problem = rotate(self._verbs, self._files, enrolment, self._now())
+        if problem is None or problem.code not in (NOT_ENROLLED, "key-replaced"):
+            return
+        new = self._files.identity(enrolment, enrolment.next_key)
+        if new is not None:
+            self._verbs.client.identity = new
+            self._files.keep(replace(enrolment, key_id=new.key_id, next_key=None, enrolled_at=self._now()))
+
+    def _keep_server_keys(self, identity: Identity) -> None:
+        enrolment = self._files.enrolment(self._box_number)
+        if enrolment is not None:
+            self._files.keep(replace(enrolment, server_keys=_hex(identity)))
+
+
+def enrol(verbs: Verbs, files: BoxFiles, papers: Papers, now: datetime) -> Refused | None:
+    """Makes a key, has the box enrolled with it and keeps both. The Refused when it is not."""
+    try:
+        new = files.new_identity(papers.box_number)
+        told = answer(verbs.enrol(new, papers.smart_card_number, papers.activation_code))
+        if isinstance(told, Refused):
+            return told
+        enrolled = verbs.client.identity or new
+        files.keep(Enrolment(papers.box_number, enrolled.key_id, now, _hex(enrolled)))
+    except OSError:
+        log.exception("the key cannot be kept")
+        return Refused("box-storage")
+    return None
+
+
+def rotate(verbs: Verbs, files: BoxFiles, enrolment: Enrolment, now: datetime) -> Refused | None:
+    """Goes over to a new key, or to the one that was begun with. The Refused when the old one is still in use."""
+    try:
+        new = files.identity(enrolment, enrolment.next_key) if enrolment.next_key else None
+        new = new or files.new_identity(enrolment.box_number)
+        files.keep(replace(enrolment, next_key=new.key_id))
+        told = answer(verbs.rotate(new))
+        if isinstance(told, Refused):
+            return told
+        files.keep(replace(enrolment, key_id=new.key_id, next_key=None, enrolled_at=now))
+    except OSError:
+        log.exception("the key cannot be kept")
+        return Refused("box-storage")
+    return None
+
+
+def _hex(identity: Identity) -> dict[str, str]:
+    return {name: key.hex() for name, key in identity.server_keys.items()}
 
 
 def answer(journey: Journey[Any]) -> Any:

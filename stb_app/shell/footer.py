@@ -5,7 +5,7 @@ what the keys do here, made from the live bindings.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import combinations
 
 from stb_app.kit.screen import Binding
 from stb_app.kit.stage import FootKey
@@ -59,14 +59,25 @@ def arrows(rects: Sequence[Sequence[float]]) -> tuple[str, ...]:
     Args:
         rects: x, y, width and height of each.
 
+    What has scrolled out of a list may lie behind something above the list: such a pair does not stand side by side.
+
     >>> arrows(((0, 0, 9, 9), (20, 0, 9, 9))), arrows(((0, 0, 9, 9), (0, 20, 9, 9)))
     (('KEY_LEFT', 'KEY_RIGHT'), ('KEY_UP', 'KEY_DOWN'))
+    >>> arrows(((20, 0, 9, 9), (0, 4, 29, 9), (0, 20, 29, 9)))
+    ('KEY_UP', 'KEY_DOWN')
     """
     spans = sorted((rect[1], rect[1] + rect[3]) for rect in rects)
     if not spans or spans[-1][0] < min(bottom for _, bottom in spans):
         return ("KEY_LEFT", "KEY_RIGHT")
-    beside = any(below[0] < above[1] for above, below in pairwise(spans))
+    beside = any(_beside(one, other) for one, other in combinations(rects, 2))
     return ARROWS if beside else ("KEY_UP", "KEY_DOWN")
+
+
+def _beside(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether an arrow leads across from one to the other: at the same height, and nothing of one above the other."""
+    same_height = one[1] < other[1] + other[3] and other[1] < one[1] + one[3]
+    apart = one[0] + one[2] <= other[0] or other[0] + other[2] <= one[0]
+    return same_height and apart
 
 
 def cap(keys: Sequence[str], t: Callable[[str], str]) -> str:

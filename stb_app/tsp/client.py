@@ -5,10 +5,15 @@ A changing call takes the idempotency key that the caller made and kept (payment
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cardreader.secret import CardNumber, SecretText
 from stb_app.tsp.model import (
     CardStanding,
     Fields,
@@ -28,25 +33,22 @@ from stb_app.tsp.problem import MONEY, Money, Problem
 if TYPE_CHECKING:
     import requests
 
+    from stb_app.tsp.signing import Identity
 
+log = logging.getLogger(__name__)
 CONNECT_S = 3.0
 ANSWER_S = 10.0
 PAYING_S = 6.0
-"""For an answer that somebody waits for at the card slot, while nothing has been debited: silence is said soon.
+"""For an answer that somebody waits for at the card slot: silence is said soon, and the same is sent again.
 
 Longer than the TSP itself waits for BOSS."""
 LONG_POLL_S = 20
+AFTER_MAC1 = frozenset({"init", "debit", "not-debited", "cancel"})
+"""What an earlier one of these has done to the money is not told by one that was not answered."""
 
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What enrolment gave this box."""
-
-    box_number: str
-    token: str
-
-    def __repr__(self) -> str:
-        return f"Credentials({self.box_number!r}, token hidden)"
+ANEW = frozenset({"clock-skew", "signature-replayed"})
+"""The same call is signed anew, once: by the TSP's clock; or because something on the way has sent it twice and the other
+was first: what that has done, or does, is told under the same idempotency key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class CardFacts:
     """What the TSP must know of a purse card: EF 0015 and its balance."""
 
     issuer_id: bytes
-    application_serial: bytes
+    application_serial: CardNumber
     application_type: int
     start_date: str
     expiry_date: str
@@ -66,36 +68,90 @@ class TspClient:
 
     Args:
         base_url: ``http://host:port``; may be given later through ``connect`` when the server is still starting.
-        credentials: None until the box is enrolled.
+        identity: None until the box is enrolled.
+        now: seconds since 1970 by the box's clock.
+        authority: file of the certificate authority that the TSP's certificate is from; None: those of the system.
+        session: carries the requests; None: one is made with the first request.
 
     Attributes:
         not_enrolled_because: why the box could not be enrolled; said in place of ``not-enrolled``.
+        ahead_s: how much the TSP's clock is ahead of the box's, as the TSP has said under its signature.
+        keep_server_keys: told when the TSP signs with other keys than before.
     """
 
-    def __init__(self, base_url: str | None = None, credentials: Credentials | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str | None = None,
+        identity: Identity | None = None,
+        now: Callable[[], float] = time.time,
+        authority: Path | None = None,
+        session: requests.Session | None = None,
+    ) -> None:
         self._base_url = base_url
-        self.credentials = credentials
+        self.identity = identity
         self.not_enrolled_because: Problem | None = None
-        self._session: requests.Session | None = None
+        self.ahead_s = 0.0
+        self.keep_server_keys: Callable[[Identity], None] = lambda identity: None
+        self._now = now
+        self.authority = authority
+        self._session = session
 
-    def connect(self, base_url: str, credentials: Credentials | None = None) -> None:
-        """Points the client at a server; keeps the credentials unless new ones are given."""
+    def connect(self, base_url: str, identity: Identity | None = None) -> None:
+        """Points the client at a server; keeps the identity unless a new one is given."""
         self._base_url = base_url
-        self.credentials = credentials or self.credentials
+        self.identity = identity or self.identity
+
+    @property
+    def correlation(self) -> str:
+        """The id under which this client asks; empty: the TSP makes one for each request."""
+        return ""
+
+    def under(self, correlation: str) -> TspClient:
+        """The same client for one journey: whatever it asks carries the journey's correlation id."""
+        return _Under(self, correlation)
 
     def hello(self) -> Hello:
         return Hello.read(self._call("GET", "/hello"))
 
-    def enrol(self, box_number: str, smart_card_number: str, activation_code: str, key: str) -> Subscriber:
-        """Makes this box known under its subscriber's name and keeps the token it gets. Raises Problem."""
+    def enrol(
+        self, identity: Identity, smart_card_number: str, activation_code: SecretText, key: str
+    ) -> Subscriber:
+        """Makes this box known under its subscriber's name, by its key. Raises Problem.
+
+        From then on the client is that box and believes the keys that the TSP has named.
+        """
         body = {
-            "box_number": box_number,
+            "box_number": identity.box_number,
             "smart_card_number": smart_card_number,
-            "activation_code": activation_code,
+            "activation_code": activation_code.reveal(),
+            "public_key": identity.public_key.hex().upper(),
         }
-        answer = self._call("POST", "/enrolments", body, key)
-        self.credentials = Credentials(answer.text("box_number"), answer.text("token"))
+        answer = self._call("POST", "/enrolments", body, key, identity=identity.believing({}))
+        self.identity = identity.believing(_server_keys(answer))
         return answer.one("subscriber", Subscriber.read)
+
+    def rotate(self, new: Identity, key: str) -> None:
+        """Goes over to a new key. Raises Problem; then the old one is still in use."""
+        from stb_app.tsp.signing import rotation_proof
+
+        old = self.identity
+        if old is None:
+            raise Problem("not-enrolled")
+        body = {
+            "public_key": new.public_key.hex().upper(),
+            "proof": rotation_proof(old.key_id, new.private),
+        }
+        self._call("POST", "/keys", body, key)
+        self.identity = new.believing((self.identity or old).server_keys)
+
+    def refresh_server_keys(self) -> None:
+        """Learns the keys that the TSP signs with now. Raises Problem."""
+        identity = self.identity
+        if identity is None:
+            return
+        answer = self._call("GET", "/server-keys")
+        self.identity = identity.believing(_server_keys(answer))
+        self.keep_server_keys(self.identity)
 
     def home(self) -> Home:
         return Home.read(self._call("GET", "/home"))
@@ -119,7 +175,9 @@ class TspClient:
     def payment(self, payment: str, after: int | None = None, wait: int = 0) -> Payment:
         """The payment as it stands, or, with ``wait`` seconds, as soon as its version is greater than ``after``."""
         query = f"?after={after}&wait={wait}" if after is not None else ""
-        return Payment.read(self._call("GET", f"/payments/{payment}{query}", answer_s=ANSWER_S + wait))
+        return Payment.read(
+            self._call("GET", f"/payments/{payment}{query}", answer_s=ANSWER_S + wait if wait else PAYING_S)
+        )
 
     def cancel(self, payment: str, key: str) -> Payment:
         return Payment.read(self._call("POST", f"/payments/{payment}/cancel", {}, key))
@@ -130,7 +188,7 @@ class TspClient:
 
     def init(self, payment: str, init: Mapping[str, Any], key: str) -> Mac1:
         """Sends what INITIALIZE FOR PURCHASE answered. From the moment this is sent the payment may be ``unknown``."""
-        answer = self._call("POST", f"/payments/{payment}/init", init, key)
+        answer = self._call("POST", f"/payments/{payment}/init", init, key, answer_s=PAYING_S)
         return Mac1(
             _hex(answer, "terminal_transaction_number", 4), _hex(answer, "mac1", 4),
             _hex(answer, "date", 4), _hex(answer, "time", 3),
@@ -140,11 +198,13 @@ class TspClient:
         self, payment: str, tac: bytes, mac2: bytes, balance_after_fen: int | None, key: str
     ) -> Payment:
         body = {"tac": tac.hex().upper(), "mac2": mac2.hex().upper(), "balance_after_fen": balance_after_fen}
-        return Payment.read(self._call("POST", f"/payments/{payment}/debit", body, key))
+        return Payment.read(self._call("POST", f"/payments/{payment}/debit", body, key, answer_s=PAYING_S))
 
     def not_debited(self, payment: str, sw: int, offline_number: int, balance_fen: int, key: str) -> Payment:
         body = {"status_word": f"{sw:04X}", "offline_number": offline_number, "balance_fen": balance_fen}
-        return Payment.read(self._call("POST", f"/payments/{payment}/not-debited", body, key))
+        return Payment.read(
+            self._call("POST", f"/payments/{payment}/not-debited", body, key, answer_s=PAYING_S)
+        )
 
     def inquire(self, card: CardFacts, key: str) -> CardStanding:
         """ONL-10: asks what the TSP thinks of a card; recorded there, moves no money."""
@@ -153,7 +213,51 @@ class TspClient:
         )
 
     def _call(
-        self, method: str, path: str, body: Any = None, key: str | None = None, answer_s: float = ANSWER_S
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        key: str | None = None,
+        answer_s: float = ANSWER_S,
+        identity: Identity | None = None,
+        correlation: str = "",
+    ) -> Fields:
+        identity = identity or self.identity
+        try:
+            try:
+                return self._ask(method, path, body, key, answer_s, identity, correlation)
+            except Problem as problem:
+                if problem.code not in ANEW or identity is None:
+                    raise
+                if problem.code == "clock-skew":
+                    self._set_clock(problem)
+                return self._ask(method, path, body, key, answer_s, identity, correlation)
+        except Problem as problem:
+            if problem.code == "signature-missing" and identity is None:
+                # Whoever has no key has not been enrolled.
+                raise self.not_enrolled_because or Problem("not-enrolled") from problem
+            if problem.code == "not-enrolled" and self.not_enrolled_because is not None:
+                raise self.not_enrolled_because from problem
+            raise
+
+    def _set_clock(self, problem: Problem) -> None:
+        """The TSP has said, under its signature, what time it is."""
+        try:
+            told = datetime.fromisoformat(str(problem.facts.get("time")))
+        except ValueError:
+            raise problem from None
+        self.ahead_s = told.timestamp() - self._now()
+        log.warning("this box's clock is wrong by %.0f s", -self.ahead_s)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        key: str | None,
+        answer_s: float,
+        identity: Identity | None,
+        correlation: str,
     ) -> Fields:
         import requests  # a tenth of a second to import: not before the first picture
 
@@ -162,27 +266,94 @@ class TspClient:
         if self._session is None:
             self._session = requests.Session()
             self._session.trust_env = False
+            if self.authority is not None:
+                self._session.verify = str(self.authority)
         headers = {"Accept": "application/json"}
         if key is not None:
             headers["Idempotency-Key"] = key
-        if self.credentials is not None:
-            headers |= {
-                "STB-Number": self.credentials.box_number,
-                "Authorization": f"Bearer {self.credentials.token}",
-            }
+        if correlation:
+            headers["Correlation-Id"] = correlation
+        began = time.monotonic()
+        said: dict[str, Any] = {"event": "asked", "correlation": correlation, "method": method, "path": path}
+        money: Money = "unknown" if path.rpartition("/")[2] in AFTER_MAC1 else "not-taken"
         try:
-            answer = self._session.request(
-                method, f"{self._base_url}/stb/v1{path}", json=body, headers=headers,
-                timeout=(CONNECT_S, answer_s), allow_redirects=False,
-            )  # fmt: skip
+            request = self._session.prepare_request(
+                requests.Request(method, f"{self._base_url}/stb/v1{path}", json=body, headers=headers)
+            )
+            if identity is not None:
+                self._sign(request, identity, money)
+            answer = self._session.send(request, timeout=(CONNECT_S, answer_s), allow_redirects=False)
         except requests.RequestException as error:
-            raise Problem("tsp-unreachable", retryable=True) from error
+            from stb_app.tsp.tls import code_of
+
+            log.info("%s %s: no answer", method, path, extra=said)
+            raise Problem(code_of(error) or "tsp-unreachable", retryable=True) from error
+        said |= {"status": answer.status_code, "ms": round(1000 * (time.monotonic() - began))}
+        log.info("%s %s: %d", method, path, answer.status_code, extra=said)
+        if identity is not None and identity.server_keys:
+            self._check(answer, identity, path, money)
+        return _read(answer, path)
+
+    def _sign(self, request: requests.PreparedRequest, identity: Identity, money: Money) -> None:
+        from stb_app.tsp import signing
+
         try:
-            return _read(answer, path)
-        except Problem as problem:
-            if problem.code == "not-enrolled" and self.not_enrolled_because is not None:
-                raise self.not_enrolled_because from problem
-            raise
+            signing.sign(request, identity, self._now() + self.ahead_s)
+        except OSError as error:
+            raise Problem("box-storage", money=money, retryable=True) from error
+
+    def _check(self, answer: requests.Response, identity: Identity, path: str, money: Money) -> None:
+        """An answer that cannot be believed says nothing, also not that nothing was done."""
+        from stb_app.tsp import signing
+
+        try:
+            try:
+                signing.check(answer, identity)
+            except signing.UnknownKey:
+                if path == "/server-keys":
+                    raise
+                self.refresh_server_keys()
+                signing.check(answer, self.identity or identity)
+        except signing.NotTrusted as error:
+            log.warning("%s: the answer cannot be believed: %s", path, error)
+            # A gateway on the way that cannot reach the TSP does not sign.
+            code = "tsp-unreachable" if answer.status_code >= 500 else "tsp-not-trusted"
+            raise Problem(code, money=money, retryable=True) from error
+
+
+class _Under(TspClient):
+    """A client seen from one journey; everything but the id is the whole one's."""
+
+    def __init__(self, client: TspClient, correlation: str) -> None:
+        super().__init__()
+        self._client = client
+        self._correlation = correlation
+
+    @property
+    def correlation(self) -> str:
+        return self._correlation
+
+    def under(self, correlation: str) -> TspClient:
+        return self._client.under(correlation)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        key: str | None = None,
+        answer_s: float = ANSWER_S,
+        identity: Identity | None = None,
+        correlation: str = "",
+    ) -> Fields:
+        return self._client._call(method, path, body, key, answer_s, identity, self._correlation)
+
+
+def _server_keys(answer: Fields) -> dict[str, bytes]:
+    found = answer.many("server_keys", lambda one: (one.text("key_id"), _hex(one, "public_key", 32)))
+    if not found:
+        raise Problem("tsp-answer-bad", facts={"where": "server_keys", "expected": "keys"})
+    return dict(found)
 
 
 def _read(answer: requests.Response, path: str) -> Fields:
@@ -208,7 +379,7 @@ def _read(answer: requests.Response, path: str) -> Fields:
 def _card_body(card: CardFacts) -> dict[str, Any]:
     return {
         "issuer_id": card.issuer_id.hex().upper(),
-        "application_serial": card.application_serial.hex().upper(),
+        "application_serial": card.application_serial.reveal().hex().upper(),
         "application_type": f"{card.application_type:02X}",
         "start_date": card.start_date,
         "expiry_date": card.expiry_date,

@@ -9,12 +9,28 @@ Money = Literal["not-taken", "taken", "unknown", "returned"]
 MONEY: tuple[Money, ...] = ("not-taken", "taken", "unknown", "returned")
 
 
+UNANSWERED = frozenset(
+    {
+        "tsp-unreachable",
+        "tsp-not-trusted",
+        "tls-authority-unknown",
+        "tls-expired",
+        "tls-not-yet-valid",
+        "tls-wrong-name",
+        "tls-failed",
+    }
+)
+"""No answer, or none that may be believed."""
+
+
 class Problem(Exception):
     """A request was refused, or its answer never came.
 
     Attributes:
         code: stable word of docs/tsp-api.md, or one of the client's own: ``tsp-unreachable`` (no answer: the TSP may have
-            carried the request out), ``tsp-answer-bad`` (an answer that the interface does not know).
+            carried the request out), ``tsp-answer-bad`` (an answer that the interface does not know), ``tsp-not-trusted``
+            (an answer that the TSP has not signed), ``tls-...`` (no connection that can be trusted), ``box-storage`` (the
+            box cannot keep what it must, so nothing was sent).
         money: what has become of the money as far as this request goes. An answer that never came says ``unknown``
             only where the request could have moved money; the caller decides.
         retryable: the same request, with the same idempotency key, may be sent again.
@@ -37,5 +53,5 @@ class Problem(Exception):
 
     @property
     def unanswered(self) -> bool:
-        """No answer came: whether the TSP did what was asked is not known."""
-        return self.code == "tsp-unreachable"
+        """No answer came that can be believed: whether the TSP did what was asked is not known."""
+        return self.code in UNANSWERED

@@ -21,6 +21,7 @@ from stb_app.journeys import (
     Term,
     Words,
 )
+from stb_app.journeys.memory import OpenPayment
 from stb_app.kit.clock import CHINA
 
 NOW = datetime(2026, 11, 21, 19, 34, tzinfo=CHINA)
@@ -287,6 +288,13 @@ RECORDS = (
     _payment("4C7D 1C77", HEALTH, "per-use", "card", 300, datetime(2026, 9, 2, 7, 0, 12, tzinfo=CHINA), "cancelled", "not-taken", "cancelled"),
     _payment("4C7C 0A5E", DRAMA, "monthly", "card", 2000, datetime(2026, 8, 2, 19, 11, 49, tzinfo=CHINA), "paid", "taken", "service-not-opened"),
 )  # fmt: skip
+UNSETTLED = replace(
+    _payment("4C7F 1D55", SPORTS, "monthly", "card", 1500, datetime(2026, 11, 21, 18, 2, 44, tzinfo=CHINA), "unknown", "unknown"),
+    order="order-earlier",
+    card=PaidCard("6217 00** **** **** 2047", None, None),
+)  # fmt: skip
+"""A card was pulled in the middle of it and did not come back."""
+OPEN_PAYMENT = OpenPayment(UNSETTLED.payment, "", "330100000001", 1, 7, 1500, 23640, "key", service="sports")
 EARLIER = (
     Earlier(MOVIES, "monthly", date(2026, 11, 2), 2500, "active"),
     Earlier(LEARNING, "quarterly", date(2026, 10, 9), 8800, "active"),
@@ -295,3 +303,8 @@ EARLIER = (
 )
 ALL_RECORDS = Records(RECORDS, EARLIER)
 NO_RECORDS = Records((), ())
+UNEVEN = replace(
+    HOME,
+    spending=tuple((month, 11800 if month == HOME.spending[-1][0] else 400) for month, _ in HOME.spending),
+)
+"""One month of which the others are hardly a thirtieth."""

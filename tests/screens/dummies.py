@@ -15,6 +15,7 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 import pygame
 
 from stb_app.journeys import Order, Payment
+from stb_app.journeys.memory import OpenPayment
 from stb_app.journeys.steps import CardPrompt, Loaded, Loading, Refused
 from stb_app.kit.clock import FreezableClock
 from stb_app.kit.stage import Stage
@@ -67,6 +68,7 @@ class DummyVerbs:
             "records": data.ALL_RECORDS,
             "order": data.ORDER,
             "hello": data.HELLO,
+            "payment": data.UNSETTLED,
             "follow": (),
             "inquire_card": (CardPrompt("insert"),),
             **answers,
@@ -107,14 +109,17 @@ class DummyVerbs:
     def follow(self, payment: Payment, seconds: float = 120.0) -> Told:
         return self._tell("follow", payment.payment)
 
-    def pay_by_card(self, order: Order) -> Told:
-        return self._tell("pay_by_card", order.order)
+    def pay_by_card(self, order: Order, settles_only: bool = False) -> Told:
+        return self._tell("pay_by_card", order.order, *(("settles",) if settles_only else ()))
 
     def pay_by_wallet(self, order: Order, method: str) -> Told:
         return self._tell("pay_by_wallet", order.order, method)
 
-    def card_wanted(self, service: str) -> bool:
-        return service in self.cards_wanted
+    def card_wanted(self, service: str) -> OpenPayment | None:
+        return data.OPEN_PAYMENT if service in self.cards_wanted else None
+
+    def payment(self, payment: str) -> Told:
+        return self._tell("payment", payment)
 
     def look_at(self, payment: str) -> None:
         self.looked_at.append(payment)

@@ -58,8 +58,8 @@ class PaymentVerbs(DummyVerbs):
     def follow(self, payment: Payment, seconds: float = 120.0) -> Acted:
         return self._begin("follow", payment.payment)
 
-    def pay_by_card(self, order: Order) -> Acted:
-        return self._begin("pay_by_card", order.order)
+    def pay_by_card(self, order: Order, settles_only: bool = False) -> Acted:
+        return self._begin("pay_by_card", order.order, *(("settles",) if settles_only else ()))
 
     def pay_by_wallet(self, order: Order, method: str) -> Acted:
         return self._begin("pay_by_wallet", order.order, method)
@@ -90,6 +90,13 @@ def prompt(word: Prompt, tries_left: int | None = None, known: bool | None = Non
     # Of a card that is asked for again only the number is known.
     balance = held.get(word, BALANCE_FEN) if known and word not in ("put-back", "other-card") else None
     return CardPrompt(word, NUMBER if known else "", balance, data.ORDER.amount_fen, tries_left)
+
+
+def earlier(word: Prompt) -> CardPrompt:
+    """A prompt about an earlier payment that its card has to explain first."""
+    return CardPrompt(
+        word, NUMBER, amount_fen=data.UNSETTLED.amount_fen, earlier=True, payment=data.UNSETTLED
+    )
 
 
 @lru_cache(maxsize=4)

@@ -84,6 +84,7 @@ def _turned_away(tv: Television) -> None:
 SCENES: tuple[Scene, ...] = (
     Scene("home", "home", stay, focus="renew"),
     Scene("home-newcomer", "home", stay, {"home": data.NEWCOMER}, focus="browse"),
+    Scene("home-uneven-months", "home", stay, {"home": data.UNEVEN}, focus="renew"),
     Scene("home-connecting", "home", stay, offline=True, focus="services"),
     Scene("home-offline", "home", stay, {"home": UNREACHABLE}, focus="retry"),
     Scene("home-box-suspended", "home", stay, {"home": Refused("box-suspended")}, focus="retry"),

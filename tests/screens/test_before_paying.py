@@ -112,12 +112,24 @@ def test_where_a_card_may_have_paid_already_it_comes_first_whatever_way_was_chos
     tv.verbs.cards_wanted.add(data.ORDER.service.service)
     tv.app.refresh_all()
     tv.show()
-    assert "is not settled yet. Put the same card back first" in tv.words()
+    assert "A card may have paid for this service already." in tv.words()
     assert "confirm" not in tv.targets()
     opened = []
     tv.app.replace = lambda screen_id, **params: opened.append((screen_id, params))  # type: ignore[method-assign]
     tv.ok("card-back")
-    assert opened == [("card", {"order": data.ORDER, "method": "card"})]
+    assert opened == [("card", {"order": data.ORDER, "settles_for": method})]
+
+
+def test_the_confirmation_that_wants_a_card_first_shows_the_earlier_payment() -> None:
+    tv = Television(DummyVerbs())
+    assert tv.verbs is not None
+    tv.verbs.cards_wanted.add("sports")
+    words = tv.open("confirm", order=data.REDUCED, method=data.METHODS[1]).words()
+    earlier = data.UNSETTLED
+    assert earlier.card is not None
+    for fact in ("¥15.00", earlier.number, earlier.card.number, "包年 · ¥135.00 · 演示钱包（扫码）"):
+        assert fact in words
+    assert data.REDUCED.number not in words
 
 
 def test_back_on_the_confirmation_does_not_pay() -> None:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from stb_app.journeys.steps import CANCELLABLE_PROMPTS, Finished
+from cardreader.secret import Pin
+from stb_app.journeys.steps import CANCELLABLE_PROMPTS, EARLIER_NOT_TAKEN, Finished
 from stb_app.kit.nodes import Steps
 from tests.screens import data
 from tests.screens.dummies import Television
-from tests.screens.dummy_payments import NOT_TAKEN, SUCCESS, PaymentVerbs, prompt
+from tests.screens.dummy_payments import NOT_TAKEN, SUCCESS, PaymentVerbs, earlier, prompt
 from tests.screens.scenes_payment import NORMAL, journey, post
 
 PIN = ("7", "3", "9", "1", "8", "2")
@@ -36,7 +37,7 @@ def test_six_digits_and_ok_go_to_the_card_and_nowhere_else(
         assert tv.state["digits"] == count
         assert "".join(PIN[:count]) not in _told_everywhere(tv) or count < 3
     tv.press("OK")
-    assert journey(tv).pins == ["739182"]
+    assert journey(tv).pins == [Pin("739182")]
     assert tv.state["digits"] == 0
     assert "739182" not in _told_everywhere(tv)
     assert "739182" not in caplog.text
@@ -61,13 +62,13 @@ def test_too_few_digits_are_not_sent_and_a_seventh_is_not_taken(tv: Television) 
     assert journey(tv).pins == []
     assert "4 are still missing" in tv.words()
     tv.press("3", "4", "5", "6", "7", "OK")
-    assert journey(tv).pins == ["123456"]
+    assert journey(tv).pins == [Pin("123456")]
 
 
 def test_a_double_ok_sends_the_pin_once(tv: Television) -> None:
     post(tv, *NORMAL)
     tv.press(*PIN, "OK", "OK", "OK")
-    assert journey(tv).pins == ["739182"]
+    assert journey(tv).pins == [Pin("739182")]
 
 
 def test_a_wrong_pin_starts_empty_and_warns_of_the_last_try(tv: Television) -> None:
@@ -221,3 +222,62 @@ def test_the_cells_of_the_pin_stand_below_the_title_with_nothing_around_them(tex
     assert pin.focused
     assert pin.rect[0] == title.rect[0]
     assert pin.rect[3] == round(120 * min(1.25, text_scale / 100))
+
+
+def test_a_card_wanted_for_an_earlier_payment_is_asked_for_with_that_payment() -> None:
+    tv = Television(PaymentVerbs(), "en").open("card", order=data.REDUCED, settles_for=data.METHODS[1])
+    assert tv.verbs is not None
+    assert tv.verbs.asked[-1] == ("pay_by_card", data.REDUCED.order, "settles")
+    post(tv, earlier("put-back"))
+    words, before = tv.words(), data.UNSETTLED
+    for fact in ("Amount", "¥15.00", f"Sports Pack · Monthly · Order {before.number}", "2047"):
+        assert fact in words
+    assert "To pay" not in words
+    assert "¥135.00" not in words
+    assert (tv.state["order"], tv.state["amount_fen"]) == (before.order, before.amount_fen)
+    assert tv.press("BACK").screen == "question"
+
+
+def test_once_that_payment_is_settled_and_took_nothing_the_chosen_way_is_confirmed_again() -> None:
+    tv = Television(PaymentVerbs(), "en").open("card", order=data.REDUCED, settles_for=data.METHODS[1])
+    post(tv, earlier("put-back"), Finished("cancelled", "not-taken", EARLIER_NOT_TAKEN))
+    assert (tv.screen, tv.focus, tv.state["method"]) == ("confirm", "cancel", data.METHODS[1].key)
+    assert "The earlier payment has taken nothing." in tv.words()
+
+
+@pytest.mark.parametrize("word", ["put-back", "other-card", "reader-away", "settling"])
+def test_once_a_card_may_have_paid_nobody_is_told_to_pay(tv: Television, word: str) -> None:
+    post(tv, prompt(word))  # type: ignore[arg-type]
+    assert "To pay" not in tv.words()
+    assert "On the card" not in tv.words()
+
+
+@pytest.mark.parametrize("word", ["starting", "reconnecting"])
+def test_while_an_earlier_payment_is_looked_for_nobody_says_that_nothing_was_taken(word: str) -> None:
+    tv = Television(PaymentVerbs(), "en").open("card", order=data.REDUCED)
+    post(tv, earlier(word))  # type: ignore[arg-type]
+    assert "It is not yet known whether money was taken." in tv.words()
+    assert "Nothing has been taken" not in tv.words()
+
+
+@pytest.mark.parametrize(
+    ("word", "words"), [("silent", "It is not yet known"), ("silent-paid", "The money was taken.")]
+)
+@pytest.mark.parametrize("key", ["OK", "BACK"])
+def test_silence_during_the_debit_says_what_is_known_of_the_money_and_lets_go(
+    tv: Television, word: str, words: str, key: str
+) -> None:
+    post(tv, prompt("processing"), prompt(word))  # type: ignore[arg-type]
+    assert words in tv.words()
+    assert "This takes a few seconds" not in tv.words()
+    assert tv.targets() == ["leave"]
+    tv.press(key)
+    assert journey(tv).cancelled
+    assert (tv.screen, tv.state["leaving"]) == ("card", True)
+
+
+def test_while_a_card_is_asked_for_an_open_code_is_not_spoken_of() -> None:
+    tv = Television(PaymentVerbs(), "en").open("card", order=data.ORDER)
+    assert tv.app.said() == {"codes"}
+    post(tv, prompt("put-back"))
+    assert tv.app.said() == {"codes", "open"}

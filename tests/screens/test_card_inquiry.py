@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from cardreader.secret import Pin
 from stb_app.journeys import CardStanding
 from stb_app.journeys.steps import Refused
 from tests.screens.dummies import Television
@@ -67,7 +68,7 @@ def test_the_pin_goes_to_the_card_alone(tv: Television) -> None:
     tv.press(*"739182")
     assert "739182" not in json.dumps(tv.app.snapshot()) + repr(tv.app.navigator.layers())
     tv.press("OK")
-    assert journey(tv).pins == ["739182"]
+    assert journey(tv).pins == [Pin("739182")]
     assert tv.app.snapshot()["busy"]
     post(tv, prompt("wrong-pin", 2))
     assert (tv.focus, tv.state["digits"]) == ("pin", 0)

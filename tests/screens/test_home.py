@@ -122,3 +122,26 @@ def test_right_from_renewing_leads_to_the_first_tile(language: str) -> None:
     assert tv.focus == "renew"
     tv.press("RIGHT")
     assert tv.focus == "services"
+
+
+def test_a_notice_moves_no_button_and_takes_no_words_away() -> None:
+    tv = Television(DummyVerbs(), "en")
+    before = {target.key: target.rect for target in tv.app.stage.targets()}
+    tv.app.notices.tell("open", "A card payment is not settled yet.", "warning", None)
+    tv.show()
+    after = {target.key: target.rect for target in tv.app.stage.targets()}
+    assert "12 to choose from" in tv.words()
+    assert after["renew"] == before["renew"]
+    assert before.keys() == after.keys()
+
+
+def test_a_box_that_is_turned_away_keeps_its_message_in_sight_with_large_letters() -> None:
+    verbs = DummyVerbs()
+    tv = Television(verbs, "en", 150)
+    verbs.answers["home"] = Refused("not-enrolled")
+    tv.ok("settings").press("BACK")
+    retry = next(target for target in tv.app.stage.targets() if target.key == "retry")
+    title = next(text for text in tv.app.stage.texts() if text.text == "This box is not registered")
+    assert tv.focus == "settings"
+    assert title.rect[1] >= 130
+    assert retry.rect[1] >= 130

@@ -20,7 +20,15 @@ TABLE = (ROOT / "docs" / "tsp-api.md").read_text("utf-8").partition("## Codes")[
 CODES = sorted(
     {code for row in re.findall(r"^\| (`.+?) \|", TABLE, re.M) for code in re.findall(r"`([a-z0-9-]+)`", row)}
 )
-OWN = ("tsp-unreachable", "tsp-answer-bad", "card-away", "card-wait-expired", "box-storage", "reader-missing")
+OWN = (
+    "tsp-unreachable",
+    "tsp-answer-bad",
+    "card-away",
+    "card-wait-expired",
+    "box-storage",
+    "reader-missing",
+    "reader-lost",
+)
 
 
 def _chinese() -> dict[str, str]:
@@ -106,4 +114,5 @@ def test_the_money_has_a_sentence_for_everything_that_can_become_of_it() -> None
 def test_the_chinese_words_are_those_that_the_font_has() -> None:
     for msgid in all_msgids():
         CHINESE[msgid].replace("¥", "").encode("gb2312")
-    assert {name.removesuffix("-named") for name in PROMPTS} - {"wrong-pin-last"} <= set(get_args(Prompt))
+    names = {name.removesuffix("-named").removesuffix("-earlier") for name in PROMPTS}
+    assert names - {"wrong-pin-last"} <= set(get_args(Prompt))

@@ -181,7 +181,7 @@ def test_enlarged_the_white_goes_from_edge_to_edge_and_the_amount_stands_beside_
     edges = [(x, y) for y in (0, height - 1) for x in range(height)] + [(0, y) for y in range(height)]
     assert {tuple(surface.get_at(place)[:3]) for place in edges} == {(255, 255, 255)}
     texts = {text.text: text.rect for text in tv.app.stage.texts()}
-    assert {"¥15.00", "Back to the page"} <= set(texts)
+    assert {"¥15.00", "Make it smaller"} <= set(texts)
     assert "TV Services" not in texts
     assert all(rect[0] > 1080 and rect[0] + rect[2] <= 1920 - 96 for rect in texts.values())
     assert tv.focus == "code"
@@ -209,3 +209,13 @@ def test_code_and_words_stand_in_the_same_place_whatever_happens(text_scale: int
         assert number.text in ("Order 4C7F 20A1", "订单 4C7F 20A1")
         assert number.rect[1] + number.rect[3] <= 970 - 32
     assert (len(words), len(codes)) == (1, 1)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("text_scale", [100, 125, 150])
+def test_the_three_steps_and_what_the_amount_is_stand_beside_the_code(text_scale: int, language: str) -> None:
+    tv = Television(PaymentVerbs(), language, text_scale).open("qr", order=data.ORDER, method="wallet:demo")
+    post(tv, code())
+    lines = [text.text for text in tv.app.stage.texts()]
+    assert {"1", "2", "3"} <= set(lines)
+    assert any(line.startswith({"zh": "应付", "en": "To pay"}[language]) for line in lines)

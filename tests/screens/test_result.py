@@ -220,3 +220,25 @@ def test_a_proof_that_a_person_checks_is_said_so() -> None:
     end = Finished("pending", "unknown", "proof-kept", UNKNOWN)
     tv = _open(end)
     assert "Our staff will check" in tv.words()
+
+
+def test_an_earlier_payment_says_what_became_of_the_order_just_now() -> None:
+    order = replace(data.REDUCED, order="order-new")
+    tv = _open(replace(SUCCESS, earlier=True), order)
+    assert "This is your earlier payment. The yearly order was not paid." in tv.words()
+    assert ways(tv) == ["done", "again", "records"]
+    tv = _open(Finished("pending", "taken", "tsp-unreachable", earlier=True), order)
+    assert "The yearly order was not paid." in tv.words()
+    # Nothing is known of the earlier one but that it stands against this: this one's amount is not told as its own.
+    assert "¥135.00" not in tv.words()
+    assert tv.state["order"] is None
+    assert "earlier payment" not in _open(SUCCESS).words()
+
+
+def test_nothing_is_promised_for_a_debit_that_the_platform_does_not_know() -> None:
+    tv = _open(Finished("pending", "taken", "not-found", PAID))
+    assert "The card has paid, but the payment cannot be found" in tv.words()
+    assert "Please do not pay again" in tv.words()
+    assert "switched on" not in tv.words()
+    assert "keep trying" not in tv.words()
+    assert "switched on" in _open(Finished("pending", "taken", "tsp-unreachable", PAID)).words()

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from server_stub.boss import demo, service
+from server_stub.boss import demo, keys
 from server_stub.main import configure_logging
-from tests.server_stub.system import System, running
+from tests.server_stub.system import System, databases, running
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -22,11 +22,32 @@ def _logging() -> None:
 @pytest.fixture(autouse=True, scope="session")
 def _hashes() -> Iterator[None]:
     """The slow hash of an activation code is computed once a box, not once a test."""
-    once = functools.cache(service.activation_hash)
+    once = functools.cache(keys.activation_hash)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (service, demo):
+        for module in (keys, demo):
             patch.setattr(module, "activation_hash", once)
         yield
+
+
+KINDS = ("sqlite", "postgresql")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What runs a server runs one on each database."""
+    used = set(metafunc.fixturenames)
+    wanted = hasattr(metafunc.module, "running") or {"system", "several"} & used
+    wanted = wanted or ("database" in used and hasattr(metafunc.module, "databases"))
+    chosen = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if wanted and "kind" not in chosen:
+        metafunc.parametrize("kind", KINDS, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def kind(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The kind of database servers in this test have."""
+    databases.kind = getattr(request, "param", KINDS[0])
+    yield databases.kind
+    databases.drop()
 
 
 @pytest.fixture
@@ -35,7 +56,7 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def system(tmp_path: Path, anyio_backend: str) -> AsyncIterator[System]:
+async def system(tmp_path: Path, anyio_backend: str, kind: str) -> AsyncIterator[System]:
     """A server with all roles and the demo data."""
     async with running(tmp_path) as one:
         yield one

@@ -7,8 +7,10 @@ import functools
 import itertools
 import random
 import shutil
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -16,29 +18,30 @@ from typing import Any, TypeVar
 import httpx
 from fastapi import FastAPI
 from sqlalchemy import Connection as SqlConnection
-from sqlalchemy import Table, select
+from sqlalchemy import MetaData, Table, select
 
 from cardreader.errors import CardReaderError
 from cardreader.purse import DebitProof, PurchaseInit, Purse
 from cardreader.reader import Connection
-from cardreader.sim.profiles import open_card
+from cardreader.sim.profiles import PROFILES, SimulatedCard
+from cardreader.sim.store import open_store
 from server_stub.app import ROLES, Roles, World, application
+from server_stub.check import examine
+from server_stub.foundation import migrations, postgresql
 from server_stub.foundation.clock import CHINA, SimulatedClock
+from server_stub.foundation.database import Database, Prepare
+from server_stub.foundation.sqlite import SqliteDatabase
 from server_stub.settings import Settings
 from server_stub.tsp.service import TspService
+from tests.postgres import cluster
+from tests.server_stub.signing import ACTIVATION, SMART_CARDS, BoxKey
 
 T = TypeVar("T")
+_seeds = itertools.count()
+_starts: Counter[Path] = Counter()
 START = datetime(2026, 6, 21, 10, 0, 0, tzinfo=CHINA)
 OWN = "http://server"
 PUBLIC = "http://192.168.100.200:8780"
-ACTIVATION = "246810"
-SMART_CARDS = {
-    "85312047": "8310220477550019",
-    "85312048": "8310220477550027",
-    "85312049": "8310220477550035",
-    "85312050": "8310220477550043",
-    "85312051": "8310220477550050",
-}
 
 
 class Network(httpx.AsyncBaseTransport):
@@ -72,29 +75,43 @@ class Network(httpx.AsyncBaseTransport):
 
 
 class Box:
-    """A set-top box that talks to the TSP."""
+    """A set-top box that talks to the TSP; checks the signature of every answer once it is enrolled."""
 
-    def __init__(self, system: System, number: str) -> None:
+    def __init__(self, system: System, number: str, key: BoxKey | None = None) -> None:
         self.number = number
-        self.token = ""
+        self.key = key or BoxKey.of(f"{number} {next(_seeds)}")
         self._system = system
         self._keys = (f"{number}-key-{count:04d}" for count in itertools.count())
 
     def at(self, system: System) -> Box:
         """The same box, talking to a server that was started anew."""
-        other = Box(system, self.number)
-        other.token, other._keys = self.token, self._keys
+        other = Box(system, self.number, self.key)
+        other._keys = self._keys
         return other
+
+    def request(
+        self, method: str, path: str, body: Any = None, *, key: str | None = None, **query: Any
+    ) -> httpx.Request:
+        """A request that is not signed yet."""
+        headers = {"STB-Number": self.number}
+        if method == "POST":
+            headers["Idempotency-Key"] = key or next(self._keys)
+        return self._system.outside.build_request(
+            method, f"{OWN}/stb/v1{path}", json=body, headers=headers, params=query
+        )
+
+    async def send(self, request: httpx.Request, **signature: Any) -> httpx.Response:
+        """Signs it and sends it; ``signature`` as of ``BoxKey.sign``."""
+        self.key.sign(request, self.number, self._system.clock.now(), **signature)
+        answer = await self._system.outside.send(request)
+        if self.key.server_keys:
+            self.key.check(answer)
+        return answer
 
     async def call(
         self, method: str, path: str, body: Any = None, *, key: str | None = None, **query: Any
     ) -> httpx.Response:
-        headers = {"STB-Number": self.number, "Authorization": f"Bearer {self.token}"}
-        if method == "POST":
-            headers["Idempotency-Key"] = key or next(self._keys)
-        return await self._system.outside.request(
-            method, f"{OWN}/stb/v1{path}", json=body, headers=headers, params=query
-        )
+        return await self.send(self.request(method, path, body, key=key, **query))
 
     async def get(self, path: str, **query: Any) -> Any:
         response = await self.call("GET", path, **query)
@@ -116,13 +133,20 @@ class Box:
         assert problem["type"] == f"urn:stb-pay:problem:{problem['code']}"
         return problem
 
-    async def enrol(self) -> None:
-        body = {
+    def papers(self, **other: str) -> dict[str, str]:
+        """The body of an enrolment."""
+        papers = {
             "box_number": self.number,
-            "smart_card_number": SMART_CARDS[self.number],
+            "smart_card_number": SMART_CARDS.get(self.number, ""),
             "activation_code": ACTIVATION,
+            "public_key": self.key.public,
         }
-        self.token = (await self.post("/enrolments", body))["token"]
+        return {**papers, **other}
+
+    async def enrol(self, **other: str) -> Any:
+        answer = await self.post("/enrolments", self.papers(**other))
+        self.key.trust(answer["server_keys"])
+        return answer
 
     async def order(self, service: str = "sports", term: str = "quarterly") -> Any:
         return await self.post("/orders", {"service": service, "term": term})
@@ -144,11 +168,15 @@ class Box:
 
 
 class Card:
-    """A purse card in a box's reader, and what the box does with it."""
+    """A purse card in a box's reader, and what the box does with it. Every box but the first has a card of its own."""
 
     def __init__(self, box: Box, profile: str = "good", folder: Path | None = None) -> None:
         self.box = box
-        self.card = open_card(profile, None if folder is None else str(folder))
+        own = PROFILES[profile]
+        if box.number != "85312048":
+            own = replace(own, serial=own.serial[:12] + box.number)
+        state = open_store(None if folder is None else str(folder), f"card-{profile}")
+        self.card = SimulatedCard(own, state)
         self.card.power_on()
         self.purse = Purse(_Slot(self.card))
         self.begun: PurchaseInit | None = None
@@ -279,10 +307,11 @@ def stand() -> Stand:
 
 
 def world_of(data: Path, clock: SimulatedClock, network: Network) -> World:
-    """A simulated world; its randomness depends on folder and time."""
+    """A simulated world; its randomness depends on folder and time, and is another one at every start."""
+    _starts[data] += 1
     return World(
         clock=clock,
-        random=random.Random(f"{data.name}{clock.now()}").randbytes,
+        random=random.Random(f"{data.name}{clock.now()}{_starts[data]}").randbytes,
         own_url=OWN,
         public_url=PUBLIC,
         client=lambda seconds: httpx.AsyncClient(transport=network),
@@ -301,11 +330,79 @@ def first_start() -> TemporaryDirectory[str]:
     return folder
 
 
+@functools.cache
+def first_database() -> str:
+    """A PostgreSQL database as the first start over the same keys leaves it; copied, never used."""
+    name = cluster().make()
+    settings = Settings(psams="", database=cluster().url(name))
+    data = Path(first_start().name)
+    roles = Roles(settings, ROLES, data, world_of(data, SimulatedClock(START), Network()))
+    for role in (roles.tsp, roles.boss, roles.sandbox):
+        assert role is not None
+        role.database.close()
+    return name
+
+
+class Databases:
+    """Where servers in tests keep their rows: in SQLite files, or in a PostgreSQL database for each folder.
+
+    Attributes:
+        kind: ``"sqlite"`` or ``"postgresql"``.
+    """
+
+    def __init__(self) -> None:
+        self.kind = "sqlite"
+        self._made: dict[Path, str] = {}
+
+    def of(self, data: Path) -> str:
+        """What ``--database`` says for a server over that folder."""
+        if self.kind == "sqlite":
+            return ""
+        if data not in self._made:
+            self._made[data] = cluster().make(first_database())
+        return cluster().url(self._made[data])
+
+    def empty(self, data: Path) -> str:
+        """The same, where nothing has ever run."""
+        if self.kind == "sqlite":
+            return ""
+        self._made[data] = cluster().make()
+        return cluster().url(self._made[data])
+
+    def open(self, path: Path, prepare: Prepare) -> Database:
+        """A database by itself: the file, or the PostgreSQL database that stands for it."""
+        if self.kind == "sqlite":
+            return SqliteDatabase(path, prepare)
+        if path not in self._made:
+            self._made[path] = cluster().make()
+        return self._connect(path, "role", prepare)
+
+    def open_role(self, data: Path, metadata: MetaData) -> Database:
+        """The tables of a role whose server is over that folder; with PostgreSQL it may be running."""
+        role, prepare = metadata.info["role"], migrations.prepare(metadata)
+        if not self.of(data):
+            return SqliteDatabase(data / f"{role}.db", prepare)
+        return self._connect(data, role, prepare)
+
+    def _connect(self, path: Path, schema: str, prepare: Prepare) -> Database:
+        url = postgresql.address(cluster().url(self._made[path]))
+        return postgresql.PostgresqlDatabase(url, schema, prepare, random.Random(path.name).randbytes)
+
+    def drop(self) -> None:
+        """The test is over."""
+        for name in self._made.values():
+            cluster().drop(name)
+        self._made.clear()
+
+
+databases = Databases()
+
+
 @contextlib.asynccontextmanager
 async def running(
     data: Path, settings: Settings | None = None, clock: SimulatedClock | None = None
 ) -> AsyncIterator[System]:
-    """A server over that folder; one at a time.
+    """A server over that folder; one at a time. At the end of a test that went well all that must be true is.
 
     Its roles reach each other through ``network``, the test from outside.
     """
@@ -313,7 +410,8 @@ async def running(
     if not data.exists() or not any(data.iterdir()):
         shutil.copytree(first_start().name, data, dirs_exist_ok=True)
     clock = clock or SimulatedClock(START)
-    roles = Roles(settings or Settings(), ROLES, data, world_of(data, clock, network))
+    settings = replace(settings or Settings(), database=databases.of(data))
+    roles = Roles(settings, ROLES, data, world_of(data, clock, network))
     app = stand().app
     network.attach(app)
     assert stand().roles is None
@@ -323,9 +421,29 @@ async def running(
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=httpx.ASGITransport(app)) as outside,
         ):
-            yield System(roles, clock, network, outside)
+            system = System(roles, clock, network, outside)
+            yield system
+            await proved(system)
     finally:
         stand().roles = None
+
+
+async def proved(system: System) -> None:
+    """Asserts what ``stb-server check`` asks for, as of now.
+
+    Time that a test has let pass without leave for anybody to work is not held against the server.
+    """
+    now = datetime.min.replace(tzinfo=CHINA) + timedelta(days=366)
+    wrong = await faults(system, now)
+    assert not wrong, wrong
+
+
+async def faults(system: System, now: datetime | None = None) -> list[str]:
+    """What ``stb-server check`` finds wrong with a running server."""
+    assert system.roles.boss is not None
+    core = system.tsp.core
+    found = await examine(core.database, system.roles.boss.database, now or core.clock.now(), core.settings)
+    return [f"{finding.name}: {fault}" for finding in found for fault in finding.faults]
 
 
 def works(attempt: Callable[[], Any]) -> bool:

@@ -25,7 +25,7 @@ async def test_the_description_names_answers_and_problems_of_every_operation(sys
         if path.startswith("/stb/v1")
         for method, operation in methods.items()
     ]
-    assert len(operations) == 16
+    assert len(operations) == 18
     for path, _, operation in operations:
         good = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
         (content,) = good[0]["content"].values()
@@ -39,24 +39,14 @@ async def test_the_description_names_answers_and_problems_of_every_operation(sys
 
 async def test_the_description_says_who_must_say_who_they_are(system: System) -> None:
     document = (await system.outside.get(f"{OWN}/openapi.json")).json()
-    scheme = document["components"]["securitySchemes"]["BoxToken"]
-    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    scheme = document["components"]["securitySchemes"]["BoxSignature"]
+    assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "Signature")
     for path, methods in document["paths"].items():
         for operation in methods.values():
-            open_to_all = not path.startswith("/stb/v1") or path.endswith(("/hello", "/enrolments"))
-            assert operation.get("security") == (None if open_to_all else [{"BoxToken": []}]), path
+            open_to_all = not path.startswith("/stb/v1") or path.endswith("/hello")
+            assert operation.get("security") == (None if open_to_all else [{"BoxSignature": []}]), path
             required = {one["name"]: one["required"] for one in operation.get("parameters", ())}
             assert required.get("STB-Number") == (None if open_to_all else True), path
-
-
-async def test_without_a_number_or_a_bearer_token_nobody_is_let_in(system: System) -> None:
-    box = await system.box()
-    number, token = {"STB-Number": box.number}, {"Authorization": f"Bearer {box.token}"}
-    basic = {"Authorization": f"Basic {box.token}"}
-    for headers in ({}, number, token, {**number, **basic}, {**number, "Authorization": "Bearer"}):
-        answer = await system.outside.get(f"{OWN}/stb/v1/home", headers=headers)
-        assert (answer.status_code, answer.json()["code"]) == (401, "not-enrolled")
-    assert (await system.outside.get(f"{OWN}/stb/v1/home", headers={**number, **token})).is_success
 
 
 @pytest.mark.parametrize(
@@ -72,9 +62,9 @@ async def test_a_body_that_cannot_be_read_is_said_to_be_the_body(
     system: System, body: bytes, facts: dict[str, str]
 ) -> None:
     box = await system.box()
-    headers = {"STB-Number": box.number, "Authorization": f"Bearer {box.token}"}
-    headers |= {"Idempotency-Key": "some-key-1", "Content-Type": "application/json"}
-    answer = await system.outside.post(f"{OWN}/stb/v1/orders", content=body, headers=headers)
+    headers = {"Idempotency-Key": "some-key-1", "Content-Type": "application/json"}
+    request = system.outside.build_request("POST", f"{OWN}/stb/v1/orders", content=body, headers=headers)
+    answer = await box.send(request)
     assert (answer.status_code, answer.json()["code"], answer.json()["facts"]) == (422, "bad-request", facts)
 
 
@@ -95,7 +85,7 @@ async def test_a_body_that_is_too_long_is_refused_unread(system: System, chunked
         assert answer.headers["x-request-id"]
         return answer.status_code, answer.json()["code"]
 
-    assert await post(longest) == (422, "bad-request")
+    assert await post(longest) == (401, "signature-missing")
     assert await post(longest + b" ") == (413, "body-too-large")
 
 
@@ -125,6 +115,12 @@ async def test_addresses_and_methods_that_are_not_there(system: System) -> None:
     assert (missing.status_code, missing.json()["code"]) == (404, "not-found")
     wrong = await system.outside.delete(f"{OWN}/stb/v1/hello")
     assert (wrong.status_code, wrong.json()["code"]) == (405, "method-not-allowed")
+
+
+async def test_a_name_that_no_database_takes_is_not_there(system: System) -> None:
+    box = await system.box()
+    answer = await box.call("GET", "/payments/%00")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
 
 
 async def test_keys_are_for_the_owner_only(tmp_path: Path) -> None:

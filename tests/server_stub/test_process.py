@@ -20,7 +20,7 @@ import pytest
 from server_stub.app import ROLES
 from server_stub.cli import parse
 from server_stub.main import run
-from tests.server_stub.system import ACTIVATION, SMART_CARDS
+from tests.server_stub.signing import RemoteBox
 
 COMMAND = [sys.executable, "-m", "server_stub.main", "run"]
 
@@ -51,30 +51,21 @@ def started(data: Path, *options: str, **environment: str) -> Iterator[tuple[sub
             pipe.close()
 
 
-def post(address: str, path: str, body: Any, headers: dict[str, str], again: str = "") -> Any:
-    """What a request is answered; ``again`` makes another request of the same one."""
-    key = {"Idempotency-Key": f"key-{path}{again}".replace("/", "-")[:64]}
-    return (
-        httpx.post(f"{address}/stb/v1{path}", json=body, headers={**headers, **key}).raise_for_status().json()
-    )
-
-
 def test_it_answers_and_stops_on_sigterm_with_a_long_poll_open(tmp_path: Path) -> None:
     with started(tmp_path) as (process, address):
         health = httpx.get(f"{address}/healthz")
         assert health.json() == {"status": "ok", "roles": ["boss", "tsp", "sandbox"]}
-        headers = enrolled(address)
-        order = post(address, "/orders", {"service": "sports", "term": "monthly"}, headers)
-        payment = post(address, f"/orders/{order['order']}/payments", {"method": "wallet:demo"}, headers)
+        box = enrolled(address)
+        order = box.post("/orders", service="sports", term="monthly")
+        payment = box.post(f"/orders/{order['order']}/payments", method="wallet:demo")
         assert payment["qr"]["payload"].startswith(f"{address}/w/")
         answers: list[httpx.Response] = []
-        path = f"{address}/stb/v1/payments/{payment['payment']}"
         sent = threading.Event()
+        box.on_sent(sent.set)
 
         def poll() -> None:
-            query = {"after": payment["version"], "wait": 25}
-            with httpx.Client(timeout=30, event_hooks={"request": [lambda _: sent.set()]}) as client:
-                answers.append(client.get(path, params=query, headers=headers))
+            path = f"/payments/{payment['payment']}"
+            answers.append(box.send("GET", path, timeout=30, after=payment["version"], wait=25))
 
         thread = threading.Thread(target=poll)
         thread.start()
@@ -88,21 +79,20 @@ def test_it_answers_and_stops_on_sigterm_with_a_long_poll_open(tmp_path: Path) -
         assert answers[0].json()["state"] == "waiting"
 
 
-def enrolled(address: str) -> dict[str, str]:
-    """The headers of an enrolled box."""
-    enrolment = {"box_number": "85312047", "activation_code": ACTIVATION}
-    body = {**enrolment, "smart_card_number": SMART_CARDS["85312047"]}
-    token = post(address, "/enrolments", body, {})["token"]
-    return {"STB-Number": "85312047", "Authorization": f"Bearer {token}"}
+def enrolled(address: str) -> RemoteBox:
+    """An enrolled box."""
+    box = RemoteBox(address, "85312047")
+    box.enrol()
+    return box
 
 
 def test_in_the_local_network_there_is_the_page_behind_a_code_and_nothing_else(tmp_path: Path) -> None:
     # All of 127.0.0.0/8 is this machine: .2 stands for its address in the local network.
     with started(tmp_path, "--lan", STB_SERVER_LAN_ADDRESS="127.0.0.2") as (process, address):
         assert address.startswith("http://127.0.0.1:")
-        headers = enrolled(address)
-        order = post(address, "/orders", {"service": "sports", "term": "monthly"}, headers)
-        payment = post(address, f"/orders/{order['order']}/payments", {"method": "wallet:demo"}, headers)
+        box = enrolled(address)
+        order = box.post("/orders", service="sports", term="monthly")
+        payment = box.post(f"/orders/{order['order']}/payments", method="wallet:demo")
         payload = payment["qr"]["payload"]
         lan, _, code = payload.partition("/w/")
         assert lan.startswith("http://127.0.0.2:")
@@ -113,7 +103,7 @@ def test_in_the_local_network_there_is_the_page_behind_a_code_and_nothing_else(t
         assert 'id="silence"' in httpx.get(f"{address}/w/{code}").text
         paths = ("/", "/healthz", "/docs", "/openapi.json", "/sandbox/faults", "/stb/v1/hello")
         for path in (*paths, "/boss/v1/boxes/85312047/home", f"/stb/v1/payments/{payment['payment']}"):
-            assert httpx.get(f"{lan}{path}", headers=headers).status_code == 404, path
+            assert httpx.get(f"{lan}{path}", headers={"STB-Number": box.number}).status_code == 404, path
         assert httpx.put(f"{lan}/sandbox/faults", json={"gateway_silent": True}).status_code == 404
         assert httpx.post(f"{lan}/notices/wallets/demo").status_code == 404
         assert httpx.post(f"{payload}/silence").status_code == 404
@@ -123,17 +113,15 @@ def test_in_the_local_network_there_is_the_page_behind_a_code_and_nothing_else(t
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{address.replace('127.0.0.1', '127.0.0.2')}/healthz")
         assert httpx.post(f"{payload}/pay").status_code == 303
-        follow(address, payment, headers, "done")
+        follow(box, payment, "done")
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
 
 
-def follow(address: str, payment: Any, headers: dict[str, str], state: str) -> Any:
+def follow(box: RemoteBox, payment: Any, state: str) -> Any:
     """The payment once it is in that state."""
     while payment["state"] != state:
-        query = {"after": payment["version"], "wait": 10}
-        path = f"{address}/stb/v1/payments/{payment['payment']}"
-        payment = httpx.get(path, params=query, headers=headers, timeout=30).raise_for_status().json()
+        payment = box.get(f"/payments/{payment['payment']}", after=payment["version"], wait=10)
     return payment
 
 
@@ -142,27 +130,26 @@ def test_a_tsp_that_was_killed_after_the_money_opens_the_service_when_it_is_back
     with started(tmp_path / "boss", "boss", **secret) as (boss, boss_address):
         tsp = {**secret, "STB_SERVER_BOSS_URL": boss_address}
         with started(tmp_path / "tsp", "tsp", "sandbox", **tsp) as (process, address):
-            headers = enrolled(address)
-            order = post(address, "/orders", {"service": "sports", "term": "monthly"}, headers)
-            later = post(address, "/orders", {"service": "kids", "term": "monthly"}, headers, "later")
-            method = {"method": "wallet:demo"}
-            payment = post(address, f"/orders/{order['order']}/payments", method, headers)
+            box = enrolled(address)
+            order = box.post("/orders", service="sports", term="monthly")
+            later = box.post("/orders", service="kids", term="monthly")
+            payment = box.post(f"/orders/{order['order']}/payments", method="wallet:demo")
             boss.kill()
             boss.wait(10)
             assert httpx.post(f"{payment['qr']['payload']}/pay").status_code == 303
-            assert follow(address, payment, headers, "paid")["money"] == "taken"
+            assert follow(box, payment, "paid")["money"] == "taken"
             process.kill()
     port = boss_address.rpartition(":")[2]
     with (
         started(tmp_path / "boss", "boss", "--port", port, **secret),
         started(tmp_path / "tsp", "tsp", "sandbox", **tsp) as (_, address),
     ):
-        done = follow(address, payment, headers, "done")
+        done = follow(box.at(address), payment, "done")
         assert (done["money"], done["number"]) == ("taken", order["number"])
-        sports = httpx.get(f"{address}/stb/v1/services/sports", headers=headers).json()
+        sports = box.get("/services/sports")
         assert (sports["status"], sports["valid_until"]) == ("active", done["valid_until"])
         # What was only quoted when it was killed can be paid.
-        assert post(address, f"/orders/{later['order']}/payments", method, headers)["state"] == "waiting"
+        assert box.post(f"/orders/{later['order']}/payments", method="wallet:demo")["state"] == "waiting"
 
 
 def test_it_stops_when_its_parent_lets_go(tmp_path: Path) -> None:
@@ -253,6 +240,8 @@ def test_a_port_that_is_taken_is_said_clearly(tmp_path: Path) -> None:
         (("--host", "a" * 70), {}, "this machine has no such address; give --host one that it has"),
         (("--host", "192.0.2.1"), {}, "cannot listen on 192.0.2.1:0: this machine has no such address"),
         (("boss", "--lan"), {"STB_SERVER_LAN_ADDRESS": "127.0.0.2"}, "role sandbox"),
+        (("--database", "mysql://stb@db/stb"), {}, "postgresql://user@host"),
+        ((), {"STB_SERVER_DATABASE": "postgresql://stb@127.0.0.1:1/stb"}, "127.0.0.1:1/stb"),
         (("--lan",), {"STB_SERVER_LAN_ADDRESS": "::1"}, "STB_SERVER_LAN_ADDRESS"),
         (("--lan",), {"STB_SERVER_LAN_ADDRESS": "192.0.2.1"}, "give STB_SERVER_LAN_ADDRESS one that it has"),
     ],

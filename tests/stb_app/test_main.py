@@ -198,6 +198,10 @@ def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
         payment = replace(DummyTsp().pay("order-1", "card", "key-1"), method=method)
         assert f"{of} has been completed" in told(Finished("success", "taken", payment=payment))
         assert f"{of} did not take place" in told(Finished("expired", "not-taken", payment=payment))
+        unknown = told(Finished("failed", "unknown", payment=payment))
+        assert of in unknown
+        assert "do not pay again" in unknown
+        assert "completed" not in unknown
     assert "is sent back" in told(Finished("late", "taken", payment=payment))
     assert "is sent back" in told(Finished("late", "returned", payment=payment))
 
@@ -213,3 +217,16 @@ def test_the_card_that_is_wanted_is_told_until_it_has_come() -> None:
     tell(CardWanted(0))
     tv.app.draw()
     assert tv.stage.picture.notice is None
+
+
+def test_where_a_card_is_asked_for_nobody_is_told_of_an_open_code() -> None:
+    tv = Television()
+    tell = main._recovered(tv.app)
+    tell(CodesOpen(1))
+    assert "phone payment" in str(tv.app.notices.seen())
+    assert tv.app.notices.seen({"codes"}) is None
+    tell(CardWanted(1))
+    assert "Put the same card in" in str(tv.app.notices.seen({"codes"}))
+    tell(CodesOpen(0))
+    tell(CardWanted(0))
+    assert tv.app.notices.seen() is None

@@ -145,7 +145,11 @@ class Television:
         for _ in range(40):
             if screen["focus"] == key:
                 return screen
+            before = screen["focus"]
             screen = self.press(_direction(screen, key))
+            if screen["focus"] == before:
+                # Nothing lies that way: sideways first, then.
+                screen = self.press(_sideways(screen, key))
         raise AssertionError(f"{key} was not reached; focus is {screen['focus']}")
 
     def choose(self, key: str) -> Screen:
@@ -169,8 +173,8 @@ class Television:
         self.choose("continue")
         self.wait_for("payment-methods")
         self.choose(method)
-        self.wait_for("confirm")
-        return self.choose("confirm")
+        wanted = self.wait_for("confirm")["state"]["card_wanted"]
+        return self.choose("card-back" if wanted else "confirm")
 
     def prompt(self, *words: str, seconds: float = 20) -> Screen:
         """Waits until the card screen asks one of these."""
@@ -194,3 +198,8 @@ def _direction(screen: Screen, key: str) -> str:
     if overlap_y > min(h, h2) / 2:
         return "RIGHT" if dx > 0 else "LEFT"
     return "DOWN" if dy > 0 else "UP"
+
+
+def _sideways(screen: Screen, key: str) -> str:
+    rects = {f["key"]: f["rect"] for f in screen["focusables"]}
+    return "RIGHT" if rects[key][0] > rects[screen["focus"]][0] else "LEFT"

@@ -52,6 +52,9 @@ def test_it_is_closed_before_the_same_service_is_paid_by_card(tmp_path: Path, pl
     payload, number = left(tmp_path, platform, "kids")
     with on(tmp_path, platform) as tv:
         noticed(tv, OPEN)
+        tv.wait_for(
+            lambda s: s["state"]["connection"] == "online" and not s["busy"] and s["focus"] == "browse"
+        )
         plain(tv, OPEN)
         tv.order(service="kids")
         tv.prompt("insert")

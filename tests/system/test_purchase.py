@@ -144,7 +144,7 @@ def test_a_service_that_turns_out_paid_is_not_paid_again(tmp_path: Path) -> None
         assert (first["outcome"], first["money_taken"]) == ("pending", None)
         tv.press("HOME")
         tv.order(service="kids", term="monthly")
-        tv.prompt("insert")
+        tv.prompt("put-back")
         tv.post("/card/insert/good")
         second = tv.wait_for("result")["state"]
         assert (second["outcome"], second["money_taken"]) == ("success", True)

@@ -11,7 +11,7 @@ from tests.system.subscriber import balance, home, online, pin, plain, recorded,
 from tests.system.television import Television
 
 pytestmark = pytest.mark.xdist_group("settled-first")
-FIRST = "A card payment for this service is not settled yet. Put the same card back first: if it has paid, nothing more is taken."
+FIRST = "A card may have paid for this service already. Put that card back: if it has paid, nothing more is taken."
 PRICE_FEN = 1000
 BANNER = "A card payment is not settled yet. Put the same card in, and it is checked by itself."
 
@@ -64,7 +64,15 @@ def test_the_psam_has_gone_on_when_the_card_comes_back(
         online(tv)
         before_fen = balance(tv)
         number = pulled(tv, "music")
-        with_card(other, "good", "kids")
+        home(other)
+        other.order(service="documentary", term="per-use")
+        other.prompt("insert")
+        # Not the same card: that one would have to go back to its television first.
+        other.post("/card/insert/good")
+        other.prompt("unsettled")
+        other.post("/card/pull")
+        other.prompt("insert")
+        other.post("/card/insert/little-money")
         pin(other)
         other.prompt("remove", seconds=40)
         home(tv)

@@ -186,3 +186,15 @@ def test_a_closed_connection_is_closed() -> None:
     connection.close()
     with pytest.raises(CardRemoved):
         connection.transmit(bytes.fromhex("0084000004"))
+
+
+def test_two_connections_to_one_psam_share_its_counter(tmp_path: Path) -> None:
+    mine, theirs = (Psam(open_psam(1, str(tmp_path))) for _ in range(2))
+    first, again = begin(mine), begin(theirs)
+    assert first.terminal_transaction_number == again.terminal_transaction_number
+    mine.credit_for_purchase(right_mac2(first))
+    # What was begun elsewhere ended with it: there is only one PSAM.
+    with pytest.raises(StatusError):
+        theirs.credit_for_purchase(right_mac2(again))
+    following = begin(theirs).terminal_transaction_number
+    assert int.from_bytes(following) == int.from_bytes(first.terminal_transaction_number) + 1

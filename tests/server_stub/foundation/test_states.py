@@ -14,6 +14,7 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, 
 from server_stub.foundation import states
 from server_stub.foundation.clock import CHINA
 from server_stub.foundation.database import Database
+from tests.server_stub.system import databases
 
 metadata = MetaData()
 history = states.moves_table(metadata)
@@ -32,8 +33,8 @@ NOW = datetime(2026, 6, 21, tzinfo=CHINA)
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    one = Database(tmp_path / "states.db", metadata)
+def database(tmp_path: Path, kind: str) -> Iterator[Database]:
+    one = databases.open(tmp_path / "states.db", metadata.create_all)
     one.submit(lambda conn: conn.execute(insert(lamps).values(id="a", state="off"))).result()
     yield one
     one.close()

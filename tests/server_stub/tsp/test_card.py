@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import insert
 
 from cardreader.errors import CardReaderError
+from cardreader.secret import CardNumber
 from server_stub.settings import Settings
 from server_stub.tsp import card as tsp_card
-from server_stub.tsp import tables
+from server_stub.tsp import psam_pool, tables
 from server_stub.tsp.core import load_payment
 from tests.server_stub.system import Card, System, body_of, running, works
 
@@ -92,7 +93,8 @@ async def test_a_listed_card_is_refused(system: System) -> None:
     card = Card(box)
     serial = card.purse.information.application_serial
     row = insert(tables.listed_cards).values(
-        card_fingerprint=tsp_card.fingerprint(system.tsp.core, serial), listed_at=system.clock.now()
+        card_fingerprint=tsp_card.fingerprint(system.tsp.core, CardNumber(serial)),
+        listed_at=system.clock.now(),
     )
     await system.tsp.core.database.write(lambda conn: conn.execute(row))
     payment = await box.pay("card")
@@ -355,6 +357,7 @@ async def test_a_proof_the_psam_accepted_just_before_a_stop_counts(tmp_path: Pat
     async with running(tmp_path, clock=clock) as system:
         box._system = system
         assert (await box.get(f"/payments/{payment['payment']}"))["state"] == "unknown"
+        clock.advance(psam_pool.TURN.total_seconds())  # the one that stopped had not ended its turn
         await box.post(f"/payments/{payment['payment']}/debit", body_of(proof))
         await box.state(payment["payment"], "done")
 
@@ -411,3 +414,17 @@ async def test_the_same_proof_again_with_another_key_is_answered_with_the_paymen
     assert (await box.post(f"{path}/debit", proof))["state"] == done["state"]
     assert (await box.refused(f"{path}/debit", {**proof, "tac": "00000000"}))["code"] == "wrong-state"
     assert len(await system.rows(tables.outbox)) == 1
+
+
+async def test_mac1_does_not_leave_after_evidence_that_nothing_was_debited(system: System) -> None:
+    """The request for MAC1 was on its way for longer than the box waited."""
+    box = await system.box()
+    card = Card(box)
+    payment = await box.pay("card")
+    path = f"/payments/{payment['payment']}"
+    body = card.initialize(await box.post(f"{path}/card", card.data()), payment["amount_fen"])
+    failed = await box.post(f"{path}/not-debited", card.evidence("0000"))
+    assert (failed["state"], failed["money"], failed["reason"]) == ("failed", "not-taken", "connection-lost")
+    problem = await box.refused(f"{path}/init", body)
+    assert (problem["code"], problem["money"]) == ("wrong-state", "not-taken")
+    assert await system.rows(tables.leases) == []

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, insert, select
 
 from server_stub.boss import tables as boss
-from server_stub.boss.service import activation_hash
+from server_stub.boss.keys import activation_hash
 from server_stub.foundation.problems import Problem
 from server_stub.tsp import tables
 from tests.server_stub.system import ACTIVATION, OWN, SMART_CARDS, Box, Card, System
@@ -30,7 +30,7 @@ def second_box(conn: Connection, first: str, number: str, smart_card: str) -> No
     )
 
 
-async def test_hello_needs_no_token(system: System) -> None:
+async def test_hello_needs_no_signature(system: System) -> None:
     answer = (await system.outside.get(f"{OWN}/stb/v1/hello")).json()
     assert answer["api"] == 1
     assert answer["test_mode"] is True
@@ -47,39 +47,23 @@ async def test_hello_needs_no_token(system: System) -> None:
         ("85312047", {"smart_card_number": SMART_CARDS["85312048"]}, "activation-code-wrong"),
     ],
 )
-async def test_a_box_that_boss_does_not_accept_gets_no_token(
+async def test_a_box_that_boss_does_not_accept_is_not_enrolled(
     system: System, box: str, other: dict[str, str], code: str
 ) -> None:  # ONL-11
-    body = {
-        "box_number": box,
-        "smart_card_number": SMART_CARDS.get(box, "8310220477550019"),
-        "activation_code": ACTIVATION,
-        **other,
-    }
-    problem = await Box(system, box).refused("/enrolments", body)
+    one = Box(system, box)
+    card = SMART_CARDS.get(box, "8310220477550019")
+    problem = await one.refused("/enrolments", one.papers(**{"smart_card_number": card, **other}))
     assert (problem["code"], problem["status"], problem["money"]) == (code, 403, "not-taken")
+    assert (await one.call("GET", "/home")).json()["code"] == "not-enrolled"
 
 
-async def test_an_enrolment_repeated_gives_the_same_token_which_is_kept_only_as_a_hash(
-    system: System,
-) -> None:
+async def test_an_enrolment_repeated_gives_the_same_answer(system: System) -> None:
     box = Box(system, "85312047")
-    body = {
-        "box_number": "85312047",
-        "smart_card_number": SMART_CARDS["85312047"],
-        "activation_code": ACTIVATION,
-    }
-    first = await box.post("/enrolments", body, key="the-same-key")
-    assert await box.post("/enrolments", body, key="the-same-key") == first
+    first = await box.post("/enrolments", box.papers(), key="the-same-key")
+    assert await box.post("/enrolments", box.papers(), key="the-same-key") == first
     assert first["subscriber"] == {"name": {"zh": "张女士", "en": "Ms Zhang"}, "number": "8531 2047"}
-    kept = [tuple(row) for table in (tables.boxes, tables.keys) for row in await system.rows(table)]
-    assert first["token"] not in str(kept)
-    box.token = first["token"]
+    assert first["key_id"] == box.key.key_id
     await box.get("/home")
-    await box.enrol()
-    stale = Box(system, "85312047")
-    stale.token = first["token"]
-    assert (await stale.call("GET", "/home")).json()["code"] == "not-enrolled"
 
 
 async def test_a_box_that_has_paid_may_be_enrolled_anew(system: System) -> None:
@@ -87,16 +71,6 @@ async def test_a_box_that_has_paid_may_be_enrolled_anew(system: System) -> None:
     payment = await box.pay("card", "sports", "monthly")
     await box.enrol()
     assert [one["payment"] for one in (await box.get("/records"))["records"]] == [payment["payment"]]
-
-
-async def test_without_the_right_token_nothing_is_told(system: System) -> None:
-    box = await system.box("85312047")
-    for path in ("/home", "/services", "/services/sports", "/records", "/orders/x", "/payments/x"):
-        for number, token in (("85312047", "wrong"), ("85312047", ""), ("85312048", box.token), ("", "")):
-            stranger = Box(system, number)
-            stranger.token = token
-            answer = await stranger.call("GET", path)
-            assert (answer.status_code, answer.json()["code"]) == (401, "not-enrolled"), path
 
 
 async def test_home_of_a_subscriber_with_a_history(system: System) -> None:
@@ -144,12 +118,7 @@ async def test_another_box_of_the_same_subscriber_sees_the_payment_as_paid_elsew
     box, other = await system.box("85312047"), Box(system, "85312099")
     smart_card = "8310220477550098"
     await system.boss(lambda conn: second_box(conn, box.number, other.number, smart_card))
-    body = {
-        "box_number": other.number,
-        "smart_card_number": smart_card,
-        "activation_code": ACTIVATION,
-    }
-    other.token = (await other.post("/enrolments", body))["token"]
+    await other.enrol(smart_card_number=smart_card)
     payment = await box.pay("card", "sports", "monthly")
     await Card(box).pay(payment)
     await box.state(payment["payment"], "done")

@@ -279,3 +279,54 @@ async def test_a_code_that_was_wanted_when_the_server_stopped_is_closed_too(syst
     wallet.prepare = prepare  # type: ignore[method-assign]
     assert (await box.pay("card"))["state"] == "preparing"
     assert [row.state for row in await system.rows(tables.payments)] == ["cancelled", "created"]
+
+
+@BOTH
+async def test_a_payment_closed_by_another_box_says_why(system: System, method: str) -> None:
+    first, second = await second_box(system)
+    payment = await first.pay(method)
+    await second.pay("card")
+    closed = await first.get(f"/payments/{payment['payment']}")
+    assert (closed["state"], closed["reason"]) == ("cancelled", "paying-elsewhere")
+    again = await second.pay("card", "kids", "monthly")
+    await second.pay("card", "kids", "monthly")
+    assert (await second.get(f"/payments/{again['payment']}"))["reason"] == "cancelled"
+
+
+# One card at two boxes
+
+
+async def test_a_card_that_has_yet_to_tell_another_box_does_not_pay(system: System) -> None:
+    first, second = await second_box(system)
+    card = Card(first)
+    payment = await first.pay("card", "kids", "monthly")
+    proof = card.debit(await card.authorised(payment))
+    there = await second.pay("card")
+    path = f"/payments/{there['payment']}/card"
+    problem = await second.refused(path, card.data())
+    assert (problem["status"], problem["code"], problem["money"]) == (409, "card-unsettled", "not-taken")
+    asked = await second.post("/inquiries", {"kind": "card", **card.data()})
+    assert (asked["usable"], asked["refusal"]) == (False, "card-unsettled")
+    # Where it was, it explains itself; then it pays anywhere.
+    assert (await first.post("/inquiries", {"kind": "card", **card.data()}))["usable"]
+    await first.post(f"/payments/{payment['payment']}/debit", body_of(proof))
+    await second.post(path, card.data())
+
+
+async def test_a_card_that_has_contradicted_itself_is_a_person_s_case_and_not_asked_again(
+    system: System,
+) -> None:
+    first, second = await second_box(system)
+    card = Card(first)
+    payment = await first.pay("card", "kids", "monthly")
+    await card.authorised(payment)
+    evidence = card.evidence("9406")
+    evidence["offline_number"] += 1
+    await first.refused(f"/payments/{payment['payment']}/not-debited", evidence)
+    shown = await first.get(f"/payments/{payment['payment']}")
+    assert (shown["state"], shown["reason"]) == ("unknown", "evidence-contradicts")
+    order = await first.order("kids", "quarterly")
+    problem = await first.refused(f"/orders/{order['order']}/payments", {"method": "card"})
+    assert problem["facts"] == {"payment": payment["payment"]}
+    there = await second.pay("card")
+    await second.post(f"/payments/{there['payment']}/card", card.data())

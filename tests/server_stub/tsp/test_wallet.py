@@ -259,7 +259,7 @@ async def test_boss_refuses_after_the_wallet_was_paid_and_the_money_goes_back(sy
 async def notice(system: System, payment: str, secret: str | None = None, at: str | None = None) -> int:
     """Sends a notice as the wallet would; returns the answer's status."""
     body = json.dumps({"reference": payment, "event": "paid"}).encode()
-    key = secret if secret is not None else system.roles._key
+    key = secret if secret is not None else system.roles._key.reveal()
     timestamp = at or system.clock.now().isoformat()
     headers = {
         "Wallet-Timestamp": timestamp,
@@ -353,7 +353,7 @@ async def test_another_amount_found_at_the_end_of_the_time_is_found_once(system:
     told_otherwise(system, state="paid", amount_fen=1)
     system.clock.advance(QR_SECONDS)
     await box.state(payment["payment"], "unknown")
-    assert await system.tsp.payments.sweep() is None  # nothing more is due: no sweep after sweep
+    assert await system.tsp.payments.sweep() == "0 swept"  # nothing more is due: no sweep after sweep
     assert len(await system.rows(tables.cases)) == 1
 
 
@@ -371,7 +371,7 @@ async def test_a_wallet_that_answers_nothing_that_ends_a_payment_is_asked_again(
     told_otherwise(system, state="refunded")
     system.clock.advance(QR_SECONDS)
     assert (await box.state(payment["payment"], "unknown"))["money"] == "unknown"
-    assert await system.tsp.payments.sweep() is None
+    assert await system.tsp.payments.sweep() == "0 swept"
     system.clock.advance(1)
     await asked_again(system, 1)
     told_otherwise(system, state="closed")

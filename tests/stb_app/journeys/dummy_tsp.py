@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cardreader.errors import MacInvalid
-from cardreader.pboc.files import mask_number
 from cardreader.psam import Psam
 from cardreader.sim.psam import open_psam
 from stb_app.tsp.client import CardFacts
@@ -48,6 +47,12 @@ class DummyTsp:
         self.facts: CardFacts | None = None
         self.init_body: dict[str, Any] = {}
         self._versions = itertools.count(1)
+
+    correlation = ""
+
+    def under(self, correlation: str) -> DummyTsp:
+        """Asks are told apart by nothing here."""
+        return self
 
     def pay(self, order: str, method: str, key: str) -> Payment:
         def act() -> Payment:
@@ -101,7 +106,7 @@ class DummyTsp:
             self.init_body = dict(init)
             answer = self.psam.initialize_for_purchase(
                 bytes.fromhex(init["random"]), init["offline_number"], 1500, 6, DATE, TIME, init["key_version"],
-                init["algorithm_id"], self.facts.application_serial[2:],
+                init["algorithm_id"], self.facts.application_serial.reveal()[2:],
             )  # fmt: skip
             self.become(payment, state="unknown", money="unknown")
             return Mac1(answer.terminal_transaction_number, answer.mac1, DATE, TIME)
@@ -118,7 +123,7 @@ class DummyTsp:
             except MacInvalid as error:
                 raise Problem("mac2-refused", money="unknown") from error
             card = PaidCard(
-                mask_number(self.facts.application_serial), self.init_body["balance_fen"], balance_after_fen
+                self.facts.application_serial.masked, self.init_body["balance_fen"], balance_after_fen
             )
             if self.opens:
                 return self.become(

@@ -19,7 +19,14 @@ from cardreader.sim.reader import SimReader
 from stb_app.journeys.card_payment import CardPayment
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.recovery import Recovery
-from stb_app.journeys.steps import CANCELLABLE_PROMPTS, CardPrompt, CardWanted, CodesOpen, Finished
+from stb_app.journeys.steps import (
+    CANCELLABLE_PROMPTS,
+    EARLIER_NOT_TAKEN,
+    CardPrompt,
+    CardWanted,
+    CodesOpen,
+    Finished,
+)
 from stb_app.journeys.wallet_payment import WalletPayment
 from stb_app.tsp.problem import Problem
 from tests.stb_app.journeys.dummy_tsp import ORDER, SERVICE, DummyTsp
@@ -47,13 +54,14 @@ class Home:
         self.prompts: list[str] = []
         self._keys = (f"key-{n}" for n in itertools.count())
 
-    def pay(self, order: Any = ORDER, **at: Callable[[], object]) -> Finished:
+    def pay(self, order: Any = ORDER, settles_only: bool = False, **at: Callable[[], object]) -> Finished:
         client: Any = self.tsp
         journey = CardPayment(
             client, self.reader, self.memory, self.waits, self._keys.__next__, order,
-            lambda: date(2026, 11, 21), self.alone,
+            lambda: date(2026, 11, 21), self.alone, settles_only,
         )  # fmt: skip
         self.prompts = []
+        self.steps: list[CardPrompt] = []
         does = {"enter_pin": lambda: journey.enter_pin(PIN), "remove": journey.go_on, "leave": journey.cancel}
         ends: list[Finished] = []
 
@@ -62,6 +70,7 @@ class Home:
                 ends.append(step)
                 return
             self.prompts.append(step.prompt)
+            self.steps.append(step)
             word = step.prompt.replace("-", "_")
             act = at.get(word, does.get(word))
             if act is not None:
@@ -155,7 +164,9 @@ def test_leaving_without_that_card_does_not_say_that_nothing_was_taken() -> None
     assert (end.outcome, end.money, end.reason) == ("pending", "unknown", "card-away")
     assert end.payment is not None
     assert end.payment.payment == "pay-1"
-    assert home.tsp.all["pay-2"].state == "cancelled"
+    assert end.earlier
+    # Nothing of the new order was begun, so nothing of it stands in the records.
+    assert list(home.tsp.all) == ["pay-1"]
 
 
 def test_a_card_that_had_not_debited_pays_now() -> None:
@@ -165,6 +176,32 @@ def test_a_card_that_had_not_debited_pays_now() -> None:
     assert (end.outcome, end.money) == ("success", "taken")
     assert home.tsp.all["pay-1"].reason == "card-removed"
     assert home.balance() == ONCE
+
+
+@pytest.mark.parametrize("when", ["before-debit", "after-debit"])
+def test_a_card_that_only_has_to_tell_pays_nothing(when: str) -> None:
+    home = Home()
+    home.pulled(when=when)
+    before = home.balance()
+    home.reader.pull()
+    end = home.pay(settles_only=True, put_back=home.insert)
+    assert "enter-pin" not in home.prompts
+    assert list(home.tsp.all) == ["pay-1"]
+    assert home.balance() == before
+    if when == "before-debit":
+        assert (end.reason, end.money) == (EARLIER_NOT_TAKEN, "not-taken")
+    else:
+        assert (end.outcome, end.money, end.earlier) == ("success", "taken", True)
+
+
+def test_what_is_asked_about_an_earlier_payment_names_it_and_its_amount() -> None:
+    home = Home()
+    home.pulled()
+    home.pay(replace(ORDER, order="order-2", term="yearly", amount_fen=12000), put_back="leave")  # type: ignore[arg-type]
+    asked = next(step for step in home.steps if step.prompt == "put-back")
+    assert (asked.earlier, asked.amount_fen) == (True, ORDER.amount_fen)
+    assert asked.payment is not None
+    assert (asked.payment.payment, asked.payment.order) == ("pay-1", ORDER.order)
 
 
 def test_another_service_is_paid_once_the_proof_is_safe() -> None:
@@ -303,6 +340,45 @@ def test_a_reader_that_goes_after_mac1_has_words_of_its_own() -> None:
     assert "reader-missing" not in home.prompts
     assert "reader-away" not in CANCELLABLE_PROMPTS
     assert (end.outcome, end.money) == ("success", "taken")
+
+
+@pytest.mark.parametrize(("lost", "reason"), [(True, "reader-lost"), (False, "card-removed")])
+def test_a_debit_that_the_reader_interrupted_is_not_put_on_whoever_held_the_card(
+    lost: bool, reason: str
+) -> None:
+    home = Home()
+    reader: Any = Unplugged(home.reader)
+    home.reader.insert("good")
+    home.reader.pull_when = "before-debit"
+    card, home.reader = home.reader, reader
+    steps: list[str] = []
+
+    def put_back() -> None:
+        steps.append("put-back")
+        if lost and len(steps) == 1:
+            reader.left = 3
+        else:
+            card.insert("good")
+
+    end = home.pay(put_back=put_back, reader_away=lambda: card.insert("good"))
+    assert ("reader-away" in home.prompts) is lost
+    assert (end.outcome, end.money, end.reason) == ("failed", "not-taken", reason)
+
+
+def test_a_reader_lost_before_the_debit_is_not_called_a_card_pulled_too_early() -> None:
+    home = Home()
+    reader: Any = Unplugged(home.reader)
+    home.reader.insert("good")
+    card, home.reader = home.reader, reader
+
+    def unplugged() -> None:
+        card.pull()
+        reader.left = 2
+
+    end = home.pay(enter_pin=unplugged, insert="leave", removed_early="leave")  # type: ignore[arg-type]
+    assert home.prompts[-2:] == ["reader-missing", "insert"]
+    assert "removed-early" not in home.prompts
+    assert (end.outcome, end.money) == ("cancelled", "not-taken")
 
 
 # What is told beside the page that shows it

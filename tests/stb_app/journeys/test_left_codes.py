@@ -10,7 +10,7 @@ import pytest
 
 from cardreader.readers import open_reader
 from stb_app.journeys.memory import Memory
-from stb_app.journeys.recovery import LONGEST_PAUSE_S, Recovery
+from stb_app.journeys.recovery import LAST_LOOK_S, LONGEST_PAUSE_S, Recovery
 from stb_app.journeys.steps import CodesOpen, Finished
 from stb_app.tsp.problem import Problem
 from tests.stb_app.journeys.dummy_tsp import DummyTsp
@@ -113,3 +113,70 @@ def test_a_code_that_is_on_the_screen_is_none_of_its_business(tmp_path: Path) ->
     left.memory.keep_code("pay-1")
     assert left.on() == []
     assert left.tsp.calls.count("payment") == 0
+
+
+# Money that comes after a code was closed
+
+
+class Ticking(Rounds):
+    """Rounds that take the time they pause."""
+
+    def monotonic(self) -> float:
+        return sum(self.pauses)
+
+
+def _ends(told: list[object]) -> list[tuple[str, str]]:
+    return [(step.outcome, step.money) for step in told if isinstance(step, Finished)]
+
+
+@pytest.mark.parametrize("closed", ["expired", "cancelled", "failed"])
+def test_money_that_comes_late_is_told_after_the_code_was_called_closed(tmp_path: Path, closed: str) -> None:
+    left = Left(tmp_path, 8)
+    left.tsp.become(state=closed, money="not-taken")
+    left.rounds.before[3] = lambda: left.tsp.become(state="late", money="taken")
+    left.rounds.before[6] = lambda: left.tsp.become(state="late", money="returned")
+    told = left.on()
+    assert _ends(told) == [(closed, "not-taken"), ("late", "taken"), ("late", "returned")]
+    # Closed is not open: nobody is told that it might still be paid.
+    assert [step for step in told if isinstance(step, CodesOpen)] == [CodesOpen(1), CodesOpen(0)]
+    assert Memory(tmp_path).closed_codes() == {}
+
+
+def test_a_television_that_was_switched_off_meanwhile_tells_only_what_is_new(tmp_path: Path) -> None:
+    left = Left(tmp_path, 2)
+    left.tsp.become(state="expired", money="not-taken")
+    assert _ends(left.on()) == [("expired", "not-taken")]
+    left.memory, left.rounds, left.told = Memory(tmp_path), Rounds(4), []
+    left.rounds.before[2] = lambda: left.tsp.become(state="late", money="taken")
+    assert left.on() == [Finished("late", "taken", payment=left.tsp.all["pay-1"])]
+    assert Memory(tmp_path).closed_codes() == {"pay-1": "late"}
+
+
+def test_a_closed_code_has_a_last_look_but_money_on_its_way_back_has_none(tmp_path: Path) -> None:
+    left = Left(tmp_path, 200)
+    left.rounds = Ticking(200)
+    left.tsp.become(state="expired", money="not-taken")
+    left.on()
+    assert left.memory.closed_codes() == {}
+    assert LAST_LOOK_S / 2 <= left.tsp.calls.count("payment") <= LAST_LOOK_S / 2 + 5
+
+    again = Left(tmp_path, 50)
+    again.rounds = Ticking(50)
+    again.tsp.become(state="late", money="taken")
+    again.on()
+    assert again.memory.closed_codes() == {"pay-1": "late"}
+    assert again.rounds.pauses[-1] == LONGEST_PAUSE_S
+
+
+def test_a_closed_code_that_the_platform_does_not_know_or_tell_of_is_no_end(tmp_path: Path) -> None:
+    left = Left(tmp_path, 6)
+    left.tsp.become(state="expired", money="not-taken")
+    left.tsp.faults["payment"] = [
+        None,
+        Problem("tsp-unreachable", retryable=True),
+        Problem("not-found"),
+        None,
+    ]
+    left.on()
+    assert left.tsp.calls.count("payment") == 3
+    assert left.memory.closed_codes() == {}

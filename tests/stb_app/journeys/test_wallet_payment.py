@@ -111,7 +111,7 @@ def test_a_phone_that_is_quicker_than_the_cancelling_is_no_trouble(caplog: pytes
             if thread.name == "cancel-wallet-payment":
                 thread.join()
     assert phone.tsp.calls.count("cancel") == 1
-    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert {record.levelname for record in caplog.records} == {"INFO"}
 
 
 def test_an_open_code_is_on_the_disk_until_its_end_is_known(tmp_path: Path) -> None:
@@ -175,13 +175,18 @@ def test_refused_because_an_earlier_payment_is_open_does_not_call_its_money_not_
     assert phone.memory.open_codes() == ("pay-1",)
 
 
-@pytest.mark.parametrize("facts", [{}, {"payment": "pay-1"}])
-def test_another_television_s_payment_cannot_be_shown_and_is_said_in_words(facts: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("facts", "outcome", "reason"),
+    [({}, "failed", "paid-elsewhere"), ({"payment": "pay-1"}, "pending", "already-paid")],
+)
+def test_another_television_s_payment_cannot_be_shown_and_is_said_in_words(
+    facts: dict[str, str], outcome: str, reason: str
+) -> None:
     phone = Phone()
     phone.tsp.faults["pay"] = [Problem("already-paid", money="taken", facts=facts)]
     phone.tsp.faults["payment"] = [Problem("not-found")]
     end = phone.pay()
-    assert (end.outcome, end.money, end.reason, end.payment) == ("failed", "taken", "already-paid", None)
+    assert (end.outcome, end.money, end.reason, end.payment) == (outcome, "taken", reason, None)
 
 
 def test_a_server_that_comes_back_is_followed_again() -> None:
@@ -223,3 +228,25 @@ def test_late_money_is_seen_by_whoever_follows() -> None:
 def test_a_code_of_up_to_62_characters_stays_at_version_4() -> None:
     """tv.md, Paying: whole pixels a module need a small code."""
     assert len(modules_of("http://192.168.100.200:8780/w/" + "x" * 32)) == 33
+
+
+def test_a_code_that_was_closed_on_the_screen_is_still_followed_for_late_money(tmp_path: Path) -> None:
+    phone = Phone(tmp_path)
+    phone.does["shown"] = lambda: phone.tsp.become(state="expired", money="not-taken", reason="expired")
+    changed: list[int] = []
+    phone.memory.changed = lambda: changed.append(1)
+    assert phone.pay().outcome == "expired"
+    assert changed
+    for memory in (phone.memory, Memory(tmp_path)):
+        assert (memory.open_codes(), memory.closed_codes()) == ((), {"pay-1": "expired"})
+
+
+def test_a_full_disk_does_not_stop_the_end_of_a_code() -> None:
+    phone = Phone()
+
+    def full(payment: str, told: str) -> None:
+        raise OSError("full")
+
+    phone.memory.close_code = full  # type: ignore[method-assign]
+    phone.does["shown"] = lambda: phone.tsp.become(state="expired", money="not-taken", reason="expired")
+    assert phone.pay().outcome == "expired"

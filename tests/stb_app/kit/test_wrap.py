@@ -74,7 +74,7 @@ def test_a_long_latin_word_breaks_only_because_it_must() -> None:
         ("还没有查清", 8, ["还没有", "查清"]),
         ("连不上支付平台", 12, ["连不上", "支付平台"]),
         ("同时订购", 6, ["同时", "订购"]),
-        ("Paid. Your service is ready.", 22, ["Paid. Your ", "service is open."]),
+        ("Paid. Your service is ready.", 22, ["Paid. Your ", "service is ready."]),
     ],
 )
 def test_titles_break_between_words_into_lines_alike(text: str, limit: int, found: list[str]) -> None:

@@ -1,0 +1,57 @@
+"""``stb-server audit``: whether the audit logs of the roles are as they were written."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from contextlib import closing
+
+from sqlalchemy import MetaData
+
+from server_stub import cli
+from server_stub.boss import tables as boss
+from server_stub.foundation.startup import CannotStart
+from server_stub.opening import NotThere, open_role
+from server_stub.settings import SettingsError, from_environment
+from server_stub.tsp import tables as tsp
+
+USAGE = 2
+LOGS = {"boss": (boss.metadata, boss.audit), "tsp": (tsp.metadata, tsp.audit)}
+"""By role."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """``audit verify``. Returns its exit code: 0; 1 when a log was changed; 2 when there is none."""
+    try:
+        settings = from_environment(os.environ)
+        url = settings.database if options.database is None else options.database
+        faults = [_verify(role, options, url) for role in LOGS if options.role in (None, role)]
+    except (SettingsError, CannotStart) as error:
+        sys.stderr.write(f"stb-server: {error}\n")
+        return USAGE
+    if all(fault is None for fault in faults):
+        sys.stderr.write("stb-server: no role with an audit log has run here\n")
+        return USAGE
+    return 1 if any(faults) else 0
+
+
+def _verify(role: str, options: argparse.Namespace, url: str) -> bool | None:
+    """Says what a role's log is like; returns whether it was changed, None where the role has not run."""
+    metadata: MetaData
+    metadata, log = LOGS[role]
+    try:
+        database = open_role(metadata, options.data, url, os.urandom, make=False)
+    except NotThere:
+        return None
+    with closing(database):
+        # Reading holds up nobody, however long the log is.
+        verdict = asyncio.run(database.read(lambda conn: log.verify(conn, options.head)))
+    if verdict.fault is None:
+        cli.announce(f"ok     {role}: {verdict.count} records, the last has hash {verdict.last}")
+        return False
+    cli.announce(
+        f"WRONG  {role}: {verdict.fault} ({verdict.count} records before it fit, up to {verdict.last})"
+    )
+    return True

@@ -1,0 +1,42 @@
+"""BOSS's books: what a service that was opened has earned, and that the platform owes it (docs/ledger.md)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from server_stub.boss.tables import ledger, products
+from server_stub.foundation.ledger import Account, Entry, Journal
+
+PLATFORM = "receivable:platform"
+"""What the payment platform owes for services it was paid for; an asset."""
+OPENED = "opened"
+
+
+def revenue(service: str) -> str:
+    """The account of what a service has earned.
+
+    >>> revenue("sports")
+    'revenue:sports'
+    """
+    return f"revenue:{service}"
+
+
+def open_accounts(conn: Connection) -> None:
+    """Opens the accounts of the chart, one for each product of the catalogue among them."""
+    services = conn.execute(select(products.c.service).order_by(products.c.service)).scalars().all()
+    ledger.open_accounts(conn, [Account(PLATFORM, "asset")])
+    ledger.open_accounts(conn, [Account(revenue(service), "income") for service in services])
+
+
+def opened(conn: Connection, order: str, service: str, amount_fen: int, at: datetime, of: str | None) -> None:
+    """Books that a service was opened for an order, in the transaction that opens it.
+
+    Args:
+        of: the order's correlation id.
+    """
+    if not amount_fen:
+        return  # a reduction of the whole price
+    entries = (Entry(PLATFORM, amount_fen), Entry(revenue(service), -amount_fen))
+    ledger.post(conn, Journal(OPENED, order, "platform", at, entries, of))

@@ -1,0 +1,119 @@
+"""``stb-server boxes``: the operator's word on boxes, spoken into BOSS's books while the servers run or stand."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from datetime import datetime
+
+from sqlalchemy import Connection, MetaData, select
+
+from server_stub import cli
+from server_stub.boss import keys, tables
+from server_stub.boss.tables import box_keys, boxes, subscribers
+from server_stub.foundation.clock import Clock, SystemClock
+from server_stub.foundation.database import Database
+from server_stub.foundation.startup import CannotStart
+from server_stub.foundation.vault import vault_file
+from server_stub.opening import open_role
+from server_stub.settings import SettingsError, from_environment
+from server_stub.tsp import server_keys
+from server_stub.tsp import tables as tsp_tables
+
+USAGE = 2
+STATES = {"suspend": "suspended", "activate": "active", "stolen": "stolen"}
+DONE = {
+    "suspend": "is suspended",
+    "activate": "is in service",
+    "stolen": "is reported stolen",
+    "revoke": "has no key any more and must be enrolled anew",
+}
+
+
+def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
+    """One subcommand. Returns its exit code: 0; 1 for a box that BOSS does not know; 2 when there is no BOSS here."""
+    clock = clock or SystemClock()
+    now = clock.now()
+    try:
+        database = _open(options, tables.metadata)
+    except (SettingsError, CannotStart) as error:
+        sys.stderr.write(f"stb-server: {error}\n")
+        return USAGE
+    try:
+        if options.action == "list":
+            for line in database.submit(lambda conn: listed(conn, now)).result():
+                cli.announce(line)
+            return 0
+        number, actor = options.box, cli.actor()
+        if not database.submit(lambda conn: change(conn, options.action, number, clock, actor)).result():
+            sys.stderr.write(f"stb-server: BOSS knows no box {number}\n")
+            return 1
+        cli.announce(f"box {number} {DONE[options.action]}")
+        return 0
+    finally:
+        database.close()
+
+
+def rotate_server_key(options: argparse.Namespace, clock: Clock | None = None) -> int:
+    """``stb-server rotate-key``: a new key for answers. Running servers take it within a minute."""
+    clock = clock or SystemClock()
+    now, actor = clock.now(), cli.actor()
+    try:
+        if not (key := options.data / "tsp.key").exists():
+            raise CannotStart(f"{key} is not there; --data names the folder of a TSP that has run")
+        database = _open(options, tsp_tables.metadata)
+    except (SettingsError, CannotStart) as error:
+        sys.stderr.write(f"stb-server: {error}\n")
+        return USAGE
+    try:
+        vault = vault_file(key)
+
+        def work(conn: Connection) -> str:
+            new = server_keys.rotate(conn, vault, os.urandom(32), now)
+            tsp_tables.audit.append(conn, clock, actor, "server-key-rotated", new)
+            return new
+
+        new = database.submit(work).result()
+    finally:
+        database.close()
+    cli.announce(f"answers are signed with {new} now; boxes learn it from the key before it")
+    return 0
+
+
+def change(conn: Connection, action: str, box_number: str, clock: Clock, actor: str) -> bool:
+    """Changes a box's state, or ends its keys; False when there is no such box.
+
+    Args:
+        actor: who does it, for the audit log.
+    """
+    if action in STATES:
+        known = keys.set_state(conn, box_number, STATES[action])
+    else:
+        mine = select(boxes.c.box_number).where(boxes.c.box_number == box_number)
+        known = conn.execute(mine).one_or_none() is not None
+        keys.end(conn, box_number, keys.REVOKED, clock.now())
+    if known:
+        tables.audit.append(conn, clock, actor, f"box-{action}", box_number)
+    return known
+
+
+def listed(conn: Connection, now: datetime) -> list[str]:
+    """A line for each box: number, state, subscriber, since when its key is registered or why it has none."""
+    lines = []
+    query = select(boxes, subscribers).join(subscribers, boxes.c.subscriber_id == subscribers.c.id)
+    for box in conn.execute(query.order_by(boxes.c.box_number)):
+        mine = select(box_keys).where(box_keys.c.box_number == box.box_number)
+        found = conn.execute(mine.order_by(box_keys.c.registered_at.desc(), box_keys.c.key_id)).all()
+        good = [key for key in found if key.ended is None or key.ended_at > now]
+        if good:
+            state = ", ".join(f"key {key.key_id} since {key.registered_at:%Y-%m-%d %H:%M}" for key in good)
+        else:
+            state = found[0].ended if found else "not enrolled"
+        lines.append(f"{box.box_number}  {box.state:<9}  {box.name_en}  {state}")
+    return lines
+
+
+def _open(options: argparse.Namespace, metadata: MetaData) -> Database:
+    url = from_environment(os.environ).database if options.database is None else options.database
+    return open_role(metadata, options.data, url, os.urandom, make=False)

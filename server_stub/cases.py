@@ -1,0 +1,100 @@
+"""``stb-server cases``: what stays open, shown to a person and decided by one, while the servers run or stand."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from server_stub import cli
+from server_stub.foundation.clock import Clock, SystemClock
+from server_stub.foundation.ids import Ids
+from server_stub.foundation.money import yuan
+from server_stub.foundation.outbox import Outbox
+from server_stub.foundation.startup import CannotStart
+from server_stub.opening import open_role
+from server_stub.settings import SettingsError, from_environment
+from server_stub.tsp import cases, tables
+from server_stub.tsp.moves import Moves
+
+USAGE = 2
+
+
+def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
+    """One subcommand. Returns its exit code: 0; 1 for what is not there or is refused; 2 when there is no TSP here."""
+    clock = clock or SystemClock()
+    try:
+        settings = from_environment(os.environ)
+        url = settings.database if options.database is None else options.database
+        database = open_role(tables.metadata, options.data, url, os.urandom, make=False)
+    except (SettingsError, CannotStart) as error:
+        sys.stderr.write(f"stb-server: {error}\n")
+        return USAGE
+    with closing(database):
+        if options.action == "decide":
+            outbox = Outbox(database, tables.outbox, clock, "cases", {})
+            moves = Moves(clock, Ids(clock, os.urandom), settings, outbox)
+            decision = cases.Decision(options.case, options.do, options.reason, options.actor, options.second)
+            return _decide(lambda work: database.submit(work).result(), moves, decision)
+        everything = options.action == "show" or options.all
+        rows = asyncio.run(database.read(lambda conn: cases.listed(conn, everything=everything)))
+        if options.action == "list":
+            for row in rows:
+                cli.announce(line(row))
+            return 0
+        found = [row for row in rows if row.id == options.case]
+        if not found:
+            sys.stderr.write(f"stb-server: there is no case {options.case}\n")
+            return 1
+        for text in shown(found[0]):
+            cli.announce(text)
+        return 0
+
+
+def line(row: Row[Any]) -> str:
+    """A case in one line: id, since when, kind, amount, the payment's state, the number the subscriber has."""
+    decided = f"  {row.decision} by {row.actor}" if row.state == "decided" else ""
+    since = f"{row.at:%Y-%m-%d %H:%M}"
+    return f"{row.id}  {since}  {row.kind:<20}  {yuan(row.amount_fen):>10}  {row.payment_state}  {row.number}{decided}"
+
+
+def shown(row: Row[Any]) -> list[str]:
+    """All that is known of a case, and what can be done about it."""
+    told = [("case", row.id), ("kind", row.kind), ("since", f"{row.at:%Y-%m-%d %H:%M:%S}")]
+    told += [("payment", row.payment_id), ("order", row.number), ("box", row.box_number), ("by", row.method)]
+    told += [("amount", yuan(row.amount_fen)), ("state", row.payment_state)]
+    if row.received_fen is not None:
+        told.append(("received", yuan(row.received_fen)))
+    told += sorted((name, str(value)) for name, value in json.loads(row.facts).items())
+    if row.state == "decided":
+        told += [
+            ("decided", row.decision),
+            ("actor", row.actor),
+            ("second", row.second),
+            ("reason", row.reason),
+        ]
+    else:
+        able = [action for action, states in cases.ACTIONS.items() if row.payment_state in states]
+        told.append(("can be", ", ".join(able) or "nothing by hand: what is owed is being delivered"))
+    return [f"{name:<9} {value}" for name, value in told if value is not None]
+
+
+def _decide(
+    write: Callable[[Callable[[Connection], Any]], Any], moves: Moves, decision: cases.Decision
+) -> int:
+    try:
+        state = write(lambda conn: cases.decide(conn, moves, decision))
+    except cases.CaseRefused as refused:
+        why = str(refused)
+        write(lambda conn: cases.note_refused(conn, moves, decision, why))
+        sys.stderr.write(f"stb-server: {why}\n")
+        return 1
+    cli.announce(f"case {decision.case}: {decision.action}; the payment is {state} now")
+    return 0

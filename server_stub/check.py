@@ -1,0 +1,154 @@
+"""``stb-server check``: proves on live databases what must always be true, and says what is wrong; changes nothing.
+
+Each role is read as of one moment. Between TSP and BOSS something is always under way, so what they must agree on is
+read in the order in which it comes to be: who is behind is read last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Iterable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from sqlalchemy import Connection, MetaData, select
+
+from server_stub import cli
+from server_stub.boss import invariants as boss_invariants
+from server_stub.boss import tables as boss_tables
+from server_stub.foundation.clock import Clock, SystemClock
+from server_stub.foundation.database import Database
+from server_stub.foundation.startup import CannotStart
+from server_stub.opening import NotThere, open_role
+from server_stub.settings import Settings, SettingsError, from_environment
+from server_stub.tsp import invariants as tsp_invariants
+from server_stub.tsp import tables as tsp_tables
+
+USAGE = 2
+AGREE = "TSP and BOSS agree"
+SHOWN = 20
+"""So many faults of a kind are told; the others are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that must be true, and what is wrong with it."""
+
+    name: str
+    faults: list[str]
+
+
+def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
+    """The subcommand. Returns its exit code: 0; 1 when something is wrong; 2 when no role has run here."""
+    now = (clock or SystemClock()).now()
+    with ExitStack() as held:
+        try:
+            settings = from_environment(os.environ)
+            url = settings.database if options.database is None else options.database
+            opened: dict[str, Database] = {}
+            for metadata in (tsp_tables.metadata, boss_tables.metadata):
+                database = _open(metadata, options, url)
+                if database is not None:
+                    opened[metadata.info["role"]] = held.enter_context(closing(database))
+            if not opened:
+                raise CannotStart("neither role tsp nor role boss has run here")
+        except (SettingsError, CannotStart) as error:
+            sys.stderr.write(f"stb-server: {error}\n")
+            return USAGE
+        findings = asyncio.run(examine(opened.get("tsp"), opened.get("boss"), now, settings))
+    for finding in findings:
+        for text in _told(finding):
+            cli.announce(text)
+    return 1 if any(finding.faults for finding in findings) else 0
+
+
+async def examine(
+    tsp: Database | None, boss: Database | None, now: datetime, settings: Settings
+) -> list[Finding]:
+    """All that must be true of these roles, each with what is wrong."""
+    found = []
+    if tsp is not None:
+
+        def of_tsp(conn: Connection) -> list[Finding]:
+            checks = tsp_invariants.CHECKS.items()
+            return [Finding(f"tsp: {name}", check(conn, now, settings)) for name, check in checks]
+
+        found += await tsp.read(of_tsp)
+    if boss is not None:
+        checks = boss_invariants.CHECKS.items()
+        found += await boss.read(
+            lambda conn: [Finding(f"boss: {name}", check(conn)) for name, check in checks]
+        )
+    if tsp is not None and boss is not None:
+        found.append(Finding(AGREE, await disagreements(tsp, boss)))
+    return found
+
+
+async def disagreements(tsp: Database, boss: Database) -> list[str]:
+    """What TSP and BOSS tell differently about the same orders.
+
+    A service that the TSP calls opened was opened by BOSS before, and one that BOSS calls opened was paid at the TSP
+    before; so the first is read at the TSP before it is read at BOSS, and the other the other way round.
+    """
+    paid = await tsp.read(_opened_at_tsp)
+    opened = await boss.read(_opened_at_boss)
+    said = []
+    for order, (payment, fen) in sorted(paid.items()):
+        if opened.get(order) != (payment, fen):
+            said.append(
+                f"order {order}: opened for payment {payment}, {fen} fen; BOSS has {opened.get(order)}"
+            )
+    for page in _pages(sorted(opened.keys() - paid.keys())):
+        known = await tsp.read(partial(_paid_for, names=page))
+        said += [
+            f"order {order}: BOSS has opened it for payment {opened[order]}, the TSP has {known.get(order)}"
+            for order in page
+            if known.get(order) != opened[order]
+        ]
+    return said
+
+
+def _open(metadata: MetaData, options: argparse.Namespace, url: str) -> Database | None:
+    """A role's tables; None where it has not run. Raises CannotStart."""
+    try:
+        return open_role(metadata, options.data, url, os.urandom, make=False)
+    except NotThere:
+        return None
+
+
+def _opened_at_tsp(conn: Connection) -> dict[str, tuple[str, int]]:
+    """Payment and amount by order."""
+    payments = tsp_tables.payments.c
+    query = select(payments.order_id, payments.id, payments.amount_fen).where(payments.state == "opened")
+    return {row.order_id: (row.id, row.amount_fen) for row in conn.execute(query)}
+
+
+def _opened_at_boss(conn: Connection) -> dict[str, tuple[str, int]]:
+    orders = boss_tables.orders.c
+    query = select(orders.id, orders.payment, orders.amount_fen).where(orders.state == "opened")
+    return {row.id: (row.payment, row.amount_fen) for row in conn.execute(query)}
+
+
+def _paid_for(conn: Connection, names: list[str]) -> dict[str, tuple[str, int]]:
+    """Payments whose money is in, by order."""
+    payments = tsp_tables.payments.c
+    mine = payments.order_id.in_(names) & payments.state.in_(("paid", "opened"))
+    query = select(payments.order_id, payments.id, payments.amount_fen).where(mine)
+    return {row.order_id: (row.id, row.amount_fen) for row in conn.execute(query)}
+
+
+def _pages(names: list[str]) -> Iterable[list[str]]:
+    return (names[start : start + 500] for start in range(0, len(names), 500))
+
+
+def _told(finding: Finding) -> list[str]:
+    if not finding.faults:
+        return [f"ok     {finding.name}"]
+    told = [f"WRONG  {finding.name}", *(f"       {fault}" for fault in finding.faults[:SHOWN])]
+    more = len(finding.faults) - SHOWN
+    return [*told, f"       and {more} more"] if more > 0 else told

@@ -1,0 +1,58 @@
+"""Where a role's tables are: a file of the data folder, or a schema of a PostgreSQL database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, MetaData
+
+from server_stub.foundation import migrations, postgresql
+from server_stub.foundation.audit import Audit
+from server_stub.foundation.clock import Clock, SystemClock
+from server_stub.foundation.database import Database
+from server_stub.foundation.ids import RandomBytes
+from server_stub.foundation.sqlite import SqliteDatabase
+from server_stub.foundation.startup import CannotStart
+
+
+class NotThere(CannotStart):
+    """The role has not run here."""
+
+
+def open_role(
+    metadata: MetaData,
+    data: Path,
+    url: str,
+    random: RandomBytes,
+    *,
+    make: bool = True,
+    clock: Clock | None = None,
+) -> Database:
+    """The database of the role whose tables these are, brought to what this program works with.
+
+    Args:
+        url: of a PostgreSQL database; empty: a file of the folder ``data``.
+        clock: for the audit log, where the tables are changed; None: the machine's.
+        make: makes what is not there; otherwise the role must have run before.
+
+    Raises:
+        CannotStart, NotThere
+    """
+    role, upgrade = metadata.info["role"], migrations.prepare(metadata)
+    first, *_, last = migrations.revisions(migrations.folder_of(metadata))
+
+    def prepare(conn: Connection) -> None:
+        before = migrations.present(conn, first)
+        if not make and before is None:
+            raise NotThere(f"no role {role} has run here")
+        upgrade(conn)
+        log: Audit | None = metadata.info.get("audit")
+        if log is not None and before != last:
+            log.append(conn, clock or SystemClock(), "server", "migrated", role, before=before, after=last)
+
+    if url:
+        return postgresql.PostgresqlDatabase(postgresql.address(url), role, prepare, random)
+    path = data / f"{role}.db"
+    if not make and not path.exists():
+        raise NotThere(f"{data} has no role {role}; --data names the folder of one that has run")
+    return SqliteDatabase(path, prepare)

@@ -1,0 +1,137 @@
+"""Cases: what stays open becomes one, and a person decides it, with a reason, above a limit with a second person.
+
+CaseRefused      a decision that cannot be made so; nothing has changed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from server_stub.tsp import core, machines
+from server_stub.tsp.moves import OPEN_SERVICE, Moves, open_cases
+from server_stub.tsp.tables import audit, cases, debits, orders, payments
+
+ACTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "accept-proof": ("mac2-refused", "proof-kept", "contradicted"),
+        "write-off": (*machines.CARD_UNKNOWN, "wallet-silent"),
+        "refund": ("amount-differs",),
+        "retry-opening": ("service-refused",),
+        "returned-by-hand": ("service-refused",),
+        "close": tuple(sorted(machines.PAYMENT_SHOWN.keys() - machines.WATCHED.keys())),
+    }
+)
+"""What a person can do, and in which states of the payment. docs/ledger.md says what each means."""
+
+
+class CaseRefused(Exception):
+    """A decision that cannot be made so; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person has decided.
+
+    Args:
+        case: its id.
+        action: one of ACTIONS.
+        actor, second: names of the person and, above the limit, of a second one.
+    """
+
+    case: str
+    action: str
+    reason: str
+    actor: str
+    second: str | None = None
+
+
+def decide(conn: Connection, moves: Moves, decision: Decision) -> str:
+    """Does what was decided, in one transaction with the books and the audit log.
+
+    Returns:
+        the state that the payment is in now.
+
+    Raises:
+        CaseRefused
+    """
+    case = conn.execute(select(cases).where(cases.c.id == decision.case)).one_or_none()
+    if case is None:
+        raise CaseRefused(f"there is no case {decision.case}")
+    payment = core.load_payment(conn, case.payment_id)
+    if conn.execute(open_cases(payment.id).where(cases.c.id == case.id)).first() is None:
+        raise CaseRefused(f"case {case.id} is decided: {case.decision} by {case.actor}")
+    _refuse(moves, payment, decision)
+    _do(conn, moves, payment, decision)
+    values = {"state": "decided", "decided_at": moves.clock.now(), "decision": decision.action}
+    values |= {"reason": decision.reason, "actor": decision.actor, "second": decision.second}
+    # What was decided about the money answers every question that is open about it.
+    mine = (cases.c.payment_id == payment.id) & (cases.c.state == "open")
+    conn.execute(update(cases).where(mine).values(**values))
+    facts = {"case": case.id, "kind": case.kind, "reason": decision.reason, "second": decision.second}
+    facts |= {"amount_fen": payment.amount_fen, "state": payment.state}
+    audit.append(conn, moves.clock, decision.actor, f"case-{decision.action}", payment.id, **facts)
+    return core.load_payment(conn, payment.id).state  # type: ignore[no-any-return]
+
+
+def note_refused(conn: Connection, moves: Moves, decision: Decision, why: str) -> None:
+    """A decision that was refused belongs in the audit log."""
+    facts = {"wanted": decision.action, "reason": decision.reason, "second": decision.second, "why": why}
+    audit.append(conn, moves.clock, decision.actor, "case-refused", decision.case, **facts)
+
+
+def listed(conn: Connection, *, everything: bool = False) -> list[Row[Any]]:
+    """The open cases, oldest first, each with its payment; ``everything``: the decided ones too."""
+    query = select(cases, payments.c.method, payments.c.amount_fen, payments.c.received_fen)
+    query = query.add_columns(payments.c.state.label("payment_state"), orders.c.number, payments.c.box_number)
+    joined = cases.join(payments, payments.c.id == cases.c.payment_id)
+    query = query.select_from(joined.join(orders, orders.c.id == payments.c.order_id))
+    if not everything:
+        query = query.where(cases.c.state == "open")
+    return list(conn.execute(query.order_by(cases.c.at, cases.c.id)))
+
+
+def _refuse(moves: Moves, payment: Row[Any], decision: Decision) -> None:
+    """Raises CaseRefused for what nobody may do, or not alone."""
+    states = ACTIONS.get(decision.action)
+    if states is None:
+        raise CaseRefused(f"no action {decision.action!r}; there are {', '.join(ACTIONS)}")
+    if not decision.reason.strip() or not decision.actor.strip():
+        raise CaseRefused("a reason and an actor are wanted")
+    if payment.state not in states:
+        said = f"{decision.action} is not for a payment that is {payment.state}, only for {', '.join(states)}"
+        raise CaseRefused(said)
+    # In whichever amount more is at stake.
+    limit, fen = moves.settings.case_second_fen, max(payment.amount_fen, payment.received_fen or 0)
+    second = (decision.second or "").strip()
+    if fen >= limit and (not second or second.casefold() == decision.actor.strip().casefold()):
+        raise CaseRefused(f"from {limit} fen on a second person is wanted; this is about {fen} fen")
+
+
+def _do(conn: Connection, moves: Moves, payment: Row[Any], decision: Decision) -> None:
+    actor = f"person:{decision.actor}"
+    match decision.action:
+        case "accept-proof":
+            mine = debits.c.payment_id == payment.id
+            debit = conn.execute(select(debits).where(mine)).one_or_none()
+            if debit is None or debit.tac is None:
+                raise CaseRefused("no proof of the card is kept")
+            moves.paid(conn, payment, actor=actor)
+            after_fen = debit.balance_before_fen - payment.amount_fen
+            conn.execute(update(debits).where(mine).values(balance_after_fen=after_fen))
+        case "write-off":
+            moves.move(conn, payment, "written-off", actor=actor, reason="not-debited")
+        case "refund":
+            moves.begin_refund(conn, payment, payment.received_fen, actor=actor, reason="amount-differs")
+            moves.close_order(conn, payment, actor=actor)
+        case "retry-opening":
+            moves.move(conn, payment, "paid", actor=actor)
+            owed = {"payment": payment.id, "key": f"{payment.id}-{decision.case}"}
+            moves.outbox.put(conn, OPEN_SERVICE, owed, of=payment.correlation)
+        case "returned-by-hand":
+            moves.move(conn, payment, "refunded", actor=actor, reason=payment.reason)
+            moves.close_order(conn, payment, actor=actor)

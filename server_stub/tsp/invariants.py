@@ -1,0 +1,268 @@
+"""What must be true of a TSP's tables at any moment, each told as what is wrong; reads only.
+
+A payment's history, its standing in the books and its state must say the same; what is owed to BOSS or a wallet must
+be in the outbox; what waits must have an end or a case.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, func, select
+
+from server_stub.foundation.states import Machine
+from server_stub.settings import Settings
+from server_stub.tsp import books, machines
+from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, REFUND
+from server_stub.tsp.payments import SWEPT
+from server_stub.tsp.tables import (
+    audit,
+    cases,
+    debits,
+    jobs,
+    leases,
+    ledger,
+    moves,
+    orders,
+    outbox,
+    payments,
+)
+
+PAGE = 1000
+LATE = timedelta(minutes=10)
+"""So late may be what background work does: a partner that hangs, a server that was stopped for a while."""
+FIRST = {"order": "quoted", "card payment": "created", "wallet payment": "code-wanted"}
+"""The states that rows begin in, by machine."""
+OWED = {
+    "paid": OPEN_SERVICE,
+    "refunding": REFUND,
+    "wallet-silent": ASK_WALLET,
+    "amount-differs": ASK_WALLET,
+}
+"""What must be in the outbox while a payment is in a state."""
+
+Check = Callable[[Connection, datetime, Settings], list[str]]
+
+
+def invariants(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    """Everything that is wrong; nothing in a TSP that works.
+
+    Args:
+        conn: of one moment: a transaction that reads.
+        settings: those the server runs with.
+    """
+    return [f"{name}: {said}" for name, check in CHECKS.items() for said in check(conn, now, settings)]
+
+
+def _books(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    return ledger.faults(conn)
+
+
+def _standings(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    """Each payment stands in the books as its state says, by journals of moves that were made."""
+    said = []
+    journals, entries, history = ledger.journals.c, ledger.entries.c, moves.c
+    for page in _pages(conn, payments):
+        ids = [row.id for row in page]
+        sums: dict[str, dict[str, int]] = defaultdict(dict)
+        joined = ledger.journals.join(ledger.entries, entries.journal == journals.id)
+        query = select(journals.reference, entries.account, func.sum(entries.amount_fen).label("fen"))
+        query = query.select_from(joined).where(journals.reference.in_(ids))
+        for reference, account, fen in conn.execute(query.group_by(journals.reference, entries.account)):
+            if fen:
+                sums[reference][account] = int(fen)
+        made = select(history.row, history.target).where(history.row.in_(ids), history.legal)
+        visited = {(name, target) for name, target in conn.execute(made)}
+        kinds = select(journals.reference, journals.kind).where(journals.reference.in_(ids))
+        said += [
+            f"payment {name} has a journal {kind}, but never was that"
+            for name, kind in conn.execute(kinds)
+            if kind != books.BROUGHT_FORWARD and (name, kind) not in visited
+        ]
+        for row in page:
+            money = books.Money(row.method, row.amount_fen, row.received_fen)
+            wanted = books.standing(row.state, money)
+            if sums[row.id] != wanted:
+                said.append(
+                    f"payment {row.id} is {row.state} and must stand as {wanted}, but stands as {sums[row.id]}"
+                )
+    known = select(payments.c.id)
+    strange = select(journals.reference).where(journals.reference.not_in(known)).distinct()
+    said += [f"journals are booked for {name}, which is no payment" for name in conn.scalars(strange)]
+    return said
+
+
+def _histories(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    """Each state was come to by legal moves, one after the other."""
+
+    def card_or_wallet(row: Row[Any]) -> Machine:
+        return machines.CARD_PAYMENT if row.method == "card" else machines.WALLET_PAYMENT
+
+    return [
+        *_chains(conn, orders, lambda row: machines.ORDER),
+        *_chains(conn, payments, card_or_wallet),
+    ]
+
+
+def _chains(conn: Connection, table: Table, machine_of: Callable[[Row[Any]], Machine]) -> Iterator[str]:
+    history = moves.c
+    for page in _pages(conn, table):
+        steps: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+        mine = history.row.in_([row.id for row in page]) & history.legal
+        for row in conn.execute(select(moves).where(mine).order_by(history.id)):
+            steps[row.machine, row.row].append((row.origin, row.target))
+        for row in page:
+            machine = machine_of(row)
+            at = FIRST[machine.name]
+            for origin, target in steps[machine.name, row.id]:
+                if origin != at or target not in machine.moves.get(origin, frozenset()):
+                    yield f"{machine.name} {row.id} went from {origin} to {target}, being {at}"
+                at = target
+            if at != row.state:
+                yield f"{machine.name} {row.id} is {row.state}, its history ends with {at}"
+
+
+def _ends(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    """What lives ends by its time, or is looked at, or is a case that is open."""
+    said = []
+    swept = [state for states in SWEPT.values() for state in states]
+    query = select(payments).where(payments.c.state.in_(swept))
+    opened = set(conn.scalars(select(cases.c.payment_id).where(cases.c.state == "open")))
+    for row in conn.execute(query.order_by(payments.c.id)):
+        if row.expires_at < now - LATE:
+            said.append(
+                f"payment {row.id} is {row.state}; its time was over at {row.expires_at:%Y-%m-%d %H:%M}"
+            )
+        over = row.state in machines.WATCHED and row.looks >= len(settings.unknown_schedule)
+        if over and row.id not in opened:
+            said.append(f"payment {row.id} is {row.state} after its schedule, and no case is open")
+    without = payments.c.live & payments.c.state.not_in(swept)
+    for row in conn.execute(select(payments).where(without)):
+        said.append(f"payment {row.id} is {row.state}, lives, and nothing ends it")
+    return said
+
+
+def _live(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    """At most one payment of an order lives, and those live whose state does."""
+    count = func.count()
+    crowded = select(payments.c.order_id, count.label("many")).where(payments.c.live)
+    crowded = crowded.group_by(payments.c.order_id).having(count > 1)
+    said = [f"order {row.order_id} has {row.many} payments that live" for row in conn.execute(crowded)]
+    wrong = payments.c.live != payments.c.state.in_(machines.LIVE)
+    said += [
+        f"payment {row.id} is {row.state}; live is {row.live}"
+        for row in conn.execute(select(payments).where(wrong))
+    ]
+    return said
+
+
+def _orders(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    """An order that is being paid has a payment that lives; one that is completed has one that is opened."""
+    said = []
+    alive = select(payments.c.order_id).where(payments.c.live)
+    opened = select(payments.c.order_id).where(payments.c.state == "opened")
+    query = select(orders.c.id, orders.c.state)
+    for condition, words in (
+        ((orders.c.state == "paying") & orders.c.id.not_in(alive), "no payment of it lives"),
+        (
+            orders.c.state.in_(("quoted", "expired", "completed")) & orders.c.id.in_(alive),
+            "a payment of it lives",
+        ),
+        (
+            (orders.c.state == "completed") & orders.c.id.not_in(opened),
+            "no payment of it has opened a service",
+        ),
+        ((orders.c.state != "completed") & orders.c.id.in_(opened), "a payment of it has opened a service"),
+    ):
+        said += [
+            f"order {row.id} is {row.state}, but {words}" for row in conn.execute(query.where(condition))
+        ]
+    twice = select(payments.c.order_id).where(payments.c.state == "opened").group_by(payments.c.order_id)
+    said += [
+        f"order {name} was paid and opened twice" for name in conn.scalars(twice.having(func.count() > 1))
+    ]
+    return said
+
+
+def _proofs(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    """What a card has paid has its proof, and what was paid came whole."""
+    paid = payments.c.state.in_(("paid", "opened", "service-refused"))
+    query = select(payments.c.id, payments.c.state, payments.c.method, debits.c.tac, debits.c.mac2)
+    query = query.add_columns(payments.c.amount_fen, payments.c.received_fen)
+    joined = payments.outerjoin(debits, debits.c.payment_id == payments.c.id)
+    bare = (payments.c.method == "card") & (debits.c.tac.is_(None) | debits.c.mac2.is_(None))
+    short = payments.c.received_fen.is_(None) | (payments.c.received_fen != payments.c.amount_fen)
+    return [
+        f"payment {row.id} is {row.state} with {row.received_fen} of {row.amount_fen} fen"
+        f"{'' if row.method != 'card' or row.mac2 else ' and without a proof'}"
+        for row in conn.execute(query.select_from(joined).where(paid & (bare | short)))
+    ]
+
+
+def _owed(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    """What is owed to BOSS or a wallet stands in the outbox, and nothing there is long overdue."""
+    standing = conn.execute(select(outbox).where(outbox.c.due_at.is_not(None))).all()
+    owed = {(row.topic, json.loads(row.payload).get("payment")) for row in standing}
+    said = [
+        f"payment {row.id} is {row.state}, but nothing in the outbox sees to that"
+        for row in conn.execute(select(payments.c.id, payments.c.state).where(payments.c.state.in_(OWED)))
+        if (OWED[row.state], row.id) not in owed
+    ]
+    said += [
+        f"delivery {row.id} ({row.topic}) was due at {row.due_at:%Y-%m-%d %H:%M}, {row.attempts} attempts"
+        for row in standing
+        if row.due_at < now - LATE
+    ]
+    return said
+
+
+def _leases(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    """A PSAM is leased only to a payment that lives."""
+    query = select(leases.c.psam, payments.c.id, payments.c.state)
+    query = query.select_from(leases.join(payments, payments.c.id == leases.c.payment_id))
+    ended = query.where(payments.c.state.not_in((*machines.CARD_PREPARING, *machines.CARD_UNKNOWN)))
+    return [
+        f"PSAM {row.psam} is leased to payment {row.id}, which is {row.state}" for row in conn.execute(ended)
+    ]
+
+
+def _audit(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    fault = audit.verify(conn).fault
+    return [] if fault is None else [fault]
+
+
+def _jobs(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    failing = select(jobs).where(jobs.c.failures > 0).order_by(jobs.c.id)
+    return [f"{row.id} failed {row.failures} times: {row.result}" for row in conn.execute(failing)]
+
+
+def _pages(conn: Connection, table: Table) -> Iterator[Sequence[Row[Any]]]:
+    """All rows in the order of their ids, so many at a time."""
+    last = ""
+    while True:
+        query = select(table).where(table.c.id > last).order_by(table.c.id).limit(PAGE)
+        page = conn.execute(query).all()
+        if not page:
+            return
+        yield page
+        last = page[-1].id
+
+
+CHECKS: Mapping[str, Check] = {
+    "books balance": _books,
+    "payments stand in the books": _standings,
+    "histories are legal": _histories,
+    "what lives has an end or a case": _ends,
+    "one payment of an order lives": _live,
+    "orders agree with payments": _orders,
+    "what is paid is proved and whole": _proofs,
+    "what is owed is in the outbox": _owed,
+    "PSAMs are leased to the living": _leases,
+    "audit log is whole": _audit,
+    "jobs do not fail": _jobs,
+}
+"""By name, in the order they are shown."""

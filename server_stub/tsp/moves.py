@@ -1,0 +1,144 @@
+"""How a payment moves: one place for its state, the books, what BOSS and wallets are owed, and its cases."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, insert, select, update
+
+from server_stub.foundation import states
+from server_stub.foundation.clock import Clock
+from server_stub.foundation.ids import Ids
+from server_stub.foundation.outbox import Outbox
+from server_stub.settings import Settings
+from server_stub.tsp import books, machines, psam_pool
+from server_stub.tsp.tables import audit, cases, payments
+
+OPEN_SERVICE = "open-service"
+REFUND = "refund"
+ASK_WALLET = "ask-wallet"
+DAY_S = 86_400
+"""How often a case that stays open is looked at."""
+
+
+@dataclass(slots=True)
+class Moves:
+    """What moves payments."""
+
+    clock: Clock
+    ids: Ids
+    settings: Settings
+    outbox: Outbox
+
+    def move(
+        self,
+        conn: Connection,
+        payment: Row[Any],
+        target: str,
+        *,
+        actor: str,
+        reason: str | None = None,
+        **values: Any,
+    ) -> None:
+        """Moves a payment and books what that means. One that ends without money closes its order and gives its PSAM
+        back.
+
+        Args:
+            values: columns that change with it; ``received_fen`` where money came.
+
+        Raises:
+            IllegalMove
+        """
+        now = self.clock.now()
+        machine = machines.CARD_PAYMENT if payment.method == "card" else machines.WALLET_PAYMENT
+        if reason is not None or target == "paid":
+            # Why nobody knew is over once the money is in.
+            values["reason"] = reason
+        if target in machines.WATCHED:
+            values["expires_at"] = now + timedelta(seconds=self.settings.unknown_schedule[0])
+            values["looks"] = 0
+        live = target in machines.LIVE
+        moved = states.move(conn, machine, payment.id, target, actor=actor, at=now, live=live, **values)
+        before = books.Money(payment.method, payment.amount_fen, payment.received_fen)
+        received_fen = values.get("received_fen", payment.received_fen)
+        after = books.Money(payment.method, payment.amount_fen, received_fen)
+        sides = (moved.origin, before), (target, after)
+        of = payment.correlation
+        books.book(conn, payment.id, target, moved.version, *sides, actor=actor, at=now, of=of)
+        if target in machines.ENDED_WITHOUT_MONEY:
+            if moved.origin != "contradicted":  # that one had failed before: its order is closed
+                self.close_order(conn, payment, actor=actor)
+            psam_pool.release(conn, payment.id)
+
+    def paid(self, conn: Connection, payment: Row[Any], *, actor: str) -> None:
+        """The money is in: BOSS is owed the message from the same moment on."""
+        fen = payment.amount_fen
+        self.move(conn, payment, "paid", actor=actor, paid_at=self.clock.now(), received_fen=fen)
+        psam_pool.release(conn, payment.id)
+        if payment.state == "contradicted":
+            now = self.clock.now()
+            states.move(conn, machines.ORDER, payment.order_id, "paying", actor=actor, at=now)
+        self.outbox.put(conn, OPEN_SERVICE, {"payment": payment.id}, of=payment.correlation)
+
+    def begin_refund(
+        self, conn: Connection, payment: Row[Any], amount_fen: int, *, actor: str, reason: str | None
+    ) -> None:
+        """The money is to go back, as much as came; from now on it is owed to the subscriber."""
+        values = {"paid_at": self.clock.now(), "received_fen": amount_fen}
+        self.move(conn, payment, "refunding", actor=actor, reason=reason, **values)
+        owed = {"payment": payment.id, "amount_fen": amount_fen}
+        self.outbox.put(conn, REFUND, owed, of=payment.correlation)
+
+    def received(self, conn: Connection, payment: Row[Any], amount_fen: int, *, actor: str) -> None:
+        """Another amount has come for a payment whose amount differs than was known."""
+        before = books.Money(payment.method, payment.amount_fen, payment.received_fen)
+        after = books.Money(payment.method, payment.amount_fen, amount_fen)
+        mine, step = payments.c.id == payment.id, payment.version + 1
+        conn.execute(update(payments).where(mine).values(received_fen=amount_fen, version=step))
+        state, now, of = payment.state, self.clock.now(), payment.correlation
+        sides = (state, before), (state, after)
+        books.book(conn, payment.id, state, step, *sides, actor=actor, at=now, of=of)
+
+    def close_order(self, conn: Connection, payment: Row[Any], *, actor: str) -> None:
+        """Nothing more can be paid for the payment's order."""
+        states.move(conn, machines.ORDER, payment.order_id, "closed", actor=actor, at=self.clock.now())
+
+    def case(self, conn: Connection, payment: str, kind: str, **facts: Any) -> None:
+        """Something about a payment that a person has to look at; the same once more is no second case."""
+        values = {"payment_id": payment, "kind": kind, "facts": json.dumps(facts)}
+        same = select(cases.c.id).filter_by(**values, state="open")
+        if conn.execute(same).first() is None:
+            conn.execute(insert(cases).values(id=self.ids.row(), at=self.clock.now(), **values))
+
+    def note_refused(self, conn: Connection, refused: states.IllegalMove) -> None:
+        """A move that was refused belongs in the audit log."""
+        subject = f"{refused.machine.name} {refused.row}"
+        facts = {"origin": refused.origin, "target": refused.target}
+        audit.append(conn, self.clock, refused.actor, "move-refused", subject, **facts)
+
+    def look(self, conn: Connection, payment: Row[Any]) -> str | None:
+        """A payment that waits has been looked at: when next, and whether it is a case now.
+
+        Returns:
+            the kind of case, where the schedule is over.
+        """
+        pauses = self.settings.unknown_schedule
+        kind = machines.WATCHED[payment.state]
+        looks = payment.looks + 1
+        pause = pauses[looks] if looks < len(pauses) else DAY_S
+        due = self.clock.now() + timedelta(seconds=pause)
+        mine = payments.c.id == payment.id
+        conn.execute(update(payments).where(mine).values(looks=looks, expires_at=due))
+        if looks < len(pauses):
+            return None
+        if conn.execute(open_cases(payment.id)).first() is None:
+            self.case(conn, payment.id, kind)
+        return kind
+
+
+def open_cases(payment: str) -> Select[Any]:
+    """The cases of a payment that nobody has decided."""
+    return select(cases).where((cases.c.payment_id == payment) & (cases.c.state == "open"))

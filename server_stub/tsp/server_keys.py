@@ -1,0 +1,90 @@
+"""The keys that this installation signs its answers with: made at the first start, sealed in the database."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Connection, insert, select, update
+
+from server_stub.foundation.clock import Clock
+from server_stub.foundation.database import Database
+from server_stub.foundation.ids import RandomBytes
+from server_stub.foundation.signatures import AnswerKey
+from server_stub.foundation.vault import Vault
+from server_stub.tsp.models import ServerKey
+from server_stub.tsp.tables import server_keys
+
+LOOK_EVERY = timedelta(seconds=60)
+"""Another process may have rotated the key."""
+OLD_VALID = timedelta(days=90)
+"""How long a box that was switched off still learns of a new key from the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The present key first, then those before it that are still good."""
+
+    signing: tuple[AnswerKey, ...]
+    told: tuple[ServerKey, ...]
+
+
+class ServerKeys:
+    """The installation's keys.
+
+    Raises:
+        CannotStart: from the database.
+    """
+
+    def __init__(self, database: Database, vault: Vault, clock: Clock, random: RandomBytes) -> None:
+        self._database = database
+        self._vault = vault
+        self._clock = clock
+        now = clock.now()
+        database.load(lambda conn: make_first(conn, vault, random(32), now))
+        self.keys = database.submit(lambda conn: self._load(conn, now)).result()
+        self._looked_at = now
+        self._looking = asyncio.Lock()
+
+    async def fresh(self) -> Keys:
+        """The keys, as they were at most a minute ago."""
+        now = self._clock.now()
+        if abs(now - self._looked_at) >= LOOK_EVERY and not self._looking.locked():
+            async with self._looking:
+                self.keys = await self._database.read(lambda conn: self._load(conn, now))
+                self._looked_at = now
+        return self.keys
+
+    def _load(self, conn: Connection, now: datetime) -> Keys:
+        good = server_keys.c.valid_until.is_(None) | (server_keys.c.valid_until > now)
+        rows = conn.execute(
+            select(server_keys).where(good).order_by(server_keys.c.created_at.desc(), server_keys.c.key_id)
+        ).all()
+        rows = sorted(rows, key=lambda row: row.valid_until is not None)
+        private = [Ed25519PrivateKey.from_private_bytes(self._vault.unseal(row.sealed)) for row in rows]
+        told = [
+            ServerKey(key_id=row.key_id, public_key=key.public_key().public_bytes_raw().hex().upper())
+            for row, key in zip(rows, private, strict=True)
+        ]
+        return Keys(tuple(AnswerKey.of(key) for key in private), tuple(told))
+
+
+def make_first(conn: Connection, vault: Vault, seed: bytes, now: datetime) -> None:
+    """The first start makes a key; later ones find it."""
+    if conn.execute(select(server_keys.c.key_id).limit(1)).one_or_none() is None:
+        _insert(conn, vault, seed, now)
+
+
+def rotate(conn: Connection, vault: Vault, seed: bytes, now: datetime) -> str:
+    """Makes a new present key; the one before is good for three more months. Returns the new one's id."""
+    present = server_keys.c.valid_until.is_(None)
+    conn.execute(update(server_keys).where(present).values(valid_until=now + OLD_VALID))
+    return _insert(conn, vault, seed, now)
+
+
+def _insert(conn: Connection, vault: Vault, seed: bytes, now: datetime) -> str:
+    key = AnswerKey.of(Ed25519PrivateKey.from_private_bytes(seed))
+    conn.execute(insert(server_keys).values(key_id=key.key_id, sealed=vault.seal(seed), created_at=now))
+    return key.key_id

@@ -1,0 +1,311 @@
+"""``stb-app doctor``: what is wrong with the connection, one plain line for each thing that must be right."""
+
+from __future__ import annotations
+
+import gettext
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from stb_app import cli
+from stb_app.registration import client_of
+from stb_app.tsp.model import Hello
+from stb_app.tsp.problem import Problem
+
+API = 1
+CONNECT_S = 3.0
+CLOCK_S = 60
+"""So far the box's clock may be out before its signatures are refused."""
+Verdict = Literal["ok", "wrong", "unknown"]
+
+
+def N_(msgid: str) -> str:
+    """Marks a message of a table for the catalogue; it is translated when it is told."""
+    return msgid
+
+
+VERDICTS: dict[Verdict, str] = {"ok": N_("ok"), "wrong": N_("wrong"), "unknown": N_("not checked")}
+CHECKS = {
+    "address": N_("Address"),
+    "certificate": N_("Certificate"),
+    "clock": N_("Clock"),
+    "enrolment": N_("Registration"),
+    "version": N_("Version"),
+    "reader": N_("Card reader"),
+}
+LINE = N_("{check}: {verdict}. {text}")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check has found.
+
+    Attributes:
+        text: what is so, and where it is wrong, what to do.
+        facts: what stands in the text's braces.
+    """
+
+    check: str
+    verdict: Verdict
+    text: str
+    facts: dict[str, str]
+
+
+def found(check: str, verdict: Verdict, text: str, **facts: object) -> Finding:
+    return Finding(check, verdict, text, {name: str(value) for name, value in facts.items()})
+
+
+@dataclass
+class Doctor:
+    """Looks at one thing after another; what cannot be right because of something before is not looked at.
+
+    Args:
+        now: the present instant by the box's clock.
+        open_reader: of the box's card slot; raises when there is none.
+    """
+
+    options: cli.BoxOptions
+    data: Path
+    now: Callable[[], datetime]
+    open_reader: Callable[[str], Any]
+
+    def findings(self) -> Iterator[Finding]:
+        """One for each check, in order."""
+        address = self.address()
+        yield address
+        if address.verdict == "ok":
+            certificate = self.certificate()
+            yield certificate
+            if certificate.verdict == "ok":
+                yield from self.beyond()
+            else:
+                yield from self.unchecked("clock", "enrolment", "version")
+        else:
+            yield from self.unchecked("certificate", "clock", "enrolment", "version")
+        yield self.reader()
+
+    def unchecked(self, *checks: str) -> Iterator[Finding]:
+        for check in checks:
+            yield found(check, "unknown", N_("Put right what is wrong above first."))
+
+    def address(self) -> Finding:
+        url = self.options.tsp or ""
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError:
+            host = None
+        if not url:
+            return found("address", "wrong", N_("No address was given. Say --tsp https://NAME:PORT."))
+        if not host or parts.scheme not in ("http", "https"):
+            return found(
+                "address", "wrong", N_("{url} is no address. It looks like https://NAME:PORT."), url=url
+            )
+        try:
+            with socket.create_connection((host, port), CONNECT_S):
+                return found("address", "ok", N_("{host} answers at port {port}."), host=host, port=port)
+        except socket.gaierror:
+            return found(
+                "address", "wrong",
+                N_("The name {host} is not known. Check how it is written, and the network's name server."), host=host,
+            )  # fmt: skip
+        except TimeoutError:
+            return found(
+                "address", "wrong",
+                N_("{host} does not answer at port {port}. Check the network cable, the router and the firewall."),
+                host=host, port=port,
+            )  # fmt: skip
+        except OSError:
+            return found(
+                "address", "wrong",
+                N_("Nobody takes calls at {host}, port {port}. Check the port, and that the platform is running."),
+                host=host, port=port,
+            )  # fmt: skip
+
+    def certificate(self) -> Finding:
+        from stb_app.tsp.tls import code_of
+
+        parts = urlsplit(self.options.tsp or "")
+        assert parts.hostname is not None
+        if parts.scheme == "http":
+            return found(
+                "certificate", "ok",
+                N_("None: the connection is not encrypted. Use https outside of a test network."),
+            )  # fmt: skip
+        authority = self.options.authority
+        try:
+            context = ssl.create_default_context(cafile=None if authority is None else str(authority))
+        except (OSError, ssl.SSLError):
+            return found(
+                "certificate",
+                "wrong",
+                N_("{file} is no certificate. Get the right file with --ca."),
+                file=authority,
+            )
+        try:
+            with (
+                socket.create_connection((parts.hostname, parts.port or 443), CONNECT_S) as plain,
+                context.wrap_socket(plain, server_hostname=parts.hostname) as secured,
+            ):
+                until = dict(secured.getpeercert() or {}).get("notAfter", "")
+        except OSError as error:
+            text = CERTIFICATE_WORDS.get(code_of(error) or "", CERTIFICATE_WORDS["tls-failed"])
+            return found("certificate", "wrong", text, host=parts.hostname)
+        ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(until)), self.now().tzinfo)
+        return found(
+            "certificate", "ok", N_("Right for {host}, until {day}."), host=parts.hostname, day=ends.date()
+        )
+
+    def beyond(self) -> Iterator[Finding]:
+        """Clock, registration and version: what the platform itself says."""
+        client = client_of(self.options)
+        try:
+            before = self.now()
+            hello = client.hello()
+            after = self.now()
+        except Problem:
+            yield from self.unchecked("clock", "enrolment")
+            yield found(
+                "version", "wrong",
+                N_("What answers there is no payment platform. Check the address and the port."),
+            )  # fmt: skip
+            return
+        yield self.clock(hello, before, after)
+        yield self.enrolment(client)
+        yield self.version(hello)
+
+    def clock(self, hello: Hello, before: datetime, after: datetime) -> Finding:
+        off = before + (after - before) / 2 - hello.time
+        seconds = abs(round(off.total_seconds()))
+        if off > timedelta(seconds=CLOCK_S):
+            return found(
+                "clock", "wrong", N_("This box is {seconds} seconds ahead. Set its clock."), seconds=seconds
+            )
+        if off < -timedelta(seconds=CLOCK_S):
+            return found(
+                "clock", "wrong", N_("This box is {seconds} seconds behind. Set its clock."), seconds=seconds
+            )
+        return found("clock", "ok", N_("Within {seconds} seconds of the platform's."), seconds=seconds)
+
+    def version(self, hello: Hello) -> Finding:
+        if hello.api != API:
+            return found(
+                "version", "wrong",
+                N_("The platform speaks version {theirs} of the interface, this box version {ours}. One needs an update."),
+                theirs=hello.api, ours=API,
+            )  # fmt: skip
+        return found("version", "ok", N_("{name} {version}."), name=hello.name, version=hello.version)
+
+    def enrolment(self, client: Any) -> Finding:
+        from screens.problems import words_for
+        from stb_app.shell.box import BoxFiles
+
+        files = BoxFiles(self.data)
+        with _alone(self.data) as alone:
+            if not alone:
+                # Its key's numbers are in use: two users of them would look like two boxes.
+                return found(
+                    "enrolment", "unknown", N_("The television is running on {folder}. Switch it off, then ask again."),
+                    folder=self.data,
+                )  # fmt: skip
+            enrolment = files.enrolment(self.options.box)
+            client.identity = None if enrolment is None else files.identity(enrolment)
+            if client.identity is None:
+                return found(
+                    "enrolment", "wrong",
+                    N_("Box {box} is not registered from {folder}. Register it: stb-app enrol."),
+                    box=self.options.box, folder=self.data,
+                )  # fmt: skip
+            try:
+                client.refresh_server_keys()
+            except Problem as problem:
+                said = words_for(problem.code, problem.facts, self.say)
+                return found(
+                    "enrolment",
+                    "wrong",
+                    "{title}. {advice} ({code})",
+                    title=said.title,
+                    advice=said.text,
+                    code=problem.code,
+                )
+        return found("enrolment", "ok", N_("Box {box} is registered and in service."), box=self.options.box)
+
+    def reader(self) -> Finding:
+        try:
+            present = self.open_reader(self.options.reader).card_present()
+        except Exception:
+            logging.getLogger(__name__).info("no reader", exc_info=True)
+            return found(
+                "reader",
+                "wrong",
+                N_("None found. Check its cable, and that the smart-card service (pcscd) runs."),
+            )
+        if present:
+            return found("reader", "ok", N_("Found; a card is in it."))
+        return found("reader", "ok", N_("Found; no card is in it."))
+
+    def say(self, msgid: str) -> str:
+        return translator(self.options.lang)(msgid)
+
+
+CERTIFICATE_WORDS = {
+    "tls-authority-unknown": N_(
+        "Nobody this box trusts has signed it. Give the platform's authority with --ca FILE, or check the address."
+    ),
+    "tls-expired": N_("It has run out. The platform needs a new one; also check this box's clock."),
+    "tls-not-yet-valid": N_("It is not valid yet. Check this box's clock."),
+    "tls-wrong-name": N_("It is not for {host}. Use the name that the certificate is for."),
+    "tls-failed": N_("No encrypted connection can be made. Perhaps the address should begin with http://."),
+}
+
+
+@contextmanager
+def _alone(data: Path) -> Iterator[bool]:
+    from stb_app.main import CannotStart, only_one
+
+    with ExitStack() as held:
+        try:
+            held.enter_context(only_one(data))
+        except CannotStart:
+            yield False
+            return
+        yield True
+
+
+def translator(lang: str) -> Callable[[str], str]:
+    """The words of a language; those of the program where there is no catalogue."""
+    if lang == "en":
+        return str
+    from assets import path
+
+    return gettext.translation("stb_pay", str(path("locale")), ["zh"], fallback=True).gettext
+
+
+def lines(findings: Iterator[Finding], say: Callable[[str], str]) -> Iterator[tuple[Finding, str]]:
+    """Each finding as a line for people."""
+    for one in findings:
+        text = say(one.text).format(**one.facts)
+        yield (
+            one,
+            say(LINE).format(check=say(CHECKS[one.check]), verdict=say(VERDICTS[one.verdict]), text=text),
+        )
+
+
+def examine(options: cli.BoxOptions, data: Path) -> int:
+    """Tells everything. Returns the exit code: 0 when nothing is wrong, else 1."""
+    from cardreader.readers import open_reader
+    from stb_app.kit.clock import SystemClock
+
+    doctor = Doctor(options, data, SystemClock().now, open_reader)
+    wrong = False
+    for finding, line in lines(doctor.findings(), translator(options.lang)):
+        cli.tell(line)
+        wrong = wrong or finding.verdict == "wrong"
+    return 1 if wrong else 0

@@ -1,0 +1,101 @@
+"""The commands ``enrol``, ``rotate-key`` and ``doctor``: the box's registration, looked after without a picture."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stb_app import cli
+
+if TYPE_CHECKING:
+    from stb_app.journeys.steps import Refused
+    from stb_app.journeys.verbs import Verbs
+    from stb_app.tsp.client import TspClient
+
+
+def command(options: cli.BoxOptions) -> int:
+    """One of the commands. Returns its exit code: 0, or 1 with what is wrong on standard error."""
+    from stb_app.main import CannotStart, data_folder, only_one
+
+    if options.command == "doctor":
+        from stb_app.doctor import examine
+
+        return examine(options, data_folder(options.data))
+    try:
+        with ExitStack() as held:
+            data = data_folder(options.data)
+            held.enter_context(only_one(data))
+            return enrol(options, data) if options.command == "enrol" else rotate_key(options, data)
+    except CannotStart as reason:
+        cli.complain(str(reason))
+        return 1
+
+
+def enrol(options: cli.BoxOptions, data: Path) -> int:
+    """Registers the box with a new key; the key before it has ended then."""
+    from stb_app.kit.clock import SystemClock
+    from stb_app.shell.box import BoxFiles, Papers
+    from stb_app.shell.connection import enrol
+
+    verbs = _verbs(options)
+    papers = Papers(options.box, options.smart_card, options.activation_code)
+    refused = enrol(verbs, BoxFiles(data), papers, SystemClock().now())
+    if refused is None:
+        assert verbs.client.identity is not None
+        cli.tell(f"box {options.box} is registered with the key {verbs.client.identity.key_id}")
+    return _told(refused)
+
+
+def rotate_key(options: cli.BoxOptions, data: Path) -> int:
+    """Changes the box's key for a new one."""
+    from stb_app.kit.clock import SystemClock
+    from stb_app.shell.box import BoxFiles
+    from stb_app.shell.connection import rotate
+
+    files = BoxFiles(data)
+    enrolment = files.enrolment(options.box)
+    identity = None if enrolment is None else files.identity(enrolment)
+    if enrolment is None or identity is None:
+        cli.complain(f"box {options.box} is not registered from {data}: stb-app enrol")
+        return 1
+    verbs = _verbs(options)
+    verbs.client.identity = identity
+    refused = rotate(verbs, files, enrolment, SystemClock().now())
+    if refused is None:
+        cli.tell(f"box {options.box} has gone over to the key {verbs.client.identity.key_id}")
+    return _told(refused)
+
+
+def client_of(options: cli.BoxOptions) -> TspClient:
+    """A client for the platform that was named."""
+    from stb_app.tsp.client import TspClient
+
+    return TspClient(options.tsp, authority=options.authority)
+
+
+def _verbs(options: cli.BoxOptions) -> Verbs:
+    from datetime import date
+
+    from cardreader.readers import open_reader
+    from stb_app.journeys.memory import Memory
+    from stb_app.journeys.verbs import Verbs
+    from stb_app.journeys.waiting import RealWaits
+    from stb_app.kit.clock import SystemClock
+
+    # No card is touched: the reader is only what verbs are made with.
+    reader = open_reader("sim:")
+    return Verbs(
+        client_of(options), reader, Memory(None), RealWaits(SystemClock()), date.today, secrets.token_urlsafe
+    )
+
+
+def _told(refused: Refused | None) -> int:
+    if refused is None:
+        return 0
+    from screens.problems import words_for
+
+    said = words_for(refused.code, refused.facts, str)
+    cli.complain(f"{said.title}. {said.text} ({refused.code})")
+    return 1

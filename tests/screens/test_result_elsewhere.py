@@ -1,0 +1,39 @@
+"""The result of a payment that another television of the household has overtaken: nobody is invited to pay once more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from stb_app.journeys.steps import Finished
+from tests.screens import data
+from tests.screens.dummies import Television
+from tests.screens.dummy_payments import NOT_TAKEN, PaymentVerbs
+from tests.screens.scenes_payment import ways
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        (Finished("failed", "unknown", "paying-elsewhere", earlier=True), "It is not yet known"),
+        (Finished("failed", "taken", "paid-elsewhere", earlier=True), "The money was taken."),
+        (Finished("cancelled", "not-taken", "paying-elsewhere", NOT_TAKEN), "No money was taken."),
+    ],
+)
+def test_another_television_is_named_and_nothing_is_offered_to_be_paid(end: Any, words: str) -> None:
+    tv = Television(PaymentVerbs(), "en").open("result", finished=end, order=data.ORDER)
+    assert "on another television" in tv.words()
+    assert words in tv.words()
+    assert ways(tv) == ["done", "records"]
+    if end.money != "not-taken":
+        # How much that was is not known here.
+        assert "¥15.00" not in tv.words()
+        assert "Amount" not in tv.words()
+
+
+def test_money_that_may_be_taken_is_not_asked_for_again() -> None:
+    end = Finished("failed", "unknown", "internal", replace(NOT_TAKEN, money="unknown"))
+    tv = Television(PaymentVerbs(), "en").open("result", finished=end, order=data.ORDER)
+    assert ways(tv) == ["done", "records"]

@@ -1,0 +1,115 @@
+"""Revisions: every way to the present tables, on both databases."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData, inspect, text
+
+from server_stub.boss import tables as boss
+from server_stub.foundation import migrations
+from server_stub.foundation.database import Database
+from server_stub.foundation.startup import CannotStart
+from server_stub.sandbox import tables as sandbox
+from server_stub.tsp import tables as tsp
+from tests.server_stub.system import databases
+
+ROLES = [boss.metadata, tsp.metadata, sandbox.metadata]
+Open = Callable[[Callable[[Connection], object]], Database]
+
+
+@pytest.fixture(params=ROLES, ids=lambda metadata: metadata.info["role"])
+def metadata(request: pytest.FixtureRequest) -> MetaData:
+    one: MetaData = request.param
+    return one
+
+
+@pytest.fixture
+def database(tmp_path: Path, kind: str) -> Open:
+    """Opens the test's database, prepared like this; as often as wanted."""
+    return lambda prepare: databases.open(tmp_path / "one.db", prepare)
+
+
+def first(metadata: MetaData) -> Callable[[Connection], None]:
+    """The tables of the first version, which kept no account of revisions."""
+
+    def prepare(conn: Connection) -> None:
+        from alembic.operations import Operations
+
+        folder = migrations.folder_of(metadata)
+        step = ScriptDirectory(str(folder.parent), version_locations=[str(folder)]).get_revision("0001_first")
+        assert step is not None
+        with Operations.context(MigrationContext.configure(conn)):
+            step.module.upgrade()
+
+    return prepare
+
+
+def differences(conn: Connection, metadata: MetaData) -> list[object]:
+    context = MigrationContext.configure(conn, opts={"compare_type": True})
+    return list(compare_metadata(context, metadata))
+
+
+def test_new_tables_are_those_the_program_works_with(database: Open, metadata: MetaData) -> None:
+    with closing(database(migrations.prepare(metadata))) as one:
+        assert one.submit(lambda conn: differences(conn, metadata)).result() == []
+
+
+def test_a_folder_of_the_first_version_is_brought_up_and_keeps_its_rows(
+    database: Open, metadata: MetaData
+) -> None:
+    table = metadata.sorted_tables[-1]
+    with closing(database(first(metadata))) as one:
+        before = one.submit(lambda conn: set(inspect(conn).get_table_names())).result()
+        assert table.name in before
+        assert migrations.VERSION_TABLE not in before
+        one.submit(lambda conn: conn.execute(text("CREATE TABLE kept (id INTEGER)"))).result()
+    with closing(database(migrations.prepare(metadata))) as one:
+        one.submit(lambda conn: conn.execute(text("DROP TABLE kept"))).result()
+        assert one.submit(lambda conn: differences(conn, metadata)).result() == []
+    with closing(database(migrations.prepare(metadata))) as one:
+        assert one.submit(lambda conn: differences(conn, metadata)).result() == []
+
+
+def test_tables_of_a_newer_program_are_left_alone(database: Open, metadata: MetaData) -> None:
+    def newer(conn: Connection) -> None:
+        conn.execute(text("UPDATE alembic_version SET version_num = '9999_to_come'"))
+
+    with closing(database(migrations.prepare(metadata))) as one:
+        one.submit(newer).result()
+    with pytest.raises(CannotStart, match="a newer stb-server has changed its tables \\(to 9999_to_come"):
+        database(migrations.prepare(metadata))
+
+
+def test_several_that_start_at_once_make_the_tables_once(database: Open) -> None:
+    opened: list[Database] = []
+    gate = threading.Barrier(4)
+
+    def start() -> None:
+        gate.wait(10)
+        opened.append(database(migrations.prepare(tsp.metadata)))
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(opened) == 4
+    assert opened[0].submit(lambda conn: differences(conn, tsp.metadata)).result() == []
+    for one in opened:
+        one.close()
+
+
+def test_revisions_are_named_like_their_files_and_follow_each_other(metadata: MetaData) -> None:
+    folder = migrations.folder_of(metadata)
+    history = ScriptDirectory(str(folder.parent), version_locations=[str(folder)])
+    names = migrations.revisions(folder)
+    assert [one.revision for one in reversed(list(history.walk_revisions()))] == names
+    assert history.get_heads() == [names[-1]]

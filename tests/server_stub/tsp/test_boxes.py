@@ -1,0 +1,643 @@
+"""ONL-11: who is let in. Forged, replayed, cut, stale and foreign requests; copied, suspended and stolen boxes; limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from http_message_signatures import InvalidSignature
+from sqlalchemy import update
+
+from server_stub.boss import keys as boss_keys
+from server_stub.boss import tables as boss
+from server_stub.foundation.locks import KeyedLocks
+from server_stub.settings import Settings
+from server_stub.tsp import server_keys, tables
+from server_stub.tsp.boxes import Boxes, rotation_text
+from tests.server_stub.signing import COVERED, BoxKey
+from tests.server_stub.system import Box, Card, System, body_of, running
+
+pytestmark = pytest.mark.anyio
+ORDER = {"service": "sports", "term": "monthly"}
+ZEROS = "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"
+
+
+async def code(answer: httpx.Response) -> str:
+    problem: dict[str, Any] = answer.json()
+    assert problem["status"] == answer.status_code >= 400
+    return str(problem["code"])
+
+
+async def sent(system: System, request: httpx.Request) -> str:
+    """The code that a request which was signed and then changed is refused with."""
+    return await code(await system.outside.send(request))
+
+
+def signed(box: Box, system: System, **other: Any) -> httpx.Request:
+    request = box.request("POST", "/orders", ORDER)
+    return box.key.sign(request, box.number, system.clock.now(), **other)
+
+
+def other_method(request: httpx.Request) -> None:
+    request.method = "PUT"
+
+
+def other_path(request: httpx.Request) -> None:
+    request.url = request.url.copy_with(path="/stb/v1/inquiries")
+
+
+def other_query(request: httpx.Request) -> None:
+    request.url = request.url.copy_with(query=b"a=1")
+
+
+def other_authority(request: httpx.Request) -> None:
+    request.headers["Host"] = "elsewhere"
+
+
+def other_box(request: httpx.Request) -> None:
+    request.headers["STB-Number"] = "85312047"
+
+
+def other_idempotency(request: httpx.Request) -> None:
+    request.headers["Idempotency-Key"] = "another-key-1"
+
+
+def cut(request: httpx.Request) -> None:
+    request.stream = httpx.ByteStream(request.content[:-1])
+    request.headers["Content-Length"] = str(len(request.content) - 1)
+
+
+def other_body(request: httpx.Request) -> None:
+    request.stream = httpx.ByteStream(request.content.replace(b"monthly", b"per-use"))
+
+
+def other_digest(request: httpx.Request) -> None:
+    request.headers["Content-Digest"] = ZEROS
+
+
+def later(request: httpx.Request) -> None:
+    old = request.headers["Signature-Input"]
+    request.headers["Signature-Input"] = old.replace("created=1", "created=2")
+
+
+def other_signature(request: httpx.Request) -> None:
+    request.headers["Signature"] = f"stb=:{'A' * 86}==:"
+
+
+def no_base64(request: httpx.Request) -> None:
+    request.headers["Signature"] = "stb=:%:"
+
+
+def nonsense(request: httpx.Request) -> None:
+    request.headers["Signature-Input"] = "((("
+
+
+def two_lines(request: httpx.Request) -> None:
+    request.headers["STB-Number"] = f"{request.headers['STB-Number']}, 85312047"
+
+
+TAMPERED: tuple[Callable[[httpx.Request], None], ...] = (
+    other_method,
+    other_path,
+    other_query,
+    other_authority,
+    other_idempotency,
+    cut,
+    other_body,
+    other_digest,
+    later,
+    other_signature,
+    no_base64,
+    nonsense,
+)
+
+
+@pytest.mark.parametrize("tamper", TAMPERED, ids=lambda tamper: tamper.__name__)
+async def test_what_was_changed_on_the_way_is_refused(
+    system: System, tamper: Callable[[httpx.Request], None]
+) -> None:
+    box = await system.box()
+    request = signed(box, system)
+    tamper(request)
+    assert await sent(system, request) == "signature-invalid"
+    assert await system.rows(tables.orders) == []
+
+
+@pytest.mark.parametrize("tamper", [other_box, two_lines])
+async def test_the_box_number_is_the_key_s(system: System, tamper: Callable[[httpx.Request], None]) -> None:
+    box = await system.box()
+    await system.box("85312047")
+    request = signed(box, system)
+    tamper(request)
+    assert await sent(system, request) == "not-enrolled"
+
+
+@pytest.mark.parametrize("component", [*COVERED, "idempotency-key"])
+async def test_every_component_has_to_be_covered(system: System, component: str) -> None:
+    box = await system.box()
+    request = signed(box, system, leave_out=[component])
+    assert await sent(system, request) == "signature-invalid"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"expires": None}, {"include_alg": False}, {"tag": "other"}, {"nonce": "no-counter-in-it-at-all"}],
+    ids=lambda other: next(iter(other)),
+)
+async def test_every_parameter_has_to_be_there(system: System, other: dict[str, Any]) -> None:
+    box = await system.box()
+    assert await sent(system, signed(box, system, **other)) == "signature-invalid"
+
+
+async def test_without_a_signature_nothing_is_told(system: System) -> None:
+    box = await system.box("85312047")
+    for path in (
+        "/home",
+        "/services",
+        "/services/sports",
+        "/records",
+        "/orders/x",
+        "/payments/x",
+        "/server-keys",
+    ):
+        assert await sent(system, box.request("GET", path)) == "signature-missing", path
+        stranger = Box(system, box.number)
+        assert await code(await stranger.call("GET", path)) == "not-enrolled", path
+        forged = BoxKey.of("a thief")
+        request = forged.sign(box.request("GET", path), box.number, system.clock.now(), key_id=box.key.key_id)
+        assert await sent(system, request) == "signature-invalid", path
+
+
+async def test_the_same_request_once_more_is_a_replay_also_after_a_new_start(tmp_path: Path) -> None:
+    async with running(tmp_path) as system:
+        box = await system.box()
+        request = signed(box, system)
+        assert (await system.outside.send(request)).status_code == 201
+        assert await sent(system, request) == "signature-replayed"
+        clock = system.clock
+    async with running(tmp_path, clock=clock) as system:
+        assert await sent(system, request) == "signature-replayed"
+        assert len(await system.rows(tables.orders)) == 1
+
+
+async def test_of_the_same_request_many_times_at_once_one_is_let_in(system: System) -> None:
+    box = await system.box()
+    request = signed(box, system)
+    answers = await asyncio.gather(*(system.outside.send(request) for _ in range(20)))
+    assert sorted(answer.status_code for answer in answers) == [201] + [401] * 19
+
+
+@pytest.mark.parametrize(("seconds", "good"), [(-61, False), (-60, True), (60, True), (61, False)])
+async def test_a_time_that_is_far_from_the_server_s_is_told_the_server_s(
+    system: System, seconds: int, good: bool
+) -> None:
+    box = await system.box()
+    now = system.clock.now() + timedelta(seconds=seconds)
+    request = box.key.sign(box.request("GET", "/services"), box.number, now, expires=now + timedelta(hours=1))
+    answer = await system.outside.send(request)
+    box.key.check(answer)
+    assert answer.is_success == good
+    if not good:
+        assert answer.json()["facts"] == {"time": "2026-06-21T10:00:00+08:00", "window_seconds": 60}
+        assert (answer.json()["code"], answer.json()["retryable"]) == ("clock-skew", True)
+
+
+async def test_what_has_expired_is_refused(system: System) -> None:
+    box = await system.box()
+    created = system.clock.now()
+    request = box.key.sign(
+        box.request("GET", "/home"), box.number, created, expires=created + timedelta(seconds=5)
+    )
+    system.clock.advance(10)
+    assert await sent(system, request) == "clock-skew"
+
+
+# Answers
+
+
+async def test_every_answer_is_signed_to_its_request(system: System) -> None:
+    box = await system.box()
+    other = await box.call("GET", "/services")
+    for answer in (
+        await box.call("GET", "/hello"),
+        await box.call("GET", "/home"),
+        await box.call("GET", "/orders/nothing"),
+        await box.call("GET", "/no-such-thing"),
+        await box.call("POST", "/orders", {"service": 7}),
+        await box.call("POST", "/orders", {"service": "x" * 70_000}),
+    ):
+        box.key.check(answer)
+        mine = dict(answer.headers)
+        for name, value in (
+            ("signature", other.headers["signature"]),
+            ("content-digest", other.headers["content-digest"]),
+        ):
+            answer.headers[name] = value
+            with pytest.raises(InvalidSignature):
+                box.key.check(answer)
+            answer.headers[name] = mine[name]
+        answer.status_code += 1
+        with pytest.raises(InvalidSignature):
+            box.key.check(answer)
+        answer.status_code -= 1
+        answer.request = other.request  # the same words, but an answer to something else
+        with pytest.raises(InvalidSignature):
+            box.key.check(answer)
+
+
+async def test_a_fault_is_signed_too(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    box = await system.box()
+
+    async def broken(*_: Any) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(system.tsp.orders, "home", broken)
+    answer = await box.call("GET", "/home")  # checks the signature
+    assert answer.status_code == 500
+
+
+async def test_an_unsigned_hello_gets_an_unsigned_answer(system: System) -> None:
+    answer = await system.outside.get("http://server/stb/v1/hello")
+    assert "signature" not in answer.headers
+
+
+async def test_the_server_s_key_changes_and_boxes_learn_it_from_the_one_before(system: System) -> None:
+    box = await system.box()
+    before = dict(box.key.server_keys)
+    core = system.tsp.core
+    seed = bytes(range(32))
+    new = await core.database.write(
+        lambda conn: server_keys.rotate(conn, core.vault, seed, core.clock.now() + timedelta(seconds=1))
+    )
+    system.clock.advance(61)
+    request = signed(box, system)
+    answer = await system.outside.send(request)
+    with pytest.raises(InvalidSignature):
+        box.key.check(answer)
+    keys = await system.outside.send(
+        box.key.sign(box.request("GET", "/server-keys"), box.number, system.clock.now())
+    )
+    assert [one["key_id"] for one in keys.json()["server_keys"]] == [new, *before]
+    assert {"tsp", "tsp1"} <= {part.split("=")[0] for part in keys.headers["signature-input"].split(", ")}
+    box.key.trust(keys.json()["server_keys"])
+    box.key.check(answer)
+    stored = str([tuple(row) for row in await system.rows(tables.server_keys)])
+    assert seed.hex() not in stored
+    assert repr(seed) not in stored
+
+
+# Keys
+
+
+async def test_a_new_enrolment_ends_the_key_before_and_the_old_box_is_told(system: System) -> None:
+    box = await system.box()
+    copy = await system.box()
+    assert (await copy.get("/home"))["subscriber"]
+    assert await code(await box.call("GET", "/home")) == "key-replaced"
+    # The key that has ended does not come back, also not with the right papers.
+    assert (await box.refused("/enrolments", box.papers()))["code"] == "key-replaced"
+    ended = {
+        row.key_id: row.ended
+        for row in await system.boss(lambda conn: list(conn.execute(boss.box_keys.select())))
+    }
+    assert ended == {box.key.key_id: "key-replaced", copy.key.key_id: None}
+
+
+async def test_boss_ties_the_key_to_box_smart_card_and_subscriber(system: System) -> None:
+    box = await system.box("85312047")
+    (row,) = await system.boss(lambda conn: list(conn.execute(boss.box_keys.select())))
+    (owner,) = await system.boss(
+        lambda conn: list(conn.execute(boss.boxes.select().where(boss.boxes.c.box_number == box.number)))
+    )
+    assert (row.key_id, row.box_number) == (box.key.key_id, "85312047")
+    assert (row.smart_card_number, row.subscriber_id) == (owner.smart_card_number, owner.subscriber_id)
+
+
+async def test_an_enrolment_is_signed_by_the_key_in_it(system: System) -> None:
+    box = Box(system, "85312048")
+    other = BoxKey.of("somebody else's")
+    assert (await box.refused("/enrolments", box.papers(public_key=other.public)))[
+        "code"
+    ] == "signature-invalid"
+    request = box.request("POST", "/enrolments", box.papers())
+    forged = other.sign(request, box.number, system.clock.now(), key_id=box.key.key_id)
+    assert await sent(system, forged) == "signature-invalid"
+    assert await sent(system, box.request("POST", "/enrolments", box.papers())) == "signature-missing"
+    request = box.request("POST", "/enrolments", box.papers())
+    assert await sent(system, box.key.sign(request, "85312047", system.clock.now())) == "signature-invalid"
+    assert await system.rows(tables.box_keys) == []
+
+
+async def rotated(box: Box, system: System, new: BoxKey) -> httpx.Response:
+    proof = new.private.sign(rotation_text(box.key.key_id, new.key_id)).hex().upper()
+    return await box.call("POST", "/keys", {"public_key": new.public, "proof": proof})
+
+
+async def test_a_box_goes_over_to_a_new_key_and_both_are_good_for_a_day(system: System) -> None:
+    box = await system.box()
+    new = BoxKey.of("new")
+    answer = await rotated(box, system, new)
+    assert answer.json() == {"key_id": new.key_id, "old_valid_until": "2026-06-22T10:00:00+08:00"}
+    # An answer that was lost: the same once more.
+    assert (await rotated(box, system, new)).json()["key_id"] == new.key_id
+    after = Box(system, box.number, new)
+    new.server_keys = box.key.server_keys
+    await box.get("/home")
+    await after.get("/home")
+    system.clock.advance(86_400)
+    await after.get("/home")
+    assert await code(await box.call("GET", "/home")) == "key-replaced"
+
+
+async def test_only_who_has_the_new_key_can_rotate_to_it(system: System) -> None:
+    box = await system.box()
+    new = BoxKey.of("new")
+    body = {"public_key": new.public, "proof": Ed25519PrivateKey.generate().sign(b"").hex().upper()}
+    assert (await box.refused("/keys", body))["code"] == "signature-invalid"
+    # Nor can a key of another box be taken.
+    other = await system.box("85312047")
+    assert await code(await rotated(box, system, other.key)) == "key-revoked"
+    await other.get("/home")
+
+
+# A copied data folder
+
+
+async def test_two_devices_with_one_key_are_found_out_when_their_counters_meet(system: System) -> None:
+    box = await system.box()
+    copy = Box(system, box.number, BoxKey(box.key.private, server_keys=box.key.server_keys))
+    next(copy.key.counter)  # copied after the enrolment
+    await box.get("/home")
+    assert (
+        await code(await copy.send(copy.request("GET", "/home"), nonce="2-another-random-part"))
+        == "key-copied"
+    )
+    assert await code(await box.call("GET", "/home")) == "key-copied"
+    for row in await system.boss(lambda conn: list(conn.execute(boss.box_keys.select()))):
+        assert row.ended in (None, "key-copied")
+
+
+async def test_boss_hears_of_a_copied_key(system: System) -> None:
+    box = await system.box()
+    await box.call("GET", "/home")
+    assert (
+        await code(await box.send(box.request("GET", "/home"), nonce="2-another-random-part")) == "key-copied"
+    )
+    for _ in range(100):
+        (row,) = await system.boss(lambda conn: list(conn.execute(boss.box_keys.select())))
+        if row.ended:
+            break
+        await asyncio.sleep(0.01)
+    assert row.ended == "key-copied"
+
+
+@pytest.mark.parametrize("kind_of_request", ["GET", "POST"])
+async def test_a_copy_that_is_behind_is_found_out_long_after(system: System, kind_of_request: str) -> None:
+    box = await system.box()
+
+    async def ask(**signature: Any) -> httpx.Response:
+        path, body = ("/services", None) if kind_of_request == "GET" else ("/orders", ORDER)
+        return await box.send(box.request(kind_of_request, path, body), **signature)
+
+    for _ in range(4):
+        assert (await ask()).is_success
+        system.clock.advance(121)
+        assert (await ask()).is_success
+    rows = await system.rows(tables.box_nonces)
+    assert len(rows) < 8  # what is below the floor need not be kept
+    assert await code(await ask(nonce="3-0123456789abcdefgh")) == "key-copied"
+
+
+async def test_requests_that_overtake_each_other_are_no_copy(system: System) -> None:
+    box = await system.box()
+    requests = [signed(box, system) for _ in range(5)]
+    for request in reversed(requests):
+        assert (await system.outside.send(request)).status_code == 201
+    system.clock.advance(59)
+    late = signed(box, system)
+    system.clock.advance(59)
+    for _ in range(3):
+        await box.get("/services")
+    assert (await system.outside.send(late)).status_code == 201
+
+
+# What BOSS says of a box
+
+
+async def state_of(system: System, box: Box, state: str) -> None:
+    await system.boss(lambda conn: boss_keys.set_state(conn, box.number, state))
+
+
+@pytest.mark.parametrize(("state", "told"), [("suspended", "box-suspended"), ("stolen", "box-stolen")])
+async def test_a_box_that_boss_stops_gets_nothing_until_boss_lets_it(
+    system: System, state: str, told: str
+) -> None:
+    box = await system.box()
+    payment = await box.pay("wallet:demo")
+    await state_of(system, box, state)
+    system.clock.advance(15)
+    for path in ("/home", "/services", "/records", f"/payments/{payment['payment']}", "/server-keys"):
+        assert await code(await box.call("GET", path)) == told, path
+    assert (await box.refused("/orders", ORDER))["code"] == told
+    assert (await box.refused("/enrolments", box.papers()))["code"] == told
+    await state_of(system, box, "active")
+    system.clock.advance(15)
+    await box.get("/home")
+
+
+async def test_a_key_that_boss_revokes_gets_nothing(system: System) -> None:
+    box = await system.box()
+    now = system.clock.now()
+    assert await system.boss(lambda conn: boss_keys.end(conn, box.number, "key-revoked", now)) == 1
+    system.clock.advance(15)
+    assert await code(await box.call("GET", "/records")) == "key-revoked"
+    again = await system.box()
+    await again.get("/home")
+
+
+async def test_while_boss_is_silent_its_last_word_holds(system: System) -> None:
+    box, stopped = await system.box(), await system.box("85312047")
+    await box.get("/records")
+    await state_of(system, stopped, "stolen")
+    assert await code(await stopped.call("GET", "/home")) == "box-stolen"
+    system.network.cut.add("/boss")
+    system.clock.advance(3600)
+    await box.get("/records")
+    assert await code(await stopped.call("GET", "/records")) == "box-stolen"
+
+
+async def test_what_a_card_has_done_is_heard_from_a_suspended_box(system: System) -> None:  # ONL-13
+    box = await system.box()
+    payment = await box.pay("card")
+    card = Card(box)
+    proof = card.debit(await card.authorised(payment))
+    await state_of(system, box, "suspended")
+    system.clock.advance(15)
+    debited = await box.call("POST", f"/payments/{payment['payment']}/debit", body_of(proof))
+    assert debited.json()["money"] == "taken"
+
+
+async def test_a_refusal_at_the_door_says_nothing_of_money_that_may_have_moved(system: System) -> None:
+    box = await system.box()
+    payment = await box.pay("card")
+    card = Card(box)
+    proof = card.debit(await card.authorised(payment))
+    await system.box()  # another device has this box's number now
+    path = f"/payments/{payment['payment']}"
+    refused = await box.refused(f"{path}/debit", body_of(proof))
+    assert (refused["code"], refused["money"]) == ("key-replaced", "unknown")
+    refused = await box.refused("/orders", ORDER)
+    assert (refused["code"], refused["money"]) == ("key-replaced", "not-taken")
+
+
+# Limits
+
+
+async def test_a_box_may_ask_so_much_and_no_more(tmp_path: Path) -> None:
+    async with running(tmp_path, Settings(box_requests_per_minute=6)) as system:
+        box = await system.box()
+        other = await system.box("85312047")
+        for _ in range(6):
+            await box.get("/services")
+        refused = await box.call("GET", "/services")
+        assert (refused.status_code, await code(refused)) == (429, "too-many-requests")
+        assert refused.headers["retry-after"] == "10"
+        assert refused.json()["facts"] == {"retry_after_seconds": 10}
+        assert refused.json()["retryable"] is True
+        await other.get("/services")
+        system.clock.advance(10)
+        await box.get("/services")
+        assert (await box.call("GET", "/services")).status_code == 429
+
+
+async def test_who_guesses_activation_codes_is_stopped_for_the_box_and_for_the_address(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, Settings(enrolment_failures_per_hour=2)) as system:
+
+        async def guess(number: str) -> str:
+            box = Box(system, number)
+            return str((await box.refused("/enrolments", box.papers(activation_code="000000")))["code"])
+
+        assert [await guess("85312047") for _ in range(3)] == ["activation-code-wrong"] * 2 + [
+            "too-many-requests"
+        ]
+        right = Box(system, "85312047")
+        assert (await right.refused("/enrolments", right.papers()))["code"] == "too-many-requests"
+        # Who is right has not guessed, and counts for nothing.
+        for _ in range(5):
+            await system.box("85312048")
+        assert await guess("85312049") == "activation-code-wrong"
+        assert [await guess("85312051") for _ in range(2)] == ["activation-code-wrong"] * 2
+        # Six from one address, whatever the box. Two refusals have taken their share of it, too.
+        assert await guess("85312049") in ("activation-code-wrong", "too-many-requests")
+        assert await guess("85312048") == "too-many-requests"
+        system.clock.advance(3600)
+        await system.box("85312047")
+
+
+async def test_a_card_that_comes_without_ever_paying_is_stopped(tmp_path: Path) -> None:
+    async with running(tmp_path, Settings(card_attempts_per_hour=2)) as system:
+        box = await system.box()
+        payment = await box.pay("card")
+        card = Card(box)
+        body = {"kind": "card", **card.data()}
+        for _ in range(4):
+            # Asked about, its PIN right, paying: no attempt at anything.
+            await box.post("/inquiries", body)
+            leased = await box.call("POST", f"/payments/{payment['payment']}/card", card.data())
+            assert leased.is_success
+        for _ in range(2):
+            await box.post("/inquiries", body)
+        refused = await box.refused("/inquiries", body, key="one-and-the-same")
+        assert refused["code"] == "too-many-requests"
+        system.clock.advance(3600)
+        await box.post("/inquiries", body, key="one-and-the-same")
+
+
+async def test_a_key_that_another_process_has_ended_changes_nothing_from_then_on(system: System) -> None:
+    box = await system.box()
+    await box.get("/home")
+    await system.tsp.core.database.write(
+        lambda conn: conn.execute(update(tables.box_keys).values(ended="key-copied"))
+    )
+    assert await code(await box.call("POST", "/orders", ORDER)) == "key-copied"
+    assert await system.rows(tables.orders) == []
+    system.clock.advance(2)
+    assert await code(await box.call("GET", "/home")) == "key-copied"
+
+
+# Several processes, each with a memory of its own
+
+
+async def forget(system: System) -> None:
+    """As if the next request came to another process."""
+    service = system.tsp
+    service.boxes = Boxes(service.core, service.boxes.server_keys)
+    service.core.who += "x"
+
+
+async def test_what_was_answered_is_a_replay_everywhere(system: System) -> None:
+    box = await system.box()
+    asked = [
+        box.request("POST", "/orders", ORDER),
+        box.request("POST", "/orders", ORDER, key="a-key-of-its-own"),
+        box.request("POST", "/orders", ORDER, key="a-key-of-its-own"),  # answered from memory
+        box.request("POST", "/orders", ORDER | {"term": "yearly"}, key="a-key-of-its-own"),  # reused
+        box.request("POST", "/orders", ORDER | {"service": "nothing"}),  # refused for good
+    ]
+    answers = [(await box.send(request)).status_code for request in asked]
+    assert answers == [201, 201, 201, 409, 404]
+    system.network.cut.add("/boss")
+    asked.append(box.request("POST", "/orders", ORDER))  # refused for now
+    assert await code(await box.send(asked[-1])) == "boss-unreachable"
+    system.network.cut.clear()
+    before = len(await system.rows(tables.orders))
+    await forget(system)
+    for request in asked:
+        assert await sent(system, request) == "signature-replayed"
+    assert len(await system.rows(tables.orders)) == before
+
+
+async def test_a_copy_is_found_out_by_another_process(system: System) -> None:
+    box = await system.box()
+    await box.post("/orders", ORDER)
+    await forget(system)
+    request = box.request("POST", "/orders", ORDER)
+    assert await code(await box.send(request, nonce="2-another-random-part")) == "key-copied"
+    assert await code(await box.call("POST", "/orders", ORDER)) == "key-copied"
+
+
+async def test_two_processes_enrol_one_box_and_the_last_key_at_boss_is_the_good_one(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BOSS hears of one key, then of another; here the two answers are worked on the other way round."""
+    first, second = Box(system, "85312048"), Box(system, "85312048")
+    boss, arrived, go_on = system.tsp.core.boss, asyncio.Event(), asyncio.Event()
+    post = boss.post
+
+    async def late(box_number: str, path: str, body: Any, *more: Any, **other: Any) -> Any:
+        answer = await post(box_number, path, body, *more, **other)
+        if path == "keys" and body["key_id"] == first.key.key_id:
+            arrived.set()
+            await go_on.wait()
+        return answer
+
+    monkeypatch.setattr(boss, "post", late)
+    task = asyncio.create_task(first.call("POST", "/enrolments", first.papers()))
+    await arrived.wait()
+    system.tsp.core.locks = KeyedLocks()  # the other process has its own
+    await second.enrol()
+    go_on.set()
+    assert await code(await task) == "key-replaced"
+    await second.get("/home")
+    await forget(system)
+    system.clock.advance(16)
+    await second.post("/orders", ORDER)
+    assert await code(await first.call("GET", "/home")) == "not-enrolled"

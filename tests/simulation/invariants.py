@@ -1,0 +1,434 @@
+"""What must hold after every run, however much went wrong: money, services, books, and what people were told.
+
+Each check takes the finished simulation and yields what is wrong. ``ALL`` is the list; a role that gets another set of
+books (a ledger, a settlement) adds its checks there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Table, select
+
+from server_stub.boss import invariants as boss_invariants
+from server_stub.boss import tables as boss
+from server_stub.foundation.clock import CHINA
+from server_stub.sandbox import tables as sandbox
+from server_stub.sandbox.service import MACHINE as CODE
+from server_stub.settings import Settings
+from server_stub.tsp import invariants as tsp_invariants
+from server_stub.tsp import machines
+from server_stub.tsp import tables as tsp
+from stb_app.tsp.problem import Problem
+from tests.simulation.servers import opened
+from tests.simulation.television import Debit
+from tests.simulation.world import BOXES, Simulation, attend, the_day_before
+
+Check = Callable[[Simulation], Iterator[str]]
+OPEN_AT_TSP = frozenset({"mac1-issued", "mac2-refused", "proof-kept", "contradicted", "amount-differs"})
+"""States that say that nobody knows yet, and that may last."""
+SCHEDULED = frozenset(machines.WATCHED.values()) - {"amount-differs", "service-not-opened"}
+"""Cases of whatever has waited too long: the net under everything, which must not be what catches it here."""
+LONG_AGO = datetime(2000, 1, 1, tzinfo=CHINA)
+FIRST = {"order": "quoted", "card payment": "created", "wallet payment": "code-wanted", "code": "waiting"}
+MACHINES = {one.name: one for one in (machines.ORDER, machines.CARD_PAYMENT, machines.WALLET_PAYMENT, CODE)}
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Everything that is written down anywhere, and the cards' own truth."""
+
+    orders: dict[str, Any]
+    payments: dict[str, Any]
+    debits: dict[str, Any]
+    """The TSP's rows about cards, by payment."""
+    cases: dict[str, set[str]]
+    """Kinds of open cases by payment, but for those of the net."""
+    leases: list[Any]
+    outboxes: list[tuple[str, Any]]
+    moves: list[tuple[str, Any]]
+    boss_orders: dict[str, Any]
+    subscriptions: list[Any]
+    codes: dict[str, Any]
+    """The wallet's rows, by payment."""
+    charged: dict[str, list[Debit]]
+    """What happened on cards, by the payment it belongs to; "" where no payment knows it."""
+    remembered: dict[str, Any]
+    """The boxes' open records, by payment."""
+
+
+def books(simulation: Simulation) -> Books:
+    """Opens all books once."""
+    if getattr(books, "of", None) != id(simulation):
+        books.of, books.value = id(simulation), _read(simulation)  # type: ignore[attr-defined]
+    value: Books = books.value  # type: ignore[attr-defined]
+    return value
+
+
+def _read(simulation: Simulation) -> Books:
+    def rows(role: str, table: Table) -> list[Any]:
+        with opened(simulation.hosts[role].files) as conn:
+            return list(conn.execute(select(table)).all())
+
+    debits = {row.payment_id: row for row in rows("tsp", tsp.debits)}
+    by_random = {row.random: payment for payment, row in debits.items() if row.random is not None}
+    charged: dict[str, list[Debit]] = {}
+    for card in simulation.cards:
+        for debit in card.debits:
+            charged.setdefault(by_random.get(debit.random, ""), []).append(debit)
+    cases: dict[str, set[str]] = {}
+    for row in rows("tsp", tsp.cases):
+        if row.state != "open" or row.kind in SCHEDULED:
+            continue
+        cases.setdefault(row.payment_id, set()).add(row.kind)
+    return Books(
+        orders={row.id: row for row in rows("tsp", tsp.orders)},
+        payments={row.id: row for row in rows("tsp", tsp.payments)},
+        debits=debits,
+        cases=cases,
+        leases=rows("tsp", tsp.leases),
+        outboxes=[("tsp", row) for row in rows("tsp", tsp.outbox)]
+        + [("sandbox", row) for row in rows("sandbox", sandbox.outbox)],
+        moves=[("tsp", row) for row in rows("tsp", tsp.moves)]
+        + [("sandbox", row) for row in rows("sandbox", sandbox.moves)],
+        boss_orders={row.id: row for row in rows("boss", boss.orders)},
+        subscriptions=rows("boss", boss.subscriptions),
+        codes={row.reference: row for row in rows("sandbox", sandbox.codes)},
+        charged=charged,
+        remembered={
+            record.payment: record for box in simulation.boxes if box.ready for record in box.memory.all()
+        },
+    )
+
+
+def _wallet_has(held: Books, payment: str) -> bool:
+    """Whether the wallet holds money for a payment."""
+    return payment in held.codes and held.codes[payment].state == "paid"
+
+
+def _in(held: Books, payment: str) -> bool:
+    """Whether the payer's money for a payment is gone at this moment."""
+    return payment in held.charged or _wallet_has(held, payment)
+
+
+def cards_add_up(simulation: Simulation) -> Iterator[str]:
+    """A card holds what it held, less its debits."""
+    for card in simulation.cards:
+        if card.balance_fen != card.start_fen - sum(debit.amount_fen for debit in card.debits):
+            yield f"{card.name} holds {card.balance_fen} fen"
+
+
+def every_debit_is_known(simulation: Simulation) -> Iterator[str]:
+    """Each debit belongs to one payment at the TSP, of the same amount, and to no second one."""
+    held = books(simulation)
+    for payment, debits in held.charged.items():
+        if not payment:
+            yield f"a debit belongs to no payment: {debits}"
+        elif len(debits) > 1:
+            yield f"payment {payment} was debited {len(debits)} times"
+        elif debits[0].amount_fen != held.payments[payment].amount_fen:
+            yield f"payment {payment}: {debits[0].amount_fen} fen were debited"
+
+
+def nobody_is_charged_twice(simulation: Simulation) -> Iterator[str]:
+    """An order is charged once; so is what one person wanted once, with whatever cards."""
+    held = books(simulation)
+    orders = Counter(row.order_id for row in held.payments.values() if _in(held, row.id))
+    for order, times in orders.items():
+        if times > 1:
+            yield f"order {order} was charged {times} times"
+    for person in simulation.people:
+        for intent in person.intents:
+            paid = [
+                row.id
+                for row in held.payments.values()
+                if row.order_id in intent.orders and row.id in held.charged
+            ]
+            if len(paid) > 1:
+                yield f"{intent.box} wanted {intent.service} once and was debited for {paid}"
+
+
+def charged_is_served_or_open(simulation: Simulation) -> Iterator[str]:
+    """Whoever is charged has the service, the money back, or something open that stays visible."""
+    held = books(simulation)
+    for payment in (one for one in (*held.charged, *held.codes) if one and _in(held, one)):
+        row = held.payments.get(payment)
+        if row is None:
+            yield f"the wallet has money for {payment}, which nobody knows"
+        elif row.state == "opened":
+            continue
+        elif held.cases.get(payment):
+            if machines.PAYMENT_SHOWN[row.state].money == "not-taken":
+                yield f"payment {payment} was charged, has a case, and is shown as {row.state}"
+        elif row.state not in OPEN_AT_TSP or payment not in held.remembered:
+            yield f"payment {payment} was charged and is {row.state} without a case; box remembers: {payment in held.remembered}"
+
+
+def nothing_unpaid_is_served(simulation: Simulation) -> Iterator[str]:
+    """An open service was paid, once, with the right amount; a cancelled debt opens nothing."""
+    held = books(simulation)
+    for order in held.boss_orders.values():
+        if order.state != "opened":
+            continue
+        row = held.payments.get(order.payment)
+        if row is None or row.order_id != order.id or not _in(held, order.payment):
+            yield f"order {order.id} is open at BOSS; payment {order.payment} was not paid"
+        elif order.amount_fen != row.amount_fen:
+            yield f"order {order.id} is open for {row.amount_fen} fen"
+    for row in held.payments.values():
+        if row.state == "opened" and not _in(held, row.id):
+            yield f"payment {row.id} is opened and was not paid"
+
+
+def boss_and_tsp_agree(simulation: Simulation) -> Iterator[str]:
+    """What the TSP calls opened BOSS has opened, with one subscription each, and nothing else."""
+    held = books(simulation)
+    opened_here = {row.order_id for row in held.payments.values() if row.state == "opened"}
+    opened_there = {order.id for order in held.boss_orders.values() if order.state == "opened"}
+    for order in opened_here ^ opened_there:
+        yield f"order {order}: opened here {order in opened_here}, there {order in opened_there}"
+    linked = [order.subscription_id for order in held.boss_orders.values() if order.subscription_id]
+    new = len(held.subscriptions) - the_day_before().subscriptions
+    if len(set(linked)) != len(opened_there) or new != len(opened_there):
+        yield f"{len(opened_there)} orders opened, {new} new subscriptions"
+
+
+def wallet_and_tsp_agree(simulation: Simulation) -> Iterator[str]:
+    """The wallet's money is a payment's; money that went back went back once, and both know it."""
+    held = books(simulation)
+    for payment, code in held.codes.items():
+        row = held.payments.get(payment)
+        if row is None:
+            yield f"the wallet has a code for {payment}, which nobody knows"
+        elif (code.state == "refunded") != (row.state == "refunded"):
+            yield f"payment {payment} is {row.state}, its code is {code.state}"
+        elif code.state == "paid" and row.state not in ("opened", "paid"):
+            yield f"payment {payment} is {row.state}, its code is paid"
+        elif code.state in ("waiting", "scanned") and row.state in ("expired", "cancelled"):
+            yield f"payment {payment} is {row.state}, its code was never closed"
+    for payment, refunds in simulation.network.refunds.items():
+        if len(refunds) > 1:
+            yield f"payment {payment} was sent back {len(refunds)} times"
+
+
+def psams_and_tsp_agree(simulation: Simulation) -> Iterator[str]:
+    """Every purchase that a PSAM has completed is a payment that is paid, or a case."""
+    held = books(simulation)
+    paid = sum(row.method == "card" and row.paid_at is not None for row in held.payments.values())
+    open_ = sum(
+        row.state in ("mac2-refused", "proof-kept", "contradicted") and bool(held.cases.get(row.id))
+        for row in held.payments.values()
+    )
+    if not paid <= simulation.psam_accepted <= paid + open_:
+        yield f"PSAMs completed {simulation.psam_accepted} purchases, {paid} are paid, {open_} are cases"
+
+
+def psams_are_lent_whole(simulation: Simulation) -> Iterator[str]:
+    """A PSAM belongs to a payment from MAC1 to its proof: none is given away within the lease, none kept after."""
+    held = books(simulation)
+    if "tsp" not in simulation.stepped:
+        issued = {row.row: row.at for _, row in held.moves if row.target == "mac1-issued" and row.legal}
+        with opened(simulation.hosts["tsp"].files) as conn:
+            for case in conn.execute(select(tsp.cases).where(tsp.cases.c.kind == "psam-number-moved")):
+                if (case.at - issued[case.payment_id]).total_seconds() < 180:
+                    yield f"payment {case.payment_id} lost its PSAM before its proof"
+    for lease in held.leases:
+        state = held.payments[lease.payment_id].state
+        if state not in ("card-checked", "mac1-issued", "mac2-refused"):
+            yield f"{lease.psam} is still lent to payment {lease.payment_id}, which is {state}"
+
+
+def tables_are_right(simulation: Simulation) -> Iterator[str]:
+    """What ``stb-server check`` proves of TSP and BOSS: the ledgers, histories, what is owed, leases, audit logs."""
+    with opened(simulation.hosts["tsp"].files) as conn:
+        # What is late is for ``everything_ends``: clocks were stepped here.
+        yield from tsp_invariants.invariants(conn, LONG_AGO, Settings())
+    with opened(simulation.hosts["boss"].files) as conn:
+        yield from boss_invariants.invariants(conn)
+
+
+def moves_are_legal(simulation: Simulation) -> Iterator[str]:
+    """The history of every row is a way through its machine, from its first state to the present one."""
+    held = books(simulation)
+    now = {
+        **{("tsp", row.id): row.state for row in (*held.orders.values(), *held.payments.values())},
+        **{("sandbox", row.id): row.state for row in held.codes.values()},
+    }
+    at: dict[tuple[str, str], str] = {}
+    for role, move in held.moves:
+        if not move.legal:
+            continue
+        row = (role, move.row)
+        machine = MACHINES[move.machine]
+        if at.get(row, FIRST[move.machine]) != move.origin or move.target not in LEGAL[machine.name].get(
+            move.origin, frozenset()
+        ):
+            yield f"{move.machine} {move.row}: {move.origin} -> {move.target}"
+        at[row] = move.target
+    for row, state in at.items():
+        if now[row] != state:
+            yield f"{row[1]} is {now[row]}, its history ends in {state}"
+
+
+LEGAL = {name: dict(machine.moves) for name, machine in MACHINES.items()}
+"""As they stood before any test bent them."""
+
+
+def everything_owed_is_delivered(simulation: Simulation) -> Iterator[str]:
+    """Once all is calm nothing waits in an outbox, and what was delivered was acknowledged."""
+    held = books(simulation)
+    for role, row in held.outboxes:
+        if row.delivered_at is None:
+            yield f"{role} still owes {row.topic} {row.payload}: {row.last_error}"
+
+
+def everything_ends(simulation: Simulation) -> Iterator[str]:
+    """Once all is calm, and the card was there again, no payment is on its way any more."""
+    held = books(simulation)
+    with_card = {card.name for person in simulation.people if person.has_card for card in (person.mine,)}
+    for row in held.payments.values():
+        if row.state in ("opened", "failed", "cancelled", "expired", "refunded", "service-refused"):
+            continue
+        if held.cases.get(row.id):
+            continue
+        if row.state == "mac1-issued" and not _card_is_back(simulation, held, row.id, with_card):
+            continue
+        yield f"payment {row.id} ({row.method}) is still {row.state}"
+    for order in held.orders.values():
+        live = [row.state for row in held.payments.values() if row.order_id == order.id and row.live]
+        if order.state in ("quoted", "paying") and not live:
+            yield f"order {order.id} is still {order.state}"
+
+
+def _card_is_back(simulation: Simulation, held: Books, payment: str, with_card: set[str]) -> bool:
+    """Whether the card that a payment began on was put in at the end."""
+    serial = held.debits[payment].card_masked
+    mine = {f"card {number}a" for number in range(len(simulation.boxes)) if serial.endswith("0001")}
+    box = held.payments[payment].box_number
+    number = next(place for place, one in enumerate(BOXES) if one == box)
+    return f"card {number}a" in mine & with_card
+
+
+def boxes_remember_what_is_open(simulation: Simulation) -> Iterator[str]:
+    """A box remembers a payment only as long as nobody knows how it ended, and never loses a record."""
+    held = books(simulation)
+    for box in simulation.boxes:
+        if not box.ready:
+            yield f"{box.name} did not start"
+        elif box.memory.broken:
+            yield f"{box.name} has lost {box.memory.broken}"
+    for payment in held.remembered:
+        row = held.payments.get(payment)
+        if row is None:
+            yield f"payment {payment} is remembered, and nobody knows it"
+        elif row.state not in OPEN_AT_TSP and not _never_began(held, row):
+            yield f"payment {payment} is remembered, and is {row.state}"
+
+
+def _never_began(held: Books, row: Any) -> bool:
+    """The TSP never let MAC1 out; the box remembers until its card is back to say so."""
+    return row.state in ("cancelled", "expired") and held.debits[row.id].random is None
+
+
+def same_key_same_answer(simulation: Simulation) -> Iterator[str]:
+    """A request that comes again is answered as it was the first time."""
+    for (role, who, key, path, _), answers in simulation.network.answers.items():
+        if len(answers) > 1:
+            yield f"{role} answered {path} of {who} with key {key} in {len(answers)} ways: {sorted(answers)}"
+
+
+def keys_are_used_once(simulation: Simulation) -> Iterator[str]:
+    """Nobody sends another request with an old key, except a box whose disk had no room for what it had sent."""
+    full = {box.name for box in simulation.boxes if box.plan.full_disk}
+    for who, path in simulation.network.reused:
+        if who not in full:
+            yield f"{who} used the key of another request for {path}"
+
+
+def signatures_are_used_once(simulation: Simulation) -> Iterator[str]:
+    """What a box has signed is carried out once, however often it comes."""
+    for (path, _), times in simulation.network.effects.items():
+        if times > 1:
+            yield f"{path} was carried out {times} times for one signature"
+
+
+def boxes_are_let_in(simulation: Simulation) -> Iterator[str]:
+    """No box that has done nothing but what boxes do has lost its key; nobody lets its requests pass as another's."""
+    with opened(simulation.hosts["tsp"].files) as conn:
+        for key in conn.execute(select(tsp.box_keys).where(tsp.box_keys.c.ended.is_not(None))):
+            yield f"the key of box {key.box_number} has ended: {key.ended}"
+
+
+def people_are_told_the_truth(simulation: Simulation) -> Iterator[str]:
+    """What the screen said of money, and what the records say now, is what happened to it."""
+    held = books(simulation)
+    for box in simulation.boxes:
+        for end in box.told:
+            if end.payment is None:
+                continue
+            payment = end.payment.payment
+            if end.money == "not-taken" and _in(held, payment):
+                yield f"the screen said {end.outcome}, not taken; payment {payment} was charged"
+            if end.money == "taken" and not _in(held, payment) and not _went_back(held, payment):
+                yield f"the screen said {end.outcome}, taken; payment {payment} was not charged"
+            if end.money == "returned" and not _went_back(held, payment):
+                yield f"the screen said returned; payment {payment} was not"
+        yield from _records(simulation, held, box)
+
+
+def _records(simulation: Simulation, held: Books, box: Any) -> Iterator[str]:
+    told: list[Any] = []
+    try:
+        attend(simulation, box, lambda: told.extend(box.verbs.client.records().payments))
+    except Problem as problem:
+        yield f"the records cannot be seen: {problem.code}"
+    for record in told:
+        payment, money = record.payment, record.money
+        if money == "not-taken" and _in(held, payment):
+            yield f"the records say not taken; payment {payment} was charged"
+        if money == "taken" and not _in(held, payment):
+            yield f"the records say taken; payment {payment} was not charged"
+        if money == "returned" and not _went_back(held, payment):
+            yield f"the records say returned; payment {payment} was not"
+
+
+def _went_back(held: Books, payment: str) -> bool:
+    return payment in held.codes and held.codes[payment].state == "refunded"
+
+
+def nothing_broke(simulation: Simulation) -> Iterator[str]:
+    """No fault that nobody thought of: in a log, in a task, in a flow of a box or a person."""
+    yield from simulation.logged
+    for actor in simulation.actors:
+        if actor.failure is not None:
+            yield f"{actor.name}: {actor.failure!r}"
+        if "Person" in type(actor.owner).__name__ and not actor.over:
+            yield f"{actor.name} never came to an end"
+
+
+ALL: tuple[Check, ...] = (
+    cards_add_up,
+    every_debit_is_known,
+    nobody_is_charged_twice,
+    charged_is_served_or_open,
+    nothing_unpaid_is_served,
+    boss_and_tsp_agree,
+    wallet_and_tsp_agree,
+    psams_and_tsp_agree,
+    psams_are_lent_whole,
+    tables_are_right,
+    moves_are_legal,
+    everything_owed_is_delivered,
+    everything_ends,
+    boxes_remember_what_is_open,
+    same_key_same_answer,
+    keys_are_used_once,
+    signatures_are_used_once,
+    boxes_are_let_in,
+    people_are_told_the_truth,
+    nothing_broke,
+)

@@ -1,0 +1,152 @@
+"""What is going to go wrong in one run: made from the seed alone, before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+
+ROLES = ("boss", "tsp", "sandbox")
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """How bad a way through the network is; probabilities for each message."""
+
+    lost: float = 0.0
+    answer_lost: float = 0.0
+    reset: float = 0.0
+    doubled: float = 0.0
+    slow: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A box is cut off from the moment at which it sends something that matters.
+
+    Attributes:
+        at: the last part of the path of what it sends.
+        arrives: its requests do arrive, only nothing comes back.
+    """
+
+    at: str
+    seconds: float
+    arrives: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """A role is killed at one of its durable writes, or at an instant.
+
+    Attributes:
+        at_write: the how-manieth write since the start of the run; None: at ``at_s``.
+        after: once the write is on the disk, before anybody hears of it; otherwise instead of it.
+        down_s: how long it is away.
+    """
+
+    role: str
+    at_write: int | None
+    at_s: float
+    after: bool
+    down_s: float
+
+
+@dataclass(slots=True)
+class BoxPlan:
+    """What happens to one box and its slot.
+
+    Attributes:
+        cuts: the power goes at so many blocking points since it came back, each time; then it is off for so long.
+        disk_cuts: the same at so many operations on its disk.
+        pulls: the card leaves at the how-manieth APDU; True: the command is carried out, its answer lost.
+        at_debit: what happens at the how-manieth DEBIT: the card is pulled or the power goes, before or after it.
+        full_disk: writes that find no room.
+    """
+
+    cuts: list[tuple[int, float]] = field(default_factory=list)
+    disk_cuts: list[tuple[int, float]] = field(default_factory=list)
+    pulls: dict[int, bool] = field(default_factory=dict)
+    at_debit: dict[int, tuple[str, bool]] = field(default_factory=dict)
+    full_disk: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Plan:
+    """Everything that goes wrong in one run."""
+
+    psams: int = 2
+    tsps: int = 1
+    """Processes of the TSP on one database."""
+    box_link: Links = field(default_factory=Links)
+    partner_link: Links = field(default_factory=Links)
+    outage: Outage | None = None
+    late_init: bool = False
+    """The request for MAC1 arrives when the box does not wait for it any more."""
+    kills: list[Kill] = field(default_factory=list)
+    boxes: list[BoxPlan] = field(default_factory=list)
+    steps: list[tuple[float, str, float]] = field(default_factory=list)
+    """Instant, whose clock (a role, or box 0, 1 ...), by how many seconds."""
+    psam_before: float = 0.0
+    psam_after: float = 0.0
+    server_disk_full: float = 0.0
+
+
+def make(seed: int) -> Plan:
+    """The plan of a seed. Each kind of fault is in about a third of all runs, so that they meet in all ways."""
+    random = Random(f"plan {seed}")
+    plan = Plan(psams=random.choice((1, 2, 2)))
+    plan.boxes = [BoxPlan() for _ in range(1 if random.random() < 0.65 else 2)]
+
+    def some(probability: float = 0.35) -> bool:
+        return random.random() < probability
+
+    if some():
+        plan.box_link = _links(random)
+    if some():
+        plan.partner_link = _links(random)
+    if some(0.5):
+        for _ in range(random.randint(1, 3)):
+            role = random.choice(("tsp", "tsp", "boss", "sandbox"))
+            write = random.randint(1, 30 if role == "tsp" else 6) if some(0.8) else None
+            down_s = random.choice((0.2, 2.0, 12.0, 40.0)) * random.uniform(0.5, 1.5)
+            plan.kills.append(Kill(role, write, random.uniform(0, 60), some(0.5), down_s))
+    for box in plan.boxes:
+        if some():
+            box.cuts = [
+                (random.randint(1, 90), random.uniform(1, 60)) for _ in range(random.choice((1, 1, 2)))
+            ]
+        if some(0.15):
+            box.disk_cuts = [(random.randint(1, 24), random.uniform(1, 30))]
+        if some():
+            count = random.choice((1, 1, 2))
+            # A payment takes about ten APDUs; the sixth to tenth are those that matter most.
+            box.pulls = {random.randint(1, 24): some(0.5) for _ in range(count)}
+        if some():
+            # The instant at which nobody but the card knows: it deserves more than its share.
+            box.at_debit = {random.choice((1, 1, 2)): (random.choice(("pull", "pull", "cut")), some(0.5))}
+        if some(0.12):
+            box.full_disk = {random.randint(1, 4) for _ in range(2)}
+    if some(0.2):
+        for _ in range(random.randint(1, 2)):
+            who = random.choice(("tsp", "boss", "sandbox", "box"))
+            by_s = random.choice((-3600, -240, -5, 5, 240, 400, 3600))
+            if who == "box" and some():
+                by_s = 40 * 86400
+            plan.steps.append((random.uniform(0, 60), who, by_s))
+    if some(0.2):
+        plan.psam_before, plan.psam_after = random.choice(((0.1, 0.0), (0.0, 0.1), (0.1, 0.1)))
+    if some(0.1):
+        plan.server_disk_full = 0.03
+    if some(0.15):
+        plan.tsps = 2
+    if some(0.15):
+        at = random.choice(("init", "init", "debit", "not-debited", "cancel"))
+        plan.outage = Outage(at, random.choice((8.0, 25.0, 60.0, 150.0)), some(0.6))
+    plan.late_init = some(0.08)
+    return plan
+
+
+def _links(random: Random) -> Links:
+    def share(most: float) -> float:
+        return random.choice((0.0, random.uniform(0, most)))
+
+    return Links(share(0.3), share(0.3), share(0.2), share(0.4), share(0.2))

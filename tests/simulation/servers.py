@@ -1,0 +1,442 @@
+"""The server's roles, each a process of its own: killed between any two durable writes, started again over the same files."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import httpx
+from fastapi import FastAPI
+from sqlalchemy import MetaData, NullPool, create_engine, event
+from sqlalchemy.exc import OperationalError
+
+from cardreader.errors import CardRemoved
+from cardreader.sim.psam import open_psam
+from server_stub.app import Roles, World, application
+from server_stub.foundation import migrations
+from server_stub.foundation.clock import CHINA
+from server_stub.settings import Settings
+from server_stub.tsp import psam_pool
+from tests.simulation.plan import ROLES, Kill
+
+if TYPE_CHECKING:
+    from tests.simulation.world import Simulation
+
+START = datetime(2026, 6, 21, 10, 0, 0, tzinfo=CHINA)
+DISK_FULL = "database or disk is full"
+HERE: contextvars.ContextVar[Process] = contextvars.ContextVar("process")
+"""The process in which a task runs."""
+
+
+def url_of(role: str) -> str:
+    """Where a role answers in the simulated network."""
+    return f"http://{role}"
+
+
+class ServerClock:
+    """A role's machine's clock, which may be stepped while the process runs."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self._host.simulation.loop.time() + self._host.offset_s)
+
+    async def sleep_until(self, instant: datetime) -> None:
+        await asyncio.sleep(max(0.0, (instant - self.now()).total_seconds()))
+
+
+class _File(sqlite3.Connection):
+    """A database that outlives the process that had it open."""
+
+    def close(self) -> None:
+        """It stays."""
+
+
+class Files:
+    """What a role's machine keeps when its processes die: a database, and a folder."""
+
+    def __init__(self, content: bytes | None) -> None:
+        self.sqlite = sqlite3.connect(":memory:", factory=_File, check_same_thread=False)
+        if content is not None:
+            self.sqlite.deserialize(content)
+        self.sqlite.isolation_level = None
+        self.sqlite.execute("PRAGMA foreign_keys=ON")
+        self.fresh = content is None
+
+
+_opened: list[_File] = []
+_engine = create_engine("sqlite://", creator=lambda: _opened[-1], poolclass=NullPool)
+event.listen(_engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN"))
+
+
+@contextmanager
+def opened(files: Files) -> Any:
+    """A connection to a database, for whoever looks at it from outside."""
+    _opened.append(files.sqlite)
+    try:
+        with _engine.connect() as conn:
+            yield conn
+    finally:
+        _opened.pop()
+
+
+class SimulatedDatabase:
+    """The contract of foundation.database over a file of a simulated machine; everything runs in turn."""
+
+    def __init__(self, process: Process, metadata: MetaData) -> None:
+        self._process = process
+        self.shared = len(process.host.places) > 1
+        _opened.append(process.host.files.sqlite)
+        self._conn = _engine.connect()
+        _opened.pop()
+        if process.host.files.fresh:
+            migrations.prepare(metadata)(self._conn)
+            self._conn.commit()
+            process.host.files.fresh = False
+
+    async def write(self, work: Callable[[Any], Any]) -> Any:
+        process = self._process
+        # First the writer has others to do; then the disk takes its time.
+        await process.pause(0.002)
+        try:
+            return self._commit(work)
+        finally:
+            if not process.dead:
+                await process.pause(0.004)
+
+    def load(self, work: Callable[[Any], Any]) -> None:
+        self._commit(work)
+
+    def submit(self, work: Callable[[Any], Any]) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(self._commit(work))
+        return done
+
+    async def read(self, work: Callable[[Any], Any]) -> Any:
+        await self._process.pause(0.001)
+        self._process.check()
+        sqlite = self._process.host.files.sqlite
+        sqlite.execute("PRAGMA query_only=ON")
+        try:
+            return work(self._conn)
+        finally:
+            self._conn.rollback()
+            sqlite.execute("PRAGMA query_only=OFF")
+
+    def close(self) -> None:
+        if not self._process.dead:
+            self._conn.close()
+
+    def _commit(self, work: Callable[[Any], Any]) -> Any:
+        self._process.check()
+        with self._conn.begin() as transaction:
+            result = work(self._conn)
+            self._process.about_to_commit()
+            transaction.commit()
+        self._process.committed()
+        return result
+
+
+class PsamTap:
+    """A PSAM's contacts: they may fail, and what passes over them is written down."""
+
+    def __init__(self, process: Process, name: str, connection: Any) -> None:
+        self._process = process
+        self._name = name
+        self._connection = connection
+        self._failing = False
+
+    def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        simulation = self._process.host.simulation
+        purchase = apdu[:1] == b"\x80"
+        random = simulation.random("psam")
+        if purchase and simulation.faulty and random.random() < simulation.plan.psam_before:
+            simulation.note(self._name, "does not answer")
+            raise CardRemoved("the PSAM does not answer")
+        answer: tuple[bytes, int] = self._connection.transmit(apdu)
+        if purchase:
+            simulation.note(self._name, f"{apdu[1]:02X} -> {answer[1]:04X}")
+            if (apdu[1], answer[1]) == (0x72, 0x9000):
+                simulation.psam_accepted += 1
+            if simulation.faulty and random.random() < simulation.plan.psam_after:
+                simulation.note(self._name, "its answer is lost")
+                raise CardRemoved("the PSAM's answer is lost")
+        return answer
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class Process:
+    """One process of one role, from its start to its death."""
+
+    def __init__(self, host: Host, place: int) -> None:
+        self.host = host
+        self.place = place
+        self.dead = False
+        self.ready = False
+        self.tasks: dict[asyncio.Task[Any], None] = {}
+        self.context = contextvars.Context()
+        self.context.run(HERE.set, self)
+        self.roles: Roles
+        self.context.run(self._make)
+        self.spawn(self._run())
+
+    @property
+    def name(self) -> str:
+        """Of the role, and of its place where there are several."""
+        return self.host.role if self.place == 0 else f"{self.host.role} {self.place + 1}"
+
+    def spawn(self, work: Any) -> asyncio.Task[Any]:
+        """A task of this process."""
+        return self.host.simulation.loop.create_task(work, context=self.context.copy())
+
+    def check(self) -> None:
+        """A dead process does nothing any more."""
+        if self.dead:
+            raise asyncio.CancelledError
+
+    async def pause(self, most_s: float) -> None:
+        self.check()
+        await asyncio.sleep(self.host.simulation.random("disk").random() * most_s)
+        self.check()
+
+    def about_to_commit(self) -> None:
+        simulation = self.host.simulation
+        full = simulation.faulty and self.ready
+        if full and simulation.random("server disk").random() < simulation.plan.server_disk_full:
+            simulation.note(self.host.role, "disk full")
+            raise OperationalError("COMMIT", None, sqlite3.OperationalError(DISK_FULL))
+        self._write(after=False)
+
+    def committed(self) -> None:
+        self._write(after=True)
+        if self.ready:
+            self.host.writes += 1
+
+    def _write(self, *, after: bool) -> None:
+        kill = self.host.kill_at(after) if self.ready else None
+        if kill is not None:
+            self.host.simulation.note(
+                self.host.role, f"killed {'after' if after else 'before'} write {self.host.writes}"
+            )
+            self.host.kill(kill.down_s, self.place)
+            raise asyncio.CancelledError
+
+    def execute(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
+        """In place of a thread: carried out a little later, answered a little later again."""
+        loop, random = self.host.simulation.loop, self.host.simulation.random("threads")
+        done: asyncio.Future[Any] = loop.create_future()
+
+        def answer(value: Any, error: BaseException | None) -> None:
+            if self.dead or done.done():
+                return
+            if error is None:
+                done.set_result(value)
+            else:
+                done.set_exception(error)
+
+        def run() -> None:
+            if self.dead:
+                return
+            try:
+                value, error = work(), None
+            except Exception as failure:  # noqa: BLE001 - handed to whoever asked
+                value, error = None, failure
+            loop.call_later(random.random() * 0.01, answer, value, error)
+
+        loop.call_later(random.random() * 0.01, run)
+        return done
+
+    def die(self) -> None:
+        """Nothing that it does reaches anything from here on."""
+        self.dead = True
+        for task in list(self.tasks):
+            task.cancel()
+
+    async def serve(self, request: Request) -> Answer:
+        """One request through the real application."""
+        body = request.body
+        status, headers, parts = 500, [], []
+
+        async def receive() -> dict[str, Any]:
+            nonlocal body
+            if body is None:
+                await asyncio.get_running_loop().create_future()
+            message, body = {"type": "http.request", "body": body, "more_body": False}, None
+            return message
+
+        async def send(message: dict[str, Any]) -> None:
+            nonlocal status, headers
+            if message["type"] == "http.response.start":
+                status, headers = message["status"], message["headers"]
+            else:
+                parts.append(message.get("body", b""))
+
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": request.method,
+            "scheme": "http",
+            "path": request.path,
+            "raw_path": request.path.encode(),
+            "query_string": request.query,
+            "root_path": "",
+            "headers": [(name.lower().encode(), value.encode()) for name, value in request.headers],
+            "client": ("box", 1),
+            "server": (self.host.role, 80),
+        }
+        await _application(self.host.role)(scope, receive, send)
+        self.check()
+        return Answer(status, headers, b"".join(parts))
+
+    def _make(self) -> None:
+        simulation = self.host.simulation
+        settings = Settings(
+            boss_url=url_of("boss"),
+            wallet_url=url_of("sandbox"),
+            notify_url=url_of("tsp"),
+            psams=",".join(f"sim:{number}" for number in range(1, simulation.plan.psams + 1)),
+        )
+        world = World(
+            clock=ServerClock(self.host),
+            random=simulation.random(f"ids {self.name}").randbytes,
+            own_url=url_of(self.host.role),
+            public_url=url_of("sandbox"),
+            client=lambda seconds: httpx.AsyncClient(
+                transport=simulation.network.transport(self), timeout=seconds, trust_env=False
+            ),
+            database=lambda metadata, *_: SimulatedDatabase(self, metadata),
+        )
+        self.roles = Roles(settings, (self.host.role,), self.host.folder, world)
+
+    async def _run(self) -> None:
+        async with self.roles.running():
+            self.ready = True
+            await asyncio.get_running_loop().create_future()
+
+
+class Request:
+    """A request on its way."""
+
+    __slots__ = ("body", "headers", "method", "path", "query", "source")
+
+    def __init__(
+        self,
+        source: str,
+        method: str,
+        path: str,
+        query: bytes,
+        headers: list[tuple[str, str]],
+        body: bytes,
+    ) -> None:
+        self.source, self.method, self.path = source, method, path
+        self.query, self.headers, self.body = query, headers, body
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key.lower() == name), None)
+
+
+class Answer:
+    """What came back."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        self.status, self.headers, self.body = status, headers, body
+
+
+@functools.cache
+def _application(role: str) -> FastAPI:
+    """The routes of a role, dear to make: the same for all processes; who answers depends on where it is asked."""
+    return application((role,), lambda: HERE.get().roles)
+
+
+class Host:
+    """The machine on which a role runs, in each place one process after the other.
+
+    Args:
+        processes: so many share its database.
+    """
+
+    def __init__(
+        self, simulation: Simulation, role: str, folder: Path, content: bytes | None, processes: int = 1
+    ) -> None:
+        self.simulation = simulation
+        self.role = role
+        self.folder = folder
+        self.files = Files(content)
+        self.offset_s = 0.0
+        self.writes = 0
+        self.kills = [kill for kill in simulation.plan.kills if kill.role == role]
+        self.places: list[Process | None] = [None] * processes
+
+    def start(self) -> None:
+        for place, process in enumerate(self.places):
+            if process is None:
+                self.simulation.note(self.role, f"starts{f' in place {place + 1}' if place else ''}")
+                self.places[place] = Process(self, place)
+
+    def kill(self, down_s: float | None, place: int = 0) -> None:
+        """Ends a process where it stands; it comes back after so many seconds, or not."""
+        process = self.places[place]
+        if process is None:
+            return
+        process.die()
+        self.places[place] = None
+        if down_s is not None:
+            self.simulation.loop.call_later(down_s, self.start)
+
+    def process(self, random: Random) -> Process | None:
+        """The one that a request comes to; None when none listens."""
+        ready = [process for process in self.places if process is not None and process.ready]
+        return random.choice(ready) if len(ready) > 1 else next(iter(ready), None)
+
+    def kill_at(self, after: bool) -> Kill | None:
+        """The kill that is due at the present write, if any."""
+        if self.simulation.faulty:
+            for kill in self.kills:
+                if kill.at_write is not None and (kill.at_write, kill.after) == (self.writes, after):
+                    self.kills.remove(kill)
+                    return kill
+        return None
+
+
+def task_factory(loop: Any, work: Any, context: contextvars.Context | None = None) -> asyncio.Task[Any]:
+    """Tasks know their process, and a process its tasks."""
+    task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, context=context)
+    process = HERE.get(None) if context is None else context.get(HERE)
+    if process is not None:
+        process.tasks[task] = None
+        task.add_done_callback(lambda done: process.tasks.pop(done, None))
+        if process.dead:
+            task.cancel()
+    return task
+
+
+@contextmanager
+def tapped_psams() -> Any:
+    """PSAMs have contacts that can fail."""
+
+    def tapped(number: int, state_dir: str | None, issuer: str = "known") -> PsamTap:
+        process = HERE.get()
+        random = process.host.simulation.random("psam challenges").randbytes
+        return PsamTap(process, f"psam {number}", open_psam(number, state_dir, issuer, random=random))
+
+    with patch.object(psam_pool, "open_psam", tapped):
+        yield
+
+
+__all__ = ["ROLES", "START", "Answer", "Files", "Host", "Process", "Request", "opened", "tapped_psams"]

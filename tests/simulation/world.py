@@ -1,0 +1,378 @@
+"""One run: a world made from a seed, its people's hour, the calm afterwards, and the books for the auditor."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import logging
+import sys
+import tempfile
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import structlog
+from sqlalchemy import Table, func, select
+
+from cardreader.sim.profiles import PROFILES
+from server_stub.boss import tables as boss
+from stb_app.shell.box import BoxFiles
+from stb_app.shell.connection import enrol
+from tests.simulation import servers
+from tests.simulation.loop import Actor, SimulatedLoop, Stuck
+from tests.simulation.network import Network
+from tests.simulation.people import Person
+from tests.simulation.plan import ROLES, BoxPlan, Plan, make
+from tests.simulation.servers import Host
+from tests.simulation.television import Box, Card, simulated_machine
+
+BOXES = ("85312048", "85312047")
+"""Those of the demo subscribers that take part."""
+HOUR_S = 2400.0
+"""In so much time all people have done what they wanted."""
+FAULTY_S = 240.0
+"""Faults happen in this time at the longest; journeys may still be under way when they end."""
+CALM = (40.0, 300.0, 10.0, 900.0, 10.0, 300.0, 10.0, 3600.0, 10.0, 1200.0, 10.0)
+"""Afterwards: seconds that are lived through, and seconds that are jumped over, in turn."""
+HANDLED = frozenset({"fault", "worker-fault", "job-failed", "sweep-fault", "wallet-broken"})
+"""Log events that mean that the server has met something nobody thought of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The system as everybody left it the day before: all boxes enrolled."""
+
+    databases: dict[str, bytes]
+    files: tuple[dict[str, bytes], ...]
+    """What each box has on its disk, by path."""
+    subscriptions: int
+    """That BOSS has from the beginning."""
+
+
+@dataclass(slots=True)
+class Simulation:
+    """The world of one run.
+
+    Attributes:
+        faulty: faults happen now.
+        trace: what happened, a line each.
+        logged: faults that the code under test has written into its log.
+    """
+
+    seed: int
+    plan: Plan
+    folder: Path
+    tracing: bool = False
+    loop: SimulatedLoop = field(default_factory=SimulatedLoop)
+    trace: list[str] = field(default_factory=list)
+    logged: list[str] = field(default_factory=list)
+    actors: list[Actor] = field(default_factory=list)
+    hosts: dict[str, Host] = field(default_factory=dict)
+    boxes: list[Box] = field(default_factory=list)
+    people: list[Person] = field(default_factory=list)
+    cards: list[Card] = field(default_factory=list)
+    faulty: bool = False
+    psam_accepted: int = 0
+    stepped: set[str] = field(default_factory=set)
+    network: Network = field(init=False)
+    _randoms: dict[str, Random] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.network = Network(self)
+        self.loop.set_task_factory(servers.task_factory)
+        self.loop.set_exception_handler(self._on_loop_fault)
+        self.loop.executes = lambda work: servers.HERE.get().execute(work)
+
+    def random(self, what: str) -> Random:
+        """Each thing has its own randomness, so that one more question there changes nothing here."""
+        if what not in self._randoms:
+            self._randoms[what] = Random(f"{self.seed} {what}")
+        return self._randoms[what]
+
+    def note(self, who: str, what: str) -> None:
+        """A line of the trace."""
+        self.trace.append(f"{self.loop.time():10.3f}  {who:<18} {what}")
+
+    def wake_people(self) -> None:
+        for person in self.people:
+            person.wake()
+
+    def log(self, level: str, event: str, facts: dict[str, Any]) -> None:
+        """The code under test has written a line into its log."""
+        error = facts.get("exc_info")
+        if event in HANDLED and servers.DISK_FULL not in str(error):
+            self.logged.append(f"{event} {error!r}")
+        if self.tracing or level in ("error", "critical"):
+            self.note("log", f"{event} { {key: value for key, value in facts.items() if key != 'request'} }")
+
+    def run_for(self, seconds: float) -> None:
+        """Lets so much time pass."""
+        self.loop.call_later(seconds, self.loop.stop)
+        self.loop.run_forever()
+
+    def _on_loop_fault(self, loop: Any, context: dict[str, Any]) -> None:
+        self.logged.append(f"loop: {context.get('message')} {context.get('exception')!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run came to.
+
+    Attributes:
+        broken: invariants that do not hold, each with what was seen.
+    """
+
+    seed: int
+    broken: tuple[str, ...]
+    trace: tuple[str, ...]
+    counts: dict[str, int]
+
+    @property
+    def digest(self) -> str:
+        """Equal for equal runs."""
+        return hashlib.sha256("\n".join(self.trace).encode()).hexdigest()
+
+
+@contextmanager
+def _captured(simulation: Simulation) -> Iterator[None]:
+    """The logs of the code under test are the auditor's."""
+
+    def structured(logger: Any, method: str, event: dict[str, Any]) -> Any:
+        if event.get("exc_info") is True:
+            event["exc_info"] = sys.exc_info()[1]
+        simulation.log(method, event.pop("event"), event)
+        raise structlog.DropEvent
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            error = record.exc_info[1] if record.exc_info else None
+            text = record.getMessage()
+            expected = isinstance(error, OSError) or "does not say where it stands" in text
+            if record.levelno >= logging.ERROR and not expected:
+                simulation.logged.append(f"{record.name}: {text}: {error!r}")
+            simulation.note("log", text)
+
+    handler, logger = Handler(), logging.getLogger("stb_app")
+    before, propagate = structlog.get_config(), logger.propagate
+    structlog.configure(
+        processors=[structured], wrapper_class=structlog.make_filtering_bound_logger(logging.INFO)
+    )
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+        structlog.configure(**before)
+
+
+@contextmanager
+def _world(simulation: Simulation, databases: dict[str, bytes]) -> Iterator[None]:
+    with ExitStack() as stack:
+        stack.enter_context(servers.tapped_psams())
+        stack.enter_context(simulated_machine())
+        stack.enter_context(_captured(simulation))
+        (simulation.folder / "partners.key").write_text("the partners' key")
+        (simulation.folder / "tsp.key").write_bytes(urlsafe_b64encode(b"the vault's key is 32 bytes long"))
+        for role in ROLES:
+            processes = simulation.plan.tsps if role == "tsp" else 1
+            host = Host(simulation, role, simulation.folder, databases.get(role), processes)
+            simulation.hosts[role] = host
+            host.start()
+        try:
+            yield
+        finally:
+            _end(simulation)
+
+
+def _end(simulation: Simulation) -> None:
+    for box in simulation.boxes:
+        box.power_off(None)
+    for person in simulation.people:
+        person.actor.end()
+    for host in simulation.hosts.values():
+        for place in range(len(host.places)):
+            host.kill(None, place)
+    for task in asyncio.all_tasks(simulation.loop):
+        task.cancel()
+    simulation.run_for(0)
+    simulation.run_for(0)
+    simulation.loop.close()
+
+
+def _scratch() -> str | None:
+    """Where a run keeps its few files: in memory, where there is such a folder."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+@functools.cache
+def the_day_before() -> Start:
+    """Starts everything once and enrols the boxes, as the real commands do."""
+    with tempfile.TemporaryDirectory(prefix="stb-sim-", dir=_scratch()) as folder:
+        simulation = Simulation(0, Plan(), Path(folder))
+        with _world(simulation, {}):
+            simulation.run_for(1)
+            files = tuple(_enrol(simulation, number, box) for number, box in enumerate(BOXES))
+            simulation.run_for(1)
+            databases = {role: host.files.sqlite.serialize() for role, host in simulation.hosts.items()}
+            subscriptions = _count(simulation, "boss", boss.subscriptions)
+        return Start(databases, files, subscriptions)
+
+
+def _count(simulation: Simulation, role: str, table: Table) -> int:
+    with servers.opened(simulation.hosts[role].files) as conn:
+        return int(conn.execute(select(func.count()).select_from(table)).scalar_one())
+
+
+def _enrol(simulation: Simulation, number: int, box_number: str) -> dict[str, bytes]:
+    """A box is switched on for the first time; returns what it then has on its disk."""
+    box = Box(simulation, number, box_number, simulation.folder / f"box-{number}", BoxPlan())
+    box.folder.mkdir()
+    files = BoxFiles(box.folder, box.random.randbytes)
+
+    def first_time() -> None:
+        refused = enrol(box.verbs, files, files.papers(box_number), servers.START)
+        assert refused is None, refused
+
+    box.power_on()
+    simulation.run_for(1)
+    attend(simulation, box, first_time)
+    box.power_off(None)
+    return {
+        str(path.relative_to(box.folder)): path.read_bytes()
+        for path in sorted(box.folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def attend(simulation: Simulation, box: Box, work: Callable[[], None]) -> None:
+    """Has something done on a box, and waits for it. Raises what it raises."""
+    actor = box.act("auditor", work)
+    while not actor.over:
+        simulation.run_for(1)
+    if actor.failure is not None:
+        raise actor.failure
+
+
+def run(seed: int, checks: Sequence[Any], *, tracing: bool = False) -> Outcome:
+    """Lives through one seed and has its books checked.
+
+    Args:
+        checks: functions that take the finished simulation and yield what is wrong.
+    """
+    start = the_day_before()
+    with tempfile.TemporaryDirectory(prefix="stb-sim-", dir=_scratch()) as folder:
+        simulation = Simulation(seed, make(seed), Path(folder), tracing)
+        with _world(simulation, start.databases):
+            _people(simulation, start.files)
+            _schedule(simulation)
+            try:
+                _live(simulation)
+                broken = _broken(simulation, checks)
+            except Stuck as stuck:
+                broken = [f"nothing_hangs: {stuck}"]
+            counts = _counts(simulation)
+        return Outcome(seed, tuple(broken), tuple(simulation.trace), counts)
+
+
+def _people(simulation: Simulation, files: tuple[dict[str, bytes], ...]) -> None:
+    for number, plan in enumerate(simulation.plan.boxes):
+        folder = simulation.folder / f"box-{number}"
+        for path, content in files[number].items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
+        box = Box(simulation, number, BOXES[number], folder, plan)
+        cards = tuple(
+            Card(simulation, replace(PROFILES["good"], name=name, serial=serial, balance_fen=balance_fen))
+            for name, serial, balance_fen in (
+                (f"card {number}a", f"6217001834057{number}000001", 60000),
+                (f"card {number}b", f"6217001834057{number}000002", 9000),
+            )
+        )
+        simulation.boxes.append(box)
+        simulation.cards += cards
+        simulation.people.append(Person(simulation, box, (cards[0], cards[1])))
+
+
+def _schedule(simulation: Simulation) -> None:
+    """The faults that come at an instant."""
+    simulation.faulty = True
+    for box in simulation.boxes:
+        simulation.loop.call_later(0.1, box.power_on)
+
+    def step(who: str, by_s: float) -> None:
+        if simulation.faulty:
+            simulation.note(who, f"clock stepped by {by_s} s")
+            simulation.stepped.add(who)
+            machines = simulation.boxes if who == "box" else [simulation.hosts[who]]
+            for machine in machines:
+                machine.offset_s += by_s
+
+    for at_s, who, by_s in simulation.plan.steps:
+        simulation.loop.call_later(at_s, step, who, by_s)
+
+    def kill(one: Any) -> None:
+        if simulation.faulty:
+            simulation.note(one.role, "killed")
+            simulation.hosts[one.role].kill(one.down_s)
+
+    for one in simulation.plan.kills:
+        if one.at_write is None:
+            simulation.loop.call_later(one.at_s, kill, one)
+
+
+def _live(simulation: Simulation) -> None:
+    until = simulation.loop.time() + HOUR_S
+    simulation.loop.call_later(FAULTY_S, _calm, simulation)
+    while simulation.loop.time() < until and not all(person.actor.over for person in simulation.people):
+        simulation.run_for(10)
+    _calm(simulation)
+    for host in simulation.hosts.values():
+        host.start()
+    for box in simulation.boxes:
+        box.power_on()
+    simulation.run_for(5)
+    for person in simulation.people:
+        # First out, so that the card is seen anew.
+        person.box.pull()
+    simulation.run_for(5)
+    for person in simulation.people:
+        person.put_back()
+    for number, seconds in enumerate(CALM):
+        if number % 2:
+            simulation.loop.jump(seconds)
+        else:
+            simulation.run_for(seconds)
+
+
+def _calm(simulation: Simulation) -> None:
+    if simulation.faulty:
+        simulation.faulty = False
+        simulation.note("world", "no more faults")
+        for machine in (*simulation.hosts.values(), *simulation.boxes):
+            # Somebody sets the clocks right.
+            machine.offset_s = 0.0
+
+
+def _broken(simulation: Simulation, checks: Sequence[Any]) -> list[str]:
+    found = []
+    for check in checks:
+        for what in check(simulation):
+            found.append(f"{check.__name__}: {what}")
+    return found
+
+
+def _counts(simulation: Simulation) -> dict[str, int]:
+    """How much happened, so that an empty run is seen."""
+    return {
+        "intents": sum(len(person.intents) for person in simulation.people),
+        "debits": sum(len(card.debits) for card in simulation.cards),
+        "shown": sum(len(box.told) for box in simulation.boxes),
+        "refunds": len(simulation.network.refunds),
+    }
