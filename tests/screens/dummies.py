@@ -216,6 +216,8 @@ class Television:
         self.app.verbs = verbs
         self.app.facts = FACTS
         self.app.change_settings(language=language, text_scale=text_scale, motion=False, sound=False)
+        # Settings are stored on a thread that ends with the program: it would keep every test's pictures until then.
+        self.app.close(5)
         self.app.begin()
         self.show()
 
