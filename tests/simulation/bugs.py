@@ -501,7 +501,7 @@ BUGS = (
         29,
     ),
     Bug("evidence-has-one-key", _evidence_has_one_key, ("keys_are_used_once",), 313),
-    Bug("late-mac1", _late_mac1, ("everything_ends",), 5),
+    Bug("late-mac1", _late_mac1, ("everything_ends",), 238),
     Bug("psam-lent-for-ever", _psam_lent_for_ever, ("psams_are_lent_whole",), 83),
     Bug("replays-let-in", _replays_are_let_in, ("signatures_are_used_once",), 3),
     Bug("counter-starts-again", _counter_starts_again, ("boxes_are_let_in",), 1),
