@@ -396,6 +396,8 @@ class _Disk:
     def fsync(self, descriptor: int) -> None:
         box = _box()
         box.unsynced.pop(descriptor, None)
+        # What an earlier attempt has left in this very file is flushed with it.
+        box.unsynced.pop(-os.fstat(descriptor).st_ino, None)
         box.disk_operation()
 
     def close(self, descriptor: int) -> None:
