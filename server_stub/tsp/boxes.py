@@ -177,10 +177,13 @@ class Boxes:
         """A box goes over to a new key; both are good for a while. The same new key once more changes nothing.
 
         Raises:
-            Problem: ``signature-invalid`` for a wrong proof; what BOSS says of the box and its key.
+            Problem: ``signature-invalid`` for a wrong proof, or a key that is to follow itself; what BOSS says of the
+                box and its key.
         """
         public_key = bytes.fromhex(rotation.public_key)
         new = signatures.key_id(public_key)
+        if new == old:
+            raise Problem("signature-invalid")
         try:
             _public_key(rotation.public_key).verify(bytes.fromhex(rotation.proof), rotation_text(old, new))
         except InvalidSignature:

@@ -201,9 +201,12 @@ def rotate(verbs: Verbs, files: BoxFiles, enrolment: Enrolment, now: datetime) -
         new = files.identity(enrolment, enrolment.next_key) if enrolment.next_key else None
         new = new or files.new_identity(enrolment.box_number)
         files.keep(replace(enrolment, next_key=new.key_id))
-        told = answer(verbs.rotate(new))
-        if isinstance(told, Refused):
-            return told
+        now_used = verbs.client.identity
+        # Where the TSP has said yes and the disk was full it is in use already.
+        if now_used is None or now_used.key_id != new.key_id:
+            told = answer(verbs.rotate(new))
+            if isinstance(told, Refused):
+                return told
         files.keep(replace(enrolment, key_id=new.key_id, next_key=None, enrolled_at=now))
     except OSError:
         log.exception("the key cannot be kept")
