@@ -77,7 +77,9 @@ def rotate_server_key(options: argparse.Namespace, clock: Clock | None = None) -
         new = database.submit(work).result()
     finally:
         database.close()
-    cli.announce(f"answers are signed with {new} in two to three minutes; boxes learn it from the key before it")
+    cli.announce(
+        f"answers are signed with {new} in two to three minutes; boxes learn it from the key before it"
+    )
     return 0
 
 

@@ -192,6 +192,8 @@ def _more(plan: Plan, random: Random) -> None:
         plan.away_s = random.choice((2.5, 26.0, 26.0, 40 * 24.0)) * 3600
         if not plan.boxes[0].cuts:
             plan.boxes[0].cuts = [(random.randint(1, 90), 1.0)]
+    if plan.server_rotations and some(0.5):
+        plan.tsps = 2
 
 
 def _links(random: Random) -> Links:

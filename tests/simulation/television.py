@@ -399,11 +399,7 @@ class Box:
     def disk_operation(self) -> None:
         """Between two operations on the disk the power may go."""
         self.disk_operations += 1
-        if (
-            self.simulation.faulty
-            and self._disk_cuts
-            and self.disk_operations >= self._disk_cuts[0][0]
-        ):
+        if self.simulation.faulty and self._disk_cuts and self.disk_operations >= self._disk_cuts[0][0]:
             self.cut(self._disk_cuts.pop(0)[1])
 
     def at_keys(self, *, after: bool) -> None:

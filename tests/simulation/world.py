@@ -267,7 +267,8 @@ def _enrol(simulation: Simulation, number: int, box_number: str) -> dict[str, by
     box.power_on()
     # It finds itself not enrolled, and enrols with the papers that it has.
     simulation.run_for(2)
-    assert box.ready and box.verbs.client.identity is not None
+    assert box.ready
+    assert box.verbs.client.identity is not None
     box.power_off(None)
     return {
         str(path.relative_to(box.folder)): path.read_bytes()
