@@ -36,7 +36,7 @@ KEY_LOOK = timedelta(seconds=2)
 CLAIMING_S = 11.0
 """So much earlier than the work a lease may begin: the answer to a commit may take so long."""
 FORGOTTEN_S = 300.0
-"""What is due and in nobody's hands for so long has been forgotten."""
+"""What is due for so long, and claimed, is in the hands of nobody who lives."""
 FIRST = {"order": "quoted", "card payment": "created", "wallet payment": "code-wanted", "code": "waiting"}
 MACHINES = {one.name: one for one in (machines.ORDER, machines.CARD_PAYMENT, machines.WALLET_PAYMENT, CODE)}
 
@@ -362,10 +362,10 @@ def leases_run_out(simulation: Simulation) -> Iterator[str]:
     for role, tables in (("tsp", (tsp.jobs, tsp.outbox)), ("sandbox", (sandbox.outbox,))):
         long_ago = simulation.hosts[role].now() - timedelta(seconds=FORGOTTEN_S)
         for table in tables:
-            over = (table.c.claimed_until < long_ago) & (table.c.due_at < long_ago)
+            left = table.c.claimed_by.is_not(None) & (table.c.due_at < long_ago)
             with opened(simulation.hosts[role].files) as conn:
-                for row in conn.execute(select(table).where(over)):
-                    yield f"{role} {table.name} {row.id} is in nobody's hands since {row.claimed_until}"
+                for row in conn.execute(select(table).where(left)):
+                    yield f"{role} {table.name} {row.id} was due at {row.due_at} and is {row.claimed_by}'s until {row.claimed_until}"
 
 
 def writes_can_be_repeated(simulation: Simulation) -> Iterator[str]:
