@@ -194,6 +194,9 @@ def _more(plan: Plan, random: Random) -> None:
             plan.boxes[0].cuts = [(random.randint(1, 90), 1.0)]
     if plan.server_rotations and some(0.5):
         plan.tsps = 2
+    if any(box.old_key for box in plan.boxes) and some(0.3):
+        # The first durable writes of the run are those of the change of key.
+        plan.kills.append(Kill(random.choice(("tsp", "tsp", "boss")), random.randint(0, 3), 0.0, some(0.5), 40.0))
 
 
 def _links(random: Random) -> Links:

@@ -380,6 +380,27 @@ async def test_a_box_goes_over_to_a_new_key_and_both_are_good_for_a_day(system: 
     assert await code(await box.call("GET", "/home")) == "key-replaced"
 
 
+async def test_a_change_of_key_that_is_interrupted_once_boss_knows_leaves_the_new_one_good(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = await system.box()
+    new = BoxKey.of("new")
+    boss = system.tsp.core.boss
+    post = boss.post
+
+    async def then_killed(*asked: Any, **more: Any) -> None:
+        await post(*asked, **more)
+        raise ConnectionResetError
+
+    with monkeypatch.context() as killed:
+        killed.setattr(boss, "post", then_killed)
+        await rotated(box, system, new)
+    system.clock.advance(86_401)
+    assert await code(await rotated(box, system, new)) == "key-replaced"
+    new.server_keys = box.key.server_keys
+    await Box(system, box.number, new).get("/home")
+
+
 async def test_only_who_has_the_new_key_can_rotate_to_it(system: System) -> None:
     box = await system.box()
     new = BoxKey.of("new")
