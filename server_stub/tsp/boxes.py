@@ -192,7 +192,9 @@ class Boxes:
         until = now + timedelta(seconds=self._core.settings.key_overlap_seconds)
 
         def expect(conn: Connection) -> None:
-            generation = conn.execute(select(box_keys.c.generation).where(box_keys.c.key_id == old)).scalar_one()
+            generation = conn.execute(
+                select(box_keys.c.generation).where(box_keys.c.key_id == old)
+            ).scalar_one()
             self._insert_key(conn, box_number, new, rotation.public_key, generation, now)
 
         # Before BOSS hears of it: if this is interrupted there, and not asked for again until BOSS has ended the old key,

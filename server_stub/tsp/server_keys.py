@@ -6,11 +6,12 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, insert, select, update
 
 from server_stub.foundation.clock import Clock
-from server_stub.foundation.database import Database
+from server_stub.foundation.database import Database, DatabaseFault
 from server_stub.foundation.ids import RandomBytes
 from server_stub.foundation.signatures import AnswerKey
 from server_stub.foundation.vault import Vault
@@ -23,6 +24,7 @@ SETTLED = 2 * LOOK_EVERY
 """So old is a new key before it signs: by then every process tells it to the boxes that the answer of another made ask."""
 OLD_VALID = timedelta(days=90)
 """How long a box that was switched off still learns of a new key from the one before."""
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,16 @@ class ServerKeys:
         self._looking = asyncio.Lock()
 
     async def fresh(self) -> Keys:
-        """The keys, as they were at most a minute ago."""
+        """The keys, as they were at most a minute ago, or before the database went away."""
         now = self._clock.now()
         if abs(now - self._looked_at) >= LOOK_EVERY and not self._looking.locked():
             async with self._looking:
-                self.keys = await self._database.read(lambda conn: self._load(conn, now))
-                self._looked_at = now
+                try:
+                    self.keys = await self._database.read(lambda conn: self._load(conn, now))
+                    self._looked_at = now
+                except DatabaseFault:
+                    # That it is away has to be signed, too.
+                    log.warning("server-keys-not-read", exc_info=True)
         return self.keys
 
     def _load(self, conn: Connection, now: datetime) -> Keys:

@@ -158,7 +158,7 @@ class Network:
             found = KEY_ID.search(request.header("signature-input") or "")
             if request.path.endswith("/enrolments"):
                 self.enrolled.append(request.source)
-            elif found is not None:
+            elif found is not None and not request.path.endswith("/hello"):
                 self.let_in[found[1]] = max(came, self.let_in.get(found[1], came))
         key = request.header("idempotency-key")
         # A refusal at the door says nothing of the request.

@@ -196,7 +196,9 @@ def _more(plan: Plan, random: Random) -> None:
         plan.tsps = 2
     if any(box.old_key for box in plan.boxes) and some(0.3):
         # The first durable writes of the run are those of the change of key.
-        plan.kills.append(Kill(random.choice(("tsp", "tsp", "boss")), random.randint(0, 3), 0.0, some(0.5), 40.0))
+        plan.kills.append(
+            Kill(random.choice(("tsp", "tsp", "boss")), random.randint(0, 3), 0.0, some(0.5), 40.0)
+        )
 
 
 def _links(random: Random) -> Links:

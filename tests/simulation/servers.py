@@ -464,7 +464,11 @@ class Process:
             "client": ("box", 1),
             "server": (self.host.role, 80),
         }
-        await _application(self.host.role)(scope, receive, send)
+        try:
+            await _application(self.host.role)(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the web server does not end with it
+            self.host.simulation.log("error", "fault", {"exc_info": error})
+            status, headers, parts = 500, [], [b'{"code": "outside"}']
         self.check()
         return Answer(status, headers, b"".join(parts))
 

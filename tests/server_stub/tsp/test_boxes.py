@@ -16,6 +16,7 @@ from sqlalchemy import update
 
 from server_stub.boss import keys as boss_keys
 from server_stub.boss import tables as boss
+from server_stub.foundation.database import NoConnection
 from server_stub.foundation.locks import KeyedLocks
 from server_stub.settings import Settings
 from server_stub.tsp import server_keys, tables
@@ -308,6 +309,19 @@ async def test_a_new_key_signs_when_every_process_tells_it(system: System) -> No
         system.clock.advance(10)
     assert first == new
     assert [one.key_id for one in (await here.fresh()).told] == [new, old]
+
+
+async def test_answers_are_signed_while_the_database_is_away(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(work: Any) -> Any:
+        raise NoConnection("connection refused")
+
+    keys = system.tsp.boxes.server_keys
+    before = await keys.fresh()
+    system.clock.advance(61)
+    monkeypatch.setattr(system.tsp.core.database, "read", away)
+    assert await keys.fresh() is before
 
 
 async def test_a_key_does_not_follow_itself(system: System) -> None:
