@@ -346,20 +346,25 @@ class CardPayments:
         seconds = self._core.settings.unknown_lease_seconds
 
         def take(conn: Connection) -> psam_pool.Turn | Literal["busy", "lost"]:
-            core.load_payment(conn, payment)
+            row = core.load_payment(conn, payment)
+            if row.state not in (*machines.CARD_PREPARING, *machines.CARD_UNKNOWN):
+                return "lost"  # another process has come to its end with it, and given the PSAM back
             return psam_pool.take_turn(conn, payment, psam, identity, clock.now(), seconds, anew=anew)
 
         patience = clock.now() + 2 * psam_pool.TURN
         while True:
             now = clock.now()
             turn = await self._core.database.write(take)
-            if turn != "busy":
-                return None if turn == "lost" else turn
-            if now >= patience:
-                raise Problem("psam-none-free", money="unknown")
-            await clock.sleep_until(now + LOOK_AGAIN)
+            if isinstance(turn, psam_pool.Turn):
+                return turn
+            if turn == "busy":
+                if now >= patience:
+                    raise Problem("psam-none-free", money="unknown")
+                await clock.sleep_until(now + LOOK_AGAIN)
             if use is not None:
                 await self._core.database.read(use.recall)
+            if turn == "lost":
+                return None
 
     async def _verify(
         self, row: Row[Any], debit: Row[Any], proof: models.DebitProof, use: KeyUse | None

@@ -15,6 +15,7 @@ CHUNK = 20
 FEW = 200
 FOUND = {
     1054: "a sweep that had failed was not run again, nothing being due, and was called failing for ever",
+    1989: "one process took the PSAM again for a proof with which another had come to the end, and was killed",
     1215: "a box whose disk was full when it had a new key had that key follow itself, and so end",
 }
 """Seeds that noticed a fault which was found in the code and mended. ``bugs`` has the others, put back."""
