@@ -643,7 +643,7 @@ def _both(*patches: AbstractContextManager[Any]) -> Iterator[None]:
 BUGS = (
     Bug("forget-idempotency", _forget_idempotency, ("same_key_same_answer",), 19),
     Bug("release-psam-early", _release_psam_early, ("psams_are_lent_whole",), 25225),
-    Bug("keep-psam", _keep_psam, ("psams_are_lent_whole",), 1),
+    Bug("keep-psam", _keep_psam, ("psams_are_lent_whole",), 2),
     Bug(
         "timeout-is-failure",
         _timeout_is_failure,
@@ -661,7 +661,7 @@ BUGS = (
         "outbox-unacknowledged",
         _outbox_without_acknowledgement,
         ("charged_is_served_or_open", "everything_ends"),
-        38,
+        96,
     ),
     Bug("outbox-after-commit", _outbox_after_commit, ("charged_is_served_or_open",), 78),
     Bug("refund-twice", _refund_twice, ("wallet_and_tsp_agree",), 220),
