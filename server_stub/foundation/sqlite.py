@@ -57,6 +57,9 @@ class SqliteDatabase:
     """
 
     shared = False
+    _opening = threading.Lock()
+    """A new file goes over to write-ahead logging, and SQLite waits for nobody at that; other processes are kept out by
+    the folder's lock."""
 
     def __init__(self, path: Path, prepare: Prepare) -> None:
         self._path = path
@@ -71,7 +74,8 @@ class SqliteDatabase:
         event.listen(self._write_engine, "connect", _prepare_writer)
         event.listen(self._write_engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
         try:
-            self._prepare(prepare)
+            with self._opening:
+                self._prepare(prepare)
         except DatabaseError as error:
             self._write_engine.dispose()
             raise _cannot_start(path, error) from error
