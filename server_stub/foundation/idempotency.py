@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, Integer, MetaData, String, Table
 
 from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
-from server_stub.foundation.database import Database, Instant, insert_once
+from server_stub.foundation.database import Database, Instant
 from server_stub.foundation.locks import KeyedLocks
 from server_stub.foundation.problems import MEDIA_TYPE, Problem
 
@@ -86,7 +86,7 @@ class KeyUse:
         if self.admit is not None:
             self.admit(conn)
         values = {"scope": self.scope, "key": self.key, "request_hash": self.hash}
-        if not insert_once(conn, self.table, {**values, "created_at": self.clock.now()}):
+        if not statements.insert_once(conn, self.table, {**values, "created_at": self.clock.now()}):
             self.recall(conn)
 
     def recall(self, conn: Connection) -> None:

@@ -13,6 +13,7 @@ from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.problems import Problem
 from server_stub.foundation.secret import CardNumber
+from server_stub.foundation.statements import Statement
 from server_stub.tsp import card_attempts, core, machines, models, psam_pool
 from server_stub.tsp.core import Core
 from server_stub.tsp.rivals import refuse_card
@@ -24,7 +25,17 @@ PURSE_TYPES = frozenset({"02", "03"})
 """Application types that have an electronic purse; 01 is an electronic deposit only."""
 LOOK_AGAIN = timedelta(seconds=0.1)
 """How often a step looks whether another process's turn at the PSAM is over."""
-_FORGET = delete(debits).where(debits.c.payment_id == bindparam("payment"))
+_FORGET = Statement(delete(debits).where(debits.c.payment_id == bindparam("payment")))
+_UNSETTLED = Statement(
+    select(payments.c.id)
+    .join(debits, debits.c.payment_id == payments.c.id)
+    .where(
+        (debits.c.card_fingerprint == bindparam("card"))
+        & (payments.c.state == "mac1-issued")
+        & payments.c.reason.is_(None)
+        & (payments.c.box_number != bindparam("box"))
+    )
+)
 NOT_DEBITED_REASONS = {"9302": "mac1-refused", "9406": "card-removed", "0000": "connection-lost"}
 
 
@@ -59,14 +70,7 @@ def unsettled(conn: Connection, parts: Core, serial: CardNumber, box_number: str
 
     At the same box it does that by itself, and one that has told, and contradicted itself, has nothing more to say.
     """
-    waits = (
-        (debits.c.card_fingerprint == fingerprint(parts, serial))
-        & (payments.c.state == "mac1-issued")
-        & payments.c.reason.is_(None)
-        & (payments.c.box_number != box_number)
-    )
-    found = select(payments.c.id).join(debits, debits.c.payment_id == payments.c.id).where(waits)
-    return conn.execute(found).first() is not None
+    return bool(_UNSETTLED.all(conn, {"card": fingerprint(parts, serial), "box": box_number}))
 
 
 class CardPayments:
@@ -99,7 +103,7 @@ class CardPayments:
             unit = self._lease(conn, row, card)
             self._core.move(conn, row, "card-checked", actor="box")
             card_attempts.arrived(conn, self._core, box_number, fingerprint(self._core, serial))
-            conn.execute(_FORGET, {"payment": payment})
+            _FORGET.run(conn, {"payment": payment})
             values = {
                 "payment_id": payment,
                 "card_masked": serial.masked,

@@ -14,6 +14,7 @@ from server_stub.foundation.clock import wait_for
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.outbox import Acknowledged
 from server_stub.foundation.problems import Problem
+from server_stub.foundation.statements import Statement
 from server_stub.foundation.wire import Service
 from server_stub.tsp import core, machines, models
 from server_stub.tsp.card import CardPayments
@@ -31,7 +32,7 @@ SWEPT = {
 BATCH = 50
 LOOK_AGAIN = timedelta(seconds=0.2)
 """How often a long poll looks whether another process has changed the payment."""
-_LIVE = select(payments).where((payments.c.order_id == bindparam("order")) & payments.c.live)
+_LIVE = Statement(select(payments).where((payments.c.order_id == bindparam("order")) & payments.c.live))
 
 log = structlog.get_logger(__name__)
 
@@ -182,7 +183,7 @@ class Payments:
 
     def _begun(self, conn: Connection, order: Row[Any], use: KeyUse) -> Row[Any] | None:
         """A payment this very request began before the server stopped; another live one is refused."""
-        payment = conn.execute(_LIVE, {"order": order.id}).one_or_none()
+        payment = _LIVE.one_or_none(conn, {"order": order.id})
         if payment is None:
             return None
         if payment.created_key == use.key and payment.state == "code-wanted":
