@@ -69,7 +69,7 @@ class SqliteDatabase:
             hide_parameters=True,  # an error's text goes to the log: no values of ours
         )
         event.listen(self._write_engine, "connect", _prepare_writer)
-        event.listen(self._write_engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
+        event.listen(self._write_engine, "begin", lambda conn: _driver(conn).execute("BEGIN IMMEDIATE"))
         try:
             self._prepare(prepare)
         except DatabaseError as error:
@@ -89,7 +89,9 @@ class SqliteDatabase:
             hide_parameters=True,
         )
         # All of one read is of one moment.
-        event.listen(self._read_engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN"))
+        event.listen(self._read_engine, "begin", lambda conn: _driver(conn).execute("BEGIN"))
+        self._own = threading.local()
+        self._reading: list[Connection] = []
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"read-{path.stem}")
         self._writer = threading.Thread(target=self._run, name=f"write-{path.stem}", daemon=True)
         self._writer.start()
@@ -120,7 +122,12 @@ class SqliteDatabase:
         """Runs ``work`` on a read-only connection in another thread: it sees what is committed."""
 
         def run() -> T:
-            with self._read_engine.connect() as conn:
+            # Each thread keeps its connection: to take one from a pool and to put it back costs more than most reads.
+            conn: Connection | None = getattr(self._own, "conn", None)
+            if conn is None:
+                conn = self._own.conn = self._read_engine.connect()
+                self._reading.append(conn)
+            with conn.begin():
                 return work(conn)
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
@@ -130,6 +137,8 @@ class SqliteDatabase:
         self._jobs.put(None)
         self._writer.join()
         self._readers.shutdown()
+        for conn in self._reading:
+            conn.close()
         self._read_engine.dispose()
         self._write_engine.dispose()
 

@@ -81,6 +81,7 @@ class Boxes:
             Problem: BOSS's ``box-unknown``, ``box-suspended``, ``box-stolen``,
                 ``activation-code-wrong``; ``boss-unreachable``; ``too-many-requests``.
         """
+        await self._core.idempotency.recall(use)
         key = signatures.key_id(bytes.fromhex(request.public_key))
         await self._count_attempt(request.box_number, address)
         claim = {
@@ -178,6 +179,7 @@ class Boxes:
         Raises:
             Problem: ``signature-invalid`` for a wrong proof; what BOSS says of the box and its key.
         """
+        await self._core.idempotency.recall(use)
         public_key = bytes.fromhex(rotation.public_key)
         new = signatures.key_id(public_key)
         try:

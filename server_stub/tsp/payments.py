@@ -63,6 +63,7 @@ class Payments:
         boxes = [box_number]
 
         def look(conn: Connection) -> tuple[Row[Any], bool]:
+            use.recall(conn)
             row = core.find_order(conn, box_number, order)
             begun = self._begun(conn, row, use) is not None
             if not begun:
@@ -71,8 +72,7 @@ class Payments:
 
         quoted, already = await self._core.database.read(look)
         if not already:
-            await self._orders.may_pay(quoted)
-            boxes = await self._rivals.household(box_number)
+            boxes = await self._orders.may_pay(quoted)
 
         def work(conn: Connection) -> tuple[Row[Any], Answer | None]:
             use.claim(conn)
@@ -118,7 +118,12 @@ class Payments:
         Raises:
             Problem: ``payment-not-cancellable``, ``wallet-unreachable``.
         """
-        row = await self._core.database.read(lambda conn: core.find_payment(conn, box_number, payment))
+
+        def find(conn: Connection) -> Row[Any]:
+            use.recall(conn)
+            return core.find_payment(conn, box_number, payment)
+
+        row = await self._core.database.read(find)
         if row.method == "card":
             async with self._core.locks.hold(payment):
                 return await self._core.change(payment, lambda conn: self._cancel_card(conn, payment, use))
@@ -257,11 +262,7 @@ class Payments:
             self._core.move(conn, row, "expired", actor="sweep", reason="expired")
 
     def _acknowledged(self, payment: str, change: Any) -> Acknowledged:
-        def afterwards() -> None:
-            self._core.changes.wake(payment)
-            self._core.outbox.worker.kick()
-
-        return Acknowledged(change, afterwards)
+        return Acknowledged(change, lambda: self._core.changes.wake(payment))
 
     def _service_opened(
         self, conn: Connection, payment: str, service: Service, valid_until: datetime

@@ -255,9 +255,12 @@ class Turn:
     alone: bool
 
 
+TakenTurn = Turn | Literal["busy", "lost"]
+
+
 def take_turn(
     conn: Connection, payment: str, psam: str, turn: str, now: datetime, seconds: float, *, anew: bool
-) -> Turn | Literal["busy", "lost"]:
+) -> TakenTurn:
     """Lengthens a payment's lease and begins a turn; or says that another process's turn is under way.
 
     Args:
