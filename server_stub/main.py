@@ -27,7 +27,7 @@ from server_stub import audit, backup, boxes, cases, check, cli, metrics, tls
 from server_stub.app import ROLES, Roles, build, phone_application, real_world, release
 from server_stub.foundation import correlation
 from server_stub.foundation.clock import SystemClock
-from server_stub.foundation.startup import CannotStart, only_one
+from server_stub.foundation.startup import CannotStart, only_one, rest_collector
 from server_stub.settings import Settings, SettingsError, from_environment
 
 STOP_SECONDS = 8
@@ -93,6 +93,7 @@ class Server(uvicorn.Server):
             return
         for side in self._sides:
             await side.begin()
+        rest_collector()
         log.info("started", address=self._address, version=release(), pid=os.getpid())
         cli.announce(f"stb-server listening on {self._address}")
 
