@@ -21,7 +21,7 @@ from server_stub.tsp.card import CardPayments
 from server_stub.tsp.core import Core
 from server_stub.tsp.orders import Orders
 from server_stub.tsp.rivals import Rivals, refuse_rivals
-from server_stub.tsp.tables import orders, payments
+from server_stub.tsp.tables import LIVE, orders, payments
 from server_stub.tsp.wallet import WalletPayments
 
 SWEPT = {
@@ -32,7 +32,7 @@ SWEPT = {
 BATCH = 50
 LOOK_AGAIN = timedelta(seconds=0.2)
 """How often a long poll looks whether another process has changed the payment."""
-_LIVE = Statement(select(payments).where((payments.c.order_id == bindparam("order")) & payments.c.live))
+_LIVE = Statement(select(payments).where(payments.c.order_id == bindparam("order"), LIVE))
 
 log = structlog.get_logger(__name__)
 
