@@ -59,6 +59,9 @@ class SqliteDatabase:
     """
 
     shared = False
+    _opening = threading.Lock()
+    """A new file goes over to write-ahead logging, and SQLite waits for nobody at that; other processes are kept out by
+    the folder's lock."""
 
     def __init__(self, path: Path, prepare: Prepare) -> None:
         self._path = path
@@ -73,7 +76,8 @@ class SqliteDatabase:
         event.listen(self._write_engine, "connect", _prepare_writer)
         event.listen(self._write_engine, "begin", lambda conn: _driver(conn).execute("BEGIN IMMEDIATE"))
         try:
-            self._prepare(prepare)
+            with self._opening:
+                self._prepare(prepare)
         except DatabaseError as error:
             self._write_engine.dispose()
             raise _cannot_start(path, error) from error
