@@ -294,10 +294,6 @@ class CardScreen(Page[None]):
             return not self._slow
         return self._step.prompt in ("starting", "reading", "processing", "settling")
 
-    def says(self) -> frozenset[str]:
-        # Whoever is asked for a card is not asked about a phone too; a code for the same service is closed by now.
-        return frozenset(("open", "codes")) if self._away else frozenset(("codes",))
-
     def crumbs(self) -> Sequence[str]:
         return (self.say(self._order.service.name), self.t("UnionPay card"))
 

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 Pairs = tuple[tuple[str, str | Text], ...]
 COUNT_S = 10
 """A success goes on by itself after so many seconds, unless a key is pressed."""
+SEEN_S = 1.0
+"""So long an end must have been on the screen before the box may forget it."""
 FOLLOWED = frozenset(("pending", "expired", "cancelled"))
 """Outcomes that may still change: the end is not known, or money may come late."""
 STAFF_OR_CARD = frozenset(
@@ -63,6 +65,7 @@ class ResultScreen(Page[None]):
         self._order = order
         self._left: int | None = None
         self._ordering = False
+        self._was_told: Payment | None = None
 
     # What happens by itself
 
@@ -72,6 +75,7 @@ class ResultScreen(Page[None]):
         self._following = None
         if payment is not None:
             self.app.verbs.look_at(payment.payment)
+            self.app.after(SEEN_S, self._told)
         if payment is not None and _may_change(self._end):
             self._following = self.app.start(self.app.verbs.follow(payment), self._on_step)
         self.app.every(1.0, self._count)
@@ -80,7 +84,15 @@ class ResultScreen(Page[None]):
         if self._following is not None:
             self._following.cancel()
         if self._end.payment is not None:
+            self._told()
             self.app.verbs.look_away(self._end.payment.payment)
+
+    def _told(self) -> None:
+        """This end was on the screen: nobody need tell it any more, also after a power cut."""
+        payment = self._end.payment
+        if payment is not None and payment != self._was_told:
+            self._was_told = payment
+            self.app.start_beside(self.app.verbs.told(payment), lambda step: None)
 
     def on_return(self) -> None:
         self._stop_count()
@@ -99,6 +111,7 @@ class ResultScreen(Page[None]):
         self._end = replace(step, card_in_slot=before.card_in_slot, earlier=before.earlier)
         if changed:
             self._begin()
+        self.app.after(SEEN_S, self._told)
         self.app.refresh()
 
     def _count(self) -> None:
@@ -183,12 +196,6 @@ class ResultScreen(Page[None]):
             self._order.service if self._order else self._end.payment.service if self._end.payment else None
         )
         return (*((self.say(service.name),) if service else ()), self.t("Result"))
-
-    def says(self) -> frozenset[str]:
-        said = {"open"} if self._end.reason == "card-away" else set()
-        if self._end.payment is not None:
-            said.add(f"payment:{self._end.payment.payment}")
-        return frozenset(said)
 
     def state(self) -> dict[str, Any]:
         end, payment = self._end, self._end.payment

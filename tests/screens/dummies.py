@@ -76,6 +76,7 @@ class DummyVerbs:
         self.asked: list[tuple[Any, ...]] = []
         self.cards_wanted: set[str] = set()
         self.looked_at: list[str] = []
+        self.was_told: list[str] = []
 
     def _tell(self, verb: str, *arguments: Any) -> Told:
         self.asked.append((verb, *arguments))
@@ -126,6 +127,10 @@ class DummyVerbs:
 
     def look_away(self, payment: str) -> None:
         self.looked_at.remove(payment)
+
+    def told(self, payment: Payment) -> Told:
+        self.was_told.append(payment.payment)
+        return Told()
 
     def inquire_card(self) -> Told:
         return self._tell("inquire_card")

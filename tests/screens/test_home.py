@@ -127,7 +127,7 @@ def test_right_from_renewing_leads_to_the_first_tile(language: str) -> None:
 def test_a_notice_moves_no_button_and_takes_no_words_away() -> None:
     tv = Television(DummyVerbs(), "en")
     before = {target.key: target.rect for target in tv.app.stage.targets()}
-    tv.app.notices.tell("open", "A card payment is not settled yet.", "warning", None)
+    tv.app.notice("A card payment is not settled yet.", about="open")
     tv.show()
     after = {target.key: target.rect for target in tv.app.stage.targets()}
     assert "12 to choose from" in tv.words()

@@ -141,19 +141,6 @@ def test_what_the_box_knows_of_the_card_stays_said_while_the_payment_service_kno
     assert tv.state["reason"] is None
 
 
-def test_the_result_of_a_card_that_is_away_needs_no_line_that_says_the_same_nor_one_about_itself() -> None:
-    tv = _open(Finished("pending", "unknown", "card-away", UNKNOWN))
-    tv.app.notice(
-        "A card payment is not settled yet. Put the same card in, and it is checked by itself.", about="open"
-    )
-    tv.show()
-    assert "A card payment is not settled yet" not in tv.words()
-    assert tv.app.says_of(UNKNOWN.payment)
-    tv.press("OK")
-    assert not tv.app.says_of(UNKNOWN.payment)
-    assert "A card payment is not settled yet" in tv.words()
-
-
 def test_money_that_comes_late_is_told() -> None:
     tv = _open(Finished("expired", "not-taken", "expired", NOT_TAKEN))
     post(tv, Finished("late", "returned", "expired", replace(NOT_TAKEN, state="late", money="returned")))
@@ -214,6 +201,27 @@ def test_while_a_result_is_shown_nobody_else_need_tell_of_its_payment() -> None:
     tv.ok("done")
     assert tv.screen == "home"
     assert tv.verbs.looked_at == []
+
+
+def test_an_end_counts_as_told_when_it_was_on_the_screen_for_a_moment_and_a_new_end_anew() -> None:
+    tv = _open(Finished("pending", "unknown", "tsp-unreachable", UNKNOWN))
+    assert tv.verbs is not None
+    assert tv.verbs.was_told == []
+    tv.wait(1)
+    assert tv.verbs.was_told == [UNKNOWN.payment]
+    post(tv, SUCCESS)
+    tv.wait(5)
+    assert tv.verbs.was_told == [UNKNOWN.payment, PAID.payment]
+    tv.press("OK")
+    assert tv.screen == "home"
+    assert len(tv.verbs.was_told) == 2
+
+
+def test_whoever_leaves_a_result_at_once_has_been_told() -> None:
+    tv = _open(SUCCESS)
+    assert tv.verbs is not None
+    tv.ok("done")
+    assert tv.verbs.was_told == [PAID.payment]
 
 
 def test_a_proof_that_a_person_checks_is_said_so() -> None:
