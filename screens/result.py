@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from screens.parts import hotline
 from screens.problems import PROBLEMS, RETURNING, money_words, words_for
 from screens.purchase import pay_otherwise, to_service
-from screens.words import SEPARATOR, term_name
+from screens.words import SEPARATOR, sentences, term_name
 from stb_app.journeys import Order, Payment
 from stb_app.journeys.steps import Finished
 from stb_app.kit.nodes import (
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 Pairs = tuple[tuple[str, str | Text], ...]
 COUNT_S = 10
 """A success goes on by itself after so many seconds, unless a key is pressed."""
+TABLE = 6
+"""Pairs in the table of facts at most, two beside each other: one more row would cost the form its size."""
 SEEN_S = 1.0
 """So long an end must have been on the screen before the box may forget it."""
 FOLLOWED = frozenset(("pending", "expired", "cancelled"))
@@ -298,7 +301,7 @@ class ResultScreen(Page[None]):
                 return t("The card has paid, but the payment cannot be found"), text, ""
             case "pending" if end.money == "taken":
                 said = words_for(end.reason or "", end.facts, t) if end.reason in PROBLEMS else None
-                text = t("We keep trying and you need not do anything. Please do not pay again.")
+                text = t("We keep trying. Please do not pay again.")
                 return (
                     t("Paid. Your service is being switched on."),
                     text,
@@ -347,7 +350,7 @@ class ResultScreen(Page[None]):
         lines: list[Node] = [
             Text((Span(sentence, tone, True),), strong),
             *self._not_this_one(style),
-            Text(text, style, "secondary"),
+            Text(sentences(text, *self._call()), style, "secondary"),
         ]
         if code:
             lines.append(Text(code, "caption", "faint"))
@@ -368,15 +371,27 @@ class ResultScreen(Page[None]):
         return (Row((Icon("card", 44, "warning"), words), gap=16),)
 
     def _facts(self, style: TextStyle = "body") -> Pairs:
-        end, payment, order = self._end, self._end.payment, self._order
-        t = self.t
+        pairs = self._known(style)
+        if self._hotline and len(pairs) < TABLE:
+            pairs.insert(1, (self.t("Hotline"), Text(self._hotline, style, wrap=False)))
+        return tuple(pairs)
+
+    def _call(self) -> tuple[str, ...]:
+        """The hotline in a sentence, where the table has no room for it."""
+        full = len(self._known("body")) >= TABLE
+        return (hotline(self.t, self._hotline),) if self._hotline and full else ()
+
+    @property
+    def _hotline(self) -> str:
+        """Whom to ask, unless there is nothing to ask."""
+        return self._order.hotline if self._order is not None and self._end.outcome != "success" else ""
+
+    def _known(self, style: TextStyle) -> list[tuple[str, str | Text]]:
+        payment, t = self._end.payment, self.t
         pairs: list[tuple[str, str | Text]] = []
         about = self._about
         if about is not None:
             pairs.append((t("Order number"), Text(about.number, style, wrap=False)))
-        hotline = order.hotline if order is not None else ""
-        if hotline and end.outcome != "success":
-            pairs.append((t("Hotline"), Text(hotline, style, wrap=False)))
         card = payment.card if payment is not None else None
         if card is not None:
             pairs.append((t("Card"), Text(card.number, style, wrap=False)))
@@ -388,7 +403,7 @@ class ResultScreen(Page[None]):
             pairs.append((t("Service"), self._what(about)))
         if payment is not None:
             pairs.append((t("Time"), full_moment(payment.time)))
-        return tuple(pairs)
+        return pairs
 
     def _what(self, about: Payment | Order) -> str:
         return SEPARATOR.join((self.say(about.service.name), term_name(self.t, about.term)))

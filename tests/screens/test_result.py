@@ -203,6 +203,24 @@ def test_while_a_result_is_shown_nobody_else_need_tell_of_its_payment() -> None:
     assert tv.verbs.looked_at == []
 
 
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("text_scale", [100, 125, 150])
+def test_paid_and_not_ready_yet_has_the_form_of_paid(language: str, text_scale: int) -> None:
+    opening = Finished("pending", "taken", None, replace(PAID, state="paid", valid_until=None))
+    places = []
+    for end in (SUCCESS, opening):
+        tv = Television(PaymentVerbs(), language, text_scale).open("result", finished=end, order=data.ORDER)
+        tv.press("RIGHT", "LEFT")  # the count stops
+        # The table does not scroll, and nothing else is a target.
+        assert ways(tv) == ["done", "records"]
+        pairs = [
+            text.rect[0] for text in tv.app.stage.texts() if text.text in (PAID.number, "¥236.40", "¥221.40")
+        ]
+        places.append((pairs, [target.rect[0] for target in tv.app.stage.targets()]))
+    assert places[0] == places[1]
+    assert "96123" in tv.words()
+
+
 def test_an_end_counts_as_told_when_it_was_on_the_screen_for_a_moment_and_a_new_end_anew() -> None:
     tv = _open(Finished("pending", "unknown", "tsp-unreachable", UNKNOWN))
     assert tv.verbs is not None
