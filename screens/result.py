@@ -51,16 +51,17 @@ STAFF_OR_CARD = frozenset(
     ("card-away", "mac2-refused", "proof-kept", "evidence-contradicts", "payment-in-progress")
 )
 """Why an end is not known: somebody has to do something, and the words say who."""
-AGAIN = frozenset(("failed", "cancelled", "expired", "late"))
+ENDED = frozenset(("failed", "cancelled", "expired"))
+RETRIED = frozenset(("failed", "expired"))
+"""What nobody wanted: trying again is the likely wish. Who has cancelled is done."""
 ELSEWHERE = frozenset(("paid-elsewhere", "paying-elsewhere"))
 """Another television pays, or has paid, for the same service: nobody is invited to pay once more."""
 
 
 class ResultScreen(Page[None]):
-    """The end of a payment. ``done`` and Back lead home."""
+    """The end of a payment. ``done`` and Back lead home; where nothing was taken and it can be tried again, that comes first."""
 
     id = "result"
-    default_focus = "done"
 
     def __init__(self, app: App, *, finished: Finished, order: Order | None = None) -> None:
         super().__init__(app)
@@ -69,6 +70,11 @@ class ResultScreen(Page[None]):
         self._left: int | None = None
         self._ordering = False
         self._was_told: Payment | None = None
+
+    @property
+    def default_focus(self) -> str:  # type: ignore[override]
+        retried = self._end.outcome in RETRIED and self._free and self._service_id is not None
+        return "again" if retried else "done"
 
     # What happens by itself
 
@@ -114,6 +120,7 @@ class ResultScreen(Page[None]):
         self._end = replace(step, card_in_slot=before.card_in_slot, earlier=before.earlier)
         if changed:
             self._begin()
+            self.app.focus(self.default_focus)
         self.app.after(SEEN_S, self._told)
         self.app.refresh()
 
@@ -408,25 +415,30 @@ class ResultScreen(Page[None]):
     def _what(self, about: Payment | Order) -> str:
         return SEPARATOR.join((self.say(about.service.name), term_name(self.t, about.term)))
 
+    @property
+    def _free(self) -> bool:
+        """Nothing was taken, here or on another television: it can be paid all the same."""
+        end = self._end
+        return end.outcome in ENDED and end.money == "not-taken" and end.reason not in ELSEWHERE
+
     def _buttons(self) -> tuple[tuple[Target, ...], tuple[Target, ...]]:
         """The ways on, wide and as narrow as they can be; the first has the focus."""
         done = self.t("Done") if self._left is None else self.t("Done ({n})").format(n=self._left)
         ways = [("done", done)]
+        again = []
         settled = self._earlier and self._end.outcome == "success"
-        free = self._end.outcome == "late" or (
-            self._end.money == "not-taken" and self._end.reason not in ELSEWHERE
-        )
-        if ((self._end.outcome in AGAIN and free) or settled) and self._service_id is not None:
-            ways.append(("again", self.t("Order again")))
-            if self._end.outcome in AGAIN - {"late"} and self._order is not None:
-                ways.append(("pay-otherwise", self.t("Pay another way")))
+        if (self._free or self._end.outcome == "late" or settled) and self._service_id is not None:
+            again.append(("again", self.t("Order again")))
+            if self._free and self._order is not None:
+                again.append(("pay-otherwise", self.t("Pay another way")))
+        ways = [*again, *ways] if self.default_focus == "again" else [*ways, *again]
         ways.append(("records", self.t("See the records")))
         return tuple(
             tuple(
                 Target(
                     key,
                     Text(words, "row-bold", wrap=False),
-                    "primary" if key == "done" else "button",
+                    "primary" if key == self.default_focus else "button",
                     width=width,
                 )
                 for key, words in ways

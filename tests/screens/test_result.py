@@ -118,8 +118,32 @@ def test_again_leads_to_the_service_and_replays_nothing() -> None:
     assert tv.screen == "home"
 
 
+@pytest.mark.parametrize(
+    ("end", "first"),
+    [
+        (failed("declined"), "again"),
+        (Finished("expired", "not-taken", "expired", NOT_TAKEN), "again"),
+        (Finished("cancelled", "not-taken", None, NOT_TAKEN), "done"),
+        (Finished("failed", "unknown", "internal", UNKNOWN), "done"),
+        (Finished("late", "returned", "expired", replace(NOT_TAKEN, money="returned", state="late")), "done"),
+        (Finished("failed", "not-taken", "paid-elsewhere", NOT_TAKEN), "done"),
+    ],
+)
+def test_trying_again_comes_first_where_nothing_was_taken_and_nobody_wanted_it_so(
+    end: Finished, first: str
+) -> None:
+    tv = _open(end)
+    assert (tv.focus, ways(tv)[0]) == (first, first)
+
+
+def test_what_comes_after_all_takes_the_focus_away_from_trying_again() -> None:
+    tv = _open(Finished("expired", "not-taken", "expired", NOT_TAKEN))
+    post(tv, SUCCESS)
+    assert tv.focus == "done"
+
+
 def test_done_and_back_lead_home_and_records_to_the_records() -> None:
-    assert _open(failed("declined")).press("OK").screen == "home"
+    assert _open(failed("declined")).ok("done").screen == "home"
     assert _open(failed("declined")).press("BACK").screen == "home"
     assert _open(failed("declined")).ok("records").screen == "records"
 
