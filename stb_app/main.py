@@ -312,8 +312,11 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         nonlocal ahead
         ahead = hello.time - clock.now()
 
+        files.keep_hotline(hello.hotline)
+
         def take() -> None:
             nonlocal recovering
+            app.facts["hotline"] = hello.hotline
             app.test_mode = options.demo or hello.test_mode or reader.simulated
             app.clear_notice("connection")
             app.connected(verbs)
@@ -338,7 +341,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
             app.slot = reader
         app.slot_known.set()
         app.test_mode = app.test_mode or reader.simulated
-        app.facts |= {"version": version("stb-pay")}
+        app.facts |= {"version": version("stb-pay"), **files.hotline()}
         app.refresh_all()
         off.callback(connection.close)
         if options.tsp is not None:

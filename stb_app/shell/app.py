@@ -46,8 +46,8 @@ class App:
 
     Attributes:
         verbs: what a subscriber can do (``journeys.verbs.Verbs``); None until the connection is set up.
-        facts: what the about page tells: version, box_number, subscriber, tsp, reader; what is not known is
-        missing.
+        facts: what the about page tells: version, box_number, subscriber, tsp, reader; and the hotline. What is
+        not known is missing.
         slot: the simulated card slot, None with a real reader, and until ``slot_known`` is set.
         test_mode: the money is not real; the TEST mark shows.
         quit_wanted: somebody switched the program off.

@@ -35,6 +35,7 @@ FACTS = {
     "subscriber": "8531 2047",
     "tsp": "http://127.0.0.1:8780",
     "reader": "sim:good",
+    "hotline": "96123",
 }
 
 
@@ -219,7 +220,7 @@ class Television:
         )
         self.app = SteppedApp(parts, calls)
         self.app.verbs = verbs
-        self.app.facts = FACTS
+        self.app.facts = dict(FACTS)
         self.app.change_settings(language=language, text_scale=text_scale, motion=False, sound=False)
         # Settings are stored on a thread that ends with the program: it would keep every test's pictures until then.
         self.app.close(5)
