@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Column, ColumnElement, Connection, Integer, MetaData, String, Table, select, update
 
-from server_stub.foundation import claims
+from server_stub.foundation import claims, statements
 from server_stub.foundation.clock import CHINA, Clock
-from server_stub.foundation.database import Database, Instant, insert_once
+from server_stub.foundation.database import Database, Instant
 from server_stub.foundation.worker import Worker
 
 PAUSES = (5, 30, 120, 600, 3600)
@@ -102,7 +102,7 @@ class Jobs:
         now = self._clock.now()
         for name, job in self._jobs.items():
             due = None if job.following is None else job.following(now)
-            insert_once(conn, self._table, {"id": name, "due_at": due, "failures": 0})
+            statements.insert_once(conn, self._table, {"id": name, "due_at": due, "failures": 0})
 
     def start(self) -> None:
         """Begins to work; called in the event loop."""

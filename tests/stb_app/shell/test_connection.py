@@ -306,3 +306,12 @@ def test_papers_hide_what_is_secret_and_say_what_is_missing(tmp_path: Path) -> N
         files.papers("1")
     (tmp_path / "enrolment.json").write_text("[")
     assert files.enrolment(BOX) is None
+
+
+def test_the_hotline_outlives_the_power(tmp_path: Path) -> None:
+    assert BoxFiles(tmp_path).hotline() == {}
+    BoxFiles(tmp_path).keep_hotline("96123")
+    BoxFiles(tmp_path).keep_hotline("96124")
+    assert BoxFiles(tmp_path).hotline() == {"hotline": "96124"}
+    BoxFiles(tmp_path / "gone").keep_hotline("96125")  # nothing can be kept there
+    assert BoxFiles(tmp_path / "gone").hotline() == {}
