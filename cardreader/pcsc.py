@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from smartcard import scard
@@ -11,6 +12,8 @@ from smartcard import scard
 from cardreader.errors import Cancelled, CardRemoved, CardTimeout, ReaderUnavailable
 
 _CANCEL_CHECK_MS = 150
+_EVENTS_SHIFT = 16
+"""dwEventState counts insertions and removals in its upper half (SCardGetStatusChange); 0 where a stack does not count."""
 _VIRTUAL = "Virtual PCD"
 
 
@@ -60,6 +63,8 @@ class PcscReader:
         self.name = wanted or "PC/SC"
         self.simulated = _VIRTUAL in wanted
         self._connection: PcscConnection | None = None
+        self._powered = ("", 0)
+        """Reader and event count of the card that was powered last."""
 
     def card_present(self) -> bool:
         with _Context() as context:
@@ -70,7 +75,15 @@ class PcscReader:
             # One slot, one session: the one before may have been forgotten with its card in exclusive use.
             self._connection.close()
         with _Context() as context:
-            reader = self._wait(context, scard.SCARD_STATE_PRESENT, timeout, cancel, "no card was put in")
+            reader, state = self._wait(
+                context,
+                lambda name, state: bool(state & scard.SCARD_STATE_PRESENT),
+                timeout,
+                cancel,
+                "no card was put in",
+            )
+            # Counted before it is powered: a card that is swapped just now is rather noticed twice than never.
+            self._powered = reader, state >> _EVENTS_SHIFT
             result, card, protocol = scard.SCardConnect(
                 context.handle,
                 reader,
@@ -87,19 +100,31 @@ class PcscReader:
 
     def wait_for_removal(self, timeout: float, cancel: threading.Event) -> None:
         with _Context() as context:
-            self._wait(context, scard.SCARD_STATE_EMPTY, timeout, cancel, "the card was not taken out")
+            self._wait(context, self._is_gone, timeout, cancel, "the card was not taken out")
+
+    def _is_gone(self, name: str, state: int) -> bool:
+        """The slot is empty; or, where events are counted, another card is in it than the one that was powered."""
+        if state & scard.SCARD_STATE_EMPTY:
+            return True
+        reader, events = self._powered
+        return bool(events) and reader == name and state >> _EVENTS_SHIFT != events
 
     def _wait(
-        self, context: _Context, wanted: int, timeout: float, cancel: threading.Event, late: str
-    ) -> str:
-        """Waits for a state of the slot and returns the reader's name."""
+        self,
+        context: _Context,
+        wanted: Callable[[str, int], bool],
+        timeout: float,
+        cancel: threading.Event,
+        late: str,
+    ) -> tuple[str, int]:
+        """Waits until a reader and the state of its slot are as wanted, and returns them."""
         deadline = time.monotonic() + timeout
         while True:
             if cancel.is_set():
                 raise Cancelled("waiting for the slot was cancelled")
             reader, state = self._state(context)
-            if state & wanted:
-                return reader
+            if wanted(reader, state):
+                return reader, state
             left_ms = int((deadline - time.monotonic()) * 1000)
             if left_ms <= 0:
                 raise CardTimeout(f"{late} within {timeout:g} seconds")

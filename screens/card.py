@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 CANCEL_S = 20.0
 """So long the reader may take to answer a cancellation before the subscriber is offered another way out."""
 
+ROOMY = 100
+"""Up to this text scale, in percent, the drawing has half of the page; with larger letters the words need more."""
+
 Pose = Literal["insert", "inside", "reading", "processing", "remove", "wrong", "ok", "empty", "missing"]
 POSES: dict[str, Pose] = {
     "starting": "empty",
@@ -294,10 +297,6 @@ class CardScreen(Page[None]):
             return not self._slow
         return self._step.prompt in ("starting", "reading", "processing", "settling")
 
-    def says(self) -> frozenset[str]:
-        # Whoever is asked for a card is not asked about a phone too; a code for the same service is closed by now.
-        return frozenset(("open", "codes")) if self._away else frozenset(("codes",))
-
     def crumbs(self) -> Sequence[str]:
         return (self.say(self._order.service.name), self.t("UnionPay card"))
 
@@ -327,15 +326,9 @@ class CardScreen(Page[None]):
         prompt = self._step.prompt
         # The other card is not the one whose number is told.
         number = "" if prompt == "other-card" else self._step.number
-        picture, small = (
-            # On a drawing that small the card's name could not be read.
-            CardSlot(self._pose, number, self.t("UnionPay card") if percent == 100 else "", percent)
-            for percent in (100, 70)
-        )
         current = 1 if self._pin.sent else self._at
         names = (self.t("Insert"), self.t("PIN"), self.t("Pay"), self.t("Take out"))
         steps = Steps(names, current, failed=prompt in OTHER_WAY_FIRST and not self._leaving)
-        middle = Column((Space(grow=1), picture, Space(grow=1)), align="center")
         title, heading = (self._titled(Text(words.title, style)) for style in ("title", "heading"))
         tone: Color = "warning" if self._last_try else "secondary"
         said, less = Text(words.text, "row", tone), Text(words.text, "body", tone)
@@ -365,16 +358,15 @@ class CardScreen(Page[None]):
             gap=8,
             grow=1,
         )
-        return Fit(
-            (
-                Row((Grow(middle), Grow(wide)), gap=64, align="stretch", grow=1),
-                Row((Grow(middle), Grow(tight)), gap=64, align="stretch", grow=1),
-                Row((picture, Grow(tight)), gap=56, align="stretch", grow=1),
-                Row((small, Grow(tight)), gap=48, align="stretch", grow=1),
-                Row((small, Grow(close)), gap=48, align="stretch", grow=1),
-                tight,
-            )
-        )
+        # The drawing keeps its size and its place through the whole journey: only the words beside it give way.
+        if self.app.settings.text_scale <= ROOMY:
+            picture = CardSlot(self._pose, number, self.t("UnionPay card"))
+            left: Node = Grow(Column((Space(grow=1), picture, Space(grow=1)), align="center"))
+        else:
+            # On a drawing that small the card's name could not be read.
+            left = CardSlot(self._pose, number, "", 70)
+        columns = (wide, tight, close)
+        return Fit(tuple(Row((left, Grow(column)), gap=48, align="stretch", grow=1) for column in columns))
 
     @property
     def _pose(self) -> Pose:

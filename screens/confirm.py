@@ -42,9 +42,14 @@ class ConfirmScreen(Page[None]):
         self._earlier: Payment | None = None
 
     def on_enter(self) -> None:
-        wanted = self._wanted
+        wanted = self._looked_at = self._wanted
         if wanted is not None:
+            self.app.verbs.look_at(wanted.payment)
             self.app.start(self.app.verbs.payment(wanted.payment), self._told)
+
+    def on_leave(self) -> None:
+        if self._looked_at is not None:
+            self.app.verbs.look_away(self._looked_at.payment)
 
     def _told(self, step: Any) -> None:
         if isinstance(step, Loaded):
@@ -56,9 +61,6 @@ class ConfirmScreen(Page[None]):
         """A card may have paid for this service already: it comes first, whatever way was chosen."""
         verbs = self.app.verbs
         return verbs.card_wanted(self.order.service.service) if verbs is not None else None
-
-    def says(self) -> frozenset[str]:
-        return frozenset(("open",)) if self._wanted is not None else frozenset()
 
     def crumbs(self) -> Sequence[str]:
         return (self.say(self.order.service.name), self.t("Confirm the payment"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from screens.loading import LoadingPage
-from screens.parts import button, ends_soon, hotline, service_icon, trouble_sign
+from screens.parts import button, ends_soon, known_hotline, service_icon, trouble_sign
 from screens.problems import Said, words_for
 from screens.words import SEPARATOR, days, from_price, month, short_money
 from stb_app.journeys import Home, Service
@@ -61,7 +61,7 @@ class HomeScreen(LoadingPage[Home]):
 
     def __init__(self, app: App) -> None:
         super().__init__(app)
-        self._hotline: str | None = None
+        self._asked_hello = False
         self._touched = False
         self._turned_away: Refused | None = None
         """This box is not let in: what was known before is no use, and says nothing of that."""
@@ -87,7 +87,8 @@ class HomeScreen(LoadingPage[Home]):
         before, self._turned_away = self._turned_away, refused if refused.code in BOX_REFUSED else None
         if self._turned_away is not None and before is None and not self._touched:
             self.app.focus("retry")
-        if refused.code in BOX_REFUSED and self._hotline is None:
+        if refused.code in BOX_REFUSED and not self._asked_hello:
+            self._asked_hello = True
             self.app.start(self.app.verbs.hello(), self._hello)
 
     def on_return(self) -> None:
@@ -153,7 +154,7 @@ class HomeScreen(LoadingPage[Home]):
 
     def _hello(self, step: Any) -> None:
         if isinstance(step, Loaded):
-            self._hotline = step.value.hotline
+            self.app.facts["hotline"] = step.value.hotline
             self.app.refresh()
 
     # The left side.
@@ -181,7 +182,7 @@ class HomeScreen(LoadingPage[Home]):
 
     def _without_server_large(self, refused: Refused, words: Said) -> Node:
         """The same in a low panel, so that the tiles below it need not scroll it away."""
-        call = (Text(hotline(self.t, self._hotline), "body-bold"),) if self._hotline else ()
+        call = tuple(Text(line, "body-bold") for line in known_hotline(self.app))
         said = Column((Text(words.title, "row-bold"), Text(words.text, "small", "secondary"), *call), gap=4)
         retry = button("retry", self.t("Try again"), "primary", None)
         return Row((Sign(trouble_sign(refused.code), 72), Grow(said), retry), gap=28)
@@ -190,7 +191,7 @@ class HomeScreen(LoadingPage[Home]):
         words = words_for(refused.code, refused.facts, self.t)
         if large:
             return self._without_server_large(refused, words)
-        call = (Text(hotline(self.t, self._hotline), "row-bold"),) if self._hotline else ()
+        call = tuple(Text(line, "row-bold") for line in known_hotline(self.app))
         return Column(
             (
                 Space(grow=1),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from screens.words import Say, days
 from stb_app.journeys import Service
@@ -21,6 +21,9 @@ from stb_app.kit.nodes import (
     Target,
     Text,
 )
+
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
 
 Plate = Literal["teal", "blue", "amber", "violet", "green", "red"]
 PLATES: dict[str, Plate] = {
@@ -115,6 +118,12 @@ def button(
 def hotline(t: Say, number: str) -> str:
     """Whom to ask."""
     return t("Questions? Call {number}.").format(number=number)
+
+
+def known_hotline(app: App) -> tuple[str, ...]:
+    """The same with the number that this box was told last; none when it never was."""
+    number = app.facts.get("hotline")
+    return (hotline(app.t, number),) if number else ()
 
 
 def panes(left: Node, right: Node, left_share: int = 1, right_share: int = 1, gap: int = 56) -> Row:

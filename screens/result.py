@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from screens.parts import hotline
 from screens.problems import PROBLEMS, RETURNING, money_words, words_for
 from screens.purchase import pay_otherwise, to_service
-from screens.words import SEPARATOR, term_name
+from screens.words import SEPARATOR, sentences, term_name
 from stb_app.journeys import Order, Payment
 from stb_app.journeys.steps import Finished
 from stb_app.kit.nodes import (
@@ -40,22 +41,27 @@ if TYPE_CHECKING:
 Pairs = tuple[tuple[str, str | Text], ...]
 COUNT_S = 10
 """A success goes on by itself after so many seconds, unless a key is pressed."""
+TABLE = 6
+"""Pairs in the table of facts at most, two beside each other: one more row would cost the form its size."""
+SEEN_S = 1.0
+"""So long an end must have been on the screen before the box may forget it."""
 FOLLOWED = frozenset(("pending", "expired", "cancelled"))
 """Outcomes that may still change: the end is not known, or money may come late."""
 STAFF_OR_CARD = frozenset(
     ("card-away", "mac2-refused", "proof-kept", "evidence-contradicts", "payment-in-progress")
 )
 """Why an end is not known: somebody has to do something, and the words say who."""
-AGAIN = frozenset(("failed", "cancelled", "expired", "late"))
+ENDED = frozenset(("failed", "cancelled", "expired"))
+RETRIED = frozenset(("failed", "expired"))
+"""What nobody wanted: trying again is the likely wish. Who has cancelled is done."""
 ELSEWHERE = frozenset(("paid-elsewhere", "paying-elsewhere"))
 """Another television pays, or has paid, for the same service: nobody is invited to pay once more."""
 
 
 class ResultScreen(Page[None]):
-    """The end of a payment. ``done`` and Back lead home."""
+    """The end of a payment. ``done`` and Back lead home; where nothing was taken and it can be tried again, that comes first."""
 
     id = "result"
-    default_focus = "done"
 
     def __init__(self, app: App, *, finished: Finished, order: Order | None = None) -> None:
         super().__init__(app)
@@ -63,6 +69,12 @@ class ResultScreen(Page[None]):
         self._order = order
         self._left: int | None = None
         self._ordering = False
+        self._was_told: Payment | None = None
+
+    @property
+    def default_focus(self) -> str:  # type: ignore[override]
+        retried = self._end.outcome in RETRIED and self._free and self._service_id is not None
+        return "again" if retried else "done"
 
     # What happens by itself
 
@@ -72,6 +84,7 @@ class ResultScreen(Page[None]):
         self._following = None
         if payment is not None:
             self.app.verbs.look_at(payment.payment)
+            self.app.after(SEEN_S, self._told)
         if payment is not None and _may_change(self._end):
             self._following = self.app.start(self.app.verbs.follow(payment), self._on_step)
         self.app.every(1.0, self._count)
@@ -80,7 +93,15 @@ class ResultScreen(Page[None]):
         if self._following is not None:
             self._following.cancel()
         if self._end.payment is not None:
+            self._told()
             self.app.verbs.look_away(self._end.payment.payment)
+
+    def _told(self) -> None:
+        """This end was on the screen: nobody need tell it any more, also after a power cut."""
+        payment = self._end.payment
+        if payment is not None and payment != self._was_told:
+            self._was_told = payment
+            self.app.start_beside(self.app.verbs.told(payment), lambda step: None)
 
     def on_return(self) -> None:
         self._stop_count()
@@ -99,6 +120,8 @@ class ResultScreen(Page[None]):
         self._end = replace(step, card_in_slot=before.card_in_slot, earlier=before.earlier)
         if changed:
             self._begin()
+            self.app.focus(self.default_focus)
+        self.app.after(SEEN_S, self._told)
         self.app.refresh()
 
     def _count(self) -> None:
@@ -183,12 +206,6 @@ class ResultScreen(Page[None]):
             self._order.service if self._order else self._end.payment.service if self._end.payment else None
         )
         return (*((self.say(service.name),) if service else ()), self.t("Result"))
-
-    def says(self) -> frozenset[str]:
-        said = {"open"} if self._end.reason == "card-away" else set()
-        if self._end.payment is not None:
-            said.add(f"payment:{self._end.payment.payment}")
-        return frozenset(said)
 
     def state(self) -> dict[str, Any]:
         end, payment = self._end, self._end.payment
@@ -291,7 +308,7 @@ class ResultScreen(Page[None]):
                 return t("The card has paid, but the payment cannot be found"), text, ""
             case "pending" if end.money == "taken":
                 said = words_for(end.reason or "", end.facts, t) if end.reason in PROBLEMS else None
-                text = t("We keep trying and you need not do anything. Please do not pay again.")
+                text = t("We keep trying. Please do not pay again.")
                 return (
                     t("Paid. Your service is being switched on."),
                     text,
@@ -340,7 +357,7 @@ class ResultScreen(Page[None]):
         lines: list[Node] = [
             Text((Span(sentence, tone, True),), strong),
             *self._not_this_one(style),
-            Text(text, style, "secondary"),
+            Text(sentences(text, *self._call()), style, "secondary"),
         ]
         if code:
             lines.append(Text(code, "caption", "faint"))
@@ -361,15 +378,27 @@ class ResultScreen(Page[None]):
         return (Row((Icon("card", 44, "warning"), words), gap=16),)
 
     def _facts(self, style: TextStyle = "body") -> Pairs:
-        end, payment, order = self._end, self._end.payment, self._order
-        t = self.t
+        pairs = self._known(style)
+        if self._hotline and len(pairs) < TABLE:
+            pairs.insert(1, (self.t("Hotline"), Text(self._hotline, style, wrap=False)))
+        return tuple(pairs)
+
+    def _call(self) -> tuple[str, ...]:
+        """The hotline in a sentence, where the table has no room for it."""
+        full = len(self._known("body")) >= TABLE
+        return (hotline(self.t, self._hotline),) if self._hotline and full else ()
+
+    @property
+    def _hotline(self) -> str:
+        """Whom to ask, unless there is nothing to ask."""
+        return self._order.hotline if self._order is not None and self._end.outcome != "success" else ""
+
+    def _known(self, style: TextStyle) -> list[tuple[str, str | Text]]:
+        payment, t = self._end.payment, self.t
         pairs: list[tuple[str, str | Text]] = []
         about = self._about
         if about is not None:
             pairs.append((t("Order number"), Text(about.number, style, wrap=False)))
-        hotline = order.hotline if order is not None else ""
-        if hotline and end.outcome != "success":
-            pairs.append((t("Hotline"), Text(hotline, style, wrap=False)))
         card = payment.card if payment is not None else None
         if card is not None:
             pairs.append((t("Card"), Text(card.number, style, wrap=False)))
@@ -381,30 +410,35 @@ class ResultScreen(Page[None]):
             pairs.append((t("Service"), self._what(about)))
         if payment is not None:
             pairs.append((t("Time"), full_moment(payment.time)))
-        return tuple(pairs)
+        return pairs
 
     def _what(self, about: Payment | Order) -> str:
         return SEPARATOR.join((self.say(about.service.name), term_name(self.t, about.term)))
+
+    @property
+    def _free(self) -> bool:
+        """Nothing was taken, here or on another television: it can be paid all the same."""
+        end = self._end
+        return end.outcome in ENDED and end.money == "not-taken" and end.reason not in ELSEWHERE
 
     def _buttons(self) -> tuple[tuple[Target, ...], tuple[Target, ...]]:
         """The ways on, wide and as narrow as they can be; the first has the focus."""
         done = self.t("Done") if self._left is None else self.t("Done ({n})").format(n=self._left)
         ways = [("done", done)]
+        again = []
         settled = self._earlier and self._end.outcome == "success"
-        free = self._end.outcome == "late" or (
-            self._end.money == "not-taken" and self._end.reason not in ELSEWHERE
-        )
-        if ((self._end.outcome in AGAIN and free) or settled) and self._service_id is not None:
-            ways.append(("again", self.t("Order again")))
-            if self._end.outcome in AGAIN - {"late"} and self._order is not None:
-                ways.append(("pay-otherwise", self.t("Pay another way")))
+        if (self._free or self._end.outcome == "late" or settled) and self._service_id is not None:
+            again.append(("again", self.t("Order again")))
+            if self._free and self._order is not None:
+                again.append(("pay-otherwise", self.t("Pay another way")))
+        ways = [*again, *ways] if self.default_focus == "again" else [*ways, *again]
         ways.append(("records", self.t("See the records")))
         return tuple(
             tuple(
                 Target(
                     key,
                     Text(words, "row-bold", wrap=False),
-                    "primary" if key == "done" else "button",
+                    "primary" if key == self.default_focus else "button",
                     width=width,
                 )
                 for key, words in ways

@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from stb_app.shell.app import App
     from stb_app.shell.loop import Loop
     from stb_app.shell.window import OffScreen, Window
+    from stb_app.tsp.model import Payment
 
 log = logging.getLogger("stb_app.main")
 STOP_WITHIN_S = 3.0
 WARM_EVERY_S = 0.05
+TOLD_S = 60.0
+"""So long it is told how an earlier payment ended: the television may have been switched on before anybody looks."""
 BROKEN, USAGE = 1, 2
 ROOM_BYTES = 64 * 1024
 
@@ -294,11 +297,12 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
     reader = open_reader(options.reader, str(data / "cards"))
     ahead = timedelta()
     """How much the TSP's clock is ahead of this box's, which nobody may ever have set."""
+    memory = Memory(data / "payments")
     # Journeys wait by the clock that the pages count down with: a frozen one stands still for both.
     verbs = Verbs(
         TspClient(authority=options.authority),
         reader,
-        Memory(data / "payments"),
+        memory,
         RealWaits(app.clock),
         lambda: (clock.now() + ahead).date(),
     )
@@ -308,14 +312,17 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         nonlocal ahead
         ahead = hello.time - clock.now()
 
+        files.keep_hotline(hello.hotline)
+
         def take() -> None:
             nonlocal recovering
+            app.facts["hotline"] = hello.hotline
             app.test_mode = options.demo or hello.test_mode or reader.simulated
             app.clear_notice("connection")
             app.connected(verbs)
             if not recovering:
                 recovering = True
-                app.start_beside(verbs.recover(), _recovered(app))
+                app.start_beside(verbs.recover(), _recovered(app, memory.is_looked_at))
 
         app.post(take)
 
@@ -334,7 +341,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
             app.slot = reader
         app.slot_known.set()
         app.test_mode = app.test_mode or reader.simulated
-        app.facts |= {"version": version("stb-pay")}
+        app.facts |= {"version": version("stb-pay"), **files.hotline()}
         app.refresh_all()
         off.callback(connection.close)
         if options.tsp is not None:
@@ -373,7 +380,8 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
     app.post(begin)
 
 
-def _recovered(app: App) -> Callable[[Any], None]:
+def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[Any], None]:
+    """What the background finds out, as notices; ``looked_at``: whether a page tells of a payment itself."""
     from stb_app.journeys.steps import CardWanted, CodesOpen, Finished
 
     wanted = codes = 0
@@ -381,9 +389,9 @@ def _recovered(app: App) -> Callable[[Any], None]:
     def tell(step: Finished | CardWanted | CodesOpen) -> None:
         nonlocal wanted, codes
         if isinstance(step, Finished):
-            # An open page tells the end of its own payment.
-            if step.payment is None or not app.says_of(step.payment.payment):
-                _ended(app, step)
+            # The page may have been opened while this was on its way.
+            if step.payment is not None and not looked_at(step.payment.payment):
+                _ended(app, step, step.payment)
             return
         if isinstance(step, CardWanted):
             wanted = step.payments
@@ -395,11 +403,13 @@ def _recovered(app: App) -> Callable[[Any], None]:
             app.notice(
                 "A card payment is not settled yet. Put the same card in, and it is checked by itself.",
                 about="open",
+                waits=True,
             )
         elif codes:
             app.notice(
                 "An earlier phone payment is still open. If you have paid, it is found by itself.",
                 about="codes",
+                waits=True,
             )
         else:
             app.clear_notice("open")
@@ -407,31 +417,12 @@ def _recovered(app: App) -> Callable[[Any], None]:
     return tell
 
 
-def _ended(app: App, end: Finished) -> None:
+def _ended(app: App, end: Finished, payment: Payment) -> None:
     """Tells how an earlier payment ended, whatever page is there."""
-    if end.payment is not None and end.payment.method != "card":
-        if end.outcome == "late":
-            app.notice("An earlier phone payment came too late. The money is sent back.", "info", 20)
-        elif end.money == "unknown":
-            app.notice(
-                "It is not known yet whether an earlier phone payment took money. Please do not pay again.",
-                "warning",
-                20,
-            )
-        elif end.money == "not-taken":
-            app.notice("An earlier phone payment did not take place. Nothing was taken.", "info", 20)
-        else:
-            app.notice(
-                "An earlier phone payment has been completed. The payment records show it.", "info", 20
-            )
-    elif end.money == "unknown":
-        app.notice(
-            "An earlier card payment is being checked by our staff. Please do not pay again.", "warning", 20
-        )
-    elif end.money == "not-taken":
-        app.notice("An earlier card payment did not take place. Nothing was taken.", "info", 20)
-    else:
-        app.notice("An earlier card payment has been completed. The payment records show it.", "info", 20)
+    from screens.told import told, tone
+
+    about = f"payment:{payment.payment}"
+    app.notice(lambda: told(end, payment, app.t, app.say), tone(end), TOLD_S, about)
 
 
 def _warm_up(app: App) -> None:

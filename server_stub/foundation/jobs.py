@@ -141,8 +141,8 @@ class Jobs:
         due: datetime | None = row.due_at
         if wanted is not None:
             ready = wanted(conn)
-            # After a failure its row says how long to wait.
-            due = ready if ready is None or due is None else max(ready, due)
+            # After a failure its row says how long to wait; then it is run in any case, so that the failure is over.
+            due = max(filter(None, (ready, due)), default=None)
         if due is not None and row.claimed_until is not None:
             due = max(due, row.claimed_until)
         return due

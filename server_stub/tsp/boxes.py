@@ -177,23 +177,33 @@ class Boxes:
         """A box goes over to a new key; both are good for a while. The same new key once more changes nothing.
 
         Raises:
-            Problem: ``signature-invalid`` for a wrong proof; what BOSS says of the box and its key.
+            Problem: ``signature-invalid`` for a wrong proof, or a key that is to follow itself; what BOSS says of the
+                box and its key.
         """
         await self._core.idempotency.recall(use)
         public_key = bytes.fromhex(rotation.public_key)
         new = signatures.key_id(public_key)
+        if new == old:
+            raise Problem("signature-invalid")
         try:
             _public_key(rotation.public_key).verify(bytes.fromhex(rotation.proof), rotation_text(old, new))
         except InvalidSignature:
             raise Problem("signature-invalid") from None
         now = self._core.clock.now()
         until = now + timedelta(seconds=self._core.settings.key_overlap_seconds)
+
+        def expect(conn: Connection) -> None:
+            generation = conn.execute(select(box_keys.c.generation).where(box_keys.c.key_id == old)).scalar_one()
+            self._insert_key(conn, box_number, new, rotation.public_key, generation, now)
+
+        # Before BOSS hears of it: if this is interrupted there, and not asked for again until BOSS has ended the old key,
+        # the box has the new one. It is good for nothing until BOSS knows it.
+        await self._core.database.write(expect)
         successor = {"key_id": new, "old_valid_until": until.isoformat()}
-        registered = await self._core.boss.post(box_number, f"keys/{old}/successor", successor)
+        await self._core.boss.post(box_number, f"keys/{old}/successor", successor)
 
         def work(conn: Connection) -> Answer:
             use.claim(conn)
-            self._insert_key(conn, box_number, new, rotation.public_key, registered["generation"], now)
             mine = (box_keys.c.key_id == old) & box_keys.c.valid_until.is_(None)
             conn.execute(update(box_keys).where(mine).values(valid_until=until))
             return use.answer(conn, answer_of(Rotated(key_id=new, old_valid_until=until)))

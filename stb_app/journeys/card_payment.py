@@ -124,10 +124,11 @@ class CardPayment:
             end = Finished(
                 "failed" if self._money == "not-taken" else "pending", self._money, "internal", self._payment
             )
-        for payment in self._looked_at:
-            self._memory.look_away(payment)
         log.info("the payment ends: %s", end.outcome, extra=end.fields(self._client.correlation))
         post(replace(end, card_in_slot=self._slot.card_present()))
+        # From here on the page that got the end looks at it; where there is none any more, the background tells.
+        for payment in self._looked_at:
+            self._memory.look_away(payment)
 
     def enter_pin(self, pin: Pin) -> None:
         """Six digits from the remote control, for the card alone."""
@@ -183,6 +184,9 @@ class CardPayment:
                 connection.close()
 
     def _way_free(self) -> Finished:
+        """The confirmation that comes back says that the earlier payment has taken nothing."""
+        for payment in set(self._looked_at) - {record.payment for record in self._memory.all()}:
+            self._memory.forget(payment)
         return Finished("cancelled", "not-taken", EARLIER_NOT_TAKEN)
 
     def _open_purse(self, connection: Connection) -> tuple[Purse, CardFacts]:

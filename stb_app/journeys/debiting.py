@@ -85,7 +85,7 @@ class Debiting:
         """Asks for MAC1 and lets the card debit. ``record`` is kept already.
 
         Raises:
-            Problem: the TSP refused MAC1; nothing was taken, and the record is forgotten.
+            Problem: the TSP refused MAC1; nothing was taken, and nothing is left to prove.
             NeverBegun: the same, found out later.
         """
         ready = self._ready
@@ -97,7 +97,7 @@ class Debiting:
                 if problem.unanswered:
                     self._say_silent(record)
                 return self._tell_not_debited(record, ready.purse, NEVER_SENT)
-            self._memory.forget(record.payment)
+            self._memory.settled(record.payment)
             self.money = "not-taken"
             raise
         try:

@@ -1,7 +1,8 @@
-"""What the box must not forget about a payment, on disk, until it is known how it ended.
+"""What the box must not forget about a payment, on disk, until it is known how it ended and the subscriber has been told.
 
-Of a card payment a record is written before MAC1 is asked for and removed when the TSP has acknowledged how it ended. No
-whole card number and no PIN is in it: the card is recognised by a keyed hash of its application serial.
+Of a card payment a record is written before MAC1 is asked for. When the TSP has acknowledged how it ended, nothing is asked
+of a card any more; the record is removed when that end was on the screen. No whole card number and no PIN is in it: the
+card is recognised by a keyed hash of its application serial.
 
 Of a payment by code only its id is kept, from before the code is shown until its end is: whoever has scanned the code can
 pay it also when the television has been switched off. With the id stands the end that was told, as long as another one may
@@ -81,7 +82,7 @@ class Memory:
         """Payments by code -> the state that was told; empty: none yet."""
         if folder is not None:
             self._codes = {path.stem: path.read_text("ascii", "replace") for path in folder.glob("*.code")}
-        self._shown: set[str] = set()
+        self._settled: set[str] = set()
         self._looked_at: Counter[str] = Counter()
         self.changed: Callable[[], None] = lambda: None
 
@@ -97,38 +98,53 @@ class Memory:
             self._records[record.payment] = record
         self.changed()
 
+    def settled(self, payment: str) -> None:
+        """The TSP knows how it ended, and the card has nothing to explain any more; the subscriber has not been told yet.
+
+        This is not written down: after a power cut the TSP is told, or asked, once more.
+        """
+        with self._lock:
+            if payment in self._records:
+                self._settled.add(payment)
+        self.changed()
+
     def forget(self, payment: str) -> None:
-        """The TSP knows how it ended."""
+        """Its end is known and was told."""
         with self._lock:
             self._records.pop(payment, None)
+            self._settled.discard(payment)
             if self._folder is not None:
                 (self._folder / f"{payment}.json").unlink(missing_ok=True)
         self.changed()
 
+    def untold(self) -> tuple[str, ...]:
+        """Payments by card whose end the TSP knows and no page is telling."""
+        with self._lock:
+            return tuple(sorted(p for p in self._settled if p not in self._looked_at))
+
     def of_card(self, card: str) -> OpenPayment | None:
         """The payment that this card still has to explain."""
-        with self._lock:
-            return next((r for r in self._records.values() if r.card == card and r.tac is None), None)
+        return next((r for r in self.all() if r.card == card and r.tac is None), None)
 
     def proven(self) -> tuple[OpenPayment, ...]:
         """Payments whose proof is here and only has to reach the TSP."""
-        with self._lock:
-            return tuple(r for r in self._records.values() if r.tac is not None)
+        return tuple(r for r in self.all() if r.tac is not None)
 
-    def unproven(self) -> int:
-        """How many payments wait for their card."""
-        with self._lock:
-            return sum(1 for record in self._records.values() if record.tac is None)
+    def unproven(self) -> tuple[str, ...]:
+        """Payments that wait for their card."""
+        return tuple(r.payment for r in self.all() if r.tac is None)
 
     def asked_for(self) -> int:
         """How many of them nobody looks at: their subscriber has to be told."""
+        return sum(1 for payment in self.unproven() if not self.is_looked_at(payment))
+
+    def is_looked_at(self, payment: str) -> bool:
+        """Whether a page says how this payment stands, or a journey will at its end: nobody need be told of it elsewhere."""
         with self._lock:
-            return sum(
-                1 for r in self._records.values() if r.tac is None and r.payment not in self._looked_at
-            )
+            return payment in self._looked_at
 
     def look_at(self, payment: str) -> None:
-        """A page says how this payment stands, from now on until ``look_away``."""
+        """Somebody tells the subscriber how this payment stands, from now on until ``look_away``."""
         with self._lock:
             self._looked_at[payment] += 1
         self.changed()
@@ -142,8 +158,9 @@ class Memory:
         return any(record.payment == payment for record in self.proven())
 
     def all(self) -> tuple[OpenPayment, ...]:
+        """Payments of which the TSP has not acknowledged how they ended."""
         with self._lock:
-            return tuple(self._records.values())
+            return tuple(r for r in self._records.values() if r.payment not in self._settled)
 
     def wants_card(self, payment: str) -> bool:
         """Whether only the card that was used for this payment can explain it."""
@@ -156,19 +173,11 @@ class Memory:
     def keep_code(self, payment: str) -> None:
         """The code of this payment is about to be shown. As ``keep``."""
         with self._lock:
-            self._shown.add(payment)
             self._write_code(payment, "")
-
-    def leave_code(self, payment: str) -> None:
-        """Nobody looks at the payment any more, and its end is not known: the background finds out."""
-        with self._lock:
-            self._shown.discard(payment)
-        self.changed()
 
     def close_code(self, payment: str, told: str) -> None:
         """An end is known and was told, the payment's state ``told``, but money may still come late. As ``keep``."""
         with self._lock:
-            self._shown.discard(payment)
             if payment in self._codes:
                 self._write_code(payment, told)
         self.changed()
@@ -177,20 +186,21 @@ class Memory:
         """Its end is known and was told."""
         with self._lock:
             self._codes.pop(payment, None)
-            self._shown.discard(payment)
             if self._folder is not None:
                 (self._folder / f"{payment}.code").unlink(missing_ok=True)
         self.changed()
 
     def open_codes(self) -> tuple[str, ...]:
-        """Payments by code that were left, also by a television that was switched off."""
+        """Payments by code that were left, also by a television that was switched off: no end was told, and nobody looks."""
         with self._lock:
-            return tuple(sorted(p for p, told in self._codes.items() if not told and p not in self._shown))
+            return tuple(
+                sorted(p for p, told in self._codes.items() if not told and p not in self._looked_at)
+            )
 
     def closed_codes(self) -> dict[str, str]:
-        """Payments by code that have ended, but to which money may come late -> the state that was told."""
+        """Payments by code that have ended, but to which money may come late -> the state that was told; not those looked at."""
         with self._lock:
-            return {payment: told for payment, told in self._codes.items() if told}
+            return {p: told for p, told in self._codes.items() if told and p not in self._looked_at}
 
     def _write_code(self, payment: str, told: str) -> None:
         self._codes[payment] = told

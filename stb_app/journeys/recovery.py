@@ -9,8 +9,8 @@ from collections.abc import Callable
 from cardreader.errors import CardReaderError
 from cardreader.purse import Purse
 from cardreader.reader import Reader
-from stb_app.journeys.memory import Memory, OpenPayment
-from stb_app.journeys.settling import code_ended, send_proof, settle_with_card, undelivered
+from stb_app.journeys.memory import Memory
+from stb_app.journeys.settling import end_told, send_proof, settle_with_card
 from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, finished
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import TspClient
@@ -56,6 +56,7 @@ class Recovery:
 
     def run(self, post: Callable[[RecoveryStep], None]) -> None:
         pause = FIRST_PAUSE_S
+        self._find_ended()
         # What is told must be true at once when a journey has settled it, also while this sleeps.
         self._memory.changed = lambda: self._tell(post)
         self._tell(post)
@@ -66,9 +67,10 @@ class Recovery:
             alone = self._alone.acquire(blocking=False)
             if alone:
                 try:
-                    done = self._deliver(ends.append) and self._ask_card(ends.append) and done
+                    done = self._deliver() and self._ask_card() and done
                 finally:
                     self._alone.release()
+            done = self._tell_untold(ends.append) and done
             self._tell(post)
             for end in ends:
                 post(end)
@@ -88,6 +90,36 @@ class Recovery:
                 self._codes = codes
                 post(CodesOpen(codes))
 
+    def _find_ended(self) -> None:
+        """After a power cut the box does not know what the TSP has acknowledged: nobody is asked for a card in vain."""
+        for payment in self._memory.unproven():
+            try:
+                told = self._client.payment(payment)
+            except Problem as problem:
+                log.warning("asking for payment %s: %s", payment, problem.code)
+                continue
+            if finished(told).outcome != "pending" or told.money == "taken":
+                self._memory.settled(payment)
+
+    def _tell_untold(self, post: Callable[[Finished], None]) -> bool:
+        """Tells how payments by card have ended whose end was on no screen. False when the TSP has to be asked again."""
+        done = True
+        for payment in self._memory.untold():
+            try:
+                told = self._client.payment(payment)
+            except Problem as problem:
+                log.warning("asking for payment %s: %s", payment, problem.code)
+                done = False
+                continue
+            end = finished(told)
+            if end.outcome == "pending" and end.money == "not-taken":
+                # MAC1 has never left the TSP, which closes the payment by itself.
+                done = False
+                continue
+            end_told(self._memory, told)
+            post(end)
+        return done
+
     def _follow_codes(self, post: Callable[[Finished], None]) -> bool:
         """Asks how the payments stand whose code was left. False when one will not have an end within moments."""
         done = True
@@ -105,7 +137,7 @@ class Recovery:
             if end.outcome == "pending":
                 done = done and end.money == "not-taken"
                 continue
-            code_ended(self._memory, told)
+            end_told(self._memory, told)
             post(end)
         return done
 
@@ -123,7 +155,7 @@ class Recovery:
                 done = False
                 continue
             if now.state != told or now.money == "returned":
-                code_ended(self._memory, now)
+                end_told(self._memory, now)
                 post(finished(now))
             elif now.state == "late":
                 # It goes back, however long that takes.
@@ -132,21 +164,18 @@ class Recovery:
                 self._memory.forget_code(payment)
         return done
 
-    def _deliver(self, post: Callable[[Finished], None]) -> bool:
+    def _deliver(self) -> bool:
         """Sends the proofs that are here. False when one has to be sent again."""
         done = True
         for record in self._memory.proven():
             try:
-                post(finished(send_proof(self._client, self._memory, record)))
+                send_proof(self._client, self._memory, record)
             except Problem as problem:
                 log.warning("the proof of payment %s: %s", record.payment, problem.code)
-                if self._memory.is_proven(record.payment):
-                    done = False
-                else:
-                    post(undelivered(self._client, self._memory, record, problem))
+                done = done and not self._memory.is_proven(record.payment)
         return done
 
-    def _ask_card(self, post: Callable[[Finished], None]) -> bool:
+    def _ask_card(self) -> bool:
         """Asks a card that is in the slot whether it still has a payment to explain; each card once. False: ask again later."""
         if not self._memory.unproven():
             return True
@@ -156,24 +185,13 @@ class Recovery:
                 return True
             if self._asked:
                 return True
-            record: OpenPayment | None = None
             connection = self._reader.wait_for_card(POWER_UP_S, self._cancel)
             try:
                 self._asked = True
                 purse = Purse(connection)
                 record = self._memory.of_card(self._memory.card_id(purse.information.application_serial))
                 if record is not None:
-                    post(
-                        finished(
-                            settle_with_card(
-                                self._client, self._memory, self._waits, record, purse, self._cancel
-                            )
-                        )
-                    )
-            except Problem as problem:
-                if record is None or record in self._memory.all() or self._memory.is_proven(record.payment):
-                    raise
-                post(undelivered(self._client, self._memory, record, problem))
+                    settle_with_card(self._client, self._memory, self._waits, record, purse, self._cancel)
             finally:
                 connection.close()
         except CardReaderError as error:

@@ -92,7 +92,7 @@ def deliver_proof(
 
 
 def send_proof(client: TspClient, memory: Memory, record: OpenPayment) -> Payment:
-    """Sends a proof once. The record is forgotten when the TSP has it, as a payment or as a case.
+    """Sends a proof once. The payment is settled for this box when the TSP has it, as a payment or as a case.
 
     Raises:
         Problem: ``money`` is never ``not-taken``: this card has debited. A refusal that says otherwise leaves the record where it is.
@@ -110,9 +110,9 @@ def send_proof(client: TspClient, memory: Memory, record: OpenPayment) -> Paymen
         payment = client.payment(record.payment)
         if payment.money in ("not-taken", "unknown"):
             if payment.money == "unknown" and problem.code in PROOF_HAD:
-                memory.forget(record.payment)
+                memory.settled(record.payment)
             raise Problem(problem.code, money="unknown", facts=problem.facts) from problem
-    memory.forget(record.payment)
+    memory.settled(record.payment)
     return payment
 
 
@@ -129,8 +129,8 @@ def deliver_not_debited(
 ) -> Payment:
     """Tells the TSP that the card has not debited, with where its offline number and balance stand.
 
-    The number is read by another INITIALIZE FOR PURCHASE, which changes nothing on the card. The record is forgotten when
-    the TSP has the evidence, or has never let MAC1 out; whatever else it says, the card may have to tell once more.
+    The number is read by another INITIALIZE FOR PURCHASE, which changes nothing on the card. The payment is settled for this
+    box when the TSP has the evidence, or has never let MAC1 out; whatever else it says, the card may have to tell once more.
 
     Raises:
         CardRemoved, StatusError, ProtocolError: the evidence could not be read.
@@ -150,9 +150,9 @@ def deliver_not_debited(
         except Problem as problem:
             never_begun = problem.code == "wrong-state" and problem.money == "not-taken"
             if never_begun or problem.code == "evidence-contradicts":
-                memory.forget(record.payment)
+                memory.settled(record.payment)
             raise
-        memory.forget(record.payment)
+        memory.settled(record.payment)
         return payment
 
     return _until_answered(send, waits, cancel, pauses, silent)
@@ -204,9 +204,7 @@ def paid_before(client: TspClient, memory: Memory, waits: Waits, problem: Proble
         log.warning("asking for the earlier payment %s: %s", earlier, unknown.code)
         return Finished("pending", problem.money, problem.code, earlier=True)
     end = replace(finished(payment), earlier=True)
-    if end.outcome != "pending":
-        code_ended(memory, payment)
-    elif end.money != "taken":
+    if end.outcome == "pending" and end.money != "taken":
         # Its code may look as if nothing had been taken; that the TSP could not close it says otherwise.
         why = payment.reason if payment.method == "card" and payment.reason is not None else problem.code
         reason = "card-away" if memory.wants_card(earlier) else why
@@ -214,8 +212,14 @@ def paid_before(client: TspClient, memory: Memory, waits: Waits, problem: Proble
     return end
 
 
-def code_ended(memory: Memory, payment: Payment) -> None:
-    """The end of a payment by code is told: it is forgotten, unless money may still come that goes back."""
+def end_told(memory: Memory, payment: Payment) -> None:
+    """The subscriber has been told how a payment stands. At its end it is forgotten, unless money may still come that goes back."""
+    if payment.method == "card":
+        if not any(record.payment == payment.payment for record in memory.all()):
+            memory.forget(payment.payment)
+        return
+    if finished(payment).outcome == "pending":
+        return
     if payment.state not in MAY_COME_LATE or payment.money == "returned":
         memory.forget_code(payment.payment)
         return

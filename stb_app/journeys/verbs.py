@@ -18,6 +18,7 @@ from stb_app.journeys.following import Follow
 from stb_app.journeys.loading import Ask
 from stb_app.journeys.memory import Memory, OpenPayment
 from stb_app.journeys.recovery import Recovery
+from stb_app.journeys.settling import end_told
 from stb_app.journeys.waiting import Waits
 from stb_app.journeys.wallet_payment import WalletPayment
 from stb_app.tsp.client import TspClient
@@ -132,6 +133,11 @@ class Verbs:
 
     def look_away(self, payment: str) -> None:
         self.memory.look_away(payment)
+        self.memory.changed()
+
+    def told(self, payment: Payment) -> Ask[None]:
+        """A page has shown how this payment stands; at its end the box need not remember it any more."""
+        return Ask(lambda: end_told(self.memory, payment))
 
     def inquire_card(self) -> CardInquiry:
         client = self._begin("inquire-card")

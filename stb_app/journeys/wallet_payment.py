@@ -9,7 +9,7 @@ from collections.abc import Callable
 from cardreader.errors import Cancelled
 from stb_app.journeys.asking import patiently
 from stb_app.journeys.memory import Memory
-from stb_app.journeys.settling import code_ended, paid_before, wait_until_open
+from stb_app.journeys.settling import paid_before, wait_until_open
 from stb_app.journeys.steps import Finished, QrState, QrStep, WalletStep, finished
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import LONG_POLL_S, TspClient
@@ -69,13 +69,11 @@ class WalletPayment:
             else:
                 end = Finished("pending", "unknown", "internal", self._payment)
         self._over = True
-        if self._payment is not None:
-            if end.outcome == "pending":
-                self._memory.leave_code(self._payment.payment)
-            else:
-                code_ended(self._memory, self._payment)
         log.info("the payment ends: %s", end.outcome, extra=end.fields(self._client.correlation))
         post(end)
+        # From here on the page that got the end looks at it; where there is none any more, the background tells.
+        if self._payment is not None:
+            self._memory.look_away(self._payment.payment)
 
     def cancel(self) -> None:
         """Tells the TSP at once, on a thread of its own: the long poll that runs is answered by it."""
@@ -132,6 +130,7 @@ class WalletPayment:
 
     def _remember(self, payment: Payment) -> None:
         """A full disk must not stop the payment: the TSP knows it, and its end stands in the records."""
+        self._memory.look_at(payment.payment)
         try:
             self._memory.keep_code(payment.payment)
         except OSError:

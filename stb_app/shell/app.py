@@ -21,7 +21,7 @@ from stb_app.shell.everywhere import everywhere
 from stb_app.shell.idle import IdleWatch
 from stb_app.shell.keys import Typematic
 from stb_app.shell.navigator import Entry, Navigator
-from stb_app.shell.notices import Notices
+from stb_app.shell.notices import Notices, Words
 from stb_app.shell.page import Page
 from stb_app.shell.parts import Parts
 from stb_app.shell.questions import Questions
@@ -46,8 +46,8 @@ class App:
 
     Attributes:
         verbs: what a subscriber can do (``journeys.verbs.Verbs``); None until the connection is set up.
-        facts: what the about page tells: version, box_number, subscriber, tsp, reader; what is not known is
-        missing.
+        facts: what the about page tells: version, box_number, subscriber, tsp, reader; and the hotline. What is
+        not known is missing.
         slot: the simulated card slot, None with a real reader, and until ``slot_known`` is set.
         test_mode: the money is not real; the TEST mark shows.
         quit_wanted: somebody switched the program off.
@@ -205,23 +205,22 @@ class App:
         return self.timers.every(seconds, lambda: self._run_for(owner, action), owner)
 
     def notice(
-        self, msgid: str, tone: Tone = "warning", seconds: float | None = None, about: str = ""
+        self,
+        words: Words,
+        tone: Tone = "warning",
+        seconds: float | None = None,
+        about: str = "",
+        waits: bool = False,
     ) -> None:
         """A line above the footer, in the subscriber's language; it stays ``seconds``, or until ``clear_notice``.
 
         The last one told is seen, and after it again the one before that was told ``about`` something else.
-        What an open page says itself (``Page.says``) is not seen as long as it does.
+
+        Args:
+            words: a msgid (English), or what says it in the language that is in force by then.
+            waits: it is not seen beside a page that must not be left by itself (a payment).
         """
-        self.notices.tell(about, msgid, tone, seconds)
-
-    def says_of(self, payment: str) -> bool:
-        """Whether an open page tells how this payment ends."""
-        return f"payment:{payment}" in self.said()
-
-    def said(self) -> frozenset[str]:
-        """What the open pages say themselves."""
-        pages = (entry.screen for entry in self.navigator.entries)
-        return frozenset().union(*(page.says() for page in pages if isinstance(page, Page)))
+        self.notices.tell(about, words, tone, seconds, waits)
 
     def clear_notice(self, about: str = "") -> None:
         self.notices.clear(about)

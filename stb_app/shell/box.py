@@ -64,13 +64,15 @@ class BoxFiles:
 
     ``boxes.json``, written by whoever installs the box: ``{NUMBER: {"smart_card_number", "activation_code"}}``.
     Written here, readable by their owner only: ``enrolment.json``; ``keys/ID.pem``, a private key (Ed25519, PKCS8);
-    ``keys/ID.count``, the number up to which its nonces may have been used.
+    ``keys/ID.count``, the number up to which its nonces may have been used; ``hotline``, whom to call when the platform
+    cannot be asked.
     """
 
     def __init__(self, folder: Path, random: Callable[[int], bytes] = os.urandom) -> None:
         self._papers = folder / "boxes.json"
         self._enrolment = folder / "enrolment.json"
         self._keys = folder / "keys"
+        self._hotline = folder / "hotline"
         self._random = random
 
     def papers(self, box_number: str) -> Papers:
@@ -141,6 +143,21 @@ class BoxFiles:
         for file in self._keys.glob("*"):
             if file.name.partition(".")[0] not in (enrolment.key_id, enrolment.next_key):
                 file.unlink(missing_ok=True)
+
+    def hotline(self) -> dict[str, str]:
+        """The number that was told last, under ``hotline``; nothing when none was, or it cannot be read."""
+        try:
+            return {"hotline": self._hotline.read_text("utf-8")}
+        except (OSError, ValueError):
+            return {}
+
+    def keep_hotline(self, number: str) -> None:
+        """A disk that is full costs only the number."""
+        if self.hotline().get("hotline") != number:
+            try:
+                _write(self._hotline, number.encode("utf-8"))
+            except OSError:
+                log.exception("the hotline cannot be written down")
 
     def _identity(self, box_number: str, private: Any, server_keys: dict[str, bytes]) -> Identity:
         from stb_app.tsp.signing import Identity, key_id

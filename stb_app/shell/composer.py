@@ -169,8 +169,11 @@ class Composer:
         )
 
     def _notice_line(self) -> tuple[str | None, Tone]:
-        seen = self._app.notices.seen(self._app.said())
-        return (self._app.t(seen[0]), seen[1]) if seen else (None, "warning")
+        seen = self._app.notices.seen(paying=self._navigator.holds())
+        if seen is None:
+            return None, "warning"
+        words, tone = seen
+        return words() if callable(words) else self._app.t(words), tone
 
     def bindings(self) -> tuple[Any, ...]:
         """What the footer offers, and the page of all keys."""

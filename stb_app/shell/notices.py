@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from typing import NamedTuple
 
 from stb_app.kit.chrome import Tone
 from stb_app.shell.timers import Timer, Timers
+
+Words = str | Callable[[], str]
+"""A msgid (English), or what says it in the subscriber's language."""
+
+
+class _Told(NamedTuple):
+    words: Words
+    tone: Tone
+    waits: bool
 
 
 class Notices:
@@ -18,17 +28,17 @@ class Notices:
     def __init__(self, timers: Timers, changed: Callable[[], None]) -> None:
         self._timers = timers
         self._changed = changed
-        self._told: dict[str, tuple[str, Tone]] = {}
+        self._told: dict[str, _Told] = {}
         self._ends: dict[str, Timer] = {}
 
-    def seen(self, said: Collection[str] = ()) -> tuple[str, Tone] | None:
-        """The message (English) that is to be seen, and its tone; nothing about what the page has ``said`` itself."""
-        return next((told for about, told in reversed(self._told.items()) if about not in said), None)
+    def seen(self, paying: bool = False) -> tuple[Words, Tone] | None:
+        """The message that is to be seen, and its tone; while somebody is ``paying`` none that can wait."""
+        return next((told[:2] for told in reversed(self._told.values()) if not (paying and told.waits)), None)
 
-    def tell(self, about: str, msgid: str, tone: Tone, seconds: float | None) -> None:
+    def tell(self, about: str, words: Words, tone: Tone, seconds: float | None, waits: bool) -> None:
         """Takes the place of what was told about the same; stays ``seconds``, or until ``clear``."""
         self.clear(about)
-        self._told[about] = (msgid, tone)
+        self._told[about] = _Told(words, tone, waits)
         if seconds is not None:
             self._ends[about] = self._timers.after(seconds, lambda: self.clear(about))
 

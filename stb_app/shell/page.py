@@ -26,10 +26,6 @@ class Page(Screen[R]):
     def on_connected(self) -> None:
         """The television has its verbs now, or is connected again: ask what could not be asked before."""
 
-    def says(self) -> frozenset[str]:
-        """The subjects of notices that this page speaks of itself: none of them is needed below it."""
-        return frozenset()
-
     def t(self, msgid: str) -> str:
         """``msgid`` (English) in the subscriber's language."""
         return self.app.t(msgid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -10,8 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from smartcard import scard
 
-from cardreader.errors import ReaderUnavailable
+from cardreader.errors import CardTimeout, ReaderUnavailable
 from cardreader.pcsc import PcscReader
 from cardreader.purse import Purse
 from cardreader.reader import Reader
@@ -20,7 +22,7 @@ from cardreader.sim.profiles import PROFILES, SimulatedCard
 from cardreader.sim.store import MemoryStore
 from cardreader.sim.vpcd import VirtualSlot
 from tests.cardreader.terminal import Terminal
-from tests.pcscd import VIRTUAL_READER, InsertedCard
+from tests.pcscd import VIRTUAL_READER, InsertedCard, poll
 
 pytestmark = [pytest.mark.pcscd, pytest.mark.usefixtures("pcscd")]
 NEVER = threading.Event()
@@ -85,3 +87,39 @@ def test_a_t0_card_through_the_real_stack(reader: PcscReader) -> None:
         slot.pull()
         answering.join(5)
     assert 0xC0 in [apdu[1] for apdu in traced]
+
+
+@contextlib.contextmanager
+def inserted() -> Iterator[None]:
+    """A card of our own in the virtual slot, as quickly as pcscd sees it."""
+    slot = VirtualSlot(SimulatedCard(PROFILES["good"], MemoryStore()))
+    answering = threading.Thread(target=slot.run)
+    answering.start()
+    try:
+        yield
+    finally:
+        slot.pull()
+        answering.join(5)
+
+
+def test_a_card_that_was_swapped_while_nobody_looked_is_gone(reader: PcscReader) -> None:
+    with inserted():
+        reader.wait_for_card(5, NEVER).close()
+        with pytest.raises(CardTimeout):
+            reader.wait_for_removal(0.05, NEVER)
+    reader.wait_for_removal(5, NEVER)
+    with inserted():
+        poll(reader.card_present, 5, "the second card")
+        reader.wait_for_removal(0.05, NEVER)
+        # The new card is the one that counts as soon as it is powered.
+        reader.wait_for_card(5, NEVER).close()
+        with pytest.raises(CardTimeout):
+            reader.wait_for_removal(0.05, NEVER)
+
+
+def test_where_events_are_not_counted_a_card_is_gone_when_the_slot_is_empty() -> None:
+    reader = PcscReader(VIRTUAL_READER)
+    reader._powered = (VIRTUAL_READER, 0)
+    assert not reader._is_gone(VIRTUAL_READER, scard.SCARD_STATE_PRESENT)
+    assert not reader._is_gone(VIRTUAL_READER, 3 << 16 | scard.SCARD_STATE_PRESENT)
+    assert reader._is_gone(VIRTUAL_READER, scard.SCARD_STATE_EMPTY)

@@ -35,6 +35,7 @@ FACTS = {
     "subscriber": "8531 2047",
     "tsp": "http://127.0.0.1:8780",
     "reader": "sim:good",
+    "hotline": "96123",
 }
 
 
@@ -76,6 +77,7 @@ class DummyVerbs:
         self.asked: list[tuple[Any, ...]] = []
         self.cards_wanted: set[str] = set()
         self.looked_at: list[str] = []
+        self.was_told: list[str] = []
 
     def _tell(self, verb: str, *arguments: Any) -> Told:
         self.asked.append((verb, *arguments))
@@ -126,6 +128,10 @@ class DummyVerbs:
 
     def look_away(self, payment: str) -> None:
         self.looked_at.remove(payment)
+
+    def told(self, payment: Payment) -> Told:
+        self.was_told.append(payment.payment)
+        return Told()
 
     def inquire_card(self) -> Told:
         return self._tell("inquire_card")
@@ -214,7 +220,7 @@ class Television:
         )
         self.app = SteppedApp(parts, calls)
         self.app.verbs = verbs
-        self.app.facts = FACTS
+        self.app.facts = dict(FACTS)
         self.app.change_settings(language=language, text_scale=text_scale, motion=False, sound=False)
         # Settings are stored on a thread that ends with the program: it would keep every test's pictures until then.
         self.app.close(5)

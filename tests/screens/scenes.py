@@ -7,11 +7,12 @@ of ``DummyVerbs``; ``offline=True`` is a television without a connection yet.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from screens.told import told
 from stb_app.journeys import Records
-from stb_app.journeys.steps import Loading, Refused
+from stb_app.journeys.steps import Loading, Refused, finished
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Television
 
@@ -81,10 +82,18 @@ def _turned_away(tv: Television) -> None:
     tv.ok("settings").press("BACK")
 
 
+def _told(tv: Television) -> None:
+    """The longest line that may stand below the home page."""
+    payment = replace(data.UNSETTLED, method="wallet:demo")
+    tv.app.notice(lambda: told(finished(payment), payment, tv.app.t, tv.app.say))
+    tv.show()
+
+
 SCENES: tuple[Scene, ...] = (
     Scene("home", "home", stay, focus="renew"),
     Scene("home-newcomer", "home", stay, {"home": data.NEWCOMER}, focus="browse"),
     Scene("home-uneven-months", "home", stay, {"home": data.UNEVEN}, focus="renew"),
+    Scene("home-told", "home", _told, focus="renew"),
     Scene("home-connecting", "home", stay, offline=True, focus="services"),
     Scene("home-offline", "home", stay, {"home": UNREACHABLE}, focus="retry"),
     Scene("home-box-suspended", "home", stay, {"home": Refused("box-suspended")}, focus="retry"),

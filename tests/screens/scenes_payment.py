@@ -103,7 +103,9 @@ def result(name: str, end: Finished, then: Then | None = None, order: Any = data
         if then is not None:
             then(tv)
 
-    return PaymentScene(name, "result", act, focus="done")
+    elsewhere = end.reason in ("paid-elsewhere", "paying-elsewhere")
+    again = end.outcome in ("failed", "expired") and end.money == "not-taken" and not elsewhere
+    return PaymentScene(name, "result", act, focus="again" if again else "done")
 
 
 def inquiry(name: str, *steps: Any, focus: str | None = None, then: Then | None = None) -> PaymentScene:

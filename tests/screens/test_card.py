@@ -9,6 +9,7 @@ import pytest
 
 from cardreader.secret import Pin
 from stb_app.journeys.steps import CANCELLABLE_PROMPTS, EARLIER_NOT_TAKEN, Finished
+from stb_app.kit.items import CardPicture
 from stb_app.kit.nodes import Steps
 from tests.screens import data
 from tests.screens.dummies import Television
@@ -276,8 +277,34 @@ def test_silence_during_the_debit_says_what_is_known_of_the_money_and_lets_go(
     assert (tv.screen, tv.state["leaving"]) == ("card", True)
 
 
-def test_while_a_card_is_asked_for_an_open_code_is_not_spoken_of() -> None:
+def test_while_somebody_pays_what_can_wait_is_not_spoken_of() -> None:
     tv = Television(PaymentVerbs(), "en").open("card", order=data.ORDER)
-    assert tv.app.said() == {"codes"}
-    post(tv, prompt("put-back"))
-    assert tv.app.said() == {"codes", "open"}
+    tv.app.notice("Something older", about="codes", waits=True)
+    post(tv, prompt("insert"))
+    assert "Something older" not in tv.words()
+    tv.press("BACK")
+    assert "Something older" not in tv.words()
+    tv.app.home()
+    tv.show()
+    assert "Something older" in tv.words()
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("text_scale", [100, 125, 150])
+def test_the_drawing_keeps_its_size_and_its_place_through_a_journey(language: str, text_scale: int) -> None:
+    tv = Television(PaymentVerbs(), language, text_scale).open("card", order=data.ORDER)
+    places = set()
+    for word in (
+        "starting",
+        "insert",
+        "enter-pin",
+        "wrong-pin",
+        "processing",
+        "put-back",
+        "silent-paid",
+        "remove",
+    ):
+        post(tv, prompt(word, 1 if word == "wrong-pin" else None))  # type: ignore[arg-type]
+        drawn = [item.rect for item in tv.app.stage._laid.items if isinstance(item.what, CardPicture)]  # type: ignore[attr-defined]
+        places.add(*drawn)
+    assert len(places) == 1

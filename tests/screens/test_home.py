@@ -127,7 +127,7 @@ def test_right_from_renewing_leads_to_the_first_tile(language: str) -> None:
 def test_a_notice_moves_no_button_and_takes_no_words_away() -> None:
     tv = Television(DummyVerbs(), "en")
     before = {target.key: target.rect for target in tv.app.stage.targets()}
-    tv.app.notices.tell("open", "A card payment is not settled yet.", "warning", None)
+    tv.app.notice("A card payment is not settled yet.", about="open")
     tv.show()
     after = {target.key: target.rect for target in tv.app.stage.targets()}
     assert "12 to choose from" in tv.words()
@@ -145,3 +145,13 @@ def test_a_box_that_is_turned_away_keeps_its_message_in_sight_with_large_letters
     assert tv.focus == "settings"
     assert title.rect[1] >= 130
     assert retry.rect[1] >= 130
+
+
+@pytest.mark.parametrize("text_scale", [100, 150])
+def test_without_an_answer_the_hotline_is_the_one_that_was_told_last(text_scale: int) -> None:
+    tv = Television(DummyVerbs(home=Refused("tsp-unreachable", retryable=True)), "en", text_scale)
+    assert "Questions? Call 96123." in tv.words()
+    del tv.app.facts["hotline"]
+    tv.app.refresh_all()
+    tv.show()
+    assert "Questions?" not in tv.words()

@@ -136,3 +136,10 @@ def test_large_letters_keep_what_became_of_the_money_and_what_to_do(payment: Pay
         assert said.text in seen
     if payment.state in PENDING:
         assert tv.app.t("This changes here by itself as soon as we know.") in seen
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_whom_to_call_where_nobody_knows_what_became_of_the_money(language: str) -> None:
+    for payment in data.RECORDS:
+        tv = Television(DummyVerbs(), language).open("record", payment=payment)
+        assert ("96123" in tv.words()) is (payment.money == "unknown")

@@ -118,8 +118,32 @@ def test_again_leads_to_the_service_and_replays_nothing() -> None:
     assert tv.screen == "home"
 
 
+@pytest.mark.parametrize(
+    ("end", "first"),
+    [
+        (failed("declined"), "again"),
+        (Finished("expired", "not-taken", "expired", NOT_TAKEN), "again"),
+        (Finished("cancelled", "not-taken", None, NOT_TAKEN), "done"),
+        (Finished("failed", "unknown", "internal", UNKNOWN), "done"),
+        (Finished("late", "returned", "expired", replace(NOT_TAKEN, money="returned", state="late")), "done"),
+        (Finished("failed", "not-taken", "paid-elsewhere", NOT_TAKEN), "done"),
+    ],
+)
+def test_trying_again_comes_first_where_nothing_was_taken_and_nobody_wanted_it_so(
+    end: Finished, first: str
+) -> None:
+    tv = _open(end)
+    assert (tv.focus, ways(tv)[0]) == (first, first)
+
+
+def test_what_comes_after_all_takes_the_focus_away_from_trying_again() -> None:
+    tv = _open(Finished("expired", "not-taken", "expired", NOT_TAKEN))
+    post(tv, SUCCESS)
+    assert tv.focus == "done"
+
+
 def test_done_and_back_lead_home_and_records_to_the_records() -> None:
-    assert _open(failed("declined")).press("OK").screen == "home"
+    assert _open(failed("declined")).ok("done").screen == "home"
     assert _open(failed("declined")).press("BACK").screen == "home"
     assert _open(failed("declined")).ok("records").screen == "records"
 
@@ -139,19 +163,6 @@ def test_what_the_box_knows_of_the_card_stays_said_while_the_payment_service_kno
     assert "Put the same card in at any time" in tv.words()
     post(tv, SUCCESS)
     assert tv.state["reason"] is None
-
-
-def test_the_result_of_a_card_that_is_away_needs_no_line_that_says_the_same_nor_one_about_itself() -> None:
-    tv = _open(Finished("pending", "unknown", "card-away", UNKNOWN))
-    tv.app.notice(
-        "A card payment is not settled yet. Put the same card in, and it is checked by itself.", about="open"
-    )
-    tv.show()
-    assert "A card payment is not settled yet" not in tv.words()
-    assert tv.app.says_of(UNKNOWN.payment)
-    tv.press("OK")
-    assert not tv.app.says_of(UNKNOWN.payment)
-    assert "A card payment is not settled yet" in tv.words()
 
 
 def test_money_that_comes_late_is_told() -> None:
@@ -214,6 +225,45 @@ def test_while_a_result_is_shown_nobody_else_need_tell_of_its_payment() -> None:
     tv.ok("done")
     assert tv.screen == "home"
     assert tv.verbs.looked_at == []
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("text_scale", [100, 125, 150])
+def test_paid_and_not_ready_yet_has_the_form_of_paid(language: str, text_scale: int) -> None:
+    opening = Finished("pending", "taken", None, replace(PAID, state="paid", valid_until=None))
+    places = []
+    for end in (SUCCESS, opening):
+        tv = Television(PaymentVerbs(), language, text_scale).open("result", finished=end, order=data.ORDER)
+        tv.press("RIGHT", "LEFT")  # the count stops
+        # The table does not scroll, and nothing else is a target.
+        assert ways(tv) == ["done", "records"]
+        pairs = [
+            text.rect[0] for text in tv.app.stage.texts() if text.text in (PAID.number, "¥236.40", "¥221.40")
+        ]
+        places.append((pairs, [target.rect[0] for target in tv.app.stage.targets()]))
+    assert places[0] == places[1]
+    assert "96123" in tv.words()
+
+
+def test_an_end_counts_as_told_when_it_was_on_the_screen_for_a_moment_and_a_new_end_anew() -> None:
+    tv = _open(Finished("pending", "unknown", "tsp-unreachable", UNKNOWN))
+    assert tv.verbs is not None
+    assert tv.verbs.was_told == []
+    tv.wait(1)
+    assert tv.verbs.was_told == [UNKNOWN.payment]
+    post(tv, SUCCESS)
+    tv.wait(5)
+    assert tv.verbs.was_told == [UNKNOWN.payment, PAID.payment]
+    tv.press("OK")
+    assert tv.screen == "home"
+    assert len(tv.verbs.was_told) == 2
+
+
+def test_whoever_leaves_a_result_at_once_has_been_told() -> None:
+    tv = _open(SUCCESS)
+    assert tv.verbs is not None
+    tv.ok("done")
+    assert tv.verbs.was_told == [PAID.payment]
 
 
 def test_a_proof_that_a_person_checks_is_said_so() -> None:

@@ -59,7 +59,10 @@ def test_it_is_closed_before_the_same_service_is_paid_by_card(tmp_path: Path, pl
         tv.order(service="kids")
         tv.prompt("insert")
         assert "This code has run out" in pays(payload)
-        noticed(tv, "An earlier phone payment did not take place. Nothing was taken.")
+        noticed(
+            tv,
+            "An earlier phone payment did not take place: Kids' World · Monthly · ¥12.00. Nothing was taken.",
+        )
         tv.post("/card/insert/good")
         tv.prompt("enter-pin")
         tv.type("123456")
@@ -77,7 +80,7 @@ def test_it_is_paid_after_all_and_the_television_tells(tmp_path: Path, platform:
     with on(tmp_path, platform) as tv:
         noticed(tv, OPEN)
         assert "Look at the television" in pays(payload)
-        done = "An earlier phone payment has been completed. The payment records show it."
+        done = "An earlier phone payment has been completed: Live Music · Monthly · ¥10.00. The service is ready."
         noticed(tv, done)
         plain(tv, done)
         assert recorded(tv, number) == ("done", "taken")
@@ -90,7 +93,35 @@ def test_it_was_paid_while_the_television_was_off(tmp_path: Path, platform: str)
     payload, _ = left(tmp_path, platform, "documentary")
     assert "Look at the television" in pays(payload)
     with on(tmp_path, platform) as tv:
-        noticed(tv, "An earlier phone payment has been completed.")
+        noticed(tv, "An earlier phone payment has been completed: Documentary · Monthly · ¥12.00.")
+
+
+def test_the_power_goes_between_the_card_s_payment_and_its_result(tmp_path: Path, platform: str) -> None:
+    with on(tmp_path, platform) as tv:
+        home(tv)
+        tv.order(service="games")
+        tv.prompt("insert")
+        tv.post("/card/insert/good")
+        tv.prompt("enter-pin")
+        tv.type("123456")
+        tv.press("OK")
+        paid = tv.prompt("remove")  # the TSP has answered, the result is not on the screen yet
+        tv.kill()
+    with on(tmp_path, platform) as tv:
+        assert paid["state"]["amount_fen"] == 1800
+        done = (
+            "An earlier card payment has been completed: TV Games · Monthly · ¥18.00. The service is ready."
+        )
+        noticed(tv, done)
+        plain(tv, done)
+        # Nobody was asked for a card meanwhile.
+        assert not [text for text in tv.screen()["texts"] if "Put the same card in" in text]
+        tv.choose("records")
+        shown = tv.wait_for(lambda s: s["screen"] == "records" and not s["busy"])["state"]["records"]
+        assert (shown[0]["state"], shown[0]["money"]) == ("done", "taken")
+    with on(tmp_path, platform) as tv:  # told once
+        home(tv)
+        assert not [text for text in tv.screen()["texts"] if "card payment" in text]
 
 
 @pytest.mark.parametrize(("method", "service"), [("card", "news"), ("wallet:demo", "opera")])

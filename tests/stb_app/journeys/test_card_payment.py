@@ -499,7 +499,7 @@ def test_another_card_in_the_slot_is_asked_once_and_left_alone() -> None:
     bench.waits.pause = lambda seconds, until: next(rounds)  # type: ignore[method-assign]
     Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone).run(lambda step: None)  # type: ignore[arg-type]
     assert asked == 1
-    assert bench.memory.unproven() == 1
+    assert bench.memory.unproven() == ("pay-1",)
 
 
 def test_another_card_while_the_first_may_have_debited_shows_that_payment() -> None:

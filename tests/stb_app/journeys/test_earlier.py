@@ -19,6 +19,7 @@ from cardreader.sim.reader import SimReader
 from stb_app.journeys.card_payment import CardPayment
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.recovery import Recovery
+from stb_app.journeys.settling import end_told
 from stb_app.journeys.steps import (
     CANCELLABLE_PROMPTS,
     EARLIER_NOT_TAKEN,
@@ -222,7 +223,7 @@ def test_another_service_waits_while_a_card_could_not_tell_that_it_had_not_debit
     end = home.pay()
     assert (end.outcome, end.money, end.reason) == ("failed", "not-taken", "not-enrolled")
     assert home.balance() == FULL
-    assert home.memory.unproven() == 1
+    assert home.memory.unproven() == ("pay-1",)
 
 
 @pytest.mark.parametrize("state", ["done", "failed"])
@@ -269,7 +270,7 @@ def test_evidence_that_was_refused_for_another_reason_is_delivered_later(code: s
     home.tsp.faults["not_debited"] = [Problem(code)]
     end = home.pay(put_back=home.insert)
     assert (end.outcome, end.money) == ("pending", "unknown")
-    assert home.memory.unproven() == 1
+    assert home.memory.unproven() == ("pay-1",)
     told = [step for step in home.recover() if isinstance(step, Finished)]
     assert [(step.outcome, step.money) for step in told] == [("failed", "not-taken")]
     assert home.memory.all() == ()
@@ -379,6 +380,74 @@ def test_a_reader_lost_before_the_debit_is_not_called_a_card_pulled_too_early() 
     assert home.prompts[-2:] == ["reader-missing", "insert"]
     assert "removed-early" not in home.prompts
     assert (end.outcome, end.money) == ("cancelled", "not-taken")
+
+
+# The power goes between the TSP's answer and the result page. ONL-13
+
+
+@pytest.mark.parametrize(
+    ("when", "outcome", "money"), [(None, "success", "taken"), ("before-debit", "failed", "not-taken")]
+)
+def test_an_end_that_was_on_no_screen_is_told_at_the_next_start_and_once(
+    tmp_path: Path, when: Any, outcome: str, money: str
+) -> None:
+    home = Home(tmp_path)
+    home.reader.pull_when = when
+    end = home.pay(put_back=home.insert)
+    home.reader.pull()
+    assert (end.outcome, end.money) == (outcome, money)
+    home.memory = Memory(tmp_path)  # switched on again
+    told = home.recover(3)
+    # Nobody is asked for a card that has nothing left to explain.
+    assert [(step.outcome, step.money) for step in told] == [(outcome, money)]
+    assert told[0].payment.payment == "pay-1"
+    assert home.memory.untold() == ()
+    home.memory = Memory(tmp_path)
+    assert home.recover(3) == []
+
+
+def test_an_end_that_was_on_the_screen_is_not_told_again(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    end = home.pay()
+    home.memory.look_at("pay-1")
+    assert home.recover(3) == []
+    assert end.payment is not None
+    end_told(home.memory, end.payment)
+    home.memory.look_away("pay-1")
+    assert home.recover(3) == []
+    home.memory = Memory(tmp_path)
+    assert home.recover(3) == []
+
+
+def test_a_payment_whose_page_was_left_is_told_also_when_the_platform_is_away_at_first(
+    tmp_path: Path,
+) -> None:
+    home = Home(tmp_path)
+    home.pay()
+    home.tsp.faults["payment"] = ["lost", "lost"]
+    assert [step.outcome for step in home.recover(4)] == ["success"]
+
+
+def test_a_payment_that_the_platform_has_not_closed_yet_is_still_kept_after_a_power_cut(
+    tmp_path: Path,
+) -> None:
+    home = Home(tmp_path)
+    home.pulled()
+    home.tsp.become("pay-1", state="preparing", money="not-taken")
+    home.memory = Memory(tmp_path)
+    assert home.recover(2) == [CardWanted(1)]
+    assert home.memory.unproven() == ("pay-1",)
+
+
+def test_what_an_earlier_card_said_where_the_way_is_free_again_is_told_by_the_confirmation(
+    tmp_path: Path,
+) -> None:
+    home = Home(tmp_path)
+    home.pulled(when="before-debit")
+    end = home.pay(settles_only=True, put_back=home.insert)
+    assert end.reason == EARLIER_NOT_TAKEN
+    assert home.recover(2) == []
+    assert Memory(tmp_path).all() == ()
 
 
 # What is told beside the page that shows it

@@ -110,7 +110,7 @@ def test_a_platform_that_does_not_know_it_is_asked_once(tmp_path: Path) -> None:
 
 def test_a_code_that_is_on_the_screen_is_none_of_its_business(tmp_path: Path) -> None:
     left = Left(tmp_path, 3)
-    left.memory.keep_code("pay-1")
+    left.memory.look_at("pay-1")
     assert left.on() == []
     assert left.tsp.calls.count("payment") == 0
 

@@ -11,6 +11,7 @@ import pytest
 
 from stb_app.journeys.following import Follow
 from stb_app.journeys.memory import Memory
+from stb_app.journeys.settling import end_told
 from stb_app.journeys.steps import Finished, QrStep, WalletStep
 from stb_app.journeys.wallet_payment import GRACE_S, WalletPayment, modules_of
 from stb_app.tsp.problem import Problem
@@ -124,8 +125,13 @@ def test_an_open_code_is_on_the_disk_until_its_end_is_known(tmp_path: Path) -> N
         phone.tsp.become(state="done", money="taken", valid_until=ORDER.valid_until)
 
     phone.does["shown"] = look
-    assert phone.pay().outcome == "success"
+    end = phone.pay()
+    assert end.outcome == "success"
     assert seen == [("pay-1",)]
+    # The power may go before anybody has seen how it ended.
+    assert Memory(tmp_path).open_codes() == ("pay-1",)
+    assert end.payment is not None
+    end_told(phone.memory, end.payment)
     assert Memory(tmp_path).open_codes() == ()
 
 
@@ -152,7 +158,6 @@ def earlier(phone: Phone, **state: object) -> None:
     phone.tsp.pay("order-0", "wallet:demo", "earlier-key")
     phone.tsp.become(**state)
     phone.memory.keep_code("pay-1")
-    phone.memory.leave_code("pay-1")
 
 
 def test_refused_because_an_earlier_payment_turned_out_paid_shows_that_one() -> None:
@@ -163,6 +168,7 @@ def test_refused_because_an_earlier_payment_turned_out_paid_shows_that_one() -> 
     assert (end.outcome, end.money) == ("success", "taken")
     assert end.payment is not None
     assert end.payment.order == "order-0"
+    end_told(phone.memory, end.payment)
     assert phone.memory.open_codes() == ()  # told: the background has nothing to add
 
 
@@ -233,9 +239,12 @@ def test_a_code_of_up_to_62_characters_stays_at_version_4() -> None:
 def test_a_code_that_was_closed_on_the_screen_is_still_followed_for_late_money(tmp_path: Path) -> None:
     phone = Phone(tmp_path)
     phone.does["shown"] = lambda: phone.tsp.become(state="expired", money="not-taken", reason="expired")
+    end = phone.pay()
+    assert end.outcome == "expired"
+    assert end.payment is not None
     changed: list[int] = []
     phone.memory.changed = lambda: changed.append(1)
-    assert phone.pay().outcome == "expired"
+    end_told(phone.memory, end.payment)
     assert changed
     for memory in (phone.memory, Memory(tmp_path)):
         assert (memory.open_codes(), memory.closed_codes()) == ((), {"pay-1": "expired"})
@@ -249,4 +258,7 @@ def test_a_full_disk_does_not_stop_the_end_of_a_code() -> None:
 
     phone.memory.close_code = full  # type: ignore[method-assign]
     phone.does["shown"] = lambda: phone.tsp.become(state="expired", money="not-taken", reason="expired")
-    assert phone.pay().outcome == "expired"
+    end = phone.pay()
+    assert end.payment is not None
+    end_told(phone.memory, end.payment)
+    assert phone.memory.open_codes() == ("pay-1",)  # told once more some day, rather than never

@@ -41,14 +41,23 @@ def test_the_same_subject_has_one_notice_and_the_old_ones_time_does_not_end_it()
     tv.app.clear_notice("card")
 
 
-def test_a_page_that_says_it_itself_needs_no_notice() -> None:
+def test_what_can_wait_is_not_seen_beside_a_payment() -> None:
     tv = Television()
     tv.app.notice("could not be stored")
-    tv.app.notice("card wanted", about="card")
+    tv.app.notice("card wanted", about="card", waits=True)
     page = tv.app.navigator.top
-    page.says = lambda: frozenset(("card",))  # type: ignore[attr-defined]
+    page.holds_idle = True
     tv.app.refresh_all()
     assert _seen(tv) == "could not be stored"
-    del page.says  # type: ignore[attr-defined]
+    page.holds_idle = False
     tv.app.refresh_all()
     assert _seen(tv) == "card wanted"
+
+
+def test_a_notice_with_facts_follows_the_language() -> None:
+    tv = Television()
+    tv.app.notice(lambda: f"15 {tv.app.language}")
+    before = _seen(tv)
+    tv.app.set_language("en" if tv.app.language == "zh" else "zh")
+    assert before is not None
+    assert {before, _seen(tv)} == {"15 zh", "15 en"}

@@ -1,0 +1,52 @@
+"""How a payment ended that nobody was shown the result of: one line with what was to be paid and what became of the money."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from screens.problems import N_
+from screens.words import SEPARATOR, Say, sentences, term_name
+from stb_app.journeys import Payment
+from stb_app.journeys.steps import Finished
+from stb_app.kit.chrome import Tone
+from stb_app.shell.words import money
+
+NOT_OPENED = N_("The service could not be switched on: {what}.")
+BACK = {
+    "taken": N_("The money is being sent back to you."),
+    "returned": N_("The money was sent back to you."),
+}
+CARD = {
+    "done": N_("An earlier card payment has been completed: {what}. The service is ready."),
+    "paid": N_("An earlier card payment has gone through: {what}. The service is being switched on."),
+    "not-taken": N_("An earlier card payment did not take place: {what}. Nothing was taken."),
+    "unknown": N_("An earlier card payment is being checked by our staff: {what}. Please do not pay again."),
+    "late": N_("An earlier card payment came too late: {what}."),
+}
+PHONE = {
+    "done": N_("An earlier phone payment has been completed: {what}. The service is ready."),
+    "paid": N_("An earlier phone payment has gone through: {what}. The service is being switched on."),
+    "not-taken": N_("An earlier phone payment did not take place: {what}. Nothing was taken."),
+    "unknown": N_(
+        "It is not known yet whether an earlier phone payment took money: {what}. Please do not pay again."
+    ),
+    "late": N_("An earlier phone payment came too late: {what}."),
+}
+
+
+def told(end: Finished, payment: Payment, t: Say, say: Callable[[Mapping[str, str]], str]) -> str:
+    """The line in the subscriber's language; ``say`` picks a server's text in it."""
+    what = SEPARATOR.join((say(payment.service.name), term_name(t, payment.term), money(payment.amount_fen)))
+    words = CARD if payment.method == "card" else PHONE
+    if end.outcome == "late" and end.money in BACK:
+        first = NOT_OPENED if end.reason == "service-not-opened" else words["late"]
+        return sentences(t(first).format(what=what), t(BACK[end.money]))
+    known: str = end.money
+    if known == "taken":
+        known = "done" if end.outcome == "success" else "paid"
+    return t(words[known]).format(what=what)
+
+
+def tone(end: Finished) -> Tone:
+    """What is not known is a warning."""
+    return "warning" if end.money == "unknown" else "info"
