@@ -30,6 +30,7 @@ class ServiceDetail(Service):
     introduction: Text
     terms: list[Term]
     subscriptions: list[Subscription]
+    clashes_with: Text | None = None
     renews: bool = False
 
 

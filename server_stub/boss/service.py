@@ -150,7 +150,9 @@ class BossService:
             product = catalogue.product(request.service)
             refusal = rules.pre_check(product, request.term, who.held, who.arrears_fen, catalogue.groups, now)
             if refusal is not None:
-                raise Problem(refusal, service=request.service, term=request.term)
+                raise views.refused(
+                    refusal, catalogue, who, product, now, service=request.service, term=request.term
+                )
             fee = rules.fee(product, request.term, who.held, now)
             values = {
                 "id": request.order,
@@ -203,7 +205,7 @@ class BossService:
             # Price, arrears and withdrawal were settled by the quote; what was opened since then was not.
             refusal = rules.clash(product, who.held, catalogue.groups, now)
             if refusal is not None:
-                raise Problem(refusal, order=order_id)
+                raise views.refused(refusal, catalogue, who, product, now, order=order_id)
             fee = rules.fee(product, order.term, who.held, now)
             subscription = self._ids.row()
             values = {

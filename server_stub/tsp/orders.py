@@ -117,7 +117,8 @@ class Orders:
         refusal = next((one["refusal"] for one in answer["terms"] if one["term"] == row.term), None)
         # Price, arrears and withdrawal were settled by the quote (docs/boss-api.md, Opening).
         if refusal in NOT_OPENED:
-            raise Problem(refusal, service=service, term=row.term)
+            named = {"clashes_with": answer["clashes_with"]} if refusal == "order-clash" else {}
+            raise Problem(refusal, service=service, term=row.term, **named)
 
     async def records(self, box_number: str) -> models.Records:
         """The box's last payments, and what was paid otherwise, newest first.
