@@ -21,6 +21,7 @@ from server_stub.foundation.clock import SystemClock
 from server_stub.foundation.database import Database
 from server_stub.foundation.ids import Ids
 from server_stub.foundation.sqlite import SqliteDatabase
+from server_stub.foundation.startup import rest_collector
 from server_stub.main import bind
 
 metadata = MetaData()
@@ -58,6 +59,7 @@ def main() -> None:
     config = uvicorn.Config(
         application(database), log_config=None, access_log=False, server_header=False, ws="none"
     )
+    rest_collector()
     print(f"bare listening on http://{host}:{port}", flush=True)
     asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
     database.close()

@@ -41,12 +41,14 @@ class Task:
         boxes: their numbers.
         seconds: for how long new payments are begun.
         bare: the same requests to the bare route instead.
+        every_s: each box begins a payment so often, one after the other; 0: as soon as the one before is done.
     """
 
     urls: list[str]
     boxes: list[str]
     seconds: float
     bare: bool = False
+    every_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -256,12 +258,20 @@ async def work(task: Task) -> Done:
     cpu, began = _cpu_seconds(), time.perf_counter()
     until = began + task.seconds
 
-    async def keep_paying(box: Box, services: Iterator[str]) -> None:
-        while time.perf_counter() < until:
+    async def keep_paying(box: Box, services: Iterator[str], due: float) -> None:
+        while (now := time.perf_counter()) < until:
+            if now < due:
+                await asyncio.sleep(due - now)
+            due += task.every_s
             await one_payment(box, next(services))
             done.payments += 1
 
-    await asyncio.gather(*(keep_paying(box, itertools.cycle(SERVICES)) for box in boxes))
+    await asyncio.gather(
+        *(
+            keep_paying(box, itertools.cycle(SERVICES), began + place / len(boxes) * task.every_s)
+            for place, box in enumerate(boxes)
+        )
+    )
     done.seconds = time.perf_counter() - began
     done.cpu_seconds = _cpu_seconds() - cpu
     for box in boxes:

@@ -28,8 +28,10 @@ from server_stub.foundation.ids import base32
 from server_stub.tsp import tables as tsp
 
 SIZES = (1_000, 1_000_000)
-BOXES, HOMES = 32, 20_000
-"""Boxes that pay, and homes that have a history; the paying ones have one, too."""
+BOXES = 32
+"""Boxes that pay; they have a history like all others."""
+ORDERS_A_HOME = 50
+"""An operator has more orders because it has more homes: what one home has bought stays about the same."""
 BATCH = 5_000
 ROUNDS, SECONDS = 6, 4.0
 BLOCK = 20_000
@@ -54,19 +56,24 @@ PAID, CANCELLED = 70, 85
 """Of a hundred orders so many were paid; from there to the other so many were cancelled; the rest was never begun."""
 
 
-def history(end: int) -> Iterator[dict[Table, list[dict[str, Any]]]]:
+def homes_of(orders: int) -> int:
+    """How many homes have made so many orders."""
+    return max(BOXES, orders // ORDERS_A_HOME)
+
+
+def history(end: int, homes: int) -> Iterator[dict[Table, list[dict[str, Any]]]]:
     """Rows of so many orders, in batches; the paying boxes have had no more than other homes."""
     now = SystemClock().now()
     for first in range(0, end, BATCH):
         rows: dict[Table, list[dict[str, Any]]] = {}
         for number in range(first, min(first + BATCH, end)):
             at = now - timedelta(seconds=30 * (SIZES[-1] - number) + 7200)
-            _one_order(rows, number, at)
+            _one_order(rows, number, homes, at)
         yield rows
 
 
-def _one_order(rows: dict[Table, list[dict[str, Any]]], number: int, at: Any) -> None:
-    home = f"9{number % HOMES:07d}"
+def _one_order(rows: dict[Table, list[dict[str, Any]]], number: int, homes: int, at: Any) -> None:
+    home = f"9{number % homes:07d}"
     order, payment = f"K{base32(number, 12)}", f"KP{base32(number, 12)}"
     service, share = SERVICES[number % len(SERVICES)], number * 7 % 100
     paid, begun = share < PAID, share < CANCELLED
@@ -112,7 +119,7 @@ def grow(here: Place, orders: int) -> None:
     block = min(BLOCK, orders)
     for metadata in (boss.metadata, tsp.metadata):
         with closing(open_role(here.data, here.url, metadata)) as database:
-            for rows in history(block):
+            for rows in history(block, homes_of(orders)):
                 database.submit(partial(_put, rows=rows, tables=metadata.sorted_tables)).result()
             for copy in range(1, orders // block):
                 database.submit(partial(_copy, copy=copy, tables=metadata.sorted_tables)).result()
@@ -150,10 +157,12 @@ def _copy(conn: Connection, copy: int, tables: Sequence[Table]) -> None:
         conn.execute(insert(table).from_select([column.name for column in columns], wanted))
 
 
-def homes(here: Place) -> None:
+def homes(here: Place, count: int) -> None:
     """Boxes and subscribers that only have a history."""
     now = SystemClock().now()
-    others = numbers(HOMES)[BOXES:]
+    others = numbers(count)[BOXES:]
+    if not others:
+        return
     with closing(open_role(here.data, here.url, boss.metadata)) as database:
         people = [{"id": f"subscriber-{one}", "name_zh": "某", "name_en": "Somebody"} for one in others]
         boxes = [
@@ -198,7 +207,7 @@ def measure(kind: str, sizes: Sequence[int], rounds: int) -> dict[str, float]:
     with place(kind) as small, place(kind) as large, closing(Boxes()) as boxes:
         for here, size in ((small, sizes[0]), (large, sizes[-1])):
             fill(here.data, here.url, numbers(BOXES))
-            homes(here)
+            homes(here, homes_of(size))
             began = time.perf_counter()
             grow(here, size)
             print(f"{kind}: {size} orders in {time.perf_counter() - began:.0f} s", flush=True)

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
 
 
 def rotate_server_key(options: argparse.Namespace, clock: Clock | None = None) -> int:
-    """``stb-server rotate-key``: a new key for answers. Running servers take it within a minute."""
+    """``stb-server rotate-key``: a new key for answers. Running servers take it within three minutes."""
     clock = clock or SystemClock()
     now, actor = clock.now(), cli.actor()
     try:
@@ -77,7 +77,9 @@ def rotate_server_key(options: argparse.Namespace, clock: Clock | None = None) -
         new = database.submit(work).result()
     finally:
         database.close()
-    cli.announce(f"answers are signed with {new} now; boxes learn it from the key before it")
+    cli.announce(
+        f"answers are signed with {new} in two to three minutes; boxes learn it from the key before it"
+    )
     return 0
 
 

@@ -58,11 +58,6 @@ def router(service: Callable[[], BossService]) -> APIRouter:
         """What the home page shows."""
         return await service().home(box_number)
 
-    @routes.get("/household", responses=responses(401, 403, 422))
-    async def household(box_number: BoxNumber) -> models.Household:
-        """All boxes of the same subscriber."""
-        return await service().household(box_number)
-
     @routes.get("/services", responses=responses(401, 403, 422))
     async def services(box_number: BoxNumber) -> wire.Services:
         """All services in the order to show."""
@@ -72,6 +67,11 @@ def router(service: Callable[[], BossService]) -> APIRouter:
     async def one_service(box_number: BoxNumber, name: str) -> models.ServiceDetail:
         """One service with its terms and what the subscriber has had."""
         return await service().service(box_number, name)
+
+    @routes.get("/services/{name}/terms/{term}", responses=responses(401, 403, 404, 422))
+    async def sale(box_number: BoxNumber, name: str, term: str) -> models.Sale:
+        """Whether a service may be sold for a term now, and which boxes have the service then."""
+        return await service().sale(box_number, name, term)
 
     @routes.get("/earlier", responses=responses(401, 403, 422))
     async def earlier(box_number: BoxNumber) -> models.AllEarlier:

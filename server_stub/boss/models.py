@@ -34,9 +34,11 @@ class ServiceDetail(Service):
     renews: bool = False
 
 
-class Household(BaseModel):
-    """The numbers of all boxes of a subscriber."""
+class Sale(BaseModel):
+    """What stands against selling a service now, and the numbers of all boxes of the subscriber."""
 
+    refusal: str | None
+    clashes_with: Text | None
     boxes: list[str]
 
 

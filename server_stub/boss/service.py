@@ -97,15 +97,6 @@ class BossService:
         now = self._clock.now()
         return await self._for(box_number, lambda catalogue, who: views.home(catalogue, who, now))
 
-    async def household(self, box_number: str) -> models.Household:
-        """All boxes of the same subscriber, this one among them."""
-
-        def read(conn: Connection) -> models.Household:
-            who = store.load_customer(conn, box_number)
-            return models.Household(boxes=store.load_boxes(conn, who))
-
-        return await self.database.read(read)
-
     async def services(self, box_number: str) -> wire.Services:
         """All services in the order to show."""
         now = self._clock.now()
@@ -125,6 +116,25 @@ class BossService:
             return views.detail(catalogue, who, name, now)
 
         return await self._for(box_number, detail)
+
+    async def sale(self, box_number: str, name: str, term: str) -> models.Sale:
+        """The pre-check alone (ONL-4), and all boxes of the same subscriber, this one among them.
+
+        Raises:
+            Problem: also ``not-found``.
+        """
+        now = self._clock.now()
+
+        def read(conn: Connection) -> models.Sale:
+            catalogue, who = store.load_catalogue(conn), store.load_customer(conn, box_number)
+            product = catalogue.product(name)
+            return models.Sale(
+                refusal=rules.pre_check(product, term, who.held, who.arrears_fen, catalogue.groups, now),
+                clashes_with=views.clashes_with(catalogue, who, product, now),
+                boxes=store.load_boxes(conn, who),
+            )
+
+        return await self.database.read(read)
 
     async def earlier(self, box_number: str) -> models.AllEarlier:
         """What the subscriber paid otherwise than with an order of this box, newest first."""

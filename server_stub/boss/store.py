@@ -13,16 +13,17 @@ from server_stub.boss.rules import Held, Product
 from server_stub.boss.tables import boxes, orders, price_plans, products, subscribers, subscriptions
 from server_stub.foundation import statements
 from server_stub.foundation.problems import Problem
+from server_stub.foundation.statements import Statement
 from server_stub.foundation.text import Text
 
-_PLANS = select(price_plans)
-_PRODUCTS = select(products).order_by(products.c.position)
-_SUBSCRIPTIONS = (
+_PLANS = Statement(select(price_plans))
+_PRODUCTS = Statement(select(products).order_by(products.c.position))
+_SUBSCRIPTIONS = Statement(
     select(subscriptions)
     .where(subscriptions.c.subscriber_id == bindparam("subscriber"))
     .order_by(subscriptions.c.paid_at, subscriptions.c.id)
 )
-_BOXES = (
+_BOXES = Statement(
     select(boxes.c.box_number)
     .where(boxes.c.subscriber_id == bindparam("subscriber"))
     .order_by(boxes.c.box_number)
@@ -96,9 +97,9 @@ def load_earlier(conn: Connection, customer: Customer, limit: int) -> list[tuple
 def load_catalogue(conn: Connection) -> Catalogue:
     """Every service with its prices."""
     prices: dict[str, dict[str, int]] = {}
-    for plan in conn.execute(_PLANS):
+    for plan in _PLANS.all(conn):
         prices.setdefault(plan.service, {})[plan.term] = plan.price_fen
-    rows = conn.execute(_PRODUCTS).all()
+    rows = _PRODUCTS.all(conn)
     return Catalogue(
         {
             row.service: Product(
@@ -136,7 +137,7 @@ def load_box(conn: Connection, box_number: str) -> Row[Any]:
 
 def load_boxes(conn: Connection, customer: Customer) -> list[str]:
     """The numbers of a subscriber's boxes, also of suspended ones: those may have payments under way."""
-    return list(conn.execute(_BOXES, {"subscriber": customer.id}).scalars())
+    return [row.box_number for row in _BOXES.all(conn, {"subscriber": customer.id})]
 
 
 def load_customer(conn: Connection, box_number: str) -> Customer:
@@ -147,7 +148,7 @@ def load_customer(conn: Connection, box_number: str) -> Customer:
     box = load_box(conn, box_number)
     person = statements.one(conn, subscribers, lock=True, id=box.subscriber_id)
     assert person is not None
-    rows = conn.execute(_SUBSCRIPTIONS, {"subscriber": person.id}).all()
+    rows = _SUBSCRIPTIONS.all(conn, {"subscriber": person.id})
     return Customer(
         person.id,
         box_number,

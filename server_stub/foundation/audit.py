@@ -16,8 +16,9 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, event, insert, select
 
+from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
-from server_stub.foundation.database import Instant, insert_once
+from server_stub.foundation.database import Instant
 
 NOTHING = "0" * 64
 """What the first record has for the hash of the one before."""
@@ -143,7 +144,7 @@ def make_triggers(conn: Connection) -> None:
     head = Table(
         "audit_head", MetaData(), Column("id", Integer), Column("sequence", Integer), Column("hash", String)
     )
-    insert_once(conn, head, {"id": 1, "sequence": 0, "hash": NOTHING})
+    statements.insert_once(conn, head, {"id": 1, "sequence": 0, "hash": NOTHING})
     for statement in TRIGGERS[conn.dialect.name]:
         conn.exec_driver_sql(statement)
 

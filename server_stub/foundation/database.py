@@ -9,14 +9,12 @@ DatabaseFault                 what a database cannot do now; nobody's request is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import datetime
-from functools import cache
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import BigInteger, Connection, Dialect, Executable, Integer, Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import BigInteger, Connection, Dialect, Integer
 from sqlalchemy.types import TypeDecorator
 
 from server_stub.foundation.clock import CHINA
@@ -99,19 +97,3 @@ class Database(Protocol):
 
 def untold(transactions: int, seconds: float) -> None:
     """For a database whose commits nobody counts."""
-
-
-def insert_once(conn: Connection, table: Table, values: Mapping[str, Any]) -> bool:
-    """Inserts a row unless one with a key of it is there; returns whether it did.
-
-    Whoever inserts the same at the same time waits here for the other to commit or give up, so of all of them
-    one is told True.
-    """
-    return conn.execute(_insert_once(table, conn.dialect.name), values).rowcount == 1
-
-
-@cache
-def _insert_once(table: Table, dialect: str) -> Executable:
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    # Otherwise the library counts the rows of changes and deletions only.
-    return insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)

@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, Integer, MetaData, String, Table
 
 from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
-from server_stub.foundation.database import Database, Instant, insert_once
+from server_stub.foundation.database import Database, Instant
 from server_stub.foundation.locks import KeyedLocks
 from server_stub.foundation.problems import MEDIA_TYPE, Problem
 
@@ -86,7 +86,7 @@ class KeyUse:
         if self.admit is not None:
             self.admit(conn)
         values = {"scope": self.scope, "key": self.key, "request_hash": self.hash}
-        if not insert_once(conn, self.table, {**values, "created_at": self.clock.now()}):
+        if not statements.insert_once(conn, self.table, {**values, "created_at": self.clock.now()}):
             self.recall(conn)
 
     def recall(self, conn: Connection) -> None:
@@ -122,7 +122,7 @@ class Idempotency:
         return KeyUse(self._table, self._clock, scope, key, hash, admit)
 
     async def run(self, use: KeyUse, work: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Answers from memory, or runs ``work``, which claims the key where it has its effect.
+        """Runs ``work``, which recalls or claims the key before all else and claims it where it has its effect.
 
         A refusal (4xx) is kept as an answer too. A 5xx is not, nor one that says "again later": the same request may
         find a better hour.
@@ -131,7 +131,6 @@ class Idempotency:
         async with self._locks.hold(f"{use.scope} {use.key}"):
             try:
                 try:
-                    await self._database.read(use.recall)
                     return await work()
                 except Problem as problem:
                     final = problem.status < 500 and not problem.body.retryable
@@ -141,9 +140,12 @@ class Idempotency:
                         await self._admit(use)
                     raise
             except Replayed as replayed:
-                # Also when another process has answered while this one was at it.
                 await self._admit(use)
                 return replayed.answer
+
+    async def recall(self, use: KeyUse) -> None:
+        """For work that begins with something else than a transaction. Raises as ``KeyUse.recall``."""
+        await self._database.read(use.recall)
 
     async def _admit(self, use: KeyUse) -> None:
         """Where nothing else of a request is kept."""

@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Column, ColumnElement, Connection, Integer, MetaData, String, Table, select, update
 
-from server_stub.foundation import claims
+from server_stub.foundation import claims, statements
 from server_stub.foundation.clock import CHINA, Clock
-from server_stub.foundation.database import Database, Instant, insert_once
+from server_stub.foundation.database import Database, Instant
 from server_stub.foundation.worker import Worker
 
 PAUSES = (5, 30, 120, 600, 3600)
@@ -102,7 +102,7 @@ class Jobs:
         now = self._clock.now()
         for name, job in self._jobs.items():
             due = None if job.following is None else job.following(now)
-            insert_once(conn, self._table, {"id": name, "due_at": due, "failures": 0})
+            statements.insert_once(conn, self._table, {"id": name, "due_at": due, "failures": 0})
 
     def start(self) -> None:
         """Begins to work; called in the event loop."""
@@ -141,8 +141,8 @@ class Jobs:
         due: datetime | None = row.due_at
         if wanted is not None:
             ready = wanted(conn)
-            # After a failure its row says how long to wait.
-            due = ready if ready is None or due is None else max(ready, due)
+            # After a failure its row says how long to wait; then it is run in any case, so that the failure is over.
+            due = max(filter(None, (ready, due)), default=None)
         if due is not None and row.claimed_until is not None:
             due = max(due, row.claimed_until)
         return due

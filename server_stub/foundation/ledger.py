@@ -34,11 +34,10 @@ from sqlalchemy import (
     insert,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
-from server_stub.foundation import correlation
-from server_stub.foundation.database import Fen, Instant, insert_once
+from server_stub.foundation import correlation, statements
+from server_stub.foundation.database import Fen, Instant
 
 Kind = Literal["asset", "liability", "income", "expense", "memorandum"]
 PARTS = 16
@@ -157,17 +156,12 @@ class Ledger:
         )
         # To explain a balance: the entries of one account, without reading all others.
         Index("ledger_entries_of_account", self.entries.c.account, self.entries.c.part)
-        self._insert_entries: Mapping[str, Any] = {
-            "sqlite": sqlite.insert(self.entries).on_conflict_do_nothing(),
-            "postgresql": postgresql.insert(self.entries).on_conflict_do_nothing(),
-        }
-        self._insert_journal = insert(self.journals)
         event.listen(metadata, "after_create", self._made)
 
     def open_accounts(self, conn: Connection, accounts: Iterable[Account]) -> None:
         """Opens accounts; those that are open stay as they are."""
         for account in accounts:
-            if insert_once(conn, self.accounts, {"name": account.name, "kind": account.kind}):
+            if statements.insert_once(conn, self.accounts, {"name": account.name, "kind": account.kind}):
                 rows = [{"account": account.name, "part": part, "balance_fen": 0} for part in range(PARTS)]
                 conn.execute(insert(self.balances), rows)
 
@@ -193,13 +187,10 @@ class Ledger:
         if journal.of is not None:
             values["correlation"] = journal.of
         try:
-            if rows:
-                statement = self._insert_entries[conn.dialect.name]
-                counted = conn.execute(statement, rows, execution_options={"preserve_rowcount": True})
-                if counted.rowcount == 0:
-                    self._expect(conn, journal, lines)
-                    return False
-            conn.execute(self._insert_journal, values)
+            if rows and statements.insert_all_once(conn, self.entries, rows) == 0:
+                self._expect(conn, journal, lines)
+                return False
+            statements.insert(conn, self.journals, values)
         except IntegrityError as error:
             said = " ".join(str(error.orig).split())
             refusal = JournalClash if _STANDS in said else NotBookable

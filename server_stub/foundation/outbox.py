@@ -91,6 +91,9 @@ class Outbox:
     Args:
         who: this process; a name no other one has.
         handlers: by topic.
+
+    Attributes:
+        latest: another object since the last ``put`` of this process, whatever became of its transaction.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class Outbox:
         self._table = table
         self._clock = clock
         self._handlers = handlers
+        self.latest: object = None
         self.worker = Worker(f"outbox-{table.metadata.info.get('role', '')}", clock, self.deliver_due)
 
     def put(
@@ -123,6 +127,7 @@ class Outbox:
         if of is not None:
             values["correlation"] = of
         statements.insert(conn, self._table, {**values, "due_at": now + timedelta(seconds=delay)})
+        self.latest = values
 
     async def deliver_due(self) -> datetime | None:
         """Delivers what is due, and returns when the next is due. One bad row never stops the others."""

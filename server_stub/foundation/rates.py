@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Column, Connection, Float, MetaData, String, Table
 
 from server_stub.foundation import statements
-from server_stub.foundation.database import Instant, insert_once
+from server_stub.foundation.database import Instant
 from server_stub.foundation.problems import Problem
 
 
@@ -38,7 +38,7 @@ def take(conn: Connection, table: Table, name: str, limit: Limit, now: datetime)
     Raises:
         Problem: ``too-many-requests``, with ``retry_after_seconds`` until there is one again.
     """
-    if insert_once(conn, table, {"name": name, "tokens": limit.amount - 1, "at": now}):
+    if statements.insert_once(conn, table, {"name": name, "tokens": limit.amount - 1, "at": now}):
         return
     row = statements.one(conn, table, lock=True, name=name)
     assert row is not None

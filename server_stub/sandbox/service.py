@@ -13,9 +13,9 @@ import httpx
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection, Row, select, update
 
-from server_stub.foundation import states
+from server_stub.foundation import statements, states
 from server_stub.foundation.clock import Clock
-from server_stub.foundation.database import Database, insert_once
+from server_stub.foundation.database import Database
 from server_stub.foundation.ids import Ids
 from server_stub.foundation.money import MOST_FEN
 from server_stub.foundation.outbox import Acknowledged, Handler, Outbox
@@ -132,7 +132,7 @@ class SandboxService:
                 # The merchant closes; this end is only for codes that were forgotten.
                 "expires_at": now + timedelta(seconds=wish.seconds),
             }
-            insert_once(conn, codes, values)
+            statements.insert_once(conn, codes, values)
             return _by_reference(conn, wish.reference)
 
         return self._status(await self.database.write(work))

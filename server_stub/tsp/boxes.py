@@ -11,8 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection, select, update
 
-from server_stub.foundation import rates, signatures
-from server_stub.foundation.database import insert_once
+from server_stub.foundation import rates, signatures, statements
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.outbox import Acknowledged
@@ -82,6 +81,7 @@ class Boxes:
             Problem: BOSS's ``box-unknown``, ``box-suspended``, ``box-stolen``,
                 ``activation-code-wrong``; ``boss-unreachable``; ``too-many-requests``.
         """
+        await self._core.idempotency.recall(use)
         key = signatures.key_id(bytes.fromhex(request.public_key))
         await self._count_attempt(request.box_number, address)
         claim = {
@@ -122,7 +122,7 @@ class Boxes:
         self, conn: Connection, box_number: str, key: str, public_key: str, generation: int, now: datetime
     ) -> None:
         # The row stays where there is one: the box's orders and payments belong to it.
-        if not insert_once(conn, boxes, {"box_number": box_number, "enrolled_at": now}):
+        if not statements.insert_once(conn, boxes, {"box_number": box_number, "enrolled_at": now}):
             known = boxes.c.box_number == box_number
             conn.execute(update(boxes).where(known).values(enrolled_at=now))
         if not self._insert_key(conn, box_number, key, public_key, generation, now):
@@ -147,7 +147,7 @@ class Boxes:
             raise Problem(REPLACED)
         values = {"key_id": key, "box_number": box_number, "public_key": public_key}
         times = {"created_at": now, "turned_at": now, "floor": 0, "middle": 0}
-        return insert_once(conn, box_keys, {**values, **times, "generation": generation})
+        return statements.insert_once(conn, box_keys, {**values, **times, "generation": generation})
 
     async def _count_attempt(self, box_number: str, address: str) -> None:
         def work(conn: Connection) -> None:
@@ -177,22 +177,35 @@ class Boxes:
         """A box goes over to a new key; both are good for a while. The same new key once more changes nothing.
 
         Raises:
-            Problem: ``signature-invalid`` for a wrong proof; what BOSS says of the box and its key.
+            Problem: ``signature-invalid`` for a wrong proof, or a key that is to follow itself; what BOSS says of the
+                box and its key.
         """
+        await self._core.idempotency.recall(use)
         public_key = bytes.fromhex(rotation.public_key)
         new = signatures.key_id(public_key)
+        if new == old:
+            raise Problem("signature-invalid")
         try:
             _public_key(rotation.public_key).verify(bytes.fromhex(rotation.proof), rotation_text(old, new))
         except InvalidSignature:
             raise Problem("signature-invalid") from None
         now = self._core.clock.now()
         until = now + timedelta(seconds=self._core.settings.key_overlap_seconds)
+
+        def expect(conn: Connection) -> None:
+            generation = conn.execute(
+                select(box_keys.c.generation).where(box_keys.c.key_id == old)
+            ).scalar_one()
+            self._insert_key(conn, box_number, new, rotation.public_key, generation, now)
+
+        # Before BOSS hears of it: if this is interrupted there, and not asked for again until BOSS has ended the old key,
+        # the box has the new one. It is good for nothing until BOSS knows it.
+        await self._core.database.write(expect)
         successor = {"key_id": new, "old_valid_until": until.isoformat()}
-        registered = await self._core.boss.post(box_number, f"keys/{old}/successor", successor)
+        await self._core.boss.post(box_number, f"keys/{old}/successor", successor)
 
         def work(conn: Connection) -> Answer:
             use.claim(conn)
-            self._insert_key(conn, box_number, new, rotation.public_key, registered["generation"], now)
             mine = (box_keys.c.key_id == old) & box_keys.c.valid_until.is_(None)
             conn.execute(update(box_keys).where(mine).values(valid_until=until))
             return use.answer(conn, answer_of(Rotated(key_id=new, old_valid_until=until)))

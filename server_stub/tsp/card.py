@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, select
 
@@ -13,6 +13,7 @@ from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.problems import Problem
 from server_stub.foundation.secret import CardNumber
+from server_stub.foundation.statements import Statement
 from server_stub.tsp import card_attempts, core, machines, models, psam_pool
 from server_stub.tsp.core import Core
 from server_stub.tsp.rivals import refuse_card
@@ -24,7 +25,17 @@ PURSE_TYPES = frozenset({"02", "03"})
 """Application types that have an electronic purse; 01 is an electronic deposit only."""
 LOOK_AGAIN = timedelta(seconds=0.1)
 """How often a step looks whether another process's turn at the PSAM is over."""
-_FORGET = delete(debits).where(debits.c.payment_id == bindparam("payment"))
+_FORGET = Statement(delete(debits).where(debits.c.payment_id == bindparam("payment")))
+_UNSETTLED = Statement(
+    select(payments.c.id)
+    .join(debits, debits.c.payment_id == payments.c.id)
+    .where(
+        (debits.c.card_fingerprint == bindparam("card"))
+        & (payments.c.state == "mac1-issued")
+        & payments.c.reason.is_(None)
+        & (payments.c.box_number != bindparam("box"))
+    )
+)
 NOT_DEBITED_REASONS = {"9302": "mac1-refused", "9406": "card-removed", "0000": "connection-lost"}
 
 
@@ -59,14 +70,7 @@ def unsettled(conn: Connection, parts: Core, serial: CardNumber, box_number: str
 
     At the same box it does that by itself, and one that has told, and contradicted itself, has nothing more to say.
     """
-    waits = (
-        (debits.c.card_fingerprint == fingerprint(parts, serial))
-        & (payments.c.state == "mac1-issued")
-        & payments.c.reason.is_(None)
-        & (payments.c.box_number != box_number)
-    )
-    found = select(payments.c.id).join(debits, debits.c.payment_id == payments.c.id).where(waits)
-    return conn.execute(found).first() is not None
+    return bool(_UNSETTLED.all(conn, {"card": fingerprint(parts, serial), "box": box_number}))
 
 
 class CardPayments:
@@ -99,7 +103,7 @@ class CardPayments:
             unit = self._lease(conn, row, card)
             self._core.move(conn, row, "card-checked", actor="box")
             card_attempts.arrived(conn, self._core, box_number, fingerprint(self._core, serial))
-            conn.execute(_FORGET, {"payment": payment})
+            _FORGET.run(conn, {"payment": payment})
             values = {
                 "payment_id": payment,
                 "card_masked": serial.masked,
@@ -132,20 +136,20 @@ class CardPayments:
         async with self._core.locks.hold(payment):
             now = self._core.clock.now()
 
-            def read(conn: Connection) -> tuple[Row[Any], Row[Any]]:
+            def begin(conn: Connection) -> tuple[Row[Any], Row[Any], psam_pool.TakenTurn]:
+                use.recall(conn)
                 row = self._find(conn, box_number, payment)
                 if row.state != "card-checked":
                     raise Problem("wrong-state", money=core.money_of(row))
-                return row, _debit(conn, payment)
+                if init.balance_fen < row.amount_fen:
+                    raise Problem("balance-too-low", balance_fen=init.balance_fen, amount_fen=row.amount_fen)
+                debit = _debit(conn, payment)
+                return row, debit, self._turn(conn, payment, debit.psam, anew=False)
 
-            row, debit = await self._core.database.read(read)
-            if init.balance_fen < row.amount_fen:
-                raise Problem("balance-too-low", balance_fen=init.balance_fen, amount_fen=row.amount_fen)
+            row, debit, taken = await self._core.change(payment, begin)
+            turn = await self._wait_for_turn(taken, payment, debit.psam, use, anew=False)
             unit = self._core.psams.get(debit.psam)
-            if unit is None:
-                raise Problem("lease-lost")
-            turn = await self._take_turn(payment, unit.name, use, anew=False)
-            if turn is None:
+            if turn is None or unit is None:
                 raise Problem("lease-lost")
             date, time = f"{now:%Y%m%d}", f"{now:%H%M%S}"
             begun = {**init.model_dump(exclude={"balance_fen"}), "date": date, "time": time}
@@ -185,14 +189,22 @@ class CardPayments:
                 (the payment had failed by the card's evidence: for a person). Money unknown.
         """
         async with self._core.locks.hold(payment):
-            kept = await self._core.change(
-                payment, lambda conn: self._keep_proof(conn, box_number, payment, proof)
-            )
+
+            def keep(conn: Connection) -> tuple[Row[Any], Row[Any], psam_pool.TakenTurn | None] | None:
+                use.recall(conn)
+                kept = self._keep_proof(conn, box_number, payment, proof)
+                if kept is None:
+                    return None
+                row, debit, already = kept
+                return row, debit, None if already else self._turn(conn, payment, debit.psam, anew=True)
+
+            kept = await self._core.change(payment, keep)
             if kept is None:
                 raise Problem("evidence-contradicts")
-            row, debit, already = kept
-            if not already:
-                await self._verify(row, debit, proof, use)
+            row, debit, taken = kept
+            already = taken is None
+            if taken is not None:
+                await self._verify(row, debit, proof, taken, use)
 
             def work(conn: Connection) -> Answer:
                 use.claim(conn)
@@ -210,12 +222,19 @@ class CardPayments:
             Problem: as ``debited``; the payment stays unknown.
         """
         async with self._core.locks.hold(payment):
-            row, debit = await self._core.database.read(
-                lambda conn: (core.load_payment(conn, payment), _debit_or_none(conn, payment))
-            )
-            if row.state != "mac1-issued" or debit is None or debit.mac2 is None:
+
+            def begin(conn: Connection) -> tuple[Row[Any], Row[Any], psam_pool.TakenTurn] | None:
+                row, debit = core.load_payment(conn, payment), _debit_or_none(conn, payment)
+                if row.state != "mac1-issued" or debit is None or debit.mac2 is None:
+                    return None
+                return row, debit, self._turn(conn, payment, debit.psam, anew=True)
+
+            begun = await self._core.database.write(begin)
+            if begun is None:
                 return
-            await self._verify(row, debit, models.DebitProof(tac=debit.tac, mac2=debit.mac2), None)
+            row, debit, taken = begun
+            proof = models.DebitProof(tac=debit.tac, mac2=debit.mac2)
+            await self._verify(row, debit, proof, taken, None)
 
             def work(conn: Connection) -> None:
                 self._core.paid(conn, core.load_payment(conn, payment), actor="sweep")
@@ -330,10 +349,18 @@ class CardPayments:
         statements.change(conn, debits, {"tac": proof.tac, "mac2": proof.mac2}, payment_id=payment)
         return row, debit, False
 
-    async def _take_turn(
-        self, payment: str, psam: str, use: KeyUse | None, *, anew: bool
+    def _turn(self, conn: Connection, payment: str, psam: str, *, anew: bool) -> psam_pool.TakenTurn:
+        """A turn at the PSAM for one step of a payment whose row is locked; none at one that cannot be reached."""
+        if psam not in self._core.psams:
+            return "lost"
+        now, identity = self._core.clock.now(), f"{self._core.who} {self._core.ids.row()}"
+        seconds = self._core.settings.unknown_lease_seconds
+        return psam_pool.take_turn(conn, payment, psam, identity, now, seconds, anew=anew)
+
+    async def _wait_for_turn(
+        self, taken: psam_pool.TakenTurn, payment: str, psam: str, use: KeyUse | None, *, anew: bool
     ) -> psam_pool.Turn | None:
-        """A turn at the PSAM, when the one that another process has is over; None when the lease is lost.
+        """What was taken, or a turn when the one that another process has is over; None when the lease is lost.
 
         Args:
             use: of the request that wants it; None where nobody has asked.
@@ -342,34 +369,37 @@ class CardPayments:
             Problem: ``psam-none-free``, money unknown: it was not over in time.
             Replayed: the other process has answered this request.
         """
-        clock, identity = self._core.clock, f"{self._core.who} {self._core.ids.row()}"
-        seconds = self._core.settings.unknown_lease_seconds
 
-        def take(conn: Connection) -> psam_pool.Turn | Literal["busy", "lost"]:
+        def take(conn: Connection) -> psam_pool.TakenTurn:
+            if use is not None:
+                use.recall(conn)
             core.load_payment(conn, payment)
-            return psam_pool.take_turn(conn, payment, psam, identity, clock.now(), seconds, anew=anew)
+            return self._turn(conn, payment, psam, anew=anew)
 
+        clock = self._core.clock
         patience = clock.now() + 2 * psam_pool.TURN
-        while True:
+        while taken == "busy":
             now = clock.now()
-            turn = await self._core.database.write(take)
-            if turn != "busy":
-                return None if turn == "lost" else turn
             if now >= patience:
                 raise Problem("psam-none-free", money="unknown")
             await clock.sleep_until(now + LOOK_AGAIN)
-            if use is not None:
-                await self._core.database.read(use.recall)
+            taken = await self._core.database.write(take)
+        return None if taken == "lost" else taken
 
     async def _verify(
-        self, row: Row[Any], debit: Row[Any], proof: models.DebitProof, use: KeyUse | None
+        self,
+        row: Row[Any],
+        debit: Row[Any],
+        proof: models.DebitProof,
+        taken: psam_pool.TakenTurn,
+        use: KeyUse | None,
     ) -> None:
         """Returns when the PSAM has accepted MAC2. Raises Problem; the payment stays unknown."""
         payment, psam = row.id, debit.psam
         unit = self._core.psams.get(psam)
         if unit is None:
             raise Problem("psam-none-for-issuer", money="unknown")
-        turn = await self._take_turn(payment, psam, use, anew=True)
+        turn = await self._wait_for_turn(taken, payment, psam, use, anew=True)
         if turn is None:
             raise Problem("psam-none-free", money="unknown")
         number = bytes.fromhex(debit.terminal_transaction_number)

@@ -54,8 +54,17 @@ class Core(Moves):
         Raises:
             Problem: ``wrong-state`` for a move that is not legal; that is recorded.
         """
+        owed = False
+
+        def watched(conn: Connection) -> T:
+            nonlocal owed
+            before = self.outbox.latest
+            done = work(conn)
+            owed = self.outbox.latest is not before
+            return done
+
         try:
-            result = await states.write(self.database, work)
+            result = await states.write(self.database, watched)
         except states.IllegalMove as refused:
             await self.database.write(partial(self.note_refused, refused=refused))
             # An order's states are at most named like a payment's; only a payment's are told.
@@ -64,7 +73,8 @@ class Core(Moves):
                 raise Problem("wrong-state") from refused
             raise Problem("wrong-state", money=shown.money, state=shown.state) from refused
         self.changes.wake(payment)
-        self.outbox.worker.kick()
+        if owed:
+            self.outbox.worker.kick()
         return result
 
     def view(self, conn: Connection, payment: str) -> models.Payment:

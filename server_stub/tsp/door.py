@@ -123,7 +123,7 @@ class AnswerSigner:
     async def _sign(self, path: str, member: str, start: Message, body: bytes) -> None:
         services = self._services()
         keys = (await services.boxes.server_keys.fresh()).signing
-        # Every answer has the present key's signature; the list of keys also those of the ones before.
+        # Every answer has one key's signature; the list of keys has those of all that are good.
         signing = keys if path == SERVER_KEYS else keys[:1]
         now = int(services.core.clock.now().timestamp())
         start["headers"] = [

@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import (
     BigInteger,
     Connection,
+    Row,
     String,
     bindparam,
     delete,
@@ -30,14 +31,15 @@ from server_stub.foundation.database import Instant
 from server_stub.foundation.idempotency import NotAdmitted
 from server_stub.foundation.problems import Problem
 from server_stub.foundation.signatures import Signed
+from server_stub.foundation.statements import Statement
 from server_stub.tsp.core import Core
 from server_stub.tsp.tables import box_keys, box_nonces
 
 LOOK_EVERY = timedelta(seconds=2)
 """How long a read may be let in by a key that another process has ended."""
 LONGEST_NONCE = 64
-# Built once: every request runs them, and to build one costs more than to run it.
-_LOOK = select(box_keys).where(box_keys.c.key_id == bindparam("key"))
+_LOOK = Statement(select(box_keys).where(box_keys.c.key_id == bindparam("key")))
+_LOCK = Statement(select(box_keys).where(box_keys.c.key_id == bindparam("key")).with_for_update())
 _GOOD = select(
     box_keys.c.key_id,
     bindparam("counter", type_=BigInteger),
@@ -51,11 +53,15 @@ _GOOD = select(
 )
 _COLUMNS = ["key_id", "counter", "nonce", "request"]
 _KEEP = {
-    "postgresql": postgresql.insert(box_nonces).from_select(_COLUMNS, _GOOD).on_conflict_do_nothing(),
-    "sqlite": sqlite.insert(box_nonces).from_select(_COLUMNS, _GOOD).on_conflict_do_nothing(),
+    "postgresql": Statement(
+        postgresql.insert(box_nonces).from_select(_COLUMNS, _GOOD).on_conflict_do_nothing()
+    ),
+    "sqlite": Statement(sqlite.insert(box_nonces).from_select(_COLUMNS, _GOOD).on_conflict_do_nothing()),
 }
-_WHOSE = select(box_nonces.c.request).where(
-    box_nonces.c.key_id == bindparam("key"), box_nonces.c.counter == bindparam("counter")
+_WHOSE = Statement(
+    select(box_nonces.c.request).where(
+        box_nonces.c.key_id == bindparam("key"), box_nonces.c.counter == bindparam("counter")
+    )
 )
 log = structlog.get_logger(__name__)
 
@@ -121,7 +127,7 @@ class Nonces:
         last = self._known.get(key)
         if last is not None and abs(now - last.looked_at) < LOOK_EVERY:
             return last
-        row = await self._core.database.read(lambda conn: conn.execute(_LOOK, {"key": key}).one_or_none())
+        row = await self._core.database.read(lambda conn: _LOOK.one_or_none(conn, {"key": key}))
         if row is None:
             raise Problem("not-enrolled")
         found = Known(
@@ -185,19 +191,17 @@ class Nonces:
         """
         values = {"key": entry.key_id, "counter": entry.counter, "nonce": entry.nonce}
         values |= {"request": entry.request, "now": self._core.clock.now()}
-        statement = _KEEP[conn.dialect.name]
-        done = conn.execute(statement, values, execution_options={"preserve_rowcount": True})
-        if done.rowcount == 1:
+        if _KEEP[conn.dialect.name].run(conn, values) == 1:
             return
-        here = {"key": entry.key_id, "counter": entry.counter}
-        if conn.execute(_WHOSE, here).scalar_one_or_none() != entry.request:
+        used = _WHOSE.one_or_none(conn, {"key": entry.key_id, "counter": entry.counter})
+        if used is None or used.request != entry.request:
             raise NotAdmitted
 
     async def why(self, entry: Entry) -> Problem:
         """What is wrong with a request that ``keep`` has refused; a key that two have is ended by this."""
 
         def find(conn: Connection) -> Problem:
-            row = conn.execute(_LOOK.with_for_update(), {"key": entry.key_id}).one()
+            row = _lock(conn, entry)
             try:
                 _refuse_ended(row, self._core.clock.now())
             except Problem as problem:
@@ -225,7 +229,7 @@ class Nonces:
         Who has used a counter never goes back, and no request is under way for longer than two windows (its time may be
         one window ahead of its arrival or one behind). So a request at or below the floor is another holder's.
         """
-        row = conn.execute(_LOOK.with_for_update(), {"key": entry.key_id}).one()
+        row = _lock(conn, entry)
         if now - row.turned_at < 2 * self._window:
             return  # another process was first
         mine = box_nonces.c.key_id == entry.key_id
@@ -254,6 +258,12 @@ def counter_of(nonce: str) -> int | None:
     if not right or not 16 <= len(random) <= LONGEST_NONCE:
         return None
     return int(count)
+
+
+def _lock(conn: Connection, entry: Entry) -> Row[Any]:
+    row = _LOCK.one_or_none(conn, {"key": entry.key_id})
+    assert row is not None
+    return row
 
 
 def _refuse_ended(key: Any, now: datetime) -> None:

@@ -67,6 +67,7 @@ class Orders:
         Raises:
             Problem: BOSS's refusal or ``boss-unreachable``.
         """
+        await self._core.idempotency.recall(use)
         identity = self._core.ids.row()
         body = {"order": identity, **request.model_dump()}
         quote = await self._core.boss.post(box_number, "orders", body, identity)
@@ -106,19 +107,23 @@ class Orders:
         row = await self._core.database.read(lambda conn: core.find_order(conn, box_number, order))
         return self._show(row)
 
-    async def may_pay(self, row: Row[Any]) -> None:
+    async def may_pay(self, row: Row[Any]) -> list[str]:
         """Asks BOSS once more before any money moves: minutes may have passed since the quote.
+
+        Returns:
+            the boxes of the subscriber, in order.
 
         Raises:
             Problem: BOSS does not serve the box now, would not open the service any more, or does not answer.
         """
         service = wire.Service.model_validate_json(row.service).service
-        answer = await self._core.boss.get(row.box_number, "services", service)
-        refusal = next((one["refusal"] for one in answer["terms"] if one["term"] == row.term), None)
+        answer = await self._core.boss.get(row.box_number, "services", service, "terms", row.term)
+        refusal = answer["refusal"]
         # Price, arrears and withdrawal were settled by the quote (docs/boss-api.md, Opening).
         if refusal in NOT_OPENED:
             named = {"clashes_with": answer["clashes_with"]} if refusal == "order-clash" else {}
             raise Problem(refusal, service=service, term=row.term, **named)
+        return sorted({row.box_number, *answer["boxes"]})
 
     async def records(self, box_number: str) -> models.Records:
         """The box's last payments, and what was paid otherwise, newest first.

@@ -14,13 +14,14 @@ from server_stub.foundation.clock import wait_for
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.outbox import Acknowledged
 from server_stub.foundation.problems import Problem
+from server_stub.foundation.statements import Statement
 from server_stub.foundation.wire import Service
 from server_stub.tsp import core, machines, models
 from server_stub.tsp.card import CardPayments
 from server_stub.tsp.core import Core
 from server_stub.tsp.orders import Orders
 from server_stub.tsp.rivals import Rivals, refuse_rivals
-from server_stub.tsp.tables import orders, payments
+from server_stub.tsp.tables import LIVE, orders, payments
 from server_stub.tsp.wallet import WalletPayments
 
 SWEPT = {
@@ -31,7 +32,7 @@ SWEPT = {
 BATCH = 50
 LOOK_AGAIN = timedelta(seconds=0.2)
 """How often a long poll looks whether another process has changed the payment."""
-_LIVE = select(payments).where((payments.c.order_id == bindparam("order")) & payments.c.live)
+_LIVE = Statement(select(payments).where(payments.c.order_id == bindparam("order"), LIVE))
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +63,7 @@ class Payments:
         boxes = [box_number]
 
         def look(conn: Connection) -> tuple[Row[Any], bool]:
+            use.recall(conn)
             row = core.find_order(conn, box_number, order)
             begun = self._begun(conn, row, use) is not None
             if not begun:
@@ -70,8 +72,7 @@ class Payments:
 
         quoted, already = await self._core.database.read(look)
         if not already:
-            await self._orders.may_pay(quoted)
-            boxes = await self._rivals.household(box_number)
+            boxes = await self._orders.may_pay(quoted)
 
         def work(conn: Connection) -> tuple[Row[Any], Answer | None]:
             use.claim(conn)
@@ -117,7 +118,12 @@ class Payments:
         Raises:
             Problem: ``payment-not-cancellable``, ``wallet-unreachable``.
         """
-        row = await self._core.database.read(lambda conn: core.find_payment(conn, box_number, payment))
+
+        def find(conn: Connection) -> Row[Any]:
+            use.recall(conn)
+            return core.find_payment(conn, box_number, payment)
+
+        row = await self._core.database.read(find)
         if row.method == "card":
             async with self._core.locks.hold(payment):
                 return await self._core.change(payment, lambda conn: self._cancel_card(conn, payment, use))
@@ -182,7 +188,7 @@ class Payments:
 
     def _begun(self, conn: Connection, order: Row[Any], use: KeyUse) -> Row[Any] | None:
         """A payment this very request began before the server stopped; another live one is refused."""
-        payment = conn.execute(_LIVE, {"order": order.id}).one_or_none()
+        payment = _LIVE.one_or_none(conn, {"order": order.id})
         if payment is None:
             return None
         if payment.created_key == use.key and payment.state == "code-wanted":
@@ -256,11 +262,7 @@ class Payments:
             self._core.move(conn, row, "expired", actor="sweep", reason="expired")
 
     def _acknowledged(self, payment: str, change: Any) -> Acknowledged:
-        def afterwards() -> None:
-            self._core.changes.wake(payment)
-            self._core.outbox.worker.kick()
-
-        return Acknowledged(change, afterwards)
+        return Acknowledged(change, lambda: self._core.changes.wake(payment))
 
     def _service_opened(
         self, conn: Connection, payment: str, service: Service, valid_until: datetime

@@ -20,7 +20,7 @@ from cardreader.readers import open_reader
 from cardreader.sim.psam import open_psam
 from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
-from server_stub.foundation.database import insert_once
+from server_stub.foundation.statements import Statement
 from server_stub.tsp.tables import leases
 
 PURCHASE = 0x06
@@ -30,8 +30,8 @@ LOOK_AGAIN = timedelta(seconds=5)
 TURN = timedelta(seconds=2)
 """How long others wait for a turn's commands; the turn of a process that died ends with it."""
 # A pool has tens of PSAMs: to read all leases costs no more than to say which.
-_LEASES = select(leases).order_by(leases.c.expires_at, leases.c.psam)
-_RELEASE = delete(leases).where(leases.c.payment_id == bindparam("payment"))
+_LEASES = Statement(select(leases).order_by(leases.c.expires_at, leases.c.psam))
+_RELEASE = Statement(delete(leases).where(leases.c.payment_id == bindparam("payment")))
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -218,7 +218,7 @@ def lease(conn: Connection, payment: str, names: Sequence[str], now: datetime, s
     """
     release(conn, payment, keep=names)
     wanted = frozenset(names)
-    rows = [row for row in conn.execute(_LEASES) if row.psam in wanted]
+    rows = [row for row in _LEASES.all(conn) if row.psam in wanted]
     values = {"payment_id": payment, "acquired_at": now, "expires_at": now + timedelta(seconds=seconds)}
     again = {**values, "begun_by": None, "busy_until": None}
 
@@ -232,7 +232,7 @@ def lease(conn: Connection, payment: str, names: Sequence[str], now: datetime, s
             return str(row.psam)
     held = {row.psam for row in rows}
     for name in names:
-        if name not in held and insert_once(conn, leases, {"psam": name, **values}):
+        if name not in held and statements.insert_once(conn, leases, {"psam": name, **values}):
             return name
     for row in rows:
         if row.payment_id != payment and row.expires_at <= now and take(row):
@@ -255,9 +255,12 @@ class Turn:
     alone: bool
 
 
+TakenTurn = Turn | Literal["busy", "lost"]
+
+
 def take_turn(
     conn: Connection, payment: str, psam: str, turn: str, now: datetime, seconds: float, *, anew: bool
-) -> Turn | Literal["busy", "lost"]:
+) -> TakenTurn:
     """Lengthens a payment's lease and begins a turn; or says that another process's turn is under way.
 
     Args:
@@ -290,4 +293,4 @@ def release(conn: Connection, payment: str, keep: Sequence[str] = ()) -> None:
         row = statements.one(conn, leases, payment_id=payment)
         if row is None or row.psam in keep:
             return
-    conn.execute(_RELEASE, {"payment": payment})
+    _RELEASE.run(conn, {"payment": payment})

@@ -93,11 +93,6 @@ class Rivals:
         self._core = parts
         self._wallets = wallets
 
-    async def household(self, box_number: str) -> list[str]:
-        """All boxes of the subscriber. Raises Problem: BOSS's refusal or ``boss-unreachable``."""
-        told = await self._core.boss.get(box_number, "household")
-        return sorted({box_number, *told["boxes"]})
-
     async def settle(self, boxes: Sequence[str], order: Row[Any]) -> None:
         """Ends what an older payment can still be ended; what it was paid meanwhile wins.
 

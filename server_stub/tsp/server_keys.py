@@ -19,13 +19,20 @@ from server_stub.tsp.tables import server_keys
 
 LOOK_EVERY = timedelta(seconds=60)
 """Another process may have rotated the key."""
+SETTLED = 2 * LOOK_EVERY
+"""So old is a new key before it signs: by then every process tells it to the boxes that the answer of another made ask."""
 OLD_VALID = timedelta(days=90)
 """How long a box that was switched off still learns of a new key from the one before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The present key first, then those before it that are still good."""
+    """Those that are good.
+
+    Attributes:
+        signing: first the newest that every process knows.
+        told: the newest first.
+    """
 
     signing: tuple[AnswerKey, ...]
     told: tuple[ServerKey, ...]
@@ -68,7 +75,10 @@ class ServerKeys:
             ServerKey(key_id=row.key_id, public_key=key.public_key().public_bytes_raw().hex().upper())
             for row, key in zip(rows, private, strict=True)
         ]
-        return Keys(tuple(AnswerKey.of(key) for key in private), tuple(told))
+        settled = (place for place, row in enumerate(rows) if row.created_at <= now - SETTLED)
+        first = private[next(settled, -1)]
+        signing = (first, *(key for key in private if key is not first))
+        return Keys(tuple(AnswerKey.of(key) for key in signing), tuple(told))
 
 
 def make_first(conn: Connection, vault: Vault, seed: bytes, now: datetime) -> None:
@@ -78,7 +88,8 @@ def make_first(conn: Connection, vault: Vault, seed: bytes, now: datetime) -> No
 
 
 def rotate(conn: Connection, vault: Vault, seed: bytes, now: datetime) -> str:
-    """Makes a new present key; the one before is good for three more months. Returns the new one's id."""
+    """Makes a new key, which signs as soon as it has settled; the one before is good for three more months. Returns
+    the new one's id."""
     present = server_keys.c.valid_until.is_(None)
     conn.execute(update(server_keys).where(present).values(valid_until=now + OLD_VALID))
     return _insert(conn, vault, seed, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table, text
 
 from server_stub.foundation import correlation
 from server_stub.foundation.audit import Audit
@@ -110,6 +110,9 @@ payments = Table(
     Column("qr_payload", String),
     correlation.column(),
 )
+LIVE = text("payments.live")
+"""The condition of a query for live payments, written as the index below has it: SQLite does not see that ``live = 1``
+is the same, and would read every payment there ever was."""
 Index("payments_to_expire", payments.c.state, payments.c.expires_at)
 Index(
     "one_live_payment",

@@ -86,6 +86,7 @@ class Connection:
         while turn == self._round and not self._closing.is_set():
             problem = self._once()
             if problem is None:
+                self._finish_later(turn)
                 return
             if problem.retryable or problem.code == "tsp-unreachable":
                 pause = PAUSES_S[min(attempt, len(PAUSES_S) - 1)]
@@ -153,8 +154,18 @@ class Connection:
             if problem is not None:
                 log.warning("the key is not changed yet: %s", problem.code)
 
+    def _finish_later(self, turn: int) -> None:
+        """A television may run for months: the old key ends meanwhile, if the TSP has heard of the new one."""
+        while (
+            turn == self._round
+            and (enrolment := self._files.enrolment(self._box_number)) is not None
+            and enrolment.next_key is not None
+            and not self._wait(REFUSED_PAUSE_S)
+        ):
+            self._finish_rotation(enrolment)
+
     def _finish_rotation(self, enrolment: Enrolment) -> None:
-        """The box was switched off while it changed its key: whether the TSP has heard of the new one is not known."""
+        """The box was interrupted while it changed its key: whether the TSP has heard of the new one is not known."""
         problem = rotate(self._verbs, self._files, enrolment, self._now())
         if problem is None or problem.code not in (NOT_ENROLLED, "key-replaced"):
             return
@@ -190,9 +201,12 @@ def rotate(verbs: Verbs, files: BoxFiles, enrolment: Enrolment, now: datetime) -
         new = files.identity(enrolment, enrolment.next_key) if enrolment.next_key else None
         new = new or files.new_identity(enrolment.box_number)
         files.keep(replace(enrolment, next_key=new.key_id))
-        told = answer(verbs.rotate(new))
-        if isinstance(told, Refused):
-            return told
+        now_used = verbs.client.identity
+        # Where the TSP has said yes and the disk was full it is in use already.
+        if now_used is None or now_used.key_id != new.key_id:
+            told = answer(verbs.rotate(new))
+            if isinstance(told, Refused):
+                return told
         files.keep(replace(enrolment, key_id=new.key_id, next_key=None, enrolled_at=now))
     except OSError:
         log.exception("the key cannot be kept")

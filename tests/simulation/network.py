@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
+import re
 from collections import Counter
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -26,6 +28,8 @@ NEVER_S = 90.0
 LATE = {"init": (9, 14), "cancel": (0, 6)}
 """Seconds by which the request for MAC1 is late, where it is; a cancellation does not overtake it always."""
 GOOD = Links()
+KEY_ID = re.compile('keyid="([^"]+)"')
+"""In a box's signature (RFC 9421, 2.3)."""
 
 
 class Refused(Exception):
@@ -44,6 +48,8 @@ class Network:
         answers: what was answered to each use of an idempotency key (role, who, key, path, body).
         effects: how often a signed request was carried out, by path and signature.
         reused: who sent another request with a key that they had used.
+        let_in: keys of boxes that opened the door, each with the last instant, by the server's clock, at which it did.
+        enrolled: boxes that were enrolled.
     """
 
     def __init__(self, simulation: Simulation) -> None:
@@ -52,6 +58,8 @@ class Network:
         self.answers: dict[tuple[str, str, str, str, bytes], set[tuple[int, bytes]]] = {}
         self.effects: Counter[tuple[str, str]] = Counter()
         self.reused: list[tuple[str, str]] = []
+        self.let_in: dict[str, datetime] = {}
+        self.enrolled: list[str] = []
         self.tasks: dict[asyncio.Task[Any], None] = {}
         self._outages: dict[str, float] = {}
 
@@ -122,16 +130,19 @@ class Network:
         if process is None:
             simulation.note(request.source, f"{what}: {role} is down")
             raise Refused
+        came = simulation.hosts[role].now()
         task = process.spawn(process.serve(request))
         try:
             await asyncio.wait((task,))
         except asyncio.CancelledError:
             # Who asked has gone; the server does not notice.
-            task.add_done_callback(lambda done: self._served(request, role, what, done))
+            task.add_done_callback(lambda done: self._served(request, role, what, came, done))
             raise
-        return self._served(request, role, what, task)
+        return self._served(request, role, what, came, task)
 
-    def _served(self, request: Request, role: str, what: str, task: asyncio.Task[Any]) -> Answer:
+    def _served(
+        self, request: Request, role: str, what: str, came: datetime, task: asyncio.Task[Any]
+    ) -> Answer:
         simulation = self._simulation
         if task.cancelled():
             raise Lost
@@ -143,6 +154,12 @@ class Network:
         signature = request.header("signature")
         if request.method == "POST" and signature is not None and answer.status < 300:
             self.effects[request.path, signature] += 1
+        if signature is not None and answer.status < 300:
+            found = KEY_ID.search(request.header("signature-input") or "")
+            if request.path.endswith("/enrolments"):
+                self.enrolled.append(request.source)
+            elif found is not None:
+                self.let_in[found[1]] = max(came, self.let_in.get(found[1], came))
         key = request.header("idempotency-key")
         # A refusal at the door says nothing of the request.
         if key is not None and answer.status < 500 and answer.status not in (401, 403, 429):
@@ -222,8 +239,13 @@ class BoxAdapter(BaseAdapter):
             [("host", "tsp"), *((str(name), str(value)) for name, value in request.headers.items())],
             body.encode() if isinstance(body, str) else body,
         )
+        tells_key = path.endswith("/keys")
+        if tells_key:
+            self._box.at_keys(after=False)
         try:
             answer = result_of(simulation.loop, simulation.network.exchange(wanted, "tsp"), timeout[1])
+            if tells_key:
+                self._box.at_keys(after=True)
         except TimeoutError as error:
             raise requests.ReadTimeout(request=request) from error
         except (Refused, Lost) as error:

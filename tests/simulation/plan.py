@@ -60,6 +60,9 @@ class BoxPlan:
         pulls: the card leaves at the how-manieth APDU; True: the command is carried out, its answer lost.
         at_debit: what happens at the how-manieth DEBIT: the card is pulled or the power goes, before or after it.
         full_disk: writes that find no room.
+        old_key: its key is so old that it is changed at the next start.
+        rotations: instants at which somebody switches it off and runs ``stb-app rotate-key``.
+        at_keys: the power goes as a new key is told to the TSP, before (False) or after.
     """
 
     cuts: list[tuple[int, float]] = field(default_factory=list)
@@ -67,6 +70,9 @@ class BoxPlan:
     pulls: dict[int, bool] = field(default_factory=dict)
     at_debit: dict[int, tuple[str, bool]] = field(default_factory=dict)
     full_disk: set[int] = field(default_factory=set)
+    old_key: bool = False
+    rotations: list[float] = field(default_factory=list)
+    at_keys: list[bool] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -88,6 +94,18 @@ class Plan:
     psam_before: float = 0.0
     psam_after: float = 0.0
     server_disk_full: float = 0.0
+    postgresql: bool = False
+    """Databases are at the other end of a connection, and other processes at the same tables."""
+    collisions: float = 0.0
+    """Of each transaction on PostgreSQL: that it collides with another, or its connection breaks before its commit."""
+    lost_commits: float = 0.0
+    """That the answer to a commit is lost; whether it was carried out is even."""
+    database_away: tuple[float, float] | None = None
+    """From when, and for how many seconds, no connection can be had."""
+    server_rotations: tuple[float, ...] = ()
+    """Instants of ``stb-server rotate-key``."""
+    away_s: float = 0.0
+    """The first box loses its power and comes back after hours or days."""
 
 
 def make(seed: int) -> Plan:
@@ -130,7 +148,7 @@ def make(seed: int) -> Plan:
             who = random.choice(("tsp", "boss", "sandbox", "box"))
             by_s = random.choice((-3600, -240, -5, 5, 240, 400, 3600))
             if who == "box" and some():
-                by_s = 40 * 86400
+                by_s = random.choice((40, -40)) * 86400
             plan.steps.append((random.uniform(0, 60), who, by_s))
     if some(0.2):
         plan.psam_before, plan.psam_after = random.choice(((0.1, 0.0), (0.0, 0.1), (0.1, 0.1)))
@@ -142,7 +160,45 @@ def make(seed: int) -> Plan:
         at = random.choice(("init", "init", "debit", "not-debited", "cancel"))
         plan.outage = Outage(at, random.choice((8.0, 25.0, 60.0, 150.0)), some(0.6))
     plan.late_init = some(0.08)
+    _more(plan, Random(f"more of plan {seed}"))
     return plan
+
+
+def _more(plan: Plan, random: Random) -> None:
+    """Keys, PostgreSQL, and what comes after hours."""
+
+    def some(probability: float) -> bool:
+        return random.random() < probability
+
+    if some(0.3):
+        plan.postgresql = True
+        plan.collisions = random.choice((0.0, 0.1, 0.3))
+        plan.lost_commits = random.choice((0.0, 0.05))
+        if some(0.2):
+            plan.database_away = (random.uniform(0, 60), random.choice((3.0, 15.0, 40.0)))
+        if some(0.3):
+            plan.tsps = 2
+    for box in plan.boxes:
+        box.old_key = some(0.12)
+        if some(0.1):
+            box.rotations = sorted(random.uniform(1, 90) for _ in range(random.choice((1, 1, 2))))
+        if (box.old_key or box.rotations) and some(0.5):
+            box.at_keys = [some(0.5) for _ in range(random.choice((1, 1, 2)))]
+    if any(box.old_key or box.rotations for box in plan.boxes) and some(0.25):
+        plan.outage = Outage("keys", random.choice((8.0, 60.0, 150.0)), some(0.7))
+    if some(0.12):
+        plan.server_rotations = tuple(random.uniform(0, 90) for _ in range(random.choice((1, 2))))
+    if some(0.1):
+        plan.away_s = random.choice((2.5, 26.0, 26.0, 40 * 24.0)) * 3600
+        if not plan.boxes[0].cuts:
+            plan.boxes[0].cuts = [(random.randint(1, 90), 1.0)]
+    if plan.server_rotations and some(0.5):
+        plan.tsps = 2
+    if any(box.old_key for box in plan.boxes) and some(0.3):
+        # The first durable writes of the run are those of the change of key.
+        plan.kills.append(
+            Kill(random.choice(("tsp", "tsp", "boss")), random.randint(0, 3), 0.0, some(0.5), 40.0)
+        )
 
 
 def _links(random: Random) -> Links:

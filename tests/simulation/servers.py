@@ -9,13 +9,16 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import httpx
+import psycopg
 from fastapi import FastAPI
 from sqlalchemy import MetaData, NullPool, create_engine, event
 from sqlalchemy.exc import OperationalError
@@ -23,17 +26,26 @@ from sqlalchemy.exc import OperationalError
 from cardreader.errors import CardRemoved
 from cardreader.sim.psam import open_psam
 from server_stub.app import Roles, World, application
-from server_stub.foundation import migrations
+from server_stub.foundation import migrations, postgresql
 from server_stub.foundation.clock import CHINA
+from server_stub.foundation.database import untold
+from server_stub.foundation.jobs import LEASE_SECONDS, Jobs
+from server_stub.foundation.outbox import CLAIM_SECONDS, Outbox
+from server_stub.foundation.postgresql import WAIT_SECONDS, PostgresqlDatabase
 from server_stub.settings import Settings
 from server_stub.tsp import psam_pool
+from tests.simulation.loop import Actor, Gone, current_actor
 from tests.simulation.plan import ROLES, Kill
 
 if TYPE_CHECKING:
     from tests.simulation.world import Simulation
 
-START = datetime(2026, 6, 21, 10, 0, 0, tzinfo=CHINA)
+START = datetime(2026, 6, 21, 2, 59, 0, tzinfo=CHINA)
+"""Just before what is done at night."""
 DISK_FULL = "database or disk is full"
+COLLISIONS = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
+KEY_OVERLAP_S = 600
+"""So long a box's old key is good beside its new one: old keys end within a run."""
 HERE: contextvars.ContextVar[Process] = contextvars.ContextVar("process")
 """The process in which a task runs."""
 
@@ -50,7 +62,7 @@ class ServerClock:
         self._host = host
 
     def now(self) -> datetime:
-        return START + timedelta(seconds=self._host.simulation.loop.time() + self._host.offset_s)
+        return self._host.now()
 
     async def sleep_until(self, instant: datetime) -> None:
         await asyncio.sleep(max(0.0, (instant - self.now()).total_seconds()))
@@ -92,24 +104,33 @@ def opened(files: Files) -> Any:
 
 
 class SimulatedDatabase:
-    """The contract of foundation.database over a file of a simulated machine; everything runs in turn."""
+    """The contract of foundation.database over a file of a simulated machine; transactions follow one another."""
 
     def __init__(self, process: Process, metadata: MetaData) -> None:
-        self._process = process
-        self.shared = len(process.host.places) > 1
+        self.process = process
+        plan = process.host.simulation.plan
+        self.shared = len(process.host.places) > 1 or plan.postgresql
+        self.committed: Callable[[int, float], None] = untold
+        self.current: Transaction | None = None
         _opened.append(process.host.files.sqlite)
-        self._conn = _engine.connect()
+        self.conn = _engine.connect()
         _opened.pop()
         if process.host.files.fresh:
-            migrations.prepare(metadata)(self._conn)
-            self._conn.commit()
+            migrations.prepare(metadata)(self.conn)
+            self.conn.commit()
             process.host.files.fresh = False
+        self._postgresql = plan.postgresql
+        if plan.postgresql:
+            event.listen(self.conn, "before_cursor_execute", self._statement)
+            event.listen(self.conn, "commit", self._committing)
 
     async def write(self, work: Callable[[Any], Any]) -> Any:
-        process = self._process
+        process = self.process
         # First the writer has others to do; then the disk takes its time.
         await process.pause(0.002)
         try:
+            if self._postgresql:
+                return await self._transact(work, reads=False)
             return self._commit(work)
         finally:
             if not process.dead:
@@ -124,28 +145,166 @@ class SimulatedDatabase:
         return done
 
     async def read(self, work: Callable[[Any], Any]) -> Any:
-        await self._process.pause(0.001)
-        self._process.check()
-        sqlite = self._process.host.files.sqlite
+        await self.process.pause(0.001)
+        if self._postgresql:
+            return await self._transact(work, reads=True)
+        self.process.check()
+        with self.only_reading():
+            return work(self.conn)
+
+    @contextmanager
+    def only_reading(self) -> Any:
+        """What is done meanwhile cannot change anything."""
+        sqlite = self.process.host.files.sqlite
         sqlite.execute("PRAGMA query_only=ON")
         try:
-            return work(self._conn)
+            yield
         finally:
-            self._conn.rollback()
+            self.conn.rollback()
             sqlite.execute("PRAGMA query_only=OFF")
 
     def close(self) -> None:
-        if not self._process.dead:
-            self._conn.close()
+        if not self.process.dead:
+            self.conn.close()
 
     def _commit(self, work: Callable[[Any], Any]) -> Any:
-        self._process.check()
-        with self._conn.begin() as transaction:
-            result = work(self._conn)
-            self._process.about_to_commit()
+        self.process.check()
+        with self.conn.begin() as transaction:
+            result = work(self.conn)
+            self.process.about_to_commit()
             transaction.commit()
-        self._process.committed()
+        self.process.committed()
         return result
+
+    async def _transact(self, work: Callable[[Any], Any], *, reads: bool) -> Any:
+        """In a thread of the pool, as PostgreSQL's layer does it."""
+        loop = self.process.host.simulation.loop
+        done: asyncio.Future[Any] = loop.create_future()
+        transaction = Transaction(self, reads)
+        context = contextvars.copy_context()
+
+        def run() -> None:
+            try:
+                result = context.run(transaction.run, work)
+            except Exception as error:  # noqa: BLE001 - handed to whoever asked
+                if not done.done():
+                    done.set_exception(error)
+            except (Gone, asyncio.CancelledError):
+                done.cancel()
+            else:
+                if not done.done():
+                    done.set_result(result)
+
+        Actor(loop, self.process, "transaction", run)
+        result = await done
+        self.process.check()
+        return result
+
+    def _statement(self, conn: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if self.current is not None:
+            self.current.statement(statement)
+
+    def _committing(self, conn: Any) -> None:
+        if self.current is not None:
+            self.current.committing()
+
+
+class Transaction(PostgresqlDatabase):
+    """One transaction as PostgreSQL's layer runs it, again where it collided; it is the layer's engine, too.
+
+    Collisions, broken connections and lost answers to commits come as the driver tells them.
+    """
+
+    def __init__(self, database: SimulatedDatabase, reads: bool) -> None:
+        simulation = database.process.host.simulation
+        self._database = database
+        self._process = database.process
+        self._simulation = simulation
+        self._reads = reads
+        self._chance = simulation.random("database")
+        self._random = simulation.random("database pauses").randbytes
+        self._write_engine: Any = None if reads else self
+        self._until = simulation.loop.time() + WAIT_SECONDS
+        self._attempts: list[tuple[int, list[str]]] = []
+        self._fails_at = 0
+        self.committed = self._kept
+
+    def run(self, work: Callable[[Any], Any]) -> Any:
+        """Runs it to its end, in a thread. Raises what the layer raises."""
+        engine: Any = self
+        return self._run(engine, work, self._until)
+
+    @contextmanager
+    def connect(self) -> Any:
+        """A connection for one try."""
+        self._process.check()
+        plan, now = self._simulation.plan, self._simulation.loop.time()
+        if self._faulty and plan.database_away is not None:
+            at, seconds = plan.database_away
+            if at <= now < at + seconds:
+                raise OperationalError("CONNECT", None, psycopg.OperationalError("connection refused"))
+        collides = self._faulty and self._chance.random() < plan.collisions
+        self._fails_at = self._chance.randint(1, 9) if collides else 0
+        self._attempts.append((self._process.host.writes, []))
+        self._database.current = self
+        try:
+            if self._reads:
+                with self._database.only_reading():
+                    yield self._database.conn
+            else:
+                yield self._database.conn
+        finally:
+            self._database.current = None
+            sqlite = self._process.host.files.sqlite
+            if sqlite.in_transaction:  # as the pool does with a connection that comes back
+                sqlite.execute("ROLLBACK")
+            self._compare()
+
+    def statement(self, text: str) -> None:
+        """A statement is sent. Raises OperationalError."""
+        said = self._attempts[-1][1]
+        said.append(text)
+        if len(said) == self._fails_at:
+            self._collide(*COLLISIONS, psycopg.errors.AdminShutdown)
+
+    def committing(self) -> None:
+        """The commit is sent. Raises OperationalError."""
+        if self._reads:
+            return
+        if self._fails_at > len(self._attempts[-1][1]):
+            self._collide(*COLLISIONS)
+        self._process.about_to_commit()
+        if self._faulty and self._chance.random() < self._simulation.plan.lost_commits:
+            carried_out = self._chance.random() < 0.5
+            self._simulation.note(self._process.name, f"answer to a commit lost, carried out: {carried_out}")
+            if carried_out:
+                self._process.host.files.sqlite.execute("COMMIT")
+                self._process.committed()
+            lost = psycopg.OperationalError("server closed the connection unexpectedly")
+            raise OperationalError("COMMIT", None, lost, connection_invalidated=True)
+
+    @property
+    def _faulty(self) -> bool:
+        return self._simulation.faulty and self._process.ready
+
+    def _collide(self, *kinds: type[psycopg.Error]) -> None:
+        kind = self._chance.choice(kinds)
+        self._simulation.note(self._process.name, f"transaction: {kind.__name__}")
+        broken = kind not in COLLISIONS
+        raise OperationalError("", None, kind(kind.__name__), connection_invalidated=broken)
+
+    def _kept(self, transactions: int, seconds: float) -> None:
+        self._process.committed()
+        self._database.committed(transactions, seconds)
+
+    def _compare(self) -> None:
+        """A work that is run again, where nobody has written anything since, must do what it did the first time."""
+        if len(self._attempts) < 2:
+            return
+        (writes, before), (again, after) = self._attempts[-2:]
+        common = min(len(before), len(after))
+        if writes == again and before[:common] != after[:common]:
+            self._simulation.unrepeatable.append(f"{self._process.name}: {before} then {after}")
 
 
 class PsamTap:
@@ -202,6 +361,11 @@ class Process:
         """A task of this process."""
         return self.host.simulation.loop.create_task(work, context=self.context.copy())
 
+    def step(self, actor: Actor) -> None:
+        """A thread waits. A dead process has none."""
+        if self.dead:
+            raise Gone
+
     def check(self) -> None:
         """A dead process does nothing any more."""
         if self.dead:
@@ -217,7 +381,9 @@ class Process:
         full = simulation.faulty and self.ready
         if full and simulation.random("server disk").random() < simulation.plan.server_disk_full:
             simulation.note(self.host.role, "disk full")
-            raise OperationalError("COMMIT", None, sqlite3.OperationalError(DISK_FULL))
+            full_there = psycopg.errors.DiskFull(DISK_FULL)
+            full_here = sqlite3.OperationalError(DISK_FULL)
+            raise OperationalError("COMMIT", None, full_there if simulation.plan.postgresql else full_here)
         self._write(after=False)
 
     def committed(self) -> None:
@@ -309,6 +475,7 @@ class Process:
             wallet_url=url_of("sandbox"),
             notify_url=url_of("tsp"),
             psams=",".join(f"sim:{number}" for number in range(1, simulation.plan.psams + 1)),
+            key_overlap_seconds=KEY_OVERLAP_S,
         )
         world = World(
             clock=ServerClock(self.host),
@@ -383,6 +550,10 @@ class Host:
         self.kills = [kill for kill in simulation.plan.kills if kill.role == role]
         self.places: list[Process | None] = [None] * processes
 
+    def now(self) -> datetime:
+        """What its clock says."""
+        return START + timedelta(seconds=self.simulation.loop.time() + self.offset_s)
+
     def start(self) -> None:
         for place, process in enumerate(self.places):
             if process is None:
@@ -439,4 +610,72 @@ def tapped_psams() -> Any:
         yield
 
 
-__all__ = ["ROLES", "START", "Answer", "Files", "Host", "Process", "Request", "opened", "tapped_psams"]
+@dataclass(slots=True)
+class Held:
+    """A piece of work in the hands of one process.
+
+    Attributes:
+        until: None while it has it.
+        lease_s: so long it is nobody else's.
+    """
+
+    process: Process
+    begun: float
+    lease_s: float
+    until: float | None = None
+
+
+@contextmanager
+def watched_work(simulation: Simulation) -> Any:
+    """Who has which job and which delivery in hand, and when, is written down."""
+
+    @contextmanager
+    def hands(what: str, lease_s: float) -> Any:
+        process = HERE.get()
+        held = Held(process, simulation.loop.time(), lease_s)
+        simulation.held.setdefault(f"{process.host.role} {what}", []).append(held)
+        try:
+            yield
+        finally:
+            held.until = simulation.loop.time()
+
+    job, delivery = Jobs._run, Outbox._attempt
+
+    async def run(self: Jobs, name: str) -> None:
+        with hands(f"job {name}", LEASE_SECONDS):
+            await job(self, name)
+
+    async def attempt(self: Outbox, row: Any) -> None:
+        with hands(f"delivery {row.id}", CLAIM_SECONDS):
+            await delivery(self, row)
+
+    with patch.object(Jobs, "_run", run), patch.object(Outbox, "_attempt", attempt):
+        yield
+
+
+@contextmanager
+def threads_that_wait(simulation: Simulation) -> Any:
+    """The pauses of PostgreSQL's layer are simulated time."""
+    time = SimpleNamespace(
+        monotonic=simulation.loop.time,
+        perf_counter=simulation.loop.time,
+        sleep=lambda seconds: current_actor().block(seconds),
+    )
+    with patch.object(postgresql, "time", time):
+        yield
+
+
+__all__ = [
+    "ROLES",
+    "START",
+    "Answer",
+    "Files",
+    "Held",
+    "Host",
+    "Process",
+    "Request",
+    "opened",
+    "tapped_psams",
+    "threads_that_wait",
+    "watched_work",
+]

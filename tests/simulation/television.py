@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import threading
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import requests
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from cardreader.errors import Cancelled, CardRemoved, CardTimeout
 from cardreader.sim.profiles import Profile, SimulatedCard
@@ -26,7 +28,10 @@ from stb_app.journeys.memory import Memory
 from stb_app.journeys.verbs import Verbs
 from stb_app.shell import box as box_module
 from stb_app.shell.box import BoxFiles
+from stb_app.shell.connection import Connection, rotate
 from stb_app.tsp.client import TspClient
+from stb_app.tsp.model import Hello
+from stb_app.tsp.signing import Identity
 from tests.simulation.loop import ACTING, Actor, Gone, current_actor
 from tests.simulation.network import BoxAdapter
 from tests.simulation.plan import BoxPlan
@@ -37,6 +42,7 @@ if TYPE_CHECKING:
 
 APDU_S = 0.02
 _INIT = (0x80, 0x50)
+_NEVER = threading.Event()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +215,7 @@ class Box:
 
     Attributes:
         told: every Finished that its screen has shown.
+        seen: what its records said in the end.
     """
 
     def __init__(
@@ -226,11 +233,13 @@ class Box:
         self.plan = plan
         self.random = simulation.random(self.name)
         self.slot = Slot(self)
+        self._waits = _Waits(self)
         self.alive = False
         self.apdus = 0
         self.debits = 0
         self.offset_s = 0.0
         self.told: list[Any] = []
+        self.seen: Any = None
         self.actors: list[Actor] = []
         self.failures: list[str] = []
         self.disk_operations = 0
@@ -240,6 +249,9 @@ class Box:
         self._keys = 0
         self._cuts = list(plan.cuts)
         self._disk_cuts = list(plan.disk_cuts)
+        self._first = self._copied()
+        self._rotates = False
+        self._ahead = timedelta()
         self.memory: Memory
         self.verbs: Verbs
 
@@ -253,18 +265,79 @@ class Box:
         self.act("start", self._start)
 
     def _start(self) -> None:
+        files = BoxFiles(self.folder, self.random.randbytes)
+        if self._rotates:
+            self._rotates = False
+            self._rotate_key(files)
         self.memory = Memory(self.folder / "payments")
+        self.verbs = self._verbs(self.memory)
+        connection = Connection(
+            self.verbs,
+            self.box_number,
+            files,
+            self._connected,
+            lambda code: self._usable(),
+            self._now,
+            wait=lambda seconds: self._waits.pause(seconds, _NEVER),
+        )
+        self.act("connection", connection.bring_up)
+
+    def _rotate_key(self, files: BoxFiles) -> None:
+        """``stb-app rotate-key``, which is run while the television is off."""
+        enrolment = files.enrolment(self.box_number)
+        assert enrolment is not None
+        verbs = self._verbs(Memory(None))
+        verbs.client.identity = files.identity(enrolment)
+        refused = rotate(verbs, files, enrolment, self._now())
+        self.simulation.note(self.name, f"rotate-key: {refused or 'done'}")
+
+    def _verbs(self, memory: Memory) -> Verbs:
+        names = self.simulation.random(f"names of {self.name}")
+        name = lambda: f"{names.getrandbits(128):032x}"  # noqa: E731 - as short as the real one
+        return Verbs(self._client(None), self.slot, memory, self._waits, self._today, self._key, name)
+
+    def _client(self, identity: Identity | None) -> TspClient:
         session = requests.Session()
         session.trust_env = False
         session.mount("http://", BoxAdapter(self))
-        files = BoxFiles(self.folder, self.random.randbytes)
-        enrolment = files.enrolment(self.box_number)
-        identity = None if enrolment is None else files.identity(enrolment)
-        client = TspClient(url_of("tsp"), identity, lambda: self._now().timestamp(), session=session)
-        self.verbs = Verbs(client, self.slot, self.memory, _Waits(self), self._today, self._key)
+        return TspClient(url_of("tsp"), identity, lambda: self._now().timestamp(), session=session)
+
+    def _copied(self) -> tuple[str, bytes] | None:
+        """Name and content of the key that it has in the beginning."""
+        for path in (self.folder / "keys").glob("*.pem"):
+            return path.stem, path.read_bytes()
+        return None
+
+    def thief(self) -> TspClient | None:
+        """A client with a copy of the box's first key, where the box has gone over to another one since."""
+        assert self._first is not None
+        name, pem = self._first
+        identity = self.verbs.client.identity
+        if identity is None or identity.key_id == name:
+            return None
+        private: Any = load_pem_private_key(pem, None)
+        counter = itertools.count(10**9)
+        stolen = Identity(
+            self.box_number, private, lambda: next(counter), self.random.randbytes, identity.server_keys
+        )
+        return self._client(stolen)
+
+    def _connected(self, hello: Hello) -> None:
+        self._ahead = hello.time - self._now()
+        self.simulation.note(self.name, "connected")
         self.act("recovery", lambda: self.verbs.recover().run(self._recovered))
+        self._usable()
+
+    def _usable(self) -> None:
+        """From now on its pages ask."""
         self.ready = True
         self.simulation.wake_people()
+
+    def rotate(self) -> None:
+        """Somebody switches it off, has its key changed, and switches it on."""
+        if self.simulation.faulty and self.alive:
+            self._rotates = True
+            self.power_off(1.0)
 
     ready = False
 
@@ -326,13 +399,14 @@ class Box:
     def disk_operation(self) -> None:
         """Between two operations on the disk the power may go."""
         self.disk_operations += 1
-        if (
-            self.simulation.faulty
-            and self._disk_cuts
-            and self.disk_operations >= self._disk_cuts[0][0]
-            and getattr(self, "ready", False)
-        ):
+        if self.simulation.faulty and self._disk_cuts and self.disk_operations >= self._disk_cuts[0][0]:
             self.cut(self._disk_cuts.pop(0)[1])
+
+    def at_keys(self, *, after: bool) -> None:
+        """A new key is told to the TSP: here the power may go."""
+        if self.simulation.faulty and self.plan.at_keys[:1] == [after]:
+            self.plan.at_keys.pop(0)
+            self.cut(15.0)
 
     def at_debit(self) -> tuple[str, bool]:
         """What goes wrong at this DEBIT, and whether after it."""
@@ -350,7 +424,7 @@ class Box:
         return START + timedelta(seconds=self.simulation.loop.time() + self.offset_s)
 
     def _today(self) -> date:
-        return self._now().date()
+        return (self._now() + self._ahead).date()
 
     def _key(self) -> str:
         self._keys += 1

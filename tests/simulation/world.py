@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
+import json
 import logging
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,14 +23,15 @@ from sqlalchemy import Table, func, select
 
 from cardreader.sim.profiles import PROFILES
 from server_stub.boss import tables as boss
-from stb_app.shell.box import BoxFiles
-from stb_app.shell.connection import enrol
+from server_stub.foundation.vault import vault_file
+from server_stub.tsp import server_keys
+from stb_app.shell.connection import KEY_AGE
 from tests.simulation import servers
 from tests.simulation.loop import Actor, SimulatedLoop, Stuck
 from tests.simulation.network import Network
 from tests.simulation.people import Person
 from tests.simulation.plan import ROLES, BoxPlan, Plan, make
-from tests.simulation.servers import Host
+from tests.simulation.servers import Held, Host
 from tests.simulation.television import Box, Card, simulated_machine
 
 BOXES = ("85312048", "85312047")
@@ -41,6 +44,15 @@ CALM = (40.0, 300.0, 10.0, 900.0, 10.0, 300.0, 10.0, 3600.0, 10.0, 1200.0, 10.0)
 """Afterwards: seconds that are lived through, and seconds that are jumped over, in turn."""
 HANDLED = frozenset({"fault", "worker-fault", "job-failed", "sweep-fault", "wallet-broken"})
 """Log events that mean that the server has met something nobody thought of."""
+
+
+AWAY = frozenset({"NoConnection", "OutcomeUnknown", "SweepFault"})
+"""What background work says of a database that is away; what a sweep could not do it has said before."""
+FORESEEN = (
+    *("WalletUnreachable", "Problem", "NoConnection", "OutcomeUnknown", "OperationalError"),
+    *("ReadTimeout", "ConnectError", "ReadError", "HTTPStatusError"),
+)
+"""Why a delivery may fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,9 @@ class Simulation:
         faulty: faults happen now.
         trace: what happened, a line each.
         logged: faults that the code under test has written into its log.
+        unrepeatable: transactions that did something else when they were run again.
+        distrusted: answers that a box did not believe.
+        held: by job and delivery, who had it in hand.
     """
 
     seed: int
@@ -71,6 +86,9 @@ class Simulation:
     loop: SimulatedLoop = field(default_factory=SimulatedLoop)
     trace: list[str] = field(default_factory=list)
     logged: list[str] = field(default_factory=list)
+    unrepeatable: list[str] = field(default_factory=list)
+    distrusted: list[str] = field(default_factory=list)
+    held: dict[str, list[Held]] = field(default_factory=dict)
     actors: list[Actor] = field(default_factory=list)
     hosts: dict[str, Host] = field(default_factory=dict)
     boxes: list[Box] = field(default_factory=list)
@@ -105,10 +123,18 @@ class Simulation:
     def log(self, level: str, event: str, facts: dict[str, Any]) -> None:
         """The code under test has written a line into its log."""
         error = facts.get("exc_info")
-        if event in HANDLED and servers.DISK_FULL not in str(error):
+        if event in HANDLED and not self._foreseen(error):
             self.logged.append(f"{event} {error!r}")
+        said = str(facts.get("error", ""))
+        if event == "delivery-failed" and not said.startswith(FORESEEN):
+            self.logged.append(f"{event} {said}")
         if self.tracing or level in ("error", "critical"):
             self.note("log", f"{event} { {key: value for key, value in facts.items() if key != 'request'} }")
+
+    def _foreseen(self, error: Any) -> bool:
+        """What a full disk or a database that is away makes of anything."""
+        away = error is not None and type(error).__name__ in AWAY
+        return away or servers.DISK_FULL in str(error)
 
     def run_for(self, seconds: float) -> None:
         """Lets so much time pass."""
@@ -153,6 +179,8 @@ def _captured(simulation: Simulation) -> Iterator[None]:
             error = record.exc_info[1] if record.exc_info else None
             text = record.getMessage()
             expected = isinstance(error, OSError) or "does not say where it stands" in text
+            if "cannot be believed" in text:
+                simulation.distrusted.append(text)
             if record.levelno >= logging.ERROR and not expected:
                 simulation.logged.append(f"{record.name}: {text}: {error!r}")
             simulation.note("log", text)
@@ -176,6 +204,8 @@ def _captured(simulation: Simulation) -> Iterator[None]:
 def _world(simulation: Simulation, databases: dict[str, bytes]) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(servers.tapped_psams())
+        stack.enter_context(servers.watched_work(simulation))
+        stack.enter_context(servers.threads_that_wait(simulation))
         stack.enter_context(simulated_machine())
         stack.enter_context(_captured(simulation))
         (simulation.folder / "partners.key").write_text("the partners' key")
@@ -234,15 +264,11 @@ def _enrol(simulation: Simulation, number: int, box_number: str) -> dict[str, by
     """A box is switched on for the first time; returns what it then has on its disk."""
     box = Box(simulation, number, box_number, simulation.folder / f"box-{number}", BoxPlan())
     box.folder.mkdir()
-    files = BoxFiles(box.folder, box.random.randbytes)
-
-    def first_time() -> None:
-        refused = enrol(box.verbs, files, files.papers(box_number), servers.START)
-        assert refused is None, refused
-
     box.power_on()
-    simulation.run_for(1)
-    attend(simulation, box, first_time)
+    # It finds itself not enrolled, and enrols with the papers that it has.
+    simulation.run_for(2)
+    assert box.ready
+    assert box.verbs.client.identity is not None
     box.power_off(None)
     return {
         str(path.relative_to(box.folder)): path.read_bytes()
@@ -286,6 +312,8 @@ def _people(simulation: Simulation, files: tuple[dict[str, bytes], ...]) -> None
         folder = simulation.folder / f"box-{number}"
         for path, content in files[number].items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            if plan.old_key and path == "enrolment.json":
+                content = _aged(content)
             (folder / path).write_bytes(content)
         box = Box(simulation, number, BOXES[number], folder, plan)
         cards = tuple(
@@ -300,11 +328,31 @@ def _people(simulation: Simulation, files: tuple[dict[str, bytes], ...]) -> None
         simulation.people.append(Person(simulation, box, (cards[0], cards[1])))
 
 
+def _aged(enrolment: bytes) -> bytes:
+    """A box's enrolment as if it had its key for longer than any is kept."""
+    stored = json.loads(enrolment)
+    made = datetime.fromisoformat(stored["enrolled_at"]) - KEY_AGE - timedelta(days=1)
+    return json.dumps({**stored, "enrolled_at": made.isoformat()}).encode()
+
+
+def _rotate_server_key(simulation: Simulation) -> None:
+    """``stb-server rotate-key``, beside the running processes."""
+    host = simulation.hosts["tsp"]
+    vault = vault_file(simulation.folder / "tsp.key")
+    with servers.opened(host.files) as conn, conn.begin():
+        name = server_keys.rotate(conn, vault, simulation.random("server key").randbytes(32), host.now())
+    simulation.note("tsp", f"signs with {name}")
+
+
 def _schedule(simulation: Simulation) -> None:
     """The faults that come at an instant."""
     simulation.faulty = True
     for box in simulation.boxes:
         simulation.loop.call_later(0.1, box.power_on)
+        for at_s in box.plan.rotations:
+            simulation.loop.call_later(at_s, box.rotate)
+    for at_s in simulation.plan.server_rotations:
+        simulation.loop.call_later(at_s, _rotate_server_key, simulation)
 
     def step(who: str, by_s: float) -> None:
         if simulation.faulty:
@@ -335,6 +383,10 @@ def _live(simulation: Simulation) -> None:
     _calm(simulation)
     for host in simulation.hosts.values():
         host.start()
+    if simulation.plan.away_s:
+        simulation.run_for(5)
+        simulation.loop.jump(simulation.plan.away_s)
+        simulation.run_for(5)
     for box in simulation.boxes:
         box.power_on()
     simulation.run_for(5)

@@ -47,9 +47,10 @@ class Walk:
         tv.post("/settings", motion=False, **self.look)
         tv.post("/clock/freeze")  # no count goes on, nobody is sent home
 
-    def settled(self) -> Screen:
+    def settled(self, layout: bool = False) -> Screen:
         """The screen, once it is not busy: with one focus, which can be pressed."""
-        screen = self.tv.wait_for(lambda s: not s["busy"])
+        while (screen := self.tv.screen(layout=layout))["busy"]:
+            self.tv.wait_for(lambda s: not s["busy"])
         keys = [f["key"] for f in screen["focusables"] if f["enabled"]]
         assert keys.count(screen["focus"]) == 1, screen
         return screen
@@ -112,25 +113,22 @@ class Walk:
         return self._look_at(name)
 
     def _look_at(self, name: str) -> Graph:
-        start = self.settled()["focus"]
-        layout = self.tv.screen(layout=True)["layout"]
-        assert layout == {"clipped": [], "overlapping": []}, name
-        screen = self.tv.screen()
+        screen = self._upright(name)
+        start = key = screen["focus"]
         wanted = {f["key"] for f in screen["focusables"] if f["enabled"]}
         graph: Graph = {start: {}}
         while True:
-            key = self.settled()["focus"]
             untried = [arrow for arrow in ARROWS if arrow not in graph[key]]
             if not untried:
                 step = _first_step(graph, key, lambda other: len(graph[other]) < len(ARROWS))
                 if step is None:
                     break
                 self.tv.key(step)
+                key = self.settled()["focus"]
                 continue
-            found = graph[key][untried[0]] = self._press(untried[0], screen["screen"], name)
+            found = graph[key][untried[0]] = self._press(untried[0], key, screen["screen"], name)
             graph.setdefault(found, {})
-            layout = self.tv.screen(layout=True)["layout"]
-            assert layout == {"clipped": [], "overlapping": []}, f"{name} after {untried[0]} on {key}"
+            key = found
         assert set(graph) == wanted, f"{name}: arrows do not lead to {wanted - set(graph)}"
         if screen["screen"] not in LISTS:
             for key, arrow in product(graph, ARROWS):
@@ -138,12 +136,17 @@ class Walk:
         self._to(start, graph)
         return graph
 
-    def _press(self, arrow: str, here: str, name: str) -> str:
-        """Where an arrow leads; a text under the focus is scrolled to its end first."""
-        before = self.settled()["focus"]
+    def _upright(self, name: str) -> Screen:
+        """The screen, on which nothing is clipped and nothing upon another."""
+        screen = self.settled(layout=True)
+        assert screen["layout"] == {"clipped": [], "overlapping": []}, name
+        return screen
+
+    def _press(self, arrow: str, before: str, here: str, name: str) -> str:
+        """Where an arrow leads from there; a text under the focus is scrolled to its end first."""
         for _ in range(20):
             used = self.tv.key(arrow)
-            screen = self.settled()
+            screen = self._upright(f"{name} after {arrow} on {before}")
             assert screen["screen"] == here, f"{name}: {arrow} on {before} leads to {screen['screen']}"
             if not used or screen["focus"] != before or screen["screen"] in ("calibration", "card"):
                 break

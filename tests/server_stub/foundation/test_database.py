@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from server_stub.foundation.database import Database, insert_once
+from server_stub.foundation import statements
+from server_stub.foundation.database import Database
 from tests.server_stub.system import databases
 
 metadata = MetaData()
@@ -95,7 +96,9 @@ def test_of_a_work_that_fails_nothing_is_kept(database: Database) -> None:
 
 
 def test_of_all_who_insert_the_same_one_is_told_that_it_did(database: Database) -> None:
-    tries = [database.submit(lambda conn: insert_once(conn, numbers, {"number": 5})) for _ in range(50)]
+    tries = [
+        database.submit(lambda conn: statements.insert_once(conn, numbers, {"number": 5})) for _ in range(50)
+    ]
     assert sorted(one.result() for one in tries) == [False] * 49 + [True]
 
 

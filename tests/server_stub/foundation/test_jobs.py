@@ -121,3 +121,15 @@ async def test_a_job_that_the_data_ask_for_runs_when_they_do(database: Database)
     await jobs.run_due("sweep")
     assert work.runs == 2
     assert (await row(database, "sweep")).due_at is None
+
+
+async def test_a_failure_is_over_though_nothing_is_wanted_any_more(database: Database) -> None:
+    clock, work, wanted = SimulatedClock(START), Work(), [START]
+    jobs = Process(database, clock, "a", sweep=Job(work, wanted=lambda conn: wanted[0])).jobs
+    work.broken = True
+    await jobs.run_due("sweep")
+    wanted[0] = None  # type: ignore[call-overload]
+    work.broken = False
+    clock.advance(PAUSES[0])
+    assert await jobs.run_due("sweep") is None
+    assert (work.runs, (await row(database, "sweep")).failures) == (2, 0)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, func, insert, select, text
 
-from server_stub.foundation import postgresql
+from server_stub.foundation import postgresql, statements
 from server_stub.foundation.database import NoConnection, OutcomeUnknown
 from server_stub.foundation.startup import CannotStart
 from tests.postgres import cluster
@@ -37,17 +37,25 @@ def pid(conn: Connection) -> int:
     return int(conn.execute(text("SELECT pg_backend_pid()")).scalar_one())
 
 
+@pytest.mark.parametrize(
+    "put",
+    [
+        lambda conn, number: conn.execute(insert(numbers).values(number=number)),
+        lambda conn, number: statements.insert(conn, numbers, {"number": number}),
+    ],
+    ids=["library", "driver"],
+)
 def test_a_connection_that_breaks_before_the_commit_is_made_anew_and_the_work_run_again(
-    one: postgresql.PostgresqlDatabase,
+    one: postgresql.PostgresqlDatabase, put: Callable[[Connection, int], object]
 ) -> None:
     runs: list[int] = []
 
     def work(conn: Connection) -> None:
-        conn.execute(insert(numbers).values(number=1))
+        put(conn, 1)
         runs.append(pid(conn))
         if len(runs) == 1:
             one.submit(lambda other: other.execute(KILL, {"pid": runs[0]})).result()
-        conn.execute(insert(numbers).values(number=2))
+        put(conn, 2)
 
     one.submit(work).result()
     assert len(runs) == 2

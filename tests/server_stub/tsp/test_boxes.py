@@ -275,7 +275,7 @@ async def test_the_server_s_key_changes_and_boxes_learn_it_from_the_one_before(s
     new = await core.database.write(
         lambda conn: server_keys.rotate(conn, core.vault, seed, core.clock.now() + timedelta(seconds=1))
     )
-    system.clock.advance(61)
+    system.clock.advance(122)
     request = signed(box, system)
     answer = await system.outside.send(request)
     with pytest.raises(InvalidSignature):
@@ -290,6 +290,31 @@ async def test_the_server_s_key_changes_and_boxes_learn_it_from_the_one_before(s
     stored = str([tuple(row) for row in await system.rows(tables.server_keys)])
     assert seed.hex() not in stored
     assert repr(seed) not in stored
+
+
+async def test_a_new_key_signs_when_every_process_tells_it(system: System) -> None:
+    """A box that one process makes ask for the keys may be answered by another."""
+    core, here = system.tsp.core, system.tsp.boxes.server_keys
+    old = (await here.fresh()).told[0].key_id
+    system.clock.advance(180)
+    await here.fresh()
+    system.clock.advance(30)
+    new = await core.database.write(
+        lambda conn: server_keys.rotate(conn, core.vault, bytes(range(32)), core.clock.now())
+    )
+    there = server_keys.ServerKeys(core.database, core.vault, core.clock, lambda size: bytes(size))
+    while (first := (await there.fresh()).signing[0].key_id) == old:
+        assert (await here.fresh()).signing[0].key_id == old
+        system.clock.advance(10)
+    assert first == new
+    assert [one.key_id for one in (await here.fresh()).told] == [new, old]
+
+
+async def test_a_key_does_not_follow_itself(system: System) -> None:
+    box = await system.box()
+    assert await code(await rotated(box, system, box.key)) == "signature-invalid"
+    system.clock.advance(86_401)
+    await box.get("/home")
 
 
 # Keys
@@ -353,6 +378,27 @@ async def test_a_box_goes_over_to_a_new_key_and_both_are_good_for_a_day(system: 
     system.clock.advance(86_400)
     await after.get("/home")
     assert await code(await box.call("GET", "/home")) == "key-replaced"
+
+
+async def test_a_change_of_key_that_is_interrupted_once_boss_knows_leaves_the_new_one_good(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = await system.box()
+    new = BoxKey.of("new")
+    boss = system.tsp.core.boss
+    post = boss.post
+
+    async def then_killed(*asked: Any, **more: Any) -> None:
+        await post(*asked, **more)
+        raise ConnectionResetError
+
+    with monkeypatch.context() as killed:
+        killed.setattr(boss, "post", then_killed)
+        await rotated(box, system, new)
+    system.clock.advance(86_401)
+    assert await code(await rotated(box, system, new)) == "key-replaced"
+    new.server_keys = box.key.server_keys
+    await Box(system, box.number, new).get("/home")
 
 
 async def test_only_who_has_the_new_key_can_rotate_to_it(system: System) -> None:

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Delete, Update, delete, update
+from sqlalchemy import Delete, Update, delete, select, update
+from sqlalchemy.dialects import sqlite
 
 from server_stub.boss import tables as boss
+from server_stub.foundation import migrations
 from server_stub.foundation.clock import SimulatedClock
+from server_stub.foundation.sqlite import SqliteDatabase
 from server_stub.tsp import machines, models, tables
 from tests.server_stub.system import START, Card, System, running
 
@@ -97,6 +100,7 @@ async def test_what_boss_would_not_open_any_more_is_refused_before_any_money(sys
     path = f"/orders/{second['order']}/payments"
     problem = await box.refused(path, {"method": "card"})
     assert (problem["code"], problem["money"]) == ("order-clash", "not-taken")
+    assert problem["facts"]["clashes_with"]["en"] == "HD Movies"
 
 
 async def test_without_boss_nothing_is_begun_and_the_same_request_may_come_again(system: System) -> None:
@@ -266,3 +270,12 @@ def test_ends_are_not_live_and_what_may_still_take_money_is() -> None:
     for state, shown in machines.PAYMENT_SHOWN.items():
         ended = shown.state in ("done", "failed", "cancelled", "expired", "late")
         assert (state in machines.LIVE) is not ended, state
+
+
+async def test_a_live_payment_of_an_order_is_found_without_reading_all_payments(tmp_path: Path) -> None:
+    database = SqliteDatabase(tmp_path / "tsp.db", migrations.prepare(tables.metadata))
+    query = select(tables.payments.c.id).where(tables.payments.c.order_id == "one", tables.LIVE)
+    text = str(query.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
+    plan = database.submit(lambda conn: conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}").all()).result()
+    database.close()
+    assert [row.detail for row in plan] == ["SEARCH payments USING INDEX one_live_payment (order_id=?)"]

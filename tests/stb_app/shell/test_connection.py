@@ -192,6 +192,51 @@ def test_a_change_of_key_whose_answer_was_lost_is_found_out(tmp_path: Path) -> N
     assert len(verbs.enrolled) == 1
 
 
+def test_a_change_of_key_is_finished_while_the_television_runs(tmp_path: Path) -> None:
+    verbs = DummyVerbs()
+    bench = Bench(verbs, tmp_path)
+    bench.connection.bring_up()
+    bench.now += KEY_AGE + timedelta(seconds=1)
+    verbs._refuses = "tsp-unreachable"
+    ready = len(bench.ready)
+
+    def wait(seconds: float) -> bool:
+        assert (seconds, len(bench.ready)) == (REFUSED_PAUSE_S, ready + 1)
+        bench.pauses.append(seconds)
+        if len(bench.pauses) == 2:
+            # The TSP has heard of it, and nobody asks with the old key any more.
+            verbs.keys = {str(bench.enrolment.next_key)}
+            verbs._refuses = "key-replaced"
+        return False
+
+    bench.connection._wait = wait
+    bench.connection.bring_up()
+    assert len(bench.pauses) == 2
+    assert {bench.enrolment.key_id} == verbs.keys
+    assert verbs.client.identity is not None
+    assert verbs.client.identity.key_id == bench.enrolment.key_id
+
+
+def test_a_new_key_that_is_in_use_already_is_not_told_again(tmp_path: Path) -> None:
+    """The disk was full when the TSP had said yes: only the writing is done again."""
+    verbs = DummyVerbs()
+    bench = Bench(verbs, tmp_path)
+    bench.connection.bring_up()
+    bench.now += KEY_AGE + timedelta(seconds=1)
+    keep, kept = bench.files.keep, list[Enrolment]()
+
+    def full(enrolment: Enrolment) -> None:
+        kept.append(enrolment)
+        if len(kept) == 2:
+            raise OSError("no space left on device")
+        keep(enrolment)
+
+    bench.files.keep = full  # type: ignore[method-assign]
+    bench.connection.bring_up()
+    assert verbs.rotated == [bench.enrolment.key_id]
+    assert bench.enrolment.next_key is None
+
+
 def test_numbers_only_grow_whenever_the_power_goes(tmp_path: Path) -> None:
     path = tmp_path / "count"
     first = Counter(path)
