@@ -53,6 +53,7 @@ class Recovery:
         """Payments whose code is closed -> when nobody asks about them any more."""
         self._asked = False
         self._telling = threading.Lock()
+        self._undecided: set[str] = set()
 
     def run(self, post: Callable[[RecoveryStep], None]) -> None:
         pause = FIRST_PAUSE_S
@@ -67,7 +68,7 @@ class Recovery:
             alone = self._alone.acquire(blocking=False)
             if alone:
                 try:
-                    done = self._deliver() and self._ask_card() and done
+                    done = self._deliver() and self._ask_card() and self._find_ended() and done
                 finally:
                     self._alone.release()
             done = self._tell_untold(ends.append) and done
@@ -90,16 +91,28 @@ class Recovery:
                 self._codes = codes
                 post(CodesOpen(codes))
 
-    def _find_ended(self) -> None:
-        """After a power cut the box does not know what the TSP has acknowledged: nobody is asked for a card in vain."""
+    def _find_ended(self) -> bool:
+        """After a power cut, or where its answers were lost, the box does not know what the TSP has acknowledged: nobody is
+        asked for a card in vain. A payment of which the TSP does not know either is its card's. False: ask again later.
+        """
+        done = True
         for payment in self._memory.unproven():
+            if payment in self._undecided:
+                continue
             try:
                 told = self._client.payment(payment)
             except Problem as problem:
                 log.warning("asking for payment %s: %s", payment, problem.code)
+                if problem.unanswered:
+                    done = False
+                else:
+                    self._undecided.add(payment)
                 continue
             if finished(told).outcome != "pending" or told.money == "taken":
                 self._memory.settled(payment)
+            else:
+                self._undecided.add(payment)
+        return done
 
     def _tell_untold(self, post: Callable[[Finished], None]) -> bool:
         """Tells how payments by card have ended whose end was on no screen. False when the TSP has to be asked again."""

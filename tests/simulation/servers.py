@@ -26,7 +26,7 @@ from sqlalchemy.exc import OperationalError
 from cardreader.errors import CardRemoved
 from cardreader.sim.psam import open_psam
 from server_stub.app import Roles, World, application
-from server_stub.foundation import migrations, postgresql
+from server_stub.foundation import migrations, postgresql, statements
 from server_stub.foundation.clock import CHINA
 from server_stub.foundation.database import untold
 from server_stub.foundation.jobs import LEASE_SECONDS, Jobs
@@ -119,6 +119,7 @@ class SimulatedDatabase:
             migrations.prepare(metadata)(self.conn)
             self.conn.commit()
             process.host.files.fresh = False
+        process.database = self
         self._postgresql = plan.postgresql
         if plan.postgresql:
             event.listen(self.conn, "before_cursor_execute", self._statement)
@@ -349,6 +350,7 @@ class Process:
         self.context = contextvars.Context()
         self.context.run(HERE.set, self)
         self.roles: Roles
+        self.database: SimulatedDatabase
         self.context.run(self._make)
         self.spawn(self._run())
 
@@ -659,13 +661,23 @@ def watched_work(simulation: Simulation) -> Any:
 
 @contextmanager
 def threads_that_wait(simulation: Simulation) -> Any:
-    """The pauses of PostgreSQL's layer are simulated time."""
+    """The pauses of PostgreSQL's layer are simulated time, and its statements are seen."""
     time = SimpleNamespace(
         monotonic=simulation.loop.time,
         perf_counter=simulation.loop.time,
         sleep=lambda seconds: current_actor().block(seconds),
     )
-    with patch.object(postgresql, "time", time):
+    run = statements._run
+
+    def told(conn: Any, compiled: Any, *values: Any, **more: Any) -> Any:
+        """What is given to the driver as it is is seen here."""
+        process = HERE.get(None)
+        if process is not None and process.ready and process.database.current is not None:
+            process.database.current.statement(compiled.text)
+        return run(conn, compiled, *values, **more)
+
+    seen = told if simulation.plan.postgresql else run
+    with patch.object(postgresql, "time", time), patch.object(statements, "_run", seen):
         yield
 
 
