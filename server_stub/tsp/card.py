@@ -8,16 +8,18 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, select
 
 from cardreader.errors import ApplicationBlocked, CardReaderError, MacInvalid
-from server_stub.foundation import statements
+from server_stub.foundation import rates, statements
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.problems import Problem
+from server_stub.foundation.rates import Limit
 from server_stub.foundation.secret import CardNumber
 from server_stub.foundation.statements import Statement
 from server_stub.tsp import card_attempts, core, machines, models, psam_pool
 from server_stub.tsp.core import Core
 from server_stub.tsp.rivals import refuse_card
 from server_stub.tsp.tables import debits, issuers, listed_cards, payments
+from server_stub.tsp.tables import rates as rate_buckets
 
 __all__ = ["CardPayments", "fingerprint", "issuer_refusal"]
 
@@ -25,6 +27,8 @@ PURSE_TYPES = frozenset({"02", "03"})
 """Application types that have an electronic purse; 01 is an electronic deposit only."""
 LOOK_AGAIN = timedelta(seconds=0.1)
 """How often a step looks whether another process's turn at the PSAM is over."""
+CONTRADICTIONS = Limit(60, 3600.0)
+"""So many proofs that contradict what is known are kept of a box in an hour."""
 _FORGET = Statement(delete(debits).where(debits.c.payment_id == bindparam("payment")))
 _UNSETTLED = Statement(
     select(payments.c.id)
@@ -186,7 +190,8 @@ class CardPayments:
         Raises:
             Problem: ``wrong-state``, ``mac2-refused``, ``lease-lost`` (the PSAM has gone on: for a person),
                 ``psam-none-free`` (it serves another payment now), ``psam-refused``, ``evidence-contradicts``
-                (the payment had failed by the card's evidence: for a person). Money unknown.
+                (the payment had failed by the card's evidence, or has another proof: for a person),
+                ``too-many-requests`` (of such). Money unknown.
         """
         async with self._core.locks.hold(payment):
 
@@ -317,36 +322,50 @@ class CardPayments:
             application_serial8=self._core.vault.unseal(sealed)[2:],
         )
 
-    def _contradicts(self, conn: Connection, box_number: str, payment: str, proof: models.DebitProof) -> bool:
-        """Whether the card is said not to have debited; then its proof of the contrary is kept, with a case."""
-        row = self._find(conn, box_number, payment)
-        if row.state not in ("failed", "written-off", "contradicted"):
-            return False
-        self._core.case(conn, payment, "evidence-contradicts", **proof.model_dump())
-        if row.state != "contradicted":
+    def _contradict(
+        self, conn: Connection, row: Row[Any], debit: Row[Any] | None, proof: models.DebitProof
+    ) -> None:
+        """A proof against what was said or kept before is kept beside it, with a case."""
+        # A box may have no end of such proofs; one that is right comes again until it is taken in.
+        try:
+            rates.take(
+                conn, rate_buckets, f"proofs of box {row.box_number}", CONTRADICTIONS, self._core.clock.now()
+            )
+        except Problem as problem:
+            problem.body.money = "unknown"
+            raise
+        self._core.case(conn, row.id, "evidence-contradicts", **proof.model_dump())
+        if row.state in ("failed", "written-off"):
             self._core.move(conn, row, "contradicted", actor="box", reason="evidence-contradicts")
-            statements.change(conn, debits, {"tac": proof.tac, "mac2": proof.mac2}, payment_id=payment)
-        return True
+        if debit is not None and debit.mac2 is None:
+            statements.change(conn, debits, {"tac": proof.tac, "mac2": proof.mac2}, payment_id=row.id)
 
     def _keep_proof(
         self, conn: Connection, box_number: str, payment: str, proof: models.DebitProof
     ) -> tuple[Row[Any], Row[Any], bool] | None:
-        """Row, debit and whether just this proof was accepted before; None when it contradicts the evidence."""
-        if self._contradicts(conn, box_number, payment, proof):
-            return None
+        """Row, debit as it was, and whether just this proof was accepted before; None when it contradicts what was said
+        or kept before. The first proof of a payment stays the one that is kept.
+        """
         row = self._find(conn, box_number, payment)
         debit = _debit_or_none(conn, payment)
-        given = (proof.tac, proof.mac2)
-        if debit is not None and row.paid_at is not None and (debit.tac, debit.mac2) == given:
+        same = debit is not None and (debit.tac, debit.mac2) == (proof.tac, proof.mac2)
+        if debit is not None and row.paid_at is not None and same:
             return row, debit, True
+        if row.state in ("failed", "written-off", "contradicted"):
+            self._contradict(conn, row, debit, proof)
+            return None
         if debit is None or row.state not in ("mac1-issued", "mac2-refused", "proof-kept"):
             raise Problem("wrong-state", money=core.money_of(row))
-        if row.state == "proof-kept" and debit.mac2 == proof.mac2:
+        if debit.mac2 is not None and not same:
+            self._contradict(conn, row, debit, proof)
+            return None
+        if row.state == "proof-kept":
             raise Problem("lease-lost", money="unknown")
-        if row.state == "mac2-refused" and debit.mac2 == proof.mac2:
-            # A PSAM locks itself after some wrong proofs in a row: it is not asked twice about the same one.
+        if row.state == "mac2-refused":
+            # A PSAM locks itself after some wrong proofs in a row: it is asked once about a payment.
             raise Problem("mac2-refused")
-        statements.change(conn, debits, {"tac": proof.tac, "mac2": proof.mac2}, payment_id=payment)
+        if debit.mac2 is None:
+            statements.change(conn, debits, {"tac": proof.tac, "mac2": proof.mac2}, payment_id=payment)
         return row, debit, False
 
     def _turn(self, conn: Connection, payment: str, psam: str, *, anew: bool) -> psam_pool.TakenTurn:
@@ -416,28 +435,29 @@ class CardPayments:
             # Nobody else had the PSAM, this proof was given to it before, and only a right proof moves the
             # number: it accepted the proof, and its answer was lost when this server stopped.
             if not (turn.alone and error.moved == 1 and debit.mac2 == proof.mac2):
-                await self._refuse(payment, "psam-number-moved", release=True)
+                await self._refuse(payment, "psam-number-moved", proof)
                 raise Problem("lease-lost", money="unknown") from error
         except MacInvalid as error:
-            await self._refuse(payment, "mac2-refused", release=False)
+            await self._refuse(payment, "mac2-refused", proof)
             raise Problem("mac2-refused") from error
         except CardReaderError as error:
             # Whatever it is, the card has debited and the proof cannot be checked: a person completes the payment.
             locked = isinstance(error, ApplicationBlocked)
-            await self._refuse(payment, "psam-locked" if locked else "psam-refused", release=True)
+            await self._refuse(payment, "psam-locked" if locked else "psam-refused", proof)
             raise Problem("psam-refused", money="unknown", psam_status=str(error)) from error
 
-    async def _refuse(self, payment: str, kind: str, *, release: bool) -> None:
+    async def _refuse(self, payment: str, kind: str, proof: models.DebitProof) -> None:
+        """The proof was not accepted: it is kept with a case, and the PSAM is given back."""
+
         def work(conn: Connection) -> None:
             row = core.load_payment(conn, payment)
             target = "mac2-refused" if kind == "mac2-refused" else "proof-kept"
-            if target != row.state and not (target == "mac2-refused" and row.state == "proof-kept"):
+            if target != row.state:
                 self._core.move(conn, row, target, actor="psam", reason=target)
             else:
                 core.touch(conn, payment)
-            self._core.case(conn, payment, kind)
-            if release:
-                psam_pool.release(conn, payment)
+            self._core.case(conn, payment, kind, tac=proof.tac, mac2=proof.mac2)
+            psam_pool.release(conn, payment)
 
         await self._core.change(payment, work)
 

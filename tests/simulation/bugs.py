@@ -200,9 +200,9 @@ def _psam_fails_without_a_case() -> AbstractContextManager[Any]:
     """A PSAM that does not answer at the proof leaves nothing for a person to see."""
     refuse = card.CardPayments._refuse
 
-    async def silent(self: Any, payment: str, kind: str, *, release: bool) -> None:
+    async def silent(self: Any, payment: str, kind: str, proof: Any) -> None:
         if kind != "psam-refused":
-            await refuse(self, payment, kind, release=release)
+            await refuse(self, payment, kind, proof)
 
     return _both(_kept_proofs_wait(), put(card.CardPayments, "_refuse", silent))
 
@@ -415,8 +415,15 @@ def _psam_lent_for_ever() -> AbstractContextManager[Any]:
     """A PSAM that did not work stays lent to the payment that a person completes."""
     refuse = card.CardPayments._refuse
 
-    async def keep(self: Any, payment: str, kind: str, *, release: bool) -> None:
-        await refuse(self, payment, kind, release=kind != "psam-refused")
+    async def keep(self: Any, payment: str, kind: str, proof: Any) -> None:
+        await refuse(self, payment, kind, proof)
+
+        def lend(conn: Any) -> None:
+            psam = conn.execute(select(tables.debits.c.psam).where(tables.debits.c.payment_id == payment))
+            psam_pool.lease(conn, payment, [psam.scalar_one()], self._core.clock.now(), 180)
+
+        if kind == "psam-refused":
+            await self._core.database.write(lend)
 
     return put(card.CardPayments, "_refuse", keep)
 

@@ -169,20 +169,68 @@ async def test_evidence_that_contradicts_itself_leaves_the_payment_unknown(
     assert [row.kind for row in await system.rows(tables.cases)] == ["evidence-contradicts"]
 
 
-async def test_a_wrong_mac2_leaves_the_payment_unknown_and_the_right_one_completes_it(system: System) -> None:
+async def test_a_payment_s_first_proof_is_never_overwritten(system: System) -> None:
+    """What a PSAM has called wrong goes to none again, nor does any other: a person has both proofs."""
     box = await system.box()
     card = Card(box)
     payment = await box.pay("card")
     proof = body_of(card.debit(await card.authorised(payment)))
     path = f"/payments/{payment['payment']}"
-    for _ in range(4):  # asked again, but the PSAM, which would lock itself, is not
-        problem = await box.refused(f"{path}/debit", {**proof, "mac2": "00000000"})
+    wrong = {"tac": proof["tac"], "mac2": "00000000"}
+    for _ in range(4):
+        problem = await box.refused(f"{path}/debit", wrong)
         assert (problem["code"], problem["money"]) == ("mac2-refused", "unknown")
-    assert (await box.get(path))["state"] == "unknown"
-    assert [row.kind for row in await system.rows(tables.cases)] == ["mac2-refused"]
+    assert await system.rows(tables.leases) == []
+    for other in (proof, {**wrong, "tac": "00000000"}):
+        problem = await box.refused(f"{path}/debit", other)
+        assert (problem["code"], problem["money"]) == ("evidence-contradicts", "unknown")
+    shown = await box.get(path)
+    assert (shown["state"], shown["reason"]) == ("unknown", "mac2-refused")
+    cases = [(row.kind, json.loads(row.facts)) for row in await system.rows(tables.cases)]
+    assert [(kind, facts["tac"], facts["mac2"]) for kind, facts in sorted(cases, key=lambda one: one[0])] == [
+        ("evidence-contradicts", proof["tac"], proof["mac2"]),
+        ("evidence-contradicts", "00000000", "00000000"),
+        ("mac2-refused", proof["tac"], "00000000"),
+    ]
+    (kept,) = await system.rows(tables.debits)
+    assert (kept.tac, kept.mac2) == (wrong["tac"], wrong["mac2"])
     refused = await box.refused(f"{path}/not-debited", card.evidence("9406"))
     assert (refused["code"], refused["money"]) == ("wrong-state", "unknown")
-    assert (await box.post(f"{path}/debit", proof))["money"] == "taken"
+
+
+async def test_a_proof_that_waits_for_its_psam_is_not_replaced_and_is_what_the_psam_checks(
+    system: System,
+) -> None:
+    box = await system.box()
+    card = Card(box)
+    payment = await box.pay("card")
+    proof = body_of(card.debit(await card.authorised(payment)))
+    (debit,) = await system.rows(tables.debits)
+    unit = system.tsp.core.psams.pop(debit.psam)
+    path = f"/payments/{payment['payment']}/debit"
+    await box.refused(path, proof)
+    problem = await box.refused(path, {"tac": "DEADBEEF", "mac2": "DEADBEEF"})
+    assert (problem["code"], problem["money"]) == ("evidence-contradicts", "unknown")
+    system.tsp.core.psams[debit.psam] = unit
+    assert (await box.post(path, proof))["money"] == "taken"
+
+
+async def test_proofs_without_end_are_refused_until_later(system: System) -> None:
+    box = await system.box()
+    card = Card(box)
+    payment = await box.pay("card")
+    proof = body_of(card.debit(await card.authorised(payment)))
+    path = f"/payments/{payment['payment']}/debit"
+    codes = [
+        (await box.refused(path, {"tac": "00000000", "mac2": f"{number:08X}"}))["code"]
+        for number in range(tsp_card.CONTRADICTIONS.amount + 2)
+    ]
+    assert codes[0] == "mac2-refused"
+    assert set(codes[1:-1]) == {"evidence-contradicts"}
+    problem = await box.refused(path, proof)
+    assert (problem["code"], problem["money"], problem["retryable"]) == ("too-many-requests", "unknown", True)
+    system.clock.advance(3600)
+    assert (await box.refused(path, proof))["code"] == "evidence-contradicts"
 
 
 async def test_the_card_comes_back_days_later_and_its_psam_has_waited(system: System) -> None:
@@ -232,6 +280,12 @@ async def test_a_psam_that_has_gone_on_cannot_check_the_late_proof_which_is_kept
         assert [row.kind for row in await system.rows(tables.cases)] == ["psam-number-moved"]
         kept = [row for row in await system.rows(tables.debits) if row.payment_id == payment["payment"]]
         assert (kept[0].tac, kept[0].mac2) == (proof["tac"], proof["mac2"])
+        forged = {"tac": "DEADBEEF", "mac2": "DEADBEEF"}
+        problem = await box.refused(f"/payments/{payment['payment']}/debit", forged)
+        assert (problem["code"], problem["money"]) == ("evidence-contradicts", "unknown")
+        assert kept == [
+            row for row in await system.rows(tables.debits) if row.payment_id == payment["payment"]
+        ]
 
 
 async def test_a_late_proof_that_is_for_a_person_is_one_case_however_often_it_comes(tmp_path: Path) -> None:
