@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, bindparam, delete, select
 
@@ -40,6 +40,7 @@ _UNSETTLED = Statement(
         & (payments.c.box_number != bindparam("box"))
     )
 )
+Taken = psam_pool.TakenTurn | Literal["settled"]
 NOT_DEBITED_REASONS = {"9302": "mac1-refused", "9406": "card-removed", "0000": "connection-lost"}
 
 
@@ -153,7 +154,7 @@ class CardPayments:
             row, debit, taken = await self._core.change(payment, begin)
             turn = await self._wait_for_turn(taken, payment, debit.psam, use, anew=False)
             unit = self._core.psams.get(debit.psam)
-            if turn is None or unit is None:
+            if not isinstance(turn, psam_pool.Turn) or unit is None:
                 raise Problem("lease-lost")
             date, time = f"{now:%Y%m%d}", f"{now:%H%M%S}"
             begun = {**init.model_dump(exclude={"balance_fen"}), "date": date, "time": time}
@@ -214,8 +215,7 @@ class CardPayments:
             def work(conn: Connection) -> Answer:
                 use.claim(conn)
                 if not already:
-                    self._core.paid(conn, core.load_payment(conn, payment), actor="box")
-                    self._keep_balance(conn, row, debit, proof.balance_after_fen)
+                    self._accept(conn, payment, debit, proof.balance_after_fen, actor="box")
                 return use.answer(conn, self._core.answer(conn, payment))
 
             return await self._core.change(payment, work)
@@ -242,8 +242,7 @@ class CardPayments:
             await self._verify(row, debit, proof, taken, None)
 
             def work(conn: Connection) -> None:
-                self._core.paid(conn, core.load_payment(conn, payment), actor="sweep")
-                self._keep_balance(conn, row, debit, None)
+                self._accept(conn, payment, debit, None, actor="sweep")
 
             await self._core.change(payment, work)
 
@@ -303,11 +302,17 @@ class CardPayments:
             raise Problem("psam-none-free")
         return self._core.psams[name]
 
-    def _keep_balance(self, conn: Connection, row: Row[Any], debit: Row[Any], after_fen: int | None) -> None:
-        """What is on the card now: as the card has said, or as it must be."""
-        if after_fen is None:
+    def _accept(
+        self, conn: Connection, payment: str, debit: Row[Any], after_fen: int | None, *, actor: str
+    ) -> None:
+        """The proof is right: the money is in, unless another process was quicker to say so."""
+        row = core.load_payment(conn, payment)
+        if row.paid_at is not None:
+            return
+        self._core.paid(conn, row, actor=actor)
+        if after_fen is None:  # what is on the card now: as the card has said, or as it must be
             after_fen = debit.balance_before_fen - row.amount_fen
-        statements.change(conn, debits, {"balance_after_fen": after_fen}, payment_id=row.id)
+        statements.change(conn, debits, {"balance_after_fen": after_fen}, payment_id=payment)
 
     def _purchase(self, amount_fen: int, sealed: str, begun: Any) -> psam_pool.Purchase:
         return psam_pool.Purchase(
@@ -378,8 +383,9 @@ class CardPayments:
 
     async def _wait_for_turn(
         self, taken: psam_pool.TakenTurn, payment: str, psam: str, use: KeyUse | None, *, anew: bool
-    ) -> psam_pool.Turn | None:
-        """What was taken, or a turn when the one that another process has is over; None when the lease is lost.
+    ) -> Taken:
+        """What was taken, or a turn when the one that another process has is over; "settled" where that has come to the
+        end with the payment.
 
         Args:
             use: of the request that wants it; None where nobody has asked.
@@ -389,23 +395,25 @@ class CardPayments:
             Replayed: the other process has answered this request.
         """
 
-        def take(conn: Connection) -> psam_pool.TakenTurn:
+        def take(conn: Connection) -> Taken:
             if use is not None:
                 use.recall(conn)
             row = core.load_payment(conn, payment)
-            if row.state not in (*machines.CARD_PREPARING, *machines.CARD_UNKNOWN):
-                return "lost"  # another process has come to its end with it, and given the PSAM back
+            if row.state not in ("card-checked", "mac1-issued"):
+                # The PSAM has been given back, and is not taken again for what needs none any more.
+                return "settled" if row.paid_at is not None else "lost"
             return self._turn(conn, payment, psam, anew=anew)
 
         clock = self._core.clock
         patience = clock.now() + 2 * psam_pool.TURN
-        while taken == "busy":
+        found: Taken = taken
+        while found == "busy":
             now = clock.now()
             if now >= patience:
                 raise Problem("psam-none-free", money="unknown")
             await clock.sleep_until(now + LOOK_AGAIN)
-            taken = await self._core.database.write(take)
-        return None if taken == "lost" else taken
+            found = await self._core.database.write(take)
+        return found
 
     async def _verify(
         self,
@@ -415,13 +423,15 @@ class CardPayments:
         taken: psam_pool.TakenTurn,
         use: KeyUse | None,
     ) -> None:
-        """Returns when the PSAM has accepted MAC2. Raises Problem; the payment stays unknown."""
+        """Returns when the PSAM has accepted MAC2, for this process or another. Raises Problem; the payment stays unknown."""
         payment, psam = row.id, debit.psam
         unit = self._core.psams.get(psam)
         if unit is None:
             raise Problem("psam-none-for-issuer", money="unknown")
         turn = await self._wait_for_turn(taken, payment, psam, use, anew=True)
-        if turn is None:
+        if turn == "settled":
+            return
+        if not isinstance(turn, psam_pool.Turn):
             raise Problem("psam-none-free", money="unknown")
         number = bytes.fromhex(debit.terminal_transaction_number)
         purchase = self._purchase(row.amount_fen, debit.card_sealed, debit._mapping)
@@ -434,23 +444,29 @@ class CardPayments:
         except psam_pool.NumberMoved as error:
             # Nobody else had the PSAM, this proof was given to it before, and only a right proof moves the
             # number: it accepted the proof, and its answer was lost when this server stopped.
-            if not (turn.alone and error.moved == 1 and debit.mac2 == proof.mac2):
-                await self._refuse(payment, "psam-number-moved", proof)
+            accepted = turn.alone and error.moved == 1 and debit.mac2 == proof.mac2
+            if not accepted and await self._refuse(payment, "psam-number-moved", proof):
                 raise Problem("lease-lost", money="unknown") from error
         except MacInvalid as error:
-            await self._refuse(payment, "mac2-refused", proof)
-            raise Problem("mac2-refused") from error
+            if await self._refuse(payment, "mac2-refused", proof):
+                raise Problem("mac2-refused") from error
         except CardReaderError as error:
             # Whatever it is, the card has debited and the proof cannot be checked: a person completes the payment.
             locked = isinstance(error, ApplicationBlocked)
-            await self._refuse(payment, "psam-locked" if locked else "psam-refused", proof)
-            raise Problem("psam-refused", money="unknown", psam_status=str(error)) from error
+            if await self._refuse(payment, "psam-locked" if locked else "psam-refused", proof):
+                raise Problem("psam-refused", money="unknown", psam_status=str(error)) from error
 
-    async def _refuse(self, payment: str, kind: str, proof: models.DebitProof) -> None:
-        """The proof was not accepted: it is kept with a case, and the PSAM is given back."""
+    async def _refuse(self, payment: str, kind: str, proof: models.DebitProof) -> bool:
+        """The proof was not accepted: it is kept with a case, and the PSAM is given back.
 
-        def work(conn: Connection) -> None:
+        Returns:
+            False where another process has had it accepted meanwhile: then nothing is to be refused.
+        """
+
+        def work(conn: Connection) -> bool:
             row = core.load_payment(conn, payment)
+            if row.paid_at is not None:
+                return False
             target = "mac2-refused" if kind == "mac2-refused" else "proof-kept"
             if target != row.state:
                 self._core.move(conn, row, target, actor="psam", reason=target)
@@ -458,8 +474,9 @@ class CardPayments:
                 core.touch(conn, payment)
             self._core.case(conn, payment, kind, tac=proof.tac, mac2=proof.mac2)
             psam_pool.release(conn, payment)
+            return True
 
-        await self._core.change(payment, work)
+        return await self._core.change(payment, work)
 
 
 def _debit(conn: Connection, payment: str) -> Row[Any]:

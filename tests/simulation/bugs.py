@@ -200,9 +200,8 @@ def _psam_fails_without_a_case() -> AbstractContextManager[Any]:
     """A PSAM that does not answer at the proof leaves nothing for a person to see."""
     refuse = card.CardPayments._refuse
 
-    async def silent(self: Any, payment: str, kind: str, proof: Any) -> None:
-        if kind != "psam-refused":
-            await refuse(self, payment, kind, proof)
+    async def silent(self: Any, payment: str, kind: str, proof: Any) -> bool:
+        return kind == "psam-refused" or await refuse(self, payment, kind, proof)
 
     return _both(_kept_proofs_wait(), put(card.CardPayments, "_refuse", silent))
 
@@ -415,8 +414,8 @@ def _psam_lent_for_ever() -> AbstractContextManager[Any]:
     """A PSAM that did not work stays lent to the payment that a person completes."""
     refuse = card.CardPayments._refuse
 
-    async def keep(self: Any, payment: str, kind: str, proof: Any) -> None:
-        await refuse(self, payment, kind, proof)
+    async def keep(self: Any, payment: str, kind: str, proof: Any) -> bool:
+        refused = await refuse(self, payment, kind, proof)
 
         def lend(conn: Any) -> None:
             psam = conn.execute(select(tables.debits.c.psam).where(tables.debits.c.payment_id == payment))
@@ -424,6 +423,7 @@ def _psam_lent_for_ever() -> AbstractContextManager[Any]:
 
         if kind == "psam-refused":
             await self._core.database.write(lend)
+        return refused
 
     return put(card.CardPayments, "_refuse", keep)
 

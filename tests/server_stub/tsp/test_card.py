@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,10 @@ from sqlalchemy import insert
 
 from cardreader.errors import CardReaderError
 from cardreader.secret import CardNumber
+from server_stub.foundation.locks import KeyedLocks
 from server_stub.settings import Settings
 from server_stub.tsp import card as tsp_card
-from server_stub.tsp import psam_pool, tables
+from server_stub.tsp import models, psam_pool, tables
 from server_stub.tsp.core import load_payment
 from tests.server_stub.system import Card, System, body_of, running, works
 
@@ -377,6 +380,73 @@ async def test_a_proof_after_evidence_of_no_debit_is_kept_and_nobody_knows(
     refused = await box.refused(f"{path}/not-debited", card.evidence("9406"))
     assert (refused["code"], refused["money"]) == ("wrong-state", "unknown")
     assert (await box.get("/services/sports"))["status"] == "none"
+
+
+async def debited_elsewhere(system: System, box: Any, payment: str, proof: dict[str, str]) -> Any:
+    """The same proof, given to another process on the same database."""
+    core = replace(system.tsp.core, who="another", locks=KeyedLocks())
+    use = core.idempotency.use(f"box {box.number}", f"elsewhere-{payment}", "")
+    answer = await tsp_card.CardPayments(core).debited(
+        box.number, payment, models.DebitProof.model_validate(proof), use
+    )
+    return json.loads(answer.body)
+
+
+async def test_of_two_processes_that_have_a_proof_the_one_that_waits_answers_as_the_other_did(
+    system: System,
+) -> None:
+    box = await system.box()
+    card = Card(box)
+    payment = (view := await box.pay("card"))["payment"]
+    proof = body_of(card.debit(await card.authorised(view)))
+    unit = system.tsp.core.psams[(await system.rows(tables.debits))[0].psam]
+    verify, later = unit.verify, []
+
+    async def slow(*given: Any) -> None:
+        later.append(asyncio.ensure_future(debited_elsewhere(system, box, payment, proof)))
+        soon = system.clock.now() + tsp_card.LOOK_AGAIN
+        while soon not in [due for due, _ in system.clock._sleepers]:
+            await asyncio.sleep(0)
+        await verify(*given)
+
+    unit.verify = slow  # type: ignore[method-assign]
+    assert (await box.post(f"/payments/{payment}/debit", proof))["money"] == "taken"
+    system.clock.advance(tsp_card.LOOK_AGAIN.total_seconds())
+    assert (await later[0])["money"] == "taken"
+    assert await system.rows(tables.leases) == []
+    assert [row for row in await system.rows(tables.moves) if not row.legal] == []
+
+
+@pytest.mark.parametrize("moved", [1, 2])
+async def test_a_process_whose_psam_has_gone_on_because_another_was_quicker_answers_as_that_did(
+    system: System, moved: int
+) -> None:
+    box = await system.box()
+    card = Card(box)
+    payment = (view := await box.pay("card"))["payment"]
+    proof = body_of(card.debit(await card.authorised(view)))
+    unit = system.tsp.core.psams[(await system.rows(tables.debits))[0].psam]
+    verify, later = unit.verify, []
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def gone_on(*_: Any) -> None:
+        begun.set()
+        await ended.wait()
+        raise psam_pool.NumberMoved(moved)
+
+    async def slow(*given: Any) -> None:
+        unit.verify = gone_on  # type: ignore[method-assign]
+        await verify(*given)
+        system.clock.advance(psam_pool.TURN.total_seconds())
+        later.append(asyncio.ensure_future(debited_elsewhere(system, box, payment, proof)))
+        await begun.wait()
+
+    unit.verify = slow  # type: ignore[method-assign]
+    assert (await box.post(f"/payments/{payment}/debit", proof))["money"] == "taken"
+    ended.set()
+    assert (await later[0])["money"] == "taken"
+    assert await system.rows(tables.leases) == []
+    assert [row for row in await system.rows(tables.moves) if not row.legal] == []
 
 
 async def test_the_proof_completes_after_the_server_was_stopped_and_started(tmp_path: Path) -> None:
