@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Literal
 
+import structlog
 from sqlalchemy import Connection, Row, bindparam, delete, select
 
 from cardreader.errors import ApplicationBlocked, CardReaderError, MacInvalid
@@ -15,7 +16,7 @@ from server_stub.foundation.problems import Problem
 from server_stub.foundation.rates import Limit
 from server_stub.foundation.secret import CardNumber
 from server_stub.foundation.statements import Statement
-from server_stub.tsp import card_attempts, core, machines, models, psam_pool
+from server_stub.tsp import card_attempts, core, machines, models, psam_pool, wrong_proofs
 from server_stub.tsp.core import Core
 from server_stub.tsp.rivals import refuse_card
 from server_stub.tsp.tables import debits, issuers, listed_cards, payments
@@ -40,8 +41,11 @@ _UNSETTLED = Statement(
         & (payments.c.box_number != bindparam("box"))
     )
 )
-Taken = psam_pool.TakenTurn | Literal["settled"]
+Taken = psam_pool.TakenTurn | Literal["settled", "untrusted"]
 NOT_DEBITED_REASONS = {"9302": "mac1-refused", "9406": "card-removed", "0000": "connection-lost"}
+
+
+log = structlog.get_logger(__name__)
 
 
 def fingerprint(parts: Core, serial: CardNumber) -> str:
@@ -68,6 +72,13 @@ def refusal(conn: Connection, parts: Core, card: models.CardData) -> str | None:
     if refused is None and today > card.expiry_date:
         return "card-expired"
     return refused
+
+
+def refuse_box(conn: Connection, parts: Core, box_number: str) -> None:
+    """Raises Problem ``method-not-offered`` for a box that has sent too many wrong proofs, before any money moves."""
+    if wrong_proofs.too_many(conn, box_number, parts.settings.box_wrong_proofs):
+        log.error("box-proofs-wrong", box=box_number)
+        raise Problem("method-not-offered", method="card")
 
 
 def unsettled(conn: Connection, parts: Core, serial: CardNumber, box_number: str) -> bool:
@@ -136,20 +147,22 @@ class CardPayments:
         """MAC1 for the card. That the payment is unknown from here on is on the disk before MAC1 leaves.
 
         Raises:
-            Problem: ``wrong-state``, ``lease-lost``, ``psam-refused``, ``balance-too-low``; nothing left.
+            Problem: ``wrong-state``, ``lease-lost``, ``psam-refused``, ``balance-too-low``, ``method-not-offered``;
+                nothing left.
         """
         async with self._core.locks.hold(payment):
             now = self._core.clock.now()
 
-            def begin(conn: Connection) -> tuple[Row[Any], Row[Any], psam_pool.TakenTurn]:
+            def begin(conn: Connection) -> tuple[Row[Any], Row[Any], Taken]:
                 use.recall(conn)
                 row = self._find(conn, box_number, payment)
                 if row.state != "card-checked":
                     raise Problem("wrong-state", money=core.money_of(row))
+                refuse_box(conn, self._core, box_number)
                 if init.balance_fen < row.amount_fen:
                     raise Problem("balance-too-low", balance_fen=init.balance_fen, amount_fen=row.amount_fen)
                 debit = _debit(conn, payment)
-                return row, debit, self._turn(conn, payment, debit.psam, anew=False)
+                return row, debit, self._turn(conn, row, debit.psam, anew=False)
 
             row, debit, taken = await self._core.change(payment, begin)
             turn = await self._wait_for_turn(taken, payment, debit.psam, use, anew=False)
@@ -162,7 +175,14 @@ class CardPayments:
             try:
                 answer = await unit.initialize(turn, purchase)
             except CardReaderError as error:
-                await self._core.database.write(lambda conn: psam_pool.release(conn, payment))
+                locked = isinstance(error, ApplicationBlocked)
+
+                def give_back(conn: Connection) -> None:
+                    psam_pool.release(conn, payment)
+                    if locked:
+                        psam_pool.note_locked(conn, unit.name, self._core.clock.now())
+
+                await self._core.database.write(give_back)
                 raise Problem("psam-refused", psam_status=str(error)) from error
             number = answer.terminal_transaction_number.hex().upper()
 
@@ -196,13 +216,13 @@ class CardPayments:
         """
         async with self._core.locks.hold(payment):
 
-            def keep(conn: Connection) -> tuple[Row[Any], Row[Any], psam_pool.TakenTurn | None] | None:
+            def keep(conn: Connection) -> tuple[Row[Any], Row[Any], Taken | None] | None:
                 use.recall(conn)
                 kept = self._keep_proof(conn, box_number, payment, proof)
                 if kept is None:
                     return None
                 row, debit, already = kept
-                return row, debit, None if already else self._turn(conn, payment, debit.psam, anew=True)
+                return row, debit, None if already else self._turn(conn, row, debit.psam, anew=True)
 
             kept = await self._core.change(payment, keep)
             if kept is None:
@@ -228,11 +248,11 @@ class CardPayments:
         """
         async with self._core.locks.hold(payment):
 
-            def begin(conn: Connection) -> tuple[Row[Any], Row[Any], psam_pool.TakenTurn] | None:
+            def begin(conn: Connection) -> tuple[Row[Any], Row[Any], Taken] | None:
                 row, debit = core.load_payment(conn, payment), _debit_or_none(conn, payment)
                 if row.state != "mac1-issued" or debit is None or debit.mac2 is None:
                     return None
-                return row, debit, self._turn(conn, payment, debit.psam, anew=True)
+                return row, debit, self._turn(conn, row, debit.psam, anew=True)
 
             begun = await self._core.database.write(begin)
             if begun is None:
@@ -295,7 +315,7 @@ class CardPayments:
         # An empty pool says nothing about the issuer: all its PSAMs may be out for a while.
         if self._core.psams and not psam_pool.serves(self._core.psams, issuer):
             raise Problem("psam-none-for-issuer")
-        names = psam_pool.candidates(self._core.psams, issuer)
+        names = psam_pool.candidates(conn, self._core.psams, issuer)
         seconds = self._core.settings.lease_seconds
         name = psam_pool.lease(conn, row.id, names, self._core.clock.now(), seconds)
         if name is None:
@@ -373,16 +393,26 @@ class CardPayments:
             statements.change(conn, debits, {"tac": proof.tac, "mac2": proof.mac2}, payment_id=payment)
         return row, debit, False
 
-    def _turn(self, conn: Connection, payment: str, psam: str, *, anew: bool) -> psam_pool.TakenTurn:
-        """A turn at the PSAM for one step of a payment whose row is locked; none at one that cannot be reached."""
+    def _turn(self, conn: Connection, payment: Row[Any], psam: str, *, anew: bool) -> Taken:
+        """A turn at the PSAM for one step of a payment whose row is locked; none at one that cannot be reached, nor for a
+        proof of a box whose proofs were wrong too often.
+
+        Args:
+            anew: for a proof, which may come after the lease has run out.
+        """
         if psam not in self._core.psams:
             return "lost"
-        now, identity = self._core.clock.now(), f"{self._core.who} {self._core.ids.row()}"
+        now = self._core.clock.now()
+        if anew:
+            hindered = wrong_proofs.hinder(conn, payment, self._core.settings.box_wrong_proofs, now)
+            if hindered is not None:
+                return hindered
+        identity = f"{self._core.who} {self._core.ids.row()}"
         seconds = self._core.settings.unknown_lease_seconds
-        return psam_pool.take_turn(conn, payment, psam, identity, now, seconds, anew=anew)
+        return psam_pool.take_turn(conn, payment.id, psam, identity, now, seconds, anew=anew)
 
     async def _wait_for_turn(
-        self, taken: psam_pool.TakenTurn, payment: str, psam: str, use: KeyUse | None, *, anew: bool
+        self, taken: Taken, payment: str, psam: str, use: KeyUse | None, *, anew: bool
     ) -> Taken:
         """What was taken, or a turn when the one that another process has is over; "settled" where that has come to the
         end with the payment.
@@ -402,25 +432,24 @@ class CardPayments:
             if row.state not in ("card-checked", "mac1-issued"):
                 # The PSAM has been given back, and is not taken again for what needs none any more.
                 return "settled" if row.paid_at is not None else "lost"
-            return self._turn(conn, payment, psam, anew=anew)
+            return self._turn(conn, row, psam, anew=anew)
 
         clock = self._core.clock
         patience = clock.now() + 2 * psam_pool.TURN
-        found: Taken = taken
-        while found == "busy":
+        while taken == "busy":
             now = clock.now()
             if now >= patience:
                 raise Problem("psam-none-free", money="unknown")
             await clock.sleep_until(now + LOOK_AGAIN)
-            found = await self._core.database.write(take)
-        return found
+            taken = await self._core.database.write(take)
+        return taken
 
     async def _verify(
         self,
         row: Row[Any],
         debit: Row[Any],
         proof: models.DebitProof,
-        taken: psam_pool.TakenTurn,
+        taken: Taken,
         use: KeyUse | None,
     ) -> None:
         """Returns when the PSAM has accepted MAC2, for this process or another. Raises Problem; the payment stays unknown."""
@@ -431,16 +460,17 @@ class CardPayments:
         turn = await self._wait_for_turn(taken, payment, psam, use, anew=True)
         if turn == "settled":
             return
+        if turn == "untrusted":
+            if await self._refuse(payment, "proof-unchecked", proof):
+                raise Problem("psam-refused", money="unknown")
+            return
         if not isinstance(turn, psam_pool.Turn):
             raise Problem("psam-none-free", money="unknown")
         number = bytes.fromhex(debit.terminal_transaction_number)
         purchase = self._purchase(row.amount_fen, debit.card_sealed, debit._mapping)
         try:
-            try:
-                await unit.verify(turn, purchase, number, bytes.fromhex(proof.mac2))
-            except (psam_pool.NumberMoved, CardReaderError):
-                await self._core.database.write(lambda conn: psam_pool.end_turn(conn, psam, turn))
-                raise
+            # Until this is written down the turn goes on: the box's other proofs wait for it.
+            await unit.verify(turn, purchase, number, bytes.fromhex(proof.mac2))
         except psam_pool.NumberMoved as error:
             # Nobody else had the PSAM, this proof was given to it before, and only a right proof moves the
             # number: it accepted the proof, and its answer was lost when this server stopped.
@@ -453,6 +483,9 @@ class CardPayments:
         except CardReaderError as error:
             # Whatever it is, the card has debited and the proof cannot be checked: a person completes the payment.
             locked = isinstance(error, ApplicationBlocked)
+            if locked:
+                now = self._core.clock.now()
+                await self._core.database.write(lambda conn: psam_pool.note_locked(conn, psam, now))
             if await self._refuse(payment, "psam-locked" if locked else "psam-refused", proof):
                 raise Problem("psam-refused", money="unknown", psam_status=str(error)) from error
 
