@@ -592,7 +592,7 @@ def _rotation_is_left_unfinished() -> AbstractContextManager[Any]:
 def _ended_keys_are_good() -> AbstractContextManager[Any]:
     """Nobody looks at when a key has ended."""
 
-    async def never(self: Any, entry: Any) -> None:
+    async def never(self: Any, entry: Any, *, afresh: bool = False) -> None:
         return
 
     return _both(put(nonces, "_refuse_ended", lambda key, now: None), put(boxes.Boxes, "ask_standing", never))
