@@ -30,11 +30,11 @@ from server_stub.tsp import tables as tsp
 SIZES = (1_000, 1_000_000)
 BOXES = 32
 """Boxes that pay; they have a history like all others."""
-ORDERS_A_HOME = 50
+ORDERS_A_HOME = 25
 """An operator has more orders because it has more homes: what one home has bought stays about the same."""
 BATCH = 5_000
 ROUNDS, SECONDS = 6, 4.0
-BLOCK = 20_000
+BLOCK = 40_000
 GROWING = frozenset(
     (
         boss.subscriptions,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from screens.parts import button, hotline, panes, service_icon
-from screens.problems import words_for
+from screens.problems import spoken, words_for
 from screens.words import period, term_name
 from stb_app.journeys import Order
 from stb_app.journeys.steps import Loaded, Loading, Refused
@@ -208,7 +208,7 @@ class FeeScreen(Page[None]):
 
     def _run_out(self) -> tuple[Node, ...]:
         if self.no is not None:
-            said = words_for(self.no.code, self.no.facts, self.t)
+            said = words_for(self.no.code, spoken(self.no.facts, self.say), self.t)
             title, text = said.title, said.text
         else:
             title = self.t("This quote has expired")

@@ -366,6 +366,7 @@ PROMPTS: dict[str, tuple[str, str]] = {
 _PROMPT_CODES = {"expired": "expired-card"}
 """A card prompt whose word means something else as a payment's reason."""
 
+CLASHES_WITH = N_("Cannot be combined with your {service}")
 TOO_LITTLE = N_("{balance} on the card, {missing} short. Use another card, or pay another way.")
 STAY_SAFE = N_("Nothing has been taken yet.")
 MAYBE_PAID = N_("It is not yet known whether money was taken. Please do not pay again.")
@@ -379,7 +380,8 @@ def words_for(code: str, facts: Mapping[str, Any], t: Translate) -> Said:
 
     Args:
         code: stable word; one that nobody knows gets a general apology and is handed back in ``code``.
-        facts: its numbers; ``balance_fen`` is named in yuan for a balance that is too low, and what ``amount_fen`` is more.
+        facts: its numbers; ``balance_fen`` is named in yuan for a balance that is too low, and what ``amount_fen`` is more;
+            its names, in the subscriber's language: ``clashes_with`` is the service that stands in the way.
         t: translates a msgid.
     """
     known = PROBLEMS.get(code)
@@ -390,7 +392,15 @@ def words_for(code: str, facts: Mapping[str, Any], t: Translate) -> Said:
     if code == "balance-too-low" and isinstance(balance, int) and isinstance(amount, int):
         text = t(TOO_LITTLE).format(balance=money(balance), missing=money(amount - balance))
         return Said(t(title), text)
+    rival = facts.get("clashes_with")
+    if code == "order-clash" and isinstance(rival, str):
+        return Said(t(CLASHES_WITH).format(service=rival), t(text))
     return Said(t(title), t(text))
+
+
+def spoken(facts: Mapping[str, Any], say: Callable[[Mapping[str, str]], str]) -> dict[str, Any]:
+    """The facts of a refusal with the server's texts among them in the subscriber's language."""
+    return {name: say(fact) if isinstance(fact, Mapping) else fact for name, fact in facts.items()}
 
 
 def prompt_words(
@@ -432,4 +442,5 @@ def all_msgids() -> tuple[str, ...]:
         MAYBE_PAID,
         CASE_OPEN,
         TOO_LITTLE,
+        CLASHES_WITH,
     )

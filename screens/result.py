@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from screens.parts import hotline
-from screens.problems import PROBLEMS, RETURNING, money_words, words_for
+from screens.problems import PROBLEMS, RETURNING, money_words, spoken, words_for
 from screens.purchase import pay_otherwise, to_service
 from screens.words import SEPARATOR, sentences, term_name
 from stb_app.journeys import Order, Payment
@@ -332,7 +332,7 @@ class ResultScreen(Page[None]):
                 said = words_for(end.reason if end.reason in PROBLEMS else "expired", end.facts, t)
                 return said.title, said.text, ""
             case _:
-                said = words_for(end.reason or "declined", end.facts, t)
+                said = words_for(end.reason or "declined", spoken(end.facts, self.say), t)
                 return said.title, said.text, said.code
 
     def _lines(self, text: str, code: str, strong: TextStyle, style: TextStyle) -> tuple[Node, ...]:

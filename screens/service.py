@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from screens.loading import LoadingPage
 from screens.parts import button, hotline, note, panes, service_icon, trouble_sign
-from screens.problems import N_, words_for
+from screens.problems import N_, spoken, words_for
 from screens.words import SEPARATOR, period, sentences, subscription_status, term_name, until
 from stb_app.journeys import Order, ServicePage, Subscription, Term
 from stb_app.journeys.base import Journey
@@ -309,7 +309,8 @@ class ServiceScreen(LoadingPage[ServicePage]):
         codes = {term.refusal for term in page.terms if term.refusal}
         if len(codes) > 1:  # what stands against the sold terms is the reason
             codes.discard("term-not-sold")
-        said = words_for(min(codes), {}, self.t) if len(codes) == 1 else None
+        facts = spoken({"clashes_with": page.clashes_with} if page.clashes_with else {}, self.say)
+        said = words_for(min(codes), facts, self.t) if len(codes) == 1 else None
         title = said.title if said else self.t("This service cannot be ordered just now")
         text = said.text if said else hotline(self.t, page.hotline)
         words = Column((Text(title, "body-bold"), Text(text, "small", "secondary")), gap=6)
@@ -332,7 +333,7 @@ class ServiceScreen(LoadingPage[ServicePage]):
 
     def _refusal(self, no: Refused) -> Node:
         """BOSS said no: why, and what next, in the place of the terms."""
-        said = words_for(no.code, no.facts, self.t)
+        said = words_for(no.code, spoken(no.facts, self.say), self.t)
         phone = hotline(self.t, self.value.hotline) if self.value else ""
         words = (
             Text(said.title, "heading"),

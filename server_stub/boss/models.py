@@ -30,6 +30,7 @@ class ServiceDetail(Service):
     introduction: Text
     terms: list[Term]
     subscriptions: list[Subscription]
+    clashes_with: Text | None = None
     renews: bool = False
 
 
@@ -37,6 +38,7 @@ class Sale(BaseModel):
     """What stands against selling a service now, and the numbers of all boxes of the subscriber."""
 
     refusal: str | None
+    clashes_with: Text | None
     boxes: list[str]
 
 

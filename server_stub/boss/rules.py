@@ -99,13 +99,25 @@ def clash(
     product: Product, held: Iterable[Held], groups: Mapping[str, str | None], now: datetime
 ) -> str | None:
     """Does the service go together with what the subscriber has? The code of the refusal, or None."""
-    running = {one.service for one in held if _runs(one, now)}
-    if product.service in running:
+    held = list(held)
+    if any(one.service == product.service and _runs(one, now) for one in held):
         return None if product.extendable else "already-subscribed"
-    rivals = {
-        name for name, group in groups.items() if group is not None and group == product.exclusive_group
-    }
-    return "order-clash" if running & rivals else None
+    return "order-clash" if clashes_with(product, held, groups, now) is not None else None
+
+
+def clashes_with(
+    product: Product, held: Iterable[Held], groups: Mapping[str, str | None], now: datetime
+) -> str | None:
+    """The service that the subscriber has and that excludes this one; of several the one that runs longest."""
+    rivals = [
+        one
+        for one in held
+        if one.service != product.service
+        and _runs(one, now)
+        and product.exclusive_group is not None
+        and groups.get(one.service) == product.exclusive_group
+    ]
+    return max(rivals, key=lambda one: (one.valid_until, one.service)).service if rivals else None
 
 
 def fee(product: Product, term: str, held: Iterable[Held], now: datetime) -> Fee:

@@ -127,10 +127,12 @@ class BossService:
 
         def read(conn: Connection) -> models.Sale:
             catalogue, who = store.load_catalogue(conn), store.load_customer(conn, box_number)
-            refusal = rules.pre_check(
-                catalogue.product(name), term, who.held, who.arrears_fen, catalogue.groups, now
+            product = catalogue.product(name)
+            return models.Sale(
+                refusal=rules.pre_check(product, term, who.held, who.arrears_fen, catalogue.groups, now),
+                clashes_with=views.clashes_with(catalogue, who, product, now),
+                boxes=store.load_boxes(conn, who),
             )
-            return models.Sale(refusal=refusal, boxes=store.load_boxes(conn, who))
 
         return await self.database.read(read)
 
@@ -158,7 +160,9 @@ class BossService:
             product = catalogue.product(request.service)
             refusal = rules.pre_check(product, request.term, who.held, who.arrears_fen, catalogue.groups, now)
             if refusal is not None:
-                raise Problem(refusal, service=request.service, term=request.term)
+                raise views.refused(
+                    refusal, catalogue, who, product, now, service=request.service, term=request.term
+                )
             fee = rules.fee(product, request.term, who.held, now)
             values = {
                 "id": request.order,
@@ -211,7 +215,7 @@ class BossService:
             # Price, arrears and withdrawal were settled by the quote; what was opened since then was not.
             refusal = rules.clash(product, who.held, catalogue.groups, now)
             if refusal is not None:
-                raise Problem(refusal, order=order_id)
+                raise views.refused(refusal, catalogue, who, product, now, order=order_id)
             fee = rules.fee(product, order.term, who.held, now)
             subscription = self._ids.row()
             values = {

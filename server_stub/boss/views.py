@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from server_stub.boss import models, rules, terms
 from server_stub.boss.rules import Held
 from server_stub.boss.store import Catalogue, Customer
 from server_stub.foundation import wire
 from server_stub.foundation.clock import CHINA
+from server_stub.foundation.problems import Problem
+from server_stub.foundation.text import Text
 
 SPENDING_MONTHS = 6
 SUGGESTIONS = 4
@@ -35,6 +38,7 @@ def detail(catalogue: Catalogue, customer: Customer, name: str, now: datetime) -
         {
             **_service_fields(catalogue, customer, name, now),
             "introduction": catalogue.shown(name).introduction,
+            "clashes_with": clashes_with(catalogue, customer, catalogue.products[name], now),
             "terms": [_term(catalogue, customer, name, term, now) for term in terms.TERMS],
             "subscriptions": [
                 {
@@ -48,6 +52,29 @@ def detail(catalogue: Catalogue, customer: Customer, name: str, now: datetime) -
             ],
         }
     )
+
+
+def clashes_with(
+    catalogue: Catalogue, customer: Customer, product: rules.Product, now: datetime
+) -> Text | None:
+    """The name of the service that stands in the way of this one."""
+    name = rules.clashes_with(product, customer.held, catalogue.groups, now)
+    return None if name is None else catalogue.shown(name).name
+
+
+def refused(
+    code: str,
+    catalogue: Catalogue,
+    customer: Customer,
+    product: rules.Product,
+    now: datetime,
+    **facts: Any,
+) -> Problem:
+    """A refusal of the pre-check; one that has to do with another service names it."""
+    rival = clashes_with(catalogue, customer, product, now) if code == "order-clash" else None
+    if rival is not None:
+        facts["clashes_with"] = rival.model_dump()
+    return Problem(code, **facts)
 
 
 def home(catalogue: Catalogue, customer: Customer, now: datetime) -> wire.Home:

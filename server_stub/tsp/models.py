@@ -99,6 +99,7 @@ class ServiceDetail(Service):
     introduction: Text
     terms: list[Term]
     subscriptions: list[Subscription]
+    clashes_with: Text | None = None
     renews: bool
     hotline: str
 

@@ -121,7 +121,8 @@ class Orders:
         refusal = answer["refusal"]
         # Price, arrears and withdrawal were settled by the quote (docs/boss-api.md, Opening).
         if refusal in NOT_OPENED:
-            raise Problem(refusal, service=service, term=row.term)
+            named = {"clashes_with": answer["clashes_with"]} if refusal == "order-clash" else {}
+            raise Problem(refusal, service=service, term=row.term, **named)
         return sorted({row.box_number, *answer["boxes"]})
 
     async def records(self, box_number: str) -> models.Records:

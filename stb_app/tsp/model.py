@@ -183,12 +183,14 @@ class ServicePage:
     subscriptions: tuple[Subscription, ...]
     renews: bool
     hotline: str
+    clashes_with: Words | None = None
+    """The name of a service that the subscriber has and that excludes this one."""
 
     @classmethod
     def read(cls, f: Fields) -> ServicePage:
         return cls(
             Service.read(f), f.words("introduction"), f.many("terms", Term.read), f.many("subscriptions", Subscription.read),
-            f.flag("renews"), f.text("hotline"),
+            f.flag("renews"), f.text("hotline"), f.maybe("clashes_with", f.words),
         )  # fmt: skip
 
 

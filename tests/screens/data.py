@@ -213,6 +213,11 @@ ALL_REFUSED = replace(
     terms=tuple(replace(term, refusal="subscriber-in-arrears") for term in TERMS),
     subscriptions=(),
 )
+CLASHING = replace(
+    ALL_REFUSED,
+    terms=tuple(replace(term, refusal="order-clash") for term in TERMS),
+    clashes_with=MOVIES.name,
+)
 
 METHODS = (
     Method(

@@ -124,6 +124,13 @@ SCENES: tuple[Scene, ...] = (
         focus="other",
     ),
     Scene(
+        "service-clash",
+        "service",
+        opened("service", service="sports"),
+        {"service": data.CLASHING},
+        focus="other",
+    ),
+    Scene(
         "service-ordering",
         "service",
         lambda tv: tv.open("service", service="sports").ok("order"),
@@ -140,7 +147,7 @@ SCENES: tuple[Scene, ...] = (
         "service-refused-clash",
         "service",
         lambda tv: tv.open("service", service="sports").ok("order"),
-        _order_refused("order-clash"),
+        {"order": Refused("order-clash", facts={"clashes_with": data.MOVIES.name})},
         focus="other",
     ),
     Scene(

@@ -147,3 +147,14 @@ def nodes(node: object) -> Iterator[object]:
     for part in (getattr(node, "child", None), *getattr(node, "children", ()), *getattr(node, "options", ())):
         if part is not None:
             yield from nodes(part)
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "Cannot be combined with your HD Movies"), ("zh", "高清影院")]
+)
+def test_the_service_that_stands_in_the_way_is_named(language: str, words: str) -> None:
+    facts = {"clashes_with": data.MOVIES.name}
+    tv = Television(DummyVerbs(order=Refused("order-clash", facts=facts)), language)
+    assert words in tv.open("service", service="sports").ok("order").words()
+    tv = Television(DummyVerbs(service=data.CLASHING), language)
+    assert words in tv.open("service", service="sports").words()

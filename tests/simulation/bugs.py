@@ -453,10 +453,9 @@ def _wallet_pays_twice() -> AbstractContextManager[Any]:
     look = orders.Orders.may_pay
 
     async def unasked(self: Any, row: Any) -> list[str]:
-        try:
+        with contextlib.suppress(Problem):
             return await look(self, row)
-        except Problem:
-            return [row.box_number]
+        return [row.box_number]
 
     def reopen(conn: Any, reference: str) -> Any:
         row = found(conn, reference)

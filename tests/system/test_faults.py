@@ -100,7 +100,7 @@ def test_a_service_that_clashes_with_one_that_is_held(tv: Television) -> None:
     tv.choose("services")
     tv.choose("service:drama")
     tv.wait_for(lambda s: s["screen"] == "service" and not s["busy"])
-    assert plain(tv, "Cannot be combined with a service you have")["focus"] == "other"
+    assert plain(tv, "Cannot be combined with your HD Movies")["focus"] == "other"
 
 
 @pytest.mark.xdist_group("in-arrears")

@@ -184,6 +184,9 @@ async def test_boss_refuses_a_choice(
     assert (problem["code"], problem["status"], problem["money"]) == (code, 409, "not-taken")
     listed = await box.get(f"/services/{service}")
     assert {one["term"]: one["refusal"] for one in listed["terms"]}[term] == code
+    rival = {"drama": "HD Movies", "movies": "Drama First"}.get(service)
+    for told in (problem["facts"], listed):
+        assert (told.get("clashes_with") or {}).get("en") == rival
     assert await system.rows(tables.orders) == []
 
 

@@ -100,6 +100,7 @@ async def test_what_boss_would_not_open_any_more_is_refused_before_any_money(sys
     path = f"/orders/{second['order']}/payments"
     problem = await box.refused(path, {"method": "card"})
     assert (problem["code"], problem["money"]) == ("order-clash", "not-taken")
+    assert problem["facts"]["clashes_with"]["en"] == "HD Movies"
 
 
 async def test_without_boss_nothing_is_begun_and_the_same_request_may_come_again(system: System) -> None:
