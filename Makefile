@@ -2,7 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup run test simulate lint shots bench messages lock clean
 PY := .venv/bin/python
-JOBS ?= 2
+# More than a small machine has processors: many tests wait for processes of their own.
+JOBS ?= 3
 SEEDS ?= 10000
 FIRST ?= 1
 

@@ -142,6 +142,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     # Out of order
     "order-expired": (N_("This order has waited too long"), _ORDER_AGAIN),
     "order-closed": (N_("This order is closed"), _ORDER_AGAIN),
+    "order-outdated": (N_("Your service has changed since this order"), _ORDER_AGAIN),
     "payment-in-progress": (
         N_("This is being paid already"),
         N_(

@@ -711,7 +711,7 @@ BUGS = (
     Bug("ended-keys-good", _ended_keys_are_good, ("ended_keys_open_nothing",), 1),
     Bug("new-server-key-alone", _new_server_key_alone, ("answers_are_trusted",), 41),
     Bug("claims-overlooked", _claims_are_not_looked_at, ("work_is_held_by_one",), 9),
-    Bug("claims-never-end", _claims_never_end, ("leases_run_out",), 22),
+    Bug("claims-never-end", _claims_never_end, ("leases_run_out",), 55),
     Bug("claimed-keys-remembered", _claimed_keys_are_remembered, ("writes_can_be_repeated",), 12),
     Bug("refund-undone", _wallet_pays_twice, ("wallet_and_tsp_agree",), 220),
 )
