@@ -137,6 +137,13 @@ class Audit:
     def _made(self, target: Any, conn: Connection, **told: Any) -> None:
         if self.head in (told.get("tables") or ()):
             make_triggers(conn)
+            make_guards(conn)
+
+
+def make_guards(conn: Connection) -> None:
+    """Makes what keeps hands off the head; revision 0010 of every role with an audit log runs this."""
+    for statement in GUARDS[conn.dialect.name]:
+        conn.exec_driver_sql(statement)
 
 
 def make_triggers(conn: Connection) -> None:
@@ -183,3 +190,32 @@ TRIGGERS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 """By dialect."""
+GUARDS: Mapping[str, tuple[str, ...]] = {
+    "sqlite": (
+        f"""CREATE TRIGGER audit_head_moved BEFORE UPDATE ON audit_head BEGIN
+            SELECT RAISE(ABORT, '{_NO_CHANGE}') WHERE NEW.id <> OLD.id OR NOT EXISTS
+                (SELECT 1 FROM audit_log WHERE sequence = NEW.sequence AND hash = NEW.hash
+                    AND sequence = OLD.sequence + 1 AND previous = OLD.hash);
+        END""",
+        *(
+            f"CREATE TRIGGER audit_head_no_{verb} BEFORE {verb} ON audit_head"
+            f" BEGIN SELECT RAISE(ABORT, '{_NO_CHANGE}'); END"
+            for verb in ("INSERT", "DELETE")
+        ),
+    ),
+    "postgresql": (
+        f"""CREATE FUNCTION audit_head_moved() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF NEW.id <> OLD.id OR NOT EXISTS
+                    (SELECT 1 FROM audit_log WHERE sequence = NEW.sequence AND hash = NEW.hash
+                        AND sequence = OLD.sequence + 1 AND previous = OLD.hash) THEN
+                RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = '{_NO_CHANGE}';
+            END IF;
+            RETURN NEW;
+        END $$""",
+        "CREATE TRIGGER audit_head_moved BEFORE UPDATE ON audit_head"
+        " FOR EACH ROW EXECUTE FUNCTION audit_head_moved()",
+        "CREATE TRIGGER audit_head_stands BEFORE INSERT OR DELETE OR TRUNCATE ON audit_head"
+        " FOR EACH STATEMENT EXECUTE FUNCTION audit_stands()",
+    ),
+}
+"""By dialect: what keeps hands off the head, which goes on with the next record and otherwise stays."""
