@@ -192,8 +192,7 @@ class Roles:
 
     def _boss(self) -> BossService:
         database = self._open(boss_tables.metadata)
-        now = self._world.clock.now()
-        database.load(lambda conn: boss_demo.load(conn, self._ids, now))
+        database.load(lambda conn: boss_demo.load(conn, self._ids, self._world.clock))
         return BossService(database, self._world.clock, self._ids, self._key)
 
     def _sandbox(self) -> SandboxService:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, MetaData
 
-from server_stub.foundation import migrations, postgresql
+from server_stub.foundation import migrations, postgresql, schema
 from server_stub.foundation.audit import Audit
 from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.database import Database
@@ -26,6 +26,7 @@ def open_role(
     random: RandomBytes,
     *,
     make: bool = True,
+    whole: bool = True,
     clock: Clock | None = None,
 ) -> Database:
     """The database of the role whose tables these are, brought to what this program works with.
@@ -34,6 +35,7 @@ def open_role(
         url: of a PostgreSQL database; empty: a file of the folder ``data``.
         clock: for the audit log, where the tables are changed; None: the machine's.
         make: makes what is not there; otherwise the role must have run before.
+        whole: no table may be missing; otherwise whoever asks says what is.
 
     Raises:
         CannotStart, NotThere
@@ -46,6 +48,8 @@ def open_role(
         if not make and before is None:
             raise NotThere(f"no role {role} has run here")
         upgrade(conn)
+        if whole and (lacking := schema.missing_tables(conn, metadata)):
+            raise CannotStart(f"table {', '.join(lacking)} is missing; put a copy from before back")
         log: Audit | None = metadata.info.get("audit")
         if log is not None and before != last:
             log.append(conn, clock or SystemClock(), "server", "migrated", role, before=before, after=last)

@@ -14,7 +14,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, event, insert, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    event,
+    insert,
+    inspect,
+    select,
+)
 
 from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
@@ -113,6 +125,10 @@ class Audit:
         Args:
             head: hash of a record that must be in it, as somebody wrote it down; None: the head row must do.
         """
+        there = inspect(conn).get_table_names()
+        for table in (self.records, self.head):
+            if table.name not in there:
+                return Verdict(0, NOTHING, f"table {table.name} is missing")
         query = select(self.records).order_by(self.records.c.sequence)
         count, last, found = 0, NOTHING, head in (None, NOTHING)
         for row in conn.execute(query, execution_options={"yield_per": 1000}):
@@ -130,6 +146,8 @@ class Audit:
         if kept is None or (kept.sequence, kept.hash) != (count, last):
             said = "is missing" if kept is None else f"is record {kept.sequence}, the last one is {count}"
             return Verdict(count, last, f"the head {said}: records were cut off or added at the end")
+        if not count:
+            return Verdict(count, last, "it is empty: the first record is of the making of the tables")
         if not found:
             return Verdict(count, last, "no record has the given hash: records were cut off at the end")
         return Verdict(count, last, None)

@@ -153,8 +153,10 @@ class SqliteDatabase:
             # A table is changed by making it anew (SQLite, "ALTER TABLE", 7); meanwhile keys point nowhere.
             _set_foreign_keys(conn, on=False)
             with conn.begin():
+                before = conn.exec_driver_sql("PRAGMA schema_version").scalar_one()
                 prepare(conn)
-                broken = conn.exec_driver_sql("PRAGMA foreign_key_check").first()
+                changed = conn.exec_driver_sql("PRAGMA schema_version").scalar_one() != before
+                broken = conn.exec_driver_sql("PRAGMA foreign_key_check").first() if changed else None
                 if broken is not None:
                     raise CannotStart(f"rows of table {broken[0]} belong to rows that are not there")
             _set_foreign_keys(conn, on=True)
