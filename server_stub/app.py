@@ -36,12 +36,13 @@ from server_stub.foundation.problems import ProblemBody
 from server_stub.foundation.secret import SecretText
 from server_stub.foundation.startup import cannot_keep
 from server_stub.foundation.vault import key_file, vault_file
-from server_stub.opening import open_role
+from server_stub.opening import expect_both, open_role
 from server_stub.sandbox import api as sandbox_api
 from server_stub.sandbox import tables as sandbox_tables
 from server_stub.sandbox.service import Gateway, SandboxService
 from server_stub.settings import Settings, SettingsError
 from server_stub.tsp import api as tsp_api
+from server_stub.tsp import server_keys
 from server_stub.tsp import tables as tsp_tables
 from server_stub.tsp.boss_client import BossClient
 from server_stub.tsp.door import AnswerSigner, Door
@@ -151,6 +152,8 @@ class Roles:
         )
         self.http = world.client(settings.partner_seconds)
         self.http.event_hooks = {"request": [correlation.hand_on]}
+        if not settings.database and {"boss", "tsp"} <= {*names}:
+            expect_both(data)
         self.boss = self._boss() if "boss" in names else None
         self.sandbox = self._sandbox() if "sandbox" in names else None
         self.tsp = self._tsp() if "tsp" in names else None
@@ -215,11 +218,14 @@ class Roles:
             psams.mkdir(exist_ok=True, mode=0o700)
         except OSError as error:
             raise cannot_keep(psams, error) from error
+        database = self._open(tsp_tables.metadata)
+        # A new key beside what the old one has sealed would only hide that the old one is lost.
+        begun = database.submit(server_keys.any_made).result()
         return TspService(
-            self._open(tsp_tables.metadata),
+            database,
             self._world.clock,
             self._ids,
-            vault_file(self._data / "tsp.key"),
+            vault_file(self._data / "tsp.key", make=not begun),
             self._settings,
             BossClient(self.http, self._settings.boss_url or own, self._key),
             provider.find(context),

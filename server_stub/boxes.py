@@ -75,6 +75,9 @@ def rotate_server_key(options: argparse.Namespace, clock: Clock | None = None) -
             return new
 
         new = database.submit(work).result()
+    except CannotStart as error:
+        sys.stderr.write(f"stb-server: {error}\n")
+        return USAGE
     finally:
         database.close()
     cli.announce(

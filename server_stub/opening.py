@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 from sqlalchemy import Connection, MetaData
 
@@ -17,6 +20,28 @@ from server_stub.foundation.startup import CannotStart
 
 class NotThere(CannotStart):
     """The role has not run here."""
+
+
+def expect_both(data: Path) -> None:
+    """BOSS and TSP in one process begin together: neither is begun anew beside the other one's orders.
+
+    Raises:
+        CannotStart: a file is missing.
+    """
+    for role, other in (("boss", "tsp"), ("tsp", "boss")):
+        path, beside = data / f"{role}.db", data / f"{other}.db"
+        if not path.exists() and beside.exists() and _has_orders(beside):
+            raise CannotStart(
+                f"{path} is missing, and {beside.name} has orders that it knew; put it back from a copy"
+            )
+
+
+def _has_orders(path: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as conn:
+            return conn.execute("SELECT 1 FROM orders LIMIT 1").fetchone() is not None
+    except sqlite3.DatabaseError:  # whoever opens it says what is wrong with it
+        return False
 
 
 def open_role(

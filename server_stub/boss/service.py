@@ -231,7 +231,7 @@ class BossService:
             statements.insert(conn, tables.subscriptions, values)
             opened_by = {"state": "opened", "payment": opening.payment, "subscription_id": subscription}
             statements.change(conn, tables.orders, opened_by, id=order_id)
-            books.opened(conn, order_id, order.service, opening.amount_fen, now, order.correlation)
+            books.opened(conn, order_id, order.service, opening.amount_fen, now)
             after = store.load_customer(conn, box_number)
             opened = models.Opened(
                 order=order_id,

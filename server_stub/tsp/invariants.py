@@ -38,8 +38,8 @@ from server_stub.tsp.tables import (
 PAGE = 1000
 LATE = timedelta(minutes=10)
 """So late may be what background work does: a partner that hangs, a server that was stopped for a while."""
-FAR = timedelta(days=1)
-"""Beyond its own time: clocks are put right by hours at most."""
+FAR = timedelta(days=2)
+"""Beyond its own time: what is a case is looked at once a day, and clocks are put right by hours at most."""
 FIRST = {"order": "quoted", "card payment": "created", "wallet payment": "code-wanted"}
 """The states that rows begin in, by machine."""
 OWED = {
@@ -144,7 +144,7 @@ def _ends(conn: Connection, now: datetime, settings: Settings) -> list[str]:
             said.append(
                 f"payment {row.id} is {row.state}; its time was over at {row.expires_at:%Y-%m-%d %H:%M}"
             )
-        if row.expires_at > now + horizon:
+        if row.created_at <= now and row.expires_at > now + horizon:
             said.append(
                 f"payment {row.id} is {row.state}; its time is over only at {row.expires_at:%Y-%m-%d}"
             )
