@@ -244,9 +244,7 @@ class BossService:
         return await self.database.write(work)
 
     def _note(self, action: str) -> None:
-        self.database.submit(
-            lambda conn: tables.audit.append(conn, self._clock, "server", action, "boss")
-        ).result()
+        tables.audit.note(self.database, self._clock, action, "boss")
 
     async def _for(self, box_number: str, view: Callable[[store.Catalogue, store.Customer], T]) -> T:
         def read(conn: Connection) -> T:

@@ -12,8 +12,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
+import structlog
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -30,10 +31,11 @@ from sqlalchemy import (
 
 from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
-from server_stub.foundation.database import Instant
+from server_stub.foundation.database import Database, Instant
 
 NOTHING = "0" * 64
 """What the first record has for the hash of the one before."""
+log = structlog.get_logger(__name__)
 _WHOLE = BigInteger().with_variant(Integer(), "sqlite")
 
 
@@ -50,6 +52,13 @@ class Verdict:
     count: int
     last: str
     fault: str | None
+
+
+class Head(NamedTuple):
+    """The last record."""
+
+    sequence: int
+    hash: str
 
 
 def canonical(facts: Mapping[str, Any]) -> str:
@@ -103,7 +112,7 @@ class Audit:
 
     def append(
         self, conn: Connection, clock: Clock, actor: str, action: str, subject: str, **facts: Any
-    ) -> None:
+    ) -> Head:
         """Writes a record in the caller's transaction; until that ends, others wait to write theirs.
 
         Args:
@@ -111,6 +120,9 @@ class Audit:
             action: what: ``box-suspended`` ...
             subject: what it was done to.
             facts: what else matters, for JSON; no secrets, no card numbers.
+
+        Returns:
+            what is the head now.
         """
         head = conn.execute(select(self.head).with_for_update()).one()
         at, text = clock.now(), canonical(facts)
@@ -118,6 +130,14 @@ class Audit:
         values = {"sequence": sequence, "at": at, "actor": actor, "action": action, "subject": subject}
         made = record_hash(sequence, at, actor, action, subject, text, head.hash)
         conn.execute(insert(self.records).values(**values, facts=text, previous=head.hash, hash=made))
+        return Head(sequence, made)
+
+    def note(self, database: Database, clock: Clock, action: str, role: str, **facts: Any) -> None:
+        """The server's own life. The log has the head then, out of reach of whoever owns the database."""
+        head = database.submit(
+            lambda conn: self.append(conn, clock, "server", action, role, **facts)
+        ).result()
+        log.info("audit-head", role=role, record=head.sequence, hash=head.hash)
 
     def verify(self, conn: Connection, head: str | None = None) -> Verdict:
         """Goes through the whole chain.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -321,3 +322,28 @@ def test_a_key_of_another_server_is_refused(tmp_path: Path, capsys: pytest.Captu
         said = capsys.readouterr().err
         assert "tsp.key is not the key that this database was begun with" in said
         assert said.count("\n") == 1
+
+
+def test_what_is_kept_is_the_owners_and_the_log_has_the_head_of_the_audit_log(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    command = [*COMMAND, "--port", "0", "--data", str(data), "--parent-pipe"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        _, log = process.communicate(timeout=30)
+    assert process.returncode == 0
+    lines = [json.loads(line) for line in log.splitlines()]
+    heads = {line["role"]: line["hash"] for line in lines if line["event"] == "audit-head"}
+    with closing(sqlite3.connect(data / "tsp.db")) as conn:
+        assert conn.execute("SELECT hash FROM audit_head").fetchone() == (heads["tsp"],)
+    assert heads.keys() == {"boss", "tsp"}
+    assert [path.name for path in data.rglob("*") if path.stat().st_mode & 0o077] == []
+    # A reader who has seen enough.
+    reading, writing = os.pipe()
+    os.close(reading)
+    listing = [sys.executable, "-m", "server_stub.main", "boxes", "list", "--data", str(data)]
+    done = subprocess.run(listing, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=30)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
