@@ -17,7 +17,7 @@ import structlog
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel
-from sqlalchemy import MetaData, select
+from sqlalchemy import MetaData
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
 
@@ -28,7 +28,7 @@ from server_stub.boss import tables as boss_tables
 from server_stub.boss.service import BossService
 from server_stub.foundation import correlation, http
 from server_stub.foundation.clock import Clock, SystemClock
-from server_stub.foundation.database import Database, DatabaseFault
+from server_stub.foundation.database import Database, DatabaseFault, outage
 from server_stub.foundation.ids import Ids, RandomBytes
 from server_stub.foundation.inside import Inside
 from server_stub.foundation.measures import Measured, Measures
@@ -320,9 +320,9 @@ def application(names: Sequence[str], current: Callable[[], Roles]) -> FastAPI:
 
 async def _answers(database: Database) -> bool:
     try:
-        await asyncio.wait_for(database.read(lambda conn: conn.execute(select(1)).scalar()), READY_SECONDS)
-    except (DatabaseFault, SQLAlchemyError, TimeoutError):
-        log.warning("database-silent", exc_info=True)
+        await asyncio.wait_for(database.probe(), READY_SECONDS)
+    except (DatabaseFault, SQLAlchemyError, TimeoutError) as error:
+        log.warning("database-silent", error=outage(error) or repr(error))
         return False
     return True
 
