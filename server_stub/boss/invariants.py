@@ -94,8 +94,9 @@ def _states(conn: Connection) -> list[str]:
     good = box_keys.c.ended.is_(None)
     many = select(box_keys.c.box_number).where(good).group_by(box_keys.c.box_number)
     said += [f"box {name} has several good keys" for name in conn.scalars(many.having(func.count() > 1))]
-    joined = box_keys.outerjoin(boxes, boxes.c.box_number == box_keys.c.box_number)
-    foreign = boxes.c.box_number.is_(None) | (boxes.c.subscriber_id != box_keys.c.subscriber_id)
+    # A box that was struck off gets nothing, whatever keys it has.
+    joined = box_keys.join(boxes, boxes.c.box_number == box_keys.c.box_number)
+    foreign = boxes.c.subscriber_id != box_keys.c.subscriber_id
     foreign |= boxes.c.smart_card_number != box_keys.c.smart_card_number
     query = select(box_keys.c.key_id, box_keys.c.box_number).select_from(joined).where(good & foreign)
     return said + [

@@ -259,7 +259,7 @@ def _numbers(conn: Connection, now: datetime, settings: Settings) -> list[str]:
     by_person = select(cases.c.payment_id).where(cases.c.decision == "accept-proof")
     joined = debits.join(payments, payments.c.id == debits.c.payment_id)
     proofs = select(debits.c.terminal_number, debits.c.terminal_transaction_number, debits.c.tac)
-    proofs = proofs.where(debits.c.tac.is_not(None))
+    proofs = proofs.select_from(joined).where(paid)
     numbers = select(debits.c.psam, debits.c.terminal_transaction_number).select_from(joined)
     numbers = numbers.where(paid, payments.c.id.not_in(by_person))
     for query, what in ((proofs, "proof"), (numbers, "transaction number")):

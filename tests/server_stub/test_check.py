@@ -141,9 +141,7 @@ TSP: list[tuple[str, Any, str]] = [
     ),
     (
         "proof",
-        lambda made: update(tsp.debits)
-        .where(tsp.debits.c.tac.is_not(None))
-        .values(terminal_number="1", terminal_transaction_number="2", tac="3"),
+        lambda made: update(tsp.debits).values(terminal_number="1", terminal_transaction_number="2", tac="3"),
         "proof 1 2 3 stands for several payments",
     ),
     ("a copied key", lambda made: copied_key("copy", 1), "has not the name of its bytes"),
