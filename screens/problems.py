@@ -142,6 +142,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     # Out of order
     "order-expired": (N_("This order has waited too long"), _ORDER_AGAIN),
     "order-closed": (N_("This order is closed"), _ORDER_AGAIN),
+    "order-outdated": (N_("Your service has changed since this order"), _ORDER_AGAIN),
     "payment-in-progress": (
         N_("This is being paid already"),
         N_(
@@ -262,8 +263,8 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "expired": (N_("The time to pay is over"), N_("The code is no longer valid. Please order again.")),
     "cancelled": (N_("The payment was cancelled"), N_("You can order again at any time.")),
     "service-not-opened": (
-        N_("Paid; the service is not ready yet"),
-        N_("We keep trying to switch it on and you need not do anything. Please do not pay again."),
+        N_("Paid; the service could not be switched on"),
+        N_("Our staff will switch it on or give the money back. Please do not pay again."),
     ),
 }
 """Code of docs/tsp-api.md, of the client or of a journey -> (title, what to do next)."""

@@ -19,6 +19,9 @@ BACK = {
 CARD = {
     "done": N_("An earlier card payment has been completed: {what}. The service is ready."),
     "paid": N_("An earlier card payment has gone through: {what}. The service is being switched on."),
+    "refused": N_(
+        "An earlier card payment has gone through: {what}. The service could not be switched on; our staff see to it."
+    ),
     "not-taken": N_("An earlier card payment did not take place: {what}. Nothing was taken."),
     "unknown": N_("An earlier card payment is being checked by our staff: {what}. Please do not pay again."),
     "late": N_("An earlier card payment came too late: {what}."),
@@ -26,6 +29,9 @@ CARD = {
 PHONE = {
     "done": N_("An earlier phone payment has been completed: {what}. The service is ready."),
     "paid": N_("An earlier phone payment has gone through: {what}. The service is being switched on."),
+    "refused": N_(
+        "An earlier phone payment has gone through: {what}. The service could not be switched on; our staff see to it."
+    ),
     "not-taken": N_("An earlier phone payment did not take place: {what}. Nothing was taken."),
     "unknown": N_(
         "It is not known yet whether an earlier phone payment took money: {what}. Please do not pay again."
@@ -42,7 +48,9 @@ def told(end: Finished, payment: Payment, t: Say, say: Callable[[Mapping[str, st
         first = NOT_OPENED if end.reason == "service-not-opened" else words["late"]
         return sentences(t(first).format(what=what), t(BACK[end.money]))
     known: str = end.money
-    if known == "taken":
+    if known == "taken" and end.reason == "service-not-opened":
+        known = "refused"
+    elif known == "taken":
         known = "done" if end.outcome == "success" else "paid"
     return t(words[known]).format(what=what)
 

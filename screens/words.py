@@ -117,6 +117,8 @@ def subscription_status(t: Say, subscription: Subscription | Earlier) -> tuple[s
 
 def payment_state(t: Say, payment: Payment) -> tuple[str, Tone]:
     """What became of a payment in one or two words, and the tone of its mark."""
+    if payment.state == "paid" and payment.reason == "service-not-opened":
+        return t("Paid, with our staff"), "warning"
     states: dict[str, tuple[str, Tone]] = {
         "done": (t("Paid"), "good"),
         "paid": (t("Paid, being switched on"), "warning"),

@@ -73,7 +73,10 @@ def shown(row: Row[Any]) -> list[str]:
     told += [("amount", yuan(row.amount_fen)), ("state", row.payment_state)]
     if row.received_fen is not None:
         told.append(("received", yuan(row.received_fen)))
-    told += sorted((name, str(value)) for name, value in json.loads(row.facts).items())
+    facts = json.loads(row.facts)
+    if (proof := cases.proof_of(row, row)) is not None:
+        facts |= {"tac": proof[0], "mac2": proof[1]}
+    told += sorted((name, str(value)) for name, value in facts.items())
     if row.state == "decided":
         told += [
             ("decided", row.decision),

@@ -64,12 +64,17 @@ def parser() -> argparse.ArgumentParser:
     cases.add_argument("--reason", metavar="TEXT", help="why")
     cases.add_argument("--actor", metavar="NAME", help="who decides")
     cases.add_argument("--second", metavar="NAME", help="who decides with them; above a limit")
+    psams = commands.add_parser("psams", help="list security modules; say that one is not locked any more")
+    psams.add_argument("action", choices=("list", "unlock"))
+    psams.add_argument(
+        "psam", nargs="?", metavar="PSAM", help="its URL, as in the settings; 'unlock' wants it"
+    )
     audit = commands.add_parser("audit", help="verify the audit logs")
     audit.add_argument("action", choices=("verify",))
     audit.add_argument("--role", choices=("boss", "tsp"), help="only this role's")
     audit.add_argument("--head", metavar="HASH", help="hash of a record that must be there; with --role")
     check = commands.add_parser("check", help="prove on live databases what must always be true")
-    for command in (boxes, rotate, cases, audit, check):
+    for command in (boxes, rotate, cases, psams, audit, check):
         _place(command)
     backup = commands.add_parser("backup", help="copy one moment of everything, while servers run or stand")
     backup.add_argument("--to", type=_folder, required=True, metavar="FOLDER", help="is made; has keys in it")
@@ -129,6 +134,8 @@ def parse(arguments: Sequence[str] | None, roles: Sequence[str]) -> argparse.Nam
     options = top.parse_args(arguments)
     if options.command == "boxes" and (options.box is None) != (options.action == "list"):
         top.error("boxes list, or boxes suspend|activate|stolen|revoke|activation BOX")
+    if options.command == "psams" and (options.psam is None) != (options.action == "list"):
+        top.error("psams list, or psams unlock PSAM")
     if options.command == "cases":
         _check_case(top, options)
     if options.command == "audit" and options.head is not None and options.role is None:

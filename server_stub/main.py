@@ -23,7 +23,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from server_stub import audit, backup, boxes, cases, check, cli, metrics, tls
+from server_stub import audit, backup, boxes, cases, check, cli, metrics, psams, tls
 from server_stub.app import ROLES, Roles, build, phone_application, real_world, release
 from server_stub.foundation import correlation
 from server_stub.foundation.clock import SystemClock
@@ -279,6 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "boxes": boxes.run,
         "rotate-key": boxes.rotate_server_key,
         "cases": cases.run,
+        "psams": psams.run,
         "audit": audit.run,
         "check": check.run,
         "backup": backup.backup,

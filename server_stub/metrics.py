@@ -96,7 +96,7 @@ async def _families(roles: Roles) -> AsyncIterator[Metric]:
     yield _one("stb_psam_pool_configured", "PSAMs that the settings name.", len(parts.settings.psam_urls))
     yield _one("stb_psam_pool_size", "PSAMs that have answered.", len(units))
     yield _one("stb_psam_pool_in_use", "PSAMs that are leased now.", books.leased)
-    locked = sum(not unit.usable for unit in units)
+    locked = len(books.locked.intersection(parts.settings.psam_urls))
     yield _one("stb_psam_pool_locked", "PSAMs that have locked themselves.", locked)
 
 

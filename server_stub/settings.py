@@ -58,6 +58,8 @@ class Settings:
         enrolment_failures_per_hour: wrong enrolments for one box number from one address; ten times as many from
             all, three times as many from one address for all boxes.
         card_attempts_per_hour: how often a card may come to paying without its PIN having been right.
+        box_wrong_proofs: so many proofs of one box that a PSAM has called wrong may wait for a person; then its cards pay
+            nothing more until their cases are decided. PSAMs lock themselves at the third in a row.
         unknown_pauses: comma-separated seconds after which a payment whose money is unknown, or waits for something, is
             looked at for the first, second ... time; after the last it is a case for a person.
         case_second_fen: from this amount on a case is decided by two people.
@@ -88,6 +90,7 @@ class Settings:
     box_requests_per_minute: int = 1200
     enrolment_failures_per_hour: int = 10
     card_attempts_per_hour: int = 60
+    box_wrong_proofs: int = 2
     unknown_pauses: str = "60,300,900,3600"
     case_second_fen: int = 50_000
     idempotency_days: int = 30

@@ -35,10 +35,15 @@ class ServiceDetail(Service):
 
 
 class Sale(BaseModel):
-    """What stands against selling a service now, and the numbers of all boxes of the subscriber."""
+    """What stands against selling a service now, and the numbers of all boxes of the subscriber.
+
+    Attributes:
+        covered_until: the last instant up to which the subscriber has the service now, which a new period follows.
+    """
 
     refusal: str | None
     clashes_with: Text | None
+    covered_until: datetime | None
     boxes: list[str]
 
 

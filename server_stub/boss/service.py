@@ -131,6 +131,7 @@ class BossService:
             return models.Sale(
                 refusal=rules.pre_check(product, term, who.held, who.arrears_fen, catalogue.groups, now),
                 clashes_with=views.clashes_with(catalogue, who, product, now),
+                covered_until=rules.covered_until(product.service, who.held, now),
                 boxes=store.load_boxes(conn, who),
             )
 

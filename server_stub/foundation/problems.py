@@ -51,6 +51,7 @@ CODES: dict[str, Code] = {
     "order-clash": Code(409, "The order clashes with what the subscriber has"),
     "order-expired": Code(409, "The quote has expired"),
     "order-closed": Code(409, "The order is closed"),
+    "order-outdated": Code(409, "What the subscriber has is not what it was at the quote"),
     "payment-in-progress": Code(409, "A payment for this is under way", money="unknown"),
     "already-paid": Code(409, "An earlier payment for this service was made", money="taken"),
     "payment-not-cancellable": Code(409, "The payment can no longer be cancelled"),

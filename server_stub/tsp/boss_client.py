@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -31,6 +32,9 @@ PASSED_ON = frozenset(
 )
 """BOSS's authoritative answers. Anything else it says means that the two do not understand each other."""
 
+OF_BOX = frozenset({"box-unknown", "box-suspended", "box-stolen"})
+"""Those that are about the box itself, whatever was asked."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -46,6 +50,11 @@ class BossClient:
         self._http = http
         self._url = url
         self._key = key
+        self._when_refused: Callable[[str, Problem], None] = lambda box_number, refusal: None
+
+    def when_refused(self, listener: Callable[[str, Problem], None]) -> None:
+        """Has somebody told of each box that BOSS says it does not serve: its number, and the refusal."""
+        self._when_refused = listener
 
     async def get(self, box_number: str, *path: str) -> Any:
         """One of a box's resources, by the parts of its path: ``home``; ``services``; ``services``, NAME.
@@ -83,6 +92,9 @@ class BossClient:
             return answer
         code = answer.get("code") if isinstance(answer, dict) else None
         if code in PASSED_ON and response.status_code < 500:
-            raise Problem(str(code), **answer.get("facts", {}))
+            refusal = Problem(str(code), **answer.get("facts", {}))
+            if code in OF_BOX:
+                self._when_refused(box_number, refusal)
+            raise refusal
         log.warning("boss-not-understood", path=path, status=response.status_code, code=code)
         raise Problem("boss-unreachable")

@@ -60,7 +60,8 @@ class Boxes:
         self._failures_of_address = Limit(PER_ADDRESS * settings.enrolment_failures_per_hour, HOUR_S)
         self._buckets: dict[str, tuple[float, datetime]] = {}
         self._nonces = Nonces(core, self._window, self._tell_copied)
-        self._standings: dict[str, tuple[datetime, Problem | None]] = {}
+        self._standings: dict[str, dict[str, tuple[datetime | None, Problem | None]]] = {}
+        core.boss.when_refused(self._hear)
 
     # Enrolment
 
@@ -282,21 +283,29 @@ class Boxes:
         await self._core.boss.post(payload["box_number"], path, {"reason": "key-copied"})
         return Acknowledged()
 
-    async def ask_standing(self, entry: Entry) -> None:
+    async def ask_standing(self, entry: Entry, *, afresh: bool = False) -> None:
         """What BOSS thinks of box and key, as it said a short while ago; while it does not answer, as it said last.
+
+        Args:
+            afresh: as it says now.
 
         Raises:
             Problem: ``not-enrolled``, or what BOSS says.
         """
         box_number, key = entry.box_number, entry.key_id
         now = self._core.clock.now()
-        asked_at, word = self._standings.get(key, (None, None))
+        asked_at, word = self._standings.get(box_number, {}).get(key, (None, None))
         old = timedelta(seconds=self._core.settings.standing_seconds)
-        if asked_at is None or abs(now - asked_at) >= old:
+        if afresh or asked_at is None or abs(now - asked_at) >= old:
             word = await self._standing(box_number, key, word)
-            self._standings[key] = (now, word)
+            self._standings.setdefault(box_number, {})[key] = (now, word)
         if word is not None:
             raise word
+
+    def _hear(self, box_number: str, refusal: Problem) -> None:
+        """BOSS has said, asked for something else, that it does not serve the box: its word from before is over."""
+        for key in self._standings.get(box_number, {}):
+            self._standings[box_number][key] = (None, refusal)
 
     async def _standing(self, box_number: str, key: str, last: Problem | None) -> Problem | None:
         try:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
+import structlog
 from sqlalchemy import Connection, Row, bindparam, delete, select
 
 from cardreader.errors import ApplicationBlocked, CardReaderError, MacInvalid
-from server_stub.foundation import statements
+from server_stub.foundation import rates, statements
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.problems import Problem
+from server_stub.foundation.rates import Limit
 from server_stub.foundation.secret import CardNumber
 from server_stub.foundation.statements import Statement
-from server_stub.tsp import card_attempts, core, machines, models, psam_pool
+from server_stub.tsp import card_attempts, core, machines, models, psam_pool, wrong_proofs
 from server_stub.tsp.core import Core
 from server_stub.tsp.rivals import refuse_card
 from server_stub.tsp.tables import debits, issuers, listed_cards, payments
+from server_stub.tsp.tables import rates as rate_buckets
 
 __all__ = ["CardPayments", "fingerprint", "issuer_refusal"]
 
@@ -25,6 +28,8 @@ PURSE_TYPES = frozenset({"02", "03"})
 """Application types that have an electronic purse; 01 is an electronic deposit only."""
 LOOK_AGAIN = timedelta(seconds=0.1)
 """How often a step looks whether another process's turn at the PSAM is over."""
+CONTRADICTIONS = Limit(60, 3600.0)
+"""So many proofs that contradict what is known are kept of a box in an hour."""
 _FORGET = Statement(delete(debits).where(debits.c.payment_id == bindparam("payment")))
 _UNSETTLED = Statement(
     select(payments.c.id)
@@ -36,7 +41,11 @@ _UNSETTLED = Statement(
         & (payments.c.box_number != bindparam("box"))
     )
 )
+Taken = psam_pool.TakenTurn | Literal["settled", "untrusted"]
 NOT_DEBITED_REASONS = {"9302": "mac1-refused", "9406": "card-removed", "0000": "connection-lost"}
+
+
+log = structlog.get_logger(__name__)
 
 
 def fingerprint(parts: Core, serial: CardNumber) -> str:
@@ -63,6 +72,13 @@ def refusal(conn: Connection, parts: Core, card: models.CardData) -> str | None:
     if refused is None and today > card.expiry_date:
         return "card-expired"
     return refused
+
+
+def refuse_box(conn: Connection, parts: Core, box_number: str) -> None:
+    """Raises Problem ``method-not-offered`` for a box that has sent too many wrong proofs, before any money moves."""
+    if wrong_proofs.too_many(conn, box_number, parts.settings.box_wrong_proofs):
+        log.error("box-proofs-wrong", box=box_number)
+        raise Problem("method-not-offered", method="card")
 
 
 def unsettled(conn: Connection, parts: Core, serial: CardNumber, box_number: str) -> bool:
@@ -131,25 +147,27 @@ class CardPayments:
         """MAC1 for the card. That the payment is unknown from here on is on the disk before MAC1 leaves.
 
         Raises:
-            Problem: ``wrong-state``, ``lease-lost``, ``psam-refused``, ``balance-too-low``; nothing left.
+            Problem: ``wrong-state``, ``lease-lost``, ``psam-refused``, ``balance-too-low``, ``method-not-offered``;
+                nothing left.
         """
         async with self._core.locks.hold(payment):
             now = self._core.clock.now()
 
-            def begin(conn: Connection) -> tuple[Row[Any], Row[Any], psam_pool.TakenTurn]:
+            def begin(conn: Connection) -> tuple[Row[Any], Row[Any], Taken]:
                 use.recall(conn)
                 row = self._find(conn, box_number, payment)
                 if row.state != "card-checked":
                     raise Problem("wrong-state", money=core.money_of(row))
+                refuse_box(conn, self._core, box_number)
                 if init.balance_fen < row.amount_fen:
                     raise Problem("balance-too-low", balance_fen=init.balance_fen, amount_fen=row.amount_fen)
                 debit = _debit(conn, payment)
-                return row, debit, self._turn(conn, payment, debit.psam, anew=False)
+                return row, debit, self._turn(conn, row, debit.psam, anew=False)
 
             row, debit, taken = await self._core.change(payment, begin)
             turn = await self._wait_for_turn(taken, payment, debit.psam, use, anew=False)
             unit = self._core.psams.get(debit.psam)
-            if turn is None or unit is None:
+            if not isinstance(turn, psam_pool.Turn) or unit is None:
                 raise Problem("lease-lost")
             date, time = f"{now:%Y%m%d}", f"{now:%H%M%S}"
             begun = {**init.model_dump(exclude={"balance_fen"}), "date": date, "time": time}
@@ -157,7 +175,14 @@ class CardPayments:
             try:
                 answer = await unit.initialize(turn, purchase)
             except CardReaderError as error:
-                await self._core.database.write(lambda conn: psam_pool.release(conn, payment))
+                locked = isinstance(error, ApplicationBlocked)
+
+                def give_back(conn: Connection) -> None:
+                    psam_pool.release(conn, payment)
+                    if locked:
+                        psam_pool.note_locked(conn, unit.name, self._core.clock.now())
+
+                await self._core.database.write(give_back)
                 raise Problem("psam-refused", psam_status=str(error)) from error
             number = answer.terminal_transaction_number.hex().upper()
 
@@ -186,17 +211,18 @@ class CardPayments:
         Raises:
             Problem: ``wrong-state``, ``mac2-refused``, ``lease-lost`` (the PSAM has gone on: for a person),
                 ``psam-none-free`` (it serves another payment now), ``psam-refused``, ``evidence-contradicts``
-                (the payment had failed by the card's evidence: for a person). Money unknown.
+                (the payment had failed by the card's evidence, or has another proof: for a person),
+                ``too-many-requests`` (of such). Money unknown.
         """
         async with self._core.locks.hold(payment):
 
-            def keep(conn: Connection) -> tuple[Row[Any], Row[Any], psam_pool.TakenTurn | None] | None:
+            def keep(conn: Connection) -> tuple[Row[Any], Row[Any], Taken | None] | None:
                 use.recall(conn)
                 kept = self._keep_proof(conn, box_number, payment, proof)
                 if kept is None:
                     return None
                 row, debit, already = kept
-                return row, debit, None if already else self._turn(conn, payment, debit.psam, anew=True)
+                return row, debit, None if already else self._turn(conn, row, debit.psam, anew=True)
 
             kept = await self._core.change(payment, keep)
             if kept is None:
@@ -209,8 +235,7 @@ class CardPayments:
             def work(conn: Connection) -> Answer:
                 use.claim(conn)
                 if not already:
-                    self._core.paid(conn, core.load_payment(conn, payment), actor="box")
-                    self._keep_balance(conn, row, debit, proof.balance_after_fen)
+                    self._accept(conn, payment, debit, proof.balance_after_fen, actor="box")
                 return use.answer(conn, self._core.answer(conn, payment))
 
             return await self._core.change(payment, work)
@@ -223,11 +248,11 @@ class CardPayments:
         """
         async with self._core.locks.hold(payment):
 
-            def begin(conn: Connection) -> tuple[Row[Any], Row[Any], psam_pool.TakenTurn] | None:
+            def begin(conn: Connection) -> tuple[Row[Any], Row[Any], Taken] | None:
                 row, debit = core.load_payment(conn, payment), _debit_or_none(conn, payment)
                 if row.state != "mac1-issued" or debit is None or debit.mac2 is None:
                     return None
-                return row, debit, self._turn(conn, payment, debit.psam, anew=True)
+                return row, debit, self._turn(conn, row, debit.psam, anew=True)
 
             begun = await self._core.database.write(begin)
             if begun is None:
@@ -237,8 +262,7 @@ class CardPayments:
             await self._verify(row, debit, proof, taken, None)
 
             def work(conn: Connection) -> None:
-                self._core.paid(conn, core.load_payment(conn, payment), actor="sweep")
-                self._keep_balance(conn, row, debit, None)
+                self._accept(conn, payment, debit, None, actor="sweep")
 
             await self._core.change(payment, work)
 
@@ -291,18 +315,24 @@ class CardPayments:
         # An empty pool says nothing about the issuer: all its PSAMs may be out for a while.
         if self._core.psams and not psam_pool.serves(self._core.psams, issuer):
             raise Problem("psam-none-for-issuer")
-        names = psam_pool.candidates(self._core.psams, issuer)
+        names = psam_pool.candidates(conn, self._core.psams, issuer)
         seconds = self._core.settings.lease_seconds
         name = psam_pool.lease(conn, row.id, names, self._core.clock.now(), seconds)
         if name is None:
             raise Problem("psam-none-free")
         return self._core.psams[name]
 
-    def _keep_balance(self, conn: Connection, row: Row[Any], debit: Row[Any], after_fen: int | None) -> None:
-        """What is on the card now: as the card has said, or as it must be."""
-        if after_fen is None:
+    def _accept(
+        self, conn: Connection, payment: str, debit: Row[Any], after_fen: int | None, *, actor: str
+    ) -> None:
+        """The proof is right: the money is in, unless another process was quicker to say so."""
+        row = core.load_payment(conn, payment)
+        if row.paid_at is not None:
+            return
+        self._core.paid(conn, row, actor=actor)
+        if after_fen is None:  # what is on the card now: as the card has said, or as it must be
             after_fen = debit.balance_before_fen - row.amount_fen
-        statements.change(conn, debits, {"balance_after_fen": after_fen}, payment_id=row.id)
+        statements.change(conn, debits, {"balance_after_fen": after_fen}, payment_id=payment)
 
     def _purchase(self, amount_fen: int, sealed: str, begun: Any) -> psam_pool.Purchase:
         return psam_pool.Purchase(
@@ -317,50 +347,75 @@ class CardPayments:
             application_serial8=self._core.vault.unseal(sealed)[2:],
         )
 
-    def _contradicts(self, conn: Connection, box_number: str, payment: str, proof: models.DebitProof) -> bool:
-        """Whether the card is said not to have debited; then its proof of the contrary is kept, with a case."""
-        row = self._find(conn, box_number, payment)
-        if row.state not in ("failed", "written-off", "contradicted"):
-            return False
-        self._core.case(conn, payment, "evidence-contradicts", **proof.model_dump())
-        if row.state != "contradicted":
+    def _contradict(
+        self, conn: Connection, row: Row[Any], debit: Row[Any] | None, proof: models.DebitProof
+    ) -> None:
+        """A proof against what was said or kept before is kept beside it, with a case."""
+        # A box may have no end of such proofs; one that is right comes again until it is taken in.
+        try:
+            rates.take(
+                conn, rate_buckets, f"proofs of box {row.box_number}", CONTRADICTIONS, self._core.clock.now()
+            )
+        except Problem as problem:
+            problem.body.money = "unknown"
+            raise
+        self._core.case(conn, row.id, "evidence-contradicts", **proof.model_dump())
+        if row.state in ("failed", "written-off"):
             self._core.move(conn, row, "contradicted", actor="box", reason="evidence-contradicts")
-            statements.change(conn, debits, {"tac": proof.tac, "mac2": proof.mac2}, payment_id=payment)
-        return True
+        if debit is not None and debit.mac2 is None:
+            statements.change(conn, debits, {"tac": proof.tac, "mac2": proof.mac2}, payment_id=row.id)
 
     def _keep_proof(
         self, conn: Connection, box_number: str, payment: str, proof: models.DebitProof
     ) -> tuple[Row[Any], Row[Any], bool] | None:
-        """Row, debit and whether just this proof was accepted before; None when it contradicts the evidence."""
-        if self._contradicts(conn, box_number, payment, proof):
-            return None
+        """Row, debit as it was, and whether just this proof was accepted before; None when it contradicts what was said
+        or kept before. The first proof of a payment stays the one that is kept.
+        """
         row = self._find(conn, box_number, payment)
         debit = _debit_or_none(conn, payment)
-        given = (proof.tac, proof.mac2)
-        if debit is not None and row.paid_at is not None and (debit.tac, debit.mac2) == given:
+        same = debit is not None and (debit.tac, debit.mac2) == (proof.tac, proof.mac2)
+        if debit is not None and row.paid_at is not None and same:
             return row, debit, True
+        if row.state in ("failed", "written-off", "contradicted"):
+            self._contradict(conn, row, debit, proof)
+            return None
         if debit is None or row.state not in ("mac1-issued", "mac2-refused", "proof-kept"):
             raise Problem("wrong-state", money=core.money_of(row))
-        if row.state == "proof-kept" and debit.mac2 == proof.mac2:
+        if debit.mac2 is not None and not same:
+            self._contradict(conn, row, debit, proof)
+            return None
+        if row.state == "proof-kept":
             raise Problem("lease-lost", money="unknown")
-        if row.state == "mac2-refused" and debit.mac2 == proof.mac2:
-            # A PSAM locks itself after some wrong proofs in a row: it is not asked twice about the same one.
+        if row.state == "mac2-refused":
+            # A PSAM locks itself after some wrong proofs in a row: it is asked once about a payment.
             raise Problem("mac2-refused")
-        statements.change(conn, debits, {"tac": proof.tac, "mac2": proof.mac2}, payment_id=payment)
+        if debit.mac2 is None:
+            statements.change(conn, debits, {"tac": proof.tac, "mac2": proof.mac2}, payment_id=payment)
         return row, debit, False
 
-    def _turn(self, conn: Connection, payment: str, psam: str, *, anew: bool) -> psam_pool.TakenTurn:
-        """A turn at the PSAM for one step of a payment whose row is locked; none at one that cannot be reached."""
+    def _turn(self, conn: Connection, payment: Row[Any], psam: str, *, anew: bool) -> Taken:
+        """A turn at the PSAM for one step of a payment whose row is locked; none at one that cannot be reached, nor for a
+        proof of a box whose proofs were wrong too often.
+
+        Args:
+            anew: for a proof, which may come after the lease has run out.
+        """
         if psam not in self._core.psams:
             return "lost"
-        now, identity = self._core.clock.now(), f"{self._core.who} {self._core.ids.row()}"
+        now = self._core.clock.now()
+        if anew:
+            hindered = wrong_proofs.hinder(conn, payment, self._core.settings.box_wrong_proofs, now)
+            if hindered is not None:
+                return hindered
+        identity = f"{self._core.who} {self._core.ids.row()}"
         seconds = self._core.settings.unknown_lease_seconds
-        return psam_pool.take_turn(conn, payment, psam, identity, now, seconds, anew=anew)
+        return psam_pool.take_turn(conn, payment.id, psam, identity, now, seconds, anew=anew)
 
     async def _wait_for_turn(
-        self, taken: psam_pool.TakenTurn, payment: str, psam: str, use: KeyUse | None, *, anew: bool
-    ) -> psam_pool.Turn | None:
-        """What was taken, or a turn when the one that another process has is over; None when the lease is lost.
+        self, taken: Taken, payment: str, psam: str, use: KeyUse | None, *, anew: bool
+    ) -> Taken:
+        """What was taken, or a turn when the one that another process has is over; "settled" where that has come to the
+        end with the payment.
 
         Args:
             use: of the request that wants it; None where nobody has asked.
@@ -370,13 +425,14 @@ class CardPayments:
             Replayed: the other process has answered this request.
         """
 
-        def take(conn: Connection) -> psam_pool.TakenTurn:
+        def take(conn: Connection) -> Taken:
             if use is not None:
                 use.recall(conn)
             row = core.load_payment(conn, payment)
-            if row.state not in (*machines.CARD_PREPARING, *machines.CARD_UNKNOWN):
-                return "lost"  # another process has come to its end with it, and given the PSAM back
-            return self._turn(conn, payment, psam, anew=anew)
+            if row.state not in ("card-checked", "mac1-issued"):
+                # The PSAM has been given back, and is not taken again for what needs none any more.
+                return "settled" if row.paid_at is not None else "lost"
+            return self._turn(conn, row, psam, anew=anew)
 
         clock = self._core.clock
         patience = clock.now() + 2 * psam_pool.TURN
@@ -386,60 +442,74 @@ class CardPayments:
                 raise Problem("psam-none-free", money="unknown")
             await clock.sleep_until(now + LOOK_AGAIN)
             taken = await self._core.database.write(take)
-        return None if taken == "lost" else taken
+        return taken
 
     async def _verify(
         self,
         row: Row[Any],
         debit: Row[Any],
         proof: models.DebitProof,
-        taken: psam_pool.TakenTurn,
+        taken: Taken,
         use: KeyUse | None,
     ) -> None:
-        """Returns when the PSAM has accepted MAC2. Raises Problem; the payment stays unknown."""
+        """Returns when the PSAM has accepted MAC2, for this process or another. Raises Problem; the payment stays unknown."""
         payment, psam = row.id, debit.psam
         unit = self._core.psams.get(psam)
         if unit is None:
             raise Problem("psam-none-for-issuer", money="unknown")
         turn = await self._wait_for_turn(taken, payment, psam, use, anew=True)
-        if turn is None:
+        if turn == "settled":
+            return
+        if turn == "untrusted":
+            if await self._refuse(payment, "proof-unchecked", proof):
+                raise Problem("psam-refused", money="unknown")
+            return
+        if not isinstance(turn, psam_pool.Turn):
             raise Problem("psam-none-free", money="unknown")
         number = bytes.fromhex(debit.terminal_transaction_number)
         purchase = self._purchase(row.amount_fen, debit.card_sealed, debit._mapping)
         try:
-            try:
-                await unit.verify(turn, purchase, number, bytes.fromhex(proof.mac2))
-            except (psam_pool.NumberMoved, CardReaderError):
-                await self._core.database.write(lambda conn: psam_pool.end_turn(conn, psam, turn))
-                raise
+            # Until this is written down the turn goes on: the box's other proofs wait for it.
+            await unit.verify(turn, purchase, number, bytes.fromhex(proof.mac2))
         except psam_pool.NumberMoved as error:
             # Nobody else had the PSAM, this proof was given to it before, and only a right proof moves the
             # number: it accepted the proof, and its answer was lost when this server stopped.
-            if not (turn.alone and error.moved == 1 and debit.mac2 == proof.mac2):
-                await self._refuse(payment, "psam-number-moved", release=True)
+            accepted = turn.alone and error.moved == 1 and debit.mac2 == proof.mac2
+            if not accepted and await self._refuse(payment, "psam-number-moved", proof):
                 raise Problem("lease-lost", money="unknown") from error
         except MacInvalid as error:
-            await self._refuse(payment, "mac2-refused", release=False)
-            raise Problem("mac2-refused") from error
+            if await self._refuse(payment, "mac2-refused", proof):
+                raise Problem("mac2-refused") from error
         except CardReaderError as error:
             # Whatever it is, the card has debited and the proof cannot be checked: a person completes the payment.
             locked = isinstance(error, ApplicationBlocked)
-            await self._refuse(payment, "psam-locked" if locked else "psam-refused", release=True)
-            raise Problem("psam-refused", money="unknown", psam_status=str(error)) from error
+            if locked:
+                now = self._core.clock.now()
+                await self._core.database.write(lambda conn: psam_pool.note_locked(conn, psam, now))
+            if await self._refuse(payment, "psam-locked" if locked else "psam-refused", proof):
+                raise Problem("psam-refused", money="unknown", psam_status=str(error)) from error
 
-    async def _refuse(self, payment: str, kind: str, *, release: bool) -> None:
-        def work(conn: Connection) -> None:
+    async def _refuse(self, payment: str, kind: str, proof: models.DebitProof) -> bool:
+        """The proof was not accepted: it is kept with a case, and the PSAM is given back.
+
+        Returns:
+            False where another process has had it accepted meanwhile: then nothing is to be refused.
+        """
+
+        def work(conn: Connection) -> bool:
             row = core.load_payment(conn, payment)
+            if row.paid_at is not None:
+                return False
             target = "mac2-refused" if kind == "mac2-refused" else "proof-kept"
-            if target != row.state and not (target == "mac2-refused" and row.state == "proof-kept"):
+            if target != row.state:
                 self._core.move(conn, row, target, actor="psam", reason=target)
             else:
                 core.touch(conn, payment)
-            self._core.case(conn, payment, kind)
-            if release:
-                psam_pool.release(conn, payment)
+            self._core.case(conn, payment, kind, tac=proof.tac, mac2=proof.mac2)
+            psam_pool.release(conn, payment)
+            return True
 
-        await self._core.change(payment, work)
+        return await self._core.change(payment, work)
 
 
 def _debit(conn: Connection, payment: str) -> Row[Any]:

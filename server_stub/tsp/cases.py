@@ -5,6 +5,7 @@ CaseRefused      a decision that cannot be made so; nothing has changed
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -79,14 +80,14 @@ def decide(conn: Connection, moves: Moves, decision: Decision) -> str:
     if conn.execute(open_cases(payment.id).where(cases.c.id == case.id)).first() is None:
         raise CaseRefused(f"case {case.id} is decided: {case.decision} by {case.actor}")
     _refuse(moves, payment, decision)
-    _do(conn, moves, payment, decision)
+    done = _do(conn, moves, case, payment, decision)
     values = {"state": "decided", "decided_at": moves.clock.now(), "decision": decision.action}
     values |= {"reason": decision.reason, "actor": decision.actor, "second": decision.second}
     # What was decided about the money answers every question that is open about it.
     mine = (cases.c.payment_id == payment.id) & (cases.c.state == "open")
     conn.execute(update(cases).where(mine).values(**values))
     facts = {"case": case.id, "kind": case.kind, "reason": decision.reason, "second": decision.second}
-    facts |= {"amount_fen": payment.amount_fen, "state": payment.state, "by": decision.by}
+    facts |= {"amount_fen": payment.amount_fen, "state": payment.state, "by": decision.by, **done}
     audit.append(conn, moves.clock, decision.actor, f"case-{decision.action}", payment.id, **facts)
     return core.load_payment(conn, payment.id).state  # type: ignore[no-any-return]
 
@@ -98,11 +99,21 @@ def note_refused(conn: Connection, moves: Moves, decision: Decision, why: str) -
     audit.append(conn, moves.clock, decision.actor, "case-refused", decision.case, **facts)
 
 
+def proof_of(case: Row[Any], debit: Row[Any] | None) -> tuple[str, str] | None:
+    """TAC and MAC2 that a case is about: its own, where it came with a proof; else the first that the payment had."""
+    facts = json.loads(case.facts)
+    if "tac" in facts:
+        return facts["tac"], facts["mac2"]
+    return None if debit is None or debit.tac is None else (debit.tac, debit.mac2)
+
+
 def listed(conn: Connection, *, everything: bool = False) -> list[Row[Any]]:
     """The open cases, oldest first, each with its payment; ``everything``: the decided ones too."""
     query = select(cases, payments.c.method, payments.c.amount_fen, payments.c.received_fen)
     query = query.add_columns(payments.c.state.label("payment_state"), orders.c.number, payments.c.box_number)
+    query = query.add_columns(debits.c.tac, debits.c.mac2)
     joined = cases.join(payments, payments.c.id == cases.c.payment_id)
+    joined = joined.outerjoin(debits, debits.c.payment_id == payments.c.id)
     query = query.select_from(joined.join(orders, orders.c.id == payments.c.order_id))
     if not everything:
         query = query.where(cases.c.state == "open")
@@ -126,17 +137,27 @@ def _refuse(moves: Moves, payment: Row[Any], decision: Decision) -> None:
         raise CaseRefused(f"from {limit} fen on a second person is wanted; this is about {fen} fen")
 
 
-def _do(conn: Connection, moves: Moves, payment: Row[Any], decision: Decision) -> None:
+def _do(
+    conn: Connection, moves: Moves, case: Row[Any], payment: Row[Any], decision: Decision
+) -> Mapping[str, Any]:
+    """Returns what else belongs in the audit log."""
     actor = f"person:{decision.actor}"
+    told: dict[str, Any] = {}
     match decision.action:
         case "accept-proof":
             mine = debits.c.payment_id == payment.id
             debit = conn.execute(select(debits).where(mine)).one_or_none()
-            if debit is None or debit.tac is None:
+            proof = proof_of(case, debit)
+            if debit is None or proof is None:
                 raise CaseRefused("no proof of the card is kept")
             moves.paid(conn, payment, actor=actor)
-            after_fen = debit.balance_before_fen - payment.amount_fen
-            conn.execute(update(debits).where(mine).values(balance_after_fen=after_fen))
+            tac, mac2 = proof
+            told = {"tac": tac, "mac2": mac2}
+            if proof != (debit.tac, debit.mac2):
+                told["instead_of"] = [debit.tac, debit.mac2]
+            values = {"tac": tac, "mac2": mac2}
+            values["balance_after_fen"] = debit.balance_before_fen - payment.amount_fen
+            conn.execute(update(debits).where(mine).values(**values))
         case "write-off":
             moves.move(conn, payment, "written-off", actor=actor, reason="not-debited")
         case "refund":
@@ -149,3 +170,4 @@ def _do(conn: Connection, moves: Moves, payment: Row[Any], decision: Decision) -
         case "returned-by-hand":
             moves.move(conn, payment, "refunded", actor=actor, reason=payment.reason)
             moves.close_order(conn, payment, actor=actor)
+    return told

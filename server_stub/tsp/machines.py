@@ -39,7 +39,8 @@ CARD_PAYMENT = Machine(
         card_checked="card-checked mac1-issued failed cancelled expired",
         # From here on the card may have been debited: only its own proof leads on.
         mac1_issued="paid failed mac2-refused proof-kept written-off",
-        mac2_refused="paid proof-kept written-off",
+        # The PSAM is asked once: what it has called wrong is for a person.
+        mac2_refused="paid written-off",
         # No PSAM can check the proof any more: it is kept, and a person completes the payment.
         proof_kept="paid written-off",
         # A proof of a debit after evidence that there was none: nobody knows, a person finds out.

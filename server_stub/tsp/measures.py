@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select
 
 from server_stub.tsp import books, machines
-from server_stub.tsp.tables import cases, leases, ledger, payments
+from server_stub.tsp.tables import cases, leases, ledger, payments, psam_locks
 
 UNKNOWN = tuple(name for name, shown in machines.PAYMENT_SHOWN.items() if shown.money == "unknown")
 HELD = (books.ORDERS, books.DIFFERENCES, books.REFUNDS)
@@ -26,6 +26,7 @@ class Books:
         unknown_since: when the oldest payment began of which nobody knows what became of the money.
         suspense_fen: what is neither ours nor theirs: payments that are unknown or held.
         leased: PSAMs that are leased now.
+        locked: names of PSAMs that have locked themselves.
         cases: that are open.
     """
 
@@ -33,6 +34,7 @@ class Books:
     unknown_since: datetime | None
     suspense_fen: int
     leased: int
+    locked: frozenset[str]
     cases: int
 
 
@@ -48,6 +50,7 @@ def look(conn: Connection, now: datetime) -> Books:
         payments={row.state: row.number for row in conn.execute(counted)},
         unknown_since=conn.execute(unknown).scalar(),
         suspense_fen=between,
+        locked=frozenset(conn.scalars(select(psam_locks.c.psam))),
         leased=conn.execute(leased).scalar_one(),
         cases=conn.execute(waiting).scalar_one(),
     )

@@ -27,6 +27,7 @@ CARD = (
     Text(zh="插卡输密码支付", en="Insert the card, enter the PIN"),
 )
 
+SECOND = timedelta(seconds=1)
 NOT_OPENED = ("already-subscribed", "order-clash")
 """What BOSS would refuse an opening for, after the money."""
 NOT_AT_BOSS = ("paid", "service-refused")
@@ -114,7 +115,8 @@ class Orders:
             the boxes of the subscriber, in order.
 
         Raises:
-            Problem: BOSS does not serve the box now, would not open the service any more, or does not answer.
+            Problem: BOSS does not serve the box now, would not open the service any more, or does not answer;
+                ``order-outdated`` when the period would be another one than was quoted.
         """
         service = wire.Service.model_validate_json(row.service).service
         answer = await self._core.boss.get(row.box_number, "services", service, "terms", row.term)
@@ -123,6 +125,11 @@ class Orders:
         if refusal in NOT_OPENED:
             named = {"clashes_with": answer["clashes_with"]} if refusal == "order-clash" else {}
             raise Problem(refusal, service=service, term=row.term, **named)
+        if answer["covered_until"] is not None:
+            # Whoever has the service now is paying for what comes after it, and was told when that begins.
+            follows = datetime.fromisoformat(answer["covered_until"]) + SECOND
+            if row.valid_from != follows:
+                raise Problem("order-outdated", service=service, term=row.term)
         return sorted({row.box_number, *answer["boxes"]})
 
     async def records(self, box_number: str) -> models.Records:

@@ -17,7 +17,7 @@ from server_stub.foundation.problems import Problem
 from server_stub.foundation.statements import Statement
 from server_stub.foundation.wire import Service
 from server_stub.tsp import core, machines, models
-from server_stub.tsp.card import CardPayments
+from server_stub.tsp.card import CardPayments, refuse_box
 from server_stub.tsp.core import Core
 from server_stub.tsp.orders import Orders
 from server_stub.tsp.rivals import Rivals, refuse_rivals
@@ -81,6 +81,8 @@ class Payments:
             if begun is not None:
                 return begun, None
             self._refuse(row, method)
+            if method == "card":
+                refuse_box(conn, self._core, box_number)
             refuse_rivals(conn, boxes, row, method)
             self._insert(conn, row, identity, method, use)
             payment = core.load_payment(conn, identity)

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 import structlog
 from sqlalchemy import Connection, Row, bindparam, delete, select
 
-from cardreader.errors import ApplicationBlocked, CardReaderError
+from cardreader.errors import CardReaderError
 from cardreader.psam import Psam, PsamInit
 from cardreader.reader import Connection as CardConnection
 from cardreader.readers import open_reader
@@ -21,7 +21,7 @@ from cardreader.sim.psam import open_psam
 from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.statements import Statement
-from server_stub.tsp.tables import leases
+from server_stub.tsp.tables import leases, psam_locks
 
 PURCHASE = 0x06
 """Transaction type of a purchase from the electronic purse."""
@@ -31,6 +31,7 @@ TURN = timedelta(seconds=2)
 """How long others wait for a turn's commands; the turn of a process that died ends with it."""
 # A pool has tens of PSAMs: to read all leases costs no more than to say which.
 _LEASES = Statement(select(leases).order_by(leases.c.expires_at, leases.c.psam))
+_LOCKED = Statement(select(psam_locks.c.psam))
 _RELEASE = Statement(delete(leases).where(leases.c.payment_id == bindparam("payment")))
 
 T = TypeVar("T")
@@ -64,15 +65,10 @@ class Purchase:
 
 
 class PsamUnit:
-    """One PSAM of the pool; its commands run one after the other in a thread of its own.
-
-    Attributes:
-        usable: False once the PSAM has locked itself.
-    """
+    """One PSAM of the pool; its commands run one after the other in a thread of its own."""
 
     def __init__(self, name: str, connection: CardConnection) -> None:
         self.name = name
-        self.usable = True
         self._connection = connection
         self._psam = Psam(connection)
         self.terminal_number = self._psam.terminal_number
@@ -129,12 +125,7 @@ class PsamUnit:
         return answer
 
     async def _run(self, work: Callable[[], T]) -> T:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        except ApplicationBlocked:
-            self.usable = False
-            log.error("psam-locked", psam=self.name)
-            raise
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
 def open_unit(url: str, state_dir: str | None) -> PsamUnit:
@@ -205,9 +196,16 @@ def serves(units: Mapping[str, PsamUnit], issuer_id: bytes) -> bool:
     return any(unit.issuer_id == issuer_id for unit in units.values())
 
 
-def candidates(units: Mapping[str, PsamUnit], issuer_id: bytes) -> list[str]:
-    """Names of the PSAMs that can serve an issuer."""
-    return [unit.name for unit in units.values() if unit.usable and unit.issuer_id == issuer_id]
+def candidates(conn: Connection, units: Mapping[str, PsamUnit], issuer_id: bytes) -> list[str]:
+    """Names of the PSAMs that can serve an issuer and have not locked themselves."""
+    locked = {row.psam for row in _LOCKED.all(conn)}
+    return [unit.name for unit in units.values() if unit.issuer_id == issuer_id and unit.name not in locked]
+
+
+def note_locked(conn: Connection, psam: str, now: datetime) -> None:
+    """A PSAM has said that it has locked itself: no payment gets it any more, from any process."""
+    if statements.insert_once(conn, psam_locks, {"psam": psam, "locked_at": now}):
+        log.error("psam-locked", psam=psam)
 
 
 def lease(conn: Connection, payment: str, names: Sequence[str], now: datetime, seconds: float) -> str | None:

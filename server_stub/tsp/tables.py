@@ -157,6 +157,14 @@ leases = Table(
     Column("busy_until", Instant),  # a turn has commands under way, at the longest until then
 )
 
+psam_locks = Table(
+    "psam_locks",
+    metadata,
+    Column("psam", String, primary_key=True),
+    Column("locked_at", Instant, nullable=False),
+)
+"""PSAMs that have said that they are locked, until the operator says that they are not any more."""
+
 issuers = Table(
     "issuers",
     metadata,

@@ -184,6 +184,14 @@ def test_money_on_its_way_back_is_followed_until_it_has_arrived() -> None:
     assert tv.state["money_taken"] is False
 
 
+def test_a_service_that_is_refused_for_good_is_not_said_to_be_on_its_way() -> None:
+    refused = replace(PAID, state="paid", valid_until=None, reason="service-not-opened")
+    tv = _open(Finished("pending", "taken", "service-not-opened", refused))
+    assert "Paid; the service could not be switched on" in tv.words()
+    assert "Please do not pay again." in tv.words()
+    assert "being switched on" not in tv.words()
+
+
 def test_following_ends_with_the_page_and_a_known_end_is_not_followed() -> None:
     tv = _open(Finished("expired", "not-taken", "expired", NOT_TAKEN))
     tv.press("OK")

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from screens.told import told, tone
+from screens.words import payment_state
 from stb_app.journeys import Payment
 from stb_app.journeys.steps import finished
 from stb_app.shell.words import say
@@ -47,6 +48,13 @@ def test_money_of_which_nobody_knows_is_not_called_taken_or_not(method: str) -> 
     assert WHAT in line(payment)
     assert "completed" not in line(payment)
     assert tone(finished(payment)) == "warning"
+
+
+def test_a_service_that_is_refused_for_good_is_not_called_being_switched_on() -> None:
+    payment = replace(PAID, state="paid", money="taken", reason="service-not-opened")
+    assert "could not be switched on; our staff see to it" in line(payment)
+    assert payment_state(str, payment) == ("Paid, with our staff", "warning")
+    assert payment_state(str, replace(payment, reason=None))[0] == "Paid, being switched on"
 
 
 @pytest.mark.parametrize(("money", "back"), [("taken", "is being sent back"), ("returned", "was sent back")])

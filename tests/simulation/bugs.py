@@ -200,9 +200,8 @@ def _psam_fails_without_a_case() -> AbstractContextManager[Any]:
     """A PSAM that does not answer at the proof leaves nothing for a person to see."""
     refuse = card.CardPayments._refuse
 
-    async def silent(self: Any, payment: str, kind: str, *, release: bool) -> None:
-        if kind != "psam-refused":
-            await refuse(self, payment, kind, release=release)
+    async def silent(self: Any, payment: str, kind: str, proof: Any) -> bool:
+        return kind == "psam-refused" or await refuse(self, payment, kind, proof)
 
     return _both(_kept_proofs_wait(), put(card.CardPayments, "_refuse", silent))
 
@@ -415,8 +414,16 @@ def _psam_lent_for_ever() -> AbstractContextManager[Any]:
     """A PSAM that did not work stays lent to the payment that a person completes."""
     refuse = card.CardPayments._refuse
 
-    async def keep(self: Any, payment: str, kind: str, *, release: bool) -> None:
-        await refuse(self, payment, kind, release=kind != "psam-refused")
+    async def keep(self: Any, payment: str, kind: str, proof: Any) -> bool:
+        refused = await refuse(self, payment, kind, proof)
+
+        def lend(conn: Any) -> None:
+            psam = conn.execute(select(tables.debits.c.psam).where(tables.debits.c.payment_id == payment))
+            psam_pool.lease(conn, payment, [psam.scalar_one()], self._core.clock.now(), 180)
+
+        if kind == "psam-refused":
+            await self._core.database.write(lend)
+        return refused
 
     return put(card.CardPayments, "_refuse", keep)
 
@@ -585,7 +592,7 @@ def _rotation_is_left_unfinished() -> AbstractContextManager[Any]:
 def _ended_keys_are_good() -> AbstractContextManager[Any]:
     """Nobody looks at when a key has ended."""
 
-    async def never(self: Any, entry: Any) -> None:
+    async def never(self: Any, entry: Any, *, afresh: bool = False) -> None:
         return
 
     return _both(put(nonces, "_refuse_ended", lambda key, now: None), put(boxes.Boxes, "ask_standing", never))
@@ -704,7 +711,7 @@ BUGS = (
     Bug("ended-keys-good", _ended_keys_are_good, ("ended_keys_open_nothing",), 1),
     Bug("new-server-key-alone", _new_server_key_alone, ("answers_are_trusted",), 41),
     Bug("claims-overlooked", _claims_are_not_looked_at, ("work_is_held_by_one",), 9),
-    Bug("claims-never-end", _claims_never_end, ("leases_run_out",), 22),
+    Bug("claims-never-end", _claims_never_end, ("leases_run_out",), 55),
     Bug("claimed-keys-remembered", _claimed_keys_are_remembered, ("writes_can_be_repeated",), 12),
     Bug("refund-undone", _wallet_pays_twice, ("wallet_and_tsp_agree",), 220),
 )

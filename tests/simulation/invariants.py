@@ -251,7 +251,7 @@ def psams_are_lent_whole(simulation: Simulation) -> Iterator[str]:
                     yield f"payment {case.payment_id} lost its PSAM before its proof"
     for lease in held.leases:
         state = held.payments[lease.payment_id].state
-        if state not in ("card-checked", "mac1-issued", "mac2-refused"):
+        if state not in ("card-checked", "mac1-issued"):
             yield f"{lease.psam} is still lent to payment {lease.payment_id}, which is {state}"
 
 

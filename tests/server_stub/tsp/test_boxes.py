@@ -543,6 +543,32 @@ async def test_what_a_card_has_done_is_heard_from_a_suspended_box(system: System
     assert debited.json()["money"] == "taken"
 
 
+@pytest.mark.parametrize("state", ["suspended", "stolen"])
+async def test_mac1_is_not_for_a_box_that_boss_has_just_stopped(system: System, state: str) -> None:
+    """Though BOSS's good word of a moment ago still holds for looking around."""
+    box = await system.box()
+    payment = await box.pay("card")
+    path, card = f"/payments/{payment['payment']}", Card(box)
+    begun = card.initialize(await box.post(f"{path}/card", card.data()), payment["amount_fen"])
+    await state_of(system, box, state)
+    assert (await box.refused(f"{path}/init", begun))["code"] == f"box-{state}"
+    assert [row.state for row in await system.rows(tables.payments)] == ["card-checked"]
+    # That this process has heard it counts at once, also when BOSS is silent from now on.
+    system.network.cut.add("/boss")
+    assert await code(await box.call("GET", "/services")) == f"box-{state}"
+
+
+async def test_a_process_that_hears_of_a_stolen_box_lets_it_in_no_more(system: System) -> None:
+    box = await system.box()
+    await box.get("/records")
+    await state_of(system, box, "stolen")
+    await box.get("/records")
+    assert (await box.refused("/orders", ORDER))["code"] == "box-stolen"
+    assert await code(await box.call("GET", "/records")) == "box-stolen"
+    system.network.cut.add("/boss")
+    assert await code(await box.call("GET", "/records")) == "box-stolen"
+
+
 async def test_a_refusal_at_the_door_says_nothing_of_money_that_may_have_moved(system: System) -> None:
     box = await system.box()
     payment = await box.pay("card")

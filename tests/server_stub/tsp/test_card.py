@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,10 @@ from sqlalchemy import insert
 
 from cardreader.errors import CardReaderError
 from cardreader.secret import CardNumber
+from server_stub.foundation.locks import KeyedLocks
 from server_stub.settings import Settings
 from server_stub.tsp import card as tsp_card
-from server_stub.tsp import psam_pool, tables
+from server_stub.tsp import models, psam_pool, tables
 from server_stub.tsp.core import load_payment
 from tests.server_stub.system import Card, System, body_of, running, works
 
@@ -169,20 +172,68 @@ async def test_evidence_that_contradicts_itself_leaves_the_payment_unknown(
     assert [row.kind for row in await system.rows(tables.cases)] == ["evidence-contradicts"]
 
 
-async def test_a_wrong_mac2_leaves_the_payment_unknown_and_the_right_one_completes_it(system: System) -> None:
+async def test_a_payment_s_first_proof_is_never_overwritten(system: System) -> None:
+    """What a PSAM has called wrong goes to none again, nor does any other: a person has both proofs."""
     box = await system.box()
     card = Card(box)
     payment = await box.pay("card")
     proof = body_of(card.debit(await card.authorised(payment)))
     path = f"/payments/{payment['payment']}"
-    for _ in range(4):  # asked again, but the PSAM, which would lock itself, is not
-        problem = await box.refused(f"{path}/debit", {**proof, "mac2": "00000000"})
+    wrong = {"tac": proof["tac"], "mac2": "00000000"}
+    for _ in range(4):
+        problem = await box.refused(f"{path}/debit", wrong)
         assert (problem["code"], problem["money"]) == ("mac2-refused", "unknown")
-    assert (await box.get(path))["state"] == "unknown"
-    assert [row.kind for row in await system.rows(tables.cases)] == ["mac2-refused"]
+    assert await system.rows(tables.leases) == []
+    for other in (proof, {**wrong, "tac": "00000000"}):
+        problem = await box.refused(f"{path}/debit", other)
+        assert (problem["code"], problem["money"]) == ("evidence-contradicts", "unknown")
+    shown = await box.get(path)
+    assert (shown["state"], shown["reason"]) == ("unknown", "mac2-refused")
+    cases = [(row.kind, json.loads(row.facts)) for row in await system.rows(tables.cases)]
+    assert [(kind, facts["tac"], facts["mac2"]) for kind, facts in sorted(cases, key=lambda one: one[0])] == [
+        ("evidence-contradicts", proof["tac"], proof["mac2"]),
+        ("evidence-contradicts", "00000000", "00000000"),
+        ("mac2-refused", proof["tac"], "00000000"),
+    ]
+    (kept,) = await system.rows(tables.debits)
+    assert (kept.tac, kept.mac2) == (wrong["tac"], wrong["mac2"])
     refused = await box.refused(f"{path}/not-debited", card.evidence("9406"))
     assert (refused["code"], refused["money"]) == ("wrong-state", "unknown")
-    assert (await box.post(f"{path}/debit", proof))["money"] == "taken"
+
+
+async def test_a_proof_that_waits_for_its_psam_is_not_replaced_and_is_what_the_psam_checks(
+    system: System,
+) -> None:
+    box = await system.box()
+    card = Card(box)
+    payment = await box.pay("card")
+    proof = body_of(card.debit(await card.authorised(payment)))
+    (debit,) = await system.rows(tables.debits)
+    unit = system.tsp.core.psams.pop(debit.psam)
+    path = f"/payments/{payment['payment']}/debit"
+    await box.refused(path, proof)
+    problem = await box.refused(path, {"tac": "DEADBEEF", "mac2": "DEADBEEF"})
+    assert (problem["code"], problem["money"]) == ("evidence-contradicts", "unknown")
+    system.tsp.core.psams[debit.psam] = unit
+    assert (await box.post(path, proof))["money"] == "taken"
+
+
+async def test_proofs_without_end_are_refused_until_later(system: System) -> None:
+    box = await system.box()
+    card = Card(box)
+    payment = await box.pay("card")
+    proof = body_of(card.debit(await card.authorised(payment)))
+    path = f"/payments/{payment['payment']}/debit"
+    codes = [
+        (await box.refused(path, {"tac": "00000000", "mac2": f"{number:08X}"}))["code"]
+        for number in range(tsp_card.CONTRADICTIONS.amount + 2)
+    ]
+    assert codes[0] == "mac2-refused"
+    assert set(codes[1:-1]) == {"evidence-contradicts"}
+    problem = await box.refused(path, proof)
+    assert (problem["code"], problem["money"], problem["retryable"]) == ("too-many-requests", "unknown", True)
+    system.clock.advance(3600)
+    assert (await box.refused(path, proof))["code"] == "evidence-contradicts"
 
 
 async def test_the_card_comes_back_days_later_and_its_psam_has_waited(system: System) -> None:
@@ -232,6 +283,12 @@ async def test_a_psam_that_has_gone_on_cannot_check_the_late_proof_which_is_kept
         assert [row.kind for row in await system.rows(tables.cases)] == ["psam-number-moved"]
         kept = [row for row in await system.rows(tables.debits) if row.payment_id == payment["payment"]]
         assert (kept[0].tac, kept[0].mac2) == (proof["tac"], proof["mac2"])
+        forged = {"tac": "DEADBEEF", "mac2": "DEADBEEF"}
+        problem = await box.refused(f"/payments/{payment['payment']}/debit", forged)
+        assert (problem["code"], problem["money"]) == ("evidence-contradicts", "unknown")
+        assert kept == [
+            row for row in await system.rows(tables.debits) if row.payment_id == payment["payment"]
+        ]
 
 
 async def test_a_late_proof_that_is_for_a_person_is_one_case_however_often_it_comes(tmp_path: Path) -> None:
@@ -323,6 +380,73 @@ async def test_a_proof_after_evidence_of_no_debit_is_kept_and_nobody_knows(
     refused = await box.refused(f"{path}/not-debited", card.evidence("9406"))
     assert (refused["code"], refused["money"]) == ("wrong-state", "unknown")
     assert (await box.get("/services/sports"))["status"] == "none"
+
+
+async def debited_elsewhere(system: System, box: Any, payment: str, proof: dict[str, str]) -> Any:
+    """The same proof, given to another process on the same database."""
+    core = replace(system.tsp.core, who="another", locks=KeyedLocks())
+    use = core.idempotency.use(f"box {box.number}", f"elsewhere-{payment}", "")
+    answer = await tsp_card.CardPayments(core).debited(
+        box.number, payment, models.DebitProof.model_validate(proof), use
+    )
+    return json.loads(answer.body)
+
+
+async def test_of_two_processes_that_have_a_proof_the_one_that_waits_answers_as_the_other_did(
+    system: System,
+) -> None:
+    box = await system.box()
+    card = Card(box)
+    payment = (view := await box.pay("card"))["payment"]
+    proof = body_of(card.debit(await card.authorised(view)))
+    unit = system.tsp.core.psams[(await system.rows(tables.debits))[0].psam]
+    verify, later = unit.verify, []
+
+    async def slow(*given: Any) -> None:
+        later.append(asyncio.ensure_future(debited_elsewhere(system, box, payment, proof)))
+        soon = system.clock.now() + tsp_card.LOOK_AGAIN
+        while soon not in [due for due, _ in system.clock._sleepers]:
+            await asyncio.sleep(0)
+        await verify(*given)
+
+    unit.verify = slow  # type: ignore[method-assign]
+    assert (await box.post(f"/payments/{payment}/debit", proof))["money"] == "taken"
+    system.clock.advance(tsp_card.LOOK_AGAIN.total_seconds())
+    assert (await later[0])["money"] == "taken"
+    assert await system.rows(tables.leases) == []
+    assert [row for row in await system.rows(tables.moves) if not row.legal] == []
+
+
+@pytest.mark.parametrize("moved", [1, 2])
+async def test_a_process_whose_psam_has_gone_on_because_another_was_quicker_answers_as_that_did(
+    system: System, moved: int
+) -> None:
+    box = await system.box()
+    card = Card(box)
+    payment = (view := await box.pay("card"))["payment"]
+    proof = body_of(card.debit(await card.authorised(view)))
+    unit = system.tsp.core.psams[(await system.rows(tables.debits))[0].psam]
+    verify, later = unit.verify, []
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def gone_on(*_: Any) -> None:
+        begun.set()
+        await ended.wait()
+        raise psam_pool.NumberMoved(moved)
+
+    async def slow(*given: Any) -> None:
+        unit.verify = gone_on  # type: ignore[method-assign]
+        await verify(*given)
+        system.clock.advance(psam_pool.TURN.total_seconds())
+        later.append(asyncio.ensure_future(debited_elsewhere(system, box, payment, proof)))
+        await begun.wait()
+
+    unit.verify = slow  # type: ignore[method-assign]
+    assert (await box.post(f"/payments/{payment}/debit", proof))["money"] == "taken"
+    ended.set()
+    assert (await later[0])["money"] == "taken"
+    assert await system.rows(tables.leases) == []
+    assert [row for row in await system.rows(tables.moves) if not row.legal] == []
 
 
 async def test_the_proof_completes_after_the_server_was_stopped_and_started(tmp_path: Path) -> None:

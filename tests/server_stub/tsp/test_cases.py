@@ -281,3 +281,31 @@ async def test_the_command_lists_shows_and_decides_beside_a_server_that_runs(
             "case-accept-proof",
             "case-refused",
         ]
+
+
+async def test_a_person_accepts_the_proof_that_the_case_shows(tmp_path: Path) -> None:
+    forged = {"tac": "DEADBEEF", "mac2": "DEADBEEF"}
+    async with proof_kept(tmp_path) as (system, box, payment, proof):
+        await box.refused(f"/payments/{payment['payment']}/debit", forged)
+        about = {json.loads(row.facts)["tac"]: row for row in await opened(system)}
+        assert set(about) == {proof["tac"], "DEADBEEF"}
+        core = system.tsp.core
+        decision = Decision(about["DEADBEEF"].id, "accept-proof", "the bank says so", "Li", "Wang")
+        await core.change(payment["payment"], lambda conn: cases.decide(conn, core, decision))
+        done = await box.state(payment["payment"], "done")
+        (taken,) = [row for row in await system.rows(tables.debits) if row.payment_id == done["payment"]]
+        assert (taken.tac, taken.mac2) == ("DEADBEEF", "DEADBEEF")
+        (told,) = [
+            row for row in await system.rows(tables.audit.records) if row.action == "case-accept-proof"
+        ]
+        facts = json.loads(told.facts)
+        assert (facts["tac"], facts["instead_of"]) == ("DEADBEEF", [proof["tac"], proof["mac2"]])
+    async with proof_kept(tmp_path / "other") as (system, box, payment, proof):
+        await box.refused(f"/payments/{payment['payment']}/debit", forged)
+        (number,) = [row for row in await opened(system) if row.kind == "psam-number-moved"]
+        assert f"tac       {proof['tac']}" in command.shown(number)
+        core = system.tsp.core
+        decision = Decision(number.id, "accept-proof", "seen", "Li", "Wang")
+        await core.change(payment["payment"], lambda conn: cases.decide(conn, core, decision))
+        kept = [row.tac for row in await system.rows(tables.debits) if row.payment_id == payment["payment"]]
+        assert kept == [proof["tac"]]

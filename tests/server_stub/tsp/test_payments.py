@@ -103,6 +103,18 @@ async def test_what_boss_would_not_open_any_more_is_refused_before_any_money(sys
     assert problem["facts"]["clashes_with"]["en"] == "HD Movies"
 
 
+async def test_a_period_that_was_told_wrong_is_not_paid_for(system: System) -> None:
+    """Two orders stand for one service; when the first is open, the second would buy what comes after it."""
+    box = await system.box()
+    first, second = await box.order("kids", "monthly"), await box.order("kids", "monthly")
+    paid = await box.post(f"/orders/{first['order']}/payments", {"method": "card"})
+    await box.state((await Card(box).pay(paid))["payment"], "done")
+    problem = await box.refused(f"/orders/{second['order']}/payments", {"method": "card"})
+    assert (problem["code"], problem["money"]) == ("order-outdated", "not-taken")
+    again = await box.order("kids", "monthly")
+    await box.post(f"/orders/{again['order']}/payments", {"method": "card"})
+
+
 async def test_without_boss_nothing_is_begun_and_the_same_request_may_come_again(system: System) -> None:
     box = await system.box()
     path = f"/orders/{(await box.order())['order']}/payments"

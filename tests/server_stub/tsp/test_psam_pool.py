@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import shutil
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from cardreader.errors import ReaderUnavailable
+from server_stub import psams
 from server_stub.foundation.clock import SimulatedClock
 from server_stub.settings import Settings
-from server_stub.tsp import psam_pool, tables
-from tests.server_stub.system import START, Card, System, first_start, running
+from server_stub.tsp import card as tsp_card
+from server_stub.tsp import cases, psam_pool, tables
+from tests.server_stub.system import OWN, START, Box, Card, System, body_of, first_start, running
 
 pytestmark = pytest.mark.anyio
 
@@ -102,35 +109,125 @@ async def test_which_psams_there_are_decides_not_which_of_them_work(tmp_path: Pa
         box = await system.box()
         path = f"/payments/{(await box.pay('card'))['payment']}/card"
         foreign, own = system.tsp.core.psams.values()
-        own.usable = False
+        now = system.clock.now()
+        write = system.tsp.core.database.write
+        await write(lambda conn: psam_pool.note_locked(conn, own.name, now))
         problem = await box.refused(path, Card(box).data())
         assert (problem["code"], problem["retryable"]) == ("psam-none-free", True)
         del system.tsp.core.psams[own.name]
-        foreign.usable = False
+        await write(lambda conn: psam_pool.note_locked(conn, foreign.name, now))
         problem = await box.refused(path, Card(box).data())
         assert (problem["code"], problem["retryable"]) == ("psam-none-for-issuer", False)
         own.close()
 
 
-async def test_a_psam_that_locks_itself_is_not_given_again(tmp_path: Path) -> None:
-    async with running(tmp_path, Settings(psams="sim:1")) as system:
+SERVICES = ("sports", "documentary", "opera")
+"""A payment that stays unknown keeps its service from being paid again: each wrong proof has its own."""
+
+
+async def wrong_proof(box: Box, service: str) -> Any:
+    payment = await box.pay("card", service, "per-use")
+    await Card(box).authorised(payment)
+    return await box.refused(f"/payments/{payment['payment']}/debit", {"tac": "00000000", "mac2": "00000000"})
+
+
+async def test_a_psam_that_locks_itself_is_not_given_again_by_any_process_until_it_is_unlocked(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(psams="sim:1", box_wrong_proofs=3)
+    async with running(tmp_path, settings) as system:
         box = await system.box()
-        # A payment that stays unknown keeps its service from being paid again: each wrong proof has its own.
-        for wrong, service in enumerate(("sports", "documentary", "opera"), start=1):
-            payment = await box.pay("card", service, "per-use")
-            card = Card(box)
-            card.debit(await card.authorised(payment))
-            await box.refused(
-                f"/payments/{payment['payment']}/debit", {"tac": "00000000", "mac2": f"{wrong:08}"}
-            )
-            system.clock.advance(1801)
-        payment = await box.pay("card", "games", "per-use")
-        card = Card(box)
-        leased = await box.post(f"/payments/{payment['payment']}/card", card.data())
-        body = card.initialize(leased, payment["amount_fen"])
-        assert (await box.refused(f"/payments/{payment['payment']}/init", body))["code"] == "psam-refused"
-        problem = await box.refused(f"/payments/{payment['payment']}/card", card.data())
-        assert problem["code"] == "psam-none-free"
+        for service in SERVICES:
+            assert (await wrong_proof(box, service))["code"] == "mac2-refused"
+        other = await system.box("85312047")
+        payment, card = await other.pay("card"), Card(other)
+        path = f"/payments/{payment['payment']}"
+        leased = await other.post(f"{path}/card", card.data())
+        problem = await other.refused(f"{path}/init", card.initialize(leased, payment["amount_fen"]))
+        assert problem["code"] == "psam-refused"
+        assert (await other.refused(f"{path}/card", card.data()))["code"] == "psam-none-free"
+        clock = system.clock
+    async with running(tmp_path, settings, clock=clock) as system:
+        other = other.at(system)
+        assert (await other.refused(f"{path}/card", card.data()))["code"] == "psam-none-free"
+        assert "stb_psam_pool_locked 1.0" in (await system.outside.get(f"{OWN}/metrics")).text
+
+        def unlock(conn: Connection) -> bool:
+            return psams.unlock(conn, "sim:1", clock, "person:root")
+
+        listed = await system.tsp.database.read(lambda conn: psams.listed(conn, ("sim:1", "sim:2")))
+        assert listed == [f"sim:1  locked since {clock.now():%Y-%m-%d %H:%M}", "sim:2  good"]
+        assert await system.tsp.database.write(unlock)
+        assert not await system.tsp.database.write(unlock)
+        told = [(row.actor, row.subject) for row in await system.rows(tables.audit.records)]
+        assert ("person:root", "sim:1") in told
+        # It is still locked, and says so.
+        leased = await other.post(f"{path}/card", card.data())
+        await other.refused(f"{path}/init", card.initialize(leased, payment["amount_fen"]))
+        assert [row.psam for row in await system.rows(tables.psam_locks)] == ["sim:1"]
+
+
+async def test_a_box_with_wrong_proofs_pays_with_no_card_until_a_person_has_looked(tmp_path: Path) -> None:
+    async with running(tmp_path, Settings(psams="sim:1,sim:2,sim:3,sim:4")) as system:
+        box = await system.box()
+        card, honest = Card(box), await box.pay("card", "games", "per-use")
+        proof = body_of(card.debit(await card.authorised(honest)))
+        prepared = await box.pay("card", "kids", "monthly")
+        leased = await box.post(f"/payments/{prepared['payment']}/card", Card(box).data())
+        for service in SERVICES[:2]:
+            assert (await wrong_proof(box, service))["code"] == "mac2-refused"
+        order = await box.order("opera", "per-use")
+        problem = await box.refused(f"/orders/{order['order']}/payments", {"method": "card"})
+        assert (problem["code"], problem["money"]) == ("method-not-offered", "not-taken")
+        init = Card(box).initialize(leased, prepared["amount_fen"])
+        problem = await box.refused(f"/payments/{prepared['payment']}/init", init)
+        assert (problem["code"], problem["money"]) == ("method-not-offered", "not-taken")
+        # What a card has proved is taken in, but no PSAM is asked.
+        problem = await box.refused(f"/payments/{honest['payment']}/debit", proof)
+        assert (problem["code"], problem["money"]) == ("psam-refused", "unknown")
+        (unchecked,) = [row for row in await system.rows(tables.cases) if row.kind == "proof-unchecked"]
+        assert json.loads(unchecked.facts) == proof
+        core = system.tsp.core
+        for case in await system.tsp.database.read(cases.listed):
+            action = "accept-proof" if case.payment_id == honest["payment"] else "write-off"
+            decision = cases.Decision(case.id, action, "seen", "Li", "Wang")
+            await core.change(case.payment_id, partial(cases.decide, moves=core, decision=decision))
+        await box.state(honest["payment"], "done")
+        assert (await Card(box).pay(await box.pay("card", "opera", "per-use")))["money"] == "taken"
+
+
+async def test_proofs_of_one_box_that_come_at_once_are_not_all_given_to_psams(tmp_path: Path) -> None:
+    async with running(tmp_path, Settings(psams="sim:1,sim:2,sim:3")) as system:
+        box = await system.box()
+        payments = [await box.pay("card", service, "per-use") for service in SERVICES]
+        for payment in payments:
+            await Card(box).authorised(payment)
+        verified = []
+        held = asyncio.Event()
+        for unit in system.tsp.core.psams.values():
+
+            async def slow(*given: Any, verify: Any = unit.verify) -> None:
+                verified.append(given)
+                await held.wait()
+                await verify(*given)
+
+            unit.verify = slow  # type: ignore[method-assign]
+        wrong = {"tac": "00000000", "mac2": "00000000"}
+        answers = [
+            asyncio.ensure_future(box.refused(f"/payments/{payment['payment']}/debit", wrong))
+            for payment in payments
+        ]
+        soon = system.clock.now() + tsp_card.LOOK_AGAIN
+        while soon not in [due for due, _ in system.clock._sleepers]:
+            await asyncio.sleep(0)
+        held.set()
+        waiting: set[Any] = set(answers)
+        while len(waiting) > 1:
+            waiting = (await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED))[1]
+        system.clock.advance(tsp_card.LOOK_AGAIN.total_seconds())
+        codes = sorted([(await answer)["code"] for answer in answers])
+        assert codes == ["mac2-refused", "mac2-refused", "psam-refused"]
+        assert len(verified) == 2
 
 
 async def test_a_psam_that_cannot_be_reached_is_left_out_and_looked_for_until_it_can() -> None:

@@ -1,0 +1,64 @@
+"""``stb-server psams``: the security modules, and the operator's word that one is not locked any more."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from contextlib import closing
+
+from sqlalchemy import Connection, delete, select
+
+from server_stub import cli
+from server_stub.foundation.clock import Clock, SystemClock
+from server_stub.foundation.startup import CannotStart
+from server_stub.opening import open_role
+from server_stub.settings import SettingsError, from_environment
+from server_stub.tsp import tables
+
+USAGE = 2
+
+
+def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
+    """One subcommand. Returns its exit code: 0; 1 for a PSAM that is not locked; 2 when there is no TSP here."""
+    clock = clock or SystemClock()
+    try:
+        settings = from_environment(os.environ)
+        url = settings.database if options.database is None else options.database
+        database = open_role(tables.metadata, options.data, url, os.urandom, make=False)
+    except (SettingsError, CannotStart) as error:
+        sys.stderr.write(f"stb-server: {error}\n")
+        return USAGE
+    actor = cli.actor()
+    with closing(database):
+        if options.action == "list":
+            for line in database.submit(lambda conn: listed(conn, settings.psam_urls)).result():
+                cli.announce(line)
+            return 0
+        if not database.submit(lambda conn: unlock(conn, options.psam, clock, actor)).result():
+            sys.stderr.write(f"stb-server: {options.psam} is not noted as locked\n")
+            return 1
+    cli.announce(f"{options.psam} is used again; if it is still locked, its next payment says so")
+    return 0
+
+
+def listed(conn: Connection, urls: tuple[str, ...]) -> list[str]:
+    """A line for each PSAM that the settings name, or that is locked: its URL, and since when it is locked."""
+    locked = {row.psam: row.locked_at for row in conn.execute(select(tables.psam_locks))}
+    return [
+        f"{name}  locked since {locked[name]:%Y-%m-%d %H:%M}" if name in locked else f"{name}  good"
+        for name in dict.fromkeys((*urls, *sorted(locked)))
+    ]
+
+
+def unlock(conn: Connection, psam: str, clock: Clock, actor: str) -> bool:
+    """Somebody has unlocked or changed it; False for one that is not noted as locked.
+
+    Args:
+        actor: who says so, for the audit log.
+    """
+    mine = tables.psam_locks.c.psam == psam
+    if not conn.execute(delete(tables.psam_locks).where(mine)).rowcount:
+        return False
+    tables.audit.append(conn, clock, actor, "psam-unlock", psam)
+    return True
