@@ -48,8 +48,9 @@ async def second_box(system: System) -> tuple[Box, Box]:
         whose = conn.execute(
             select(boss.boxes.c.subscriber_id).where(boss.boxes.c.box_number == first.number)
         ).scalar_one()
-        moved = update(boss.boxes).where(boss.boxes.c.box_number == second.number)
-        conn.execute(moved.values(subscriber_id=whose))
+        for table in (boss.boxes, boss.box_keys):
+            moved = update(table).where(table.c.box_number == second.number)
+            conn.execute(moved.values(subscriber_id=whose))
 
     await system.boss(same)
     return first, second
