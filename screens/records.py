@@ -17,6 +17,7 @@ from screens.words import (
     payment_state,
     subscription_status,
     term_name,
+    time_name,
 )
 from stb_app.journeys import Earlier, Payment, Records, Service
 from stb_app.journeys.base import Journey
@@ -126,7 +127,9 @@ class RecordsScreen(LoadingPage[Records]):
             return message(
                 "info",
                 self.t("Nothing paid yet"),
-                self.t("What you pay on the television will stand here, with date, amount and order number."),
+                self.t(
+                    "What you pay on the television will be listed here, with date, amount and order number."
+                ),
                 self._ways(),
             )
         if not value.payments and value.earlier is None:
@@ -321,7 +324,7 @@ class RecordScreen(Page[None]):
                     "money" if payment.money == "taken" else "text",
                 ),
             ),
-            (self.t("Time"), full_moment(payment.time)),
+            (time_name(self.t, payment), full_moment(payment.time)),
             (self.t("Pay with"), method_name(self.t, payment.method)),
             (self.t("Order number"), payment.number),
         ]
