@@ -417,6 +417,11 @@ def words_for(code: str, facts: Mapping[str, Any], t: Translate) -> Said:
     return Said(t(title), t(text))
 
 
+def sends_to_hotline(code: str) -> bool:
+    """Whether a call is among what can be done about a code: the number belongs beside it."""
+    return "hotline" in PROBLEMS.get(code, UNKNOWN_CODE)[1]
+
+
 def spoken(facts: Mapping[str, Any], say: Callable[[Mapping[str, str]], str]) -> dict[str, Any]:
     """The facts of a refusal with the server's texts among them in the subscriber's language."""
     return {name: say(fact) if isinstance(fact, Mapping) else fact for name, fact in facts.items()}

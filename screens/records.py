@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from screens.loading import LoadingPage
 from screens.parts import button, known_hotline, message, service_icon
-from screens.problems import money_words, words_for
+from screens.problems import money_words, sends_to_hotline, words_for
 from screens.words import (
     PENDING,
     SEPARATOR,
@@ -277,7 +277,7 @@ class RecordScreen(Page[None]):
                 sentences.append(Text(self.t("Please do not pay again."), "body-bold", "warning"))
             here = self.t("This changes here by itself as soon as we know.")
             sentences.append(Text(here, "body", "secondary"))
-        if payment.money == "unknown":
+        if payment.money == "unknown" or (payment.reason and sends_to_hotline(payment.reason)):
             sentences += [Text(line, "body", "secondary") for line in known_hotline(self.app)]
         taken = money_words(payment.money, self.t)
         tone: Color = "warning" if payment.money == "unknown" else "text"
