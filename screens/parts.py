@@ -100,12 +100,12 @@ def message(
     words += [Text(line, "row-bold", align="center") for line in call]
     side_by_side = Row(targets, gap=28, justify="center")
     stacked = Column(targets, gap=24)
-    full = (Space(grow=1), Sign(sign, size), *words, Space(8))
-    less = [Text(title, "heading", align="center")]
+    full: tuple[Node, ...] = (Space(grow=1), Sign(sign, size), *words, Space(8))
+    less: list[Node] = [Text(title, "heading", align="center")]
     if text:
         less.append(Text(text, "body", "secondary", "center"))
     less += [Text(line, "body-bold", align="center") for line in call]
-    low = (Space(grow=1), Sign(sign, size * 2 // 3), *less, Space(8))
+    low: tuple[Node, ...] = (Space(grow=1), Sign(sign, size * 2 // 3), *less, Space(8))
     return Fit(
         (
             Column((*full, side_by_side, Space(grow=1)), gap=24, align="center", grow=1),

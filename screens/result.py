@@ -322,8 +322,8 @@ class ResultScreen(Page[None]):
                 text = t("We are finding out. Please do not pay again; the records will say how it ended.")
                 if end.reason in STAFF_OR_CARD:
                     card = end.payment.card if end.payment is not None else None
-                    known = {"number": card.number} if card is not None else {}
-                    text = words_for(end.reason, {**end.facts, **known}, t).text
+                    facts = {"number": card.number} if card is not None else {}
+                    text = words_for(end.reason, {**end.facts, **facts}, t).text
                 return t("The result is not known yet"), text, ""
             case "late" if end.reason == "service-not-opened":
                 text = t("If you have questions, please call the hotline. The service was not switched on.")
