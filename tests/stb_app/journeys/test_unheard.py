@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from stb_app.journeys.memory import Memory
-from stb_app.journeys.steps import Finished
+from stb_app.journeys.steps import CardWanted, Finished, Unheard
 from stb_app.tsp.client import PAYING_S
 from stb_app.tsp.model import CardStanding
 from stb_app.tsp.problem import Problem
@@ -205,3 +206,44 @@ def test_who_leaves_while_the_platform_is_silent_need_not_wait(verb: str) -> Non
     assert [step.outcome for step in home.recover() if isinstance(step, Finished)] == [
         "failed" if verb == "not_debited" else "success"
     ]
+
+
+# The television is switched on again while the platform is away
+
+
+def test_a_proof_on_the_disk_is_told_until_the_platform_has_it(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.tsp.faults["debited"] = ["lost"] * 99
+    assert home.pay().money == "taken"
+    home.memory = Memory(tmp_path)  # switched off and on
+    (record,) = home.memory.proven()
+    assert (record.service_name, record.amount_fen) == (dict(ORDER.service.name), 1500)
+    assert home.recover() == [Unheard((record,))]
+    home.tsp.faults["debited"] = ["lost"]
+    told = home.recover(3)
+    assert told[:2] == [Unheard((record,)), Unheard(())]
+    assert [step.outcome for step in told[2:]] == ["success"]
+
+
+def test_a_payment_without_a_proof_is_told_of_until_the_platform_answers(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.pulled()
+    home.memory = Memory(tmp_path)
+    home.tsp.faults["payment"] = ["lost"]
+    (record,) = home.memory.all()
+    assert home.recover() == [CardWanted(1), Unheard((record,)), Unheard(())]
+    # A page that tells of it itself needs no line below it.
+    home.memory.look_at("pay-1")
+    home.tsp.faults["payment"] = ["lost"] * 9
+    assert home.recover() == []
+
+
+def test_a_record_of_before_the_name_was_kept_is_read(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.pulled()
+    (path,) = tmp_path.glob("*.json")
+    old = json.loads(path.read_bytes())
+    del old["service_name"]
+    path.write_text(json.dumps(old))
+    (record,) = Memory(tmp_path).all()
+    assert record.service_name == {}
