@@ -58,6 +58,8 @@ class Recovery:
         self._silent: set[str] = set()
         """Payments about which the TSP did not answer when it was last told or asked."""
         self._unheard: tuple[OpenPayment, ...] = ()
+        self._opening: set[str] = set()
+        """Payments of which was told that the service is being switched on."""
 
     def run(self, post: Callable[[RecoveryStep], None]) -> None:
         pause = FIRST_PAUSE_S
@@ -80,7 +82,8 @@ class Recovery:
             for end in ends:
                 post(end)
             if alone:
-                pause = FIRST_PAUSE_S if done else min(pause * 2, LONGEST_PAUSE_S)
+                # Of what has just been told more is soon to be known.
+                pause = FIRST_PAUSE_S if done or ends else min(pause * 2, LONGEST_PAUSE_S)
 
     def cancel(self) -> None:
         self._cancel.set()
@@ -132,7 +135,9 @@ class Recovery:
         (self._silent.discard if answered else self._silent.add)(payment)
 
     def _tell_untold(self, post: Callable[[Finished], None]) -> bool:
-        """Tells how payments by card have ended whose end was on no screen. False when the TSP has to be asked again."""
+        """Tells how payments by card have ended whose end was on no screen; of one whose service is being switched on also how
+        that ends. False when the TSP has to be asked again.
+        """
         done = True
         for payment in self._memory.untold():
             try:
@@ -146,7 +151,15 @@ class Recovery:
                 # MAC1 has never left the TSP, which closes the payment by itself.
                 done = False
                 continue
-            end_told(self._memory, told)
+            if told.state == "paid" and told.reason is None:
+                # It stays remembered: that the service is there, or will not be, is told too.
+                done = False
+                if payment in self._opening:
+                    continue
+                self._opening.add(payment)
+            else:
+                self._opening.discard(payment)
+                end_told(self._memory, told)
             post(end)
         return done
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import pytest
 
 from stb_app.journeys.memory import Memory
+from stb_app.journeys.recovery import Recovery
 from stb_app.journeys.steps import CardWanted, Finished, Unheard
 from stb_app.tsp.client import PAYING_S
 from stb_app.tsp.model import CardStanding
 from stb_app.tsp.problem import Problem
 from tests.stb_app.journeys.dummy_tsp import ORDER
+from tests.stb_app.journeys.test_card_payment import FastWaits
 from tests.stb_app.journeys.test_earlier import KIDS, OUT, Home
 
 QUARTERLY = replace(ORDER, order="order-2", number="9999 9999", term="quarterly", amount_fen=3300)
@@ -247,3 +250,38 @@ def test_a_record_of_before_the_name_was_kept_is_read(tmp_path: Path) -> None:
     path.write_text(json.dumps(old))
     (record,) = Memory(tmp_path).all()
     assert record.service_name == {}
+
+
+# The money was taken, and BOSS takes its time
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "outcome"),
+    [("done", None, "success"), ("paid", "service-not-opened", "pending"), ("late", None, "late")],
+)
+def test_a_service_that_was_being_switched_on_is_told_of_until_it_is_or_will_not_be(
+    tmp_path: Path, state: str, reason: str | None, outcome: str
+) -> None:
+    home = Home(tmp_path)
+    home.tsp.opens = False
+    home.tsp.faults["debited"] = ["lost"] * 7
+    home.pay()
+    home.tsp.faults.clear()
+    pauses: list[float] = []
+    told: list[Any] = []
+
+    def pause(seconds: float, until: threading.Event) -> bool:
+        pauses.append(seconds)
+        if len(pauses) == 6:
+            home.tsp.become("pay-1", state=state, reason=reason)
+        return len(pauses) == 9
+
+    waits: Any = FastWaits()
+    waits.pause = pause
+    client: Any = home.tsp
+    Recovery(client, home.reader, home.memory, waits, home.alone).run(told.append)
+    ends = [(end.outcome, end.reason) for end in told if isinstance(end, Finished)]
+    assert ends == [("pending", None), (outcome, reason)]
+    # Asked at once after the first word, then less and less often; after the last word not any more.
+    assert pauses == [2, 2, 4, 8, 16, 32, 2, 2, 2]
+    assert list(tmp_path.glob("*.json")) == []
