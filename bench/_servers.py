@@ -57,7 +57,7 @@ def fill(data: Path, url: str, boxes: Sequence[str]) -> None:
     keys = {number: private_key(number).public_key().public_bytes_raw() for number in boxes}
 
     def at_boss(conn: Connection) -> None:
-        demo.load(conn, ids, now)
+        demo.load(conn, ids, SystemClock())
         for number, key in keys.items():
             person = {"id": f"subscriber-{number}", "name_zh": "某", "name_en": "Somebody"}
             conn.execute(boss.subscribers.insert().values(person))

@@ -307,8 +307,8 @@ class ResultScreen(Page[None]):
                 )
                 return t("The card has paid, but the payment cannot be found"), text, ""
             case "pending" if end.money == "taken" and end.reason == "service-not-opened":
-                said = words_for(end.reason, end.facts, t)
-                return said.title, said.text, ""
+                refused = words_for(end.reason, end.facts, t)
+                return refused.title, refused.text, ""
             case "pending" if end.money == "taken":
                 said = words_for(end.reason or "", end.facts, t) if end.reason in PROBLEMS else None
                 text = t("We keep trying. Please do not pay again.")

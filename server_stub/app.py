@@ -17,7 +17,7 @@ import structlog
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel
-from sqlalchemy import MetaData, select
+from sqlalchemy import MetaData
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
 
@@ -28,7 +28,7 @@ from server_stub.boss import tables as boss_tables
 from server_stub.boss.service import BossService
 from server_stub.foundation import correlation, http
 from server_stub.foundation.clock import Clock, SystemClock
-from server_stub.foundation.database import Database, DatabaseFault
+from server_stub.foundation.database import Database, DatabaseFault, outage
 from server_stub.foundation.ids import Ids, RandomBytes
 from server_stub.foundation.inside import Inside
 from server_stub.foundation.measures import Measured, Measures
@@ -36,12 +36,13 @@ from server_stub.foundation.problems import ProblemBody
 from server_stub.foundation.secret import SecretText
 from server_stub.foundation.startup import cannot_keep
 from server_stub.foundation.vault import key_file, vault_file
-from server_stub.opening import open_role
+from server_stub.opening import expect_both, open_role
 from server_stub.sandbox import api as sandbox_api
 from server_stub.sandbox import tables as sandbox_tables
 from server_stub.sandbox.service import Gateway, SandboxService
 from server_stub.settings import Settings, SettingsError
 from server_stub.tsp import api as tsp_api
+from server_stub.tsp import server_keys
 from server_stub.tsp import tables as tsp_tables
 from server_stub.tsp.boss_client import BossClient
 from server_stub.tsp.door import AnswerSigner, Door
@@ -151,6 +152,8 @@ class Roles:
         )
         self.http = world.client(settings.partner_seconds)
         self.http.event_hooks = {"request": [correlation.hand_on]}
+        if not settings.database and {"boss", "tsp"} <= {*names}:
+            expect_both(data)
         self.boss = self._boss() if "boss" in names else None
         self.sandbox = self._sandbox() if "sandbox" in names else None
         self.tsp = self._tsp() if "tsp" in names else None
@@ -192,8 +195,7 @@ class Roles:
 
     def _boss(self) -> BossService:
         database = self._open(boss_tables.metadata)
-        now = self._world.clock.now()
-        database.load(lambda conn: boss_demo.load(conn, self._ids, now))
+        database.load(lambda conn: boss_demo.load(conn, self._ids, self._world.clock))
         return BossService(database, self._world.clock, self._ids, self._key)
 
     def _sandbox(self) -> SandboxService:
@@ -216,11 +218,14 @@ class Roles:
             psams.mkdir(exist_ok=True, mode=0o700)
         except OSError as error:
             raise cannot_keep(psams, error) from error
+        database = self._open(tsp_tables.metadata)
+        # A new key beside what the old one has sealed would only hide that the old one is lost.
+        begun = database.submit(server_keys.any_made).result()
         return TspService(
-            self._open(tsp_tables.metadata),
+            database,
             self._world.clock,
             self._ids,
-            vault_file(self._data / "tsp.key"),
+            vault_file(self._data / "tsp.key", make=not begun),
             self._settings,
             BossClient(self.http, self._settings.boss_url or own, self._key),
             provider.find(context),
@@ -315,9 +320,9 @@ def application(names: Sequence[str], current: Callable[[], Roles]) -> FastAPI:
 
 async def _answers(database: Database) -> bool:
     try:
-        await asyncio.wait_for(database.read(lambda conn: conn.execute(select(1)).scalar()), READY_SECONDS)
-    except (DatabaseFault, SQLAlchemyError, TimeoutError):
-        log.warning("database-silent", exc_info=True)
+        await asyncio.wait_for(database.probe(), READY_SECONDS)
+    except (DatabaseFault, SQLAlchemyError, TimeoutError) as error:
+        log.warning("database-silent", error=outage(error) or repr(error))
         return False
     return True
 

@@ -42,7 +42,7 @@ def _verify(role: str, options: argparse.Namespace, url: str) -> bool | None:
     metadata: MetaData
     metadata, log = LOGS[role]
     try:
-        database = open_role(metadata, options.data, url, os.urandom, make=False)
+        database = open_role(metadata, options.data, url, os.urandom, make=False, whole=False)
     except NotThere:
         return None
     with closing(database):

@@ -22,12 +22,14 @@ from server_stub.tsp import server_keys
 from server_stub.tsp import tables as tsp_tables
 
 USAGE = 2
+CODE_DIGITS = 10
 STATES = {"suspend": "suspended", "activate": "active", "stolen": "stolen"}
 DONE = {
     "suspend": "is suspended",
     "activate": "is in service",
     "stolen": "is reported stolen",
-    "revoke": "has no key any more and must be enrolled anew",
+    "revoke": "has no key any more, nor an activation code; give it one with boxes activation",
+    "activation": "is registered with activation code {code} from now on",
 }
 
 
@@ -46,10 +48,14 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
                 cli.announce(line)
             return 0
         number, actor = options.box, cli.actor()
-        if not database.submit(lambda conn: change(conn, options.action, number, clock, actor)).result():
+        code = f"{int.from_bytes(os.urandom(8)) % 10**CODE_DIGITS:0{CODE_DIGITS}}"
+        code_hash = keys.activation_hash(number, code) if options.action == "activation" else ""
+        if not database.submit(
+            lambda conn: change(conn, options.action, number, clock, actor, code_hash)
+        ).result():
             sys.stderr.write(f"stb-server: BOSS knows no box {number}\n")
             return 1
-        cli.announce(f"box {number} {DONE[options.action]}")
+        cli.announce(f"box {number} {DONE[options.action].format(code=code)}")
         return 0
     finally:
         database.close()
@@ -75,6 +81,9 @@ def rotate_server_key(options: argparse.Namespace, clock: Clock | None = None) -
             return new
 
         new = database.submit(work).result()
+    except CannotStart as error:
+        sys.stderr.write(f"stb-server: {error}\n")
+        return USAGE
     finally:
         database.close()
     cli.announce(
@@ -83,17 +92,23 @@ def rotate_server_key(options: argparse.Namespace, clock: Clock | None = None) -
     return 0
 
 
-def change(conn: Connection, action: str, box_number: str, clock: Clock, actor: str) -> bool:
-    """Changes a box's state, or ends its keys; False when there is no such box.
+def change(
+    conn: Connection, action: str, box_number: str, clock: Clock, actor: str, code_hash: str = ""
+) -> bool:
+    """Changes a box's state, ends its keys and its activation code, or gives it another code; False when there is no such
+    box.
 
     Args:
         actor: who does it, for the audit log.
+        code_hash: of the new activation code.
     """
     if action in STATES:
         known = keys.set_state(conn, box_number, STATES[action])
+    elif action == "activation":
+        known = keys.set_activation(conn, box_number, code_hash)
     else:
-        mine = select(boxes.c.box_number).where(boxes.c.box_number == box_number)
-        known = conn.execute(mine).one_or_none() is not None
+        # Whoever has the code could register another key at once.
+        known = keys.set_activation(conn, box_number, "")
         keys.end(conn, box_number, keys.REVOKED, clock.now())
     if known:
         tables.audit.append(conn, clock, actor, f"box-{action}", box_number)

@@ -41,7 +41,8 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
         if options.action == "decide":
             outbox = Outbox(database, tables.outbox, clock, "cases", {})
             moves = Moves(clock, Ids(clock, os.urandom), settings, outbox)
-            decision = cases.Decision(options.case, options.do, options.reason, options.actor, options.second)
+            told = (options.reason, options.actor, options.second, cli.actor())
+            decision = cases.Decision(options.case, options.do, *told)
             return _decide(lambda work: database.submit(work).result(), moves, decision)
         everything = options.action == "show" or options.all
         rows = asyncio.run(database.read(lambda conn: cases.listed(conn, everything=everything)))

@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +21,7 @@ from sqlalchemy import Connection, MetaData, select
 from server_stub import cli
 from server_stub.boss import invariants as boss_invariants
 from server_stub.boss import tables as boss_tables
+from server_stub.foundation import schema
 from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.database import Database
 from server_stub.foundation.startup import CannotStart
@@ -30,6 +31,8 @@ from server_stub.tsp import invariants as tsp_invariants
 from server_stub.tsp import tables as tsp_tables
 
 USAGE = 2
+METADATA = {"tsp": tsp_tables.metadata, "boss": boss_tables.metadata}
+LACKS = "no table is missing"
 AGREE = "TSP and BOSS agree"
 SHOWN = 20
 """So many faults of a kind are told; the others are counted."""
@@ -51,27 +54,52 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
             settings = from_environment(os.environ)
             url = settings.database if options.database is None else options.database
             opened: dict[str, Database] = {}
-            for metadata in (tsp_tables.metadata, boss_tables.metadata):
+            for role, metadata in METADATA.items():
                 database = _open(metadata, options, url)
                 if database is not None:
-                    opened[metadata.info["role"]] = held.enter_context(closing(database))
+                    opened[role] = held.enter_context(closing(database))
             if not opened:
                 raise CannotStart("neither role tsp nor role boss has run here")
         except (SettingsError, CannotStart) as error:
             sys.stderr.write(f"stb-server: {error}\n")
             return USAGE
-        findings = asyncio.run(examine(opened.get("tsp"), opened.get("boss"), now, settings))
+        findings = asyncio.run(shapes(opened))
+        broken = {finding.name.partition(":")[0] for finding in findings if finding.name.endswith(LACKS)}
+        tsp, boss = (None if role in broken else opened.get(role) for role in ("tsp", "boss"))
+        findings += asyncio.run(examine(tsp, boss, now, settings))
     for finding in findings:
         for text in _told(finding):
             cli.announce(text)
     return 1 if any(finding.faults for finding in findings) else 0
 
 
+async def shapes(opened: Mapping[str, Database]) -> list[Finding]:
+    """Whether the roles' tables are those that the revisions made, and whose rows know each other.
+
+    Where a table is missing nothing else can be asked; that is the only finding of its role then.
+    """
+    found = []
+    for role, database in opened.items():
+
+        def look(conn: Connection, role: str = role) -> list[Finding]:
+            metadata = METADATA[role]
+            if lacking := schema.missing(conn, metadata):
+                return [Finding(f"{role}: {LACKS}", lacking)]
+            said = schema.faults(conn, metadata)
+            return [
+                Finding(f"{role}: tables and triggers are as they were made", said),
+                Finding(f"{role}: rows belong to rows that are there", schema.strays(conn, metadata)),
+            ]
+
+        found += await database.read(look)
+    return found
+
+
 async def examine(
     tsp: Database | None, boss: Database | None, now: datetime, settings: Settings
 ) -> list[Finding]:
     """All that must be true of these roles, each with what is wrong."""
-    found = []
+    found: list[Finding] = []
     if tsp is not None:
 
         def of_tsp(conn: Connection) -> list[Finding]:
@@ -86,6 +114,7 @@ async def examine(
         )
     if tsp is not None and boss is not None:
         found.append(Finding(AGREE, await disagreements(tsp, boss)))
+        found.append(Finding("TSP and BOSS know keys for the same boxes", await strange_keys(tsp, boss)))
     return found
 
 
@@ -113,10 +142,22 @@ async def disagreements(tsp: Database, boss: Database) -> list[str]:
     return said
 
 
+async def strange_keys(tsp: Database, boss: Database) -> list[str]:
+    """Keys that speak for one box at the TSP and for another at BOSS; one that BOSS does not know is good for nothing."""
+    here, there = tsp_tables.box_keys.c, boss_tables.box_keys.c
+    known = await tsp.read(lambda conn: dict(conn.execute(select(here.key_id, here.box_number)).all()))
+    said = await boss.read(lambda conn: dict(conn.execute(select(there.key_id, there.box_number)).all()))
+    return [
+        f"key {key} is of box {box} at the TSP, of {said[key]} at BOSS"
+        for key, box in sorted(known.items())
+        if said.get(key, box) != box
+    ]
+
+
 def _open(metadata: MetaData, options: argparse.Namespace, url: str) -> Database | None:
     """A role's tables; None where it has not run. Raises CannotStart."""
     try:
-        return open_role(metadata, options.data, url, os.urandom, make=False)
+        return open_role(metadata, options.data, url, os.urandom, make=False, whole=False)
     except NotThere:
         return None
 

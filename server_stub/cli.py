@@ -50,9 +50,10 @@ def parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--parent-pipe", action="store_true", help="stop when standard input ends")
     boxes = commands.add_parser(
-        "boxes", help="list boxes; suspend, activate or revoke one, or report it stolen"
+        "boxes",
+        help="list boxes; suspend, activate or revoke one, report it stolen, or give it an activation code",
     )
-    boxes.add_argument("action", choices=("list", "suspend", "activate", "stolen", "revoke"))
+    boxes.add_argument("action", choices=("list", "suspend", "activate", "stolen", "revoke", "activation"))
     boxes.add_argument("box", nargs="?", metavar="BOX", help="number of the box; all but 'list' want it")
     rotate = commands.add_parser("rotate-key", help="sign answers with a new key from now on")
     cases = commands.add_parser("cases", help="what stays open: list it, show one, decide one")
@@ -132,7 +133,7 @@ def parse(arguments: Sequence[str] | None, roles: Sequence[str]) -> argparse.Nam
     top = parser()
     options = top.parse_args(arguments)
     if options.command == "boxes" and (options.box is None) != (options.action == "list"):
-        top.error("boxes list, or boxes suspend|activate|stolen|revoke BOX")
+        top.error("boxes list, or boxes suspend|activate|stolen|revoke|activation BOX")
     if options.command == "psams" and (options.psam is None) != (options.action == "list"):
         top.error("psams list, or psams unlock PSAM")
     if options.command == "cases":

@@ -285,7 +285,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "backup": backup.backup,
         "restore": backup.restore,
     }
-    sys.exit(commands[options.command](options))
+    os.umask(0o077)  # what is kept is the owner's alone
+    try:
+        sys.exit(commands[options.command](options))
+    except BrokenPipeError:
+        # Whoever read has seen enough, as ``head`` does; the interpreter must not try once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
 
 
 def _config(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 from sqlalchemy import Connection, MetaData
 
-from server_stub.foundation import migrations, postgresql
+from server_stub.foundation import migrations, postgresql, schema
 from server_stub.foundation.audit import Audit
 from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.database import Database
@@ -19,6 +22,28 @@ class NotThere(CannotStart):
     """The role has not run here."""
 
 
+def expect_both(data: Path) -> None:
+    """BOSS and TSP in one process begin together: neither is begun anew beside the other one's orders.
+
+    Raises:
+        CannotStart: a file is missing.
+    """
+    for role, other in (("boss", "tsp"), ("tsp", "boss")):
+        path, beside = data / f"{role}.db", data / f"{other}.db"
+        if not path.exists() and beside.exists() and _has_orders(beside):
+            raise CannotStart(
+                f"{path} is missing, and {beside.name} has orders that it knew; put it back from a copy"
+            )
+
+
+def _has_orders(path: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as conn:
+            return conn.execute("SELECT 1 FROM orders LIMIT 1").fetchone() is not None
+    except sqlite3.DatabaseError:  # whoever opens it says what is wrong with it
+        return False
+
+
 def open_role(
     metadata: MetaData,
     data: Path,
@@ -26,6 +51,7 @@ def open_role(
     random: RandomBytes,
     *,
     make: bool = True,
+    whole: bool = True,
     clock: Clock | None = None,
 ) -> Database:
     """The database of the role whose tables these are, brought to what this program works with.
@@ -34,6 +60,7 @@ def open_role(
         url: of a PostgreSQL database; empty: a file of the folder ``data``.
         clock: for the audit log, where the tables are changed; None: the machine's.
         make: makes what is not there; otherwise the role must have run before.
+        whole: no table may be missing; otherwise whoever asks says what is.
 
     Raises:
         CannotStart, NotThere
@@ -46,6 +73,8 @@ def open_role(
         if not make and before is None:
             raise NotThere(f"no role {role} has run here")
         upgrade(conn)
+        if whole and (lacking := schema.missing_tables(conn, metadata)):
+            raise CannotStart(f"table {', '.join(lacking)} is missing; put a copy from before back")
         log: Audit | None = metadata.info.get("audit")
         if log is not None and before != last:
             log.append(conn, clock or SystemClock(), "server", "migrated", role, before=before, after=last)

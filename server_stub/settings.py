@@ -55,7 +55,8 @@ class Settings:
         standing_seconds: how long BOSS's word on a box and its key holds before it is asked again.
         key_overlap_seconds: how long a box's old key is still good beside the one it rotated to.
         box_requests_per_minute: what one box may ask.
-        enrolment_failures_per_hour: wrong enrolments for one box number; three times as many from one address.
+        enrolment_failures_per_hour: wrong enrolments for one box number from one address; ten times as many from
+            all, three times as many from one address for all boxes.
         card_attempts_per_hour: how often a card may come to paying without its PIN having been right.
         box_wrong_proofs: so many proofs of one box that a PSAM has called wrong may wait for a person; then its cards pay
             nothing more until their cases are decided. PSAMs lock themselves at the third in a row.

@@ -170,16 +170,28 @@ class Doctor:
             before = self.now()
             hello = client.hello()
             after = self.now()
-        except Problem:
+        except Problem as problem:
             yield from self.unchecked("clock", "enrolment")
-            yield found(
-                "version", "wrong",
-                N_("What answers there is no payment platform. Check the address and the port."),
-            )  # fmt: skip
+            yield found("version", "wrong", self.no_hello(problem))
             return
         yield self.clock(hello, before, after)
         yield self.enrolment(client)
         yield self.version(hello)
+
+    def no_hello(self, problem: Problem) -> str:
+        """Why nobody says hello where somebody takes calls."""
+        import requests
+
+        parts = urlsplit(self.options.tsp or "")
+        if parts.scheme == "http" and _speaks_tls(parts.hostname or "", parts.port or 80):
+            return N_(
+                "The platform there wants an encrypted connection. The address must begin with https://."
+            )
+        if isinstance(problem.__cause__, requests.Timeout):
+            return N_(
+                "It takes the call and says nothing. Check the port; perhaps the platform hangs: start it anew."
+            )
+        return N_("What answers there is no payment platform. Check the address and the port.")
 
     def clock(self, hello: Hello, before: datetime, after: datetime) -> Finding:
         off = before + (after - before) / 2 - hello.time
@@ -226,6 +238,12 @@ class Doctor:
             try:
                 client.refresh_server_keys()
             except Problem as problem:
+                if problem.code == "tsp-not-trusted":
+                    return found(
+                        "enrolment", "wrong",
+                        N_("Another platform answers than the one where this box is registered. Check the address, or"
+                           " register the box there: stb-app enrol."),
+                    )  # fmt: skip
                 said = words_for(problem.code, problem.facts, self.say)
                 return found(
                     "enrolment",
@@ -264,6 +282,18 @@ CERTIFICATE_WORDS = {
     "tls-wrong-name": N_("It is not for {host}. Use the name that the certificate is for."),
     "tls-failed": N_("No encrypted connection can be made. Perhaps the address should begin with http://."),
 }
+
+
+def _speaks_tls(host: str, port: int) -> bool:
+    """Whether there is an encrypted connection to be had, whoever answers."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with socket.create_connection((host, port), CONNECT_S) as plain:
+            context.wrap_socket(plain).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

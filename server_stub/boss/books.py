@@ -30,13 +30,11 @@ def open_accounts(conn: Connection) -> None:
     ledger.open_accounts(conn, [Account(revenue(service), "income") for service in services])
 
 
-def opened(conn: Connection, order: str, service: str, amount_fen: int, at: datetime, of: str | None) -> None:
-    """Books that a service was opened for an order, in the transaction that opens it.
-
-    Args:
-        of: the order's correlation id.
+def opened(conn: Connection, order: str, service: str, amount_fen: int, at: datetime) -> None:
+    """Books that a service was opened for an order, in the transaction that opens it and under the payment's
+    correlation id.
     """
     if not amount_fen:
         return  # a reduction of the whole price
     entries = (Entry(PLATFORM, amount_fen), Entry(revenue(service), -amount_fen))
-    ledger.post(conn, Journal(OPENED, order, "platform", at, entries, of))
+    ledger.post(conn, Journal(OPENED, order, "platform", at, entries))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import datetime, time, timedelta
 from importlib import resources
@@ -11,11 +12,12 @@ from sqlalchemy import Connection, func, insert, select
 
 from server_stub.boss import tables, terms
 from server_stub.boss.keys import activation_hash
-from server_stub.foundation.clock import CHINA
+from server_stub.foundation.clock import CHINA, Clock
 from server_stub.foundation.ids import Ids
 
 ACTIVATION_CODE = "246810"
 """Of all demo boxes."""
+LOADED = "subscribers-loaded"
 
 
 class Past(NamedTuple):
@@ -109,14 +111,28 @@ def catalogue() -> list[dict[str, Any]]:
     return entries
 
 
-def load(conn: Connection, ids: Ids, now: datetime) -> None:
-    """Fills an empty BOSS; one that has services already is left alone."""
+def load(conn: Connection, ids: Ids, clock: Clock) -> None:
+    """Fills an empty BOSS; one that has services already is left alone. The audit log says what was there at first."""
+    now = clock.now()
     if conn.execute(select(func.count()).select_from(tables.products)).scalar_one():
         return
     for position, entry in enumerate(catalogue()):
         _load_product(conn, position, entry)
     for person in PEOPLE:
         _load_person(conn, ids, person, now)
+    tables.audit.append(conn, clock, "server", LOADED, "boss", history=history(conn))
+
+
+def history(conn: Connection) -> str:
+    """SHA-256 over the subscriptions that no order has opened; whether they still run is not part of it."""
+    table = tables.subscriptions.c
+    by_order = select(tables.orders.c.id).where(tables.orders.c.subscription_id == table.id).exists()
+    query = select(table.id, table.subscriber_id, table.service, table.term, table.paid_fen)
+    query = query.add_columns(table.valid_from, table.valid_until).where(~by_order).order_by(table.id)
+    digest = hashlib.sha256()
+    for row in conn.execute(query):
+        digest.update("|".join(map(str, row)).encode() + b"\n")
+    return digest.hexdigest()
 
 
 def _load_product(conn: Connection, position: int, entry: dict[str, Any]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection, func, select
 
-from server_stub.boss import books
-from server_stub.boss.tables import audit, ledger, orders, subscriptions
+from server_stub.boss import books, demo, keys, terms
+from server_stub.boss.tables import audit, box_keys, boxes, ledger, orders, subscriptions
 
 Check = Callable[[Connection], list[str]]
 
@@ -57,6 +58,53 @@ def _opened(conn: Connection) -> list[str]:
     return said + [f"subscription {name} belongs to several orders" for name in conn.scalars(twice)]
 
 
+def _explained(conn: Connection) -> list[str]:
+    """Each subscription is what its order bought, for whose box it was, or was there before there were orders."""
+    period = (subscriptions.c.valid_from, subscriptions.c.valid_until)
+    query = select(subscriptions.c.id, subscriptions.c.service, subscriptions.c.term, *period)
+    query = query.add_columns(subscriptions.c.subscriber_id, boxes.c.subscriber_id.label("buyer"))
+    query = query.add_columns(orders.c.term.label("bought"))
+    joined = subscriptions.join(orders, orders.c.subscription_id == subscriptions.c.id)
+    joined = joined.join(boxes, boxes.c.box_number == orders.c.box_number)
+    said = []
+    for row in conn.execute(query.select_from(joined)):
+        if row.subscriber_id != row.buyer or row.term != row.bought:
+            said.append(f"subscription {row.id} of {row.service} is not its order's: subscriber or term")
+        # It began when it was opened, or followed what was there.
+        begin = row.valid_from
+        ends = {terms.period(row.term, begin, before)[1] for before in (None, begin - terms.SECOND)}
+        if row.valid_until not in ends:
+            said.append(
+                f"subscription {row.id} of {row.service} ends {row.valid_until:%Y-%m-%d}, not as its term"
+            )
+    kept = conn.scalar(select(audit.records.c.facts).where(audit.records.c.action == demo.LOADED))
+    if kept is not None and (now := demo.history(conn)) != json.loads(kept)["history"]:
+        said.append(f"what no order has opened is not what was there at first ({now[:16]})")
+    return said
+
+
+def _states(conn: Connection) -> list[str]:
+    """Boxes and orders are in states that there are; a box has one good key, of its subscriber and smart card."""
+    said = [
+        f"box {row.box_number} is {row.state}"
+        for row in conn.execute(select(boxes).where(boxes.c.state.not_in(keys.STATES)))
+    ]
+    strange = select(orders).where(orders.c.state.not_in(("quoted", "opened", "refused")))
+    said += [f"order {row.id} is {row.state}" for row in conn.execute(strange)]
+    good = box_keys.c.ended.is_(None)
+    many = select(box_keys.c.box_number).where(good).group_by(box_keys.c.box_number)
+    said += [f"box {name} has several good keys" for name in conn.scalars(many.having(func.count() > 1))]
+    # A box that was struck off gets nothing, whatever keys it has.
+    joined = box_keys.join(boxes, boxes.c.box_number == box_keys.c.box_number)
+    foreign = boxes.c.subscriber_id != box_keys.c.subscriber_id
+    foreign |= boxes.c.smart_card_number != box_keys.c.smart_card_number
+    query = select(box_keys.c.key_id, box_keys.c.box_number).select_from(joined).where(good & foreign)
+    return said + [
+        f"key {row.key_id} is not of box {row.box_number}'s subscriber and smart card"
+        for row in conn.execute(query)
+    ]
+
+
 def _audit(conn: Connection) -> list[str]:
     fault = audit.verify(conn).fault
     return [] if fault is None else [fault]
@@ -66,6 +114,8 @@ CHECKS: Mapping[str, Check] = {
     "books balance": _books,
     "revenue is what was opened": _revenue,
     "what is opened has its subscription": _opened,
+    "subscriptions are what orders opened": _explained,
+    "boxes, orders and keys are as they can be": _states,
     "audit log is whole": _audit,
 }
 """By name, in the order they are shown."""

@@ -99,6 +99,12 @@ def set_state(conn: Connection, box_number: str, state: str) -> bool:
     )
 
 
+def set_activation(conn: Connection, box_number: str, code_hash: str) -> bool:
+    """From now on a box is registered with this code and no other; with "" with none. False: there is no such box."""
+    mine = update(boxes).where(boxes.c.box_number == box_number).values(activation_hash=code_hash)
+    return conn.execute(mine).rowcount > 0
+
+
 def _key(conn: Connection, key_id: str) -> Row[Any] | None:
     return conn.execute(select(box_keys).where(box_keys.c.key_id == key_id)).one_or_none()
 

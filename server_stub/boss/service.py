@@ -132,6 +132,7 @@ class BossService:
                 refusal=rules.pre_check(product, term, who.held, who.arrears_fen, catalogue.groups, now),
                 clashes_with=views.clashes_with(catalogue, who, product, now),
                 covered_until=rules.covered_until(product.service, who.held, now),
+                excludes=rules.excludes(product, catalogue.groups),
                 boxes=store.load_boxes(conn, who),
             )
 
@@ -232,7 +233,7 @@ class BossService:
             statements.insert(conn, tables.subscriptions, values)
             opened_by = {"state": "opened", "payment": opening.payment, "subscription_id": subscription}
             statements.change(conn, tables.orders, opened_by, id=order_id)
-            books.opened(conn, order_id, order.service, opening.amount_fen, now, order.correlation)
+            books.opened(conn, order_id, order.service, opening.amount_fen, now)
             after = store.load_customer(conn, box_number)
             opened = models.Opened(
                 order=order_id,
@@ -245,9 +246,7 @@ class BossService:
         return await self.database.write(work)
 
     def _note(self, action: str) -> None:
-        self.database.submit(
-            lambda conn: tables.audit.append(conn, self._clock, "server", action, "boss")
-        ).result()
+        tables.audit.note(self.database, self._clock, action, "boss")
 
     async def _for(self, box_number: str, view: Callable[[store.Catalogue, store.Customer], T]) -> T:
         def read(conn: Connection) -> T:

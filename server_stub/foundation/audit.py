@@ -12,16 +12,30 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, event, insert, select
+import structlog
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    event,
+    insert,
+    inspect,
+    select,
+)
 
 from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
-from server_stub.foundation.database import Instant
+from server_stub.foundation.database import Database, Instant
 
 NOTHING = "0" * 64
 """What the first record has for the hash of the one before."""
+log = structlog.get_logger(__name__)
 _WHOLE = BigInteger().with_variant(Integer(), "sqlite")
 
 
@@ -38,6 +52,13 @@ class Verdict:
     count: int
     last: str
     fault: str | None
+
+
+class Head(NamedTuple):
+    """The last record."""
+
+    sequence: int
+    hash: str
 
 
 def canonical(facts: Mapping[str, Any]) -> str:
@@ -91,7 +112,7 @@ class Audit:
 
     def append(
         self, conn: Connection, clock: Clock, actor: str, action: str, subject: str, **facts: Any
-    ) -> None:
+    ) -> Head:
         """Writes a record in the caller's transaction; until that ends, others wait to write theirs.
 
         Args:
@@ -99,6 +120,9 @@ class Audit:
             action: what: ``box-suspended`` ...
             subject: what it was done to.
             facts: what else matters, for JSON; no secrets, no card numbers.
+
+        Returns:
+            what is the head now.
         """
         head = conn.execute(select(self.head).with_for_update()).one()
         at, text = clock.now(), canonical(facts)
@@ -106,6 +130,14 @@ class Audit:
         values = {"sequence": sequence, "at": at, "actor": actor, "action": action, "subject": subject}
         made = record_hash(sequence, at, actor, action, subject, text, head.hash)
         conn.execute(insert(self.records).values(**values, facts=text, previous=head.hash, hash=made))
+        return Head(sequence, made)
+
+    def note(self, database: Database, clock: Clock, action: str, role: str, **facts: Any) -> None:
+        """The server's own life. The log has the head then, out of reach of whoever owns the database."""
+        head = database.submit(
+            lambda conn: self.append(conn, clock, "server", action, role, **facts)
+        ).result()
+        log.info("audit-head", role=role, record=head.sequence, hash=head.hash)
 
     def verify(self, conn: Connection, head: str | None = None) -> Verdict:
         """Goes through the whole chain.
@@ -113,6 +145,10 @@ class Audit:
         Args:
             head: hash of a record that must be in it, as somebody wrote it down; None: the head row must do.
         """
+        there = inspect(conn).get_table_names()
+        for table in (self.records, self.head):
+            if table.name not in there:
+                return Verdict(0, NOTHING, f"table {table.name} is missing")
         query = select(self.records).order_by(self.records.c.sequence)
         count, last, found = 0, NOTHING, head in (None, NOTHING)
         for row in conn.execute(query, execution_options={"yield_per": 1000}):
@@ -130,6 +166,8 @@ class Audit:
         if kept is None or (kept.sequence, kept.hash) != (count, last):
             said = "is missing" if kept is None else f"is record {kept.sequence}, the last one is {count}"
             return Verdict(count, last, f"the head {said}: records were cut off or added at the end")
+        if not count:
+            return Verdict(count, last, "it is empty: the first record is of the making of the tables")
         if not found:
             return Verdict(count, last, "no record has the given hash: records were cut off at the end")
         return Verdict(count, last, None)
@@ -137,6 +175,13 @@ class Audit:
     def _made(self, target: Any, conn: Connection, **told: Any) -> None:
         if self.head in (told.get("tables") or ()):
             make_triggers(conn)
+            make_guards(conn)
+
+
+def make_guards(conn: Connection) -> None:
+    """Makes what keeps hands off the head; revision 0010 of every role with an audit log runs this."""
+    for statement in GUARDS[conn.dialect.name]:
+        conn.exec_driver_sql(statement)
 
 
 def make_triggers(conn: Connection) -> None:
@@ -183,3 +228,32 @@ TRIGGERS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 """By dialect."""
+GUARDS: Mapping[str, tuple[str, ...]] = {
+    "sqlite": (
+        f"""CREATE TRIGGER audit_head_moved BEFORE UPDATE ON audit_head BEGIN
+            SELECT RAISE(ABORT, '{_NO_CHANGE}') WHERE NEW.id <> OLD.id OR NOT EXISTS
+                (SELECT 1 FROM audit_log WHERE sequence = NEW.sequence AND hash = NEW.hash
+                    AND sequence = OLD.sequence + 1 AND previous = OLD.hash);
+        END""",
+        *(
+            f"CREATE TRIGGER audit_head_no_{verb} BEFORE {verb} ON audit_head"
+            f" BEGIN SELECT RAISE(ABORT, '{_NO_CHANGE}'); END"
+            for verb in ("INSERT", "DELETE")
+        ),
+    ),
+    "postgresql": (
+        f"""CREATE FUNCTION audit_head_moved() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF NEW.id <> OLD.id OR NOT EXISTS
+                    (SELECT 1 FROM audit_log WHERE sequence = NEW.sequence AND hash = NEW.hash
+                        AND sequence = OLD.sequence + 1 AND previous = OLD.hash) THEN
+                RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = '{_NO_CHANGE}';
+            END IF;
+            RETURN NEW;
+        END $$""",
+        "CREATE TRIGGER audit_head_moved BEFORE UPDATE ON audit_head"
+        " FOR EACH ROW EXECUTE FUNCTION audit_head_moved()",
+        "CREATE TRIGGER audit_head_stands BEFORE INSERT OR DELETE OR TRUNCATE ON audit_head"
+        " FOR EACH STATEMENT EXECUTE FUNCTION audit_stands()",
+    ),
+}
+"""By dialect: what keeps hands off the head, which goes on with the next record and otherwise stays."""

@@ -9,12 +9,14 @@ DatabaseFault                 what a database cannot do now; nobody's request is
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import BigInteger, Connection, Dialect, Integer
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeDecorator
 
 from server_stub.foundation.clock import CHINA
@@ -37,6 +39,18 @@ class NoConnection(DatabaseFault):
 
 class OutcomeUnknown(DatabaseFault):
     """The answer to a commit was lost. It is not run again: whoever asked must look, or use the same key again."""
+
+
+def outage(error: BaseException) -> str | None:
+    """What is wrong with the database itself (it is away, its disk is full), as one line; None where it is something else."""
+    if isinstance(error, DBAPIError):
+        # SQLite's primary result code is the low byte; PostgreSQL's classes: insufficient resources, system error.
+        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        state = getattr(error.orig, "sqlstate", None) or ""
+        if code not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) and state[:2] not in ("53", "58"):
+            return None
+        return " ".join(str(error.orig).split())
+    return " ".join(str(error).split()) if isinstance(error, DatabaseFault) else None
 
 
 class Instant(TypeDecorator[datetime]):
@@ -87,6 +101,12 @@ class Database(Protocol):
         """Runs ``work`` on a connection that cannot write: it sees what is committed, all of one moment.
 
         Row locks that its statements ask for are not taken.
+        """
+        ...
+
+    async def probe(self) -> None:
+        """Asks about nothing; after a write that found no room on the disk, writes about nothing. Raises as ``read``,
+        ``write``.
         """
         ...
 

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server_stub.foundation import correlation, measures
+from server_stub.foundation.database import outage
 from server_stub.foundation.idempotency import Answer
 from server_stub.foundation.problems import MEDIA_TYPE, Problem
 
@@ -116,8 +117,12 @@ class RequestIds:
         with correlation.under(named), structlog.contextvars.bound_contextvars(request=request_id):
             try:
                 await self._app(scope, receive, send_with_id)
-            except Exception:
-                log.exception("fault", method=scope["method"], route=measures.route_of(scope))
+            except Exception as error:
+                where = {"method": scope["method"], "route": measures.route_of(scope)}
+                if (said := outage(error)) is None:
+                    log.exception("fault", **where)
+                else:
+                    log.error("database-away", error=said, **where)
                 if started:
                     raise
                 response = problem_response(Problem("internal", request=request_id))

@@ -2,8 +2,8 @@
 
 A journal is a balanced set of entries with its cause. Its entries are inserted first, the journal last; what the
 database's triggers then refuse: a journal whose entries do not add up to zero or are fewer than two, an entry for a
-journal that stands, any change or deletion. Entries without their journal fail at the commit (a deferred key).
-Balances are kept by the same triggers. Debits are positive, credits negative.
+journal that stands, any change or deletion. Entries without their journal, or of one that another transaction has made
+meanwhile, fail at the commit. Balances are kept by the same triggers, and by nothing else. Debits are positive, credits negative.
 
 LedgerError                what cannot be booked; nothing was
 ├── NotBookable            the database has refused it: no such account, or it does not balance
@@ -271,16 +271,25 @@ class Ledger:
     def _made(self, target: Any, conn: Connection, **told: Any) -> None:
         if self.journals in (told.get("tables") or ()):
             make_triggers(conn)
+            make_guards(conn)
 
 
 def make_triggers(conn: Connection) -> None:
-    """Makes what guards the tables; revision 0004 of every role that keeps books runs this."""
+    """Makes what keeps the books; the revision that makes the tables runs this."""
     for statement in TRIGGERS[conn.dialect.name]:
+        conn.exec_driver_sql(statement)
+
+
+def make_guards(conn: Connection) -> None:
+    """Makes what keeps hands off them; revision 0010 of every role that keeps books runs this."""
+    for statement in GUARDS[conn.dialect.name]:
         conn.exec_driver_sql(statement)
 
 
 _STANDS = "this journal stands already"
 _NO_CHANGE = "the ledger is never changed, a correction is a new journal"
+_KEPT = "balances are kept by entries alone"
+_WHOLE = "a journal comes with all its entries in one transaction"
 # No percent signs: the driver would take them for places of parameters.
 TRIGGERS: Mapping[str, tuple[str, ...]] = {
     "sqlite": (
@@ -338,3 +347,67 @@ TRIGGERS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 """By dialect. What SQLite's do row by row, PostgreSQL's do for the same rows."""
+GUARDS: Mapping[str, tuple[str, ...]] = {
+    "sqlite": (
+        # Lines count up from 0, so whoever begins a journal passes here once, and without keys nothing would see at the
+        # commit that it never came.
+        f"""CREATE TRIGGER ledger_entry_first BEFORE INSERT ON ledger_entries WHEN NEW.line = 0 BEGIN
+            SELECT RAISE(ABORT, '{_WHOLE}: PRAGMA foreign_keys=ON') FROM pragma_foreign_keys WHERE foreign_keys = 0;
+        END""",
+        f"""CREATE TRIGGER ledger_entry_next BEFORE INSERT ON ledger_entries WHEN NEW.line <> 0 BEGIN
+            SELECT RAISE(ABORT, '{_WHOLE}: lines count up from 0') WHERE NOT EXISTS
+                (SELECT 1 FROM ledger_entries WHERE journal = NEW.journal AND line = NEW.line - 1);
+        END""",
+        # REPLACE takes a row away without asking the trigger for deletions.
+        f"""CREATE TRIGGER ledger_journal_new BEFORE INSERT ON ledger_journals BEGIN
+            SELECT RAISE(ABORT, '{_NO_CHANGE}') WHERE EXISTS (SELECT 1 FROM ledger_journals WHERE id = NEW.id)
+                OR EXISTS (SELECT 1 FROM ledger_journals
+                    WHERE reference = NEW.reference AND step = NEW.step AND kind = NEW.kind);
+        END""",
+        # The entry that has just been made, and whose journal is still to come, is the difference.
+        f"""CREATE TRIGGER ledger_balance_moved BEFORE UPDATE ON ledger_balances BEGIN
+            SELECT RAISE(ABORT, '{_KEPT}') WHERE NEW.account <> OLD.account OR NEW.part <> OLD.part
+                OR NOT EXISTS (SELECT 1 FROM ledger_entries AS entry
+                    WHERE entry.rowid = last_insert_rowid() AND entry.account = NEW.account
+                        AND entry.part = NEW.part AND entry.amount_fen = NEW.balance_fen - OLD.balance_fen
+                        AND NOT EXISTS (SELECT 1 FROM ledger_journals WHERE id = entry.journal));
+        END""",
+        f"""CREATE TRIGGER ledger_balance_opened BEFORE INSERT ON ledger_balances BEGIN
+            SELECT RAISE(ABORT, '{_KEPT}') WHERE NEW.balance_fen <> 0 OR EXISTS
+                (SELECT 1 FROM ledger_balances WHERE account = NEW.account AND part = NEW.part);
+        END""",
+        f"CREATE TRIGGER ledger_balances_no_DELETE BEFORE DELETE ON ledger_balances"
+        f" BEGIN SELECT RAISE(ABORT, '{_KEPT}'); END",
+    ),
+    "postgresql": (
+        # At the commit: an entry may have been put in beside another transaction that made its journal, and was done
+        # before this one. A journal of this transaction was checked with all entries that it has.
+        f"""CREATE FUNCTION ledger_entry_kept() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF NOT EXISTS (SELECT 1 FROM ledger_journals
+                    WHERE id = NEW.journal AND xmin = pg_current_xact_id()::xid) THEN
+                RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = '{_WHOLE}';
+            END IF;
+            RETURN NULL;
+        END $$""",
+        "CREATE CONSTRAINT TRIGGER ledger_entry_kept AFTER INSERT ON ledger_entries"
+        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ledger_entry_kept()",
+        # Only a trigger of the entries comes here from inside another one.
+        f"""CREATE FUNCTION ledger_balances_stand() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF TG_OP <> 'UPDATE' OR pg_trigger_depth() < 2 THEN
+                RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = '{_KEPT}';
+            END IF;
+            RETURN NULL;
+        END $$""",
+        "CREATE TRIGGER ledger_balances_stand BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_balances"
+        " FOR EACH STATEMENT EXECUTE FUNCTION ledger_balances_stand()",
+        f"""CREATE FUNCTION ledger_balance_opened() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF NEW.balance_fen <> 0 THEN
+                RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = '{_KEPT}';
+            END IF;
+            RETURN NEW;
+        END $$""",
+        "CREATE TRIGGER ledger_balance_opened BEFORE INSERT ON ledger_balances"
+        " FOR EACH ROW EXECUTE FUNCTION ledger_balance_opened()",
+    ),
+}
+"""By dialect: what keeps hands off the books."""

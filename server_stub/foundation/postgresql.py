@@ -124,6 +124,10 @@ class PostgresqlDatabase:
         until = time.monotonic() + WAIT_SECONDS
         return await asyncio.wrap_future(self._readers.submit(self._run, self._read_engine, work, until))
 
+    async def probe(self) -> None:
+        """Asks about nothing. Raises NoConnection."""
+        await self.read(lambda conn: conn.execute(text("SELECT 1")).scalar())
+
     def close(self) -> None:
         """Ends what was handed in and lets go of the connections."""
         self._writers.shutdown()

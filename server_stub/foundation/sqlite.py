@@ -18,7 +18,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, QueuePool, StaticPool, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
-from server_stub.foundation.database import Prepare, untold
+from server_stub.foundation.database import Prepare, outage, untold
 from server_stub.foundation.startup import CannotStart
 
 T = TypeVar("T")
@@ -66,6 +66,7 @@ class SqliteDatabase:
     def __init__(self, path: Path, prepare: Prepare) -> None:
         self._path = path
         self.committed: Callable[[int, float], None] = untold
+        self._full = False
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._write_engine = create_engine(
             "sqlite://",
@@ -138,6 +139,18 @@ class SqliteDatabase:
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 
+    async def probe(self) -> None:
+        """Asks about nothing; after a write that found no room, also takes a page, and gives it back."""
+        await self.read(lambda conn: conn.exec_driver_sql("SELECT 1").scalar())
+        if self._full:
+
+            def take_room(conn: Connection) -> None:
+                conn.exec_driver_sql("CREATE TABLE room (taken)")
+                conn.exec_driver_sql("DROP TABLE room")
+
+            await self.write(take_room)
+            self._full = False
+
     def close(self) -> None:
         """Commits what was handed in and lets go of the file. Nothing may be handed in afterwards."""
         self._jobs.put(None)
@@ -153,8 +166,10 @@ class SqliteDatabase:
             # A table is changed by making it anew (SQLite, "ALTER TABLE", 7); meanwhile keys point nowhere.
             _set_foreign_keys(conn, on=False)
             with conn.begin():
+                before = conn.exec_driver_sql("PRAGMA schema_version").scalar_one()
                 prepare(conn)
-                broken = conn.exec_driver_sql("PRAGMA foreign_key_check").first()
+                changed = conn.exec_driver_sql("PRAGMA schema_version").scalar_one() != before
+                broken = conn.exec_driver_sql("PRAGMA foreign_key_check").first() if changed else None
                 if broken is not None:
                     raise CannotStart(f"rows of table {broken[0]} belong to rows that are not there")
             _set_foreign_keys(conn, on=True)
@@ -165,7 +180,7 @@ class SqliteDatabase:
                 group, last = self._take()
                 if group:
                     began = time.perf_counter()
-                    _commit(conn, group)
+                    self._full |= _commit(conn, group)
                     self.committed(len(group), time.perf_counter() - began)
                 if last:
                     return
@@ -209,7 +224,9 @@ def _driver(conn: Connection) -> sqlite3.Connection:
     return driver
 
 
-def _commit(conn: Connection, group: list[_Job]) -> None:
+def _commit(conn: Connection, group: list[_Job]) -> bool:
+    """Runs and commits a group; returns whether the database itself failed, as for want of disk."""
+    failed = False
     outcomes: list[tuple[_Job, Any, Exception | None]] = []
     try:
         with conn.begin():
@@ -223,15 +240,17 @@ def _commit(conn: Connection, group: list[_Job]) -> None:
                 except Exception as error:  # noqa: BLE001 - handed to whoever asked, who is in another thread
                     driver.execute("ROLLBACK TO job")
                     outcomes.append((job, None, error))
+                    failed |= outage(error) is not None
                 driver.execute("RELEASE job")
     except Exception as error:  # noqa: BLE001 - the commit failed: nothing of the group is durable, all must hear it
         # A commit that a deferred key has refused leaves the transaction open; the next group needs its own.
         _driver(conn).rollback()
         for job in group:
             job.done.set_exception(error)
-        return
+        return outage(error) is not None
     for job, result, failure in outcomes:
         if failure is None:
             job.done.set_result(result)
         else:
             job.done.set_exception(failure)
+    return failed

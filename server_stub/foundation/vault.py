@@ -13,8 +13,8 @@ from server_stub.foundation.secret import SecretBytes
 from server_stub.foundation.startup import CannotStart, cannot_keep
 
 
-def key_file(path: Path) -> SecretBytes:
-    """The key in a file; at the first start it is made, readable by the owner only (0600).
+def key_file(path: Path, *, make: bool = True) -> SecretBytes:
+    """The key in a file; at the first start (``make``) it is made, readable by the owner only (0600).
 
     Two roles starting at once over one folder get the same key: the file is made whole under another name and
     linked into place, which only one of them can do.
@@ -22,6 +22,8 @@ def key_file(path: Path) -> SecretBytes:
     Raises:
         CannotStart: the file is empty, has something in it that no key has, or cannot be read or made.
     """
+    if not make and not path.exists():
+        raise CannotStart(f"{path} is missing, and what it has sealed is there; put it back from a copy")
     try:
         key = _read_or_make(path).strip()
     except OSError as error:
@@ -31,10 +33,10 @@ def key_file(path: Path) -> SecretBytes:
     return SecretBytes(key)
 
 
-def vault_file(path: Path) -> Vault:
+def vault_file(path: Path, *, make: bool = True) -> Vault:
     """The vault whose key is in a file, as above. Raises CannotStart."""
     try:
-        return Vault(key_file(path))
+        return Vault(key_file(path, make=make))
     except ValueError as error:
         raise CannotStart(
             f"{path} is not a key of this server; put the right one back from a copy"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from server_stub.foundation.clock import Clock, wait_for
+from server_stub.foundation.database import outage
 
 LONGEST = timedelta(seconds=60)
 """It looks at least this often, so that a row put there by another process is found too."""
@@ -59,9 +60,12 @@ class Worker:
             try:
                 due = await self._work()
                 until = min(due or LATEST, now + LONGEST)
-            except Exception:
+            except Exception as error:
                 # A fault of one round must not end the task: money may hang on the next one.
-                log.exception("worker-fault", worker=self._name)
+                if (said := outage(error)) is None:
+                    log.exception("worker-fault", worker=self._name)
+                else:
+                    log.error("database-away", worker=self._name, error=said)
                 until = now + AFTER_FAULT
             self._until = until
             await wait_for(self._clock, self._kicked, until)

@@ -31,6 +31,8 @@ REPLACED = "key-replaced"
 HOUR_S, MINUTE_S = 3600.0, 60.0
 PER_ADDRESS = 3
 """So many times what one box number may fail, one address may: behind it may be several homes."""
+PER_BOX = 10
+"""So many times what one address may fail for a box number, all addresses may."""
 log = structlog.get_logger(__name__)
 
 
@@ -54,6 +56,7 @@ class Boxes:
         self._window = timedelta(seconds=settings.signature_seconds)
         self._requests = Limit(settings.box_requests_per_minute, MINUTE_S)
         self._failures = Limit(settings.enrolment_failures_per_hour, HOUR_S)
+        self._failures_of_box = Limit(PER_BOX * settings.enrolment_failures_per_hour, HOUR_S)
         self._failures_of_address = Limit(PER_ADDRESS * settings.enrolment_failures_per_hour, HOUR_S)
         self._buckets: dict[str, tuple[float, datetime]] = {}
         self._nonces = Nonces(core, self._window, self._tell_copied)
@@ -169,7 +172,9 @@ class Boxes:
     def _attempts(self, box_number: str, address: str) -> tuple[tuple[str, Limit], ...]:
         return (
             (f"enrolment address {address}", self._failures_of_address),
-            (f"enrolment box {box_number}", self._failures),
+            # Each address by itself: whoever guesses locks nobody else out.
+            (f"enrolment box {box_number} from {address}", self._failures),
+            (f"enrolment box {box_number}", self._failures_of_box),
         )
 
     # Rotation

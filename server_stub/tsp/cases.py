@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+from unicodedata import normalize
 
 from sqlalchemy import Connection, Row, select, update
 
@@ -42,6 +43,7 @@ class Decision:
         case: its id.
         action: one of ACTIONS.
         actor, second: names of the person and, above the limit, of a second one.
+        by: who gave the command, as the system knows them.
     """
 
     case: str
@@ -49,6 +51,17 @@ class Decision:
     reason: str
     actor: str
     second: str | None = None
+    by: str | None = None
+
+
+def same_person(one: str, other: str) -> bool:
+    """Whether two names are one, however it was typed: width, case, spaces, marks and what is not seen do not count.
+
+    >>> same_person("Alice Wu", " \uff41lice\u200b  WU.")
+    True
+    """
+    letters = ("".join(filter(str.isalnum, normalize("NFKC", name).casefold())) for name in (one, other))
+    return next(letters) == next(letters)
 
 
 def decide(conn: Connection, moves: Moves, decision: Decision) -> str:
@@ -74,7 +87,7 @@ def decide(conn: Connection, moves: Moves, decision: Decision) -> str:
     mine = (cases.c.payment_id == payment.id) & (cases.c.state == "open")
     conn.execute(update(cases).where(mine).values(**values))
     facts = {"case": case.id, "kind": case.kind, "reason": decision.reason, "second": decision.second}
-    facts |= {"amount_fen": payment.amount_fen, "state": payment.state, **done}
+    facts |= {"amount_fen": payment.amount_fen, "state": payment.state, "by": decision.by, **done}
     audit.append(conn, moves.clock, decision.actor, f"case-{decision.action}", payment.id, **facts)
     return core.load_payment(conn, payment.id).state  # type: ignore[no-any-return]
 
@@ -82,6 +95,7 @@ def decide(conn: Connection, moves: Moves, decision: Decision) -> str:
 def note_refused(conn: Connection, moves: Moves, decision: Decision, why: str) -> None:
     """A decision that was refused belongs in the audit log."""
     facts = {"wanted": decision.action, "reason": decision.reason, "second": decision.second, "why": why}
+    facts["by"] = decision.by
     audit.append(conn, moves.clock, decision.actor, "case-refused", decision.case, **facts)
 
 
@@ -118,8 +132,8 @@ def _refuse(moves: Moves, payment: Row[Any], decision: Decision) -> None:
         raise CaseRefused(said)
     # In whichever amount more is at stake.
     limit, fen = moves.settings.case_second_fen, max(payment.amount_fen, payment.received_fen or 0)
-    second = (decision.second or "").strip()
-    if fen >= limit and (not second or second.casefold() == decision.actor.strip().casefold()):
+    second = decision.second or ""
+    if fen >= limit and (same_person(second, "") or same_person(second, decision.actor)):
         raise CaseRefused(f"from {limit} fen on a second person is wanted; this is about {fen} fen")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, func, select
 
+from server_stub.foundation.signatures import key_id
 from server_stub.foundation.states import Machine
 from server_stub.settings import Settings
 from server_stub.tsp import books, machines
@@ -21,9 +22,11 @@ from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, REFUND
 from server_stub.tsp.payments import SWEPT
 from server_stub.tsp.tables import (
     audit,
+    box_keys,
     cases,
     debits,
     jobs,
+    keys,
     leases,
     ledger,
     moves,
@@ -35,6 +38,8 @@ from server_stub.tsp.tables import (
 PAGE = 1000
 LATE = timedelta(minutes=10)
 """So late may be what background work does: a partner that hangs, a server that was stopped for a while."""
+FAR = timedelta(days=2)
+"""Beyond its own time: what is a case is looked at once a day, and clocks are put right by hours at most."""
 FIRST = {"order": "quoted", "card payment": "created", "wallet payment": "code-wanted"}
 """The states that rows begin in, by machine."""
 OWED = {
@@ -129,6 +134,8 @@ def _chains(conn: Connection, table: Table, machine_of: Callable[[Row[Any]], Mac
 def _ends(conn: Connection, now: datetime, settings: Settings) -> list[str]:
     """What lives ends by its time, or is looked at, or is a case that is open."""
     said = []
+    seconds = max(settings.qr_seconds, settings.unknown_lease_seconds, *settings.unknown_schedule)
+    horizon = FAR + timedelta(seconds=max(seconds, settings.quote_seconds))
     swept = [state for states in SWEPT.values() for state in states]
     query = select(payments).where(payments.c.state.in_(swept))
     opened = set(conn.scalars(select(cases.c.payment_id).where(cases.c.state == "open")))
@@ -136,6 +143,10 @@ def _ends(conn: Connection, now: datetime, settings: Settings) -> list[str]:
         if row.expires_at < now - LATE:
             said.append(
                 f"payment {row.id} is {row.state}; its time was over at {row.expires_at:%Y-%m-%d %H:%M}"
+            )
+        if row.created_at <= now and row.expires_at > now + horizon:
+            said.append(
+                f"payment {row.id} is {row.state}; its time is over only at {row.expires_at:%Y-%m-%d}"
             )
         over = row.state in machines.WATCHED and row.looks >= len(settings.unknown_schedule)
         if over and row.id not in opened:
@@ -220,6 +231,57 @@ def _owed(conn: Connection, now: datetime, settings: Settings) -> list[str]:
     return said
 
 
+def _same(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    """A payment is of its order: for the same box, and the same amount; what was created once is known by its key."""
+    joined = payments.join(orders, orders.c.id == payments.c.order_id)
+    differs = (payments.c.box_number != orders.c.box_number) | (payments.c.amount_fen != orders.c.amount_fen)
+    query = select(payments.c.id, payments.c.box_number, payments.c.amount_fen, orders.c.id.label("order"))
+    query = query.add_columns(orders.c.box_number.label("of"), orders.c.amount_fen.label("fen"))
+    said = [
+        f"payment {row.id} is of box {row.box_number} and {row.amount_fen} fen, its order {row.order} of {row.of}"
+        f" and {row.fen} fen"
+        for row in conn.execute(query.select_from(joined).where(differs))
+    ]
+    # Answers are forgotten by their age; half of it leaves room for clocks.
+    young = payments.c.created_at > now - timedelta(days=settings.idempotency_days / 2)
+    used = select(keys.c.key).where(keys.c.key == payments.c.created_key).exists()
+    said += [
+        f"payment {name} was created with an idempotency key that is not kept"
+        for name in conn.scalars(select(payments.c.id).where(young & ~used))
+    ]
+    return said
+
+
+def _numbers(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    """A PSAM's transaction number is good for one debit, unless a person has said otherwise; no proof comes twice."""
+    said = []
+    paid = payments.c.state.in_(("paid", "opened", "service-refused"))
+    by_person = select(cases.c.payment_id).where(cases.c.decision == "accept-proof")
+    joined = debits.join(payments, payments.c.id == debits.c.payment_id)
+    proofs = select(debits.c.terminal_number, debits.c.terminal_transaction_number, debits.c.tac)
+    proofs = proofs.select_from(joined).where(paid)
+    numbers = select(debits.c.psam, debits.c.terminal_transaction_number).select_from(joined)
+    numbers = numbers.where(paid, payments.c.id.not_in(by_person))
+    for query, what in ((proofs, "proof"), (numbers, "transaction number")):
+        twice = query.group_by(*query.selected_columns).having(func.count() > 1)
+        for row in conn.execute(twice):
+            said.append(f"{what} {' '.join(map(str, row))} stands for several payments")
+    return said
+
+
+def _box_keys(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    """A key has the name that its bytes give it, and of a box's enrolments only the last is good."""
+    said = [
+        f"key {row.key_id} of box {row.box_number} has not the name of its bytes"
+        for row in conn.execute(select(box_keys))
+        if row.key_id != key_id(bytes.fromhex(row.public_key))
+    ]
+    many = func.count(box_keys.c.generation.distinct())
+    crowded = select(box_keys.c.box_number).where(box_keys.c.ended.is_(None))
+    crowded = crowded.group_by(box_keys.c.box_number).having(many > 1)
+    return said + [f"box {name} has good keys of several enrolments" for name in conn.scalars(crowded)]
+
+
 def _leases(conn: Connection, now: datetime, settings: Settings) -> list[str]:
     """A PSAM is leased only to a payment that lives."""
     query = select(leases.c.psam, payments.c.id, payments.c.state)
@@ -260,6 +322,9 @@ CHECKS: Mapping[str, Check] = {
     "one payment of an order lives": _live,
     "orders agree with payments": _orders,
     "what is paid is proved and whole": _proofs,
+    "payments are of their orders": _same,
+    "numbers and proofs of PSAMs are used once": _numbers,
+    "keys are of their boxes": _box_keys,
     "what is owed is in the outbox": _owed,
     "PSAMs are leased to the living": _leases,
     "audit log is whole": _audit,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
+from cryptography.fernet import InvalidToken
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, insert, select, update
 
@@ -14,6 +15,7 @@ from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database, DatabaseFault
 from server_stub.foundation.ids import RandomBytes
 from server_stub.foundation.signatures import AnswerKey
+from server_stub.foundation.startup import CannotStart
 from server_stub.foundation.vault import Vault
 from server_stub.tsp.models import ServerKey
 from server_stub.tsp.tables import server_keys
@@ -44,7 +46,7 @@ class ServerKeys:
     """The installation's keys.
 
     Raises:
-        CannotStart: from the database.
+        CannotStart: from the database, or ``expect_ours``.
     """
 
     def __init__(self, database: Database, vault: Vault, clock: Clock, random: RandomBytes) -> None:
@@ -53,6 +55,7 @@ class ServerKeys:
         self._clock = clock
         now = clock.now()
         database.load(lambda conn: make_first(conn, vault, random(32), now))
+        database.load(lambda conn: expect_ours(conn, vault))
         self.keys = database.submit(lambda conn: self._load(conn, now)).result()
         self._looked_at = now
         self._looking = asyncio.Lock()
@@ -87,15 +90,32 @@ class ServerKeys:
         return Keys(tuple(AnswerKey.of(key) for key in signing), tuple(told))
 
 
+def any_made(conn: Connection) -> bool:
+    """Whether this database has seen a first start: what a vault's key has sealed is in it."""
+    return conn.execute(select(server_keys.c.key_id).limit(1)).one_or_none() is not None
+
+
+def expect_ours(conn: Connection, vault: Vault) -> None:
+    """The keys of answers tell whether a vault is the one of this database. Raises CannotStart."""
+    try:
+        for sealed in conn.scalars(select(server_keys.c.sealed)):
+            vault.unseal(sealed)
+    except InvalidToken as error:
+        raise CannotStart(
+            "tsp.key is not the key that this database was begun with; put the right one back from a copy"
+        ) from error
+
+
 def make_first(conn: Connection, vault: Vault, seed: bytes, now: datetime) -> None:
     """The first start makes a key; later ones find it."""
-    if conn.execute(select(server_keys.c.key_id).limit(1)).one_or_none() is None:
+    if not any_made(conn):
         _insert(conn, vault, seed, now)
 
 
 def rotate(conn: Connection, vault: Vault, seed: bytes, now: datetime) -> str:
     """Makes a new key, which signs as soon as it has settled; the one before is good for three more months. Returns
-    the new one's id."""
+    the new one's id. Raises CannotStart as ``expect_ours``."""
+    expect_ours(conn, vault)
     present = server_keys.c.valid_until.is_(None)
     conn.execute(update(server_keys).where(present).values(valid_until=now + OLD_VALID))
     return _insert(conn, vault, seed, now)

@@ -115,9 +115,7 @@ class TspService:
             self.core.database.close()
 
     def _note(self, action: str) -> None:
-        self.database.submit(
-            lambda conn: tables.audit.append(conn, self.core.clock, "server", action, "tsp", by=self.core.who)
-        ).result()
+        tables.audit.note(self.database, self.core.clock, action, "tsp", by=self.core.who)
 
 
 def _load_issuers(conn: Connection) -> None:

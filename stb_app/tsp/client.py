@@ -315,7 +315,7 @@ class TspClient:
                 self.refresh_server_keys()
                 signing.check(answer, self.identity or identity)
         except signing.NotTrusted as error:
-            log.warning("%s: the answer cannot be believed: %s", path, error)
+            log.info("%s: the answer cannot be believed: %s", path, error)
             # A gateway on the way that cannot reach the TSP does not sign.
             code = "tsp-unreachable" if answer.status_code >= 500 else "tsp-not-trusted"
             raise Problem(code, money=money, retryable=True) from error

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 from asyncio import to_thread
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, delete, text, update
+from sqlalchemy import Connection, delete, func, insert, literal, select, text, update
 
 from server_stub import audit, check
 from server_stub.app import ROLES
 from server_stub.boss import tables as boss
 from server_stub.cli import parse
+from server_stub.foundation.startup import CannotStart
+from server_stub.opening import open_role
 from server_stub.tsp import tables as tsp
 from tests.server_stub import system as systems
 from tests.server_stub.system import Card, System, databases, faults, running
@@ -40,6 +45,8 @@ async def busy(system: System) -> dict[str, Any]:
     await box.until(clash["payment"], lambda view: view["reason"] is not None)
     unknown = await box.pay("card", "kids", "quarterly")
     await Card(box).authorised(unknown)
+    another = insert(tsp.boxes).values(box_number="85312047", enrolled_at=systems.START)
+    await system.tsp.database.write(lambda conn: conn.execute(another))
     assert await faults(system) == []
     return {
         "done": done["payment"],
@@ -49,10 +56,13 @@ async def busy(system: System) -> dict[str, Any]:
     }
 
 
-def untie(conn: Connection, *tables: str) -> None:
+GUARDED = ("ledger_entries", "ledger_journals", "ledger_balances", "audit_log", "audit_head")
+
+
+def untie(conn: Connection) -> None:
     """Takes the triggers away, as whoever owns the database can."""
     if conn.dialect.name == "postgresql":
-        for table in tables:
+        for table in GUARDED:
             conn.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
         return
     for name in list(conn.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'"))):
@@ -61,6 +71,21 @@ def untie(conn: Connection, *tables: str) -> None:
 
 def payment(name: str, made: dict[str, Any], **values: Any) -> Any:
     return update(tsp.payments).where(tsp.payments.c.id == made[name]).values(**values)
+
+
+def copied_key(name: str, generation: int) -> Any:
+    columns = [column.name for column in tsp.box_keys.columns]
+    other = {"key_id": literal(name), "generation": literal(generation)}
+    rows = select(*(other.get(column, tsp.box_keys.c[column]) for column in columns))
+    return insert(tsp.box_keys).from_select(columns, rows)
+
+
+def free() -> Any:
+    """A subscription like one that is there, but nobody has paid for it."""
+    columns = [column.name for column in boss.subscriptions.columns]
+    other = {"id": literal("free"), "paid_fen": literal(0)}
+    rows = select(*(other.get(column, boss.subscriptions.c[column]) for column in columns)).limit(1)
+    return insert(boss.subscriptions).from_select(columns, rows)
 
 
 TSP: list[tuple[str, Any, str]] = [
@@ -98,6 +123,30 @@ TSP: list[tuple[str, Any, str]] = [
         "was due at 2020",
     ),
     ("owed", lambda made: payment("clash", made, state="paid"), "nothing in the outbox sees to that"),
+    (
+        "amount of the order",
+        lambda made: update(tsp.orders).where(tsp.orders.c.id == made["order"]).values(amount_fen=1),
+        "payments are of their orders",
+    ),
+    (
+        "another's order",
+        lambda made: update(tsp.orders).where(tsp.orders.c.id == made["order"]).values(box_number="85312047"),
+        "payments are of their orders",
+    ),
+    ("answers", lambda made: delete(tsp.keys), "an idempotency key that is not kept"),
+    (
+        "number",
+        lambda made: update(tsp.debits).values(psam="sim:1", terminal_transaction_number="00000001"),
+        "transaction number sim:1 00000001 stands for several payments",
+    ),
+    (
+        "proof",
+        lambda made: update(tsp.debits).values(terminal_number="1", terminal_transaction_number="2", tac="3"),
+        "proof 1 2 3 stands for several payments",
+    ),
+    ("a copied key", lambda made: copied_key("copy", 1), "has not the name of its bytes"),
+    ("two enrolments", lambda made: copied_key("copy", 2), "has good keys of several enrolments"),
+    ("never", lambda made: payment("unknown", made, expires_at=systems.START.replace(year=5138)), "its time is over only"),
 ]  # fmt: skip
 BOSS: list[tuple[str, Any, str]] = [
     ("balance", lambda made: update(boss.ledger.balances).values(balance_fen=1), "boss: books balance"),
@@ -105,6 +154,22 @@ BOSS: list[tuple[str, Any, str]] = [
     ("subscription", lambda made: update(boss.subscriptions).values(paid_fen=1), "what is opened has its subscription"),
     ("agree", lambda made: update(boss.orders).values(payment=None), check.AGREE),
     ("never opened", lambda made: update(boss.orders).values(state="quoted"), check.AGREE),
+    ("free", lambda made: free(), "is not what was there at first"),
+    (
+        "given away",
+        lambda made: update(boss.subscriptions).values(
+            subscriber_id=select(func.max(boss.subscribers.c.id)).scalar_subquery()
+        ),
+        "is not its order's",
+    ),
+    (
+        "longer",
+        lambda made: update(boss.subscriptions).values(valid_until=systems.START.replace(year=2040)),
+        "ends 2040-06-21, not as its term",
+    ),
+    ("state of a box", lambda made: update(boss.boxes).values(state="elephant"), "is elephant"),
+    ("owner of a key", lambda made: update(boss.box_keys).values(smart_card_number="1"), "subscriber and smart card"),
+    ("box of a key", lambda made: update(boss.box_keys).values(box_number="85312047"), "at the TSP, of 85312047 at BOSS"),
     ("audit", lambda made: update(boss.audit.head).values(sequence=99), "boss: audit log is whole"),
 ]  # fmt: skip
 
@@ -114,7 +179,7 @@ async def test_what_is_wrong_at_the_tsp_is_told(system: System, change: Any, sai
     made = await busy(system)
 
     def break_it(conn: Connection) -> None:
-        untie(conn, "ledger_entries", "ledger_journals", "audit_log")
+        untie(conn)
         conn.execute(change(made))
 
     await system.tsp.database.write(break_it)
@@ -124,7 +189,12 @@ async def test_what_is_wrong_at_the_tsp_is_told(system: System, change: Any, sai
 @pytest.mark.parametrize(("change", "said"), [row[1:] for row in BOSS], ids=[row[0] for row in BOSS])
 async def test_what_is_wrong_at_boss_is_told(system: System, change: Any, said: str) -> None:
     made = await busy(system)
-    await system.boss(lambda conn: conn.execute(change(made)))
+
+    def break_it(conn: Connection) -> None:
+        untie(conn)
+        conn.execute(change(made))
+
+    await system.boss(break_it)
     assert any(said in fault for fault in await faults(system))
 
 
@@ -154,7 +224,7 @@ async def test_the_commands_beside_a_server_that_runs(
 
         code, told = await said("check")
         assert code == 0, told
-        assert [line.split()[0] for line in told.splitlines()] == ["ok"] * 16
+        assert [line.split()[0] for line in told.splitlines()] == ["ok"] * 26
         code, told = await said("audit", "verify")
         assert (code, told.count("ok     ")) == (0, 2)
         last = told.splitlines()[-1].split()[-1]
@@ -162,7 +232,7 @@ async def test_the_commands_beside_a_server_that_runs(
         assert (await said("audit", "verify", "--role", "tsp", "--head", "f" * 64))[0] == 1
 
         def tamper(conn: Connection) -> None:
-            untie(conn, "audit_log")
+            untie(conn)
             conn.execute(update(tsp.audit.records).where(tsp.audit.records.c.sequence == 2).values(actor="x"))
 
         await system.tsp.database.write(tamper)
@@ -170,6 +240,67 @@ async def test_the_commands_beside_a_server_that_runs(
         assert (code, "WRONG  tsp: record 2 was changed" in told) == (1, True)
         code, told = await said("check")
         assert (code, "WRONG  tsp: audit log is whole" in told) == (1, True)
+
+
+PLAYED: list[tuple[list[str], str]] = [
+    (["DROP TABLE cases"], "WRONG  tsp: no table is missing\n       table cases is missing"),
+    (["DROP INDEX one_live_payment"], "index one_live_payment of payments is missing"),
+    (
+        ["DROP INDEX one_live_payment", "CREATE UNIQUE INDEX one_live_payment ON payments (order_id) WHERE live AND looks > 9"],
+        "index one_live_payment of payments is of other rows than it was",
+    ),
+]  # fmt: skip
+
+
+def disarm(conn: Connection) -> list[str]:
+    """Triggers that are gone, that do nothing any more, that nobody of ours has made."""
+    if conn.dialect.name == "sqlite":
+        return [
+            "DROP TRIGGER audit_written",
+            "DROP TRIGGER ledger_entries_no_UPDATE",
+            "CREATE TRIGGER ledger_entries_no_UPDATE BEFORE UPDATE ON ledger_entries BEGIN SELECT 1; END",
+        ]
+    return [
+        "DROP TRIGGER audit_written ON audit_log",
+        "CREATE OR REPLACE FUNCTION ledger_stands() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$",
+        "ALTER TABLE ledger_balances DISABLE TRIGGER ledger_balance_opened",
+    ]
+
+
+async def test_tables_and_triggers_that_are_not_as_they_were_made_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running(tmp_path) as system:
+        made = await busy(system)
+    url = databases.of(tmp_path)
+    where = ["--data", str(tmp_path), *(["--database", url] if url else [])]
+
+    def play(*statements: str) -> None:
+        with closing(databases.open_role(tmp_path, tsp.metadata)) as one:
+            one.submit(
+                lambda conn: [conn.exec_driver_sql(words) for words in statements or disarm(conn)]
+            ).result()
+
+    async def told() -> str:
+        code = await to_thread(check.run, parse(["check", *where], ROLES), system.clock)
+        assert code == 1
+        return capsys.readouterr().out
+
+    play()
+    said = await told()
+    assert "trigger audit_written is missing" in said
+    assert said.count(" was changed") + said.count(" is missing") == (2 if not url else 3)
+    if not url:  # PostgreSQL lets nobody do that
+        with closing(sqlite3.connect(tmp_path / "tsp.db")) as conn, conn:
+            conn.execute("UPDATE psam_leases SET payment_id = 'nobody'")
+            conn.execute("UPDATE cases SET payment_id = 'nobody'")
+        assert "rows of cases belong to payment_id nobody" in await told()
+    assert made["done"]
+    for statements, words in reversed(PLAYED):
+        play(*statements)
+        assert words in await told()
+    with pytest.raises(CannotStart, match="table cases is missing"):
+        open_role(tsp.metadata, tmp_path, url, os.urandom)
 
 
 async def test_where_no_role_has_run_there_is_nothing_to_check(

@@ -14,7 +14,7 @@ from server_stub.tsp import tables as tsp
 from tests.server_stub.system import Box, Card, System, body_of
 
 pytestmark = pytest.mark.anyio
-CARD, WALLET = "c" * 32, "d" * 32
+CARD, WALLET, PAYING = "c" * 32, "d" * 32, "e" * 32
 COVERED = (
     "@method", "@authority", "@path", "@query", "content-digest", "stb-number", "idempotency-key", "correlation-id",
 )  # fmt: skip
@@ -32,7 +32,7 @@ async def ask(box: Box, correlation: str, path: str, body: Any = None) -> Any:
 async def test_a_purchase_is_found_by_its_id_in_every_book(system: System) -> None:
     with capture_logs(processors=[correlation.in_log]) as lines:
         await buy(system)
-    mine = [line for line in lines if line.get("correlation") == CARD]
+    mine = [line for line in lines if line.get("correlation") == PAYING]
     assert [line for line in mine if line["event"] == "delivered"]
     routes = {line.get("route") for line in mine if line["event"] == "answered"}
     assert {
@@ -45,19 +45,21 @@ async def buy(system: System) -> None:
     box = await system.box()
     card = Card(box)
     order = await ask(box, CARD, "/orders", {"service": "sports", "term": "monthly"})
-    payment = await ask(box, CARD, f"/orders/{order['order']}/payments", {"method": "card"})
+    payment = await ask(box, PAYING, f"/orders/{order['order']}/payments", {"method": "card"})
     path = f"/payments/{payment['payment']}"
-    leased = await ask(box, CARD, f"{path}/card", card.data())
-    authorised = await ask(box, CARD, f"{path}/init", card.initialize(leased, payment["amount_fen"]))
-    await ask(box, CARD, f"{path}/debit", body_of(card.debit(authorised)))
+    leased = await ask(box, PAYING, f"{path}/card", card.data())
+    authorised = await ask(box, PAYING, f"{path}/init", card.initialize(leased, payment["amount_fen"]))
+    await ask(box, PAYING, f"{path}/debit", body_of(card.debit(authorised)))
     await box.state(payment["payment"], "done")
-    for table in (tsp.orders, tsp.payments, tsp.outbox):
-        assert [row.correlation for row in await system.rows(table)] == [CARD], table.name
+    for table, of in ((tsp.orders, CARD), (tsp.payments, PAYING), (tsp.outbox, PAYING)):
+        assert [row.correlation for row in await system.rows(table)] == [of], table.name
     moves = [row for row in await system.rows(tsp.moves) if row.row in (order["order"], payment["payment"])]
     assert {row.target for row in moves} >= {"paying", "mac1-issued", "paid", "opened", "completed"}
-    assert {row.correlation for row in moves} == {CARD}
+    assert {row.correlation for row in moves} == {PAYING}
+    booked = select(boss.ledger.journals.c.correlation)
+    assert await system.boss(lambda conn: conn.execute(booked).scalars().all()) == [PAYING]
     opened = select(boss.subscriptions.c.correlation).where(boss.subscriptions.c.service == "sports")
-    assert CARD in await system.boss(lambda conn: conn.execute(opened).scalars().all())
+    assert PAYING in await system.boss(lambda conn: conn.execute(opened).scalars().all())
 
 
 async def test_what_the_wallet_and_the_clock_do_later_belongs_to_the_same_id(system: System) -> None:

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from cryptography.fernet import Fernet
 
 from server_stub.app import ROLES
+from server_stub.boxes import rotate_server_key
 from server_stub.cli import parse
 from server_stub.main import bind, run
 from tests.server_stub.signing import RemoteBox
+from tests.server_stub.system import first_start
 
 COMMAND = [sys.executable, "-m", "server_stub.main", "run"]
 
@@ -284,3 +290,60 @@ def test_an_answer_s_parts_leave_at_once() -> None:
 
     asyncio.run(ask())
     assert seen == [1]
+
+
+@pytest.mark.parametrize("name", ["tsp.key", "boss.db", "tsp.db"])
+def test_a_server_does_not_begin_anew_beside_what_it_knew(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A lost key or database is said; nothing is made in its place."""
+    shutil.copytree(first_start().name, tmp_path, dirs_exist_ok=True)
+    for role in ("boss", "tsp"):
+        with closing(sqlite3.connect(tmp_path / f"{role}.db")) as conn, conn:
+            columns = [row[1] for row in conn.execute("PRAGMA table_info(orders)")]
+            conn.execute(f"INSERT INTO orders VALUES ({', '.join('0' for _ in columns)})")
+    for file in tmp_path.glob(f"{name}*"):
+        file.unlink()
+    before = sorted(path.name for path in tmp_path.iterdir())
+    assert run(parse(["run", "--port", "0", "--data", str(tmp_path)], ROLES)) == 2
+    said = capsys.readouterr().err
+    assert f"{name} is missing" in said
+    assert said.count("\n") == 1
+    after = sorted(path.name for path in tmp_path.iterdir() if path.suffix not in (".lock",))
+    assert [path for path in after if not path.endswith(("-wal", "-shm"))] == before
+
+
+def test_a_key_of_another_server_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(first_start().name, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "tsp.key").write_bytes(Fernet.generate_key())
+    for command in (run, rotate_server_key):
+        words = ["run", "--port", "0"] if command is run else ["rotate-key"]
+        assert command(parse([*words, "--data", str(tmp_path)], ROLES)) == 2
+        said = capsys.readouterr().err
+        assert "tsp.key is not the key that this database was begun with" in said
+        assert said.count("\n") == 1
+
+
+def test_what_is_kept_is_the_owners_and_the_log_has_the_head_of_the_audit_log(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    command = [*COMMAND, "--port", "0", "--data", str(data), "--parent-pipe"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        _, log = process.communicate(timeout=30)
+    assert process.returncode == 0
+    lines = [json.loads(line) for line in log.splitlines()]
+    heads = {line["role"]: line["hash"] for line in lines if line["event"] == "audit-head"}
+    with closing(sqlite3.connect(data / "tsp.db")) as conn:
+        assert conn.execute("SELECT hash FROM audit_head").fetchone() == (heads["tsp"],)
+    assert heads.keys() == {"boss", "tsp"}
+    assert [path.name for path in data.rglob("*") if path.stat().st_mode & 0o077] == []
+    # A reader who has seen enough.
+    reading, writing = os.pipe()
+    os.close(reading)
+    listing = [sys.executable, "-m", "server_stub.main", "boxes", "list", "--data", str(data)]
+    done = subprocess.run(listing, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=30)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from server_stub import boxes, tls
+from server_stub.boss import keys
+from server_stub.boss.tables import metadata as boss_metadata
 from server_stub.cli import parse as parse_server
+from server_stub.opening import open_role
 from server_stub.settings import Settings
 from stb_app import cli, doctor, main
 from stb_app.kit.clock import SystemClock
+from stb_app.tsp.problem import Problem
 from tests.server_stub.test_process import started
 
 BOX = "85312047"
@@ -143,6 +150,14 @@ def test_the_operator_s_word_is_heard(stand: Stand, capsys: pytest.CaptureFixtur
         "Registration: wrong. The registration of this box was withdrawn. "
         "Please call the hotline to have it registered again. (key-revoked)",
     )
+    assert stand.run("enrol", *PAPERS) == 1  # its code has ended with its key
+    capsys.readouterr()
+    assert operator("activation", BOX) == 0
+    code = capsys.readouterr().out.split("activation code ")[1].split()[0]
+    assert stand.run("enrol", *PAPERS[:3], code) == 0
+    with closing(open_role(boss_metadata, stand.server, "", os.urandom, make=False)) as boss:
+        usual = keys.activation_hash(BOX, PAPERS[3])
+        assert boss.submit(lambda conn: keys.set_activation(conn, BOX, usual)).result()
     assert operator("suspend", "99999999") == 1
     assert boxes.run(parse_server(["boxes", "list", "--data", str(stand.data)], ())) == 2
 
@@ -295,6 +310,28 @@ def test_what_answers_is_no_platform(tmp_path: Path, listener: Callable[[tls.Fil
     )  # fmt: skip
     assert found["version"][0] == "wrong"
     assert "no payment platform" in found["version"][1]
+
+
+def test_why_a_platform_says_nothing(stand: Stand, tmp_path: Path) -> None:
+    url = stand.url.replace("https:", "http:")
+    assert "must begin with https://" in look(url, tmp_path)["version"][1]
+    options = cli.BoxOptions("doctor", "https://127.0.0.1:1", None, tmp_path, BOX, "pcsc:", "en", "", "")
+    silent = Problem("tsp-unreachable")
+    silent.__cause__ = requests.ReadTimeout()
+    said = doctor.Doctor(options, tmp_path, SystemClock().now, lambda _: Reader(None)).no_hello(silent)
+    assert "perhaps the platform hangs" in said
+    assert CHINESE.search(doctor.translator("zh")(said))
+
+
+def test_another_platform_than_the_box_s_own(
+    stand: Stand, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert stand.run("enrol", *PAPERS) == 0
+    with started(tmp_path / "other") as (_, url):
+        capfd.readouterr()
+        verdict, line = look(url, stand.data)["enrolment"]
+    assert (verdict, "Another platform answers" in line) == ("wrong", True), line
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize(("ahead_s", "word"), [(90, "90 seconds ahead"), (-90, "90 seconds behind")])

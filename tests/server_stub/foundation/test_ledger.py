@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime
@@ -102,7 +104,10 @@ def test_what_does_not_balance_is_refused_whole(database: Database, lines: list[
         delete(ledger.entries),
         update(ledger.journals).values(kind="other"),
         delete(ledger.journals),
-        insert(ledger.entries).values(journal="p1 0 paid", line=9, account="cash", part=0, amount_fen=1),
+        insert(ledger.entries).values(journal="p1 0 paid", line=2, account="cash", part=0, amount_fen=1),
+        update(ledger.balances).values(balance_fen=ledger.balances.c.balance_fen + 500),
+        delete(ledger.balances),
+        insert(ledger.balances).values(account="cash", part=PARTS, balance_fen=1),
     ],
 )
 def test_what_stands_is_not_changed(database: Database, change: Any) -> None:
@@ -110,6 +115,60 @@ def test_what_stands_is_not_changed(database: Database, change: Any) -> None:
     with pytest.raises(IntegrityError):
         run(database, lambda conn: conn.execute(change))
     assert run(database, lambda conn: ledger.standing(conn, "p1")) == {"cash": 500, "owed": -500}
+    assert run(database, ledger.faults) == []
+
+
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("table", ["ledger_journals, ledger_entries", "ledger_balances"])
+def test_tables_are_not_emptied(database: Database, table: str) -> None:
+    with pytest.raises(IntegrityError):
+        run(database, lambda conn: conn.execute(text(f"TRUNCATE {table}")))
+
+
+def by_hand(path: Path, *statements: str) -> None:
+    """As the sqlite3 program: its foreign keys are off."""
+    with closing(sqlite3.connect(path)) as conn:
+        for statement in statements:
+            with pytest.raises(sqlite3.IntegrityError):
+                conn.execute(statement)
+
+
+def test_without_keys_nothing_one_sided_gets_in(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with closing(SqliteDatabase(path, metadata.create_all)) as one:
+        run(one, lambda conn: ledger.open_accounts(conn, CHART))
+        run(one, lambda conn: ledger.post(conn, SALE))
+        by_hand(
+            path,
+            "INSERT INTO ledger_entries VALUES ('hand 0 x', 0, 'cash', 0, 100)",
+            "INSERT INTO ledger_entries VALUES ('hand 0 x', 1, 'cash', 0, 100)",
+            "INSERT OR REPLACE INTO ledger_journals SELECT id, kind, 'other', step, 'hand', at, correlation"
+            " FROM ledger_journals",
+            "INSERT OR REPLACE INTO ledger_entries SELECT journal, line, account, part, 9 FROM ledger_entries",
+            "INSERT OR REPLACE INTO ledger_balances SELECT account, part, 0 FROM ledger_balances",
+        )
+        assert run(one, ledger.faults) == []
+
+
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+def test_nothing_is_slipped_into_a_journal_that_another_makes(database: Database) -> None:
+    """Two sessions: what one has put in, the other does not see when it makes the journal."""
+    began, made = threading.Event(), threading.Event()
+
+    def slip(conn: Connection) -> None:
+        row = {"journal": SALE.id, "line": 7, "account": "cash", "part": PARTS - 1, "amount_fen": 100}
+        conn.execute(insert(ledger.entries).values(row))
+        began.set()
+        assert made.wait(10)
+
+    slipped = database.submit(slip)
+    assert began.wait(10)
+    assert part_of(SALE.reference) != PARTS - 1  # neither waits for the other's balance
+    assert run(database, lambda conn: ledger.post(conn, SALE))
+    made.set()
+    with pytest.raises(IntegrityError, match="all its entries in one transaction"):
+        slipped.result()
+    assert run(database, ledger.faults) == []
 
 
 def test_entries_without_their_journal_are_not_kept(database: Database) -> None:
@@ -148,7 +207,7 @@ AROUND: list[tuple[list[str], str]] = [
 @pytest.mark.parametrize(("changes", "said"), AROUND)
 def test_who_goes_round_the_triggers_is_found(database: Database, changes: list[str], said: str) -> None:
     def tamper(conn: Connection) -> None:
-        without_triggers(conn, ("ledger_entries", "ledger_journals"))
+        without_triggers(conn, ("ledger_entries", "ledger_journals", "ledger_balances"))
         for change in changes:
             conn.execute(text(change))
 

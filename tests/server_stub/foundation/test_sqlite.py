@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, func, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from server_stub.foundation.database import outage
 from server_stub.foundation.sqlite import GROUP, SqliteDatabase
 from server_stub.foundation.startup import CannotStart
 
@@ -78,3 +80,22 @@ def test_a_disk_that_is_full_at_the_first_start_is_said(tmp_path: Path) -> None:
 
     with pytest.raises(CannotStart, match=r"one\.db cannot be written, the disk is full; make room"):
         database.load(work)
+
+
+def test_a_full_disk_is_told_until_something_can_be_written_again(database: SqliteDatabase) -> None:
+    """Readiness asks; a server that answers every payment with a fault is not ready."""
+
+    def pages(most: int) -> None:
+        database.submit(lambda conn: conn.exec_driver_sql(f"PRAGMA max_page_count={most}").all()).result()
+
+    asyncio.run(database.probe())
+    pages(1)  # as many as there are
+    big = insert(numbers).values([{"number": number} for number in range(5000)])
+    with pytest.raises(OperationalError) as caught:
+        database.submit(lambda conn: conn.execute(big)).result()
+    assert outage(caught.value) == "database or disk is full"
+    with pytest.raises(OperationalError):
+        asyncio.run(database.probe())
+    pages(1_000_000)
+    asyncio.run(database.probe())
+    assert database.submit(count).result() == 0

@@ -22,7 +22,7 @@ from server_stub.settings import Settings
 from server_stub.tsp import server_keys, tables
 from server_stub.tsp.boxes import Boxes, rotation_text
 from tests.server_stub.signing import COVERED, BoxKey
-from tests.server_stub.system import Box, Card, System, body_of, running
+from tests.server_stub.system import Box, Card, System, body_of, running, stand
 
 pytestmark = pytest.mark.anyio
 ORDER = {"service": "sports", "term": "monthly"}
@@ -616,6 +616,11 @@ async def test_who_guesses_activation_codes_is_stopped_for_the_box_and_for_the_a
         ]
         right = Box(system, "85312047")
         assert (await right.refused("/enrolments", right.papers()))["code"] == "too-many-requests"
+        transport = httpx.ASGITransport(stand().app, client=("192.0.2.7", 1))
+        async with httpx.AsyncClient(transport=transport) as elsewhere:
+            request = right.request("POST", "/enrolments", right.papers())
+            right.key.sign(request, right.number, system.clock.now())
+            assert (await elsewhere.send(request)).status_code == 201
         # Who is right has not guessed, and counts for nothing.
         for _ in range(5):
             await system.box("85312048")

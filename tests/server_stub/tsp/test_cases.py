@@ -214,7 +214,7 @@ async def test_a_silent_wallet_is_a_case_and_can_be_written_off(system: System) 
 async def test_above_the_limit_two_people_decide(tmp_path: Path) -> None:
     async with proof_kept(tmp_path) as (system, box, payment, _proof):
         system.tsp.core.settings = replace(system.tsp.core.settings, case_second_fen=payment["amount_fen"])
-        for second in (None, "", " li "):
+        for second in (None, "", "\u200b.", " li ", "\uff2ci", "L\u200bi"):
             with pytest.raises(CaseRefused, match="a second person is wanted"):
                 await decide(system, "accept-proof", second=second)
         assert await decide(system, "accept-proof", second="Wang") == "paid"

@@ -48,8 +48,9 @@ async def second_box(system: System) -> tuple[Box, Box]:
         whose = conn.execute(
             select(boss.boxes.c.subscriber_id).where(boss.boxes.c.box_number == first.number)
         ).scalar_one()
-        moved = update(boss.boxes).where(boss.boxes.c.box_number == second.number)
-        conn.execute(moved.values(subscriber_id=whose))
+        for table in (boss.boxes, boss.box_keys):
+            moved = update(table).where(table.c.box_number == second.number)
+            conn.execute(moved.values(subscriber_id=whose))
 
     await system.boss(same)
     return first, second
@@ -205,6 +206,24 @@ async def test_another_service_is_paid_beside_it(system: System) -> None:
     box, first, _ = await with_code(system)
     await box.pay("wallet:demo", "kids", "monthly")
     assert await state_of(box, first) == ("waiting", "not-taken")
+
+
+@BOTH
+async def test_a_service_that_excludes_one_that_may_be_paid_is_not_paid(system: System, method: str) -> None:
+    box = await system.box()
+    await Card(box).authorised(await box.pay("card", "movies", "monthly"))
+    order = await box.order("drama", "monthly")
+    problem = await box.refused(f"/orders/{order['order']}/payments", {"method": method})
+    assert (problem["code"], problem["money"]) == ("order-clash", "not-taken")
+    assert problem["facts"]["clashes_with"]["en"] == "HD Movies"
+
+
+async def test_the_code_of_a_service_that_excludes_another_is_closed_first(system: System) -> None:
+    box = await system.box()
+    left = await box.pay("wallet:demo", "movies", "monthly")
+    begun = await box.pay("card", "drama", "monthly")
+    assert begun["state"] == "preparing"
+    assert await state_of(box, left) == ("cancelled", "not-taken")
 
 
 async def test_what_boss_has_refused_to_open_stands_against_nothing(system: System) -> None:

@@ -1,0 +1,13 @@
+"""Hands off the books: entries without their journal, balances and the audit log's head."""
+
+from alembic import op
+
+from server_stub.foundation import audit, ledger
+
+revision = "0010_guards"
+down_revision = "0009_indexes"
+
+
+def upgrade() -> None:
+    ledger.make_guards(op.get_bind())
+    audit.make_guards(op.get_bind())
