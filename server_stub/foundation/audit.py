@@ -179,7 +179,7 @@ class Audit:
 
 
 def make_guards(conn: Connection) -> None:
-    """Makes what keeps hands off the head; revision 0010 of every role with an audit log runs this."""
+    """Makes what keeps hands off the head; revision ``guards`` of every role with an audit log runs this."""
     for statement in GUARDS[conn.dialect.name]:
         conn.exec_driver_sql(statement)
 

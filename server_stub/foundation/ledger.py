@@ -281,7 +281,7 @@ def make_triggers(conn: Connection) -> None:
 
 
 def make_guards(conn: Connection) -> None:
-    """Makes what keeps hands off them; revision 0010 of every role that keeps books runs this."""
+    """Makes what keeps hands off them; revision ``guards`` of every role that keeps books runs this."""
     for statement in GUARDS[conn.dialect.name]:
         conn.exec_driver_sql(statement)
 

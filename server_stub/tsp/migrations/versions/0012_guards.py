@@ -4,8 +4,8 @@ from alembic import op
 
 from server_stub.foundation import audit, ledger
 
-revision = "0010_guards"
-down_revision = "0009_indexes"
+revision = "0012_guards"
+down_revision = "0011_psam_locks"
 
 
 def upgrade() -> None:
