@@ -54,6 +54,8 @@ STAFF_OR_CARD = frozenset(
 ENDED = frozenset(("failed", "cancelled", "expired"))
 RETRIED = frozenset(("failed", "expired"))
 """What nobody wanted: trying again is the likely wish. Who has cancelled is done."""
+NOT_THIS_SERVICE = frozenset(("already-subscribed", "order-clash", "service-withdrawn"))
+"""Refusals that any other order or payment for the same service would meet too."""
 
 
 class ResultScreen(Page[None]):
@@ -167,6 +169,9 @@ class ResultScreen(Page[None]):
         elif key == "records":
             self.app.home()
             self.app.push("records")
+        elif key == "services":
+            self.app.home()
+            self.app.push("services")
         elif key == "again" and self._service_id is not None:
             to_service(self.app, self._service_id)
         elif key == "pay-otherwise" and self._order is not None and not self._ordering:
@@ -431,9 +436,10 @@ class ResultScreen(Page[None]):
 
     @property
     def _free(self) -> bool:
-        """Nothing was taken, here or on another television: it can be paid all the same."""
+        """Nothing was taken, here or on another television, and the service can be had: it can be paid all the same."""
         end = self._end
-        return end.outcome in ENDED and end.money == "not-taken" and end.reason not in ELSEWHERE
+        refused = NOT_THIS_SERVICE.union(ELSEWHERE)
+        return end.outcome in ENDED and end.money == "not-taken" and end.reason not in refused
 
     def _buttons(self) -> tuple[tuple[Target, ...], tuple[Target, ...]]:
         """The ways on, wide and as narrow as they can be; the first has the focus."""
@@ -445,6 +451,8 @@ class ResultScreen(Page[None]):
             again.append(("again", self.t("Order again")))
             if self._free and self._order is not None:
                 again.append(("pay-otherwise", self.t("Pay another way")))
+        if self._end.reason in NOT_THIS_SERVICE and self._end.money == "not-taken":
+            again.append(("services", self.t("Other services")))
         ways = [*again, *ways] if self.default_focus == "again" else [*ways, *again]
         ways.append(("records", self.t("See the records")))
         return tuple(

@@ -46,3 +46,12 @@ def test_money_that_may_be_taken_is_not_asked_for_again() -> None:
     end = Finished("failed", "unknown", "internal", replace(NOT_TAKEN, money="unknown"))
     tv = Television(PaymentVerbs(), "en").open("result", finished=end, order=data.ORDER)
     assert ways(tv) == ["done", "records"]
+
+
+@pytest.mark.parametrize("reason", ["already-subscribed", "order-clash", "service-withdrawn"])
+def test_a_service_that_cannot_be_had_is_not_offered_again(reason: str) -> None:
+    end = Finished("failed", "not-taken", reason, replace(NOT_TAKEN, state="failed", reason=reason))
+    tv = Television(PaymentVerbs(), "en").open("result", finished=end, order=data.ORDER)
+    assert ways(tv) == ["done", "services", "records"]
+    assert tv.focus == "done"
+    assert tv.ok("services").screen == "services"
