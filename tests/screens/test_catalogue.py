@@ -44,3 +44,14 @@ def test_every_character_is_in_the_font(weight: str) -> None:
     cmap = TTFont(font).getBestCmap()
     letters = set("".join((*translations(), *translations().values()))) - set("\n")
     assert {letter for letter in letters if ord(letter) not in cmap} == set()
+
+
+@pytest.mark.parametrize("word", ["付款", "付过了", "客服热线", "卡片", "支付服务", "本机"])
+def test_one_thing_has_one_name(word: str) -> None:
+    """支付, 服务热线, 卡, 支付平台 and 这台机顶盒 are the words."""
+    found = [
+        words
+        for words in translations().values()
+        if word in words.replace("支付款", "").replace("支付过了", "")
+    ]
+    assert found == []
