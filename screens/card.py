@@ -90,6 +90,8 @@ SERVICE_PROMPTS = frozenset(("reconnecting", "no-service"))
 """The payment service is silent: the payment stands where it stood, and the card where it was."""
 SILENT_PROMPTS = frozenset(("silent", "silent-paid"))
 """MAC1 has left and the payment service is silent: what the box knows is kept, and the subscriber may go."""
+PAID_PROMPTS = frozenset(("remove", "silent-paid"))
+"""The card has paid."""
 AWAY_PROMPTS = frozenset(("put-back", "other-card", "reader-away"))
 """MAC1 has left: only the same card can tell what happened."""
 
@@ -329,7 +331,10 @@ class CardScreen(Page[None]):
         current = 1 if self._pin.sent else self._at
         names = (self.t("Insert"), self.t("PIN"), self.t("Pay"), self.t("Take out"))
         steps = Steps(names, current, failed=prompt in OTHER_WAY_FIRST and not self._leaving)
-        title, heading = (self._titled(Text(words.title, style)) for style in ("title", "heading"))
+        roomy = self.app.settings.text_scale <= ROOMY
+        # With larger letters every prompt has its title in one size, whether its words are many or few.
+        heading = self._titled(Text(words.title, "heading"))
+        title = self._titled(Text(words.title, "title")) if roomy else heading
         tone: Color = "warning" if self._last_try else "secondary"
         said, less = Text(words.text, "row", tone), Text(words.text, "body", tone)
         doing, buttons, due, remark = self._doing(), self._buttons(), self._due(), self._remark()
@@ -359,7 +364,7 @@ class CardScreen(Page[None]):
             grow=1,
         )
         # The drawing keeps its size and its place through the whole journey: only the words beside it give way.
-        if self.app.settings.text_scale <= ROOMY:
+        if roomy:
             picture = CardSlot(self._pose, number, self.t("UnionPay card"))
             left: Node = Grow(Column((Space(grow=1), picture, Space(grow=1)), align="center"))
         else:
@@ -479,10 +484,10 @@ class CardScreen(Page[None]):
     @property
     def _maybe_paid(self) -> bool:
         """MAC1 has left: what is on the card now, and whether anything is still to be paid, is not known."""
-        return self._away or self._step.prompt == "settling"
+        return self._away or self._step.prompt in SILENT_PROMPTS | {"settling"}
 
     def _due(self) -> Node:
-        paid = self._step.prompt == "remove"
+        paid = self._step.prompt in PAID_PROMPTS
         if self._amount_fen is None:
             return Space(0)
         label = self.t("Paid") if paid else self.t("Amount") if self._maybe_paid else self.t("To pay")

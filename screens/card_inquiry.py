@@ -253,7 +253,8 @@ class CardInquiryScreen(Page[None]):
             return Said(self.t("Checking the PIN"), self.t("Please leave the card in."))
         if step.prompt == "settling":  # Back leaves at any time: it goes on without anybody looking
             return replace(
-                prompt_words("settling", None, {}, self.t), text=self.t("Please leave the card in.")
+                prompt_words("settling", None, {}, self.t, earlier=True),
+                text=self.t("Please leave the card in."),
             )
         if step.prompt in WORDS:
             return Said(*map(self.t, WORDS[step.prompt]))
@@ -289,7 +290,7 @@ class CardInquiryScreen(Page[None]):
     # A card that has been read
 
     def _read(self, card: CardRead) -> Node:
-        facts: list[tuple[str, str | Text]] = [(self.t("Card"), Text(card.number, wrap=False))]
+        facts: list[tuple[str, str | Text]] = [(self.t("Card number"), Text(card.number, wrap=False))]
         if card.issuer is not None:
             facts.append((self.t("Issued by"), self.say(card.issuer)))
         facts.append((self.t("Valid until"), _date(card.expiry_date)))
@@ -309,7 +310,7 @@ class CardInquiryScreen(Page[None]):
             (Panel(Column((*balance, Space(4), Facts(tuple(facts)), Space(4), *about), gap=16), "hero", pad=44, grow=1), buttons),
             gap=24, grow=1,
         )  # fmt: skip
-        less = ((self.t("Card"), Text(card.number, "small", wrap=False)), *facts[1:])
+        less = ((self.t("Card number"), Text(card.number, "small", wrap=False)), *facts[1:])
         panel = Panel(Column((*balance, Facts(less, gap=8), *about), gap=12), "hero", pad=28, grow=1)
         tight = Column((panel, buttons), gap=20, grow=1)
         last = Column((Scroll("card", panel), buttons), gap=20, grow=1)

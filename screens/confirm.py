@@ -138,7 +138,7 @@ class ConfirmScreen(Page[None]):
             what = SEPARATOR.join((self.say(before.service.name), term_name(self.t, before.term)))
             pairs.append((self.t("Service"), what))
             if before.card is not None:
-                pairs.append((self.t("Card"), Text(before.card.number, "body-bold", wrap=False)))
+                pairs.append((self.t("Card number"), Text(before.card.number, "body-bold", wrap=False)))
             pairs.append((self.t("Order number"), before.number))
         new = (term_name(self.t, order.term), money(order.amount_fen), self.say(self.method.name))
         pairs.append((self.t("New order"), SEPARATOR.join(new)))

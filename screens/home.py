@@ -296,7 +296,7 @@ class HomeScreen(LoadingPage[Home]):
             (
                 "card-inquiry",
                 Icon("card", 80, plate="amber"),
-                self.t("Bank card"),
+                self.t("Card inquiry"),
                 self.t("Balance, last ten payments"),
             ),
             (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Generic, TypeVar
 
-from screens.parts import button, message, trouble_sign, waiting
+from screens.parts import button, known_hotline, message, trouble_sign, waiting
 from screens.problems import words_for
 from stb_app.journeys.base import Journey
 from stb_app.journeys.steps import Loaded, Loading, Refused
@@ -83,7 +83,8 @@ class LoadingPage(Page[None], Generic[T]):
         words = words_for(refused.code, refused.facts, self.t)
         targets: list[Target] = [button("retry", self.t("Try again"), "primary")]
         targets.append(button("back", self.t("Back")))
-        return message(trouble_sign(refused.code), words.title, words.text, tuple(targets))
+        sign, call = trouble_sign(refused.code), known_hotline(self.app)
+        return message(sign, words.title, words.text, tuple(targets), call=call)
 
     def state(self) -> dict[str, Any]:
         return {

@@ -91,19 +91,28 @@ def message(
     text: str,
     targets: tuple[Target, ...],
     size: int = 140,
+    call: tuple[str, ...] = (),
 ) -> Node:
-    """Something went another way: what it is, what it means, and what can be done, in the middle of the page."""
+    """Something went another way: what it is, what it means, whom to ``call``, and what can be done, in the middle of the page."""
     words: list[Node] = [Text(title, "title", align="center")]
     if text:
         words.append(Text(text, "row", "secondary", "center"))
+    words += [Text(line, "row-bold", align="center") for line in call]
     side_by_side = Row(targets, gap=28, justify="center")
     stacked = Column(targets, gap=24)
-    full = (Space(grow=1), Sign(sign, size), *words, Space(8))
+    full: tuple[Node, ...] = (Space(grow=1), Sign(sign, size), *words, Space(8))
+    less: list[Node] = [Text(title, "heading", align="center")]
+    if text:
+        less.append(Text(text, "body", "secondary", "center"))
+    less += [Text(line, "body-bold", align="center") for line in call]
+    low: tuple[Node, ...] = (Space(grow=1), Sign(sign, size * 2 // 3), *less, Space(8))
     return Fit(
         (
             Column((*full, side_by_side, Space(grow=1)), gap=24, align="center", grow=1),
             Column((*full, stacked, Space(grow=1)), gap=24, align="center", grow=1),
-            Column((*words, stacked), gap=24, align="center", grow=1),
+            Column((*low, side_by_side, Space(grow=1)), gap=16, align="center", grow=1),
+            Column((*low, stacked, Space(grow=1)), gap=16, align="center", grow=1),
+            Column((Space(grow=1), *less, stacked, Space(grow=1)), gap=16, align="center", grow=1),
         )
     )
 

@@ -155,11 +155,11 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     "paying-elsewhere": (
         N_("This is being paid on another television"),
-        N_("So nothing is taken for it here. Please do not pay again: see there how it ends."),
+        N_("Please do not pay again: see there how it ends."),
     ),
     "paid-elsewhere": (
         N_("This has been paid on another television"),
-        N_("Nothing was taken for it here. You need not pay again."),
+        N_("You need not pay again."),
     ),
     "payment-not-cancellable": (
         N_("This payment can no longer be cancelled"),
@@ -271,7 +271,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
 
 UNKNOWN_CODE = (
     N_("Sorry, this did not work"),
-    N_("Please try again in a few minutes. If it happens again, call the hotline and give this word:"),
+    N_("Please try again in a few minutes. If it happens again, call the hotline and give this code:"),
 )
 
 MONEY: dict[str, str] = {
@@ -281,6 +281,11 @@ MONEY: dict[str, str] = {
     "returned": N_("The money was sent back to you."),
 }
 """What has become of the money, as a sentence of its own."""
+ELSEWHERE: dict[str, str] = {
+    "paying-elsewhere": N_("Nothing was taken here; the other television has no result yet."),
+    "paid-elsewhere": N_("Nothing was taken here."),
+}
+"""The same of a payment that another television of the household has overtaken: what was taken is not taken here."""
 RETURNING = N_("The money is being sent back to you.")
 """The same of money that came too late and has been taken, but is not back yet."""
 
@@ -316,7 +321,9 @@ PROMPTS: dict[str, tuple[str, str]] = {
     ),
     "silent-paid": (
         N_("The payment service does not answer"),
-        N_("The card has paid, and we keep telling it so. You may leave: the records will say how it ended."),
+        N_(
+            "The card has paid, and we keep trying to report it. You may leave: the records will say how it ended."
+        ),
     ),
     "remove": (N_("Please take your card"), N_("The card has paid. The result follows at once.")),
     "removed-early": (
@@ -353,7 +360,7 @@ PROMPTS: dict[str, tuple[str, str]] = {
     ),
     "other-card-earlier-named": (
         N_("This is not the card of the earlier payment"),
-        N_("Take it out and put the card ending {last} back: only that one can tell us."),
+        N_("Put in the card ending {last}: only that one can tell us."),
     ),
     "starting-earlier": (N_("Looking for the earlier payment"), N_("One moment, please.")),
     "reader-away": (
@@ -361,6 +368,10 @@ PROMPTS: dict[str, tuple[str, str]] = {
         N_("Plug the reader in and put the same card back: the card itself tells us whether it has paid."),
     ),
     "settling": (N_("Asking the card what happened"), N_("Please leave it in. It can't be cancelled now.")),
+    "settling-earlier": (
+        N_("Asking the card about an earlier payment"),
+        N_("Please leave it in. It can't be cancelled now."),
+    ),
 }
 """The card prompts that are no problem of the card -> (title, what to do)."""
 
@@ -369,6 +380,9 @@ _PROMPT_CODES = {"expired": "expired-card"}
 
 CLASHES_WITH = N_("Cannot be combined with your {service}")
 TOO_LITTLE = N_("{balance} on the card, {missing} short. Use another card, or pay another way.")
+CARD_AWAY_NAMED = N_(
+    "Put the card ending {last} in at any time: the television then finds out what happened. Please do not pay again."
+)
 STAY_SAFE = N_("Nothing has been taken yet.")
 MAYBE_PAID = N_("It is not yet known whether money was taken. Please do not pay again.")
 CASE_OPEN = N_(
@@ -382,7 +396,8 @@ def words_for(code: str, facts: Mapping[str, Any], t: Translate) -> Said:
     Args:
         code: stable word; one that nobody knows gets a general apology and is handed back in ``code``.
         facts: its numbers; ``balance_fen`` is named in yuan for a balance that is too low, and what ``amount_fen`` is more;
-            its names, in the subscriber's language: ``clashes_with`` is the service that stands in the way.
+            ``number`` is the masked number of the card that has to come back; its names, in the subscriber's language:
+            ``clashes_with`` is the service that stands in the way.
         t: translates a msgid.
     """
     known = PROBLEMS.get(code)
@@ -393,10 +408,18 @@ def words_for(code: str, facts: Mapping[str, Any], t: Translate) -> Said:
     if code == "balance-too-low" and isinstance(balance, int) and isinstance(amount, int):
         text = t(TOO_LITTLE).format(balance=money(balance), missing=money(amount - balance))
         return Said(t(title), text)
+    number = facts.get("number")
+    if code == "card-away" and isinstance(number, str):
+        return Said(t(title), t(CARD_AWAY_NAMED).format(last=number[-4:]))
     rival = facts.get("clashes_with")
     if code == "order-clash" and isinstance(rival, str):
         return Said(t(CLASHES_WITH).format(service=rival), t(text))
     return Said(t(title), t(text))
+
+
+def sends_to_hotline(code: str) -> bool:
+    """Whether a call is among what can be done about a code: the number belongs beside it."""
+    return "hotline" in PROBLEMS.get(code, UNKNOWN_CODE)[1]
 
 
 def spoken(facts: Mapping[str, Any], say: Callable[[Mapping[str, str]], str]) -> dict[str, Any]:
@@ -438,10 +461,12 @@ def all_msgids() -> tuple[str, ...]:
     return (
         *(msgid for pair in pairs for msgid in pair),
         *MONEY.values(),
+        *ELSEWHERE.values(),
         RETURNING,
         STAY_SAFE,
         MAYBE_PAID,
         CASE_OPEN,
         TOO_LITTLE,
+        CARD_AWAY_NAMED,
         CLASHES_WITH,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from screens.loading import LoadingPage
 from screens.parts import button, known_hotline, message, service_icon
-from screens.problems import money_words, words_for
+from screens.problems import money_words, sends_to_hotline, words_for
 from screens.words import (
     PENDING,
     SEPARATOR,
@@ -17,6 +17,7 @@ from screens.words import (
     payment_state,
     subscription_status,
     term_name,
+    time_name,
 )
 from stb_app.journeys import Earlier, Payment, Records, Service
 from stb_app.journeys.base import Journey
@@ -126,7 +127,9 @@ class RecordsScreen(LoadingPage[Records]):
             return message(
                 "info",
                 self.t("Nothing paid yet"),
-                self.t("What you pay on the television will stand here, with date, amount and order number."),
+                self.t(
+                    "What you pay on the television will be listed here, with date, amount and order number."
+                ),
                 self._ways(),
             )
         if not value.payments and value.earlier is None:
@@ -274,7 +277,7 @@ class RecordScreen(Page[None]):
                 sentences.append(Text(self.t("Please do not pay again."), "body-bold", "warning"))
             here = self.t("This changes here by itself as soon as we know.")
             sentences.append(Text(here, "body", "secondary"))
-        if payment.money == "unknown":
+        if payment.money == "unknown" or (payment.reason and sends_to_hotline(payment.reason)):
             sentences += [Text(line, "body", "secondary") for line in known_hotline(self.app)]
         taken = money_words(payment.money, self.t)
         tone: Color = "warning" if payment.money == "unknown" else "text"
@@ -321,7 +324,7 @@ class RecordScreen(Page[None]):
                     "money" if payment.money == "taken" else "text",
                 ),
             ),
-            (self.t("Time"), full_moment(payment.time)),
+            (time_name(self.t, payment), full_moment(payment.time)),
             (self.t("Pay with"), method_name(self.t, payment.method)),
             (self.t("Order number"), payment.number),
         ]

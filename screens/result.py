@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from screens.parts import hotline
-from screens.problems import PROBLEMS, RETURNING, money_words, spoken, words_for
+from screens.problems import ELSEWHERE, PROBLEMS, RETURNING, money_words, spoken, words_for
 from screens.purchase import pay_otherwise, to_service
-from screens.words import SEPARATOR, sentences, term_name
+from screens.words import SEPARATOR, sentences, term_name, time_name
 from stb_app.journeys import Order, Payment
 from stb_app.journeys.steps import Finished
 from stb_app.kit.nodes import (
@@ -54,8 +54,8 @@ STAFF_OR_CARD = frozenset(
 ENDED = frozenset(("failed", "cancelled", "expired"))
 RETRIED = frozenset(("failed", "expired"))
 """What nobody wanted: trying again is the likely wish. Who has cancelled is done."""
-ELSEWHERE = frozenset(("paid-elsewhere", "paying-elsewhere"))
-"""Another television pays, or has paid, for the same service: nobody is invited to pay once more."""
+NOT_THIS_SERVICE = frozenset(("already-subscribed", "order-clash", "service-withdrawn"))
+"""Refusals that any other order or payment for the same service would meet too."""
 
 
 class ResultScreen(Page[None]):
@@ -70,6 +70,7 @@ class ResultScreen(Page[None]):
         self._left: int | None = None
         self._ordering = False
         self._was_told: Payment | None = None
+        self._opened = app.clock.now()
 
     @property
     def default_focus(self) -> str:  # type: ignore[override]
@@ -168,6 +169,9 @@ class ResultScreen(Page[None]):
         elif key == "records":
             self.app.home()
             self.app.push("records")
+        elif key == "services":
+            self.app.home()
+            self.app.push("services")
         elif key == "again" and self._service_id is not None:
             to_service(self.app, self._service_id)
         elif key == "pay-otherwise" and self._order is not None and not self._ordering:
@@ -257,7 +261,9 @@ class ResultScreen(Page[None]):
         large, strong, style = styles
         title, text, code = self._said()
         words = Column((Text(title, large), *self._lines(text, code, strong, style)), gap=6)
-        head = Row((Sign(self._end.outcome, sign), Grow(words)), gap=40)
+        # Overtaken by another television of the household: nothing has gone wrong.
+        kind = "info" if self._end.reason in ELSEWHERE else self._end.outcome
+        head = Row((Sign(kind, sign), Grow(words)), gap=40)
         panel: Node = Panel(
             Facts(self._facts(style), 2, gap=20 if style == "body" else 10, style=style),
             pad=36 if style == "body" else 28,
@@ -286,7 +292,7 @@ class ResultScreen(Page[None]):
         t = self.t
         label = {
             "taken": t("To be sent back") if end.outcome == "late" else t("Amount paid"),
-            "not-taken": t("Price"),
+            "not-taken": t("Order amount"),
             "returned": t("Sent back"),
             "unknown": t("Amount"),
         }[end.money]
@@ -307,8 +313,8 @@ class ResultScreen(Page[None]):
                 )
                 return t("The card has paid, but the payment cannot be found"), text, ""
             case "pending" if end.money == "taken" and end.reason == "service-not-opened":
-                said = words_for(end.reason, end.facts, t)
-                return said.title, said.text, ""
+                refused = words_for(end.reason, end.facts, t)
+                return refused.title, refused.text, ""
             case "pending" if end.money == "taken":
                 said = words_for(end.reason or "", end.facts, t) if end.reason in PROBLEMS else None
                 text = t("We keep trying. Please do not pay again.")
@@ -320,7 +326,9 @@ class ResultScreen(Page[None]):
             case "pending":
                 text = t("We are finding out. Please do not pay again; the records will say how it ended.")
                 if end.reason in STAFF_OR_CARD:
-                    text = words_for(end.reason, end.facts, t).text
+                    card = end.payment.card if end.payment is not None else None
+                    facts = {"number": card.number} if card is not None else {}
+                    text = words_for(end.reason, {**end.facts, **facts}, t).text
                 return t("The result is not known yet"), text, ""
             case "late" if end.reason == "service-not-opened":
                 text = t("If you have questions, please call the hotline. The service was not switched on.")
@@ -352,11 +360,14 @@ class ResultScreen(Page[None]):
                 *self._not_this_one(style),
                 Text(money_words(end.money, self.t), style, "secondary"),
             )
-        returning = (end.outcome, end.money) == ("late", "taken")
-        sentence = self.t(RETURNING) if returning else money_words(end.money, self.t)
         tone: Color = {"taken": "text", "not-taken": "good", "returned": "good", "unknown": "warning"}[
             end.money
         ]  # type: ignore[assignment]
+        sentence = money_words(end.money, self.t)
+        if (end.outcome, end.money) == ("late", "taken"):
+            sentence = self.t(RETURNING)
+        elif end.reason in ELSEWHERE:
+            sentence, tone = self.t(ELSEWHERE[end.reason]), "good"
         lines: list[Node] = [
             Text((Span(sentence, tone, True),), strong),
             *self._not_this_one(style),
@@ -404,15 +415,20 @@ class ResultScreen(Page[None]):
             pairs.append((t("Order number"), Text(about.number, style, wrap=False)))
         card = payment.card if payment is not None else None
         if card is not None:
-            pairs.append((t("Card"), Text(card.number, style, wrap=False)))
+            pairs.append((t("Card number"), Text(card.number, style, wrap=False)))
             if card.balance_before_fen is not None:
                 pairs.append((t("Balance before"), money(card.balance_before_fen)))
             if card.balance_after_fen is not None:
                 pairs.append((t("Balance after"), money(card.balance_after_fen)))
         if about is not None:
             pairs.append((t("Service"), self._what(about)))
+        elif self._order is not None:
+            pairs.append((t("Order not paid"), Text(self._order.number, style, wrap=False)))
+            pairs.append((t("Service"), self._what(self._order)))
         if payment is not None:
-            pairs.append((t("Time"), full_moment(payment.time)))
+            pairs.append((time_name(t, payment), full_moment(payment.time)))
+        else:
+            pairs.append((t("Time"), full_moment(self._opened)))
         return pairs
 
     def _what(self, about: Payment | Order) -> str:
@@ -420,9 +436,10 @@ class ResultScreen(Page[None]):
 
     @property
     def _free(self) -> bool:
-        """Nothing was taken, here or on another television: it can be paid all the same."""
+        """Nothing was taken, here or on another television, and the service can be had: it can be paid all the same."""
         end = self._end
-        return end.outcome in ENDED and end.money == "not-taken" and end.reason not in ELSEWHERE
+        refused = NOT_THIS_SERVICE.union(ELSEWHERE)
+        return end.outcome in ENDED and end.money == "not-taken" and end.reason not in refused
 
     def _buttons(self) -> tuple[tuple[Target, ...], tuple[Target, ...]]:
         """The ways on, wide and as narrow as they can be; the first has the focus."""
@@ -434,6 +451,8 @@ class ResultScreen(Page[None]):
             again.append(("again", self.t("Order again")))
             if self._free and self._order is not None:
                 again.append(("pay-otherwise", self.t("Pay another way")))
+        if self._end.reason in NOT_THIS_SERVICE and self._end.money == "not-taken":
+            again.append(("services", self.t("Other services")))
         ways = [*again, *ways] if self.default_focus == "again" else [*ways, *again]
         ways.append(("records", self.t("See the records")))
         return tuple(

@@ -1,4 +1,6 @@
-"""How a payment ended that nobody was shown the result of: one line with what was to be paid and what became of the money."""
+"""How a payment ended, or stands, that nobody was shown the result of: one line with what was to be paid and what became of
+the money.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from collections.abc import Callable, Mapping
 from screens.problems import N_
 from screens.words import SEPARATOR, Say, sentences, term_name
 from stb_app.journeys import Payment
+from stb_app.journeys.memory import OpenPayment
 from stb_app.journeys.steps import Finished
 from stb_app.kit.chrome import Tone
 from stb_app.shell.words import money
@@ -39,6 +42,14 @@ PHONE = {
     "late": N_("An earlier phone payment came too late: {what}."),
 }
 
+UNHEARD_PAID = N_(
+    "A card payment went through: {what}. It is passed on as soon as the payment service answers; please do not pay again."
+)
+UNHEARD_UNKNOWN = N_(
+    "It is not known yet whether the card was charged: {what}. Put the same card in, and it is checked by itself; "
+    "please do not pay again."
+)
+
 
 def told(end: Finished, payment: Payment, t: Say, say: Callable[[Mapping[str, str]], str]) -> str:
     """The line in the subscriber's language; ``say`` picks a server's text in it."""
@@ -53,6 +64,21 @@ def told(end: Finished, payment: Payment, t: Say, say: Callable[[Mapping[str, st
     elif known == "taken":
         known = "done" if end.outcome == "success" else "paid"
     return t(words[known]).format(what=what)
+
+
+def unheard(payments: tuple[OpenPayment, ...], t: Say, say: Callable[[Mapping[str, str]], str]) -> str:
+    """What the box alone knows of payments by card, while the TSP does not answer. Old records tell of the amount alone."""
+    return sentences(
+        *(
+            t(UNHEARD_UNKNOWN if record.tac is None else UNHEARD_PAID).format(what=_what(record, t, say))
+            for record in payments
+        )
+    )
+
+
+def _what(record: OpenPayment, t: Say, say: Callable[[Mapping[str, str]], str]) -> str:
+    name = (say(record.service_name), term_name(t, record.term)) if record.service_name else ()
+    return SEPARATOR.join((*name, money(record.amount_fen)))
 
 
 def tone(end: Finished) -> Tone:

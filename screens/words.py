@@ -115,6 +115,11 @@ def subscription_status(t: Say, subscription: Subscription | Earlier) -> tuple[s
     return states.get(subscription.status, (subscription.status, "neutral"))
 
 
+def time_name(t: Say, payment: Payment) -> str:
+    """What a payment's time is of: money that moved, else the order (docs/tsp-api.md, PAYMENT)."""
+    return t("Ordered at") if payment.money == "not-taken" else t("Time")
+
+
 def payment_state(t: Say, payment: Payment) -> tuple[str, Tone]:
     """What became of a payment in one or two words, and the tone of its mark."""
     if payment.state == "paid" and payment.reason == "service-not-opened":

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from stb_app import cli
 
 if TYPE_CHECKING:
+    from stb_app.journeys.memory import OpenPayment
     from stb_app.journeys.steps import Finished
     from stb_app.kit.clock import SystemClock
     from stb_app.shell.app import App
@@ -315,16 +316,19 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         files.keep_hotline(hello.hotline)
 
         def take() -> None:
-            nonlocal recovering
             app.facts["hotline"] = hello.hotline
             app.test_mode = options.demo or hello.test_mode or reader.simulated
             app.clear_notice("connection")
             app.connected(verbs)
-            if not recovering:
-                recovering = True
-                app.start_beside(verbs.recover(), _recovered(app, memory.is_looked_at))
+            recover()
 
         app.post(take)
+
+    def recover() -> None:
+        nonlocal recovering
+        if not recovering:
+            recovering = True
+            app.start_beside(verbs.recover(), _recovered(app, memory.is_looked_at))
 
     def refused(code: str) -> None:
         log.warning("not connected: %s", code)
@@ -332,6 +336,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
 
     def hand_over() -> None:
         app.connected(verbs)  # from now on the pages ask, and say in their own words why there is no answer
+        recover()
 
     files = BoxFiles(data)
     connection = Connection(verbs, options.box, files, ready, refused, clock.now, ours=options.demo)
@@ -382,12 +387,14 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
 
 def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[Any], None]:
     """What the background finds out, as notices; ``looked_at``: whether a page tells of a payment itself."""
-    from stb_app.journeys.steps import CardWanted, CodesOpen, Finished
+    from screens.told import unheard
+    from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, Unheard
 
     wanted = codes = 0
+    silent: tuple[OpenPayment, ...] = ()
 
-    def tell(step: Finished | CardWanted | CodesOpen) -> None:
-        nonlocal wanted, codes
+    def tell(step: Finished | CardWanted | CodesOpen | Unheard) -> None:
+        nonlocal wanted, codes, silent
         if isinstance(step, Finished):
             # The page may have been opened while this was on its way.
             if step.payment is not None and not looked_at(step.payment.payment):
@@ -395,11 +402,15 @@ def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[Any], No
             return
         if isinstance(step, CardWanted):
             wanted = step.payments
+        elif isinstance(step, Unheard):
+            silent = step.payments
         else:
             codes = step.payments
-        # The card comes first: somebody has to put it in.
-        app.clear_notice("codes" if wanted or not codes else "open")
-        if wanted:
+        # What must not be paid again comes first, then the card: somebody has to put it in.
+        if silent:
+            payments = silent
+            app.notice(lambda: unheard(payments, app.t, app.say), about="open", waits=True)
+        elif wanted:
             app.notice(
                 "A card payment is not settled yet. Put the same card in, and it is checked by itself.",
                 about="open",
@@ -408,7 +419,7 @@ def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[Any], No
         elif codes:
             app.notice(
                 "An earlier phone payment is still open. If you have paid, it is found by itself.",
-                about="codes",
+                about="open",
                 waits=True,
             )
         else:

@@ -39,11 +39,13 @@ class Sale(BaseModel):
 
     Attributes:
         covered_until: the last instant up to which the subscriber has the service now, which a new period follows.
+        excludes: other services that nobody can have together with this one.
     """
 
     refusal: str | None
     clashes_with: Text | None
     covered_until: datetime | None
+    excludes: list[str]
     boxes: list[str]
 
 

@@ -120,6 +120,16 @@ def clashes_with(
     return max(rivals, key=lambda one: (one.valid_until, one.service)).service if rivals else None
 
 
+def excludes(product: Product, groups: Mapping[str, str | None]) -> list[str]:
+    """The other services of the same exclusive group, in order."""
+    group = product.exclusive_group
+    return sorted(
+        name
+        for name, other in groups.items()
+        if name != product.service and group is not None and other == group
+    )
+
+
 def fee(product: Product, term: str, held: Iterable[Held], now: datetime) -> Fee:
     """The fee for a sold term (ONL-2): an extension follows the present period and may be cheaper."""
     present_end = covered_until(product.service, held, now)

@@ -132,6 +132,7 @@ class BossService:
                 refusal=rules.pre_check(product, term, who.held, who.arrears_fen, catalogue.groups, now),
                 clashes_with=views.clashes_with(catalogue, who, product, now),
                 covered_until=rules.covered_until(product.service, who.held, now),
+                excludes=rules.excludes(product, catalogue.groups),
                 boxes=store.load_boxes(conn, who),
             )
 

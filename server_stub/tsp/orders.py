@@ -18,6 +18,7 @@ from server_stub.foundation.problems import Problem
 from server_stub.foundation.text import Text
 from server_stub.tsp import card, card_attempts, core, machines, models
 from server_stub.tsp.core import Core
+from server_stub.tsp.rivals import Reach, service_of
 from server_stub.tsp.tables import inquiries, issuers, orders, payments
 
 RECORDS = 50
@@ -108,17 +109,17 @@ class Orders:
         row = await self._core.database.read(lambda conn: core.find_order(conn, box_number, order))
         return self._show(row)
 
-    async def may_pay(self, row: Row[Any]) -> list[str]:
+    async def may_pay(self, row: Row[Any]) -> Reach:
         """Asks BOSS once more before any money moves: minutes may have passed since the quote.
 
         Returns:
-            the boxes of the subscriber, in order.
+            what another payment has to be for, to stand against this one.
 
         Raises:
             Problem: BOSS does not serve the box now, would not open the service any more, or does not answer;
                 ``order-outdated`` when the period would be another one than was quoted.
         """
-        service = wire.Service.model_validate_json(row.service).service
+        service = service_of(row).service
         answer = await self._core.boss.get(row.box_number, "services", service, "terms", row.term)
         refusal = answer["refusal"]
         # Price, arrears and withdrawal were settled by the quote (docs/boss-api.md, Opening).
@@ -130,7 +131,7 @@ class Orders:
             follows = datetime.fromisoformat(answer["covered_until"]) + SECOND
             if row.valid_from != follows:
                 raise Problem("order-outdated", service=service, term=row.term)
-        return sorted({row.box_number, *answer["boxes"]})
+        return Reach.of(row, answer["boxes"], answer["excludes"])
 
     async def records(self, box_number: str) -> models.Records:
         """The box's last payments, and what was paid otherwise, newest first.

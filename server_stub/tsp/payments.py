@@ -20,7 +20,7 @@ from server_stub.tsp import core, machines, models
 from server_stub.tsp.card import CardPayments, refuse_box
 from server_stub.tsp.core import Core
 from server_stub.tsp.orders import Orders
-from server_stub.tsp.rivals import Rivals, refuse_rivals
+from server_stub.tsp.rivals import Reach, Rivals, refuse_rivals
 from server_stub.tsp.tables import LIVE, orders, payments
 from server_stub.tsp.wallet import WalletPayments
 
@@ -60,7 +60,6 @@ class Payments:
                 ``boss-unreachable``.
         """
         identity = self._core.ids.row()
-        boxes = [box_number]
 
         def look(conn: Connection) -> tuple[Row[Any], bool]:
             use.recall(conn)
@@ -71,8 +70,7 @@ class Payments:
             return row, begun
 
         quoted, already = await self._core.database.read(look)
-        if not already:
-            boxes = await self._orders.may_pay(quoted)
+        reach = Reach.of(quoted) if already else await self._orders.may_pay(quoted)
 
         def work(conn: Connection) -> tuple[Row[Any], Answer | None]:
             use.claim(conn)
@@ -83,7 +81,7 @@ class Payments:
             self._refuse(row, method)
             if method == "card":
                 refuse_box(conn, self._core, box_number)
-            refuse_rivals(conn, boxes, row, method)
+            refuse_rivals(conn, reach, row, method)
             self._insert(conn, row, identity, method, use)
             payment = core.load_payment(conn, identity)
             if method == "card":
@@ -91,9 +89,9 @@ class Payments:
             return payment, None
 
         # Two boxes of one household that begin at the same moment do so one after the other.
-        async with self._core.locks.hold(f"household {boxes[0]}"):
+        async with self._core.locks.hold(f"household {reach.boxes[0]}"):
             if not already:
-                await self._rivals.settle(boxes, quoted)
+                await self._rivals.settle(reach, quoted)
             payment, answer = await self._core.change(identity, work)
         self._core.sweep_by(payment.expires_at)
         if answer is None:

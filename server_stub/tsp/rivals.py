@@ -1,4 +1,4 @@
-"""Other payments for the same service: of all that a household has begun for it, at most one may take money.
+"""Other payments for the same service, or one that excludes it: of all that a household has begun, one may take money.
 
 A television that was switched off leaves its payment behind: its code can still be paid by whoever has scanned it. Before
 another payment for the same service begins, on any box of the subscriber, the older one is settled.
@@ -6,7 +6,8 @@ another payment for the same service begins, on any box of the subscriber, the o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -43,27 +44,46 @@ _HOUSEHOLD = (
 log = structlog.get_logger(__name__)
 
 
-def rivals(conn: Connection, boxes: Sequence[str], order: Row[Any]) -> list[Row[Any]]:
-    """Payments of other orders of these boxes, for the service of this one, that may still take money or open it."""
-    service = _service(order)
-    found = conn.execute(_LIVE, {"boxes": list(boxes), "order": order.id})
-    return [row for row in found if _service(row) == service and row.state not in HARMLESS]
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What another payment has to be for, to stand against one.
+
+    Attributes:
+        boxes: all of the subscriber, in order.
+        services: what is paid for, and the services that nobody can have together with it.
+    """
+
+    boxes: tuple[str, ...]
+    services: frozenset[str]
+
+    @classmethod
+    def of(cls, order: Row[Any], boxes: Iterable[str] = (), excludes: Iterable[str] = ()) -> Reach:
+        """That of a payment for this order, on its own box and these."""
+        return cls(
+            tuple(sorted({order.box_number, *boxes})), frozenset({service_of(order).service, *excludes})
+        )
 
 
-def refuse_rivals(conn: Connection, boxes: Sequence[str], order: Row[Any], method: str) -> None:
-    """Raises Problem ``already-paid`` or ``payment-in-progress`` for a payment that another one stands against.
+def rivals(conn: Connection, reach: Reach, order: Row[Any]) -> list[Row[Any]]:
+    """Payments of other orders within reach of this one that may still take money or open what they are for."""
+    found = conn.execute(_LIVE, {"boxes": list(reach.boxes), "order": order.id})
+    return [row for row in found if service_of(row).service in reach.services and row.state not in HARMLESS]
+
+
+def refuse_rivals(conn: Connection, reach: Reach, order: Row[Any], method: str) -> None:
+    """Raises Problem ``already-paid``, ``payment-in-progress`` or ``order-clash`` for a payment that another one stands against.
 
     A card that may have debited for an earlier payment of the same box is no obstacle yet to another payment by card: the
     same card, once it is put in, explains what it did. ``refuse_card`` asks again when the card is there.
 
     The household's boxes stay locked: whoever begins for one of them, in whatever process, sees what this begins.
     """
-    conn.execute(_HOUSEHOLD, {"boxes": list(boxes)}).all()
-    for rival in rivals(conn, boxes, order):
+    conn.execute(_HOUSEHOLD, {"boxes": list(reach.boxes)}).all()
+    for rival in rivals(conn, reach, order):
         # With a reason it has explained what it could, and a person finds out.
         may_explain = method == "card" and rival.box_number == order.box_number and rival.reason is None
-        if not (may_explain and rival.state in CARD_EXPLAINS):
-            raise problem_of(rival, order.box_number)
+        if not (may_explain and rival.state in CARD_EXPLAINS and _same_service(rival, order)):
+            raise problem_of(rival, order)
 
 
 def refuse_card(conn: Connection, payment: Row[Any]) -> None:
@@ -74,15 +94,19 @@ def refuse_card(conn: Connection, payment: Row[Any]) -> None:
     """
     order = statements.one(conn, orders, id=payment.order_id)
     assert order is not None
-    for rival in rivals(conn, [payment.box_number], order):
-        raise problem_of(rival, payment.box_number)
+    for rival in rivals(conn, Reach.of(order), order):
+        raise problem_of(rival, order)
 
 
-def problem_of(rival: Row[Any], box_number: str, money: Money | None = None) -> Problem:
-    """The refusal because of an older payment; it names that one where it is the box's own."""
+def problem_of(rival: Row[Any], order: Row[Any], money: Money | None = None) -> Problem:
+    """The refusal because of an older payment; it names that one where it is the box's own, or the service it is for."""
+    if not _same_service(rival, order):
+        return Problem(
+            "order-clash", service=service_of(order).service, clashes_with=service_of(rival).name.model_dump()
+        )
     known = money or core.money_of(rival)
     code = "already-paid" if known == "taken" else "payment-in-progress"
-    facts = {"payment": rival.id} if rival.box_number == box_number else {}
+    facts = {"payment": rival.id} if rival.box_number == order.box_number else {}
     return Problem(code, money=known, **facts)
 
 
@@ -93,13 +117,14 @@ class Rivals:
         self._core = parts
         self._wallets = wallets
 
-    async def settle(self, boxes: Sequence[str], order: Row[Any]) -> None:
+    async def settle(self, reach: Reach, order: Row[Any]) -> None:
         """Ends what an older payment can still be ended; what it was paid meanwhile wins.
 
         Raises:
-            Problem: ``already-paid``; ``payment-in-progress``, money unknown, when its wallet decides nothing.
+            Problem: ``already-paid``; ``payment-in-progress``, money unknown, when its wallet decides nothing;
+                ``order-clash`` for either, where it is for a service that excludes this one.
         """
-        for rival in await self._core.database.read(lambda conn: rivals(conn, boxes, order)):
+        for rival in await self._core.database.read(lambda conn: rivals(conn, reach, order)):
             if rival.state in machines.CARD_PREPARING:
                 await self._end_card(rival.id, _why(rival, order))
             elif rival.method != "card" and rival.state != "paid":
@@ -115,19 +140,18 @@ class Rivals:
             await self._core.change(payment, work)
 
     async def _end_wallet(self, rival: Row[Any], order: Row[Any]) -> None:
-        box_number = order.box_number
         try:
             await self._wallets.settle(rival.id, "cancelled", actor="box", reason=_why(rival, order))
         except WalletUnreachable as error:
             log.warning("wallet-silent", payment=rival.id, error=str(error))
-            raise problem_of(rival, box_number, "unknown") from error
+            raise problem_of(rival, order, "unknown") from error
         now = await self._core.database.read(lambda conn: core.load_payment(conn, rival.id))
         money = core.money_of(now)
         if money == "taken":
-            raise problem_of(now, box_number)
+            raise problem_of(rival, order, money)
         if now.state in machines.LIVE:
             # It answers, but nothing that ends the payment.
-            raise problem_of(now, box_number, "unknown")
+            raise problem_of(rival, order, "unknown")
 
 
 def _why(rival: Row[Any], order: Row[Any]) -> str:
@@ -135,5 +159,10 @@ def _why(rival: Row[Any], order: Row[Any]) -> str:
     return "cancelled" if rival.box_number == order.box_number else "paying-elsewhere"
 
 
-def _service(order: Row[Any]) -> str:
-    return Service.model_validate_json(order.service).service
+def service_of(order: Row[Any]) -> Service:
+    """What an order is for, as it was when it was made."""
+    return Service.model_validate_json(order.service)
+
+
+def _same_service(rival: Row[Any], order: Row[Any]) -> bool:
+    return service_of(rival).service == service_of(order).service

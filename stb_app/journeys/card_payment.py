@@ -345,7 +345,7 @@ class CardPayment:
             ready.lease.key_index, ready.init.offline_number, self._order.amount_fen, ready.init.balance_fen, self._make_key(),
             service=self._order.service.service, order=payment.order, number=payment.number, term=payment.term,
             time=payment.time.isoformat(), card_number=ready.facts.application_serial.masked,
-            correlation=self._client.correlation,
+            correlation=self._client.correlation, service_name=dict(self._order.service.name),
         )  # fmt: skip
         self._look_at(record.payment)
         try:

@@ -154,7 +154,7 @@ class Debiting:
         self._cancel.clear()
         self._slot.reader_lost = False
         prompt = self._about("put-back", self._number)
-        away = Finished("pending", "unknown", "card-away", self.payment)
+        away = Finished("pending", "unknown", "card-away", self.payment, {"number": self._number})
         while True:
             try:
                 connection = self._slot.wait_for_card(prompt, PUT_BACK_S)

@@ -19,7 +19,7 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 
@@ -55,6 +55,8 @@ class OpenPayment:
     time: str = ""
     """When it began, ISO 8601."""
     card_number: str = ""
+    service_name: dict[str, str] = field(default_factory=dict)
+    """In every language the TSP told it in; empty in records of before."""
 
     def debited(self, tac: bytes, mac2: bytes) -> OpenPayment:
         return replace(self, tac=tac.hex(), mac2=mac2.hex())

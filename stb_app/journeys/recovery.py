@@ -9,9 +9,9 @@ from collections.abc import Callable
 from cardreader.errors import CardReaderError
 from cardreader.purse import Purse
 from cardreader.reader import Reader
-from stb_app.journeys.memory import Memory
+from stb_app.journeys.memory import Memory, OpenPayment
 from stb_app.journeys.settling import end_told, send_proof, settle_with_card
-from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, finished
+from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, Unheard, finished
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import TspClient
 from stb_app.tsp.problem import Problem
@@ -25,14 +25,15 @@ LAST_LOOK_S = 180.0
 """For so long after a code was closed, or the television was switched on, money may come late. The TSP asks the wallet again
 after a minute."""
 
-RecoveryStep = Finished | CardWanted | CodesOpen
+RecoveryStep = Finished | CardWanted | CodesOpen | Unheard
 
 
 class Recovery:
     """Runs as long as the television does, and works on cards whenever no other journey has the card slot.
 
-    Posts a Finished for every payment that it could bring to its end or whose end it has heard, and CardWanted or CodesOpen
-    whenever the number of payments that only their card can explain, or of codes without an end, is another one.
+    Posts a Finished for every payment that it could bring to its end or whose end it has heard, CardWanted or CodesOpen
+    whenever the number of payments that only their card can explain, or of codes without an end, is another one, and Unheard
+    whenever the TSP does not answer about other ones than before.
 
     Args:
         alone: held by whoever uses the card slot and the payments that are open on it.
@@ -54,6 +55,11 @@ class Recovery:
         self._asked = False
         self._telling = threading.Lock()
         self._undecided: set[str] = set()
+        self._silent: set[str] = set()
+        """Payments about which the TSP did not answer when it was last told or asked."""
+        self._unheard: tuple[OpenPayment, ...] = ()
+        self._opening: set[str] = set()
+        """Payments of which was told that the service is being switched on."""
 
     def run(self, post: Callable[[RecoveryStep], None]) -> None:
         pause = FIRST_PAUSE_S
@@ -76,7 +82,8 @@ class Recovery:
             for end in ends:
                 post(end)
             if alone:
-                pause = FIRST_PAUSE_S if done else min(pause * 2, LONGEST_PAUSE_S)
+                # Of what has just been told more is soon to be known.
+                pause = FIRST_PAUSE_S if done or ends else min(pause * 2, LONGEST_PAUSE_S)
 
     def cancel(self) -> None:
         self._cancel.set()
@@ -90,6 +97,14 @@ class Recovery:
             if codes != self._codes:
                 self._codes = codes
                 post(CodesOpen(codes))
+            unheard = tuple(
+                record
+                for record in self._memory.all()
+                if record.payment in self._silent and not self._memory.is_looked_at(record.payment)
+            )
+            if unheard != self._unheard:
+                self._unheard = unheard
+                post(Unheard(unheard))
 
     def _find_ended(self) -> bool:
         """After a power cut, or where its answers were lost, the box does not know what the TSP has acknowledged: nobody is
@@ -103,19 +118,26 @@ class Recovery:
                 told = self._client.payment(payment)
             except Problem as problem:
                 log.warning("asking for payment %s: %s", payment, problem.code)
-                if problem.unanswered:
-                    done = False
-                else:
+                self._heard(payment, not problem.unanswered)
+                if problem.code == "not-found":
                     self._undecided.add(payment)
+                else:
+                    done = False
                 continue
+            self._heard(payment)
             if finished(told).outcome != "pending" or told.money == "taken":
                 self._memory.settled(payment)
             else:
                 self._undecided.add(payment)
         return done
 
+    def _heard(self, payment: str, answered: bool = True) -> None:
+        (self._silent.discard if answered else self._silent.add)(payment)
+
     def _tell_untold(self, post: Callable[[Finished], None]) -> bool:
-        """Tells how payments by card have ended whose end was on no screen. False when the TSP has to be asked again."""
+        """Tells how payments by card have ended whose end was on no screen; of one whose service is being switched on also how
+        that ends. False when the TSP has to be asked again.
+        """
         done = True
         for payment in self._memory.untold():
             try:
@@ -129,7 +151,15 @@ class Recovery:
                 # MAC1 has never left the TSP, which closes the payment by itself.
                 done = False
                 continue
-            end_told(self._memory, told)
+            if told.state == "paid" and told.reason is None:
+                # It stays remembered: that the service is there, or will not be, is told too.
+                done = False
+                if payment in self._opening:
+                    continue
+                self._opening.add(payment)
+            else:
+                self._opening.discard(payment)
+                end_told(self._memory, told)
             post(end)
         return done
 
@@ -185,6 +215,7 @@ class Recovery:
                 send_proof(self._client, self._memory, record)
             except Problem as problem:
                 log.warning("the proof of payment %s: %s", record.payment, problem.code)
+                self._heard(record.payment, not problem.unanswered)
                 done = done and not self._memory.is_proven(record.payment)
         return done
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar, get_args
 
+from stb_app.journeys.memory import OpenPayment
 from stb_app.tsp.model import CardStanding, Payment, Words
 from stb_app.tsp.problem import Money, Problem
 
@@ -162,6 +163,13 @@ class CardWanted:
     """So many earlier payments can only be explained by the card that made them; 0: none any more."""
 
     payments: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """Earlier payments by card of which the TSP does not answer: the box alone knows of them. Empty: none any more."""
+
+    payments: tuple[OpenPayment, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,10 +77,10 @@ class _Pen:
         return x + width
 
 
-def top_bar(layouter: Layouter, top: TopBar, area: Rect) -> None:
-    """Puts the top bar into ``area`` (the safe width, any height around the middle line).
+def top_bar(layouter: Layouter, top: TopBar, area: Rect) -> Rect:
+    """Puts the top bar into ``area`` (the safe width, any height around the middle line), but for the TEST mark.
 
-    What does not fit goes in this order: all crumbs but the last, who, the last crumb, the place.
+    Returns the area at whose right end the mark has its room. What does not fit goes in this order: all crumbs but the last, who, the last crumb, the place.
     """
     pen = _Pen(layouter, "top")
     px = layouter.px
@@ -126,25 +126,22 @@ def top_bar(layouter: Layouter, top: TopBar, area: Rect) -> None:
         right -= pen.width(who, 30)
         pen.write(who, right, middle, 30, theme.TEXT["secondary"])
         right -= gap
-    if top.test:
-        _badge(pen, top.test, right, middle)
+    return (x, y, right - x, height)
 
 
 def test_mark(layouter: Layouter, words: str, area: Rect) -> None:
-    """The TEST mark alone, at the right end of the top bar's ``area``."""
-    _badge(_Pen(layouter, "top"), words, area[0] + area[2], area[1] + area[3] // 2)
+    """The TEST mark, at the right end of ``area``, which is the top bar's or what it has left."""
+    pen = _Pen(layouter, "top")
+    px = layouter.px
+    right, middle = area[0] + area[2], area[1] + area[3] // 2
+    width, tall = _badge_width(pen, words), pen.size(26) + 2 * px(10)
+    left = right - width
+    layouter.emit((left, middle - tall // 2, width, tall), Box((*theme.MONEY, 255), px(10)))
+    pen.write(words, left + px(18), middle, 26, theme.INK, True)
 
 
 def _badge_width(pen: _Pen, words: str) -> int:
     return pen.width(words, 26, True) + 2 * pen.layouter.px(18)
-
-
-def _badge(pen: _Pen, words: str, right: int, middle: int) -> None:
-    px = pen.layouter.px
-    width, tall = _badge_width(pen, words), pen.size(26) + 2 * px(10)
-    left = right - width
-    pen.layouter.emit((left, middle - tall // 2, width, tall), Box((*theme.MONEY, 255), px(10)))
-    pen.write(words, left + px(18), middle, 26, theme.INK, True)
 
 
 def footer(layouter: Layouter, foot: tuple[FootKey, ...], area: Rect) -> None:

@@ -105,10 +105,7 @@ class Scene:
         laid = Laid()
         safe_w = theme.CANVAS_W - 2 * theme.SAFE_X
         bars, bar = self._layouter(), self._area(theme.SAFE_X, theme.TOP_Y - 40, safe_w, 80)
-        if not picture.full:
-            chrome.top_bar(bars, picture.top, bar)
-        elif picture.top.test:
-            chrome.test_mark(bars, picture.top.test, bar)
+        room = bar if picture.full else chrome.top_bar(bars, picture.top, bar)
         laid.items += bars.page.items
         laid.words += bars.page.words
         bottom = theme.BODY_BOTTOM
@@ -130,6 +127,10 @@ class Scene:
             laid.live = [item for item in page.items if isinstance(item.what, Live)]
         if not picture.full:
             chrome.footer(below, picture.foot, self._area(theme.SAFE_X, theme.FOOT_Y - 30, safe_w, 60))
+        if (
+            picture.top.test
+        ):  # above the veil of a dialog, which leaves it its place: it is to be seen at every moment
+            chrome.test_mark(below, picture.top.test, room)
         laid.items += below.page.items
         laid.words += below.page.words
         return laid
@@ -147,7 +148,8 @@ class Scene:
             if not isinstance(body, Panel):
                 inner = body
                 body = layouter.made("dialog", lambda: Panel(inner, pad=56, radius=theme.R_HERO, border=True))
-            high = self._area(theme.SAFE_X, theme.SAFE_Y + 20, safe_w, theme.BODY_BOTTOM - theme.SAFE_Y - 20)
+            upper = theme.TOP_Y + 40
+            high = self._area(theme.SAFE_X, upper, safe_w, theme.BODY_BOTTOM - upper)
             most = self.px(_DIALOG_MOST * min(self.text_scale, 1.25))
             width = max(self.px(_DIALOG_LEAST), min(layouter.natural(body), most))
             if body.width is not None:

@@ -134,7 +134,7 @@ def live(
     mine.append(Binding(("KEY_INFO",), t("All keys"), footer=not modal))
     mine.append(Binding(("KEY_LANGUAGE",), "English" if language == "zh" else "中文", footer=not modal))
     mine.append(Binding(("KEY_HOME",), t("To the home page"), footer=False))
-    mine.append(Binding(("KEY_POWER",), t("Switch off"), footer=False))
+    mine.append(Binding(("KEY_POWER",), t("Exit"), footer=False))
     if tray:
         mine.append(Binding(("KEY_BLUE",), t("Card tray"), footer=not modal))
         mine.append(Binding(("KEY_F5",), t("Put the test card in or pull it out"), footer=False))

@@ -1,4 +1,4 @@
-"""What the television itself asks the person: whether to switch off, and whether anybody is still there."""
+"""What the television itself asks the person: whether to leave, and whether anybody is still there."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Questions:
         self._warned = 0
 
     def ask_to_leave(self) -> None:
-        """Whether to switch the program off; staying is the default."""
+        """Whether to leave the program; staying is the default."""
         if self._app.navigator.top.id == "question":
             return
         self._app.push(
             "question",
             lambda answer: self._app.switch_off() if answer == "off" else None,
             sign="question",
-            title=N_("Switch off?"),
+            title=N_("Exit?"),
             text=N_("TV Services will be closed."),
-            options=(("stay", N_("Stay")), ("off", N_("Switch off"))),
+            options=(("stay", N_("Stay")), ("off", N_("Exit"))),
             default="stay",
             countdown=None,
         )

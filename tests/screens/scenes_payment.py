@@ -15,6 +15,7 @@ from tests.screens.dummy_payments import (
     ISSUER,
     LOG,
     NOT_TAKEN,
+    NUMBER,
     PAID,
     READ,
     SUCCESS,
@@ -214,7 +215,9 @@ RESULT_SCENES: tuple[PaymentScene, ...] = (
     result("result-paying-elsewhere", Finished("failed", "unknown", "paying-elsewhere", earlier=True)),
     result("result-paid-elsewhere", Finished("failed", "taken", "paid-elsewhere", earlier=True)),
     result("result-pending", Finished("pending", "unknown", "tsp-unreachable", UNKNOWN)),
-    result("result-pending-card-away", Finished("pending", "unknown", "card-away", UNKNOWN)),
+    result(
+        "result-pending-card-away", Finished("pending", "unknown", "card-away", UNKNOWN, {"number": NUMBER})
+    ),
     result("result-pending-earlier", Finished("pending", "unknown", "payment-in-progress", UNKNOWN)),
     result("result-pending-mac2", Finished("pending", "unknown", "mac2-refused", UNKNOWN, card_in_slot=True)),
     result("result-declined", failed("declined")),

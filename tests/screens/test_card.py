@@ -262,14 +262,17 @@ def test_while_an_earlier_payment_is_looked_for_nobody_says_that_nothing_was_tak
 
 
 @pytest.mark.parametrize(
-    ("word", "words"), [("silent", "It is not yet known"), ("silent-paid", "The money was taken.")]
+    ("word", "words", "label"),
+    [("silent", "It is not yet known", "Amount"), ("silent-paid", "The money was taken.", "Paid")],
 )
 @pytest.mark.parametrize("key", ["OK", "BACK"])
 def test_silence_during_the_debit_says_what_is_known_of_the_money_and_lets_go(
-    tv: Television, word: str, words: str, key: str
+    tv: Television, word: str, words: str, label: str, key: str
 ) -> None:
     post(tv, prompt("processing"), prompt(word))  # type: ignore[arg-type]
     assert words in tv.words()
+    assert label in tv.words().split("\n")
+    assert "To pay" not in tv.words()
     assert "This takes a few seconds" not in tv.words()
     assert tv.targets() == ["leave"]
     tv.press(key)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from stb_app.kit import theme
 from tests.screens import data
 from tests.screens.dummies import Television
 from tests.screens.dummy_payments import PaymentVerbs, Slot
@@ -115,3 +116,15 @@ def test_info_does_not_stay_in_the_language_that_was_left() -> None:
     tv = Television(PaymentVerbs(), "zh").press("INFO")
     assert tv.screen == "help"
     assert tv.press("LANGUAGE").screen == "home"
+
+
+@pytest.mark.parametrize("text_scale", [100, 150])
+@pytest.mark.parametrize("keys", ["INFO", "BLUE", "BACK"])
+def test_the_test_mark_stands_undimmed_above_every_dialog(keys: str, text_scale: int) -> None:
+    tv = Television(PaymentVerbs(), "zh", text_scale)
+    tv.app.slot = Slot()
+    tv.press(keys)
+    assert tv.app.navigator.top.modal
+    mark = next(text for text in tv.app.stage.texts() if "TEST" in text.text)
+    x, y, _, tall = mark.rect
+    assert tv.picture().get_at((x - 8, y + tall // 2))[:3] == theme.MONEY

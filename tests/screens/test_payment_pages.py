@@ -7,8 +7,10 @@ from itertools import combinations
 import pytest
 
 from stb_app.kit.items import Run
+from stb_app.kit.nodes import Full
 from tests.screens.dummies import Television
 from tests.screens.scenes_payment import REASON_SCENES, SCENES, PaymentScene, ways
+from tests.screens.test_all_pages import misplaced
 
 VIEWPORTS = frozenset(("facts", "words", "log", "cards", "keys", "card"))
 """Targets that are scrolling areas and may hold others."""
@@ -35,8 +37,15 @@ def _check(television: Television, scene: PaymentScene) -> None:
     texts = [text for text in app.stage.texts() if text.layer == scene.screen]
     assert texts
     assert [text.text for text in app.stage.texts() if text.clipped] == []
-    for one, other in combinations(texts, 2):
+    # The bars and the page; under a dialog's veil the page may lie.
+    seen_now = [text for text in app.stage.texts() if text.layer in (scene.screen, "foot", "top")]
+    mark = next(text for text in seen_now if "TEST" in text.text)
+    modal = app.navigator.top.modal
+    for one, other in combinations(texts if modal else seen_now, 2):
         assert not _overlap(one.rect, other.rect), (one, other)
+    assert not [text for text in texts if _overlap(text.rect, mark.rect)]
+    if not isinstance(app.navigator.entries[-1].body, Full):
+        assert misplaced(television) == []
     targets = [target for target in app.stage.targets() if target.key not in VIEWPORTS]
     for a, b in combinations(targets, 2):
         assert not _overlap(a.rect, b.rect), (a, b)

@@ -116,3 +116,8 @@ def test_the_chinese_words_are_those_that_the_font_has() -> None:
         CHINESE[msgid].replace("¥", "").encode("gb2312")
     names = {name.removesuffix("-named").removesuffix("-earlier") for name in PROMPTS}
     assert names - {"wrong-pin-last"} <= set(get_args(Prompt))
+
+
+def test_the_card_that_has_to_come_back_is_named_where_it_is_known() -> None:
+    assert "ending 2047" in words_for("card-away", {"number": "6217 00** **** **** 2047"}, str).text
+    assert "the same card" in words_for("card-away", {}, str).text

@@ -12,6 +12,7 @@ from stb_app.journeys import Payment, Records
 from stb_app.journeys.steps import finished
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Television
+from tests.screens.scenes import UNREACHABLE
 
 OPEN = data.RECORDS[1]
 CLOSED = replace(OPEN, state="done", money="taken", version=4)
@@ -143,3 +144,8 @@ def test_whom_to_call_where_nobody_knows_what_became_of_the_money(language: str)
     for payment in data.RECORDS:
         tv = Television(DummyVerbs(), language).open("record", payment=payment)
         assert ("96123" in tv.words()) is (payment.money == "unknown")
+    # A text that sends to the hotline has its number beside it.
+    failed = replace(data.RECORDS[0], state="failed", money="not-taken", reason="box-storage")
+    assert "96123" in Television(DummyVerbs(), language).open("record", payment=failed).words()
+    refused = Television(DummyVerbs(records=UNREACHABLE), language).open("records")
+    assert "96123" in refused.words()

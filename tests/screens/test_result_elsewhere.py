@@ -17,14 +17,23 @@ from tests.screens.scenes_payment import ways
 @pytest.mark.parametrize(
     ("end", "words"),
     [
-        (Finished("failed", "unknown", "paying-elsewhere", earlier=True), "It is not yet known"),
-        (Finished("failed", "taken", "paid-elsewhere", earlier=True), "The money was taken."),
-        (Finished("cancelled", "not-taken", "paying-elsewhere", NOT_TAKEN), "No money was taken."),
+        (Finished("failed", "unknown", "paying-elsewhere", earlier=True), "no result yet"),
+        (Finished("failed", "taken", "paid-elsewhere", earlier=True), "You need not pay again."),
+        (Finished("cancelled", "not-taken", "paying-elsewhere", NOT_TAKEN), "no result yet"),
     ],
 )
 def test_another_television_is_named_and_nothing_is_offered_to_be_paid(end: Any, words: str) -> None:
     tv = Television(PaymentVerbs(), "en").open("result", finished=end, order=data.ORDER)
     assert "on another television" in tv.words()
+    # One thing is said of the money, and it is said of this television; what the other one took is no failure here.
+    assert "Nothing was taken here" in tv.words()
+    assert not {
+        "The money was taken.",
+        "It is not yet known whether money was taken.",
+        "No money was taken.",
+    } & set(tv.words().split("\n"))
+    assert data.ORDER.number in tv.words()
+    assert "96123" in tv.words()
     assert words in tv.words()
     assert ways(tv) == ["done", "records"]
     if end.money != "not-taken":
@@ -37,3 +46,12 @@ def test_money_that_may_be_taken_is_not_asked_for_again() -> None:
     end = Finished("failed", "unknown", "internal", replace(NOT_TAKEN, money="unknown"))
     tv = Television(PaymentVerbs(), "en").open("result", finished=end, order=data.ORDER)
     assert ways(tv) == ["done", "records"]
+
+
+@pytest.mark.parametrize("reason", ["already-subscribed", "order-clash", "service-withdrawn"])
+def test_a_service_that_cannot_be_had_is_not_offered_again(reason: str) -> None:
+    end = Finished("failed", "not-taken", reason, replace(NOT_TAKEN, state="failed", reason=reason))
+    tv = Television(PaymentVerbs(), "en").open("result", finished=end, order=data.ORDER)
+    assert ways(tv) == ["done", "services", "records"]
+    assert tv.focus == "done"
+    assert tv.ok("services").screen == "services"

@@ -38,11 +38,13 @@ async def busy(system: System) -> dict[str, Any]:
     box = await system.box()
     card = Card(box)
     done = await box.pay("card", "movies", "monthly")
-    clash = await box.pay("card", "drama", "monthly")
     await card.pay(done)
     await box.state(done["payment"], "done")
-    await card.pay(clash)
-    await box.until(clash["payment"], lambda view: view["reason"] is not None)
+    refused = await box.pay("card", "sports", "monthly")
+    lost = delete(boss.orders).where(boss.orders.c.id == refused["order"])
+    await system.boss(lambda conn: conn.execute(lost))
+    await card.pay(refused)
+    await box.until(refused["payment"], lambda view: view["reason"] is not None)
     unknown = await box.pay("card", "kids", "quarterly")
     await Card(box).authorised(unknown)
     another = insert(tsp.boxes).values(box_number="85312047", enrolled_at=systems.START)
@@ -50,7 +52,7 @@ async def busy(system: System) -> dict[str, Any]:
     assert await faults(system) == []
     return {
         "done": done["payment"],
-        "clash": clash["payment"],
+        "refused": refused["payment"],
         "unknown": unknown["payment"],
         "order": done["order"],
     }
@@ -122,7 +124,7 @@ TSP: list[tuple[str, Any, str]] = [
         lambda made: update(tsp.outbox).values(due_at=systems.START.replace(year=2020)),
         "was due at 2020",
     ),
-    ("owed", lambda made: payment("clash", made, state="paid"), "nothing in the outbox sees to that"),
+    ("owed", lambda made: payment("refused", made, state="paid"), "nothing in the outbox sees to that"),
     (
         "amount of the order",
         lambda made: update(tsp.orders).where(tsp.orders.c.id == made["order"]).values(amount_fen=1),

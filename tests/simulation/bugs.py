@@ -171,7 +171,7 @@ def _no_fsync() -> AbstractContextManager[Any]:
 
 def _rivals_welcome() -> AbstractContextManager[Any]:
     """The TSP does not mind that a service is being paid already: what is left is the box's own care."""
-    return put(rivals, "rivals", lambda conn, boxes, order: [])
+    return put(rivals, "rivals", lambda conn, reach, order: [])
 
 
 def _ignore_earlier() -> AbstractContextManager[Any]:
@@ -459,10 +459,10 @@ def _wallet_pays_twice() -> AbstractContextManager[Any]:
     """The wallet's code is made anew for every request, and the first one can still be paid."""
     look = orders.Orders.may_pay
 
-    async def unasked(self: Any, row: Any) -> list[str]:
+    async def unasked(self: Any, row: Any) -> rivals.Reach:
         with contextlib.suppress(Problem):
             return await look(self, row)
-        return [row.box_number]
+        return rivals.Reach.of(row)
 
     def reopen(conn: Any, reference: str) -> Any:
         row = found(conn, reference)

@@ -20,8 +20,9 @@ import pygame
 import pytest
 
 from stb_app import cli, main
-from stb_app.journeys.steps import CardWanted, CodesOpen, Finished
+from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, Unheard
 from stb_app.shell.window import Window
+from tests.screens.data import OPEN_PAYMENT
 from tests.stb_app.journeys.dummy_tsp import DummyTsp
 from tests.stb_app.shell.dummies import Television
 
@@ -194,6 +195,14 @@ def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
 
     assert "phone payment is still open" in told(CodesOpen(1))
     assert "Put the same card in" in told(CardWanted(1))
+    assert "phone payment is still open" in told(CardWanted(0))
+    paid = replace(OPEN_PAYMENT, tac="00", mac2="00", service_name={"en": "Sports"}, term="monthly")
+    assert told(Unheard((paid,))).startswith("A card payment went through: Sports · Monthly · ¥15.00. It is")
+    assert "payment went through" in told(CardWanted(1))
+    assert told(Unheard((OPEN_PAYMENT,))).startswith(
+        "It is not known yet whether the card was charged: ¥15.00."
+    )
+    assert "Put the same card in, and" in told(Unheard(()))
     assert "phone payment is still open" in told(CardWanted(0))
     assert told(CodesOpen(0)) == ""
     payment = DummyTsp().pay("order-1", "card", "key-1")

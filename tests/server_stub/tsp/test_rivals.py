@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from server_stub.boss import tables as boss
 from server_stub.tsp import tables
@@ -208,16 +208,31 @@ async def test_another_service_is_paid_beside_it(system: System) -> None:
     assert await state_of(box, first) == ("waiting", "not-taken")
 
 
+@BOTH
+async def test_a_service_that_excludes_one_that_may_be_paid_is_not_paid(system: System, method: str) -> None:
+    box = await system.box()
+    await Card(box).authorised(await box.pay("card", "movies", "monthly"))
+    order = await box.order("drama", "monthly")
+    problem = await box.refused(f"/orders/{order['order']}/payments", {"method": method})
+    assert (problem["code"], problem["money"]) == ("order-clash", "not-taken")
+    assert problem["facts"]["clashes_with"]["en"] == "HD Movies"
+
+
+async def test_the_code_of_a_service_that_excludes_another_is_closed_first(system: System) -> None:
+    box = await system.box()
+    left = await box.pay("wallet:demo", "movies", "monthly")
+    begun = await box.pay("card", "drama", "monthly")
+    assert begun["state"] == "preparing"
+    assert await state_of(box, left) == ("cancelled", "not-taken")
+
+
 async def test_what_boss_has_refused_to_open_stands_against_nothing(system: System) -> None:
     box = await system.box()
-    first, second = await box.pay("card", "movies", "monthly"), await box.pay("card", "drama", "monthly")
-    card = Card(box)
-    await card.pay(first)
-    await box.state(first["payment"], "done")
-    await card.pay(second)
-    await box.until(second["payment"], lambda view: view["reason"] is not None)
-    await system.boss(lambda conn: conn.execute(update(boss.subscriptions).values(cancelled=True)))
-    assert (await box.pay("wallet:demo", "drama", "monthly"))["state"] == "waiting"
+    payment = await box.pay("card")
+    await system.boss(lambda conn: conn.execute(delete(boss.orders)))
+    await Card(box).pay(payment)
+    await box.until(payment["payment"], lambda view: view["reason"] is not None)
+    assert (await box.pay("wallet:demo"))["state"] == "waiting"
 
 
 async def test_another_box_of_the_same_subscriber_closes_the_code_too(system: System) -> None:

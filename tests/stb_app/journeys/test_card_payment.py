@@ -287,7 +287,13 @@ def test_a_server_that_is_gone_after_the_debit_leaves_the_proof_to_the_backgroun
     assert len(bench.memory.proven()) == 1
     ends: list[Finished] = []
     recovery = Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone)  # type: ignore[arg-type]
-    recovery.run(lambda step: (ends.append(step), recovery.cancel()))
+
+    def listen(step: object) -> None:
+        if isinstance(step, Finished):
+            ends.append(step)
+            recovery.cancel()
+
+    recovery.run(listen)
     assert [(e.outcome, e.money) for e in ends] == [("success", "taken")]
     assert bench.memory.all() == ()
 
@@ -444,7 +450,13 @@ def test_a_proof_that_was_sent_before_a_power_cut_is_sent_again_word_for_word(tm
     memory = Memory(tmp_path)
     recovery = Recovery(bench.tsp, bench.reader, memory, bench.waits, threading.Lock())  # type: ignore[arg-type]
     ends: list[Finished] = []
-    recovery.run(lambda step: (ends.append(step), recovery.cancel()))
+
+    def listen(step: object) -> None:
+        if isinstance(step, Finished):
+            ends.append(step)
+            recovery.cancel()
+
+    recovery.run(listen)
     assert [(e.outcome, e.money) for e in ends] == [("success", "taken")]
     assert ends[0].payment is not None
     assert ends[0].payment.card is not None

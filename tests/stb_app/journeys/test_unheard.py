@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,13 @@ from typing import Any
 import pytest
 
 from stb_app.journeys.memory import Memory
-from stb_app.journeys.steps import Finished
+from stb_app.journeys.recovery import Recovery
+from stb_app.journeys.steps import CardWanted, Finished, Unheard
 from stb_app.tsp.client import PAYING_S
 from stb_app.tsp.model import CardStanding
 from stb_app.tsp.problem import Problem
 from tests.stb_app.journeys.dummy_tsp import ORDER
+from tests.stb_app.journeys.test_card_payment import FastWaits
 from tests.stb_app.journeys.test_earlier import KIDS, OUT, Home
 
 QUARTERLY = replace(ORDER, order="order-2", number="9999 9999", term="quarterly", amount_fen=3300)
@@ -205,3 +209,79 @@ def test_who_leaves_while_the_platform_is_silent_need_not_wait(verb: str) -> Non
     assert [step.outcome for step in home.recover() if isinstance(step, Finished)] == [
         "failed" if verb == "not_debited" else "success"
     ]
+
+
+# The television is switched on again while the platform is away
+
+
+def test_a_proof_on_the_disk_is_told_until_the_platform_has_it(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.tsp.faults["debited"] = ["lost"] * 99
+    assert home.pay().money == "taken"
+    home.memory = Memory(tmp_path)  # switched off and on
+    (record,) = home.memory.proven()
+    assert (record.service_name, record.amount_fen) == (dict(ORDER.service.name), 1500)
+    assert home.recover() == [Unheard((record,))]
+    home.tsp.faults["debited"] = ["lost"]
+    told = home.recover(3)
+    assert told[:2] == [Unheard((record,)), Unheard(())]
+    assert [step.outcome for step in told[2:]] == ["success"]
+
+
+def test_a_payment_without_a_proof_is_told_of_until_the_platform_answers(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.pulled()
+    home.memory = Memory(tmp_path)
+    home.tsp.faults["payment"] = ["lost"]
+    (record,) = home.memory.all()
+    assert home.recover() == [CardWanted(1), Unheard((record,)), Unheard(())]
+    # A page that tells of it itself needs no line below it.
+    home.memory.look_at("pay-1")
+    home.tsp.faults["payment"] = ["lost"] * 9
+    assert home.recover() == []
+
+
+def test_a_record_of_before_the_name_was_kept_is_read(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.pulled()
+    (path,) = tmp_path.glob("*.json")
+    old = json.loads(path.read_bytes())
+    del old["service_name"]
+    path.write_text(json.dumps(old))
+    (record,) = Memory(tmp_path).all()
+    assert record.service_name == {}
+
+
+# The money was taken, and BOSS takes its time
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "outcome"),
+    [("done", None, "success"), ("paid", "service-not-opened", "pending"), ("late", None, "late")],
+)
+def test_a_service_that_was_being_switched_on_is_told_of_until_it_is_or_will_not_be(
+    tmp_path: Path, state: str, reason: str | None, outcome: str
+) -> None:
+    home = Home(tmp_path)
+    home.tsp.opens = False
+    home.tsp.faults["debited"] = ["lost"] * 7
+    home.pay()
+    home.tsp.faults.clear()
+    pauses: list[float] = []
+    told: list[Any] = []
+
+    def pause(seconds: float, until: threading.Event) -> bool:
+        pauses.append(seconds)
+        if len(pauses) == 6:
+            home.tsp.become("pay-1", state=state, reason=reason)
+        return len(pauses) == 9
+
+    waits: Any = FastWaits()
+    waits.pause = pause
+    client: Any = home.tsp
+    Recovery(client, home.reader, home.memory, waits, home.alone).run(told.append)
+    ends = [(end.outcome, end.reason) for end in told if isinstance(end, Finished)]
+    assert ends == [("pending", None), (outcome, reason)]
+    # Asked at once after the first word, then less and less often; after the last word not any more.
+    assert pauses == [2, 2, 4, 8, 16, 32, 2, 2, 2]
+    assert list(tmp_path.glob("*.json")) == []

@@ -444,7 +444,7 @@ def full_page(*children: object, test: str | None = "TEST") -> Picture:
 def test_a_full_page_has_the_whole_canvas_but_for_the_test_mark() -> None:
     stage = Stage(pygame.Surface(SIZE), motion=False)
     stage.show(full_page(Text("beside")), 0.0)
-    assert [t.text for t in stage.texts()] == ["TEST", "beside"]
+    assert [t.text for t in stage.texts()] == ["beside", "TEST"]
     stage.show(full_page(Text("beside"), test=None), 0.0)
     assert [t.text for t in stage.texts()] == ["beside"]
 
