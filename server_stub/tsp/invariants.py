@@ -256,7 +256,7 @@ def _numbers(conn: Connection, now: datetime, settings: Settings) -> list[str]:
     """A PSAM's transaction number is good for one debit, unless a person has said otherwise; no proof comes twice."""
     said = []
     paid = payments.c.state.in_(("paid", "opened", "service-refused"))
-    by_person = select(cases.c.payment_id).where(cases.c.decision == "accept-proof")
+    by_person = select(moves.c.row).where(moves.c.target == "paid", moves.c.actor.startswith("person"))
     joined = debits.join(payments, payments.c.id == debits.c.payment_id)
     proofs = select(debits.c.terminal_number, debits.c.terminal_transaction_number, debits.c.tac)
     proofs = proofs.select_from(joined).where(paid)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, delete, func, insert, literal, select, text, update
+from sqlalchemy import Connection, delete, insert, literal, select, text, update
 
 from server_stub import audit, check
 from server_stub.app import ROLES
@@ -160,7 +160,9 @@ BOSS: list[tuple[str, Any, str]] = [
     (
         "given away",
         lambda made: update(boss.subscriptions).values(
-            subscriber_id=select(func.max(boss.subscribers.c.id)).scalar_subquery()
+            subscriber_id=select(boss.boxes.c.subscriber_id)
+            .where(boss.boxes.c.box_number == "85312051")
+            .scalar_subquery()
         ),
         "is not its order's",
     ),
