@@ -230,12 +230,14 @@ class Orders:
 
 
 def _newest_kept(conn: Connection, box_number: str) -> wire.LastPayment | None:
-    """The newest payment whose money is in while BOSS has not opened anything for it."""
-    kept = (
-        select(payments.c.paid_at, payments.c.amount_fen)
-        .where((payments.c.box_number == box_number) & payments.c.state.in_(NOT_AT_BOSS))
+    """The box's newest payment whose money is in, if BOSS has not opened anything for it."""
+    taken = (
+        select(payments.c.paid_at, payments.c.amount_fen, payments.c.state)
+        .where((payments.c.box_number == box_number) & payments.c.state.in_((*NOT_AT_BOSS, "opened")))
         .order_by(payments.c.paid_at.desc())
         .limit(1)
     )
-    row = conn.execute(kept).one_or_none()
-    return None if row is None else wire.LastPayment(date=row.paid_at.date(), amount_fen=row.amount_fen)
+    row = conn.execute(taken).one_or_none()
+    if row is None or row.state not in NOT_AT_BOSS:
+        return None
+    return wire.LastPayment(date=row.paid_at.date(), amount_fen=row.amount_fen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from server_stub.boss import tables as boss
 from server_stub.boss.keys import activation_hash
@@ -295,3 +295,17 @@ async def test_boss_is_asked_for_the_very_parts_of_a_path(system: System) -> Non
     with pytest.raises(Problem, match="not-found"):
         await system.tsp.core.boss.get("85312048", "services", "no/such?#\0")
     assert system.network.seen[-1][1].startswith("/boss/v1/boxes/85312048/services/no")
+
+
+async def test_home_names_what_was_paid_after_a_payment_that_waits_for_a_person(system: System) -> None:
+    box = await system.box()
+    refused = await box.pay("card", "sports", "monthly")
+    await system.boss(lambda conn: conn.execute(delete(boss.orders)))
+    await Card(box).pay(refused)
+    await box.until(refused["payment"], lambda view: view["reason"] is not None)
+    assert (await box.get("/home"))["last_payment"]["amount_fen"] == refused["amount_fen"]
+    system.clock.advance(60)
+    later = await box.pay("card", "health", "per-use")
+    await Card(box).pay(later)
+    await box.state(later["payment"], "done")
+    assert (await box.get("/home"))["last_payment"]["amount_fen"] == later["amount_fen"]
