@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from screens.problems import PROBLEMS
+from screens.problems import ELSEWHERE, PROBLEMS
+from screens.result import NOT_THIS_SERVICE
 from stb_app.journeys import CardStanding
 from stb_app.journeys.steps import PROBLEM_PROMPTS, Finished, Refused
 from tests.screens import data
@@ -104,8 +105,8 @@ def result(name: str, end: Finished, then: Then | None = None, order: Any = data
         if then is not None:
             then(tv)
 
-    elsewhere = end.reason in ("paid-elsewhere", "paying-elsewhere")
-    again = end.outcome in ("failed", "expired") and end.money == "not-taken" and not elsewhere
+    vain = end.reason in (*ELSEWHERE, *NOT_THIS_SERVICE)
+    again = end.outcome in ("failed", "expired") and end.money == "not-taken" and not vain
     return PaymentScene(name, "result", act, focus="again" if again else "done")
 
 
