@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import httpx
 from fastapi import FastAPI
 from sqlalchemy import Connection as SqlConnection
-from sqlalchemy import MetaData, Table, select
+from sqlalchemy import MetaData, Table, select, update
 
 from cardreader.errors import CardReaderError
 from cardreader.purse import DebitProof, PurchaseInit, Purse
@@ -26,6 +26,7 @@ from cardreader.reader import Connection
 from cardreader.sim.profiles import PROFILES, SimulatedCard
 from cardreader.sim.store import open_store
 from server_stub.app import ROLES, Roles, World, application
+from server_stub.boss import tables as boss_tables
 from server_stub.check import examine
 from server_stub.foundation import migrations, postgresql
 from server_stub.foundation.clock import CHINA, SimulatedClock
@@ -282,6 +283,12 @@ class System:
         """Changes something in BOSS's own tables."""
         assert self.roles.boss is not None
         return await self.roles.boss.database.write(work)
+
+    async def grouped(self, service: str, group: str | None) -> None:
+        """BOSS's catalogue changes: a service is of that exclusive group from now on, or of none."""
+        products = boss_tables.products
+        changed = update(products).where(products.c.service == service).values(exclusive_group=group)
+        await self.boss(lambda conn: conn.execute(changed))
 
     async def rows(self, table: Table) -> list[Any]:
         """All rows of one of the TSP's tables."""

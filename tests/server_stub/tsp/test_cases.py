@@ -142,10 +142,12 @@ async def test_what_a_person_writes_off_has_failed_until_a_proof_comes(tmp_path:
 async def refused_by_boss(system: System) -> tuple[Box, Any]:
     """A card was debited for what cannot be opened."""
     box = await system.box()
+    await system.grouped("drama", None)
     first, second = await box.pay("card", "movies", "monthly"), await box.pay("card", "drama", "monthly")
     card = Card(box)
     await card.pay(first)
     await box.state(first["payment"], "done")
+    await system.grouped("drama", "premiere")
     await card.pay(second)
     await box.until(second["payment"], lambda view: view["reason"] is not None)
     return box, second

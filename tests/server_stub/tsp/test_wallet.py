@@ -243,11 +243,13 @@ async def test_the_answer_that_made_the_code_was_lost_and_the_request_comes_agai
 
 async def test_boss_refuses_after_the_wallet_was_paid_and_the_money_goes_back(system: System) -> None:
     box = await system.box()
-    # Two orders for what can be had only once: both are quoted, the second to be paid is refused.
+    # What could be had side by side when it was ordered cannot any more.
+    await system.grouped("drama", None)
     payment = await box.pay("wallet:demo", "movies", "monthly")
     other = await box.pay("wallet:demo", "drama", "monthly")
     await system.phone(payment["qr"]["payload"], "pay")
     await box.state(payment["payment"], "done")
+    await system.grouped("drama", "premiere")
     await system.phone(other["qr"]["payload"], "pay")
     late = await box.until(other["payment"], lambda view: view["money"] == "returned")
     assert (late["state"], late["reason"]) == ("late", "service-not-opened")
