@@ -27,8 +27,8 @@ from tests.server_stub.test_process import started
 
 pytestmark = pytest.mark.anyio
 HUNDRED = 100
-LIMITS = httpx.Limits(max_connections=HUNDRED, keepalive_expiry=1)
-"""A server lets go of a connection after five seconds: nobody must be about to use it."""
+LIMITS = httpx.Limits(max_connections=HUNDRED, max_keepalive_connections=0)
+"""A server lets go of an idle connection after five seconds, and nobody here knows how busy this machine is."""
 FIVE = ",".join(f"sim:{number}" for number in range(1, 6))
 SECOND = "95000000"
 """A second box of the first of the people."""
