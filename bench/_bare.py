@@ -17,7 +17,7 @@ from fastapi import FastAPI, Request
 from sqlalchemy import Column, MetaData, String, Table, insert
 
 from server_stub.foundation import postgresql
-from server_stub.foundation.clock import SystemClock
+from server_stub.foundation.clock import SystemClock, machine_pauses
 from server_stub.foundation.database import Database
 from server_stub.foundation.ids import Ids
 from server_stub.foundation.sqlite import SqliteDatabase
@@ -51,7 +51,7 @@ def main() -> None:
     database: Database
     if url:
         address = postgresql.address(url)
-        database = postgresql.PostgresqlDatabase(address, "bare", metadata.create_all, os.urandom)
+        database = postgresql.PostgresqlDatabase(address, "bare", metadata.create_all, machine_pauses())
     else:
         database = SqliteDatabase(data / "bare.db", metadata.create_all)
     listener = bind("127.0.0.1", 0)

@@ -18,7 +18,7 @@ from bench._boxes import Done, Task, private_key
 from server_stub.boss import demo
 from server_stub.boss import tables as boss
 from server_stub.foundation import migrations, postgresql
-from server_stub.foundation.clock import SystemClock
+from server_stub.foundation.clock import SystemClock, machine_pauses
 from server_stub.foundation.database import Database
 from server_stub.foundation.ids import Ids
 from server_stub.foundation.signatures import key_id
@@ -43,7 +43,7 @@ def open_role(data: Path, url: str, metadata: MetaData) -> Database:
     """The tables of a role whose server keeps them there; with SQLite it must not be running."""
     role, prepare = metadata.info["role"], migrations.prepare(metadata)
     if url:
-        return postgresql.PostgresqlDatabase(postgresql.address(url), role, prepare, os.urandom)
+        return postgresql.PostgresqlDatabase(postgresql.address(url), role, prepare, machine_pauses())
     return SqliteDatabase(data / f"{role}.db", prepare)
 
 

@@ -32,7 +32,7 @@ from bench._bare import INSERT, metadata
 from bench._boxes import STEPS, Task
 from bench._servers import Boxes, cpu_seconds, fill, forget, numbers, running, servers
 from server_stub.foundation import postgresql
-from server_stub.foundation.clock import SystemClock
+from server_stub.foundation.clock import SystemClock, machine_pauses
 from server_stub.foundation.database import Database
 from server_stub.foundation.ids import Ids
 from server_stub.foundation.sqlite import SqliteDatabase
@@ -168,7 +168,7 @@ def commits(here: Place, seconds: float) -> float:
     database: Database
     if here.url:
         address = postgresql.address(here.url)
-        database = postgresql.PostgresqlDatabase(address, "commits", metadata.create_all, os.urandom)
+        database = postgresql.PostgresqlDatabase(address, "commits", metadata.create_all, machine_pauses())
     else:
         database = SqliteDatabase(here.data / "commits.db", metadata.create_all)
 

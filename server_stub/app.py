@@ -27,7 +27,7 @@ from server_stub.boss import demo as boss_demo
 from server_stub.boss import tables as boss_tables
 from server_stub.boss.service import BossService
 from server_stub.foundation import correlation, http
-from server_stub.foundation.clock import Clock, SystemClock
+from server_stub.foundation.clock import Clock, Pauses, SystemClock, machine_pauses
 from server_stub.foundation.database import Database, DatabaseFault, outage
 from server_stub.foundation.ids import Ids, RandomBytes
 from server_stub.foundation.inside import Inside
@@ -83,6 +83,7 @@ class World:
     Attributes:
         own_url: where this process answers, for the roles in it that ask each other.
         public_url: where phones reach it.
+        pauses: of threads that try again.
         client: makes the HTTP client with which roles reach others; given a time limit in seconds.
         attach: told of the application, once there is one, for clients that reach it without the network.
         database: opens a role's database, as ``open_role`` does.
@@ -92,9 +93,10 @@ class World:
     random: RandomBytes
     own_url: str
     public_url: str
+    pauses: Pauses
     client: Callable[[float], httpx.AsyncClient]
     attach: Callable[[ASGIApp], None] = lambda app: None
-    database: Callable[[MetaData, Path, str, RandomBytes], Database] = open_role
+    database: Callable[[MetaData, Path, str, Pauses], Database] = open_role
 
 
 def real_world(own_url: str, public_url: str, authority: ssl.SSLContext | None = None) -> World:
@@ -118,7 +120,7 @@ def real_world(own_url: str, public_url: str, authority: ssl.SSLContext | None =
         for way in ways:
             way.app = app
 
-    return World(SystemClock(), os.urandom, own_url, public_url, client, attach)
+    return World(SystemClock(), os.urandom, own_url, public_url, machine_pauses(), client, attach)
 
 
 def release() -> str:
@@ -188,7 +190,7 @@ class Roles:
 
     def _open(self, metadata: MetaData) -> Database:
         """The database of the role whose tables these are."""
-        database = self._world.database(metadata, self._data, self._settings.database, self._world.random)
+        database = self._world.database(metadata, self._data, self._settings.database, self._world.pauses)
         database.committed = self.measures.commits(metadata.info["role"])
         self._databases[metadata.info["role"]] = database
         return database

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, MetaData, select
 from server_stub import cli
 from server_stub.boss import keys, tables
 from server_stub.boss.tables import box_keys, boxes, subscribers
-from server_stub.foundation.clock import Clock, SystemClock
+from server_stub.foundation.clock import Clock, SystemClock, machine_pauses
 from server_stub.foundation.database import Database
 from server_stub.foundation.startup import CannotStart
 from server_stub.foundation.vault import vault_file
@@ -133,4 +133,4 @@ def listed(conn: Connection, now: datetime) -> list[str]:
 
 def _open(options: argparse.Namespace, metadata: MetaData) -> Database:
     url = from_environment(os.environ).database if options.database is None else options.database
-    return open_role(metadata, options.data, url, os.urandom, make=False)
+    return open_role(metadata, options.data, url, machine_pauses(), make=False)

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from server_stub import cli
-from server_stub.foundation.clock import Clock, SystemClock
+from server_stub.foundation.clock import Clock, SystemClock, machine_pauses
 from server_stub.foundation.ids import Ids
 from server_stub.foundation.money import yuan
 from server_stub.foundation.outbox import Outbox
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
     try:
         settings = from_environment(os.environ)
         url = settings.database if options.database is None else options.database
-        database = open_role(tables.metadata, options.data, url, os.urandom, make=False)
+        database = open_role(tables.metadata, options.data, url, machine_pauses(), make=False)
     except (SettingsError, CannotStart) as error:
         sys.stderr.write(f"stb-server: {error}\n")
         return USAGE

@@ -22,7 +22,7 @@ from server_stub import cli
 from server_stub.boss import invariants as boss_invariants
 from server_stub.boss import tables as boss_tables
 from server_stub.foundation import schema
-from server_stub.foundation.clock import Clock, SystemClock
+from server_stub.foundation.clock import Clock, SystemClock, machine_pauses
 from server_stub.foundation.database import Database
 from server_stub.foundation.startup import CannotStart
 from server_stub.opening import NotThere, open_role
@@ -157,7 +157,7 @@ async def strange_keys(tsp: Database, boss: Database) -> list[str]:
 def _open(metadata: MetaData, options: argparse.Namespace, url: str) -> Database | None:
     """A role's tables; None where it has not run. Raises CannotStart."""
     try:
-        return open_role(metadata, options.data, url, os.urandom, make=False, whole=False)
+        return open_role(metadata, options.data, url, machine_pauses(), make=False, whole=False)
     except NotThere:
         return None
 

@@ -11,9 +11,8 @@ from sqlalchemy import Connection, MetaData
 
 from server_stub.foundation import migrations, postgresql, schema
 from server_stub.foundation.audit import Audit
-from server_stub.foundation.clock import Clock, SystemClock
+from server_stub.foundation.clock import Clock, Pauses, SystemClock
 from server_stub.foundation.database import Database
-from server_stub.foundation.ids import RandomBytes
 from server_stub.foundation.sqlite import SqliteDatabase
 from server_stub.foundation.startup import CannotStart
 
@@ -48,7 +47,7 @@ def open_role(
     metadata: MetaData,
     data: Path,
     url: str,
-    random: RandomBytes,
+    pauses: Pauses,
     *,
     make: bool = True,
     whole: bool = True,
@@ -80,7 +79,7 @@ def open_role(
             log.append(conn, clock or SystemClock(), "server", "migrated", role, before=before, after=last)
 
     if url:
-        return postgresql.PostgresqlDatabase(postgresql.address(url), role, prepare, random)
+        return postgresql.PostgresqlDatabase(postgresql.address(url), role, prepare, pauses)
     path = data / f"{role}.db"
     if not make and not path.exists():
         raise NotThere(f"{data} has no role {role}; --data names the folder of one that has run")

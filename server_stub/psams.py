@@ -10,7 +10,7 @@ from contextlib import closing
 from sqlalchemy import Connection, delete, select
 
 from server_stub import cli
-from server_stub.foundation.clock import Clock, SystemClock
+from server_stub.foundation.clock import Clock, SystemClock, machine_pauses
 from server_stub.foundation.startup import CannotStart
 from server_stub.opening import open_role
 from server_stub.settings import SettingsError, from_environment
@@ -25,7 +25,7 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
     try:
         settings = from_environment(os.environ)
         url = settings.database if options.database is None else options.database
-        database = open_role(tables.metadata, options.data, url, os.urandom, make=False)
+        database = open_role(tables.metadata, options.data, url, machine_pauses(), make=False)
     except (SettingsError, CannotStart) as error:
         sys.stderr.write(f"stb-server: {error}\n")
         return USAGE

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
@@ -30,6 +34,30 @@ class SystemClock:
 
     async def sleep_until(self, instant: datetime) -> None:
         await asyncio.sleep(max(0.0, (instant - self.now()).total_seconds()))
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """How a thread that tries again lets time pass between two tries.
+
+    Attributes:
+        monotonic: seconds since whenever, never going back.
+        sleep: returns after so many seconds.
+        random: so that two who have collided do not meet again.
+    """
+
+    monotonic: Callable[[], float]
+    sleep: Callable[[float], object]
+    random: Callable[[int], bytes]
+
+    def pause(self, seconds: float) -> None:
+        """Returns after so many seconds, or up to half of them earlier."""
+        self.sleep(seconds * (0.5 + self.random(1)[0] / 512))
+
+
+def machine_pauses() -> Pauses:
+    """Those of the machine."""
+    return Pauses(time.monotonic, time.sleep, os.urandom)
 
 
 class SimulatedClock:

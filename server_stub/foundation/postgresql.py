@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -18,8 +17,8 @@ from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from server_stub.foundation.clock import Pauses
 from server_stub.foundation.database import NoConnection, OutcomeUnknown, Prepare, untold
-from server_stub.foundation.ids import RandomBytes
 from server_stub.foundation.startup import CannotStart
 
 T = TypeVar("T")
@@ -70,7 +69,7 @@ class PostgresqlDatabase:
         url: from ``address``.
         schema: the role's; made if it is missing.
         prepare: makes or changes the tables.
-        random: for the pauses before another try.
+        pauses: before another try, and for how long to try.
 
     Raises:
         CannotStart: it cannot be reached or used; the text is one line and has no password.
@@ -78,8 +77,8 @@ class PostgresqlDatabase:
 
     shared = True
 
-    def __init__(self, url: URL, schema: str, prepare: Prepare, random: RandomBytes) -> None:
-        self._random = random
+    def __init__(self, url: URL, schema: str, prepare: Prepare, pauses: Pauses) -> None:
+        self._pauses = pauses
         self.committed: Callable[[int, float], None] = untold
         _make_ready(url, schema, prepare)
         self._write_engine = _engine(url, schema, WRITERS, "READ COMMITTED", {})
@@ -114,14 +113,14 @@ class PostgresqlDatabase:
 
     def submit(self, work: Callable[[Connection], T]) -> Future[T]:
         """Like ``write``, from a thread without an event loop."""
-        until = time.monotonic() + WAIT_SECONDS
+        until = self._pauses.monotonic() + WAIT_SECONDS
         # The thread knows what the asking task is at: whose key press it was.
         run = contextvars.copy_context().run
         return self._writers.submit(run, self._run, self._write_engine, work, until)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Runs ``work`` in a read-only transaction: it sees what is committed, all of one moment."""
-        until = time.monotonic() + WAIT_SECONDS
+        until = self._pauses.monotonic() + WAIT_SECONDS
         return await asyncio.wrap_future(self._readers.submit(self._run, self._read_engine, work, until))
 
     async def probe(self) -> None:
@@ -137,8 +136,7 @@ class PostgresqlDatabase:
 
     def _run(self, engine: Engine, work: Callable[[Connection], T], until: float) -> T:
         pause, cause = FIRST_PAUSE, None
-        while time.monotonic() < until:
-            began = time.perf_counter()
+        while (began := self._pauses.monotonic()) < until:
             try:
                 result = _once(engine, work)
             except PoolTimeout as error:
@@ -149,9 +147,9 @@ class PostgresqlDatabase:
                 cause = _line(error)
             else:
                 if engine is self._write_engine:
-                    self.committed(1, time.perf_counter() - began)
+                    self.committed(1, self._pauses.monotonic() - began)
                 return result
-            time.sleep(pause * (0.5 + self._random(1)[0] / 512))
+            self._pauses.pause(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
         raise NoConnection(f"no transaction in {WAIT_SECONDS:g} s: {cause or 'all connections were in use'}")
 

@@ -29,7 +29,7 @@ from server_stub.app import ROLES, Roles, World, application
 from server_stub.boss import tables as boss_tables
 from server_stub.check import examine
 from server_stub.foundation import migrations, postgresql
-from server_stub.foundation.clock import CHINA, SimulatedClock
+from server_stub.foundation.clock import CHINA, SimulatedClock, machine_pauses
 from server_stub.foundation.database import Database, Prepare
 from server_stub.foundation.sqlite import SqliteDatabase
 from server_stub.settings import Settings
@@ -321,6 +321,7 @@ def world_of(data: Path, clock: SimulatedClock, network: Network) -> World:
         random=random.Random(f"{data.name}{clock.now()}{_starts[data]}").randbytes,
         own_url=OWN,
         public_url=PUBLIC,
+        pauses=machine_pauses(),
         client=lambda seconds: httpx.AsyncClient(transport=network),
     )
 
@@ -393,7 +394,7 @@ class Databases:
 
     def _connect(self, path: Path, schema: str, prepare: Prepare) -> Database:
         url = postgresql.address(cluster().url(self._made[path]))
-        return postgresql.PostgresqlDatabase(url, schema, prepare, random.Random(path.name).randbytes)
+        return postgresql.PostgresqlDatabase(url, schema, prepare, machine_pauses())
 
     def drop(self) -> None:
         """The test is over."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -26,8 +25,8 @@ from sqlalchemy.exc import OperationalError
 from cardreader.errors import CardRemoved
 from cardreader.sim.psam import open_psam
 from server_stub.app import Roles, World, application
-from server_stub.foundation import migrations, postgresql, statements
-from server_stub.foundation.clock import CHINA
+from server_stub.foundation import migrations, statements
+from server_stub.foundation.clock import CHINA, Pauses
 from server_stub.foundation.database import untold
 from server_stub.foundation.jobs import LEASE_SECONDS, Jobs
 from server_stub.foundation.outbox import CLAIM_SECONDS, Outbox
@@ -210,6 +209,15 @@ class SimulatedDatabase:
             self.current.committing()
 
 
+def pauses_of(simulation: Simulation) -> Pauses:
+    """Those of threads in simulated time."""
+    return Pauses(
+        simulation.loop.time,
+        lambda seconds: current_actor().block(seconds),
+        simulation.random("database pauses").randbytes,
+    )
+
+
 class Transaction(PostgresqlDatabase):
     """One transaction as PostgreSQL's layer runs it, again where it collided; it is the layer's engine, too.
 
@@ -223,7 +231,7 @@ class Transaction(PostgresqlDatabase):
         self._simulation = simulation
         self._reads = reads
         self._chance = simulation.random("database")
-        self._random = simulation.random("database pauses").randbytes
+        self._pauses = pauses_of(simulation)
         self._write_engine: Any = None if reads else self
         self._until = simulation.loop.time() + WAIT_SECONDS
         self._attempts: list[tuple[int, list[str]]] = []
@@ -488,6 +496,7 @@ class Process:
             random=simulation.random(f"ids {self.name}").randbytes,
             own_url=url_of(self.host.role),
             public_url=url_of("sandbox"),
+            pauses=pauses_of(simulation),
             client=lambda seconds: httpx.AsyncClient(
                 transport=simulation.network.transport(self), timeout=seconds, trust_env=False
             ),
@@ -660,13 +669,8 @@ def watched_work(simulation: Simulation) -> Any:
 
 
 @contextmanager
-def threads_that_wait(simulation: Simulation) -> Any:
-    """The pauses of PostgreSQL's layer are simulated time, and its statements are seen."""
-    time = SimpleNamespace(
-        monotonic=simulation.loop.time,
-        perf_counter=simulation.loop.time,
-        sleep=lambda seconds: current_actor().block(seconds),
-    )
+def seen_statements(simulation: Simulation) -> Any:
+    """What is given to the driver by PostgreSQL's layer is seen."""
     run = statements._run
 
     def told(conn: Any, compiled: Any, *values: Any, **more: Any) -> Any:
@@ -677,7 +681,7 @@ def threads_that_wait(simulation: Simulation) -> Any:
         return run(conn, compiled, *values, **more)
 
     seen = told if simulation.plan.postgresql else run
-    with patch.object(postgresql, "time", time), patch.object(statements, "_run", seen):
+    with patch.object(statements, "_run", seen):
         yield
 
 
@@ -691,7 +695,7 @@ __all__ = [
     "Process",
     "Request",
     "opened",
+    "seen_statements",
     "tapped_psams",
-    "threads_that_wait",
     "watched_work",
 ]

@@ -205,7 +205,7 @@ def _world(simulation: Simulation, databases: dict[str, bytes]) -> Iterator[None
     with ExitStack() as stack:
         stack.enter_context(servers.tapped_psams())
         stack.enter_context(servers.watched_work(simulation))
-        stack.enter_context(servers.threads_that_wait(simulation))
+        stack.enter_context(servers.seen_statements(simulation))
         stack.enter_context(simulated_machine())
         stack.enter_context(_captured(simulation))
         (simulation.folder / "partners.key").write_text("the partners' key")

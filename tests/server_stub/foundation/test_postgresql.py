@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, func, insert, select, text
 
 from server_stub.foundation import postgresql, statements
+from server_stub.foundation.clock import machine_pauses
 from server_stub.foundation.database import NoConnection, OutcomeUnknown
 from server_stub.foundation.startup import CannotStart
 from tests.postgres import cluster
@@ -120,7 +121,7 @@ def test_an_address_that_is_none_is_refused_without_repeating_it(url: str) -> No
 def test_a_database_that_cannot_be_used_is_said_in_one_line_without_password(url: str, said: str) -> None:
     made = postgresql.address(url.format(folder=cluster().folder))
     with pytest.raises(CannotStart) as caught:
-        postgresql.PostgresqlDatabase(made, "role", metadata.create_all, lambda size: bytes(size))
+        postgresql.PostgresqlDatabase(made, "role", metadata.create_all, machine_pauses())
     message = str(caught.value)
     assert said in message
     assert "\n" not in message
@@ -131,12 +132,12 @@ def test_an_older_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgresql, "OLDEST", 99)
     made = postgresql.address(cluster().url("postgres"))
     with pytest.raises(CannotStart, match="99 or newer is wanted"):
-        postgresql.PostgresqlDatabase(made, "role", metadata.create_all, lambda size: bytes(size))
+        postgresql.PostgresqlDatabase(made, "role", metadata.create_all, machine_pauses())
 
 
 def test_roles_have_a_schema_each(tmp_path: Path, one: postgresql.PostgresqlDatabase) -> None:
     url = postgresql.address(databases.of(tmp_path / "one"))
-    other = postgresql.PostgresqlDatabase(url, "other", metadata.create_all, lambda size: bytes(size))
+    other = postgresql.PostgresqlDatabase(url, "other", metadata.create_all, machine_pauses())
     other.submit(lambda conn: conn.execute(insert(numbers).values(number=1))).result()
     assert (other.submit(count).result(), one.submit(count).result()) == (1, 0)
     other.close()
