@@ -65,7 +65,7 @@ class BossService:
     async def key_standing(self, box_number: str, key_id: str) -> models.RegisteredKey:
         """Whether a box and its key may be served. Raises Problem as ``keys.standing``."""
         now = self._clock.now()
-        return await self.database.read(lambda conn: keys.standing(conn, box_number, key_id, now))
+        return await self.database.look(lambda conn: keys.standing(conn, box_number, key_id, now))
 
     async def succeed_key(
         self, box_number: str, old: str, successor: models.KeySuccessor
@@ -136,7 +136,7 @@ class BossService:
                 boxes=store.load_boxes(conn, who),
             )
 
-        return await self.database.read(read)
+        return await self.database.look(read)
 
     async def earlier(self, box_number: str) -> models.AllEarlier:
         """What the subscriber paid otherwise than with an order of this box, newest first."""

@@ -143,12 +143,12 @@ class Outbox:
         def following(conn: Connection) -> datetime | None:
             return claims.next_due(conn, table.c.due_at)
 
-        instant = await self._database.read(following)
+        instant = await self._database.look(following)
         if instant is None or instant > self._clock.now():
             return instant
         rows = await self._database.write(take)
         await asyncio.gather(*(self._deliver(row) for row in rows))
-        return await self._database.read(following)
+        return await self._database.look(following)
 
     async def owed(self) -> tuple[int, datetime | None]:
         """How many deliveries are owed, and since when the oldest is."""

@@ -106,7 +106,7 @@ class Orders:
 
     async def order(self, box_number: str, order: str) -> models.Order:
         """Raises Problem ``not-found``."""
-        row = await self._core.database.read(lambda conn: core.find_order(conn, box_number, order))
+        row = await self._core.database.look(lambda conn: core.find_order(conn, box_number, order))
         return self._show(row)
 
     async def may_pay(self, row: Row[Any]) -> Reach:

@@ -69,7 +69,7 @@ class Payments:
                 self._refuse(row, method)
             return row, begun
 
-        quoted, already = await self._core.database.read(look)
+        quoted, already = await self._core.database.look(look)
         reach = Reach.of(quoted) if already else await self._orders.may_pay(quoted)
 
         def work(conn: Connection) -> tuple[Row[Any], Answer | None]:
@@ -104,7 +104,7 @@ class Payments:
         deadline = clock.now() + timedelta(seconds=seconds)
         while True:
             with self._core.changes.watch(payment) as changed:
-                view = await self._core.database.read(lambda conn: self._view(conn, box_number, payment))
+                view = await self._core.database.look(lambda conn: self._view(conn, box_number, payment))
                 if view.version > after or clock.now() >= deadline or self._core.changes.closed:
                     return view
                 until = deadline
@@ -123,7 +123,7 @@ class Payments:
             use.recall(conn)
             return core.find_payment(conn, box_number, payment)
 
-        row = await self._core.database.read(find)
+        row = await self._core.database.look(find)
         if row.method == "card":
             async with self._core.locks.hold(payment):
                 return await self._core.change(payment, lambda conn: self._cancel_card(conn, payment, use))
@@ -140,7 +140,7 @@ class Payments:
     async def open_service(self, payload: dict[str, Any]) -> Acknowledged:
         """Tells BOSS of a payment until BOSS has answered. Raises Problem ``boss-unreachable``."""
         identity = payload["payment"]
-        payment, order = await self._core.database.read(lambda conn: _with_order(conn, identity))
+        payment, order = await self._core.database.look(lambda conn: _with_order(conn, identity))
         body = {
             "payment": identity,
             "amount_fen": payment.amount_fen,

@@ -124,7 +124,7 @@ class Rivals:
             Problem: ``already-paid``; ``payment-in-progress``, money unknown, when its wallet decides nothing;
                 ``order-clash`` for either, where it is for a service that excludes this one.
         """
-        for rival in await self._core.database.read(lambda conn: rivals(conn, reach, order)):
+        for rival in await self._core.database.look(lambda conn: rivals(conn, reach, order)):
             if rival.state in machines.CARD_PREPARING:
                 await self._end_card(rival.id, _why(rival, order))
             elif rival.method != "card" and rival.state != "paid":
@@ -145,7 +145,7 @@ class Rivals:
         except WalletUnreachable as error:
             log.warning("wallet-silent", payment=rival.id, error=str(error))
             raise problem_of(rival, order, "unknown") from error
-        now = await self._core.database.read(lambda conn: core.load_payment(conn, rival.id))
+        now = await self._core.database.look(lambda conn: core.load_payment(conn, rival.id))
         money = core.money_of(now)
         if money == "taken":
             raise problem_of(rival, order, money)
