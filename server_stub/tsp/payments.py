@@ -72,7 +72,7 @@ class Payments:
         quoted, already = await self._core.database.look(look)
         reach = Reach.of(quoted) if already else await self._orders.may_pay(quoted)
 
-        def work(conn: Connection) -> tuple[Row[Any], Answer | None]:
+        def work(conn: Connection) -> tuple[Row[Any] | None, Answer | None]:
             use.claim(conn)
             row = core.find_order(conn, box_number, order)
             begun = self._begun(conn, row, use)
@@ -83,18 +83,18 @@ class Payments:
                 refuse_box(conn, self._core, box_number)
             refuse_rivals(conn, reach, row, method)
             self._insert(conn, row, identity, method, use)
-            payment = core.load_payment(conn, identity)
             if method == "card":
-                return payment, use.answer(conn, self._core.answer(conn, identity, 201))
-            return payment, None
+                return None, use.answer(conn, self._core.answer(conn, identity, 201))
+            return core.load_payment(conn, identity), None
 
         # Two boxes of one household that begin at the same moment do so one after the other.
         async with self._core.locks.hold(f"household {reach.boxes[0]}"):
             if not already:
                 await self._rivals.settle(reach, quoted)
             payment, answer = await self._core.change(identity, work)
-        self._core.sweep_by(payment.expires_at)
+        self._core.sweep_by(quoted.expires_at if payment is None else payment.expires_at)
         if answer is None:
+            assert payment is not None
             answer = await self._wallets.show_code(payment, use)
         return answer
 
@@ -219,7 +219,7 @@ class Payments:
             "expires_at": order.expires_at if method == "card" else until,
         }
         statements.insert(conn, payments, values)
-        states.move(conn, machines.ORDER, order.id, "paying", actor="box", at=now)
+        states.move(conn, machines.ORDER, order.id, "paying", actor="box", at=now, seen=order)
 
     def _view(self, conn: Connection, box_number: str, payment: str) -> models.Payment:
         core.find_payment(conn, box_number, payment)
@@ -269,9 +269,8 @@ class Payments:
     ) -> None:
         row = core.load_payment(conn, payment)
         self._core.move(conn, row, "opened", actor="boss", valid_until=valid_until)
-        states.move(conn, machines.ORDER, row.order_id, "completed", actor="boss", at=self._core.clock.now())
-        text = service.model_dump_json(by_alias=True)
-        statements.change(conn, orders, {"service": text}, id=row.order_id)
+        text, now = service.model_dump_json(by_alias=True), self._core.clock.now()
+        states.move(conn, machines.ORDER, row.order_id, "completed", actor="boss", at=now, service=text)
 
     def _service_refused(self, conn: Connection, payment: str, code: str) -> None:
         """BOSS has said a final no after the money was in: a wallet's goes back, a card's is for a person."""
