@@ -31,6 +31,12 @@ _PLANS_OF = Statement(
     .join(products, products.c.service == price_plans.c.service)
     .where(or_(products.c.service == bindparam("service"), products.c.exclusive_group == _GROUP))
 )
+_WHOSE = Statement(
+    select(subscribers, boxes.c.state)
+    .join(boxes, boxes.c.subscriber_id == subscribers.c.id)
+    .where(boxes.c.box_number == bindparam("box"))
+    .with_for_update(of=subscribers)
+)
 _COVER = Statement(
     select(subscriptions.c.service, func.max(subscriptions.c.valid_until).label("valid_until"))
     .where(subscriptions.c.subscriber_id == bindparam("subscriber"), subscriptions.c.cancelled.is_(False))
@@ -177,11 +183,16 @@ def _shown(row: Row[Any]) -> Shown:
 def load_box(conn: Connection, box_number: str) -> Row[Any]:
     """A box that may be served (ONL-11). Raises Problem ``box-unknown``, ``box-suspended`` or ``box-stolen``."""
     row = statements.one(conn, boxes, box_number=box_number)
-    if row is None:
-        raise Problem("box-unknown")
-    if row.state != "active":
-        raise Problem("box-stolen" if row.state == "stolen" else "box-suspended")
+    _expect_served(row)
+    assert row is not None
     return row
+
+
+def _expect_served(box: Row[Any] | None) -> None:
+    if box is None:
+        raise Problem("box-unknown")
+    if box.state != "active":
+        raise Problem("box-stolen" if box.state == "stolen" else "box-suspended")
 
 
 def load_boxes(conn: Connection, customer: Customer) -> list[str]:
@@ -194,8 +205,8 @@ def load_customer(conn: Connection, box_number: str) -> Customer:
 
     Whoever changes what they have comes here first: two openings for one subscriber take turns.
     """
-    box = load_box(conn, box_number)
-    person = statements.one(conn, subscribers, lock=True, id=box.subscriber_id)
+    person = _WHOSE.one_or_none(conn, {"box": box_number})
+    _expect_served(person)
     assert person is not None
     name = Text(zh=person.name_zh, en=person.name_en)
     return Customer(person.id, box_number, name, person.arrears_fen, load_held(conn, person.id))

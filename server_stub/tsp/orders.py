@@ -19,7 +19,7 @@ from server_stub.foundation.text import Text
 from server_stub.tsp import card, card_attempts, core, machines, models
 from server_stub.tsp.core import Core
 from server_stub.tsp.rivals import Reach, service_of
-from server_stub.tsp.tables import inquiries, issuers, orders, payments
+from server_stub.tsp.tables import inquiries, orders, payments
 
 RECORDS = 50
 SERVICE_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -165,8 +165,8 @@ class Orders:
             use.claim(conn)
             fingerprint = card.fingerprint(self._core, serial)
             card_attempts.came(conn, self._core, box_number, fingerprint)
-            issuer = statements.one(conn, issuers, issuer_id=request.issuer_id)
-            refusal = card.refusal(conn, self._core, request)
+            issuer = card.issuer_of(conn, self._core, request)
+            refusal = card.refusal(self._core, request, issuer)
             if refusal is None and card.unsettled(conn, self._core, serial, box_number):
                 refusal = "card-unsettled"
             values = {

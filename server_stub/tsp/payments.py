@@ -20,7 +20,7 @@ from server_stub.tsp import core, machines, models
 from server_stub.tsp.card import CardPayments, refuse_box
 from server_stub.tsp.core import Core
 from server_stub.tsp.orders import Orders
-from server_stub.tsp.rivals import Reach, Rivals, refuse_rivals
+from server_stub.tsp.rivals import OF_RIVALS, Reach, Rivals, refuse_rivals
 from server_stub.tsp.tables import LIVE, orders, payments
 from server_stub.tsp.wallet import WalletPayments
 
@@ -89,9 +89,13 @@ class Payments:
 
         # Two boxes of one household that begin at the same moment do so one after the other.
         async with self._core.locks.hold(f"household {reach.boxes[0]}"):
-            if not already:
+            try:
+                payment, answer = await self._core.change(identity, work)
+            except Problem as problem:
+                if already or problem.code not in OF_RIVALS:
+                    raise
                 await self._rivals.settle(reach, quoted)
-            payment, answer = await self._core.change(identity, work)
+                payment, answer = await self._core.change(identity, work)
         self._core.sweep_by(quoted.expires_at if payment is None else payment.expires_at)
         if answer is None:
             assert payment is not None

@@ -24,6 +24,8 @@ from server_stub.tsp.tables import orders, payments
 from server_stub.tsp.wallet import WalletPayments
 from server_stub.wallets.provider import WalletUnreachable
 
+OF_RIVALS = frozenset({"already-paid", "payment-in-progress", "order-clash"})
+"""What a payment is refused with because of another one: it may be settled."""
 HARMLESS = frozenset({"service-refused"})
 """Live, but the money is in and BOSS has said no: nothing more is taken or opened without a person."""
 CARD_EXPLAINS = ("mac1-issued",)
