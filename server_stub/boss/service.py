@@ -96,7 +96,7 @@ class BossService:
     async def home(self, box_number: str) -> wire.Home:
         """What the home page shows. Raises Problem ``box-unknown``, ``box-suspended``, as all below."""
         now = self._clock.now()
-        return await self._for(box_number, lambda *known: views.home(*known, now))
+        return await self._for(box_number, lambda catalogue, who, past: views.home(catalogue, who, past, now))
 
     async def services(self, box_number: str) -> wire.Services:
         """All services in the order to show."""
