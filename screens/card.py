@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from screens.parts import beside, due
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
 from screens.problems import CASE_OPEN, MAYBE_PAID, N_, PROMPTS, STAY_SAFE, Said, money_words, prompt_words
 from screens.purchase import pay_otherwise
-from screens.words import SEPARATOR, term_name
+from screens.words import SEPARATOR, Say, term_name
 from stb_app.journeys import Method, Order, Payment
 from stb_app.journeys.steps import (
     CANCELLABLE_PROMPTS,
@@ -33,6 +34,7 @@ from stb_app.kit.nodes import (
     Steps,
     Target,
     Text,
+    TextStyle,
 )  # fmt: skip
 from stb_app.kit.screen import Binding
 from stb_app.shell.keys import DIGITS
@@ -46,7 +48,9 @@ CANCEL_S = 20.0
 """So long the reader may take to answer a cancellation before the subscriber is offered another way out."""
 
 ROOMY = 100
-"""Up to this text scale, in percent, the drawing has half of the page; with larger letters the words need more."""
+"""Up to this text scale, in percent, the drawing has its full size; with larger letters the words need more."""
+SAID: tuple[TextStyle, ...] = ("row", "body", "small")
+"""What is said below a title: as large as there is room for."""
 
 Pose = Literal["insert", "inside", "reading", "processing", "remove", "wrong", "ok", "empty", "missing"]
 POSES: dict[str, Pose] = {
@@ -94,6 +98,11 @@ PAID_PROMPTS = frozenset(("remove", "silent-paid"))
 """The card has paid."""
 AWAY_PROMPTS = frozenset(("put-back", "other-card", "reader-away"))
 """MAC1 has left: only the same card can tell what happened."""
+
+
+def card_picture(pose: Pose, number: str, t: Say, roomy: bool) -> CardSlot:
+    """The card and its reader; on a small drawing the card's name could not be read."""
+    return CardSlot(pose, number, t("UnionPay card")) if roomy else CardSlot(pose, number, "", 70)
 
 
 class CardScreen(Page[None]):
@@ -336,42 +345,20 @@ class CardScreen(Page[None]):
         heading = self._titled(Text(words.title, "heading"))
         title = self._titled(Text(words.title, "title")) if roomy else heading
         tone: Color = "warning" if self._last_try else "secondary"
-        said, less = Text(words.text, "row", tone), Text(words.text, "body", tone)
-        doing, buttons, due, remark = self._doing(), self._buttons(), self._due(), self._remark()
-        wide = Column(
-            (
-                steps,
-                Space(grow=2),
-                Column((title, said), gap=28),
-                *doing,
-                due,
-                remark,
-                *buttons,
-                Space(grow=3),
+        said, less, short = (Text(words.text, style, tone) for style in SAID)
+        above, doing, buttons, remark = (self._due(), steps), self._doing(), self._buttons(), self._remark()
+        columns = (
+            Column(
+                (*above, Space(8), Column((title, said), gap=24), *doing, remark, Space(grow=1), *buttons),
+                gap=28,
+                grow=1,
             ),
-            gap=28,
-            grow=1,
-        )
-        tight = Column(
-            (steps, Space(grow=1), heading, less, *doing, due, remark, *buttons, Space(grow=1)),
-            gap=18,
-            grow=1,
-        )
-        short = Text(words.text, "small", tone)
-        close = Column(
-            (steps, Space(grow=1), heading, short, *doing, due, remark, *buttons, Space(grow=1)),
-            gap=8,
-            grow=1,
+            Column((*above, heading, less, *doing, remark, Space(grow=1), *buttons), gap=18, grow=1),
+            Column((*above, heading, short, *doing, remark, Space(grow=1), *buttons), gap=8, grow=1),
         )
         # The drawing keeps its size and its place through the whole journey: only the words beside it give way.
-        if roomy:
-            picture = CardSlot(self._pose, number, self.t("UnionPay card"))
-            left: Node = Grow(Column((Space(grow=1), picture, Space(grow=1)), align="center"))
-        else:
-            # On a drawing that small the card's name could not be read.
-            left = CardSlot(self._pose, number, "", 70)
-        columns = (wide, tight, close)
-        return Fit(tuple(Row((left, Grow(column)), gap=48, align="stretch", grow=1) for column in columns))
+        picture = card_picture(self._pose, number, self.t, roomy)
+        return Fit(tuple(beside(picture, column, not roomy) for column in columns))
 
     @property
     def _pose(self) -> Pose:
@@ -491,20 +478,14 @@ class CardScreen(Page[None]):
         if self._amount_fen is None:
             return Space(0)
         label = self.t("Paid") if paid else self.t("Amount") if self._maybe_paid else self.t("To pay")
-        due = Row(
-            (
-                Text(label, "body", "secondary", wrap=False),
-                Text(money(self._amount_fen), "due", "money", wrap=False),
-            ),
-            gap=20,
-        )
+        sum_ = due(label, self._amount_fen)
         if self._step.payment is not None:
             about = self._step.payment
             number = self.t("Order {number}").format(number=about.number)
             what = SEPARATOR.join((self.say(about.service.name), term_name(self.t, about.term), number))
-            return Column((due, Text(what, "small")), gap=0)
+            return Column((sum_, Text(what, "small")), gap=0)
         if self._step.balance_fen is None or self._maybe_paid:
-            return due
+            return sum_
         held = Row(
             (
                 Text(
@@ -514,4 +495,4 @@ class CardScreen(Page[None]):
             ),
             gap=16,
         )
-        return Fit((Row((due, held), gap=48), Column((due, held), gap=4, align="start")))
+        return Fit((Row((sum_, held), gap=48), Column((sum_, held), gap=4, align="start")))

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.card import POSES
+from screens.card import POSES, ROOMY, SAID, card_picture
+from screens.parts import beside
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
 from screens.problems import N_, Said, prompt_words, words_for
 from stb_app.journeys.steps import (
@@ -18,7 +19,6 @@ from stb_app.journeys.steps import (
     Refused,
 )
 from stb_app.kit.nodes import (
-    CardSlot,
     Color,
     Column,
     Divider,
@@ -41,7 +41,7 @@ from stb_app.kit.screen import Binding
 from stb_app.shell.keys import DIGITS
 from stb_app.shell.page import Page
 from stb_app.shell.running import Running
-from stb_app.shell.words import money
+from stb_app.shell.words import MINUS, money
 
 if TYPE_CHECKING:
     from stb_app.shell.app import App
@@ -210,39 +210,16 @@ class CardInquiryScreen(Page[None]):
         pose = POSES.get(step.prompt, "wrong")
         last = self._asks_pin and step.tries_left == 1
         tone: Color = "warning" if self._asks_pin and step.prompt == "wrong-pin" else "secondary"
-        picture = CardSlot(pose, step.number, self.t("UnionPay card"))
         act = self._act(step)
-        wide = Column(
-            (
-                Space(grow=2),
-                titled(Text(said.title, "title"), last),
-                Text(said.text, "row", tone),
-                Space(4),
-                *act,
-                Space(grow=3),
-            ),
-            gap=24,
-            grow=1,
+        roomy = self.app.settings.text_scale <= ROOMY
+        # As while paying: one size for every prompt's title, and the drawing where it was.
+        title = titled(Text(said.title, "title" if roomy else "heading"), last)
+        picture = card_picture(pose, step.number, self.t, roomy)
+        columns = (
+            Column((Space(above), title, Text(said.text, style, tone), *act, Space(grow=1)), gap=gap, grow=1)
+            for above, style, gap in zip((96, 48, 0), SAID, (28, 24, 16), strict=True)
         )
-        tight = Column(
-            (
-                Space(grow=1),
-                titled(Text(said.title, "heading"), last),
-                Text(said.text, "body", tone),
-                *act,
-                Space(grow=1),
-            ),
-            gap=20,
-            grow=1,
-        )
-        middle = Column((Space(grow=1), picture, Space(grow=1)), align="center")
-        return Fit(
-            (
-                Row((Grow(middle), Grow(wide)), gap=64, align="stretch", grow=1),
-                Row((picture, Grow(tight)), gap=56, align="stretch", grow=1),
-                tight,
-            )
-        )
+        return Fit(tuple(beside(picture, column, not roomy) for column in columns))
 
     def _words(self, step: CardPrompt) -> Said:
         if step.prompt == "starting":
@@ -367,7 +344,7 @@ class CardInquiryScreen(Page[None]):
         what = Column(
             (Text(self.t(KINDS[entry.kind]), "body"), Text(entry.when[:16], "caption", "secondary")), gap=0
         )
-        sign = "+" if load else "-" if entry.kind == "purchase" else ""
+        sign = "+" if load else MINUS if entry.kind == "purchase" else ""
         amount = Text(sign + money(entry.amount_fen), "body-bold", "good" if load else "text", wrap=False)
         return Row((icon, Grow(what), amount), gap=24)
 

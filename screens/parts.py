@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from screens.words import Say, days
 from stb_app.journeys import Service
 from stb_app.kit.nodes import (
+    Color,
     Column,
     Fit,
     Grow,
@@ -21,6 +22,7 @@ from stb_app.kit.nodes import (
     Target,
     Text,
 )
+from stb_app.shell.words import money
 
 if TYPE_CHECKING:
     from stb_app.shell.app import App
@@ -42,6 +44,8 @@ PLATES: dict[str, Plate] = {
 }
 """The colour that a service is known by; amber is kept for money and warnings."""
 SOON_DAYS = 14
+PANE_PX = 740
+"""The width of what stands beside the words of a payment: a code, a card; canvas pixels."""
 CAN_BE_MENDED = frozenset((
     "tsp-unreachable", "boss-unreachable", "wallet-unreachable", "tsp-answer-bad",
     "not-enrolled", "box-unknown", "box-suspended", "activation-code-wrong", "subscriber-in-arrears",
@@ -117,6 +121,14 @@ def message(
     )
 
 
+def due(label: str, amount_fen: int, color: Color = "money") -> Row:
+    """What a payment comes to: in one form and size on every page that it passes."""
+    return Row(
+        (Text(label, "body", "secondary", wrap=False), Text(money(amount_fen), "due", color, wrap=False)),
+        gap=20,
+    )
+
+
 def button(
     key: str, words: str, style: Literal["button", "primary", "danger"] = "button", width: int | None = 560
 ) -> Target:
@@ -138,6 +150,14 @@ def known_hotline(app: App) -> tuple[str, ...]:
 def panes(left: Node, right: Node, left_share: int = 1, right_share: int = 1, gap: int = 56) -> Row:
     """Two columns as high as the page."""
     return Row((Grow(left, left_share), Grow(right, right_share)), gap=gap, align="stretch", grow=1)
+
+
+def beside(picture: Node, words: Node, narrow: bool = False) -> Row:
+    """A code or a card, and at the same place on every page of a payment the words; ``narrow``: no wider than the picture."""
+    pane = Panel(Column((picture,), align="center", justify="center"), "none", pad=0, width=PANE_PX)
+    return Row(
+        (picture if narrow else pane, Grow(words)), gap=48 if narrow else 72, align="stretch", grow=1
+    )
 
 
 def note(icon: str, words: str, tone: Literal["secondary", "warning"] = "secondary") -> Node:

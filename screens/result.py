@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.parts import hotline
+from screens.parts import due, hotline
 from screens.problems import ELSEWHERE, PROBLEMS, RETURNING, money_words, spoken, words_for
 from screens.purchase import pay_otherwise, to_service
 from screens.words import SEPARATOR, sentences, term_name, time_name
@@ -288,7 +288,6 @@ class ResultScreen(Page[None]):
         if about is None:
             return tuple(Row((one,)) for one in take)
         tone: Color = "secondary" if end.money == "not-taken" else "money"
-        amount = Text(money(about.amount_fen), "due", tone, wrap=False)
         t = self.t
         label = {
             "taken": t("To be sent back") if end.outcome == "late" else t("Amount paid"),
@@ -296,8 +295,8 @@ class ResultScreen(Page[None]):
             "returned": t("Sent back"),
             "unknown": t("Amount"),
         }[end.money]
-        due = Row((Text(label, "body", "secondary", wrap=False), amount), gap=20)
-        return (Fit((Row((due, Space(grow=1), *take), gap=48), Column((due, *take), gap=0, align="start"))),)
+        sum_ = due(label, about.amount_fen, tone)
+        return (Fit((Row((sum_, Space(grow=1), *take), gap=48), Column((sum_, *take), gap=0, align="start"))),)
 
     def _said(self) -> tuple[str, str, str]:
         """Title, what to do next, and a code when nobody has words for it."""

@@ -113,7 +113,7 @@ class Scene:
         if picture.notice and not picture.full:
             area = self._area(theme.SAFE_X, 0, safe_w, 0)
             tall = chrome.notice_height(below, picture.notice, area[2])
-            end = self.origin[1] + self.px(theme.BODY_BOTTOM + 8)
+            end = self.origin[1] + self.px(theme.BODY_BOTTOM)
             chrome.notice(below, picture.notice, picture.notice_tone, (area[0], end - tall, area[2], tall))
             bottom -= round(tall / self.scale) + 16
         for number, layer in enumerate(picture.layers):

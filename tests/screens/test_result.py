@@ -24,11 +24,11 @@ def test_a_success_says_everything() -> None:
     assert (state["outcome"], state["money_taken"], state["money"]) == ("success", True, "taken")
     assert SUCCESS.payment is not None
     assert (state["order"], state["number"]) == (SUCCESS.payment.order, "4C7F 20A1")
-    assert state["valid_until"] == "2026-12-20T23:59:59+08:00"
+    assert state["valid_until"] == "2026-12-21T23:59:59+08:00"
     assert (state["balance_before_fen"], state["balance_after_fen"]) == (23640, 22140)
     for words in (
         "The money was taken.",
-        "2026-12-20",
+        "2026-12-21",
         NUMBER,
         "¥236.40",
         "¥221.40",

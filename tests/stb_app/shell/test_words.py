@@ -18,7 +18,7 @@ def test_money_is_exact(amount_fen: int) -> None:
 
 
 def test_money_has_thousands_and_two_places() -> None:
-    assert [words.money(fen) for fen in (123450, 5, -1234567)] == ["¥1,234.50", "¥0.05", "-¥12,345.67"]
+    assert [words.money(fen) for fen in (123450, 5, -1234567)] == ["¥1,234.50", "¥0.05", "−¥12,345.67"]
 
 
 def test_instants_are_shown_in_chinas_time() -> None:
