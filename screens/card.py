@@ -353,6 +353,11 @@ class CardScreen(Page[None]):
                 gap=28,
                 grow=1,
             ),
+            Column(
+                (*above, Column((title, said), gap=12), *doing, remark, Space(grow=1), *buttons),
+                gap=16,
+                grow=1,
+            ),
             Column((*above, heading, less, *doing, remark, Space(grow=1), *buttons), gap=18, grow=1),
             Column((*above, heading, short, *doing, remark, Space(grow=1), *buttons), gap=8, grow=1),
         )

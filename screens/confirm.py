@@ -107,26 +107,18 @@ class ConfirmScreen(Page[None]):
             (self.t("Order number"), order.number),
         )
         asked = self.t(NOT_TAKEN_BEFORE) if self._settled else self.t("Please confirm once more")
-        please = Text(asked, "row", "secondary")
+        please, small = Text(asked, "row", "secondary"), Text(asked, "small", "secondary")
         sum_ = due(self.t("To pay"), order.amount_fen)
         cancel = button("cancel", self.t("Do not pay"), width=None)
         confirm = button("confirm", self.t("Pay {amount}").format(amount=amount), "primary", None)
         pair = Row((Grow(cancel), Grow(confirm)), gap=40)
-        facts, close = Facts(pairs, gap=18), Facts(pairs, gap=4)
+        facts, close = Facts(pairs, gap=18), Facts(pairs, gap=0)
         return Fit(
             (
                 self._panel(
                     Column((please, sum_, Space(8), facts, Space(grow=1), pair), gap=16, grow=1), 1240, 56
                 ),
-                self._panel(
-                    Column(
-                        (please, sum_, Scroll("facts", close), pair),
-                        gap=12,
-                        grow=1,
-                    ),
-                    1728,
-                    36,
-                ),
+                self._panel(Column((small, sum_, Scroll("facts", close), pair), gap=12, grow=1), 1728, 28),
             )
         )
 

@@ -209,11 +209,13 @@ class QrScreen(Page[None]):
         what = SEPARATOR.join((self.say(self._order.service.name), term_name(self.t, self._order.term)))
         number = self.t("Order {number}").format(number=self._order.number)
         # Once the phone may have paid, nobody is told to.
-        sum_ = due(self.t("Amount") if self._slow else self.t("To pay"), self._order.amount_fen)
+        unpaid = self._step.state in ("making", "shown", "scanned") and not self._leaving
+        sum_ = due(self.t("To pay") if unpaid else self.t("Amount"), self._order.amount_fen)
         head = Column((sum_, Text(what, "body"), Text(number, "body", "secondary", wrap=False)), gap=0)
         less = Column((sum_, Text(SEPARATOR.join((what, number)), "small", "secondary")), gap=0)
         columns = (
             Column((head, Space(16), Column(self._steps("row"), gap=24), Space(16), self._clock()), gap=24),
+            Column((less, Space(8), *self._steps("body"), Space(8), self._clock()), gap=24),
             Column((less, *self._steps("body"), self._clock()), gap=14),
             Column((less, *self._steps("body"), self._clock(88)), gap=12),
             Column((less, *self._steps("body", True), self._clock(88)), gap=10),
@@ -262,13 +264,7 @@ class QrScreen(Page[None]):
             words = self.t("You may leave. The records will say how it ended.")
             leave = Target("records", Text(self.t("See the records"), "row-bold", align="center"), "primary")
             return (
-                Row(
-                    (
-                        Icon("clock", 72, "accent"),
-                        Grow(Text(self.t("This takes longer than usual"), "heading")),
-                    ),
-                    gap=28,
-                ),
+                Text(self.t("This takes longer than usual"), "title" if style == "row" else "heading"),
                 Text(self.t(MAYBE_PAID), "row" if style == "row" else "small", "warning"),
                 Text(words, "row" if style == "row" else "small"),
                 Row((leave,)),
@@ -280,6 +276,8 @@ class QrScreen(Page[None]):
             words_ = Column(
                 (Text(title, large), Text(text, style, "secondary")), gap=8
             )
+            if self._instead is not None:  # which is the drawing of it
+                return (words_,)
             tone: Literal["warning", "accent"] = "warning" if icon == "warning" else "accent"
             return (Row((Icon(icon, 72, tone), Grow(words_)), gap=28, align="start"),)
         if short:

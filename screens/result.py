@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 Pairs = tuple[tuple[str, str | Text], ...]
 COUNT_S = 10
 """A success goes on by itself after so many seconds, unless a key is pressed."""
+SIGN = 140
+"""Of the same size on every result, canvas pixels at 100 %."""
 TABLE = 6
 """Pairs in the table of facts at most, two beside each other: one more row would cost the form its size."""
 SEEN_S = 1.0
@@ -235,18 +237,17 @@ class ResultScreen(Page[None]):
         wide, narrow = self._buttons()
         return Fit(
             (
-                self._form(1440, 140, ("title", "row", "body"), wide, 32),
-                self._form(1728, 120, ("heading", "row", "body"), narrow, 24),
-                self._form(1728, 100, ("heading", "body-bold", "small"), narrow, 20),
-                self._form(1728, 88, ("heading", "body-bold", "small"), narrow, 16, scrolls="facts"),
-                self._form(1728, 88, ("heading", "body-bold", "small"), narrow, 16, scrolls="words"),
+                self._form(1440, ("title", "row", "body"), wide, 32),
+                self._form(1728, ("heading", "row", "body"), narrow, 24),
+                self._form(1728, ("heading", "body-bold", "small"), narrow, 20),
+                self._form(1728, ("heading", "body-bold", "small"), narrow, 16, scrolls="facts"),
+                self._form(1728, ("heading", "body-bold", "small"), narrow, 16, scrolls="words"),
             )
         )
 
     def _form(
         self,
         width: int,
-        sign: int,
         styles: tuple[TextStyle, TextStyle, TextStyle],
         buttons: tuple[Target, ...],
         gap: int,
@@ -263,7 +264,7 @@ class ResultScreen(Page[None]):
         words = Column((Text(title, large), *self._lines(text, code, strong, style)), gap=6)
         # Overtaken by another television of the household: nothing has gone wrong.
         kind = "info" if self._end.reason in ELSEWHERE else self._end.outcome
-        head = Row((Sign(kind, sign), Grow(words)), gap=40)
+        head = Row((Sign(kind, SIGN), Grow(words)), gap=40)
         panel: Node = Panel(
             Facts(self._facts(style), 2, gap=20 if style == "body" else 10, style=style),
             pad=36 if style == "body" else 28,
@@ -278,7 +279,7 @@ class ResultScreen(Page[None]):
         rest = () if scrolls else (Space(grow=1),)
         told = Column(above, gap=gap, grow=1 if scrolls else 0)
         ways = Row((Spinner(56),), height=84) if self._ordering else Row(buttons, gap=24)
-        column = Column((*rest, told, Space(gap + 8), ways, *rest, Space(20)), gap=0, width=width, grow=1)
+        column = Column((*rest, told, Space(gap + 8), ways, *rest), gap=0, width=width, grow=1)
         return Row((Space(grow=1), column, Space(grow=1)), gap=0, align="stretch", grow=1)
 
     def _amount(self) -> tuple[Node, ...]:

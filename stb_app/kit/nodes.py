@@ -297,7 +297,7 @@ class Spinner:
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """The result's sign that can be read from the kitchen."""
+    """The result's sign that can be read from the kitchen; ``size`` at 100 %, it grows at most to 120 %."""
 
     kind: Literal[
         "success", "pending", "failed", "cancelled", "expired", "late", "question", "info", "warning"
