@@ -49,8 +49,13 @@ CANCEL_S = 20.0
 
 ROOMY = 100
 """Up to this text scale, in percent, the drawing has its full size; with larger letters the words need more."""
-SAID: tuple[TextStyle, ...] = ("row", "body", "small")
-"""What is said below a title: as large as there is room for."""
+ROOMS: tuple[tuple[int, TextStyle, int], ...] = (
+    (16, "row", 24),
+    (16, "row", 16),
+    (0, "body", 12),
+    (0, "small", 8),
+)
+"""Room above a title, letters of what is said below it, and gaps: as much as there is room for."""
 
 Pose = Literal["insert", "inside", "reading", "processing", "remove", "wrong", "ok", "empty", "missing"]
 POSES: dict[str, Pose] = {
@@ -341,25 +346,14 @@ class CardScreen(Page[None]):
         names = (self.t("Insert"), self.t("PIN"), self.t("Pay"), self.t("Take out"))
         steps = Steps(names, current, failed=prompt in OTHER_WAY_FIRST and not self._leaving)
         roomy = self.app.settings.text_scale <= ROOMY
-        # With larger letters every prompt has its title in one size, whether its words are many or few.
-        heading = self._titled(Text(words.title, "heading"))
-        title = self._titled(Text(words.title, "title")) if roomy else heading
+        # Every prompt has its title in one size, whether its words are many or few.
+        title = self._titled(Text(words.title, "title" if roomy else "heading"))
         tone: Color = "warning" if self._last_try else "secondary"
-        said, less, short = (Text(words.text, style, tone) for style in SAID)
-        above, doing, buttons, remark = (self._due(), steps), self._doing(), self._buttons(), self._remark()
+        above = Column((self._due(), steps), gap=20)
+        below = (*self._doing(), self._remark(), Space(grow=1), *self._buttons())
         columns = (
-            Column(
-                (*above, Space(8), Column((title, said), gap=24), *doing, remark, Space(grow=1), *buttons),
-                gap=28,
-                grow=1,
-            ),
-            Column(
-                (*above, Column((title, said), gap=12), *doing, remark, Space(grow=1), *buttons),
-                gap=16,
-                grow=1,
-            ),
-            Column((*above, heading, less, *doing, remark, Space(grow=1), *buttons), gap=18, grow=1),
-            Column((*above, heading, short, *doing, remark, Space(grow=1), *buttons), gap=8, grow=1),
+            Column((above, Space(room), title, Text(words.text, style, tone), *below), gap=gap, grow=1)
+            for room, style, gap in ROOMS
         )
         # The drawing keeps its size and its place through the whole journey: only the words beside it give way.
         picture = card_picture(self._pose, number, self.t, roomy)

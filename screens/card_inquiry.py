@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.card import POSES, ROOMY, SAID, card_picture
+from screens.card import POSES, ROOMY, card_picture
 from screens.parts import beside
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
 from screens.problems import N_, Said, prompt_words, words_for
@@ -36,6 +36,7 @@ from stb_app.kit.nodes import (
     Spinner,
     Target,
     Text,
+    TextStyle,
 )  # fmt: skip
 from stb_app.kit.screen import Binding
 from stb_app.shell.keys import DIGITS
@@ -62,6 +63,8 @@ WORDS = {
 """Where the words of a payment would not do."""
 SHOWN = 5
 """So many transactions are seen at once at least."""
+ROOMS: tuple[tuple[int, TextStyle, int], ...] = ((96, "row", 28), (48, "body", 24), (0, "small", 16))
+"""Room above a title, letters of what is said below it, and gaps: as much as there is room for."""
 BUSY_PROMPTS = frozenset(("starting", "reading", "processing", "settling", "waiting-psam"))
 
 
@@ -217,7 +220,7 @@ class CardInquiryScreen(Page[None]):
         picture = card_picture(pose, step.number, self.t, roomy)
         columns = (
             Column((Space(above), title, Text(said.text, style, tone), *act, Space(grow=1)), gap=gap, grow=1)
-            for above, style, gap in zip((96, 48, 0), SAID, (28, 24, 16), strict=True)
+            for above, style, gap in ROOMS
         )
         return Fit(tuple(beside(picture, column, not roomy) for column in columns))
 
@@ -287,8 +290,12 @@ class CardInquiryScreen(Page[None]):
             (Panel(Column((*balance, Space(4), Facts(tuple(facts)), Space(4), *about), gap=16), "hero", pad=44, grow=1), buttons),
             gap=24, grow=1,
         )  # fmt: skip
-        less = ((self.t("Card number"), Text(card.number, "small", wrap=False)), *facts[1:])
-        panel = Panel(Column((*balance, Facts(less, gap=8), *about), gap=12), "hero", pad=28, grow=1)
+        less = Facts(
+            ((self.t("Card number"), Text(card.number, "caption", wrap=False)), *facts[1:]),
+            gap=8,
+            style="caption",
+        )
+        panel = Panel(Column((*balance, less, *about), gap=12), "hero", pad=28, grow=1)
         tight = Column((panel, buttons), gap=20, grow=1)
         last = Column((Scroll("card", panel), buttons), gap=20, grow=1)
         table = self._table(card.log)

@@ -109,13 +109,16 @@ def message(
     if text:
         less.append(Text(text, "body", "secondary", "center"))
     less += [Text(line, "body-bold", align="center") for line in call]
-    low: tuple[Node, ...] = (Space(grow=1), Sign(sign, size * 2 // 3), *less, Space(8))
+    lows = tuple((Space(grow=1), Sign(sign, side), *less, Space(8)) for side in (size, size * 2 // 3))
     return Fit(
         (
             Column((*full, side_by_side, Space(grow=1)), gap=24, align="center", grow=1),
             Column((*full, stacked, Space(grow=1)), gap=24, align="center", grow=1),
-            Column((*low, side_by_side, Space(grow=1)), gap=16, align="center", grow=1),
-            Column((*low, stacked, Space(grow=1)), gap=16, align="center", grow=1),
+            *(
+                Column((*low, ways, Space(grow=1)), gap=16, align="center", grow=1)
+                for low in lows
+                for ways in (side_by_side, stacked)
+            ),
             Column((Space(grow=1), *less, stacked, Space(grow=1)), gap=16, align="center", grow=1),
         )
     )
@@ -155,9 +158,7 @@ def panes(left: Node, right: Node, left_share: int = 1, right_share: int = 1, ga
 def beside(picture: Node, words: Node, narrow: bool = False) -> Row:
     """A code or a card, and at the same place on every page of a payment the words; ``narrow``: no wider than the picture."""
     pane = Panel(Column((picture,), align="center", justify="center"), "none", pad=0, width=PANE_PX)
-    return Row(
-        (picture if narrow else pane, Grow(words)), gap=48 if narrow else 72, align="stretch", grow=1
-    )
+    return Row((picture if narrow else pane, Grow(words)), gap=48 if narrow else 72, align="stretch", grow=1)
 
 
 def note(icon: str, words: str, tone: Literal["secondary", "warning"] = "secondary") -> Node:

@@ -273,9 +273,7 @@ class QrScreen(Page[None]):
         if said is not None:
             icon, title, text = said
             large: TextStyle = {"row": "title", "body": "heading", "small": "row-bold"}[style]  # type: ignore[assignment]
-            words_ = Column(
-                (Text(title, large), Text(text, style, "secondary")), gap=8
-            )
+            words_ = Column((Text(title, large), Text(text, style, "secondary")), gap=8)
             if self._instead is not None:  # which is the drawing of it
                 return (words_,)
             tone: Literal["warning", "accent"] = "warning" if icon == "warning" else "accent"

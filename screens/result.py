@@ -297,7 +297,9 @@ class ResultScreen(Page[None]):
             "unknown": t("Amount"),
         }[end.money]
         sum_ = due(label, about.amount_fen, tone)
-        return (Fit((Row((sum_, Space(grow=1), *take), gap=48), Column((sum_, *take), gap=0, align="start"))),)
+        return (
+            Fit((Row((sum_, Space(grow=1), *take), gap=48), Column((sum_, *take), gap=0, align="start"))),
+        )
 
     def _said(self) -> tuple[str, str, str]:
         """Title, what to do next, and a code when nobody has words for it."""
