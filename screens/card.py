@@ -349,10 +349,20 @@ class CardScreen(Page[None]):
         # Every prompt has its title in one size, whether its words are many or few.
         title = self._titled(Text(words.title, "title" if roomy else "heading"))
         tone: Color = "warning" if self._last_try else "secondary"
-        above = Column((self._due(), steps), gap=20)
+        due_ = self._due()
         below = (*self._doing(), self._remark(), Space(grow=1), *self._buttons())
         columns = (
-            Column((above, Space(room), title, Text(words.text, style, tone), *below), gap=gap, grow=1)
+            Column(
+                (
+                    Column((due_, steps), gap=min(gap, 20)),
+                    Space(room),
+                    title,
+                    Text(words.text, style, tone),
+                    *below,
+                ),
+                gap=gap,
+                grow=1,
+            )
             for room, style, gap in ROOMS
         )
         # The drawing keeps its size and its place through the whole journey: only the words beside it give way.

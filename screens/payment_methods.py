@@ -77,14 +77,14 @@ class PaymentMethodsScreen(Page[None]):
         sorry = sentences(self.t("No money was taken."), hotline(self.t, self.order.hotline))
         head = self._head(self.t("You cannot pay just now"), what)
         back = Row((button("back", self.t("Back"), "primary"),))
-        cards = tuple(self._card(method, 300) for method in self.order.methods)
+        cards = tuple(self._card(method, 280) for method in self.order.methods)
         # Panels, which can be scrolled without a focus inside.
         panels = tuple(Panel(Column(self._words(method), gap=4), pad=28) for method in self.order.methods)
         return Fit(
             (
                 Column(
                     (head, Text(sorry), Grid(cards, 2, 32), Space(grow=1), back),
-                    gap=20,
+                    gap=16,
                     grow=1,
                 ),
                 Column((Scroll("page", Column((head, Text(sorry), *panels), gap=16)), back), gap=24, grow=1),

@@ -45,6 +45,7 @@ LEAST_MODULE_PX, MOST_MODULE_PX = 8, 24
 CANCEL_S = 20.0
 LAST_PART = 1 / 6
 """Where the ring turns amber, as the kit draws it."""
+BODIES: tuple[TextStyle, TextStyle] = ("body", "small")
 STOPPABLE = frozenset(("making", "shown", "scanned", "reconnecting"))
 
 
@@ -209,10 +210,8 @@ class QrScreen(Page[None]):
         what = SEPARATOR.join((self.say(self._order.service.name), term_name(self.t, self._order.term)))
         number = self.t("Order {number}").format(number=self._order.number)
         # Once the phone may have paid, nobody is told to.
-        unpaid = self._step.state in ("making", "shown", "scanned") and not self._leaving
-        sum_ = due(self.t("To pay") if unpaid else self.t("Amount"), self._order.amount_fen)
-        head = Column((sum_, Text(what, "body"), Text(number, "body", "secondary", wrap=False)), gap=0)
-        less = Column((sum_, Text(SEPARATOR.join((what, number)), "small", "secondary")), gap=0)
+        sum_ = due(self.t("Amount") if self._slow else self.t("To pay"), self._order.amount_fen)
+        head, less = (Column((sum_, _named(what, number, style)), gap=0) for style in BODIES)
         columns = (
             Column((head, Space(16), Column(self._steps("row"), gap=24), Space(16), self._clock()), gap=24),
             Column((less, Space(8), *self._steps("body"), Space(8), self._clock()), gap=24),
@@ -353,3 +352,9 @@ class QrScreen(Page[None]):
             return Row((Ring(part, ring), figure, Grow(Text(words, "small", "secondary"))), gap=24)
         said = Column((figure, Text(words, "small", "secondary")), gap=0)
         return Row((Ring(part, ring), Grow(said)), gap=40)
+
+
+def _named(what: str, number: str, style: TextStyle) -> Node:
+    """What is paid and the order's number, beside each other where there is room."""
+    words = (Text(what, style, wrap=False), Text(number, style, "secondary", wrap=False))
+    return Fit((Row(words, gap=32), Column(words, gap=0)))

@@ -149,7 +149,8 @@ class Scene:
                 inner = body
                 body = layouter.made("dialog", lambda: Panel(inner, pad=56, radius=theme.R_HERO, border=True))
             upper = theme.TOP_Y + 40
-            high = self._area(theme.SAFE_X, upper, safe_w, theme.BODY_BOTTOM - upper)
+            # A panel has room of its own around what is in it, so its border may come nearer to the footer.
+            high = self._area(theme.SAFE_X, upper, safe_w, theme.BODY_BOTTOM + 20 - upper)
             most = self.px(_DIALOG_MOST * min(self.text_scale, 1.25))
             width = max(self.px(_DIALOG_LEAST), min(layouter.natural(body), most))
             if body.width is not None:

@@ -162,7 +162,7 @@ def home(say: Say) -> Node:
                     say("语言 · 字号 · 声音", "Language, text, sound"),
                 ),
             ),
-            gap=20,
+            gap=12,
         ),
         grow=1,
     )
@@ -200,8 +200,8 @@ def home(say: Say) -> Node:
             4,
         ),
     )
-    page = Column((Row((hero, tiles), gap=36, align="stretch", grow=1), small), gap=32)
-    return Fit((page, Scroll("page", Column((Row((hero, tiles), gap=36, align="stretch"), small), gap=32))))
+    page = Column((Row((hero, tiles), gap=36, align="stretch", grow=1), small), gap=24)
+    return Fit((page, Scroll("page", Column((Row((hero, tiles), gap=36, align="stretch"), small), gap=24))))
 
 
 _MONTHS = ("Jun", "Jul", "Aug", "Sep", "Oct", "Nov")
