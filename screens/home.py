@@ -63,6 +63,7 @@ class HomeScreen(LoadingPage[Home]):
         super().__init__(app)
         self._asked_hello = False
         self._touched = False
+        self._asking = False
         self._turned_away: Refused | None = None
         """This box is not let in: what was known before is no use, and says nothing of that."""
 
@@ -70,8 +71,15 @@ class HomeScreen(LoadingPage[Home]):
         journey: Journey[Any] = self.app.verbs.home()
         return journey
 
+    def load(self) -> None:
+        """Asks, or asks again; why there was no answer stays to be seen, and its button keeps the focus."""
+        refused = self.refused
+        super().load()
+        self.refused, self._asking = refused, True
+
     def arrived(self, value: Home) -> None:
         super().arrived(value)
+        self._asking = False
         if self._turned_away is not None:
             self._turned_away = None
             if not self._touched:
@@ -84,6 +92,7 @@ class HomeScreen(LoadingPage[Home]):
 
     def was_refused(self, refused: Refused) -> None:
         super().was_refused(refused)
+        self._asking = False
         before, self._turned_away = self._turned_away, refused if refused.code in BOX_REFUSED else None
         if self._turned_away is not None and before is None and not self._touched:
             self.app.focus("retry")
@@ -188,6 +197,7 @@ class HomeScreen(LoadingPage[Home]):
         if large:
             return self._without_server_large(refused, words)
         call = tuple(Text(line, "row-bold") for line in known_hotline(self.app))
+        again = (Spinner(56),) if self._asking else ()
         return Column(
             (
                 Space(grow=1),
@@ -196,7 +206,7 @@ class HomeScreen(LoadingPage[Home]):
                 Text(words.text, "row", "secondary"),
                 *call,
                 Space(12),
-                button("retry", self.t("Try again"), "primary", self._wide(300)),
+                Row((button("retry", self.t("Try again"), "primary", self._wide(300)), *again), gap=28),
                 Text(self.t("We also keep trying by ourselves."), "small", "secondary"),
                 Space(grow=1),
             ),

@@ -353,7 +353,7 @@ class ServiceScreen(LoadingPage[ServicePage]):
                     grow=1,
                 ),
                 Panel(
-                    Column((Scroll("words", Column((beside, *words[1:]), gap=16)), buttons), gap=20, grow=1),
+                    Column((Scroll("words", Column((beside, *words[1:]), gap=12)), buttons), gap=20, grow=1),
                     pad=36,
                     grow=1,
                 ),

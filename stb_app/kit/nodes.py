@@ -167,7 +167,7 @@ class Target:
 class Group:
     """A named part of the focus path: the focus enters it at the target that had it last.
 
-    ``beside``: a key that left and right enter it at instead; up and down then enter at the nearest.
+    ``beside``: a key that left and right enter it at instead, and leave it from; up and down then enter at the nearest.
     """
 
     key: str
