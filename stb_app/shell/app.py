@@ -142,6 +142,11 @@ class App:
         self.navigator.pop(result)
         self._typematic.clear()
 
+    def uncover(self) -> None:
+        """Closes what stands above the calling screen (a question that has lost its sense)."""
+        self.navigator.uncover()
+        self._typematic.clear()
+
     def home(self) -> None:
         self.navigator.go_home()
         self._typematic.clear()

@@ -154,6 +154,13 @@ class Navigator:
             self.run(below, entry.on_result, result)
         self._around.refresh()
 
+    def uncover(self) -> None:
+        """Closes what stands above the owner's screen; nobody gets an answer."""
+        if self._stack[-1] is not self.owner:
+            self._clear_above_owner()
+            self.change = "fade"
+            self._around.refresh()
+
     def go_home(self) -> None:
         if self.at_home() and self.top.id == self._home:
             return
