@@ -101,9 +101,9 @@ def refund_twice() -> AbstractContextManager[Any]:
             def __init__(self, inner: Any) -> None:
                 self._inner = inner
 
-            async def refund(self, reference: str, refund: str, amount_fen: int) -> None:
+            async def refund(self, reference: str, refund: str, amount_fen: int, why: str) -> None:
                 for _ in range(2):
-                    await self._inner.refund(reference, f"{refund}-{next(count)}", amount_fen)
+                    await self._inner.refund(reference, f"{refund}-{next(count)}", amount_fen, why)
 
         with put(wallet.WalletPayments, "_wallet", lambda self, row: Fresh(kept(row))):
             return await refund(self, payload)
