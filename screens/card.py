@@ -12,14 +12,7 @@ from screens.problems import CASE_OPEN, MAYBE_PAID, N_, PROMPTS, STAY_SAFE, Said
 from screens.purchase import pay_otherwise
 from screens.words import SEPARATOR, Say, term_name
 from stb_app.journeys import Method, Order, Payment
-from stb_app.journeys.steps import (
-    CANCELLABLE_PROMPTS,
-    EARLIER_NOT_TAKEN,
-    PROBLEM_PROMPTS,
-    CardPrompt,
-    CardStep,
-    Finished,
-)
+from stb_app.journeys.steps import EARLIER_NOT_TAKEN, PROBLEM_PROMPTS, CardPrompt, CardStep, Finished
 from stb_app.kit.nodes import (
     CardSlot,
     Color,
@@ -129,6 +122,8 @@ class CardScreen(Page[None]):
         self._step = CardPrompt("starting", amount_fen=order.amount_fen, earlier=settles_for is not None)
         self._pin = PinEntry()
         self._told_no = False
+        self._asking = False
+        """Whether to cancel; the question stands above this page."""
         self._at = 0
         """Which of the four steps the payment has come to."""
         self._leaving: Literal["", "cancel", "switch", "leave"] = ""
@@ -150,6 +145,11 @@ class CardScreen(Page[None]):
         if isinstance(step, Finished):
             self._finish(step)
             return
+        if self._asking and not step.cancellable:
+            # The payment has gone on to where it cannot be stopped: the question would promise what is not true any more.
+            self._asking = False
+            self._told_no = step.prompt == "processing"
+            self.app.uncover()
         before, self._step = self._step.prompt, step
         if step.prompt not in SERVICE_PROMPTS:
             self._at = STEP_OF.get(step.prompt, 0)
@@ -183,7 +183,7 @@ class CardScreen(Page[None]):
         prompt = self._step.prompt
         if self._slow:
             return (Binding(("KEY_BACK",), self.t("Leave for now")),)
-        if self._leaving or prompt not in CANCELLABLE_PROMPTS | AWAY_PROMPTS | SILENT_PROMPTS | {"remove"}:
+        if self._leaving or not self._yields:
             # Back says why not; the footer promises nothing.
             return (*found, Binding(("KEY_BACK",), self.t("Not possible just now"), footer=False))
         if prompt == "remove":
@@ -191,7 +191,8 @@ class CardScreen(Page[None]):
         else:
             leave = self._away or prompt in SILENT_PROMPTS
             back = self.t("Leave for now") if leave else self.t("Cancel the payment")
-        return (*found, Binding(("KEY_BACK",), back))
+        # Usually MAC1 is asked for in a moment: nothing is promised that is gone before it can be read.
+        return (*found, Binding(("KEY_BACK",), back, footer=not self._step.before_mac1))
 
     def on_key(self, name: str) -> bool:
         if name not in DIGITS or not self._asks_pin:
@@ -207,7 +208,7 @@ class CardScreen(Page[None]):
             self.app.home()
         elif self._step.prompt in SILENT_PROMPTS and not self._leaving:
             self._stop("leave")
-        elif self._leaving or self._step.prompt not in CANCELLABLE_PROMPTS | AWAY_PROMPTS | {"remove"}:
+        elif self._leaving or not self._yields:
             self._told_no = True
             self.app.sound("error")
         elif self._step.prompt == "remove":
@@ -248,6 +249,7 @@ class CardScreen(Page[None]):
             self._journey.enter_pin(pin)
 
     def _ask_to_cancel(self) -> None:
+        self._asking = True
         self.app.push(
             "question",
             self._on_answer,
@@ -276,15 +278,11 @@ class CardScreen(Page[None]):
         )
 
     def _on_answer(self, answer: str | None) -> None:
+        self._asking = False
         if answer == "leave" and self._away:
             self._stop("leave")
         elif answer in ("cancel-payment", "pay-otherwise"):
-            # While the question stood there the payment may have gone on to where it cannot be stopped.
-            if self._step.prompt in CANCELLABLE_PROMPTS:
-                self._stop("cancel" if answer == "cancel-payment" else "switch")
-            else:
-                self._told_no = True
-                self.app.refresh()
+            self._stop("cancel" if answer == "cancel-payment" else "switch")
 
     def _stop(self, why: Literal["cancel", "switch", "leave"]) -> None:
         self._pin.clear()
@@ -296,6 +294,11 @@ class CardScreen(Page[None]):
     def _on_slow(self) -> None:
         self._slow, self.busy = True, False
         self.app.refresh()
+
+    @property
+    def _yields(self) -> bool:
+        """Back does something: cancels, leaves, or goes on to the result."""
+        return self._step.cancellable or self._step.prompt in AWAY_PROMPTS | SILENT_PROMPTS | {"remove"}
 
     @property
     def _away(self) -> bool:
@@ -435,7 +438,7 @@ class CardScreen(Page[None]):
             return "info", money_words("taken", self.t), "text"
         if prompt == "no-service":
             return "info", money_words("not-taken", self.t), "text"
-        if prompt in CANCELLABLE_PROMPTS:
+        if self._step.cancellable and prompt != "processing":
             return "info", self.t(STAY_SAFE), "secondary"
         if prompt == "remove":
             return "records", self.t("You will find this payment in the records."), "secondary"

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from stb_app.shell.app import App
 
 Pairs = tuple[tuple[str, str | Text], ...]
+GUARD_S = 0.8
+"""Whoever goes on pressing OK after the PIN must not press this page away unread."""
 COUNT_S = 10
 """A success goes on by itself after so many seconds, unless a key is pressed."""
 SIGN = 140
@@ -64,6 +66,7 @@ class ResultScreen(Page[None]):
     """The end of a payment. ``done`` and Back lead home; where nothing was taken and it can be tried again, that comes first."""
 
     id = "result"
+    guard_s = GUARD_S
 
     def __init__(self, app: App, *, finished: Finished, order: Order | None = None) -> None:
         super().__init__(app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -142,13 +143,24 @@ def test_where_money_may_have_moved_nothing_can_be_cancelled(tv: Television, wor
     assert "Please do not take the card out" in tv.words()
 
 
-def test_a_question_that_is_answered_too_late_cancels_nothing(tv: Television) -> None:
+def test_a_question_goes_when_the_payment_has_gone_on_to_where_it_cannot_be_cancelled(tv: Television) -> None:
     post(tv, prompt("enter-pin"))
     tv.press("BACK")
     post(tv, prompt("processing"))
-    tv.ok("cancel-payment")
-    assert (tv.screen, tv.state["prompt"], journey(tv).cancels) == ("card", "processing", 0)
+    assert (tv.screen, tv.state["prompt"]) == ("card", "processing")
+    assert "Nothing has been taken" not in tv.words()
     assert "can't be cancelled now" in tv.words()
+    tv.press("OK", "BACK")
+    assert (tv.screen, journey(tv).cancels) == ("card", 0)
+
+
+def test_before_mac1_is_asked_for_back_asks_at_once(tv: Television) -> None:
+    post(tv, replace(prompt("processing"), before_mac1=True))
+    assert tv.press("BACK").screen == "question"
+    post(tv, prompt("reconnecting"), replace(prompt("processing"), before_mac1=True))
+    assert tv.screen == "question"
+    tv.ok("cancel-payment")
+    assert (tv.screen, tv.state["leaving"], journey(tv).cancels) == ("card", True, 1)
 
 
 def test_the_end_closes_the_question_too(tv: Television) -> None:
