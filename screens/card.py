@@ -6,19 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from screens.parts import beside, due
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
 from screens.problems import CASE_OPEN, MAYBE_PAID, N_, PROMPTS, STAY_SAFE, Said, money_words, prompt_words
 from screens.purchase import pay_otherwise
-from screens.words import SEPARATOR, term_name
+from screens.words import SEPARATOR, Say, term_name
 from stb_app.journeys import Method, Order, Payment
-from stb_app.journeys.steps import (
-    CANCELLABLE_PROMPTS,
-    EARLIER_NOT_TAKEN,
-    PROBLEM_PROMPTS,
-    CardPrompt,
-    CardStep,
-    Finished,
-)
+from stb_app.journeys.steps import EARLIER_NOT_TAKEN, PROBLEM_PROMPTS, CardPrompt, CardStep, Finished
 from stb_app.kit.nodes import (
     CardSlot,
     Color,
@@ -33,6 +27,7 @@ from stb_app.kit.nodes import (
     Steps,
     Target,
     Text,
+    TextStyle,
 )  # fmt: skip
 from stb_app.kit.screen import Binding
 from stb_app.shell.keys import DIGITS
@@ -46,7 +41,14 @@ CANCEL_S = 20.0
 """So long the reader may take to answer a cancellation before the subscriber is offered another way out."""
 
 ROOMY = 100
-"""Up to this text scale, in percent, the drawing has half of the page; with larger letters the words need more."""
+"""Up to this text scale, in percent, the drawing has its full size; with larger letters the words need more."""
+ROOMS: tuple[tuple[int, TextStyle, int], ...] = (
+    (16, "row", 24),
+    (16, "row", 16),
+    (0, "body", 12),
+    (0, "small", 8),
+)
+"""Room above a title, letters of what is said below it, and gaps: as much as there is room for."""
 
 Pose = Literal["insert", "inside", "reading", "processing", "remove", "wrong", "ok", "empty", "missing"]
 POSES: dict[str, Pose] = {
@@ -96,6 +98,11 @@ AWAY_PROMPTS = frozenset(("put-back", "other-card", "reader-away"))
 """MAC1 has left: only the same card can tell what happened."""
 
 
+def card_picture(pose: Pose, number: str, t: Say, roomy: bool) -> CardSlot:
+    """The card and its reader; on a small drawing the card's name could not be read."""
+    return CardSlot(pose, number, t("UnionPay card")) if roomy else CardSlot(pose, number, "", 70)
+
+
 class CardScreen(Page[None]):
     """One attempt to pay ``order`` by card. Replaced by the result when it has ended.
 
@@ -115,6 +122,8 @@ class CardScreen(Page[None]):
         self._step = CardPrompt("starting", amount_fen=order.amount_fen, earlier=settles_for is not None)
         self._pin = PinEntry()
         self._told_no = False
+        self._asking = False
+        """Whether to cancel; the question stands above this page."""
         self._at = 0
         """Which of the four steps the payment has come to."""
         self._leaving: Literal["", "cancel", "switch", "leave"] = ""
@@ -136,6 +145,11 @@ class CardScreen(Page[None]):
         if isinstance(step, Finished):
             self._finish(step)
             return
+        if self._asking and not step.cancellable:
+            # The payment has gone on to where it cannot be stopped: the question would promise what is not true any more.
+            self._asking = False
+            self._told_no = step.prompt == "processing"
+            self.app.uncover()
         before, self._step = self._step.prompt, step
         if step.prompt not in SERVICE_PROMPTS:
             self._at = STEP_OF.get(step.prompt, 0)
@@ -169,7 +183,7 @@ class CardScreen(Page[None]):
         prompt = self._step.prompt
         if self._slow:
             return (Binding(("KEY_BACK",), self.t("Leave for now")),)
-        if self._leaving or prompt not in CANCELLABLE_PROMPTS | AWAY_PROMPTS | SILENT_PROMPTS | {"remove"}:
+        if self._leaving or not self._yields:
             # Back says why not; the footer promises nothing.
             return (*found, Binding(("KEY_BACK",), self.t("Not possible just now"), footer=False))
         if prompt == "remove":
@@ -177,7 +191,8 @@ class CardScreen(Page[None]):
         else:
             leave = self._away or prompt in SILENT_PROMPTS
             back = self.t("Leave for now") if leave else self.t("Cancel the payment")
-        return (*found, Binding(("KEY_BACK",), back))
+        # Usually MAC1 is asked for in a moment: nothing is promised that is gone before it can be read.
+        return (*found, Binding(("KEY_BACK",), back, footer=not self._step.before_mac1))
 
     def on_key(self, name: str) -> bool:
         if name not in DIGITS or not self._asks_pin:
@@ -193,7 +208,7 @@ class CardScreen(Page[None]):
             self.app.home()
         elif self._step.prompt in SILENT_PROMPTS and not self._leaving:
             self._stop("leave")
-        elif self._leaving or self._step.prompt not in CANCELLABLE_PROMPTS | AWAY_PROMPTS | {"remove"}:
+        elif self._leaving or not self._yields:
             self._told_no = True
             self.app.sound("error")
         elif self._step.prompt == "remove":
@@ -234,6 +249,7 @@ class CardScreen(Page[None]):
             self._journey.enter_pin(pin)
 
     def _ask_to_cancel(self) -> None:
+        self._asking = True
         self.app.push(
             "question",
             self._on_answer,
@@ -262,15 +278,11 @@ class CardScreen(Page[None]):
         )
 
     def _on_answer(self, answer: str | None) -> None:
+        self._asking = False
         if answer == "leave" and self._away:
             self._stop("leave")
         elif answer in ("cancel-payment", "pay-otherwise"):
-            # While the question stood there the payment may have gone on to where it cannot be stopped.
-            if self._step.prompt in CANCELLABLE_PROMPTS:
-                self._stop("cancel" if answer == "cancel-payment" else "switch")
-            else:
-                self._told_no = True
-                self.app.refresh()
+            self._stop("cancel" if answer == "cancel-payment" else "switch")
 
     def _stop(self, why: Literal["cancel", "switch", "leave"]) -> None:
         self._pin.clear()
@@ -282,6 +294,11 @@ class CardScreen(Page[None]):
     def _on_slow(self) -> None:
         self._slow, self.busy = True, False
         self.app.refresh()
+
+    @property
+    def _yields(self) -> bool:
+        """Back does something: cancels, leaves, or goes on to the result."""
+        return self._step.cancellable or self._step.prompt in AWAY_PROMPTS | SILENT_PROMPTS | {"remove"}
 
     @property
     def _away(self) -> bool:
@@ -332,46 +349,28 @@ class CardScreen(Page[None]):
         names = (self.t("Insert"), self.t("PIN"), self.t("Pay"), self.t("Take out"))
         steps = Steps(names, current, failed=prompt in OTHER_WAY_FIRST and not self._leaving)
         roomy = self.app.settings.text_scale <= ROOMY
-        # With larger letters every prompt has its title in one size, whether its words are many or few.
-        heading = self._titled(Text(words.title, "heading"))
-        title = self._titled(Text(words.title, "title")) if roomy else heading
+        # Every prompt has its title in one size, whether its words are many or few.
+        title = self._titled(Text(words.title, "title" if roomy else "heading"))
         tone: Color = "warning" if self._last_try else "secondary"
-        said, less = Text(words.text, "row", tone), Text(words.text, "body", tone)
-        doing, buttons, due, remark = self._doing(), self._buttons(), self._due(), self._remark()
-        wide = Column(
-            (
-                steps,
-                Space(grow=2),
-                Column((title, said), gap=28),
-                *doing,
-                due,
-                remark,
-                *buttons,
-                Space(grow=3),
-            ),
-            gap=28,
-            grow=1,
-        )
-        tight = Column(
-            (steps, Space(grow=1), heading, less, *doing, due, remark, *buttons, Space(grow=1)),
-            gap=18,
-            grow=1,
-        )
-        short = Text(words.text, "small", tone)
-        close = Column(
-            (steps, Space(grow=1), heading, short, *doing, due, remark, *buttons, Space(grow=1)),
-            gap=8,
-            grow=1,
+        due_ = self._due()
+        below = (*self._doing(), self._remark(), Space(grow=1), *self._buttons())
+        columns = (
+            Column(
+                (
+                    Column((due_, steps), gap=min(gap, 20)),
+                    Space(room),
+                    title,
+                    Text(words.text, style, tone),
+                    *below,
+                ),
+                gap=gap,
+                grow=1,
+            )
+            for room, style, gap in ROOMS
         )
         # The drawing keeps its size and its place through the whole journey: only the words beside it give way.
-        if roomy:
-            picture = CardSlot(self._pose, number, self.t("UnionPay card"))
-            left: Node = Grow(Column((Space(grow=1), picture, Space(grow=1)), align="center"))
-        else:
-            # On a drawing that small the card's name could not be read.
-            left = CardSlot(self._pose, number, "", 70)
-        columns = (wide, tight, close)
-        return Fit(tuple(Row((left, Grow(column)), gap=48, align="stretch", grow=1) for column in columns))
+        picture = card_picture(self._pose, number, self.t, roomy)
+        return Fit(tuple(beside(picture, column, not roomy) for column in columns))
 
     @property
     def _pose(self) -> Pose:
@@ -439,7 +438,7 @@ class CardScreen(Page[None]):
             return "info", money_words("taken", self.t), "text"
         if prompt == "no-service":
             return "info", money_words("not-taken", self.t), "text"
-        if prompt in CANCELLABLE_PROMPTS:
+        if self._step.cancellable and prompt != "processing":
             return "info", self.t(STAY_SAFE), "secondary"
         if prompt == "remove":
             return "records", self.t("You will find this payment in the records."), "secondary"
@@ -491,20 +490,14 @@ class CardScreen(Page[None]):
         if self._amount_fen is None:
             return Space(0)
         label = self.t("Paid") if paid else self.t("Amount") if self._maybe_paid else self.t("To pay")
-        due = Row(
-            (
-                Text(label, "body", "secondary", wrap=False),
-                Text(money(self._amount_fen), "due", "money", wrap=False),
-            ),
-            gap=20,
-        )
+        sum_ = due(label, self._amount_fen)
         if self._step.payment is not None:
             about = self._step.payment
             number = self.t("Order {number}").format(number=about.number)
             what = SEPARATOR.join((self.say(about.service.name), term_name(self.t, about.term), number))
-            return Column((due, Text(what, "small")), gap=0)
+            return Column((sum_, Text(what, "small")), gap=0)
         if self._step.balance_fen is None or self._maybe_paid:
-            return due
+            return sum_
         held = Row(
             (
                 Text(
@@ -514,4 +507,4 @@ class CardScreen(Page[None]):
             ),
             gap=16,
         )
-        return Fit((Row((due, held), gap=48), Column((due, held), gap=4, align="start")))
+        return Fit((Row((sum_, held), gap=48), Column((sum_, held), gap=4, align="start")))

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.card import POSES
+from screens.card import POSES, ROOMY, card_picture
+from screens.parts import beside
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
 from screens.problems import N_, Said, prompt_words, words_for
 from stb_app.journeys.steps import (
@@ -18,7 +19,6 @@ from stb_app.journeys.steps import (
     Refused,
 )
 from stb_app.kit.nodes import (
-    CardSlot,
     Color,
     Column,
     Divider,
@@ -36,12 +36,13 @@ from stb_app.kit.nodes import (
     Spinner,
     Target,
     Text,
+    TextStyle,
 )  # fmt: skip
 from stb_app.kit.screen import Binding
 from stb_app.shell.keys import DIGITS
 from stb_app.shell.page import Page
 from stb_app.shell.running import Running
-from stb_app.shell.words import money
+from stb_app.shell.words import MINUS, money
 
 if TYPE_CHECKING:
     from stb_app.shell.app import App
@@ -62,6 +63,8 @@ WORDS = {
 """Where the words of a payment would not do."""
 SHOWN = 5
 """So many transactions are seen at once at least."""
+ROOMS: tuple[tuple[int, TextStyle, int], ...] = ((96, "row", 28), (48, "body", 24), (0, "small", 16))
+"""Room above a title, letters of what is said below it, and gaps: as much as there is room for."""
 BUSY_PROMPTS = frozenset(("starting", "reading", "processing", "settling", "waiting-psam"))
 
 
@@ -210,39 +213,16 @@ class CardInquiryScreen(Page[None]):
         pose = POSES.get(step.prompt, "wrong")
         last = self._asks_pin and step.tries_left == 1
         tone: Color = "warning" if self._asks_pin and step.prompt == "wrong-pin" else "secondary"
-        picture = CardSlot(pose, step.number, self.t("UnionPay card"))
         act = self._act(step)
-        wide = Column(
-            (
-                Space(grow=2),
-                titled(Text(said.title, "title"), last),
-                Text(said.text, "row", tone),
-                Space(4),
-                *act,
-                Space(grow=3),
-            ),
-            gap=24,
-            grow=1,
+        roomy = self.app.settings.text_scale <= ROOMY
+        # As while paying: one size for every prompt's title, and the drawing where it was.
+        title = titled(Text(said.title, "title" if roomy else "heading"), last)
+        picture = card_picture(pose, step.number, self.t, roomy)
+        columns = (
+            Column((Space(above), title, Text(said.text, style, tone), *act, Space(grow=1)), gap=gap, grow=1)
+            for above, style, gap in ROOMS
         )
-        tight = Column(
-            (
-                Space(grow=1),
-                titled(Text(said.title, "heading"), last),
-                Text(said.text, "body", tone),
-                *act,
-                Space(grow=1),
-            ),
-            gap=20,
-            grow=1,
-        )
-        middle = Column((Space(grow=1), picture, Space(grow=1)), align="center")
-        return Fit(
-            (
-                Row((Grow(middle), Grow(wide)), gap=64, align="stretch", grow=1),
-                Row((picture, Grow(tight)), gap=56, align="stretch", grow=1),
-                tight,
-            )
-        )
+        return Fit(tuple(beside(picture, column, not roomy) for column in columns))
 
     def _words(self, step: CardPrompt) -> Said:
         if step.prompt == "starting":
@@ -310,8 +290,12 @@ class CardInquiryScreen(Page[None]):
             (Panel(Column((*balance, Space(4), Facts(tuple(facts)), Space(4), *about), gap=16), "hero", pad=44, grow=1), buttons),
             gap=24, grow=1,
         )  # fmt: skip
-        less = ((self.t("Card number"), Text(card.number, "small", wrap=False)), *facts[1:])
-        panel = Panel(Column((*balance, Facts(less, gap=8), *about), gap=12), "hero", pad=28, grow=1)
+        less = Facts(
+            ((self.t("Card number"), Text(card.number, "caption", wrap=False)), *facts[1:]),
+            gap=8,
+            style="caption",
+        )
+        panel = Panel(Column((*balance, less, *about), gap=12), "hero", pad=28, grow=1)
         tight = Column((panel, buttons), gap=20, grow=1)
         last = Column((Scroll("card", panel), buttons), gap=20, grow=1)
         table = self._table(card.log)
@@ -367,7 +351,7 @@ class CardInquiryScreen(Page[None]):
         what = Column(
             (Text(self.t(KINDS[entry.kind]), "body"), Text(entry.when[:16], "caption", "secondary")), gap=0
         )
-        sign = "+" if load else "-" if entry.kind == "purchase" else ""
+        sign = "+" if load else MINUS if entry.kind == "purchase" else ""
         amount = Text(sign + money(entry.amount_fen), "body-bold", "good" if load else "text", wrap=False)
         return Row((icon, Grow(what), amount), gap=24)
 

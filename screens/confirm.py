@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from screens.parts import button
+from screens.parts import button, due
 from screens.problems import N_
 from screens.words import SEPARATOR, period, term_name
 from stb_app.journeys import Method, Order, Payment
@@ -107,26 +107,18 @@ class ConfirmScreen(Page[None]):
             (self.t("Order number"), order.number),
         )
         asked = self.t(NOT_TAKEN_BEFORE) if self._settled else self.t("Please confirm once more")
-        please = Text(asked, "row", "secondary")
-        sum_ = Text(amount, "amount", "money", wrap=False)
+        please, small = Text(asked, "row", "secondary"), Text(asked, "small", "secondary")
+        sum_ = due(self.t("To pay"), order.amount_fen)
         cancel = button("cancel", self.t("Do not pay"), width=None)
         confirm = button("confirm", self.t("Pay {amount}").format(amount=amount), "primary", None)
         pair = Row((Grow(cancel), Grow(confirm)), gap=40)
-        facts, close = Facts(pairs, gap=18), Facts(pairs, gap=4)
+        facts, close = Facts(pairs, gap=18), Facts(pairs, gap=0)
         return Fit(
             (
                 self._panel(
                     Column((please, sum_, Space(8), facts, Space(grow=1), pair), gap=16, grow=1), 1240, 56
                 ),
-                self._panel(
-                    Column(
-                        (please, Text(amount, "due", "money", wrap=False), Scroll("facts", close), pair),
-                        gap=12,
-                        grow=1,
-                    ),
-                    1728,
-                    36,
-                ),
+                self._panel(Column((small, sum_, Scroll("facts", close), pair), gap=12, grow=1), 1728, 28),
             )
         )
 
@@ -143,18 +135,14 @@ class ConfirmScreen(Page[None]):
         new = (term_name(self.t, order.term), money(order.amount_fen), self.say(self.method.name))
         pairs.append((self.t("New order"), SEPARATOR.join(new)))
         title, text = self.t(CARD_FIRST), self.t(PUT_BACK_FIRST)
-        amount = money(wanted.amount_fen)
         cancel = button("cancel", self.t("Do not pay"), width=None)
         back = button("card-back", self.t("Put the card back"), "primary", None)
         pair = Row((Grow(cancel), Grow(back)), gap=40)
 
-        def due(style: Literal["amount", "due"]) -> Node:
-            label = Text(self.t("Amount"), "body", "secondary", wrap=False)
-            return Row((label, Text(amount, style, wrap=False)), gap=20)
-
-        full = (Text(title, "title", "warning"), Text(text, "row", "secondary"), due("amount"))
-        less = (Text(title, "heading", "warning"), Text(text, "body", "secondary"), due("due"))
-        least = (Text(title, "row-bold", "warning"), Text(text, "small", "secondary"), due("due"))
+        sum_ = due(self.t("Amount"), wanted.amount_fen, "text")
+        full = (Text(title, "title", "warning"), Text(text, "row", "secondary"), sum_)
+        less = (Text(title, "heading", "warning"), Text(text, "body", "secondary"), sum_)
+        least = (Text(title, "row-bold", "warning"), Text(text, "small", "secondary"), sum_)
         facts, close = Facts(tuple(pairs), gap=18), Facts(tuple(pairs), gap=4)
         small = Facts(tuple(pairs), gap=0, style="small")
         return Fit(

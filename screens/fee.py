@@ -108,20 +108,17 @@ class FeeScreen(Page[None]):
         close = Row((service_icon(self.order.service, 48), Grow(Text(name, "headline"))), gap=20)
         return Fit(
             (
-                Panel(Column((head, Facts(self._pairs("body"), gap=18)), gap=32), pad=48, grow=1),
-                Panel(Column((close, self._close_facts("small", 12)), gap=16), pad=32, grow=1),
-                Panel(
-                    Scroll("facts", Column((close, self._close_facts("caption", 6)), gap=16)), pad=32, grow=1
-                ),
+                Panel(Column((head, self._table("body", 18)), gap=32), pad=48, grow=1),
+                Panel(Column((close, self._table("small", 12)), gap=16), pad=32, grow=1),
+                Panel(Scroll("facts", Column((close, self._table("caption", 6)), gap=16)), pad=32, grow=1),
             )
         )
 
-    def _close_facts(self, style: Style, gap: int) -> Node:
+    def _table(self, style: Style, gap: int) -> Node:
         return Facts(self._pairs(style), gap=gap, style=style)
 
     def _pairs(self, style: Style) -> tuple[tuple[str, str | Text], ...]:
-        """The facts; in letters below ``body`` what belongs together is in one, for large letters."""
-        close = style != "body"
+        """The facts, the same ones in letters of every size."""
         order = self.order
         pairs: list[tuple[str, str | Text]] = [
             (self.t("Term"), term_name(self.t, order.term)),
@@ -130,36 +127,15 @@ class FeeScreen(Page[None]):
         ]
         if order.reduction_fen:
             reason = self.say(order.reduction_reason) if order.reduction_reason else ""
-            pairs.append(
-                (
-                    self.t("Reduction"),
-                    Text(
-                        f"{money(-order.reduction_fen)}  {reason}".rstrip(),
-                        style,
-                        "good",
-                    ),
-                )
-            )
-        if close:
-            amount = Text(money(order.amount_fen), style, "secondary" if self.expired else "money")
-            pairs.append((self.t("Order amount"), amount))
-            how = (
-                self.t("Yes. To stop it, call before the last day.")
-                if order.renews
-                else self.t("No, it ends on its last day")
-            )
-            pairs.append((self.t("Auto-renewal"), how))
-        elif order.renews:
-            pairs.append((self.t("Auto-renewal"), self.t("Yes")))
-            pairs.append(
-                (
-                    self.t("How to stop it"),
-                    self.t("Call {number} before the last day.").format(number=order.hotline),
-                )
-            )
-        else:
-            pairs.append((self.t("Auto-renewal"), self.t("No")))
-            pairs.append((self.t("How to stop it"), self.t("Nothing to do: it stops by itself.")))
+            less = f"{money(-order.reduction_fen)}  {reason}".rstrip()
+            pairs.append((self.t("Reduction"), Text(less, style, "good")))
+        pairs.append((self.t("Auto-renewal"), self.t("Yes") if order.renews else self.t("No")))
+        stop = (
+            self.t("Call {number} before the last day.").format(number=order.hotline)
+            if order.renews
+            else self.t("Nothing to do: it stops by itself.")
+        )
+        pairs.append((self.t("How to stop it"), stop))
         pairs.append((self.t("Hotline"), order.hotline))
         pairs.append((self.t("Order number"), order.number))
         return tuple(pairs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from screens.loading import LoadingPage
 from screens.parts import button, ends_soon, known_hotline, service_icon, trouble_sign
@@ -63,6 +63,7 @@ class HomeScreen(LoadingPage[Home]):
         super().__init__(app)
         self._asked_hello = False
         self._touched = False
+        self._asking = False
         self._turned_away: Refused | None = None
         """This box is not let in: what was known before is no use, and says nothing of that."""
 
@@ -70,8 +71,15 @@ class HomeScreen(LoadingPage[Home]):
         journey: Journey[Any] = self.app.verbs.home()
         return journey
 
+    def load(self) -> None:
+        """Asks, or asks again; why there was no answer stays to be seen, and its button keeps the focus."""
+        refused = self.refused
+        super().load()
+        self.refused, self._asking = refused, True
+
     def arrived(self, value: Home) -> None:
         super().arrived(value)
+        self._asking = False
         if self._turned_away is not None:
             self._turned_away = None
             if not self._touched:
@@ -84,6 +92,7 @@ class HomeScreen(LoadingPage[Home]):
 
     def was_refused(self, refused: Refused) -> None:
         super().was_refused(refused)
+        self._asking = False
         before, self._turned_away = self._turned_away, refused if refused.code in BOX_REFUSED else None
         if self._turned_away is not None and before is None and not self._touched:
             self.app.focus("retry")
@@ -104,30 +113,26 @@ class HomeScreen(LoadingPage[Home]):
         known = self.value if self._turned_away is None else None
         suggestions = tuple(self._suggestion(service) for service in known.suggestions[:4]) if known else ()
         below = (Grid(suggestions, max(2, len(suggestions))),) if suggestions else ()
-        # A notice below takes its room from the chart first: nothing that can be pressed goes elsewhere for it.
-        lefts = tuple(
-            Panel(self._hero(plot=plot), "hero", pad=pad, radius=28, grow=1)
-            for plot, pad in ((CHART_PX, 40), (CHART_PX // 2, 40), (CHART_PX // 2, 28))
-        )
+        # A notice below takes its room from the chart and from around the tiles: everything stays in its order.
+        charts = (CHART_PX, CHART_PX * 3 // 4, CHART_PX // 2)
+        hero = Fit(tuple(Panel(self._hero(plot=plot), "hero", pad=40, radius=28, grow=1) for plot in charts))
+        low = Panel(self._hero(plot=charts[-1]), "hero", pad=28, radius=28, grow=1)
         tops = tuple(
             Row(
-                (Grow(hero, 9), Grow(Group("tiles", Column(column, gap=gap), beside="services"), 5)),
+                (Grow(left, 9), Grow(Group("tiles", Column(right, gap=12), beside="services"), 5)),
                 gap=36,
                 align="stretch",
                 grow=1,
             )
-            for hero, column, gap in zip(
-                lefts, (tiles, self._tiles("row"), self._tiles(low=True)), (16, 12, 12), strict=True
-            )
+            for left, right in ((hero, tiles), (low, self._tiles(low=True)))
         )
         # Large letters: one below the other, without the chart, the tiles two and two.
         wide = Panel(self._hero(large=True), "hero", pad=40, radius=28)
         pairs = (Grid(suggestions, 2),) if suggestions else ()
         return Fit(
             (
-                Column((tops[0], *below), gap=24, grow=1),
+                Column((tops[0], *below), gap=20, grow=1),
                 Column((tops[1], *below), gap=16, grow=1),
-                Column((tops[2], *below), gap=16, grow=1),
                 Scroll("page", Column((wide, Grid(tiles, 2), *pairs), gap=24)),
             )
         )
@@ -192,6 +197,7 @@ class HomeScreen(LoadingPage[Home]):
         if large:
             return self._without_server_large(refused, words)
         call = tuple(Text(line, "row-bold") for line in known_hotline(self.app))
+        again = (Spinner(56),) if self._asking else ()
         return Column(
             (
                 Space(grow=1),
@@ -200,7 +206,7 @@ class HomeScreen(LoadingPage[Home]):
                 Text(words.text, "row", "secondary"),
                 *call,
                 Space(12),
-                button("retry", self.t("Try again"), "primary", self._wide(300)),
+                Row((button("retry", self.t("Try again"), "primary", self._wide(300)), *again), gap=28),
                 Text(self.t("We also keep trying by ourselves."), "small", "secondary"),
                 Space(grow=1),
             ),
@@ -273,8 +279,8 @@ class HomeScreen(LoadingPage[Home]):
         return width * self.app.settings.text_scale // 100
 
     # The right side, and below.
-    def _tiles(self, style: Literal["card", "row"] = "card", low: bool = False) -> tuple[Target, ...]:
-        """The four ways on; ``row``: with less room around the words, ``low``: with no more than their names."""
+    def _tiles(self, low: bool = False) -> tuple[Target, ...]:
+        """The four ways on; ``low``: with no more than their names."""
         home = self.value
         count = home.service_count if home else None
         last = home.last_payment if home else None
@@ -306,14 +312,12 @@ class HomeScreen(LoadingPage[Home]):
                 self.t("Language, text size, sound"),
             ),
         )
-        return tuple(
-            self._tile(key, icon, title, "" if low else line, style) for key, icon, title, line in rows
-        )
+        return tuple(self._tile(key, icon, title, "" if low else line) for key, icon, title, line in rows)
 
-    def _tile(self, key: str, icon: Icon, title: str, line: str, style: Literal["card", "row"]) -> Target:
+    def _tile(self, key: str, icon: Icon, title: str, line: str) -> Target:
         said = (Text(title, "row-bold"), *((Text(line, "small", "secondary"),) if line else ()))
         words = Column(said, gap=4)
-        return Target(key, Row((icon, Grow(words)), gap=28), style, text=title, grow=1)
+        return Target(key, Row((icon, Grow(words)), gap=28), "row", text=title, grow=1)
 
     def _suggestion(self, service: Service) -> Target:
         name = self.say(service.name)

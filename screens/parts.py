@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from screens.words import Say, days
 from stb_app.journeys import Service
 from stb_app.kit.nodes import (
+    Color,
     Column,
     Fit,
     Grow,
@@ -21,6 +22,7 @@ from stb_app.kit.nodes import (
     Target,
     Text,
 )
+from stb_app.shell.words import money
 
 if TYPE_CHECKING:
     from stb_app.shell.app import App
@@ -42,6 +44,8 @@ PLATES: dict[str, Plate] = {
 }
 """The colour that a service is known by; amber is kept for money and warnings."""
 SOON_DAYS = 14
+PANE_PX = 740
+"""The width of what stands beside the words of a payment: a code, a card; canvas pixels."""
 CAN_BE_MENDED = frozenset((
     "tsp-unreachable", "boss-unreachable", "wallet-unreachable", "tsp-answer-bad",
     "not-enrolled", "box-unknown", "box-suspended", "activation-code-wrong", "subscriber-in-arrears",
@@ -105,15 +109,26 @@ def message(
     if text:
         less.append(Text(text, "body", "secondary", "center"))
     less += [Text(line, "body-bold", align="center") for line in call]
-    low: tuple[Node, ...] = (Space(grow=1), Sign(sign, size * 2 // 3), *less, Space(8))
+    lows = tuple((Space(grow=1), Sign(sign, side), *less, Space(8)) for side in (size, size * 2 // 3))
     return Fit(
         (
             Column((*full, side_by_side, Space(grow=1)), gap=24, align="center", grow=1),
             Column((*full, stacked, Space(grow=1)), gap=24, align="center", grow=1),
-            Column((*low, side_by_side, Space(grow=1)), gap=16, align="center", grow=1),
-            Column((*low, stacked, Space(grow=1)), gap=16, align="center", grow=1),
+            *(
+                Column((*low, ways, Space(grow=1)), gap=16, align="center", grow=1)
+                for low in lows
+                for ways in (side_by_side, stacked)
+            ),
             Column((Space(grow=1), *less, stacked, Space(grow=1)), gap=16, align="center", grow=1),
         )
+    )
+
+
+def due(label: str, amount_fen: int, color: Color = "money") -> Row:
+    """What a payment comes to: in one form and size on every page that it passes."""
+    return Row(
+        (Text(label, "body", "secondary", wrap=False), Text(money(amount_fen), "due", color, wrap=False)),
+        gap=20,
     )
 
 
@@ -138,6 +153,12 @@ def known_hotline(app: App) -> tuple[str, ...]:
 def panes(left: Node, right: Node, left_share: int = 1, right_share: int = 1, gap: int = 56) -> Row:
     """Two columns as high as the page."""
     return Row((Grow(left, left_share), Grow(right, right_share)), gap=gap, align="stretch", grow=1)
+
+
+def beside(picture: Node, words: Node, narrow: bool = False) -> Row:
+    """A code or a card, and at the same place on every page of a payment the words; ``narrow``: no wider than the picture."""
+    pane = Panel(Column((picture,), align="center", justify="center"), "none", pad=0, width=PANE_PX)
+    return Row((picture if narrow else pane, Grow(words)), gap=48 if narrow else 72, align="stretch", grow=1)
 
 
 def note(icon: str, words: str, tone: Literal["secondary", "warning"] = "secondary") -> Node:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from screens.parts import Plate, button, hotline
+from screens.parts import Plate, button, due, hotline
 from screens.problems import words_for
 from screens.words import SEPARATOR, sentences, term_name
 from stb_app.journeys import Method, Order
@@ -24,7 +24,6 @@ from stb_app.kit.nodes import (
     Text,
 )
 from stb_app.shell.page import Page
-from stb_app.shell.words import money
 
 if TYPE_CHECKING:
     from stb_app.shell.app import App
@@ -70,13 +69,7 @@ class PaymentMethodsScreen(Page[None]):
 
     def _head(self, title: str, what: str) -> Node:
         """What is to be paid, and what for; the amount is the largest thing here."""
-        amount = Row(
-            (
-                Text(self.t("To pay"), "body", "secondary", wrap=False),
-                Text(money(self.order.amount_fen), "due", "money", wrap=False),
-            ),
-            gap=24,
-        )
+        amount = due(self.t("To pay"), self.order.amount_fen)
         return Column((Text(title, "headline"), Text(what, "body", "secondary"), amount), gap=4)
 
     def _none(self, what: str) -> Node:
@@ -84,14 +77,14 @@ class PaymentMethodsScreen(Page[None]):
         sorry = sentences(self.t("No money was taken."), hotline(self.t, self.order.hotline))
         head = self._head(self.t("You cannot pay just now"), what)
         back = Row((button("back", self.t("Back"), "primary"),))
-        cards = tuple(self._card(method, 300) for method in self.order.methods)
+        cards = tuple(self._card(method, 280) for method in self.order.methods)
         # Panels, which can be scrolled without a focus inside.
         panels = tuple(Panel(Column(self._words(method), gap=4), pad=28) for method in self.order.methods)
         return Fit(
             (
                 Column(
                     (head, Text(sorry), Grid(cards, 2, 32), Space(grow=1), back),
-                    gap=20,
+                    gap=16,
                     grow=1,
                 ),
                 Column((Scroll("page", Column((head, Text(sorry), *panels), gap=16)), back), gap=24, grow=1),

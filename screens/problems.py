@@ -299,10 +299,7 @@ PROMPTS: dict[str, tuple[str, str]] = {
         N_("Wrong PIN: last try"),
         N_("One more wrong PIN locks the card. If you are not sure, cancel and ask first."),
     ),
-    "processing": (
-        N_("Paying: leave the card in"),
-        N_("This takes a few seconds. It can't be cancelled now."),
-    ),
+    "processing": (N_("Paying: leave the card in"), N_("This takes a few seconds.")),
     "waiting-psam": (
         N_("Many people are paying just now"),
         N_("Your turn comes by itself. Please leave the card in."),

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from screens.parts import beside, due
 from screens.problems import MAYBE_PAID, N_
 from screens.purchase import pay_otherwise
 from screens.words import SEPARATOR, method_name, term_name
@@ -38,12 +39,13 @@ if TYPE_CHECKING:
 
 QUIET_MODULES = 8
 """White modules at both sides together; the kit draws them."""
-BESIDE_PX, PANE_PX, ALONE_PX = 700, 740, theme.CANVAS_H
-"""The side of the code with its white beside the words, that of what stands in its place, and the side alone; canvas pixels."""
+BESIDE_PX, ALONE_PX = 700, theme.CANVAS_H
+"""The side of the code with its white beside the words, and the side alone; canvas pixels."""
 LEAST_MODULE_PX, MOST_MODULE_PX = 8, 24
 CANCEL_S = 20.0
 LAST_PART = 1 / 6
 """Where the ring turns amber, as the kit draws it."""
+BODIES: tuple[TextStyle, TextStyle] = ("body", "small")
 STOPPABLE = frozenset(("making", "shown", "scanned", "reconnecting"))
 
 
@@ -205,28 +207,22 @@ class QrScreen(Page[None]):
     def compose(self) -> Node:
         if self._large:
             return self._alone()
-        amount = Text(money(self._order.amount_fen), "amount", "money", wrap=False)
         what = SEPARATOR.join((self.say(self._order.service.name), term_name(self.t, self._order.term)))
         number = self.t("Order {number}").format(number=self._order.number)
         # Once the phone may have paid, nobody is told to.
-        label = self.t("Amount") if self._slow else self.t("To pay")
-        due = Text(label, "body", "secondary")
-        head = Column((due, amount, Text(what, "body"), Text(number, "body", "secondary", wrap=False)), gap=0)
-        least_amount = Text(money(self._order.amount_fen), "due", "money", wrap=False)
-        above = Text(SEPARATOR.join((label, what)), "small", "secondary")
-        less = Column((above, least_amount, Text(number, "small", "secondary", wrap=False)), gap=0)
+        sum_ = due(self.t("Amount") if self._slow else self.t("To pay"), self._order.amount_fen)
+        head, less = (Column((sum_, _named(what, number, style)), gap=0) for style in BODIES)
         columns = (
-            Column(
-                (head, Column(self._steps("row"), gap=24), self._clock()), gap=40, grow=1, justify="center"
-            ),
-            Column((less, *self._steps("body"), self._clock()), gap=14, grow=1, justify="center"),
-            Column((less, *self._steps("body"), self._clock(88)), gap=12, grow=1, justify="center"),
-            Column((less, *self._steps("body", True), self._clock(88)), gap=10, grow=1, justify="center"),
-            Column((less, *self._steps("small", True), self._clock(88)), gap=8, grow=1, justify="center"),
+            Column((head, Space(16), Column(self._steps("row"), gap=24), Space(16), self._clock()), gap=24),
+            Column((less, Space(8), *self._steps("body"), Space(8), self._clock()), gap=24),
+            Column((less, *self._steps("body"), self._clock()), gap=14),
+            Column((less, *self._steps("body"), self._clock(88)), gap=12),
+            Column((less, *self._steps("body", True), self._clock(88)), gap=10),
+            Column((less, *self._steps("small", True), self._clock(88)), gap=8),
         )
-        pane = Panel(Column((self._code(),), align="center", justify="center"), "none", pad=0, width=PANE_PX)
-        # The code and the words beside it stand in the same place whatever happens.
-        return Fit(tuple(Row((pane, Grow(column)), gap=72, align="stretch", grow=1) for column in columns))
+        # The code, the amount and the words stand in the same places whatever happens.
+        code = self._code()
+        return Fit(tuple(beside(code, column) for column in columns))
 
     def _alone(self) -> Node:
         """The whole screen for the code in its white: the amount and the time beside it, and what the keys do."""
@@ -267,13 +263,7 @@ class QrScreen(Page[None]):
             words = self.t("You may leave. The records will say how it ended.")
             leave = Target("records", Text(self.t("See the records"), "row-bold", align="center"), "primary")
             return (
-                Row(
-                    (
-                        Icon("clock", 72, "accent"),
-                        Grow(Text(self.t("This takes longer than usual"), "heading")),
-                    ),
-                    gap=28,
-                ),
+                Text(self.t("This takes longer than usual"), "title" if style == "row" else "heading"),
                 Text(self.t(MAYBE_PAID), "row" if style == "row" else "small", "warning"),
                 Text(words, "row" if style == "row" else "small"),
                 Row((leave,)),
@@ -281,10 +271,10 @@ class QrScreen(Page[None]):
         said = self._said()
         if said is not None:
             icon, title, text = said
-            large: TextStyle = "row-bold" if style == "small" else "heading"
-            words_ = Column(
-                (Text(title, large), Text(text, "small" if style == "small" else "body", "secondary")), gap=8
-            )
+            large: TextStyle = {"row": "title", "body": "heading", "small": "row-bold"}[style]  # type: ignore[assignment]
+            words_ = Column((Text(title, large), Text(text, style, "secondary")), gap=8)
+            if self._instead is not None:  # which is the drawing of it
+                return (words_,)
             tone: Literal["warning", "accent"] = "warning" if icon == "warning" else "accent"
             return (Row((Icon(icon, 72, tone), Grow(words_)), gap=28, align="start"),)
         if short:
@@ -351,17 +341,20 @@ class QrScreen(Page[None]):
             return Text(
                 self.t("This can't be cancelled now. The result comes in a moment."), "body", "warning"
             )
-        if self._slow or self._step.state in ("making", "confirming"):
+        if self._slow or self.busy:  # something is going on in place of the code
             return Space(0)
         left = self._seconds
-        if self.busy and self._step.state != "checking":
-            return Text(self.t("Please wait"), "body", "secondary")
         part = left / max(1, self._step.total_s)
-        words = {"scanned": self.t("Waiting for the phone"), "checking": self.t("Please wait")}.get(
-            self._step.state, self.t("Waiting to be paid")
-        )
+        scanned = self._step.state == "scanned"
+        words = self.t("Waiting for the phone") if scanned else self.t("Waiting to be paid")
         figure = Text(minutes(left), "title", "warning" if part <= LAST_PART else "text", wrap=False)
         if ring < 140:
             return Row((Ring(part, ring), figure, Grow(Text(words, "small", "secondary"))), gap=24)
         said = Column((figure, Text(words, "small", "secondary")), gap=0)
         return Row((Ring(part, ring), Grow(said)), gap=40)
+
+
+def _named(what: str, number: str, style: TextStyle) -> Node:
+    """What is paid and the order's number, beside each other where there is room."""
+    words = (Text(what, style, wrap=False), Text(number, style, "secondary", wrap=False))
+    return Fit((Row(words, gap=32), Column(words, gap=0)))

@@ -299,7 +299,7 @@ class RecordScreen(Page[None]):
         # Large letters: every sentence stays, and the facts, in smaller ones, may scroll.
         small_words = tuple(replace(sentence, style="small") for sentence in sentences)
         close_words = (Text(title, "headline"), Text(taken, "body-bold", tone), *small_words)
-        close = Row((Sign(kind, 72), Grow(Column(close_words, gap=0))), gap=28)
+        close = Row((Sign(kind, 120), Grow(Column(close_words, gap=0))), gap=28)
         small = Panel(Facts(self._pairs("small"), columns=2, gap=12, style="small"), pad=32)
         return Fit(
             (

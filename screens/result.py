@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.parts import hotline
+from screens.parts import due, hotline
 from screens.problems import ELSEWHERE, PROBLEMS, RETURNING, money_words, spoken, words_for
 from screens.purchase import pay_otherwise, to_service
 from screens.words import SEPARATOR, sentences, term_name, time_name
@@ -39,8 +39,12 @@ if TYPE_CHECKING:
     from stb_app.shell.app import App
 
 Pairs = tuple[tuple[str, str | Text], ...]
+GUARD_S = 0.8
+"""Whoever goes on pressing OK after the PIN must not press this page away unread."""
 COUNT_S = 10
 """A success goes on by itself after so many seconds, unless a key is pressed."""
+SIGN = 140
+"""Of the same size on every result, canvas pixels at 100 %."""
 TABLE = 6
 """Pairs in the table of facts at most, two beside each other: one more row would cost the form its size."""
 SEEN_S = 1.0
@@ -62,6 +66,7 @@ class ResultScreen(Page[None]):
     """The end of a payment. ``done`` and Back lead home; where nothing was taken and it can be tried again, that comes first."""
 
     id = "result"
+    guard_s = GUARD_S
 
     def __init__(self, app: App, *, finished: Finished, order: Order | None = None) -> None:
         super().__init__(app)
@@ -235,18 +240,17 @@ class ResultScreen(Page[None]):
         wide, narrow = self._buttons()
         return Fit(
             (
-                self._form(1440, 140, ("title", "row", "body"), wide, 32),
-                self._form(1728, 120, ("heading", "row", "body"), narrow, 24),
-                self._form(1728, 100, ("heading", "body-bold", "small"), narrow, 20),
-                self._form(1728, 88, ("heading", "body-bold", "small"), narrow, 16, scrolls="facts"),
-                self._form(1728, 88, ("heading", "body-bold", "small"), narrow, 16, scrolls="words"),
+                self._form(1440, ("title", "row", "body"), wide, 32),
+                self._form(1728, ("heading", "row", "body"), narrow, 24),
+                self._form(1728, ("heading", "body-bold", "small"), narrow, 20),
+                self._form(1728, ("heading", "body-bold", "small"), narrow, 16, scrolls="facts"),
+                self._form(1728, ("heading", "body-bold", "small"), narrow, 16, scrolls="words"),
             )
         )
 
     def _form(
         self,
         width: int,
-        sign: int,
         styles: tuple[TextStyle, TextStyle, TextStyle],
         buttons: tuple[Target, ...],
         gap: int,
@@ -263,7 +267,7 @@ class ResultScreen(Page[None]):
         words = Column((Text(title, large), *self._lines(text, code, strong, style)), gap=6)
         # Overtaken by another television of the household: nothing has gone wrong.
         kind = "info" if self._end.reason in ELSEWHERE else self._end.outcome
-        head = Row((Sign(kind, sign), Grow(words)), gap=40)
+        head = Row((Sign(kind, SIGN), Grow(words)), gap=40)
         panel: Node = Panel(
             Facts(self._facts(style), 2, gap=20 if style == "body" else 10, style=style),
             pad=36 if style == "body" else 28,
@@ -278,7 +282,7 @@ class ResultScreen(Page[None]):
         rest = () if scrolls else (Space(grow=1),)
         told = Column(above, gap=gap, grow=1 if scrolls else 0)
         ways = Row((Spinner(56),), height=84) if self._ordering else Row(buttons, gap=24)
-        column = Column((*rest, told, Space(gap + 8), ways, *rest, Space(20)), gap=0, width=width, grow=1)
+        column = Column((*rest, told, Space(gap + 8), ways, *rest), gap=0, width=width, grow=1)
         return Row((Space(grow=1), column, Space(grow=1)), gap=0, align="stretch", grow=1)
 
     def _amount(self) -> tuple[Node, ...]:
@@ -288,7 +292,6 @@ class ResultScreen(Page[None]):
         if about is None:
             return tuple(Row((one,)) for one in take)
         tone: Color = "secondary" if end.money == "not-taken" else "money"
-        amount = Text(money(about.amount_fen), "due", tone, wrap=False)
         t = self.t
         label = {
             "taken": t("To be sent back") if end.outcome == "late" else t("Amount paid"),
@@ -296,8 +299,10 @@ class ResultScreen(Page[None]):
             "returned": t("Sent back"),
             "unknown": t("Amount"),
         }[end.money]
-        due = Row((Text(label, "body", "secondary", wrap=False), amount), gap=20)
-        return (Fit((Row((due, Space(grow=1), *take), gap=48), Column((due, *take), gap=0, align="start"))),)
+        sum_ = due(label, about.amount_fen, tone)
+        return (
+            Fit((Row((sum_, Space(grow=1), *take), gap=48), Column((sum_, *take), gap=0, align="start"))),
+        )
 
     def _said(self) -> tuple[str, str, str]:
         """Title, what to do next, and a code when nobody has words for it."""

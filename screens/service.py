@@ -183,7 +183,7 @@ class ServiceScreen(LoadingPage[ServicePage]):
             words.append(Text(self.t("You have not had this service yet."), "small", "secondary"))
         if with_renewal:
             words.append(Text(self._renewal(page), "small", "secondary"))
-        history = Column(tuple(words), gap=20)
+        history = Column(tuple(words), gap=20 if self.app.settings.text_scale == 100 else 12)
         text = Scroll("about", Column((introduction, history), gap=20))
         if self.app.settings.text_scale > 100:
             return self._about_large(page, name, introduction, history)
@@ -353,7 +353,7 @@ class ServiceScreen(LoadingPage[ServicePage]):
                     grow=1,
                 ),
                 Panel(
-                    Column((Scroll("words", Column((beside, *words[1:]), gap=16)), buttons), gap=20, grow=1),
+                    Column((Scroll("words", Column((beside, *words[1:]), gap=12)), buttons), gap=20, grow=1),
                     pad=36,
                     grow=1,
                 ),

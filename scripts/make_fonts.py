@@ -28,6 +28,7 @@ _BLOCKS = (
     (0x2000, 0x206F),  # general punctuation: dashes, quotes, bullet, ellipsis, reference mark
     (0x20A0, 0x20CF),  # currency
     (0x2100, 0x21FF),  # letter-like, number forms, arrows
+    (0x2212, 0x2212),  # minus
     (0x2300, 0x23FF),  # technical: return, delete
     (0x2460, 0x24FF),  # enclosed figures
     (0x25A0, 0x27BF),  # triangles, stars, check mark, warning sign

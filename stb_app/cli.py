@@ -302,3 +302,9 @@ def _flag(environment: Mapping[str, str], name: str, parser: argparse.ArgumentPa
     if value not in ("", "0", "1"):
         parser.error(f"STB_APP_{name}={value!r}: 1 or 0")
     return value == "1"
+
+
+if __name__ == "__main__":
+    from stb_app.main import main
+
+    sys.exit(main())

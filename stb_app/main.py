@@ -449,3 +449,7 @@ def _warm_up(app: App) -> None:
             app.timers.after(WARM_EVERY_S, next_one)
 
     app.timers.after(1.0, next_one)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import calendar
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 from server_stub.foundation.clock import CHINA
 
@@ -11,7 +11,7 @@ TERMS = ("per-use", "monthly", "quarterly", "yearly")
 """In the order to show."""
 MONTHS = {"monthly": 1, "quarterly": 3, "yearly": 12}
 PER_USE = timedelta(hours=24)
-SECOND = timedelta(seconds=1)
+DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 
 
 def add_months(day: date, months: int) -> date:
@@ -31,13 +31,17 @@ def period(term: str, now: datetime, active_until: datetime | None) -> tuple[dat
         active_until: last instant of what the subscriber has now, which the new period follows; or None.
 
     Whole months end on a day's last second. A period that begins in the middle of a day has the rest of that
-    day besides: nobody gets less than a month.
+    day besides; one that begins with a day has the whole months from there, so that a month after 28 February ends on
+    31 March: nobody gets less than a month.
     """
     start = now.replace(microsecond=0) if active_until is None else active_until + SECOND
     if term == "per-use":
         return start, start + PER_USE - SECOND
     anchor = (now if active_until is None else active_until).astimezone(CHINA).date()
-    last = add_months(anchor, MONTHS[term])
+    months, first = MONTHS[term], start.astimezone(CHINA)
+    last = add_months(anchor, months)
+    if first.time() == time.min:
+        last = max(last, add_months(first.date(), months) - DAY)
     return start, datetime(last.year, last.month, last.day, 23, 59, 59, tzinfo=CHINA)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Row
 import assets
 from server_stub.foundation.problems import Problem, responses
 from server_stub.sandbox import page
-from server_stub.sandbox.service import CodeStatus, Faults, NewCode, Refund, SandboxService
+from server_stub.sandbox.service import Closing, CodeStatus, Faults, NewCode, Refund, SandboxService
 
 VERBS = {"pay": SandboxService.pay, "decline": SandboxService.decline, "pay-late": SandboxService.pay_late}
 """What a phone may do to a code."""
@@ -52,11 +52,11 @@ def _gateway(service: Current) -> APIRouter:
         return await service().status(reference)
 
     @routes.post(
-        "/wallet/v1/codes/{reference}/close", dependencies=guarded, responses=responses(401, 404, 503)
+        "/wallet/v1/codes/{reference}/close", dependencies=guarded, responses=responses(401, 404, 422, 503)
     )
-    async def close(reference: str) -> CodeStatus:
+    async def close(reference: str, body: Closing) -> CodeStatus:
         """Closes a code; one that was paid stays paid."""
-        return await service().close(reference)
+        return await service().close(reference, body)
 
     @routes.post(
         "/wallet/v1/codes/{reference}/refund",

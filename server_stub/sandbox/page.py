@@ -10,6 +10,8 @@ from sqlalchemy import Row
 
 from server_stub.foundation.money import yuan
 
+ENDED = ("expired", "cancelled", "paying-elsewhere")
+"""Why a merchant closes a code; money that comes all the same is late."""
 WORDS = {
     "zh": {
         "title": "演示钱包",
@@ -29,10 +31,22 @@ WORDS = {
         "paid-hint": "请看电视，业务马上开通。",
         "declined": "您没有支付",
         "declined-hint": "没有扣款。可以在电视上重新下单。",
-        "closed": "二维码已失效",
-        "closed-hint": "没有扣款。请在电视上重新下单。",
+        "closed": "不能再用这个二维码支付",
+        "closed-hint": "没有扣款。请看电视。",
+        "expired": "二维码已失效",
+        "expired-hint": "没有扣款。请在电视上重新下单。",
+        "cancelled": "已在电视上取消",
+        "cancelled-hint": "没有扣款。需要时，请在电视上重新下单。",
+        "paying-elsewhere": "已改用其他电视支付",
+        "paying-elsewhere-hint": "您家的另一台电视正在支付这项业务。这个二维码没有扣款。",
+        "too-late": "支付超时",
+        "too-late-hint": "订单已经关闭，业务没有开通，正在全额退款。",
         "refunded": "款项已退回",
-        "refunded-hint": "支付超时，已全额退回您的钱包。",
+        "refunded-hint": "已全额退回您的钱包。请看电视。",
+        "late-refunded": "支付超时，款项已退回",
+        "late-refunded-hint": "订单已经关闭，业务没有开通。已全额退回您的钱包。",
+        "service-not-opened": "业务没有开通，款项已退回",
+        "service-not-opened-hint": "您已支付成功，但运营商没能开通这项业务。已全额退回您的钱包。",
         "unknown": "没有这个二维码",
         "unknown-hint": "请重新扫描电视上的二维码。",
         "settling": "支付处理中",
@@ -56,16 +70,41 @@ WORDS = {
         "paid-hint": "Look at the television: the service is being switched on.",
         "declined": "You have not paid",
         "declined-hint": "No money was taken. You can order again on the television.",
-        "closed": "This code has run out",
-        "closed-hint": "No money was taken. Please order again on the television.",
+        "closed": "This code can no longer be paid",
+        "closed-hint": "No money was taken. Please look at the television.",
+        "expired": "This code has run out",
+        "expired-hint": "No money was taken. Please order again on the television.",
+        "cancelled": "Cancelled on the television",
+        "cancelled-hint": "No money was taken. You can order again on the television.",
+        "paying-elsewhere": "Paying on another television",
+        "paying-elsewhere-hint": "Another television of your household is paying for this service. Nothing was taken for this code.",
+        "too-late": "The payment came too late",
+        "too-late-hint": "The order was closed already and the service was not switched on. The money is being sent back in full.",
         "refunded": "Money returned",
-        "refunded-hint": "The payment came too late and was sent back to your wallet in full.",
+        "refunded-hint": "It was sent back to your wallet in full. Please look at the television.",
+        "late-refunded": "Too late: money returned",
+        "late-refunded-hint": "The order was closed already when the payment came, and the service was not switched on. "
+        "The money was sent back to your wallet in full.",
+        "service-not-opened": "No service: money returned",
+        "service-not-opened-hint": "You paid in time, but the operator could not switch the service on. "
+        "The money was sent back to your wallet in full.",
         "unknown": "There is no such code",
         "unknown-hint": "Please scan the code on the television again.",
         "settling": "Payment in progress",
         "settling-hint": "The wallet is slow; the money arrives some seconds after the code has run out.",
     },
 }
+
+
+ENDS = {
+    ("closed", "expired"): "expired",
+    ("closed", "cancelled"): "cancelled",
+    ("closed", "paying-elsewhere"): "paying-elsewhere",
+    ("refunded", "service-not-opened"): "service-not-opened",
+    **{("paid", ended): "too-late" for ended in ENDED},
+    **{("refunded", ended): "late-refunded" for ended in ENDED},
+}
+"""A code's state and the merchant's reason -> what the page says, where the state does not say it all."""
 
 
 def language(chosen: str | None, accepted: str | None) -> str:
@@ -101,11 +140,12 @@ def view_of(row: Row[Any] | None, *, overdue: bool) -> str:
         return "unknown"
     if row.state in ("waiting", "scanned"):
         if overdue:
-            return "closed"
+            return "expired"
         return "settling" if row.settle_late else "open"
     if row.state == "closed" and row.settle_late:
         return "settling"
-    return str(row.state)
+    # A merchant may have reasons that this page has no words for.
+    return ENDS.get((row.state, row.reason), str(row.state))
 
 
 def render(row: Row[Any] | None, language: str, *, overdue: bool, switch: str | None) -> str:

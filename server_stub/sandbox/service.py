@@ -26,6 +26,7 @@ from server_stub.foundation.vault import signature
 from server_stub.sandbox.tables import codes, moves, outbox
 
 REFERENCE = r"^[A-Za-z0-9_-]{8,64}$"
+WORD = r"^[a-z][a-z-]{0,63}$"
 LONGEST_SECONDS = 86_400
 NOTICE = "notice"
 LATE = "late-settlement"
@@ -54,9 +55,16 @@ class NewCode(BaseModel):
     notify_url: str = Field(max_length=2048, pattern=r"^https?://[!-~]+$")
 
 
+class Closing(BaseModel):
+    """Why a merchant wants no more money for a code."""
+
+    reason: str = Field(pattern=WORD)
+
+
 class Refund(BaseModel):
     refund: str = Field(pattern=REFERENCE)
     amount_fen: int = Field(gt=0, le=MOST_FEN)
+    reason: str = Field(pattern=WORD)
 
 
 class CodeStatus(BaseModel):
@@ -141,14 +149,15 @@ class SandboxService:
         """How far a code is. Raises Problem ``not-found``."""
         return self._status(await self.database.read(lambda conn: _by_reference(conn, reference)))
 
-    async def close(self, reference: str) -> CodeStatus:
+    async def close(self, reference: str, closing: Closing) -> CodeStatus:
         """No more payment from now on; what was paid stays paid. Raises Problem ``not-found``."""
         now = self._clock.now()
 
         def work(conn: Connection) -> Row[Any]:
             row = _by_reference(conn, reference)
             if row.state in OPEN:
-                states.move(conn, MACHINE, row.id, "closed", actor="merchant", at=now)
+                values: dict[str, Any] = {"reason": closing.reason}
+                states.move(conn, MACHINE, row.id, "closed", actor="merchant", at=now, **values)
                 if row.settle_late:
                     seconds = self._gateway.late_seconds
                     self.outbox.put(conn, LATE, {"code": row.id}, seconds, of=row.correlation)
@@ -167,7 +176,8 @@ class SandboxService:
             if row.refund is None:
                 if row.state != "paid" or refund.amount_fen != row.amount_fen:
                     raise Problem("wrong-state", state=row.state)
-                states.move(conn, MACHINE, row.id, "refunded", actor="merchant", at=now, refund=refund.refund)
+                values: dict[str, Any] = {"refund": refund.refund, "reason": refund.reason}
+                states.move(conn, MACHINE, row.id, "refunded", actor="merchant", at=now, **values)
             return _by_reference(conn, reference)
 
         return self._status(await self.database.write(work))

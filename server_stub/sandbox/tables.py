@@ -29,5 +29,6 @@ codes = Table(
     Column("expires_at", Instant, nullable=False),
     Column("settle_late", Boolean, nullable=False, default=False),
     Column("refund", String),
+    Column("reason", String),  # why the merchant closed it, or has sent its money back
     correlation.column(),
 )

@@ -227,7 +227,7 @@ def _card(routes: APIRouter, services: Current) -> None:
     async def debit(request: Request, box: Box, payment: str, body: models.DebitProof, key: Key) -> Response:
         """The card's proof of its debit."""
         use = await _use(request, services, f"box:{box}", key)
-        return await _once(services, use, lambda: services().cards.debited(box, payment, body, use))
+        return await _once(services, use, lambda: services().proofs.debited(box, payment, body, use))
 
     @routes.post("/payments/{payment}/not-debited", response_model=models.Payment, responses=CHANGE)
     async def not_debited(
@@ -235,7 +235,7 @@ def _card(routes: APIRouter, services: Current) -> None:
     ) -> Response:
         """The card's proof that it did not debit."""
         use = await _use(request, services, f"box:{box}", key)
-        return await _once(services, use, lambda: services().cards.not_debited(box, payment, body, use))
+        return await _once(services, use, lambda: services().proofs.not_debited(box, payment, body, use))
 
 
 def _notices(routes: APIRouter, services: Current) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,7 +32,9 @@ CARD = (
 SECOND = timedelta(seconds=1)
 NOT_OPENED = ("already-subscribed", "order-clash")
 """What BOSS would refuse an opening for, after the money."""
-NOT_AT_BOSS = ("paid", "service-refused")
+NOT_AT_BOSS = tuple(
+    state for state, shown in machines.PAYMENT_SHOWN.items() if shown.money == "taken" and state != "opened"
+)
 """States of a payment whose money is in, and of which BOSS's own list does not know."""
 
 log = structlog.get_logger(__name__)
@@ -46,11 +49,18 @@ class Orders:
     async def home(self, box_number: str) -> wire.Home:
         """Raises Problem: BOSS's refusal or ``boss-unreachable``, as the next two."""
         told = wire.Home.model_validate(await self._core.boss.get(box_number, "home"))
-        kept = await self._core.database.read(lambda conn: _newest_kept(conn, box_number))
+
+        def read(conn: Connection) -> tuple[wire.LastPayment | None, Counter[str]]:
+            return _newest_kept(conn, box_number), _kept_by_month(conn, box_number)
+
+        kept, months = await self._core.database.read(read)
         last = told.last_payment
         if kept is not None and (last is None or kept.date >= last.date):
             last = kept
-        return told.model_copy(update={"last_payment": last})
+        spending = [
+            one.model_copy(update={"amount_fen": one.amount_fen + months[one.month]}) for one in told.spending
+        ]
+        return told.model_copy(update={"last_payment": last, "spending": spending})
 
     async def services(self, box_number: str) -> wire.Services:
         """All services."""
@@ -227,6 +237,17 @@ class Orders:
             state=machines.ORDER_SHOWN["expired" if expired else row.state],
             methods=methods,
         )
+
+
+def _kept_by_month(conn: Connection, box_number: str) -> Counter[str]:
+    """YYYY-MM -> what of the box's money is in without BOSS having opened anything for it, in fen."""
+    kept = select(payments.c.paid_at, payments.c.received_fen).where(
+        (payments.c.box_number == box_number) & payments.c.state.in_(NOT_AT_BOSS)
+    )
+    months: Counter[str] = Counter()
+    for row in conn.execute(kept):
+        months[f"{row.paid_at:%Y-%m}"] += row.received_fen
+    return months
 
 
 def _newest_kept(conn: Connection, box_number: str) -> wire.LastPayment | None:

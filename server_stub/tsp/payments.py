@@ -17,7 +17,8 @@ from server_stub.foundation.problems import Problem
 from server_stub.foundation.statements import Statement
 from server_stub.foundation.wire import Service
 from server_stub.tsp import core, machines, models
-from server_stub.tsp.card import CardPayments, refuse_box
+from server_stub.tsp.card import refuse_box
+from server_stub.tsp.card_proofs import CardProofs
 from server_stub.tsp.core import Core
 from server_stub.tsp.orders import Orders
 from server_stub.tsp.rivals import OF_RIVALS, Reach, Rivals, refuse_rivals
@@ -44,11 +45,11 @@ class SweepFault(Exception):
 class Payments:
     """What is common to all ways to pay."""
 
-    def __init__(self, parts: Core, all_orders: Orders, wallets: WalletPayments, cards: CardPayments) -> None:
+    def __init__(self, parts: Core, all_orders: Orders, wallets: WalletPayments, proofs: CardProofs) -> None:
         self._core = parts
         self._orders = all_orders
         self._wallets = wallets
-        self._cards = cards
+        self._proofs = proofs
         self._rivals = Rivals(parts, wallets)
 
     async def begin(self, box_number: str, order: str, method: str, use: KeyUse) -> Answer:
@@ -258,7 +259,7 @@ class Payments:
         # The next look is on the disk before anything is tried: what fails here is not tried at once again.
         async with self._core.locks.hold(payment):
             await self._core.database.write(look)
-        await self._cards.complete_kept(payment)
+        await self._proofs.complete_kept(payment)
 
     def _expire_card(self, conn: Connection, payment: str) -> None:
         row = core.load_payment(conn, payment)

@@ -21,6 +21,7 @@ from server_stub.tsp import books, housekeeping, psam_pool, tables
 from server_stub.tsp.boss_client import BossClient
 from server_stub.tsp.boxes import REPORT_KEY, Boxes
 from server_stub.tsp.card import CardPayments
+from server_stub.tsp.card_proofs import CardProofs
 from server_stub.tsp.core import Core
 from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, REFUND
 from server_stub.tsp.orders import Orders
@@ -80,8 +81,9 @@ class TspService:
         self.boxes: Boxes = Boxes(self.core, ServerKeys(database, vault, clock, random))
         self.orders: Orders = Orders(self.core)
         self.cards: CardPayments = CardPayments(self.core)
+        self.proofs: CardProofs = CardProofs(self.core)
         self.wallets: WalletPayments = WalletPayments(self.core)
-        self.payments: Payments = Payments(self.core, self.orders, self.wallets, self.cards)
+        self.payments: Payments = Payments(self.core, self.orders, self.wallets, self.proofs)
         self.jobs: Jobs = Jobs(database, tables.jobs, clock, who, housekeeping.jobs(self.core, self.payments))
         database.load(self.jobs.load)
 

@@ -46,6 +46,14 @@ def _subject(order: Row[Any]) -> Text:
     return name if term is None else Text(zh=f"{name.zh} · {term.zh}", en=f"{name.en} · {term.en}")
 
 
+def _ended(row: Row[Any], ending: Ending, reason: str | None) -> tuple[Ending, str]:
+    """How a payment that has had no money ends, and why."""
+    if row.state == "wallet-silent":
+        # It was past its time before anybody could cancel it.
+        return "expired", "expired"
+    return ending, reason or ending
+
+
 class WalletPayments:
     """Wallet payments of the boxes."""
 
@@ -108,7 +116,8 @@ class WalletPayments:
             with correlation.under(row.correlation):
                 status = await wallet.query(payment)
                 if ending is not None and status.state in ("absent", "waiting", "scanned"):
-                    status = await wallet.close(payment)
+                    _, why = _ended(row, ending, reason)
+                    status = await wallet.close(payment, why)
                 await self._core.change(
                     payment, lambda conn: self._apply(conn, payment, status, ending, actor, reason)
                 )
@@ -164,9 +173,8 @@ class WalletPayments:
         """Money goes back. Raises WalletUnreachable."""
         payment = payload["payment"]
         row = await self._core.database.look(lambda conn: core.load_payment(conn, payment))
-        await self._wallet(row).refund(
-            payment, f"refund-{payment}", payload.get("amount_fen", row.amount_fen)
-        )
+        amount_fen = payload.get("amount_fen", row.amount_fen)
+        await self._wallet(row).refund(payment, f"refund-{payment}", amount_fen, row.reason)
 
         def change(conn: Connection) -> None:
             now_row = core.load_payment(conn, payment)
@@ -201,10 +209,8 @@ class WalletPayments:
         elif status.state == "declined" and open_:
             self._core.move(conn, row, "failed", actor=actor, reason="declined")
         elif status.state in ENDED_BY_WALLET and open_ and ending is not None:
-            if row.state == "wallet-silent":
-                # It was past its time before anybody could cancel it.
-                ending, reason = "expired", None
-            self._core.move(conn, row, ending, actor=actor, reason=reason or ending)
+            ending, why = _ended(row, ending, reason)
+            self._core.move(conn, row, ending, actor=actor, reason=why)
             self._owe_question(conn, row, LOOK_AGAIN_SECONDS)
 
     def _silent(self, conn: Connection, payment: str) -> None:

@@ -48,11 +48,11 @@ class DemoWallet:
     async def query(self, reference: str) -> Status:
         return _status(reference, await self._call("GET", f"/codes/{reference}"))
 
-    async def close(self, reference: str) -> Status:
-        return _status(reference, await self._call("POST", f"/codes/{reference}/close"))
+    async def close(self, reference: str, why: str) -> Status:
+        return _status(reference, await self._call("POST", f"/codes/{reference}/close", {"reason": why}))
 
-    async def refund(self, reference: str, refund: str, amount_fen: int) -> None:
-        body = {"refund": refund, "amount_fen": amount_fen}
+    async def refund(self, reference: str, refund: str, amount_fen: int, why: str) -> None:
+        body = {"refund": refund, "amount_fen": amount_fen, "reason": why}
         answer = await self._call("POST", f"/codes/{reference}/refund", body)
         if answer.get("state") != "refunded":
             raise WalletUnreachable(f"refund of {reference} is {answer.get('state')}")

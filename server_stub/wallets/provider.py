@@ -112,16 +112,22 @@ class Wallet(Protocol):
         """How far it is. ``absent`` when the wallet has never heard of it. Raises WalletUnreachable."""
         ...
 
-    async def close(self, reference: str) -> Status:
+    async def close(self, reference: str, why: str) -> Status:
         """From now on it cannot be paid; returns what it is then, which is ``paid`` when it was paid before.
+
+        Args:
+            why: the reason that the PAYMENT will have (docs/tsp-api.md), for the payer's own eyes.
 
         Raises:
             WalletUnreachable
         """
         ...
 
-    async def refund(self, reference: str, refund: str, amount_fen: int) -> None:
+    async def refund(self, reference: str, refund: str, amount_fen: int, why: str) -> None:
         """Sends the money back; returns when the wallet has confirmed it. The same refund id counts once.
+
+        Args:
+            why: the PAYMENT's reason, for the payer's own eyes.
 
         Raises:
             WalletUnreachable

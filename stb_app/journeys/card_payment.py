@@ -275,7 +275,6 @@ class CardPayment:
         self._slot.ask_pin(purse, about)
         if self._cancel.is_set():
             raise Cancelled
-        self._slot.say(replace(about, prompt="processing"))
         lease = self._lease(payment, facts, about)
         try:
             init = purse.initialize_for_purchase(
@@ -318,7 +317,8 @@ class CardPayment:
         return replace(facts, balance_fen=purse.balance_fen())
 
     def _lease(self, payment: Payment, facts: CardFacts, about: CardPrompt) -> Lease:
-        processing = replace(about, prompt="processing")
+        processing = replace(about, prompt="processing", before_mac1=True)
+        self._slot.say(processing)
         for attempt in range(1, PSAM_TRIES + 1):
             key = self._make_key()
             try:
@@ -347,6 +347,10 @@ class CardPayment:
             time=payment.time.isoformat(), card_number=ready.facts.application_serial.masked,
             correlation=self._client.correlation, service_name=dict(self._order.service.name),
         )  # fmt: skip
+        facts = ready.facts
+        self._slot.say(self._about("processing", facts.application_serial.masked, facts.balance_fen))
+        if self._cancel.is_set():
+            raise Cancelled
         self._look_at(record.payment)
         try:
             self._memory.keep(record)

@@ -48,6 +48,7 @@ class Recovery:
         self._waits = waits
         self._alone = alone
         self._cancel = threading.Event()
+        self._wake = threading.Event()
         self._wanted = 0
         self._codes = 0
         self._last_look: dict[str, float] = {}
@@ -66,8 +67,15 @@ class Recovery:
         self._find_ended()
         # What is told must be true at once when a journey has settled it, also while this sleeps.
         self._memory.changed = lambda: self._tell(post)
+        self._client.came_back = self._wake.set
         self._tell(post)
-        while not self._waits.pause(pause, self._cancel):
+        while True:
+            if self._waits.pause(pause, self._wake):
+                # Whatever was asked: a TSP that answers again can be told everything now.
+                self._wake.clear()
+                pause = FIRST_PAUSE_S
+            if self._cancel.is_set():
+                return
             ends: list[Finished] = []
             done = self._follow_codes(ends.append)
             done = self._follow_closed(ends.append) and done
@@ -87,6 +95,7 @@ class Recovery:
 
     def cancel(self) -> None:
         self._cancel.set()
+        self._wake.set()
 
     def _tell(self, post: Callable[[RecoveryStep], None]) -> None:
         with self._telling:

@@ -104,6 +104,13 @@ class CardPrompt:
     """It is about an earlier payment, not about the order that is to be paid; ``amount_fen`` is that payment's."""
     payment: Payment | None = None
     """The earlier payment, where the TSP has told it."""
+    before_mac1: bool = False
+    """At ``processing``: MAC1 has not been asked for."""
+
+    @property
+    def cancellable(self) -> bool:
+        """Nothing has been taken and nothing will be when the subscriber cancels."""
+        return self.before_mac1 or self.prompt in CANCELLABLE_PROMPTS
 
 
 # A code on the screen.

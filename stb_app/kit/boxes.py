@@ -27,7 +27,8 @@ from stb_app.kit.nodes import Panel, Scroll, Target, Text
 _LEAST_VIEWPORT = 200
 _BAR = 8
 _BAR_ROOM = 32
-_EDGE = 36
+_EDGE, _EDGE_SHARE = 72, 6
+"""How high the fade at the end of a viewport is at the most, and which part of a low one it takes."""
 _BLEED = 28
 _REACH = 8
 """How far above and below whole rows their focus may be drawn, less than the gap between them."""
@@ -211,11 +212,11 @@ def _place_scroll(lay: Layouter, node: Scroll, rect: Rect, context: Context) -> 
         height = _whole_rows(inner.spots, y, height)
         rect = (x, y, width, height)
         reach = lay.px(_REACH)
-    offset = _follow(lay, node.key, inner.spots, y, height, extent, 0 if node.whole else lay.px(_EDGE + 12))
+    edge = min(lay.px(_EDGE), height // _EDGE_SHARE)
+    offset = _follow(lay, node.key, inner.spots, y, height, extent, 0 if node.whole else lay.px(48))
     lay.offsets[node.key] = offset
     clip = (x - bleed, y - reach, own + 2 * bleed, height + 2 * reach)
     _shift_in(lay, inner, outer, offset, clip)
-    edge = lay.px(_EDGE)
     if offset > 0 and not node.whole:
         lay.emit((clip[0], y, clip[2], edge), Edge(context.backdrop, True))
     if offset + height < extent and not node.whole:

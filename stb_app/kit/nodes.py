@@ -167,7 +167,7 @@ class Target:
 class Group:
     """A named part of the focus path: the focus enters it at the target that had it last.
 
-    ``beside``: a key that left and right enter it at instead; up and down then enter at the nearest.
+    ``beside``: a key that left and right enter it at instead, and leave it from; up and down then enter at the nearest.
     """
 
     key: str
@@ -297,7 +297,7 @@ class Spinner:
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """The result's sign that can be read from the kitchen."""
+    """The result's sign that can be read from the kitchen; ``size`` at 100 %, it grows at most to 120 %."""
 
     kind: Literal[
         "success", "pending", "failed", "cancelled", "expired", "late", "question", "info", "warning"

@@ -442,14 +442,18 @@ def _place_spinner(layouter: Layouter, node: Spinner, rect: Rect, context: Conte
 
 
 def _sign_size(layouter: Layouter, node: Sign) -> tuple[int, int]:
-    """The disc is ``size``; around it there is its halo."""
-    return (layouter.px(node.size * theme.HALO),) * 2
+    """The disc is ``size`` and grows as amounts do; around it there is its halo."""
+    return (layouter.px(_disc(layouter, node) * theme.HALO),) * 2
+
+
+def _disc(layouter: Layouter, node: Sign) -> float:
+    return node.size * min(layouter.text_scale, theme.TYPES["amount"].most)
 
 
 def _place_sign(layouter: Layouter, node: Sign, rect: Rect, context: Context) -> None:
     size = _sign_size(layouter, node)[0]
     if node.kind == "warning":  # a triangle of its own, without a disc
-        inset = (size - layouter.px(node.size)) // 2
+        inset = (size - layouter.px(_disc(layouter, node))) // 2
         layouter.emit(shrink(_centred(rect, size, size), inset, inset), Ink(*_SIGNS[node.kind]))
         return
     layouter.emit(_centred(rect, size, size), Halo(*_SIGNS[node.kind]))

@@ -113,7 +113,7 @@ class Scene:
         if picture.notice and not picture.full:
             area = self._area(theme.SAFE_X, 0, safe_w, 0)
             tall = chrome.notice_height(below, picture.notice, area[2])
-            end = self.origin[1] + self.px(theme.BODY_BOTTOM + 8)
+            end = self.origin[1] + self.px(theme.BODY_BOTTOM)
             chrome.notice(below, picture.notice, picture.notice_tone, (area[0], end - tall, area[2], tall))
             bottom -= round(tall / self.scale) + 16
         for number, layer in enumerate(picture.layers):
@@ -149,7 +149,8 @@ class Scene:
                 inner = body
                 body = layouter.made("dialog", lambda: Panel(inner, pad=56, radius=theme.R_HERO, border=True))
             upper = theme.TOP_Y + 40
-            high = self._area(theme.SAFE_X, upper, safe_w, theme.BODY_BOTTOM - upper)
+            # A panel has room of its own around what is in it, so its border may come nearer to the footer.
+            high = self._area(theme.SAFE_X, upper, safe_w, theme.BODY_BOTTOM + 20 - upper)
             most = self.px(_DIALOG_MOST * min(self.text_scale, 1.25))
             width = max(self.px(_DIALOG_LEAST), min(layouter.natural(body), most))
             if body.width is not None:

@@ -60,6 +60,8 @@ class Screen(Generic[R]):
     """Drawn as a dialog over the dimmed screen below."""
     holds_idle: ClassVar[bool] = False
     """While it is on top the television neither goes home by itself nor warns of it (payments)."""
+    guard_s: ClassVar[float] = 0.0
+    """It comes by itself, when the last keys were meant for the page before: none counts until it has been seen this long."""
     default_focus: str | None = None
     """Key of the target that has the focus when the screen opens; None is the first enabled one."""
     busy: bool = False

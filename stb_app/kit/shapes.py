@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 import pygame
@@ -25,13 +26,14 @@ _BAYER = (
 
 Rect = tuple[int, int, int, int]
 Shade = Callable[[float, float], tuple[float, float, float]]
-"""Colour (0-255 per channel, not rounded) at a place (0-1, 0-1)."""
+"""Colour (0-255 per channel, not rounded) at a place (0-1, 0-1); equal ones give equal colours."""
 
 
 def forget() -> None:
     """Drops everything kept."""
     _cache.clear()
     corner_mask.cache_clear()
+    _coarse.cache_clear()
 
 
 def kept(key: object, make: Callable[[], pygame.Surface]) -> pygame.Surface:
@@ -179,21 +181,32 @@ def draw_outline(surface: pygame.Surface, rect: Rect, radius: int, border: int, 
         surface.fill((*color, 255), line)
 
 
-def smooth(width: int, height: int, shade: Shade, cells: int = 96, alpha: bool = False) -> pygame.Surface:
-    """A smooth picture without banding: computed coarsely, every channel stretched over the 256 levels there are, enlarged,
-    dithered in an ordered pattern, and pressed together again.
+@lru_cache(maxsize=48)
+def _coarse(
+    shade: Shade, columns: int, rows: int, alpha: bool
+) -> tuple[pygame.Surface, tuple[int, ...], tuple[int, ...]]:
+    """A picture of so few places, every channel stretched over the 256 levels there are; where each channel begins, and
+    how far it is stretched.
     """
-    columns = max(2, min(width, cells))
-    rows = max(2, min(height, round(cells * height / width)))
     values = [shade((x + 0.5) / columns, (y + 0.5) / rows) for y in range(rows) for x in range(columns)]
-    low = [max(0, int(min(value[channel] for value in values))) for channel in range(3)]
+    low = tuple(max(0, int(min(value[channel] for value in values))) for channel in range(3))
     high = [min(255.0, max(value[channel] for value in values)) for channel in range(3)]
-    gains = [_gain(high[channel] - low[channel]) for channel in range(3)]
+    gains = tuple(_gain(high[channel] - low[channel]) for channel in range(3))
     data = bytearray()
     for value in values:
         data.extend(min(255, round((min(255.0, value[c]) - low[c]) * gains[c])) for c in range(3))
     coarse = pygame.Surface((columns, rows), pygame.SRCALPHA if alpha else 0, 32)
     coarse.blit(pygame.image.frombuffer(bytes(data), (columns, rows), "RGB"), (0, 0))
+    return coarse, low, gains
+
+
+def smooth(width: int, height: int, shade: Shade, cells: int = 96, alpha: bool = False) -> pygame.Surface:
+    """A smooth picture without banding: computed coarsely, enlarged, dithered in an ordered pattern, and pressed together
+    again to the levels it has.
+    """
+    columns = max(2, min(width, cells))
+    rows = max(2, min(height, round(cells * height / width)))
+    coarse, low, gains = _coarse(shade, columns, rows, alpha)
     surface = pygame.transform.smoothscale(coarse, (width, height))
     tile = pygame.Surface((4, 4), 0, 32)
     for y, line in enumerate(_BAYER):
@@ -221,35 +234,35 @@ def _bell(distance: float) -> float:
     return (1 - distance * distance) ** 2 if distance < 1 else 0.0
 
 
+def _ground_shade(x: float, y: float) -> tuple[float, float, float]:
+    down = min(1.0, max(0.0, (y * 0.72 + (1 - x) * 0.1 + x * 0.16) * 1.25))
+    down = down * down * (3 - 2 * down)
+    blue = _bell(math.hypot((x - 0.8) / 0.5, (y + 0.12) / 0.62)) * 0.66
+    teal = _bell(math.hypot((x + 0.06) / 0.36, (y - 1.04) / 0.5)) * 0.85
+    out = []
+    for channel in range(3):
+        value = theme.GROUND_TOP[channel] + (theme.GROUND_BOTTOM[channel] - theme.GROUND_TOP[channel]) * down
+        value += (theme.LIGHT_BLUE[channel] - value) * blue
+        value += (theme.LIGHT_TEAL[channel] - value) * teal
+        out.append(value)
+    return out[0], out[1], out[2]
+
+
 def ground(width: int, height: int) -> pygame.Surface:
     """What everything stands on: deep navy with two soft lights."""
-
-    def shade(x: float, y: float) -> tuple[float, float, float]:
-        down = min(1.0, max(0.0, (y * 0.72 + (1 - x) * 0.1 + x * 0.16) * 1.25))
-        down = down * down * (3 - 2 * down)
-        blue = _bell(math.hypot((x - 0.8) / 0.5, (y + 0.12) / 0.62)) * 0.66
-        teal = _bell(math.hypot((x + 0.06) / 0.36, (y - 1.04) / 0.5)) * 0.85
-        out = []
-        for channel in range(3):
-            value = (
-                theme.GROUND_TOP[channel] + (theme.GROUND_BOTTOM[channel] - theme.GROUND_TOP[channel]) * down
-            )
-            value += (theme.LIGHT_BLUE[channel] - value) * blue
-            value += (theme.LIGHT_TEAL[channel] - value) * teal
-            out.append(value)
-        return out[0], out[1], out[2]
-
-    return smooth(width, height, shade, 96)
+    return smooth(width, height, _ground_shade, 96)
 
 
-def gradient(width: int, height: int, colors: tuple[RGB, ...], light: RGB | None = None) -> pygame.Surface:
-    """A gradient from the upper left to the lower right, with an optional soft light at the right.
+@dataclass(frozen=True, slots=True)
+class _Gradient:
+    """The shade of a gradient; ``aspect`` is height by width."""
 
-    Opaque and not rounded, on a surface with transparency.
-    """
-    aspect = height / max(1, width)
+    colors: tuple[RGB, ...]
+    light: RGB | None
+    aspect: float
 
-    def shade(x: float, y: float) -> tuple[float, float, float]:
+    def __call__(self, x: float, y: float) -> tuple[float, float, float]:
+        colors, light, aspect = self.colors, self.light, self.aspect
         along = (x + y * aspect) / (1 + aspect)
         place = along * (len(colors) - 1)
         index = min(int(place), len(colors) - 2)
@@ -263,6 +276,13 @@ def gradient(width: int, height: int, colors: tuple[RGB, ...], light: RGB | None
             out.append(value)
         return out[0], out[1], out[2]
 
+
+def gradient(width: int, height: int, colors: tuple[RGB, ...], light: RGB | None = None) -> pygame.Surface:
+    """A gradient from the upper left to the lower right, with an optional soft light at the right.
+
+    Opaque and not rounded, on a surface with transparency.
+    """
+    shade = _Gradient(colors, light, height / max(1, width))
     return smooth(width, height, shade, 48 if light else 14, alpha=True)
 
 

@@ -53,7 +53,7 @@ def neighbour(
     """Key of the enabled target that an arrow leads to, None where there is none.
 
     ``memory``: by group, the key that had the focus last; a group that is entered is entered there, if that target
-    lies in the direction too. ``beside``: by group, the key that left and right enter it at. Up and down go through a
+    lies in the direction too. ``beside``: by group, the key that left and right enter it at and leave it from. Up and down go through a
     viewport to its end before they leave it; from outside only what it shows can be entered.
     """
     origin = next((spot for spot in spots if spot.key == focus), None)
@@ -67,6 +67,13 @@ def neighbour(
         best = _nearest(origin, list(_enterable(origin, others)), direction)
     if best is None:
         return None
+    if direction in ("left", "right"):
+        # A group that is entered sideways at one place is left from there.
+        gates = {beside.get(group) for group in origin.groups if group not in best.groups}
+        gate = next((spot for spot in others if spot.key in gates), None)
+        if gate is not None:
+            outside = [spot for spot in others if not set(spot.groups) & set(gate.groups)]
+            best = _nearest(gate, list(_enterable(gate, outside)), direction) or best
     for group in best.groups:
         if group in origin.groups:
             continue

@@ -92,13 +92,15 @@ class Stage:
         self._picture: Picture | None = None
         self._laid = Laid()
         self._memory: dict[str, dict[str, str]] = {}
+        self._surface = surface
         self.resize(surface)
 
     # What the subscriber can set
 
     def resize(self, surface: pygame.Surface) -> None:
         """Draws on another surface from now on."""
-        forget()
+        if surface.get_size() != self._surface.get_size():
+            forget()
         self._surface = surface
         size = surface.get_size()
         self._scene = Scene(size, self._text_scale, self._margin)
@@ -522,7 +524,7 @@ def _scrolled(old: Laid, new: Laid) -> list[Rect]:
 
 
 def forget() -> None:
-    """Drops every kept picture of letters, drawings and shapes."""
+    """Drops every kept picture of letters, drawings and shapes: those of another size are of no more use."""
     fonts.forget()
     icons.forget()
     shapes.forget()

@@ -11,9 +11,10 @@ RGBA = tuple[int, int, int, int]
 
 CANVAS_W, CANVAS_H = 1920, 1080
 SAFE_X, SAFE_Y = 96, 54
-BODY_TOP, BODY_BOTTOM = 156, 956
-"""The body of a page stands between these two, the footer's middle line lies at FOOT_Y, the top bar's at TOP_Y."""
-TOP_Y, FOOT_Y = 90, 1000
+BODY_TOP, BODY_BOTTOM = 156, 936
+"""The body of a page stands between these two, 40 px above the footer's keys at the least. The footer's middle line lies at
+FOOT_Y, the top bar's at TOP_Y."""
+TOP_Y, FOOT_Y = 90, 1001
 
 GROUND_TOP: RGB = (20, 28, 56)
 GROUND_BOTTOM: RGB = (11, 16, 32)

@@ -142,6 +142,11 @@ class App:
         self.navigator.pop(result)
         self._typematic.clear()
 
+    def uncover(self) -> None:
+        """Closes what stands above the calling screen (a question that has lost its sense)."""
+        self.navigator.uncover()
+        self._typematic.clear()
+
     def home(self) -> None:
         self.navigator.go_home()
         self._typematic.clear()
@@ -267,6 +272,8 @@ class App:
         if self.idle.key():
             self._typematic.clear()
             return True
+        if self.navigator.guarded_for() > 0:
+            return False
         if state != "repeat" and everywhere(self, name):
             return True
         before = self.navigator.top
@@ -313,7 +320,9 @@ class App:
 
     def draw(self) -> list[pygame.Rect]:
         """Shows what has changed. Returns the changed rectangles of the stage's surface."""
-        return self._composer.draw()
+        changed = self._composer.draw()
+        self.navigator.seen()
+        return changed
 
     def at_rest(self) -> bool:
         """Nothing is on its way from one place to another; a spinner may turn."""

@@ -74,6 +74,8 @@ class Entry:
     """The focus that the screen was told last."""
     busy: bool = False
     """As the screen said when it was composed last."""
+    seen_at: float | None = None
+    """When it was drawn for the first time."""
 
 
 class Navigator:
@@ -153,6 +155,13 @@ class Navigator:
         if entry.on_result is not None and entry.opener in self._stack:
             self.run(below, entry.on_result, result)
         self._around.refresh()
+
+    def uncover(self) -> None:
+        """Closes what stands above the owner's screen; nobody gets an answer."""
+        if self._stack[-1] is not self.owner:
+            self._clear_above_owner()
+            self.change = "fade"
+            self._around.refresh()
 
     def go_home(self) -> None:
         if self.at_home() and self.top.id == self._home:
@@ -268,6 +277,19 @@ class Navigator:
             return True
         return False
 
+    def seen(self) -> None:
+        """The page on top is in the picture."""
+        entry = self._stack[-1]
+        if entry.seen_at is None:
+            entry.seen_at = self._clock.monotonic()
+
+    def guarded_for(self) -> float:
+        """Seconds until keys count on the page on top; what is pressed before was meant for another one."""
+        entry = self._stack[-1]
+        if entry.seen_at is None:
+            return entry.screen.guard_s
+        return max(0.0, entry.seen_at + entry.screen.guard_s - self._clock.monotonic())
+
     def bindings(self) -> tuple[Binding, ...]:
         """The top screen's own bindings."""
         entry = self._stack[-1]
@@ -300,15 +322,16 @@ class Navigator:
             self._last_ok_on = (self._stack[-1], self._stack[-1].focus)
         return double
 
-    def deliberate_in(self) -> float:
-        """Seconds until an OK that is meant for what is there now would count; 0 when it does, or is a double
+    def deliberate_in(self, name: str) -> float:
+        """Seconds until a key that is meant for what is there now would count; 0 when it does, or is a double
         press.
 
         For testers, who see at once what has opened and press faster than people.
         """
-        if self._last_ok_on == (self._stack[-1], self._stack[-1].focus):
-            return 0.0
-        return max(0.0, self._last_ok + OK_GUARD_S - self._clock.monotonic())
+        guarded = self.guarded_for()
+        if name != "KEY_OK" or self._last_ok_on == (self._stack[-1], self._stack[-1].focus):
+            return guarded
+        return max(guarded, self._last_ok + OK_GUARD_S - self._clock.monotonic())
 
     def _bound(self, entry: Entry, name: str) -> bool:
         for binding in self.bindings():

@@ -299,9 +299,11 @@ class _Handler(BaseHTTPRequestHandler):
         state = _STATES.get(query.get("state", "press"))
         if state is None:
             raise Refused(400, f"state is one of {', '.join(_STATES)}")
-        if name == "KEY_OK" and state == "press":
-            # Who presses faster than a person, having seen what has opened, means it: not a double press.
-            threading.Event().wait(self.bridge.ask(lambda app: app.navigator.deliberate_in())[0])
+        if state == "press":
+            # Who presses faster than a person, having seen what has opened, means it: no double press, and not
+            # a key for the page before. A hand on the page's buttons says "down", and is treated as one.
+            _, seconds = self.bridge.ask(lambda _: None, lambda app: app.navigator.deliberate_in(name))
+            threading.Event().wait(seconds)
         used, version = self.bridge.ask(lambda app: app.key(name, state), lambda app: app.version)
         self._send(204, None, b"", {"Key-Used": str(int(used)), "Screen-Version": str(version)})
 

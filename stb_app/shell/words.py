@@ -10,15 +10,17 @@ from datetime import datetime
 
 from stb_app.kit.clock import CHINA
 
+MINUS = "\N{MINUS SIGN}"
+
 
 def money(amount_fen: int) -> str:
     """An amount of integer fen in yuan.
 
     >>> money(123450), money(-5), money(0)
-    ('¥1,234.50', '-¥0.05', '¥0.00')
+    ('¥1,234.50', '−¥0.05', '¥0.00')
     """
     yuan, fen = divmod(abs(amount_fen), 100)
-    return f"{'-' if amount_fen < 0 else ''}¥{yuan:,}.{fen:02d}"
+    return f"{MINUS if amount_fen < 0 else ''}¥{yuan:,}.{fen:02d}"
 
 
 def day(when: str | datetime | Date) -> str:

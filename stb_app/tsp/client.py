@@ -77,6 +77,7 @@ class TspClient:
         not_enrolled_because: why the box could not be enrolled; said in place of ``not-enrolled``.
         ahead_s: how much the TSP's clock is ahead of the box's, as the TSP has said under its signature.
         keep_server_keys: told when the TSP signs with other keys than before.
+        came_back: told when the TSP answers for the first time after a silence; on whatever thread.
     """
 
     def __init__(
@@ -92,6 +93,8 @@ class TspClient:
         self.not_enrolled_because: Problem | None = None
         self.ahead_s = 0.0
         self.keep_server_keys: Callable[[Identity], None] = lambda identity: None
+        self.came_back: Callable[[], None] = lambda: None
+        self._silent = False
         self._now = now
         self.authority = authority
         self._session = session
@@ -225,20 +228,29 @@ class TspClient:
         identity = identity or self.identity
         try:
             try:
-                return self._ask(method, path, body, key, answer_s, identity, correlation)
+                answer = self._ask(method, path, body, key, answer_s, identity, correlation)
             except Problem as problem:
                 if problem.code not in ANEW or identity is None:
                     raise
                 if problem.code == "clock-skew":
                     self._set_clock(problem)
-                return self._ask(method, path, body, key, answer_s, identity, correlation)
+                answer = self._ask(method, path, body, key, answer_s, identity, correlation)
         except Problem as problem:
+            self._heard(not problem.unanswered)
             if problem.code == "signature-missing" and identity is None:
                 # Whoever has no key has not been enrolled.
                 raise self.not_enrolled_because or Problem("not-enrolled") from problem
             if problem.code == "not-enrolled" and self.not_enrolled_because is not None:
                 raise self.not_enrolled_because from problem
             raise
+        self._heard(True)
+        return answer
+
+    def _heard(self, answered: bool) -> None:
+        came_back = answered and self._silent
+        self._silent = not answered
+        if came_back:
+            self.came_back()
 
     def _set_clock(self, problem: Problem) -> None:
         """The TSP has said, under its signature, what time it is."""

@@ -190,9 +190,9 @@ PAST = (
 )
 TERMS = (
     Term("per-use", 500, 0, NOW, NOW + timedelta(hours=24), None),
-    Term("monthly", 1500, 0, NOW, last(2026, 12, 20), None),
-    Term("quarterly", 4200, 7, NOW, last(2027, 2, 20), None),
-    Term("yearly", 15000, 17, NOW, last(2027, 11, 20), None),
+    Term("monthly", 1500, 0, NOW, last(2026, 12, 21), None),
+    Term("quarterly", 4200, 6, NOW, last(2027, 2, 21), None),
+    Term("yearly", 15000, 16, NOW, last(2027, 11, 21), None),
 )
 SPORTS_PAGE = ServicePage(SPORTS, INTRODUCTION, TERMS, PAST, False, HOTLINE)
 SOME_REFUSED = replace(
@@ -237,7 +237,7 @@ METHODS = (
 )
 ORDER = Order(
     "01JD0000000000000000000001", "4C7F 20A1", SPORTS, "monthly", 1500, 0, None, 1500,
-    datetime(2026, 11, 21, tzinfo=CHINA), last(2026, 12, 20), False, HOTLINE, 900, "quoted", METHODS,
+    datetime(2026, 11, 21, tzinfo=CHINA), last(2026, 12, 21), False, HOTLINE, 900, "quoted", METHODS,
 )  # fmt: skip
 SHORT = replace(ORDER, seconds_left=30)
 REDUCED = replace(
@@ -249,7 +249,7 @@ REDUCED = replace(
     reduction_fen=1500,
     reduction_reason=words("老用户优惠九折", "10% off for loyal subscribers"),
     amount_fen=13500,
-    valid_until=last(2027, 11, 20),
+    valid_until=last(2027, 11, 21),
 )
 ONE_METHOD = replace(
     ORDER, methods=(METHODS[0], replace(METHODS[1], enabled=False, refusal="wallet-unreachable"))
@@ -279,14 +279,17 @@ def _payment(
     taken = money == "taken"
     return Payment(
         f"p{number.replace(' ', '').lower()}", f"o{number.replace(' ', '').lower()}", number, service, term, method, fen, when, state,
-        money, reason, last(2026, 12, 20) if taken and state == "done" else None, CARD if method == "card" and taken else None, None, 3,  # type: ignore[arg-type]
+        money, reason, last(2026, 12, 21) if taken and state == "done" else None, CARD if method == "card" and taken else None, None, 3,  # type: ignore[arg-type]
     )  # fmt: skip
 
 
 RECORDS = (
     _payment("4C7F 20A1", SPORTS, "monthly", "card", 1500, datetime(2026, 11, 21, 19, 33, 8, tzinfo=CHINA), "done", "taken"),
     _payment("4C7F 1F03", KIDS, "quarterly", "wallet:demo", 3300, datetime(2026, 11, 20, 8, 5, 41, tzinfo=CHINA), "unknown", "unknown"),
-    _payment("4C7E 9B22", MOVIES, "monthly", "wallet:demo", 2500, datetime(2026, 11, 1, 20, 14, 2, tzinfo=CHINA), "done", "taken"),
+    replace(
+        _payment("4C7E 9B22", MOVIES, "monthly", "wallet:demo", 2500, datetime(2026, 11, 1, 20, 14, 2, tzinfo=CHINA), "done", "taken"),
+        valid_until=MOVIES.valid_until,
+    ),
     _payment("4C7E 88D0", MOVIES, "per-use", "wallet:demo", 600, datetime(2026, 10, 28, 21, 2, 55, tzinfo=CHINA), "expired", "not-taken", "expired"),
     _payment("4C7E 5510", OPERA, "yearly", "card", 5800, datetime(2026, 10, 3, 10, 45, 30, tzinfo=CHINA), "failed", "not-taken", "card-removed"),
     _payment("4C7D F0E4", MUSIC, "quarterly", "wallet:demo", 2800, datetime(2026, 9, 17, 18, 20, 0, tzinfo=CHINA), "late", "returned", "expired"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from cardreader.secret import Pin
-from stb_app.journeys.steps import CANCELLABLE_PROMPTS, EARLIER_NOT_TAKEN, Finished
-from stb_app.kit.items import CardPicture
+from stb_app.journeys.steps import CANCELLABLE_PROMPTS, EARLIER_NOT_TAKEN, Finished, Prompt
+from stb_app.kit.items import CardPicture, Run
 from stb_app.kit.nodes import Steps
 from tests.screens import data
 from tests.screens.dummies import Television
@@ -142,13 +143,24 @@ def test_where_money_may_have_moved_nothing_can_be_cancelled(tv: Television, wor
     assert "Please do not take the card out" in tv.words()
 
 
-def test_a_question_that_is_answered_too_late_cancels_nothing(tv: Television) -> None:
+def test_a_question_goes_when_the_payment_has_gone_on_to_where_it_cannot_be_cancelled(tv: Television) -> None:
     post(tv, prompt("enter-pin"))
     tv.press("BACK")
     post(tv, prompt("processing"))
-    tv.ok("cancel-payment")
-    assert (tv.screen, tv.state["prompt"], journey(tv).cancels) == ("card", "processing", 0)
+    assert (tv.screen, tv.state["prompt"]) == ("card", "processing")
+    assert "Nothing has been taken" not in tv.words()
     assert "can't be cancelled now" in tv.words()
+    tv.press("OK", "BACK")
+    assert (tv.screen, journey(tv).cancels) == ("card", 0)
+
+
+def test_before_mac1_is_asked_for_back_asks_at_once(tv: Television) -> None:
+    post(tv, replace(prompt("processing"), before_mac1=True))
+    assert tv.press("BACK").screen == "question"
+    post(tv, prompt("reconnecting"), replace(prompt("processing"), before_mac1=True))
+    assert tv.screen == "question"
+    tv.ok("cancel-payment")
+    assert (tv.screen, tv.state["leaving"], journey(tv).cancels) == ("card", True, 1)
 
 
 def test_the_end_closes_the_question_too(tv: Television) -> None:
@@ -292,22 +304,50 @@ def test_while_somebody_pays_what_can_wait_is_not_spoken_of() -> None:
     assert "Something older" in tv.words()
 
 
+PROMPTS: tuple[Prompt, ...] = (
+    "starting",
+    "insert",
+    "enter-pin",
+    "wrong-pin",
+    "processing",
+    "put-back",
+    "silent",
+    "silent-paid",
+    "remove",
+)
+"""From those with the fewest words to those with the most."""
+
+
 @pytest.mark.parametrize("language", ["zh", "en"])
 @pytest.mark.parametrize("text_scale", [100, 125, 150])
-def test_the_drawing_keeps_its_size_and_its_place_through_a_journey(language: str, text_scale: int) -> None:
-    tv = Television(PaymentVerbs(), language, text_scale).open("card", order=data.ORDER)
-    places = set()
-    for word in (
-        "starting",
-        "insert",
-        "enter-pin",
-        "wrong-pin",
-        "processing",
-        "put-back",
-        "silent-paid",
-        "remove",
+def test_the_drawing_keeps_its_size_and_its_place_and_the_title_its_size(
+    language: str, text_scale: int
+) -> None:
+    for screen, prompts in (("card", PROMPTS), ("card-inquiry", PROMPTS[:4])):
+        params = {"order": data.ORDER} if screen == "card" else {}
+        tv = Television(PaymentVerbs(), language, text_scale).open(screen, **params)
+        places, titles = set(), set()
+        for word in prompts:
+            post(tv, prompt(word, 1 if word == "wrong-pin" else None))
+            items = tv.app.stage._laid.items  # type: ignore[attr-defined]
+            places |= {item.rect for item in items if isinstance(item.what, CardPicture)}
+            letters = [item.what for item in items if isinstance(item.what, Run) and item.rect[1] > 240]
+            titles.add(max(run.size for run in letters if run.bold))
+        assert len(places) == 1
+        assert len(titles) == 1
+
+
+@pytest.mark.parametrize("text_scale", [100, 150])
+def test_what_is_to_be_paid_has_one_size_and_beside_card_and_code_one_place(text_scale: int) -> None:
+    found = []
+    for screen, params in (
+        ("confirm", {"method": data.METHODS[0]}),
+        ("card", {}),
+        ("qr", {"method": "wallet:demo"}),
     ):
-        post(tv, prompt(word, 1 if word == "wrong-pin" else None))  # type: ignore[arg-type]
-        drawn = [item.rect for item in tv.app.stage._laid.items if isinstance(item.what, CardPicture)]  # type: ignore[attr-defined]
-        places.add(*drawn)
-    assert len(places) == 1
+        tv = Television(PaymentVerbs(), "en", text_scale).open(screen, order=data.ORDER, **params)
+        amounts = [text.rect for text in tv.app.stage.texts() if text.text == "¥15.00"]
+        found.append(amounts[0])
+    assert len({rect[2:] for rect in found}) == 1
+    assert found[1][1] == found[2][1]
+    assert text_scale > 100 or found[1] == found[2]

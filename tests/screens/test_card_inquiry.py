@@ -28,7 +28,7 @@ def test_a_card_is_shown_with_balance_validity_and_its_last_ten(tv: Television) 
         "Model Bank",
         "2030-12-31",
         "Can pay here",
-        "-¥15.00",
+        "−¥15.00",
         "+¥200.00",
         "2026-11-21 19:33",
     ):

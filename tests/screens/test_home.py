@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stb_app.journeys.steps import Refused
+from stb_app.journeys.steps import Loading, Refused
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Television
 
@@ -122,6 +122,26 @@ def test_right_from_renewing_leads_to_the_first_tile(language: str) -> None:
     assert tv.focus == "renew"
     tv.press("RIGHT")
     assert tv.focus == "services"
+
+
+@pytest.mark.parametrize("tile", ["services", "records", "card-inquiry", "settings"])
+def test_left_from_every_tile_leads_to_what_stands_beside_them(tile: str) -> None:
+    tv = Television(DummyVerbs())
+    tv.app.focus(tile)
+    tv.show()
+    assert tv.press("LEFT").focus == "renew"
+
+
+def test_asking_again_leaves_the_focus_and_the_reason_where_they_are() -> None:
+    verbs = DummyVerbs(home=Refused("tsp-unreachable", True))
+    tv = Television(verbs, "en")
+    verbs.answers["home"] = Loading()
+    for _ in range(2):
+        tv.press("OK").wait(6)
+        assert (tv.focus, tv.state["connection"]) == ("retry", "offline")
+        assert "The payment service cannot be reached" in tv.words()
+    verbs.answers["home"] = data.HOME
+    assert tv.press("OK").state["connection"] == "online"
 
 
 def test_a_notice_moves_no_button_and_takes_no_words_away() -> None:

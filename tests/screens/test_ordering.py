@@ -37,7 +37,7 @@ def test_the_page_tells_all_about_the_service() -> None:
         "2026-03-01 to 2026-05-31",
         "Quarterly · ¥42.00",
         "2025-11-12",
-        "Save 17%",
+        "Save 16%",
         "96123",
     ):
         assert part in words

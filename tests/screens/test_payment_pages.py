@@ -92,7 +92,7 @@ def test_where_letters_are_large_a_success_keeps_what_belongs_together() -> None
     scene = next(scene for scene in SCENES if scene.name == "result-success")
     television = scene.play("en", 150)
     lines = television.words().split("\n")
-    assert "Sports Pack · valid until 2026-12-20" in lines
+    assert "Sports Pack · valid until 2026-12-21" in lines
     assert "The money was taken." in lines
     assert not {target.key for target in television.app.stage.targets()} & {"facts", "words"}
     television.close()

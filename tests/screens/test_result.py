@@ -18,17 +18,41 @@ def _open(end: Finished, order: Any = data.ORDER) -> Television:
     return Television(PaymentVerbs(), "en").open("result", finished=end, order=order)
 
 
+def test_keys_that_were_meant_for_the_page_before_do_not_press_it_away() -> None:
+    tv = Television(PaymentVerbs(), "en").open("card", order=data.ORDER)
+    journey(tv).post(SUCCESS)
+    tv.app.settle()
+
+    def mash() -> None:
+        for key in ("OK", "BACK", "HOME", "OK", "LEFT", "POWER"):
+            assert not tv.app.key(f"KEY_{key}")
+            tv.app.settle()
+
+    # It is there, but nobody has seen it yet, however long the drawing takes.
+    tv.clock.passed += 5
+    mash()
+    tv.show()
+    for _ in range(3):
+        tv.clock.passed += 0.26
+        mash()
+    assert tv.screen == "result"
+    assert tv.state["seconds_left"] is not None
+    tv.clock.passed += 0.03
+    assert tv.app.key("KEY_OK")
+    assert tv.screen == "home"
+
+
 def test_a_success_says_everything() -> None:
     tv = _open(SUCCESS)
     state = tv.state
     assert (state["outcome"], state["money_taken"], state["money"]) == ("success", True, "taken")
     assert SUCCESS.payment is not None
     assert (state["order"], state["number"]) == (SUCCESS.payment.order, "4C7F 20A1")
-    assert state["valid_until"] == "2026-12-20T23:59:59+08:00"
+    assert state["valid_until"] == "2026-12-21T23:59:59+08:00"
     assert (state["balance_before_fen"], state["balance_after_fen"]) == (23640, 22140)
     for words in (
         "The money was taken.",
-        "2026-12-20",
+        "2026-12-21",
         NUMBER,
         "¥236.40",
         "¥221.40",
@@ -219,6 +243,7 @@ def test_without_payment_or_order_there_is_still_a_page() -> None:
 def test_one_ok_too_many_does_not_skip_the_result() -> None:
     tv = Television(PaymentVerbs(), "en").open("card", order=data.ORDER)
     post(tv, SUCCESS)
+    tv.clock.passed += 1
     tv.app.key("KEY_OK")
     tv.app.key("KEY_OK")
     tv.show()

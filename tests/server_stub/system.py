@@ -42,6 +42,7 @@ _seeds = itertools.count()
 _starts: Counter[Path] = Counter()
 START = datetime(2026, 6, 21, 10, 0, 0, tzinfo=CHINA)
 OWN = "http://server"
+ORDER = {"service": "sports", "term": "monthly"}
 PUBLIC = "http://192.168.100.200:8780"
 
 
@@ -461,3 +462,21 @@ def works(attempt: Callable[[], Any]) -> bool:
     except CardReaderError:
         return False
     return True
+
+
+async def code(answer: httpx.Response) -> str:
+    """The code of a refusal."""
+    problem: dict[str, Any] = answer.json()
+    assert problem["status"] == answer.status_code >= 400
+    return str(problem["code"])
+
+
+async def sent(system: System, request: httpx.Request) -> str:
+    """The code that a request which was signed and then changed is refused with."""
+    return await code(await system.outside.send(request))
+
+
+def signed(box: Box, system: System, **other: Any) -> httpx.Request:
+    """An order as the box signs it, but for what is to be other."""
+    request = box.request("POST", "/orders", ORDER)
+    return box.key.sign(request, box.number, system.clock.now(), **other)

@@ -26,12 +26,13 @@ from server_stub.boss import tables as boss
 from server_stub.foundation.vault import vault_file
 from server_stub.tsp import server_keys
 from stb_app.shell.connection import KEY_AGE
-from tests.simulation import servers
+from tests.simulation import databases, servers, taps
 from tests.simulation.loop import Actor, SimulatedLoop, Stuck
 from tests.simulation.network import Network
 from tests.simulation.people import Person
 from tests.simulation.plan import ROLES, BoxPlan, Plan, make
-from tests.simulation.servers import Held, Host
+from tests.simulation.servers import Host
+from tests.simulation.taps import Held
 from tests.simulation.television import Box, Card, simulated_machine
 
 BOXES = ("85312048", "85312047")
@@ -134,7 +135,7 @@ class Simulation:
     def _foreseen(self, error: Any) -> bool:
         """What a full disk or a database that is away makes of anything."""
         away = error is not None and type(error).__name__ in AWAY
-        return away or servers.DISK_FULL in str(error)
+        return away or databases.DISK_FULL in str(error)
 
     def run_for(self, seconds: float) -> None:
         """Lets so much time pass."""
@@ -203,9 +204,9 @@ def _captured(simulation: Simulation) -> Iterator[None]:
 @contextmanager
 def _world(simulation: Simulation, databases: dict[str, bytes]) -> Iterator[None]:
     with ExitStack() as stack:
-        stack.enter_context(servers.tapped_psams())
-        stack.enter_context(servers.watched_work(simulation))
-        stack.enter_context(servers.seen_statements(simulation))
+        stack.enter_context(taps.tapped_psams())
+        stack.enter_context(taps.watched_work(simulation))
+        stack.enter_context(taps.seen_statements(simulation))
         stack.enter_context(simulated_machine())
         stack.enter_context(_captured(simulation))
         (simulation.folder / "partners.key").write_text("the partners' key")
@@ -256,7 +257,7 @@ def the_day_before() -> Start:
 
 
 def _count(simulation: Simulation, role: str, table: Table) -> int:
-    with servers.opened(simulation.hosts[role].files) as conn:
+    with databases.opened(simulation.hosts[role].files) as conn:
         return int(conn.execute(select(func.count()).select_from(table)).scalar_one())
 
 
@@ -339,7 +340,7 @@ def _rotate_server_key(simulation: Simulation) -> None:
     """``stb-server rotate-key``, beside the running processes."""
     host = simulation.hosts["tsp"]
     vault = vault_file(simulation.folder / "tsp.key")
-    with servers.opened(host.files) as conn, conn.begin():
+    with databases.opened(host.files) as conn, conn.begin():
         name = server_keys.rotate(conn, vault, simulation.random("server key").randbytes(32), host.now())
     simulation.note("tsp", f"signs with {name}")
 

@@ -58,7 +58,7 @@ def test_it_is_closed_before_the_same_service_is_paid_by_card(tmp_path: Path, pl
         plain(tv, OPEN)
         tv.order(service="kids")
         tv.prompt("insert")
-        assert "This code has run out" in pays(payload)
+        assert "Cancelled on the television" in pays(payload)
         noticed(
             tv,
             "An earlier phone payment did not take place: Kids' World · Monthly · ¥12.00. Nothing was taken.",

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops
 
+from screens.result import GUARD_S
 from tests.system.television import Television
 from tests.system.xwindow import focus_window, photograph, press, running_xvfb
 
@@ -54,6 +55,7 @@ def test_keys_in_a_window_lead_from_home_to_a_paid_result(tmp_path: Path, langua
         tv.press("OK")
         state = tv.wait_for("result")["state"]
         assert (state["outcome"], state["money_taken"]) == ("success", True)
+        threading.Event().wait(GUARD_S)  # a person reads it first
         tv.press("LEFT")  # any key stops the countdown
         tv.post("/clock/freeze")
         on_screen = photograph(display).convert("RGB")

@@ -7,7 +7,7 @@ import re
 import pytest
 
 import assets
-from server_stub.sandbox import page
+from server_stub.sandbox import page, service
 from tests.server_stub.system import OWN, System
 
 
@@ -87,6 +87,15 @@ async def test_the_gateway_is_for_merchants_with_the_key_only(system: System) ->
 )
 def test_language(chosen: str | None, accepted: str | None, language: str) -> None:
     assert page.language(chosen, accepted) == language
+
+
+def test_every_end_has_words_of_its_own() -> None:
+    settled = {state for targets in service.MOVES.values() for state in targets} - {"scanned"}
+    views = settled | set(page.ENDS.values()) | {"unknown", "settling"}
+    for words in page.WORDS.values():
+        assert len({words[view] for view in views}) == len(views)
+        assert len({words[f"{view}-hint"] for view in views}) >= len(views) - 1
+    assert {state for state, _ in page.ENDS} < settled
 
 
 def test_both_languages_have_the_same_words() -> None:

@@ -16,7 +16,7 @@ from cardreader.secret import CardNumber
 from server_stub.foundation.locks import KeyedLocks
 from server_stub.settings import Settings
 from server_stub.tsp import card as tsp_card
-from server_stub.tsp import models, psam_pool, tables
+from server_stub.tsp import card_proofs, card_turns, models, psam_pool, tables
 from server_stub.tsp.core import load_payment
 from tests.server_stub.system import Card, System, body_of, running, works
 
@@ -226,7 +226,7 @@ async def test_proofs_without_end_are_refused_until_later(system: System) -> Non
     path = f"/payments/{payment['payment']}/debit"
     codes = [
         (await box.refused(path, {"tac": "00000000", "mac2": f"{number:08X}"}))["code"]
-        for number in range(tsp_card.CONTRADICTIONS.amount + 2)
+        for number in range(card_proofs.CONTRADICTIONS.amount + 2)
     ]
     assert codes[0] == "mac2-refused"
     assert set(codes[1:-1]) == {"evidence-contradicts"}
@@ -386,7 +386,7 @@ async def debited_elsewhere(system: System, box: Any, payment: str, proof: dict[
     """The same proof, given to another process on the same database."""
     core = replace(system.tsp.core, who="another", locks=KeyedLocks())
     use = core.idempotency.use(f"box {box.number}", f"elsewhere-{payment}", "")
-    answer = await tsp_card.CardPayments(core).debited(
+    answer = await card_proofs.CardProofs(core).debited(
         box.number, payment, models.DebitProof.model_validate(proof), use
     )
     return json.loads(answer.body)
@@ -404,14 +404,14 @@ async def test_of_two_processes_that_have_a_proof_the_one_that_waits_answers_as_
 
     async def slow(*given: Any) -> None:
         later.append(asyncio.ensure_future(debited_elsewhere(system, box, payment, proof)))
-        soon = system.clock.now() + tsp_card.LOOK_AGAIN
+        soon = system.clock.now() + card_turns.LOOK_AGAIN
         while soon not in [due for due, _ in system.clock._sleepers]:
             await asyncio.sleep(0)
         await verify(*given)
 
     unit.verify = slow  # type: ignore[method-assign]
     assert (await box.post(f"/payments/{payment}/debit", proof))["money"] == "taken"
-    system.clock.advance(tsp_card.LOOK_AGAIN.total_seconds())
+    system.clock.advance(card_turns.LOOK_AGAIN.total_seconds())
     assert (await later[0])["money"] == "taken"
     assert await system.rows(tables.leases) == []
     assert [row for row in await system.rows(tables.moves) if not row.legal] == []

@@ -191,7 +191,7 @@ async def test_what_a_wallet_took_too_much_or_too_little_of_goes_back_as_it_came
     assert await faults(system) == []
     sent = []
 
-    async def refund(reference: str, name: str, amount_fen: int) -> None:
+    async def refund(reference: str, name: str, amount_fen: int, why: str) -> None:
         sent.append(amount_fen)
 
     wallet.refund = refund  # type: ignore[method-assign]

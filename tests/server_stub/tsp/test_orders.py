@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, delete, insert, select
@@ -12,6 +13,7 @@ from server_stub.boss.keys import activation_hash
 from server_stub.foundation.problems import Problem
 from server_stub.tsp import tables
 from tests.server_stub.system import ACTIVATION, OWN, SMART_CARDS, Box, Card, System
+from tests.server_stub.tsp.test_wallet import tried
 
 pytestmark = pytest.mark.anyio
 
@@ -85,10 +87,15 @@ async def test_home_of_a_subscriber_with_a_history(system: System) -> None:
     assert len(home["suggestions"]) == 4
 
 
+def spent(home: Any) -> list[int]:
+    """What home says of the last six months, oldest first."""
+    return [one["amount_fen"] for one in home["spending"]]
+
+
 async def test_home_of_a_subscriber_without_one(system: System) -> None:
     home = await (await system.box("85312048")).get("/home")
     assert (home["current"], home["last_payment"]) == (None, None)
-    assert [one["amount_fen"] for one in home["spending"]] == [0] * 6
+    assert spent(home) == [0] * 6
 
 
 async def test_records_name_what_was_paid_elsewhere_and_home_names_the_newest(system: System) -> None:
@@ -303,9 +310,34 @@ async def test_home_names_what_was_paid_after_a_payment_that_waits_for_a_person(
     await system.boss(lambda conn: conn.execute(delete(boss.orders)))
     await Card(box).pay(refused)
     await box.until(refused["payment"], lambda view: view["reason"] is not None)
-    assert (await box.get("/home"))["last_payment"]["amount_fen"] == refused["amount_fen"]
+    home = await box.get("/home")
+    assert home["last_payment"]["amount_fen"] == refused["amount_fen"]
+    assert spent(home) == [0] * 5 + [refused["amount_fen"]]
     system.clock.advance(60)
     later = await box.pay("card", "health", "per-use")
     await Card(box).pay(later)
     await box.state(later["payment"], "done")
-    assert (await box.get("/home"))["last_payment"]["amount_fen"] == later["amount_fen"]
+    home = await box.get("/home")
+    assert home["last_payment"]["amount_fen"] == later["amount_fen"]
+    assert spent(home)[-1] == refused["amount_fen"] + later["amount_fen"]
+
+
+async def test_home_counts_money_until_it_is_returned(system: System) -> None:
+    box = await system.box()
+    payment = await box.pay("wallet:demo", "sports", "monthly")
+    await system.boss(lambda conn: conn.execute(delete(boss.orders)))
+    wallet = system.tsp.core.wallets["demo"]
+
+    async def unreachable(*_: Any) -> None:
+        raise ConnectionError("refund")
+
+    refund, wallet.refund = wallet.refund, unreachable  # type: ignore[method-assign]
+    await system.phone(payment["qr"]["payload"], "pay")
+    await box.state(payment["payment"], "late")
+    assert spent(await box.get("/home"))[-1] == payment["amount_fen"]
+    await tried(system, "refund")
+    wallet.refund = refund  # type: ignore[method-assign]
+    system.clock.advance(1)
+    await box.until(payment["payment"], lambda view: view["money"] == "returned")
+    home = await box.get("/home")
+    assert (spent(home)[-1], home["last_payment"]) == (0, None)

@@ -16,8 +16,7 @@ from cardreader.errors import ReaderUnavailable
 from server_stub import psams
 from server_stub.foundation.clock import SimulatedClock
 from server_stub.settings import Settings
-from server_stub.tsp import card as tsp_card
-from server_stub.tsp import cases, psam_pool, tables
+from server_stub.tsp import card_turns, cases, psam_pool, tables
 from tests.server_stub.system import OWN, START, Box, Card, System, body_of, first_start, running
 
 pytestmark = pytest.mark.anyio
@@ -217,14 +216,14 @@ async def test_proofs_of_one_box_that_come_at_once_are_not_all_given_to_psams(tm
             asyncio.ensure_future(box.refused(f"/payments/{payment['payment']}/debit", wrong))
             for payment in payments
         ]
-        soon = system.clock.now() + tsp_card.LOOK_AGAIN
+        soon = system.clock.now() + card_turns.LOOK_AGAIN
         while soon not in [due for due, _ in system.clock._sleepers]:
             await asyncio.sleep(0)
         held.set()
         waiting: set[Any] = set(answers)
         while len(waiting) > 1:
             waiting = (await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED))[1]
-        system.clock.advance(tsp_card.LOOK_AGAIN.total_seconds())
+        system.clock.advance(card_turns.LOOK_AGAIN.total_seconds())
         codes = sorted([(await answer)["code"] for answer in answers])
         assert codes == ["mac2-refused", "mac2-refused", "psam-refused"]
         assert len(verified) == 2

@@ -65,7 +65,7 @@ async def test_a_code_nobody_paid_is_closed_before_the_same_service_is_paid_agai
     await system.phone(payload)
     second = await box.pay(method, "sports", term)
     assert await state_of(box, first) == ("cancelled", "not-taken")
-    assert 'data-view="closed"' in (await system.phone(payload, "pay")).text
+    assert 'data-view="cancelled"' in (await system.phone(payload, "pay")).text
     if method == "card":
         await Card(box).pay(second)
     else:
@@ -240,7 +240,7 @@ async def test_another_box_of_the_same_subscriber_closes_the_code_too(system: Sy
     payment = await first.pay("wallet:demo")
     assert (await second.pay("wallet:demo"))["state"] == "waiting"
     assert await state_of(first, payment) == ("cancelled", "not-taken")
-    assert 'data-view="closed"' in (await system.phone(payment["qr"]["payload"], "pay")).text
+    assert 'data-view="paying-elsewhere"' in (await system.phone(payment["qr"]["payload"], "pay")).text
 
 
 @BOTH

@@ -66,7 +66,7 @@ async def test_not_paid_in_time(system: System) -> None:  # VAS-4
     system.clock.advance(1)
     expired = await box.state(payment["payment"], "expired")
     assert (expired["money"], expired["reason"], expired["qr"]) == ("not-taken", "expired", None)
-    assert 'data-view="closed"' in (await system.phone(payload, "pay")).text
+    assert 'data-view="expired"' in (await system.phone(payload, "pay")).text
     problem = await box.refused(f"/orders/{payment['order']}/payments", {"method": "card"})
     assert problem["code"] == "order-closed"
 
@@ -106,7 +106,7 @@ async def test_money_that_comes_after_the_end_goes_back(system: System) -> None:
     system.clock.advance(5)
     late = await box.until(payment["payment"], lambda view: view["money"] == "returned")
     assert (late["state"], late["reason"], late["valid_until"]) == ("late", "expired", None)
-    assert 'data-view="refunded"' in (await system.phone(payload)).text
+    assert 'data-view="late-refunded"' in (await system.phone(payload)).text
     assert (await box.get("/services/sports"))["status"] == "none"
 
 
@@ -142,7 +142,7 @@ async def test_late_money_is_found_even_if_its_notice_is_lost(system: System) ->
     await box.state(payment["payment"], "expired")
     system.network.cut.add("/notices")
     system.clock.advance(5)
-    while 'data-view="paid"' not in (await system.phone(payload)).text:
+    while 'data-view="too-late"' not in (await system.phone(payload)).text:
         pass
     system.clock.advance(55)
     await box.until(payment["payment"], lambda view: view["money"] == "returned")
@@ -156,7 +156,7 @@ async def test_cancelled_on_the_television(system: System) -> None:
         "not-taken",
         "cancelled",
     )
-    assert 'data-view="closed"' in (await system.phone(payload, "pay")).text
+    assert 'data-view="cancelled"' in (await system.phone(payload, "pay")).text
     problem = await box.refused(f"/payments/{payment['payment']}/cancel")
     assert (problem["code"], problem["money"]) == ("payment-not-cancellable", "not-taken")
 
@@ -253,6 +253,7 @@ async def test_boss_refuses_after_the_wallet_was_paid_and_the_money_goes_back(sy
     await system.phone(other["qr"]["payload"], "pay")
     late = await box.until(other["payment"], lambda view: view["money"] == "returned")
     assert (late["state"], late["reason"]) == ("late", "service-not-opened")
+    assert 'data-view="service-not-opened"' in (await system.phone(other["qr"]["payload"])).text
     assert [(row.kind, json.loads(row.facts)) for row in await system.rows(tables.cases)] == [
         ("service-not-opened", {"code": "order-clash"})
     ]
@@ -306,8 +307,8 @@ def told_otherwise(system: System, **other: Any) -> None:
     async def asked(reference: str) -> Any:
         return replace(await query(reference), **other)
 
-    async def closed(reference: str) -> Any:
-        return replace(await close(reference), **other)
+    async def closed(reference: str, why: str) -> Any:
+        return replace(await close(reference, why), **other)
 
     wallet.query, wallet.close = asked, closed  # type: ignore[method-assign]
 
@@ -389,7 +390,7 @@ async def test_late_money_of_another_amount_goes_back_as_it_came(system: System)
     told_otherwise(system, state="paid", amount_fen=came_fen)
     returned: list[int] = []
 
-    async def refund(reference: str, refund: str, amount_fen: int) -> None:
+    async def refund(reference: str, refund: str, amount_fen: int, why: str) -> None:
         returned.append(amount_fen)
 
     system.tsp.core.wallets["demo"].refund = refund  # type: ignore[method-assign]

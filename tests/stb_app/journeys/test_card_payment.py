@@ -94,7 +94,9 @@ def test_a_good_card_pays_and_the_result_has_both_balances() -> None:
     assert end.payment.card.balance_after_fen == bench.balance() == 22140
     assert end.payment.card.number.startswith("6217 00")
     assert "*" in end.payment.card.number
-    assert bench.prompts() == ["starting", "reading", "enter-pin", "reading", "processing", "remove"]
+    assert bench.prompts() == [
+        "starting", "reading", "enter-pin", "reading", "processing", "processing", "remove",
+    ]  # fmt: skip
     assert bench.memory.all() == ()
 
 
@@ -298,6 +300,32 @@ def test_a_server_that_is_gone_after_the_debit_leaves_the_proof_to_the_backgroun
     assert bench.memory.all() == ()
 
 
+def test_a_proof_goes_out_at_once_when_the_server_answers_anybody_again() -> None:
+    bench = Bench("good")
+    bench.tsp.faults["debited"] = ["lost"] * 12
+    bench.pay()
+    recovery = Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone)  # type: ignore[arg-type]
+    pauses: list[float] = []
+
+    def pause(seconds: float, until: threading.Event) -> bool:
+        pauses.append(seconds)
+        if len(pauses) == 6:
+            # A page has asked for something else, and was answered.
+            bench.tsp.faults.clear()
+            bench.tsp.came_back()
+            assert until.is_set()
+        elif len(pauses) == 7:
+            recovery.cancel()
+        return until.is_set()
+
+    bench.waits.pause = pause  # type: ignore[method-assign]
+    told: list[object] = []
+    recovery.run(told.append)
+    assert pauses == [2, 4, 8, 16, 32, 60, 2]
+    assert bench.memory.proven() == ()
+    assert [end.outcome for end in told if isinstance(end, Finished)] == ["success"]
+
+
 @pytest.mark.parametrize("verb", ["pay", "inquire", "present_card"])
 @pytest.mark.parametrize("fault", ["lost", "unanswered"])
 def test_a_short_silence_before_the_debit_is_waited_out(verb: str, fault: str) -> None:
@@ -351,6 +379,54 @@ def test_a_silence_can_be_left_before_it_has_lasted() -> None:
     bench.answers["reconnecting"] = bench.journey.cancel
     assert bench.pay().outcome == "cancelled"
     assert bench.tsp.calls.count("inquire") == 1
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_cancelling_counts_until_mac1_is_asked_for(late: bool) -> None:
+    """The server takes its time with the card: nothing can have been debited before it is asked for MAC1."""
+    bench = Bench("good")
+    honest, said = bench.tsp.present_card, list[bool]()
+
+    def slow(*arguments: object) -> object:
+        said.extend(step.cancellable for step in bench.steps[-1:] if isinstance(step, CardPrompt))
+        answer = honest(*arguments)  # type: ignore[arg-type]
+        if not late:
+            bench.journey.cancel()
+        return answer
+
+    init = bench.tsp.init
+
+    def from_here_on(*arguments: object) -> object:
+        said.extend(step.cancellable for step in bench.steps[-1:] if isinstance(step, CardPrompt))
+        bench.journey.cancel()
+        return init(*arguments)  # type: ignore[arg-type]
+
+    bench.tsp.present_card = slow  # type: ignore[method-assign,assignment]
+    bench.tsp.init = from_here_on  # type: ignore[method-assign,assignment]
+    end = bench.pay()
+    if late:
+        assert (end.outcome, end.money, said) == ("success", "taken", [True, False])
+    else:
+        assert (end.outcome, end.money, said) == ("cancelled", "not-taken", [True])
+        assert bench.tsp.current.state == "cancelled"
+        assert bench.memory.all() == ()
+
+
+def test_what_is_said_last_before_mac1_is_that_nothing_can_be_cancelled_and_then_a_wish_still_counts() -> (
+    None
+):
+    bench = Bench("good")
+
+    def wish() -> None:
+        step = bench.steps[-1]
+        if isinstance(step, CardPrompt) and not step.cancellable:
+            bench.journey.cancel()
+
+    bench.answers["processing"] = wish
+    end = bench.pay()
+    assert (end.outcome, end.money) == ("cancelled", "not-taken")
+    assert "init" not in bench.tsp.calls
+    assert bench.memory.all() == ()
 
 
 def test_a_server_that_is_gone_before_the_payment_takes_nothing() -> None:
@@ -423,8 +499,14 @@ def test_the_background_leaves_a_payment_alone_while_its_journey_lives() -> None
     tried: list[object] = []
 
     def meanwhile(*_: object) -> None:
-        pauses = iter((False, True))
-        bench.waits.pause = lambda seconds, until: next(pauses, True)  # type: ignore[method-assign]
+        pauses = iter(range(1))
+
+        def pause(seconds: float, until: threading.Event) -> bool:
+            if next(pauses, None) is None:
+                recovery.cancel()
+            return until.is_set()
+
+        bench.waits.pause = pause  # type: ignore[method-assign]
         recovery.run(tried.append)
         del bench.waits.pause  # type: ignore[method-assign]
 
@@ -507,9 +589,16 @@ def test_another_card_in_the_slot_is_asked_once_and_left_alone() -> None:
         return honest(timeout, cancel)
 
     bench.reader.wait_for_card = counted  # type: ignore[method-assign,assignment]
-    rounds = iter([False] * 5 + [True])
-    bench.waits.pause = lambda seconds, until: next(rounds)  # type: ignore[method-assign]
-    Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone).run(lambda step: None)  # type: ignore[arg-type]
+    rounds = iter(range(5))
+    recovery = Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone)  # type: ignore[arg-type]
+
+    def pause(seconds: float, until: threading.Event) -> bool:
+        if next(rounds, None) is None:
+            recovery.cancel()
+        return until.is_set()
+
+    bench.waits.pause = pause  # type: ignore[method-assign]
+    recovery.run(lambda step: None)
     assert asked == 1
     assert bench.memory.unproven() == ("pay-1",)
 

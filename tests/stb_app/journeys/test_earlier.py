@@ -95,12 +95,19 @@ class Home:
 
     def recover(self, rounds: int = 1) -> list[Any]:
         """What the background tells in so many rounds."""
-        left = iter([False] * rounds + [True])
+        left = iter(range(rounds))
         waits: Any = FastWaits()
-        waits.pause = lambda seconds, until: next(left, True)
+
+        def pause(seconds: float, until: threading.Event) -> bool:
+            if next(left, None) is None:
+                recovery.cancel()
+            return until.is_set()
+
+        waits.pause = pause
         told: list[Any] = []
         client: Any = self.tsp
-        Recovery(client, self.reader, self.memory, waits, self.alone).run(told.append)
+        recovery = Recovery(client, self.reader, self.memory, waits, self.alone)
+        recovery.run(told.append)
         return told
 
 
@@ -479,10 +486,12 @@ def test_a_proof_in_memory_ends_the_asking_at_once_also_while_the_background_sle
         told.append("asleep")
         home.tsp.faults["debited"] = ["lost"] * 20
         assert home.pay(put_back=home.insert).money == "taken"
-        return True
+        recovery.cancel()
+        return until.is_set()
 
     waits.pause = asleep
-    Recovery(client, home.reader, home.memory, waits, home.alone).run(told.append)
+    recovery = Recovery(client, home.reader, home.memory, waits, home.alone)
+    recovery.run(told.append)
     assert told == [CardWanted(1), "asleep", CardWanted(0)]
     assert CodesOpen(1) not in told
 

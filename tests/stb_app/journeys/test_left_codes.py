@@ -23,6 +23,7 @@ class Rounds:
         self.left = rounds
         self.pauses: list[float] = []
         self.before: dict[int, Callable[[], object]] = {}
+        self.over: Callable[[], object] = lambda: None
 
     def monotonic(self) -> float:
         return 0.0
@@ -31,7 +32,9 @@ class Rounds:
         if len(self.pauses) in self.before:
             self.before[len(self.pauses)]()
         self.pauses.append(seconds)
-        return len(self.pauses) > self.left
+        if len(self.pauses) > self.left:
+            self.over()
+        return until.is_set()
 
 
 class Left:
@@ -50,7 +53,9 @@ class Left:
 
     def on(self) -> list[object]:
         reader = open_reader("sim:")
-        Recovery(self.tsp, reader, self.memory, self.rounds, self.alone).run(self.told.append)  # type: ignore[arg-type]
+        recovery = Recovery(self.tsp, reader, self.memory, self.rounds, self.alone)  # type: ignore[arg-type]
+        self.rounds.over = recovery.cancel
+        recovery.run(self.told.append)
         return self.told
 
 

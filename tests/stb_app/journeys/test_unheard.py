@@ -274,12 +274,15 @@ def test_a_service_that_was_being_switched_on_is_told_of_until_it_is_or_will_not
         pauses.append(seconds)
         if len(pauses) == 6:
             home.tsp.become("pay-1", state=state, reason=reason)
-        return len(pauses) == 9
+        if len(pauses) == 9:
+            recovery.cancel()
+        return until.is_set()
 
     waits: Any = FastWaits()
     waits.pause = pause
     client: Any = home.tsp
-    Recovery(client, home.reader, home.memory, waits, home.alone).run(told.append)
+    recovery = Recovery(client, home.reader, home.memory, waits, home.alone)
+    recovery.run(told.append)
     ends = [(end.outcome, end.reason) for end in told if isinstance(end, Finished)]
     assert ends == [("pending", None), (outcome, reason)]
     # Asked at once after the first word, then less and less often; after the last word not any more.

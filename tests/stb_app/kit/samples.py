@@ -162,7 +162,7 @@ def home(say: Say) -> Node:
                     say("语言 · 字号 · 声音", "Language, text, sound"),
                 ),
             ),
-            gap=20,
+            gap=12,
         ),
         grow=1,
     )
@@ -200,8 +200,8 @@ def home(say: Say) -> Node:
             4,
         ),
     )
-    page = Column((Row((hero, tiles), gap=36, align="stretch", grow=1), small), gap=32)
-    return Fit((page, Scroll("page", Column((Row((hero, tiles), gap=36, align="stretch"), small), gap=32))))
+    page = Column((Row((hero, tiles), gap=36, align="stretch", grow=1), small), gap=24)
+    return Fit((page, Scroll("page", Column((Row((hero, tiles), gap=36, align="stretch"), small), gap=24))))
 
 
 _MONTHS = ("Jun", "Jul", "Aug", "Sep", "Oct", "Nov")
@@ -252,20 +252,20 @@ def service(say: Say) -> Node:
         Grid(
             (
                 _term("term:day", say("按次", "One day"), "¥5.00", say("24 小时", "24 hours")),
-                _term("term:month", say("包月", "Month"), "¥15.00", say("至 2026-12-20", "until 2026-12-20")),
+                _term("term:month", say("包月", "Month"), "¥15.00", say("至 2026-12-21", "until 2026-12-21")),
                 _term(
                     "term:quarter",
                     say("包季", "Quarter"),
                     "¥42.00",
-                    say("至 2027-02-20", "until 2027-02-20"),
-                    say("省 7%", "-7%"),
+                    say("至 2027-02-21", "until 2027-02-21"),
+                    say("省 6%", "-6%"),
                 ),
                 _term(
                     "term:year",
                     say("包年", "Year"),
                     "¥150.00",
-                    say("至 2027-11-20", "until 2027-11-20"),
-                    say("省 17%", "-17%"),
+                    say("至 2027-11-21", "until 2027-11-21"),
+                    say("省 16%", "-16%"),
                 ),
             ),
             2,
@@ -293,7 +293,7 @@ def confirm(say: Say) -> Node:
     facts = Facts(
         (
             (say("业务", "Service"), say("体育频道 · 包月", "Sports, one month")),
-            (say("有效期", "Valid"), say("2026-11-21 至 2026-12-20", "2026-11-21 to 2026-12-20")),
+            (say("有效期", "Valid"), say("2026-11-21 至 2026-12-21", "2026-11-21 to 2026-12-21")),
             (say("支付方式", "Pay with"), say("银联 IC 卡", "UnionPay card")),
             (say("自动续费", "Renews by itself"), say("否", "No")),
             (say("订单号", "Order"), "…4C7F 20A1"),
@@ -420,7 +420,7 @@ def result(say: Say) -> Node:
     words = (
         Text(say("支付成功，服务已开通", "Paid. Your service is on"), "title", align="center"),
         Text(
-            (Span(say("体育频道 · 有效至 ", "Sports · valid until ")), Span("2026-12-20", "text")),
+            (Span(say("体育频道 · 有效至 ", "Sports · valid until ")), Span("2026-12-21", "text")),
             "row",
             "secondary",
             "center",

@@ -84,7 +84,7 @@ def test_a_row_gives_what_is_left_to_those_that_grow() -> None:
 def test_a_column_pushes_to_its_ends() -> None:
     stage = shown(Column((Target("a", Text("a")), Space(grow=1), Target("b", Text("b")))))
     assert target(stage, "a").rect[1] == 156
-    assert target(stage, "b").rect[1] + 84 == 956
+    assert target(stage, "b").rect[1] + 84 == 936
 
 
 def test_a_grid_has_equal_cells() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from stb_app import cli
+from stb_app import cli, main
 
 SCREEN = {"DISPLAY": ":0"}
 
@@ -122,3 +125,14 @@ def test_help_tells_of_the_environment(capsys: pytest.CaptureFixture[str]) -> No
         cli.parse(["run", "--help"], {})
     assert stopped.value.code == 0
     assert "STB_APP_WEB_REMOTE" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("module", [cli, main])
+def test_each_module_that_could_be_run_is_the_command(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["stb-app", "run", "--demo", "--lang", "fr"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(module.__file__), run_name="__main__")
+    assert end.value.code == 2
+    assert "--lang 'fr': zh or en" in capsys.readouterr().err

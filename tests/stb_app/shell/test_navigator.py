@@ -28,6 +28,26 @@ def test_default_focus_wins_over_the_first() -> None:
     assert tv.focus == "cancel"
 
 
+def test_a_tester_s_key_waits_until_it_counts_on_a_page_that_came_by_itself() -> None:
+    class Sudden(Words):
+        id = "sudden"
+        keys = ("done",)
+        guard_s = 0.8
+
+    tv = Television(Sudden)
+    navigator = tv.app.navigator
+    assert navigator.deliberate_in("KEY_DOWN") == 0
+    tv.app.push("sudden")
+    assert navigator.deliberate_in("KEY_DOWN") == 0.8
+    tv.app.draw()
+    tv.hand.seconds += 0.5
+    for key in ("KEY_DOWN", "KEY_OK"):
+        assert navigator.deliberate_in(key) == pytest.approx(0.3)
+    # What opens above it is asked for.
+    tv.app.push("services")
+    assert navigator.deliberate_in("KEY_DOWN") == 0
+
+
 def test_returning_restores_the_focus() -> None:
     tv = Television()
     tv.press("KEY_DOWN")

@@ -162,6 +162,22 @@ def test_a_gateway_that_cannot_reach_the_tsp_is_no_answer(tsp: Tsp, client: TspC
     assert (problem.code, problem.money, problem.unanswered) == ("tsp-unreachable", "unknown", True)
 
 
+def test_the_first_answer_after_a_silence_is_told_whoever_asked(tsp: Tsp, client: TspClient) -> None:
+    told: list[str] = []
+    client.came_back = lambda: told.append("back")
+    client.services()
+    assert told == []
+    tsp.change = lambda answer: (502, {}, "<html>Bad gateway</html>")
+    refused(client.services)
+    debit(client)
+    assert told == []
+    tsp.change = lambda answer: answer
+    # A refusal is an answer, too.
+    assert refused(lambda: client.under("0" * 32).payment("p")).code == "not-found"
+    client.services()
+    assert told == ["back"]
+
+
 def test_another_platform_is_not_believed(tsp: Tsp, client: TspClient) -> None:
     tsp.keys = [NEXT]
     assert refused(client.services).code == "tsp-not-trusted"

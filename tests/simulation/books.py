@@ -1,0 +1,96 @@
+"""All books after a run, and what the cards themselves know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Table, select
+
+from server_stub.boss import tables as boss
+from server_stub.sandbox import tables as sandbox
+from server_stub.tsp import machines
+from server_stub.tsp import tables as tsp
+from tests.simulation.databases import opened
+from tests.simulation.television import Debit
+from tests.simulation.world import Simulation
+
+SCHEDULED = frozenset(machines.WATCHED.values()) - {"amount-differs", "service-not-opened"}
+"""Cases of whatever has waited too long: the net under everything, which must not be what catches it here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Everything that is written down anywhere, and the cards' own truth."""
+
+    orders: dict[str, Any]
+    payments: dict[str, Any]
+    debits: dict[str, Any]
+    """The TSP's rows about cards, by payment."""
+    cases: dict[str, set[str]]
+    """Kinds of open cases by payment, but for those of the net."""
+    leases: list[Any]
+    outboxes: list[tuple[str, Any]]
+    moves: list[tuple[str, Any]]
+    boss_orders: dict[str, Any]
+    subscriptions: list[Any]
+    codes: dict[str, Any]
+    """The wallet's rows, by payment."""
+    charged: dict[str, list[Debit]]
+    """What happened on cards, by the payment it belongs to; "" where no payment knows it."""
+    remembered: dict[str, Any]
+    """The boxes' open records, by payment."""
+    journals: list[tuple[str, Any]]
+    entries: list[tuple[str, Any]]
+    balances: list[tuple[str, Any]]
+    keys: dict[str, Any]
+    """The TSP's rows about keys of boxes, by key."""
+
+
+def books(simulation: Simulation) -> Books:
+    """Opens all books once."""
+    if getattr(books, "of", None) != id(simulation):
+        books.of, books.value = id(simulation), _read(simulation)  # type: ignore[attr-defined]
+    value: Books = books.value  # type: ignore[attr-defined]
+    return value
+
+
+def _read(simulation: Simulation) -> Books:
+    def rows(role: str, table: Table) -> list[Any]:
+        with opened(simulation.hosts[role].files) as conn:
+            return list(conn.execute(select(table)).all())
+
+    debits = {row.payment_id: row for row in rows("tsp", tsp.debits)}
+    by_random = {row.random: payment for payment, row in debits.items() if row.random is not None}
+    charged: dict[str, list[Debit]] = {}
+    for card in simulation.cards:
+        for debit in card.debits:
+            charged.setdefault(by_random.get(debit.random, ""), []).append(debit)
+    cases: dict[str, set[str]] = {}
+    for row in rows("tsp", tsp.cases):
+        if row.state != "open" or row.kind in SCHEDULED:
+            continue
+        cases.setdefault(row.payment_id, set()).add(row.kind)
+    ledgers = {"tsp": tsp.ledger, "boss": boss.ledger}
+    return Books(
+        orders={row.id: row for row in rows("tsp", tsp.orders)},
+        payments={row.id: row for row in rows("tsp", tsp.payments)},
+        debits=debits,
+        cases=cases,
+        leases=rows("tsp", tsp.leases),
+        outboxes=[("tsp", row) for row in rows("tsp", tsp.outbox)]
+        + [("sandbox", row) for row in rows("sandbox", sandbox.outbox)],
+        moves=[("tsp", row) for row in rows("tsp", tsp.moves)]
+        + [("sandbox", row) for row in rows("sandbox", sandbox.moves)],
+        boss_orders={row.id: row for row in rows("boss", boss.orders)},
+        subscriptions=rows("boss", boss.subscriptions),
+        codes={row.reference: row for row in rows("sandbox", sandbox.codes)},
+        charged=charged,
+        remembered={
+            record.payment: record for box in simulation.boxes if box.ready for record in box.memory.all()
+        },
+        journals=[(role, row) for role, one in ledgers.items() for row in rows(role, one.journals)],
+        entries=[(role, row) for role, one in ledgers.items() for row in rows(role, one.entries)],
+        balances=[(role, row) for role, one in ledgers.items() for row in rows(role, one.balances)],
+        keys={row.key_id: row for row in rows("tsp", tsp.box_keys)},
+    )
