@@ -14,7 +14,6 @@ from server_stub.boss.service import BossService
 from server_stub.foundation import idempotency, wire
 from server_stub.foundation.http import response_of
 from server_stub.foundation.problems import Problem, responses
-from server_stub.foundation.routes import Route
 
 BoxNumber = Annotated[str, Path(pattern=r"^[0-9]{6,16}$")]
 Key = Annotated[str, Header(alias="Idempotency-Key", pattern=idempotency.PATTERN)]
@@ -29,12 +28,7 @@ def router(service: Callable[[], BossService]) -> APIRouter:
         ):
             raise Problem("partner-unknown")
 
-    routes = APIRouter(
-        prefix="/boss/v1/boxes/{box_number}",
-        tags=["BOSS"],
-        dependencies=[Depends(partner)],
-        route_class=Route,
-    )
+    routes = APIRouter(prefix="/boss/v1/boxes/{box_number}", tags=["BOSS"], dependencies=[Depends(partner)])
 
     @routes.post("/keys", status_code=201, responses=responses(401, 403, 422))
     async def register_key(box_number: BoxNumber, claim: models.KeyClaim) -> models.RegisteredKey:

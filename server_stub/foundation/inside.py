@@ -58,7 +58,9 @@ class Client(httpx.AsyncClient):
         sent |= {"content-length": str(len(body)), **(headers or {})}
         return await self._inside(method, url, sent, body)
 
-    async def _inside(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> httpx.Response:
+    async def _inside(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> httpx.Response:
         request = httpx.Request(method, url)
         if self.app is None:
             raise httpx.ConnectError("nobody answers here yet", request=request)

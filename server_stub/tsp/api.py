@@ -11,7 +11,6 @@ from server_stub.foundation import idempotency, wire
 from server_stub.foundation.http import response_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.problems import Problem, responses
-from server_stub.foundation.routes import Route
 from server_stub.foundation.signatures import Signed
 from server_stub.tsp import models
 from server_stub.tsp.service import TspService
@@ -40,7 +39,7 @@ Current = Callable[[], TspService]
 
 def routers(services: Current, name: str, version: str) -> list[APIRouter]:
     """All routes of the role: the boxes' interface, and the door for notices."""
-    stb = APIRouter(prefix="/stb/v1", tags=["Set-top boxes"], route_class=Route)
+    stb = APIRouter(prefix="/stb/v1", tags=["Set-top boxes"])
     _before(stb, services, _hello(services, name, version))
     _look(stb, services)
     _order(stb, services)
