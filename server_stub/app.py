@@ -30,7 +30,7 @@ from server_stub.foundation import correlation, http
 from server_stub.foundation.clock import Clock, Pauses, SystemClock, machine_pauses
 from server_stub.foundation.database import Database, DatabaseFault, outage
 from server_stub.foundation.ids import Ids, RandomBytes
-from server_stub.foundation.inside import Client
+from server_stub.foundation.inside import Inside
 from server_stub.foundation.measures import Measured, Measures
 from server_stub.foundation.problems import ProblemBody
 from server_stub.foundation.secret import SecretText
@@ -105,16 +105,20 @@ def real_world(own_url: str, public_url: str, authority: ssl.SSLContext | None =
     Args:
         authority: whose certificates are believed; None: those of the system's authorities.
     """
-    clients: list[Client] = []
+    ways: list[Inside] = []
 
     def client(seconds: float) -> httpx.AsyncClient:
-        believed = True if authority is None else authority
-        clients.append(Client(own_url, seconds, trust_env=False, verify=believed))
-        return clients[-1]
+        ways.append(Inside(seconds))
+        return httpx.AsyncClient(
+            timeout=seconds,
+            trust_env=False,
+            verify=True if authority is None else authority,
+            mounts={own_url: ways[-1]},
+        )
 
     def attach(app: ASGIApp) -> None:
-        for one in clients:
-            one.app = app
+        for way in ways:
+            way.app = app
 
     return World(SystemClock(), os.urandom, own_url, public_url, machine_pauses(), client, attach)
 

@@ -3,80 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-import json as json_text
-from collections.abc import Mapping
-from typing import Any
-from urllib.parse import unquote
 
 import httpx
 from starlette.types import ASGIApp, Message
 
-from server_stub.foundation import correlation
 
-
-class Client(httpx.AsyncClient):
-    """Asks roles: those of this process by calling their application, others over the network.
+class Inside(httpx.AsyncBaseTransport):
+    """Answers requests with an application of this process.
 
     What goes over is what would go over the network: two roles that run together know no more of each other than
-    two that do not. Requests carry the correlation id of what is being done, as ``correlation.hand_on`` has it.
+    two that do not.
 
     Args:
-        own_url: where this process answers.
         seconds: after so long nobody waits any more.
-        more: of the client that asks over the network.
 
     Attributes:
-        app: who answers at ``own_url``; None while nobody does.
+        app: who answers; None while nobody does.
     """
 
-    def __init__(self, own_url: str, seconds: float, **more: Any) -> None:
-        super().__init__(timeout=seconds, **more)
+    def __init__(self, seconds: float) -> None:
         self.app: ASGIApp | None = None
-        self._own = f"{own_url}/"
         self._seconds = seconds
 
-    async def request(  # type: ignore[override]
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        json: Any = None,
-        content: bytes | None = None,
-    ) -> httpx.Response:
-        """As the network's client. Raises httpx.ConnectError, httpx.ReadTimeout, httpx.ReadError."""
-        if not url.startswith(self._own):
-            return await super().request(method, url, headers=headers, json=json, content=content)
-        sent = {"host": self._own.split("/")[2]}
-        named = correlation.current()
-        if named is not None:
-            sent[correlation.HEADER] = named
-        if json is not None:
-            content = json_text.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
-            sent["content-type"] = "application/json"
-        body = content or b""
-        sent |= {"content-length": str(len(body)), **(headers or {})}
-        return await self._inside(method, url, sent, body)
-
-    async def _inside(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes
-    ) -> httpx.Response:
-        request = httpx.Request(method, url)
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Raises httpx.ConnectError, httpx.ReadTimeout, httpx.ReadError."""
         if self.app is None:
             raise httpx.ConnectError("nobody answers here yet", request=request)
-        path, _, query = url[len(self._own) - 1 :].partition("?")
+        body = await request.aread()
+        raw_path, _, query = request.url.raw_path.partition(b"?")
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": "1.1",
-            "method": method,
-            "scheme": self._own.partition(":")[0],
-            "path": unquote(path),
-            "raw_path": path.encode("ascii"),
+            "method": request.method,
+            "scheme": request.url.scheme,
+            "path": request.url.path,
+            "raw_path": raw_path,
             "root_path": "",
-            "query_string": query.encode("ascii"),
-            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
-            "server": None,
+            "query_string": query,
+            "headers": [(name.lower(), value) for name, value in request.headers.raw],
+            "server": (request.url.host, request.url.port),
             "client": ("inside", 0),
         }
         given = False
@@ -104,6 +70,4 @@ class Client(httpx.AsyncClient):
             raise httpx.ReadTimeout("no answer in time", request=request) from error
         if start is None:
             raise httpx.ReadError("no answer", request=request)
-        return httpx.Response(
-            start["status"], headers=start["headers"], content=b"".join(parts), request=request
-        )
+        return httpx.Response(start["status"], headers=start["headers"], content=b"".join(parts))

@@ -241,7 +241,7 @@ class SandboxService:
             "Wallet-Nonce": nonce,
             "Wallet-Signature": signature(self._gateway.secret.reveal().encode(), timestamp, nonce, body),
         }
-        response = await self._gateway.http.request("POST", row.notify_url, content=body, headers=headers)
+        response = await self._gateway.http.post(row.notify_url, content=body, headers=headers)
         response.raise_for_status()
         return Acknowledged()
 
