@@ -37,10 +37,14 @@ def register(
             ended: keys do not come back.
     """
     _lock(conn, box_number)
-    box = store.load_box(conn, box_number)
-    right_card = hmac.compare_digest(box.smart_card_number, claim.smart_card_number)
-    if not (hmac.compare_digest(box.activation_hash, code_hash) and right_card):
+    papers = statements.one(conn, boxes, box_number=box_number)
+    if papers is None:
+        raise Problem("box-unknown")
+    right_card = hmac.compare_digest(papers.smart_card_number, claim.smart_card_number)
+    if not (hmac.compare_digest(papers.activation_hash, code_hash) and right_card):
         raise Problem("activation-code-wrong")
+    # How the box stands is for those who have its code.
+    box = store.load_box(conn, box_number)
     known = _key(conn, claim.key_id)
     if known is not None and known.box_number != box_number:
         raise Problem(REVOKED)
@@ -55,14 +59,20 @@ def register(
 
 def succeed(
     conn: Connection, box_number: str, old: str, successor: models.KeySuccessor, now: datetime
-) -> models.RegisteredKey:
-    """A box's key names the next one, and is good itself until an instant. Raises as ``standing``."""
+) -> models.RegisteredKey | None:
+    """A box's key names the next one, and is good itself until an instant. Raises as ``standing``.
+
+    None: it has named another one before. Two have it, and it has ended as ``end_copied`` says.
+    """
     _lock(conn, box_number)
     box = store.load_box(conn, box_number)
     before = _good(conn, box_number, old, now)
     known = _key(conn, successor.key_id)
     if known is not None and (known.box_number != box_number or known.ended is not None):
         raise Problem(REVOKED)
+    if known is None and before.ended is not None:
+        end_copied(conn, box_number, old, now)
+        return None
     if known is None:
         _insert(conn, box, successor.key_id, before.generation, now)
     if before.ended is None:
@@ -84,11 +94,25 @@ def standing(conn: Connection, box_number: str, key_id: str, now: datetime) -> m
     return _registered(conn, box, _good(conn, box_number, key_id, now))
 
 
-def end(conn: Connection, box_number: str, code: str, now: datetime, key_id: str | None = None) -> int:
-    """Ends a box's key, or all it has; returns how many that were good until now."""
+def end_copied(conn: Connection, box_number: str, key_id: str, now: datetime) -> int:
+    """Two have a key: all keys of its enrolment end, since nobody knows whose those are that follow it. So does the
+    box's activation code, which may lie where the key was copied. Returns how many keys were good until now.
+    """
+    _lock(conn, box_number)
+    key = _key(conn, key_id)
+    if key is None or key.box_number != box_number:
+        return 0
+    ended = end(conn, box_number, COPIED, now, key.generation)
+    if ended:
+        set_activation(conn, box_number, "")
+    return ended
+
+
+def end(conn: Connection, box_number: str, code: str, now: datetime, generation: int | None = None) -> int:
+    """Ends the keys of one of a box's enrolments, or all it has; returns how many that were good until now."""
     mine = (box_keys.c.box_number == box_number) & (box_keys.c.ended.is_(None) | (box_keys.c.ended_at > now))
-    if key_id is not None:
-        mine &= box_keys.c.key_id == key_id
+    if generation is not None:
+        mine &= box_keys.c.generation == generation
     return conn.execute(update(box_keys).where(mine).values(ended=code, ended_at=now)).rowcount
 
 

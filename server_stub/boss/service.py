@@ -71,23 +71,27 @@ class BossService:
     async def succeed_key(
         self, box_number: str, old: str, successor: models.KeySuccessor
     ) -> models.RegisteredKey:
-        """A box goes over to another key. Raises Problem as ``keys.standing``."""
+        """A box goes over to another key. Raises Problem as ``keys.standing``, and ``key-copied`` for a second successor."""
         now = self._clock.now()
 
-        def work(conn: Connection) -> models.RegisteredKey:
+        def work(conn: Connection) -> models.RegisteredKey | None:
             registered = keys.succeed(conn, box_number, old, successor, now)
             facts = {"key": successor.key_id, "before": old}
-            tables.audit.append(conn, self._clock, "box", "key-rotated", box_number, **facts)
+            action = "key-rotated" if registered is not None else "key-copied"
+            tables.audit.append(conn, self._clock, "box", action, box_number, **facts)
             return registered
 
-        return await self.database.write(work)
+        rotated = await self.database.write(work)
+        if rotated is None:
+            raise Problem(keys.COPIED)
+        return rotated
 
     async def end_key(self, box_number: str, key_id: str, reason: str) -> None:
-        """A platform has found that a key must not be believed any more."""
+        """A platform has found that two have a key."""
         now = self._clock.now()
 
         def work(conn: Connection) -> None:
-            if keys.end(conn, box_number, reason, now, key_id):
+            if keys.end_copied(conn, box_number, key_id, now):
                 facts = {"key": key_id, "reason": reason}
                 tables.audit.append(conn, self._clock, "platform", "key-ended", box_number, **facts)
 

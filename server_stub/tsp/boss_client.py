@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -50,9 +50,9 @@ class BossClient:
         self._http = http
         self._url = url
         self._key = key
-        self._when_refused: Callable[[str, Problem], None] = lambda box_number, refusal: None
+        self._when_refused: Callable[[str, Problem], Awaitable[None]] | None = None
 
-    def when_refused(self, listener: Callable[[str, Problem], None]) -> None:
+    def when_refused(self, listener: Callable[[str, Problem], Awaitable[None]]) -> None:
         """Has somebody told of each box that BOSS says it does not serve: its number, and the refusal."""
         self._when_refused = listener
 
@@ -93,8 +93,8 @@ class BossClient:
         code = answer.get("code") if isinstance(answer, dict) else None
         if code in PASSED_ON and response.status_code < 500:
             refusal = Problem(str(code), **answer.get("facts", {}))
-            if code in OF_BOX:
-                self._when_refused(box_number, refusal)
+            if code in OF_BOX and self._when_refused is not None:
+                await self._when_refused(box_number, refusal)
             raise refusal
         log.warning("boss-not-understood", path=path, status=response.status_code, code=code)
         raise Problem("boss-unreachable")

@@ -19,11 +19,12 @@ from server_stub.foundation.problems import Problem
 from server_stub.foundation.rates import Limit
 from server_stub.foundation.signatures import SignatureRefused, Signed
 from server_stub.foundation.wire import Subscriber
+from server_stub.tsp.boss_client import OF_BOX
 from server_stub.tsp.core import Core
 from server_stub.tsp.models import Enrolment, EnrolmentRequest, Rotated, Rotation
-from server_stub.tsp.nonces import Entry, Nonces
+from server_stub.tsp.nonces import Entry, Nonces, lock_box
 from server_stub.tsp.server_keys import ServerKeys
-from server_stub.tsp.tables import box_keys, boxes
+from server_stub.tsp.tables import SERVED, box_keys, boxes
 from server_stub.tsp.tables import rates as rate_buckets
 
 REPORT_KEY = "report-key"
@@ -60,7 +61,7 @@ class Boxes:
         self._failures_of_address = Limit(PER_ADDRESS * settings.enrolment_failures_per_hour, HOUR_S)
         self._buckets: dict[str, tuple[float, datetime]] = {}
         self._nonces = Nonces(core, self._window, self._tell_copied)
-        self._standings: dict[str, dict[str, tuple[datetime | None, Problem | None]]] = {}
+        self._standings: dict[str, dict[str, tuple[datetime, str | None]]] = {}
         core.boss.when_refused(self._hear)
 
     # Enrolment
@@ -129,13 +130,20 @@ class Boxes:
         if not statements.insert_once(conn, boxes, {"box_number": box_number, "enrolled_at": now}):
             known = boxes.c.box_number == box_number
             conn.execute(update(boxes).where(known).values(enrolled_at=now))
-        if not self._insert_key(conn, box_number, key, public_key, generation, now):
+        if not self._insert_key(conn, box_number, key, public_key, generation, now, word=SERVED):
             return
         before = (box_keys.c.box_number == box_number) & (box_keys.c.generation < generation)
         conn.execute(update(box_keys).where(before & box_keys.c.ended.is_(None)).values(ended=REPLACED))
 
     def _insert_key(
-        self, conn: Connection, box_number: str, key: str, public_key: str, generation: int, now: datetime
+        self,
+        conn: Connection,
+        box_number: str,
+        key: str,
+        public_key: str,
+        generation: int,
+        now: datetime,
+        word: str | None = None,
     ) -> bool:
         """Another process may be at the same box. BOSS counts enrolments: the last there is the last here, whoever comes
         here first. Returns whether the key is new.
@@ -143,13 +151,13 @@ class Boxes:
         Raises:
             Problem: ``key-replaced``, for one that BOSS has ended meanwhile by registering another.
         """
-        conn.execute(select(boxes.c.box_number).where(boxes.c.box_number == box_number).with_for_update())
+        lock_box(conn, box_number)
         later = select(box_keys.c.key_id).where(
             box_keys.c.box_number == box_number, box_keys.c.generation > generation
         )
         if conn.execute(later.limit(1)).first() is not None:
             raise Problem(REPLACED)
-        values = {"key_id": key, "box_number": box_number, "public_key": public_key}
+        values = {"key_id": key, "box_number": box_number, "public_key": public_key, "word": word}
         times = {"created_at": now, "turned_at": now, "floor": 0, "middle": 0}
         return statements.insert_once(conn, box_keys, {**values, **times, "generation": generation})
 
@@ -183,8 +191,9 @@ class Boxes:
         """A box goes over to a new key; both are good for a while. The same new key once more changes nothing.
 
         Raises:
-            Problem: ``signature-invalid`` for a wrong proof, or a key that is to follow itself; what BOSS says of the
-                box and its key.
+            Problem: ``signature-invalid`` for a wrong proof, or a key that is to follow itself; ``key-copied`` for a key
+                that has named another one; ``key-revoked`` for one that cannot follow; what BOSS says of the box and its
+                key.
         """
         await self._core.idempotency.recall(use)
         public_key = bytes.fromhex(rotation.public_key)
@@ -198,15 +207,30 @@ class Boxes:
         now = self._core.clock.now()
         until = now + timedelta(seconds=self._core.settings.key_overlap_seconds)
 
-        def expect(conn: Connection) -> None:
-            generation = conn.execute(
-                select(box_keys.c.generation).where(box_keys.c.key_id == old)
-            ).scalar_one()
-            self._insert_key(conn, box_number, new, rotation.public_key, generation, now)
+        def expect(conn: Connection) -> Problem | None:
+            lock_box(conn, box_number)
+            before = statements.one(conn, box_keys, key_id=old)
+            assert before is not None
+            if before.ended is not None:  # since it was let in
+                raise Problem(before.ended)
+            if before.successor not in (None, new):
+                # A box asks again for the key it has written down: this is another one's.
+                return self._nonces.end_copied(conn, box_number, old, successor=new)
+            known = statements.one(conn, box_keys, key_id=new)
+            if known is not None:
+                mine = (known.box_number, known.generation) == (box_number, before.generation)
+                if not mine or known.ended is not None or known.valid_until is not None:
+                    raise Problem("key-revoked")
+            self._insert_key(conn, box_number, new, rotation.public_key, before.generation, now)
+            statements.change(conn, box_keys, {"successor": new}, key_id=old)
+            return None
 
         # Before BOSS hears of it: if this is interrupted there, and not asked for again until BOSS has ended the old key,
         # the box has the new one. It is good for nothing until BOSS knows it.
-        await self._core.database.write(expect)
+        copied = await self._core.database.write(expect)
+        if copied is not None:
+            self._hurry(copied)
+            raise copied
         successor = {"key_id": new, "old_valid_until": until.isoformat()}
         await self._core.boss.post(box_number, f"keys/{old}/successor", successor)
 
@@ -214,6 +238,7 @@ class Boxes:
             use.claim(conn)
             mine = (box_keys.c.key_id == old) & box_keys.c.valid_until.is_(None)
             conn.execute(update(box_keys).where(mine).values(valid_until=until))
+            statements.change(conn, box_keys, {"word": SERVED}, key_id=new)
             return use.answer(conn, answer_of(Rotated(key_id=new, old_valid_until=until)))
 
         answer = await self._core.database.write(work)
@@ -269,8 +294,8 @@ class Boxes:
         if not (near and signed.created <= signed.expires and seconds <= signed.expires + 1):
             raise Problem("clock-skew", time=now.isoformat(), window_seconds=int(window.total_seconds()))
 
-    def _tell_copied(self, conn: Connection, entry: Entry) -> None:
-        self._core.outbox.put(conn, REPORT_KEY, {"box_number": entry.box_number, "key_id": entry.key_id})
+    def _tell_copied(self, conn: Connection, box_number: str, key: str) -> None:
+        self._core.outbox.put(conn, REPORT_KEY, {"box_number": box_number, "key_id": key})
 
     def _hurry(self, problem: Problem) -> None:
         """BOSS hears of a copied key at once."""
@@ -284,35 +309,52 @@ class Boxes:
         return Acknowledged()
 
     async def ask_standing(self, entry: Entry, *, afresh: bool = False) -> None:
-        """What BOSS thinks of box and key, as it said a short while ago; while it does not answer, as it said last.
+        """What BOSS thinks of box and key, as it said a short while ago; while it does not answer, as it said last, to
+        whichever process.
 
         Args:
-            afresh: as it says now.
+            afresh: as it says now; then a box of which it has never said anything is not let in.
 
         Raises:
-            Problem: ``not-enrolled``, or what BOSS says.
+            Problem: ``not-enrolled``, or what BOSS says; ``boss-unreachable``.
         """
         box_number, key = entry.box_number, entry.key_id
         now = self._core.clock.now()
+        kept = (await self._nonces.known(key)).word
         asked_at, word = self._standings.get(box_number, {}).get(key, (None, None))
         old = timedelta(seconds=self._core.settings.standing_seconds)
-        if afresh or asked_at is None or abs(now - asked_at) >= old:
-            word = await self._standing(box_number, key, word)
+        # Where another word is kept, another process has asked since.
+        if afresh or asked_at is None or abs(now - asked_at) >= old or word != kept:
+            word = await self._standing(box_number, key, kept)
             self._standings.setdefault(box_number, {})[key] = (now, word)
-        if word is not None:
-            raise word
+        if word is None and afresh:
+            raise Problem("boss-unreachable")
+        # Nothing can be bought without BOSS; what is under way must be able to end.
+        if word not in (None, SERVED):
+            raise Problem(word)
 
-    def _hear(self, box_number: str, refusal: Problem) -> None:
-        """BOSS has said, asked for something else, that it does not serve the box: its word from before is over."""
-        for key in self._standings.get(box_number, {}):
-            self._standings[box_number][key] = (None, refusal)
+    async def _hear(self, box_number: str, refusal: Problem) -> None:
+        """BOSS has said, whatever it was asked for, that it does not serve the box: its word from before is over."""
+        mine = (box_keys.c.box_number == box_number) & box_keys.c.word.is_distinct_from(refusal.code)
+        new = update(box_keys).where(mine).values(word=refusal.code)
+        await self._core.database.write(lambda conn: conn.execute(new))
+        keys = self._standings.pop(box_number, None)
+        if keys:
+            self._nonces.look_again(*keys)
 
-    async def _standing(self, box_number: str, key: str, last: Problem | None) -> Problem | None:
+    async def _standing(self, box_number: str, key: str, kept: str | None) -> str | None:
         try:
             await self._core.boss.get(box_number, "keys", key)
+            word = SERVED
         except Problem as problem:
             if problem.code == "boss-unreachable":
-                # Nothing can be bought without BOSS; what is under way must be able to end.
-                return last
-            return Problem("not-enrolled") if problem.code == "not-found" else problem
-        return None
+                return (await self._nonces.known(key, afresh=True)).word
+            word = "not-enrolled" if problem.code == "not-found" else problem.code
+        # What it says of the box itself has been heard and kept.
+        if word != kept and word not in OF_BOX:
+            await self._core.database.write(
+                lambda conn: statements.change(conn, box_keys, {"word": word}, key_id=key)
+            )
+        if word != kept:
+            self._nonces.look_again(key)
+        return word

@@ -33,7 +33,7 @@ from server_stub.foundation.problems import Problem
 from server_stub.foundation.signatures import Signed
 from server_stub.foundation.statements import Statement
 from server_stub.tsp.core import Core
-from server_stub.tsp.tables import box_keys, box_nonces
+from server_stub.tsp.tables import box_keys, box_nonces, boxes
 
 LOOK_EVERY = timedelta(seconds=2)
 """How long a read may be let in by a key that another process has ended."""
@@ -75,6 +75,7 @@ class Known:
     public_key: str
     ended: str | None
     valid_until: datetime | None
+    word: str | None
     floor: int
     turned_at: datetime
     looked_at: datetime
@@ -109,10 +110,10 @@ class Nonces:
 
     Args:
         window: how far a signature's time may be from the server's.
-        copied: called in the transaction that ends a copied key.
+        copied: called in the transaction that ends a copied key, with the box's number and the key's id.
     """
 
-    def __init__(self, core: Core, window: timedelta, copied: Callable[[Connection, Entry], None]) -> None:
+    def __init__(self, core: Core, window: timedelta, copied: Callable[[Connection, str, str], None]) -> None:
         self._core = core
         self._window = window
         self._copied = copied
@@ -121,11 +122,11 @@ class Nonces:
         self._numbers = itertools.count()
         self._swept_at = core.clock.now()
 
-    async def known(self, key: str) -> Known:
-        """A key, as it was two seconds ago at most. Raises Problem ``not-enrolled``."""
+    async def known(self, key: str, *, afresh: bool = False) -> Known:
+        """A key, as it was two seconds ago at most, or as it is now. Raises Problem ``not-enrolled``."""
         now = self._core.clock.now()
         last = self._known.get(key)
-        if last is not None and abs(now - last.looked_at) < LOOK_EVERY:
+        if last is not None and not afresh and abs(now - last.looked_at) < LOOK_EVERY:
             return last
         row = await self._core.database.look(lambda conn: _LOOK.one_or_none(conn, {"key": key}))
         if row is None:
@@ -136,6 +137,7 @@ class Nonces:
             row.public_key,
             row.ended,
             row.valid_until,
+            row.word,
             row.floor,
             row.turned_at,
             now,
@@ -146,9 +148,10 @@ class Nonces:
             seen.nonces = {count: one for count, one in seen.nonces.items() if count > found.floor}
         return found
 
-    def look_again(self) -> None:
-        """This process has changed keys."""
-        self._known.clear()
+    def look_again(self, *keys: str) -> None:
+        """This process has changed these keys, or any."""
+        for key in keys or tuple(self._known):
+            self._known.pop(key, None)
 
     async def use(self, known: Known, signed: Signed, take: Callable[[datetime], None]) -> Entry:
         """Lets a request in whose signature is right.
@@ -172,7 +175,9 @@ class Nonces:
         if before == signed.nonce:
             raise Problem("signature-replayed")
         if before is not None or counter <= known.floor:
-            raise await self._core.database.write(lambda conn: self._end_copied(conn, entry))
+            raise await self._core.database.write(
+                lambda conn: self.end_copied(conn, entry.box_number, entry.key_id, counter=counter)
+            )
         take(now)
         seen.at = now
         seen.nonces[counter] = signed.nonce
@@ -201,6 +206,7 @@ class Nonces:
         """What is wrong with a request that ``keep`` has refused; a key that two have is ended by this."""
 
         def find(conn: Connection) -> Problem:
+            lock_box(conn, entry.box_number)
             row = _lock(conn, entry)
             try:
                 _refuse_ended(row, self._core.clock.now())
@@ -210,17 +216,27 @@ class Nonces:
             used = conn.execute(select(box_nonces.c.nonce).where(here)).scalar_one_or_none()
             if used == entry.nonce:
                 return Problem("signature-replayed")
-            return self._end_copied(conn, entry)
+            return self.end_copied(conn, entry.box_number, entry.key_id, counter=entry.counter)
 
         return await self._core.database.write(find)
 
-    def _end_copied(self, conn: Connection, entry: Entry) -> Problem:
-        """One key signed two things with one counter, or went back: two have it. It is good for neither any more."""
-        log.error("key-copied", box=entry.box_number, key=entry.key_id, counter=entry.counter)
-        good = (box_keys.c.key_id == entry.key_id) & box_keys.c.ended.is_(None)
-        if conn.execute(update(box_keys).where(good).values(ended="key-copied")).rowcount:
-            self._copied(conn, entry)
-        self._known.pop(entry.key_id, None)
+    def end_copied(self, conn: Connection, box_number: str, key: str, **seen: Any) -> Problem:
+        """One key signed two things with one counter, went back, or named two successors: two have it.
+
+        It is good for neither any more, nor is any other key of its enrolment: nobody knows which of the two has made
+        those that follow it.
+
+        Args:
+            seen: what has given it away, for the log.
+        """
+        log.error("key-copied", box=box_number, key=key, **seen)
+        lock_box(conn, box_number)
+        its = select(box_keys.c.generation).where(box_keys.c.key_id == key).scalar_subquery()
+        good = (box_keys.c.box_number == box_number) & box_keys.c.ended.is_(None)
+        ended = update(box_keys).where(good, box_keys.c.generation == its).values(ended="key-copied")
+        if conn.execute(ended).rowcount:
+            self._copied(conn, box_number, key)
+        self.look_again()
         return Problem("key-copied")
 
     def _turn(self, conn: Connection, entry: Entry, highest: int, now: datetime) -> None:
@@ -258,6 +274,11 @@ def counter_of(nonce: str) -> int | None:
     if not right or not 16 <= len(random) <= LONGEST_NONCE:
         return None
     return int(count)
+
+
+def lock_box(conn: Connection, box_number: str) -> None:
+    """Whoever adds or ends keys of a box comes here first, before any of its keys."""
+    conn.execute(select(boxes.c.box_number).where(boxes.c.box_number == box_number).with_for_update())
 
 
 def _lock(conn: Connection, entry: Entry) -> Row[Any]:

@@ -39,12 +39,17 @@ box_keys = Table(
     Column("generation", Integer, nullable=False),  # of BOSS: which enrolment of the box it is from
     Column("ended", String),  # code of the refusal; null while it is good
     Column("valid_until", Instant),  # of one that was rotated away
+    Column("successor", String),  # the key that it has named to follow it: one for good
+    Column("word", String),  # BOSS's last: SERVED, or the code of its refusal; null while it has said nothing
     Column("created_at", Instant, nullable=False),
     # Counters up to "floor" were used long ago; "middle" becomes the floor when "turned_at" is long ago too.
     Column("floor", BigInteger, nullable=False, default=0),
     Column("middle", BigInteger, nullable=False, default=0),
     Column("turned_at", Instant, nullable=False),
 )
+
+SERVED = "served"
+"""BOSS's word on a key that it serves."""
 
 box_nonces = Table(
     "box_nonces",
