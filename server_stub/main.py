@@ -306,6 +306,8 @@ def _config(
         access_log=False,
         timeout_graceful_shutdown=STOP_SECONDS,
         server_header=False,
+        # Whoever connects may say that he is somebody else only where that is set; uvicorn believes this machine else.
+        proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
         ws="none",
     )
 

@@ -134,6 +134,12 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
 
 def _address(name: str, text: str) -> str:
     """Where a role answers, without the slash at its end; empty stays empty. Raises SettingsError."""
+    if "@" in text:
+        # What stands before it may be a password, and is in no message.
+        raise SettingsError(
+            f"{name}: an address like http://127.0.0.1:8780 is wanted, without a name or password; the partner key is "
+            "what roles know each other by"
+        )
     try:
         parts = urlsplit(text)
         right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0

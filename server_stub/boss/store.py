@@ -85,7 +85,7 @@ class Catalogue:
     def product(self, service: str) -> Product:
         """Raises Problem ``not-found``."""
         if service not in self.products:
-            raise Problem("not-found", service=service)
+            raise Problem("not-found")
         return self.products[service]
 
 

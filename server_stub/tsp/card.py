@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Row, bindparam, delete, select
+from sqlalchemy import BigInteger, Connection, Row, bindparam, delete, select
 
 from cardreader.errors import ApplicationBlocked, CardReaderError
 from server_stub.foundation import statements
@@ -37,6 +37,7 @@ _UNSETTLED = Statement(
         & (payments.c.state == "mac1-issued")
         & payments.c.reason.is_(None)
         & (payments.c.box_number != bindparam("box"))
+        & (debits.c.balance_before_fen - payments.c.amount_fen == bindparam("balance", type_=BigInteger))
     )
 )
 
@@ -81,12 +82,16 @@ def refuse_box(conn: Connection, parts: Core, box_number: str) -> None:
         raise Problem("method-not-offered", method="card")
 
 
-def unsettled(conn: Connection, parts: Core, serial: CardNumber, box_number: str) -> bool:
+def unsettled(conn: Connection, parts: Core, card: models.CardData, box_number: str) -> bool:
     """Whether a card has still to tell another box what became of a payment there: a debit here would wipe that out.
 
-    At the same box it does that by itself, and one that has told, and contradicted itself, has nothing more to say.
+    At the same box it does that by itself, and one that has told, and contradicted itself, has nothing more to say. Nor
+    has a card whose balance is not what that debit would have left: it has not debited there, and will not, since its
+    session is over; or it has had another transaction since, and has the proof of that one. So nobody locks a card out
+    who only knows its number.
     """
-    return bool(_UNSETTLED.all(conn, {"card": fingerprint(parts, serial), "box": box_number}))
+    values = {"card": fingerprint(parts, card.application_serial), "box": box_number}
+    return bool(_UNSETTLED.all(conn, {**values, "balance": card.balance_fen}))
 
 
 class CardPayments:
@@ -112,10 +117,12 @@ class CardPayments:
                 raise Problem(refused)
             if card.balance_fen < row.amount_fen:
                 raise Problem("balance-too-low", balance_fen=card.balance_fen, amount_fen=row.amount_fen)
-            if unsettled(conn, self._core, serial, box_number):
+            if unsettled(conn, self._core, card, box_number):
                 raise Problem("card-unsettled")
             if row.state in machines.CARD_PREPARING:
-                refuse_card(conn, row)
+                # A box has one slot: whatever card was in it before is gone, and its PSAM is for others.
+                for other in refuse_card(conn, row):
+                    psam_pool.release(conn, other)
             unit = self._lease(conn, row, card)
             self._core.move(conn, row, "card-checked", actor="box")
             card_attempts.arrived(conn, self._core, box_number, fingerprint(self._core, serial))

@@ -103,7 +103,7 @@ def find_order(conn: Connection, box_number: str, order: str) -> Row[Any]:
     """An order of this box. Raises Problem ``not-found``."""
     row = statements.one(conn, orders, lock=True, id=order, box_number=box_number)
     if row is None:
-        raise Problem("not-found", order=order)
+        raise Problem("not-found")  # what was named may be anything, also a card number
     return row
 
 
@@ -111,7 +111,7 @@ def find_payment(conn: Connection, box_number: str, payment: str) -> Row[Any]:
     """A payment of this box. Raises Problem ``not-found``."""
     row = statements.one(conn, payments, lock=True, id=payment, box_number=box_number)
     if row is None:
-        raise Problem("not-found", payment=payment)
+        raise Problem("not-found")
     return row
 
 

@@ -64,7 +64,7 @@ class Door:
             await self._app(scope, again, send)
         except NotAdmitted:
             why = await self._services().boxes.why(scope["state"]["entry"])
-            log.info("refused", code=why.code, path=scope["path"])
+            log.info("refused", code=why.code, route=measures.route_of(scope))
             await refusal(why, scope["path"])(scope, receive, send)
 
     async def _enter(self, scope: Scope, body: bytes) -> None:

@@ -177,7 +177,7 @@ class Orders:
             card_attempts.came(conn, self._core, box_number, fingerprint)
             issuer = card.issuer_of(conn, self._core, request)
             refusal = card.refusal(self._core, request, issuer)
-            if refusal is None and card.unsettled(conn, self._core, serial, box_number):
+            if refusal is None and card.unsettled(conn, self._core, request, box_number):
                 refusal = "card-unsettled"
             values = {
                 "id": self._core.ids.row(),

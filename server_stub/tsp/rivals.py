@@ -81,8 +81,15 @@ class Reach:
 
 def rivals(conn: Connection, reach: Reach, order: Row[Any]) -> list[Row[Any]]:
     """Payments of other orders within reach of this one that may still take money or open what they are for."""
-    found = _live(len(reach.boxes)).all(conn, {**_named(reach.boxes), "order": order.id})
-    return [row for row in found if service_of(row).service in reach.services and row.state not in HARMLESS]
+    return _within(reach, _others(conn, reach, order))
+
+
+def _others(conn: Connection, reach: Reach, order: Row[Any]) -> Sequence[Row[Any]]:
+    return _live(len(reach.boxes)).all(conn, {**_named(reach.boxes), "order": order.id})
+
+
+def _within(reach: Reach, others: Iterable[Row[Any]]) -> list[Row[Any]]:
+    return [row for row in others if service_of(row).service in reach.services and row.state not in HARMLESS]
 
 
 def refuse_rivals(conn: Connection, reach: Reach, order: Row[Any], method: str) -> None:
@@ -101,16 +108,23 @@ def refuse_rivals(conn: Connection, reach: Reach, order: Row[Any], method: str) 
             raise problem_of(rival, order)
 
 
-def refuse_card(conn: Connection, payment: Row[Any]) -> None:
+def refuse_card(conn: Connection, payment: Row[Any]) -> list[str]:
     """The card is here and has explained what it could: a payment that is still unknown was made with another one.
+
+    Returns:
+        the box's other payments, for whatever, whose card has been checked. Its row stays locked: there will be no more.
 
     Raises:
         Problem: ``payment-in-progress``, ``already-paid``.
     """
     order = statements.one(conn, orders, id=payment.order_id)
     assert order is not None
-    for rival in rivals(conn, Reach.of(order), order):
+    reach = Reach.of(order)
+    _household(len(reach.boxes)).all(conn, _named(reach.boxes))
+    others = _others(conn, reach, order)
+    for rival in _within(reach, others):
         raise problem_of(rival, order)
+    return [row.id for row in others if row.state == "card-checked"]
 
 
 def problem_of(rival: Row[Any], order: Row[Any], money: Money | None = None) -> Problem:

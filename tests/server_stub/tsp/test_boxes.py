@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from sqlalchemy import update
 from server_stub.boss import keys as boss_keys
 from server_stub.boss import tables as boss
 from server_stub.foundation.locks import KeyedLocks
+from server_stub.foundation.problems import Problem
 from server_stub.settings import Settings
 from server_stub.tsp import tables
 from server_stub.tsp.boxes import Boxes, rotation_text
@@ -186,6 +189,72 @@ async def test_requests_that_overtake_each_other_are_no_copy(system: System) -> 
     assert (await system.outside.send(late)).status_code == 201
 
 
+def thief_of(box: Box, system: System) -> Box:
+    """Who has a copy of the box's data folder, and a counter far from the box's own."""
+    key = BoxKey(box.key.private, itertools.count(5000), box.key.server_keys)
+    return Box(system, box.number, key)
+
+
+async def gone_over(box: Box, system: System, seed: str) -> Box:
+    """The same, with a new key."""
+    new = BoxKey.of(seed)
+    assert (await rotated(box, system, new)).status_code == 200
+    new.server_keys = box.key.server_keys
+    return Box(system, box.number, new)
+
+
+async def all_ended(system: System, *boxes: Box) -> None:
+    """None of these keys is good, here or at BOSS, nor is the activation code, which may have been copied too."""
+    for box in boxes:
+        assert await code(await box.call("GET", "/home")) == "key-copied"
+    assert {row.ended for row in await system.rows(tables.box_keys)} == {"key-copied"}
+    for _ in range(100):
+        rows = await system.boss(lambda conn: list(conn.execute(boss.box_keys.select())))
+        if {row.ended for row in rows} == {"key-copied"}:
+            break
+        await asyncio.sleep(0.01)
+    assert {(row.ended, row.ended_at) for row in rows} == {("key-copied", system.clock.now())}
+    anew = Box(system, boxes[0].number)
+    assert (await anew.refused("/enrolments", anew.papers()))["code"] == "activation-code-wrong"
+    hashed = boss_keys.activation_hash(anew.number, "1234567890")
+    await system.boss(lambda conn: boss_keys.set_activation(conn, anew.number, hashed))
+    await anew.enrol(activation_code="1234567890")
+    await anew.get("/home")
+
+
+async def test_a_copied_key_takes_with_it_what_follows_it(system: System) -> None:
+    """Whoever copied it has been quicker to change it."""
+    box = await system.box()
+    thief = await gone_over(thief_of(box, system), system, "the thief's")
+    await thief.get("/home")
+    await box.post("/orders", ORDER)
+    request = box.request("POST", "/orders", ORDER)
+    assert await code(await box.send(request, nonce="5000-another-random-part")) == "key-copied"
+    await all_ended(system, box, thief)
+
+
+async def test_a_key_names_one_successor_and_a_second_one_is_a_copy_s(system: System) -> None:
+    box = await system.box()
+    after = await gone_over(box, system, "the owner's")
+    await after.get("/home")
+    thief = thief_of(box, system)
+    assert await code(await rotated(thief, system, BoxKey.of("the thief's"))) == "key-copied"
+    await all_ended(system, box, after)
+
+
+async def test_boss_too_hears_of_one_successor_only(system: System) -> None:
+    box = await system.box()
+    await gone_over(box, system, "one")
+    later = (system.clock.now() + timedelta(days=1)).isoformat()
+    body = {"key_id": BoxKey.of("another").key_id, "old_valid_until": later}
+    with pytest.raises(Problem, match="key-copied"):
+        await system.tsp.core.boss.post(box.number, f"keys/{box.key.key_id}/successor", body)
+    rows = await system.boss(lambda conn: list(conn.execute(boss.box_keys.select())))
+    assert [row.ended for row in rows] == ["key-copied"] * 2
+    system.clock.advance(16)  # until the TSP asks again
+    assert await code(await box.call("GET", "/home")) == "key-copied"
+
+
 # What BOSS says of a box
 
 
@@ -229,6 +298,66 @@ async def test_while_boss_is_silent_its_last_word_holds(system: System) -> None:
     system.clock.advance(3600)
     await box.get("/records")
     assert await code(await stopped.call("GET", "/records")) == "box-stolen"
+
+
+async def begun(system: System) -> tuple[Box, str, dict[str, Any]]:
+    """A box whose next step asks for MAC1: its path and body."""
+    box = await system.box()
+    payment = await box.pay("card")
+    path, card = f"/payments/{payment['payment']}", Card(box)
+    leased = await box.post(f"{path}/card", card.data())
+    return box, f"{path}/init", card.initialize(leased, payment["amount_fen"])
+
+
+async def test_what_boss_has_said_is_known_to_all_processes_when_boss_is_silent(system: System) -> None:
+    box, path, body = await begun(system)
+    await state_of(system, box, "stolen")
+    assert (await box.refused(path, body))["code"] == "box-stolen"
+    system.network.cut.add("/boss")
+    await forget(system)
+    assert (await box.refused(path, body))["code"] == "box-stolen"
+    assert await code(await box.call("GET", "/home")) == "box-stolen"
+    assert [row.state for row in await system.rows(tables.payments)] == ["card-checked"]
+
+
+async def test_a_process_learns_within_seconds_what_boss_has_told_another(system: System) -> None:
+    box = await system.box()
+    await box.get("/records")
+    here = system.tsp.boxes
+    await state_of(system, box, "stolen")
+    await forget(system)
+    assert await code(await box.call("GET", "/records")) == "box-stolen"
+    system.tsp.boxes = here
+    system.network.cut.add("/boss")
+    system.clock.advance(2)
+    assert await code(await box.call("GET", "/records")) == "box-stolen"
+
+
+async def test_a_good_word_of_boss_is_kept_too(system: System) -> None:
+    box, path, body = await begun(system)
+    await state_of(system, box, "suspended")
+    system.clock.advance(15)
+    assert await code(await box.call("GET", "/records")) == "box-suspended"
+    await state_of(system, box, "active")
+    system.clock.advance(15)
+    await box.get("/records")
+    system.network.cut.add("/boss")
+    await forget(system)
+    await box.post(path, body)
+
+
+async def test_without_a_word_of_boss_there_is_no_mac1(system: System) -> None:
+    box, path, body = await begun(system)
+    await system.tsp.core.database.write(lambda conn: conn.execute(update(tables.box_keys).values(word=None)))
+    system.network.cut.add("/boss")
+    await forget(system)
+    refused = await box.refused(path, body, key="one-and-the-same")
+    assert (refused["code"], refused["retryable"]) == ("boss-unreachable", True)
+    assert [row.state for row in await system.rows(tables.payments)] == ["card-checked"]
+    await box.get("/records")  # what is under way can end
+    system.network.cut.clear()
+    await box.post(path, body, key="one-and-the-same")
+    assert [row.word for row in await system.rows(tables.box_keys)] == [tables.SERVED]
 
 
 async def test_what_a_card_has_done_is_heard_from_a_suspended_box(system: System) -> None:  # ONL-13
@@ -279,6 +408,16 @@ async def test_a_refusal_at_the_door_says_nothing_of_money_that_may_have_moved(s
     assert (refused["code"], refused["money"]) == ("key-replaced", "unknown")
     refused = await box.refused("/orders", ORDER)
     assert (refused["code"], refused["money"]) == ("key-replaced", "not-taken")
+
+
+async def test_only_who_has_its_code_is_told_how_a_box_stands(tmp_path: Path) -> None:
+    async with running(tmp_path, Settings(enrolment_failures_per_hour=2)) as system:
+        stopped = Box(system, "85312050")
+        for told in ("activation-code-wrong", "activation-code-wrong", "too-many-requests"):
+            wrong = stopped.papers(activation_code="000000")
+            assert (await stopped.refused("/enrolments", wrong))["code"] == told
+        system.clock.advance(3600)
+        assert (await stopped.refused("/enrolments", stopped.papers()))["code"] == "box-suspended"
 
 
 # Limits

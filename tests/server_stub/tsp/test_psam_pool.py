@@ -36,6 +36,28 @@ async def test_with_every_psam_leased_the_next_card_is_refused_until_one_is_give
         assert (await card.pay(other))["money"] == "taken"
 
 
+async def test_a_box_holds_one_psam_and_gives_back_what_it_held_for_another_payment(tmp_path: Path) -> None:
+    async with running(tmp_path, Settings(psams="sim:1,sim:2")) as system:
+        first, second = await system.box("85312048"), await system.box("85312047")
+        card, other = Card(first), Card(second)
+        payments = [await first.pay("card", service, "monthly") for service in ("kids", "music", "sports")]
+        begun = []
+        for payment in payments:
+            leased = await first.post(f"/payments/{payment['payment']}/card", card.data())
+            begun.append(card.initialize(leased, payment["amount_fen"]))
+        assert [row.payment_id for row in await system.rows(tables.leases)] == [payments[-1]["payment"]]
+        assert (await other.pay(await second.pay("card", "kids", "monthly")))["money"] == "taken"
+        older = f"/payments/{payments[0]['payment']}/init"
+        problem = await first.refused(older, begun[0])
+        assert (problem["code"], problem["money"]) == ("lease-lost", "not-taken")
+        assert (await card.pay(payments[0]))["money"] == "taken"
+        # After MAC1 a payment keeps its PSAM, whatever the box begins.
+        await card.authorised(payments[1])
+        await first.post(f"/payments/{payments[2]['payment']}/card", card.data())
+        assert len(await system.rows(tables.leases)) == 2
+        await first.post(f"/payments/{payments[1]['payment']}/not-debited", card.evidence("9406"))
+
+
 async def test_an_empty_pool_has_none_free(tmp_path: Path) -> None:
     async with running(tmp_path, Settings(psams="")) as system:
         box = await system.box()

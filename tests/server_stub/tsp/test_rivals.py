@@ -329,6 +329,34 @@ async def test_a_card_that_has_yet_to_tell_another_box_does_not_pay(system: Syst
     await second.post(path, card.data())
 
 
+async def test_a_card_that_has_not_debited_elsewhere_pays(system: System) -> None:
+    """It went between MAC1 and its debit, which it will never make: its balance is what it was."""
+    first, second = await second_box(system)
+    card = Card(first)
+    payment = await first.pay("card", "kids", "monthly")
+    await card.authorised(payment)
+    await first.get(f"/payments/{payment['payment']}")
+    card.box = second
+    there = await second.pay("card")
+    assert (await second.post("/inquiries", {"kind": "card", **card.data()}))["usable"]
+    assert (await card.pay(there))["money"] == "taken"
+    # The other payment comes to its own end.
+    assert (await first.get(f"/payments/{payment['payment']}"))["state"] == "unknown"
+
+
+async def test_nobody_locks_a_card_out_who_knows_its_number(system: System) -> None:
+    first, second = await second_box(system)
+    card = Card(second)
+    payment = await first.pay("card", "kids", "monthly")
+    path = f"/payments/{payment['payment']}"
+    typed = {"balance_fen": 999_999, "offline_number": 1, "overdraft_limit_fen": 0}
+    typed |= {"key_version": 1, "algorithm_id": 0, "random": "00000000"}
+    await first.post(f"{path}/card", card.data(balance_fen=999_999))
+    await first.post(f"{path}/init", typed)
+    assert (await second.post("/inquiries", {"kind": "card", **card.data()}))["usable"]
+    assert (await card.pay(await second.pay("card")))["money"] == "taken"
+
+
 async def test_a_card_that_has_contradicted_itself_is_a_person_s_case_and_not_asked_again(
     system: System,
 ) -> None:
