@@ -270,7 +270,9 @@ def _numbers(conn: Connection, now: datetime, settings: Settings) -> list[str]:
 
 
 def _box_keys(conn: Connection, now: datetime, settings: Settings) -> list[str]:
-    """A key has the name that its bytes give it, and of a box's enrolments only the last is good."""
+    """A key has the name that its bytes give it, of a box's enrolments only the last is good, and none of which a key was
+    copied.
+    """
     said = [
         f"key {row.key_id} of box {row.box_number} has not the name of its bytes"
         for row in conn.execute(select(box_keys))
@@ -279,7 +281,14 @@ def _box_keys(conn: Connection, now: datetime, settings: Settings) -> list[str]:
     many = func.count(box_keys.c.generation.distinct())
     crowded = select(box_keys.c.box_number).where(box_keys.c.ended.is_(None))
     crowded = crowded.group_by(box_keys.c.box_number).having(many > 1)
-    return said + [f"box {name} has good keys of several enrolments" for name in conn.scalars(crowded)]
+    said += [f"box {name} has good keys of several enrolments" for name in conn.scalars(crowded)]
+    copied = box_keys.alias()
+    same = (copied.c.box_number == box_keys.c.box_number) & (copied.c.generation == box_keys.c.generation)
+    left = select(box_keys.c.key_id).distinct().join(copied, same)
+    left = left.where(box_keys.c.ended.is_(None), copied.c.ended == "key-copied")
+    return said + [
+        f"key {name} is good, though one of its enrolment was copied" for name in conn.scalars(left)
+    ]
 
 
 def _leases(conn: Connection, now: datetime, settings: Settings) -> list[str]:

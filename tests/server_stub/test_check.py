@@ -75,9 +75,9 @@ def payment(name: str, made: dict[str, Any], **values: Any) -> Any:
     return update(tsp.payments).where(tsp.payments.c.id == made[name]).values(**values)
 
 
-def copied_key(name: str, generation: int) -> Any:
+def copied_key(name: str, generation: int, **values: Any) -> Any:
     columns = [column.name for column in tsp.box_keys.columns]
-    other = {"key_id": literal(name), "generation": literal(generation)}
+    other = {"key_id": literal(name), "generation": literal(generation), **values}
     rows = select(*(other.get(column, tsp.box_keys.c[column]) for column in columns))
     return insert(tsp.box_keys).from_select(columns, rows)
 
@@ -147,6 +147,7 @@ TSP: list[tuple[str, Any, str]] = [
         "proof 1 2 3 stands for several payments",
     ),
     ("a copied key", lambda made: copied_key("copy", 1), "has not the name of its bytes"),
+    ("a copied one", lambda made: copied_key("copy", 1, ended=literal("key-copied")), "one of its enrolment was copied"),
     ("two enrolments", lambda made: copied_key("copy", 2), "has good keys of several enrolments"),
     ("never", lambda made: payment("unknown", made, expires_at=systems.START.replace(year=5138)), "its time is over only"),
 ]  # fmt: skip

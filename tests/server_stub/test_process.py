@@ -21,11 +21,12 @@ from typing import Any
 import httpx
 import pytest
 from cryptography.fernet import Fernet
+from fastapi import FastAPI
 
 from server_stub.app import ROLES
 from server_stub.boxes import rotate_server_key
 from server_stub.cli import parse
-from server_stub.main import bind, run
+from server_stub.main import _config, bind, run
 from tests.server_stub.signing import RemoteBox
 from tests.server_stub.system import first_start
 
@@ -232,6 +233,8 @@ def test_a_port_that_is_taken_is_said_clearly(tmp_path: Path) -> None:
         ((), {"STB_SERVER_WALLET_URL": "http://:99999"}, "STB_SERVER_WALLET_URL"),
         ((), {"STB_SERVER_NOTIFY_URL": "http://[::1"}, "STB_SERVER_NOTIFY_URL"),
         ((), {"STB_SERVER_BOSS_URL": "http://xn--\u00fc"}, "STB_SERVER_BOSS_URL"),
+        ((), {"STB_SERVER_BOSS_URL": "http://u:a-secret@h:99999"}, "without a name or password"),
+        ((), {"STB_SERVER_WALLET_URL": "http://u:a-secret@h"}, "STB_SERVER_WALLET_URL"),
         ((), {"STB_SERVER_PARTNER_KEY": "a-secret-of-this-te\u00dft"}, "STB_SERVER_PARTNER_KEY must be 16"),
         ((), {"STB_SERVER_PARTNER_KEY": "a secret of this test"}, "without spaces"),
         ((), {"STB_SERVER_PARTNER_KEY": "fifteen-letters"}, "'openssl rand -hex 32' makes one"),
@@ -269,6 +272,7 @@ def test_what_cannot_be_understood_is_said_clearly(
     message = capsys.readouterr().err
     assert said in message
     assert "rrno" not in message
+    assert "a-secret" not in message
     for secret in (value for name, value in environment.items() if name.endswith("_KEY")):
         assert secret not in message
 
@@ -290,6 +294,17 @@ def test_an_answer_s_parts_leave_at_once() -> None:
 
     asyncio.run(ask())
     assert seen == [1]
+
+
+def test_nobody_is_believed_who_says_that_he_asks_for_another_unless_that_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else whoever is on this machine had as many addresses to guess from as he liked."""
+    monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
+    assert not _config(FastAPI()).proxy_headers
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "192.0.2.7")
+    believing = _config(FastAPI())
+    assert (believing.proxy_headers, believing.forwarded_allow_ips) == (True, "192.0.2.7")
 
 
 @pytest.mark.parametrize("name", ["tsp.key", "boss.db", "tsp.db"])

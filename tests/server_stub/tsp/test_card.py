@@ -609,3 +609,20 @@ async def test_mac1_does_not_leave_after_evidence_that_nothing_was_debited(syste
     problem = await box.refused(f"{path}/init", body)
     assert (problem["code"], problem["money"]) == ("wrong-state", "not-taken")
     assert await system.rows(tables.leases) == []
+
+
+async def test_a_card_number_in_the_wrong_place_is_not_kept(
+    system: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box = await system.box()
+    card = Card(box)
+    number = card.data()["application_serial"]
+    for path in (f"/payments/{number}/card", f"/payments/{number}/cancel", f"/orders/{number}/payments"):
+        body = {"method": "card"} if "orders" in path else card.data()
+        refused = await box.refused(path, body)
+        assert (refused["code"], refused["facts"]) == ("not-found", {})
+    assert (await box.refused("/orders", {"service": number, "term": "monthly"}))["facts"] == {}
+    kept = await system.rows(tables.keys)
+    assert len([row for row in kept if row.status == 404]) == 4
+    assert not [row for row in kept if number in str(row.answer)]
+    assert number not in "".join(capsys.readouterr())

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0014_standing"
-down_revision = "0012_guards"
+down_revision = "0013_leased_again"
 
 
 def upgrade() -> None:
