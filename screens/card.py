@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.parts import beside, due
+from screens.parts import beside, due, leaving
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
 from screens.problems import CASE_OPEN, MAYBE_PAID, N_, PROMPTS, STAY_SAFE, Said, money_words, prompt_words
 from screens.purchase import pay_otherwise
@@ -177,22 +177,21 @@ class CardScreen(Page[None]):
     # Keys
 
     def bindings(self) -> Sequence[Binding]:
-        found: list[Binding] = []
-        if self._asks_pin:
-            found += self._pin.bindings(self.t)
         prompt = self._step.prompt
         if self._slow:
             return (Binding(("KEY_BACK",), self.t("Leave for now")),)
         if self._leaving or not self._yields:
             # Back says why not; the footer promises nothing.
-            return (*found, Binding(("KEY_BACK",), self.t("Not possible just now"), footer=False))
+            return (Binding(("KEY_BACK",), self.t("Not possible just now"), footer=False),)
         if prompt == "remove":
             back = self.t("Show the result")
         else:
             leave = self._away or prompt in SILENT_PROMPTS
             back = self.t("Leave for now") if leave else self.t("Cancel the payment")
-        # Usually MAC1 is asked for in a moment: nothing is promised that is gone before it can be read.
-        return (*found, Binding(("KEY_BACK",), back, footer=not self._step.before_mac1))
+        if not self._asks_pin:
+            # Usually MAC1 is asked for in a moment: nothing is promised that is gone before it can be read.
+            return (Binding(("KEY_BACK",), back, footer=not self._step.before_mac1),)
+        return (*self._pin.bindings(self.t), *leaving(back, by_back=not len(self._pin)))
 
     def on_key(self, name: str) -> bool:
         if name not in DIGITS or not self._asks_pin:
@@ -202,9 +201,7 @@ class CardScreen(Page[None]):
         return True
 
     def on_back(self) -> bool:
-        if self._asks_pin and len(self._pin):
-            self._pin.delete()
-        elif self._slow:
+        if self._slow:
             self.app.home()
         elif self._step.prompt in SILENT_PROMPTS and not self._leaving:
             self._stop("leave")

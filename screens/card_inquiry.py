@@ -150,13 +150,6 @@ class CardInquiryScreen(Page[None]):
             self.app.sound("key")
         return True
 
-    def on_back(self) -> bool:
-        """A digit field first loses its digits; otherwise Back leaves at once."""
-        if self._asks_pin and len(self._pin):
-            self._pin.delete()
-            return True
-        return False
-
     def on_ok(self, key: str) -> None:
         if key == "pin":
             self._send_pin()

@@ -307,9 +307,11 @@ class Sign:
 
 @dataclass(frozen=True, slots=True)
 class Full:
-    """As the body of a page: it has the whole canvas, without top bar, notice and footer; only the TEST mark stays, at the upper right."""
+    """As the body of a page: it has the whole canvas, without top bar and notice; only the TEST mark stays, at the upper right, and
+    the footer from ``foot`` on, in two lines."""
 
     child: Node
+    foot: int
 
 
 @dataclass(frozen=True, slots=True)

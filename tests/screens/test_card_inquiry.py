@@ -81,6 +81,17 @@ def test_too_few_digits_are_not_sent(tv: Television) -> None:
     assert "5 are still missing" in tv.words()
 
 
+def test_with_digits_back_deletes_one_and_says_so_and_home_goes(tv: Television) -> None:
+    post(tv, prompt("enter-pin"))
+    tv.press("1", "2")
+    assert "Delete a digit" in tv.words()
+    tv.press("BACK", "BACK")
+    assert (tv.screen, tv.state["digits"]) == ("card-inquiry", 0)
+    assert "Delete a digit" not in tv.words()
+    tv.press("1", "HOME")
+    assert tv.screen == "home"
+
+
 @pytest.mark.parametrize("step", [prompt("insert"), prompt("reading", known=True), prompt("settling"), READ])
 def test_back_leaves_at_once_and_ends_the_inquiry(tv: Television, step: object) -> None:
     post(tv, step)
