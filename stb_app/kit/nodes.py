@@ -181,15 +181,12 @@ class Scroll:
     """A viewport with its own height (what its parent leaves) that follows the focus; with a scroll bar when there is more.
 
     Up and down go through its targets before they leave it; from outside, what it shows can be entered.
-
-    ``whole``: its targets are equally high rows, and only whole ones are shown.
     Without any target inside it is itself a target named ``key`` (when the content is higher than the viewport) and up/down scroll it.
     """
 
     key: str
     child: Node
     grow: int = 1
-    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

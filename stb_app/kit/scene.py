@@ -125,8 +125,8 @@ class Scene:
             laid.words += page.words
             laid.spots, laid.viewports, laid.beside = page.spots, page.viewports, page.beside
             laid.live = [item for item in page.items if isinstance(item.what, Live)]
-        page = picture.layers[0].body
-        left = page.foot if isinstance(page, Full) else theme.SAFE_X
+        body = picture.layers[0].body
+        left = body.foot if isinstance(body, Full) else theme.SAFE_X
         lines = 2 if picture.full and len(picture.layers) == 1 else 1
         wide = theme.CANVAS_W - theme.SAFE_X - left
         areas = [self._area(left, theme.FOOT_Y - 30 - 60 * line, wide, 60) for line in reversed(range(lines))]
