@@ -87,7 +87,7 @@ ERROR_SOUNDS = frozenset(
     ("wrong-pin", "other-card", "put-back", "reader-away", "no-service", "silent", "silent-paid")
 )
 OTHER_WAY_FIRST = PROBLEM_PROMPTS | {"reader-missing"}
-"""Where paying another way is the likely wish; elsewhere a stray OK must only ask."""
+"""Where paying another way is the likely wish and has the focus; elsewhere cancelling has it, which only asks."""
 SERVICE_PROMPTS = frozenset(("reconnecting", "no-service"))
 """The payment service is silent: the payment stands where it stood, and the card where it was."""
 SILENT_PROMPTS = frozenset(("silent", "silent-paid"))
@@ -164,6 +164,8 @@ class CardScreen(Page[None]):
             self.app.focus("pay-otherwise")
         elif step.prompt == "no-service":
             self.app.focus("try-again")
+        elif step.prompt != before and step.prompt not in OTHER_WAY_FIRST:
+            self.app.focus("cancel")
         self.app.refresh()
 
     def _finish(self, end: Finished) -> None:
@@ -465,10 +467,8 @@ class CardScreen(Page[None]):
             return self._pair(again, self._button("cancel", self.t("Cancel the payment")))
         if prompt == "reconnecting":  # another way needs the same service
             return (Row((self._button("cancel", self.t("Cancel the payment")),)),)
-        first = prompt in OTHER_WAY_FIRST
-        other = self._button("pay-otherwise", self.t("Pay another way"), primary=first)
-        cancel = self._button("cancel", self.t("Cancel the payment"))
-        return self._pair(other, cancel) if first else self._pair(cancel, other)
+        other = self._button("pay-otherwise", self.t("Pay another way"), primary=prompt in OTHER_WAY_FIRST)
+        return self._pair(other, self._button("cancel", self.t("Cancel the payment")))
 
     def _pair(self, *pair: Target) -> tuple[Node]:
         """Two buttons, side by side where there is room."""

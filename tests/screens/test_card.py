@@ -386,3 +386,12 @@ def test_what_is_to_be_paid_has_one_size_and_beside_card_and_code_one_place(text
     assert len({rect[2:] for rect in found}) == 1
     assert found[1][1] == found[2][1]
     assert text_scale > 100 or found[1] == found[2]
+
+
+def test_two_ways_out_keep_their_places_and_only_the_focus_moves(tv: Television) -> None:
+    places = []
+    for word, focus in (("insert", "cancel"), ("not-readable", "pay-otherwise"), ("insert", "cancel")):
+        post(tv, prompt(word))  # type: ignore[arg-type]
+        assert tv.focus == focus
+        places.append({t.key: t.rect[0] for t in tv.app.stage.targets()})
+    assert places[0] == places[1] == places[2]
