@@ -214,9 +214,11 @@ def lease(conn: Connection, payment: str, names: Sequence[str], now: datetime, s
     One whose lease has run out comes last: its payment may still want to complete there. Whoever had a turn at
     the PSAM has it no longer. The payment's row is locked before: all take payment and lease in this order.
     """
-    release(conn, payment, keep=names)
     wanted = frozenset(names)
-    rows = [row for row in _LEASES.all(conn) if row.psam in wanted]
+    every = _LEASES.all(conn)
+    rows = [row for row in every if row.psam in wanted]
+    if any(row.payment_id == payment and row.psam not in wanted for row in every):
+        release(conn, payment)
     values = {"payment_id": payment, "acquired_at": now, "expires_at": now + timedelta(seconds=seconds)}
     again = {**values, "begun_by": None, "busy_until": None}
 
@@ -285,10 +287,6 @@ def end_turn(conn: Connection, psam: str, turn: Turn) -> bool:
     return bool(statements.change(conn, leases, {"busy_until": None}, psam=psam, begun_by=turn.id))
 
 
-def release(conn: Connection, payment: str, keep: Sequence[str] = ()) -> None:
-    """Gives back what a payment holds, except the named ones."""
-    if keep:
-        row = statements.one(conn, leases, payment_id=payment)
-        if row is None or row.psam in keep:
-            return
+def release(conn: Connection, payment: str) -> None:
+    """Gives back what a payment holds."""
     _RELEASE.run(conn, {"payment": payment})
