@@ -97,6 +97,7 @@ def home(catalogue: Catalogue, customer: Customer, past: History, now: datetime)
         current=current,
         spending=_spending(past, now),
         service_count=len(services),
+        active_count=len(active),
         last_payment=None if last is None else wire.LastPayment(date=last[0].date(), amount_fen=last[1]),
         suggestions=offers[:SUGGESTIONS],
     )
@@ -172,9 +173,7 @@ def _spending(past: History, now: datetime) -> list[wire.MonthSpending]:
         wire.MonthSpending(
             month=f"{month:%Y-%m}",
             amount_fen=sum(
-                paid_fen
-                for at, paid_fen in past.payments
-                if (at.year, at.month) == (month.year, month.month)
+                paid_fen for at, paid_fen in past.payments if (at.year, at.month) == (month.year, month.month)
             ),
         )
         for month in months
