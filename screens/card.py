@@ -42,13 +42,15 @@ CANCEL_S = 20.0
 
 ROOMY = 100
 """Up to this text scale, in percent, the drawing has its full size; with larger letters the words need more."""
-ROOMS: tuple[tuple[int, TextStyle, int], ...] = (
-    (16, "row", 24),
-    (16, "row", 16),
-    (0, "body", 12),
-    (0, "small", 8),
+ROOMS: tuple[tuple[TextStyle, int], ...] = (
+    ("row", 24),
+    ("row", 16),
+    ("body", 16),
+    ("body", 12),
+    ("small", 16),
+    ("small", 8),
 )
-"""Room above a title, letters of what is said below it, and gaps: as much as there is room for."""
+"""Letters of what is said below a title, and gaps: as much as there is room for."""
 
 Pose = Literal["insert", "inside", "reading", "processing", "remove", "wrong", "ok", "empty", "missing"]
 POSES: dict[str, Pose] = {
@@ -353,19 +355,15 @@ class CardScreen(Page[None]):
         tone: Color = "warning" if self._last_try else "secondary"
         due_ = self._due()
         below = (*self._doing(), self._remark(), Space(grow=1), *self._buttons())
+        # Every title stands at the same height; what is below it gives way.
+        head = Column((due_, steps), gap=20 if roomy else 8)
         columns = (
             Column(
-                (
-                    Column((due_, steps), gap=min(gap, 20)),
-                    Space(room),
-                    title,
-                    Text(words.text, style, tone),
-                    *below,
-                ),
-                gap=gap,
+                (head, Column((title, Text(words.text, style, tone), *below), gap=gap, grow=1)),
+                gap=48 if roomy else 16,
                 grow=1,
             )
-            for room, style, gap in ROOMS
+            for style, gap in ROOMS
         )
         # The drawing keeps its size and its place through the whole journey: only the words beside it give way.
         picture = card_picture(self._pose, number, self.t, roomy)

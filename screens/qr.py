@@ -237,7 +237,7 @@ class QrScreen(Page[None]):
         back = Row((Target("code", Text(self.t("Make it smaller"), "row-bold")),))
         # From below the TEST mark to above the keys.
         beside = Column(
-            (Space(130), Space(grow=1), due, self._clock(), back, Space(grow=1), Space(170)), gap=28
+            (Space(104), Space(grow=1), due, self._clock(), Space(0), back, Space(grow=1), Space(160)), gap=16
         )
         code = Qr(self._step.modules, side=ALONE_PX)
         return Full(

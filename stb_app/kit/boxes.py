@@ -41,6 +41,8 @@ _PADS = {
     "plain": (20, 10),
     "bare": (0, 0),
 }
+_LEAST_BUTTON = 240
+"""A button of one short word looks like one all the same."""
 _MARK, _MARK_GAP = 44, 24
 
 
@@ -95,8 +97,9 @@ def _target_width(lay: Layouter, node: Target) -> tuple[int, int]:
     if node.width is not None:
         return (lay.px(node.width),) * 2
     across, _, mark = _target_pads(lay, node)
+    low = lay.px(_LEAST_BUTTON) if node.style in ("button", "primary", "danger") else 0
     natural, least = lay.widths(node.child)
-    return natural + 2 * across + mark, least + 2 * across + mark
+    return max(low, natural + 2 * across + mark), max(low, least + 2 * across + mark)
 
 
 def _target_height(lay: Layouter, node: Target, width: int) -> tuple[int, int]:

@@ -146,7 +146,7 @@ class Art:
 class Target:
     """What can have the focus and be pressed. ``key`` is a stable word without language, unique on the screen.
 
-    A button's, primary's or danger's child stands in its middle; targets that are a row's only children are equally high.
+    A button's, primary's or danger's child stands in its middle, and none is less than 240 wide; targets that are a row's only children are equally high.
     A target with a Qr in it is only framed when it has the focus; one that is ``bare`` not even that: its child shows where one is.
 
     ``text`` is what a tester reads in screen.json; None takes the words of the child.
