@@ -340,11 +340,11 @@ class CardInquiryScreen(Page[None]):
                     rows.append(Divider())
                 rows.append(self._line(entry))
             body = Scroll("log", Column(tuple(rows), gap=14))
-        hint = (
-            (Text(self.t("To see all: right, then down"), "caption", "faint"),)
-            if log and len(log) > SHOWN
-            else ()
-        )
+        hint: tuple[Node, ...] = ()
+        if log and len(log) > SHOWN:  # true wherever the focus is, and away from its ring
+            hint = (
+                Column((Space(0), Text(self.t("The arrow keys show them all"), "caption", "faint")), gap=12),
+            )
         return Panel(Column((head, body, *hint), gap=20, grow=1), pad=36, grow=1)
 
     def _line(self, entry: CardTransaction) -> Node:

@@ -129,6 +129,9 @@ def live(
     if not taken & set(ARROWS):
         if scrolls:
             mine.append(Binding(("KEY_UP", "KEY_DOWN"), t("Scroll")))
+            across = tuple(key for key in ways if key in ("KEY_LEFT", "KEY_RIGHT"))
+            if choices > 1 and across:
+                mine.append(Binding(across, t("Move")))
         elif choices > 1:
             mine.append(Binding(tuple(ways), t("Move")))
     if focused and not scrolls:

@@ -41,9 +41,12 @@ def test_a_card_is_shown_with_balance_validity_and_its_last_ten(tv: Television) 
 
 def test_the_transactions_scroll_to_the_tenth(tv: Television) -> None:
     post(tv, READ)
-    assert "To see all: right, then down" in tv.words()
+    assert "The arrow keys show them all" in tv.words()
     tv.press("RIGHT", "DOWN")
     assert tv.focus == "log"
+    tv.show()
+    foot = [key.cap for key in tv.app._composer.picture.foot]  # type: ignore[union-attr]
+    assert foot[:2] == ["arrows-ud", "arrows-lr"]
     assert "2026-09-30 07:00" not in tv.words()
     tv.press(*["DOWN"] * 12)
     assert "2026-09-30 07:00" in tv.words()
