@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.parts import beside, due
+from screens.parts import beside, due, leaving
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
 from screens.problems import CASE_OPEN, MAYBE_PAID, N_, PROMPTS, STAY_SAFE, Said, money_words, prompt_words
 from screens.purchase import pay_otherwise
@@ -42,13 +42,15 @@ CANCEL_S = 20.0
 
 ROOMY = 100
 """Up to this text scale, in percent, the drawing has its full size; with larger letters the words need more."""
-ROOMS: tuple[tuple[int, TextStyle, int], ...] = (
-    (16, "row", 24),
-    (16, "row", 16),
-    (0, "body", 12),
-    (0, "small", 8),
+ROOMS: tuple[tuple[TextStyle, int], ...] = (
+    ("row", 24),
+    ("row", 16),
+    ("body", 16),
+    ("body", 12),
+    ("small", 16),
+    ("small", 8),
 )
-"""Room above a title, letters of what is said below it, and gaps: as much as there is room for."""
+"""Letters of what is said below a title, and gaps: as much as there is room for."""
 
 Pose = Literal["insert", "inside", "reading", "processing", "remove", "wrong", "ok", "empty", "missing"]
 POSES: dict[str, Pose] = {
@@ -87,7 +89,7 @@ ERROR_SOUNDS = frozenset(
     ("wrong-pin", "other-card", "put-back", "reader-away", "no-service", "silent", "silent-paid")
 )
 OTHER_WAY_FIRST = PROBLEM_PROMPTS | {"reader-missing"}
-"""Where paying another way is the likely wish; elsewhere a stray OK must only ask."""
+"""Where paying another way is the likely wish and has the focus; elsewhere cancelling has it, which only asks."""
 SERVICE_PROMPTS = frozenset(("reconnecting", "no-service"))
 """The payment service is silent: the payment stands where it stood, and the card where it was."""
 SILENT_PROMPTS = frozenset(("silent", "silent-paid"))
@@ -164,6 +166,8 @@ class CardScreen(Page[None]):
             self.app.focus("pay-otherwise")
         elif step.prompt == "no-service":
             self.app.focus("try-again")
+        elif step.prompt != before and step.prompt not in OTHER_WAY_FIRST:
+            self.app.focus("cancel")
         self.app.refresh()
 
     def _finish(self, end: Finished) -> None:
@@ -177,22 +181,21 @@ class CardScreen(Page[None]):
     # Keys
 
     def bindings(self) -> Sequence[Binding]:
-        found: list[Binding] = []
-        if self._asks_pin:
-            found += self._pin.bindings(self.t)
         prompt = self._step.prompt
         if self._slow:
             return (Binding(("KEY_BACK",), self.t("Leave for now")),)
         if self._leaving or not self._yields:
             # Back says why not; the footer promises nothing.
-            return (*found, Binding(("KEY_BACK",), self.t("Not possible just now"), footer=False))
+            return (Binding(("KEY_BACK",), self.t("Not possible just now"), footer=False),)
         if prompt == "remove":
             back = self.t("Show the result")
         else:
             leave = self._away or prompt in SILENT_PROMPTS
             back = self.t("Leave for now") if leave else self.t("Cancel the payment")
-        # Usually MAC1 is asked for in a moment: nothing is promised that is gone before it can be read.
-        return (*found, Binding(("KEY_BACK",), back, footer=not self._step.before_mac1))
+        if not self._asks_pin:
+            # Usually MAC1 is asked for in a moment: nothing is promised that is gone before it can be read.
+            return (Binding(("KEY_BACK",), back, footer=not self._step.before_mac1),)
+        return (*self._pin.bindings(self.t), *leaving(back, by_back=not len(self._pin)))
 
     def on_key(self, name: str) -> bool:
         if name not in DIGITS or not self._asks_pin:
@@ -202,9 +205,7 @@ class CardScreen(Page[None]):
         return True
 
     def on_back(self) -> bool:
-        if self._asks_pin and len(self._pin):
-            self._pin.delete()
-        elif self._slow:
+        if self._slow:
             self.app.home()
         elif self._step.prompt in SILENT_PROMPTS and not self._leaving:
             self._stop("leave")
@@ -354,19 +355,15 @@ class CardScreen(Page[None]):
         tone: Color = "warning" if self._last_try else "secondary"
         due_ = self._due()
         below = (*self._doing(), self._remark(), Space(grow=1), *self._buttons())
+        # Every title stands at the same height; what is below it gives way.
+        head = Column((due_, steps), gap=20 if roomy else 8)
         columns = (
             Column(
-                (
-                    Column((due_, steps), gap=min(gap, 20)),
-                    Space(room),
-                    title,
-                    Text(words.text, style, tone),
-                    *below,
-                ),
-                gap=gap,
+                (head, Column((title, Text(words.text, style, tone), *below), gap=gap, grow=1)),
+                gap=48 if roomy else 16,
                 grow=1,
             )
-            for room, style, gap in ROOMS
+            for style, gap in ROOMS
         )
         # The drawing keeps its size and its place through the whole journey: only the words beside it give way.
         picture = card_picture(self._pose, number, self.t, roomy)
@@ -468,10 +465,8 @@ class CardScreen(Page[None]):
             return self._pair(again, self._button("cancel", self.t("Cancel the payment")))
         if prompt == "reconnecting":  # another way needs the same service
             return (Row((self._button("cancel", self.t("Cancel the payment")),)),)
-        first = prompt in OTHER_WAY_FIRST
-        other = self._button("pay-otherwise", self.t("Pay another way"), primary=first)
-        cancel = self._button("cancel", self.t("Cancel the payment"))
-        return self._pair(other, cancel) if first else self._pair(cancel, other)
+        other = self._button("pay-otherwise", self.t("Pay another way"), primary=prompt in OTHER_WAY_FIRST)
+        return self._pair(other, self._button("cancel", self.t("Cancel the payment")))
 
     def _pair(self, *pair: Target) -> tuple[Node]:
         """Two buttons, side by side where there is room."""

@@ -63,8 +63,8 @@ WORDS = {
 """Where the words of a payment would not do."""
 SHOWN = 5
 """So many transactions are seen at once at least."""
-ROOMS: tuple[tuple[int, TextStyle, int], ...] = ((96, "row", 28), (48, "body", 24), (0, "small", 16))
-"""Room above a title, letters of what is said below it, and gaps: as much as there is room for."""
+ROOMS: tuple[tuple[TextStyle, int], ...] = (("row", 28), ("body", 24), ("small", 16))
+"""Letters of what is said below a title, and gaps: as much as there is room for."""
 BUSY_PROMPTS = frozenset(("starting", "reading", "processing", "settling", "waiting-psam"))
 
 
@@ -150,13 +150,6 @@ class CardInquiryScreen(Page[None]):
             self.app.sound("key")
         return True
 
-    def on_back(self) -> bool:
-        """A digit field first loses its digits; otherwise Back leaves at once."""
-        if self._asks_pin and len(self._pin):
-            self._pin.delete()
-            return True
-        return False
-
     def on_ok(self, key: str) -> None:
         if key == "pin":
             self._send_pin()
@@ -213,14 +206,22 @@ class CardInquiryScreen(Page[None]):
         pose = POSES.get(step.prompt, "wrong")
         last = self._asks_pin and step.tries_left == 1
         tone: Color = "warning" if self._asks_pin and step.prompt == "wrong-pin" else "secondary"
-        act = self._act(step)
         roomy = self.app.settings.text_scale <= ROOMY
         # As while paying: one size for every prompt's title, and the drawing where it was.
         title = titled(Text(said.title, "title" if roomy else "heading"), last)
         picture = card_picture(pose, step.number, self.t, roomy)
+        buttons = () if self.busy or self._asks_pin else (Row((self._button("done", self.t("Back")),)),)
+        below = (*self._doing(), Space(grow=1), *buttons)
         columns = (
-            Column((Space(above), title, Text(said.text, style, tone), *act, Space(grow=1)), gap=gap, grow=1)
-            for above, style, gap in ROOMS
+            Column(
+                (
+                    Space(96 if roomy else 48),
+                    Column((title, Text(said.text, style, tone), *below), gap=gap, grow=1),
+                ),
+                gap=0,
+                grow=1,
+            )
+            for style, gap in ROOMS
         )
         return Fit(tuple(beside(picture, column, not roomy) for column in columns))
 
@@ -240,15 +241,16 @@ class CardInquiryScreen(Page[None]):
             return Said(*map(self.t, WORDS[step.prompt]))
         return prompt_words(step.prompt, step.tries_left, {"balance_fen": step.balance_fen}, self.t)
 
-    def _act(self, step: CardPrompt) -> tuple[Node, ...]:
+    def _doing(self) -> tuple[Node, ...]:
+        """The PIN, or that something is going on."""
         if self.busy:
             return (Spinner(72),)
-        if self._asks_pin:
-            remark = self.t("This card shows its transactions only after the PIN.")
-            if self._pin.too_short:
-                remark = self.t("The PIN has six digits: {n} are still missing.").format(n=self._pin.missing)
-            return (pin_cells(len(self._pin), self.t("PIN")), Text(remark, "small", "secondary"))
-        return (Row((self._button("done", self.t("Back")),)),)
+        if not self._asks_pin:
+            return ()
+        remark = self.t("This card shows its transactions only after the PIN.")
+        if self._pin.too_short:
+            remark = self.t("The PIN has six digits: {n} are still missing.").format(n=self._pin.missing)
+        return (pin_cells(len(self._pin), self.t("PIN")), Text(remark, "small", "secondary"))
 
     def _refused(self, said: Said, sign: Literal["expired", "failed"]) -> Node:
         code = (Text(said.code, "caption", "faint", align="center"),) if said.code else ()
@@ -338,11 +340,11 @@ class CardInquiryScreen(Page[None]):
                     rows.append(Divider())
                 rows.append(self._line(entry))
             body = Scroll("log", Column(tuple(rows), gap=14))
-        hint = (
-            (Text(self.t("To see all: right, then down"), "caption", "faint"),)
-            if log and len(log) > SHOWN
-            else ()
-        )
+        hint: tuple[Node, ...] = ()
+        if log and len(log) > SHOWN:  # true wherever the focus is, and away from its ring
+            hint = (
+                Column((Space(0), Text(self.t("The arrow keys show them all"), "caption", "faint")), gap=12),
+            )
         return Panel(Column((head, body, *hint), gap=20, grow=1), pad=36, grow=1)
 
     def _line(self, entry: CardTransaction) -> Node:

@@ -10,7 +10,7 @@ from screens.problems import spoken, words_for
 from screens.words import period, term_name
 from stb_app.journeys import Order
 from stb_app.journeys.steps import Loaded, Loading, Refused
-from stb_app.kit.nodes import Column, Facts, Fit, Grow, Node, Panel, Row, Scroll, Space, Spinner, Text
+from stb_app.kit.nodes import Column, Facts, Fit, Grow, Node, Panel, Row, Scroll, Spinner, Text
 from stb_app.shell.page import Page
 from stb_app.shell.words import money
 
@@ -142,37 +142,24 @@ class FeeScreen(Page[None]):
 
     def _sum(self) -> Node:
         if self.asking:
-            words: tuple[Node, ...] = (
-                Row((Spinner(56), Grow(Text(self.t("Working out the fee"), "row-bold"))), gap=24),
+            return _offer(
+                Row((Spinner(56), Grow(Text(self.t("Working out the fee"), "row-bold"))), gap=24), (), 48
             )
-            ways: tuple[Node, ...] = ()
-        elif self.expired:
+        back = button("back", self.t("Back"), width=None)
+        if self.expired:
             words = self._run_out()
-            ways = (button("renew-quote", self.t("Ask for the price again"), "primary", None),)
-        else:
-            words = self._due()
-            ways = (button("continue", self.t("Continue to payment"), "primary", None),)
-        if ways:
-            ways = (*ways, button("back", self.t("Back"), width=None))
-        return Fit(
-            (
-                Panel(
-                    Column((*words, Space(grow=1), *ways), gap=20, grow=1), "hero", pad=48, radius=28, grow=1
-                ),
-                Panel(
-                    Column((Scroll("words", Column(words, gap=16)), *ways), gap=20, grow=1),
-                    "hero",
-                    pad=36,
-                    radius=28,
-                    grow=1,
-                ),
+            ways = (button("renew-quote", self.t("Ask for the price again"), "primary", None), back)
+            return Fit(
+                (_offer(_high(words), ways, 48), _offer(Scroll("words", Column(words, gap=16)), ways, 36))
             )
-        )
+        ways = (button("continue", self.t("Continue to payment"), "primary", None), back)
+        # What is said of the money neither scrolls nor fades: the saving, which stands among the facts, gives way.
+        return Fit((_offer(_high(self._due(True)), ways, 48), _offer(_high(self._due(False)), ways, 36)))
 
-    def _due(self) -> tuple[Node, ...]:
+    def _due(self, with_saving: bool) -> tuple[Node, ...]:
         order = self.order
         saved: tuple[Node, ...] = ()
-        if order.reduction_fen:
+        if order.reduction_fen and with_saving:
             less = self.t("{amount} less than usual").format(amount=money(order.reduction_fen))
             saved = (Text(less, "body", "good"),)
         return (
@@ -194,3 +181,13 @@ class FeeScreen(Page[None]):
             Text(text, "body", "secondary"),
             Text(hotline(self.t, self.order.hotline), "small", "secondary"),
         )
+
+
+def _high(words: tuple[Node, ...]) -> Node:
+    """Words that take all the height there is."""
+    return Column(words, grow=1)
+
+
+def _offer(words: Node, ways: tuple[Node, ...], pad: int) -> Node:
+    """What it comes to, and at the foot the ways on."""
+    return Panel(Column((words, *ways), gap=20, grow=1), "hero", pad=pad, radius=28, grow=1)

@@ -73,4 +73,10 @@ class HelpScreen(Page[None]):
         key: Node = Pill(self.t(COLOURS.get(printed, printed)), "neutral")
         if printed in ARROWS:
             key = Row(tuple(Icon(name, 32) for name in ARROWS[printed]), gap=4)
-        return Row((Column((Row((key,)),), width=200), Grow(Text(binding.label, "body"))), gap=16)
+        return Row(
+            (
+                Column((Row((key,)),), width=2 * self.app.settings.text_scale),
+                Grow(Text(binding.label, "body")),
+            ),
+            gap=16,
+        )

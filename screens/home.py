@@ -108,34 +108,30 @@ class HomeScreen(LoadingPage[Home]):
         self._touched = self._touched or key not in ("services", "retry", self.default_focus)
 
     def compose(self) -> Node:
-        tiles = self._tiles()
         # A box that is not let in can order nothing: what it is told stays in sight.
         known = self.value if self._turned_away is None else None
         suggestions = tuple(self._suggestion(service) for service in known.suggestions[:4]) if known else ()
         below = (Grid(suggestions, max(2, len(suggestions))),) if suggestions else ()
-        # A notice below takes its room from the chart and from around the tiles: everything stays in its order.
-        charts = (CHART_PX, CHART_PX * 3 // 4, CHART_PX // 2)
-        hero = Fit(tuple(Panel(self._hero(plot=plot), "hero", pad=40, radius=28, grow=1) for plot in charts))
-        low = Panel(self._hero(plot=charts[-1]), "hero", pad=28, radius=28, grow=1)
-        tops = tuple(
-            Row(
-                (Grow(left, 9), Grow(Group("tiles", Column(right, gap=12), beside="services"), 5)),
-                gap=36,
-                align="stretch",
-                grow=1,
-            )
-            for left, right in ((hero, tiles), (low, self._tiles(low=True)))
-        )
-        # Large letters: one below the other, without the chart, the tiles two and two.
-        wide = Panel(self._hero(large=True), "hero", pad=40, radius=28)
-        pairs = (Grid(suggestions, 2),) if suggestions else ()
-        return Fit(
-            (
-                Column((tops[0], *below), gap=20, grow=1),
-                Column((tops[1], *below), gap=16, grow=1),
-                Scroll("page", Column((wide, Grid(tiles, 2), *pairs), gap=24)),
+        if self._large:
+            # One below the other, without the chart, the tiles two and two.
+            wide = Panel(self._hero(), "hero", pad=40, radius=28)
+            pairs = (Grid(suggestions, 2),) if suggestions else ()
+            return Scroll("page", Column((wide, Grid(self._tiles(), 2), *pairs), gap=24))
+        # A notice below takes its room from the chart and from the words on the left: the tiles stay as they are.
+        hero = Fit(
+            tuple(
+                Panel(self._hero(plot, low), "hero", pad=40, radius=28, grow=1)
+                for plot, low in (
+                    (CHART_PX, False),
+                    (CHART_PX * 3 // 4, False),
+                    (CHART_PX // 2, False),
+                    (CHART_PX // 2, True),
+                )
             )
         )
+        tiles = Group("tiles", Column(self._tiles(), gap=12), beside="services")
+        top = Row((Grow(hero, 9), Grow(tiles, 5)), gap=36, align="stretch", grow=1)
+        return Column((top, *below), gap=20, grow=1)
 
     def state(self) -> dict[str, Any]:
         current = self.value.current if self.value else None
@@ -162,18 +158,31 @@ class HomeScreen(LoadingPage[Home]):
             self.app.facts["hotline"] = step.value.hotline
             self.app.refresh()
 
-    # The left side.
-    def _hero(self, large: bool = False, plot: int = CHART_PX) -> Node:
+    @property
+    def _large(self) -> bool:
+        """Large letters have a form of their own, whatever there is to tell: the ways on stay where they are."""
+        return self.app.settings.text_scale > 100
+
+    # The left side, or for large letters the upper one.
+    def _hero(self, plot: int = 0, low: bool = False) -> Node:
+        """What I have, or why it is not known; ``plot``: the chart's height, ``low``: less high where the words allow it."""
         if self._turned_away is not None:
-            return self._without_server(self._turned_away, large)
+            return self._without_server(self._turned_away, low)
         if self.value is not None:
             current = self.value.current
-            return self._mine(self.value, current, large, plot) if current else self._invitation()
+            return self._mine(self.value, current, plot) if current else self._invitation()
         if self.refused is None:
             return self._calm()
-        return self._without_server(self.refused, large)
+        return self._without_server(self.refused, low)
 
     def _calm(self) -> Node:
+        if self._large:  # as high as what comes in its place
+            words = (
+                Text(self.t("My service"), "small", "secondary"),
+                Text(self.t("Connecting"), "title"),
+                Text(self.t("Your services will be here in a moment."), "row", "secondary"),
+            )
+            return Row((Grow(Column(words, gap=10)), Spinner(72)), gap=32)
         return Column(
             (
                 Space(grow=1),
@@ -192,30 +201,42 @@ class HomeScreen(LoadingPage[Home]):
         retry = button("retry", self.t("Try again"), "primary", None)
         return Row((Sign(trouble_sign(refused.code), 72), Grow(said), retry), gap=28)
 
-    def _without_server(self, refused: Refused, large: bool = False) -> Node:
+    def _without_server(self, refused: Refused, low: bool) -> Node:
         words = words_for(refused.code, refused.facts, self.t)
-        if large:
+        if self._large:
             return self._without_server_large(refused, words)
         call = tuple(Text(line, "row-bold") for line in known_hotline(self.app))
         again = (Spinner(56),) if self._asking else ()
         return Column(
             (
                 Space(grow=1),
-                Sign(trouble_sign(refused.code), 88),
+                Sign(trouble_sign(refused.code), 64 if low else 88),
                 Text(words.title, "title"),
-                Text(words.text, "row", "secondary"),
+                Text(words.text, "body" if low else "row", "secondary"),
                 *call,
-                Space(12),
-                Row((button("retry", self.t("Try again"), "primary", self._wide(300)), *again), gap=28),
+                Space(0 if low else 12),
+                Row((button("retry", self.t("Try again"), "primary", 300), *again), gap=28),
                 Text(self.t("We also keep trying by ourselves."), "small", "secondary"),
                 Space(grow=1),
             ),
-            gap=20,
+            gap=12 if low else 20,
             align="start",
             grow=1,
         )
 
     def _invitation(self) -> Node:
+        if self._large:
+            words = (
+                Text(self.t("My service"), "small", "secondary"),
+                Text(self.t("No service ordered yet"), "title"),
+            )
+            browse = button("browse", self.t("Browse services"), "primary", None)
+            return Fit(
+                (
+                    Row((Grow(Column(words, gap=10)), browse), gap=32),
+                    Column((*words, browse), gap=10, align="start"),
+                )
+            )
         return Column(
             (
                 Space(grow=1),
@@ -227,7 +248,7 @@ class HomeScreen(LoadingPage[Home]):
                     "secondary",
                 ),
                 Space(16),
-                button("browse", self.t("Browse services"), "primary", self._wide(400)),
+                button("browse", self.t("Browse services"), "primary", 400),
                 Space(grow=1),
             ),
             gap=20,
@@ -235,9 +256,11 @@ class HomeScreen(LoadingPage[Home]):
             grow=1,
         )
 
-    def _mine(self, home: Home, service: Service, large: bool, plot: int) -> Node:
+    def _mine(self, home: Home, service: Service, plot: int) -> Node:
+        more = home.active_count - 1
+        others = (self.t("and {n} more in use").format(n=more),) if more > 0 else ()
         lines: list[Node] = [
-            Text(self.t("My service"), "small", "secondary"),
+            Text(SEPARATOR.join((self.t("My service"), *others)), "small", "secondary"),
             Text(self.say(service.name), "title"),
         ]
         if service.valid_until is not None:
@@ -255,7 +278,7 @@ class HomeScreen(LoadingPage[Home]):
         beside = Row(
             (Grow(Column(tuple(lines), gap=10)), button("renew", self.t("Renew"), "primary", None)), gap=32
         )
-        if large:
+        if self._large:
             return beside
         spending: list[Node] = []
         if home.spending:
@@ -274,13 +297,9 @@ class HomeScreen(LoadingPage[Home]):
             ]
         return Column((beside, Space(grow=1), *spending), gap=10, grow=1)
 
-    def _wide(self, width: int) -> int:
-        """A button's width, which grows with its words."""
-        return width * self.app.settings.text_scale // 100
-
     # The right side, and below.
-    def _tiles(self, low: bool = False) -> tuple[Target, ...]:
-        """The four ways on; ``low``: with no more than their names."""
+    def _tiles(self) -> tuple[Target, ...]:
+        """The four ways on."""
         home = self.value
         count = home.service_count if home else None
         last = home.last_payment if home else None
@@ -312,11 +331,10 @@ class HomeScreen(LoadingPage[Home]):
                 self.t("Language, text size, sound"),
             ),
         )
-        return tuple(self._tile(key, icon, title, "" if low else line) for key, icon, title, line in rows)
+        return tuple(self._tile(key, icon, title, line) for key, icon, title, line in rows)
 
     def _tile(self, key: str, icon: Icon, title: str, line: str) -> Target:
-        said = (Text(title, "row-bold"), *((Text(line, "small", "secondary"),) if line else ()))
-        words = Column(said, gap=4)
+        words = Column((Text(title, "row-bold"), Text(line, "small", "secondary")), gap=4)
         return Target(key, Row((icon, Grow(words)), gap=28), "row", text=title, grow=1)
 
     def _suggestion(self, service: Service) -> Target:

@@ -22,6 +22,7 @@ from stb_app.kit.nodes import (
     Target,
     Text,
 )
+from stb_app.kit.screen import Binding
 from stb_app.shell.words import money
 
 if TYPE_CHECKING:
@@ -148,6 +149,12 @@ def known_hotline(app: App) -> tuple[str, ...]:
     """The same with the number that this box was told last; none when it never was."""
     number = app.facts.get("hotline")
     return (hotline(app.t, number),) if number else ()
+
+
+def leaving(words: str, by_back: bool) -> tuple[Binding, ...]:
+    """The keys that leave a payment, which asks first; ``by_back``: Back has nothing else to do."""
+    away = tuple(Binding((key,), words, footer=False) for key in ("KEY_HOME", "KEY_POWER"))
+    return (Binding(("KEY_BACK",), words), *away) if by_back else away
 
 
 def panes(left: Node, right: Node, left_share: int = 1, right_share: int = 1, gap: int = 56) -> Row:

@@ -11,6 +11,7 @@ from screens.words import SEPARATOR, sentences, term_name
 from stb_app.journeys import Method, Order
 from stb_app.kit.nodes import (
     Column,
+    Facts,
     Fit,
     Grid,
     Grow,
@@ -78,8 +79,11 @@ class PaymentMethodsScreen(Page[None]):
         head = self._head(self.t("You cannot pay just now"), what)
         back = Row((button("back", self.t("Back"), "primary"),))
         cards = tuple(self._card(method, 280) for method in self.order.methods)
-        # Panels, which can be scrolled without a focus inside.
-        panels = tuple(Panel(Column(self._words(method), gap=4), pad=28) for method in self.order.methods)
+        # Large letters: the reasons alone.
+        reasons = tuple(
+            (self.say(method.name), Text(self._reason(method), "body-bold")) for method in self.order.methods
+        )
+        panel = Panel(Facts(reasons), pad=28)
         return Fit(
             (
                 Column(
@@ -87,7 +91,7 @@ class PaymentMethodsScreen(Page[None]):
                     gap=16,
                     grow=1,
                 ),
-                Column((Scroll("page", Column((head, Text(sorry), *panels), gap=16)), back), gap=24, grow=1),
+                Column((Scroll("page", Column((head, Text(sorry), panel), gap=16)), back), gap=24, grow=1),
             )
         )
 
@@ -96,18 +100,19 @@ class PaymentMethodsScreen(Page[None]):
         plate: Plate = "amber" if card else "teal"
         return Icon("card" if card else "qr", size, plate=plate)
 
-    def _words(self, method: Method) -> tuple[Node, ...]:
-        lines: list[Node] = [
-            Text(self.say(method.name), "row-bold"),
-            Text(self.say(method.summary), "body", "secondary"),
-        ]
+    def _reason(self, method: Method) -> str:
+        """Why this way is not possible."""
+        return (
+            words_for(method.refusal, {}, self.t).title if method.refusal else self.t("Not possible just now")
+        )
+
+    def _words(self, method: Method, short: bool = False) -> tuple[Node, ...]:
+        """Name, how it is done, and why it cannot be; ``short``: how it is done only where it can be."""
+        lines: list[Node] = [Text(self.say(method.name), "row-bold")]
+        if method.enabled or not short:
+            lines.append(Text(self.say(method.summary), "body", "secondary"))
         if not method.enabled:
-            reason = (
-                words_for(method.refusal, {}, self.t).title
-                if method.refusal
-                else self.t("Not possible just now")
-            )
-            lines.append(Text(reason, "body-bold", "warning"))
+            lines.append(Text(self._reason(method), "body-bold", "warning"))
         return tuple(lines)
 
     def _card(self, method: Method, height: int) -> Target:
@@ -115,5 +120,5 @@ class PaymentMethodsScreen(Page[None]):
         return Target(method.key, body, "card", method.enabled, self.say(method.name), min_height=height)
 
     def _row(self, method: Method) -> Target:
-        body = Row((self._mark(method, 96), Grow(Column(self._words(method), gap=4))), gap=32)
+        body = Row((self._mark(method, 96), Grow(Column(self._words(method, short=True), gap=4))), gap=32)
         return Target(method.key, body, "card", method.enabled, self.say(method.name))

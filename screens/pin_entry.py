@@ -59,11 +59,13 @@ class PinEntry:
         return pin
 
     def bindings(self, t: Callable[[str], str]) -> Sequence[Binding]:
-        """The keys, for the footer; ``t`` translates."""
+        """The keys, for the footer; ``t`` translates. Back deletes as long as there is a digit to delete."""
+        delete, words = (lambda _: self.delete()), t("Delete a digit")
+        deletes = (Binding(("KEY_BACK",), words, delete), Binding(("KEY_LEFT",), words, delete, footer=False))
         return (
             Binding(DIGITS, t("PIN")),
-            Binding(("KEY_LEFT",), t("Delete a digit"), lambda _: self.delete()),
             Binding(("KEY_OK",), t("Confirm")),
+            *(deletes if self._digits else ()),
         )
 
 

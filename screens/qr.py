@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.parts import beside, due
+from screens.parts import beside, due, leaving
 from screens.problems import MAYBE_PAID, N_
 from screens.purchase import pay_otherwise
 from screens.words import SEPARATOR, method_name, term_name
@@ -41,6 +41,8 @@ QUIET_MODULES = 8
 """White modules at both sides together; the kit draws them."""
 BESIDE_PX, ALONE_PX = 700, theme.CANVAS_H
 """The side of the code with its white beside the words, and the side alone; canvas pixels."""
+ALONE_GAP_PX = 72
+"""From the large code to what stands beside it."""
 LEAST_MODULE_PX, MOST_MODULE_PX = 8, 24
 CANCEL_S = 20.0
 LAST_PART = 1 / 6
@@ -119,10 +121,8 @@ class QrScreen(Page[None]):
 
     def bindings(self) -> Sequence[Binding]:
         if self._large:
-            return (
-                Binding(("KEY_OK",), self.t("Make it smaller")),
-                Binding(("KEY_BACK",), self.t("Make it smaller"), footer=False),
-            )
+            smaller = Binding(("KEY_OK", "KEY_BACK"), self.t("Make it smaller"), lambda _: self._shrink())
+            return (smaller, *leaving(self.t("Cancel the payment"), by_back=False))
         if self._slow:
             return (Binding(("KEY_BACK",), self.t("Leave for now")),)
         found: list[Binding] = []
@@ -141,10 +141,11 @@ class QrScreen(Page[None]):
             self.app.home()
             self.app.push("records")
 
+    def _shrink(self) -> None:
+        self._large = False
+
     def on_back(self) -> bool:
-        if self._large:
-            self._large = False
-        elif self._slow:
+        if self._slow:
             self.app.home()
         elif self._leaving or self._step.state not in STOPPABLE:
             self._told_no = True
@@ -154,6 +155,7 @@ class QrScreen(Page[None]):
         return True
 
     def _ask_to_cancel(self) -> None:
+        self._large = False
         self.app.push(
             "question",
             self._on_answer,
@@ -230,11 +232,17 @@ class QrScreen(Page[None]):
         styles: tuple[TextStyle, ...] = ("amount", "due", "display")
         amount = Fit(tuple(Text(paid, style, "money", wrap=False) for style in styles))
         name = Text(self.say(self._order.service.name), "body")
-        due = Column((Text(self.t("To pay"), "body", "secondary"), amount, name), gap=0)
+        number = Text(self.t("Order {number}").format(number=self._order.number), "body", "secondary")
+        due = Column((Text(self.t("To pay"), "body", "secondary"), amount, name, number), gap=0)
         back = Row((Target("code", Text(self.t("Make it smaller"), "row-bold")),))
-        beside = Column((due, self._clock(), Space(16), back), gap=28, justify="center")
+        # From below the TEST mark to above the keys.
+        beside = Column(
+            (Space(104), Space(grow=1), due, self._clock(), Space(0), back, Space(grow=1), Space(160)), gap=16
+        )
         code = Qr(self._step.modules, side=ALONE_PX)
-        return Full(Row((code, Grow(beside), Space(24)), gap=72, align="stretch"))
+        return Full(
+            Row((code, Grow(beside), Space(24)), gap=ALONE_GAP_PX, align="stretch"), ALONE_PX + ALONE_GAP_PX
+        )
 
     def _code(self) -> Node:
         """The code, or in its place what has become of it once it cannot be paid any more."""

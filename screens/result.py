@@ -237,14 +237,18 @@ class ResultScreen(Page[None]):
         }
 
     def compose(self) -> Node:
-        wide, narrow = self._buttons()
+        # One left edge and one size of title for every end; what stands below the title gives way.
+        large = self.app.settings.text_scale > 100
+        width = 1728 if large else 1440
+        title: TextStyle = "heading" if large else "title"
         return Fit(
             (
-                self._form(1440, ("title", "row", "body"), wide, 32),
-                self._form(1728, ("heading", "row", "body"), narrow, 24),
-                self._form(1728, ("heading", "body-bold", "small"), narrow, 20),
-                self._form(1728, ("heading", "body-bold", "small"), narrow, 16, scrolls="facts"),
-                self._form(1728, ("heading", "body-bold", "small"), narrow, 16, scrolls="words"),
+                self._form(width, (title, "row", "body"), 32),
+                self._form(width, (title, "row", "body"), 20),
+                self._form(width, (title, "row", "small"), 16),
+                self._form(width, (title, "body-bold", "small"), 16),
+                self._form(width, (title, "body-bold", "small"), 16, scrolls="facts"),
+                self._form(width, (title, "body-bold", "small"), 16, scrolls="words"),
             )
         )
 
@@ -252,7 +256,6 @@ class ResultScreen(Page[None]):
         self,
         width: int,
         styles: tuple[TextStyle, TextStyle, TextStyle],
-        buttons: tuple[Target, ...],
         gap: int,
         scrolls: Literal["", "facts", "words"] = "",
     ) -> Node:
@@ -281,7 +284,7 @@ class ResultScreen(Page[None]):
             above = (*above, panel)
         rest = () if scrolls else (Space(grow=1),)
         told = Column(above, gap=gap, grow=1 if scrolls else 0)
-        ways = Row((Spinner(56),), height=84) if self._ordering else Row(buttons, gap=24)
+        ways = Row((Spinner(56),), height=84) if self._ordering else Row(self._buttons(), gap=24)
         column = Column((*rest, told, Space(gap + 8), ways, *rest), gap=0, width=width, grow=1)
         return Row((Space(grow=1), column, Space(grow=1)), gap=0, align="stretch", grow=1)
 
@@ -446,8 +449,8 @@ class ResultScreen(Page[None]):
         refused = NOT_THIS_SERVICE.union(ELSEWHERE)
         return end.outcome in ENDED and end.money == "not-taken" and end.reason not in refused
 
-    def _buttons(self) -> tuple[tuple[Target, ...], tuple[Target, ...]]:
-        """The ways on, wide and as narrow as they can be; the first has the focus."""
+    def _buttons(self) -> tuple[Node, ...]:
+        """The ways on, equally wide as far as their words allow; the first has the focus."""
         done = self.t("Done") if self._left is None else self.t("Done ({n})").format(n=self._left)
         ways = [("done", done)]
         again = []
@@ -460,18 +463,17 @@ class ResultScreen(Page[None]):
             again.append(("services", self.t("Other services")))
         ways = [*again, *ways] if self.default_focus == "again" else [*ways, *again]
         ways.append(("records", self.t("See the records")))
-        return tuple(
-            tuple(
-                Target(
-                    key,
-                    Text(words, "row-bold", wrap=False),
-                    "primary" if key == self.default_focus else "button",
-                    width=width,
-                )
-                for key, words in ways
+        width = 360 * self.app.settings.text_scale // 100 if len(ways) < 4 else None
+        found = (
+            Target(
+                key,
+                Text(words, "row-bold", wrap=False),
+                "primary" if key == self.default_focus else "button",
+                width=width,
             )
-            for width in ((360 * self.app.settings.text_scale // 100 if len(ways) < 4 else None), None)
-        )  # type: ignore[return-value]
+            for key, words in ways
+        )
+        return tuple(target if width is not None else Grow(target) for target in found)
 
 
 def _may_change(end: Finished) -> bool:

@@ -147,10 +147,10 @@ class ServiceScreen(LoadingPage[ServicePage]):
         large = self.app.settings.text_scale > 100
         terms = tuple(self._term(term, large) for term in value.terms)
         if large:
-            below = Text(self._renewal(value), "caption", "secondary")
+            below = Column((*self._until(value), Text(self._renewal(value), "caption", "secondary")), gap=0)
             return panes(
                 self._about(value, False),
-                Column((Scroll("terms", Column(terms, gap=16), whole=True), below, order), gap=16, grow=1),
+                Column((Scroll("terms", Column(terms, gap=12)), below, order), gap=16, grow=1),
                 5,
                 6,
             )
@@ -246,7 +246,7 @@ class ServiceScreen(LoadingPage[ServicePage]):
         )
 
     def _term(self, term: Term, large: bool, reason: bool = True) -> Target:
-        """A term's card; ``large``: over the whole width, for large letters."""
+        """A term's card; ``large``: one line over the whole width, so that large letters leave room for all the terms."""
         name = term_name(self.t, term.term)
         saving = (
             (Pill(self.t("Save {n}%").format(n=term.saving_percent), "money"),)
@@ -268,16 +268,13 @@ class ServiceScreen(LoadingPage[ServicePage]):
         )
         line: tuple[Node, ...] = ()
         if term.refusal is not None:
-            line = (Text(words_for(term.refusal, {}, self.t).title, "small", "warning"),) if reason else ()
+            why = Text(words_for(term.refusal, {}, self.t).title, "caption" if large else "small", "warning")
+            line = (Grow(replace(why, align="end")) if large else why,) if reason else ()
         elif term.valid_until is not None:
-            line = (
-                Text(
-                    until(self.t, term.term, term.valid_until), "caption" if large else "small", "secondary"
-                ),
-            )
+            line = (Text(until(self.t, term.term, term.valid_until), "small", "secondary"),)
         if large:
-            top = Row((Grow(Text(name, "row-bold")), *saving, *cost), gap=20)
-            body: Node = Column((top, *line), gap=0)
+            beside = line if term.refusal is not None else (Space(grow=1), *saving, *cost)
+            body: Node = Row((Text(name, "row-bold", wrap=False), *beside), gap=20)
         else:
             foot = (Row((*cost, Space(grow=1), *saving), gap=12),) if cost else ()
             body = Column((Text(name, "row-bold"), *line, Space(grow=1), *foot), gap=4, grow=1)
@@ -288,9 +285,17 @@ class ServiceScreen(LoadingPage[ServicePage]):
             enabled=term.refusal is None,
             text=f"{name} {price}".strip(),
             min_height=84 if large or not reason else 212,
-            # Large: a mark in every row, so that the prices stand in one column.
-            checked=True if term.term == self.term else False if large and term.refusal is None else None,
+            # An empty ring on the others: focus is not taken for choice.
+            checked=None if term.refusal is not None or self.term is None else term.term == self.term,
         )
+
+    def _until(self, page: ServicePage) -> tuple[Text, ...]:
+        """How long the chosen term lasts."""
+        chosen = next(term for term in page.terms if term.term == self.term)
+        if chosen.valid_until is None:
+            return ()
+        words = (term_name(self.t, chosen.term), until(self.t, chosen.term, chosen.valid_until))
+        return (Text(SEPARATOR.join(words), "caption"),)
 
     def _button(self, page: ServicePage) -> Target:
         if self.ordering:

@@ -97,6 +97,7 @@ def home(catalogue: Catalogue, customer: Customer, past: History, now: datetime)
         current=current,
         spending=_spending(past, now),
         service_count=len(services),
+        active_count=len(active),
         last_payment=None if last is None else wire.LastPayment(date=last[0].date(), amount_fen=last[1]),
         suggestions=offers[:SUGGESTIONS],
     )

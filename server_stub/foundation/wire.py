@@ -74,5 +74,6 @@ class Home(BaseModel):
     current: Service | None
     spending: list[MonthSpending]
     service_count: int
+    active_count: int
     last_payment: LastPayment | None
     suggestions: list[Service]

@@ -30,8 +30,6 @@ _BAR_ROOM = 32
 _EDGE, _EDGE_SHARE = 72, 6
 """How high the fade at the end of a viewport is at the most, and which part of a low one it takes."""
 _BLEED = 28
-_REACH = 8
-"""How far above and below whole rows their focus may be drawn, less than the gap between them."""
 _OUTSIDE = 20
 """How far beside a text that scrolls its focus is drawn, so that it touches no letter."""
 _PADS = {
@@ -43,6 +41,8 @@ _PADS = {
     "plain": (20, 10),
     "bare": (0, 0),
 }
+_LEAST_BUTTON = 240
+"""A button of one short word looks like one all the same."""
 _MARK, _MARK_GAP = 44, 24
 
 
@@ -97,8 +97,9 @@ def _target_width(lay: Layouter, node: Target) -> tuple[int, int]:
     if node.width is not None:
         return (lay.px(node.width),) * 2
     across, _, mark = _target_pads(lay, node)
+    low = lay.px(_LEAST_BUTTON) if node.style in ("button", "primary", "danger") else 0
     natural, least = lay.widths(node.child)
-    return natural + 2 * across + mark, least + 2 * across + mark
+    return max(low, natural + 2 * across + mark), max(low, least + 2 * across + mark)
 
 
 def _target_height(lay: Layouter, node: Target, width: int) -> tuple[int, int]:
@@ -207,19 +208,14 @@ def _place_scroll(lay: Layouter, node: Scroll, rect: Rect, context: Context) -> 
     outer = lay.page
     inner = _unscrolled(lay, node, whole, replace(context, bounds=whole, scroll=node.key))
     bleed = lay.px(_BLEED)
-    reach = 0
-    if node.whole:
-        height = _whole_rows(inner.spots, y, height)
-        rect = (x, y, width, height)
-        reach = lay.px(_REACH)
     edge = min(lay.px(_EDGE), height // _EDGE_SHARE)
-    offset = _follow(lay, node.key, inner.spots, y, height, extent, 0 if node.whole else lay.px(48))
+    offset = _follow(lay, node.key, inner.spots, y, height, extent, lay.px(48))
     lay.offsets[node.key] = offset
-    clip = (x - bleed, y - reach, own + 2 * bleed, height + 2 * reach)
+    clip = (x - bleed, y, own + 2 * bleed, height)
     _shift_in(lay, inner, outer, offset, clip)
-    if offset > 0 and not node.whole:
+    if offset > 0:
         lay.emit((clip[0], y, clip[2], edge), Edge(context.backdrop, True))
-    if offset + height < extent and not node.whole:
+    if offset + height < extent:
         lay.emit((clip[0], y + height - edge, clip[2], edge), Edge(context.backdrop, False))
     bar, track = lay.px(_BAR), height
     thumb = max(lay.px(48), track * height // extent)
@@ -267,11 +263,6 @@ def _unscrolled(lay: Layouter, node: Scroll, whole: Rect, context: Context) -> P
     if not inner.viewports:  # a viewport within follows the focus, which may be elsewhere next time
         lay.placed[key] = inner
     return inner
-
-
-def _whole_rows(spots: Sequence[Spot], y: int, height: int) -> int:
-    """The height down to the lower border of the last row that is wholly within ``height``."""
-    return max((end for spot in spots if (end := spot.rect[1] + spot.rect[3] - y) <= height), default=height)
 
 
 def _follow(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -144,12 +145,12 @@ def _badge_width(pen: _Pen, words: str) -> int:
     return pen.width(words, 26, True) + 2 * pen.layouter.px(18)
 
 
-def footer(layouter: Layouter, foot: tuple[FootKey, ...], area: Rect) -> None:
-    """Puts what the keys do into ``area``; the last ones stay away when there is no room for them."""
+def footer(layouter: Layouter, foot: tuple[FootKey, ...], areas: Sequence[Rect]) -> None:
+    """Puts what the keys do into ``areas``, a line each; the last ones stay away when there is no room for them."""
     pen = _Pen(layouter, "foot")
     px = layouter.px
-    x, y, width, height = area
-    middle = y + height // 2
+    lines = iter(areas)
+    x, y, width, height = next(lines)
     at = x
     for key in foot:
         drawn = _CAPS.get(key.cap)
@@ -160,7 +161,13 @@ def footer(layouter: Layouter, foot: tuple[FootKey, ...], area: Rect) -> None:
         cap = max(cap, tall)
         end = at + cap + px(14) + pen.width(key.label, 26)
         if end > x + width:
-            return
+            line_below = next(lines, None)
+            if line_below is None:
+                return
+            end += line_below[0] - at
+            x, y, width, height = line_below
+            at = x
+        middle = y + height // 2
         line = max(1, px(2))
         edge = theme.mix(theme.LINE, theme.WHITE, 0.3)
         layouter.emit((at, middle - tall // 2, cap, tall), Box((0, 0, 0, 0), px(12), line, edge))

@@ -146,7 +146,7 @@ class Art:
 class Target:
     """What can have the focus and be pressed. ``key`` is a stable word without language, unique on the screen.
 
-    A button's, primary's or danger's child stands in its middle; targets that are a row's only children are equally high.
+    A button's, primary's or danger's child stands in its middle, and none is less than 240 wide; targets that are a row's only children are equally high.
     A target with a Qr in it is only framed when it has the focus; one that is ``bare`` not even that: its child shows where one is.
 
     ``text`` is what a tester reads in screen.json; None takes the words of the child.
@@ -181,15 +181,12 @@ class Scroll:
     """A viewport with its own height (what its parent leaves) that follows the focus; with a scroll bar when there is more.
 
     Up and down go through its targets before they leave it; from outside, what it shows can be entered.
-
-    ``whole``: its targets are equally high rows, and only whole ones are shown.
     Without any target inside it is itself a target named ``key`` (when the content is higher than the viewport) and up/down scroll it.
     """
 
     key: str
     child: Node
     grow: int = 1
-    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,9 +304,11 @@ class Sign:
 
 @dataclass(frozen=True, slots=True)
 class Full:
-    """As the body of a page: it has the whole canvas, without top bar, notice and footer; only the TEST mark stays, at the upper right."""
+    """As the body of a page: it has the whole canvas, without top bar and notice; only the TEST mark stays, at the upper right, and
+    the footer from ``foot`` on, in two lines."""
 
     child: Node
+    foot: int
 
 
 @dataclass(frozen=True, slots=True)

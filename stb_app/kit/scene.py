@@ -125,8 +125,12 @@ class Scene:
             laid.words += page.words
             laid.spots, laid.viewports, laid.beside = page.spots, page.viewports, page.beside
             laid.live = [item for item in page.items if isinstance(item.what, Live)]
-        if not picture.full:
-            chrome.footer(below, picture.foot, self._area(theme.SAFE_X, theme.FOOT_Y - 30, safe_w, 60))
+        body = picture.layers[0].body
+        left = body.foot if isinstance(body, Full) else theme.SAFE_X
+        lines = 2 if picture.full and len(picture.layers) == 1 else 1
+        wide = theme.CANVAS_W - theme.SAFE_X - left
+        areas = [self._area(left, theme.FOOT_Y - 30 - 60 * line, wide, 60) for line in reversed(range(lines))]
+        chrome.footer(below, picture.foot, areas)
         if (
             picture.top.test
         ):  # above the veil of a dialog, which leaves it its place: it is to be seen at every moment

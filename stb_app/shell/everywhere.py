@@ -35,6 +35,6 @@ def everywhere(app: App, name: str) -> bool:
 def _leave(app: App, go: Callable[[], None]) -> None:
     """While a payment holds the television, leaving is Back: the payment asks its own question."""
     if app.navigator.holds():
-        app.navigator.key("KEY_BACK")
+        app.navigator.leave()
     else:
         go()

@@ -83,8 +83,8 @@ def _beside(one: Sequence[float], other: Sequence[float]) -> bool:
 def cap(keys: Sequence[str], t: Callable[[str], str]) -> str:
     """What is printed on the key, or the name of the kit's drawing for it.
 
-    >>> cap(("KEY_LEFT", "KEY_RIGHT"), str), cap(("KEY_0", "KEY_1"), str), cap(("KEY_5",), str)
-    ('arrows-lr', '0-9', '5')
+    >>> cap(("KEY_LEFT", "KEY_RIGHT"), str), cap(("KEY_0", "KEY_1"), str), cap(("KEY_OK", "KEY_BACK"), str)
+    ('arrows-lr', '0-9', 'OK / Back')
     """
     wanted = set(keys)
     if wanted == set(ARROWS):
@@ -95,8 +95,9 @@ def cap(keys: Sequence[str], t: Callable[[str], str]) -> str:
         return "arrows-ud"
     if len(wanted) > 1 and wanted <= set(DIGITS):
         return "0-9"
-    first = keys[0]
-    return t(_WORDS[first]) if first in _WORDS else _CAPS.get(first, first.removeprefix("KEY_"))
+    return " / ".join(
+        t(_WORDS[key]) if key in _WORDS else _CAPS.get(key, key.removeprefix("KEY_")) for key in keys
+    )
 
 
 def live(
@@ -109,6 +110,7 @@ def live(
     focused: bool,
     scrolls: bool,
     at_home: bool,
+    holds: bool,
     modal: bool,
     tray: bool,
 ) -> tuple[Binding, ...]:
@@ -118,6 +120,7 @@ def live(
         choices: number of enabled targets; with fewer than two there is nothing to move between.
         ways: the arrows that lead from one of them to another.
         focused: OK would press something.
+        holds: a payment holds the television: Home and Power ask what Back asks.
         scrolls: the focus is on a text that up and down scroll; there is nothing in it to press.
         tray: there is a simulated slot, so that BLUE opens the card tray.
     """
@@ -126,6 +129,9 @@ def live(
     if not taken & set(ARROWS):
         if scrolls:
             mine.append(Binding(("KEY_UP", "KEY_DOWN"), t("Scroll")))
+            across = tuple(key for key in ways if key in ("KEY_LEFT", "KEY_RIGHT"))
+            if choices > 1 and across:
+                mine.append(Binding(across, t("Move")))
         elif choices > 1:
             mine.append(Binding(tuple(ways), t("Move")))
     if focused and not scrolls:
@@ -133,8 +139,11 @@ def live(
     mine.append(Binding(("KEY_BACK",), t("Exit") if at_home else t("Previous page")))
     mine.append(Binding(("KEY_INFO",), t("All keys"), footer=not modal))
     mine.append(Binding(("KEY_LANGUAGE",), "English" if language == "zh" else "中文", footer=not modal))
-    mine.append(Binding(("KEY_HOME",), t("To the home page"), footer=False))
-    mine.append(Binding(("KEY_POWER",), t("Exit"), footer=False))
+    home, off = t("To the home page"), t("Exit")
+    if holds:
+        home = off = next(binding.label for binding in (*own, *mine) if "KEY_BACK" in binding.keys)
+    mine.append(Binding(("KEY_HOME",), home, footer=False))
+    mine.append(Binding(("KEY_POWER",), off, footer=False))
     if tray:
         mine.append(Binding(("KEY_BLUE",), t("Card tray"), footer=not modal))
         mine.append(Binding(("KEY_F5",), t("Put the test card in or pull it out"), footer=False))

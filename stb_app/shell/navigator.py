@@ -277,6 +277,11 @@ class Navigator:
             return True
         return False
 
+    def leave(self) -> None:
+        """Goes one level up as Back does, past what the page's bindings make of that key (a digit less, a smaller code)."""
+        self._last_ok_on = (None, None)
+        self._back(self._stack[-1])
+
     def seen(self) -> None:
         """The page on top is in the picture."""
         entry = self._stack[-1]

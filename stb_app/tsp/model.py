@@ -202,6 +202,7 @@ class Home:
     current: Service | None
     spending: tuple[tuple[str, int], ...]
     service_count: int
+    active_count: int
     last_payment: tuple[date, int] | None
     suggestions: tuple[Service, ...]
 
@@ -212,6 +213,7 @@ class Home:
             f.maybe("current", lambda n: f.one(n, Service.read)),
             f.many("spending", lambda g: (g.text("month"), g.int("amount_fen"))),
             f.int("service_count"),
+            f.int("active_count"),
             f.maybe("last_payment", lambda n: f.one(n, lambda g: (g.day("date"), g.int("amount_fen")))),
             f.many("suggestions", Service.read),
         )

@@ -161,6 +161,7 @@ HOME = Home(
         ("2026-11", 6800),
     ),
     12,
+    5,
     (date(2026, 11, 21), 1500),
     (SPORTS, KIDS, OPERA, DOCUMENTARY),
 )
@@ -169,6 +170,7 @@ NEWCOMER = Home(
     None,
     tuple((m, 0) for m, _ in HOME.spending),
     12,
+    0,
     None,
     (SPORTS, KIDS, OPERA, DOCUMENTARY),
 )

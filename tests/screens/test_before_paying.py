@@ -169,7 +169,19 @@ def test_the_confirmation_s_footer_shows_only_the_arrows_that_lead_somewhere() -
 
 
 def test_ok_on_a_text_that_scrolls_presses_nothing() -> None:
-    tv = Television(DummyVerbs(), "en", 150).open("payment-methods", order=data.NO_METHOD)
-    assert tv.press("UP").focus not in ("back", None)
-    assert tv.press("OK").screen == "payment-methods"
-    assert tv.press("DOWN", "DOWN", "DOWN", "DOWN", "OK").screen != "payment-methods"
+    tv = Television(DummyVerbs(service=data.CLASHING), "en", 150).open("service", service="sports")
+    assert tv.press("UP").focus == "terms"
+    assert tv.press("OK").screen == "service"
+    assert tv.press("DOWN", "DOWN", "DOWN", "DOWN", "OK").screen != "service"
+
+
+@pytest.mark.parametrize("text_scale", [100, 125, 150])
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("order", [data.REDUCED, data.ONE_METHOD, data.NO_METHOD])
+def test_no_text_size_hides_a_reason_or_what_is_said_of_the_money(
+    order: Order, language: str, text_scale: int
+) -> None:
+    page = "fee" if order is data.REDUCED else "payment-methods"
+    tv = Television(DummyVerbs(), language, text_scale).open(page, order=order)
+    views = tv.app.stage._laid.viewports  # type: ignore[attr-defined]
+    assert [view.key for view in views if view.extent > view.rect[3]] == []

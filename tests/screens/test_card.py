@@ -12,6 +12,7 @@ from cardreader.secret import Pin
 from stb_app.journeys.steps import CANCELLABLE_PROMPTS, EARLIER_NOT_TAKEN, Finished, Prompt
 from stb_app.kit.items import CardPicture, Run
 from stb_app.kit.nodes import Steps
+from stb_app.shell.footer import cap
 from tests.screens import data
 from tests.screens.dummies import Television
 from tests.screens.dummy_payments import NOT_TAKEN, SUCCESS, PaymentVerbs, earlier, prompt
@@ -56,6 +57,40 @@ def test_left_and_back_take_a_digit_away_and_only_then_back_asks(tv: Television)
     assert (tv.screen, tv.state["digits"]) == ("card", 0)
     tv.press("LEFT", "BACK")
     assert tv.screen == "question"
+
+
+def _foot(tv: Television) -> dict[str, str]:
+    return {key.cap: key.label for key in tv.app._composer.picture.foot}  # type: ignore[union-attr]
+
+
+def test_the_footer_says_what_back_does_with_digits_and_without(tv: Television) -> None:
+    post(tv, *NORMAL)
+    assert _foot(tv)["Back"] == "Cancel the payment"
+    tv.press("1")
+    tv.show()
+    assert _foot(tv)["Back"] == "Delete a digit"
+    tv.press("BACK")
+    tv.show()
+    assert _foot(tv)["Back"] == "Cancel the payment"
+
+
+@pytest.mark.parametrize("key", ["HOME", "POWER"])
+def test_home_and_power_ask_to_cancel_and_leave_the_digits_alone(tv: Television, key: str) -> None:
+    post(tv, *NORMAL)
+    tv.press("1", "2", "INFO")
+    for way_out in ("Home", "Power"):
+        assert _help(tv)[way_out] == "Cancel the payment"
+    assert _help(tv)["Back"] == "Delete a digit"
+    tv.press("BACK", key)
+    assert tv.screen == "question"
+    tv.ok("keep")
+    assert (tv.screen, tv.state["digits"]) == ("card", 2)
+
+
+def _help(tv: Television) -> dict[str, str]:
+    """What the page of all keys says, by the key's cap."""
+    shown = tv.app.navigator.top._shown  # type: ignore[attr-defined]
+    return {cap(binding.keys, str): binding.label for binding in shown}
 
 
 def test_too_few_digits_are_not_sent_and_a_seventh_is_not_taken(tv: Television) -> None:
@@ -351,3 +386,12 @@ def test_what_is_to_be_paid_has_one_size_and_beside_card_and_code_one_place(text
     assert len({rect[2:] for rect in found}) == 1
     assert found[1][1] == found[2][1]
     assert text_scale > 100 or found[1] == found[2]
+
+
+def test_two_ways_out_keep_their_places_and_only_the_focus_moves(tv: Television) -> None:
+    places = []
+    for word, focus in (("insert", "cancel"), ("not-readable", "pay-otherwise"), ("insert", "cancel")):
+        post(tv, prompt(word))  # type: ignore[arg-type]
+        assert tv.focus == focus
+        places.append({t.key: t.rect[0] for t in tv.app.stage.targets()})
+    assert places[0] == places[1] == places[2]

@@ -41,9 +41,12 @@ def test_a_card_is_shown_with_balance_validity_and_its_last_ten(tv: Television) 
 
 def test_the_transactions_scroll_to_the_tenth(tv: Television) -> None:
     post(tv, READ)
-    assert "To see all: right, then down" in tv.words()
+    assert "The arrow keys show them all" in tv.words()
     tv.press("RIGHT", "DOWN")
     assert tv.focus == "log"
+    tv.show()
+    foot = [key.cap for key in tv.app._composer.picture.foot]  # type: ignore[union-attr]
+    assert foot[:2] == ["arrows-ud", "arrows-lr"]
     assert "2026-09-30 07:00" not in tv.words()
     tv.press(*["DOWN"] * 12)
     assert "2026-09-30 07:00" in tv.words()
@@ -79,6 +82,17 @@ def test_too_few_digits_are_not_sent(tv: Television) -> None:
     tv.press("1", "2", "LEFT", "OK")
     assert journey(tv).pins == []
     assert "5 are still missing" in tv.words()
+
+
+def test_with_digits_back_deletes_one_and_says_so_and_home_goes(tv: Television) -> None:
+    post(tv, prompt("enter-pin"))
+    tv.press("1", "2")
+    assert "Delete a digit" in tv.words()
+    tv.press("BACK", "BACK")
+    assert (tv.screen, tv.state["digits"]) == ("card-inquiry", 0)
+    assert "Delete a digit" not in tv.words()
+    tv.press("1", "HOME")
+    assert tv.screen == "home"
 
 
 @pytest.mark.parametrize("step", [prompt("insert"), prompt("reading", known=True), prompt("settling"), READ])

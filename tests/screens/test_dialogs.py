@@ -68,7 +68,7 @@ def test_without_a_count_it_waits(tv: Television) -> None:
 def test_info_shows_the_keys_and_is_closed_by(tv: Television, key: str) -> None:
     tv.open("card", order=data.ORDER)
     post(tv, *NORMAL)
-    tv.press("INFO")
+    tv.press("1", "INFO")
     assert tv.screen == "help"
     for words in ("0-9", "PIN", "Delete a digit", "Cancel the payment", "INFO"):
         assert words in tv.words()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from stb_app.journeys.steps import Loading, Refused
@@ -175,3 +177,29 @@ def test_without_an_answer_the_hotline_is_the_one_that_was_told_last(text_scale:
     tv.app.refresh_all()
     tv.show()
     assert "Questions?" not in tv.words()
+
+
+def test_how_many_more_services_are_in_use_is_said() -> None:
+    assert "My service · and 4 more in use" in Television(DummyVerbs(), "en").words()
+    alone = replace(data.HOME, active_count=1)
+    assert "more in use" not in Television(DummyVerbs(home=alone), "en").words()
+
+
+@pytest.mark.parametrize("text_scale", [100, 125, 150])
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_ways_on_keep_their_form_whatever_there_is_to_tell(language: str, text_scale: int) -> None:
+    heads = ("services", "records", "card-inquiry", "settings")
+    for home in (
+        data.HOME,
+        data.NEWCOMER,
+        Loading(),
+        Refused("tsp-unreachable", True),
+        Refused("box-unknown"),
+    ):
+        tv = Television(DummyVerbs(home=home), language, text_scale)
+        tv.app.facts["hotline"] = data.HOTLINE
+        tv.app.refresh_all()
+        tv.show()
+        tiles = [target for target in tv.app.stage.targets() if target.key in heads]
+        assert tv.app.t("Language, text size, sound") in tv.words()
+        assert len({tile.rect[0] for tile in tiles}) == (1 if text_scale == 100 else 2)

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from screens.parts import trouble_sign
+from stb_app.journeys import ServicePage
 from stb_app.journeys.steps import Loading, Refused
-from stb_app.kit.nodes import Sign
+from stb_app.kit.nodes import Sign, Target
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Television
 
@@ -122,12 +123,29 @@ def test_a_service_that_cannot_be_loaded_can_be_asked_for_again() -> None:
     assert tv.press("OK").focus == "term:monthly"
 
 
-def test_large_letters_show_whole_rows_and_the_whole_introduction_on_ok() -> None:
-    tv = Television(DummyVerbs(), "en", 150).open("service", service="sports")
-    note = next(t for t in tv.app.stage.texts() if "Questions? Call 96123." in t.text)
+@pytest.mark.parametrize("text_scale", [125, 150])
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("page", [data.SPORTS_PAGE, data.SOME_REFUSED])
+def test_large_letters_show_every_term(page: ServicePage, language: str, text_scale: int) -> None:
+    tv = Television(DummyVerbs(service=page), language, text_scale).open("service", service="sports")
+    note = next(t for t in tv.app.stage.texts() if "96123" in t.text)
     terms = [t.rect for t in tv.app.stage.targets() if t.key.startswith("term:")]
-    assert len([y for _, y, _, height in terms if y + height <= note.rect[1]]) == 3
-    assert "Yearly" not in tv.words()  # no part of the fourth row is seen
+    assert len([y for _, y, _, height in terms if y + height <= note.rect[1]]) == 4
+    assert "2026-12-21" in tv.words()
+
+
+@pytest.mark.parametrize("text_scale", [100, 150])
+def test_a_term_that_is_not_chosen_has_an_empty_ring(text_scale: int) -> None:
+    tv = Television(DummyVerbs(service=data.SOME_REFUSED), "en", text_scale).open("service", service="sports")
+    body = tv.app.navigator.entries[-1].body
+    rings = {node.key: node.checked for node in nodes(body) if isinstance(node, Target)}
+    assert [rings[f"term:{term}"] for term in ("per-use", "monthly", "quarterly", "yearly")] == [
+        None, True, None, False,
+    ]  # fmt: skip
+
+
+def test_large_letters_show_the_whole_introduction_on_ok() -> None:
+    tv = Television(DummyVerbs(), "en", 150).open("service", service="sports")
     assert "…" not in "".join(t.text for t in tv.app.stage.targets())
     tv.ok("introduction")
     assert tv.screen == "question"

@@ -92,6 +92,20 @@ def test_ok_enlarges_and_ok_or_back_returns_without_a_question(tv: Television) -
         assert (tv.screen, tv.state["enlarged"]) == ("qr", False)
 
 
+def test_enlarged_the_keys_are_told_and_home_asks_to_cancel(tv: Television) -> None:
+    post(tv, code())
+    tv.press("OK")
+    for words in ("OK / Back", "Make it smaller", "INFO", "中/EN", "Order 4C7F 20A1"):
+        assert words in tv.words()
+    tv.press("INFO")
+    assert "Cancel the payment" in tv.words()
+    assert "To the home page" not in tv.words()
+    tv.press("BACK", "HOME")
+    assert (tv.screen, tv.focus) == ("question", "keep")
+    tv.press("OK")
+    assert (tv.screen, tv.state["enlarged"]) == ("qr", False)
+
+
 def test_news_from_the_phone_brings_the_page_back(tv: Television) -> None:
     post(tv, code())
     tv.press("OK")

@@ -83,6 +83,8 @@ async def test_home_of_a_subscriber_with_a_history(system: System) -> None:
     assert [one["month"] for one in home["spending"]] == [f"2026-0{month}" for month in range(1, 7)]
     assert sum(one["amount_fen"] > 0 for one in home["spending"]) >= 4
     assert home["service_count"] == 12
+    services = (await (await system.box("85312047")).get("/services"))["services"]
+    assert home["active_count"] == sum(one["status"] == "active" for one in services) > 0
     assert home["last_payment"]["amount_fen"] > 0
     assert len(home["suggestions"]) == 4
 

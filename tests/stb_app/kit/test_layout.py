@@ -286,19 +286,6 @@ def test_grow_shares_by_weight() -> None:
     assert target(stage, "a").rect[2] == pytest.approx(2 * target(stage, "b").rect[2], abs=2)
 
 
-@pytest.mark.parametrize("key", ["r0", "r7", "r29"])
-def test_a_viewport_of_whole_rows_stops_on_their_borders(key: str) -> None:
-    body = Scroll(
-        "list", Column(tuple(Target(f"r{i}", Text(f"row {i}"), "row") for i in range(30))), whole=True
-    )
-    stage = shown(body, key)
-    rects = {t.key: t.rect for t in stage.targets()}
-    seen = [rects[f"r{t.text[4:]}"] for t in stage.texts() if t.text.startswith("row ")]
-    assert seen[0][1] == 156
-    assert seen[-1][1] + seen[-1][3] <= 956
-    assert rects[key] in seen
-
-
 def test_a_text_of_so_many_lines_ends_in_an_ellipsis() -> None:
     long = "football and tennis " * 40
     whole, cut, short = (Text(long), Text(long, most_lines=2), Text("football", most_lines=2))

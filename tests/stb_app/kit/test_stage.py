@@ -436,17 +436,18 @@ def test_memory_is_given_back_once_when_a_change_of_page_has_come_to_rest(
 
 
 def full_page(*children: object, test: str | None = "TEST") -> Picture:
-    body = Full(Row((Qr(samples.modules(), side=1080), Column(children))))  # type: ignore[arg-type]
+    body = Full(Row((Qr(samples.modules(), side=1080), Column(children))), 1152)  # type: ignore[arg-type]
     top = TopBar("Hall", ("Page",), test, "Somebody", "19:32")
     return Picture(top, (Layer("page", body),), (FootKey("OK", "Choose"),), "A notice")
 
 
-def test_a_full_page_has_the_whole_canvas_but_for_the_test_mark() -> None:
+def test_a_full_page_has_the_whole_canvas_but_for_the_test_mark_and_the_keys() -> None:
     stage = Stage(pygame.Surface(SIZE), motion=False)
     stage.show(full_page(Text("beside")), 0.0)
-    assert [t.text for t in stage.texts()] == ["beside", "TEST"]
+    assert [t.text for t in stage.texts()] == ["beside", "OK", "Choose", "TEST"]
     stage.show(full_page(Text("beside"), test=None), 0.0)
-    assert [t.text for t in stage.texts()] == ["beside"]
+    assert [t.text for t in stage.texts()] == ["beside", "OK", "Choose"]
+    assert all(t.rect[0] >= 1152 for t in stage.texts() if t.layer == "foot")
 
 
 @pytest.mark.parametrize(("count", "module"), [(33, 8), (82, 4), (177, 1)])
@@ -454,7 +455,7 @@ def test_a_code_over_the_whole_height_has_the_largest_modules_that_fit(count: in
     surface = pygame.Surface(SIZE)
     stage = Stage(surface, motion=False)
     picture = full_page()
-    body = Full(Row((Qr(((True,) * count,) * count, side=1080), Column(()))))
+    body = Full(Row((Qr(((True,) * count,) * count, side=1080), Column(()))), 1152)
     stage.show(replace(picture, layers=(Layer("page", body),)), 0.0)
     stage.frame(0.0)
     rows = [surface.get_at((SIZE[1] // 2, y))[:3] for y in range(SIZE[1])]

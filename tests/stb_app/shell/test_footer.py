@@ -19,7 +19,8 @@ from stb_app.shell.keys import ARROWS
 )
 def test_arrows_and_ok(choices: int, scrolls: bool, first: tuple[str, ...], has_ok: bool) -> None:
     shown = live(
-        (), str, language="en", choices=choices, focused=True, scrolls=scrolls, at_home=False, modal=False, tray=False
+        (), str, language="en", choices=choices, focused=True, scrolls=scrolls, at_home=False, holds=False,
+        modal=False, tray=False,
     )  # fmt: skip
     assert tuple(shown[0].keys) == tuple(first)
     assert any("KEY_OK" in binding.keys for binding in shown) is has_ok
