@@ -315,7 +315,7 @@ PROMPTS: dict[str, tuple[str, str]] = {
     "silent": (
         N_("The payment service does not answer"),
         N_(
-            "We keep trying for half a minute; please leave the card in until then. If you go, take it with you: the records will say how it ended."
+            "We keep trying for half a minute: please leave the card in. If you go, take it along; the records say how it ended."
         ),
     ),
     "silent-paid": (

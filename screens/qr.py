@@ -14,6 +14,7 @@ from stb_app.journeys import Money, Order
 from stb_app.journeys.steps import Finished, QrStep, WalletStep
 from stb_app.kit import theme
 from stb_app.kit.nodes import (
+    Color,
     Column,
     Fit,
     Full,
@@ -202,11 +203,17 @@ class QrScreen(Page[None]):
             return "unknown"
         return payment.money
 
+    @property
+    def _taken(self) -> tuple[str, Color]:
+        """The same in a sentence, and its colour."""
+        known = self._money
+        if known == "unknown":
+            return self.t(MAYBE_PAID), "warning"
+        return (self.t(STAY_SAFE), "secondary") if known == "not-taken" else (self.t(MONEY[known]), "text")
+
     def _remark(self) -> Node:
-        """The same in a sentence."""
-        words = {"not-taken": STAY_SAFE, "unknown": MAYBE_PAID}.get(self._money, MONEY[self._money])
-        unknown = self._money == "unknown"
-        return remark("warning" if unknown else "info", self.t(words), "warning" if unknown else "secondary")
+        words, tone = self._taken
+        return remark("warning" if tone == "warning" else "info", words, tone)
 
     def crumbs(self) -> Sequence[str]:
         return (self.say(self._order.service.name), method_name(self.t, self._method))
@@ -280,11 +287,12 @@ class QrScreen(Page[None]):
     def _steps(self, style: Literal["row", "body", "small"], short: bool = False) -> tuple[Node, ...]:
         """What to do with the phone, or what the phone has done; ``short``: in as few words as do."""
         if self._slow:
+            taken, tone_ = self._taken
             words = self.t("You may leave. The records will say how it ended.")
             leave = Target("records", Text(self.t("See the records"), "row-bold", align="center"), "primary")
             return (
                 Text(self.t("This takes longer than usual"), "title" if style == "row" else "heading"),
-                Text(self.t(MAYBE_PAID), "row" if style == "row" else "small", "warning"),
+                Text(taken, "row" if style == "row" else "small", tone_),
                 Text(words, "row" if style == "row" else "small"),
                 Row((leave,)),
             )
@@ -369,7 +377,7 @@ class QrScreen(Page[None]):
         scanned = self._step.state == "scanned"
         words = self.t("Waiting for the phone.") if scanned else self.t("Waiting to be paid.")
         if self._money == "not-taken":  # else the sentences above the clock say it
-            words = sentences(words, self.t(STAY_SAFE))
+            words = self.t(STAY_SAFE) if self._large else sentences(words, self.t(STAY_SAFE))
         figure = Text(minutes(left), "title", "warning" if part <= LAST_PART else "text", wrap=False)
         if ring < 140:
             return Row((Ring(part, ring), figure, Grow(Text(words, "small", "secondary"))), gap=24)

@@ -140,7 +140,7 @@ def test_where_money_may_have_moved_nothing_can_be_cancelled(tv: Television, wor
     tv.press("BACK")
     assert (tv.screen, journey(tv).cancels) == ("card", 0)
     assert "can't be cancelled now" in tv.words()
-    assert "Please do not take the card out" in tv.words()
+    assert "It is not yet known whether money was taken." in tv.words()
 
 
 def test_a_question_goes_when_the_payment_has_gone_on_to_where_it_cannot_be_cancelled(tv: Television) -> None:
@@ -222,7 +222,7 @@ def test_once_the_card_has_paid_nothing_is_due_any_more(tv: Television) -> None:
     post(tv, prompt("insert"))
     assert "To pay" in tv.words()
     post(tv, prompt("remove"))
-    assert {"Paid", "Balance now", "¥15.00"} <= set(tv.words().split("\n"))
+    assert {"Amount paid", "Balance after", "¥15.00"} <= set(tv.words().split("\n"))
     assert "To pay" not in tv.words()
 
 
@@ -275,7 +275,7 @@ def test_while_an_earlier_payment_is_looked_for_nobody_says_that_nothing_was_tak
 
 @pytest.mark.parametrize(
     ("word", "words", "label"),
-    [("silent", "It is not yet known", "Amount"), ("silent-paid", "The money was taken.", "Paid")],
+    [("silent", "It is not yet known", "Amount"), ("silent-paid", "The money was taken.", "Amount paid")],
 )
 @pytest.mark.parametrize("key", ["OK", "BACK"])
 def test_silence_during_the_debit_says_what_is_known_of_the_money_and_lets_go(

@@ -224,8 +224,8 @@ def test_following_ends_with_the_page_and_a_known_end_is_not_followed() -> None:
 
 
 def test_a_card_in_the_slot_is_not_forgotten() -> None:
-    assert "Please take your card." in _open(replace(SUCCESS, card_in_slot=True)).words()
-    assert "Please take your card." not in _open(SUCCESS).words()
+    assert "Please take your card" in _open(replace(SUCCESS, card_in_slot=True)).words()
+    assert "Please take your card" not in _open(SUCCESS).words()
 
 
 def test_a_code_without_words_is_shown_small_with_an_apology() -> None:

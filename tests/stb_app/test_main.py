@@ -200,7 +200,7 @@ def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
     assert told(Unheard((paid,))).startswith("A card payment went through: Sports · Monthly · ¥15.00. It is")
     assert "payment went through" in told(CardWanted(1))
     assert told(Unheard((OPEN_PAYMENT,))).startswith(
-        "It is not known yet whether the card was charged: ¥15.00."
+        "It is not yet known whether a card payment has taken money: ¥15.00."
     )
     assert "Put the same card in, and" in told(Unheard(()))
     assert "wallet payment is still open" in told(CardWanted(0))
