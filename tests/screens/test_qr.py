@@ -195,7 +195,7 @@ def test_the_countdown_stays_in_its_place(text_scale: int, large: bool) -> None:
     lefts, tops, rights, bottoms = zip(*(place for place in places if place), strict=True)
     assert len(lefts) == 8
     assert max(rights) - min(lefts) <= 420
-    assert max(bottoms) - min(tops) <= 150
+    assert max(bottoms) - min(tops) <= 170
     assert min(lefts) > (1080 if large else 600)
 
 
