@@ -10,8 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from server_stub.boss import models, store, views
-from server_stub.boss.tables import box_keys, boxes
+from server_stub.boss.tables import box_keys, boxes, subscribers
+from server_stub.foundation import statements
 from server_stub.foundation.problems import Problem
+from server_stub.foundation.text import Text
 
 STATES = ("active", "suspended", "stolen")
 REPLACED, REVOKED, COPIED = "key-replaced", "key-revoked", "key-copied"
@@ -48,7 +50,7 @@ def register(
         _insert(conn, box, claim.key_id, (conn.execute(mine).scalar_one() or 0) + 1, now)
     else:
         _refuse_ended(known, now)
-    return _registered(conn, box_number, claim.key_id)
+    return _registered(conn, box, _good(conn, box_number, claim.key_id, now))
 
 
 def succeed(
@@ -68,7 +70,7 @@ def succeed(
         conn.execute(
             update(box_keys).where(old_one).values(ended=REPLACED, ended_at=successor.old_valid_until)
         )
-    return _registered(conn, box_number, successor.key_id)
+    return _registered(conn, box, _good(conn, box_number, successor.key_id, now))
 
 
 def standing(conn: Connection, box_number: str, key_id: str, now: datetime) -> models.RegisteredKey:
@@ -78,9 +80,8 @@ def standing(conn: Connection, box_number: str, key_id: str, now: datetime) -> m
         Problem: ``box-unknown``, ``box-suspended``, ``box-stolen``; ``not-found`` for a key that is not this box's;
             ``key-replaced``, ``key-revoked``, ``key-copied`` for one that has ended.
     """
-    store.load_box(conn, box_number)
-    _good(conn, box_number, key_id, now)
-    return _registered(conn, box_number, key_id)
+    box = store.load_box(conn, box_number)
+    return _registered(conn, box, _good(conn, box_number, key_id, now))
 
 
 def end(conn: Connection, box_number: str, code: str, now: datetime, key_id: str | None = None) -> int:
@@ -106,7 +107,7 @@ def set_activation(conn: Connection, box_number: str, code_hash: str) -> bool:
 
 
 def _key(conn: Connection, key_id: str) -> Row[Any] | None:
-    return conn.execute(select(box_keys).where(box_keys.c.key_id == key_id)).one_or_none()
+    return statements.one(conn, box_keys, key_id=key_id)
 
 
 def _lock(conn: Connection, box_number: str) -> None:
@@ -140,8 +141,8 @@ def _insert(conn: Connection, box: Row[Any], key_id: str, generation: int, now: 
     )
 
 
-def _registered(conn: Connection, box_number: str, key_id: str) -> models.RegisteredKey:
-    who = views.subscriber(store.load_customer(conn, box_number))
-    key = _key(conn, key_id)
-    assert key is not None
-    return models.RegisteredKey(key_id=key_id, generation=key.generation, subscriber=who)
+def _registered(conn: Connection, box: Row[Any], key: Row[Any]) -> models.RegisteredKey:
+    person = statements.one(conn, subscribers, id=box.subscriber_id)
+    assert person is not None
+    who = views.subscriber(Text(zh=person.name_zh, en=person.name_en), box.box_number)
+    return models.RegisteredKey(key_id=key.key_id, generation=key.generation, subscriber=who)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from server_stub.boss import terms
 from server_stub.foundation.money import percent_off
@@ -24,6 +25,17 @@ class Product:
     withdrawn: bool
     exclusive_group: str | None
     prices: Mapping[str, int]
+
+
+class Cover(Protocol):
+    """That a subscriber has or had a service, as far as these rules ask."""
+
+    @property
+    def service(self) -> str: ...
+    @property
+    def valid_until(self) -> datetime: ...
+    @property
+    def cancelled(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +76,7 @@ def status_of(held: Held, now: datetime) -> str:
     return "used" if held.term == "per-use" else "expired"
 
 
-def covered_until(service: str, held: Iterable[Held], now: datetime) -> datetime | None:
+def covered_until(service: str, held: Iterable[Cover], now: datetime) -> datetime | None:
     """The last instant up to which a subscriber already has the service, upcoming periods included."""
     ends = [one.valid_until for one in held if one.service == service and _runs(one, now)]
     return max(ends, default=None)
@@ -73,7 +85,7 @@ def covered_until(service: str, held: Iterable[Held], now: datetime) -> datetime
 def pre_check(
     product: Product,
     term: str,
-    held: Iterable[Held],
+    held: Iterable[Cover],
     arrears_fen: int,
     groups: Mapping[str, str | None],
     now: datetime,
@@ -96,7 +108,7 @@ def pre_check(
 
 
 def clash(
-    product: Product, held: Iterable[Held], groups: Mapping[str, str | None], now: datetime
+    product: Product, held: Iterable[Cover], groups: Mapping[str, str | None], now: datetime
 ) -> str | None:
     """Does the service go together with what the subscriber has? The code of the refusal, or None."""
     held = list(held)
@@ -106,7 +118,7 @@ def clash(
 
 
 def clashes_with(
-    product: Product, held: Iterable[Held], groups: Mapping[str, str | None], now: datetime
+    product: Product, held: Iterable[Cover], groups: Mapping[str, str | None], now: datetime
 ) -> str | None:
     """The service that the subscriber has and that excludes this one; of several the one that runs longest."""
     rivals = [
@@ -130,7 +142,7 @@ def excludes(product: Product, groups: Mapping[str, str | None]) -> list[str]:
     )
 
 
-def fee(product: Product, term: str, held: Iterable[Held], now: datetime) -> Fee:
+def fee(product: Product, term: str, held: Iterable[Cover], now: datetime) -> Fee:
     """The fee for a sold term (ONL-2): an extension follows the present period and may be cheaper."""
     present_end = covered_until(product.service, held, now)
     begin, end = terms.period(term, now, present_end)
@@ -140,5 +152,5 @@ def fee(product: Product, term: str, held: Iterable[Held], now: datetime) -> Fee
     return Fee(list_fen, percent_off(list_fen, CONTINUING_PERCENT), CONTINUING_REASON, begin, end)
 
 
-def _runs(held: Held, now: datetime) -> bool:
+def _runs(held: Cover, now: datetime) -> bool:
     return not held.cancelled and held.valid_until >= now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import to_thread
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -65,7 +66,7 @@ class BossService:
     async def key_standing(self, box_number: str, key_id: str) -> models.RegisteredKey:
         """Whether a box and its key may be served. Raises Problem as ``keys.standing``."""
         now = self._clock.now()
-        return await self.database.read(lambda conn: keys.standing(conn, box_number, key_id, now))
+        return await self.database.look(lambda conn: keys.standing(conn, box_number, key_id, now))
 
     async def succeed_key(
         self, box_number: str, old: str, successor: models.KeySuccessor
@@ -95,14 +96,14 @@ class BossService:
     async def home(self, box_number: str) -> wire.Home:
         """What the home page shows. Raises Problem ``box-unknown``, ``box-suspended``, as all below."""
         now = self._clock.now()
-        return await self._for(box_number, lambda catalogue, who: views.home(catalogue, who, now))
+        return await self._for(box_number, lambda catalogue, who, past: views.home(catalogue, who, past, now))
 
     async def services(self, box_number: str) -> wire.Services:
         """All services in the order to show."""
         now = self._clock.now()
         return await self._for(
             box_number,
-            lambda catalogue, who: wire.Services(
+            lambda catalogue, who, _: wire.Services(
                 services=[views.service(catalogue, who, name, now) for name in catalogue.products]
             ),
         )
@@ -111,9 +112,11 @@ class BossService:
         """One service (ONL-1). Raises also Problem ``not-found``."""
         now = self._clock.now()
 
-        def detail(catalogue: store.Catalogue, who: store.Customer) -> models.ServiceDetail:
+        def detail(
+            catalogue: store.Catalogue, who: store.Customer, past: store.History
+        ) -> models.ServiceDetail:
             catalogue.product(name)
-            return views.detail(catalogue, who, name, now)
+            return views.detail(catalogue, who, past, name, now)
 
         return await self._for(box_number, detail)
 
@@ -126,7 +129,7 @@ class BossService:
         now = self._clock.now()
 
         def read(conn: Connection) -> models.Sale:
-            catalogue, who = store.load_catalogue(conn), store.load_customer(conn, box_number)
+            catalogue, who = store.load_offer(conn, name), store.load_customer(conn, box_number)
             product = catalogue.product(name)
             return models.Sale(
                 refusal=rules.pre_check(product, term, who.held, who.arrears_fen, catalogue.groups, now),
@@ -136,7 +139,7 @@ class BossService:
                 boxes=store.load_boxes(conn, who),
             )
 
-        return await self.database.read(read)
+        return await self.database.look(read)
 
     async def earlier(self, box_number: str) -> models.AllEarlier:
         """What the subscriber paid otherwise than with an order of this box, newest first."""
@@ -158,7 +161,8 @@ class BossService:
 
         def work(conn: Connection) -> Answer:
             use.claim(conn)
-            catalogue, who = store.load_catalogue(conn), store.load_customer(conn, box_number)
+            catalogue = store.load_offer(conn, request.service)
+            who = store.load_customer(conn, box_number)
             product = catalogue.product(request.service)
             refusal = rules.pre_check(product, request.term, who.held, who.arrears_fen, catalogue.groups, now)
             if refusal is not None:
@@ -205,7 +209,7 @@ class BossService:
 
         def work(conn: Connection) -> Answer:
             use.claim(conn)
-            catalogue, who = store.load_catalogue(conn), store.load_customer(conn, box_number)
+            who = store.load_customer(conn, box_number)
             order = statements.one(conn, tables.orders, id=order_id, box_number=box_number)
             if order is None:
                 raise Problem("not-found", order=order_id)
@@ -213,6 +217,7 @@ class BossService:
                 raise Problem("already-subscribed", order=order_id)
             if order.amount_fen != opening.amount_fen:
                 raise Problem("amount-differs", amount_fen=order.amount_fen)
+            catalogue = store.load_offer(conn, order.service)
             product = catalogue.product(order.service)
             # Price, arrears and withdrawal were settled by the quote; what was opened since then was not.
             refusal = rules.clash(product, who.held, catalogue.groups, now)
@@ -234,7 +239,7 @@ class BossService:
             opened_by = {"state": "opened", "payment": opening.payment, "subscription_id": subscription}
             statements.change(conn, tables.orders, opened_by, id=order_id)
             books.opened(conn, order_id, order.service, opening.amount_fen, now)
-            after = store.load_customer(conn, box_number)
+            after = replace(who, held=store.load_held(conn, who.id))
             opened = models.Opened(
                 order=order_id,
                 valid_from=fee.valid_from,
@@ -248,9 +253,11 @@ class BossService:
     def _note(self, action: str) -> None:
         tables.audit.note(self.database, self._clock, action, "boss")
 
-    async def _for(self, box_number: str, view: Callable[[store.Catalogue, store.Customer], T]) -> T:
+    async def _for(
+        self, box_number: str, view: Callable[[store.Catalogue, store.Customer, store.History], T]
+    ) -> T:
         def read(conn: Connection) -> T:
             who = store.load_customer(conn, box_number)
-            return view(store.load_catalogue(conn), who)
+            return view(store.load_catalogue(conn), who, store.load_history(conn, who))
 
         return await self.database.read(read)

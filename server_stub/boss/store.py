@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, bindparam, func, or_, select
 
 from server_stub.boss.rules import Held, Product
 from server_stub.boss.tables import boxes, orders, price_plans, products, subscribers, subscriptions
@@ -18,6 +18,31 @@ from server_stub.foundation.text import Text
 
 _PLANS = Statement(select(price_plans))
 _PRODUCTS = Statement(select(products).order_by(products.c.position))
+_GROUP = (
+    select(products.c.exclusive_group).where(products.c.service == bindparam("service")).scalar_subquery()
+)
+_TOGETHER = Statement(
+    select(products)
+    .where(or_(products.c.service == bindparam("service"), products.c.exclusive_group == _GROUP))
+    .order_by(products.c.position)
+)
+_PLANS_OF = Statement(
+    select(price_plans)
+    .join(products, products.c.service == price_plans.c.service)
+    .where(or_(products.c.service == bindparam("service"), products.c.exclusive_group == _GROUP))
+)
+_WHOSE = Statement(
+    select(subscribers, boxes.c.state)
+    .join(boxes, boxes.c.subscriber_id == subscribers.c.id)
+    .where(boxes.c.box_number == bindparam("box"))
+    .with_for_update(of=subscribers)
+)
+_COVER = Statement(
+    select(subscriptions.c.service, func.max(subscriptions.c.valid_until).label("valid_until"))
+    .where(subscriptions.c.subscriber_id == bindparam("subscriber"), subscriptions.c.cancelled.is_(False))
+    .group_by(subscriptions.c.service)
+    .order_by(subscriptions.c.service)
+)
 _SUBSCRIPTIONS = Statement(
     select(subscriptions)
     .where(subscriptions.c.subscriber_id == bindparam("subscriber"))
@@ -43,7 +68,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All services in the order to show."""
+    """Services in the order to show."""
 
     products: Mapping[str, Product]
     rows: Mapping[str, Row[Any]]
@@ -64,17 +89,39 @@ class Catalogue:
         return self.products[service]
 
 
+class Until(NamedTuple):
+    """How long a subscriber has a service, or had it."""
+
+    service: str
+    valid_until: datetime
+    cancelled: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """A subscriber, asked about through one of their boxes."""
+    """A subscriber, asked about through one of their boxes.
+
+    Attributes:
+        held: one for each service that they have or had.
+    """
 
     id: str
     box_number: str
     name: Text
     arrears_fen: int
+    held: tuple[Until, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Everything that a subscriber has and had.
+
+    Attributes:
+        payments: (instant, fen) of all, oldest first.
+    """
+
     held: tuple[Held, ...]
-    payments: tuple[tuple[Any, int], ...]
-    """(instant, fen) of everything they paid for services, oldest first."""
+    payments: tuple[tuple[datetime, int], ...]
 
 
 def load_earlier(conn: Connection, customer: Customer, limit: int) -> list[tuple[Held, datetime]]:
@@ -96,10 +143,18 @@ def load_earlier(conn: Connection, customer: Customer, limit: int) -> list[tuple
 
 def load_catalogue(conn: Connection) -> Catalogue:
     """Every service with its prices."""
+    return _catalogue(_PRODUCTS.all(conn), _PLANS.all(conn))
+
+
+def load_offer(conn: Connection, service: str) -> Catalogue:
+    """One service, and those that nobody can have together with it."""
+    return _catalogue(_TOGETHER.all(conn, {"service": service}), _PLANS_OF.all(conn, {"service": service}))
+
+
+def _catalogue(rows: Sequence[Row[Any]], plans: Sequence[Row[Any]]) -> Catalogue:
     prices: dict[str, dict[str, int]] = {}
-    for plan in _PLANS.all(conn):
+    for plan in plans:
         prices.setdefault(plan.service, {})[plan.term] = plan.price_fen
-    rows = _PRODUCTS.all(conn)
     return Catalogue(
         {
             row.service: Product(
@@ -128,11 +183,16 @@ def _shown(row: Row[Any]) -> Shown:
 def load_box(conn: Connection, box_number: str) -> Row[Any]:
     """A box that may be served (ONL-11). Raises Problem ``box-unknown``, ``box-suspended`` or ``box-stolen``."""
     row = statements.one(conn, boxes, box_number=box_number)
-    if row is None:
-        raise Problem("box-unknown")
-    if row.state != "active":
-        raise Problem("box-stolen" if row.state == "stolen" else "box-suspended")
+    _expect_served(row)
+    assert row is not None
     return row
+
+
+def _expect_served(box: Row[Any] | None) -> None:
+    if box is None:
+        raise Problem("box-unknown")
+    if box.state != "active":
+        raise Problem("box-stolen" if box.state == "stolen" else "box-suspended")
 
 
 def load_boxes(conn: Connection, customer: Customer) -> list[str]:
@@ -141,22 +201,28 @@ def load_boxes(conn: Connection, customer: Customer) -> list[str]:
 
 
 def load_customer(conn: Connection, box_number: str) -> Customer:
-    """The subscriber behind a box, with all they have and had. Raises as ``load_box``.
+    """The subscriber behind a box, with what they have and had. Raises as ``load_box``.
 
     Whoever changes what they have comes here first: two openings for one subscriber take turns.
     """
-    box = load_box(conn, box_number)
-    person = statements.one(conn, subscribers, lock=True, id=box.subscriber_id)
+    person = _WHOSE.one_or_none(conn, {"box": box_number})
+    _expect_served(person)
     assert person is not None
-    rows = _SUBSCRIPTIONS.all(conn, {"subscriber": person.id})
-    return Customer(
-        person.id,
-        box_number,
-        Text(zh=person.name_zh, en=person.name_en),
-        person.arrears_fen,
-        tuple(_held(row) for row in rows),
-        tuple((row.paid_at, row.paid_fen) for row in rows),
-    )
+    name = Text(zh=person.name_zh, en=person.name_en)
+    return Customer(person.id, box_number, name, person.arrears_fen, load_held(conn, person.id))
+
+
+def load_held(conn: Connection, subscriber: str) -> tuple[Until, ...]:
+    """How long a subscriber has or had each service."""
+    rows = _COVER.all(conn, {"subscriber": subscriber})
+    return tuple(Until(row.service, row.valid_until) for row in rows)
+
+
+def load_history(conn: Connection, customer: Customer) -> History:
+    """Everything that they have and had."""
+    rows = _SUBSCRIPTIONS.all(conn, {"subscriber": customer.id})
+    paid = tuple((row.paid_at, row.paid_fen) for row in rows)
+    return History(tuple(_held(row) for row in rows), paid)
 
 
 def _held(row: Row[Any]) -> Held:

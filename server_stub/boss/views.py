@@ -8,7 +8,7 @@ from typing import Any
 
 from server_stub.boss import models, rules, terms
 from server_stub.boss.rules import Held
-from server_stub.boss.store import Catalogue, Customer
+from server_stub.boss.store import Catalogue, Customer, History
 from server_stub.foundation import wire
 from server_stub.foundation.clock import CHINA
 from server_stub.foundation.problems import Problem
@@ -18,11 +18,10 @@ SPENDING_MONTHS = 6
 SUGGESTIONS = 4
 
 
-def subscriber(customer: Customer) -> wire.Subscriber:
+def subscriber(name: Text, box_number: str) -> wire.Subscriber:
     """Name, and the box number in groups of four."""
-    number = customer.box_number
-    grouped = " ".join(number[place : place + 4] for place in range(0, len(number), 4))
-    return wire.Subscriber(name=customer.name, number=grouped)
+    grouped = " ".join(box_number[place : place + 4] for place in range(0, len(box_number), 4))
+    return wire.Subscriber(name=name, number=grouped)
 
 
 def service(catalogue: Catalogue, customer: Customer, name: str, now: datetime) -> wire.Service:
@@ -30,9 +29,11 @@ def service(catalogue: Catalogue, customer: Customer, name: str, now: datetime) 
     return wire.Service.model_validate(_service_fields(catalogue, customer, name, now))
 
 
-def detail(catalogue: Catalogue, customer: Customer, name: str, now: datetime) -> models.ServiceDetail:
+def detail(
+    catalogue: Catalogue, customer: Customer, past: History, name: str, now: datetime
+) -> models.ServiceDetail:
     """One service with introduction, terms and what the subscriber has had (ONL-1)."""
-    history = [held for held in reversed(customer.held) if held.service == name]
+    history = [held for held in reversed(past.held) if held.service == name]
     history.sort(key=lambda held: held.valid_from, reverse=True)
     return models.ServiceDetail.model_validate(
         {
@@ -77,7 +78,7 @@ def refused(
     return Problem(code, **facts)
 
 
-def home(catalogue: Catalogue, customer: Customer, now: datetime) -> wire.Home:
+def home(catalogue: Catalogue, customer: Customer, past: History, now: datetime) -> wire.Home:
     """What the home page shows."""
     services = [service(catalogue, customer, name, now) for name in catalogue.products]
     active = [one for one in services if one.status == "active" and one.valid_until is not None]
@@ -90,11 +91,11 @@ def home(catalogue: Catalogue, customer: Customer, now: datetime) -> wire.Home:
         and any(_term(catalogue, customer, one.service, term, now).refusal is None for term in terms.TERMS)
     ]
     offers.sort(key=lambda one: one.status != "expired")
-    last = customer.payments[-1] if customer.payments else None
+    last = past.payments[-1] if past.payments else None
     return wire.Home(
-        subscriber=subscriber(customer),
+        subscriber=subscriber(customer.name, customer.box_number),
         current=current,
-        spending=_spending(customer, now),
+        spending=_spending(past, now),
         service_count=len(services),
         last_payment=None if last is None else wire.LastPayment(date=last[0].date(), amount_fen=last[1]),
         suggestions=offers[:SUGGESTIONS],
@@ -164,16 +165,14 @@ def _term(catalogue: Catalogue, customer: Customer, name: str, term: str, now: d
     )
 
 
-def _spending(customer: Customer, now: datetime) -> list[wire.MonthSpending]:
+def _spending(past: History, now: datetime) -> list[wire.MonthSpending]:
     first = now.date().replace(day=1)
     months = [terms.add_months(first, -back) for back in reversed(range(SPENDING_MONTHS))]
     return [
         wire.MonthSpending(
             month=f"{month:%Y-%m}",
             amount_fen=sum(
-                paid_fen
-                for at, paid_fen in customer.payments
-                if (at.year, at.month) == (month.year, month.month)
+                paid_fen for at, paid_fen in past.payments if (at.year, at.month) == (month.year, month.month)
             ),
         )
         for month in months

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Row, String, Table, case, func, or_, select, update
 
 from server_stub.foundation.database import Instant
+from server_stub.foundation.statements import Statement
 
 
 def claim_columns() -> tuple[Column[Any], Column[Any]]:
@@ -60,7 +62,13 @@ def next_due(conn: Connection, due_at: Column[Any]) -> datetime | None:
     Args:
         due_at: the column; NULL in rows that are done.
     """
+    row = _earliest(due_at).one_or_none(conn)
+    found: datetime | None = None if row is None else row.at
+    return found
+
+
+@cache
+def _earliest(due_at: Column[Any]) -> Statement:
     until = due_at.table.c.claimed_until
     ready = case((until > due_at, until), else_=due_at)
-    found: datetime | None = conn.execute(select(func.min(ready)).where(due_at.is_not(None))).scalar()
-    return found
+    return Statement(select(func.min(ready).label("at")).where(due_at.is_not(None)))

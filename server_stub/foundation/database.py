@@ -104,6 +104,10 @@ class Database(Protocol):
         """
         ...
 
+    async def look(self, work: Callable[[Connection], T]) -> T:
+        """Like ``read``, for a few rows that an index finds: nobody else may be kept waiting by it."""
+        ...
+
     async def probe(self) -> None:
         """Asks about nothing; after a write that found no room on the disk, writes about nothing. Raises as ``read``,
         ``write``.

@@ -145,7 +145,7 @@ class Idempotency:
 
     async def recall(self, use: KeyUse) -> None:
         """For work that begins with something else than a transaction. Raises as ``KeyUse.recall``."""
-        await self._database.read(use.recall)
+        await self._database.look(use.recall)
 
     async def _admit(self, use: KeyUse) -> None:
         """Where nothing else of a request is kept."""

@@ -20,7 +20,9 @@ from sqlalchemy import (
     Row,
     String,
     Table,
+    bindparam,
     func,
+    null,
     select,
     update,
 )
@@ -28,6 +30,7 @@ from sqlalchemy import (
 from server_stub.foundation import claims, correlation, statements, states
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database, Instant
+from server_stub.foundation.statements import Statement
 from server_stub.foundation.worker import Worker
 
 PAUSES = (1, 2, 5, 10, 30, 60, 120, 300)
@@ -105,6 +108,15 @@ class Outbox:
         self._clock = clock
         self._handlers = handlers
         self.latest: object = None
+        self._done = Statement(
+            update(table)
+            .where((table.c.id == bindparam("of")) & table.c.delivered_at.is_(None))
+            .values(
+                delivered_at=bindparam("at"),
+                attempts=bindparam("tried"),
+                **dict.fromkeys(("due_at", *UNCLAIMED), null()),
+            )
+        )
         self.worker = Worker(f"outbox-{table.metadata.info.get('role', '')}", clock, self.deliver_due)
 
     def put(
@@ -143,12 +155,12 @@ class Outbox:
         def following(conn: Connection) -> datetime | None:
             return claims.next_due(conn, table.c.due_at)
 
-        instant = await self._database.read(following)
+        instant = await self._database.look(following)
         if instant is None or instant > self._clock.now():
             return instant
         rows = await self._database.write(take)
         await asyncio.gather(*(self._deliver(row) for row in rows))
-        return await self._database.read(following)
+        return await self._database.look(following)
 
     async def owed(self) -> tuple[int, datetime | None]:
         """How many deliveries are owed, and since when the oldest is."""
@@ -185,10 +197,8 @@ class Outbox:
 
             def tick_off(conn: Connection) -> None:
                 # Whoever else delivered this row at the same time, its claim having ended, finds it done.
-                mine = (table.c.id == row.id) & table.c.delivered_at.is_(None)
-                values = {"delivered_at": self._clock.now(), "due_at": None, "attempts": row.attempts + 1}
-                values |= UNCLAIMED
-                if conn.execute(update(table).where(mine).values(**values)).rowcount:
+                values = {"of": row.id, "at": self._clock.now(), "tried": row.attempts + 1}
+                if self._done.run(conn, values):
                     acknowledged.change(conn)
 
             await states.write(self._database, tick_off)

@@ -123,6 +123,8 @@ class PostgresqlDatabase:
         until = self._pauses.monotonic() + WAIT_SECONDS
         return await asyncio.wrap_future(self._readers.submit(self._run, self._read_engine, work, until))
 
+    look = read
+
     async def probe(self) -> None:
         """Asks about nothing. Raises NoConnection."""
         await self.read(lambda conn: conn.execute(text("SELECT 1")).scalar())

@@ -5,12 +5,27 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Column, Connection, Float, MetaData, String, Table
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Float,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    case,
+    type_coerce,
+    update,
+)
 
 from server_stub.foundation import statements
 from server_stub.foundation.database import Instant
 from server_stub.foundation.problems import Problem
+from server_stub.foundation.statements import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +53,8 @@ def take(conn: Connection, table: Table, name: str, limit: Limit, now: datetime)
     Raises:
         Problem: ``too-many-requests``, with ``retry_after_seconds`` until there is one again.
     """
+    if _change(table, -1).run(conn, _values(name, limit, now)):
+        return
     if statements.insert_once(conn, table, {"name": name, "tokens": limit.amount - 1, "at": now}):
         return
     row = statements.one(conn, table, lock=True, name=name)
@@ -61,10 +78,25 @@ def spent(tokens: float, at: datetime, limit: Limit, now: datetime) -> tuple[flo
 
 def give_back(conn: Connection, table: Table, name: str, limit: Limit, now: datetime) -> None:
     """What was taken turned out not to count."""
-    row = statements.one(conn, table, lock=True, name=name)
-    if row is not None:
-        tokens = min(limit.amount, _now(row.tokens, row.at, limit, now) + 1)
-        statements.change(conn, table, {"tokens": tokens, "at": max(now, row.at)}, name=name)
+    _change(table, 1).run(conn, _values(name, limit, now))
+
+
+@cache
+def _change(table: Table, tokens: int) -> Statement:
+    """Puts so many into a bucket that has room for them or takes what is there, as ``spent`` does, in one statement."""
+    now, amount = bindparam("now", type_=table.c.at.type), bindparam("amount", type_=Float)
+    later = case((now > table.c.at, now), else_=table.c.at)
+    passed = type_coerce(later, BigInteger) - type_coerce(table.c.at, BigInteger)  # microseconds
+    filled = table.c.tokens + passed * bindparam("rate", type_=Float)
+    there = case((filled > amount, amount), else_=filled) + tokens
+    named = (table.c.name == bindparam("bucket")) & (there >= 0)
+    new = case((there > amount, amount), else_=there)
+    return Statement(update(table).where(named).values(tokens=new, at=later))
+
+
+def _values(name: str, limit: Limit, now: datetime) -> dict[str, Any]:
+    rate = limit.amount / limit.seconds / 1_000_000
+    return {"bucket": name, "now": now, "amount": float(limit.amount), "rate": rate}
 
 
 def _now(tokens: float, at: datetime, limit: Limit, now: datetime) -> float:

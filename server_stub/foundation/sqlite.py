@@ -1,13 +1,18 @@
-"""SQLite with one writer thread that commits in groups, and separate read-only connections."""
+"""SQLite with one connection that writes and commits in groups, and separate read-only ones.
+
+What is to be written is worked out in the event loop's thread: a thread of its own would have to win the interpreter
+back from the loop after each statement, which costs more than the statement. Only what waits for the disk is done in
+another thread: the commit, and all of a group that has to wait for another process.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-import queue
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from sqlalchemy import Connection, QueuePool, StaticPool, create_engine, event
+from sqlalchemy import Connection, QueuePool, RootTransaction, StaticPool, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
 from server_stub.foundation.database import Prepare, outage, untold
@@ -43,7 +48,7 @@ WHY_NOT = {
 @dataclass(frozen=True, slots=True)
 class _Job:
     work: Callable[[Connection], Any]
-    done: Future[Any]
+    done: asyncio.Future[Any] | Future[Any]
     context: contextvars.Context
 
 
@@ -67,7 +72,8 @@ class SqliteDatabase:
         self._path = path
         self.committed: Callable[[int, float], None] = untold
         self._full = False
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: deque[_Job] = deque()
+        self._writing: asyncio.Task[None] | None = None
         self._write_engine = create_engine(
             "sqlite://",
             creator=lambda: sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False),
@@ -100,8 +106,12 @@ class SqliteDatabase:
         self._own = threading.local()
         self._reading: list[Connection] = []
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"read-{path.stem}")
-        self._writer = threading.Thread(target=self._run, name=f"write-{path.stem}", daemon=True)
-        self._writer.start()
+        self._looker = self._read_engine.connect()
+        self._writer = self._write_engine.connect()
+        _wait_for_others(self._writer, 0)
+        self._held = threading.Lock()
+        """By whoever uses the connection that writes, from the beginning of a transaction to its end."""
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix=f"write-{path.stem}")
 
     def load(self, work: Callable[[Connection], object]) -> None:
         """Puts in what must be there before the role begins. Raises CannotStart, as when the disk is full."""
@@ -112,18 +122,31 @@ class SqliteDatabase:
             raise _cannot_start(self._path, error) from error
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Runs ``work`` on the writer thread, in a savepoint; returns when it is on the disk.
+        """Runs ``work`` in a savepoint; returns when it is on the disk.
 
         Raises:
             whatever ``work`` raises; then nothing of it is kept, and the others of its group are not touched.
         """
-        return await asyncio.wrap_future(self.submit(work))
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        self._jobs.append(_Job(work, done, contextvars.copy_context()))
+        if self._writing is None or self._writing.done():
+            self._writing = loop.create_task(self._write())
+        return await done
 
     def submit(self, work: Callable[[Connection], T]) -> Future[T]:
-        """Like ``write``, from a thread without an event loop."""
+        """Like ``write``, where there is no event loop, or where it may stand still: it is on the disk on return."""
         done: Future[T] = Future()
-        self._jobs.put(_Job(work, done, contextvars.copy_context()))
+        group = _Group(self._writer, [_Job(work, done, contextvars.copy_context())])
+        self._held.acquire()
+        self._do(group)
+        group.tell()
         return done
+
+    async def look(self, work: Callable[[Connection], T]) -> T:
+        """Like ``read``, at once: a thread for a few rows costs more than the rows."""
+        with self._looker.begin():
+            return work(self._looker)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Runs ``work`` on a read-only connection in another thread: it sees what is committed."""
@@ -153,10 +176,14 @@ class SqliteDatabase:
 
     def close(self) -> None:
         """Commits what was handed in and lets go of the file. Nothing may be handed in afterwards."""
-        self._jobs.put(None)
-        self._writer.join()
+        while self._jobs:
+            group = self._take()
+            self._held.acquire()
+            self._do(group)
+            group.tell()
+        self._disk.shutdown()
         self._readers.shutdown()
-        for conn in self._reading:
+        for conn in (*self._reading, self._looker, self._writer):
             conn.close()
         self._read_engine.dispose()
         self._write_engine.dispose()
@@ -174,30 +201,111 @@ class SqliteDatabase:
                     raise CannotStart(f"rows of table {broken[0]} belong to rows that are not there")
             _set_foreign_keys(conn, on=True)
 
-    def _run(self) -> None:
-        with self._write_engine.connect() as conn:
-            while True:
-                group, last = self._take()
-                if group:
-                    began = time.perf_counter()
-                    self._full |= _commit(conn, group)
-                    self.committed(len(group), time.perf_counter() - began)
-                if last:
-                    return
+    async def _write(self) -> None:
+        """Writes what stands in line, group after group."""
+        loop = asyncio.get_running_loop()
+        while self._jobs:
+            group = self._take()
+            if not group.jobs:
+                continue
+            self._held.acquire()
+            if group.begin():
+                group.work()
+                await loop.run_in_executor(self._disk, self._end, group)
+            else:
+                await loop.run_in_executor(self._disk, self._do, group)
+            group.tell()
 
-    def _take(self) -> tuple[list[_Job], bool]:
-        """Waits for one job and takes those that stand behind it; also says whether the end was reached."""
-        group: list[_Job] = []
-        while len(group) < GROUP:
+    def _take(self) -> _Group:
+        """Those that stand in line, without those that nobody waits for any more."""
+        jobs = [self._jobs.popleft() for _ in range(min(GROUP, len(self._jobs)))]
+        return _Group(self._writer, [job for job in jobs if not job.done.cancelled()])
+
+    def _do(self, group: _Group) -> None:
+        """All of a group, at the longest after having waited for another process."""
+        group.begin(BUSY_SECONDS)
+        group.work()
+        self._end(group)
+
+    def _end(self, group: _Group) -> None:
+        group.commit()
+        self._full |= group.failed
+        self._held.release()
+        self.committed(len(group.jobs), time.perf_counter() - group.began)
+
+
+class _Group:
+    """Transactions that share a commit, each in a savepoint.
+
+    Attributes:
+        failed: the database itself has failed, as for want of disk.
+    """
+
+    def __init__(self, conn: Connection, jobs: list[_Job]) -> None:
+        self.jobs = jobs
+        self.failed = False
+        self.began = time.perf_counter()
+        self._conn = conn
+        self._transaction: RootTransaction | None = None
+        self._outcomes: list[tuple[Any, Exception | None]] = []
+        self._fault: Exception | None = None
+
+    def begin(self, patience_s: float = 0) -> bool:
+        """Whether it has begun; not while another process has the file, for as long as that."""
+        if patience_s:
+            _wait_for_others(self._conn, patience_s)
+        try:
+            self._transaction = self._conn.begin()
+        except sqlite3.OperationalError as error:
+            if not patience_s and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                return False
+            self._fault = error
+        finally:
+            if patience_s:
+                _wait_for_others(self._conn, 0)
+        return True
+
+    def work(self) -> None:
+        """Does what is asked for."""
+        driver = _driver(self._conn)
+        try:
+            for job in self.jobs if self._fault is None else ():
+                # The library's own way to a savepoint costs as much as a small job.
+                driver.execute("SAVEPOINT job")
+                try:
+                    self._outcomes.append((job.context.run(job.work, self._conn), None))
+                except Exception as error:  # noqa: BLE001 - handed to whoever asked
+                    driver.execute("ROLLBACK TO job")
+                    self._outcomes.append((None, error))
+                    self.failed |= outage(error) is not None
+                driver.execute("RELEASE job")
+        except Exception as error:  # noqa: BLE001 - nothing of the group is kept, all must hear it
+            self._fault = error
+
+    def commit(self) -> None:
+        """Puts it on the disk, all or nothing."""
+        if self._transaction is not None:
             try:
-                job = self._jobs.get(block=not group)
-            except queue.Empty:
-                break
-            if job is None:
-                return group, True
-            if job.done.set_running_or_notify_cancel():
-                group.append(job)
-        return group, False
+                if self._fault is None:
+                    self._transaction.commit()
+            except Exception as error:  # noqa: BLE001 - nothing of the group is durable, all must hear it
+                self._fault = error
+            if self._fault is not None:
+                # A commit that a deferred key has refused leaves the transaction open; the next group needs its own.
+                self._transaction.close()
+                _driver(self._conn).rollback()
+        self.failed |= self._fault is not None and outage(self._fault) is not None
+
+    def tell(self) -> None:
+        """Hands everybody what came of theirs."""
+        outcomes = self._outcomes if self._fault is None else [(None, self._fault)] * len(self.jobs)
+        for job, (result, failure) in zip(self.jobs, outcomes, strict=True):
+            if job.done.cancelled():
+                continue  # who asked has gone meanwhile
+            if failure is None:
+                job.done.set_result(result)
+            else:
+                job.done.set_exception(failure)
 
 
 def _cannot_start(path: Path, error: DatabaseError) -> CannotStart:
@@ -218,39 +326,12 @@ def _set_foreign_keys(conn: Connection, *, on: bool) -> None:
     _driver(conn).execute(f"PRAGMA foreign_keys={'ON' if on else 'OFF'}")
 
 
+def _wait_for_others(conn: Connection, seconds: float) -> None:
+    """How long the beginning of a transaction waits for another process's to end."""
+    _driver(conn).execute(f"PRAGMA busy_timeout={round(1000 * seconds)}")
+
+
 def _driver(conn: Connection) -> sqlite3.Connection:
     driver = conn.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
     return driver
-
-
-def _commit(conn: Connection, group: list[_Job]) -> bool:
-    """Runs and commits a group; returns whether the database itself failed, as for want of disk."""
-    failed = False
-    outcomes: list[tuple[_Job, Any, Exception | None]] = []
-    try:
-        with conn.begin():
-            driver = conn.connection.driver_connection
-            assert isinstance(driver, sqlite3.Connection)
-            for job in group:
-                # The library's own way to a savepoint costs as much as a small job.
-                driver.execute("SAVEPOINT job")
-                try:
-                    outcomes.append((job, job.context.run(job.work, conn), None))
-                except Exception as error:  # noqa: BLE001 - handed to whoever asked, who is in another thread
-                    driver.execute("ROLLBACK TO job")
-                    outcomes.append((job, None, error))
-                    failed |= outage(error) is not None
-                driver.execute("RELEASE job")
-    except Exception as error:  # noqa: BLE001 - the commit failed: nothing of the group is durable, all must hear it
-        # A commit that a deferred key has refused leaves the transaction open; the next group needs its own.
-        _driver(conn).rollback()
-        for job in group:
-            job.done.set_exception(error)
-        return outage(error) is not None
-    for job, result, failure in outcomes:
-        if failure is None:
-            job.done.set_result(result)
-        else:
-            job.done.set_exception(failure)
-    return failed

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import insert as insert_statement
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
+from sqlalchemy.engine.result import result_tuple
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
@@ -102,7 +102,7 @@ class _Compiled:
             if convert is not None:
                 self._binds.append((name, convert))
         columns = list(made.selected_columns) if isinstance(made, Select) else []
-        self._keys = SimpleResultMetaData([str(column.key) for column in columns])
+        self._row = result_tuple([str(column.key) for column in columns])
         self._types = [column.type.dialect_impl(dialect) for column in columns]
         self._results: list[tuple[int, Convert]] | None = None
         self._dialect = dialect
@@ -121,9 +121,8 @@ class _Compiled:
         if self._results is None:
             self._results = self._converters(cursor)
         if self._results:
-            found = [self._converted(row, self._results) for row in found]
-        result: IteratorResult[Any] = IteratorResult(self._keys, iter(found))
-        return result.all()
+            return [self._row(self._converted(row, self._results)) for row in found]
+        return [self._row(row) for row in found]
 
     def _converters(self, cursor: Any) -> list[tuple[int, Convert]]:
         """By column's place. What the driver makes of a column is told by its first cursor."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, String, Table
+from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, Row, String, Table
 
 from server_stub.foundation import correlation, statements
 from server_stub.foundation.database import Database, Instant
@@ -74,12 +74,21 @@ def moves_table(metadata: MetaData) -> Table:
 
 
 def move(
-    conn: Connection, machine: Machine, row: str, target: str, *, actor: str, at: datetime, **values: Any
+    conn: Connection,
+    machine: Machine,
+    row: str,
+    target: str,
+    *,
+    actor: str,
+    at: datetime,
+    seen: Row[Any] | None = None,
+    **values: Any,
 ) -> Moved:
     """Moves a row to another state, with the row locked, and records it.
 
     Args:
         row: its id.
+        seen: the row as the caller has read it; if it is still like that, it is not read again.
         actor: who moves it: ``box``, ``wallet``, ``sweep``, ``boss`` ...
         values: columns that change with it.
 
@@ -89,18 +98,23 @@ def move(
     Raises:
         IllegalMove: the table of moves does not have it.
     """
-    now = statements.one(conn, machine.table, lock=True, id=row)
-    if now is None:
-        raise LookupError(f"{machine.name} {row}")
-    origin = now.state
-    if target not in machine.moves.get(origin, frozenset()):
-        raise IllegalMove(machine, row, origin, target, actor, at)
-    # The row is locked: nobody else counts its version on meanwhile.
-    statements.change(conn, machine.table, {"state": target, "version": now.version + 1, **values}, id=row)
+    now = seen
+    while True:
+        if now is None:
+            now = statements.one(conn, machine.table, lock=True, id=row)
+        if now is None:
+            raise LookupError(f"{machine.name} {row}")
+        legal = target in machine.moves.get(now.state, frozenset())
+        if not legal and now is not seen:
+            raise IllegalMove(machine, row, now.state, target, actor, at)
+        new = {"state": target, "version": now.version + 1, **values}
+        if legal and statements.change(conn, machine.table, new, id=row, version=now.version):
+            break
+        now = None  # others have moved it since it was seen
     of = None if correlation.current() else getattr(now, "correlation", None)
     with correlation.under(of):
-        _record(conn, machine, row, origin, target, actor, at, legal=True)
-    return Moved(origin, now.version + 1)
+        _record(conn, machine, row, now.state, target, actor, at, legal=True)
+    return Moved(now.state, now.version + 1)
 
 
 async def write(database: Database, work: Callable[[Connection], T]) -> T:

@@ -156,7 +156,7 @@ class SandboxService:
         def work(conn: Connection) -> Row[Any]:
             row = _by_reference(conn, reference)
             if row.state in OPEN:
-                values = {"reason": closing.reason}
+                values: dict[str, Any] = {"reason": closing.reason}
                 states.move(conn, MACHINE, row.id, "closed", actor="merchant", at=now, **values)
                 if row.settle_late:
                     seconds = self._gateway.late_seconds
@@ -176,7 +176,7 @@ class SandboxService:
             if row.refund is None:
                 if row.state != "paid" or refund.amount_fen != row.amount_fen:
                     raise Problem("wrong-state", state=row.state)
-                values = {"refund": refund.refund, "reason": refund.reason}
+                values: dict[str, Any] = {"refund": refund.refund, "reason": refund.reason}
                 states.move(conn, MACHINE, row.id, "refunded", actor="merchant", at=now, **values)
             return _by_reference(conn, reference)
 

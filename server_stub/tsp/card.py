@@ -19,10 +19,15 @@ from server_stub.tsp.core import Core
 from server_stub.tsp.rivals import refuse_card
 from server_stub.tsp.tables import debits, issuers, listed_cards, payments
 
-__all__ = ["CardPayments", "fingerprint", "issuer_refusal"]
+__all__ = ["CardPayments", "fingerprint", "issuer_of"]
 
 PURSE_TYPES = frozenset({"02", "03"})
 """Application types that have an electronic purse; 01 is an electronic deposit only."""
+_ISSUER = Statement(
+    select(issuers, listed_cards.c.card_fingerprint.label("listed"))
+    .outerjoin(listed_cards, listed_cards.c.card_fingerprint == bindparam("card"))
+    .where(issuers.c.issuer_id == bindparam("issuer"))
+)
 _FORGET = Statement(delete(debits).where(debits.c.payment_id == bindparam("payment")))
 _UNSETTLED = Statement(
     select(payments.c.id)
@@ -43,25 +48,30 @@ def fingerprint(parts: Core, serial: CardNumber) -> str:
     return parts.vault.fingerprint("card", serial.reveal())
 
 
-def issuer_refusal(conn: Connection, parts: Core, issuer_id: str, serial: CardNumber) -> str | None:
-    """Whether a card's issuer is known here and has not listed the card; the refusal's code, or None."""
-    if statements.one(conn, issuers, issuer_id=issuer_id) is None:
-        return "card-issuer-unknown"
-    listed = statements.one(conn, listed_cards, card_fingerprint=fingerprint(parts, serial))
-    return None if listed is None else "card-listed"
+def issuer_of(conn: Connection, parts: Core, card: models.CardData) -> Row[Any] | None:
+    """A card's issuer, and in ``listed`` whether it has listed the card; None for one that is not known here."""
+    values = {"issuer": card.issuer_id, "card": fingerprint(parts, card.application_serial)}
+    return _ISSUER.one_or_none(conn, values)
 
 
-def refusal(conn: Connection, parts: Core, card: models.CardData) -> str | None:
-    """Why a card cannot pay here (ONL-5), as a code; None when it can, as far as can be seen without a PSAM."""
+def refusal(parts: Core, card: models.CardData, issuer: Row[Any] | None) -> str | None:
+    """Why a card cannot pay here (ONL-5), as a code; None when it can, as far as can be seen without a PSAM.
+
+    Args:
+        issuer: from ``issuer_of``.
+    """
     if card.application_type not in PURSE_TYPES:
         return "card-no-purse"
-    refused = issuer_refusal(conn, parts, card.issuer_id, card.application_serial)
+    if issuer is None:
+        return "card-issuer-unknown"
+    if issuer.listed is not None:
+        return "card-listed"
     today = f"{parts.clock.now():%Y%m%d}"
-    if refused is None and today < card.start_date:
+    if today < card.start_date:
         return "card-not-yet-valid"
-    if refused is None and today > card.expiry_date:
+    if today > card.expiry_date:
         return "card-expired"
-    return refused
+    return None
 
 
 def refuse_box(conn: Connection, parts: Core, box_number: str) -> None:
@@ -97,7 +107,7 @@ class CardPayments:
         def work(conn: Connection) -> Answer:
             use.claim(conn)
             row = card_turns.find(conn, box_number, payment)
-            refused = refusal(conn, self._core, card)
+            refused = refusal(self._core, card, issuer_of(conn, self._core, card))
             if refused is not None:
                 raise Problem(refused)
             if card.balance_fen < row.amount_fen:
@@ -109,7 +119,8 @@ class CardPayments:
             unit = self._lease(conn, row, card)
             self._core.move(conn, row, "card-checked", actor="box")
             card_attempts.arrived(conn, self._core, box_number, fingerprint(self._core, serial))
-            _FORGET.run(conn, {"payment": payment})
+            if row.state != "created":
+                _FORGET.run(conn, {"payment": payment})  # the card that was there before
             values = {
                 "payment_id": payment,
                 "card_masked": serial.masked,

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from server_stub.foundation import statements, states, wire
 from server_stub.foundation.changes import Changes
@@ -18,6 +18,7 @@ from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, Idempotency
 from server_stub.foundation.locks import KeyedLocks
 from server_stub.foundation.problems import Money, Problem
+from server_stub.foundation.statements import Statement
 from server_stub.foundation.vault import Vault
 from server_stub.tsp import machines, models, psam_pool
 from server_stub.tsp.boss_client import BossClient
@@ -26,6 +27,18 @@ from server_stub.tsp.tables import debits, orders, payments
 from server_stub.wallets.provider import Wallet
 
 T = TypeVar("T")
+_SHOWN = Statement(
+    select(
+        payments,
+        *(orders.c[name] for name in ("number", "service", "term")),
+        *(debits.c[name] for name in ("card_masked", "balance_before_fen", "balance_after_fen")),
+        *(debits.c[name] for name in ("date", "time")),
+    )
+    .join(orders, orders.c.id == payments.c.order_id)
+    .outerjoin(debits, debits.c.payment_id == payments.c.id)
+    .where(payments.c.id == bindparam("payment"))
+)
+"""A payment with all that is shown of it."""
 
 
 @dataclass(slots=True)
@@ -121,19 +134,18 @@ def touch(conn: Connection, payment: str, **values: Any) -> None:
     conn.execute(update(payments).where(payments.c.id == payment).values(**new))
 
 
-def _time(row: Row[Any], debit: Row[Any] | None) -> datetime:
+def _time(row: Row[Any]) -> datetime:
     """When money moved: as the card has it in its log, else when it came in; before that, when the payment began."""
-    if debit is not None and debit.date is not None:
-        return datetime.strptime(debit.date + debit.time, "%Y%m%d%H%M%S").replace(tzinfo=CHINA)
+    if row.date is not None:
+        return datetime.strptime(row.date + row.time, "%Y%m%d%H%M%S").replace(tzinfo=CHINA)
     return row.paid_at or row.created_at  # type: ignore[no-any-return]
 
 
 def show(conn: Connection, payment: str, now: datetime) -> models.Payment:
     """A payment as the box sees it."""
-    row = load_payment(conn, payment)
-    order = statements.one(conn, orders, id=row.order_id)
-    assert order is not None
-    debit = statements.one(conn, debits, payment_id=payment)
+    row = _SHOWN.one_or_none(conn, {"payment": payment})
+    if row is None:
+        raise LookupError(f"payment {payment}")
     shown = machines.PAYMENT_SHOWN[row.state]
     qr = None
     if row.qr_payload is not None and row.state in machines.CODE_OUT:
@@ -141,21 +153,21 @@ def show(conn: Connection, payment: str, now: datetime) -> models.Payment:
         left = max(0, int((row.expires_at - now).total_seconds()))
         qr = models.Qr(payload=row.qr_payload, seconds_left=left)
     card = None
-    if debit is not None:
+    if row.card_masked is not None:
         card = models.CardSummary(
-            number=debit.card_masked,
-            balance_before_fen=debit.balance_before_fen,
-            balance_after_fen=debit.balance_after_fen,
+            number=row.card_masked,
+            balance_before_fen=row.balance_before_fen,
+            balance_after_fen=row.balance_after_fen,
         )
     return models.Payment(
         payment=row.id,
         order=row.order_id,
-        number=order.number,
-        service=wire.Service.model_validate_json(order.service),
-        term=order.term,
+        number=row.number,
+        service=wire.Service.model_validate_json(row.service),
+        term=row.term,
         method=row.method,
         amount_fen=row.amount_fen,
-        time=_time(row, debit),
+        time=_time(row),
         state=shown.state,
         money=shown.money,
         reason=row.reason,

@@ -61,7 +61,9 @@ class Moves:
             values["expires_at"] = now + timedelta(seconds=self.settings.unknown_schedule[0])
             values["looks"] = 0
         live = target in machines.LIVE
-        moved = states.move(conn, machine, payment.id, target, actor=actor, at=now, live=live, **values)
+        moved = states.move(
+            conn, machine, payment.id, target, actor=actor, at=now, seen=payment, live=live, **values
+        )
         before = books.Money(payment.method, payment.amount_fen, payment.received_fen)
         received_fen = values.get("received_fen", payment.received_fen)
         after = books.Money(payment.method, payment.amount_fen, received_fen)

@@ -127,7 +127,7 @@ class Nonces:
         last = self._known.get(key)
         if last is not None and abs(now - last.looked_at) < LOOK_EVERY:
             return last
-        row = await self._core.database.read(lambda conn: _LOOK.one_or_none(conn, {"key": key}))
+        row = await self._core.database.look(lambda conn: _LOOK.one_or_none(conn, {"key": key}))
         if row is None:
             raise Problem("not-enrolled")
         found = Known(

@@ -20,7 +20,7 @@ from server_stub.foundation.text import Text
 from server_stub.tsp import card, card_attempts, core, machines, models
 from server_stub.tsp.core import Core
 from server_stub.tsp.rivals import Reach, service_of
-from server_stub.tsp.tables import inquiries, issuers, orders, payments
+from server_stub.tsp.tables import inquiries, orders, payments
 
 RECORDS = 50
 SERVICE_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -116,7 +116,7 @@ class Orders:
 
     async def order(self, box_number: str, order: str) -> models.Order:
         """Raises Problem ``not-found``."""
-        row = await self._core.database.read(lambda conn: core.find_order(conn, box_number, order))
+        row = await self._core.database.look(lambda conn: core.find_order(conn, box_number, order))
         return self._show(row)
 
     async def may_pay(self, row: Row[Any]) -> Reach:
@@ -175,8 +175,8 @@ class Orders:
             use.claim(conn)
             fingerprint = card.fingerprint(self._core, serial)
             card_attempts.came(conn, self._core, box_number, fingerprint)
-            issuer = statements.one(conn, issuers, issuer_id=request.issuer_id)
-            refusal = card.refusal(conn, self._core, request)
+            issuer = card.issuer_of(conn, self._core, request)
+            refusal = card.refusal(self._core, request, issuer)
             if refusal is None and card.unsettled(conn, self._core, serial, box_number):
                 refusal = "card-unsettled"
             values = {

@@ -21,7 +21,7 @@ from server_stub.tsp.card import refuse_box
 from server_stub.tsp.card_proofs import CardProofs
 from server_stub.tsp.core import Core
 from server_stub.tsp.orders import Orders
-from server_stub.tsp.rivals import Reach, Rivals, refuse_rivals
+from server_stub.tsp.rivals import OF_RIVALS, Reach, Rivals, refuse_rivals
 from server_stub.tsp.tables import LIVE, orders, payments
 from server_stub.tsp.wallet import WalletPayments
 
@@ -70,10 +70,10 @@ class Payments:
                 self._refuse(row, method)
             return row, begun
 
-        quoted, already = await self._core.database.read(look)
+        quoted, already = await self._core.database.look(look)
         reach = Reach.of(quoted) if already else await self._orders.may_pay(quoted)
 
-        def work(conn: Connection) -> tuple[Row[Any], Answer | None]:
+        def work(conn: Connection) -> tuple[Row[Any] | None, Answer | None]:
             use.claim(conn)
             row = core.find_order(conn, box_number, order)
             begun = self._begun(conn, row, use)
@@ -84,18 +84,22 @@ class Payments:
                 refuse_box(conn, self._core, box_number)
             refuse_rivals(conn, reach, row, method)
             self._insert(conn, row, identity, method, use)
-            payment = core.load_payment(conn, identity)
             if method == "card":
-                return payment, use.answer(conn, self._core.answer(conn, identity, 201))
-            return payment, None
+                return None, use.answer(conn, self._core.answer(conn, identity, 201))
+            return core.load_payment(conn, identity), None
 
         # Two boxes of one household that begin at the same moment do so one after the other.
         async with self._core.locks.hold(f"household {reach.boxes[0]}"):
-            if not already:
+            try:
+                payment, answer = await self._core.change(identity, work)
+            except Problem as problem:
+                if already or problem.code not in OF_RIVALS:
+                    raise
                 await self._rivals.settle(reach, quoted)
-            payment, answer = await self._core.change(identity, work)
-        self._core.sweep_by(payment.expires_at)
+                payment, answer = await self._core.change(identity, work)
+        self._core.sweep_by(quoted.expires_at if payment is None else payment.expires_at)
         if answer is None:
+            assert payment is not None
             answer = await self._wallets.show_code(payment, use)
         return answer
 
@@ -105,7 +109,7 @@ class Payments:
         deadline = clock.now() + timedelta(seconds=seconds)
         while True:
             with self._core.changes.watch(payment) as changed:
-                view = await self._core.database.read(lambda conn: self._view(conn, box_number, payment))
+                view = await self._core.database.look(lambda conn: self._view(conn, box_number, payment))
                 if view.version > after or clock.now() >= deadline or self._core.changes.closed:
                     return view
                 until = deadline
@@ -124,7 +128,7 @@ class Payments:
             use.recall(conn)
             return core.find_payment(conn, box_number, payment)
 
-        row = await self._core.database.read(find)
+        row = await self._core.database.look(find)
         if row.method == "card":
             async with self._core.locks.hold(payment):
                 return await self._core.change(payment, lambda conn: self._cancel_card(conn, payment, use))
@@ -141,7 +145,7 @@ class Payments:
     async def open_service(self, payload: dict[str, Any]) -> Acknowledged:
         """Tells BOSS of a payment until BOSS has answered. Raises Problem ``boss-unreachable``."""
         identity = payload["payment"]
-        payment, order = await self._core.database.read(lambda conn: _with_order(conn, identity))
+        payment, order = await self._core.database.look(lambda conn: _with_order(conn, identity))
         body = {
             "payment": identity,
             "amount_fen": payment.amount_fen,
@@ -220,7 +224,7 @@ class Payments:
             "expires_at": order.expires_at if method == "card" else until,
         }
         statements.insert(conn, payments, values)
-        states.move(conn, machines.ORDER, order.id, "paying", actor="box", at=now)
+        states.move(conn, machines.ORDER, order.id, "paying", actor="box", at=now, seen=order)
 
     def _view(self, conn: Connection, box_number: str, payment: str) -> models.Payment:
         core.find_payment(conn, box_number, payment)
@@ -270,9 +274,8 @@ class Payments:
     ) -> None:
         row = core.load_payment(conn, payment)
         self._core.move(conn, row, "opened", actor="boss", valid_until=valid_until)
-        states.move(conn, machines.ORDER, row.order_id, "completed", actor="boss", at=self._core.clock.now())
-        text = service.model_dump_json(by_alias=True)
-        statements.change(conn, orders, {"service": text}, id=row.order_id)
+        text, now = service.model_dump_json(by_alias=True), self._core.clock.now()
+        states.move(conn, machines.ORDER, row.order_id, "completed", actor="boss", at=now, service=text)
 
     def _service_refused(self, conn: Connection, payment: str, code: str) -> None:
         """BOSS has said a final no after the money was in: a wallet's goes back, a card's is for a person."""

@@ -6,8 +6,9 @@ another payment for the same service begins, on any box of the subscriber, the o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import structlog
@@ -15,6 +16,7 @@ from sqlalchemy import Connection, Row, bindparam, select
 
 from server_stub.foundation import statements
 from server_stub.foundation.problems import Money, Problem
+from server_stub.foundation.statements import Statement
 from server_stub.foundation.wire import Service
 from server_stub.tsp import core, machines, tables
 from server_stub.tsp.core import Core
@@ -22,24 +24,37 @@ from server_stub.tsp.tables import orders, payments
 from server_stub.tsp.wallet import WalletPayments
 from server_stub.wallets.provider import WalletUnreachable
 
+OF_RIVALS = frozenset({"already-paid", "payment-in-progress", "order-clash"})
+"""What a payment is refused with because of another one: it may be settled."""
 HARMLESS = frozenset({"service-refused"})
 """Live, but the money is in and BOSS has said no: nothing more is taken or opened without a person."""
 CARD_EXPLAINS = ("mac1-issued",)
 """Only here can the card still say what it did; later its proof is kept and a person has the case."""
-_LIVE = (
-    select(payments, orders.c.service)
-    .join(orders, orders.c.id == payments.c.order_id)
-    .where(payments.c.box_number.in_(bindparam("boxes", expanding=True)))
-    .where(payments.c.live & (payments.c.order_id != bindparam("order")))
-    .order_by(payments.c.created_at, payments.c.id)
-)
-_HOUSEHOLD = (
-    select(tables.boxes.c.box_number)
-    .where(tables.boxes.c.box_number.in_(bindparam("boxes", expanding=True)))
-    .order_by(tables.boxes.c.box_number)
-    # No key is changed: rows that refer to the boxes can be written meanwhile.
-    .with_for_update(key_share=True)
-)
+
+
+@cache
+def _live(boxes: int) -> Statement:
+    """Live payments of so many boxes for other orders than one."""
+    return Statement(
+        select(payments, orders.c.service)
+        .join(orders, orders.c.id == payments.c.order_id)
+        .where(payments.c.box_number.in_([bindparam(f"box_{place}") for place in range(boxes)]))
+        .where(payments.c.live & (payments.c.order_id != bindparam("order")))
+        .order_by(payments.c.created_at, payments.c.id)
+    )
+
+
+@cache
+def _household(boxes: int) -> Statement:
+    """So many boxes."""
+    return Statement(
+        select(tables.boxes.c.box_number)
+        .where(tables.boxes.c.box_number.in_([bindparam(f"box_{place}") for place in range(boxes)]))
+        .order_by(tables.boxes.c.box_number)
+        # No key is changed: rows that refer to the boxes can be written meanwhile.
+        .with_for_update(key_share=True)
+    )
+
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +81,7 @@ class Reach:
 
 def rivals(conn: Connection, reach: Reach, order: Row[Any]) -> list[Row[Any]]:
     """Payments of other orders within reach of this one that may still take money or open what they are for."""
-    found = conn.execute(_LIVE, {"boxes": list(reach.boxes), "order": order.id})
+    found = _live(len(reach.boxes)).all(conn, {**_named(reach.boxes), "order": order.id})
     return [row for row in found if service_of(row).service in reach.services and row.state not in HARMLESS]
 
 
@@ -78,7 +93,7 @@ def refuse_rivals(conn: Connection, reach: Reach, order: Row[Any], method: str) 
 
     The household's boxes stay locked: whoever begins for one of them, in whatever process, sees what this begins.
     """
-    conn.execute(_HOUSEHOLD, {"boxes": list(reach.boxes)}).all()
+    _household(len(reach.boxes)).all(conn, _named(reach.boxes))
     for rival in rivals(conn, reach, order):
         # With a reason it has explained what it could, and a person finds out.
         may_explain = method == "card" and rival.box_number == order.box_number and rival.reason is None
@@ -124,7 +139,7 @@ class Rivals:
             Problem: ``already-paid``; ``payment-in-progress``, money unknown, when its wallet decides nothing;
                 ``order-clash`` for either, where it is for a service that excludes this one.
         """
-        for rival in await self._core.database.read(lambda conn: rivals(conn, reach, order)):
+        for rival in await self._core.database.look(lambda conn: rivals(conn, reach, order)):
             if rival.state in machines.CARD_PREPARING:
                 await self._end_card(rival.id, _why(rival, order))
             elif rival.method != "card" and rival.state != "paid":
@@ -145,13 +160,17 @@ class Rivals:
         except WalletUnreachable as error:
             log.warning("wallet-silent", payment=rival.id, error=str(error))
             raise problem_of(rival, order, "unknown") from error
-        now = await self._core.database.read(lambda conn: core.load_payment(conn, rival.id))
+        now = await self._core.database.look(lambda conn: core.load_payment(conn, rival.id))
         money = core.money_of(now)
         if money == "taken":
             raise problem_of(rival, order, money)
         if now.state in machines.LIVE:
             # It answers, but nothing that ends the payment.
             raise problem_of(rival, order, "unknown")
+
+
+def _named(boxes: Sequence[str]) -> dict[str, str]:
+    return {f"box_{place}": box for place, box in enumerate(boxes)}
 
 
 def _why(rival: Row[Any], order: Row[Any]) -> str:

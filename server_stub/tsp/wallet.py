@@ -67,7 +67,7 @@ class WalletPayments:
             Problem: ``wallet-unreachable``; the payment has failed; the order can be paid in another way.
         """
         wallet = self._wallet(row)
-        order = await self._core.database.read(
+        order = await self._core.database.look(
             lambda conn: conn.execute(select(orders).where(orders.c.id == row.order_id)).one()
         )
         # Rounded up: it is for us to end the code, not for the wallet to end it before the countdown does.
@@ -111,7 +111,7 @@ class WalletPayments:
             WalletUnreachable
         """
         async with self._core.locks.hold(payment):
-            row = await self._core.database.read(lambda conn: core.load_payment(conn, payment))
+            row = await self._core.database.look(lambda conn: core.load_payment(conn, payment))
             wallet = self._wallet(row)
             with correlation.under(row.correlation):
                 status = await wallet.query(payment)
@@ -146,7 +146,7 @@ class WalletPayments:
         except NoticeRefused as error:
             raise Problem("notice-refused") from error
         mine = select(payments).where((payments.c.id == reference) & (payments.c.method == f"wallet:{key}"))
-        if await self._core.database.read(lambda conn: conn.execute(mine).one_or_none()) is None:
+        if await self._core.database.look(lambda conn: conn.execute(mine).one_or_none()) is None:
             raise Problem("not-found", payment=reference)
         try:
             await self.settle(reference, None, actor="wallet")
@@ -161,10 +161,10 @@ class WalletPayments:
         Raises:
             WalletUnreachable: also when it has decided nothing again: the outbox asks once more, later.
         """
-        row = await self._core.database.read(lambda conn: core.load_payment(conn, payload["payment"]))
+        row = await self._core.database.look(lambda conn: core.load_payment(conn, payload["payment"]))
         ending: Ending | None = "expired" if row.state == "wallet-silent" else None
         await self.settle(row.id, ending, actor="sweep")
-        row = await self._core.database.read(lambda conn: core.load_payment(conn, row.id))
+        row = await self._core.database.look(lambda conn: core.load_payment(conn, row.id))
         if row.state in machines.WALLET_UNDECIDED:
             raise WalletUnreachable(f"still {row.state}")
         return Acknowledged()
@@ -172,7 +172,7 @@ class WalletPayments:
     async def refund(self, payload: dict[str, Any]) -> Acknowledged:
         """Money goes back. Raises WalletUnreachable."""
         payment = payload["payment"]
-        row = await self._core.database.read(lambda conn: core.load_payment(conn, payment))
+        row = await self._core.database.look(lambda conn: core.load_payment(conn, payment))
         amount_fen = payload.get("amount_fen", row.amount_fen)
         await self._wallet(row).refund(payment, f"refund-{payment}", amount_fen, row.reason)
 

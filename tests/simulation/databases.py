@@ -113,6 +113,8 @@ class SimulatedDatabase:
         with self.only_reading():
             return work(self.conn)
 
+    look = read
+
     @contextmanager
     def only_reading(self) -> Any:
         """What is done meanwhile cannot change anything."""

@@ -1,12 +1,15 @@
-"""The single writer: groups, savepoints, many threads."""
+"""The single writer: groups, savepoints, many threads, other processes."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, func, insert, select
@@ -31,33 +34,74 @@ def count(conn: Connection) -> int:
     return conn.execute(select(func.count()).select_from(numbers)).scalar_one()
 
 
+def add(conn: Connection, number: int) -> int:
+    return conn.execute(insert(numbers).values(number=number)).rowcount
+
+
+async def in_a_row(database: SqliteDatabase, *works: Callable[[Connection], Any]) -> list[Any]:
+    """What came of works that are handed in at the same moment."""
+    return await asyncio.gather(*(database.write(work) for work in works), return_exceptions=True)
+
+
 def test_a_group_shares_one_commit_and_one_failure_does_not_touch_the_others(
     database: SqliteDatabase,
 ) -> None:
-    gate = threading.Event()
-    held = database.submit(lambda _: gate.wait(10))
-    commits: list[int] = []
-    writes = [
-        database.submit(lambda conn, one=number: conn.execute(insert(numbers).values(number=one)).rowcount)  # type: ignore[misc]
-        for number in (1, 2, 2, 3)
-    ]
+    groups: list[int] = []
+    database.committed = lambda transactions, _: groups.append(transactions)
+    adding = [partial(add, number=number) for number in (1, 2, 2, 3)]
+    outside: list[int] = []
+
+    def look(conn: Connection) -> int:
+        with closing(sqlite3.connect(database._path)) as other:
+            outside.append(other.execute("SELECT count(*) FROM numbers").fetchone()[0])
+        return count(conn)
+
     # A job sees what its whole group has written so far, and other connections see none of it.
-    inside = database.submit(lambda conn: commits.append(count(conn)))
-    gate.set()
-    held.result()
-    inside.result()
-    assert commits == [3]
-    assert [write.exception() is None for write in writes] == [True, True, False, True]
-    assert isinstance(writes[2].exception(), IntegrityError)
+    first, second, again, third, inside = asyncio.run(in_a_row(database, *adding, look))
+    assert (first, second, third, inside) == (1, 1, 1, 3)
+    assert isinstance(again, IntegrityError)
+    assert (groups, outside) == ([5], [0])
     assert database.submit(count).result() == 3
+    assert asyncio.run(database.look(count)) == asyncio.run(database.read(count)) == 3
 
 
 def test_more_than_a_group_is_written_in_several(database: SqliteDatabase) -> None:
-    writes = [
-        database.submit(lambda conn, one=number: conn.execute(insert(numbers).values(number=one)).rowcount)  # type: ignore[misc]
-        for number in range(3 * GROUP)
-    ]
-    assert [write.result() for write in writes] == [1] * len(writes)
+    groups: list[int] = []
+    database.committed = lambda transactions, _: groups.append(transactions)
+    works = [partial(add, number=number) for number in range(3 * GROUP)]
+    assert asyncio.run(in_a_row(database, *works)) == [1] * len(works)
+    assert groups == [GROUP] * 3
+
+
+def test_what_many_threads_hand_in_is_kept_once_each(database: SqliteDatabase) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        made = threads.map(lambda number: database.submit(partial(add, number=number)).result(), range(100))
+    assert sum(made) == database.submit(count).result() == 100
+
+
+def test_the_loop_goes_on_while_another_process_has_the_file(database: SqliteDatabase) -> None:
+    async def work(other: sqlite3.Connection) -> int:
+        waiting = asyncio.create_task(database.write(partial(add, number=1)))
+        async with asyncio.timeout(5):
+            while not database._held.locked():
+                await asyncio.sleep(0)
+        assert await database.look(count) == 0
+        other.execute("ROLLBACK")
+        return await waiting
+
+    with closing(sqlite3.connect(database._path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert asyncio.run(work(other)) == 1
+
+
+def test_who_has_gone_leaves_nothing_behind(database: SqliteDatabase) -> None:
+    async def work() -> Any:
+        gone = asyncio.create_task(database.write(partial(add, number=1)))
+        await asyncio.sleep(0)
+        gone.cancel()
+        return await in_a_row(database, partial(add, number=2), count)
+
+    assert asyncio.run(work()) == [1, 1]
 
 
 def test_the_file_is_as_safe_as_asked(database: SqliteDatabase) -> None:
