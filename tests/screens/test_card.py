@@ -351,3 +351,26 @@ def test_what_is_to_be_paid_has_one_size_and_beside_card_and_code_one_place(text
     assert len({rect[2:] for rect in found}) == 1
     assert found[1][1] == found[2][1]
     assert text_scale > 100 or found[1] == found[2]
+
+
+@pytest.mark.parametrize("word", ["enter-pin", "wrong-pin"])
+def test_while_the_pin_is_asked_for_nothing_has_been_taken(tv: Television, word: str) -> None:
+    post(tv, prompt(word))  # type: ignore[arg-type]
+    assert "Nothing has been taken yet." in tv.words()
+    tv.press("1", "OK")
+    assert "5 are still missing. Nothing has been taken yet." in tv.words()
+
+
+def test_nothing_is_taken_until_mac1_is_asked_for(tv: Television) -> None:
+    post(tv, replace(prompt("processing"), before_mac1=True))
+    assert "Nothing has been taken yet. Please do not switch the box off." in tv.words()
+    post(tv, prompt("processing"))
+    assert "It is not yet known whether money was taken. Please do not switch the box off." in tv.words()
+
+
+@pytest.mark.parametrize(
+    ("word", "words"), [("silent", "leave the card in"), ("silent-paid", "you may take it")]
+)
+def test_whoever_may_leave_is_told_what_to_do_with_the_card(tv: Television, word: str, words: str) -> None:
+    post(tv, prompt(word))  # type: ignore[arg-type]
+    assert words in tv.words()
