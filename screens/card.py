@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.parts import beside, due, leaving
+from screens.parts import beside, due, leaving, remark
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
 from screens.problems import CASE_OPEN, MAYBE_PAID, N_, PROMPTS, STAY_SAFE, Said, money_words, prompt_words
 from screens.purchase import pay_otherwise
-from screens.words import SEPARATOR, Say, term_name
-from stb_app.journeys import Method, Order, Payment
+from screens.words import SEPARATOR, Say, amount_name, sentences, term_name
+from stb_app.journeys import Method, Money, Order, Payment
 from stb_app.journeys.steps import EARLIER_NOT_TAKEN, PROBLEM_PROMPTS, CardPrompt, CardStep, Finished
 from stb_app.kit.nodes import (
     CardSlot,
@@ -66,7 +66,7 @@ POSES: dict[str, Pose] = {
     "put-back": "insert",
     "settling": "processing",
     "silent": "processing",
-    "silent-paid": "processing",
+    "silent-paid": "remove",
     "reader-missing": "missing",
     "reader-away": "missing",
 }
@@ -258,7 +258,7 @@ class CardScreen(Page[None]):
             title=N_("Cancel the payment?"),
             text=STAY_SAFE,
             options=(
-                ("keep", N_("Go on paying")),
+                ("keep", N_("Continue paying")),
                 ("pay-otherwise", N_("Pay another way")),
                 ("cancel-payment", N_("Cancel the payment")),
             ),
@@ -354,7 +354,7 @@ class CardScreen(Page[None]):
         title = self._titled(Text(words.title, "title" if roomy else "heading"))
         tone: Color = "warning" if self._last_try else "secondary"
         due_ = self._due()
-        below = (*self._doing(), self._remark(), Space(grow=1), *self._buttons())
+        below = (*self._doing(), remark(*self._remarked()), Space(grow=1), *self._buttons())
         # Every title stands at the same height; what is below it gives way.
         head = Column((due_, steps), gap=20 if roomy else 8)
         columns = (
@@ -411,25 +411,16 @@ class CardScreen(Page[None]):
     def _last_try(self) -> bool:
         return self._asks_pin and self._step.tries_left == 1
 
-    def _remark(self) -> Node:
-        """The quiet line: what has become of the money, or of the last key."""
-        icon, words, tone = self._remarked()
-        return Row((Icon(icon, 36, tone), Grow(Text(words, "small", tone))), gap=16)
-
     def _remarked(self) -> tuple[str, str, Color]:
+        """What has become of the money; beside that what is worth knowing of the PIN, or not to be done just now."""
         prompt = self._step.prompt
         if self._pin.too_short:
-            words = self.t("The PIN has six digits: {n} are still missing.")
-            return "info", words.format(n=self._pin.missing), "warning"
+            words = self.t("The PIN has six digits: {n} are still missing.").format(n=self._pin.missing)
+            return "info", sentences(words, self.t(STAY_SAFE)), "warning"
         if self._asks_pin:
-            return (
-                "lock",
-                self.t("The card itself checks the PIN. It is not shown, stored or sent anywhere."),
-                "secondary",
-            )
-        if self._away and prompt != "settling":
-            return "warning", self.t(MAYBE_PAID), "warning"
-        if prompt == "silent":
+            words = self.t("The PIN stays in the card: it is not shown, stored or sent.")
+            return "lock", sentences(self.t(STAY_SAFE), words), "secondary"
+        if self._away or prompt in ("silent", "settling"):
             return "warning", self.t(MAYBE_PAID), "warning"
         if prompt == "silent-paid":
             return "info", money_words("taken", self.t), "text"
@@ -439,7 +430,9 @@ class CardScreen(Page[None]):
             return "info", self.t(STAY_SAFE), "secondary"
         if prompt == "remove":
             return "records", self.t("You will find this payment in the records."), "secondary"
-        return "warning", self.t("Please do not take the card out and do not switch the box off."), "warning"
+        # Whether the debit has begun; it takes so short a time that nobody is told twice to leave the card in.
+        taken = self.t(STAY_SAFE) if self._step.before_mac1 else money_words("unknown", self.t)
+        return "warning", sentences(taken, self.t("Please do not switch the box off.")), "warning"
 
     def _doing(self) -> tuple[Node, ...]:
         """The PIN, or that something is going on."""
@@ -484,7 +477,8 @@ class CardScreen(Page[None]):
         paid = self._step.prompt in PAID_PROMPTS
         if self._amount_fen is None:
             return Space(0)
-        label = self.t("Paid") if paid else self.t("Amount") if self._maybe_paid else self.t("To pay")
+        known: Money = "taken" if paid else "unknown"
+        label = amount_name(self.t, known) if paid or self._maybe_paid else self.t("To pay")
         sum_ = due(label, self._amount_fen)
         if self._step.payment is not None:
             about = self._step.payment
@@ -496,7 +490,10 @@ class CardScreen(Page[None]):
         held = Row(
             (
                 Text(
-                    self.t("Balance now") if paid else self.t("On the card"), "body", "secondary", wrap=False
+                    self.t("Balance after") if paid else self.t("On the card"),
+                    "body",
+                    "secondary",
+                    wrap=False,
                 ),
                 Text(money(self._step.balance_fen), "body-bold", wrap=False),
             ),

@@ -73,7 +73,7 @@ class CardTrayScreen(Page[None]):
             rows.append(Target(f"insert:{profile}", Row(tuple(line), gap=24), "row"))
         return Column(
             (
-                Text(self.t("Demo cards"), "heading"),
+                Text(self.t("Test cards"), "heading"),
                 Text(
                     self.t("There is no real card here. Choose one and it is put in the slot."),
                     "body",

@@ -67,10 +67,7 @@ class ConfirmScreen(Page[None]):
 
     def bindings(self) -> Sequence[Binding]:
         # The two buttons stand side by side: up and down lead nowhere.
-        return (
-            Binding(("KEY_LEFT", "KEY_RIGHT"), self.t("Move")),
-            Binding(("KEY_BACK",), self.t("Do not pay")),
-        )
+        return (Binding(("KEY_LEFT", "KEY_RIGHT"), self.t("Move")),)
 
     def state(self) -> dict[str, Any]:
         return {
@@ -106,10 +103,14 @@ class ConfirmScreen(Page[None]):
             (self.t("Auto-renewal"), self.t("Yes") if order.renews else self.t("No")),
             (self.t("Order number"), order.number),
         )
-        asked = self.t(NOT_TAKEN_BEFORE) if self._settled else self.t("Please confirm once more")
+        asked = (
+            self.t(NOT_TAKEN_BEFORE)
+            if self._settled
+            else self.t("Nothing has been taken yet. Please confirm once more.")
+        )
         please, small = Text(asked, "row", "secondary"), Text(asked, "small", "secondary")
         sum_ = due(self.t("To pay"), order.amount_fen)
-        cancel = button("cancel", self.t("Do not pay"), width=None)
+        cancel = button("cancel", self.t("Back"), width=None)
         confirm = button("confirm", self.t("Pay {amount}").format(amount=amount), "primary", None)
         pair = Row((Grow(cancel), Grow(confirm)), gap=40)
         facts, close = Facts(pairs, gap=18), Facts(pairs, gap=0)
@@ -135,7 +136,7 @@ class ConfirmScreen(Page[None]):
         new = (term_name(self.t, order.term), money(order.amount_fen), self.say(self.method.name))
         pairs.append((self.t("New order"), SEPARATOR.join(new)))
         title, text = self.t(CARD_FIRST), self.t(PUT_BACK_FIRST)
-        cancel = button("cancel", self.t("Do not pay"), width=None)
+        cancel = button("cancel", self.t("Back"), width=None)
         back = button("card-back", self.t("Put the card back"), "primary", None)
         pair = Row((Grow(cancel), Grow(back)), gap=40)
 

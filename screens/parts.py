@@ -168,6 +168,11 @@ def beside(picture: Node, words: Node, narrow: bool = False) -> Row:
     return Row((picture if narrow else pane, Grow(words)), gap=48 if narrow else 72, align="stretch", grow=1)
 
 
+def remark(icon: str, words: str, tone: Color) -> Row:
+    """The quiet line of a payment's page: what has become of the money, or of the last key."""
+    return Row((Icon(icon, 36, tone), Grow(Text(words, "small", tone))), gap=16)
+
+
 def note(icon: str, words: str, tone: Literal["secondary", "warning"] = "secondary") -> Node:
     """A remark that is not to be missed and not to be loud."""
     return Panel(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from screens.parts import Plate, button, due, hotline
-from screens.problems import words_for
+from screens.problems import STAY_SAFE, words_for
 from screens.words import SEPARATOR, sentences, term_name
 from stb_app.journeys import Method, Order
 from stb_app.kit.nodes import (
@@ -57,7 +57,8 @@ class PaymentMethodsScreen(Page[None]):
         what = SEPARATOR.join((self.say(order.service.name), term_name(self.t, order.term)))
         if not any(method.enabled for method in order.methods):
             return self._none(what)
-        head = self._head(self.t("How would you like to pay?"), what)
+        yet = Text(self.t(STAY_SAFE), "body", "secondary", wrap=False)
+        head = self._head(self.t("How would you like to pay?"), what, yet)
         cards = tuple(self._card(method, 380) for method in order.methods)
         rows = tuple(self._row(method) for method in order.methods)
         columns = min(3, max(2, len(cards)))
@@ -68,9 +69,9 @@ class PaymentMethodsScreen(Page[None]):
             )
         )
 
-    def _head(self, title: str, what: str) -> Node:
-        """What is to be paid, and what for; the amount is the largest thing here."""
-        amount = due(self.t("To pay"), self.order.amount_fen)
+    def _head(self, title: str, what: str, *beside: Node) -> Node:
+        """What is to be paid, and what for; the amount is the largest thing here, and stands ``beside`` what is said of it."""
+        amount = Row((due(self.t("To pay"), self.order.amount_fen), *beside), gap=48)
         return Column((Text(title, "headline"), Text(what, "body", "secondary"), amount), gap=4)
 
     def _none(self, what: str) -> Node:

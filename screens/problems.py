@@ -28,7 +28,7 @@ class Said:
     code: str = ""
 
 
-_TRY_LATER = N_("Please try again in a few minutes.")
+_WAIT = N_("Please wait a few minutes.")
 _OTHER_TELEVISION_FIRST = N_(
     "A payment on another television is still open. Put the card in there first: only then can it pay here."
 )
@@ -44,11 +44,11 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     # No answer, or one that nobody understands
     "tsp-unreachable": (
         N_("The payment service cannot be reached"),
-        N_("Please try again in a moment. If it stays away, check the network cable or call the hotline."),
+        N_("Please wait a moment. If it stays away, check the network cable or call the hotline."),
     ),
     "tsp-answer-bad": (
         N_("The payment service did not answer clearly"),
-        N_("Please try again in a few minutes. If it happens again, call the hotline."),
+        N_("Please wait a few minutes. If it happens again, call the hotline."),
     ),
     "tsp-not-trusted": (
         N_("The payment service could not prove who it is"),
@@ -64,18 +64,18 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "tls-failed": (N_("No safe connection to the payment service"), _NOT_SAFE),
     "clock-skew": (
         N_("The clock of this box is wrong"),
-        N_("Please have it set, then try again."),
+        N_("Please have it set first."),
     ),
     "too-many-requests": (
         N_("Too many attempts in a short time"),
-        N_("Please wait a few minutes, then try again."),
+        _WAIT,
     ),
     "signature-missing": (_NOT_RECOGNISED, N_("Please call the hotline to have it registered.")),
     "signature-invalid": (_NOT_RECOGNISED, _REGISTER_AGAIN),
-    "signature-replayed": (_NOT_RECOGNISED, N_("Please try again. If it happens again, call the hotline.")),
+    "signature-replayed": (_NOT_RECOGNISED, N_("If it happens again, please call the hotline.")),
     "internal": (
         N_("Something went wrong on our side"),
-        N_("We have recorded it. Please try again in a few minutes."),
+        N_("We have recorded it. Please wait a few minutes."),
     ),
     "bad-request": (
         N_("The payment service did not understand this box"),
@@ -138,7 +138,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("Cannot be combined with a service you have"),
         N_("Please choose another service, or call the hotline."),
     ),
-    "boss-unreachable": (N_("The ordering system does not answer"), _TRY_LATER),
+    "boss-unreachable": (N_("The ordering system does not answer"), _WAIT),
     # Out of order
     "order-expired": (N_("This order has waited too long"), _ORDER_AGAIN),
     "order-closed": (N_("This order is closed"), _ORDER_AGAIN),
@@ -201,39 +201,39 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("Please check that its cable is plugged in. You can also pay with your phone."),
     ),
     # The deduction
-    "psam-none-free": (N_("Too many people are paying just now"), _TRY_LATER),
+    "psam-none-free": (N_("Too many people are paying just now"), _WAIT),
     "psam-none-for-issuer": (
         N_("Cards of this bank cannot pay here just now"),
         N_("Please pay another way."),
     ),
-    "lease-lost": (N_("It took too long"), N_("Please pay again, and put the card in soon.")),
+    "lease-lost": (N_("It took too long"), N_("Please order again, and put the card in soon.")),
     "psam-refused": (N_("The card was not accepted"), _CALL_BANK),
     "mac2-refused": (
         N_("The card's answer is being checked"),
         N_(
-            "Our staff will check whether the money was taken. You need not do anything and should not pay again."
+            "Our staff will check whether money was taken. You need not do anything. Please do not pay again."
         ),
     ),
     "proof-kept": (
         N_("Our staff are checking this payment"),
         N_(
-            "Our staff will check whether the money was taken. You need not do anything and should not pay again."
+            "Our staff will check whether money was taken. You need not do anything. Please do not pay again."
         ),
     ),
     "evidence-contradicts": (
         N_("This payment is being checked"),
         N_(
-            "Our staff will check whether the money was taken. You need not do anything and should not pay again."
+            "Our staff will check whether money was taken. You need not do anything. Please do not pay again."
         ),
     ),
-    "mac1-refused": (N_("The card refused the payment"), N_("Please try again, or pay another way.")),
+    "mac1-refused": (N_("The card refused the payment"), N_("Please order again, or pay another way.")),
     "card-removed": (
         N_("The card was taken out too early"),
-        N_("Please pay again, and leave the card in until we say so."),
+        N_("Please order again, and leave the card in until we say so."),
     ),
     "reader-lost": (
         N_("The card reader was interrupted"),
-        N_("The card itself says that it has not paid. Please check the reader's cable, then pay again."),
+        N_("The card itself says that it has not paid. Please check the reader's cable, then order again."),
     ),
     "connection-lost": (
         N_("The connection was interrupted"),
@@ -248,7 +248,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     "card-wait-expired": (
         N_("No card was put in"),
-        N_("Please try again and have the card ready, or pay another way."),
+        N_("Please order again and have the card ready, or pay another way."),
     ),
     "box-storage": (
         N_("This box cannot keep records just now"),
@@ -260,7 +260,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("If you have already paid, it will be found. Otherwise please pay another way."),
     ),
     "declined": (N_("The payment was declined on the phone"), N_("You can order again, or pay another way.")),
-    "expired": (N_("The time to pay is over"), N_("The code is no longer valid. Please order again.")),
+    "expired": (N_("The code has run out"), _ORDER_AGAIN),
     "cancelled": (N_("The payment was cancelled"), N_("You can order again at any time.")),
     "service-not-opened": (
         N_("Paid; the service could not be switched on"),
@@ -271,7 +271,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
 
 UNKNOWN_CODE = (
     N_("Sorry, this did not work"),
-    N_("Please try again in a few minutes. If it happens again, call the hotline and give this code:"),
+    N_("Please wait a few minutes. If it happens again, call the hotline and give this code:"),
 )
 
 MONEY: dict[str, str] = {
@@ -314,12 +314,14 @@ PROMPTS: dict[str, tuple[str, str]] = {
     ),
     "silent": (
         N_("The payment service does not answer"),
-        N_("We keep trying for half a minute. You may leave: the records will say how it ended."),
+        N_(
+            "We keep trying for half a minute: please leave the card in. If you go, take it along; the records say how it ended."
+        ),
     ),
     "silent-paid": (
         N_("The payment service does not answer"),
         N_(
-            "The card has paid, and we keep trying to report it. You may leave: the records will say how it ended."
+            "The card has paid; you may take it and leave. We keep trying to report it: the records will say how it ended."
         ),
     ),
     "remove": (N_("Please take your card"), N_("The card has paid. The result follows at once.")),
@@ -381,6 +383,7 @@ CARD_AWAY_NAMED = N_(
     "Put the card ending {last} in at any time: the television then finds out what happened. Please do not pay again."
 )
 STAY_SAFE = N_("Nothing has been taken yet.")
+"""What every page of a payment says until the debit may have begun."""
 MAYBE_PAID = N_("It is not yet known whether money was taken. Please do not pay again.")
 CASE_OPEN = N_(
     "It is not yet known whether money was taken. The payment stays open and is settled when this card is put in again."

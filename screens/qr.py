@@ -6,14 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.parts import beside, due, leaving
-from screens.problems import MAYBE_PAID, N_
+from screens.parts import beside, due, leaving, remark
+from screens.problems import MAYBE_PAID, MONEY, N_, STAY_SAFE
 from screens.purchase import pay_otherwise
-from screens.words import SEPARATOR, method_name, term_name
-from stb_app.journeys import Order
+from screens.words import SEPARATOR, amount_name, method_name, sentences, term_name
+from stb_app.journeys import Money, Order
 from stb_app.journeys.steps import Finished, QrStep, WalletStep
 from stb_app.kit import theme
 from stb_app.kit.nodes import (
+    Color,
     Column,
     Fit,
     Full,
@@ -165,7 +166,7 @@ class QrScreen(Page[None]):
                 "If you have already confirmed on the phone, please do not cancel: the result comes in a moment."
             ),
             options=(
-                ("keep", N_("Go on paying")),
+                ("keep", N_("Continue paying")),
                 ("pay-otherwise", N_("Pay another way")),
                 ("cancel-payment", N_("Cancel the payment")),
             ),
@@ -192,6 +193,30 @@ class QrScreen(Page[None]):
 
     # The picture
 
+    @property
+    def _money(self) -> Money:
+        """What has become of the money, as far as is known while nobody answers or the wallet is asked once more."""
+        payment = self._step.payment
+        if payment is None:  # no code was shown
+            return "not-taken"
+        if payment.money == "not-taken" and (
+            self._leaving or self._step.state in ("reconnecting", "checking")
+        ):
+            return "unknown"
+        return payment.money
+
+    @property
+    def _taken(self) -> tuple[str, Color]:
+        """The same in a sentence, and its colour."""
+        known = self._money
+        if known == "unknown":
+            return self.t(MAYBE_PAID), "warning"
+        return (self.t(STAY_SAFE), "secondary") if known == "not-taken" else (self.t(MONEY[known]), "text")
+
+    def _remark(self) -> Node:
+        words, tone = self._taken
+        return remark("warning" if tone == "warning" else "info", words, tone)
+
     def crumbs(self) -> Sequence[str]:
         return (self.say(self._order.service.name), method_name(self.t, self._method))
 
@@ -212,7 +237,9 @@ class QrScreen(Page[None]):
         what = SEPARATOR.join((self.say(self._order.service.name), term_name(self.t, self._order.term)))
         number = self.t("Order {number}").format(number=self._order.number)
         # Once the phone may have paid, nobody is told to.
-        sum_ = due(self.t("Amount") if self._slow else self.t("To pay"), self._order.amount_fen)
+        known = self._money
+        label = self.t("To pay") if known == "not-taken" else amount_name(self.t, known)
+        sum_ = due(label, self._order.amount_fen)
         head, less = (Column((sum_, _named(what, number, style)), gap=0) for style in BODIES)
         columns = (
             Column((head, Space(16), Column(self._steps("row"), gap=24), Space(16), self._clock()), gap=24),
@@ -268,11 +295,12 @@ class QrScreen(Page[None]):
     def _steps(self, style: Literal["row", "body", "small"], short: bool = False) -> tuple[Node, ...]:
         """What to do with the phone, or what the phone has done; ``short``: in as few words as do."""
         if self._slow:
+            taken, tone_ = self._taken
             words = self.t("You may leave. The records will say how it ended.")
             leave = Target("records", Text(self.t("See the records"), "row-bold", align="center"), "primary")
             return (
                 Text(self.t("This takes longer than usual"), "title" if style == "row" else "heading"),
-                Text(self.t(MAYBE_PAID), "row" if style == "row" else "small", "warning"),
+                Text(taken, "row" if style == "row" else "small", tone_),
                 Text(words, "row" if style == "row" else "small"),
                 Row((leave,)),
             )
@@ -295,7 +323,7 @@ class QrScreen(Page[None]):
         lines = (
             self.t("Open the demo wallet or the phone's camera")
             if self._method == "wallet:demo"
-            else self.t("Open the wallet on your phone"),
+            else self.t("Open the wallet on the phone"),
             self.t("Scan the code on the left"),
             self.t("Confirm the payment on the phone"),
         )
@@ -332,29 +360,32 @@ class QrScreen(Page[None]):
                     "warning",
                     self.t("No connection just now"),
                     self.t(
-                        "We keep trying. If you have paid, the payment will be found; please do not pay twice."
+                        "We keep trying. If you have paid, the payment will be found; please do not pay again."
                     ),
                 )
             case "checking":
                 return (
                     "clock",
-                    self.t("Time is up"),
+                    self.t("The code has run out"),
                     self.t("We ask the wallet once more whether it was paid."),
                 )
             case _:
                 return None
 
     def _clock(self, ring: int = 140) -> Node:
-        if self._told_no and not self._leaving:
-            return Text(
-                self.t("This can't be cancelled now. The result comes in a moment."), "body", "warning"
-            )
-        if self._slow or self.busy:  # something is going on in place of the code
+        if self._slow:
             return Space(0)
+        if self._told_no and not self._leaving:
+            words = self.t("This can't be cancelled now. The result comes in a moment.")
+            return Column((Text(words, "body", "warning"), self._remark()), gap=12)
+        if self.busy:  # something is going on in place of the code
+            return self._remark()
         left = self._seconds
         part = left / max(1, self._step.total_s)
         scanned = self._step.state == "scanned"
-        words = self.t("Waiting for the phone") if scanned else self.t("Waiting to be paid")
+        words = self.t("Waiting for the phone.") if scanned else self.t("Waiting to be paid.")
+        if self._money == "not-taken":  # else the sentences above the clock say it
+            words = self.t(STAY_SAFE) if self._large else sentences(words, self.t(STAY_SAFE))
         figure = Text(minutes(left), "title", "warning" if part <= LAST_PART else "text", wrap=False)
         if ring < 140:
             return Row((Ring(part, ring), figure, Grow(Text(words, "small", "secondary"))), gap=24)

@@ -13,6 +13,7 @@ from screens.words import (
     PENDING,
     SEPARATOR,
     Tone,
+    amount_name,
     method_name,
     payment_state,
     subscription_status,
@@ -137,9 +138,9 @@ class RecordsScreen(LoadingPage[Records]):
                 "info", self.t("Nothing paid on the television yet"), self._not_told(), self._ways()
             )
         if len(value.payments) > 1:
-            words = self.t("The last {n} payments").format(n=len(value.payments))
+            words = self.t("The last {n} records").format(n=len(value.payments))
         else:
-            words = self.t("One payment") if value.payments else self._elsewhere()
+            words = self.t("One record") if value.payments else self._elsewhere()
         head = Row((Grow(Text(words, "row", "secondary")), button("refresh", self.t("Refresh"), width=None)))
         above: tuple[Node, ...] = (head,)
         if value.earlier is None:
@@ -271,7 +272,10 @@ class RecordScreen(Page[None]):
         said = words_for(payment.reason, payment.facts, self.t) if payment.reason else None
         sentences: list[Text] = []
         if said is not None:
-            sentences += [Text(said.title, "body-bold"), Text(said.text, "body", "secondary")]
+            # A reason that is the state in other words would only say it twice.
+            if payment.reason != payment.state:
+                sentences.append(Text(said.title, "body-bold"))
+            sentences.append(Text(said.text, "body", "secondary"))
         if payment.state in PENDING:
             if payment.state == "unknown":
                 sentences.append(Text(self.t("Please do not pay again."), "body-bold", "warning"))
@@ -294,6 +298,8 @@ class RecordScreen(Page[None]):
         kind: Literal["success", "pending", "failed", "cancelled", "expired", "late"] = OUTCOMES.get(
             payment.state, "pending"
         )
+        if payment.reason == "declined":
+            kind = "cancelled"
         head = Row((Sign(kind, 120), Grow(Column(words, gap=8))), gap=40)
         facts = Panel(Facts(self._pairs("body"), columns=2, gap=22), pad=44)
         # Large letters: every sentence stays, and the facts, in smaller ones, may scroll.
@@ -317,7 +323,7 @@ class RecordScreen(Page[None]):
                 SEPARATOR.join((self.say(payment.service.name), term_name(self.t, payment.term))),
             ),
             (
-                self.t("Amount"),
+                amount_name(self.t, payment.money, payment.state == "late"),
                 Text(
                     money(payment.amount_fen),
                     "body-bold" if style == "body" else style,
@@ -325,17 +331,18 @@ class RecordScreen(Page[None]):
                 ),
             ),
             (time_name(self.t, payment), full_moment(payment.time)),
-            (self.t("Pay with"), method_name(self.t, payment.method)),
             (self.t("Order number"), payment.number),
+            # Two beside each other: the card beside the way to pay, and its balances in a row of their own.
+            (self.t("Pay with"), method_name(self.t, payment.method)),
         ]
-        if payment.valid_until is not None:
-            pairs.append((self.t("Valid until"), day(payment.valid_until)))
         if payment.card is not None:
             pairs.append((self.t("Card number"), payment.card.number))
             if payment.card.balance_before_fen is not None:
                 pairs.append((self.t("Balance before"), money(payment.card.balance_before_fen)))
             if payment.card.balance_after_fen is not None:
                 pairs.append((self.t("Balance after"), money(payment.card.balance_after_fen)))
+        if payment.valid_until is not None:
+            pairs.append((self.t("Valid until"), day(payment.valid_until)))
         return tuple(pairs)
 
     def _step(self, step: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from screens.parts import due, hotline
 from screens.problems import ELSEWHERE, PROBLEMS, RETURNING, money_words, spoken, words_for
 from screens.purchase import pay_otherwise, to_service
-from screens.words import SEPARATOR, sentences, term_name, time_name
+from screens.words import SEPARATOR, amount_name, method_name, sentences, term_name, time_name
 from stb_app.journeys import Order, Payment
 from stb_app.journeys.steps import Finished
 from stb_app.kit.nodes import (
@@ -268,8 +268,10 @@ class ResultScreen(Page[None]):
         large, strong, style = styles
         title, text, code = self._said()
         words = Column((Text(title, large), *self._lines(text, code, strong, style)), gap=6)
-        # Overtaken by another television of the household: nothing has gone wrong.
+        # Overtaken by another television of the household, or declined by the subscriber: nothing has gone wrong.
         kind = "info" if self._end.reason in ELSEWHERE else self._end.outcome
+        if self._end.reason == "declined":
+            kind = "cancelled"
         head = Row((Sign(kind, SIGN), Grow(words)), gap=40)
         panel: Node = Panel(
             Facts(self._facts(style), 2, gap=20 if style == "body" else 10, style=style),
@@ -295,14 +297,7 @@ class ResultScreen(Page[None]):
         if about is None:
             return tuple(Row((one,)) for one in take)
         tone: Color = "secondary" if end.money == "not-taken" else "money"
-        t = self.t
-        label = {
-            "taken": t("To be sent back") if end.outcome == "late" else t("Amount paid"),
-            "not-taken": t("Order amount"),
-            "returned": t("Sent back"),
-            "unknown": t("Amount"),
-        }[end.money]
-        sum_ = due(label, about.amount_fen, tone)
+        sum_ = due(amount_name(self.t, end.money, end.outcome == "late"), about.amount_fen, tone)
         return (
             Fit((Row((sum_, Space(grow=1), *take), gap=48), Column((sum_, *take), gap=0, align="start"))),
         )
@@ -348,7 +343,10 @@ class ResultScreen(Page[None]):
                 said = words_for(end.reason if end.reason in ELSEWHERE else "cancelled", {}, t)
                 return said.title, said.text, ""
             case "expired":
-                said = words_for(end.reason if end.reason in PROBLEMS else "expired", end.facts, t)
+                reason = end.reason if end.reason in PROBLEMS else "expired"
+                if reason == "expired" and end.payment is not None and end.payment.method == "card":
+                    reason = "lease-lost"  # there was no code that could have run out
+                said = words_for(reason, end.facts, t)
                 return said.title, said.text, ""
             case _:
                 said = words_for(end.reason or "declined", spoken(end.facts, self.say), t)
@@ -396,7 +394,7 @@ class ResultScreen(Page[None]):
     def _take_card(self) -> tuple[Node, ...]:
         if not self._end.card_in_slot:
             return ()
-        words = Text(self.t("Please take your card."), "body-bold", "warning", wrap=False)
+        words = Text(self.t("Please take your card"), "body-bold", "warning", wrap=False)
         return (Row((Icon("card", 44, "warning"), words), gap=16),)
 
     def _facts(self, style: TextStyle = "body") -> Pairs:
@@ -434,6 +432,8 @@ class ResultScreen(Page[None]):
             pairs.append((t("Order not paid"), Text(self._order.number, style, wrap=False)))
             pairs.append((t("Service"), self._what(self._order)))
         if payment is not None:
+            if card is None:
+                pairs.append((t("Pay with"), Text(method_name(t, payment.method), style, wrap=False)))
             pairs.append((time_name(t, payment), full_moment(payment.time)))
         else:
             pairs.append((t("Time"), full_moment(self._opened)))

@@ -78,9 +78,7 @@ class SettingsScreen(Page[None]):
         edges = self.t("{n}% margin").format(n=now.margin)
         more = (
             self._more("calibration", "frame", self.t("Picture edges"), edges),
-            self._more(
-                "about", "info", self.t("About this television"), self.t("Version, box number, licences")
-            ),
+            self._more("about", "info", self.t("About this box"), self.t("Version, box number, licences")),
         )
         return Fit(
             (
@@ -136,7 +134,7 @@ class AboutScreen(Page[None]):
             self.app.start(self.app.verbs.hello(), self._hello)
 
     def crumbs(self) -> Sequence[str]:
-        return (self.t("Settings"), self.t("About this television"))
+        return (self.t("Settings"), self.t("About this box"))
 
     def bindings(self) -> Sequence[Binding]:
         return (Binding(("KEY_OK",), self.t("Back")),)

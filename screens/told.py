@@ -30,24 +30,24 @@ CARD = {
     "late": N_("An earlier card payment came too late: {what}."),
 }
 PHONE = {
-    "done": N_("An earlier phone payment has been completed: {what}. The service is ready."),
-    "paid": N_("An earlier phone payment has gone through: {what}. The service is being switched on."),
+    "done": N_("An earlier wallet payment has been completed: {what}. The service is ready."),
+    "paid": N_("An earlier wallet payment has gone through: {what}. The service is being switched on."),
     "refused": N_(
-        "An earlier phone payment has gone through: {what}. The service could not be switched on; our staff see to it."
+        "An earlier wallet payment has gone through: {what}. The service could not be switched on; our staff see to it."
     ),
-    "not-taken": N_("An earlier phone payment did not take place: {what}. Nothing was taken."),
+    "not-taken": N_("An earlier wallet payment did not take place: {what}. Nothing was taken."),
     "unknown": N_(
-        "It is not known yet whether an earlier phone payment took money: {what}. Please do not pay again."
+        "It is not yet known whether an earlier wallet payment has taken money: {what}. Please do not pay again."
     ),
-    "late": N_("An earlier phone payment came too late: {what}."),
+    "late": N_("An earlier wallet payment came too late: {what}."),
 }
 
 UNHEARD_PAID = N_(
-    "A card payment went through: {what}. It is passed on as soon as the payment service answers; please do not pay again."
+    "A card payment went through: {what}. It is passed on as soon as the payment service answers. Please do not pay again."
 )
 UNHEARD_UNKNOWN = N_(
-    "It is not known yet whether the card was charged: {what}. Put the same card in, and it is checked by itself; "
-    "please do not pay again."
+    "It is not yet known whether a card payment has taken money: {what}. Put the same card in, and it is checked by itself. "
+    "Please do not pay again."
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
-from stb_app.journeys import Earlier, Payment, Service, Subscription
+from stb_app.journeys import Earlier, Money, Payment, Service, Subscription
 from stb_app.kit.clock import CHINA
 from stb_app.shell.words import day, money
 
@@ -100,7 +100,7 @@ def month(t: Say, year_month: str) -> str:
 def method_name(t: Say, method: str) -> str:
     """A way to pay as records name it, in the words of the TSP. An order's own methods bring their names along."""
     names = {"card": t("UnionPay card"), "wallet:demo": t("Demo wallet (scan)")}
-    return names.get(method, t("Phone wallet (scan)"))
+    return names.get(method, t("Wallet (scan)"))
 
 
 def subscription_status(t: Say, subscription: Subscription | Earlier) -> tuple[str, Tone]:
@@ -120,10 +120,35 @@ def time_name(t: Say, payment: Payment) -> str:
     return t("Ordered at") if payment.money == "not-taken" else t("Time")
 
 
+def amount_name(t: Say, money: Money, late: bool = False) -> str:
+    """What an amount is called once its payment has begun to end; before that it is what there is ``To pay``.
+
+    Args:
+        late: what was taken goes back.
+    """
+    names = {
+        "taken": t("To be sent back") if late else t("Amount paid"),
+        "not-taken": t("Order amount"),
+        "returned": t("Sent back"),
+        "unknown": t("Amount"),
+    }
+    return names[money]
+
+
 def payment_state(t: Say, payment: Payment) -> tuple[str, Tone]:
     """What became of a payment in one or two words, and the tone of its mark."""
     if payment.state == "paid" and payment.reason == "service-not-opened":
         return t("Paid, with our staff"), "warning"
+    if payment.state == "failed" and payment.reason == "declined":
+        return t("Not paid"), "neutral"
+    if payment.state == "late":
+        returned = payment.money == "returned"
+        if payment.reason == "service-not-opened":
+            return t("Not switched on, sent back") if returned else t(
+                "Not switched on, being sent back"
+            ), "neutral"
+        return t("Came too late, sent back") if returned else t("Came too late, being sent back"), "neutral"
+    run_out = t("Time ran out") if payment.method == "card" else t("The code has run out")
     states: dict[str, tuple[str, Tone]] = {
         "done": (t("Paid"), "good"),
         "paid": (t("Paid, being switched on"), "warning"),
@@ -133,7 +158,6 @@ def payment_state(t: Say, payment: Payment) -> tuple[str, Tone]:
         "scanned": (t("Not finished"), "warning"),
         "failed": (t("Not paid"), "bad"),
         "cancelled": (t("Cancelled"), "neutral"),
-        "expired": (t("Time ran out"), "neutral"),
-        "late": (t("Paid late, sent back"), "neutral"),
+        "expired": (run_out, "neutral"),
     }
     return states.get(payment.state, (t("Being checked"), "warning"))

@@ -418,7 +418,7 @@ def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[Any], No
             )
         elif codes:
             app.notice(
-                "An earlier phone payment is still open. If you have paid, it is found by itself.",
+                "An earlier wallet payment is still open. If you have paid, it is found by itself.",
                 about="open",
                 waits=True,
             )

@@ -93,7 +93,8 @@ def phone_page(service: Current, *, faults: bool) -> APIRouter:
         language = page.language(request.query_params.get("lang"), request.headers.get("accept-language"))
         overdue = row is not None and service().overdue(row)
         switch = ("speak" if service().faults.gateway_silent else "silence") if faults else None
-        html = page.render(row, language, overdue=overdue, switch=switch)
+        code = request.path_params["code"]
+        html = page.render(row, language, code=code, overdue=overdue, switch=switch)
         return HTMLResponse(html, 404 if row is None else 200, headers={"Cache-Control": "no-store"})
 
     @routes.get("/font.ttf", response_class=FileResponse, responses={200: {"content": {"font/ttf": {}}}})

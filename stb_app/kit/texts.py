@@ -12,7 +12,9 @@ from stb_app.kit.nodes import Span, Text
 from stb_app.kit.theme import RGB
 
 TITLES = frozenset(("display", "title", "headline", "heading"))
-"""Styles whose lines are about equally long rather than full."""
+"""Styles whose lines are about equally long rather than full, however many they are."""
+SHORT = 3
+"""Other texts of so many lines at most have them too: no word stands alone in the last one."""
 
 
 @dataclass(slots=True)
@@ -34,7 +36,6 @@ def lines(lay: Layouter, node: Text, width: int) -> list[Line]:
 
 def _break(lay: Layouter, node: Text, width: int) -> list[Line]:
     kind = theme.TYPES[node.style]
-    share = wrap.balance if node.style in TITLES and not node.most_lines else wrap.fill
     size = lay.type_size(node.style)
     color = theme.TEXT[node.color]
     spans = (Span(node.content),) if isinstance(node.content, str) else node.content
@@ -62,7 +63,9 @@ def _break(lay: Layouter, node: Text, width: int) -> list[Line]:
         else:
             limit, over = width, 1
             while over > 0:
-                broken = share(parts, limit)
+                broken = wrap.fill(parts, limit)
+                if not node.most_lines and (node.style in TITLES or len(broken) <= SHORT):
+                    broken = wrap.balance(parts, limit)
                 found = [line(indices) for indices in broken]
                 pairs = zip(found, broken, strict=True)
                 over = max((one.width - width for one, own in pairs if len(own) > 1), default=0)

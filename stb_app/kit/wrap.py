@@ -5,6 +5,7 @@ The rules are the common core of UAX #14 and of the Requirements for Chinese Tex
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 NO_START = frozenset("，。！？、：；）》」』】〉”’…—·・％,.!?:;)]}%°℃")
@@ -26,17 +27,24 @@ def may_break(before: str, after: str) -> bool:
     return is_cjk(before) or is_cjk(after)
 
 
+WHOLE = re.compile("支付|扣款|解锁|“[^”]{1,12}”")
+"""What a line never ends in: the words about money that must be read at a glance, and a service's name in quotes."""
+
+
 def pieces(text: str) -> list[str]:
     """``text`` (one paragraph) cut into the smallest parts that stay together; spaces end the part before them.
 
     >>> pieces("打开（手机）wallet now。")
     ['打', '开', '（手', '机）', 'wallet ', 'now。']
+    >>> pieces("请支付“高清影院”。")
+    ['请', '支付', '“高清影院”。']
     """
+    inside = {at for whole in WHOLE.finditer(text) for at in range(whole.start() + 1, whole.end())}
     found: list[str] = []
     start = 0
     for at in range(1, len(text)):
         before, after = text[at - 1], text[at]
-        if after == " ":
+        if after == " " or at in inside:
             continue
         if (before == " " and after not in NO_START) or (before != " " and may_break(before, after)):
             found.append(text[start:at])
@@ -67,24 +75,25 @@ def fill(parts: Sequence[tuple[str, int, int]], width: int) -> list[list[int]]:
 
 
 PAUSES = frozenset("，。！？、：；,.!?:;")
-"""After one of these a title likes to be broken."""
+"""After one of these a balanced text likes to be broken."""
 COMPOUNDS = (
     "一种", "不上", "业务", "付款", "余额", "使用", "出来", "包月", "取消", "可用", "名称", "完成", "密码", "平台", "开通", "已经",
-    "手机", "扫码", "找不到", "拔卡", "支付", "收费", "有效", "服务", "机顶盒", "查清", "正在", "没有", "热线", "电视", "确认", "结果",
+    "手机", "扫码", "找不到", "拔卡", "收费", "有效", "服务", "机顶盒", "查清", "正在", "没有", "热线", "电视", "确认", "结果",
     "网络", "订单", "订购", "记录", "读卡器", "费用", "超时", "过期", "连接", "选择", "重新", "金额", "银行", "锁住", "需要", "同时", "还没有",
 )  # fmt: skip
-"""Words of this trade; Chinese does not space its words, and a title that is cut inside one reads badly."""
+"""Words of this trade; Chinese does not space its words, and a short text that is cut inside one reads badly."""
+_WORDS = re.compile("|".join(sorted(COMPOUNDS, key=len, reverse=True)))
 
 
 def balance(parts: Sequence[tuple[str, int, int]], width: int) -> list[list[int]]:
-    """Like ``fill``, in as many lines, but about equally long ones: for titles.
+    """Like ``fill``, in as many lines, but about equally long ones: for titles and short texts.
 
     A break after punctuation is preferred, one inside a word of ``COMPOUNDS`` is avoided.
     """
     count = len(fill(parts, width))
     if count < 2:
         return fill(parts, width)
-    cuts = [_cut_cost(parts, at) for at in range(len(parts))]
+    cuts = _cut_costs(parts)
     # best[end] after a number of lines: what they cost, and where the last of them begins.
     best: list[dict[int, tuple[float, int]]] = [{0: (0.0, 0)}]
     for _ in range(count):
@@ -109,19 +118,17 @@ def balance(parts: Sequence[tuple[str, int, int]], width: int) -> list[list[int]
     return lines[::-1]
 
 
-def _cut_cost(parts: Sequence[tuple[str, int, int]], at: int) -> float:
-    """What a break before a part costs a title: more than nothing inside a word, less after a pause."""
-    if at == 0:
-        return 0.0
-    if parts[at - 1][0].rstrip(" ")[-1:] in PAUSES:
-        return -0.2
-    reach = max(map(len, COMPOUNDS)) - 1
-    left = "".join(part[0] for part in parts[max(0, at - reach) : at])[-reach:]
-    right = "".join(part[0] for part in parts[at : at + reach])[:reach]
-    for word in COMPOUNDS:
-        if any(left.endswith(word[:n]) and right.startswith(word[n:]) for n in range(1, len(word))):
-            return 1.0
-    return 0.0
+def _cut_costs(parts: Sequence[tuple[str, int, int]]) -> list[float]:
+    """What a break before each part costs: more than nothing inside a word, less after a pause."""
+    text = "".join(part[0] for part in parts)
+    inside = {at for word in _WORDS.finditer(text) for at in range(word.start() + 1, word.end())}
+    costs = [0.0]
+    at = 0
+    for part, _, _ in parts[:-1]:
+        at += len(part)
+        pause = part.rstrip(" ")[-1:] in PAUSES
+        costs.append(-0.2 if pause else 1.0 if at in inside else 0.0)
+    return costs
 
 
 def split_long(text: str, width: int, measure: Callable[[str], int]) -> list[str]:

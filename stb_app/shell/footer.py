@@ -145,7 +145,7 @@ def live(
     mine.append(Binding(("KEY_HOME",), home, footer=False))
     mine.append(Binding(("KEY_POWER",), off, footer=False))
     if tray:
-        mine.append(Binding(("KEY_BLUE",), t("Card tray"), footer=not modal))
+        mine.append(Binding(("KEY_BLUE",), t("Test cards"), footer=not modal))
         mine.append(Binding(("KEY_F5",), t("Put the test card in or pull it out"), footer=False))
     live = (*own, *(binding for binding in mine if not taken & set(binding.keys)))
     return tuple(sorted(live, key=lambda binding: _rank(binding.keys[0])))

@@ -110,7 +110,11 @@ def modules(payload: str = PAYLOAD) -> tuple[tuple[bool, ...], ...]:
 
 def code(state: QrState = "shown", left: float = 125.0, payload: str = PAYLOAD) -> QrStep:
     """A code that has ``left`` seconds on the clock of a television that has just been made."""
-    return QrStep(state, modules(payload), payload, 1000.0 + left, 180, data.RECORDS[1])
+    paid = state == "confirming"
+    payment = replace(
+        data.RECORDS[1], state="paid" if paid else "waiting", money="taken" if paid else "not-taken"
+    )
+    return QrStep(state, modules(payload), payload, 1000.0 + left, 180, payment)
 
 
 PAID = replace(data.RECORDS[0], card=PaidCard(NUMBER, BALANCE_FEN, BALANCE_FEN - 1500))

@@ -194,6 +194,7 @@ QR_SCENES: tuple[PaymentScene, ...] = (
     qr("qr-slow", code(), then=_slow, focus="records"),
 )
 REASONS = tuple(sorted(set(PROBLEMS) - {"expired-card"}))
+NOT_SCANNED = replace(NOT_TAKEN, method="wallet:demo")
 RESULT_SCENES: tuple[PaymentScene, ...] = (
     result("result-success", SUCCESS),
     result("result-success-card-in", replace(SUCCESS, card_in_slot=True)),
@@ -221,16 +222,16 @@ RESULT_SCENES: tuple[PaymentScene, ...] = (
     ),
     result("result-pending-earlier", Finished("pending", "unknown", "payment-in-progress", UNKNOWN)),
     result("result-pending-mac2", Finished("pending", "unknown", "mac2-refused", UNKNOWN, card_in_slot=True)),
-    result("result-declined", failed("declined")),
+    result("result-declined", Finished("failed", "not-taken", "declined", NOT_SCANNED)),
     result("result-no-payment", Finished("failed", "not-taken", "tsp-unreachable")),
     result("result-too-little", failed("balance-too-low", balance_fen=320, amount_fen=1500)),
     result("result-unheard-of", failed("frobnicated")),
     result("result-cancelled", Finished("cancelled", "not-taken", None, NOT_TAKEN)),
-    result("result-expired", Finished("expired", "not-taken", "expired", NOT_TAKEN)),
+    result("result-expired", Finished("expired", "not-taken", "expired", NOT_SCANNED)),
     result("result-card-wait-expired", Finished("expired", "not-taken", "card-wait-expired", NOT_TAKEN)),
     result(
         "result-late",
-        Finished("late", "returned", "expired", replace(NOT_TAKEN, money="returned", state="late")),
+        Finished("late", "returned", "expired", replace(NOT_SCANNED, money="returned", state="late")),
     ),
 )
 REASON_SCENES: tuple[PaymentScene, ...] = tuple(

@@ -175,7 +175,7 @@ def test_where_money_may_have_moved_nothing_can_be_cancelled(tv: Television, wor
     tv.press("BACK")
     assert (tv.screen, journey(tv).cancels) == ("card", 0)
     assert "can't be cancelled now" in tv.words()
-    assert "Please do not take the card out" in tv.words()
+    assert "It is not yet known whether money was taken." in tv.words()
 
 
 def test_a_question_goes_when_the_payment_has_gone_on_to_where_it_cannot_be_cancelled(tv: Television) -> None:
@@ -257,7 +257,7 @@ def test_once_the_card_has_paid_nothing_is_due_any_more(tv: Television) -> None:
     post(tv, prompt("insert"))
     assert "To pay" in tv.words()
     post(tv, prompt("remove"))
-    assert {"Paid", "Balance now", "¥15.00"} <= set(tv.words().split("\n"))
+    assert {"Amount paid", "Balance after", "¥15.00"} <= set(tv.words().split("\n"))
     assert "To pay" not in tv.words()
 
 
@@ -310,7 +310,7 @@ def test_while_an_earlier_payment_is_looked_for_nobody_says_that_nothing_was_tak
 
 @pytest.mark.parametrize(
     ("word", "words", "label"),
-    [("silent", "It is not yet known", "Amount"), ("silent-paid", "The money was taken.", "Paid")],
+    [("silent", "It is not yet known", "Amount"), ("silent-paid", "The money was taken.", "Amount paid")],
 )
 @pytest.mark.parametrize("key", ["OK", "BACK"])
 def test_silence_during_the_debit_says_what_is_known_of_the_money_and_lets_go(
@@ -395,3 +395,26 @@ def test_two_ways_out_keep_their_places_and_only_the_focus_moves(tv: Television)
         assert tv.focus == focus
         places.append({t.key: t.rect[0] for t in tv.app.stage.targets()})
     assert places[0] == places[1] == places[2]
+
+
+@pytest.mark.parametrize("word", ["enter-pin", "wrong-pin"])
+def test_while_the_pin_is_asked_for_nothing_has_been_taken(tv: Television, word: str) -> None:
+    post(tv, prompt(word))  # type: ignore[arg-type]
+    assert "Nothing has been taken yet." in tv.words()
+    tv.press("1", "OK")
+    assert "5 are still missing. Nothing has been taken yet." in tv.words()
+
+
+def test_nothing_is_taken_until_mac1_is_asked_for(tv: Television) -> None:
+    post(tv, replace(prompt("processing"), before_mac1=True))
+    assert "Nothing has been taken yet. Please do not switch the box off." in tv.words()
+    post(tv, prompt("processing"))
+    assert "It is not yet known whether money was taken. Please do not switch the box off." in tv.words()
+
+
+@pytest.mark.parametrize(
+    ("word", "words"), [("silent", "leave the card in"), ("silent-paid", "you may take it")]
+)
+def test_whoever_may_leave_is_told_what_to_do_with_the_card(tv: Television, word: str, words: str) -> None:
+    post(tv, prompt(word))  # type: ignore[arg-type]
+    assert words in tv.words()

@@ -7,7 +7,7 @@ import pytest
 import zxingcpp
 from PIL import Image, ImageChops
 
-from stb_app.journeys.steps import Finished
+from stb_app.journeys.steps import Finished, QrState
 from tests.screens import data
 from tests.screens.dummies import Television
 from tests.screens.dummy_payments import NOT_TAKEN, PAYLOAD, SUCCESS_WALLET, PaymentVerbs, code
@@ -71,6 +71,36 @@ def test_a_code_that_has_run_out_is_not_to_be_scanned(tv: Television) -> None:
     assert tv.app.snapshot()["busy"]
 
 
+@pytest.mark.parametrize(
+    ("state", "label", "words"),
+    [
+        (None, "To pay", "Nothing has been taken yet."),
+        ("shown", "To pay", "Nothing has been taken yet."),
+        ("scanned", "To pay", "Nothing has been taken yet."),
+        ("reconnecting", "Amount", "please do not pay again."),
+        ("confirming", "Amount paid", "The money was taken."),
+        ("checking", "Amount", "It is not yet known whether money was taken. Please do not pay again."),
+    ],
+)
+@pytest.mark.parametrize("text_scale", [100, 150])
+def test_every_state_says_what_has_become_of_the_money(
+    state: QrState | None, label: str, words: str, text_scale: int
+) -> None:
+    tv = _open(text_scale=text_scale)
+    if state is not None:
+        post(tv, code(state))
+    assert words in tv.words()
+    assert label in tv.words().split("\n")
+    assert ("Nothing has been taken" in tv.words()) is (label == "To pay")
+
+
+def test_while_it_is_cancelled_nobody_knows_what_the_phone_has_done(tv: Television) -> None:
+    post(tv, code())
+    tv.press("BACK").ok("cancel-payment")
+    assert "It is not yet known whether money was taken. Please do not pay again." in tv.words()
+    assert "Nothing has been taken" not in tv.words()
+
+
 def test_the_time_runs_down_by_the_second(tv: Television) -> None:
     post(tv, code(left=125.0))
     assert (tv.state["seconds_left"], tv.state["payload"], tv.state["qr_state"]) == (125, PAYLOAD, "shown")
@@ -120,7 +150,7 @@ def test_news_from_the_phone_brings_the_page_back(tv: Television) -> None:
         ("scanned", "confirm the payment on the phone"),
         ("confirming", "Confirmed on the phone"),
         ("reconnecting", "If you have paid, the payment will be found"),
-        ("checking", "Time is up"),
+        ("checking", "The code has run out"),
     ],
 )
 def test_every_state_has_its_words(tv: Television, state: str, words: str) -> None:
@@ -179,7 +209,7 @@ def test_the_countdown_stays_in_its_place(text_scale: int, large: bool) -> None:
     lefts, tops, rights, bottoms = zip(*(place for place in places if place), strict=True)
     assert len(lefts) == 8
     assert max(rights) - min(lefts) <= 420
-    assert max(bottoms) - min(tops) <= 150
+    assert max(bottoms) - min(tops) <= 170
     assert min(lefts) > (1080 if large else 600)
 
 
@@ -213,11 +243,12 @@ def test_enlarged_the_picture_still_says_that_it_is_a_test(tv: Television) -> No
 @pytest.mark.parametrize("text_scale", [100, 150])
 def test_code_and_words_stand_in_the_same_place_whatever_happens(text_scale: int, language: str) -> None:
     tv = Television(PaymentVerbs(), language, text_scale).open("qr", order=data.ORDER, method="wallet:demo")
+    labels = {tv.app.t(label) for label in ("To pay", "Amount", "Amount paid")}
     words, codes = set(), set()
     for step in (None, "shown", "scanned", "reconnecting", "confirming", "checking"):
         if step is not None:
             post(tv, code(step))  # type: ignore[arg-type]
-        words.add(next(text.rect[0] for text in tv.app.stage.texts() if text.text == "¥15.00"))
+        words.add(next(text.rect[0] for text in tv.app.stage.texts() if text.text in labels))
         codes |= {target.rect for target in tv.app.stage.targets() if target.key == "code"}
         number = next(text for text in tv.app.stage.texts() if "4C7F 20A1" in text.text)
         assert number.text in ("Order 4C7F 20A1", "订单 4C7F 20A1")

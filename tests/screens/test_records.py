@@ -8,10 +8,11 @@ import pytest
 
 from screens.problems import money_words, words_for
 from screens.words import PENDING
-from stb_app.journeys import Payment, Records
+from stb_app.journeys import Money, Payment, Records
 from stb_app.journeys.steps import finished
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Television
+from tests.screens.dummy_payments import PAID
 from tests.screens.scenes import UNREACHABLE
 
 OPEN = data.RECORDS[1]
@@ -26,7 +27,7 @@ def test_a_record_says_when_what_how_much_and_what_became_of_it() -> None:
         "¥15.00",
         "Paid",
         "Being checked",
-        "Time ran out",
+        "The code has run out",
     ):
         assert part in words
 
@@ -133,7 +134,8 @@ def test_large_letters_keep_what_became_of_the_money_and_what_to_do(payment: Pay
     assert money_words(payment.money, tv.app.t) in seen
     if payment.reason:
         said = words_for(payment.reason, payment.facts, tv.app.t)
-        assert said.title in seen
+        # The title says the state already, if the reason is nothing else.
+        assert said.title in seen or payment.reason == payment.state
         assert said.text in seen
     if payment.state in PENDING:
         assert tv.app.t("This changes here by itself as soon as we know.") in seen
@@ -149,3 +151,34 @@ def test_whom_to_call_where_nobody_knows_what_became_of_the_money(language: str)
     assert "96123" in Television(DummyVerbs(), language).open("record", payment=failed).words()
     refused = Television(DummyVerbs(records=UNREACHABLE), language).open("records")
     assert "96123" in refused.words()
+
+
+def test_both_balances_of_a_card_stand_in_one_row() -> None:
+    tv = Television(DummyVerbs(), "en").open("record", payment=PAID)
+    rows = {text.text: text.rect[1] for text in tv.app.stage.texts()}
+    assert rows["Balance before"] == rows["Balance after"]
+    assert rows["Pay with"] == rows["Card number"]
+    assert "Amount paid" in rows
+
+
+def test_an_end_is_not_said_twice_and_what_was_not_paid_is_an_order_amount() -> None:
+    payment = replace(
+        PAID, state="cancelled", money="not-taken", reason="cancelled", card=None, valid_until=None
+    )
+    words = Television(DummyVerbs(), "en").open("record", payment=payment).words()
+    assert "Order amount" in words
+    assert "Cancelled" in words
+    assert "The payment was cancelled" not in words
+
+
+@pytest.mark.parametrize(
+    ("money", "reason", "words"),
+    [
+        ("returned", "expired", "Came too late, sent back"),
+        ("taken", "expired", "Came too late, being sent back"),
+        ("returned", "service-not-opened", "Not switched on, sent back"),
+    ],
+)
+def test_money_on_its_way_back_is_not_called_back(money: Money, reason: str, words: str) -> None:
+    payment = replace(PAID, state="late", money=money, reason=reason, method="wallet:demo", card=None)
+    assert words in Television(DummyVerbs(), "en").open("record", payment=payment).words().split("\n")

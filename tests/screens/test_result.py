@@ -10,7 +10,16 @@ import pytest
 from stb_app.journeys.steps import Finished
 from tests.screens import data
 from tests.screens.dummies import Television
-from tests.screens.dummy_payments import NOT_TAKEN, NUMBER, PAID, SUCCESS, UNKNOWN, PaymentVerbs, failed
+from tests.screens.dummy_payments import (
+    NOT_TAKEN,
+    NUMBER,
+    PAID,
+    SUCCESS,
+    SUCCESS_WALLET,
+    UNKNOWN,
+    PaymentVerbs,
+    failed,
+)
 from tests.screens.scenes_payment import journey, post, ways
 
 
@@ -224,8 +233,8 @@ def test_following_ends_with_the_page_and_a_known_end_is_not_followed() -> None:
 
 
 def test_a_card_in_the_slot_is_not_forgotten() -> None:
-    assert "Please take your card." in _open(replace(SUCCESS, card_in_slot=True)).words()
-    assert "Please take your card." not in _open(SUCCESS).words()
+    assert "Please take your card" in _open(replace(SUCCESS, card_in_slot=True)).words()
+    assert "Please take your card" not in _open(SUCCESS).words()
 
 
 def test_a_code_without_words_is_shown_small_with_an_apology() -> None:
@@ -325,3 +334,13 @@ def test_nothing_is_promised_for_a_debit_that_the_platform_does_not_know() -> No
     assert "switched on" not in tv.words()
     assert "keep trying" not in tv.words()
     assert "switched on" in _open(Finished("pending", "taken", "tsp-unreachable", PAID)).words()
+
+
+def test_a_payment_by_code_names_how_it_was_paid() -> None:
+    words = _open(SUCCESS_WALLET).words().split("\n")
+    assert {"Pay with", "Demo wallet (scan)"} <= set(words)
+
+
+def test_who_declined_gets_no_alarm() -> None:
+    end = Finished("failed", "not-taken", "declined", NOT_TAKEN)
+    assert "kind='cancelled'" in repr(_open(end).app.navigator.top.compose())

@@ -32,7 +32,7 @@ def line(payment: Payment, language: str = "en") -> str:
 
 
 @pytest.mark.parametrize(("state", "money"), HOW)
-@pytest.mark.parametrize(("method", "of"), [("card", "card"), ("wallet:demo", "phone")])
+@pytest.mark.parametrize(("method", "of"), [("card", "card"), ("wallet:demo", "wallet")])
 def test_every_end_is_told_with_what_was_to_be_paid(state: str, money: str, method: str, of: str) -> None:
     payment = replace(PAID, state=state, money=money, method=method)  # type: ignore[arg-type]
     assert line(payment) == f"An earlier {of} payment " + HOW[state, money].format(what=WHAT)

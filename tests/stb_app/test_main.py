@@ -193,20 +193,20 @@ def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
         tv.app.draw()
         return tv.stage.picture.notice or ""
 
-    assert "phone payment is still open" in told(CodesOpen(1))
+    assert "wallet payment is still open" in told(CodesOpen(1))
     assert "Put the same card in" in told(CardWanted(1))
-    assert "phone payment is still open" in told(CardWanted(0))
+    assert "wallet payment is still open" in told(CardWanted(0))
     paid = replace(OPEN_PAYMENT, tac="00", mac2="00", service_name={"en": "Sports"}, term="monthly")
     assert told(Unheard((paid,))).startswith("A card payment went through: Sports · Monthly · ¥15.00. It is")
     assert "payment went through" in told(CardWanted(1))
     assert told(Unheard((OPEN_PAYMENT,))).startswith(
-        "It is not known yet whether the card was charged: ¥15.00."
+        "It is not yet known whether a card payment has taken money: ¥15.00."
     )
     assert "Put the same card in, and" in told(Unheard(()))
-    assert "phone payment is still open" in told(CardWanted(0))
+    assert "wallet payment is still open" in told(CardWanted(0))
     assert told(CodesOpen(0)) == ""
     payment = DummyTsp().pay("order-1", "card", "key-1")
-    for method, of in (("card", "card payment"), ("wallet:demo", "phone payment")):
+    for method, of in (("card", "card payment"), ("wallet:demo", "wallet payment")):
         payment = replace(payment, method=method)
         done = told(Finished("success", "taken", payment=payment))
         assert f"{of} has been completed: Sports · Monthly · ¥15.00." in done
@@ -232,7 +232,7 @@ def test_while_somebody_pays_nobody_is_told_of_an_open_code_or_card() -> None:
     tv = Television()
     tell = main._recovered(tv.app, lambda payment: False)
     tell(CodesOpen(1))
-    assert "phone payment" in str(tv.app.notices.seen())
+    assert "wallet payment" in str(tv.app.notices.seen())
     tell(CardWanted(1))
     assert "Put the same card in" in str(tv.app.notices.seen())
     assert tv.app.notices.seen(paying=True) is None

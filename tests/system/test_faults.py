@@ -214,7 +214,7 @@ def test_three_wrong_pins_lock_the_card(locking: Television) -> None:
     tv.prompt("pin-blocked")
     assert plain(tv, "The PIN of this card is locked")["focus"] == "pay-otherwise"
     tv.choose("cancel")
-    number = result(tv, "cancelled", False, NOT_TAKEN, "Please take your card.")["state"]["number"]
+    number = result(tv, "cancelled", False, NOT_TAKEN, "Please take your card")["state"]["number"]
     assert recorded(tv, number) == ("cancelled", "not-taken")
 
 
@@ -305,7 +305,7 @@ def test_the_phone_declines(tv: Television) -> None:
 @pytest.mark.xdist_group("hurried")
 def test_nobody_scans_the_code(hurried: Television) -> None:
     code(hurried)
-    number = result(hurried, "expired", False, "The time to pay is over", NOT_TAKEN)["state"]["number"]
+    number = result(hurried, "expired", False, "The code has run out", NOT_TAKEN)["state"]["number"]
     assert recorded(hurried, number) == ("expired", "not-taken")
 
 
@@ -324,7 +324,7 @@ def test_the_phone_pays_at_the_last_second(hurried: Television) -> None:
 def test_the_phone_pays_too_late_and_the_money_comes_back(hurried: Television) -> None:
     tv = hurried
     phone(code(tv), "pay-late")
-    result(tv, "expired", False, "The time to pay is over", NOT_TAKEN)
+    result(tv, "expired", False, "The code has run out", NOT_TAKEN)
     tv.wait_for(lambda s: s["state"].get("outcome") == "late")
     tv.wait_for(lambda s: s["state"].get("money") == "returned")
     number = result(tv, "late", False, "The payment came too late", RETURNED)["state"]["number"]

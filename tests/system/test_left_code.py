@@ -13,7 +13,7 @@ from tests.system.subscriber import home, plain, recorded, result
 from tests.system.television import Television
 
 pytestmark = pytest.mark.xdist_group("left-code")
-OPEN = "An earlier phone payment is still open. If you have paid, it is found by itself."
+OPEN = "An earlier wallet payment is still open. If you have paid, it is found by itself."
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_it_is_closed_before_the_same_service_is_paid_by_card(tmp_path: Path, pl
         assert "Cancelled on the television" in pays(payload)
         noticed(
             tv,
-            "An earlier phone payment did not take place: Kids' World · Monthly · ¥12.00. Nothing was taken.",
+            "An earlier wallet payment did not take place: Kids' World · Monthly · ¥12.00. Nothing was taken.",
         )
         tv.post("/card/insert/good")
         tv.prompt("enter-pin")
@@ -80,20 +80,20 @@ def test_it_is_paid_after_all_and_the_television_tells(tmp_path: Path, platform:
     with on(tmp_path, platform) as tv:
         noticed(tv, OPEN)
         assert "Look at the television" in pays(payload)
-        done = "An earlier phone payment has been completed: Live Music · Monthly · ¥10.00. The service is ready."
+        done = "An earlier wallet payment has been completed: Live Music · Monthly · ¥10.00. The service is ready."
         noticed(tv, done)
         plain(tv, done)
         assert recorded(tv, number) == ("done", "taken")
     with on(tmp_path, platform) as tv:  # told once
         home(tv)
-        assert not [text for text in tv.screen()["texts"] if "phone payment" in text]
+        assert not [text for text in tv.screen()["texts"] if "wallet payment" in text]
 
 
 def test_it_was_paid_while_the_television_was_off(tmp_path: Path, platform: str) -> None:
     payload, _ = left(tmp_path, platform, "documentary")
     assert "Look at the television" in pays(payload)
     with on(tmp_path, platform) as tv:
-        noticed(tv, "An earlier phone payment has been completed: Documentary · Monthly · ¥12.00.")
+        noticed(tv, "An earlier wallet payment has been completed: Documentary · Monthly · ¥12.00.")
 
 
 def test_the_power_goes_between_the_card_s_payment_and_its_result(tmp_path: Path, platform: str) -> None:

@@ -51,9 +51,34 @@ async def test_a_browser_without_chinese_letters_gets_the_television_s(system: S
 async def test_a_code_that_is_not_there_and_a_button_that_is_not_there(system: System) -> None:
     missing = await system.outside.get(f"{OWN}/w/NOTHING")
     assert (missing.status_code, 'data-view="unknown"' in missing.text) == (404, True)
+    assert 'href="/w/NOTHING?lang=en"' in missing.text
+    assert "没有扣款" in missing.text
+    assert "¥" not in missing.text
     payment = await (await system.box()).pay("wallet:demo")
     assert (await system.phone(payment["qr"]["payload"], "steal")).status_code == 404
     assert (await system.phone(f"{OWN}/w/NOTHING", "pay")).status_code == 404
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("verb", "sign", "name", "grey", "words"),
+    [
+        ("decline", "M25 25l22 22", "订单金额", True, "手机上已拒绝支付"),
+        ("pay", "M21 37l11 11 20-23", "实付", False, "已经扣款。"),
+    ],
+)
+async def test_an_end_says_what_became_of_the_money_in_the_television_s_words(
+    system: System, verb: str, sign: str, name: str, grey: bool, words: str
+) -> None:
+    payment = await (await system.box()).pay("wallet:demo")
+    url = payment["qr"]["payload"]
+    await system.phone(url, verb)
+    text = (await system.outside.get(f"{url.replace('http://192.168.100.200:8780', OWN)}?lang=zh")).text
+    assert sign in text
+    assert f'id="amount-name">{name}<' in text
+    assert ('class="amount unpaid"' in text) is grey
+    assert words in text
+    assert '#a4342a"/>' not in text  # nothing alarming
 
 
 @pytest.mark.anyio

@@ -296,6 +296,21 @@ def test_a_text_of_so_many_lines_ends_in_an_ellipsis() -> None:
     assert len([words for words in drawn if words.endswith("…")]) == 1
 
 
+def test_a_short_text_leaves_no_word_alone_in_its_last_line() -> None:
+    def drawn(words: str) -> list[str]:
+        stage = shown(Row((Panel(Text(words), width=700),)))
+        return [i.what.text for i in stage._laid.items if isinstance(i.what, Run) and i.what.text in words]
+
+    for words in (
+        "football and tennis and so much more of it all again",
+        "如果一直连不上，可以取消，改日再支付。您也可以先离开。",
+    ):
+        found = drawn(words)
+        assert len(found) == 2
+        assert len(found[1]) * 2 > len(found[0])
+        assert not found[0].endswith("支")
+
+
 def test_the_reason_of_a_disabled_target_stays_readable() -> None:
     stage = shown(Target("t", Column((Text("name"), Text("why", color="warning"))), "card", enabled=False))
     colors = {i.what.text: i.what.color for i in stage._laid.items if isinstance(i.what, Run)}
