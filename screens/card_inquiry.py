@@ -215,7 +215,7 @@ class CardInquiryScreen(Page[None]):
         columns = (
             Column(
                 (
-                    Space(96 if roomy else 48),
+                    Space(96),
                     Column((title, Text(said.text, style, tone), *below), gap=gap, grow=1),
                 ),
                 gap=0,
