@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from stb_app.journeys import Earlier, Payment, Service, Subscription
+from stb_app.journeys.steps import finished
 from stb_app.kit.clock import CHINA
 from stb_app.shell.words import day, money
 
@@ -124,6 +125,8 @@ def payment_state(t: Say, payment: Payment) -> tuple[str, Tone]:
     """What became of a payment in one or two words, and the tone of its mark."""
     if payment.state == "paid" and payment.reason == "service-not-opened":
         return t("Paid, with our staff"), "warning"
+    # Given up by the box for a reason: its result did not say that anybody had cancelled it.
+    state = finished(payment).outcome if payment.state == "cancelled" else payment.state
     states: dict[str, tuple[str, Tone]] = {
         "done": (t("Paid"), "good"),
         "paid": (t("Paid, being switched on"), "warning"),
@@ -136,4 +139,4 @@ def payment_state(t: Say, payment: Payment) -> tuple[str, Tone]:
         "expired": (t("Time ran out"), "neutral"),
         "late": (t("Paid late, sent back"), "neutral"),
     }
-    return states.get(payment.state, (t("Being checked"), "warning"))
+    return states.get(state, (t("Being checked"), "warning"))

@@ -429,11 +429,11 @@ def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[Any], No
 
 
 def _ended(app: App, end: Finished, payment: Payment) -> None:
-    """Tells how an earlier payment ended, whatever page is there."""
+    """Tells how an earlier payment ended; beside a payment, or its result, when that is gone."""
     from screens.told import told, tone
 
     about = f"payment:{payment.payment}"
-    app.notice(lambda: told(end, payment, app.t, app.say), tone(end), TOLD_S, about)
+    app.notice(lambda: told(end, payment, app.t, app.say), tone(end), TOLD_S, about, waits=True)
 
 
 def _warm_up(app: App) -> None:

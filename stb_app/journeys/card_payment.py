@@ -382,10 +382,10 @@ class CardPayment:
     def _give_up(
         self, outcome: Outcome, reason: str | None, facts: dict[str, object] | None = None
     ) -> Finished:
-        """Ends before MAC1: tells the TSP that this payment will not come. If it cannot be told, it closes the payment by itself."""
+        """Ends before MAC1: tells the TSP that this payment will not come, and why. If it cannot be told, it closes the payment by itself."""
         if self._payment is not None and not self._silent:
             try:
-                self._payment = self._client.cancel(self._payment.payment, self._make_key())
+                self._payment = self._client.cancel(self._payment.payment, self._make_key(), reason)
             except Problem as problem:
                 log.warning("cancelling payment %s: %s", self._payment.payment, problem.code)
         return Finished(outcome, "not-taken", reason, self._payment, facts or {})

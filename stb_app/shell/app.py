@@ -71,7 +71,7 @@ class App:
         self._typematic = Typematic()
         self.who: tuple[Mapping[str, str], str] | None = None
         self._composer = Composer(self, parts.stage, self.navigator, parts.clock)
-        self.notices = Notices(self.timers, self._composer.outdated)
+        self.notices = Notices(self.timers, self._composer.outdated, self.navigator.holds)
         self._journeys: list[Running] = []
         self._last_profile = "good"
         self._questions = Questions(self)
@@ -223,7 +223,7 @@ class App:
 
         Args:
             words: a msgid (English), or what says it in the language that is in force by then.
-            waits: it is not seen beside a page that must not be left by itself (a payment).
+            waits: it is not seen beside a page that stays by itself (a payment, its result), and its ``seconds`` do not end there.
         """
         self.notices.tell(about, words, tone, seconds, waits)
 
@@ -296,6 +296,8 @@ class App:
 
     def closed(self, entry: Entry) -> None:
         self.timers.drop(entry)
+        if entry.screen.holds_idle:
+            self.idle.anew()
 
     def ask_to_leave(self) -> None:
         self._questions.ask_to_leave()

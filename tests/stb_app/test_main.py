@@ -198,6 +198,8 @@ def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
     assert "phone payment is still open" in told(CardWanted(0))
     paid = replace(OPEN_PAYMENT, tac="00", mac2="00", service_name={"en": "Sports"}, term="monthly")
     assert told(Unheard((paid,))).startswith("A card payment went through: Sports · Monthly · ¥15.00. It is")
+    paid = replace(paid, number="4C7F 20A1", time="2026-11-21T19:33:08+08:00")
+    assert "¥15.00 · Order 4C7F 20A1 · 11-21 19:33. It is" in told(Unheard((paid,)))
     assert "payment went through" in told(CardWanted(1))
     assert told(Unheard((OPEN_PAYMENT,))).startswith(
         "It is not known yet whether the card was charged: ¥15.00."
@@ -209,7 +211,7 @@ def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
     for method, of in (("card", "card payment"), ("wallet:demo", "phone payment")):
         payment = replace(payment, method=method)
         done = told(Finished("success", "taken", payment=payment))
-        assert f"{of} has been completed: Sports · Monthly · ¥15.00." in done
+        assert f"{of} has been completed: Sports · Monthly · ¥15.00 · Order {payment.number} · " in done
     # A page that tells it itself needs no line below it, also when it was opened a moment ago.
     looked_at.add(payment.payment)
     assert told(Finished("expired", "not-taken", payment=payment)) == done
@@ -235,7 +237,9 @@ def test_while_somebody_pays_nobody_is_told_of_an_open_code_or_card() -> None:
     assert "phone payment" in str(tv.app.notices.seen())
     tell(CardWanted(1))
     assert "Put the same card in" in str(tv.app.notices.seen())
-    assert tv.app.notices.seen(paying=True) is None
+    tv.app.push("card")
+    assert tv.app.notices.seen() is None
+    tv.app.pop()
     tell(CodesOpen(0))
     tell(CardWanted(0))
     assert tv.app.notices.seen() is None

@@ -15,7 +15,7 @@ from stb_app.journeys.asking import PATIENCE_S
 from stb_app.journeys.card_payment import NO_SERVICE_S, CardPayment
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.recovery import Recovery
-from stb_app.journeys.steps import CardPrompt, CardStep, CardWanted, Finished
+from stb_app.journeys.steps import CardPrompt, CardStep, CardWanted, Finished, finished
 from stb_app.tsp.problem import Problem
 from tests.stb_app.journeys.dummy_tsp import ORDER, DummyTsp
 
@@ -461,6 +461,9 @@ def test_no_psam_free_is_waited_for_and_then_said() -> None:
     bench.tsp.faults["present_card"] = [Problem("psam-none-free", retryable=True)] * 20
     end = bench.pay()
     assert (end.outcome, end.money, end.reason) == ("failed", "not-taken", "psam-none-free")
+    # The records say what the result said.
+    told = bench.tsp.payment("pay-1")
+    assert (told.state, finished(told).outcome, told.reason) == ("cancelled", "failed", "psam-none-free")
 
 
 def test_a_psam_that_refuses_mac2_is_a_case_not_a_failure() -> None:

@@ -207,6 +207,18 @@ def test_a_payment_at_home_and_a_frozen_clock_never_idle() -> None:
     assert tv.top.id == "services"
 
 
+def test_it_is_quiet_only_from_the_end_of_a_payment_on() -> None:
+    tv = Television()
+    tv.app.push("services")
+    tv.app.push("card")
+    tv.go_on(89)
+    tv.app.pop()
+    tv.go_on(88)
+    assert tv.top.id == "services"
+    tv.go_on(3)
+    assert tv.top.id == "question"
+
+
 def test_a_payment_below_a_dialog_still_holds() -> None:
     tv = Television()
     tv.app.push("card")
