@@ -37,7 +37,18 @@ if TYPE_CHECKING:
 
 CHART_PX = 150
 """Height of what was spent in the months, canvas pixels, where nothing else needs the room."""
-BOX_REFUSED = frozenset(("box-unknown", "box-suspended", "not-enrolled", "activation-code-wrong"))
+BOX_REFUSED = frozenset(
+    (
+        "box-unknown",
+        "box-suspended",
+        "box-stolen",
+        "not-enrolled",
+        "activation-code-wrong",
+        "key-replaced",
+        "key-revoked",
+        "key-copied",
+    )
+)
 """The operator does not know this box: waiting does not help, a call does."""
 
 
@@ -101,6 +112,9 @@ class HomeScreen(LoadingPage[Home]):
             self.app.start(self.app.verbs.hello(), self._hello)
 
     def on_return(self) -> None:
+        self.load()
+
+    def on_settled(self) -> None:
         self.load()
 
     def on_focus(self, key: str) -> None:

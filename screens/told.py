@@ -44,7 +44,7 @@ PHONE = {
 }
 
 UNHEARD_PAID = N_(
-    "A card payment went through: {what}. It is passed on as soon as the payment service answers; please do not pay again."
+    "A card payment went through: {what}. It is passed on as soon as that is possible; please do not pay again."
 )
 UNHEARD_UNKNOWN = N_(
     "It is not known yet whether the card was charged: {what}. Put the same card in, and it is checked by itself; "

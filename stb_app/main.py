@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from stb_app import cli
 
 if TYPE_CHECKING:
+    from cardreader.reader import Reader
     from stb_app.journeys.memory import OpenPayment
     from stb_app.journeys.steps import Finished
     from stb_app.kit.clock import SystemClock
@@ -286,7 +287,6 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
     from importlib.metadata import version
 
     from cardreader.reader import SimulatedSlot
-    from cardreader.readers import open_reader
     from stb_app.journeys.memory import Memory
     from stb_app.journeys.verbs import Verbs
     from stb_app.journeys.waiting import RealWaits
@@ -295,7 +295,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
     from stb_app.tsp.client import TspClient
     from stb_app.tsp.model import Hello
 
-    reader = open_reader(options.reader, str(data / "cards"))
+    reader = _slot(options.reader, data / "cards", app)
     ahead = timedelta()
     """How much the TSP's clock is ahead of this box's, which nobody may ever have set."""
     memory = Memory(data / "payments")
@@ -385,6 +385,20 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
     app.post(begin)
 
 
+def _slot(url: str, cards: Path, app: App) -> Reader:
+    """The card slot; without a simulated card whose stored state is damaged."""
+    from cardreader.errors import ProtocolError
+    from cardreader.readers import open_reader
+
+    try:
+        return open_reader(url, str(cards))
+    except ProtocolError as damaged:
+        file = cards / f"card-{url.removeprefix('sim:')}.json"
+        cli.complain(f"{damaged}; the card slot stays empty. Delete {file} for a fresh card")
+        app.post(app.card_damaged)
+        return open_reader("sim:", str(cards))
+
+
 def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[Any], None]:
     """What the background finds out, as notices; ``looked_at``: whether a page tells of a payment itself."""
     from screens.told import unheard
@@ -434,6 +448,7 @@ def _ended(app: App, end: Finished, payment: Payment) -> None:
 
     about = f"payment:{payment.payment}"
     app.notice(lambda: told(end, payment, app.t, app.say), tone(end), TOLD_S, about, waits=True)
+    app.settled()
 
 
 def _warm_up(app: App) -> None:

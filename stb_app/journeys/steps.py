@@ -174,7 +174,7 @@ class CardWanted:
 
 @dataclass(frozen=True, slots=True)
 class Unheard:
-    """Earlier payments by card of which the TSP does not answer: the box alone knows of them. Empty: none any more."""
+    """Earlier payments by card of which the TSP tells nothing: the box alone knows of them. Empty: none any more."""
 
     payments: tuple[OpenPayment, ...]
 

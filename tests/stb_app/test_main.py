@@ -182,6 +182,21 @@ def test_a_display_at_which_nobody_answers_is_said_and_the_picture_has_an_addres
     assert options.no_display == "Nobody answers at the display :4711"
 
 
+@pytest.mark.parametrize("state", ["{}", "", "[]"])
+def test_a_damaged_simulated_card_is_said_and_the_slot_stays_empty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], state: str
+) -> None:
+    (tmp_path / "card-good.json").write_text(state)
+    tv = Television()
+    reader = main._slot("sim:good", tmp_path, tv.app)
+    assert not reader.card_present()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the card slot stays empty" in line
+    assert "card-good.json" in line
+    tv.work()
+    assert "cannot be used" in (tv.stage.picture.notice or "")
+
+
 def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
     tv = Television()
     tv.app.set_language("en")

@@ -495,6 +495,48 @@ def test_a_disk_that_cannot_remember_stops_before_the_money(
     assert bench.balance() == 23640
 
 
+def test_a_disk_that_is_full_at_the_pin_is_said_before_the_platform_is_asked(tmp_path: Path) -> None:
+    """On this television the bundled platform shares the disk: its refusal would have blamed others."""
+    bench = Bench("good", tmp_path)
+
+    def fill() -> None:
+        for busy in (
+            "card-id.key",
+            "probe",
+        ):  # a folder where the file should be: root can write nowhere else either
+            (tmp_path / busy).with_suffix(".new").mkdir(exist_ok=True)
+        bench.journey.enter_pin(PIN)
+
+    bench.answers["enter-pin"] = fill
+    bench.tsp.faults["present_card"] = [Problem("internal", money="unknown", retryable=True)] * 20
+    end = bench.pay()
+    assert (end.outcome, end.money, end.reason) == ("failed", "not-taken", "box-storage")
+    assert "waiting-psam" not in bench.prompts()
+    assert "no-service" not in bench.prompts()
+    assert "present_card" not in bench.tsp.calls
+
+
+def test_a_fault_of_the_platform_is_not_called_a_queue() -> None:
+    bench = Bench("good")
+    bench.tsp.faults["present_card"] = [Problem("internal", money="unknown", retryable=True)] * 20
+    end = bench.pay()
+    assert (end.outcome, end.money, end.reason) == ("failed", "not-taken", "internal")
+    assert "waiting-psam" not in bench.prompts()
+
+
+def test_a_record_that_is_only_half_written_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = Memory(tmp_path)
+    before = sorted(path.name for path in tmp_path.iterdir())
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        memory.probe()
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
 def test_the_background_leaves_a_payment_alone_while_its_journey_lives() -> None:
     """Two senders of one proof with different bodies would make the TSP refuse the second."""
     bench = Bench("good")

@@ -207,6 +207,17 @@ def test_a_payment_at_home_and_a_frozen_clock_never_idle() -> None:
     assert tv.top.id == "services"
 
 
+def test_a_damaged_card_is_told_and_not_put_in() -> None:
+    tv = Television()
+    tv.app.slot = slot = DummySlot()
+    slot.damaged = {"expired"}
+    tv.app.insert_card("expired")
+    tv.app.close(5)
+    tv.work()
+    assert slot.profile is None
+    assert "This card cannot be used" in (tv.stage.picture.notice or "")
+
+
 def test_it_is_quiet_only_from_the_end_of_a_payment_on() -> None:
     tv = Television()
     tv.app.push("services")
