@@ -192,7 +192,8 @@ class CardScreen(Page[None]):
             leave = self._away or prompt in SILENT_PROMPTS
             back = self.t("Leave for now") if leave else self.t("Cancel the payment")
         # Usually MAC1 is asked for in a moment: nothing is promised that is gone before it can be read.
-        return (*found, Binding(("KEY_BACK",), back, footer=not self._step.before_mac1))
+        footer = prompt != "processing" or not self._step.before_mac1
+        return (*found, Binding(("KEY_BACK",), back, footer=footer))
 
     def on_key(self, name: str) -> bool:
         if name not in DIGITS or not self._asks_pin:

@@ -181,8 +181,8 @@ class HomeScreen(LoadingPage[Home]):
         if self._turned_away is not None:
             return self._without_server(self._turned_away, large)
         if self.value is not None:
-            current = self.value.current
-            return self._mine(self.value, current, large, plot) if current else self._invitation()
+            known = self.value.current or self.value.last_payment
+            return self._mine(self.value, large, plot) if known else self._invitation()
         if self.refused is None:
             return self._calm()
         return self._without_server(self.refused, large)
@@ -249,12 +249,12 @@ class HomeScreen(LoadingPage[Home]):
             grow=1,
         )
 
-    def _mine(self, home: Home, service: Service, large: bool, plot: int) -> Node:
-        lines: list[Node] = [
-            Text(self.t("My service"), "small", "secondary"),
-            Text(self.say(service.name), "title"),
-        ]
-        if service.valid_until is not None:
+    def _mine(self, home: Home, large: bool, plot: int) -> Node:
+        service = home.current
+        name = self.say(service.name) if service else self.t("No service at present")
+        lines: list[Node] = [Text(self.t("My service"), "small", "secondary"), Text(name, "title")]
+        way = ("renew", self.t("Renew")) if service else ("browse", self.t("Browse services"))
+        if service is not None and service.valid_until is not None:
             lasts: list[Span] = [Span(self.t("Valid until {day}").format(day=day(service.valid_until)))]
             if service.days_left is not None:
                 lasts += [
@@ -266,27 +266,28 @@ class HomeScreen(LoadingPage[Home]):
                     ),
                 ]
             lines.append(Text(tuple(lasts), "row"))
-        beside = Row(
-            (Grow(Column(tuple(lines), gap=10)), button("renew", self.t("Renew"), "primary", None)), gap=32
-        )
+        beside = Row((Grow(Column(tuple(lines), gap=10)), button(*way, "primary", None)), gap=32)
         if large:
             return beside
-        spending: list[Node] = []
-        if home.spending:
-            spent = (
-                Span(self.t("Spent in the last six months") + SEPARATOR + self.t("this month") + " "),
-                Span(money(home.spending[-1][1]), "money", True),
-            )
-            spending = [
-                Text(spent, "small", "text"),
-                Bars(
-                    tuple(amount_fen for _, amount_fen in home.spending),
-                    tuple(month(self.t, name) for name, _ in home.spending),
-                    plot,
-                    tuple(short_money(amount_fen) for _, amount_fen in home.spending),
-                ),
-            ]
-        return Column((beside, Space(grow=1), *spending), gap=10, grow=1)
+        return Column((beside, Space(grow=1), *self._spending(home, plot)), gap=10, grow=1)
+
+    def _spending(self, home: Home, plot: int) -> tuple[Node, ...]:
+        """What was spent in the months, where there was anything."""
+        if not any(amount_fen for _, amount_fen in home.spending):
+            return ()
+        spent = (
+            Span(self.t("Spent in the last six months") + SEPARATOR + self.t("this month") + " "),
+            Span(money(home.spending[-1][1]), "money", True),
+        )
+        return (
+            Text(spent, "small", "text"),
+            Bars(
+                tuple(amount_fen for _, amount_fen in home.spending),
+                tuple(month(self.t, name) for name, _ in home.spending),
+                plot,
+                tuple(short_money(amount_fen) for _, amount_fen in home.spending),
+            ),
+        )
 
     def _wide(self, width: int) -> int:
         """A button's width, which grows with its words."""

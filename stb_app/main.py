@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -296,8 +295,6 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
     from stb_app.tsp.model import Hello
 
     reader = _slot(options.reader, data / "cards", app)
-    ahead = timedelta()
-    """How much the TSP's clock is ahead of this box's, which nobody may ever have set."""
     memory = Memory(data / "payments")
     # Journeys wait by the clock that the pages count down with: a frozen one stands still for both.
     verbs = Verbs(
@@ -305,14 +302,12 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         reader,
         memory,
         RealWaits(app.clock),
-        lambda: (clock.now() + ahead).date(),
+        lambda: (clock.now() + app.clock.ahead).date(),
     )
     recovering = False
 
     def ready(hello: Hello) -> None:
-        nonlocal ahead
-        ahead = hello.time - clock.now()
-
+        app.clock.ahead = hello.time - clock.now()
         files.keep_hotline(hello.hotline)
 
         def take() -> None:

@@ -130,6 +130,16 @@ def test_somebody_without_services_is_invited() -> None:
     assert tv.press("OK").screen == "services"
 
 
+def test_somebody_whose_service_has_ended_has_ordered_before() -> None:
+    tv = Television(DummyVerbs(home=replace(data.HOME, current=None)), "en")
+    assert "No service at present" in tv.words()
+    assert "¥68.00" in tv.words()
+    assert "Jun" in tv.words()
+    tv = Television(DummyVerbs(home=data.NEWCOMER), "en")
+    assert "No service ordered yet" in tv.words()
+    assert "Jun" not in tv.words()
+
+
 def test_coming_home_asks_anew() -> None:
     verbs = DummyVerbs()
     tv = Television(verbs).ok("settings")

@@ -169,7 +169,7 @@ def test_where_no_window_opens_it_says_what_to_do(tmp_path: Path, monkeypatch: p
 
 
 def test_a_display_at_which_nobody_answers_is_said_and_the_picture_has_an_address(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     # SDL would go on without a word, with a picture that nobody can see.
     for name in ("SDL_VIDEODRIVER", "XDG_RUNTIME_DIR", "WAYLAND_DISPLAY"):
@@ -180,6 +180,7 @@ def test_a_display_at_which_nobody_answers_is_said_and_the_picture_has_an_addres
     assert not isinstance(screen, Window)
     assert (options.headless, options.web_remote) == (True, cli.DEFAULT_REMOTE)
     assert options.no_display == "Nobody answers at the display :4711"
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("state", ["{}", "", "[]"])

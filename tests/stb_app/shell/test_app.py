@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stb_app.kit.clock import CHINA
 from stb_app.shell.settings import SettingsFile
 from tests.stb_app.shell.dummies import DummySlot, Services, Television, Words
 
@@ -151,6 +153,17 @@ def test_the_clock_in_the_top_bar_changes_at_the_full_minute_only() -> None:
     tv.go_on(2)
     assert tv.stage.picture.top.clock == "19:33"
     assert len(tv.stage.shown) == shown + 1
+
+
+def test_the_top_bar_has_the_platforms_time_where_the_boxs_clock_is_wrong() -> None:
+    tv = Television()
+    tv.app.clock.ahead = timedelta(hours=-3, minutes=1)
+    tv.app.refresh_all()
+    tv.app.draw()
+    assert tv.stage.picture.top.clock == "16:33"
+    tv.app.freeze(datetime(2026, 11, 21, 8, 0, tzinfo=CHINA))
+    tv.app.draw()
+    assert tv.stage.picture.top.clock == "08:00"
 
 
 def test_nothing_is_shown_again_when_nothing_changed() -> None:
