@@ -63,7 +63,12 @@ class SimulatedSlot(Protocol):
     """Name of the profile of the card in the slot, or None."""
 
     def insert(self, profile: str) -> None:
-        """Puts the card of that profile in; its state persists between insertions. Raises KeyError."""
+        """Puts the card of that profile in; its state persists between insertions.
+
+        Raises:
+            KeyError: no such profile.
+            ProtocolError: its stored state is damaged; nothing is put in.
+        """
         ...
 
     def pull(self) -> None:

@@ -17,6 +17,7 @@ def open_reader(url: str, state_dir: str | None = None) -> Reader:
     Raises:
         ReaderUnavailable: unknown scheme or profile, with what would be right. A ``pcsc:`` reader that is not
             there *now* is no error here: its methods raise it, so that a reader plugged in later works.
+        ProtocolError: the stored state of the simulated card is damaged.
     """
     scheme, _, rest = url.partition(":")
     if scheme == "sim":

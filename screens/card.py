@@ -192,9 +192,10 @@ class CardScreen(Page[None]):
         else:
             leave = self._away or prompt in SILENT_PROMPTS
             back = self.t("Leave for now") if leave else self.t("Cancel the payment")
+        # Usually MAC1 is asked for in a moment: nothing is promised that is gone before it can be read.
+        footer = prompt != "processing" or not self._step.before_mac1
         if not self._asks_pin:
-            # Usually MAC1 is asked for in a moment: nothing is promised that is gone before it can be read.
-            return (Binding(("KEY_BACK",), back, footer=not self._step.before_mac1),)
+            return (Binding(("KEY_BACK",), back, footer=footer),)
         return (*self._pin.bindings(self.t), *leaving(back, by_back=not len(self._pin)))
 
     def on_key(self, name: str) -> bool:

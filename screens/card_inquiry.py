@@ -313,9 +313,10 @@ class CardInquiryScreen(Page[None]):
         """Whether this card can pay here, and why not."""
         standing = card.standing
         if standing is None:
-            return Pill(self.t("Not checked"), "neutral"), self.t(
-                "There is no connection to ask whether this card can pay."
-            )
+            why = self.t("There is no connection to ask whether this card can pay.")
+            if card.asked_problem not in (None, "tsp-unreachable"):
+                why = words_for(card.asked_problem, {}, self.t).title
+            return Pill(self.t("Not checked"), "neutral"), why
         if standing.usable:
             return Pill(self.t("Can pay here"), "good"), ""
         return Pill(self.t("Cannot pay here"), "bad"), words_for(standing.refusal or "", {}, self.t).title

@@ -37,7 +37,18 @@ if TYPE_CHECKING:
 
 CHART_PX = 150
 """Height of what was spent in the months, canvas pixels, where nothing else needs the room."""
-BOX_REFUSED = frozenset(("box-unknown", "box-suspended", "not-enrolled", "activation-code-wrong"))
+BOX_REFUSED = frozenset(
+    (
+        "box-unknown",
+        "box-suspended",
+        "box-stolen",
+        "not-enrolled",
+        "activation-code-wrong",
+        "key-replaced",
+        "key-revoked",
+        "key-copied",
+    )
+)
 """The operator does not know this box: waiting does not help, a call does."""
 
 
@@ -101,6 +112,9 @@ class HomeScreen(LoadingPage[Home]):
             self.app.start(self.app.verbs.hello(), self._hello)
 
     def on_return(self) -> None:
+        self.load()
+
+    def on_settled(self) -> None:
         self.load()
 
     def on_focus(self, key: str) -> None:
@@ -169,8 +183,8 @@ class HomeScreen(LoadingPage[Home]):
         if self._turned_away is not None:
             return self._without_server(self._turned_away, low)
         if self.value is not None:
-            current = self.value.current
-            return self._mine(self.value, current, plot) if current else self._invitation()
+            known = self.value.current or self.value.last_payment
+            return self._mine(self.value, plot) if known else self._invitation()
         if self.refused is None:
             return self._calm()
         return self._without_server(self.refused, low)
@@ -256,14 +270,16 @@ class HomeScreen(LoadingPage[Home]):
             grow=1,
         )
 
-    def _mine(self, home: Home, service: Service, plot: int) -> Node:
-        more = home.active_count - 1
+    def _mine(self, home: Home, plot: int) -> Node:
+        service, more = home.current, home.active_count - 1
         others = (self.t("and {n} more in use").format(n=more),) if more > 0 else ()
+        name = self.say(service.name) if service else self.t("No service at present")
         lines: list[Node] = [
             Text(SEPARATOR.join((self.t("My service"), *others)), "small", "secondary"),
-            Text(self.say(service.name), "title"),
+            Text(name, "title"),
         ]
-        if service.valid_until is not None:
+        way = ("renew", self.t("Renew")) if service else ("browse", self.t("Browse services"))
+        if service is not None and service.valid_until is not None:
             lasts: list[Span] = [Span(self.t("Valid until {day}").format(day=day(service.valid_until)))]
             if service.days_left is not None:
                 lasts += [
@@ -275,27 +291,28 @@ class HomeScreen(LoadingPage[Home]):
                     ),
                 ]
             lines.append(Text(tuple(lasts), "row"))
-        beside = Row(
-            (Grow(Column(tuple(lines), gap=10)), button("renew", self.t("Renew"), "primary", None)), gap=32
-        )
+        beside = Row((Grow(Column(tuple(lines), gap=10)), button(*way, "primary", None)), gap=32)
         if self._large:
             return beside
-        spending: list[Node] = []
-        if home.spending:
-            spent = (
-                Span(self.t("Spent in the last six months") + SEPARATOR + self.t("this month") + " "),
-                Span(money(home.spending[-1][1]), "money", True),
-            )
-            spending = [
-                Text(spent, "small", "text"),
-                Bars(
-                    tuple(amount_fen for _, amount_fen in home.spending),
-                    tuple(month(self.t, name) for name, _ in home.spending),
-                    plot,
-                    tuple(short_money(amount_fen) for _, amount_fen in home.spending),
-                ),
-            ]
-        return Column((beside, Space(grow=1), *spending), gap=10, grow=1)
+        return Column((beside, Space(grow=1), *self._spending(home, plot)), gap=10, grow=1)
+
+    def _spending(self, home: Home, plot: int) -> tuple[Node, ...]:
+        """What was spent in the months, where there was anything."""
+        if not any(amount_fen for _, amount_fen in home.spending):
+            return ()
+        spent = (
+            Span(self.t("Spent in the last six months") + SEPARATOR + self.t("this month") + " "),
+            Span(money(home.spending[-1][1]), "money", True),
+        )
+        return (
+            Text(spent, "small", "text"),
+            Bars(
+                tuple(amount_fen for _, amount_fen in home.spending),
+                tuple(month(self.t, name) for name, _ in home.spending),
+                plot,
+                tuple(short_money(amount_fen) for _, amount_fen in home.spending),
+            ),
+        )
 
     # The right side, and below.
     def _tiles(self) -> tuple[Target, ...]:

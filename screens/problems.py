@@ -251,8 +251,8 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("Please order again and have the card ready, or pay another way."),
     ),
     "box-storage": (
-        N_("This box cannot keep records just now"),
-        N_("So we did not let the card pay. Please switch the box off and on again, or call the hotline."),
+        N_("The storage of this box is full"),
+        N_("So we did not let the card pay. Please call the hotline, or pay with your phone."),
     ),
     # The wallet
     "wallet-unreachable": (

@@ -22,7 +22,7 @@ from screens.words import (
 )
 from stb_app.journeys import Earlier, Payment, Records, Service
 from stb_app.journeys.base import Journey
-from stb_app.journeys.steps import OUTCOMES, Finished, finished
+from stb_app.journeys.steps import Finished, finished
 from stb_app.kit.nodes import (
     Color,
     Column,
@@ -295,11 +295,7 @@ class RecordScreen(Page[None]):
         ways = Row(
             (Grow(back), Space(grow=2)) if away else (Grow(back), Grow(service), Space(grow=1)), gap=28
         )
-        kind: Literal["success", "pending", "failed", "cancelled", "expired", "late"] = OUTCOMES.get(
-            payment.state, "pending"
-        )
-        if payment.reason == "declined":
-            kind = "cancelled"
+        kind = "cancelled" if payment.reason == "declined" else finished(payment).outcome
         head = Row((Sign(kind, 120), Grow(Column(words, gap=8))), gap=40)
         facts = Panel(Facts(self._pairs("body"), columns=2, gap=22), pad=44)
         # Large letters: every sentence stays, and the facts, in smaller ones, may scroll.

@@ -67,6 +67,7 @@ class ResultScreen(Page[None]):
 
     id = "result"
     guard_s = GUARD_S
+    holds_idle = True  # a failure stays until somebody has seen it; a success counts by itself
 
     def __init__(self, app: App, *, finished: Finished, order: Order | None = None) -> None:
         super().__init__(app)

@@ -5,6 +5,7 @@ the money.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from screens.problems import N_
 from screens.words import SEPARATOR, Say, sentences, term_name
@@ -12,7 +13,7 @@ from stb_app.journeys import Payment
 from stb_app.journeys.memory import OpenPayment
 from stb_app.journeys.steps import Finished
 from stb_app.kit.chrome import Tone
-from stb_app.shell.words import money
+from stb_app.shell.words import moment, money
 
 NOT_OPENED = N_("The service could not be switched on: {what}.")
 BACK = {
@@ -43,7 +44,7 @@ PHONE = {
 }
 
 UNHEARD_PAID = N_(
-    "A card payment went through: {what}. It is passed on as soon as the payment service answers. Please do not pay again."
+    "A card payment went through: {what}. It is passed on as soon as that is possible. Please do not pay again."
 )
 UNHEARD_UNKNOWN = N_(
     "It is not yet known whether a card payment has taken money: {what}. Put the same card in, and it is checked by itself. "
@@ -53,7 +54,8 @@ UNHEARD_UNKNOWN = N_(
 
 def told(end: Finished, payment: Payment, t: Say, say: Callable[[Mapping[str, str]], str]) -> str:
     """The line in the subscriber's language; ``say`` picks a server's text in it."""
-    what = SEPARATOR.join((say(payment.service.name), term_name(t, payment.term), money(payment.amount_fen)))
+    name = (say(payment.service.name), term_name(t, payment.term))
+    what = _what(name, payment.amount_fen, payment.number, payment.time, t)
     words = CARD if payment.method == "card" else PHONE
     if end.outcome == "late" and end.money in BACK:
         first = NOT_OPENED if end.reason == "service-not-opened" else words["late"]
@@ -70,15 +72,23 @@ def unheard(payments: tuple[OpenPayment, ...], t: Say, say: Callable[[Mapping[st
     """What the box alone knows of payments by card, while the TSP does not answer. Old records tell of the amount alone."""
     return sentences(
         *(
-            t(UNHEARD_UNKNOWN if record.tac is None else UNHEARD_PAID).format(what=_what(record, t, say))
+            t(UNHEARD_UNKNOWN if record.tac is None else UNHEARD_PAID).format(
+                what=_remembered(record, t, say)
+            )
             for record in payments
         )
     )
 
 
-def _what(record: OpenPayment, t: Say, say: Callable[[Mapping[str, str]], str]) -> str:
+def _remembered(record: OpenPayment, t: Say, say: Callable[[Mapping[str, str]], str]) -> str:
     name = (say(record.service_name), term_name(t, record.term)) if record.service_name else ()
-    return SEPARATOR.join((*name, money(record.amount_fen)))
+    return _what(name, record.amount_fen, record.number, record.time, t)
+
+
+def _what(name: tuple[str, ...], amount_fen: int, number: str, time: str | datetime, t: Say) -> str:
+    """What was to be paid, and which payment it was: another one for the same service may be on the same page."""
+    which = (t("Order {number}").format(number=number),) if number else ()
+    return SEPARATOR.join((*name, money(amount_fen), *which, *((moment(time)[:-3],) if time else ())))
 
 
 def tone(end: Finished) -> Tone:

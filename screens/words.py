@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from stb_app.journeys import Earlier, Money, Payment, Service, Subscription
+from stb_app.journeys.steps import finished
 from stb_app.kit.clock import CHINA
 from stb_app.shell.words import day, money
 
@@ -148,6 +149,8 @@ def payment_state(t: Say, payment: Payment) -> tuple[str, Tone]:
                 "Not switched on, being sent back"
             ), "neutral"
         return t("Came too late, sent back") if returned else t("Came too late, being sent back"), "neutral"
+    # Given up by the box for a reason: its result did not say that anybody had cancelled it.
+    state = finished(payment).outcome if payment.state == "cancelled" else payment.state
     run_out = t("Time ran out") if payment.method == "card" else t("The code has run out")
     states: dict[str, tuple[str, Tone]] = {
         "done": (t("Paid"), "good"),
@@ -160,4 +163,4 @@ def payment_state(t: Say, payment: Payment) -> tuple[str, Tone]:
         "cancelled": (t("Cancelled"), "neutral"),
         "expired": (run_out, "neutral"),
     }
-    return states.get(payment.state, (t("Being checked"), "warning"))
+    return states.get(state, (t("Being checked"), "warning"))

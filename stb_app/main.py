@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from stb_app import cli
 
 if TYPE_CHECKING:
+    from cardreader.reader import Reader
     from stb_app.journeys.memory import OpenPayment
     from stb_app.journeys.steps import Finished
     from stb_app.kit.clock import SystemClock
@@ -286,7 +286,6 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
     from importlib.metadata import version
 
     from cardreader.reader import SimulatedSlot
-    from cardreader.readers import open_reader
     from stb_app.journeys.memory import Memory
     from stb_app.journeys.verbs import Verbs
     from stb_app.journeys.waiting import RealWaits
@@ -295,9 +294,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
     from stb_app.tsp.client import TspClient
     from stb_app.tsp.model import Hello
 
-    reader = open_reader(options.reader, str(data / "cards"))
-    ahead = timedelta()
-    """How much the TSP's clock is ahead of this box's, which nobody may ever have set."""
+    reader = _slot(options.reader, data / "cards", app)
     memory = Memory(data / "payments")
     # Journeys wait by the clock that the pages count down with: a frozen one stands still for both.
     verbs = Verbs(
@@ -305,14 +302,12 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         reader,
         memory,
         RealWaits(app.clock),
-        lambda: (clock.now() + ahead).date(),
+        lambda: (clock.now() + app.clock.ahead).date(),
     )
     recovering = False
 
     def ready(hello: Hello) -> None:
-        nonlocal ahead
-        ahead = hello.time - clock.now()
-
+        app.clock.ahead = hello.time - clock.now()
         files.keep_hotline(hello.hotline)
 
         def take() -> None:
@@ -385,6 +380,20 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
     app.post(begin)
 
 
+def _slot(url: str, cards: Path, app: App) -> Reader:
+    """The card slot; without a simulated card whose stored state is damaged."""
+    from cardreader.errors import ProtocolError
+    from cardreader.readers import open_reader
+
+    try:
+        return open_reader(url, str(cards))
+    except ProtocolError as damaged:
+        file = cards / f"card-{url.removeprefix('sim:')}.json"
+        cli.complain(f"{damaged}; the card slot stays empty. Delete {file} for a fresh card")
+        app.post(app.card_damaged)
+        return open_reader("sim:", str(cards))
+
+
 def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[Any], None]:
     """What the background finds out, as notices; ``looked_at``: whether a page tells of a payment itself."""
     from screens.told import unheard
@@ -429,11 +438,12 @@ def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[Any], No
 
 
 def _ended(app: App, end: Finished, payment: Payment) -> None:
-    """Tells how an earlier payment ended, whatever page is there."""
+    """Tells how an earlier payment ended; beside a payment, or its result, when that is gone."""
     from screens.told import told, tone
 
     about = f"payment:{payment.payment}"
-    app.notice(lambda: told(end, payment, app.t, app.say), tone(end), TOLD_S, about)
+    app.notice(lambda: told(end, payment, app.t, app.say), tone(end), TOLD_S, about, waits=True)
+    app.settled()
 
 
 def _warm_up(app: App) -> None:

@@ -38,6 +38,7 @@ class SimReader:
 
     Raises:
         ReaderUnavailable: no such profile.
+        ProtocolError: the card's stored state is damaged.
     """
 
     simulated = True
@@ -77,7 +78,7 @@ class SimReader:
         return self._card
 
     def insert(self, profile: str) -> None:
-        """Puts a demo card in, in place of one that may be in. Raises KeyError for an unknown profile."""
+        """Puts a demo card in, in place of one that may be in. Raises KeyError for an unknown profile, ProtocolError for a damaged one."""
         wanted = PROFILES[profile]
         with self._changed:
             if profile not in self._stores:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Security
+from fastapi import APIRouter, Body, Depends, Header, Query, Request, Security
 from fastapi.responses import Response
 from fastapi.security import APIKeyHeader
 
@@ -88,6 +88,7 @@ async def box(
 
 
 Box = Annotated[str, Depends(box)]
+Why = Annotated[models.Cancellation, Body(default_factory=models.Cancellation)]
 
 
 async def _use(request: Request, services: Current, scope: str, key: str) -> KeyUse:
@@ -203,10 +204,10 @@ def _pay(routes: APIRouter, services: Current) -> None:
         return await services().payments.watch(box, payment, after, wait)
 
     @routes.post("/payments/{payment}/cancel", response_model=models.Payment, responses=CHANGE)
-    async def cancel(request: Request, box: Box, payment: str, key: Key) -> Response:
+    async def cancel(request: Request, box: Box, payment: str, body: Why, key: Key) -> Response:
         """Cancels what is not paid."""
         use = await _use(request, services, f"box:{box}", key)
-        return await _once(services, use, lambda: services().payments.cancel(box, payment, use))
+        return await _once(services, use, lambda: services().payments.cancel(box, payment, body.reason, use))
 
 
 def _card(routes: APIRouter, services: Current) -> None:

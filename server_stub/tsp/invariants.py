@@ -138,9 +138,10 @@ def _ends(conn: Connection, now: datetime, settings: Settings) -> list[str]:
     horizon = FAR + timedelta(seconds=max(seconds, settings.quote_seconds))
     swept = [state for states in SWEPT.values() for state in states]
     query = select(payments).where(payments.c.state.in_(swept))
+    ran = _ran(conn, now)
     opened = set(conn.scalars(select(cases.c.payment_id).where(cases.c.state == "open")))
     for row in conn.execute(query.order_by(payments.c.id)):
-        if row.expires_at < now - LATE:
+        if row.expires_at < ran - LATE:
             said.append(
                 f"payment {row.id} is {row.state}; its time was over at {row.expires_at:%Y-%m-%d %H:%M}"
             )
@@ -217,6 +218,7 @@ def _proofs(conn: Connection, now: datetime, settings: Settings) -> list[str]:
 def _owed(conn: Connection, now: datetime, settings: Settings) -> list[str]:
     """What is owed to BOSS or a wallet stands in the outbox, and nothing there is long overdue."""
     standing = conn.execute(select(outbox).where(outbox.c.due_at.is_not(None))).all()
+    ran = _ran(conn, now)
     owed = {(row.topic, json.loads(row.payload).get("payment")) for row in standing}
     said = [
         f"payment {row.id} is {row.state}, but nothing in the outbox sees to that"
@@ -226,9 +228,16 @@ def _owed(conn: Connection, now: datetime, settings: Settings) -> list[str]:
     said += [
         f"delivery {row.id} ({row.topic}) was due at {row.due_at:%Y-%m-%d %H:%M}, {row.attempts} attempts"
         for row in standing
-        if row.due_at < now - LATE
+        if row.due_at < ran - LATE
     ]
     return said
+
+
+def _ran(conn: Connection, now: datetime) -> datetime:
+    """The last instant at which a server is known to have run: what came due after it was switched off is not late."""
+    written = (moves.c.at, keys.c.created_at, jobs.c.started_at, jobs.c.finished_at)
+    known = [at for column in written if (at := conn.scalar(select(func.max(column)))) is not None]
+    return min(now, max(known, default=now))
 
 
 def _same(conn: Connection, now: datetime, settings: Settings) -> list[str]:

@@ -104,6 +104,12 @@ class ServiceDetail(Service):
     hotline: str
 
 
+class Cancellation(BaseModel):
+    """Why a payment comes to nothing: somebody has cancelled it, or what stood in its way, as the box has told it."""
+
+    reason: str = Field("cancelled", pattern=r"^[a-z][a-z0-9-]{1,31}$")
+
+
 class OrderRequest(BaseModel):
     service: str = Field(min_length=1, max_length=32)
     term: TermName

@@ -117,8 +117,11 @@ class Payments:
                     until = min(deadline, clock.now() + LOOK_AGAIN)
                 await wait_for(clock, changed, until)
 
-    async def cancel(self, box_number: str, payment: str, use: KeyUse) -> Answer:
+    async def cancel(self, box_number: str, payment: str, reason: str, use: KeyUse) -> Answer:
         """Cancels what is not paid and cannot be any more.
+
+        Args:
+            reason: why a payment by card has come to nothing; a code always ends as ``cancelled``.
 
         Raises:
             Problem: ``payment-not-cancellable``, ``wallet-unreachable``.
@@ -131,7 +134,9 @@ class Payments:
         row = await self._core.database.look(find)
         if row.method == "card":
             async with self._core.locks.hold(payment):
-                return await self._core.change(payment, lambda conn: self._cancel_card(conn, payment, use))
+                return await self._core.change(
+                    payment, lambda conn: self._cancel_card(conn, payment, reason, use)
+                )
         if row.state not in ("code-shown", "code-opened"):
             raise Problem("payment-not-cancellable", money=core.money_of(row))
         await self._wallets.cancel(row)
@@ -230,12 +235,12 @@ class Payments:
         core.find_payment(conn, box_number, payment)
         return self._core.view(conn, payment)
 
-    def _cancel_card(self, conn: Connection, payment: str, use: KeyUse) -> Answer:
+    def _cancel_card(self, conn: Connection, payment: str, reason: str, use: KeyUse) -> Answer:
         use.claim(conn)
         row = core.load_payment(conn, payment)
         if row.state not in machines.CARD_PREPARING:
             raise Problem("payment-not-cancellable", money=core.money_of(row))
-        self._core.move(conn, row, "cancelled", actor="box", reason="cancelled")
+        self._core.move(conn, row, "cancelled", actor="box", reason=reason)
         return use.answer(conn, self._core.answer(conn, payment))
 
     async def _end_card(self, payment: str) -> None:

@@ -211,7 +211,20 @@ class CardPayment:
         self._looked_at.append(payment)
         self._memory.look_at(payment)
 
+    def _check_room(self) -> None:
+        """What must be remembered after MAC1 can be kept. Asked before the TSP is: on this box they may share the disk.
+
+        Raises:
+            Problem: ``box-storage``.
+        """
+        try:
+            self._memory.probe()
+        except OSError as error:
+            log.warning("the box cannot write its memory: %s", error)
+            raise Problem("box-storage") from error
+
     def _start(self) -> Payment:
+        self._check_room()
         key = self._make_key()
         return self._ask(partial(self._client.pay, self._order.order, "card", key), self._about("starting"))
 
@@ -319,6 +332,7 @@ class CardPayment:
     def _lease(self, payment: Payment, facts: CardFacts, about: CardPrompt) -> Lease:
         processing = replace(about, prompt="processing", before_mac1=True)
         self._slot.say(processing)
+        self._check_room()
         for attempt in range(1, PSAM_TRIES + 1):
             key = self._make_key()
             try:
@@ -326,7 +340,7 @@ class CardPayment:
             except Problem as problem:
                 if problem.code in REFUSED_CARD:
                     raise BadCard(replace(about, prompt=REFUSED_CARD[problem.code])) from problem
-                if attempt == PSAM_TRIES or not problem.retryable or problem.unanswered:
+                if attempt == PSAM_TRIES or problem.code != "psam-none-free":
                     raise
                 self._slot.say(replace(about, prompt="waiting-psam"))
                 if self._waits.pause(PSAM_RETRY_S, self._cancel):
@@ -382,10 +396,10 @@ class CardPayment:
     def _give_up(
         self, outcome: Outcome, reason: str | None, facts: dict[str, object] | None = None
     ) -> Finished:
-        """Ends before MAC1: tells the TSP that this payment will not come. If it cannot be told, it closes the payment by itself."""
+        """Ends before MAC1: tells the TSP that this payment will not come, and why. If it cannot be told, it closes the payment by itself."""
         if self._payment is not None and not self._silent:
             try:
-                self._payment = self._client.cancel(self._payment.payment, self._make_key())
+                self._payment = self._client.cancel(self._payment.payment, self._make_key(), reason)
             except Problem as problem:
                 log.warning("cancelling payment %s: %s", self._payment.payment, problem.code)
         return Finished(outcome, "not-taken", reason, self._payment, facts or {})

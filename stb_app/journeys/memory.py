@@ -22,6 +22,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+ROOM_BYTES = 16 * 1024
+"""More than the records of a payment take; what is left of a full disk is no room."""
+
 
 @dataclass(frozen=True, slots=True)
 class OpenPayment:
@@ -99,6 +102,14 @@ class Memory:
                 _write(self._folder / f"{record.payment}.json", json.dumps(asdict(record)).encode())
             self._records[record.payment] = record
         self.changed()
+
+    def probe(self) -> None:
+        """Whether a record could be kept just now. Raises OSError when the disk cannot."""
+        if self._folder is not None:
+            with self._lock:
+                path = self._folder / "probe"
+                _write(path, bytes(ROOM_BYTES))
+                path.unlink()
 
     def settled(self, payment: str) -> None:
         """The TSP knows how it ended, and the card has nothing to explain any more; the subscriber has not been told yet.
@@ -234,11 +245,15 @@ def _write(path: Path, content: bytes) -> None:
     temporary = path.with_suffix(".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        os.write(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    temporary.replace(path)
+        # Not os.write: on a disk that is nearly full that writes a part, and says so only in its answer.
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # what there is of it takes the last room
+        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

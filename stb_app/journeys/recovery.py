@@ -33,7 +33,7 @@ class Recovery:
 
     Posts a Finished for every payment that it could bring to its end or whose end it has heard, CardWanted or CodesOpen
     whenever the number of payments that only their card can explain, or of codes without an end, is another one, and Unheard
-    whenever the TSP does not answer about other ones than before.
+    whenever the TSP says nothing about other ones than before: it is silent, or turns this box away.
 
     Args:
         alone: held by whoever uses the card slot and the payments that are open on it.
@@ -57,7 +57,7 @@ class Recovery:
         self._telling = threading.Lock()
         self._undecided: set[str] = set()
         self._silent: set[str] = set()
-        """Payments about which the TSP did not answer when it was last told or asked."""
+        """Payments about which the TSP did not answer when it was last told or asked, or had not a word for this box."""
         self._unheard: tuple[OpenPayment, ...] = ()
         self._opening: set[str] = set()
         """Payments of which was told that the service is being switched on."""
@@ -127,7 +127,7 @@ class Recovery:
                 told = self._client.payment(payment)
             except Problem as problem:
                 log.warning("asking for payment %s: %s", payment, problem.code)
-                self._heard(payment, not problem.unanswered)
+                self._heard(payment, problem.code == "not-found")
                 if problem.code == "not-found":
                     self._undecided.add(payment)
                 else:
@@ -224,8 +224,9 @@ class Recovery:
                 send_proof(self._client, self._memory, record)
             except Problem as problem:
                 log.warning("the proof of payment %s: %s", record.payment, problem.code)
-                self._heard(record.payment, not problem.unanswered)
-                done = done and not self._memory.is_proven(record.payment)
+                kept = self._memory.is_proven(record.payment)
+                self._heard(record.payment, not kept)
+                done = done and not kept
         return done
 
     def _ask_card(self) -> bool:

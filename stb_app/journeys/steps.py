@@ -174,7 +174,7 @@ class CardWanted:
 
 @dataclass(frozen=True, slots=True)
 class Unheard:
-    """Earlier payments by card of which the TSP does not answer: the box alone knows of them. Empty: none any more."""
+    """Earlier payments by card of which the TSP tells nothing: the box alone knows of them. Empty: none any more."""
 
     payments: tuple[OpenPayment, ...]
 
@@ -201,9 +201,15 @@ OUTCOMES: dict[str, Outcome] = {
 """How the states of the interface (docs/tsp-api.md) look from the sofa."""
 
 
+CANCELLED = (None, "cancelled", "paying-elsewhere")
+"""Reasons of a payment that somebody has cancelled, here or by paying elsewhere."""
+
+
 def finished(payment: Payment, *, card_in_slot: bool = False) -> Finished:
-    """The end that a payment's state means."""
+    """The end that a payment's state means. One that the box has given up by itself was not cancelled by anybody."""
     outcome = OUTCOMES.get(payment.state, "pending")
+    if outcome == "cancelled" and payment.reason not in CANCELLED:
+        outcome = "expired" if payment.reason == "card-wait-expired" else "failed"
     return Finished(outcome, payment.money, payment.reason, payment, payment.facts, card_in_slot)
 
 

@@ -274,10 +274,12 @@ def _follow(
     if at is None:
         return offset
     top, bottom = spots[at].rect[1] - y, spots[at].rect[1] - y + spots[at].rect[3]
-    if at == 0 and bottom + margin <= height:
+    # What cannot be chosen before the first and after the last that can is seen from there.
+    can = [index for index, spot in enumerate(spots) if spot.enabled]
+    if can[:1] == [at] and bottom + margin <= height:
         return 0
-    if at == len(spots) - 1 and top - margin >= furthest:
-        return furthest
+    if can[-1:] == [at] and (top - margin >= furthest or at < len(spots) - 1):
+        return max(0, min(furthest, top - margin))
     offset = max(offset, bottom + margin - height)
     offset = min(offset, top - margin)
     return max(0, min(offset, furthest))

@@ -35,12 +35,17 @@ class SystemClock:
 
 
 class FreezableClock:
-    """A clock that testers can stop: countdowns, animations and the time in the top bar stand still until it is thawed."""
+    """A clock that testers can stop: countdowns, animations and the time in the top bar stand still until it is thawed.
+
+    Attributes:
+        ahead: how much the true time is ahead of the machine's, which nobody may ever have set.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._at: tuple[datetime, float] | None = None
         self._lost = 0.0
+        self.ahead = timedelta()
 
     @property
     def frozen(self) -> bool:
@@ -48,7 +53,7 @@ class FreezableClock:
 
     def freeze(self, at: datetime | None = None) -> None:
         """Stops at ``at`` (aware), or at this moment."""
-        self._at = (at or self._clock.now(), self.monotonic())
+        self._at = (at or self.now(), self.monotonic())
 
     def thaw(self) -> None:
         """Goes on: the wall clock with the machine's, the monotonic one where it stood."""
@@ -57,7 +62,7 @@ class FreezableClock:
             self._at = None
 
     def now(self) -> datetime:
-        return self._at[0] if self._at else self._clock.now()
+        return self._at[0] if self._at else self._clock.now() + self.ahead
 
     def monotonic(self) -> float:
         return self._at[1] if self._at else self._clock.monotonic() - self._lost

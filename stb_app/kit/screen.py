@@ -59,7 +59,7 @@ class Screen(Generic[R]):
     modal: ClassVar[bool] = False
     """Drawn as a dialog over the dimmed screen below."""
     holds_idle: ClassVar[bool] = False
-    """While it is on top the television neither goes home by itself nor warns of it (payments)."""
+    """While it is on top the television neither goes home by itself nor warns of it (payments and their results)."""
     guard_s: ClassVar[float] = 0.0
     """It comes by itself, when the last keys were meant for the page before: none counts until it has been seen this long."""
     default_focus: str | None = None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from cardreader.errors import ProtocolError
 from stb_app.journeys.base import Journey
 from stb_app.kit.chrome import Tone
 from stb_app.kit.screen import Screen
@@ -71,7 +72,7 @@ class App:
         self._typematic = Typematic()
         self.who: tuple[Mapping[str, str], str] | None = None
         self._composer = Composer(self, parts.stage, self.navigator, parts.clock)
-        self.notices = Notices(self.timers, self._composer.outdated)
+        self.notices = Notices(self.timers, self._composer.outdated, self.navigator.holds)
         self._journeys: list[Running] = []
         self._last_profile = "good"
         self._questions = Questions(self)
@@ -125,10 +126,12 @@ class App:
     def connected(self, verbs: Any) -> None:
         """There is a connection, for the first time or again: pages that wait for one ask now."""
         self.verbs = verbs
-        for entry in self.navigator.entries:
-            if isinstance(entry.screen, Page):
-                self.navigator.run(entry, entry.screen.on_connected)
+        self._tell_pages(lambda page: page.on_connected())
         self.refresh_all()
+
+    def settled(self) -> None:
+        """An earlier payment is known better than before: pages that say what was paid ask anew."""
+        self._tell_pages(lambda page: page.on_settled())
 
     def push(self, screen_id: str, on_result: Callable[[Any], None] | None = None, **params: Any) -> None:
         self.navigator.push(screen_id, on_result, params)
@@ -223,7 +226,7 @@ class App:
 
         Args:
             words: a msgid (English), or what says it in the language that is in force by then.
-            waits: it is not seen beside a page that must not be left by itself (a payment).
+            waits: it is not seen beside a page that stays by itself (a payment, its result), and its ``seconds`` do not end there.
         """
         self.notices.tell(about, words, tone, seconds, waits)
 
@@ -243,8 +246,20 @@ class App:
         slot = self.slot
         if slot is not None:
             chosen = self._last_profile = profile or self._last_profile
-            self._worker.do(lambda: slot.insert(chosen))
+
+            def insert() -> None:
+                try:
+                    slot.insert(chosen)
+                except ProtocolError as damaged:
+                    log.warning("%s", damaged)
+                    self.post(self.card_damaged)
+
+            self._worker.do(insert)
             self._worker.do(lambda: self.post(self.refresh_all))
+
+    def card_damaged(self) -> None:
+        """Tells that a simulated card has not been put in."""
+        self.notice("This card cannot be used: its stored state is damaged.", seconds=30)
 
     def pull_card(self) -> None:
         """Pulls the simulated card out, beside the picture."""
@@ -296,6 +311,8 @@ class App:
 
     def closed(self, entry: Entry) -> None:
         self.timers.drop(entry)
+        if entry.screen.holds_idle:
+            self.idle.anew()
 
     def ask_to_leave(self) -> None:
         self._questions.ask_to_leave()
@@ -390,6 +407,11 @@ class App:
         self.stage.set_motion(settings.motion)
         self.stage.set_margin(settings.margin / 100)
         self._parts.sounds.on = settings.sound
+
+    def _tell_pages(self, news: Callable[[Page[Any]], None]) -> None:
+        for entry in self.navigator.entries:
+            if isinstance(entry.screen, Page):
+                self.navigator.run(entry, news, entry.screen)
 
     def _run_for(self, owner: Entry | None, action: Callable[..., Any], *args: Any) -> None:
         if owner is None:

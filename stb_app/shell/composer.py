@@ -169,7 +169,7 @@ class Composer:
         )
 
     def _notice_line(self) -> tuple[str | None, Tone]:
-        seen = self._app.notices.seen(paying=self._navigator.holds())
+        seen = self._app.notices.seen()
         if seen is None:
             return None, "warning"
         words, tone = seen

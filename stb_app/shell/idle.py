@@ -47,6 +47,10 @@ class IdleWatch:
         self._watched.end_warning()
         return True
 
+    def anew(self) -> None:
+        """A page that stays by itself has gone: only from now on is it quiet."""
+        self._last_key = self._clock.monotonic()
+
     def _look(self) -> None:
         left = self._last_key + QUIET_S - self._clock.monotonic()
         if left <= 0 and self._end is None and self._watched.may_idle():

@@ -23,16 +23,19 @@ class Notices:
 
     Args:
         changed: called when another notice may have to be seen.
+        paying: whether a payment or its result is on the screen: what is told of another one waits until it is gone.
     """
 
-    def __init__(self, timers: Timers, changed: Callable[[], None]) -> None:
+    def __init__(self, timers: Timers, changed: Callable[[], None], paying: Callable[[], bool]) -> None:
         self._timers = timers
         self._changed = changed
+        self._paying = paying
         self._told: dict[str, _Told] = {}
         self._ends: dict[str, Timer] = {}
 
-    def seen(self, paying: bool = False) -> tuple[Words, Tone] | None:
-        """The message that is to be seen, and its tone; while somebody is ``paying`` none that can wait."""
+    def seen(self) -> tuple[Words, Tone] | None:
+        """The message that is to be seen, and its tone."""
+        paying = self._paying()
         return next((told[:2] for told in reversed(self._told.values()) if not (paying and told.waits)), None)
 
     def tell(self, about: str, words: Words, tone: Tone, seconds: float | None, waits: bool) -> None:
@@ -40,7 +43,7 @@ class Notices:
         self.clear(about)
         self._told[about] = _Told(words, tone, waits)
         if seconds is not None:
-            self._ends[about] = self._timers.after(seconds, lambda: self.clear(about))
+            self._end_after(seconds, about)
 
     def clear(self, about: str) -> None:
         """Nothing is to be told about this any more."""
@@ -49,3 +52,12 @@ class Notices:
         if timer is not None:
             timer.cancel()
         self._changed()
+
+    def _end_after(self, seconds: float, about: str) -> None:
+        def end() -> None:
+            if self._told[about].waits and self._paying():
+                self._end_after(seconds, about)
+            else:
+                self.clear(about)
+
+        self._ends[about] = self._timers.after(seconds, end)

@@ -26,6 +26,9 @@ class Page(Screen[R]):
     def on_connected(self) -> None:
         """The television has its verbs now, or is connected again: ask what could not be asked before."""
 
+    def on_settled(self) -> None:
+        """A payment has ended, or changed, that no page was telling of."""
+
     def t(self, msgid: str) -> str:
         """``msgid`` (English) in the subscriber's language."""
         return self.app.t(msgid)

@@ -7,9 +7,11 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 # Without a GPU, SDL's default sends every flip through a software GL texture: twenty times slower, and 110
@@ -39,6 +41,22 @@ class NobodyAnswers(NoWindow):
 
 UNSEEN = frozenset(("dummy", "offscreen"))
 """What SDL takes by itself when it finds no window system: a picture that nobody can see."""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The libraries below SDL write on standard error what they miss while it looks for a window system; what matters is raised."""
+    if sys.stderr is None:
+        yield
+        return
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 class OffScreen:
@@ -86,9 +104,10 @@ class Window:
 
     def __init__(self, size: tuple[int, int], fullscreen: bool, keymaps: Keymaps, title: str) -> None:
         try:
-            pygame.display.init()
-            flags = pygame.FULLSCREEN if fullscreen else pygame.RESIZABLE
-            self.surface = pygame.display.set_mode(size, flags)
+            with _quiet():
+                pygame.display.init()
+                flags = pygame.FULLSCREEN if fullscreen else pygame.RESIZABLE
+                self.surface = pygame.display.set_mode(size, flags)
         except pygame.error as error:
             raise NoWindow(str(error)) from error
         if "SDL_VIDEODRIVER" not in os.environ and pygame.display.get_driver() in UNSEEN:

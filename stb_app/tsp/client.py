@@ -182,8 +182,10 @@ class TspClient:
             self._call("GET", f"/payments/{payment}{query}", answer_s=ANSWER_S + wait if wait else PAYING_S)
         )
 
-    def cancel(self, payment: str, key: str) -> Payment:
-        return Payment.read(self._call("POST", f"/payments/{payment}/cancel", {}, key))
+    def cancel(self, payment: str, key: str, reason: str | None = None) -> Payment:
+        """``reason``: what has ended a payment by card that nobody has cancelled."""
+        body = {} if reason is None else {"reason": reason}
+        return Payment.read(self._call("POST", f"/payments/{payment}/cancel", body, key))
 
     def present_card(self, payment: str, card: CardFacts, key: str) -> Lease:
         answer = self._call("POST", f"/payments/{payment}/card", _card_body(card), key, answer_s=PAYING_S)

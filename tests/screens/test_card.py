@@ -192,10 +192,19 @@ def test_a_question_goes_when_the_payment_has_gone_on_to_where_it_cannot_be_canc
 def test_before_mac1_is_asked_for_back_asks_at_once(tv: Television) -> None:
     post(tv, replace(prompt("processing"), before_mac1=True))
     assert tv.press("BACK").screen == "question"
-    post(tv, prompt("reconnecting"), replace(prompt("processing"), before_mac1=True))
+    post(
+        tv, replace(prompt("reconnecting"), before_mac1=True), replace(prompt("processing"), before_mac1=True)
+    )
     assert tv.screen == "question"
     tv.ok("cancel-payment")
     assert (tv.screen, tv.state["leaving"], journey(tv).cancels) == ("card", True, 1)
+
+
+def test_the_footer_offers_the_way_out_while_the_platform_is_silent(tv: Television) -> None:
+    post(tv, replace(prompt("processing"), before_mac1=True))
+    assert "Cancel the payment" not in tv.words()
+    post(tv, replace(prompt("reconnecting"), before_mac1=True))
+    assert "Cancel the payment" in tv.words()
 
 
 def test_the_end_closes_the_question_too(tv: Television) -> None:

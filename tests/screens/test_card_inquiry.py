@@ -58,6 +58,10 @@ def test_a_card_that_cannot_pay_here_says_why(tv: Television) -> None:
     assert "Cards of this bank are not accepted here" in tv.words()
     post(tv, UNASKED)
     assert "Not checked" in tv.words()
+    assert "There is no connection to ask" in tv.words()
+    post(tv, replace(UNASKED, asked_problem="box-suspended"))
+    assert "This box is out of service" in tv.words()
+    assert "no connection" not in tv.words()
 
 
 @pytest.mark.parametrize("log", [None, ()])

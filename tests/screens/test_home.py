@@ -105,10 +105,39 @@ def test_a_box_that_is_turned_away_later_says_so_until_it_is_let_in_again() -> N
     assert tv.state["connection"] == "online"
 
 
+def test_a_box_that_was_registered_elsewhere_says_so() -> None:
+    verbs = DummyVerbs()
+    tv = Television(verbs, "en").ok("settings")
+    verbs.answers["home"] = Refused("key-replaced")
+    tv.press("BACK")
+    assert "This box number is registered on another device" in tv.words()
+    assert data.HOTLINE in tv.words()
+
+
+def test_what_was_paid_is_asked_anew_when_an_earlier_payment_has_ended() -> None:
+    verbs = DummyVerbs()
+    tv = Television(verbs, "en")
+    verbs.answers["home"] = replace(data.HOME, last_payment=("2026-11-22", 5800))
+    tv.app.settled()
+    tv.show()
+    assert "Last: 11-22 ¥58.00" in tv.words()
+    assert tv.focus == "renew"
+
+
 def test_somebody_without_services_is_invited() -> None:
     tv = Television(DummyVerbs(home=data.NEWCOMER), "en")
     assert tv.focus == "browse"
     assert tv.press("OK").screen == "services"
+
+
+def test_somebody_whose_service_has_ended_has_ordered_before() -> None:
+    tv = Television(DummyVerbs(home=replace(data.HOME, current=None)), "en")
+    assert "No service at present" in tv.words()
+    assert "¥68.00" in tv.words()
+    assert "Jun" in tv.words()
+    tv = Television(DummyVerbs(home=data.NEWCOMER), "en")
+    assert "No service ordered yet" in tv.words()
+    assert "Jun" not in tv.words()
 
 
 def test_coming_home_asks_anew() -> None:

@@ -53,6 +53,24 @@ def test_a_card_payment_shows_card_and_balances() -> None:
         assert part in words
 
 
+@pytest.mark.parametrize(
+    ("reason", "pill", "said"),
+    [
+        ("psam-none-free", "Not paid", "Too many people are paying just now"),
+        ("card-wait-expired", "Time ran out", "No card was put in"),
+        ("cancelled", "Cancelled", "The payment was cancelled"),
+    ],
+)
+def test_a_payment_that_the_box_gave_up_was_not_cancelled_by_anybody(
+    reason: str, pill: str, said: str
+) -> None:
+    given_up = replace(data.RECORDS[6], reason=reason)
+    words = Television(DummyVerbs(), "en").open("record", payment=given_up).words()
+    assert pill in words
+    assert said in words
+    assert ("Cancelled" in words) == (reason == "cancelled")
+
+
 def test_an_open_payment_in_full_changes_by_itself() -> None:
     tv = Television(DummyVerbs(follow=(finished(CLOSED),)), "en").open("record", payment=OPEN)
     assert tv.state["state"] == "done"

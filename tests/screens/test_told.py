@@ -23,7 +23,7 @@ HOW = {
     ("late", "taken"): "came too late: {what}. The money is being sent back to you.",
     ("late", "returned"): "came too late: {what}. The money was sent back to you.",
 }
-WHAT = "Sports Pack · Monthly · ¥15.00"
+WHAT = f"Sports Pack · Monthly · ¥15.00 · Order {PAID.number} · 11-21 19:33"
 
 
 def line(payment: Payment, language: str = "en") -> str:

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from asyncio import to_thread
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,14 @@ async def test_what_is_wrong_at_the_tsp_is_told(system: System, change: Any, sai
 
     await system.tsp.database.write(break_it)
     assert any(said in fault for fault in await faults(system))
+
+
+async def test_what_came_due_while_the_server_was_switched_off_is_not_late(system: System) -> None:
+    await busy(system)
+    tomorrow = system.clock.now() + timedelta(days=1)
+    assert [
+        fault for fault in await faults(system, tomorrow) if "was due" in fault or "was over" in fault
+    ] == []
 
 
 @pytest.mark.parametrize(("change", "said"), [row[1:] for row in BOSS], ids=[row[0] for row in BOSS])

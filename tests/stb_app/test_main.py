@@ -169,7 +169,7 @@ def test_where_no_window_opens_it_says_what_to_do(tmp_path: Path, monkeypatch: p
 
 
 def test_a_display_at_which_nobody_answers_is_said_and_the_picture_has_an_address(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     # SDL would go on without a word, with a picture that nobody can see.
     for name in ("SDL_VIDEODRIVER", "XDG_RUNTIME_DIR", "WAYLAND_DISPLAY"):
@@ -180,6 +180,22 @@ def test_a_display_at_which_nobody_answers_is_said_and_the_picture_has_an_addres
     assert not isinstance(screen, Window)
     assert (options.headless, options.web_remote) == (True, cli.DEFAULT_REMOTE)
     assert options.no_display == "Nobody answers at the display :4711"
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("state", ["{}", "", "[]"])
+def test_a_damaged_simulated_card_is_said_and_the_slot_stays_empty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], state: str
+) -> None:
+    (tmp_path / "card-good.json").write_text(state)
+    tv = Television()
+    reader = main._slot("sim:good", tmp_path, tv.app)
+    assert not reader.card_present()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the card slot stays empty" in line
+    assert "card-good.json" in line
+    tv.work()
+    assert "cannot be used" in (tv.stage.picture.notice or "")
 
 
 def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
@@ -198,6 +214,8 @@ def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
     assert "wallet payment is still open" in told(CardWanted(0))
     paid = replace(OPEN_PAYMENT, tac="00", mac2="00", service_name={"en": "Sports"}, term="monthly")
     assert told(Unheard((paid,))).startswith("A card payment went through: Sports · Monthly · ¥15.00. It is")
+    paid = replace(paid, number="4C7F 20A1", time="2026-11-21T19:33:08+08:00")
+    assert "¥15.00 · Order 4C7F 20A1 · 11-21 19:33. It is" in told(Unheard((paid,)))
     assert "payment went through" in told(CardWanted(1))
     assert told(Unheard((OPEN_PAYMENT,))).startswith(
         "It is not yet known whether a card payment has taken money: ¥15.00."
@@ -209,7 +227,7 @@ def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
     for method, of in (("card", "card payment"), ("wallet:demo", "wallet payment")):
         payment = replace(payment, method=method)
         done = told(Finished("success", "taken", payment=payment))
-        assert f"{of} has been completed: Sports · Monthly · ¥15.00." in done
+        assert f"{of} has been completed: Sports · Monthly · ¥15.00 · Order {payment.number} · " in done
     # A page that tells it itself needs no line below it, also when it was opened a moment ago.
     looked_at.add(payment.payment)
     assert told(Finished("expired", "not-taken", payment=payment)) == done
@@ -235,7 +253,9 @@ def test_while_somebody_pays_nobody_is_told_of_an_open_code_or_card() -> None:
     assert "wallet payment" in str(tv.app.notices.seen())
     tell(CardWanted(1))
     assert "Put the same card in" in str(tv.app.notices.seen())
-    assert tv.app.notices.seen(paying=True) is None
+    tv.app.push("card")
+    assert tv.app.notices.seen() is None
+    tv.app.pop()
     tell(CodesOpen(0))
     tell(CardWanted(0))
     assert tv.app.notices.seen() is None

@@ -138,6 +138,16 @@ async def test_one_live_payment_an_order(system: System) -> None:
     assert (await box.refused(path, {"method": "card"}))["code"] == "order-closed"
 
 
+async def test_what_the_box_gives_up_by_itself_is_told_with_its_reason(system: System) -> None:
+    box = await system.box()
+    order = await box.order()
+    payment = (await box.post(f"/orders/{order['order']}/payments", {"method": "card"}))["payment"]
+    path = f"/payments/{payment}/cancel"
+    assert (await box.refused(path, {"reason": "Nobody came!"}))["code"] == "bad-request"
+    ended = await box.post(path, {"reason": "psam-none-free"})
+    assert (ended["state"], ended["money"], ended["reason"]) == ("cancelled", "not-taken", "psam-none-free")
+
+
 async def test_an_order_cannot_be_paid_after_its_quote_ran_out(system: System) -> None:
     box = await system.box()
     order = await box.order()

@@ -80,11 +80,11 @@ class DummyTsp:
 
         return self._do("payment", act)
 
-    def cancel(self, payment: str, key: str) -> Payment:
+    def cancel(self, payment: str, key: str, reason: str | None = None) -> Payment:
         def act() -> Payment:
             if self.all[payment].state not in ("preparing", "waiting", "scanned"):
                 raise Problem("payment-not-cancellable", money=self.all[payment].money)
-            return self.become(payment, state="cancelled", reason="cancelled")
+            return self.become(payment, state="cancelled", reason=reason or "cancelled")
 
         return self._do("cancel", act, key)
 

@@ -15,7 +15,7 @@ from stb_app.journeys.asking import PATIENCE_S
 from stb_app.journeys.card_payment import NO_SERVICE_S, CardPayment
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.recovery import Recovery
-from stb_app.journeys.steps import CardPrompt, CardStep, CardWanted, Finished
+from stb_app.journeys.steps import CardPrompt, CardStep, CardWanted, Finished, finished
 from stb_app.tsp.problem import Problem
 from tests.stb_app.journeys.dummy_tsp import ORDER, DummyTsp
 
@@ -461,6 +461,9 @@ def test_no_psam_free_is_waited_for_and_then_said() -> None:
     bench.tsp.faults["present_card"] = [Problem("psam-none-free", retryable=True)] * 20
     end = bench.pay()
     assert (end.outcome, end.money, end.reason) == ("failed", "not-taken", "psam-none-free")
+    # The records say what the result said.
+    told = bench.tsp.payment("pay-1")
+    assert (told.state, finished(told).outcome, told.reason) == ("cancelled", "failed", "psam-none-free")
 
 
 def test_a_psam_that_refuses_mac2_is_a_case_not_a_failure() -> None:
@@ -490,6 +493,48 @@ def test_a_disk_that_cannot_remember_stops_before_the_money(
     end = bench.pay()
     assert (end.outcome, end.money, end.reason) == ("failed", "not-taken", "box-storage")
     assert bench.balance() == 23640
+
+
+def test_a_disk_that_is_full_at_the_pin_is_said_before_the_platform_is_asked(tmp_path: Path) -> None:
+    """On this television the bundled platform shares the disk: its refusal would have blamed others."""
+    bench = Bench("good", tmp_path)
+
+    def fill() -> None:
+        for busy in (
+            "card-id.key",
+            "probe",
+        ):  # a folder where the file should be: root can write nowhere else either
+            (tmp_path / busy).with_suffix(".new").mkdir(exist_ok=True)
+        bench.journey.enter_pin(PIN)
+
+    bench.answers["enter-pin"] = fill
+    bench.tsp.faults["present_card"] = [Problem("internal", money="unknown", retryable=True)] * 20
+    end = bench.pay()
+    assert (end.outcome, end.money, end.reason) == ("failed", "not-taken", "box-storage")
+    assert "waiting-psam" not in bench.prompts()
+    assert "no-service" not in bench.prompts()
+    assert "present_card" not in bench.tsp.calls
+
+
+def test_a_fault_of_the_platform_is_not_called_a_queue() -> None:
+    bench = Bench("good")
+    bench.tsp.faults["present_card"] = [Problem("internal", money="unknown", retryable=True)] * 20
+    end = bench.pay()
+    assert (end.outcome, end.money, end.reason) == ("failed", "not-taken", "internal")
+    assert "waiting-psam" not in bench.prompts()
+
+
+def test_a_record_that_is_only_half_written_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = Memory(tmp_path)
+    before = sorted(path.name for path in tmp_path.iterdir())
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        memory.probe()
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
 def test_the_background_leaves_a_payment_alone_while_its_journey_lives() -> None:

@@ -503,7 +503,8 @@ def test_a_proof_is_delivered_as_soon_as_the_box_is_let_in_again(refusals: int) 
     end = home.pay()
     assert (end.outcome, end.money, end.reason) == ("pending", "taken", "not-enrolled")
     home.tsp.faults |= {"debited": [OUT] * refusals, "payment": [OUT] * refusals}
-    told = home.recover(refusals + 1)
+    away, let_in, *told = home.recover(refusals + 1)
+    assert (len(away.payments), let_in.payments) == (1, ())
     assert [(step.outcome, step.money) for step in told] == [("success", "taken")]
 
 

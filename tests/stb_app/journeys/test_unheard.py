@@ -228,6 +228,24 @@ def test_a_proof_on_the_disk_is_told_until_the_platform_has_it(tmp_path: Path) -
     assert [step.outcome for step in told[2:]] == ["success"]
 
 
+@pytest.mark.parametrize("proven", [True, False])
+def test_a_payment_is_told_of_while_the_platform_turns_this_box_away(tmp_path: Path, proven: bool) -> None:
+    """The box was registered elsewhere in the middle of it: nobody tells this one anything any more."""
+    home = Home(tmp_path)
+    away = [Problem("key-replaced")] * 99
+    home.tsp.faults |= {"debited": list(away), "payment": list(away)}
+    if proven:
+        assert home.pay().money == "taken"
+    else:
+        home.pulled()
+    home.memory = Memory(tmp_path)  # switched off and on
+    (record,) = home.memory.all()
+    assert (record.tac is not None) == proven
+    assert Unheard((record,)) in home.recover()
+    home.tsp.faults = {}
+    assert home.recover(2)[-1] != Unheard((record,))
+
+
 def test_a_payment_without_a_proof_is_told_of_until_the_platform_answers(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.pulled()

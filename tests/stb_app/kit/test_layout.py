@@ -286,6 +286,14 @@ def test_grow_shares_by_weight() -> None:
     assert target(stage, "a").rect[2] == pytest.approx(2 * target(stage, "b").rect[2], abs=2)
 
 
+@pytest.mark.parametrize("count", [10, 11])
+def test_rows_that_cannot_be_chosen_are_seen_from_the_last_that_can(count: int) -> None:
+    rows = tuple(Target(f"r{i}", Text(f"row {i}"), "row", enabled=i < count) for i in range(12))
+    for order in (rows, rows[::-1]):
+        seen = shown(Scroll("list", Column(order)), f"r{count - 1}").texts()
+        assert {f"row {count - 1}", "row 11"} <= {text.text for text in seen}
+
+
 def test_a_text_of_so_many_lines_ends_in_an_ellipsis() -> None:
     long = "football and tennis " * 40
     whole, cut, short = (Text(long), Text(long, most_lines=2), Text("football", most_lines=2))

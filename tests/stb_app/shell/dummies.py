@@ -8,6 +8,7 @@ from typing import Any
 
 import pygame
 
+from cardreader.errors import ProtocolError
 from stb_app.kit.clock import CHINA, FreezableClock
 from stb_app.kit.nodes import Column, Node, Target, Text
 from stb_app.kit.screen import Binding
@@ -220,10 +221,13 @@ class DummySlot:
     def __init__(self) -> None:
         self.profile: str | None = None
         self.pull_when: str | None = None
+        self.damaged: set[str] = set()
 
     def insert(self, profile: str) -> None:
         if profile not in ("good", "expired"):
             raise KeyError(profile)
+        if profile in self.damaged:
+            raise ProtocolError(f"the state of card {profile} is damaged")
         self.profile = profile
 
     def pull(self) -> None:

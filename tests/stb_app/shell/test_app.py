@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stb_app.kit.clock import CHINA
 from stb_app.shell.settings import SettingsFile
 from tests.stb_app.shell.dummies import DummySlot, Services, Television, Words
 
@@ -153,6 +155,17 @@ def test_the_clock_in_the_top_bar_changes_at_the_full_minute_only() -> None:
     assert len(tv.stage.shown) == shown + 1
 
 
+def test_the_top_bar_has_the_platforms_time_where_the_boxs_clock_is_wrong() -> None:
+    tv = Television()
+    tv.app.clock.ahead = timedelta(hours=-3, minutes=1)
+    tv.app.refresh_all()
+    tv.app.draw()
+    assert tv.stage.picture.top.clock == "16:33"
+    tv.app.freeze(datetime(2026, 11, 21, 8, 0, tzinfo=CHINA))
+    tv.app.draw()
+    assert tv.stage.picture.top.clock == "08:00"
+
+
 def test_nothing_is_shown_again_when_nothing_changed() -> None:
     tv = Television()
     shown, version = len(tv.stage.shown), tv.app.version
@@ -205,6 +218,29 @@ def test_a_payment_at_home_and_a_frozen_clock_never_idle() -> None:
     tv.hand.seconds += 300
     tv.work()
     assert tv.top.id == "services"
+
+
+def test_a_damaged_card_is_told_and_not_put_in() -> None:
+    tv = Television()
+    tv.app.slot = slot = DummySlot()
+    slot.damaged = {"expired"}
+    tv.app.insert_card("expired")
+    tv.app.close(5)
+    tv.work()
+    assert slot.profile is None
+    assert "This card cannot be used" in (tv.stage.picture.notice or "")
+
+
+def test_it_is_quiet_only_from_the_end_of_a_payment_on() -> None:
+    tv = Television()
+    tv.app.push("services")
+    tv.app.push("card")
+    tv.go_on(89)
+    tv.app.pop()
+    tv.go_on(88)
+    assert tv.top.id == "services"
+    tv.go_on(3)
+    assert tv.top.id == "question"
 
 
 def test_a_payment_below_a_dialog_still_holds() -> None:

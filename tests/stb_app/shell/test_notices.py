@@ -54,6 +54,19 @@ def test_what_can_wait_is_not_seen_beside_a_payment() -> None:
     assert _seen(tv) == "card wanted"
 
 
+def test_what_must_wait_until_a_payment_is_over_is_seen_for_as_long_afterwards() -> None:
+    tv = Television()
+    tv.app.push("card")
+    tv.app.notice("earlier one ended", seconds=60, about="payment:1", waits=True)
+    tv.go_on(90)
+    assert _seen(tv) is None
+    tv.app.pop()
+    tv.go_on(25)
+    assert _seen(tv) == "earlier one ended"
+    tv.go_on(10)
+    assert _seen(tv) is None
+
+
 def test_a_notice_with_facts_follows_the_language() -> None:
     tv = Television()
     tv.app.notice(lambda: f"15 {tv.app.language}")
