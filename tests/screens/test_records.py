@@ -58,7 +58,7 @@ def test_a_card_payment_shows_card_and_balances() -> None:
     [
         ("psam-none-free", "Not paid", "Too many people are paying just now"),
         ("card-wait-expired", "Time ran out", "No card was put in"),
-        ("cancelled", "Cancelled", "The payment was cancelled"),
+        ("cancelled", "Cancelled", "No money was taken."),
     ],
 )
 def test_a_payment_that_the_box_gave_up_was_not_cancelled_by_anybody(
