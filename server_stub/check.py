@@ -23,9 +23,9 @@ from server_stub.boss import invariants as boss_invariants
 from server_stub.boss import tables as boss_tables
 from server_stub.foundation import schema
 from server_stub.foundation.clock import Clock, SystemClock, machine_pauses
-from server_stub.foundation.database import Database
+from server_stub.foundation.database import Readable
 from server_stub.foundation.startup import CannotStart
-from server_stub.opening import NotThere, open_role
+from server_stub.opening import NotThere, read_role
 from server_stub.settings import Settings, SettingsError, from_environment
 from server_stub.tsp import invariants as tsp_invariants
 from server_stub.tsp import tables as tsp_tables
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
         try:
             settings = from_environment(os.environ)
             url = settings.database if options.database is None else options.database
-            opened: dict[str, Database] = {}
+            opened: dict[str, Readable] = {}
             for role, metadata in METADATA.items():
                 database = _open(metadata, options, url)
                 if database is not None:
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
     return 1 if any(finding.faults for finding in findings) else 0
 
 
-async def shapes(opened: Mapping[str, Database]) -> list[Finding]:
+async def shapes(opened: Mapping[str, Readable]) -> list[Finding]:
     """Whether the roles' tables are those that the revisions made, and whose rows know each other.
 
     Where a table is missing nothing else can be asked; that is the only finding of its role then.
@@ -96,7 +96,7 @@ async def shapes(opened: Mapping[str, Database]) -> list[Finding]:
 
 
 async def examine(
-    tsp: Database | None, boss: Database | None, now: datetime, settings: Settings
+    tsp: Readable | None, boss: Readable | None, now: datetime, settings: Settings
 ) -> list[Finding]:
     """All that must be true of these roles, each with what is wrong."""
     found: list[Finding] = []
@@ -118,7 +118,7 @@ async def examine(
     return found
 
 
-async def disagreements(tsp: Database, boss: Database) -> list[str]:
+async def disagreements(tsp: Readable, boss: Readable) -> list[str]:
     """What TSP and BOSS tell differently about the same orders.
 
     A service that the TSP calls opened was opened by BOSS before, and one that BOSS calls opened was paid at the TSP
@@ -142,7 +142,7 @@ async def disagreements(tsp: Database, boss: Database) -> list[str]:
     return said
 
 
-async def strange_keys(tsp: Database, boss: Database) -> list[str]:
+async def strange_keys(tsp: Readable, boss: Readable) -> list[str]:
     """Keys that speak for one box at the TSP and for another at BOSS; one that BOSS does not know is good for nothing."""
     here, there = tsp_tables.box_keys.c, boss_tables.box_keys.c
     known = await tsp.read(lambda conn: dict(conn.execute(select(here.key_id, here.box_number)).all()))
@@ -154,10 +154,10 @@ async def strange_keys(tsp: Database, boss: Database) -> list[str]:
     ]
 
 
-def _open(metadata: MetaData, options: argparse.Namespace, url: str) -> Database | None:
+def _open(metadata: MetaData, options: argparse.Namespace, url: str) -> Readable | None:
     """A role's tables; None where it has not run. Raises CannotStart."""
     try:
-        return open_role(metadata, options.data, url, machine_pauses(), make=False, whole=False)
+        return read_role(metadata, options.data, url, machine_pauses())
     except NotThere:
         return None
 

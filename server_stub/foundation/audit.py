@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
-from server_stub.foundation.database import Database, Instant
+from server_stub.foundation.database import Database, Instant, left_for_later
 
 NOTHING = "0" * 64
 """What the first record has for the hash of the one before."""
@@ -132,11 +132,21 @@ class Audit:
         conn.execute(insert(self.records).values(**values, facts=text, previous=head.hash, hash=made))
         return Head(sequence, made)
 
-    def note(self, database: Database, clock: Clock, action: str, role: str, **facts: Any) -> None:
-        """The server's own life. The log has the head then, out of reach of whoever owns the database."""
-        head = database.submit(
-            lambda conn: self.append(conn, clock, "server", action, role, **facts)
-        ).result()
+    def note_start(self, database: Database, clock: Clock, role: str, **facts: Any) -> None:
+        """A role begins. The log has the head then, out of reach of whoever owns the database. Raises CannotStart."""
+        self._tell(role, database.load(self._life(clock, "started", role, facts)))
+
+    def note_stop(self, database: Database, clock: Clock, role: str, **facts: Any) -> None:
+        """A role ends, and the log has the head; a database that is away, or has no room, hears nothing of it."""
+        with left_for_later("audit record of the stop"):
+            self._tell(role, database.submit(self._life(clock, "stopped", role, facts)).result())
+
+    def _life(
+        self, clock: Clock, action: str, role: str, facts: Mapping[str, Any]
+    ) -> Callable[[Connection], Head]:
+        return lambda conn: self.append(conn, clock, "server", action, role, **facts)
+
+    def _tell(self, role: str, head: Head) -> None:
         log.info("audit-head", role=role, record=head.sequence, hash=head.hash)
 
     def verify(self, conn: Connection, head: str | None = None) -> Verdict:

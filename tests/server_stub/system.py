@@ -427,7 +427,7 @@ async def running(
     stand().roles = roles
     try:
         async with (
-            app.router.lifespan_context(app),
+            roles.running(),
             httpx.AsyncClient(transport=httpx.ASGITransport(app)) as outside,
         ):
             system = System(roles, clock, network, outside)
