@@ -26,6 +26,7 @@ from sqlalchemy import (
     event,
     insert,
     inspect,
+    literal_column,
     select,
 )
 
@@ -74,7 +75,12 @@ def record_hash(
     sequence: int, at: datetime, actor: str, action: str, subject: str, facts: str, previous: str
 ) -> str:
     """SHA-256 over the canonical JSON of a record, in which the time is microseconds since 1970."""
-    microseconds = round(at.timestamp() * 1_000_000)
+    return _hash(sequence, round(at.timestamp() * 1_000_000), actor, action, subject, facts, previous)
+
+
+def _hash(
+    sequence: int, microseconds: int, actor: str, action: str, subject: str, facts: str, previous: str
+) -> str:
     record = {"sequence": sequence, "at": microseconds, "actor": actor, "action": action}
     text = canonical({**record, "subject": subject, "facts": facts, "previous": previous})
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
@@ -159,7 +165,9 @@ class Audit:
         for table in (self.records, self.head):
             if table.name not in there:
                 return Verdict(0, NOTHING, f"table {table.name} is missing")
-        query = select(self.records).order_by(self.records.c.sequence)
+        # As they stand there: a record in which something odd was written was changed.
+        columns: Any = (literal_column(column.name).label(column.name) for column in self.records.columns)
+        query = select(*columns).select_from(self.records).order_by(literal_column("sequence"))
         count, last, found = 0, NOTHING, head in (None, NOTHING)
         for row in conn.execute(query, execution_options={"yield_per": 1000}):
             if row.sequence != count + 1:
@@ -167,8 +175,8 @@ class Audit:
             if row.previous != last:
                 said = f"record {row.sequence} does not follow the one before it"
                 return Verdict(count, last, said)
-            told = (row.actor, row.action, row.subject, row.facts)
-            if row.hash != record_hash(row.sequence, row.at, *told, row.previous):
+            told = (row.at, row.actor, row.action, row.subject, row.facts, row.previous)
+            if any(isinstance(one, bytes) for one in told) or row.hash != _hash(row.sequence, *told):
                 return Verdict(count, last, f"record {row.sequence} was changed")
             count, last = row.sequence, row.hash
             found = found or last == head

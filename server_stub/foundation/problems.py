@@ -82,6 +82,10 @@ CODES: dict[str, Code] = {
 }
 
 
+REFUSALS = tuple(name for name, code in CODES.items() if code.status == 403)
+"""What a box or its key may be refused for, and a key can have ended as."""
+
+
 class ProblemBody(BaseModel):
     """RFC 9457 problem details, with a code, what became of the money, and whether to try again."""
 
