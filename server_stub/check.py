@@ -43,7 +43,7 @@ SHAPES = {
     "values are what their columns hold": schema.oddities,
     "rows belong to rows that are there": schema.strays,
 }
-ODD = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
+ODD = (ValueError, TypeError, ArithmeticError, LookupError)
 """What Python raises over a value that nobody of ours has written."""
 SHOWN = 20
 """So many faults of a kind are told; the others are counted."""

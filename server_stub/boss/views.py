@@ -172,9 +172,7 @@ def _spending(past: History, now: datetime) -> list[wire.MonthSpending]:
         wire.MonthSpending(
             month=f"{month:%Y-%m}",
             amount_fen=sum(
-                paid_fen
-                for at, paid_fen in past.payments
-                if (at.year, at.month) == (month.year, month.month)
+                paid_fen for at, paid_fen in past.payments if (at.year, at.month) == (month.year, month.month)
             ),
         )
         for month in months

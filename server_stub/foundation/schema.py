@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Float,
     MetaData,
     String,
     Table,
@@ -32,6 +33,8 @@ MOST = 100
 """So many rows of a table are told."""
 LATEST = 253_402_214_400_000_000
 """Microseconds from 1970 to the last day of the year 9999, beyond which there are no instants."""
+STORED = {"instant": ["integer"], "number": ["real", "integer"], "text": ["text"], "integer": ["integer"]}
+"""What SQLite's ``typeof`` says of a column's values, by what they are."""
 _TRIGGER = re.compile(r"CREATE (?:CONSTRAINT )?TRIGGER (\w+)")
 _FUNCTION = re.compile(r"CREATE FUNCTION (\w+)\(\).*?AS \$\$(.*)\$\$", re.DOTALL)
 
@@ -93,7 +96,9 @@ def oddities(conn: Connection, metadata: MetaData) -> list[str]:
     said = []
     for table in metadata.sorted_tables:
         odd = {column.name: _odd(conn, column) for column in table.columns}
-        raw: list[Any] = [literal_column(conn.dialect.identifier_preparer.quote(name)).label(name) for name in odd]
+        raw: list[Any] = [
+            literal_column(conn.dialect.identifier_preparer.quote(name)).label(name) for name in odd
+        ]
         found = [condition.label(f"odd {name}") for name, condition in odd.items()]
         primary = [column.name for column in table.primary_key]
         query = select(*raw, *found).select_from(table).where(or_(*odd.values())).limit(MOST)
@@ -112,15 +117,17 @@ def _odd(conn: Connection, column: Column[Any]) -> ColumnElement[bool]:
     raw: ColumnElement[Any] = literal_column(conn.dialect.identifier_preparer.quote(column.name))
     odd: ColumnElement[bool] = false()
     if conn.dialect.name == "sqlite":
-        odd = func.typeof(raw).not_in(("text" if _kind(column) == "text" else "integer", "null"))
+        odd = func.typeof(raw).not_in((*STORED[_kind(column)], "null"))
     if _kind(column) == "instant":
-        odd = or_(odd, raw.not_between(0, LATEST))
+        odd = or_(odd, ~raw.between(0, LATEST))
     return func.coalesce(odd, false())
 
 
 def _kind(column: Column[Any]) -> str:
     if isinstance(column.type, Instant):
         return "instant"
+    if isinstance(column.type, Float):
+        return "number"
     return "text" if isinstance(column.type, String) else "integer"
 
 

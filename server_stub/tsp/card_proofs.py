@@ -11,7 +11,7 @@ from server_stub.foundation import rates, statements
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.problems import Problem
 from server_stub.foundation.rates import Limit
-from server_stub.tsp import card_turns, core, models, psam_pool
+from server_stub.tsp import card_turns, core, machines, models, psam_pool
 from server_stub.tsp.card_turns import Taken
 from server_stub.tsp.core import Core
 from server_stub.tsp.tables import debits
@@ -146,7 +146,7 @@ class CardProofs:
     def _contradict(
         self, conn: Connection, row: Row[Any], debit: Row[Any] | None, proof: models.DebitProof
     ) -> None:
-        """A proof against what was said or kept before is kept beside it, with a case."""
+        """A proof against what is known or kept is kept beside it, with a case."""
         # A box may have no end of such proofs; one that is right comes again until it is taken in.
         try:
             rates.take(
@@ -156,7 +156,11 @@ class CardProofs:
             problem.body.money = "unknown"
             raise
         self._core.case(conn, row.id, "evidence-contradicts", **proof.model_dump())
-        if row.state in ("failed", "written-off"):
+        if row.state in machines.CARD_PREPARING:
+            # MAC1 is not known to have left, as after a restore: now it does not any more.
+            self._core.move(conn, row, "cancelled", actor="box")
+            row = core.load_payment(conn, row.id)
+        if row.state in machines.ENDED_WITHOUT_MONEY:
             self._core.move(conn, row, "contradicted", actor="box", reason="evidence-contradicts")
         if debit is not None and debit.mac2 is None:
             statements.change(conn, debits, {"tac": proof.tac, "mac2": proof.mac2}, payment_id=row.id)
@@ -172,7 +176,7 @@ class CardProofs:
         same = debit is not None and (debit.tac, debit.mac2) == (proof.tac, proof.mac2)
         if debit is not None and row.paid_at is not None and same:
             return row, debit, True
-        if row.state in ("failed", "written-off", "contradicted"):
+        if row.state in (*machines.CARD_PREPARING, *machines.ENDED_WITHOUT_MONEY, "contradicted"):
             self._contradict(conn, row, debit, proof)
             return None
         if debit is None or row.state not in ("mac1-issued", "mac2-refused", "proof-kept"):

@@ -48,6 +48,9 @@ CARD_PAYMENT = Machine(
         contradicted="paid written-off",
         # A person has said that nothing was debited.
         written_off="contradicted",
+        # A proof where no MAC1 is known of, as after a restore: the card knows better.
+        cancelled="contradicted",
+        expired="contradicted",
         paid="opened service-refused",
         # A person has it tried once more, or has paid the money back by hand.
         service_refused="opened paid refunded",

@@ -208,24 +208,36 @@ def note_locked(conn: Connection, psam: str, now: datetime) -> None:
         log.error("psam-locked", psam=psam)
 
 
-def lease(conn: Connection, payment: str, names: Sequence[str], now: datetime, seconds: float) -> str | None:
+def lease(
+    conn: Connection,
+    payment: str,
+    names: Sequence[str],
+    now: datetime,
+    seconds: float,
+    *,
+    again: bool = False,
+) -> str | None:
     """Gives a payment one of these PSAMs, the one it has if that is among them; None when none is free.
 
     One whose lease has run out comes last: its payment may still want to complete there. Whoever had a turn at
     the PSAM has it no longer. The payment's row is locked before: all take payment and lease in this order.
+
+    Args:
+        again: MAC1 has been made, and since then the payment has not held it all the time.
     """
     wanted = frozenset(names)
     every = _LEASES.all(conn)
     rows = [row for row in every if row.psam in wanted]
     if any(row.payment_id == payment and row.psam not in wanted for row in every):
         release(conn, payment)
-    values = {"payment_id": payment, "acquired_at": now, "expires_at": now + timedelta(seconds=seconds)}
-    again = {**values, "begun_by": None, "busy_until": None}
+    until = now + timedelta(seconds=seconds)
+    values = {"payment_id": payment, "acquired_at": now, "expires_at": until, "again": again}
+    taken = {**values, "begun_by": None, "busy_until": None}
 
     def take(row: Row[Any]) -> bool:
         # Another process may have been quicker since the rows were read.
         still = {"psam": row.psam, "payment_id": row.payment_id, "expires_at": row.expires_at}
-        return bool(statements.change(conn, leases, again, **still))
+        return bool(statements.change(conn, leases, taken, **still))
 
     for row in rows:
         if row.payment_id == payment and take(row):
@@ -247,7 +259,7 @@ class Turn:
     Attributes:
         id: no other turn has it; begins with the name of its process.
         before: the id of the turn before at this lease; None: nobody has begun anything since it was given.
-        alone: nobody else has had the PSAM since the payment first got it (its lease may have run out).
+        alone: nobody else has had the PSAM since the payment first got it, before MAC1 (its lease may have run out).
     """
 
     id: str
@@ -275,11 +287,11 @@ def take_turn(
             return "busy"
     if not anew and (row is None or row.expires_at <= now):
         return "lost"
-    if row is None and lease(conn, payment, [psam], now, seconds) is None:
+    if row is None and lease(conn, payment, [psam], now, seconds, again=True) is None:
         return "lost"
     values = {"expires_at": now + timedelta(seconds=seconds), "begun_by": turn, "busy_until": now + TURN}
     statements.change(conn, leases, values, **mine)
-    return Turn(turn, None if row is None else row.begun_by, row is not None)
+    return Turn(turn, None if row is None else row.begun_by, row is not None and not row.again)
 
 
 def end_turn(conn: Connection, psam: str, turn: Turn) -> bool:

@@ -155,6 +155,7 @@ leases = Table(
     Column("expires_at", Instant, nullable=False),
     Column("begun_by", String),  # the turn that sent the PSAM its last command
     Column("busy_until", Instant),  # a turn has commands under way, at the longest until then
+    Column("again", Boolean, nullable=False),  # others may have had the PSAM since the payment's MAC1
 )
 
 psam_locks = Table(

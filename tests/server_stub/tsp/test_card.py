@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from cardreader.secret import CardNumber
 from server_stub.foundation.locks import KeyedLocks
 from server_stub.settings import Settings
 from server_stub.tsp import card as tsp_card
-from server_stub.tsp import card_proofs, card_turns, models, psam_pool, tables
+from server_stub.tsp import card_proofs, card_turns, cases, models, psam_pool, tables
 from server_stub.tsp.core import load_payment
 from tests.server_stub.system import Card, System, body_of, running, works
 
@@ -350,6 +351,64 @@ async def test_a_psam_that_failed_once_over_a_late_proof_is_not_taken_to_have_ac
         assert (await box.get(path))["state"] == "unknown"
 
 
+async def test_a_forged_proof_does_not_gain_by_a_server_that_stops_over_it(tmp_path: Path) -> None:
+    async with running(tmp_path, Settings(psams="sim:1")) as system:
+        box = await system.box()
+        payment = await box.pay("card")
+        await Card(box).authorised(payment)
+        system.clock.advance(181)
+        other_box = await system.box("85312047")
+        await Card(other_box).pay(await other_box.pay("card"))
+        (unit,) = system.tsp.core.psams.values()
+        verify = unit.verify
+
+        async def stops(*_: Any) -> None:
+            raise asyncio.CancelledError
+
+        unit.verify = stops  # type: ignore[method-assign]
+        path, forged = f"/payments/{payment['payment']}", {"tac": "DEADBEEF", "mac2": "DEADBEEF"}
+        with pytest.raises(asyncio.CancelledError):
+            await box.post(f"{path}/debit", forged)
+        unit.verify = verify  # type: ignore[method-assign]
+        # The PSAM has moved by one, with the other's purchase, and this payment has had it again since.
+        problem = await box.refused(f"{path}/debit", forged)
+        assert (problem["code"], problem["money"]) == ("lease-lost", "unknown")
+        assert (await box.get(path))["reason"] == "proof-kept"
+        assert [row.kind for row in await system.rows(tables.cases)] == ["psam-number-moved"]
+
+
+@pytest.mark.parametrize("state", ["created", "card-checked", "cancelled", "expired"])
+async def test_a_proof_where_no_mac1_is_known_of_is_kept_for_a_person(system: System, state: str) -> None:
+    """As after a restore of a backup from before it."""
+    box = await system.box()
+    card = Card(box)
+    payment = await box.pay("card")
+    path = f"/payments/{payment['payment']}"
+    if state != "created":
+        await box.post(f"{path}/card", card.data())
+    if state == "cancelled":
+        await box.post(f"{path}/cancel")
+    if state == "expired":
+        system.clock.advance(3600)
+        await box.state(payment["payment"], "expired")
+    proof = {"tac": "0A0B0C0D", "mac2": "01020304"}
+    for _ in range(2):
+        problem = await box.refused(f"{path}/debit", proof)
+        assert (problem["code"], problem["money"]) == ("evidence-contradicts", "unknown")
+    told = await box.get(path)
+    assert (told["state"], told["money"], told["reason"]) == ("unknown", "unknown", "evidence-contradicts")
+    (case,) = [row for row in await system.rows(tables.cases) if row.kind == "evidence-contradicts"]
+    assert json.loads(case.facts) == {**proof, "balance_after_fen": None}
+    assert await system.rows(tables.leases) == []
+    assert (await box.get(f"/orders/{payment['order']}"))["state"] == "closed"
+    core = system.tsp.core
+    # Before a card came nothing is known of it: there is no debit to accept.
+    action, end = ("write-off", "failed") if state == "created" else ("accept-proof", "done")
+    decision = cases.Decision(case.id, action, "the card shows it", "Li", "Wang")
+    await core.change(payment["payment"], partial(cases.decide, moves=core, decision=decision))
+    assert (await box.state(payment["payment"], end))["state"] == end
+
+
 async def test_a_proof_after_evidence_of_no_debit_is_kept_and_nobody_knows(
     system: System,
 ) -> None:  # rules 3, 4
@@ -507,8 +566,6 @@ async def test_steps_out_of_order_are_refused_and_recorded(system: System) -> No
     assert (problem["code"], problem["money"]) == ("wrong-state", "not-taken")
     illegal = [row for row in await system.rows(tables.moves) if not row.legal]
     assert [(row.origin, row.target, row.actor) for row in illegal] == [("created", "failed", "box")]
-    proof = {"tac": "00000000", "mac2": "00000000"}
-    assert (await box.refused(f"{path}/debit", proof))["code"] == "wrong-state"
     init = {"balance_fen": 9000, "offline_number": 1, "overdraft_limit_fen": 0, "key_version": 1}
     body = {**init, "algorithm_id": 0, "random": "00000000"}
     assert (await box.refused(f"{path}/init", body))["code"] == "wrong-state"
