@@ -264,7 +264,12 @@ class Doctor:
                     advice=said.text,
                     code=problem.code,
                 )
-        return found("enrolment", "ok", N_("Box {box} is registered, and in service as of at most 15 seconds ago."), box=box)
+        return found(
+            "enrolment",
+            "ok",
+            N_("Box {box} is registered, and in service as of at most 15 seconds ago."),
+            box=box,
+        )
 
     def reader(self) -> Finding:
         try:
