@@ -48,7 +48,7 @@ SOON_DAYS = 14
 PANE_PX = 740
 """The width of what stands beside the words of a payment: a code, a card; canvas pixels."""
 CAN_BE_MENDED = frozenset((
-    "tsp-unreachable", "boss-unreachable", "wallet-unreachable", "tsp-answer-bad",
+    "tsp-unreachable", "boss-unreachable", "wallet-unreachable", "tsp-answer-bad", "stopping",
     "not-enrolled", "box-unknown", "box-suspended", "activation-code-wrong", "subscriber-in-arrears",
     "tls-not-yet-valid", "clock-skew", "too-many-requests", "key-replaced", "key-revoked", "key-copied",
 ))  # fmt: skip

@@ -73,6 +73,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "signature-missing": (_NOT_RECOGNISED, N_("Please call the hotline to have it registered.")),
     "signature-invalid": (_NOT_RECOGNISED, _REGISTER_AGAIN),
     "signature-replayed": (_NOT_RECOGNISED, N_("If it happens again, please call the hotline.")),
+    "stopping": (N_("The payment service is being started anew"), _WAIT),
     "internal": (
         N_("Something went wrong on our side"),
         N_("We have recorded it. Please wait a few minutes."),

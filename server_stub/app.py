@@ -146,6 +146,7 @@ class Roles:
         self._world = world
         self.clock = world.clock
         self.stopping = False
+        self.under_way = http.UnderWay()
         self._databases: dict[str, Database] = {}
         self.measures = Measures(release(), tuple(names))
         self._ids = Ids(world.clock, world.random)
@@ -162,7 +163,11 @@ class Roles:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Background work runs; at the end everything is let go of, the asking roles before the asked."""
+        """Background work runs; at the end everything is let go of, the asking roles before the asked.
+
+        Raises:
+            CannotStart: a database is away, or has no room.
+        """
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.http.aclose)
             if self.boss is not None:
@@ -181,6 +186,10 @@ class Roles:
         self.stopping = True
         if self.tsp is not None:
             self.tsp.core.changes.close()
+
+    def break_off(self) -> int:
+        """What is still under way is answered with ``stopping``. Returns how many requests that were."""
+        return self.under_way.break_off()
 
     async def not_ready(self) -> list[str]:
         """Why no requests should be sent here: ``stopping``, or the roles whose databases do not answer."""
@@ -237,7 +246,7 @@ class Roles:
 
 
 def build(settings: Settings, names: Sequence[str], data: Path, world: World) -> FastAPI:
-    """The application with these roles (its ``state.roles``); its lifespan runs their background work.
+    """The application with these roles (its ``state.roles``), whose ``running`` does their background work.
 
     Raises:
         SettingsError: a role lacks the address of another.
@@ -253,7 +262,7 @@ def build(settings: Settings, names: Sequence[str], data: Path, world: World) ->
 def phone_application(roles: Roles) -> FastAPI:
     """What phones in the local network reach: the page behind a code of role sandbox, and nothing else."""
     app = FastAPI(title=NAME, docs_url=None, redoc_url=None, openapi_url=None)
-    http.install(app)
+    http.install(app, lambda: roles.under_way)
     app.include_router(sandbox_api.phone_page(lambda: _there(roles.sandbox), faults=False))
     return app
 
@@ -265,15 +274,10 @@ def application(names: Sequence[str], current: Callable[[], Roles]) -> FastAPI:
         current: the roles that answer; asked for with every request.
     """
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with current().running():
-            yield
-
-    app = FastAPI(title=NAME, version=release(), lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title=NAME, version=release(), docs_url=None, redoc_url=None)
     if "tsp" in names:
         app.add_middleware(Door, services=lambda: _there(current().tsp))
-    http.install(app)
+    http.install(app, lambda: current().under_way)
     if "tsp" in names:
         app.add_middleware(AnswerSigner, services=lambda: _there(current().tsp))
     app.add_middleware(Measured, measures=lambda: current().measures)

@@ -14,7 +14,7 @@ from server_stub import cli
 from server_stub.boss import tables as boss
 from server_stub.foundation.clock import machine_pauses
 from server_stub.foundation.startup import CannotStart
-from server_stub.opening import NotThere, open_role
+from server_stub.opening import NotThere, read_role
 from server_stub.settings import SettingsError, from_environment
 from server_stub.tsp import tables as tsp
 
@@ -43,7 +43,7 @@ def _verify(role: str, options: argparse.Namespace, url: str) -> bool | None:
     metadata: MetaData
     metadata, log = LOGS[role]
     try:
-        database = open_role(metadata, options.data, url, machine_pauses(), make=False, whole=False)
+        database = read_role(metadata, options.data, url, machine_pauses())
     except NotThere:
         return None
     with closing(database):

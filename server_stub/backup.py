@@ -35,7 +35,7 @@ from sqlalchemy.exc import DBAPIError
 
 from server_stub import cli, tls
 from server_stub.boss import tables as boss
-from server_stub.foundation import migrations, postgresql
+from server_stub.foundation import migrations, postgresql, sqlite
 from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.startup import CannotStart, only_one
 from server_stub.sandbox import tables as sandbox
@@ -179,11 +179,28 @@ def _copy_sqlite(part: Path, data: Path) -> dict[str, Any]:
         raise CannotStart(f"{data} has no role; --data names the folder of a server that has run")
     try:
         with ExitStack() as opened:
-            readers = _one_moment(data, roles, opened)
+            readers = _readers(data, roles, opened)
             _copy_files(part, data)
             return {"kind": "sqlite", "roles": {role: _save(readers[role], part, role) for role in roles}}
     except sqlite3.Error as error:
         raise CannotStart(f"{data} cannot be copied: {error}") from error
+
+
+def _readers(data: Path, roles: Sequence[str], opened: ExitStack) -> dict[str, sqlite3.Connection]:
+    """A reader for each role; all of them see the same instant."""
+    try:
+        with ExitStack() as shared:
+            readers = _one_moment(data, roles, shared)
+            opened.push(shared.pop_all())
+            return readers
+    except sqlite3.OperationalError as error:
+        if not sqlite.is_full(error):
+            raise
+        # Nobody else is at files beside which there is no room: whoever is alone needs none.
+        readers = {role: opened.enter_context(closing(sqlite.alone(data / f"{role}.db"))) for role in roles}
+        for reader in readers.values():
+            _begin(reader)
+        return readers
 
 
 def _one_moment(data: Path, roles: Sequence[str], opened: ExitStack) -> dict[str, sqlite3.Connection]:
@@ -194,15 +211,17 @@ def _one_moment(data: Path, roles: Sequence[str], opened: ExitStack) -> dict[str
             writer.execute("BEGIN IMMEDIATE")
         readers = {role: opened.enter_context(closing(_open(data / f"{role}.db"))) for role in roles}
         for reader in readers.values():
-            reader.execute("BEGIN")
-            reader.execute(
-                "SELECT count(*) FROM sqlite_schema"
-            ).fetchone()  # from here on it sees this moment
+            _begin(reader)
     finally:
         for writer in writers:
             if writer.in_transaction:
                 writer.execute("ROLLBACK")
     return readers
+
+
+def _begin(reader: sqlite3.Connection) -> None:
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # from here on it sees this moment
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Connection, MetaData, select
+from sqlalchemy.exc import DatabaseError
 
 from server_stub import cli
 from server_stub.boss import invariants as boss_invariants
 from server_stub.boss import tables as boss_tables
 from server_stub.foundation import schema
 from server_stub.foundation.clock import Clock, SystemClock, machine_pauses
-from server_stub.foundation.database import Database
+from server_stub.foundation.database import Readable, outage
 from server_stub.foundation.startup import CannotStart
-from server_stub.opening import NotThere, open_role
+from server_stub.opening import NotThere, read_role
 from server_stub.settings import Settings, SettingsError, from_environment
 from server_stub.tsp import invariants as tsp_invariants
 from server_stub.tsp import tables as tsp_tables
@@ -34,6 +36,15 @@ USAGE = 2
 METADATA = {"tsp": tsp_tables.metadata, "boss": boss_tables.metadata}
 LACKS = "no table is missing"
 AGREE = "TSP and BOSS agree"
+QUOTED = "orders are as BOSS quoted them"
+KEYS = "TSP and BOSS know keys for the same boxes"
+SHAPES = {
+    "tables and triggers are as they were made": schema.faults,
+    "values are what their columns hold": schema.oddities,
+    "rows belong to rows that are there": schema.strays,
+}
+ODD = (ValueError, TypeError, ArithmeticError, LookupError)
+"""What Python raises over a value that nobody of ours has written."""
 SHOWN = 20
 """So many faults of a kind are told; the others are counted."""
 
@@ -53,7 +64,7 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
         try:
             settings = from_environment(os.environ)
             url = settings.database if options.database is None else options.database
-            opened: dict[str, Database] = {}
+            opened: dict[str, Readable] = {}
             for role, metadata in METADATA.items():
                 database = _open(metadata, options, url)
                 if database is not None:
@@ -73,7 +84,7 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
     return 1 if any(finding.faults for finding in findings) else 0
 
 
-async def shapes(opened: Mapping[str, Database]) -> list[Finding]:
+async def shapes(opened: Mapping[str, Readable]) -> list[Finding]:
     """Whether the roles' tables are those that the revisions made, and whose rows know each other.
 
     Where a table is missing nothing else can be asked; that is the only finding of its role then.
@@ -85,10 +96,9 @@ async def shapes(opened: Mapping[str, Database]) -> list[Finding]:
             metadata = METADATA[role]
             if lacking := schema.missing(conn, metadata):
                 return [Finding(f"{role}: {LACKS}", lacking)]
-            said = schema.faults(conn, metadata)
             return [
-                Finding(f"{role}: tables and triggers are as they were made", said),
-                Finding(f"{role}: rows belong to rows that are there", schema.strays(conn, metadata)),
+                Finding(f"{role}: {name}", looked(conn, partial(look, conn, metadata)))
+                for name, look in SHAPES.items()
             ]
 
         found += await database.read(look)
@@ -96,7 +106,7 @@ async def shapes(opened: Mapping[str, Database]) -> list[Finding]:
 
 
 async def examine(
-    tsp: Database | None, boss: Database | None, now: datetime, settings: Settings
+    tsp: Readable | None, boss: Readable | None, now: datetime, settings: Settings
 ) -> list[Finding]:
     """All that must be true of these roles, each with what is wrong."""
     found: list[Finding] = []
@@ -104,21 +114,30 @@ async def examine(
 
         def of_tsp(conn: Connection) -> list[Finding]:
             checks = tsp_invariants.CHECKS.items()
-            return [Finding(f"tsp: {name}", check(conn, now, settings)) for name, check in checks]
+            return [
+                Finding(f"tsp: {name}", looked(conn, partial(check, conn, now, settings)))
+                for name, check in checks
+            ]
 
         found += await tsp.read(of_tsp)
     if boss is not None:
         checks = boss_invariants.CHECKS.items()
         found += await boss.read(
-            lambda conn: [Finding(f"boss: {name}", check(conn)) for name, check in checks]
+            lambda conn: [
+                Finding(f"boss: {name}", looked(conn, partial(check, conn))) for name, check in checks
+            ]
         )
     if tsp is not None and boss is not None:
-        found.append(Finding(AGREE, await disagreements(tsp, boss)))
-        found.append(Finding("TSP and BOSS know keys for the same boxes", await strange_keys(tsp, boss)))
+        between = {AGREE: disagreements, QUOTED: strange_orders, KEYS: strange_keys}
+        for name, compare in between.items():
+            try:
+                found.append(Finding(name, await compare(tsp, boss)))
+            except ODD as error:
+                found.append(Finding(name, [_cannot(error)]))
     return found
 
 
-async def disagreements(tsp: Database, boss: Database) -> list[str]:
+async def disagreements(tsp: Readable, boss: Readable) -> list[str]:
     """What TSP and BOSS tell differently about the same orders.
 
     A service that the TSP calls opened was opened by BOSS before, and one that BOSS calls opened was paid at the TSP
@@ -142,22 +161,61 @@ async def disagreements(tsp: Database, boss: Database) -> list[str]:
     return said
 
 
-async def strange_keys(tsp: Database, boss: Database) -> list[str]:
-    """Keys that speak for one box at the TSP and for another at BOSS; one that BOSS does not know is good for nothing."""
+def looked(conn: Connection, look: Callable[[], list[str]]) -> list[str]:
+    """What a check says; where it cannot get through what is there, that is what is wrong."""
+    try:
+        return look()
+    except ODD as error:
+        return [_cannot(error)]
+    except DatabaseError as error:
+        # SQLite says so where a text is none; it goes on with what is asked next.
+        if conn.dialect.name != "sqlite" or outage(error) is not None:
+            raise
+        return [_cannot(error.orig or error)]
+
+
+def _cannot(error: BaseException) -> str:
+    return f"cannot be looked at because of an odd value ({type(error).__name__}: {' '.join(str(error).split())})"
+
+
+async def strange_orders(tsp: Readable, boss: Readable) -> list[str]:
+    """Orders of the TSP that BOSS has not quoted, or not so. BOSS has an order before the TSP, so it is read last."""
+    said, page, last = [], [""], ""
+    while page:
+        orders = await tsp.read(partial(_ordered_at_tsp, after=last))
+        page = sorted(orders)
+        quoted = await boss.read(partial(_quoted_at_boss, names=page))
+        said += [
+            f"order {name} is of {_told_order(orders[name])} at the TSP, of {_told_order(quoted.get(name))} at BOSS"
+            for name in page
+            if quoted.get(name) != orders[name]
+        ]
+        last = page[-1] if page else last
+    return said
+
+
+async def strange_keys(tsp: Readable, boss: Readable) -> list[str]:
+    """Keys that speak for one box at the TSP and for another at BOSS, or are of another enrolment there.
+
+    One that BOSS does not know is good for nothing.
+    """
     here, there = tsp_tables.box_keys.c, boss_tables.box_keys.c
-    known = await tsp.read(lambda conn: dict(conn.execute(select(here.key_id, here.box_number)).all()))
-    said = await boss.read(lambda conn: dict(conn.execute(select(there.key_id, there.box_number)).all()))
+    own = select(here.key_id, here.box_number, here.generation)
+    theirs = select(there.key_id, there.box_number, there.generation)
+    known = await tsp.read(lambda conn: conn.execute(own.order_by(here.key_id)).all())
+    said = await boss.read(lambda conn: {row.key_id: row for row in conn.execute(theirs)})
     return [
-        f"key {key} is of box {box} at the TSP, of {said[key]} at BOSS"
-        for key, box in sorted(known.items())
-        if said.get(key, box) != box
+        f"key {row.key_id} is of {what} {mine} at the TSP, of {said[row.key_id][column]} at BOSS"
+        for row in known
+        for column, what, mine in ((1, "box", row.box_number), (2, "enrolment", row.generation))
+        if row.key_id in said and said[row.key_id][column] != mine
     ]
 
 
-def _open(metadata: MetaData, options: argparse.Namespace, url: str) -> Database | None:
+def _open(metadata: MetaData, options: argparse.Namespace, url: str) -> Readable | None:
     """A role's tables; None where it has not run. Raises CannotStart."""
     try:
-        return open_role(metadata, options.data, url, machine_pauses(), make=False, whole=False)
+        return read_role(metadata, options.data, url, machine_pauses())
     except NotThere:
         return None
 
@@ -173,6 +231,37 @@ def _opened_at_boss(conn: Connection) -> dict[str, tuple[str, int]]:
     orders = boss_tables.orders.c
     query = select(orders.id, orders.payment, orders.amount_fen).where(orders.state == "opened")
     return {row.id: (row.payment, row.amount_fen) for row in conn.execute(query)}
+
+
+Quoted = tuple[str, str, str, int]
+"""Box, service, term and amount of an order."""
+
+
+def _ordered_at_tsp(conn: Connection, after: str) -> dict[str, Quoted]:
+    """The next orders by their ids."""
+    orders = tsp_tables.orders.c
+    query = select(orders.id, orders.box_number, orders.service, orders.term, orders.amount_fen)
+    found = conn.execute(query.where(orders.id > after).order_by(orders.id).limit(500))
+    return {row.id: (row.box_number, _name_of(row.service), row.term, row.amount_fen) for row in found}
+
+
+def _name_of(service: str) -> str:
+    """Of what is kept of a service; empty where that is no such thing."""
+    try:
+        return str(json.loads(service)["service"])
+    except (ValueError, TypeError, KeyError):
+        return ""
+
+
+def _quoted_at_boss(conn: Connection, names: list[str]) -> dict[str, Quoted]:
+    orders = boss_tables.orders.c
+    query = select(orders.id, orders.box_number, orders.service, orders.term, orders.amount_fen)
+    found = conn.execute(query.where(orders.id.in_(names)))
+    return {row.id: (row.box_number, row.service, row.term, row.amount_fen) for row in found}
+
+
+def _told_order(order: Quoted | None) -> str:
+    return "nothing" if order is None else "box {}, {} {}, {} fen".format(*order)
 
 
 def _paid_for(conn: Connection, names: list[str]) -> dict[str, tuple[str, int]]:

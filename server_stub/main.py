@@ -14,10 +14,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from types import FrameType
-from typing import Literal
 
 import structlog
 import uvicorn
@@ -34,11 +33,13 @@ STOP_SECONDS = 8
 """How long requests that are under way may take once the server is to stop: longer than BOSS or a wallet may."""
 LONGEST_STOP_SECONDS = 20
 """After so long something hangs (a reader, a database): it ends as if it had been killed, which costs no money."""
+BREAK_SECONDS = 2
+"""How long those whose requests are broken off may take to be told so."""
 USAGE = 2
+"""Exit code when it cannot start as it was told to."""
 FORCED = 1
 """Exit code when it did not end in order."""
 log = structlog.get_logger(__name__)
-"""Exit code when it cannot start as it was told to."""
 
 
 NO_LISTENING = {
@@ -53,7 +54,7 @@ class SideServer(uvicorn.Server):
     """A listener besides, for phones or for those who watch over the server, which another server starts and stops."""
 
     def __init__(self, app: FastAPI, listener: socket.socket) -> None:
-        super().__init__(_config(app, lifespan="off"))
+        super().__init__(_config(app))
         self._listener = listener
 
     @contextmanager
@@ -72,7 +73,11 @@ class SideServer(uvicorn.Server):
 
 
 class Server(uvicorn.Server):
-    """Says where it listens, and answers long polls when it stops."""
+    """Runs the roles, says where it listens, and answers whoever waits when it stops.
+
+    Attributes:
+        in_order: whether everybody has had the answer to what was asked.
+    """
 
     def __init__(
         self,
@@ -86,13 +91,19 @@ class Server(uvicorn.Server):
         self._roles = roles
         self._address = address
         self._sides = sides
+        self._held = AsyncExitStack()
+        self.in_order = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Raises CannotStart."""
+        await self._held.enter_async_context(self._roles.running())
         await super().startup(sockets)
-        if self.should_exit:
-            return
         for side in self._sides:
             await side.begin()
+            # The other pages stand on roles that end with this server.
+            self._held.push_async_callback(side.end)
+        if self.should_exit:
+            return
         rest_collector()
         log.info("started", address=self._address, version=release(), pid=os.getpid())
         cli.announce(f"stb-server listening on {self._address}")
@@ -103,18 +114,23 @@ class Server(uvicorn.Server):
         watch.daemon = True
         watch.start()
         self._roles.begin_stop()
-        # The other pages stand on roles that end with this server.
-        for side in self._sides:
-            await side.end()
+        breaking = asyncio.get_running_loop().call_later(STOP_SECONDS, self._break_off)
         await super().shutdown(sockets)
+        await self._held.aclose()
+        breaking.cancel()
         watch.cancel()
         log.info("stopped")
+
+    def _break_off(self) -> None:
+        requests = self._roles.break_off()
+        self.in_order = self.in_order and not requests
+        log.warning("broken-off", requests=requests, seconds=STOP_SECONDS)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal ends it in order; whoever sends another one wants no more waiting."""
         if self.should_exit:
             os._exit(128 + sig)
-        super().handle_exit(sig, frame)
+        self.should_exit = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,18 +225,27 @@ def _bound(host: str, port: int, source: str) -> socket.socket:
 
 def configure_logging() -> None:
     """One line of JSON an event, on standard error."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        correlation.in_log,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=False),
+        structlog.processors.format_exc_info,
+    ]
+    last = structlog.processors.JSONRenderer(ensure_ascii=False)
+    # What libraries have to say is a line of the same kind.
+    others = logging.StreamHandler(sys.stderr)
+    others.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+        )
+    )
+    logging.basicConfig(handlers=[others], level=logging.WARNING)
     # httpx tells every request at INFO; a code of a wallet stands in its path.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            correlation.in_log,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=False),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
+        processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
@@ -239,7 +264,11 @@ def run(options: argparse.Namespace) -> int:
         except (SettingsError, CannotStart) as error:
             sys.stderr.write(f"stb-server: {error}\n")
             return USAGE
-        return _serve(server, listener, options)
+        try:
+            return _serve(server, listener, options)
+        except CannotStart as error:
+            sys.stderr.write(f"stb-server: {error}\n")
+            return USAGE
 
 
 def _server(options: argparse.Namespace, settings: Settings) -> tuple[Server, socket.socket]:
@@ -264,12 +293,12 @@ def _serve(server: Server, listener: socket.socket, options: argparse.Namespace)
     if options.parent_pipe:
         threading.Thread(target=_stop_with_parent, args=(server,), daemon=True).start()
     asyncio.run(server.serve(sockets=[listener]))
-    return 0 if server.started else 1
+    return 0 if server.started and server.in_order else FORCED
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the command."""
-    # uvicorn raises the signal again when it has stopped in order; by then this is a normal end.
+    # Until it listens, and again when it has stopped, a signal finds nothing to be ended in order.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     options = cli.parse(arguments, ROLES)
@@ -294,17 +323,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(128 + signal.SIGPIPE)
 
 
-def _config(
-    app: FastAPI, lifespan: Literal["auto", "off"] = "auto", secured: tls.Files | None = None
-) -> uvicorn.Config:
+def _config(app: FastAPI, secured: tls.Files | None = None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         ssl_certfile=None if secured is None else str(secured.certificate),
         ssl_keyfile=None if secured is None else str(secured.key),
-        lifespan=lifespan,
+        lifespan="off",
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_graceful_shutdown=STOP_SECONDS + BREAK_SECONDS,
         server_header=False,
         # Whoever connects may say that he is somebody else only where that is set; uvicorn believes this machine else.
         proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, MetaData
 from server_stub.foundation import migrations, postgresql, schema
 from server_stub.foundation.audit import Audit
 from server_stub.foundation.clock import Clock, Pauses, SystemClock
-from server_stub.foundation.database import Database
-from server_stub.foundation.sqlite import SqliteDatabase
+from server_stub.foundation.database import Database, Readable
+from server_stub.foundation.sqlite import SqliteDatabase, SqliteReader
 from server_stub.foundation.startup import CannotStart
 
 
@@ -50,7 +50,6 @@ def open_role(
     pauses: Pauses,
     *,
     make: bool = True,
-    whole: bool = True,
     clock: Clock | None = None,
 ) -> Database:
     """The database of the role whose tables these are, brought to what this program works with.
@@ -59,7 +58,6 @@ def open_role(
         url: of a PostgreSQL database; empty: a file of the folder ``data``.
         clock: for the audit log, where the tables are changed; None: the machine's.
         make: makes what is not there; otherwise the role must have run before.
-        whole: no table may be missing; otherwise whoever asks says what is.
 
     Raises:
         CannotStart, NotThere
@@ -72,7 +70,7 @@ def open_role(
         if not make and before is None:
             raise NotThere(f"no role {role} has run here")
         upgrade(conn)
-        if whole and (lacking := schema.missing_tables(conn, metadata)):
+        if lacking := schema.missing_tables(conn, metadata):
             raise CannotStart(f"table {', '.join(lacking)} is missing; put a copy from before back")
         log: Audit | None = metadata.info.get("audit")
         if log is not None and before != last:
@@ -80,7 +78,34 @@ def open_role(
 
     if url:
         return postgresql.PostgresqlDatabase(postgresql.address(url), role, prepare, pauses)
+    return SqliteDatabase(data / f"{role}.db" if make else _there(data, role), prepare)
+
+
+def read_role(metadata: MetaData, data: Path, url: str, pauses: Pauses) -> Readable:
+    """The same for whoever only looks: writes nothing, and no table need be there.
+
+    Raises:
+        CannotStart, NotThere: also where the tables are not those of this program.
+    """
+    role, known = metadata.info["role"], migrations.revisions(migrations.folder_of(metadata))
+
+    def look(conn: Connection) -> None:
+        found = migrations.present(conn, known[0])
+        if found is None:
+            raise NotThere(f"no role {role} has run here")
+        migrations.refuse_newer(found, known)
+        if found != known[-1]:
+            raise CannotStart(
+                f"its tables are those of an older stb-server ({found}); start this one on them first"
+            )
+
+    if url:
+        return postgresql.PostgresqlDatabase(postgresql.address(url), role, look, pauses)
+    return SqliteReader(_there(data, role), look)
+
+
+def _there(data: Path, role: str) -> Path:
     path = data / f"{role}.db"
-    if not make and not path.exists():
+    if not path.exists():
         raise NotThere(f"{data} has no role {role}; --data names the folder of one that has run")
-    return SqliteDatabase(path, prepare)
+    return path

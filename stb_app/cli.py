@@ -32,7 +32,7 @@ class BoxOptions:
     """What was asked for by a command that looks after the box's registration and draws nothing.
 
     ``command`` is ``enrol``, ``rotate-key`` or ``doctor``; ``smart_card`` and ``activation_code`` are for ``enrol``;
-    ``tsp`` is None only for ``doctor``.
+    ``tsp`` is None only for ``doctor``; ``box`` is empty only for it: the one that is registered from the folder.
     """
 
     command: str
@@ -183,7 +183,7 @@ def _checked_box(given: argparse.Namespace, parser: argparse.ArgumentParser) -> 
         tsp=given.tsp.rstrip("/") if given.tsp else None,
         authority=_authority(given.ca, parser),
         data=Path(given.data).expanduser().absolute() if given.data else None,
-        box=_box(given.box, parser),
+        box="" if given.command == "doctor" and not given.box else _box(given.box, parser),
         reader=_reader(given.reader or "pcsc:", parser),
         lang=given.lang or "zh",
         smart_card=getattr(given, "smart_card", ""),

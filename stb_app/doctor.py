@@ -23,6 +23,9 @@ API = 1
 CONNECT_S = 3.0
 CLOCK_S = 60
 """So far the box's clock may be out before its signatures are refused."""
+GATEWAY = (502, 503, 504)
+"""What a proxy answers that cannot reach the platform (RFC 9110, 15.6)."""
+REDIRECTS = (301, 302, 303, 307, 308)
 Verdict = Literal["ok", "wrong", "unknown"]
 
 
@@ -187,6 +190,13 @@ class Doctor:
             return N_(
                 "The platform there wants an encrypted connection. The address must begin with https://."
             )
+        status = problem.facts.get("status", 0)
+        if status in GATEWAY:
+            return N_(
+                "A gateway on the way answers, and cannot reach the platform. Check that the platform is running behind it."
+            )
+        if status in REDIRECTS:
+            return N_("What answers there sends to another address. Give that one with --tsp.")
         if isinstance(problem.__cause__, requests.Timeout):
             return N_(
                 "It takes the call and says nothing. Check the port; perhaps the platform hangs: start it anew."
@@ -220,6 +230,7 @@ class Doctor:
         from stb_app.shell.box import BoxFiles
 
         files = BoxFiles(self.data)
+        box = self.options.box or files.box_number() or cli.DEFAULT_BOX
         with _alone(self.data) as alone:
             if not alone:
                 # Its key's numbers are in use: two users of them would look like two boxes.
@@ -227,13 +238,13 @@ class Doctor:
                     "enrolment", "unknown", N_("The television is running on {folder}. Switch it off, then ask again."),
                     folder=self.data,
                 )  # fmt: skip
-            enrolment = files.enrolment(self.options.box)
+            enrolment = files.enrolment(box)
             client.identity = None if enrolment is None else files.identity(enrolment)
             if client.identity is None:
                 return found(
                     "enrolment", "wrong",
                     N_("Box {box} is not registered from {folder}. Register it: stb-app enrol."),
-                    box=self.options.box, folder=self.data,
+                    box=box, folder=self.data,
                 )  # fmt: skip
             try:
                 client.refresh_server_keys()
@@ -253,7 +264,12 @@ class Doctor:
                     advice=said.text,
                     code=problem.code,
                 )
-        return found("enrolment", "ok", N_("Box {box} is registered and in service."), box=self.options.box)
+        return found(
+            "enrolment",
+            "ok",
+            N_("Box {box} is registered, and in service as of at most 15 seconds ago."),
+            box=box,
+        )
 
     def reader(self) -> Finding:
         try:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from server_stub.boss import books, demo, keys, terms
 from server_stub.boss.tables import audit, box_keys, boxes, ledger, orders, subscriptions
+from server_stub.foundation.problems import REFUSALS
 
 Check = Callable[[Connection], list[str]]
 
@@ -70,6 +71,11 @@ def _explained(conn: Connection) -> list[str]:
     for row in conn.execute(query.select_from(joined)):
         if row.subscriber_id != row.buyer or row.term != row.bought:
             said.append(f"subscription {row.id} of {row.service} is not its order's: subscriber or term")
+        if row.term not in terms.TERMS:
+            said.append(
+                f"subscription {row.id} of {row.service} is for the term {row.term}, which there is not"
+            )
+            continue
         # It began when it was opened, or followed what was there.
         begin = row.valid_from
         ends = {terms.period(row.term, begin, before)[1] for before in (None, begin - terms.SECOND)}
@@ -99,6 +105,8 @@ def _states(conn: Connection) -> list[str]:
     foreign = boxes.c.subscriber_id != box_keys.c.subscriber_id
     foreign |= boxes.c.smart_card_number != box_keys.c.smart_card_number
     query = select(box_keys.c.key_id, box_keys.c.box_number).select_from(joined).where(good & foreign)
+    strange = select(box_keys.c.key_id, box_keys.c.ended).where(box_keys.c.ended.not_in(REFUSALS))
+    said += [f"key {name} has ended as {ended}, which nothing does" for name, ended in conn.execute(strange)]
     return said + [
         f"key {row.key_id} is not of box {row.box_number}'s subscriber and smart card"
         for row in conn.execute(query)

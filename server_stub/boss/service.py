@@ -40,13 +40,13 @@ class BossService:
         database.load(books.open_accounts)
 
     def start(self) -> None:
-        """It begins to answer."""
-        self._note("started")
+        """It begins to answer. Raises CannotStart."""
+        tables.audit.note_start(self.database, self._clock, "boss")
 
     def close(self) -> None:
         """Lets go of the database."""
         try:
-            self._note("stopped")
+            tables.audit.note_stop(self.database, self._clock, "boss")
         finally:
             self.database.close()
 
@@ -253,9 +253,6 @@ class BossService:
             return use.answer(conn, answer_of(opened))
 
         return await self.database.write(work)
-
-    def _note(self, action: str) -> None:
-        tables.audit.note(self.database, self._clock, action, "boss")
 
     async def _for(
         self, box_number: str, view: Callable[[store.Catalogue, store.Customer, store.History], T]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -26,12 +26,13 @@ from sqlalchemy import (
     event,
     insert,
     inspect,
+    literal_column,
     select,
 )
 
 from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
-from server_stub.foundation.database import Database, Instant
+from server_stub.foundation.database import Database, Instant, left_for_later
 
 NOTHING = "0" * 64
 """What the first record has for the hash of the one before."""
@@ -74,7 +75,12 @@ def record_hash(
     sequence: int, at: datetime, actor: str, action: str, subject: str, facts: str, previous: str
 ) -> str:
     """SHA-256 over the canonical JSON of a record, in which the time is microseconds since 1970."""
-    microseconds = round(at.timestamp() * 1_000_000)
+    return _hash(sequence, round(at.timestamp() * 1_000_000), actor, action, subject, facts, previous)
+
+
+def _hash(
+    sequence: int, microseconds: int, actor: str, action: str, subject: str, facts: str, previous: str
+) -> str:
     record = {"sequence": sequence, "at": microseconds, "actor": actor, "action": action}
     text = canonical({**record, "subject": subject, "facts": facts, "previous": previous})
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
@@ -132,11 +138,21 @@ class Audit:
         conn.execute(insert(self.records).values(**values, facts=text, previous=head.hash, hash=made))
         return Head(sequence, made)
 
-    def note(self, database: Database, clock: Clock, action: str, role: str, **facts: Any) -> None:
-        """The server's own life. The log has the head then, out of reach of whoever owns the database."""
-        head = database.submit(
-            lambda conn: self.append(conn, clock, "server", action, role, **facts)
-        ).result()
+    def note_start(self, database: Database, clock: Clock, role: str, **facts: Any) -> None:
+        """A role begins. The log has the head then, out of reach of whoever owns the database. Raises CannotStart."""
+        self._tell(role, database.load(self._life(clock, "started", role, facts)))
+
+    def note_stop(self, database: Database, clock: Clock, role: str, **facts: Any) -> None:
+        """A role ends, and the log has the head; a database that is away, or has no room, hears nothing of it."""
+        with left_for_later("audit record of the stop"):
+            self._tell(role, database.submit(self._life(clock, "stopped", role, facts)).result())
+
+    def _life(
+        self, clock: Clock, action: str, role: str, facts: Mapping[str, Any]
+    ) -> Callable[[Connection], Head]:
+        return lambda conn: self.append(conn, clock, "server", action, role, **facts)
+
+    def _tell(self, role: str, head: Head) -> None:
         log.info("audit-head", role=role, record=head.sequence, hash=head.hash)
 
     def verify(self, conn: Connection, head: str | None = None) -> Verdict:
@@ -149,7 +165,9 @@ class Audit:
         for table in (self.records, self.head):
             if table.name not in there:
                 return Verdict(0, NOTHING, f"table {table.name} is missing")
-        query = select(self.records).order_by(self.records.c.sequence)
+        # As they stand there: a record in which something odd was written was changed.
+        columns: Any = (literal_column(column.name).label(column.name) for column in self.records.columns)
+        query = select(*columns).select_from(self.records).order_by(literal_column("sequence"))
         count, last, found = 0, NOTHING, head in (None, NOTHING)
         for row in conn.execute(query, execution_options={"yield_per": 1000}):
             if row.sequence != count + 1:
@@ -157,8 +175,8 @@ class Audit:
             if row.previous != last:
                 said = f"record {row.sequence} does not follow the one before it"
                 return Verdict(count, last, said)
-            told = (row.actor, row.action, row.subject, row.facts)
-            if row.hash != record_hash(row.sequence, row.at, *told, row.previous):
+            told = (row.at, row.actor, row.action, row.subject, row.facts, row.previous)
+            if any(isinstance(one, bytes) for one in told) or row.hash != _hash(row.sequence, *told):
                 return Verdict(count, last, f"record {row.sequence} was changed")
             count, last = row.sequence, row.hash
             found = found or last == head

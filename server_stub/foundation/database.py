@@ -10,17 +10,20 @@ DatabaseFault                 what a database cannot do now; nobody's request is
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+import structlog
 from sqlalchemy import BigInteger, Connection, Dialect, Integer
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.types import TypeDecorator
 
 from server_stub.foundation.clock import CHINA
 
+log = structlog.get_logger(__name__)
 T = TypeVar("T")
 Prepare = Callable[[Connection], object]
 """Brings the tables to what this program works with, inside one transaction that nobody else's can overlap."""
@@ -53,6 +56,17 @@ def outage(error: BaseException) -> str | None:
     return " ".join(str(error).split()) if isinstance(error, DatabaseFault) else None
 
 
+@contextmanager
+def left_for_later(what: str) -> Iterator[None]:
+    """Around what a stop does last: where the database is away, or its disk full, it is logged and left undone."""
+    try:
+        yield
+    except (DatabaseFault, SQLAlchemyError) as error:
+        if (said := outage(error)) is None:
+            raise
+        log.error("database-away", left=what, error=said)
+
+
 class Instant(TypeDecorator[datetime]):
     """An aware datetime, kept as microseconds since 1970: sorts and compares alike in every database."""
 
@@ -66,7 +80,22 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else datetime.fromtimestamp(value / 1_000_000, CHINA)
 
 
-class Database(Protocol):
+class Readable(Protocol):
+    """One role's tables for whoever only looks at them."""
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Runs ``work`` on a connection that cannot write: it sees what is committed, all of one moment.
+
+        Row locks that its statements ask for are not taken.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends what was handed in and lets go of the database. Nothing may be handed in afterwards."""
+        ...
+
+
+class Database(Readable, Protocol):
     """One role's tables.
 
     ``work`` is synchronous, gets a connection inside a transaction, and may be run more than once (after a
@@ -93,15 +122,8 @@ class Database(Protocol):
         """Like ``write``, from a thread without an event loop."""
         ...
 
-    def load(self, work: Callable[[Connection], object]) -> None:
-        """Puts in what must be there before the role begins. Raises CannotStart, as when the disk is full."""
-        ...
-
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        """Runs ``work`` on a connection that cannot write: it sees what is committed, all of one moment.
-
-        Row locks that its statements ask for are not taken.
-        """
+    def load(self, work: Callable[[Connection], T]) -> T:
+        """Like ``submit``, for what a role begins with. Raises CannotStart, as when the disk is full; it is closed then."""
         ...
 
     async def look(self, work: Callable[[Connection], T]) -> T:
@@ -112,10 +134,6 @@ class Database(Protocol):
         """Asks about nothing; after a write that found no room on the disk, writes about nothing. Raises as ``read``,
         ``write``.
         """
-        ...
-
-    def close(self) -> None:
-        """Ends what was handed in and lets go of the database. Nothing may be handed in afterwards."""
         ...
 
 

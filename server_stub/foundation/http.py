@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -83,6 +84,61 @@ class BodyLimit:
         await self._app(scope, again, send)
 
 
+class UnderWay:
+    """The requests that are being answered, so that a stop can break off what takes too long."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._over = False
+
+    def break_off(self) -> int:
+        """Whoever still waits is told that the server stops. Returns how many they were."""
+        self._over = True
+        for task in self._tasks:
+            task.cancel()
+        return len(self._tasks)
+
+    async def answer(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Has a request answered. What one role asks another one inside of it is a part of it."""
+        task = asyncio.current_task()
+        if task is None or task in self._tasks:
+            await app(scope, receive, send)
+            return
+        started = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        self._tasks.add(task)
+        try:
+            await app(scope, receive, noting)
+        except asyncio.CancelledError:
+            if not self._over or started:
+                raise
+            task.uncancel()
+            measures.refuse(scope, "stopping")
+            log.warning("refused", code="stopping", route=measures.route_of(scope))
+            await problem_response(Problem("stopping"))(scope, receive, send)
+        finally:
+            self._tasks.discard(task)
+
+
+class Breakable:
+    """Lets a stop break requests off."""
+
+    def __init__(self, app: ASGIApp, under_way: Callable[[], UnderWay]) -> None:
+        self._app = app
+        self._under_way = under_way
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        await self._under_way().answer(self._app, scope, receive, send)
+
+
 class RequestIds:
     """Gives every request an id, in the log and in ``X-Request-Id``, and turns a fault into ``internal``.
 
@@ -160,8 +216,12 @@ async def _on_http(request: Request, error: Exception) -> Response:
     return problem_response(Problem(code))
 
 
-def install(app: FastAPI) -> None:
-    """Puts the middleware and the problem handlers into an application."""
+def install(app: FastAPI, under_way: Callable[[], UnderWay]) -> None:
+    """Puts the middleware and the problem handlers into an application.
+
+    Args:
+        under_way: where its requests are kept while they are answered; asked for with every one.
+    """
     handlers: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
         Problem: _on_problem,
         RequestValidationError: _on_invalid,
@@ -170,4 +230,5 @@ def install(app: FastAPI) -> None:
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Breakable, under_way=under_way)
     app.add_middleware(RequestIds)

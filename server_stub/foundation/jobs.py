@@ -16,7 +16,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Integer, MetaData, Str
 
 from server_stub.foundation import claims, statements
 from server_stub.foundation.clock import CHINA, Clock
-from server_stub.foundation.database import Database, Instant
+from server_stub.foundation.database import Database, Instant, left_for_later
 from server_stub.foundation.worker import Worker
 
 PAUSES = (5, 30, 120, 600, 3600)
@@ -109,7 +109,7 @@ class Jobs:
         if not self._database.shared:
             # Nobody else is there: whoever has claimed anything was killed.
             left = self._table.c.claimed_by.is_not(None)
-            self._database.submit(lambda conn: self._give_back(conn, left)).result()
+            self._database.load(lambda conn: self._give_back(conn, left))
         for worker in self._workers.values():
             worker.start()
 
@@ -117,7 +117,8 @@ class Jobs:
         """Ends that; what is under way is another process's, or the next one's, at once."""
         await asyncio.gather(*(worker.stop() for worker in self._workers.values()))
         mine = self._table.c.claimed_by == self._who
-        await self._database.write(lambda conn: self._give_back(conn, mine))
+        with left_for_later("claims of jobs"):
+            await self._database.write(lambda conn: self._give_back(conn, mine))
 
     def due(self, name: str, instant: datetime) -> None:
         """There will be something to do for a job at an instant, perhaps before the one it waits for."""

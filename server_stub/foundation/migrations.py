@@ -63,14 +63,20 @@ def upgrade(conn: Connection, folder: Path, upto: str | None = None) -> None:
     known = revisions(folder)
     known = known if upto is None else known[: known.index(upto) + 1]
     found = present(conn, known[0])
-    if found is not None and found not in known:
+    if found is not None:
+        refuse_newer(found, known)
+    if found == known[-1]:
+        return
+    _run(conn, folder, found, known)
+
+
+def refuse_newer(found: str, known: list[str]) -> None:
+    """Raises CannotStart for a revision that this program does not know."""
+    if found not in known:
         raise CannotStart(
             f"a newer stb-server has changed its tables (to {found}, this one knows up to {known[-1]});"
             " start that one, or put a copy from before back"
         )
-    if found == known[-1]:
-        return
-    _run(conn, folder, found, known)
 
 
 def _run(conn: Connection, folder: Path, found: str | None, known: list[str]) -> None:

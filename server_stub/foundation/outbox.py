@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from server_stub.foundation import claims, correlation, statements, states
 from server_stub.foundation.clock import Clock
-from server_stub.foundation.database import Database, Instant
+from server_stub.foundation.database import Database, Instant, left_for_later
 from server_stub.foundation.statements import Statement
 from server_stub.foundation.worker import Worker
 
@@ -174,13 +174,15 @@ class Outbox:
         if not self._database.shared:
             # Nobody else is there: whoever has claimed anything was killed.
             left = self._table.c.claimed_by.is_not(None)
-            self._database.submit(lambda conn: self._give_back(conn, left)).result()
+            self._database.load(lambda conn: self._give_back(conn, left))
         self.worker.start()
 
     async def stop(self) -> None:
         """Ends that; what is under way is another process's, or the next one's, at once."""
         await self.worker.stop()
-        await self._database.write(lambda conn: self._give_back(conn, self._table.c.claimed_by == self._who))
+        mine = self._table.c.claimed_by == self._who
+        with left_for_later("claims of deliveries"):
+            await self._database.write(lambda conn: self._give_back(conn, mine))
 
     def _give_back(self, conn: Connection, which: ColumnElement[bool]) -> None:
         owed = self._table.c.due_at.is_not(None)  # has an index, which the claims have not

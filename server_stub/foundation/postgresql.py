@@ -90,15 +90,15 @@ class PostgresqlDatabase:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"read-{schema}")
         self._place = f"the database at {_place(url)}"
 
-    def load(self, work: Callable[[Connection], object]) -> None:
-        """Puts in what must be there before the role begins, one process after the other. Raises CannotStart."""
+    def load(self, work: Callable[[Connection], T]) -> T:
+        """Like ``submit``, one process after the other. Raises CannotStart; it is closed then."""
 
-        def alone(conn: Connection) -> None:
+        def alone(conn: Connection) -> T:
             conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
-            work(conn)
+            return work(conn)
 
         try:
-            self.submit(alone).result()
+            return self.submit(alone).result()
         except (DBAPIError, NoConnection, OutcomeUnknown) as error:
             self.close()
             raise CannotStart(f"{self._place} cannot be written: {_line(error)}") from error

@@ -75,8 +75,15 @@ CODES: dict[str, Code] = {
     "amount-differs": Code(409, "The amount paid is not the amount of the order", money="taken"),
     "partner-unknown": Code(401, "The caller is not a known partner system"),
     "notice-refused": Code(401, "The notice's signature or time is not right"),
+    "stopping": Code(
+        503, "The server stops and could not bring this to its end", retryable=True, money="unknown"
+    ),
     "internal": Code(500, "A fault of the server", retryable=True, money="unknown"),
 }
+
+
+REFUSALS = tuple(name for name, code in CODES.items() if code.status == 403)
+"""What a box or its key may be refused for, and a key can have ended as."""
 
 
 class ProblemBody(BaseModel):

@@ -6,11 +6,35 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, Table, and_, exists, inspect, select, text
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Float,
+    MetaData,
+    String,
+    Table,
+    and_,
+    exists,
+    false,
+    func,
+    inspect,
+    literal_column,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.schema import CreateIndex, UniqueConstraint
 
 from server_stub.foundation import audit, ledger
+from server_stub.foundation.database import Instant
 
+MOST = 100
+"""So many rows of a table are told."""
+LATEST = 253_402_214_400_000_000
+"""Microseconds from 1970 to the last day of the year 9999, beyond which there are no instants."""
+STORED = {"instant": ["integer"], "number": ["real", "integer"], "text": ["text"], "integer": ["integer"]}
+"""What SQLite's ``typeof`` says of a column's values, by what they are."""
 _TRIGGER = re.compile(r"CREATE (?:CONSTRAINT )?TRIGGER (\w+)")
 _FUNCTION = re.compile(r"CREATE FUNCTION (\w+)\(\).*?AS \$\$(.*)\$\$", re.DOTALL)
 
@@ -65,6 +89,46 @@ def strays(conn: Connection, metadata: MetaData) -> list[str]:
             if row is not None:
                 said.append(f"rows of {table.name} belong to {key.parent.name} {row[0]}, which is not there")
     return said
+
+
+def oddities(conn: Connection, metadata: MetaData) -> list[str]:
+    """Values that their columns cannot have, by table, column and row: SQLite keeps whatever it is given."""
+    said = []
+    for table in metadata.sorted_tables:
+        odd = {column.name: _odd(conn, column) for column in table.columns}
+        raw: list[Any] = [
+            literal_column(conn.dialect.identifier_preparer.quote(name)).label(name) for name in odd
+        ]
+        found = [condition.label(f"odd {name}") for name, condition in odd.items()]
+        primary = [column.name for column in table.primary_key]
+        query = select(*raw, *found).select_from(table).where(or_(*odd.values())).limit(MOST)
+        for row in conn.execute(query).mappings():
+            where = ", ".join(f"{name} {row[name]!r}" for name in primary)
+            said += [
+                f"{table.name}.{name} is no {_kind(table.c[name])} in the row with {where}"
+                for name in odd
+                if row[f"odd {name}"]
+            ]
+    return said
+
+
+def _odd(conn: Connection, column: Column[Any]) -> ColumnElement[bool]:
+    """Whether a value is none that the column's type could have written."""
+    raw: ColumnElement[Any] = literal_column(conn.dialect.identifier_preparer.quote(column.name))
+    odd: ColumnElement[bool] = false()
+    if conn.dialect.name == "sqlite":
+        odd = func.typeof(raw).not_in((*STORED[_kind(column)], "null"))
+    if _kind(column) == "instant":
+        odd = or_(odd, ~raw.between(0, LATEST))
+    return func.coalesce(odd, false())
+
+
+def _kind(column: Column[Any]) -> str:
+    if isinstance(column.type, Instant):
+        return "instant"
+    if isinstance(column.type, Float):
+        return "number"
+    return "text" if isinstance(column.type, String) else "integer"
 
 
 def _keys(conn: Connection, table: Table) -> Iterator[str]:

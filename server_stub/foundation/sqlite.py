@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -113,10 +114,10 @@ class SqliteDatabase:
         """By whoever uses the connection that writes, from the beginning of a transaction to its end."""
         self._disk = ThreadPoolExecutor(1, thread_name_prefix=f"write-{path.stem}")
 
-    def load(self, work: Callable[[Connection], object]) -> None:
-        """Puts in what must be there before the role begins. Raises CannotStart, as when the disk is full."""
+    def load(self, work: Callable[[Connection], T]) -> T:
+        """Like ``submit``, for what a role begins with. Raises CannotStart, as when the disk is full; it is closed then."""
         try:
-            self.submit(work).result()
+            return self.submit(work).result()
         except DatabaseError as error:
             self.close()
             raise _cannot_start(self._path, error) from error
@@ -232,6 +233,77 @@ class SqliteDatabase:
         self._full |= group.failed
         self._held.release()
         self.committed(len(group.jobs), time.perf_counter() - group.began)
+
+
+class SqliteReader:
+    """One role's database file for whoever only looks at it, beside a server or after one. Writes nothing.
+
+    Args:
+        path: the file; it is there.
+        look: raises CannotStart where these are not the tables to look at.
+
+    Raises:
+        CannotStart: the file is not a database, or cannot be read.
+    """
+
+    def __init__(self, path: Path, look: Prepare) -> None:
+        self._path = path
+        try:
+            self._conn = self._open(_shared)
+            try:
+                self._run(look)
+            except DatabaseError as error:
+                self.close()
+                if not is_full(error.orig):
+                    raise
+                # What SQLite keeps beside the file for those who share it has no room; whoever is alone needs none of it.
+                self._conn = self._open(alone)
+                self._run(look)
+        except DatabaseError as error:
+            self.close()
+            raise _cannot_start(path, error) from error
+        except CannotStart as error:
+            self.close()
+            raise CannotStart(f"{path}: {error}") from error
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Runs ``work`` at once: it sees what is committed, all of one moment."""
+        return self._run(work)
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._conn.close()
+        self._conn.engine.dispose()
+
+    def _run(self, work: Callable[[Connection], T]) -> T:
+        with self._conn.begin():
+            self._conn.exec_driver_sql("BEGIN")
+            return work(self._conn)
+
+    def _open(self, connect: Callable[[Path], sqlite3.Connection]) -> Connection:
+        creator = partial(connect, self._path)
+        return create_engine(
+            "sqlite://", creator=creator, poolclass=StaticPool, hide_parameters=True
+        ).connect()
+
+
+def _shared(path: Path) -> sqlite3.Connection:
+    # Not opened for reading only: as the last one to close it, such a connection would leave files behind.
+    conn = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    conn.execute("PRAGMA query_only=ON")
+    return conn
+
+
+def alone(path: Path) -> sqlite3.Connection:
+    """A connection that keeps everybody else out of the file, and the index of the write-ahead log in memory."""
+    conn = _shared(path)
+    conn.execute("PRAGMA locking_mode=EXCLUSIVE")  # sqlite.org/wal.html, "Use of WAL Without Shared-Memory"
+    return conn
+
+
+def is_full(error: object) -> bool:
+    """Whether an error of SQLite's says that the disk had no room."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 class _Group:

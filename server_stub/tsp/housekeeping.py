@@ -57,9 +57,10 @@ def jobs(core: Core, payments: Payments) -> Mapping[str, Job]:
 
 
 def settle_cases(conn: Connection, core: Core) -> int:
-    """Cases of payments that have come to their end by themselves need nobody any more; returns how many."""
+    """Cases that asked for the end of a payment that has come to it by itself need nobody any more; returns how many."""
     waiting = select(tables.payments.c.id).where(tables.payments.c.state.in_(machines.WATCHED))
-    mine = (tables.cases.c.state == "open") & tables.cases.c.payment_id.not_in(waiting)
+    mine = (tables.cases.c.state == "open") & tables.cases.c.kind.in_(machines.SETTLED_BY_END)
+    mine &= tables.cases.c.payment_id.not_in(waiting)
     values = {"state": "decided", "decision": SETTLED, "actor": "sweep", "decided_at": core.clock.now()}
     return conn.execute(update(tables.cases).where(mine).values(**values)).rowcount
 

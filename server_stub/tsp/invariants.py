@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, func, select
 
+from server_stub.foundation.problems import REFUSALS
 from server_stub.foundation.signatures import key_id
 from server_stub.foundation.states import Machine
 from server_stub.settings import Settings
@@ -201,14 +202,20 @@ def _orders(conn: Connection, now: datetime, settings: Settings) -> list[str]:
 
 
 def _proofs(conn: Connection, now: datetime, settings: Settings) -> list[str]:
-    """What a card has paid has its proof, and what was paid came whole."""
+    """What a card has paid has its proof, what it may pay its debit, and what was paid came whole."""
+    without = payments.c.id.not_in(select(debits.c.payment_id))
+    begun = payments.c.state.in_(("card-checked", "mac1-issued", "mac2-refused", "proof-kept"))
+    said = [
+        f"payment {row.id} is {row.state}, but nothing is kept of its card"
+        for row in conn.execute(select(payments.c.id, payments.c.state).where(begun & without))
+    ]
     paid = payments.c.state.in_(("paid", "opened", "service-refused"))
     query = select(payments.c.id, payments.c.state, payments.c.method, debits.c.tac, debits.c.mac2)
     query = query.add_columns(payments.c.amount_fen, payments.c.received_fen)
     joined = payments.outerjoin(debits, debits.c.payment_id == payments.c.id)
     bare = (payments.c.method == "card") & (debits.c.tac.is_(None) | debits.c.mac2.is_(None))
     short = payments.c.received_fen.is_(None) | (payments.c.received_fen != payments.c.amount_fen)
-    return [
+    return said + [
         f"payment {row.id} is {row.state} with {row.received_fen} of {row.amount_fen} fen"
         f"{'' if row.method != 'card' or row.mac2 else ' and without a proof'}"
         for row in conn.execute(query.select_from(joined).where(paid & (bare | short)))
@@ -219,8 +226,13 @@ def _owed(conn: Connection, now: datetime, settings: Settings) -> list[str]:
     """What is owed to BOSS or a wallet stands in the outbox, and nothing there is long overdue."""
     standing = conn.execute(select(outbox).where(outbox.c.due_at.is_not(None))).all()
     ran = _ran(conn, now)
-    owed = {(row.topic, json.loads(row.payload).get("payment")) for row in standing}
-    said = [
+    owed, said = set(), []
+    for row in standing:
+        try:
+            owed.add((row.topic, json.loads(row.payload).get("payment")))
+        except (ValueError, TypeError, AttributeError):
+            said.append(f"delivery {row.id} ({row.topic}) has no payload that can be read")
+    said += [
         f"payment {row.id} is {row.state}, but nothing in the outbox sees to that"
         for row in conn.execute(select(payments.c.id, payments.c.state).where(payments.c.state.in_(OWED)))
         if (OWED[row.state], row.id) not in owed
@@ -279,14 +291,19 @@ def _numbers(conn: Connection, now: datetime, settings: Settings) -> list[str]:
 
 
 def _box_keys(conn: Connection, now: datetime, settings: Settings) -> list[str]:
-    """A key has the name that its bytes give it, of a box's enrolments only the last is good, and none of which a key was
-    copied.
+    """A key has the name that its bytes give it, an end that there is, of a box's enrolments only the last is good, and
+    none of which a key was copied.
     """
-    said = [
-        f"key {row.key_id} of box {row.box_number} has not the name of its bytes"
-        for row in conn.execute(select(box_keys))
-        if row.key_id != key_id(bytes.fromhex(row.public_key))
-    ]
+    said = []
+    for row in conn.execute(select(box_keys.c.key_id, box_keys.c.box_number, box_keys.c.public_key)):
+        try:
+            right = row.key_id == key_id(bytes.fromhex(row.public_key))
+        except (ValueError, TypeError):
+            right = False
+        if not right:
+            said.append(f"key {row.key_id} of box {row.box_number} has not the name of its bytes")
+    strange = select(box_keys.c.key_id, box_keys.c.ended).where(box_keys.c.ended.not_in(REFUSALS))
+    said += [f"key {name} has ended as {ended}, which nothing does" for name, ended in conn.execute(strange)]
     many = func.count(box_keys.c.generation.distinct())
     crowded = select(box_keys.c.box_number).where(box_keys.c.ended.is_(None))
     crowded = crowded.group_by(box_keys.c.box_number).having(many > 1)

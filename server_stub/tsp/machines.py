@@ -159,3 +159,6 @@ WATCHED: Mapping[str, str] = MappingProxyType(
     }
 )
 """States in which somebody's money waits for something: what stays there after the schedule is a case of this kind."""
+SETTLED_BY_END = frozenset(WATCHED.values()) - {"amount-differs"}
+"""Kinds of cases that ask for nothing but the payment's end. Every other kind asks whether the money is right, which no
+end answers: it stays until a person has."""

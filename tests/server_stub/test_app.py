@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from server_stub.foundation.http import LONGEST_BODY_BYTES
 from server_stub.foundation.problems import CODES, Problem
-from tests.server_stub.system import OWN, System, running
+from tests.server_stub.system import ORDER, OWN, System, running
 
 pytestmark = pytest.mark.anyio
 
@@ -133,3 +134,22 @@ def test_every_code_makes_a_problem() -> None:
     for code, row in CODES.items():
         body = Problem(code).body
         assert (body.code, body.status, body.money) == (code, row.status, row.money)
+
+
+async def test_what_a_stop_breaks_off_is_told_so_under_the_platform_s_signature(system: System) -> None:
+    box, hangs, ask = await system.box(), asyncio.Event(), system.tsp.core.boss.post
+
+    async def silent(*_: Any, **__: Any) -> Any:
+        hangs.set()
+        await asyncio.Event().wait()
+
+    system.tsp.core.boss.post = silent  # type: ignore[method-assign]
+    asking = asyncio.ensure_future(box.call("POST", "/orders", ORDER, key="broken-off-1"))
+    await hangs.wait()
+    assert system.roles.break_off() == 1
+    answer = await asking  # its signature is checked there
+    assert answer.status_code == 503
+    told = answer.json()
+    assert (told["code"], told["money"], told["retryable"]) == ("stopping", "unknown", True)
+    system.tsp.core.boss.post = ask  # type: ignore[method-assign]
+    assert (await box.call("POST", "/orders", ORDER, key="broken-off-1")).status_code == 201

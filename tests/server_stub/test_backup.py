@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,17 @@ from server_stub.cli import parse
 from server_stub.foundation.clock import SimulatedClock
 from server_stub.foundation.startup import CannotStart
 from server_stub.tsp import tables as tsp
-from tests.server_stub.system import ROLES, START, Box, Card, System, body_of, databases, running
+from tests.server_stub.system import (
+    ROLES,
+    START,
+    Box,
+    Card,
+    System,
+    body_of,
+    databases,
+    first_start,
+    running,
+)
 
 pytestmark = pytest.mark.anyio
 MADE_AT = START.isoformat()
@@ -140,6 +151,20 @@ async def test_a_backup_that_is_not_whole_or_has_no_room_is_refused(tmp_path: Pa
     (kept / "manifest.json").write_text("[]")
     with pytest.raises(CannotStart, match="not a backup"):
         backup.read(kept)
+
+
+def test_beside_a_full_disk_a_server_that_stands_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(_: Path) -> None:
+        full = sqlite3.OperationalError("disk I/O error")
+        full.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+        raise full
+
+    monkeypatch.setattr(backup, "_open", no_room)
+    made = backup.make(tmp_path / "kept", Path(first_start().name), "", MADE_AT)
+    assert {*made["roles"]} == {"tsp", "boss", "sandbox"}
+    assert backup.read(tmp_path / "kept") == made
 
 
 def test_the_commands_say_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

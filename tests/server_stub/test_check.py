@@ -42,12 +42,15 @@ async def busy(system: System) -> dict[str, Any]:
     await card.pay(done)
     await box.state(done["payment"], "done")
     refused = await box.pay("card", "sports", "monthly")
-    lost = delete(boss.orders).where(boss.orders.c.id == refused["order"])
-    await system.boss(lambda conn: conn.execute(lost))
+    mine = boss.orders.c.id == refused["order"]
+    lost = await system.boss(lambda conn: conn.execute(select(boss.orders).where(mine)).one())
+    await system.boss(lambda conn: conn.execute(delete(boss.orders).where(mine)))
     await card.pay(refused)
     await box.until(refused["payment"], lambda view: view["reason"] is not None)
+    await system.boss(lambda conn: conn.execute(insert(boss.orders).values(**lost._mapping)))
     unknown = await box.pay("card", "kids", "quarterly")
     await Card(box).authorised(unknown)
+    quoted = await box.order("news", "monthly")
     another = insert(tsp.boxes).values(box_number="85312047", enrolled_at=systems.START)
     await system.tsp.database.write(lambda conn: conn.execute(another))
     assert await faults(system) == []
@@ -56,6 +59,7 @@ async def busy(system: System) -> dict[str, Any]:
         "refused": refused["payment"],
         "unknown": unknown["payment"],
         "order": done["order"],
+        "quoted": quoted["order"],
     }
 
 
@@ -150,6 +154,16 @@ TSP: list[tuple[str, Any, str]] = [
     ("a copied key", lambda made: copied_key("copy", 1), "has not the name of its bytes"),
     ("a copied one", lambda made: copied_key("copy", 1, ended=literal("key-copied")), "one of its enrolment was copied"),
     ("two enrolments", lambda made: copied_key("copy", 2), "has good keys of several enrolments"),
+    ("no debit", lambda made: delete(tsp.debits).where(tsp.debits.c.payment_id == made["unknown"]), "kept of its card"),
+    ("end of a key", lambda made: update(tsp.box_keys).values(ended="nonsense"), "has ended as nonsense"),
+    ("bytes of a key", lambda made: update(tsp.box_keys).values(public_key="nonsense"), "the name of its bytes"),
+    ("enrolment of a key", lambda made: update(tsp.box_keys).values(generation=9), "of enrolment 9 at the TSP, of 1"),
+    ("payload", lambda made: update(tsp.outbox).values(payload="{", due_at=systems.START), "has no payload"),
+    (
+        "asked too much",
+        lambda made: update(tsp.orders).where(tsp.orders.c.id == made["quoted"]).values(amount_fen=9277),
+        "orders are as BOSS quoted them",
+    ),
     ("never", lambda made: payment("unknown", made, expires_at=systems.START.replace(year=5138)), "its time is over only"),
 ]  # fmt: skip
 BOSS: list[tuple[str, Any, str]] = [
@@ -158,6 +172,10 @@ BOSS: list[tuple[str, Any, str]] = [
     ("subscription", lambda made: update(boss.subscriptions).values(paid_fen=1), "what is opened has its subscription"),
     ("agree", lambda made: update(boss.orders).values(payment=None), check.AGREE),
     ("never opened", lambda made: update(boss.orders).values(state="quoted"), check.AGREE),
+    ("term", lambda made: update(boss.subscriptions).values(term="nonsense"), "is for the term nonsense"),
+    ("end of a key", lambda made: update(boss.box_keys).values(ended="nonsense"), "has ended as nonsense"),
+    ("quoted", lambda made: update(boss.orders).where(boss.orders.c.id == made["quoted"]).values(term="yearly"), "yearly"),
+    ("not quoted", lambda made: delete(boss.orders).where(boss.orders.c.id == made["quoted"]), "of nothing at BOSS"),
     ("free", lambda made: free(), "is not what was there at first"),
     (
         "given away",
@@ -238,7 +256,7 @@ async def test_the_commands_beside_a_server_that_runs(
 
         code, told = await said("check")
         assert code == 0, told
-        assert [line.split()[0] for line in told.splitlines()] == ["ok"] * 26
+        assert [line.split()[0] for line in told.splitlines()] == ["ok"] * 29
         code, told = await said("audit", "verify")
         assert (code, told.count("ok     ")) == (0, 2)
         last = told.splitlines()[-1].split()[-1]
@@ -315,6 +333,55 @@ async def test_tables_and_triggers_that_are_not_as_they_were_made_are_told(
         assert words in await told()
     with pytest.raises(CannotStart, match="table cases is missing"):
         open_role(tsp.metadata, tmp_path, url, os.urandom)
+
+
+ODD = [
+    ("tsp", "payments", "expires_at = 'x'", "payments.expires_at is no instant in the row with id '"),
+    (
+        "tsp",
+        "orders",
+        "created_at = 9000000000000000000",
+        "orders.created_at is no instant in the row with id '",
+    ),
+    ("tsp", "orders", "amount_fen = 'much'", "orders.amount_fen is no integer in the row with id '"),
+    ("boss", "audit_log", "at = 'x'", "audit_log.at is no instant in the row with sequence "),
+    ("boss", "subscriptions", "service = x'ff'", "subscriptions.service is no text in the row with id '"),
+]
+
+
+async def test_odd_values_are_named_and_everything_else_is_looked_at_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running(tmp_path) as system:
+        await busy(system)
+        url = databases.of(tmp_path)
+        # PostgreSQL takes in nothing but what the column's type has.
+        odd = ODD if not url else ODD[1:2]
+
+        def spoil(conn: Connection, of: str) -> None:
+            untie(conn)
+            if not url:
+                conn.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+            for role, table, change, _ in odd:
+                if role == of:
+                    conn.exec_driver_sql(f"UPDATE {table} SET {change}")
+
+        await system.tsp.database.write(lambda conn: spoil(conn, "tsp"))
+        if not url:
+            with closing(sqlite3.connect(tmp_path / "boss.db")) as conn, conn:
+                conn.execute("DROP TRIGGER audit_log_no_UPDATE")
+                for role, table, change, _ in odd:
+                    if role == "boss":
+                        conn.execute(f"UPDATE {table} SET {change}")
+        where = ["--data", str(tmp_path), *(["--database", url] if url else [])]
+        assert await to_thread(check.run, parse(["check", *where], ROLES), system.clock) == 1
+        told = capsys.readouterr().out
+        for _, _, _, words in odd:
+            assert words in told, told
+        assert "ok     boss: books balance" in told
+        assert "ok     tsp: PSAMs are leased to the living" in told
+        assert await to_thread(audit.run, parse(["audit", "verify", *where], ROLES)) == (0 if url else 1)
+        assert url or "WRONG  boss: record 1 was changed" in capsys.readouterr().out
 
 
 async def test_where_no_role_has_run_there_is_nothing_to_check(

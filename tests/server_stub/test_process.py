@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import shutil
 import signal
@@ -14,19 +15,26 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import structlog
 from cryptography.fernet import Fernet
 from fastapi import FastAPI
+from sqlalchemy.exc import OperationalError
+from starlette.responses import Response
 
+from server_stub import main
 from server_stub.app import ROLES
 from server_stub.boxes import rotate_server_key
 from server_stub.cli import parse
+from server_stub.foundation.audit import Audit
 from server_stub.main import _config, bind, run
+from server_stub.settings import Settings
 from tests.server_stub.signing import RemoteBox
 from tests.server_stub.system import first_start
 
@@ -362,3 +370,65 @@ def test_what_is_kept_is_the_owners_and_the_log_has_the_head_of_the_audit_log(tm
     done = subprocess.run(listing, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=30)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_disk_that_is_full_when_the_roles_begin_is_said_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a kill the files open without room; the first thing that is written then has none."""
+    shutil.copytree(first_start().name, tmp_path, dirs_exist_ok=True)
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+
+    def no_room(*_: Any, **__: Any) -> None:
+        raise OperationalError("INSERT", {}, full)
+
+    monkeypatch.setattr(Audit, "append", no_room)
+    assert run(parse(["run", "--port", "0", "--data", str(tmp_path)], ROLES)) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == (
+        f"stb-server: {tmp_path}/boss.db cannot be written, the disk is full;"
+        " make room, or give --data another folder\n"
+    )
+
+
+def test_what_a_stop_breaks_off_is_answered_and_was_not_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main, "STOP_SECONDS", 0.1)
+    shutil.copytree(first_start().name, tmp_path, dirs_exist_ok=True)
+    options = parse(["run", "--port", "0", "--data", str(tmp_path)], ROLES)
+    server, listener = main._server(options, Settings(psams=""))
+
+    async def hang(_: Any) -> Response:
+        server.should_exit = True
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    app: Any = server.config.app
+    app.router.add_route("/hang", hang)
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(httpx.get, f"{address}/hang", timeout=10)
+        assert main._serve(server, listener, options) == main.FORCED
+        answer = asked.result()
+    assert (answer.status_code, answer.json()["code"]) == (503, "stopping")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_what_libraries_say_is_a_line_of_json_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setattr(logging.root, "level", logging.root.level)
+    before = structlog.get_config()
+    try:
+        main.configure_logging()
+        logging.getLogger("uvicorn.error").error("Cancel %d task(s)", 1, exc_info=ValueError("why"))
+    finally:
+        structlog.configure(**before)
+    [line] = capsys.readouterr().err.splitlines()
+    told = json.loads(line)
+    assert (told["event"], told["logger"], told["level"]) == ("Cancel 1 task(s)", "uvicorn.error", "error")
+    assert "ValueError: why" in told["exception"]

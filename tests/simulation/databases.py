@@ -97,8 +97,8 @@ class SimulatedDatabase:
             if not process.dead:
                 await process.pause(0.004)
 
-    def load(self, work: Callable[[Any], Any]) -> None:
-        self._commit(work)
+    def load(self, work: Callable[[Any], Any]) -> Any:
+        return self._commit(work)
 
     def submit(self, work: Callable[[Any], Any]) -> Future[Any]:
         done: Future[Any] = Future()

@@ -366,3 +366,24 @@ def test_the_reader(present: bool | None, verdict: str, words: str, tmp_path: Pa
 def test_something_wrong_is_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["doctor", "--data", str(tmp_path), "--reader", "sim:", "--lang", "en"]) == 1
     assert "Address: wrong. " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(502, "A gateway on the way answers"), (302, "sends to another address")]
+)
+def test_what_answers_in_the_platform_s_place_is_called_what_it_is(status: int, words: str) -> None:
+    options = cli.BoxOptions("doctor", "https://127.0.0.1:1", None, None, BOX, "pcsc:", "en", "", "")
+    problem = Problem("tsp-unreachable", facts={"status": status})
+    said = doctor.Doctor(options, Path(), SystemClock().now, lambda _: Reader(None)).no_hello(problem)
+    assert words in said
+    assert CHINESE.search(doctor.translator("zh")(said))
+
+
+def test_the_box_is_the_one_that_is_registered_from_the_folder(
+    stand: Stand, capsys: pytest.CaptureFixture[str]
+) -> None:
+    papers = ("--smart-card", "8310220477550027", "--activation-code", "246810")
+    assert stand.run("enrol", "--box", "85312048", *papers) == 0
+    capsys.readouterr()
+    assert stand.run("doctor", "--reader", "sim:", "--lang", "en") == 0
+    assert "Box 85312048 is registered, and in service as of" in capsys.readouterr().out

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, func, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from server_stub.foundation import sqlite
 from server_stub.foundation.database import outage
 from server_stub.foundation.sqlite import GROUP, SqliteDatabase
 from server_stub.foundation.startup import CannotStart
@@ -143,3 +144,23 @@ def test_a_full_disk_is_told_until_something_can_be_written_again(database: Sqli
     pages(1_000_000)
     asyncio.run(database.probe())
     assert database.submit(count).result() == 0
+
+
+def test_a_full_disk_keeps_nobody_from_looking(tmp_path: Path) -> None:
+    """Without room for what SQLite keeps beside the file, whoever is alone needs none."""
+    path = tmp_path / "one.db"
+    database = SqliteDatabase(path, metadata.create_all)
+    database.submit(lambda conn: conn.execute(insert(numbers).values(number=7))).result()
+    database.close()
+
+    def look(conn: Connection) -> int:
+        if conn.exec_driver_sql("PRAGMA locking_mode").scalar_one() != "exclusive":
+            raise OperationalError("SELECT", {}, Full("disk I/O error"))
+        return count(conn)
+
+    reader = sqlite.SqliteReader(path, look)
+    assert asyncio.run(reader.read(count)) == 1
+    assert [one.name for one in tmp_path.iterdir() if one.name.endswith("-shm")] == []
+    with pytest.raises(OperationalError):
+        asyncio.run(reader.read(lambda conn: conn.execute(insert(numbers).values(number=8))))
+    reader.close()

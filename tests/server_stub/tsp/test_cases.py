@@ -26,8 +26,8 @@ SCHEDULE = Settings().unknown_schedule
 
 
 async def decide(system: System, action: str, **other: Any) -> str:
-    """Decides the one case that is open."""
-    [case] = await opened(system)
+    """Decides the payment that a case is open about."""
+    case = (await opened(system))[0]
     decision = replace(Decision(case.id, action, "seen by hand", "Li"), **other)
     core = system.tsp.core
     state = await core.change(case.payment_id, lambda conn: cases.decide(conn, core, decision))
@@ -94,6 +94,23 @@ async def test_an_unknown_card_payment_is_one_case_after_its_schedule_and_stays_
     assert await system.tsp.database.write(lambda conn: housekeeping.settle_cases(conn, system.tsp.core)) == 1
     [row] = await system.rows(tables.cases)
     assert (row.state, row.decision) == ("decided", "settled")
+
+
+async def test_whether_money_is_right_is_not_answered_by_a_payment_s_end(system: System) -> None:
+    box = await system.box()
+    payment = await box.pay("card")
+    await Card(box).pay(payment)
+    await box.state(payment["payment"], "done")
+    asked = ("psam-number-moved", "amount-differs", "evidence-contradicts", "mac2-refused", "opening-overdue")
+
+    def ask(conn: Any) -> int:
+        for kind in asked:
+            system.tsp.core.case(conn, payment["payment"], kind)
+        return housekeeping.settle_cases(conn, system.tsp.core)
+
+    assert await system.tsp.database.write(ask) == 1
+    assert {row.kind for row in await opened(system)} == {*asked} - {"opening-overdue"}
+    assert await decide(system, "close") == "opened"
 
 
 async def test_a_proof_that_was_kept_but_not_checked_is_checked_without_the_box(system: System) -> None:
