@@ -113,6 +113,7 @@ class CardScreen(Page[None]):
     """
 
     id = "card"
+    asks_to_leave = True
     holds_idle = True
 
     def __init__(

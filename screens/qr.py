@@ -65,6 +65,7 @@ class QrScreen(Page[None]):
     """One attempt to pay ``order`` with the wallet ``method``. Replaced by the result when it has ended."""
 
     id = "qr"
+    asks_to_leave = True
     holds_idle = True
     default_focus = "code"
     busy = True

@@ -187,7 +187,7 @@ class Composer:
             focused=top.focus is not None and not top.busy,
             scrolls=top.focus in scrollers and not top.busy,
             at_home=top.screen.id == "home",
-            holds=self._navigator.holds(),
+            holds=self._navigator.asks_to_leave(),
             modal=top.screen.modal,
             tray=self._app.slot is not None,
         )

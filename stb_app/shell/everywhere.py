@@ -34,7 +34,7 @@ def everywhere(app: App, name: str) -> bool:
 
 def _leave(app: App, go: Callable[[], None]) -> None:
     """While a payment holds the television, leaving is Back: the payment asks its own question."""
-    if app.navigator.holds():
+    if app.navigator.asks_to_leave():
         app.navigator.leave()
     else:
         go()

@@ -113,6 +113,10 @@ class Navigator:
         """Whether some screen on the stack must not be left by itself (a payment)."""
         return any(entry.screen.holds_idle for entry in self._stack)
 
+    def asks_to_leave(self) -> bool:
+        """Whether some screen on the stack asks before it is left (a payment under way)."""
+        return any(entry.screen.asks_to_leave for entry in self._stack)
+
     def at_home(self) -> bool:
         return len(self._stack) == 1
 

@@ -59,10 +59,6 @@ def test_it_is_closed_before_the_same_service_is_paid_by_card(tmp_path: Path, pl
         tv.order(service="kids")
         tv.prompt("insert")
         assert "Cancelled on the television" in pays(payload)
-        noticed(
-            tv,
-            "An earlier wallet payment did not take place: Kids' World · Monthly · ¥12.00. Nothing was taken.",
-        )
         tv.post("/card/insert/good")
         tv.prompt("enter-pin")
         tv.type("123456")
@@ -71,6 +67,12 @@ def test_it_is_closed_before_the_same_service_is_paid_by_card(tmp_path: Path, pl
         tv.post("/card/pull")
         state = tv.wait_for("result")["state"]
         assert (state["outcome"], state["money_taken"]) == ("success", True)
+        # Told when the present payment and its result are gone, by its number.
+        home(tv)
+        noticed(
+            tv,
+            f"An earlier wallet payment did not take place: Kids' World · Monthly · ¥12.00 · Order {number}",
+        )
         assert recorded(tv, number) == ("cancelled", "not-taken")
         assert recorded(tv, state["number"]) == ("done", "taken")
 
@@ -80,7 +82,7 @@ def test_it_is_paid_after_all_and_the_television_tells(tmp_path: Path, platform:
     with on(tmp_path, platform) as tv:
         noticed(tv, OPEN)
         assert "Look at the television" in pays(payload)
-        done = "An earlier wallet payment has been completed: Live Music · Monthly · ¥10.00. The service is ready."
+        done = f"An earlier wallet payment has been completed: Live Music · Monthly · ¥10.00 · Order {number}"
         noticed(tv, done)
         plain(tv, done)
         assert recorded(tv, number) == ("done", "taken")
@@ -93,7 +95,7 @@ def test_it_was_paid_while_the_television_was_off(tmp_path: Path, platform: str)
     payload, _ = left(tmp_path, platform, "documentary")
     assert "Look at the television" in pays(payload)
     with on(tmp_path, platform) as tv:
-        noticed(tv, "An earlier wallet payment has been completed: Documentary · Monthly · ¥12.00.")
+        noticed(tv, "An earlier wallet payment has been completed: Documentary · Monthly · ¥12.00 · Order ")
 
 
 def test_the_power_goes_between_the_card_s_payment_and_its_result(tmp_path: Path, platform: str) -> None:
@@ -109,9 +111,7 @@ def test_the_power_goes_between_the_card_s_payment_and_its_result(tmp_path: Path
         tv.kill()
     with on(tmp_path, platform) as tv:
         assert paid["state"]["amount_fen"] == 1800
-        done = (
-            "An earlier card payment has been completed: TV Games · Monthly · ¥18.00. The service is ready."
-        )
+        done = "An earlier card payment has been completed: TV Games · Monthly · ¥18.00 · Order "
         noticed(tv, done)
         plain(tv, done)
         # Nobody was asked for a card meanwhile.
