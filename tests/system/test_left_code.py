@@ -27,8 +27,10 @@ def on(data: Path, platform: str) -> Television:
     return Television(data, *options, demo=False)
 
 
-def noticed(tv: Television, words: str) -> None:
-    tv.wait_for(lambda s: any(words in text for text in s["texts"]), 30)
+def noticed(tv: Television, words: str) -> str:
+    """Waits for a text with these words in it, and returns it."""
+    screen = tv.wait_for(lambda s: any(words in text for text in s["texts"]), 30)
+    return next(str(text) for text in screen["texts"] if words in text)
 
 
 def left(data: Path, platform: str, service: str) -> tuple[str, str]:
@@ -83,8 +85,7 @@ def test_it_is_paid_after_all_and_the_television_tells(tmp_path: Path, platform:
         noticed(tv, OPEN)
         assert "Look at the television" in pays(payload)
         done = f"An earlier wallet payment has been completed: Live Music · Monthly · ¥10.00 · Order {number}"
-        noticed(tv, done)
-        plain(tv, done)
+        plain(tv, noticed(tv, done))
         assert recorded(tv, number) == ("done", "taken")
     with on(tmp_path, platform) as tv:  # told once
         home(tv)
@@ -112,8 +113,7 @@ def test_the_power_goes_between_the_card_s_payment_and_its_result(tmp_path: Path
     with on(tmp_path, platform) as tv:
         assert paid["state"]["amount_fen"] == 1800
         done = "An earlier card payment has been completed: TV Games · Monthly · ¥18.00 · Order "
-        noticed(tv, done)
-        plain(tv, done)
+        plain(tv, noticed(tv, done))
         # Nobody was asked for a card meanwhile.
         assert not [text for text in tv.screen()["texts"] if "Put the same card in" in text]
         tv.choose("records")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,7 @@ def test_the_psam_has_gone_on_when_the_card_comes_back(
         other.order(service="documentary", term="per-use")
         other.prompt("insert")
         # Not the same card: that one would have to go back to its television first.
+        shutil.copy(tmp_path / "a" / "cards" / "card-good.json", tmp_path / "b" / "cards")
         other.post("/card/insert/good")
         other.prompt("unsettled")
         other.post("/card/pull")

@@ -185,6 +185,7 @@ class Services(Words):
 class Payment(Words):
     id = "card"
     keys = ("cancel",)
+    asks_to_leave = True
     holds_idle = True
 
     def __init__(self, app: App, **params: Any) -> None:
