@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import sys
 from contextlib import closing
 
 from sqlalchemy import MetaData
 
 from server_stub import cli
 from server_stub.boss import tables as boss
+from server_stub.commands import settings_of, subcommand
 from server_stub.foundation.clock import machine_pauses
 from server_stub.foundation.startup import CannotStart
 from server_stub.opening import NotThere, read_role
-from server_stub.settings import SettingsError, from_environment
 from server_stub.tsp import tables as tsp
 
-USAGE = 2
 LOGS = {"boss": (boss.metadata, boss.audit), "tsp": (tsp.metadata, tsp.audit)}
 """By role."""
 
 
+@subcommand
 def run(options: argparse.Namespace) -> int:
     """``audit verify``. Returns its exit code: 0; 1 when a log was changed; 2 when there is none."""
-    try:
-        settings = from_environment(os.environ)
-        url = settings.database if options.database is None else options.database
-        faults = [_verify(role, options, url) for role in LOGS if options.role in (None, role)]
-    except (SettingsError, CannotStart) as error:
-        sys.stderr.write(f"stb-server: {error}\n")
-        return USAGE
+    url = settings_of(options).database
+    faults = [_verify(role, options, url) for role in LOGS if options.role in (None, role)]
     if all(fault is None for fault in faults):
-        sys.stderr.write("stb-server: no role with an audit log has run here\n")
-        return USAGE
+        raise CannotStart("no role with an audit log has run here")
     return 1 if any(faults) else 0
 
 

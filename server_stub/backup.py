@@ -20,7 +20,6 @@ import json
 import os
 import shutil
 import sqlite3
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -35,14 +34,13 @@ from sqlalchemy.exc import DBAPIError
 
 from server_stub import cli, tls
 from server_stub.boss import tables as boss
+from server_stub.commands import settings_of, subcommand
 from server_stub.foundation import migrations, postgresql, sqlite
 from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.startup import CannotStart, only_one
 from server_stub.sandbox import tables as sandbox
-from server_stub.settings import SettingsError, from_environment
 from server_stub.tsp import tables as tsp
 
-USAGE = 2
 FORMAT = 1
 MANIFEST = "manifest.json"
 ROLES = {one.info["role"]: one for one in (tsp.metadata, boss.metadata, sandbox.metadata)}
@@ -57,33 +55,33 @@ COPY_BYTES = 1 << 20
 log = structlog.get_logger(__name__)
 
 
+@subcommand
 def backup(options: argparse.Namespace, clock: Clock | None = None) -> int:
     """``stb-server backup``. Returns the exit code: 0; 2 with a line that says what is wrong."""
     now = (clock or SystemClock()).now()
-    try:
-        made = make(options.to, options.data, _database(options), now.isoformat())
-    except (CannotStart, SettingsError, OSError) as error:
-        sys.stderr.write(f"stb-server: {error}\n")
-        return USAGE
+    with _folders():
+        made = make(options.to, options.data, settings_of(options).database, now.isoformat())
     size = sum(one["bytes"] for one in made["files"].values())
     cli.announce(f"{options.to} has {', '.join(made['roles'])}: {len(made['files'])} files, {size} bytes")
     return 0
 
 
+@subcommand
 def restore(options: argparse.Namespace) -> int:
     """``stb-server restore``. Returns the exit code: 0; 2 with a line that says what is wrong."""
-    try:
-        manifest = put_back(options.source, options.data, _database(options))
-    except (CannotStart, SettingsError, OSError) as error:
-        sys.stderr.write(f"stb-server: {error}\n")
-        return USAGE
+    with _folders():
+        manifest = put_back(options.source, options.data, settings_of(options).database)
     cli.announce(f"restored {', '.join(manifest['roles'])} as of {manifest['made_at']}")
     return 0
 
 
-def _database(options: argparse.Namespace) -> str:
-    given: str | None = options.database
-    return from_environment(os.environ).database if given is None else given
+@contextmanager
+def _folders() -> Iterator[None]:
+    """Raises CannotStart for what cannot be read or written: the system's own words name the file."""
+    try:
+        yield
+    except OSError as error:
+        raise CannotStart(str(error)) from error
 
 
 def make(to: Path, data: Path, url: str, made_at: str) -> dict[str, Any]:

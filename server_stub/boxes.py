@@ -5,23 +5,21 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import closing
 from datetime import datetime
 
-from sqlalchemy import Connection, MetaData, select
+from sqlalchemy import Connection, select
 
 from server_stub import cli
 from server_stub.boss import keys, tables
 from server_stub.boss.tables import box_keys, boxes, subscribers
-from server_stub.foundation.clock import Clock, SystemClock, machine_pauses
-from server_stub.foundation.database import Database
+from server_stub.commands import role_of, subcommand
+from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.startup import CannotStart
 from server_stub.foundation.vault import vault_file
-from server_stub.opening import open_role
-from server_stub.settings import SettingsError, from_environment
 from server_stub.tsp import server_keys
 from server_stub.tsp import tables as tsp_tables
 
-USAGE = 2
 CODE_DIGITS = 10
 STATES = {"suspend": "suspended", "activate": "active", "stolen": "stolen"}
 DONE = {
@@ -33,16 +31,12 @@ DONE = {
 }
 
 
+@subcommand
 def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
     """One subcommand. Returns its exit code: 0; 1 for a box that BOSS does not know; 2 when there is no BOSS here."""
     clock = clock or SystemClock()
     now = clock.now()
-    try:
-        database = _open(options, tables.metadata)
-    except (SettingsError, CannotStart) as error:
-        sys.stderr.write(f"stb-server: {error}\n")
-        return USAGE
-    try:
+    with closing(role_of(options, tables.metadata)) as database:
         if options.action == "list":
             for line in database.submit(lambda conn: listed(conn, now)).result():
                 cli.announce(line)
@@ -57,22 +51,16 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
             return 1
         cli.announce(f"box {number} {DONE[options.action].format(code=code)}")
         return 0
-    finally:
-        database.close()
 
 
+@subcommand
 def rotate_server_key(options: argparse.Namespace, clock: Clock | None = None) -> int:
     """``stb-server rotate-key``: a new key for answers. Running servers take it within three minutes."""
     clock = clock or SystemClock()
     now, actor = clock.now(), cli.actor()
-    try:
-        if not (key := options.data / "tsp.key").exists():
-            raise CannotStart(f"{key} is not there; --data names the folder of a TSP that has run")
-        database = _open(options, tsp_tables.metadata)
-    except (SettingsError, CannotStart) as error:
-        sys.stderr.write(f"stb-server: {error}\n")
-        return USAGE
-    try:
+    if not (key := options.data / "tsp.key").exists():
+        raise CannotStart(f"{key} is not there; --data names the folder of a TSP that has run")
+    with closing(role_of(options, tsp_tables.metadata)) as database:
         vault = vault_file(key)
 
         def work(conn: Connection) -> str:
@@ -81,11 +69,6 @@ def rotate_server_key(options: argparse.Namespace, clock: Clock | None = None) -
             return new
 
         new = database.submit(work).result()
-    except CannotStart as error:
-        sys.stderr.write(f"stb-server: {error}\n")
-        return USAGE
-    finally:
-        database.close()
     cli.announce(
         f"answers are signed with {new} in two to three minutes; boxes learn it from the key before it"
     )
@@ -129,8 +112,3 @@ def listed(conn: Connection, now: datetime) -> list[str]:
             state = found[0].ended if found else "not enrolled"
         lines.append(f"{box.box_number}  {box.state:<9}  {box.name_en}  {state}")
     return lines
-
-
-def _open(options: argparse.Namespace, metadata: MetaData) -> Database:
-    url = from_environment(os.environ).database if options.database is None else options.database
-    return open_role(metadata, options.data, url, machine_pauses(), make=False)

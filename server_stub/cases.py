@@ -14,30 +14,21 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from server_stub import cli
-from server_stub.foundation.clock import Clock, SystemClock, machine_pauses
+from server_stub.commands import role_of, settings_of, subcommand
+from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.ids import Ids
 from server_stub.foundation.money import yuan
 from server_stub.foundation.outbox import Outbox
-from server_stub.foundation.startup import CannotStart
-from server_stub.opening import open_role
-from server_stub.settings import SettingsError, from_environment
 from server_stub.tsp import cases, tables
 from server_stub.tsp.moves import Moves
 
-USAGE = 2
 
-
+@subcommand
 def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
     """One subcommand. Returns its exit code: 0; 1 for what is not there or is refused; 2 when there is no TSP here."""
     clock = clock or SystemClock()
-    try:
-        settings = from_environment(os.environ)
-        url = settings.database if options.database is None else options.database
-        database = open_role(tables.metadata, options.data, url, machine_pauses(), make=False)
-    except (SettingsError, CannotStart) as error:
-        sys.stderr.write(f"stb-server: {error}\n")
-        return USAGE
-    with closing(database):
+    settings = settings_of(options)
+    with closing(role_of(options, tables.metadata)) as database:
         if options.action == "decide":
             outbox = Outbox(database, tables.outbox, clock, "cases", {})
             moves = Moves(clock, Ids(clock, os.urandom), settings, outbox)

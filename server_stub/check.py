@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -23,16 +21,16 @@ from sqlalchemy.exc import DatabaseError
 from server_stub import cli
 from server_stub.boss import invariants as boss_invariants
 from server_stub.boss import tables as boss_tables
+from server_stub.commands import settings_of, subcommand
 from server_stub.foundation import schema
 from server_stub.foundation.clock import Clock, SystemClock, machine_pauses
 from server_stub.foundation.database import Readable, outage
 from server_stub.foundation.startup import CannotStart
 from server_stub.opening import NotThere, read_role
-from server_stub.settings import Settings, SettingsError, from_environment
+from server_stub.settings import Settings
 from server_stub.tsp import invariants as tsp_invariants
 from server_stub.tsp import tables as tsp_tables
 
-USAGE = 2
 METADATA = {"tsp": tsp_tables.metadata, "boss": boss_tables.metadata}
 LACKS = "no table is missing"
 AGREE = "TSP and BOSS agree"
@@ -57,23 +55,19 @@ class Finding:
     faults: list[str]
 
 
+@subcommand
 def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
     """The subcommand. Returns its exit code: 0; 1 when something is wrong; 2 when no role has run here."""
     now = (clock or SystemClock()).now()
     with ExitStack() as held:
-        try:
-            settings = from_environment(os.environ)
-            url = settings.database if options.database is None else options.database
-            opened: dict[str, Readable] = {}
-            for role, metadata in METADATA.items():
-                database = _open(metadata, options, url)
-                if database is not None:
-                    opened[role] = held.enter_context(closing(database))
-            if not opened:
-                raise CannotStart("neither role tsp nor role boss has run here")
-        except (SettingsError, CannotStart) as error:
-            sys.stderr.write(f"stb-server: {error}\n")
-            return USAGE
+        settings = settings_of(options)
+        opened: dict[str, Readable] = {}
+        for role, metadata in METADATA.items():
+            database = _open(metadata, options, settings.database)
+            if database is not None:
+                opened[role] = held.enter_context(closing(database))
+        if not opened:
+            raise CannotStart("neither role tsp nor role boss has run here")
         findings = asyncio.run(shapes(opened))
         broken = {finding.name.partition(":")[0] for finding in findings if finding.name.endswith(LACKS)}
         tsp, boss = (None if role in broken else opened.get(role) for role in ("tsp", "boss"))

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import FrameType
 
 import structlog
@@ -24,10 +24,11 @@ from fastapi import FastAPI
 
 from server_stub import audit, backup, boxes, cases, check, cli, metrics, psams, tls
 from server_stub.app import ROLES, Roles, build, phone_application, real_world, release
+from server_stub.commands import settings_of, subcommand
 from server_stub.foundation import correlation
 from server_stub.foundation.clock import SystemClock
-from server_stub.foundation.startup import CannotStart, only_one, rest_collector
-from server_stub.settings import Settings, SettingsError, from_environment
+from server_stub.foundation.startup import only_one, rest_collector
+from server_stub.settings import Settings, SettingsError
 
 STOP_SECONDS = 8
 """How long requests that are under way may take once the server is to stop: longer than BOSS or a wallet may."""
@@ -35,8 +36,6 @@ LONGEST_STOP_SECONDS = 20
 """After so long something hangs (a reader, a database): it ends as if it had been killed, which costs no money."""
 BREAK_SECONDS = 2
 """How long those whose requests are broken off may take to be told so."""
-USAGE = 2
-"""Exit code when it cannot start as it was told to."""
 FORCED = 1
 """Exit code when it did not end in order."""
 log = structlog.get_logger(__name__)
@@ -251,24 +250,15 @@ def configure_logging() -> None:
     )
 
 
+@subcommand
 def run(options: argparse.Namespace) -> int:
     """Runs the roles until a signal or the end of the parent; returns the exit code."""
     with ExitStack() as held:
-        try:
-            settings = from_environment(os.environ)
-            if options.database is not None:
-                settings = replace(settings, database=options.database)
-            alone = () if settings.database else options.roles
-            held.enter_context(only_one(options.data, alone, time.sleep))
-            server, listener = _server(options, settings)
-        except (SettingsError, CannotStart) as error:
-            sys.stderr.write(f"stb-server: {error}\n")
-            return USAGE
-        try:
-            return _serve(server, listener, options)
-        except CannotStart as error:
-            sys.stderr.write(f"stb-server: {error}\n")
-            return USAGE
+        settings = settings_of(options)
+        alone = () if settings.database else options.roles
+        held.enter_context(only_one(options.data, alone, time.sleep))
+        server, listener = _server(options, settings)
+        return _serve(server, listener, options)
 
 
 def _server(options: argparse.Namespace, settings: Settings) -> tuple[Server, socket.socket]:

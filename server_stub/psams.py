@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from contextlib import closing
 
 from sqlalchemy import Connection, delete, select
 
 from server_stub import cli
-from server_stub.foundation.clock import Clock, SystemClock, machine_pauses
-from server_stub.foundation.startup import CannotStart
-from server_stub.opening import open_role
-from server_stub.settings import SettingsError, from_environment
+from server_stub.commands import role_of, settings_of, subcommand
+from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.tsp import tables
 
-USAGE = 2
 
-
+@subcommand
 def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
     """One subcommand. Returns its exit code: 0; 1 for a PSAM that is not locked; 2 when there is no TSP here."""
     clock = clock or SystemClock()
-    try:
-        settings = from_environment(os.environ)
-        url = settings.database if options.database is None else options.database
-        database = open_role(tables.metadata, options.data, url, machine_pauses(), make=False)
-    except (SettingsError, CannotStart) as error:
-        sys.stderr.write(f"stb-server: {error}\n")
-        return USAGE
-    actor = cli.actor()
-    with closing(database):
+    actor, named = cli.actor(), settings_of(options).psam_urls
+    with closing(role_of(options, tables.metadata)) as database:
         if options.action == "list":
-            for line in database.submit(lambda conn: listed(conn, settings.psam_urls)).result():
+            for line in database.submit(lambda conn: listed(conn, named)).result():
                 cli.announce(line)
             return 0
         if not database.submit(lambda conn: unlock(conn, options.psam, clock, actor)).result():

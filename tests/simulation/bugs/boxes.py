@@ -18,7 +18,7 @@ from tests.simulation.bugs.harness import both, bug, put
 
 def rivals_welcome() -> AbstractContextManager[Any]:
     """The TSP does not mind that a service is being paid already: what is left is the box's own care."""
-    return put(rivals, "rivals", lambda conn, reach, order: [])
+    return put(rivals, "_within", lambda reach, others: [])
 
 
 @bug("silence-is-no", "people_are_told_the_truth", "everything_ends", seed=12)
@@ -32,7 +32,7 @@ def box_takes_silence_for_no() -> AbstractContextManager[Any]:
     return put(debiting.Debiting, "_ask_back", give_up)
 
 
-@bug("forget-before-debit", "charged_is_served_or_open", "everything_ends", seed=15)
+@bug("forget-before-debit", "charged_is_served_or_open", "everything_ends", seed=29)
 def forget_before_debit() -> AbstractContextManager[Any]:
     """The box does not write down that the card may be debited."""
     keep = memory.Memory.keep

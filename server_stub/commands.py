@@ -1,0 +1,56 @@
+"""What all subcommands of ``stb-server`` do alike: where they work, and how they say that they cannot."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import ParamSpec
+
+from sqlalchemy import MetaData
+
+from server_stub.foundation.clock import machine_pauses
+from server_stub.foundation.database import Database
+from server_stub.foundation.startup import CannotStart
+from server_stub.opening import open_role
+from server_stub.settings import Settings, SettingsError, from_environment
+
+USAGE = 2
+"""Exit code when it cannot be done as it was asked for."""
+P = ParamSpec("P")
+
+
+def subcommand(run: Callable[P, int]) -> Callable[P, int]:
+    """What is wrong with the settings, or with what it is to work on, is one line, and exit code 2."""
+
+    @functools.wraps(run)
+    def told(*args: P.args, **named: P.kwargs) -> int:
+        try:
+            return run(*args, **named)
+        except (SettingsError, CannotStart) as error:
+            sys.stderr.write(f"stb-server: {error}\n")
+            return USAGE
+
+    return told
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """What the environment says, with the database of the command line where it names one.
+
+    Raises:
+        SettingsError: a variable cannot be understood.
+    """
+    settings = from_environment(os.environ)
+    return settings if options.database is None else replace(settings, database=options.database)
+
+
+def role_of(options: argparse.Namespace, metadata: MetaData) -> Database:
+    """The database of a role that has run here, while servers run or stand.
+
+    Raises:
+        SettingsError, CannotStart: there is none; the text says what to do.
+    """
+    return open_role(metadata, options.data, settings_of(options).database, machine_pauses(), make=False)
