@@ -6,6 +6,8 @@ PY := .venv/bin/python
 JOBS ?= 3
 SEEDS ?= 10000
 FIRST ?= 1
+# Containers like to say this; then every one of the hundreds of processes of a test run compiles the whole house anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s @ 2>/dev/null || \

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 
+from server_stub.foundation.startup import rest_collector
+
 LONG = ("tests/system/", "tests/simulation/")
+
+MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 << 30
+if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
+    # A thousand databases are made and thrown away; a disk would be told to keep each of them.
+    os.environ["TMPDIR"], tempfile.tempdir = str(MEMORY), None
 
 # How long one example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("shared machine", deadline=None)
@@ -14,6 +26,11 @@ settings.register_profile("shared machine", deadline=None)
 def pytest_sessionstart() -> None:
     # Not while this file is loaded: pytest-xdist does that in another thread, and the profile is the thread's own.
     settings.load_profile("shared machine")
+
+
+def pytest_collection_finish() -> None:
+    """Some thousand tests stand in memory by now, and stay; the collector need not go through them again and again."""
+    rest_collector()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -26,8 +26,8 @@ def revenue(service: str) -> str:
 def open_accounts(conn: Connection) -> None:
     """Opens the accounts of the chart, one for each product of the catalogue among them."""
     services = conn.execute(select(products.c.service).order_by(products.c.service)).scalars().all()
-    ledger.open_accounts(conn, [Account(PLATFORM, "asset")])
-    ledger.open_accounts(conn, [Account(revenue(service), "income") for service in services])
+    income = (Account(revenue(service), "income") for service in services)
+    ledger.open_accounts(conn, [Account(PLATFORM, "asset"), *income])
 
 
 def opened(conn: Connection, order: str, service: str, amount_fen: int, at: datetime) -> None:

@@ -160,7 +160,10 @@ class Ledger:
 
     def open_accounts(self, conn: Connection, accounts: Iterable[Account]) -> None:
         """Opens accounts; those that are open stay as they are."""
+        there = set(conn.execute(select(self.accounts.c.name)).scalars())
         for account in accounts:
+            if account.name in there:
+                continue
             if statements.insert_once(conn, self.accounts, {"name": account.name, "kind": account.kind}):
                 rows = [{"account": account.name, "part": part, "balance_fen": 0} for part in range(PARTS)]
                 conn.execute(insert(self.balances), rows)

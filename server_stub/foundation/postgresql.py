@@ -198,6 +198,7 @@ def _engine(url: URL, schema: str, size: int, isolation: Any, settings: dict[str
         pool_use_lifo=True,
         isolation_level=isolation,
         hide_parameters=True,  # an error's text goes to the log: no values of ours
+        use_native_hstore=False,  # else every new connection asks whether there is such a type
         connect_args=_arguments(
             url,
             search_path=schema,
@@ -228,16 +229,15 @@ def _make_ready(url: URL, schema: str, prepare: Prepare) -> None:
         CannotStart
     """
     place = _place(url)
-    wait = {"lock_timeout": f"{UPGRADE_SECONDS}s"}
-    outside = create_engine(url, poolclass=NullPool, connect_args=_arguments(url, **wait))
-    inside = create_engine(
+    engine = create_engine(
         url,
         poolclass=NullPool,
         hide_parameters=True,
-        connect_args=_arguments(url, search_path=schema, **wait),
+        use_native_hstore=False,
+        connect_args=_arguments(url, search_path=schema, lock_timeout=f"{UPGRADE_SECONDS}s"),
     )
     try:
-        with outside.begin() as conn:
+        with engine.begin() as conn:
             version = conn.execute(
                 text("SELECT current_setting('server_version_num')::int / 10000")
             ).scalar_one()
@@ -249,14 +249,11 @@ def _make_ready(url: URL, schema: str, prepare: Prepare) -> None:
             there = text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
             if conn.execute(there, {"name": schema}).first() is None:
                 conn.execute(text(f'CREATE SCHEMA "{schema}"'))
-        with inside.begin() as conn:
-            conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
             _prepare(conn, prepare, f"schema {schema} of the database at {place}")
     except DBAPIError as error:
         raise CannotStart(f"the database at {place} cannot be used: {_line(error)}") from error
     finally:
-        outside.dispose()
-        inside.dispose()
+        engine.dispose()
 
 
 def _prepare(conn: Connection, prepare: Prepare, place: str) -> None:

@@ -77,8 +77,8 @@ def receivable(method: str) -> str:
 
 def open_accounts(conn: Connection, methods: Iterable[str]) -> None:
     """Opens the chart's accounts, and those of these ways to pay."""
-    ledger.open_accounts(conn, (account for account, _ in CHART.values()))
-    ledger.open_accounts(conn, (Account(receivable(method), "asset") for method in methods))
+    ours = (account for account, _ in CHART.values())
+    ledger.open_accounts(conn, (*ours, *(Account(receivable(method), "asset") for method in methods)))
 
 
 def standing(state: str, money: Money) -> dict[str, int]:

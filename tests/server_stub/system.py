@@ -33,6 +33,7 @@ from server_stub.foundation.clock import CHINA, SimulatedClock, machine_pauses
 from server_stub.foundation.database import Database, Prepare
 from server_stub.foundation.sqlite import SqliteDatabase
 from server_stub.settings import Settings
+from server_stub.tsp import tables
 from server_stub.tsp.service import TspService
 from tests.postgres import cluster
 from tests.server_stub.signing import ACTIVATION, SMART_CARDS, BoxKey
@@ -294,6 +295,11 @@ class System:
     async def rows(self, table: Table) -> list[Any]:
         """All rows of one of the TSP's tables."""
         return await self.tsp.core.database.read(lambda conn: list(conn.execute(select(table))))
+
+    async def tried(self, topic: str) -> None:
+        """Returns once the TSP's outbox has tried a delivery in vain and written that down."""
+        while not any(row.topic == topic and row.attempts for row in await self.rows(tables.outbox)):
+            pass
 
 
 class Stand:

@@ -33,6 +33,11 @@ def noticed(tv: Television, words: str) -> str:
     return next(str(text) for text in screen["texts"] if words in text)
 
 
+def at_rest(tv: Television) -> None:
+    """Home has all that it shows, and its first focus."""
+    tv.wait_for(lambda s: s["state"]["connection"] == "online" and not s["busy"] and s["focus"] == "browse")
+
+
 def left(data: Path, platform: str, service: str) -> tuple[str, str]:
     """A code that was on the screen when the plug was pulled: what it says, and its order's number for people."""
     with on(data, platform) as tv:
@@ -54,9 +59,7 @@ def test_it_is_closed_before_the_same_service_is_paid_by_card(tmp_path: Path, pl
     payload, number = left(tmp_path, platform, "kids")
     with on(tmp_path, platform) as tv:
         noticed(tv, OPEN)
-        tv.wait_for(
-            lambda s: s["state"]["connection"] == "online" and not s["busy"] and s["focus"] == "browse"
-        )
+        at_rest(tv)
         plain(tv, OPEN)
         tv.order(service="kids")
         tv.prompt("insert")
@@ -85,7 +88,9 @@ def test_it_is_paid_after_all_and_the_television_tells(tmp_path: Path, platform:
         noticed(tv, OPEN)
         assert "Look at the television" in pays(payload)
         done = f"An earlier wallet payment has been completed: Live Music · Monthly · ¥10.00 · Order {number}"
-        plain(tv, noticed(tv, done))
+        told = noticed(tv, done)
+        at_rest(tv)
+        plain(tv, told)
         assert recorded(tv, number) == ("done", "taken")
     with on(tmp_path, platform) as tv:  # told once
         home(tv)
@@ -113,7 +118,9 @@ def test_the_power_goes_between_the_card_s_payment_and_its_result(tmp_path: Path
     with on(tmp_path, platform) as tv:
         assert paid["state"]["amount_fen"] == 1800
         done = "An earlier card payment has been completed: TV Games · Monthly · ¥18.00 · Order "
-        plain(tv, noticed(tv, done))
+        told = noticed(tv, done)
+        at_rest(tv)
+        plain(tv, told)
         # Nobody was asked for a card meanwhile.
         assert not [text for text in tv.screen()["texts"] if "Put the same card in" in text]
         tv.choose("records")

@@ -13,7 +13,6 @@ from server_stub.boss.keys import activation_hash
 from server_stub.foundation.problems import Problem
 from server_stub.tsp import tables
 from tests.server_stub.system import ACTIVATION, OWN, SMART_CARDS, Box, Card, System
-from tests.server_stub.tsp.test_wallet import tried
 
 pytestmark = pytest.mark.anyio
 
@@ -145,8 +144,9 @@ async def test_records_stand_without_boss_and_home_names_what_boss_does_not_know
     records = await box.get("/records")
     assert [one["payment"] for one in records["records"]] == [payment["payment"]]
     assert records["earlier"] is None
+    await system.tried("open-service")
     system.network.cut.clear()
-    # The clock stands still: BOSS has not heard of the payment.
+    # The clock stands still: BOSS has not heard of the payment, and is not told again.
     assert (await box.get("/home"))["last_payment"] == {"date": "2026-06-21", "amount_fen": 1500}
 
 
@@ -337,7 +337,7 @@ async def test_home_counts_money_until_it_is_returned(system: System) -> None:
     await system.phone(payment["qr"]["payload"], "pay")
     await box.state(payment["payment"], "late")
     assert spent(await box.get("/home"))[-1] == payment["amount_fen"]
-    await tried(system, "refund")
+    await system.tried("refund")
     wallet.refund = refund  # type: ignore[method-assign]
     system.clock.advance(1)
     await box.until(payment["payment"], lambda view: view["money"] == "returned")

@@ -124,15 +124,9 @@ async def test_late_money_is_taken_until_the_wallet_has_confirmed_the_refund(sys
     system.clock.advance(5)
     assert (await box.state(payment["payment"], "late"))["money"] == "taken"
     wallet.refund = refund  # type: ignore[method-assign]
-    await tried(system, "refund")
+    await system.tried("refund")
     system.clock.advance(1)
     await box.until(payment["payment"], lambda view: view["money"] == "returned")
-
-
-async def tried(system: System, topic: str) -> None:
-    """Returns once the outbox has tried a delivery in vain and written that down."""
-    while not any(row.topic == topic and row.attempts for row in await system.rows(tables.outbox)):
-        pass
 
 
 async def test_late_money_is_found_even_if_its_notice_is_lost(system: System) -> None:
@@ -185,7 +179,7 @@ async def test_a_wallet_silent_at_the_end_makes_the_payment_unknown_until_it_spe
     unknown = await box.state(payment["payment"], "unknown")
     assert (unknown["money"], unknown["qr"]) == ("unknown", None)
     system.clock.advance(1)
-    await tried(system, "ask-wallet")
+    await system.tried("ask-wallet")
     await system.outside.put(f"{OWN}/sandbox/faults", json={"gateway_silent": False})
     system.clock.advance(300)
     await box.state(payment["payment"], "expired")

@@ -30,8 +30,8 @@ from stb_app.journeys.steps import (
 )
 from stb_app.journeys.wallet_payment import WalletPayment
 from stb_app.tsp.problem import Problem
+from tests.stb_app.journeys.bench import PIN, FastWaits
 from tests.stb_app.journeys.dummy_tsp import ORDER, SERVICE, DummyTsp
-from tests.stb_app.journeys.test_card_payment import PIN, FastWaits
 
 KIDS = replace(ORDER, order="order-kids", service=replace(SERVICE, service="kids"))
 FULL, ONCE, TWICE = 23640, 22140, 20640

@@ -16,8 +16,8 @@ from stb_app.journeys.steps import CardWanted, Finished, Unheard
 from stb_app.tsp.client import PAYING_S
 from stb_app.tsp.model import CardStanding
 from stb_app.tsp.problem import Problem
+from tests.stb_app.journeys.bench import FastWaits
 from tests.stb_app.journeys.dummy_tsp import ORDER
-from tests.stb_app.journeys.test_card_payment import FastWaits
 from tests.stb_app.journeys.test_earlier import KIDS, OUT, Home
 
 QUARTERLY = replace(ORDER, order="order-2", number="9999 9999", term="quarterly", amount_fen=3300)

@@ -15,8 +15,8 @@ from stb_app.journeys.settling import end_told
 from stb_app.journeys.steps import Finished, QrStep, WalletStep
 from stb_app.journeys.wallet_payment import GRACE_S, WalletPayment, modules_of
 from stb_app.tsp.problem import Problem
+from tests.stb_app.journeys.bench import FastWaits
 from tests.stb_app.journeys.dummy_tsp import ORDER, DummyTsp
-from tests.stb_app.journeys.test_card_payment import FastWaits
 
 
 class Phone:
