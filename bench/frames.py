@@ -67,7 +67,7 @@ class Room:
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.surface = pygame.display.set_mode(size)
-        self.tv = Television(DummyVerbs(), size=size)
+        self.tv = Television(DummyVerbs(), size=size, seen=True)
         self.tv.app.change_settings(motion=True)
         self.tv.app.resize(self.surface)
         assert isinstance(self.tv.app.stage, Stage)

@@ -189,12 +189,22 @@ def project_screens() -> Registry:
     return registry
 
 
+class UnseenStage(Stage):
+    """Lays everything out, and paints when somebody looks: most tests read."""
+
+    looked_at = False
+
+    def frame(self, now: float) -> list[pygame.Rect]:
+        return super().frame(now) if self.looked_at else []
+
+
 class Television:
     """A whole television in memory: the real stage, navigator and screens around dummy verbs.
 
     Args:
         verbs: what the TSP would say; None before there is a connection.
         text_scale: percent.
+        seen: somebody looks all the time; otherwise only ``picture`` paints.
     """
 
     def __init__(
@@ -203,13 +213,17 @@ class Television:
         language: str = "zh",
         text_scale: int = 100,
         size: tuple[int, int] = (1920, 1080),
+        *,
+        seen: bool = False,
     ) -> None:
         self.verbs = verbs
         self.clock = ManualClock()
         calls: list[Callable[[], None]] = []
         self.surface = pygame.Surface(size)
+        self.stage = UnseenStage(self.surface)
+        self.stage.looked_at = seen
         parts = Parts(
-            stage=Stage(self.surface),
+            stage=self.stage,
             registry=project_screens(),
             clock=FreezableClock(self.clock),
             input_clock=self.clock,
@@ -263,8 +277,7 @@ class Television:
     def show(self) -> None:
         self.app.settle()
         self.app.draw()
-        self.app.stage.settle()
-        self.app.draw()
+        self.stage.settle()
 
     @property
     def screen(self) -> str:
@@ -288,6 +301,9 @@ class Television:
         return "\n".join(text.text for text in self.app.stage.texts())
 
     def picture(self) -> pygame.Surface:
+        before, self.stage.looked_at = self.stage.looked_at, True
+        self.app.draw()
+        self.stage.looked_at = before
         return self.surface
 
     def close(self) -> None:

@@ -67,6 +67,7 @@ def test_one_focus_and_room_for_every_word(scene: Scene, look: tuple[str, int, t
     language, text_scale, size = look
     television = scene.play(language, text_scale, size)
     try:
+        television.picture()  # what cannot be painted gives way to an apology
         assert television.screen == scene.screen
         snapshot = television.app.snapshot()
         focused = [t.key for t in television.app.stage.targets() if t.focused]

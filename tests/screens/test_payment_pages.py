@@ -26,6 +26,7 @@ def _overlap(a: Rect, b: Rect) -> bool:
 
 def _check(television: Television, scene: PaymentScene) -> None:
     app = television.app
+    television.picture()  # what cannot be painted gives way to an apology
     assert television.screen == scene.screen
     seen = app.snapshot()
     focused = [target.key for target in app.stage.targets() if target.focused and target.enabled]

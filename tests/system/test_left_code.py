@@ -35,7 +35,9 @@ def noticed(tv: Television, words: str) -> str:
 
 def at_rest(tv: Television) -> None:
     """Home has all that it shows, and its first focus."""
-    tv.wait_for(lambda s: s["state"]["connection"] == "online" and not s["busy"] and s["focus"] == "browse")
+    tv.wait_for(
+        lambda s: s["state"]["connection"] == "online" and not s["busy"] and s["focus"] in ("browse", "renew")
+    )
 
 
 def left(data: Path, platform: str, service: str) -> tuple[str, str]:

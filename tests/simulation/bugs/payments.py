@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
@@ -45,17 +46,22 @@ def kept_proofs_wait() -> AbstractContextManager[Any]:
     return put(card_proofs.CardProofs, "complete_kept", nothing)
 
 
+def as_mac1_leaves(also: Callable[[Any, Any, Any], None]) -> AbstractContextManager[Any]:
+    """Does something more in the transaction with which MAC1 may go out."""
+    move = core.Core.move
+
+    def moving(self: Any, conn: Any, payment: Any, target: str, **more: Any) -> None:
+        move(self, conn, payment, target, **more)
+        if target == "mac1-issued":
+            also(self, conn, payment)
+
+    return put(core.Core, "move", moving)
+
+
 @bug("release-psam-early", "psams_are_lent_whole", seed=25225)
 def release_psam_early() -> AbstractContextManager[Any]:
     """The PSAM is given back once MAC1 is out, before the proof."""
-    move = core.Core.move
-
-    def early(self: Any, conn: Any, payment: Any, target: str, **more: Any) -> None:
-        move(self, conn, payment, target, **more)
-        if target == "mac1-issued":
-            psam_pool.release(conn, payment.id)
-
-    return put(core.Core, "move", early)
+    return as_mac1_leaves(lambda parts, conn, payment: psam_pool.release(conn, payment.id))
 
 
 @bug("keep-psam", "psams_are_lent_whole", seed=2)
@@ -135,14 +141,9 @@ def wallet_not_asked_at_the_end() -> AbstractContextManager[Any]:
 @bug("paid-before-proof", "nothing_unpaid_is_served", seed=12)
 def paid_before_proof() -> AbstractContextManager[Any]:
     """A payment counts as paid once MAC1 is out."""
-    move = core.Core.move
-
-    def trusting(self: Any, conn: Any, payment: Any, target: str, **more: Any) -> None:
-        move(self, conn, payment, target, **more)
-        if target == "mac1-issued":
-            self.paid(conn, core.load_payment(conn, payment.id), actor="box")
-
-    return put(core.Core, "move", trusting)
+    return as_mac1_leaves(
+        lambda parts, conn, payment: parts.paid(conn, core.load_payment(conn, payment.id), actor="box")
+    )
 
 
 @bug("mac2-not-checked", "psams_and_tsp_agree", seed=2)
