@@ -13,7 +13,7 @@ from stb_app.kit.paint import Painter
 
 _SPREAD = 34
 _DROP = 10
-KEPT_BYTES = 4_000_000
+KEPT_BYTES = 7 << 20
 """Room for focused pictures at rest."""
 _STEPS_BYTES = 1_000_000
 STEPS = 5

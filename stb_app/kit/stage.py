@@ -155,9 +155,9 @@ class Stage:
         self._picture = picture
         top = picture.layers[-1]
         only_focus = old is not None and _without_focus(old) == _without_focus(picture)
-        if not only_focus or self._must_follow(top):
-            laid = self._scene.lay_out(picture)
-            self._replace(laid)
+        followed = only_focus and self._must_follow(top)
+        if followed or not only_focus:
+            self._replace(self._scene.lay_out(picture))
         self._unprepared = self._worth_preparing()
         self._remember(top)
         after = self._focused()
@@ -169,7 +169,9 @@ class Stage:
         else:
             if self._change is not None and only_focus:
                 self._finish_change()
-            self._focus_since = now if self._motion and not same_target and old is not None else None
+            # Where a list moves under the focus, that is movement enough.
+            moves = self._motion and not same_target and not followed and old is not None
+            self._focus_since = now if moves else None
 
     def _replace(self, laid: Laid) -> None:
         """Puts a laid-out picture in the place of the present one."""
