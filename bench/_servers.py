@@ -117,7 +117,7 @@ def running(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen[str], str
 @contextmanager
 def servers(data: Path, url: str, count: int = 1) -> Iterator[list[tuple[subprocess.Popen[str], str]]]:
     """So many server processes over one database."""
-    command = ["server_stub.main", "run", "--port", "0", "--data", str(data)]
+    command = ["server_stub", "run", "--port", "0", "--data", str(data)]
     with ExitStack() as stack:
         yield [
             stack.enter_context(running([*command, *(["--database", url] if url else [])]))

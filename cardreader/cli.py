@@ -230,7 +230,3 @@ def _print(content: dict[str, Any]) -> None:
 
 def _yuan(amount_fen: int) -> str:
     return f"{amount_fen // 100:,}.{amount_fen % 100:02d}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

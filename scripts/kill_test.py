@@ -112,7 +112,7 @@ def run(kind: str, kills: int, seed: int) -> tuple[list[str], dict[str, Any]]:
             command = [
                 sys.executable,
                 "-m",
-                "server_stub.main",
+                "server_stub",
                 "run",
                 "--data",
                 str(here.data),

@@ -169,9 +169,3 @@ def actor() -> str:
 def announce(text: str) -> None:
     """One line on standard output, at once: a parent process may be waiting for it."""
     print(text, flush=True)
-
-
-if __name__ == "__main__":
-    from server_stub.main import main
-
-    main()

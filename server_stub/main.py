@@ -287,7 +287,7 @@ def _serve(server: Server, listener: socket.socket, options: argparse.Namespace)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of the command."""
+    """The command ``stb-server``; exits."""
     # Until it listens, and again when it has stopped, a signal finds nothing to be ended in order.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
@@ -342,7 +342,3 @@ def _stop_with_parent(server: Server) -> None:
     while sys.stdin.buffer.read(1024):
         pass
     server.should_exit = True
-
-
-if __name__ == "__main__":
-    main()

@@ -366,7 +366,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
     def server(port: int) -> tuple[str, ...]:
         run = (
             "-m",
-            "server_stub.main",
+            "server_stub",
             "run",
             "--data",
             str(data / "server"),

@@ -130,7 +130,7 @@ class InsertedCard:
         command = [
             sys.executable,
             "-m",
-            "cardreader.cli",
+            "cardreader",
             "insert",
             profile,
             "--state",

@@ -6,7 +6,6 @@ import functools
 import itertools
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -29,6 +28,7 @@ class Cluster:
         assert self._keeper.stdout is not None
         self.folder = self._keeper.stdout.readline().strip()
         assert self.folder, "PostgreSQL did not start; why stands above"
+        self._admin = psycopg.connect(self.url("postgres"), autocommit=True)
         self._names = (f"t{number}" for number in itertools.count())
 
     def url(self, name: str) -> str:
@@ -48,8 +48,7 @@ class Cluster:
 
     def run(self, statement: str) -> None:
         """Runs a statement outside of any transaction."""
-        with closing(psycopg.connect(self.url("postgres"), autocommit=True)) as connection:
-            connection.execute(statement.encode())
+        self._admin.execute(statement.encode())
 
 
 @functools.cache

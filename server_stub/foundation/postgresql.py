@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -37,6 +37,12 @@ IDLE_SECONDS = 30
 """A transaction that does nothing for so long is not ours any more: its process hangs."""
 UPGRADE_SECONDS = 120
 """How long a start waits for another one to change the tables."""
+PATIENCE = {
+    "lock_timeout": f"{UPGRADE_SECONDS}s",
+    "statement_timeout": 0,
+    "idle_in_transaction_session_timeout": 0,
+}
+"""While tables are made or changed."""
 UPGRADE_LOCK = 0x5354_4250
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.5
 """Seconds between two tries: doubled each time, and half of it at random."""
@@ -80,8 +86,8 @@ class PostgresqlDatabase:
     def __init__(self, url: URL, schema: str, prepare: Prepare, pauses: Pauses) -> None:
         self._pauses = pauses
         self.committed: Callable[[int, float], None] = untold
-        _make_ready(url, schema, prepare)
         self._write_engine = _engine(url, schema, WRITERS, "READ COMMITTED", {})
+        _make_ready(self._write_engine, schema, prepare)
         self._read_engine = _engine(
             url, schema, READERS, "REPEATABLE READ", {"default_transaction_read_only": "on"}
         )
@@ -222,22 +228,18 @@ def _arguments(url: URL, **settings: str) -> dict[str, Any]:
     }
 
 
-def _make_ready(url: URL, schema: str, prepare: Prepare) -> None:
+def _make_ready(engine: Engine, schema: str, prepare: Prepare) -> None:
     """Makes schema and tables, or changes them; of several processes that start at once, one after the other.
 
     Raises:
-        CannotStart
+        CannotStart: the engine is of no more use then.
     """
-    place = _place(url)
-    engine = create_engine(
-        url,
-        poolclass=NullPool,
-        hide_parameters=True,
-        use_native_hstore=False,
-        connect_args=_arguments(url, search_path=schema, lock_timeout=f"{UPGRADE_SECONDS}s"),
-    )
+    place = _place(engine.url)
     try:
         with engine.begin() as conn:
+            # A long table takes its time.
+            for name, span in PATIENCE.items():
+                conn.execute(text(f"SET LOCAL {name} = '{span}'"))
             version = conn.execute(
                 text("SELECT current_setting('server_version_num')::int / 10000")
             ).scalar_one()
@@ -251,9 +253,11 @@ def _make_ready(url: URL, schema: str, prepare: Prepare) -> None:
                 conn.execute(text(f'CREATE SCHEMA "{schema}"'))
             _prepare(conn, prepare, f"schema {schema} of the database at {place}")
     except DBAPIError as error:
-        raise CannotStart(f"the database at {place} cannot be used: {_line(error)}") from error
-    finally:
         engine.dispose()
+        raise CannotStart(f"the database at {place} cannot be used: {_line(error)}") from error
+    except CannotStart:
+        engine.dispose()
+        raise
 
 
 def _prepare(conn: Connection, prepare: Prepare, place: str) -> None:

@@ -126,7 +126,7 @@ def test_a_state_folder_that_cannot_be_is_said(tmp_path: Path, capsys: pytest.Ca
 
 
 def start(side: ReaderSide, state_dir: Path, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "cardreader.cli", "insert", "good", "--state", str(state_dir)]
+    command = [sys.executable, "-m", "cardreader", "insert", "good", "--state", str(state_dir)]
     process = subprocess.Popen(
         [*command, "--vpcd", f"127.0.0.1:{side.port}", *options],
         stdout=subprocess.PIPE,
@@ -169,7 +169,7 @@ def test_a_reader_that_goes_ends_it(tmp_path: Path, side: ReaderSide) -> None:
 
 def test_without_a_reader_service_read_says_so(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "cardreader.cli", "read"],
+        [sys.executable, "-m", "cardreader", "read"],
         env={**os.environ, "PCSCLITE_CSOCK_NAME": str(tmp_path / "nobody")},
         capture_output=True,
         text=True,

@@ -61,7 +61,7 @@ def test_stb_card_reads_what_stb_card_inserted(tmp_path: Path, reader: PcscReade
     card = InsertedCard("little-money", tmp_path)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "cardreader.cli", "read"], capture_output=True, text=True, check=False
+            [sys.executable, "-m", "cardreader", "read"], capture_output=True, text=True, check=False
         )
     finally:
         assert card.pull() == 0

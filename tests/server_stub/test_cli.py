@@ -8,8 +8,6 @@ import sys
 
 import pytest
 
-from server_stub import cli
-
 
 def test_run_as_a_module_it_is_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -17,6 +15,6 @@ def test_run_as_a_module_it_is_the_command(
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(sys, "argv", ["stb-server", "run", "--port", "none"])
     with pytest.raises(SystemExit) as end:
-        runpy.run_path(str(cli.__file__), run_name="__main__")
+        runpy.run_module("server_stub", run_name="__main__", alter_sys=True)
     assert end.value.code == 2
     assert "--port" in capsys.readouterr().err

@@ -38,7 +38,7 @@ from server_stub.settings import Settings
 from tests.server_stub.signing import RemoteBox
 from tests.server_stub.system import first_start
 
-COMMAND = [sys.executable, "-m", "server_stub.main", "run"]
+COMMAND = [sys.executable, "-m", "server_stub", "run"]
 
 
 @contextmanager
@@ -366,7 +366,7 @@ def test_what_is_kept_is_the_owners_and_the_log_has_the_head_of_the_audit_log(tm
     # A reader who has seen enough.
     reading, writing = os.pipe()
     os.close(reading)
-    listing = [sys.executable, "-m", "server_stub.main", "boxes", "list", "--data", str(data)]
+    listing = [sys.executable, "-m", "server_stub", "boxes", "list", "--data", str(data)]
     done = subprocess.run(listing, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=30)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
