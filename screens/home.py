@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from screens.loading import LoadingPage
@@ -125,13 +126,28 @@ class HomeScreen(LoadingPage[Home]):
         # A box that is not let in can order nothing: what it is told stays in sight.
         known = self.value if self._turned_away is None else None
         suggestions = tuple(self._suggestion(service) for service in known.suggestions[:4]) if known else ()
-        below = (Grid(suggestions, max(2, len(suggestions))),) if suggestions else ()
         if self._large:
-            # One below the other, without the chart, the tiles two and two.
-            wide = Panel(self._hero(), "hero", pad=40, radius=28)
-            pairs = (Grid(suggestions, 2),) if suggestions else ()
-            return Scroll("page", Column((wide, Grid(self._tiles(), 2), *pairs), gap=24))
-        # A notice below takes its room from the chart and from the words on the left: the tiles stay as they are.
+            return self._one_below_the_other(suggestions)
+        # A notice below takes its room from the chart and from the words on the left, a high one from the gaps too.
+        return Fit(
+            (
+                self._side_by_side(suggestions, False),
+                self._side_by_side(suggestions, True),
+                self._one_below_the_other(suggestions),
+            )
+        )
+
+    def _one_below_the_other(self, suggestions: tuple[Target, ...]) -> Node:
+        """Without the chart, the tiles two and two."""
+        wide = Panel(self._hero(), "hero", pad=40, radius=28)
+        pairs = (Grid(suggestions, 2),) if suggestions else ()
+        return Scroll("page", Column((wide, Grid(self._tiles(), 2), *pairs), gap=24))
+
+    def _side_by_side(self, suggestions: tuple[Target, ...], tight: bool) -> Node:
+        """What I have beside the tiles, the suggestions below."""
+        if tight:
+            suggestions = tuple(replace(target, style="row") for target in suggestions)
+        below = (Grid(suggestions, max(2, len(suggestions))),) if suggestions else ()
         hero = Fit(
             tuple(
                 Panel(self._hero(plot, low), "hero", pad=40, radius=28, grow=1)
@@ -143,9 +159,9 @@ class HomeScreen(LoadingPage[Home]):
                 )
             )
         )
-        tiles = Group("tiles", Column(self._tiles(), gap=12), beside="services")
+        tiles = Group("tiles", Column(self._tiles(tight), gap=8 if tight else 12), beside="services")
         top = Row((Grow(hero, 9), Grow(tiles, 5)), gap=36, align="stretch", grow=1)
-        return Column((top, *below), gap=20, grow=1)
+        return Column((top, *below), gap=16 if tight else 20, grow=1)
 
     def state(self) -> dict[str, Any]:
         current = self.value.current if self.value else None
@@ -179,18 +195,22 @@ class HomeScreen(LoadingPage[Home]):
 
     # The left side, or for large letters the upper one.
     def _hero(self, plot: int = 0, low: bool = False) -> Node:
-        """What I have, or why it is not known; ``plot``: the chart's height, ``low``: less high where the words allow it."""
-        if self._turned_away is not None:
-            return self._without_server(self._turned_away, low)
-        if self.value is not None:
-            known = self.value.current or self.value.last_payment
-            return self._mine(self.value, plot) if known else self._invitation()
-        if self.refused is None:
-            return self._calm()
-        return self._without_server(self.refused, low)
+        """What I have, or why it is not known; ``plot``: the chart's height, ``low``: less high where the words allow it.
 
-    def _calm(self) -> Node:
-        if self._large:  # as high as what comes in its place
+        Without a ``plot`` all of it is as low as it can be: the upper part of a page whose parts are one below the other.
+        """
+        refused = self._turned_away or (self.refused if self.value is None else None)
+        if refused is not None:
+            words = words_for(refused.code, refused.facts, self.t)
+            return self._without_server(refused, words, low) if plot else self._without_server_flat(refused, words)
+        if self.value is None:
+            return self._calm(plot)
+        if self.value.current or self.value.last_payment:
+            return self._mine(self.value, plot)
+        return self._invitation(plot)
+
+    def _calm(self, plot: int) -> Node:
+        if not plot:  # as high as what comes in its place
             words = (
                 Text(self.t("My service"), "small", "secondary"),
                 Text(self.t("Connecting"), "title"),
@@ -208,24 +228,22 @@ class HomeScreen(LoadingPage[Home]):
             grow=1,
         )
 
-    def _without_server_large(self, refused: Refused, words: Said) -> Node:
+    def _without_server_flat(self, refused: Refused, words: Said) -> Node:
         """The same in a low panel, so that the tiles below it need not scroll it away."""
         call = tuple(Text(line, "body-bold") for line in known_hotline(self.app))
         said = Column((Text(words.title, "row-bold"), Text(words.text, "small", "secondary"), *call), gap=4)
         retry = button("retry", self.t("Try again"), "primary", None)
         return Row((Sign(trouble_sign(refused.code), 72), Grow(said), retry), gap=28)
 
-    def _without_server(self, refused: Refused, low: bool) -> Node:
-        words = words_for(refused.code, refused.facts, self.t)
-        if self._large:
-            return self._without_server_large(refused, words)
+    def _without_server(self, refused: Refused, words: Said, low: bool) -> Node:
         call = tuple(Text(line, "row-bold") for line in known_hotline(self.app))
         again = (Spinner(56),) if self._asking else ()
+        sign, title = trouble_sign(refused.code), Text(words.title, "title")
+        head = (Row((Sign(sign, 64), Grow(title))),) if low else (Sign(sign, 88), title)
         return Column(
             (
                 Space(grow=1),
-                Sign(trouble_sign(refused.code), 64 if low else 88),
-                Text(words.title, "title"),
+                *head,
                 Text(words.text, "body" if low else "row", "secondary"),
                 *call,
                 Space(0 if low else 12),
@@ -238,8 +256,8 @@ class HomeScreen(LoadingPage[Home]):
             grow=1,
         )
 
-    def _invitation(self) -> Node:
-        if self._large:
+    def _invitation(self, plot: int) -> Node:
+        if not plot:
             words = (
                 Text(self.t("My service"), "small", "secondary"),
                 Text(self.t("No service ordered yet"), "title"),
@@ -292,7 +310,7 @@ class HomeScreen(LoadingPage[Home]):
                 ]
             lines.append(Text(tuple(lasts), "row"))
         beside = Row((Grow(Column(tuple(lines), gap=10)), button(*way, "primary", None)), gap=32)
-        if self._large:
+        if not plot:
             return beside
         return Column((beside, Space(grow=1), *self._spending(home, plot)), gap=10, grow=1)
 
@@ -315,7 +333,7 @@ class HomeScreen(LoadingPage[Home]):
         )
 
     # The right side, and below.
-    def _tiles(self) -> tuple[Target, ...]:
+    def _tiles(self, tight: bool = False) -> tuple[Target, ...]:
         """The four ways on."""
         home = self.value
         count = home.service_count if home else None
@@ -348,10 +366,10 @@ class HomeScreen(LoadingPage[Home]):
                 self.t("Language, text size, sound"),
             ),
         )
-        return tuple(self._tile(key, icon, title, line) for key, icon, title, line in rows)
+        return tuple(self._tile(key, icon, title, line, tight) for key, icon, title, line in rows)
 
-    def _tile(self, key: str, icon: Icon, title: str, line: str) -> Target:
-        words = Column((Text(title, "row-bold"), Text(line, "small", "secondary")), gap=4)
+    def _tile(self, key: str, icon: Icon, title: str, line: str, tight: bool) -> Target:
+        words = Column((Text(title, "row-bold"), Text(line, "small", "secondary")), gap=0 if tight else 4)
         return Target(key, Row((icon, Grow(words)), gap=28), "row", text=title, grow=1)
 
     def _suggestion(self, service: Service) -> Target:

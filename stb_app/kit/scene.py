@@ -12,7 +12,7 @@ from stb_app.kit import chrome, theme
 from stb_app.kit.chrome import FootKey, Tone, TopBar
 from stb_app.kit.items import Dim, Item, Live, Page, Rect, Shadow, Spot, Viewport, Words
 from stb_app.kit.layout import Context, Layouter
-from stb_app.kit.nodes import Full, Node, Panel
+from stb_app.kit.nodes import Full, Node, Panel, Scroll
 
 _DIALOG_MOST, _DIALOG_LEAST = 1240, 720
 _KEPT_LAYOUTS = 4
@@ -147,6 +147,10 @@ class Scene:
         else:
             area = self._area(theme.SAFE_X, theme.BODY_TOP, safe_w, bottom - theme.BODY_TOP)
         if not layer.modal:
+            if bottom < theme.BODY_BOTTOM and layouter.least_height(body, area[2]) > area[3]:
+                # A notice lies over nothing: a page that cannot be so low scrolls for as long as it is there.
+                whole = body
+                body = layouter.made("squeezed", lambda: Scroll("squeezed", whole))
             layouter.place(body, area, Context(layer.id, area))
         else:
             if not isinstance(body, Panel):

@@ -27,8 +27,13 @@ def may_break(before: str, after: str) -> bool:
     return is_cjk(before) or is_cjk(after)
 
 
-WHOLE = re.compile("支付|扣款|解锁|“[^”]{1,12}”")
-"""What a line never ends in: the words about money that must be read at a glance, and a service's name in quotes."""
+WHOLE = re.compile(
+    "支付|扣款|解锁|“[^”]{1,12}”"
+    r"|(?:Order |订单 ?)?\b[0-9A-F]{4} [0-9A-F]{4}\b"
+    r"|\d\d-\d\d \d\d:\d\d"
+)
+"""What a line never ends in: the words about money that must be read at a glance, a service's name in quotes, and what tells
+one payment from another: the number of its order, its time."""
 
 
 def pieces(text: str) -> list[str]:
