@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.parts import button, hotline, panes, service_icon
-from screens.problems import spoken, words_for
+from screens.parts import button, due, hotline, panes, service_icon
+from screens.problems import N_, spoken, words_for
 from screens.words import period, term_name
 from stb_app.journeys import Order
 from stb_app.journeys.steps import Loaded, Loading, Refused
@@ -17,6 +17,7 @@ from stb_app.shell.words import money
 if TYPE_CHECKING:
     from stb_app.shell.app import App
 
+NOT_YET = N_("Nothing is taken until you have confirmed it once more.")
 Style = Literal["body", "small", "caption"]
 """The facts' letters: as large as there is room for."""
 
@@ -154,7 +155,15 @@ class FeeScreen(Page[None]):
             )
         ways = (button("continue", self.t("Continue to payment"), "primary", None), back)
         # What is said of the money neither scrolls nor fades: the saving, which stands among the facts, gives way.
-        return Fit((_offer(_high(self._due(True)), ways, 48), _offer(_high(self._due(False)), ways, 36)))
+        safe = Text(self.t(NOT_YET), "caption", "secondary")
+        low = (due(self.t("To pay"), self.order.amount_fen), safe)
+        return Fit(
+            (
+                _offer(_high(self._due(True)), ways, 48),
+                _offer(_high(self._due(False)), ways, 36),
+                _offer(_high(low), ways, 24),
+            )
+        )
 
     def _due(self, with_saving: bool) -> tuple[Node, ...]:
         order = self.order
@@ -166,7 +175,7 @@ class FeeScreen(Page[None]):
             Text(self.t("To pay"), "row", "secondary"),
             Text(money(order.amount_fen), "amount", "money", wrap=False),
             *saved,
-            Text(self.t("Nothing is taken until you have confirmed it once more."), "small", "secondary"),
+            Text(self.t(NOT_YET), "small", "secondary"),
         )
 
     def _run_out(self) -> tuple[Node, ...]:

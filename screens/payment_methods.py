@@ -60,12 +60,14 @@ class PaymentMethodsScreen(Page[None]):
         yet = Text(self.t(STAY_SAFE), "body", "secondary", wrap=False)
         head = self._head(self.t("How would you like to pay?"), what, yet)
         cards = tuple(self._card(method, 380) for method in order.methods)
-        rows = tuple(self._row(method) for method in order.methods)
+        rows = Column(tuple(self._row(method) for method in order.methods), gap=24)
+        slim = Column(tuple(self._slim(method) for method in order.methods), gap=16)
         columns = min(3, max(2, len(cards)))
         return Fit(
             (
                 Column((head, Space(8), Grid(cards, columns, 32), Space(grow=1)), gap=24, grow=1),
-                Column((head, Scroll("ways", Column(rows, gap=24))), gap=24, grow=1),
+                Column((head, rows, Space(grow=1)), gap=24, grow=1),
+                Column((head, Scroll("ways", slim)), gap=24, grow=1),
             )
         )
 
@@ -123,3 +125,11 @@ class PaymentMethodsScreen(Page[None]):
     def _row(self, method: Method) -> Target:
         body = Row((self._mark(method, 96), Grow(Column(self._words(method, short=True), gap=4))), gap=32)
         return Target(method.key, body, "card", method.enabled, self.say(method.name))
+
+    def _slim(self, method: Method) -> Target:
+        """The same in one line: every way is in sight."""
+        name = self.say(method.name)
+        how = self.say(method.summary) if method.enabled else self._reason(method)
+        says = Text(how, "small", "secondary" if method.enabled else "warning", "end")
+        body = Row((self._mark(method, 64), Text(name, "row-bold", wrap=False), Grow(says)), gap=28)
+        return Target(method.key, body, "row", method.enabled, name)

@@ -308,6 +308,7 @@ class RecordScreen(Page[None]):
                 Column((head, facts, Space(grow=1), ways), gap=32, grow=1),
                 Column((close, small, Space(grow=1), ways), gap=20, grow=1),
                 Column((close, Scroll("facts", small), ways), gap=16, grow=1),
+                Column((Scroll("facts", Column((close, small), gap=16)), ways), gap=16, grow=1),
             )
         )
 

@@ -147,13 +147,19 @@ class ServiceScreen(LoadingPage[ServicePage]):
         large = self.app.settings.text_scale > 100
         terms = tuple(self._term(term, large) for term in value.terms)
         if large:
-            below = Column((*self._until(value), Text(self._renewal(value), "caption", "secondary")), gap=0)
-            return panes(
-                self._about(value, False),
-                Column((Scroll("terms", Column(terms, gap=12)), below, order), gap=16, grow=1),
-                5,
-                6,
+            rows, lasts = Column(terms, gap=12), self._until(value)
+            renewal = Text(self._renewal(value), "caption", "secondary")
+            alone = Text(self._renews(value), "caption", "secondary")
+            # All the terms are seen whole as long as anything else can give way.
+            belows = (Column((*lasts, renewal), gap=0), Column((*lasts, alone), gap=0), alone)
+            ways = Fit(
+                (
+                    *(Column((rows, Space(grow=1), below, order), gap=16, grow=1) for below in belows),
+                    Column((Column(terms, gap=8), order), gap=12, justify="between", grow=1),
+                    Column((Scroll("terms", rows), order), gap=16, grow=1),
+                )
             )
+            return panes(self._about(value, False), ways, 5, 6)
         grid, renewal = Grid(terms, 2), note("info", self._renewal(value))
         return Fit(
             (
@@ -203,11 +209,14 @@ class ServiceScreen(LoadingPage[ServicePage]):
         text = self.say(page.introduction)
         whole = Target("introduction", introduction, "plain", text=text, min_height=0)
         rest = Text(self.t("Left, then OK: read all"), "caption", "accent")
-        beginning = replace(whole, child=Column((replace(introduction, most_lines=3), rest), gap=4))
+        beginnings = (
+            replace(whole, child=Column((replace(introduction, most_lines=most), rest), gap=4))
+            for most in (3, 2)
+        )
         return Fit(
             (
                 Column((head, whole, history), gap=16, grow=1),
-                Column((head, beginning, Scroll("about", history)), gap=16, grow=1),
+                *(Column((head, upper, Scroll("about", history)), gap=16, grow=1) for upper in beginnings),
             )
         )
 
@@ -225,12 +234,12 @@ class ServiceScreen(LoadingPage[ServicePage]):
         )
 
     def _renewal(self, page: ServicePage) -> str:
-        renews = (
-            self.t("It renews by itself until you stop it.")
-            if page.renews
-            else self.t("It ends by itself and is not renewed.")
-        )
-        return sentences(renews, hotline(self.t, page.hotline))
+        return sentences(self._renews(page), hotline(self.t, page.hotline))
+
+    def _renews(self, page: ServicePage) -> str:
+        if page.renews:
+            return self.t("It renews by itself until you stop it.")
+        return self.t("It ends by itself and is not renewed.")
 
     def _subscription(self, subscription: Subscription) -> Node:
         words, tone = subscription_status(self.t, subscription)
@@ -268,7 +277,7 @@ class ServiceScreen(LoadingPage[ServicePage]):
         )
         line: tuple[Node, ...] = ()
         if term.refusal is not None:
-            why = Text(words_for(term.refusal, {}, self.t).title, "caption" if large else "small", "warning")
+            why = Text(words_for(term.refusal, {}, self.t).title, "caption", "warning")
             line = (Grow(replace(why, align="end")) if large else why,) if reason else ()
         elif term.valid_until is not None:
             line = (Text(until(self.t, term.term, term.valid_until), "small", "secondary"),)

@@ -192,7 +192,7 @@ def notice(layouter: Layouter, words: str, tone: Tone, area: Rect) -> None:
     side = px(34)
     left = area[0] + px(24)
     layouter.emit((left, area[1] + (area[3] - side) // 2, side, side), Ink(icon, ink))
-    text = layouter.made(("notice", words), lambda: Text(words, "small"))
+    text = layouter.made(("notice", words), lambda: Text(words, "notice"))
     x = left + side + px(18)
     wide = area[0] + area[2] - x - px(24)
     tall = layouter.height(text, wide)
@@ -201,5 +201,5 @@ def notice(layouter: Layouter, words: str, tone: Tone, area: Rect) -> None:
 
 def notice_height(layouter: Layouter, words: str, width: int) -> int:
     """How high the notice will be in a width."""
-    text = layouter.made(("notice", words), lambda: Text(words, "small"))
+    text = layouter.made(("notice", words), lambda: Text(words, "notice"))
     return layouter.height(text, width - layouter.px(100)) + 2 * layouter.px(12)

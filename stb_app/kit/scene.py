@@ -12,7 +12,7 @@ from stb_app.kit import chrome, theme
 from stb_app.kit.chrome import FootKey, Tone, TopBar
 from stb_app.kit.items import Dim, Item, Live, Page, Rect, Shadow, Spot, Viewport, Words
 from stb_app.kit.layout import Context, Layouter
-from stb_app.kit.nodes import Full, Node, Panel, Scroll
+from stb_app.kit.nodes import Fit, Full, Node, Panel, Scroll
 
 _DIALOG_MOST, _DIALOG_LEAST = 1240, 720
 _KEPT_LAYOUTS = 4
@@ -149,8 +149,9 @@ class Scene:
         if not layer.modal:
             if bottom < theme.BODY_BOTTOM and layouter.least_height(body, area[2]) > area[3]:
                 # A notice lies over nothing: a page that cannot be so low scrolls for as long as it is there.
-                whole = body
-                body = layouter.made("squeezed", lambda: Scroll("squeezed", whole))
+                options = body.options if isinstance(body, Fit) else (body,)
+                least = min(options, key=lambda option: layouter.height(option, area[2]))
+                body = layouter.made("squeezed", lambda: Scroll("squeezed", least))
             layouter.place(body, area, Context(layer.id, area))
         else:
             if not isinstance(body, Panel):

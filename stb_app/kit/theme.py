@@ -110,6 +110,7 @@ TYPES: dict[TextStyle, Type] = {
     "body-bold": Type(32, True, 1.5),
     "small": Type(28, False, 1.42),
     "caption": Type(26, False, 1.38),
+    "notice": Type(28, False, 1.42, 1.25),
 }
 
 
