@@ -168,7 +168,7 @@ class CardInquiryScreen(Page[None]):
     # The picture
 
     def crumbs(self) -> Sequence[str]:
-        return (self.t("Card inquiry"),)
+        return (self.t("Check a card"),)
 
     def state(self) -> dict[str, Any]:
         step = self._step
@@ -297,7 +297,9 @@ class CardInquiryScreen(Page[None]):
             gap=8,
             style="caption",
         )
-        panel = Panel(Column((*balance, less, *about), gap=12), "hero", pad=28, grow=1)
+        # With little room whether it can pay stands above its number, which may scroll.
+        label = Row((Grow(balance[0]), mark))
+        panel = Panel(Column((label, balance[1], *about[1:], less), gap=4), "hero", pad=28, grow=1)
         tight = Column((panel, buttons), gap=20, grow=1)
         last = Column((Scroll("card", panel), buttons), gap=20, grow=1)
         table = self._table(card.log)

@@ -109,15 +109,15 @@ class ConfirmScreen(Page[None]):
             else self.t("Nothing has been taken yet. Please confirm once more.")
         )
         please, small = Text(asked, "row", "secondary"), Text(asked, "small", "secondary")
-        sum_ = due(self.t("To pay"), order.amount_fen)
-        cancel = button("cancel", self.t("Back"), width=None)
+        title, sum_ = Text(self.t("Confirm the payment"), "headline"), due(self.t("To pay"), order.amount_fen)
+        cancel = button("cancel", self.t("Cancel"), width=None)
         confirm = button("confirm", self.t("Pay {amount}").format(amount=amount), "primary", None)
         pair = Row((Grow(cancel), Grow(confirm)), gap=40)
         facts, close = Facts(pairs, gap=18), Facts(pairs, gap=0)
         return Fit(
             (
                 self._panel(
-                    Column((please, sum_, Space(8), facts, Space(grow=1), pair), gap=16, grow=1), 1240, 56
+                    Column((title, please, sum_, Space(8), facts, Space(grow=1), pair), gap=16, grow=1), 1240, 56
                 ),
                 self._panel(Column((small, sum_, Scroll("facts", close), pair), gap=12, grow=1), 1728, 28),
             )
@@ -136,7 +136,7 @@ class ConfirmScreen(Page[None]):
         new = (term_name(self.t, order.term), money(order.amount_fen), self.say(self.method.name))
         pairs.append((self.t("New order"), SEPARATOR.join(new)))
         title, text = self.t(CARD_FIRST), self.t(PUT_BACK_FIRST)
-        cancel = button("cancel", self.t("Back"), width=None)
+        cancel = button("cancel", self.t("Cancel"), width=None)
         back = button("card-back", self.t("Put the card back"), "primary", None)
         pair = Row((Grow(cancel), Grow(back)), gap=40)
 

@@ -75,6 +75,8 @@ class HomeScreen(LoadingPage[Home]):
         super().__init__(app)
         self._asked_hello = False
         self._touched = False
+        self._gone_on = False
+        """Another page was opened, and nothing has been chosen here since."""
         self._asking = False
         self._turned_away: Refused | None = None
         """This box is not let in: what was known before is no use, and says nothing of that."""
@@ -90,7 +92,11 @@ class HomeScreen(LoadingPage[Home]):
         self.refused, self._asking = refused, True
 
     def arrived(self, value: Home) -> None:
+        before = self.value
         super().arrived(value)
+        if self._gone_on and before is not None and before.spending != value.spending:
+            # Something was paid for from here: that is what the page is about now, whatever led to it.
+            self.app.focus(self.default_focus)
         self._asking = False
         if self._turned_away is not None:
             self._turned_away = None
@@ -121,6 +127,7 @@ class HomeScreen(LoadingPage[Home]):
     def on_focus(self, key: str) -> None:
         """Once the subscriber has moved the focus, the news from the TSP leave it where it is."""
         self._touched = self._touched or key not in ("services", "retry", self.default_focus)
+        self._gone_on = False
 
     def compose(self) -> Node:
         # A box that is not let in can order nothing: what it is told stays in sight.
@@ -172,6 +179,7 @@ class HomeScreen(LoadingPage[Home]):
         }
 
     def on_ok(self, key: str) -> None:
+        self._gone_on = key != "retry"
         if key == "renew" and self.value and self.value.current:
             self.app.push("service", service=self.value.current.service)
         elif key.startswith("service:"):
@@ -356,8 +364,8 @@ class HomeScreen(LoadingPage[Home]):
             (
                 "card-inquiry",
                 Icon("card", 80, plate="amber"),
-                self.t("Card inquiry"),
-                self.t("Balance, last ten payments"),
+                self.t("Check a card"),
+                self.t("Balance, last ten transactions"),
             ),
             (
                 "settings",

@@ -17,6 +17,7 @@ from stb_app.kit.nodes import (
     Art,
     Column,
     Facts,
+    Fill,
     Fit,
     Grid,
     Grow,
@@ -254,7 +255,7 @@ class ServiceScreen(LoadingPage[ServicePage]):
             gap=16,
         )
 
-    def _term(self, term: Term, large: bool, reason: bool = True) -> Target:
+    def _term(self, term: Term, large: bool) -> Target:
         """A term's card; ``large``: one line over the whole width, so that large letters leave room for all the terms."""
         name = term_name(self.t, term.term)
         saving = (
@@ -278,7 +279,7 @@ class ServiceScreen(LoadingPage[ServicePage]):
         line: tuple[Node, ...] = ()
         if term.refusal is not None:
             why = Text(words_for(term.refusal, {}, self.t).title, "caption", "warning")
-            line = (Grow(replace(why, align="end")) if large else why,) if reason else ()
+            line = (Grow(replace(why, align="end")) if large else why,)
         elif term.valid_until is not None:
             line = (Text(until(self.t, term.term, term.valid_until), "small", "secondary"),)
         if large:
@@ -293,7 +294,7 @@ class ServiceScreen(LoadingPage[ServicePage]):
             "row" if large else "card",
             enabled=term.refusal is None,
             text=f"{name} {price}".strip(),
-            min_height=84 if large or not reason else 212,
+            min_height=84 if large else 212,
             # An empty ring on the others: focus is not taken for choice.
             checked=None if term.refusal is not None or self.term is None else term.term == self.term,
         )
@@ -330,20 +331,28 @@ class ServiceScreen(LoadingPage[ServicePage]):
         words = Column((Text(title, "body-bold"), Text(text, "small", "secondary")), gap=6)
         failed = len(codes) == 1 and trouble_sign(min(codes)) == "failed"
         mark = Icon("cross", 48, "bad") if failed else Icon("warning", 48, "warning")
-        why = Panel(Row((mark, Grow(words)), gap=24), "bad-soft" if failed else "warning-soft", pad=28)
+        fill: Fill = "bad-soft" if failed else "warning-soft"
+        if codes == {"already-subscribed"}:  # good news
+            mark, fill = Icon("check", 48, "good"), "good-soft"
+        why = Panel(Row((mark, Grow(words)), gap=24), fill, pad=28)
         other = button("other", self.t("Other services"), "primary", None)
         head = Text(self.t("Terms"), "small", "secondary")
-        cards = Grid(tuple(self._term(term, False, reason=len(codes) > 1) for term in page.terms), 2)
-        prices = Facts(tuple((term_name(self.t, term.term), self._price(term)) for term in page.terms))
+        prices = Facts(
+            tuple((term_name(self.t, term.term), self._price(term, len(codes) > 1)) for term in page.terms)
+        )
         return Fit(
             (
-                Column((head, cards, Space(grow=1), why, other), gap=20, grow=1),
+                Column((why, Panel(Column((head, prices)), grow=1), other), gap=20, grow=1),
                 Column((Scroll("terms", Column((why, prices), gap=24)), other), gap=20, grow=1),
             )
         )
 
-    def _price(self, term: Term) -> str:
-        return money(term.price_fen) if term.price_fen is not None else self.t("Not on offer")
+    def _price(self, term: Term, with_reason: bool) -> str:
+        """What a term that is not sold would cost; ``with_reason``: why it is not, where the terms' reasons differ."""
+        if term.price_fen is None:
+            return self.t("Not on offer")
+        reason = (words_for(term.refusal, {}, self.t).title,) if with_reason and term.refusal else ()
+        return SEPARATOR.join((money(term.price_fen), *reason))
 
     def _refusal(self, no: Refused) -> Node:
         """BOSS said no: why, and what next, in the place of the terms."""

@@ -217,9 +217,8 @@ class CalibrationScreen(Page[None]):
 
     def bindings(self) -> Sequence[Binding]:
         return (
-            Binding(
-                ("KEY_LEFT", "KEY_RIGHT", "KEY_UP", "KEY_DOWN"), self.t("Smaller or larger"), self._arrow
-            ),
+            Binding(("KEY_LEFT",), self.t("Smaller"), self._arrow),
+            Binding(("KEY_RIGHT",), self.t("Larger"), self._arrow),
             Binding(("KEY_OK",), self.t("Keep it")),
             Binding(("KEY_BACK",), self.t("Leave it as it was")),
         )
@@ -251,10 +250,10 @@ class CalibrationScreen(Page[None]):
             button("keep", self.t("Keep it"), "primary"),
             Space(grow=1),
         )
-        return Panel(Column(words, gap=28, align="center", grow=1), "none", border=True, grow=1, radius=16)
+        return Panel(Column(words, gap=28, align="center", grow=1), "none", frame=True, grow=1, radius=0)
 
     def _arrow(self, key: str) -> None:
-        step = 1 if key in ("KEY_LEFT", "KEY_DOWN") else -1
+        step = 1 if key == "KEY_LEFT" else -1
         margin = min(MOST_MARGIN, max(0, self.app.settings.margin + step))
         if margin != self.app.settings.margin:
             self.app.change_settings(margin=margin)

@@ -139,7 +139,7 @@ def amount_name(t: Say, money: Money, late: bool = False) -> str:
 def payment_state(t: Say, payment: Payment) -> tuple[str, Tone]:
     """What became of a payment in one or two words, and the tone of its mark."""
     if payment.state == "paid" and payment.reason == "service-not-opened":
-        return t("Paid, with our staff"), "warning"
+        return t("Paid, being looked into"), "warning"
     if payment.state == "failed" and payment.reason == "declined":
         return t("Not paid"), "neutral"
     if payment.state == "late":

@@ -44,6 +44,7 @@ _PADS = {
     "plain": (20, 10),
     "bare": (0, 0),
 }
+_FRAME, _CORNER, _CORNER_ARM = 4, 12, 96
 _LEAST_BUTTON = 240
 """A button of one short word looks like one all the same."""
 _MARK, _MARK_GAP = 44, 24
@@ -86,8 +87,25 @@ def _place_panel(lay: Layouter, node: Panel, rect: Rect, context: Context) -> No
     else:
         backdrop = theme.FILLS[node.fill]
         lay.emit(rect, Box((*backdrop, 255), radius, border, theme.LINE))
+    if node.frame:
+        _frame(lay, rect)
     inner = shrink(rect, pad, pad)
     lay.place(node.child, inner, replace(context, bounds=shrink(rect, pad // 2, pad // 2), backdrop=backdrop))
+
+
+def _frame(lay: Layouter, rect: Rect) -> None:
+    """Lines along the edges, and thicker ones that meet in the corners."""
+    x, y, width, height = rect
+    line, thick, arm = lay.px(_FRAME), lay.px(_CORNER), lay.px(_CORNER_ARM)
+    ink = Box((*theme.TEXT["text"], 255), 0)
+    for top in (y, y + height - line):
+        lay.emit((x, top, width, line), ink)
+    for left in (x, x + width - line):
+        lay.emit((left, y, line, height), ink)
+    for end, left in ((x, x), (x + width - arm, x + width - thick)):
+        for top, upper in ((y, y), (y + height - thick, y + height - arm)):
+            lay.emit((end, top, arm, thick), ink)
+            lay.emit((left, upper, thick, arm), ink)
 
 
 def _target_pads(lay: Layouter, node: Target) -> tuple[int, int, int]:

@@ -122,13 +122,14 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A rounded surface around a child."""
+    """A rounded surface around a child. ``frame``: it has edges and corners that are seen from across the room."""
 
     child: Node
     fill: Fill = "panel"
     pad: int = 40
     radius: int = 24
     border: bool = False
+    frame: bool = False
     width: int | None = None
     min_height: int = 0
     grow: int = 0

@@ -70,6 +70,8 @@ def _break(lay: Layouter, node: Text, width: int) -> list[Line]:
                 pairs = zip(found, broken, strict=True)
                 over = max((one.width - width for one, own in pairs if len(own) > 1), default=0)
                 limit -= over
+            for one in found[:-1]:
+                _without_dot(one, size)
             done.extend(found)
         parts.clear()
         looks.clear()
@@ -95,13 +97,24 @@ def _break(lay: Layouter, node: Text, width: int) -> list[Line]:
     return done
 
 
+def _without_dot(line: Line, size: int) -> None:
+    """A dot that stands between two things says nothing at the end of a line."""
+    text, bold, color, _ = line.runs[-1]
+    kept = text.rstrip(" ·")
+    if kept and kept != text:
+        line.runs[-1] = (kept, bold, color, fonts.width(kept, size, bold))
+        line.width = sum(run[3] for run in line.runs)
+
+
 def _ended(line: Line, size: int, width: int) -> Line:
     """A line that ends in an ellipsis, and in as few letters less as that takes."""
     runs = [run[:3] for run in line.runs]
     while True:
         text, bold, color = runs.pop()
         kept = text.rstrip(" ,.;:，。；：、")
-        sized = [(t, b, c, fonts.width(t, size, b)) for t, b, c in (*runs, (kept + "…", bold, color))]
+        # The type face's ellipsis is the Chinese one, in the middle of the line.
+        more = "…" if kept and wrap.is_cjk(kept[-1]) else "..."
+        sized = [(t, b, c, fonts.width(t, size, b)) for t, b, c in (*runs, (kept + more, bold, color))]
         total = sum(run[3] for run in sized)
         if total <= width or (not runs and not kept):
             return Line(sized, total)

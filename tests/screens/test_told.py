@@ -53,7 +53,7 @@ def test_money_of_which_nobody_knows_is_not_called_taken_or_not(method: str) -> 
 def test_a_service_that_is_refused_for_good_is_not_called_being_switched_on() -> None:
     payment = replace(PAID, state="paid", money="taken", reason="service-not-opened")
     assert "could not be switched on; our staff see to it" in line(payment)
-    assert payment_state(str, payment) == ("Paid, with our staff", "warning")
+    assert payment_state(str, payment) == ("Paid, being looked into", "warning")
     assert payment_state(str, replace(payment, reason=None))[0] == "Paid, being switched on"
 
 
