@@ -113,11 +113,11 @@ class ConfirmScreen(Page[None]):
         cancel = button("cancel", self.t("Cancel"), width=None)
         confirm = button("confirm", self.t("Pay {amount}").format(amount=amount), "primary", None)
         pair = Row((Grow(cancel), Grow(confirm)), gap=40)
-        facts, close = Facts(pairs, gap=18), Facts(pairs, gap=0)
+        facts, close = Facts(pairs, gap=10), Facts(pairs, gap=0)
         return Fit(
             (
                 self._panel(
-                    Column((title, please, sum_, Space(8), facts, Space(grow=1), pair), gap=16, grow=1), 1240, 56
+                    Column((title, please, sum_, facts, Space(grow=1), pair), gap=12, grow=1), 1240, 48
                 ),
                 self._panel(Column((small, sum_, Scroll("facts", close), pair), gap=12, grow=1), 1728, 28),
             )

@@ -210,7 +210,11 @@ class HomeScreen(LoadingPage[Home]):
         refused = self._turned_away or (self.refused if self.value is None else None)
         if refused is not None:
             words = words_for(refused.code, refused.facts, self.t)
-            return self._without_server(refused, words, low) if plot else self._without_server_flat(refused, words)
+            return (
+                self._without_server(refused, words, low)
+                if plot
+                else self._without_server_flat(refused, words)
+            )
         if self.value is None:
             return self._calm(plot)
         if self.value.current or self.value.last_payment:

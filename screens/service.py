@@ -334,16 +334,17 @@ class ServiceScreen(LoadingPage[ServicePage]):
         fill: Fill = "bad-soft" if failed else "warning-soft"
         if codes == {"already-subscribed"}:  # good news
             mark, fill = Icon("check", 48, "good"), "good-soft"
-        why = Panel(Row((mark, Grow(words)), gap=24), fill, pad=28)
+        why = Panel(Row((mark, Grow(words)), gap=24), fill, pad=24)
         other = button("other", self.t("Other services"), "primary", None)
         head = Text(self.t("Terms"), "small", "secondary")
         prices = Facts(
-            tuple((term_name(self.t, term.term), self._price(term, len(codes) > 1)) for term in page.terms)
+            tuple((term_name(self.t, term.term), self._price(term, len(codes) > 1)) for term in page.terms),
+            gap=4,
         )
         return Fit(
             (
                 Column((why, Panel(Column((head, prices)), grow=1), other), gap=20, grow=1),
-                Column((Scroll("terms", Column((why, prices), gap=24)), other), gap=20, grow=1),
+                Column((Scroll("terms", Column((why, prices), gap=12)), other), gap=20, grow=1),
             )
         )
 

@@ -29,8 +29,8 @@ TextStyle = Literal[
     "notice",
 ]
 """The type scale: amount 104 bold, due 88 bold, display 72 bold, title 60 bold, headline 48 bold, heading 44 bold, price 40 bold,
-row 36, row-bold 36, body 32, body-bold 32, small and notice 28, caption 26; all times the text scale (notice at most to 125 %, amount, due, display and headline grow
-less, at most to 120 %)."""
+row 36, row-bold 36, body 32, body-bold 32, small 28, notice 28, caption 26; all times the text scale (notice grows at most to
+125 %, amount, due, display and headline to 120 %)."""
 Color = Literal["text", "secondary", "faint", "accent", "money", "good", "bad", "ink", "warning"]
 Fill = Literal["panel", "raised", "hero", "none", "sunken", "bad-soft", "good-soft", "warning-soft"]
 TargetStyle = Literal["button", "primary", "danger", "card", "row", "plain", "bare"]

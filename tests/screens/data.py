@@ -215,6 +215,13 @@ ALL_REFUSED = replace(
     terms=tuple(replace(term, refusal="subscriber-in-arrears") for term in TERMS),
     subscriptions=(),
 )
+HAD_ALREADY = replace(
+    SOME_REFUSED,
+    terms=(
+        Term("per-use", None, 0, None, None, "term-not-sold"),
+        *(replace(term, refusal="already-subscribed") for term in TERMS[1:]),
+    ),
+)
 CLASHING = replace(
     ALL_REFUSED,
     terms=tuple(replace(term, refusal="order-clash") for term in TERMS),
@@ -304,6 +311,8 @@ UNSETTLED = replace(
     card=PaidCard("6217 00** **** **** 2047", None, None),
 )  # fmt: skip
 """A card was pulled in the middle of it and did not come back."""
+LONGEST_NAME = words("体育频道包", "Master Classes")
+"""The longest name of a service in each language, of those in the BOSS's catalogue."""
 OPEN_PAYMENT = OpenPayment(UNSETTLED.payment, "", "330100000001", 1, 7, 1500, 23640, "key", service="sports")
 EARLIER = (
     Earlier(MOVIES, "monthly", date(2026, 11, 2), 2500, "active"),

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from screens.told import told
+from screens.told import unheard
 from stb_app.journeys import Records
-from stb_app.journeys.steps import Loading, Refused, finished
+from stb_app.journeys.steps import Loading, Refused
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Television
 
@@ -82,10 +82,11 @@ def _turned_away(tv: Television) -> None:
     tv.ok("settings").press("BACK")
 
 
-def _told(tv: Television) -> None:
-    """The longest line that may stand below the home page."""
-    payment = replace(data.UNSETTLED, method="wallet:demo")
-    tv.app.notice(lambda: told(finished(payment), payment, tv.app.t, tv.app.say))
+def tell_longest(tv: Television) -> None:
+    """The longest line that may stand below a page: of the service with the longest name, and a term of the longest."""
+    longest = replace(data.OPEN_PAYMENT, service_name=data.LONGEST_NAME, term="quarterly", amount_fen=123450)
+    payment = replace(longest, number="4C7F 1D55", time="2026-11-21T18:02:44+08:00")
+    tv.app.notice(lambda: unheard((payment,), tv.app.t, tv.app.say))
     tv.show()
 
 
@@ -93,7 +94,8 @@ SCENES: tuple[Scene, ...] = (
     Scene("home", "home", stay, focus="renew"),
     Scene("home-newcomer", "home", stay, {"home": data.NEWCOMER}, focus="browse"),
     Scene("home-uneven-months", "home", stay, {"home": data.UNEVEN}, focus="renew"),
-    Scene("home-told", "home", _told, focus="renew"),
+    Scene("home-told", "home", tell_longest, focus="renew"),
+    Scene("home-offline-told", "home", tell_longest, {"home": UNREACHABLE}, focus="retry"),
     Scene("home-connecting", "home", stay, offline=True, focus="services"),
     Scene("home-offline", "home", stay, {"home": UNREACHABLE}, focus="retry"),
     Scene("home-box-suspended", "home", stay, {"home": Refused("box-suspended")}, focus="retry"),
@@ -121,6 +123,13 @@ SCENES: tuple[Scene, ...] = (
         "service",
         opened("service", service="sports"),
         {"service": data.ALL_REFUSED},
+        focus="other",
+    ),
+    Scene(
+        "service-had-already",
+        "service",
+        opened("service", service="sports"),
+        {"service": data.HAD_ALREADY},
         focus="other",
     ),
     Scene(

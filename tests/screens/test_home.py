@@ -124,6 +124,29 @@ def test_what_was_paid_is_asked_anew_when_an_earlier_payment_has_ended() -> None
     assert tv.focus == "renew"
 
 
+@pytest.mark.parametrize("text_scale", [100, 150])
+@pytest.mark.parametrize("heard", ["on the way", "back home"])
+def test_home_begins_at_its_top_after_something_was_paid_for(heard: str, text_scale: int) -> None:
+    verbs = DummyVerbs()
+    tv = Television(verbs, "en", text_scale).ok("service:documentary")
+    spent = (*data.HOME.spending[:-1], (data.HOME.spending[-1][0], 7100))
+    left = tuple(one for one in data.HOME.suggestions if one.service != "documentary")
+    verbs.answers["home"] = replace(data.HOME, spending=spent, suggestions=left)
+    if heard == "on the way":
+        tv.app.settled()
+        tv.show()
+    tv.press("HOME")
+    assert (tv.screen, tv.focus) == ("home", "renew")
+    top = next(text for text in tv.app.stage.texts() if text.text.startswith("My service"))
+    assert top.rect[1] > 150
+
+
+def test_home_stays_where_it_was_left_when_nothing_was_paid_for() -> None:
+    assert (
+        Television(DummyVerbs(), "en").ok("service:documentary").press("HOME").focus == "service:documentary"
+    )
+
+
 def test_somebody_without_services_is_invited() -> None:
     tv = Television(DummyVerbs(home=data.NEWCOMER), "en")
     assert tv.focus == "browse"

@@ -9,7 +9,8 @@ import pytest
 from screens.parts import trouble_sign
 from stb_app.journeys import ServicePage
 from stb_app.journeys.steps import Loading, Refused
-from stb_app.kit.nodes import Sign, Target
+from stb_app.kit import theme
+from stb_app.kit.nodes import Panel, Sign, Target
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Television
 
@@ -123,15 +124,48 @@ def test_a_service_that_cannot_be_loaded_can_be_asked_for_again() -> None:
     assert tv.press("OK").focus == "term:monthly"
 
 
+@pytest.mark.parametrize("size", [(1920, 1080), (1280, 720)])
 @pytest.mark.parametrize("text_scale", [125, 150])
 @pytest.mark.parametrize("language", ["zh", "en"])
 @pytest.mark.parametrize("page", [data.SPORTS_PAGE, data.SOME_REFUSED])
-def test_large_letters_show_every_term(page: ServicePage, language: str, text_scale: int) -> None:
-    tv = Television(DummyVerbs(service=page), language, text_scale).open("service", service="sports")
-    note = next(t for t in tv.app.stage.texts() if "96123" in t.text)
+def test_large_letters_show_every_term(
+    page: ServicePage, language: str, text_scale: int, size: tuple[int, int]
+) -> None:
+    tv = Television(DummyVerbs(service=page), language, text_scale, size).open("service", service="sports")
+    renewal = tv.app.t("It ends by itself and is not renewed.")
+    note = next(t for t in tv.app.stage.texts() if renewal in t.text)
     terms = [t.rect for t in tv.app.stage.targets() if t.key.startswith("term:")]
     assert len([y for _, y, _, height in terms if y + height <= note.rect[1]]) == 4
     assert "2026-12-21" in tv.words()
+
+
+@pytest.mark.parametrize("text_scale", [100, 150])
+def test_good_news_do_not_look_like_a_refusal(text_scale: int) -> None:
+    def fills(page: ServicePage) -> set[str]:
+        tv = Television(DummyVerbs(service=page), "en", text_scale).open("service", service="sports")
+        assert "Per use" in tv.words()
+        return {node.fill for node in nodes(tv.app.navigator.entries[-1].body) if isinstance(node, Panel)}
+
+    assert "good-soft" in fills(data.HAD_ALREADY)
+    assert "bad-soft" not in fills(data.HAD_ALREADY)
+    assert "bad-soft" in fills(data.CLASHING)
+
+
+@pytest.mark.parametrize("text_scale", [100, 150])
+def test_a_term_that_nobody_sells_says_so_beside_prices_that_can_be_read(text_scale: int) -> None:
+    tv = Television(DummyVerbs(service=data.HAD_ALREADY), "en", text_scale).open("service", service="sports")
+    assert "Not on offer" in tv.words()
+    prices = [i.what.color for i in tv.app.stage._laid.items if getattr(i.what, "text", "") == "¥150.00"]
+    assert prices
+    assert min(theme.contrast(ink, theme.PANEL) for ink in prices) >= 4.5
+
+
+def test_the_page_is_the_same_at_both_sizes() -> None:
+    shown = []
+    for size in ((1920, 1080), (1280, 720)):
+        tv = Television(DummyVerbs(service=data.SOME_REFUSED), "en", 100, size)
+        shown.append(set(tv.open("service", service="sports").words().split("\n")))
+    assert shown[0] == shown[1]
 
 
 @pytest.mark.parametrize("text_scale", [100, 150])

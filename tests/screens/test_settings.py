@@ -84,6 +84,12 @@ def test_a_text_that_scrolls_has_its_arrows_in_the_footer(language: str) -> None
     assert _feet(Television(DummyVerbs(), language).open("about"))[0][0] == "OK", "all of it is there"
 
 
+def test_each_way_of_the_frame_has_its_own_arrow() -> None:
+    tv = Television(DummyVerbs(), "en").open("calibration")
+    assert _feet(tv)[:2] == [("arrow-left", "Smaller"), ("arrow-right", "Larger")]
+    assert tv.press("LEFT", "LEFT", "RIGHT", "UP", "DOWN").state["margin"] == 1
+
+
 def _feet(tv: Television) -> list[tuple[str, str]]:
     assert tv.app._composer.picture is not None
     return [(key.cap, key.label) for key in tv.app._composer.picture.foot]

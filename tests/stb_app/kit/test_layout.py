@@ -267,6 +267,50 @@ def test_a_notice_takes_its_room_from_the_page() -> None:
     assert not notice.clipped
 
 
+def test_a_page_that_cannot_be_so_low_scrolls_above_a_notice() -> None:
+    body = Column(
+        tuple(Target(f"t{number}", Text(str(number)), min_height=120) for number in range(5)), gap=20
+    )
+    stage = Stage(pygame.Surface((1920, 1080)), motion=False)
+    for focus in ("t0", "t4"):
+        stage.show(Picture(TopBar(""), (Layer("page", body, focus),), notice="A card\npayment"), 0.0)
+        seen = target(stage, focus).rect
+        assert theme.BODY_TOP <= seen[1]
+        assert seen[1] + seen[3] < text(stage, "A card\npayment").rect[1]
+    stage.show(Picture(TopBar(""), (Layer("page", body, "t4"),)), 0.0)
+    assert target(stage, "t4").viewport is None, "without a notice there is room"
+
+
+def test_a_viewport_cuts_through_no_letters() -> None:
+    body = Column(tuple(Text(f"line {number}", "row") for number in range(60)), gap=7)
+    stage = shown(Scroll("list", body))
+    view = stage._laid.viewports[0].rect
+    drawn = [i.rect for i in stage._laid.items if isinstance(i.what, Run) and i.what.text.startswith("line")]
+    assert drawn
+    slack = 0.19 * drawn[0][3]
+    assert all(y + slack >= view[1] and y + height - slack <= view[1] + view[3] for _, y, _, height in drawn)
+    assert len(drawn) < sum(1 for t in stage._laid.words if t.text.startswith("line") and not t.hidden)
+
+
+@pytest.mark.parametrize("words", ["2026-11-20 08:05 · Demo wallet (scan)", "银联 IC 卡 · 演示钱包扫码"])
+def test_no_line_ends_in_the_dot_between_two_things(words: str) -> None:
+    for width in range(240, 700, 20):
+        stage = shown(Row((Panel(Text(words), width=width),)))
+        drawn = [i.what.text for i in stage._laid.items if isinstance(i.what, Run)]
+        assert not [line for line in drawn if line.endswith("·")]
+
+
+def test_a_frame_is_seen_from_across_the_room() -> None:
+    stage = shown(Panel(Text("x"), "none", frame=True, grow=1))
+    stage.frame(0.0)
+    left, middle = theme.SAFE_X, (theme.BODY_TOP + theme.BODY_BOTTOM) // 2
+    for x, thick in ((left, 4), (theme.CANVAS_W - theme.SAFE_X - 4, 4)):
+        edge = [stage._surface.get_at((x + step, middle))[:3] for step in range(thick)]
+        assert min(theme.contrast(ink, theme.GROUND_TOP) for ink in edge) >= 7
+    corner = [stage._surface.get_at((left + step, theme.BODY_TOP + 20))[:3] for step in range(12)]
+    assert min(theme.contrast(ink, theme.GROUND_TOP) for ink in corner) >= 7
+
+
 def test_the_margin_keeps_everything_away_from_the_edge() -> None:
     stage = Stage(pygame.Surface((1920, 1080)), margin=0.1, motion=False)
     stage.show(samples.picture("home"), 0.0)
@@ -301,7 +345,7 @@ def test_a_text_of_so_many_lines_ends_in_an_ellipsis() -> None:
     heights = [t.rect[3] for t in stage.texts() if t.text.startswith("football")]
     assert heights[1] == 2 * heights[2] < heights[0]
     drawn = [i.what.text for i in stage._laid.items if isinstance(i.what, Run)]
-    assert len([words for words in drawn if words.endswith("…")]) == 1
+    assert len([words for words in drawn if words.endswith("...")]) == 1
 
 
 def test_a_short_text_leaves_no_word_alone_in_its_last_line() -> None:
