@@ -161,12 +161,12 @@ class ServiceScreen(LoadingPage[ServicePage]):
                 )
             )
             return panes(self._about(value, False), ways, 5, 6)
-        grid, renewal = Grid(terms, 2), note("info", self._renewal(value))
+        grid, ends = Grid(terms, 2), note("info", self._renewal(value))
         return Fit(
             (
                 panes(
                     self._about(value, False),
-                    Column((head, grid, Space(grow=1), renewal, order), gap=24, grow=1),
+                    Column((head, grid, Space(grow=1), ends, order), gap=24, grow=1),
                     5,
                     6,
                 ),

@@ -311,7 +311,7 @@ UNSETTLED = replace(
     card=PaidCard("6217 00** **** **** 2047", None, None),
 )  # fmt: skip
 """A card was pulled in the middle of it and did not come back."""
-LONGEST_NAME = words("体育频道包", "Master Classes")
+LONGEST_NAME = {"zh": "体育频道包", "en": "Master Classes"}
 """The longest name of a service in each language, of those in the BOSS's catalogue."""
 OPEN_PAYMENT = OpenPayment(UNSETTLED.payment, "", "330100000001", 1, 7, 1500, 23640, "key", service="sports")
 EARLIER = (

@@ -8,6 +8,7 @@ from stb_app.journeys import Method, Order
 from stb_app.journeys.steps import Refused
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Television
+from tests.screens.scenes import tell_longest
 
 
 def television(screen: str, language: str = "en", **params: object) -> Television:
@@ -85,6 +86,7 @@ def test_when_nothing_works_there_is_a_way_back() -> None:
 def test_the_confirmation_restates_amount_and_way_and_does_not_pay_by_itself() -> None:
     tv = television("payment-methods", order=data.ORDER).ok("wallet:demo")
     assert (tv.screen, tv.focus) == ("confirm", "cancel")
+    assert {"Confirm the payment", "Cancel"} <= set(tv.words().split("\n"))
     assert "Demo wallet (scan)" in tv.words()
     assert "Pay ¥15.00" in tv.words()
     tv.wait(60)
@@ -170,6 +172,7 @@ def test_the_confirmation_s_footer_shows_only_the_arrows_that_lead_somewhere() -
 
 def test_ok_on_a_text_that_scrolls_presses_nothing() -> None:
     tv = Television(DummyVerbs(service=data.CLASHING), "en", 150).open("service", service="sports")
+    tell_longest(tv)
     assert tv.press("UP").focus == "terms"
     assert tv.press("OK").screen == "service"
     assert tv.press("DOWN", "DOWN", "DOWN", "DOWN", "OK").screen != "service"

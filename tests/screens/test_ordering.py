@@ -151,6 +151,14 @@ def test_good_news_do_not_look_like_a_refusal(text_scale: int) -> None:
     assert "bad-soft" in fills(data.CLASHING)
 
 
+@pytest.mark.parametrize("size", [(1920, 1080), (1280, 720)])
+@pytest.mark.parametrize("page", [data.CLASHING, data.ALL_REFUSED, data.HAD_ALREADY])
+def test_large_letters_show_every_price_of_what_is_not_sold(page: ServicePage, size: tuple[int, int]) -> None:
+    tv = Television(DummyVerbs(service=page), "en", 150, size).open("service", service="sports")
+    view = next(v for v in tv.app.stage._laid.viewports if v.key == "terms")
+    assert view.extent <= view.rect[3]
+
+
 @pytest.mark.parametrize("text_scale", [100, 150])
 def test_a_term_that_nobody_sells_says_so_beside_prices_that_can_be_read(text_scale: int) -> None:
     tv = Television(DummyVerbs(service=data.HAD_ALREADY), "en", text_scale).open("service", service="sports")

@@ -58,7 +58,7 @@ def test_a_comma_takes_its_character_with_it() -> None:
     "words", ["Order 4C7F 1D55", "订单 4C7F 1D55", "订单4C7F 1D55", "4C7F 1D55", "11-21 18:02"]
 )
 def test_what_tells_a_payment_from_another_stays_together(words: str) -> None:
-    assert words in [piece.strip() for piece in wrap.pieces(f"支付 · {words} · again")]
+    assert words in [piece.strip(" ·") for piece in wrap.pieces(f"支付 · {words} · again")]
 
 
 def test_an_opening_bracket_goes_with_what_follows() -> None:
