@@ -210,14 +210,15 @@ class ServiceScreen(LoadingPage[ServicePage]):
         text = self.say(page.introduction)
         whole = Target("introduction", introduction, "plain", text=text, min_height=0)
         rest = Text(self.t("Left, then OK: read all"), "caption", "accent")
-        beginnings = (
+        beginnings = tuple(
             replace(whole, child=Column((replace(introduction, most_lines=most), rest), gap=4))
-            for most in (3, 2)
+            for most in (7, 6, 5, 4, 3, 2)
         )
         return Fit(
             (
                 Column((head, whole, history), gap=16, grow=1),
-                *(Column((head, upper, Scroll("about", history)), gap=16, grow=1) for upper in beginnings),
+                *(Column((head, upper, history), gap=16, grow=1) for upper in beginnings),
+                *(Column((head, upper, Scroll("about", history)), gap=16, grow=1) for upper in beginnings[-2:]),
             )
         )
 

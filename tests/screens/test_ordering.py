@@ -136,6 +136,8 @@ def test_large_letters_show_every_term(
     note = next(t for t in tv.app.stage.texts() if renewal in t.text)
     terms = [t.rect for t in tv.app.stage.targets() if t.key.startswith("term:")]
     assert len([y for _, y, _, height in terms if y + height <= note.rect[1]]) == 4
+    views = {view.key: view for view in tv.app.stage._laid.viewports}
+    assert "terms" not in views or views["terms"].extent <= views["terms"].rect[3]
     assert "2026-12-21" in tv.words()
 
 

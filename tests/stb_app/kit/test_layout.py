@@ -269,7 +269,7 @@ def test_a_notice_takes_its_room_from_the_page() -> None:
 
 def test_a_page_that_cannot_be_so_low_scrolls_above_a_notice() -> None:
     body = Column(
-        tuple(Target(f"t{number}", Text(str(number)), min_height=120) for number in range(5)), gap=20
+        tuple(Target(f"t{number}", Text(str(number)), min_height=140) for number in range(5)), gap=20
     )
     stage = Stage(pygame.Surface((1920, 1080)), motion=False)
     for focus in ("t0", "t4"):
