@@ -439,7 +439,7 @@ class CardScreen(Page[None]):
     def _doing(self) -> tuple[Node, ...]:
         """The PIN, or that something is going on."""
         if self.busy or self._step.prompt in SILENT_PROMPTS | {"reconnecting"}:
-            return (Spinner(72),)
+            return (Spinner(56),)
         if not self._asks_pin:
             return ()
         return (pin_cells(len(self._pin), self.t("PIN")),)
