@@ -117,11 +117,17 @@ class CardScreen(Page[None]):
     holds_idle = True
 
     def __init__(
-        self, app: App, *, order: Order, method: str = "card", settles_for: Method | None = None
+        self,
+        app: App,
+        *,
+        order: Order,
+        method: str = "card",
+        settles_for: Method | None = None,
+        settles: str = "",
     ) -> None:
         super().__init__(app)
         self._order = order
-        self._settles_for = settles_for
+        self._settles_for, self._settles = settles_for, settles
         self._step = CardPrompt("starting", amount_fen=order.amount_fen, earlier=settles_for is not None)
         self._pin = PinEntry()
         self._told_no = False
@@ -135,7 +141,7 @@ class CardScreen(Page[None]):
     # The journey
 
     def on_enter(self) -> None:
-        self._journey = self.app.verbs.pay_by_card(self._order, self._settles_for is not None)
+        self._journey = self.app.verbs.pay_by_card(self._order, self._settles)
         self._running = self.app.start(self._journey, self._on_step)
 
     def on_leave(self) -> None:

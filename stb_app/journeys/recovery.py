@@ -6,9 +6,10 @@ import logging
 import threading
 from collections.abc import Callable
 
-from cardreader.errors import CardReaderError
+from cardreader.errors import CardReaderError, CardTimeout
 from cardreader.purse import Purse
 from cardreader.reader import Reader
+from stb_app.journeys.card_slot import GLANCE_S
 from stb_app.journeys.memory import Memory, OpenPayment
 from stb_app.journeys.settling import end_told, send_proof, settle_with_card
 from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, Unheard, finished
@@ -229,6 +230,14 @@ class Recovery:
                 done = done and not kept
         return done
 
+    def _swapped(self) -> bool:
+        """Whether another card is in the slot than was asked, which was never seen empty: a quick hand, or a tester's."""
+        try:
+            self._reader.wait_for_removal(GLANCE_S, self._cancel)
+        except CardTimeout:
+            return False
+        return True
+
     def _ask_card(self) -> bool:
         """Asks a card that is in the slot whether it still has a payment to explain; each card once. False: ask again later."""
         if not self._memory.unproven():
@@ -237,7 +246,7 @@ class Recovery:
             if not self._reader.card_present():
                 self._asked = False
                 return True
-            if self._asked:
+            if self._asked and not self._swapped():
                 return True
             connection = self._reader.wait_for_card(POWER_UP_S, self._cancel)
             try:

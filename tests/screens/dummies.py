@@ -111,8 +111,8 @@ class DummyVerbs:
     def follow(self, payment: Payment, seconds: float = 120.0) -> Told:
         return self._tell("follow", payment.payment)
 
-    def pay_by_card(self, order: Order, settles_only: bool = False) -> Told:
-        return self._tell("pay_by_card", order.order, *(("settles",) if settles_only else ()))
+    def pay_by_card(self, order: Order, settles: str = "") -> Told:
+        return self._tell("pay_by_card", order.order, *((f"settles {settles}",) if settles else ()))
 
     def pay_by_wallet(self, order: Order, method: str) -> Told:
         return self._tell("pay_by_wallet", order.order, method)

@@ -282,9 +282,11 @@ def test_the_cells_of_the_pin_stand_below_the_title_with_nothing_around_them(tex
 
 
 def test_a_card_wanted_for_an_earlier_payment_is_asked_for_with_that_payment() -> None:
-    tv = Television(PaymentVerbs(), "en").open("card", order=data.REDUCED, settles_for=data.METHODS[1])
+    tv = Television(PaymentVerbs(), "en").open(
+        "card", order=data.REDUCED, settles_for=data.METHODS[1], settles=data.UNSETTLED.payment
+    )
     assert tv.verbs is not None
-    assert tv.verbs.asked[-1] == ("pay_by_card", data.REDUCED.order, "settles")
+    assert tv.verbs.asked[-1] == ("pay_by_card", data.REDUCED.order, f"settles {data.UNSETTLED.payment}")
     post(tv, earlier("put-back"))
     words, before = tv.words(), data.UNSETTLED
     for fact in ("Amount", "¥15.00", f"Sports Pack · Monthly · Order {before.number}", "2047"):
@@ -296,7 +298,9 @@ def test_a_card_wanted_for_an_earlier_payment_is_asked_for_with_that_payment() -
 
 
 def test_once_that_payment_is_settled_and_took_nothing_the_chosen_way_is_confirmed_again() -> None:
-    tv = Television(PaymentVerbs(), "en").open("card", order=data.REDUCED, settles_for=data.METHODS[1])
+    tv = Television(PaymentVerbs(), "en").open(
+        "card", order=data.REDUCED, settles_for=data.METHODS[1], settles=data.UNSETTLED.payment
+    )
     post(tv, earlier("put-back"), Finished("cancelled", "not-taken", EARLIER_NOT_TAKEN))
     assert (tv.screen, tv.focus, tv.state["method"]) == ("confirm", "cancel", data.METHODS[1].key)
     assert "The earlier payment has taken nothing." in tv.words()
