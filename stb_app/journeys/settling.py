@@ -27,7 +27,7 @@ PATIENT_PAUSES_S = (0.5, 1.0, 2.0)
 """The same before another payment, which can do without the earlier one's end but not without the TSP."""
 TELLING_S = 20.0
 """For so long in all, however long each attempt takes."""
-OPENING_S = 20
+OPENING_S = 3
 """How long the subscriber waits for BOSS to open the service before the result says 'pending'."""
 
 PROOF_HAD = frozenset(
