@@ -27,8 +27,6 @@ LAST_LOOK_S = 180.0
 """For so long after a code was closed, or the television was switched on, money may come late. The TSP asks the wallet again
 after a minute."""
 
-OPENING = ("paid", None)
-"""A payment's state and reason while BOSS switches the service on."""
 RecoveryStep = Finished | CardWanted | CodesOpen | Unheard
 
 
@@ -189,15 +187,12 @@ class Recovery:
         return done
 
     def _say(self, told: Payment, post: Callable[[Finished], None]) -> bool:
-        """Tells how a payment stands whose money is known of, once. While its service is being switched on it stays
-        remembered, for that the service is there, or will not be, is told too. False: ask again later.
-        """
+        """Tells how a payment stands whose money is known of, once. False: it has no end yet, ask again later."""
         end, word = finished(told), (told.state, told.reason)
         if self._said.get(told.payment) != word:
             self._said[told.payment] = word
             post(end)
-        if word != OPENING:
-            end_told(self._memory, told)
+        end_told(self._memory, told)
         return end.outcome != "pending"
 
     def _follow_closed(self, post: Callable[[Finished], None]) -> bool:
