@@ -8,7 +8,7 @@ from typing import Any
 
 from screens.problems import ELSEWHERE, PROBLEMS
 from screens.result import NOT_THIS_SERVICE
-from stb_app.journeys import CardStanding
+from stb_app.journeys import CardStanding, Order
 from stb_app.journeys.steps import PROBLEM_PROMPTS, Finished, Refused
 from tests.screens import data
 from tests.screens.dummies import Television
@@ -97,8 +97,11 @@ def qr(
     return PaymentScene(name, screen, act, focus=focus)
 
 
-def result(name: str, end: Finished, then: Then | None = None, order: Any = data.ORDER) -> PaymentScene:
-    """The result of a payment."""
+def result(name: str, end: Finished, then: Then | None = None, order: Order = data.ORDER) -> PaymentScene:
+    """The result of a payment for the service with the longest name."""
+    if end.payment is not None:
+        end = replace(end, payment=replace(end.payment, service=data.LONGEST))
+    order = replace(order, service=data.LONGEST)
 
     def act(tv: Television) -> None:
         tv.open("result", finished=end, order=order)
