@@ -54,7 +54,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     "tsp-not-trusted": (
         N_("The payment service could not prove who it is"),
-        N_("Nothing it says is believed until it does. Please do not pay again; call the hotline."),
+        N_("It is not believed until it does. Do not pay again; call the hotline."),
     ),
     "tls-authority-unknown": (N_("The payment service's certificate is not known"), _NOT_SAFE),
     "tls-expired": (N_("The payment service's certificate has run out"), _NOT_SAFE),
@@ -113,14 +113,12 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     "key-replaced": (
         N_("This box number is registered on another device"),
-        N_("If you did not do that, please call the hotline. Otherwise use the other device."),
+        N_("If that was not you, please call the hotline; else use the other device."),
     ),
     "key-revoked": (N_("The registration of this box was withdrawn"), _REGISTER_AGAIN),
     "key-copied": (
         N_("This box's registration is in use on two devices"),
-        N_(
-            "To keep you safe it has been stopped. Please call the hotline to have this box registered again."
-        ),
+        N_("It was stopped. Please call the hotline to have this box registered again."),
     ),
     "activation-code-wrong": (
         N_("The activation code is not right"),
@@ -372,9 +370,7 @@ _PROMPT_CODES = {"expired": "expired-card"}
 
 CLASHES_WITH = N_("Cannot be combined with your {service}")
 TOO_LITTLE = N_("{balance} on the card, {missing} short. Use another card, or pay another way.")
-CARD_AWAY_NAMED = N_(
-    "Put the card ending {last} in at any time: that shows what happened."
-)
+CARD_AWAY_NAMED = N_("Put the card ending {last} in at any time: that shows what happened.")
 DO_NOT_REPEAT = N_("Please do not pay again.")
 MAY_BE_PAID = frozenset((
     "payment-in-progress", "paying-elsewhere", "mac2-refused", "proof-kept", "evidence-contradicts", "card-away",

@@ -16,6 +16,7 @@ from screens.words import (
     amount_name,
     method_label,
     method_name,
+    sentences,
     term_name,
     time_name,
 )
@@ -322,12 +323,11 @@ class ResultScreen(Page[None]):
                 ),
                 Span(day(end.payment.valid_until), "text", True),
             )
-            money_ = (Span(self._money_words(), "secondary"), *self._not_this_one(" "))
-            return (Text(lasts, strong), Text(money_, style))
+            told = self._money_words()
+            other = sentences(told, *self._not_this_one()).removeprefix(told)
+            return (Text(lasts, strong), Text((Span(told, "secondary"), Span(other, "warning")), style))
         lines: list[Node] = [Text((Span(self._money_words(), self._money_color(), True),), strong)]
-        other = self._not_this_one("")
-        if other:
-            lines.append(Text(other, style))
+        lines += [Text(other, style, "warning") for other in self._not_this_one()]
         lines.append(Text(said.text, style, "secondary"))
         if said.warning:
             lines.append(Text((Span(said.warning, bold=True),), style, "warning"))
@@ -352,13 +352,13 @@ class ResultScreen(Page[None]):
             return "good"
         return "warning" if self._end.money == "unknown" else "text"
 
-    def _not_this_one(self, space: str) -> tuple[Span, ...]:
+    def _not_this_one(self) -> tuple[str, ...]:
         """Where an earlier payment stood against this order: what that means for the order just now."""
         if not self._earlier or self._order is None or self._end.reason in ELSEWHERE:
             return ()
         words = self.t("The {term} order just made was not paid.")
         term = term_name(self.t, self._order.term).lower()
-        return (Span(space + words.format(term=term), "warning"),)
+        return (words.format(term=term),)
 
     def _take_card(self) -> tuple[Node, ...]:
         if not self._end.card_in_slot:

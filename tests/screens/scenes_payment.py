@@ -174,7 +174,8 @@ CARD_SCENES: tuple[PaymentScene, ...] = (
     card("card-silent", prompt("silent"), focus="leave"),
     card("card-silent-paid", prompt("silent-paid"), focus="leave"),
     card("card-starting-earlier", earlier("starting")),
-    card("card-reconnecting-earlier", earlier("reconnecting"), focus="leave"),
+    card("card-reconnecting-earlier", earlier("starting"), earlier("reconnecting"), focus="leave"),
+    card("card-reconnecting-earlier-inside", earlier("settling"), earlier("reconnecting"), focus="leave"),
     card("card-reader-away", prompt("reader-away"), focus="leave"),
     card("card-reader-missing", prompt("reader-missing"), focus="pay-otherwise"),
     *(card(f"card-{word}", prompt(word), focus="pay-otherwise") for word in sorted(PROBLEM_PROMPTS)),  # type: ignore[arg-type]
