@@ -255,8 +255,8 @@ class ResultScreen(Page[None]):
                 self._form(width, (title, "row", "body"), 20),
                 self._form(width, (title, "row", "small"), 16),
                 self._form(width, (title, "body-bold", "small"), 16),
-                self._form(width, (title, "body-bold", "small"), 4),
-                self._form(width, (title, "body-bold", "small"), 4, scrolls=True),
+                self._form(width, (title, "body-bold", "small"), 0),
+                self._form(width, (title, "body-bold", "small"), 0, scrolls=True),
             )
         )
 
@@ -271,18 +271,16 @@ class ResultScreen(Page[None]):
         """
         large, strong, style = styles
         said = self._said()
-        words = Column((Text(said.title, large), *self._lines(said, strong, style)), gap=6)
+        words = Column((Text(said.title, large), *self._lines(said, strong, style)), gap=6 if gap else 0)
         head = Row((Sign(self._sign, SIGN), Grow(words)), gap=40)
         roomy = style == "body"
-        facts = Facts(self._facts(style), 2, gap=20 if roomy else 10, style=style)
-        above: Node = Column(
-            (head, *self._amount(style), Panel(facts, pad=36 if roomy else 12 + gap)), gap=gap
-        )
+        facts = Facts(self._facts(style), 2, gap=20 if roomy else 10 if gap else 4, style=style)
+        above: Node = Column((head, *self._amount(style), Panel(facts, pad=36 if roomy else 28)), gap=gap)
         rest = () if scrolls else (Space(grow=1),)
         if scrolls:
             above = Scroll(SCROLLED, above)
         ways = Row((Spinner(56),), height=84) if self._ordering else Row(self._buttons(), gap=24)
-        column = Column((*rest, above, Space(gap + 8), ways, *rest), gap=0, width=width, grow=1)
+        column = Column((*rest, above, Space(gap // 2 + 16), ways, *rest), gap=0, width=width, grow=1)
         return Row((Space(grow=1), column, Space(grow=1)), gap=0, align="stretch", grow=1)
 
     @property
@@ -383,11 +381,11 @@ class ResultScreen(Page[None]):
             pairs.append((t("Balance before"), money(card.balance_before_fen)))
         if card is not None and card.balance_after_fen is not None:
             pairs.append((t("Balance after"), money(card.balance_after_fen)))
-        if self._hotline:
-            pairs.append((t("Hotline"), self._hotline))
         if card is not None:
             pairs.append((t("Card number"), card.number))
-        if payment is not None and len(pairs) % 2:
+        if self._hotline:
+            pairs.append((t("Hotline"), self._hotline))
+        if payment is not None and (card is None or len(pairs) % 2):
             pairs.append((method_label(t, payment.money), method_name(t, payment.method)))
         return tuple((label, Text(value, style, wrap=False)) for label, value in pairs)
 

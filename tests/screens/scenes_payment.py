@@ -210,7 +210,7 @@ RESULT_SCENES: tuple[PaymentScene, ...] = (
     ),
     result(
         "result-success-earlier",
-        Finished("success", "taken", None, PAID, earlier=True),
+        Finished("success", "taken", None, replace(PAID, term="quarterly"), earlier=True),
         order=replace(data.REDUCED, order="order-new"),
     ),
     result(
