@@ -15,6 +15,7 @@ from stb_app.journeys.settling import end_told, send_proof, settle_with_card
 from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, Unheard, finished
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import TspClient
+from stb_app.tsp.model import Payment
 from stb_app.tsp.problem import Problem
 
 log = logging.getLogger(__name__)
@@ -60,8 +61,8 @@ class Recovery:
         self._silent: set[str] = set()
         """Payments about which the TSP did not answer when it was last told or asked, or had not a word for this box."""
         self._unheard: tuple[OpenPayment, ...] = ()
-        self._opening: set[str] = set()
-        """Payments of which was told that the service is being switched on."""
+        self._said: dict[str, tuple[str, str | None]] = {}
+        """Payments -> the state and reason that were told of them."""
 
     def run(self, post: Callable[[RecoveryStep], None]) -> None:
         pause = FIRST_PAUSE_S
@@ -100,7 +101,8 @@ class Recovery:
 
     def _tell(self, post: Callable[[RecoveryStep], None]) -> None:
         with self._telling:
-            unproven, codes = self._memory.asked_for(), len(self._memory.open_codes())
+            unproven = self._memory.asked_for()
+            codes = len(set(self._memory.open_codes()) - set(self._said))
             if unproven != self._wanted:
                 self._wanted = unproven
                 post(CardWanted(unproven))
@@ -161,16 +163,7 @@ class Recovery:
                 # MAC1 has never left the TSP, which closes the payment by itself.
                 done = False
                 continue
-            if told.state == "paid" and told.reason is None:
-                # It stays remembered: that the service is there, or will not be, is told too.
-                done = False
-                if payment in self._opening:
-                    continue
-                self._opening.add(payment)
-            else:
-                self._opening.discard(payment)
-                end_told(self._memory, told)
-            post(end)
+            done = self._say(told, post) and done
         return done
 
     def _follow_codes(self, post: Callable[[Finished], None]) -> bool:
@@ -187,12 +180,20 @@ class Recovery:
                 done = False
                 continue
             end = finished(told)
-            if end.outcome == "pending":
+            if end.outcome == "pending" and end.money != "taken":
                 done = done and end.money == "not-taken"
                 continue
-            end_told(self._memory, told)
-            post(end)
+            done = self._say(told, post) and done
         return done
+
+    def _say(self, told: Payment, post: Callable[[Finished], None]) -> bool:
+        """Tells how a payment stands whose money is known of, once. False: it has no end yet, ask again later."""
+        end, word = finished(told), (told.state, told.reason)
+        if self._said.get(told.payment) != word:
+            self._said[told.payment] = word
+            post(end)
+        end_told(self._memory, told)
+        return end.outcome != "pending"
 
     def _follow_closed(self, post: Callable[[Finished], None]) -> bool:
         """Asks after payments whose code was closed and may have been paid all the same. False while money is on its way back."""

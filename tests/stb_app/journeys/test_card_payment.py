@@ -284,6 +284,21 @@ def test_paid_but_not_opened_is_pending_with_money_taken() -> None:
     assert (end.outcome, end.money) == ("pending", "taken")
 
 
+def test_that_the_card_has_paid_is_said_before_boss_is_waited_for() -> None:
+    bench = Bench("good")
+    bench.tsp.opens = False
+    bench.tsp.faults["payment"] = ["lost"]
+    asked_at_remove: list[int] = []
+
+    def remove() -> None:
+        asked_at_remove.append(bench.tsp.calls.count("payment"))
+        bench.journey.go_on()
+
+    bench.answers["remove"] = remove
+    bench.pay()
+    assert asked_at_remove == [0]
+
+
 def test_a_fault_of_the_platform_is_not_called_a_queue() -> None:
     bench = Bench("good")
     bench.tsp.faults["present_card"] = [Problem("internal", money="unknown", retryable=True)] * 20
