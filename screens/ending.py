@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from screens.problems import DO_NOT_REPEAT, ELSEWHERE, PROBLEMS, Said, spoken, words_for
+from screens.problems import DO_NOT_REPEAT, ELSEWHERE, N_, PROBLEMS, Said, spoken, words_for
 from screens.words import Say, sentences, term_name
 from stb_app.journeys.steps import Finished
 
@@ -15,6 +15,7 @@ STAFF_OR_CARD = frozenset(
 """Why an end is not known: somebody has to do something, and the words say who."""
 NOT_SERVED = frozenset(("not-found", "service-not-opened"))
 """Money was taken, and yet no service is on its way."""
+FINDING_OUT = N_("We are finding out. The records will say how it ended.")
 
 
 def ended(end: Finished, t: Say, say: Callable[[Mapping[str, str]], str]) -> Said:
@@ -53,7 +54,7 @@ def _pending(end: Finished, t: Say) -> Said:
             card = end.payment.card if end.payment is not None else None
             facts = {"number": card.number} if card is not None else {}
             return replace(words_for(end.reason, {**end.facts, **facts}, t), title=title)
-        return Said(title, t("We are finding out. The records will say how it ended."), "", warning)
+        return Said(title, t(FINDING_OUT), "", warning)
     if end.reason == "not-found":
         # The card's proof stays here, but nobody switches a service on for a payment that is not known.
         text = t("Please call the hotline and have the order number ready. This box keeps the card's proof.")
@@ -70,7 +71,9 @@ def of_earlier(said: Said, end: Finished, t: Say) -> Said:
     if end.payment is not None:
         name = t("Earlier payment ({term})").format(term=term_name(t, end.payment.term))
     if end.outcome == "pending" and end.money != "taken":
-        return replace(said, title=t("{earlier}: no result yet").format(earlier=name))
+        # The title has told already that it is open.
+        text = t(FINDING_OUT) if end.reason == "payment-in-progress" else said.text
+        return replace(said, title=t("{earlier}: no result yet").format(earlier=name), text=text)
     if end.outcome not in ("success", "pending") or end.reason in NOT_SERVED:
         return replace(said, title=t("{earlier}: {what}").format(earlier=name, what=said.title))
     text = (

@@ -331,6 +331,8 @@ def test_an_earlier_payment_says_what_became_of_the_order_just_now() -> None:
         Finished("late", "returned", "expired", replace(NOT_TAKEN, money="returned"), earlier=True), order
     )
     assert "Earlier payment (Monthly): The payment came too late" in tv.words()
+    tv = _open(Finished("pending", "unknown", "payment-in-progress", UNKNOWN, earlier=True), order)
+    assert "We are finding out. The records will say how it ended." in tv.words()
     tv = _open(Finished("pending", "taken", "tsp-unreachable", earlier=True), order)
     assert "Earlier payment went through" in tv.words()
     assert "The yearly order just made was not paid." in tv.words()
