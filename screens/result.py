@@ -129,7 +129,7 @@ class ResultScreen(Page[None]):
         if not changed and step.money == before.money and step.reason is None:
             # The TSP knows no more than it did: what this box knows of the card or the wallet stays said.
             step = replace(step, reason=before.reason, facts=before.facts)
-        self._end = replace(step, card_in_slot=before.card_in_slot, earlier=before.earlier)
+        self._end = replace(step, earlier=before.earlier)
         if changed:
             self._begin()
             self.app.focus(self.default_focus)

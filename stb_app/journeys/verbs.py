@@ -117,7 +117,7 @@ class Verbs:
 
     def follow(self, payment: Payment, seconds: float = 120.0) -> Follow:
         """Watches a payment whose end is not known yet, or to which money may still come late."""
-        return Follow(self._begin("follow"), self._waits, payment, seconds)
+        return Follow(self._begin("follow"), self._waits, payment, seconds, self.reader)
 
     def payment(self, payment: str) -> Ask[Payment]:
         """One payment as it stands."""
