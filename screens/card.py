@@ -72,6 +72,7 @@ POSES: dict[str, Pose] = {
 }
 """The drawing that goes with a prompt; a card that cannot pay shows ``wrong``."""
 STEP_OF = {
+    "starting": -1,
     "enter-pin": 1,
     "wrong-pin": 1,
     "pin-blocked": 1,
@@ -82,7 +83,7 @@ STEP_OF = {
     "reader-away": 2,
     "settling": 2,
     "silent": 2,
-    "silent-paid": 2,
+    "silent-paid": 3,
     "remove": 3,
 }
 ERROR_SOUNDS = frozenset(
@@ -117,25 +118,31 @@ class CardScreen(Page[None]):
     holds_idle = True
 
     def __init__(
-        self, app: App, *, order: Order, method: str = "card", settles_for: Method | None = None
+        self,
+        app: App,
+        *,
+        order: Order,
+        method: str = "card",
+        settles_for: Method | None = None,
+        settles: str = "",
     ) -> None:
         super().__init__(app)
         self._order = order
-        self._settles_for = settles_for
+        self._settles_for, self._settles = settles_for, settles
         self._step = CardPrompt("starting", amount_fen=order.amount_fen, earlier=settles_for is not None)
         self._pin = PinEntry()
         self._told_no = False
         self._asking = False
         """Whether to cancel; the question stands above this page."""
-        self._at = 0
-        """Which of the four steps the payment has come to."""
+        self._at = STEP_OF["starting"]
+        """Which of the four steps the payment has come to; -1 before the first."""
         self._leaving: Literal["", "cancel", "switch", "leave"] = ""
         self._slow = False
 
     # The journey
 
     def on_enter(self) -> None:
-        self._journey = self.app.verbs.pay_by_card(self._order, self._settles_for is not None)
+        self._journey = self.app.verbs.pay_by_card(self._order, self._settles)
         self._running = self.app.start(self._journey, self._on_step)
 
     def on_leave(self) -> None:
@@ -348,9 +355,8 @@ class CardScreen(Page[None]):
         prompt = self._step.prompt
         # The other card is not the one whose number is told.
         number = "" if prompt == "other-card" else self._step.number
-        current = 1 if self._pin.sent else self._at
         names = (self.t("Insert"), self.t("PIN"), self.t("Pay"), self.t("Take out"))
-        steps = Steps(names, current, failed=prompt in OTHER_WAY_FIRST and not self._leaving)
+        steps = Steps(names, self._lit, failed=prompt in OTHER_WAY_FIRST and not self._leaving)
         roomy = self.app.settings.text_scale <= ROOMY
         # Every prompt has its title in one size, whether its words are many or few.
         title = self._titled(Text(words.title, "title" if roomy else "heading"))
@@ -372,10 +378,18 @@ class CardScreen(Page[None]):
         return Fit(tuple(beside(picture, column, not roomy) for column in columns))
 
     @property
+    def _lit(self) -> int:
+        """The step whose turn it is; -1 where nothing is to be done with the card."""
+        idle = self._step.prompt in SERVICE_PROMPTS and self._at == 0
+        if idle or self._leaving in ("cancel", "switch"):
+            return -1
+        return 1 if self._pin.sent else self._at
+
+    @property
     def _pose(self) -> Pose:
         """How the card really is: while the payment is being left nobody is asked for it."""
         if self._step.prompt in SERVICE_PROMPTS:
-            return "inside" if self._step.number else "empty"
+            return "inside" if self._step.number and self._at >= 0 else "empty"
         pose = POSES.get(self._step.prompt, "wrong")
         if not self._leaving:
             return pose

@@ -317,11 +317,13 @@ class CardInquiryScreen(Page[None]):
         if standing is None:
             why = self.t("There is no connection to ask whether this card can pay.")
             if card.asked_problem not in (None, "tsp-unreachable"):
-                why = words_for(card.asked_problem, {}, self.t).title
+                title = words_for(card.asked_problem, {}, self.t).title
+                why = self.t("{reason}.").format(reason=title)
             return Pill(self.t("Not checked"), "neutral"), why
         if standing.usable:
             return Pill(self.t("Can pay here"), "good"), ""
-        return Pill(self.t("Cannot pay here"), "bad"), words_for(standing.refusal or "", {}, self.t).title
+        why = words_for(standing.refusal or "", {}, self.t).title
+        return Pill(self.t("Cannot pay here"), "bad"), self.t("{reason}.").format(reason=why)
 
     def _table(self, log: tuple[CardTransaction, ...] | None) -> Node:
         head = Text(self.t("Last ten transactions"), "body", "secondary")

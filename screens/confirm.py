@@ -24,6 +24,7 @@ CARD_FIRST = N_("First find out about the earlier payment")
 PUT_BACK_FIRST = N_(
     "A card may have paid for this service already. Put that card back: if it has paid, nothing more is taken."
 )
+GLANCE_S = 0.5
 NOT_TAKEN_BEFORE = N_("The earlier payment has taken nothing. You can pay now; please confirm once more.")
 
 
@@ -46,10 +47,21 @@ class ConfirmScreen(Page[None]):
         if wanted is not None:
             self.app.verbs.look_at(wanted.payment)
             self.app.start(self.app.verbs.payment(wanted.payment), self._told)
+            self.app.every(GLANCE_S, self._glance)
 
     def on_leave(self) -> None:
         if self._looked_at is not None:
             self.app.verbs.look_away(self._looked_at.payment)
+
+    def _glance(self) -> None:
+        """The card was put in while this page stood: the background has asked it, and whoever looks is to know."""
+        if self._wanted is None:
+            self._settle()
+
+    def _settle(self) -> None:
+        wanted = self._wanted or self._looked_at
+        assert wanted is not None
+        self.app.replace("card", order=self.order, settles_for=self.method, settles=wanted.payment)
 
     def _told(self, step: Any) -> None:
         if isinstance(step, Loaded):
@@ -79,7 +91,7 @@ class ConfirmScreen(Page[None]):
 
     def on_ok(self, key: str) -> None:
         if key == "card-back" or (key == "confirm" and self._wanted is not None):
-            self.app.replace("card", order=self.order, settles_for=self.method)
+            self._settle()
         elif key == "confirm":
             self.app.replace(
                 "card" if self.method.key == "card" else "qr", order=self.order, method=self.method.key

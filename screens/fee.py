@@ -181,13 +181,15 @@ class FeeScreen(Page[None]):
     def _run_out(self) -> tuple[Node, ...]:
         if self.no is not None:
             said = words_for(self.no.code, spoken(self.no.facts, self.say), self.t)
-            title, text = said.title, said.text
+            title, text, warning = said.title, said.text, said.warning
         else:
             title = self.t("This quote has expired")
             text = self.t("Prices are held for a few minutes. No money was taken; just ask for it again.")
+            warning = ""
         return (
             Text(title, "headline"),
             Text(text, "body", "secondary"),
+            *((Text(warning, "body-bold", "warning"),) if warning else ()),
             Text(hotline(self.t, self.order.hotline), "small", "secondary"),
         )
 

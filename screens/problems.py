@@ -20,12 +20,14 @@ def N_(msgid: str) -> str:
 class Said:
     """What is said about something: ``title`` in a few words, ``text`` with what to do next.
 
-    ``code`` is empty unless nobody has words for it: then it is shown small, for the hotline.
+    ``code`` is empty unless nobody has words for it: then it is shown small, for the hotline. ``warning``: a sentence that
+    must be obeyed, to be shown in amber in a line of its own.
     """
 
     title: str
     text: str
     code: str = ""
+    warning: str = ""
 
 
 _WAIT = N_("Please wait a few minutes.")
@@ -52,7 +54,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     "tsp-not-trusted": (
         N_("The payment service could not prove who it is"),
-        N_("Nothing it says is believed until it does. Please do not pay again; call the hotline."),
+        N_("It is not believed until it does. Do not pay again; call the hotline."),
     ),
     "tls-authority-unknown": (N_("The payment service's certificate is not known"), _NOT_SAFE),
     "tls-expired": (N_("The payment service's certificate has run out"), _NOT_SAFE),
@@ -73,7 +75,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "signature-missing": (_NOT_RECOGNISED, N_("Please call the hotline to have it registered.")),
     "signature-invalid": (_NOT_RECOGNISED, _REGISTER_AGAIN),
     "signature-replayed": (_NOT_RECOGNISED, N_("If it happens again, please call the hotline.")),
-    "stopping": (N_("The payment service is being started anew"), _WAIT),
+    "stopping": (N_("The payment service is restarting"), _WAIT),
     "internal": (
         N_("Something went wrong on our side"),
         N_("We have recorded it. Please wait a few minutes."),
@@ -111,14 +113,12 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     "key-replaced": (
         N_("This box number is registered on another device"),
-        N_("If you did not do that, please call the hotline. Otherwise use the other device."),
+        N_("If that was not you, please call the hotline; else use the other device."),
     ),
     "key-revoked": (N_("The registration of this box was withdrawn"), _REGISTER_AGAIN),
     "key-copied": (
         N_("This box's registration is in use on two devices"),
-        N_(
-            "To keep you safe it has been stopped. Please call the hotline to have this box registered again."
-        ),
+        N_("It was stopped. Please call the hotline to have this box registered again."),
     ),
     "activation-code-wrong": (
         N_("The activation code is not right"),
@@ -146,9 +146,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "order-outdated": (N_("Your service has changed since this order"), _ORDER_AGAIN),
     "payment-in-progress": (
         N_("This is being paid already"),
-        N_(
-            "An earlier payment for it is still open. Please do not pay again; the records will say how it ended."
-        ),
+        N_("An earlier payment for it is still open. The records will say how it ended."),
     ),
     "already-paid": (
         N_("This has just been paid"),
@@ -156,7 +154,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     "paying-elsewhere": (
         N_("This is being paid on another television"),
-        N_("Please do not pay again: see there how it ends."),
+        N_("See there how it ends."),
     ),
     "paid-elsewhere": (
         N_("This has been paid on another television"),
@@ -211,21 +209,15 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "psam-refused": (N_("The card was not accepted"), _CALL_BANK),
     "mac2-refused": (
         N_("The card's answer is being checked"),
-        N_(
-            "Our staff will check whether money was taken. You need not do anything. Please do not pay again."
-        ),
+        N_("Our staff will check whether money was taken. You need not do anything."),
     ),
     "proof-kept": (
         N_("Our staff are checking this payment"),
-        N_(
-            "Our staff will check whether money was taken. You need not do anything. Please do not pay again."
-        ),
+        N_("Our staff will check whether money was taken. You need not do anything."),
     ),
     "evidence-contradicts": (
         N_("This payment is being checked"),
-        N_(
-            "Our staff will check whether money was taken. You need not do anything. Please do not pay again."
-        ),
+        N_("Our staff will check whether money was taken. You need not do anything."),
     ),
     "mac1-refused": (N_("The card refused the payment"), N_("Please order again, or pay another way.")),
     "card-removed": (
@@ -243,9 +235,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "card-refused": (N_("The card refused the payment"), _CALL_BANK),
     "card-away": (
         N_("The card has not come back yet"),
-        N_(
-            "Put the same card in at any time: the television then finds out what happened. Please do not pay again."
-        ),
+        N_("Put the same card in at any time: that shows what happened."),
     ),
     "card-wait-expired": (
         N_("No card was put in"),
@@ -265,7 +255,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "cancelled": (N_("The payment was cancelled"), N_("You can order again at any time.")),
     "service-not-opened": (
         N_("Paid; the service could not be switched on"),
-        N_("Our staff will switch it on or give the money back. Please do not pay again."),
+        N_("Our staff will switch it on or give the money back."),
     ),
 }
 """Code of docs/tsp-api.md, of the client or of a journey -> (title, what to do next)."""
@@ -380,9 +370,13 @@ _PROMPT_CODES = {"expired": "expired-card"}
 
 CLASHES_WITH = N_("Cannot be combined with your {service}")
 TOO_LITTLE = N_("{balance} on the card, {missing} short. Use another card, or pay another way.")
-CARD_AWAY_NAMED = N_(
-    "Put the card ending {last} in at any time: the television then finds out what happened. Please do not pay again."
-)
+CARD_AWAY_NAMED = N_("Put the card ending {last} in at any time: that shows what happened.")
+DO_NOT_REPEAT = N_("Please do not pay again.")
+MAY_BE_PAID = frozenset((
+    "payment-in-progress", "paying-elsewhere", "mac2-refused", "proof-kept", "evidence-contradicts", "card-away",
+    "service-not-opened",
+))  # fmt: skip
+"""Codes that come with DO_NOT_REPEAT."""
 STAY_SAFE = N_("Nothing has been taken yet.")
 """What every page of a payment says until the debit may have begun."""
 MAYBE_PAID = N_("It is not yet known whether money was taken. Please do not pay again.")
@@ -411,11 +405,11 @@ def words_for(code: str, facts: Mapping[str, Any], t: Translate) -> Said:
         return Said(t(title), text)
     number = facts.get("number")
     if code == "card-away" and isinstance(number, str):
-        return Said(t(title), t(CARD_AWAY_NAMED).format(last=number[-4:]))
+        return Said(t(title), t(CARD_AWAY_NAMED).format(last=number[-4:]), "", t(DO_NOT_REPEAT))
     rival = facts.get("clashes_with")
     if code == "order-clash" and isinstance(rival, str):
         return Said(t(CLASHES_WITH).format(service=rival), t(text))
-    return Said(t(title), t(text))
+    return Said(t(title), t(text), "", t(DO_NOT_REPEAT) if code in MAY_BE_PAID else "")
 
 
 def sends_to_hotline(code: str) -> bool:
@@ -469,5 +463,6 @@ def all_msgids() -> tuple[str, ...]:
         CASE_OPEN,
         TOO_LITTLE,
         CARD_AWAY_NAMED,
+        DO_NOT_REPEAT,
         CLASHES_WITH,
     )

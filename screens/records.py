@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from screens.loading import LoadingPage
 from screens.parts import button, known_hotline, message, service_icon
-from screens.problems import money_words, sends_to_hotline, words_for
+from screens.problems import DO_NOT_REPEAT, money_words, sends_to_hotline, words_for
 from screens.words import (
     PENDING,
     SEPARATOR,
     Tone,
+    amount_color,
     amount_name,
+    method_label,
     method_name,
     payment_state,
     subscription_status,
@@ -180,7 +182,7 @@ class RecordsScreen(LoadingPage[Records]):
             payment.term,
             how,
             payment.amount_fen,
-            "money" if payment.money == "taken" else "secondary",
+            amount_color(payment.money),
             payment_state(self.t, payment),
             two_lines,
         )
@@ -276,9 +278,9 @@ class RecordScreen(Page[None]):
             if payment.reason != payment.state:
                 sentences.append(Text(said.title, "body-bold"))
             sentences.append(Text(said.text, "body", "secondary"))
+        if payment.state == "unknown" or (said is not None and said.warning):
+            sentences.append(Text(self.t(DO_NOT_REPEAT), "body-bold", "warning"))
         if payment.state in PENDING:
-            if payment.state == "unknown":
-                sentences.append(Text(self.t("Please do not pay again."), "body-bold", "warning"))
             here = self.t("This changes here by itself as soon as we know.")
             sentences.append(Text(here, "body", "secondary"))
         if payment.money == "unknown" or (payment.reason and sends_to_hotline(payment.reason)):
@@ -324,13 +326,13 @@ class RecordScreen(Page[None]):
                 Text(
                     money(payment.amount_fen),
                     "body-bold" if style == "body" else style,
-                    "money" if payment.money == "taken" else "text",
+                    amount_color(payment.money),
                 ),
             ),
             (time_name(self.t, payment), full_moment(payment.time)),
             (self.t("Order number"), payment.number),
             # Two beside each other: the card beside the way to pay, and its balances in a row of their own.
-            (self.t("Pay with"), method_name(self.t, payment.method)),
+            (method_label(self.t, payment.money), method_name(self.t, payment.method)),
         ]
         if payment.card is not None:
             pairs.append((self.t("Card number"), payment.card.number))

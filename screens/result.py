@@ -6,12 +6,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.parts import due, hotline
-from screens.problems import ELSEWHERE, PROBLEMS, RETURNING, money_words, spoken, words_for
+from screens.ending import ended, of_earlier
+from screens.parts import due
+from screens.problems import ELSEWHERE, RETURNING, Said, money_words
 from screens.purchase import pay_otherwise, to_service
-from screens.words import SEPARATOR, amount_name, method_name, sentences, term_name, time_name
+from screens.words import (
+    SEPARATOR,
+    amount_color,
+    amount_name,
+    method_label,
+    method_name,
+    sentences,
+    term_name,
+    time_name,
+)
 from stb_app.journeys import Order, Payment
-from stb_app.journeys.steps import Finished
+from stb_app.journeys.steps import Finished, Outcome
 from stb_app.kit.nodes import (
     Color,
     Column,
@@ -38,23 +48,18 @@ from stb_app.shell.words import day, full_moment, money
 if TYPE_CHECKING:
     from stb_app.shell.app import App
 
-Pairs = tuple[tuple[str, str | Text], ...]
 GUARD_S = 0.8
 """Whoever goes on pressing OK after the PIN must not press this page away unread."""
 COUNT_S = 10
 """A success goes on by itself after so many seconds, unless a key is pressed."""
 SIGN = 140
 """Of the same size on every result, canvas pixels at 100 %."""
-TABLE = 6
-"""Pairs in the table of facts at most, two beside each other: one more row would cost the form its size."""
+SCROLLED = "words"
+"""The viewport of a page that has no room for all of it."""
 SEEN_S = 1.0
 """So long an end must have been on the screen before the box may forget it."""
 FOLLOWED = frozenset(("pending", "expired", "cancelled"))
 """Outcomes that may still change: the end is not known, or money may come late."""
-STAFF_OR_CARD = frozenset(
-    ("card-away", "mac2-refused", "proof-kept", "evidence-contradicts", "payment-in-progress")
-)
-"""Why an end is not known: somebody has to do something, and the words say who."""
 ENDED = frozenset(("failed", "cancelled", "expired"))
 RETRIED = frozenset(("failed", "expired"))
 """What nobody wanted: trying again is the likely wish. Who has cancelled is done."""
@@ -114,7 +119,7 @@ class ResultScreen(Page[None]):
         self._stop_count()
 
     def _begin(self) -> None:
-        good = self._end.outcome == "success"
+        good = self._end.outcome == "success" and not self._earlier
         self._language = self.app.language
         self._left = COUNT_S if good else None
         self.app.sound("paid" if good else "error")
@@ -124,7 +129,7 @@ class ResultScreen(Page[None]):
         if not changed and step.money == before.money and step.reason is None:
             # The TSP knows no more than it did: what this box knows of the card or the wallet stays said.
             step = replace(step, reason=before.reason, facts=before.facts)
-        self._end = replace(step, card_in_slot=before.card_in_slot, earlier=before.earlier)
+        self._end = replace(step, earlier=before.earlier)
         if changed:
             self._begin()
             self.app.focus(self.default_focus)
@@ -135,7 +140,9 @@ class ResultScreen(Page[None]):
         if self._left is None:
             return
         # Keys that the television takes for itself are seen by what they did: a dialog on top, another language.
-        if self.app.navigator.top is not self or self.app.language != self._language:
+        # What has not been seen does not leave by itself.
+        unseen = any(target.key == SCROLLED for target in self.app.stage.targets())
+        if unseen or self.app.navigator.top is not self or self.app.language != self._language:
             self._stop_count()
             return
         self._left -= 1
@@ -248,149 +255,108 @@ class ResultScreen(Page[None]):
                 self._form(width, (title, "row", "body"), 20),
                 self._form(width, (title, "row", "small"), 16),
                 self._form(width, (title, "body-bold", "small"), 16),
-                self._form(width, (title, "body-bold", "small"), 16, scrolls="facts"),
-                self._form(width, (title, "body-bold", "small"), 16, scrolls="words"),
+                self._form(width, (title, "body-bold", "small"), 0),
+                self._form(width, (title, "body-bold", "small"), 0, scrolls=True),
             )
         )
 
     def _form(
-        self,
-        width: int,
-        styles: tuple[TextStyle, TextStyle, TextStyle],
-        gap: int,
-        scrolls: Literal["", "facts", "words"] = "",
+        self, width: int, styles: tuple[TextStyle, TextStyle, TextStyle], gap: int, scrolls: bool = False
     ) -> Node:
         """The same form for every end: the sign with its words, the amount, the facts in two columns, the ways on.
 
         Args:
             styles: of the title, of the sentence about the money, and of the rest.
-            scrolls: what may be seen a part at a time where letters are large and words many.
+            scrolls: all but the ways on may be seen a part at a time, where names are longer than any that is known.
         """
         large, strong, style = styles
-        title, text, code = self._said()
-        words = Column((Text(title, large), *self._lines(text, code, strong, style)), gap=6)
-        # Overtaken by another television of the household, or declined by the subscriber: nothing has gone wrong.
-        kind = "info" if self._end.reason in ELSEWHERE else self._end.outcome
-        if self._end.reason == "declined":
-            kind = "cancelled"
-        head = Row((Sign(kind, SIGN), Grow(words)), gap=40)
-        panel: Node = Panel(
-            Facts(self._facts(style), 2, gap=20 if style == "body" else 10, style=style),
-            pad=36 if style == "body" else 28,
-        )
-        above: tuple[Node, ...] = (head, *self._amount())
-        if scrolls == "facts":
-            above = (*above, Scroll("facts", panel))
-        elif scrolls == "words":
-            above = (Scroll("words", Column((*above, panel), gap=gap)),)
-        else:
-            above = (*above, panel)
+        said = self._said()
+        words = Column((Text(said.title, large), *self._lines(said, strong, style)), gap=6 if gap else 0)
+        head = Row((Sign(self._sign, SIGN), Grow(words)), gap=40)
+        roomy = style == "body"
+        facts = Facts(self._facts(style), 2, gap=20 if roomy else 10 if gap else 4, style=style)
+        above: Node = Column((head, *self._amount(style), Panel(facts, pad=36 if roomy else 28)), gap=gap)
         rest = () if scrolls else (Space(grow=1),)
-        told = Column(above, gap=gap, grow=1 if scrolls else 0)
+        if scrolls:
+            above = Scroll(SCROLLED, above)
         ways = Row((Spinner(56),), height=84) if self._ordering else Row(self._buttons(), gap=24)
-        column = Column((*rest, told, Space(gap + 8), ways, *rest), gap=0, width=width, grow=1)
+        column = Column((*rest, above, Space(gap // 2 + 16), ways, *rest), gap=0, width=width, grow=1)
         return Row((Space(grow=1), column, Space(grow=1)), gap=0, align="stretch", grow=1)
 
-    def _amount(self) -> tuple[Node, ...]:
-        """The amount and what has become of it; beside it, that a card is still in the slot."""
+    @property
+    def _sign(self) -> Outcome | Literal["info"]:
+        """Overtaken by another payment, or declined by the subscriber: nothing has gone wrong, nor is this order paid."""
+        if self._end.reason in ELSEWHERE or (self._earlier and self._end.outcome == "success"):
+            return "info"
+        return "cancelled" if self._end.reason == "declined" else self._end.outcome
+
+    def _amount(self, style: TextStyle) -> tuple[Node, ...]:
+        """The amount and what has become of it; beside it, what it is for, and that a card is still in the slot."""
         end, about = self._end, self._about
-        take = self._take_card()
+        what = about or self._order
+        beside = self._take_card()
+        if what is not None:
+            names = (self.say(what.service.name), term_name(self.t, what.term))
+            line = Text(SEPARATOR.join(names), style, wrap=False)
+            stacked = Column(tuple(Text(name, style) for name in names), gap=0)
+            beside = (Grow(Fit((line, stacked))), *beside)
         if about is None:
-            return tuple(Row((one,)) for one in take)
-        tone: Color = "secondary" if end.money == "not-taken" else "money"
-        sum_ = due(amount_name(self.t, end.money, end.outcome == "late"), about.amount_fen, tone)
-        return (
-            Fit((Row((sum_, Space(grow=1), *take), gap=48), Column((sum_, *take), gap=0, align="start"))),
-        )
+            return (Row(beside),) if beside else ()
+        label = amount_name(self.t, end.money, end.outcome == "late")
+        sum_ = due(label, about.amount_fen, amount_color(end.money))
+        return (Fit((Row((sum_, *beside), gap=48), Column((sum_, *beside), gap=0, align="start"))),)
 
-    def _said(self) -> tuple[str, str, str]:
-        """Title, what to do next, and a code when nobody has words for it."""
-        end, t = self._end, self.t
-        match end.outcome:
-            case "success":
-                return t("Paid. Your service is ready."), t("Enjoy watching."), ""
-            case "pending" if end.money == "taken" and end.reason == "not-found":
-                # The card's proof stays here, but nobody switches a service on for a payment that is not known.
-                text = t(
-                    "Please call the hotline and have the order number ready. Please do not pay again: "
-                    "this box keeps the card's proof."
-                )
-                return t("The card has paid, but the payment cannot be found"), text, ""
-            case "pending" if end.money == "taken" and end.reason == "service-not-opened":
-                refused = words_for(end.reason, end.facts, t)
-                return refused.title, refused.text, ""
-            case "pending" if end.money == "taken":
-                said = words_for(end.reason or "", end.facts, t) if end.reason in PROBLEMS else None
-                text = t("We keep trying. Please do not pay again.")
-                return (
-                    t("Paid. Your service is being switched on."),
-                    text,
-                    end.reason or "" if said is None else "",
-                )
-            case "pending":
-                text = t("We are finding out. Please do not pay again; the records will say how it ended.")
-                if end.reason in STAFF_OR_CARD:
-                    card = end.payment.card if end.payment is not None else None
-                    facts = {"number": card.number} if card is not None else {}
-                    text = words_for(end.reason, {**end.facts, **facts}, t).text
-                return t("The result is not known yet"), text, ""
-            case "late" if end.reason == "service-not-opened":
-                text = t("If you have questions, please call the hotline. The service was not switched on.")
-                return t("The service could not be switched on"), text, ""
-            case "late":
-                text = t("The order was closed already. The service was not switched on.")
-                return t("The payment came too late"), text, ""
-            case "cancelled":
-                said = words_for(end.reason if end.reason in ELSEWHERE else "cancelled", {}, t)
-                return said.title, said.text, ""
-            case "expired":
-                reason = end.reason if end.reason in PROBLEMS else "expired"
-                if reason == "expired" and end.payment is not None and end.payment.method == "card":
-                    reason = "lease-lost"  # there was no code that could have run out
-                said = words_for(reason, end.facts, t)
-                return said.title, said.text, ""
-            case _:
-                said = words_for(end.reason or "declined", spoken(end.facts, self.say), t)
-                return said.title, said.text, said.code
+    def _said(self) -> Said:
+        said = ended(self._end, self.t, self.say)
+        about_earlier = self._earlier and self._end.reason not in ELSEWHERE
+        return of_earlier(said, self._end, self.t) if about_earlier else said
 
-    def _lines(self, text: str, code: str, strong: TextStyle, style: TextStyle) -> tuple[Node, ...]:
-        """Whether money was taken, in a sentence of its own; then what to do next."""
+    def _lines(self, said: Said, strong: TextStyle, style: TextStyle) -> tuple[Node, ...]:
+        """Whether money was taken, in a sentence of its own; then what to do next, and what not to do."""
         end = self._end
         if end.outcome == "success" and end.payment is not None and end.payment.valid_until is not None:
-            name = self.say(end.payment.service.name)
             lasts = (
-                Span(name + SEPARATOR + self.t("valid until") + " ", "secondary"),
+                Span(
+                    self.say(end.payment.service.name) + SEPARATOR + self.t("valid until") + " ", "secondary"
+                ),
                 Span(day(end.payment.valid_until), "text", True),
             )
-            return (
-                Text(lasts, strong),
-                *self._not_this_one(style),
-                Text(money_words(end.money, self.t), style, "secondary"),
-            )
-        tone: Color = {"taken": "text", "not-taken": "good", "returned": "good", "unknown": "warning"}[
-            end.money
-        ]  # type: ignore[assignment]
-        sentence = money_words(end.money, self.t)
-        if (end.outcome, end.money) == ("late", "taken"):
-            sentence = self.t(RETURNING)
-        elif end.reason in ELSEWHERE:
-            sentence, tone = self.t(ELSEWHERE[end.reason]), "good"
-        lines: list[Node] = [
-            Text((Span(sentence, tone, True),), strong),
-            *self._not_this_one(style),
-            Text(sentences(text, *self._call()), style, "secondary"),
-        ]
-        if code:
-            lines.append(Text(code, "caption", "faint"))
+            told = self._money_words()
+            other = sentences(told, *self._not_this_one()).removeprefix(told)
+            return (Text(lasts, strong), Text((Span(told, "secondary"), Span(other, "warning")), style))
+        lines: list[Node] = [Text((Span(self._money_words(), self._money_color(), True),), strong)]
+        lines += [Text(other, style, "warning") for other in self._not_this_one()]
+        lines.append(Text(said.text, style, "secondary"))
+        if said.warning:
+            lines.append(Text((Span(said.warning, bold=True),), style, "warning"))
+        if said.code:
+            lines.append(Text(said.code, "caption", "faint"))
         return tuple(lines)
 
-    def _not_this_one(self, style: TextStyle) -> tuple[Node, ...]:
+    def _money_words(self) -> str:
+        end = self._end
+        if (end.outcome, end.money) == ("late", "taken"):
+            return self.t(RETURNING)
+        if end.reason in ELSEWHERE:
+            return self.t(ELSEWHERE[end.reason])
+        if self._earlier and end.money == "taken" and end.payment is not None:
+            return self.t("{amount} was taken for it.").format(amount=money(end.payment.amount_fen))
+        return money_words(end.money, self.t)
+
+    def _money_color(self) -> Color:
+        if self._end.reason == "paying-elsewhere":
+            return "text"  # nothing here, but it may be moving there
+        if self._end.reason in ELSEWHERE or self._end.money in ("not-taken", "returned"):
+            return "good"
+        return "warning" if self._end.money == "unknown" else "text"
+
+    def _not_this_one(self) -> tuple[str, ...]:
         """Where an earlier payment stood against this order: what that means for the order just now."""
         if not self._earlier or self._order is None or self._end.reason in ELSEWHERE:
             return ()
-        words = self.t("This is your earlier payment. The {term} order was not paid.")
+        words = self.t("The {term} order just made was not paid.")
         term = term_name(self.t, self._order.term).lower()
-        return (Text(words.format(term=term), style, "warning"),)
+        return (words.format(term=term),)
 
     def _take_card(self) -> tuple[Node, ...]:
         if not self._end.card_in_slot:
@@ -398,50 +364,35 @@ class ResultScreen(Page[None]):
         words = Text(self.t("Please take your card"), "body-bold", "warning", wrap=False)
         return (Row((Icon("card", 44, "warning"), words), gap=16),)
 
-    def _facts(self, style: TextStyle = "body") -> Pairs:
-        pairs = self._known(style)
-        if self._hotline and len(pairs) < TABLE:
-            pairs.insert(1, (self.t("Hotline"), Text(self._hotline, style, wrap=False)))
-        return tuple(pairs)
-
-    def _call(self) -> tuple[str, ...]:
-        """The hotline in a sentence, where the table has no room for it."""
-        full = len(self._known("body")) >= TABLE
-        return (hotline(self.t, self._hotline),) if self._hotline and full else ()
+    def _facts(self, style: TextStyle) -> tuple[tuple[str, Text], ...]:
+        """What a hotline asks for first stands first, two beside each other; all of it short."""
+        payment, about, t = self._end.payment, self._about, self.t
+        card = payment.card if payment is not None else None
+        pairs: list[tuple[str, str]] = []
+        if about is not None:
+            pairs.append((t("Order number"), about.number))
+        elif self._order is not None:
+            pairs.append((t("Order not paid"), self._order.number))
+        if payment is not None:
+            pairs.append((time_name(t, payment), full_moment(payment.time)))
+        else:
+            pairs.append((t("Time"), full_moment(self._opened)))
+        if card is not None and card.balance_before_fen is not None:
+            pairs.append((t("Balance before"), money(card.balance_before_fen)))
+        if card is not None and card.balance_after_fen is not None:
+            pairs.append((t("Balance after"), money(card.balance_after_fen)))
+        if card is not None:
+            pairs.append((t("Card number"), card.number))
+        if self._hotline:
+            pairs.append((t("Hotline"), self._hotline))
+        if payment is not None and (card is None or len(pairs) % 2):
+            pairs.append((method_label(t, payment.money), method_name(t, payment.method)))
+        return tuple((label, Text(value, style, wrap=False)) for label, value in pairs)
 
     @property
     def _hotline(self) -> str:
         """Whom to ask, unless there is nothing to ask."""
         return self._order.hotline if self._order is not None and self._end.outcome != "success" else ""
-
-    def _known(self, style: TextStyle) -> list[tuple[str, str | Text]]:
-        payment, t = self._end.payment, self.t
-        pairs: list[tuple[str, str | Text]] = []
-        about = self._about
-        if about is not None:
-            pairs.append((t("Order number"), Text(about.number, style, wrap=False)))
-        card = payment.card if payment is not None else None
-        if card is not None:
-            pairs.append((t("Card number"), Text(card.number, style, wrap=False)))
-            if card.balance_before_fen is not None:
-                pairs.append((t("Balance before"), money(card.balance_before_fen)))
-            if card.balance_after_fen is not None:
-                pairs.append((t("Balance after"), money(card.balance_after_fen)))
-        if about is not None:
-            pairs.append((t("Service"), self._what(about)))
-        elif self._order is not None:
-            pairs.append((t("Order not paid"), Text(self._order.number, style, wrap=False)))
-            pairs.append((t("Service"), self._what(self._order)))
-        if payment is not None:
-            if card is None:
-                pairs.append((t("Pay with"), Text(method_name(t, payment.method), style, wrap=False)))
-            pairs.append((time_name(t, payment), full_moment(payment.time)))
-        else:
-            pairs.append((t("Time"), full_moment(self._opened)))
-        return pairs
-
-    def _what(self, about: Payment | Order) -> str:
-        return SEPARATOR.join((self.say(about.service.name), term_name(self.t, about.term)))
 
     @property
     def _free(self) -> bool:

@@ -363,6 +363,7 @@ class ServiceScreen(LoadingPage[ServicePage]):
         words = (
             Text(said.title, "heading"),
             Text(said.text, "body", "secondary"),
+            *((Text(said.warning, "body-bold", "warning"),) if said.warning else ()),
             Text(self.t("No money was taken."), "body-bold"),
             Text(phone, "small", "secondary"),
         )

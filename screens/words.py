@@ -121,6 +121,16 @@ def time_name(t: Say, payment: Payment) -> str:
     return t("Ordered at") if payment.money == "not-taken" else t("Time")
 
 
+def amount_color(money: Money) -> Literal["money", "secondary"]:
+    """The colour of a payment's amount, on its result and in the records: amber where it is gone, or may be."""
+    return "money" if money in ("taken", "unknown") else "secondary"
+
+
+def method_label(t: Say, money: Money) -> str:
+    """What the way to pay is called once its payment has begun to end."""
+    return t("Paid with") if money in ("taken", "returned") else t("Chosen")
+
+
 def amount_name(t: Say, money: Money, late: bool = False) -> str:
     """What an amount is called once its payment has begun to end; before that it is what there is ``To pay``.
 

@@ -177,6 +177,8 @@ def _checked_box(given: argparse.Namespace, parser: argparse.ArgumentParser) -> 
         _check_tsp(given.tsp, parser)
     if given.lang not in (None, "zh", "en"):
         parser.error(f"--lang {given.lang!r}: zh or en")
+    if given.command == "enrol" and not given.smart_card.strip():
+        parser.error("--smart-card: the number of the smart card is needed")
     code = getattr(given, "activation_code", "")
     return BoxOptions(
         command=given.command,
@@ -202,6 +204,12 @@ def _authority(text: str | None, parser: argparse.ArgumentParser) -> Path | None
     path = Path(text).expanduser().absolute()
     if not path.is_file():
         parser.error(f"--ca {text!r}: there is no such file")
+    import ssl  # not before the first picture of a television that needs none
+
+    try:
+        ssl.create_default_context(cafile=str(path))
+    except OSError:  # what OpenSSL does not understand is one too
+        parser.error(f"--ca {text!r}: there is no certificate in it; a PEM file is needed")
     return path
 
 

@@ -90,15 +90,18 @@ def run(options: cli.Options, off: ExitStack) -> None:
     log.info("first picture after %.3f s", time.monotonic() - began)
 
     # Then what it can be watched and used with.
-    off.callback(app.close, STOP_WITHIN_S)
-    _listen_to_signals(lambda: screen.post(app.switch_off), off)
-    if options.web_remote is not None:
-        _open_remote(options, options.web_remote, loop, screen, off)
-    threading.Thread(
-        target=_connect, args=(options, data, clock, app, off), name="start", daemon=True
-    ).start()
-    _warm_up(app)
-    loop.run()
+    try:
+        _listen_to_signals(lambda: screen.post(app.switch_off), off)
+        if options.web_remote is not None:
+            _open_remote(options, options.web_remote, loop, screen, off)
+        threading.Thread(
+            target=_connect, args=(options, data, clock, app, off), name="start", daemon=True
+        ).start()
+        _warm_up(app)
+        loop.run()
+    finally:
+        # Before the server and the reader are gone: a payment that has not begun is cancelled there.
+        app.close(STOP_WITHIN_S)
     log.info("switched off")
 
 

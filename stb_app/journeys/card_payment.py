@@ -67,13 +67,13 @@ class CardPayment:
     """One attempt to pay one order by card. See journeys.base for run and cancel.
 
     Args:
-        settles_only: an earlier payment's card has to tell first; nothing is paid before the subscriber has confirmed that
-            again. Ends with ``EARLIER_NOT_TAKEN`` when the way is free.
+        settles: an earlier payment, whose card has to tell first; nothing is paid before the subscriber has confirmed that
+            again. Ends with ``EARLIER_NOT_TAKEN`` when the way is free. Empty: this order is paid.
     """
 
     def __init__(
         self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, make_key: Callable[[], str], order: Order,
-        today: Callable[[], date], alone: threading.Lock, settles_only: bool = False,
+        today: Callable[[], date], alone: threading.Lock, settles: str = "",
     ) -> None:  # fmt: skip
         self._client = client
         self._reader = reader
@@ -83,7 +83,7 @@ class CardPayment:
         self._order = order
         self._today = today
         self._alone = alone
-        self._settles_only = settles_only
+        self._settles = settles
         self._cancel = threading.Event()
         self._go_on = threading.Event()
         self._again = threading.Event()
@@ -149,11 +149,13 @@ class CardPayment:
         self._cancel.set()
 
     def _pay(self) -> Finished:
+        if self._settles:
+            self._look_at(self._settles)
         self._slot.say(self._beginning("starting"))
         self._earlier.look(lambda: self._slot.say(self._beginning("reconnecting")))
         prompt = self._asked_for()
         if self._earlier.wanted is None:
-            if self._settles_only:
+            if self._settles:
                 return self._way_free()
             self._payment = self._start()
         while True:
@@ -161,7 +163,7 @@ class CardPayment:
             try:
                 purse, facts = self._open_purse(connection)
                 facts = self._settle_earlier(purse, facts)
-                if self._settles_only:
+                if self._settles:
                     return self._way_free()
                 # Nothing of this order is begun before the earlier one is settled.
                 payment = self._payment = self._payment or self._start()
@@ -184,7 +186,12 @@ class CardPayment:
                 connection.close()
 
     def _way_free(self) -> Finished:
-        """The confirmation that comes back says that the earlier payment has taken nothing."""
+        """The confirmation that comes back says that the earlier payment has taken nothing: the TSP is asked, for the
+        background may have settled it in a moment at which nobody held the slot.
+        """
+        self._earlier.refuse(
+            self._ask(partial(self._client.payment, self._settles), self._beginning("starting"))
+        )
         for payment in set(self._looked_at) - {record.payment for record in self._memory.all()}:
             self._memory.forget(payment)
         return Finished("cancelled", "not-taken", EARLIER_NOT_TAKEN)

@@ -121,13 +121,14 @@ class Debiting:
             )  # fmt: skip
         except Problem as problem:
             return self._not_accepted(record, problem)
-        self.payment = wait_until_open(self._client, self._waits, payment)
-        end = finished(self.payment)
-        if end.money == "taken" and self._slot.card_present():
-            card = self.payment.card
+        self.payment = payment
+        if payment.money == "taken" and self._slot.card_present():
+            # Said at once, however long BOSS takes.
+            card = payment.card
             self._slot.say(self._about("remove", card.number if card else "", record.balance_after_fen))
             self._slot.wait_for_removal(REMOVE_S, self._go_on)
-        return end
+        self.payment = wait_until_open(self._client, self._waits, payment)
+        return finished(self.payment)
 
     def _tell_not_debited(self, record: OpenPayment, purse: Purse, sw: int) -> Finished:
         """The card says that it has not debited, and where it stands. Raises NeverBegun."""

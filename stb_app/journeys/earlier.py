@@ -127,7 +127,8 @@ class EarlierPayments:
                 raise
             log.warning("earlier payment %s: %s", record.payment, problem.code)
             return
-        self._refuse(record, payment)
+        if self._same(record):
+            self.refuse(payment)
 
     def _deliver(self, record: OpenPayment, silent: Callable[[], None]) -> None:
         try:
@@ -136,7 +137,8 @@ class EarlierPayments:
             )
         except Problem as problem:
             raise self._stands(record, problem) from problem
-        self._refuse(record, payment)
+        if self._same(record):
+            self.refuse(payment)
 
     def _ask(self, record: OpenPayment) -> None:
         """Whether the TSP still waits for the card; a person may have settled the payment meanwhile."""
@@ -151,8 +153,9 @@ class EarlierPayments:
         if payment.money == "unknown":
             self._wanted[record.payment] = record
 
-    def _refuse(self, record: OpenPayment, payment: Payment) -> None:
-        if payment.money != "not-taken" and self._same(record):
+    def refuse(self, payment: Payment) -> None:
+        """Raises StandsAgainst for an earlier payment for this service that has taken money, or may have."""
+        if payment.money != "not-taken":
             end = finished(wait_until_open(self._client, self._waits, payment))
             raise StandsAgainst(replace(end, earlier=True))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from cardreader.errors import CardReaderError
+from cardreader.reader import Reader
 from stb_app.journeys.steps import Finished, finished
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import LONG_POLL_S, TspClient
@@ -15,13 +17,18 @@ RETRY_S = 2.0
 
 
 class Follow:
-    """Posts a Finished each time the payment changes, for at most so many seconds."""
+    """Posts a Finished each time the payment changes, for at most so many seconds; of one by card, with whether a card is in
+    the slot: it may have been put back while its result was looked at.
+    """
 
-    def __init__(self, client: TspClient, waits: Waits, payment: Payment, seconds: float) -> None:
+    def __init__(
+        self, client: TspClient, waits: Waits, payment: Payment, seconds: float, reader: Reader
+    ) -> None:
         self._client = client
         self._waits = waits
         self._payment = payment
         self._seconds = seconds
+        self._reader = reader
         self._cancel = threading.Event()
 
     def run(self, post: Callable[[Finished], None]) -> None:
@@ -41,12 +48,18 @@ class Follow:
                 payment.money,
                 payment.reason,
             ) and not self._cancel.is_set():
-                post(finished(now))
+                post(finished(now, card_in_slot=self._card_present()))
             payment = now
             if payment.state in ("done", "failed") or (
                 payment.state == "late" and payment.money == "returned"
             ):
                 return
+
+    def _card_present(self) -> bool:
+        try:
+            return self._payment.method == "card" and self._reader.card_present()
+        except CardReaderError:
+            return False
 
     def cancel(self) -> None:
         self._cancel.set()

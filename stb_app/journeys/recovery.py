@@ -6,14 +6,16 @@ import logging
 import threading
 from collections.abc import Callable
 
-from cardreader.errors import CardReaderError
+from cardreader.errors import CardReaderError, CardTimeout
 from cardreader.purse import Purse
 from cardreader.reader import Reader
+from stb_app.journeys.card_slot import GLANCE_S
 from stb_app.journeys.memory import Memory, OpenPayment
 from stb_app.journeys.settling import end_told, send_proof, settle_with_card
 from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, Unheard, finished
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import TspClient
+from stb_app.tsp.model import Payment
 from stb_app.tsp.problem import Problem
 
 log = logging.getLogger(__name__)
@@ -59,8 +61,8 @@ class Recovery:
         self._silent: set[str] = set()
         """Payments about which the TSP did not answer when it was last told or asked, or had not a word for this box."""
         self._unheard: tuple[OpenPayment, ...] = ()
-        self._opening: set[str] = set()
-        """Payments of which was told that the service is being switched on."""
+        self._said: dict[str, tuple[str, str | None]] = {}
+        """Payments -> the state and reason that were told of them."""
 
     def run(self, post: Callable[[RecoveryStep], None]) -> None:
         pause = FIRST_PAUSE_S
@@ -99,7 +101,8 @@ class Recovery:
 
     def _tell(self, post: Callable[[RecoveryStep], None]) -> None:
         with self._telling:
-            unproven, codes = self._memory.asked_for(), len(self._memory.open_codes())
+            unproven = self._memory.asked_for()
+            codes = len(set(self._memory.open_codes()) - set(self._said))
             if unproven != self._wanted:
                 self._wanted = unproven
                 post(CardWanted(unproven))
@@ -160,16 +163,7 @@ class Recovery:
                 # MAC1 has never left the TSP, which closes the payment by itself.
                 done = False
                 continue
-            if told.state == "paid" and told.reason is None:
-                # It stays remembered: that the service is there, or will not be, is told too.
-                done = False
-                if payment in self._opening:
-                    continue
-                self._opening.add(payment)
-            else:
-                self._opening.discard(payment)
-                end_told(self._memory, told)
-            post(end)
+            done = self._say(told, post) and done
         return done
 
     def _follow_codes(self, post: Callable[[Finished], None]) -> bool:
@@ -186,12 +180,20 @@ class Recovery:
                 done = False
                 continue
             end = finished(told)
-            if end.outcome == "pending":
+            if end.outcome == "pending" and end.money != "taken":
                 done = done and end.money == "not-taken"
                 continue
-            end_told(self._memory, told)
-            post(end)
+            done = self._say(told, post) and done
         return done
+
+    def _say(self, told: Payment, post: Callable[[Finished], None]) -> bool:
+        """Tells how a payment stands whose money is known of, once. False: it has no end yet, ask again later."""
+        end, word = finished(told), (told.state, told.reason)
+        if self._said.get(told.payment) != word:
+            self._said[told.payment] = word
+            post(end)
+        end_told(self._memory, told)
+        return end.outcome != "pending"
 
     def _follow_closed(self, post: Callable[[Finished], None]) -> bool:
         """Asks after payments whose code was closed and may have been paid all the same. False while money is on its way back."""
@@ -229,6 +231,14 @@ class Recovery:
                 done = done and not kept
         return done
 
+    def _swapped(self) -> bool:
+        """Whether another card is in the slot than was asked, which was never seen empty: a quick hand, or a tester's."""
+        try:
+            self._reader.wait_for_removal(GLANCE_S, self._cancel)
+        except CardTimeout:
+            return False
+        return True
+
     def _ask_card(self) -> bool:
         """Asks a card that is in the slot whether it still has a payment to explain; each card once. False: ask again later."""
         if not self._memory.unproven():
@@ -237,7 +247,7 @@ class Recovery:
             if not self._reader.card_present():
                 self._asked = False
                 return True
-            if self._asked:
+            if self._asked and not self._swapped():
                 return True
             connection = self._reader.wait_for_card(POWER_UP_S, self._cancel)
             try:

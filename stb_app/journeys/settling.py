@@ -27,7 +27,9 @@ PATIENT_PAUSES_S = (0.5, 1.0, 2.0)
 """The same before another payment, which can do without the earlier one's end but not without the TSP."""
 TELLING_S = 20.0
 """For so long in all, however long each attempt takes."""
-OPENING_S = 20
+OPENING = ("paid", None)
+"""A payment's state and reason while BOSS switches the service on."""
+OPENING_S = 3
 """How long the subscriber waits for BOSS to open the service before the result says 'pending'."""
 
 PROOF_HAD = frozenset(
@@ -213,7 +215,12 @@ def paid_before(client: TspClient, memory: Memory, waits: Waits, problem: Proble
 
 
 def end_told(memory: Memory, payment: Payment) -> None:
-    """The subscriber has been told how a payment stands. At its end it is forgotten, unless money may still come that goes back."""
+    """The subscriber has been told how a payment stands. At its end it is forgotten, unless money may still come that goes back.
+
+    While its service is being switched on it stays remembered: that it is there, or will not be, is told too.
+    """
+    if (payment.state, payment.reason) == OPENING:
+        return
     if payment.method == "card":
         if not any(record.payment == payment.payment for record in memory.all()):
             memory.forget(payment.payment)

@@ -97,8 +97,8 @@ class Verbs:
         client = self._begin("order")
         return Ask(lambda: client.order(service, term, key), attempts=2)
 
-    def pay_by_card(self, order: Order, settles_only: bool = False) -> CardPayment:
-        """``settles_only``: the card of an earlier payment tells what it did, and nothing is paid."""
+    def pay_by_card(self, order: Order, settles: str = "") -> CardPayment:
+        """``settles``: an earlier payment; its card tells what it did, and nothing is paid."""
         return CardPayment(
             self._begin("pay-by-card"),
             self.reader,
@@ -108,7 +108,7 @@ class Verbs:
             order,
             self._today,
             self._alone,
-            settles_only,
+            settles,
         )
 
     def pay_by_wallet(self, order: Order, method: str) -> WalletPayment:
@@ -117,7 +117,7 @@ class Verbs:
 
     def follow(self, payment: Payment, seconds: float = 120.0) -> Follow:
         """Watches a payment whose end is not known yet, or to which money may still come late."""
-        return Follow(self._begin("follow"), self._waits, payment, seconds)
+        return Follow(self._begin("follow"), self._waits, payment, seconds, self.reader)
 
     def payment(self, payment: str) -> Ask[Payment]:
         """One payment as it stands."""

@@ -237,7 +237,7 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Where we are in a sequence: names, and the index of the present one (0-based); all done when it equals the count; ``failed``: it went wrong there."""
+    """Where we are in a sequence: names, and the index of the present one (0-based); -1 before the first, all done when it equals the count; ``failed``: it went wrong there."""
 
     names: tuple[str, ...]
     current: int

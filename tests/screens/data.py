@@ -147,6 +147,10 @@ LIFE = _service(
     500,
 )
 SERVICES = (MOVIES, SPORTS, KIDS, DRAMA, DOCUMENTARY, LEARNING, GAMES, MUSIC, NEWS, OPERA, HEALTH, LIFE)
+LONGEST = replace(
+    SPORTS, name={language: max((s.name[language] for s in SERVICES), key=len) for language in ("zh", "en")}
+)
+"""As wide a name as there is in either language."""
 
 ZHANG = Subscriber(words("张女士", "Ms Zhang"), "8531 2047")
 HOME = Home(

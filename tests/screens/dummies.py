@@ -18,6 +18,7 @@ from stb_app.journeys import Order, Payment
 from stb_app.journeys.memory import OpenPayment
 from stb_app.journeys.steps import CardPrompt, Loaded, Loading, Refused
 from stb_app.kit.clock import FreezableClock
+from stb_app.kit.items import Run
 from stb_app.kit.stage import Stage
 from stb_app.shell.app import App
 from stb_app.shell.catalogue import Catalogue
@@ -111,8 +112,8 @@ class DummyVerbs:
     def follow(self, payment: Payment, seconds: float = 120.0) -> Told:
         return self._tell("follow", payment.payment)
 
-    def pay_by_card(self, order: Order, settles_only: bool = False) -> Told:
-        return self._tell("pay_by_card", order.order, *(("settles",) if settles_only else ()))
+    def pay_by_card(self, order: Order, settles: str = "") -> Told:
+        return self._tell("pay_by_card", order.order, *((f"settles {settles}",) if settles else ()))
 
     def pay_by_wallet(self, order: Order, method: str) -> Told:
         return self._tell("pay_by_wallet", order.order, method)
@@ -299,6 +300,11 @@ class Television:
     def words(self) -> str:
         """Everything that can be read, one text a line."""
         return "\n".join(text.text for text in self.app.stage.texts())
+
+    def color(self, words: str) -> tuple[int, int, int]:
+        """Of the letters that a line of a text begins with."""
+        runs = [item.what for item in self.stage._laid.items if isinstance(item.what, Run)]
+        return next(run.color for run in runs if run.text.startswith(words))
 
     def picture(self) -> pygame.Surface:
         before, self.stage.looked_at = self.stage.looked_at, True

@@ -58,8 +58,8 @@ class PaymentVerbs(DummyVerbs):
     def follow(self, payment: Payment, seconds: float = 120.0) -> Acted:
         return self._begin("follow", payment.payment)
 
-    def pay_by_card(self, order: Order, settles_only: bool = False) -> Acted:
-        return self._begin("pay_by_card", order.order, *(("settles",) if settles_only else ()))
+    def pay_by_card(self, order: Order, settles: str = "") -> Acted:
+        return self._begin("pay_by_card", order.order, *((f"settles {settles}",) if settles else ()))
 
     def pay_by_wallet(self, order: Order, method: str) -> Acted:
         return self._begin("pay_by_wallet", order.order, method)

@@ -8,7 +8,7 @@ from typing import Any
 
 from screens.problems import ELSEWHERE, PROBLEMS
 from screens.result import NOT_THIS_SERVICE
-from stb_app.journeys import CardStanding
+from stb_app.journeys import CardStanding, Order
 from stb_app.journeys.steps import PROBLEM_PROMPTS, Finished, Refused
 from tests.screens import data
 from tests.screens.dummies import Television
@@ -97,8 +97,11 @@ def qr(
     return PaymentScene(name, screen, act, focus=focus)
 
 
-def result(name: str, end: Finished, then: Then | None = None, order: Any = data.ORDER) -> PaymentScene:
-    """The result of a payment."""
+def result(name: str, end: Finished, then: Then | None = None, order: Order = data.ORDER) -> PaymentScene:
+    """The result of a payment for the service with the longest name."""
+    if end.payment is not None:
+        end = replace(end, payment=replace(end.payment, service=data.LONGEST))
+    order = replace(order, service=data.LONGEST)
 
     def act(tv: Television) -> None:
         tv.open("result", finished=end, order=order)
@@ -171,7 +174,8 @@ CARD_SCENES: tuple[PaymentScene, ...] = (
     card("card-silent", prompt("silent"), focus="leave"),
     card("card-silent-paid", prompt("silent-paid"), focus="leave"),
     card("card-starting-earlier", earlier("starting")),
-    card("card-reconnecting-earlier", earlier("reconnecting"), focus="leave"),
+    card("card-reconnecting-earlier", earlier("starting"), earlier("reconnecting"), focus="leave"),
+    card("card-reconnecting-earlier-inside", earlier("settling"), earlier("reconnecting"), focus="leave"),
     card("card-reader-away", prompt("reader-away"), focus="leave"),
     card("card-reader-missing", prompt("reader-missing"), focus="pay-otherwise"),
     *(card(f"card-{word}", prompt(word), focus="pay-otherwise") for word in sorted(PROBLEM_PROMPTS)),  # type: ignore[arg-type]
@@ -206,7 +210,7 @@ RESULT_SCENES: tuple[PaymentScene, ...] = (
     ),
     result(
         "result-success-earlier",
-        Finished("success", "taken", None, PAID, earlier=True),
+        Finished("success", "taken", None, replace(PAID, term="quarterly"), earlier=True),
         order=replace(data.REDUCED, order="order-new"),
     ),
     result(

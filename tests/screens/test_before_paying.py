@@ -103,19 +103,35 @@ def test_confirming_opens_the_page_of_the_way_in_its_place() -> None:
         assert opened.pop() == (screen, {"order": data.ORDER, "method": key})
 
 
-@pytest.mark.parametrize("method", data.METHODS[:2])
-def test_where_a_card_may_have_paid_already_it_comes_first_whatever_way_was_chosen(method: Method) -> None:
-    tv = television("confirm", order=data.ORDER, method=method)
+def card_first(method: Method) -> Television:
+    """The confirmation of a payment before which an earlier one's card has to tell."""
+    tv = Television(DummyVerbs(), "en")
     assert tv.verbs is not None
     tv.verbs.cards_wanted.add(data.ORDER.service.service)
-    tv.app.refresh_all()
-    tv.show()
+    return tv.open("confirm", order=data.ORDER, method=method)
+
+
+@pytest.mark.parametrize("method", data.METHODS[:2])
+def test_where_a_card_may_have_paid_already_it_comes_first_whatever_way_was_chosen(method: Method) -> None:
+    tv = card_first(method)
     assert "A card may have paid for this service already." in tv.words()
     assert "confirm" not in tv.targets()
     opened = []
     tv.app.replace = lambda screen_id, **params: opened.append((screen_id, params))  # type: ignore[method-assign]
     tv.ok("card-back")
-    assert opened == [("card", {"order": data.ORDER, "settles_for": method})]
+    payment = data.UNSETTLED.payment
+    assert opened == [("card", {"order": data.ORDER, "settles_for": method, "settles": payment})]
+
+
+def test_once_the_background_has_asked_that_card_the_page_tells_how_it_ended() -> None:
+    tv = card_first(data.METHODS[1])
+    assert tv.wait(2).screen == "confirm"
+    assert tv.verbs is not None
+    opened = []
+    tv.app.replace = lambda screen_id, **params: opened.append((screen_id, params["settles"]))  # type: ignore[method-assign]
+    tv.verbs.cards_wanted.clear()
+    tv.wait(0.5)
+    assert opened == [("card", data.UNSETTLED.payment)]
 
 
 def test_the_confirmation_that_wants_a_card_first_shows_the_earlier_payment() -> None:

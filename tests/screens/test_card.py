@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from cardreader.secret import Pin
-from stb_app.journeys.steps import CANCELLABLE_PROMPTS, EARLIER_NOT_TAKEN, Finished, Prompt
+from stb_app.journeys.steps import CANCELLABLE_PROMPTS, EARLIER_NOT_TAKEN, CardPrompt, Finished, Prompt
 from stb_app.kit.items import CardPicture, Run
 from stb_app.kit.nodes import Steps
 from stb_app.shell.footer import cap
@@ -154,15 +154,47 @@ def test_a_reader_that_does_not_answer_a_cancellation_leaves_a_way_out(tv: Telev
     assert tv.screen == "records"
 
 
-def test_a_locked_pin_is_shown_at_the_step_of_the_pin(tv: Television) -> None:
-    def steps(node: object) -> Iterator[Steps]:
-        if isinstance(node, Steps):
-            yield node
-        for name in ("children", "options", "child"):
-            inner = getattr(node, name, ())
-            for one in inner if isinstance(inner, tuple) else (inner,):
-                yield from steps(one)
+def steps(node: object) -> Iterator[Steps]:
+    if isinstance(node, Steps):
+        yield node
+    for name in ("children", "options", "child"):
+        inner = getattr(node, name, ())
+        for one in inner if isinstance(inner, tuple) else (inner,):
+            yield from steps(one)
 
+
+@pytest.mark.parametrize(
+    ("prompts", "at"),
+    [
+        ((prompt("starting"),), -1),
+        ((prompt("starting"), prompt("reconnecting", known=False)), -1),
+        ((prompt("insert"),), 0),
+        ((prompt("insert"), prompt("reconnecting")), -1),
+        ((prompt("processing"), prompt("reconnecting")), 2),
+        ((prompt("silent-paid"),), 3),
+        ((prompt("remove"),), 3),
+    ],
+)
+def test_a_step_is_lit_while_it_is_its_turn(tv: Television, prompts: tuple[CardPrompt, ...], at: int) -> None:
+    post(tv, *prompts)
+    assert {s.current for s in steps(tv.app.navigator.top.compose())} == {at}
+
+
+def test_while_a_payment_is_cancelled_no_step_has_its_turn(tv: Television) -> None:
+    post(tv, prompt("enter-pin"))
+    tv.press("BACK").ok("cancel-payment")
+    assert {s.current for s in steps(tv.app.navigator.top.compose())} == {-1}
+
+
+@pytest.mark.parametrize(("before", "pose"), [("starting", "empty"), ("settling", "inside")])
+def test_the_card_of_an_earlier_payment_is_drawn_where_it_is(
+    tv: Television, before: Prompt, pose: str
+) -> None:
+    post(tv, earlier(before), earlier("reconnecting"))
+    assert f"CardSlot(pose='{pose}'" in repr(tv.app.navigator.top.compose())
+
+
+def test_a_locked_pin_is_shown_at_the_step_of_the_pin(tv: Television) -> None:
     for word, at in (("pin-blocked", 1), ("expired", 0)):
         post(tv, prompt(word))  # type: ignore[arg-type]
         assert {(s.current, s.failed) for s in steps(tv.app.navigator.top.compose())} == {(at, True)}
@@ -282,9 +314,11 @@ def test_the_cells_of_the_pin_stand_below_the_title_with_nothing_around_them(tex
 
 
 def test_a_card_wanted_for_an_earlier_payment_is_asked_for_with_that_payment() -> None:
-    tv = Television(PaymentVerbs(), "en").open("card", order=data.REDUCED, settles_for=data.METHODS[1])
+    tv = Television(PaymentVerbs(), "en").open(
+        "card", order=data.REDUCED, settles_for=data.METHODS[1], settles=data.UNSETTLED.payment
+    )
     assert tv.verbs is not None
-    assert tv.verbs.asked[-1] == ("pay_by_card", data.REDUCED.order, "settles")
+    assert tv.verbs.asked[-1] == ("pay_by_card", data.REDUCED.order, f"settles {data.UNSETTLED.payment}")
     post(tv, earlier("put-back"))
     words, before = tv.words(), data.UNSETTLED
     for fact in ("Amount", "¥15.00", f"Sports Pack · Monthly · Order {before.number}", "2047"):
@@ -296,7 +330,9 @@ def test_a_card_wanted_for_an_earlier_payment_is_asked_for_with_that_payment() -
 
 
 def test_once_that_payment_is_settled_and_took_nothing_the_chosen_way_is_confirmed_again() -> None:
-    tv = Television(PaymentVerbs(), "en").open("card", order=data.REDUCED, settles_for=data.METHODS[1])
+    tv = Television(PaymentVerbs(), "en").open(
+        "card", order=data.REDUCED, settles_for=data.METHODS[1], settles=data.UNSETTLED.payment
+    )
     post(tv, earlier("put-back"), Finished("cancelled", "not-taken", EARLIER_NOT_TAKEN))
     assert (tv.screen, tv.focus, tv.state["method"]) == ("confirm", "cancel", data.METHODS[1].key)
     assert "The earlier payment has taken nothing." in tv.words()

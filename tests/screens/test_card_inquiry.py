@@ -55,7 +55,7 @@ def test_the_transactions_scroll_to_the_tenth(tv: Television) -> None:
 def test_a_card_that_cannot_pay_here_says_why(tv: Television) -> None:
     post(tv, replace(READ, standing=CardStanding(ISSUER, False, "card-issuer-unknown")))
     assert "Cannot pay here" in tv.words()
-    assert "Cards of this bank are not accepted here" in tv.words()
+    assert "Cards of this bank are not accepted here." in tv.words()
     post(tv, UNASKED)
     assert "Not checked" in tv.words()
     assert "There is no connection to ask" in tv.words()

@@ -109,6 +109,15 @@ def test_a_refusal_has_words_and_a_way_on(code: str, first: str, language: str) 
     assert (tv.screen, tv.focus, tv.state["refusal"]) == ("service", "term:monthly", None)
 
 
+def test_a_refusal_because_of_an_open_payment_says_in_amber_not_to_pay_again() -> None:
+    tv = service(order=Refused("payment-in-progress")).ok("order")
+    assert tv.color("Please do not pay again.") == theme.TEXT["warning"]
+    tv = Television(DummyVerbs(), "en").open("fee", order=data.SHORT).wait(31)
+    assert tv.verbs is not None
+    tv.verbs.answers["order"] = Refused("payment-in-progress")
+    assert tv.press("OK").color("Please do not pay again.") == theme.TEXT["warning"]
+
+
 def test_trying_again_after_a_refusal_can_work() -> None:
     tv = service(order=Refused("boss-unreachable", True)).ok("order")
     assert tv.verbs is not None

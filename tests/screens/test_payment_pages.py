@@ -8,11 +8,12 @@ import pytest
 
 from stb_app.kit.items import Run
 from stb_app.kit.nodes import Full
+from tests.screens import data
 from tests.screens.dummies import Television
 from tests.screens.scenes_payment import REASON_SCENES, SCENES, PaymentScene, ways
 from tests.screens.test_all_pages import misplaced
 
-VIEWPORTS = frozenset(("facts", "words", "log", "cards", "keys", "card"))
+VIEWPORTS = frozenset(("words", "log", "cards", "keys", "card"))
 """Targets that are scrolling areas and may hold others."""
 Rect = tuple[int, int, int, int]
 
@@ -47,9 +48,21 @@ def _check(television: Television, scene: PaymentScene) -> None:
     assert not [text for text in texts if _overlap(text.rect, mark.rect)]
     if not isinstance(app.navigator.entries[-1].body, Full):
         assert misplaced(television) == []
+    if scene.screen == "result":
+        _check_result(television)
     targets = [target for target in app.stage.targets() if target.key not in VIEWPORTS]
     for a, b in combinations(targets, 2):
         assert not _overlap(a.rect, b.rect), (a, b)
+
+
+def _check_result(television: Television) -> None:
+    """Nothing is out of sight, and the time stands beside the order number."""
+    assert "words" not in {target.key for target in television.app.stage.targets()}
+    t = television.app.t
+    rows = {text.text: text.rect for text in television.app.stage.texts()}
+    number = next(rows[label] for label in (t("Order number"), t("Order not paid")) if label in rows)
+    time = next(rows[label] for label in (t("Time"), t("Ordered at")) if label in rows)
+    assert (time[1], time[0] > number[0] + number[2]) == (number[1], True)
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -66,6 +79,23 @@ def test_page_is_whole_in_every_text_size(scene: PaymentScene, language: str) ->
 @pytest.mark.parametrize("scene", SCENES[::3], ids=lambda scene: scene.name)
 def test_page_is_whole_at_720p_and_125_percent(scene: PaymentScene) -> None:
     television = scene.play("en", 125, (1280, 720))
+    _check(television, scene)
+    television.close()
+
+
+WIDEST = (
+    "result-success",
+    "result-success-earlier",
+    "result-success-card-in",
+    "result-pending-opening",
+    "result-pending-card-away-earlier",
+    "result-pending-mac2",
+)
+
+
+@pytest.mark.parametrize("scene", [s for s in SCENES if s.name in WIDEST], ids=lambda scene: scene.name)
+def test_a_result_is_whole_at_720p_in_the_largest_letters(scene: PaymentScene) -> None:
+    television = scene.play("en", 150, (1280, 720))
     _check(television, scene)
     television.close()
 
@@ -93,9 +123,9 @@ def test_where_letters_are_large_a_success_keeps_what_belongs_together() -> None
     scene = next(scene for scene in SCENES if scene.name == "result-success")
     television = scene.play("en", 150)
     lines = television.words().split("\n")
-    assert "Sports Pack · valid until 2026-12-21" in lines
+    assert f"{data.LONGEST.name['en']} · valid until 2026-12-21" in lines
     assert "The money was taken." in lines
-    assert not {target.key for target in television.app.stage.targets()} & {"facts", "words"}
+    assert {"Balance before", "¥236.40", "Balance after", "¥221.40"} <= set(lines)
     television.close()
 
 

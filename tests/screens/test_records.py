@@ -10,6 +10,8 @@ from screens.problems import money_words, words_for
 from screens.words import PENDING
 from stb_app.journeys import Money, Payment, Records
 from stb_app.journeys.steps import finished
+from stb_app.kit import theme
+from stb_app.kit.nodes import Color
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Television
 from tests.screens.dummy_payments import PAID
@@ -175,8 +177,29 @@ def test_both_balances_of_a_card_stand_in_one_row() -> None:
     tv = Television(DummyVerbs(), "en").open("record", payment=PAID)
     rows = {text.text: text.rect[1] for text in tv.app.stage.texts()}
     assert rows["Balance before"] == rows["Balance after"]
-    assert rows["Pay with"] == rows["Card number"]
+    assert rows["Paid with"] == rows["Card number"]
     assert "Amount paid" in rows
+
+
+@pytest.mark.parametrize(("money", "color"), [("unknown", "money"), ("not-taken", "secondary")])
+def test_an_amount_has_one_colour_on_the_result_in_the_records_and_in_full(
+    money: Money, color: Color
+) -> None:
+    state = "unknown" if money == "unknown" else "failed"
+    payment = replace(PAID, state=state, money=money, amount_fen=1234, card=None, valid_until=None)
+    records = Television(DummyVerbs(records=Records((payment,), ())), "en").open("records")
+    record = Television(DummyVerbs(), "en").open("record", payment=payment)
+    result = Television(DummyVerbs(), "en").open("result", finished=finished(payment), order=data.ORDER)
+    assert {tv.color("¥12.34") for tv in (records, record, result)} == {theme.TEXT[color]}
+
+
+def test_what_must_not_be_paid_again_is_said_once() -> None:
+    payment = replace(
+        PAID, state="unknown", money="unknown", reason="mac2-refused", card=None, valid_until=None
+    )
+    tv = Television(DummyVerbs(), "en").open("record", payment=payment)
+    assert tv.words().count("not pay again") == 1
+    assert tv.color("Please do not pay again.") == theme.TEXT["warning"]
 
 
 def test_an_end_is_not_said_twice_and_what_was_not_paid_is_an_order_amount() -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from screens.result import COUNT_S
 from stb_app.journeys.steps import Finished
+from stb_app.kit import theme
 from tests.screens import data
 from tests.screens.dummies import Television
 from tests.screens.dummy_payments import (
@@ -317,14 +319,88 @@ def test_a_proof_that_a_person_checks_is_said_so() -> None:
 def test_an_earlier_payment_says_what_became_of_the_order_just_now() -> None:
     order = replace(data.REDUCED, order="order-new")
     tv = _open(replace(SUCCESS, earlier=True), order)
-    assert "This is your earlier payment. The yearly order was not paid." in tv.words()
+    assert "Earlier payment (Monthly) went through" in tv.words()
+    assert "¥15.00 was taken for it. The yearly order just made was not paid." in tv.words()
+    assert "Your service is ready" not in tv.words()
     assert ways(tv) == ["done", "again", "records"]
+    assert "kind='info'" in repr(tv.app.navigator.top.compose())
+    tv = _open(replace(SUCCESS, outcome="pending", earlier=True), order)
+    assert "Earlier payment (Monthly) went through" in tv.words()
+    assert "The service is being switched on. We keep trying." in tv.words()
+    tv = _open(
+        Finished("late", "returned", "expired", replace(NOT_TAKEN, money="returned"), earlier=True), order
+    )
+    assert "Earlier payment (Monthly): The payment came too late" in tv.words()
+    tv = _open(Finished("pending", "unknown", "payment-in-progress", UNKNOWN, earlier=True), order)
+    assert "We are finding out. The records will say how it ended." in tv.words()
     tv = _open(Finished("pending", "taken", "tsp-unreachable", earlier=True), order)
-    assert "The yearly order was not paid." in tv.words()
+    assert "Earlier payment went through" in tv.words()
+    assert "The yearly order just made was not paid." in tv.words()
     # Nothing is known of the earlier one but that it stands against this: this one's amount is not told as its own.
     assert "¥135.00" not in tv.words()
     assert tv.state["order"] is None
-    assert "earlier payment" not in _open(SUCCESS).words()
+    assert "arlier payment" not in _open(SUCCESS).words()
+
+
+def test_an_earlier_payment_does_not_leave_by_itself() -> None:
+    tv = _open(replace(SUCCESS, earlier=True), replace(data.REDUCED, order="order-new"))
+    assert tv.state["seconds_left"] is None
+    assert tv.wait(COUNT_S + 5).screen == "result"
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (replace(SUCCESS, earlier=True), "这笔已扣款 ¥15.00。刚才的包年订单没有支付。"),
+        (Finished("pending", "unknown", "card-away", data.UNSETTLED, earlier=True), "还不知道有没有扣款。"),
+    ],
+)
+def test_what_is_said_of_the_money_of_two_payments_does_not_contradict_itself(
+    end: Finished, said: str
+) -> None:
+    tv = Television(PaymentVerbs()).open(
+        "result", finished=end, order=replace(data.REDUCED, order="order-new")
+    )
+    assert said in tv.words()
+    assert "刚才的包年订单没有支付。" in tv.words()
+    assert "没有扣款。" not in tv.words().replace("有没有扣款。", "")
+
+
+def test_a_success_that_is_not_all_in_sight_does_not_leave_by_itself() -> None:
+    name = "A name " * 60
+    payment = replace(PAID, service=replace(PAID.service, name=data.words(name, name)))
+    tv = Television(PaymentVerbs(), "en", 150).open("result", finished=replace(SUCCESS, payment=payment))
+    assert "words" in ways(tv)
+    assert tv.wait(COUNT_S + 5).screen == "result"
+    assert "Done (" not in tv.words()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        *(
+            Finished("pending", "unknown", reason, UNKNOWN)
+            for reason in (
+                "tsp-unreachable",
+                "card-away",
+                "mac2-refused",
+                "proof-kept",
+                "payment-in-progress",
+            )
+        ),
+        Finished("pending", "unknown", "card-away", replace(UNKNOWN, card=PAID.card)),
+        Finished("pending", "taken", "tsp-unreachable", PAID),
+        Finished("pending", "taken", "not-found", PAID),
+        Finished("pending", "taken", "service-not-opened", PAID),
+        Finished("failed", "unknown", "paying-elsewhere", earlier=True),
+    ],
+    ids=lambda end: f"{end.money}-{end.reason}",
+)
+def test_not_to_pay_again_is_a_line_of_its_own_in_amber(end: Finished) -> None:
+    tv = _open(end)
+    assert tv.words().split("\n").count("Please do not pay again.") == 1
+    assert tv.words().count("not pay again") == 1
+    assert tv.color("Please do not pay again.") == theme.TEXT["warning"]
 
 
 def test_nothing_is_promised_for_a_debit_that_the_platform_does_not_know() -> None:
@@ -338,7 +414,9 @@ def test_nothing_is_promised_for_a_debit_that_the_platform_does_not_know() -> No
 
 def test_a_payment_by_code_names_how_it_was_paid() -> None:
     words = _open(SUCCESS_WALLET).words().split("\n")
-    assert {"Pay with", "Demo wallet (scan)"} <= set(words)
+    assert {"Paid with", "Demo wallet (scan)"} <= set(words)
+    words = _open(Finished("cancelled", "not-taken", None, NOT_TAKEN)).words().split("\n")
+    assert {"Chosen", "UnionPay card"} <= set(words)
 
 
 def test_who_declined_gets_no_alarm() -> None:

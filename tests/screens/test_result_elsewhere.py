@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from stb_app.journeys.steps import Finished
+from stb_app.kit import theme
 from tests.screens import data
 from tests.screens.dummies import Television
 from tests.screens.dummy_payments import NOT_TAKEN, PaymentVerbs
@@ -36,6 +37,8 @@ def test_another_television_is_named_and_nothing_is_offered_to_be_paid(end: Any,
     assert "96123" in tv.words()
     assert words in tv.words()
     assert ways(tv) == ["done", "records"]
+    moving = end.reason == "paying-elsewhere"
+    assert tv.color("Nothing was taken here") == theme.TEXT["text" if moving else "good"]
     if end.money != "not-taken":
         # How much that was is not known here.
         assert "¥15.00" not in tv.words()

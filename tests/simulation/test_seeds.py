@@ -26,9 +26,15 @@ KEPT = sorted({*FOUND, *(bug.seed for bug in BUGS if bug.seed > FEW)})
 
 @pytest.mark.parametrize("first", range(1, FEW + 1, CHUNK))
 def test_nothing_breaks(first: int) -> None:
+    counts = []
     for seed in range(first, first + CHUNK):
         outcome = one(seed)
         assert not outcome.broken, f"python -m tests.simulation --seed {seed} --trace"
+        counts.append(outcome.counts)
+    # A world in which nobody buys breaks nothing.
+    assert sum(count["intents"] for count in counts) >= CHUNK
+    assert sum(count["debits"] for count in counts) >= CHUNK // 10
+    assert sum(count["shown"] for count in counts) >= CHUNK
 
 
 @pytest.mark.parametrize("seed", KEPT)
@@ -36,19 +42,10 @@ def test_without_its_bug_nothing_breaks(seed: int) -> None:
     assert not one(seed).broken
 
 
-def test_people_do_something() -> None:
-    """A world in which nobody buys breaks nothing."""
-    counts = [one(seed).counts for seed in range(1, 11)]
-    assert sum(count["intents"] for count in counts) >= 10
-    assert sum(count["debits"] for count in counts) >= 3
-    assert sum(count["shown"] for count in counts) >= 8
-
-
 def test_a_seed_is_the_same_run_every_time() -> None:
-    """Twice here, and in another process whose hashes differ."""
+    """Here, after other runs, and in another process, whose hashes differ, after others again."""
     seeds = (2, 3, 71)
-    here = [one(seed).digest for seed in seeds]
-    assert [one(seed).digest for seed in seeds] == here
+    here = [one(seed).digest for seed in reversed(seeds)]
     program = f"from tests.simulation.many import one; print(*[one(seed).digest for seed in {seeds}])"
     there = subprocess.run(
         [sys.executable, "-c", program],
@@ -58,4 +55,4 @@ def test_a_seed_is_the_same_run_every_time() -> None:
         check=True,
         timeout=100,
     )
-    assert there.stdout.split() == here
+    assert there.stdout.split() == here[::-1]

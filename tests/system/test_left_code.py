@@ -145,7 +145,7 @@ def test_while_its_wallet_is_silent_nothing_else_is_paid(
         try:
             tv.order(service=service, method=method)
             unknown = "It is not yet known whether money was taken."
-            shown = result(tv, "pending", None, "The result is not known yet", unknown)["state"]
+            shown = result(tv, "pending", None, "Earlier payment (Monthly): no result yet", unknown)["state"]
             assert shown["number"] == number
             pays(payload)
         finally:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.system.subscriber import online
 from tests.system.television import Television
 
 
@@ -113,6 +114,20 @@ def test_the_plug_is_pulled_while_the_money_is_unknown_and_the_card_tells_later(
         tv.press("OK")
         record = tv.wait_for("record")
         assert record["state"]["outcome"] == "success"
+
+
+def test_switched_off_in_order_it_cancels_what_has_not_begun(tmp_path: Path) -> None:
+    with Television(tmp_path, "--reader", "sim:") as tv:
+        tv.order(service="kids", term="monthly")
+        tv.prompt("insert")
+        assert tv.close() == 0
+    with Television(tmp_path, "--reader", "sim:") as tv:
+        online(tv)
+        tv.choose("records")
+        records = tv.wait_for(lambda s: s["screen"] == "records" and s["state"].get("records"))["state"][
+            "records"
+        ]
+        assert [(r["state"], r["money"]) for r in records] == [("cancelled", "not-taken")]
 
 
 def test_a_phone_in_the_local_network_opens_the_code_and_nothing_else(tmp_path: Path) -> None:

@@ -83,7 +83,9 @@ def test_the_psam_has_gone_on_when_the_card_comes_back(
         tv.prompt("put-back")
         tv.post("/card/insert/good")
         tv.wait_for("result")
-        shown = plain(tv, "The result is not known yet", "It is not yet known whether money was taken.")
+        shown = plain(
+            tv, "Earlier payment (Monthly): no result yet", "It is not yet known whether money was taken."
+        )
         assert (shown["state"]["number"], shown["state"]["reason"]) == (number, "proof-kept")
         assert BANNER not in shown["texts"]
         assert recorded(tv, number) == ("unknown", "unknown")

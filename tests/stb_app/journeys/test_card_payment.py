@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from stb_app.journeys.card_payment import CardPayment
+from stb_app.journeys.following import Follow
 from stb_app.journeys.recovery import Recovery
 from stb_app.journeys.steps import CardPrompt, CardWanted, Finished, finished
 from stb_app.tsp.problem import Problem
@@ -282,6 +283,36 @@ def test_paid_but_not_opened_is_pending_with_money_taken() -> None:
     bench.tsp.faults["payment"] = ["lost"]
     end = bench.pay()
     assert (end.outcome, end.money) == ("pending", "taken")
+
+
+def test_that_the_card_has_paid_is_said_before_boss_is_waited_for() -> None:
+    bench = Bench("good")
+    bench.tsp.opens = False
+    bench.tsp.faults["payment"] = ["lost"]
+    asked_at_remove: list[int] = []
+
+    def remove() -> None:
+        asked_at_remove.append(bench.tsp.calls.count("payment"))
+        bench.journey.go_on()
+
+    bench.answers["remove"] = remove
+    bench.pay()
+    assert asked_at_remove == [0]
+
+
+@pytest.mark.parametrize("card_in", [True, False])
+def test_a_card_that_was_put_back_while_its_result_was_looked_at_is_not_forgotten(card_in: bool) -> None:
+    bench = Bench("good")
+    bench.tsp.opens = False
+    bench.tsp.faults["payment"] = ["lost"]
+    end = bench.pay()
+    assert end.payment is not None
+    if not card_in:
+        bench.reader.pull()
+    bench.tsp.become(state="done")
+    seen: list[Finished] = []
+    Follow(bench.tsp, bench.waits, end.payment, 60, bench.reader).run(seen.append)  # type: ignore[arg-type]
+    assert [(step.outcome, step.card_in_slot) for step in seen] == [("success", card_in)]
 
 
 def test_a_fault_of_the_platform_is_not_called_a_queue() -> None:

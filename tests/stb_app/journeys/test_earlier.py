@@ -55,11 +55,11 @@ class Home:
         self.prompts: list[str] = []
         self._keys = (f"key-{n}" for n in itertools.count())
 
-    def pay(self, order: Any = ORDER, settles_only: bool = False, **at: Callable[[], object]) -> Finished:
+    def pay(self, order: Any = ORDER, settles: str = "", **at: Callable[[], object]) -> Finished:
         client: Any = self.tsp
         journey = CardPayment(
             client, self.reader, self.memory, self.waits, self._keys.__next__, order,
-            lambda: date(2026, 11, 21), self.alone, settles_only,
+            lambda: date(2026, 11, 21), self.alone, settles,
         )  # fmt: skip
         self.prompts = []
         self.steps: list[CardPrompt] = []
@@ -93,14 +93,17 @@ class Home:
         self.insert()
         return Purse(self.reader.wait_for_card(1, threading.Event())).balance_fen()
 
-    def recover(self, rounds: int = 1) -> list[Any]:
-        """What the background tells in so many rounds."""
+    def recover(self, rounds: int = 1, then: Callable[[], object] = lambda: None) -> list[Any]:
+        """What the background tells in so many rounds; ``then`` is done after the first."""
         left = iter(range(rounds))
         waits: Any = FastWaits()
 
         def pause(seconds: float, until: threading.Event) -> bool:
-            if next(left, None) is None:
+            turn = next(left, None)
+            if turn is None:
                 recovery.cancel()
+            elif turn == 1:
+                then()
             return until.is_set()
 
         waits.pause = pause
@@ -192,7 +195,7 @@ def test_a_card_that_only_has_to_tell_pays_nothing(when: str) -> None:
     home.pulled(when=when)
     before = home.balance()
     home.reader.pull()
-    end = home.pay(settles_only=True, put_back=home.insert)
+    end = home.pay(settles="pay-1", put_back=home.insert)
     assert "enter-pin" not in home.prompts
     assert list(home.tsp.all) == ["pay-1"]
     assert home.balance() == before
@@ -200,6 +203,32 @@ def test_a_card_that_only_has_to_tell_pays_nothing(when: str) -> None:
         assert (end.reason, end.money) == (EARLIER_NOT_TAKEN, "not-taken")
     else:
         assert (end.outcome, end.money, end.earlier) == ("success", "taken", True)
+
+
+@pytest.mark.parametrize("when", ["before-debit", "after-debit"])
+def test_what_the_background_has_found_out_meanwhile_is_told_as_it_is(when: str) -> None:
+    home = Home()
+    home.pulled(when=when)
+    home.reader.insert("good")
+    home.recover()
+    end = home.pay(settles="pay-1")
+    if when == "before-debit":
+        assert (end.reason, end.money) == (EARLIER_NOT_TAKEN, "not-taken")
+    else:
+        assert (end.outcome, end.money, end.earlier) == ("success", "taken", True)
+
+
+def test_a_card_that_takes_another_s_place_at_once_is_asked_too() -> None:
+    home = Home()
+    home.pulled(when="after-debit")
+    home.reader.insert("little-money")
+
+    def swap() -> None:
+        assert home.memory.unproven() == ("pay-1",)
+        home.reader.insert("good")
+
+    home.recover(2, swap)
+    assert home.memory.unproven() == ()
 
 
 def test_what_is_asked_about_an_earlier_payment_names_it_and_its_amount() -> None:
@@ -451,7 +480,7 @@ def test_what_an_earlier_card_said_where_the_way_is_free_again_is_told_by_the_co
 ) -> None:
     home = Home(tmp_path)
     home.pulled(when="before-debit")
-    end = home.pay(settles_only=True, put_back=home.insert)
+    end = home.pay(settles="pay-1", put_back=home.insert)
     assert end.reason == EARLIER_NOT_TAKEN
     assert home.recover(2) == []
     assert Memory(tmp_path).all() == ()

@@ -81,6 +81,28 @@ def test_its_end_is_told_once(tmp_path: Path, state: str, money: str, outcome: s
     assert set(left.rounds.pauses) == {2.0}
 
 
+def test_that_it_is_paid_is_told_while_boss_is_waited_for(tmp_path: Path) -> None:
+    left = Left(tmp_path, 6)
+    left.rounds.before[1] = lambda: left.tsp.become(state="paid", money="taken")
+    left.rounds.before[4] = lambda: left.tsp.become(state="done", money="taken")
+    opening, done = (step for step in left.on() if isinstance(step, Finished))
+    assert (opening.outcome, opening.money) == ("pending", "taken")
+    assert done.outcome == "success"
+    assert left.told.index(CodesOpen(0)) < left.told.index(done)
+    assert Memory(tmp_path).open_codes() == ()
+
+
+def test_that_a_person_has_to_see_to_it_is_told_once_and_how_that_ended(tmp_path: Path) -> None:
+    left = Left(tmp_path, 6)
+    left.tsp.become(state="paid", money="taken", reason="service-not-opened")
+    left.rounds.before[4] = lambda: left.tsp.become(state="done", money="taken", reason=None)
+    ends = [step for step in left.on() if isinstance(step, Finished)]
+    assert [(end.outcome, end.reason) for end in ends] == [
+        ("pending", "service-not-opened"),
+        ("success", None),
+    ]
+
+
 def test_it_is_followed_also_while_a_card_is_being_used(tmp_path: Path) -> None:
     left = Left(tmp_path, 2)
     left.tsp.become(state="done", money="taken")

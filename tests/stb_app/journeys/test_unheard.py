@@ -12,6 +12,7 @@ import pytest
 
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.recovery import Recovery
+from stb_app.journeys.settling import end_told
 from stb_app.journeys.steps import CardWanted, Finished, Unheard
 from stb_app.tsp.client import PAYING_S
 from stb_app.tsp.model import CardStanding
@@ -305,4 +306,17 @@ def test_a_service_that_was_being_switched_on_is_told_of_until_it_is_or_will_not
     assert ends == [("pending", None), (outcome, reason)]
     # Asked at once after the first word, then less and less often; after the last word not any more.
     assert pauses == [2, 2, 4, 8, 16, 32, 2, 2, 2]
+    assert list(tmp_path.glob("*.json")) == []
+
+
+def test_what_a_result_has_told_of_such_a_payment_is_not_the_last_that_is_told(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.tsp.opens = False
+    home.tsp.faults["payment"] = ["lost"]  # BOSS is not waited for
+    end = home.pay()
+    assert end.payment is not None
+    end_told(home.memory, end.payment)
+    home.memory.look_away("pay-1")
+    told = home.recover(3, lambda: home.tsp.become("pay-1", state="done"))
+    assert [step.outcome for step in told if isinstance(step, Finished)] == ["pending", "success"]
     assert list(tmp_path.glob("*.json")) == []

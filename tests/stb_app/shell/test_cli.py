@@ -101,6 +101,9 @@ def test_the_environment_speaks_where_the_command_line_is_silent() -> None:
         ("run --demo --reader sim:golden", "good"),
         ("run --demo --box x1", "digits"),
         ("run --demo --warp", "--warp"),
+        ("run --tsp https://x --ca nowhere.pem", "no such file"),
+        (f"run --tsp https://x --ca {__file__}", "PEM"),
+        ("enrol --tsp https://x --smart-card= --activation-code 246810", "smart card is needed"),
     ],
 )
 def test_wrong_words_are_refused_with_better_ones(
