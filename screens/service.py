@@ -218,7 +218,10 @@ class ServiceScreen(LoadingPage[ServicePage]):
             (
                 Column((head, whole, history), gap=16, grow=1),
                 *(Column((head, upper, history), gap=16, grow=1) for upper in beginnings),
-                *(Column((head, upper, Scroll("about", history)), gap=16, grow=1) for upper in beginnings[-2:]),
+                *(
+                    Column((head, upper, Scroll("about", history)), gap=16, grow=1)
+                    for upper in beginnings[-2:]
+                ),
             )
         )
 
