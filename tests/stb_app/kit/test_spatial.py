@@ -2,7 +2,7 @@
 
 import pygame
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stb_app.kit import spatial
@@ -118,6 +118,7 @@ SHAPES = st.recursive(
 
 
 @settings(max_examples=60)
+@example(("row", [1, 1, 10]), [True, True, False])  # too wide for the page: the last two overlap
 @given(SHAPES, st.lists(st.booleans(), min_size=3, max_size=7))
 def test_every_enabled_target_is_reached_from_every_other(shape: object, enabled: list[bool]) -> None:
     assert_everything_is_reached(laid_out(numbered(shape, [0], enabled), (480, 270)))
