@@ -31,8 +31,8 @@ def score(origin: Rect, other: Rect, direction: Direction) -> tuple[int, int, in
         return None
     distance = max(0, other_near - far)
     overlap = min(b, d) - max(a, c)
-    if 2 * other_near < near + far and overlap > 0:
-        return None  # it lies upon the origin; what a narrow page has pushed over its edge is still the next one
+    if other_near < far and overlap > 0:
+        return None
     if overlap > 0:
         middle = abs((a + b) - (c + d)) // 2
         start = abs(a - c)
