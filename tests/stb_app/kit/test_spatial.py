@@ -1,13 +1,15 @@
 """Arrows go where a person expects, and everywhere."""
 
+from itertools import combinations
+
 import pygame
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from stb_app.kit import spatial
 from stb_app.kit.chrome import TopBar
-from stb_app.kit.items import Rect, Spot
+from stb_app.kit.items import Rect, Spot, intersect
 from stb_app.kit.nodes import Column, Grid, Node, Row, Scroll, Target, Text
 from stb_app.kit.stage import Layer, Picture, Stage
 from tests.stb_app.kit import samples
@@ -120,7 +122,10 @@ SHAPES = st.recursive(
 @settings(max_examples=60)
 @given(SHAPES, st.lists(st.booleans(), min_size=3, max_size=7))
 def test_every_enabled_target_is_reached_from_every_other(shape: object, enabled: list[bool]) -> None:
-    assert_everything_is_reached(laid_out(numbered(shape, [0], enabled), (480, 270)))
+    spots = laid_out(numbered(shape, [0], enabled), (480, 270))
+    # A row too wide for its page has pushed targets upon each other, which no page may have.
+    assume(not any(intersect(one.rect, other.rect) for one, other in combinations(spots, 2)))
+    assert_everything_is_reached(spots)
 
 
 @pytest.mark.parametrize("text_scale", [1.0, 1.5])
