@@ -29,7 +29,7 @@ def may_break(before: str, after: str) -> bool:
 
 WHOLE = re.compile(
     "支付|扣款|解锁|“[^”]{1,12}”"
-    r"|(?:Order |订单 ?)?[0-9A-F]{4} [0-9A-F]{4}"
+    r"|(?:Order |订单 ?)?[0-9A-Z]{4} [0-9A-Z]{4}\b"
     r"|\d\d-\d\d \d\d:\d\d"
 )
 """What a line never ends in: the words about money that must be read at a glance, a service's name in quotes, and what tells

@@ -55,7 +55,8 @@ def test_a_comma_takes_its_character_with_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["Order 4C7F 1D55", "订单 4C7F 1D55", "订单4C7F 1D55", "4C7F 1D55", "11-21 18:02"]
+    "words",
+    ["Order 4C7F 1D55", "订单 4C7F 1D55", "订单4C7F 1D55", "4C7F 1D55", "Order KDX1 05YQ", "11-21 18:02"],
 )
 def test_what_tells_a_payment_from_another_stays_together(words: str) -> None:
     assert words in [piece.strip(" ·") for piece in wrap.pieces(f"支付 · {words} · again")]
