@@ -1,7 +1,8 @@
 """A walk of the whole key graph: every page, every arrow, OK on everything, Back and INFO. USE-1, USE-2
 
-At every place, in both languages and at 100 % and 150 %: exactly one focus, every target within reach, nothing clipped
-and nothing upon another; and home is never more than a few presses of Back away.
+At every place, in both languages and at 100 % and 150 %: exactly one focus, nothing clipped and nothing upon another; at
+both text sizes, in one language each: every target within reach of the arrows, whatever arrow was pressed. Home is never more
+than a few presses of Back away.
 """
 
 from __future__ import annotations
@@ -103,12 +104,14 @@ class Walk:
         self.home()
 
     def look_at_all(self, name: str) -> Graph:
-        """Layout and arrows in every look; where the arrows lead in the walk's own."""
+        """The layout in every look, and the arrows at both text sizes; where they lead in the walk's own look."""
         for language, text_scale in LOOKS:
             look = {"language": language, "text_scale": text_scale}
-            if look != self.look:
-                self.tv.post("/settings", **look)
-                self._look_at(f"{name} {language} {text_scale}")
+            if look == self.look:
+                continue
+            self.tv.post("/settings", **look)
+            both_differ = language != self.look["language"] and text_scale != self.look["text_scale"]
+            (self._look_at if both_differ else self._upright)(f"{name} {language} {text_scale}")
         self.tv.post("/settings", **self.look)
         return self._look_at(name)
 

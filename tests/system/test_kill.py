@@ -10,7 +10,7 @@ import pytest
 
 from scripts import kill_test
 
-KILLS = 5
+KILLS = 3
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
