@@ -377,6 +377,15 @@ class Databases:
             self._made[data] = cluster().make(first_database())
         return cluster().url(self._made[data])
 
+    def keep(self, data: Path) -> str:
+        """The database of a folder outlives the test, to be copied by others; its name, or nothing."""
+        return self._made.pop(data, "")
+
+    def copy(self, kept: str, data: Path) -> None:
+        """A copy of a kept database is that of this folder."""
+        if kept:
+            self._made[data] = cluster().make(kept)
+
     def empty(self, data: Path) -> str:
         """The same, where nothing has ever run."""
         if self.kind == "sqlite":
