@@ -73,6 +73,7 @@ class Memory:
 
     Attributes:
         changed: called, on whatever thread, when a payment may no longer wait for its card, or a code for its end.
+        left: the same, when a page that told of a payment is left.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -90,6 +91,7 @@ class Memory:
         self._settled: set[str] = set()
         self._looked_at: Counter[str] = Counter()
         self.changed: Callable[[], None] = lambda: None
+        self.left: Callable[[], None] = lambda: None
 
     def card_id(self, application_serial: bytes) -> str:
         """The name under which a card is remembered: not its number, and of no use elsewhere."""
@@ -165,6 +167,7 @@ class Memory:
     def look_away(self, payment: str) -> None:
         with self._lock:
             self._looked_at -= Counter((payment,))
+        self.left()
 
     def is_proven(self, payment: str) -> bool:
         """Whether the card's proof of this payment waits here for the TSP."""

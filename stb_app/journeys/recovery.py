@@ -11,7 +11,7 @@ from cardreader.purse import Purse
 from cardreader.reader import Reader
 from stb_app.journeys.card_slot import GLANCE_S
 from stb_app.journeys.memory import Memory, OpenPayment
-from stb_app.journeys.settling import end_told, send_proof, settle_with_card
+from stb_app.journeys.settling import OPENING, end_told, send_proof, settle_with_card
 from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, Unheard, finished
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import TspClient
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 60.0
+OPENING_PAUSE_S = 10.0
+"""The same while a subscriber waits for a service that is paid."""
 POWER_UP_S = 1.0
 LAST_LOOK_S = 180.0
 """For so long after a code was closed, or the television was switched on, money may come late. The TSP asks the wallet again
@@ -61,6 +63,8 @@ class Recovery:
         self._silent: set[str] = set()
         """Payments about which the TSP did not answer when it was last told or asked, or had not a word for this box."""
         self._unheard: tuple[OpenPayment, ...] = ()
+        self._open: set[str] = set()
+        """Payments by code that had no end when they were asked about last, or of which the TSP did not tell."""
         self._said: dict[str, tuple[str, str | None]] = {}
         """Payments -> the state and reason that were told of them."""
 
@@ -69,7 +73,7 @@ class Recovery:
         self._find_ended()
         # What is told must be true at once when a journey has settled it, also while this sleeps.
         self._memory.changed = lambda: self._tell(post)
-        self._client.came_back = self._wake.set
+        self._client.came_back = self._memory.left = self._wake.set
         self._tell(post)
         while True:
             if self._waits.pause(pause, self._wake):
@@ -93,7 +97,9 @@ class Recovery:
                 post(end)
             if alone:
                 # Of what has just been told more is soon to be known.
-                pause = FIRST_PAUSE_S if done or ends else min(pause * 2, LONGEST_PAUSE_S)
+                opening = OPENING in self._said.values()
+                longest = OPENING_PAUSE_S if opening else LONGEST_PAUSE_S
+                pause = FIRST_PAUSE_S if done or ends else min(pause * 2, longest)
 
     def cancel(self) -> None:
         self._cancel.set()
@@ -102,7 +108,7 @@ class Recovery:
     def _tell(self, post: Callable[[RecoveryStep], None]) -> None:
         with self._telling:
             unproven = self._memory.asked_for()
-            codes = len(set(self._memory.open_codes()) - set(self._said))
+            codes = len(self._open.intersection(self._memory.open_codes()))
             if unproven != self._wanted:
                 self._wanted = unproven
                 post(CardWanted(unproven))
@@ -177,12 +183,15 @@ class Recovery:
                 if problem.code == "not-found":
                     # Another platform, or one that has lost its memory: it will never tell.
                     self._memory.forget_code(payment)
+                self._open.add(payment)
                 done = False
                 continue
             end = finished(told)
             if end.outcome == "pending" and end.money != "taken":
+                self._open.add(payment)
                 done = done and end.money == "not-taken"
                 continue
+            self._open.discard(payment)
             done = self._say(told, post) and done
         return done
 

@@ -305,7 +305,7 @@ def test_a_service_that_was_being_switched_on_is_told_of_until_it_is_or_will_not
     ends = [(end.outcome, end.reason) for end in told if isinstance(end, Finished)]
     assert ends == [("pending", None), (outcome, reason)]
     # Asked at once after the first word, then less and less often; after the last word not any more.
-    assert pauses == [2, 2, 4, 8, 16, 32, 2, 2, 2]
+    assert pauses == [2, 2, 4, 8, 10, 10, 2, 2, 2]
     assert list(tmp_path.glob("*.json")) == []
 
 
