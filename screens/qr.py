@@ -128,7 +128,7 @@ class QrScreen(Page[None]):
         if self._slow:
             return (Binding(("KEY_BACK",), self.t("Leave for now")),)
         found: list[Binding] = []
-        if not self.busy:
+        if self._enlarges:
             found.append(Binding(("KEY_OK",), self.t("Enlarge the code")))
         stops = not self._leaving and self._step.state in STOPPABLE
         # Where Back cannot stop anything it says so; the footer promises nothing.
@@ -136,8 +136,13 @@ class QrScreen(Page[None]):
         found.append(Binding(("KEY_BACK",), label, footer=stops))
         return found
 
+    @property
+    def _enlarges(self) -> bool:
+        """Whether the code may be all there is to see. While nobody answers, what may have become of the money stays said."""
+        return not self.busy and self._step.state != "reconnecting"
+
     def on_ok(self, key: str) -> None:
-        if key == "code":
+        if key == "code" and self._enlarges:
             self._large = not self._large
         elif key == "records":
             self.app.home()
@@ -360,9 +365,7 @@ class QrScreen(Page[None]):
                 return (
                     "warning",
                     self.t("No connection just now"),
-                    self.t(
-                        "We keep trying. If you have paid, the payment will be found; please do not pay again."
-                    ),
+                    self.t("We keep trying. If you have paid, the payment will be found."),
                 )
             case "checking":
                 return (
@@ -385,12 +388,15 @@ class QrScreen(Page[None]):
         part = left / max(1, self._step.total_s)
         scanned = self._step.state == "scanned"
         words = self.t("Waiting for the phone.") if scanned else self.t("Waiting to be paid.")
-        if self._money == "not-taken":  # else the sentences above the clock say it
+        tone: Color = "secondary"
+        if self._money == "not-taken":
             words = self.t(STAY_SAFE) if self._large else sentences(words, self.t(STAY_SAFE))
+        elif self._money == "unknown":
+            words, tone = self._taken
         figure = Text(minutes(left), "title", "warning" if part <= LAST_PART else "text", wrap=False)
         if ring < 140:
-            return Row((Ring(part, ring), figure, Grow(Text(words, "small", "secondary"))), gap=24)
-        said = Column((figure, Text(words, "small", "secondary")), gap=0)
+            return Row((Ring(part, ring), figure, Grow(Text(words, "small", tone))), gap=24)
+        said = Column((figure, Text(words, "small", tone)), gap=0)
         return Row((Ring(part, ring), Grow(said)), gap=40)
 
 

@@ -77,7 +77,7 @@ def test_a_code_that_has_run_out_is_not_to_be_scanned(tv: Television) -> None:
         (None, "To pay", "Nothing has been taken yet."),
         ("shown", "To pay", "Nothing has been taken yet."),
         ("scanned", "To pay", "Nothing has been taken yet."),
-        ("reconnecting", "Amount", "please do not pay again."),
+        ("reconnecting", "Amount", "It is not yet known whether money was taken. Please do not pay again."),
         ("confirming", "Amount paid", "The money was taken."),
         ("checking", "Amount", "It is not yet known whether money was taken. Please do not pay again."),
     ],
@@ -92,6 +92,15 @@ def test_every_state_says_what_has_become_of_the_money(
     assert words in tv.words()
     assert label in tv.words().split("\n")
     assert ("Nothing has been taken" in tv.words()) is (label == "To pay")
+
+
+def test_while_nobody_answers_the_code_does_not_take_the_place_of_the_words(tv: Television) -> None:
+    post(tv, code(), code("reconnecting"))
+    assert "Enlarge the code" not in tv.words()
+    tv.press("OK")
+    assert not tv.state["enlarged"]
+    assert "Please do not pay again." in tv.words()
+    assert "Waiting to be paid." not in tv.words()
 
 
 def test_while_it_is_cancelled_nobody_knows_what_the_phone_has_done(tv: Television) -> None:
