@@ -128,8 +128,9 @@ class QrScreen(Page[None]):
         if self._slow:
             return (Binding(("KEY_BACK",), self.t("Leave for now")),)
         found: list[Binding] = []
-        if self._enlarges:
-            found.append(Binding(("KEY_OK",), self.t("Enlarge the code")))
+        if not self.busy:
+            enlarge = self.t("Enlarge the code") if self._enlarges else self.t("Not possible just now")
+            found.append(Binding(("KEY_OK",), enlarge, footer=self._enlarges))
         stops = not self._leaving and self._step.state in STOPPABLE
         # Where Back cannot stop anything it says so; the footer promises nothing.
         label = self.t("Cancel the payment") if stops else self.t("Not possible just now")
