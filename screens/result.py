@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from screens.ending import ended, of_earlier
 from screens.parts import due
-from screens.problems import ELSEWHERE, RETURNING, Said, money_words
+from screens.problems import ELSEWHERE, MAY_BE_PAID, RETURNING, Said, money_words
 from screens.purchase import pay_otherwise, to_service
 from screens.words import (
     SEPARATOR,
@@ -63,7 +63,7 @@ FOLLOWED = frozenset(("pending", "expired", "cancelled"))
 ENDED = frozenset(("failed", "cancelled", "expired"))
 RETRIED = frozenset(("failed", "expired"))
 """What nobody wanted: trying again is the likely wish. Who has cancelled is done."""
-NOT_THIS_SERVICE = frozenset(("already-subscribed", "order-clash", "service-withdrawn"))
+NOT_THIS_SERVICE = frozenset(("already-subscribed", "already-paid", "order-clash", "service-withdrawn"))
 """Refusals that any other order or payment for the same service would meet too."""
 
 
@@ -398,7 +398,7 @@ class ResultScreen(Page[None]):
     def _free(self) -> bool:
         """Nothing was taken, here or on another television, and the service can be had: it can be paid all the same."""
         end = self._end
-        refused = NOT_THIS_SERVICE.union(ELSEWHERE)
+        refused = NOT_THIS_SERVICE.union(ELSEWHERE, MAY_BE_PAID)
         return end.outcome in ENDED and end.money == "not-taken" and end.reason not in refused
 
     def _buttons(self) -> tuple[Node, ...]:

@@ -97,13 +97,17 @@ class Recovery:
                 post(end)
             if alone:
                 # Of what has just been told more is soon to be known.
-                opening = OPENING in self._said.values()
-                longest = OPENING_PAUSE_S if opening else LONGEST_PAUSE_S
-                pause = FIRST_PAUSE_S if done or ends else min(pause * 2, longest)
+                pause = FIRST_PAUSE_S if done or ends else min(pause * 2, self._longest_pause())
 
     def cancel(self) -> None:
         self._cancel.set()
         self._wake.set()
+
+    def _longest_pause(self) -> float:
+        """Seconds."""
+        remembered = (*self._memory.untold(), *self._memory.open_codes())
+        opening = any(self._said.get(payment) == OPENING for payment in remembered)
+        return OPENING_PAUSE_S if opening else LONGEST_PAUSE_S
 
     def _tell(self, post: Callable[[RecoveryStep], None]) -> None:
         with self._telling:
@@ -183,7 +187,8 @@ class Recovery:
                 if problem.code == "not-found":
                     # Another platform, or one that has lost its memory: it will never tell.
                     self._memory.forget_code(payment)
-                self._open.add(payment)
+                else:
+                    self._open.add(payment)
                 done = False
                 continue
             end = finished(told)

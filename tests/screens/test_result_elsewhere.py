@@ -51,7 +51,16 @@ def test_money_that_may_be_taken_is_not_asked_for_again() -> None:
     assert ways(tv) == ["done", "records"]
 
 
-@pytest.mark.parametrize("reason", ["already-subscribed", "order-clash", "service-withdrawn"])
+@pytest.mark.parametrize("reason", ["card-away", "payment-in-progress", "service-not-opened", "proof-kept"])
+def test_whoever_is_told_not_to_pay_again_is_offered_no_way_to(reason: str) -> None:
+    end = Finished("failed", "not-taken", reason, replace(NOT_TAKEN, state="failed", reason=reason))
+    tv = Television(PaymentVerbs(), "en").open("result", finished=end, order=data.ORDER)
+    assert "Please do not pay again." in tv.words()
+    assert tv.focus == "done"
+    assert not {"again", "pay-otherwise"} & set(ways(tv))
+
+
+@pytest.mark.parametrize("reason", ["already-subscribed", "already-paid", "order-clash", "service-withdrawn"])
 def test_a_service_that_cannot_be_had_is_not_offered_again(reason: str) -> None:
     end = Finished("failed", "not-taken", reason, replace(NOT_TAKEN, state="failed", reason=reason))
     tv = Television(PaymentVerbs(), "en").open("result", finished=end, order=data.ORDER)
