@@ -16,17 +16,29 @@ from server_stub.foundation.locks import KeyedLocks
 from server_stub.settings import Settings
 from server_stub.tsp import card_proofs, card_turns, cases, models, psam_pool, tables
 from server_stub.tsp.core import load_payment
-from tests.server_stub.system import Card, System, body_of, running
+from tests.server_stub.system import Box, Card, System, body_of, running
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_payment_s_first_proof_is_never_overwritten(system: System) -> None:
-    """What a PSAM has called wrong goes to none again, nor does any other: a person has both proofs."""
+async def debited(system: System) -> tuple[Box, Card, Any, dict[str, str]]:
+    """A payment whose card has debited, and the proof, of which nobody has been told yet."""
     box = await system.box()
     card = Card(box)
     payment = await box.pay("card")
-    proof = body_of(card.debit(await card.authorised(payment)))
+    return box, card, payment, body_of(card.debit(await card.authorised(payment)))
+
+
+async def psam_goes_on(system: System) -> None:
+    """Another box pays with the only PSAM, once nobody holds it for the payment before."""
+    system.clock.advance(181)
+    other = await system.box("85312047")
+    await Card(other).pay(await other.pay("card"))
+
+
+async def test_a_payment_s_first_proof_is_never_overwritten(system: System) -> None:
+    """What a PSAM has called wrong goes to none again, nor does any other: a person has both proofs."""
+    box, card, payment, proof = await debited(system)
     path = f"/payments/{payment['payment']}"
     wrong = {"tac": proof["tac"], "mac2": "00000000"}
     for _ in range(4):
@@ -53,10 +65,7 @@ async def test_a_payment_s_first_proof_is_never_overwritten(system: System) -> N
 async def test_a_proof_that_waits_for_its_psam_is_not_replaced_and_is_what_the_psam_checks(
     system: System,
 ) -> None:
-    box = await system.box()
-    card = Card(box)
-    payment = await box.pay("card")
-    proof = body_of(card.debit(await card.authorised(payment)))
+    box, _, payment, proof = await debited(system)
     (debit,) = await system.rows(tables.debits)
     unit = system.tsp.core.psams.pop(debit.psam)
     path = f"/payments/{payment['payment']}/debit"
@@ -68,10 +77,7 @@ async def test_a_proof_that_waits_for_its_psam_is_not_replaced_and_is_what_the_p
 
 
 async def test_proofs_without_end_are_refused_until_later(system: System) -> None:
-    box = await system.box()
-    card = Card(box)
-    payment = await box.pay("card")
-    proof = body_of(card.debit(await card.authorised(payment)))
+    box, _, payment, proof = await debited(system)
     path = f"/payments/{payment['payment']}/debit"
     codes = [
         (await box.refused(path, {"tac": "00000000", "mac2": f"{number:08X}"}))["code"]
@@ -116,19 +122,9 @@ async def test_a_psam_that_began_something_else_begins_again_for_the_late_proof(
         assert (await box.post(path, body_of(proof)))["money"] == "taken"
 
 
-async def psam_goes_on(system: System) -> None:
-    """Another box pays with the only PSAM, once nobody holds it for the payment before."""
-    system.clock.advance(181)
-    other = await system.box("85312047")
-    await Card(other).pay(await other.pay("card"))
-
-
 async def test_a_psam_that_has_gone_on_cannot_check_the_late_proof_which_is_kept(tmp_path: Path) -> None:
     async with running(tmp_path, Settings(psams="sim:1")) as system:
-        box = await system.box()
-        card = Card(box)
-        payment = await box.pay("card")
-        proof = body_of(card.debit(await card.authorised(payment)))
+        box, _, payment, proof = await debited(system)
         await psam_goes_on(system)
         problem = await box.refused(f"/payments/{payment['payment']}/debit", proof)
         assert (problem["code"], problem["money"]) == ("lease-lost", "unknown")
@@ -147,10 +143,7 @@ async def test_a_psam_that_has_gone_on_cannot_check_the_late_proof_which_is_kept
 
 async def test_a_late_proof_that_is_for_a_person_is_one_case_however_often_it_comes(tmp_path: Path) -> None:
     async with running(tmp_path, Settings(psams="sim:1")) as system:
-        box = await system.box()
-        card = Card(box)
-        payment = await box.pay("card")
-        proof = body_of(card.debit(await card.authorised(payment)))
+        box, card, payment, proof = await debited(system)
         await psam_goes_on(system)
         for _ in range(3):
             problem = await box.refused(f"/payments/{payment['payment']}/debit", proof)
@@ -179,10 +172,7 @@ async def test_a_psam_that_failed_once_over_a_late_proof_is_not_taken_to_have_ac
     tmp_path: Path,
 ) -> None:
     async with running(tmp_path, Settings(psams="sim:1")) as system:
-        box = await system.box()
-        card = Card(box)
-        payment = await box.pay("card")
-        proof = body_of(card.debit(await card.authorised(payment)))
+        box, _, payment, proof = await debited(system)
         await psam_goes_on(system)
         (unit,) = system.tsp.core.psams.values()
         verify = unit.verify
@@ -393,10 +383,7 @@ async def test_a_proof_the_psam_accepted_just_before_a_stop_counts(tmp_path: Pat
 
 
 async def test_the_same_proof_again_with_another_key_is_answered_with_the_payment(system: System) -> None:
-    box = await system.box()
-    card = Card(box)
-    payment = await box.pay("card")
-    proof = body_of(card.debit(await card.authorised(payment)))
+    box, _, payment, proof = await debited(system)
     path = f"/payments/{payment['payment']}"
     await box.post(f"{path}/debit", proof)
     done = await box.state(payment["payment"], "done")
