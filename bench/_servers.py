@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -154,8 +154,28 @@ class Boxes:
 
 def cpu_seconds(processes: Sequence[subprocess.Popen[str]]) -> float:
     """What processes have used so far."""
-    ticks = 0
-    for process in processes:
-        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
+    ticks = (_ticks(_fields(process.pid)) for process in processes)
+    return sum(ticks) / os.sysconf("SC_CLK_TCK")
+
+
+def family_cpu_seconds(ancestor: int) -> float:
+    """What the processes that descend from one have used so far, and those of them that have ended."""
+    stats: dict[int, list[str]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                stats[int(folder.name)] = _fields(int(folder.name))
+    family, ticks = {ancestor}, 0
+    while found := {pid for pid, fields in stats.items() if int(fields[1]) in family} - family:
+        family |= found
+        ticks += sum(_ticks(stats[pid], ended_children=True) for pid in found)
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _fields(pid: int) -> list[str]:
+    """Of /proc/PID/stat (proc(5)), from the state on."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _ticks(fields: Sequence[str], *, ended_children: bool = False) -> int:
+    return sum(int(field) for field in fields[11 : 15 if ended_children else 13])

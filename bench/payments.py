@@ -30,7 +30,7 @@ from sqlalchemy import Connection, create_engine, func, select
 
 from bench._bare import INSERT, metadata
 from bench._boxes import STEPS, Task
-from bench._servers import Boxes, cpu_seconds, fill, forget, numbers, running, servers
+from bench._servers import Boxes, cpu_seconds, family_cpu_seconds, fill, forget, numbers, running, servers
 from server_stub.foundation import postgresql
 from server_stub.foundation.clock import SystemClock, machine_pauses
 from server_stub.foundation.database import Database
@@ -56,6 +56,7 @@ class Measured:
     by_step_ms: dict[str, list[float]] = field(default_factory=dict)
     server_cpu_s: float = 0.0
     boxes_cpu_s: float = 0.0
+    database_cpu_s: float = 0.0
     seconds: float = 0.0
     payments: int = 0
 
@@ -73,8 +74,11 @@ class Measured:
             f"{name}: {self.rate:.1f} payments/s (rounds {', '.join(f'{rate:.1f}' for rate in self.rates)});"
             f" a request {self.percentile(0.5):.1f} ms, p99 {self.percentile(0.99):.1f} ms;"
             f" a payment {1000 * self.server_cpu_s / self.payments:.2f} ms of the servers' processor,"
-            f" {1000 * self.boxes_cpu_s / self.payments:.2f} ms of the boxes';"
-            f" busy: servers {100 * self.server_cpu_s / self.seconds:.0f} %, boxes {100 * self.boxes_cpu_s / self.seconds:.0f} %",
+            f" {1000 * self.boxes_cpu_s / self.payments:.2f} ms of the boxes',"
+            f" {1000 * self.database_cpu_s / self.payments:.2f} ms of PostgreSQL's;"
+            f" busy: servers {100 * self.server_cpu_s / self.seconds:.0f} %,"
+            f" boxes {100 * self.boxes_cpu_s / self.seconds:.0f} %,"
+            f" PostgreSQL {100 * self.database_cpu_s / self.seconds:.0f} %",
             flush=True,
         )
         for step, all_ms in self.by_step_ms.items():
@@ -86,10 +90,19 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the rows are: a folder, and for PostgreSQL an address."""
+    """Where the rows are: a folder, and for PostgreSQL an address.
+
+    Attributes:
+        keeper: the process whose children PostgreSQL's are; 0 without.
+    """
 
     data: Path
     url: str
+    keeper: int = 0
+
+    def database_cpu_seconds(self) -> float:
+        """What PostgreSQL has used so far; SQLite's work is its server's."""
+        return family_cpu_seconds(self.keeper) if self.keeper else 0.0
 
     def owed(self) -> int:
         """What of the payments BOSS has not heard of yet."""
@@ -112,15 +125,15 @@ def place(kind: str) -> Iterator[Place]:
             if kind == "sqlite":
                 yield Place(data, "")
                 return
-            with postgres() as socket:
-                yield Place(data, f"postgresql://stb@/postgres?host={socket}")
+            with postgres() as (socket, keeper):
+                yield Place(data, f"postgresql://stb@/postgres?host={socket}", keeper)
         finally:
             forget(data)
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """A PostgreSQL with its usual durability; the folder of its socket."""
+def postgres() -> Iterator[tuple[str, int]]:
+    """A PostgreSQL with its usual durability: the folder of its socket, and the process that keeps it."""
     keeper = subprocess.Popen(
         [sys.executable, "-m", "tests.postgres_keeper", "durable"],
         stdin=subprocess.PIPE,
@@ -130,7 +143,7 @@ def postgres() -> Iterator[str]:
     assert keeper.stdin is not None
     assert keeper.stdout is not None
     try:
-        yield keeper.stdout.readline().strip()
+        yield keeper.stdout.readline().strip(), keeper.pid
     finally:
         keeper.stdin.close()
         keeper.wait(30)
@@ -147,13 +160,15 @@ def one_round(
 ) -> None:
     """Adds a round; payments until BOSS has heard of all."""
     processes = [process for process, _ in serving]
-    cpu, began = cpu_seconds(processes), time.perf_counter()
+    cpu, database_cpu = cpu_seconds(processes), here.database_cpu_seconds()
+    began = time.perf_counter()
     done = boxes.work(Task([url for _, url in serving], numbers(BOXES), SECONDS, bare, every_s))
     drained = time.perf_counter()
     while not bare and here.owed():
         time.sleep(0.02)
     passed_s = done.seconds + time.perf_counter() - drained
     measured.server_cpu_s += cpu_seconds(processes) - cpu
+    measured.database_cpu_s += here.database_cpu_seconds() - database_cpu
     measured.seconds += time.perf_counter() - began
     measured.boxes_cpu_s += done.cpu_seconds
     measured.payments += done.payments

@@ -275,13 +275,12 @@ class TspClient:
     ) -> Fields:
         import requests  # a tenth of a second to import: not before the first picture
 
+        from stb_app.tsp.session import new_session
+
         if self._base_url is None:
             raise Problem("tsp-unreachable", retryable=True)
         if self._session is None:
-            self._session = requests.Session()
-            self._session.trust_env = False
-            if self.authority is not None:
-                self._session.verify = str(self.authority)
+            self._session = new_session(self.authority)
         headers = {"Accept": "application/json"}
         if key is not None:
             headers["Idempotency-Key"] = key

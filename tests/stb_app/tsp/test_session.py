@@ -1,0 +1,62 @@
+"""An answer that has no end is given up, in time and in size; real sockets."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from stb_app.tsp import session
+from stb_app.tsp.client import ANSWER_S, CONNECT_S, TspClient
+from stb_app.tsp.problem import Problem
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000000\r\n\r\n"
+
+
+@pytest.fixture
+def endless() -> Iterator[str]:
+    """Somebody who goes on answering until the caller hangs up."""
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            try:
+                connection.sendall(HEAD)
+                while True:
+                    connection.sendall(b" " * 1000)
+            except OSError:
+                return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join(10)
+        assert not thread.is_alive(), "the connection was left open"
+
+
+def test_an_answer_that_does_not_come_to_its_end_is_given_up_in_time(
+    endless: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = itertools.count(step=1.0)
+    monkeypatch.setattr(session.time, "monotonic", lambda: next(looks))
+    with pytest.raises(Problem) as caught:
+        TspClient(endless).hello()
+    assert caught.value.code == "tsp-unreachable"
+    assert isinstance(caught.value.__cause__, requests.Timeout)
+    assert next(looks) <= CONNECT_S + ANSWER_S + 10
+
+
+def test_an_answer_of_any_size_does_not_fill_the_memory(
+    endless: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session.time, "monotonic", lambda: 0.0)
+    with pytest.raises(Problem) as caught:
+        TspClient(endless).hello()
+    assert caught.value.code == "tsp-unreachable"
+    assert "no end" in str(caught.value.__cause__)
