@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, ForeignKey, Integer, MetaData, String, Table, UniqueConstraint
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table, UniqueConstraint
 
 from server_stub.foundation import correlation
 from server_stub.foundation.audit import Audit
@@ -28,7 +28,7 @@ boxes = Table(
     "boxes",
     metadata,
     Column("box_number", String, primary_key=True),
-    Column("subscriber_id", ForeignKey("subscribers.id"), nullable=False),
+    Column("subscriber_id", ForeignKey("subscribers.id"), nullable=False, index=True),
     Column("smart_card_number", String, nullable=False),
     Column("activation_hash", String, nullable=False),
     Column("state", String, nullable=False),  # active | suspended | stolen
@@ -81,7 +81,7 @@ subscriptions = Table(
     "subscriptions",
     metadata,
     Column("id", String, primary_key=True),
-    Column("subscriber_id", ForeignKey("subscribers.id"), nullable=False, index=True),
+    Column("subscriber_id", ForeignKey("subscribers.id"), nullable=False),
     Column("service", ForeignKey("products.service"), nullable=False),
     Column("term", String, nullable=False),
     Column("valid_from", Instant, nullable=False),
@@ -90,6 +90,14 @@ subscriptions = Table(
     Column("paid_at", Instant, nullable=False),
     Column("cancelled", Boolean, nullable=False, default=False),
     correlation.column(),
+)
+# How long a home has each service is told with every order and opening: it is read from this alone.
+Index(
+    "subscriptions_of_home",
+    subscriptions.c.subscriber_id,
+    subscriptions.c.cancelled,
+    subscriptions.c.service,
+    subscriptions.c.valid_until,
 )
 
 orders = Table(

@@ -20,7 +20,7 @@ from server_stub.foundation.statements import Statement
 from server_stub.foundation.wire import Service
 from server_stub.tsp import core, machines, tables
 from server_stub.tsp.core import Core
-from server_stub.tsp.tables import orders, payments
+from server_stub.tsp.tables import LIVE, orders, payments
 from server_stub.tsp.wallet import WalletPayments
 from server_stub.wallets.provider import WalletUnreachable
 
@@ -39,7 +39,7 @@ def _live(boxes: int) -> Statement:
         select(payments, orders.c.service)
         .join(orders, orders.c.id == payments.c.order_id)
         .where(payments.c.box_number.in_([bindparam(f"box_{place}") for place in range(boxes)]))
-        .where(payments.c.live & (payments.c.order_id != bindparam("order")))
+        .where(LIVE, payments.c.order_id != bindparam("order"))
         .order_by(payments.c.created_at, payments.c.id)
     )
 

@@ -116,13 +116,21 @@ payments = Table(
     correlation.column(),
 )
 LIVE = text("payments.live")
-"""The condition of a query for live payments, written as the index below has it: SQLite does not see that ``live = 1``
+"""The condition of a query for live payments, written as the indexes below have it: SQLite does not see that ``live = 1``
 is the same, and would read every payment there ever was."""
 Index("payments_to_expire", payments.c.state, payments.c.expires_at)
 Index(
     "one_live_payment",
     payments.c.order_id,
     unique=True,
+    sqlite_where=payments.c.live,
+    postgresql_where=payments.c.live,
+)
+
+# A box that has paid for years has the same few of them as a new one.
+Index(
+    "live_payments_of_box",
+    payments.c.box_number,
     sqlite_where=payments.c.live,
     postgresql_where=payments.c.live,
 )

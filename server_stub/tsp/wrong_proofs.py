@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, bindparam, select
 
 from server_stub.foundation.statements import Statement
-from server_stub.tsp.tables import boxes, leases, payments
+from server_stub.tsp.tables import LIVE, boxes, leases, payments
 
 _BOX = Statement(
     select(boxes.c.box_number)
@@ -21,16 +21,17 @@ _BOX = Statement(
 )
 _WRONG = Statement(
     select(payments.c.id).where(
-        (payments.c.box_number == bindparam("box")) & (payments.c.state == "mac2-refused")
+        LIVE, (payments.c.box_number == bindparam("box")) & (payments.c.state == "mac2-refused")
     )
 )
 _UNDER_WAY = Statement(
     select(leases.c.psam)
     .join(payments, payments.c.id == leases.c.payment_id)
     .where(
+        LIVE,
         (payments.c.box_number == bindparam("box"))
         & (payments.c.id != bindparam("payment"))
-        & (leases.c.busy_until > bindparam("now", type_=leases.c.busy_until.type))
+        & (leases.c.busy_until > bindparam("now", type_=leases.c.busy_until.type)),
     )
 )
 
