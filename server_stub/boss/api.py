@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Request
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import Response
+from pydantic import Field
 
 from server_stub.boss import models
 from server_stub.boss.service import BossService
@@ -15,7 +16,10 @@ from server_stub.foundation import idempotency, wire
 from server_stub.foundation.http import response_of
 from server_stub.foundation.problems import Problem, responses
 
+LONGEST_LIST = 50
 BoxNumber = Annotated[str, Path(pattern=r"^[0-9]{6,16}$")]
+Unheard = Annotated[Sequence[Annotated[str, Field(pattern=models.REFERENCE)]], Query(max_length=LONGEST_LIST)]
+"""Payments of which the partner has not heard yet that they opened something."""
 Key = Annotated[str, Header(alias="Idempotency-Key", pattern=idempotency.PATTERN)]
 
 
@@ -54,9 +58,9 @@ def router(service: Callable[[], BossService]) -> APIRouter:
         return models.EndedKey(key_id=key_id, ended=end.reason)
 
     @routes.get("/home", responses=responses(401, 403, 422))
-    async def home(box_number: BoxNumber) -> wire.Home:
-        """What the home page shows."""
-        return await service().home(box_number)
+    async def home(box_number: BoxNumber, payment: Unheard = ()) -> models.Home:
+        """What the home page shows, and which of these payments it counts."""
+        return await service().home(box_number, payment)
 
     @routes.get("/services", responses=responses(401, 403, 422))
     async def services(box_number: BoxNumber) -> wire.Services:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
+from server_stub.foundation import wire
 from server_stub.foundation.money import MOST_FEN
 from server_stub.foundation.secret import ActivationCode
 from server_stub.foundation.text import Text
@@ -24,6 +25,16 @@ def _is_reasonable(instant: datetime) -> datetime:
 
 
 Reasonable = Annotated[AwareDatetime, AfterValidator(_is_reasonable)]
+
+
+class Home(wire.Home):
+    """What the home page shows.
+
+    Attributes:
+        counted: of the payments that were asked about, those whose amounts are in ``spending``.
+    """
+
+    counted: list[str]
 
 
 class ServiceDetail(Service):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import to_thread
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -97,10 +97,21 @@ class BossService:
 
         await self.database.write(work)
 
-    async def home(self, box_number: str) -> wire.Home:
-        """What the home page shows. Raises Problem ``box-unknown``, ``box-suspended``, as all below."""
+    async def home(self, box_number: str, unheard: Sequence[str]) -> models.Home:
+        """What the home page shows. Raises Problem ``box-unknown``, ``box-suspended``, as all below.
+
+        Args:
+            unheard: payments of which the partner has not heard yet that they opened something.
+        """
         now = self._clock.now()
-        return await self._for(box_number, lambda catalogue, who, past: views.home(catalogue, who, past, now))
+
+        def read(conn: Connection) -> models.Home:
+            who = store.load_customer(conn, box_number)
+            shown = views.home(store.load_catalogue(conn), who, store.load_history(conn, who), now)
+            counted = store.opened_of(conn, box_number, unheard)
+            return models.Home(**dict(shown), counted=counted)
+
+        return await self.database.read(read)
 
     async def services(self, box_number: str) -> wire.Services:
         """All services in the order to show."""

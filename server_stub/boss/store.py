@@ -218,6 +218,14 @@ def load_held(conn: Connection, subscriber: str) -> tuple[Until, ...]:
     return tuple(Until(row.service, row.valid_until) for row in rows)
 
 
+def opened_of(conn: Connection, box_number: str, payments: Sequence[str]) -> list[str]:
+    """Which of these payments have opened something for a box."""
+    if not payments:
+        return []
+    mine = orders.c.payment.in_(payments) & (orders.c.box_number == box_number)
+    return list(conn.scalars(select(orders.c.payment).where(mine & orders.c.subscription_id.is_not(None))))
+
+
 def load_history(conn: Connection, customer: Customer) -> History:
     """Everything that they have and had."""
     rows = _SUBSCRIPTIONS.all(conn, {"subscriber": customer.id})

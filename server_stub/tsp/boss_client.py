@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 import structlog
@@ -56,13 +56,17 @@ class BossClient:
         """Has somebody told of each box that BOSS says it does not serve: its number, and the refusal."""
         self._when_refused = listener
 
-    async def get(self, box_number: str, *path: str) -> Any:
+    async def get(self, box_number: str, *path: str, **query: Sequence[str]) -> Any:
         """One of a box's resources, by the parts of its path: ``home``; ``services``; ``services``, NAME.
+
+        Args:
+            query: each name with its values.
 
         Raises:
             Problem: BOSS's refusal, or ``boss-unreachable``.
         """
-        return await self._call("GET", box_number, "/".join(quote(part, safe="") for part in path))
+        asked = f"?{urlencode(query, doseq=True)}" if any(query.values()) else ""
+        return await self._call("GET", box_number, "/".join(quote(part, safe="") for part in path) + asked)
 
     async def post(self, box_number: str, path: str, body: dict[str, Any], key: str = "") -> Any:
         """One of a box's actions: ``keys``, ``orders``, ``orders/ID/opening``; ``key`` makes it idempotent.

@@ -6,7 +6,9 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -48,15 +50,22 @@ class Orders:
 
     async def home(self, box_number: str) -> wire.Home:
         """Raises Problem: BOSS's refusal or ``boss-unreachable``, as the next two."""
-        told = wire.Home.model_validate(await self._core.boss.get(box_number, "home"))
-
-        def read(conn: Connection) -> tuple[wire.LastPayment | None, Counter[str]]:
-            return _newest_kept(conn, box_number), _kept_by_month(conn, box_number)
-
-        kept, months = await self._core.database.read(read)
+        # Ours first: what BOSS opens before it answers is then in both, and BOSS says so, rather than in neither.
+        kept, opened_at = await self._core.database.read(partial(_kept, box_number=box_number))
+        answer = await self._core.boss.get(box_number, "home", payment=[row.id for row in kept[:RECORDS]])
+        told = wire.Home.model_validate(answer)
+        counted = [row for row in kept if row.id in answer["counted"]]
+        kept = [row for row in kept if row not in counted]
+        months = Counter[str]()
+        for row in kept:
+            months[f"{row.paid_at:%Y-%m}"] += row.received_fen
         last = told.last_payment
-        if kept is not None and (last is None or kept.date >= last.date):
-            last = kept
+        newest = max(kept, key=_paid_at, default=None)
+        known = [row.paid_at for row in counted] + ([opened_at] if opened_at else [])
+        if newest is not None and all(newest.paid_at >= at for at in known):
+            own = wire.LastPayment(date=newest.paid_at.date(), amount_fen=newest.amount_fen)
+            if last is None or own.date >= last.date:
+                last = own
         spending = [
             one.model_copy(update={"amount_fen": one.amount_fen + months[one.month]}) for one in told.spending
         ]
@@ -239,26 +248,17 @@ class Orders:
         )
 
 
-def _kept_by_month(conn: Connection, box_number: str) -> Counter[str]:
-    """YYYY-MM -> what of the box's money is in without BOSS having opened anything for it, in fen."""
-    kept = select(payments.c.paid_at, payments.c.received_fen).where(
-        (payments.c.box_number == box_number) & payments.c.state.in_(NOT_AT_BOSS)
-    )
-    months: Counter[str] = Counter()
-    for row in conn.execute(kept):
-        months[f"{row.paid_at:%Y-%m}"] += row.received_fen
-    return months
+def _kept(conn: Connection, box_number: str) -> tuple[Sequence[Any], datetime | None]:
+    """The box's payments whose money is in, and of which BOSS has not said that it opened anything for them, newest
+    first; and when the newest was paid for which it has."""
+    mine = payments.c.box_number == box_number
+    newest = payments.c.paid_at.desc()
+    kept = select(payments.c.id, payments.c.paid_at, payments.c.amount_fen, payments.c.received_fen)
+    rows = conn.execute(kept.where(mine & payments.c.state.in_(NOT_AT_BOSS)).order_by(newest)).all()
+    opened = select(payments.c.paid_at).where(mine & (payments.c.state == "opened"))
+    return rows, conn.execute(opened.order_by(newest).limit(1)).scalar_one_or_none()
 
 
-def _newest_kept(conn: Connection, box_number: str) -> wire.LastPayment | None:
-    """The box's newest payment whose money is in, if BOSS has not opened anything for it."""
-    taken = (
-        select(payments.c.paid_at, payments.c.amount_fen, payments.c.state)
-        .where((payments.c.box_number == box_number) & payments.c.state.in_((*NOT_AT_BOSS, "opened")))
-        .order_by(payments.c.paid_at.desc())
-        .limit(1)
-    )
-    row = conn.execute(taken).one_or_none()
-    if row is None or row.state not in NOT_AT_BOSS:
-        return None
-    return wire.LastPayment(date=row.paid_at.date(), amount_fen=row.amount_fen)
+def _paid_at(payment: Row[Any]) -> datetime:
+    at: datetime = payment.paid_at
+    return at

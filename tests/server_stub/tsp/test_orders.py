@@ -324,6 +324,20 @@ async def test_home_names_what_was_paid_after_a_payment_that_waits_for_a_person(
     assert spent(home)[-1] == refused["amount_fen"] + later["amount_fen"]
 
 
+async def test_home_counts_a_payment_once_while_the_word_of_its_opening_is_on_its_way(system: System) -> None:
+    box = await system.box()
+    payment = await box.pay("card", "sports", "monthly")
+    system.network.deaf = {"/boss/v1/boxes/85312048/orders/"}
+    await Card(box).pay(payment)
+    await system.tried("open-service")
+    home = await box.get("/home")
+    assert (await box.get(f"/payments/{payment['payment']}"))["state"] == "paid"
+    assert home["active_count"] == 1, "BOSS has opened it"
+    assert spent(home)[-1] == payment["amount_fen"]
+    assert home["last_payment"]["amount_fen"] == payment["amount_fen"]
+    assert "counted" not in home
+
+
 async def test_home_counts_money_until_it_is_returned(system: System) -> None:
     box = await system.box()
     payment = await box.pay("wallet:demo", "sports", "monthly")
