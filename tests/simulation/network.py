@@ -7,13 +7,14 @@ import contextvars
 import json
 import re
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import requests
 from requests.adapters import BaseAdapter
 
+from server_stub.settings import Settings
 from tests.simulation.loop import result_of
 from tests.simulation.plan import Links
 from tests.simulation.servers import Answer, Process, Request
@@ -30,6 +31,8 @@ LATE = {"init": (9, 14), "cancel": (0, 6)}
 GOOD = Links()
 KEY_ID = re.compile('keyid="([^"]+)"')
 """In a box's signature (RFC 9421, 2.3)."""
+KEPT = timedelta(days=Settings().idempotency_days)
+"""How long an answer is given again."""
 
 
 class Refused(Exception):
@@ -45,7 +48,8 @@ class Network:
 
     Attributes:
         refunds: refund ids by reference, as they reached the wallet.
-        answers: what was answered to each use of an idempotency key (role, who, key, path, body).
+        answers: what was answered to each use of an idempotency key (role, who, key, path, body), for as long as answers
+            are kept: since when, and what.
         effects: how often a signed request was carried out, by path and signature.
         reused: who sent another request with a key that they had used.
         let_in: keys of boxes that opened the door, each with the last instant, by the server's clock, at which it did.
@@ -55,7 +59,7 @@ class Network:
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self.refunds: dict[str, set[str]] = {}
-        self.answers: dict[tuple[str, str, str, str, bytes], set[tuple[int, bytes]]] = {}
+        self.answers: dict[tuple[str, str, str, str, bytes], tuple[datetime, set[tuple[int, bytes]]]] = {}
         self.effects: Counter[tuple[str, str]] = Counter()
         self.reused: list[tuple[str, str]] = []
         self.let_in: dict[str, datetime] = {}
@@ -164,8 +168,11 @@ class Network:
         # A refusal at the door says nothing of the request.
         if key is not None and answer.status < 500 and answer.status not in (401, 403, 429):
             who = request.header("stb-number") or request.source
-            use = self.answers.setdefault((role, who, key, request.path, request.body), set())
-            use.add((answer.status, answer.body))
+            use = (role, who, key, request.path, request.body)
+            since, answers = self.answers.get(use, (came, set()))
+            if came - since >= KEPT:
+                since, answers = came, set()
+            self.answers[use] = since, answers | {(answer.status, answer.body)}
             if code.endswith("idempotency-key-reused"):
                 self.reused.append((request.source, request.path))
         if request.path.endswith("/refund") and answer.status < 300:
