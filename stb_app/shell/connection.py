@@ -28,6 +28,7 @@ REFUSED_PAUSE_S = 30.0
 TOLD_AFTER = 4
 """So many attempts without an answer are still called connecting."""
 NOT_ENROLLED = "not-enrolled"
+REPLACED = "key-replaced"
 KEY_AGE = timedelta(days=90)
 """A key that is older is changed at the next start."""
 
@@ -106,6 +107,10 @@ class Connection:
         if enrolment is not None and client.identity is not None:
             client.keep_server_keys = self._keep_server_keys
         hello = answer(self._verbs.hello())
+        if isinstance(hello, Refused) and hello.code == REPLACED and enrolment is not None:
+            # The TSP signs with a key that this box was to learn, and has heard of the box's new one before.
+            self._finish_rotation(enrolment)
+            hello = answer(self._verbs.hello())
         if isinstance(hello, Refused) and not (hello.code == "tsp-not-trusted" and self._ours):
             return hello
         known = None if client.identity is None else self._known(enrolment)
@@ -125,8 +130,7 @@ class Connection:
     def _known(self, enrolment: Enrolment | None) -> Refused:
         """What the TSP says to the stored key; a Refused without a code: it is good."""
         assert enrolment is not None
-        if enrolment.next_key is not None:
-            self._finish_rotation(enrolment)
+        self._finish_rotation(enrolment)
         known = answer(self._verbs.home())
         if isinstance(known, Refused):
             return known
@@ -166,8 +170,10 @@ class Connection:
 
     def _finish_rotation(self, enrolment: Enrolment) -> None:
         """The box was interrupted while it changed its key: whether the TSP has heard of the new one is not known."""
+        if enrolment.next_key is None:
+            return
         problem = rotate(self._verbs, self._files, enrolment, self._now())
-        if problem is None or problem.code not in (NOT_ENROLLED, "key-replaced"):
+        if problem is None or problem.code not in (NOT_ENROLLED, REPLACED):
             return
         new = self._files.identity(enrolment, enrolment.next_key)
         if new is not None:

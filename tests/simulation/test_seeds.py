@@ -18,6 +18,7 @@ FOUND = {
     1989: "one process took the PSAM again for a proof with which another had come to the end, and was killed",
     2334: "a box whose card had proved that it had not debited asked for it on, the TSP's answers being lost",
     3520: "BOSS knew a box's new key only and the TSP the old one only, as a change of key had been interrupted",
+    945: "a box that was away while its key and the TSP's were changed heard of neither and was refused for ever",
     1215: "a box whose disk was full when it had a new key had that key follow itself, and so end",
 }
 """Seeds that noticed a fault which was found in the code and mended. ``bugs`` has the others, put back."""
