@@ -183,7 +183,7 @@ class Doctor:
 
     def no_hello(self, problem: Problem) -> str:
         """Why nobody says hello where somebody takes calls."""
-        import requests
+        from stb_app.tsp.session import took_too_long
 
         parts = urlsplit(self.options.tsp or "")
         if parts.scheme == "http" and _speaks_tls(parts.hostname or "", parts.port or 80):
@@ -197,7 +197,7 @@ class Doctor:
             )
         if status in REDIRECTS:
             return N_("What answers there sends to another address. Give that one with --tsp.")
-        if isinstance(problem.__cause__, requests.Timeout):
+        if took_too_long(problem.__cause__):
             return N_(
                 "It takes the call and says nothing. Check the port; perhaps the platform hangs: start it anew."
             )

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import http.client
+import io
+import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ReadTimeoutError
 
-PART_BYTES = 16_384
 LONGEST_ANSWER_BYTES = 1_000_000
 """Ten times the longest that a TSP has to say; whoever says more is none."""
 
 
 def new_session(authority: Path | None) -> requests.Session:
-    """A session for one TSP.
+    """A session for one TSP; its read time-out is for the whole of an answer.
 
     Args:
         authority: file of the certificate authority that its certificate is from; None: those of the system.
@@ -30,36 +34,70 @@ def new_session(authority: Path | None) -> requests.Session:
     return session
 
 
-class _Adapter(HTTPAdapter):
-    """Gives up on an answer that does not come to its end: the library's time-out begins anew with every byte."""
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **named: Any) -> requests.Response:
-        """``timeout`` is (seconds to connect, seconds to the end of the answer)."""
-        until = time.monotonic() + sum(named["timeout"])
-        answer = super().send(request, *args, **{**named, "stream": True})
-        answer.raw = _Bounded(answer.raw, until)
-        return answer
+def took_too_long(error: BaseException | None) -> bool:
+    """Whether an answer has not come, or not to its end: what the library says of the two differs."""
+    if not isinstance(error, requests.RequestException):
+        return False
+    return isinstance(error, requests.Timeout) or any(isinstance(one, ReadTimeoutError) for one in error.args)
 
 
-class _Bounded:
-    """An answer's body as it comes in (urllib3), until an instant and up to a size."""
+class _Incoming(io.RawIOBase):
+    """An answer as it comes in. The library's time-out begins anew with every byte; this one does not.
 
-    def __init__(self, raw: Any, until: float) -> None:
+    Raises:
+        TimeoutError: it has not come to its end in the time that the connection has for reading.
+        OSError: it is longer than any answer.
+    """
+
+    def __init__(self, connection: socket.socket, raw: io.RawIOBase) -> None:
+        super().__init__()
+        self._connection = connection
         self._raw = raw
-        self._until = until
+        self._until = time.monotonic() + (connection.gettimeout() or 0)
+        self._left_bytes = LONGEST_ANSWER_BYTES
 
-    def stream(self, amount: int, decode_content: bool = True) -> Iterator[bytes]:
-        """Raises requests.ReadTimeout, requests.exceptions.ContentDecodingError."""
-        size = 0
-        while part := self._raw.read1(PART_BYTES, decode_content=decode_content):
-            size += len(part)
-            if size > LONGEST_ANSWER_BYTES:
-                self._raw.close()
-                raise requests.exceptions.ContentDecodingError("the answer has no end")
-            yield part
-            if time.monotonic() > self._until:
-                self._raw.close()
-                raise requests.ReadTimeout("the answer does not come to its end")
+    def readable(self) -> bool:
+        return True
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._raw, name)
+    def readinto(self, buffer: Any) -> int:
+        left_s = self._until - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("the answer does not come to its end")
+        if self._left_bytes <= 0:
+            raise OSError("the answer has no end")
+        self._connection.settimeout(left_s)
+        count = self._raw.readinto(buffer) or 0
+        self._left_bytes -= count
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **named: Any) -> None:
+        super().__init__(sock, *args, **named)
+        self.fp = io.BufferedReader(_Incoming(sock, self.fp.detach()))
+
+
+class _Connection(HTTPConnection):
+    response_class = _Answer
+
+
+class _SecuredConnection(HTTPSConnection):
+    response_class = _Answer
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecuredPool(HTTPSConnectionPool):
+    ConnectionCls = _SecuredConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **named: Any) -> None:
+        super().init_poolmanager(*args, **named)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecuredPool}
