@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from screens.parts import Plate, button, due, hotline
-from screens.problems import STAY_SAFE, words_for
+from screens.problems import words_for
 from screens.words import SEPARATOR, sentences, term_name
 from stb_app.journeys import Method, Order
 from stb_app.kit.nodes import (
@@ -57,7 +57,7 @@ class PaymentMethodsScreen(Page[None]):
         what = SEPARATOR.join((self.say(order.service.name), term_name(self.t, order.term)))
         if not any(method.enabled for method in order.methods):
             return self._none(what)
-        yet = Text(self.t(STAY_SAFE), "body", "secondary", wrap=False)
+        yet = Text(self.t("Nothing has been taken for this order yet."), "body", "secondary", wrap=False)
         head = self._head(self.t("How would you like to pay?"), what, yet)
         cards = tuple(self._card(method, 380) for method in order.methods)
         rows = Column(tuple(self._row(method) for method in order.methods), gap=24)

@@ -43,10 +43,10 @@ PHONE = {
     "late": N_("An earlier wallet payment came too late: {what}."),
 }
 
-UNHEARD_PAID = N_(
+PAID_UNHEARD = N_(
     "A card payment went through: {what}. It is passed on as soon as that is possible. Please do not pay again."
 )
-UNHEARD_UNKNOWN = N_(
+CARD_WANTED = N_(
     "It is not yet known whether a card payment has taken money: {what}. Put the same card in, and it is checked by itself. "
     "Please do not pay again."
 )
@@ -68,13 +68,11 @@ def told(end: Finished, payment: Payment, t: Say, say: Callable[[Mapping[str, st
     return t(words[known]).format(what=what)
 
 
-def unheard(payments: tuple[OpenPayment, ...], t: Say, say: Callable[[Mapping[str, str]], str]) -> str:
-    """What the box alone knows of payments by card, while the TSP does not answer. Old records tell of the amount alone."""
+def unsettled(payments: tuple[OpenPayment, ...], t: Say, say: Callable[[Mapping[str, str]], str]) -> str:
+    """What the box knows of payments by card that have no end yet. Old records tell of the amount alone."""
     return sentences(
         *(
-            t(UNHEARD_UNKNOWN if record.tac is None else UNHEARD_PAID).format(
-                what=_remembered(record, t, say)
-            )
+            t(CARD_WANTED if record.tac is None else PAID_UNHEARD).format(what=_remembered(record, t, say))
             for record in payments
         )
     )

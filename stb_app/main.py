@@ -399,11 +399,12 @@ def _slot(url: str, cards: Path, app: App) -> Reader:
 
 def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[Any], None]:
     """What the background finds out, as notices; ``looked_at``: whether a page tells of a payment itself."""
-    from screens.told import unheard
+    from screens.told import unsettled
     from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, Unheard
 
-    wanted = codes = 0
+    wanted: tuple[OpenPayment, ...] = ()
     silent: tuple[OpenPayment, ...] = ()
+    codes = 0
 
     def tell(step: Finished | CardWanted | CodesOpen | Unheard) -> None:
         nonlocal wanted, codes, silent
@@ -419,15 +420,9 @@ def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[Any], No
         else:
             codes = step.payments
         # What must not be paid again comes first, then the card: somebody has to put it in.
-        if silent:
-            payments = silent
-            app.notice(lambda: unheard(payments, app.t, app.say), about="open", waits=True)
-        elif wanted:
-            app.notice(
-                "A card payment is not settled yet. Put the same card in, and it is checked by itself.",
-                about="open",
-                waits=True,
-            )
+        cards = silent or wanted
+        if cards:
+            app.notice(lambda: unsettled(cards, app.t, app.say), about="open", waits=True)
         elif codes:
             app.notice(
                 "An earlier wallet payment is still open. If you have paid, it is found by itself.",

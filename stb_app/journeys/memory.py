@@ -149,9 +149,9 @@ class Memory:
         """Payments that wait for their card."""
         return tuple(r.payment for r in self.all() if r.tac is None)
 
-    def asked_for(self) -> int:
-        """How many of them nobody looks at: their subscriber has to be told."""
-        return sum(1 for payment in self.unproven() if not self.is_looked_at(payment))
+    def asked_for(self) -> tuple[OpenPayment, ...]:
+        """Those of them that nobody looks at: their subscriber has to be told."""
+        return tuple(r for r in self.all() if r.tac is None and not self.is_looked_at(r.payment))
 
     def is_looked_at(self, payment: str) -> bool:
         """Whether a page says how this payment stands, or a journey will at its end: nobody need be told of it elsewhere."""

@@ -53,7 +53,7 @@ class Recovery:
         self._alone = alone
         self._cancel = threading.Event()
         self._wake = threading.Event()
-        self._wanted = 0
+        self._wanted: tuple[OpenPayment, ...] = ()
         self._codes = 0
         self._last_look: dict[str, float] = {}
         """Payments whose code is closed -> when nobody asks about them any more."""

@@ -167,9 +167,9 @@ EARLIER_NOT_TAKEN = "earlier-not-taken"
 
 @dataclass(frozen=True, slots=True)
 class CardWanted:
-    """So many earlier payments can only be explained by the card that made them; 0: none any more."""
+    """Earlier payments that only the card that made them can explain. Empty: none any more."""
 
-    payments: int
+    payments: tuple[OpenPayment, ...]
 
 
 @dataclass(frozen=True, slots=True)

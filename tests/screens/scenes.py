@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from screens.told import unheard
+from screens.told import unsettled
 from stb_app.journeys import Records
 from stb_app.journeys.steps import Loading, Refused
 from tests.screens import data
@@ -86,7 +86,7 @@ def tell_longest(tv: Television) -> None:
     """The longest line that may stand below a page: of the service with the longest name, and a term of the longest."""
     longest = replace(data.OPEN_PAYMENT, service_name=data.LONGEST_NAME, term="quarterly", amount_fen=123450)
     payment = replace(longest, number="4C7F 1D55", time="2026-11-21T18:02:44+08:00")
-    tv.app.notice(lambda: unheard((payment,), tv.app.t, tv.app.say))
+    tv.app.notice(lambda: unsettled((payment,), tv.app.t, tv.app.say))
     tv.show()
 
 

@@ -210,18 +210,18 @@ def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
         return tv.stage.picture.notice or ""
 
     assert "wallet payment is still open" in told(CodesOpen(1))
-    assert "Put the same card in" in told(CardWanted(1))
-    assert "wallet payment is still open" in told(CardWanted(0))
+    assert "Put the same card in" in told(CardWanted((OPEN_PAYMENT,)))
+    assert "wallet payment is still open" in told(CardWanted(()))
     paid = replace(OPEN_PAYMENT, tac="00", mac2="00", service_name={"en": "Sports"}, term="monthly")
     assert told(Unheard((paid,))).startswith("A card payment went through: Sports · Monthly · ¥15.00. It is")
     paid = replace(paid, number="4C7F 20A1", time="2026-11-21T19:33:08+08:00")
     assert "¥15.00 · Order 4C7F 20A1 · 11-21 19:33. It is" in told(Unheard((paid,)))
-    assert "payment went through" in told(CardWanted(1))
+    assert "payment went through" in told(CardWanted((OPEN_PAYMENT,)))
     assert told(Unheard((OPEN_PAYMENT,))).startswith(
         "It is not yet known whether a card payment has taken money: ¥15.00."
     )
     assert "Put the same card in, and" in told(Unheard(()))
-    assert "wallet payment is still open" in told(CardWanted(0))
+    assert "wallet payment is still open" in told(CardWanted(()))
     assert told(CodesOpen(0)) == ""
     payment = DummyTsp().pay("order-1", "card", "key-1")
     for method, of in (("card", "card payment"), ("wallet:demo", "wallet payment")):
@@ -236,12 +236,12 @@ def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
 def test_the_card_that_is_wanted_is_told_until_it_has_come() -> None:
     tv = Television()
     tell = main._recovered(tv.app, lambda payment: False)
-    tell(CardWanted(1))
+    tell(CardWanted((OPEN_PAYMENT,)))
     tv.app.notice("stopped", about="connection")
     tv.app.clear_notice("connection")
     tv.app.draw()
     assert "Put the same card in" in (tv.stage.picture.notice or "")
-    tell(CardWanted(0))
+    tell(CardWanted(()))
     tv.app.draw()
     assert tv.stage.picture.notice is None
 
@@ -251,11 +251,12 @@ def test_while_somebody_pays_nobody_is_told_of_an_open_code_or_card() -> None:
     tell = main._recovered(tv.app, lambda payment: False)
     tell(CodesOpen(1))
     assert "wallet payment" in str(tv.app.notices.seen())
-    tell(CardWanted(1))
-    assert "Put the same card in" in str(tv.app.notices.seen())
+    tell(CardWanted((OPEN_PAYMENT,)))
+    tv.app.draw()
+    assert "Put the same card in" in (tv.stage.picture.notice or "")
     tv.app.push("card")
     assert tv.app.notices.seen() is None
     tv.app.pop()
     tell(CodesOpen(0))
-    tell(CardWanted(0))
+    tell(CardWanted(()))
     assert tv.app.notices.seen() is None

@@ -471,7 +471,7 @@ def test_a_payment_that_the_platform_has_not_closed_yet_is_still_kept_after_a_po
     home.pulled()
     home.tsp.become("pay-1", state="preparing", money="not-taken")
     home.memory = Memory(tmp_path)
-    assert home.recover(2) == [CardWanted(1)]
+    assert home.recover(2) == [CardWanted(home.memory.all())]
     assert home.memory.unproven() == ("pay-1",)
 
 
@@ -495,18 +495,20 @@ def test_the_card_is_not_asked_for_beside_the_page_that_asks_for_it() -> None:
     home.recover(0)
     home.memory.changed = lambda: told.append(home.memory.asked_for())
     assert home.pulled().reason == "card-away"
-    assert set(told) == {0}
-    assert home.recover() == [CardWanted(1)]
+    assert set(told) == {()}
+    wanted = CardWanted(home.memory.all())
+    assert home.recover() == [wanted]
     home.memory.look_at("pay-1")
     assert home.recover() == []
     home.memory.look_away("pay-1")
     home.insert()
-    assert CardWanted(1) in home.recover()
+    assert wanted in home.recover()
 
 
 def test_a_proof_in_memory_ends_the_asking_at_once_also_while_the_background_sleeps() -> None:
     home = Home()
     home.pulled()
+    wanted = CardWanted(home.memory.all())
     told: list[Any] = []
     client: Any = home.tsp
     waits: Any = FastWaits()
@@ -521,7 +523,7 @@ def test_a_proof_in_memory_ends_the_asking_at_once_also_while_the_background_sle
     waits.pause = asleep
     recovery = Recovery(client, home.reader, home.memory, waits, home.alone)
     recovery.run(told.append)
-    assert told == [CardWanted(1), "asleep", CardWanted(0)]
+    assert told == [wanted, "asleep", CardWanted(())]
     assert CodesOpen(1) not in told
 
 

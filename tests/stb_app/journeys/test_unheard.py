@@ -253,7 +253,7 @@ def test_a_payment_without_a_proof_is_told_of_until_the_platform_answers(tmp_pat
     home.memory = Memory(tmp_path)
     home.tsp.faults["payment"] = ["lost"]
     (record,) = home.memory.all()
-    assert home.recover() == [CardWanted(1), Unheard((record,)), Unheard(())]
+    assert home.recover() == [CardWanted((record,)), Unheard((record,)), Unheard(())]
     # A page that tells of it itself needs no line below it.
     home.memory.look_at("pay-1")
     home.tsp.faults["payment"] = ["lost"] * 9
