@@ -30,7 +30,7 @@ from sqlalchemy import (
     select,
 )
 
-from server_stub.foundation import statements
+from server_stub.foundation import postgresql, statements
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database, Instant, left_for_later
 
@@ -194,6 +194,7 @@ class Audit:
         if self.head in (told.get("tables") or ()):
             make_triggers(conn)
             make_guards(conn)
+            postgresql.pin_functions(conn)
 
 
 def make_guards(conn: Connection) -> None:

@@ -3,7 +3,8 @@
 A journal is a balanced set of entries with its cause. Its entries are inserted first, the journal last; what the
 database's triggers then refuse: a journal whose entries do not add up to zero or are fewer than two, an entry for a
 journal that stands, any change or deletion. Entries without their journal, or of one that another transaction has made
-meanwhile, fail at the commit. Balances are kept by the same triggers, and by nothing else. Debits are positive, credits negative.
+meanwhile, fail at the commit. Balances are kept by the same triggers, and by nothing else: each knows the entry that moved
+it last, and none moves it twice. Debits are positive, credits negative.
 
 LedgerError                what cannot be booked; nothing was
 ├── NotBookable            the database has refused it: no such account, or it does not balance
@@ -36,12 +37,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from server_stub.foundation import correlation, statements
+from server_stub.foundation import correlation, postgresql, statements
 from server_stub.foundation.database import Fen, Instant
 
 Kind = Literal["asset", "liability", "income", "expense", "memorandum"]
 PARTS = 16
 """Parts of every account: payments that are booked in different ones do not wait for each other. Never changed."""
+MOST_ENTRY_FEN = 2**40
+"""Far more than any payment; of eight million such entries the sum still has its 64 bits."""
 
 
 class LedgerError(Exception):
@@ -127,6 +130,9 @@ class Ledger:
             Column("account", ForeignKey("ledger_accounts.name"), primary_key=True),
             Column("part", Integer, primary_key=True, autoincrement=False),
             Column("balance_fen", Fen, nullable=False),
+            # The entry that moved it last; no key, for the journal comes after its entries.
+            Column("last_journal", String),
+            Column("last_line", Integer),
         )
         self.journals = Table(
             "ledger_journals",
@@ -275,6 +281,7 @@ class Ledger:
         if self.journals in (told.get("tables") or ()):
             make_triggers(conn)
             make_guards(conn)
+            make_marks(conn)
 
 
 def make_triggers(conn: Connection) -> None:
@@ -287,6 +294,13 @@ def make_guards(conn: Connection) -> None:
     """Makes what keeps hands off them; revision ``guards`` of every role that keeps books runs this."""
     for statement in GUARDS[conn.dialect.name]:
         conn.exec_driver_sql(statement)
+
+
+def make_marks(conn: Connection) -> None:
+    """Makes that no entry moves a balance twice; revision ``marks`` of every role that keeps books runs this."""
+    for statement in MARKS[conn.dialect.name]:
+        conn.exec_driver_sql(statement)
+    postgresql.pin_functions(conn)
 
 
 _STANDS = "this journal stands already"
@@ -414,3 +428,78 @@ GUARDS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 """By dialect: what keeps hands off the books."""
+_MARKED = """NEW.account <> OLD.account OR NEW.part <> OLD.part
+                OR NOT EXISTS (SELECT 1 FROM ledger_entries
+                    WHERE journal = NEW.last_journal AND line = NEW.last_line AND account = NEW.account
+                        AND part = NEW.part AND amount_fen = NEW.balance_fen - OLD.balance_fen)
+                OR EXISTS (SELECT 1 FROM ledger_journals WHERE id = NEW.last_journal)
+                OR NEW.last_journal = OLD.last_journal AND NEW.last_line <= OLD.last_line
+                OR NEW.last_journal <> OLD.last_journal
+                    AND NOT EXISTS (SELECT 1 FROM ledger_journals WHERE id = OLD.last_journal)"""
+"""A balance is moved by an entry whose journal is still to come. A part of an account takes the entries of one journal by
+their lines, and of the next one when that journal stands: so none of them comes twice.
+"""
+_MOVE = """UPDATE ledger_balances SET balance_fen = balance_fen + NEW.amount_fen,
+                    last_journal = NEW.journal, last_line = NEW.line
+                WHERE account = NEW.account AND part = NEW.part"""
+MARKS: Mapping[str, tuple[str, ...]] = {
+    "sqlite": (
+        # REPLACE takes rows away without asking the trigger for deletions, by any key, the row's number included. Where
+        # the journal stands, the trigger after this one says so.
+        f"""CREATE TRIGGER ledger_entry_new BEFORE INSERT ON ledger_entries BEGIN
+            SELECT RAISE(ABORT, '{_NO_CHANGE}') WHERE EXISTS (SELECT 1 FROM ledger_entries WHERE rowid = NEW.rowid)
+                OR EXISTS (SELECT 1 FROM ledger_entries WHERE journal = NEW.journal AND line = NEW.line)
+                    AND NOT EXISTS (SELECT 1 FROM ledger_journals WHERE id = NEW.journal);
+        END""",
+        "DROP TRIGGER ledger_entry_made",
+        f"""CREATE TRIGGER ledger_entry_made AFTER INSERT ON ledger_entries BEGIN
+            SELECT RAISE(ABORT, '{_STANDS}')
+                WHERE EXISTS (SELECT 1 FROM ledger_journals WHERE id = NEW.journal);
+            SELECT RAISE(ABORT, 'an amount is a whole number of fen, below {MOST_ENTRY_FEN}')
+                WHERE typeof(NEW.amount_fen) <> 'integer' OR abs(NEW.amount_fen) >= {MOST_ENTRY_FEN};
+            SELECT RAISE(ABORT, 'no such account') WHERE NOT EXISTS
+                (SELECT 1 FROM ledger_balances WHERE account = NEW.account AND part = NEW.part);
+            {_MOVE};
+        END""",
+        "DROP TRIGGER ledger_balance_moved",
+        f"""CREATE TRIGGER ledger_balance_moved BEFORE UPDATE ON ledger_balances BEGIN
+            SELECT RAISE(ABORT, '{_KEPT}') WHERE typeof(NEW.balance_fen) <> 'integer' OR {_MARKED};
+        END""",
+        "DROP TRIGGER ledger_balance_opened",
+        f"""CREATE TRIGGER ledger_balance_opened BEFORE INSERT ON ledger_balances BEGIN
+            SELECT RAISE(ABORT, '{_KEPT}') WHERE NEW.balance_fen <> 0 OR EXISTS (SELECT 1 FROM ledger_balances
+                WHERE account = NEW.account AND part = NEW.part OR rowid = NEW.rowid);
+        END""",
+    ),
+    "postgresql": (
+        f"""CREATE OR REPLACE FUNCTION ledger_entry_made() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF EXISTS (SELECT 1 FROM ledger_journals WHERE id = NEW.journal) THEN
+                RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = '{_STANDS}';
+            END IF;
+            IF NEW.amount_fen NOT BETWEEN {1 - MOST_ENTRY_FEN} AND {MOST_ENTRY_FEN - 1} THEN
+                RAISE EXCEPTION USING ERRCODE = 'check_violation',
+                    MESSAGE = 'an amount is a whole number of fen, below {MOST_ENTRY_FEN}';
+            END IF;
+            {_MOVE};
+            IF NOT FOUND THEN
+                RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = 'no such account';
+            END IF;
+            RETURN NULL;
+        END $$""",
+        f"""CREATE OR REPLACE FUNCTION ledger_balances_stand() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = '{_KEPT}';
+        END $$""",
+        "DROP TRIGGER ledger_balances_stand ON ledger_balances",
+        "CREATE TRIGGER ledger_balances_stand BEFORE DELETE OR TRUNCATE ON ledger_balances"
+        " FOR EACH STATEMENT EXECUTE FUNCTION ledger_balances_stand()",
+        f"""CREATE FUNCTION ledger_balance_moved() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF {_MARKED} THEN
+                RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = '{_KEPT}';
+            END IF;
+            RETURN NEW;
+        END $$""",
+        "CREATE TRIGGER ledger_balance_moved BEFORE UPDATE ON ledger_balances"
+        " FOR EACH ROW EXECUTE FUNCTION ledger_balance_moved()",
+    ),
+}
+"""By dialect: what makes each entry move its balance once; it takes the place of what stands above under the same name."""

@@ -44,6 +44,12 @@ PATIENCE = {
 }
 """While tables are made or changed."""
 UPGRADE_LOCK = 0x5354_4250
+_PIN = """DO $$ DECLARE one regprocedure; BEGIN
+    FOR one IN SELECT oid FROM pg_proc
+            WHERE pronamespace = current_schema()::regnamespace AND prorettype = 'trigger'::regtype LOOP
+        EXECUTE 'ALTER FUNCTION ' || one || ' SET search_path = ' || quote_ident(current_schema()) || ', pg_temp';
+    END LOOP;
+END $$"""
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.5
 """Seconds between two tries: doubled each time, and half of it at random."""
 COLLISIONS = frozenset({"40001", "40P01"})
@@ -226,6 +232,14 @@ def _arguments(url: URL, **settings: str) -> dict[str, Any]:
         "application_name": "stb-server",
         "options": " ".join(options).strip(),
     }
+
+
+def pin_functions(conn: Connection) -> None:
+    """Makes the role's trigger functions look only at the role's own tables, whatever the session's search_path puts
+    before them; temporary tables come first unless they are named. Nothing where there are no functions.
+    """
+    if conn.dialect.name == "postgresql":
+        conn.exec_driver_sql(_PIN)
 
 
 def _make_ready(engine: Engine, schema: str, prepare: Prepare) -> None:

@@ -36,7 +36,7 @@ LATEST = 253_402_214_400_000_000
 STORED = {"instant": ["integer"], "number": ["real", "integer"], "text": ["text"], "integer": ["integer"]}
 """What SQLite's ``typeof`` says of a column's values, by what they are."""
 _TRIGGER = re.compile(r"CREATE (?:CONSTRAINT )?TRIGGER (\w+)")
-_FUNCTION = re.compile(r"CREATE FUNCTION (\w+)\(\).*?AS \$\$(.*)\$\$", re.DOTALL)
+_FUNCTION = re.compile(r"CREATE (?:OR REPLACE )?FUNCTION (\w+)\(\).*?AS \$\$(.*)\$\$", re.DOTALL)
 
 
 def missing(conn: Connection, metadata: MetaData) -> list[str]:
@@ -61,12 +61,15 @@ def faults(conn: Connection, metadata: MetaData) -> list[str]:
     for table in metadata.sorted_tables:
         said += _keys(conn, table)
         said += _indexes(conn, table)
-    guarded = {"ledger_entries": ledger, "audit_log": audit}
+    guarded = {
+        "ledger_entries": (ledger.TRIGGERS, ledger.GUARDS, ledger.MARKS),
+        "audit_log": (audit.TRIGGERS, audit.GUARDS),
+    }
     statements = [
         statement
-        for table, module in guarded.items()
+        for table, mappings in guarded.items()
         if table in metadata.tables
-        for made in (module.TRIGGERS, module.GUARDS)
+        for made in mappings
         for statement in made[conn.dialect.name]
     ]
     wanted, found = _wanted(statements), _found(conn)
@@ -177,7 +180,7 @@ def _words(statement: str) -> list[str]:
 
 
 def _wanted(statements: list[str]) -> dict[str, list[str]]:
-    """Triggers and functions by name, as the revisions make them."""
+    """Triggers and functions by name, as the revisions make them, the later ones in place of the earlier."""
     made = {}
     for statement in statements:
         if function := _FUNCTION.match(statement):
@@ -188,11 +191,14 @@ def _wanted(statements: list[str]) -> dict[str, list[str]]:
 
 
 def _found(conn: Connection) -> dict[str, list[str]]:
-    """The same as they are; a trigger that is switched off is none."""
+    """The same as they are; a trigger that is switched off is none, a function that looks elsewhere is another one."""
     if conn.dialect.name == "sqlite":
         query = "SELECT 'trigger ' || name, sql FROM sqlite_master WHERE type = 'trigger'"
         return {name: _words(sql) for name, sql in conn.execute(text(query))}
-    functions = "SELECT 'function ' || proname, prosrc FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"
+    functions = (
+        "SELECT 'function ' || proname, CASE WHEN proconfig = ARRAY['search_path=' || quote_ident(current_schema())"
+        " || ', pg_temp'] THEN prosrc ELSE '' END FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"
+    )
     triggers = (
         "SELECT 'trigger ' || tgname, pg_get_triggerdef(pg_trigger.oid, true) FROM pg_trigger"
         " JOIN pg_class ON pg_class.oid = tgrelid"

@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from server_stub.foundation.clock import CHINA
 from server_stub.foundation.database import Database
 from server_stub.foundation.ledger import (
+    MOST_ENTRY_FEN,
     PARTS,
     Account,
     Entry,
@@ -145,7 +146,7 @@ def test_without_keys_nothing_one_sided_gets_in(tmp_path: Path) -> None:
             "INSERT OR REPLACE INTO ledger_journals SELECT id, kind, 'other', step, 'hand', at, correlation"
             " FROM ledger_journals",
             "INSERT OR REPLACE INTO ledger_entries SELECT journal, line, account, part, 9 FROM ledger_entries",
-            "INSERT OR REPLACE INTO ledger_balances SELECT account, part, 0 FROM ledger_balances",
+            "INSERT OR REPLACE INTO ledger_balances SELECT account, part, 0, NULL, NULL FROM ledger_balances",
         )
         assert run(one, ledger.faults) == []
 
@@ -168,6 +169,80 @@ def test_nothing_is_slipped_into_a_journal_that_another_makes(database: Database
     made.set()
     with pytest.raises(IntegrityError, match="all its entries in one transaction"):
         slipped.result()
+    assert run(database, ledger.faults) == []
+
+
+ALREADY = "INSERT INTO ledger_entries VALUES ('J 0 x', 0, 'cash', 0, 100)"
+KEYED = "INSERT OR REPLACE INTO ledger_entries (rowid, journal, line, account, part, amount_fen)"
+BY_HAND: dict[str, tuple[str, ...]] = {
+    "no whole number": ("INSERT INTO ledger_entries VALUES ('J 0 x', 0, 'cash', 0, 1e300)",),
+    "half a fen": ("INSERT INTO ledger_entries VALUES ('J 0 x', 0, 'cash', 0, 0.5)",),
+    "no amount": ("INSERT INTO ledger_entries VALUES ('J 0 x', 0, 'cash', 0, 'much')",),
+    "too much": (f"INSERT INTO ledger_entries VALUES ('J 0 x', 0, 'cash', 0, {-MOST_ENTRY_FEN})",),
+    "a line replaced": (ALREADY, "INSERT OR REPLACE INTO ledger_entries VALUES ('J 0 x', 0, 'cash', 0, 50)"),
+    "a row replaced": (f"{KEYED} VALUES (1, 'J 0 x', 0, 'cash', 0, 50)",),
+    "a balance replaced": (
+        "INSERT OR REPLACE INTO ledger_balances (rowid, account, part, balance_fen) VALUES (1, 'cash', 99, 0)",
+    ),
+    "moved twice": (ALREADY, "UPDATE ledger_balances SET balance_fen = balance_fen + 100 WHERE account = 'cash'"),
+    "moved twice by its name": (
+        ALREADY,
+        "UPDATE ledger_balances SET balance_fen = balance_fen + 100, last_journal = 'J 0 x', last_line = 0"
+        " WHERE account = 'cash' AND part = 0",
+    ),
+    "two journals by turns": (ALREADY, "INSERT INTO ledger_entries VALUES ('K 0 x', 0, 'cash', 0, 100)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("statements", BY_HAND.values(), ids=BY_HAND)
+def test_what_is_typed_into_sqlite_is_refused(tmp_path: Path, statements: tuple[str, ...]) -> None:
+    path = tmp_path / "ledger.db"
+    with closing(SqliteDatabase(path, metadata.create_all)) as one:
+        run(one, lambda conn: ledger.open_accounts(conn, CHART))
+        run(one, lambda conn: ledger.post(conn, SALE))
+    with closing(sqlite3.connect(path)) as conn:
+        conn.execute("PRAGMA foreign_keys=ON")
+        *right, wrong = statements
+        for statement in right:
+            conn.execute(statement)
+        with pytest.raises(sqlite3.IntegrityError):
+            conn.execute(wrong)
+
+
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+def test_tables_of_ones_own_do_not_stand_in_for_those_of_the_books(database: Database) -> None:
+    """Temporary tables come before all others, and triggers on them may do what they like."""
+
+    def shadow(conn: Connection) -> None:
+        for words in (
+            "SET LOCAL search_path = pg_temp, role",
+            "CREATE TEMP TABLE ledger_entries (journal text, line int, amount_fen bigint) ON COMMIT DROP",
+            "INSERT INTO pg_temp.ledger_entries VALUES ('J 0 x', 0, 1), ('J 0 x', 1, -1)",
+            "INSERT INTO role.ledger_entries VALUES ('J 0 x', 0, 'cash', 0, 100)",
+            "INSERT INTO role.ledger_journals VALUES ('J 0 x', 'x', 'J', 0, 'hand', 0)",
+        ):
+            conn.execute(text(words))
+
+    def nest(conn: Connection) -> None:
+        for words in (
+            "CREATE FUNCTION pg_temp.lift() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN UPDATE role.ledger_balances SET balance_fen = balance_fen + 100; RETURN NULL; END'",
+            "CREATE TEMP TABLE lever (one int) ON COMMIT DROP",
+            "CREATE TRIGGER lift AFTER INSERT ON lever FOR EACH ROW EXECUTE FUNCTION pg_temp.lift()",
+            "INSERT INTO lever VALUES (1)",
+        ):
+            conn.execute(text(words))
+
+    for work, said in ((shadow, "add up to zero"), (nest, "balances are kept by entries alone")):
+        with pytest.raises(IntegrityError, match=said):
+            run(database, work)
+    assert run(database, ledger.faults) == []
+
+
+def test_an_account_can_be_in_a_journal_more_than_once(database: Database) -> None:
+    twice = journal(("cash", 5), ("cash", 5), ("cash", -3), ("owed", -7))
+    assert run(database, lambda conn: ledger.post(conn, twice))
+    assert run(database, lambda conn: ledger.balance(conn, "cash")) == 7
     assert run(database, ledger.faults) == []
 
 
