@@ -34,7 +34,7 @@ def router(service: Callable[[], BossService]) -> APIRouter:
 
     routes = APIRouter(prefix="/boss/v1/boxes/{box_number}", tags=["BOSS"], dependencies=[Depends(partner)])
 
-    @routes.post("/keys", status_code=201, responses=responses(401, 403, 422))
+    @routes.post("/keys", status_code=201, responses=responses(401, 403, 413, 422))
     async def register_key(box_number: BoxNumber, claim: models.KeyClaim) -> models.RegisteredKey:
         """Ties a key to the box, for one that knows its smart card and activation code."""
         return await service().register_key(box_number, claim)
@@ -44,14 +44,14 @@ def router(service: Callable[[], BossService]) -> APIRouter:
         """Whether the box and this key of it may be served."""
         return await service().key_standing(box_number, key_id)
 
-    @routes.post("/keys/{key_id}/successor", status_code=201, responses=responses(401, 403, 404, 422))
+    @routes.post("/keys/{key_id}/successor", status_code=201, responses=responses(401, 403, 404, 413, 422))
     async def succeed_key(
         box_number: BoxNumber, key_id: str, successor: models.KeySuccessor
     ) -> models.RegisteredKey:
         """The box goes over to another key; the old one holds until the instant that is named."""
         return await service().succeed_key(box_number, key_id, successor)
 
-    @routes.post("/keys/{key_id}/end", responses=responses(401, 422))
+    @routes.post("/keys/{key_id}/end", responses=responses(401, 413, 422))
     async def end_key(box_number: BoxNumber, key_id: str, end: models.KeyEnd) -> models.EndedKey:
         """The key must not be believed any more."""
         await service().end_key(box_number, key_id, end.reason)
@@ -86,7 +86,7 @@ def router(service: Callable[[], BossService]) -> APIRouter:
         "/orders",
         status_code=201,
         response_model=models.Order,
-        responses=responses(401, 403, 404, 409, 422),
+        responses=responses(401, 403, 404, 409, 413, 422),
     )
     async def order(request: Request, box_number: BoxNumber, body: models.OrderRequest, key: Key) -> Response:
         """Pre-check and fee; no money moves."""
@@ -98,7 +98,7 @@ def router(service: Callable[[], BossService]) -> APIRouter:
     @routes.post(
         "/orders/{order_id}/opening",
         response_model=models.Opened,
-        responses=responses(401, 403, 404, 409, 422),
+        responses=responses(401, 403, 404, 409, 413, 422),
     )
     async def opening(
         request: Request, box_number: BoxNumber, order_id: str, body: models.Opening, key: Key

@@ -40,7 +40,7 @@ def _gateway(service: Current) -> APIRouter:
     guarded = [Depends(merchant)]
 
     @routes.post(
-        "/wallet/v1/codes", status_code=201, dependencies=guarded, responses=responses(401, 422, 503)
+        "/wallet/v1/codes", status_code=201, dependencies=guarded, responses=responses(401, 413, 422, 503)
     )
     async def make(wish: NewCode) -> CodeStatus:
         """Makes a code that a phone can open."""
@@ -52,7 +52,9 @@ def _gateway(service: Current) -> APIRouter:
         return await service().status(reference)
 
     @routes.post(
-        "/wallet/v1/codes/{reference}/close", dependencies=guarded, responses=responses(401, 404, 422, 503)
+        "/wallet/v1/codes/{reference}/close",
+        dependencies=guarded,
+        responses=responses(401, 404, 413, 422, 503),
     )
     async def close(reference: str, body: Closing) -> CodeStatus:
         """Closes a code; one that was paid stays paid."""
@@ -61,7 +63,7 @@ def _gateway(service: Current) -> APIRouter:
     @routes.post(
         "/wallet/v1/codes/{reference}/refund",
         dependencies=guarded,
-        responses=responses(401, 404, 409, 422, 503),
+        responses=responses(401, 404, 409, 413, 422, 503),
     )
     async def refund(reference: str, body: Refund) -> CodeStatus:
         """Sends the money back."""
@@ -72,7 +74,7 @@ def _gateway(service: Current) -> APIRouter:
         """What the sandbox does wrong at present."""
         return service().faults
 
-    @routes.put("/faults", responses=responses(422))
+    @routes.put("/faults", responses=responses(413, 422))
     async def set_faults(wanted: Faults) -> Faults:
         """For testers: ``gateway_silent`` makes the wallet not answer."""
         service().faults = wanted
@@ -114,7 +116,9 @@ def phone_page(service: Current, *, faults: bool) -> APIRouter:
         except Problem:
             return shown(request, None)
 
-    @routes.post("/{code}/{verb}", status_code=303, response_class=RedirectResponse, responses=NO_PAGE)
+    @routes.post(
+        "/{code}/{verb}", status_code=303, response_class=RedirectResponse, responses=NO_PAGE | responses(413)
+    )
     async def act(request: Request, code: str, verb: str) -> Response:
         """``pay``, ``decline``, ``pay-late``, ``silence``; then back to the page: reloading is harmless."""
         try:

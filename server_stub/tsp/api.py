@@ -239,7 +239,7 @@ def _card(routes: APIRouter, services: Current) -> None:
 
 
 def _notices(routes: APIRouter, services: Current) -> None:
-    @routes.post("/{wallet}", status_code=204, responses=responses(401, 404, 503))
+    @routes.post("/{wallet}", status_code=204, responses=responses(401, 404, 413, 503))
     async def notice(request: Request, wallet: str) -> Response:
         """A wallet's notice; signed as that wallet signs."""
         await services().wallets.notice(wallet, request.headers, await request.body())

@@ -90,6 +90,17 @@ async def test_a_body_that_is_too_long_is_refused_unread(system: System, chunked
     assert await post(longest + b" ") == (413, "body-too-large")
 
 
+async def test_the_description_says_of_all_that_take_a_body_that_it_may_be_too_long(system: System) -> None:
+    document = (await system.outside.get(f"{OWN}/openapi.json")).json()
+    silent = [
+        f"{method} {path}"
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if method in ("post", "put") and "413" not in operation["responses"]
+    ]
+    assert silent == []
+
+
 async def test_the_docs_page_lists_the_operations_without_internet(system: System) -> None:
     page = (await system.outside.get(f"{OWN}/docs")).text
     assert "/stb/v1/payments/{payment}/not-debited" in page
