@@ -9,13 +9,13 @@ import logging
 import os
 import signal
 import socket
-import ssl
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 import structlog
@@ -263,11 +263,15 @@ def run(options: argparse.Namespace) -> int:
 
 def _server(options: argparse.Namespace, settings: Settings) -> tuple[Server, socket.socket]:
     """The server that is asked for, and the socket it is to answer on."""
-    secured = tls.files(settings, options.data, options.host, SystemClock().now()) if options.tls else None
+    secured = None
+    if options.tls:
+        secured = tls.files(settings, options.data, options.host, SystemClock().now())
+    elif settings.tls_certificate or settings.tls_key:
+        log.warning("certificate-not-used", without="--tls")
     listeners = open_listeners(options, settings)
     believed = None if secured is None else secured.client_context()
     if believed is None and settings.tls_authority:
-        believed = ssl.create_default_context(cafile=settings.tls_authority)
+        believed = tls.believing(Path(settings.tls_authority))
     world = real_world(listeners.own_url, listeners.public_url, believed)
     app = build(settings, options.roles, options.data, world)
     roles: Roles = app.state.roles

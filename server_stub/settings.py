@@ -125,7 +125,9 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         try:
             number = int(text) if one.type == "int" else float(text)
         except ValueError:
-            raise SettingsError(f"{name}={text!r}: a number of seconds is wanted") from None
+            wanted = "a whole number" if one.type == "int" else "a number"
+            seconds = " of seconds" if one.name.endswith("_seconds") else ""
+            raise SettingsError(f"{name}={text!r}: {wanted}{seconds} is wanted") from None
         if not 0 < number <= LONGEST_SECONDS:  # "nan" is neither
             raise SettingsError(f"{name}={text!r}: must be more than 0 and at most {LONGEST_SECONDS}")
         values[one.name] = number

@@ -10,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
+import structlog
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -23,6 +25,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from server_stub.foundation.startup import CannotStart
 from server_stub.settings import Settings, SettingsError
+
+log = structlog.get_logger(__name__)
 
 AUTHORITY, AUTHORITY_KEY = "ca.pem", "ca.key"
 CERTIFICATE, KEY = "tls.pem", "tls.key"
@@ -46,22 +50,33 @@ class Files:
     authority: Path | None
 
     def client_context(self) -> ssl.SSLContext:
-        """For a role that asks another one here."""
-        return ssl.create_default_context(cafile=self.authority and str(self.authority))
+        """For a role that asks another one here. Raises SettingsError: no file of authorities."""
+        return believing(self.authority)
+
+
+def believing(authority: Path | None) -> ssl.SSLContext:
+    """For whoever believes these authorities; None: the system's. Raises SettingsError: the file has none."""
+    try:
+        return ssl.create_default_context(cafile=authority and str(authority))
+    except FileNotFoundError:
+        raise SettingsError(f"{authority} is not there") from None
+    except OSError as error:
+        raise SettingsError(f"{authority} is no PEM file of authorities: {error}") from error
 
 
 def files(settings: Settings, folder: Path, host: str, now: datetime) -> Files:
-    """The certificate that is configured; without one, one of our own for this host, made when it is missing or old.
+    """The certificate that is configured; without one, one of our own for this host, made when it is missing or old. One
+    that is configured and not valid now serves all the same, and the log says so.
 
     Raises:
-        SettingsError: only one of certificate and key is configured, or they do not fit together.
+        SettingsError: only one of certificate and key is configured, they are none, or do not fit together.
         CannotStart: a file in the folder is not what it should be.
     """
     if settings.tls_certificate or settings.tls_key:
         if not (settings.tls_certificate and settings.tls_key):
             raise SettingsError("STB_SERVER_TLS_CERTIFICATE and STB_SERVER_TLS_KEY belong together: set both")
         given = Files(Path(settings.tls_certificate), Path(settings.tls_key), _authority(settings))
-        _check(given)
+        _check(given, now)
         return given
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     own = Files(folder / CERTIFICATE, folder / KEY, folder / AUTHORITY)
@@ -75,11 +90,25 @@ def _authority(settings: Settings) -> Path | None:
     return Path(settings.tls_authority) if settings.tls_authority else None
 
 
-def _check(given: Files) -> None:
+def _check(given: Files, now: datetime) -> None:
+    try:
+        path, what = given.certificate, "certificate"
+        certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]
+        path, what = given.key, "key without a password"
+        load_pem_private_key(path.read_bytes(), None)
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from error
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise SettingsError(f"{path} is no PEM file of a {what}") from error
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(given.certificate, given.key)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError(f"{given.certificate} and {given.key}: {error}") from error
+    except ssl.SSLError as error:
+        why = (error.reason or str(error)).replace("_", " ").lower()
+        raise SettingsError(f"{given.certificate} and {given.key} cannot be used together: {why}") from error
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if not begins <= now <= ends:
+        valid = {"begins": begins.isoformat(), "ends": ends.isoformat()}
+        log.warning("certificate-not-valid", file=str(given.certificate), **valid)
 
 
 def _fits(path: Path, names: Sequence[str], now: datetime) -> bool:

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from server_stub import tls
+from server_stub.app import ROLES
+from server_stub.cli import parse
 from server_stub.foundation.clock import CHINA
 from server_stub.foundation.startup import CannotStart
+from server_stub.main import _server
 from server_stub.settings import Settings, SettingsError
 from tests.server_stub.signing import RemoteBox
 from tests.server_stub.test_process import refused, started
@@ -59,6 +63,43 @@ def test_what_is_configured_has_to_fit(tmp_path: Path) -> None:
     ):
         with pytest.raises(SettingsError):
             tls.files(settings, tmp_path, "127.0.0.1", NOW)
+
+
+def configured(folder: Path) -> Settings:
+    return Settings(tls_certificate=str(folder / tls.CERTIFICATE), tls_key=str(folder / tls.KEY))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [(tls.CERTIFICATE, "is no PEM file of a certificate"), (tls.KEY, "is no PEM file of a key without")],
+)
+def test_a_configured_file_that_is_none_is_named(name: str, said: str, tmp_path: Path) -> None:
+    made(tmp_path)
+    (tmp_path / name).write_bytes(b"nonsense")
+    with pytest.raises(SettingsError, match=f"{name} {said}"):
+        tls.files(configured(tmp_path), tmp_path, "127.0.0.1", NOW)
+    for authority in (tmp_path / name, tmp_path / "missing"):
+        with pytest.raises(SettingsError, match=authority.name):
+            tls.believing(authority)
+
+
+def test_a_configured_certificate_that_is_not_valid_now_is_told(tmp_path: Path) -> None:
+    made(tmp_path)
+    told = []
+    for days in (-1, 1, 366):
+        with capture_logs() as logs:
+            tls.files(configured(tmp_path), tmp_path, "127.0.0.1", NOW + timedelta(days=days))
+        told.append([(line["event"], line["log_level"]) for line in logs])
+    warning = [("certificate-not-valid", "warning")]
+    assert told == [warning, [], warning]
+
+
+def test_a_certificate_that_is_not_used_for_want_of_tls_is_told(tmp_path: Path) -> None:
+    options = parse(["run", "--port", "0", "--data", str(tmp_path)], ROLES)
+    with capture_logs() as logs:
+        _, listener = _server(options, Settings(tls_certificate="x.pem", tls_key="x.key"))
+    listener.close()
+    assert [line["without"] for line in logs if line["event"] == "certificate-not-used"] == ["--tls"]
 
 
 def test_a_server_with_a_given_certificate_serves_boxes_over_tls(tmp_path: Path) -> None:
