@@ -388,5 +388,7 @@ async def test_the_same_proof_again_with_another_key_is_answered_with_the_paymen
     await box.post(f"{path}/debit", proof)
     done = await box.state(payment["payment"], "done")
     assert (await box.post(f"{path}/debit", proof))["state"] == done["state"]
-    assert (await box.refused(f"{path}/debit", {**proof, "tac": "00000000"}))["code"] == "wrong-state"
+    other = await box.refused(f"{path}/debit", {**proof, "tac": "00000000"})
+    assert (other["code"], other["money"]) == ("wrong-state", "taken")
+    assert await system.rows(tables.cases) == []
     assert len(await system.rows(tables.outbox)) == 1

@@ -160,6 +160,8 @@ async def test_a_psam_that_locks_itself_is_not_given_again_by_any_process_until_
         box = await system.box()
         for service in SERVICES:
             assert (await wrong_proof(box, service))["code"] == "mac2-refused"
+        # It has locked itself over the last one, and has not said so.
+        assert await system.rows(tables.psam_locks) == []
         other = await system.box("85312047")
         payment, card = await other.pay("card"), Card(other)
         path = f"/payments/{payment['payment']}"
