@@ -121,8 +121,10 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("It was stopped. Please call the hotline to have this box registered again."),
     ),
     "activation-code-wrong": (
-        N_("The activation code is not right"),
-        N_("Please check the code on your paper and enter it again."),
+        N_("This box could not be registered"),
+        N_(
+            "Box number, smart-card number or activation code: one does not fit the others. Please check all three on your paper."
+        ),
     ),
     # BOSS says no
     "already-subscribed": (

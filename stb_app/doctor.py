@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gettext
 import logging
 import socket
 import ssl
@@ -15,7 +14,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from stb_app import cli
-from stb_app.registration import client_of
+from stb_app.registration import NOT_REGISTERED, REFUSED, client_of, refusal, translator
 from stb_app.tsp.model import Hello
 from stb_app.tsp.problem import Problem
 
@@ -226,7 +225,6 @@ class Doctor:
         return found("version", "ok", N_("{name} {version}."), name=hello.name, version=hello.version)
 
     def enrolment(self, client: Any) -> Finding:
-        from screens.problems import words_for
         from stb_app.shell.box import BoxFiles
 
         files = BoxFiles(self.data)
@@ -241,11 +239,7 @@ class Doctor:
             enrolment = files.enrolment(box)
             client.identity = None if enrolment is None else files.identity(enrolment)
             if client.identity is None:
-                return found(
-                    "enrolment", "wrong",
-                    N_("Box {box} is not registered from {folder}. Register it: stb-app enrol."),
-                    box=box, folder=self.data,
-                )  # fmt: skip
+                return found("enrolment", "wrong", NOT_REGISTERED, box=box, folder=self.data)
             try:
                 client.refresh_server_keys()
             except Problem as problem:
@@ -255,15 +249,7 @@ class Doctor:
                         N_("Another platform answers than the one where this box is registered. Check the address, or"
                            " register the box there: stb-app enrol."),
                     )  # fmt: skip
-                said = words_for(problem.code, problem.facts, self.say)
-                return found(
-                    "enrolment",
-                    "wrong",
-                    "{title}. {advice} ({code})",
-                    title=said.title,
-                    advice=said.text,
-                    code=problem.code,
-                )
+                return found("enrolment", "wrong", REFUSED, **refusal(problem.code, problem.facts, self.say))
         return found(
             "enrolment",
             "ok",
@@ -323,15 +309,6 @@ def _alone(data: Path) -> Iterator[bool]:
             yield False
             return
         yield True
-
-
-def translator(lang: str) -> Callable[[str], str]:
-    """The words of a language; those of the program where there is no catalogue."""
-    if lang == "en":
-        return str
-    from assets import path
-
-    return gettext.translation("stb_pay", str(path("locale")), ["zh"], fallback=True).gettext
 
 
 def lines(findings: Iterator[Finding], say: Callable[[str], str]) -> Iterator[tuple[Finding, str]]:

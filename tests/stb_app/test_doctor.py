@@ -24,7 +24,7 @@ from server_stub.boss.tables import metadata as boss_metadata
 from server_stub.cli import parse as parse_server
 from server_stub.opening import open_role
 from server_stub.settings import Settings
-from stb_app import cli, doctor, main
+from stb_app import cli, doctor, main, registration
 from stb_app.kit.clock import SystemClock
 from stb_app.tsp.problem import Problem
 from tests.server_stub.test_process import started
@@ -45,7 +45,7 @@ class Stand:
 
     def run(self, command: str, *more: str) -> int:
         where = ("--tsp", self.url, "--ca", str(self.authority), "--data", str(self.data))
-        return main.main([command, *where, *more])
+        return main.main([command, *where, "--lang", "en", *more])
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +88,9 @@ def look(
     data.mkdir(exist_ok=True)
     findings = list(doctor.Doctor(options, data, now, lambda _: Reader(present)).findings())
     assert [one.check for one in findings] == list(doctor.CHECKS)
-    chinese = doctor.translator("zh")
+    chinese = registration.translator("zh")
     for one in findings:
-        assert "{advice}" in one.text or CHINESE.search(chinese(one.text)), one.text
+        assert one.text == registration.REFUSED or CHINESE.search(chinese(one.text)), one.text
     for _, line in doctor.lines(iter(findings), chinese):
         assert re.match(r"[\u4e00-\u9fff]+：(正常|有问题|未检查)。", line), line
     return {one.check: (one.verdict, line) for one, line in doctor.lines(iter(findings), str)}
@@ -98,13 +98,13 @@ def look(
 
 def test_a_box_that_is_in_order(stand: Stand, capsys: pytest.CaptureFixture[str]) -> None:
     assert stand.run("enrol", *PAPERS) == 0
-    assert stand.run("doctor", "--reader", "sim:good", "--lang", "en") == 0
+    assert stand.run("doctor", "--reader", "sim:good") == 0
     told = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in told[1:]] == [
         "Address", "Certificate", "Clock", "Registration", "Version", "Card reader",
     ]  # fmt: skip
     assert all(": ok. " in line for line in told[1:])
-    assert stand.run("doctor", "--reader", "sim:") == 0
+    assert stand.run("doctor", "--reader", "sim:", "--lang", "zh") == 0
     assert "登记：正常。" in capsys.readouterr().out
 
 
@@ -113,6 +113,8 @@ def test_a_box_changes_its_key_and_the_doctor_still_finds_it_well(
 ) -> None:
     assert stand.run("rotate-key") == 1
     assert "not registered" in capsys.readouterr().err
+    assert stand.run("rotate-key", "--lang", "zh") == 1
+    assert "的登记。请登记" in capsys.readouterr().err
     assert stand.run("enrol", *PAPERS) == 0
     first = json.loads((stand.data / "enrolment.json").read_text())["key_id"]
     assert stand.run("rotate-key") == 0
@@ -173,8 +175,12 @@ def test_the_server_s_key_changes_and_the_box_follows(stand: Stand) -> None:
 
 def test_wrong_papers_and_a_folder_in_use(stand: Stand, capsys: pytest.CaptureFixture[str]) -> None:
     assert stand.run("enrol", "--smart-card", "8310220477550019", "--activation-code", "000000") == 1
-    assert "The activation code is not right" in capsys.readouterr().err
-    assert stand.run("enrol", *PAPERS) == 0
+    told = capsys.readouterr().err
+    assert all(word in told for word in ("Box number", "smart-card number", "activation code", "all three"))
+    one_digit_wrong = ("--smart-card", "8310220477550010", "--activation-code", "246810")
+    assert stand.run("enrol", *one_digit_wrong, "--lang", "zh") == 1
+    assert capsys.readouterr().err.rstrip().endswith("请对照单据核对这三项。（activation-code-wrong）")
+    assert stand.run("enrol", "--smart-card", "8310 2204 7755 0019", "--activation-code", "246810") == 0
     with main.only_one(stand.data):
         assert stand.run("enrol", *PAPERS) == 1
         assert "another television" in capsys.readouterr().err
@@ -320,7 +326,7 @@ def test_why_a_platform_says_nothing(stand: Stand, tmp_path: Path) -> None:
     silent.__cause__ = requests.ReadTimeout()
     said = doctor.Doctor(options, tmp_path, SystemClock().now, lambda _: Reader(None)).no_hello(silent)
     assert "perhaps the platform hangs" in said
-    assert CHINESE.search(doctor.translator("zh")(said))
+    assert CHINESE.search(registration.translator("zh")(said))
 
 
 def test_another_platform_than_the_box_s_own(
@@ -376,7 +382,7 @@ def test_what_answers_in_the_platform_s_place_is_called_what_it_is(status: int, 
     problem = Problem("tsp-unreachable", facts={"status": status})
     said = doctor.Doctor(options, Path(), SystemClock().now, lambda _: Reader(None)).no_hello(problem)
     assert words in said
-    assert CHINESE.search(doctor.translator("zh")(said))
+    assert CHINESE.search(registration.translator("zh")(said))
 
 
 def test_the_box_is_the_one_that_is_registered_from_the_folder(
@@ -385,5 +391,5 @@ def test_the_box_is_the_one_that_is_registered_from_the_folder(
     papers = ("--smart-card", "8310220477550027", "--activation-code", "246810")
     assert stand.run("enrol", "--box", "85312048", *papers) == 0
     capsys.readouterr()
-    assert stand.run("doctor", "--reader", "sim:", "--lang", "en") == 0
+    assert stand.run("doctor", "--reader", "sim:") == 0
     assert "Box 85312048 is registered, and in service as of" in capsys.readouterr().out
