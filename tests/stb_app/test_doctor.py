@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from server_stub.cli import parse as parse_server
 from server_stub.opening import open_role
 from server_stub.settings import Settings
 from stb_app import cli, doctor, main, registration
-from stb_app.kit.clock import SystemClock
+from stb_app.kit.clock import CHINA, SystemClock
+from stb_app.tsp.model import Hello
 from stb_app.tsp.problem import Problem
 from tests.server_stub.test_process import started
 
@@ -101,9 +102,10 @@ def test_a_box_that_is_in_order(stand: Stand, capsys: pytest.CaptureFixture[str]
     assert stand.run("doctor", "--reader", "sim:good") == 0
     told = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in told[1:]] == [
-        "Address", "Certificate", "Clock", "Registration", "Version", "Card reader",
+        "Address", "Certificate", "Version", "Clock", "Registration", "Card reader",
     ]  # fmt: skip
     assert all(": ok. " in line for line in told[1:])
+    assert told[4] == "Clock: ok. Right."
     assert stand.run("doctor", "--reader", "sim:", "--lang", "zh") == 0
     assert "登记：正常。" in capsys.readouterr().out
 
@@ -318,9 +320,15 @@ def test_what_answers_is_no_platform(tmp_path: Path, listener: Callable[[tls.Fil
     assert "no payment platform" in found["version"][1]
 
 
-def test_why_a_platform_says_nothing(stand: Stand, tmp_path: Path) -> None:
-    url = stand.url.replace("https:", "http:")
-    assert "must begin with https://" in look(url, tmp_path)["version"][1]
+def test_http_where_tls_is_spoken_is_wrong_before_anything_is_asked(stand: Stand, tmp_path: Path) -> None:
+    found = look(stand.url.replace("https:", "http:"), tmp_path)
+    assert found["address"][0] == "ok"
+    assert found["certificate"][0] == "wrong"
+    assert "must begin with https://" in found["certificate"][1]
+    assert {found[check][0] for check in ("version", "clock", "enrolment")} == {"unknown"}
+
+
+def test_why_a_platform_says_nothing(tmp_path: Path) -> None:
     options = cli.BoxOptions("doctor", "https://127.0.0.1:1", None, tmp_path, BOX, "pcsc:", "en", "", "")
     silent = Problem("tsp-unreachable")
     silent.__cause__ = requests.ReadTimeout()
@@ -340,10 +348,31 @@ def test_another_platform_than_the_box_s_own(
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize(("ahead_s", "word"), [(90, "90 seconds ahead"), (-90, "90 seconds behind")])
-def test_a_clock_that_is_wrong(stand: Stand, ahead_s: float, word: str) -> None:
-    verdict, line = look(stand.url, stand.data, stand.authority, ahead_s=ahead_s)["clock"]
-    assert (verdict, word in line) == ("wrong", True), line
+@pytest.mark.parametrize(
+    ("ahead_s", "words"),
+    [
+        (1.4, "ok. Right."),
+        (-59, "ok. 59 seconds out, which does no harm."),
+        (75, "wrong. This box is 75 seconds ahead: it says 13:19:15, right is 13:18:00. Set its clock."),
+        (-91, "wrong. This box is 2 minutes behind: it says 13:16:29, right is 13:18:00. Set its clock."),
+        (7200, "wrong. This box is 2 hours ahead: it says 15:18:00, right is 13:18:00. Set its clock."),
+        (-864e6, "wrong. This box is 10000 days behind: it says 1999-07-08 13:18:00, right is 2026-11-23 13:18:00. Set"
+                 " its clock."),
+    ],
+)  # fmt: skip
+def test_a_clock_is_out_by_so_much(ahead_s: float, words: str) -> None:
+    options = cli.BoxOptions("doctor", None, None, None, BOX, "pcsc:", "en", "", "")
+    right = datetime(2026, 11, 23, 5, 18, tzinfo=UTC)
+    hello = Hello("stb-pay", "1", 1, False, right, "96123")
+    ours = right.astimezone(CHINA) + timedelta(seconds=ahead_s)
+    look = doctor.Doctor(options, Path(), lambda: ours, lambda _: Reader(None))
+    assert [line for _, line in doctor.lines(iter([look.clock(hello, ours, ours)]), str)] == [
+        f"Clock: {words}"
+    ]
+    chinese = doctor.Doctor(replace(options, lang="zh"), Path(), lambda: ours, lambda _: Reader(None))
+    found = chinese.clock(hello, ours, ours)
+    [(_, line)] = doctor.lines(iter([found]), registration.translator("zh"))
+    assert not re.search("[A-Za-z.]", line), line
 
 
 def test_a_box_that_is_not_registered_and_one_whose_key_ended(stand: Stand, tmp_path: Path) -> None:
