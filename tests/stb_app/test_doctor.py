@@ -144,10 +144,14 @@ def test_the_operator_s_word_is_heard(stand: Stand, capsys: pytest.CaptureFixtur
     capsys.readouterr()
     assert operator("list") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 6
+    assert lines[0].split() == ["BOX", "SMART", "CARD", "STATE", "SUBSCRIBER", "KEY"]
     key = json.loads((stand.data / "enrolment.json").read_text())["key_id"]
-    assert lines[0].startswith(f"{BOX}  active     Ms Zhang  key {key} since ")
-    assert "85312050  suspended  Ms Chen  not enrolled" in lines
+    assert re.split(" {2,}", lines[1])[:4] == [BOX, PAPERS[1], "active", "Ms Zhang"]
+    assert re.split(" {2,}", lines[1])[4].startswith(f"{key} since ")
+    assert ["85312050", "8310220477550043", "suspended", "Ms Chen", "none"] in [
+        re.split(" {2,}", line) for line in lines
+    ]
     assert operator("revoke", BOX) == 0
     assert look(stand.url, stand.data, stand.authority)["enrolment"] == (
         "wrong",
@@ -156,6 +160,10 @@ def test_the_operator_s_word_is_heard(stand: Stand, capsys: pytest.CaptureFixtur
     )
     assert stand.run("enrol", *PAPERS) == 1  # its code has ended with its key
     capsys.readouterr()
+    assert operator("list") == 0
+    assert "none (key-revoked)" in capsys.readouterr().out
+    assert operator("activate", BOX) == 0
+    assert "may be registered once it has an activation code" in capsys.readouterr().out
     assert operator("activation", BOX) == 0
     code = capsys.readouterr().out.split("activation code ")[1].split()[0]
     assert stand.run("enrol", *PAPERS[:3], code) == 0
