@@ -44,7 +44,8 @@ PHONE = {
 }
 
 PAID_UNHEARD = N_(
-    "A card payment went through: {what}. It is passed on as soon as that is possible. Please do not pay again."
+    "A card payment went through: {what}. The service is switched on as soon as the connection is back. Please do not pay"
+    " again."
 )
 CARD_WANTED = N_(
     "It is not yet known whether a card payment has taken money: {what}. Put the same card in, and it is checked by itself. "
