@@ -312,9 +312,9 @@ PROMPTS: dict[str, tuple[str, str]] = {
         ),
     ),
     "silent-paid": (
-        N_("The payment service does not answer"),
+        N_("The card has paid"),
         N_(
-            "The card has paid; you may take it and leave. We keep trying to report it: the records will say how it ended."
+            "Please take it. The service is switched on as soon as the payment service answers again. Please do not pay again."
         ),
     ),
     "remove": (N_("Please take your card"), N_("The card has paid. The result follows at once.")),

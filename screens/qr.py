@@ -164,19 +164,24 @@ class QrScreen(Page[None]):
 
     def _ask_to_cancel(self) -> None:
         self._large = False
+        # Nobody answers: whether the phone has paid is not known, so nothing is offered that pays.
+        silent = self._step.state == "reconnecting"
+        keep, otherwise, cancel = (
+            ("keep", N_("Keep waiting") if silent else N_("Continue paying")),
+            ("pay-otherwise", N_("Pay another way")),
+            ("cancel-payment", N_("Cancel the payment")),
+        )
         self.app.push(
             "question",
             self._on_answer,
             sign="question",
             title=N_("Cancel the payment?"),
-            text=N_(
+            text=MAYBE_PAID
+            if silent
+            else N_(
                 "If you have already confirmed on the phone, please do not cancel: the result comes in a moment."
             ),
-            options=(
-                ("keep", N_("Continue paying")),
-                ("pay-otherwise", N_("Pay another way")),
-                ("cancel-payment", N_("Cancel the payment")),
-            ),
+            options=(keep, cancel) if silent else (keep, otherwise, cancel),
             default="keep",
             countdown=None,
         )

@@ -44,11 +44,19 @@ PHONE = {
 }
 
 PAID_UNHEARD = N_(
-    "A card payment went through: {what}. It is passed on as soon as that is possible. Please do not pay again."
+    "A card payment went through: {what}. The service is switched on as soon as the connection is back. Please do not pay"
+    " again."
 )
 CARD_WANTED = N_(
     "It is not yet known whether a card payment has taken money: {what}. Put the same card in, and it is checked by itself. "
     "Please do not pay again."
+)
+CODE_OPEN = N_(
+    "An earlier wallet payment is still open: {what}. If you have paid on the phone, it is found by itself."
+)
+CODE_NOT_HEARD_OF = N_(
+    "It is not yet known how an earlier wallet payment ended. If you have paid on the phone, please do not pay again: it is"
+    " found by itself."
 )
 
 
@@ -76,6 +84,20 @@ def unsettled(payments: tuple[OpenPayment, ...], t: Say, say: Callable[[Mapping[
             for record in payments
         )
     )
+
+
+def open_codes(payments: tuple[Payment | None, ...], t: Say, say: Callable[[Mapping[str, str]], str]) -> str:
+    """Payments by code that have no end yet. None: the TSP has not told of it since the television was switched on."""
+
+    def line(payment: Payment | None) -> str:
+        if payment is None:
+            return t(CODE_NOT_HEARD_OF)
+        name = (say(payment.service.name), term_name(t, payment.term))
+        what = _what(name, payment.amount_fen, payment.number, payment.time, t)
+        words = PHONE["unknown"] if payment.money == "unknown" else CODE_OPEN
+        return t(words).format(what=what)
+
+    return sentences(*dict.fromkeys(map(line, payments)))
 
 
 def _remembered(record: OpenPayment, t: Say, say: Callable[[Mapping[str, str]], str]) -> str:

@@ -406,12 +406,12 @@ def _slot(url: str, cards: Path, app: App) -> Reader:
 
 def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[Any], None]:
     """What the background finds out, as notices; ``looked_at``: whether a page tells of a payment itself."""
-    from screens.told import unsettled
+    from screens.told import open_codes, unsettled
     from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, Unheard
 
     wanted: tuple[OpenPayment, ...] = ()
     silent: tuple[OpenPayment, ...] = ()
-    codes = 0
+    codes: tuple[Payment | None, ...] = ()
 
     def tell(step: Finished | CardWanted | CodesOpen | Unheard) -> None:
         nonlocal wanted, codes, silent
@@ -431,11 +431,7 @@ def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[Any], No
         if cards:
             app.notice(lambda: unsettled(cards, app.t, app.say), about="open", waits=True)
         elif codes:
-            app.notice(
-                "An earlier wallet payment is still open. If you have paid, it is found by itself.",
-                about="open",
-                waits=True,
-            )
+            app.notice(lambda: open_codes(codes, app.t, app.say), about="open", waits=True)
         else:
             app.clear_notice("open")
 

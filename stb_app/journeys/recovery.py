@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from cardreader.errors import CardReaderError, CardTimeout
 from cardreader.purse import Purse
@@ -36,8 +36,8 @@ class Recovery:
     """Runs as long as the television does, and works on cards whenever no other journey has the card slot.
 
     Posts a Finished for every payment that it could bring to its end or whose end it has heard, CardWanted or CodesOpen
-    whenever the number of payments that only their card can explain, or of codes without an end, is another one, and Unheard
-    whenever the TSP says nothing about other ones than before: it is silent, or turns this box away.
+    whenever other payments than before can only be explained by their card, or have a code and no end, and Unheard whenever
+    the TSP says nothing about other ones than before: it is silent, or turns this box away.
 
     Args:
         alone: held by whoever uses the card slot and the payments that are open on it.
@@ -54,7 +54,7 @@ class Recovery:
         self._cancel = threading.Event()
         self._wake = threading.Event()
         self._wanted: tuple[OpenPayment, ...] = ()
-        self._codes = 0
+        self._codes: Mapping[str, str | None] = {}
         self._last_look: dict[str, float] = {}
         """Payments whose code is closed -> when nobody asks about them any more."""
         self._asked = False
@@ -63,8 +63,8 @@ class Recovery:
         self._silent: set[str] = set()
         """Payments about which the TSP did not answer when it was last told or asked, or had not a word for this box."""
         self._unheard: tuple[OpenPayment, ...] = ()
-        self._open: set[str] = set()
-        """Payments by code that had no end when they were asked about last, or of which the TSP did not tell."""
+        self._open: dict[str, Payment | None] = {}
+        """Payments by code that had no end when they were asked about last, or of which the TSP did not tell, as it last did."""
         self._said: dict[str, tuple[str, str | None]] = {}
         """Payments -> the state and reason that were told of them."""
 
@@ -112,13 +112,14 @@ class Recovery:
     def _tell(self, post: Callable[[RecoveryStep], None]) -> None:
         with self._telling:
             unproven = self._memory.asked_for()
-            codes = len(self._open.intersection(self._memory.open_codes()))
+            codes = {p: self._open[p] for p in self._memory.open_codes() if p in self._open}
+            money = {payment: None if told is None else told.money for payment, told in codes.items()}
             if unproven != self._wanted:
                 self._wanted = unproven
                 post(CardWanted(unproven))
-            if codes != self._codes:
-                self._codes = codes
-                post(CodesOpen(codes))
+            if money != self._codes:
+                self._codes = money
+                post(CodesOpen(tuple(codes.values())))
             unheard = tuple(
                 record
                 for record in self._memory.all()
@@ -188,15 +189,15 @@ class Recovery:
                     # Another platform, or one that has lost its memory: it will never tell.
                     self._memory.forget_code(payment)
                 else:
-                    self._open.add(payment)
+                    self._open.setdefault(payment)
                 done = False
                 continue
             end = finished(told)
             if end.outcome == "pending" and end.money != "taken":
-                self._open.add(payment)
+                self._open[payment] = told
                 done = done and end.money == "not-taken"
                 continue
-            self._open.discard(payment)
+            self._open.pop(payment, None)
             done = self._say(told, post) and done
         return done
 

@@ -181,9 +181,9 @@ class Unheard:
 
 @dataclass(frozen=True, slots=True)
 class CodesOpen:
-    """So many earlier payments by code have no end yet; 0: none any more."""
+    """Earlier payments by code that have no end yet, each as the TSP last told of it; None: not yet. Empty: none any more."""
 
-    payments: int
+    payments: tuple[Payment | None, ...]
 
 
 OUTCOMES: dict[str, Outcome] = {

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Between attempts while nobody answers; the last one from then on."""
 REFUSED_PAUSE_S = 30.0
+PAPERS_PAUSE_S = 600.0
+WRONG_PAPERS = frozenset({"activation-code-wrong", "box-unknown", "too-many-requests"})
+"""The platform counts these against the box: whoever comes with the right papers must find some attempts left."""
 TOLD_AFTER = 4
 """So many attempts without an answer are still called connecting."""
 NOT_ENROLLED = "not-enrolled"
@@ -94,7 +97,7 @@ class Connection:
                 if attempt == TOLD_AFTER - 1:
                     self._refused(problem.code)
             else:
-                pause = REFUSED_PAUSE_S
+                pause = PAPERS_PAUSE_S if problem.code in WRONG_PAPERS else REFUSED_PAUSE_S
                 self._refused(problem.code)
             attempt += 1
             if self._wait(pause):

@@ -232,7 +232,7 @@ class TspClient:
             try:
                 answer = self._ask(method, path, body, key, answer_s, identity, correlation)
             except Problem as problem:
-                if problem.code not in ANEW or identity is None:
+                if not (_hung_up(method, problem) or (problem.code in ANEW and identity is not None)):
                     raise
                 if problem.code == "clock-skew":
                     self._set_clock(problem)
@@ -360,6 +360,17 @@ class _Under(TspClient):
         correlation: str = "",
     ) -> Fields:
         return self._client._call(method, path, body, key, answer_s, identity, self._correlation)
+
+
+def _hung_up(method: str, problem: Problem) -> bool:
+    """Whether a question that changes nothing has met the end of its kept connection: it is asked once more, on a new one."""
+    if method != "GET" or problem.__cause__ is None:
+        return False
+    import requests
+
+    from stb_app.tsp.session import was_hung_up
+
+    return isinstance(problem.__cause__, requests.ConnectionError) and was_hung_up(problem.__cause__)
 
 
 def _server_keys(answer: Fields) -> dict[str, bytes]:

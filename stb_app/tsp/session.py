@@ -41,6 +41,12 @@ def took_too_long(error: BaseException | None) -> bool:
     return isinstance(error, requests.Timeout) or any(isinstance(one, ReadTimeoutError) for one in error.args)
 
 
+def was_hung_up(error: requests.RequestException) -> bool:
+    """Whether a kept connection was closed at the other end just as it was to be used once more: nobody has answered."""
+    reasons = [one for outer in error.args for one in getattr(outer, "args", ())]
+    return any(isinstance(one, (ConnectionError, http.client.RemoteDisconnected)) for one in reasons)
+
+
 class _Incoming(io.RawIOBase):
     """An answer as it comes in. The library's time-out begins anew with every byte; this one does not.
 

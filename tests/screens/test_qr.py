@@ -103,6 +103,15 @@ def test_while_nobody_answers_the_code_does_not_take_the_place_of_the_words(tv: 
     assert "Waiting to be paid." not in tv.words()
 
 
+def test_while_nobody_answers_the_question_offers_nothing_that_pays_once_more(tv: Television) -> None:
+    post(tv, code(), code("reconnecting"))
+    tv.press("BACK")
+    assert "Please do not pay again." in tv.words()
+    assert "in a moment" not in tv.words()
+    assert "Pay another way" not in tv.words()
+    assert "Keep waiting" in tv.words()
+
+
 def test_while_it_is_cancelled_nobody_knows_what_the_phone_has_done(tv: Television) -> None:
     post(tv, code())
     tv.press("BACK").ok("cancel-payment")

@@ -209,20 +209,25 @@ def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
         tv.app.draw()
         return tv.stage.picture.notice or ""
 
-    assert "wallet payment is still open" in told(CodesOpen(1))
+    code = DummyTsp().pay("order-1", "wallet:demo", "key-1")
+    assert told(CodesOpen((code,))).startswith(
+        f"An earlier wallet payment is still open: Sports · Monthly · ¥15.00 · Order {code.number} · "
+    )
+    assert "has taken money: Sports · Monthly · ¥15.00" in told(CodesOpen((replace(code, money="unknown"),)))
+    assert "please do not pay again" in told(CodesOpen((None,)))
     assert "Put the same card in" in told(CardWanted((OPEN_PAYMENT,)))
-    assert "wallet payment is still open" in told(CardWanted(()))
+    assert "earlier wallet payment ended" in told(CardWanted(()))
     paid = replace(OPEN_PAYMENT, tac="00", mac2="00", service_name={"en": "Sports"}, term="monthly")
-    assert told(Unheard((paid,))).startswith("A card payment went through: Sports · Monthly · ¥15.00. It is")
+    assert told(Unheard((paid,))).startswith("A card payment went through: Sports · Monthly · ¥15.00. The")
     paid = replace(paid, number="4C7F 20A1", time="2026-11-21T19:33:08+08:00")
-    assert "¥15.00 · Order 4C7F 20A1 · 11-21 19:33. It is" in told(Unheard((paid,)))
+    assert "¥15.00 · Order 4C7F 20A1 · 11-21 19:33. The" in told(Unheard((paid,)))
     assert "payment went through" in told(CardWanted((OPEN_PAYMENT,)))
     assert told(Unheard((OPEN_PAYMENT,))).startswith(
         "It is not yet known whether a card payment has taken money: ¥15.00."
     )
     assert "Put the same card in, and" in told(Unheard(()))
-    assert "wallet payment is still open" in told(CardWanted(()))
-    assert told(CodesOpen(0)) == ""
+    assert "earlier wallet payment ended" in told(CardWanted(()))
+    assert told(CodesOpen(())) == ""
     payment = DummyTsp().pay("order-1", "card", "key-1")
     for method, of in (("card", "card payment"), ("wallet:demo", "wallet payment")):
         payment = replace(payment, method=method)
@@ -249,14 +254,15 @@ def test_the_card_that_is_wanted_is_told_until_it_has_come() -> None:
 def test_while_somebody_pays_nobody_is_told_of_an_open_code_or_card() -> None:
     tv = Television()
     tell = main._recovered(tv.app, lambda payment: False)
-    tell(CodesOpen(1))
-    assert "wallet payment" in str(tv.app.notices.seen())
+    tell(CodesOpen((None,)))
+    tv.app.draw()
+    assert "wallet payment" in (tv.stage.picture.notice or "")
     tell(CardWanted((OPEN_PAYMENT,)))
     tv.app.draw()
     assert "Put the same card in" in (tv.stage.picture.notice or "")
     tv.app.push("card")
     assert tv.app.notices.seen() is None
     tv.app.pop()
-    tell(CodesOpen(0))
+    tell(CodesOpen(()))
     tell(CardWanted(()))
     assert tv.app.notices.seen() is None

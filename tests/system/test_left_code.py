@@ -13,7 +13,7 @@ from tests.system.subscriber import home, plain, recorded, result
 from tests.system.television import Television
 
 pytestmark = pytest.mark.xdist_group("left-code")
-OPEN = "An earlier wallet payment is still open. If you have paid, it is found by itself."
+OPEN = "An earlier wallet payment is still open: "
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +60,9 @@ def pays(payload: str) -> str:
 def test_it_is_closed_before_the_same_service_is_paid_by_card(tmp_path: Path, platform: str) -> None:
     payload, number = left(tmp_path, platform, "kids")
     with on(tmp_path, platform) as tv:
-        noticed(tv, OPEN)
+        told = noticed(tv, f"{OPEN}Kids' World · Monthly · ¥12.00 · Order {number}")
         at_rest(tv)
-        plain(tv, OPEN)
+        plain(tv, told)
         tv.order(service="kids")
         tv.prompt("insert")
         assert "Cancelled on the television" in pays(payload)

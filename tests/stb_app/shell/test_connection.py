@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from cardreader.secret import SecretText
+from server_stub.settings import Settings
 from stb_app.journeys.steps import Loaded, Refused
 from stb_app.kit.clock import CHINA
 from stb_app.shell.box import BoxFiles, BoxUnknown, Counter, Enrolment
-from stb_app.shell.connection import KEY_AGE, PAUSES_S, REFUSED_PAUSE_S, Connection
+from stb_app.shell.connection import KEY_AGE, PAPERS_PAUSE_S, PAUSES_S, REFUSED_PAUSE_S, Connection
 from stb_app.tsp.model import Hello
 from stb_app.tsp.signing import Identity
 
@@ -277,12 +278,21 @@ def test_a_tsp_that_is_only_slow_is_not_complained_of(tmp_path: Path) -> None:
     assert bench.refused == []
 
 
-def test_a_box_that_is_refused_is_told_and_tried_again_later(tmp_path: Path) -> None:
-    bench = Bench(DummyVerbs(refuses="box-suspended"), tmp_path, waits=2)
+@pytest.mark.parametrize(
+    ("code", "pause"),
+    [
+        ("box-suspended", REFUSED_PAUSE_S),
+        # The platform counts those: ten an hour, and whoever comes with the right code needs one.
+        ("activation-code-wrong", PAPERS_PAUSE_S),
+    ],
+)
+def test_a_box_that_is_refused_is_told_and_tried_again_later(tmp_path: Path, code: str, pause: float) -> None:
+    bench = Bench(DummyVerbs(refuses=code), tmp_path, waits=2)
     bench.connection.bring_up()
     assert bench.ready == []
-    assert bench.refused == ["box-suspended"] * 2
-    assert bench.pauses == [REFUSED_PAUSE_S] * 2
+    assert bench.refused == [code] * 2
+    assert bench.pauses == [pause] * 2
+    assert Settings().enrolment_failures_per_hour > 3600 / PAPERS_PAUSE_S
 
 
 def test_another_box_needs_its_papers(tmp_path: Path) -> None:

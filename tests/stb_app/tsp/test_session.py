@@ -69,3 +69,35 @@ def test_an_answer_of_any_size_does_not_fill_the_memory(
         TspClient(endless).hello()
     assert caught.value.code == "tsp-unreachable"
     assert re.search("no end|more than 65536 bytes", str(caught.value.__cause__))
+
+
+@pytest.mark.parametrize(("times", "reached"), [(1, True), (2, False)])
+def test_a_kept_connection_that_was_hung_up_is_no_silence_for_a_question(times: int, reached: bool) -> None:
+    """As a web server does with one that nobody has used for a while."""
+    hello = b'{"name": "TSP", "version": "1", "api": 1, "test_mode": true, "time": "2026-11-21T10:00:00+08:00", "hotline": "1"}'
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(hello), hello)
+
+    def serve() -> None:
+        for turn in range(times + 1):
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                if turn == 0:
+                    connection.sendall(whole)
+                    connection.recv(65536)  # the next request, which meets its end
+                elif turn >= times:
+                    connection.sendall(whole)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        client = TspClient(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        assert client.hello().name == "TSP"
+        if reached:
+            assert client.hello().name == "TSP"
+        else:
+            with pytest.raises(Problem) as caught:
+                client.hello()
+            assert caught.value.code == "tsp-unreachable"
+            client.hello()
+        thread.join(10)
