@@ -170,6 +170,8 @@ class Doctor:
                 context.wrap_socket(plain, server_hostname=parts.hostname) as secured,
             ):
                 until = dict(secured.getpeercert() or {}).get("notAfter", "")
+        except TimeoutError:
+            return found("certificate", "wrong", SILENT)
         except OSError as error:
             text = CERTIFICATE_WORDS.get(code_of(error) or "", CERTIFICATE_WORDS["tls-failed"])
             return found("certificate", "wrong", text, host=parts.hostname)
@@ -205,9 +207,7 @@ class Doctor:
         if status in REDIRECTS:
             return N_("What answers there sends to another address. Give that one with --tsp.")
         if took_too_long(problem.__cause__):
-            return N_(
-                "It takes the call and says nothing. Check the port; perhaps the platform hangs: start it anew."
-            )
+            return SILENT
         return N_("What answers there is no payment platform. Check the address and the port.")
 
     def clock(self, hello: Hello, before: datetime, after: datetime) -> Finding:
@@ -292,6 +292,7 @@ class Doctor:
         return translator(self.options.lang)(msgid)
 
 
+SILENT = N_("It takes the call and says nothing. Check the port; perhaps the platform hangs: start it anew.")
 CERTIFICATE_WORDS = {
     "tls-authority-unknown": N_(
         "Nobody this box trusts has signed it. Give the platform's authority with --ca FILE, or check the address."

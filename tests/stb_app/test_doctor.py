@@ -319,6 +319,15 @@ def test_no_tls_where_tls_was_asked_for_and_no_certificate_in_the_file(
     assert "is no certificate" in look(url, tmp_path, tmp_path / "nothing.pem")["certificate"][1]
 
 
+def test_a_platform_that_hangs_is_not_said_to_speak_another_language(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "CONNECT_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as nobody:  # the calls are taken by the system
+        verdict, line = look(f"https://localhost:{nobody.getsockname()[1]}", tmp_path)["certificate"]
+    assert (verdict, "says nothing" in line) == ("wrong", True)
+
+
 def test_what_answers_is_no_platform(tmp_path: Path, listener: Callable[[tls.Files | None], str]) -> None:
     found = look(listener(None), tmp_path)
     assert found["certificate"] == (
