@@ -184,7 +184,10 @@ BY_HAND: dict[str, tuple[str, ...]] = {
     "a balance replaced": (
         "INSERT OR REPLACE INTO ledger_balances (rowid, account, part, balance_fen) VALUES (1, 'cash', 99, 0)",
     ),
-    "moved twice": (ALREADY, "UPDATE ledger_balances SET balance_fen = balance_fen + 100 WHERE account = 'cash'"),
+    "moved twice": (
+        ALREADY,
+        "UPDATE ledger_balances SET balance_fen = balance_fen + 100 WHERE account = 'cash' AND part = 0",
+    ),
     "moved twice by its name": (
         ALREADY,
         "UPDATE ledger_balances SET balance_fen = balance_fen + 100, last_journal = 'J 0 x', last_line = 0"
