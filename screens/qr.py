@@ -78,7 +78,7 @@ class QrScreen(Page[None]):
         self._large = False
         self._told_no = False
         self._leaving: Literal["", "cancel", "switch"] = ""
-        self._slow = False
+        self._slow = self._ended = False
 
     # The journey
 
@@ -89,9 +89,13 @@ class QrScreen(Page[None]):
 
     def on_leave(self) -> None:
         self._running.cancel()
+        if not self._ended and self._step.payment is not None:
+            # What has no end yet is told on the pages that come now.
+            self.app.verbs.look_away(self._step.payment.payment)
 
     def _on_step(self, step: WalletStep) -> None:
         if isinstance(step, Finished):
+            self._ended = True
             if self._leaving == "switch" and step.outcome == "cancelled" and step.money_taken is False:
                 pay_otherwise(self.app, self._order)
             else:
@@ -196,6 +200,8 @@ class QrScreen(Page[None]):
         self._leaving = "cancel" if answer == "cancel-payment" else "switch"
         self._large = False
         self._running.cancel()
+        # While nobody answers, nobody need wait for it.
+        self._slow = self._step.state == "reconnecting"
         self.app.after(CANCEL_S, self._on_slow)
         self._look()
 

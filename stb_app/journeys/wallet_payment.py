@@ -108,6 +108,9 @@ class WalletPayment:
                 # answer after a silence comes at once, so that the screen says that we are connected again.
                 wait = max(1, min(LONG_POLL_S, int(left) if left > 1 else 2)) if answered else 0
                 payment = self._payment = self._client.payment(payment.payment, payment.version, wait)
+                if not answered and self._cancel.is_set():
+                    # Nobody has heard it: the code would stay open though it was not wanted any more.
+                    self._tell_cancelled()
                 answered = True
             except Problem as problem:
                 if not problem.unanswered and not problem.retryable:

@@ -112,6 +112,17 @@ def test_while_nobody_answers_the_question_offers_nothing_that_pays_once_more(tv
     assert "Keep waiting" in tv.words()
 
 
+def test_whoever_cancels_while_nobody_answers_may_leave_at_once_and_is_told_of_it_elsewhere(
+    tv: Television,
+) -> None:
+    post(tv, code(), code("reconnecting"))
+    tv.verbs.looked_at.append(data.RECORDS[1].payment)
+    tv.press("BACK").ok("cancel-payment")
+    assert "You may leave." in tv.words()
+    tv.press("BACK")
+    assert (tv.screen, tv.verbs.looked_at) == ("home", [])
+
+
 def test_while_it_is_cancelled_nobody_knows_what_the_phone_has_done(tv: Television) -> None:
     post(tv, code())
     tv.press("BACK").ok("cancel-payment")

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,6 +96,30 @@ def test_cancelling_asks_the_server_and_believes_what_it_says() -> None:
 
     late.does["shown"] = paid_while_cancelling
     assert late.pay().outcome == "success"
+
+
+def test_what_nobody_heard_is_cancelled_once_somebody_answers_again() -> None:
+    phone = Phone()
+    told: list[str] = []
+    really = phone.tsp.cancel
+
+    def unheard(payment: str, key: str, reason: str | None = None) -> Any:
+        told.append(key)
+        if len(told) <= 3:  # as often as it is tried at once
+            raise Problem("tsp-unreachable", retryable=True)
+        return really(payment, key)
+
+    def wanted() -> None:
+        phone.journey.cancel()
+        for thread in threading.enumerate():
+            if thread.name == "cancel-wallet-payment":
+                thread.join(5)
+
+    phone.tsp.cancel = unheard  # type: ignore[method-assign, assignment]
+    phone.tsp.faults["payment"] = ["lost"]
+    phone.does["reconnecting"] = wanted
+    assert (phone.pay().outcome, phone.tsp.current.state) == ("cancelled", "cancelled")
+    assert len(told) == 4
 
 
 def test_a_phone_that_is_quicker_than_the_cancelling_is_no_trouble(caplog: pytest.LogCaptureFixture) -> None:
