@@ -102,7 +102,12 @@ def open_codes(payments: tuple[Payment | None, ...], t: Say, say: Callable[[Mapp
 
 def _remembered(record: OpenPayment, t: Say, say: Callable[[Mapping[str, str]], str]) -> str:
     name = (say(record.service_name), term_name(t, record.term)) if record.service_name else ()
-    card = (f"**** {record.card_number[-4:]}",) if record.card_number else ()
+    # A no-break space: the number is one word.
+    card = (
+        (t("card {number}").format(number=f"****\u00a0{record.card_number[-4:]}"),)
+        if record.card_number
+        else ()
+    )
     return _what(name, record.amount_fen, record.number, record.time, t, card)
 
 
