@@ -76,7 +76,7 @@ def shown(row: Row[Any]) -> list[str]:
             ("reason", row.reason),
         ]
     else:
-        able = [action for action, states in cases.ACTIONS.items() if row.payment_state in states]
+        able = cases.able(row, row.payment_state, row)
         told.append(("can be", ", ".join(able) or "nothing by hand: what is owed is being delivered"))
     return [f"{name:<9} {value}" for name, value in told if value is not None]
 
