@@ -189,7 +189,7 @@ def claims_are_not_looked_at() -> AbstractContextManager[Any]:
     return put(claims, "claim", take)
 
 
-@bug("claims-never-end", "leases_run_out", seed=22)
+@bug("claims-never-end", "leases_run_out", seed=7)
 def claims_never_end() -> AbstractContextManager[Any]:
     """What a process has claimed is its own until it gives it back, dead or alive."""
     claim = claims.claim
