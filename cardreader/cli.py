@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 the card cannot be used as asked; 2 wrong command line, or a folder that
 nothing can be kept in; 3 no reader; 4 no card in time;
-5 the card left at the debit, as ``--pull`` asked; 130 interrupted.
+5 the card left at the debit, as ``--pull`` asked; 130 interrupted; 141 nobody reads what is printed.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from cardreader.errors import (
     CardTimeout,
     ReaderUnavailable,
 )
+from cardreader.output import until_nobody_reads
 from cardreader.pboc.files import LogRecord, mask_number
 from cardreader.purse import Purse
 from cardreader.readers import open_reader
@@ -42,6 +43,10 @@ _KINDS = {purse.LOAD_EP: "load", purse.PURCHASE_EP: "purchase"}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
+    return until_nobody_reads(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         code: int = arguments.run(arguments)

@@ -280,7 +280,7 @@ class CardScreen(Page[None]):
             "question",
             self._on_answer,
             sign="question",
-            title=N_("Leave without the card?"),
+            title=N_("Leave without putting the card back?"),
             text=CASE_OPEN,
             options=(("keep", N_("Put the card back")), ("leave", N_("Leave for now"))),
             default="keep",

@@ -121,8 +121,10 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("It was stopped. Please call the hotline to have this box registered again."),
     ),
     "activation-code-wrong": (
-        N_("The activation code is not right"),
-        N_("Please check the code on your paper and enter it again."),
+        N_("This box could not be registered"),
+        N_(
+            "Box number, smart-card number or activation code: one does not fit the others. Please check all three on your paper."
+        ),
     ),
     # BOSS says no
     "already-subscribed": (
@@ -310,9 +312,9 @@ PROMPTS: dict[str, tuple[str, str]] = {
         ),
     ),
     "silent-paid": (
-        N_("The payment service does not answer"),
+        N_("The card has paid"),
         N_(
-            "The card has paid; you may take it and leave. We keep trying to report it: the records will say how it ended."
+            "Please take it. The service is switched on as soon as the payment service answers again. Please do not pay again."
         ),
     ),
     "remove": (N_("Please take your card"), N_("The card has paid. The result follows at once.")),

@@ -63,6 +63,28 @@ FOLLOWED = frozenset(("pending", "expired", "cancelled"))
 ENDED = frozenset(("failed", "cancelled", "expired"))
 RETRIED = frozenset(("failed", "expired"))
 """What nobody wanted: trying again is the likely wish. Who has cancelled is done."""
+NOT_THIS_BOX = frozenset(
+    (
+        *("box-suspended", "box-stolen", "box-unknown", "not-enrolled", "activation-code-wrong"),
+        *(
+            "key-replaced",
+            "key-revoked",
+            "key-copied",
+            "clock-skew",
+            "signature-invalid",
+            "signature-replayed",
+        ),
+        *(
+            "tls-authority-unknown",
+            "tls-expired",
+            "tls-not-yet-valid",
+            "tls-wrong-name",
+            "tls-failed",
+            "tsp-not-trusted",
+        ),
+    )
+)
+"""Nothing can be paid from here until somebody has seen to box or connection."""
 NOT_THIS_SERVICE = frozenset(("already-subscribed", "already-paid", "order-clash", "service-withdrawn"))
 """Refusals that any other order or payment for the same service would meet too."""
 
@@ -398,7 +420,7 @@ class ResultScreen(Page[None]):
     def _free(self) -> bool:
         """Nothing was taken, here or on another television, and the service can be had: it can be paid all the same."""
         end = self._end
-        refused = NOT_THIS_SERVICE.union(ELSEWHERE, MAY_BE_PAID)
+        refused = NOT_THIS_SERVICE.union(NOT_THIS_BOX, ELSEWHERE, MAY_BE_PAID)
         return end.outcome in ENDED and end.money == "not-taken" and end.reason not in refused
 
     def _buttons(self) -> tuple[Node, ...]:

@@ -44,7 +44,8 @@ PHONE = {
 }
 
 PAID_UNHEARD = N_(
-    "A card payment went through: {what}. It is passed on as soon as that is possible. Please do not pay again."
+    "A card payment went through: {what}. The service is switched on as soon as the connection is back. Please do not pay"
+    " again."
 )
 CARD_WANTED = N_(
     "It is not yet known whether a card payment has taken money: {what}. Put the same card in, and it is checked by itself. "
@@ -101,13 +102,21 @@ def open_codes(payments: tuple[Payment | None, ...], t: Say, say: Callable[[Mapp
 
 def _remembered(record: OpenPayment, t: Say, say: Callable[[Mapping[str, str]], str]) -> str:
     name = (say(record.service_name), term_name(t, record.term)) if record.service_name else ()
-    return _what(name, record.amount_fen, record.number, record.time, t)
+    card = (f"**** {record.card_number[-4:]}",) if record.card_number else ()
+    return _what(name, record.amount_fen, record.number, record.time, t, card)
 
 
-def _what(name: tuple[str, ...], amount_fen: int, number: str, time: str | datetime, t: Say) -> str:
-    """What was to be paid, and which payment it was: another one for the same service may be on the same page."""
+def _what(
+    name: tuple[str, ...],
+    amount_fen: int,
+    number: str,
+    time: str | datetime,
+    t: Say,
+    card: tuple[str, ...] = (),
+) -> str:
+    """What was to be paid, with which card, and which payment it was: another one for the same service may be on the same page."""
     which = (t("Order {number}").format(number=number),) if number else ()
-    return SEPARATOR.join((*name, money(amount_fen), *which, *((moment(time)[:-3],) if time else ())))
+    return SEPARATOR.join((*name, money(amount_fen), *card, *which, *((moment(time)[:-3],) if time else ())))
 
 
 def tone(end: Finished) -> Tone:

@@ -33,6 +33,7 @@ from psycopg import sql
 from sqlalchemy import URL, Connection, NullPool, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
+from cardreader.disk import trouble
 from server_stub import cli, tls
 from server_stub.boss import tables as boss
 from server_stub.commands import settings_of, subcommand
@@ -63,7 +64,7 @@ log = structlog.get_logger(__name__)
 def backup(options: argparse.Namespace, clock: Clock | None = None) -> int:
     """``stb-server backup``. Returns the exit code: 0; 2 with a line that says what is wrong."""
     now = (clock or SystemClock()).now()
-    with _folders():
+    with _words(options.data, options.to, "--to"):
         made = make(options.to, options.data, settings_of(options).database, now.isoformat())
     size = sum(one["bytes"] for one in made["files"].values())
     cli.announce(f"{options.to} has {', '.join(made['roles'])}: {len(made['files'])} files, {size} bytes")
@@ -73,19 +74,27 @@ def backup(options: argparse.Namespace, clock: Clock | None = None) -> int:
 @subcommand
 def restore(options: argparse.Namespace) -> int:
     """``stb-server restore``. Returns the exit code: 0; 2 with a line that says what is wrong."""
-    with _folders():
+    with _words(options.source, options.data, "--data"):
         manifest = put_back(options.source, options.data, settings_of(options).database)
     cli.announce(f"restored {', '.join(manifest['roles'])} as of {manifest['made_at']}")
     return 0
 
 
 @contextmanager
-def _folders() -> Iterator[None]:
-    """Raises CannotStart for what cannot be read or written: the system's own words name the file."""
+def _words(source: Path, target: Path, option: str) -> Iterator[None]:
+    """Raises CannotStart for what cannot be read from a folder or written to the other.
+
+    Args:
+        option: what names the target on the command line.
+    """
     try:
         yield
     except OSError as error:
-        raise CannotStart(str(error)) from error
+        name = str(error.filename or "")
+        if name.startswith(str(source)) and not name.startswith(str(target)):
+            why = (error.strerror or "no reason is known").lower()
+            raise CannotStart(f"{name} cannot be read ({why})") from error
+        raise CannotStart(trouble(target, error, option)) from error
 
 
 def make(to: Path, data: Path, url: str, made_at: str) -> dict[str, Any]:

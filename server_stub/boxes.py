@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from server_stub import cli
 from server_stub.boss import keys, tables
@@ -22,9 +24,10 @@ from server_stub.tsp import tables as tsp_tables
 
 CODE_DIGITS = 10
 STATES = {"suspend": "suspended", "activate": "active", "stolen": "stolen"}
+COLUMNS = "{:<12}  {:<20}  {:<9}  {:<20}  {}"
+HEADING = COLUMNS.format("BOX", "SMART CARD", "STATE", "SUBSCRIBER", "KEY")
 DONE = {
     "suspend": "is suspended",
-    "activate": "is in service",
     "stolen": "is reported stolen",
     "revoke": "has no key any more, nor an activation code; give it one with boxes activation",
     "activation": "is registered with activation code {code} from now on",
@@ -38,7 +41,8 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
     now = clock.now()
     with closing(role_of(options, tables.metadata)) as database:
         if options.action == "list":
-            for line in database.submit(lambda conn: listed(conn, now)).result():
+            lines = database.submit(lambda conn: listed(conn, now)).result()
+            for line in (HEADING, *lines) if lines else ("no boxes",):
                 cli.announce(line)
             return 0
         number, actor = options.box, cli.actor()
@@ -49,7 +53,11 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
         ).result():
             sys.stderr.write(f"stb-server: BOSS knows no box {number}\n")
             return 1
-        cli.announce(f"box {number} {DONE[options.action].format(code=code)}")
+        if options.action == "activate":
+            done = database.submit(lambda conn: activated(conn, number, now)).result()
+        else:
+            done = DONE[options.action].format(code=code)
+        cli.announce(f"box {number} {done}")
         return 0
 
 
@@ -99,16 +107,35 @@ def change(
 
 
 def listed(conn: Connection, now: datetime) -> list[str]:
-    """A line for each box: number, state, subscriber, since when its key is registered or why it has none."""
+    """A line for each box: number, smart card, state, subscriber, since when its key is registered or why it has none."""
     lines = []
     query = select(boxes, subscribers).join(subscribers, boxes.c.subscriber_id == subscribers.c.id)
     for box in conn.execute(query.order_by(boxes.c.box_number)):
-        mine = select(box_keys).where(box_keys.c.box_number == box.box_number)
-        found = conn.execute(mine.order_by(box_keys.c.registered_at.desc(), box_keys.c.key_id)).all()
-        good = [key for key in found if key.ended is None or key.ended_at > now]
+        found = _keys(conn, box.box_number)
+        good = _good(found, now)
         if good:
-            state = ", ".join(f"key {key.key_id} since {key.registered_at:%Y-%m-%d %H:%M}" for key in good)
+            key = ", ".join(f"{key.key_id} since {key.registered_at:%Y-%m-%d %H:%M}" for key in good)
         else:
-            state = found[0].ended if found else "not enrolled"
-        lines.append(f"{box.box_number}  {box.state:<9}  {box.name_en}  {state}")
+            key = f"none ({found[0].ended})" if found else "none"
+        lines.append(COLUMNS.format(box.box_number, box.smart_card_number, box.state, box.name_en, key))
     return lines
+
+
+def activated(conn: Connection, box_number: str, now: datetime) -> str:
+    """What a box that is active can do now."""
+    if _good(_keys(conn, box_number), now):
+        return "is in service"
+    code = conn.scalar(select(boxes.c.activation_hash).where(boxes.c.box_number == box_number))
+    if code:
+        return "may be registered: it has no key yet"
+    return "may be registered once it has an activation code: give it one with boxes activation"
+
+
+def _keys(conn: Connection, box_number: str) -> Sequence[Row[Any]]:
+    """All that a box has had, the last first."""
+    mine = select(box_keys).where(box_keys.c.box_number == box_number)
+    return conn.execute(mine.order_by(box_keys.c.registered_at.desc(), box_keys.c.key_id)).all()
+
+
+def _good(found: Sequence[Row[Any]], now: datetime) -> list[Row[Any]]:
+    return [key for key in found if key.ended is None or key.ended_at > now]

@@ -22,6 +22,9 @@ from server_stub.foundation.outbox import Outbox
 from server_stub.tsp import cases, tables
 from server_stub.tsp.moves import Moves
 
+COLUMNS = "{:<26}  {:<16}  {:<20}  {:>10}  {:<15}  {:<9}  {}"
+HEADING = COLUMNS.format("CASE", "SINCE", "KIND", "YUAN", "PAYMENT IS", "ORDER", "DECIDED").rstrip()
+
 
 @subcommand
 def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
@@ -38,6 +41,7 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
         everything = options.action == "show" or options.all
         rows = asyncio.run(database.read(lambda conn: cases.listed(conn, everything=everything)))
         if options.action == "list":
+            cli.announce(HEADING if rows else "no cases" if options.all else "no open cases")
             for row in rows:
                 cli.announce(line(row))
             return 0
@@ -52,15 +56,21 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
 
 def line(row: Row[Any]) -> str:
     """A case in one line: id, since when, kind, amount, the payment's state, the number the subscriber has."""
-    decided = f"  {row.decision} by {row.actor}" if row.state == "decided" else ""
-    since = f"{row.at:%Y-%m-%d %H:%M}"
-    return f"{row.id}  {since}  {row.kind:<20}  {yuan(row.amount_fen):>10}  {row.payment_state}  {row.number}{decided}"
+    decided = f"{row.decision} by {row.actor}" if row.state == "decided" else ""
+    told = (row.id, f"{row.at:%Y-%m-%d %H:%M}", row.kind, yuan(row.amount_fen), row.payment_state, row.number)
+    return COLUMNS.format(*told, decided).rstrip()
 
 
 def shown(row: Row[Any]) -> list[str]:
     """All that is known of a case, and what can be done about it."""
     told = [("case", row.id), ("kind", row.kind), ("since", f"{row.at:%Y-%m-%d %H:%M:%S}")]
-    told += [("payment", row.payment_id), ("order", row.number), ("box", row.box_number), ("by", row.method)]
+    told += [("payment", row.payment_id), ("order", row.number), ("box", row.box_number)]
+    service = json.loads(row.service)
+    told += [
+        ("service", f"{service['name']['en']}, {row.term}"),
+        ("by", row.method),
+        ("card", row.card_masked),
+    ]
     told += [("amount", yuan(row.amount_fen)), ("state", row.payment_state)]
     if row.received_fen is not None:
         told.append(("received", yuan(row.received_fen)))
@@ -77,7 +87,9 @@ def shown(row: Row[Any]) -> list[str]:
         ]
     else:
         able = cases.able(row, row.payment_state, row)
-        told.append(("can be", ", ".join(able) or "nothing by hand: what is owed is being delivered"))
+        told += [("decide", f"{action}: {cli.CASE_ACTIONS[action]}") for action in able] or [
+            ("decide", "nothing by hand: what is owed is being delivered")
+        ]
     return [f"{name:<9} {value}" for name, value in told if value is not None]
 
 

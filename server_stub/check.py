@@ -25,6 +25,7 @@ from server_stub.commands import settings_of, subcommand
 from server_stub.foundation import schema
 from server_stub.foundation.clock import Clock, SystemClock, machine_pauses
 from server_stub.foundation.database import Readable, outage
+from server_stub.foundation.money import yuan
 from server_stub.foundation.startup import CannotStart
 from server_stub.opening import NotThere, read_role
 from server_stub.settings import Settings
@@ -143,12 +144,13 @@ async def disagreements(tsp: Readable, boss: Readable) -> list[str]:
     for order, (payment, fen) in sorted(paid.items()):
         if opened.get(order) != (payment, fen):
             said.append(
-                f"order {order}: opened for payment {payment}, {fen} fen; BOSS has {opened.get(order)}"
+                f"order {order}: opened for {_told_payment((payment, fen))}; BOSS has {_told_payment(opened.get(order))}"
             )
     for page in _pages(sorted(opened.keys() - paid.keys())):
         known = await tsp.read(partial(_paid_for, names=page))
         said += [
-            f"order {order}: BOSS has opened it for payment {opened[order]}, the TSP has {known.get(order)}"
+            f"order {order}: BOSS has opened it for {_told_payment(opened[order])}, the TSP has"
+            f" {_told_payment(known.get(order))}"
             for order in page
             if known.get(order) != opened[order]
         ]
@@ -255,7 +257,17 @@ def _quoted_at_boss(conn: Connection, names: list[str]) -> dict[str, Quoted]:
 
 
 def _told_order(order: Quoted | None) -> str:
-    return "nothing" if order is None else "box {}, {} {}, {} fen".format(*order)
+    if order is None:
+        return "nothing"
+    box, service, term, fen = order
+    return f"box {box}, {service} {term}, {yuan(fen)} yuan"
+
+
+def _told_payment(paid: tuple[str | None, int] | None) -> str:
+    if paid is None:
+        return "nothing"
+    payment, fen = paid
+    return f"{f'payment {payment}' if payment else 'no payment'}, {yuan(fen)} yuan"
 
 
 def _paid_for(conn: Connection, names: list[str]) -> dict[str, tuple[str, int]]:

@@ -13,7 +13,15 @@ import platformdirs
 from server_stub.settings import PREFIX
 
 PORT = 8780
-CASE_ACTIONS = ("accept-proof", "write-off", "refund", "retry-opening", "returned-by-hand", "close")
+CASE_ACTIONS = {
+    "accept-proof": "the card's proof counts: the payment is paid, BOSS opens the service",
+    "write-off": "nothing was debited: the payment has failed; a proof or money that comes later is still heard",
+    "refund": "what the wallet took goes back through the wallet",
+    "retry-opening": "BOSS is asked once more to open the service",
+    "returned-by-hand": "the subscriber has got the money back over the counter",
+    "close": "nothing more is to be done",
+}
+"""What can be decided about a case, and what that does."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,11 +64,23 @@ def parser() -> argparse.ArgumentParser:
     boxes.add_argument("action", choices=("list", "suspend", "activate", "stolen", "revoke", "activation"))
     boxes.add_argument("box", nargs="?", metavar="BOX", help="number of the box; all but 'list' want it")
     rotate = commands.add_parser("rotate-key", help="sign answers with a new key from now on")
-    cases = commands.add_parser("cases", help="what stays open: list it, show one, decide one")
+    width = max(map(len, CASE_ACTIONS))
+    does = {
+        "list": "the open cases, oldest first",
+        "show CASE": "all that is known of one, and what can be decided about it",
+        "decide CASE": "does one of these, as --action says, with --reason and --actor:",
+        **{f"  {action}": words for action, words in CASE_ACTIONS.items()},
+    }
+    cases = commands.add_parser(
+        "cases",
+        help="what stays open: list it, show one, decide one",
+        epilog="\n".join(f"{said:<{width + 2}}  {words}" for said, words in does.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     cases.add_argument("action", choices=("list", "show", "decide"))
     cases.add_argument("case", nargs="?", metavar="CASE", help="id of the case; all but 'list' want it")
     cases.add_argument("--all", action="store_true", help="with 'list': decided cases too")
-    cases.add_argument("--action", dest="do", metavar="ACTION", help=f"what to do: {', '.join(CASE_ACTIONS)}")
+    cases.add_argument("--action", dest="do", metavar="ACTION", help="what to do: one of those below")
     cases.add_argument("--reason", metavar="TEXT", help="why")
     cases.add_argument("--actor", metavar="NAME", help="who decides")
     cases.add_argument("--second", metavar="NAME", help="who decides with them; above a limit")

@@ -22,6 +22,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from cardreader.output import until_nobody_reads
 from server_stub import audit, backup, boxes, cases, check, cli, metrics, psams, tls
 from server_stub.app import ROLES, Roles, build, phone_application, real_world, release
 from server_stub.commands import settings_of, subcommand
@@ -291,6 +292,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Until it listens, and again when it has stopped, a signal finds nothing to be ended in order.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
+    os.umask(0o077)  # what is kept is the owner's alone
+    sys.exit(until_nobody_reads(lambda: _run(arguments)))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = cli.parse(arguments, ROLES)
     configure_logging()
     commands = {
@@ -304,13 +310,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "backup": backup.backup,
         "restore": backup.restore,
     }
-    os.umask(0o077)  # what is kept is the owner's alone
-    try:
-        sys.exit(commands[options.command](options))
-    except BrokenPipeError:
-        # Whoever read has seen enough, as ``head`` does; the interpreter must not try once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
+    return commands[options.command](options)
 
 
 def _config(app: FastAPI, secured: tls.Files | None = None) -> uvicorn.Config:

@@ -41,8 +41,9 @@ class Settings:
         psams: comma-separated PSAM URLs, ``sim:NUMBER`` (1 to 999), ``sim:NUMBER:ISSUER`` or ``pcsc:NAME``
             (part of a reader's name); may be empty. One that cannot be reached is looked for until it can.
         lan_address: this machine's IPv4 address in the local network, for ``--lan``; empty: found out.
-        tls_certificate, tls_key: PEM files of a certificate with its chain, and of its key, for ``--tls``; empty: one
-            from an authority of our own in the data folder.
+        tls_certificate: PEM file of the server's certificate with its chain, for ``--tls``; empty: one from an authority
+            of our own in the data folder.
+        tls_key: PEM file of that certificate's private key; set together with it or not at all.
         tls_authority: PEM file of the authorities that our roles believe when they ask others; empty: the system's.
         hotline: the operator's telephone number.
         quote_seconds: how long a quoted order can be paid.

@@ -31,7 +31,8 @@ colours, F5 puts the simulated card in and pulls it out.
 class BoxOptions:
     """What was asked for by a command that looks after the box's registration and draws nothing.
 
-    ``command`` is ``enrol``, ``rotate-key`` or ``doctor``; ``smart_card`` and ``activation_code`` are for ``enrol``;
+    ``command`` is ``enrol``, ``rotate-key`` or ``doctor``; ``smart_card`` (16 to 20 digits) and ``activation_code`` (4 to
+    16 characters) are for ``enrol``;
     ``tsp`` is None only for ``doctor``; ``box`` is empty only for it: the one that is registered from the folder.
     """
 
@@ -134,7 +135,12 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options |
 
 def _add_box_commands(commands: Any) -> dict[str, argparse.ArgumentParser]:
     enrol = commands.add_parser("enrol", help="register this box with a new key of its own")
-    enrol.add_argument("--smart-card", metavar="NUMBER", required=True, help="number of the box's smart card")
+    enrol.add_argument(
+        "--smart-card",
+        metavar="NUMBER",
+        required=True,
+        help="number of the box's smart card, 16 to 20 digits",
+    )
     enrol.add_argument(
         "--activation-code",
         metavar="CODE",
@@ -144,8 +150,8 @@ def _add_box_commands(commands: Any) -> dict[str, argparse.ArgumentParser]:
     rotate = commands.add_parser("rotate-key", help="change this box's key for a new one")
     doctor = commands.add_parser("doctor", help="say what is wrong with the connection, in plain words")
     doctor.add_argument("--reader", metavar="URL", help="the card slot to look at; default pcsc:")
-    doctor.add_argument("--lang", metavar="zh|en", help="language; default zh")
     for command in (enrol, rotate, doctor):
+        command.add_argument("--lang", metavar="zh|en", help="language; default zh")
         command.add_argument(
             "--tsp", metavar="URL", help="the payment platform, e.g. https://tsp.example:8780"
         )
@@ -177,9 +183,7 @@ def _checked_box(given: argparse.Namespace, parser: argparse.ArgumentParser) -> 
         _check_tsp(given.tsp, parser)
     if given.lang not in (None, "zh", "en"):
         parser.error(f"--lang {given.lang!r}: zh or en")
-    if given.command == "enrol" and not given.smart_card.strip():
-        parser.error("--smart-card: the number of the smart card is needed")
-    code = getattr(given, "activation_code", "")
+    smart_card, code = _papers(given, parser) if given.command == "enrol" else ("", "")
     return BoxOptions(
         command=given.command,
         tsp=given.tsp.rstrip("/") if given.tsp else None,
@@ -188,9 +192,22 @@ def _checked_box(given: argparse.Namespace, parser: argparse.ArgumentParser) -> 
         box="" if given.command == "doctor" and not given.box else _box(given.box, parser),
         reader=_reader(given.reader or "pcsc:", parser),
         lang=given.lang or "zh",
-        smart_card=getattr(given, "smart_card", ""),
-        activation_code=SecretText(sys.stdin.readline().strip() if code == "-" else code),
+        smart_card=smart_card,
+        activation_code=SecretText(code),
     )
+
+
+def _papers(given: argparse.Namespace, parser: argparse.ArgumentParser) -> tuple[str, str]:
+    """Number of the smart card and activation code, in the form that the platform takes (docs/tsp-api.md)."""
+    # In groups, as it is printed on the card.
+    smart_card = "".join(given.smart_card.split())
+    if not (smart_card.isascii() and smart_card.isdigit() and 16 <= len(smart_card) <= 20):
+        parser.error(f"--smart-card {given.smart_card!r}: a smart-card number has 16 to 20 digits")
+    code = sys.stdin.readline() if given.activation_code == "-" else given.activation_code
+    code = code.strip()
+    if not 4 <= len(code) <= 16:
+        parser.error("--activation-code: an activation code has 4 to 16 characters")
+    return smart_card, code
 
 
 def _check_tsp(tsp: str, parser: argparse.ArgumentParser) -> None:
@@ -215,8 +232,8 @@ def _authority(text: str | None, parser: argparse.ArgumentParser) -> Path | None
 
 def _box(text: str | None, parser: argparse.ArgumentParser) -> str:
     box = text or DEFAULT_BOX
-    if not box.isascii() or not box.isdigit():
-        parser.error(f"--box {box!r}: a box number is made of digits")
+    if not (box.isascii() and box.isdigit() and 6 <= len(box) <= 16):
+        parser.error(f"--box {box!r}: a box number has 6 to 16 digits")
     return box
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import gettext
 import logging
+import math
 import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from stb_app import cli
-from stb_app.registration import client_of
+from stb_app.registration import NOT_REGISTERED, REFUSED, client_of, refusal, translator
 from stb_app.tsp.model import Hello
 from stb_app.tsp.problem import Problem
 
@@ -38,11 +38,18 @@ VERDICTS: dict[Verdict, str] = {"ok": N_("ok"), "wrong": N_("wrong"), "unknown":
 CHECKS = {
     "address": N_("Address"),
     "certificate": N_("Certificate"),
+    "version": N_("Version"),
     "clock": N_("Clock"),
     "enrolment": N_("Registration"),
-    "version": N_("Version"),
     "reader": N_("Card reader"),
 }
+SPANS: tuple[tuple[str, int, float], ...] = (
+    (N_("{count} seconds"), 1, 90),
+    (N_("{count} minutes"), 60, 90),
+    (N_("{count} hours"), 3600, 36),
+    (N_("{count} days"), 86_400, math.inf),
+)
+"""Each with its seconds, and up to how many of it are told in it."""
 LINE = N_("{check}: {verdict}. {text}")
 
 
@@ -89,9 +96,9 @@ class Doctor:
             if certificate.verdict == "ok":
                 yield from self.beyond()
             else:
-                yield from self.unchecked("clock", "enrolment", "version")
+                yield from self.unchecked("version", "clock", "enrolment")
         else:
-            yield from self.unchecked("certificate", "clock", "enrolment", "version")
+            yield from self.unchecked("certificate", "version", "clock", "enrolment")
         yield self.reader()
 
     def unchecked(self, *checks: str) -> Iterator[Finding]:
@@ -138,6 +145,11 @@ class Doctor:
         parts = urlsplit(self.options.tsp or "")
         assert parts.hostname is not None
         if parts.scheme == "http":
+            if _speaks_tls(parts.hostname, parts.port or 80):
+                return found(
+                    "certificate", "wrong",
+                    N_("The platform there wants an encrypted connection. The address must begin with https://."),
+                )  # fmt: skip
             return found(
                 "certificate", "ok",
                 N_("None: the connection is not encrypted. Use https outside of a test network."),
@@ -158,6 +170,8 @@ class Doctor:
                 context.wrap_socket(plain, server_hostname=parts.hostname) as secured,
             ):
                 until = dict(secured.getpeercert() or {}).get("notAfter", "")
+        except TimeoutError:
+            return found("certificate", "wrong", SILENT)
         except OSError as error:
             text = CERTIFICATE_WORDS.get(code_of(error) or "", CERTIFICATE_WORDS["tls-failed"])
             return found("certificate", "wrong", text, host=parts.hostname)
@@ -167,29 +181,24 @@ class Doctor:
         )
 
     def beyond(self) -> Iterator[Finding]:
-        """Clock, registration and version: what the platform itself says."""
+        """Version, clock and registration: what the platform itself says."""
         client = client_of(self.options)
         try:
             before = self.now()
             hello = client.hello()
             after = self.now()
         except Problem as problem:
-            yield from self.unchecked("clock", "enrolment")
             yield found("version", "wrong", self.no_hello(problem))
+            yield from self.unchecked("clock", "enrolment")
             return
+        yield self.version(hello)
         yield self.clock(hello, before, after)
         yield self.enrolment(client)
-        yield self.version(hello)
 
     def no_hello(self, problem: Problem) -> str:
         """Why nobody says hello where somebody takes calls."""
         from stb_app.tsp.session import took_too_long
 
-        parts = urlsplit(self.options.tsp or "")
-        if parts.scheme == "http" and _speaks_tls(parts.hostname or "", parts.port or 80):
-            return N_(
-                "The platform there wants an encrypted connection. The address must begin with https://."
-            )
         status = problem.facts.get("status", 0)
         if status in GATEWAY:
             return N_(
@@ -198,23 +207,30 @@ class Doctor:
         if status in REDIRECTS:
             return N_("What answers there sends to another address. Give that one with --tsp.")
         if took_too_long(problem.__cause__):
-            return N_(
-                "It takes the call and says nothing. Check the port; perhaps the platform hangs: start it anew."
-            )
+            return SILENT
         return N_("What answers there is no payment platform. Check the address and the port.")
 
     def clock(self, hello: Hello, before: datetime, after: datetime) -> Finding:
-        off = before + (after - before) / 2 - hello.time
-        seconds = abs(round(off.total_seconds()))
-        if off > timedelta(seconds=CLOCK_S):
-            return found(
-                "clock", "wrong", N_("This box is {seconds} seconds ahead. Set its clock."), seconds=seconds
+        ours = before + (after - before) / 2
+        right = hello.time.astimezone(ours.tzinfo)
+        seconds = (ours - right).total_seconds()
+        span = self.span(abs(seconds))
+        if abs(seconds) > CLOCK_S:
+            text = (
+                N_("This box is {span} ahead: it says {ours}, right is {right}. Set its clock.")
+                if seconds > 0
+                else N_("This box is {span} behind: it says {ours}, right is {right}. Set its clock.")
             )
-        if off < -timedelta(seconds=CLOCK_S):
-            return found(
-                "clock", "wrong", N_("This box is {seconds} seconds behind. Set its clock."), seconds=seconds
-            )
-        return found("clock", "ok", N_("Within {seconds} seconds of the platform's."), seconds=seconds)
+            shown = "%H:%M:%S" if ours.date() == right.date() else "%Y-%m-%d %H:%M:%S"
+            return found("clock", "wrong", text, span=span, ours=f"{ours:{shown}}", right=f"{right:{shown}}")
+        if abs(seconds) < 2:
+            return found("clock", "ok", N_("Right."))
+        return found("clock", "ok", N_("{span} out, which does no harm."), span=span)
+
+    def span(self, seconds: float) -> str:
+        """So long, in the unit that people would use; two of it at least, from two seconds on."""
+        text, unit_s = next((text, unit_s) for text, unit_s, most in SPANS if seconds <= most * unit_s)
+        return self.say(text).format(count=round(seconds / unit_s))
 
     def version(self, hello: Hello) -> Finding:
         if hello.api != API:
@@ -226,7 +242,6 @@ class Doctor:
         return found("version", "ok", N_("{name} {version}."), name=hello.name, version=hello.version)
 
     def enrolment(self, client: Any) -> Finding:
-        from screens.problems import words_for
         from stb_app.shell.box import BoxFiles
 
         files = BoxFiles(self.data)
@@ -241,11 +256,7 @@ class Doctor:
             enrolment = files.enrolment(box)
             client.identity = None if enrolment is None else files.identity(enrolment)
             if client.identity is None:
-                return found(
-                    "enrolment", "wrong",
-                    N_("Box {box} is not registered from {folder}. Register it: stb-app enrol."),
-                    box=box, folder=self.data,
-                )  # fmt: skip
+                return found("enrolment", "wrong", NOT_REGISTERED, box=box, folder=self.data)
             try:
                 client.refresh_server_keys()
             except Problem as problem:
@@ -255,15 +266,7 @@ class Doctor:
                         N_("Another platform answers than the one where this box is registered. Check the address, or"
                            " register the box there: stb-app enrol."),
                     )  # fmt: skip
-                said = words_for(problem.code, problem.facts, self.say)
-                return found(
-                    "enrolment",
-                    "wrong",
-                    "{title}. {advice} ({code})",
-                    title=said.title,
-                    advice=said.text,
-                    code=problem.code,
-                )
+                return found("enrolment", "wrong", REFUSED, **refusal(problem.code, problem.facts, self.say))
         return found(
             "enrolment",
             "ok",
@@ -289,6 +292,7 @@ class Doctor:
         return translator(self.options.lang)(msgid)
 
 
+SILENT = N_("It takes the call and says nothing. Check the port; perhaps the platform hangs: start it anew.")
 CERTIFICATE_WORDS = {
     "tls-authority-unknown": N_(
         "Nobody this box trusts has signed it. Give the platform's authority with --ca FILE, or check the address."
@@ -323,15 +327,6 @@ def _alone(data: Path) -> Iterator[bool]:
             yield False
             return
         yield True
-
-
-def translator(lang: str) -> Callable[[str], str]:
-    """The words of a language; those of the program where there is no catalogue."""
-    if lang == "en":
-        return str
-    from assets import path
-
-    return gettext.translation("stb_pay", str(path("locale")), ["zh"], fallback=True).gettext
 
 
 def lines(findings: Iterator[Finding], say: Callable[[str], str]) -> Iterator[tuple[Finding, str]]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from cardreader.output import until_nobody_reads
 from stb_app import cli
 
 if TYPE_CHECKING:
@@ -49,7 +50,13 @@ class CannotStart(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command ``stb-app``. Returns its exit code: 0; 2 when it cannot start as it was told to; 1 when not at all."""
+    """The command ``stb-app``. Returns its exit code: 0; 2 when it cannot start as it was told to; 1 when not at all; 141
+    when nobody reads any more what it prints.
+    """
+    return until_nobody_reads(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = cli.parse(sys.argv[1:] if arguments is None else arguments, os.environ)
     if isinstance(options, cli.BoxOptions):
         from stb_app.registration import command

@@ -6,6 +6,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+from server_stub import cli
 from server_stub.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,6 +20,19 @@ def test_every_setting_stands_there_with_its_default() -> None:
         default = getattr(Settings(), one.name)
         assert rows.pop(one.name.upper()) == (f"`{default}`" if default else "empty"), one.name
     assert rows == {}
+
+
+def test_every_setting_has_words_of_its_own() -> None:
+    said = re.findall(rf"^\| `{PREFIX}\w+` \| .*? \| (.*) \|$", PAGE, re.MULTILINE)
+    assert len(set(said)) == len(said) == len(fields(Settings))
+
+
+def test_every_command_of_the_server_stands_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    rows = " ".join(re.findall(r"^\| `stb-server (.*?) \|", readme, re.MULTILINE))
+    commands = next(action.choices for action in cli.parser()._actions if action.dest == "command")
+    assert sorted(re.findall(r"[a-z-]+", rows)) == sorted(commands)
+    assert {"docs/ledger.md", "docs/operations.md"} <= set(re.findall(r"\((docs/[a-z-]+\.md)\)", readme))
 
 
 def test_every_event_of_the_server_stands_there() -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from server_stub.boss import books, demo, keys, terms
 from server_stub.boss.tables import audit, box_keys, boxes, ledger, orders, subscriptions
+from server_stub.foundation.money import yuan
 from server_stub.foundation.problems import REFUSALS
 
 Check = Callable[[Connection], list[str]]
@@ -36,7 +37,9 @@ def _revenue(conn: Connection) -> list[str]:
     for row in conn.execute(query.group_by(orders.c.id, orders.c.state, orders.c.amount_fen)):
         wanted = row.amount_fen if row.state == "opened" else 0
         if row.fen != wanted:
-            said.append(f"order {row.id} is {row.state}; booked are {row.fen} fen, not {wanted}")
+            said.append(
+                f"order {row.id} is {row.state}; booked are {yuan(int(row.fen))} yuan, not {yuan(wanted)}"
+            )
     known = select(orders.c.id)
     strange = select(journals.reference).where(journals.reference.not_in(known)).distinct()
     said += [f"journals are booked for {name}, which is no order" for name in conn.scalars(strange)]
@@ -50,7 +53,9 @@ def _opened(conn: Connection) -> list[str]:
         joined
     )
     said = [
-        f"order {row.id} of {row.service} for {row.amount_fen} fen has opened {row.given} for {row.paid_fen} fen"
+        f"order {row.id} of {row.service} for {yuan(row.amount_fen)} yuan has opened"
+        f" {'nothing' if row.given is None else f'{row.given} for {yuan(row.paid_fen)} yuan'}"
+        f"{'' if row.payment else ', for no payment'}"
         for row in conn.execute(query.where(orders.c.state == "opened"))
         if (row.given, row.paid_fen) != (row.service, row.amount_fen) or row.payment is None
     ]

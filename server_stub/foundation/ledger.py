@@ -38,6 +38,7 @@ from sqlalchemy.exc import IntegrityError
 
 from server_stub.foundation import correlation, statements
 from server_stub.foundation.database import Fen, Instant
+from server_stub.foundation.money import yuan
 
 Kind = Literal["asset", "liability", "income", "expense", "memorandum"]
 PARTS = 16
@@ -239,7 +240,7 @@ class Ledger:
         wrong = wrong.select_from(self.journals.outerjoin(self.entries, entries.journal == journals.id))
         wrong = wrong.group_by(journals.id).having((total != 0) | (count < 2)).order_by(journals.id)
         said = [
-            f"journal {row.id} has {row.lines} entries that add up to {row.fen} fen"
+            f"journal {row.id} has {row.lines} entries that add up to {yuan(int(row.fen))} yuan"
             for row in conn.execute(wrong)
         ]
         stray = select(entries.journal).distinct().order_by(entries.journal)
@@ -254,7 +255,8 @@ class Ledger:
         for account, part in sorted(booked.keys() | kept.keys()):
             here, there = kept.get((account, part)), booked.get((account, part), 0)
             if here != there:
-                said.append(f"account {account} part {part} has {here} fen, its entries add up to {there}")
+                has = "no balance" if here is None else f"{yuan(here)} yuan"
+                said.append(f"account {account} part {part} has {has}, its entries add up to {yuan(there)}")
         return said
 
     def _by_reference(self) -> Any:

@@ -128,7 +128,9 @@ def listed(conn: Connection, *, everything: bool = False) -> list[Row[Any]]:
     """The open cases, oldest first, each with its payment; ``everything``: the decided ones too."""
     query = select(cases, payments.c.method, payments.c.amount_fen, payments.c.received_fen)
     query = query.add_columns(payments.c.state.label("payment_state"), orders.c.number, payments.c.box_number)
-    query = query.add_columns(debits.c.tac, debits.c.mac2)
+    query = query.add_columns(
+        debits.c.tac, debits.c.mac2, debits.c.card_masked, orders.c.service, orders.c.term
+    )
     joined = cases.join(payments, payments.c.id == cases.c.payment_id)
     joined = joined.outerjoin(debits, debits.c.payment_id == payments.c.id)
     query = query.select_from(joined.join(orders, orders.c.id == payments.c.order_id))

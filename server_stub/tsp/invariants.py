@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, func, select
 
+from server_stub.foundation.money import yuan
 from server_stub.foundation.problems import REFUSALS
 from server_stub.foundation.signatures import key_id
 from server_stub.foundation.states import Machine
@@ -95,12 +96,17 @@ def _standings(conn: Connection, now: datetime, settings: Settings) -> list[str]
             wanted = books.standing(row.state, money)
             if sums[row.id] != wanted:
                 said.append(
-                    f"payment {row.id} is {row.state} and must stand as {wanted}, but stands as {sums[row.id]}"
+                    f"payment {row.id} is {row.state} and must stand as {_told(wanted)},"
+                    f" but stands as {_told(sums[row.id])}"
                 )
     known = select(payments.c.id)
     strange = select(journals.reference).where(journals.reference.not_in(known)).distinct()
     said += [f"journals are booked for {name}, which is no payment" for name in conn.scalars(strange)]
     return said
+
+
+def _told(standing: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {yuan(fen)} yuan" for name, fen in sorted(standing.items())) or "nothing"
 
 
 def _histories(conn: Connection, now: datetime, settings: Settings) -> list[str]:
@@ -220,7 +226,7 @@ def _proofs(conn: Connection, now: datetime, settings: Settings) -> list[str]:
         bare_too = row.method == "card" and not (row.tac and row.mac2) and not accepted_proofs(conn, row.id)
         if bare_too or row.received_fen != row.amount_fen:
             said.append(
-                f"payment {row.id} is {row.state} with {row.received_fen} of {row.amount_fen} fen"
+                f"payment {row.id} is {row.state} with {yuan(row.received_fen or 0)} of {yuan(row.amount_fen)} yuan"
                 f"{' and without a proof' if bare_too else ''}"
             )
     return said
@@ -263,8 +269,8 @@ def _same(conn: Connection, now: datetime, settings: Settings) -> list[str]:
     query = select(payments.c.id, payments.c.box_number, payments.c.amount_fen, orders.c.id.label("order"))
     query = query.add_columns(orders.c.box_number.label("of"), orders.c.amount_fen.label("fen"))
     said = [
-        f"payment {row.id} is of box {row.box_number} and {row.amount_fen} fen, its order {row.order} of {row.of}"
-        f" and {row.fen} fen"
+        f"payment {row.id} is of box {row.box_number} and {yuan(row.amount_fen)} yuan, its order {row.order} of {row.of}"
+        f" and {yuan(row.fen)} yuan"
         for row in conn.execute(query.select_from(joined).where(differs))
     ]
     # Answers are forgotten by their age; half of it leaves room for clocks.

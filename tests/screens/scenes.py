@@ -85,6 +85,7 @@ def _turned_away(tv: Television) -> None:
 def tell_longest(tv: Television) -> None:
     """The longest line that may stand below a page: of the service with the longest name, and a term of the longest."""
     longest = replace(data.OPEN_PAYMENT, service_name=data.LONGEST_NAME, term="quarterly", amount_fen=123450)
+    longest = replace(longest, card_number="6217 00** **** **** 2047")
     payment = replace(longest, number="4C7F 1D55", time="2026-11-21T18:02:44+08:00")
     tv.app.notice(lambda: unsettled((payment,), tv.app.t, tv.app.say))
     tv.show()

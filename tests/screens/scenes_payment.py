@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from screens.problems import ELSEWHERE, MAY_BE_PAID, PROBLEMS
-from screens.result import NOT_THIS_SERVICE
+from screens.result import NOT_THIS_BOX, NOT_THIS_SERVICE
 from stb_app.journeys import CardStanding, Order
 from stb_app.journeys.steps import PROBLEM_PROMPTS, Finished, Refused
 from tests.screens import data
@@ -108,7 +108,7 @@ def result(name: str, end: Finished, then: Then | None = None, order: Order = da
         if then is not None:
             then(tv)
 
-    vain = end.reason in (*ELSEWHERE, *NOT_THIS_SERVICE, *MAY_BE_PAID)
+    vain = end.reason in (*ELSEWHERE, *NOT_THIS_SERVICE, *NOT_THIS_BOX, *MAY_BE_PAID)
     again = end.outcome in ("failed", "expired") and end.money == "not-taken" and not vain
     return PaymentScene(name, "result", act, focus="again" if again else "done")
 

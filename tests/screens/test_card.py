@@ -458,7 +458,7 @@ def test_nothing_is_taken_until_mac1_is_asked_for(tv: Television) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "words"), [("silent", "leave the card in"), ("silent-paid", "you may take it")]
+    ("word", "words"), [("silent", "leave the card in"), ("silent-paid", "Please take it")]
 )
 def test_whoever_may_leave_is_told_what_to_do_with_the_card(tv: Television, word: str, words: str) -> None:
     post(tv, prompt(word))  # type: ignore[arg-type]

@@ -60,6 +60,16 @@ def test_whoever_is_told_not_to_pay_again_is_offered_no_way_to(reason: str) -> N
     assert not {"again", "pay-otherwise"} & set(ways(tv))
 
 
+@pytest.mark.parametrize(
+    "reason", ["box-stolen", "key-copied", "tls-expired", "tsp-not-trusted", "clock-skew"]
+)
+def test_a_box_that_can_pay_for_nothing_offers_no_way_to_pay(reason: str) -> None:
+    end = Finished("failed", "not-taken", reason, replace(NOT_TAKEN, state="failed", reason=reason))
+    tv = Television(PaymentVerbs(), "en").open("result", finished=end, order=data.ORDER)
+    assert tv.focus == "done"
+    assert not {"again", "pay-otherwise"} & set(ways(tv))
+
+
 @pytest.mark.parametrize("reason", ["already-subscribed", "already-paid", "order-clash", "service-withdrawn"])
 def test_a_service_that_cannot_be_had_is_not_offered_again(reason: str) -> None:
     end = Finished("failed", "not-taken", reason, replace(NOT_TAKEN, state="failed", reason=reason))

@@ -206,6 +206,11 @@ def test_the_commands_say_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
     assert backup.backup(options) == 2
     assert "has no role" in capsys.readouterr().err
     assert not (tmp_path / "to").exists()
+    options = parse(["backup", "--data", str(tmp_path), "--to", "/proc/nope"], ROLES)
+    assert backup.backup(options) == 2
+    assert capsys.readouterr().err == (
+        "stb-server: /proc/nope cannot be written (no such file or directory); give --to another folder\n"
+    )
     options = parse(["restore", "--data", str(tmp_path / "new"), "--from", str(tmp_path / "to")], ROLES)
     assert backup.restore(options) == 2
     assert "not a backup" in capsys.readouterr().err

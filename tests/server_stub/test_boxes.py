@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from asyncio import to_thread
 from pathlib import Path
 
@@ -33,7 +34,11 @@ async def test_the_operator_s_word_reaches_a_server_that_runs(
         assert (await box.call("GET", "/home")).json()["code"] == "box-suspended"
         assert await operator(tmp_path, "boxes", "activate", box.number) == 0
         assert await operator(tmp_path, "boxes", "list") == 0
-        assert f"{box.number}  active" in capsys.readouterr().out
+        told = capsys.readouterr().out
+        assert f"box {box.number} is in service\n" in told
+        assert re.search(rf"^{box.number} +[0-9]{{16}} +active", told, re.MULTILINE)
+        assert await operator(tmp_path, "boxes", "activate", "85312049") == 0
+        assert capsys.readouterr().out == "box 85312049 may be registered: it has no key yet\n"
         assert await operator(tmp_path, "boxes", "suspend", "99999999") == 1
         first = (await system.tsp.boxes.server_keys.fresh()).told[0]
         assert await operator(tmp_path, "rotate-key") == 0

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ from server_stub.boss.tables import metadata as boss_metadata
 from server_stub.cli import parse as parse_server
 from server_stub.opening import open_role
 from server_stub.settings import Settings
-from stb_app import cli, doctor, main
-from stb_app.kit.clock import SystemClock
+from stb_app import cli, doctor, main, registration
+from stb_app.kit.clock import CHINA, SystemClock
+from stb_app.tsp.model import Hello
 from stb_app.tsp.problem import Problem
 from tests.server_stub.test_process import started
 
@@ -45,7 +46,7 @@ class Stand:
 
     def run(self, command: str, *more: str) -> int:
         where = ("--tsp", self.url, "--ca", str(self.authority), "--data", str(self.data))
-        return main.main([command, *where, *more])
+        return main.main([command, *where, "--lang", "en", *more])
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +89,9 @@ def look(
     data.mkdir(exist_ok=True)
     findings = list(doctor.Doctor(options, data, now, lambda _: Reader(present)).findings())
     assert [one.check for one in findings] == list(doctor.CHECKS)
-    chinese = doctor.translator("zh")
+    chinese = registration.translator("zh")
     for one in findings:
-        assert "{advice}" in one.text or CHINESE.search(chinese(one.text)), one.text
+        assert one.text == registration.REFUSED or CHINESE.search(chinese(one.text)), one.text
     for _, line in doctor.lines(iter(findings), chinese):
         assert re.match(r"[\u4e00-\u9fff]+：(正常|有问题|未检查)。", line), line
     return {one.check: (one.verdict, line) for one, line in doctor.lines(iter(findings), str)}
@@ -98,13 +99,14 @@ def look(
 
 def test_a_box_that_is_in_order(stand: Stand, capsys: pytest.CaptureFixture[str]) -> None:
     assert stand.run("enrol", *PAPERS) == 0
-    assert stand.run("doctor", "--reader", "sim:good", "--lang", "en") == 0
+    assert stand.run("doctor", "--reader", "sim:good") == 0
     told = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in told[1:]] == [
-        "Address", "Certificate", "Clock", "Registration", "Version", "Card reader",
+        "Address", "Certificate", "Version", "Clock", "Registration", "Card reader",
     ]  # fmt: skip
     assert all(": ok. " in line for line in told[1:])
-    assert stand.run("doctor", "--reader", "sim:") == 0
+    assert told[4] == "Clock: ok. Right."
+    assert stand.run("doctor", "--reader", "sim:", "--lang", "zh") == 0
     assert "登记：正常。" in capsys.readouterr().out
 
 
@@ -113,6 +115,8 @@ def test_a_box_changes_its_key_and_the_doctor_still_finds_it_well(
 ) -> None:
     assert stand.run("rotate-key") == 1
     assert "not registered" in capsys.readouterr().err
+    assert stand.run("rotate-key", "--lang", "zh") == 1
+    assert "的登记。请登记" in capsys.readouterr().err
     assert stand.run("enrol", *PAPERS) == 0
     first = json.loads((stand.data / "enrolment.json").read_text())["key_id"]
     assert stand.run("rotate-key") == 0
@@ -140,10 +144,14 @@ def test_the_operator_s_word_is_heard(stand: Stand, capsys: pytest.CaptureFixtur
     capsys.readouterr()
     assert operator("list") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 6
+    assert lines[0].split() == ["BOX", "SMART", "CARD", "STATE", "SUBSCRIBER", "KEY"]
     key = json.loads((stand.data / "enrolment.json").read_text())["key_id"]
-    assert lines[0].startswith(f"{BOX}  active     Ms Zhang  key {key} since ")
-    assert "85312050  suspended  Ms Chen  not enrolled" in lines
+    assert re.split(" {2,}", lines[1])[:4] == [BOX, PAPERS[1], "active", "Ms Zhang"]
+    assert re.split(" {2,}", lines[1])[4].startswith(f"{key} since ")
+    assert ["85312050", "8310220477550043", "suspended", "Ms Chen", "none"] in [
+        re.split(" {2,}", line) for line in lines
+    ]
     assert operator("revoke", BOX) == 0
     assert look(stand.url, stand.data, stand.authority)["enrolment"] == (
         "wrong",
@@ -152,6 +160,10 @@ def test_the_operator_s_word_is_heard(stand: Stand, capsys: pytest.CaptureFixtur
     )
     assert stand.run("enrol", *PAPERS) == 1  # its code has ended with its key
     capsys.readouterr()
+    assert operator("list") == 0
+    assert "none (key-revoked)" in capsys.readouterr().out
+    assert operator("activate", BOX) == 0
+    assert "may be registered once it has an activation code" in capsys.readouterr().out
     assert operator("activation", BOX) == 0
     code = capsys.readouterr().out.split("activation code ")[1].split()[0]
     assert stand.run("enrol", *PAPERS[:3], code) == 0
@@ -173,8 +185,12 @@ def test_the_server_s_key_changes_and_the_box_follows(stand: Stand) -> None:
 
 def test_wrong_papers_and_a_folder_in_use(stand: Stand, capsys: pytest.CaptureFixture[str]) -> None:
     assert stand.run("enrol", "--smart-card", "8310220477550019", "--activation-code", "000000") == 1
-    assert "The activation code is not right" in capsys.readouterr().err
-    assert stand.run("enrol", *PAPERS) == 0
+    told = capsys.readouterr().err
+    assert all(word in told for word in ("Box number", "smart-card number", "activation code", "all three"))
+    one_digit_wrong = ("--smart-card", "8310220477550010", "--activation-code", "246810")
+    assert stand.run("enrol", *one_digit_wrong, "--lang", "zh") == 1
+    assert capsys.readouterr().err.rstrip().endswith("请对照单据核对这三项。（activation-code-wrong）")
+    assert stand.run("enrol", "--smart-card", "8310 2204 7755 0019", "--activation-code", "246810") == 0
     with main.only_one(stand.data):
         assert stand.run("enrol", *PAPERS) == 1
         assert "another television" in capsys.readouterr().err
@@ -303,6 +319,15 @@ def test_no_tls_where_tls_was_asked_for_and_no_certificate_in_the_file(
     assert "is no certificate" in look(url, tmp_path, tmp_path / "nothing.pem")["certificate"][1]
 
 
+def test_a_platform_that_hangs_is_not_said_to_speak_another_language(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "CONNECT_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as nobody:  # the calls are taken by the system
+        verdict, line = look(f"https://localhost:{nobody.getsockname()[1]}", tmp_path)["certificate"]
+    assert (verdict, "says nothing" in line) == ("wrong", True)
+
+
 def test_what_answers_is_no_platform(tmp_path: Path, listener: Callable[[tls.Files | None], str]) -> None:
     found = look(listener(None), tmp_path)
     assert found["certificate"] == (
@@ -312,15 +337,21 @@ def test_what_answers_is_no_platform(tmp_path: Path, listener: Callable[[tls.Fil
     assert "no payment platform" in found["version"][1]
 
 
-def test_why_a_platform_says_nothing(stand: Stand, tmp_path: Path) -> None:
-    url = stand.url.replace("https:", "http:")
-    assert "must begin with https://" in look(url, tmp_path)["version"][1]
+def test_http_where_tls_is_spoken_is_wrong_before_anything_is_asked(stand: Stand, tmp_path: Path) -> None:
+    found = look(stand.url.replace("https:", "http:"), tmp_path)
+    assert found["address"][0] == "ok"
+    assert found["certificate"][0] == "wrong"
+    assert "must begin with https://" in found["certificate"][1]
+    assert {found[check][0] for check in ("version", "clock", "enrolment")} == {"unknown"}
+
+
+def test_why_a_platform_says_nothing(tmp_path: Path) -> None:
     options = cli.BoxOptions("doctor", "https://127.0.0.1:1", None, tmp_path, BOX, "pcsc:", "en", "", "")
     silent = Problem("tsp-unreachable")
     silent.__cause__ = requests.ReadTimeout()
     said = doctor.Doctor(options, tmp_path, SystemClock().now, lambda _: Reader(None)).no_hello(silent)
     assert "perhaps the platform hangs" in said
-    assert CHINESE.search(doctor.translator("zh")(said))
+    assert CHINESE.search(registration.translator("zh")(said))
 
 
 def test_another_platform_than_the_box_s_own(
@@ -334,10 +365,31 @@ def test_another_platform_than_the_box_s_own(
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize(("ahead_s", "word"), [(90, "90 seconds ahead"), (-90, "90 seconds behind")])
-def test_a_clock_that_is_wrong(stand: Stand, ahead_s: float, word: str) -> None:
-    verdict, line = look(stand.url, stand.data, stand.authority, ahead_s=ahead_s)["clock"]
-    assert (verdict, word in line) == ("wrong", True), line
+@pytest.mark.parametrize(
+    ("ahead_s", "words"),
+    [
+        (1.4, "ok. Right."),
+        (-59, "ok. 59 seconds out, which does no harm."),
+        (75, "wrong. This box is 75 seconds ahead: it says 13:19:15, right is 13:18:00. Set its clock."),
+        (-91, "wrong. This box is 2 minutes behind: it says 13:16:29, right is 13:18:00. Set its clock."),
+        (7200, "wrong. This box is 2 hours ahead: it says 15:18:00, right is 13:18:00. Set its clock."),
+        (-864e6, "wrong. This box is 10000 days behind: it says 1999-07-08 13:18:00, right is 2026-11-23 13:18:00. Set"
+                 " its clock."),
+    ],
+)  # fmt: skip
+def test_a_clock_is_out_by_so_much(ahead_s: float, words: str) -> None:
+    options = cli.BoxOptions("doctor", None, None, None, BOX, "pcsc:", "en", "", "")
+    right = datetime(2026, 11, 23, 5, 18, tzinfo=UTC)
+    hello = Hello("stb-pay", "1", 1, False, right, "96123")
+    ours = right.astimezone(CHINA) + timedelta(seconds=ahead_s)
+    look = doctor.Doctor(options, Path(), lambda: ours, lambda _: Reader(None))
+    assert [line for _, line in doctor.lines(iter([look.clock(hello, ours, ours)]), str)] == [
+        f"Clock: {words}"
+    ]
+    chinese = doctor.Doctor(replace(options, lang="zh"), Path(), lambda: ours, lambda _: Reader(None))
+    found = chinese.clock(hello, ours, ours)
+    [(_, line)] = doctor.lines(iter([found]), registration.translator("zh"))
+    assert not re.search("[A-Za-z.]", line), line
 
 
 def test_a_box_that_is_not_registered_and_one_whose_key_ended(stand: Stand, tmp_path: Path) -> None:
@@ -376,7 +428,7 @@ def test_what_answers_in_the_platform_s_place_is_called_what_it_is(status: int, 
     problem = Problem("tsp-unreachable", facts={"status": status})
     said = doctor.Doctor(options, Path(), SystemClock().now, lambda _: Reader(None)).no_hello(problem)
     assert words in said
-    assert CHINESE.search(doctor.translator("zh")(said))
+    assert CHINESE.search(registration.translator("zh")(said))
 
 
 def test_the_box_is_the_one_that_is_registered_from_the_folder(
@@ -385,5 +437,5 @@ def test_the_box_is_the_one_that_is_registered_from_the_folder(
     papers = ("--smart-card", "8310220477550027", "--activation-code", "246810")
     assert stand.run("enrol", "--box", "85312048", *papers) == 0
     capsys.readouterr()
-    assert stand.run("doctor", "--reader", "sim:", "--lang", "en") == 0
+    assert stand.run("doctor", "--reader", "sim:") == 0
     assert "Box 85312048 is registered, and in service as of" in capsys.readouterr().out

@@ -218,9 +218,9 @@ def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
     assert "Put the same card in" in told(CardWanted((OPEN_PAYMENT,)))
     assert "earlier wallet payment ended" in told(CardWanted(()))
     paid = replace(OPEN_PAYMENT, tac="00", mac2="00", service_name={"en": "Sports"}, term="monthly")
-    assert told(Unheard((paid,))).startswith("A card payment went through: Sports · Monthly · ¥15.00. It is")
+    assert told(Unheard((paid,))).startswith("A card payment went through: Sports · Monthly · ¥15.00. The")
     paid = replace(paid, number="4C7F 20A1", time="2026-11-21T19:33:08+08:00")
-    assert "¥15.00 · Order 4C7F 20A1 · 11-21 19:33. It is" in told(Unheard((paid,)))
+    assert "¥15.00 · Order 4C7F 20A1 · 11-21 19:33. The" in told(Unheard((paid,)))
     assert "payment went through" in told(CardWanted((OPEN_PAYMENT,)))
     assert told(Unheard((OPEN_PAYMENT,))).startswith(
         "It is not yet known whether a card payment has taken money: ¥15.00."

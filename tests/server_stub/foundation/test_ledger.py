@@ -197,7 +197,7 @@ AROUND: list[tuple[list[str], str]] = [
     (
         ["UPDATE ledger_entries SET amount_fen = 501 WHERE line = 0", "UPDATE ledger_balances SET balance_fen = 501 "
          f"WHERE account = 'cash' AND part = {part_of('p1')}"],
-        "journal p1 0 paid has 2 entries that add up to 1 fen",
+        "journal p1 0 paid has 2 entries that add up to 0.01 yuan",
     ),
     (["DELETE FROM ledger_entries"], "journal p1 0 paid has 0 entries"),
     (["DELETE FROM ledger_journals"], "entries belong to journal p1 0 paid, which is not there"),

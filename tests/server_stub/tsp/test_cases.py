@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from asyncio import to_thread
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -292,8 +293,14 @@ async def test_the_command_lists_shows_and_decides_beside_a_server_that_runs(
         [case] = await opened(system)
         code, text = await said("list")
         assert (code, case.id in text, "psam-number-moved" in text) == (0, True, True)
+        heading, line = text.splitlines()
+        assert (line.index("proof-kept"), line[26:28]) == (heading.index("PAYMENT IS"), "  ")
         code, text = await said("show", case.id)
-        assert "can be    accept-proof, write-off" in text
+        decisions = [line.split()[1] for line in text.splitlines() if line.startswith("decide")]
+        assert decisions == ["accept-proof:", "write-off:"]
+        assert re.search(r"^service   .+, \w+$", text, re.MULTILINE)
+        assert re.search(r"^card      .*\*.*[0-9]{4}$", text, re.MULTILINE), text
+        assert f"box       {box.number}\n" in text
         assert (await said("show", "none"))[0] == 1
         done = ("decide", case.id, "--reason", "TAC is right", "--actor", "Li", "--action")
         code, text = await said(*done, "refund")
@@ -305,7 +312,7 @@ async def test_the_command_lists_shows_and_decides_beside_a_server_that_runs(
         await box.state(payment["payment"], "done")
         code, text = await said(*done, "accept-proof")
         assert (code, "is decided: accept-proof by Li" in text) == (1, True)
-        assert (await said("list"))[1] == ""
+        assert (await said("list"))[1] == "no open cases\n"
         assert "accept-proof by Li" in (await said("list", "--all"))[1]
         actions = [row.action for row in await system.rows(tables.audit.records)]
         assert [action for action in actions if action.startswith("case-")] == [

@@ -54,13 +54,13 @@ def test_everything_can_be_said() -> None:
             "--reader",
             "sim:good",
             "--box",
-            "7",
+            "700000",
         ],
         SCREEN,
     )
     assert options.data == Path("d").absolute()
     assert (options.lang, options.size, options.fullscreen) == ("en", (1280, 720), True)
-    assert (options.web_remote, options.reader, options.box) == (("::1", 0), "sim:good", "7")
+    assert (options.web_remote, options.reader, options.box) == (("::1", 0), "sim:good", "700000")
 
 
 def test_the_environment_speaks_where_the_command_line_is_silent() -> None:
@@ -103,7 +103,11 @@ def test_the_environment_speaks_where_the_command_line_is_silent() -> None:
         ("run --demo --warp", "--warp"),
         ("run --tsp https://x --ca nowhere.pem", "no such file"),
         (f"run --tsp https://x --ca {__file__}", "PEM"),
-        ("enrol --tsp https://x --smart-card= --activation-code 246810", "smart card is needed"),
+        ("enrol --tsp https://x --smart-card= --activation-code 246810", "16 to 20 digits"),
+        ("enrol --tsp https://x --smart-card 831 --activation-code 246810", "16 to 20 digits"),
+        ("enrol --tsp https://x --smart-card 8310220477550019 --activation-code 246", "4 to 16 characters"),
+        ("run --demo --box 123", "6 to 16 digits"),
+        ("rotate-key --tsp https://x --lang fr", "zh or en"),
     ],
 )
 def test_wrong_words_are_refused_with_better_ones(
