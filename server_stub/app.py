@@ -35,7 +35,7 @@ from server_stub.foundation.measures import Measured, Measures
 from server_stub.foundation.problems import ProblemBody
 from server_stub.foundation.secret import SecretText
 from server_stub.foundation.startup import cannot_keep
-from server_stub.foundation.vault import key_file, vault_file
+from server_stub.foundation.vault import Vault, key_file, vault_file
 from server_stub.opening import expect_both, open_role
 from server_stub.sandbox import api as sandbox_api
 from server_stub.sandbox import tables as sandbox_tables
@@ -147,19 +147,23 @@ class Roles:
         self.clock = world.clock
         self.stopping = False
         self.under_way = http.UnderWay()
-        self._databases: dict[str, Database] = {}
         self.measures = Measures(release(), tuple(names))
         self._ids = Ids(world.clock, world.random)
+        if not settings.database and {"boss", "tsp"} <= {*names}:
+            expect_both(data)
+        # Before any key is made: a server that reaches no database, or has another one's folder, leaves nothing behind.
+        every = (boss_tables.metadata, sandbox_tables.metadata, tsp_tables.metadata)
+        wanted = {one.info["role"]: one for one in every if one.info["role"] in names}
+        self._databases = {role: self._open(metadata) for role, metadata in wanted.items()}
+        vault = self._open_vault() if "tsp" in names else None
         self._key = settings.partner_key or SecretText(
             key_file(data / "partners.key").reveal().decode("ascii")
         )
         self.http = world.client(settings.partner_seconds)
         self.http.event_hooks = {"request": [correlation.hand_on]}
-        if not settings.database and {"boss", "tsp"} <= {*names}:
-            expect_both(data)
         self.boss = self._boss() if "boss" in names else None
         self.sandbox = self._sandbox() if "sandbox" in names else None
-        self.tsp = self._tsp() if "tsp" in names else None
+        self.tsp = None if vault is None else self._tsp(vault)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -201,20 +205,24 @@ class Roles:
         """The database of the role whose tables these are."""
         database = self._world.database(metadata, self._data, self._settings.database, self._world.pauses)
         database.committed = self.measures.commits(metadata.info["role"])
-        self._databases[metadata.info["role"]] = database
         return database
 
     def _boss(self) -> BossService:
-        database = self._open(boss_tables.metadata)
+        database = self._databases["boss"]
         database.load(lambda conn: boss_demo.load(conn, self._ids, self._world.clock))
         return BossService(database, self._world.clock, self._ids, self._key)
 
     def _sandbox(self) -> SandboxService:
         gateway = Gateway(self.http, self._world.public_url, self._key, self._settings.late_settle_seconds)
-        database = self._open(sandbox_tables.metadata)
+        database = self._databases["sandbox"]
         return SandboxService(database, self._world.clock, self._ids, gateway)
 
-    def _tsp(self) -> TspService:
+    def _open_vault(self) -> Vault:
+        # A new key beside what the old one has sealed would only hide that the old one is lost.
+        begun = self._databases["tsp"].submit(server_keys.any_made).result()
+        return vault_file(self._data / "tsp.key", make=not begun)
+
+    def _tsp(self, vault: Vault) -> TspService:
         own = self._world.own_url
         context = provider.Context(
             http=self.http,
@@ -229,14 +237,11 @@ class Roles:
             psams.mkdir(exist_ok=True, mode=0o700)
         except OSError as error:
             raise cannot_keep(psams, error) from error
-        database = self._open(tsp_tables.metadata)
-        # A new key beside what the old one has sealed would only hide that the old one is lost.
-        begun = database.submit(server_keys.any_made).result()
         return TspService(
-            database,
+            self._databases["tsp"],
             self._world.clock,
             self._ids,
-            vault_file(self._data / "tsp.key", make=not begun),
+            vault,
             self._settings,
             BossClient(self.http, self._settings.boss_url or own, self._key),
             provider.find(context),

@@ -25,6 +25,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
+from urllib.parse import quote
 
 import psycopg
 import structlog
@@ -39,14 +40,17 @@ from server_stub.commands import settings_of, subcommand
 from server_stub.foundation import migrations, postgresql, sqlite
 from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.startup import CannotStart, only_one
+from server_stub.foundation.vault import vault_file
 from server_stub.sandbox import tables as sandbox
 from server_stub.tsp import tables as tsp
+from server_stub.tsp.server_keys import expect_sealed
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 ROLES = {one.info["role"]: one for one in (tsp.metadata, boss.metadata, sandbox.metadata)}
 """In the order in which they ask each other; locks are always taken in this one."""
-KEYS = ("tsp.key", "partners.key", tls.AUTHORITY, tls.AUTHORITY_KEY, tls.CERTIFICATE, tls.KEY)
+VAULT = "tsp.key"
+KEYS = (VAULT, "partners.key", tls.AUTHORITY, tls.AUTHORITY_KEY, tls.CERTIFICATE, tls.KEY)
 PSAMS = "psams"
 LOCK_SECONDS = 10.0
 PSAM_LEAP = 10_000
@@ -97,7 +101,8 @@ def make(to: Path, data: Path, url: str, made_at: str) -> dict[str, Any]:
     """Makes a backup of servers that run or stand; returns its manifest.
 
     Raises:
-        CannotStart: there is nothing to back up, or something where it is to go; the text says what and where.
+        CannotStart: there is nothing to back up, or something where it is to go, or the folder has not the key that
+            the database was sealed with; the text says what and where.
         OSError: nothing can be written there.
     """
     if to.exists():
@@ -108,6 +113,9 @@ def make(to: Path, data: Path, url: str, made_at: str) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = {"format": FORMAT, "made_at": made_at}
         manifest |= _copy_postgresql(part, data, url) if url else _copy_sqlite(part, data)
+        _expect_key(
+            data, part, manifest, "let --data name the folder of the server that runs on this database"
+        )
         manifest["files"] = {
             str(path.relative_to(part)): {"sha256": _sha256(path), "bytes": path.stat().st_size}
             for path in sorted(part.rglob("*"))
@@ -130,7 +138,8 @@ def put_back(source: Path, data: Path, url: str) -> dict[str, Any]:
     """Restores a backup into a folder, and a database, in which there is nothing; returns its manifest.
 
     Raises:
-        CannotStart: the backup is not whole, or of another kind of database, or something is there already.
+        CannotStart: the backup is not whole, or of another kind of database, or has not its key, or something is there
+            already.
     """
     manifest = read(source)
     kind = "postgresql" if url else "sqlite"
@@ -138,10 +147,11 @@ def put_back(source: Path, data: Path, url: str) -> dict[str, Any]:
         raise CannotStart(f"{source} is of {manifest['kind']}, not of {kind}: --database says which it is")
     if data.exists() and any(data.iterdir()):
         raise CannotStart(f"{data} is not empty; restore into a folder of its own")
-    with only_one(data, list(manifest["roles"]), time.sleep):
+    _expect_key(source, source, manifest, "restore another backup")
+    with only_one(data, () if url else list(manifest["roles"]), time.sleep):
         if url:
             _fill_postgresql(source, url, manifest)
-        for name in manifest["files"]:
+        for name in {*manifest["files"], *(VAULT for _ in source.glob(VAULT))}:
             path = Path(name)
             if path.suffix != ".copy":
                 _put(source / path, data / path)
@@ -169,6 +179,8 @@ def read(source: Path) -> dict[str, Any]:
         path = source / name
         if ".." in Path(name).parts or Path(name).is_absolute():
             raise CannotStart(f"{source} names a file outside of itself")
+        if name == VAULT:
+            continue  # what it has sealed says more of it; and a lost one can be put into a backup by hand
         if not path.is_file() or _sha256(path) != sha256:
             raise CannotStart(f"{path} is missing or damaged: nothing was restored")
     for role, revision in manifest["roles"].items():
@@ -376,6 +388,42 @@ def _driver(conn: Connection) -> psycopg.Connection[Any]:
 
 
 # Files
+
+
+def _sealed(folder: Path, manifest: dict[str, Any]) -> list[str]:
+    """What a backup has of the vault's sealing: the keys of answers, as they stand in the database; none where the TSP
+    has not begun, or is older than they are.
+    """
+    if "tsp" not in manifest["roles"]:
+        return []
+    table = tsp.server_keys.name
+    if manifest["kind"] == "sqlite":
+        place = f"file:{quote(str(folder / 'tsp.db'))}?mode=ro&immutable=1"
+        with closing(sqlite3.connect(place, uri=True)) as conn:
+            there = conn.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+            return [row[0] for row in conn.execute(f"SELECT sealed FROM {table}")] if there else []
+    columns = next((one["columns"] for one in manifest["tables"]["tsp"] if one["name"] == table), None)
+    if columns is None:
+        return []
+    # What is sealed is in base64: no character of it means anything else to COPY.
+    lines = (folder / "tsp" / f"{table}.copy").read_text("utf-8").splitlines()
+    return [line.split("\t")[columns.index("sealed")] for line in lines]
+
+
+def _expect_key(keys: Path, folder: Path, manifest: dict[str, Any], otherwise: str) -> None:
+    """As a start does: what is sealed in a backup was sealed with the key in the folder ``keys``; makes nothing.
+
+    Args:
+        otherwise: what else can be done than to put the key there.
+
+    Raises:
+        CannotStart
+    """
+    if sealed := _sealed(folder, manifest):
+        try:
+            expect_sealed(vault_file(keys / VAULT, make=False), sealed)
+        except CannotStart as error:
+            raise CannotStart(f"{keys}: {error}; or {otherwise}") from error
 
 
 def _copy_files(part: Path, data: Path) -> None:

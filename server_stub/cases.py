@@ -86,7 +86,7 @@ def shown(row: Row[Any]) -> list[str]:
             ("reason", row.reason),
         ]
     else:
-        able = [action for action, states in cases.ACTIONS.items() if row.payment_state in states]
+        able = cases.able(row, row.payment_state, row)
         told += [("decide", f"{action}: {cli.CASE_ACTIONS[action]}") for action in able] or [
             ("decide", "nothing by hand: what is owed is being delivered")
         ]

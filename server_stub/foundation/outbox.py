@@ -35,6 +35,8 @@ from server_stub.foundation.worker import Worker
 
 PAUSES = (1, 2, 5, 10, 30, 60, 120, 300)
 """Seconds after the first, second ... failed attempt; the last one from then on."""
+LOOK_EVERY = timedelta(seconds=5)
+"""So soon is delivered what another process owes, as when a person has decided a case: somebody waits for it."""
 BATCH = 32
 """Delivered side by side: a receiver that hangs does not hold up what is owed to another."""
 CLAIM_SECONDS = 30
@@ -117,7 +119,9 @@ class Outbox:
                 **dict.fromkeys(("due_at", *UNCLAIMED), null()),
             )
         )
-        self.worker = Worker(f"outbox-{table.metadata.info.get('role', '')}", clock, self.deliver_due)
+        self.worker = Worker(
+            f"outbox-{table.metadata.info.get('role', '')}", clock, self.deliver_due, LOOK_EVERY
+        )
 
     def put(
         self,

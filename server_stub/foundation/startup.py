@@ -29,7 +29,8 @@ class CannotStart(Exception):
 def only_one(
     folder: Path, roles: Sequence[str], wait: Callable[[float], object], patience: float = PATIENCE_SECONDS
 ) -> Iterator[None]:
-    """Makes the folder; these roles over it belong to this process.
+    """Makes the folder; these roles over it belong to this process. A new folder in which nothing has come to be kept
+    does not outlast a failure.
 
     Roles whose database is shared are not named here: they may run over one folder as often as anybody likes.
     The lock is the operating system's on an open file, so it ends with the process, however that ends.
@@ -44,6 +45,7 @@ def only_one(
     """
     with ExitStack() as held:
         try:
+            new = not folder.exists()
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise cannot_keep(folder, error) from error
@@ -61,7 +63,12 @@ def only_one(
                     )
                 wait(LOOK_EVERY_SECONDS)
                 waited += LOOK_EVERY_SECONDS
-        yield
+        try:
+            yield
+        except BaseException:
+            if new and not any(folder.iterdir()):
+                folder.rmdir()
+            raise
 
 
 def cannot_keep(place: Path, error: OSError) -> CannotStart:

@@ -12,7 +12,7 @@ from server_stub.foundation.clock import Clock, wait_for
 from server_stub.foundation.database import outage
 
 LONGEST = timedelta(seconds=60)
-"""It looks at least this often, so that a row put there by another process is found too."""
+"""It looks at least this often, unless told otherwise, so that a row put there by another process is found too."""
 AFTER_FAULT = timedelta(seconds=5)
 LATEST = datetime.max.replace(tzinfo=UTC)
 
@@ -24,12 +24,20 @@ class Worker:
 
     Args:
         work: does everything that is due and returns the instant of what is due next, or None.
+        longest: it looks at least this often.
     """
 
-    def __init__(self, name: str, clock: Clock, work: Callable[[], Awaitable[datetime | None]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        clock: Clock,
+        work: Callable[[], Awaitable[datetime | None]],
+        longest: timedelta = LONGEST,
+    ) -> None:
         self._name = name
         self._clock = clock
         self._work = work
+        self._longest = longest
         self._kicked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._until = LATEST
@@ -59,7 +67,7 @@ class Worker:
             now = self._clock.now()
             try:
                 due = await self._work()
-                until = min(due or LATEST, now + LONGEST)
+                until = min(due or LATEST, now + self._longest)
             except Exception as error:
                 # A fault of one round must not end the task: money may hang on the next one.
                 if (said := outage(error)) is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -211,7 +212,9 @@ class CardPayments:
                 )
                 return use.answer(conn, answer_of(authorised))
 
-            return await self._core.change(payment, work)
+            authorised = await self._core.change(payment, work)
+            self._core.sweep_by(now + timedelta(seconds=self._core.settings.unknown_schedule[0]))
+            return authorised
 
     def _lease(self, conn: Connection, row: Row[Any], card: models.CardData) -> psam_pool.PsamUnit:
         issuer = bytes.fromhex(card.issuer_id)

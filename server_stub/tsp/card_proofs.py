@@ -11,7 +11,7 @@ from server_stub.foundation import rates, statements
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.problems import Problem
 from server_stub.foundation.rates import Limit
-from server_stub.tsp import card_turns, core, machines, models, psam_pool
+from server_stub.tsp import card_turns, cases, core, machines, models, psam_pool
 from server_stub.tsp.card_turns import Taken
 from server_stub.tsp.core import Core
 from server_stub.tsp.tables import debits
@@ -39,30 +39,27 @@ class CardProofs:
         """
         async with self._core.locks.hold(payment):
 
-            def keep(conn: Connection) -> tuple[Row[Any], Row[Any], Taken | None] | None:
+            def keep(conn: Connection) -> tuple[Row[Any], tuple[Row[Any], Taken] | None] | None:
                 use.recall(conn)
                 kept = self._keep_proof(conn, box_number, payment, proof)
                 if kept is None:
                     return None
-                row, debit, already = kept
-                return (
-                    row,
-                    debit,
-                    None if already else card_turns.take(self._core, conn, row, debit.psam, anew=True),
-                )
+                row, debit = kept
+                if debit is None:
+                    return row, None
+                return row, (debit, card_turns.take(self._core, conn, row, debit.psam, anew=True))
 
             kept = await self._core.change(payment, keep)
             if kept is None:
                 raise Problem("evidence-contradicts")
-            row, debit, taken = kept
-            already = taken is None
-            if taken is not None:
-                await self._verify(row, debit, proof, taken, use)
+            row, checked = kept
+            if checked is not None:
+                await self._verify(row, checked[0], proof, checked[1], use)
 
             def work(conn: Connection) -> Answer:
                 use.claim(conn)
-                if not already:
-                    self._accept(conn, payment, debit, proof.balance_after_fen, actor="box")
+                if checked is not None:
+                    self._accept(conn, payment, checked[0], proof.balance_after_fen, actor="box")
                 return use.answer(conn, self._core.answer(conn, payment))
 
             return await self._core.change(payment, work)
@@ -167,15 +164,17 @@ class CardProofs:
 
     def _keep_proof(
         self, conn: Connection, box_number: str, payment: str, proof: models.DebitProof
-    ) -> tuple[Row[Any], Row[Any], bool] | None:
-        """Row, debit as it was, and whether just this proof was accepted before; None when it contradicts what was said
-        or kept before. The first proof of a payment stays the one that is kept.
+    ) -> tuple[Row[Any], Row[Any] | None] | None:
+        """Row and debit as it was, which is None where just this proof was accepted before; None when it contradicts what
+        was said or kept before. The first proof of a payment stays the one that is kept.
         """
         row = card_turns.find(conn, box_number, payment)
         debit = card_turns.debit_or_none(conn, payment)
         same = debit is not None and (debit.tac, debit.mac2) == (proof.tac, proof.mac2)
-        if debit is not None and row.paid_at is not None and same:
-            return row, debit, True
+        if debit is None and row.paid_at is not None:
+            same = (proof.tac, proof.mac2) in cases.accepted_proofs(conn, payment)
+        if row.paid_at is not None and same:
+            return row, None
         if row.state in (*machines.CARD_PREPARING, *machines.ENDED_WITHOUT_MONEY, "contradicted"):
             self._contradict(conn, row, debit, proof)
             return None
@@ -191,7 +190,7 @@ class CardProofs:
             raise Problem("mac2-refused")
         if debit.mac2 is None:
             statements.change(conn, debits, {"tac": proof.tac, "mac2": proof.mac2}, payment_id=payment)
-        return row, debit, False
+        return row, debit
 
     async def _verify(
         self,

@@ -99,6 +99,23 @@ def note_refused(conn: Connection, moves: Moves, decision: Decision, why: str) -
     audit.append(conn, moves.clock, decision.actor, "case-refused", decision.case, **facts)
 
 
+def able(case: Row[Any], state: str, debit: Row[Any] | None) -> list[str]:
+    """What a person can do about a case while its payment is in a state."""
+    fit = [action for action, states in ACTIONS.items() if state in states]
+    if proof_of(case, debit) is None and "accept-proof" in fit:
+        fit.remove("accept-proof")
+    return fit
+
+
+def accepted_proofs(conn: Connection, payment: str) -> list[tuple[str, str]]:
+    """TAC and MAC2 of the cases of a payment that a person has decided by accepting a proof: the only place where one
+    stands of a card of which nothing else is known, as after a restore.
+    """
+    query = select(cases.c.facts).where(cases.c.payment_id == payment, cases.c.decision == "accept-proof")
+    every = map(json.loads, conn.scalars(query))
+    return [(facts["tac"], facts["mac2"]) for facts in every if "tac" in facts]
+
+
 def proof_of(case: Row[Any], debit: Row[Any] | None) -> tuple[str, str] | None:
     """TAC and MAC2 that a case is about: its own, where it came with a proof; else the first that the payment had."""
     facts = json.loads(case.facts)
@@ -150,16 +167,19 @@ def _do(
             mine = debits.c.payment_id == payment.id
             debit = conn.execute(select(debits).where(mine)).one_or_none()
             proof = proof_of(case, debit)
-            if debit is None or proof is None:
+            if proof is None:
                 raise CaseRefused("no proof of the card is kept")
             moves.paid(conn, payment, actor=actor)
             tac, mac2 = proof
             told = {"tac": tac, "mac2": mac2}
-            if proof != (debit.tac, debit.mac2):
-                told["instead_of"] = [debit.tac, debit.mac2]
-            values = {"tac": tac, "mac2": mac2}
-            values["balance_after_fen"] = debit.balance_before_fen - payment.amount_fen
-            conn.execute(update(debits).where(mine).values(**values))
+            # Of a card that came after a backup was made nothing is known once that is restored, and nothing is made up:
+            # the proof stands in the case alone.
+            if debit is not None:
+                if proof != (debit.tac, debit.mac2):
+                    told["instead_of"] = [debit.tac, debit.mac2]
+                values = {"tac": tac, "mac2": mac2}
+                values["balance_after_fen"] = debit.balance_before_fen - payment.amount_fen
+                conn.execute(update(debits).where(mine).values(**values))
         case "write-off":
             moves.move(conn, payment, "written-off", actor=actor, reason="not-debited")
         case "refund":

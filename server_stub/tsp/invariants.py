@@ -20,6 +20,7 @@ from server_stub.foundation.signatures import key_id
 from server_stub.foundation.states import Machine
 from server_stub.settings import Settings
 from server_stub.tsp import books, machines
+from server_stub.tsp.cases import accepted_proofs
 from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, REFUND
 from server_stub.tsp.payments import SWEPT
 from server_stub.tsp.tables import (
@@ -221,11 +222,14 @@ def _proofs(conn: Connection, now: datetime, settings: Settings) -> list[str]:
     joined = payments.outerjoin(debits, debits.c.payment_id == payments.c.id)
     bare = (payments.c.method == "card") & (debits.c.tac.is_(None) | debits.c.mac2.is_(None))
     short = payments.c.received_fen.is_(None) | (payments.c.received_fen != payments.c.amount_fen)
-    return said + [
-        f"payment {row.id} is {row.state} with {yuan(row.received_fen or 0)} of {yuan(row.amount_fen)} yuan"
-        f"{'' if row.method != 'card' or row.mac2 else ' and without a proof'}"
-        for row in conn.execute(query.select_from(joined).where(paid & (bare | short)))
-    ]
+    for row in conn.execute(query.select_from(joined).where(paid & (bare | short))):
+        bare_too = row.method == "card" and not (row.tac and row.mac2) and not accepted_proofs(conn, row.id)
+        if bare_too or row.received_fen != row.amount_fen:
+            said.append(
+                f"payment {row.id} is {row.state} with {yuan(row.received_fen or 0)} of {yuan(row.amount_fen)} yuan"
+                f"{' and without a proof' if bare_too else ''}"
+            )
+    return said
 
 
 def _owed(conn: Connection, now: datetime, settings: Settings) -> list[str]:

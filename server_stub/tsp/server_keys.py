@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -97,8 +98,13 @@ def any_made(conn: Connection) -> bool:
 
 def expect_ours(conn: Connection, vault: Vault) -> None:
     """The keys of answers tell whether a vault is the one of this database. Raises CannotStart."""
+    expect_sealed(vault, conn.scalars(select(server_keys.c.sealed)))
+
+
+def expect_sealed(vault: Vault, every: Iterable[str]) -> None:
+    """The same of keys of answers as they stand sealed in a database. Raises CannotStart."""
     try:
-        for sealed in conn.scalars(select(server_keys.c.sealed)):
+        for sealed in every:
             vault.unseal(sealed)
     except InvalidToken as error:
         raise CannotStart(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from sqlalchemy import select
 
 from server_stub import backup
@@ -157,6 +158,33 @@ async def test_a_backup_that_is_not_whole_or_has_no_room_is_refused(tmp_path: Pa
     (kept / "manifest.json").write_text("[]")
     with pytest.raises(CannotStart, match="not a backup"):
         backup.read(kept)
+
+
+@pytest.mark.parametrize("lost", [True, False])
+async def test_without_the_key_that_sealed_the_database_there_is_no_backup_nor_restore(
+    tmp_path: Path, kind: str, lost: bool
+) -> None:
+    """As with a mistyped --data: the server could never start from it."""
+    data, kept, copy, stranger = (tmp_path / name for name in ("data", "backup", "restored", "stranger"))
+    async with running(data):
+        backup.make(kept, data, databases.of(data), MADE_AT)
+    if kind == "postgresql" and lost:
+        with pytest.raises(CannotStart, match=r"tsp.key is missing.* let --data name the folder"):
+            backup.make(tmp_path / "other", stranger, databases.of(data), MADE_AT)
+        assert not stranger.exists()
+    right, said = (data / "tsp.key").read_bytes(), "is missing" if lost else "is not the key"
+    for folder in (data, kept):
+        (folder / "tsp.key").unlink() if lost else (folder / "tsp.key").write_bytes(Fernet.generate_key())
+    with pytest.raises(CannotStart, match=f"tsp.key {said}.* let --data name the folder"):
+        backup.make(tmp_path / "other", data, databases.of(data), MADE_AT)
+    url = databases.empty(copy)
+    with pytest.raises(CannotStart, match=f"tsp.key {said}.* put .* back from a copy; or restore another"):
+        backup.put_back(kept, copy, url)
+    assert sorted(tmp_path.iterdir()) == [kept, data]
+    (kept / "tsp.key").write_bytes(right)
+    backup.put_back(kept, copy, url)
+    async with running(copy):
+        assert (copy / "tsp.key").read_bytes() == right
 
 
 def test_beside_a_full_disk_a_server_that_stands_is_copied(

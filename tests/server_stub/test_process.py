@@ -35,8 +35,9 @@ from server_stub.cli import parse
 from server_stub.foundation.audit import Audit
 from server_stub.main import _config, bind, run
 from server_stub.settings import Settings
+from tests.postgres import cluster
 from tests.server_stub.signing import RemoteBox
-from tests.server_stub.system import first_start
+from tests.server_stub.system import first_database, first_start
 
 COMMAND = [sys.executable, "-m", "server_stub", "run"]
 
@@ -334,6 +335,20 @@ def test_a_server_does_not_begin_anew_beside_what_it_knew(
     assert said.count("\n") == 1
     after = sorted(path.name for path in tmp_path.iterdir() if path.suffix not in (".lock",))
     assert [path for path in after if not path.endswith(("-wal", "-shm"))] == before
+
+
+def test_a_server_that_reaches_no_database_or_has_another_s_folder_leaves_nothing_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Least of all a key, which would be taken for the installation's."""
+    data = tmp_path / "data"
+    begun = cluster().make(first_database())
+    nowhere = ("postgresql://stb@127.0.0.1:1/stb", "127.0.0.1:1/stb")
+    for url, said in (nowhere, (cluster().url(begun), "tsp.key is missing")):
+        assert run(parse(["run", "--port", "0", "--data", str(data), "--database", url], ROLES)) == 2
+        assert said in capsys.readouterr().err
+        assert not data.exists()
+    cluster().drop(begun)
 
 
 def test_a_key_of_another_server_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from cardreader.errors import CardReaderError
+from server_stub import cases as command
 from server_stub.foundation.locks import KeyedLocks
 from server_stub.settings import Settings
-from server_stub.tsp import card_proofs, card_turns, cases, models, psam_pool, tables
+from server_stub.tsp import books, card_proofs, card_turns, cases, models, psam_pool, tables
 from server_stub.tsp.core import load_payment
-from tests.server_stub.system import Box, Card, System, body_of, running
+from tests.server_stub.system import Box, Card, System, body_of, faults, running
 
 pytestmark = pytest.mark.anyio
 
@@ -214,6 +215,12 @@ async def test_a_forged_proof_does_not_gain_by_a_server_that_stops_over_it(tmp_p
         assert [row.kind for row in await system.rows(tables.cases)] == ["psam-number-moved"]
 
 
+def offered(case: Any) -> list[str]:
+    """The actions that are shown for a case."""
+    told = (line.removeprefix("decide").strip() for line in command.shown(case) if line.startswith("decide "))
+    return [action.partition(":")[0] for action in told]
+
+
 @pytest.mark.parametrize("state", ["created", "card-checked", "cancelled", "expired"])
 async def test_a_proof_where_no_mac1_is_known_of_is_kept_for_a_person(system: System, state: str) -> None:
     """As after a restore of a backup from before it."""
@@ -238,12 +245,37 @@ async def test_a_proof_where_no_mac1_is_known_of_is_kept_for_a_person(system: Sy
     assert json.loads(case.facts) == {**proof, "balance_after_fen": None}
     assert await system.rows(tables.leases) == []
     assert (await box.get(f"/orders/{payment['order']}"))["state"] == "closed"
+    (listed,) = [row for row in await system.tsp.database.read(cases.listed) if row.id == case.id]
+    assert offered(listed) == ["accept-proof", "write-off"]
     core = system.tsp.core
-    # Before a card came nothing is known of it: there is no debit to accept.
-    action, end = ("write-off", "failed") if state == "created" else ("accept-proof", "done")
-    decision = cases.Decision(case.id, action, "the card shows it", "Li", "Wang")
+    decision = cases.Decision(case.id, "accept-proof", "the bank knows it", "Li", "Wang")
     await core.change(payment["payment"], partial(cases.decide, moves=core, decision=decision))
-    assert (await box.state(payment["payment"], end))["state"] == end
+    done = await box.state(payment["payment"], "done")
+    # Before a card came nothing is known of it, and nothing is made up.
+    assert (done["money"], done["card"] is None) == ("taken", state == "created")
+    fen = payment["amount_fen"]
+    stands = await system.tsp.database.read(lambda conn: tables.ledger.standing(conn, payment["payment"]))
+    assert stands == {books.CARD: fen, books.BOSS: -fen}
+    assert await faults(system) == []
+    assert (await box.post(f"{path}/debit", proof))["state"] == "done"
+    assert (await box.refused(f"{path}/debit", {**proof, "tac": "00000000"}))["code"] == "wrong-state"
+
+
+async def test_a_case_without_a_proof_offers_none_to_accept(system: System) -> None:
+    box = await system.box()
+    payment = await box.pay("card")
+    await box.refused(f"/payments/{payment['payment']}/debit", {"tac": "0A0B0C0D", "mac2": "01020304"})
+
+    def ask(conn: Any) -> None:
+        conn.execute(tables.cases.delete())
+        system.tsp.core.case(conn, payment["payment"], "card-unknown")
+
+    await system.tsp.database.write(ask)
+    (case,) = await system.tsp.database.read(cases.listed)
+    assert offered(case) == ["write-off"]
+    decision = cases.Decision(case.id, "accept-proof", "the bank knows it", "Li", "Wang")
+    with pytest.raises(cases.CaseRefused, match="no proof of the card is kept"):
+        await system.tsp.database.write(partial(cases.decide, moves=system.tsp.core, decision=decision))
 
 
 async def test_a_proof_after_evidence_of_no_debit_is_kept_and_nobody_knows(

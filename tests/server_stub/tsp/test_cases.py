@@ -17,6 +17,7 @@ from server_stub import cases as command
 from server_stub.app import ROLES
 from server_stub.boss import tables as boss_tables
 from server_stub.cli import parse
+from server_stub.foundation import outbox
 from server_stub.settings import Settings
 from server_stub.tsp import books, cases, housekeeping, tables
 from server_stub.tsp.cases import CaseRefused, Decision
@@ -95,6 +96,17 @@ async def test_an_unknown_card_payment_is_one_case_after_its_schedule_and_stays_
     assert await system.tsp.database.write(lambda conn: housekeeping.settle_cases(conn, system.tsp.core)) == 1
     [row] = await system.rows(tables.cases)
     assert (row.state, row.decision) == ("decided", "settled")
+
+
+async def test_pauses_that_are_shorter_than_the_sweep_s_own_are_kept(tmp_path: Path) -> None:
+    async with running(tmp_path, Settings(unknown_pauses="2,3")) as system:
+        box = await system.box()
+        await Card(box).authorised(await box.pay("card"))
+        for looks, pause in enumerate((2, 3), 1):
+            system.clock.advance(pause)
+            while [row.looks for row in await system.rows(tables.payments)] != [looks]:
+                pass
+        assert [row.kind for row in await opened(system)] == ["card-unknown"]
 
 
 async def test_whether_money_is_right_is_not_answered_by_a_payment_s_end(system: System) -> None:
@@ -295,7 +307,8 @@ async def test_the_command_lists_shows_and_decides_beside_a_server_that_runs(
         assert (code, "refund is not for" in text) == (1, True)
         code, text = await said(*done, "accept-proof")
         assert (code, text) == (0, f"case {case.id}: accept-proof; the payment is paid now\n")
-        system.tsp.core.outbox.worker.kick()
+        assert (await box.get(f"/payments/{payment['payment']}"))["state"] == "paid"
+        system.clock.advance(outbox.LOOK_EVERY.total_seconds())  # nobody has told this process
         await box.state(payment["payment"], "done")
         code, text = await said(*done, "accept-proof")
         assert (code, "is decided: accept-proof by Li" in text) == (1, True)

@@ -21,7 +21,7 @@ def rivals_welcome() -> AbstractContextManager[Any]:
     return put(rivals, "_within", lambda reach, others: [])
 
 
-@bug("silence-is-no", "people_are_told_the_truth", "everything_ends", seed=12)
+@bug("silence-is-no", "people_are_told_the_truth", "everything_ends", seed=47)
 def box_takes_silence_for_no() -> AbstractContextManager[Any]:
     """The card went between MAC1 and its answer, and the box calls that a failure."""
 

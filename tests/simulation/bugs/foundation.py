@@ -53,7 +53,7 @@ def outbox_without_acknowledgement() -> AbstractContextManager[Any]:
     return put(outbox.Outbox, "_deliver", careless)
 
 
-@bug("outbox-after-commit", "charged_is_served_or_open", seed=82)
+@bug("outbox-after-commit", "charged_is_served_or_open", seed=157)
 def outbox_after_commit() -> AbstractContextManager[Any]:
     """BOSS is owed its message only after the payment is on the disk, in a second write."""
     paid, owe = core.Core.paid, outbox.Outbox.put
@@ -189,7 +189,7 @@ def claims_are_not_looked_at() -> AbstractContextManager[Any]:
     return put(claims, "claim", take)
 
 
-@bug("claims-never-end", "leases_run_out", seed=22)
+@bug("claims-never-end", "leases_run_out", seed=7)
 def claims_never_end() -> AbstractContextManager[Any]:
     """What a process has claimed is its own until it gives it back, dead or alive."""
     claim = claims.claim
