@@ -22,6 +22,8 @@ RETRY_S = 1.0
 GRACE_S = 30.0
 """After the code has run out the TSP asks the wallet once more; for so long we wait for its word."""
 CANCEL_TRIES = 3
+"""At once; and again with every answer while the code is open."""
+OPEN = ("waiting", "scanned", "unknown")
 
 
 def modules_of(payload: str) -> tuple[tuple[bool, ...], ...]:
@@ -47,6 +49,8 @@ class WalletPayment:
         self._order = order
         self._method = method
         self._cancel = threading.Event()
+        self._telling = threading.Lock()
+        self._heard = False
         self._over = False
         self._payment: Payment | None = None
         self._code: tuple[tuple[bool, ...], ...] = ()
@@ -93,7 +97,7 @@ class WalletPayment:
             self._code = modules_of(payment.qr.payload)
         shown: WalletStep | None = None
         answered = True
-        while payment.state in ("waiting", "scanned", "unknown"):
+        while payment.state in OPEN:
             left = self._deadline - self._waits.monotonic()
             if left < -GRACE_S:
                 return Finished(
@@ -108,8 +112,8 @@ class WalletPayment:
                 # answer after a silence comes at once, so that the screen says that we are connected again.
                 wait = max(1, min(LONG_POLL_S, int(left) if left > 1 else 2)) if answered else 0
                 payment = self._payment = self._client.payment(payment.payment, payment.version, wait)
-                if not answered and self._cancel.is_set():
-                    # Nobody has heard it: the code would stay open though it was not wanted any more.
+                if self._cancel.is_set() and payment.state in OPEN:
+                    # Perhaps nobody has heard it: the code would stay open though it is not wanted any more.
                     self._tell_cancelled()
                 answered = True
             except Problem as problem:
@@ -160,17 +164,25 @@ class WalletPayment:
         payment = self._payment
         if payment is None:
             return
+        with self._telling:
+            if not self._heard:
+                self._heard = self._cancelled(payment.payment)
+
+    def _cancelled(self, payment: str) -> bool:
+        """Whether the TSP has heard it, and said what it had to say."""
         key = self._make_key()
         for attempt in range(CANCEL_TRIES):
             try:
-                self._client.cancel(payment.payment, key)
-                return
+                self._client.cancel(payment, key)
+                return True
             except Problem as problem:
                 if problem.code == "payment-not-cancellable":
                     # The phone was quicker, or the time was over: the long poll brings how it ended.
-                    log.info("payment %s had ended before it was cancelled", payment.payment)
-                    return
-                log.warning("cancelling payment %s: %s", payment.payment, problem.code)
-                if not problem.retryable or attempt == CANCEL_TRIES - 1:
-                    return
-                self._waits.pause(RETRY_S, threading.Event())
+                    log.info("payment %s had ended before it was cancelled", payment)
+                    return True
+                log.warning("cancelling payment %s: %s", payment, problem.code)
+                if not problem.retryable:
+                    return True
+                if attempt < CANCEL_TRIES - 1:
+                    self._waits.pause(RETRY_S, threading.Event())
+        return False

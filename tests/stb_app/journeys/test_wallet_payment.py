@@ -98,7 +98,8 @@ def test_cancelling_asks_the_server_and_believes_what_it_says() -> None:
     assert late.pay().outcome == "success"
 
 
-def test_what_nobody_heard_is_cancelled_once_somebody_answers_again() -> None:
+@pytest.mark.parametrize("silent", [True, False], ids=["the platform is away", "it takes no cancellation"])
+def test_what_nobody_heard_is_cancelled_once_somebody_answers_again(silent: bool) -> None:
     phone = Phone()
     told: list[str] = []
     really = phone.tsp.cancel
@@ -116,8 +117,9 @@ def test_what_nobody_heard_is_cancelled_once_somebody_answers_again() -> None:
                 thread.join(5)
 
     phone.tsp.cancel = unheard  # type: ignore[method-assign, assignment]
-    phone.tsp.faults["payment"] = ["lost"]
-    phone.does["reconnecting"] = wanted
+    if silent:
+        phone.tsp.faults["payment"] = ["lost"]
+    phone.does["reconnecting" if silent else "shown"] = wanted
     assert (phone.pay().outcome, phone.tsp.current.state) == ("cancelled", "cancelled")
     assert len(told) == 4
 
