@@ -49,7 +49,7 @@ class WalletPayment:
         self._order = order
         self._method = method
         self._cancel = threading.Event()
-        self._telling = threading.Lock()
+        self._telling = False
         self._heard = False
         self._over = False
         self._payment: Payment | None = None
@@ -162,11 +162,13 @@ class WalletPayment:
 
     def _tell_cancelled(self) -> None:
         payment = self._payment
-        if payment is None:
+        if payment is None or self._heard or self._telling:
             return
-        with self._telling:
-            if not self._heard:
-                self._heard = self._cancelled(payment.payment)
+        self._telling = True
+        try:
+            self._heard = self._cancelled(payment.payment)
+        finally:
+            self._telling = False
 
     def _cancelled(self, payment: str) -> bool:
         """Whether the TSP has heard it, and said what it had to say."""
