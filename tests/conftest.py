@@ -12,6 +12,9 @@ from hypothesis import settings
 
 from server_stub.foundation.startup import rest_collector
 
+# Their asserts say what was there, as a test's own do.
+pytest.register_assert_rewrite("tests.system.subscriber", "tests.system.television", "tests.server_stub.system")
+
 LONG = ("tests/system/", "tests/simulation/")
 
 MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 << 30

@@ -33,11 +33,9 @@ def noticed(tv: Television, words: str) -> str:
     return next(str(text) for text in screen["texts"] if words in text)
 
 
-def at_rest(tv: Television) -> None:
-    """Home has all that it shows, and its first focus."""
-    tv.wait_for(
-        lambda s: s["state"]["connection"] == "online" and not s["busy"] and s["focus"] in ("browse", "renew")
-    )
+def at_rest(tv: Television, *focus: str) -> None:
+    """Home has all that it shows, and its first focus: on ``renew`` as soon as a service is there."""
+    tv.wait_for(lambda s: s["state"]["connection"] == "online" and not s["busy"] and s["focus"] in focus)
 
 
 def left(data: Path, platform: str, service: str) -> tuple[str, str]:
@@ -61,7 +59,7 @@ def test_it_is_closed_before_the_same_service_is_paid_by_card(tmp_path: Path, pl
     payload, number = left(tmp_path, platform, "kids")
     with on(tmp_path, platform) as tv:
         told = noticed(tv, f"{OPEN}Kids' World · Monthly · ¥12.00 · Order {number}")
-        at_rest(tv)
+        at_rest(tv, "browse", "renew")
         plain(tv, told)
         tv.order(service="kids")
         tv.prompt("insert")
@@ -91,7 +89,7 @@ def test_it_is_paid_after_all_and_the_television_tells(tmp_path: Path, platform:
         assert "Look at the television" in pays(payload)
         done = f"An earlier wallet payment has been completed: Live Music · Monthly · ¥10.00 · Order {number}"
         told = noticed(tv, done)
-        at_rest(tv)
+        at_rest(tv, "renew")
         plain(tv, told)
         assert recorded(tv, number) == ("done", "taken")
     with on(tmp_path, platform) as tv:  # told once
@@ -121,7 +119,7 @@ def test_the_power_goes_between_the_card_s_payment_and_its_result(tmp_path: Path
         assert paid["state"]["amount_fen"] == 1800
         done = "An earlier card payment has been completed: TV Games · Monthly · ¥18.00 · Order "
         told = noticed(tv, done)
-        at_rest(tv)
+        at_rest(tv, "renew")
         plain(tv, told)
         # Nobody was asked for a card meanwhile.
         assert not [text for text in tv.screen()["texts"] if "Put the same card in" in text]
