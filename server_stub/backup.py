@@ -42,6 +42,7 @@ from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.startup import CannotStart, only_one
 from server_stub.foundation.vault import vault_file
 from server_stub.sandbox import tables as sandbox
+from server_stub.tsp import psam_pool
 from server_stub.tsp import tables as tsp
 from server_stub.tsp.server_keys import expect_sealed
 
@@ -102,7 +103,7 @@ def make(to: Path, data: Path, url: str, made_at: str) -> dict[str, Any]:
 
     Raises:
         CannotStart: there is nothing to back up, or something where it is to go, or the folder has not the key that
-            the database was sealed with; the text says what and where.
+            the database was sealed with, or not the counters of its simulated PSAMs; the text says what and where.
         OSError: nothing can be written there.
     """
     if to.exists():
@@ -200,7 +201,11 @@ def _copy_sqlite(part: Path, data: Path) -> dict[str, Any]:
         with ExitStack() as opened:
             readers = _readers(data, roles, opened)
             _copy_files(part, data)
-            return {"kind": "sqlite", "roles": {role: _save(readers[role], part, role) for role in roles}}
+            revisions = {role: _save(readers[role], part, role) for role in roles}
+        if "tsp" in roles:
+            with _alone(part / "tsp.db") as conn:
+                psam_pool.expect_counters(conn, psam_pool.used(conn), str(data / PSAMS))
+        return {"kind": "sqlite", "roles": revisions}
     except sqlite3.Error as error:
         raise CannotStart(f"{data} cannot be copied: {error}") from error
 
@@ -245,6 +250,14 @@ def _begin(reader: sqlite3.Connection) -> None:
 
 def _open(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=LOCK_SECONDS, isolation_level=None)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[Connection]:
+    """The copy of a role's file, for reading."""
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    with engine.connect() as conn:
+        yield conn
 
 
 def _save(reader: sqlite3.Connection, part: Path, role: str) -> str:
@@ -301,6 +314,9 @@ def _copy_postgresql(part: Path, data: Path, url: str) -> dict[str, Any]:
             )
             revisions[role] = _driver(conn).execute(version).fetchall()[0][0]
             tables[role] = [_save_table(conn, part, role, name) for name in _in_order(conn, role)]
+        if "tsp" in roles:
+            conn.execute(text("SET LOCAL search_path = tsp"))
+            psam_pool.expect_counters(conn, psam_pool.used(conn), str(data / PSAMS))
     return {"kind": "postgresql", "roles": revisions, "tables": tables}
 
 

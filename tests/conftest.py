@@ -13,7 +13,9 @@ from hypothesis import settings
 from server_stub.foundation.startup import rest_collector
 
 # Their asserts say what was there, as a test's own do.
-pytest.register_assert_rewrite("tests.system.subscriber", "tests.system.television", "tests.server_stub.system")
+pytest.register_assert_rewrite(
+    "tests.system.subscriber", "tests.system.television", "tests.server_stub.system"
+)
 
 LONG = ("tests/system/", "tests/simulation/")
 

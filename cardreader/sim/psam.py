@@ -227,6 +227,18 @@ def serial(number: int) -> bytes:
     return bytes.fromhex(f"62170085310000000{number:03d}")
 
 
+def has_begun(number: int, state_dir: str, issuer: str = "known") -> bool:
+    """Whether the folder has a counter of demo PSAM ``number``, be it a damaged one: without one, it begins at 1."""
+    try:
+        return open_store(state_dir, _name(number, issuer)).load() is not None
+    except ProtocolError:
+        return True
+
+
+def _name(number: int, issuer: str) -> str:
+    return f"psam-{number:03d}" if issuer == "known" else f"psam-{issuer}-{number:03d}"
+
+
 def open_psam(
     number: int,
     state_dir: str | None,
@@ -250,7 +262,7 @@ def open_psam(
     """
     if not 1 <= number <= 999:
         raise ValueError(f"demo PSAMs have the numbers 1 to 999, not {number}")
-    name = f"psam-{number:03d}" if issuer == "known" else f"psam-{issuer}-{number:03d}"
+    name = _name(number, issuer)
     store = open_store(state_dir, name)
     state = load_state(store, name)
     own_terminal_number = terminal_number(number)

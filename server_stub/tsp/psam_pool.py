@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,11 +17,12 @@ from cardreader.errors import CardReaderError
 from cardreader.psam import Psam, PsamInit
 from cardreader.reader import Connection as CardConnection
 from cardreader.readers import open_reader
-from cardreader.sim.psam import open_psam
+from cardreader.sim.psam import has_begun, open_psam
 from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
+from server_stub.foundation.startup import CannotStart
 from server_stub.foundation.statements import Statement
-from server_stub.tsp.tables import leases, psam_locks
+from server_stub.tsp.tables import debits, leases, psam_locks
 
 PURCHASE = 0x06
 """Transaction type of a purchase from the electronic purse."""
@@ -32,6 +33,9 @@ TURN = timedelta(seconds=2)
 # A pool has tens of PSAMs: to read all leases costs no more than to say which.
 _LEASES = Statement(select(leases).order_by(leases.c.expires_at, leases.c.psam))
 _LOCKED = Statement(select(psam_locks.c.psam))
+_PROVED = Statement(
+    select(debits.c.psam).where(debits.c.psam == bindparam("psam"), debits.c.tac.is_not(None)).limit(1)
+)
 _RELEASE = Statement(delete(leases).where(leases.c.payment_id == bindparam("payment")))
 
 T = TypeVar("T")
@@ -134,11 +138,40 @@ def open_unit(url: str, state_dir: str | None) -> PsamUnit:
     Raises:
         CardReaderError: it is not there now, or does not work.
     """
-    scheme, _, rest = url.partition(":")
-    if scheme == "sim":
-        number, _, issuer = rest.partition(":")
-        return PsamUnit(url, open_psam(int(number), state_dir, issuer or "known"))
+    if (simulated := _simulated(url)) is not None:
+        number, issuer = simulated
+        return PsamUnit(url, open_psam(number, state_dir, issuer))
     return PsamUnit(url, open_reader(url).wait_for_card(0, threading.Event()))
+
+
+def expect_counters(conn: Connection, urls: Iterable[str], state_dir: str) -> None:
+    """A simulated PSAM that has completed purchases of this database must have its counter: without it, it would begin at 1
+    again, and use its transaction numbers twice.
+
+    Raises:
+        CannotStart
+    """
+    for url in urls:
+        simulated = _simulated(url)
+        if simulated is None or has_begun(simulated[0], state_dir, simulated[1]):
+            continue
+        if _PROVED.one_or_none(conn, {"psam": url}) is not None:
+            raise CannotStart(
+                f"{state_dir} has no counter of {url}, which has completed payments of this database and would use its "
+                "transaction numbers again; put the folder back from a copy, or let --data name the server's own"
+            )
+
+
+def used(conn: Connection) -> Sequence[str]:
+    """URLs of all PSAMs that payments of this database have had."""
+    return conn.scalars(select(debits.c.psam).distinct()).all()
+
+
+def _simulated(url: str) -> tuple[int, str] | None:
+    """Number and issuer of a simulated PSAM; None for one in a reader."""
+    scheme, _, rest = url.partition(":")
+    number, _, issuer = rest.partition(":")
+    return (int(number), issuer or "known") if scheme == "sim" else None
 
 
 class Opener:

@@ -37,7 +37,7 @@ class TspService:
     Args:
         database: made with ``tables.metadata``.
         random: for the keys that answers are signed with.
-        psam_state: folder in which simulated PSAMs keep their counters; None: in memory.
+        psam_state: folder in which simulated PSAMs keep their counters.
     """
 
     def __init__(
@@ -50,11 +50,13 @@ class TspService:
         boss: BossClient,
         wallets: dict[str, Wallet],
         random: RandomBytes,
-        psam_state: Path | None,
+        psam_state: Path,
     ) -> None:
         database.load(_load_issuers)
         database.load(lambda conn: books.open_accounts(conn, (f"wallet:{name}" for name in wallets)))
-        opener = psam_pool.Opener(settings.psam_urls, None if psam_state is None else str(psam_state), clock)
+        urls, counters = settings.psam_urls, str(psam_state)
+        database.load(lambda conn: psam_pool.expect_counters(conn, urls, counters))
+        opener = psam_pool.Opener(urls, counters, clock)
         opener.look()
         handlers: dict[str, Handler] = {
             OPEN_SERVICE: lambda payload: self.payments.open_service(payload),

@@ -187,6 +187,29 @@ async def test_without_the_key_that_sealed_the_database_there_is_no_backup_nor_r
         assert (copy / "tsp.key").read_bytes() == right
 
 
+async def test_without_the_counters_of_its_simulated_psams_there_is_no_backup_nor_start(
+    tmp_path: Path, kind: str
+) -> None:
+    """They would begin at 1 again, and use their numbers twice. As with a --data that has only the key."""
+    data, kept = tmp_path / "data", tmp_path / "backup"
+    async with running(data) as system:
+        box = await system.box()
+        await Card(box).pay(await box.pay("card"))
+    used = [path for path in (data / "psams").glob("*.json") if b'_number": 1,' not in path.read_bytes()]
+    assert len(used) == 1
+    used[0].unlink()
+    for path in (data / "psams").glob("*.json"):
+        path.write_text("not a counter")  # that is said where it is opened
+    with pytest.raises(
+        CannotStart, match=r"psams has no counter of sim:\d+, .* put the folder back from a copy"
+    ):
+        backup.make(kept, data, databases.of(data), MADE_AT)
+    assert not kept.exists()
+    with pytest.raises(CannotStart, match="has no counter of sim:"):
+        async with running(data):
+            pass
+
+
 def test_beside_a_full_disk_a_server_that_stands_is_copied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
