@@ -23,6 +23,7 @@ from server_stub.tsp import books, machines
 from server_stub.tsp.cases import accepted_proofs
 from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, REFUND
 from server_stub.tsp.payments import SWEPT
+from server_stub.tsp.psam_pool import COMPLETED
 from server_stub.tsp.tables import (
     audit,
     box_keys,
@@ -287,13 +288,10 @@ def _numbers(conn: Connection, now: datetime, settings: Settings) -> list[str]:
     """A PSAM's transaction number is good for one debit, unless a person has said otherwise; no proof comes twice."""
     said = []
     paid = payments.c.state.in_(("paid", "opened", "service-refused"))
-    by_person = select(moves.c.row).where(moves.c.target == "paid", moves.c.actor.startswith("person"))
     joined = debits.join(payments, payments.c.id == debits.c.payment_id)
     proofs = select(debits.c.terminal_number, debits.c.terminal_transaction_number, debits.c.tac)
     proofs = proofs.select_from(joined).where(paid)
-    numbers = select(debits.c.psam, debits.c.terminal_transaction_number).select_from(joined)
-    numbers = numbers.where(paid, payments.c.id.not_in(by_person))
-    for query, what in ((proofs, "proof"), (numbers, "transaction number")):
+    for query, what in ((proofs, "proof"), (COMPLETED, "transaction number")):
         twice = query.group_by(*query.selected_columns).having(func.count() > 1)
         for row in conn.execute(twice):
             said.append(f"{what} {' '.join(map(str, row))} stands for several payments")

@@ -22,7 +22,7 @@ from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.startup import CannotStart
 from server_stub.foundation.statements import Statement
-from server_stub.tsp.tables import debits, leases, psam_locks
+from server_stub.tsp.tables import debits, leases, moves, payments, psam_locks
 
 PURCHASE = 0x06
 """Transaction type of a purchase from the electronic purse."""
@@ -33,9 +33,17 @@ TURN = timedelta(seconds=2)
 # A pool has tens of PSAMs: to read all leases costs no more than to say which.
 _LEASES = Statement(select(leases).order_by(leases.c.expires_at, leases.c.psam))
 _LOCKED = Statement(select(psam_locks.c.psam))
-_PROVED = Statement(
-    select(debits.c.psam).where(debits.c.psam == bindparam("psam"), debits.c.tac.is_not(None)).limit(1)
+COMPLETED = (
+    select(debits.c.psam, debits.c.terminal_transaction_number)
+    .select_from(debits.join(payments, payments.c.id == debits.c.payment_id))
+    .where(
+        payments.c.state.in_(("paid", "opened", "service-refused")),
+        payments.c.id.not_in(
+            select(moves.c.row).where(moves.c.target == "paid", moves.c.actor.startswith("person"))
+        ),
+    )
 )
+"""The purchases that a PSAM has completed, and so will never complete again; what a person has accepted, it has not."""
 _RELEASE = Statement(delete(leases).where(leases.c.payment_id == bindparam("payment")))
 
 T = TypeVar("T")
@@ -155,7 +163,7 @@ def expect_counters(conn: Connection, urls: Iterable[str], state_dir: str) -> No
         simulated = _simulated(url)
         if simulated is None or has_begun(simulated[0], state_dir, simulated[1]):
             continue
-        if _PROVED.one_or_none(conn, {"psam": url}) is not None:
+        if conn.execute(COMPLETED.where(debits.c.psam == url).limit(1)).first() is not None:
             raise CannotStart(
                 f"{state_dir} has no counter of {url}, which has completed payments of this database and would use its "
                 "transaction numbers again; put the folder back from a copy, or let --data name the server's own"

@@ -6,7 +6,8 @@ card is recognised by a keyed hash of its application serial.
 
 Of a payment by code only its id is kept, from before the code is shown until its end is: whoever has scanned the code can
 pay it also when the television has been switched off. With the id stands the end that was told, as long as another one may
-follow: money that comes after a code was closed goes back.
+follow: money that comes after a code was closed goes back. And that the subscriber does not want it any more, until the TSP
+has brought it to an end.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ class Memory:
         """Payments by code -> the state that was told; empty: none yet."""
         if folder is not None:
             self._codes = {path.stem: path.read_text("ascii", "replace") for path in folder.glob("*.code")}
+        self._unwanted = set() if folder is None else {path.stem for path in folder.glob("*.unwanted")}
         self._settled: set[str] = set()
         self._looked_at: Counter[str] = Counter()
         self.changed: Callable[[], None] = lambda: None
@@ -191,11 +193,25 @@ class Memory:
         with self._lock:
             self._write_code(payment, "")
 
+    def unwant_code(self, payment: str) -> None:
+        """The subscriber has cancelled it: the TSP is to hear of it, also when the plug is pulled before. As ``keep``."""
+        with self._lock:
+            if payment in self._codes:
+                self._unwanted.add(payment)
+                if self._folder is not None:
+                    _write(self._folder / f"{payment}.unwanted", b"")
+
+    def is_unwanted(self, payment: str) -> bool:
+        """Whether this code, which has no end that is known here, was cancelled by the subscriber."""
+        with self._lock:
+            return payment in self._unwanted
+
     def close_code(self, payment: str, told: str) -> None:
         """An end is known and was told, the payment's state ``told``, but money may still come late. As ``keep``."""
         with self._lock:
             if payment in self._codes:
                 self._write_code(payment, told)
+                self._ended(payment)
         self.changed()
 
     def forget_code(self, payment: str) -> None:
@@ -204,6 +220,7 @@ class Memory:
             self._codes.pop(payment, None)
             if self._folder is not None:
                 (self._folder / f"{payment}.code").unlink(missing_ok=True)
+            self._ended(payment)
         self.changed()
 
     def open_codes(self) -> tuple[str, ...]:
@@ -222,6 +239,12 @@ class Memory:
         self._codes[payment] = told
         if self._folder is not None:
             _write(self._folder / f"{payment}.code", told.encode())
+
+    def _ended(self, payment: str) -> None:
+        if payment in self._unwanted:
+            self._unwanted.discard(payment)
+            if self._folder is not None:
+                (self._folder / f"{payment}.unwanted").unlink(missing_ok=True)
 
     def _load_key(self) -> bytes:
         if self._folder is None:

@@ -181,6 +181,8 @@ class Recovery:
         """Asks how the payments stand whose code was left. False when one will not have an end within moments."""
         done = True
         for payment in self._memory.open_codes():
+            if self._memory.is_unwanted(payment):
+                self._cancel_code(payment)
             try:
                 told = self._client.payment(payment)
             except Problem as problem:
@@ -200,6 +202,13 @@ class Recovery:
             self._open.pop(payment, None)
             done = self._say(told, post) and done
         return done
+
+    def _cancel_code(self, payment: str) -> None:
+        """Tells what was chosen while nobody answered. How it ends, and whether the phone was quicker, is asked for next."""
+        try:
+            self._client.cancel(payment, f"cancel-{payment}")
+        except Problem as problem:
+            log.warning("cancelling payment %s: %s", payment, problem.code)
 
     def _say(self, told: Payment, post: Callable[[Finished], None]) -> bool:
         """Tells how a payment stands whose money is known of, once. False: it has no end yet, ask again later."""

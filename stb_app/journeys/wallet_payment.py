@@ -166,9 +166,17 @@ class WalletPayment:
             return
         self._telling = True
         try:
+            self._remember_unwanted(payment.payment)
             self._heard = self._cancelled(payment.payment)
         finally:
             self._telling = False
+
+    def _remember_unwanted(self, payment: str) -> None:
+        if not self._memory.is_unwanted(payment):
+            try:
+                self._memory.unwant_code(payment)
+            except OSError:
+                log.exception("payment %s: the box cannot write its memory", payment)
 
     def _cancelled(self, payment: str) -> bool:
         """Whether the TSP has heard it, and said what it had to say."""

@@ -82,6 +82,26 @@ def test_its_end_is_told_once(tmp_path: Path, state: str, money: str, outcome: s
     assert set(left.rounds.pauses) == {2.0}
 
 
+def test_what_was_cancelled_while_nobody_answered_is_cancelled_when_the_power_is_back(tmp_path: Path) -> None:
+    left = Left(tmp_path, 4)
+    left.memory.unwant_code("pay-1")
+    left.memory = Memory(tmp_path)
+    left.tsp.faults["cancel"] = ["lost"]
+    (end,) = (step for step in left.on() if isinstance(step, Finished))
+    assert (end.outcome, left.tsp.current.state) == ("cancelled", "cancelled")
+    assert left.tsp.calls.count("cancel") == 2
+    assert not list(tmp_path.glob("*.unwanted"))
+
+
+def test_a_phone_that_was_quicker_than_what_was_cancelled_is_believed(tmp_path: Path) -> None:
+    left = Left(tmp_path, 4)
+    left.memory.unwant_code("pay-1")
+    left.tsp.become(state="done", money="taken")
+    (end,) = (step for step in left.on() if isinstance(step, Finished))
+    assert end.outcome == "success"
+    assert not list(tmp_path.glob("*.unwanted"))
+
+
 def test_that_it_is_paid_is_told_while_boss_is_waited_for(tmp_path: Path) -> None:
     left = Left(tmp_path, 6)
     left.rounds.before[1] = lambda: left.tsp.become(state="paid", money="taken")

@@ -99,8 +99,8 @@ def test_cancelling_asks_the_server_and_believes_what_it_says() -> None:
 
 
 @pytest.mark.parametrize("silent", [True, False], ids=["the platform is away", "it takes no cancellation"])
-def test_what_nobody_heard_is_cancelled_once_somebody_answers_again(silent: bool) -> None:
-    phone = Phone()
+def test_what_nobody_heard_is_cancelled_once_somebody_answers_again(tmp_path: Path, silent: bool) -> None:
+    phone = Phone(tmp_path)
     told: list[str] = []
     really = phone.tsp.cancel
 
@@ -115,6 +115,8 @@ def test_what_nobody_heard_is_cancelled_once_somebody_answers_again(silent: bool
         for thread in threading.enumerate():
             if thread.name == "cancel-wallet-payment":
                 thread.join(5)
+        # The plug may be pulled now.
+        assert Memory(tmp_path).is_unwanted("pay-1")
 
     phone.tsp.cancel = unheard  # type: ignore[method-assign, assignment]
     if silent:
