@@ -97,6 +97,21 @@ def test_it_is_paid_after_all_and_the_television_tells(tmp_path: Path, platform:
         assert not [text for text in tv.screen()["texts"] if "wallet payment" in text]
 
 
+def test_it_is_cancelled_while_the_platform_is_away_and_the_plug_is_pulled(tmp_path: Path) -> None:
+    box, data = tmp_path / "box", tmp_path / "platform"
+    with started(data) as (server, platform), on(box, platform) as tv:
+        tv.order(service="kids", method="wallet:demo")
+        payload = tv.wait_for(lambda s: s["state"].get("qr_state") == "shown")["state"]["payload"]
+        server.kill()
+        tv.press("BACK")
+        tv.choose("cancel-payment")
+        tv.wait_for(lambda _: [*box.rglob("*.unwanted")])
+        tv.kill()
+    with started(data, "--port", platform.rpartition(":")[2]), on(box, platform) as tv:
+        noticed(tv, "An earlier wallet payment did not take place: Kids' World")
+        assert "Cancelled on the television" in pays(payload)
+
+
 def test_it_was_paid_while_the_television_was_off(tmp_path: Path, platform: str) -> None:
     payload, _ = left(tmp_path, platform, "documentary")
     assert "Look at the television" in pays(payload)
