@@ -1,6 +1,7 @@
 """The house itself: assets made at set-up, translations, set-up's behaviour, the floors of the imports."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
