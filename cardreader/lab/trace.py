@@ -89,8 +89,8 @@ class Trace:
 
 def _content(one: Exchange) -> dict[str, Any]:
     return {
-        "at_ms": round(one.at_ms, 2),
-        "took_ms": round(one.took_ms, 2),
+        "at_ms": one.at_ms,
+        "took_ms": one.took_ms,
         "command": one.command.hex().upper(),
         "answer": one.data.hex().upper(),
         "sw": None if one.sw is None else f"{one.sw:04X}",
@@ -130,7 +130,8 @@ class Recorder:
         self._connection.close()
 
     def _keep(self, apdu: bytes, data: bytes, sw: int | None, asked: float) -> None:
-        at_ms, took_ms = 1000 * (asked - self._began), 1000 * (self._monotonic() - asked)
+        # As it will be kept: shown now and shown again, it says the same.
+        at_ms, took_ms = round(1000 * (asked - self._began), 2), round(1000 * (self._monotonic() - asked), 2)
         one = Exchange(masked(apdu), data, sw, at_ms, took_ms)
         self.exchanges.append(one)
         self._tell(one)
