@@ -135,6 +135,11 @@ def _before(routes: APIRouter, services: Current, hello: Callable[[], models.Hel
         """The keys that answers are signed with; signed with each of them."""
         return models.ServerKeys(server_keys=list((await services().boxes.server_keys.fresh()).told))
 
+    @routes.get("/card-keys", responses=FIND)
+    async def card_keys(box: Box) -> models.CardKeys:
+        """The keys that card data and PINs are sealed for."""
+        return models.CardKeys(card_keys=list(services().card_keys.told))
+
     @routes.post("/keys", response_model=models.Rotated, responses=CHANGE)
     async def rotate(request: Request, box: Box, body: models.Rotation, key: Key) -> Response:
         """Goes over to a new key; the old one holds for a while."""

@@ -26,6 +26,7 @@ Hex1 = Annotated[str, _hex(1)]
 Hex4 = Annotated[str, _hex(4)]
 Hex8 = Annotated[str, _hex(8)]
 Hex32 = Annotated[str, _hex(32)]
+Hex16 = Annotated[str, _hex(16)]
 Hex64 = Annotated[str, _hex(64)]
 
 
@@ -79,6 +80,28 @@ class ServerKeys(BaseModel):
     """All keys whose answers a box may believe."""
 
     server_keys: list[ServerKey]
+
+
+class CardKey(BaseModel):
+    """A public key of the platform's security module."""
+
+    key_id: str
+    public_key: str
+
+
+class CardKeys(BaseModel):
+    """All keys that a box may seal card data and PINs for, the present one first."""
+
+    card_keys: list[CardKey]
+
+
+class CardEnvelope(BaseModel):
+    """A bank card's data, and its PIN, sealed by a box for the security module."""
+
+    key_id: str = Field(pattern=r"^[A-Za-z0-9_-]{43}$")
+    wrapped_key: Annotated[str, _hex(256)]
+    pin_block: Hex16 | None
+    card: str = Field(pattern=r"^(?:[0-9A-F]{2}){29,92}$")
 
 
 class Rotation(BaseModel):

@@ -21,8 +21,10 @@ from server_stub.tsp import books, housekeeping, psam_pool, tables
 from server_stub.tsp.boss_client import BossClient
 from server_stub.tsp.boxes import REPORT_KEY, Boxes
 from server_stub.tsp.card import CardPayments
+from server_stub.tsp.card_keys import CardKeys
 from server_stub.tsp.card_proofs import CardProofs
 from server_stub.tsp.core import Core
+from server_stub.tsp.hsm.module import Hsm
 from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, REFUND
 from server_stub.tsp.orders import Orders
 from server_stub.tsp.payments import Payments
@@ -80,6 +82,8 @@ class TspService:
             sweep_by=lambda instant: self.jobs.due(housekeeping.SWEEP, instant),
             who=who,
         )
+        self.hsm = Hsm(vault.derive("hsm"))
+        self.card_keys = CardKeys(database, self.hsm, clock)
         self.boxes: Boxes = Boxes(self.core, ServerKeys(database, vault, clock, random))
         self.orders: Orders = Orders(self.core)
         self.cards: CardPayments = CardPayments(self.core)

@@ -69,6 +69,18 @@ server_keys = Table(
     Column("valid_until", Instant),  # null: the present one
 )
 
+card_keys = Table(
+    "card_keys",
+    metadata,
+    Column(
+        "generation", Integer, primary_key=True, autoincrement=False
+    ),  # 1 for the first: one for all processes
+    Column("key_id", String, nullable=False, unique=True),
+    Column("public_key", String, nullable=False),
+    Column("private_key", String, nullable=False),  # a key block of the HSM
+    Column("created_at", Instant, nullable=False),
+)
+
 orders = Table(
     "orders",
     metadata,

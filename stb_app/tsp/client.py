@@ -33,6 +33,7 @@ from stb_app.tsp.problem import MONEY, Money, Problem
 if TYPE_CHECKING:
     import requests
 
+    from stb_app.tsp.envelope import CardKey
     from stb_app.tsp.signing import Identity
 
 log = logging.getLogger(__name__)
@@ -155,6 +156,15 @@ class TspClient:
         answer = self._call("GET", "/server-keys")
         self.identity = identity.believing(_server_keys(answer))
         self.keep_server_keys(self.identity)
+
+    def card_key(self) -> CardKey:
+        """The key that a bank card's data and PIN are sealed for now. Raises Problem."""
+        from stb_app.tsp.envelope import CardKey
+
+        keys = self._call("GET", "/card-keys").many("card_keys", CardKey.read)
+        if not keys:
+            raise Problem("tsp-answer-bad", facts={"where": "card_keys", "expected": "keys"})
+        return keys[0]
 
     def home(self) -> Home:
         return Home.read(self._call("GET", "/home"))
