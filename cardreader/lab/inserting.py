@@ -21,8 +21,7 @@ from cardreader.lab.meaning import explain
 from cardreader.lab.replay import ReplayedCard
 from cardreader.pboc.files import mask_number
 from cardreader.sim import profiles
-from cardreader.sim.card import Card
-from cardreader.sim.profiles import SimulatedCard
+from cardreader.sim.card import Card, DemoCard
 from cardreader.sim.vpcd import DEFAULT_HOST, DEFAULT_PORT, Ending, VirtualSlot
 
 AT_DEBIT = {"before-debit": "pull@8054", "after-debit": "lose@8054"}
@@ -43,7 +42,9 @@ def slot_options(parser: argparse.ArgumentParser) -> None:
 
 def card_options(parser: argparse.ArgumentParser) -> None:
     """PROFILE, ``--state``, ``--fresh``."""
-    parser.add_argument("profile", choices=list(profiles.PROFILES), metavar="PROFILE")
+    parser.add_argument(
+        "profile", type=_profile, metavar="PROFILE", help="one that 'profiles' lists, or your own FILE.toml"
+    )
     parser.add_argument(
         "--state",
         type=Path,
@@ -72,7 +73,7 @@ def insert(arguments: argparse.Namespace) -> int:
     if arguments.pull:
         wanted.append(faults.parse(AT_DEBIT[arguments.pull]))
     faulty = FaultyCard(card, wanted, time.sleep)
-    number = mask_number(card.profile.serial)
+    number = mask_number(card.number)
 
     def after() -> dict[str, Any]:
         waiting = len(wanted) - len(faulty.happened)
@@ -99,7 +100,7 @@ def replay(arguments: argparse.Namespace) -> int:
     return _stay(arguments, card, f"the card of {arguments.trace}", after)
 
 
-def _kept_in(folder: Path, arguments: argparse.Namespace) -> SimulatedCard:
+def _kept_in(folder: Path, arguments: argparse.Namespace) -> DemoCard:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as probe:  # rather now than at the first debit
         probe.write(bytes(4096))
@@ -165,6 +166,12 @@ class _ForPrograms:
 
     def ended(self, ending: Ending, apdus: int, more: dict[str, Any]) -> None:
         console.for_programs({"event": "ended", "why": ending.value, "commands": apdus, **more})
+
+
+def _profile(text: str) -> str:
+    if text not in profiles.NAMES and not text.endswith(profiles.FILE_SUFFIX):
+        raise argparse.ArgumentTypeError(f"no demo card {text!r}; there are {', '.join(profiles.NAMES)}")
+    return text
 
 
 def _address(text: str) -> tuple[str, int]:

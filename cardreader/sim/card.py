@@ -22,6 +22,15 @@ class Card(Protocol):
         ...
 
 
+class DemoCard(Card, Protocol):
+    """A card that was made from a profile."""
+
+    @property
+    def number(self) -> str:
+        """The number that is printed on it."""
+        ...
+
+
 class CardLeft(Exception):
     """The card has left the slot by itself, as it was asked to.
 
