@@ -265,6 +265,31 @@ class NotDebited(BaseModel):
     balance_fen: Fen
 
 
+Chip = Annotated[str, Field(pattern=r"^(?:[0-9A-F]{2}){1,255}$")]
+"""Data objects of a debit or credit card, as in bit 55 of ISO 8583."""
+
+
+class AuthorisationRequest(BaseModel):
+    """A card's ARQC with all that it covers, and its data and PIN, sealed."""
+
+    envelope: CardEnvelope
+    chip: Chip
+
+
+class Authorisation(BaseModel):
+    """What the issuer has said, for the card."""
+
+    payment: Payment
+    response_code: str | None
+    chip: str | None
+
+
+class Completion(BaseModel):
+    """What the card has said at its second GENERATE AC."""
+
+    chip: Chip
+
+
 class InquiryRequest(CardData):
     """A question about a card that moves no money (ONL-10)."""
 

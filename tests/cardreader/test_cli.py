@@ -13,7 +13,7 @@ import pytest
 
 from cardreader import cli
 from cardreader.lab import console, reading
-from cardreader.sim.profiles import PROFILES
+from cardreader.sim.profiles import NAMES, PROFILES
 from tests.cardreader.reader_side import DEBIT, SELECT, ReaderSide
 
 
@@ -258,4 +258,4 @@ def test_readers_without_a_service_says_so(tmp_path: Path) -> None:
 
 def test_profiles_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["profiles", "--json"]) == console.EXIT_OK
-    assert [one["profile"] for one in json.loads(capsys.readouterr().out)] == list(PROFILES)
+    assert [one["profile"] for one in json.loads(capsys.readouterr().out)] == list(NAMES)
