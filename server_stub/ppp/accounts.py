@@ -29,6 +29,11 @@ DEMO_CASH_LIMIT_FEN = 100_000
 """What a card may hold of electronic cash (cards.md D3)."""
 
 
+def any_opened(conn: Connection) -> bool:
+    """Whether there is an account."""
+    return conn.execute(select(accounts.c.id).limit(1)).first() is not None
+
+
 class Accounts:
     """The issuer's accounts.
 
@@ -87,7 +92,7 @@ class Accounts:
 
     def load_demo(self, conn: Connection, at: datetime) -> None:
         """The accounts of the simulator's cards, into an empty issuer."""
-        if conn.execute(select(accounts.c.id).limit(1)).first() is not None:
+        if any_opened(conn):
             return
         text = resources.files("server_stub.ppp").joinpath("accounts.json").read_text("utf-8")
         for facts in json.loads(text):

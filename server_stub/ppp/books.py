@@ -66,6 +66,11 @@ def available(conn: Connection, account: str, credit_fen: int) -> int:
     return credit_fen - ledger.balance(conn, card(account))
 
 
+def unspent(conn: Connection, account: str) -> int:
+    """Electronic cash that was loaded onto a card and has not been collected, in fen."""
+    return -ledger.balance(conn, cash(account))
+
+
 def sides(kind: str, account: str, merchant_number: str) -> tuple[str, str]:
     """The accounts that a transaction of this kind debits and credits."""
     return {

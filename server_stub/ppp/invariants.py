@@ -59,9 +59,9 @@ def _spent(conn: Connection) -> list[str]:
         left = books.available(conn, row.id, row.credit_fen)
         if left < 0:
             said.append(f"card {row.masked} has spent {yuan(-left)} yuan more than it could")
-        cash_fen = ledger.balance(conn, books.cash(row.id))
-        if cash_fen > 0:
-            said.append(f"card {row.masked} has paid {yuan(cash_fen)} yuan more than was loaded")
+        unspent = books.unspent(conn, row.id)
+        if unspent < 0:
+            said.append(f"card {row.masked} has paid {yuan(-unspent)} yuan more than was loaded")
     return said
 
 
@@ -73,7 +73,11 @@ def _states(conn: Connection) -> list[str]:
         if row.state not in STATES or row.scheme not in SCHEMES
     ]
     for row in conn.execute(select(transactions)):
-        if row.kind not in KINDS or row.state not in ENDS or (row.state == "barred") != (row.kind == "unknown"):
+        if (
+            row.kind not in KINDS
+            or row.state not in ENDS
+            or (row.state == "barred") != (row.kind == "unknown")
+        ):
             said.append(f"transaction {row.id} is a {row.kind}, {row.state}")
         elif row.state in ("approved", "reversed") and (row.code != "00" or row.account is None):
             said.append(f"{row.kind} {row.id} is {row.state}, answered {row.code}")
