@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,6 +22,7 @@ from sqlalchemy import MetaData
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
 
+from cardreader.sim.emv import issuer_keys
 from server_stub import docs_page, metrics
 from server_stub.boss import api as boss_api
 from server_stub.boss import demo as boss_demo
@@ -33,10 +35,17 @@ from server_stub.foundation.ids import Ids, RandomBytes
 from server_stub.foundation.inside import Inside
 from server_stub.foundation.measures import Measured, Measures
 from server_stub.foundation.problems import ProblemBody
-from server_stub.foundation.secret import SecretText
+from server_stub.foundation.secret import SecretBytes, SecretText
 from server_stub.foundation.startup import cannot_keep
 from server_stub.foundation.vault import Vault, key_file, vault_file
+from server_stub.foundation.working_keys import master_key
 from server_stub.opening import expect_both, open_role
+from server_stub.ppp import api as ppp_api
+from server_stub.ppp import tables as ppp_tables
+from server_stub.ppp.accounts import any_opened
+from server_stub.ppp.chip import MasterKeys
+from server_stub.ppp.listener import Listener
+from server_stub.ppp.service import PppService
 from server_stub.sandbox import api as sandbox_api
 from server_stub.sandbox import tables as sandbox_tables
 from server_stub.sandbox.service import Gateway, SandboxService
@@ -50,7 +59,7 @@ from server_stub.tsp.service import TspService
 from server_stub.wallets import provider
 
 Role = TypeVar("Role")
-ROLES = ("boss", "tsp", "sandbox")
+ROLES = ("boss", "tsp", "sandbox", "ppp")
 NAME = "STB payment server"
 NOTICES = "/notices/wallets/demo"
 READY_SECONDS = 2.0
@@ -87,6 +96,7 @@ class World:
         client: makes the HTTP client with which roles reach others; given a time limit in seconds.
         attach: told of the application, once there is one, for clients that reach it without the network.
         database: opens a role's database, as ``open_role`` does.
+        terminals: listens for PPP's terminals; None: nobody reaches PPP by the network.
     """
 
     clock: Clock
@@ -97,13 +107,20 @@ class World:
     client: Callable[[float], httpx.AsyncClient]
     attach: Callable[[ASGIApp], None] = lambda app: None
     database: Callable[[MetaData, Path, str, Pauses], Database] = open_role
+    terminals: socket.socket | None = None
 
 
-def real_world(own_url: str, public_url: str, authority: ssl.SSLContext | None = None) -> World:
+def real_world(
+    own_url: str,
+    public_url: str,
+    authority: ssl.SSLContext | None = None,
+    terminals: socket.socket | None = None,
+) -> World:
     """The machine's clock, randomness and network. The environment's proxies are not for our partners.
 
     Args:
         authority: whose certificates are believed; None: those of the system's authorities.
+        terminals: listens for PPP's terminals.
     """
     ways: list[Inside] = []
 
@@ -120,7 +137,9 @@ def real_world(own_url: str, public_url: str, authority: ssl.SSLContext | None =
         for way in ways:
             way.app = app
 
-    return World(SystemClock(), os.urandom, own_url, public_url, machine_pauses(), client, attach)
+    return World(
+        SystemClock(), os.urandom, own_url, public_url, machine_pauses(), client, attach, terminals=terminals
+    )
 
 
 def release() -> str:
@@ -152,7 +171,7 @@ class Roles:
         if not settings.database and {"boss", "tsp"} <= {*names}:
             expect_both(data)
         # Before any key is made: a server that reaches no database, or has another one's folder, leaves nothing behind.
-        every = (boss_tables.metadata, sandbox_tables.metadata, tsp_tables.metadata)
+        every = (boss_tables.metadata, sandbox_tables.metadata, ppp_tables.metadata, tsp_tables.metadata)
         wanted = {one.info["role"]: one for one in every if one.info["role"] in names}
         self._databases = {role: self._open(metadata) for role, metadata in wanted.items()}
         vault = self._open_vault() if "tsp" in names else None
@@ -163,6 +182,7 @@ class Roles:
         self.http.event_hooks = {"request": [correlation.hand_on]}
         self.boss = self._boss() if "boss" in names else None
         self.sandbox = self._sandbox() if "sandbox" in names else None
+        self.ppp = self._ppp() if "ppp" in names else None
         self.tsp = None if vault is None else self._tsp(vault)
 
     @asynccontextmanager
@@ -180,6 +200,13 @@ class Roles:
             if self.sandbox is not None:
                 self.sandbox.start()
                 stack.push_async_callback(self.sandbox.stop)
+            if self.ppp is not None:
+                self.ppp.start()
+                stack.callback(self.ppp.close)
+                if self._world.terminals is not None:
+                    listener = Listener(self.ppp, self._world.terminals)
+                    await listener.start()
+                    stack.push_async_callback(listener.stop)
             if self.tsp is not None:
                 self.tsp.start()
                 stack.push_async_callback(self.tsp.stop)
@@ -216,6 +243,19 @@ class Roles:
         gateway = Gateway(self.http, self._world.public_url, self._key, self._settings.late_settle_seconds)
         database = self._databases["sandbox"]
         return SandboxService(database, self._world.clock, self._ids, gateway)
+
+    def _ppp(self) -> PppService:
+        database = self._databases["ppp"]
+        begun = database.submit(any_opened).result()
+        return PppService(
+            database,
+            self._world.clock,
+            self._ids,
+            self._world.random,
+            vault_file(self._data / "ppp.key", make=not begun),
+            master_key(key_file(self._data / "terminal.key")),
+            MasterKeys(SecretBytes(issuer_keys.MASTER_AC), SecretBytes(issuer_keys.MASTER_MAC)),
+        )
 
     def _open_vault(self) -> Vault:
         # A new key beside what the old one has sealed would only hide that the old one is lost.
@@ -294,6 +334,8 @@ def application(names: Sequence[str], current: Callable[[], Roles]) -> FastAPI:
         routers.append(boss_api.router(lambda: _there(current().boss)))
     if "sandbox" in names:
         routers += sandbox_api.routers(lambda: _there(current().sandbox))
+    if "ppp" in names:
+        routers += ppp_api.routers(lambda: _there(current().ppp))
     for router in routers:
         # Not include_router: through that every request looks for its route twice.
         app.router.routes.extend(router.routes)

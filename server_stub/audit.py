@@ -14,9 +14,14 @@ from server_stub.commands import settings_of, subcommand
 from server_stub.foundation.clock import machine_pauses
 from server_stub.foundation.startup import CannotStart
 from server_stub.opening import NotThere, read_role
+from server_stub.ppp import tables as ppp
 from server_stub.tsp import tables as tsp
 
-LOGS = {"boss": (boss.metadata, boss.audit), "tsp": (tsp.metadata, tsp.audit)}
+LOGS = {
+    "boss": (boss.metadata, boss.audit),
+    "tsp": (tsp.metadata, tsp.audit),
+    "ppp": (ppp.metadata, ppp.audit),
+}
 """By role."""
 
 

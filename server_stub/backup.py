@@ -41,6 +41,7 @@ from server_stub.foundation import migrations, postgresql, sqlite
 from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.startup import CannotStart, only_one
 from server_stub.foundation.vault import vault_file
+from server_stub.ppp import tables as ppp
 from server_stub.sandbox import tables as sandbox
 from server_stub.tsp import psam_pool
 from server_stub.tsp import tables as tsp
@@ -48,10 +49,19 @@ from server_stub.tsp.server_keys import expect_sealed
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-ROLES = {one.info["role"]: one for one in (tsp.metadata, boss.metadata, sandbox.metadata)}
+ROLES = {one.info["role"]: one for one in (tsp.metadata, boss.metadata, sandbox.metadata, ppp.metadata)}
 """In the order in which they ask each other; locks are always taken in this one."""
 VAULT = "tsp.key"
-KEYS = (VAULT, "partners.key", tls.AUTHORITY, tls.AUTHORITY_KEY, tls.CERTIFICATE, tls.KEY)
+KEYS = (
+    VAULT,
+    "partners.key",
+    "ppp.key",
+    "terminal.key",
+    tls.AUTHORITY,
+    tls.AUTHORITY_KEY,
+    tls.CERTIFICATE,
+    tls.KEY,
+)
 PSAMS = "psams"
 LOCK_SECONDS = 10.0
 PSAM_LEAP = 10_000

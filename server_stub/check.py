@@ -28,11 +28,13 @@ from server_stub.foundation.database import Readable, outage
 from server_stub.foundation.money import yuan
 from server_stub.foundation.startup import CannotStart
 from server_stub.opening import NotThere, read_role
+from server_stub.ppp import invariants as ppp_invariants
+from server_stub.ppp import tables as ppp_tables
 from server_stub.settings import Settings
 from server_stub.tsp import invariants as tsp_invariants
 from server_stub.tsp import tables as tsp_tables
 
-METADATA = {"tsp": tsp_tables.metadata, "boss": boss_tables.metadata}
+METADATA = {"tsp": tsp_tables.metadata, "boss": boss_tables.metadata, "ppp": ppp_tables.metadata}
 LACKS = "no table is missing"
 AGREE = "TSP and BOSS agree"
 QUOTED = "orders are as BOSS quoted them"
@@ -68,11 +70,11 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
             if database is not None:
                 opened[role] = held.enter_context(closing(database))
         if not opened:
-            raise CannotStart("neither role tsp nor role boss has run here")
+            raise CannotStart("none of the roles tsp, boss and ppp has run here")
         findings = asyncio.run(shapes(opened))
         broken = {finding.name.partition(":")[0] for finding in findings if finding.name.endswith(LACKS)}
-        tsp, boss = (None if role in broken else opened.get(role) for role in ("tsp", "boss"))
-        findings += asyncio.run(examine(tsp, boss, now, settings))
+        tsp, boss, ppp = (None if role in broken else opened.get(role) for role in METADATA)
+        findings += asyncio.run(examine(tsp, boss, ppp, now, settings))
     for finding in findings:
         for text in _told(finding):
             cli.announce(text)
@@ -101,7 +103,7 @@ async def shapes(opened: Mapping[str, Readable]) -> list[Finding]:
 
 
 async def examine(
-    tsp: Readable | None, boss: Readable | None, now: datetime, settings: Settings
+    tsp: Readable | None, boss: Readable | None, ppp: Readable | None, now: datetime, settings: Settings
 ) -> list[Finding]:
     """All that must be true of these roles, each with what is wrong."""
     found: list[Finding] = []
@@ -115,13 +117,12 @@ async def examine(
             ]
 
         found += await tsp.read(of_tsp)
-    if boss is not None:
-        checks = boss_invariants.CHECKS.items()
-        found += await boss.read(
-            lambda conn: [
-                Finding(f"boss: {name}", looked(conn, partial(check, conn))) for name, check in checks
-            ]
-        )
+    for role, database, looks in (
+        ("boss", boss, boss_invariants.CHECKS),
+        ("ppp", ppp, ppp_invariants.CHECKS),
+    ):
+        if database is not None:
+            found += await database.read(partial(_of_role, role=role, checks=looks))
     if tsp is not None and boss is not None:
         between = {AGREE: disagreements, QUOTED: strange_orders, KEYS: strange_keys}
         for name, compare in between.items():
@@ -130,6 +131,12 @@ async def examine(
             except ODD as error:
                 found.append(Finding(name, [_cannot(error)]))
     return found
+
+
+def _of_role(
+    conn: Connection, role: str, checks: Mapping[str, Callable[[Connection], list[str]]]
+) -> list[Finding]:
+    return [Finding(f"{role}: {name}", looked(conn, partial(check, conn))) for name, check in checks.items()]
 
 
 async def disagreements(tsp: Readable, boss: Readable) -> list[str]:

@@ -33,7 +33,9 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run roles until stopped")
-    run.add_argument("roles", nargs="*", metavar="ROLE", help="boss, tsp, sandbox (all, if none is named)")
+    run.add_argument(
+        "roles", nargs="*", metavar="ROLE", help="boss, tsp, sandbox, ppp (all, if none is named)"
+    )
     _place(run)
     run.add_argument("--host", type=_host, default="127.0.0.1", help="address to listen on (%(default)s)")
     run.add_argument(
@@ -91,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
     )
     audit = commands.add_parser("audit", help="verify the audit logs")
     audit.add_argument("action", choices=("verify",))
-    audit.add_argument("--role", choices=("boss", "tsp"), help="only this role's")
+    audit.add_argument("--role", choices=("boss", "tsp", "ppp"), help="only this role's")
     audit.add_argument("--head", metavar="HASH", help="hash of a record that must be there; with --role")
     check = commands.add_parser("check", help="prove on live databases what must always be true")
     for command in (boxes, rotate, cases, psams, audit, check):

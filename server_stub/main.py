@@ -141,11 +141,13 @@ class Listeners:
         own: for boxes, partners, wallets and testers.
         phones: for phones in the local network; None: they, too, use ``own``.
         metrics: for ``/metrics`` only; None: only this machine itself gets it, from ``own``.
+        terminals: for PPP's terminals; None: it does not run here.
     """
 
     own: socket.socket
     phones: socket.socket | None
     metrics: socket.socket | None
+    terminals: socket.socket | None
     scheme: str = "http"
 
     @property
@@ -203,12 +205,17 @@ def open_listeners(options: argparse.Namespace, settings: Settings) -> Listeners
     if options.metrics is not None:
         host, port = options.metrics
         watchers = _bound(host, port, "--metrics")
+    terminals = None
+    if "ppp" in options.roles:
+        terminals = _bound(options.host, settings.ppp_port, "STB_SERVER_PPP_PORT")
     if not options.lan:
-        return Listeners(own, None, watchers, scheme)
+        return Listeners(own, None, watchers, terminals, scheme)
     address = settings.lan_address or lan_address()
     if address is None:
         raise SettingsError("--lan: no local network was found; set STB_SERVER_LAN_ADDRESS to this machine's")
-    return Listeners(own, _bound(address, options.port, "STB_SERVER_LAN_ADDRESS"), watchers, scheme)
+    return Listeners(
+        own, _bound(address, options.port, "STB_SERVER_LAN_ADDRESS"), watchers, terminals, scheme
+    )
 
 
 def _bound(host: str, port: int, source: str) -> socket.socket:
@@ -273,7 +280,7 @@ def _server(options: argparse.Namespace, settings: Settings) -> tuple[Server, so
     believed = None if secured is None else secured.client_context()
     if believed is None and settings.tls_authority:
         believed = tls.believing(Path(settings.tls_authority))
-    world = real_world(listeners.own_url, listeners.public_url, believed)
+    world = real_world(listeners.own_url, listeners.public_url, believed, listeners.terminals)
     app = build(settings, options.roles, options.data, world)
     roles: Roles = app.state.roles
     sides = []

@@ -63,7 +63,8 @@ def open_role(
         CannotStart, NotThere
     """
     role, upgrade = metadata.info["role"], migrations.prepare(metadata)
-    first, *_, last = migrations.revisions(migrations.folder_of(metadata))
+    known = migrations.revisions(migrations.folder_of(metadata))
+    first, last = known[0], known[-1]
 
     def prepare(conn: Connection) -> None:
         before = migrations.present(conn, first)

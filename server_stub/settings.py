@@ -19,6 +19,8 @@ LONGEST_SECONDS = 366 * 86_400
 """Nothing here may take longer than a year: what does is a slip, and dates end somewhere."""
 
 
+MOST = {"ppp_port": 65_535}
+"""The most that other numbers may be."""
 SHORTEST_KEY, LONGEST_KEY = 16, 256
 PSAM = re.compile(rf"sim:[1-9][0-9]{{0,2}}(:({'|'.join(ISSUERS)}))?|pcsc:.*\S.*")
 
@@ -41,6 +43,7 @@ class Settings:
         psams: comma-separated PSAM URLs, ``sim:NUMBER`` (1 to 999), ``sim:NUMBER:ISSUER`` or ``pcsc:NAME``
             (part of a reader's name); may be empty. One that cannot be reached is looked for until it can.
         lan_address: this machine's IPv4 address in the local network, for ``--lan``; empty: found out.
+        ppp_port: where PPP listens for terminals (ISO 8583 over TCP), on the address of ``--host``; not set: any free one.
         tls_certificate: PEM file of the server's certificate with its chain, for ``--tls``; empty: one from an authority
             of our own in the data folder.
         tls_key: PEM file of that certificate's private key; set together with it or not at all.
@@ -85,6 +88,7 @@ class Settings:
     unknown_lease_seconds: int = 180
     partner_seconds: float = 5.0
     late_settle_seconds: int = 5
+    ppp_port: int = 0
     signature_seconds: int = 60
     standing_seconds: int = 15
     key_overlap_seconds: int = 86_400
@@ -129,8 +133,9 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             wanted = "a whole number" if one.type == "int" else "a number"
             seconds = " of seconds" if one.name.endswith("_seconds") else ""
             raise SettingsError(f"{name}={text!r}: {wanted}{seconds} is wanted") from None
-        if not 0 < number <= LONGEST_SECONDS:  # "nan" is neither
-            raise SettingsError(f"{name}={text!r}: must be more than 0 and at most {LONGEST_SECONDS}")
+        most = MOST.get(one.name, LONGEST_SECONDS)
+        if not 0 < number <= most:  # "nan" is neither
+            raise SettingsError(f"{name}={text!r}: must be more than 0 and at most {most}")
         values[one.name] = number
     return Settings(**values)
 

@@ -17,8 +17,9 @@ from types import MappingProxyType
 from typing import Any
 
 import iso8583
-from psec import des
-from psec.mac import generate_retail_mac
+import pyemv
+
+from cardreader.pboc.crypto import des3_encrypt
 
 TPDU_BYTES, HEADER_BYTES = 5, 6
 TPDU = bytes.fromhex("6000030000")
@@ -298,10 +299,9 @@ def pos_mac(key: bytes, covered: bytes) -> bytes:
     for start in range(0, len(covered), 8):
         folded ^= int.from_bytes(covered[start : start + 8].ljust(8, b"\0"))
     text = folded.to_bytes(8).hex().upper().encode()
-    first: bytes = des.encrypt_tdes_ecb(key, text[:8])
+    first = des3_encrypt(key, text[:8])
     mixed = bytes(a ^ b for a, b in zip(first, text[8:], strict=True))
-    last: bytes = des.encrypt_tdes_ecb(key, mixed)
-    return last.hex().upper().encode()[:8]
+    return des3_encrypt(key, mixed).hex().upper().encode()[:8]
 
 
 def retail_mac(key: bytes, covered: bytes) -> bytes:
@@ -310,7 +310,7 @@ def retail_mac(key: bytes, covered: bytes) -> bytes:
     Args:
         key: MAK, 16 bytes.
     """
-    made: bytes = generate_retail_mac(key[:8], key[8:], covered, 1)
+    made: bytes = pyemv.mac.mac_iso9797_3(key[:8], key[8:], covered, 1)
     return made
 
 

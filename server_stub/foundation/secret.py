@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from pydantic import GetPydanticSchema
 from pydantic_core import core_schema
 
-from cardreader.secret import CardNumber, SecretBytes, SecretText
+from cardreader.secret import CardNumber, Pin, SecretBytes, SecretText
 
-__all__ = ["ActivationCode", "CardNumber", "SecretBytes", "SecretText", "Serial"]
+__all__ = ["ActivationCode", "CardNumber", "Pin", "SecretBytes", "SecretText", "Serial"]
 
 
 def _hidden(make: Callable[[str], object], text: core_schema.StringSchema) -> Any:

@@ -35,7 +35,7 @@ KINDS = ("sqlite", "postgresql")
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """What runs a server runs one on each database."""
     used = set(metafunc.fixturenames)
-    wanted = hasattr(metafunc.module, "running") or {"system", "several"} & used
+    wanted = hasattr(metafunc.module, "running") or {"system", "several", "ppp"} & used
     wanted = wanted or ("database" in used and hasattr(metafunc.module, "databases"))
     chosen = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
     if wanted and "kind" not in chosen:

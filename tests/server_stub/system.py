@@ -339,7 +339,7 @@ def first_start() -> TemporaryDirectory[str]:
     folder = TemporaryDirectory(prefix="stb-server-test-")
     data = Path(folder.name)
     roles = Roles(Settings(psams=""), ROLES, data, world_of(data, SimulatedClock(START), Network()))
-    for role in (roles.tsp, roles.boss, roles.sandbox):
+    for role in (roles.tsp, roles.boss, roles.sandbox, roles.ppp):
         assert role is not None
         role.database.close()
     return folder
@@ -352,7 +352,7 @@ def first_database() -> str:
     settings = Settings(psams="", database=cluster().url(name))
     data = Path(first_start().name)
     roles = Roles(settings, ROLES, data, world_of(data, SimulatedClock(START), Network()))
-    for role in (roles.tsp, roles.boss, roles.sandbox):
+    for role in (roles.tsp, roles.boss, roles.sandbox, roles.ppp):
         assert role is not None
         role.database.close()
     return name
@@ -467,7 +467,10 @@ async def faults(system: System, now: datetime | None = None) -> list[str]:
     """What ``stb-server check`` finds wrong with a running server."""
     assert system.roles.boss is not None
     core = system.tsp.core
-    found = await examine(core.database, system.roles.boss.database, now or core.clock.now(), core.settings)
+    ppp = None if system.roles.ppp is None else system.roles.ppp.database
+    found = await examine(
+        core.database, system.roles.boss.database, ppp, now or core.clock.now(), core.settings
+    )
     return [f"{finding.name}: {fault}" for finding in found for fault in finding.faults]
 
 

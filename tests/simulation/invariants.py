@@ -243,7 +243,7 @@ def check_finds_nothing(simulation: Simulation) -> Iterator[str]:
     hosts = simulation.hosts
     with opened(hosts["tsp"].files) as of_tsp, opened(hosts["boss"].files) as of_boss:
         readers: list[Any] = [_Reader(of_tsp), _Reader(of_boss)]
-        examined = examine(*readers, hosts["tsp"].now(), Settings())
+        examined = examine(*readers, None, hosts["tsp"].now(), Settings())
         try:
             examined.send(None)
         except StopIteration as end:

@@ -17,11 +17,12 @@ from server_stub.boss import tables as boss
 from server_stub.foundation import migrations
 from server_stub.foundation.database import Database
 from server_stub.foundation.startup import CannotStart
+from server_stub.ppp import tables as ppp
 from server_stub.sandbox import tables as sandbox
 from server_stub.tsp import tables as tsp
 from tests.server_stub.system import databases
 
-ROLES = [boss.metadata, tsp.metadata, sandbox.metadata]
+ROLES = [boss.metadata, tsp.metadata, sandbox.metadata, ppp.metadata]
 Open = Callable[[Callable[[Connection], object]], Database]
 
 

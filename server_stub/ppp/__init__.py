@@ -1,0 +1,1 @@
+"""PPP, the payment platform that terminals are signed in to, and the issuer behind it."""
