@@ -149,6 +149,8 @@ class SimConnection:
         self._reader = reader
         self._insertion = insertion
         self._open = True
+        assert reader.card is not None
+        self.atr = reader.card.atr
 
     def transmit(self, apdu: bytes) -> tuple[bytes, int]:
         if not self._open:
