@@ -114,7 +114,7 @@ class Opened:
         """The PIN. Raises EnvelopeRefused ``pin-block``."""
         if self._pin_block is None:
             raise EnvelopeRefused("pin-block", "the envelope has no PIN")
-        pin = _decoded(self._pin_key, self._pin_block, self.card.pan)
+        pin = decoded_pin(self._pin_key, self._pin_block, self.card.pan)
         if pin is None:
             raise EnvelopeRefused("pin-block", "it has no PIN for this card")
         return pin
@@ -151,6 +151,15 @@ def opened(key: SecretBytes, sealed: bytes, covered: bytes) -> SecretBytes | Non
         return None
 
 
+def decoded_pin(key: SecretBytes, block: bytes, pan: Pan) -> Pin | None:
+    """The PIN in a block of ISO 9564-1 format 4; None where there is none for this PAN under this AES key."""
+    try:
+        return Pin(pinblock.decipher_pinblock_iso_4(key.reveal(), block, pan.reveal()))
+    except ValueError:
+        # The library's words have digits of the PIN in them.
+        return None
+
+
 def _secret(wrapped: bytes, private_key: RSAPrivateKey) -> SecretBytes | None:
     try:
         secret = private_key.decrypt(wrapped, _OAEP)
@@ -173,11 +182,3 @@ def _objects(coded: bytes) -> dict[int, bytes] | None:
         return None
     found = {one.tag: one.value for one in every}
     return found if len(found) == len(every) else None
-
-
-def _decoded(key: SecretBytes, block: bytes, pan: Pan) -> Pin | None:
-    try:
-        return Pin(pinblock.decipher_pinblock_iso_4(key.reveal(), block, pan.reveal()))
-    except ValueError:
-        # The library's words have digits of the PIN in them.
-        return None
