@@ -66,14 +66,16 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="stb-card", description="Demo purse cards, and what is on a card.")
+    parser = argparse.ArgumentParser(prog="stb-card", description="Demo cards, and what is on a card.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     listed = commands.add_parser("profiles", help="list the demo cards")
     listed.set_defaults(run=_profiles)
 
     insert = commands.add_parser("insert", help="put a demo card into pcscd's virtual reader until Ctrl-C")
-    insert.add_argument("profile", choices=list(profiles.PROFILES), metavar="PROFILE")
+    insert.add_argument(
+        "profile", type=_profile, metavar="PROFILE", help="one that 'profiles' lists, or your own FILE.toml"
+    )
     insert.add_argument(
         "--vpcd",
         type=_address,
@@ -107,6 +109,12 @@ def _address(text: str) -> tuple[str, int]:
     if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
     return host, int(port)
+
+
+def _profile(text: str) -> str:
+    if text not in profiles.NAMES and not text.endswith(profiles.FILE_SUFFIX):
+        raise argparse.ArgumentTypeError(f"no demo card {text!r}; there are {', '.join(profiles.NAMES)}")
+    return text
 
 
 def _fail(code: int, message: str) -> int:
@@ -158,7 +166,7 @@ def _insert_kept_in(folder: Path, arguments: argparse.Namespace) -> int:
         )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: slot.pull())
-    card_number = mask_number(card.profile.serial)
+    card_number = mask_number(card.number)
     _say(f"{arguments.profile} ({card_number}) is inserted at {host}:{port}. Ctrl-C pulls it out.")
     ending = slot.run()
     _say(f"The card has answered {slot.apdus} commands.")

@@ -8,6 +8,7 @@ from typing import Protocol
 from cardreader.apdu import MAX_LE, Command
 from cardreader.errors import ProtocolError
 from cardreader.status import OK
+from cardreader.tlv import encode
 
 Random = Callable[[int], bytes]
 """Gives that many random bytes; ``os.urandom`` outside of tests."""
@@ -19,10 +20,11 @@ _SELECT, _READ_BINARY, _READ_RECORD, _GET_CHALLENGE, _GET_RESPONSE = 0xA4, 0xB0,
 
 
 class Refusal(Exception):
-    """A command is answered with a status word other than 9000. Never leaves the simulated card."""
+    """A command is answered with a status word other than 9000, a warning also with data. Never leaves the card."""
 
-    def __init__(self, sw: int) -> None:
+    def __init__(self, sw: int, data: bytes = b"") -> None:
         self.sw = sw
+        self.data = data
         super().__init__(f"{sw:04X}")
 
 
@@ -62,6 +64,25 @@ class Application(Protocol):
 
     def challenge(self, random: bytes) -> None:
         """The random number GET CHALLENGE has just given out; good for one command."""
+        ...
+
+
+class Card(Protocol):
+    """A simulated card, as a slot sees it."""
+
+    atr: bytes
+
+    @property
+    def number(self) -> str:
+        """The number that is printed on it."""
+        ...
+
+    def power_on(self) -> None:
+        """Cold reset."""
+        ...
+
+    def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        """Carries out a command APDU and returns (response data, status word); changes are saved by then."""
         ...
 
 
@@ -112,7 +133,8 @@ class CardSystem:
         try:
             data = self._carry_out(command)
         except Refusal as refusal:
-            return b"", refusal.sw
+            # A T=0 card cannot say that data waits and warn at once: the warning is all it tells.
+            return b"" if self._get_response else refusal.data, refusal.sw
         return self._give(command, data)
 
     def _carry_out(self, command: Command) -> bytes:
@@ -140,15 +162,17 @@ class CardSystem:
 
     def _find(self, command: Command) -> Application:
         everything = (self._master, *self._applications)
-        if command.p1 == 0x04:
-            # A terminal may cut a name short (ISO 7816-4, 7.1.1); here no two begin alike.
-            found = [item for item in everything if item.name.startswith(command.data) and command.data]
-            if command.p2 & 0x03 == 0x02:
-                found = []
-        elif command.p1 == 0x00:
-            found = [item for item in everything if item.fid == command.data]
-        else:
+        if command.p1 not in (0x00, 0x04):
             raise Refusal(0x6A86)
+        if not command.data:
+            raise Refusal(0x6A82)
+        if command.p1 == 0x04:
+            # A terminal may cut a name short, and ask for the next that begins so (ISO 7816-4, 7.1.1).
+            found = [item for item in everything if item.name.startswith(command.data)]
+            if command.p2 & 0x03 == 0x02:
+                found = found[found.index(self._current) + 1 :] if self._current in found else []
+        else:
+            found = [item for item in everything if item.fid == command.data]
         if not found:
             raise Refusal(0x6A82)
         return found[0]
@@ -179,6 +203,8 @@ class CardSystem:
         if self._get_response and data and command.data:
             self._waiting = data
             return b"", 0x6100 | (len(data) & 0xFF)
+        if self._get_response and command.le is not None and command.le > len(data) > 0:
+            return b"", 0x6C00 | len(data)
         return data, OK
 
     def _next_part(self, command: Command) -> tuple[bytes, int]:
@@ -201,17 +227,24 @@ def _cut(content: bytes, le: int | None) -> bytes:
 
 
 class MasterFile:
-    """The MF of a simulated card: a name and transparent files, nothing else."""
+    """The MF of a simulated card, or a directory: a name and files that never change, nothing else."""
 
-    name = MF_NAME
-    fid = MF_FID
-
-    def __init__(self, files: Mapping[int, bytes], records: Mapping[int, tuple[bytes, ...]]) -> None:
+    def __init__(
+        self,
+        files: Mapping[int, bytes],
+        records: Mapping[int, tuple[bytes, ...]],
+        name: bytes = MF_NAME,
+        fid: bytes = MF_FID,
+        proprietary: bytes = bytes.fromhex("880101"),
+    ) -> None:
+        self.name = name
+        self.fid = fid
         self._files = files
         self._records = records
+        self._proprietary = proprietary
 
     def select(self) -> bytes:
-        return fci(self.name, bytes.fromhex("880101"))
+        return fci(self.name, self._proprietary)
 
     def forget(self) -> None:
         """The MF has nothing volatile."""
@@ -240,5 +273,4 @@ class MasterFile:
 
 def fci(name: bytes, proprietary: bytes) -> bytes:
     """File control information: 6F { 84 name, A5 { proprietary } }."""
-    inside = bytes((0x84, len(name))) + name + bytes((0xA5, len(proprietary))) + proprietary
-    return bytes((0x6F, len(inside))) + inside
+    return encode(0x6F, encode(0x84, name) + encode(0xA5, proprietary))

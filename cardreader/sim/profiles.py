@@ -1,15 +1,20 @@
-"""The demo cards, one for each thing that can be wrong with a card, and how they come from their issuer."""
+"""The demo cards: purses, one for each thing that can be wrong with a card, and debit and credit cards."""
 
 from __future__ import annotations
 
 import datetime
 import os
 from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
 
 from cardreader.errors import ProtocolError
 from cardreader.pboc.files import CardholderData, LogRecord, PublicApplicationData
 from cardreader.purse import AID, LOAD_EP, PURCHASE_EP, pack_pin
-from cardreader.sim.cos import CardSystem, MasterFile, Random
+from cardreader.sim.cos import Card, CardSystem, MasterFile, Random
+from cardreader.sim.emv import profile as emv
+from cardreader.sim.emv import state as emv_state
+from cardreader.sim.emv.card import EmvCard
 from cardreader.sim.issuers import FOREIGN, KNOWN, Issuer
 from cardreader.sim.purse import PurseApplication
 from cardreader.sim.purse_state import PIN_TRIES, Block, PurseState
@@ -105,6 +110,12 @@ _ALL = (
 )
 
 PROFILES: dict[str, Profile] = {profile.name: profile for profile in _ALL}
+"""The purse cards."""
+
+EMV_PROFILES = ("debit", "debit-sda", "debit-cda", "debit-t0", "credit", "electronic-cash")
+"""The debit and credit cards; each is a file in ``emv/profiles``."""
+NAMES = (*PROFILES, *EMV_PROFILES)
+FILE_SUFFIX = ".toml"
 
 # What the holder of the good card did lately, newest first: days and hours as people shop, and one load.
 _PAST = (
@@ -198,6 +209,11 @@ class SimulatedCard:
         )
 
     @property
+    def number(self) -> str:
+        """The card's number, 20 digits."""
+        return self.profile.serial
+
+    @property
     def state(self) -> PurseState:
         """What the card holds now, for tests and testers."""
         return self._purse.state
@@ -211,21 +227,51 @@ class SimulatedCard:
         return self._system.transmit(apdu)
 
 
-def open_card(name: str, state_dir: str | None, random: Random = os.urandom) -> SimulatedCard:
+def find_profile(name: str) -> Profile | emv.EmvProfile:
+    """The profile of that name, or that a tester has written into a file ``NAME.toml``.
+
+    Raises:
+        KeyError: no such profile.
+        ProtocolError: the file cannot be read, or is no profile.
+    """
+    if name.endswith(FILE_SUFFIX):
+        return emv.load(Path(name))
+    if name in EMV_PROFILES:
+        raw = files("cardreader.sim.emv").joinpath("profiles", name + FILE_SUFFIX).read_bytes()
+        return emv.parse(raw, name)
+    return PROFILES[name]
+
+
+def make_card(profile: Profile | emv.EmvProfile, store: Store, random: Random = os.urandom) -> Card:
+    """The card of a profile, with the state that its store holds. Raises ProtocolError: see the two cards."""
+    if isinstance(profile, emv.EmvProfile):
+        return EmvCard(profile, store, random)
+    return SimulatedCard(profile, store, random)
+
+
+def store_of(profile: Profile | emv.EmvProfile, state_dir: str | None) -> Store:
+    """Where the card of a profile keeps its state; None is memory."""
+    return open_store(state_dir, f"card-{profile.name}")
+
+
+def open_card(name: str, state_dir: str | None, random: Random = os.urandom) -> Card:
     """The demo card of a profile, with the state it was left in.
 
     Raises:
         KeyError: no such profile.
-        ProtocolError: its state file is damaged.
+        ProtocolError: its state file is damaged, or its profile's.
     """
-    return SimulatedCard(PROFILES[name], open_store(state_dir, f"card-{name}"), random)
+    profile = find_profile(name)
+    return make_card(profile, store_of(profile, state_dir), random)
 
 
 def list_profiles() -> list[tuple[str, str]]:
     """Name and one-line description of every profile."""
-    return [(profile.name, profile.description) for profile in _ALL]
+    return [(name, find_profile(name).description) for name in NAMES]
 
 
 def reset(name: str, state_dir: str) -> None:
-    """Makes the card of a profile as it came from its issuer. It must not be in a slot. Raises KeyError."""
-    open_store(state_dir, f"card-{name}").save(fresh_state(PROFILES[name]).to_contents())
+    """Makes the card of a profile as it came from its issuer. It must not be in a slot. Raises as `open_card`."""
+    profile = find_profile(name)
+    state = emv_state.fresh(profile) if isinstance(profile, emv.EmvProfile) else fresh_state(profile)
+    store_of(profile, state_dir).save(state.to_contents())

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Literal
 
 from cardreader.errors import Cancelled, CardRemoved, CardTimeout, ReaderUnavailable
-from cardreader.sim.cos import Random
-from cardreader.sim.profiles import PROFILES, SimulatedCard
-from cardreader.sim.store import Store, open_store
+from cardreader.sim.cos import Card, Random
+from cardreader.sim.profiles import NAMES, find_profile, make_card, store_of
+from cardreader.sim.store import Store
 
 PullWhen = Literal["before-debit", "after-debit"]
 _CANCEL_CHECK_S = 0.1
@@ -38,7 +38,7 @@ class SimReader:
 
     Raises:
         ReaderUnavailable: no such profile.
-        ProtocolError: the card's stored state is damaged.
+        ProtocolError: the card's stored state, or its profile's file, is damaged.
     """
 
     simulated = True
@@ -58,32 +58,40 @@ class SimReader:
         self._monotonic = monotonic
         self._changed = threading.Condition()
         self._stores: dict[str, Store] = {}
-        self._card: SimulatedCard | None = None
+        self._card: Card | None = None
+        self._profile = ""
         self._insertions = 0
         self._powered = 0
         if profile is not None:
-            if profile not in PROFILES:
-                raise ReaderUnavailable(f"no demo card {profile!r}; there are {', '.join(PROFILES)}")
-            self.insert(profile)
+            try:
+                self.insert(profile)
+            except KeyError:
+                raise ReaderUnavailable(
+                    f"no demo card {profile!r}; there are {', '.join(NAMES)}, and your own FILE.toml"
+                ) from None
 
     @property
     def profile(self) -> str | None:
         """Name of the profile of the card in the slot, or None."""
-        card = self._card
-        return None if card is None else card.profile.name
+        return None if self._card is None else self._profile
 
     @property
-    def card(self) -> SimulatedCard | None:
+    def card(self) -> Card | None:
         """The card in the slot, for tests."""
         return self._card
 
     def insert(self, profile: str) -> None:
-        """Puts a demo card in, in place of one that may be in. Raises KeyError for an unknown profile, ProtocolError for a damaged one."""
-        wanted = PROFILES[profile]
+        """Puts a demo card in, in place of one that may be in; ``profile`` may be a file ``NAME.toml``.
+
+        Raises:
+            KeyError: no such profile.
+            ProtocolError: the card's state or its profile's file is damaged.
+        """
+        wanted = find_profile(profile)
         with self._changed:
-            if profile not in self._stores:
-                self._stores[profile] = open_store(self._state_dir, f"card-{profile}")
-            self._card = SimulatedCard(wanted, self._stores[profile], self._random)
+            store = self._stores.setdefault(wanted.name, store_of(wanted, self._state_dir))
+            self._card = make_card(wanted, store, self._random)
+            self._profile = wanted.name
             self._insertions += 1
             self._changed.notify_all()
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from cardreader.errors import ReaderUnavailable
-from cardreader.sim.profiles import SimulatedCard
+from cardreader.sim.cos import Card
 from cardreader.sim.reader import PullWhen, is_debit
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 35963
@@ -49,7 +49,7 @@ class VirtualSlot:
 
     def __init__(
         self,
-        card: SimulatedCard,
+        card: Card,
         host: str = DEFAULT_HOST,
         port: int = DEFAULT_PORT,
         pull_when: PullWhen | None = None,

@@ -1,0 +1,62 @@
+"""RSA keys of the simulated cards, and the test keys that come with the package (keys.toml)."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+
+RID = bytes.fromhex("A000000333")
+CA_INDEX = 0xF0
+"""Index of our own CA; UnionPay's published keys have others (cards.md, D9)."""
+CA_KEY = "ca-f0"
+CA_EXPIRY = "491231"
+"""YYMMDD; for the terminal's table only, it is not signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RsaKey:
+    """A private RSA key: its two primes (not printed) and the public exponent."""
+
+    prime1: int = field(repr=False)
+    prime2: int = field(repr=False)
+    exponent: int
+
+    @property
+    def modulus(self) -> bytes:
+        """As many bytes as the key is long."""
+        number = self.prime1 * self.prime2
+        return number.to_bytes((number.bit_length() + 7) // 8)
+
+    @property
+    def public_exponent(self) -> bytes:
+        """03 or 010001, as certificates carry it."""
+        return self.exponent.to_bytes((self.exponent.bit_length() + 7) // 8)
+
+    def recover(self, block: bytes) -> bytes:
+        """The private operation: signs (EMV Book 2, A2.1.2) or deciphers (B2.1.3) a block as long as the modulus.
+
+        Raises:
+            ValueError: the block has another length, or its number is not below the modulus.
+        """
+        modulus = self.prime1 * self.prime2
+        number = int.from_bytes(block)
+        if len(block) != len(self.modulus) or number >= modulus:
+            raise ValueError(f"a block of {len(self.modulus)} bytes below the modulus expected")
+        order = (self.prime1 - 1) * (self.prime2 - 1)
+        return pow(number, pow(self.exponent, -1, order), modulus).to_bytes(len(block))
+
+
+@cache
+def rsa_key(name: str) -> RsaKey:
+    """One of the test keys of keys.toml: ``ca-f0``, ``issuer``, ``icc`` or ``pin``. Raises KeyError."""
+    table = tomllib.loads(files("cardreader.sim.emv").joinpath("keys.toml").read_text("utf-8"))[name]
+    return RsaKey(int(table["prime1"], 16), int(table["prime2"], 16), table["exponent"])
+
+
+def ca_checksum() -> bytes:
+    """SHA-1 over RID, index, modulus and exponent of our CA's key, as a terminal's table has it (20 bytes)."""
+    key = rsa_key(CA_KEY)
+    return hashlib.sha1(RID + bytes((CA_INDEX,)) + key.modulus + key.public_exponent).digest()
