@@ -1,7 +1,6 @@
 """RSA certificates and signed data of a card: how they are laid out, recovered and checked (EMV Book 2, 5 to 7).
 
-Every signed block is 6A | format | fields | SHA-1 | BC, as long as the signer's modulus. The layouts write them too: a
-simulated card's issuer needs that.
+Every signed block is 6A | format | fields | SHA-1 | BC, as long as the signer's modulus.
 """
 
 from __future__ import annotations
@@ -18,8 +17,6 @@ HEADER, TRAILER = 0x6A, 0xBC
 FORMAT_ISSUER, FORMAT_STATIC, FORMAT_ICC, FORMAT_DYNAMIC = 0x02, 0x03, 0x04, 0x05
 SHA1 = RSA = 0x01
 HASH_SIZE = 20
-MAX_MODULUS = 248
-_PADDING = b"\xbb"
 _KEY_FIXED = 11
 """Fields of a certificate besides the subject and the key: format 1, expiry 2, serial 3, algorithms 2, lengths 2; and 6A."""
 
@@ -92,24 +89,6 @@ class CertificateData:
     serial: bytes
     key: PublicKey
 
-    def block(self, size: int, static_data: bytes = b"") -> bytes:
-        """The block to be signed with a key of ``size`` bytes; static data is hashed into an ICC certificate only."""
-        room = self.room(self.format, size)
-        modulus = self.key.modulus
-        body = (
-            bytes((self.format,))
-            + self.subject
-            + self.expiry
-            + self.serial
-            + bytes((SHA1, RSA, len(modulus), len(self.key.exponent)))
-            + modulus[:room].ljust(room, _PADDING)
-        )
-        return _sealed(body, self.remainder(size) + self.key.exponent + static_data)
-
-    def remainder(self, size: int) -> bytes:
-        """The part of the modulus that has no room in a certificate of ``size`` bytes (92, 9F48, 9F2F)."""
-        return self.key.modulus[self.room(self.format, size) :]
-
     @staticmethod
     def room(format: int, size: int) -> int:
         """Bytes of the modulus that fit into a certificate: N - 36 for an issuer's, N - 42 for a card's."""
@@ -119,29 +98,6 @@ class CertificateData:
 def subject_size(format: int) -> int:
     """Bytes of a certificate's subject: 4 for an issuer, 10 for a card."""
     return 4 if format == FORMAT_ISSUER else 10
-
-
-def static_block(size: int, code: bytes, static_data: bytes) -> bytes:
-    """The block of Signed Static Application Data (table 7); ``code`` is the data authentication code, 2 bytes."""
-    body = bytes((FORMAT_STATIC, SHA1)) + code
-    return _sealed(_padded(body, size), static_data)
-
-
-def dynamic_block(size: int, dynamic_data: bytes, terminal_data: bytes) -> bytes:
-    """The block of Signed Dynamic Application Data (tables 15 and 18).
-
-    Args:
-        size: bytes of the card's modulus.
-        dynamic_data: ICC dynamic data; see `combined_data` for CDA.
-        terminal_data: the DDOL's values, or the unpredictable number for CDA.
-    """
-    body = bytes((FORMAT_DYNAMIC, SHA1, len(dynamic_data))) + dynamic_data
-    return _sealed(_padded(body, size), terminal_data)
-
-
-def combined_data(number: bytes, information: int, cryptogram: bytes, transaction_hash: bytes) -> bytes:
-    """ICC dynamic data of CDA (table 19): ICC dynamic number, CID, AC and transaction data hash code."""
-    return bytes((len(number),)) + number + bytes((information,)) + cryptogram + transaction_hash
 
 
 def transaction_hash(command_values: bytes, answer: bytes) -> bytes:
@@ -228,7 +184,10 @@ class CombinedData:
 
     @classmethod
     def parse(cls, what: str, data: bytes) -> CombinedData:
-        """Reads what `combined_data` writes. Raises CertificateInvalid."""
+        """Reads ICC dynamic data (table 19): ICC dynamic number, CID, AC, transaction data hash code.
+
+        Raises CertificateInvalid.
+        """
         size = data[0] if data else 0
         if not 2 <= size <= 8 or len(data) != 1 + size + 1 + 8 + HASH_SIZE:
             raise CertificateInvalid(what, Reason.DATA)
@@ -268,14 +227,6 @@ def _expired(what: str, expiry: bytes, today: date) -> bool:
 def full_year(year: int) -> int:
     """The year that two digits mean: 00 to 49 are 2000 to 2049, 50 to 99 are 1950 to 1999 (EMV Book 4, 6.7.3)."""
     return year + (2000 if year < 50 else 1900)
-
-
-def _padded(body: bytes, size: int) -> bytes:
-    return body.ljust(size - HASH_SIZE - 2, _PADDING)
-
-
-def _sealed(body: bytes, data: bytes) -> bytes:
-    return bytes((HEADER,)) + body + _sha1(body + data) + bytes((TRAILER,))
 
 
 def _sha1(data: bytes) -> bytes:
