@@ -165,4 +165,4 @@ def names(field: IntFlag) -> tuple[str, ...]:
     >>> names(Tvr.FLOOR_LIMIT_EXCEEDED | Tvr.ONLINE_PIN_ENTERED)
     ('online pin entered', 'floor limit exceeded')
     """
-    return tuple(str(bit.name).lower().replace("_", " ") for bit in reversed(tuple(field)))
+    return tuple(str(bit.name).lower().replace("_", " ") for bit in field)
