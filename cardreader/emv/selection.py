@@ -90,10 +90,7 @@ def candidates(
         ApplicationBlocked: the card is blocked.
         ProtocolError: the directory is garbled.
     """
-    if interface is Interface.CONTACT:
-        entries = _payment_directory(channel)
-    else:
-        entries = _proximity_directory(channel)
+    entries = _payment_directory(channel) if interface is Interface.CONTACT else _proximity_directory(channel)
     found = [] if entries is None else _matching(entries, applications)
     if not found and interface is Interface.CONTACT:
         found = list(_by_name(channel, applications))
