@@ -245,9 +245,7 @@ def _card(routes: APIRouter, services: Current) -> None:
 
 
 def _online_card(routes: APIRouter, services: Current) -> None:
-    @routes.post(
-        "/payments/{payment}/authorisation", response_model=models.Authorisation, responses=CHANGE
-    )
+    @routes.post("/payments/{payment}/authorisation", response_model=models.Authorisation, responses=CHANGE)
     async def authorise(
         request: Request, box: Box, payment: str, body: models.AuthorisationRequest, key: Key
     ) -> Response:

@@ -146,7 +146,9 @@ class OnlineCards:
         def work(conn: Connection) -> None:
             row = core.load_payment(conn, payment)
             if row.state in ("authorising", "authorised"):
-                self._reverse(conn, row, NO_ANSWER, "ppp-silent" if row.state == "authorising" else "card-removed")
+                self._reverse(
+                    conn, row, NO_ANSWER, "ppp-silent" if row.state == "authorising" else "card-removed"
+                )
 
         async with self._core.locks.hold(payment):
             await self._core.change(payment, work)

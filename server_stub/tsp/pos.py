@@ -5,7 +5,7 @@ All processes of the TSP are one terminal: its batch, last STAN and working keys
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -24,8 +24,9 @@ from server_stub.foundation.iso8583 import (
     decode,
     encode,
 )
+from server_stub.foundation.secret import SecretBytes
 from server_stub.tsp.hsm.errors import HsmError
-from server_stub.tsp.hsm.keys import KeyBlock
+from server_stub.tsp.hsm.keys import KeyBlock, Usage
 from server_stub.tsp.hsm.module import Hsm
 from server_stub.tsp.ppp_line import Line, Unanswered
 from server_stub.tsp.tables import pos_terminals
@@ -64,35 +65,42 @@ class Slip:
     stan: str
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How this platform gets to PPP.
+
+    Attributes:
+        terminal, merchant: bits 41 and 42.
+        tmk: components of the terminal's master key, as its custodians bring them.
+    """
+
+    line: Line
+    terminal: str
+    merchant: str
+    tmk: Sequence[SecretBytes]
+
+
 class Pos:
     """One terminal.
-
-    Args:
-        terminal, merchant: bits 41 and 42.
-        tmk: its master key.
 
     Raises:
         CannotStart: from the database.
     """
 
-    def __init__(
-        self, database: Database, clock: Clock, hsm: Hsm, line: Line, terminal: str, merchant: str, tmk: KeyBlock
-    ) -> None:  # fmt: skip
+    def __init__(self, database: Database, clock: Clock, hsm: Hsm, access: Access) -> None:
         self._database = database
         self._clock = clock
         self._hsm = hsm
-        self._line = line
-        self._terminal = terminal
-        self._merchant = merchant
-        self._tmk = tmk
-        first = {"id": terminal, "batch": "000001", "stan": 0}
+        self._line = access.line
+        self._terminal = access.terminal
+        self._merchant = access.merchant
+        self._tmk = hsm.form_key(Usage.TMK, access.tmk)
+        first = {"id": access.terminal, "batch": "000001", "stan": 0}
         database.load(lambda conn: statements.insert_once(conn, pos_terminals, first))
 
     async def keys(self) -> Keys:
         """The working keys; signs in when there are none. Raises Unanswered."""
-        row = await self._database.look(
-            lambda conn: statements.one(conn, pos_terminals, id=self._terminal)
-        )
+        row = await self._database.look(lambda conn: statements.one(conn, pos_terminals, id=self._terminal))
         if row is None or row.mak is None:
             return await self.sign_in()
         return Keys(KeyBlock(row.pik), KeyBlock(row.mak), KeyBlock(row.tdk))
@@ -116,7 +124,7 @@ class Pos:
             raise Unanswered(f"PPP's working keys cannot be used: {error}", sent=False) from error
         if made.tdk is None:
             raise Unanswered("PPP gives no key for tracks", sent=False)
-        values = {"batch": said.network.batch, "pik": made.pik, "mak": made.mak, "tdk": made.tdk}
+        values: dict[str, object] = {"batch": said.network.batch, "pik": made.pik, "mak": made.mak, "tdk": made.tdk}
         values["signed_in_at"] = self._clock.now()
         await self._database.write(
             lambda conn: statements.change(conn, pos_terminals, values, id=self._terminal)
@@ -193,7 +201,11 @@ class Pos:
 
     def _answer_to(self, slip: Slip, mti: str, said: Message) -> Message:
         try:
-            mine = (said.mti, said.text(11), said.text(41)) == (f"{int(mti) + 10:04d}", slip.stan, self._terminal)
+            mine = (said.mti, said.text(11), said.text(41)) == (
+                f"{int(mti) + 10:04d}",
+                slip.stan,
+                self._terminal,
+            )
             said.text(39)
         except FieldMissing as error:
             raise Unanswered(f"PPP's answer: {error}", sent=True) from error
