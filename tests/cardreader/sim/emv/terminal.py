@@ -13,7 +13,8 @@ from cardreader.sim.emv import issuer_keys
 from cardreader.sim.emv.card import EmvCard
 from cardreader.sim.emv.profile import EmvProfile, parse
 from cardreader.sim.store import MemoryStore, Store
-from cardreader.tlv import find, parse as tlvs
+from cardreader.tlv import find
+from cardreader.tlv import parse as tlvs
 
 CDOL1 = (
     ("9F02", 6),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -92,20 +92,18 @@ def test_any_bytes_are_a_profile_or_an_error(raw: bytes) -> None:
 def test_a_damaged_profile_is_a_card_or_an_error(at: int, instead: str) -> None:
     try:
         card = EmvCard(parse((DEBIT[:at] + instead + DEBIT[at + 1 :]).encode(), "x"), MemoryStore())
-    except ProtocolError as error:
-        assert str(error)
-    else:
-        assert card.transmit(bytes.fromhex("00A404000E315041592E5359532E444446303100"))[1] in (0x9000, 0x6A82)
+    except ProtocolError:
+        return
+    assert card.transmit(bytes.fromhex("00A404000E315041592E5359532E444446303100"))[1] in (0x9000, 0x6A82)
 
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_data_object_list_or_an_error(raw: bytes) -> None:
     try:
         found = parse_dol(raw, "CDOL1")
-    except ProtocolError as error:
-        assert str(error).startswith("CDOL1: ")
-    else:
-        assert sum(size for _, size in found) <= 252
+    except ProtocolError:
+        return
+    assert sum(size for _, size in found) <= 252
 
 
 def test_a_tester_s_file_is_a_card(tmp_path: Path) -> None:
@@ -125,14 +123,14 @@ def test_a_tester_s_file_is_a_card(tmp_path: Path) -> None:
 def test_a_file_that_is_none_is_said(tmp_path: Path) -> None:
     with pytest.raises(ProtocolError, match="No such file"):
         load(tmp_path / "none.toml")
+    (tmp_path / "folder.toml").mkdir()
     with pytest.raises(ProtocolError, match="Is a directory"):
-        (tmp_path / "folder.toml").mkdir()
         open_reader(f"sim:{tmp_path / 'folder.toml'}")
     long = tmp_path / "long.toml"
     long.write_bytes(b"#" * (MAX_FILE + 1))
     with pytest.raises(ProtocolError, match=f"longer than {MAX_FILE}"):
         load(long)
-    with pytest.raises(ReaderUnavailable, match="your own FILE.toml"):
+    with pytest.raises(ReaderUnavailable, match="your own FILE"):
         open_reader("sim:platinum")
 
 
