@@ -192,6 +192,6 @@ def test_a_t0_card_lets_its_answers_wait() -> None:
     assert bench.ok("00C000003F").startswith("6F3D")
     assert bench.sw("00C000003F") == "6985"
     assert bench.sw("80A8000002830000") == "6110"
-    assert bench.sw("00B2010C00") == "6C37"
-    assert bench.ok("00B2010C37").startswith("7035")
+    assert bench.sw("00B2010C00") == "6C35"
+    assert bench.ok("00B2010C35").startswith("7033")
     assert bench.card.atr.hex() == "3b6600005354422d454d"
