@@ -13,14 +13,14 @@ import pytest
 
 from cardreader import cli
 from cardreader.lab import console, reading
-from cardreader.sim.profiles import NAMES, PROFILES
+from cardreader.sim.profiles import NAMES
 from tests.cardreader.reader_side import DEBIT, SELECT, ReaderSide
 
 
 def test_profiles_lists_every_card_and_the_pin(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["profiles"]) == console.EXIT_OK
     said = capsys.readouterr().out
-    assert all(name in said for name in PROFILES)
+    assert all(name in said for name in NAMES)
     assert "123456" in said
 
 
