@@ -19,8 +19,8 @@ from server_stub.tsp import tables as tsp
 
 LOGS = {
     "boss": (boss.metadata, boss.audit),
-    "tsp": (tsp.metadata, tsp.audit),
     "ppp": (ppp.metadata, ppp.audit),
+    "tsp": (tsp.metadata, tsp.audit),
 }
 """By role."""
 
