@@ -64,8 +64,6 @@ Role = TypeVar("Role")
 ROLES = ("boss", "tsp", "sandbox", "ppp")
 NAME = "STB payment server"
 NOTICES = "/notices/wallets/demo"
-ANSWER_SECONDS = 25.0
-"""How long PPP may take to answer; shorter than a sale is waited for before it is reversed."""
 READY_SECONDS = 2.0
 """A database that does not answer a question about nothing in this time is not there for payments either."""
 log = structlog.get_logger(__name__)
@@ -304,7 +302,7 @@ class Roles:
         tmk, part = master_key(key_file(self._data / "terminal.key")).reveal(), self._world.random(16)
         components = (part, bytes(a ^ b for a, b in zip(tmk, part, strict=True)))
         return Access(
-            TcpLine(host, int(port), self._settings.partner_seconds, ANSWER_SECONDS),
+            TcpLine(host, int(port), self._settings.partner_seconds, self._settings.ppp_seconds),
             self._settings.pos_terminal,
             self._settings.pos_merchant,
             [SecretBytes(one) for one in components],

@@ -45,6 +45,7 @@ class Settings:
         lan_address: this machine's IPv4 address in the local network, for ``--lan``; empty: found out.
         ppp_port: where PPP listens for terminals (ISO 8583 over TCP), on the address of ``--host``; not set: any free one.
         ppp_address: HOST:PORT of the PPP whose terminal this platform is; empty: the role in this process.
+        ppp_seconds: how long PPP may take to answer; shorter than the first of the pauses below, when a sale is reversed.
         pos_terminal, pos_merchant: terminal and merchant numbers there (bits 41 and 42).
         tls_certificate: PEM file of the server's certificate with its chain, for ``--tls``; empty: one from an authority
             of our own in the data folder.
@@ -92,6 +93,7 @@ class Settings:
     late_settle_seconds: int = 5
     ppp_port: int = 0
     ppp_address: str = ""
+    ppp_seconds: float = 25.0
     pos_terminal: str = "88310001"
     pos_merchant: str = "883100048990001"
     signature_seconds: int = 60

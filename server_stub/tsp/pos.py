@@ -124,7 +124,12 @@ class Pos:
             raise Unanswered(f"PPP's working keys cannot be used: {error}", sent=False) from error
         if made.tdk is None:
             raise Unanswered("PPP gives no key for tracks", sent=False)
-        values: dict[str, object] = {"batch": said.network.batch, "pik": made.pik, "mak": made.mak, "tdk": made.tdk}
+        values: dict[str, object] = {
+            "batch": said.network.batch,
+            "pik": made.pik,
+            "mak": made.mak,
+            "tdk": made.tdk,
+        }
         values["signed_in_at"] = self._clock.now()
         await self._database.write(
             lambda conn: statements.change(conn, pos_terminals, values, id=self._terminal)
