@@ -19,6 +19,8 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from cardreader.emv.certificates import PublicKey
@@ -62,6 +64,19 @@ def table(keys: Iterable[CaKey]) -> CaKeys:
     return {(key.rid, key.index): key for key in keys}
 
 
+def load(path: Path) -> CaKeys:
+    """Reads a file. Raises OSError, and ProtocolError as `parse`; that names the file, too."""
+    try:
+        return parse(path.read_text("utf-8"))
+    except (UnicodeDecodeError, ProtocolError) as error:
+        raise ProtocolError(f"{path}: {error}") from error
+
+
+def simulated() -> CaKeys:
+    """The key of the simulated cards' certification authority, only for readers in which there are no others."""
+    return parse(files("cardreader.emv").joinpath("simulated_ca.toml").read_text("utf-8"))
+
+
 def parse(text: str) -> CaKeys:
     """Reads a table.
 
@@ -70,8 +85,8 @@ def parse(text: str) -> CaKeys:
     """
     try:
         document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ProtocolError(f"CA keys: {error or 'nested too deep'}") from error
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
+        raise ProtocolError(f"CA keys: {error}") from error
     rows = document.pop("key", [])
     if document:
         raise ProtocolError(
