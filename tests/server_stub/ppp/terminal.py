@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from psec import des, pinblock
+from psec.mac import generate_retail_mac
 
 from cardreader import tlv
 from cardreader.emv.cryptogram import (
@@ -81,6 +82,17 @@ class Card:
         arc = code.encode()
         return said == issuer_response(self.session.ac, self.cryptogram, arc) + arc
 
+    def script(self, data: bytes) -> bytes | None:
+        """The command of the script in an answer, without its MAC, which is right."""
+        command = tlv.find(data, 0x72, 0x86)
+        if command is None:
+            return None
+        head, value, mac = command[:5], command[5:-4], command[-4:]
+        covered = head + self.atc.to_bytes(2) + self.cryptogram + value
+        key = self.session.mac
+        assert mac == generate_retail_mac(key[:8], key[8:], covered, 2, 4)
+        return head + value
+
 
 @dataclass
 class TestTerminal:
@@ -90,6 +102,7 @@ class TestTerminal:
     service: PppService
     tmk: bytes
     batch: str = "000001"
+    merchant: str = DEMO_MERCHANT
     stan: int = 0
     keys: dict[str, bytes] = field(default_factory=dict)
 
