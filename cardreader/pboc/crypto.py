@@ -24,12 +24,6 @@ def des3_encrypt(key: bytes, data: bytes) -> bytes:
     return encryptor.update(data)
 
 
-def des3_decrypt(key: bytes, data: bytes) -> bytes:
-    """Triple DES, ECB, backwards; lengths as in `des3_encrypt`."""
-    decryptor = Cipher(TripleDES(_triple(key)), _ECB).decryptor()
-    return decryptor.update(data)
-
-
 def _triple(key: bytes) -> bytes:
     """The three-key form of a single- or double-length key."""
     if len(key) == 16:

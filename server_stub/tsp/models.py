@@ -101,7 +101,7 @@ class CardEnvelope(BaseModel):
     key_id: str = Field(pattern=r"^[A-Za-z0-9_-]{43}$")
     wrapped_key: Annotated[str, _hex(256)]
     pin_block: Hex16 | None
-    card: str = Field(pattern=r"^(?:[0-9A-F]{2}){29,92}$")
+    card: str = Field(pattern=r"^(?:[0-9A-F]{2}){29,71}$")
 
 
 class Rotation(BaseModel):

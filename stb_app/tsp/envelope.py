@@ -25,6 +25,8 @@ from stb_app.tsp.problem import Problem
 
 PAN, TRACK_2, EXPIRY, SEQUENCE_NUMBER = 0x5A, 0x57, 0x5F24, 0x5F34
 """Tags (EMV Book 3, annex A): PAN, Track 2 Equivalent Data, expiration date, PAN sequence number."""
+_LONGEST = {PAN: 10, TRACK_2: 19, EXPIRY: 3, SEQUENCE_NUMBER: 1}
+"""Bytes of their values."""
 LABEL = b"stb-pay card envelope 1"
 SHORTEST_KEY = 2048
 SECRET, NONCE = 32, 12
@@ -71,11 +73,15 @@ class CardData:
         """From a card's data objects by tag.
 
         Raises:
-            ProtocolError: one that every card has (EMV Book 3, 7.2) is missing, or the PAN is none. The message repeats no value.
+            ProtocolError: one that every card has (EMV Book 3, 7.2) is missing, one is too long, or the PAN is none. The
+                message repeats no value.
         """
         for tag in (PAN, TRACK_2, EXPIRY):
             if not objects.get(tag):
                 raise ProtocolError(f"the card has no {tag:X}")
+        for tag, longest in _LONGEST.items():
+            if len(objects.get(tag, b"")) > longest:
+                raise ProtocolError(f"{tag:X}: at most {longest} bytes expected")
         card = cls(
             pan=SecretBytes(objects[PAN]),
             track=SecretBytes(objects[TRACK_2]),

@@ -25,8 +25,8 @@ SECRET = 32
 PIN_BLOCK = 16
 PAN, TRACK_2, EXPIRY, SEQUENCE_NUMBER = 0x5A, 0x57, 0x5F24, 0x5F34
 """Tags of the card's data (EMV Book 3, annex A): PAN, Track 2 Equivalent Data, expiration date, PAN sequence number."""
-LONGEST_CARD = 64
-"""Bytes of a card's data: four objects of at most 10, 19, 3 and 1 bytes."""
+LONGEST_CARD = 43
+"""Bytes of a card's data: four objects with values of at most 10, 19, 3 and 1 bytes."""
 _OAEP = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
 _TRACK = re.compile(r"([0-9]{13,19})D([0-9]{4})[0-9]{3}[0-9]*F?")
 

@@ -27,7 +27,7 @@ class ComponentsRefused(HsmError):
 
 
 class WorkingKeysRefused(HsmError):
-    """Field 62 is not laid out as it should be, or a check value is not that of its key."""
+    """Bit 62 is not laid out as it should be, or a check value is not that of its key."""
 
 
 class EnvelopeRefused(HsmError):

@@ -23,18 +23,22 @@ from psec import pinblock
 
 from cardreader.emv import cryptogram
 from cardreader.emv.cryptogram import CryptogramData
-from cardreader.pboc.crypto import des3_encrypt, retail_mac
-from server_stub.foundation import pos_keys
+from cardreader.pboc.crypto import des3_encrypt
+from server_stub.foundation.iso8583 import pos_mac, retail_mac
 from server_stub.foundation.secret import SecretBytes
+from server_stub.foundation.working_keys import check_value, conceal_track
 from server_stub.tsp.hsm import envelope as envelopes
+from server_stub.tsp.hsm import sign_in
 from server_stub.tsp.hsm.envelope import NONCE, CardData, Envelope, Opened
-from server_stub.tsp.hsm.errors import ComponentsRefused, EnvelopeRefused, KeyRefused, WorkingKeysRefused
+from server_stub.tsp.hsm.errors import ComponentsRefused, EnvelopeRefused, KeyRefused
 from server_stub.tsp.hsm.keys import LMK, KeyBlock, LocalMasterKey, Usage
 
 BOX_KEY_BITS = 2048
 _EXPONENT = 65537
 Enciphered = NewType("Enciphered", bytes)
 """Under a key of the payment centre."""
+ConcealedTrack = NewType("ConcealedTrack", str)
+"""A track under a TDK, 32 or 48 hex digits, as bit 35 takes it."""
 Mac = NewType("Mac", bytes)
 """Of a message; tells nothing of the key."""
 CheckValue = NewType("CheckValue", bytes)
@@ -121,15 +125,15 @@ class Hsm:
         """Puts a key together from the components that its custodians bring, by XOR.
 
         Args:
-            components: two or more, each as long as the key.
+            components: each as long as the key; a lab's key may come whole, as the only one.
 
         Raises:
-            ComponentsRefused: fewer, of another length, two alike; or the usage is not one of such keys.
+            ComponentsRefused: none, of another length, two alike; or the usage is not one of such keys.
         """
         if usage.size is None:
             raise ComponentsRefused(f"{usage.name} is not put together from components")
-        if len(components) < 2 or len(set(components)) != len(components):
-            raise ComponentsRefused("two components or more are expected, all of them different")
+        if not components or len(set(components)) != len(components):
+            raise ComponentsRefused("components are expected, all of them different")
         if any(len(one.reveal()) != usage.size for one in components):
             raise ComponentsRefused(f"components of {usage.size} bytes are expected")
         key = bytes(usage.size)
@@ -137,28 +141,24 @@ class Hsm:
             key = bytes(a ^ b for a, b in zip(key, one.reveal(), strict=True))
         return self._lmk.wrap(usage, SecretBytes(key))
 
-    def import_working_keys(self, tmk: KeyBlock, field: bytes) -> WorkingKeyBlocks:
-        """The working keys of field 62 of a sign-in's answer (40 or 60 bytes).
+    def import_working_keys(self, tmk: KeyBlock, bit_62: bytes) -> WorkingKeyBlocks:
+        """The working keys of bit 62 of a sign-in's answer, 40 or 60 bytes.
 
         Raises:
-            WorkingKeysRefused: not laid out like this, or a check value is wrong. KeyRefused.
+            WorkingKeysRefused: not laid out as it should be, or a check value is wrong. KeyRefused.
         """
-        master = self._lmk.unwrap(Usage.TMK, tmk)
-        try:
-            keys = pos_keys.WorkingKeys.read(master.reveal(), field)
-        except ValueError as error:
-            raise WorkingKeysRefused(str(error)) from None
+        keys = sign_in.taken(self._lmk.unwrap(Usage.TMK, tmk), bit_62)
         return WorkingKeyBlocks(
             pik=self._lmk.wrap(Usage.PIK, keys.pik),
             mak=self._lmk.wrap(Usage.MAK, keys.mak),
-            tdk=None if keys.tdk is None else self._lmk.wrap(Usage.TDK, keys.tdk),
+            tdk=self._lmk.wrap(Usage.TDK, keys.tdk) if keys.tdk else None,
         )
 
     def check_value(self, usage: Usage, key: KeyBlock) -> CheckValue:
         """4 bytes by which people and payment centres compare keys. Raises KeyRefused; of a box key there is none."""
         if usage.size is None:
             raise KeyRefused(f"a key for {usage.name} has no check value")
-        return CheckValue(pos_keys.check_value(self._lmk.unwrap(usage, key).reveal()))
+        return CheckValue(check_value(self._lmk.unwrap(usage, key).reveal()))
 
     # -- a box's envelope
 
@@ -194,24 +194,23 @@ class Hsm:
         block = pinblock.encode_pinblock_iso_0(found.pin().reveal(), found.card.pan.reveal())
         return Enciphered(des3_encrypt(key.reveal(), block))
 
-    def encrypt_track(self, sealed: Sealed, payment: str, tdk: KeyBlock) -> Enciphered:
-        """Track 2 for field 35 under a TDK, 16 or 24 bytes. Raises EnvelopeRefused ``sealed``, KeyRefused."""
+    def encrypt_track(self, sealed: Sealed, payment: str, tdk: KeyBlock) -> ConcealedTrack:
+        """Track 2 for bit 35 under a TDK. Raises EnvelopeRefused ``sealed``, KeyRefused."""
         key = self._lmk.unwrap(Usage.TDK, tdk)
-        track = self._unsealed(sealed, payment).track
-        return Enciphered(pos_keys.encipher_track(key.reveal(), track.reveal()))
+        return ConcealedTrack(conceal_track(key, self._unsealed(sealed, payment).track.reveal()))
 
     # -- MACs
 
     def mac(self, key: KeyBlock, message: bytes) -> Mac:
-        """Field 64, 8 ASCII characters, by UnionPay's "ECB" way under a MAK. Raises KeyRefused."""
-        return Mac(pos_keys.pos_mac(self._lmk.unwrap(Usage.MAK, key).reveal(), message))
+        """Bit 64, 8 ASCII characters, by UnionPay's "ECB" way under a MAK. Raises KeyRefused."""
+        return Mac(pos_mac(self._lmk.unwrap(Usage.MAK, key).reveal(), message))
 
     def verify_mac(self, key: KeyBlock, message: bytes, mac: bytes) -> bool:
-        """Whether field 64 is that of the message. Raises KeyRefused."""
+        """Whether bit 64 is that of the message. Raises KeyRefused."""
         return hmac.compare_digest(self.mac(key, message), mac)
 
     def retail_mac(self, key: KeyBlock, message: bytes) -> Mac:
-        """8 bytes by ISO 9797-1, algorithm 3, padding method 2. Raises KeyRefused."""
+        """8 bytes by ISO 9797-1, algorithm 3, padding method 1 (X9.19). Raises KeyRefused."""
         return Mac(retail_mac(self._lmk.unwrap(Usage.RETAIL_MAK, key).reveal(), message))
 
     def verify_retail_mac(self, key: KeyBlock, message: bytes, mac: bytes) -> bool:

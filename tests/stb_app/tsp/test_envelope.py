@@ -69,6 +69,12 @@ def test_a_card_without_what_every_card_has_is_refused(tag: int, value: bytes | 
         CardData.of({one: what for one, what in objects.items() if what is not None})
 
 
+@pytest.mark.parametrize("tag", sorted(OBJECTS))
+def test_a_card_with_too_long_an_object_is_refused(tag: int) -> None:
+    with pytest.raises(ProtocolError, match=f"{tag:X}: at most"):
+        CardData.of({**OBJECTS, tag: OBJECTS[tag].ljust(20, b"\x01")})
+
+
 @pytest.mark.parametrize("number", ["6210220110", "62102201100027073A5F", "6210FF"])
 def test_a_card_without_a_pan_is_refused_without_repeating_it(number: str) -> None:
     with pytest.raises(ProtocolError, match="5A: a PAN has") as refused:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from cardreader.secret import Pin
-from server_stub.foundation.pos_keys import WorkingKeys
 from server_stub.foundation.secret import SecretBytes
+from server_stub.foundation.working_keys import WorkingKeys, under
 from server_stub.tsp.card_keys import envelope_of
 from server_stub.tsp.hsm.envelope import Envelope
 from server_stub.tsp.hsm.keys import KeyBlock, Usage
@@ -24,6 +24,7 @@ KEYS = WorkingKeys(
     mak=SecretBytes(bytes.fromhex("C24A8FB57AA20123")),
     tdk=SecretBytes(bytes.fromhex("8F7E6D5C4B3A29180716253443526170")),
 )
+BIT_62 = under(TMK, KEYS)
 ISSUER = SecretBytes(bytes.fromhex("C4D689158AD9FB9D23105B91CE046D0E"))
 """The issuer's master key of the published cryptogram; its card is this one."""
 PAN = "6210220110002707355"
@@ -74,7 +75,7 @@ def desk() -> Desk:
     """Made once: a key pair takes a while."""
     hsm = Hsm(MASTER_KEY)
     tmk = hsm.form_key(Usage.TMK, components(TMK))
-    keys = hsm.import_working_keys(tmk, KEYS.field(TMK.reveal()))
+    keys = hsm.import_working_keys(tmk, BIT_62)
     assert keys.tdk is not None
     return Desk(
         hsm=hsm,

@@ -11,7 +11,7 @@ from server_stub.foundation.secret import SecretBytes
 from server_stub.tsp.hsm.errors import ComponentsRefused, KeyRefused, WorkingKeysRefused
 from server_stub.tsp.hsm.keys import KeyBlock, LocalMasterKey, Usage
 from server_stub.tsp.hsm.module import Hsm
-from tests.server_stub.tsp.hsm.parts import KEYS, MASTER_KEY, TMK, components, desk
+from tests.server_stub.tsp.hsm.parts import BIT_62, KEYS, MASTER_KEY, TMK, components, desk
 
 pytestmark = pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 LMK = LocalMasterKey(MASTER_KEY)
@@ -76,6 +76,9 @@ def test_a_key_is_put_together_from_components() -> None:
     three = [*components(TMK), SecretBytes(bytes(range(16)))]
     hsm = desk().hsm
     assert hsm.check_value(Usage.TMK, desk().tmk) == psec.des.generate_kcv(TMK.reveal(), 4)
+    assert hsm.check_value(Usage.TMK, hsm.form_key(Usage.TMK, [TMK])) == hsm.check_value(
+        Usage.TMK, desk().tmk
+    )
     formed = hsm.form_key(Usage.TMK, three)
     expected = psec.tools.xor(TMK.reveal(), bytes(range(16)))
     assert hsm.check_value(Usage.TMK, formed) == psec.des.generate_kcv(expected, 4)
@@ -84,8 +87,7 @@ def test_a_key_is_put_together_from_components() -> None:
 @pytest.mark.parametrize(
     ("usage", "given", "why"),
     [
-        (Usage.TMK, [], "two components"),
-        (Usage.TMK, [TMK], "two components"),
+        (Usage.TMK, [], "are expected"),
         (Usage.TMK, [TMK, TMK], "different"),
         (Usage.TMK, [TMK, SecretBytes(bytes(15))], "16 bytes"),
         (Usage.MAK, components(TMK), "8 bytes"),
@@ -104,30 +106,39 @@ def test_a_box_key_has_no_check_value() -> None:
 
 def test_working_keys_are_those_of_the_sign_in() -> None:
     hsm, keys = desk().hsm, desk().keys
-    assert KEYS.tdk is not None
     for usage, block, key in (
         (Usage.PIK, keys.pik, KEYS.pik),
         (Usage.MAK, keys.mak, KEYS.mak),
         (Usage.TDK, desk().tdk, KEYS.tdk),
     ):
         assert hsm.check_value(usage, block) == psec.des.generate_kcv(key.reveal(), 4)
-    assert hsm.import_working_keys(desk().tmk, KEYS.field(TMK.reveal())[:40]).tdk is None
+    assert hsm.import_working_keys(desk().tmk, BIT_62[:40]).tdk is None
 
 
-@pytest.mark.parametrize(("at", "why"), [(0, "PIK"), (19, "PIK"), (30, "zeros"), (36, "MAK"), (57, "TDK")])
+@pytest.mark.parametrize(
+    ("at", "why"),
+    [(0, "PIK"), (19, "PIK"), (20, "MAK"), (30, "zeros"), (36, "MAK"), (40, "TDK"), (57, "TDK")],
+)
 def test_a_changed_working_key_is_refused(at: int, why: str) -> None:
-    field = bytearray(KEYS.field(TMK.reveal()))
+    field = bytearray(BIT_62)
     field[at] ^= 0x08
     with pytest.raises(WorkingKeysRefused, match=why):
         desk().hsm.import_working_keys(desk().tmk, bytes(field))
 
 
 @given(st.binary(max_size=70))
-def test_any_field_62_is_refused_in_words(field: bytes) -> None:
+def test_any_bit_62_is_refused_in_words(bit_62: bytes) -> None:
     with pytest.raises(WorkingKeysRefused):
-        desk().hsm.import_working_keys(desk().tmk, field)
+        desk().hsm.import_working_keys(desk().tmk, bit_62)
 
 
 def test_working_keys_come_only_from_under_a_terminal_master_key() -> None:
     with pytest.raises(KeyRefused, match="another use"):
-        desk().hsm.import_working_keys(desk().keys.pik, KEYS.field(TMK.reveal()))
+        desk().hsm.import_working_keys(desk().keys.pik, BIT_62)
+
+
+def test_a_published_working_key_comes_out_from_under_its_master_key() -> None:
+    bit_62 = bytearray(BIT_62)
+    bit_62[20:28] = bytes.fromhex("96D605EA176B7E9E")
+    mak = desk().hsm.import_working_keys(desk().tmk, bytes(bit_62)).mak
+    assert desk().hsm._lmk.unwrap(Usage.MAK, mak) == SecretBytes(bytes.fromhex("C24A8FB57AA20123"))

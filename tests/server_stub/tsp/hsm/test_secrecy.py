@@ -24,6 +24,7 @@ from server_stub.tsp.hsm.module import (
     AcceptedCard,
     BoxKey,
     CheckValue,
+    ConcealedTrack,
     Enciphered,
     Hsm,
     Mac,
@@ -31,6 +32,7 @@ from server_stub.tsp.hsm.module import (
     WorkingKeyBlocks,
 )
 from tests.server_stub.tsp.hsm.parts import (
+    BIT_62,
     CARD,
     ISSUER,
     KEYS,
@@ -54,6 +56,7 @@ LEAVES: dict[object, str] = {
     KeyBlock: "wrapped",
     Sealed: "enciphered",
     Enciphered: "enciphered",
+    ConcealedTrack: "enciphered",
     Mac: "verdict",
     CheckValue: "verdict",
     bool: "verdict",
@@ -118,7 +121,6 @@ def secrets() -> dict[str, list[str]]:
     """Everything that stays inside."""
     found = {"PIN": [PIN.reveal()], "PAN": [PAN, PAN[6:-4], *ways(OBJECTS[0x5A])]}
     found["track"] = [TRACK, TRACK[20:], *ways(OBJECTS[0x57])]
-    assert KEYS.tdk is not None
     for name, key in (
         ("master key", MASTER_KEY), ("TMK", TMK), ("PIK", KEYS.pik), ("MAK", KEYS.mak), ("TDK", KEYS.tdk),
         ("issuer's key", ISSUER), ("LMK", desk().hsm._lmk._key), ("seal key", desk().hsm._seal_key),
@@ -159,19 +161,18 @@ def attempts() -> dict[str, list[Callable[[], Any]]]:
     ]  # fmt: skip
     damaged = KeyBlock(pik[:-1] + ("0" if pik[-1] != "0" else "1"))
     keys = [pik, d.keys.mak, d.tdk, d.tmk, d.retail, d.issuer, box, damaged, KeyBlock("")]
-    field = KEYS.field(TMK.reveal())
     return {
         "make_box_key": [hsm.make_box_key],
         "form_key": [
             *(lambda u=u: hsm.form_key(u, components(TMK)) for u in Usage),
-            lambda: hsm.form_key(Usage.TMK, [TMK]),
+            lambda: hsm.form_key(Usage.TMK, []),
             lambda: hsm.form_key(Usage.TMK, [TMK, SecretBytes(PAN.encode())]),
         ],
         "import_working_keys": [
-            *(lambda k=k: hsm.import_working_keys(k, field) for k in keys),
-            lambda: hsm.import_working_keys(d.tmk, field[:40]),
-            lambda: hsm.import_working_keys(d.tmk, field[:39]),
-            lambda: hsm.import_working_keys(d.tmk, field[1:] + b"\0"),
+            *(lambda k=k: hsm.import_working_keys(k, BIT_62) for k in keys),
+            lambda: hsm.import_working_keys(d.tmk, BIT_62[:40]),
+            lambda: hsm.import_working_keys(d.tmk, BIT_62[:39]),
+            lambda: hsm.import_working_keys(d.tmk, BIT_62[1:] + b"\0"),
         ],
         "check_value": [lambda u=u, k=k: hsm.check_value(u, k) for u in Usage for k in keys],
         "accept": [
