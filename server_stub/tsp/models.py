@@ -285,9 +285,9 @@ class Authorisation(BaseModel):
 
 
 class Completion(BaseModel):
-    """What the card has said at its second GENERATE AC."""
+    """What the card has said at its second GENERATE AC; null: nothing, it has left or makes no sense."""
 
-    chip: Chip
+    chip: Chip | None
 
 
 class InquiryRequest(CardData):

@@ -42,14 +42,15 @@ YUAN = bytes.fromhex("0156")
 OF_REVERSAL = (0x95, 0x9F10, 0x9F36, 0xDF31)
 """Of what the card has said, what bit 55 of a reversal has."""
 DECLINED = {
-    "51": "balance-too-low",
+    "51": "too-little-on-account",
     "54": "card-expired",
     "14": "card-issuer-unknown",
     "15": "card-issuer-unknown",
     "41": "card-listed",
     "43": "card-listed",
-    "55": "pin-wrong",
+    "55": "pin-refused",
     "75": "pin-blocked",
+    "61": "over-limit",
 }
 """Why an issuer declines (bit 39), where the subscriber can be told more than that it does."""
 log = structlog.get_logger(__name__)
@@ -131,10 +132,12 @@ class OnlineCards:
                 raise Problem("wrong-state", money=core.money_of(row))
             if row.state == "authorised":
                 statements.change(conn, authorisations, {"chip_end": body.chip}, payment_id=payment)
-                if _information(body.chip) == TC:
+                if body.chip is None:
+                    self._reverse(conn, row, NO_ANSWER, "card-removed")
+                elif _information(body.chip) == TC:
                     self._core.paid(conn, row, actor="box")
                 else:
-                    self._reverse(conn, row, SYSTEM, "card-declined")
+                    self._reverse(conn, row, SYSTEM, "declined-by-card")
             return use.answer(conn, self._core.answer(conn, payment))
 
         async with self._core.locks.hold(payment):
@@ -241,7 +244,7 @@ class OnlineCards:
         if code == APPROVED:
             self._core.move(conn, row, "authorised", actor="ppp")
         else:
-            self._core.move(conn, row, "failed", actor="ppp", reason=DECLINED.get(code, "card-declined"))
+            self._core.move(conn, row, "failed", actor="ppp", reason=DECLINED.get(code, "declined-by-issuer"))
 
     def _reverse(self, conn: Connection, row: Row[Any], code: str, reason: str) -> None:
         """Owes PPP a reversal, from the same moment on.

@@ -120,7 +120,7 @@ async def test_what_the_issuer_declines_costs_nothing_and_says_why(system: Syste
     terminal = Terminal(system, box)
     said = await terminal.authorise(payment, pin="111111")
     assert (said["response_code"], said["payment"]["state"]) == ("55", "failed")
-    assert (said["payment"]["money"], said["payment"]["reason"]) == ("not-taken", "pin-wrong")
+    assert (said["payment"]["money"], said["payment"]["reason"]) == ("not-taken", "pin-refused")
     assert isinstance(terminal.end(said), Declined)
     assert [state for _, state, _ in await at_issuer(system)] == ["declined"]
 
@@ -161,7 +161,7 @@ async def test_a_card_that_declines_after_all_is_not_charged(system: System) -> 
     assert isinstance(end, Declined)
     assert (await terminal.complete(payment, end))["state"] == "unknown"
     failed = await box.state(payment["payment"], "failed")
-    assert (failed["money"], failed["reason"]) == ("not-taken", "card-declined")
+    assert (failed["money"], failed["reason"]) == ("not-taken", "declined-by-card")
     assert [state for _, state, _ in await at_issuer(system)] == ["reversed"]
 
 
