@@ -312,7 +312,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         reader,
         memory,
         RealWaits(app.clock),
-        lambda: (clock.now() + app.clock.ahead).date(),
+        lambda: clock.now() + app.clock.ahead,
     )
     recovering = False
 

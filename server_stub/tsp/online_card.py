@@ -220,7 +220,7 @@ class OnlineCards:
     ) -> dict[int, Value]:  # fmt: skip
         """Bits 23, 35, 52 and 55."""
         fields: dict[int, Value] = {55: bytes.fromhex(chip)}
-        fields[35] = self._hsm.encrypt_track(card.sealed, payment, keys.tdk).hex().upper()
+        fields[35] = self._hsm.encrypt_track(card.sealed, payment, keys.tdk)
         if card.sequence_number is not None:
             fields[23] = f"{card.sequence_number:03d}"
         if card.has_pin:

@@ -27,7 +27,7 @@ from stb_app.journeys.card_slot import GLANCE_S, BadCard, CardSlot, NobodyCame, 
 from stb_app.journeys.debiting import Debiting, NeverBegun, ReadyCard
 from stb_app.journeys.earlier import EarlierPayments, StandsAgainst
 from stb_app.journeys.memory import Memory, OpenPayment
-from stb_app.journeys.online_payment import OnlinePayment, open_debit_credit
+from stb_app.journeys.online_payment import TERMINAL, OnlinePayment, open_debit_credit
 from stb_app.journeys.settling import paid_before
 from stb_app.journeys.steps import (
     EARLIER_NOT_TAKEN,
@@ -78,7 +78,8 @@ class CardPayment:
 
     def __init__(
         self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, make_key: Callable[[], str], order: Order,
-        now: Callable[[], datetime], alone: threading.Lock, terminal: TerminalSettings, settles: str = "",
+        now: Callable[[], datetime], alone: threading.Lock, settles: str = "",
+        terminal: TerminalSettings = TERMINAL,
     ) -> None:  # fmt: skip
         self._client = client
         self._reader = reader

@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import TypeVar
 
 from cardreader import tlv
-from cardreader.emv.capk import CaKeys
 from cardreader.emv.cvm import Cvm
 from cardreader.emv.kernel import DebitCredit
 from cardreader.emv.outcome import (
@@ -33,8 +32,8 @@ from cardreader.errors import ApplicationBlocked, ApplicationNotFound, CardRemov
 from cardreader.reader import Connection
 from cardreader.secret import Pin
 from stb_app.journeys.card_slot import BadCard, CardSlot
-from stb_app.journeys.memory import Memory
 from stb_app.journeys.debiting import REMOVE_S
+from stb_app.journeys.memory import Memory
 from stb_app.journeys.settling import wait_until_open
 from stb_app.journeys.steps import CardPrompt, Finished, finished
 from stb_app.journeys.waiting import Waits
@@ -53,14 +52,10 @@ NO_ELECTRONIC_CASH = 0
 ISSUER_AUTHENTICATION, SCRIPTS_BEFORE, SCRIPTS_AFTER = 0x91, 0x71, 0x72
 
 
-def settings_of(terminal: str, merchant: str, ca_keys: CaKeys) -> TerminalSettings:
-    """This box as a terminal that asks for everything online."""
-    return TerminalSettings(
-        terminal_id=terminal,
-        merchant_id=merchant,
-        ca_keys=ca_keys,
-        electronic_cash_limit_fen=NO_ELECTRONIC_CASH,
-    )
+TERMINAL = TerminalSettings(
+    terminal_id="88310001", merchant_id="883100048990001", electronic_cash_limit_fen=NO_ELECTRONIC_CASH
+)
+"""This box as a terminal that asks for everything online."""
 
 
 def open_debit_credit(connection: Connection, settings: TerminalSettings) -> DebitCredit | None:

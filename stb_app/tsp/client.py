@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 CONNECT_S = 3.0
 ANSWER_S = 10.0
+ISSUER_S = 35.0
+"""For the answer of a card's issuer: longer than the TSP waits for it."""
 PAYING_S = 6.0
 """For an answer that somebody waits for at the card slot: silence is said soon, and the same is sent again.
 
