@@ -142,19 +142,18 @@ def read(channel: Channel, afl: Sequence[AflEntry]) -> Records:
 def _content(sfi: int, number: int, data: bytes, objects: dict[int, bytes]) -> bytes | None:
     """Takes a record's objects; what of it is static data to be authenticated, None when it is no template 70."""
     where = f"record {number} of file {sfi}"
+    if sfi > _MAX_EMV_SFI and data[:1] != b"\x70":
+        return None  # laid out as its issuer likes
     try:
         templates = parse(data)
     except ProtocolError as error:
         raise ProtocolError(f"{where}: {error}") from error
-    template = templates[0] if len(templates) == 1 and templates[0].tag == 0x70 else None
-    if template is None and sfi <= _MAX_EMV_SFI:
+    if len(templates) != 1 or templates[0].tag != 0x70:
         raise ProtocolError(f"{where}: no template 70 at byte 0")
-    for item in template.children if template is not None else ():
+    for item in templates[0].children:
         if constructed(item.tag):
             continue
         if item.tag in objects:
             raise ProtocolError(f"{where}: {item.tag:X} has come before")
         objects[item.tag] = item.value
-    if template is None:
-        return None
-    return template.value if sfi <= _MAX_EMV_SFI else data
+    return templates[0].value if sfi <= _MAX_EMV_SFI else data

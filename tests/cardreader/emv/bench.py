@@ -59,18 +59,20 @@ class Told:
 
 
 class Desk:
-    """A simulated card, and every command that it was sent."""
+    """A simulated card, every command that it was sent, and its answers; ``changes`` replaces the next to a CLA and INS."""
 
     def __init__(self, card: EmvProfile | str = "debit", terminal: TerminalSettings = SETTINGS) -> None:
         self.bench = Bench(card)
         self.asked: list[str] = []
+        self.answers: list[tuple[bytes, int]] = []
         self.changes: dict[str, tuple[bytes, int]] = {}
         self.card = DebitCredit(self, terminal, random=lambda size: bytes(range(1, size + 1)))
 
     def transmit(self, apdu: bytes) -> tuple[bytes, int]:
         self.asked.append(apdu.hex().upper())
         answer = self.bench.card.transmit(apdu)
-        return self.changes.pop(self.asked[-1][:4], answer)
+        self.answers.append(self.changes.pop(self.asked[-1][:4], answer))
+        return self.answers[-1]
 
     def close(self) -> None:
         pass
