@@ -13,25 +13,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from cardreader.apdu import Command
+from cardreader.emv import dol
+from cardreader.emv.bits import Ac, Aip, Cvr, Tvr
 from cardreader.emv.cryptogram import CryptogramData, application_cryptogram, issuer_response
+from cardreader.emv.iad import IssuerApplicationData
 from cardreader.sim.cos import Handler, Random, Refusal
 from cardreader.sim.emv import risk
 from cardreader.sim.emv.issuer_commands import Effect, carry_out, check_mac
 from cardreader.sim.emv.issuer_keys import CardKeys
 from cardreader.sim.emv.keys import RsaKey
 from cardreader.sim.emv.personalisation import Personalised
-from cardreader.sim.emv.profile import Dol, EmvProfile
-from cardreader.sim.emv.risk import Ac, Ada, Cvr, Facts, Limits, Online
+from cardreader.sim.emv.profile import EmvProfile
+from cardreader.sim.emv.risk import Ada, Facts, Limits, Online
 from cardreader.sim.emv.signing import signed_dynamic_data
 from cardreader.sim.emv.state import ApplicationState
 from cardreader.tlv import encode
 
 EC_BALANCE, EC_BALANCE_LIMIT, EC_SINGLE_LIMIT, EC_RESET_THRESHOLD = 0x9F79, 0x9F77, 0x9F78, 0x9F6D
-_CRYPTOGRAM_VERSION, _KEY_INDEX, _ALGORITHM_3DES = 0x01, 0x01, 0x01
+_CRYPTOGRAM_VERSION, _KEY_INDEX = 0x01, 0x01
 _ISSUER_DISCRETIONARY_EC = 0x01
 _MAX_ATC = 0xFFFF
 _ICC_DYNAMIC_NUMBER_SIZE = 8
-_ISSUER_AUTHENTICATION = 0x04
 _MOST_SCRIPTS_COUNTED = 15
 
 Commit = Callable[[ApplicationState, bool], None]
@@ -63,6 +65,7 @@ class _Session:
     dda_performed: bool = False
     first: _First | None = None
     authenticated: bool | None = None
+    script_failed: bool = False
     done: bool = False
 
 
@@ -208,11 +211,11 @@ class PaymentApplication:
         # The template's length has two bytes from 128 on; both forms are read.
         head = 3 if raw[1] == 0x81 else 2
         values = raw[head:]
-        if len(values) != raw[head - 1] or len(values) != _dol_size(self._contents.pdol):
+        if len(values) != raw[head - 1] or len(values) != dol.length(self._contents.pdol):
             raise Refusal(0x6700)
         if self.state.atc == _MAX_ATC:
             raise Refusal(0x6985)
-        asked = split(self._contents.pdol, values)
+        asked = dol.split(self._contents.pdol, values)
         electronic_cash = self._is_electronic_cash(asked)
         self._commit(replace(self.state, atc=self.state.atc + 1))
         self._session = _Session(self.state.atc.to_bytes(2), values, electronic_cash, self.state.carried)
@@ -293,7 +296,7 @@ class PaymentApplication:
             raise Refusal(0x6A86)
         if 0x9F46 not in self._contents.objects:
             raise Refusal(0x6D00)
-        if len(command.data) != _dol_size(self._contents.ddol):
+        if len(command.data) != dol.length(self._contents.ddol):
             raise Refusal(0x6700)
         number = self._random(_ICC_DYNAMIC_NUMBER_SIZE)
         session.dda_performed = True
@@ -311,12 +314,12 @@ class PaymentApplication:
         if command.p2 or command.p1 & 0x2F or command.p1 & 0xC0 == 0xC0:
             raise Refusal(0x6A86)
         requested, combined = Ac(command.p1 & 0xC0), bool(command.p1 & 0x10)
-        dol = self._contents.cdol1 if session.first is None else self._contents.cdol2
-        if len(command.data) != _dol_size(dol):
+        wanted = self._contents.cdol1 if session.first is None else self._contents.cdol2
+        if len(command.data) != dol.length(wanted):
             raise Refusal(0x6700)
         if combined and 0x9F46 not in self._contents.objects:
             raise Refusal(0x6985)
-        asked = split(dol, command.data)
+        asked = dol.split(wanted, command.data)
         if session.first is None:
             return self._first(session, requested, combined, asked, command.data)
         if requested is Ac.ARQC:
@@ -334,9 +337,8 @@ class PaymentApplication:
         elif answer is Ac.ARQC:
             state = replace(state, carried=state.carried | Cvr.LAST_ONLINE_NOT_COMPLETED)
         else:
-            state = replace(
-                state, carried=risk.carried_declined(state.carried, _sized(asked.get(0x95, b""), 5))
-            )
+            results = Tvr(int.from_bytes(_sized(asked.get(0x95, b""), 5)))
+            state = replace(state, carried=risk.carried_declined(state.carried, results))
         if state != self.state:
             self._commit(state)
         cryptogram = self._cryptogram(session, asked, cvr)
@@ -355,20 +357,20 @@ class PaymentApplication:
         raw: bytes,
     ) -> bytes:
         asked = {**first.asked, **asked}
-        aip = self._contents.objects.get(0x82, bytes(2))
         online = Online(
             reached=asked.get(0x8A) not in (risk.Y3, risk.Z3),
             authenticated=session.authenticated,
-            supported=bool(aip[0] & _ISSUER_AUTHENTICATION),
+            supported=bool(self._aip() & Aip.ISSUER_AUTHENTICATION),
             mandatory=bool((self._number(0x9F56) or 0) & 0x80),
         )
         # A script before this command may have blocked the application, or changed the balance.
         facts = replace(first.facts, blocked=self.state.blocked, balance_fen=self._fen(EC_BALANCE) or 0)
-        answer, cvr = risk.second(requested, first.cvr, facts, online)
+        failed_script = Cvr.SCRIPT_FAILED if session.script_failed else Cvr(0)
+        answer, cvr = risk.second(requested, first.cvr | failed_script, facts, online)
         state = self.state
         if online.reached:
-            state = replace(state, carried=risk.carried_online(cvr, online))
-            if not state.carried:
+            state = replace(state, carried=risk.carried_online(cvr, online) | failed_script)
+            if risk.issuer_accepted(online):
                 state = replace(
                     state,
                     last_online_atc=int.from_bytes(session.atc),
@@ -387,6 +389,9 @@ class PaymentApplication:
         if combined and answer is Ac.TC:
             signed = session.pdol_raw + first.asked_raw + raw
         return self._answer(session, answer, cvr, cryptogram, signed, asked)
+
+    def _aip(self) -> Aip:
+        return Aip(int.from_bytes(_sized(self._contents.objects.get(0x82, b""), 2)))
 
     def _facts(self, session: _Session, asked: Mapping[int, bytes], combined: bool) -> Facts:
         counts = session.electronic_cash or asked.get(0x5F2A) == self._object(0x9F51)
@@ -445,21 +450,19 @@ class PaymentApplication:
             unpredictable_number=value(0x9F37, 4),
             interchange_profile=_sized(self._contents.objects.get(0x82, b""), 2),
             atc=session.atc,
-            verification_results=cvr.to_bytes_4(),
+            verification_results=IssuerApplicationData(_KEY_INDEX, _CRYPTOGRAM_VERSION, cvr).cvr_bytes,
         )
         return application_cryptogram(self._keys(session).ac, data.to_bytes())
 
     def _issuer_application_data(self, session: _Session, cvr: Cvr) -> bytes:
         """9F10 (cards.md, D5)."""
-        head = bytes((_KEY_INDEX, _CRYPTOGRAM_VERSION)) + cvr.to_bytes_4() + bytes((_ALGORITHM_3DES,))
-        data = bytes((len(head),)) + head
+        own = b""
         balance = self._object(EC_BALANCE)
-        if balance is None:
-            return data
-        # No published algorithm for this MAC was found; ours covers the ATC and what stands before the MAC.
-        own = bytes((_ISSUER_DISCRETIONARY_EC,)) + balance[-5:]
-        own += check_mac(self._keys(session), session.atc + own)
-        return data + bytes((len(own),)) + own
+        if balance is not None:
+            # No published algorithm for this MAC was found; ours covers the ATC and what stands before the MAC.
+            own = bytes((_ISSUER_DISCRETIONARY_EC,)) + balance[-5:]
+            own += check_mac(self._keys(session), session.atc + own)
+        return IssuerApplicationData(_KEY_INDEX, _CRYPTOGRAM_VERSION, cvr, discretionary=own).encode()
 
     def _answer(
         self,
@@ -528,6 +531,7 @@ class PaymentApplication:
                 session.first.asked,
             )
         except Refusal:
+            session.script_failed = True
             self._commit(replace(before, carried=before.carried | Cvr.SCRIPT_FAILED))
             raise
         self._apply(effect)
@@ -548,20 +552,6 @@ class PaymentApplication:
 def _one_more_script(carried: Cvr) -> Cvr:
     count = (carried & Cvr.SCRIPT_COUNT) >> 4
     return (carried & ~Cvr.SCRIPT_COUNT) | Cvr(min(count + 1, _MOST_SCRIPTS_COUNTED) << 4)
-
-
-def _dol_size(dol: Dol) -> int:
-    return sum(size for _, size in dol)
-
-
-def split(dol: Dol, raw: bytes) -> dict[int, bytes]:
-    """The values of a data object list by tag; ``raw`` is as long as the list says."""
-    values: dict[int, bytes] = {}
-    offset = 0
-    for tag, size in dol:
-        values[tag] = raw[offset : offset + size]
-        offset += size
-    return values
 
 
 def _sized(value: bytes, size: int) -> bytes:
