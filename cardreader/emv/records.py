@@ -17,6 +17,8 @@ _MAX_SFI = 30
 _MAX_EMV_SFI = 10
 """Files up to this one are laid out by EMV: records are templates 70."""
 _MAX_PDOL = 252
+_MAX_RECORDS = 255
+"""No card has as many: an AFL that names more would keep the holder waiting for minutes."""
 MANDATORY = (0x5F24, 0x5A, 0x8C, 0x8D)
 """Data objects without which there is no transaction (EMV Book 3, table 26)."""
 
@@ -74,6 +76,8 @@ def parse_afl(afl: bytes) -> tuple[AflEntry, ...]:
                 f"AFL: records {first} to {last}, {signed} of them signed, at byte {offset + 1}"
             )
         entries.append(AflEntry(sfi >> 3, first, last, signed))
+    if sum(entry.last - entry.first + 1 for entry in entries) > _MAX_RECORDS:
+        raise ProtocolError(f"AFL: more than {_MAX_RECORDS} records at byte 0")
     return tuple(entries)
 
 

@@ -10,6 +10,7 @@ from cardreader.emv.kernel import DebitCredit
 from cardreader.emv.outcome import Online
 from cardreader.emv.scripts import IssuerResponse
 from cardreader.emv.settings import TerminalSettings, Transaction, TransactionType
+from cardreader.errors import CardRemoved
 from cardreader.sim.emv.profile import EmvProfile
 from tests.cardreader.sim.emv.terminal import Answer, Bench, Issuer
 
@@ -61,14 +62,22 @@ class Told:
 class Desk:
     """A simulated card, every command that it was sent, and its answers; ``changes`` replaces the next to a CLA and INS."""
 
-    def __init__(self, card: EmvProfile | str = "debit", terminal: TerminalSettings = SETTINGS) -> None:
-        self.bench = Bench(card)
+    def __init__(
+        self,
+        card: EmvProfile | str | Bench = "debit",
+        terminal: TerminalSettings = SETTINGS,
+        pull_at: int | None = None,
+    ) -> None:
+        self.bench = card if isinstance(card, Bench) else Bench(card)
+        self._pull_at = pull_at
         self.asked: list[str] = []
         self.answers: list[tuple[bytes, int]] = []
         self.changes: dict[str, tuple[bytes, int]] = {}
         self.card = DebitCredit(self, terminal, random=lambda size: bytes(range(1, size + 1)))
 
     def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        if len(self.asked) == self._pull_at:
+            raise CardRemoved("pulled")
         self.asked.append(apdu.hex().upper())
         answer = self.bench.card.transmit(apdu)
         self.answers.append(self.changes.pop(self.asked[-1][:4], answer))

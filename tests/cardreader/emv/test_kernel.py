@@ -24,11 +24,11 @@ from cardreader.emv.outcome import (
 )
 from cardreader.emv.scripts import IssuerResponse, UnableToGoOnline
 from cardreader.emv.settings import Interface, TransactionType, bcd
-from cardreader.errors import CardReaderError, StatusError
+from cardreader.errors import CardReaderError, CardRemoved, StatusError
 from cardreader.secret import Pin
 from cardreader.sim.emv.profile import EmvProfile
 from tests.cardreader.emv.bench import Desk, purchase, settings
-from tests.cardreader.sim.emv.terminal import changed
+from tests.cardreader.sim.emv.terminal import Bench, changed
 
 ONLINE_PIN = Tvr.ONLINE_PIN_ENTERED
 FLOOR = Tvr.FLOOR_LIMIT_EXCEEDED
@@ -443,3 +443,26 @@ def test_any_answer_ends_the_transaction_in_order(command: str, data: bytes, sw:
             desk.card.complete(desk.approval(first))
     except CardReaderError as error:
         assert str(error)  # noqa: PT017
+
+
+def whole(bench: Bench, pull_at: int | None = None) -> Approved | Declined:
+    desk = Desk(bench, pull_at=pull_at)
+    return desk.card.complete(desk.approval(online(desk)))
+
+
+@pytest.mark.parametrize("at", range(15))
+def test_a_card_pulled_at_any_command_pays_when_it_is_back(at: int) -> None:
+    bench = Bench("debit")
+    with pytest.raises(CardRemoved):
+        whole(bench, at)
+    bench.card.power_on()
+    assert isinstance(whole(bench), Approved)
+
+
+def test_a_transaction_that_was_interrupted_has_ended() -> None:
+    desk = Desk(pull_at=13)
+    first = online(desk)
+    with pytest.raises(CardRemoved):
+        desk.card.complete(desk.approval(first))
+    with pytest.raises(RuntimeError, match="ended, not online"):
+        desk.card.complete(UnableToGoOnline())

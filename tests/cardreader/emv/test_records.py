@@ -26,6 +26,7 @@ MANDATORY = "5F2403290228 5A026217 8C00 8D00".replace(" ", "")
         ("08010100 10000100", "records 0 to 1, 0 of them signed, at byte 5"),
         ("08020100", "records 2 to 1"),
         ("08010103", "3 of them signed"),
+        ("0801FF00 10010100", "more than 255 records at byte 0"),
     ],
 )
 def test_an_afl_that_cannot_be(afl: str, says: str) -> None:
