@@ -7,26 +7,25 @@ it waits for EXTERNAL AUTHENTICATE in hex digits.
 import json
 import sys
 
-import smartcard.System
-from emv.card import Card
-from emv.protocol.command import GenerateApplicationCryptogramCommand as GenerateAc
-from emv.protocol.data import Tag
-from smartcard.CardConnection import CardConnection
-
-_READER, _VALUES = sys.argv[1], json.loads(sys.argv[2])
-
 
 def tell(**what: object) -> None:
     sys.stdout.write(json.dumps(what) + "\n")
     sys.stdout.flush()
 
 
-def main() -> None:
-    reader = next(one for one in smartcard.System.readers() if one.name == _READER)
+def pay(reader_name: str, wanted: dict[str, str]) -> None:
+    # Only that process has python-emv; everybody else must be able to import this module all the same.
+    import smartcard.System
+    from emv.card import Card
+    from emv.protocol.command import GenerateApplicationCryptogramCommand as GenerateAc
+    from emv.protocol.data import Tag
+    from smartcard.CardConnection import CardConnection
+
+    reader = next(one for one in smartcard.System.readers() if one.name == reader_name)
     connection = reader.createConnection()
     connection.T0_protocol = CardConnection.T0_protocol  # it stood here in the pyscard that python-emv knows
     card = Card(connection)
-    values = {Tag(list(bytes.fromhex(tag))): list(bytes.fromhex(value)) for tag, value in _VALUES.items()}
+    values = {Tag(list(bytes.fromhex(tag))): list(bytes.fromhex(value)) for tag, value in wanted.items()}
     application = card.list_applications()[0]
     card.select_application(application[Tag.ADF_NAME])
     options = card.get_processing_options()
@@ -44,4 +43,5 @@ def main() -> None:
     tell(authenticated=f"{sw1:02X}{sw2:02X}", tc=bytes(last.data[Tag.RMTF1]).hex())
 
 
-main()
+if __name__ == "__main__":
+    pay(sys.argv[1], json.loads(sys.argv[2]))
