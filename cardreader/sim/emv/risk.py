@@ -100,7 +100,7 @@ def first(requested: Ac, facts: Facts) -> tuple[Ac, Cvr, bool]:
     if _velocity(facts):
         cvr |= Cvr.VELOCITY_EXCEEDED
     tries_ended_before = no_tries and not facts.pin_seen
-    blocks = bool(
+    blocks = not facts.electronic_cash and bool(
         (no_tries and facts.pin_seen and facts.ada & Ada.PIN_TRIES_BLOCK)
         or (tries_ended_before and facts.ada & Ada.LAST_PIN_TRIES_BLOCK)
     )
