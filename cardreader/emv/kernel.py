@@ -391,7 +391,7 @@ class DebitCredit:
     def _cryptogram(self, requested: Ac, values: bytes, signed_values: bytes) -> tuple[Answer, bool]:
         """Asks for a cryptogram; says, too, whether its CDA signature holds, when it should have one."""
         key = self._icc_key if self._method is Method.CDA else None
-        combined = key is not None and requested is not Ac.AAC and Tvr.CDA_FAILED not in self.tvr
+        combined = key is not None and requested is not Ac.AAC
         answer = generate_ac(self._channel, requested, values, combined=combined)
         vouched = True
         if combined and key is not None and answer.kind is not Ac.AAC:
