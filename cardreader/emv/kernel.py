@@ -278,7 +278,7 @@ class DebitCredit:
             self._settings,
             self._transaction.type,
             self._transaction.amount_fen,
-            self.objects.get(0x9F42, self._settings.currency) == self._settings.currency,
+            self.objects.get(0x9F42) == self._settings.currency,
         )
         if Aip.CARDHOLDER_VERIFICATION not in self._aip:
             return Step(None, 0, Tvr(0))
@@ -391,7 +391,7 @@ class DebitCredit:
     def _cryptogram(self, requested: Ac, values: bytes, signed_values: bytes) -> tuple[Answer, bool]:
         """Asks for a cryptogram; says, too, whether its CDA signature holds, when it should have one."""
         key = self._icc_key if self._method is Method.CDA else None
-        combined = key is not None and requested is not Ac.AAC and Tvr.CDA_FAILED not in self.tvr
+        combined = key is not None and requested is not Ac.AAC
         answer = generate_ac(self._channel, requested, values, combined=combined)
         vouched = True
         if combined and key is not None and answer.kind is not Ac.AAC:

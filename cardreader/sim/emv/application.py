@@ -65,6 +65,7 @@ class _Session:
     dda_performed: bool = False
     first: _First | None = None
     authenticated: bool | None = None
+    script_failed: bool = False
     done: bool = False
 
 
@@ -364,11 +365,12 @@ class PaymentApplication:
         )
         # A script before this command may have blocked the application, or changed the balance.
         facts = replace(first.facts, blocked=self.state.blocked, balance_fen=self._fen(EC_BALANCE) or 0)
-        answer, cvr = risk.second(requested, first.cvr, facts, online)
+        failed_script = Cvr.SCRIPT_FAILED if session.script_failed else Cvr(0)
+        answer, cvr = risk.second(requested, first.cvr | failed_script, facts, online)
         state = self.state
         if online.reached:
-            state = replace(state, carried=risk.carried_online(cvr, online))
-            if not state.carried:
+            state = replace(state, carried=risk.carried_online(cvr, online) | failed_script)
+            if risk.issuer_accepted(online):
                 state = replace(
                     state,
                     last_online_atc=int.from_bytes(session.atc),
@@ -529,6 +531,7 @@ class PaymentApplication:
                 session.first.asked,
             )
         except Refusal:
+            session.script_failed = True
             self._commit(replace(before, carried=before.carried | Cvr.SCRIPT_FAILED))
             raise
         self._apply(effect)

@@ -100,27 +100,20 @@ def first(requested: Ac, facts: Facts) -> tuple[Ac, Cvr, bool]:
     if _velocity(facts):
         cvr |= Cvr.VELOCITY_EXCEEDED
     tries_ended_before = no_tries and not facts.pin_seen
-    blocks = bool(
+    blocks = not facts.electronic_cash and bool(
         (no_tries and facts.pin_seen and facts.ada & Ada.PIN_TRIES_BLOCK)
         or (tries_ended_before and facts.ada & Ada.LAST_PIN_TRIES_BLOCK)
     )
     cvr |= Cvr.BLOCKED_BY_PIN_TRIES if blocks and not facts.blocked else Cvr(0)
-    declines = (
-        facts.blocked
-        or blocks
-        or bool(tries_ended_before and facts.ada & Ada.LAST_PIN_TRIES_DECLINE)
-        or (facts.electronic_cash and requested is Ac.TC and facts.amount_fen > facts.balance_fen)
-    )
-    goes_online = bool(
-        cvr & (Cvr.LAST_ONLINE_NOT_COMPLETED | Cvr.VELOCITY_EXCEEDED)
-        or (
-            cvr & Cvr.LAST_ISSUER_AUTHENTICATION_FAILED
-            and facts.ada & Ada.ONLINE_AFTER_ISSUER_AUTHENTICATION_FAILED
+    if facts.electronic_cash:
+        # Balance and threshold alone decide: a card that was once pulled while online still pays offline.
+        declines = facts.blocked or (requested is Ac.TC and facts.amount_fen > facts.balance_fen)
+        goes_online = bool(cvr & Cvr.VELOCITY_EXCEEDED)
+    else:
+        declines = (
+            facts.blocked or blocks or bool(tries_ended_before and facts.ada & Ada.LAST_PIN_TRIES_DECLINE)
         )
-        or (cvr & Cvr.NEW_CARD and facts.ada & Ada.NEW_CARD_ONLINE)
-        or (cvr & Cvr.SCRIPT_FAILED and facts.ada & Ada.SCRIPT_FAILED_ONLINE)
-        or (tries_ended_before and facts.ada & Ada.LAST_PIN_TRIES_ONLINE)
-    )
+        goes_online = _wants_online(cvr, facts.ada, tries_ended_before)
     if requested is Ac.AAC or declines:
         answer = Ac.AAC
     elif requested is Ac.ARQC or goes_online:
@@ -129,6 +122,19 @@ def first(requested: Ac, facts: Facts) -> tuple[Ac, Cvr, bool]:
         answer = Ac.TC
     cvr |= {Ac.AAC: Cvr(0), Ac.TC: Cvr.FIRST_TC, Ac.ARQC: Cvr.FIRST_ARQC}[answer]
     return answer, cvr, blocks and not facts.blocked
+
+
+def _wants_online(cvr: Cvr, ada: Ada, tries_ended_before: bool) -> bool:
+    return bool(
+        cvr & (Cvr.LAST_ONLINE_NOT_COMPLETED | Cvr.VELOCITY_EXCEEDED)
+        or (
+            cvr & Cvr.LAST_ISSUER_AUTHENTICATION_FAILED
+            and ada & Ada.ONLINE_AFTER_ISSUER_AUTHENTICATION_FAILED
+        )
+        or (cvr & Cvr.NEW_CARD and ada & Ada.NEW_CARD_ONLINE)
+        or (cvr & Cvr.SCRIPT_FAILED and ada & Ada.SCRIPT_FAILED_ONLINE)
+        or (tries_ended_before and ada & Ada.LAST_PIN_TRIES_ONLINE)
+    )
 
 
 def _velocity(facts: Facts) -> bool:
@@ -203,15 +209,19 @@ def _offline_is_too_much(cvr: Cvr, facts: Facts) -> bool:
     )
 
 
+def issuer_accepted(online: Online) -> bool:
+    """Whether the issuer has proved itself, or need not: then the offline counters begin anew."""
+    if online.authenticated is None:
+        return not (online.supported and online.mandatory)
+    return online.authenticated
+
+
 def carried_online(cvr: Cvr, online: Online) -> Cvr:
-    """What the next CVR tells after the issuer was reached."""
-    failed = online.authenticated is False or (
-        online.authenticated is None and online.supported and online.mandatory
-    )
-    if failed:
-        carried = cvr & (Cvr.LAST_SDA_FAILED | Cvr.LAST_DDA_FAILED)
-        return carried | Cvr.LAST_ONLINE_NOT_COMPLETED | Cvr.LAST_ISSUER_AUTHENTICATION_FAILED
-    return Cvr(0)
+    """What the next CVR tells after the issuer was reached, besides scripts."""
+    if issuer_accepted(online):
+        return Cvr(0)
+    carried = cvr & (Cvr.LAST_SDA_FAILED | Cvr.LAST_DDA_FAILED)
+    return carried | Cvr.LAST_ONLINE_NOT_COMPLETED | Cvr.LAST_ISSUER_AUTHENTICATION_FAILED
 
 
 def carried_declined(carried: Cvr, results: Tvr) -> Cvr:
