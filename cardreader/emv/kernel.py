@@ -278,7 +278,7 @@ class DebitCredit:
             self._settings,
             self._transaction.type,
             self._transaction.amount_fen,
-            self.objects.get(0x9F42, self._settings.currency) == self._settings.currency,
+            self.objects.get(0x9F42) == self._settings.currency,
         )
         if Aip.CARDHOLDER_VERIFICATION not in self._aip:
             return Step(None, 0, Tvr(0))

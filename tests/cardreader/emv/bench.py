@@ -12,6 +12,7 @@ from cardreader.emv.scripts import IssuerResponse
 from cardreader.emv.settings import TerminalSettings, Transaction, TransactionType
 from cardreader.errors import CardRemoved
 from cardreader.sim.emv.profile import EmvProfile
+from cardreader.tlv import encode
 from tests.cardreader.sim.emv.terminal import Answer, Bench, Issuer
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=timezone(timedelta(hours=8)))
@@ -37,6 +38,13 @@ def settings(**changes: object) -> TerminalSettings:
 
 def purchase(amount_fen: int = 1990, type: TransactionType = TransactionType.PURCHASE) -> Transaction:
     return Transaction(amount_fen, NOON, 7, type)
+
+
+def issuer(profile: EmvProfile, online: Online) -> Issuer:
+    """The card's issuer, about this cryptogram."""
+    values = online.data
+    told = bytes((values[0x9F27][0],)) + values[0x9F36] + values[0x9F26] + values[0x9F10]
+    return Issuer(profile.pan, profile.sequence_number, Answer(encode(0x80, told).hex()))
 
 
 class Told:
@@ -87,10 +95,7 @@ class Desk:
         pass
 
     def issuer(self, online: Online) -> Issuer:
-        """The card's issuer, about this cryptogram."""
-        answer = Answer.__new__(Answer)
-        answer.atc, answer.ac, answer.iad = (online.data[tag] for tag in (0x9F36, 0x9F26, 0x9F10))
-        return Issuer(self.bench.profile.pan, self.bench.profile.sequence_number, answer)
+        return issuer(self.bench.profile, online)
 
     def approval(self, online: Online, arc: str = "00", **scripts: tuple[bytes, ...]) -> IssuerResponse:
         """What the issuer answers: code and a right ARPC."""

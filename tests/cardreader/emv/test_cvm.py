@@ -10,6 +10,7 @@ from cardreader.emv import cvm
 from cardreader.emv.bits import TerminalCapabilities, Tvr
 from cardreader.emv.certificates import PublicKey
 from cardreader.emv.cvm import Circumstances, Cvm, CvmList, begin, fulfilled, refused
+from cardreader.emv.outcome import ClearPin
 from cardreader.emv.settings import TransactionType
 from cardreader.errors import PinBlocked, PinWrong, ProtocolError
 from cardreader.secret import Pin
@@ -158,7 +159,7 @@ def test_a_plain_pin() -> None:
     with pytest.raises(PinBlocked):
         cvm.verify(Told(("", 0x6983)).channel, Pin("1234"), None, bytes)
     with pytest.raises(ValueError, match="4 to 12"):
-        cvm.verify(Told().channel, Pin("123"), None, bytes)
+        ClearPin(Pin("123"))
 
 
 def test_an_enciphered_pin() -> None:

@@ -420,7 +420,7 @@ def test_the_holder_chooses() -> None:
 
     desk = Desk()
     DebitCredit(desk, settings(), order=order)
-    assert seen == ["PBOC DEBIT"]
+    assert seen == ["UNIONPAY DEBIT"]
 
 
 @hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
