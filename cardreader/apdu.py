@@ -151,6 +151,6 @@ class Channel:
 
 def _with_le(apdu: bytes, le: int) -> bytes:
     """The same command with another Le byte."""
-    if len(apdu) == 4 or len(apdu) == 5 + apdu[4]:
+    if len(apdu) == 4 or (len(apdu) > 5 and len(apdu) == 5 + apdu[4]):
         return apdu + bytes((le,))
     return apdu[:-1] + bytes((le,))

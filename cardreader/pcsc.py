@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from smartcard import scard
@@ -27,6 +28,12 @@ class PcscConnection:
         self._pci = scard.SCARD_PCI_T0 if self._t0 else scard.SCARD_PCI_T1
         self._open = True
 
+    @property
+    def atr(self) -> bytes:
+        """The card's answer to reset; empty when the card has left meanwhile."""
+        answer = scard.SCardStatus(self._card)
+        return bytes(answer[4]) if answer[0] == scard.SCARD_S_SUCCESS else b""
+
     def transmit(self, apdu: bytes) -> tuple[bytes, int]:
         if self._t0 and len(apdu) > 5 and len(apdu) == 6 + apdu[4]:
             # T=0 knows no command with data and Le; the answer waits for GET RESPONSE (ISO 7816-3, 12.2).
@@ -45,6 +52,42 @@ class PcscConnection:
             # pcscd does it itself when nobody uses the card, and a SELECT forgets a verified PIN.
             scard.SCardDisconnect(self._card, scard.SCARD_LEAVE_CARD)
             scard.SCardReleaseContext(self._context)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A reader of the PC/SC service as it is now.
+
+    Attributes:
+        atr: of the card in it; empty without one, or when it does not answer.
+        in_use: another program has the card for itself. ``mute``: the card does not answer to reset.
+    """
+
+    name: str
+    simulated: bool
+    card_present: bool
+    atr: bytes
+    in_use: bool
+    mute: bool
+
+
+def slots() -> list[Slot]:
+    """All readers there are, in the service's order. Raises ReaderUnavailable when the service does not answer."""
+    with _Context() as context:
+        names = context.readers()
+        if not names:
+            return []
+        return [
+            Slot(
+                name,
+                _VIRTUAL in name,
+                bool(state & scard.SCARD_STATE_PRESENT),
+                bytes(atr),
+                bool(state & scard.SCARD_STATE_EXCLUSIVE),
+                bool(state & scard.SCARD_STATE_MUTE),
+            )
+            for name, state, atr in context.look([(name, scard.SCARD_STATE_UNAWARE) for name in names], 0)
+        ]
 
 
 class PcscReader:
@@ -173,7 +216,11 @@ class _Context:
 
     def status(self, known: list[tuple[str, int]], timeout_ms: int) -> list[tuple[str, int]]:
         """What is in the slots, as soon as it is not what is known; after the timeout what it was."""
+        return [(name, state) for name, state, _ in self.look(known, timeout_ms)]
+
+    def look(self, known: list[tuple[str, int]], timeout_ms: int) -> list[tuple[str, int, list[int]]]:
+        """The same, each with the answer to reset of the card in it."""
         result, states = scard.SCardGetStatusChange(self.handle, timeout_ms, known)
         if result not in (scard.SCARD_S_SUCCESS, scard.SCARD_E_TIMEOUT):
             raise ReaderUnavailable(f"the reader is gone: {scard.SCardGetErrorMessage(result)}")
-        return [(name, state) for name, state, _ in states]
+        return [(name, state, answer) for name, state, answer in states]

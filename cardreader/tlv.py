@@ -84,7 +84,7 @@ def _parse(data: bytes, start: int, end: int, depth: int) -> tuple[Tlv, ...]:
         Tlv(
             tag,
             data[value_start:value_end],
-            _parse(data, value_start, value_end, depth + 1) if _constructed(tag) else (),
+            _parse(data, value_start, value_end, depth + 1) if constructed(tag) else (),
         )
         for tag, value_start, value_end in _objects(data, start, end)
     )
@@ -97,7 +97,7 @@ def _objects(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]
         if data[offset] == 0x00:
             offset += 1
             continue
-        tag, offset = _read_tag(data, offset, end)
+        tag, offset = read_tag(data, offset, end)
         length, offset = _read_length(data, offset, end, tag)
         if length > end - offset:
             raise ProtocolError(
@@ -107,7 +107,8 @@ def _objects(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]
         offset += length
 
 
-def _read_tag(data: bytes, offset: int, end: int) -> tuple[int, int]:
+def read_tag(data: bytes, offset: int, end: int) -> tuple[int, int]:
+    """The tag that begins at ``offset``, before ``end``, and the offset behind it. Raises ProtocolError."""
     tag, start = data[offset], offset
     offset += 1
     if tag & 0x1F != 0x1F:
@@ -142,7 +143,8 @@ def _read_length(data: bytes, offset: int, end: int, tag: int) -> tuple[int, int
     return length, offset + count
 
 
-def _constructed(tag: int) -> bool:
+def constructed(tag: int) -> bool:
+    """Whether there are data objects inside (bit 6 of the tag's first byte)."""
     while tag > 0xFF:
         tag >>= 8
     return bool(tag & 0x20)

@@ -315,10 +315,10 @@ def _reader(text: str, parser: argparse.ArgumentParser) -> str:
         parser.error(f"--reader {text!r}: pcsc:, pcsc:NAME, sim: or sim:PROFILE")
     if scheme == "sim" and rest:
         # Imported only here: the simulator is not needed for the first picture.
-        from cardreader.sim.profiles import PROFILES
+        from cardreader.sim.profiles import FILE_SUFFIX, NAMES
 
-        if rest not in PROFILES:
-            parser.error(f"--reader {text!r}: the profiles are {', '.join(PROFILES)}")
+        if rest not in NAMES and not rest.endswith(FILE_SUFFIX):
+            parser.error(f"--reader {text!r}: the profiles are {', '.join(NAMES)}, and your own FILE.toml")
     return text
 
 

@@ -67,25 +67,6 @@ class Application(Protocol):
         ...
 
 
-class Card(Protocol):
-    """A simulated card, as a slot sees it."""
-
-    atr: bytes
-
-    @property
-    def number(self) -> str:
-        """The number that is printed on it."""
-        ...
-
-    def power_on(self) -> None:
-        """Cold reset."""
-        ...
-
-    def transmit(self, apdu: bytes) -> tuple[bytes, int]:
-        """Carries out a command APDU and returns (response data, status word); changes are saved by then."""
-        ...
-
-
 class CardSystem:
     """One card: its applications, and which of them is selected.
 

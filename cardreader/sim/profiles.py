@@ -11,7 +11,8 @@ from pathlib import Path
 from cardreader.errors import ProtocolError
 from cardreader.pboc.files import CardholderData, LogRecord, PublicApplicationData
 from cardreader.purse import AID, LOAD_EP, PURCHASE_EP, pack_pin
-from cardreader.sim.cos import Card, CardSystem, MasterFile, Random
+from cardreader.sim.card import DemoCard
+from cardreader.sim.cos import CardSystem, MasterFile, Random
 from cardreader.sim.emv import profile as emv
 from cardreader.sim.emv import state as emv_state
 from cardreader.sim.emv.card import EmvCard
@@ -242,7 +243,7 @@ def find_profile(name: str) -> Profile | emv.EmvProfile:
     return PROFILES[name]
 
 
-def make_card(profile: Profile | emv.EmvProfile, store: Store, random: Random = os.urandom) -> Card:
+def make_card(profile: Profile | emv.EmvProfile, store: Store, random: Random = os.urandom) -> DemoCard:
     """The card of a profile, with the state that its store holds. Raises ProtocolError: see the two cards."""
     if isinstance(profile, emv.EmvProfile):
         return EmvCard(profile, store, random)
@@ -254,7 +255,7 @@ def store_of(profile: Profile | emv.EmvProfile, state_dir: str | None) -> Store:
     return open_store(state_dir, f"card-{profile.name}")
 
 
-def open_card(name: str, state_dir: str | None, random: Random = os.urandom) -> Card:
+def open_card(name: str, state_dir: str | None, random: Random = os.urandom) -> DemoCard:
     """The demo card of a profile, with the state it was left in.
 
     Raises:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Literal
 
 from cardreader.errors import Cancelled, CardRemoved, CardTimeout, ReaderUnavailable
-from cardreader.sim.cos import Card, Random
+from cardreader.sim.card import DemoCard
+from cardreader.sim.cos import Random
 from cardreader.sim.profiles import NAMES, find_profile, make_card, store_of
 from cardreader.sim.store import Store
 
@@ -58,7 +59,7 @@ class SimReader:
         self._monotonic = monotonic
         self._changed = threading.Condition()
         self._stores: dict[str, Store] = {}
-        self._card: Card | None = None
+        self._card: DemoCard | None = None
         self._profile = ""
         self._insertions = 0
         self._powered = 0
@@ -76,7 +77,7 @@ class SimReader:
         return None if self._card is None else self._profile
 
     @property
-    def card(self) -> Card | None:
+    def card(self) -> DemoCard | None:
         """The card in the slot, for tests."""
         return self._card
 
@@ -157,6 +158,8 @@ class SimConnection:
         self._reader = reader
         self._insertion = insertion
         self._open = True
+        assert reader.card is not None
+        self.atr = reader.card.atr
 
     def transmit(self, apdu: bytes) -> tuple[bytes, int]:
         if not self._open:

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from cardreader.errors import ReaderUnavailable
-from cardreader.sim.cos import Card
-from cardreader.sim.reader import PullWhen, is_debit
+from cardreader.sim.card import Card, CardLeft
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 35963
 _CONNECT_TIMEOUT_S = 5.0
@@ -25,8 +24,8 @@ class Ending(Enum):
 
     PULLED = "pulled"
     """Somebody called `VirtualSlot.pull`."""
-    PULLED_AT_DEBIT = "pulled at debit"
-    """It left at the moment that was asked for."""
+    LEFT = "left"
+    """It left by itself, as it was asked to (`CardLeft`)."""
     READER_GONE = "reader gone"
     """The reader service closed the slot."""
 
@@ -37,11 +36,10 @@ class VirtualSlot:
     Args:
         card: the card.
         host, port: where vpcd listens.
-        pull_when: leave at the first DEBIT, before or after it has debited.
         on_power: told of power on (True) and off (False).
 
     Attributes:
-        apdus: commands answered so far.
+        apdus: commands carried out so far.
 
     Raises:
         ReaderUnavailable: nobody listens there.
@@ -52,12 +50,10 @@ class VirtualSlot:
         card: Card,
         host: str = DEFAULT_HOST,
         port: int = DEFAULT_PORT,
-        pull_when: PullWhen | None = None,
         on_power: Callable[[bool], None] = lambda on: None,
     ) -> None:
         self.apdus = 0
         self._card = card
-        self._pull_when = pull_when
         self._on_power = on_power
         self._pulled = False
         self._buffer = b""
@@ -78,15 +74,13 @@ class VirtualSlot:
                     return Ending.PULLED if self._pulled else Ending.READER_GONE
                 if len(message) <= 1:
                     self._control(message)
-                elif self._pull_when is not None and is_debit(message):
-                    if self._pull_when == "after-debit":
-                        self._card.transmit(message)
-                        self.apdus += 1
-                    return Ending.PULLED_AT_DEBIT
                 else:
                     data, sw = self._card.transmit(message)
                     self.apdus += 1
                     self._send(data + sw.to_bytes(2))
+        except CardLeft as left:
+            self.apdus += left.carried_out
+            return Ending.LEFT
         except ConnectionError:
             # The other side closed the connection while we were answering: the same as an end of the stream.
             return Ending.PULLED if self._pulled else Ending.READER_GONE

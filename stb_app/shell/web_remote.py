@@ -324,10 +324,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _insert(self, profile: str) -> None:
         slot = self._slot()
-        try:
-            slot.insert(profile)
-        except KeyError:
-            raise Refused(404, f"there is no card {profile!r}", profiles=_profiles()) from None
+        # A profile may also be a file, but a browser does not choose files of this machine.
+        if profile not in _profiles():
+            raise Refused(404, f"there is no card {profile!r}", profiles=_profiles())
+        slot.insert(profile)
         self.bridge.ask(App.refresh_all)
         self._send(204)
 
@@ -420,6 +420,6 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _profiles() -> list[str]:
-    from cardreader.sim.profiles import PROFILES
+    from cardreader.sim.profiles import NAMES
 
-    return list(PROFILES)
+    return list(NAMES)

@@ -98,6 +98,7 @@ def test_a_wrong_le_is_corrected_once() -> None:
     ("command", "again"),
     [
         (Command(0, 0xB0, 0, 0), "00B0000007"),
+        (Command(0, 0xB2, 1, 0x0C, le=256), "00B2010C07"),
         (Command(0, 0xA4, 0, 0, b"\x3f\x00"), "00A40000023F0007"),
         (Command(0, 0xA4, 0, 0, b"\x3f\x00", 9), "00A40000023F0007"),
     ],

@@ -12,19 +12,20 @@ from pathlib import Path
 import pytest
 
 from cardreader import cli
-from cardreader.sim.profiles import PROFILES
+from cardreader.lab import console, reading
+from cardreader.sim.profiles import NAMES
 from tests.cardreader.reader_side import DEBIT, SELECT, ReaderSide
 
 
 def test_profiles_lists_every_card_and_the_pin(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["profiles"]) == cli.EXIT_OK
+    assert cli.main(["profiles"]) == console.EXIT_OK
     said = capsys.readouterr().out
-    assert all(name in said for name in PROFILES)
+    assert all(name in said for name in NAMES)
     assert "123456" in said
 
 
 def test_read_in_peoples_words(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["read", "--reader", "sim:good"]) == cli.EXIT_OK
+    assert cli.main(["read", "--reader", "sim:good"]) == console.EXIT_OK
     said = capsys.readouterr().out
     assert "6217 00** **** **** 2047" in said
     assert "236.40 yuan" in said
@@ -33,7 +34,7 @@ def test_read_in_peoples_words(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_read_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["read", "--reader", "sim:good", "--json"]) == cli.EXIT_OK
+    assert cli.main(["read", "--reader", "sim:good", "--json"]) == console.EXIT_OK
     content = json.loads(capsys.readouterr().out)
     assert content["balance_fen"] == 23640
     assert content["number"] == "6217 00** **** **** 2047"
@@ -44,10 +45,10 @@ def test_read_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("url", "code", "words"),
     [
-        ("sim:no-purse", cli.EXIT_CARD, "no purse"),
-        ("sim:blocked", cli.EXIT_CARD, "blocked"),
-        ("sim:gold", cli.EXIT_NO_READER, "there are good,"),
-        ("com:1", cli.EXIT_NO_READER, "pcsc:"),
+        ("sim:no-purse", console.EXIT_CARD, "no purse"),
+        ("sim:blocked", console.EXIT_CARD, "blocked"),
+        ("sim:gold", console.EXIT_NO_READER, "there are good,"),
+        ("com:1", console.EXIT_NO_READER, "pcsc:"),
     ],
 )
 def test_read_says_what_is_wrong(url: str, code: int, words: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,8 +60,8 @@ def test_read_says_what_is_wrong(url: str, code: int, words: str, capsys: pytest
 
 
 def test_no_card_in_time(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_WAIT_FOR_CARD_S", 0.01)
-    assert cli.main(["read", "--reader", "sim:"]) == cli.EXIT_NO_CARD
+    monkeypatch.setattr(reading, "WAIT_FOR_CARD_S", 0.01)
+    assert cli.main(["read", "--reader", "sim:"]) == console.EXIT_NO_CARD
     assert "Please put a card into" in capsys.readouterr().err
 
 
@@ -88,7 +89,7 @@ def test_insert_without_a_virtual_reader_says_what_to_do(
     side = ReaderSide()
     side.close()
     arguments = ["insert", "good", "--state", str(tmp_path), "--vpcd", f"127.0.0.1:{side.port}"]
-    assert cli.main(arguments) == cli.EXIT_NO_READER
+    assert cli.main(arguments) == console.EXIT_NO_READER
     said = capsys.readouterr().err
     assert f"127.0.0.1:{side.port} (connection refused)" in said
     assert "vsmartcard-vpcd" in said
@@ -97,7 +98,7 @@ def test_insert_without_a_virtual_reader_says_what_to_do(
 
 def test_a_host_that_cannot_be_is_no_reader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["insert", "good", "--state", str(tmp_path), "--vpcd", f"{'a' * 70}:35963"]
-    assert cli.main(arguments) == cli.EXIT_NO_READER
+    assert cli.main(arguments) == console.EXIT_NO_READER
     assert "no virtual reader listens" in capsys.readouterr().err
 
 
@@ -108,16 +109,16 @@ def test_a_damaged_card_is_said_and_fresh_repairs_it(
     side = ReaderSide()
     side.close()
     arguments = ["insert", "good", "--state", str(tmp_path), "--vpcd", f"127.0.0.1:{side.port}"]
-    assert cli.main(arguments) == cli.EXIT_CARD
+    assert cli.main(arguments) == console.EXIT_CARD
     assert "card-good.json holds no card" in capsys.readouterr().err
-    assert cli.main([*arguments, "--fresh"]) == cli.EXIT_NO_READER
+    assert cli.main([*arguments, "--fresh"]) == console.EXIT_NO_READER
     assert json.loads((tmp_path / "card-good.json").read_text())["balance_fen"] == 23640
 
 
 def test_a_state_folder_that_cannot_be_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "x"):
-        assert cli.main(["insert", "good", "--state", str(place)]) == cli.EXIT_USAGE
+        assert cli.main(["insert", "good", "--state", str(place)]) == console.EXIT_USAGE
         said = capsys.readouterr().err
         assert (
             said
@@ -125,10 +126,9 @@ def test_a_state_folder_that_cannot_be_is_said(tmp_path: Path, capsys: pytest.Ca
         )
 
 
-def start(side: ReaderSide, state_dir: Path, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "cardreader", "insert", "good", "--state", str(state_dir)]
+def start(side: ReaderSide, *arguments: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [*command, "--vpcd", f"127.0.0.1:{side.port}", *options],
+        [sys.executable, "-m", "cardreader", *arguments, "--vpcd", f"127.0.0.1:{side.port}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -139,31 +139,31 @@ def start(side: ReaderSide, state_dir: Path, *options: str) -> subprocess.Popen[
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_pulls_the_card(tmp_path: Path, number: signal.Signals, side: ReaderSide) -> None:
-    process = start(side, tmp_path)
+    process = start(side, "insert", "good", "--state", str(tmp_path))
     side.send(b"\x01")
     assert side.ask(SELECT).endswith("9000")
     process.send_signal(number)
     said, errors = process.communicate(timeout=10)
-    assert (process.returncode, errors) == (cli.EXIT_OK, "")
+    assert (process.returncode, errors) == (console.EXIT_OK, "")
     assert "6217 00** **** **** 2047" in said
     assert "powered" in said
-    assert "answered 1 commands" in said
+    assert "carried out 1 command." in said
     assert "pulled out" in said
 
 
 def test_pull_at_the_debit_has_its_own_exit_code(tmp_path: Path, side: ReaderSide) -> None:
-    process = start(side, tmp_path, "--pull", "before-debit")
+    process = start(side, "insert", "good", "--state", str(tmp_path), "--pull", "before-debit")
     assert side.ask(DEBIT) == ""
     said, _ = process.communicate(timeout=10)
-    assert process.returncode == cli.EXIT_PULLED_AT_DEBIT
-    assert "before it debited" in said
+    assert process.returncode == console.EXIT_LEFT
+    assert "Fault at command 1: pull.\nThe card has left by itself." in said
 
 
 def test_a_reader_that_goes_ends_it(tmp_path: Path, side: ReaderSide) -> None:
-    process = start(side, tmp_path)
+    process = start(side, "insert", "good", "--state", str(tmp_path))
     side.hang_up()
     _, errors = process.communicate(timeout=10)
-    assert process.returncode == cli.EXIT_NO_READER
+    assert process.returncode == console.EXIT_NO_READER
     assert "gone" in errors
 
 
@@ -175,6 +175,87 @@ def test_without_a_reader_service_read_says_so(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert done.returncode == cli.EXIT_NO_READER
+    assert done.returncode == console.EXIT_NO_READER
     assert "pcscd" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_trace_is_shown_kept_shown_again_and_played_as_a_card(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], side: ReaderSide
+) -> None:
+    path = tmp_path / "good.trace"
+    assert cli.main(["trace", "--reader", "sim:good", "--to", str(path)]) == console.EXIT_OK
+    shown = capsys.readouterr().out
+    assert "SELECT A00000000386980701: 9000 success" in shown
+    assert "62170018340572162047" not in shown
+    assert cli.main(["trace", str(path)]) == console.EXIT_OK
+    assert shown in capsys.readouterr().out
+    assert cli.main(["trace", str(path), "--json"]) == console.EXIT_OK
+    assert capsys.readouterr().out == path.read_text()
+
+    process = start(side, "replay", str(path), "--json")
+    side.send(b"\x01")
+    assert side.ask(SELECT).endswith("9000")
+    assert side.ask("0084000004") == "6F00"
+    process.send_signal(signal.SIGTERM)
+    said, errors = process.communicate(timeout=10)
+    assert (process.returncode, errors) == (console.EXIT_OK, "")
+    events = [json.loads(line) for line in said.splitlines()]
+    assert [event["event"] for event in events] == ["inserted", "power", "ended"]
+    assert events[-1]["strange"] == [{"command": "GET CHALLENGE", "times": 1}]
+
+
+def test_a_card_without_a_purse_can_be_traced(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["trace", "--reader", "sim:no-purse", "--json"]) == console.EXIT_OK
+    head, line = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (head["stb_card_trace"], line["sw"]) == (1, "6A82")
+
+
+@pytest.mark.parametrize("command", ["trace", "replay"])
+def test_a_trace_that_is_none_is_said(
+    tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.trace"
+    assert cli.main([command, str(path)]) == console.EXIT_USAGE
+    assert f"{path} cannot be read (no such file" in capsys.readouterr().err
+    path.write_text("?")
+    assert cli.main([command, str(path)]) == console.EXIT_CARD
+    assert f"{path}: line 1 is not JSON" in capsys.readouterr().err
+
+
+def test_a_trace_that_cannot_be_kept_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "none" / "a.trace"
+    assert cli.main(["trace", "--reader", "sim:good", "--to", str(path)]) == console.EXIT_USAGE
+    said = capsys.readouterr().err
+    assert said == f"stb-card: {path} cannot be written (no such file or directory); give --to another file\n"
+
+
+def test_faults_happen_and_are_told(tmp_path: Path, side: ReaderSide) -> None:
+    process = start(
+        side, "fault", "good", "word@1:6A81", "mac@2", "pull@9", "--state", str(tmp_path), "--json"
+    )
+    side.send(b"\x01")
+    assert side.ask(SELECT) == "6A81"
+    assert side.ask(SELECT).endswith("9000")
+    side.hang_up()
+    said, _ = process.communicate(timeout=10)
+    last = json.loads(said.splitlines()[-1])
+    assert (last["commands"], last["faults_left"]) == (2, 1)
+    assert last["faults"] == [{"command": 1, "fault": "word"}, {"command": 2, "fault": "mac"}]
+
+
+def test_readers_without_a_service_says_so(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cardreader", "readers"],
+        env={**os.environ, "PCSCLITE_CSOCK_NAME": str(tmp_path / "nobody")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (console.EXIT_NO_READER, "")
+    assert "pcscd" in done.stderr
+
+
+def test_profiles_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["profiles", "--json"]) == console.EXIT_OK
+    assert [one["profile"] for one in json.loads(capsys.readouterr().out)] == list(NAMES)

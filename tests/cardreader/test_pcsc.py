@@ -14,11 +14,11 @@ import pytest
 from smartcard import scard
 
 from cardreader.errors import CardTimeout, ReaderUnavailable
-from cardreader.pcsc import PcscReader
+from cardreader.pcsc import PcscReader, slots
 from cardreader.purse import Purse
 from cardreader.reader import Reader
 from cardreader.readers import open_reader
-from cardreader.sim.profiles import PROFILES, SimulatedCard
+from cardreader.sim.profiles import PROFILES, SimulatedCard, atr
 from cardreader.sim.store import MemoryStore
 from cardreader.sim.vpcd import VirtualSlot
 from tests.cardreader.terminal import Terminal
@@ -123,3 +123,15 @@ def test_where_events_are_not_counted_a_card_is_gone_when_the_slot_is_empty() ->
     assert not reader._is_gone(VIRTUAL_READER, scard.SCARD_STATE_PRESENT)
     assert not reader._is_gone(VIRTUAL_READER, 3 << 16 | scard.SCARD_STATE_PRESENT)
     assert reader._is_gone(VIRTUAL_READER, scard.SCARD_STATE_EMPTY)
+
+
+def test_the_slots_are_listed_with_what_is_in_them(reader: PcscReader) -> None:
+    assert not next(one for one in slots() if one.name == VIRTUAL_READER).card_present
+    with inserted():
+        poll(reader.card_present, 5, "the card")
+        connection = reader.wait_for_card(5, NEVER)
+        slot = next(one for one in slots() if one.name == VIRTUAL_READER)
+        assert (slot.simulated, slot.card_present, slot.in_use, slot.mute) == (True, True, True, False)
+        assert slot.atr == connection.atr == atr(t0=False)
+        connection.close()
+    reader.wait_for_removal(5, NEVER)

@@ -22,6 +22,7 @@ MAX_FILE = 256 * 1024
 """Bytes of a profile file; ours have about three thousand."""
 _MAX_VALUE = 252
 _SFI = range(1, 31)
+_PROBE = 2
 
 Dol = tuple[tuple[int, int], ...]
 """Tags and lengths of a data object list (EMV Book 3, 5.4)."""
@@ -321,9 +322,14 @@ def _rsa_key(table: _Table, key: str, default: str) -> RsaKey:
     if exponent not in (3, 65537) or not 64 <= len(found.modulus) <= 248 or found.modulus[0] < 0x80:
         raise inside.wrong("exponent", "3 or 65537, and a modulus of 512 to 1984 whole bits, are wanted")
     try:
-        found.recover(bytes(len(found.modulus)))
+        # Numbers that are no primes do not give the same number back.
+        sound = pow(
+            int.from_bytes(found.recover(_PROBE.to_bytes(len(found.modulus)))), exponent, prime1 * prime2
+        )
     except ValueError:
-        raise inside.wrong("exponent", "does not fit these primes") from None
+        sound = 0
+    if sound != _PROBE:
+        raise inside.wrong("exponent", "does not fit these primes")
     return found
 
 

@@ -33,9 +33,15 @@ def test_all_are_listed_with_a_line_each() -> None:
         "blocked",
         "pin-blocked",
         "no-purse",
+        "debit",
+        "debit-sda",
+        "debit-cda",
+        "debit-t0",
+        "credit",
+        "electronic-cash",
     ]
     assert all(0 < len(line) < 70 and "\n" not in line for line in listed.values())
-    assert len({profile.serial for profile in profiles.PROFILES.values()}) == len(listed)
+    assert len({open_card(name, None).number for name in listed}) == len(listed)
 
 
 def test_the_good_card() -> None:

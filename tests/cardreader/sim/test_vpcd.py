@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from cardreader.errors import ReaderUnavailable
+from cardreader.lab.faults import FaultyCard, parse
 from cardreader.sim.profiles import PROFILES, SimulatedCard, atr, open_card
-from cardreader.sim.reader import PullWhen
 from cardreader.sim.store import MemoryStore
 from cardreader.sim.vpcd import Ending, VirtualSlot
 from tests.cardreader.reader_side import DEBIT, SELECT, ReaderSide
@@ -18,10 +18,10 @@ from tests.cardreader.reader_side import DEBIT, SELECT, ReaderSide
 class Running:
     """A slot that answers in another thread."""
 
-    def __init__(self, side: ReaderSide, pull_when: PullWhen | None = None) -> None:
+    def __init__(self, side: ReaderSide, *faults: str) -> None:
         self.power: list[bool] = []
-        self.card = open_card("good", None)
-        self.slot = VirtualSlot(self.card, "127.0.0.1", side.port, pull_when, self.power.append)
+        card = FaultyCard(open_card("good", None), map(parse, faults), lambda seconds: None)
+        self.slot = VirtualSlot(card, "127.0.0.1", side.port, self.power.append)
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
         side.accept()
@@ -66,12 +66,12 @@ def test_pulling_twice_and_after_the_end_is_harmless(side: ReaderSide) -> None:
     assert side.receive() == b""
 
 
-@pytest.mark.parametrize(("pull_when", "answered"), [("before-debit", 0), ("after-debit", 1)])
-def test_leaving_at_the_debit(side: ReaderSide, pull_when: PullWhen, answered: int) -> None:
-    running = Running(side, pull_when)
+@pytest.mark.parametrize(("fault", "carried_out"), [("pull@8054", 0), ("lose@8054", 1)])
+def test_leaving_at_the_debit(side: ReaderSide, fault: str, carried_out: int) -> None:
+    running = Running(side, fault)
     assert side.ask(DEBIT) == ""
-    assert running.ending() is Ending.PULLED_AT_DEBIT
-    assert running.slot.apdus == answered
+    assert running.ending() is Ending.LEFT
+    assert running.slot.apdus == carried_out
 
 
 def test_a_card_that_cannot_save_says_so(side: ReaderSide) -> None:

@@ -1,0 +1,126 @@
+"""Faults on demand: a card that leaves, dawdles or talks nonsense at the command that a tester names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
+
+from cardreader.sim.card import Card, CardLeft
+
+Kind = Literal["pull", "lose", "delay", "word", "garbage", "mac"]
+LONGEST_DELAY_MS = 60_000
+FORMS = (
+    "pull@N            the card leaves before it carries command N out",
+    "lose@N            the card leaves after it has carried command N out, before it answers",
+    "delay@N:MS        the answer to command N comes that many milliseconds later",
+    "word@N:SW         command N is not carried out, and answered with that status word, as 6F00",
+    "garbage@N         every bit of the answer to command N is the wrong way round, its status word too",
+    "mac@N             the last bit of the data in the answer to command N is wrong: a MAC that does not fit",
+)
+"""What a fault is written like. N counts from 1 since the card was put in; or it is a command's CLA and INS as four
+hexadecimal digits, and means the next one of that kind: 8054 is DEBIT FOR PURCHASE, 80AE is GENERATE AC."""
+_FORM = re.compile(r"(?P<kind>[a-z]+)@(?P<place>[0-9A-Fa-f]{4}|[0-9]{1,3})(?::(?P<what>[0-9A-Fa-f]+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault; it happens once.
+
+    Attributes:
+        place: the command's number since the card was put in, from 1; or its class and instruction.
+        what: milliseconds of a delay, or a status word; 0 for the other kinds.
+    """
+
+    kind: Kind
+    place: int | tuple[int, int]
+    what: int = 0
+
+    def hits(self, number: int, apdu: bytes) -> bool:
+        """Whether it happens at this command."""
+        return self.place == number if isinstance(self.place, int) else self.place == tuple(apdu[:2])
+
+
+def parse(text: str) -> Fault:
+    """Reads a fault as testers write it, one of `FORMS`.
+
+    Raises:
+        ValueError: it is none; the text says what is wrong.
+
+    >>> parse("word@80AE:6985")
+    Fault(kind='word', place=(128, 174), what=27013)
+    """
+    form = _FORM.fullmatch(text)
+    if form is None or form["kind"] not in get_args(Kind):
+        kinds = ", ".join(get_args(Kind))
+        raise ValueError(f"{text!r} is no fault: KIND@N or KIND@N:WHAT is wanted, with one of {kinds}")
+    kind = cast("Kind", form["kind"])
+    number, what = form["place"], form["what"]
+    # Three digits are a number; four are a command's class and instruction.
+    place = (int(number[:2], 16), int(number[2:], 16)) if len(number) == 4 else int(number)
+    if place == 0:
+        raise ValueError(f"{text!r}: commands are counted from 1")
+    if kind not in ("delay", "word"):
+        if what is not None:
+            raise ValueError(f"{text!r}: {kind} has nothing behind a colon")
+        return Fault(kind, place)
+    if kind == "word":
+        if what is None or len(what) != 4 or what[0] not in "69":
+            raise ValueError(
+                f"{text!r}: a status word of four hexadecimal digits is wanted, as word@{number}:6F00"
+            )
+        return Fault(kind, place, int(what, 16))
+    if what is None or not what.isdecimal() or int(what) > LONGEST_DELAY_MS:
+        raise ValueError(
+            f"{text!r}: milliseconds are wanted, up to {LONGEST_DELAY_MS}, as delay@{number}:250"
+        )
+    return Fault(kind, place, int(what))
+
+
+class FaultyCard:
+    """A card with faults. Each of them happens once, at the first command that it hits.
+
+    Args:
+        pause: waits so many seconds.
+
+    Attributes:
+        happened: the faults that have happened, each with the number of its command.
+    """
+
+    def __init__(self, card: Card, faults: Iterable[Fault], pause: Callable[[float], object]) -> None:
+        self.happened: list[tuple[int, Fault]] = []
+        self._card = card
+        self._waiting = list(faults)
+        self._pause = pause
+        self._number = 0
+
+    @property
+    def atr(self) -> bytes:
+        return self._card.atr
+
+    def power_on(self) -> None:
+        self._card.power_on()
+
+    def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        self._number += 1
+        fault = next((one for one in self._waiting if one.hits(self._number, apdu)), None)
+        if fault is None:
+            return self._card.transmit(apdu)
+        self._waiting.remove(fault)
+        self.happened.append((self._number, fault))
+        if fault.kind == "pull":
+            raise CardLeft(carried_out=False)
+        if fault.kind == "word":
+            return b"", fault.what
+        data, sw = self._card.transmit(apdu)
+        match fault.kind:
+            case "lose":
+                raise CardLeft(carried_out=True)
+            case "delay":
+                self._pause(fault.what / 1000)
+            case "garbage":
+                return bytes(byte ^ 0xFF for byte in data), sw ^ 0xFFFF
+            case "mac" if data:
+                return data[:-1] + bytes((data[-1] ^ 1,)), sw
+        return data, sw

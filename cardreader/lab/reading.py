@@ -1,0 +1,179 @@
+"""``stb-card readers``, ``read`` and ``trace``: what is plugged in, what is on a card, and what was said to it."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any
+
+from cardreader import purse
+from cardreader.errors import ApplicationNotFound, CardReaderError
+from cardreader.lab import console, trace
+from cardreader.lab.console import EXIT_NO_READER, EXIT_OK, EXIT_USAGE, fail
+from cardreader.lab.trace import Exchange, Recorder, Trace
+from cardreader.pboc.files import LogRecord, mask_number
+from cardreader.purse import Purse
+from cardreader.reader import Connection, Reader
+from cardreader.readers import open_reader
+
+WAIT_FOR_CARD_S = 10.0
+_KINDS = {purse.LOAD_EP: "load", purse.PURCHASE_EP: "purchase"}
+
+
+# -- readers
+
+
+def readers(arguments: argparse.Namespace) -> int:
+    """The readers of the PC/SC service. Returns the exit code."""
+    from cardreader.pcsc import slots  # pyscard takes its time
+
+    found = slots()
+    content = [
+        {
+            "reader": one.name,
+            "simulated": one.simulated,
+            "card": one.card_present,
+            "atr": one.atr.hex().upper(),
+            "in_use": one.in_use,
+            "mute": one.mute,
+        }
+        for one in found
+    ]
+    if arguments.json:
+        console.for_programs(content)
+    if not found:
+        return fail(EXIT_NO_READER, "no reader is plugged in; sim:PROFILE is a reader that needs none")
+    if not arguments.json:
+        for one in found:
+            kind = " (simulated)" if one.simulated else ""
+            console.say(f"{one.name}{kind}: {_in_it(one.card_present, one.mute, one.in_use, one.atr)}")
+    return EXIT_OK
+
+
+def _in_it(present: bool, mute: bool, in_use: bool, atr: bytes) -> str:
+    if not present:
+        return "empty"
+    if mute:
+        return "a card that does not answer; is it the right way round?"
+    return f"a card, {'used by another program, ' if in_use else ''}ATR {atr.hex().upper() or 'unknown'}"
+
+
+# -- read
+
+
+def read(arguments: argparse.Namespace) -> int:
+    """What is on a purse card. Returns the exit code. Raises CardReaderError."""
+    reader, connection = _powered(arguments.reader)
+    with closing(connection):
+        content = _content(reader, Purse(connection))
+    if arguments.json:
+        console.for_programs(content)
+    else:
+        _print(content)
+    return EXIT_OK
+
+
+def _powered(url: str) -> tuple[Reader, Connection]:
+    reader = open_reader(url)
+    if not reader.card_present():
+        console.note(f"Please put a card into {reader.name}.")
+    return reader, reader.wait_for_card(WAIT_FOR_CARD_S, threading.Event())
+
+
+def _content(reader: Reader, session: Purse) -> dict[str, Any]:
+    return {
+        "reader": reader.name,
+        "simulated": reader.simulated,
+        "number": mask_number(session.information.application_serial),
+        "issuer_id": session.information.issuer_id.hex().upper(),
+        "application_type": session.information.application_type,
+        "version": session.information.version,
+        "start_date": session.information.start_date.isoformat(),
+        "expiry_date": session.information.expiry_date.isoformat(),
+        "balance_fen": session.balance_fen(),
+        "log": [_log_content(record) for record in session.log()],
+    }
+
+
+def _log_content(record: LogRecord) -> dict[str, Any]:
+    return {
+        "sequence_number": record.sequence_number,
+        "transaction_type": record.transaction_type,
+        "amount_fen": record.amount_fen,
+        "terminal_number": record.terminal_number.hex().upper(),
+        "date": record.date.isoformat(),
+        "time": record.time.isoformat(),
+    }
+
+
+def _print(content: dict[str, Any]) -> None:
+    console.say(f"Reader    {content['reader']}{' (simulated)' if content['simulated'] else ''}")
+    console.say(f"Card      {content['number']}")
+    console.say(f"Issuer    {content['issuer_id']}")
+    console.say(f"Valid     {content['start_date']} to {content['expiry_date']}")
+    console.say(f"Balance   {_yuan(content['balance_fen'])} yuan")
+    console.say("Last transactions" if content["log"] else "No transactions")
+    for record in content["log"]:
+        kind = _KINDS.get(record["transaction_type"], f"type {record['transaction_type']:02X}")
+        console.say(
+            f"  {record['date']} {record['time']}  {kind:9}{_yuan(record['amount_fen']):>12} yuan"
+            f"  terminal {record['terminal_number']}  no. {record['sequence_number']}"
+        )
+
+
+def _yuan(amount_fen: int) -> str:
+    return f"{amount_fen // 100:,}.{amount_fen % 100:02d}"
+
+
+# -- trace
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Reads a card and shows every command as it goes, or shows a trace that was kept. Returns the exit code."""
+    if arguments.trace is not None:
+        try:
+            kept = trace.load(arguments.trace)
+        except OSError as error:
+            return fail(EXIT_USAGE, console.unreadable(arguments.trace, error))
+        return _show(kept, arguments.json)
+    reader, connection = _powered(arguments.reader)
+    tell = (lambda _: None) if arguments.json else _tell
+    recorder = Recorder(connection, time.monotonic, tell)
+    problem: CardReaderError | None = None
+    with closing(recorder):
+        try:
+            _content(reader, Purse(recorder))
+        except ApplicationNotFound:
+            pass  # its answer stands in the trace; there is nothing else that we read
+        except CardReaderError as error:
+            problem = error
+    made = Trace(
+        reader.name, recorder.atr, datetime.now(UTC).isoformat(timespec="seconds"), tuple(recorder.exchanges)
+    )
+    if arguments.json:
+        console.say(made.to_text().rstrip())
+    if arguments.to is not None:
+        try:
+            trace.save(made, arguments.to)
+        except OSError as error:
+            return fail(EXIT_USAGE, console.unwritable(arguments.to, error, "--to"))
+    if problem is not None:
+        raise problem
+    return EXIT_OK
+
+
+def _tell(one: Exchange) -> None:
+    console.say(one.line())
+
+
+def _show(kept: Trace, json: bool) -> int:
+    if json:
+        console.say(kept.to_text().rstrip())
+        return EXIT_OK
+    console.say(f"{kept.reader}, {kept.made_at}, ATR {kept.atr.hex().upper() or 'unknown'}")
+    for one in kept.exchanges:
+        _tell(one)
+    return EXIT_OK

@@ -1,0 +1,1 @@
+"""EMV, the terminal side."""

@@ -1,0 +1,1 @@
+"""Tests of the simulated debit and credit cards."""
