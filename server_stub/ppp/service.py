@@ -176,13 +176,16 @@ class PppService:
         message, terminal, now = request.message, request.terminal, request.now
         kind = KINDS[message.text(3)]
         fen = 0 if kind == "balance" else int(message.text(4))
+        # Locked before anything is inserted that refers to it: no batch is closed while something comes into it.
+        row = statements.one(conn, terminals, lock=True, id=terminal.id)
+        assert row is not None
         started = transactions.begin(conn, self._ids, request, kind, fen)
         if started.again is not None:
             return started.again
-        try:
-            _expect(conn, request, kind)
-        except Refused as refused:
-            return started.refused(conn, refused)
+        if message.network.batch != f"{row.batch:06d}":
+            return started.refused(conn, Refused("77", "batch"))
+        if kind != "balance" and message.text(49) != CURRENCY:
+            return started.refused(conn, Refused("12", "currency"))
         verdict = self._issuer.decide(conn, kind, message, request.keys, fen, now)
         said: dict[int, Value] = {39: verdict.code, 12: f"{now:%H%M%S}", 13: f"{now:%m%d}", 15: f"{now:%m%d}"}
         said |= {32: ACQUIRER, 37: started.id[-12:]}
@@ -214,17 +217,6 @@ class PppService:
         if statements.insert_once(conn, terminals, first):
             books.open_merchant(conn, DEMO_MERCHANT)
         self.accounts.load_demo(conn, now)
-
-
-def _expect(conn: Connection, request: Request, kind: str) -> None:
-    """Raises Refused: the batch is closed, or it is no Chinese money."""
-    # Locked, so that no batch is closed while something comes into it.
-    row = statements.one(conn, terminals, lock=True, id=request.terminal.id)
-    assert row is not None
-    if request.message.network.batch != f"{row.batch:06d}":
-        raise Refused("77", "batch")
-    if kind != "balance" and request.message.text(49) != CURRENCY:
-        raise Refused("12", "currency")
 
 
 def _keep(

@@ -35,7 +35,7 @@ class Card:
     expiry: str = "4402"
     cash_fen: int | None = None
 
-    def data(self, fen: int, *, kind: int = 0x80, fresh: bool = True, **other: bytes) -> bytes:
+    def data(self, fen: int, *, kind: int = 0x80, fresh: bool = True, results: bytes = ONLINE) -> bytes:
         """Bit 55 of a request; with ``fresh`` under a new ATC."""
         self.atc += fresh
         covered = CryptogramData(
@@ -49,10 +49,10 @@ class Card:
             unpredictable_number=bytes.fromhex("11223344"),
             interchange_profile=bytes.fromhex("7C00"),
             atc=self.atc.to_bytes(2),
-            verification_results=ONLINE,
+            verification_results=results,
         )
         self.cryptogram = application_cryptogram(self.session.ac, covered.to_bytes())
-        iad = bytes.fromhex("070101") + ONLINE + b"\x01"
+        iad = bytes.fromhex("070101") + results + b"\x01"
         if self.cash_fen is not None:
             iad += bytes.fromhex(f"0A01{self.cash_fen:010d}00000000")
         objects = {

@@ -125,8 +125,9 @@ async def test_a_card_s_number_is_in_no_answer_and_no_table(ppp: PppService, ter
 async def test_what_the_issuer_refuses(
     ppp: PppService, terminal: TestTerminal, told: dict[str, Any], code: str
 ) -> None:
-    card = Card(told.pop("pan", Card().pan), expiry=told.pop("expiry", "4402"))
-    answer = await terminal.pay(card, **{"fen": 1500, **told})
+    of_card = {name: told[name] for name in ("pan", "expiry") if name in told}
+    card = Card(**of_card)
+    answer = await terminal.pay(card, **{"fen": 1500, **{k: v for k, v in told.items() if k not in of_card}})
     assert answer.text(39) == code
     if code not in ("05", "14"):
         assert card.believes(answer.data(55), code)
@@ -423,7 +424,7 @@ async def test_what_it_knows_outlives_it(ppp: PppService, terminal: TestTerminal
     card = Card()
     fields = terminal.payment(card, 1500)
     first = await terminal.exchange("0200", fields, stan=5)
-    terminal.service = service_over(tmp_path / "ppp.db", seed=2)
+    terminal.service = service_over(tmp_path, seed=2)
     try:
         assert await terminal.exchange("0200", fields, stan=5) == first
         assert (await terminal.pay(card, 1500)).text(39) == "00"
