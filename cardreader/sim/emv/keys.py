@@ -38,12 +38,14 @@ class RsaKey:
         Raises:
             ValueError: the block has another length, or its number is not below the modulus.
         """
-        modulus = self.prime1 * self.prime2
+        p, q = self.prime1, self.prime2
         number = int.from_bytes(block)
-        if len(block) != len(self.modulus) or number >= modulus:
+        if len(block) != len(self.modulus) or number >= p * q:
             raise ValueError(f"a block of {len(self.modulus)} bytes below the modulus expected")
-        order = (self.prime1 - 1) * (self.prime2 - 1)
-        return pow(number, pow(self.exponent, -1, order), modulus).to_bytes(len(block))
+        # By the Chinese remainder theorem: a third of the time.
+        by_p = pow(number, pow(self.exponent, -1, p - 1), p)
+        by_q = pow(number, pow(self.exponent, -1, q - 1), q)
+        return (by_q + (by_p - by_q) * pow(q, -1, p) % p * q).to_bytes(len(block))
 
 
 @cache
