@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date
 
 import pytest
@@ -10,6 +11,7 @@ from cardreader.emv import capk
 from cardreader.emv.authentication import (
     CardFile,
     Method,
+    check_combined,
     check_dynamic,
     choose,
     icc_key,
@@ -18,7 +20,9 @@ from cardreader.emv.authentication import (
 )
 from cardreader.emv.bits import Aip, TerminalCapabilities
 from cardreader.emv.certificates import CertificateInvalid, PublicKey, Reason
-from cardreader.sim.emv.keys import rsa_key
+from cardreader.sim.emv.keys import CA_KEY, rsa_key
+from cardreader.sim.emv.signing import issuer_certificate, signed_dynamic_data
+from cardreader.tlv import Tlv, encode
 from tests.cardreader.emv.bench import Desk, Told, purchase
 
 TODAY, KEYS = date(2026, 11, 22), capk.simulated()
@@ -109,3 +113,26 @@ def test_no_dynamic_signature(answer: tuple[str, int]) -> None:
             Told(answer).channel, CardFile(b"", {}, b"", b""), key, {0x9F37: bytes(4)}, b"\x9f\x37\x04"
         )
     assert wrong.value.reason is Reason.MISSING
+
+
+def test_an_identifier_of_two_digits_is_none() -> None:
+    made = issuer_certificate(rsa_key(CA_KEY), rsa_key("issuer"), "62", b"\x12\x40", bytes(3))
+    read = card(x90=made.signed, x92=made.remainder)
+    with pytest.raises(CertificateInvalid) as wrong:
+        issuer_key(read, KEYS, TODAY)
+    assert wrong.value.reason is Reason.SUBJECT
+
+
+@pytest.mark.parametrize(("signed_cid", "told_cid", "holds"), [(0x80, 0x80, True), (0x40, 0x80, False)])
+def test_the_type_of_cryptogram_is_signed_too(signed_cid: int, told_cid: int, holds: bool) -> None:
+    number, asked, told = b"\x01\x02\x03\x04", b"PDOL and CDOL1", Tlv(0x9F27, bytes((told_cid,)))
+    digest = hashlib.sha1(asked + encode(told.tag, told.value)).digest()
+    dynamic = b"\x02ab" + bytes((signed_cid,)) + b"cryptogr" + digest
+    objects = (told, Tlv(0x9F4B, signed_dynamic_data(rsa_key("icc"), dynamic, number)))
+    key = PublicKey(rsa_key("icc").modulus, b"\x03")
+    if holds:
+        assert check_combined(key, objects, asked, number).cryptogram == b"cryptogr"
+        return
+    with pytest.raises(CertificateInvalid) as wrong:
+        check_combined(key, objects, asked, number)
+    assert wrong.value.reason is Reason.CRYPTOGRAM

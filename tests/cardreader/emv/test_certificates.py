@@ -120,18 +120,18 @@ def test_other_data_another_length_and_another_time() -> None:
 
 
 def test_a_remainder_that_is_too_long_is_no_key() -> None:
-    made = icc_certificate(ISSUER, CARD, PAN, NEXT_MONTH, SERIAL, b"")
     # The hash runs over remainder, exponent and static data as one string: bytes may be moved between them.
+    made = icc_certificate(ISSUER, CARD, PAN, NEXT_MONTH, SERIAL, b"\x03more")
+    moved = Certificate(made.signed, made.remainder + b"\x03", b"\x03")
     with pytest.raises(CertificateInvalid) as wrong:
-        open_certificate(
-            "it",
-            FORMAT_ICC,
-            public(ISSUER),
-            made.signed,
-            made.remainder + made.exponent,
-            b"",
-            TODAY,
-        )
+        opened(moved, static=b"more")
+    assert wrong.value.reason is Reason.KEY
+
+
+def test_an_exponent_that_the_standard_does_not_allow() -> None:
+    made = icc_certificate(ISSUER, RsaKey(CARD.prime1, CARD.prime2, 5), PAN, NEXT_MONTH, SERIAL, STATIC)
+    with pytest.raises(CertificateInvalid) as wrong:
+        opened(made)
     assert wrong.value.reason is Reason.KEY
 
 

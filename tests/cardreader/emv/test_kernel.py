@@ -23,11 +23,11 @@ from cardreader.emv.outcome import (
     Prepared,
 )
 from cardreader.emv.scripts import IssuerResponse, UnableToGoOnline
-from cardreader.emv.settings import Interface, TransactionType, bcd
+from cardreader.emv.settings import Interface, Transaction, TransactionType, bcd
 from cardreader.errors import CardReaderError, CardRemoved, StatusError
 from cardreader.secret import Pin
 from cardreader.sim.emv.profile import EmvProfile
-from tests.cardreader.emv.bench import Desk, purchase, settings
+from tests.cardreader.emv.bench import NOON, Desk, purchase, settings
 from tests.cardreader.sim.emv.terminal import Bench, changed
 
 ONLINE_PIN = Tvr.ONLINE_PIN_ENTERED
@@ -35,8 +35,8 @@ FLOOR = Tvr.FLOOR_LIMIT_EXCEEDED
 CVM_LIST = '8E = "00000000 00000000 0203 1F03"'
 
 
-def with_cvms(rules: str) -> EmvProfile:
-    return changed("debit", (CVM_LIST, f'8E = "00000000 00000000 {rules}"'))
+def with_cvms(rules: str, name: str = "debit") -> EmvProfile:
+    return changed(name, (CVM_LIST, f'8E = "00000000 00000000 {rules}"'))
 
 
 def online(desk: Desk, amount_fen: int = 1990, type: TransactionType = TransactionType.PURCHASE) -> Online:
@@ -75,7 +75,8 @@ def test_an_online_debit_sends_what_a_minimal_terminal_sends() -> None:
         | Tsi.TERMINAL_RISK_MANAGEMENT
         | Tsi.ISSUER_AUTHENTICATION
     )
-    assert desk.bench.state.last_online_atc == 18
+    assert (desk.card.get_data(0x9F13), desk.card.get_data(0x9F17)) == (b"\x00\x12", b"\x03")
+    assert desk.card.get_data(0x9F79) is None
 
 
 def test_the_commands_to_the_byte() -> None:
@@ -177,6 +178,54 @@ def test_a_combined_signature_that_does_not_hold_ends_without_the_issuer() -> No
     assert isinstance(desk.card.authorise(PinEntered()), Declined)
     assert Tvr.CDA_FAILED in desk.card.tvr
     assert desk.asked[-1][:8] == "80AE0000"
+
+
+def test_no_tc_is_believed_whose_signature_does_not_hold() -> None:
+    terminal = settings(floor_limit_fen=5000)
+    cards = [Desk(with_cvms("1F03", "debit-cda"), terminal) for _ in range(2)]
+    for desk, amount_fen in zip(cards, (2000, 1990), strict=True):
+        desk.card.prepare(purchase(amount_fen))
+    assert isinstance(cards[0].card.authorise(), ApprovedOffline)
+    cards[1].changes["80AE"] = cards[0].answers[-1]
+    assert isinstance(cards[1].card.authorise(), Declined)
+    assert len([apdu for apdu in cards[1].asked if apdu.startswith("80AE")]) == 1
+
+    cards = [Desk("debit-cda") for _ in range(2)]
+    firsts = [online(desk, amount_fen) for desk, amount_fen in zip(cards, (2000, 1990), strict=True)]
+    assert isinstance(cards[0].card.complete(cards[0].approval(firsts[0])), Approved)
+    cards[1].changes["80AE"] = cards[0].answers[-1]
+    final = cards[1].card.complete(cards[1].approval(firsts[1]))
+    assert isinstance(final, Declined)
+    assert final.reversal
+
+
+def aip(value: str) -> Desk:
+    return Desk(changed("debit", ('82 = "7C00"', f'82 = "{value}"')))
+
+
+def test_a_card_without_issuer_authentication() -> None:
+    desk = aip("7800")
+    first = online(desk)
+    assert isinstance(desk.card.complete(desk.approval(first)), Approved)
+    assert not [apdu for apdu in desk.asked if apdu.startswith("0082")]
+    assert Tsi.ISSUER_AUTHENTICATION not in desk.card.tsi
+
+
+def test_a_card_without_terminal_risk_management() -> None:
+    desk = aip("7400")
+    online(desk)
+    assert desk.card.tvr == ONLINE_PIN
+    assert Tsi.TERMINAL_RISK_MANAGEMENT not in desk.card.tsi
+
+
+def test_a_card_without_cardholder_verification() -> None:
+    desk = aip("6C00")
+    assert desk.card.prepare(purchase()).cvm is Cvm.NONE
+    first = desk.card.authorise()
+    assert isinstance(first, Online)
+    assert first.data[0x9F34].hex() == "3f0000"
+    assert desk.card.tvr == FLOOR
+    assert Tsi.CARDHOLDER_VERIFICATION not in desk.card.tsi
 
 
 def test_declined_by_the_issuer() -> None:
@@ -343,6 +392,19 @@ def test_too_little_would_remain() -> None:
     assert desk.card.prepare(purchase()).electronic_cash
     assert isinstance(desk.card.authorise(), Online)
     assert desk.asked[-1][:8] == "80AE8000"
+
+
+def test_a_terminal_that_has_no_line_asks_for_the_money_all_the_same() -> None:
+    profile = changed("electronic-cash", ("9F6D = { fen = 0 }", "9F6D = { fen = 17000 }"))
+    desk = Desk(profile, settings(terminal_type=0x26))
+    desk.card.prepare(purchase())
+    desk.card.authorise()
+    assert desk.asked[-1][:8] == "80AE4000"
+
+
+def test_cash_back_is_not_paid_from_electronic_cash() -> None:
+    desk = Desk("electronic-cash")
+    assert not desk.card.prepare(Transaction(1990, NOON, 7, other_fen=100)).electronic_cash
 
 
 def test_a_load_is_the_issuers_script() -> None:
