@@ -114,6 +114,10 @@ class DebitCredit:
 
     # -- outside of a transaction
 
+    def get_data(self, tag: int) -> bytes | None:
+        """GET DATA, e.g. 9F36, 9F13, 9F17: the value, or None when the card does not tell it. Raises ProtocolError."""
+        return data.get_data(self._channel, tag)
+
     def electronic_cash(self) -> ElectronicCash:
         """Balance and limits of electronic cash. Raises ProtocolError."""
         return data.electronic_cash(self._channel)
@@ -353,7 +357,7 @@ class DebitCredit:
             self._transaction.amount_fen,
             self._settings,
             self.objects,
-            lambda tag: data.get_data(self._channel, tag),
+            self.get_data,
             lambda: self._random(1)[0] * 99 // 256 + 1,
         )
         self.tsi |= Tsi.TERMINAL_RISK_MANAGEMENT

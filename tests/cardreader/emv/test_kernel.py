@@ -75,7 +75,8 @@ def test_an_online_debit_sends_what_a_minimal_terminal_sends() -> None:
         | Tsi.TERMINAL_RISK_MANAGEMENT
         | Tsi.ISSUER_AUTHENTICATION
     )
-    assert desk.bench.state.last_online_atc == 18
+    assert (desk.card.get_data(0x9F13), desk.card.get_data(0x9F17)) == (b"\x00\x12", b"\x03")
+    assert desk.card.get_data(0x9F79) is None
 
 
 def test_the_commands_to_the_byte() -> None:
