@@ -66,6 +66,19 @@ def _parser() -> argparse.ArgumentParser:
     console.json_option(read)
     read.set_defaults(run=reading.read)
 
+    looked = commands.add_parser(
+        "explore",
+        help="show everything that a card tells, decoded: applications, records, limits, logs, certificates",
+        description="Shows everything that a card tells. To look into a debit or credit application a transaction is begun and "
+        "given up: its transaction counter goes on by one, no money moves.",
+    )
+    console.reader_option(looked)
+    looked.add_argument(
+        "--ca-keys", type=Path, metavar="FILE", help="CA public keys, to verify certificates with (TOML)"
+    )
+    console.json_option(looked)
+    looked.set_defaults(run=reading.explore)
+
     traced = commands.add_parser(
         "trace", help="read a card and show every command with its meaning and time, or show a kept trace"
     )

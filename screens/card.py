@@ -434,7 +434,11 @@ class CardScreen(Page[None]):
             words = self.t("The PIN has six digits: {n} are still missing.").format(n=self._pin.missing)
             return "info", sentences(words, self.t(STAY_SAFE)), "warning"
         if self._asks_pin:
-            words = self.t("The PIN stays in the card: it is not shown, stored or sent.")
+            words = (
+                self.t("The PIN goes to the card's bank alone, sealed: it is not shown or stored.")
+                if self._step.pin_for_issuer
+                else self.t("The PIN stays in the card: it is not shown, stored or sent.")
+            )
             return "lock", sentences(self.t(STAY_SAFE), words), "secondary"
         if self._away or prompt in ("silent", "settling"):
             return "warning", self.t(MAYBE_PAID), "warning"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cardreader.secret import last_four
 from stb_app.shell.words import money
 
 Translate = Callable[[str], str]
@@ -426,7 +427,7 @@ def words_for(code: str, facts: Mapping[str, Any], t: Translate) -> Said:
         return Said(t(title), text)
     number = facts.get("number")
     if code == "card-away" and isinstance(number, str):
-        return Said(t(title), t(CARD_AWAY_NAMED).format(last=number[-4:]), "", t(DO_NOT_REPEAT))
+        return Said(t(title), t(CARD_AWAY_NAMED).format(last=last_four(number)), "", t(DO_NOT_REPEAT))
     rival = facts.get("clashes_with")
     if code == "order-clash" and isinstance(rival, str):
         return Said(t(CLASHES_WITH).format(service=rival), t(text))
@@ -462,7 +463,7 @@ def prompt_words(
     if known is None:
         return words_for(_PROMPT_CODES.get(prompt, prompt), facts, t)
     title, text = known
-    last = number[-4:]
+    last = last_four(number)
     return Said(t(title).format(last=last), t(text).format(tries=tries_left, last=last))
 
 

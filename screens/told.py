@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from cardreader.secret import last_four
 from screens.problems import N_
 from screens.words import SEPARATOR, Say, sentences, term_name
 from stb_app.journeys import Payment
@@ -110,7 +111,7 @@ def _remembered(record: OpenPayment, t: Say, say: Callable[[Mapping[str, str]], 
     name = (say(record.service_name), term_name(t, record.term)) if record.service_name else ()
     # A no-break space: the number is one word.
     card = (
-        (t("card {number}").format(number=f"****\u00a0{record.card_number[-4:]}"),)
+        (t("card {number}").format(number=f"****\u00a0{last_four(record.card_number)}"),)
         if record.card_number
         else ()
     )

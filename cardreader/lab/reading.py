@@ -5,14 +5,19 @@ from __future__ import annotations
 import argparse
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from cardreader import purse
+from cardreader.emv import capk
+from cardreader.emv.capk import CaKeys
+from cardreader.emv.settings import TerminalSettings
 from cardreader.errors import ApplicationNotFound, CardReaderError
 from cardreader.lab import console, trace
 from cardreader.lab.console import EXIT_NO_READER, EXIT_OK, EXIT_USAGE, fail
+from cardreader.lab.explore import explore as explored
 from cardreader.lab.trace import Exchange, Recorder, Trace
 from cardreader.pboc.files import LogRecord, mask_number
 from cardreader.purse import Purse
@@ -20,6 +25,8 @@ from cardreader.reader import Connection, Reader
 from cardreader.readers import open_reader
 
 WAIT_FOR_CARD_S = 10.0
+CHINA = timezone(timedelta(hours=8))
+"""Where the cards are at home: their dates are of it."""
 _KINDS = {purse.LOAD_EP: "load", purse.PURCHASE_EP: "purchase"}
 
 
@@ -126,6 +133,61 @@ def _print(content: dict[str, Any]) -> None:
 
 def _yuan(amount_fen: int) -> str:
     return f"{amount_fen // 100:,}.{amount_fen % 100:02d}"
+
+
+# -- explore
+
+
+def explore(arguments: argparse.Namespace) -> int:
+    """Everything that a card tells. Returns the exit code. Raises CardReaderError."""
+    reader, connection = _powered(arguments.reader)
+    ca_keys: CaKeys = {}
+    try:
+        if arguments.ca_keys is not None:
+            ca_keys = capk.load(arguments.ca_keys)
+    except OSError as error:
+        return fail(EXIT_USAGE, console.unreadable(arguments.ca_keys, error))
+    if reader.simulated:
+        ca_keys = {**ca_keys, **capk.simulated()}
+    settings = TerminalSettings(terminal_id="STBCARD0", merchant_id="STBCARD00000000", ca_keys=ca_keys)
+    recorder = Recorder(connection, time.monotonic)
+    with closing(recorder):
+        found = explored(recorder, settings, datetime.now(CHINA))
+    told = found.pop("told")
+    content = {
+        "reader": reader.name,
+        "simulated": reader.simulated,
+        "atr": recorder.atr.hex().upper(),
+        **found,
+    }
+    if arguments.json:
+        console.for_programs({**content, "told": [one.content() for one in told]})
+        return EXIT_OK
+    for line in _summary(content):
+        console.say(line)
+    for one in told:
+        console.say("")
+        for line in one.lines():
+            console.say(line)
+    return EXIT_OK
+
+
+def _summary(content: dict[str, Any], depth: int = 0) -> Iterator[str]:
+    """Names and values, one a line, what is inside below."""
+    for name, value in content.items():
+        words = name.replace("_", " ")
+        if name.endswith("_fen") and isinstance(value, int):
+            yield f"{'  ' * depth}{words.removesuffix(' fen')}: {_yuan(value)} yuan"
+        elif isinstance(value, dict):
+            yield f"{'  ' * depth}{words}:"
+            yield from _summary(value, depth + 1)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for number, one in enumerate(value, 1):
+                yield f"{'  ' * depth}{words} {number}:"
+                yield from _summary(one, depth + 1)
+        else:
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+            yield f"{'  ' * depth}{words}: {'none' if shown in ('', None) else shown}"
 
 
 # -- trace

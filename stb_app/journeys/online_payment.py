@@ -146,7 +146,7 @@ class OnlinePayment:
             if step.cvm is Cvm.SIGNATURE:
                 verification = PinEntered()  # nobody signs at a television; the remote's OK was the word
             elif step.cvm is Cvm.ONLINE_PIN:
-                pin = self._slot.next_pin(about, None)
+                pin = self._slot.next_pin(replace(about, pin_for_issuer=True), None)
                 verification = PinEntered()
             elif step.cvm is not Cvm.NONE:
                 verification = ClearPin(self._slot.next_pin(about, step.tries_left))

@@ -105,6 +105,8 @@ class CardPrompt:
     """It is about an earlier payment, not about the order that is to be paid; ``amount_fen`` is that payment's."""
     payment: Payment | None = None
     """The earlier payment, where the TSP has told it."""
+    pin_for_issuer: bool = False
+    """At ``enter-pin``: the PIN goes to the card's issuer, sealed; else to the card alone."""
     before_mac1: bool = False
     """At ``processing``: MAC1 has not been asked for."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from cardreader.secret import last_four
 from stb_app.kit import theme
 from stb_app.kit.items import (
     Arc,
@@ -390,7 +391,7 @@ def _place_card(layouter: Layouter, node: CardSlot, rect: Rect, context: Context
     box = _centred(rect, width, height)
     # A small drawing keeps its letters as large as the room on the card allows.
     letters = min(layouter.text_scale, _CARD_LETTERS) * 100 / node.percent
-    number = f"**** {node.number[-4:]}" if node.number else ""
+    number = f"**** {last_four(node.number)}" if node.number else ""
     layouter.emit(box, CardPicture(node.pose, number, node.title, letters))
     moves = {
         "insert": "down", "remove": "up", "wrong": "up", "reading": "flow", "processing": "flow", "empty": "flow",
