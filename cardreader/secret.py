@@ -5,7 +5,8 @@
 
 Secret
 ├── SecretText     a key or code as text
-│   └── Pin        2 to 12 digits
+│   ├── Pin        2 to 12 digits
+│   └── Pan        a bank card's number; prints masked
 ├── SecretBytes    a key as bytes
 └── CardNumber     a card's number (its application serial); prints masked
 """
@@ -65,6 +66,35 @@ class SecretText(Secret[str]):
     """A key or code as text."""
 
     __slots__ = ()
+
+
+class Pan(SecretText):
+    """A bank card's primary account number (ISO/IEC 7812-1). What prints is what people may see of it.
+
+    Raises:
+        ValueError: not 13 to 19 decimal digits. The message does not repeat them.
+
+    >>> Pan("6210220110002707355")
+    Pan(6210 22** **** ***7 355)
+    """
+
+    __slots__ = ()
+
+    def __init__(self, digits: str) -> None:
+        if not (digits.isascii() and digits.isdigit() and 13 <= len(digits) <= 19):
+            raise ValueError("a PAN has 13 to 19 decimal digits")
+        super().__init__(digits)
+
+    @property
+    def masked(self) -> str:
+        """First six and last four digits."""
+        return mask_number(self._value)
+
+    def __repr__(self) -> str:
+        return f"Pan({self.masked})"
+
+    def __str__(self) -> str:
+        return self.masked
 
 
 class SecretBytes(Secret[bytes]):

@@ -17,7 +17,9 @@ CARDS: tuple[tuple[str, str, str], ...] = (
     ("expired", N_("A card past its date"), N_("No longer valid")),
     ("blocked", N_("A locked card"), N_("Locked by its bank")),
     ("pin-blocked", N_("A card with a locked PIN"), N_("Wrong PIN entered too often")),
-    ("no-purse", N_("A card without a purse"), N_("Has no electronic purse on it")),
+    ("debit", N_("A debit card"), N_("Asks its bank, PIN 123456")),
+    ("credit", N_("A credit card"), N_("Asks its bank, PIN 123456")),
+    ("no-purse", N_("A card that cannot pay"), N_("Nothing on it to pay with")),
 )
 """Profile of the simulator, its name, what is special about it."""
 

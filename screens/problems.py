@@ -184,6 +184,25 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     "issuer-unknown": (N_("Cards of this bank are not accepted here"), _TRY_OTHER_CARD),
     "no-purse": (N_("This card has no electronic purse"), _TRY_OTHER_CARD),
+    "declined-by-card": (N_("The card has refused this payment"), _TRY_OTHER_CARD),
+    "declined-by-issuer": (N_("The card's bank has refused this payment"), _CALL_BANK),
+    "pin-refused": (
+        N_("The PIN was not right"),
+        N_("Please order again and enter the card's PIN once more."),
+    ),
+    "too-little-on-account": (
+        N_("There is not enough money in the account"),
+        N_("Please pay with another card, or another way."),
+    ),
+    "over-limit": (
+        N_("This is more than the card may pay at once"),
+        N_("Please pay with another card, or ask the bank that issued it."),
+    ),
+    "ppp-silent": (
+        N_("The card's bank does not answer"),
+        N_("The payment was stopped. Please order again in a few minutes, or pay another way."),
+    ),
+    "ppp-unreachable": (N_("Card payments do not work just now"), N_("Please pay another way.")),
     "listed": (N_("This card may not be used to pay"), _CALL_BANK),
     "unsettled": (N_("This card has something to settle first"), _OTHER_TELEVISION_FIRST),
     "card-unsettled": (N_("This card has something to settle first"), _OTHER_TELEVISION_FIRST),

@@ -54,6 +54,10 @@ CARD_WANTED = N_(
 CODE_OPEN = N_(
     "An earlier wallet payment is still open: {what}. If you have paid on the phone, it is found by itself."
 )
+CARD_OPEN = N_(
+    "It is not yet known whether an earlier card payment has taken money: {what}. It is found out by itself. Please do not pay"
+    " again."
+)
 CODE_NOT_HEARD_OF = N_(
     "It is not yet known how an earlier wallet payment ended. If you have paid on the phone, please do not pay again: it is"
     " found by itself."
@@ -94,6 +98,8 @@ def open_codes(payments: tuple[Payment | None, ...], t: Say, say: Callable[[Mapp
             return t(CODE_NOT_HEARD_OF)
         name = (say(payment.service.name), term_name(t, payment.term))
         what = _what(name, payment.amount_fen, payment.number, payment.time, t)
+        if payment.method == "card":
+            return t(CARD_OPEN).format(what=what)
         words = PHONE["unknown"] if payment.money == "unknown" else CODE_OPEN
         return t(words).format(what=what)
 

@@ -55,6 +55,8 @@ from server_stub.tsp import server_keys
 from server_stub.tsp import tables as tsp_tables
 from server_stub.tsp.boss_client import BossClient
 from server_stub.tsp.door import AnswerSigner, Door
+from server_stub.tsp.pos import Access
+from server_stub.tsp.ppp_line import TcpLine
 from server_stub.tsp.service import TspService
 from server_stub.wallets import provider
 
@@ -287,6 +289,23 @@ class Roles:
             provider.find(context),
             self._world.random,
             psams,
+            self._access(),
+        )
+
+    def _access(self) -> Access | None:
+        """The way to PPP; None where there is none."""
+        host, _, port = self._settings.ppp_address.rpartition(":")
+        if not host:
+            if self.ppp is None or self._world.terminals is None:
+                return None
+            host, port = self._world.terminals.getsockname()[:2]
+        tmk, part = master_key(key_file(self._data / "terminal.key")).reveal(), self._world.random(16)
+        components = (part, bytes(a ^ b for a, b in zip(tmk, part, strict=True)))
+        return Access(
+            TcpLine(host, int(port), self._settings.partner_seconds, self._settings.ppp_seconds),
+            self._settings.pos_terminal,
+            self._settings.pos_merchant,
+            [SecretBytes(one) for one in components],
         )
 
 

@@ -30,6 +30,7 @@ from server_stub.foundation.startup import CannotStart
 from server_stub.opening import NotThere, read_role
 from server_stub.ppp import invariants as ppp_invariants
 from server_stub.ppp import tables as ppp_tables
+from server_stub.ppp.books import SALE
 from server_stub.settings import Settings
 from server_stub.tsp import invariants as tsp_invariants
 from server_stub.tsp import tables as tsp_tables
@@ -39,6 +40,7 @@ LACKS = "no table is missing"
 AGREE = "TSP and BOSS agree"
 QUOTED = "orders are as BOSS quoted them"
 KEYS = "TSP and BOSS know keys for the same boxes"
+SALES = "TSP and PPP agree on what was sold by card"
 SHAPES = {
     "tables and triggers are as they were made": schema.faults,
     "values are what their columns hold": schema.oddities,
@@ -130,6 +132,11 @@ async def examine(
                 found.append(Finding(name, await compare(tsp, boss)))
             except ODD as error:
                 found.append(Finding(name, [_cannot(error)]))
+    if tsp is not None and ppp is not None:
+        try:
+            found.append(Finding(SALES, await strange_sales(tsp, ppp)))
+        except ODD as error:
+            found.append(Finding(SALES, [_cannot(error)]))
     return found
 
 
@@ -161,6 +168,31 @@ async def disagreements(tsp: Readable, boss: Readable) -> list[str]:
             for order in page
             if known.get(order) != opened[order]
         ]
+    return said
+
+
+async def strange_sales(tsp: Readable, ppp: Readable) -> list[str]:
+    """What TSP and PPP tell differently about the same sales.
+
+    What the TSP calls paid PPP has approved before, so it is read last; and what PPP has approved the TSP has asked for
+    before, and calls paid or not yet decided.
+    """
+    sold = await tsp.read(partial(_sold_at_tsp, states=("paid", "opened", "service-refused")))
+    approved = await ppp.read(_approved_at_ppp)
+    known = await tsp.read(_sold_at_tsp)
+    said = []
+    for slip, (payment, fen) in sorted(sold.items()):
+        if approved.get(slip) != fen:
+            said.append(
+                f"payment {payment}: paid with {yuan(fen)} yuan; PPP has approved nothing such as {slip}"
+            )
+    for slip, fen in sorted(approved.items()):
+        if slip in known and known[slip][1] != fen:
+            said.append(
+                f"PPP has approved {slip} with {yuan(fen)} yuan, the TSP asked for {yuan(known[slip][1])}"
+            )
+        elif slip not in known:
+            said.append(f"PPP has approved {slip} with {yuan(fen)} yuan; the TSP does not want it")
     return said
 
 
@@ -234,6 +266,24 @@ def _opened_at_boss(conn: Connection) -> dict[str, tuple[str, int]]:
     orders = boss_tables.orders.c
     query = select(orders.id, orders.payment, orders.amount_fen).where(orders.state == "opened")
     return {row.id: (row.payment, row.amount_fen) for row in conn.execute(query)}
+
+
+def _sold_at_tsp(
+    conn: Connection,
+    states: tuple[str, ...] = ("authorising", "authorised", "reversing", "paid", "opened", "service-refused"),
+) -> dict[str, tuple[str, int]]:
+    """Payment and amount by batch and STAN, of payments in these states."""
+    asked, payments = tsp_tables.authorisations, tsp_tables.payments
+    query = select(asked.c.batch, asked.c.stan, payments.c.id, payments.c.amount_fen)
+    query = query.join(payments, payments.c.id == asked.c.payment_id).where(payments.c.state.in_(states))
+    return {f"{row.batch} {row.stan}": (row.id, row.amount_fen) for row in conn.execute(query)}
+
+
+def _approved_at_ppp(conn: Connection) -> dict[str, int]:
+    sales = ppp_tables.transactions.c
+    query = select(sales.batch, sales.stan, sales.amount_fen)
+    found = conn.execute(query.where((sales.state == "approved") & (sales.kind == SALE)))
+    return {f"{row.batch} {row.stan}": row.amount_fen for row in found}
 
 
 Quoted = tuple[str, str, str, int]

@@ -44,6 +44,9 @@ class Settings:
             (part of a reader's name); may be empty. One that cannot be reached is looked for until it can.
         lan_address: this machine's IPv4 address in the local network, for ``--lan``; empty: found out.
         ppp_port: where PPP listens for terminals (ISO 8583 over TCP), on the address of ``--host``; not set: any free one.
+        ppp_address: HOST:PORT of the PPP whose terminal this platform is; empty: the role in this process.
+        ppp_seconds: how long PPP may take to answer; shorter than the first of the pauses below, when a sale is reversed.
+        pos_terminal, pos_merchant: terminal and merchant numbers there (bits 41 and 42).
         tls_certificate: PEM file of the server's certificate with its chain, for ``--tls``; empty: one from an authority
             of our own in the data folder.
         tls_key: PEM file of that certificate's private key; set together with it or not at all.
@@ -89,6 +92,10 @@ class Settings:
     partner_seconds: float = 5.0
     late_settle_seconds: int = 5
     ppp_port: int = 0
+    ppp_address: str = ""
+    ppp_seconds: float = 25.0
+    pos_terminal: str = "88310001"
+    pos_merchant: str = "883100048990001"
     signature_seconds: int = 60
     standing_seconds: int = 15
     key_overlap_seconds: int = 86_400
@@ -159,6 +166,24 @@ def _address(name: str, text: str) -> str:
     return text.rstrip("/")
 
 
+def _host_and_port(name: str, text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if text and not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise SettingsError(f"{name}={text!r}: HOST:PORT is wanted")
+    return text
+
+
+def _fixed(size: int) -> Callable[[str, str], str]:
+    """Letters and digits of that length."""
+
+    def check(name: str, text: str) -> str:
+        if len(text) != size or not (text.isascii() and text.isalnum()):
+            raise SettingsError(f"{name}={text!r}: {size} letters and digits are wanted")
+        return text
+
+    return check
+
+
 def _lan_address(name: str, text: str) -> str:
     """Only IPv4: with a longer address a code's text would outgrow the QR symbol of the television."""
     try:
@@ -211,5 +236,8 @@ CHECKS: dict[str, Callable[[str, str], str | SecretText]] = {
     "psams": _psams,
     "unknown_pauses": _pauses,
     "lan_address": _lan_address,
+    "ppp_address": _host_and_port,
+    "pos_terminal": _fixed(8),
+    "pos_merchant": _fixed(15),
 }
 """What is more than text: takes the variable's name and text, returns the setting, or raises SettingsError."""

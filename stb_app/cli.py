@@ -315,10 +315,15 @@ def _reader(text: str, parser: argparse.ArgumentParser) -> str:
         parser.error(f"--reader {text!r}: pcsc:, pcsc:NAME, sim: or sim:PROFILE")
     if scheme == "sim" and rest:
         # Imported only here: the simulator is not needed for the first picture.
-        from cardreader.sim.profiles import FILE_SUFFIX, NAMES
+        from cardreader.errors import ProtocolError
+        from cardreader.sim.profiles import NAMES, find_profile
 
-        if rest not in NAMES and not rest.endswith(FILE_SUFFIX):
+        try:
+            find_profile(rest)
+        except KeyError:
             parser.error(f"--reader {text!r}: the profiles are {', '.join(NAMES)}, and your own FILE.toml")
+        except ProtocolError as error:
+            parser.error(f"--reader {text!r}: {error}")
     return text
 
 

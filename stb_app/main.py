@@ -312,7 +312,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         reader,
         memory,
         RealWaits(app.clock),
-        lambda: (clock.now() + app.clock.ahead).date(),
+        lambda: clock.now() + app.clock.ahead,
     )
     recovering = False
 
@@ -398,7 +398,7 @@ def _slot(url: str, cards: Path, app: App) -> Reader:
     try:
         return open_reader(url, str(cards))
     except ProtocolError as damaged:
-        file = cards / f"card-{url.removeprefix('sim:')}.json"
+        file = cards / f"card-{Path(url.removeprefix('sim:')).name}.json"
         cli.complain(f"{damaged}; the card slot stays empty. Delete {file} for a fresh card")
         app.post(app.card_damaged)
         return open_reader("sim:", str(cards))

@@ -107,8 +107,6 @@ def client_of(options: cli.BoxOptions) -> TspClient:
 
 
 def _verbs(options: cli.BoxOptions) -> Verbs:
-    from datetime import date
-
     from cardreader.readers import open_reader
     from stb_app.journeys.memory import Memory
     from stb_app.journeys.verbs import Verbs
@@ -118,7 +116,12 @@ def _verbs(options: cli.BoxOptions) -> Verbs:
     # No card is touched: the reader is only what verbs are made with.
     reader = open_reader("sim:")
     return Verbs(
-        client_of(options), reader, Memory(None), RealWaits(SystemClock()), date.today, secrets.token_urlsafe
+        client_of(options),
+        reader,
+        Memory(None),
+        RealWaits(SystemClock()),
+        SystemClock().now,
+        secrets.token_urlsafe,
     )
 
 

@@ -23,13 +23,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from cardreader.emv.certificates import PublicKey
+from cardreader.emv.certificates import EXPONENTS, PublicKey
 from cardreader.errors import ProtocolError
 
 _FIELDS = ("rid", "index", "modulus", "exponent", "expiry", "checksum")
 _RID_SIZE = 5
 _MODULUS_SIZES = range(64, 249)
-_EXPONENTS = (b"\x03", b"\x01\x00\x01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ def _key(where: str, row: dict[str, Any]) -> CaKey:
         raise ProtocolError(f"{where}: a RID has {_RID_SIZE} bytes, an index one")
     if len(modulus) not in _MODULUS_SIZES or not modulus[0] or not modulus[-1] & 1:
         raise ProtocolError(f"{where}: a modulus is an odd number of 64 to 248 bytes without leading zeros")
-    if exponent not in _EXPONENTS:
+    if exponent not in EXPONENTS:
         raise ProtocolError(f"{where}: an exponent is 03 or 010001")
     expiry = row["expiry"]
     if not isinstance(expiry, date) or isinstance(expiry, datetime):

@@ -17,6 +17,8 @@ HEADER, TRAILER = 0x6A, 0xBC
 FORMAT_ISSUER, FORMAT_STATIC, FORMAT_ICC, FORMAT_DYNAMIC = 0x02, 0x03, 0x04, 0x05
 SHA1 = RSA = 0x01
 HASH_SIZE = 20
+EXPONENTS = (b"\x03", b"\x01\x00\x01")
+"""Those that the standard allows (EMV Book 2, 11.1)."""
 _KEY_FIXED = 11
 """Fields of a certificate besides the subject and the key: format 1, expiry 2, serial 3, algorithms 2, lengths 2; and 6A."""
 
@@ -134,7 +136,7 @@ def open_certificate(
     modulus = block[tail : tail + min(room, key_size)] + remainder
     if len(modulus) != key_size or len(exponent) != exponent_size or not 0 < key_size <= signer.size:
         raise CertificateInvalid(what, Reason.KEY)
-    if not int.from_bytes(modulus) or not modulus[0]:
+    if not modulus[0] or exponent not in EXPONENTS:
         raise CertificateInvalid(what, Reason.KEY)
     expiry = block[subject_end : subject_end + 2]
     if _expired(what, expiry, today):

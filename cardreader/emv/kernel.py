@@ -114,6 +114,10 @@ class DebitCredit:
 
     # -- outside of a transaction
 
+    def get_data(self, tag: int) -> bytes | None:
+        """GET DATA, e.g. 9F36, 9F13, 9F17: the value, or None when the card does not tell it. Raises ProtocolError."""
+        return data.get_data(self._channel, tag)
+
     def electronic_cash(self) -> ElectronicCash:
         """Balance and limits of electronic cash. Raises ProtocolError."""
         return data.electronic_cash(self._channel)
@@ -278,7 +282,7 @@ class DebitCredit:
             self._settings,
             self._transaction.type,
             self._transaction.amount_fen,
-            self.objects.get(0x9F42, self._settings.currency) == self._settings.currency,
+            self.objects.get(0x9F42) == self._settings.currency,
         )
         if Aip.CARDHOLDER_VERIFICATION not in self._aip:
             return Step(None, 0, Tvr(0))
@@ -353,7 +357,7 @@ class DebitCredit:
             self._transaction.amount_fen,
             self._settings,
             self.objects,
-            lambda tag: data.get_data(self._channel, tag),
+            self.get_data,
             lambda: self._random(1)[0] * 99 // 256 + 1,
         )
         self.tsi |= Tsi.TERMINAL_RISK_MANAGEMENT
@@ -391,7 +395,7 @@ class DebitCredit:
     def _cryptogram(self, requested: Ac, values: bytes, signed_values: bytes) -> tuple[Answer, bool]:
         """Asks for a cryptogram; says, too, whether its CDA signature holds, when it should have one."""
         key = self._icc_key if self._method is Method.CDA else None
-        combined = key is not None and requested is not Ac.AAC and Tvr.CDA_FAILED not in self.tvr
+        combined = key is not None and requested is not Ac.AAC
         answer = generate_ac(self._channel, requested, values, combined=combined)
         vouched = True
         if combined and key is not None and answer.kind is not Ac.AAC:

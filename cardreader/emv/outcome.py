@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cardreader.emv.cvm import Cvm
+from cardreader.emv.cvm import Cvm, pin_block
 from cardreader.secret import Pin, SecretBytes, SecretText, mask_number
 
 
@@ -51,9 +51,12 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class ClearPin:
-    """An offline PIN, for the card to check."""
+    """An offline PIN, for the card to check. Raises ValueError when it has fewer than 4 digits."""
 
     pin: Pin
+
+    def __post_init__(self) -> None:
+        pin_block(self.pin)
 
 
 class PinEntered:

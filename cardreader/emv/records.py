@@ -17,6 +17,8 @@ _MAX_SFI = 30
 _MAX_EMV_SFI = 10
 """Files up to this one are laid out by EMV: records are templates 70."""
 _MAX_PDOL = 252
+_MAX_RECORDS = 255
+"""No card has as many: an AFL that names more would keep the holder waiting for minutes."""
 MANDATORY = (0x5F24, 0x5A, 0x8C, 0x8D)
 """Data objects without which there is no transaction (EMV Book 3, table 26)."""
 
@@ -74,6 +76,8 @@ def parse_afl(afl: bytes) -> tuple[AflEntry, ...]:
                 f"AFL: records {first} to {last}, {signed} of them signed, at byte {offset + 1}"
             )
         entries.append(AflEntry(sfi >> 3, first, last, signed))
+    if sum(entry.last - entry.first + 1 for entry in entries) > _MAX_RECORDS:
+        raise ProtocolError(f"AFL: more than {_MAX_RECORDS} records at byte 0")
     return tuple(entries)
 
 
@@ -142,19 +146,18 @@ def read(channel: Channel, afl: Sequence[AflEntry]) -> Records:
 def _content(sfi: int, number: int, data: bytes, objects: dict[int, bytes]) -> bytes | None:
     """Takes a record's objects; what of it is static data to be authenticated, None when it is no template 70."""
     where = f"record {number} of file {sfi}"
+    if sfi > _MAX_EMV_SFI and data[:1] != b"\x70":
+        return None  # laid out as its issuer likes
     try:
         templates = parse(data)
     except ProtocolError as error:
         raise ProtocolError(f"{where}: {error}") from error
-    template = templates[0] if len(templates) == 1 and templates[0].tag == 0x70 else None
-    if template is None and sfi <= _MAX_EMV_SFI:
+    if len(templates) != 1 or templates[0].tag != 0x70:
         raise ProtocolError(f"{where}: no template 70 at byte 0")
-    for item in template.children if template is not None else ():
+    for item in templates[0].children:
         if constructed(item.tag):
             continue
         if item.tag in objects:
             raise ProtocolError(f"{where}: {item.tag:X} has come before")
         objects[item.tag] = item.value
-    if template is None:
-        return None
-    return template.value if sfi <= _MAX_EMV_SFI else data
+    return templates[0].value if sfi <= _MAX_EMV_SFI else data

@@ -90,8 +90,10 @@ def candidates(
         ApplicationBlocked: the card is blocked.
         ProtocolError: the directory is garbled.
     """
-    entries = _payment_directory(channel) if interface is Interface.CONTACT else _proximity_directory(channel)
-    found = [] if entries is None else _matching(entries, applications)
+    if interface is Interface.CONTACT:
+        found = _matching(*_payment_directory(channel), applications)
+    else:
+        found = _matching(_proximity_directory(channel), b"", applications)
     if not found and interface is Interface.CONTACT:
         found = list(_by_name(channel, applications))
     return sorted(found, key=lambda candidate: candidate.priority or 16)
@@ -114,28 +116,29 @@ def _select(name: bytes, occurrence: int = _FIRST) -> Command:
     return Command(0x00, 0xA4, 0x04, occurrence, name, MAX_LE)
 
 
-def _payment_directory(channel: Channel) -> list[Tlv] | None:
-    """The entries (61) of the PSE, or None when the card has none that can be used."""
+def _payment_directory(channel: Channel) -> tuple[list[Tlv], bytes]:
+    """The entries (61) of the PSE, none when the card has none that can be used, and its issuer code table (9F11)."""
     data, sw = channel.send(_select(PSE))
     if sw == _BLOCKED_OR_UNSUPPORTED:
         raise ApplicationBlocked("SELECT", sw, status.meaning(sw))
     if sw != status.OK:
-        return None
-    sfi = Fci.parse(data).objects.get(0x88, b"")
+        return [], b""
+    objects = Fci.parse(data).objects
+    sfi = objects.get(0x88, b"")
     if len(sfi) != 1 or not 1 <= sfi[0] <= _MAX_SFI:
-        return None
+        return [], b""
     entries: list[Tlv] = []
     for number in range(1, _MAX_RECORDS + 1):
         data, sw = channel.send(Command(0x00, 0xB2, number, sfi[0] << 3 | 4, le=MAX_LE))
         if sw == _NO_RECORD:
             break
         if sw != status.OK:
-            return None
+            return [], b""
         record = parse(data)
         if len(record) != 1 or record[0].tag != 0x70:
             raise ProtocolError(f"PSE: record {number} has no template 70 at byte 0")
         entries += [item for item in record[0].children if item.tag == 0x61]
-    return entries
+    return entries, objects.get(0x9F11, b"")
 
 
 def _proximity_directory(channel: Channel) -> list[Tlv]:
@@ -146,10 +149,12 @@ def _proximity_directory(channel: Channel) -> list[Tlv]:
     return [item for item in parse(directory) if item.tag == 0x61]
 
 
-def _matching(entries: Sequence[Tlv], applications: Sequence[Application]) -> list[Candidate]:
+def _matching(
+    entries: Sequence[Tlv], code_table: bytes, applications: Sequence[Application]
+) -> list[Candidate]:
     found = []
     for entry in entries:
-        objects = {item.tag: item.value for item in reversed(entry.children)}
+        objects = {0x9F11: code_table, **{item.tag: item.value for item in reversed(entry.children)}}
         aid = objects.get(0x4F, b"")
         application = _supported(aid, applications)
         if application is not None:

@@ -72,6 +72,7 @@ CODES: dict[str, Code] = {
     "evidence-contradicts": Code(409, "The evidence does not show that nothing was debited", money="unknown"),
     "wallet-unreachable": Code(503, "The wallet does not answer", retryable=True),
     "boss-unreachable": Code(503, "The operator's business system does not answer", retryable=True),
+    "ppp-unreachable": Code(503, "UnionPay does not answer", retryable=True),
     "amount-differs": Code(409, "The amount paid is not the amount of the order", money="taken"),
     "partner-unknown": Code(401, "The caller is not a known partner system"),
     "notice-refused": Code(401, "The notice's signature or time is not right"),

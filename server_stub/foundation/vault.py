@@ -81,6 +81,10 @@ class Vault:
         """HMAC-SHA256 under this installation's key; the label keeps different things apart."""
         return hmac.new(self._key.reveal(), label.encode() + b"\0" + value, hashlib.sha256).hexdigest()
 
+    def derive(self, label: str) -> SecretBytes:
+        """A key of its own for another use, 32 bytes; the same wherever this installation's key is."""
+        return SecretBytes(bytes.fromhex(self.fingerprint(label, b"")))
+
 
 def signature(secret: bytes, timestamp: str, nonce: str, body: bytes) -> str:
     """HMAC-SHA256 over timestamp, nonce and raw body, each ended by a newline; upper-case hex."""

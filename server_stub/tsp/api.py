@@ -45,6 +45,7 @@ def routers(services: Current, name: str, version: str) -> list[APIRouter]:
     _order(stb, services)
     _pay(stb, services)
     _card(stb, services)
+    _online_card(stb, services)
     notices = APIRouter(prefix="/notices/wallets", tags=["Wallets"])
     _notices(notices, services)
     return [stb, notices]
@@ -134,6 +135,11 @@ def _before(routes: APIRouter, services: Current, hello: Callable[[], models.Hel
     async def server_keys(box: Box) -> models.ServerKeys:
         """The keys that answers are signed with; signed with each of them."""
         return models.ServerKeys(server_keys=list((await services().boxes.server_keys.fresh()).told))
+
+    @routes.get("/card-keys", responses=FIND)
+    async def card_keys(box: Box) -> models.CardKeys:
+        """The keys that card data and PINs are sealed for."""
+        return models.CardKeys(card_keys=list(services().card_keys.told))
 
     @routes.post("/keys", response_model=models.Rotated, responses=CHANGE)
     async def rotate(request: Request, box: Box, body: models.Rotation, key: Key) -> Response:
@@ -236,6 +242,24 @@ def _card(routes: APIRouter, services: Current) -> None:
         """The card's proof that it did not debit."""
         use = await _use(request, services, f"box:{box}", key)
         return await _once(services, use, lambda: services().proofs.not_debited(box, payment, body, use))
+
+
+def _online_card(routes: APIRouter, services: Current) -> None:
+    @routes.post("/payments/{payment}/authorisation", response_model=models.Authorisation, responses=CHANGE)
+    async def authorise(
+        request: Request, box: Box, payment: str, body: models.AuthorisationRequest, key: Key
+    ) -> Response:
+        """Asks the issuer of a debit or credit card; the payment is unknown from here on."""
+        use = await _use(request, services, f"box:{box}", key)
+        return await _once(services, use, lambda: services().online_cards.authorise(box, payment, body, use))
+
+    @routes.post("/payments/{payment}/completion", response_model=models.Payment, responses=CHANGE)
+    async def complete(
+        request: Request, box: Box, payment: str, body: models.Completion, key: Key
+    ) -> Response:
+        """The card's last word."""
+        use = await _use(request, services, f"box:{box}", key)
+        return await _once(services, use, lambda: services().online_cards.complete(box, payment, body, use))
 
 
 def _notices(routes: APIRouter, services: Current) -> None:

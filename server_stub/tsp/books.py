@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from server_stub.foundation.ledger import Account, Entry, Journal
+from server_stub.tsp import machines
 from server_stub.tsp.tables import ledger
 
 CARD = "receivable:card"
@@ -39,7 +40,7 @@ CHART: Mapping[str, tuple[Account, str]] = {
         (Account(COUNTER, "asset"), "Cash that was paid out by hand in place of a debit of a card."),
         (
             Account(UNKNOWN_CARD, "memorandum"),
-            "Debits that cards may have made: MAC1 has left, nothing is proved.",
+            "Debits that cards may have made: MAC1 has left, or PPP was asked, and nothing is proved.",
         ),
         (Account(UNKNOWN_WALLET, "memorandum"), "Payments that a silent wallet may have taken."),
         (Account(CONTRA, "memorandum"), "The other side of both."),
@@ -49,7 +50,7 @@ CHART: Mapping[str, tuple[Account, str]] = {
 
 BROUGHT_FORWARD = "brought-forward"
 """The kind of the journals with which payments came into the books that are older than these."""
-UNKNOWN = frozenset({"mac1-issued", "mac2-refused", "proof-kept", "contradicted", "wallet-silent"})
+UNKNOWN = frozenset((*machines.CARD_UNKNOWN, *machines.ONLINE_UNKNOWN, "wallet-silent"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from server_stub.tsp.tables import audit, cases, debits, orders, payments
 ACTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "accept-proof": ("mac2-refused", "proof-kept", "contradicted"),
-        "write-off": (*machines.CARD_UNKNOWN, "wallet-silent"),
+        "write-off": (*machines.CARD_UNKNOWN, "reversing", "wallet-silent"),
         "refund": ("amount-differs",),
         "retry-opening": ("service-refused",),
         "returned-by-hand": ("service-refused",),

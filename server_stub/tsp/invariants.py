@@ -23,9 +23,11 @@ from server_stub.tsp import books, machines
 from server_stub.tsp.cases import accepted_proofs
 from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, REFUND
 from server_stub.tsp.payments import SWEPT
+from server_stub.tsp.pos import APPROVED, REVERSED
 from server_stub.tsp.psam_pool import COMPLETED
 from server_stub.tsp.tables import (
     audit,
+    authorisations,
     box_keys,
     cases,
     debits,
@@ -220,15 +222,41 @@ def _proofs(conn: Connection, now: datetime, settings: Settings) -> list[str]:
     paid = payments.c.state.in_(("paid", "opened", "service-refused"))
     query = select(payments.c.id, payments.c.state, payments.c.method, debits.c.tac, debits.c.mac2)
     query = query.add_columns(payments.c.amount_fen, payments.c.received_fen)
+    query = query.add_columns(authorisations.c.response_code, authorisations.c.chip_end)
     joined = payments.outerjoin(debits, debits.c.payment_id == payments.c.id)
+    joined = joined.outerjoin(authorisations, authorisations.c.payment_id == payments.c.id)
     bare = (payments.c.method == "card") & (debits.c.tac.is_(None) | debits.c.mac2.is_(None))
     short = payments.c.received_fen.is_(None) | (payments.c.received_fen != payments.c.amount_fen)
     for row in conn.execute(query.select_from(joined).where(paid & (bare | short))):
-        bare_too = row.method == "card" and not (row.tac and row.mac2) and not accepted_proofs(conn, row.id)
+        online = row.response_code == APPROVED and row.chip_end is not None
+        bare_too = row.method == "card" and not (row.tac and row.mac2) and not online
+        bare_too = bare_too and not accepted_proofs(conn, row.id)
         if bare_too or row.received_fen != row.amount_fen:
             said.append(
                 f"payment {row.id} is {row.state} with {yuan(row.received_fen or 0)} of {yuan(row.amount_fen)} yuan"
                 f"{' and without a proof' if bare_too else ''}"
+            )
+    return said
+
+
+def _authorisations(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    """What PPP was asked fits what has become of the payment: approved, declined, or reversed."""
+    joined = payments.outerjoin(authorisations, authorisations.c.payment_id == payments.c.id)
+    query = select(payments.c.id, payments.c.state, authorisations).select_from(joined)
+    asked = authorisations.c.payment_id.is_not(None)
+    said = []
+    for row in conn.execute(query.where(asked | payments.c.state.in_(machines.ONLINE_UNKNOWN))):
+        approved, undone = row.response_code == APPROVED, row.reversal_code in REVERSED
+        right = {
+            "authorising": row.payment_id is not None and not approved,
+            "authorised": approved,
+            "reversing": row.reversal_reason is not None and not undone,
+            "failed": undone if row.reversal_reason is not None else bool(row.response_code) and not approved,
+        }
+        if not right.get(row.state, True):
+            said.append(
+                f"payment {row.id} is {row.state}, but was answered {row.response_code}, reversed as"
+                f" {row.reversal_reason}, that answered {row.reversal_code}"
             )
     return said
 
@@ -365,6 +393,7 @@ CHECKS: Mapping[str, Check] = {
     "one payment of an order lives": _live,
     "orders agree with payments": _orders,
     "what is paid is proved and whole": _proofs,
+    "what UnionPay was asked is what became of it": _authorisations,
     "payments are of their orders": _same,
     "numbers and proofs of PSAMs are used once": _numbers,
     "keys are of their boxes": _box_keys,

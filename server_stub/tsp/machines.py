@@ -35,7 +35,13 @@ CARD_PAYMENT = Machine(
     "card payment",
     tables.payments,
     _moves(
-        created="card-checked cancelled expired",
+        created="card-checked cancelled expired authorising",
+        # A debit or credit card, online: from here on PPP may have booked the sale.
+        authorising="authorised failed reversing",
+        # Approved; the card has the last word.
+        authorised="paid reversing",
+        # A reversal is repeated until PPP acknowledges it.
+        reversing="failed written-off",
         card_checked="card-checked mac1-issued failed cancelled expired",
         # From here on the card may have been debited: only its own proof leads on.
         mac1_issued="paid failed mac2-refused proof-kept written-off",
@@ -90,6 +96,9 @@ PAYMENT_SHOWN: Mapping[str, Shown] = MappingProxyType(
     {
         "created": Shown("preparing", "not-taken"),
         "card-checked": Shown("preparing", "not-taken"),
+        "authorising": Shown("unknown", "unknown"),
+        "authorised": Shown("unknown", "unknown"),
+        "reversing": Shown("unknown", "unknown"),
         "mac1-issued": Shown("unknown", "unknown"),
         "mac2-refused": Shown("unknown", "unknown"),
         "proof-kept": Shown("unknown", "unknown"),
@@ -125,6 +134,9 @@ LIVE = frozenset(
     {
         "created",
         "card-checked",
+        "authorising",
+        "authorised",
+        "reversing",
         "mac1-issued",
         "mac2-refused",
         "proof-kept",
@@ -145,12 +157,15 @@ CODE_OUT = ("code-wanted", "code-shown", "code-opened")
 """A wallet may still be paid by itself, within its time."""
 CARD_UNKNOWN = ("mac1-issued", "mac2-refused", "proof-kept", "contradicted")
 """A card may have debited, and what there is of it proves nothing yet."""
+ONLINE_UNKNOWN = ("authorising", "authorised", "reversing")
+"""A debit or credit card's account may have been debited; PPP or the card has the next word."""
 WALLET_UNDECIDED = ("wallet-silent", "amount-differs")
 """What the wallet has said, or not said, decides nothing: it is asked again, with pauses."""
 
 WATCHED: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(CARD_UNKNOWN, "card-unknown"),
+        **dict.fromkeys(ONLINE_UNKNOWN, "online-unknown"),
         "wallet-silent": "wallet-unknown",
         "amount-differs": "amount-differs",
         "paid": "opening-overdue",

@@ -26,6 +26,7 @@ Hex1 = Annotated[str, _hex(1)]
 Hex4 = Annotated[str, _hex(4)]
 Hex8 = Annotated[str, _hex(8)]
 Hex32 = Annotated[str, _hex(32)]
+Hex16 = Annotated[str, _hex(16)]
 Hex64 = Annotated[str, _hex(64)]
 
 
@@ -79,6 +80,28 @@ class ServerKeys(BaseModel):
     """All keys whose answers a box may believe."""
 
     server_keys: list[ServerKey]
+
+
+class CardKey(BaseModel):
+    """A public key of the platform's security module."""
+
+    key_id: str
+    public_key: str
+
+
+class CardKeys(BaseModel):
+    """All keys that a box may seal card data and PINs for, the present one first."""
+
+    card_keys: list[CardKey]
+
+
+class CardEnvelope(BaseModel):
+    """A bank card's data, and its PIN, sealed by a box for the security module."""
+
+    key_id: str = Field(pattern=r"^[A-Za-z0-9_-]{43}$")
+    wrapped_key: Annotated[str, _hex(256)]
+    pin_block: Hex16 | None
+    card: str = Field(pattern=r"^(?:[0-9A-F]{2}){29,71}$")
 
 
 class Rotation(BaseModel):
@@ -240,6 +263,31 @@ class NotDebited(BaseModel):
     status_word: Annotated[str, _hex(2)]
     offline_number: OfflineNumber
     balance_fen: Fen
+
+
+Chip = Annotated[str, Field(pattern=r"^(?:[0-9A-F]{2}){1,255}$")]
+"""Data objects of a debit or credit card, as in bit 55 of ISO 8583."""
+
+
+class AuthorisationRequest(BaseModel):
+    """A card's ARQC with all that it covers, and its data and PIN, sealed."""
+
+    envelope: CardEnvelope
+    chip: Chip
+
+
+class Authorisation(BaseModel):
+    """What the issuer has said, for the card."""
+
+    payment: Payment
+    response_code: str | None
+    chip: str | None
+
+
+class Completion(BaseModel):
+    """What the card has said at its second GENERATE AC; null: nothing, it has left or makes no sense."""
+
+    chip: Chip | None
 
 
 class InquiryRequest(CardData):

@@ -20,6 +20,7 @@ from server_stub.tsp.tables import audit, cases, payments
 OPEN_SERVICE = "open-service"
 REFUND = "refund"
 ASK_WALLET = "ask-wallet"
+REVERSE = "reverse"
 DAY_S = 86_400
 """How often a case that stays open is looked at."""
 

@@ -20,6 +20,7 @@ from server_stub.tsp import core, machines, models
 from server_stub.tsp.card import refuse_box
 from server_stub.tsp.card_proofs import CardProofs
 from server_stub.tsp.core import Core
+from server_stub.tsp.online_card import OnlineCards
 from server_stub.tsp.orders import Orders
 from server_stub.tsp.rivals import OF_RIVALS, Reach, Rivals, refuse_rivals
 from server_stub.tsp.tables import LIVE, orders, payments
@@ -45,7 +46,10 @@ class SweepFault(Exception):
 class Payments:
     """What is common to all ways to pay."""
 
-    def __init__(self, parts: Core, all_orders: Orders, wallets: WalletPayments, proofs: CardProofs) -> None:
+    def __init__(
+        self, parts: Core, all_orders: Orders, wallets: WalletPayments, proofs: CardProofs, online: OnlineCards
+    ) -> None:  # fmt: skip
+        self._online = online
         self._core = parts
         self._orders = all_orders
         self._wallets = wallets
@@ -265,6 +269,7 @@ class Payments:
         async with self._core.locks.hold(payment):
             await self._core.database.write(look)
         await self._proofs.complete_kept(payment)
+        await self._online.give_up(payment)
 
     def _expire_card(self, conn: Connection, payment: str) -> None:
         row = core.load_payment(conn, payment)

@@ -21,11 +21,15 @@ from server_stub.tsp import books, housekeeping, psam_pool, tables
 from server_stub.tsp.boss_client import BossClient
 from server_stub.tsp.boxes import REPORT_KEY, Boxes
 from server_stub.tsp.card import CardPayments
+from server_stub.tsp.card_keys import CardKeys
 from server_stub.tsp.card_proofs import CardProofs
 from server_stub.tsp.core import Core
-from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, REFUND
+from server_stub.tsp.hsm.module import Hsm
+from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, REFUND, REVERSE
+from server_stub.tsp.online_card import OnlineCards
 from server_stub.tsp.orders import Orders
 from server_stub.tsp.payments import Payments
+from server_stub.tsp.pos import Access, Pos
 from server_stub.tsp.server_keys import ServerKeys
 from server_stub.tsp.wallet import WalletPayments
 from server_stub.wallets.provider import Wallet
@@ -38,6 +42,7 @@ class TspService:
         database: made with ``tables.metadata``.
         random: for the keys that answers are signed with.
         psam_state: folder in which simulated PSAMs keep their counters.
+        ppp: the way to PPP; None: debit and credit cards are not offered.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class TspService:
         wallets: dict[str, Wallet],
         random: RandomBytes,
         psam_state: Path,
+        ppp: Access | None,
     ) -> None:
         database.load(_load_issuers)
         database.load(lambda conn: books.open_accounts(conn, (f"wallet:{name}" for name in wallets)))
@@ -62,6 +68,7 @@ class TspService:
             OPEN_SERVICE: lambda payload: self.payments.open_service(payload),
             REFUND: lambda payload: self.wallets.refund(payload),
             ASK_WALLET: lambda payload: self.wallets.ask_again(payload),
+            REVERSE: lambda payload: self.online_cards.reverse(payload),
             REPORT_KEY: lambda payload: self.boxes.report(payload),
         }
         self._psam_seeker = Worker("psam-seeker", clock, opener.look_again)
@@ -80,12 +87,18 @@ class TspService:
             sweep_by=lambda instant: self.jobs.due(housekeeping.SWEEP, instant),
             who=who,
         )
+        self.hsm = Hsm(vault.derive("hsm"))
+        self.card_keys = CardKeys(database, self.hsm, clock)
         self.boxes: Boxes = Boxes(self.core, ServerKeys(database, vault, clock, random))
         self.orders: Orders = Orders(self.core)
         self.cards: CardPayments = CardPayments(self.core)
         self.proofs: CardProofs = CardProofs(self.core)
         self.wallets: WalletPayments = WalletPayments(self.core)
-        self.payments: Payments = Payments(self.core, self.orders, self.wallets, self.proofs)
+        pos = None if ppp is None else Pos(database, clock, self.hsm, ppp)
+        self.online_cards: OnlineCards = OnlineCards(self.core, self.hsm, self.card_keys, pos)
+        self.payments: Payments = Payments(
+            self.core, self.orders, self.wallets, self.proofs, self.online_cards
+        )
         self.jobs: Jobs = Jobs(database, tables.jobs, clock, who, housekeeping.jobs(self.core, self.payments))
         database.load(self.jobs.load)
 

@@ -69,6 +69,18 @@ server_keys = Table(
     Column("valid_until", Instant),  # null: the present one
 )
 
+card_keys = Table(
+    "card_keys",
+    metadata,
+    Column(
+        "generation", Integer, primary_key=True, autoincrement=False
+    ),  # 1 for the first: one for all processes
+    Column("key_id", String, nullable=False, unique=True),
+    Column("public_key", String, nullable=False),
+    Column("private_key", String, nullable=False),  # a key block of the HSM
+    Column("created_at", Instant, nullable=False),
+)
+
 orders = Table(
     "orders",
     metadata,
@@ -158,6 +170,40 @@ debits = Table(
     Column("tac", String),
     Column("mac2", String),
 )
+
+pos_terminals = Table(
+    "pos_terminals",
+    metadata,
+    Column("id", String, primary_key=True),  # bit 41 at PPP
+    Column("batch", String, nullable=False),
+    Column("stan", Integer, nullable=False),  # the last one that was used
+    Column("pik", String),  # key blocks of the HSM; null before the first sign-in
+    Column("mak", String),
+    Column("tdk", String),
+    Column("signed_in_at", Instant),
+)
+
+authorisations = Table(
+    "card_authorisations",
+    metadata,
+    Column("payment_id", ForeignKey("payments.id"), primary_key=True),
+    Column("card_masked", String, nullable=False),
+    Column("card_fingerprint", String, nullable=False, index=True),
+    Column("card_sealed", String, nullable=False),  # by the HSM
+    Column("batch", String, nullable=False),
+    Column("stan", String, nullable=False),
+    Column("chip", String, nullable=False),  # bit 55 of the sale, in hex
+    Column("asked_at", Instant, nullable=False),
+    Column("response_code", String),  # bit 39
+    Column("retrieval_reference", String),  # bit 37
+    Column("authorisation_code", String),  # bit 38
+    Column("chip_answer", String),  # bit 55 of the answer
+    Column("answered_at", Instant),
+    Column("chip_end", String),  # what the card said at its second GENERATE AC
+    Column("reversal_reason", String),  # bit 39 of the reversal
+    Column("reversal_code", String),  # bit 39 of its answer
+)
+Index("one_of_a_slip", authorisations.c.batch, authorisations.c.stan, unique=True)
 
 leases = Table(
     "psam_leases",

@@ -6,10 +6,12 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
+from cardreader.emv.kernel import DebitCredit
+from cardreader.emv.settings import TerminalSettings
 from cardreader.errors import (
     Cancelled,
     CardRemoved,
@@ -25,6 +27,7 @@ from stb_app.journeys.card_slot import GLANCE_S, BadCard, CardSlot, NobodyCame, 
 from stb_app.journeys.debiting import Debiting, NeverBegun, ReadyCard
 from stb_app.journeys.earlier import EarlierPayments, StandsAgainst
 from stb_app.journeys.memory import Memory, OpenPayment
+from stb_app.journeys.online_payment import TERMINAL, OnlinePayment, open_debit_credit
 from stb_app.journeys.settling import paid_before
 from stb_app.journeys.steps import (
     EARLIER_NOT_TAKEN,
@@ -67,13 +70,16 @@ class CardPayment:
     """One attempt to pay one order by card. See journeys.base for run and cancel.
 
     Args:
+        now: the time at the box's place, China's.
+        terminal: this box, for debit and credit cards.
         settles: an earlier payment, whose card has to tell first; nothing is paid before the subscriber has confirmed that
             again. Ends with ``EARLIER_NOT_TAKEN`` when the way is free. Empty: this order is paid.
     """
 
     def __init__(
         self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, make_key: Callable[[], str], order: Order,
-        today: Callable[[], date], alone: threading.Lock, settles: str = "",
+        now: Callable[[], datetime], alone: threading.Lock, settles: str = "",
+        terminal: TerminalSettings = TERMINAL,
     ) -> None:  # fmt: skip
         self._client = client
         self._reader = reader
@@ -81,7 +87,8 @@ class CardPayment:
         self._waits = waits
         self._make_key = make_key
         self._order = order
-        self._today = today
+        self._now = now
+        self._terminal = terminal
         self._alone = alone
         self._settles = settles
         self._cancel = threading.Event()
@@ -161,7 +168,12 @@ class CardPayment:
         while True:
             connection = self._slot.wait_for_card(prompt, CARD_WAIT_S)
             try:
-                purse, facts = self._open_purse(connection)
+                try:
+                    purse, facts = self._open_purse(connection)
+                except BadCard as bad:
+                    card = self._debit_credit(connection, bad)
+                    payment = self._payment = self._payment or self._start()
+                    return self._pay_online(payment, card)
                 facts = self._settle_earlier(purse, facts)
                 if self._settles:
                     return self._way_free()
@@ -184,6 +196,28 @@ class CardPayment:
                 )
             finally:
                 connection.close()
+
+    def _debit_credit(self, connection: Connection, bad: BadCard) -> DebitCredit:
+        """The application of a card that has no purse. Raises BadCard: it has no other one either, or only purses are wanted."""
+        if bad.prompt.prompt != "no-purse":
+            raise bad
+        card = open_debit_credit(connection, self._terminal)
+        if card is None:
+            raise bad
+        return card
+
+    def _pay_online(self, payment: Payment, card: DebitCredit) -> Finished:
+        """A debit or credit card, whose issuer is asked."""
+        key = self._ask(self._client.card_key, self._about("reading"))
+        self._look_at(payment.payment)
+        online = OnlinePayment(
+            self._client, self._memory, self._waits, self._slot, self._cancel, self._go_on, self._make_key, payment,
+            self._now,
+        )  # fmt: skip
+        try:
+            return online.run(card, key)
+        finally:
+            self._payment, self._money = online.payment, online.money
 
     def _way_free(self) -> Finished:
         """The confirmation that comes back says that the earlier payment has taken nothing: the TSP is asked, for the
@@ -287,7 +321,7 @@ class CardPayment:
             "reading", facts.application_serial.masked, facts.balance_fen, self._order.amount_fen
         )
         self._slot.say(about)
-        check_here(facts, self._today(), self._order.amount_fen)
+        check_here(facts, self._now().date(), self._order.amount_fen)
         key = self._make_key()
         standing = self._ask(partial(self._client.inquire, facts, key), about)
         if not standing.usable:

@@ -204,6 +204,20 @@ class CardSlot:
             else:
                 return
 
+    def next_pin(self, about: CardPrompt, tries_left: int | None) -> Pin:
+        """Asks for a PIN that somebody else checks.
+
+        Args:
+            about: number and amount to show beside the PIN.
+            tries_left: the last one was wrong.
+
+        Raises:
+            CardRemoved: the card was pulled while we waited. Cancelled: the subscriber left.
+        """
+        wrong = tries_left is not None
+        self.say(replace(about, prompt="wrong-pin" if wrong else "enter-pin", tries_left=tries_left))
+        return self._next_pin()
+
     def _next_pin(self) -> Pin:
         while True:
             if self._cancel.is_set():

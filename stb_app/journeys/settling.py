@@ -224,6 +224,8 @@ def end_told(memory: Memory, payment: Payment) -> None:
     if payment.method == "card":
         if not any(record.payment == payment.payment for record in memory.all()):
             memory.forget(payment.payment)
+        if finished(payment).outcome != "pending":
+            memory.forget_code(payment.payment)
         return
     if finished(payment).outcome == "pending":
         return

@@ -49,6 +49,7 @@ ProblemPrompt = Literal[
     "listed",
     "unsettled",
     "balance-too-low",
+    "declined-by-card",
 ]
 """This card cannot pay: take it out, put another one in, or choose another way."""
 Prompt = Literal[

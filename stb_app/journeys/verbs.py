@@ -6,10 +6,13 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable
-from datetime import date
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cardreader.emv import capk
+from cardreader.emv.settings import TerminalSettings
 from cardreader.reader import Reader
 from cardreader.secret import SecretText
 from stb_app.journeys.card_inquiry import CardInquiry
@@ -17,6 +20,7 @@ from stb_app.journeys.card_payment import CardPayment
 from stb_app.journeys.following import Follow
 from stb_app.journeys.loading import Ask
 from stb_app.journeys.memory import Memory, OpenPayment
+from stb_app.journeys.online_payment import TERMINAL
 from stb_app.journeys.recovery import Recovery
 from stb_app.journeys.settling import end_told
 from stb_app.journeys.waiting import Waits
@@ -39,13 +43,13 @@ class Verbs:
         reader: the card slot.
         memory: what the box must not forget.
         waits: how journeys wait and know the time.
-        today: the calendar date in China, for cards' validity.
+        now: the time in China, for cards' validity and what they keep in their logs.
         make_key: idempotency keys, fresh ones.
         make_correlation: correlation ids, fresh ones: 32 hexadecimal digits.
     """
 
     def __init__(
-        self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, today: Callable[[], date],
+        self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, now: Callable[[], datetime],
         make_key: Callable[[], str] = secrets.token_urlsafe,
         make_correlation: Callable[[], str] = partial(secrets.token_hex, 16),
     ) -> None:  # fmt: skip
@@ -53,7 +57,7 @@ class Verbs:
         self.reader = reader
         self.memory = memory
         self._waits = waits
-        self._today = today
+        self._now = now
         self._make_key = make_key
         self._make_correlation = make_correlation
         self._alone = threading.Lock()
@@ -106,10 +110,15 @@ class Verbs:
             self._waits,
             self._make_key,
             order,
-            self._today,
+            self._now,
             self._alone,
             settles,
+            self._terminal(),
         )
+
+    def _terminal(self) -> TerminalSettings:
+        """This box as a terminal; the simulated cards' CA counts only where no real card can be."""
+        return replace(TERMINAL, ca_keys=capk.simulated()) if self.reader.simulated else TERMINAL
 
     def pay_by_wallet(self, order: Order, method: str) -> WalletPayment:
         client = self._begin("pay-by-wallet")

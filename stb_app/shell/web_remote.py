@@ -324,10 +324,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _insert(self, profile: str) -> None:
         slot = self._slot()
-        # A profile may also be a file, but a browser does not choose files of this machine.
-        if profile not in _profiles():
-            raise Refused(404, f"there is no card {profile!r}", profiles=_profiles())
-        slot.insert(profile)
+        try:
+            if profile not in _profiles():  # a file of this machine is for those who start the television
+                raise KeyError(profile)
+            slot.insert(profile)
+        except KeyError:
+            raise Refused(404, f"there is no card {profile!r}", profiles=_profiles()) from None
         self.bridge.ask(App.refresh_all)
         self._send(204)
 

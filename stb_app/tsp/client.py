@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cardreader.secret import CardNumber, SecretText
 from stb_app.tsp.model import (
+    Authorisation,
     CardStanding,
     Fields,
     Hello,
@@ -33,11 +34,14 @@ from stb_app.tsp.problem import MONEY, Money, Problem
 if TYPE_CHECKING:
     import requests
 
+    from stb_app.tsp.envelope import CardKey
     from stb_app.tsp.signing import Identity
 
 log = logging.getLogger(__name__)
 CONNECT_S = 3.0
 ANSWER_S = 10.0
+ISSUER_S = 35.0
+"""For the answer of a card's issuer: longer than the TSP waits for it."""
 PAYING_S = 6.0
 """For an answer that somebody waits for at the card slot: silence is said soon, and the same is sent again.
 
@@ -156,6 +160,15 @@ class TspClient:
         self.identity = identity.believing(_server_keys(answer))
         self.keep_server_keys(self.identity)
 
+    def card_key(self) -> CardKey:
+        """The key that a bank card's data and PIN are sealed for now. Raises Problem."""
+        from stb_app.tsp.envelope import CardKey
+
+        keys = self._call("GET", "/card-keys").many("card_keys", CardKey.read)
+        if not keys:
+            raise Problem("tsp-answer-bad", facts={"where": "card_keys", "expected": "keys"})
+        return keys[0]
+
     def home(self) -> Home:
         return Home.read(self._call("GET", "/home"))
 
@@ -190,6 +203,27 @@ class TspClient:
     def present_card(self, payment: str, card: CardFacts, key: str) -> Lease:
         answer = self._call("POST", f"/payments/{payment}/card", _card_body(card), key, answer_s=PAYING_S)
         return Lease(_hex(answer, "terminal_number", 6), answer.int("key_index"), answer.int("seconds_left"))
+
+    def authorise(
+        self, payment: str, envelope: Mapping[str, str | None], chip: bytes, key: str
+    ) -> Authorisation:
+        """Has the card's issuer asked. From the moment this is sent the payment may be ``unknown``.
+
+        Args:
+            envelope: of ``stb_app.tsp.envelope.seal``.
+            chip: data objects of the card's ARQC.
+        """
+        body = {"envelope": dict(envelope), "chip": chip.hex().upper()}
+        return Authorisation.read(
+            self._call("POST", f"/payments/{payment}/authorisation", body, key, answer_s=ISSUER_S)
+        )
+
+    def complete(self, payment: str, chip: bytes | None, key: str) -> Payment:
+        """The card's last word, its data objects; None: it has none, and what was booked is undone."""
+        body = {"chip": None if chip is None else chip.hex().upper()}
+        return Payment.read(
+            self._call("POST", f"/payments/{payment}/completion", body, key, answer_s=PAYING_S)
+        )
 
     def init(self, payment: str, init: Mapping[str, Any], key: str) -> Mac1:
         """Sends what INITIALIZE FOR PURCHASE answered. From the moment this is sent the payment may be ``unknown``."""

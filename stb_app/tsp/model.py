@@ -375,6 +375,24 @@ class Mac1:
 
 
 @dataclass(frozen=True, slots=True)
+class Authorisation:
+    """What the issuer of a debit or credit card has said: its code (None: nothing that can be believed) and data for the card."""
+
+    payment: Payment
+    response_code: str | None
+    chip: bytes
+
+    @classmethod
+    def read(cls, f: Fields) -> Authorisation:
+        chip = f.maybe("chip", f.text) or ""
+        try:
+            data = bytes.fromhex(chip)
+        except ValueError as error:
+            raise Problem("tsp-answer-bad", facts={"where": "chip", "expected": "hex"}) from error
+        return cls(f.one("payment", Payment.read), f.maybe("response_code", f.text), data)
+
+
+@dataclass(frozen=True, slots=True)
 class CardStanding:
     """What the TSP thinks of a card: its issuer's name, and a refusal code when it cannot pay here."""
 

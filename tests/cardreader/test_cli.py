@@ -115,6 +115,15 @@ def test_a_damaged_card_is_said_and_fresh_repairs_it(
     assert json.loads((tmp_path / "card-good.json").read_text())["balance_fen"] == 23640
 
 
+def test_a_tester_s_file_that_is_no_card_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.toml"
+    assert cli.main(["insert", str(file), "--state", str(tmp_path)]) == console.EXIT_CARD
+    assert f"{file} cannot be read" in capsys.readouterr().err
+    file.write_text('description = "mine"')
+    assert cli.main(["insert", str(file), "--state", str(tmp_path)]) == console.EXIT_CARD
+    assert capsys.readouterr().err == "stb-card: profile mine.toml: card: is missing\n"
+
+
 def test_a_state_folder_that_cannot_be_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "x"):

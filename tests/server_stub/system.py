@@ -7,6 +7,7 @@ import functools
 import itertools
 import random
 import shutil
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -320,7 +321,9 @@ def stand() -> Stand:
     return Stand()
 
 
-def world_of(data: Path, clock: SimulatedClock, network: Network) -> World:
+def world_of(
+    data: Path, clock: SimulatedClock, network: Network, terminals: socket.socket | None = None
+) -> World:
     """A simulated world; its randomness depends on folder and time, and is another one at every start."""
     _starts[data] += 1
     return World(
@@ -330,6 +333,7 @@ def world_of(data: Path, clock: SimulatedClock, network: Network) -> World:
         public_url=PUBLIC,
         pauses=machine_pauses(),
         client=lambda seconds: httpx.AsyncClient(transport=network),
+        terminals=terminals,
     )
 
 
@@ -424,18 +428,24 @@ databases = Databases()
 
 @contextlib.asynccontextmanager
 async def running(
-    data: Path, settings: Settings | None = None, clock: SimulatedClock | None = None
+    data: Path,
+    settings: Settings | None = None,
+    clock: SimulatedClock | None = None,
+    terminals: socket.socket | None = None,
 ) -> AsyncIterator[System]:
     """A server over that folder; one at a time. At the end of a test that went well all that must be true is.
 
     Its roles reach each other through ``network``, the test from outside.
+
+    Args:
+        terminals: where PPP listens; without it there is no PPP for the TSP.
     """
     network = Network()
     if not data.exists() or not any(data.iterdir()):
         shutil.copytree(first_start().name, data, dirs_exist_ok=True)
     clock = clock or SimulatedClock(START)
     settings = replace(settings or Settings(), database=databases.of(data))
-    roles = Roles(settings, ROLES, data, world_of(data, clock, network))
+    roles = Roles(settings, ROLES, data, world_of(data, clock, network, terminals))
     app = stand().app
     network.attach(app)
     assert stand().roles is None

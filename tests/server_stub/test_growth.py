@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 SMALL = {
     "products", "price_plans",  # the catalogue
     "psam_leases", "psam_locks",  # at most as many as there are PSAMs
-    "server_keys", "issuers", "listed_cards",
+    "server_keys", "card_keys", "issuers", "listed_cards",
     "jobs", "job_runs", "audit_head",  # the server's own
 }  # fmt: skip
 """Tables that do not grow with homes, orders or payments; to read all of one costs little."""

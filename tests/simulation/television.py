@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -294,7 +294,7 @@ class Box:
     def _verbs(self, memory: Memory) -> Verbs:
         names = self.simulation.random(f"names of {self.name}")
         name = lambda: f"{names.getrandbits(128):032x}"  # noqa: E731 - as short as the real one
-        return Verbs(self._client(None), self.slot, memory, self._waits, self._today, self._key, name)
+        return Verbs(self._client(None), self.slot, memory, self._waits, self._true_now, self._key, name)
 
     def _client(self, identity: Identity | None) -> TspClient:
         session = requests.Session()
@@ -423,8 +423,8 @@ class Box:
     def _now(self) -> datetime:
         return START + timedelta(seconds=self.simulation.loop.time() + self.offset_s)
 
-    def _today(self) -> date:
-        return (self._now() + self._ahead).date()
+    def _true_now(self) -> datetime:
+        return self._now() + self._ahead
 
     def _key(self) -> str:
         self._keys += 1

@@ -7,31 +7,29 @@ change is in the store before the answer leaves the card, all of a command's cha
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from cardreader.apdu import Command
-from cardreader.emv.cryptogram import CryptogramData, application_cryptogram, issuer_response
+from cardreader.emv import dol
+from cardreader.emv.bits import Ac, Aip, Cvr, Tvr
+from cardreader.emv.cryptogram import issuer_response
 from cardreader.sim.cos import Handler, Random, Refusal
-from cardreader.sim.emv import risk
-from cardreader.sim.emv.issuer_commands import Effect, carry_out, check_mac
+from cardreader.sim.emv import answers, risk
+from cardreader.sim.emv.issuer_commands import Effect, carry_out
 from cardreader.sim.emv.issuer_keys import CardKeys
 from cardreader.sim.emv.keys import RsaKey
 from cardreader.sim.emv.personalisation import Personalised
-from cardreader.sim.emv.profile import Dol, EmvProfile
-from cardreader.sim.emv.risk import Ac, Ada, Cvr, Facts, Limits, Online
+from cardreader.sim.emv.profile import EmvProfile
+from cardreader.sim.emv.risk import Ada, Facts, Limits, Online
 from cardreader.sim.emv.signing import signed_dynamic_data
 from cardreader.sim.emv.state import ApplicationState
+from cardreader.sim.emv.values import bcd_fen, fen_bcd, pin_of, sized
 from cardreader.tlv import encode
 
 EC_BALANCE, EC_BALANCE_LIMIT, EC_SINGLE_LIMIT, EC_RESET_THRESHOLD = 0x9F79, 0x9F77, 0x9F78, 0x9F6D
-_CRYPTOGRAM_VERSION, _KEY_INDEX, _ALGORITHM_3DES = 0x01, 0x01, 0x01
-_ISSUER_DISCRETIONARY_EC = 0x01
 _MAX_ATC = 0xFFFF
-_ICC_DYNAMIC_NUMBER_SIZE = 8
-_ISSUER_AUTHENTICATION = 0x04
 _MOST_SCRIPTS_COUNTED = 15
 
 Commit = Callable[[ApplicationState, bool], None]
@@ -47,7 +45,6 @@ class _First:
     asked: Mapping[int, bytes]
     asked_raw: bytes
     facts: Facts
-    waits: bool
 
 
 @dataclass(slots=True)
@@ -63,6 +60,7 @@ class _Session:
     dda_performed: bool = False
     first: _First | None = None
     authenticated: bool | None = None
+    script_failed: bool = False
     done: bool = False
 
 
@@ -208,11 +206,11 @@ class PaymentApplication:
         # The template's length has two bytes from 128 on; both forms are read.
         head = 3 if raw[1] == 0x81 else 2
         values = raw[head:]
-        if len(values) != raw[head - 1] or len(values) != _dol_size(self._contents.pdol):
+        if len(values) != raw[head - 1] or len(values) != dol.length(self._contents.pdol):
             raise Refusal(0x6700)
         if self.state.atc == _MAX_ATC:
             raise Refusal(0x6985)
-        asked = split(self._contents.pdol, values)
+        asked = dol.split(self._contents.pdol, values)
         electronic_cash = self._is_electronic_cash(asked)
         self._commit(replace(self.state, atc=self.state.atc + 1))
         self._session = _Session(self.state.atc.to_bytes(2), values, electronic_cash, self.state.carried)
@@ -293,9 +291,9 @@ class PaymentApplication:
             raise Refusal(0x6A86)
         if 0x9F46 not in self._contents.objects:
             raise Refusal(0x6D00)
-        if len(command.data) != _dol_size(self._contents.ddol):
+        if len(command.data) != dol.length(self._contents.ddol):
             raise Refusal(0x6700)
-        number = self._random(_ICC_DYNAMIC_NUMBER_SIZE)
+        number = self._random(answers.ICC_DYNAMIC_NUMBER_SIZE)
         session.dda_performed = True
         signed = signed_dynamic_data(self._card.icc_key, bytes((len(number),)) + number, command.data)
         if self._card.behaviour.format_2:
@@ -311,12 +309,12 @@ class PaymentApplication:
         if command.p2 or command.p1 & 0x2F or command.p1 & 0xC0 == 0xC0:
             raise Refusal(0x6A86)
         requested, combined = Ac(command.p1 & 0xC0), bool(command.p1 & 0x10)
-        dol = self._contents.cdol1 if session.first is None else self._contents.cdol2
-        if len(command.data) != _dol_size(dol):
+        wanted = self._contents.cdol1 if session.first is None else self._contents.cdol2
+        if len(command.data) != dol.length(wanted):
             raise Refusal(0x6700)
         if combined and 0x9F46 not in self._contents.objects:
             raise Refusal(0x6985)
-        asked = split(dol, command.data)
+        asked = dol.split(wanted, command.data)
         if session.first is None:
             return self._first(session, requested, combined, asked, command.data)
         if requested is Ac.ARQC:
@@ -334,16 +332,15 @@ class PaymentApplication:
         elif answer is Ac.ARQC:
             state = replace(state, carried=state.carried | Cvr.LAST_ONLINE_NOT_COMPLETED)
         else:
-            state = replace(
-                state, carried=risk.carried_declined(state.carried, _sized(asked.get(0x95, b""), 5))
-            )
+            results = Tvr(int.from_bytes(sized(asked.get(0x95, b""), 5)))
+            state = replace(state, carried=risk.carried_declined(state.carried, results))
         if state != self.state:
             self._commit(state)
-        cryptogram = self._cryptogram(session, asked, cvr)
-        session.first = _First(cvr, cryptogram, asked, raw, facts, waits=answer is Ac.ARQC)
-        session.done = answer is not Ac.ARQC
         signed = session.pdol_raw + raw if combined and answer is not Ac.AAC else None
-        return self._answer(session, answer, cvr, cryptogram, signed, asked)
+        cryptogram, data = self._answer(session, answer, cvr, asked, signed)
+        session.first = _First(cvr, cryptogram, asked, raw, facts)
+        session.done = answer is not Ac.ARQC
+        return data
 
     def _second(
         self,
@@ -355,20 +352,20 @@ class PaymentApplication:
         raw: bytes,
     ) -> bytes:
         asked = {**first.asked, **asked}
-        aip = self._contents.objects.get(0x82, bytes(2))
         online = Online(
             reached=asked.get(0x8A) not in (risk.Y3, risk.Z3),
             authenticated=session.authenticated,
-            supported=bool(aip[0] & _ISSUER_AUTHENTICATION),
+            supported=bool(self._aip() & Aip.ISSUER_AUTHENTICATION),
             mandatory=bool((self._number(0x9F56) or 0) & 0x80),
         )
         # A script before this command may have blocked the application, or changed the balance.
         facts = replace(first.facts, blocked=self.state.blocked, balance_fen=self._fen(EC_BALANCE) or 0)
-        answer, cvr = risk.second(requested, first.cvr, facts, online)
+        failed_script = Cvr.SCRIPT_FAILED if session.script_failed else Cvr(0)
+        answer, cvr = risk.second(requested, first.cvr | failed_script, facts, online)
         state = self.state
         if online.reached:
-            state = replace(state, carried=risk.carried_online(cvr, online))
-            if not state.carried:
+            state = replace(state, carried=risk.carried_online(cvr, online) | failed_script)
+            if risk.issuer_accepted(online):
                 state = replace(
                     state,
                     last_online_atc=int.from_bytes(session.atc),
@@ -382,11 +379,13 @@ class PaymentApplication:
         if state != self.state:
             self._commit(state)
         session.done = True
-        cryptogram = self._cryptogram(session, asked, cvr)
         signed = None
         if combined and answer is Ac.TC:
             signed = session.pdol_raw + first.asked_raw + raw
-        return self._answer(session, answer, cvr, cryptogram, signed, asked)
+        return self._answer(session, answer, cvr, asked, signed)[1]
+
+    def _aip(self) -> Aip:
+        return Aip(int.from_bytes(sized(self._contents.objects.get(0x82, b""), 2)))
 
     def _facts(self, session: _Session, asked: Mapping[int, bytes], combined: bool) -> Facts:
         counts = session.electronic_cash or asked.get(0x5F2A) == self._object(0x9F51)
@@ -424,72 +423,32 @@ class PaymentApplication:
 
     def _logged(self, session: _Session, asked: Mapping[int, bytes]) -> tuple[bytes, ...]:
         values = {**asked, 0x9F36: session.atc}
-        record = b"".join(_sized(values.get(tag, b""), size) for tag, size in self._contents.log_format)
+        record = dol.fill(self._contents.log_format, values)
         kept = self._contents.profile.log_records
         return (record, *self.state.log)[:kept] if record else self.state.log
-
-    def _cryptogram(self, session: _Session, asked: Mapping[int, bytes], cvr: Cvr) -> bytes:
-        """Cryptogram version 01 (cards.md, D6)."""
-
-        def value(tag: int, size: int) -> bytes:
-            return _sized(asked.get(tag, b""), size)
-
-        data = CryptogramData(
-            amount=value(0x9F02, 6),
-            amount_other=value(0x9F03, 6),
-            terminal_country=value(0x9F1A, 2),
-            terminal_verification_results=value(0x95, 5),
-            currency=value(0x5F2A, 2),
-            date=value(0x9A, 3),
-            transaction_type=value(0x9C, 1),
-            unpredictable_number=value(0x9F37, 4),
-            interchange_profile=_sized(self._contents.objects.get(0x82, b""), 2),
-            atc=session.atc,
-            verification_results=cvr.to_bytes_4(),
-        )
-        return application_cryptogram(self._keys(session).ac, data.to_bytes())
-
-    def _issuer_application_data(self, session: _Session, cvr: Cvr) -> bytes:
-        """9F10 (cards.md, D5)."""
-        head = bytes((_KEY_INDEX, _CRYPTOGRAM_VERSION)) + cvr.to_bytes_4() + bytes((_ALGORITHM_3DES,))
-        data = bytes((len(head),)) + head
-        balance = self._object(EC_BALANCE)
-        if balance is None:
-            return data
-        # No published algorithm for this MAC was found; ours covers the ATC and what stands before the MAC.
-        own = bytes((_ISSUER_DISCRETIONARY_EC,)) + balance[-5:]
-        own += check_mac(self._keys(session), session.atc + own)
-        return data + bytes((len(own),)) + own
 
     def _answer(
         self,
         session: _Session,
         answer: Ac,
         cvr: Cvr,
-        cryptogram: bytes,
-        signed: bytes | None,
         asked: Mapping[int, bytes],
-    ) -> bytes:
-        """The answer to GENERATE AC; ``signed`` is what a combined signature covers besides it, or None."""
-        cid = bytes((answer,))
-        application_data = self._issuer_application_data(session, cvr)
-        if signed is not None:
-            told = encode(0x9F27, cid) + encode(0x9F36, session.atc)
-            after = encode(0x9F10, application_data)
-            number = self._random(_ICC_DYNAMIC_NUMBER_SIZE)
-            digest = hashlib.sha1(signed + told + after).digest()
-            dynamic = bytes((len(number),)) + number + cid + cryptogram + digest
-            signature = signed_dynamic_data(self._card.icc_key, dynamic, _sized(asked.get(0x9F37, b""), 4))
-            return encode(0x77, told + encode(0x9F4B, signature) + after)
-        if self._card.behaviour.format_2:
-            return encode(
-                0x77,
-                encode(0x9F27, cid)
-                + encode(0x9F36, session.atc)
-                + encode(0x9F26, cryptogram)
-                + encode(0x9F10, application_data),
-            )
-        return encode(0x80, cid + session.atc + cryptogram + application_data)
+        signed: bytes | None,
+    ) -> tuple[bytes, bytes]:
+        """The cryptogram, and the answer to GENERATE AC; ``signed`` is what a combined signature covers besides it."""
+        keys = self._keys(session)
+        cryptogram = answers.cryptogram(keys, asked, self._aip(), session.atc, cvr)
+        told = answers.Told(
+            answer,
+            session.atc,
+            cryptogram,
+            answers.issuer_application_data(keys, session.atc, cvr, self._object(EC_BALANCE)),
+        )
+        if signed is None:
+            return cryptogram, told.encode(self._card.behaviour.format_2)
+        number = self._random(answers.ICC_DYNAMIC_NUMBER_SIZE)
+        unpredictable = sized(asked.get(0x9F37, b""), 4)
+        return cryptogram, told.signed(self._card.icc_key, number, unpredictable, signed)
 
     # -- the issuer
 
@@ -528,6 +487,7 @@ class PaymentApplication:
                 session.first.asked,
             )
         except Refusal:
+            session.script_failed = True
             self._commit(replace(before, carried=before.carried | Cvr.SCRIPT_FAILED))
             raise
         self._apply(effect)
@@ -548,45 +508,3 @@ class PaymentApplication:
 def _one_more_script(carried: Cvr) -> Cvr:
     count = (carried & Cvr.SCRIPT_COUNT) >> 4
     return (carried & ~Cvr.SCRIPT_COUNT) | Cvr(min(count + 1, _MOST_SCRIPTS_COUNTED) << 4)
-
-
-def _dol_size(dol: Dol) -> int:
-    return sum(size for _, size in dol)
-
-
-def split(dol: Dol, raw: bytes) -> dict[int, bytes]:
-    """The values of a data object list by tag; ``raw`` is as long as the list says."""
-    values: dict[int, bytes] = {}
-    offset = 0
-    for tag, size in dol:
-        values[tag] = raw[offset : offset + size]
-        offset += size
-    return values
-
-
-def _sized(value: bytes, size: int) -> bytes:
-    """Right-aligned in ``size`` bytes; whoever wrote the DOL may have asked for another length."""
-    return value[-size:].rjust(size, b"\x00")
-
-
-def bcd_fen(value: bytes) -> int:
-    """An amount of format n; digits that are none, as only a wrong terminal sends them, count as their hex value's last."""
-    fen = 0
-    for byte in value:
-        fen = fen * 100 + min(byte >> 4, 9) * 10 + min(byte & 0x0F, 9)
-    return fen
-
-
-def fen_bcd(amount_fen: int) -> bytes:
-    """An amount as n 12, 6 bytes."""
-    return bytes.fromhex(f"{amount_fen:012}")
-
-
-def pin_of(block: bytes) -> str | None:
-    """The PIN in a block of ISO 9564 format 2, or None when it holds none."""
-    size = block[0] & 0x0F
-    digits = block[1:].hex().upper()
-    pin, filler = digits[:size], digits[size:]
-    if block[0] >> 4 != 2 or not 4 <= size <= 12 or not pin.isdecimal() or filler.strip("F"):
-        return None
-    return pin

@@ -6,9 +6,8 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import pyemv
-
 from cardreader.apdu import Command
+from cardreader.emv import dol
 from cardreader.errors import ProtocolError
 from cardreader.sim.cos import Refusal
 from cardreader.sim.emv.issuer_keys import CardKeys
@@ -33,12 +32,6 @@ class Effect:
 
     state: ApplicationState
     blocks_card: bool = False
-
-
-def check_mac(session: CardKeys, data: bytes) -> bytes:
-    """Four bytes of MAC under the transaction's MAC key."""
-    mac: bytes = pyemv.mac.mac_iso9797_3(session.mac[:8], session.mac[8:], data, 2, MAC_SIZE)
-    return mac
 
 
 def carry_out(
@@ -101,9 +94,7 @@ def _put_data(
     if not value.hex().isdecimal() or (limit is not None and value > limit):
         raise Refusal(0x6A80)
     values = {**asked, 0x9F36: atc}
-    record = bytes((command.p1, command.p2)) + before + value
-    for wanted, size in contents.load_log_format:
-        record += values.get(wanted, b"")[-size:].rjust(size, b"\x00")
+    record = bytes((command.p1, command.p2)) + before + value + dol.fill(contents.load_log_format, values)
     return replace(changed, load_log=(record, *state.load_log)[: contents.profile.load_log_records])
 
 

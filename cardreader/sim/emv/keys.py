@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
-RID = bytes.fromhex("A000000333")
 CA_INDEX = 0xF0
-"""Index of our own CA; UnionPay's published keys have others (cards.md, D9)."""
+"""Index of our own CA under UnionPay's RID, whose published keys have others. Terminals know it from
+`cardreader.emv.capk`."""
 CA_KEY = "ca-f0"
-CA_EXPIRY = "491231"
-"""YYMMDD; for the terminal's table only, it is not signed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +38,14 @@ class RsaKey:
         Raises:
             ValueError: the block has another length, or its number is not below the modulus.
         """
-        modulus = self.prime1 * self.prime2
+        p, q = self.prime1, self.prime2
         number = int.from_bytes(block)
-        if len(block) != len(self.modulus) or number >= modulus:
+        if len(block) != len(self.modulus) or number >= p * q:
             raise ValueError(f"a block of {len(self.modulus)} bytes below the modulus expected")
-        order = (self.prime1 - 1) * (self.prime2 - 1)
-        return pow(number, pow(self.exponent, -1, order), modulus).to_bytes(len(block))
+        # By the Chinese remainder theorem: a third of the time.
+        by_p = pow(number, pow(self.exponent, -1, p - 1), p)
+        by_q = pow(number, pow(self.exponent, -1, q - 1), q)
+        return (by_q + (by_p - by_q) * pow(q, -1, p) % p * q).to_bytes(len(block))
 
 
 @cache
@@ -54,9 +53,3 @@ def rsa_key(name: str) -> RsaKey:
     """One of the test keys of keys.toml: ``ca-f0``, ``issuer``, ``icc`` or ``pin``. Raises KeyError."""
     table = tomllib.loads(files("cardreader.sim.emv").joinpath("keys.toml").read_text("utf-8"))[name]
     return RsaKey(int(table["prime1"], 16), int(table["prime2"], 16), table["exponent"])
-
-
-def ca_checksum() -> bytes:
-    """SHA-1 over RID, index, modulus and exponent of our CA's key, as a terminal's table has it (20 bytes)."""
-    key = rsa_key(CA_KEY)
-    return hashlib.sha1(RID + bytes((CA_INDEX,)) + key.modulus + key.public_exponent).digest()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cardreader.emv import dol
+from cardreader.emv.dol import DolEntry
 from cardreader.errors import ProtocolError
 from cardreader.sim.cos import fci
 from cardreader.sim.emv import signing
-from cardreader.sim.emv.profile import ApplicationProfile, Dol, EmvProfile, RecordRow, parse_dol
+from cardreader.sim.emv.profile import ApplicationProfile, EmvProfile, RecordRow
 from cardreader.tlv import encode
 
 MAX_RECORD = 254
@@ -19,6 +21,7 @@ _CERTIFICATE_SERIAL = bytes.fromhex("000001")
 _DATA_AUTHENTICATION_CODE = bytes.fromhex("DAC1")
 _SIGNED_SFI_WITHOUT_TEMPLATE = range(1, 11)
 
+Dol = tuple[DolEntry, ...]
 Records = dict[tuple[int, int], bytes]
 """By SFI and number (from 1), each with its template 70."""
 
@@ -62,20 +65,20 @@ def personalise(card: EmvProfile, application: ApplicationProfile) -> Personalis
     for afl in (application.afl, application.electronic_cash_afl):
         _check_afl(card, afl, records)
 
-    def dol(tag: int) -> Dol:
-        return parse_dol(objects.get(tag, b""), f"{tag:X}")
+    def entries(tag: int) -> Dol:
+        return dol.parse(objects.get(tag, b""))
 
     return Personalised(
         profile=application,
         objects=objects,
         records=records,
         fci=_fci(application, objects),
-        pdol=dol(0x9F38),
-        cdol1=dol(0x8C),
-        cdol2=dol(0x8D),
-        ddol=dol(0x9F49),
-        log_format=dol(0x9F4F),
-        load_log_format=dol(0xDF4F),
+        pdol=entries(0x9F38),
+        cdol1=entries(0x8C),
+        cdol2=entries(0x8D),
+        ddol=entries(0x9F49),
+        log_format=entries(0x9F4F),
+        load_log_format=entries(0xDF4F),
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cardreader.emv import dol
 from cardreader.errors import ProtocolError
 from cardreader.sim.emv.issuer_keys import CardKeys, card_keys
 from cardreader.sim.emv.keys import CA_INDEX, CA_KEY, RsaKey, rsa_key
@@ -24,8 +25,6 @@ _MAX_VALUE = 252
 _SFI = range(1, 31)
 _PROBE = 2
 
-Dol = tuple[tuple[int, int], ...]
-"""Tags and lengths of a data object list (EMV Book 3, 5.4)."""
 RecordRow = tuple[tuple[int, bytes | None], ...]
 """The objects of a record: each a tag, and a value of its own or None for the application's."""
 FileRecords = dict[int, tuple[RecordRow, ...]]
@@ -336,8 +335,12 @@ def _rsa_key(table: _Table, key: str, default: str) -> RsaKey:
 def _application(table: _Table) -> ApplicationProfile:
     objects = dict(_objects(table.table("objects")))
     for tag in (0x9F38, 0x8C, 0x8D, 0x97, 0x9F49, 0x9F4F, 0xDF4F):
-        if tag in objects:
-            parse_dol(objects[tag], f"{table.place}: objects: {tag:X}")
+        try:
+            size = dol.length(dol.parse(objects.get(tag, b"")))
+        except ProtocolError as error:
+            raise ProtocolError(f"{table.place}: objects: {tag:X}: {error}") from error
+        if size > _MAX_VALUE:
+            raise table.wrong(f"objects: {tag:X}", f"asks for more than {_MAX_VALUE} bytes")
     files: FileRecords = {}
     sources = table.table("files")
     for key in sources.left():
@@ -411,23 +414,3 @@ def _text(table: _Table, key: str, text: str) -> bytes:
     if len(value) > _MAX_VALUE:
         raise table.wrong(key, f"at most {_MAX_VALUE} bytes are wanted")
     return value
-
-
-def parse_dol(raw: bytes, place: str) -> Dol:
-    """Reads a data object list: tags, each with one byte of length. Raises ProtocolError, which begins with ``place``."""
-    entries: list[tuple[int, int]] = []
-    offset = 0
-    while offset < len(raw):
-        start = offset
-        if raw[offset] & 0x1F == 0x1F:
-            offset += 1
-            while offset < len(raw) and raw[offset] & 0x80:
-                offset += 1
-        offset += 1
-        if offset >= len(raw):
-            raise ProtocolError(f"{place}: the entry at byte {start} is cut off")
-        entries.append((int.from_bytes(raw[start:offset]), raw[offset]))
-        offset += 1
-    if sum(size for _, size in entries) > _MAX_VALUE:
-        raise ProtocolError(f"{place}: asks for more than {_MAX_VALUE} bytes")
-    return tuple(entries)

@@ -7,47 +7,12 @@ second one there are TC and AAC. What happened in the last transaction is carrie
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum, IntFlag
+from enum import IntFlag
+
+from cardreader.emv.bits import Ac, Cvr, Tvr
 
 Y3, Z3 = b"Y3", b"Z3"
 """Authorisation response codes that the terminal makes when it could not go online."""
-
-
-class Ac(IntEnum):
-    """Type of an application cryptogram, as in P1 and in the CID (EMV Book 3, table 11)."""
-
-    AAC = 0x00
-    TC = 0x40
-    ARQC = 0x80
-
-
-class Cvr(IntFlag):
-    """Card verification results, bytes 2 to 4 as one number (byte 1 is their length, 03)."""
-
-    SECOND_NOT_REQUESTED = 0x800000
-    SECOND_TC = 0x400000
-    FIRST_ARQC = 0x200000
-    FIRST_TC = 0x100000
-    ISSUER_AUTHENTICATION_FAILED = 0x080000
-    PIN_PERFORMED = 0x040000
-    PIN_FAILED = 0x020000
-    UNABLE_TO_GO_ONLINE = 0x010000
-    LAST_ONLINE_NOT_COMPLETED = 0x008000
-    PIN_TRY_LIMIT_EXCEEDED = 0x004000
-    VELOCITY_EXCEEDED = 0x002000
-    NEW_CARD = 0x001000
-    LAST_ISSUER_AUTHENTICATION_FAILED = 0x000800
-    ISSUER_AUTHENTICATION_NOT_PERFORMED = 0x000400
-    BLOCKED_BY_PIN_TRIES = 0x000200
-    LAST_SDA_FAILED = 0x000100
-    SCRIPT_COUNT = 0x0000F0
-    SCRIPT_FAILED = 0x000008
-    LAST_DDA_FAILED = 0x000004
-    DDA_PERFORMED = 0x000002
-
-    def to_bytes_4(self) -> bytes:
-        """03 and three bytes, as in 9F10 and in the cryptogram's input."""
-        return b"\x03" + int(self).to_bytes(3)
 
 
 class Ada(IntFlag):
@@ -127,35 +92,28 @@ def first(requested: Ac, facts: Facts) -> tuple[Ac, Cvr, bool]:
     """
     cvr = facts.carried | Cvr.SECOND_NOT_REQUESTED
     no_tries = facts.pin_tries_left == 0
-    cvr |= Cvr.PIN_PERFORMED if facts.pin_seen else Cvr(0)
-    cvr |= Cvr.PIN_FAILED if facts.pin_seen and facts.pin_failed else Cvr(0)
+    cvr |= Cvr.OFFLINE_PIN_PERFORMED if facts.pin_seen else Cvr(0)
+    cvr |= Cvr.OFFLINE_PIN_FAILED if facts.pin_seen and facts.pin_failed else Cvr(0)
     cvr |= Cvr.PIN_TRY_LIMIT_EXCEEDED if no_tries else Cvr(0)
     cvr |= Cvr.NEW_CARD if facts.new_card else Cvr(0)
     cvr |= Cvr.DDA_PERFORMED if facts.dda_performed else Cvr(0)
     if _velocity(facts):
         cvr |= Cvr.VELOCITY_EXCEEDED
     tries_ended_before = no_tries and not facts.pin_seen
-    blocks = bool(
+    blocks = not facts.electronic_cash and bool(
         (no_tries and facts.pin_seen and facts.ada & Ada.PIN_TRIES_BLOCK)
         or (tries_ended_before and facts.ada & Ada.LAST_PIN_TRIES_BLOCK)
     )
     cvr |= Cvr.BLOCKED_BY_PIN_TRIES if blocks and not facts.blocked else Cvr(0)
-    declines = (
-        facts.blocked
-        or blocks
-        or bool(tries_ended_before and facts.ada & Ada.LAST_PIN_TRIES_DECLINE)
-        or (facts.electronic_cash and requested is Ac.TC and facts.amount_fen > facts.balance_fen)
-    )
-    goes_online = bool(
-        cvr & (Cvr.LAST_ONLINE_NOT_COMPLETED | Cvr.VELOCITY_EXCEEDED)
-        or (
-            cvr & Cvr.LAST_ISSUER_AUTHENTICATION_FAILED
-            and facts.ada & Ada.ONLINE_AFTER_ISSUER_AUTHENTICATION_FAILED
+    if facts.electronic_cash:
+        # Balance and threshold alone decide: a card that was once pulled while online still pays offline.
+        declines = facts.blocked or (requested is Ac.TC and facts.amount_fen > facts.balance_fen)
+        goes_online = bool(cvr & Cvr.VELOCITY_EXCEEDED)
+    else:
+        declines = (
+            facts.blocked or blocks or bool(tries_ended_before and facts.ada & Ada.LAST_PIN_TRIES_DECLINE)
         )
-        or (cvr & Cvr.NEW_CARD and facts.ada & Ada.NEW_CARD_ONLINE)
-        or (cvr & Cvr.SCRIPT_FAILED and facts.ada & Ada.SCRIPT_FAILED_ONLINE)
-        or (tries_ended_before and facts.ada & Ada.LAST_PIN_TRIES_ONLINE)
-    )
+        goes_online = _wants_online(cvr, facts.ada, tries_ended_before)
     if requested is Ac.AAC or declines:
         answer = Ac.AAC
     elif requested is Ac.ARQC or goes_online:
@@ -164,6 +122,19 @@ def first(requested: Ac, facts: Facts) -> tuple[Ac, Cvr, bool]:
         answer = Ac.TC
     cvr |= {Ac.AAC: Cvr(0), Ac.TC: Cvr.FIRST_TC, Ac.ARQC: Cvr.FIRST_ARQC}[answer]
     return answer, cvr, blocks and not facts.blocked
+
+
+def _wants_online(cvr: Cvr, ada: Ada, tries_ended_before: bool) -> bool:
+    return bool(
+        cvr & (Cvr.LAST_ONLINE_NOT_COMPLETED | Cvr.VELOCITY_EXCEEDED)
+        or (
+            cvr & Cvr.LAST_ISSUER_AUTHENTICATION_FAILED
+            and ada & Ada.ONLINE_AFTER_ISSUER_AUTHENTICATION_FAILED
+        )
+        or (cvr & Cvr.NEW_CARD and ada & Ada.NEW_CARD_ONLINE)
+        or (cvr & Cvr.SCRIPT_FAILED and ada & Ada.SCRIPT_FAILED_ONLINE)
+        or (tries_ended_before and ada & Ada.LAST_PIN_TRIES_ONLINE)
+    )
 
 
 def _velocity(facts: Facts) -> bool:
@@ -238,20 +209,25 @@ def _offline_is_too_much(cvr: Cvr, facts: Facts) -> bool:
     )
 
 
+def issuer_accepted(online: Online) -> bool:
+    """Whether the issuer has proved itself, or need not: then the offline counters begin anew."""
+    if online.authenticated is None:
+        return not (online.supported and online.mandatory)
+    return online.authenticated
+
+
 def carried_online(cvr: Cvr, online: Online) -> Cvr:
-    """What the next CVR tells after the issuer was reached."""
-    failed = online.authenticated is False or (
-        online.authenticated is None and online.supported and online.mandatory
-    )
-    if failed:
-        carried = cvr & (Cvr.LAST_SDA_FAILED | Cvr.LAST_DDA_FAILED)
-        return carried | Cvr.LAST_ONLINE_NOT_COMPLETED | Cvr.LAST_ISSUER_AUTHENTICATION_FAILED
-    return Cvr(0)
+    """What the next CVR tells after the issuer was reached, besides scripts."""
+    if issuer_accepted(online):
+        return Cvr(0)
+    carried = cvr & (Cvr.LAST_SDA_FAILED | Cvr.LAST_DDA_FAILED)
+    return carried | Cvr.LAST_ONLINE_NOT_COMPLETED | Cvr.LAST_ISSUER_AUTHENTICATION_FAILED
 
 
-def carried_declined(carried: Cvr, tvr: bytes) -> Cvr:
+def carried_declined(carried: Cvr, results: Tvr) -> Cvr:
     """What the next CVR tells after an offline decline: the terminal's TVR says which authentication failed."""
-    sda, dda, cda = tvr[0] & 0x40, tvr[0] & 0x08, tvr[0] & 0x04
-    return (
-        carried | (Cvr.LAST_SDA_FAILED if sda else Cvr(0)) | (Cvr.LAST_DDA_FAILED if dda or cda else Cvr(0))
-    )
+    if results & Tvr.SDA_FAILED:
+        carried |= Cvr.LAST_SDA_FAILED
+    if results & (Tvr.DDA_FAILED | Tvr.CDA_FAILED):
+        carried |= Cvr.LAST_DDA_FAILED
+    return carried

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cardreader.emv.bits import Cvr
 from cardreader.sim.emv.profile import EmvProfile
-from cardreader.sim.emv.risk import Cvr
 from cardreader.sim.store import Contents
 
 _NOTHING = Cvr(0)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from cardreader.emv import capk
 from cardreader.emv.certificates import PublicKey
+from cardreader.emv.settings import UNIONPAY_RID as RID
 from cardreader.errors import ProtocolError
-from cardreader.sim.emv.keys import CA_INDEX, CA_KEY, RID, rsa_key
+from cardreader.sim.emv.keys import CA_INDEX, CA_KEY, rsa_key
 
 # UnionPay's key 01 as terminals have it.
 UNIONPAY_01 = """

@@ -142,6 +142,7 @@ async def test_without_a_signature_nothing_is_told(system: System) -> None:
         "/orders/x",
         "/payments/x",
         "/server-keys",
+        "/card-keys",
     ):
         assert await sent(system, box.request("GET", path)) == "signature-missing", path
         stranger = Box(system, box.number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cardreader.readers import open_reader
@@ -55,7 +55,7 @@ class Bench:
             self.waits,
             lambda: f"key-{next(keys)}",
             ORDER,
-            lambda: date(2026, 11, 21),
+            lambda: datetime(2026, 11, 21, tzinfo=UTC),
             self.alone,
         )  # type: ignore[arg-type]
 

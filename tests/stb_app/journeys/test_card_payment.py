@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -179,7 +179,7 @@ def test_a_card_that_never_comes_back_leaves_the_money_unknown_and_the_next_time
         again.waits,
         iter(f"k{i}" for i in range(99)).__next__,
         ORDER,
-        lambda: date(2026, 11, 22),
+        lambda: datetime(2026, 11, 22, tzinfo=UTC),
         threading.Lock(),
     )  # type: ignore[arg-type]
     again.reader.insert("good")

@@ -6,7 +6,7 @@ import itertools
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ class Home:
         client: Any = self.tsp
         journey = CardPayment(
             client, self.reader, self.memory, self.waits, self._keys.__next__, order,
-            lambda: date(2026, 11, 21), self.alone, settles,
+            lambda: datetime(2026, 11, 21, tzinfo=UTC), self.alone, settles,
         )  # fmt: skip
         self.prompts = []
         self.steps: list[CardPrompt] = []

@@ -99,6 +99,8 @@ def test_the_environment_speaks_where_the_command_line_is_silent() -> None:
         ("run --demo --web-remote h:99999", "127.0.0.1:8790"),
         ("run --demo --reader usb:", "pcsc:"),
         ("run --demo --reader sim:golden", "good"),
+        ("run --demo --reader sim:golden", "FILE.toml"),
+        ("run --demo --reader sim:nowhere.toml", "nowhere.toml cannot be read"),
         ("run --demo --box x1", "digits"),
         ("run --demo --warp", "--warp"),
         ("run --tsp https://x --ca nowhere.pem", "no such file"),

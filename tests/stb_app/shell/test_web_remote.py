@@ -205,6 +205,8 @@ def test_cards_go_in_and_out(remote: Remote) -> None:
     assert remote.post("/card/pull?when=never")[0] == 400
     status, answer = remote.post("/card/insert/golden")
     assert (status, "good" in answer["profiles"]) == (404, True)
+    remote.slot.insert = pytest.fail  # no file of this machine
+    assert remote.post("/card/insert/mine.toml")[0] == 404
 
 
 def test_without_a_simulated_slot_cards_are_refused_in_words(remote: Remote) -> None:

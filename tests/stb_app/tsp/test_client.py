@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 import requests
 import responses
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from requests import PreparedRequest
 from requests.exceptions import SSLError
 
@@ -300,3 +302,19 @@ def test_a_box_without_a_key_is_told_that_it_is_not_enrolled_or_why() -> None:
         assert refused(client.home).code == "not-enrolled"
         client.not_enrolled_because = Problem("box-suspended")
         assert refused(client.home).code == "box-suspended"
+
+
+def test_the_card_key_is_the_present_one(tsp: Tsp, client: TspClient) -> None:
+    keys = [rsa.generate_private_key(65537, 2048).public_key() for _ in range(2)]
+    told = [
+        {
+            "key_id": name,
+            "public_key": key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo).hex(),
+        }
+        for name, key in zip(("new", "old"), keys, strict=True)
+    ]
+    tsp.told["/card-keys"] = (200, {"card_keys": told})
+    key = client.card_key()
+    assert (key.key_id, key.public_key.public_numbers()) == ("new", keys[0].public_numbers())
+    tsp.told["/card-keys"] = (200, {"card_keys": []})
+    assert refused(client.card_key).code == "tsp-answer-bad"

@@ -6,6 +6,7 @@ import hashlib
 
 import pytest
 
+from cardreader.emv import capk
 from cardreader.sim.emv.keys import CA_KEY, rsa_key
 from cardreader.tlv import find
 from cardreader.tlv import parse as tlvs
@@ -370,6 +371,13 @@ def enciphered(block: str, challenge: str, modulus: bytes, exponent: bytes) -> s
 def objects(bench: Bench, sfi: int, number: int) -> dict[int, bytes]:
     record = tlvs(bytes.fromhex(bench.ok(f"00B2{number:02X}{sfi << 3 | 4:02X}00")))[0]
     return {child.tag: child.value for child in record.children}
+
+
+def test_a_terminal_s_table_knows_our_ca() -> None:
+    ca = rsa_key(CA_KEY)
+    ((place, known),) = capk.simulated().items()
+    assert place == (bytes.fromhex("A000000333"), 0xF0)
+    assert (known.key.modulus, known.key.exponent) == (ca.modulus, ca.public_exponent)
 
 
 def issuer_key(bench: Bench) -> tuple[bytes, bytes]:

@@ -78,6 +78,16 @@ def test_below_the_threshold_it_asks_for_the_issuer() -> None:
     assert bench.ok("80CA9F7900") == "9F7906000000016660"
 
 
+def test_a_load_that_was_interrupted_does_not_stop_it_from_paying() -> None:
+    bench = Bench("electronic-cash")
+    bench.begin("00" + "00" * 6 + "0156")
+    bench.first(ARQC)
+    bench.card.power_on()
+    bench.begin(PDOL)
+    tc = bench.first(TC)
+    assert (tc.cid, tc.cvr) == (0x40, "03908000")
+
+
 def test_an_online_purchase_takes_nothing_from_the_card() -> None:
     bench = Bench("electronic-cash")
     bench.begin(PDOL)

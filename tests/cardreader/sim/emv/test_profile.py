@@ -13,7 +13,7 @@ from cardreader.errors import ProtocolError, ReaderUnavailable
 from cardreader.readers import open_reader
 from cardreader.sim.emv.card import EmvCard
 from cardreader.sim.emv.keys import rsa_key
-from cardreader.sim.emv.profile import MAX_FILE, load, parse, parse_dol
+from cardreader.sim.emv.profile import MAX_FILE, load, parse
 from cardreader.sim.reader import SimReader
 from cardreader.sim.store import MemoryStore
 from tests.cardreader.sim.emv.terminal import ARQC, Bench, changed
@@ -38,7 +38,11 @@ HEAD = '[card]\npan = "6217001834057286101"'
         ('82 = "7C00"', "82 = 1.5", "applications 1: objects: 82: hex digits"),
         ('82 = "7C00"', '9F = "7C00"', "applications 1: objects: 9F: '9F' is no tag"),
         ('82 = "7C00"', '82 = "7C00"\n9F79 = { fen = -1 }', "objects: 9F79: fen: 0 to"),
-        ('9F49 = "9F3704"', '9F49 = "9F37"', "applications 1: objects: 9F49: the entry at byte 0 is cut off"),
+        (
+            '9F49 = "9F3704"',
+            '9F49 = "9F37"',
+            "applications 1: objects: 9F49: DOL: the length of 9F37 at byte 2 is missing",
+        ),
         ('9F49 = "9F3704"', '9F49 = "9F37FF"', "asks for more than 252 bytes"),
         ("afl = ", 'afl = "01" #', "applications 1: afl: four bytes each"),
         ('afl = "08', 'afl = "28', "applications 1: afl: there is no file 5"),
@@ -95,15 +99,6 @@ def test_a_damaged_profile_is_a_card_or_an_error(at: int, instead: str) -> None:
     except ProtocolError:
         return
     assert card.transmit(bytes.fromhex("00A404000E315041592E5359532E444446303100"))[1] in (0x9000, 0x6A82)
-
-
-@given(st.binary(max_size=60))
-def test_any_bytes_are_a_data_object_list_or_an_error(raw: bytes) -> None:
-    try:
-        found = parse_dol(raw, "CDOL1")
-    except ProtocolError:
-        return
-    assert sum(size for _, size in found) <= 252
 
 
 def test_a_tester_s_file_is_a_card(tmp_path: Path) -> None:

@@ -52,6 +52,15 @@ def test_a_script_before_the_last_cryptogram_is_not_counted() -> None:
     assert bench.state.objects[0x9F58] == b"\x07"
 
 
+def test_a_script_that_fails_before_the_last_cryptogram_shows_in_it_and_in_the_next() -> None:
+    bench, issuer = online(complete=False)
+    assert bench.sw(issuer.script("04DA9F36", "0001")) == "6A88"
+    assert bench.second(TC, "00").cvr == "03600008"
+    begin(bench)
+    assert bench.first(ARQC).cvr == "03A00008"
+    assert bench.state.last_online_atc == 18
+
+
 def test_no_script_without_a_transaction() -> None:
     bench, issuer = online()
     begin(bench)

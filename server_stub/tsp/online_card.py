@@ -1,0 +1,296 @@
+"""Paying with a debit or credit card: PPP is asked, the card has the last word, and what nobody is sure of is reversed.
+
+From the moment on that a sale may have reached PPP the payment is unknown, on the disk. Whatever ends it without the
+card's TC - no answer, an answer nobody can believe, a card that declines or does not come back - is undone by a
+reversal, which is repeated until PPP has acknowledged it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, Row
+
+from cardreader import tlv
+from cardreader.errors import ProtocolError
+from server_stub.foundation import statements
+from server_stub.foundation.http import answer_of
+from server_stub.foundation.idempotency import Answer, KeyUse
+from server_stub.foundation.iso8583 import Message, Value
+from server_stub.foundation.outbox import Acknowledged
+from server_stub.foundation.problems import Problem
+from server_stub.tsp import core, machines, models
+from server_stub.tsp.card import refuse_box
+from server_stub.tsp.card_keys import CardKeys, envelope_of
+from server_stub.tsp.core import Core
+from server_stub.tsp.hsm.envelope import Envelope
+from server_stub.tsp.hsm.errors import EnvelopeRefused
+from server_stub.tsp.hsm.keys import KeyBlock
+from server_stub.tsp.hsm.module import AcceptedCard, Hsm
+from server_stub.tsp.moves import REVERSE
+from server_stub.tsp.pos import APPROVED, MAC_REFUSED, NO_ANSWER, REVERSED, SYSTEM, Keys, Pos, Slip
+from server_stub.tsp.ppp_line import Unanswered
+from server_stub.tsp.rivals import refuse_card
+from server_stub.tsp.tables import authorisations
+
+ARQC, TC = 0x80, 0x40
+"""9F27, its two highest bits."""
+AMOUNT, CURRENCY, CRYPTOGRAM_INFORMATION = 0x9F02, 0x5F2A, 0x9F27
+YUAN = bytes.fromhex("0156")
+OF_REVERSAL = (0x95, 0x9F10, 0x9F36, 0xDF31)
+"""Of what the card has said, what bit 55 of a reversal has."""
+DECLINED = {
+    "51": "too-little-on-account",
+    "54": "card-expired",
+    "14": "card-issuer-unknown",
+    "15": "card-issuer-unknown",
+    "41": "card-listed",
+    "43": "card-listed",
+    "55": "pin-refused",
+    "75": "pin-blocked",
+    "61": "over-limit",
+}
+"""Why an issuer declines (bit 39), where the subscriber can be told more than that it does."""
+log = structlog.get_logger(__name__)
+
+
+class OnlineCards:
+    """The steps of a payment with a debit or credit card.
+
+    Args:
+        pos: None where no PPP is configured: nothing is offered then.
+    """
+
+    def __init__(self, parts: Core, hsm: Hsm, keys: CardKeys, pos: Pos | None) -> None:
+        self._core = parts
+        self._hsm = hsm
+        self._keys = keys
+        self._pos = pos
+
+    async def authorise(
+        self, box_number: str, payment: str, body: models.AuthorisationRequest, use: KeyUse
+    ) -> Answer:
+        """Asks PPP. That the payment is unknown from here on is on the disk before anything leaves.
+
+        Raises:
+            Problem: ``bad-request``, ``method-not-offered``, ``wrong-state``, ``payment-in-progress``, ``already-paid``,
+                ``ppp-unreachable``: nothing has left, the payment stays as it is.
+        """
+        pos = self._offered()
+        envelope, private_key, card = await self._opened(payment, body)
+        async with self._core.locks.hold(payment):
+            keys = await self._working_keys(pos)
+
+            def begin(conn: Connection) -> tuple[Row[Any], Slip]:
+                use.recall(conn)
+                row = core.find_payment(conn, box_number, payment)
+                if row.method != "card" or row.state != "created":
+                    raise Problem("wrong-state", money=core.money_of(row))
+                _expect(body.chip, row.amount_fen)
+                refuse_box(conn, self._core, box_number)
+                refuse_card(conn, row)
+                slip = pos.slip(conn)
+                self._core.move(conn, row, "authorising", actor="box")
+                values = {"payment_id": payment, "card_masked": card.masked}
+                values |= {"card_fingerprint": card.fingerprint, "card_sealed": card.sealed}
+                values |= {"batch": slip.batch, "stan": slip.stan, "chip": body.chip}
+                statements.insert(conn, authorisations, {**values, "asked_at": self._core.clock.now()})
+                return core.load_payment(conn, payment), slip
+
+            row, slip = await self._core.change(payment, begin)
+            said: Message | None = None
+            try:
+                fields = self._fields(envelope, private_key, payment, card, keys, body.chip)
+                said = await pos.sale(slip, keys, row.amount_fen, fields, has_pin=card.has_pin)
+                if said.text(39) == MAC_REFUSED:
+                    # It was not worked on: the keys are not those that PPP has. The next sale finds new ones.
+                    await self._sign_in_again(pos)
+            except Unanswered as error:
+                log.warning("ppp-unanswered", payment=payment, sent=error.sent, error=str(error))
+
+            def end(conn: Connection) -> Answer:
+                use.claim(conn)
+                self._answered(conn, core.load_payment(conn, payment), said)
+                return use.answer(conn, answer_of(self._view(conn, payment)))
+
+            return await self._core.change(payment, end)
+
+    async def complete(self, box_number: str, payment: str, body: models.Completion, use: KeyUse) -> Answer:
+        """The card's last word: a TC takes the money in, anything else is reversed.
+
+        Raises:
+            Problem: ``bad-request``, ``wrong-state``.
+        """
+
+        def work(conn: Connection) -> Answer:
+            use.claim(conn)
+            row = core.find_payment(conn, box_number, payment)
+            kept = statements.one(conn, authorisations, lock=True, payment_id=payment)
+            if kept is None or row.state not in (*machines.ONLINE_UNKNOWN, "paid", "opened", "failed"):
+                raise Problem("wrong-state", money=core.money_of(row))
+            if row.state == "authorised":
+                statements.change(conn, authorisations, {"chip_end": body.chip}, payment_id=payment)
+                if body.chip is None:
+                    self._reverse(conn, row, NO_ANSWER, "card-removed")
+                elif _information(body.chip) == TC:
+                    self._core.paid(conn, row, actor="box")
+                else:
+                    self._reverse(conn, row, SYSTEM, "declined-by-card")
+            return use.answer(conn, self._core.answer(conn, payment))
+
+        async with self._core.locks.hold(payment):
+            return await self._core.change(payment, work)
+
+    async def give_up(self, payment: str) -> None:
+        """Nobody has brought the end of what was asked, in its time: it is reversed."""
+
+        def work(conn: Connection) -> None:
+            row = core.load_payment(conn, payment)
+            if row.state in ("authorising", "authorised"):
+                self._reverse(
+                    conn, row, NO_ANSWER, "ppp-silent" if row.state == "authorising" else "card-removed"
+                )
+
+        async with self._core.locks.hold(payment):
+            await self._core.change(payment, work)
+
+    async def reverse(self, payload: dict[str, Any]) -> Acknowledged:
+        """What the outbox delivers. Raises Unanswered: also where PPP does not acknowledge it; it is told again."""
+        payment, pos = payload["payment"], self._offered()
+
+        def find(conn: Connection) -> tuple[Row[Any], Row[Any]]:
+            kept = statements.one(conn, authorisations, payment_id=payment)
+            assert kept is not None
+            return core.load_payment(conn, payment), kept
+
+        row, kept = await self._core.database.look(find)
+        if row.state != "reversing":
+            return Acknowledged()
+        chip = _of_reversal(kept.chip_end or kept.chip)
+        said = await pos.reverse(Slip(kept.batch, kept.stan), row.amount_fen, kept.reversal_reason, chip)
+        code = said.text(39)
+        if code not in REVERSED:
+            raise Unanswered(f"the reversal was answered {code}", sent=True)
+
+        def change(conn: Connection) -> None:
+            now_row = core.load_payment(conn, payment)
+            statements.change(conn, authorisations, {"reversal_code": code}, payment_id=payment)
+            if now_row.state == "reversing":
+                self._core.move(conn, now_row, "failed", actor="ppp", reason=now_row.reason)
+
+        return Acknowledged(change, lambda: self._core.changes.wake(payment))
+
+    def _offered(self) -> Pos:
+        if self._pos is None:
+            raise Problem("method-not-offered", method="card")
+        return self._pos
+
+    async def _opened(
+        self, payment: str, body: models.AuthorisationRequest
+    ) -> tuple[Envelope, KeyBlock, AcceptedCard]:
+        """The envelope and what may be known of its card. Raises Problem ``bad-request``."""
+        envelope = envelope_of(body.envelope)
+        private_key = self._keys.private_key(envelope.key_id)
+        if private_key is None:
+            raise Problem("bad-request", field="body.envelope.key_id", kind="unknown_key")
+        try:
+            # RSA takes milliseconds: others need not wait for it.
+            card = await asyncio.to_thread(self._hsm.accept, envelope, private_key, payment)
+        except EnvelopeRefused as error:
+            raise Problem("bad-request", field="body.envelope", kind=error.part) from error
+        return envelope, private_key, card
+
+    async def _working_keys(self, pos: Pos) -> Keys:
+        try:
+            return await pos.keys()
+        except Unanswered as error:
+            log.warning("ppp-unreachable", error=str(error))
+            raise Problem("ppp-unreachable") from error
+
+    async def _sign_in_again(self, pos: Pos) -> None:
+        try:
+            await pos.sign_in()
+        except Unanswered as error:
+            log.warning("ppp-unreachable", error=str(error))
+
+    def _fields(
+        self, envelope: Envelope, private_key: KeyBlock, payment: str, card: AcceptedCard, keys: Keys, chip: str
+    ) -> dict[int, Value]:  # fmt: skip
+        """Bits 23, 35, 52 and 55."""
+        fields: dict[int, Value] = {55: bytes.fromhex(chip)}
+        fields[35] = self._hsm.encrypt_track(card.sealed, payment, keys.tdk)
+        if card.sequence_number is not None:
+            fields[23] = f"{card.sequence_number:03d}"
+        if card.has_pin:
+            fields[52] = self._hsm.translate_pin(envelope, private_key, payment, keys.pik)
+        return fields
+
+    def _answered(self, conn: Connection, row: Row[Any], said: Message | None) -> None:
+        """What PPP has said, or that it has not, is kept; the sweep may have been quicker."""
+        if said is None:
+            if row.state == "authorising":
+                self._reverse(conn, row, NO_ANSWER, "ppp-silent")
+            return
+        code = said.text(39)
+        chip = said.fields.get(55, b"")
+        values = {"response_code": code, "answered_at": self._core.clock.now()}
+        values |= {"retrieval_reference": said.fields.get(37), "authorisation_code": said.fields.get(38)}
+        values |= {"chip_answer": chip.hex().upper() if isinstance(chip, bytes) else ""}
+        statements.change(conn, authorisations, values, payment_id=row.id)
+        if row.state != "authorising":
+            return
+        if code == APPROVED:
+            self._core.move(conn, row, "authorised", actor="ppp")
+        else:
+            self._core.move(conn, row, "failed", actor="ppp", reason=DECLINED.get(code, "declined-by-issuer"))
+
+    def _reverse(self, conn: Connection, row: Row[Any], code: str, reason: str) -> None:
+        """Owes PPP a reversal, from the same moment on.
+
+        Args:
+            code: bit 39 of it.
+            reason: what the subscriber is told.
+        """
+        self._core.move(conn, row, "reversing", actor="tsp", reason=reason)
+        statements.change(conn, authorisations, {"reversal_reason": code}, payment_id=row.id)
+        self._core.outbox.put(conn, REVERSE, {"payment": row.id}, of=row.correlation)
+
+    def _view(self, conn: Connection, payment: str) -> models.Authorisation:
+        kept = statements.one(conn, authorisations, payment_id=payment)
+        assert kept is not None
+        return models.Authorisation(
+            payment=self._core.view(conn, payment),
+            response_code=kept.response_code,
+            chip=kept.chip_answer or None,
+        )
+
+
+def _objects(chip: str) -> dict[int, bytes]:
+    try:
+        return {one.tag: one.value for one in tlv.parse(bytes.fromhex(chip))}
+    except ProtocolError as error:
+        raise Problem("bad-request", field="body.chip", kind="no_tlv") from error
+
+
+def _expect(chip: str, amount_fen: int) -> None:
+    """The card's request is about this payment's money. Raises Problem ``bad-request``."""
+    objects = _objects(chip)
+    if objects.get(AMOUNT) != bytes.fromhex(f"{amount_fen:012d}") or objects.get(CURRENCY) != YUAN:
+        raise Problem("bad-request", field="body.chip", kind="other_amount")
+    if _information(chip) != ARQC:
+        raise Problem("bad-request", field="body.chip", kind="no_arqc")
+
+
+def _information(chip: str) -> int:
+    """Which cryptogram it has: ARQC, TC, 0 for an AAC. Raises Problem ``bad-request``: none."""
+    information = _objects(chip).get(CRYPTOGRAM_INFORMATION, b"")
+    if len(information) != 1:
+        raise Problem("bad-request", field="body.chip", kind="no_cryptogram")
+    return information[0] & 0xC0
+
+
+def _of_reversal(chip: str) -> bytes:
+    objects = _objects(chip)
+    return b"".join(tlv.encode(tag, objects[tag]) for tag in OF_REVERSAL if tag in objects)

@@ -1,0 +1,227 @@
+"""The platform as a POS terminal of PPP: sign-in, working keys, STANs, and messages with their MAC (cards.md D10).
+
+All processes of the TSP are one terminal: its batch, last STAN and working keys are a row. The keys are the HSM's key blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Connection
+
+from server_stub.foundation import statements
+from server_stub.foundation.clock import Clock
+from server_stub.foundation.database import Database
+from server_stub.foundation.iso8583 import (
+    FieldMissing,
+    Iso8583Error,
+    Message,
+    Network,
+    Original,
+    Value,
+    decode,
+    encode,
+)
+from server_stub.foundation.secret import SecretBytes
+from server_stub.tsp.hsm.errors import HsmError
+from server_stub.tsp.hsm.keys import KeyBlock, Usage
+from server_stub.tsp.hsm.module import Hsm
+from server_stub.tsp.ppp_line import Line, Unanswered
+from server_stub.tsp.tables import pos_terminals
+
+SIGN_IN = "004"
+"""Double-length keys, and one for tracks: a track never leaves the HSM in clear."""
+SALE, SALE_KIND, CHIP = "000000", "22", "5"
+"""Bit 3, 60.1, and 60.4: the terminal reads chips."""
+CURRENCY, CONDITION, LONGEST_PIN = "156", "00", "12"
+WITH_PIN, WITHOUT_PIN = ("051", "2600000000000000"), ("052", "0600000000000000")
+"""Bits 22 and 53."""
+NO_ANSWER, MAC_WRONG, SYSTEM = "98", "A0", "06"
+"""Why a sale is reversed (bit 39 of 0400)."""
+APPROVED = "00"
+REVERSED = frozenset({APPROVED, "12", "25"})
+"""Answers to 0400 after which nothing of the sale is left."""
+MAC_REFUSED = "A0"
+HIGHEST_STAN = 999_999
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The working keys of the last sign-in."""
+
+    pik: KeyBlock
+    mak: KeyBlock
+    tdk: KeyBlock
+
+
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """What names a sale for ever: terminal, batch and STAN."""
+
+    batch: str
+    stan: str
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How this platform gets to PPP.
+
+    Attributes:
+        terminal, merchant: bits 41 and 42.
+        tmk: components of the terminal's master key, as its custodians bring them.
+    """
+
+    line: Line
+    terminal: str
+    merchant: str
+    tmk: Sequence[SecretBytes]
+
+
+class Pos:
+    """One terminal.
+
+    Raises:
+        CannotStart: from the database.
+    """
+
+    def __init__(self, database: Database, clock: Clock, hsm: Hsm, access: Access) -> None:
+        self._database = database
+        self._clock = clock
+        self._hsm = hsm
+        self._line = access.line
+        self._terminal = access.terminal
+        self._merchant = access.merchant
+        self._tmk = hsm.form_key(Usage.TMK, access.tmk)
+        first = {"id": access.terminal, "batch": "000001", "stan": 0}
+        database.load(lambda conn: statements.insert_once(conn, pos_terminals, first))
+
+    async def keys(self) -> Keys:
+        """The working keys; signs in when there are none. Raises Unanswered."""
+        row = await self._database.look(lambda conn: statements.one(conn, pos_terminals, id=self._terminal))
+        if row is None or row.mak is None:
+            return await self.sign_in()
+        return Keys(KeyBlock(row.pik), KeyBlock(row.mak), KeyBlock(row.tdk))
+
+    async def sign_in(self) -> Keys:
+        """Fetches new working keys. Raises Unanswered."""
+        slip = await self._database.write(self.slip)
+        fields: dict[int, Value] = {
+            11: slip.stan,
+            41: self._terminal,
+            42: self._merchant,
+            60: str(Network("00", slip.batch, SIGN_IN)),
+            63: "001",
+        }
+        said = self._answer_to(slip, "0800", decoded(await self._line.ask(encode(Message("0800", fields)))))
+        if said.text(39) != APPROVED:
+            raise Unanswered(f"PPP lets nobody sign in: {said.text(39)}", sent=False)
+        try:
+            made = self._hsm.import_working_keys(self._tmk, said.data(62))
+        except (HsmError, FieldMissing) as error:
+            raise Unanswered(f"PPP's working keys cannot be used: {error}", sent=False) from error
+        if made.tdk is None:
+            raise Unanswered("PPP gives no key for tracks", sent=False)
+        values: dict[str, object] = {
+            "batch": said.network.batch,
+            "pik": made.pik,
+            "mak": made.mak,
+            "tdk": made.tdk,
+        }
+        values["signed_in_at"] = self._clock.now()
+        await self._database.write(
+            lambda conn: statements.change(conn, pos_terminals, values, id=self._terminal)
+        )
+        log.info("ppp-signed-in", terminal=self._terminal, batch=values["batch"])
+        return Keys(made.pik, made.mak, made.tdk)
+
+    def slip(self, conn: Connection) -> Slip:
+        """The next STAN of the batch, in a transaction that keeps what it is for."""
+        row = statements.one(conn, pos_terminals, lock=True, id=self._terminal)
+        assert row is not None
+        stan = row.stan % HIGHEST_STAN + 1
+        statements.change(conn, pos_terminals, {"stan": stan}, id=self._terminal)
+        return Slip(row.batch, f"{stan:06d}")
+
+    async def sale(
+        self, slip: Slip, keys: Keys, amount_fen: int, card: Mapping[int, Value], *, has_pin: bool
+    ) -> Message:
+        """0200: the answer.
+
+        Args:
+            card: bits 23, 35, 52 and 55, as far as there are such.
+
+        Raises:
+            Unanswered: then the sale may have been booked, if it was sent.
+        """
+        entry, security = WITH_PIN if has_pin else WITHOUT_PIN
+        fields = {**self._common(slip, amount_fen, entry), **card, 53: security}
+        if has_pin:
+            fields[26] = LONGEST_PIN
+        return await self._exchange(slip, "0200", fields, keys)
+
+    async def reverse(self, slip: Slip, amount_fen: int, reason: str, chip: bytes) -> Message:
+        """0400: the answer.
+
+        Args:
+            reason: bit 39.
+            chip: bit 55 of a reversal: 95, 9F10, 9F36.
+
+        Raises:
+            Unanswered
+        """
+        fields = self._common(slip, amount_fen, WITHOUT_PIN[0])
+        fields |= {39: reason, 61: str(Original(slip.batch, slip.stan))}
+        if chip:
+            fields[55] = chip
+        keys = await self.keys()
+        said = await self._exchange(slip, "0400", fields, keys)
+        if said.text(39) == MAC_REFUSED:
+            said = await self._exchange(slip, "0400", fields, await self.sign_in())
+        return said
+
+    def _common(self, slip: Slip, amount_fen: int, entry: str) -> dict[int, Value]:
+        return {
+            3: SALE,
+            4: f"{amount_fen:012d}",
+            11: slip.stan,
+            22: entry,
+            25: CONDITION,
+            41: self._terminal,
+            42: self._merchant,
+            49: CURRENCY,
+            60: str(Network(SALE_KIND, slip.batch, "000", CHIP, "0")),
+        }
+
+    async def _exchange(self, slip: Slip, mti: str, fields: Mapping[int, Value], keys: Keys) -> Message:
+        asked = encode(Message(mti, fields), lambda covered: self._hsm.mac(keys.mak, covered))
+        said = self._answer_to(slip, mti, decoded(await self._line.ask(asked)))
+        if said.text(39) == MAC_REFUSED:
+            return said  # PPP has no key, or another one, and so no MAC of its own to show
+        if not said.covered or not self._hsm.verify_mac(keys.mak, said.covered, said.data(64)):
+            raise Unanswered("the MAC of PPP's answer is wrong", sent=True)
+        return said
+
+    def _answer_to(self, slip: Slip, mti: str, said: Message) -> Message:
+        try:
+            mine = (said.mti, said.text(11), said.text(41)) == (
+                f"{int(mti) + 10:04d}",
+                slip.stan,
+                self._terminal,
+            )
+            said.text(39)
+        except FieldMissing as error:
+            raise Unanswered(f"PPP's answer: {error}", sent=True) from error
+        if not mine:
+            raise Unanswered("PPP has answered something else", sent=True)
+        return said
+
+
+def decoded(data: bytes) -> Message:
+    """A message. Raises Unanswered: it is none."""
+    try:
+        return decode(data)
+    except Iso8583Error as error:
+        raise Unanswered(f"PPP's answer: {error}", sent=True) from error

@@ -1,0 +1,244 @@
+"""Paying with a debit or credit card: the card asks its issuer through the TSP, and has the last word. ONL-7, ONL-12, ONL-13
+
+Who the card is, and its PIN, leave this box sealed for the platform's security module. Until the card has agreed nothing is
+paid: whatever stops this on its way is undone by the TSP, which is told so where it can be.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+
+from cardreader import tlv
+from cardreader.emv.cvm import Cvm
+from cardreader.emv.kernel import DebitCredit
+from cardreader.emv.outcome import (
+    Approved,
+    ApprovedOffline,
+    ClearPin,
+    Declined,
+    Online,
+    PinEntered,
+    Prepared,
+    Verification,
+)
+from cardreader.emv.scripts import IssuerResponse, UnableToGoOnline
+from cardreader.emv.settings import TerminalSettings, Transaction
+from cardreader.errors import ApplicationBlocked, ApplicationNotFound, CardRemoved, ProtocolError, StatusError
+from cardreader.reader import Connection
+from cardreader.secret import Pin
+from stb_app.journeys.card_slot import BadCard, CardSlot
+from stb_app.journeys.debiting import REMOVE_S
+from stb_app.journeys.memory import Memory
+from stb_app.journeys.settling import wait_until_open
+from stb_app.journeys.steps import CardPrompt, Finished, finished
+from stb_app.journeys.waiting import Waits
+from stb_app.tsp import envelope
+from stb_app.tsp.client import TspClient
+from stb_app.tsp.model import Authorisation, Payment
+from stb_app.tsp.problem import Money, Problem
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+RETRY_S = 2.0
+TELLING_S = 60.0
+"""For so long the TSP is told and asked while the subscriber looks on; it undoes by itself what it is not told of."""
+NO_ELECTRONIC_CASH = 0
+ISSUER_AUTHENTICATION, SCRIPTS_BEFORE, SCRIPTS_AFTER = 0x91, 0x71, 0x72
+
+
+TERMINAL = TerminalSettings(
+    terminal_id="88310001", merchant_id="883100048990001", electronic_cash_limit_fen=NO_ELECTRONIC_CASH
+)
+"""This box as a terminal that asks for everything online."""
+
+
+def open_debit_credit(connection: Connection, settings: TerminalSettings) -> DebitCredit | None:
+    """The card's debit or credit application; None where it has none.
+
+    Raises:
+        BadCard: blocked, or bytes that make no sense. CardRemoved.
+    """
+    try:
+        return DebitCredit(connection, settings)
+    except ApplicationNotFound:
+        return None
+    except ApplicationBlocked as error:
+        raise BadCard(CardPrompt("blocked")) from error
+    except (StatusError, ProtocolError) as error:
+        raise BadCard(CardPrompt("not-readable")) from error
+
+
+class OnlinePayment:
+    """One payment with one card.
+
+    Args:
+        ask: asks the TSP something before any money can move; says so while it is silent.
+        go_on: at ``remove``, show the result now.
+        cancel: the subscriber leaves.
+
+    Attributes:
+        payment: as the TSP told it last.
+        money: what has become of it, as far as this box knows.
+    """
+
+    def __init__(
+        self, client: TspClient, memory: Memory, waits: Waits, slot: CardSlot, cancel: threading.Event,
+        go_on: threading.Event, make_key: Callable[[], str], payment: Payment, now: Callable[[], datetime],
+    ) -> None:  # fmt: skip
+        self._client = client
+        self._memory = memory
+        self._waits = waits
+        self._slot = slot
+        self._cancel = cancel
+        self._go_on = go_on
+        self._make_key = make_key
+        self._now = now
+        self.payment = payment
+        self.money: Money = "not-taken"
+
+    def run(self, card: DebitCredit, key: envelope.CardKey) -> Finished:
+        """From the application to the end.
+
+        Args:
+            key: that card data and PIN are sealed for.
+
+        Raises:
+            BadCard: another card may do; nothing was taken. CardRemoved: pulled; nothing was taken.
+            Problem: refused; nothing was taken. Cancelled: the subscriber left.
+        """
+        about = CardPrompt("reading", "", None, self.payment.amount_fen)
+        self._slot.say(about)
+        try:
+            first, pin, about = self._first(card, about)
+            data = envelope.CardData.of(card.objects)
+        except (StatusError, ProtocolError) as error:
+            raise BadCard(replace(about, prompt="not-readable")) from error
+        if not isinstance(first, Online):
+            raise BadCard(replace(about, prompt="declined-by-card"))
+        sealed = envelope.seal(key, self.payment.payment, data, pin)
+        self._slot.say(replace(about, prompt="processing"))
+        self._remember()
+        said = self._authorise(sealed, _coded(first.data))
+        self.payment = said.payment
+        final = self._last_word(card, said)
+        if said.payment.state == "failed":
+            self.money = "not-taken"
+            return finished(said.payment)
+        return self._end(final, about)
+
+    def _first(
+        self, card: DebitCredit, about: CardPrompt
+    ) -> tuple[Online | Declined | ApprovedOffline, Pin | None, CardPrompt]:
+        """Up to the card's first cryptogram; the PIN where it is for the issuer."""
+        transaction = Transaction(self.payment.amount_fen, self._now(), 1)
+        step: Prepared | Online | Declined | ApprovedOffline = card.prepare(transaction)
+        pin: Pin | None = None
+        while isinstance(step, Prepared):
+            about = replace(about, number=step.card.masked)
+            self._slot.say(about)
+            verification: Verification = None
+            if step.cvm is Cvm.SIGNATURE:
+                verification = PinEntered()  # nobody signs at a television; the remote's OK was the word
+            elif step.cvm is Cvm.ONLINE_PIN:
+                pin = self._slot.next_pin(about, None)
+                verification = PinEntered()
+            elif step.cvm is not Cvm.NONE:
+                verification = ClearPin(self._slot.next_pin(about, step.tries_left))
+            self._slot.say(about)
+            step = card.authorise(verification)
+        return step, pin, about
+
+    def _remember(self) -> None:
+        """From now on money may move: a television that is switched off finds out how it ended."""
+        try:
+            self._memory.keep_code(self.payment.payment)
+        except OSError as error:
+            log.warning("the box cannot write its memory: %s", error)
+            raise Problem("box-storage") from error
+
+    def _authorise(self, sealed: dict[str, str | None], chip: bytes) -> Authorisation:
+        key = self._make_key()
+        try:
+            said = self._until_answered(
+                lambda: self._client.authorise(self.payment.payment, sealed, chip, key)
+            )
+        except Problem as problem:
+            if problem.money == "not-taken" and not problem.unanswered:
+                self._memory.forget_code(self.payment.payment)
+            else:
+                self.money = "unknown"
+            raise
+        self.money = "unknown"
+        return said
+
+    def _last_word(self, card: DebitCredit, said: Authorisation) -> Approved | Declined | None:
+        """What the card says to the issuer's answer; None when it is gone, or says nothing that makes sense."""
+        try:
+            if said.response_code is None:
+                return card.complete(UnableToGoOnline())
+            objects = tlv.parse(said.chip)
+            return card.complete(
+                IssuerResponse(
+                    said.response_code.encode("ascii"),
+                    next((one.value for one in objects if one.tag == ISSUER_AUTHENTICATION), b""),
+                    tuple(one.value for one in objects if one.tag == SCRIPTS_BEFORE),
+                    tuple(one.value for one in objects if one.tag == SCRIPTS_AFTER),
+                )
+            )
+        except (CardRemoved, StatusError, ProtocolError) as error:
+            log.warning("payment %s: the card has no last word: %r", self.payment.payment, error)
+            return None
+
+    def _end(self, final: Approved | Declined | None, about: CardPrompt) -> Finished:
+        """Tells the TSP the card's last word, and what became of the payment."""
+        chip, key = None if final is None else _coded(final.data), self._make_key()
+        try:
+            payment = self._until_answered(lambda: self._client.complete(self.payment.payment, chip, key))
+        except Problem as problem:
+            return Finished("pending", "unknown", problem.code, self.payment, problem.facts)
+        self.payment, self.money = payment, payment.money
+        if payment.money == "taken":
+            if self._slot.card_present():
+                self._slot.say(replace(about, prompt="remove"))
+                self._slot.wait_for_removal(REMOVE_S, self._go_on)
+            payment = wait_until_open(self._client, self._waits, payment)
+        else:
+            payment = self._until_known(payment)
+        self.payment, self.money = payment, payment.money
+        return finished(payment)
+
+    def _until_known(self, payment: Payment) -> Payment:
+        """Waits while what the issuer may have booked is undone."""
+        until = self._waits.monotonic() + TELLING_S
+        while payment.money == "unknown" and (left := until - self._waits.monotonic()) > 0:
+            try:
+                payment = self._client.payment(payment.payment, payment.version, max(1, min(int(left), 20)))
+            except Problem as problem:
+                log.warning("asking for payment %s: %s", payment.payment, problem.code)
+                if not problem.unanswered and not problem.retryable:
+                    break
+                if self._waits.pause(RETRY_S, self._cancel):
+                    break
+        return payment
+
+    def _until_answered(self, send: Callable[[], T]) -> T:
+        """Sends the same again while nobody answers. Raises Problem."""
+        until = self._waits.monotonic() + TELLING_S
+        while True:
+            try:
+                return send()
+            except Problem as problem:
+                again = problem.unanswered or problem.retryable
+                if not again or self._waits.monotonic() + RETRY_S > until:
+                    raise
+                self._waits.pause(RETRY_S, threading.Event())
+
+
+def _coded(data: dict[int, bytes]) -> bytes:
+    return b"".join(tlv.encode(tag, value) for tag, value in data.items())

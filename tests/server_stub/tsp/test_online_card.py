@@ -1,0 +1,212 @@
+"""Debit and credit cards: the real kernel, the simulated card, HSM, ISO 8583 over TCP, PPP and issuer. ONL-7, ONL-12, ONL-13"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cardreader import tlv
+from cardreader.emv.kernel import DebitCredit
+from cardreader.emv.outcome import Approved, Declined, Online, PinEntered, Prepared
+from cardreader.emv.scripts import IssuerResponse, UnableToGoOnline
+from cardreader.emv.settings import TerminalSettings, Transaction
+from cardreader.secret import Pin
+from cardreader.sim.card import DemoCard
+from cardreader.sim.profiles import open_card
+from server_stub.ppp import books as ppp_books
+from server_stub.ppp import tables as ppp
+from server_stub.settings import Settings
+from server_stub.tsp import tables
+from stb_app.tsp import envelope
+from stb_app.tsp.model import Fields
+from tests.server_stub.system import Box, System, running
+
+pytestmark = pytest.mark.anyio
+TERMINAL = TerminalSettings(terminal_id="88310001", merchant_id="883100048990001", merchant_name="STB")
+
+ANSWER_S = 1.0
+"""Longer than any answer takes here; as long as a test waits for one that does not come."""
+
+
+@pytest.fixture
+async def system(tmp_path: Path, kind: str) -> AsyncIterator[System]:
+    with socket.create_server(("127.0.0.1", 0)) as terminals:
+        async with running(tmp_path / "data", Settings(ppp_seconds=ANSWER_S), terminals=terminals) as system:
+            yield system
+
+
+class Slot:
+    def __init__(self, card: DemoCard) -> None:
+        self._card = card
+
+    def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        return self._card.transmit(apdu)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class Terminal:
+    """A box with a card in its slot."""
+
+    def __init__(self, system: System, box: Box, profile: str = "debit") -> None:
+        self.system = system
+        self.box = box
+        card = open_card(profile, None)
+        card.power_on()
+        self.card = DebitCredit(Slot(card), TERMINAL)
+
+    async def request(self, payment: Any, pin: str = "123456") -> dict[str, Any]:
+        """The body of ``authorisation``, up to the card's ARQC."""
+        prepared = self.card.prepare(Transaction(payment["amount_fen"], self.system.clock.now(), 1))
+        assert isinstance(prepared, Prepared)
+        first = self.card.authorise(PinEntered())
+        assert isinstance(first, Online)
+        key = envelope.CardKey.read(Fields((await self.box.get("/card-keys"))["card_keys"][0], "card_keys"))
+        data = envelope.CardData.of(self.card.objects)
+        sealed = envelope.seal(key, payment["payment"], data, Pin(pin))
+        return {"envelope": sealed, "chip": coded(first.data)}
+
+    async def authorise(self, payment: Any, pin: str = "123456") -> Any:
+        body = await self.request(payment, pin)
+        return await self.box.post(f"/payments/{payment['payment']}/authorisation", body)
+
+    def end(self, said: Any) -> Approved | Declined:
+        """The card's last word on what the issuer has said."""
+        if said["response_code"] is None:
+            return self.card.complete(UnableToGoOnline())
+        objects = {one.tag: one.value for one in tlv.parse(bytes.fromhex(said["chip"] or ""))}
+        return self.card.complete(IssuerResponse(said["response_code"].encode(), objects.get(0x91, b"")))
+
+    async def complete(self, payment: Any, end: Approved | Declined) -> Any:
+        path = f"/payments/{payment['payment']}/completion"
+        return await self.box.post(path, {"chip": coded(end.data)})
+
+    async def pay(self, payment: Any) -> Any:
+        return await self.complete(payment, self.end(await self.authorise(payment)))
+
+
+def coded(data: dict[int, bytes]) -> str:
+    return b"".join(tlv.encode(tag, value) for tag, value in data.items()).hex().upper()
+
+
+async def at_issuer(system: System) -> list[tuple[str, str, int]]:
+    """Transactions as PPP has them: kind, state, amount."""
+    assert system.roles.ppp is not None
+    rows = await system.roles.ppp.database.read(lambda conn: list(conn.execute(ppp.transactions.select())))
+    return [(row.kind, row.state, row.amount_fen) for row in rows]
+
+
+@pytest.mark.parametrize("profile", ["debit", "credit"])
+async def test_it_is_paid_and_the_service_opens(system: System, profile: str) -> None:
+    box = await system.box()
+    payment = await box.pay("card")
+    paid = await Terminal(system, box, profile).pay(payment)
+    assert paid["money"] == "taken"
+    done = await box.state(payment["payment"], "done")
+    assert done["card"]["number"].endswith(paid["card"]["number"][-4:])
+    assert await at_issuer(system) == [(ppp_books.SALE, "approved", payment["amount_fen"])]
+    (kept,) = await system.rows(tables.authorisations)
+    assert (kept.response_code, kept.reversal_reason) == ("00", None)
+
+
+async def test_what_the_issuer_declines_costs_nothing_and_says_why(system: System) -> None:
+    box = await system.box()
+    payment = await box.pay("card")
+    terminal = Terminal(system, box)
+    said = await terminal.authorise(payment, pin="111111")
+    assert (said["response_code"], said["payment"]["state"]) == ("55", "failed")
+    assert (said["payment"]["money"], said["payment"]["reason"]) == ("not-taken", "pin-refused")
+    assert isinstance(terminal.end(said), Declined)
+    assert [state for _, state, _ in await at_issuer(system)] == ["declined"]
+
+
+async def test_an_answer_that_is_lost_is_reversed_until_it_is_acknowledged(system: System) -> None:
+    """ONL-13: the sale was booked, and nobody at the television has heard of it."""
+    assert system.roles.ppp is not None
+    box = await system.box()
+    payment = await box.pay("card")
+    terminal = Terminal(system, box)
+    body = await terminal.request(payment)
+    await Terminal(system, box, "credit").authorise(
+        await box.pay("card", "kids", "monthly")
+    )  # it has signed in
+    system.roles.ppp.faults.drop_answers = True
+    said = await box.post(f"/payments/{payment['payment']}/authorisation", body)
+    assert (said["response_code"], said["payment"]["state"], said["payment"]["money"]) == (
+        None,
+        "unknown",
+        "unknown",
+    )
+    await system.tried("reverse")
+    assert (await box.get(f"/payments/{payment['payment']}"))["state"] == "unknown"
+    system.roles.ppp.faults.drop_answers = False
+    system.clock.advance(5)
+    failed = await box.state(payment["payment"], "failed")
+    assert (failed["money"], failed["reason"]) == ("not-taken", "ppp-silent")
+    assert [state for _, state, _ in await at_issuer(system)] == ["approved", "reversed"]
+
+
+async def test_a_card_that_declines_after_all_is_not_charged(system: System) -> None:
+    box = await system.box()
+    payment = await box.pay("card")
+    terminal = Terminal(system, box)
+    said = await terminal.authorise(payment)
+    assert said["payment"]["state"] == "unknown"
+    end = terminal.card.complete(UnableToGoOnline())  # as if the answer had been lost on its way to the box
+    assert isinstance(end, Declined)
+    assert (await terminal.complete(payment, end))["state"] == "unknown"
+    failed = await box.state(payment["payment"], "failed")
+    assert (failed["money"], failed["reason"]) == ("not-taken", "declined-by-card")
+    assert [state for _, state, _ in await at_issuer(system)] == ["reversed"]
+
+
+async def test_a_box_that_never_comes_back_is_not_charged(system: System) -> None:
+    box = await system.box()
+    payment = await box.pay("card")
+    terminal = Terminal(system, box)
+    said = await terminal.authorise(payment)
+    system.clock.advance(61)
+    failed = await box.state(payment["payment"], "failed")
+    assert (failed["money"], failed["reason"]) == ("not-taken", "card-removed")
+    # Its TC comes too late to change that: the service was not opened, and the account has its money back.
+    late = await terminal.complete(payment, terminal.end(said))
+    assert (late["state"], late["money"]) == ("failed", "not-taken")
+    assert [state for _, state, _ in await at_issuer(system)] == ["reversed"]
+
+
+async def test_a_platform_that_is_away_before_anything_left_takes_nothing(tmp_path: Path, kind: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    async with running(tmp_path / "data", Settings(ppp_address=f"127.0.0.1:{port}")) as system:
+        box = await system.box()
+        payment = await box.pay("card")
+        body = await Terminal(system, box).request(payment)
+        refused = await box.refused(f"/payments/{payment['payment']}/authorisation", body)
+        assert (refused["code"], refused["money"]) == ("ppp-unreachable", "not-taken")
+        assert (await box.get(f"/payments/{payment['payment']}"))["state"] == "preparing"
+
+
+async def test_it_is_for_this_payment_and_this_money_alone(system: System) -> None:
+    box = await system.box()
+    first, second = await box.pay("card"), await box.pay("card", "kids", "monthly")
+    body = await Terminal(system, box).request(first)
+    refused = await box.refused(f"/payments/{second['payment']}/authorisation", body)
+    assert (refused["code"], refused["facts"]["kind"]) == ("bad-request", "card")
+    other = await Terminal(system, box).request({**first, "amount_fen": 1})
+    refused = await box.refused(f"/payments/{first['payment']}/authorisation", other)
+    assert (refused["code"], refused["facts"]["kind"]) == ("bad-request", "other_amount")
+    assert await at_issuer(system) == []
+
+
+async def test_the_same_request_twice_is_one_sale(system: System) -> None:
+    box = await system.box()
+    payment = await box.pay("card")
+    path, body = f"/payments/{payment['payment']}/authorisation", await Terminal(system, box).request(payment)
+    answers = [await box.post(path, body, key="once-and-only") for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert len(await at_issuer(system)) == 1

@@ -1,0 +1,36 @@
+"""A debit or credit card on the television, through the whole chain to the issuer's books. ONL-5, ONL-7, ONL-12"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.system.subscriber import home, pin, recorded, result, with_card
+from tests.system.television import Television
+
+pytestmark = pytest.mark.xdist_group("debit")
+
+
+@pytest.fixture(scope="module")
+def tv(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Television]:
+    with Television(tmp_path_factory.mktemp("box"), "--reader", "sim:", "--lang", "en") as tv:
+        yield tv
+
+
+@pytest.mark.parametrize(("profile", "service"), [("debit", "kids"), ("credit", "music")])
+def test_it_is_paid_online(tv: Television, profile: str, service: str) -> None:
+    with_card(tv, profile, service)
+    pin(tv)
+    tv.prompt("remove")
+    tv.post("/card/pull")
+    state = tv.wait_for("result")["state"]
+    assert (state["outcome"], state["money_taken"]) == ("success", True)
+    assert recorded(tv, state["number"]) == ("done", "taken")
+
+
+def test_its_issuer_says_no(tv: Television) -> None:
+    with_card(tv, "debit", "opera")
+    pin(tv, "111111")
+    result(tv, "failed", False, "The PIN was not right", "No money was taken.")
+    home(tv)
