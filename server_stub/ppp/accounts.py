@@ -8,12 +8,14 @@ from datetime import datetime
 from importlib import resources
 from typing import Any
 
+from cryptography.fernet import InvalidToken
 from psec import pinblock
 from sqlalchemy import Connection, Row, select
 
 from cardreader.secret import mask_number
 from server_stub.foundation import statements
 from server_stub.foundation.secret import Pin, SecretText
+from server_stub.foundation.startup import CannotStart
 from server_stub.foundation.vault import Vault
 from server_stub.foundation.working_keys import des3_decrypt
 from server_stub.ppp import books
@@ -89,6 +91,15 @@ class Accounts:
         if statements.insert_once(conn, accounts, {**values, **facts}):
             books.open_card(conn, name, facts["scheme"])
             books.deposit(conn, name, deposit_fen, cash_fen, at)
+
+    def expect_ours(self, conn: Connection) -> None:
+        """Raises CannotStart: the accounts were sealed with another key."""
+        sealed = conn.execute(select(accounts.c.pan).limit(1)).scalar()
+        try:
+            if sealed is not None:
+                self._vault.unseal(sealed)
+        except InvalidToken as error:
+            raise CannotStart("ppp.key is not the key that PPP's accounts were sealed with") from error
 
     def load_demo(self, conn: Connection, at: datetime) -> None:
         """The accounts of the simulator's cards, into an empty issuer."""

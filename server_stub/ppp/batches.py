@@ -134,7 +134,10 @@ class Upload:
             return started.refused(conn, refused)
         debit, credit = books.sides(books.CASH_SALE, account.id, terminal.merchant)
         books.book(conn, books.CASH_SALE, started.id, debit, credit, fen, request.now)
-        kept: dict[str, Any] = {"account": account.id, "atc": int.from_bytes(data.atc), "certificate": "good"}
+        atc = int.from_bytes(data.atc)
+        # What was paid offline may be older than the last online transaction.
+        statements.change(conn, accounts, {"atc": max(account.atc, atc)}, id=account.id)
+        kept: dict[str, Any] = {"account": account.id, "atc": atc, "certificate": "good"}
         said: Answer = {39: APPROVED}
         started.ended(conn, said, "approved", **kept)
         _count(conn, terminal.id, batch)

@@ -7,8 +7,10 @@ import socket
 from datetime import timedelta
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from server_stub.foundation import correlation
+from server_stub.foundation.database import DatabaseFault, outage
 from server_stub.foundation.iso8583 import Iso8583Error, framed, read_frame
 from server_stub.ppp.service import PppService
 
@@ -54,6 +56,9 @@ class Listener:
             await serve(self._service, reader, writer)
         except (ConnectionError, TimeoutError) as error:
             log.info("ppp-line-lost", error=repr(error))
+        except (DatabaseFault, SQLAlchemyError) as error:
+            # Whoever waits for the answer learns nothing, and reverses.
+            log.error("ppp-line-lost", error=outage(error) or repr(error))
         except Iso8583Error as error:
             log.warning("ppp-line-closed", error=str(error))
         finally:

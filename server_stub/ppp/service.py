@@ -65,6 +65,9 @@ class PppService:
 
     Attributes:
         faults: what is done wrong on demand.
+
+    Raises:
+        CannotStart: from the database, or what is in it was sealed with another key.
     """
 
     def __init__(
@@ -213,6 +216,7 @@ class PppService:
         return encode(answer, lambda covered: b"00000000" if wrong else pos_mac(mak, covered))
 
     def _load_demo(self, conn: Connection, now: datetime) -> None:
+        self.accounts.expect_ours(conn)
         first = {"id": DEMO_TERMINAL, "merchant": DEMO_MERCHANT, "batch": 1}
         if statements.insert_once(conn, terminals, first):
             books.open_merchant(conn, DEMO_MERCHANT)

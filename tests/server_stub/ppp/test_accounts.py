@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from cryptography.fernet import Fernet
 from sqlalchemy import select
 
 from cardreader.sim.emv.profile import EmvProfile
 from cardreader.sim.profiles import EMV_PROFILES, find_profile
 from server_stub.foundation.secret import SecretText
+from server_stub.foundation.startup import CannotStart
 from server_stub.ppp import books, tables
 from server_stub.ppp.accounts import pan_of_track
 from server_stub.ppp.service import PppService
+from tests.server_stub.ppp.conftest import service_over
 
 pytestmark = pytest.mark.anyio
 
@@ -33,6 +38,12 @@ async def test_a_second_start_opens_nothing_twice(ppp: PppService) -> None:
     before = await ppp.database.read(lambda conn: conn.execute(count).all())
     await ppp.database.write(lambda conn: ppp.accounts.load_demo(conn, ppp.clock.now()))
     assert await ppp.database.read(lambda conn: conn.execute(count).all()) == before
+
+
+async def test_another_key_does_not_open_them(ppp: PppService, tmp_path: Path) -> None:
+    (tmp_path / "ppp.key").write_bytes(Fernet.generate_key())
+    with pytest.raises(CannotStart, match=r"ppp\.key"):
+        service_over(tmp_path, seed=2)
 
 
 @pytest.mark.parametrize(

@@ -132,3 +132,12 @@ async def test_cash_that_was_spent_offline_may_be_older_than_the_last_sale(
     offline = cash_sale(terminal, card, 650)
     assert (await terminal.pay(card, 1500)).text(39) == "00"
     assert (await terminal.exchange("0320", offline)).text(39) == "00"
+
+
+async def test_a_counter_that_paid_offline_does_not_pay_online(
+    ppp: PppService, terminal: TestTerminal
+) -> None:
+    card = Card(CASH)
+    assert (await terminal.exchange("0320", cash_sale(terminal, card, 650))).text(39) == "00"
+    assert (await terminal.pay(card, 1500, fresh=False)).text(39) == "05"
+    assert (await terminal.pay(card, 1500)).text(39) == "00"

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from server_stub.foundation.clock import SimulatedClock
+from server_stub.foundation.database import NoConnection
 from server_stub.foundation.iso8583 import decode, framed, read_frame
 from server_stub.main import bind
 from server_stub.ppp import books
@@ -101,3 +102,17 @@ async def test_an_answer_that_is_late(ppp: PppService, terminal: TestTerminal) -
         await asyncio.sleep(0)
     assert ppp.clock.now() >= START + timedelta(seconds=30)
     assert decode(await waiting or b"").text(39) == "00"
+
+
+async def test_a_database_that_is_away_gives_no_answer(
+    ppp: PppService, terminal: TestTerminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(work: object) -> None:
+        raise NoConnection("away")
+
+    async with listening(ppp) as listener, line_to(listener) as (reader, writer):
+        with monkeypatch.context() as patch:
+            patch.setattr(ppp.database, "write", away)
+            writer.write(framed(terminal.made("0200", terminal.payment(Card(), 1500), 5)))
+            assert await reader.read() == b""
+    assert (await terminal.reverse(1500, 5)).text(39) == "25"

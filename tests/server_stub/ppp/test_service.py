@@ -12,10 +12,10 @@ from sqlalchemy import select, update
 from server_stub.foundation.iso8583 import Iso8583Error, Message, Network, Original, decode, encode
 from server_stub.ppp import books, tables
 from server_stub.ppp.service import PppService
-from tests.server_stub.ppp.terminal import CASH, CREDIT, Card, TestTerminal
+from tests.server_stub.ppp.conftest import service_over
+from tests.server_stub.ppp.terminal import CASH, CREDIT, Card, TestTerminal, ecb_mac
 
 pytestmark = pytest.mark.anyio
-AT_FIRST = {CREDIT: 1_000_000}
 
 
 async def spent(ppp: PppService, card: Card) -> int:
@@ -56,7 +56,6 @@ async def test_a_terminal_signs_in_with_or_without_a_track_key(
 async def test_echo_and_sign_out(ppp: PppService, terminal: TestTerminal) -> None:
     assert (await terminal.exchange("0820", {60: "00000001301"})).text(39) == "00"
     assert (await terminal.exchange("0820", {60: "00000001002"})).text(39) == "00"
-    terminal.keys = {**terminal.keys}
     answer = decode(await ppp.answer(terminal.made("0820", {60: "00000001301"}, 9)))
     assert answer.text(39) == "A0"
 
@@ -206,8 +205,6 @@ async def test_a_field_that_is_missing(ppp: PppService, terminal: TestTerminal, 
     fields = {number: value for number, value in fields.items() if number != lacks}
     message = decode(terminal.made("0200", fields, 77))
     kept = {number: value for number, value in message.fields.items() if number not in (lacks, 64)}
-    from tests.server_stub.ppp.terminal import ecb_mac
-
     sent = encode(Message("0200", kept), lambda data: ecb_mac(terminal.keys["mak"], data))
     assert decode(await ppp.answer(sent)).text(39) == "30"
     assert await owed(ppp, terminal) == 0
@@ -419,8 +416,6 @@ async def test_faults_are_as_they_were_ordered(ppp: PppService, terminal: TestTe
 
 async def test_what_it_knows_outlives_it(ppp: PppService, terminal: TestTerminal, tmp_path: Path) -> None:
     """Another process over the same tables answers as the first would have."""
-    from tests.server_stub.ppp.conftest import service_over
-
     card = Card()
     fields = terminal.payment(card, 1500)
     first = await terminal.exchange("0200", fields, stan=5)
