@@ -114,7 +114,7 @@ class Told:
 
 def told(exchanges: Sequence[Exchange]) -> tuple[Told, ...]:
     """What of an exchange tells of the card; each answer once."""
-    found = {}
+    found: dict[tuple[str, bytes], Exchange] = {}
     for one in exchanges:
         if one.sw == OK and one.data and one.command[1] in _READS:
             found.setdefault((explain(one.command), one.data), one)
