@@ -124,7 +124,13 @@ class OnlinePayment:
         sealed = envelope.seal(key, self.payment.payment, data, pin)
         self._slot.say(replace(about, prompt="processing"))
         self._remember()
-        said = self._authorise(sealed, _coded(first.data))
+        try:
+            said = self._authorise(sealed, _coded(first.data))
+        except Problem as problem:
+            if self.money == "not-taken":
+                raise
+            # The background goes on asking; what nobody brings to an end is undone.
+            return Finished("pending", "unknown", problem.code, self.payment, problem.facts)
         self.payment = said.payment
         final = self._last_word(card, said)
         if said.payment.state == "failed":
@@ -163,19 +169,18 @@ class OnlinePayment:
             raise Problem("box-storage") from error
 
     def _authorise(self, sealed: dict[str, str | None], chip: bytes) -> Authorisation:
+        """The issuer's word. Raises Problem: refused, or ``money`` is unknown."""
         key = self._make_key()
+        self.money = "unknown"
         try:
-            said = self._until_answered(
+            return self._until_answered(
                 lambda: self._client.authorise(self.payment.payment, sealed, chip, key)
             )
         except Problem as problem:
             if problem.money == "not-taken" and not problem.unanswered:
+                self.money = "not-taken"
                 self._memory.forget_code(self.payment.payment)
-            else:
-                self.money = "unknown"
             raise
-        self.money = "unknown"
-        return said
 
     def _last_word(self, card: DebitCredit, said: Authorisation) -> Approved | Declined | None:
         """What the card says to the issuer's answer; None when it is gone, or says nothing that makes sense."""

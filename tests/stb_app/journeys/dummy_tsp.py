@@ -7,13 +7,34 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from cardreader import tlv
 from cardreader.errors import MacInvalid
 from cardreader.psam import Psam
+from cardreader.secret import SecretBytes
+from cardreader.sim.emv.issuer_keys import MASTER_AC, MASTER_MAC
+from cardreader.sim.profiles import open_card
 from cardreader.sim.psam import open_psam
+from server_stub.ppp.chip import CardKeys, ChipData, MasterKeys
 from stb_app.tsp.client import CardFacts
-from stb_app.tsp.model import CardStanding, Lease, Mac1, Method, Order, PaidCard, Payment, QrCode, Service
+from stb_app.tsp.envelope import CardKey
+from stb_app.tsp.model import (
+    Authorisation,
+    CardStanding,
+    Lease,
+    Mac1,
+    Method,
+    Order,
+    PaidCard,
+    Payment,
+    QrCode,
+    Service,
+)
 from stb_app.tsp.problem import Problem
 
 NOW = datetime(2026, 11, 21, 19, 32, tzinfo=UTC)
@@ -24,6 +45,11 @@ ORDER = Order(
     900, "quoted", (Method("card", WORDS, WORDS, True, None),),
 )  # fmt: skip
 DATE, TIME = bytes.fromhex("20261121"), bytes.fromhex("193208")
+
+
+@cache
+def _key() -> RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
 
 
 class DummyTsp:
@@ -47,6 +73,10 @@ class DummyTsp:
         self.facts: CardFacts | None = None
         self.init_body: dict[str, Any] = {}
         self._versions = itertools.count(1)
+        self.issuer = "00"
+        """What the issuer of a debit or credit card answers (bit 39)."""
+        self.issuer_of = "debit"
+        self.with_pin = False
 
     correlation = ""
 
@@ -151,6 +181,40 @@ class DummyTsp:
             return self.become(payment, state="failed", money="not-taken", reason=reason)
 
         return self._do("not_debited", act, key)
+
+    def card_key(self) -> CardKey:
+        return self._do("card_key", lambda: CardKey("dummy", _key().public_key()))
+
+    def authorise(
+        self, payment: str, envelope: dict[str, str | None], chip: bytes, key: str
+    ) -> Authorisation:
+        """``issuer`` answers; its word "" is none that anybody believes: it is undone."""
+
+        def act() -> Authorisation:
+            data = ChipData.parse(chip)
+            pan = open_card(self.issuer_of, None).number
+            keys = CardKeys(MasterKeys(SecretBytes(MASTER_AC), SecretBytes(MASTER_MAC)), pan, "01", data)
+            assert keys.good()
+            self.with_pin = envelope["pin_block"] is not None
+            if not self.issuer:
+                return Authorisation(self.become(payment, state="unknown", money="unknown"), None, b"")
+            approved = self.issuer == "00"
+            state, money = ("unknown", "unknown") if approved else ("failed", "not-taken")
+            now = self.become(
+                payment, state=state, money=money, reason=None if approved else "declined-by-issuer"
+            )
+            return Authorisation(now, self.issuer, keys.answer(self.issuer))
+
+        return self._do("authorise", act, key, chip)
+
+    def complete(self, payment: str, chip: bytes | None, key: str) -> Payment:
+        def act() -> Payment:
+            if chip is not None and tlv.find(chip, 0x9F27) == b"\x40":
+                return self.become(payment, state="done", money="taken", valid_until=ORDER.valid_until)
+            reason = "card-removed" if chip is None else "declined-by-card"
+            return self.become(payment, state="failed", money="not-taken", reason=reason)
+
+        return self._do("complete", act, key, chip)
 
     @property
     def current(self) -> Payment:
