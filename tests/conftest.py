@@ -38,6 +38,10 @@ def pytest_collection_finish() -> None:
     rest_collector()
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first: nobody waits for one of them at the end."""
+    """The longest first: nobody waits for one of them at the end. There is one pcscd: nobody else waits for it."""
+    for item in items:
+        if item.get_closest_marker("pcscd") and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group("pcscd"))
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))

@@ -28,7 +28,7 @@ from tests.server_stub.system import Box, System, running
 pytestmark = pytest.mark.anyio
 TERMINAL = TerminalSettings(terminal_id="88310001", merchant_id="883100048990001", merchant_name="STB")
 
-ANSWER_S = 1.0
+ANSWER_S = 0.5
 """Longer than any answer takes here; as long as a test waits for one that does not come."""
 
 
