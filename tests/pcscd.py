@@ -127,6 +127,8 @@ class InsertedCard:
     """``stb-card insert`` in another process. The card is in the slot until `pull`, or the debit."""
 
     def __init__(self, profile: str, state_dir: Path, *options: str) -> None:
+        # pcscd notices late that a card has left: whoever waits for this one is not to find the one before.
+        poll(_virtual_reader_empty, _START_TIMEOUT_S, "the virtual reader has no empty slot")
         command = [
             sys.executable,
             "-m",
