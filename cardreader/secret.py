@@ -152,14 +152,5 @@ def mask_number(serial: bytes | str) -> str:
     return " ".join(hidden[i : i + 4] for i in range(0, len(hidden), 4))
 
 
-def last_four(masked: str) -> str:
-    """The last four digits of a number as ``mask_number`` has it, whatever its length.
-
-    >>> last_four(mask_number("6217000000000006101"))
-    '6101'
-    """
-    return masked.replace(" ", "")[-4:]
-
-
 def _raw(value: str | bytes) -> bytes:
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cardreader.secret import last_four
+from stb_app.kit.texts import last_four
 from stb_app.shell.words import money
 
 Translate = Callable[[str], str]

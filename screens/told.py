@@ -7,13 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from cardreader.secret import last_four
 from screens.problems import N_
 from screens.words import SEPARATOR, Say, sentences, term_name
 from stb_app.journeys import Payment
 from stb_app.journeys.memory import OpenPayment
 from stb_app.journeys.steps import Finished
 from stb_app.kit.chrome import Tone
+from stb_app.kit.texts import last_four
 from stb_app.shell.words import moment, money
 
 NOT_OPENED = N_("The service could not be switched on: {what}.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from cardreader.secret import last_four
 from stb_app.kit import theme
 from stb_app.kit.items import (
     Arc,
@@ -37,7 +36,7 @@ from stb_app.kit.nodes import (
     Steps,
     Text,
 )
-from stb_app.kit.texts import place_lines
+from stb_app.kit.texts import last_four, place_lines
 from stb_app.kit.theme import RGB
 
 CARD_W, CARD_H = 560, 560
