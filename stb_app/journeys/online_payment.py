@@ -239,7 +239,8 @@ class OnlinePayment:
             try:
                 return send()
             except Problem as problem:
-                again = problem.unanswered or problem.retryable
+                # A refusal after which nothing has left is told at once: another way to pay may do.
+                again = problem.unanswered or (problem.retryable and problem.money == "unknown")
                 if not again or self._waits.monotonic() + RETRY_S > until:
                     raise
                 self._waits.pause(RETRY_S, threading.Event())

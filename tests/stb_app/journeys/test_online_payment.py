@@ -79,9 +79,10 @@ def test_what_nobody_answers_stays_unknown_and_is_found_out_later(tmp_path: Path
 
 def test_a_refusal_before_anything_has_left_is_no_riddle(tmp_path: Path) -> None:
     bench = online("debit", tmp_path)
-    bench.tsp.faults["authorise"] = [Problem("method-not-offered", money="not-taken")]
+    bench.tsp.faults["authorise"] = [Problem("ppp-unreachable", money="not-taken", retryable=True)]
     end = bench.pay()
-    assert (end.outcome, end.money, end.reason) == ("failed", "not-taken", "method-not-offered")
+    assert (end.outcome, end.money, end.reason) == ("failed", "not-taken", "ppp-unreachable")
+    assert bench.tsp.calls.count("authorise") == 1
     assert Memory(tmp_path).open_codes() == ()
 
 
