@@ -19,19 +19,27 @@ from cardreader.errors import (
     ReaderUnavailable,
 )
 from cardreader.lab import console, inserting, reading
-from cardreader.lab.console import EXIT_CARD, EXIT_INTERRUPTED, EXIT_NO_CARD, EXIT_NO_READER, EXIT_OK, fail
+from cardreader.lab.console import (
+    EXIT_CARD,
+    EXIT_INTERRUPTED,
+    EXIT_NO_CARD,
+    EXIT_NO_READER,
+    EXIT_OK,
+    Times,
+    fail,
+)
 from cardreader.lab.faults import FORMS
 from cardreader.output import until_nobody_reads
 from cardreader.sim import profiles
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, times: Times | None = None) -> int:
     """Runs the command; returns its exit code."""
-    return until_nobody_reads(lambda: _run(argv))
+    return until_nobody_reads(lambda: _run(argv, times or Times()))
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    arguments = _parser().parse_args(argv)
+def _run(argv: Sequence[str] | None, times: Times) -> int:
+    arguments = _parser().parse_args(argv, argparse.Namespace(times=times))
     try:
         code: int = arguments.run(arguments)
     except ReaderUnavailable as error:

@@ -5,8 +5,31 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+
+CHINA = timezone(timedelta(hours=8))
+"""Where the cards are at home: their dates are of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Where the commands get the time from; in ``arguments.times``.
+
+    Attributes:
+        now: the present instant, aware.
+        monotonic: seconds of a clock that only goes forward.
+        sleep: returns after so many seconds.
+    """
+
+    now: Callable[[], datetime] = lambda: datetime.now(CHINA)
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], object] = time.sleep
+
 
 EXIT_OK, EXIT_CARD, EXIT_USAGE, EXIT_NO_READER, EXIT_NO_CARD = 0, 1, 2, 3, 4
 EXIT_LEFT, EXIT_INTERRUPTED = 5, 130

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import signal
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,7 +71,7 @@ def insert(arguments: argparse.Namespace) -> int:
     wanted = [*arguments.faults]
     if arguments.pull:
         wanted.append(faults.parse(AT_DEBIT[arguments.pull]))
-    faulty = FaultyCard(card, wanted, time.sleep)
+    faulty = FaultyCard(card, wanted, arguments.times.sleep)
     number = mask_number(card.number)
 
     def after() -> dict[str, Any]:

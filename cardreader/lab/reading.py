@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from cardreader import purse
@@ -25,8 +23,6 @@ from cardreader.reader import Connection, Reader
 from cardreader.readers import open_reader
 
 WAIT_FOR_CARD_S = 10.0
-CHINA = timezone(timedelta(hours=8))
-"""Where the cards are at home: their dates are of it."""
 _KINDS = {purse.LOAD_EP: "load", purse.PURCHASE_EP: "purchase"}
 
 
@@ -150,9 +146,9 @@ def explore(arguments: argparse.Namespace) -> int:
     if reader.simulated:
         ca_keys = {**ca_keys, **capk.simulated()}
     settings = TerminalSettings(terminal_id="STBCARD0", merchant_id="STBCARD00000000", ca_keys=ca_keys)
-    recorder = Recorder(connection, time.monotonic)
+    recorder = Recorder(connection, arguments.times.monotonic)
     with closing(recorder):
-        found = explored(recorder, settings, datetime.now(CHINA))
+        found = explored(recorder, settings, arguments.times.now())
     told = found.pop("told")
     content = {
         "reader": reader.name,
@@ -203,18 +199,16 @@ def show(arguments: argparse.Namespace) -> int:
         return _show(kept, arguments.json)
     reader, connection = _powered(arguments.reader)
     tell = (lambda _: None) if arguments.json else _tell
-    recorder = Recorder(connection, time.monotonic, tell)
+    recorder = Recorder(connection, arguments.times.monotonic, tell)
+    made_at = arguments.times.now().isoformat(timespec="seconds")
     problem: CardReaderError | None = None
     with closing(recorder):
         try:
             _content(reader, Purse(recorder))
-        except ApplicationNotFound:
-            pass  # its answer stands in the trace; there is nothing else that we read
         except CardReaderError as error:
-            problem = error
-    made = Trace(
-        reader.name, recorder.atr, datetime.now(UTC).isoformat(timespec="seconds"), tuple(recorder.exchanges)
-    )
+            # That a card has no purse stands in its trace; it is no problem of the trace's.
+            problem = None if isinstance(error, ApplicationNotFound) else error
+    made = Trace(reader.name, recorder.atr, made_at, tuple(recorder.exchanges))
     if arguments.json:
         console.say(made.to_text().rstrip())
     if arguments.to is not None:

@@ -20,7 +20,7 @@ from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.iso8583 import Message, Value
 from server_stub.foundation.outbox import Acknowledged
-from server_stub.foundation.problems import Problem
+from server_stub.foundation.problems import Money, Problem
 from server_stub.tsp import core, machines, models
 from server_stub.tsp.card import refuse_box
 from server_stub.tsp.card_keys import CardKeys, envelope_of
@@ -105,7 +105,9 @@ class OnlineCards:
                 fields = self._fields(envelope, private_key, payment, card, keys, body.chip)
                 said = await pos.sale(slip, keys, row.amount_fen, fields, has_pin=card.has_pin)
                 if said.text(39) == MAC_REFUSED:
-                    # It was not worked on: the keys are not those that PPP has. The next sale finds new ones.
+                    # PPP has other keys, or it was not PPP that spoke: such an answer has no MAC, and proves nothing.
+                    log.warning("ppp-unanswered", payment=payment, sent=True, error="the MAC was refused")
+                    said = None
                     await self._sign_in_again(pos)
             except Unanswered as error:
                 log.warning("ppp-unanswered", payment=payment, sent=error.sent, error=str(error))
@@ -124,6 +126,8 @@ class OnlineCards:
             Problem: ``bad-request``, ``wrong-state``.
         """
 
+        information = None if body.chip is None else _information(body.chip, money="unknown")
+
         def work(conn: Connection) -> Answer:
             use.claim(conn)
             row = core.find_payment(conn, box_number, payment)
@@ -132,9 +136,9 @@ class OnlineCards:
                 raise Problem("wrong-state", money=core.money_of(row))
             if row.state == "authorised":
                 statements.change(conn, authorisations, {"chip_end": body.chip}, payment_id=payment)
-                if body.chip is None:
+                if information is None:
                     self._reverse(conn, row, NO_ANSWER, "card-removed")
-                elif _information(body.chip) == TC:
+                elif information == TC:
                     self._core.paid(conn, row, actor="box")
                 else:
                     self._reverse(conn, row, SYSTEM, "declined-by-card")
@@ -267,11 +271,11 @@ class OnlineCards:
         )
 
 
-def _objects(chip: str) -> dict[int, bytes]:
+def _objects(chip: str, money: Money = "not-taken") -> dict[int, bytes]:
     try:
         return {one.tag: one.value for one in tlv.parse(bytes.fromhex(chip))}
     except ProtocolError as error:
-        raise Problem("bad-request", field="body.chip", kind="no_tlv") from error
+        raise Problem("bad-request", money=money, field="body.chip", kind="no_tlv") from error
 
 
 def _expect(chip: str, amount_fen: int) -> None:
@@ -283,11 +287,11 @@ def _expect(chip: str, amount_fen: int) -> None:
         raise Problem("bad-request", field="body.chip", kind="no_arqc")
 
 
-def _information(chip: str) -> int:
+def _information(chip: str, money: Money = "not-taken") -> int:
     """Which cryptogram it has: ARQC, TC, 0 for an AAC. Raises Problem ``bad-request``: none."""
-    information = _objects(chip).get(CRYPTOGRAM_INFORMATION, b"")
+    information = _objects(chip, money).get(CRYPTOGRAM_INFORMATION, b"")
     if len(information) != 1:
-        raise Problem("bad-request", field="body.chip", kind="no_cryptogram")
+        raise Problem("bad-request", money=money, field="body.chip", kind="no_cryptogram")
     return information[0] & 0xC0
 
 

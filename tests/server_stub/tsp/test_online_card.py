@@ -17,6 +17,7 @@ from cardreader.emv.settings import TerminalSettings, Transaction
 from cardreader.secret import Pin
 from cardreader.sim.card import DemoCard
 from cardreader.sim.profiles import open_card
+from server_stub.foundation.iso8583 import Message
 from server_stub.ppp import books as ppp_books
 from server_stub.ppp import tables as ppp
 from server_stub.settings import Settings
@@ -149,6 +150,39 @@ async def test_an_answer_that_is_lost_is_reversed_until_it_is_acknowledged(syste
     failed = await box.state(payment["payment"], "failed")
     assert (failed["money"], failed["reason"]) == ("not-taken", "ppp-silent")
     assert [state for _, state, _ in await at_issuer(system)] == ["approved", "reversed"]
+
+
+async def test_an_answer_without_a_mac_proves_nothing(system: System) -> None:
+    """Somebody on the line says that the MAC was wrong, when the sale has been booked: it is reversed."""
+    box = await system.box()
+    payment = await box.pay("card")
+    body = await Terminal(system, box).request(payment)
+    pos = system.tsp.online_cards._pos
+    assert pos is not None
+    really = pos.sale
+
+    async def forged(*args: Any, **kwargs: Any) -> Message:
+        said = await really(*args, **kwargs)
+        return Message(said.mti, {**said.fields, 39: "A0"})
+
+    pos.sale = forged  # type: ignore[method-assign]
+    said = await box.post(f"/payments/{payment['payment']}/authorisation", body)
+    assert (said["response_code"], said["payment"]["state"]) == (None, "unknown")
+    failed = await box.state(payment["payment"], "failed")
+    assert (failed["money"], failed["reason"]) == ("not-taken", "ppp-silent")
+    assert [state for _, state, _ in await at_issuer(system)] == ["reversed"]
+
+
+async def test_a_last_word_that_is_none_leaves_the_money_unknown(system: System) -> None:
+    box = await system.box()
+    payment = await box.pay("card")
+    terminal = Terminal(system, box)
+    said = await terminal.authorise(payment)
+    path = f"/payments/{payment['payment']}/completion"
+    for chip in ("9F", "9F3601AA"):
+        refused = await box.refused(path, {"chip": chip})
+        assert (refused["code"], refused["money"]) == ("bad-request", "unknown")
+    assert (await terminal.complete(payment, terminal.end(said)))["money"] == "taken"
 
 
 async def test_a_card_that_declines_after_all_is_not_charged(system: System) -> None:
