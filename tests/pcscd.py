@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 SOCKET = Path("/run/pcscd/pcscd.comm")
@@ -124,17 +124,18 @@ def _virtual_reader_empty() -> bool:
 
 
 class InsertedCard:
-    """``stb-card insert`` in another process. The card is in the slot until `pull`, or the debit."""
+    """``stb-card insert`` in another process. The card is in the slot until `pull`, or the debit, or a fault."""
 
-    def __init__(self, profile: str, state_dir: Path, *options: str) -> None:
+    def __init__(self, profile: str, state_dir: Path, *options: str, faults: Sequence[str] = ()) -> None:
         # pcscd notices late that a card has left: whoever waits for this one is not to find the one before.
         poll(_virtual_reader_empty, _START_TIMEOUT_S, "the virtual reader has no empty slot")
         command = [
             sys.executable,
             "-m",
             "cardreader",
-            "insert",
+            "fault" if faults else "insert",
             profile,
+            *faults,
             "--state",
             str(state_dir),
             *options,
