@@ -34,8 +34,8 @@ def poll(done: Callable[[], bool], timeout_s: float, what: str) -> None:
 
 
 @contextlib.contextmanager
-def running_pcscd() -> Iterator[None]:
-    """A pcscd with an empty virtual reader, nobody else's as long as the block lasts.
+def running_pcscd() -> Iterator[Callable[[], None]]:
+    """A pcscd with an empty virtual reader, nobody else's as long as the block lasts. Yields what kills it and starts it anew.
 
     There is one pcscd on a machine and one card in a slot, so test processes take turns by a lock file.
     """
@@ -47,11 +47,22 @@ def running_pcscd() -> Iterator[None]:
                 _START_TIMEOUT_S,
                 "pcscd runs, but has no empty virtual reader",
             )
-            yield
+
+            def restart_unit() -> None:
+                subprocess.run(["systemctl", "restart", "pcscd"], check=True)
+
+            yield restart_unit
             return
         process = _start()
+
+        def restart() -> None:
+            nonlocal process
+            process.kill()
+            process.wait()
+            process = _start()
+
         try:
-            yield
+            yield restart
         finally:
             process.terminate()
             try:

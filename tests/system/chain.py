@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import func, select
 
 from cardreader.reader import Reader
-from cardreader.secret import Pin
+from cardreader.secret import Pin, SecretText
 from server_stub.app import ROLES, Roles, build, real_world
 from server_stub.check import examine
 from server_stub.foundation.clock import CHINA
@@ -30,7 +30,6 @@ from server_stub.settings import Settings
 from stb_app.journeys.card_payment import CardPayment
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.steps import CardPrompt, CardStep, Finished
-from cardreader.secret import SecretText
 from stb_app.tsp.client import TspClient
 from stb_app.tsp.signing import Identity
 from tests.server_stub.signing import ACTIVATION, SMART_CARDS
