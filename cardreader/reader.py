@@ -29,10 +29,15 @@ class Connection(Protocol):
 class Reader(Protocol):
     """A slot into which a person puts a card."""
 
-    name: str
-    """As the reader service calls it; shown to testers."""
-    simulated: bool
-    """True when no real card can be in it: the television shows its TEST mark."""
+    @property
+    def name(self) -> str:
+        """As the reader service calls it; shown to testers."""
+        ...
+
+    @property
+    def simulated(self) -> bool:
+        """True when no real card can be in it: the television shows its TEST mark."""
+        ...
 
     def card_present(self) -> bool:
         """Whether a card is in the slot now. Raises ReaderUnavailable."""

@@ -27,6 +27,7 @@ from cardreader.secret import mask_number
 
 COUNTERS = (0x9F36, 0x9F13, 0x9F17, 0x9F4F)
 """GET DATA: ATC, ATC of the last online transaction, PIN tries left, format of the log."""
+_NO_CASH = ElectronicCash(None, None, None, None)
 Authenticity = Literal["verified", "failed", "not offered"]
 
 
@@ -77,7 +78,7 @@ class ApplicationFound:
     authenticity: Authenticity | None = None
     failure: str = ""
     counters: tuple[tuple[str, str], ...] = ()
-    cash: ElectronicCash = ElectronicCash(None, None, None, None)
+    cash: ElectronicCash = _NO_CASH
     log: tuple[tuple[Node, ...], ...] = ()
     loads: tuple[tuple[Node, ...], ...] = ()
     told: tuple[Told, ...] = ()
