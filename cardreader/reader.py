@@ -76,6 +76,28 @@ class SimulatedSlot(Protocol):
         """
         ...
 
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What was ordered and has not happened yet, as ``order_fault`` takes it."""
+        ...
+
+    @property
+    def happened(self) -> tuple[tuple[int, str], ...]:
+        """The faults of the card that was put in last, each with the number of its command."""
+        ...
+
+    def order_fault(self, fault: str) -> None:
+        """Orders a fault (``cardreader.lab.faults.FORMS``) of this card, or of the next one that gets to its command.
+
+        Raises:
+            ValueError: it is none; the text says what is wrong.
+        """
+        ...
+
+    def forget_faults(self) -> None:
+        """None of those that have not happened yet will."""
+        ...
+
     def pull(self) -> None:
         """Pulls the card out: its connection raises CardRemoved from now on. Harmless when empty."""
         ...

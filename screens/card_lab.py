@@ -126,6 +126,8 @@ class CardLabScreen(Page[None]):
         seen = self._seen
         if name == "sessions":
             self.app.push("card-lab-sessions")
+        elif name == "faults":
+            self.app.push("card-lab-faults")
         elif name == "again":
             self.on_leave()
             self._begin()
@@ -248,6 +250,9 @@ class CardLabScreen(Page[None]):
                 self.t("What was said to the last cards"),
             )
         )
+        if self.app.slot is not None:
+            ordered = self.t("{n} ordered").format(n=len(self.app.slot.faults))
+            rows.append(way("faults", "bolt", self.t("Faults of the test card"), ordered))
         if isinstance(self._prompt, Refused) or seen is not None:
             rows.append(way("again", "refresh", self.t("Read again"), ""))
         return tuple(rows)

@@ -86,6 +86,14 @@ class Slot:
 
     def __init__(self, profile: str | None = None) -> None:
         self.profile = profile
+        self.faults: tuple[str, ...] = ()
+        self.happened: tuple[tuple[int, str], ...] = ()
+
+    def order_fault(self, fault: str) -> None:
+        self.faults = (*self.faults, fault)
+
+    def forget_faults(self) -> None:
+        self.faults = ()
 
     def insert(self, profile: str) -> None:
         self.profile = profile

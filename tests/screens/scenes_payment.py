@@ -294,6 +294,13 @@ DIALOG_SCENES: tuple[PaymentScene, ...] = (
 )
 
 
+def _ordering(tv: Television) -> None:
+    slot = Slot("debit")
+    slot.faults, slot.happened = ("pull@80AE", "delay@3:2000", "word@00B2:6985"), ((4, "garbage@00A4"),)
+    tv.app.slot = slot
+    tv.press("BACK").open("card-lab-faults").ok("kind:5").press("2", "7")
+
+
 def lab(name: str, *steps: Any, focus: str, then: Then | None = None, **answers: Any) -> PaymentScene:
     """A page of the card lab, of which there may be others above."""
 
@@ -304,6 +311,7 @@ def lab(name: str, *steps: Any, focus: str, then: Then | None = None, **answers:
             then(tv)
 
     screen = {"files": "card-lab-files", "trace": "card-lab-trace", "sessions": "card-lab-sessions"}
+    screen["faults"] = "card-lab-faults"
     part = name.removeprefix("card-lab-").partition("-")[0]
     return PaymentScene(name, screen.get(part, "card-lab"), act, answers, focus=focus)
 
@@ -328,7 +336,7 @@ LAB_SCENES: tuple[PaymentScene, ...] = (
     lab("card-lab-files-failed", INSERT, seen("credit", ca=False), focus="item:0", then=digits("OK")),
     lab("card-lab-files-fci", INSERT, seen("electronic-cash"), focus="item:3", then=_down(3)),
     lab("card-lab-files-record", INSERT, seen("debit"), focus="item:8", then=_down(8)),
-    lab("card-lab-files-long", INSERT, seen("debit"), focus="detail:10", then=_down(10, "RIGHT", "DOWN")),
+    lab("card-lab-files-long", INSERT, seen("debit"), focus="item:10", then=_down(10)),
     lab("card-lab-files-purse", INSERT, seen("good"), focus="item:2", then=_down(2)),
     lab("card-lab-trace", INSERT, seen("no-purse"), focus="item:0", then=digits("OK")),
     lab("card-lab-trace-command", INSERT, seen("no-purse"), focus="item:2", then=_down(2)),
@@ -349,6 +357,7 @@ LAB_SCENES: tuple[PaymentScene, ...] = (
         keep_trace=Refused("box-storage"),
     ),
     lab("card-lab-sessions", INSERT, focus="session:0", then=digits("OK"), traces=traces()),
+    lab("card-lab-faults", INSERT, focus="place:number", then=_ordering),
     lab("card-lab-sessions-none", INSERT, focus="back", then=digits("OK")),
 )
 SCENES: tuple[PaymentScene, ...] = (
