@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from cardreader.pcsc import Slot
 
 
 @runtime_checkable
@@ -57,6 +60,22 @@ class Reader(Protocol):
 
     def wait_for_removal(self, timeout: float, cancel: threading.Event) -> None:
         """Waits until the slot is empty, or holds another card than the one that was powered last (a quick hand). Raises CardTimeout, Cancelled, ReaderUnavailable."""
+        ...
+
+
+@runtime_checkable
+class SeveralSlots(Protocol):
+    """What a reader has besides that is all those of a service."""
+
+    chosen: str
+    """Name of the reader that was chosen; empty as long as none was."""
+
+    def slots(self) -> list[Slot]:
+        """All readers there are. Raises ReaderUnavailable."""
+        ...
+
+    def choose(self, name: str) -> None:
+        """From now on this reader is taken whenever it has a card."""
         ...
 
 

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from screens.card_lab_parts import AUTHENTICITY, Tone, grouped, milliseconds, way
+from screens.loading import LoadingPage
 from screens.parts import button, message
 from screens.problems import N_, words_for
+from stb_app.journeys.base import Journey
 from stb_app.journeys.card_lab import (
     ApplicationFound,
     CardSeen,
     LabStep,
     PurseFound,
+    ReaderSeen,
     Trace,
     pays,
 )
@@ -59,6 +62,14 @@ POSES: dict[str, Literal["insert", "reading", "missing", "empty"]] = {
     "reading": "reading",
     "removed-early": "insert",
     "reader-missing": "missing",
+}
+
+
+HOLDS = {
+    "nothing": N_("No card in it"),
+    "card": N_("A card is in it"),
+    "mute": N_("A card that does not answer: is it the right way round?"),
+    "taken": N_("A card that another program is using"),
 }
 
 
@@ -126,6 +137,8 @@ class CardLabScreen(Page[None]):
         seen = self._seen
         if name == "sessions":
             self.app.push("card-lab-sessions")
+        elif name == "readers":
+            self.app.push("card-lab-readers", self._chosen)
         elif name == "faults":
             self.app.push("card-lab-faults")
         elif name == "again":
@@ -141,6 +154,11 @@ class CardLabScreen(Page[None]):
             self.app.push("card-lab-files", part=seen.found.told)
         elif name == "commands":
             self.app.push("card-lab-trace", trace=seen.trace)
+
+    def _chosen(self, reader: str | None) -> None:
+        if reader is not None:
+            self.on_leave()
+            self._begin()
 
     # The picture
 
@@ -212,9 +230,11 @@ class CardLabScreen(Page[None]):
             (self.t("Read in"), Text(milliseconds(took), "caption")),
         )
         found = seen.found
-        text = "; ".join(line for line in (found.problem,) if line)
+        text = found.problem
         if not found.applications and found.purse is None:
             text = text or self.t("It has no application that this box knows.")
+        if isinstance(prompt, CardPrompt) and prompt.prompt in ("removed-early", "reader-missing"):
+            text = self._said()[1]
         return (Facts(pairs, gap=10, style="caption"),), self._kind(seen), text, pill
 
     def _said(self) -> tuple[str, str]:
@@ -253,6 +273,9 @@ class CardLabScreen(Page[None]):
         if self.app.slot is not None:
             ordered = self.t("{n} ordered").format(n=len(self.app.slot.faults))
             rows.append(way("faults", "bolt", self.t("Faults of the test card"), ordered))
+        else:
+            line = self.t("Choose one of several")
+            rows.append(way("readers", "card", self.t("Card readers"), line))
         if isinstance(self._prompt, Refused) or seen is not None:
             rows.append(way("again", "refresh", self.t("Read again"), ""))
         return tuple(rows)
@@ -318,3 +341,47 @@ class CardLabSessionsScreen(Page[None]):
         title = f"{one.made_at[11:19]} · {self.t('Payment') if paid else self.t('Looked at')}"
         count = self.t("{n} commands").format(n=len(one.exchanges))
         return way(f"session:{number}", "receipt" if paid else "card", title, f"{one.reader} · {count}")
+
+
+class CardLabReadersScreen(LoadingPage[tuple[ReaderSeen, ...]]):
+    """The readers of this box and what is in them; OK chooses one. Its result is the chosen one's name."""
+
+    id = "card-lab-readers"
+
+    @property
+    def default_focus(self) -> str:  # type: ignore[override]
+        used = (number for number, one in enumerate(self.value or ()) if one.used)
+        return f"reader:{next(used, 0)}" if self.value else "retry"
+
+    def question(self) -> Journey[Any]:
+        journey: Journey[Any] = self.app.verbs.readers()
+        return journey
+
+    def crumbs(self) -> Sequence[str]:
+        return (self.t("Card lab"), self.t("Card readers"))
+
+    def state(self) -> dict[str, Any]:
+        return {**super().state(), "readers": [[one.name, one.holds] for one in self.value or ()]}
+
+    def on_ok(self, key: str) -> None:
+        name, _, number = key.partition(":")
+        if name == "reader" and self.value is not None:
+            chosen = self.value[int(number)].name
+            self.app.verbs.choose_reader(chosen)
+            self.app.pop(chosen)
+        else:
+            super().on_ok(key)
+
+    def content(self, value: tuple[ReaderSeen, ...]) -> Node:
+        if not value:
+            said = (
+                self.t("The card reader cannot be found"),
+                self.t("Please check that its cable is plugged in."),
+            )
+            return message("warning", *said, (button("retry", self.t("Try again"), "primary"),))
+        return Scroll("readers", Column(tuple(self._reader(n, one) for n, one in enumerate(value)), gap=16))
+
+    def _reader(self, number: int, one: ReaderSeen) -> Target:
+        line = " · ".join(part for part in (self.t(HOLDS[one.holds]), grouped(one.atr)) if part)
+        pill = Pill(self.t("In use"), "accent") if one.used else None
+        return way(f"reader:{number}", "card", one.name, line, pill)

@@ -9,23 +9,27 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from cardreader import status
 from cardreader.emv.settings import TerminalSettings
-from cardreader.errors import Cancelled, CardRemoved
+from cardreader.errors import Cancelled, CardRemoved, ReaderUnavailable
 from cardreader.lab import trace as traces
 from cardreader.lab.explore import ApplicationFound, Explored, PurseFound, explore
 from cardreader.lab.trace import Exchange, Recorder, Trace
 from cardreader.lab.tree import Node, Told, answer
-from cardreader.reader import Reader
+from cardreader.reader import Reader, SeveralSlots
 from stb_app.journeys.card_slot import CardSlot, NobodyCame
 from stb_app.journeys.steps import CardPrompt, Refused
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.problem import Problem
 
+if TYPE_CHECKING:
+    from cardreader.pcsc import Slot
+
 __all__ = [
-    "ApplicationFound", "CardLab", "CardSeen", "Explored", "Kept", "LabStep", "Node", "PurseFound", "Spoken", "Told", "Trace",
-    "keep", "pays", "spoken",
+    "ApplicationFound", "CardLab", "CardSeen", "Explored", "Kept", "LabStep", "Node", "PurseFound", "ReaderSeen", "Spoken", "Told", "Trace",
+    "keep", "pays", "readers", "spoken",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -107,6 +111,43 @@ class CardLab:
         made_at = now.isoformat(timespec="seconds")
         trace = Trace(self._reader.name, connection.atr, made_at, tuple(connection.exchanges))
         return CardSeen(self._reader.name, self._reader.simulated, found, trace)
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderSeen:
+    """A reader of this box.
+
+    Attributes:
+        holds: what is in it: nothing, a card, one that does not answer, one that another program has for itself.
+        atr: upper-case hex, where a card has told it.
+        used: it is the one that was used last, or was chosen.
+    """
+
+    name: str
+    holds: Literal["nothing", "card", "mute", "taken"]
+    atr: str
+    used: bool
+
+
+def readers(reader: Reader) -> tuple[ReaderSeen, ...]:
+    """The readers of this box; empty when none is there."""
+    try:
+        if isinstance(reader, SeveralSlots):
+            used = reader.chosen or reader.name
+            return tuple(
+                ReaderSeen(one.name, _holds(one), one.atr.hex().upper(), one.name == used)
+                for one in reader.slots()
+            )
+        return (ReaderSeen(reader.name, "card" if reader.card_present() else "nothing", "", True),)
+    except ReaderUnavailable as gone:
+        log.warning("%s", gone)
+        return ()
+
+
+def _holds(slot: Slot) -> Literal["nothing", "card", "mute", "taken"]:
+    if not slot.card_present:
+        return "nothing"
+    return "mute" if slot.mute else "taken" if slot.in_use else "card"
 
 
 @dataclass(frozen=True, slots=True)

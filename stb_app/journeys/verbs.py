@@ -16,10 +16,10 @@ from cardreader.emv import capk
 from cardreader.emv.settings import TerminalSettings
 from cardreader.lab.sessions import RecordingReader
 from cardreader.lab.trace import Trace
-from cardreader.reader import Reader
+from cardreader.reader import Reader, SeveralSlots
 from cardreader.secret import SecretText
 from stb_app.journeys.card_inquiry import CardInquiry
-from stb_app.journeys.card_lab import CardLab, Kept, keep
+from stb_app.journeys.card_lab import CardLab, Kept, ReaderSeen, keep, readers
 from stb_app.journeys.card_payment import CardPayment
 from stb_app.journeys.following import Follow
 from stb_app.journeys.loading import Ask
@@ -62,6 +62,7 @@ class Verbs:
         self.reader = RecordingReader(reader, waits.monotonic, now)
         self.memory = memory
         self._waits = waits
+        self._slots = reader
         self._now = now
         self._traces = traces
         self._make_key = make_key
@@ -169,6 +170,15 @@ class Verbs:
     def keep_trace(self, trace: Trace) -> Ask[Kept]:
         """Writes a trace as a file."""
         return Ask(lambda: keep(trace, self._traces))
+
+    def readers(self) -> Ask[tuple[ReaderSeen, ...]]:
+        """The readers of this box."""
+        return Ask(lambda: readers(self._slots))
+
+    def choose_reader(self, name: str) -> None:
+        """Whenever there is a card in this reader, it is the one that is used, whatever for."""
+        if isinstance(self._slots, SeveralSlots):
+            self._slots.choose(name)
 
     def recover(self) -> Recovery:
         """Settles what earlier payments left open; runs in the background from the start of the television."""

@@ -12,7 +12,7 @@ from cardreader.emv.settings import TerminalSettings
 from cardreader.lab.explore import explore
 from cardreader.lab.trace import Exchange, Recorder, Trace
 from cardreader.sim.reader import SimReader
-from stb_app.journeys.card_lab import CardSeen
+from stb_app.journeys.card_lab import CardSeen, ReaderSeen
 from tests.screens import data
 
 TERMINAL = TerminalSettings(terminal_id="88310001", merchant_id="883100048990001", ca_keys=capk.simulated())
@@ -40,3 +40,13 @@ def traces() -> tuple[Trace, ...]:
     """What was said to three cards, the last of which left in the middle of a payment."""
     debit = seen("debit").trace
     return (replace(debit, exchanges=(*debit.exchanges, LEFT)), seen("good").trace, debit)
+
+
+READERS = (
+    ReaderSeen(READER, "card", "3BE600008131FE455354422D454D8D", True),
+    ReaderSeen(
+        "Feitian R502 Contactless Reader 01 00", "card", "3B8F8001804F0CA000000306030001000000006A", False
+    ),
+    ReaderSeen("Virtual PCD 00 00", "nothing", "", False),
+    ReaderSeen("Virtual PCD 00 01", "mute", "", False),
+)

@@ -77,6 +77,12 @@ class PaymentVerbs(DummyVerbs):
         found: tuple[Trace, ...] = self.answers.get("traces", ())
         return found
 
+    def readers(self) -> Told:
+        return self._tell("readers")
+
+    def choose_reader(self, name: str) -> None:
+        self.asked.append(("choose_reader", name))
+
     def keep_trace(self, trace: Trace) -> Told:
         return self._tell("keep_trace", len(trace.exchanges))
 

@@ -13,7 +13,7 @@ from stb_app.journeys.card_lab import Kept
 from stb_app.journeys.steps import PROBLEM_PROMPTS, CardPrompt, Finished, Refused
 from tests.screens import data
 from tests.screens.dummies import Television
-from tests.screens.dummy_lab import seen, traces
+from tests.screens.dummy_lab import READERS, seen, traces
 from tests.screens.dummy_payments import (
     ISSUER,
     LOG,
@@ -311,6 +311,7 @@ def lab(name: str, *steps: Any, focus: str, then: Then | None = None, **answers:
             then(tv)
 
     screen = {"files": "card-lab-files", "trace": "card-lab-trace", "sessions": "card-lab-sessions"}
+    screen["readers"] = "card-lab-readers"
     screen["faults"] = "card-lab-faults"
     part = name.removeprefix("card-lab-").partition("-")[0]
     return PaymentScene(name, screen.get(part, "card-lab"), act, answers, focus=focus)
@@ -358,6 +359,8 @@ LAB_SCENES: tuple[PaymentScene, ...] = (
     ),
     lab("card-lab-sessions", INSERT, focus="session:0", then=digits("OK"), traces=traces()),
     lab("card-lab-faults", INSERT, focus="place:number", then=_ordering),
+    lab("card-lab-readers", INSERT, focus="reader:0", then=digits("DOWN", "OK"), readers=READERS),
+    lab("card-lab-readers-none", INSERT, focus="retry", then=digits("DOWN", "OK"), readers=()),
     lab("card-lab-sessions-none", INSERT, focus="back", then=digits("OK")),
 )
 SCENES: tuple[PaymentScene, ...] = (
