@@ -313,6 +313,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         memory,
         RealWaits(app.clock),
         lambda: clock.now() + app.clock.ahead,
+        traces=data / "traces",
     )
     recovering = False
 
