@@ -8,6 +8,7 @@ reversal, which is repeated until PPP has acknowledged it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -29,7 +30,7 @@ from server_stub.tsp.hsm.envelope import Envelope
 from server_stub.tsp.hsm.errors import EnvelopeRefused
 from server_stub.tsp.hsm.keys import KeyBlock
 from server_stub.tsp.hsm.module import AcceptedCard, Hsm
-from server_stub.tsp.moves import REVERSE
+from server_stub.tsp.moves import REVERSE, SCRIPT_RESULT
 from server_stub.tsp.pos import APPROVED, MAC_REFUSED, NO_ANSWER, REVERSED, SYSTEM, Keys, Pos, Slip
 from server_stub.tsp.ppp_line import Unanswered
 from server_stub.tsp.rivals import refuse_card
@@ -39,8 +40,13 @@ ARQC, TC = 0x80, 0x40
 """9F27, its two highest bits."""
 AMOUNT, CURRENCY, CRYPTOGRAM_INFORMATION = 0x9F02, 0x5F2A, 0x9F27
 YUAN = bytes.fromhex("0156")
-OF_REVERSAL = (0x95, 0x9F10, 0x9F36, 0xDF31)
-"""Of what the card has said, what bit 55 of a reversal has."""
+SCRIPT_RESULTS = 0xDF31
+OF_REVERSAL = (0x95, 0x9F10, 0x9F36, SCRIPT_RESULTS)
+OF_SCRIPT_RESULT = (
+    *(0x9F33, 0x95, 0x9F37, 0x9F1E, 0x9F10, 0x9F26, 0x9F36, 0x82),
+    *(SCRIPT_RESULTS, 0x9F1A, 0x9A),
+)
+"""Of what the card has said, what bit 55 of a reversal and of a script result has."""
 DECLINED = {
     "51": "too-little-on-account",
     "54": "card-expired",
@@ -120,13 +126,16 @@ class OnlineCards:
             return await self._core.change(payment, end)
 
     async def complete(self, box_number: str, payment: str, body: models.Completion, use: KeyUse) -> Answer:
-        """The card's last word: a TC takes the money in, anything else is reversed.
+        """The card's last word: a TC takes the money in, anything else is reversed. What it has done with scripts PPP is
+        told, also of a card whose issuer has declined.
 
         Raises:
             Problem: ``bad-request``, ``wrong-state``.
         """
-
-        information = None if body.chip is None else _information(body.chip, money="unknown")
+        information, results = None, b""
+        if body.chip is not None:
+            information = _information(body.chip, money="unknown")
+            results = _objects(body.chip, money="unknown").get(SCRIPT_RESULTS, b"")
 
         def work(conn: Connection) -> Answer:
             use.claim(conn)
@@ -134,8 +143,11 @@ class OnlineCards:
             kept = statements.one(conn, authorisations, lock=True, payment_id=payment)
             if kept is None or row.state not in (*machines.ONLINE_UNKNOWN, "paid", "opened", "failed"):
                 raise Problem("wrong-state", money=core.money_of(row))
-            if row.state == "authorised":
+            if kept.chip_end is None and kept.response_code is not None and body.chip is not None:
                 statements.change(conn, authorisations, {"chip_end": body.chip}, payment_id=payment)
+                if results:
+                    self._owe_script_result(conn, row)
+            if row.state == "authorised":
                 if information is None:
                     self._reverse(conn, row, NO_ANSWER, "card-removed")
                 elif information == TC:
@@ -172,7 +184,7 @@ class OnlineCards:
         row, kept = await self._core.database.look(find)
         if row.state != "reversing":
             return Acknowledged()
-        chip = _of_reversal(kept.chip_end or kept.chip)
+        chip = _only(kept.chip_end or kept.chip, OF_REVERSAL)
         said = await pos.reverse(Slip(kept.batch, kept.stan), row.amount_fen, kept.reversal_reason, chip)
         code = said.text(39)
         if code not in REVERSED:
@@ -185,6 +197,31 @@ class OnlineCards:
                 self._core.move(conn, now_row, "failed", actor="ppp", reason=now_row.reason)
 
         return Acknowledged(change, lambda: self._core.changes.wake(payment))
+
+    async def tell_script_result(self, payload: dict[str, Any]) -> Acknowledged:
+        """What the outbox delivers. Raises Unanswered."""
+        payment, pos = payload["payment"], self._offered()
+        kept = await self._core.database.look(
+            lambda conn: statements.one(conn, authorisations, payment_id=payment)
+        )
+        assert kept is not None
+        chip = _only(kept.chip_end, OF_SCRIPT_RESULT)
+        slip, original = Slip(payload["batch"], payload["stan"]), Slip(kept.batch, kept.stan)
+        code = (await pos.script_result(slip, original, chip)).text(39)
+        if code == MAC_REFUSED:
+            raise Unanswered("PPP takes no MAC of the script result", sent=True)
+        if code != APPROVED:
+            log.warning("script-result-refused", payment=payment, code=code)
+
+        def change(conn: Connection) -> None:
+            statements.change(conn, authorisations, {"script_code": code}, payment_id=payment)
+
+        return Acknowledged(change)
+
+    def _owe_script_result(self, conn: Connection, row: Row[Any]) -> None:
+        slip = self._offered().slip(conn)
+        owed = {"payment": row.id, "batch": slip.batch, "stan": slip.stan}
+        self._core.outbox.put(conn, SCRIPT_RESULT, owed, of=row.correlation)
 
     def _offered(self) -> Pos:
         if self._pos is None:
@@ -295,6 +332,6 @@ def _information(chip: str, money: Money = "not-taken") -> int:
     return information[0] & 0xC0
 
 
-def _of_reversal(chip: str) -> bytes:
+def _only(chip: str, tags: Sequence[int]) -> bytes:
     objects = _objects(chip)
-    return b"".join(tlv.encode(tag, objects[tag]) for tag in OF_REVERSAL if tag in objects)
+    return b"".join(tlv.encode(tag, objects[tag]) for tag in tags if tag in objects)

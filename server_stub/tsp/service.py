@@ -25,7 +25,7 @@ from server_stub.tsp.card_keys import CardKeys
 from server_stub.tsp.card_proofs import CardProofs
 from server_stub.tsp.core import Core
 from server_stub.tsp.hsm.module import Hsm
-from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, REFUND, REVERSE
+from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, REFUND, REVERSE, SCRIPT_RESULT
 from server_stub.tsp.online_card import OnlineCards
 from server_stub.tsp.orders import Orders
 from server_stub.tsp.payments import Payments
@@ -69,6 +69,7 @@ class TspService:
             REFUND: lambda payload: self.wallets.refund(payload),
             ASK_WALLET: lambda payload: self.wallets.ask_again(payload),
             REVERSE: lambda payload: self.online_cards.reverse(payload),
+            SCRIPT_RESULT: lambda payload: self.online_cards.tell_script_result(payload),
             REPORT_KEY: lambda payload: self.boxes.report(payload),
         }
         self._psam_seeker = Worker("psam-seeker", clock, opener.look_again)
