@@ -31,7 +31,6 @@ _SHOWN = Statement(
     select(
         payments,
         *(orders.c[name] for name in ("number", "service", "term")),
-        # Of a card that was to pay with its electronic cash and then asked its issuer, the issuer has the last word.
         func.coalesce(debits.c.card_masked, authorisations.c.card_masked, certificates.c.card_masked).label(
             "card_masked"
         ),
@@ -44,10 +43,7 @@ _SHOWN = Statement(
     .join(orders, orders.c.id == payments.c.order_id)
     .outerjoin(debits, debits.c.payment_id == payments.c.id)
     .outerjoin(authorisations, authorisations.c.payment_id == payments.c.id)
-    .outerjoin(
-        certificates,
-        (certificates.c.payment_id == payments.c.id) & authorisations.c.payment_id.is_(None),
-    )
+    .outerjoin(certificates, certificates.c.payment_id == payments.c.id)
     .where(payments.c.id == bindparam("payment"))
 )
 """A payment with all that is shown of it."""

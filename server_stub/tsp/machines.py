@@ -42,8 +42,8 @@ CARD_PAYMENT = Machine(
         authorised="paid reversing",
         # A reversal is repeated until PPP acknowledges it.
         reversing="failed written-off",
-        # Electronic cash: from here on the card may have taken it out of itself. It may want its issuer after all.
-        cash_begun="presenting failed certificate-lost authorising written-off",
+        # Electronic cash: from here on the card may have taken it out of itself.
+        cash_begun="presenting failed certificate-lost written-off",
         # The card's certificate is here; PPP is told of it until it has answered.
         presenting="paid certificate-refused",
         # PPP does not pay for it: a person finds out, and may have it told once more.

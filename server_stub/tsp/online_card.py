@@ -44,8 +44,6 @@ DECLINED = {
     "61": "over-limit",
 }
 """Why an issuer declines (bit 39), where the subscriber can be told more than that it does."""
-ASKABLE = ("created", "cash-begun")
-"""States in which an issuer can be asked: a card that was to pay with its electronic cash may want that, too."""
 log = structlog.get_logger(__name__)
 
 
@@ -80,9 +78,9 @@ class OnlineCards:
             def begin(conn: Connection) -> tuple[Row[Any], Slip]:
                 use.recall(conn)
                 row = core.find_payment(conn, box_number, payment)
-                if row.method != "card" or row.state not in ASKABLE:
+                if row.method != "card" or row.state != "created":
                     raise Problem("wrong-state", money=core.money_of(row))
-                chip_data.expect(body.chip, row.amount_fen, ARQC, core.money_of(row))
+                chip_data.expect(body.chip, row.amount_fen, ARQC)
                 refuse_box(conn, self._core, box_number)
                 refuse_card(conn, row)
                 slip = pos.slip(conn)
