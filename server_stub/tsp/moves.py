@@ -22,6 +22,7 @@ REFUND = "refund"
 ASK_WALLET = "ask-wallet"
 REVERSE = "reverse"
 SCRIPT_RESULT = "script-result"
+PRESENT = "present"
 DAY_S = 86_400
 """How often a case that stays open is looked at."""
 
@@ -56,8 +57,8 @@ class Moves:
         """
         now = self.clock.now()
         machine = machines.CARD_PAYMENT if payment.method == "card" else machines.WALLET_PAYMENT
-        if reason is not None or target == "paid":
-            # Why nobody knew is over once the money is in.
+        if reason is not None or target in ("paid", "presenting"):
+            # Why nobody knew is over once the money is in, or the card's word on it.
             values["reason"] = reason
         if target in machines.WATCHED:
             values["expires_at"] = now + timedelta(seconds=self.settings.unknown_schedule[0])
@@ -86,6 +87,14 @@ class Moves:
             now = self.clock.now()
             states.move(conn, machines.ORDER, payment.order_id, "paying", actor=actor, at=now)
         self.outbox.put(conn, OPEN_SERVICE, {"payment": payment.id}, of=payment.correlation)
+
+    def present(self, conn: Connection, payment: Row[Any], *, actor: str) -> None:
+        """A card's certificate is here: PPP is owed it from the same moment on."""
+        self.move(conn, payment, "presenting", actor=actor)
+        if payment.state == "written-off":
+            now = self.clock.now()
+            states.move(conn, machines.ORDER, payment.order_id, "paying", actor=actor, at=now)
+        self.outbox.put(conn, PRESENT, {"payment": payment.id}, of=payment.correlation)
 
     def begin_refund(
         self, conn: Connection, payment: Row[Any], amount_fen: int, *, actor: str, reason: str | None

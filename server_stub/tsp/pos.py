@@ -5,7 +5,7 @@ All processes of the TSP are one terminal: its batch, last STAN and working keys
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -35,6 +35,8 @@ SIGN_IN = "004"
 """Double-length keys, and one for tracks: a track never leaves the HSM in clear."""
 SALE, SALE_KIND, CHIP = "000000", "22", "5"
 """Bit 3, 60.1, and 60.4: the terminal reads chips."""
+CASH_KIND, CASH_UPLOAD = "36", "204"
+"""60.1 and 60.3 of a purchase with electronic cash, told after it."""
 CURRENCY, CONDITION, LONGEST_PIN = "156", "00", "12"
 WITH_PIN, WITHOUT_PIN = ("051", "2600000000000000"), ("052", "0600000000000000")
 """Bits 22 and 53."""
@@ -164,6 +166,24 @@ class Pos:
             fields[26] = LONGEST_PIN
         return await self._exchange(slip, "0200", fields, keys)
 
+    async def present(
+        self, slip: Slip, amount_fen: int, card: Callable[[Keys], Mapping[int, Value]]
+    ) -> Message:
+        """0320 of a purchase that a card has paid with its electronic cash: the answer.
+
+        Args:
+            card: bits 23, 35 and 55, under these working keys.
+
+        Raises:
+            Unanswered
+        """
+        keys = await self.keys()
+        said = await self._exchange(slip, "0320", self._certified(slip, amount_fen, card(keys)), keys)
+        if said.text(39) == MAC_REFUSED:
+            keys = await self.sign_in()
+            said = await self._exchange(slip, "0320", self._certified(slip, amount_fen, card(keys)), keys)
+        return said
+
     async def reverse(self, slip: Slip, amount_fen: int, reason: str, chip: bytes) -> Message:
         """0400: the answer.
 
@@ -202,6 +222,10 @@ class Pos:
         if said.text(39) == MAC_REFUSED:
             said = await self._exchange(slip, mti, fields, await self.sign_in())
         return said
+
+    def _certified(self, slip: Slip, amount_fen: int, card: Mapping[int, Value]) -> dict[int, Value]:
+        network = Network(CASH_KIND, slip.batch, CASH_UPLOAD, CHIP, "0")
+        return {**self._common(slip, amount_fen, WITHOUT_PIN[0]), **card, 60: str(network)}
 
     def _common(self, slip: Slip, amount_fen: int, entry: str) -> dict[int, Value]:
         return {

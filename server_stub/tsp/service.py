@@ -24,8 +24,10 @@ from server_stub.tsp.card import CardPayments
 from server_stub.tsp.card_keys import CardKeys
 from server_stub.tsp.card_proofs import CardProofs
 from server_stub.tsp.core import Core
+from server_stub.tsp.electronic_cash import ElectronicCash
+from server_stub.tsp.envelopes import Envelopes
 from server_stub.tsp.hsm.module import Hsm
-from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, REFUND, REVERSE, SCRIPT_RESULT
+from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, PRESENT, REFUND, REVERSE, SCRIPT_RESULT
 from server_stub.tsp.online_card import OnlineCards
 from server_stub.tsp.orders import Orders
 from server_stub.tsp.payments import Payments
@@ -70,6 +72,7 @@ class TspService:
             ASK_WALLET: lambda payload: self.wallets.ask_again(payload),
             REVERSE: lambda payload: self.online_cards.reverse(payload),
             SCRIPT_RESULT: lambda payload: self.online_cards.tell_script_result(payload),
+            PRESENT: lambda payload: self.electronic_cash.present(payload),
             REPORT_KEY: lambda payload: self.boxes.report(payload),
         }
         self._psam_seeker = Worker("psam-seeker", clock, opener.look_again)
@@ -96,7 +99,9 @@ class TspService:
         self.proofs: CardProofs = CardProofs(self.core)
         self.wallets: WalletPayments = WalletPayments(self.core)
         pos = None if ppp is None else Pos(database, clock, self.hsm, ppp)
-        self.online_cards: OnlineCards = OnlineCards(self.core, self.hsm, self.card_keys, pos)
+        envelopes = Envelopes(self.hsm, self.card_keys)
+        self.online_cards: OnlineCards = OnlineCards(self.core, self.hsm, envelopes, pos)
+        self.electronic_cash: ElectronicCash = ElectronicCash(self.core, self.hsm, envelopes, pos)
         self.payments: Payments = Payments(
             self.core, self.orders, self.wallets, self.proofs, self.online_cards
         )

@@ -206,6 +206,26 @@ authorisations = Table(
 )
 Index("one_of_a_slip", authorisations.c.batch, authorisations.c.stan, unique=True)
 
+certificates = Table(
+    "card_certificates",
+    metadata,
+    Column("payment_id", ForeignKey("payments.id"), primary_key=True),
+    Column("card_masked", String, nullable=False),
+    Column("card_fingerprint", String, nullable=False, index=True),
+    Column("card_sealed", String, nullable=False),  # by the HSM
+    Column("sequence_number", Integer),  # 5F34
+    Column("balance_before_fen", Fen, nullable=False),  # 9F79
+    Column("atc", Integer, nullable=False),  # 9F36 of the transaction
+    Column("begun_at", Instant, nullable=False),
+    Column("chip", String),  # bit 55, in hex, with the card's TC
+    Column("balance_after_fen", Fen),
+    Column("batch", String),
+    Column("stan", String),
+    Column("response_code", String),  # bit 39
+    Column("answered_at", Instant),
+)
+"""Purchases with electronic cash: what the card has said, and what PPP says to that."""
+
 leases = Table(
     "psam_leases",
     metadata,

@@ -154,4 +154,6 @@ class Verbs:
 
     def recover(self) -> Recovery:
         """Settles what earlier payments left open; runs in the background from the start of the television."""
-        return Recovery(self.client, self.reader, self.memory, self._waits, self._alone)
+        return Recovery(
+            self.client, self.reader, self.memory, self._waits, self._alone, self._terminal(), self._now
+        )

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0020_settlements"
-down_revision = "0018_authorisations"
+down_revision = "0019_electronic_cash"
 
 
 def upgrade() -> None:
