@@ -46,18 +46,21 @@ class Verbs:
         now: the time in China, for cards' validity and what they keep in their logs.
         make_key: idempotency keys, fresh ones.
         make_correlation: correlation ids, fresh ones: 32 hexadecimal digits.
+        terminal: this box as a terminal for debit and credit cards.
     """
 
     def __init__(
         self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, now: Callable[[], datetime],
         make_key: Callable[[], str] = secrets.token_urlsafe,
         make_correlation: Callable[[], str] = partial(secrets.token_hex, 16),
+        terminal: TerminalSettings = TERMINAL,
     ) -> None:  # fmt: skip
         self.client = client
         self.reader = reader
         self.memory = memory
         self._waits = waits
         self._now = now
+        self._settings = terminal
         self._make_key = make_key
         self._make_correlation = make_correlation
         self._alone = threading.Lock()
@@ -118,7 +121,7 @@ class Verbs:
 
     def _terminal(self) -> TerminalSettings:
         """This box as a terminal; the simulated cards' CA counts only where no real card can be."""
-        return replace(TERMINAL, ca_keys=capk.simulated()) if self.reader.simulated else TERMINAL
+        return replace(self._settings, ca_keys=capk.simulated()) if self.reader.simulated else self._settings
 
     def pay_by_wallet(self, order: Order, method: str) -> WalletPayment:
         client = self._begin("pay-by-wallet")
