@@ -50,8 +50,9 @@ CARD_WAIT_S = 180.0
 """No card for so long ends the payment; nothing was taken."""
 NO_SERVICE_S = 180.0
 """For so long a payment that the TSP does not answer can be gone on with; nothing was taken."""
-PSAM_RETRY_S = 2.0
-PSAM_TRIES = 10
+PSAM_RETRY_S = 0.5
+PSAM_TRIES, PSAM_WAIT_S = 6, 3
+"""Where no PSAM is free the TSP has a queue for them. Waited for in parts: whoever leaves need not wait for the answer."""
 
 REFUSED_CARD: dict[str, Prompt] = {
     "card-issuer-unknown": "issuer-unknown",
@@ -375,9 +376,11 @@ class CardPayment:
         self._slot.say(processing)
         self._check_room()
         for attempt in range(1, PSAM_TRIES + 1):
-            key = self._make_key()
+            key, wait = self._make_key(), 0 if attempt == 1 else PSAM_WAIT_S
             try:
-                lease = self._ask(partial(self._client.present_card, payment.payment, facts, key), processing)
+                lease = self._ask(
+                    partial(self._client.present_card, payment.payment, facts, key, wait), processing
+                )
             except Problem as problem:
                 if problem.code in REFUSED_CARD:
                     raise BadCard(replace(about, prompt=REFUSED_CARD[problem.code])) from problem
