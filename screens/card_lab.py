@@ -338,7 +338,8 @@ class CardLabSessionsScreen(Page[None]):
 
     def _session(self, number: int, one: Trace) -> Target:
         paid = pays(one)
-        title = f"{one.made_at[11:19]} · {self.t('Payment') if paid else self.t('Looked at')}"
+        what = self.t("Payment") if paid else self.t("Looked at")
+        title = f"{one.made_at[11:19]} · {what}"
         count = self.t("{n} commands").format(n=len(one.exchanges))
         return way(f"session:{number}", "receipt" if paid else "card", title, f"{one.reader} · {count}")
 

@@ -9,7 +9,21 @@ from typing import Any, Literal
 from screens.problems import N_
 from stb_app.journeys.card_lab import Node as DataObject
 from stb_app.journeys.card_lab import Told
-from stb_app.kit.nodes import Column, Grow, Icon, Node, Panel, Pill, Row, Scroll, Space, Span, Target, Text
+from stb_app.kit.nodes import (
+    Column,
+    Group,
+    Grow,
+    Icon,
+    Node,
+    Panel,
+    Pill,
+    Row,
+    Scroll,
+    Space,
+    Span,
+    Target,
+    Text,
+)
 from stb_app.kit.screen import Binding
 from stb_app.shell.page import Page
 
@@ -108,7 +122,11 @@ class Browser(Page[None]):
         self._chosen = min(self._chosen, len(listed) - 1)
         rows = tuple(self._row(number, one) for number, one in enumerate(listed))
         left = Column(
-            (Text(self.heading(), "body", "secondary"), Scroll("items", Column(rows, gap=12))), gap=16
+            (
+                Text(self.heading(), "body", "secondary"),
+                Group("items", Scroll("all", Column(rows, gap=12)), grow=1, beside=f"item:{self._chosen}"),
+            ),
+            gap=16,
         )
         right = Panel(Scroll(f"detail:{self._chosen}", listed[self._chosen].detail()), pad=32, grow=1)
         return Row((Grow(left, 2), Grow(right, 3)), gap=40, align="stretch", grow=1)

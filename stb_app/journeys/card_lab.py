@@ -62,13 +62,13 @@ class CardLab:
         self,
         reader: Reader,
         waits: Waits,
-        terminal: TerminalSettings,
+        terminal: Callable[[], TerminalSettings],
         now: Callable[[], datetime],
         alone: threading.Lock,
     ) -> None:
         self._reader = reader
         self._waits = waits
-        self._terminal = replace(terminal, electronic_cash_limit_fen=ELECTRONIC_CASH_LIMIT_FEN)
+        self._terminal = terminal
         self._now = now
         self._alone = alone
         self._cancel = threading.Event()
@@ -101,9 +101,11 @@ class CardLab:
         """The next card; None when it was pulled before everything was read."""
         connection = Recorder(slot.wait_for_card(prompt, CARD_WAIT_S), self._waits.monotonic)
         now = self._now()
+        # Whether a reader is simulated, and the simulator's keys count, is known when its card is there.
+        terminal = replace(self._terminal(), electronic_cash_limit_fen=ELECTRONIC_CASH_LIMIT_FEN)
         slot.say(CardPrompt("reading"))
         try:
-            found = explore(connection, self._terminal, now)
+            found = explore(connection, terminal, now)
         except CardRemoved:
             return None
         finally:

@@ -164,7 +164,7 @@ class Verbs:
 
     def look_into_card(self) -> CardLab:
         """Reads every card that is put in, with all it tells; for testers."""
-        return CardLab(self.reader, self._waits, self._terminal(), self._now, self._alone)
+        return CardLab(self.reader, self._waits, self._terminal, self._now, self._alone)
 
     def traces(self) -> tuple[Trace, ...]:
         """What was said to the last cards, whatever for, newest first."""
