@@ -17,7 +17,7 @@ from stb_app.kit.clock import Clock
 from stb_app.kit.nodes import Column, Node
 from stb_app.kit.screen import Binding, Screen
 from stb_app.kit.stage import Layer, PlacedTarget
-from stb_app.shell.focus import place, targets
+from stb_app.shell.focus import place, targets, texts
 from stb_app.shell.keys import DIGITS, DIRECTIONS, Direction
 
 OK_GUARD_S = 0.3
@@ -244,10 +244,10 @@ class Navigator:
         Only the layout knows whether a scrolling text has become a target.
         """
         entry = self._stack[-1]
-        if entry.busy or entry.focus is not None:
-            return False
         offered = tuple((t.key, t.enabled) for t in self._eyes.targets())
-        found = place(None, 0, None, offered)
+        if entry.busy or any(key == entry.focus for key, _ in offered):
+            return False
+        found = place(entry.focus, entry.index, None, offered)
         if found is None:
             return False
         self._focus(entry, found, offered)
@@ -331,16 +331,15 @@ class Navigator:
             self._last_ok_on = (self._stack[-1], self._stack[-1].focus)
         return double
 
-    def deliberate_in(self, name: str) -> float:
-        """Seconds until a key that is meant for what is there now would count; 0 when it does, or is a double
-        press.
+    def mean(self) -> None:
+        """The next key is meant for what is there now, however soon it comes; a double press stays one.
 
         For testers, who see at once what has opened and press faster than people.
         """
-        guarded = self.guarded_for()
-        if name != "KEY_OK" or self._last_ok_on == (self._stack[-1], self._stack[-1].focus):
-            return guarded
-        return max(guarded, self._last_ok + OK_GUARD_S - self._clock.monotonic())
+        entry = self._stack[-1]
+        entry.seen_at = self._clock.monotonic() - entry.screen.guard_s
+        if self._last_ok_on != (entry, entry.focus):
+            self._last_ok = float("-inf")
 
     def _bound(self, entry: Entry, name: str) -> bool:
         for binding in self.bindings():
@@ -422,7 +421,7 @@ class Navigator:
                 return None
             entry.body, entry.busy, default = composed
             offered = self._offered(entry)
-            if not entry.busy and offered:
+            if not entry.busy and offered and entry.focus not in set(texts(entry.body)):
                 found = place(entry.focus, entry.index, default, offered)
                 if found is not None:
                     self._focus(entry, found, offered)
