@@ -287,10 +287,15 @@ class PcscReader:
         return self._choose(context, first)
 
     def _choose(self, context: _Context, first: str) -> tuple[str, int]:
-        readers = [name for name in context.readers() if self._wanted in name]
+        every = context.readers()
+        readers = [name for name in every if self._wanted in name]
+        if not readers and every:
+            there = ", ".join(every)
+            raise ReaderUnavailable(
+                f"no reader whose name has {self._wanted!r} in it is plugged in, but {there}"
+            )
         if not readers:
-            what = f"no reader whose name has {self._wanted!r} in it" if self._wanted else "no reader"
-            raise ReaderUnavailable(f"{what} is plugged in")
+            raise ReaderUnavailable("no reader is plugged in")
         working = [name for name in readers if name not in self._lines or not self._lines[name].hangs]
         if not working:
             raise ReaderUnavailable(_hanging(readers[0]))

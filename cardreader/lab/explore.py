@@ -8,16 +8,18 @@ its transaction counter goes on by one, and no money moves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from cardreader.apdu import Channel
+from cardreader.contactless import is_contactless
+from cardreader.contactless import uid as read_uid
 from cardreader.emv import bits, data
 from cardreader.emv.data import ElectronicCash
 from cardreader.emv.kernel import DebitCredit
 from cardreader.emv.selection import Candidate, candidates
-from cardreader.emv.settings import TerminalSettings, Transaction
+from cardreader.emv.settings import Interface, TerminalSettings, Transaction
 from cardreader.emv.tags import describe
 from cardreader.errors import CardReaderError, CardRemoved
 from cardreader.lab.trace import Recorder
@@ -117,6 +119,7 @@ class Explored:
         problem: why the applications could not be found; empty when they could be, also when there are none.
         directory: what was told before any application was entered.
         told: every answer, in order.
+        uid: of a contactless card, upper-case hex.
     """
 
     purse: PurseFound | None
@@ -125,17 +128,26 @@ class Explored:
     problem: str
     directory: tuple[Told, ...]
     told: tuple[Told, ...]
+    uid: str = ""
 
     def content(self) -> dict[str, Any]:
         """For programs."""
         purse = {"problem": self.purse_problem} if self.purse is None else self.purse.content()
         problem = {"problem": self.problem} if self.problem else {}
-        return {"purse": purse, "applications": [one.content() for one in self.applications], **problem}
+        applications = [one.content() for one in self.applications]
+        uid = {"uid": self.uid} if self.uid else {}
+        return {**uid, "purse": purse, "applications": applications, **problem}
 
 
 def explore(connection: Recorder, settings: TerminalSettings, now: datetime) -> Explored:
-    """Looks at everything; what stands in the way of a part stands in its place. Raises CardRemoved."""
-    channel = Channel(connection)
+    """Looks at everything; what stands in the way of a part stands in its place. Raises CardRemoved.
+
+    A contactless card tells its applications in the PPSE.
+    """
+    channel, uid = Channel(connection), ""
+    if is_contactless(connection.atr):
+        settings = replace(settings, interface=Interface.CONTACTLESS)
+        uid = read_uid(connection).hex().upper()
     purse, purse_problem = _purse(connection)
     problem, found, begun = "", [], len(connection.exchanges)
     try:
@@ -146,7 +158,7 @@ def explore(connection: Recorder, settings: TerminalSettings, now: datetime) -> 
         problem = str(error)
     directory = told(connection.exchanges[begun:])
     applications = tuple(_application(connection, settings, one, now) for one in found)
-    return Explored(purse, purse_problem, applications, problem, directory, told(connection.exchanges))
+    return Explored(purse, purse_problem, applications, problem, directory, told(connection.exchanges), uid)
 
 
 def _purse(connection: Recorder) -> tuple[PurseFound | None, str]:
