@@ -50,6 +50,17 @@ def test_a_card_pulled_after_the_debit_is_put_back_and_proves_it(tmp_path: Path)
         assert (state["outcome"], state["money_taken"]) == ("success", True)
 
 
+def test_electronic_cash_pays(tmp_path: Path) -> None:
+    with running_pcscd(), chain.running(tmp_path) as bench:
+        card = InsertedCard("electronic-cash", tmp_path / "cards")
+        end = bench.pay(PcscReader(VIRTUAL_READER))
+        card.pull()
+        assert end.payment is not None
+        assert bench.state(end.payment.payment) == ("done", "taken")
+        assert bench.taken_fen() == end.payment.amount_fen
+        assert bench.faults() == []
+
+
 @pytest.mark.parametrize("profile", ["debit", "credit"])
 def test_a_bank_card_that_leaves_with_its_last_word_is_not_charged(tmp_path: Path, profile: str) -> None:
     """The answer to the second GENERATE AC is lost between card and box: what the issuer has booked is reversed."""
