@@ -62,9 +62,10 @@ class CardLabTraceScreen(Browser):
                 Facts(facts, gap=8, style="small"),
                 Text(self.t("Command"), "small", "secondary"),
                 Text(grouped(one.command), "small"),
+                *tree(one.sent, 1),
                 Text(self.t("Answer"), "small", "secondary"),
                 Text(grouped(one.answer) or "-", "small"),
-                *tree(one.nodes),
+                *tree(one.nodes, 1),
             ),
             gap=12,
         )
