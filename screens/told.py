@@ -85,7 +85,7 @@ def unsettled(payments: tuple[OpenPayment, ...], t: Say, say: Callable[[Mapping[
     """What the box knows of payments by card that have no end yet. Old records tell of the amount alone."""
     return sentences(
         *(
-            t(CARD_WANTED if record.tac is None else PAID_UNHEARD).format(what=_remembered(record, t, say))
+            t(PAID_UNHEARD if record.proven else CARD_WANTED).format(what=_remembered(record, t, say))
             for record in payments
         )
     )

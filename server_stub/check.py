@@ -30,7 +30,7 @@ from server_stub.foundation.startup import CannotStart
 from server_stub.opening import NotThere, read_role
 from server_stub.ppp import invariants as ppp_invariants
 from server_stub.ppp import tables as ppp_tables
-from server_stub.ppp.books import SALE
+from server_stub.ppp.books import CASH_SALE, SALE
 from server_stub.settings import Settings
 from server_stub.tsp import invariants as tsp_invariants
 from server_stub.tsp import tables as tsp_tables
@@ -270,19 +270,26 @@ def _opened_at_boss(conn: Connection) -> dict[str, tuple[str, int]]:
 
 def _sold_at_tsp(
     conn: Connection,
-    states: tuple[str, ...] = ("authorising", "authorised", "reversing", "paid", "opened", "service-refused"),
+    states: tuple[str, ...] = (
+        *("authorising", "authorised", "reversing", "presenting"),
+        *("paid", "opened", "service-refused"),
+    ),
 ) -> dict[str, tuple[str, int]]:
-    """Payment and amount by batch and STAN, of payments in these states."""
-    asked, payments = tsp_tables.authorisations, tsp_tables.payments
-    query = select(asked.c.batch, asked.c.stan, payments.c.id, payments.c.amount_fen)
-    query = query.join(payments, payments.c.id == asked.c.payment_id).where(payments.c.state.in_(states))
-    return {f"{row.batch} {row.stan}": (row.id, row.amount_fen) for row in conn.execute(query)}
+    """Payment and amount by batch and STAN, of payments in these states, by account or electronic cash."""
+    payments = tsp_tables.payments
+    sold: dict[str, tuple[str, int]] = {}
+    for asked in (tsp_tables.authorisations, tsp_tables.certificates):
+        query = select(asked.c.batch, asked.c.stan, payments.c.id, payments.c.amount_fen)
+        query = query.join(payments, payments.c.id == asked.c.payment_id)
+        query = query.where(payments.c.state.in_(states), asked.c.stan.is_not(None))
+        sold |= {f"{row.batch} {row.stan}": (row.id, row.amount_fen) for row in conn.execute(query)}
+    return sold
 
 
 def _approved_at_ppp(conn: Connection) -> dict[str, int]:
     sales = ppp_tables.transactions.c
     query = select(sales.batch, sales.stan, sales.amount_fen)
-    found = conn.execute(query.where((sales.state == "approved") & (sales.kind == SALE)))
+    found = conn.execute(query.where((sales.state == "approved") & sales.kind.in_((SALE, CASH_SALE))))
     return {f"{row.batch} {row.stan}": row.amount_fen for row in found}
 
 

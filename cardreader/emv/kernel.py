@@ -303,7 +303,15 @@ class DebitCredit:
         )
         rule = self._step.rule
         wanted = Cvm.NONE if rule is None else rule.cvm
-        return Prepared(wanted, card, tries_left, self._is_electronic_cash, self._balance_fen)
+        offline = actions.first(self.tvr, self.objects, self._settings) is Ac.TC and not self._must_go_online
+        return Prepared(
+            wanted,
+            card,
+            tries_left,
+            self._is_electronic_cash,
+            self._balance_fen,
+            self._is_electronic_cash and not offline,
+        )
 
     def _verify(self, pin: Verification) -> int | None:
         """Takes the holder's part of the rule that waits; the tries left when the card found the PIN wrong."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cardreader import tlv
 from cardreader.emv.cvm import Cvm, pin_block
 from cardreader.secret import Pin, SecretBytes, SecretText, mask_number
 
@@ -40,6 +41,8 @@ class Prepared:
         tries_left: after a wrong offline PIN, how many are left; else None.
         electronic_cash: the amount is to come from the card's electronic cash, offline.
         balance_fen: of electronic cash, when it is asked for.
+        wants_issuer: electronic cash alone will not do: too little would remain, or the terminal's checks want the
+            issuer's word, who is then asked without a PIN.
     """
 
     cvm: Cvm
@@ -47,6 +50,7 @@ class Prepared:
     tries_left: int | None = None
     electronic_cash: bool = False
     balance_fen: int | None = None
+    wants_issuer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,11 @@ class Outcome:
 
     data: dict[int, bytes]
     script_results: bytes = b""
+
+    @property
+    def coded(self) -> bytes:
+        """``data`` one after another, as in DE55."""
+        return b"".join(tlv.encode(tag, value) for tag, value in self.data.items())
 
 
 @dataclass(frozen=True, slots=True)

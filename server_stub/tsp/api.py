@@ -46,6 +46,7 @@ def routers(services: Current, name: str, version: str) -> list[APIRouter]:
     _pay(stb, services)
     _card(stb, services)
     _online_card(stb, services)
+    _electronic_cash(stb, services)
     notices = APIRouter(prefix="/notices/wallets", tags=["Wallets"])
     _notices(notices, services)
     return [stb, notices]
@@ -267,6 +268,36 @@ def _online_card(routes: APIRouter, services: Current) -> None:
         """The card's last word."""
         use = await _use(request, services, f"box:{box}", key)
         return await _once(services, use, lambda: services().online_cards.complete(box, payment, body, use))
+
+
+def _electronic_cash(routes: APIRouter, services: Current) -> None:
+    @routes.post("/payments/{payment}/offline", response_model=models.Payment, responses=CHANGE)
+    async def begin_cash(
+        request: Request, box: Box, payment: str, body: models.CashBegin, key: Key
+    ) -> Response:
+        """A card is to pay with its electronic cash; the payment is unknown from here on."""
+        use = await _use(request, services, f"box:{box}", key)
+        return await _once(services, use, lambda: services().electronic_cash.begin(box, payment, body, use))
+
+    @routes.post("/payments/{payment}/certificate", response_model=models.Payment, responses=CHANGE)
+    async def certified(
+        request: Request, box: Box, payment: str, body: models.Certificate, key: Key
+    ) -> Response:
+        """The card's certificate (TC): it has paid."""
+        use = await _use(request, services, f"box:{box}", key)
+        return await _once(
+            services, use, lambda: services().electronic_cash.certified(box, payment, body, use)
+        )
+
+    @routes.post("/payments/{payment}/no-certificate", response_model=models.Payment, responses=CHANGE)
+    async def not_certified(
+        request: Request, box: Box, payment: str, body: models.NoCertificate, key: Key
+    ) -> Response:
+        """Where a card stands that has given none, or whose certificate was lost on its way."""
+        use = await _use(request, services, f"box:{box}", key)
+        return await _once(
+            services, use, lambda: services().electronic_cash.not_certified(box, payment, body, use)
+        )
 
 
 def _notices(routes: APIRouter, services: Current) -> None:

@@ -40,7 +40,7 @@ CHART: Mapping[str, tuple[Account, str]] = {
         (Account(COUNTER, "asset"), "Cash that was paid out by hand in place of a debit of a card."),
         (
             Account(UNKNOWN_CARD, "memorandum"),
-            "Debits that cards may have made: MAC1 has left, or PPP was asked, and nothing is proved.",
+            "Debits that cards may have made: MAC1 has left, PPP was asked, or electronic cash begun, and nothing is proved.",
         ),
         (Account(UNKNOWN_WALLET, "memorandum"), "Payments that a silent wallet may have taken."),
         (Account(CONTRA, "memorandum"), "The other side of both."),
@@ -50,7 +50,10 @@ CHART: Mapping[str, tuple[Account, str]] = {
 
 BROUGHT_FORWARD = "brought-forward"
 """The kind of the journals with which payments came into the books that are older than these."""
-UNKNOWN = frozenset((*machines.CARD_UNKNOWN, *machines.ONLINE_UNKNOWN, "wallet-silent"))
+UNKNOWN = frozenset(
+    (*machines.CARD_UNKNOWN, *machines.ONLINE_UNKNOWN, *machines.CASH_UNKNOWN, "presenting", "wallet-silent")
+)
+"""A certificate that nobody has checked is no claim on anybody yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,13 @@ from sqlalchemy import Connection, Row, select, update
 
 from server_stub.tsp import core, machines
 from server_stub.tsp.moves import OPEN_SERVICE, Moves, open_cases
-from server_stub.tsp.tables import audit, cases, debits, orders, payments
+from server_stub.tsp.tables import audit, cases, certificates, debits, orders, payments
 
 ACTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "accept-proof": ("mac2-refused", "proof-kept", "contradicted"),
-        "write-off": (*machines.CARD_UNKNOWN, "reversing", "wallet-silent"),
+        "write-off": (*machines.CARD_UNKNOWN, *machines.CASH_UNKNOWN, "reversing", "wallet-silent"),
+        "present-again": ("certificate-refused",),
         "refund": ("amount-differs",),
         "retry-opening": ("service-refused",),
         "returned-by-hand": ("service-refused",),
@@ -182,6 +183,11 @@ def _do(
                 conn.execute(update(debits).where(mine).values(**values))
         case "write-off":
             moves.move(conn, payment, "written-off", actor=actor, reason="not-debited")
+        case "present-again":
+            # PPP answers a message it knows as before: who wants another answer than that asks with another number.
+            anew = {"batch": None, "stan": None, "response_code": None}
+            conn.execute(update(certificates).where(certificates.c.payment_id == payment.id).values(**anew))
+            moves.present(conn, payment, actor=actor)
         case "refund":
             moves.begin_refund(conn, payment, payment.received_fen, actor=actor, reason="amount-differs")
             moves.close_order(conn, payment, actor=actor)

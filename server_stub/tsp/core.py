@@ -24,7 +24,7 @@ from server_stub.tsp import machines, models, psam_pool
 from server_stub.tsp.boss_client import BossClient
 from server_stub.tsp.moves import Moves
 from server_stub.tsp.psam_queue import PsamQueue
-from server_stub.tsp.tables import authorisations, debits, orders, payments
+from server_stub.tsp.tables import authorisations, certificates, debits, orders, payments
 from server_stub.wallets.provider import Wallet
 
 T = TypeVar("T")
@@ -32,13 +32,19 @@ _SHOWN = Statement(
     select(
         payments,
         *(orders.c[name] for name in ("number", "service", "term")),
-        func.coalesce(debits.c.card_masked, authorisations.c.card_masked).label("card_masked"),
-        *(debits.c[name] for name in ("balance_before_fen", "balance_after_fen")),
+        func.coalesce(debits.c.card_masked, authorisations.c.card_masked, certificates.c.card_masked).label(
+            "card_masked"
+        ),
+        *(
+            func.coalesce(debits.c[name], certificates.c[name]).label(name)
+            for name in ("balance_before_fen", "balance_after_fen")
+        ),
         *(debits.c[name] for name in ("date", "time")),
     )
     .join(orders, orders.c.id == payments.c.order_id)
     .outerjoin(debits, debits.c.payment_id == payments.c.id)
     .outerjoin(authorisations, authorisations.c.payment_id == payments.c.id)
+    .outerjoin(certificates, certificates.c.payment_id == payments.c.id)
     .where(payments.c.id == bindparam("payment"))
 )
 """A payment with all that is shown of it."""

@@ -22,11 +22,11 @@ ENROLMENTS = "/stb/v1/enrolments"
 SERVER_KEYS = "/stb/v1/server-keys"
 BOX_NUMBER = "stb-number"
 USUAL_PORTS = {"http": ":80", "https": ":443"}
-AFTER_MAC1 = frozenset({"init", "debit", "not-debited", "cancel"})
+AFTER_MAC1 = frozenset({"init", "debit", "not-debited", "offline", "certificate", "no-certificate", "cancel"})
 """Steps of a payment whose first answer may have been lost: a refusal at the door says nothing of the money."""
-MAC1 = "init"
-"""After this the card can be debited."""
-EVIDENCE = frozenset({"debit", "not-debited"})
+LETTING = frozenset({"init", "offline"})
+"""After these the card can be debited."""
+EVIDENCE = frozenset({"debit", "not-debited", "certificate", "no-certificate"})
 
 log = structlog.get_logger(__name__)
 Current = Callable[[], TspService]
@@ -85,7 +85,7 @@ class Door:
             entry = await boxes.authenticate(number, signed)
             try:
                 # A stolen box gets no MAC1, not even for the seconds that a word holds otherwise.
-                await boxes.ask_standing(entry, afresh=_step(scope) == MAC1)
+                await boxes.ask_standing(entry, afresh=_step(scope) in LETTING)
             except Problem as problem:
                 if problem.code not in ("box-suspended", "box-stolen") or _step(scope) not in EVIDENCE:
                     raise

@@ -21,15 +21,17 @@ from server_stub.foundation.states import Machine
 from server_stub.settings import Settings
 from server_stub.tsp import books, machines
 from server_stub.tsp.cases import accepted_proofs
-from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, REFUND
+from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, PRESENT, REFUND
 from server_stub.tsp.payments import SWEPT
 from server_stub.tsp.pos import APPROVED, REVERSED
 from server_stub.tsp.psam_pool import COMPLETED
+from server_stub.tsp.settlement import CLOSED, CLOSING
 from server_stub.tsp.tables import (
     audit,
     authorisations,
     box_keys,
     cases,
+    certificates,
     debits,
     jobs,
     keys,
@@ -39,17 +41,20 @@ from server_stub.tsp.tables import (
     orders,
     outbox,
     payments,
+    settlements,
 )
 
 PAGE = 1000
 LATE = timedelta(minutes=10)
 """So late may be what background work does: a partner that hangs, a server that was stopped for a while."""
+A_DAY = timedelta(days=1)
 FAR = timedelta(days=2)
 """Beyond its own time: what is a case is looked at once a day, and clocks are put right by hours at most."""
 FIRST = {"order": "quoted", "card payment": "created", "wallet payment": "code-wanted"}
 """The states that rows begin in, by machine."""
 OWED = {
     "paid": OPEN_SERVICE,
+    "presenting": PRESENT,
     "refunding": REFUND,
     "wallet-silent": ASK_WALLET,
     "amount-differs": ASK_WALLET,
@@ -223,14 +228,16 @@ def _proofs(conn: Connection, now: datetime, settings: Settings) -> list[str]:
     query = select(payments.c.id, payments.c.state, payments.c.method, debits.c.tac, debits.c.mac2)
     query = query.add_columns(payments.c.amount_fen, payments.c.received_fen)
     query = query.add_columns(authorisations.c.response_code, authorisations.c.chip_end)
+    query = query.add_columns(certificates.c.response_code.label("certified"))
     joined = payments.outerjoin(debits, debits.c.payment_id == payments.c.id)
     joined = joined.outerjoin(authorisations, authorisations.c.payment_id == payments.c.id)
+    joined = joined.outerjoin(certificates, certificates.c.payment_id == payments.c.id)
     bare = (payments.c.method == "card") & (debits.c.tac.is_(None) | debits.c.mac2.is_(None))
     short = payments.c.received_fen.is_(None) | (payments.c.received_fen != payments.c.amount_fen)
     for row in conn.execute(query.select_from(joined).where(paid & (bare | short))):
         online = row.response_code == APPROVED and row.chip_end is not None
         bare_too = row.method == "card" and not (row.tac and row.mac2) and not online
-        bare_too = bare_too and not accepted_proofs(conn, row.id)
+        bare_too = bare_too and row.certified != APPROVED and not accepted_proofs(conn, row.id)
         if bare_too or row.received_fen != row.amount_fen:
             said.append(
                 f"payment {row.id} is {row.state} with {yuan(row.received_fen or 0)} of {yuan(row.amount_fen)} yuan"
@@ -259,6 +266,40 @@ def _authorisations(conn: Connection, now: datetime, settings: Settings) -> list
                 f" {row.reversal_reason}, that answered {row.reversal_code}"
             )
     return said
+
+
+def _certificates(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    """What a card has said, and PPP to that, fits what has become of its payment with electronic cash."""
+    joined = payments.outerjoin(certificates, certificates.c.payment_id == payments.c.id)
+    query = select(payments.c.id, payments.c.state, certificates).select_from(joined)
+    begun = certificates.c.payment_id.is_not(None)
+    said = []
+    for row in conn.execute(
+        query.where(begun | payments.c.state.in_(("presenting", *machines.CASH_UNKNOWN)))
+    ):
+        here, answered = row.chip is not None, row.response_code is not None
+        right = {
+            "cash-begun": row.payment_id is not None and not here,
+            "presenting": here and not answered,
+            "certificate-refused": here and answered and row.response_code != APPROVED,
+            "certificate-lost": row.payment_id is not None and not here,
+            "failed": not here,
+        }
+        if not right.get(row.state, True):
+            told = "here" if here else "not here"
+            said.append(
+                f"payment {row.id} is {row.state}; its certificate is {told}, answered {row.response_code}"
+            )
+    return said
+
+
+def _settlements(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    """What was closed is settled; whatever PPP's silence lasts, it does not last a day."""
+    late = settlements.c.state.in_((CLOSING, CLOSED)) & (settlements.c.begun_at < _ran(conn, now) - A_DAY)
+    return [
+        f"batch {row.batch} of terminal {row.terminal} is {row.state} since {row.begun_at:%Y-%m-%d %H:%M}"
+        for row in conn.execute(select(settlements).where(late))
+    ]
 
 
 def _owed(conn: Connection, now: datetime, settings: Settings) -> list[str]:
@@ -394,6 +435,8 @@ CHECKS: Mapping[str, Check] = {
     "orders agree with payments": _orders,
     "what is paid is proved and whole": _proofs,
     "what UnionPay was asked is what became of it": _authorisations,
+    "what cards have certified is what became of it": _certificates,
+    "batches are settled": _settlements,
     "payments are of their orders": _same,
     "numbers and proofs of PSAMs are used once": _numbers,
     "keys are of their boxes": _box_keys,

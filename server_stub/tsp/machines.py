@@ -35,13 +35,21 @@ CARD_PAYMENT = Machine(
     "card payment",
     tables.payments,
     _moves(
-        created="card-checked cancelled expired authorising",
+        created="card-checked cancelled expired authorising cash-begun",
         # A debit or credit card, online: from here on PPP may have booked the sale.
         authorising="authorised failed reversing",
         # Approved; the card has the last word.
         authorised="paid reversing",
         # A reversal is repeated until PPP acknowledges it.
         reversing="failed written-off",
+        # Electronic cash: from here on the card may have taken it out of itself.
+        cash_begun="presenting failed certificate-lost written-off",
+        # The card's certificate is here; PPP is told of it until it has answered.
+        presenting="paid certificate-refused",
+        # PPP does not pay for it: a person finds out, and may have it told once more.
+        certificate_refused="presenting written-off",
+        # The card has taken the money out of itself, and its certificate is gone.
+        certificate_lost="presenting written-off",
         card_checked="card-checked mac1-issued failed cancelled expired",
         # From here on the card may have been debited: only its own proof leads on.
         mac1_issued="paid failed mac2-refused proof-kept written-off",
@@ -52,8 +60,8 @@ CARD_PAYMENT = Machine(
         # A proof of a debit after evidence that there was none: nobody knows, a person finds out.
         failed="contradicted",
         contradicted="paid written-off",
-        # A person has said that nothing was debited.
-        written_off="contradicted",
+        # A person has said that nothing was debited; a card's certificate says otherwise.
+        written_off="contradicted presenting",
         # A proof where no MAC1 is known of, as after a restore: the card knows better.
         cancelled="contradicted",
         expired="contradicted",
@@ -99,6 +107,10 @@ PAYMENT_SHOWN: Mapping[str, Shown] = MappingProxyType(
         "authorising": Shown("unknown", "unknown"),
         "authorised": Shown("unknown", "unknown"),
         "reversing": Shown("unknown", "unknown"),
+        "cash-begun": Shown("unknown", "unknown"),
+        "presenting": Shown("paid", "taken"),
+        "certificate-refused": Shown("unknown", "unknown"),
+        "certificate-lost": Shown("unknown", "unknown"),
         "mac1-issued": Shown("unknown", "unknown"),
         "mac2-refused": Shown("unknown", "unknown"),
         "proof-kept": Shown("unknown", "unknown"),
@@ -137,6 +149,10 @@ LIVE = frozenset(
         "authorising",
         "authorised",
         "reversing",
+        "cash-begun",
+        "presenting",
+        "certificate-refused",
+        "certificate-lost",
         "mac1-issued",
         "mac2-refused",
         "proof-kept",
@@ -159,6 +175,8 @@ CARD_UNKNOWN = ("mac1-issued", "mac2-refused", "proof-kept", "contradicted")
 """A card may have debited, and what there is of it proves nothing yet."""
 ONLINE_UNKNOWN = ("authorising", "authorised", "reversing")
 """A debit or credit card's account may have been debited; PPP or the card has the next word."""
+CASH_UNKNOWN = ("cash-begun", "certificate-refused", "certificate-lost")
+"""A card may have taken electronic cash out of itself, and nothing that is here brings it to us."""
 WALLET_UNDECIDED = ("wallet-silent", "amount-differs")
 """What the wallet has said, or not said, decides nothing: it is asked again, with pauses."""
 
@@ -166,6 +184,8 @@ WATCHED: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(CARD_UNKNOWN, "card-unknown"),
         **dict.fromkeys(ONLINE_UNKNOWN, "online-unknown"),
+        **dict.fromkeys(CASH_UNKNOWN, "card-unknown"),
+        "presenting": "certificate-unanswered",
         "wallet-silent": "wallet-unknown",
         "amount-differs": "amount-differs",
         "paid": "opening-overdue",

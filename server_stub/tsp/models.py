@@ -290,6 +290,33 @@ class Completion(BaseModel):
     chip: Chip | None
 
 
+class CashBegin(BaseModel):
+    """A card that is to pay with its electronic cash, and where it stands before."""
+
+    envelope: CardEnvelope
+    balance_before_fen: Fen
+    atc: OfflineNumber
+
+
+class Certificate(BaseModel):
+    """What the card has said at GENERATE AC, with its TC."""
+
+    chip: Chip
+    balance_after_fen: Fen | None = None
+
+
+class NoCertificate(BaseModel):
+    """Where a card stands that has given no TC, or whose TC was lost on its way.
+
+    ``logged``: its own log has the transaction. ``declined``: it has answered, and it was no TC.
+    """
+
+    balance_fen: Fen
+    atc: OfflineNumber
+    logged: bool
+    declined: bool
+
+
 class InquiryRequest(CardData):
     """A question about a card that moves no money (ONL-10)."""
 

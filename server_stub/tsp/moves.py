@@ -21,6 +21,8 @@ OPEN_SERVICE = "open-service"
 REFUND = "refund"
 ASK_WALLET = "ask-wallet"
 REVERSE = "reverse"
+SCRIPT_RESULT = "script-result"
+PRESENT = "present"
 DAY_S = 86_400
 """How often a case that stays open is looked at."""
 
@@ -60,8 +62,8 @@ class Moves:
         """
         now = self.clock.now()
         machine = machines.CARD_PAYMENT if payment.method == "card" else machines.WALLET_PAYMENT
-        if reason is not None or target == "paid":
-            # Why nobody knew is over once the money is in.
+        if reason is not None or target in ("paid", "presenting"):
+            # Why nobody knew is over once the money is in, or the card's word on it.
             values["reason"] = reason
         if target in machines.WATCHED:
             values["expires_at"] = now + timedelta(seconds=self.settings.unknown_schedule[0])
@@ -95,6 +97,14 @@ class Moves:
         """The PSAM that a payment may hold is for others."""
         psam_pool.release(conn, payment)
         self.given_back += 1
+
+    def present(self, conn: Connection, payment: Row[Any], *, actor: str) -> None:
+        """A card's certificate is here: PPP is owed it from the same moment on."""
+        self.move(conn, payment, "presenting", actor=actor)
+        if payment.state == "written-off":
+            now = self.clock.now()
+            states.move(conn, machines.ORDER, payment.order_id, "paying", actor=actor, at=now)
+        self.outbox.put(conn, PRESENT, {"payment": payment.id}, of=payment.correlation)
 
     def begin_refund(
         self, conn: Connection, payment: Row[Any], amount_fen: int, *, actor: str, reason: str | None

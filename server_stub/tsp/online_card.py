@@ -7,40 +7,36 @@ reversal, which is repeated until PPP has acknowledged it.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Row
 
-from cardreader import tlv
-from cardreader.errors import ProtocolError
 from server_stub.foundation import statements
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.iso8583 import Message, Value
 from server_stub.foundation.outbox import Acknowledged
-from server_stub.foundation.problems import Money, Problem
-from server_stub.tsp import core, machines, models
+from server_stub.foundation.problems import Problem
+from server_stub.tsp import chip_data, core, machines, models
 from server_stub.tsp.card import refuse_box
-from server_stub.tsp.card_keys import CardKeys, envelope_of
+from server_stub.tsp.chip_data import ARQC, TC
 from server_stub.tsp.core import Core
-from server_stub.tsp.hsm.envelope import Envelope
-from server_stub.tsp.hsm.errors import EnvelopeRefused
-from server_stub.tsp.hsm.keys import KeyBlock
-from server_stub.tsp.hsm.module import AcceptedCard, Hsm
-from server_stub.tsp.moves import REVERSE
+from server_stub.tsp.envelopes import Envelopes, Opened
+from server_stub.tsp.hsm.module import Hsm
+from server_stub.tsp.moves import REVERSE, SCRIPT_RESULT
 from server_stub.tsp.pos import APPROVED, MAC_REFUSED, NO_ANSWER, REVERSED, SYSTEM, Keys, Pos, Slip
 from server_stub.tsp.ppp_line import Unanswered
 from server_stub.tsp.rivals import refuse_card
 from server_stub.tsp.tables import authorisations
 
-ARQC, TC = 0x80, 0x40
-"""9F27, its two highest bits."""
-AMOUNT, CURRENCY, CRYPTOGRAM_INFORMATION = 0x9F02, 0x5F2A, 0x9F27
-YUAN = bytes.fromhex("0156")
-OF_REVERSAL = (0x95, 0x9F10, 0x9F36, 0xDF31)
-"""Of what the card has said, what bit 55 of a reversal has."""
+SCRIPT_RESULTS = 0xDF31
+OF_REVERSAL = (0x95, 0x9F10, 0x9F36, SCRIPT_RESULTS)
+OF_SCRIPT_RESULT = (
+    *(0x9F33, 0x95, 0x9F37, 0x9F1E, 0x9F10, 0x9F26, 0x9F36, 0x82),
+    *(SCRIPT_RESULTS, 0x9F1A, 0x9A),
+)
+"""Of what the card has said, what bit 55 of a reversal and of a script result has."""
 DECLINED = {
     "51": "too-little-on-account",
     "54": "card-expired",
@@ -63,10 +59,10 @@ class OnlineCards:
         pos: None where no PPP is configured: nothing is offered then.
     """
 
-    def __init__(self, parts: Core, hsm: Hsm, keys: CardKeys, pos: Pos | None) -> None:
+    def __init__(self, parts: Core, hsm: Hsm, envelopes: Envelopes, pos: Pos | None) -> None:
         self._core = parts
         self._hsm = hsm
-        self._keys = keys
+        self._envelopes = envelopes
         self._pos = pos
 
     async def authorise(
@@ -79,7 +75,8 @@ class OnlineCards:
                 ``ppp-unreachable``: nothing has left, the payment stays as it is.
         """
         pos = self._offered()
-        envelope, private_key, card = await self._opened(payment, body)
+        opened = await self._envelopes.opened(body.envelope, payment)
+        card = opened.card
         async with self._core.locks.hold(payment):
             keys = await self._working_keys(pos)
 
@@ -88,7 +85,7 @@ class OnlineCards:
                 row = core.find_payment(conn, box_number, payment)
                 if row.method != "card" or row.state != "created":
                     raise Problem("wrong-state", money=core.money_of(row))
-                _expect(body.chip, row.amount_fen)
+                chip_data.expect(body.chip, row.amount_fen, ARQC)
                 refuse_box(conn, self._core, box_number)
                 refuse_card(conn, row)
                 slip = pos.slip(conn)
@@ -102,7 +99,7 @@ class OnlineCards:
             row, slip = await self._core.change(payment, begin)
             said: Message | None = None
             try:
-                fields = self._fields(envelope, private_key, payment, card, keys, body.chip)
+                fields = self._fields(opened, payment, keys, body.chip)
                 said = await pos.sale(slip, keys, row.amount_fen, fields, has_pin=card.has_pin)
                 if said.text(39) == MAC_REFUSED:
                     # PPP has other keys, or it was not PPP that spoke: such an answer has no MAC, and proves nothing.
@@ -120,13 +117,16 @@ class OnlineCards:
             return await self._core.change(payment, end)
 
     async def complete(self, box_number: str, payment: str, body: models.Completion, use: KeyUse) -> Answer:
-        """The card's last word: a TC takes the money in, anything else is reversed.
+        """The card's last word: a TC takes the money in, anything else is reversed. What it has done with scripts PPP is
+        told, also of a card whose issuer has declined.
 
         Raises:
             Problem: ``bad-request``, ``wrong-state``.
         """
-
-        information = None if body.chip is None else _information(body.chip, money="unknown")
+        information, results = None, b""
+        if body.chip is not None:
+            information = chip_data.information(body.chip, money="unknown")
+            results = chip_data.objects(body.chip, money="unknown").get(SCRIPT_RESULTS, b"")
 
         def work(conn: Connection) -> Answer:
             use.claim(conn)
@@ -134,8 +134,11 @@ class OnlineCards:
             kept = statements.one(conn, authorisations, lock=True, payment_id=payment)
             if kept is None or row.state not in (*machines.ONLINE_UNKNOWN, "paid", "opened", "failed"):
                 raise Problem("wrong-state", money=core.money_of(row))
-            if row.state == "authorised":
+            if kept.chip_end is None and kept.response_code is not None and body.chip is not None:
                 statements.change(conn, authorisations, {"chip_end": body.chip}, payment_id=payment)
+                if results:
+                    self._owe_script_result(conn, row)
+            if row.state == "authorised":
                 if information is None:
                     self._reverse(conn, row, NO_ANSWER, "card-removed")
                 elif information == TC:
@@ -172,7 +175,7 @@ class OnlineCards:
         row, kept = await self._core.database.look(find)
         if row.state != "reversing":
             return Acknowledged()
-        chip = _of_reversal(kept.chip_end or kept.chip)
+        chip = chip_data.only(kept.chip_end or kept.chip, OF_REVERSAL)
         said = await pos.reverse(Slip(kept.batch, kept.stan), row.amount_fen, kept.reversal_reason, chip)
         code = said.text(39)
         if code not in REVERSED:
@@ -180,31 +183,42 @@ class OnlineCards:
 
         def change(conn: Connection) -> None:
             now_row = core.load_payment(conn, payment)
-            statements.change(conn, authorisations, {"reversal_code": code}, payment_id=payment)
+            values = {"reversal_code": code, "reversed_at": self._core.clock.now()}
+            statements.change(conn, authorisations, values, payment_id=payment)
             if now_row.state == "reversing":
                 self._core.move(conn, now_row, "failed", actor="ppp", reason=now_row.reason)
 
         return Acknowledged(change, lambda: self._core.changes.wake(payment))
 
+    async def tell_script_result(self, payload: dict[str, Any]) -> Acknowledged:
+        """What the outbox delivers. Raises Unanswered."""
+        payment, pos = payload["payment"], self._offered()
+        kept = await self._core.database.look(
+            lambda conn: statements.one(conn, authorisations, payment_id=payment)
+        )
+        assert kept is not None
+        chip = chip_data.only(kept.chip_end, OF_SCRIPT_RESULT)
+        slip, original = Slip(payload["batch"], payload["stan"]), Slip(kept.batch, kept.stan)
+        code = (await pos.script_result(slip, original, chip)).text(39)
+        if code == MAC_REFUSED:
+            raise Unanswered("PPP takes no MAC of the script result", sent=True)
+        if code != APPROVED:
+            log.warning("script-result-refused", payment=payment, code=code)
+
+        def change(conn: Connection) -> None:
+            statements.change(conn, authorisations, {"script_code": code}, payment_id=payment)
+
+        return Acknowledged(change)
+
+    def _owe_script_result(self, conn: Connection, row: Row[Any]) -> None:
+        slip = self._offered().slip(conn)
+        owed = {"payment": row.id, "batch": slip.batch, "stan": slip.stan}
+        self._core.outbox.put(conn, SCRIPT_RESULT, owed, of=row.correlation)
+
     def _offered(self) -> Pos:
         if self._pos is None:
             raise Problem("method-not-offered", method="card")
         return self._pos
-
-    async def _opened(
-        self, payment: str, body: models.AuthorisationRequest
-    ) -> tuple[Envelope, KeyBlock, AcceptedCard]:
-        """The envelope and what may be known of its card. Raises Problem ``bad-request``."""
-        envelope = envelope_of(body.envelope)
-        private_key = self._keys.private_key(envelope.key_id)
-        if private_key is None:
-            raise Problem("bad-request", field="body.envelope.key_id", kind="unknown_key")
-        try:
-            # RSA takes milliseconds: others need not wait for it.
-            card = await asyncio.to_thread(self._hsm.accept, envelope, private_key, payment)
-        except EnvelopeRefused as error:
-            raise Problem("bad-request", field="body.envelope", kind=error.part) from error
-        return envelope, private_key, card
 
     async def _working_keys(self, pos: Pos) -> Keys:
         try:
@@ -219,16 +233,15 @@ class OnlineCards:
         except Unanswered as error:
             log.warning("ppp-unreachable", error=str(error))
 
-    def _fields(
-        self, envelope: Envelope, private_key: KeyBlock, payment: str, card: AcceptedCard, keys: Keys, chip: str
-    ) -> dict[int, Value]:  # fmt: skip
+    def _fields(self, opened: Opened, payment: str, keys: Keys, chip: str) -> dict[int, Value]:
         """Bits 23, 35, 52 and 55."""
+        card = opened.card
         fields: dict[int, Value] = {55: bytes.fromhex(chip)}
         fields[35] = self._hsm.encrypt_track(card.sealed, payment, keys.tdk)
         if card.sequence_number is not None:
             fields[23] = f"{card.sequence_number:03d}"
         if card.has_pin:
-            fields[52] = self._hsm.translate_pin(envelope, private_key, payment, keys.pik)
+            fields[52] = self._hsm.translate_pin(opened.envelope, opened.private_key, payment, keys.pik)
         return fields
 
     def _answered(self, conn: Connection, row: Row[Any], said: Message | None) -> None:
@@ -269,32 +282,3 @@ class OnlineCards:
             response_code=kept.response_code,
             chip=kept.chip_answer or None,
         )
-
-
-def _objects(chip: str, money: Money = "not-taken") -> dict[int, bytes]:
-    try:
-        return {one.tag: one.value for one in tlv.parse(bytes.fromhex(chip))}
-    except ProtocolError as error:
-        raise Problem("bad-request", money=money, field="body.chip", kind="no_tlv") from error
-
-
-def _expect(chip: str, amount_fen: int) -> None:
-    """The card's request is about this payment's money. Raises Problem ``bad-request``."""
-    objects = _objects(chip)
-    if objects.get(AMOUNT) != bytes.fromhex(f"{amount_fen:012d}") or objects.get(CURRENCY) != YUAN:
-        raise Problem("bad-request", field="body.chip", kind="other_amount")
-    if _information(chip) != ARQC:
-        raise Problem("bad-request", field="body.chip", kind="no_arqc")
-
-
-def _information(chip: str, money: Money = "not-taken") -> int:
-    """Which cryptogram it has: ARQC, TC, 0 for an AAC. Raises Problem ``bad-request``: none."""
-    information = _objects(chip, money).get(CRYPTOGRAM_INFORMATION, b"")
-    if len(information) != 1:
-        raise Problem("bad-request", money=money, field="body.chip", kind="no_cryptogram")
-    return information[0] & 0xC0
-
-
-def _of_reversal(chip: str) -> bytes:
-    objects = _objects(chip)
-    return b"".join(tlv.encode(tag, objects[tag]) for tag in OF_REVERSAL if tag in objects)

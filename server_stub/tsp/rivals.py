@@ -28,7 +28,7 @@ OF_RIVALS = frozenset({"already-paid", "payment-in-progress", "order-clash"})
 """What a payment is refused with because of another one: it may be settled."""
 HARMLESS = frozenset({"service-refused"})
 """Live, but the money is in and BOSS has said no: nothing more is taken or opened without a person."""
-CARD_EXPLAINS = ("mac1-issued",)
+CARD_EXPLAINS = ("mac1-issued", "cash-begun")
 """Only here can the card still say what it did; later its proof is kept and a person has the case."""
 
 

@@ -24,13 +24,16 @@ from server_stub.tsp.card import CardPayments
 from server_stub.tsp.card_keys import CardKeys
 from server_stub.tsp.card_proofs import CardProofs
 from server_stub.tsp.core import Core
+from server_stub.tsp.electronic_cash import ElectronicCash
+from server_stub.tsp.envelopes import Envelopes
 from server_stub.tsp.hsm.module import Hsm
-from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, REFUND, REVERSE
+from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, PRESENT, REFUND, REVERSE, SCRIPT_RESULT
 from server_stub.tsp.online_card import OnlineCards
 from server_stub.tsp.orders import Orders
 from server_stub.tsp.payments import Payments
 from server_stub.tsp.pos import Access, Pos
 from server_stub.tsp.server_keys import ServerKeys
+from server_stub.tsp.settlement import Settlement
 from server_stub.tsp.wallet import WalletPayments
 from server_stub.wallets.provider import Wallet
 
@@ -69,6 +72,8 @@ class TspService:
             REFUND: lambda payload: self.wallets.refund(payload),
             ASK_WALLET: lambda payload: self.wallets.ask_again(payload),
             REVERSE: lambda payload: self.online_cards.reverse(payload),
+            SCRIPT_RESULT: lambda payload: self.online_cards.tell_script_result(payload),
+            PRESENT: lambda payload: self.electronic_cash.present(payload),
             REPORT_KEY: lambda payload: self.boxes.report(payload),
         }
         self._psam_seeker = Worker("psam-seeker", clock, opener.look_again)
@@ -95,11 +100,15 @@ class TspService:
         self.proofs: CardProofs = CardProofs(self.core)
         self.wallets: WalletPayments = WalletPayments(self.core)
         pos = None if ppp is None else Pos(database, clock, self.hsm, ppp)
-        self.online_cards: OnlineCards = OnlineCards(self.core, self.hsm, self.card_keys, pos)
+        envelopes = Envelopes(self.hsm, self.card_keys)
+        self.online_cards: OnlineCards = OnlineCards(self.core, self.hsm, envelopes, pos)
+        self.electronic_cash: ElectronicCash = ElectronicCash(self.core, self.hsm, envelopes, pos)
         self.payments: Payments = Payments(
             self.core, self.orders, self.wallets, self.proofs, self.online_cards
         )
-        self.jobs: Jobs = Jobs(database, tables.jobs, clock, who, housekeeping.jobs(self.core, self.payments))
+        self.settlement = None if pos is None else Settlement(self.core, pos)
+        work = housekeeping.jobs(self.core, self.payments, self.settlement)
+        self.jobs: Jobs = Jobs(database, tables.jobs, clock, who, work)
         database.load(self.jobs.load)
 
     @property

@@ -181,6 +181,24 @@ pos_terminals = Table(
     Column("mak", String),
     Column("tdk", String),
     Column("signed_in_at", Instant),
+    Column("closing", String),  # the batch that takes nothing more
+)
+
+settlements = Table(
+    "settlements",
+    metadata,
+    Column("terminal", String, primary_key=True),
+    Column("batch", String, primary_key=True),
+    Column("state", String, nullable=False),  # closing | closed | uploaded | agreed | differs | decided
+    Column("begun_at", Instant, nullable=False),
+    Column("told_fen", Fen, nullable=False),
+    Column("told_count", Integer, nullable=False),
+    Column("settled_at", Instant),
+    Column("counted_fen", Fen),  # by PPP
+    Column("counted_count", Integer),
+    Column("ended_at", Instant),  # everything is uploaded
+    Column("reason", String),  # of whoever has decided about what differs
+    Column("actor", String),
 )
 
 authorisations = Table(
@@ -202,8 +220,31 @@ authorisations = Table(
     Column("chip_end", String),  # what the card said at its second GENERATE AC
     Column("reversal_reason", String),  # bit 39 of the reversal
     Column("reversal_code", String),  # bit 39 of its answer
+    Column("reversed_at", Instant),
+    Column("script_code", String),  # bit 39 of the answer to the script result
+    Column("certificate_code", String),  # bit 39 of the answer to the card's TC, after the batch
 )
 Index("one_of_a_slip", authorisations.c.batch, authorisations.c.stan, unique=True)
+
+certificates = Table(
+    "card_certificates",
+    metadata,
+    Column("payment_id", ForeignKey("payments.id"), primary_key=True),
+    Column("card_masked", String, nullable=False),
+    Column("card_fingerprint", String, nullable=False, index=True),
+    Column("card_sealed", String, nullable=False),  # by the HSM
+    Column("sequence_number", Integer),  # 5F34
+    Column("balance_before_fen", Fen, nullable=False),  # 9F79
+    Column("atc", Integer, nullable=False),  # 9F36 of the transaction
+    Column("begun_at", Instant, nullable=False),
+    Column("chip", String),  # bit 55, in hex, with the card's TC
+    Column("balance_after_fen", Fen),
+    Column("batch", String),
+    Column("stan", String),
+    Column("response_code", String),  # bit 39
+    Column("answered_at", Instant),
+)
+"""Purchases with electronic cash: what the card has said, and what PPP says to that."""
 
 leases = Table(
     "psam_leases",

@@ -1,4 +1,4 @@
-"""Paying an order with a UnionPay purse card (ONL-5 to ONL-7): insert, read, PIN, balance, debit through a PSAM, remove."""
+"""Paying an order with the card in the slot: a purse (ONL-5 to ONL-7), electronic cash, a debit or credit card."""
 
 from __future__ import annotations
 
@@ -8,26 +8,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
 
 from cardreader.emv.kernel import DebitCredit
-from cardreader.emv.settings import TerminalSettings
-from cardreader.errors import (
-    Cancelled,
-    CardRemoved,
-    InsufficientBalance,
-    ProtocolError,
-    StatusError,
-)
+from cardreader.emv.outcome import Prepared
+from cardreader.emv.settings import TerminalSettings, Transaction
+from cardreader.errors import Cancelled, CardRemoved, ProtocolError, StatusError
 from cardreader.purse import Purse
 from cardreader.reader import Connection, Reader
 from cardreader.secret import Pin
-from stb_app.journeys.asking import patiently
-from stb_app.journeys.card_slot import GLANCE_S, BadCard, CardSlot, NobodyCame, check_here
+from stb_app.journeys import purse_payment
+from stb_app.journeys.asking import Questions
+from stb_app.journeys.bank_card import name_of, open_debit_credit, recognised
+from stb_app.journeys.card_slot import BadCard, CardSlot, NobodyCame
 from stb_app.journeys.debiting import Debiting, NeverBegun, ReadyCard
 from stb_app.journeys.earlier import EarlierPayments, StandsAgainst
+from stb_app.journeys.electronic_cash import CashCard, CashPayment
 from stb_app.journeys.memory import Memory, OpenPayment
-from stb_app.journeys.online_payment import TERMINAL, OnlinePayment, open_debit_credit
+from stb_app.journeys.online_payment import TERMINAL, OnlinePayment
 from stb_app.journeys.settling import paid_before
 from stb_app.journeys.steps import (
     EARLIER_NOT_TAKEN,
@@ -38,33 +35,17 @@ from stb_app.journeys.steps import (
     Prompt,
     finished,
 )
+from stb_app.journeys.till import Till
 from stb_app.journeys.waiting import Waits
+from stb_app.tsp import envelope
 from stb_app.tsp.client import CardFacts, TspClient
-from stb_app.tsp.model import Lease, Order, Payment
+from stb_app.tsp.model import Order, Payment
 from stb_app.tsp.problem import Money, Problem
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 CARD_WAIT_S = 180.0
 """No card for so long ends the payment; nothing was taken."""
-NO_SERVICE_S = 180.0
-"""For so long a payment that the TSP does not answer can be gone on with; nothing was taken."""
-PSAM_RETRY_S = 0.5
-PSAM_TRIES, PSAM_WAIT_S = 6, 3
-"""Where no PSAM is free the TSP has a queue for them. Waited for in parts: whoever leaves need not wait for the answer."""
-
-REFUSED_CARD: dict[str, Prompt] = {
-    "card-issuer-unknown": "issuer-unknown",
-    "card-expired": "expired",
-    "card-not-yet-valid": "not-yet-valid",
-    "card-no-purse": "no-purse",
-    "card-listed": "listed",
-    "card-unsettled": "unsettled",
-    "balance-too-low": "balance-too-low",
-    "psam-none-for-issuer": "issuer-unknown",
-}
-"""What the TSP says of a card, as the prompt that asks for another one."""
 
 
 class CardPayment:
@@ -94,19 +75,22 @@ class CardPayment:
         self._settles = settles
         self._cancel = threading.Event()
         self._go_on = threading.Event()
-        self._again = threading.Event()
-        self._silent = False
-        """The last that was heard of the TSP is nothing."""
         self._earlier = EarlierPayments(client, memory, waits, order.service)
         self._looked_at: list[str] = []
         self._money: Money = "not-taken"
         self._payment: Payment | None = None
         self._slot: CardSlot
+        self._questions: Questions
+        self._till: Till
         self._post: Callable[[CardStep], None]
 
     def run(self, post: Callable[[CardStep], None]) -> None:
         self._post = post
         self._slot = CardSlot(self._reader, self._waits, self._cancel, post, self._alone)
+        self._questions = Questions(self._waits, self._cancel, self._slot)
+        self._till = Till(
+            self._client, self._memory, self._waits, self._slot, self._cancel, self._go_on, self._make_key, self._now
+        )  # fmt: skip
         try:
             self._slot.say(self._beginning("starting"))
             with self._slot.mine(self._beginning("starting")):
@@ -148,7 +132,11 @@ class CardPayment:
 
     def try_again(self) -> None:
         """At ``no-service``: asks the TSP once more and goes on where it stood."""
-        self._again.set()
+        self._questions.try_again()
+
+    def agree(self) -> None:
+        """At ``confirm-cash``: the card may pay."""
+        self._slot.agree()
 
     def cancel(self) -> None:
         """Before MAC1: ends without money. While the card is asked for again, or
@@ -170,17 +158,18 @@ class CardPayment:
             connection = self._slot.wait_for_card(prompt, CARD_WAIT_S)
             try:
                 try:
-                    purse, facts = self._open_purse(connection)
+                    purse, facts = self._slot.open_purse(connection)
                 except BadCard as bad:
-                    card = self._debit_credit(connection, bad)
-                    payment = self._payment = self._payment or self._start()
-                    return self._pay_online(payment, card)
+                    if bad.prompt.prompt != "no-purse":
+                        raise self._unwanted(bad) from bad
+                    return self._pay_from_bank(connection, bad)
                 facts = self._settle_earlier(purse, facts)
                 if self._settles:
                     return self._way_free()
                 # Nothing of this order is begun before the earlier one is settled.
                 payment = self._payment = self._payment or self._start()
-                return self._debit(payment, self._prepare(payment, purse, facts))
+                ready = purse_payment.prepare(self._till, self._questions, self._order, payment, purse, facts)
+                return self._debit(payment, ready)
             except BadCard as bad:
                 about_earlier = bad.prompt.earlier
                 self._slot.say(
@@ -198,48 +187,97 @@ class CardPayment:
             finally:
                 connection.close()
 
-    def _debit_credit(self, connection: Connection, bad: BadCard) -> DebitCredit:
-        """The application of a card that has no purse. Raises BadCard: it has no other one either, or only purses are wanted."""
-        if bad.prompt.prompt != "no-purse":
-            raise bad
-        card = open_debit_credit(connection, self._terminal)
-        if card is None:
-            raise bad
-        return card
+    def _pay_from_bank(self, connection: Connection, bad: BadCard) -> Finished:
+        """A debit or credit card. It pays with the electronic cash on it, where it has enough, else its issuer is asked.
 
-    def _pay_online(self, payment: Payment, card: DebitCredit) -> Finished:
-        """A debit or credit card, whose issuer is asked."""
-        key = self._ask(self._client.card_key, self._about("reading"))
-        self._look_at(payment.payment)
-        online = OnlinePayment(
-            self._client, self._memory, self._waits, self._slot, self._cancel, self._go_on, self._make_key, payment,
-            self._now,
-        )  # fmt: skip
+        Raises:
+            BadCard: ``bad``, it has no such application; or another card may do.
+        """
+        self._settle_earlier_cash(connection, bad)
+        if self._settles:
+            return self._way_free()
+        payment = self._payment = self._payment or self._start()
+        about = self._about("reading")
+        key = self._questions.ask(self._client.card_key, about)
+        self._slot.say(about)
+        card, prepared = self._prepared(connection, self._terminal, bad)
         try:
-            return online.run(card, key)
+            cash = CashCard.of(card, prepared)
+            data = envelope.CardData.of(card.objects)
+        except ProtocolError as error:
+            raise BadCard(replace(about, prompt="not-readable")) from error
+        if cash is not None:
+            sealed = envelope.seal(key, payment.payment, data, None)
+            return self._pay_with_cash(payment, cash, sealed)
+        if prepared.electronic_cash:
+            # It is on the way of electronic cash, which knows no PIN; its issuer will want one.
+            card, prepared = self._prepared(
+                connection, replace(self._terminal, electronic_cash_limit_fen=0), bad
+            )
+        self._look_at(payment.payment)
+        online = OnlinePayment(self._till, payment)
+        try:
+            return online.run(card, prepared, key)
         finally:
             self._payment, self._money = online.payment, online.money
+
+    def _prepared(
+        self, connection: Connection, terminal: TerminalSettings, bad: BadCard
+    ) -> tuple[DebitCredit, Prepared]:
+        card = open_debit_credit(connection, terminal)
+        if card is None:
+            raise bad
+        try:
+            return card, card.prepare(Transaction(self._order.amount_fen, self._now(), 1))
+        except (StatusError, ProtocolError) as error:
+            raise BadCard(self._about("not-readable")) from error
+
+    def _pay_with_cash(self, payment: Payment, cash: CashCard, sealed: dict[str, str | None]) -> Finished:
+        """The subscriber has seen what will be taken from where, and agrees."""
+        about = self._about("confirm-cash", cash.number, cash.balance_fen)
+        self._slot.next_word(about)
+        self._till.check_room()
+        record = self._till.record_of(
+            self._order, payment, name_of(cash.card, self._memory), cash.number, cash.balance_fen
+        )
+        self._slot.say(replace(about, prompt="processing"))
+        paying = CashPayment(self._till, self._terminal, payment, cash)
+        return self._run(
+            replace(record, cash=True, offline_number=cash.atc), lambda kept: paying.run(kept, sealed), paying
+        )
+
+    def _settle_earlier_cash(self, connection: Connection, bad: BadCard) -> None:
+        """As ``_settle_earlier``, for a card that pays with electronic cash; it is read only where one is waited for."""
+        if not self._memory.waits_for_cash():
+            if self._earlier.wanted is not None:
+                raise self._unwanted(bad)
+            return
+        try:
+            found = recognised(connection, self._terminal, self._memory, self._now())
+        except (BadCard, StatusError, ProtocolError) as error:
+            raise self._unwanted(BadCard(self._about("not-readable"))) from error
+        if found is None:
+            raise self._unwanted(bad)
+        card, name = found
+        self._explain(
+            name, lambda record, silent: self._earlier.settle_cash(record, card, self._cancel, silent)
+        )
 
     def _way_free(self) -> Finished:
         """The confirmation that comes back says that the earlier payment has taken nothing: the TSP is asked, for the
         background may have settled it in a moment at which nobody held the slot.
         """
         self._earlier.refuse(
-            self._ask(partial(self._client.payment, self._settles), self._beginning("starting"))
+            self._questions.ask(partial(self._client.payment, self._settles), self._beginning("starting"))
         )
         for payment in set(self._looked_at) - {record.payment for record in self._memory.all()}:
             self._memory.forget(payment)
         return Finished("cancelled", "not-taken", EARLIER_NOT_TAKEN)
 
-    def _open_purse(self, connection: Connection) -> tuple[Purse, CardFacts]:
-        """As the slot's. While one card is wanted, one that cannot be read at all is another one."""
-        try:
-            return self._slot.open_purse(connection)
-        except BadCard as bad:
-            wanted = self._earlier.wanted
-            if wanted is None:
-                raise
-            raise BadCard(self._earlier.prompt("other-card", wanted)) from bad
+    def _unwanted(self, bad: BadCard) -> BadCard:
+        """While one card is wanted, one that cannot be read at all is another one."""
+        wanted = self._earlier.wanted
+        return bad if wanted is None else BadCard(self._earlier.prompt("other-card", wanted))
 
     def _asked_for(self) -> CardPrompt:
         """Any card, or the one that may have paid for this service already."""
@@ -253,178 +291,81 @@ class CardPayment:
         self._looked_at.append(payment)
         self._memory.look_at(payment)
 
-    def _check_room(self) -> None:
-        """What must be remembered after MAC1 can be kept. Asked before the TSP is: on this box they may share the disk.
-
-        Raises:
-            Problem: ``box-storage``.
-        """
-        try:
-            self._memory.probe()
-        except OSError as error:
-            log.warning("the box cannot write its memory: %s", error)
-            raise Problem("box-storage") from error
-
     def _start(self) -> Payment:
-        self._check_room()
+        self._till.check_room()
         key = self._make_key()
-        return self._ask(partial(self._client.pay, self._order.order, "card", key), self._about("starting"))
-
-    def _ask(self, question: Callable[[], T], about: CardPrompt) -> T:
-        """Asks the TSP something before MAC1. While it is silent the subscriber is told, and after a while asked.
-
-        Args:
-            about: what is on the screen; it comes back when the subscriber has it tried again.
-
-        Raises:
-            Problem: refused, or silent until the subscriber had gone.
-            Cancelled: the subscriber left.
-        """
-        while True:
-            try:
-                answer = patiently(
-                    question,
-                    self._waits,
-                    self._cancel,
-                    lambda: self._slot.say(replace(about, prompt="reconnecting")),
-                )
-            except Problem as problem:
-                self._silent = problem.unanswered
-                if not problem.unanswered or not self._wanted_again(about):
-                    raise
-            except Cancelled:
-                self._silent = True
-                raise
-            else:
-                self._silent = False
-                return answer
-
-    def _wanted_again(self, about: CardPrompt) -> bool:
-        """Says that the TSP cannot be reached and waits for the subscriber. False: nobody is there any more."""
-        self._again.clear()
-        self._slot.say(replace(about, prompt="no-service"))
-        until = self._waits.monotonic() + NO_SERVICE_S
-        while self._waits.monotonic() < until:
-            if self._cancel.is_set():
-                raise Cancelled
-            if self._waits.pause(GLANCE_S, self._again):
-                self._slot.say(about)
-                return True
-        return False
-
-    def _prepare(self, payment: Payment, purse: Purse, facts: CardFacts) -> ReadyCard:
-        """From a readable purse to the card's answer to INITIALIZE FOR PURCHASE. Nothing is written on the card.
-
-        Raises:
-            BadCard: another card may do. CardRemoved: pulled; nothing was taken. Problem: the payment cannot go on.
-        """
-        about = CardPrompt(
-            "reading", facts.application_serial.masked, facts.balance_fen, self._order.amount_fen
+        return self._questions.ask(
+            partial(self._client.pay, self._order.order, "card", key), self._about("starting")
         )
-        self._slot.say(about)
-        check_here(facts, self._now().date(), self._order.amount_fen)
-        key = self._make_key()
-        standing = self._ask(partial(self._client.inquire, facts, key), about)
-        if not standing.usable:
-            raise BadCard(replace(about, prompt=REFUSED_CARD.get(standing.refusal or "", "not-readable")))
-        self._slot.ask_pin(purse, about)
-        if self._cancel.is_set():
-            raise Cancelled
-        lease = self._lease(payment, facts, about)
-        try:
-            init = purse.initialize_for_purchase(
-                lease.key_index, self._order.amount_fen, lease.terminal_number
-            )
-        except InsufficientBalance as error:
-            raise BadCard(replace(about, prompt="balance-too-low")) from error
-        except (StatusError, ProtocolError) as error:
-            raise BadCard(replace(about, prompt="not-readable")) from error
-        return ReadyCard(purse, facts, lease, init)
 
     def _settle_earlier(self, purse: Purse, facts: CardFacts) -> CardFacts:
-        """This card may still have to explain an earlier payment; a new debit would overwrite its proof.
+        """This card may still have to explain an earlier payment; a new debit would overwrite its proof. Raises as ``_explain``."""
+        name = self._memory.card_id(facts.application_serial.reveal())
+        told = self._explain(
+            name, lambda record, silent: self._earlier.settle(record, purse, self._cancel, silent)
+        )
+        return replace(facts, balance_fen=purse.balance_fen()) if told else facts
+
+    def _explain(self, card: str, settle: Callable[[OpenPayment, Callable[[], None]], None]) -> bool:
+        """Whether the card in the slot had an earlier payment to explain, which it has done then.
 
         Raises:
             StandsAgainst: that payment was for this same service, and has taken money or may have.
             BadCard: another card's word on this service is wanted first.
         """
-        record = self._memory.of_card(self._memory.card_id(facts.application_serial.reveal()))
+        record = self._memory.of_card(card)
         if record is None:
             wanted = self._earlier.wanted
             if wanted is not None:
                 raise BadCard(self._earlier.prompt("other-card", wanted))
-            return facts
+            return False
         self._look_at(record.payment)
         self._slot.say(self._earlier.prompt("settling", record))
         try:
-            self._earlier.settle(
-                record, purse, self._cancel, lambda: self._slot.say(self._earlier.prompt("reconnecting", record))
-            )  # fmt: skip
+            settle(record, lambda: self._slot.say(self._earlier.prompt("reconnecting", record)))
         except (StatusError, ProtocolError) as error:
             raise BadCard(self._earlier.prompt("not-readable", record)) from error
         except Problem as problem:
-            self._silent = problem.unanswered
+            self._questions.silent = problem.unanswered
             raise
         wanted = self._earlier.wanted
         if wanted is not None:
             # It has explained its own payment; another card's word on this service is wanted all the same.
             raise BadCard(self._earlier.prompt("other-card", wanted))
-        return replace(facts, balance_fen=purse.balance_fen())
-
-    def _lease(self, payment: Payment, facts: CardFacts, about: CardPrompt) -> Lease:
-        processing = replace(about, prompt="processing", before_mac1=True)
-        self._slot.say(processing)
-        self._check_room()
-        for attempt in range(1, PSAM_TRIES + 1):
-            key, wait = self._make_key(), 0 if attempt == 1 else PSAM_WAIT_S
-            try:
-                lease = self._ask(
-                    partial(self._client.present_card, payment.payment, facts, key, wait), processing
-                )
-            except Problem as problem:
-                if problem.code in REFUSED_CARD:
-                    raise BadCard(replace(about, prompt=REFUSED_CARD[problem.code])) from problem
-                if attempt == PSAM_TRIES or problem.code != "psam-none-free":
-                    raise
-                self._slot.say(replace(about, prompt="waiting-psam"))
-                if self._waits.pause(PSAM_RETRY_S, self._cancel):
-                    raise Cancelled from problem
-            else:
-                self._slot.say(processing)
-                if self._cancel.is_set():
-                    raise Cancelled
-                return lease
-        raise AssertionError
+        return True
 
     def _debit(self, payment: Payment, ready: ReadyCard) -> Finished:
         """From here the card may be debited: the box remembers first, asks for MAC1, and lets the card debit."""
-        record = OpenPayment(
-            payment.payment, self._memory.card_id(ready.facts.application_serial.reveal()), ready.lease.terminal_number.hex(),
-            ready.lease.key_index, ready.init.offline_number, self._order.amount_fen, ready.init.balance_fen, self._make_key(),
-            service=self._order.service.service, order=payment.order, number=payment.number, term=payment.term,
-            time=payment.time.isoformat(), card_number=ready.facts.application_serial.masked,
-            correlation=self._client.correlation, service_name=dict(self._order.service.name),
+        serial = ready.facts.application_serial
+        record = self._till.record_of(
+            self._order, payment, self._memory.card_id(serial.reveal()), serial.masked, ready.init.balance_fen
+        )
+        record = replace(
+            record, terminal_number=ready.lease.terminal_number.hex(), key_index=ready.lease.key_index,
+            offline_number=ready.init.offline_number,
         )  # fmt: skip
-        facts = ready.facts
-        self._slot.say(self._about("processing", facts.application_serial.masked, facts.balance_fen))
+        self._slot.say(self._about("processing", serial.masked, ready.facts.balance_fen))
+        debiting = Debiting(self._till, payment, ready, self._order.amount_fen)
+        return self._run(record, debiting.run, debiting)
+
+    def _run(
+        self, record: OpenPayment, pay: Callable[[OpenPayment], Finished], paying: Debiting | CashPayment
+    ) -> Finished:
+        """Remembers, and only then has the card pay."""
         if self._cancel.is_set():
             raise Cancelled
         self._look_at(record.payment)
         try:
             self._memory.keep(record)
         except OSError:
-            log.exception("payment %s: the box cannot write its memory", payment.payment)
+            log.exception("payment %s: the box cannot write its memory", record.payment)
             return self._give_up("failed", "box-storage")
-        debiting = Debiting(
-            self._client, self._memory, self._waits, self._slot, self._cancel, self._go_on, self._make_key, payment,
-            ready, self._order.amount_fen,
-        )  # fmt: skip
         try:
-            return debiting.run(record)
+            return pay(record)
         except NeverBegun:
             return self._give_up("failed", "tsp-unreachable")
         finally:
-            self._payment, self._money = debiting.payment, debiting.money
+            self._payment, self._money = paying.payment, paying.money
 
     def _closed_meanwhile(self, problem: Problem) -> Finished | None:
         """Why this payment was not there any more when the card was: another television has begun to pay for the service."""
@@ -441,7 +382,7 @@ class CardPayment:
         self, outcome: Outcome, reason: str | None, facts: dict[str, object] | None = None
     ) -> Finished:
         """Ends before MAC1: tells the TSP that this payment will not come, and why. If it cannot be told, it closes the payment by itself."""
-        if self._payment is not None and not self._silent:
+        if self._payment is not None and not self._questions.silent:
             try:
                 self._payment = self._client.cancel(self._payment.payment, self._make_key(), reason)
             except Problem as problem:

@@ -75,6 +75,7 @@ class CardSlot:
         """The reader was missing while a card was waited for."""
         self._pins: queue.SimpleQueue[Pin] = queue.SimpleQueue()
         self._typed = threading.Event()
+        self._agreed = threading.Event()
 
     @contextmanager
     def mine(self, meanwhile: CardPrompt) -> Iterator[None]:
@@ -102,6 +103,10 @@ class CardSlot:
         """The subscriber's PIN, from the drawing thread. It goes to the card and nowhere else."""
         self._pins.put(pin)
         self._typed.set()
+
+    def agree(self) -> None:
+        """The subscriber's word at ``confirm-cash``, from the drawing thread."""
+        self._agreed.set()
 
     def wait_for_card(self, prompt: CardPrompt, within_s: float) -> Connection:
         """Waits for a card; a reader that is missing is said and waited for too.
@@ -218,15 +223,33 @@ class CardSlot:
         self.say(replace(about, prompt="wrong-pin" if wrong else "enter-pin", tries_left=tries_left))
         return self._next_pin()
 
+    def next_word(self, prompt: CardPrompt) -> None:
+        """Waits until the subscriber has agreed to what ``prompt`` says.
+
+        Raises:
+            CardRemoved: the card was pulled while we waited. Cancelled: the subscriber left.
+        """
+        self._agreed.clear()
+        self.say(prompt)
+        while not self._glance(self._agreed):
+            pass
+
     def _next_pin(self) -> Pin:
         while True:
-            if self._cancel.is_set():
-                raise Cancelled
             self._typed.clear()
             with suppress(queue.Empty):
                 return self._pins.get_nowait()
-            if not self._waits.pause(GLANCE_S, self._typed) and self._card_gone():
-                raise CardRemoved("the card was taken while the PIN was asked for")
+            self._glance(self._typed)
+
+    def _glance(self, until: threading.Event) -> bool:
+        """Waits a moment for the subscriber's key; True when it came. Raises Cancelled, CardRemoved."""
+        if self._cancel.is_set():
+            raise Cancelled
+        if self._waits.pause(GLANCE_S, until):
+            return True
+        if self._card_gone():
+            raise CardRemoved("the card was taken while the subscriber was asked")
+        return False
 
     def _card_gone(self) -> bool:
         """Whether the card that was powered last has left, also when a quick hand has put in another one."""

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from cardreader.errors import Cancelled, CardReaderError, CardRemoved, ProtocolError, StatusError
+from cardreader.errors import CardReaderError, CardRemoved, ProtocolError, StatusError
 from cardreader.purse import PurchaseInit, Purse
-from stb_app.journeys.card_slot import BadCard, CardSlot, NobodyCame
-from stb_app.journeys.memory import Memory, OpenPayment
+from cardreader.reader import Connection
+from stb_app.journeys.card_back import CardBack, not_accepted, say_silent
+from stb_app.journeys.card_slot import BadCard
+from stb_app.journeys.memory import OpenPayment
 from stb_app.journeys.settling import (
     deliver_not_debited,
     deliver_proof,
     remember,
     settle_with_card,
-    undelivered,
     wait_until_open,
     with_balance,
 )
 from stb_app.journeys.steps import CardPrompt, Finished, Prompt, finished
-from stb_app.journeys.waiting import Waits
-from stb_app.tsp.client import CardFacts, TspClient
+from stb_app.journeys.till import Till
+from stb_app.tsp.client import CardFacts
 from stb_app.tsp.model import Lease, Payment
 from stb_app.tsp.problem import Money, Problem
 
 log = logging.getLogger(__name__)
 
-PUT_BACK_S = 180.0
-"""For so long the screen asks for the same card; afterwards the payment is settled when the card is next seen."""
 REMOVE_S = 8.0
 """After so long with the card still in the slot the result is shown anyway, with a reminder."""
 
@@ -55,8 +52,6 @@ class Debiting:
     """The debit of one card payment that the box remembers.
 
     Args:
-        cancel: the subscriber leaves; the background goes on.
-        go_on: at ``remove``, the result may be shown now.
         ready: the card that MAC1 is asked for.
 
     Attributes:
@@ -64,19 +59,15 @@ class Debiting:
         money: what has become of it, as far as this box knows.
     """
 
-    def __init__(
-        self, client: TspClient, memory: Memory, waits: Waits, slot: CardSlot, cancel: threading.Event,
-        go_on: threading.Event, make_key: Callable[[], str], payment: Payment, ready: ReadyCard, amount_fen: int,
-    ) -> None:  # fmt: skip
-        self._client = client
-        self._memory = memory
-        self._waits = waits
-        self._slot = slot
-        self._cancel = cancel
-        self._go_on = go_on
+    def __init__(self, till: Till, payment: Payment, ready: ReadyCard, amount_fen: int) -> None:
+        self._till = till
+        self._client = till.client
+        self._memory = till.memory
+        self._waits = till.waits
+        self._slot = till.slot
+        self._cancel = till.cancel
         self.payment = payment
         self.money: Money = "unknown"
-        self._make_key = make_key
         self._ready = ready
         self._number = ready.facts.application_serial.masked
         self._amount_fen = amount_fen
@@ -90,7 +81,7 @@ class Debiting:
         """
         ready = self._ready
         try:
-            mac1 = self._client.init(record.payment, _init_body(ready.init), self._make_key())
+            mac1 = self._client.init(record.payment, _init_body(ready.init), self._till.make_key())
         except Problem as problem:
             if problem.unanswered or problem.money != "not-taken" or problem.code == "tsp-answer-bad":
                 # MAC1 may have left the TSP, but this card has not seen it: the card itself can prove that.
@@ -120,13 +111,13 @@ class Debiting:
                 self._client, self._memory, self._waits, record, self._cancel, silent=lambda: self._say_silent(record)
             )  # fmt: skip
         except Problem as problem:
-            return self._not_accepted(record, problem)
+            return not_accepted(self._till, record, problem, self.payment)
         self.payment = payment
         if payment.money == "taken" and self._slot.card_present():
             # Said at once, however long BOSS takes.
             card = payment.card
             self._slot.say(self._about("remove", card.number if card else "", record.balance_after_fen))
-            self._slot.wait_for_removal(REMOVE_S, self._go_on)
+            self._slot.wait_for_removal(REMOVE_S, self._till.go_on)
         self.payment = wait_until_open(self._client, self._waits, payment)
         return finished(self.payment)
 
@@ -152,51 +143,23 @@ class Debiting:
 
     def _ask_back(self, record: OpenPayment) -> Finished:
         """The card went between MAC1 and its answer: only the same card can tell whether it has debited."""
-        self._cancel.clear()
-        self._slot.reader_lost = False
-        prompt = self._about("put-back", self._number)
-        away = Finished("pending", "unknown", "card-away", self.payment, {"number": self._number})
-        while True:
-            try:
-                connection = self._slot.wait_for_card(prompt, PUT_BACK_S)
-            except (Cancelled, NobodyCame):
-                return away
-            try:
-                self._slot.say(self._about("settling", self._number))
-                purse, facts = self._slot.open_purse(connection)
-                if self._memory.card_id(facts.application_serial.reveal()) != record.card:
-                    raise BadCard(self._about("other-card", self._number))
-                self.payment = settle_with_card(
-                    self._client, self._memory, self._waits, record, purse, self._cancel,
-                    silent=lambda: self._say_silent(record),
-                )  # fmt: skip
-                self.payment = wait_until_open(self._client, self._waits, self.payment)
-                end = finished(self.payment)
-                if end.reason == "card-removed" and self._slot.reader_lost:
-                    end = replace(end, reason="reader-lost")
-                return end
-            except CardRemoved:
-                prompt = self._about("put-back", self._number)
-            except (BadCard, StatusError, ProtocolError):
-                self._slot.say(self._about("other-card", self._number))
-                try:
-                    self._slot.wait_for_removal(PUT_BACK_S)
-                except Cancelled:
-                    return away
-                prompt = self._about("put-back", self._number)
-            except Problem as problem:
-                return self._not_accepted(record, problem)
-            finally:
-                connection.close()
+
+        def settle(connection: Connection) -> Payment:
+            purse, facts = self._slot.open_purse(connection)
+            if self._memory.card_id(facts.application_serial.reveal()) != record.card:
+                raise BadCard(self._about("other-card", self._number))
+            return settle_with_card(
+                self._client, self._memory, self._waits, record, purse, self._cancel,
+                silent=lambda: self._say_silent(record),
+            )  # fmt: skip
+
+        back = CardBack(self._till, record, self._number, self.payment, settle)
+        end = back.ask()
+        self.payment = back.payment
+        return end
 
     def _say_silent(self, record: OpenPayment) -> None:
-        """The box remembers what has happened: whoever waits may go, and the background goes on."""
-        paid = self._memory.is_proven(record.payment)
-        self._slot.say(self._about("silent-paid" if paid else "silent", self._number))
-
-    def _not_accepted(self, record: OpenPayment, problem: Problem) -> Finished:
-        end = undelivered(self._client, self._memory, record, problem)
-        return end if end.payment is not None else replace(end, payment=self.payment)
+        say_silent(self._till, record, self._number)
 
     def _about(self, prompt: Prompt, number: str = "", balance_fen: int | None = None) -> CardPrompt:
         return CardPrompt(prompt, number, balance_fen, self._amount_fen)

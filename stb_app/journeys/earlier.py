@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from cardreader.emv.kernel import DebitCredit
 from cardreader.purse import Purse
+from stb_app.journeys.electronic_cash import deliver_standing
 from stb_app.journeys.memory import Memory, OpenPayment
 from stb_app.journeys.settling import (
     PATIENT_PAUSES_S,
@@ -61,7 +63,7 @@ class EarlierPayments:
         for record in self._memory.all():
             if not self._same(record):
                 continue
-            if record.tac is not None:
+            if record.proven:
                 self._deliver(record, silent)
             self._ask(record)
         self._looked = True
@@ -123,6 +125,22 @@ class EarlierPayments:
         except Problem as problem:
             if self._same(record) and (proven is not None or problem.code == "evidence-contradicts"):
                 raise self._stands(record, problem) from problem
+            if problem.unanswered or self._memory.wants_card(record.payment):
+                raise
+            log.warning("earlier payment %s: %s", record.payment, problem.code)
+            return
+        if self._same(record):
+            self.refuse(payment)
+
+    def settle_cash(
+        self, record: OpenPayment, card: DebitCredit, cancel: threading.Event, silent: Callable[[], None]
+    ) -> None:
+        """As ``settle``, of a payment with electronic cash: its card says where it stands."""
+        try:
+            payment = deliver_standing(
+                self._client, self._memory, self._waits, record, card, cancel, PATIENT_PAUSES_S, silent
+            )
+        except Problem as problem:
             if problem.unanswered or self._memory.wants_card(record.payment):
                 raise
             log.warning("earlier payment %s: %s", record.payment, problem.code)

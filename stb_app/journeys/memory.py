@@ -29,17 +29,19 @@ ROOM_BYTES = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class OpenPayment:
-    """A purse payment between MAC1 and its proof.
+    """A payment that a card makes by itself, between the moment from which it may have and its proof.
 
-    ``tac`` and ``mac2`` (hex) are there once the card has debited; until then only the same card can tell.
+    Of a purse that is MAC1, and the proof ``tac`` and ``mac2``; of electronic cash (``cash``) the card's GENERATE AC, and
+    the proof its certificate, ``chip`` (all hex). Until the proof is there only the same card can tell.
     """
 
     payment: str
     card: str
-    """Keyed hash of the application serial."""
+    """Keyed hash of the application serial, or of the PAN."""
     terminal_number: str
     key_index: int
     offline_number: int
+    """Of electronic cash the card's transaction counter (ATC)."""
     amount_fen: int
     balance_before_fen: int
     proof_key: str
@@ -61,9 +63,19 @@ class OpenPayment:
     card_number: str = ""
     service_name: dict[str, str] = field(default_factory=dict)
     """In every language the TSP told it in; empty in records of before."""
+    cash: bool = False
+    chip: str | None = None
 
     def debited(self, tac: bytes, mac2: bytes) -> OpenPayment:
         return replace(self, tac=tac.hex(), mac2=mac2.hex())
+
+    def certified(self, chip: bytes) -> OpenPayment:
+        return replace(self, chip=chip.hex())
+
+    @property
+    def proven(self) -> bool:
+        """The card's proof is here: it has paid."""
+        return self.tac is not None or self.chip is not None
 
 
 class Memory:
@@ -94,6 +106,10 @@ class Memory:
         self._looked_at: Counter[str] = Counter()
         self.changed: Callable[[], None] = lambda: None
         self.left: Callable[[], None] = lambda: None
+
+    def waits_for_cash(self) -> bool:
+        """Whether a card with electronic cash still has a payment to explain."""
+        return any(r.cash and not r.proven for r in self.all())
 
     def card_id(self, application_serial: bytes) -> str:
         """The name under which a card is remembered: not its number, and of no use elsewhere."""
@@ -141,19 +157,19 @@ class Memory:
 
     def of_card(self, card: str) -> OpenPayment | None:
         """The payment that this card still has to explain."""
-        return next((r for r in self.all() if r.card == card and r.tac is None), None)
+        return next((r for r in self.all() if r.card == card and not r.proven), None)
 
     def proven(self) -> tuple[OpenPayment, ...]:
         """Payments whose proof is here and only has to reach the TSP."""
-        return tuple(r for r in self.all() if r.tac is not None)
+        return tuple(r for r in self.all() if r.proven)
 
     def unproven(self) -> tuple[str, ...]:
         """Payments that wait for their card."""
-        return tuple(r.payment for r in self.all() if r.tac is None)
+        return tuple(r.payment for r in self.all() if not r.proven)
 
     def asked_for(self) -> tuple[OpenPayment, ...]:
         """Those of them that nobody looks at: their subscriber has to be told."""
-        return tuple(r for r in self.all() if r.tac is None and not self.is_looked_at(r.payment))
+        return tuple(r for r in self.all() if not r.proven and not self.is_looked_at(r.payment))
 
     def is_looked_at(self, payment: str) -> bool:
         """Whether a page says how this payment stands, or a journey will at its end: nobody need be told of it elsewhere."""
@@ -182,11 +198,11 @@ class Memory:
 
     def wants_card(self, payment: str) -> bool:
         """Whether only the card that was used for this payment can explain it."""
-        return any(record.payment == payment and record.tac is None for record in self.all())
+        return any(record.payment == payment and not record.proven for record in self.all())
 
     def wanted_for(self, service: str) -> OpenPayment | None:
         """The payment for a service that only its card can explain."""
-        return next((r for r in self.all() if r.service == service and r.tac is None), None)
+        return next((r for r in self.all() if r.service == service and not r.proven), None)
 
     def keep_code(self, payment: str) -> None:
         """The code of this payment is about to be shown. As ``keep``."""

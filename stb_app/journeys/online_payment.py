@@ -10,7 +10,6 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from typing import TypeVar
 
 from cardreader import tlv
@@ -27,18 +26,15 @@ from cardreader.emv.outcome import (
     Verification,
 )
 from cardreader.emv.scripts import IssuerResponse, UnableToGoOnline
-from cardreader.emv.settings import TerminalSettings, Transaction
-from cardreader.errors import ApplicationBlocked, ApplicationNotFound, CardRemoved, ProtocolError, StatusError
-from cardreader.reader import Connection
+from cardreader.emv.settings import TerminalSettings
+from cardreader.errors import CardRemoved, ProtocolError, StatusError
 from cardreader.secret import Pin
-from stb_app.journeys.card_slot import BadCard, CardSlot
+from stb_app.journeys.card_slot import BadCard
 from stb_app.journeys.debiting import REMOVE_S
-from stb_app.journeys.memory import Memory
 from stb_app.journeys.settling import wait_until_open
 from stb_app.journeys.steps import CardPrompt, Finished, finished
-from stb_app.journeys.waiting import Waits
+from stb_app.journeys.till import Till
 from stb_app.tsp import envelope
-from stb_app.tsp.client import TspClient
 from stb_app.tsp.model import Authorisation, Payment
 from stb_app.tsp.problem import Money, Problem
 
@@ -48,64 +44,39 @@ T = TypeVar("T")
 RETRY_S = 2.0
 TELLING_S = 60.0
 """For so long the TSP is told and asked while the subscriber looks on; it undoes by itself what it is not told of."""
-NO_ELECTRONIC_CASH = 0
-ISSUER_AUTHENTICATION, SCRIPTS_BEFORE, SCRIPTS_AFTER = 0x91, 0x71, 0x72
+ISSUER_AUTHENTICATION, SCRIPTS_BEFORE, SCRIPTS_AFTER, SCRIPT_RESULTS = 0x91, 0x71, 0x72, 0xDF31
 
 
 TERMINAL = TerminalSettings(
-    terminal_id="88310001", merchant_id="883100048990001", electronic_cash_limit_fen=NO_ELECTRONIC_CASH
+    terminal_id="88310001", merchant_id="883100048990001", electronic_cash_limit_fen=100_000
 )
-"""This box as a terminal that asks for everything online."""
-
-
-def open_debit_credit(connection: Connection, settings: TerminalSettings) -> DebitCredit | None:
-    """The card's debit or credit application; None where it has none.
-
-    Raises:
-        BadCard: blocked, or bytes that make no sense. CardRemoved.
-    """
-    try:
-        return DebitCredit(connection, settings)
-    except ApplicationNotFound:
-        return None
-    except ApplicationBlocked as error:
-        raise BadCard(CardPrompt("blocked")) from error
-    except (StatusError, ProtocolError) as error:
-        raise BadCard(CardPrompt("not-readable")) from error
+"""This box as a terminal: below the limit a card pays with its electronic cash where it has enough, else it asks its issuer."""
 
 
 class OnlinePayment:
     """One payment with one card.
-
-    Args:
-        ask: asks the TSP something before any money can move; says so while it is silent.
-        go_on: at ``remove``, show the result now.
-        cancel: the subscriber leaves.
 
     Attributes:
         payment: as the TSP told it last.
         money: what has become of it, as far as this box knows.
     """
 
-    def __init__(
-        self, client: TspClient, memory: Memory, waits: Waits, slot: CardSlot, cancel: threading.Event,
-        go_on: threading.Event, make_key: Callable[[], str], payment: Payment, now: Callable[[], datetime],
-    ) -> None:  # fmt: skip
-        self._client = client
-        self._memory = memory
-        self._waits = waits
-        self._slot = slot
-        self._cancel = cancel
-        self._go_on = go_on
-        self._make_key = make_key
-        self._now = now
+    def __init__(self, till: Till, payment: Payment) -> None:
+        self._client = till.client
+        self._memory = till.memory
+        self._waits = till.waits
+        self._slot = till.slot
+        self._cancel = till.cancel
+        self._go_on = till.go_on
+        self._make_key = till.make_key
         self.payment = payment
         self.money: Money = "not-taken"
 
-    def run(self, card: DebitCredit, key: envelope.CardKey) -> Finished:
-        """From the application to the end.
+    def run(self, card: DebitCredit, prepared: Prepared, key: envelope.CardKey) -> Finished:
+        """From what the holder has to do to the end.
 
         Args:
+            card: prepared for this payment.
             key: that card data and PIN are sealed for.
 
         Raises:
@@ -113,9 +84,8 @@ class OnlinePayment:
             Problem: refused; nothing was taken. Cancelled: the subscriber left.
         """
         about = CardPrompt("reading", "", None, self.payment.amount_fen)
-        self._slot.say(about)
         try:
-            first, pin, about = self._first(card, about)
+            first, pin, about = self._first(card, prepared, about)
             data = envelope.CardData.of(card.objects)
         except (StatusError, ProtocolError) as error:
             raise BadCard(replace(about, prompt="not-readable")) from error
@@ -135,15 +105,15 @@ class OnlinePayment:
         final = self._last_word(card, said)
         if said.payment.state == "failed":
             self.money = "not-taken"
+            if final is not None and final.script_results:
+                self._tell_scripts(final)
             return finished(said.payment)
         return self._end(final, about)
 
     def _first(
-        self, card: DebitCredit, about: CardPrompt
+        self, card: DebitCredit, step: Prepared | Online | Declined | ApprovedOffline, about: CardPrompt
     ) -> tuple[Online | Declined | ApprovedOffline, Pin | None, CardPrompt]:
         """Up to the card's first cryptogram; the PIN where it is for the issuer."""
-        transaction = Transaction(self.payment.amount_fen, self._now(), 1)
-        step: Prepared | Online | Declined | ApprovedOffline = card.prepare(transaction)
         pin: Pin | None = None
         while isinstance(step, Prepared):
             about = replace(about, number=step.card.masked)
@@ -202,7 +172,7 @@ class OnlinePayment:
 
     def _end(self, final: Approved | Declined | None, about: CardPrompt) -> Finished:
         """Tells the TSP the card's last word, and what became of the payment."""
-        chip, key = None if final is None else _coded(final.data), self._make_key()
+        chip, key = None if final is None else _last(final), self._make_key()
         try:
             payment = self._until_answered(lambda: self._client.complete(self.payment.payment, chip, key))
         except Problem as problem:
@@ -217,6 +187,14 @@ class OnlinePayment:
             payment = self._until_known(payment)
         self.payment, self.money = payment, payment.money
         return finished(payment)
+
+    def _tell_scripts(self, final: Approved | Declined) -> None:
+        """The issuer has declined, and had the card do something: what came of it is told while it is here."""
+        chip, key = _last(final), self._make_key()
+        try:
+            self._until_answered(lambda: self._client.complete(self.payment.payment, chip, key))
+        except Problem as problem:
+            log.warning("payment %s: scripts are not told: %s", self.payment.payment, problem.code)
 
     def _until_known(self, payment: Payment) -> Payment:
         """Waits while what the issuer may have booked is undone."""
@@ -244,6 +222,11 @@ class OnlinePayment:
                 if not again or self._waits.monotonic() + RETRY_S > until:
                     raise
                 self._waits.pause(RETRY_S, threading.Event())
+
+
+def _last(final: Approved | Declined) -> bytes:
+    results = {SCRIPT_RESULTS: final.script_results} if final.script_results else {}
+    return _coded({**final.data, **results})
 
 
 def _coded(data: dict[int, bytes]) -> bytes:

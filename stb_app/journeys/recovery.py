@@ -5,11 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
-from cardreader.errors import CardReaderError, CardTimeout
+from cardreader.emv.settings import TerminalSettings
+from cardreader.errors import ApplicationNotFound, CardReaderError, CardTimeout
 from cardreader.purse import Purse
-from cardreader.reader import Reader
-from stb_app.journeys.card_slot import GLANCE_S
+from cardreader.reader import Connection, Reader
+from stb_app.journeys.bank_card import recognised
+from stb_app.journeys.card_slot import GLANCE_S, BadCard
+from stb_app.journeys.electronic_cash import deliver_standing
 from stb_app.journeys.memory import Memory, OpenPayment
 from stb_app.journeys.settling import OPENING, end_told, send_proof, settle_with_card
 from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, Unheard, finished
@@ -41,16 +45,20 @@ class Recovery:
 
     Args:
         alone: held by whoever uses the card slot and the payments that are open on it.
+        terminal, now: this box and its time, for debit and credit cards.
     """
 
     def __init__(
-        self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, alone: threading.Lock
-    ) -> None:
+        self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, alone: threading.Lock,
+        terminal: TerminalSettings, now: Callable[[], datetime],
+    ) -> None:  # fmt: skip
         self._client = client
         self._reader = reader
         self._memory = memory
         self._waits = waits
         self._alone = alone
+        self._terminal = terminal
+        self._now = now
         self._cancel = threading.Event()
         self._wake = threading.Event()
         self._wanted: tuple[OpenPayment, ...] = ()
@@ -276,16 +284,29 @@ class Recovery:
             connection = self._reader.wait_for_card(POWER_UP_S, self._cancel)
             try:
                 self._asked = True
-                purse = Purse(connection)
-                record = self._memory.of_card(self._memory.card_id(purse.information.application_serial))
-                if record is not None:
-                    settle_with_card(self._client, self._memory, self._waits, record, purse, self._cancel)
+                self._settle(connection)
             finally:
                 connection.close()
-        except CardReaderError as error:
+        except (CardReaderError, BadCard) as error:
             log.info("the card in the slot cannot be asked: %s", error)
         except Problem as problem:
             log.warning("an earlier payment stays open: %s", problem.code)
             self._asked = False
             return False
         return True
+
+    def _settle(self, connection: Connection) -> None:
+        """Has a card tell of the payment that waits for it, if one does. Raises CardReaderError, BadCard, Problem."""
+        try:
+            purse = Purse(connection)
+        except ApplicationNotFound:
+            found = None
+            if self._memory.waits_for_cash():
+                found = recognised(connection, self._terminal, self._memory, self._now())
+            record = None if found is None else self._memory.of_card(found[1])
+            if found is not None and record is not None:
+                deliver_standing(self._client, self._memory, self._waits, record, found[0], self._cancel)
+            return
+        record = self._memory.of_card(self._memory.card_id(purse.information.application_serial))
+        if record is not None:
+            settle_with_card(self._client, self._memory, self._waits, record, purse, self._cancel)

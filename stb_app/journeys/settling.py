@@ -99,12 +99,9 @@ def send_proof(client: TspClient, memory: Memory, record: OpenPayment) -> Paymen
     Raises:
         Problem: ``money`` is never ``not-taken``: this card has debited. A refusal that says otherwise leaves the record where it is.
     """
-    assert record.tac is not None
-    assert record.mac2 is not None
-    tac, mac2 = bytes.fromhex(record.tac), bytes.fromhex(record.mac2)
     client = client.under(record.correlation)
     try:
-        payment = client.debited(record.payment, tac, mac2, record.balance_after_fen, record.proof_key)
+        payment = _sent(client, record)
     except Problem as problem:
         if problem.unanswered or problem.retryable:
             raise
@@ -116,6 +113,17 @@ def send_proof(client: TspClient, memory: Memory, record: OpenPayment) -> Paymen
             raise Problem(problem.code, money="unknown", facts=problem.facts) from problem
     memory.settled(record.payment)
     return payment
+
+
+def _sent(client: TspClient, record: OpenPayment) -> Payment:
+    if record.chip is not None:
+        return client.certified(
+            record.payment, bytes.fromhex(record.chip), record.balance_after_fen, record.proof_key
+        )
+    assert record.tac is not None
+    assert record.mac2 is not None
+    tac, mac2 = bytes.fromhex(record.tac), bytes.fromhex(record.mac2)
+    return client.debited(record.payment, tac, mac2, record.balance_after_fen, record.proof_key)
 
 
 def deliver_not_debited(
@@ -143,12 +151,39 @@ def deliver_not_debited(
     )
     # Another day the card may say it in other words: another message, another key.
     key = f"{record.proof_key}-{sw:04X}{now.offline_number:04X}{now.balance_fen:X}"
+    client = client.under(record.correlation)
+    return deliver_evidence(
+        memory,
+        waits,
+        record,
+        lambda: client.not_debited(record.payment, sw, now.offline_number, now.balance_fen, key),
+        cancel,
+        pauses,
+        silent,
+    )
+
+
+def deliver_evidence(
+    memory: Memory,
+    waits: Waits,
+    record: OpenPayment,
+    tell: Callable[[], Payment],
+    cancel: threading.Event,
+    pauses: Sequence[float],
+    silent: Callable[[], None],
+) -> Payment:
+    """Tells the TSP where a card stands that has no proof to give, as ``deliver_proof`` does.
+
+    Args:
+        tell: once; raises Problem.
+
+    Raises:
+        Problem
+    """
 
     def send() -> Payment:
         try:
-            payment = client.under(record.correlation).not_debited(
-                record.payment, sw, now.offline_number, now.balance_fen, key
-            )
+            payment = tell()
         except Problem as problem:
             never_begun = problem.code == "wrong-state" and problem.money == "not-taken"
             if never_begun or problem.code == "evidence-contradicts":
@@ -243,7 +278,7 @@ def undelivered(client: TspClient, memory: Memory, record: OpenPayment, problem:
 
     The money is taken as long as the proof waits here; when the TSP has it, as a case, nobody knows before a person does.
     """
-    known = record.tac is not None or memory.is_proven(record.payment)
+    known = record.proven or memory.is_proven(record.payment)
     taken = memory.is_proven(record.payment) or (known and problem.unanswered)
     payment = None
     if not problem.unanswered:

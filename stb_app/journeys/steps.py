@@ -59,6 +59,7 @@ Prompt = Literal[
     "reading",
     "enter-pin",
     "wrong-pin",  # tries_left; asks again
+    "confirm-cash",  # electronic cash will pay, no PIN is wanted: waits for the subscriber's word
     "processing",  # do not remove
     "waiting-psam",  # no security module free yet; trying again by itself
     "reconnecting",  # the TSP does not answer; trying again by itself, for a few seconds
@@ -81,6 +82,7 @@ CANCELLABLE_PROMPTS: frozenset[str] = PROBLEM_PROMPTS | frozenset(
         "reading",
         "enter-pin",
         "wrong-pin",
+        "confirm-cash",
         "waiting-psam",
         "reconnecting",
         "no-service",

@@ -51,12 +51,14 @@ class Verbs:
         make_key: idempotency keys, fresh ones.
         make_correlation: correlation ids, fresh ones: 32 hexadecimal digits.
         traces: folder for what testers keep of that; None: they cannot.
+        terminal: this box as a terminal for debit and credit cards.
     """
 
     def __init__(
         self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, now: Callable[[], datetime],
         make_key: Callable[[], str] = secrets.token_urlsafe,
         make_correlation: Callable[[], str] = partial(secrets.token_hex, 16), traces: Path | None = None,
+        terminal: TerminalSettings = TERMINAL,
     ) -> None:  # fmt: skip
         self.client = client
         self.reader = RecordingReader(reader, waits.monotonic, now)
@@ -65,6 +67,7 @@ class Verbs:
         self._slots = reader
         self._now = now
         self._traces = traces
+        self._settings = terminal
         self._make_key = make_key
         self._make_correlation = make_correlation
         self._alone = threading.Lock()
@@ -125,7 +128,7 @@ class Verbs:
 
     def _terminal(self) -> TerminalSettings:
         """This box as a terminal; the simulated cards' CA counts only where no real card can be."""
-        return replace(TERMINAL, ca_keys=capk.simulated()) if self.reader.simulated else TERMINAL
+        return replace(self._settings, ca_keys=capk.simulated()) if self.reader.simulated else self._settings
 
     def pay_by_wallet(self, order: Order, method: str) -> WalletPayment:
         client = self._begin("pay-by-wallet")
@@ -182,4 +185,6 @@ class Verbs:
 
     def recover(self) -> Recovery:
         """Settles what earlier payments left open; runs in the background from the start of the television."""
-        return Recovery(self.client, self.reader, self.memory, self._waits, self._alone)
+        return Recovery(
+            self.client, self.reader, self.memory, self._waits, self._alone, self._terminal(), self._now
+        )

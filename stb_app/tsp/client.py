@@ -47,7 +47,7 @@ PAYING_S = 6.0
 
 Longer than the TSP itself waits for BOSS."""
 LONG_POLL_S = 20
-AFTER_MAC1 = frozenset({"init", "debit", "not-debited", "cancel"})
+AFTER_MAC1 = frozenset({"init", "debit", "not-debited", "offline", "certificate", "no-certificate", "cancel"})
 """What an earlier one of these has done to the money is not told by one that was not answered."""
 
 ANEW = frozenset({"clock-skew", "signature-replayed"})
@@ -227,6 +227,39 @@ class TspClient:
         body = {"chip": None if chip is None else chip.hex().upper()}
         return Payment.read(
             self._call("POST", f"/payments/{payment}/completion", body, key, answer_s=PAYING_S)
+        )
+
+    def begin_cash(
+        self, payment: str, envelope: Mapping[str, str | None], balance_fen: int, atc: int, key: str
+    ) -> Payment:
+        """The card is about to pay with its electronic cash. From the moment this is sent the payment may be ``unknown``.
+
+        Args:
+            envelope: as for ``authorise``, without a PIN.
+            balance_fen, atc: where the card stands (9F79, 9F36).
+        """
+        body = {"envelope": dict(envelope), "balance_before_fen": balance_fen, "atc": atc}
+        return Payment.read(self._call("POST", f"/payments/{payment}/offline", body, key, answer_s=PAYING_S))
+
+    def certified(self, payment: str, chip: bytes, balance_after_fen: int | None, key: str) -> Payment:
+        """The card has paid: data objects with its certificate (TC)."""
+        body = {"chip": chip.hex().upper(), "balance_after_fen": balance_after_fen}
+        return Payment.read(
+            self._call("POST", f"/payments/{payment}/certificate", body, key, answer_s=PAYING_S)
+        )
+
+    def not_certified(
+        self, payment: str, balance_fen: int, atc: int, key: str, *, logged: bool, declined: bool
+    ) -> Payment:
+        """Where a card stands that has given no certificate, or whose certificate was lost.
+
+        Args:
+            logged: its own log has the transaction.
+            declined: it has answered, and it was no certificate.
+        """
+        body = {"balance_fen": balance_fen, "atc": atc, "logged": logged, "declined": declined}
+        return Payment.read(
+            self._call("POST", f"/payments/{payment}/no-certificate", body, key, answer_s=PAYING_S)
         )
 
     def init(self, payment: str, init: Mapping[str, Any], key: str) -> Mac1:

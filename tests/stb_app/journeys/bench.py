@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cardreader.emv import capk
+from cardreader.emv.settings import TerminalSettings
 from cardreader.readers import open_reader
 from cardreader.sim.reader import SimReader
 from stb_app.journeys.card_payment import CardPayment
 from stb_app.journeys.memory import Memory
+from stb_app.journeys.online_payment import TERMINAL
 from stb_app.journeys.steps import CardPrompt, CardStep, Finished
 from tests.stb_app.journeys.dummy_tsp import ORDER, DummyTsp
 
 PIN = "123456"
+BOX: tuple[TerminalSettings, Callable[[], datetime]] = (
+    replace(TERMINAL, ca_keys=capk.simulated()),
+    lambda: datetime(2026, 11, 21, tzinfo=UTC),
+)
+"""This box as a terminal, and its time."""
 
 
 class FastWaits:
@@ -45,6 +54,7 @@ class Bench:
         self.steps: list[CardStep] = []
         self.answers: dict[str, Callable[[], object]] = {
             "enter-pin": lambda: self.journey.enter_pin(PIN),
+            "confirm-cash": lambda: self.journey.agree(),
             "remove": lambda: self.journey.go_on(),
         }
         keys = iter(range(10_000))
@@ -55,8 +65,9 @@ class Bench:
             self.waits,
             lambda: f"key-{next(keys)}",
             ORDER,
-            lambda: datetime(2026, 11, 21, tzinfo=UTC),
+            BOX[1],
             self.alone,
+            terminal=BOX[0],
         )  # type: ignore[arg-type]
 
     def pay(self) -> Finished:

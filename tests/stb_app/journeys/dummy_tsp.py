@@ -76,7 +76,11 @@ class DummyTsp:
         self.issuer = "00"
         """What the issuer of a debit or credit card answers (bit 39)."""
         self.issuer_of = "debit"
+        self.gives_tries_back = False
+        self.script_results: list[bytes | None] = []
         self.with_pin = False
+        self.cash = (0, 0)
+        """Balance and ATC of a card that was to pay with its electronic cash."""
 
     correlation = ""
 
@@ -203,18 +207,62 @@ class DummyTsp:
             now = self.become(
                 payment, state=state, money=money, reason=None if approved else "declined-by-issuer"
             )
-            return Authorisation(now, self.issuer, keys.answer(self.issuer))
+            scripts = [keys.command(bytes.fromhex("84240000"))] if self.gives_tries_back else []
+            return Authorisation(now, self.issuer, keys.answer(self.issuer, scripts))
 
         return self._do("authorise", act, key, chip)
 
     def complete(self, payment: str, chip: bytes | None, key: str) -> Payment:
         def act() -> Payment:
+            if chip is not None:
+                self.script_results.append(tlv.find(chip, 0xDF31))
             if chip is not None and tlv.find(chip, 0x9F27) == b"\x40":
                 return self.become(payment, state="done", money="taken", valid_until=ORDER.valid_until)
             reason = "card-removed" if chip is None else "declined-by-card"
             return self.become(payment, state="failed", money="not-taken", reason=reason)
 
         return self._do("complete", act, key, chip)
+
+    def begin_cash(
+        self, payment: str, envelope: dict[str, str | None], balance_fen: int, atc: int, key: str
+    ) -> Payment:
+        def act() -> Payment:
+            assert envelope["pin_block"] is None
+            self.cash = (balance_fen, atc)
+            return self.become(payment, state="unknown", money="unknown")
+
+        return self._do("begin_cash", act, key)
+
+    def certified(self, payment: str, chip: bytes, balance_after_fen: int | None, key: str) -> Payment:
+        def act() -> Payment:
+            data = ChipData.parse(chip)
+            keys = CardKeys(
+                MasterKeys(SecretBytes(MASTER_AC), SecretBytes(MASTER_MAC)),
+                open_card("electronic-cash", None).number,
+                "01",
+                data,
+            )
+            assert keys.good()
+            assert (data.kind, int.from_bytes(data.atc)) == (0x40, self.cash[1])
+            card = PaidCard("6217 00** **** **** 4204", self.cash[0], balance_after_fen)
+            return self.become(
+                payment, state="done", money="taken", reason=None, valid_until=ORDER.valid_until, card=card
+            )
+
+        return self._do("certified", act, key, (chip, balance_after_fen))
+
+    def not_certified(
+        self, payment: str, balance_fen: int, atc: int, key: str, *, logged: bool, declined: bool
+    ) -> Payment:
+        def act() -> Payment:
+            if self.all[payment].state != "unknown":
+                raise Problem("wrong-state", money=self.all[payment].money)
+            if balance_fen != self.cash[0] or logged:
+                return self.become(payment, reason="certificate-lost")
+            reason = "declined-by-card" if declined else "card-removed"
+            return self.become(payment, state="failed", money="not-taken", reason=reason)
+
+        return self._do("not_certified", act, key)
 
     @property
     def current(self) -> Payment:

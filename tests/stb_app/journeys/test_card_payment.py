@@ -13,7 +13,7 @@ from stb_app.journeys.following import Follow
 from stb_app.journeys.recovery import Recovery
 from stb_app.journeys.steps import CardPrompt, CardWanted, Finished, finished
 from stb_app.tsp.problem import Problem
-from tests.stb_app.journeys.bench import PIN, Bench
+from tests.stb_app.journeys.bench import BOX, PIN, Bench
 from tests.stb_app.journeys.dummy_tsp import ORDER
 
 
@@ -337,7 +337,7 @@ def test_the_same_card_in_the_slot_settles_by_itself(tmp_path: Path) -> None:
     assert bench.pay().reason == "card-away"
     told: list[object] = []
     wanted = CardWanted(bench.memory.all())
-    recovery = Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone)  # type: ignore[arg-type]
+    recovery = Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone, *BOX)  # type: ignore[arg-type]
 
     def listen(step: object) -> None:
         told.append(step)
@@ -369,7 +369,7 @@ def test_another_card_in_the_slot_is_asked_once_and_left_alone() -> None:
 
     bench.reader.wait_for_card = counted  # type: ignore[method-assign,assignment]
     rounds = iter(range(5))
-    recovery = Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone)  # type: ignore[arg-type]
+    recovery = Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone, *BOX)  # type: ignore[arg-type]
 
     def pause(seconds: float, until: threading.Event) -> bool:
         if next(rounds, None) is None:

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from stb_app.journeys.asking import PATIENCE_S
-from stb_app.journeys.card_payment import NO_SERVICE_S
+from stb_app.journeys.asking import NO_SERVICE_S, PATIENCE_S
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.recovery import Recovery
 from stb_app.journeys.steps import Finished
 from stb_app.tsp.problem import Problem
-from tests.stb_app.journeys.bench import PIN, Bench
+from tests.stb_app.journeys.bench import BOX, PIN, Bench
 
 
 @pytest.mark.parametrize("fault", ["lost", "unanswered"])
@@ -44,7 +43,7 @@ def test_a_server_that_is_gone_after_the_debit_leaves_the_proof_to_the_backgroun
     assert (end.outcome, end.money, end.reason) == ("pending", "taken", "tsp-unreachable")
     assert len(bench.memory.proven()) == 1
     ends: list[Finished] = []
-    recovery = Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone)  # type: ignore[arg-type]
+    recovery = Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone, *BOX)  # type: ignore[arg-type]
 
     def listen(step: object) -> None:
         if isinstance(step, Finished):
@@ -60,7 +59,7 @@ def test_a_proof_goes_out_at_once_when_the_server_answers_anybody_again() -> Non
     bench = Bench("good")
     bench.tsp.faults["debited"] = ["lost"] * 12
     bench.pay()
-    recovery = Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone)  # type: ignore[arg-type]
+    recovery = Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone, *BOX)  # type: ignore[arg-type]
     pauses: list[float] = []
 
     def pause(seconds: float, until: threading.Event) -> bool:
@@ -196,7 +195,7 @@ def test_a_record_that_is_only_half_written_is_none(tmp_path: Path, monkeypatch:
 def test_the_background_leaves_a_payment_alone_while_its_journey_lives() -> None:
     """Two senders of one proof with different bodies would make the TSP refuse the second."""
     bench = Bench("good")
-    recovery = Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone)  # type: ignore[arg-type]
+    recovery = Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone, *BOX)  # type: ignore[arg-type]
     tried: list[object] = []
 
     def meanwhile(*_: object) -> None:
@@ -231,7 +230,7 @@ def test_a_proof_that_was_sent_before_a_power_cut_is_sent_again_word_for_word(tm
     bench.tsp.faults["debited"] = ["unanswered"] * 7
     assert bench.pay().money == "taken"
     memory = Memory(tmp_path)
-    recovery = Recovery(bench.tsp, bench.reader, memory, bench.waits, threading.Lock())  # type: ignore[arg-type]
+    recovery = Recovery(bench.tsp, bench.reader, memory, bench.waits, threading.Lock(), *BOX)  # type: ignore[arg-type]
     ends: list[Finished] = []
 
     def listen(step: object) -> None:

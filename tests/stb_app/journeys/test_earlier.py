@@ -30,7 +30,7 @@ from stb_app.journeys.steps import (
 )
 from stb_app.journeys.wallet_payment import WalletPayment
 from stb_app.tsp.problem import Problem
-from tests.stb_app.journeys.bench import PIN, FastWaits
+from tests.stb_app.journeys.bench import BOX, PIN, FastWaits
 from tests.stb_app.journeys.dummy_tsp import ORDER, SERVICE, DummyTsp
 
 KIDS = replace(ORDER, order="order-kids", service=replace(SERVICE, service="kids"))
@@ -109,7 +109,7 @@ class Home:
         waits.pause = pause
         told: list[Any] = []
         client: Any = self.tsp
-        recovery = Recovery(client, self.reader, self.memory, waits, self.alone)
+        recovery = Recovery(client, self.reader, self.memory, waits, self.alone, *BOX)
         recovery.run(told.append)
         return told
 
@@ -521,7 +521,7 @@ def test_a_proof_in_memory_ends_the_asking_at_once_also_while_the_background_sle
         return until.is_set()
 
     waits.pause = asleep
-    recovery = Recovery(client, home.reader, home.memory, waits, home.alone)
+    recovery = Recovery(client, home.reader, home.memory, waits, home.alone, *BOX)
     recovery.run(told.append)
     assert told == [wanted, "asleep", CardWanted(())]
     assert not any(isinstance(step, CodesOpen) for step in told)

@@ -13,6 +13,7 @@ from stb_app.journeys.memory import Memory
 from stb_app.journeys.recovery import LAST_LOOK_S, LONGEST_PAUSE_S, Recovery
 from stb_app.journeys.steps import CodesOpen, Finished
 from stb_app.tsp.problem import Problem
+from tests.stb_app.journeys.bench import BOX
 from tests.stb_app.journeys.dummy_tsp import DummyTsp
 
 
@@ -53,7 +54,7 @@ class Left:
 
     def on(self) -> list[object]:
         reader = open_reader("sim:")
-        recovery = Recovery(self.tsp, reader, self.memory, self.rounds, self.alone)  # type: ignore[arg-type]
+        recovery = Recovery(self.tsp, reader, self.memory, self.rounds, self.alone, *BOX)  # type: ignore[arg-type]
         self.rounds.over = recovery.cancel
         recovery.run(self.told.append)
         return self.told

@@ -17,7 +17,7 @@ from stb_app.journeys.steps import CardWanted, Finished, Unheard
 from stb_app.tsp.client import PAYING_S
 from stb_app.tsp.model import CardStanding
 from stb_app.tsp.problem import Problem
-from tests.stb_app.journeys.bench import FastWaits
+from tests.stb_app.journeys.bench import BOX, FastWaits
 from tests.stb_app.journeys.dummy_tsp import ORDER
 from tests.stb_app.journeys.test_earlier import KIDS, OUT, Home
 
@@ -300,7 +300,7 @@ def test_a_service_that_was_being_switched_on_is_told_of_until_it_is_or_will_not
     waits: Any = FastWaits()
     waits.pause = pause
     client: Any = home.tsp
-    recovery = Recovery(client, home.reader, home.memory, waits, home.alone)
+    recovery = Recovery(client, home.reader, home.memory, waits, home.alone, *BOX)
     recovery.run(told.append)
     ends = [(end.outcome, end.reason) for end in told if isinstance(end, Finished)]
     assert ends == [("pending", None), (outcome, reason)]
