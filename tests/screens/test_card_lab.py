@@ -114,7 +114,7 @@ def test_commands_are_shown_and_saved(tv: Television) -> None:
 
 def test_earlier_cards_and_one_that_left_in_a_payment(tv: Television) -> None:
     tv.ok("sessions")
-    assert tv.state == {"sessions": [27, 19, 26]}
+    assert tv.state == {"sessions": [27, 20, 26]}
     assert "Payment" in tv.words()
     tv.press("OK", *["DOWN"] * 27)
     assert "GENERATE AC ARQC" in tv.words()

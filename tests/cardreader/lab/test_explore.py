@@ -18,7 +18,10 @@ from cardreader.lab.faults import Fault, FaultyCard
 from cardreader.lab.trace import Recorder
 from cardreader.lab.tree import node
 from cardreader.sim.card import CardLeft
+from cardreader.sim.emv.card import EmvCard
 from cardreader.sim.profiles import EMV_PROFILES, open_card
+from cardreader.sim.store import MemoryStore
+from tests.cardreader.sim.emv.terminal import changed
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TERMINAL = TerminalSettings(terminal_id="STBCARD0", merchant_id="STBCARD00000000", ca_keys=capk.simulated())
@@ -103,3 +106,21 @@ def test_names_values_and_meanings() -> None:
     assert lines[0].startswith("70    READ RECORD Response Message Template")
     assert "cardholder verification" in lines[1]
     assert lines[2] == "  5F2D  Language Preference: 7A68  (zh)"
+
+
+VISA = "A0000000031010"
+
+
+@pytest.mark.parametrize("more", [[], [("atc = 17", "atc = 17\npse = false")]])
+def test_an_application_of_another_scheme_is_laid_open_too(more: list[tuple[str, str]]) -> None:
+    """Its directory names it: for contact readers, or for contactless ones alone."""
+    profile = changed("debit", ("A000000333010101", VISA), *more)
+    card = FaultyCard(EmvCard(profile, MemoryStore()), [], lambda seconds: None)
+    card.power_on()
+    found = explore(Recorder(Slot(card), lambda: 0.0), TERMINAL, NOW)
+    (application,) = found.applications
+    assert (application.aid, application.label) == (VISA, "PBOC DEBIT" if more else "UNIONPAY DEBIT")
+    assert (application.problem, application.card) == ("", "6217 00** **** ***6 101")
+    # Our CA is UnionPay's here: nothing vouches for a card of another scheme.
+    assert application.authenticity == "failed"
+    assert any(VISA in told.asked for told in application.told)
