@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from screens.card_lab_parts import Browser, Item, Tone, grouped, milliseconds, tree
-from screens.problems import words_for
 from stb_app.journeys.card_lab import Kept, Spoken, Trace, spoken
 from stb_app.journeys.steps import Loaded, Loading, Refused
 from stb_app.kit.nodes import Column, Facts, Grow, Node, Pill, Row, Text
@@ -96,8 +95,8 @@ class CardLabTraceScreen(Browser):
             )
             words = (Row((Pill(self.t("Saved"), "good"),)), Facts(facts, gap=12, style="small"), words[1])
         elif isinstance(kept, Refused):
-            said = words_for(kept.code, kept.facts, self.t)
-            words = (Text(said.title, "body-bold", "bad"), Text(said.text, "small"), *words)
+            said = self.t("This box cannot write to its storage; its log says why.")
+            words = (Text(self.t("It was not saved"), "body-bold", "bad"), Text(said, "small"), *words)
         return Column((Text(self.t("Save as a file"), "heading"), *words), gap=20)
 
     def state(self) -> dict[str, Any]:

@@ -192,12 +192,13 @@ def _lists(one: Exchange) -> dict[int, bytes]:
 
 def parts(record: Record) -> tuple[Node, ...]:
     """The elements of a file or record of the purse, which has no tags."""
-    return tuple(_part(one.name.replace("_", " "), getattr(record, one.name)) for one in fields(record))
+    return tuple(_part(one.name, getattr(record, one.name)) for one in fields(record))
 
 
-def _part(name: str, value: Any) -> Node:
-    if name == "application serial":
+def _part(field: str, value: Any) -> Node:
+    name = field.removesuffix("_fen").replace("_", " ").capitalize()
+    if field == "application_serial":
         return Node("", name, mask_number(value))
-    if name.endswith(" fen"):
-        return Node("", name.removesuffix(" fen"), f"{value // 100}.{value % 100:02d}")
+    if field.endswith("_fen"):
+        return Node("", name, f"{value // 100}.{value % 100:02d}")
     return Node("", name, value.hex().upper() if isinstance(value, bytes) else str(value))

@@ -85,12 +85,12 @@ def test_no_answer_stops_it(command: str, data: bytes) -> None:
 def test_the_purse_s_files_have_names_and_no_number_in_full() -> None:
     public = bytes.fromhex("6217000000085310 02 01 62170018340572162047 20240301 20440229 0000")
     said = "\n".join(answer(Exchange(bytes.fromhex("00B0950000"), public, 0x9000, 0.0, 0.0)).lines())
-    assert "application serial: 6217 00** **** **** 2047" in said
-    assert "expiry date: 2044-02-29" in said
+    assert "Application serial: 6217 00** **** **** 2047" in said
+    assert "Expiry date: 2044-02-29" in said
     record = bytes.fromhex("002F 000000 000005DC 06 110000320417 20261118 193205")
     said = "\n".join(answer(Exchange(bytes.fromhex("00B201C400"), record, 0x9000, 0.0, 0.0)).lines())
-    assert "amount: 15.00" in said
-    assert "time: 19:32:05" in said
+    assert "Amount: 15.00" in said
+    assert "Time: 19:32:05" in said
 
 
 def test_what_was_sent_by_the_card_s_own_lists_has_names() -> None:
