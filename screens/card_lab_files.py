@@ -61,8 +61,23 @@ class CardLabFilesScreen(Browser):
                 *logs,
                 *answers,
             )
+        if isinstance(part, PurseFound):
+            return (Item(self.t("Overview"), part.number, lambda: self._purse(part)), *answers)
         return tuple(answers) or (
             Item(self.t("Nothing"), "", lambda: Text(self.t("The card has told nothing."))),
+        )
+
+    def _purse(self, part: PurseFound) -> Node:
+        problem = (Text(part.log_problem, "small", "warning"),) if part.log_problem else ()
+        pairs: tuple[tuple[str, str | Text], ...] = (
+            (self.t("Card number"), Text(part.number, "small", wrap=False)),
+            (self.t("On the card"), Text(money(part.balance_fen), "small", "money", wrap=False)),
+            (self.t("Valid from"), Text(part.valid[0], "small")),
+            (self.t("Valid until"), Text(part.valid[1], "small")),
+            (self.t("Transactions in its log"), Text(str(part.log_records), "small")),
+        )
+        return Column(
+            (Text(self.heading(), "heading"), Facts(pairs, gap=12, style="small"), *problem), gap=20
         )
 
     def _record(self, title: str, number: int, record: tuple[Any, ...]) -> Item:

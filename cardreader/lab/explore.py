@@ -40,22 +40,22 @@ class PurseFound:
     Attributes:
         number: masked.
         valid: first and last day.
-        log_records: how many transactions its log has; they are among what was told.
+        log_records: how many transactions its log has; they are among what was told. ``log_problem``: why it cannot be
+            read, as that the card wants its PIN first.
     """
 
     number: str
     balance_fen: int
     valid: tuple[str, str]
     log_records: int
+    log_problem: str
     told: tuple[Told, ...]
 
     def content(self) -> dict[str, Any]:
         """For programs."""
-        return {
-            "balance_fen": self.balance_fen,
-            "valid": list(self.valid),
-            "log_records": self.log_records,
-        }
+        problem = {"log_problem": self.log_problem} if self.log_problem else {}
+        about = {"balance_fen": self.balance_fen, "valid": list(self.valid), "log_records": self.log_records}
+        return about | problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,14 +197,25 @@ def _purse(connection: Recorder) -> tuple[PurseFound | None, str]:
     try:
         session = purse.Purse(connection)
         balance_fen, about = session.balance_fen(), session.information
-        records = session.log()
+        records, log_problem = _purse_log(session)
     except CardRemoved:
         raise
     except CardReaderError as error:
         return None, str(error)
     valid = str(about.start_date), str(about.expiry_date)
     number = mask_number(about.application_serial)
-    return PurseFound(number, balance_fen, valid, len(records), told(connection.exchanges[begun:])), ""
+    said = told(connection.exchanges[begun:])
+    return PurseFound(number, balance_fen, valid, records, log_problem, said), ""
+
+
+def _purse_log(session: purse.Purse) -> tuple[int, str]:
+    """How many records its log has; or why it cannot be read. Raises CardRemoved."""
+    try:
+        return len(session.log()), ""
+    except CardRemoved:
+        raise
+    except CardReaderError as error:
+        return 0, str(error)
 
 
 def _application(

@@ -83,6 +83,16 @@ def test_a_card_that_was_taken_stays_on_the_screen(tv: Television) -> None:
     assert "It has no application that this box knows." in tv.words()
 
 
+def test_a_purse_is_laid_open(tv: Television) -> None:
+    post(tv, seen("good"))
+    tv.press("OK")
+    for words in ("¥236.40", "2024-03-01", "2044-02-29", "Transactions in its log"):
+        assert words in tv.words()
+    tv.press("DOWN", "DOWN")
+    for words in ("READ RECORD 1 of SFI 24", "Amount", "15.00", "2026-11-18"):
+        assert words in tv.words()
+
+
 def test_certificates_that_do_not_verify_say_why(tv: Television) -> None:
     post(tv, seen("credit", ca=False))
     assert "Not proven" in tv.words()

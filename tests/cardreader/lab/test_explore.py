@@ -14,7 +14,7 @@ from cardreader.emv.settings import TerminalSettings
 from cardreader.errors import CardRemoved
 from cardreader.lab import console
 from cardreader.lab.explore import explore
-from cardreader.lab.faults import Fault, FaultyCard
+from cardreader.lab.faults import Fault, FaultyCard, parse
 from cardreader.lab.trace import Recorder
 from cardreader.lab.tree import node
 from cardreader.sim.card import CardLeft
@@ -57,6 +57,15 @@ def test_a_purse_card_has_no_application_and_its_purse(capsys: pytest.CaptureFix
     assert "balance: 236.40 yuan" in said
     assert "applications: none" in said
     assert "62170018340572162047" not in said
+
+
+def test_a_log_that_cannot_be_read_hides_nothing_else() -> None:
+    card = FaultyCard(open_card("good", None), [parse("word@00B2:6982")], lambda seconds: None)
+    card.power_on()
+    purse = explore(Recorder(Slot(card), lambda: 0.0), TERMINAL, NOW).purse
+    assert purse is not None
+    assert (purse.balance_fen, purse.log_records) == (23640, 0)
+    assert "6982" in purse.content()["log_problem"]
 
 
 class Slot:
