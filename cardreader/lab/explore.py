@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 from cardreader import purse, tlv
 from cardreader.apdu import Channel
+from cardreader.contactless import is_contactless
+from cardreader.contactless import uid as read_uid
 from cardreader.emv import bits, data
 from cardreader.emv.data import ElectronicCash
 from cardreader.emv.kernel import DebitCredit
@@ -119,6 +121,7 @@ class Explored:
         problem: why the applications could not be found; empty when they could be, also when there are none.
         directory: what was told before any application was entered.
         told: every answer, in order.
+        uid: of a contactless card, upper-case hex.
     """
 
     purse: PurseFound | None
@@ -127,16 +130,23 @@ class Explored:
     problem: str
     directory: tuple[Told, ...]
     told: tuple[Told, ...]
+    uid: str = ""
 
     def content(self) -> dict[str, Any]:
         """For programs."""
         about = {"problem": self.purse_problem} if self.purse is None else self.purse.content()
         problem = {"problem": self.problem} if self.problem else {}
-        return {"purse": about, "applications": [one.content() for one in self.applications], **problem}
+        applications = [one.content() for one in self.applications]
+        uid = {"uid": self.uid} if self.uid else {}
+        return {**uid, "purse": about, "applications": applications, **problem}
 
 
 def explore(connection: Recorder, settings: TerminalSettings, now: datetime) -> Explored:
-    """Looks at everything; what stands in the way of a part stands in its place. Raises CardRemoved."""
+    """Looks at everything; what stands in the way of a part stands in its place. Raises CardRemoved.
+
+    A contactless card tells its applications in the PPSE.
+    """
+    uid = read_uid(connection).hex().upper() if is_contactless(connection.atr) else ""
     purse_found, purse_problem = _purse(connection)
     begun = len(connection.exchanges)
     problem = ""
@@ -149,7 +159,9 @@ def explore(connection: Recorder, settings: TerminalSettings, now: datetime) -> 
         problem = str(error)
     directory = told(connection.exchanges[begun:])
     applications = tuple(_application(connection, terminal, one, now) for terminal, one in found)
-    return Explored(purse_found, purse_problem, applications, problem, directory, told(connection.exchanges))
+    return Explored(
+        purse_found, purse_problem, applications, problem, directory, told(connection.exchanges), uid
+    )
 
 
 def _applications(
@@ -159,7 +171,8 @@ def _applications(
     names, and those that it has for contactless readers alone. Raises CardReaderError.
     """
     channel = Channel(connection)
-    for interface in (Interface.CONTACT, Interface.CONTACTLESS):
+    contact = () if is_contactless(connection.atr) else (Interface.CONTACT,)
+    for interface in (*contact, Interface.CONTACTLESS):
         begun = len(connection.exchanges)
         terminal = replace(settings, interface=interface)
         try:

@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import Any
 
 from cardreader import purse
+from cardreader.contactless import is_contactless
 from cardreader.emv import capk
 from cardreader.emv.capk import CaKeys
 from cardreader.emv.settings import TerminalSettings
@@ -40,6 +41,7 @@ def readers(arguments: argparse.Namespace) -> int:
             "simulated": one.simulated,
             "card": one.card_present,
             "atr": one.atr.hex().upper(),
+            "contactless": is_contactless(one.atr),
             "in_use": one.in_use,
             "mute": one.mute,
         }
@@ -61,7 +63,8 @@ def _in_it(present: bool, mute: bool, in_use: bool, atr: bytes) -> str:
         return "empty"
     if mute:
         return "a card that does not answer; is it the right way round?"
-    return f"a card, {'used by another program, ' if in_use else ''}ATR {atr.hex().upper() or 'unknown'}"
+    kind = "a contactless card" if is_contactless(atr) else "a card"
+    return f"{kind}, {'used by another program, ' if in_use else ''}ATR {atr.hex().upper() or 'unknown'}"
 
 
 # -- read
@@ -81,9 +84,20 @@ def read(arguments: argparse.Namespace) -> int:
 
 def _powered(url: str) -> tuple[Reader, Connection]:
     reader = open_reader(url)
+    if url == "pcsc:":
+        _note_others()
     if not reader.card_present():
         console.note(f"Please put a card into {reader.name}.")
     return reader, reader.wait_for_card(WAIT_FOR_CARD_S, threading.Event())
+
+
+def _note_others() -> None:
+    """Where several readers have a card, which they are: one of them is taken."""
+    from cardreader.pcsc import slots  # pyscard takes its time
+
+    cards = [one.name for one in slots() if one.card_present]
+    if len(cards) > 1:
+        console.note(f"There are cards in {' and '.join(cards)}; --reader pcsc:NAME chooses one.")
 
 
 def _content(reader: Reader, session: Purse) -> dict[str, Any]:

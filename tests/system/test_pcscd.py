@@ -14,7 +14,7 @@ from tests.system import chain
 from tests.system.television import Television
 
 pytestmark = [pytest.mark.pcscd, pytest.mark.xdist_group("pcscd")]
-LAST = {"debit": 15, "credit": 16}
+LAST = {"debit": 16, "credit": 17}
 """The number of a payment's last command."""
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from functools import cache
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
 from cardreader import cli, tlv
+from cardreader.contactless import is_contactless
 from cardreader.emv import capk
 from cardreader.emv.settings import TerminalSettings
 from cardreader.errors import CardRemoved
@@ -133,3 +136,19 @@ def test_an_application_of_another_scheme_is_laid_open_too(more: list[tuple[str,
     # Our CA is UnionPay's here: nothing vouches for a card of another scheme.
     assert application.authenticity == "failed"
     assert any(VISA in told.asked for told in application.told)
+
+
+def test_a_contactless_card_tells_its_directory_and_uid(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile = tmp_path / "tap.toml"
+    shipped = files("cardreader.sim.emv").joinpath("profiles", "debit.toml").read_text("utf-8")
+    assert "[behaviour]" not in shipped
+    profile.write_text(f"{shipped}\n[behaviour]\ncontactless = true\n")
+    assert cli.main(["explore", "--reader", f"sim:{profile}", "--json"]) == console.EXIT_OK
+    content = json.loads(capsys.readouterr().out)
+    assert is_contactless(bytes.fromhex(content["atr"]))
+    assert len(bytes.fromhex(content["uid"])) == 4
+    assert [one["aid"] for one in content["applications"]] == ["A000000333010101"]
+    asked = [one["asked"] for one in content["told"]]
+    assert any(command.startswith("SELECT 2PAY") for command in asked), asked
