@@ -13,7 +13,7 @@ from cardreader.contactless import is_contactless
 from cardreader.emv import capk
 from cardreader.emv.capk import CaKeys
 from cardreader.emv.settings import TerminalSettings
-from cardreader.errors import ApplicationNotFound, CardReaderError
+from cardreader.errors import CardRemoved
 from cardreader.lab import console, trace
 from cardreader.lab.console import EXIT_NO_READER, EXIT_OK, EXIT_USAGE, fail
 from cardreader.lab.explore import explore as explored
@@ -157,12 +157,9 @@ def explore(arguments: argparse.Namespace) -> int:
             ca_keys = capk.load(arguments.ca_keys)
     except OSError as error:
         return fail(EXIT_USAGE, console.unreadable(arguments.ca_keys, error))
-    if reader.simulated:
-        ca_keys = {**ca_keys, **capk.simulated()}
-    settings = TerminalSettings(terminal_id="STBCARD0", merchant_id="STBCARD00000000", ca_keys=ca_keys)
     recorder = Recorder(connection, arguments.times.monotonic)
     with closing(recorder):
-        found = explored(recorder, settings, arguments.times.now())
+        found = explored(recorder, _terminal(reader, ca_keys), arguments.times.now())
     content = {
         "reader": reader.name,
         "simulated": reader.simulated,
@@ -179,6 +176,12 @@ def explore(arguments: argparse.Namespace) -> int:
         for line in one.lines():
             console.say(line)
     return EXIT_OK
+
+
+def _terminal(reader: Reader, ca_keys: CaKeys) -> TerminalSettings:
+    """The bench as a terminal; the simulated cards' CA counts only where no real card can be."""
+    known = {**ca_keys, **capk.simulated()} if reader.simulated else ca_keys
+    return TerminalSettings(terminal_id="STBCARD0", merchant_id="STBCARD00000000", ca_keys=known)
 
 
 def _summary(content: dict[str, Any], depth: int = 0) -> Iterator[str]:
@@ -213,15 +216,14 @@ def show(arguments: argparse.Namespace) -> int:
     reader, connection = _powered(arguments.reader)
     tell = (lambda _: None) if arguments.json else _tell
     recorder = Recorder(connection, arguments.times.monotonic, tell)
-    made_at = arguments.times.now().isoformat(timespec="seconds")
-    problem: CardReaderError | None = None
+    now = arguments.times.now()
+    problem: CardRemoved | None = None
     with closing(recorder):
         try:
-            _content(reader, Purse(recorder))
-        except CardReaderError as error:
-            # That a card has no purse stands in its trace; it is no problem of the trace's.
-            problem = None if isinstance(error, ApplicationNotFound) else error
-    made = Trace(reader.name, recorder.atr, made_at, tuple(recorder.exchanges))
+            explored(recorder, _terminal(reader, {}), now)
+        except CardRemoved as error:
+            problem = error  # what was said until then is kept
+    made = Trace(reader.name, recorder.atr, now.isoformat(timespec="seconds"), tuple(recorder.exchanges))
     if arguments.json:
         console.say(made.to_text().rstrip())
     if arguments.to is not None:
