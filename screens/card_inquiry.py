@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.card import POSES, ROOMY, card_picture
+from screens.card_parts import POSES, ROOMY, card_picture
 from screens.parts import beside
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
 from screens.problems import N_, Said, prompt_words, words_for

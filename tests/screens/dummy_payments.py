@@ -26,6 +26,7 @@ class Acted(Told):
         super().__init__(*steps)
         self.pins: list[str] = []
         self.went_on = 0
+        self.agreed = 0
         self.cancels = 0
 
     def run(self, post: Callable[[Any], None]) -> None:
@@ -37,6 +38,9 @@ class Acted(Told):
 
     def go_on(self) -> None:
         self.went_on += 1
+
+    def agree(self) -> None:
+        self.agreed += 1
 
     def cancel(self) -> None:
         super().cancel()

@@ -148,6 +148,8 @@ def _slow(tv: Television) -> None:
 CARD_SCENES: tuple[PaymentScene, ...] = (
     card("card-starting", prompt("starting")),
     card("card-insert", prompt("insert"), focus="cancel"),
+    card("card-cash", prompt("confirm-cash"), focus="agree"),
+    card("card-cash-processing", prompt("confirm-cash"), prompt("processing")),
     card("card-reading", prompt("reading", known=True)),
     card("card-enter-pin", *NORMAL, then=digits(*FEW), focus="pin"),
     card("card-enter-pin-short", *NORMAL, then=digits(*FEW, "OK"), focus="pin"),
@@ -226,6 +228,10 @@ RESULT_SCENES: tuple[PaymentScene, ...] = (
     ),
     result("result-pending-earlier", Finished("pending", "unknown", "payment-in-progress", UNKNOWN)),
     result("result-pending-mac2", Finished("pending", "unknown", "mac2-refused", UNKNOWN, card_in_slot=True)),
+    result("result-pending-certificate-lost", Finished("pending", "unknown", "certificate-lost", UNKNOWN)),
+    result(
+        "result-pending-certificate-refused", Finished("pending", "unknown", "certificate-refused", UNKNOWN)
+    ),
     result("result-declined", Finished("failed", "not-taken", "declined", NOT_SCANNED)),
     result("result-no-payment", Finished("failed", "not-taken", "tsp-unreachable")),
     result("result-too-little", failed("balance-too-low", balance_fen=320, amount_fen=1500)),
