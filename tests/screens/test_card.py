@@ -465,7 +465,6 @@ def test_whoever_may_leave_is_told_what_to_do_with_the_card(tv: Television, word
     assert words in tv.words()
 
 
-
 def test_electronic_cash_says_what_will_be_left_and_waits_for_ok(tv: Television) -> None:
     post(tv, *NORMAL[:3], prompt("confirm-cash"))
     assert tv.focus == "agree"
