@@ -150,7 +150,16 @@ class Verbs:
 
     def inquire_card(self) -> CardInquiry:
         client = self._begin("inquire-card")
-        return CardInquiry(client, self.reader, self.memory, self._waits, self._make_key, self._alone)
+        return CardInquiry(
+            client,
+            self.reader,
+            self.memory,
+            self._waits,
+            self._make_key,
+            self._alone,
+            self._terminal(),
+            self._now,
+        )
 
     def recover(self) -> Recovery:
         """Settles what earlier payments left open; runs in the background from the start of the television."""

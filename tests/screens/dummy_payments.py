@@ -10,7 +10,17 @@ from typing import Any
 import qrcode
 
 from stb_app.journeys import CardStanding, Order, PaidCard, Payment
-from stb_app.journeys.steps import CardPrompt, CardRead, CardTransaction, Finished, Prompt, QrState, QrStep
+from stb_app.journeys.steps import (
+    BankCardRead,
+    CardPrompt,
+    CardRead,
+    CardTransaction,
+    CashHeld,
+    Finished,
+    Prompt,
+    QrState,
+    QrStep,
+)
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Told
 
@@ -151,4 +161,7 @@ LOG = tuple(
     )
 )
 ISSUER = data.words("示范银行", "Model Bank")
+BANK_CARD = BankCardRead(
+    "6217 00** **** **** 4204", "electronic-cash", "20440229", True, CashHeld(18650, 100_000, 50_000), LOG[:6]
+)
 READ = CardRead(NUMBER, BALANCE_FEN, "20301231", ISSUER, CardStanding(ISSUER, True, None), LOG)

@@ -13,6 +13,7 @@ from stb_app.journeys.steps import PROBLEM_PROMPTS, Finished, Refused
 from tests.screens import data
 from tests.screens.dummies import Television
 from tests.screens.dummy_payments import (
+    BANK_CARD,
     ISSUER,
     LOG,
     NOT_TAKEN,
@@ -261,6 +262,13 @@ INQUIRY_SCENES: tuple[PaymentScene, ...] = (
     inquiry("card-inquiry-read-unasked", UNASKED, focus="done"),
     inquiry("card-inquiry-read-no-log", replace(READ, log=None), focus="done"),
     inquiry("card-inquiry-read-few", replace(READ, log=LOG[:3]), focus="done"),
+    inquiry("card-inquiry-read-cash", BANK_CARD, focus="done"),
+    inquiry("card-inquiry-read-debit", replace(BANK_CARD, kind="debit", cash=None, log=()), focus="done"),
+    inquiry(
+        "card-inquiry-read-credit-expired",
+        replace(BANK_CARD, kind="credit", cash=None, usable=False),
+        focus="done",
+    ),
     inquiry("card-inquiry-waited", Refused("card-wait-expired", retryable=True), focus="again"),
     inquiry("card-inquiry-internal", Refused("internal", retryable=True), focus="again"),
 )
