@@ -56,7 +56,7 @@ from server_stub.tsp import tables as tsp_tables
 from server_stub.tsp.boss_client import BossClient
 from server_stub.tsp.door import AnswerSigner, Door
 from server_stub.tsp.pos import Access
-from server_stub.tsp.ppp_line import TcpLine
+from server_stub.tsp.ppp_line import Line, TcpLine
 from server_stub.tsp.service import TspService
 from server_stub.wallets import provider
 
@@ -99,6 +99,7 @@ class World:
         attach: told of the application, once there is one, for clients that reach it without the network.
         database: opens a role's database, as ``open_role`` does.
         terminals: listens for PPP's terminals; None: nobody reaches PPP by the network.
+        line: the way to a PPP; given host, port, and the seconds that connecting and answering may take.
     """
 
     clock: Clock
@@ -110,6 +111,7 @@ class World:
     attach: Callable[[ASGIApp], None] = lambda app: None
     database: Callable[[MetaData, Path, str, Pauses], Database] = open_role
     terminals: socket.socket | None = None
+    line: Callable[[str, int, float, float], Line] = TcpLine
 
 
 def real_world(
@@ -302,7 +304,7 @@ class Roles:
         tmk, part = master_key(key_file(self._data / "terminal.key")).reveal(), self._world.random(16)
         components = (part, bytes(a ^ b for a, b in zip(tmk, part, strict=True)))
         return Access(
-            TcpLine(host, int(port), self._settings.partner_seconds, self._settings.ppp_seconds),
+            self._world.line(host, int(port), self._settings.partner_seconds, self._settings.ppp_seconds),
             self._settings.pos_terminal,
             self._settings.pos_merchant,
             [SecretBytes(one) for one in components],

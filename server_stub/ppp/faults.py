@@ -15,6 +15,8 @@ class Faults(BaseModel):
         wrong_mac: answers have a MAC that is none.
         refuse: every message of ``refuse_mti`` is answered with this code (bit 39), and nothing is done about it.
         refuse_mti: e.g. ``0200``.
+        script: what every answer to a good cryptogram tells the card to do after it (72): CLA, INS, P1, P2 and data in
+            hex; its MAC is added. ``84240000`` gives a card its PIN tries back.
     """
 
     drop_requests: bool = False
@@ -23,6 +25,7 @@ class Faults(BaseModel):
     wrong_mac: bool = False
     refuse: str | None = Field(default=None, pattern=r"^[0-9A-Z]{2}$")
     refuse_mti: str = Field(default="0200", pattern=r"^[0-9]{4}$")
+    script: str | None = Field(default=None, pattern=r"^[08]4[0-9A-F]{6}([0-9A-F]{2}){0,100}$")
 
     def refuses(self, mti: str) -> str | None:
         """The code that such a message is refused with, if it is."""

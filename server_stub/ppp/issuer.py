@@ -15,6 +15,7 @@ from server_stub.foundation.working_keys import WorkingKeys, reveal_track
 from server_stub.ppp import books, chip
 from server_stub.ppp.accounts import PIN_TRIES, Accounts, pan_of_track
 from server_stub.ppp.tables import accounts
+from server_stub.ppp.terminals import Request
 
 APPROVED = "00"
 HELD_BACK = {"lost": "41", "stolen": "43", "blocked": "62"}
@@ -86,15 +87,15 @@ class Issuer:
         self._accounts = found
         self._master = master
 
-    def decide(
-        self, conn: Connection, kind: str, message: Message, keys: WorkingKeys, fen: int, now: datetime
-    ) -> Verdict:
+    def decide(self, conn: Connection, kind: str, request: Request, fen: int, script: bytes = b"") -> Verdict:
         """Decides, with the account locked; PIN tries and ATC are kept whatever the end, money is moved by the caller.
 
         Args:
             kind: of ``books``, or ``balance``.
             fen: how much; 0 for a balance.
+            script: a command that the card is told besides, without its MAC; empty for none.
         """
+        message, keys, now = request.message, request.keys, request.now
         try:
             card = card_of(message, keys)
             pan = card.pan.reveal()
@@ -111,7 +112,7 @@ class Issuer:
         atc = int.from_bytes(data.atc)
         statements.change(conn, accounts, {"atc": atc}, id=account.id)
         known = replace(known, atc=atc)
-        commands: list[bytes] = []
+        commands = [session.command(script[:4], script[4:])] if script else []
         try:
             _usable(account, card, now)
             self._pin(conn, account, pan, message, keys)

@@ -189,7 +189,8 @@ class PppService:
             return started.refused(conn, Refused("77", "batch"))
         if kind != "balance" and message.text(49) != CURRENCY:
             return started.refused(conn, Refused("12", "currency"))
-        verdict = self._issuer.decide(conn, kind, message, request.keys, fen, now)
+        script = bytes.fromhex(self.faults.script or "")
+        verdict = self._issuer.decide(conn, kind, request, fen, script)
         said: dict[int, Value] = {39: verdict.code, 12: f"{now:%H%M%S}", 13: f"{now:%m%d}", 15: f"{now:%m%d}"}
         said |= {32: ACQUIRER, 37: started.id[-12:]}
         if verdict.chip:

@@ -21,6 +21,7 @@ OPEN_SERVICE = "open-service"
 REFUND = "refund"
 ASK_WALLET = "ask-wallet"
 REVERSE = "reverse"
+SCRIPT_RESULT = "script-result"
 PRESENT = "present"
 DAY_S = 86_400
 """How often a case that stays open is looked at."""

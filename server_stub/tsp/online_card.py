@@ -24,14 +24,19 @@ from server_stub.tsp.chip_data import ARQC, TC
 from server_stub.tsp.core import Core
 from server_stub.tsp.envelopes import Envelopes, Opened
 from server_stub.tsp.hsm.module import Hsm
-from server_stub.tsp.moves import REVERSE
+from server_stub.tsp.moves import REVERSE, SCRIPT_RESULT
 from server_stub.tsp.pos import APPROVED, MAC_REFUSED, NO_ANSWER, REVERSED, SYSTEM, Keys, Pos, Slip
 from server_stub.tsp.ppp_line import Unanswered
 from server_stub.tsp.rivals import refuse_card
 from server_stub.tsp.tables import authorisations
 
-OF_REVERSAL = (0x95, 0x9F10, 0x9F36, 0xDF31)
-"""Of what the card has said, what bit 55 of a reversal has."""
+SCRIPT_RESULTS = 0xDF31
+OF_REVERSAL = (0x95, 0x9F10, 0x9F36, SCRIPT_RESULTS)
+OF_SCRIPT_RESULT = (
+    *(0x9F33, 0x95, 0x9F37, 0x9F1E, 0x9F10, 0x9F26, 0x9F36, 0x82),
+    *(SCRIPT_RESULTS, 0x9F1A, 0x9A),
+)
+"""Of what the card has said, what bit 55 of a reversal and of a script result has."""
 DECLINED = {
     "51": "too-little-on-account",
     "54": "card-expired",
@@ -112,13 +117,16 @@ class OnlineCards:
             return await self._core.change(payment, end)
 
     async def complete(self, box_number: str, payment: str, body: models.Completion, use: KeyUse) -> Answer:
-        """The card's last word: a TC takes the money in, anything else is reversed.
+        """The card's last word: a TC takes the money in, anything else is reversed. What it has done with scripts PPP is
+        told, also of a card whose issuer has declined.
 
         Raises:
             Problem: ``bad-request``, ``wrong-state``.
         """
-
-        information = None if body.chip is None else chip_data.information(body.chip, money="unknown")
+        information, results = None, b""
+        if body.chip is not None:
+            information = chip_data.information(body.chip, money="unknown")
+            results = chip_data.objects(body.chip, money="unknown").get(SCRIPT_RESULTS, b"")
 
         def work(conn: Connection) -> Answer:
             use.claim(conn)
@@ -126,8 +134,11 @@ class OnlineCards:
             kept = statements.one(conn, authorisations, lock=True, payment_id=payment)
             if kept is None or row.state not in (*machines.ONLINE_UNKNOWN, "paid", "opened", "failed"):
                 raise Problem("wrong-state", money=core.money_of(row))
-            if row.state == "authorised":
+            if kept.chip_end is None and kept.response_code is not None and body.chip is not None:
                 statements.change(conn, authorisations, {"chip_end": body.chip}, payment_id=payment)
+                if results:
+                    self._owe_script_result(conn, row)
+            if row.state == "authorised":
                 if information is None:
                     self._reverse(conn, row, NO_ANSWER, "card-removed")
                 elif information == TC:
@@ -177,6 +188,31 @@ class OnlineCards:
                 self._core.move(conn, now_row, "failed", actor="ppp", reason=now_row.reason)
 
         return Acknowledged(change, lambda: self._core.changes.wake(payment))
+
+    async def tell_script_result(self, payload: dict[str, Any]) -> Acknowledged:
+        """What the outbox delivers. Raises Unanswered."""
+        payment, pos = payload["payment"], self._offered()
+        kept = await self._core.database.look(
+            lambda conn: statements.one(conn, authorisations, payment_id=payment)
+        )
+        assert kept is not None
+        chip = chip_data.only(kept.chip_end, OF_SCRIPT_RESULT)
+        slip, original = Slip(payload["batch"], payload["stan"]), Slip(kept.batch, kept.stan)
+        code = (await pos.script_result(slip, original, chip)).text(39)
+        if code == MAC_REFUSED:
+            raise Unanswered("PPP takes no MAC of the script result", sent=True)
+        if code != APPROVED:
+            log.warning("script-result-refused", payment=payment, code=code)
+
+        def change(conn: Connection) -> None:
+            statements.change(conn, authorisations, {"script_code": code}, payment_id=payment)
+
+        return Acknowledged(change)
+
+    def _owe_script_result(self, conn: Connection, row: Row[Any]) -> None:
+        slip = self._offered().slip(conn)
+        owed = {"payment": row.id, "batch": slip.batch, "stan": slip.stan}
+        self._core.outbox.put(conn, SCRIPT_RESULT, owed, of=row.correlation)
 
     def _offered(self) -> Pos:
         if self._pos is None:

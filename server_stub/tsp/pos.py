@@ -45,6 +45,8 @@ NO_ANSWER, MAC_WRONG, SYSTEM = "98", "A0", "06"
 APPROVED = "00"
 REVERSED = frozenset({APPROVED, "12", "25"})
 """Answers to 0400 after which nothing of the sale is left."""
+SCRIPT_RESULT = "951"
+"""60.3 of 0620."""
 MAC_REFUSED = "A0"
 HIGHEST_STAN = 999_999
 log = structlog.get_logger(__name__)
@@ -196,10 +198,29 @@ class Pos:
         fields |= {39: reason, 61: str(Original(slip.batch, slip.stan))}
         if chip:
             fields[55] = chip
-        keys = await self.keys()
-        said = await self._exchange(slip, "0400", fields, keys)
+        return await self._tell(slip, "0400", fields)
+
+    async def script_result(self, slip: Slip, original: Slip, chip: bytes) -> Message:
+        """0620: the answer.
+
+        Args:
+            slip: its own.
+            original: of the message whose answer had the scripts.
+            chip: bit 55 of a script result: DF31 and what else the card has said at its end.
+
+        Raises:
+            Unanswered
+        """
+        fields: dict[int, Value] = {11: slip.stan, 41: self._terminal, 42: self._merchant, 55: chip}
+        fields[60] = str(Network("00", slip.batch, SCRIPT_RESULT, CHIP, "0"))
+        fields[61] = str(Original(original.batch, original.stan))
+        return await self._tell(slip, "0620", fields)
+
+    async def _tell(self, slip: Slip, mti: str, fields: Mapping[int, Value]) -> Message:
+        """What may be said again under other keys: it counts once. Raises Unanswered."""
+        said = await self._exchange(slip, mti, fields, await self.keys())
         if said.text(39) == MAC_REFUSED:
-            said = await self._exchange(slip, "0400", fields, await self.sign_in())
+            said = await self._exchange(slip, mti, fields, await self.sign_in())
         return said
 
     def _certified(self, slip: Slip, amount_fen: int, card: Mapping[int, Value]) -> dict[int, Value]:

@@ -27,7 +27,7 @@ from server_stub.tsp.core import Core
 from server_stub.tsp.electronic_cash import ElectronicCash
 from server_stub.tsp.envelopes import Envelopes
 from server_stub.tsp.hsm.module import Hsm
-from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, PRESENT, REFUND, REVERSE
+from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, PRESENT, REFUND, REVERSE, SCRIPT_RESULT
 from server_stub.tsp.online_card import OnlineCards
 from server_stub.tsp.orders import Orders
 from server_stub.tsp.payments import Payments
@@ -71,6 +71,7 @@ class TspService:
             REFUND: lambda payload: self.wallets.refund(payload),
             ASK_WALLET: lambda payload: self.wallets.ask_again(payload),
             REVERSE: lambda payload: self.online_cards.reverse(payload),
+            SCRIPT_RESULT: lambda payload: self.online_cards.tell_script_result(payload),
             PRESENT: lambda payload: self.electronic_cash.present(payload),
             REPORT_KEY: lambda payload: self.boxes.report(payload),
         }

@@ -202,6 +202,7 @@ authorisations = Table(
     Column("chip_end", String),  # what the card said at its second GENERATE AC
     Column("reversal_reason", String),  # bit 39 of the reversal
     Column("reversal_code", String),  # bit 39 of its answer
+    Column("script_code", String),  # bit 39 of the answer to the script result
 )
 Index("one_of_a_slip", authorisations.c.batch, authorisations.c.stan, unique=True)
 

@@ -44,7 +44,7 @@ T = TypeVar("T")
 RETRY_S = 2.0
 TELLING_S = 60.0
 """For so long the TSP is told and asked while the subscriber looks on; it undoes by itself what it is not told of."""
-ISSUER_AUTHENTICATION, SCRIPTS_BEFORE, SCRIPTS_AFTER = 0x91, 0x71, 0x72
+ISSUER_AUTHENTICATION, SCRIPTS_BEFORE, SCRIPTS_AFTER, SCRIPT_RESULTS = 0x91, 0x71, 0x72, 0xDF31
 
 
 TERMINAL = TerminalSettings(
@@ -105,6 +105,8 @@ class OnlinePayment:
         final = self._last_word(card, said)
         if said.payment.state == "failed":
             self.money = "not-taken"
+            if final is not None and final.script_results:
+                self._tell_scripts(final)
             return finished(said.payment)
         return self._end(final, about)
 
@@ -170,7 +172,7 @@ class OnlinePayment:
 
     def _end(self, final: Approved | Declined | None, about: CardPrompt) -> Finished:
         """Tells the TSP the card's last word, and what became of the payment."""
-        chip, key = None if final is None else _coded(final.data), self._make_key()
+        chip, key = None if final is None else _last(final), self._make_key()
         try:
             payment = self._until_answered(lambda: self._client.complete(self.payment.payment, chip, key))
         except Problem as problem:
@@ -185,6 +187,14 @@ class OnlinePayment:
             payment = self._until_known(payment)
         self.payment, self.money = payment, payment.money
         return finished(payment)
+
+    def _tell_scripts(self, final: Approved | Declined) -> None:
+        """The issuer has declined, and had the card do something: what came of it is told while it is here."""
+        chip, key = _last(final), self._make_key()
+        try:
+            self._until_answered(lambda: self._client.complete(self.payment.payment, chip, key))
+        except Problem as problem:
+            log.warning("payment %s: scripts are not told: %s", self.payment.payment, problem.code)
 
     def _until_known(self, payment: Payment) -> Payment:
         """Waits while what the issuer may have booked is undone."""
@@ -212,6 +222,11 @@ class OnlinePayment:
                 if not again or self._waits.monotonic() + RETRY_S > until:
                     raise
                 self._waits.pause(RETRY_S, threading.Event())
+
+
+def _last(final: Approved | Declined) -> bytes:
+    results = {SCRIPT_RESULTS: final.script_results} if final.script_results else {}
+    return _coded({**final.data, **results})
 
 
 def _coded(data: dict[int, bytes]) -> bytes:

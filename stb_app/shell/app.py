@@ -297,6 +297,12 @@ class App:
             self._typematic.clear()
         return used
 
+    def press(self, name: str) -> bool:
+        """A key of somebody who means what is shown now: see ``Navigator.mean``. True if it was used."""
+        self._composer.compose(self.clock.monotonic())
+        self.navigator.mean()
+        return self.key(name)
+
     def release_keys(self) -> None:
         """The window has lost its keyboard."""
         self._typematic.clear()

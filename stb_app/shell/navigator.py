@@ -331,16 +331,15 @@ class Navigator:
             self._last_ok_on = (self._stack[-1], self._stack[-1].focus)
         return double
 
-    def deliberate_in(self, name: str) -> float:
-        """Seconds until a key that is meant for what is there now would count; 0 when it does, or is a double
-        press.
+    def mean(self) -> None:
+        """The next key is meant for what is there now, however soon it comes; a double press stays one.
 
         For testers, who see at once what has opened and press faster than people.
         """
-        guarded = self.guarded_for()
-        if name != "KEY_OK" or self._last_ok_on == (self._stack[-1], self._stack[-1].focus):
-            return guarded
-        return max(guarded, self._last_ok + OK_GUARD_S - self._clock.monotonic())
+        entry = self._stack[-1]
+        entry.seen_at = self._clock.monotonic() - entry.screen.guard_s
+        if self._last_ok_on != (entry, entry.focus):
+            self._last_ok = float("-inf")
 
     def _bound(self, entry: Entry, name: str) -> bool:
         for binding in self.bindings():

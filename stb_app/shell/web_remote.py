@@ -299,12 +299,10 @@ class _Handler(BaseHTTPRequestHandler):
         state = _STATES.get(query.get("state", "press"))
         if state is None:
             raise Refused(400, f"state is one of {', '.join(_STATES)}")
-        if state == "press":
-            # Who presses faster than a person, having seen what has opened, means it: no double press, and not
-            # a key for the page before. A hand on the page's buttons says "down", and is treated as one.
-            _, seconds = self.bridge.ask(lambda _: None, lambda app: app.navigator.deliberate_in(name))
-            threading.Event().wait(seconds)
-        used, version = self.bridge.ask(lambda app: app.key(name, state), lambda app: app.version)
+        # Who presses faster than a person, having seen what has opened, means it: no double press, and not a key for
+        # the page before. A hand on the page's buttons says "down", and is treated as one.
+        press = (lambda app: app.press(name)) if state == "press" else (lambda app: app.key(name, state))
+        used, version = self.bridge.ask(press, lambda app: app.version)
         self._send(204, None, b"", {"Key-Used": str(int(used)), "Screen-Version": str(version)})
 
     def _freeze(self, query: dict[str, str], body: bytes) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Table, select
 
 from server_stub.boss import tables as boss
+from server_stub.ppp import books as ppp_books
+from server_stub.ppp import tables as ppp
 from server_stub.sandbox import tables as sandbox
 from server_stub.tsp import machines
 from server_stub.tsp import tables as tsp
@@ -27,6 +29,10 @@ class Books:
     payments: dict[str, Any]
     debits: dict[str, Any]
     """The TSP's rows about cards, by payment."""
+    authorisations: dict[str, Any]
+    """The TSP's rows about debit and credit cards, by payment."""
+    issuer: dict[tuple[str, str], Any]
+    """PPP's rows of sales, by batch and STAN."""
     cases: dict[str, set[str]]
     """Kinds of open cases by payment, but for those of the net."""
     leases: list[Any]
@@ -57,6 +63,8 @@ def books(simulation: Simulation) -> Books:
 
 def _read(simulation: Simulation) -> Books:
     def rows(role: str, table: Table) -> list[Any]:
+        if role not in simulation.hosts:
+            return []
         with opened(simulation.hosts[role].files) as conn:
             return list(conn.execute(select(table)).all())
 
@@ -66,6 +74,18 @@ def _read(simulation: Simulation) -> Books:
     for card in simulation.cards:
         for debit in card.debits:
             charged.setdefault(by_random.get(debit.random, ""), []).append(debit)
+    authorisations = {row.payment_id: row for row in rows("tsp", tsp.authorisations)}
+    by_slip = {(row.batch, row.stan): payment for payment, row in authorisations.items()}
+    issuer = {
+        (row.batch, row.stan): row
+        for row in rows("ppp", ppp.transactions)
+        if row.kind in (ppp_books.SALE, "unknown")
+    }
+    for slip, row in issuer.items():
+        if row.state == "approved":
+            # Whose account was debited the issuer knows, and nobody else.
+            debit = Debit(row.account, row.stan, row.amount_fen, 0.0)
+            charged.setdefault(by_slip.get(slip, ""), []).append(debit)
     cases: dict[str, set[str]] = {}
     for row in rows("tsp", tsp.cases):
         if row.state != "open" or row.kind in SCHEDULED:
@@ -76,6 +96,8 @@ def _read(simulation: Simulation) -> Books:
         orders={row.id: row for row in rows("tsp", tsp.orders)},
         payments={row.id: row for row in rows("tsp", tsp.payments)},
         debits=debits,
+        authorisations=authorisations,
+        issuer=issuer,
         cases=cases,
         leases=rows("tsp", tsp.leases),
         outboxes=[("tsp", row) for row in rows("tsp", tsp.outbox)]

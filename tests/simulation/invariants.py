@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import select
 
+from cardreader import tlv
 from server_stub.check import examine
 from server_stub.sandbox import tables as sandbox
 from server_stub.sandbox.service import MACHINE as CODE
@@ -23,6 +25,7 @@ from server_stub.tsp import tables as tsp
 from stb_app.tsp.problem import Problem
 from tests.simulation.books import Books, books
 from tests.simulation.databases import opened
+from tests.simulation.television import DebitCard
 from tests.simulation.world import BOXES, Simulation, attend, the_day_before
 
 Check = Callable[[Simulation], Iterator[str]]
@@ -151,13 +154,31 @@ def wallet_and_tsp_agree(simulation: Simulation) -> Iterator[str]:
 def psams_and_tsp_agree(simulation: Simulation) -> Iterator[str]:
     """Every purchase that a PSAM has completed is a payment that is paid, or a case."""
     held = books(simulation)
-    paid = sum(row.method == "card" and row.paid_at is not None for row in held.payments.values())
+    paid = sum(
+        row.method == "card" and row.paid_at is not None and row.id not in held.authorisations
+        for row in held.payments.values()
+    )
     open_ = sum(
         row.state in ("mac2-refused", "proof-kept", "contradicted") and bool(held.cases.get(row.id))
         for row in held.payments.values()
     )
     if not paid <= simulation.psam_accepted <= paid + open_:
         yield f"PSAMs completed {simulation.psam_accepted} purchases, {paid} are paid, {open_} are cases"
+
+
+def unionpay_tsp_and_cards_agree(simulation: Simulation) -> Iterator[str]:
+    """What a debit or credit card has paid the issuer has booked and the card certified; nothing else is booked."""
+    held = books(simulation)
+    certificates = {
+        one for card in simulation.cards if isinstance(card, DebitCard) for one in card.certificates
+    }
+    for payment, asked in held.authorisations.items():
+        state, sold = held.payments[payment].state, held.issuer.get((asked.batch, asked.stan))
+        booked = sold is not None and sold.state == "approved"
+        if booked != (state in ("paid", "opened", "service-refused")):
+            yield f"payment {payment} is {state}, at the issuer {sold and sold.state}"
+        if booked and tlv.find(bytes.fromhex(asked.chip_end or ""), 0x9F26) not in certificates:
+            yield f"payment {payment} is {state}, and no card has certified it"
 
 
 def psams_are_lent_whole(simulation: Simulation) -> Iterator[str]:
@@ -241,9 +262,12 @@ def house_accounts_are_right(simulation: Simulation) -> Iterator[str]:
 def check_finds_nothing(simulation: Simulation) -> Iterator[str]:
     """What ``stb-server check`` says of these databases: ledgers, histories, what is owed, leases, audit logs."""
     hosts = simulation.hosts
-    with opened(hosts["tsp"].files) as of_tsp, opened(hosts["boss"].files) as of_boss:
-        readers: list[Any] = [_Reader(of_tsp), _Reader(of_boss)]
-        examined = examine(*readers, None, hosts["tsp"].now(), Settings())
+    with ExitStack() as stack:
+        readers: list[Any] = [
+            _Reader(stack.enter_context(opened(hosts[role].files))) if role in hosts else None
+            for role in ("tsp", "boss", "ppp")
+        ]
+        examined = examine(*readers, hosts["tsp"].now(), Settings())
         try:
             examined.send(None)
         except StopIteration as end:
@@ -511,6 +535,7 @@ ALL: tuple[Check, ...] = (
     boss_and_tsp_agree,
     wallet_and_tsp_agree,
     psams_and_tsp_agree,
+    unionpay_tsp_and_cards_agree,
     psams_are_lent_whole,
     journals_balance,
     balances_are_sums,

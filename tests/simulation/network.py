@@ -15,9 +15,10 @@ import requests
 from requests.adapters import BaseAdapter
 
 from server_stub.settings import Settings
+from server_stub.tsp.ppp_line import Unanswered
 from tests.simulation.loop import result_of
 from tests.simulation.plan import Links
-from tests.simulation.servers import Answer, Process, Request
+from tests.simulation.servers import LINE, Answer, Process, Request
 
 if TYPE_CHECKING:
     from tests.simulation.television import Box
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 USUAL_S = 0.03
 SLOW_S = 14.0
+SLOW_LINE_S = 60.0
+"""A message to PPP may come when it was reversed long ago."""
 NEVER_S = 90.0
 LATE = {"init": (9, 14), "cancel": (0, 6)}
 """Seconds by which the request for MAC1 is late, where it is; a cancellation does not overtake it always."""
@@ -71,6 +74,23 @@ class Network:
         """What a role's HTTP client sends through."""
         return _Transport(self, process)
 
+    def sent(self, request: Request, role: str) -> asyncio.Task[Answer]:
+        """The same; it goes on when nobody waits for the answer any more, as what is in the network does."""
+        task = self._simulation.loop.create_task(self.exchange(request, role), context=contextvars.Context())
+        self.tasks[task] = None
+
+        def ended(done: asyncio.Task[Answer]) -> None:
+            self.tasks.pop(done, None)
+            if not done.cancelled():
+                done.exception()  # whoever still waits hears of it
+
+        task.add_done_callback(ended)
+        return task
+
+    def line(self, process: Process, answer_s: float) -> PppLine:
+        """What a TSP asks PPP through."""
+        return PppLine(self, process, answer_s)
+
     async def exchange(self, request: Request, role: str) -> Answer:
         """A request to a role and its answer, as they fare. Raises Refused, Lost."""
         simulation = self._simulation
@@ -80,6 +100,8 @@ class Network:
             link = (
                 simulation.plan.box_link if request.source.startswith("box") else simulation.plan.partner_link
             )
+            if request.path == LINE:
+                link = simulation.plan.ppp_link
         what = f"{request.method} {request.path}"
         cut_off = self._cut_off(request)
         if random.random() < link.lost or cut_off == "lost":
@@ -89,7 +111,7 @@ class Network:
             await asyncio.sleep(random.uniform(*LATE.get(request.path.rpartition("/")[2], (0, 0))))
         if request.method == "POST" and random.random() < link.doubled:
             self._later(self._again(request, role, random.random() * random.choice((0.1, 8.0))))
-        await asyncio.sleep(self._delay(random, link))
+        await asyncio.sleep(self._delay(random, link, SLOW_LINE_S if request.path == LINE else SLOW_S))
         answer = await self._arrive(request, role, what)
         if random.random() < link.answer_lost or cut_off == "deaf":
             simulation.note(request.source, f"{what}: answer {answer.status} lost")
@@ -184,8 +206,8 @@ class Network:
         await asyncio.sleep(NEVER_S)
         raise Lost
 
-    def _delay(self, random: Any, link: Links) -> float:
-        return float(random.random() * (SLOW_S if random.random() < link.slow else USUAL_S))
+    def _delay(self, random: Any, link: Links, slow_s: float = SLOW_S) -> float:
+        return float(random.random() * (slow_s if random.random() < link.slow else USUAL_S))
 
 
 class _Transport(httpx.AsyncBaseTransport):
@@ -217,6 +239,31 @@ class _Transport(httpx.AsyncBaseTransport):
             raise httpx.ReadError("lost", request=request) from error
         self._process.check()
         return httpx.Response(answer.status, headers=answer.headers, content=answer.body, request=request)
+
+
+class PppLine:
+    """The line to PPP: each message may be lost, doubled or late, and so may its answer."""
+
+    def __init__(self, network: Network, process: Process, answer_s: float) -> None:
+        self._network = network
+        self._process = process
+        self._answer_s = answer_s
+
+    async def ask(self, message: bytes) -> bytes:
+        """As the contract's."""
+        self._process.check()
+        wanted = Request(f"{self._process.name} line", "POST", LINE, b"", [], message)
+        under_way = self._network.sent(wanted, "ppp")
+        try:
+            answer = await asyncio.wait_for(asyncio.shield(under_way), self._answer_s)
+        except Refused as error:
+            raise Unanswered("PPP is down", sent=False) from error
+        except (TimeoutError, Lost) as error:
+            raise Unanswered("PPP does not answer", sent=True) from error
+        self._process.check()
+        if answer.status != 200:
+            raise Unanswered("PPP has broken off", sent=True)
+        return answer.body
 
 
 class BoxAdapter(BaseAdapter):

@@ -31,6 +31,7 @@ BAD_CARD = frozenset(
         "issuer-unknown",
         "no-purse",
         "listed",
+        "declined-by-card",
     )
 )
 PATIENCE_S = 600.0

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-ROLES = ("boss", "tsp", "sandbox")
+ROLES = ("boss", "tsp", "sandbox", "ppp")
+DEBIT = (6, 8)
+"""Last digits of the seeds with debit and credit cards. The others, which have found what is kept, stay as they were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,9 @@ class Plan:
     psam_before: float = 0.0
     psam_after: float = 0.0
     server_disk_full: float = 0.0
+    debit: bool = False
+    """The people's own cards are debit and credit cards, and PPP is there."""
+    ppp_link: Links = field(default_factory=Links)
     postgresql: bool = False
     """Databases are at the other end of a connection, and other processes at the same tables."""
     collisions: float = 0.0
@@ -161,7 +166,24 @@ def make(seed: int) -> Plan:
         plan.outage = Outage(at, random.choice((8.0, 25.0, 60.0, 150.0)), some(0.6))
     plan.late_init = some(0.08)
     _more(plan, Random(f"more of plan {seed}"))
+    if seed % 10 in DEBIT:
+        _debit(plan, Random(f"debit in plan {seed}"))
     return plan
+
+
+def _debit(plan: Plan, random: Random) -> None:
+    """Cards that ask their issuer: what goes wrong on the line, at PPP, and while the card has its last word."""
+    plan.debit = True
+    if random.random() < 0.5:
+        plan.ppp_link = _links(random)
+    for role, last in (("ppp", 6), ("tsp", 14)):
+        if random.random() < 0.3:
+            down_s = random.choice((2.0, 12.0, 40.0, 90.0))
+            plan.kills.append(Kill(role, random.randint(1, last), 0.0, random.random() < 0.5, down_s))
+    for box in plan.boxes:
+        if random.random() < 0.3:
+            # The first GENERATE AC, and what comes after the issuer's answer.
+            box.pulls[random.randint(11, 17)] = random.random() < 0.5
 
 
 def _more(plan: Plan, random: Random) -> None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 START = datetime(2026, 6, 21, 2, 59, 0, tzinfo=CHINA)
 """Just before what is done at night."""
+LINE = "/iso8583"
+"""The way of messages on the line between TSP and PPP, which has no paths."""
 KEY_OVERLAP_S = 600
 """So long a box's old key is good beside its new one: old keys end within a run."""
 HERE: contextvars.ContextVar[Process] = contextvars.ContextVar("process")
@@ -149,8 +151,11 @@ class Process:
             task.cancel()
 
     async def serve(self, request: Request) -> Answer:
-        """One request through the real application."""
+        """One request through the real application; a message of PPP's terminals to PPP itself."""
         body = request.body
+        if request.path == LINE:
+            assert self.roles.ppp is not None
+            return Answer(200, [], await self.roles.ppp.answer(body))
         status, headers, parts = 500, [], []
 
         async def receive() -> dict[str, Any]:
@@ -197,6 +202,7 @@ class Process:
             notify_url=url_of("tsp"),
             psams=",".join(f"sim:{number}" for number in range(1, simulation.plan.psams + 1)),
             key_overlap_seconds=KEY_OVERLAP_S,
+            ppp_address="ppp:1" if simulation.plan.debit else "",
         )
         world = World(
             clock=ServerClock(self.host),
@@ -208,6 +214,7 @@ class Process:
                 transport=simulation.network.transport(self), timeout=seconds, trust_env=False
             ),
             database=lambda metadata, *_: SimulatedDatabase(self, metadata),
+            line=lambda host, port, connect_s, answer_s: simulation.network.line(self, answer_s),
         )
         self.roles = Roles(settings, (self.host.role,), self.host.folder, world)
 

@@ -18,8 +18,9 @@ from unittest.mock import patch
 import requests
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from cardreader import tlv
 from cardreader.errors import Cancelled, CardRemoved, CardTimeout
-from cardreader.sim.profiles import Profile, SimulatedCard
+from cardreader.sim.profiles import Profile, SimulatedCard, open_card
 from cardreader.sim.reader import is_debit
 from cardreader.sim.store import MemoryStore
 from stb_app.journeys import memory as memory_module
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 APDU_S = 0.02
 _INIT = (0x80, 0x50)
+_GENERATE_AC, _TC = (0x80, 0xAE), 0x40
 _NEVER = threading.Event()
 
 
@@ -86,6 +88,32 @@ class Card:
             amount_fen = before_fen - self.balance_fen
             self.debits.append(Debit(self.name, self._begun, amount_fen, self._simulation.loop.time()))
             self._simulation.note(self.name, f"debited {amount_fen} fen")
+        return data, sw
+
+
+class DebitCard(Card):
+    """A debit or credit card: its money is the issuer's to tell; what it says itself are its TCs.
+
+    Attributes:
+        certificates: the TCs that it has given.
+    """
+
+    balance_fen = start_fen = 0
+
+    def __init__(self, simulation: Simulation, profile: str) -> None:
+        self.name = profile
+        self.debits = []
+        self.certificates: list[bytes] = []
+        self._simulation = simulation
+        self._card: Any = open_card(profile, None, simulation.random(f"card {profile}").randbytes)
+
+    def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        data, sw = self._card.transmit(apdu)
+        # Format 1 (EMV Book 3, 6.5.5.4): 9F27, 9F36, 9F26, 9F10.
+        told = tlv.find(data, 0x80) if tuple(apdu[:2]) == _GENERATE_AC and sw == 0x9000 else None
+        if told is not None and told[0] == _TC:
+            self.certificates.append(told[3:11])
+            self._simulation.note(self.name, "gave its TC")
         return data, sw
 
 
@@ -545,4 +573,4 @@ def simulated_machine() -> Any:
         yield
 
 
-__all__ = ["ACTING", "Box", "Card", "Debit", "Job", "simulated_machine"]
+__all__ = ["ACTING", "Box", "Card", "Debit", "DebitCard", "Job", "simulated_machine"]

@@ -33,7 +33,7 @@ from tests.simulation.people import Person
 from tests.simulation.plan import ROLES, BoxPlan, Plan, make
 from tests.simulation.servers import Host
 from tests.simulation.taps import Held
-from tests.simulation.television import Box, Card, simulated_machine
+from tests.simulation.television import Box, Card, DebitCard, simulated_machine
 
 BOXES = ("85312048", "85312047")
 """Those of the demo subscribers that take part."""
@@ -50,7 +50,7 @@ HANDLED = frozenset({"fault", "worker-fault", "job-failed", "sweep-fault", "wall
 AWAY = frozenset({"NoConnection", "OutcomeUnknown", "SweepFault"})
 """What background work says of a database that is away; what a sweep could not do it has said before."""
 FORESEEN = (
-    *("WalletUnreachable", "Problem", "NoConnection", "OutcomeUnknown", "OperationalError"),
+    *("WalletUnreachable", "Problem", "Unanswered", "NoConnection", "OutcomeUnknown", "OperationalError"),
     *("ReadTimeout", "ConnectError", "ReadError", "HTTPStatusError"),
 )
 """Why a delivery may fail."""
@@ -211,7 +211,11 @@ def _world(simulation: Simulation, databases: dict[str, bytes]) -> Iterator[None
         stack.enter_context(_captured(simulation))
         (simulation.folder / "partners.key").write_text("the partners' key")
         (simulation.folder / "tsp.key").write_bytes(urlsafe_b64encode(b"the vault's key is 32 bytes long"))
+        (simulation.folder / "ppp.key").write_bytes(urlsafe_b64encode(b"the key of PPP is 32 bytes long."))
+        (simulation.folder / "terminal.key").write_text("the terminal's key")
         for role in ROLES:
+            if role == "ppp" and databases and not simulation.plan.debit:
+                continue  # nobody asks it
             processes = simulation.plan.tsps if role == "tsp" else 1
             host = Host(simulation, role, simulation.folder, databases.get(role), processes)
             simulation.hosts[role] = host
@@ -324,6 +328,8 @@ def _people(simulation: Simulation, files: tuple[dict[str, bytes], ...]) -> None
                 (f"card {number}b", f"6217001834057{number}000002", 9000),
             )
         )
+        if simulation.plan.debit:
+            cards = DebitCard(simulation, ("debit", "credit")[number]), cards[1]
         simulation.boxes.append(box)
         simulation.cards += cards
         simulation.people.append(Person(simulation, box, (cards[0], cards[1])))

@@ -81,11 +81,14 @@ class Terminal:
         if said["response_code"] is None:
             return self.card.complete(UnableToGoOnline())
         objects = {one.tag: one.value for one in tlv.parse(bytes.fromhex(said["chip"] or ""))}
-        return self.card.complete(IssuerResponse(said["response_code"].encode(), objects.get(0x91, b"")))
+        scripts = (objects[0x72],) if 0x72 in objects else ()
+        response = IssuerResponse(said["response_code"].encode(), objects.get(0x91, b""), (), scripts)
+        return self.card.complete(response)
 
     async def complete(self, payment: Any, end: Approved | Declined) -> Any:
         path = f"/payments/{payment['payment']}/completion"
-        return await self.box.post(path, {"chip": coded(end.data)})
+        results = {0xDF31: end.script_results} if end.script_results else {}
+        return await self.box.post(path, {"chip": coded({**end.data, **results})})
 
     async def pay(self, payment: Any) -> Any:
         return await self.complete(payment, self.end(await self.authorise(payment)))
@@ -113,6 +116,43 @@ async def test_it_is_paid_and_the_service_opens(system: System, profile: str) ->
     assert await at_issuer(system) == [(ppp_books.SALE, "approved", payment["amount_fen"])]
     (kept,) = await system.rows(tables.authorisations)
     assert (kept.response_code, kept.reversal_reason) == ("00", None)
+
+
+async def told_of_scripts(system: System) -> list[str | None]:
+    """What PPP knows of scripts, once it has been told."""
+    assert system.roles.ppp is not None
+    while not all(row.script_code for row in await system.rows(tables.authorisations)):
+        pass
+    rows = await system.roles.ppp.database.read(lambda conn: list(conn.execute(ppp.transactions.select())))
+    return [row.script for row in rows]
+
+
+@pytest.mark.parametrize(("script", "done"), [("84240000", "done"), ("04DA9F7799", "failed")])
+async def test_what_the_card_does_with_scripts_is_told(system: System, script: str, done: str) -> None:
+    assert system.roles.ppp is not None
+    system.roles.ppp.faults.script = script
+    box = await system.box()
+    payment = await box.pay("card")
+    assert (await Terminal(system, box).pay(payment))["money"] == "taken"
+    assert await told_of_scripts(system) == [done]
+    assert [row.script_code for row in await system.rows(tables.authorisations)] == ["00"]
+
+
+async def test_so_it_is_where_the_issuer_has_declined_and_ppp_was_away(system: System) -> None:
+    """A script that came with a no is told when PPP answers again, once."""
+    assert system.roles.ppp is not None
+    system.roles.ppp.faults.script = "84240000"
+    box = await system.box()
+    payment = await box.pay("card")
+    terminal = Terminal(system, box)
+    said = await terminal.authorise(payment, pin="111111")
+    assert said["payment"]["state"] == "failed"
+    system.roles.ppp.faults.drop_answers = True
+    await terminal.complete(payment, terminal.end(said))
+    await system.tried("script-result")
+    system.roles.ppp.faults.drop_answers = False
+    system.clock.advance(5)
+    assert await told_of_scripts(system) == ["done"]
 
 
 async def test_what_the_issuer_declines_costs_nothing_and_says_why(system: System) -> None:

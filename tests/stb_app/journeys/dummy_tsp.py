@@ -76,6 +76,8 @@ class DummyTsp:
         self.issuer = "00"
         """What the issuer of a debit or credit card answers (bit 39)."""
         self.issuer_of = "debit"
+        self.gives_tries_back = False
+        self.script_results: list[bytes | None] = []
         self.with_pin = False
         self.cash = (0, 0)
         """Balance and ATC of a card that was to pay with its electronic cash."""
@@ -205,12 +207,15 @@ class DummyTsp:
             now = self.become(
                 payment, state=state, money=money, reason=None if approved else "declined-by-issuer"
             )
-            return Authorisation(now, self.issuer, keys.answer(self.issuer))
+            scripts = [keys.command(bytes.fromhex("84240000"))] if self.gives_tries_back else []
+            return Authorisation(now, self.issuer, keys.answer(self.issuer, scripts))
 
         return self._do("authorise", act, key, chip)
 
     def complete(self, payment: str, chip: bytes | None, key: str) -> Payment:
         def act() -> Payment:
+            if chip is not None:
+                self.script_results.append(tlv.find(chip, 0xDF31))
             if chip is not None and tlv.find(chip, 0x9F27) == b"\x40":
                 return self.become(payment, state="done", money="taken", valid_until=ORDER.valid_until)
             reason = "card-removed" if chip is None else "declined-by-card"

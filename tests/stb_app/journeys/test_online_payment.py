@@ -48,6 +48,14 @@ def test_the_issuer_says_no(bench: Bench) -> None:
     assert "complete" not in bench.tsp.calls
 
 
+@pytest.mark.parametrize("issuer", ["00", "05"])
+def test_what_the_card_did_with_scripts_is_told(bench: Bench, issuer: str) -> None:
+    bench.tsp.issuer = issuer
+    bench.tsp.gives_tries_back = True
+    assert bench.pay().outcome == ("success" if issuer == "00" else "failed")
+    assert bench.tsp.script_results == [bytes.fromhex("2000000001")]
+
+
 @pytest.mark.parametrize("verb", ["authorise", "complete"])
 @pytest.mark.parametrize("fault", ["lost", "unanswered"])
 def test_what_is_not_answered_is_sent_again_with_its_key(tmp_path: Path, verb: str, fault: str) -> None:

@@ -28,24 +28,25 @@ def test_default_focus_wins_over_the_first() -> None:
     assert tv.focus == "cancel"
 
 
-def test_a_tester_s_key_waits_until_it_counts_on_a_page_that_came_by_itself() -> None:
+def test_a_tester_s_key_counts_at_once_on_a_page_that_came_by_itself() -> None:
     class Sudden(Words):
         id = "sudden"
         keys = ("done",)
         guard_s = 0.8
 
     tv = Television(Sudden)
-    navigator = tv.app.navigator
-    assert navigator.deliberate_in("KEY_DOWN") == 0
     tv.app.push("sudden")
-    assert navigator.deliberate_in("KEY_DOWN") == 0.8
     tv.app.draw()
-    tv.hand.seconds += 0.5
-    for key in ("KEY_DOWN", "KEY_OK"):
-        assert navigator.deliberate_in(key) == pytest.approx(0.3)
-    # What opens above it is asked for.
+    assert not tv.app.key("KEY_OK")
+    assert tv.app.press("KEY_OK")
+
+
+def test_a_tester_s_ok_counts_at_once_where_something_has_opened_and_twice_on_one_target_only_once() -> None:
+    tv = Television()
+    assert tv.app.press("KEY_OK")
     tv.app.push("services")
-    assert navigator.deliberate_in("KEY_DOWN") == 0
+    assert tv.app.press("KEY_OK")
+    assert not tv.app.press("KEY_OK")
 
 
 def test_returning_restores_the_focus() -> None:
