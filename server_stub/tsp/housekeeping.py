@@ -10,12 +10,14 @@ from sqlalchemy import Connection, delete, select, tuple_, update
 
 from server_stub.foundation.jobs import Job, every, nightly
 from server_stub.tsp import machines, tables
+from server_stub.tsp.card_loads import CardLoads
 from server_stub.tsp.core import Core
 from server_stub.tsp.payments import Payments, next_due
 
 SWEEP = "sweep"
 BOOKS = "books"
 CASES = "cases"
+LOADS = "loads"
 FORGET_ANSWERS = "forget-answers"
 MINUTE_S, HOUR_S = 60, 3600
 SETTLED = "settled"
@@ -27,7 +29,7 @@ class BooksWrong(Exception):
     """The balances are not what the entries say (rule 5); the text names the first fault."""
 
 
-def jobs(core: Core, payments: Payments) -> Mapping[str, Job]:
+def jobs(core: Core, payments: Payments, loads: CardLoads) -> Mapping[str, Job]:
     """The jobs, by name."""
 
     async def check_books() -> str:
@@ -51,6 +53,7 @@ def jobs(core: Core, payments: Payments) -> Mapping[str, Job]:
     return {
         SWEEP: Job(payments.sweep, wanted=next_due, longest_pause=MINUTE_S),
         BOOKS: Job(check_books, nightly(3)),
+        LOADS: Job(loads.sweep, every(MINUTE_S)),
         CASES: Job(close_cases, every(HOUR_S)),
         FORGET_ANSWERS: Job(forget_answers, nightly(4)),
     }

@@ -99,8 +99,8 @@ async def test_no_service_is_given_before_ppp_has_the_certificate(system: System
     terminal = Terminal(system, box)
     path = f"/payments/{payment['payment']}"
     await box.post(f"{path}/offline", await terminal.begin(payment))
-    assert system.tsp.online_cards._pos is not None
-    await system.tsp.online_cards._pos.keys()
+    assert system.tsp.online_cards._line.pos is not None
+    await system.tsp.online_cards._line.pos.keys()
     system.roles.ppp.faults.drop_answers = True
     await box.post(f"{path}/certificate", terminal.certificate())
     await system.tried("present")
@@ -117,7 +117,7 @@ async def test_ppp_has_other_keys_meanwhile(system: System) -> None:
     assert system.roles.ppp is not None
     box = await system.box()
     payment = await box.pay("card")
-    pos = system.tsp.online_cards._pos
+    pos = system.tsp.online_cards._line.pos
     assert pos is not None
     first = await pos.keys()
     await pos.sign_in()
