@@ -19,6 +19,7 @@ from cardreader.secret import Pin
 from stb_app.journeys.bank_card import recognised
 from stb_app.journeys.bank_card_read import read_bank_card
 from stb_app.journeys.card_slot import BadCard, CardSlot, NobodyCame
+from stb_app.journeys.cash_load import tell_load
 from stb_app.journeys.electronic_cash import deliver_standing
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.settling import settle_with_card
@@ -31,7 +32,8 @@ from stb_app.journeys.steps import (
     Refused,
 )
 from stb_app.journeys.waiting import Waits
-from stb_app.tsp.client import CardFacts, TspClient
+from stb_app.tsp.card_verbs import CardFacts
+from stb_app.tsp.client import TspClient
 from stb_app.tsp.model import CardStanding
 from stb_app.tsp.problem import Problem
 
@@ -147,7 +149,12 @@ class CardInquiry:
 
     def _settle_earlier_cash(self, card: DebitCredit, name: str) -> None:
         """As ``_settle_earlier``."""
-        record = self._memory.of_card(name)
+        record, load = self._memory.of_card(name), self._memory.load_of(name)
+        if load is not None:
+            try:
+                tell_load(self._client, self._memory, load, card, None)
+            except Problem as problem:
+                log.warning("earlier load %s: %s", load.load, problem.code)
         if record is None:
             return
         self._slot.say(CardPrompt("settling"))

@@ -50,6 +50,8 @@ ProblemPrompt = Literal[
     "unsettled",
     "balance-too-low",
     "declined-by-card",
+    "no-cash",
+    "cash-full",
 ]
 """This card cannot pay: take it out, put another one in, or choose another way."""
 Prompt = Literal[
@@ -272,4 +274,23 @@ class BankCardRead:
 
 CardStep = CardPrompt | Finished
 WalletStep = QrStep | Finished
+LoadOutcome = Literal["loaded", "failed", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadEnded:
+    """How a load of electronic cash has ended, as far as is known: ``failed`` has taken nothing from the account.
+
+    ``reason`` is a code when it is not loaded; ``balance_fen``: on the card afterwards, where it has told.
+    """
+
+    outcome: LoadOutcome
+    reason: str | None
+    amount_fen: int
+    number: str
+    balance_fen: int | None
+    card_in_slot: bool = False
+
+
 InquiryStep = CardPrompt | CardRead | BankCardRead | Refused
+LoadStep = CardPrompt | LoadEnded

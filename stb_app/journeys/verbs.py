@@ -17,6 +17,7 @@ from cardreader.reader import Reader
 from cardreader.secret import SecretText
 from stb_app.journeys.card_inquiry import CardInquiry
 from stb_app.journeys.card_payment import CardPayment
+from stb_app.journeys.cash_load import CashLoad
 from stb_app.journeys.following import Follow
 from stb_app.journeys.loading import Ask
 from stb_app.journeys.memory import Memory, OpenPayment
@@ -160,6 +161,14 @@ class Verbs:
             self._terminal(),
             self._now,
         )
+
+    def load_cash(self, amount_fen: int) -> CashLoad:
+        """Electronic cash, from the account of the card that is put in."""
+        client = self._begin("load-cash")
+        return CashLoad(
+            client, self.reader, self.memory, self._waits, self._make_key, self._now, self._alone, self._terminal(),
+            amount_fen,
+        )  # fmt: skip
 
     def recover(self) -> Recovery:
         """Settles what earlier payments left open; runs in the background from the start of the television."""
