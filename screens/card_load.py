@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from screens.problems import N_, PROBLEMS, Said, money_words, prompt_words, words_for
-from screens.words import Say
+from screens.words import Say, sentences
 from stb_app.journeys import Money
 from stb_app.journeys.steps import CANCELLABLE_PROMPTS, CardPrompt, CashHeld, LoadEnded
 from stb_app.kit.nodes import Color, Column, Fit, Node, Row, Sign, Space, Target, Text, TextStyle
@@ -118,7 +118,7 @@ def ended_words(end: LoadEnded, t: Say) -> Said:
 def account_words(end: LoadEnded, t: Say) -> tuple[str, Color]:
     """What has become of the account's money, and how loud that is."""
     if end.outcome == "unknown":
-        return money_words("unknown", t), "warning"
+        return sentences(money_words("unknown", t), t(DO_NOT_REPEAT_LOAD)), "warning"
     return t(ACCOUNT[end.outcome]).format(amount=money(end.amount_fen)), "good"
 
 
@@ -126,7 +126,7 @@ def load_ended(end: LoadEnded, buttons: tuple[Target, ...], t: Say) -> Node:
     """The page of the end."""
     said, (account, tone) = ended_words(end, t), account_words(end, t)
 
-    def page(style: TextStyle, size: int, gap: int) -> Node:
+    def page(big: TextStyle, style: TextStyle, size: int, gap: int) -> Node:
         held: tuple[Node, ...] = ()
         if end.balance_fen is not None:
             label = Text(t("Electronic cash on the card"), "body", "secondary", wrap=False)
@@ -137,17 +137,18 @@ def load_ended(end: LoadEnded, buttons: tuple[Target, ...], t: Say) -> Node:
                     justify="center",
                 ),
             )
-        warned = (t(DO_NOT_REPEAT_LOAD),) if end.outcome == "unknown" else ()
-        card = (t("Please take your card"),) if end.card_in_slot else ()
+        card = (
+            (Text(t("Please take your card"), style, "warning", align="center"),) if end.card_in_slot else ()
+        )
         return Column(
             (
                 Space(grow=1),
                 Sign(SIGNS[end.outcome], size),
-                Text(said.title, "title", align="center"),
+                Text(said.title, big, align="center"),
                 *held,
                 Text(account, style, tone, align="center"),
                 Text(said.text, style, "secondary", align="center"),
-                *(Text(words, style, "warning", align="center") for words in (*warned, *card)),
+                *card,
                 Space(8),
                 Row(buttons, gap=28, justify="center"),
                 Space(grow=1),
@@ -157,7 +158,7 @@ def load_ended(end: LoadEnded, buttons: tuple[Target, ...], t: Say) -> Node:
             grow=1,
         )
 
-    return Fit((page("row", 120, ROOMY), page("body", 88, TIGHT)))
+    return Fit((page("title", "row", 120, ROOMY), page("heading", "body", 64, TIGHT)))
 
 
 def load_state(end: LoadEnded) -> dict[str, Any]:
