@@ -91,12 +91,19 @@ def parser() -> argparse.ArgumentParser:
     psams.add_argument(
         "psam", nargs="?", metavar="PSAM", help="its URL, as in the settings; 'unlock' wants it"
     )
+    settle = commands.add_parser(
+        "settle", help="batches and their totals at PPP: list them, settle now, say why one differs"
+    )
+    settle.add_argument("action", choices=("list", "now", "decide"))
+    settle.add_argument("batch", nargs="?", metavar="BATCH", help="its number; 'decide' wants it")
+    settle.add_argument("--reason", metavar="TEXT", help="why its totals differ")
+    settle.add_argument("--actor", metavar="NAME", help="who decides")
     audit = commands.add_parser("audit", help="verify the audit logs")
     audit.add_argument("action", choices=("verify",))
     audit.add_argument("--role", choices=("boss", "tsp", "ppp"), help="only this role's")
     audit.add_argument("--head", metavar="HASH", help="hash of a record that must be there; with --role")
     check = commands.add_parser("check", help="prove on live databases what must always be true")
-    for command in (boxes, rotate, cases, psams, audit, check):
+    for command in (boxes, rotate, cases, psams, settle, audit, check):
         _place(command)
     backup = commands.add_parser("backup", help="copy one moment of everything, while servers run or stand")
     backup.add_argument("--to", type=_folder, required=True, metavar="FOLDER", help="is made; has keys in it")
@@ -160,6 +167,10 @@ def parse(arguments: Sequence[str] | None, roles: Sequence[str]) -> argparse.Nam
         top.error("psams list, or psams unlock PSAM")
     if options.command == "cases":
         _check_case(top, options)
+    if options.command == "settle":
+        told = (options.batch, options.reason, options.actor)
+        if told.count(None) != (0 if options.action == "decide" else len(told)):
+            top.error("settle list, or settle now, or settle decide BATCH --reason TEXT --actor NAME")
     if options.command == "audit" and options.head is not None and options.role is None:
         top.error("--head wants --role: each role has its own log")
     if options.command != "run":

@@ -23,7 +23,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from cardreader.output import until_nobody_reads
-from server_stub import audit, backup, boxes, cases, check, cli, metrics, psams, tls
+from server_stub import audit, backup, boxes, cases, check, cli, metrics, psams, settle, tls
 from server_stub.app import ROLES, Roles, build, phone_application, real_world, release
 from server_stub.commands import settings_of, subcommand
 from server_stub.foundation import correlation
@@ -316,6 +316,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         "rotate-key": boxes.rotate_server_key,
         "cases": cases.run,
         "psams": psams.run,
+        "settle": settle.run,
         "audit": audit.run,
         "check": check.run,
         "backup": backup.backup,

@@ -9,10 +9,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from cardreader.secret import SecretText
+
+if TYPE_CHECKING:
+    from cardreader.emv.settings import TerminalSettings
 
 DEFAULT_REMOTE = ("127.0.0.1", 8790)
 DEFAULT_BOX = "85312047"
@@ -51,6 +54,7 @@ class BoxOptions:
 class Options:
     """What was asked for.
 
+    ``terminal`` is the box as a terminal for debit and credit cards, None for the demonstration's;
     ``tsp`` is None with ``demo``; ``authority`` is a file of certificate authorities, None for those of the system;
     ``web_remote`` (host, port) is None when there is to be none;
     ``no_display`` says why there is no window although ``headless`` was not asked for; empty otherwise.
@@ -69,6 +73,7 @@ class Options:
     web_remote: tuple[str, int] | None
     box: str
     lan: bool
+    terminal: TerminalSettings | None
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options | BoxOptions:
@@ -123,9 +128,14 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options |
         help="with --demo: phones in the local network can open the page behind a code (that page alone)",
     )
     run.add_argument("--ca", metavar="FILE", help="certificate authority of the payment platform (https)")
+    run.add_argument(
+        "--terminal",
+        metavar="FILE",
+        help="terminal and merchant numbers, and CA keys, for debit and credit cards (TOML: docs/operations.md)",
+    )
     of = {"run": run, **_add_box_commands(commands)}
     given = parser.parse_args(arguments)
-    for name in ("data", "tsp", "reader", "lang", "size", "web_remote", "box", "ca"):
+    for name in ("data", "tsp", "reader", "lang", "size", "web_remote", "box", "ca", "terminal"):
         if getattr(given, name, None) is None:
             setattr(given, name, environment.get(f"STB_APP_{name.upper()}") or None)
     if given.command == "run":
@@ -230,6 +240,18 @@ def _authority(text: str | None, parser: argparse.ArgumentParser) -> Path | None
     return path
 
 
+def _terminal(text: str | None, parser: argparse.ArgumentParser) -> TerminalSettings | None:
+    if not text:
+        return None
+    # Not before the first picture of a television that needs none.
+    from stb_app.journeys.terminal_file import TerminalFileError, read
+
+    try:
+        return read(Path(text).expanduser().absolute())
+    except TerminalFileError as error:
+        parser.error(f"--terminal {text!r}: {error}")
+
+
 def _box(text: str | None, parser: argparse.ArgumentParser) -> str:
     box = text or DEFAULT_BOX
     if not (box.isascii() and box.isdigit() and 6 <= len(box) <= 16):
@@ -268,6 +290,7 @@ def _checked(
         web_remote=remote,
         box=box,
         lan=given.lan,
+        terminal=_terminal(given.terminal, parser),
     )
 
 

@@ -297,6 +297,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
 
     from cardreader.reader import SimulatedSlot
     from stb_app.journeys.memory import Memory
+    from stb_app.journeys.online_payment import TERMINAL
     from stb_app.journeys.verbs import Verbs
     from stb_app.journeys.waiting import RealWaits
     from stb_app.shell.box import BoxFiles
@@ -313,6 +314,8 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         memory,
         RealWaits(app.clock),
         lambda: clock.now() + app.clock.ahead,
+        traces=data / "traces",
+        terminal=options.terminal or TERMINAL,
     )
     recovering = False
 

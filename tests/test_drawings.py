@@ -25,6 +25,13 @@ def test_actions_kinds_of_cases_and_jobs_are_told() -> None:
         assert f"| `{action}` | {wanted} |" in page
     for kind in machines.WATCHED.values():
         assert f"`{kind}`" in page
-    for job in (housekeeping.SWEEP, housekeeping.BOOKS, housekeeping.CASES, housekeeping.FORGET_ANSWERS):
+    settling = (housekeeping.SETTLE, housekeeping.SETTLEMENTS)
+    for job in (
+        housekeeping.SWEEP,
+        housekeeping.BOOKS,
+        housekeeping.CASES,
+        housekeeping.FORGET_ANSWERS,
+        *settling,
+    ):
         assert f"| `{job}` |" in page
     assert invariants.CHECKS

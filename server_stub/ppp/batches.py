@@ -43,7 +43,7 @@ def told(fen: int, count: int) -> str:
     >>> told(1500, 1)
     '000000001500001000000000000000'
     """
-    return f"{fen:012d}{count:03d}{0:012d}{0:03d}"
+    return f"{fen:012d}{count % 1000:03d}{0:012d}{0:03d}"
 
 
 def settle(conn: Connection, request: Request) -> Answer:

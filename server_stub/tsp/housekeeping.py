@@ -13,6 +13,7 @@ from server_stub.tsp import machines, tables
 from server_stub.tsp.card_loads import CardLoads
 from server_stub.tsp.core import Core
 from server_stub.tsp.payments import Payments, next_due
+from server_stub.tsp.settlement import Settlement
 
 SWEEP = "sweep"
 BOOKS = "books"
@@ -21,6 +22,7 @@ LOADS = "loads"
 FORGET_ANSWERS = "forget-answers"
 MINUTE_S, HOUR_S = 60, 3600
 SETTLED = "settled"
+SETTLE, SETTLEMENTS = "settle", "settlements"
 BATCH = 500
 """Answers forgotten in one transaction: others need not wait long."""
 
@@ -29,8 +31,14 @@ class BooksWrong(Exception):
     """The balances are not what the entries say (rule 5); the text names the first fault."""
 
 
-def jobs(core: Core, payments: Payments, loads: CardLoads) -> Mapping[str, Job]:
-    """The jobs, by name."""
+def jobs(
+    core: Core, payments: Payments, loads: CardLoads, settlement: Settlement | None
+) -> Mapping[str, Job]:
+    """The jobs, by name.
+
+    Args:
+        settlement: with PPP; None where there is none.
+    """
 
     async def check_books() -> str:
         faults = await core.database.read(tables.ledger.faults)
@@ -50,7 +58,12 @@ def jobs(core: Core, payments: Payments, loads: CardLoads) -> Mapping[str, Job]:
                 return f"{gone} forgotten"
             gone += await core.database.write(partial(forget, rows=old))
 
+    with_ppp: dict[str, Job] = {}
+    if settlement is not None:
+        with_ppp[SETTLE] = Job(settlement.settle, nightly(3), longest_pause=MINUTE_S)
+        with_ppp[SETTLEMENTS] = Job(settlement.go_on, every(HOUR_S), longest_pause=MINUTE_S)
     return {
+        **with_ppp,
         SWEEP: Job(payments.sweep, wanted=next_due, longest_pause=MINUTE_S),
         BOOKS: Job(check_books, nightly(3)),
         LOADS: Job(loads.sweep, every(MINUTE_S)),

@@ -26,6 +26,7 @@ from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, PRESENT, REFUND
 from server_stub.tsp.payments import SWEPT
 from server_stub.tsp.pos import APPROVED
 from server_stub.tsp.psam_pool import COMPLETED
+from server_stub.tsp.settlement import CLOSED, CLOSING
 from server_stub.tsp.tables import (
     audit,
     authorisations,
@@ -42,11 +43,13 @@ from server_stub.tsp.tables import (
     orders,
     outbox,
     payments,
+    settlements,
 )
 
 PAGE = 1000
 LATE = timedelta(minutes=10)
 """So late may be what background work does: a partner that hangs, a server that was stopped for a while."""
+A_DAY = timedelta(days=1)
 FAR = timedelta(days=2)
 """Beyond its own time: what is a case is looked at once a day, and clocks are put right by hours at most."""
 FIRST = {"order": "quoted", "card payment": "created", "wallet payment": "code-wanted", "load": "created"}
@@ -246,6 +249,15 @@ def _proofs(conn: Connection, now: datetime, settings: Settings) -> list[str]:
     return said
 
 
+def _settlements(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    """What was closed is settled; whatever PPP's silence lasts, it does not last a day."""
+    late = settlements.c.state.in_((CLOSING, CLOSED)) & (settlements.c.begun_at < _ran(conn, now) - A_DAY)
+    return [
+        f"batch {row.batch} of terminal {row.terminal} is {row.state} since {row.begun_at:%Y-%m-%d %H:%M}"
+        for row in conn.execute(select(settlements).where(late))
+    ]
+
+
 def _owed(conn: Connection, now: datetime, settings: Settings) -> list[str]:
     """What is owed to BOSS or a wallet stands in the outbox, and nothing there is long overdue."""
     standing = conn.execute(select(outbox).where(outbox.c.due_at.is_not(None))).all()
@@ -381,6 +393,7 @@ CHECKS: Mapping[str, Check] = {
     "what UnionPay was asked is what became of it": bank_cards.authorisations_fit,
     "what cards have certified is what became of it": bank_cards.certificates_fit,
     "what was loaded onto cards is what became of it": bank_cards.loads_fit,
+    "batches are settled": _settlements,
     "payments are of their orders": _same,
     "numbers and proofs of PSAMs are used once": _numbers,
     "keys are of their boxes": _box_keys,

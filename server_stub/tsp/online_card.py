@@ -156,7 +156,8 @@ class OnlineCards:
 
         def change(conn: Connection) -> None:
             now_row = core.load_payment(conn, payment)
-            statements.change(conn, authorisations, {"reversal_code": code}, payment_id=payment)
+            values = {"reversal_code": code, "reversed_at": self._core.clock.now()}
+            statements.change(conn, authorisations, values, payment_id=payment)
             if now_row.state == "reversing":
                 self._core.move(conn, now_row, "failed", actor="ppp", reason=now_row.reason)
 

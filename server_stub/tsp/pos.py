@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import structlog
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
@@ -45,8 +46,8 @@ NO_ANSWER, MAC_WRONG, SYSTEM = "98", "A0", "06"
 APPROVED = "00"
 REVERSED = frozenset({APPROVED, "12", "25"})
 """Answers to 0400 after which nothing of the sale is left."""
-SCRIPT_RESULT = "951"
-"""60.3 of 0620."""
+SCRIPT_RESULT, SETTLE, UPLOAD, UPLOAD_END = "951", "201", "203", "207"
+"""60.3 of 0620, 0500, and 0320 with an IC card's certificate and after the last one."""
 MAC_REFUSED = "A0"
 HIGHEST_STAN = 999_999
 log = structlog.get_logger(__name__)
@@ -85,6 +86,28 @@ class Slip:
 
 
 @dataclass(frozen=True, slots=True)
+class Totals:
+    """Sum and number of a batch's sales, as bit 48 has them: the number has three digits, and begins again after them."""
+
+    MOST: ClassVar[int] = 1000
+    fen: int
+    count: int
+
+    def __str__(self) -> str:
+        """Debits; there are no credits.
+
+        >>> str(Totals(1500, 1))
+        '000000001500001000000000000000'
+        """
+        return f"{self.fen:012d}{self.count % self.MOST:03d}{0:015d}"
+
+    @classmethod
+    def parse(cls, digits: str) -> Totals:
+        """Of the first 30 digits of bit 48."""
+        return cls(int(digits[:12]), int(digits[12:15]))
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """How this platform gets to PPP.
 
@@ -117,12 +140,33 @@ class Pos:
         first = {"id": access.terminal, "batch": "000001", "stan": 0}
         database.load(lambda conn: statements.insert_once(conn, pos_terminals, first))
 
+    @property
+    def terminal(self) -> str:
+        """Bit 41."""
+        return self._terminal
+
     async def keys(self) -> Keys:
-        """The working keys; signs in when there are none. Raises Unanswered."""
-        row = await self._database.look(lambda conn: statements.one(conn, pos_terminals, id=self._terminal))
-        if row is None or row.mak is None:
-            return await self.sign_in()
-        return Keys(KeyBlock(row.pik), KeyBlock(row.mak), KeyBlock(row.tdk))
+        """The working keys, for something that goes into the open batch; signs in when there are none.
+
+        Raises:
+            Unanswered: also while the batch is settled.
+        """
+        row = await self._row()
+        if row.closing == row.batch:
+            raise Unanswered("the batch is being settled", sent=False)
+        return await self._keys(row)
+
+    async def batch(self) -> str:
+        """The batch that was open at the last sign-in."""
+        return str((await self._row()).batch)
+
+    def open_batch(self, conn: Connection) -> str:
+        """The same, with the terminal locked: nothing comes into the batch meanwhile."""
+        return str(self._locked(conn).batch)
+
+    def close_batch(self, conn: Connection, batch: str) -> None:
+        """Nothing more goes into a batch: it is settled now. The next one comes with a sign-in."""
+        statements.change(conn, pos_terminals, {"closing": batch}, id=self._terminal)
 
     async def sign_in(self) -> Keys:
         """Fetches new working keys. Raises Unanswered."""
@@ -158,8 +202,7 @@ class Pos:
 
     def slip(self, conn: Connection) -> Slip:
         """The next STAN of the batch, in a transaction that keeps what it is for."""
-        row = statements.one(conn, pos_terminals, lock=True, id=self._terminal)
-        assert row is not None
+        row = self._locked(conn)
         stan = row.stan % HIGHEST_STAN + 1
         statements.change(conn, pos_terminals, {"stan": stan}, id=self._terminal)
         return Slip(row.batch, f"{stan:06d}")
@@ -228,14 +271,68 @@ class Pos:
         Raises:
             Unanswered
         """
-        fields: dict[int, Value] = {11: slip.stan, 41: self._terminal, 42: self._merchant, 55: chip}
-        fields[60] = str(Network("00", slip.batch, SCRIPT_RESULT, CHIP, "0"))
-        fields[61] = str(Original(original.batch, original.stan))
-        return await self._tell(slip, "0620", fields)
+        fields = self._about(slip, SCRIPT_RESULT)
+        about = str(Original(original.batch, original.stan))
+        return await self._tell(slip, "0620", {**fields, 55: chip, 61: about})
+
+    async def settle(self, batch: str, told: Totals) -> Totals:
+        """0500: PPP closes the batch, and says what it has counted. Raises Unanswered: also where PPP does not do it."""
+        fields = self._about(await self._own(batch), SETTLE)
+        fields |= {48: f"{told}0{'0' * 31}", 49: CURRENCY}
+        said = await self._tell(Slip(batch, str(fields[11])), "0500", fields)
+        if said.text(39) != APPROVED:
+            raise Unanswered(f"the settlement was answered {said.text(39)}", sent=True)
+        return Totals.parse(said.text(48))
+
+    async def upload(self, slip: Slip, amount_fen: int, chip: bytes) -> Message:
+        """0320 of a sale that was approved online: the answer.
+
+        Args:
+            slip: the sale's.
+            chip: what the card has said at its end, with its TC.
+
+        Raises:
+            Unanswered
+        """
+        fields = self._about(slip, UPLOAD)
+        return await self._tell(slip, "0320", {**fields, 4: f"{amount_fen:012d}", 55: chip})
+
+    async def end_upload(self, batch: str) -> Message:
+        """0320 after the last one: the answer. Raises Unanswered."""
+        slip = await self._own(batch)
+        return await self._tell(slip, "0320", self._about(slip, UPLOAD_END))
+
+    async def _own(self, batch: str) -> Slip:
+        """A number for a message about a batch."""
+        return Slip(batch, (await self._database.write(self.slip)).stan)
+
+    def _about(self, slip: Slip, code: str) -> dict[int, Value]:
+        """Fields of what is told of a batch.
+
+        Args:
+            code: 60.3.
+        """
+        network = Network("00", slip.batch, code, CHIP, "0")
+        return {11: slip.stan, 41: self._terminal, 42: self._merchant, 60: str(network)}
+
+    async def _row(self) -> Row[Any]:
+        row = await self._database.look(lambda conn: statements.one(conn, pos_terminals, id=self._terminal))
+        assert row is not None
+        return row
+
+    def _locked(self, conn: Connection) -> Row[Any]:
+        row = statements.one(conn, pos_terminals, lock=True, id=self._terminal)
+        assert row is not None
+        return row
+
+    async def _keys(self, row: Row[Any]) -> Keys:
+        if row.mak is None:
+            return await self.sign_in()
+        return Keys(KeyBlock(row.pik), KeyBlock(row.mak), KeyBlock(row.tdk))
 
     async def _tell(self, slip: Slip, mti: str, fields: Mapping[int, Value]) -> Message:
         """What may be said again under other keys: it counts once. Raises Unanswered."""
-        said = await self._exchange(slip, mti, fields, await self.keys())
+        said = await self._exchange(slip, mti, fields, await self._keys(await self._row()))
         if said.text(39) == MAC_REFUSED:
             said = await self._exchange(slip, mti, fields, await self.sign_in())
         return said

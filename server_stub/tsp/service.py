@@ -44,6 +44,7 @@ from server_stub.tsp.orders import Orders
 from server_stub.tsp.payments import Payments
 from server_stub.tsp.pos import Access, Pos
 from server_stub.tsp.server_keys import ServerKeys
+from server_stub.tsp.settlement import Settlement
 from server_stub.tsp.wallet import WalletPayments
 from server_stub.wallets.provider import Wallet
 
@@ -120,9 +121,9 @@ class TspService:
         self.payments: Payments = Payments(
             self.core, self.orders, self.wallets, self.proofs, self.online_cards
         )
-        self.jobs: Jobs = Jobs(
-            database, tables.jobs, clock, who, housekeeping.jobs(self.core, self.payments, self.card_loads)
-        )
+        self.settlement = None if pos is None else Settlement(self.core, pos)
+        work = housekeeping.jobs(self.core, self.payments, self.card_loads, self.settlement)
+        self.jobs: Jobs = Jobs(database, tables.jobs, clock, who, work)
         database.load(self.jobs.load)
 
     @property

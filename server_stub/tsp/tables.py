@@ -181,6 +181,24 @@ pos_terminals = Table(
     Column("mak", String),
     Column("tdk", String),
     Column("signed_in_at", Instant),
+    Column("closing", String),  # the batch that takes nothing more
+)
+
+settlements = Table(
+    "settlements",
+    metadata,
+    Column("terminal", String, primary_key=True),
+    Column("batch", String, primary_key=True),
+    Column("state", String, nullable=False),  # closing | closed | uploaded | agreed | differs | decided
+    Column("begun_at", Instant, nullable=False),
+    Column("told_fen", Fen, nullable=False),
+    Column("told_count", Integer, nullable=False),
+    Column("settled_at", Instant),
+    Column("counted_fen", Fen),  # by PPP
+    Column("counted_count", Integer),
+    Column("ended_at", Instant),  # everything is uploaded
+    Column("reason", String),  # of whoever has decided about what differs
+    Column("actor", String),
 )
 
 authorisations = Table(
@@ -202,7 +220,9 @@ authorisations = Table(
     Column("chip_end", String),  # what the card said at its second GENERATE AC
     Column("reversal_reason", String),  # bit 39 of the reversal
     Column("reversal_code", String),  # bit 39 of its answer
+    Column("reversed_at", Instant),
     Column("script_code", String),  # bit 39 of the answer to the script result
+    Column("certificate_code", String),  # bit 39 of the answer to the card's TC, after the batch
 )
 Index("one_of_a_slip", authorisations.c.batch, authorisations.c.stan, unique=True)
 

@@ -61,8 +61,12 @@ class CardVerbs:
             raise Problem("tsp-answer-bad", facts={"where": "card_keys", "expected": "keys"})
         return keys[0]
 
-    def present_card(self, payment: str, card: CardFacts, key: str) -> Lease:
-        answer = self._call("POST", f"/payments/{payment}/card", _card_body(card), key, answer_s=PAYING_S)
+    def present_card(self, payment: str, card: CardFacts, key: str, wait: int = 0) -> Lease:
+        """Has the card checked and a PSAM leased for it; waits so many seconds in the TSP's queue for one."""
+        query = f"?wait={wait}" if wait else ""
+        answer = self._call(
+            "POST", f"/payments/{payment}/card{query}", _card_body(card), key, answer_s=PAYING_S + wait
+        )
         return Lease(
             hexadecimal(answer, "terminal_number", 6), answer.int("key_index"), answer.int("seconds_left")
         )

@@ -123,6 +123,14 @@ def free() -> Any:
 
 
 TSP: list[tuple[str, Any, str]] = [
+    (
+        "batch",
+        lambda made: insert(tsp.settlements).values(
+            terminal="88310001", batch="000001", state="closing", told_fen=0, told_count=0,
+            begun_at=systems.START - timedelta(days=2),
+        ),
+        "batches are settled",
+    ),
     ("balance", lambda made: update(tsp.ledger.balances).values(balance_fen=1), "books balance"),
     (
         "entries",
@@ -287,7 +295,7 @@ async def test_the_commands_beside_a_server_that_runs(
 
         code, told = await said("check")
         assert code == 0, told
-        assert [line.split()[0] for line in told.splitlines()] == ["ok"] * 43
+        assert [line.split()[0] for line in told.splitlines()] == ["ok"] * 44
         code, told = await said("audit", "verify")
         assert (code, told.count("ok     ")) == (0, 3)
         last = told.splitlines()[-1].split()[-1]

@@ -31,6 +31,7 @@ class Books:
     """The TSP's rows about cards, by payment."""
     authorisations: dict[str, Any]
     """The TSP's rows about debit and credit cards, by payment."""
+    settlements: list[Any]
     issuer: dict[tuple[str, str], Any]
     """PPP's rows of sales, by batch and STAN."""
     cases: dict[str, set[str]]
@@ -97,6 +98,7 @@ def _read(simulation: Simulation) -> Books:
         payments={row.id: row for row in rows("tsp", tsp.payments)},
         debits=debits,
         authorisations=authorisations,
+        settlements=rows("tsp", tsp.settlements),
         issuer=issuer,
         cases=cases,
         leases=rows("tsp", tsp.leases),

@@ -20,7 +20,7 @@ from server_stub.check import examine
 from server_stub.sandbox import tables as sandbox
 from server_stub.sandbox.service import MACHINE as CODE
 from server_stub.settings import Settings
-from server_stub.tsp import machines
+from server_stub.tsp import machines, settlement
 from server_stub.tsp import tables as tsp
 from stb_app.tsp.problem import Problem
 from tests.simulation.books import Books, books
@@ -179,6 +179,13 @@ def unionpay_tsp_and_cards_agree(simulation: Simulation) -> Iterator[str]:
             yield f"payment {payment} is {state}, at the issuer {sold and sold.state}"
         if booked and tlv.find(bytes.fromhex(asked.chip_end or ""), 0x9F26) not in certificates:
             yield f"payment {payment} is {state}, and no card has certified it"
+
+
+def batches_agree(simulation: Simulation) -> Iterator[str]:
+    """Every batch that was closed came to its end, and PPP has counted what the TSP can explain."""
+    for row in books(simulation).settlements:
+        if row.state != settlement.AGREED:
+            yield f"batch {row.batch} is {row.state}: told {row.told_fen} fen, counted {row.counted_fen}"
 
 
 def psams_are_lent_whole(simulation: Simulation) -> Iterator[str]:
@@ -536,6 +543,7 @@ ALL: tuple[Check, ...] = (
     wallet_and_tsp_agree,
     psams_and_tsp_agree,
     unionpay_tsp_and_cards_agree,
+    batches_agree,
     psams_are_lent_whole,
     journals_balance,
     balances_are_sums,

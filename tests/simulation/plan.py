@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 ROLES = ("boss", "tsp", "sandbox", "ppp")
@@ -174,8 +174,9 @@ def make(seed: int) -> Plan:
 def _debit(plan: Plan, random: Random) -> None:
     """Cards that ask their issuer: what goes wrong on the line, at PPP, and while the card has its last word."""
     plan.debit = True
-    if random.random() < 0.5:
-        plan.ppp_link = _links(random)
+    if random.random() < 0.6:
+        # A sale that comes after its reversal deserves more than its share.
+        plan.ppp_link = replace(_links(random), slow=random.choice((0.0, 0.35)))
     for role, last in (("ppp", 6), ("tsp", 14)):
         if random.random() < 0.3:
             down_s = random.choice((2.0, 12.0, 40.0, 90.0))

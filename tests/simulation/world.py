@@ -47,8 +47,8 @@ HANDLED = frozenset({"fault", "worker-fault", "job-failed", "sweep-fault", "wall
 """Log events that mean that the server has met something nobody thought of."""
 
 
-AWAY = frozenset({"NoConnection", "OutcomeUnknown", "SweepFault"})
-"""What background work says of a database that is away; what a sweep could not do it has said before."""
+AWAY = frozenset({"NoConnection", "OutcomeUnknown", "SweepFault", "Unanswered"})
+"""What background work says of a database or a PPP that is away; what a sweep could not do it has said before."""
 FORESEEN = (
     *("WalletUnreachable", "Problem", "Unanswered", "NoConnection", "OutcomeUnknown", "OperationalError"),
     *("ReadTimeout", "ConnectError", "ReadError", "HTTPStatusError"),

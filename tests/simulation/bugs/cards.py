@@ -9,7 +9,7 @@ from typing import Any
 from server_stub.foundation.iso8583 import Message
 from server_stub.foundation.outbox import Acknowledged
 from server_stub.ppp import transactions
-from server_stub.tsp import core, online_card, pos
+from server_stub.tsp import core, online_card, pos, settlement
 from server_stub.tsp.ppp_line import Unanswered
 from tests.simulation.bugs.harness import bug, put
 
@@ -89,3 +89,18 @@ def sale_is_asked_again() -> AbstractContextManager[Any]:
             return await sale(self, dataclasses.replace(slip, stan=f"9{slip.stan[1:]}"), *more, **named)
 
     return put(pos.Pos, "sale", again)
+
+
+@bug("reversals-are-totals", "batches_agree", seed=6)
+def reversals_are_totals() -> AbstractContextManager[Any]:
+    """What was reversed before its batch was settled counts as sold."""
+    sales = settlement.sales
+
+    def all_sold(conn: Any, batch: str, begun_at: Any) -> settlement.Sales:
+        held = sales(conn, batch, begun_at)
+        fen = sum(row.amount_fen for row in settlement._asked(conn, batch) if row.reversal_reason is not None)
+        return dataclasses.replace(
+            held, sure=settlement.Totals(held.sure.fen + fen, held.sure.count), doubtful=()
+        )
+
+    return put(settlement, "sales", all_sold)
