@@ -1,4 +1,4 @@
-"""Batches that are settled, and what PPP is told beside sales: certificates, results of scripts."""
+"""Batches that are settled, and what PPP is told beside sales: certificates, results of scripts; keys that are changed."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +12,9 @@ def upgrade() -> None:
         op.add_column("card_authorisations", sa.Column(column, sa.String()))
     op.add_column("card_authorisations", sa.Column("reversed_at", sa.BigInteger()))
     op.add_column("pos_terminals", sa.Column("closing", sa.String()))
+    op.add_column("pos_terminals", sa.Column("tmk", sa.String()))
+    op.add_column("pos_terminals", sa.Column("tmk_at", sa.BigInteger()))
+    op.add_column("card_keys", sa.Column("valid_until", sa.BigInteger()))
     op.create_table(
         "settlements",
         sa.Column("terminal", sa.String(), primary_key=True),
