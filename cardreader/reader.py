@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from cardreader.pcsc import Slot
 
 
 @runtime_checkable
@@ -29,10 +32,15 @@ class Connection(Protocol):
 class Reader(Protocol):
     """A slot into which a person puts a card."""
 
-    name: str
-    """As the reader service calls it; shown to testers."""
-    simulated: bool
-    """True when no real card can be in it: the television shows its TEST mark."""
+    @property
+    def name(self) -> str:
+        """As the reader service calls it; shown to testers."""
+        ...
+
+    @property
+    def simulated(self) -> bool:
+        """True when no real card can be in it: the television shows its TEST mark."""
+        ...
 
     def card_present(self) -> bool:
         """Whether a card is in the slot now. Raises ReaderUnavailable."""
@@ -56,6 +64,22 @@ class Reader(Protocol):
 
 
 @runtime_checkable
+class SeveralSlots(Protocol):
+    """What a reader has besides that is all those of a service."""
+
+    chosen: str
+    """Name of the reader that was chosen; empty as long as none was."""
+
+    def slots(self) -> list[Slot]:
+        """All readers there are. Raises ReaderUnavailable."""
+        ...
+
+    def choose(self, name: str) -> None:
+        """From now on this reader is taken whenever it has a card."""
+        ...
+
+
+@runtime_checkable
 class SimulatedSlot(Protocol):
     """What a ``sim:`` reader has besides: hands that put a card in and pull it out."""
 
@@ -69,6 +93,28 @@ class SimulatedSlot(Protocol):
             KeyError: no such profile.
             ProtocolError: its stored state is damaged; nothing is put in.
         """
+        ...
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What was ordered and has not happened yet, as ``order_fault`` takes it."""
+        ...
+
+    @property
+    def happened(self) -> tuple[tuple[int, str], ...]:
+        """The faults of the card that was put in last, each with the number of its command."""
+        ...
+
+    def order_fault(self, fault: str) -> None:
+        """Orders a fault (``cardreader.lab.faults.FORMS``) of this card, or of the next one that gets to its command.
+
+        Raises:
+            ValueError: it is none; the text says what is wrong.
+        """
+        ...
+
+    def forget_faults(self) -> None:
+        """None of those that have not happened yet will."""
         ...
 
     def pull(self) -> None:

@@ -10,7 +10,7 @@ def open_reader(url: str, state_dir: str | None = None) -> Reader:
     """Opens the reader that a URL names.
 
     Args:
-        url: ``pcsc:`` (the first reader that has a card, else the first), ``pcsc:NAME`` (part of a reader's
+        url: ``pcsc:`` (the first reader that has a card, else the first; another can be chosen), ``pcsc:NAME`` (part of a reader's
             name), ``sim:`` (an empty simulated slot) or ``sim:PROFILE`` (with that card in it).
         state_dir: folder in which simulated cards keep their state; None keeps it in memory.
 
@@ -25,7 +25,8 @@ def open_reader(url: str, state_dir: str | None = None) -> Reader:
 
         return SimReader(rest or None, state_dir)
     if scheme == "pcsc":
-        from cardreader.pcsc import PcscReader  # pyscard takes its time
+        from cardreader.choosing import ChoosingReader  # pyscard takes its time
+        from cardreader.pcsc import PcscReader
 
-        return PcscReader(rest)
+        return PcscReader(rest) if rest else ChoosingReader()
     raise ReaderUnavailable(f"{url!r}: a reader URL begins with 'pcsc:' or 'sim:'")

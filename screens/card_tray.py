@@ -19,6 +19,7 @@ CARDS: tuple[tuple[str, str, str], ...] = (
     ("pin-blocked", N_("A card with a locked PIN"), N_("Wrong PIN entered too often")),
     ("debit", N_("A debit card"), N_("Asks its bank, PIN 123456")),
     ("credit", N_("A credit card"), N_("Asks its bank, PIN 123456")),
+    ("electronic-cash", N_("An electronic cash card"), N_("Pays without a PIN")),
     ("no-purse", N_("A card that cannot pay"), N_("Nothing on it to pay with")),
 )
 """Profile of the simulator, its name, what is special about it."""
@@ -46,6 +47,9 @@ class CardTrayScreen(Page[None]):
         )
 
     def on_ok(self, key: str) -> None:
+        if key == "faults":
+            self.app.replace("card-lab-faults")
+            return
         if key == "pull":
             self.app.pull_card()
         else:
@@ -73,6 +77,10 @@ class CardTrayScreen(Page[None]):
             if profile == inside:
                 line.append(Pill(self.t("In the slot"), "accent"))
             rows.append(Target(f"insert:{profile}", Row(tuple(line), gap=24), "row"))
+        words = Row(
+            (Icon("bolt", 44, "accent"), Grow(Text(self.t("Faults of the test card"), "row-bold"))), gap=24
+        )
+        rows.append(Target("faults", words, "row"))
         return Column(
             (
                 Text(self.t("Test cards"), "heading"),

@@ -79,6 +79,7 @@ class SettingsScreen(Page[None]):
         more = (
             self._more("calibration", "frame", self.t("Picture edges"), edges),
             self._more("about", "info", self.t("About this box"), self.t("Version, box number, licences")),
+            self._more("card-lab", "chip", self.t("Card lab"), self.t("For testers: all that a card tells")),
         )
         return Fit(
             (

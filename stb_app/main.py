@@ -314,6 +314,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         memory,
         RealWaits(app.clock),
         lambda: clock.now() + app.clock.ahead,
+        traces=data / "traces",
         terminal=options.terminal or TERMINAL,
     )
     recovering = False

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 SOCKET = Path("/run/pcscd/pcscd.comm")
@@ -34,8 +34,8 @@ def poll(done: Callable[[], bool], timeout_s: float, what: str) -> None:
 
 
 @contextlib.contextmanager
-def running_pcscd() -> Iterator[None]:
-    """A pcscd with an empty virtual reader, nobody else's as long as the block lasts.
+def running_pcscd() -> Iterator[Callable[[], None]]:
+    """A pcscd with an empty virtual reader, nobody else's as long as the block lasts. Yields what kills it and starts it anew.
 
     There is one pcscd on a machine and one card in a slot, so test processes take turns by a lock file.
     """
@@ -47,11 +47,22 @@ def running_pcscd() -> Iterator[None]:
                 _START_TIMEOUT_S,
                 "pcscd runs, but has no empty virtual reader",
             )
-            yield
+
+            def restart_unit() -> None:
+                subprocess.run(["systemctl", "restart", "pcscd"], check=True)
+
+            yield restart_unit
             return
         process = _start()
+
+        def restart() -> None:
+            nonlocal process
+            process.kill()
+            process.wait()
+            process = _start()
+
         try:
-            yield
+            yield restart
         finally:
             process.terminate()
             try:
@@ -124,17 +135,18 @@ def _virtual_reader_empty() -> bool:
 
 
 class InsertedCard:
-    """``stb-card insert`` in another process. The card is in the slot until `pull`, or the debit."""
+    """``stb-card insert`` in another process. The card is in the slot until `pull`, or the debit, or a fault."""
 
-    def __init__(self, profile: str, state_dir: Path, *options: str) -> None:
+    def __init__(self, profile: str, state_dir: Path, *options: str, faults: Sequence[str] = ()) -> None:
         # pcscd notices late that a card has left: whoever waits for this one is not to find the one before.
         poll(_virtual_reader_empty, _START_TIMEOUT_S, "the virtual reader has no empty slot")
         command = [
             sys.executable,
             "-m",
             "cardreader",
-            "insert",
+            "fault" if faults else "insert",
             profile,
+            *faults,
             "--state",
             str(state_dir),
             *options,

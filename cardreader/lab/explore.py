@@ -1,5 +1,5 @@
-"""``stb-card explore``: everything that a card tells, decoded: applications, files and records as trees of data objects with
-their names, balances, limits, logs, counters, and whether its certificates verify.
+"""``stb-card explore`` and the television's card lab: everything that a card tells, decoded: applications, files and records as
+trees of data objects with their names, balances, limits, logs, counters, and whether its certificates verify.
 
 What was said to the card and what it has answered is recorded, and the trees are made of that: nothing is shown that the
 card has not told. To look into a debit or credit application a transaction is begun (GET PROCESSING OPTIONS), and given up:
@@ -8,207 +8,207 @@ its transaction counter goes on by one, and no money moves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from cardreader import tlv
 from cardreader.apdu import Channel
 from cardreader.emv import bits, data
+from cardreader.emv.data import ElectronicCash
 from cardreader.emv.kernel import DebitCredit
 from cardreader.emv.selection import Candidate, candidates
 from cardreader.emv.settings import TerminalSettings, Transaction
 from cardreader.emv.tags import describe
-from cardreader.errors import CardReaderError, CardRemoved, ProtocolError
-from cardreader.lab.meaning import explain, masked_answer
-from cardreader.lab.trace import Exchange, Recorder
+from cardreader.errors import CardReaderError, CardRemoved
+from cardreader.lab.trace import Recorder
+from cardreader.lab.tree import Node, Told, nodes, told
 from cardreader.purse import Purse
-from cardreader.status import OK
+from cardreader.secret import mask_number
 
-_READS = (0xA4, 0xA8, 0xB0, 0xB2, 0xCA)
-"""SELECT, GET PROCESSING OPTIONS, READ BINARY, READ RECORD, GET DATA: what tells of the card."""
 COUNTERS = (0x9F36, 0x9F13, 0x9F17, 0x9F4F)
 """GET DATA: ATC, ATC of the last online transaction, PIN tries left, format of the log."""
-_FIELDS = {0x82: bits.Aip, 0x9F07: bits.Auc, 0x95: bits.Tvr, 0x9B: bits.Tsi}
-_NUMBERS = (0x5A, 0x57, 0x56, 0x9F6B, 0x9F20)
+_NO_CASH = ElectronicCash(None, None, None, None)
+Authenticity = Literal["verified", "failed", "not offered"]
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
-    """A data object for people.
+class PurseFound:
+    """The electronic purse.
 
     Attributes:
-        value: upper-case hex, card numbers masked; empty for a template.
-        text: what it says, where that is more than its bytes.
+        number: masked.
+        valid: first and last day.
+        log_records: how many transactions its log has; they are among what was told.
     """
 
-    tag: str
-    name: str
-    value: str
-    text: str
-    children: tuple[Node, ...]
-
-    def lines(self, depth: int = 0) -> Iterator[str]:
-        """One line each, children below."""
-        more = f"  ({self.text})" if self.text else ""
-        yield f"{'  ' * depth}{self.tag:6}{self.name}{f': {self.value}' if self.value else ''}{more}"
-        for child in self.children:
-            yield from child.lines(depth + 1)
+    number: str
+    balance_fen: int
+    valid: tuple[str, str]
+    log_records: int
+    told: tuple[Told, ...]
 
     def content(self) -> dict[str, Any]:
         """For programs."""
-        made: dict[str, Any] = {"tag": self.tag, "name": self.name, "value": self.value}
-        if self.text:
-            made["text"] = self.text
-        if self.children:
-            made["children"] = [child.content() for child in self.children]
-        return made
-
-
-def node(one: tlv.Tlv) -> Node:
-    """A data object, and those in it, for people."""
-    name = f"{one.tag:X}"
-    if one.children:
-        return Node(name, describe(one.tag).name, "", "", tuple(map(node, one.children)))
-    value = masked_answer(b"", tlv.encode(one.tag, one.value))[-2 * len(one.value) :] if one.value else ""
-    return Node(name, describe(one.tag).name, value, _text(one.tag, one.value), ())
-
-
-def _text(tag: int, value: bytes) -> str:
-    field = _FIELDS.get(tag)
-    if field is not None:
-        return ", ".join(bits.names(field(int.from_bytes(value))))
-    if tag in _NUMBERS:
-        return ""
-    if describe(tag).format.value in ("a", "an", "ans"):
-        try:
-            return value.decode("gb18030").rstrip()
-        except UnicodeDecodeError:
-            return ""
-    return ""
+        return {
+            "balance_fen": self.balance_fen,
+            "valid": list(self.valid),
+            "log_records": self.log_records,
+        }
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """An answer of the card that tells of it: what was asked, and its data objects, or its bytes where it has none."""
+class ApplicationFound:
+    """A debit, credit or electronic cash application.
 
-    asked: str
-    nodes: tuple[Node, ...]
-    raw: str
+    Attributes:
+        problem: what stood in the way of the rest of it; empty when nothing did.
+        card: its number, masked; empty when it was not read.
+        holder: how the holder would have to prove who it is.
+        authenticity: whether the certificates verify; None when that was not come to. ``failure``: why not.
+        counters: name and value, upper-case hex.
+        log, loads: records decoded, newest first.
+        told: every answer that told of it.
+    """
 
-    def lines(self) -> Iterator[str]:
-        """For people."""
-        yield self.asked
-        if not self.nodes:
-            yield f"  {self.raw}"
-        for one in self.nodes:
-            yield from one.lines(1)
+    aid: str
+    label: str
+    problem: str = ""
+    card: str = ""
+    holder: str = ""
+    authenticity: Authenticity | None = None
+    failure: str = ""
+    counters: tuple[tuple[str, str], ...] = ()
+    cash: ElectronicCash = _NO_CASH
+    log: tuple[tuple[Node, ...], ...] = ()
+    loads: tuple[tuple[Node, ...], ...] = ()
+    told: tuple[Told, ...] = ()
 
     def content(self) -> dict[str, Any]:
         """For programs."""
-        if not self.nodes:
-            return {"asked": self.asked, "raw": self.raw}
-        return {"asked": self.asked, "objects": [one.content() for one in self.nodes]}
+        made: dict[str, Any] = {
+            "aid": self.aid,
+            "label": self.label,
+            "counters": dict(self.counters),
+            "electronic_cash": {
+                name: getattr(self.cash, name)
+                for name in (
+                    "balance_fen",
+                    "balance_limit_fen",
+                    "transaction_limit_fen",
+                    "reset_threshold_fen",
+                )
+                if getattr(self.cash, name) is not None
+            },
+            "log": [{one.name: one.value for one in record} for record in self.log],
+            "load_log_records": len(self.loads),
+        }
+        if self.authenticity is not None:
+            result = f"failed: {self.failure}" if self.failure else self.authenticity
+            made |= {"card": self.card, "holder": self.holder, "authentication": {"result": result}}
+        return made | ({"problem": self.problem} if self.problem else {})
 
 
-def told(exchanges: Sequence[Exchange]) -> tuple[Told, ...]:
-    """What of an exchange tells of the card; each answer once."""
-    found: dict[tuple[str, bytes], Exchange] = {}
-    for one in exchanges:
-        if one.sw == OK and one.data and one.command[1] in _READS:
-            found.setdefault((explain(one.command), one.data), one)
-    return tuple(_told(one, asked) for (asked, _), one in found.items())
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """Everything that a card has told.
 
-
-def _told(one: Exchange, asked: str) -> Told:
-    raw = masked_answer(one.command, one.data)
-    try:
-        nodes = tuple(map(node, tlv.parse(one.data))) if one.command[1] != 0xB0 else ()
-    except ProtocolError:
-        nodes = ()
-    known = nodes if all(describe(int(top.tag, 16)).known for top in nodes) else ()
-    return Told(asked, known, raw)
-
-
-def explore(connection: Recorder, settings: TerminalSettings, now: datetime) -> dict[str, Any]:
-    """Looks at everything; what stands in the way of a part stands in its place.
-
-    Returns:
-        ``purse``: balance and log, or why not; ``applications``: each with what was found; ``told``: all answers as
-        `Told`.
-
-    Raises:
-        CardRemoved
+    Attributes:
+        purse: None where there is none that can be read; ``purse_problem`` says why not.
+        problem: why the applications could not be found; empty when they could be, also when there are none.
+        directory: what was told before any application was entered.
+        told: every answer, in order.
     """
+
+    purse: PurseFound | None
+    purse_problem: str
+    applications: tuple[ApplicationFound, ...]
+    problem: str
+    directory: tuple[Told, ...]
+    told: tuple[Told, ...]
+
+    def content(self) -> dict[str, Any]:
+        """For programs."""
+        purse = {"problem": self.purse_problem} if self.purse is None else self.purse.content()
+        problem = {"problem": self.problem} if self.problem else {}
+        return {"purse": purse, "applications": [one.content() for one in self.applications], **problem}
+
+
+def explore(connection: Recorder, settings: TerminalSettings, now: datetime) -> Explored:
+    """Looks at everything; what stands in the way of a part stands in its place. Raises CardRemoved."""
     channel = Channel(connection)
-    content: dict[str, Any] = {"purse": _purse(connection), "applications": []}
+    purse, purse_problem = _purse(connection)
+    problem, found, begun = "", [], len(connection.exchanges)
     try:
         found = candidates(channel, settings.interface, settings.applications)
     except CardRemoved:
         raise
     except CardReaderError as error:
-        content["problem"], found = str(error), []
-    content["applications"] = [_application(connection, settings, one, now) for one in found]
-    content["told"] = told(connection.exchanges)
-    return content
+        problem = str(error)
+    directory = told(connection.exchanges[begun:])
+    applications = tuple(_application(connection, settings, one, now) for one in found)
+    return Explored(purse, purse_problem, applications, problem, directory, told(connection.exchanges))
 
 
-def _purse(connection: Recorder) -> dict[str, Any]:
+def _purse(connection: Recorder) -> tuple[PurseFound | None, str]:
+    begun = len(connection.exchanges)
     try:
         purse = Purse(connection)
-        return {
-            "balance_fen": purse.balance_fen(),
-            "valid": [str(day) for day in (purse.information.start_date, purse.information.expiry_date)],
-            "log_records": len(purse.log()),
-        }
+        balance_fen, about = purse.balance_fen(), purse.information
+        records = purse.log()
     except CardRemoved:
         raise
     except CardReaderError as error:
-        return {"problem": str(error)}
+        return None, str(error)
+    valid = str(about.start_date), str(about.expiry_date)
+    number = mask_number(about.application_serial)
+    return PurseFound(number, balance_fen, valid, len(records), told(connection.exchanges[begun:])), ""
 
 
 def _application(
     connection: Recorder, settings: TerminalSettings, which: Candidate, now: datetime
-) -> dict[str, Any]:
-    content: dict[str, Any] = {"aid": which.aid.hex().upper(), "label": which.label}
+) -> ApplicationFound:
+    found: dict[str, Any] = {}
+    begun = len(connection.exchanges)
     try:
-        card = DebitCredit(
-            connection, settings, order=lambda found: [one for one in found if one.aid == which.aid]
-        )
-        channel = Channel(connection)
-        content["counters"] = {
-            describe(tag).name: value.hex().upper()
-            for tag in COUNTERS
-            if (value := data.get_data(channel, tag)) is not None
-        }
-        cash = card.electronic_cash()
-        content["electronic_cash"] = {
-            name: getattr(cash, name)
-            for name in ("balance_fen", "balance_limit_fen", "transaction_limit_fen", "reset_threshold_fen")
-            if getattr(cash, name) is not None
-        }
-        content["log"] = [_logged(record.values) for record in card.transaction_log()]
-        content["load_log_records"] = len(card.load_log())
-        prepared = card.prepare(Transaction(1, now, 1))
-        content["card"] = prepared.card.masked
-        content["holder"] = str(prepared.cvm)
-        failure = card.authentication_failure
-        content["authentication"] = {
-            "result": _verified(card) if failure is None else f"failed: {failure}",
-        }
+        _look(connection, settings, which, now, found)
     except CardRemoved:
         raise
     except CardReaderError as error:
-        content["problem"] = str(error)
-    return content
+        found["problem"] = str(error)
+    return ApplicationFound(
+        which.aid.hex().upper(), which.label, **found, told=told(connection.exchanges[begun:])
+    )
 
 
-def _verified(card: DebitCredit) -> str:
+def _look(
+    connection: Recorder, settings: TerminalSettings, which: Candidate, now: datetime, found: dict[str, Any]
+) -> None:
+    """Puts what it finds into ``found`` as it goes. Raises CardReaderError."""
+    card = DebitCredit(
+        connection, settings, order=lambda every: [one for one in every if one.aid == which.aid]
+    )
+    channel = Channel(connection)
+    found["counters"] = tuple(
+        (describe(tag).name, value.hex().upper())
+        for tag in COUNTERS
+        if (value := data.get_data(channel, tag)) is not None
+    )
+    found["cash"] = card.electronic_cash()
+    found["log"] = tuple(nodes(record.values) for record in card.transaction_log())
+    found["loads"] = tuple(_load(record) for record in card.load_log())
+    prepared = card.prepare(Transaction(1, now, 1))
+    found["card"], found["holder"] = prepared.card.masked, str(prepared.cvm)
+    failure = card.authentication_failure
+    found["authenticity"] = _verified(card) if failure is None else "failed"
+    found["failure"] = "" if failure is None else str(failure)
+
+
+def _load(record: data.LoadRecord) -> tuple[Node, ...]:
+    changed = nodes({record.tag: record.before}) + nodes({record.tag: record.after})
+    return (*changed, *nodes(record.values))
+
+
+def _verified(card: DebitCredit) -> Authenticity:
     if bits.Tvr.OFFLINE_DATA_AUTHENTICATION_NOT_PERFORMED in card.tvr:
         return "not offered"
     return "verified" if not card.tvr & (bits.Tvr.SDA_FAILED | bits.Tvr.DDA_FAILED) else "failed"
-
-
-def _logged(values: Mapping[int, bytes]) -> dict[str, str]:
-    return {describe(tag).name: value.hex().upper() for tag, value in values.items()}

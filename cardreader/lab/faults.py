@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
@@ -36,6 +36,12 @@ class Fault:
     kind: Kind
     place: int | tuple[int, int]
     what: int = 0
+
+    def __str__(self) -> str:
+        """As `parse` reads it."""
+        place = f"{self.place}" if isinstance(self.place, int) else "{:02X}{:02X}".format(*self.place)
+        what = {"delay": f":{self.what}", "word": f":{self.what:04X}"}.get(self.kind, "")
+        return f"{self.kind}@{place}{what}"
 
     def hits(self, number: int, apdu: bytes) -> bool:
         """Whether it happens at this command."""
@@ -82,16 +88,17 @@ class FaultyCard:
     """A card with faults. Each of them happens once, at the first command that it hits.
 
     Args:
+        faults: each is taken out when it happens; more may be put in at any time.
         pause: waits so many seconds.
 
     Attributes:
         happened: the faults that have happened, each with the number of its command.
     """
 
-    def __init__(self, card: Card, faults: Iterable[Fault], pause: Callable[[float], object]) -> None:
+    def __init__(self, card: Card, faults: list[Fault], pause: Callable[[float], object]) -> None:
         self.happened: list[tuple[int, Fault]] = []
         self._card = card
-        self._waiting = list(faults)
+        self._waiting = faults
         self._pause = pause
         self._number = 0
 

@@ -71,7 +71,7 @@ def insert(arguments: argparse.Namespace) -> int:
     wanted = [*arguments.faults]
     if arguments.pull:
         wanted.append(faults.parse(AT_DEBIT[arguments.pull]))
-    faulty = FaultyCard(card, wanted, arguments.times.sleep)
+    faulty = FaultyCard(card, [*wanted], arguments.times.sleep)
     number = mask_number(card.number)
 
     def after() -> dict[str, Any]:

@@ -149,19 +149,18 @@ def explore(arguments: argparse.Namespace) -> int:
     recorder = Recorder(connection, arguments.times.monotonic)
     with closing(recorder):
         found = explored(recorder, settings, arguments.times.now())
-    told = found.pop("told")
     content = {
         "reader": reader.name,
         "simulated": reader.simulated,
         "atr": recorder.atr.hex().upper(),
-        **found,
+        **found.content(),
     }
     if arguments.json:
-        console.for_programs({**content, "told": [one.content() for one in told]})
+        console.for_programs({**content, "told": [one.content() for one in found.told]})
         return EXIT_OK
     for line in _summary(content):
         console.say(line)
-    for one in told:
+    for one in found.told:
         console.say("")
         for line in one.lines():
             console.say(line)

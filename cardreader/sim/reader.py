@@ -9,19 +9,20 @@ from collections.abc import Callable
 from typing import Literal
 
 from cardreader.errors import Cancelled, CardRemoved, CardTimeout, ReaderUnavailable
-from cardreader.sim.card import DemoCard
+from cardreader.lab.faults import Fault, FaultyCard, parse
+from cardreader.sim.card import CardLeft, DemoCard
 from cardreader.sim.cos import Random
 from cardreader.sim.profiles import NAMES, find_profile, make_card, store_of
 from cardreader.sim.store import Store
 
 PullWhen = Literal["before-debit", "after-debit"]
 _CANCEL_CHECK_S = 0.1
-_DEBIT = (0x80, 0x54)
+_AT_DEBIT: dict[PullWhen, Fault] = {"before-debit": parse("pull@8054"), "after-debit": parse("lose@8054")}
 
 
 def is_debit(apdu: bytes) -> bool:
     """Whether the command is DEBIT FOR PURCHASE."""
-    return tuple(apdu[:2]) == _DEBIT
+    return _AT_DEBIT["before-debit"].hits(0, apdu)
 
 
 class SimReader:
@@ -32,10 +33,6 @@ class SimReader:
         state_dir: folder that keeps the cards' state; None keeps it in memory, as long as the reader lives.
         random: source of the cards' random numbers.
         monotonic: seconds of a clock that only goes forward.
-
-    Attributes:
-        pull_when: the card leaves at the next DEBIT, before it has debited (``"before-debit"``) or after, but
-            before its answer is out (``"after-debit"``). Goes back to None when it has happened.
 
     Raises:
         ReaderUnavailable: no such profile.
@@ -53,13 +50,14 @@ class SimReader:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = "Simulated reader"
-        self.pull_when: PullWhen | None = None
         self._state_dir = state_dir
         self._random = random
         self._monotonic = monotonic
         self._changed = threading.Condition()
         self._stores: dict[str, Store] = {}
         self._card: DemoCard | None = None
+        self._faults: list[Fault] = []
+        self._faulty: FaultyCard | None = None
         self._profile = ""
         self._insertions = 0
         self._powered = 0
@@ -81,6 +79,42 @@ class SimReader:
         """The card in the slot, for tests."""
         return self._card
 
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What was ordered and has not happened yet."""
+        return tuple(map(str, tuple(self._faults)))
+
+    @property
+    def happened(self) -> tuple[tuple[int, str], ...]:
+        """The faults of the card that was put in last, each with the number of its command."""
+        faulty = self._faulty
+        return () if faulty is None else tuple((number, str(fault)) for number, fault in faulty.happened)
+
+    def order_fault(self, fault: str) -> None:
+        """Orders a fault of this card, or of the next one that gets to its command. Raises ValueError: it is none."""
+        ordered = parse(fault)
+        with self._changed:
+            self._faults.append(ordered)
+
+    def forget_faults(self) -> None:
+        """None of those that have not happened yet will."""
+        with self._changed:
+            self._faults.clear()
+
+    @property
+    def pull_when(self) -> PullWhen | None:
+        """The fault of a purse: its card leaves at the next DEBIT, before it has debited (``"before-debit"``) or after, but
+        before its answer is out (``"after-debit"``). None when none was ordered, or it has happened.
+        """
+        return next((when for when, fault in _AT_DEBIT.items() if fault in self._faults), None)
+
+    @pull_when.setter
+    def pull_when(self, when: PullWhen | None) -> None:
+        with self._changed:
+            self._faults[:] = [one for one in self._faults if one not in _AT_DEBIT.values()]
+            if when is not None:
+                self._faults.append(_AT_DEBIT[when])
+
     def insert(self, profile: str) -> None:
         """Puts a demo card in, in place of one that may be in; ``profile`` may be a file ``NAME.toml``.
 
@@ -94,6 +128,7 @@ class SimReader:
             self._card = make_card(wanted, store, self._random)
             self._profile = wanted.name
             self._insertions += 1
+            self._faulty = FaultyCard(self._card, self._faults, self._dawdle)
             self._changed.notify_all()
 
     def pull(self) -> None:
@@ -138,17 +173,24 @@ class SimReader:
 
     def _transmit(self, insertion: int, apdu: bytes) -> tuple[bytes, int]:
         with self._changed:
-            card = self._card
-            if card is None or insertion != self._insertions:
-                raise CardRemoved("the card was pulled out")
-            pull_when = self.pull_when if is_debit(apdu) else None
-            if pull_when is not None:
-                self.pull_when = None
-                if pull_when == "after-debit":
-                    card.transmit(apdu)
+            self._still_in(insertion)
+            assert self._faulty is not None
+            try:
+                answer = self._faulty.transmit(apdu)
+            except CardLeft as left:
                 self.pull()
-                raise CardRemoved("the card was pulled out during the command")
-            return card.transmit(apdu)
+                raise CardRemoved("the card was pulled out during the command") from left
+            self._still_in(insertion)
+            return answer
+
+    def _still_in(self, insertion: int) -> None:
+        if self._card is None or insertion != self._insertions:
+            raise CardRemoved("the card was pulled out")
+
+    def _dawdle(self, seconds: float) -> None:
+        """A card that takes its time can be pulled meanwhile."""
+        insertion = self._insertions
+        self._changed.wait_for(lambda: self._card is None or insertion != self._insertions, seconds)
 
 
 class SimConnection:

@@ -219,10 +219,17 @@ def _pay(routes: APIRouter, services: Current) -> None:
 
 def _card(routes: APIRouter, services: Current) -> None:
     @routes.post("/payments/{payment}/card", response_model=models.Leased, responses=CHANGE)
-    async def card(request: Request, box: Box, payment: str, body: models.CardData, key: Key) -> Response:
-        """Card check, balance check, lease of a PSAM."""
+    async def card(
+        request: Request,
+        box: Box,
+        payment: str,
+        body: models.CardData,
+        key: Key,
+        wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT_S)] = 0,
+    ) -> Response:
+        """Card check, balance check, lease of a PSAM; waits in the queue for one."""
         use = await _use(request, services, f"box:{box}", key)
-        return await _once(services, use, lambda: services().cards.check(box, payment, body, use))
+        return await _once(services, use, lambda: services().cards.check(box, payment, body, use, wait))
 
     @routes.post("/payments/{payment}/init", response_model=models.Authorised, responses=CHANGE)
     async def init(request: Request, box: Box, payment: str, body: models.PurchaseInit, key: Key) -> Response:

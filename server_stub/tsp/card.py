@@ -101,8 +101,13 @@ class CardPayments:
     def __init__(self, parts: Core) -> None:
         self._core = parts
 
-    async def check(self, box_number: str, payment: str, card: models.CardData, use: KeyUse) -> Answer:
+    async def check(
+        self, box_number: str, payment: str, card: models.CardData, use: KeyUse, wait_s: float = 0.0
+    ) -> Answer:
         """Card check (ONL-5), balance check (ONL-6), and the lease of a PSAM.
+
+        Args:
+            wait_s: so long a card waits in a queue when no PSAM is free.
 
         Raises:
             Problem: ``card-...``, ``balance-too-low``, ``psam-none-free``, ``psam-none-for-issuer``,
@@ -123,7 +128,9 @@ class CardPayments:
             if row.state in machines.CARD_PREPARING:
                 # A box has one slot: whatever card was in it before is gone, and its PSAM is for others.
                 for other in refuse_card(conn, row):
-                    psam_pool.release(conn, other)
+                    self._core.give_back(conn, other)
+            if not waited and queue.waited_for(card.issuer_id):
+                raise Problem("psam-none-free")
             unit = self._lease(conn, row, card)
             self._core.move(conn, row, "card-checked", actor="box")
             card_attempts.arrived(conn, self._core, box_number, fingerprint(self._core, serial))
@@ -147,8 +154,27 @@ class CardPayments:
             )
             return use.answer(conn, answer_of(leased))
 
-        async with self._core.locks.hold(payment):
-            return await self._core.change(payment, work)
+        async def attempt() -> Answer:
+            async with self._core.locks.hold(payment):
+                return await self._core.change(payment, work)
+
+        deadline = self._core.clock.now() + timedelta(seconds=wait_s)
+        queue, waited = self._core.psam_queue, False
+        try:
+            return await attempt()
+        except Problem as problem:
+            if problem.code != "psam-none-free":
+                raise
+            refused = problem
+        with queue.place(card.issuer_id, payment) as place:
+            waited = True
+            while await place.wait(deadline):
+                try:
+                    return await attempt()
+                except Problem as problem:
+                    if problem.code != "psam-none-free":
+                        raise
+        raise refused
 
     async def authorise(
         self, box_number: str, payment: str, init: models.PurchaseInit, use: KeyUse
@@ -187,11 +213,11 @@ class CardPayments:
                 locked = isinstance(error, ApplicationBlocked)
 
                 def give_back(conn: Connection) -> None:
-                    psam_pool.release(conn, payment)
+                    self._core.give_back(conn, payment)
                     if locked:
                         psam_pool.note_locked(conn, unit.name, self._core.clock.now())
 
-                await self._core.database.write(give_back)
+                await self._core.change(payment, give_back)
                 raise Problem("psam-refused", psam_status=str(error)) from error
             number = answer.terminal_transaction_number.hex().upper()
 

@@ -254,7 +254,7 @@ class CardProofs:
             else:
                 core.touch(conn, payment)
             self._core.case(conn, payment, kind, tac=proof.tac, mac2=proof.mac2)
-            psam_pool.release(conn, payment)
+            self._core.give_back(conn, payment)
             return True
 
         return await self._core.change(payment, work)

@@ -23,6 +23,7 @@ from server_stub.foundation.vault import Vault
 from server_stub.tsp import machines, models, psam_pool
 from server_stub.tsp.boss_client import BossClient
 from server_stub.tsp.moves import Moves
+from server_stub.tsp.psam_queue import PsamQueue
 from server_stub.tsp.tables import authorisations, certificates, debits, orders, payments
 from server_stub.wallets.provider import Wallet
 
@@ -68,6 +69,10 @@ class Core(Moves):
     who: str
     changes: Changes = field(default_factory=Changes)
     locks: KeyedLocks = field(default_factory=KeyedLocks)
+    psam_queue: PsamQueue = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.psam_queue = PsamQueue(self.changes, self.clock)
 
     async def change(self, payment: str, work: Callable[[Connection], T]) -> T:
         """Writes something about a payment; when it is on the disk, wakes whoever waits for it.
@@ -75,13 +80,13 @@ class Core(Moves):
         Raises:
             Problem: ``wrong-state`` for a move that is not legal; that is recorded.
         """
-        owed = False
+        owed = given_back = False
 
         def watched(conn: Connection) -> T:
-            nonlocal owed
-            before = self.outbox.latest
+            nonlocal owed, given_back
+            before = self.outbox.latest, self.given_back
             done = work(conn)
-            owed = self.outbox.latest is not before
+            owed, given_back = self.outbox.latest is not before[0], self.given_back != before[1]
             return done
 
         try:
@@ -96,6 +101,8 @@ class Core(Moves):
         self.changes.wake(payment)
         if owed:
             self.outbox.worker.kick()
+        if given_back:
+            self.psam_queue.wake()
         return result
 
     def view(self, conn: Connection, payment: str) -> models.Payment:

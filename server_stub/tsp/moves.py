@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -29,12 +29,17 @@ DAY_S = 86_400
 
 @dataclass(slots=True)
 class Moves:
-    """What moves payments."""
+    """What moves payments.
+
+    Attributes:
+        given_back: how many PSAMs payments have given back.
+    """
 
     clock: Clock
     ids: Ids
     settings: Settings
     outbox: Outbox
+    given_back: int = field(default=0, init=False)
 
     def move(
         self,
@@ -76,17 +81,22 @@ class Moves:
         if target in machines.ENDED_WITHOUT_MONEY:
             if moved.origin != "contradicted":  # that one had failed before: its order is closed
                 self.close_order(conn, payment, actor=actor)
-            psam_pool.release(conn, payment.id)
+            self.give_back(conn, payment.id)
 
     def paid(self, conn: Connection, payment: Row[Any], *, actor: str) -> None:
         """The money is in: BOSS is owed the message from the same moment on."""
         fen = payment.amount_fen
         self.move(conn, payment, "paid", actor=actor, paid_at=self.clock.now(), received_fen=fen)
-        psam_pool.release(conn, payment.id)
+        self.give_back(conn, payment.id)
         if payment.state == "contradicted":
             now = self.clock.now()
             states.move(conn, machines.ORDER, payment.order_id, "paying", actor=actor, at=now)
         self.outbox.put(conn, OPEN_SERVICE, {"payment": payment.id}, of=payment.correlation)
+
+    def give_back(self, conn: Connection, payment: str) -> None:
+        """The PSAM that a payment may hold is for others."""
+        psam_pool.release(conn, payment)
+        self.given_back += 1
 
     def present(self, conn: Connection, payment: Row[Any], *, actor: str) -> None:
         """A card's certificate is here: PPP is owed it from the same moment on."""

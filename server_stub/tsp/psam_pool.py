@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 import structlog
 from sqlalchemy import Connection, Row, bindparam, delete, select
 
-from cardreader.errors import CardReaderError
+from cardreader.errors import CardReaderError, CardRemoved, ReaderUnavailable
 from cardreader.psam import Psam, PsamInit
 from cardreader.reader import Connection as CardConnection
 from cardreader.readers import open_reader
@@ -77,12 +77,21 @@ class Purchase:
 
 
 class PsamUnit:
-    """One PSAM of the pool; its commands run one after the other in a thread of its own."""
+    """One PSAM of the pool; its commands run one after the other in a thread of its own.
 
-    def __init__(self, name: str, connection: CardConnection) -> None:
+    Args:
+        connect: powers it; once more when it has left, or its reader or reader service.
+
+    Raises:
+        CardReaderError: it is not there, or does not work.
+    """
+
+    def __init__(self, name: str, connect: Callable[[], CardConnection]) -> None:
         self.name = name
-        self._connection = connection
-        self._psam = Psam(connection)
+        self._connect = connect
+        self._connection = connect()
+        self._psam = Psam(self._connection)
+        self._lost = False
         self.terminal_number = self._psam.terminal_number
         self.key_index = self._psam.application.key_index
         self.issuer_id = self._psam.application.issuer_id
@@ -137,7 +146,27 @@ class PsamUnit:
         return answer
 
     async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        def run() -> T:
+            if self._lost:
+                self._power_again()
+            try:
+                return work()
+            except (CardRemoved, ReaderUnavailable):
+                self._lost = True
+                raise
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+
+    def _power_again(self) -> None:
+        """The PSAM has left, or its reader; perhaps it is back. What was begun with it is forgotten."""
+        self._begun_by = None
+        self._connection.close()
+        self._connection = self._connect()
+        self._psam = Psam(self._connection)
+        if self._psam.terminal_number != self.terminal_number:
+            raise ReaderUnavailable(f"there is another PSAM now where {self.name} was")
+        self._lost = False
+        log.info("psam-available", psam=self.name)
 
 
 def open_unit(url: str, state_dir: str | None) -> PsamUnit:
@@ -148,8 +177,9 @@ def open_unit(url: str, state_dir: str | None) -> PsamUnit:
     """
     if (simulated := _simulated(url)) is not None:
         number, issuer = simulated
-        return PsamUnit(url, open_psam(number, state_dir, issuer))
-    return PsamUnit(url, open_reader(url).wait_for_card(0, threading.Event()))
+        return PsamUnit(url, lambda: open_psam(number, state_dir, issuer))
+    reader = open_reader(url)
+    return PsamUnit(url, lambda: reader.wait_for_card(0, threading.Event()))
 
 
 def expect_counters(conn: Connection, urls: Iterable[str], state_dir: str) -> None:

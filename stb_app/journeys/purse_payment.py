@@ -16,8 +16,9 @@ from stb_app.tsp.client import CardFacts
 from stb_app.tsp.model import Lease, Order, Payment
 from stb_app.tsp.problem import Problem
 
-PSAM_RETRY_S = 2.0
-PSAM_TRIES = 10
+PSAM_RETRY_S = 0.5
+PSAM_TRIES, PSAM_WAIT_S = 6, 3
+"""Where no PSAM is free the TSP has a queue for them. Waited for in parts: whoever leaves need not wait for the answer."""
 
 REFUSED_CARD: dict[str, Prompt] = {
     "card-issuer-unknown": "issuer-unknown",
@@ -65,9 +66,11 @@ def _lease(till: Till, questions: Questions, payment: Payment, facts: CardFacts,
     till.slot.say(processing)
     till.check_room()
     for attempt in range(1, PSAM_TRIES + 1):
-        key = till.make_key()
+        key, wait = till.make_key(), 0 if attempt == 1 else PSAM_WAIT_S
         try:
-            lease = questions.ask(partial(till.client.present_card, payment.payment, facts, key), processing)
+            lease = questions.ask(
+                partial(till.client.present_card, payment.payment, facts, key, wait), processing
+            )
         except Problem as problem:
             if problem.code in REFUSED_CARD:
                 raise BadCard(replace(about, prompt=REFUSED_CARD[problem.code])) from problem

@@ -9,13 +9,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardreader.emv import capk
 from cardreader.emv.settings import TerminalSettings
-from cardreader.reader import Reader
+from cardreader.lab.sessions import RecordingReader
+from cardreader.lab.trace import Trace
+from cardreader.reader import Reader, SeveralSlots
 from cardreader.secret import SecretText
 from stb_app.journeys.card_inquiry import CardInquiry
+from stb_app.journeys.card_lab import CardLab, Kept, ReaderSeen, keep, readers
 from stb_app.journeys.card_payment import CardPayment
 from stb_app.journeys.following import Follow
 from stb_app.journeys.loading import Ask
@@ -40,26 +44,29 @@ class Verbs:
 
     Args:
         client: the TSP, connected or not yet.
-        reader: the card slot.
+        reader: the card slot; what is said to its last cards is remembered, for testers.
         memory: what the box must not forget.
         waits: how journeys wait and know the time.
         now: the time in China, for cards' validity and what they keep in their logs.
         make_key: idempotency keys, fresh ones.
         make_correlation: correlation ids, fresh ones: 32 hexadecimal digits.
+        traces: folder for what testers keep of that; None: they cannot.
         terminal: this box as a terminal for debit and credit cards.
     """
 
     def __init__(
         self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, now: Callable[[], datetime],
         make_key: Callable[[], str] = secrets.token_urlsafe,
-        make_correlation: Callable[[], str] = partial(secrets.token_hex, 16),
+        make_correlation: Callable[[], str] = partial(secrets.token_hex, 16), traces: Path | None = None,
         terminal: TerminalSettings = TERMINAL,
     ) -> None:  # fmt: skip
         self.client = client
-        self.reader = reader
+        self.reader = RecordingReader(reader, waits.monotonic, now)
         self.memory = memory
         self._waits = waits
+        self._slots = reader
         self._now = now
+        self._traces = traces
         self._settings = terminal
         self._make_key = make_key
         self._make_correlation = make_correlation
@@ -154,6 +161,27 @@ class Verbs:
     def inquire_card(self) -> CardInquiry:
         client = self._begin("inquire-card")
         return CardInquiry(client, self.reader, self.memory, self._waits, self._make_key, self._alone)
+
+    def look_into_card(self) -> CardLab:
+        """Reads every card that is put in, with all it tells; for testers."""
+        return CardLab(self.reader, self._waits, self._terminal, self._now, self._alone)
+
+    def traces(self) -> tuple[Trace, ...]:
+        """What was said to the last cards, whatever for, newest first."""
+        return self.reader.traces()
+
+    def keep_trace(self, trace: Trace) -> Ask[Kept]:
+        """Writes a trace as a file."""
+        return Ask(lambda: keep(trace, self._traces))
+
+    def readers(self) -> Ask[tuple[ReaderSeen, ...]]:
+        """The readers of this box."""
+        return Ask(lambda: readers(self._slots))
+
+    def choose_reader(self, name: str) -> None:
+        """Whenever there is a card in this reader, it is the one that is used, whatever for."""
+        if isinstance(self._slots, SeveralSlots):
+            self._slots.choose(name)
 
     def recover(self) -> Recovery:
         """Settles what earlier payments left open; runs in the background from the start of the television."""

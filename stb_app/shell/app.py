@@ -269,6 +269,20 @@ class App:
             self._worker.do(slot.pull)
             self._worker.do(lambda: self.post(self.refresh_all))
 
+    def order_fault(self, fault: str) -> None:
+        """Orders a fault of the simulated card (``SimulatedSlot.order_fault``), beside the picture."""
+        slot = self.slot
+        if slot is not None:
+            self._worker.do(lambda: slot.order_fault(fault))
+            self._worker.do(lambda: self.post(self.refresh_all))
+
+    def forget_faults(self) -> None:
+        """None of the faults that were ordered will happen."""
+        slot = self.slot
+        if slot is not None:
+            self._worker.do(slot.forget_faults)
+            self._worker.do(lambda: self.post(self.refresh_all))
+
     def switch_off(self) -> None:
         """Ends the program."""
         self.quit_wanted = True

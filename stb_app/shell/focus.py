@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stb_app.kit.nodes import Fit, Node, Target
+from stb_app.kit.nodes import Fit, Node, Scroll, Target
 
 
 def targets(node: Node) -> Iterator[Target]:
@@ -23,6 +23,17 @@ def targets(node: Node) -> Iterator[Target]:
         yield from targets(child)
     for inner in getattr(node, "children", ()):
         yield from targets(inner)
+
+
+def texts(node: Node) -> Iterator[str]:
+    """The keys of a page's scrolling texts: each is a target when it is longer than its room, which the layout finds out."""
+    if isinstance(node, Scroll) and next(targets(node), None) is None:
+        yield node.key
+        return
+    parts = node.options[:1] if isinstance(node, Fit) else getattr(node, "children", ())
+    child = getattr(node, "child", None)
+    for inner in (*parts, *(() if child is None else (child,))):
+        yield from texts(inner)
 
 
 def place(

@@ -17,7 +17,7 @@ from stb_app.kit.clock import Clock
 from stb_app.kit.nodes import Column, Node
 from stb_app.kit.screen import Binding, Screen
 from stb_app.kit.stage import Layer, PlacedTarget
-from stb_app.shell.focus import place, targets
+from stb_app.shell.focus import place, targets, texts
 from stb_app.shell.keys import DIGITS, DIRECTIONS, Direction
 
 OK_GUARD_S = 0.3
@@ -244,10 +244,10 @@ class Navigator:
         Only the layout knows whether a scrolling text has become a target.
         """
         entry = self._stack[-1]
-        if entry.busy or entry.focus is not None:
-            return False
         offered = tuple((t.key, t.enabled) for t in self._eyes.targets())
-        found = place(None, 0, None, offered)
+        if entry.busy or any(key == entry.focus for key, _ in offered):
+            return False
+        found = place(entry.focus, entry.index, None, offered)
         if found is None:
             return False
         self._focus(entry, found, offered)
@@ -421,7 +421,7 @@ class Navigator:
                 return None
             entry.body, entry.busy, default = composed
             offered = self._offered(entry)
-            if not entry.busy and offered:
+            if not entry.busy and offered and entry.focus not in set(texts(entry.body)):
                 found = place(entry.focus, entry.index, default, offered)
                 if found is not None:
                     self._focus(entry, found, offered)

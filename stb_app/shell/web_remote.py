@@ -8,13 +8,15 @@ testers.
                                    pairs of texts, or of targets' keys, that lie over each other
     GET  /screen.png               the picture; header Screen-Version says which version of screen.json it
                                    shows
-    GET  /card                     the simulated slot and the profiles it takes
+    GET  /card                     the simulated slot, the profiles it takes, its faults that are ordered and have happened
     POST /keys/KEY_OK              a key; ?state=press (default), down or up; 204 when it is handled and
                                    drawn; header Key-Used: 0 when nobody wanted it (a second OK within 300 ms,
                                    say)
     POST /clock/freeze, /thaw      stops clock, countdowns and animations; {"at": "2026-11-21T19:32:00+08:00"}
     POST /card/insert/PROFILE      puts a simulated card in
     POST /card/pull                pulls it out; ?when=before-debit or after-debit: at the next debit
+    POST /card/faults              {"faults": ["pull@80AE", "delay@3:2000", ...]}: these are ordered now, and no others
+                                   (stb-card fault --help says how they are written)
     POST /settings                 {"language": "en", "text_scale": 150, ...}
 
 Another address is answered 404, another method 405 with what is allowed.
@@ -241,6 +243,7 @@ class _Handler(BaseHTTPRequestHandler):
             "/clock/freeze": self._freeze,
             "/clock/thaw": self._thaw,
             "/card/pull": self._pull,
+            "/card/faults": self._faults,
             "/settings": self._settings,
         }
         if path in get or path in post:
@@ -286,10 +289,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _card(self, query: dict[str, str]) -> None:
         slot, _ = self.bridge.ask(lambda app: app.slot)
-        profiles = _profiles() if slot is not None else []
-        self._json(
-            {"slot": slot is not None, "profile": slot.profile if slot else None, "profiles": profiles}
-        )
+        if slot is None:
+            self._json({"slot": False, "profile": None, "profiles": [], "faults": [], "happened": []})
+            return
+        about = {"slot": True, "profile": slot.profile, "profiles": _profiles()}
+        happened = [{"command": number, "fault": fault} for number, fault in slot.happened]
+        self._json({**about, "faults": list(slot.faults), "happened": happened})
 
     # What can be done
 
@@ -340,6 +345,23 @@ class _Handler(BaseHTTPRequestHandler):
             slot.pull_when = when
         else:
             raise Refused(400, f"when is one of {', '.join(PULL_WHEN)}")
+        self._send(204)
+
+    def _faults(self, query: dict[str, str], body: bytes) -> None:
+        slot, wanted = self._slot(), _object(body).get("faults")
+        if not isinstance(wanted, list) or not all(isinstance(one, str) for one in wanted):
+            raise Refused(400, 'faults is a list of texts like "pull@80AE"')
+        before = slot.faults
+        slot.forget_faults()
+        try:
+            for one in wanted:
+                slot.order_fault(one)
+        except ValueError as error:
+            slot.forget_faults()
+            for one in before:
+                slot.order_fault(one)
+            raise Refused(422, str(error)) from error
+        self.bridge.ask(App.refresh_all)
         self._send(204)
 
     def _settings(self, query: dict[str, str], body: bytes) -> None:

@@ -200,8 +200,12 @@ class TspClient:
         body = {} if reason is None else {"reason": reason}
         return Payment.read(self._call("POST", f"/payments/{payment}/cancel", body, key))
 
-    def present_card(self, payment: str, card: CardFacts, key: str) -> Lease:
-        answer = self._call("POST", f"/payments/{payment}/card", _card_body(card), key, answer_s=PAYING_S)
+    def present_card(self, payment: str, card: CardFacts, key: str, wait: int = 0) -> Lease:
+        """Has the card checked and a PSAM leased for it; waits so many seconds in the TSP's queue for one."""
+        query = f"?wait={wait}" if wait else ""
+        answer = self._call(
+            "POST", f"/payments/{payment}/card{query}", _card_body(card), key, answer_s=PAYING_S + wait
+        )
         return Lease(_hex(answer, "terminal_number", 6), answer.int("key_index"), answer.int("seconds_left"))
 
     def authorise(

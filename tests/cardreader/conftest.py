@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -64,9 +64,9 @@ class PcscdSlot(Slot):
 
 
 @pytest.fixture(scope="module")
-def pcscd() -> Iterator[None]:
-    with running_pcscd():
-        yield
+def pcscd() -> Iterator[Callable[[], None]]:
+    with running_pcscd() as restart:
+        yield restart
 
 
 @pytest.fixture(params=["sim", pytest.param("pcscd", marks=pytest.mark.pcscd)])

@@ -6,14 +6,14 @@ import contextlib
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from smartcard import scard
 
-from cardreader.errors import CardTimeout, ReaderUnavailable
+from cardreader.errors import CardRemoved, CardTimeout, ReaderUnavailable
 from cardreader.pcsc import PcscReader, slots
 from cardreader.purse import Purse
 from cardreader.reader import Reader
@@ -123,6 +123,22 @@ def test_where_events_are_not_counted_a_card_is_gone_when_the_slot_is_empty() ->
     assert not reader._is_gone(VIRTUAL_READER, scard.SCARD_STATE_PRESENT)
     assert not reader._is_gone(VIRTUAL_READER, 3 << 16 | scard.SCARD_STATE_PRESENT)
     assert reader._is_gone(VIRTUAL_READER, scard.SCARD_STATE_EMPTY)
+
+
+def test_a_service_that_is_killed_and_started_again(
+    pcscd: Callable[[], None], tmp_path: Path, reader: PcscReader
+) -> None:
+    card = InsertedCard("good", tmp_path)
+    connection = reader.wait_for_card(5, NEVER)
+    pcscd()
+    with pytest.raises(CardRemoved):
+        connection.transmit(bytes.fromhex("00A4040000"))
+    card.wait()
+    card = InsertedCard("good", tmp_path)
+    connection = reader.wait_for_card(5, NEVER)
+    assert Purse(connection).balance_fen() == 23640
+    connection.close()
+    card.pull()
 
 
 def test_the_slots_are_listed_with_what_is_in_them(reader: PcscReader) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import qrcode
 
 from stb_app.journeys import CardStanding, Order, PaidCard, Payment
+from stb_app.journeys.card_lab import Trace
 from stb_app.journeys.steps import CardPrompt, CardRead, CardTransaction, Finished, Prompt, QrState, QrStep
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Told
@@ -47,7 +48,9 @@ class PaymentVerbs(DummyVerbs):
     """``begun`` keeps the journeys of payments, inquiries and followings, the last one last."""
 
     def __init__(self, **answers: Any) -> None:
-        super().__init__(**{"pay_by_card": (), "pay_by_wallet": (), "inquire_card": (), **answers})
+        super().__init__(
+            **{"pay_by_card": (), "pay_by_wallet": (), "inquire_card": (), "look_into_card": (), **answers}
+        )
         self.begun: list[Acted] = []
 
     def _begin(self, verb: str, *arguments: Any) -> Acted:
@@ -67,12 +70,36 @@ class PaymentVerbs(DummyVerbs):
     def inquire_card(self) -> Acted:
         return self._begin("inquire_card")
 
+    def look_into_card(self) -> Acted:
+        return self._begin("look_into_card")
+
+    def traces(self) -> tuple[Trace, ...]:
+        found: tuple[Trace, ...] = self.answers.get("traces", ())
+        return found
+
+    def readers(self) -> Told:
+        return self._tell("readers")
+
+    def choose_reader(self, name: str) -> None:
+        self.asked.append(("choose_reader", name))
+
+    def keep_trace(self, trace: Trace) -> Told:
+        return self._tell("keep_trace", len(trace.exchanges))
+
 
 class Slot:
     """A simulated slot: hands put a card in and pull it out."""
 
     def __init__(self, profile: str | None = None) -> None:
         self.profile = profile
+        self.faults: tuple[str, ...] = ()
+        self.happened: tuple[tuple[int, str], ...] = ()
+
+    def order_fault(self, fault: str) -> None:
+        self.faults = (*self.faults, fault)
+
+    def forget_faults(self) -> None:
+        self.faults = ()
 
     def insert(self, profile: str) -> None:
         self.profile = profile

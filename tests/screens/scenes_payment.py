@@ -9,9 +9,11 @@ from typing import Any
 from screens.problems import ELSEWHERE, MAY_BE_PAID, PROBLEMS
 from screens.result import NOT_THIS_BOX, NOT_THIS_SERVICE
 from stb_app.journeys import CardStanding, Order
-from stb_app.journeys.steps import PROBLEM_PROMPTS, Finished, Refused
+from stb_app.journeys.card_lab import Kept
+from stb_app.journeys.steps import PROBLEM_PROMPTS, CardPrompt, Finished, Refused
 from tests.screens import data
 from tests.screens.dummies import Television
+from tests.screens.dummy_lab import READERS, seen, traces
 from tests.screens.dummy_payments import (
     ISSUER,
     LOG,
@@ -290,4 +292,82 @@ DIALOG_SCENES: tuple[PaymentScene, ...] = (
         "card-tray-inside", "card-tray", lambda tv: tv.press("BLUE"), focus="pull", slot=Slot("expired")
     ),
 )
-SCENES: tuple[PaymentScene, ...] = (*CARD_SCENES, *QR_SCENES, *RESULT_SCENES, *INQUIRY_SCENES, *DIALOG_SCENES)
+
+
+def _ordering(tv: Television) -> None:
+    slot = Slot("debit")
+    slot.faults, slot.happened = ("pull@80AE", "delay@3:2000", "word@00B2:6985"), ((4, "garbage@00A4"),)
+    tv.app.slot = slot
+    tv.press("BACK").open("card-lab-faults").ok("kind:5").press("2", "7")
+
+
+def lab(name: str, *steps: Any, focus: str, then: Then | None = None, **answers: Any) -> PaymentScene:
+    """A page of the card lab, of which there may be others above."""
+
+    def act(tv: Television) -> None:
+        tv.open("card-lab")
+        post(tv, *steps)
+        if then is not None:
+            then(tv)
+
+    screen = {"files": "card-lab-files", "trace": "card-lab-trace", "sessions": "card-lab-sessions"}
+    screen["readers"] = "card-lab-readers"
+    screen["faults"] = "card-lab-faults"
+    part = name.removeprefix("card-lab-").partition("-")[0]
+    return PaymentScene(name, screen.get(part, "card-lab"), act, answers, focus=focus)
+
+
+def _down(count: int, *keys: str) -> Then:
+    return lambda tv: tv.press("OK", *("DOWN",) * count, *keys)
+
+
+INSERT, TAKEN = CardPrompt("insert"), CardPrompt("insert")
+KEPT = Kept("/var/lib/stb-pay/traces", "20261121T193200.trace")
+LAB_SCENES: tuple[PaymentScene, ...] = (
+    lab("card-lab", INSERT, focus="sessions"),
+    lab("card-lab-reading", INSERT, CardPrompt("reading"), focus="sessions"),
+    lab("card-lab-reader-missing", CardPrompt("reader-missing"), focus="sessions"),
+    lab("card-lab-internal", Refused("internal", retryable=True), focus="sessions"),
+    lab("card-lab-debit", INSERT, seen("debit"), focus="application:0"),
+    lab("card-lab-cash-taken", INSERT, seen("electronic-cash"), TAKEN, focus="application:0"),
+    lab("card-lab-not-proven", INSERT, seen("credit", ca=False), focus="application:0"),
+    lab("card-lab-purse", INSERT, seen("good"), focus="purse"),
+    lab("card-lab-unknown", INSERT, seen("no-purse"), focus="commands"),
+    lab("card-lab-files", INSERT, seen("electronic-cash"), focus="item:0", then=digits("OK")),
+    lab("card-lab-files-failed", INSERT, seen("credit", ca=False), focus="item:0", then=digits("OK")),
+    lab("card-lab-files-fci", INSERT, seen("electronic-cash"), focus="item:3", then=_down(3)),
+    lab("card-lab-files-record", INSERT, seen("debit"), focus="item:8", then=_down(8)),
+    lab("card-lab-files-long", INSERT, seen("debit"), focus="detail:10", then=_down(10, "OK", "DOWN")),
+    lab("card-lab-files-purse", INSERT, seen("good"), focus="item:2", then=_down(2)),
+    lab("card-lab-trace", INSERT, seen("no-purse"), focus="item:0", then=digits("OK")),
+    lab("card-lab-trace-command", INSERT, seen("no-purse"), focus="item:2", then=_down(2)),
+    lab(
+        "card-lab-trace-saved",
+        INSERT,
+        seen("no-purse"),
+        focus="item:0",
+        then=digits("OK", "OK"),
+        keep_trace=KEPT,
+    ),
+    lab(
+        "card-lab-trace-unsaved",
+        INSERT,
+        seen("no-purse"),
+        focus="item:0",
+        then=digits("OK", "OK"),
+        keep_trace=Refused("box-storage"),
+    ),
+    lab("card-lab-sessions", INSERT, focus="session:0", then=digits("OK"), traces=traces()),
+    lab("card-lab-faults", INSERT, focus="place:number", then=_ordering),
+    lab("card-lab-readers", INSERT, focus="reader:0", then=digits("DOWN", "OK"), readers=READERS),
+    lab("card-lab-readers-none", INSERT, focus="retry", then=digits("DOWN", "OK"), readers=()),
+    lab("card-lab-sessions-none", INSERT, focus="back", then=digits("OK")),
+)
+SCENES: tuple[PaymentScene, ...] = (
+    *CARD_SCENES,
+    *QR_SCENES,
+    *RESULT_SCENES,
+    *INQUIRY_SCENES,
+    *DIALOG_SCENES,
+    *LAB_SCENES,
+)

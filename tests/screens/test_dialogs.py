@@ -109,7 +109,7 @@ def test_the_tray_offers_the_simulator_s_profiles() -> None:
     from cardreader.sim.profiles import PROFILES
     from screens.card_tray import CARDS
 
-    assert {profile for profile, _, _ in CARDS} == {*PROFILES, "debit", "credit"}
+    assert {profile for profile, _, _ in CARDS} == {*PROFILES, "debit", "credit", "electronic-cash"}
 
 
 def test_info_does_not_stay_in_the_language_that_was_left() -> None:

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.pcscd import InsertedCard, running_pcscd
+from cardreader.pcsc import PcscReader
+from tests.pcscd import VIRTUAL_READER, InsertedCard, running_pcscd
+from tests.system import chain
 from tests.system.television import Television
 
 pytestmark = [pytest.mark.pcscd, pytest.mark.xdist_group("pcscd")]
+LAST = {"debit": 15, "credit": 16}
+"""The number of a payment's last command."""
 
 
 def test_a_card_in_a_pcsc_reader_pays(tmp_path: Path) -> None:
@@ -44,3 +48,19 @@ def test_a_card_pulled_after_the_debit_is_put_back_and_proves_it(tmp_path: Path)
         state = tv.wait_for("result")["state"]
         card.pull()
         assert (state["outcome"], state["money_taken"]) == ("success", True)
+
+
+@pytest.mark.parametrize("profile", ["debit", "credit"])
+def test_a_bank_card_that_leaves_with_its_last_word_is_not_charged(tmp_path: Path, profile: str) -> None:
+    """The answer to the second GENERATE AC is lost between card and box: what the issuer has booked is reversed."""
+    with running_pcscd(), chain.running(tmp_path) as bench:
+        reader = PcscReader(VIRTUAL_READER)
+        for faults, wanted in (([], ("done", "taken")), ([f"lose@{LAST[profile]}"], ("failed", "not-taken"))):
+            card = InsertedCard(profile, tmp_path / "cards", faults=faults)
+            end = bench.pay(reader)
+            card.pull()
+            assert end.payment is not None
+            assert bench.state(end.payment.payment) == wanted
+            assert end.money == wanted[1]
+        assert bench.taken_fen() == end.payment.amount_fen
+        assert bench.faults() == []

@@ -13,9 +13,10 @@ from cardreader.emv import capk
 from cardreader.emv.settings import TerminalSettings
 from cardreader.errors import CardRemoved
 from cardreader.lab import console
-from cardreader.lab.explore import explore, node
+from cardreader.lab.explore import explore
 from cardreader.lab.faults import Fault, FaultyCard
 from cardreader.lab.trace import Recorder
+from cardreader.lab.tree import node
 from cardreader.sim.card import CardLeft
 from cardreader.sim.profiles import EMV_PROFILES, open_card
 
@@ -94,7 +95,7 @@ def test_a_fault_at_any_command_ends_it_in_order(kind: str, profile: str) -> Non
             with pytest.raises(CardRemoved):
                 explore(looked_at, TERMINAL, NOW)
         else:
-            assert explore(looked_at, TERMINAL, NOW)["told"]
+            assert explore(looked_at, TERMINAL, NOW).told
 
 
 def test_names_values_and_meanings() -> None:

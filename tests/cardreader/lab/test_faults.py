@@ -15,7 +15,7 @@ MONEY = bytes.fromhex("00005C58")
 
 def faulty(*faults: str) -> tuple[FaultyCard, list[float]]:
     pauses: list[float] = []
-    card = FaultyCard(open_card("good", None), map(parse, faults), pauses.append)
+    card = FaultyCard(open_card("good", None), [*map(parse, faults)], pauses.append)
     card.power_on()
     card.transmit(SELECT)
     return card, pauses

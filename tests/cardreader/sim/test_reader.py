@@ -126,3 +126,37 @@ def test_threads_do_not_disturb_each_other() -> None:
     for thread in threads:
         thread.join()
     assert answers == [((23640).to_bytes(4), 0x9000)] * 200
+
+
+def test_faults_are_ordered_before_or_after_the_card_is_in() -> None:
+    reader = SimReader()
+    reader.order_fault("word@2:6f00")
+    reader.insert("good")
+    connection = reader.wait_for_card(1, NEVER)
+    reader.order_fault("lose@805C")
+    assert reader.faults == ("word@2:6F00", "lose@805C")
+    balance = bytes.fromhex("805C000204")
+    assert connection.transmit(bytes.fromhex("00A40400 09A00000000386980701"))[1] == 0x9000
+    assert connection.transmit(balance) == (b"", 0x6F00)
+    with pytest.raises(CardRemoved):
+        connection.transmit(balance)
+    assert reader.profile is None
+    assert (reader.faults, reader.happened) == ((), ((2, "word@2:6F00"), (3, "lose@805C")))
+    reader.insert("debit")
+    assert reader.happened == ()
+    with pytest.raises(ValueError, match="no fault"):
+        reader.order_fault("explode")
+    reader.order_fault("garbage@80AE")
+    reader.forget_faults()
+    assert reader.faults == ()
+
+
+def test_a_card_that_dawdles_can_be_pulled_meanwhile() -> None:
+    reader = SimReader("good")
+    reader.order_fault("delay@1:60000")
+    connection = reader.wait_for_card(1, NEVER)
+    hand = threading.Timer(0.02, reader.pull)
+    hand.start()
+    with pytest.raises(CardRemoved):
+        connection.transmit(bytes.fromhex("805C000204"))
+    hand.join()

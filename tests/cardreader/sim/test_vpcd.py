@@ -20,7 +20,7 @@ class Running:
 
     def __init__(self, side: ReaderSide, *faults: str) -> None:
         self.power: list[bool] = []
-        card = FaultyCard(open_card("good", None), map(parse, faults), lambda seconds: None)
+        card = FaultyCard(open_card("good", None), [*map(parse, faults)], lambda seconds: None)
         self.slot = VirtualSlot(card, "127.0.0.1", side.port, self.power.append)
         self._thread = threading.Thread(target=self._run)
         self._thread.start()

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from cardreader.errors import ReaderUnavailable
+from cardreader.errors import CardReaderError, CardRemoved, ReaderUnavailable
+from cardreader.sim.psam import open_psam
 from server_stub import psams
 from server_stub.foundation.clock import SimulatedClock
 from server_stub.settings import Settings
@@ -292,3 +293,49 @@ async def test_a_psam_that_comes_later_serves_the_next_payment(tmp_path: Path) -
             if answer.is_success:
                 break
         assert "terminal_number" in answer.json()
+
+
+class Contacts:
+    """Of a PSAM in a reader; ``away``: the reader is unplugged."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.number = 1
+        self.powered = 0
+
+    def power(self) -> Contacts:
+        if self.away:
+            raise ReaderUnavailable("the reader is unplugged")
+        self.powered += 1
+        self._psam = open_psam(self.number, None)
+        return self
+
+    def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        if self.away:
+            raise CardRemoved("the reader is unplugged")
+        return self._psam.transmit(apdu)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+async def test_a_psam_whose_reader_was_away_is_powered_again_if_it_is_the_same() -> None:
+    contacts = Contacts()
+    unit = psam_pool.PsamUnit("pcsc:x", contacts.power)
+    turn = psam_pool.Turn("a 1", None, alone=True)
+    purchase = psam_pool.Purchase(bytes(4), 1, 100, bytes(4), bytes(3), 1, 0, bytes(8))
+    first = await unit.initialize(turn, purchase)
+    contacts.away = True
+    for _ in range(2):
+        with pytest.raises(CardReaderError):
+            await unit.initialize(turn, purchase)
+    contacts.away = False
+    assert await unit.initialize(turn, purchase) == first
+    assert contacts.powered == 2
+    contacts.away, contacts.number = True, 2
+    with pytest.raises(CardRemoved):
+        await unit.initialize(turn, purchase)
+    contacts.away = False
+    with pytest.raises(ReaderUnavailable, match="another PSAM"):
+        await unit.initialize(turn, purchase)
+    unit.close()

@@ -130,7 +130,7 @@ class DummyTsp:
             key,
         )
 
-    def present_card(self, payment: str, card: CardFacts, key: str) -> Lease:
+    def present_card(self, payment: str, card: CardFacts, key: str, wait: int = 0) -> Lease:
         def act() -> Lease:
             self.facts = card
             return Lease(self.psam.terminal_number, self.psam.application.key_index, 60)

@@ -223,6 +223,16 @@ class DummySlot:
         self.profile: str | None = None
         self.pull_when: str | None = None
         self.damaged: set[str] = set()
+        self.faults: tuple[str, ...] = ()
+        self.happened: tuple[tuple[int, str], ...] = ((4, "lose@8054"),)
+
+    def order_fault(self, fault: str) -> None:
+        if "@" not in fault:
+            raise ValueError(f"{fault!r} is no fault")
+        self.faults = (*self.faults, fault)
+
+    def forget_faults(self) -> None:
+        self.faults = ()
 
     def insert(self, profile: str) -> None:
         if profile not in ("good", "expired"):

@@ -194,6 +194,19 @@ def test_the_clock_can_be_stopped_at_an_instant(remote: Remote) -> None:
         assert (status, "at" in answer["error"]) == (400, True)
 
 
+def test_faults_are_ordered(remote: Remote) -> None:
+    assert remote.json("/card")["happened"] == [{"command": 4, "fault": "lose@8054"}]
+    assert remote.post("/card/faults", {"faults": ["pull@80AE", "mac@3"]})[0] == 204
+    assert remote.json("/card")["faults"] == ["pull@80AE", "mac@3"]
+    status, answer = remote.post("/card/faults", {"faults": ["pull@80AE", "explode"]})
+    assert (status, "explode" in answer["error"]) == (422, True)
+    assert remote.json("/card")["faults"] == ["pull@80AE", "mac@3"], "as they were"
+    for wrong in ({}, {"faults": "pull@80AE"}, {"faults": [1]}):
+        assert remote.post("/card/faults", wrong)[0] == 400
+    assert remote.post("/card/faults", {"faults": []})[0] == 204
+    assert remote.json("/card")["faults"] == []
+
+
 def test_cards_go_in_and_out(remote: Remote) -> None:
     assert remote.post("/card/insert/good")[0] == 204
     assert remote.slot.profile == "good"

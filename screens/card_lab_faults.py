@@ -1,0 +1,159 @@
+"""Faults for the simulated slot's card, ordered by a tester: what goes wrong, and at which command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from screens.problems import N_
+from stb_app.kit.nodes import Column, Group, Grow, Node, Row, Scroll, Target, Text
+from stb_app.kit.screen import Binding
+from stb_app.shell.keys import DIGITS
+from stb_app.shell.page import Page
+
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
+
+KINDS: tuple[tuple[str, str, str], ...] = (
+    ("pull", "", N_("Pulled before it obeys")),
+    ("lose", "", N_("Pulled before it answers")),
+    ("delay", ":2000", N_("Answers 2 seconds late")),
+    ("delay", ":15000", N_("Answers 15 seconds late")),
+    ("mac", "", N_("Wrong MAC: one bit turned")),
+    ("garbage", "", N_("Answers garbage")),
+    ("word", ":6985", N_("Status word 6985")),
+    ("word", ":6F00", N_("Status word 6F00")),
+)
+"""Kind of a fault and what stands behind its place (``stb-card fault --help``), and what happens."""
+PLACES: tuple[tuple[str, str], ...] = (
+    ("00A4", "SELECT"),
+    ("80A8", "GET PROCESSING OPTIONS"),
+    ("00B2", "READ RECORD"),
+    ("80CA", "GET DATA"),
+    ("0088", "INTERNAL AUTHENTICATE"),
+    ("0020", "VERIFY"),
+    ("80AE", "GENERATE AC"),
+    ("0082", "EXTERNAL AUTHENTICATE"),
+    ("04DA", "PUT DATA"),
+    ("8050", "INITIALIZE"),
+    ("8054", "DEBIT"),
+    ("805A", "GET TRANSACTION PROVE"),
+)
+"""CLA and INS of commands, and their names."""
+LONGEST = 3
+"""Digits of a command's number."""
+
+
+class CardLabFaultsScreen(Page[None]):
+    """The digits choose a command by its number; OK on a command orders the fault there. Each happens once."""
+
+    id = "card-lab-faults"
+    modal = True
+    default_focus = "kind:0"
+
+    def __init__(self, app: App) -> None:
+        super().__init__(app)
+        self._kind = 0
+        self._number = "1"
+        self._typing = False
+
+    def bindings(self) -> Sequence[Binding]:
+        return (
+            Binding(("KEY_OK",), self.t("Choose")),
+            Binding(DIGITS, self.t("Number of the command"), self._digit),
+            Binding(("KEY_BACK",), self.t("Close")),
+        )
+
+    def _digit(self, key: str) -> None:
+        typed = (self._number if self._typing else "") + key.removeprefix("KEY_")
+        self._number = str(int(typed[-LONGEST:]) or 1)
+        self._typing = True
+        self.app.focus("place:number")
+        self.app.refresh()
+
+    def on_focus(self, key: str) -> None:
+        if key != "place:number":
+            self._typing = False
+
+    def on_ok(self, key: str) -> None:
+        name, _, value = key.partition(":")
+        if name == "kind":
+            self._kind = int(value)
+            self.app.focus("place:number")
+            self.app.refresh()
+        elif name == "forget":
+            self.app.forget_faults()
+        else:
+            kind, what, _ = KINDS[self._kind]
+            self.app.order_fault(f"{kind}@{self._number if value == 'number' else value}{what}")
+
+    def state(self) -> dict[str, Any]:
+        waiting, happened = self._known()
+        return {"waiting": list(waiting), "happened": [list(one) for one in happened]}
+
+    def _known(self) -> tuple[tuple[str, ...], tuple[tuple[int, str], ...]]:
+        slot = self.app.slot
+        return ((), ()) if slot is None else (slot.faults, slot.happened)
+
+    def compose(self) -> Node:
+        kinds = tuple(
+            Target(
+                f"kind:{number}",
+                Text(self.t(words), "body"),
+                "row",
+                checked=number == self._kind,
+                min_height=72,
+            )
+            for number, (_, _, words) in enumerate(KINDS)
+        )
+        any_one = self.t("Command no. {n}").format(n=self._number)
+        named = (
+            ("number", any_one),
+            *((place, f"{place[:2]} {place[2:]}  {name}") for place, name in PLACES),
+        )
+        places = tuple(
+            Target(f"place:{place}", Text(words, "body"), "row", min_height=72) for place, words in named
+        )
+        lists = Row(
+            (
+                Grow(self._list("kinds", self.t("What goes wrong"), kinds)),
+                Grow(self._list("places", self.t("At which command: OK orders it"), places)),
+            ),
+            gap=36,
+            align="stretch",
+            grow=1,
+        )
+        return Column(
+            (Text(self.t("Faults of the test card"), "heading"), lists, self._ordered()), gap=20, width=1640
+        )
+
+    def _list(self, key: str, title: str, rows: tuple[Target, ...]) -> Node:
+        return Column(
+            (
+                Text(title, "small", "secondary"),
+                Group(key, Scroll(f"{key}:all", Column(rows, gap=10)), grow=1),
+            ),
+            gap=12,
+            grow=1,
+        )
+
+    def _ordered(self) -> Node:
+        waiting, happened = self._known()
+        last = tuple(f"{fault} ({number})" for number, fault in happened)
+        lines: list[Node] = [
+            Text(
+                self._line(self.t("Ordered"), waiting),
+                "small",
+                "warning" if waiting else "secondary",
+                most_lines=1,
+            )
+        ]
+        if last:
+            lines.append(Text(self._line(self.t("Happened"), last), "small", "good", most_lines=1))
+        forget = Target(
+            "forget", Text(self.t("Forget them"), "row-bold", align="center"), "button", enabled=bool(waiting)
+        )
+        return Row((Grow(Column(tuple(lines), gap=4)), forget), gap=28)
+
+    def _line(self, label: str, faults: tuple[str, ...]) -> str:
+        return f"{label}: {', '.join(faults) or self.t('none')}"

@@ -1,0 +1,127 @@
+"""Everything that a card has told, answer by answer, as trees of named data objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from screens.card_lab_parts import AUTHENTICITY, Browser, Item, answer, grouped, tree
+from screens.problems import N_
+from stb_app.journeys.card_lab import ApplicationFound, PurseFound, Told
+from stb_app.kit.nodes import Column, Facts, Node, Text
+from stb_app.shell.words import money
+
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
+
+MOST_NAMES = 6
+HOLDER = {
+    "none": N_("Not needed"),
+    "online PIN": N_("PIN, checked by the issuer"),
+    "offline PIN": N_("PIN, checked by the card"),
+    "signature": N_("Signature"),
+    "offline PIN and signature": N_("PIN, checked by the card, and signature"),
+}
+
+
+class CardLabFilesScreen(Browser):
+    """What one part of a card has told, or all of it: ``part`` is an application, a purse, or answers."""
+
+    id = "card-lab-files"
+
+    def __init__(self, app: App, *, part: ApplicationFound | PurseFound | tuple[Told, ...]) -> None:
+        super().__init__(app)
+        self._part = part
+
+    def crumbs(self) -> Sequence[str]:
+        return (self.t("Card lab"), self.heading())
+
+    def heading(self) -> str:
+        if isinstance(self._part, ApplicationFound):
+            return self._part.label or grouped(self._part.aid)
+        if isinstance(self._part, PurseFound):
+            return self.t("Electronic purse")
+        return self.t("All files and records")
+
+    def items(self) -> Sequence[Item]:
+        part = self._part
+        told = part if isinstance(part, tuple) else part.told
+        answers = [Item(one.asked, _names(one), lambda one=one: answer(one)) for one in told]  # type: ignore[misc]
+        if isinstance(part, ApplicationFound):
+            logs = [
+                self._record(title, number, record)
+                for title, records in (
+                    (self.t("Transaction {n}"), part.log),
+                    (self.t("Load {n}"), part.loads),
+                )
+                for number, record in enumerate(records, 1)
+            ]
+            return (
+                Item(self.t("Overview"), grouped(part.aid), lambda: self._overview(part)),
+                *logs,
+                *answers,
+            )
+        return tuple(answers) or (
+            Item(self.t("Nothing"), "", lambda: Text(self.t("The card has told nothing."))),
+        )
+
+    def _record(self, title: str, number: int, record: tuple[Any, ...]) -> Item:
+        name = title.format(n=number)
+        return Item(
+            name, self.t("Log of the card"), lambda: Column((Text(name, "heading"), *tree(record)), gap=12)
+        )
+
+    def _overview(self, part: ApplicationFound) -> Node:
+        pairs: list[tuple[str, str | Text]] = [("AID", Text(grouped(part.aid), "small"))]
+        if part.card:
+            pairs.append((self.t("Card number"), Text(part.card, "small", wrap=False)))
+        if part.authenticity is not None:
+            word, tone = AUTHENTICITY[part.authenticity]
+            said = f"{self.t(word)}: {part.failure}" if part.failure else self.t(word)
+            pairs.append(
+                (
+                    self.t("Certificates"),
+                    Text(said, "small", "good" if tone == "good" else "bad" if tone == "bad" else "text"),
+                )
+            )
+        if part.holder:
+            pairs.append(
+                (
+                    self.t("Cardholder verification"),
+                    Text(self.t(HOLDER.get(part.holder, part.holder)), "small"),
+                )
+            )
+        cash = part.cash
+        for label, amount_fen in (
+            (self.t("Electronic cash balance"), cash.balance_fen),
+            (self.t("Most that may be on it"), cash.balance_limit_fen),
+            (self.t("Most for one payment"), cash.transaction_limit_fen),
+            (self.t("Goes online below"), cash.reset_threshold_fen),
+        ):
+            if amount_fen is not None:
+                pairs.append((label, Text(money(amount_fen), "small", "money", wrap=False)))
+        pairs.append((self.t("Records in its logs"), Text(f"{len(part.log)} + {len(part.loads)}", "small")))
+        counters = tuple((name, Text(grouped(value), "small")) for name, value in part.counters)
+        problem = (Text(part.problem, "small", "warning"),) if part.problem else ()
+        return Column(
+            (
+                Text(self.heading(), "heading"),
+                *problem,
+                Facts(tuple(pairs), gap=12, style="small"),
+                Text(self.t("Counters"), "body", "secondary"),
+                Facts(counters, gap=12, style="small"),
+            ),
+            gap=20,
+        )
+
+
+def _names(told: Told) -> str:
+    """What an answer is, in a few words: its data object's name, or the tags of those in it."""
+    inside = told.nodes
+    if len(inside) == 1:
+        inside = inside[0].children
+        if not inside:
+            return told.nodes[0].name
+    return ", ".join(one.tag or one.name for one in inside[:MOST_NAMES]) + (
+        " ..." if len(inside) > MOST_NAMES else ""
+    )

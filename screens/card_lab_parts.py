@@ -1,0 +1,156 @@
+"""What the pages of the card lab share: bytes and data objects that can be read from the sofa, and a list with its details beside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from screens.problems import N_
+from stb_app.journeys.card_lab import Node as DataObject
+from stb_app.journeys.card_lab import Told
+from stb_app.kit.nodes import (
+    Column,
+    Group,
+    Grow,
+    Icon,
+    Node,
+    Panel,
+    Pill,
+    Row,
+    Scroll,
+    Space,
+    Span,
+    Target,
+    Text,
+)
+from stb_app.kit.screen import Binding
+from stb_app.shell.page import Page
+
+Tone = Literal["good", "bad", "neutral", "warning"]
+AUTHENTICITY: dict[str, tuple[str, Tone]] = {
+    "verified": (N_("Genuine"), "good"),
+    "failed": (N_("Not proven"), "bad"),
+    "not offered": (N_("No certificates"), "neutral"),
+}
+"""Whether a card's certificates verify, and the tone of that."""
+GROUP = 8
+"""Hexadecimal digits that stand together; a line may end behind them."""
+INDENT = 32
+
+
+def grouped(digits: str) -> str:
+    """Hexadecimal digits that lines may end in.
+
+    >>> grouped("A00000033301010106")
+    'A0000003 33010101 06'
+    """
+    return " ".join(digits[at : at + GROUP] for at in range(0, len(digits), GROUP))
+
+
+def tree(objects: Sequence[DataObject], depth: int = 0) -> Iterator[Node]:
+    """Data objects, one below the other: tag and name, what it says, its bytes; what is inside further to the right."""
+    for one in objects:
+        head: tuple[Span, ...] = (Span(one.name, bold=bool(one.children)),)
+        if one.tag:
+            head = (Span(f"{one.tag}  ", "accent", bold=True), *head)
+        lines: list[Node] = [Text(head, "small")]
+        if one.text:
+            lines.append(Text(one.text, "small", "good"))
+        if one.value:
+            lines.append(Text(grouped(one.value), "caption", "secondary"))
+        yield Row((Space(depth * INDENT), Grow(Column(tuple(lines), gap=0))), gap=0, align="start")
+        yield from tree(one.children, depth + 1)
+
+
+def answer(told: Told) -> Node:
+    """One answer of a card: what was asked, and its tree or its bytes."""
+    body = tuple(tree(told.nodes)) or (Text(grouped(told.raw), "small", "secondary"),)
+    return Column((Text(told.asked, "heading"), *body), gap=12)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A line of a list, and what is shown beside it while it has the focus.
+
+    Attributes:
+        title, line: its words; ``line`` may be empty.
+        mark: a word at its end and that word's tone.
+    """
+
+    title: str
+    line: str
+    detail: Callable[[], Node]
+    mark: tuple[str, Tone] | None = None
+
+
+class Browser(Page[None]):
+    """A list, and beside it what its focused line is about, which can be gone into with the arrow to the right."""
+
+    default_focus = "item:0"
+    _chosen = 0
+
+    def items(self) -> Sequence[Item]:
+        """The lines, at least one."""
+        raise NotImplementedError
+
+    def heading(self) -> str:
+        """What the list is."""
+        raise NotImplementedError
+
+    def ok_words(self) -> str:
+        """What OK does on the focused line."""
+        return self.t("Read on")
+
+    def bindings(self) -> Sequence[Binding]:
+        return (Binding(("KEY_OK",), self.ok_words()),)
+
+    def state(self) -> dict[str, Any]:
+        return {"chosen": self._chosen, "items": len(self.items())}
+
+    def on_focus(self, key: str) -> None:
+        name, _, number = key.partition(":")
+        if name == "item" and int(number) != self._chosen:
+            self._chosen = int(number)
+            self.app.refresh()
+
+    def on_ok(self, key: str) -> None:
+        self.app.focus(f"detail:{self._chosen}")
+
+    def compose(self) -> Node:
+        listed = self.items()
+        self._chosen = min(self._chosen, len(listed) - 1)
+        rows = tuple(self._row(number, one) for number, one in enumerate(listed))
+        left = Column(
+            (
+                Text(self.heading(), "body", "secondary"),
+                Group("items", Scroll("all", Column(rows, gap=12)), grow=1, beside=f"item:{self._chosen}"),
+            ),
+            gap=16,
+        )
+        right = Panel(Scroll(f"detail:{self._chosen}", listed[self._chosen].detail()), pad=32, grow=1)
+        return Row((Grow(left, 2), Grow(right, 3)), gap=40, align="stretch", grow=1)
+
+    def _row(self, number: int, one: Item) -> Target:
+        words: list[Node] = [Text(one.title, "body")]
+        if one.line:
+            words.append(Text(one.line, "caption", "secondary", most_lines=2))
+        line: list[Node] = [Grow(Column(tuple(words), gap=2))]
+        if one.mark is not None:
+            line.append(Pill(*one.mark))
+        return Target(f"item:{number}", Row(tuple(line), gap=16), "row", text=one.title)
+
+
+def way(key: str, icon: str, title: str, line: str, mark: Node | None = None, above: str = "") -> Target:
+    """A way on: a drawing, what is there, and perhaps a mark at its end; ``above``: another line above ``line``."""
+    words: list[Node] = [Text(title, "row-bold")]
+    words += [Text(one, "small", "secondary") for one in (above, line) if one]
+    parts: list[Node] = [Icon(icon, 48, "accent"), Grow(Column(tuple(words), gap=2))]
+    if mark is not None:
+        parts.append(mark)
+    return Target(key, Row(tuple(parts), gap=24), "row", text=title)
+
+
+def milliseconds(value: float) -> str:
+    """A time in milliseconds for people."""
+    return f"{value:.1f} ms" if value < 1000 else f"{value / 1000:.2f} s"

@@ -1,0 +1,111 @@
+"""What was said to a card and what it has answered, with meaning and time; kept as a file when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from screens.card_lab_parts import Browser, Item, Tone, grouped, milliseconds, tree
+from screens.problems import words_for
+from stb_app.journeys.card_lab import Kept, Spoken, Trace, spoken
+from stb_app.journeys.steps import Loaded, Loading, Refused
+from stb_app.kit.nodes import Column, Facts, Node, Pill, Row, Text
+
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
+
+
+class CardLabTraceScreen(Browser):
+    """Every command of one card's stay, with its meaning and time; kept as a file when asked for."""
+
+    id = "card-lab-trace"
+
+    def __init__(self, app: App, *, trace: Trace) -> None:
+        super().__init__(app)
+        self._trace = trace
+        self._spoken = spoken(trace)
+        self._kept: Kept | Refused | None = None
+
+    def crumbs(self) -> Sequence[str]:
+        return (self.t("Card lab"), self.t("Commands and times"))
+
+    def heading(self) -> str:
+        return f"{self._trace.made_at[:19].replace('T', ' ')}"
+
+    def ok_words(self) -> str:
+        return self.t("Save") if self._chosen == 0 else super().ok_words()
+
+    def items(self) -> Sequence[Item]:
+        return (
+            Item(self.t("Save as a file"), self.t("Plays as a card again"), self._saving),
+            *map(self._line, range(len(self._spoken))),
+        )
+
+    def _line(self, number: int) -> Item:
+        one = self._spoken[number]
+        mark: tuple[str, Tone] = (
+            (one.word, "neutral" if one.fine else "warning") if one.word else (self.t("left"), "bad")
+        )
+        when = f"{number + 1} · {milliseconds(one.at_ms)} · {milliseconds(one.took_ms)}"
+        return Item(one.asked, when, lambda: self._detail(one), mark)
+
+    def _detail(self, one: Spoken) -> Node:
+        said = f"{one.word} {one.meaning}" if one.word else self.t("The card left instead of answering.")
+        facts = (
+            (self.t("After"), Text(milliseconds(one.at_ms), "small")),
+            (self.t("Took"), Text(milliseconds(one.took_ms), "small")),
+            (self.t("Answer"), Text(said, "small", "text" if one.fine else "warning")),
+        )
+        return Column(
+            (
+                Text(one.asked, "heading"),
+                Facts(facts, gap=8, style="small"),
+                Text(self.t("Command"), "small", "secondary"),
+                Text(grouped(one.command), "small"),
+                Text(self.t("Answer"), "small", "secondary"),
+                Text(grouped(one.answer) or "-", "small"),
+                *tree(one.nodes),
+            ),
+            gap=12,
+        )
+
+    def _saving(self) -> Node:
+        kept = self._kept
+        words: tuple[Node, ...] = (
+            Text(
+                self.t(
+                    "OK writes all commands into a file on this box. PINs are never in it, the card's number is."
+                ),
+                "small",
+            ),
+            Text(
+                self.t("stb-card replay FILE puts it into a virtual reader as a card."),
+                "small",
+                "secondary",
+            ),
+        )
+        if isinstance(kept, Kept):
+            facts = (
+                (self.t("Folder"), Text(kept.folder, "small")),
+                (self.t("File"), Text(kept.file, "small", "good")),
+            )
+            words = (Row((Pill(self.t("Saved"), "good"),)), Facts(facts, gap=12, style="small"), words[1])
+        elif isinstance(kept, Refused):
+            said = words_for(kept.code, kept.facts, self.t)
+            words = (Text(said.title, "body-bold", "bad"), Text(said.text, "small"), *words)
+        return Column((Text(self.t("Save as a file"), "heading"), *words), gap=20)
+
+    def state(self) -> dict[str, Any]:
+        kept = self._kept
+        return {**super().state(), "saved": f"{kept.folder}/{kept.file}" if isinstance(kept, Kept) else None}
+
+    def on_ok(self, key: str) -> None:
+        if key == "item:0":
+            self.app.start(self.app.verbs.keep_trace(self._trace), self._on_kept)
+        else:
+            super().on_ok(key)
+
+    def _on_kept(self, step: Loading | Loaded[Kept] | Refused) -> None:
+        if not isinstance(step, Loading):
+            self._kept = step.value if isinstance(step, Loaded) else step
+            self.app.refresh()

@@ -1,0 +1,228 @@
+"""The card lab: everything that a card tells, and what was said to it; for testers. Moves no money."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from cardreader import status
+from cardreader.emv.settings import TerminalSettings
+from cardreader.errors import Cancelled, CardRemoved, ReaderUnavailable
+from cardreader.lab import trace as traces
+from cardreader.lab.explore import ApplicationFound, Explored, PurseFound, explore
+from cardreader.lab.trace import Exchange, Recorder, Trace
+from cardreader.lab.tree import Node, Told, answer
+from cardreader.reader import Reader, SeveralSlots
+from stb_app.journeys.card_slot import CardSlot, NobodyCame
+from stb_app.journeys.steps import CardPrompt, Refused
+from stb_app.journeys.waiting import Waits
+from stb_app.tsp.problem import Problem
+
+if TYPE_CHECKING:
+    from cardreader.pcsc import Slot
+
+__all__ = [
+    "ApplicationFound", "CardLab", "CardSeen", "Explored", "Kept", "LabStep", "Node", "PurseFound", "ReaderSeen", "Spoken", "Told", "Trace",
+    "keep", "pays", "readers", "spoken",
+]  # fmt: skip
+
+log = logging.getLogger(__name__)
+CARD_WAIT_S = 3600.0
+ELECTRONIC_CASH_LIMIT_FEN = 100_000
+"""So that a card shows the files of its electronic cash; nothing is spent."""
+SUFFIX = ".trace"
+
+
+@dataclass(frozen=True, slots=True)
+class CardSeen:
+    """A card was read. It may have left since: a prompt says so."""
+
+    reader: str
+    simulated: bool
+    found: Explored
+    trace: Trace
+
+
+LabStep = CardPrompt | CardSeen | Refused
+
+
+class CardLab:
+    """Reads every card that is put in, until it is cancelled. Ends with Refused: ``cancelled``, ``card-wait-expired`` or ``internal``.
+
+    After a card was read it waits until that has left: then ``insert`` is said again.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        waits: Waits,
+        terminal: Callable[[], TerminalSettings],
+        now: Callable[[], datetime],
+        alone: threading.Lock,
+    ) -> None:
+        self._reader = reader
+        self._waits = waits
+        self._terminal = terminal
+        self._now = now
+        self._alone = alone
+        self._cancel = threading.Event()
+
+    def run(self, post: Callable[[LabStep], None]) -> None:
+        slot = CardSlot(self._reader, self._waits, self._cancel, post, self._alone)
+        prompt = CardPrompt("insert")
+        try:
+            while True:
+                with slot.mine(CardPrompt("starting")):
+                    seen = self._look(slot, prompt)
+                if seen is None:
+                    prompt = CardPrompt("removed-early")
+                    continue
+                post(seen)
+                slot.wait_for_removal(CARD_WAIT_S)
+                prompt = CardPrompt("insert")
+        except Cancelled:
+            post(Refused("cancelled"))
+        except NobodyCame:
+            post(Refused("card-wait-expired", retryable=True))
+        except Exception:
+            log.exception("card lab")
+            post(Refused("internal", retryable=True))
+
+    def cancel(self) -> None:
+        self._cancel.set()
+
+    def _look(self, slot: CardSlot, prompt: CardPrompt) -> CardSeen | None:
+        """The next card; None when it was pulled before everything was read."""
+        connection = Recorder(slot.wait_for_card(prompt, CARD_WAIT_S), self._waits.monotonic)
+        now = self._now()
+        # Whether a reader is simulated, and the simulator's keys count, is known when its card is there.
+        terminal = replace(self._terminal(), electronic_cash_limit_fen=ELECTRONIC_CASH_LIMIT_FEN)
+        slot.say(CardPrompt("reading"))
+        try:
+            found = explore(connection, terminal, now)
+        except CardRemoved:
+            return None
+        finally:
+            connection.close()
+        made_at = now.isoformat(timespec="seconds")
+        trace = Trace(self._reader.name, connection.atr, made_at, tuple(connection.exchanges))
+        return CardSeen(self._reader.name, self._reader.simulated, found, trace)
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderSeen:
+    """A reader of this box.
+
+    Attributes:
+        holds: what is in it: nothing, a card, one that does not answer, one that another program has for itself.
+        atr: upper-case hex, where a card has told it.
+        used: it is the one that was used last, or was chosen.
+    """
+
+    name: str
+    holds: Literal["nothing", "card", "mute", "taken"]
+    atr: str
+    used: bool
+
+
+def readers(reader: Reader) -> tuple[ReaderSeen, ...]:
+    """The readers of this box; empty when none is there."""
+    try:
+        if isinstance(reader, SeveralSlots):
+            used = reader.chosen or reader.name
+            return tuple(
+                ReaderSeen(one.name, _holds(one), one.atr.hex().upper(), one.name == used)
+                for one in reader.slots()
+            )
+        return (ReaderSeen(reader.name, "card" if reader.card_present() else "nothing", "", True),)
+    except ReaderUnavailable as gone:
+        log.warning("%s", gone)
+        return ()
+
+
+def _holds(slot: Slot) -> Literal["nothing", "card", "mute", "taken"]:
+    if not slot.card_present:
+        return "nothing"
+    return "mute" if slot.mute else "taken" if slot.in_use else "card"
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A command and its answer for people.
+
+    Attributes:
+        command, answer: upper-case hex, PINs and card numbers masked.
+        word: the status word in hex; empty where the card left instead of answering. ``meaning``: what it says.
+        nodes: the answer decoded, where it has data objects.
+    """
+
+    asked: str
+    at_ms: float
+    took_ms: float
+    command: str
+    answer: str
+    word: str
+    meaning: str
+    nodes: tuple[Node, ...]
+
+    @property
+    def fine(self) -> bool:
+        """The card has done what it was asked for, or says how to ask."""
+        return self.word[:2] in ("90", "61", "6C")
+
+
+def spoken(trace: Trace) -> tuple[Spoken, ...]:
+    """The commands of a trace for people, in order."""
+    return tuple(map(_spoken, trace.exchanges))
+
+
+def _spoken(one: Exchange) -> Spoken:
+    told = answer(one)
+    word, meaning = ("", "") if one.sw is None else (f"{one.sw:04X}", status.meaning(one.sw))
+    return Spoken(
+        told.asked, one.at_ms, one.took_ms, one.command.hex().upper(), told.raw, word, meaning, told.nodes
+    )
+
+
+def pays(trace: Trace) -> bool:
+    """Whether the card was asked to pay in it: DEBIT FOR PURCHASE or GENERATE AC."""
+    return any(tuple(one.command[:2]) in ((0x80, 0x54), (0x80, 0xAE)) for one in trace.exchanges)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where a trace was written."""
+
+    folder: str
+    file: str
+
+
+def keep(trace: Trace, folder: Path | None) -> Kept:
+    """Writes a trace as a file that ``stb-card trace`` shows and ``stb-card replay`` plays as a card.
+
+    Raises:
+        Problem: ``box-storage``.
+    """
+    if folder is None:
+        raise Problem("box-storage")
+    moment = "".join(letter for letter in trace.made_at[:19] if letter.isdigit() or letter == "T")
+    try:
+        folder.mkdir(exist_ok=True, mode=0o700)
+        path = next(place for place in _places(folder, moment) if not place.exists())
+        traces.save(trace, path)
+    except OSError as error:
+        log.warning("a trace cannot be kept: %s", error)
+        raise Problem("box-storage") from error
+    return Kept(str(folder), path.name)
+
+
+def _places(folder: Path, name: str) -> Iterator[Path]:
+    yield folder / f"{name}{SUFFIX}"
+    for number in count(2):
+        yield folder / f"{name}-{number}{SUFFIX}"

@@ -1,0 +1,153 @@
+"""The card lab: what a card has, tells and was asked, where a tester finds it; saved, and with faults that are ordered here."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from stb_app.journeys.card_lab import Kept
+from stb_app.journeys.steps import CardPrompt, Refused
+from tests.screens.dummies import Television
+from tests.screens.dummy_lab import READERS, seen, traces
+from tests.screens.dummy_payments import PaymentVerbs, Slot
+from tests.screens.scenes_payment import journey, post
+
+
+@pytest.fixture
+def tv() -> Television:
+    return Television(PaymentVerbs(keep_trace=Kept("/traces", "a.trace"), traces=traces()), "en").open(
+        "card-lab"
+    )
+
+
+def test_it_is_found_in_the_settings() -> None:
+    tv = Television(PaymentVerbs(), "en").open("settings").ok("card-lab")
+    assert tv.screen == "card-lab"
+    assert "Put in any card" in tv.words()
+
+
+def test_a_bank_card_is_laid_open(tv: Television) -> None:
+    post(tv, CardPrompt("insert"), CardPrompt("reading"), seen("electronic-cash"))
+    for words in ("UNIONPAY EC", "A0000003 33010106", "Electronic cash ¥186.50", "Genuine", "In the slot"):
+        assert words in tv.words()
+    assert tv.state["applications"] == ["A000000333010106"]
+    tv.press("OK")
+    assert tv.screen == "card-lab-files"
+    for words in ("Certificates", "¥1,000.00", "Not needed", "Application Transaction Counter (ATC)"):
+        assert words in tv.words()
+    tv.press("DOWN", "DOWN", "DOWN")
+    assert tv.state["chosen"] == 3
+    assert "9F38  Processing Options Data Object List (PDOL)" in tv.words()
+    assert "9F7A 1, 9F02 6, 5F2A 2" in tv.words()
+
+
+def test_no_number_and_no_holder_s_secret_is_shown_in_full(tv: Television) -> None:
+    post(tv, seen("debit"))
+    tv.press("OK")
+    for _ in range(len(seen("debit").found.applications[0].told)):
+        assert "6101" not in tv.words().replace(" ", "").replace("***6101", "")
+        tv.press("DOWN")
+
+
+def test_a_long_record_is_read_with_the_arrows(tv: Television) -> None:
+    post(tv, seen("debit"))
+    tv.press("OK", *["DOWN"] * 10, "OK")
+    assert tv.focus == "detail:10"
+    assert "Static Data Authentication Tag List" not in tv.words()
+    tv.press(*["DOWN"] * 8)
+    assert "9F4A  Static Data Authentication Tag List" in tv.words()
+    tv.app.change_settings(text_scale=150)
+    tv.show()
+    assert tv.focus == "detail:10", "a text that is read keeps the focus when the page is made anew"
+    tv.press("LEFT")
+    assert tv.focus == "item:10"
+
+
+def test_moving_through_a_long_card_is_quick(tv: Television) -> None:
+    post(tv, seen("debit"))
+    tv.ok("commands")
+    began = time.perf_counter()
+    tv.press(*["DOWN"] * 20)
+    assert tv.state["chosen"] == 20
+    assert time.perf_counter() - began < 2, "a page of it takes milliseconds; a tester holds the key down"
+
+
+def test_a_card_that_was_taken_stays_on_the_screen(tv: Television) -> None:
+    post(tv, seen("good"), CardPrompt("insert"))
+    assert "Taken out" in tv.words()
+    assert "¥236.40" in tv.words()
+    post(tv, CardPrompt("reading"), CardPrompt("removed-early"))
+    assert "It came out before everything was read." in tv.words()
+    post(tv, CardPrompt("reading"), seen("no-purse"))
+    assert "It has no application that this box knows." in tv.words()
+
+
+def test_certificates_that_do_not_verify_say_why(tv: Television) -> None:
+    post(tv, seen("credit", ca=False))
+    assert "Not proven" in tv.words()
+    tv.press("OK")
+    assert "issuer public key certificate" in tv.words()
+
+
+def test_leaving_ends_it_and_again_begins_it_anew(tv: Television) -> None:
+    post(tv, seen("good"))
+    first = journey(tv)
+    tv.ok("again")
+    assert (first.cancels, journey(tv) is first) == (1, False)
+    first.post(Refused("cancelled"))
+    tv.show()
+    assert tv.state["prompt"] == "insert"
+    tv.press("BACK")
+    assert journey(tv).cancels == 1
+
+
+def test_commands_are_shown_and_saved(tv: Television) -> None:
+    post(tv, seen("no-purse"))
+    tv.ok("commands").press("DOWN")
+    for words in ("6A82", "no such file or application", "00A40400 09A00000 00038698 070100"):
+        assert words in tv.words()
+    tv.press("UP", "OK")
+    assert tv.state["saved"] == "/traces/a.trace"
+    assert "a.trace" in tv.words()
+
+
+def test_earlier_cards_and_one_that_left_in_a_payment(tv: Television) -> None:
+    tv.ok("sessions")
+    assert tv.state == {"sessions": [27, 19, 26]}
+    assert "Payment" in tv.words()
+    tv.press("OK", *["DOWN"] * 27)
+    assert "GENERATE AC ARQC" in tv.words()
+    assert "The card left instead of answering." in tv.words()
+
+
+def test_a_reader_is_chosen() -> None:
+    tv = Television(PaymentVerbs(readers=READERS), "en").open("card-lab").ok("readers")
+    assert tv.focus == "reader:0"
+    first = journey(tv)
+    tv.press("DOWN", "OK")
+    assert tv.verbs is not None
+    assert ("choose_reader", READERS[1].name) in tv.verbs.asked
+    assert (tv.screen, first.cancels) == ("card-lab", 1)
+
+
+def test_faults_are_ordered_and_forgotten() -> None:
+    tv = Television(PaymentVerbs(), "en")
+    slot = tv.app.slot = Slot("debit")
+    tv.press("BLUE").ok("faults")
+    assert tv.screen == "card-lab-faults"
+    tv.ok("kind:2").ok("place:80AE").press("1", "2", "OK")
+    tv.app._worker.close(5)
+    assert slot.faults == ("delay@80AE:2000", "delay@12:2000")
+
+
+def test_those_that_are_ordered_are_seen_and_forgotten() -> None:
+    tv = Television(PaymentVerbs(), "en")
+    slot = tv.app.slot = Slot("debit")
+    slot.faults, slot.happened = ("mac@0082",), ((7, "pull@80A8"),)
+    tv.open("card-lab-faults")
+    assert "Ordered: mac@0082" in tv.words()
+    assert "Happened: pull@80A8 (7)" in tv.words()
+    tv.ok("forget")
+    tv.app._worker.close(5)
+    assert slot.faults == ()

@@ -1,0 +1,230 @@
+"""The card lab's journey: what every card tells, whatever it is; faults; traces that are remembered, kept and played again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cardreader.emv import capk
+from cardreader.emv.settings import TerminalSettings
+from cardreader.errors import ReaderUnavailable
+from cardreader.lab import trace as traces
+from cardreader.lab.explore import explore
+from cardreader.lab.replay import ReplayedCard
+from cardreader.lab.sessions import RecordingReader
+from cardreader.lab.trace import Recorder, Trace
+from cardreader.pcsc import Slot
+from cardreader.purse import Purse
+from cardreader.secret import Pin
+from cardreader.sim.card import Card
+from cardreader.sim.reader import SimReader
+from stb_app.journeys.card_lab import CardLab, CardSeen, ReaderSeen, keep, pays, readers, spoken
+from stb_app.journeys.memory import Memory
+from stb_app.journeys.steps import CardPrompt, Loaded, Loading, Refused
+from stb_app.journeys.verbs import Verbs
+from stb_app.tsp.client import TspClient
+from stb_app.tsp.problem import Problem
+from tests.stb_app.journeys.bench import FastWaits
+
+NOW = datetime(2026, 11, 21, 19, 32, tzinfo=UTC)
+TERMINAL = TerminalSettings(
+    terminal_id="88310001",
+    merchant_id="883100048990001",
+    ca_keys=capk.simulated(),
+    electronic_cash_limit_fen=0,
+)
+
+
+class Lab:
+    """A card lab that a tester leaves when ``hands`` are through: what they do at each step, in turn."""
+
+    def __init__(self, reader: SimReader, *hands: Callable[[], Any]) -> None:
+        self.reader = reader
+        self.steps: list[Any] = []
+        self._hands = list(hands)
+        self.journey = CardLab(reader, FastWaits(), lambda: TERMINAL, lambda: NOW, threading.Lock())
+        self.journey.run(self._on_step)
+
+    def _on_step(self, step: Any) -> None:
+        self.steps.append(step)
+        if isinstance(step, CardSeen) or step == CardPrompt("insert"):
+            (self._hands.pop(0) if self._hands else self.journey.cancel)()
+
+    @property
+    def seen(self) -> list[CardSeen]:
+        return [step for step in self.steps if isinstance(step, CardSeen)]
+
+
+def test_every_card_is_read_until_the_tester_leaves() -> None:
+    reader = SimReader("electronic-cash")
+    lab = Lab(reader, reader.pull, lambda: reader.insert("good"), reader.pull)
+    cash, purse = lab.seen
+    assert [step.prompt for step in lab.steps if isinstance(step, CardPrompt)] == [
+        "reading",
+        "insert",
+        "reading",
+        "insert",
+    ]
+    assert lab.steps[-1] == Refused("cancelled")
+    (application,) = cash.found.applications
+    assert (application.aid, application.authenticity) == ("A000000333010106", "verified")
+    # Although this box does not take it now: a tester wants to see its files.
+    assert application.cash.balance_fen == 18650
+    assert any("ECC001" in line for told in application.told for line in told.lines())
+    assert purse.found.purse is not None
+    assert (purse.found.purse.balance_fen, purse.found.applications) == (23640, ())
+    assert purse.reader == "Simulated reader"
+
+
+def test_a_card_pulled_while_it_is_read_is_wanted_back() -> None:
+    reader = SimReader("debit")
+    reader.order_fault("pull@80A8")
+    lab = Lab.__new__(Lab)
+    back: list[CardPrompt] = []
+
+    def on_step(step: Any) -> None:
+        if isinstance(step, CardPrompt) and step.prompt == "removed-early":
+            back.append(step)
+            reader.insert("debit")
+        if isinstance(step, CardSeen):
+            back.append(step)  # type: ignore[arg-type]
+            lab.journey.cancel()
+
+    lab.journey = CardLab(reader, FastWaits(), lambda: TERMINAL, lambda: NOW, threading.Lock())
+    lab.journey.run(on_step)
+    assert [type(one) for one in back] == [CardPrompt, CardSeen]
+
+
+def test_without_its_ca_key_a_card_is_not_genuine() -> None:
+    reader = SimReader("debit")
+    lab = Lab.__new__(Lab)
+    lab.steps, lab._hands = [], []
+    terminal = replace(TERMINAL, ca_keys={})
+    lab.journey = CardLab(reader, FastWaits(), lambda: terminal, lambda: NOW, threading.Lock())
+    lab.journey.run(lab._on_step)
+    (application,) = lab.seen[0].found.applications
+    assert application.authenticity == "failed"
+    assert "issuer public key certificate" in application.failure
+
+
+def seen(profile: str) -> CardSeen:
+    return Lab(SimReader(profile)).seen[0]
+
+
+def test_a_trace_is_kept_and_plays_as_the_same_card(tmp_path: Path) -> None:
+    first = seen("debit")
+    kept = keep(first.trace, tmp_path / "traces")
+    assert kept.file == "20261121T193200.trace"
+    assert keep(first.trace, tmp_path / "traces").file == "20261121T193200-2.trace"
+    path = Path(kept.folder) / kept.file
+    assert path.stat().st_mode & 0o777 == 0o600
+    again: Card = ReplayedCard(traces.load(path))
+    found = explore(
+        Recorder(Played(again), lambda: 0.0), replace(TERMINAL, electronic_cash_limit_fen=100_000), NOW
+    )
+    assert found.applications[0].card == first.found.applications[0].card
+    assert [one.asked for one in found.told] == [one.asked for one in first.found.told]
+
+
+class Played:
+    def __init__(self, card: Card) -> None:
+        self._card = card
+        self.atr = card.atr
+
+    def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        return self._card.transmit(apdu)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def test_where_nothing_can_be_written_it_says_so(tmp_path: Path) -> None:
+    (tmp_path / "traces").write_text("in the way")
+    with pytest.raises(Problem, match="box-storage"):
+        keep(seen("no-purse").trace, tmp_path / "traces")
+    with pytest.raises(Problem, match="box-storage"):
+        keep(seen("no-purse").trace, None)
+
+
+def test_commands_are_told_with_meaning_and_without_secrets() -> None:
+    reader = SimReader("good")
+    recorder = Recorder(reader.wait_for_card(1, threading.Event()), lambda: 0.0)
+    purse = Purse(recorder)
+    purse.verify_pin(Pin("123456"))
+    assert purse.balance_fen() == 23640
+    reader.order_fault("pull@805C")
+    with pytest.raises(Exception, match="pulled"):
+        purse.balance_fen()
+    lines = spoken(Trace("r", b"", "2026-11-21T19:32:00", tuple(recorder.exchanges)))
+    verify = next(one for one in lines if one.asked == "VERIFY")
+    assert "123456" not in verify.command
+    assert (verify.word, verify.meaning, verify.fine) == ("9000", "success", True)
+    assert (lines[-1].word, lines[-1].fine) == ("", False)
+    assert not any("62170018340572162047" in one.answer for one in lines)
+
+
+def test_what_was_said_to_the_last_cards_is_remembered() -> None:
+    slot = SimReader("good")
+    verbs = Verbs(TspClient(), slot, Memory(None), FastWaits(), lambda: NOW)
+    assert verbs.traces() == ()
+    purse = Purse(verbs.reader.wait_for_card(1, threading.Event()))
+    assert purse.balance_fen() == 23640
+    slot.insert("debit")
+    verbs.reader.wait_for_card(1, threading.Event()).transmit(bytes.fromhex("80AE800000"))
+    newest, oldest = verbs.traces()
+    assert (pays(newest), pays(oldest)) == (True, False)
+    assert newest.made_at == "2026-11-21T19:32:00+00:00"
+    assert newest.atr == slot.card.atr  # type: ignore[union-attr]
+    assert oldest.exchanges[-1].sw == 0x9000
+
+
+def test_only_so_many_are_remembered() -> None:
+    slot = SimReader("good")
+    reader = RecordingReader(slot, lambda: 0.0, lambda: NOW)
+    for _ in range(20):
+        reader.wait_for_card(1, threading.Event()).transmit(bytes.fromhex("805C000204"))
+    assert len(reader.traces()) == 12
+
+
+class Two:
+    """Two readers, of which one can be chosen."""
+
+    name, simulated, chosen = "ACS 00 00", False, ""
+
+    def slots(self) -> list[Slot]:
+        return [
+            Slot("ACS 00 00", False, True, b"\x3b\x00", False, False),
+            Slot("ACS 01 00", False, True, b"", True, False),
+            Slot("ACS 02 00", False, True, b"", False, True),
+            Slot("ACS 03 00", False, False, b"", False, False),
+        ]
+
+    def choose(self, name: str) -> None:
+        self.chosen = name
+
+    def card_present(self) -> bool:
+        raise ReaderUnavailable("no reader is plugged in")
+
+    wait_for_card = wait_for_removal = card_present
+
+
+def test_of_several_readers_one_is_chosen() -> None:
+    two: Any = Two()
+    verbs = Verbs(TspClient(), two, Memory(None), FastWaits(), lambda: NOW)
+    assert [one.holds for one in readers(two)] == ["card", "taken", "mute", "nothing"]
+    assert [one.used for one in readers(two)] == [True, False, False, False]
+    verbs.choose_reader("ACS 01 00")
+    steps: list[Any] = []
+    verbs.readers().run(steps.append)
+    assert isinstance(steps[0], Loading)
+    assert isinstance(steps[1], Loaded)
+    assert [one.used for one in steps[1].value] == [False, True, False, False]
+    assert readers(SimReader("good")) == (ReaderSeen("Simulated reader", "card", "", True),)
+    two.slots = two.card_present
+    assert readers(two) == ()

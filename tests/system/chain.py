@@ -1,0 +1,146 @@
+"""The whole chain in one process: the box's journey and client, HTTP, the TSP with its HSM, ISO 8583, PPP, issuer and BOSS."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import uvicorn
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import func, select
+
+from cardreader.reader import Reader
+from cardreader.secret import Pin, SecretText
+from server_stub.app import ROLES, Roles, build, real_world
+from server_stub.check import examine
+from server_stub.foundation.clock import CHINA
+from server_stub.main import bind
+from server_stub.ppp.tables import transactions
+from server_stub.settings import Settings
+from stb_app.journeys.card_payment import CardPayment
+from stb_app.journeys.memory import Memory
+from stb_app.journeys.steps import CardPrompt, CardStep, Finished
+from stb_app.tsp.client import TspClient
+from stb_app.tsp.signing import Identity
+from tests.server_stub.signing import ACTIVATION, SMART_CARDS
+from tests.server_stub.system import first_start
+from tests.stb_app.journeys.bench import FastWaits
+
+T = TypeVar("T")
+BOX = "85312048"
+PIN = "123456"
+LIMIT_S = 20.0
+
+
+class Chain:
+    """A box that is enrolled at a server of the same process."""
+
+    def __init__(self, roles: Roles, loop: asyncio.AbstractEventLoop, url: str, folder: Path) -> None:
+        self._roles = roles
+        self._loop = loop
+        self.cards = str(folder / "cards")
+        self._keys = (f"key-{count:08d}" for count in itertools.count())
+        self.client = TspClient(url)
+        counter = itertools.count(1)
+        identity = Identity(BOX, Ed25519PrivateKey.generate(), lambda: next(counter), os.urandom, {})
+        self.client.enrol(identity, SMART_CARDS[BOX], SecretText(ACTIVATION), next(self._keys))
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Has something done by the server."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(LIMIT_S)
+
+    def pay(self, reader: Reader, pull: Callable[[CardPrompt], None] = lambda prompt: None) -> Finished:
+        """Orders something and pays it with the card in the reader: as a subscriber who does what the box asks for.
+
+        Args:
+            pull: told of every prompt before it is answered.
+        """
+        order = self.client.order("sports", "per-use", next(self._keys))
+        memory, steps = Memory(None), list[CardStep]()
+        journey = CardPayment(
+            self.client, reader, memory, FastWaits(), lambda: next(self._keys), order,
+            lambda: datetime.now(CHINA), threading.Lock(),
+        )  # fmt: skip
+
+        def post(step: CardStep) -> None:
+            steps.append(step)
+            if isinstance(step, CardPrompt):
+                pull(step)
+                if step.prompt in ("enter-pin", "wrong-pin"):
+                    journey.enter_pin(Pin(PIN))
+                elif step.prompt == "remove":
+                    journey.go_on()
+
+        journey.run(post)
+        end = steps[-1]
+        assert isinstance(end, Finished)
+        return end
+
+    def state(self, payment: str) -> tuple[str, str]:
+        """State and money of a payment, once that is known."""
+        until = time.monotonic() + LIMIT_S
+        while True:
+            told = self.client.payment(payment)
+            if told.money != "unknown" and told.state not in ("paid", "preparing"):
+                return told.state, told.money
+            assert time.monotonic() < until, told
+            self.client.payment(payment, told.version, 5)
+
+    def faults(self) -> list[str]:
+        """What the books of TSP, BOSS and PPP say against each other or themselves."""
+        roles = self._roles
+        assert roles.tsp is not None
+        assert roles.boss is not None
+        assert roles.ppp is not None
+        core = roles.tsp.core
+        found = self.call(
+            examine(core.database, roles.boss.database, roles.ppp.database, core.clock.now(), core.settings)
+        )
+        return [f"{finding.name}: {fault}" for finding in found for fault in finding.faults]
+
+    def taken_fen(self) -> int:
+        """What the issuer has taken from all its accounts for sales."""
+        assert self._roles.ppp is not None
+        sales = select(func.coalesce(func.sum(transactions.c.amount_fen), 0)).where(
+            transactions.c.state == "approved"
+        )
+        return int(self.call(self._roles.ppp.database.read(lambda conn: conn.execute(sales).scalar_one())))
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Chain]:
+    """A server in a thread, on the machine's clock, until the end of the block."""
+    data = folder / "server"
+    shutil.copytree(first_start().name, data)
+    listener, terminals = bind("127.0.0.1", 0), socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    settings = Settings(psams="sim:1", ppp_seconds=5.0, card_attempts_per_hour=10_000)
+    app = build(settings, ROLES, data, real_world(url, "", terminals=terminals))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none", lifespan="off"))
+    started: list[asyncio.AbstractEventLoop] = []
+    ready = threading.Event()
+
+    async def serve() -> None:
+        async with app.state.roles.running():
+            started.append(asyncio.get_running_loop())
+            ready.set()
+            await server.serve(sockets=[listener])
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="server")
+    thread.start()
+    try:
+        assert ready.wait(LIMIT_S)
+        yield Chain(app.state.roles, started[0], url, folder / "box")
+    finally:
+        server.should_exit = True
+        thread.join(LIMIT_S)
