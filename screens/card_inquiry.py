@@ -6,31 +6,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.card import POSES, ROOMY, card_picture
+from screens.card_parts import POSES, ROOMY, card_picture
+from screens.card_read import card_read
 from screens.parts import beside
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
 from screens.problems import N_, Said, prompt_words, words_for
 from stb_app.journeys.steps import (
     PROBLEM_PROMPTS,
+    BankCardRead,
     CardPrompt,
     CardRead,
-    CardTransaction,
     InquiryStep,
     Refused,
 )
 from stb_app.kit.nodes import (
     Color,
     Column,
-    Divider,
-    Facts,
     Fit,
-    Grow,
-    Icon,
     Node,
-    Panel,
-    Pill,
     Row,
-    Scroll,
     Sign,
     Space,
     Spinner,
@@ -42,12 +36,10 @@ from stb_app.kit.screen import Binding
 from stb_app.shell.keys import DIGITS
 from stb_app.shell.page import Page
 from stb_app.shell.running import Running
-from stb_app.shell.words import MINUS, money
 
 if TYPE_CHECKING:
     from stb_app.shell.app import App
 
-KINDS = {"load": N_("Top-up"), "purchase": N_("Purchase"), "other": N_("Other")}
 INSERT = (
     N_("Insert the card you want to look at"),
     N_("Chip first, chip side up, until it stops. Nothing will be taken from it."),
@@ -61,8 +53,6 @@ WORDS = {
     "removed-early": (N_("Please put the card back"), N_("It came out before everything was read.")),
 }
 """Where the words of a payment would not do."""
-SHOWN = 5
-"""So many transactions are seen at once at least."""
 ROOMS: tuple[tuple[TextStyle, int], ...] = (("row", 28), ("body", 24), ("small", 16))
 """Letters of what is said below a title, and gaps: as much as there is room for."""
 BUSY_PROMPTS = frozenset(("starting", "reading", "processing", "settling", "waiting-psam"))
@@ -115,8 +105,8 @@ class CardInquiryScreen(Page[None]):
         self._step = step
         if self._bad:
             self.app.sound("error")
-        if isinstance(step, CardRead | Refused):
-            self.app.focus("done" if isinstance(step, CardRead) else "again")
+        if not isinstance(step, CardPrompt):
+            self.app.focus("again" if isinstance(step, Refused) else "done")
         self._look()
 
     def _look(self) -> None:
@@ -181,6 +171,15 @@ class CardInquiryScreen(Page[None]):
             }
         if isinstance(step, Refused):
             return {"prompt": None, "problem": step.code}
+        if isinstance(step, BankCardRead):
+            return {
+                "prompt": None,
+                "number": step.number,
+                "kind": step.kind,
+                "balance_fen": step.cash.balance_fen if step.cash is not None else None,
+                "expiry_date": step.expiry_date,
+                "transactions": len(step.log),
+            }
         return {
             "prompt": None,
             "number": step.number,
@@ -193,8 +192,11 @@ class CardInquiryScreen(Page[None]):
 
     def compose(self) -> Node:
         step = self._step
-        if isinstance(step, CardRead):
-            return self._read(step)
+        if isinstance(step, CardRead | BankCardRead):
+            again = self._button("again", self.t("Read again"))
+            done = self._button("done", self.t("Done"), primary=True)
+            # The one that has the focus stands next to the transactions: an arrow to the right leads there.
+            return card_read(step, (again, done), self.t, self.say)
         return self._asking(step)
 
     def _asking(self, step: CardPrompt | Refused) -> Node:
@@ -268,105 +270,3 @@ class CardInquiryScreen(Page[None]):
 
     def _button(self, key: str, words: str, primary: bool = False) -> Target:
         return Target(key, Text(words, "row-bold", wrap=False), "primary" if primary else "button")
-
-    # A card that has been read
-
-    def _read(self, card: CardRead) -> Node:
-        facts: list[tuple[str, str | Text]] = [(self.t("Card number"), Text(card.number, wrap=False))]
-        if card.issuer is not None:
-            facts.append((self.t("Issued by"), self.say(card.issuer)))
-        facts.append((self.t("Valid until"), _date(card.expiry_date)))
-        mark, why = self._standing(card)
-        balance = (
-            Text(self.t("On the card"), "body", "secondary"),
-            Text(money(card.balance_fen), "amount", "money", wrap=False),
-        )
-        about: tuple[Node, ...] = (Row((mark,)), *((Text(why, "small", "secondary"),) if why else ()))
-        again, done = (
-            self._button("again", self.t("Read again")),
-            self._button("done", self.t("Done"), primary=True),
-        )
-        # The one that has the focus stands next to the transactions: an arrow to the right leads there.
-        buttons = Row((Grow(again), Grow(done)), gap=24)
-        calm = Column(
-            (Panel(Column((*balance, Space(4), Facts(tuple(facts)), Space(4), *about), gap=16), "hero", pad=44, grow=1), buttons),
-            gap=24, grow=1,
-        )  # fmt: skip
-        less = Facts(
-            ((self.t("Card number"), Text(card.number, "caption", wrap=False)), *facts[1:]),
-            gap=8,
-            style="caption",
-        )
-        # With little room whether it can pay stands above its number, which may scroll.
-        label = Row((Grow(balance[0]), mark))
-        panel = Panel(Column((label, balance[1], *about[1:], less), gap=4), "hero", pad=28, grow=1)
-        tight = Column((panel, buttons), gap=20, grow=1)
-        last = Column((Scroll("card", panel), buttons), gap=20, grow=1)
-        table = self._table(card.log)
-        return Fit(
-            (
-                Row((Grow(calm, 9), Grow(table, 11)), gap=48, align="stretch", grow=1),
-                Row((Grow(tight), Grow(table)), gap=40, align="stretch", grow=1),
-                Row((Grow(last, 1), Grow(table, 1)), gap=40, align="stretch", grow=1),
-            )
-        )
-
-    def _standing(self, card: CardRead) -> tuple[Pill, str]:
-        """Whether this card can pay here, and why not."""
-        standing = card.standing
-        if standing is None:
-            why = self.t("There is no connection to ask whether this card can pay.")
-            if card.asked_problem not in (None, "tsp-unreachable"):
-                title = words_for(card.asked_problem, {}, self.t).title
-                why = self.t("{reason}.").format(reason=title)
-            return Pill(self.t("Not checked"), "neutral"), why
-        if standing.usable:
-            return Pill(self.t("Can pay here"), "good"), ""
-        why = words_for(standing.refusal or "", {}, self.t).title
-        return Pill(self.t("Cannot pay here"), "bad"), self.t("{reason}.").format(reason=why)
-
-    def _table(self, log: tuple[CardTransaction, ...] | None) -> Node:
-        head = Text(self.t("Last ten transactions"), "body", "secondary")
-        if not log:
-            empty = (
-                self.t("There are no transactions on the card yet.")
-                if log is not None
-                else self.t("The card does not show them.")
-            )
-            body: Node = Column(
-                (Space(grow=1), Sign("info", 88), Text(empty, "body", "secondary", "center"), Space(grow=1)),
-                align="center",
-                grow=1,
-            )
-        else:
-            rows: list[Node] = []
-            for number, entry in enumerate(log[:10]):
-                if number:
-                    rows.append(Divider())
-                rows.append(self._line(entry))
-            body = Scroll("log", Column(tuple(rows), gap=14))
-        hint: tuple[Node, ...] = ()
-        if log and len(log) > SHOWN:  # true wherever the focus is, and away from its ring
-            hint = (
-                Column((Space(0), Text(self.t("The arrow keys show them all"), "caption", "faint")), gap=12),
-            )
-        return Panel(Column((head, body, *hint), gap=20, grow=1), pad=36, grow=1)
-
-    def _line(self, entry: CardTransaction) -> Node:
-        load = entry.kind == "load"
-        icon = Icon("arrow-down" if load else "receipt", 40, "good" if load else "secondary")
-        what = Column(
-            (Text(self.t(KINDS[entry.kind]), "body"), Text(entry.when[:16], "caption", "secondary")), gap=0
-        )
-        sign = "+" if load else MINUS if entry.kind == "purchase" else ""
-        amount = Text(sign + money(entry.amount_fen), "body-bold", "good" if load else "text", wrap=False)
-        return Row((icon, Grow(what), amount), gap=24)
-
-
-def _date(yyyymmdd: str) -> str:
-    """A card's date as people write it.
-
-    >>> _date("20301231")
-    '2030-12-31'
-    """
-    return f"{yyyymmdd[:4]}-{yyyymmdd[4:6]}-{yyyymmdd[6:]}"

@@ -56,6 +56,21 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Kind:
+    """What an 0200 is: bit 3, 60.1 and bit 25."""
+
+    code: str
+    kind: str
+    condition: str
+
+
+PURCHASE = Kind(SALE, SALE_KIND, CONDITION)
+LOAD = Kind("600000", "45", "91")
+"""Electronic cash from the card's own account."""
+BALANCE = Kind("310000", "01", CONDITION)
+
+
+@dataclass(frozen=True, slots=True)
 class Keys:
     """The working keys of the last sign-in."""
 
@@ -196,8 +211,8 @@ class Pos:
         return Slip(row.batch, f"{stan:06d}")
 
     async def sale(
-        self, slip: Slip, keys: Keys, amount_fen: int, card: Mapping[int, Value], *, has_pin: bool
-    ) -> Message:
+        self, slip: Slip, keys: Keys, amount_fen: int, card: Mapping[int, Value], *, has_pin: bool, kind: Kind = PURCHASE
+    ) -> Message:  # fmt: skip
         """0200: the answer.
 
         Args:
@@ -207,7 +222,7 @@ class Pos:
             Unanswered: then the sale may have been booked, if it was sent.
         """
         entry, security = WITH_PIN if has_pin else WITHOUT_PIN
-        fields = {**self._common(slip, amount_fen, entry), **card, 53: security}
+        fields = {**self._common(slip, amount_fen, entry, kind), **card, 53: security}
         if has_pin:
             fields[26] = LONGEST_PIN
         return await self._exchange(slip, "0200", fields, keys)
@@ -230,7 +245,9 @@ class Pos:
             said = await self._exchange(slip, "0320", self._certified(slip, amount_fen, card(keys)), keys)
         return said
 
-    async def reverse(self, slip: Slip, amount_fen: int, reason: str, chip: bytes) -> Message:
+    async def reverse(
+        self, slip: Slip, amount_fen: int, reason: str, chip: bytes, kind: Kind = PURCHASE
+    ) -> Message:
         """0400: the answer.
 
         Args:
@@ -240,7 +257,7 @@ class Pos:
         Raises:
             Unanswered
         """
-        fields = self._common(slip, amount_fen, WITHOUT_PIN[0])
+        fields = self._common(slip, amount_fen, WITHOUT_PIN[0], kind)
         fields |= {39: reason, 61: str(Original(slip.batch, slip.stan))}
         if chip:
             fields[55] = chip
@@ -327,17 +344,17 @@ class Pos:
         network = Network(CASH_KIND, slip.batch, CASH_UPLOAD, CHIP, "0")
         return {**self._common(slip, amount_fen, WITHOUT_PIN[0]), **card, 60: str(network)}
 
-    def _common(self, slip: Slip, amount_fen: int, entry: str) -> dict[int, Value]:
+    def _common(self, slip: Slip, amount_fen: int, entry: str, kind: Kind = PURCHASE) -> dict[int, Value]:
         return {
-            3: SALE,
+            3: kind.code,
             4: f"{amount_fen:012d}",
             11: slip.stan,
             22: entry,
-            25: CONDITION,
+            25: kind.condition,
             41: self._terminal,
             42: self._merchant,
             49: CURRENCY,
-            60: str(Network(SALE_KIND, slip.batch, "000", CHIP, "0")),
+            60: str(Network(kind.kind, slip.batch, "000", CHIP, "0")),
         }
 
     async def _exchange(self, slip: Slip, mti: str, fields: Mapping[int, Value], keys: Keys) -> Message:

@@ -11,7 +11,17 @@ import qrcode
 
 from stb_app.journeys import CardStanding, Order, PaidCard, Payment
 from stb_app.journeys.card_lab import Trace
-from stb_app.journeys.steps import CardPrompt, CardRead, CardTransaction, Finished, Prompt, QrState, QrStep
+from stb_app.journeys.steps import (
+    BankCardRead,
+    CardPrompt,
+    CardRead,
+    CardTransaction,
+    CashHeld,
+    Finished,
+    Prompt,
+    QrState,
+    QrStep,
+)
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Told
 
@@ -27,6 +37,7 @@ class Acted(Told):
         super().__init__(*steps)
         self.pins: list[str] = []
         self.went_on = 0
+        self.agreed = 0
         self.cancels = 0
 
     def run(self, post: Callable[[Any], None]) -> None:
@@ -38,6 +49,9 @@ class Acted(Told):
 
     def go_on(self) -> None:
         self.went_on += 1
+
+    def agree(self) -> None:
+        self.agreed += 1
 
     def cancel(self) -> None:
         super().cancel()
@@ -174,4 +188,7 @@ LOG = tuple(
     )
 )
 ISSUER = data.words("示范银行", "Model Bank")
+BANK_CARD = BankCardRead(
+    "6217 00** **** **** 4204", "electronic-cash", "20440229", True, CashHeld(18650, 100_000, 50_000), LOG[:6]
+)
 READ = CardRead(NUMBER, BALANCE_FEN, "20301231", ISSUER, CardStanding(ISSUER, True, None), LOG)

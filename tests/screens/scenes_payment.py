@@ -15,6 +15,7 @@ from tests.screens import data
 from tests.screens.dummies import Television
 from tests.screens.dummy_lab import READERS, seen, traces
 from tests.screens.dummy_payments import (
+    BANK_CARD,
     ISSUER,
     LOG,
     NOT_TAKEN,
@@ -150,6 +151,8 @@ def _slow(tv: Television) -> None:
 CARD_SCENES: tuple[PaymentScene, ...] = (
     card("card-starting", prompt("starting")),
     card("card-insert", prompt("insert"), focus="cancel"),
+    card("card-cash", prompt("confirm-cash"), focus="agree"),
+    card("card-cash-processing", prompt("confirm-cash"), prompt("processing")),
     card("card-reading", prompt("reading", known=True)),
     card("card-enter-pin", *NORMAL, then=digits(*FEW), focus="pin"),
     card("card-enter-pin-short", *NORMAL, then=digits(*FEW, "OK"), focus="pin"),
@@ -228,6 +231,10 @@ RESULT_SCENES: tuple[PaymentScene, ...] = (
     ),
     result("result-pending-earlier", Finished("pending", "unknown", "payment-in-progress", UNKNOWN)),
     result("result-pending-mac2", Finished("pending", "unknown", "mac2-refused", UNKNOWN, card_in_slot=True)),
+    result("result-pending-certificate-lost", Finished("pending", "unknown", "certificate-lost", UNKNOWN)),
+    result(
+        "result-pending-certificate-refused", Finished("pending", "unknown", "certificate-refused", UNKNOWN)
+    ),
     result("result-declined", Finished("failed", "not-taken", "declined", NOT_SCANNED)),
     result("result-no-payment", Finished("failed", "not-taken", "tsp-unreachable")),
     result("result-too-little", failed("balance-too-low", balance_fen=320, amount_fen=1500)),
@@ -257,6 +264,13 @@ INQUIRY_SCENES: tuple[PaymentScene, ...] = (
     inquiry("card-inquiry-read-unasked", UNASKED, focus="done"),
     inquiry("card-inquiry-read-no-log", replace(READ, log=None), focus="done"),
     inquiry("card-inquiry-read-few", replace(READ, log=LOG[:3]), focus="done"),
+    inquiry("card-inquiry-read-cash", BANK_CARD, focus="done"),
+    inquiry("card-inquiry-read-debit", replace(BANK_CARD, kind="debit", cash=None, log=()), focus="done"),
+    inquiry(
+        "card-inquiry-read-credit-expired",
+        replace(BANK_CARD, kind="credit", cash=None, usable=False),
+        focus="done",
+    ),
     inquiry("card-inquiry-waited", Refused("card-wait-expired", retryable=True), focus="again"),
     inquiry("card-inquiry-internal", Refused("internal", retryable=True), focus="again"),
 )

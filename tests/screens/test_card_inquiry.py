@@ -11,7 +11,7 @@ from cardreader.secret import Pin
 from stb_app.journeys import CardStanding
 from stb_app.journeys.steps import Refused
 from tests.screens.dummies import Television
-from tests.screens.dummy_payments import ISSUER, NUMBER, READ, PaymentVerbs, prompt
+from tests.screens.dummy_payments import BANK_CARD, ISSUER, NUMBER, READ, PaymentVerbs, prompt
 from tests.screens.scenes_payment import UNASKED, journey, post
 
 
@@ -37,6 +37,22 @@ def test_a_card_is_shown_with_balance_validity_and_its_last_ten(tv: Television) 
         "prompt": None, "number": NUMBER, "balance_fen": 23640, "expiry_date": "20301231", "usable": True, "refusal": None,
         "transactions": 10,
     }  # fmt: skip
+
+
+def test_a_bank_card_is_shown_with_its_electronic_cash_and_limits(tv: Television) -> None:
+    post(tv, prompt("insert"), BANK_CARD)
+    for words in ("¥186.50", "2044-02-29", "¥1,000.00", "¥500.00", "Can pay here"):
+        assert words in tv.words()
+    assert (tv.state["kind"], tv.state["balance_fen"], tv.state["transactions"]) == (
+        "electronic-cash",
+        18650,
+        6,
+    )
+    post(tv, replace(BANK_CARD, kind="debit", cash=None))
+    assert "Debit card" in tv.words()
+    assert "only the bank knows" in tv.words()
+    post(tv, replace(BANK_CARD, usable=False))
+    assert "Cannot pay here" in tv.words()
 
 
 def test_the_transactions_scroll_to_the_tenth(tv: Television) -> None:

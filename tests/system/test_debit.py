@@ -1,4 +1,4 @@
-"""A debit or credit card on the television, through the whole chain to the issuer's books. ONL-5, ONL-7, ONL-12"""
+"""Debit and credit cards and electronic cash on the television, through the whole chain to the issuer's books. ONL-5, ONL-7, ONL-12"""
 
 from __future__ import annotations
 
@@ -26,6 +26,20 @@ def test_it_is_paid_online(tv: Television, profile: str, service: str) -> None:
     tv.post("/card/pull")
     state = tv.wait_for("result")["state"]
     assert (state["outcome"], state["money_taken"]) == ("success", True)
+    assert recorded(tv, state["number"]) == ("done", "taken")
+
+
+def test_electronic_cash_pays_without_a_pin(tv: Television) -> None:
+    """ONL-3: what is on the card before and after; the service opens when PPP has the card's certificate."""
+    with_card(tv, "electronic-cash", "movies")
+    asked = tv.prompt("confirm-cash")
+    assert asked["focus"] == "agree"
+    tv.press("OK")
+    tv.prompt("remove")
+    tv.post("/card/pull")
+    state = tv.wait_for("result")["state"]
+    assert (state["outcome"], state["money_taken"]) == ("success", True)
+    assert state["balance_before_fen"] - state["balance_after_fen"] == asked["state"]["amount_fen"]
     assert recorded(tv, state["number"]) == ("done", "taken")
 
 

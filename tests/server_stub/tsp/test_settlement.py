@@ -17,6 +17,7 @@ from server_stub.tsp import settlement, tables
 from server_stub.tsp.ppp_line import Unanswered
 from server_stub.tsp.settlement import Settlement
 from tests.server_stub.system import Box, System, running
+from tests.server_stub.tsp.test_card_loads import Loader
 from tests.server_stub.tsp.test_online_card import ANSWER_S, Terminal
 
 pytestmark = pytest.mark.anyio
@@ -57,12 +58,15 @@ async def sold(system: System, box: Box, profile: str = "debit", service: str = 
 async def test_totals_agree_and_certificates_are_uploaded(system: System) -> None:
     box = await system.box()
     sales = [await sold(system, box), await sold(system, box, "credit", "kids")]
+    loader = Loader(system, box)
+    await loader.complete(loader.end(await loader.authorise()))
     await settling(system).settle()
-    fen = sum(sale["amount_fen"] for sale in sales)
-    assert await settled(system) == [("000001", "agreed", fen, 2, fen, 2)]
+    fen = sum(sale["amount_fen"] for sale in sales) + loader.load["amount_fen"]
+    assert await settled(system) == [("000001", "agreed", fen, 3, fen, 3)]
     (theirs,) = await at_ppp(system, ppp.settlements)
     assert (theirs.told, theirs.uploaded, theirs.ended_at) == (theirs.counted, 2, system.clock.now())
-    assert [row.certificate for row in await at_ppp(system, ppp.transactions)] == ["good", "good"]
+    found = [row.certificate for row in await at_ppp(system, ppp.transactions)]
+    assert found == ["good", "good", None]
     # The next batch is open; what is in no batch is not settled again.
     await settling(system).settle()
     assert len(await settled(system)) == 1
