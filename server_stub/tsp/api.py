@@ -141,7 +141,7 @@ def _before(routes: APIRouter, services: Current, hello: Callable[[], models.Hel
     @routes.get("/card-keys", responses=FIND)
     async def card_keys(box: Box) -> models.CardKeys:
         """The keys that card data and PINs are sealed for."""
-        return models.CardKeys(card_keys=list(services().card_keys.told))
+        return models.CardKeys(card_keys=await services().card_keys.told())
 
     @routes.post("/keys", response_model=models.Rotated, responses=CHANGE)
     async def rotate(request: Request, box: Box, body: models.Rotation, key: Key) -> Response:

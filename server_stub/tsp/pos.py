@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar
 
 import structlog
@@ -50,6 +51,7 @@ SCRIPT_RESULT, SETTLE, UPLOAD, UPLOAD_END = "951", "201", "203", "207"
 """60.3 of 0620, 0500, and 0320 with an IC card's certificate and after the last one."""
 MAC_REFUSED = "A0"
 HIGHEST_STAN = 999_999
+FIRST_BATCH = "000001"
 log = structlog.get_logger(__name__)
 
 
@@ -113,7 +115,7 @@ class Access:
 
     Attributes:
         terminal, merchant: bits 41 and 42.
-        tmk: components of the terminal's master key, as its custodians bring them.
+        tmk: components of the terminal's master key where its custodians have brought none (``bring_tmk``).
     """
 
     line: Line
@@ -137,7 +139,7 @@ class Pos:
         self._terminal = access.terminal
         self._merchant = access.merchant
         self._tmk = hsm.form_key(Usage.TMK, access.tmk)
-        first = {"id": access.terminal, "batch": "000001", "stan": 0}
+        first = {"id": access.terminal, "batch": FIRST_BATCH, "stan": 0}
         database.load(lambda conn: statements.insert_once(conn, pos_terminals, first))
 
     @property
@@ -170,7 +172,8 @@ class Pos:
 
     async def sign_in(self) -> Keys:
         """Fetches new working keys. Raises Unanswered."""
-        slip = await self._database.write(self.slip)
+        slip, row = await self._database.write(lambda conn: (self.slip(conn), self._locked(conn)))
+        tmk = self._tmk if row.tmk is None else KeyBlock(row.tmk)
         fields: dict[int, Value] = {
             11: slip.stan,
             41: self._terminal,
@@ -182,7 +185,7 @@ class Pos:
         if said.text(39) != APPROVED:
             raise Unanswered(f"PPP lets nobody sign in: {said.text(39)}", sent=False)
         try:
-            made = self._hsm.import_working_keys(self._tmk, said.data(62))
+            made = self._hsm.import_working_keys(tmk, said.data(62))
         except (HsmError, FieldMissing) as error:
             raise Unanswered(f"PPP's working keys cannot be used: {error}", sent=False) from error
         if made.tdk is None:
@@ -376,6 +379,13 @@ class Pos:
         if not mine:
             raise Unanswered("PPP has answered something else", sent=True)
         return said
+
+
+def bring_tmk(conn: Connection, terminal: str, tmk: KeyBlock, now: datetime) -> None:
+    """A terminal has a master key from its custodians; it signs in with that before it asks anything else."""
+    statements.insert_once(conn, pos_terminals, {"id": terminal, "batch": FIRST_BATCH, "stan": 0})
+    values = {"tmk": tmk, "tmk_at": now, "pik": None, "mak": None, "tdk": None}
+    statements.change(conn, pos_terminals, values, id=terminal)
 
 
 def decoded(data: bytes) -> Message:

@@ -79,6 +79,7 @@ card_keys = Table(
     Column("public_key", String, nullable=False),
     Column("private_key", String, nullable=False),  # a key block of the HSM
     Column("created_at", Instant, nullable=False),
+    Column("valid_until", Instant),  # null: the present one
 )
 
 orders = Table(
@@ -182,6 +183,8 @@ pos_terminals = Table(
     Column("tdk", String),
     Column("signed_in_at", Instant),
     Column("closing", String),  # the batch that takes nothing more
+    Column("tmk", String),  # a key block, of what custodians have brought
+    Column("tmk_at", Instant),
 )
 
 settlements = Table(
