@@ -197,7 +197,7 @@ async def test_an_answer_without_a_mac_proves_nothing(system: System) -> None:
     box = await system.box()
     payment = await box.pay("card")
     body = await Terminal(system, box).request(payment)
-    pos = system.tsp.online_cards._pos
+    pos = system.tsp.online_cards._line.pos
     assert pos is not None
     really = pos.sale
 
