@@ -1,4 +1,4 @@
-"""Looking at a card: its balance, how long it is valid, whether it can pay here, and its last ten transactions."""
+"""Looking at a card: its balance, how long it is valid, whether it can pay here, its last ten transactions; and loading it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from screens.card_load import amounts_for, leavable, load_ended, load_state, load_words
 from screens.card_parts import POSES, ROOMY, card_picture
 from screens.card_read import card_read
 from screens.parts import beside
@@ -17,6 +18,7 @@ from stb_app.journeys.steps import (
     CardPrompt,
     CardRead,
     InquiryStep,
+    LoadEnded,
     Refused,
 )
 from stb_app.kit.nodes import (
@@ -36,10 +38,12 @@ from stb_app.kit.screen import Binding
 from stb_app.shell.keys import DIGITS
 from stb_app.shell.page import Page
 from stb_app.shell.running import Running
+from stb_app.shell.words import money
 
 if TYPE_CHECKING:
     from stb_app.shell.app import App
 
+NOT_NOW = ("not-now", N_("Do not load"))
 INSERT = (
     N_("Insert the card you want to look at"),
     N_("Chip first, chip side up, until it stops. Nothing will be taken from it."),
@@ -59,14 +63,16 @@ BUSY_PROMPTS = frozenset(("starting", "reading", "processing", "settling", "wait
 
 
 class CardInquiryScreen(Page[None]):
-    """Moves no money: Back leaves at any moment."""
+    """Looking moves no money: Back leaves at any moment. Loading electronic cash does: once the issuer is asked, Back waits."""
 
     id = "card-inquiry"
     default_focus = "done"
 
     def __init__(self, app: App) -> None:
         super().__init__(app)
-        self._step: InquiryStep = CardPrompt("insert")
+        self._step: InquiryStep | LoadEnded = CardPrompt("insert")
+        self._load_fen = 0
+        """So much is being loaded; 0: the card is only looked at."""
         self._pin = PinEntry()
         self._running: Running | None = None
 
@@ -86,6 +92,8 @@ class CardInquiryScreen(Page[None]):
 
     def _begin(self) -> None:
         self._pin = PinEntry()
+        self._load_fen = 0
+        self.asks_to_leave = self.holds_idle = False
         if self.app.verbs is None:  # the connection is still being set up
             self._step = CardPrompt("starting")
             self._look()
@@ -95,7 +103,39 @@ class CardInquiryScreen(Page[None]):
         self._running = self.app.start(journey, lambda step: self._on_step(journey, step))
         self._look()
 
-    def _on_step(self, journey: Any, step: InquiryStep) -> None:
+    def _choose_amount(self) -> None:
+        """How much, and then once more whether."""
+        assert isinstance(self._step, BankCardRead)
+        assert self._step.cash is not None
+        amounts = tuple((str(fen), money(fen)) for fen in amounts_for(self._step.cash))
+        self.app.push(
+            "question", self._on_amount, sign="question", title=N_("How much shall be loaded?"),
+            text=N_("It comes from the card's own account."), options=(*amounts, NOT_NOW), default=NOT_NOW[0],
+        )  # fmt: skip
+
+    def _on_amount(self, answer: str | None) -> None:
+        if answer is None or not answer.isdecimal():
+            return
+        fen = int(answer)
+        title = self.t("Load {amount} onto the card?").format(amount=money(fen))
+        text = N_("It is taken from the card's account. The card's PIN is asked for next.")
+        self.app.push(
+            "question", lambda answer: self._begin_load(fen) if answer == "load" else None, sign="question",
+            title=title, text=text, options=(("load", N_("Load")), NOT_NOW), default=NOT_NOW[0],
+        )  # fmt: skip
+
+    def _begin_load(self, fen: int) -> None:
+        assert self._running is not None
+        self._running.cancel()
+        self._pin = PinEntry()
+        self._load_fen = fen
+        self.asks_to_leave = self.holds_idle = True
+        self._step = CardPrompt("starting")
+        journey = self._journey = self.app.verbs.load_cash(fen)
+        self._running = self.app.start(journey, lambda step: self._on_step(journey, step))
+        self._look()
+
+    def _on_step(self, journey: Any, step: InquiryStep | LoadEnded) -> None:
         if journey is not self._journey:
             return  # the last word of an inquiry that was begun again
         if isinstance(step, CardPrompt) and step.prompt == "reading" and not self._pin.sent:
@@ -107,6 +147,9 @@ class CardInquiryScreen(Page[None]):
             self.app.sound("error")
         if not isinstance(step, CardPrompt):
             self.app.focus("again" if isinstance(step, Refused) else "done")
+        if isinstance(step, LoadEnded):
+            self.asks_to_leave = self.holds_idle = False
+            self.app.sound("paid" if step.outcome == "loaded" else "error")
         self._look()
 
     def _look(self) -> None:
@@ -129,9 +172,22 @@ class CardInquiryScreen(Page[None]):
     # Keys
 
     def bindings(self) -> Sequence[Binding]:
+        if not self._yields:
+            return (Binding(("KEY_BACK",), self.t("Not possible just now"), footer=False),)
         if not self._asks_pin:
             return ()
         return self._pin.bindings(self.t)
+
+    @property
+    def _yields(self) -> bool:
+        """Back leaves: nothing has begun, or what has begun goes on without anybody looking."""
+        return not self._load_fen or not isinstance(self._step, CardPrompt) or leavable(self._step)
+
+    def on_back(self) -> bool:
+        if self._yields:
+            return False
+        self.app.sound("error")
+        return True
 
     def on_key(self, name: str) -> bool:
         if name not in DIGITS or not self._asks_pin:
@@ -146,6 +202,8 @@ class CardInquiryScreen(Page[None]):
         elif key == "again":
             self.on_leave()
             self._begin()
+        elif key == "load":
+            self._choose_amount()
         elif key == "done":
             self.app.pop()
 
@@ -158,7 +216,7 @@ class CardInquiryScreen(Page[None]):
     # The picture
 
     def crumbs(self) -> Sequence[str]:
-        return (self.t("Check a card"),)
+        return (self.t("Check a card"), *((self.t("Load electronic cash"),) if self._load_fen else ()))
 
     def state(self) -> dict[str, Any]:
         step = self._step
@@ -171,6 +229,8 @@ class CardInquiryScreen(Page[None]):
             }
         if isinstance(step, Refused):
             return {"prompt": None, "problem": step.code}
+        if isinstance(step, LoadEnded):
+            return load_state(step)
         if isinstance(step, BankCardRead):
             return {
                 "prompt": None,
@@ -196,7 +256,21 @@ class CardInquiryScreen(Page[None]):
             again = self._button("again", self.t("Read again"))
             done = self._button("done", self.t("Done"), primary=True)
             # The one that has the focus stands next to the transactions: an arrow to the right leads there.
-            return card_read(step, (again, done), self.t, self.say)
+            load: tuple[Target, ...] = ()
+            if (
+                isinstance(step, BankCardRead)
+                and step.usable
+                and step.cash is not None
+                and amounts_for(step.cash)
+            ):
+                load = (self._button("load", self.t("Load electronic cash")),)
+            return card_read(step, (*load, again, done), self.t, self.say)
+        if isinstance(step, LoadEnded):
+            ways = (
+                self._button("done", self.t("Done"), primary=True),
+                self._button("again", self.t("Read again")),
+            )
+            return load_ended(step, ways, self.t)
         return self._asking(step)
 
     def _asking(self, step: CardPrompt | Refused) -> Node:
@@ -228,6 +302,8 @@ class CardInquiryScreen(Page[None]):
         return Fit(tuple(beside(picture, column, not roomy) for column in columns))
 
     def _words(self, step: CardPrompt) -> Said:
+        if self._load_fen and not self._pin.sent and step.prompt != "starting":
+            return load_words(step, self.t)
         if step.prompt == "starting":
             return Said(self.t("One moment, please."), self.t("The television is getting ready."))
         if step.prompt == "insert":
@@ -250,6 +326,8 @@ class CardInquiryScreen(Page[None]):
         if not self._asks_pin:
             return ()
         remark = self.t("This card shows its transactions only after the PIN.")
+        if self._load_fen:
+            remark = self.t("The PIN goes to the card's bank alone, sealed: it is not shown or stored.")
         if self._pin.too_short:
             remark = self.t("The PIN has six digits: {n} are still missing.").format(n=self._pin.missing)
         return (pin_cells(len(self._pin), self.t("PIN")), Text(remark, "small", "secondary"))

@@ -73,7 +73,10 @@ def card_read(
     if len(buttons) > 2:
         ways = Column((*(Row((Grow(way),)) for way in buttons[:-2]), ways), gap=16)
     roomy = (label, told.figure, Space(4), facts, Space(4), Row((told.mark,)), *why)
-    calm = Column((Panel(Column(roomy, gap=16), "hero", pad=44, grow=1), ways), gap=24, grow=1)
+    calm, closer = (
+        Column((Panel(Column(roomy, gap=gap), "hero", pad=pad, grow=1), ways), gap=24, grow=1)
+        for gap, pad in ((16, 44), (6, 32))
+    )
     # With little room whether it can pay stands above its number, which may scroll.
     panel = Panel(
         Column((Row((Grow(label), told.mark)), told.figure, *why, less), gap=4), "hero", pad=28, grow=1
@@ -84,6 +87,7 @@ def card_read(
     return Fit(
         (
             Row((Grow(calm, 9), Grow(table, 11)), gap=48, align="stretch", grow=1),
+            Row((Grow(closer, 9), Grow(table, 11)), gap=48, align="stretch", grow=1),
             Row((Grow(tight), Grow(table)), gap=40, align="stretch", grow=1),
             Row((Grow(last, 1), Grow(table, 1)), gap=40, align="stretch", grow=1),
         )

@@ -18,6 +18,7 @@ from stb_app.journeys.steps import (
     CardTransaction,
     CashHeld,
     Finished,
+    LoadEnded,
     Prompt,
     QrState,
     QrStep,
@@ -63,7 +64,14 @@ class PaymentVerbs(DummyVerbs):
 
     def __init__(self, **answers: Any) -> None:
         super().__init__(
-            **{"pay_by_card": (), "pay_by_wallet": (), "inquire_card": (), "look_into_card": (), **answers}
+            **{
+                "pay_by_card": (),
+                "pay_by_wallet": (),
+                "inquire_card": (),
+                "load_cash": (),
+                "look_into_card": (),
+                **answers,
+            }  # fmt: skip
         )
         self.begun: list[Acted] = []
 
@@ -80,6 +88,9 @@ class PaymentVerbs(DummyVerbs):
 
     def pay_by_wallet(self, order: Order, method: str) -> Acted:
         return self._begin("pay_by_wallet", order.order, method)
+
+    def load_cash(self, amount_fen: int) -> Acted:
+        return self._begin("load_cash", amount_fen)
 
     def inquire_card(self) -> Acted:
         return self._begin("inquire_card")
@@ -191,4 +202,5 @@ ISSUER = data.words("示范银行", "Model Bank")
 BANK_CARD = BankCardRead(
     "6217 00** **** **** 4204", "electronic-cash", "20440229", True, CashHeld(18650, 100_000, 50_000), LOG[:6]
 )
+LOADED = LoadEnded("loaded", None, 10_000, "6217 00** **** **** 4204", 28650)
 READ = CardRead(NUMBER, BALANCE_FEN, "20301231", ISSUER, CardStanding(ISSUER, True, None), LOG)

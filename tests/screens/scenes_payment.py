@@ -17,6 +17,7 @@ from tests.screens.dummy_lab import READERS, seen, traces
 from tests.screens.dummy_payments import (
     BANK_CARD,
     ISSUER,
+    LOADED,
     LOG,
     NOT_TAKEN,
     NUMBER,
@@ -126,6 +127,25 @@ def inquiry(name: str, *steps: Any, focus: str | None = None, then: Then | None 
             then(tv)
 
     return PaymentScene(name, "card-inquiry", act, focus=focus)
+
+
+def _amounts(tv: Television) -> None:
+    tv.ok("load")
+
+
+def _confirm_load(tv: Television) -> None:
+    tv.ok("load").ok("10000")
+
+
+def loading(name: str, *steps: Any, focus: str | None = None) -> PaymentScene:
+    """A card that is being loaded."""
+
+    def then(tv: Television) -> None:
+        _confirm_load(tv)
+        tv.ok("load")
+        post(tv, *steps)
+
+    return inquiry(name, BANK_CARD, then=then, focus=focus)
 
 
 def digits(*keys: str) -> Then:
@@ -269,6 +289,24 @@ INQUIRY_SCENES: tuple[PaymentScene, ...] = (
     inquiry(
         "card-inquiry-read-credit-expired",
         replace(BANK_CARD, kind="credit", cash=None, usable=False),
+        focus="done",
+    ),
+    inquiry("card-load-amount", BANK_CARD, then=_amounts, focus="not-now"),
+    inquiry("card-load-confirm", BANK_CARD, then=_confirm_load, focus="not-now"),
+    loading("card-load-insert", prompt("insert"), focus="done"),
+    loading("card-load-pin", prompt("enter-pin"), focus="pin"),
+    loading("card-load-processing", prompt("processing")),
+    loading("card-load-put-back", prompt("put-back"), focus="done"),
+    loading("card-load-full", prompt("cash-full"), focus="done"),
+    loading("card-load-done", LOADED, focus="done"),
+    loading(
+        "card-load-failed",
+        replace(LOADED, outcome="failed", reason="over-limit", balance_fen=None),
+        focus="done",
+    ),
+    loading(
+        "card-load-unknown",
+        replace(LOADED, outcome="unknown", reason="card-away", balance_fen=None, card_in_slot=True),
         focus="done",
     ),
     inquiry("card-inquiry-waited", Refused("card-wait-expired", retryable=True), focus="again"),

@@ -116,6 +116,11 @@ async def test_the_money_goes_from_the_account_onto_the_card(system: System) -> 
         pass
     assert await at_issuer(system) == [(ppp_books.LOAD, "approved", AMOUNT_FEN)]
     assert await script_told(system) == "done"
+    # It counts in the terminal's batch, as PPP counts it.
+    assert system.tsp.settlement is not None
+    await system.tsp.settlement.settle()
+    (batch,) = await system.rows(tables.settlements)
+    assert (batch.state, batch.told_fen, batch.counted_fen) == ("agreed", AMOUNT_FEN, AMOUNT_FEN)
 
 
 @pytest.mark.parametrize(

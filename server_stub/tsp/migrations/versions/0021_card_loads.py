@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0022_card_loads"
+revision = "0021_card_loads"
 down_revision = "0020_settlements"
 FEN = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
