@@ -71,7 +71,7 @@ class PaymentVerbs(DummyVerbs):
                 "load_cash": (),
                 "look_into_card": (),
                 **answers,
-            }  # fmt: skip
+            }
         )
         self.begun: list[Acted] = []
 
