@@ -6,15 +6,33 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.parts import beside, due, leaving, remark
+from screens.card_parts import (
+    AWAY_PROMPTS,
+    CANCEL,
+    CANCEL_S,
+    ERROR_SOUNDS,
+    FIRST,
+    LEAVE,
+    NOT_YET_CASH,
+    OTHER_WAY_FIRST,
+    POSES,
+    ROOMS,
+    ROOMY,
+    SERVICE_PROMPTS,
+    SILENT_PROMPTS,
+    STEP_OF,
+    Pose,
+    amounts,
+    card_picture,
+    remarked,
+)
+from screens.parts import beside, leaving, remark
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
-from screens.problems import CASE_OPEN, MAYBE_PAID, N_, PROMPTS, STAY_SAFE, Said, money_words, prompt_words
+from screens.problems import CASE_OPEN, PROMPTS, Said, prompt_words
 from screens.purchase import pay_otherwise
-from screens.words import SEPARATOR, Say, amount_name, sentences, term_name
-from stb_app.journeys import Method, Money, Order, Payment
+from stb_app.journeys import Method, Order, Payment
 from stb_app.journeys.steps import EARLIER_NOT_TAKEN, PROBLEM_PROMPTS, CardPrompt, CardStep, Finished
 from stb_app.kit.nodes import (
-    CardSlot,
     Color,
     Column,
     Fit,
@@ -27,7 +45,6 @@ from stb_app.kit.nodes import (
     Steps,
     Target,
     Text,
-    TextStyle,
 )  # fmt: skip
 from stb_app.kit.screen import Binding
 from stb_app.shell.keys import DIGITS
@@ -36,74 +53,6 @@ from stb_app.shell.words import money
 
 if TYPE_CHECKING:
     from stb_app.shell.app import App
-
-CANCEL_S = 20.0
-"""So long the reader may take to answer a cancellation before the subscriber is offered another way out."""
-
-ROOMY = 100
-"""Up to this text scale, in percent, the drawing has its full size; with larger letters the words need more."""
-ROOMS: tuple[tuple[TextStyle, int], ...] = (
-    ("row", 24),
-    ("row", 16),
-    ("body", 16),
-    ("body", 12),
-    ("small", 16),
-    ("small", 8),
-)
-"""Letters of what is said below a title, and gaps: as much as there is room for."""
-
-Pose = Literal["insert", "inside", "reading", "processing", "remove", "wrong", "ok", "empty", "missing"]
-POSES: dict[str, Pose] = {
-    "starting": "empty",
-    "insert": "insert",
-    "reading": "reading",
-    "enter-pin": "inside",
-    "wrong-pin": "inside",
-    "processing": "processing",
-    "waiting-psam": "processing",
-    "remove": "remove",
-    "removed-early": "insert",
-    "put-back": "insert",
-    "settling": "processing",
-    "silent": "processing",
-    "silent-paid": "remove",
-    "reader-missing": "missing",
-    "reader-away": "missing",
-}
-"""The drawing that goes with a prompt; a card that cannot pay shows ``wrong``."""
-STEP_OF = {
-    "starting": -1,
-    "enter-pin": 1,
-    "wrong-pin": 1,
-    "pin-blocked": 1,
-    "processing": 2,
-    "waiting-psam": 2,
-    "put-back": 2,
-    "other-card": 2,
-    "reader-away": 2,
-    "settling": 2,
-    "silent": 2,
-    "silent-paid": 3,
-    "remove": 3,
-}
-ERROR_SOUNDS = frozenset(
-    ("wrong-pin", "other-card", "put-back", "reader-away", "no-service", "silent", "silent-paid")
-)
-OTHER_WAY_FIRST = PROBLEM_PROMPTS | {"reader-missing"}
-"""Where paying another way is the likely wish and has the focus; elsewhere cancelling has it, which only asks."""
-SERVICE_PROMPTS = frozenset(("reconnecting", "no-service"))
-"""The payment service is silent: the payment stands where it stood, and the card where it was."""
-SILENT_PROMPTS = frozenset(("silent", "silent-paid"))
-"""MAC1 has left and the payment service is silent: what the box knows is kept, and the subscriber may go."""
-PAID_PROMPTS = frozenset(("remove", "silent-paid"))
-"""The card has paid."""
-AWAY_PROMPTS = frozenset(("put-back", "other-card", "reader-away"))
-"""MAC1 has left: only the same card can tell what happened."""
-
-
-def card_picture(pose: Pose, number: str, t: Say, roomy: bool) -> CardSlot:
-    """The card and its reader; on a small drawing the card's name could not be read."""
-    return CardSlot(pose, number, t("UnionPay card")) if roomy else CardSlot(pose, number, "", 70)
 
 
 class CardScreen(Page[None]):
@@ -136,6 +85,8 @@ class CardScreen(Page[None]):
         """Whether to cancel; the question stands above this page."""
         self._at = STEP_OF["starting"]
         """Which of the four steps the payment has come to; -1 before the first."""
+        self._cash = False
+        """The card pays with its electronic cash, and no PIN is asked for."""
         self._leaving: Literal["", "cancel", "switch", "leave"] = ""
         self._slow = False
 
@@ -161,6 +112,7 @@ class CardScreen(Page[None]):
             self._told_no = step.prompt == "processing"
             self.app.uncover()
         before, self._step = self._step.prompt, step
+        self._cash = step.prompt == "confirm-cash" or (self._cash and step.prompt not in NOT_YET_CASH)
         if step.prompt not in SERVICE_PROMPTS:
             self._at = STEP_OF.get(step.prompt, 0)
         if step.prompt != "reading":  # which, after a PIN, is the card checking it
@@ -172,8 +124,8 @@ class CardScreen(Page[None]):
         self.busy = self._is_busy()
         if step.prompt in OTHER_WAY_FIRST and before not in OTHER_WAY_FIRST:
             self.app.focus("pay-otherwise")
-        elif step.prompt == "no-service":
-            self.app.focus("try-again")
+        elif step.prompt in FIRST:
+            self.app.focus(FIRST[step.prompt])
         elif step.prompt != before and step.prompt not in OTHER_WAY_FIRST:
             self.app.focus("cancel")
         self.app.refresh()
@@ -236,6 +188,9 @@ class CardScreen(Page[None]):
             self._journey.go_on()
         elif key == "try-again":
             self._journey.try_again()
+        elif key == "agree":
+            self.busy = True
+            self._journey.agree()
         elif key == "leave" and self._step.prompt in SILENT_PROMPTS:
             self._stop("leave")
         elif key == "leave":
@@ -260,32 +215,10 @@ class CardScreen(Page[None]):
 
     def _ask_to_cancel(self) -> None:
         self._asking = True
-        self.app.push(
-            "question",
-            self._on_answer,
-            sign="question",
-            title=N_("Cancel the payment?"),
-            text=STAY_SAFE,
-            options=(
-                ("keep", N_("Continue paying")),
-                ("pay-otherwise", N_("Pay another way")),
-                ("cancel-payment", N_("Cancel the payment")),
-            ),
-            default="keep",
-            countdown=None,
-        )
+        self.app.push("question", self._on_answer, sign="question", default="keep", countdown=None, **CANCEL)
 
     def _ask_to_leave(self) -> None:
-        self.app.push(
-            "question",
-            self._on_answer,
-            sign="question",
-            title=N_("Leave without putting the card back?"),
-            text=CASE_OPEN,
-            options=(("keep", N_("Put the card back")), ("leave", N_("Leave for now"))),
-            default="keep",
-            countdown=None,
-        )
+        self.app.push("question", self._on_answer, sign="question", default="keep", countdown=None, **LEAVE)
 
     def _on_answer(self, answer: str | None) -> None:
         self._asking = False
@@ -355,14 +288,20 @@ class CardScreen(Page[None]):
         prompt = self._step.prompt
         # The other card is not the one whose number is told.
         number = "" if prompt == "other-card" else self._step.number
-        names = (self.t("Insert"), self.t("PIN"), self.t("Pay"), self.t("Take out"))
+        second = self.t("Confirm") if self._cash else self.t("PIN")
+        names = (self.t("Insert"), second, self.t("Pay"), self.t("Take out"))
         steps = Steps(names, self._lit, failed=prompt in OTHER_WAY_FIRST and not self._leaving)
         roomy = self.app.settings.text_scale <= ROOMY
         # Every prompt has its title in one size, whether its words are many or few.
         title = self._titled(Text(words.title, "title" if roomy else "heading"))
         tone: Color = "warning" if self._last_try else "secondary"
-        due_ = self._due()
-        below = (*self._doing(), remark(*self._remarked()), Space(grow=1), *self._buttons())
+        due_ = amounts(self._step, self._amount_fen, self._cash, self.t, self.say)
+        below = (
+            *self._doing(),
+            remark(*remarked(self._step, self._pin if self._asks_pin else None, self.t)),
+            Space(grow=1),
+            *self._buttons(),
+        )
         # Every title stands at the same height; what is below it gives way.
         head = Column((due_, steps), gap=20 if roomy else 8)
         columns = (
@@ -427,33 +366,6 @@ class CardScreen(Page[None]):
     def _last_try(self) -> bool:
         return self._asks_pin and self._step.tries_left == 1
 
-    def _remarked(self) -> tuple[str, str, Color]:
-        """What has become of the money; beside that what is worth knowing of the PIN, or not to be done just now."""
-        prompt = self._step.prompt
-        if self._pin.too_short:
-            words = self.t("The PIN has six digits: {n} are still missing.").format(n=self._pin.missing)
-            return "info", sentences(words, self.t(STAY_SAFE)), "warning"
-        if self._asks_pin:
-            words = (
-                self.t("The PIN goes to the card's bank alone, sealed: it is not shown or stored.")
-                if self._step.pin_for_issuer
-                else self.t("The PIN stays in the card: it is not shown, stored or sent.")
-            )
-            return "lock", sentences(self.t(STAY_SAFE), words), "secondary"
-        if self._away or prompt in ("silent", "settling"):
-            return "warning", self.t(MAYBE_PAID), "warning"
-        if prompt == "silent-paid":
-            return "info", money_words("taken", self.t), "text"
-        if prompt == "no-service":
-            return "info", money_words("not-taken", self.t), "text"
-        if self._step.cancellable and prompt != "processing":
-            return "info", self.t(STAY_SAFE), "secondary"
-        if prompt == "remove":
-            return "records", self.t("You will find this payment in the records."), "secondary"
-        # Whether the debit has begun; it takes so short a time that nobody is told twice to leave the card in.
-        taken = self.t(STAY_SAFE) if self._step.before_mac1 else money_words("unknown", self.t)
-        return "warning", sentences(taken, self.t("Please do not switch the box off.")), "warning"
-
     def _doing(self) -> tuple[Node, ...]:
         """The PIN, or that something is going on."""
         if self.busy or self._step.prompt in SILENT_PROMPTS | {"reconnecting"}:
@@ -473,6 +385,10 @@ class CardScreen(Page[None]):
             return (Row((self._button("go-on", self.t("Show the result"), primary=True),)),)
         if self._away or prompt in SILENT_PROMPTS:
             return (Row((self._button("leave", self.t("Leave for now")),)),)
+        if prompt == "confirm-cash":
+            words = self.t("Pay {amount}").format(amount=money(self._order.amount_fen))
+            agree = self._button("agree", words, primary=True)
+            return self._pair(agree, self._button("cancel", self.t("Cancel the payment")))
         if prompt == "no-service":
             again = self._button("try-again", self.t("Try again"), primary=True)
             return self._pair(again, self._button("cancel", self.t("Cancel the payment")))
@@ -487,36 +403,3 @@ class CardScreen(Page[None]):
 
     def _button(self, key: str, words: str, primary: bool = False) -> Target:
         return Target(key, Text(words, "row-bold", wrap=False), "primary" if primary else "button")
-
-    @property
-    def _maybe_paid(self) -> bool:
-        """MAC1 has left: what is on the card now, and whether anything is still to be paid, is not known."""
-        return self._away or self._step.prompt in SILENT_PROMPTS | {"settling"}
-
-    def _due(self) -> Node:
-        paid = self._step.prompt in PAID_PROMPTS
-        if self._amount_fen is None:
-            return Space(0)
-        known: Money = "taken" if paid else "unknown"
-        label = amount_name(self.t, known) if paid or self._maybe_paid else self.t("To pay")
-        sum_ = due(label, self._amount_fen)
-        if self._step.payment is not None:
-            about = self._step.payment
-            number = self.t("Order {number}").format(number=about.number)
-            what = SEPARATOR.join((self.say(about.service.name), term_name(self.t, about.term), number))
-            return Column((sum_, Text(what, "small")), gap=0)
-        if self._step.balance_fen is None or self._maybe_paid:
-            return sum_
-        held = Row(
-            (
-                Text(
-                    self.t("Balance after") if paid else self.t("On the card"),
-                    "body",
-                    "secondary",
-                    wrap=False,
-                ),
-                Text(money(self._step.balance_fen), "body-bold", wrap=False),
-            ),
-            gap=16,
-        )
-        return Fit((Row((sum_, held), gap=48), Column((sum_, held), gap=4, align="start")))

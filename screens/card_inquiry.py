@@ -1,4 +1,4 @@
-"""Looking at a card: its balance, how long it is valid, whether it can pay here, and its last ten transactions."""
+"""Looking at a card: its balance, how long it is valid, whether it can pay here, its last ten transactions; and loading it."""
 
 from __future__ import annotations
 
@@ -6,31 +6,27 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.card import POSES, ROOMY, card_picture
+from screens.card_load import amounts_for, leavable, load_ended, load_state, load_words
+from screens.card_parts import POSES, ROOMY, card_picture
+from screens.card_read import card_read
 from screens.parts import beside
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
 from screens.problems import N_, Said, prompt_words, words_for
 from stb_app.journeys.steps import (
     PROBLEM_PROMPTS,
+    BankCardRead,
     CardPrompt,
     CardRead,
-    CardTransaction,
     InquiryStep,
+    LoadEnded,
     Refused,
 )
 from stb_app.kit.nodes import (
     Color,
     Column,
-    Divider,
-    Facts,
     Fit,
-    Grow,
-    Icon,
     Node,
-    Panel,
-    Pill,
     Row,
-    Scroll,
     Sign,
     Space,
     Spinner,
@@ -42,12 +38,12 @@ from stb_app.kit.screen import Binding
 from stb_app.shell.keys import DIGITS
 from stb_app.shell.page import Page
 from stb_app.shell.running import Running
-from stb_app.shell.words import MINUS, money
+from stb_app.shell.words import money
 
 if TYPE_CHECKING:
     from stb_app.shell.app import App
 
-KINDS = {"load": N_("Top-up"), "purchase": N_("Purchase"), "other": N_("Other")}
+NOT_NOW = ("not-now", N_("Do not load"))
 INSERT = (
     N_("Insert the card you want to look at"),
     N_("Chip first, chip side up, until it stops. Nothing will be taken from it."),
@@ -61,22 +57,22 @@ WORDS = {
     "removed-early": (N_("Please put the card back"), N_("It came out before everything was read.")),
 }
 """Where the words of a payment would not do."""
-SHOWN = 5
-"""So many transactions are seen at once at least."""
 ROOMS: tuple[tuple[TextStyle, int], ...] = (("row", 28), ("body", 24), ("small", 16))
 """Letters of what is said below a title, and gaps: as much as there is room for."""
 BUSY_PROMPTS = frozenset(("starting", "reading", "processing", "settling", "waiting-psam"))
 
 
 class CardInquiryScreen(Page[None]):
-    """Moves no money: Back leaves at any moment."""
+    """Looking moves no money: Back leaves at any moment. Loading electronic cash does: once the issuer is asked, Back waits."""
 
     id = "card-inquiry"
     default_focus = "done"
 
     def __init__(self, app: App) -> None:
         super().__init__(app)
-        self._step: InquiryStep = CardPrompt("insert")
+        self._step: InquiryStep | LoadEnded = CardPrompt("insert")
+        self._load_fen = 0
+        """So much is being loaded; 0: the card is only looked at."""
         self._pin = PinEntry()
         self._running: Running | None = None
 
@@ -96,6 +92,8 @@ class CardInquiryScreen(Page[None]):
 
     def _begin(self) -> None:
         self._pin = PinEntry()
+        self._load_fen = 0
+        self.asks_to_leave = self.holds_idle = False
         if self.app.verbs is None:  # the connection is still being set up
             self._step = CardPrompt("starting")
             self._look()
@@ -105,7 +103,39 @@ class CardInquiryScreen(Page[None]):
         self._running = self.app.start(journey, lambda step: self._on_step(journey, step))
         self._look()
 
-    def _on_step(self, journey: Any, step: InquiryStep) -> None:
+    def _choose_amount(self) -> None:
+        """How much, and then once more whether."""
+        assert isinstance(self._step, BankCardRead)
+        assert self._step.cash is not None
+        amounts = tuple((str(fen), money(fen)) for fen in amounts_for(self._step.cash))
+        self.app.push(
+            "question", self._on_amount, sign="question", title=N_("How much shall be loaded?"),
+            text=N_("It comes from the card's own account."), options=(*amounts, NOT_NOW), default=NOT_NOW[0],
+        )  # fmt: skip
+
+    def _on_amount(self, answer: str | None) -> None:
+        if answer is None or not answer.isdecimal():
+            return
+        fen = int(answer)
+        title = self.t("Load {amount} onto the card?").format(amount=money(fen))
+        text = N_("It is taken from the card's account. The card's PIN is asked for next.")
+        self.app.push(
+            "question", lambda answer: self._begin_load(fen) if answer == "load" else None, sign="question",
+            title=title, text=text, options=(("load", N_("Load")), NOT_NOW), default=NOT_NOW[0],
+        )  # fmt: skip
+
+    def _begin_load(self, fen: int) -> None:
+        assert self._running is not None
+        self._running.cancel()
+        self._pin = PinEntry()
+        self._load_fen = fen
+        self.asks_to_leave = self.holds_idle = True
+        self._step = CardPrompt("starting")
+        journey = self._journey = self.app.verbs.load_cash(fen)
+        self._running = self.app.start(journey, lambda step: self._on_step(journey, step))
+        self._look()
+
+    def _on_step(self, journey: Any, step: InquiryStep | LoadEnded) -> None:
         if journey is not self._journey:
             return  # the last word of an inquiry that was begun again
         if isinstance(step, CardPrompt) and step.prompt == "reading" and not self._pin.sent:
@@ -115,8 +145,11 @@ class CardInquiryScreen(Page[None]):
         self._step = step
         if self._bad:
             self.app.sound("error")
-        if isinstance(step, CardRead | Refused):
-            self.app.focus("done" if isinstance(step, CardRead) else "again")
+        if not isinstance(step, CardPrompt):
+            self.app.focus("again" if isinstance(step, Refused) else "done")
+        if isinstance(step, LoadEnded):
+            self.asks_to_leave = self.holds_idle = False
+            self.app.sound("paid" if step.outcome == "loaded" else "error")
         self._look()
 
     def _look(self) -> None:
@@ -139,9 +172,22 @@ class CardInquiryScreen(Page[None]):
     # Keys
 
     def bindings(self) -> Sequence[Binding]:
+        if not self._yields:
+            return (Binding(("KEY_BACK",), self.t("Not possible just now"), footer=False),)
         if not self._asks_pin:
             return ()
         return self._pin.bindings(self.t)
+
+    @property
+    def _yields(self) -> bool:
+        """Back leaves: nothing has begun, or what has begun goes on without anybody looking."""
+        return not self._load_fen or not isinstance(self._step, CardPrompt) or leavable(self._step)
+
+    def on_back(self) -> bool:
+        if self._yields:
+            return False
+        self.app.sound("error")
+        return True
 
     def on_key(self, name: str) -> bool:
         if name not in DIGITS or not self._asks_pin:
@@ -156,6 +202,8 @@ class CardInquiryScreen(Page[None]):
         elif key == "again":
             self.on_leave()
             self._begin()
+        elif key == "load":
+            self._choose_amount()
         elif key == "done":
             self.app.pop()
 
@@ -168,7 +216,7 @@ class CardInquiryScreen(Page[None]):
     # The picture
 
     def crumbs(self) -> Sequence[str]:
-        return (self.t("Check a card"),)
+        return (self.t("Check a card"), *((self.t("Load electronic cash"),) if self._load_fen else ()))
 
     def state(self) -> dict[str, Any]:
         step = self._step
@@ -181,6 +229,17 @@ class CardInquiryScreen(Page[None]):
             }
         if isinstance(step, Refused):
             return {"prompt": None, "problem": step.code}
+        if isinstance(step, LoadEnded):
+            return load_state(step)
+        if isinstance(step, BankCardRead):
+            return {
+                "prompt": None,
+                "number": step.number,
+                "kind": step.kind,
+                "balance_fen": step.cash.balance_fen if step.cash is not None else None,
+                "expiry_date": step.expiry_date,
+                "transactions": len(step.log),
+            }
         return {
             "prompt": None,
             "number": step.number,
@@ -193,8 +252,25 @@ class CardInquiryScreen(Page[None]):
 
     def compose(self) -> Node:
         step = self._step
-        if isinstance(step, CardRead):
-            return self._read(step)
+        if isinstance(step, CardRead | BankCardRead):
+            again = self._button("again", self.t("Read again"))
+            done = self._button("done", self.t("Done"), primary=True)
+            # The one that has the focus stands next to the transactions: an arrow to the right leads there.
+            load: tuple[Target, ...] = ()
+            if (
+                isinstance(step, BankCardRead)
+                and step.usable
+                and step.cash is not None
+                and amounts_for(step.cash)
+            ):
+                load = (self._button("load", self.t("Load electronic cash")),)
+            return card_read(step, (*load, again, done), self.t, self.say)
+        if isinstance(step, LoadEnded):
+            ways = (
+                self._button("done", self.t("Done"), primary=True),
+                self._button("again", self.t("Read again")),
+            )
+            return load_ended(step, ways, self.t)
         return self._asking(step)
 
     def _asking(self, step: CardPrompt | Refused) -> Node:
@@ -226,6 +302,8 @@ class CardInquiryScreen(Page[None]):
         return Fit(tuple(beside(picture, column, not roomy) for column in columns))
 
     def _words(self, step: CardPrompt) -> Said:
+        if self._load_fen and not self._pin.sent and step.prompt != "starting":
+            return load_words(step, self.t)
         if step.prompt == "starting":
             return Said(self.t("One moment, please."), self.t("The television is getting ready."))
         if step.prompt == "insert":
@@ -248,6 +326,8 @@ class CardInquiryScreen(Page[None]):
         if not self._asks_pin:
             return ()
         remark = self.t("This card shows its transactions only after the PIN.")
+        if self._load_fen:
+            remark = self.t("The PIN goes to the card's bank alone, sealed: it is not shown or stored.")
         if self._pin.too_short:
             remark = self.t("The PIN has six digits: {n} are still missing.").format(n=self._pin.missing)
         return (pin_cells(len(self._pin), self.t("PIN")), Text(remark, "small", "secondary"))
@@ -268,105 +348,3 @@ class CardInquiryScreen(Page[None]):
 
     def _button(self, key: str, words: str, primary: bool = False) -> Target:
         return Target(key, Text(words, "row-bold", wrap=False), "primary" if primary else "button")
-
-    # A card that has been read
-
-    def _read(self, card: CardRead) -> Node:
-        facts: list[tuple[str, str | Text]] = [(self.t("Card number"), Text(card.number, wrap=False))]
-        if card.issuer is not None:
-            facts.append((self.t("Issued by"), self.say(card.issuer)))
-        facts.append((self.t("Valid until"), _date(card.expiry_date)))
-        mark, why = self._standing(card)
-        balance = (
-            Text(self.t("On the card"), "body", "secondary"),
-            Text(money(card.balance_fen), "amount", "money", wrap=False),
-        )
-        about: tuple[Node, ...] = (Row((mark,)), *((Text(why, "small", "secondary"),) if why else ()))
-        again, done = (
-            self._button("again", self.t("Read again")),
-            self._button("done", self.t("Done"), primary=True),
-        )
-        # The one that has the focus stands next to the transactions: an arrow to the right leads there.
-        buttons = Row((Grow(again), Grow(done)), gap=24)
-        calm = Column(
-            (Panel(Column((*balance, Space(4), Facts(tuple(facts)), Space(4), *about), gap=16), "hero", pad=44, grow=1), buttons),
-            gap=24, grow=1,
-        )  # fmt: skip
-        less = Facts(
-            ((self.t("Card number"), Text(card.number, "caption", wrap=False)), *facts[1:]),
-            gap=8,
-            style="caption",
-        )
-        # With little room whether it can pay stands above its number, which may scroll.
-        label = Row((Grow(balance[0]), mark))
-        panel = Panel(Column((label, balance[1], *about[1:], less), gap=4), "hero", pad=28, grow=1)
-        tight = Column((panel, buttons), gap=20, grow=1)
-        last = Column((Scroll("card", panel), buttons), gap=20, grow=1)
-        table = self._table(card.log)
-        return Fit(
-            (
-                Row((Grow(calm, 9), Grow(table, 11)), gap=48, align="stretch", grow=1),
-                Row((Grow(tight), Grow(table)), gap=40, align="stretch", grow=1),
-                Row((Grow(last, 1), Grow(table, 1)), gap=40, align="stretch", grow=1),
-            )
-        )
-
-    def _standing(self, card: CardRead) -> tuple[Pill, str]:
-        """Whether this card can pay here, and why not."""
-        standing = card.standing
-        if standing is None:
-            why = self.t("There is no connection to ask whether this card can pay.")
-            if card.asked_problem not in (None, "tsp-unreachable"):
-                title = words_for(card.asked_problem, {}, self.t).title
-                why = self.t("{reason}.").format(reason=title)
-            return Pill(self.t("Not checked"), "neutral"), why
-        if standing.usable:
-            return Pill(self.t("Can pay here"), "good"), ""
-        why = words_for(standing.refusal or "", {}, self.t).title
-        return Pill(self.t("Cannot pay here"), "bad"), self.t("{reason}.").format(reason=why)
-
-    def _table(self, log: tuple[CardTransaction, ...] | None) -> Node:
-        head = Text(self.t("Last ten transactions"), "body", "secondary")
-        if not log:
-            empty = (
-                self.t("There are no transactions on the card yet.")
-                if log is not None
-                else self.t("The card does not show them.")
-            )
-            body: Node = Column(
-                (Space(grow=1), Sign("info", 88), Text(empty, "body", "secondary", "center"), Space(grow=1)),
-                align="center",
-                grow=1,
-            )
-        else:
-            rows: list[Node] = []
-            for number, entry in enumerate(log[:10]):
-                if number:
-                    rows.append(Divider())
-                rows.append(self._line(entry))
-            body = Scroll("log", Column(tuple(rows), gap=14))
-        hint: tuple[Node, ...] = ()
-        if log and len(log) > SHOWN:  # true wherever the focus is, and away from its ring
-            hint = (
-                Column((Space(0), Text(self.t("The arrow keys show them all"), "caption", "faint")), gap=12),
-            )
-        return Panel(Column((head, body, *hint), gap=20, grow=1), pad=36, grow=1)
-
-    def _line(self, entry: CardTransaction) -> Node:
-        load = entry.kind == "load"
-        icon = Icon("arrow-down" if load else "receipt", 40, "good" if load else "secondary")
-        what = Column(
-            (Text(self.t(KINDS[entry.kind]), "body"), Text(entry.when[:16], "caption", "secondary")), gap=0
-        )
-        sign = "+" if load else MINUS if entry.kind == "purchase" else ""
-        amount = Text(sign + money(entry.amount_fen), "body-bold", "good" if load else "text", wrap=False)
-        return Row((icon, Grow(what), amount), gap=24)
-
-
-def _date(yyyymmdd: str) -> str:
-    """A card's date as people write it.
-
-    >>> _date("20301231")
-    '2030-12-31'
-    """
-    return f"{yyyymmdd[:4]}-{yyyymmdd[4:6]}-{yyyymmdd[6:]}"

@@ -10,7 +10,10 @@ from screens.words import Say, sentences, term_name
 from stb_app.journeys.steps import Finished
 
 STAFF_OR_CARD = frozenset(
-    ("card-away", "mac2-refused", "proof-kept", "evidence-contradicts", "payment-in-progress")
+    (
+        *("card-away", "mac2-refused", "proof-kept", "evidence-contradicts", "payment-in-progress"),
+        *("certificate-lost", "certificate-refused"),
+    )
 )
 """Why an end is not known: somebody has to do something, and the words say who."""
 NOT_SERVED = frozenset(("not-found", "service-not-opened"))

@@ -185,6 +185,11 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     "issuer-unknown": (N_("Cards of this bank are not accepted here"), _TRY_OTHER_CARD),
     "no-purse": (N_("This card has no electronic purse"), _TRY_OTHER_CARD),
+    "no-cash": (N_("This card holds no electronic cash"), N_("Take it out and put in a card that does.")),
+    "cash-full": (
+        N_("That is more than the card may hold"),
+        N_("Take it out, and choose a smaller amount."),
+    ),
     "declined-by-card": (N_("The card has refused this payment"), _TRY_OTHER_CARD),
     "declined-by-issuer": (N_("The card's bank has refused this payment"), _CALL_BANK),
     "pin-refused": (
@@ -239,6 +244,14 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     "evidence-contradicts": (
         N_("This payment is being checked"),
+        N_("Our staff will check whether money was taken. You need not do anything."),
+    ),
+    "certificate-lost": (
+        N_("The card came out while it was paying"),
+        N_("Our staff will check whether money was taken. You need not do anything."),
+    ),
+    "certificate-refused": (
+        N_("The card's bank has not confirmed the payment"),
         N_("Our staff will check whether money was taken. You need not do anything."),
     ),
     "mac1-refused": (N_("The card refused the payment"), N_("Please order again, or pay another way.")),
@@ -311,6 +324,10 @@ PROMPTS: dict[str, tuple[str, str]] = {
     "wrong-pin-last": (
         N_("Wrong PIN: last try"),
         N_("One more wrong PIN locks the card. If you are not sure, cancel and ask first."),
+    ),
+    "confirm-cash": (
+        N_("Pay with the electronic cash on the card?"),
+        N_("It is taken from the card itself. No PIN is needed."),
     ),
     "processing": (N_("Paying: leave the card in"), N_("This takes a few seconds.")),
     "waiting-psam": (
@@ -396,7 +413,7 @@ CARD_AWAY_NAMED = N_("Put the card ending {last} in at any time: that shows what
 DO_NOT_REPEAT = N_("Please do not pay again.")
 MAY_BE_PAID = frozenset((
     "payment-in-progress", "paying-elsewhere", "mac2-refused", "proof-kept", "evidence-contradicts", "card-away",
-    "service-not-opened",
+    "certificate-lost", "certificate-refused", "service-not-opened",
 ))  # fmt: skip
 """Codes that come with DO_NOT_REPEAT."""
 STAY_SAFE = N_("Nothing has been taken yet.")

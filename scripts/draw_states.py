@@ -17,6 +17,7 @@ BEGIN, END = "<!-- drawn by scripts.draw_states -->", "<!-- end -->"
 DRAWN = (
     (machines.ORDER, "An order at the TSP", FIRST["order"]),
     (machines.CARD_PAYMENT, "A payment by purse card", FIRST["card payment"]),
+    (machines.LOAD, "A load of electronic cash", FIRST["load"]),
     (machines.WALLET_PAYMENT, "A payment by wallet", FIRST["wallet payment"]),
     (CODE, "A code of the demo wallet", "waiting"),
 )

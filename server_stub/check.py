@@ -30,7 +30,7 @@ from server_stub.foundation.startup import CannotStart
 from server_stub.opening import NotThere, read_role
 from server_stub.ppp import invariants as ppp_invariants
 from server_stub.ppp import tables as ppp_tables
-from server_stub.ppp.books import CASH_SALE, SALE
+from server_stub.ppp.books import CASH_SALE, LOAD, SALE
 from server_stub.settings import Settings
 from server_stub.tsp import invariants as tsp_invariants
 from server_stub.tsp import tables as tsp_tables
@@ -177,7 +177,7 @@ async def strange_sales(tsp: Readable, ppp: Readable) -> list[str]:
     What the TSP calls paid PPP has approved before, so it is read last; and what PPP has approved the TSP has asked for
     before, and calls paid or not yet decided.
     """
-    sold = await tsp.read(partial(_sold_at_tsp, states=("paid", "opened", "service-refused")))
+    sold = await tsp.read(partial(_sold_at_tsp, states=("paid", "opened", "service-refused", "loaded")))
     approved = await ppp.read(_approved_at_ppp)
     known = await tsp.read(_sold_at_tsp)
     said = []
@@ -272,24 +272,27 @@ def _sold_at_tsp(
     conn: Connection,
     states: tuple[str, ...] = (
         *("authorising", "authorised", "reversing", "presenting"),
-        *("paid", "opened", "service-refused"),
+        *("paid", "opened", "service-refused", "loaded", "disputed"),
     ),
 ) -> dict[str, tuple[str, int]]:
-    """Payment and amount by batch and STAN, of payments in these states, by account or electronic cash."""
-    payments = tsp_tables.payments
+    """Payment or load, and amount, by batch and STAN: of those in these states, by account or electronic cash."""
+    payments, loads = tsp_tables.payments, tsp_tables.loads
     sold: dict[str, tuple[str, int]] = {}
     for asked in (tsp_tables.authorisations, tsp_tables.certificates):
         query = select(asked.c.batch, asked.c.stan, payments.c.id, payments.c.amount_fen)
         query = query.join(payments, payments.c.id == asked.c.payment_id)
         query = query.where(payments.c.state.in_(states), asked.c.stan.is_not(None))
         sold |= {f"{row.batch} {row.stan}": (row.id, row.amount_fen) for row in conn.execute(query)}
+    query = select(loads.c.batch, loads.c.stan, loads.c.id, loads.c.amount_fen)
+    query = query.where(loads.c.state.in_(states))
+    sold |= {f"{row.batch} {row.stan}": (row.id, row.amount_fen) for row in conn.execute(query)}
     return sold
 
 
 def _approved_at_ppp(conn: Connection) -> dict[str, int]:
     sales = ppp_tables.transactions.c
     query = select(sales.batch, sales.stan, sales.amount_fen)
-    found = conn.execute(query.where((sales.state == "approved") & sales.kind.in_((SALE, CASH_SALE))))
+    found = conn.execute(query.where((sales.state == "approved") & sales.kind.in_((SALE, CASH_SALE, LOAD))))
     return {f"{row.batch} {row.stan}": row.amount_fen for row in found}
 
 

@@ -66,6 +66,24 @@ def parser() -> argparse.ArgumentParser:
     boxes.add_argument("action", choices=("list", "suspend", "activate", "stolen", "revoke", "activation"))
     boxes.add_argument("box", nargs="?", metavar="BOX", help="number of the box; all but 'list' want it")
     rotate = commands.add_parser("rotate-key", help="sign answers with a new key from now on")
+    card_key = commands.add_parser(
+        "rotate-card-key", help="have boxes seal card data and PINs for a new key pair from now on"
+    )
+    terminal = commands.add_parser(
+        "terminal-key", help="the terminal's master key at PPP: enter its components, or show its check value"
+    )
+    terminal.add_argument("action", choices=("enter", "show"))
+    terminal.add_argument(
+        "--component",
+        type=_folder,
+        action="append",
+        metavar="FILE",
+        help="with a component, 32 hexadecimal digits; once for each. Without, they are asked for, unseen",
+    )
+    terminal.add_argument(
+        "--count", type=int, choices=(2, 3), default=2, help="so many are asked for (%(default)s)"
+    )
+    terminal.add_argument("--terminal", metavar="NUMBER", help="bit 41; without: as in the settings")
     width = max(map(len, CASE_ACTIONS))
     does = {
         "list": "the open cases, oldest first",
@@ -103,7 +121,7 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument("--role", choices=("boss", "tsp", "ppp"), help="only this role's")
     audit.add_argument("--head", metavar="HASH", help="hash of a record that must be there; with --role")
     check = commands.add_parser("check", help="prove on live databases what must always be true")
-    for command in (boxes, rotate, cases, psams, settle, audit, check):
+    for command in (boxes, rotate, card_key, terminal, cases, psams, settle, audit, check):
         _place(command)
     backup = commands.add_parser("backup", help="copy one moment of everything, while servers run or stand")
     backup.add_argument("--to", type=_folder, required=True, metavar="FOLDER", help="is made; has keys in it")

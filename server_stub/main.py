@@ -23,7 +23,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from cardreader.output import until_nobody_reads
-from server_stub import audit, backup, boxes, cases, check, cli, metrics, psams, settle, tls
+from server_stub import audit, backup, boxes, cases, check, cli, hsm_keys, metrics, psams, settle, tls
 from server_stub.app import ROLES, Roles, build, phone_application, real_world, release
 from server_stub.commands import settings_of, subcommand
 from server_stub.foundation import correlation
@@ -315,6 +315,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         "boxes": boxes.run,
         "rotate-key": boxes.rotate_server_key,
         "cases": cases.run,
+        "rotate-card-key": hsm_keys.rotate_card_key,
+        "terminal-key": hsm_keys.terminal_key,
         "psams": psams.run,
         "settle": settle.run,
         "audit": audit.run,

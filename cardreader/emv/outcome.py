@@ -8,6 +8,8 @@ from cardreader import tlv
 from cardreader.emv.cvm import Cvm, pin_block
 from cardreader.secret import Pin, SecretBytes, SecretText, mask_number
 
+_SCRIPT_RESULTS = 0xDF31
+
 
 @dataclass(frozen=True, slots=True)
 class PaymentCard:
@@ -88,8 +90,9 @@ class Outcome:
 
     @property
     def coded(self) -> bytes:
-        """``data`` one after another, as in DE55."""
-        return b"".join(tlv.encode(tag, value) for tag, value in self.data.items())
+        """``data`` one after another, as in DE55, and the results of scripts."""
+        results = {_SCRIPT_RESULTS: self.script_results} if self.script_results else {}
+        return b"".join(tlv.encode(tag, value) for tag, value in {**self.data, **results}.items())
 
 
 @dataclass(frozen=True, slots=True)

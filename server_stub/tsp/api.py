@@ -47,6 +47,7 @@ def routers(services: Current, name: str, version: str) -> list[APIRouter]:
     _card(stb, services)
     _online_card(stb, services)
     _electronic_cash(stb, services)
+    _loads(stb, services)
     notices = APIRouter(prefix="/notices/wallets", tags=["Wallets"])
     _notices(notices, services)
     return [stb, notices]
@@ -140,7 +141,7 @@ def _before(routes: APIRouter, services: Current, hello: Callable[[], models.Hel
     @routes.get("/card-keys", responses=FIND)
     async def card_keys(box: Box) -> models.CardKeys:
         """The keys that card data and PINs are sealed for."""
-        return models.CardKeys(card_keys=list(services().card_keys.told))
+        return models.CardKeys(card_keys=await services().card_keys.told())
 
     @routes.post("/keys", response_model=models.Rotated, responses=CHANGE)
     async def rotate(request: Request, box: Box, body: models.Rotation, key: Key) -> Response:
@@ -268,6 +269,37 @@ def _online_card(routes: APIRouter, services: Current) -> None:
         """The card's last word."""
         use = await _use(request, services, f"box:{box}", key)
         return await _once(services, use, lambda: services().online_cards.complete(box, payment, body, use))
+
+
+def _loads(routes: APIRouter, services: Current) -> None:
+    @routes.post("/card-loads", status_code=201, response_model=models.Load, responses=CHANGE)
+    async def begin_load(request: Request, box: Box, body: models.LoadRequest, key: Key) -> Response:
+        """A load of electronic cash; moves no money yet."""
+        use = await _use(request, services, f"box:{box}", key)
+        return await _once(services, use, lambda: services().card_loads.begin(box, body.amount_fen, use))
+
+    @routes.get("/card-loads/{load}", responses=FIND)
+    async def one_load(box: Box, load: str) -> models.Load:
+        """A load as it stands."""
+        return await services().card_loads.look(box, load)
+
+    @routes.post(
+        "/card-loads/{load}/authorisation", response_model=models.LoadAuthorisation, responses=CHANGE
+    )
+    async def authorise_load(
+        request: Request, box: Box, load: str, body: models.LoadAuthorisationRequest, key: Key
+    ) -> Response:
+        """Asks the issuer; the load is unknown from here on."""
+        use = await _use(request, services, f"box:{box}", key)
+        return await _once(services, use, lambda: services().card_loads.authorise(box, load, body, use))
+
+    @routes.post("/card-loads/{load}/completion", response_model=models.Load, responses=CHANGE)
+    async def complete_load(
+        request: Request, box: Box, load: str, body: models.LoadCompletion, key: Key
+    ) -> Response:
+        """What the card has done."""
+        use = await _use(request, services, f"box:{box}", key)
+        return await _once(services, use, lambda: services().card_loads.complete(box, load, body, use))
 
 
 def _electronic_cash(routes: APIRouter, services: Current) -> None:

@@ -7,18 +7,15 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from cardreader.errors import ApplicationBlocked, CardReaderError, MacInvalid
-from server_stub.foundation import rates, statements
+from server_stub.foundation import statements
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.problems import Problem
-from server_stub.foundation.rates import Limit
 from server_stub.tsp import card_turns, cases, core, machines, models, psam_pool
 from server_stub.tsp.card_turns import Taken
+from server_stub.tsp.contradictions import contradict
 from server_stub.tsp.core import Core
 from server_stub.tsp.tables import debits
-from server_stub.tsp.tables import rates as rate_buckets
 
-CONTRADICTIONS = Limit(60, 3600.0)
-"""So many proofs that contradict what is known are kept of a box in an hour."""
 NOT_DEBITED_REASONS = {"9302": "mac1-refused", "9406": "card-removed", "0000": "connection-lost"}
 
 
@@ -144,21 +141,7 @@ class CardProofs:
         self, conn: Connection, row: Row[Any], debit: Row[Any] | None, proof: models.DebitProof
     ) -> None:
         """A proof against what is known or kept is kept beside it, with a case."""
-        # A box may have no end of such proofs; one that is right comes again until it is taken in.
-        try:
-            rates.take(
-                conn, rate_buckets, f"proofs of box {row.box_number}", CONTRADICTIONS, self._core.clock.now()
-            )
-        except Problem as problem:
-            problem.body.money = "unknown"
-            raise
-        self._core.case(conn, row.id, "evidence-contradicts", **proof.model_dump())
-        if row.state in machines.CARD_PREPARING:
-            # MAC1 is not known to have left, as after a restore: now it does not any more.
-            self._core.move(conn, row, "cancelled", actor="box")
-            row = core.load_payment(conn, row.id)
-        if row.state in machines.ENDED_WITHOUT_MONEY:
-            self._core.move(conn, row, "contradicted", actor="box", reason="evidence-contradicts")
+        contradict(self._core, conn, row, **proof.model_dump())
         if debit is not None and debit.mac2 is None:
             statements.change(conn, debits, {"tac": proof.tac, "mac2": proof.mac2}, payment_id=row.id)
 

@@ -19,6 +19,7 @@ from server_stub.foundation.outbox import Acknowledged
 from server_stub.foundation.problems import Problem
 from server_stub.tsp import chip_data, core, models
 from server_stub.tsp.card import refuse_box
+from server_stub.tsp.contradictions import contradict
 from server_stub.tsp.core import Core
 from server_stub.tsp.envelopes import Envelopes
 from server_stub.tsp.hsm.module import Hsm
@@ -87,15 +88,20 @@ class ElectronicCash:
         """The card has paid: PPP is told, from the same moment on. The same certificate once more is no second one.
 
         Raises:
-            Problem: ``bad-request``, ``wrong-state``.
+            Problem: ``bad-request``, ``wrong-state``, ``evidence-contradicts`` (it was said to have failed, or nothing is
+                known of its beginning: kept, for a person), ``too-many-requests`` (of such). Money unknown.
         """
 
-        def work(conn: Connection) -> Answer:
+        def work(conn: Connection) -> Answer | None:
             use.claim(conn)
-            row, kept = self._begun(conn, box_number, payment)
-            if kept.chip == body.chip:
+            row = core.find_payment(conn, box_number, payment)
+            kept = statements.one(conn, certificates, lock=True, payment_id=payment)
+            if kept is not None and kept.chip == body.chip:
                 return use.answer(conn, self._core.answer(conn, payment))
-            if kept.chip is not None or row.state not in OPEN_TO_PROOF:
+            if row.method == "card" and (kept is None or row.state in ("failed", "contradicted")):
+                contradict(self._core, conn, row, **body.model_dump())
+                return None
+            if kept is None or kept.chip is not None or row.state not in OPEN_TO_PROOF:
                 raise Problem("wrong-state", money=core.money_of(row))
             chip_data.expect(body.chip, row.amount_fen, chip_data.TC, "unknown")
             if chip_data.atc_of(body.chip, "unknown") != kept.atc:
@@ -106,7 +112,10 @@ class ElectronicCash:
             return use.answer(conn, self._core.answer(conn, payment))
 
         async with self._core.locks.hold(payment):
-            return await self._core.change(payment, work)
+            answer = await self._core.change(payment, work)
+        if answer is None:
+            raise Problem("evidence-contradicts")
+        return answer
 
     async def not_certified(
         self, box_number: str, payment: str, body: models.NoCertificate, use: KeyUse

@@ -51,7 +51,7 @@ class Envelopes:
             Problem: ``bad-request``.
         """
         envelope = envelope_of(body)
-        private_key = self._keys.private_key(envelope.key_id)
+        private_key = await self._keys.private_key(envelope.key_id)
         if private_key is None:
             raise Problem("bad-request", field="body.envelope.key_id", kind="unknown_key")
         try:

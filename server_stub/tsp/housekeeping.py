@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, select, tuple_, update
 
 from server_stub.foundation.jobs import Job, every, nightly
 from server_stub.tsp import machines, tables
+from server_stub.tsp.card_loads import CardLoads
 from server_stub.tsp.core import Core
 from server_stub.tsp.payments import Payments, next_due
 from server_stub.tsp.settlement import Settlement
@@ -17,6 +18,7 @@ from server_stub.tsp.settlement import Settlement
 SWEEP = "sweep"
 BOOKS = "books"
 CASES = "cases"
+LOADS = "loads"
 FORGET_ANSWERS = "forget-answers"
 MINUTE_S, HOUR_S = 60, 3600
 SETTLED = "settled"
@@ -29,7 +31,9 @@ class BooksWrong(Exception):
     """The balances are not what the entries say (rule 5); the text names the first fault."""
 
 
-def jobs(core: Core, payments: Payments, settlement: Settlement | None) -> Mapping[str, Job]:
+def jobs(
+    core: Core, payments: Payments, loads: CardLoads, settlement: Settlement | None
+) -> Mapping[str, Job]:
     """The jobs, by name.
 
     Args:
@@ -62,6 +66,7 @@ def jobs(core: Core, payments: Payments, settlement: Settlement | None) -> Mappi
         **with_ppp,
         SWEEP: Job(payments.sweep, wanted=next_due, longest_pause=MINUTE_S),
         BOOKS: Job(check_books, nightly(3)),
+        LOADS: Job(loads.sweep, every(MINUTE_S)),
         CASES: Job(close_cases, every(HOUR_S)),
         FORGET_ANSWERS: Job(forget_answers, nightly(4)),
     }

@@ -19,11 +19,12 @@ from server_stub.foundation.problems import REFUSALS
 from server_stub.foundation.signatures import key_id
 from server_stub.foundation.states import Machine
 from server_stub.settings import Settings
+from server_stub.tsp import bank_card_invariants as bank_cards
 from server_stub.tsp import books, machines
 from server_stub.tsp.cases import accepted_proofs
 from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, PRESENT, REFUND
 from server_stub.tsp.payments import SWEPT
-from server_stub.tsp.pos import APPROVED, REVERSED
+from server_stub.tsp.pos import APPROVED
 from server_stub.tsp.psam_pool import COMPLETED
 from server_stub.tsp.settlement import CLOSED, CLOSING
 from server_stub.tsp.tables import (
@@ -37,6 +38,7 @@ from server_stub.tsp.tables import (
     keys,
     leases,
     ledger,
+    loads,
     moves,
     orders,
     outbox,
@@ -50,7 +52,7 @@ LATE = timedelta(minutes=10)
 A_DAY = timedelta(days=1)
 FAR = timedelta(days=2)
 """Beyond its own time: what is a case is looked at once a day, and clocks are put right by hours at most."""
-FIRST = {"order": "quoted", "card payment": "created", "wallet payment": "code-wanted"}
+FIRST = {"order": "quoted", "card payment": "created", "wallet payment": "code-wanted", "load": "created"}
 """The states that rows begin in, by machine."""
 OWED = {
     "paid": OPEN_SERVICE,
@@ -126,6 +128,7 @@ def _histories(conn: Connection, now: datetime, settings: Settings) -> list[str]
     return [
         *_chains(conn, orders, lambda row: machines.ORDER),
         *_chains(conn, payments, card_or_wallet),
+        *_chains(conn, loads, lambda row: machines.LOAD),
     ]
 
 
@@ -242,53 +245,6 @@ def _proofs(conn: Connection, now: datetime, settings: Settings) -> list[str]:
             said.append(
                 f"payment {row.id} is {row.state} with {yuan(row.received_fen or 0)} of {yuan(row.amount_fen)} yuan"
                 f"{' and without a proof' if bare_too else ''}"
-            )
-    return said
-
-
-def _authorisations(conn: Connection, now: datetime, settings: Settings) -> list[str]:
-    """What PPP was asked fits what has become of the payment: approved, declined, or reversed."""
-    joined = payments.outerjoin(authorisations, authorisations.c.payment_id == payments.c.id)
-    query = select(payments.c.id, payments.c.state, authorisations).select_from(joined)
-    asked = authorisations.c.payment_id.is_not(None)
-    said = []
-    for row in conn.execute(query.where(asked | payments.c.state.in_(machines.ONLINE_UNKNOWN))):
-        approved, undone = row.response_code == APPROVED, row.reversal_code in REVERSED
-        right = {
-            "authorising": row.payment_id is not None and not approved,
-            "authorised": approved,
-            "reversing": row.reversal_reason is not None and not undone,
-            "failed": undone if row.reversal_reason is not None else bool(row.response_code) and not approved,
-        }
-        if not right.get(row.state, True):
-            said.append(
-                f"payment {row.id} is {row.state}, but was answered {row.response_code}, reversed as"
-                f" {row.reversal_reason}, that answered {row.reversal_code}"
-            )
-    return said
-
-
-def _certificates(conn: Connection, now: datetime, settings: Settings) -> list[str]:
-    """What a card has said, and PPP to that, fits what has become of its payment with electronic cash."""
-    joined = payments.outerjoin(certificates, certificates.c.payment_id == payments.c.id)
-    query = select(payments.c.id, payments.c.state, certificates).select_from(joined)
-    begun = certificates.c.payment_id.is_not(None)
-    said = []
-    for row in conn.execute(
-        query.where(begun | payments.c.state.in_(("presenting", *machines.CASH_UNKNOWN)))
-    ):
-        here, answered = row.chip is not None, row.response_code is not None
-        right = {
-            "cash-begun": row.payment_id is not None and not here,
-            "presenting": here and not answered,
-            "certificate-refused": here and answered and row.response_code != APPROVED,
-            "certificate-lost": row.payment_id is not None and not here,
-            "failed": not here,
-        }
-        if not right.get(row.state, True):
-            told = "here" if here else "not here"
-            said.append(
-                f"payment {row.id} is {row.state}; its certificate is {told}, answered {row.response_code}"
             )
     return said
 
@@ -434,8 +390,9 @@ CHECKS: Mapping[str, Check] = {
     "one payment of an order lives": _live,
     "orders agree with payments": _orders,
     "what is paid is proved and whole": _proofs,
-    "what UnionPay was asked is what became of it": _authorisations,
-    "what cards have certified is what became of it": _certificates,
+    "what UnionPay was asked is what became of it": bank_cards.authorisations_fit,
+    "what cards have certified is what became of it": bank_cards.certificates_fit,
+    "what was loaded onto cards is what became of it": bank_cards.loads_fit,
     "batches are settled": _settlements,
     "payments are of their orders": _same,
     "numbers and proofs of PSAMs are used once": _numbers,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from server_stub.foundation.problems import Money
 from server_stub.foundation.states import Machine
 from server_stub.tsp import tables
-from server_stub.tsp.models import OrderState, PaymentState
+from server_stub.tsp.models import LoadState, OrderState, PaymentState
 
 
 def _moves(**targets: str) -> Mapping[str, frozenset[str]]:
@@ -93,6 +93,26 @@ WALLET_PAYMENT = Machine(
 )
 
 
+LOAD = Machine(
+    "load",
+    tables.loads,
+    _moves(
+        created="authorising",
+        # From here on PPP may have booked it.
+        authorising="authorised failed reversing",
+        # Approved, and the card has been told how: only the card knows whether it did.
+        authorised="loaded reversing",
+        # A reversal is repeated until PPP acknowledges it.
+        reversing="failed disputed",
+        # The card has the money, says its box, and so has the account: a person finds out.
+        failed="disputed",
+    ),
+    tables.moves,
+)
+"""Electronic cash from an account onto its card. The money is the bank's and the subscriber's all the time: nothing of it
+stands in our books."""
+
+
 class Shown(NamedTuple):
     """A payment's state at the interface, and what became of the money."""
 
@@ -129,6 +149,18 @@ PAYMENT_SHOWN: Mapping[str, Shown] = MappingProxyType(
         "written-off": Shown("failed", "not-taken"),
         "refunding": Shown("late", "taken"),
         "refunded": Shown("late", "returned"),
+    }
+)
+
+LOAD_SHOWN: Mapping[str, tuple[LoadState, Money]] = MappingProxyType(
+    {
+        "created": ("preparing", "not-taken"),
+        "authorising": ("unknown", "unknown"),
+        "authorised": ("unknown", "unknown"),
+        "reversing": ("unknown", "unknown"),
+        "disputed": ("unknown", "unknown"),
+        "loaded": ("loaded", "taken"),
+        "failed": ("failed", "not-taken"),
     }
 )
 

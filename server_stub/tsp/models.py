@@ -15,6 +15,7 @@ from server_stub.foundation.wire import Service, Subscriber, Subscription, Subsc
 PaymentState = Literal[
     "preparing", "waiting", "scanned", "unknown", "paid", "done", "failed", "cancelled", "expired", "late"
 ]
+LoadState = Literal["preparing", "unknown", "loaded", "failed"]
 OrderState = Literal["quoted", "paying", "completed", "closed"]
 
 
@@ -315,6 +316,49 @@ class NoCertificate(BaseModel):
     atc: OfflineNumber
     logged: bool
     declined: bool
+
+
+class LoadRequest(BaseModel):
+    """Electronic cash that is to come onto a card, out of its account."""
+
+    amount_fen: Annotated[int, Field(gt=0, le=100_000)]
+
+
+class Load(BaseModel):
+    load: str
+    amount_fen: int
+    time: datetime
+    state: LoadState
+    money: Money
+    reason: str | None
+    card: CardSummary | None
+    version: int
+
+
+class LoadAuthorisationRequest(AuthorisationRequest):
+    """A card's ARQC for a load, and where its electronic cash stands before."""
+
+    balance_before_fen: Fen
+
+
+class LoadAuthorisation(BaseModel):
+    """What the issuer has said, for the card."""
+
+    load: Load
+    response_code: str | None
+    chip: str | None
+
+
+class LoadCompletion(BaseModel):
+    """What has become of a load on its card.
+
+    ``chip``: the card's last word, with DF31; null where it was lost. ``balance_fen``: where its electronic cash stands.
+    ``logged``: its own log has the load.
+    """
+
+    chip: Chip | None
+    balance_fen: Fen
+    logged: bool
 
 
 class InquiryRequest(CardData):

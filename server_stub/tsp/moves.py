@@ -23,6 +23,7 @@ ASK_WALLET = "ask-wallet"
 REVERSE = "reverse"
 SCRIPT_RESULT = "script-result"
 PRESENT = "present"
+REVERSE_LOAD, LOAD_SCRIPT_RESULT = "reverse-load", "load-script-result"
 DAY_S = 86_400
 """How often a case that stays open is looked at."""
 

@@ -15,17 +15,17 @@ from sqlalchemy import Connection, Row
 from server_stub.foundation import statements
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
-from server_stub.foundation.iso8583 import Message, Value
+from server_stub.foundation.iso8583 import Message
 from server_stub.foundation.outbox import Acknowledged
 from server_stub.foundation.problems import Problem
 from server_stub.tsp import chip_data, core, machines, models
 from server_stub.tsp.card import refuse_box
 from server_stub.tsp.chip_data import ARQC, TC
 from server_stub.tsp.core import Core
-from server_stub.tsp.envelopes import Envelopes, Opened
-from server_stub.tsp.hsm.module import Hsm
+from server_stub.tsp.envelopes import Envelopes
+from server_stub.tsp.issuer_line import IssuerLine, kept_of, why
 from server_stub.tsp.moves import REVERSE, SCRIPT_RESULT
-from server_stub.tsp.pos import APPROVED, MAC_REFUSED, NO_ANSWER, REVERSED, SYSTEM, Keys, Pos, Slip
+from server_stub.tsp.pos import APPROVED, MAC_REFUSED, NO_ANSWER, REVERSED, SYSTEM, Slip
 from server_stub.tsp.ppp_line import Unanswered
 from server_stub.tsp.rivals import refuse_card
 from server_stub.tsp.tables import authorisations
@@ -37,33 +37,16 @@ OF_SCRIPT_RESULT = (
     *(SCRIPT_RESULTS, 0x9F1A, 0x9A),
 )
 """Of what the card has said, what bit 55 of a reversal and of a script result has."""
-DECLINED = {
-    "51": "too-little-on-account",
-    "54": "card-expired",
-    "14": "card-issuer-unknown",
-    "15": "card-issuer-unknown",
-    "41": "card-listed",
-    "43": "card-listed",
-    "55": "pin-refused",
-    "75": "pin-blocked",
-    "61": "over-limit",
-}
-"""Why an issuer declines (bit 39), where the subscriber can be told more than that it does."""
 log = structlog.get_logger(__name__)
 
 
 class OnlineCards:
-    """The steps of a payment with a debit or credit card.
+    """The steps of a payment with a debit or credit card."""
 
-    Args:
-        pos: None where no PPP is configured: nothing is offered then.
-    """
-
-    def __init__(self, parts: Core, hsm: Hsm, envelopes: Envelopes, pos: Pos | None) -> None:
+    def __init__(self, parts: Core, envelopes: Envelopes, line: IssuerLine) -> None:
         self._core = parts
-        self._hsm = hsm
         self._envelopes = envelopes
-        self._pos = pos
+        self._line = line
 
     async def authorise(
         self, box_number: str, payment: str, body: models.AuthorisationRequest, use: KeyUse
@@ -74,11 +57,11 @@ class OnlineCards:
             Problem: ``bad-request``, ``method-not-offered``, ``wrong-state``, ``payment-in-progress``, ``already-paid``,
                 ``ppp-unreachable``: nothing has left, the payment stays as it is.
         """
-        pos = self._offered()
+        pos = self._line.pos
         opened = await self._envelopes.opened(body.envelope, payment)
         card = opened.card
         async with self._core.locks.hold(payment):
-            keys = await self._working_keys(pos)
+            keys = await self._line.keys()
 
             def begin(conn: Connection) -> tuple[Row[Any], Slip]:
                 use.recall(conn)
@@ -97,17 +80,7 @@ class OnlineCards:
                 return core.load_payment(conn, payment), slip
 
             row, slip = await self._core.change(payment, begin)
-            said: Message | None = None
-            try:
-                fields = self._fields(opened, payment, keys, body.chip)
-                said = await pos.sale(slip, keys, row.amount_fen, fields, has_pin=card.has_pin)
-                if said.text(39) == MAC_REFUSED:
-                    # PPP has other keys, or it was not PPP that spoke: such an answer has no MAC, and proves nothing.
-                    log.warning("ppp-unanswered", payment=payment, sent=True, error="the MAC was refused")
-                    said = None
-                    await self._sign_in_again(pos)
-            except Unanswered as error:
-                log.warning("ppp-unanswered", payment=payment, sent=error.sent, error=str(error))
+            said = await self._line.ask(slip, keys, row.amount_fen, opened, payment, body.chip)
 
             def end(conn: Connection) -> Answer:
                 use.claim(conn)
@@ -165,7 +138,7 @@ class OnlineCards:
 
     async def reverse(self, payload: dict[str, Any]) -> Acknowledged:
         """What the outbox delivers. Raises Unanswered: also where PPP does not acknowledge it; it is told again."""
-        payment, pos = payload["payment"], self._offered()
+        payment, pos = payload["payment"], self._line.pos
 
         def find(conn: Connection) -> tuple[Row[Any], Row[Any]]:
             kept = statements.one(conn, authorisations, payment_id=payment)
@@ -192,7 +165,7 @@ class OnlineCards:
 
     async def tell_script_result(self, payload: dict[str, Any]) -> Acknowledged:
         """What the outbox delivers. Raises Unanswered."""
-        payment, pos = payload["payment"], self._offered()
+        payment, pos = payload["payment"], self._line.pos
         kept = await self._core.database.look(
             lambda conn: statements.one(conn, authorisations, payment_id=payment)
         )
@@ -211,38 +184,9 @@ class OnlineCards:
         return Acknowledged(change)
 
     def _owe_script_result(self, conn: Connection, row: Row[Any]) -> None:
-        slip = self._offered().slip(conn)
+        slip = self._line.pos.slip(conn)
         owed = {"payment": row.id, "batch": slip.batch, "stan": slip.stan}
         self._core.outbox.put(conn, SCRIPT_RESULT, owed, of=row.correlation)
-
-    def _offered(self) -> Pos:
-        if self._pos is None:
-            raise Problem("method-not-offered", method="card")
-        return self._pos
-
-    async def _working_keys(self, pos: Pos) -> Keys:
-        try:
-            return await pos.keys()
-        except Unanswered as error:
-            log.warning("ppp-unreachable", error=str(error))
-            raise Problem("ppp-unreachable") from error
-
-    async def _sign_in_again(self, pos: Pos) -> None:
-        try:
-            await pos.sign_in()
-        except Unanswered as error:
-            log.warning("ppp-unreachable", error=str(error))
-
-    def _fields(self, opened: Opened, payment: str, keys: Keys, chip: str) -> dict[int, Value]:
-        """Bits 23, 35, 52 and 55."""
-        card = opened.card
-        fields: dict[int, Value] = {55: bytes.fromhex(chip)}
-        fields[35] = self._hsm.encrypt_track(card.sealed, payment, keys.tdk)
-        if card.sequence_number is not None:
-            fields[23] = f"{card.sequence_number:03d}"
-        if card.has_pin:
-            fields[52] = self._hsm.translate_pin(opened.envelope, opened.private_key, payment, keys.pik)
-        return fields
 
     def _answered(self, conn: Connection, row: Row[Any], said: Message | None) -> None:
         """What PPP has said, or that it has not, is kept; the sweep may have been quicker."""
@@ -251,17 +195,14 @@ class OnlineCards:
                 self._reverse(conn, row, NO_ANSWER, "ppp-silent")
             return
         code = said.text(39)
-        chip = said.fields.get(55, b"")
-        values = {"response_code": code, "answered_at": self._core.clock.now()}
-        values |= {"retrieval_reference": said.fields.get(37), "authorisation_code": said.fields.get(38)}
-        values |= {"chip_answer": chip.hex().upper() if isinstance(chip, bytes) else ""}
+        values = kept_of(said, self._core.clock.now())
         statements.change(conn, authorisations, values, payment_id=row.id)
         if row.state != "authorising":
             return
         if code == APPROVED:
             self._core.move(conn, row, "authorised", actor="ppp")
         else:
-            self._core.move(conn, row, "failed", actor="ppp", reason=DECLINED.get(code, "declined-by-issuer"))
+            self._core.move(conn, row, "failed", actor="ppp", reason=why(code))
 
     def _reverse(self, conn: Connection, row: Row[Any], code: str, reason: str) -> None:
         """Owes PPP a reversal, from the same moment on.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar
 
 import structlog
@@ -48,9 +49,25 @@ REVERSED = frozenset({APPROVED, "12", "25"})
 """Answers to 0400 after which nothing of the sale is left."""
 SCRIPT_RESULT, SETTLE, UPLOAD, UPLOAD_END = "951", "201", "203", "207"
 """60.3 of 0620, 0500, and 0320 with an IC card's certificate and after the last one."""
-MAC_REFUSED = "A0"
+MAC_REFUSED, OTHER_BATCH = "A0", "77"
 HIGHEST_STAN = 999_999
+FIRST_BATCH = "000001"
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What an 0200 is: bit 3, 60.1 and bit 25."""
+
+    code: str
+    kind: str
+    condition: str
+
+
+PURCHASE = Kind(SALE, SALE_KIND, CONDITION)
+LOAD = Kind("600000", "45", "91")
+"""Electronic cash from the card's own account."""
+BALANCE = Kind("310000", "01", CONDITION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +115,7 @@ class Access:
 
     Attributes:
         terminal, merchant: bits 41 and 42.
-        tmk: components of the terminal's master key, as its custodians bring them.
+        tmk: components of the terminal's master key where its custodians have brought none (``bring_tmk``).
     """
 
     line: Line
@@ -122,7 +139,7 @@ class Pos:
         self._terminal = access.terminal
         self._merchant = access.merchant
         self._tmk = hsm.form_key(Usage.TMK, access.tmk)
-        first = {"id": access.terminal, "batch": "000001", "stan": 0}
+        first = {"id": access.terminal, "batch": FIRST_BATCH, "stan": 0}
         database.load(lambda conn: statements.insert_once(conn, pos_terminals, first))
 
     @property
@@ -155,7 +172,8 @@ class Pos:
 
     async def sign_in(self) -> Keys:
         """Fetches new working keys. Raises Unanswered."""
-        slip = await self._database.write(self.slip)
+        slip, row = await self._database.write(lambda conn: (self.slip(conn), self._locked(conn)))
+        tmk = self._tmk if row.tmk is None else KeyBlock(row.tmk)
         fields: dict[int, Value] = {
             11: slip.stan,
             41: self._terminal,
@@ -167,7 +185,7 @@ class Pos:
         if said.text(39) != APPROVED:
             raise Unanswered(f"PPP lets nobody sign in: {said.text(39)}", sent=False)
         try:
-            made = self._hsm.import_working_keys(self._tmk, said.data(62))
+            made = self._hsm.import_working_keys(tmk, said.data(62))
         except (HsmError, FieldMissing) as error:
             raise Unanswered(f"PPP's working keys cannot be used: {error}", sent=False) from error
         if made.tdk is None:
@@ -193,8 +211,8 @@ class Pos:
         return Slip(row.batch, f"{stan:06d}")
 
     async def sale(
-        self, slip: Slip, keys: Keys, amount_fen: int, card: Mapping[int, Value], *, has_pin: bool
-    ) -> Message:
+        self, slip: Slip, keys: Keys, amount_fen: int, card: Mapping[int, Value], *, has_pin: bool, kind: Kind = PURCHASE
+    ) -> Message:  # fmt: skip
         """0200: the answer.
 
         Args:
@@ -204,7 +222,7 @@ class Pos:
             Unanswered: then the sale may have been booked, if it was sent.
         """
         entry, security = WITH_PIN if has_pin else WITHOUT_PIN
-        fields = {**self._common(slip, amount_fen, entry), **card, 53: security}
+        fields = {**self._common(slip, amount_fen, entry, kind), **card, 53: security}
         if has_pin:
             fields[26] = LONGEST_PIN
         return await self._exchange(slip, "0200", fields, keys)
@@ -227,7 +245,9 @@ class Pos:
             said = await self._exchange(slip, "0320", self._certified(slip, amount_fen, card(keys)), keys)
         return said
 
-    async def reverse(self, slip: Slip, amount_fen: int, reason: str, chip: bytes) -> Message:
+    async def reverse(
+        self, slip: Slip, amount_fen: int, reason: str, chip: bytes, kind: Kind = PURCHASE
+    ) -> Message:
         """0400: the answer.
 
         Args:
@@ -237,7 +257,7 @@ class Pos:
         Raises:
             Unanswered
         """
-        fields = self._common(slip, amount_fen, WITHOUT_PIN[0])
+        fields = self._common(slip, amount_fen, WITHOUT_PIN[0], kind)
         fields |= {39: reason, 61: str(Original(slip.batch, slip.stan))}
         if chip:
             fields[55] = chip
@@ -324,17 +344,17 @@ class Pos:
         network = Network(CASH_KIND, slip.batch, CASH_UPLOAD, CHIP, "0")
         return {**self._common(slip, amount_fen, WITHOUT_PIN[0]), **card, 60: str(network)}
 
-    def _common(self, slip: Slip, amount_fen: int, entry: str) -> dict[int, Value]:
+    def _common(self, slip: Slip, amount_fen: int, entry: str, kind: Kind = PURCHASE) -> dict[int, Value]:
         return {
-            3: SALE,
+            3: kind.code,
             4: f"{amount_fen:012d}",
             11: slip.stan,
             22: entry,
-            25: CONDITION,
+            25: kind.condition,
             41: self._terminal,
             42: self._merchant,
             49: CURRENCY,
-            60: str(Network(SALE_KIND, slip.batch, "000", CHIP, "0")),
+            60: str(Network(kind.kind, slip.batch, "000", CHIP, "0")),
         }
 
     async def _exchange(self, slip: Slip, mti: str, fields: Mapping[int, Value], keys: Keys) -> Message:
@@ -359,6 +379,13 @@ class Pos:
         if not mine:
             raise Unanswered("PPP has answered something else", sent=True)
         return said
+
+
+def bring_tmk(conn: Connection, terminal: str, tmk: KeyBlock, now: datetime) -> None:
+    """A terminal has a master key from its custodians; it signs in with that before it asks anything else."""
+    statements.insert_once(conn, pos_terminals, {"id": terminal, "batch": FIRST_BATCH, "stan": 0})
+    values = {"tmk": tmk, "tmk_at": now, "pik": None, "mak": None, "tdk": None}
+    statements.change(conn, pos_terminals, values, id=terminal)
 
 
 def decoded(data: bytes) -> Message:

@@ -22,12 +22,23 @@ from server_stub.tsp.boss_client import BossClient
 from server_stub.tsp.boxes import REPORT_KEY, Boxes
 from server_stub.tsp.card import CardPayments
 from server_stub.tsp.card_keys import CardKeys
+from server_stub.tsp.card_loads import CardLoads
 from server_stub.tsp.card_proofs import CardProofs
 from server_stub.tsp.core import Core
 from server_stub.tsp.electronic_cash import ElectronicCash
 from server_stub.tsp.envelopes import Envelopes
 from server_stub.tsp.hsm.module import Hsm
-from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, PRESENT, REFUND, REVERSE, SCRIPT_RESULT
+from server_stub.tsp.issuer_line import IssuerLine
+from server_stub.tsp.moves import (
+    ASK_WALLET,
+    LOAD_SCRIPT_RESULT,
+    OPEN_SERVICE,
+    PRESENT,
+    REFUND,
+    REVERSE,
+    REVERSE_LOAD,
+    SCRIPT_RESULT,
+)
 from server_stub.tsp.online_card import OnlineCards
 from server_stub.tsp.orders import Orders
 from server_stub.tsp.payments import Payments
@@ -73,6 +84,8 @@ class TspService:
             ASK_WALLET: lambda payload: self.wallets.ask_again(payload),
             REVERSE: lambda payload: self.online_cards.reverse(payload),
             SCRIPT_RESULT: lambda payload: self.online_cards.tell_script_result(payload),
+            REVERSE_LOAD: lambda payload: self.card_loads.reverse(payload),
+            LOAD_SCRIPT_RESULT: lambda payload: self.card_loads.tell_script_result(payload),
             PRESENT: lambda payload: self.electronic_cash.present(payload),
             REPORT_KEY: lambda payload: self.boxes.report(payload),
         }
@@ -101,13 +114,15 @@ class TspService:
         self.wallets: WalletPayments = WalletPayments(self.core)
         pos = None if ppp is None else Pos(database, clock, self.hsm, ppp)
         envelopes = Envelopes(self.hsm, self.card_keys)
-        self.online_cards: OnlineCards = OnlineCards(self.core, self.hsm, envelopes, pos)
+        line = IssuerLine(self.hsm, pos)
+        self.online_cards: OnlineCards = OnlineCards(self.core, envelopes, line)
+        self.card_loads: CardLoads = CardLoads(self.core, envelopes, line)
         self.electronic_cash: ElectronicCash = ElectronicCash(self.core, self.hsm, envelopes, pos)
         self.payments: Payments = Payments(
             self.core, self.orders, self.wallets, self.proofs, self.online_cards
         )
         self.settlement = None if pos is None else Settlement(self.core, pos)
-        work = housekeeping.jobs(self.core, self.payments, self.settlement)
+        work = housekeeping.jobs(self.core, self.payments, self.card_loads, self.settlement)
         self.jobs: Jobs = Jobs(database, tables.jobs, clock, who, work)
         database.load(self.jobs.load)
 

@@ -20,7 +20,7 @@ from server_stub.foundation.money import yuan
 from server_stub.tsp.core import Core
 from server_stub.tsp.pos import APPROVED, Pos, Slip, Totals
 from server_stub.tsp.ppp_line import Unanswered
-from server_stub.tsp.tables import authorisations, payments, settlements
+from server_stub.tsp.tables import authorisations, loads, payments, settlements
 
 CLOSING, CLOSED, UPLOADED, AGREED, DIFFERS, DECIDED = (
     *("closing", "closed", "uploaded", "agreed", "differs", "decided"),
@@ -28,6 +28,8 @@ CLOSING, CLOSED, UPLOADED, AGREED, DIFFERS, DECIDED = (
 """No more sales; PPP has its totals and has ours; it has all certificates; and what came of it."""
 FULL = 500
 """So many sales in a batch and it is settled within the hour: its count has three digits."""
+ENDS = ("response_code", "reversal_reason", "reversal_code", "reversed_at")
+"""Columns of what PPP was asked that tell how it ended."""
 UNKNOWN_AT_PPP = "unknown-at-ppp"
 """A case: the card has certified a sale that PPP does not know as approved."""
 log = structlog.get_logger(__name__)
@@ -179,23 +181,21 @@ def listed(conn: Connection) -> list[Row[Any]]:
 
 
 def _asked(conn: Connection, batch: str) -> list[Row[Any]]:
-    """What PPP was asked in a batch, each with its payment's state and amount."""
-    joined = authorisations.join(payments, payments.c.id == authorisations.c.payment_id)
-    query = select(authorisations, payments.c.state, payments.c.amount_fen).select_from(joined)
-    mine = authorisations.c.batch == batch
-    return list(conn.execute(query.where(mine).order_by(authorisations.c.stan)))
+    """What PPP was asked in a batch and counts: sales, and loads of electronic cash."""
+    sold = select(payments.c.state, payments.c.amount_fen, *(authorisations.c[name] for name in ENDS))
+    sold = sold.join(authorisations, authorisations.c.payment_id == payments.c.id)
+    loaded = select(loads.c.state, loads.c.amount_fen, *(loads.c[name] for name in ENDS))
+    asked = sold.where(authorisations.c.batch == batch), loaded.where(loads.c.batch == batch)
+    return [row for query in asked for row in conn.execute(query)]
 
 
 def _to_upload(conn: Connection, batch: str) -> list[Row[Any]]:
     """Sales that stand, and whose certificates PPP has not yet taken."""
-    return [
-        row
-        for row in _asked(conn, batch)
-        if row.response_code == APPROVED
-        and row.reversal_reason is None
-        and row.chip_end is not None
-        and row.certificate_code is None
-    ]
+    sale = authorisations.c
+    stands = (sale.response_code == APPROVED) & sale.reversal_reason.is_(None) & sale.chip_end.is_not(None)
+    query = select(authorisations, payments.c.amount_fen).join(payments, payments.c.id == sale.payment_id)
+    query = query.where(stands & (sale.batch == batch) & sale.certificate_code.is_(None))
+    return list(conn.execute(query.order_by(sale.stan)))
 
 
 def _unfinished(conn: Connection) -> list[Row[Any]]:

@@ -79,6 +79,7 @@ card_keys = Table(
     Column("public_key", String, nullable=False),
     Column("private_key", String, nullable=False),  # a key block of the HSM
     Column("created_at", Instant, nullable=False),
+    Column("valid_until", Instant),  # null: the present one
 )
 
 orders = Table(
@@ -182,6 +183,8 @@ pos_terminals = Table(
     Column("tdk", String),
     Column("signed_in_at", Instant),
     Column("closing", String),  # the batch that takes nothing more
+    Column("tmk", String),  # a key block, of what custodians have brought
+    Column("tmk_at", Instant),
 )
 
 settlements = Table(
@@ -245,6 +248,38 @@ certificates = Table(
     Column("answered_at", Instant),
 )
 """Purchases with electronic cash: what the card has said, and what PPP says to that."""
+
+loads = Table(
+    "card_loads",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("box_number", ForeignKey("boxes.box_number"), nullable=False, index=True),
+    Column("amount_fen", Fen, nullable=False),
+    Column("state", String, nullable=False, index=True),
+    Column("version", Integer, nullable=False, default=1),
+    Column("reason", String),
+    Column("created_at", Instant, nullable=False),
+    Column("card_masked", String),
+    Column("card_fingerprint", String),
+    Column("balance_before_fen", Fen),  # 9F79
+    Column("balance_after_fen", Fen),
+    Column("batch", String),
+    Column("stan", String),
+    Column("chip", String),  # bit 55 of the 0200, in hex
+    Column("asked_at", Instant),
+    Column("response_code", String),  # bit 39
+    Column("retrieval_reference", String),  # bit 37
+    Column("authorisation_code", String),  # bit 38
+    Column("chip_answer", String),  # bit 55 of the answer
+    Column("answered_at", Instant),
+    Column("chip_end", String),  # what the card said at its end, with DF31
+    Column("script_code", String),  # bit 39 of the answer to 0620
+    Column("reversal_reason", String),  # bit 39 of the reversal
+    Column("reversal_code", String),  # bit 39 of its answer
+    Column("reversed_at", Instant),
+    correlation.column(),
+)
+"""Loads of electronic cash: what PPP was asked, and what the card has done about it."""
 
 leases = Table(
     "psam_leases",

@@ -1,4 +1,4 @@
-"""Looking at a card (ONL-10, inquiry): balance, validity, last ten transactions. Moves no money."""
+"""Looking at a card (ONL-10, inquiry): balance, validity, last ten transactions; of a bank card its electronic cash. Moves no money."""
 
 from __future__ import annotations
 
@@ -6,19 +6,34 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import Literal
 
+from cardreader.emv.kernel import DebitCredit
+from cardreader.emv.settings import TerminalSettings
 from cardreader.errors import Cancelled, CardRemoved, ProtocolError, StatusError
 from cardreader.pboc.files import LogRecord
 from cardreader.purse import Purse
-from cardreader.reader import Reader
+from cardreader.reader import Connection, Reader
 from cardreader.secret import Pin
+from stb_app.journeys.bank_card import recognised
+from stb_app.journeys.bank_card_read import read_bank_card
 from stb_app.journeys.card_slot import BadCard, CardSlot, NobodyCame
+from stb_app.journeys.cash_load import tell_load
+from stb_app.journeys.electronic_cash import deliver_standing
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.settling import settle_with_card
-from stb_app.journeys.steps import CardPrompt, CardRead, CardTransaction, InquiryStep, Refused
+from stb_app.journeys.steps import (
+    BankCardRead,
+    CardPrompt,
+    CardRead,
+    CardTransaction,
+    InquiryStep,
+    Refused,
+)
 from stb_app.journeys.waiting import Waits
-from stb_app.tsp.client import CardFacts, TspClient
+from stb_app.tsp.card_verbs import CardFacts
+from stb_app.tsp.client import TspClient
 from stb_app.tsp.model import CardStanding
 from stb_app.tsp.problem import Problem
 
@@ -37,7 +52,7 @@ KINDS: dict[int, Literal["load", "purchase"]] = {
 
 
 class CardInquiry:
-    """One look at one card. Ends with CardRead, or with Refused: ``card-wait-expired``, ``cancelled`` or ``internal``."""
+    """One look at one card. Ends with CardRead or BankCardRead, or with Refused: ``card-wait-expired``, ``cancelled`` or ``internal``."""
 
     def __init__(
         self,
@@ -47,6 +62,8 @@ class CardInquiry:
         waits: Waits,
         make_key: Callable[[], str],
         alone: threading.Lock,
+        terminal: TerminalSettings,
+        now: Callable[[], datetime],
     ) -> None:
         self._client = client
         self._reader = reader
@@ -54,6 +71,8 @@ class CardInquiry:
         self._waits = waits
         self._make_key = make_key
         self._alone = alone
+        self._terminal = terminal
+        self._now = now
         self._cancel = threading.Event()
         self._slot: CardSlot
 
@@ -78,12 +97,17 @@ class CardInquiry:
     def cancel(self) -> None:
         self._cancel.set()
 
-    def _read(self) -> CardRead:
+    def _read(self) -> CardRead | BankCardRead:
         prompt = CardPrompt("insert")
         while True:
             connection = self._slot.wait_for_card(prompt, CARD_WAIT_S)
             try:
-                purse, facts = self._slot.open_purse(connection)
+                try:
+                    purse, facts = self._slot.open_purse(connection)
+                except BadCard as bad:
+                    if bad.prompt.prompt != "no-purse":
+                        raise
+                    return self._look_at_bank_card(connection, bad)
                 return self._look(purse, facts)
             except BadCard as bad:
                 self._slot.say(bad.prompt)
@@ -112,6 +136,32 @@ class CardInquiry:
             about.number, facts.balance_fen, facts.expiry_date, standing.issuer if standing else None, standing,
             tuple(_transaction(record) for record in self._log(purse, about)), problem_code,
         )  # fmt: skip
+
+    def _look_at_bank_card(self, connection: Connection, bad: BadCard) -> BankCardRead:
+        """A debit or credit card. Raises BadCard: ``bad``, it is none; StatusError, ProtocolError."""
+        self._slot.say(CardPrompt("reading"))
+        found = recognised(connection, self._terminal, self._memory, self._now())
+        if found is None:
+            raise bad
+        card, name = found
+        self._settle_earlier_cash(card, name)
+        return read_bank_card(card, self._now().date())
+
+    def _settle_earlier_cash(self, card: DebitCredit, name: str) -> None:
+        """As ``_settle_earlier``."""
+        record, load = self._memory.of_card(name), self._memory.load_of(name)
+        if load is not None:
+            try:
+                tell_load(self._client, self._memory, load, card, None)
+            except Problem as problem:
+                log.warning("earlier load %s: %s", load.load, problem.code)
+        if record is None:
+            return
+        self._slot.say(CardPrompt("settling"))
+        try:
+            deliver_standing(self._client, self._memory, self._waits, record, card, self._cancel)
+        except Problem as problem:
+            log.warning("earlier payment %s: %s", record.payment, problem.code)
 
     def _settle_earlier(self, purse: Purse, facts: CardFacts) -> CardFacts:
         """A card that still has to explain a payment does so now, whatever it was put in for."""

@@ -38,7 +38,8 @@ from stb_app.journeys.steps import (
 from stb_app.journeys.till import Till
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp import envelope
-from stb_app.tsp.client import CardFacts, TspClient
+from stb_app.tsp.card_verbs import CardFacts
+from stb_app.tsp.client import TspClient
 from stb_app.tsp.model import Order, Payment
 from stb_app.tsp.problem import Money, Problem
 

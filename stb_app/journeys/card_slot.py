@@ -26,7 +26,7 @@ from cardreader.reader import Connection, Reader
 from cardreader.secret import CardNumber, Pin
 from stb_app.journeys.steps import CardPrompt, Prompt
 from stb_app.journeys.waiting import Waits
-from stb_app.tsp.client import CardFacts
+from stb_app.tsp.card_verbs import CardFacts
 
 READER_RETRY_S = 1.0
 GLANCE_S = 0.25

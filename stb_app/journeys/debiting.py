@@ -21,7 +21,7 @@ from stb_app.journeys.settling import (
 )
 from stb_app.journeys.steps import CardPrompt, Finished, Prompt, finished
 from stb_app.journeys.till import Till
-from stb_app.tsp.client import CardFacts
+from stb_app.tsp.card_verbs import CardFacts
 from stb_app.tsp.model import Lease, Payment
 from stb_app.tsp.problem import Money, Problem
 

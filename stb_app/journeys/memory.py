@@ -19,10 +19,12 @@ import os
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
+T = TypeVar("T")
 ROOM_BYTES = 16 * 1024
 """More than the records of a payment take; what is left of a full disk is no room."""
 
@@ -78,6 +80,20 @@ class OpenPayment:
         return self.tac is not None or self.chip is not None
 
 
+@dataclass(frozen=True, slots=True)
+class OpenLoad:
+    """A load of electronic cash of which only its card can tell what became.
+
+    ``card``: its keyed hash; ``atc``: of the load's transaction; ``key``: what idempotency keys of its end begin with.
+    """
+
+    load: str
+    card: str
+    atc: int
+    key: str
+    correlation: str = ""
+
+
 class Memory:
     """The records of one box, one file each. Thread-safe. A file that cannot be read is set aside under ``.broken``, never deleted.
 
@@ -95,21 +111,43 @@ class Memory:
         self._records: dict[str, OpenPayment] = {}
         self.broken: list[str] = []
         self._key = self._load_key()
-        for record in self._load():
-            self._records[record.payment] = record
+        if folder is not None:
+            self._records = {r.payment: r for r in _read(folder, "*.json", OpenPayment, self.broken)}
         self._codes: dict[str, str] = {}
         """Payments by code -> the state that was told; empty: none yet."""
         if folder is not None:
             self._codes = {path.stem: path.read_text("ascii", "replace") for path in folder.glob("*.code")}
         self._unwanted = set() if folder is None else {path.stem for path in folder.glob("*.unwanted")}
+        self._loads: dict[str, OpenLoad] = {}
+        if folder is not None:
+            self._loads = {load.load: load for load in _read(folder, "*.load", OpenLoad, self.broken)}
         self._settled: set[str] = set()
         self._looked_at: Counter[str] = Counter()
         self.changed: Callable[[], None] = lambda: None
         self.left: Callable[[], None] = lambda: None
 
     def waits_for_cash(self) -> bool:
-        """Whether a card with electronic cash still has a payment to explain."""
-        return any(r.cash and not r.proven for r in self.all())
+        """Whether a card with electronic cash still has a payment or a load to explain."""
+        return bool(self._loads) or any(r.cash and not r.proven for r in self.all())
+
+    def keep_load(self, load: OpenLoad) -> None:
+        """The card may be loaded from now on. As ``keep``."""
+        with self._lock:
+            if self._folder is not None:
+                _write(self._folder / f"{load.load}.load", json.dumps(asdict(load)).encode())
+            self._loads[load.load] = load
+
+    def forget_load(self, load: str) -> None:
+        """The TSP has been told what became of it, or the card never heard of it."""
+        with self._lock:
+            self._loads.pop(load, None)
+            if self._folder is not None:
+                (self._folder / f"{load}.load").unlink(missing_ok=True)
+
+    def load_of(self, card: str) -> OpenLoad | None:
+        """The load that this card still has to explain."""
+        with self._lock:
+            return next((load for load in self._loads.values() if load.card == card), None)
 
     def card_id(self, application_serial: bytes) -> str:
         """The name under which a card is remembered: not its number, and of no use elsewhere."""
@@ -271,15 +309,17 @@ class Memory:
             _write(path, secrets.token_bytes(32))
         return path.read_bytes()
 
-    def _load(self) -> Iterator[OpenPayment]:
-        if self._folder is None:
-            return
-        for path in sorted(self._folder.glob("*.json")):
-            try:
-                yield OpenPayment(**json.loads(path.read_bytes()))
-            except (ValueError, TypeError):
-                path.rename(path.with_suffix(".broken"))
-                self.broken.append(path.name)
+
+def _read(folder: Path, pattern: str, kind: type[T], broken: list[str]) -> list[T]:
+    """The records of a kind; the name of one that cannot be read is put into ``broken``, and it is set aside."""
+    found = []
+    for path in sorted(folder.glob(pattern)):
+        try:
+            found.append(kind(**json.loads(path.read_bytes())))
+        except (ValueError, TypeError):
+            path.rename(path.with_suffix(".broken"))
+            broken.append(path.name)
+    return found
 
 
 def _write(path: Path, content: bytes) -> None:

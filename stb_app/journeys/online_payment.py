@@ -7,30 +7,15 @@ paid: whatever stops this on its way is undone by the TSP, which is told so wher
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
 
-from cardreader import tlv
-from cardreader.emv.cvm import Cvm
 from cardreader.emv.kernel import DebitCredit
-from cardreader.emv.outcome import (
-    Approved,
-    ApprovedOffline,
-    ClearPin,
-    Declined,
-    Online,
-    PinEntered,
-    Prepared,
-    Verification,
-)
-from cardreader.emv.scripts import IssuerResponse, UnableToGoOnline
+from cardreader.emv.outcome import Approved, Declined, Online, Prepared
 from cardreader.emv.settings import TerminalSettings
-from cardreader.errors import CardRemoved, ProtocolError, StatusError
-from cardreader.secret import Pin
+from cardreader.errors import ProtocolError, StatusError
 from stb_app.journeys.card_slot import BadCard
 from stb_app.journeys.debiting import REMOVE_S
+from stb_app.journeys.issuer_talk import RETRY_S, TELLING_S, first_word, last_word, until_answered
 from stb_app.journeys.settling import wait_until_open
 from stb_app.journeys.steps import CardPrompt, Finished, finished
 from stb_app.journeys.till import Till
@@ -39,13 +24,6 @@ from stb_app.tsp.model import Authorisation, Payment
 from stb_app.tsp.problem import Money, Problem
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
-
-RETRY_S = 2.0
-TELLING_S = 60.0
-"""For so long the TSP is told and asked while the subscriber looks on; it undoes by itself what it is not told of."""
-ISSUER_AUTHENTICATION, SCRIPTS_BEFORE, SCRIPTS_AFTER, SCRIPT_RESULTS = 0x91, 0x71, 0x72, 0xDF31
-
 
 TERMINAL = TerminalSettings(
     terminal_id="88310001", merchant_id="883100048990001", electronic_cash_limit_fen=100_000
@@ -85,7 +63,7 @@ class OnlinePayment:
         """
         about = CardPrompt("reading", "", None, self.payment.amount_fen)
         try:
-            first, pin, about = self._first(card, prepared, about)
+            first, pin, about = first_word(self._slot, card, prepared, about)
             data = envelope.CardData.of(card.objects)
         except (StatusError, ProtocolError) as error:
             raise BadCard(replace(about, prompt="not-readable")) from error
@@ -95,40 +73,20 @@ class OnlinePayment:
         self._slot.say(replace(about, prompt="processing"))
         self._remember()
         try:
-            said = self._authorise(sealed, _coded(first.data))
+            said = self._authorise(sealed, first.coded)
         except Problem as problem:
             if self.money == "not-taken":
                 raise
             # The background goes on asking; what nobody brings to an end is undone.
             return Finished("pending", "unknown", problem.code, self.payment, problem.facts)
         self.payment = said.payment
-        final = self._last_word(card, said)
+        final = last_word(card, said.response_code, said.chip)
         if said.payment.state == "failed":
             self.money = "not-taken"
             if final is not None and final.script_results:
                 self._tell_scripts(final)
             return finished(said.payment)
         return self._end(final, about)
-
-    def _first(
-        self, card: DebitCredit, step: Prepared | Online | Declined | ApprovedOffline, about: CardPrompt
-    ) -> tuple[Online | Declined | ApprovedOffline, Pin | None, CardPrompt]:
-        """Up to the card's first cryptogram; the PIN where it is for the issuer."""
-        pin: Pin | None = None
-        while isinstance(step, Prepared):
-            about = replace(about, number=step.card.masked)
-            self._slot.say(about)
-            verification: Verification = None
-            if step.cvm is Cvm.SIGNATURE:
-                verification = PinEntered()  # nobody signs at a television; the remote's OK was the word
-            elif step.cvm is Cvm.ONLINE_PIN:
-                pin = self._slot.next_pin(replace(about, pin_for_issuer=True), None)
-                verification = PinEntered()
-            elif step.cvm is not Cvm.NONE:
-                verification = ClearPin(self._slot.next_pin(about, step.tries_left))
-            self._slot.say(about)
-            step = card.authorise(verification)
-        return step, pin, about
 
     def _remember(self) -> None:
         """From now on money may move: a television that is switched off finds out how it ended."""
@@ -143,8 +101,8 @@ class OnlinePayment:
         key = self._make_key()
         self.money = "unknown"
         try:
-            return self._until_answered(
-                lambda: self._client.authorise(self.payment.payment, sealed, chip, key)
+            return until_answered(
+                self._waits, lambda: self._client.authorise(self.payment.payment, sealed, chip, key)
             )
         except Problem as problem:
             if problem.money == "not-taken" and not problem.unanswered:
@@ -152,29 +110,13 @@ class OnlinePayment:
                 self._memory.forget_code(self.payment.payment)
             raise
 
-    def _last_word(self, card: DebitCredit, said: Authorisation) -> Approved | Declined | None:
-        """What the card says to the issuer's answer; None when it is gone, or says nothing that makes sense."""
-        try:
-            if said.response_code is None:
-                return card.complete(UnableToGoOnline())
-            objects = tlv.parse(said.chip)
-            return card.complete(
-                IssuerResponse(
-                    said.response_code.encode("ascii"),
-                    next((one.value for one in objects if one.tag == ISSUER_AUTHENTICATION), b""),
-                    tuple(one.value for one in objects if one.tag == SCRIPTS_BEFORE),
-                    tuple(one.value for one in objects if one.tag == SCRIPTS_AFTER),
-                )
-            )
-        except (CardRemoved, StatusError, ProtocolError) as error:
-            log.warning("payment %s: the card has no last word: %r", self.payment.payment, error)
-            return None
-
     def _end(self, final: Approved | Declined | None, about: CardPrompt) -> Finished:
         """Tells the TSP the card's last word, and what became of the payment."""
-        chip, key = None if final is None else _last(final), self._make_key()
+        chip, key = None if final is None else final.coded, self._make_key()
         try:
-            payment = self._until_answered(lambda: self._client.complete(self.payment.payment, chip, key))
+            payment = until_answered(
+                self._waits, lambda: self._client.complete(self.payment.payment, chip, key)
+            )
         except Problem as problem:
             return Finished("pending", "unknown", problem.code, self.payment, problem.facts)
         self.payment, self.money = payment, payment.money
@@ -190,9 +132,9 @@ class OnlinePayment:
 
     def _tell_scripts(self, final: Approved | Declined) -> None:
         """The issuer has declined, and had the card do something: what came of it is told while it is here."""
-        chip, key = _last(final), self._make_key()
+        chip, key = final.coded, self._make_key()
         try:
-            self._until_answered(lambda: self._client.complete(self.payment.payment, chip, key))
+            until_answered(self._waits, lambda: self._client.complete(self.payment.payment, chip, key))
         except Problem as problem:
             log.warning("payment %s: scripts are not told: %s", self.payment.payment, problem.code)
 
@@ -209,25 +151,3 @@ class OnlinePayment:
                 if self._waits.pause(RETRY_S, self._cancel):
                     break
         return payment
-
-    def _until_answered(self, send: Callable[[], T]) -> T:
-        """Sends the same again while nobody answers. Raises Problem."""
-        until = self._waits.monotonic() + TELLING_S
-        while True:
-            try:
-                return send()
-            except Problem as problem:
-                # A refusal after which nothing has left is told at once: another way to pay may do.
-                again = problem.unanswered or (problem.retryable and problem.money == "unknown")
-                if not again or self._waits.monotonic() + RETRY_S > until:
-                    raise
-                self._waits.pause(RETRY_S, threading.Event())
-
-
-def _last(final: Approved | Declined) -> bytes:
-    results = {SCRIPT_RESULTS: final.script_results} if final.script_results else {}
-    return _coded({**final.data, **results})
-
-
-def _coded(data: dict[int, bytes]) -> bytes:
-    return b"".join(tlv.encode(tag, value) for tag, value in data.items())

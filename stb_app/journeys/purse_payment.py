@@ -12,7 +12,7 @@ from stb_app.journeys.card_slot import BadCard, check_here
 from stb_app.journeys.debiting import ReadyCard
 from stb_app.journeys.steps import CardPrompt, Prompt
 from stb_app.journeys.till import Till
-from stb_app.tsp.client import CardFacts
+from stb_app.tsp.card_verbs import CardFacts
 from stb_app.tsp.model import Lease, Order, Payment
 from stb_app.tsp.problem import Problem
 

@@ -13,6 +13,7 @@ from cardreader.purse import Purse
 from cardreader.reader import Connection, Reader
 from stb_app.journeys.bank_card import recognised
 from stb_app.journeys.card_slot import GLANCE_S, BadCard
+from stb_app.journeys.cash_load import tell_load
 from stb_app.journeys.electronic_cash import deliver_standing
 from stb_app.journeys.memory import Memory, OpenPayment
 from stb_app.journeys.settling import OPENING, end_told, send_proof, settle_with_card
@@ -273,7 +274,7 @@ class Recovery:
 
     def _ask_card(self) -> bool:
         """Asks a card that is in the slot whether it still has a payment to explain; each card once. False: ask again later."""
-        if not self._memory.unproven():
+        if not self._memory.unproven() and not self._memory.waits_for_cash():
             return True
         try:
             if not self._reader.card_present():
@@ -304,6 +305,8 @@ class Recovery:
             if self._memory.waits_for_cash():
                 found = recognised(connection, self._terminal, self._memory, self._now())
             record = None if found is None else self._memory.of_card(found[1])
+            if found is not None and (load := self._memory.load_of(found[1])) is not None:
+                tell_load(self._client, self._memory, load, found[0], None)
             if found is not None and record is not None:
                 deliver_standing(self._client, self._memory, self._waits, record, found[0], self._cancel)
             return

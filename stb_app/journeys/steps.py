@@ -50,6 +50,8 @@ ProblemPrompt = Literal[
     "unsettled",
     "balance-too-low",
     "declined-by-card",
+    "no-cash",
+    "cash-full",
 ]
 """This card cannot pay: take it out, put another one in, or choose another way."""
 Prompt = Literal[
@@ -221,7 +223,7 @@ def finished(payment: Payment, *, card_in_slot: bool = False) -> Finished:
 # The inquiry of ONL-10.
 @dataclass(frozen=True, slots=True)
 class CardTransaction:
-    """One line of the card's own log (EF 0018). ``kind``: load, purchase or other; ``when`` as YYYY-MM-DD HH:MM:SS."""
+    """One line of a card's own log (EF 0018; 9F4D and DF4D of a bank card). ``when`` as YYYY-MM-DD HH:MM:SS, or the day alone."""
 
     kind: Literal["load", "purchase", "other"]
     amount_fen: int
@@ -244,6 +246,51 @@ class CardRead:
     asked_problem: str | None = None
 
 
+BankCardKind = Literal["debit", "credit", "electronic-cash"]
+
+
+@dataclass(frozen=True, slots=True)
+class CashHeld:
+    """Electronic cash on a card, in fen. ``most_fen``: that may be on it; ``at_once_fen``: that may be paid at once; None: not told."""
+
+    balance_fen: int
+    most_fen: int | None
+    at_once_fen: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BankCardRead:
+    """What a debit or credit card tells of itself. ``number`` masked; ``expiry_date`` as YYYYMMDD; ``cash``: None where it has none."""
+
+    number: str
+    kind: BankCardKind
+    expiry_date: str
+    usable: bool
+    """It is within its dates; whether it pays is its bank's word."""
+    cash: CashHeld | None
+    log: tuple[CardTransaction, ...]
+    """Payments and loads, the newest first; as far as the card keeps them."""
+
+
 CardStep = CardPrompt | Finished
 WalletStep = QrStep | Finished
-InquiryStep = CardPrompt | CardRead | Refused
+LoadOutcome = Literal["loaded", "failed", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadEnded:
+    """How a load of electronic cash has ended, as far as is known: ``failed`` has taken nothing from the account.
+
+    ``reason`` is a code when it is not loaded; ``balance_fen``: on the card afterwards, where it has told.
+    """
+
+    outcome: LoadOutcome
+    reason: str | None
+    amount_fen: int
+    number: str
+    balance_fen: int | None
+    card_in_slot: bool = False
+
+
+InquiryStep = CardPrompt | CardRead | BankCardRead | Refused
+LoadStep = CardPrompt | LoadEnded

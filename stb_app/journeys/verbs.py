@@ -21,6 +21,7 @@ from cardreader.secret import SecretText
 from stb_app.journeys.card_inquiry import CardInquiry
 from stb_app.journeys.card_lab import CardLab, Kept, ReaderSeen, keep, readers
 from stb_app.journeys.card_payment import CardPayment
+from stb_app.journeys.cash_load import CashLoad
 from stb_app.journeys.following import Follow
 from stb_app.journeys.loading import Ask
 from stb_app.journeys.memory import Memory, OpenPayment
@@ -160,7 +161,24 @@ class Verbs:
 
     def inquire_card(self) -> CardInquiry:
         client = self._begin("inquire-card")
-        return CardInquiry(client, self.reader, self.memory, self._waits, self._make_key, self._alone)
+        return CardInquiry(
+            client,
+            self.reader,
+            self.memory,
+            self._waits,
+            self._make_key,
+            self._alone,
+            self._terminal(),
+            self._now,
+        )
+
+    def load_cash(self, amount_fen: int) -> CashLoad:
+        """Electronic cash, from the account of the card that is put in."""
+        client = self._begin("load-cash")
+        return CashLoad(
+            client, self.reader, self.memory, self._waits, self._make_key, self._now, self._alone, self._terminal(),
+            amount_fen,
+        )  # fmt: skip
 
     def look_into_card(self) -> CardLab:
         """Reads every card that is put in, with all it tells; for testers."""

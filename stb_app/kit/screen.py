@@ -58,9 +58,9 @@ class Screen(Generic[R]):
     id: ClassVar[str]
     modal: ClassVar[bool] = False
     """Drawn as a dialog over the dimmed screen below."""
-    asks_to_leave: ClassVar[bool] = False
+    asks_to_leave: bool = False
     """A payment is under way: Home and Power are what Back is here, which asks first."""
-    holds_idle: ClassVar[bool] = False
+    holds_idle: bool = False
     """While it is on top the television neither goes home by itself nor warns of it (payments and their results)."""
     guard_s: ClassVar[float] = 0.0
     """It comes by itself, when the last keys were meant for the page before: none counts until it has been seen this long."""

@@ -384,12 +384,46 @@ class Authorisation:
 
     @classmethod
     def read(cls, f: Fields) -> Authorisation:
-        chip = f.maybe("chip", f.text) or ""
-        try:
-            data = bytes.fromhex(chip)
-        except ValueError as error:
-            raise Problem("tsp-answer-bad", facts={"where": "chip", "expected": "hex"}) from error
-        return cls(f.one("payment", Payment.read), f.maybe("response_code", f.text), data)
+        return cls(f.one("payment", Payment.read), f.maybe("response_code", f.text), _chip(f))
+
+
+def _chip(f: Fields) -> bytes:
+    """Data objects for the card; none where there are none."""
+    try:
+        return bytes.fromhex(f.maybe("chip", f.text) or "")
+    except ValueError as error:
+        raise Problem("tsp-answer-bad", facts={"where": "chip", "expected": "hex"}) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A load of electronic cash as the TSP has it; ``money`` is that of the account."""
+
+    load: str
+    state: str
+    money: Money
+    reason: str | None
+    card: PaidCard | None
+
+    @classmethod
+    def read(cls, f: Fields) -> Load:
+        return cls(
+            f.text("load"), f.text("state"), f.money("money"), f.maybe("reason", f.text),
+            f.maybe("card", lambda name: f.one(name, PaidCard.read)),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LoadAuthorisation:
+    """What the issuer has said to a load, as ``Authorisation``."""
+
+    load: Load
+    response_code: str | None
+    chip: bytes
+
+    @classmethod
+    def read(cls, f: Fields) -> LoadAuthorisation:
+        return cls(f.one("load", Load.read), f.maybe("response_code", f.text), _chip(f))
 
 
 @dataclass(frozen=True, slots=True)

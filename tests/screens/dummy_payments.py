@@ -11,7 +11,18 @@ import qrcode
 
 from stb_app.journeys import CardStanding, Order, PaidCard, Payment
 from stb_app.journeys.card_lab import Trace
-from stb_app.journeys.steps import CardPrompt, CardRead, CardTransaction, Finished, Prompt, QrState, QrStep
+from stb_app.journeys.steps import (
+    BankCardRead,
+    CardPrompt,
+    CardRead,
+    CardTransaction,
+    CashHeld,
+    Finished,
+    LoadEnded,
+    Prompt,
+    QrState,
+    QrStep,
+)
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Told
 
@@ -27,6 +38,7 @@ class Acted(Told):
         super().__init__(*steps)
         self.pins: list[str] = []
         self.went_on = 0
+        self.agreed = 0
         self.cancels = 0
 
     def run(self, post: Callable[[Any], None]) -> None:
@@ -39,6 +51,9 @@ class Acted(Told):
     def go_on(self) -> None:
         self.went_on += 1
 
+    def agree(self) -> None:
+        self.agreed += 1
+
     def cancel(self) -> None:
         super().cancel()
         self.cancels += 1
@@ -49,7 +64,14 @@ class PaymentVerbs(DummyVerbs):
 
     def __init__(self, **answers: Any) -> None:
         super().__init__(
-            **{"pay_by_card": (), "pay_by_wallet": (), "inquire_card": (), "look_into_card": (), **answers}
+            **{
+                "pay_by_card": (),
+                "pay_by_wallet": (),
+                "inquire_card": (),
+                "load_cash": (),
+                "look_into_card": (),
+                **answers,
+            }
         )
         self.begun: list[Acted] = []
 
@@ -66,6 +88,9 @@ class PaymentVerbs(DummyVerbs):
 
     def pay_by_wallet(self, order: Order, method: str) -> Acted:
         return self._begin("pay_by_wallet", order.order, method)
+
+    def load_cash(self, amount_fen: int) -> Acted:
+        return self._begin("load_cash", amount_fen)
 
     def inquire_card(self) -> Acted:
         return self._begin("inquire_card")
@@ -174,4 +199,8 @@ LOG = tuple(
     )
 )
 ISSUER = data.words("示范银行", "Model Bank")
+BANK_CARD = BankCardRead(
+    "6217 00** **** **** 4204", "electronic-cash", "20440229", True, CashHeld(18650, 100_000, 50_000), LOG[:6]
+)
+LOADED = LoadEnded("loaded", None, 10_000, "6217 00** **** **** 4204", 28650)
 READ = CardRead(NUMBER, BALANCE_FEN, "20301231", ISSUER, CardStanding(ISSUER, True, None), LOG)

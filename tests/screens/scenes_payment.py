@@ -15,7 +15,9 @@ from tests.screens import data
 from tests.screens.dummies import Television
 from tests.screens.dummy_lab import READERS, seen, traces
 from tests.screens.dummy_payments import (
+    BANK_CARD,
     ISSUER,
+    LOADED,
     LOG,
     NOT_TAKEN,
     NUMBER,
@@ -127,6 +129,25 @@ def inquiry(name: str, *steps: Any, focus: str | None = None, then: Then | None 
     return PaymentScene(name, "card-inquiry", act, focus=focus)
 
 
+def _amounts(tv: Television) -> None:
+    tv.ok("load")
+
+
+def _confirm_load(tv: Television) -> None:
+    tv.ok("load").ok("10000")
+
+
+def loading(name: str, *steps: Any, focus: str | None = None) -> PaymentScene:
+    """A card that is being loaded."""
+
+    def then(tv: Television) -> None:
+        _confirm_load(tv)
+        tv.ok("load")
+        post(tv, *steps)
+
+    return inquiry(name, BANK_CARD, then=then, focus=focus)
+
+
 def digits(*keys: str) -> Then:
     return lambda tv: tv.press(*keys)
 
@@ -150,6 +171,8 @@ def _slow(tv: Television) -> None:
 CARD_SCENES: tuple[PaymentScene, ...] = (
     card("card-starting", prompt("starting")),
     card("card-insert", prompt("insert"), focus="cancel"),
+    card("card-cash", prompt("confirm-cash"), focus="agree"),
+    card("card-cash-processing", prompt("confirm-cash"), prompt("processing")),
     card("card-reading", prompt("reading", known=True)),
     card("card-enter-pin", *NORMAL, then=digits(*FEW), focus="pin"),
     card("card-enter-pin-short", *NORMAL, then=digits(*FEW, "OK"), focus="pin"),
@@ -228,6 +251,10 @@ RESULT_SCENES: tuple[PaymentScene, ...] = (
     ),
     result("result-pending-earlier", Finished("pending", "unknown", "payment-in-progress", UNKNOWN)),
     result("result-pending-mac2", Finished("pending", "unknown", "mac2-refused", UNKNOWN, card_in_slot=True)),
+    result("result-pending-certificate-lost", Finished("pending", "unknown", "certificate-lost", UNKNOWN)),
+    result(
+        "result-pending-certificate-refused", Finished("pending", "unknown", "certificate-refused", UNKNOWN)
+    ),
     result("result-declined", Finished("failed", "not-taken", "declined", NOT_SCANNED)),
     result("result-no-payment", Finished("failed", "not-taken", "tsp-unreachable")),
     result("result-too-little", failed("balance-too-low", balance_fen=320, amount_fen=1500)),
@@ -257,6 +284,31 @@ INQUIRY_SCENES: tuple[PaymentScene, ...] = (
     inquiry("card-inquiry-read-unasked", UNASKED, focus="done"),
     inquiry("card-inquiry-read-no-log", replace(READ, log=None), focus="done"),
     inquiry("card-inquiry-read-few", replace(READ, log=LOG[:3]), focus="done"),
+    inquiry("card-inquiry-read-cash", BANK_CARD, focus="done"),
+    inquiry("card-inquiry-read-debit", replace(BANK_CARD, kind="debit", cash=None, log=()), focus="done"),
+    inquiry(
+        "card-inquiry-read-credit-expired",
+        replace(BANK_CARD, kind="credit", cash=None, usable=False),
+        focus="done",
+    ),
+    inquiry("card-load-amount", BANK_CARD, then=_amounts, focus="not-now"),
+    inquiry("card-load-confirm", BANK_CARD, then=_confirm_load, focus="not-now"),
+    loading("card-load-insert", prompt("insert"), focus="done"),
+    loading("card-load-pin", prompt("enter-pin"), focus="pin"),
+    loading("card-load-processing", prompt("processing")),
+    loading("card-load-put-back", prompt("put-back"), focus="done"),
+    loading("card-load-full", prompt("cash-full"), focus="done"),
+    loading("card-load-done", LOADED, focus="done"),
+    loading(
+        "card-load-failed",
+        replace(LOADED, outcome="failed", reason="over-limit", balance_fen=None),
+        focus="done",
+    ),
+    loading(
+        "card-load-unknown",
+        replace(LOADED, outcome="unknown", reason="card-away", balance_fen=None, card_in_slot=True),
+        focus="done",
+    ),
     inquiry("card-inquiry-waited", Refused("card-wait-expired", retryable=True), focus="again"),
     inquiry("card-inquiry-internal", Refused("internal", retryable=True), focus="again"),
 )

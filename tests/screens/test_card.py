@@ -463,3 +463,15 @@ def test_nothing_is_taken_until_mac1_is_asked_for(tv: Television) -> None:
 def test_whoever_may_leave_is_told_what_to_do_with_the_card(tv: Television, word: str, words: str) -> None:
     post(tv, prompt(word))  # type: ignore[arg-type]
     assert words in tv.words()
+
+
+def test_electronic_cash_says_what_will_be_left_and_waits_for_ok(tv: Television) -> None:
+    post(tv, *NORMAL[:3], prompt("confirm-cash"))
+    assert tv.focus == "agree"
+    assert "¥221.40" in tv.words()
+    assert next(steps(tv.app.navigator.top.compose())).names[1] == "Confirm"
+    tv.press("OK")
+    assert journey(tv).agreed == 1
+    # Another card that is put in afterwards may ask for its PIN.
+    post(tv, prompt("enter-pin"))
+    assert next(steps(tv.app.navigator.top.compose())).names[1] == "PIN"

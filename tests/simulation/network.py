@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 USUAL_S = 0.03
 SLOW_S = 14.0
-SLOW_LINE_S = 60.0
-"""A message to PPP may come when it was reversed long ago."""
+LATE_SALE = (26, 34)
+"""Seconds by which a sale is late where it is: longer than the TSP waits."""
+SALE = b"\x02\x00"
 NEVER_S = 90.0
 LATE = {"init": (9, 14), "cancel": (0, 6)}
 """Seconds by which the request for MAC1 is late, where it is; a cancellation does not overtake it always."""
@@ -111,7 +112,9 @@ class Network:
             await asyncio.sleep(random.uniform(*LATE.get(request.path.rpartition("/")[2], (0, 0))))
         if request.method == "POST" and random.random() < link.doubled:
             self._later(self._again(request, role, random.random() * random.choice((0.1, 8.0))))
-        await asyncio.sleep(self._delay(random, link, SLOW_LINE_S if request.path == LINE else SLOW_S))
+        if simulation.faulty and simulation.plan.late_sale and _mti(request) == SALE:
+            await asyncio.sleep(random.uniform(*LATE_SALE))
+        await asyncio.sleep(self._delay(random, link))
         answer = await self._arrive(request, role, what)
         if random.random() < link.answer_lost or cut_off == "deaf":
             simulation.note(request.source, f"{what}: answer {answer.status} lost")
@@ -206,8 +209,13 @@ class Network:
         await asyncio.sleep(NEVER_S)
         raise Lost
 
-    def _delay(self, random: Any, link: Links, slow_s: float = SLOW_S) -> float:
-        return float(random.random() * (slow_s if random.random() < link.slow else USUAL_S))
+    def _delay(self, random: Any, link: Links) -> float:
+        return float(random.random() * (SLOW_S if random.random() < link.slow else USUAL_S))
+
+
+def _mti(request: Request) -> bytes:
+    """The message type on PPP's line, after TPDU and header; nothing of other requests."""
+    return request.body[11:13] if request.path == LINE else b""
 
 
 class _Transport(httpx.AsyncBaseTransport):

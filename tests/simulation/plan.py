@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 
 ROLES = ("boss", "tsp", "sandbox", "ppp")
@@ -99,6 +99,8 @@ class Plan:
     debit: bool = False
     """The people's own cards are debit and credit cards, and PPP is there."""
     ppp_link: Links = field(default_factory=Links)
+    late_sale: bool = False
+    """A sale comes to PPP when it has been reversed."""
     postgresql: bool = False
     """Databases are at the other end of a connection, and other processes at the same tables."""
     collisions: float = 0.0
@@ -175,8 +177,8 @@ def _debit(plan: Plan, random: Random) -> None:
     """Cards that ask their issuer: what goes wrong on the line, at PPP, and while the card has its last word."""
     plan.debit = True
     if random.random() < 0.6:
-        # A sale that comes after its reversal deserves more than its share.
-        plan.ppp_link = replace(_links(random), slow=random.choice((0.0, 0.35)))
+        plan.ppp_link = _links(random)
+    plan.late_sale = random.random() < 0.15
     for role, last in (("ppp", 6), ("tsp", 14)):
         if random.random() < 0.3:
             down_s = random.choice((2.0, 12.0, 40.0, 90.0))

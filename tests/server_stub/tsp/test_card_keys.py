@@ -34,7 +34,7 @@ async def test_a_box_is_told_the_key_and_what_it_seals_is_opened(system: System)
     assert public.key_size == 2048
     sent = seal(CardKey.read(Fields(told, "card_keys")), PAYMENT, CARD, Pin("1234"))
     envelope = envelope_of(CardEnvelope.model_validate(sent))
-    private = system.tsp.card_keys.private_key(envelope.key_id)
+    private = await system.tsp.card_keys.private_key(envelope.key_id)
     assert private is not None
     accepted = system.tsp.hsm.accept(envelope, private, PAYMENT)
     assert (accepted.masked, accepted.has_pin) == ("6210 22** **** ***7 355", True)
@@ -53,9 +53,9 @@ async def test_the_private_half_is_kept_wrapped(system: System) -> None:
 
 async def test_a_new_start_has_the_same_key(tmp_path: Path) -> None:
     async with running(tmp_path) as system:
-        first = system.tsp.card_keys.told
+        first = await system.tsp.card_keys.told()
     async with running(tmp_path, clock=system.clock) as system:
-        assert system.tsp.card_keys.told == first
+        assert await system.tsp.card_keys.told() == first
 
 
 async def test_of_two_first_starts_at_once_one_key_remains_and_both_tell_it(system: System) -> None:
@@ -73,14 +73,14 @@ async def test_of_two_first_starts_at_once_one_key_remains_and_both_tell_it(syst
 
     here = CardKeys(database, Slow(system.tsp.core.vault.derive("hsm")), clock)
     (other,) = others
-    assert here.told == other.told
+    assert await here.told() == await other.told()
     assert len(await system.rows(tables.card_keys)) == 1
-    (key,) = here.told
-    assert here.private_key(key.key_id) == other.private_key(key.key_id)
+    (key,) = await here.told()
+    assert await here.private_key(key.key_id) == await other.private_key(key.key_id)
 
 
 async def test_nobody_is_told_of_a_key_that_is_not_there(system: System) -> None:
-    assert system.tsp.card_keys.private_key("x" * 43) is None
+    assert await system.tsp.card_keys.private_key("x" * 43) is None
 
 
 BODY = {"key_id": "k" * 43, "wrapped_key": "0A" * 256, "pin_block": "0A" * 16, "card": "0A" * 71}

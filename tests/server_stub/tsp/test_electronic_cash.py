@@ -99,8 +99,8 @@ async def test_no_service_is_given_before_ppp_has_the_certificate(system: System
     terminal = Terminal(system, box)
     path = f"/payments/{payment['payment']}"
     await box.post(f"{path}/offline", await terminal.begin(payment))
-    assert system.tsp.online_cards._pos is not None
-    await system.tsp.online_cards._pos.keys()
+    assert system.tsp.online_cards._line.pos is not None
+    await system.tsp.online_cards._line.pos.keys()
     system.roles.ppp.faults.drop_answers = True
     await box.post(f"{path}/certificate", terminal.certificate())
     await system.tried("present")
@@ -117,7 +117,7 @@ async def test_ppp_has_other_keys_meanwhile(system: System) -> None:
     assert system.roles.ppp is not None
     box = await system.box()
     payment = await box.pay("card")
-    pos = system.tsp.online_cards._pos
+    pos = system.tsp.online_cards._line.pos
     assert pos is not None
     first = await pos.keys()
     await pos.sign_in()
@@ -219,7 +219,6 @@ async def test_it_is_for_this_payment_this_money_and_this_transaction_alone(syst
     assert (refused["code"], refused["facts"]["kind"]) == ("bad-request", "card")
     refused = await box.refused(f"{path}/offline", {**body, "balance_before_fen": 1})
     assert (refused["code"], refused["money"]) == ("balance-too-low", "not-taken")
-    assert (await box.refused(f"{path}/certificate", {"chip": "9F2701"}))["code"] == "wrong-state"
     await box.post(f"{path}/offline", body)
     chip = bytes.fromhex(terminal.certificate()["chip"])
     for tag, value, kind in ((0x9F02, bytes(6), "other_amount"), (0x9F36, bytes(2), "other_counter")):
@@ -233,6 +232,23 @@ async def test_it_is_for_this_payment_this_money_and_this_transaction_alone(syst
     asked = {one.tag: one.value for one in tlv.parse(chip)} | {0x9F27: b"\x80"}
     refused = await box.refused(f"{path}/certificate", {"chip": coded(asked)})
     assert refused["facts"]["kind"] == "no_tc"
+
+
+@pytest.mark.parametrize("failed", [False, True])
+async def test_a_certificate_against_what_is_known_is_kept_for_a_person(system: System, failed: bool) -> None:
+    """As after a restore; or of a card that had said that it has not paid."""
+    box = await system.box()
+    payment = await box.pay("card")
+    path = f"/payments/{payment['payment']}"
+    if failed:
+        await box.post(f"{path}/offline", await Terminal(system, box).begin(payment))
+        stands = {"balance_fen": HELD_FEN, "atc": 18, "logged": False, "declined": False}
+        await box.post(f"{path}/no-certificate", stands)
+    problem = await box.refused(f"{path}/certificate", {"chip": "9F270140"})
+    assert (problem["code"], problem["money"]) == ("evidence-contradicts", "unknown")
+    told = await box.get(path)
+    assert (told["state"], told["money"], told["reason"]) == ("unknown", "unknown", "evidence-contradicts")
+    assert [case.kind for case in await system.rows(tables.cases)] == ["evidence-contradicts"]
 
 
 async def test_the_same_certificate_under_another_key_is_one_purchase(system: System) -> None:

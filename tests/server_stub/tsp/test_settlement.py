@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from asyncio import to_thread
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ import pytest
 from sqlalchemy import update
 
 from server_stub import settle
+from server_stub.app import ROLES
+from server_stub.cli import parse
 from server_stub.ppp import tables as ppp
 from server_stub.settings import Settings
 from server_stub.tsp import settlement, tables
 from server_stub.tsp.ppp_line import Unanswered
 from server_stub.tsp.settlement import Settlement
-from tests.server_stub.system import Box, System, running
+from tests.server_stub.system import Box, System, databases, running
+from tests.server_stub.tsp.test_card_loads import Loader
 from tests.server_stub.tsp.test_online_card import ANSWER_S, Terminal
 
 pytestmark = pytest.mark.anyio
@@ -57,12 +61,15 @@ async def sold(system: System, box: Box, profile: str = "debit", service: str = 
 async def test_totals_agree_and_certificates_are_uploaded(system: System) -> None:
     box = await system.box()
     sales = [await sold(system, box), await sold(system, box, "credit", "kids")]
+    loader = Loader(system, box)
+    await loader.complete(loader.end(await loader.authorise()))
     await settling(system).settle()
-    fen = sum(sale["amount_fen"] for sale in sales)
-    assert await settled(system) == [("000001", "agreed", fen, 2, fen, 2)]
+    fen = sum(sale["amount_fen"] for sale in sales) + loader.load["amount_fen"]
+    assert await settled(system) == [("000001", "agreed", fen, 3, fen, 3)]
     (theirs,) = await at_ppp(system, ppp.settlements)
     assert (theirs.told, theirs.uploaded, theirs.ended_at) == (theirs.counted, 2, system.clock.now())
-    assert [row.certificate for row in await at_ppp(system, ppp.transactions)] == ["good", "good"]
+    found = sorted((row.kind, row.certificate) for row in await at_ppp(system, ppp.transactions))
+    assert found == [("load", None), ("sale", "good"), ("sale", "good")]
     # The next batch is open; what is in no batch is not settled again.
     await settling(system).settle()
     assert len(await settled(system)) == 1
@@ -153,3 +160,31 @@ def test_doubtful_sales_explain_only_what_they_can() -> None:
     held = settlement.Sales(settlement.Totals(1000, 1), (300, 500), undecided=False)
     counted = [(1000, 1), (1300, 2), (1500, 2), (1800, 3), (1300, 1), (1200, 2), (800, 3)]
     assert [held.explain(settlement.Totals(*one)) for one in counted] == [True] * 4 + [False] * 3
+
+
+async def test_the_commands_beside_a_server_that_runs(
+    system: System, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = databases.of(tmp_path / "data")
+
+    async def operator(*words: str) -> int:
+        where = ["--data", str(tmp_path / "data"), *(["--database", url] if url else [])]
+        return await to_thread(settle.run, parse(["settle", *words, *where], ROLES), system.clock)
+
+    assert await operator("list") == 0
+    assert capsys.readouterr().out == "no batch has been settled\n"
+    sale = await sold(system, await system.box())
+    assert await operator("now") == 0
+    await settling(system).settle()
+    assert await operator("list") == 0
+    fen = f"{sale['amount_fen'] / 100:.2f}"
+    assert f"agreed    told {fen} in 1, PPP {fen} in 1" in capsys.readouterr().out
+    assert await operator("decide", "000001", "--reason", "none", "--actor", "Wu") == 1
+    assert "no batch 000001 that differs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["decide", "decide 000001 --reason x", "list 000001", "now --actor Wu"])
+def test_what_is_not_said_whole_is_refused(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["settle", *words.split()], ROLES)
+    assert "settle decide BATCH --reason TEXT --actor NAME" in capsys.readouterr().err

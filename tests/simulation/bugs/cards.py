@@ -27,7 +27,7 @@ def silence_is_a_no() -> AbstractContextManager[Any]:
     return put(online_card.OnlineCards, "_reverse", failed)
 
 
-@bug("reversal-not-repeated", AGREE, "check_finds_nothing", seed=228)
+@bug("reversal-not-repeated", AGREE, "check_finds_nothing", seed=306)
 def reversal_not_repeated() -> AbstractContextManager[Any]:
     """A reversal that PPP does not answer is taken for acknowledged."""
     reverse = online_card.OnlineCards.reverse
@@ -46,7 +46,7 @@ def reversal_not_repeated() -> AbstractContextManager[Any]:
     return put(online_card.OnlineCards, "reverse", once)
 
 
-@bug("reversal-bars-nothing", AGREE, "everything_ends", seed=298)
+@bug("reversal-bars-nothing", AGREE, "everything_ends", seed=456)
 def reversal_bars_nothing() -> AbstractContextManager[Any]:
     """A reversal of a sale that has not come yet does not keep it from being booked when it comes."""
     reverse = transactions.reverse
@@ -77,7 +77,7 @@ def approval_is_payment() -> AbstractContextManager[Any]:
     return put(online_card.OnlineCards, "_answered", paid)
 
 
-@bug("sale-asked-again", AGREE, "check_finds_nothing", seed=16)
+@bug("sale-asked-again", AGREE, "check_finds_nothing", seed=306)
 def sale_is_asked_again() -> AbstractContextManager[Any]:
     """A sale without an answer is asked for once more, under a number of its own."""
     sale = pos.Pos.sale
@@ -91,7 +91,7 @@ def sale_is_asked_again() -> AbstractContextManager[Any]:
     return put(pos.Pos, "sale", again)
 
 
-@bug("reversals-are-totals", "batches_agree", seed=6)
+@bug("reversals-are-totals", "batches_agree", seed=16)
 def reversals_are_totals() -> AbstractContextManager[Any]:
     """What was reversed before its batch was settled counts as sold."""
     sales = settlement.sales

@@ -20,13 +20,15 @@ from cardreader.secret import SecretBytes
 from cardreader.sim.emv.issuer_keys import MASTER_AC, MASTER_MAC
 from cardreader.sim.profiles import open_card
 from cardreader.sim.psam import open_psam
-from server_stub.ppp.chip import CardKeys, ChipData, MasterKeys
-from stb_app.tsp.client import CardFacts
+from server_stub.ppp.chip import CardKeys, ChipData, MasterKeys, put_balance
+from stb_app.tsp.card_verbs import CardFacts
 from stb_app.tsp.envelope import CardKey
 from stb_app.tsp.model import (
     Authorisation,
     CardStanding,
     Lease,
+    Load,
+    LoadAuthorisation,
     Mac1,
     Method,
     Order,
@@ -79,6 +81,7 @@ class DummyTsp:
         self.gives_tries_back = False
         self.script_results: list[bytes | None] = []
         self.with_pin = False
+        self.load_reason: str | None = None
         self.cash = (0, 0)
         """Balance and ATC of a card that was to pay with its electronic cash."""
 
@@ -263,6 +266,48 @@ class DummyTsp:
             return self.become(payment, state="failed", money="not-taken", reason=reason)
 
         return self._do("not_certified", act, key)
+
+    def begin_load(self, amount_fen: int, key: str) -> Load:
+        return self._do("begin_load", lambda: Load("load-1", "preparing", "not-taken", None, None), key)
+
+    def load(self, load: str) -> Load:
+        return self._do("load", lambda: Load(load, "failed", "not-taken", self.load_reason, None))
+
+    def authorise_load(
+        self, load: str, envelope: dict[str, str | None], chip: bytes, balance_fen: int, key: str
+    ) -> LoadAuthorisation:
+        """``issuer`` answers, as to ``authorise``; its script puts the money onto the card."""
+
+        def act() -> LoadAuthorisation:
+            data = ChipData.parse(chip)
+            pan = open_card("electronic-cash", None).number
+            keys = CardKeys(MasterKeys(SecretBytes(MASTER_AC), SecretBytes(MASTER_MAC)), pan, "01", data)
+            assert keys.good()
+            self.with_pin = envelope["pin_block"] is not None
+            self.cash = (balance_fen, int.from_bytes(data.atc))
+            if not self.issuer:
+                self.load_reason = "ppp-silent"
+                return LoadAuthorisation(Load(load, "unknown", "unknown", "ppp-silent", None), None, b"")
+            approved = self.issuer == "00"
+            scripts = [put_balance(keys, balance_fen + data.amount_fen)] if approved else []
+            now = Load(load, "unknown", "unknown", None, None)
+            if not approved:
+                now = Load(load, "failed", "not-taken", "declined-by-issuer", None)
+            return LoadAuthorisation(now, self.issuer, keys.answer(self.issuer, scripts))
+
+        return self._do("authorise_load", act, key, chip)
+
+    def complete_load(
+        self, load: str, chip: bytes | None, balance_fen: int, key: str, *, logged: bool
+    ) -> Load:
+        def act() -> Load:
+            if logged or balance_fen > self.cash[0]:
+                card = PaidCard("6217 00** **** **** 4204", self.cash[0], balance_fen)
+                return Load(load, "loaded", "taken", None, card)
+            self.load_reason = "card-removed" if chip is None else "declined-by-card"
+            return Load(load, "unknown", "unknown", self.load_reason, None)
+
+        return self._do("complete_load", act, key, (chip, balance_fen, logged))
 
     @property
     def current(self) -> Payment:

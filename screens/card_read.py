@@ -1,0 +1,179 @@
+"""A card that has been looked at: what is on it, how long it is valid, whether it can pay here, its last transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from screens.problems import N_, words_for
+from screens.words import Say
+from stb_app.journeys.steps import BankCardRead, CardRead, CardTransaction
+from stb_app.kit.nodes import (
+    Column,
+    Divider,
+    Facts,
+    Fit,
+    Grow,
+    Icon,
+    Node,
+    Panel,
+    Pill,
+    Row,
+    Scroll,
+    Sign,
+    Space,
+    Target,
+    Text,
+)  # fmt: skip
+from stb_app.shell.words import MINUS, money
+
+LINES = {"load": N_("Top-up"), "purchase": N_("Purchase"), "other": N_("Other")}
+BANK_CARDS = {
+    "debit": N_("Debit card"),
+    "credit": N_("Credit card"),
+    "electronic-cash": N_("Electronic cash card"),
+}
+SHOWN = 5
+"""So many transactions are seen at once at least."""
+Fact = tuple[str, str | Text]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is said of a card besides its transactions.
+
+    Attributes:
+        label, figure: the largest thing.
+        facts: besides the number.
+        mark, why: whether it can pay here, and why not.
+    """
+
+    label: str
+    figure: Text
+    facts: tuple[Fact, ...]
+    mark: Pill
+    why: str
+
+
+def card_read(
+    card: CardRead | BankCardRead,
+    buttons: tuple[Target, ...],
+    t: Say,
+    say: Callable[[Mapping[str, str]], str],
+) -> Node:
+    """The page. ``buttons``: the ways on; the last one stands next to the transactions."""
+    told = _bank_card(card, t) if isinstance(card, BankCardRead) else _purse(card, t, say)
+    label = Text(told.label, "body", "secondary")
+    number = Text(card.number, wrap=False), Text(card.number, "caption", wrap=False)
+    why = (Text(told.why, "small", "secondary"),) if told.why else ()
+    facts = Facts(((t("Card number"), number[0]), *told.facts))
+    less = Facts(((t("Card number"), number[1]), *told.facts), gap=8, style="caption")
+    # Three ways stand below each other: side by side their words would not fit beside the transactions.
+    ways: Node = Row(tuple(Grow(way) for way in buttons[-2:]), gap=24)
+    if len(buttons) > 2:
+        ways = Column((*(Row((Grow(way),)) for way in buttons[:-2]), ways), gap=16)
+    roomy = (label, told.figure, Space(4), facts, Space(4), Row((told.mark,)), *why)
+    calm, closer = (
+        Column((Panel(Column(roomy, gap=gap), "hero", pad=pad, grow=1), ways), gap=24, grow=1)
+        for gap, pad in ((16, 44), (6, 32))
+    )
+    # With little room whether it can pay stands above its number, which may scroll.
+    panel = Panel(
+        Column((Row((Grow(label), told.mark)), told.figure, *why, less), gap=4), "hero", pad=28, grow=1
+    )
+    tight = Column((panel, ways), gap=20, grow=1)
+    last = Column((Scroll("card", panel), ways), gap=20, grow=1)
+    table = _table(card.log, t)
+    return Fit(
+        (
+            Row((Grow(calm, 9), Grow(table, 11)), gap=48, align="stretch", grow=1),
+            Row((Grow(closer, 9), Grow(table, 11)), gap=48, align="stretch", grow=1),
+            Row((Grow(tight), Grow(table)), gap=40, align="stretch", grow=1),
+            Row((Grow(last, 1), Grow(table, 1)), gap=40, align="stretch", grow=1),
+        )
+    )
+
+
+def _purse(card: CardRead, t: Say, say: Callable[[Mapping[str, str]], str]) -> Told:
+    facts: list[Fact] = [] if card.issuer is None else [(t("Issued by"), say(card.issuer))]
+    facts.append((t("Valid until"), _date(card.expiry_date)))
+    figure = Text(money(card.balance_fen), "amount", "money", wrap=False)
+    return Told(t("On the card"), figure, tuple(facts), *_standing(card, t))
+
+
+def _bank_card(card: BankCardRead, t: Say) -> Told:
+    kind = t(BANK_CARDS[card.kind])
+    facts: list[Fact] = [(t("Valid until"), _date(card.expiry_date))]
+    mark, why = Pill(t("Can pay here"), "good"), ""
+    if not card.usable:
+        mark = Pill(t("Cannot pay here"), "bad")
+        why = t("{reason}.").format(reason=words_for("card-expired", {}, t).title)
+    if card.cash is None:
+        if card.usable:
+            why = t("What is in the account only the bank knows.")
+        return Told(t("UnionPay card"), Text(kind, "title"), tuple(facts), mark, why)
+    if card.cash.most_fen is not None:
+        facts.append((t("Card limit"), money(card.cash.most_fen)))
+    if card.cash.at_once_fen is not None:
+        facts.append((t("Payment limit"), money(card.cash.at_once_fen)))
+    figure = Text(money(card.cash.balance_fen), "amount", "money", wrap=False)
+    return Told(t("Electronic cash on the card"), figure, tuple(facts), mark, why)
+
+
+def _standing(card: CardRead, t: Say) -> tuple[Pill, str]:
+    """Whether this card can pay here, and why not."""
+    standing = card.standing
+    if standing is None:
+        why = t("There is no connection to ask whether this card can pay.")
+        if card.asked_problem not in (None, "tsp-unreachable"):
+            title = words_for(card.asked_problem, {}, t).title
+            why = t("{reason}.").format(reason=title)
+        return Pill(t("Not checked"), "neutral"), why
+    if standing.usable:
+        return Pill(t("Can pay here"), "good"), ""
+    why = words_for(standing.refusal or "", {}, t).title
+    return Pill(t("Cannot pay here"), "bad"), t("{reason}.").format(reason=why)
+
+
+def _table(log: tuple[CardTransaction, ...] | None, t: Say) -> Node:
+    head = Text(t("Last ten transactions"), "body", "secondary")
+    if not log:
+        empty = (
+            t("There are no transactions on the card yet.")
+            if log is not None
+            else t("The card does not show them.")
+        )
+        body: Node = Column(
+            (Space(grow=1), Sign("info", 88), Text(empty, "body", "secondary", "center"), Space(grow=1)),
+            align="center",
+            grow=1,
+        )
+    else:
+        rows: list[Node] = []
+        for number, entry in enumerate(log[:10]):
+            if number:
+                rows.append(Divider())
+            rows.append(_line(entry, t))
+        body = Scroll("log", Column(tuple(rows), gap=14))
+    hint: tuple[Node, ...] = ()
+    if log and len(log) > SHOWN:  # true wherever the focus is, and away from its ring
+        hint = (Column((Space(0), Text(t("The arrow keys show them all"), "caption", "faint")), gap=12),)
+    return Panel(Column((head, body, *hint), gap=20, grow=1), pad=36, grow=1)
+
+
+def _line(entry: CardTransaction, t: Say) -> Node:
+    load = entry.kind == "load"
+    icon = Icon("arrow-down" if load else "receipt", 40, "good" if load else "secondary")
+    what = Column((Text(t(LINES[entry.kind]), "body"), Text(entry.when[:16], "caption", "secondary")), gap=0)
+    sign = "+" if load else MINUS if entry.kind == "purchase" else ""
+    amount = Text(sign + money(entry.amount_fen), "body-bold", "good" if load else "text", wrap=False)
+    return Row((icon, Grow(what), amount), gap=24)
+
+
+def _date(yyyymmdd: str) -> str:
+    """A card's date as people write it.
+
+    >>> _date("20301231")
+    '2030-12-31'
+    """
+    return f"{yyyymmdd[:4]}-{yyyymmdd[4:6]}-{yyyymmdd[6:]}"

@@ -1,0 +1,86 @@
+"""What must be true of debit and credit cards in a TSP's tables: sales, certificates and loads are what became of them."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from server_stub.settings import Settings
+from server_stub.tsp import machines
+from server_stub.tsp.moves import REVERSE_LOAD
+from server_stub.tsp.pos import APPROVED, REVERSED
+from server_stub.tsp.tables import authorisations, certificates, loads, outbox, payments
+
+
+def authorisations_fit(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    """What PPP was asked fits what has become of the payment: approved, declined, or reversed."""
+    joined = payments.outerjoin(authorisations, authorisations.c.payment_id == payments.c.id)
+    query = select(payments.c.id, payments.c.state, authorisations).select_from(joined)
+    asked = authorisations.c.payment_id.is_not(None)
+    said = []
+    for row in conn.execute(query.where(asked | payments.c.state.in_(machines.ONLINE_UNKNOWN))):
+        approved, undone = row.response_code == APPROVED, row.reversal_code in REVERSED
+        right = {
+            "authorising": row.payment_id is not None and not approved,
+            "authorised": approved,
+            "reversing": row.reversal_reason is not None and not undone,
+            "failed": undone if row.reversal_reason is not None else bool(row.response_code) and not approved,
+        }
+        if not right.get(row.state, True):
+            said.append(
+                f"payment {row.id} is {row.state}, but was answered {row.response_code}, reversed as"
+                f" {row.reversal_reason}, that answered {row.reversal_code}"
+            )
+    return said
+
+
+def certificates_fit(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    """What a card has said, and PPP to that, fits what has become of its payment with electronic cash."""
+    joined = payments.outerjoin(certificates, certificates.c.payment_id == payments.c.id)
+    query = select(payments.c.id, payments.c.state, certificates).select_from(joined)
+    begun = certificates.c.payment_id.is_not(None)
+    said = []
+    for row in conn.execute(
+        query.where(begun | payments.c.state.in_(("presenting", *machines.CASH_UNKNOWN)))
+    ):
+        here, answered = row.chip is not None, row.response_code is not None
+        right = {
+            "cash-begun": row.payment_id is not None and not here,
+            "presenting": here and not answered,
+            "certificate-refused": here and answered and row.response_code != APPROVED,
+            "certificate-lost": row.payment_id is not None and not here,
+            "failed": not here,
+        }
+        if not right.get(row.state, True):
+            told = "here" if here else "not here"
+            said.append(
+                f"payment {row.id} is {row.state}; its certificate is {told}, answered {row.response_code}"
+            )
+    return said
+
+
+def loads_fit(conn: Connection, now: datetime, settings: Settings) -> list[str]:
+    """What PPP was asked for a load fits what has become of it, and a reversal that is owed stands in the outbox."""
+    standing = conn.execute(
+        select(outbox.c.payload).where(outbox.c.topic == REVERSE_LOAD, outbox.c.due_at.is_not(None))
+    )
+    owed = {json.loads(payload).get("load") for payload in standing.scalars()}
+    said = []
+    for row in conn.execute(select(loads).where(loads.c.state != "created")):
+        approved, undone = row.response_code == APPROVED, row.reversal_code in REVERSED
+        right = {
+            "authorising": not approved,
+            "authorised": approved and row.reversal_reason is None,
+            "loaded": approved and row.reversal_reason is None,
+            "reversing": row.reversal_reason is not None and not undone and row.id in owed,
+            "failed": undone if row.reversal_reason is not None else bool(row.response_code) and not approved,
+            "disputed": approved and row.reversal_reason is not None,
+        }
+        if row.stan is None or not right[row.state]:
+            said.append(
+                f"load {row.id} is {row.state}, but was answered {row.response_code}, reversed as"
+                f" {row.reversal_reason}, that answered {row.reversal_code}"
+            )
+    return said

@@ -1,0 +1,270 @@
+"""Loading electronic cash onto a card from its own account: PIN, the issuer's word, its script, and what the card has done.
+
+The box writes to its disk before the issuer is asked. What became of the script only the card knows: its last word, its
+balance (9F79) or its load log. A card that leaves before is asked for again, and tells whenever it is put in.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+from cardreader.emv.kernel import DebitCredit
+from cardreader.emv.outcome import Online
+from cardreader.emv.settings import TerminalSettings, Transaction, TransactionType
+from cardreader.errors import Cancelled, CardRemoved, ProtocolError, StatusError
+from cardreader.reader import Connection, Reader
+from cardreader.secret import Pin
+from stb_app.journeys.asking import patiently
+from stb_app.journeys.bank_card import name_of, open_debit_credit, recognised
+from stb_app.journeys.card_slot import BadCard, CardSlot, NobodyCame
+from stb_app.journeys.issuer_talk import TELLING_S, first_word, last_word, until_answered
+from stb_app.journeys.memory import Memory, OpenLoad
+from stb_app.journeys.steps import CardPrompt, LoadEnded, LoadOutcome, LoadStep, Prompt
+from stb_app.journeys.waiting import Waits
+from stb_app.tsp import envelope
+from stb_app.tsp.client import TspClient
+from stb_app.tsp.model import Load
+from stb_app.tsp.problem import Problem
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+CARD_WAIT_S = 180.0
+LOOK_S = 1.0
+BALANCE, COUNTER = 0x9F79, 0x9F36
+
+
+class CashLoad:
+    """One load of one card. Ends with LoadEnded.
+
+    Args:
+        alone: held by whoever uses the card slot and the payments that are open on it.
+        terminal, now: this box and its time.
+    """
+
+    def __init__(
+        self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, make_key: Callable[[], str],
+        now: Callable[[], datetime], alone: threading.Lock, terminal: TerminalSettings, amount_fen: int,
+    ) -> None:  # fmt: skip
+        self._client = client
+        self._reader = reader
+        self._memory = memory
+        self._waits = waits
+        self._make_key = make_key
+        self._now = now
+        self._alone = alone
+        self._terminal = terminal
+        self._amount_fen = amount_fen
+        self._cancel = threading.Event()
+        self._slot: CardSlot
+
+    def run(self, post: Callable[[LoadStep], None]) -> None:
+        self._slot = CardSlot(self._reader, self._waits, self._cancel, post, self._alone)
+        try:
+            with self._slot.mine(self._about("starting")):
+                end = self._load()
+        except Cancelled:
+            end = self._ended("failed", "cancelled")
+        except NobodyCame:
+            end = self._ended("failed", "card-wait-expired")
+        except Problem as problem:
+            end = self._ended("failed", problem.code)
+        except Exception:
+            log.exception("load of electronic cash")
+            end = self._ended("unknown", "internal")
+        log.info("the load ends: %s", end.outcome)
+        post(replace(end, card_in_slot=self._slot.card_present()))
+
+    def enter_pin(self, pin: Pin) -> None:
+        """For the card's issuer."""
+        self._slot.enter_pin(pin)
+
+    def cancel(self) -> None:
+        """Before the issuer is asked: nothing happens. Afterwards: what the card has done is told when it is next seen."""
+        self._cancel.set()
+
+    def _load(self) -> LoadEnded:
+        load: Load | None = None
+        prompt = self._about("insert")
+        while True:
+            connection = self._slot.wait_for_card(prompt, CARD_WAIT_S)
+            try:
+                self._slot.say(self._about("reading"))
+                card = self._card(connection)
+                if load is None:
+                    load = self._ask(partial(self._client.begin_load, self._amount_fen, self._make_key()))
+                return self._with_card(card, load)
+            except BadCard as bad:
+                self._slot.say(replace(bad.prompt, amount_fen=self._amount_fen))
+                self._slot.wait_for_removal(CARD_WAIT_S)
+                prompt = self._about("insert")
+            except CardRemoved:
+                prompt = self._about("removed-early")
+            finally:
+                connection.close()
+
+    def _card(self, connection: Connection) -> DebitCredit:
+        """A card that electronic cash can come onto. Raises BadCard, CardRemoved."""
+        card = open_debit_credit(connection, self._terminal)
+        try:
+            held = None if card is None else card.electronic_cash()
+        except (StatusError, ProtocolError) as error:
+            raise BadCard(self._about("not-readable")) from error
+        if card is None or held is None or held.balance_fen is None:
+            raise BadCard(self._about("no-cash"))
+        if (
+            held.balance_limit_fen is not None
+            and held.balance_fen + self._amount_fen > held.balance_limit_fen
+        ):
+            raise BadCard(self._about("cash-full"))
+        return card
+
+    def _with_card(self, card: DebitCredit, load: Load) -> LoadEnded:
+        """Raises BadCard, CardRemoved, Problem, Cancelled: nothing has been asked for."""
+        key = self._ask(self._client.card_key)
+        transaction = Transaction(self._amount_fen, self._now(), 1, TransactionType.LOAD)
+        about = self._about("reading")
+        try:
+            before = card.electronic_cash().balance_fen or 0
+            first, pin, about = first_word(self._slot, card, card.prepare(transaction), about)
+            data = envelope.CardData.of(card.objects)
+            record = OpenLoad(
+                load.load, name_of(card, self._memory), int.from_bytes(card.get_data(COUNTER) or b""),
+                self._make_key(), self._client.correlation,
+            )  # fmt: skip
+        except (StatusError, ProtocolError) as error:
+            raise BadCard(replace(about, prompt="not-readable")) from error
+        if not isinstance(first, Online):
+            raise BadCard(replace(about, prompt="declined-by-card"))
+        sealed = envelope.seal(key, load.load, data, pin)
+        self._slot.say(replace(about, prompt="processing"))
+        self._remember(record)
+        asked = self._make_key()
+        try:
+            said = until_answered(
+                self._waits,
+                lambda: self._client.authorise_load(load.load, sealed, first.coded, before, asked),
+            )
+        except Problem as problem:
+            if problem.unanswered or problem.money == "unknown":
+                # The platform undoes what it is not told of; the card has heard nothing.
+                return self._ended("unknown", problem.code, about.number)
+            self._memory.forget_load(load.load)
+            return self._ended("failed", problem.code, about.number)
+        final = last_word(card, said.response_code, said.chip)
+        if said.load.state == "failed" or said.response_code is None:
+            self._memory.forget_load(load.load)
+            return self._told(self._until_known(said.load), about.number)
+        return self._tell(record, card, None if final is None else final.coded, about.number)
+
+    def _tell(self, record: OpenLoad, card: DebitCredit, chip: bytes | None, number: str) -> LoadEnded:
+        """What the card has done; it is asked for again when it has gone."""
+        self._cancel.clear()
+        try:
+            load = until_answered(
+                self._waits, partial(tell_load, self._client, self._memory, record, card, chip)
+            )
+        except (CardRemoved, StatusError, ProtocolError):
+            return self._ask_back(record, number)
+        except Problem as problem:
+            return self._ended("unknown", problem.code, number)
+        return self._told(self._until_known(load), number)
+
+    def _ask_back(self, record: OpenLoad, number: str) -> LoadEnded:
+        """The card went before it had said what it has done: only the same one can tell."""
+        prompt = replace(self._about("put-back"), number=number)
+        while True:
+            try:
+                connection = self._slot.wait_for_card(prompt, CARD_WAIT_S)
+            except (Cancelled, NobodyCame):
+                return self._ended("unknown", "card-away", number)
+            try:
+                self._slot.say(replace(prompt, prompt="settling"))
+                found = recognised(connection, self._terminal, self._memory, self._now())
+                if found is None or found[1] != record.card:
+                    raise BadCard(replace(prompt, prompt="other-card"))
+                load = until_answered(
+                    self._waits, partial(tell_load, self._client, self._memory, record, found[0], None)
+                )
+                return self._told(self._until_known(load), number)
+            except CardRemoved:
+                continue
+            except (BadCard, StatusError, ProtocolError):
+                self._slot.say(replace(prompt, prompt="other-card"))
+                try:
+                    self._slot.wait_for_removal(CARD_WAIT_S)
+                except Cancelled:
+                    return self._ended("unknown", "card-away", number)
+            except Problem as problem:
+                return self._ended("unknown", problem.code, number)
+            finally:
+                connection.close()
+
+    def _until_known(self, load: Load) -> Load:
+        """Waits while what the issuer may have booked is undone."""
+        until = self._waits.monotonic() + TELLING_S
+        while load.money == "unknown" and load.reason != "load-disputed" and self._waits.monotonic() < until:
+            if self._waits.pause(LOOK_S, self._cancel):
+                break
+            try:
+                load = self._client.load(load.load)
+            except Problem as problem:
+                log.warning("asking for load %s: %s", load.load, problem.code)
+        return load
+
+    def _remember(self, record: OpenLoad) -> None:
+        """From now on the card may be loaded: it tells so also after a power cut. Raises Problem ``box-storage``."""
+        try:
+            self._memory.keep_load(record)
+        except OSError as error:
+            log.warning("the box cannot write its memory: %s", error)
+            raise Problem("box-storage") from error
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        """Asks the TSP what moves no money. Raises Problem, Cancelled."""
+        return patiently(
+            question, self._waits, self._cancel, lambda: self._slot.say(self._about("reconnecting"))
+        )
+
+    def _told(self, load: Load, number: str) -> LoadEnded:
+        outcomes: dict[str, LoadOutcome] = {"loaded": "loaded", "failed": "failed"}
+        after = load.card.balance_after_fen if load.card is not None else None
+        return LoadEnded(outcomes.get(load.state, "unknown"), load.reason, self._amount_fen, number, after)
+
+    def _ended(self, outcome: LoadOutcome, reason: str, number: str = "") -> LoadEnded:
+        return LoadEnded(outcome, reason, self._amount_fen, number, None)
+
+    def _about(self, prompt: Prompt) -> CardPrompt:
+        return CardPrompt(prompt, amount_fen=self._amount_fen)
+
+
+def tell_load(
+    client: TspClient, memory: Memory, record: OpenLoad, card: DebitCredit, chip: bytes | None
+) -> Load:
+    """Asks a card what it has done about a load, and tells the TSP, once.
+
+    Args:
+        card: the same one.
+        chip: its last word; None where that was lost.
+
+    Raises:
+        CardRemoved, StatusError, ProtocolError: it could not be read. Problem.
+    """
+    balance_fen = card.electronic_cash().balance_fen
+    if balance_fen is None:
+        raise ProtocolError("the card does not tell where its electronic cash stands")
+    logged = any(
+        entry.tag == BALANCE and int.from_bytes(entry.values.get(COUNTER, b"")) == record.atc
+        for entry in card.load_log()
+    )
+    key = f"{record.key}-{balance_fen:X}{logged:d}{chip is not None:d}"
+    client = client.under(record.correlation)
+    load = client.complete_load(record.load, chip, balance_fen, key, logged=logged)
+    memory.forget_load(record.load)
+    return load
