@@ -29,9 +29,11 @@ from server_stub.ppp.tables import transactions
 from server_stub.settings import Settings
 from server_stub.tsp.tables import cases
 from stb_app.journeys.card_payment import CardPayment
+from stb_app.journeys.cash_load import CashLoad
 from stb_app.journeys.memory import Memory
-from stb_app.journeys.steps import CardPrompt, CardStep, Finished
+from stb_app.journeys.steps import CardPrompt, CardStep, Finished, LoadEnded, LoadStep
 from stb_app.tsp.client import TspClient
+from stb_app.tsp.model import Load
 from stb_app.tsp.signing import Identity
 from tests.server_stub.signing import ACTIVATION, SMART_CARDS
 from tests.server_stub.system import first_start
@@ -86,6 +88,34 @@ class Chain:
         assert isinstance(end, Finished)
         return end
 
+    def load(self, reader: Reader, amount_fen: int) -> tuple[LoadEnded, Load]:
+        """Loads electronic cash onto the card in the reader: what the subscriber is told, and what the TSP has at last."""
+        steps, begun = list[LoadStep](), list[Load]()
+        client = self.client.under("")
+
+        def begin(amount_fen: int, key: str) -> Load:
+            begun.append(self.client.begin_load(amount_fen, key))
+            return begun[-1]
+
+        client.begin_load = begin  # type: ignore[method-assign]
+        journey = CashLoad(
+            client, reader, Memory(None), FastWaits(), lambda: next(self._keys), lambda: datetime.now(CHINA),
+            threading.Lock(), BOX_AS_TERMINAL, amount_fen,
+        )  # fmt: skip
+
+        def post(step: LoadStep) -> None:
+            steps.append(step)
+            if isinstance(step, CardPrompt) and step.prompt == "enter-pin":
+                journey.enter_pin(Pin(PIN))
+
+        journey.run(post)
+        end = steps[-1]
+        assert isinstance(end, LoadEnded)
+        until = time.monotonic() + LIMIT_S
+        while (load := self.client.load(begun[0].load)).money == "unknown":
+            assert time.monotonic() < until, load
+        return end, load
+
     def state(self, payment: str) -> tuple[str, str]:
         """State and money of a payment, once that is known."""
         until = time.monotonic() + LIMIT_S
@@ -115,7 +145,7 @@ class Chain:
         return [f"{finding.name}: {fault}" for finding in found for fault in finding.faults]
 
     def taken_fen(self) -> int:
-        """What the issuer has taken from all its accounts for sales."""
+        """What the issuer has taken from all its accounts, for sales and loads."""
         assert self._roles.ppp is not None
         sales = select(func.coalesce(func.sum(transactions.c.amount_fen), 0)).where(
             transactions.c.state == "approved"

@@ -23,15 +23,16 @@ COMMANDS = {"good": 6, "debit": 16, "credit": 17, "electronic-cash": 23}
 """Of a payment that nothing happens to."""
 CASH, CERTIFICATE = "electronic-cash", 19
 """The card whose cash is worth some forty payments, and the command whose answer is its certificate."""
+LOAD_COMMANDS, LOAD_FEN = 33, 1000
 WHEN = {False: "before", True: "after"}
 PULLS = [
     pytest.param(profile, at, carried_out, id=f"{profile}-{at}-{WHEN[carried_out]}")
     for profile, last in COMMANDS.items()
     for at in range(1, last + 1)
     for carried_out in WHEN
-    if profile != CASH or (carried_out != (at == CERTIFICATE))
+    if profile in ("good", "debit") or carried_out != ((profile, at) == (CASH, CERTIFICATE))
 ]
-"""Every one but the certificate that is lost. The cash card's are pulled once at each: after is before the next."""
+"""Every one but the certificate that is lost. Two cards are pulled once at each: after is before the next."""
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,9 @@ def test_every_command_is_met(bench: Chain, hand: Hand) -> None:
         end = bench.pay(SimReader(profile, state_dir=bench.cards))
         assert (end.outcome, end.money) == ("success", "taken")
         assert hand.count == commands, profile
+    hand.count = 0
+    end, load = bench.load(SimReader(CASH, state_dir=bench.cards), LOAD_FEN)
+    assert (load.state, hand.count) == ("loaded", LOAD_COMMANDS)
 
 
 @pytest.mark.parametrize(("profile", "at", "carried_out"), PULLS)
@@ -118,4 +122,20 @@ def test_a_certificate_that_is_lost_is_for_a_person(bench: Chain, hand: Hand) ->
     assert held - on_card(reader, CASH) == end.payment.amount_fen
     assert bench.taken_fen() == taken
     assert bench.cases(end.payment.payment) == ["certificate-lost"]
+    assert bench.faults() == []
+
+
+@pytest.mark.parametrize("at", range(1, LOAD_COMMANDS + 1))
+def test_it_is_pulled_while_it_is_loaded(bench: Chain, hand: Hand, at: int) -> None:
+    reader = SimReader(CASH, state_dir=bench.cards)
+    held, taken = on_card(reader, CASH), bench.taken_fen()
+    hand.at, hand.carried_out, hand.count = at, True, 0
+    end, load = bench.load(reader, LOAD_FEN)
+    assert hand.count >= at
+    hand.at = 0
+    loaded_fen = LOAD_FEN if load.state == "loaded" else 0
+    assert load.money == ("taken" if loaded_fen else "not-taken")
+    assert on_card(reader, CASH) - held == loaded_fen
+    assert bench.taken_fen() - taken == loaded_fen
+    assert end.outcome in (load.state, "unknown")
     assert bench.faults() == []
