@@ -79,12 +79,12 @@ class Command:
             return cls(cla, ins, p1, p2, le=body[0] or MAX_LE)
         lc = body[0]
         if lc == 0:
-            raise ProtocolError("Lc is zero: an extended length, or data is missing")
+            raise ProtocolError("Lc at byte 4 is zero: an extended length, or data is missing")
         data, rest = body[1 : 1 + lc], body[1 + lc :]
         if len(data) < lc:
-            raise ProtocolError(f"Lc says {lc} bytes of data, {len(data)} are there")
+            raise ProtocolError(f"Lc at byte 4 says {lc} bytes of data, {len(data)} are there")
         if len(rest) > 1:
-            raise ProtocolError(f"{len(rest) - 1} bytes too many behind Le")
+            raise ProtocolError(f"{len(rest) - 1} bytes too many at byte {6 + lc}, behind Le")
         return cls(cla, ins, p1, p2, data, (rest[0] or MAX_LE) if rest else None)
 
 

@@ -102,7 +102,7 @@ class PcscConnection:
         self._card = card
         self._t0 = protocol == scard.SCARD_PROTOCOL_T0
         self._pci = scard.SCARD_PCI_T0 if self._t0 else scard.SCARD_PCI_T1
-        self._open = True
+        self.open = True
 
     @property
     def atr(self) -> bytes:
@@ -129,8 +129,8 @@ class PcscConnection:
         return bytes(answer[:-2]), answer[-2] << 8 | answer[-1]
 
     def close(self) -> None:
-        if self._open:
-            self._open = False
+        if self.open:
+            self.open = False
             # Not powered off here: done to a card that is just leaving, that makes pcscd miss the next one.
             # pcscd does it itself when nobody uses the card, and a SELECT forgets a verified PIN.
             self._line.close(
@@ -287,25 +287,33 @@ class PcscReader:
         return self._choose(context, first)
 
     def _choose(self, context: _Context, first: str) -> tuple[str, int]:
-        readers = [name for name in context.readers() if self._wanted in name]
+        every = context.readers()
+        readers = [name for name in every if self._wanted in name]
+        if not readers and every:
+            there = ", ".join(every)
+            raise ReaderUnavailable(
+                f"no reader whose name has {self._wanted!r} in it is plugged in, but {there}"
+            )
         if not readers:
-            what = f"no reader whose name has {self._wanted!r} in it" if self._wanted else "no reader"
-            raise ReaderUnavailable(f"{what} is plugged in")
+            raise ReaderUnavailable("no reader is plugged in")
         working = [name for name in readers if name not in self._lines or not self._lines[name].hangs]
         if not working:
             raise ReaderUnavailable(_hanging(readers[0]))
         if first in working:
             working = [first]
         states = context.status([(name, scard.SCARD_STATE_UNAWARE) for name in working], 0)
-        chosen = max(states, key=lambda one: _usable(one[1]))
+        own = self._powered[0] if self._connection is not None and self._connection.open else ""
+        chosen = max(states, key=lambda one: _usable(one[1], own=one[0] == own))
         self.name, self.simulated = chosen[0], _VIRTUAL in chosen[0]
         return chosen
 
 
-def _usable(state: int) -> int:
-    """How good a slot is, by its state; of equal ones the first is taken."""
+def _usable(state: int, *, own: bool) -> int:
+    """How good a slot is, by its state; of equal ones the first is taken. Before all is the one whose card we have open."""
     if not state & scard.SCARD_STATE_PRESENT:
         return 0
+    if own:
+        return 3
     return 1 if state & (scard.SCARD_STATE_EXCLUSIVE | scard.SCARD_STATE_MUTE) else 2
 
 

@@ -61,8 +61,23 @@ class CardLabFilesScreen(Browser):
                 *logs,
                 *answers,
             )
+        if isinstance(part, PurseFound):
+            return (Item(self.t("Overview"), part.number, lambda: self._purse(part)), *answers)
         return tuple(answers) or (
             Item(self.t("Nothing"), "", lambda: Text(self.t("The card has told nothing."))),
+        )
+
+    def _purse(self, part: PurseFound) -> Node:
+        problem = (Text(part.log_problem, "small", "warning"),) if part.log_problem else ()
+        pairs: tuple[tuple[str, str | Text], ...] = (
+            (self.t("Card number"), Text(part.number, "small", wrap=False)),
+            (self.t("On the card"), Text(money(part.balance_fen), "small", "money", wrap=False)),
+            (self.t("Valid from"), Text(part.valid[0], "small")),
+            (self.t("Valid until"), Text(part.valid[1], "small")),
+            (self.t("Transactions in its log"), Text(str(part.log_records), "small")),
+        )
+        return Column(
+            (Text(self.heading(), "heading"), Facts(pairs, gap=12, style="small"), *problem), gap=20
         )
 
     def _record(self, title: str, number: int, record: tuple[Any, ...]) -> Item:
@@ -100,7 +115,9 @@ class CardLabFilesScreen(Browser):
         ):
             if amount_fen is not None:
                 pairs.append((label, Text(money(amount_fen), "small", "money", wrap=False)))
-        pairs.append((self.t("Records in its logs"), Text(f"{len(part.log)} + {len(part.loads)}", "small")))
+        pairs.append((self.t("Transactions in its log"), Text(str(len(part.log)), "small")))
+        if part.cash.balance_fen is not None:
+            pairs.append((self.t("Loads in its log"), Text(str(len(part.loads)), "small")))
         counters = tuple((name, Text(grouped(value), "small")) for name, value in part.counters)
         problem = (Text(part.problem, "small", "warning"),) if part.problem else ()
         return Column(
@@ -116,12 +133,11 @@ class CardLabFilesScreen(Browser):
 
 
 def _names(told: Told) -> str:
-    """What an answer is, in a few words: its data object's name, or the tags of those in it."""
+    """What an answer is, in a few words: its data object's name, the tags of those in it, or the values of one without tags."""
     inside = told.nodes
     if len(inside) == 1:
         inside = inside[0].children
         if not inside:
             return told.nodes[0].name
-    return ", ".join(one.tag or one.name for one in inside[:MOST_NAMES]) + (
-        " ..." if len(inside) > MOST_NAMES else ""
-    )
+    words = [one.tag or one.value for one in inside]
+    return ", ".join(words[:MOST_NAMES]) + (" ..." if len(words) > MOST_NAMES else "")

@@ -58,7 +58,7 @@ def tree(objects: Sequence[DataObject], depth: int = 0) -> Iterator[Node]:
         if one.text:
             lines.append(Text(one.text, "small", "good"))
         if one.value:
-            lines.append(Text(grouped(one.value), "caption", "secondary"))
+            lines.append(Text(grouped(one.value) if one.tag else one.value, "caption", "secondary"))
         yield Row((Space(depth * INDENT), Grow(Column(tuple(lines), gap=0))), gap=0, align="start")
         yield from tree(one.children, depth + 1)
 

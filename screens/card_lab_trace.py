@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from screens.card_lab_parts import Browser, Item, Tone, grouped, milliseconds, tree
-from screens.problems import words_for
 from stb_app.journeys.card_lab import Kept, Spoken, Trace, spoken
 from stb_app.journeys.steps import Loaded, Loading, Refused
-from stb_app.kit.nodes import Column, Facts, Node, Pill, Row, Text
+from stb_app.kit.nodes import Column, Facts, Grow, Node, Pill, Row, Text
 
 if TYPE_CHECKING:
     from stb_app.shell.app import App
@@ -50,21 +49,26 @@ class CardLabTraceScreen(Browser):
         return Item(one.asked, when, lambda: self._detail(one), mark)
 
     def _detail(self, one: Spoken) -> Node:
-        said = f"{one.word} {one.meaning}" if one.word else self.t("The card left instead of answering.")
-        facts = (
-            (self.t("After"), Text(milliseconds(one.at_ms), "small")),
-            (self.t("Took"), Text(milliseconds(one.took_ms), "small")),
-            (self.t("Answer"), Text(said, "small", "text" if one.fine else "warning")),
+        said = one.meaning if one.word else self.t("The card left instead of answering.")
+        pill = (Pill(one.word, "good" if one.fine else "warning"),) if one.word else ()
+        times = self.t("After {at}, within {took}").format(
+            at=milliseconds(one.at_ms), took=milliseconds(one.took_ms)
         )
         return Column(
             (
                 Text(one.asked, "heading"),
-                Facts(facts, gap=8, style="small"),
-                Text(self.t("Command"), "small", "secondary"),
-                Text(grouped(one.command), "small"),
-                Text(self.t("Answer"), "small", "secondary"),
-                Text(grouped(one.answer) or "-", "small"),
-                *tree(one.nodes),
+                Row((*pill, Grow(Text(said, "small", "text" if one.fine else "warning"))), gap=16),
+                Text(times, "caption", "secondary"),
+                Column(
+                    (Text(self.t("Command"), "small", "secondary"), Text(grouped(one.command), "small")),
+                    gap=0,
+                ),
+                *tree(one.sent, 1),
+                Column(
+                    (Text(self.t("Answer"), "small", "secondary"), Text(grouped(one.answer) or "-", "small")),
+                    gap=0,
+                ),
+                *tree(one.nodes, 1),
             ),
             gap=12,
         )
@@ -91,8 +95,8 @@ class CardLabTraceScreen(Browser):
             )
             words = (Row((Pill(self.t("Saved"), "good"),)), Facts(facts, gap=12, style="small"), words[1])
         elif isinstance(kept, Refused):
-            said = words_for(kept.code, kept.facts, self.t)
-            words = (Text(said.title, "body-bold", "bad"), Text(said.text, "small"), *words)
+            said = self.t("This box cannot write to its storage; its log says why.")
+            words = (Text(self.t("It was not saved"), "body-bold", "bad"), Text(said, "small"), *words)
         return Column((Text(self.t("Save as a file"), "heading"), *words), gap=20)
 
     def state(self) -> dict[str, Any]:

@@ -66,6 +66,12 @@ PSAMS = "psams"
 LOCK_SECONDS = 10.0
 PSAM_LEAP = 10_000
 """How far a simulated PSAM's number is moved on: a real one has gone on since, and never uses a number twice."""
+TERMINALS = "pos_terminals"
+TERMINALS_LEAP = (
+    f"UPDATE {TERMINALS} SET stan = (stan + {PSAM_LEAP}) % 999999, pik = NULL, mak = NULL, tdk = NULL"
+)
+"""What a terminal has asked PPP since stands there under the next numbers: one that is used again would be taken for the
+old message, and its reversal would undo another subscriber's sale. Signing in tells the batch that is open."""
 COPY_BYTES = 1 << 20
 
 log = structlog.get_logger(__name__)
@@ -168,6 +174,8 @@ def put_back(source: Path, data: Path, url: str) -> dict[str, Any]:
                 _put(source / path, data / path)
         for path in (data / PSAMS).glob("*.json"):
             _leap(path)
+        if not url and "tsp" in manifest["roles"]:
+            _count_terminals_on(data / "tsp.db")
     log.info("backup-restored", roles=list(manifest["roles"]), made_at=manifest["made_at"])
     return manifest
 
@@ -361,6 +369,8 @@ def _fill_postgresql(source: Path, url: str, manifest: dict[str, Any]) -> None:
             with _connected(url, search_path=role) as conn:
                 migrations.upgrade(conn, migrations.folder_of(ROLES[role]), revision)
                 _fill_role(conn, source, role, manifest["tables"][role])
+                if any(table["name"] == TERMINALS for table in manifest["tables"][role]):
+                    conn.execute(text(TERMINALS_LEAP))
     except BaseException:
         with _connected(url) as conn:
             for role in manifest["roles"]:
@@ -473,6 +483,13 @@ def _leap(path: Path) -> None:
     contents = json.loads(path.read_bytes())
     contents["terminal_transaction_number"] += PSAM_LEAP
     _write(path, json.dumps(contents, indent=1).encode())
+
+
+def _count_terminals_on(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as restored:
+        known = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+        if restored.execute(known, (TERMINALS,)).fetchone() is not None:  # a copy may be older
+            restored.execute(TERMINALS_LEAP)
 
 
 @contextmanager

@@ -29,6 +29,8 @@ from cardreader.errors import ProtocolError
 _FIELDS = ("rid", "index", "modulus", "exponent", "expiry", "checksum")
 _RID_SIZE = 5
 _MODULUS_SIZES = range(64, 249)
+MAX_FILE = 256 * 1024
+"""Longest file that is read; a key takes half a kilobyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,12 @@ def table(keys: Iterable[CaKey]) -> CaKeys:
 
 def load(path: Path) -> CaKeys:
     """Reads a file. Raises OSError, and ProtocolError as `parse`; that names the file, too."""
+    with path.open("rb") as file:
+        raw = file.read(MAX_FILE + 1)
     try:
-        return parse(path.read_text("utf-8"))
+        if len(raw) > MAX_FILE:
+            raise ProtocolError(f"longer than {MAX_FILE} bytes")
+        return parse(raw.decode("utf-8"))
     except (UnicodeDecodeError, ProtocolError) as error:
         raise ProtocolError(f"{path}: {error}") from error
 

@@ -8,25 +8,29 @@ its transaction counter goes on by one, and no money moves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from cardreader import purse, tlv
 from cardreader.apdu import Channel
+from cardreader.contactless import is_contactless
+from cardreader.contactless import uid as read_uid
 from cardreader.emv import bits, data
 from cardreader.emv.data import ElectronicCash
 from cardreader.emv.kernel import DebitCredit
 from cardreader.emv.selection import Candidate, candidates
-from cardreader.emv.settings import TerminalSettings, Transaction
+from cardreader.emv.settings import Application, Interface, TerminalSettings, Transaction
 from cardreader.emv.tags import describe
-from cardreader.errors import CardReaderError, CardRemoved
-from cardreader.lab.trace import Recorder
+from cardreader.errors import ApplicationNotFound, CardReaderError, CardRemoved, ProtocolError
+from cardreader.lab.trace import Exchange, Recorder
 from cardreader.lab.tree import Node, Told, nodes, told
-from cardreader.purse import Purse
 from cardreader.secret import mask_number
 
 COUNTERS = (0x9F36, 0x9F13, 0x9F17, 0x9F4F)
 """GET DATA: ATC, ATC of the last online transaction, PIN tries left, format of the log."""
+_AID = 0x4F
 _NO_CASH = ElectronicCash(None, None, None, None)
 Authenticity = Literal["verified", "failed", "not offered"]
 
@@ -38,22 +42,22 @@ class PurseFound:
     Attributes:
         number: masked.
         valid: first and last day.
-        log_records: how many transactions its log has; they are among what was told.
+        log_records: how many transactions its log has; they are among what was told. ``log_problem``: why it cannot be
+            read, as that the card wants its PIN first.
     """
 
     number: str
     balance_fen: int
     valid: tuple[str, str]
     log_records: int
+    log_problem: str
     told: tuple[Told, ...]
 
     def content(self) -> dict[str, Any]:
         """For programs."""
-        return {
-            "balance_fen": self.balance_fen,
-            "valid": list(self.valid),
-            "log_records": self.log_records,
-        }
+        problem = {"log_problem": self.log_problem} if self.log_problem else {}
+        about = {"balance_fen": self.balance_fen, "valid": list(self.valid), "log_records": self.log_records}
+        return about | problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,7 @@ class Explored:
         problem: why the applications could not be found; empty when they could be, also when there are none.
         directory: what was told before any application was entered.
         told: every answer, in order.
+        uid: of a contactless card, upper-case hex.
     """
 
     purse: PurseFound | None
@@ -125,43 +130,105 @@ class Explored:
     problem: str
     directory: tuple[Told, ...]
     told: tuple[Told, ...]
+    uid: str = ""
 
     def content(self) -> dict[str, Any]:
         """For programs."""
-        purse = {"problem": self.purse_problem} if self.purse is None else self.purse.content()
+        about = {"problem": self.purse_problem} if self.purse is None else self.purse.content()
         problem = {"problem": self.problem} if self.problem else {}
-        return {"purse": purse, "applications": [one.content() for one in self.applications], **problem}
+        applications = [one.content() for one in self.applications]
+        uid = {"uid": self.uid} if self.uid else {}
+        return {**uid, "purse": about, "applications": applications, **problem}
 
 
 def explore(connection: Recorder, settings: TerminalSettings, now: datetime) -> Explored:
-    """Looks at everything; what stands in the way of a part stands in its place. Raises CardRemoved."""
-    channel = Channel(connection)
-    purse, purse_problem = _purse(connection)
-    problem, found, begun = "", [], len(connection.exchanges)
+    """Looks at everything; what stands in the way of a part stands in its place. Raises CardRemoved.
+
+    A contactless card tells its applications in the PPSE.
+    """
+    uid = read_uid(connection).hex().upper() if is_contactless(connection.atr) else ""
+    purse_found, purse_problem = _purse(connection)
+    begun = len(connection.exchanges)
+    problem = ""
+    found: list[tuple[TerminalSettings, Candidate]] = []
     try:
-        found = candidates(channel, settings.interface, settings.applications)
+        found = _applications(connection, settings)
     except CardRemoved:
         raise
     except CardReaderError as error:
         problem = str(error)
     directory = told(connection.exchanges[begun:])
-    applications = tuple(_application(connection, settings, one, now) for one in found)
-    return Explored(purse, purse_problem, applications, problem, directory, told(connection.exchanges))
+    applications = tuple(_application(connection, terminal, one, now) for terminal, one in found)
+    return Explored(
+        purse_found, purse_problem, applications, problem, directory, told(connection.exchanges), uid
+    )
+
+
+def _applications(
+    connection: Recorder, settings: TerminalSettings
+) -> list[tuple[TerminalSettings, Candidate]]:
+    """Every application of the card, each with a terminal that supports it: also those of other schemes that its directory
+    names, and those that it has for contactless readers alone. Raises CardReaderError.
+    """
+    channel = Channel(connection)
+    contact = () if is_contactless(connection.atr) else (Interface.CONTACT,)
+    for interface in (*contact, Interface.CONTACTLESS):
+        begun = len(connection.exchanges)
+        terminal = replace(settings, interface=interface)
+        try:
+            found = candidates(channel, interface, terminal.applications)
+        except ApplicationNotFound:  # no PPSE
+            continue
+        others = _named(connection.exchanges[begun:]) - {one.aid for one in found} - {purse.AID}
+        if others:
+            known = (*terminal.applications, *(Application(aid, partial=False) for aid in sorted(others)))
+            terminal = replace(terminal, applications=known)
+            found = candidates(channel, interface, known)
+        if found:
+            return [(terminal, one) for one in found]
+    return []
+
+
+def _named(exchanges: Sequence[Exchange]) -> set[bytes]:
+    """AIDs (4F) that a directory names."""
+    found: set[bytes] = set()
+    for one in exchanges:
+        try:
+            waiting = list(tlv.parse(one.data))
+        except ProtocolError:
+            continue
+        while waiting:
+            top = waiting.pop()
+            waiting += top.children
+            if top.tag == _AID:
+                found.add(top.value)
+    return found
 
 
 def _purse(connection: Recorder) -> tuple[PurseFound | None, str]:
     begun = len(connection.exchanges)
     try:
-        purse = Purse(connection)
-        balance_fen, about = purse.balance_fen(), purse.information
-        records = purse.log()
+        session = purse.Purse(connection)
+        balance_fen, about = session.balance_fen(), session.information
+        records, log_problem = _purse_log(session)
     except CardRemoved:
         raise
     except CardReaderError as error:
         return None, str(error)
     valid = str(about.start_date), str(about.expiry_date)
     number = mask_number(about.application_serial)
-    return PurseFound(number, balance_fen, valid, len(records), told(connection.exchanges[begun:])), ""
+    said = told(connection.exchanges[begun:])
+    return PurseFound(number, balance_fen, valid, records, log_problem, said), ""
+
+
+def _purse_log(session: purse.Purse) -> tuple[int, str]:
+    """How many records its log has; or why it cannot be read. Raises CardRemoved."""
+    try:
+        return len(session.log()), ""
+    except CardRemoved:
+        raise
+    except CardReaderError as error:
+        return 0, str(error)
 
 
 def _application(

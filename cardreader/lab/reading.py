@@ -9,10 +9,11 @@ from contextlib import closing
 from typing import Any
 
 from cardreader import purse
+from cardreader.contactless import is_contactless
 from cardreader.emv import capk
 from cardreader.emv.capk import CaKeys
 from cardreader.emv.settings import TerminalSettings
-from cardreader.errors import ApplicationNotFound, CardReaderError
+from cardreader.errors import CardRemoved
 from cardreader.lab import console, trace
 from cardreader.lab.console import EXIT_NO_READER, EXIT_OK, EXIT_USAGE, fail
 from cardreader.lab.explore import explore as explored
@@ -40,6 +41,7 @@ def readers(arguments: argparse.Namespace) -> int:
             "simulated": one.simulated,
             "card": one.card_present,
             "atr": one.atr.hex().upper(),
+            "contactless": is_contactless(one.atr),
             "in_use": one.in_use,
             "mute": one.mute,
         }
@@ -61,7 +63,8 @@ def _in_it(present: bool, mute: bool, in_use: bool, atr: bytes) -> str:
         return "empty"
     if mute:
         return "a card that does not answer; is it the right way round?"
-    return f"a card, {'used by another program, ' if in_use else ''}ATR {atr.hex().upper() or 'unknown'}"
+    kind = "a contactless card" if is_contactless(atr) else "a card"
+    return f"{kind}, {'used by another program, ' if in_use else ''}ATR {atr.hex().upper() or 'unknown'}"
 
 
 # -- read
@@ -81,9 +84,20 @@ def read(arguments: argparse.Namespace) -> int:
 
 def _powered(url: str) -> tuple[Reader, Connection]:
     reader = open_reader(url)
+    if url == "pcsc:":
+        _note_others()
     if not reader.card_present():
         console.note(f"Please put a card into {reader.name}.")
     return reader, reader.wait_for_card(WAIT_FOR_CARD_S, threading.Event())
+
+
+def _note_others() -> None:
+    """Where several readers have a card, which they are: one of them is taken."""
+    from cardreader.pcsc import slots  # pyscard takes its time
+
+    cards = [one.name for one in slots() if one.card_present]
+    if len(cards) > 1:
+        console.note(f"There are cards in {' and '.join(cards)}; --reader pcsc:NAME chooses one.")
 
 
 def _content(reader: Reader, session: Purse) -> dict[str, Any]:
@@ -143,12 +157,9 @@ def explore(arguments: argparse.Namespace) -> int:
             ca_keys = capk.load(arguments.ca_keys)
     except OSError as error:
         return fail(EXIT_USAGE, console.unreadable(arguments.ca_keys, error))
-    if reader.simulated:
-        ca_keys = {**ca_keys, **capk.simulated()}
-    settings = TerminalSettings(terminal_id="STBCARD0", merchant_id="STBCARD00000000", ca_keys=ca_keys)
     recorder = Recorder(connection, arguments.times.monotonic)
     with closing(recorder):
-        found = explored(recorder, settings, arguments.times.now())
+        found = explored(recorder, _terminal(reader, ca_keys), arguments.times.now())
     content = {
         "reader": reader.name,
         "simulated": reader.simulated,
@@ -165,6 +176,12 @@ def explore(arguments: argparse.Namespace) -> int:
         for line in one.lines():
             console.say(line)
     return EXIT_OK
+
+
+def _terminal(reader: Reader, ca_keys: CaKeys) -> TerminalSettings:
+    """The bench as a terminal; the simulated cards' CA counts only where no real card can be."""
+    known = {**ca_keys, **capk.simulated()} if reader.simulated else ca_keys
+    return TerminalSettings(terminal_id="STBCARD0", merchant_id="STBCARD00000000", ca_keys=known)
 
 
 def _summary(content: dict[str, Any], depth: int = 0) -> Iterator[str]:
@@ -199,15 +216,14 @@ def show(arguments: argparse.Namespace) -> int:
     reader, connection = _powered(arguments.reader)
     tell = (lambda _: None) if arguments.json else _tell
     recorder = Recorder(connection, arguments.times.monotonic, tell)
-    made_at = arguments.times.now().isoformat(timespec="seconds")
-    problem: CardReaderError | None = None
+    now = arguments.times.now()
+    problem: CardRemoved | None = None
     with closing(recorder):
         try:
-            _content(reader, Purse(recorder))
-        except CardReaderError as error:
-            # That a card has no purse stands in its trace; it is no problem of the trace's.
-            problem = None if isinstance(error, ApplicationNotFound) else error
-    made = Trace(reader.name, recorder.atr, made_at, tuple(recorder.exchanges))
+            explored(recorder, _terminal(reader, {}), now)
+        except CardRemoved as error:
+            problem = error  # what was said until then is kept
+    made = Trace(reader.name, recorder.atr, now.isoformat(timespec="seconds"), tuple(recorder.exchanges))
     if arguments.json:
         console.say(made.to_text().rstrip())
     if arguments.to is not None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from cardreader import tlv
-from cardreader.emv import bits, dol
-from cardreader.emv.cvm import CvmList
-from cardreader.emv.tags import Format, describe
+from cardreader.apdu import Command
+from cardreader.emv import dol
+from cardreader.emv.tags import describe
 from cardreader.errors import ProtocolError
 from cardreader.lab.meaning import explain, masked_answer
+from cardreader.lab.readings import reading
 from cardreader.lab.trace import Exchange
 from cardreader.pboc.files import LogRecord, PublicApplicationData, Record, is_empty
 from cardreader.secret import mask_number
@@ -23,12 +24,11 @@ _PUBLIC_DATA = 0x95
 """EF 0015, the purse's public application data, as READ BINARY names it."""
 _PURSE_LOG = 0x18 << 3 | 4
 """EF 0018, as READ RECORD names it."""
-_FIELDS = {0x82: bits.Aip, 0x9F07: bits.Auc, 0x95: bits.Tvr, 0x9B: bits.Tsi}
-_NUMBERS = (0x5A, 0x57, 0x56, 0x9F6B, 0x9F20)
-_LISTS = (0x8C, 0x8D, 0x97, 0x9F38, 0x9F49, 0x9F4F, 0xDF4F)
-"""Data object lists, and formats of logs, which are written the same."""
-_AMOUNTS = (0x9F02, 0x9F03, 0x9F77, 0x9F78, 0x9F79, 0x9F6D)
-_FORMAT_1, _AFL, _CVM_LIST = 0x80, 0x94, 0x8E
+_FORMAT_1 = 0x80
+_COMMAND_TEMPLATE = 0x83
+_AIP, _AFL = 0x82, 0x94
+_PDOL, _CDOL1, _CDOL2, _DDOL = 0x9F38, 0x8C, 0x8D, 0x9F49
+_GPO, _GENERATE_AC, _AUTHENTICATE, _SELECT = (0x80, 0xA8), (0x80, 0xAE), (0x00, 0x88), (0x00, 0xA4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,76 +69,12 @@ def node(one: tlv.Tlv) -> Node:
     if one.children:
         return Node(f"{one.tag:X}", describe(one.tag).name, "", "", tuple(map(node, one.children)))
     value = masked_answer(b"", tlv.encode(one.tag, one.value))[-2 * len(one.value) :] if one.value else ""
-    return Node(f"{one.tag:X}", describe(one.tag).name, value, _text(one.tag, one.value))
+    return Node(f"{one.tag:X}", describe(one.tag).name, value, reading(one.tag, one.value))
 
 
 def nodes(values: Mapping[int, bytes]) -> tuple[Node, ...]:
     """Values by tag, as a record of a log is read."""
     return tuple(node(tlv.Tlv(tag, value)) for tag, value in values.items())
-
-
-def _text(tag: int, value: bytes) -> str:
-    """What a value says in words; empty where that is its bytes, or where it is garbled."""
-    field = _FIELDS.get(tag)
-    if field is not None:
-        return ", ".join(bits.names(field(int.from_bytes(value))))
-    reading = _READINGS.get(tag)
-    if reading is not None:
-        try:
-            return reading(value)
-        except ProtocolError:
-            return ""
-    if tag not in _NUMBERS and describe(tag).format in (
-        Format.ALPHABETIC,
-        Format.ALPHANUMERIC,
-        Format.SPECIAL,
-    ):
-        try:
-            return value.decode("gb18030").rstrip()
-        except UnicodeDecodeError:
-            return ""
-    return ""
-
-
-def _wanted(value: bytes) -> str:
-    return ", ".join(f"{entry.tag:X} {entry.length}" for entry in dol.parse(value))
-
-
-def _rules(value: bytes) -> str:
-    rules = CvmList.parse(value).rules
-    return ", ".join(f"{rule.cvm}{' or next' if rule.try_next else ''}" for rule in rules)
-
-
-def _files(value: bytes) -> str:
-    """An AFL (EMV Book 3, 10.2): file, first and last record."""
-    if len(value) % 4:
-        raise ProtocolError(f"AFL: half an entry at byte {len(value) - len(value) % 4}")
-    entries = (value[at : at + 4] for at in range(0, len(value), 4))
-    return ", ".join(f"SFI {file >> 3} records {first}-{last}" for file, first, last, _ in entries)
-
-
-def _options(value: bytes) -> str:
-    """Format 1 of GET PROCESSING OPTIONS: AIP, then AFL. That of GENERATE AC begins with a CID, which has no such length."""
-    if len(value) < 6 or len(value) % 4 != 2:
-        return ""
-    aip = bits.names(bits.Aip(int.from_bytes(value[:2])))
-    return f"{', '.join(aip)}; {_files(value[2:])}"
-
-
-def _yuan(value: bytes) -> str:
-    if not value.hex().isdecimal():
-        return ""
-    amount_fen = int(value.hex())
-    return f"{amount_fen // 100}.{amount_fen % 100:02d}"
-
-
-_READINGS: dict[int, Callable[[bytes], str]] = {
-    **dict.fromkeys(_LISTS, _wanted),
-    **dict.fromkeys(_AMOUNTS, _yuan),
-    _CVM_LIST: _rules,
-    _AFL: _files,
-    _FORMAT_1: _options,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,20 +121,84 @@ def _objects(one: Exchange) -> tuple[Node, ...]:
             return parts(PublicApplicationData.decode(one.data))
         if (ins, p2) == (0xB2, _PURSE_LOG) and not is_empty(one.data):
             return parts(LogRecord.decode(one.data))
-        found = tuple(map(node, tlv.parse(one.data))) if ins != 0xB0 else ()
+        found = tlv.parse(one.data) if ins != 0xB0 else ()
     except ProtocolError:
         return ()
-    return found if all(describe(int(top.tag, 16)).known for top in found) else ()
+    if not all(describe(top.tag).known for top in found):
+        return ()
+    return tuple(_format_1(one.command, top) if top.tag == _FORMAT_1 else node(top) for top in found)
+
+
+def _format_1(command: bytes, template: tlv.Tlv) -> Node:
+    """An answer in format 1, which has values without tags (EMV Book 3, 6.5.5.4, 6.5.8.4 and 6.5.9.4)."""
+    value, inside = template.value, dict[int, bytes]()
+    match tuple(command[:2]):
+        case (0x80, 0xA8):
+            inside = {_AIP: value[:2], _AFL: value[2:]}
+        case (0x80, 0xAE):
+            inside = {0x9F27: value[:1], 0x9F36: value[1:3], 0x9F26: value[3:11], 0x9F10: value[11:]}
+        case (0x00, 0x88):
+            inside = {0x9F4B: value}
+    whole = node(template)
+    return replace(whole, value="" if inside else whole.value, children=nodes(inside))
+
+
+def sent(exchanges: Sequence[Exchange]) -> tuple[tuple[Node, ...], ...]:
+    """What was sent with each command by a list of the card's own: PDOL, CDOL1, CDOL2, DDOL; empty for any other."""
+    return tuple(_sent(exchanges))
+
+
+def _sent(exchanges: Sequence[Exchange]) -> Iterator[tuple[Node, ...]]:
+    lists: dict[int, bytes] = {}
+    cryptograms = 0
+    for one in exchanges:
+        kind = (one.command[0], one.command[1])
+        if kind == _SELECT:
+            lists, cryptograms = {}, 0
+        wanted = {_GPO: _PDOL, _GENERATE_AC: _CDOL2 if cryptograms else _CDOL1, _AUTHENTICATE: _DDOL}.get(
+            kind
+        )
+        cryptograms += kind == _GENERATE_AC
+        yield () if wanted is None else _by_list(one.command, lists.get(wanted))
+        lists |= _lists(one)
+
+
+def _by_list(command: bytes, form: bytes | None) -> tuple[Node, ...]:
+    if form is None:
+        return ()
+    try:
+        values = Command.parse(command).data
+        if command[1] == _GPO[1]:
+            values = tlv.find(values, _COMMAND_TEMPLATE) or b""
+        return nodes(dol.split(dol.parse(form), values))
+    except ProtocolError:
+        return ()
+
+
+def _lists(one: Exchange) -> dict[int, bytes]:
+    """Lists of data objects in an answer."""
+    found: dict[int, bytes] = {}
+    try:
+        waiting = list(tlv.parse(one.data)) if one.command[1] in (0xA4, 0xB2) else []
+    except ProtocolError:
+        return {}
+    while waiting:
+        top = waiting.pop()
+        waiting += top.children
+        if top.tag in (_PDOL, _CDOL1, _CDOL2, _DDOL):
+            found[top.tag] = top.value
+    return found
 
 
 def parts(record: Record) -> tuple[Node, ...]:
     """The elements of a file or record of the purse, which has no tags."""
-    return tuple(_part(one.name.replace("_", " "), getattr(record, one.name)) for one in fields(record))
+    return tuple(_part(one.name, getattr(record, one.name)) for one in fields(record))
 
 
-def _part(name: str, value: Any) -> Node:
-    if name == "application serial":
+def _part(field: str, value: Any) -> Node:
+    name = field.removesuffix("_fen").replace("_", " ").capitalize()
+    if field == "application_serial":
         return Node("", name, mask_number(value))
-    if name.endswith(" fen"):
-        return Node("", name.removesuffix(" fen"), f"{value // 100}.{value % 100:02d}")
+    if field.endswith("_fen"):
+        return Node("", name, f"{value // 100}.{value % 100:02d}")
     return Node("", name, value.hex().upper() if isinstance(value, bytes) else str(value))

@@ -8,7 +8,7 @@ from server_stub.foundation.iso8583 import Message, Value
 from server_stub.foundation.problems import Problem
 from server_stub.tsp.envelopes import Opened
 from server_stub.tsp.hsm.module import Hsm
-from server_stub.tsp.pos import MAC_REFUSED, PURCHASE, Keys, Kind, Pos, Slip
+from server_stub.tsp.pos import MAC_REFUSED, OTHER_BATCH, PURCHASE, Keys, Kind, Pos, Slip
 from server_stub.tsp.ppp_line import Unanswered
 
 DECLINED = {
@@ -77,6 +77,10 @@ class IssuerLine:
             log.warning("ppp-unanswered", subject=purpose, sent=True, error="the MAC was refused")
             await self._sign_in_again()
             return None
+        if said.text(39) == OTHER_BATCH:
+            # Nothing is booked, and nothing ever would be: the next sale goes into the batch that is open.
+            log.warning("ppp-other-batch", subject=purpose, batch=slip.batch)
+            await self._sign_in_again()
         return said
 
     async def _sign_in_again(self) -> None:

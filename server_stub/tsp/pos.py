@@ -49,7 +49,7 @@ REVERSED = frozenset({APPROVED, "12", "25"})
 """Answers to 0400 after which nothing of the sale is left."""
 SCRIPT_RESULT, SETTLE, UPLOAD, UPLOAD_END = "951", "201", "203", "207"
 """60.3 of 0620, 0500, and 0320 with an IC card's certificate and after the last one."""
-MAC_REFUSED = "A0"
+MAC_REFUSED, OTHER_BATCH = "A0", "77"
 HIGHEST_STAN = 999_999
 FIRST_BATCH = "000001"
 log = structlog.get_logger(__name__)

@@ -17,7 +17,7 @@ from cardreader.errors import Cancelled, CardRemoved, ReaderUnavailable
 from cardreader.lab import trace as traces
 from cardreader.lab.explore import ApplicationFound, Explored, PurseFound, explore
 from cardreader.lab.trace import Exchange, Recorder, Trace
-from cardreader.lab.tree import Node, Told, answer
+from cardreader.lab.tree import Node, Told, answer, sent
 from cardreader.reader import Reader, SeveralSlots
 from stb_app.journeys.card_slot import CardSlot, NobodyCame
 from stb_app.journeys.steps import CardPrompt, Refused
@@ -159,7 +159,7 @@ class Spoken:
     Attributes:
         command, answer: upper-case hex, PINs and card numbers masked.
         word: the status word in hex; empty where the card left instead of answering. ``meaning``: what it says.
-        nodes: the answer decoded, where it has data objects.
+        nodes: the answer decoded, where it has data objects. ``sent``: what was sent by a list of the card's own.
     """
 
     asked: str
@@ -170,6 +170,7 @@ class Spoken:
     word: str
     meaning: str
     nodes: tuple[Node, ...]
+    sent: tuple[Node, ...]
 
     @property
     def fine(self) -> bool:
@@ -179,14 +180,22 @@ class Spoken:
 
 def spoken(trace: Trace) -> tuple[Spoken, ...]:
     """The commands of a trace for people, in order."""
-    return tuple(map(_spoken, trace.exchanges))
+    return tuple(map(_spoken, trace.exchanges, sent(trace.exchanges)))
 
 
-def _spoken(one: Exchange) -> Spoken:
+def _spoken(one: Exchange, by_list: tuple[Node, ...]) -> Spoken:
     told = answer(one)
     word, meaning = ("", "") if one.sw is None else (f"{one.sw:04X}", status.meaning(one.sw))
     return Spoken(
-        told.asked, one.at_ms, one.took_ms, one.command.hex().upper(), told.raw, word, meaning, told.nodes
+        told.asked,
+        one.at_ms,
+        one.took_ms,
+        one.command.hex().upper(),
+        told.raw,
+        word,
+        meaning,
+        told.nodes,
+        by_list,
     )
 
 

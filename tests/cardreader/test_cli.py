@@ -215,9 +215,12 @@ def test_a_trace_is_shown_kept_shown_again_and_played_as_a_card(
 
 
 def test_a_card_without_a_purse_can_be_traced(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["trace", "--reader", "sim:no-purse", "--json"]) == console.EXIT_OK
-    head, line = (json.loads(line) for line in capsys.readouterr().out.splitlines())
-    assert (head["stb_card_trace"], line["sw"]) == (1, "6A82")
+    assert cli.main(["trace", "--reader", "sim:debit", "--json"]) == console.EXIT_OK
+    head, first, *lines = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (head["stb_card_trace"], first["sw"]) == (1, "6A82")
+    assert {"GET PROCESSING OPTIONS", "READ RECORD 2 of SFI 3", "INTERNAL AUTHENTICATE"} <= {
+        line["meaning"] for line in lines
+    }
 
 
 @pytest.mark.parametrize("command", ["trace", "replay"])

@@ -8,19 +8,24 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 from smartcard import scard
 
+from cardreader.apdu import Channel
+from cardreader.contactless import is_contactless, uid
+from cardreader.emv.selection import candidates
+from cardreader.emv.settings import UNIONPAY, Interface
 from cardreader.errors import CardRemoved, CardTimeout, ReaderUnavailable
 from cardreader.pcsc import PcscReader, slots
 from cardreader.purse import Purse
 from cardreader.reader import Reader
 from cardreader.readers import open_reader
-from cardreader.sim.profiles import PROFILES, SimulatedCard, atr
+from cardreader.sim.profiles import PROFILES, SimulatedCard, atr, open_card
 from cardreader.sim.store import MemoryStore
-from cardreader.sim.vpcd import VirtualSlot
+from cardreader.sim.vpcd import DEFAULT_HOST, DEFAULT_PORT, VirtualSlot
 from tests.cardreader.terminal import Terminal
 from tests.pcscd import VIRTUAL_READER, InsertedCard, poll
 
@@ -151,3 +156,40 @@ def test_the_slots_are_listed_with_what_is_in_them(reader: PcscReader) -> None:
         assert slot.atr == connection.atr == atr(t0=False)
         connection.close()
     reader.wait_for_removal(5, NEVER)
+
+
+def test_two_readers_at_once_one_of_them_contactless(reader: PcscReader, tmp_path: Path) -> None:
+    profile = tmp_path / "tap.toml"
+    shipped = files("cardreader.sim.emv").joinpath("profiles", "debit.toml").read_text("utf-8")
+    profile.write_text(f"{shipped}\n[behaviour]\ncontactless = true\n")
+    other = PcscReader("Virtual PCD 00 01")
+    slot = VirtualSlot(open_card(str(profile), None), DEFAULT_HOST, DEFAULT_PORT + 1)
+    answering = threading.Thread(target=slot.run)
+    with inserted():
+        answering.start()
+        try:
+            purse, tapped = reader.wait_for_card(5, NEVER), other.wait_for_card(5, NEVER)
+            assert is_contactless(tapped.atr)
+            assert not is_contactless(purse.atr)
+            ppse = candidates(Channel(tapped), Interface.CONTACTLESS, UNIONPAY)
+            assert [one.aid.hex().upper() for one in ppse] == ["A000000333010101"]
+            assert len(uid(tapped)) == 4
+            assert Purse(purse).balance_fen() == 23640
+            purse.close()
+            tapped.close()
+            explored = stb_card("explore", "--reader", "pcsc:00 01")
+            assert (explored.returncode, "PBOC DEBIT" in explored.stdout) == (0, True)
+            assert "There are cards in" in stb_card("read").stderr
+            listed = stb_card("readers").stdout
+            assert "Virtual PCD 00 01 (simulated): a contactless card" in listed
+        finally:
+            slot.pull()
+            answering.join(5)
+    gone = stb_card("read", "--reader", "pcsc:Omnikey")
+    assert (gone.returncode, "but Virtual PCD 00 00" in gone.stderr) == (3, True)
+
+
+def stb_card(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command, in a process of its own."""
+    command = [sys.executable, "-m", "cardreader", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)

@@ -114,6 +114,17 @@ def test_a_card_that_is_taken_out_is_out_though_another_reader_has_one(service: 
     reader.wait_for_removal(1, NEVER)
 
 
+def test_the_card_that_is_open_is_the_one_that_is_spoken_of(service: FakeScard) -> None:
+    reader = PcscReader()
+    service.slots[RIGHT].insert(open_card("good", None))
+    connection = reader.wait_for_card(1, NEVER)
+    service.slots[LEFT].insert(open_card("little-money", None))
+    assert reader.card_present()
+    assert reader.name == RIGHT
+    connection.close()
+    assert balance(reader) == 320
+
+
 def test_a_card_that_another_program_uses_is_not_the_one_to_take(service: FakeScard) -> None:
     """A PSAM in one reader, a subscriber's card in the other."""
     service.slots[LEFT] = FakeSlot(open_card("no-purse", None), exclusive=True)

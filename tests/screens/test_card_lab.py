@@ -83,6 +83,16 @@ def test_a_card_that_was_taken_stays_on_the_screen(tv: Television) -> None:
     assert "It has no application that this box knows." in tv.words()
 
 
+def test_a_purse_is_laid_open(tv: Television) -> None:
+    post(tv, seen("good"))
+    tv.press("OK")
+    for words in ("¥236.40", "2024-03-01", "2044-02-29", "Transactions in its log"):
+        assert words in tv.words()
+    tv.press("DOWN", "DOWN")
+    for words in ("READ RECORD 1 of SFI 24", "Amount", "15.00", "2026-11-18"):
+        assert words in tv.words()
+
+
 def test_certificates_that_do_not_verify_say_why(tv: Television) -> None:
     post(tv, seen("credit", ca=False))
     assert "Not proven" in tv.words()
@@ -114,7 +124,7 @@ def test_commands_are_shown_and_saved(tv: Television) -> None:
 
 def test_earlier_cards_and_one_that_left_in_a_payment(tv: Television) -> None:
     tv.ok("sessions")
-    assert tv.state == {"sessions": [27, 19, 26]}
+    assert tv.state == {"sessions": [27, 20, 26]}
     assert "Payment" in tv.words()
     tv.press("OK", *["DOWN"] * 27)
     assert "GENERATE AC ARQC" in tv.words()

@@ -9,7 +9,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from server_stub.foundation.clock import CHINA
 from server_stub.main import bind
 from server_stub.ppp.tables import transactions
 from server_stub.settings import Settings
+from server_stub.tsp.tables import cases
 from stb_app.journeys.card_payment import CardPayment
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.steps import CardPrompt, CardStep, Finished
@@ -34,11 +35,13 @@ from stb_app.tsp.client import TspClient
 from stb_app.tsp.signing import Identity
 from tests.server_stub.signing import ACTIVATION, SMART_CARDS
 from tests.server_stub.system import first_start
+from tests.stb_app.journeys.bench import BOX as TERMINAL_AND_TIME
 from tests.stb_app.journeys.bench import FastWaits
 
 T = TypeVar("T")
 BOX = "85312048"
 PIN = "123456"
+BOX_AS_TERMINAL, _ = TERMINAL_AND_TIME
 LIMIT_S = 20.0
 
 
@@ -59,25 +62,22 @@ class Chain:
         """Has something done by the server."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(LIMIT_S)
 
-    def pay(self, reader: Reader, pull: Callable[[CardPrompt], None] = lambda prompt: None) -> Finished:
-        """Orders something and pays it with the card in the reader: as a subscriber who does what the box asks for.
-
-        Args:
-            pull: told of every prompt before it is answered.
-        """
-        order = self.client.order("sports", "per-use", next(self._keys))
+    def pay(self, reader: Reader, service: str = "sports") -> Finished:
+        """Orders a service and pays it with the card in the reader: as a subscriber who does what the box asks for."""
+        order = self.client.order(service, "per-use", next(self._keys))
         memory, steps = Memory(None), list[CardStep]()
         journey = CardPayment(
             self.client, reader, memory, FastWaits(), lambda: next(self._keys), order,
-            lambda: datetime.now(CHINA), threading.Lock(),
+            lambda: datetime.now(CHINA), threading.Lock(), terminal=BOX_AS_TERMINAL,
         )  # fmt: skip
 
         def post(step: CardStep) -> None:
             steps.append(step)
             if isinstance(step, CardPrompt):
-                pull(step)
                 if step.prompt in ("enter-pin", "wrong-pin"):
                     journey.enter_pin(Pin(PIN))
+                elif step.prompt == "confirm-cash":
+                    journey.agree()
                 elif step.prompt == "remove":
                     journey.go_on()
 
@@ -95,6 +95,12 @@ class Chain:
                 return told.state, told.money
             assert time.monotonic() < until, told
             self.client.payment(payment, told.version, 5)
+
+    def cases(self, payment: str) -> list[str]:
+        """What a person has to look at about a payment."""
+        assert self._roles.tsp is not None
+        kinds = select(cases.c.kind).where((cases.c.payment_id == payment) & (cases.c.state == "open"))
+        return self.call(self._roles.tsp.database.read(lambda conn: list(conn.scalars(kinds))))
 
     def faults(self) -> list[str]:
         """What the books of TSP, BOSS and PPP say against each other or themselves."""

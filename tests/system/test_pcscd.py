@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from tests.system import chain
 from tests.system.television import Television
 
 pytestmark = [pytest.mark.pcscd, pytest.mark.xdist_group("pcscd")]
-LAST = {"debit": 15, "credit": 16}
+LAST = {"debit": 16, "credit": 17}
 """The number of a payment's last command."""
 
 
@@ -30,6 +32,25 @@ def test_a_card_in_a_pcsc_reader_pays(tmp_path: Path) -> None:
         state = tv.wait_for("result")["state"]
         assert (state["outcome"], state["money_taken"]) == ("success", True)
         assert state["balance_after_fen"] < state["balance_before_fen"]
+        _what_was_said(tv)
+
+
+def _what_was_said(tv: Television) -> None:
+    """The card lab has the payment's commands, and keeps them; played as a card they are looked into like any other."""
+    tv.press("HOME")
+    for key in ("settings", "card-lab", "sessions", "session:0", "item:0"):
+        tv.choose(key)
+    kept = tv.wait_for(lambda s: s["state"].get("saved"))["state"]["saved"]
+    tv.press("BACK", "BACK")
+    replayed = subprocess.Popen(
+        [sys.executable, "-m", "cardreader", "replay", kept], stdout=subprocess.DEVNULL
+    )
+    try:
+        seen = tv.wait_for(lambda s: s["screen"] == "card-lab" and s["state"]["prompt"] == "remove")["state"]
+    finally:
+        replayed.terminate()
+        replayed.wait(10)
+    assert (seen["reader"], seen["purse"]) == (VIRTUAL_READER, True)
 
 
 def test_a_card_pulled_after_the_debit_is_put_back_and_proves_it(tmp_path: Path) -> None:

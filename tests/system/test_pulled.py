@@ -11,17 +11,27 @@ from dataclasses import dataclass
 
 import pytest
 
+from cardreader.emv.kernel import DebitCredit
 from cardreader.errors import CardRemoved
 from cardreader.purse import Purse
 from cardreader.sim.reader import SimConnection, SimReader
 from tests.system import chain
-from tests.system.chain import Chain
+from tests.system.chain import BOX_AS_TERMINAL, Chain
 
 pytestmark = pytest.mark.xdist_group("pulled")
-COMMANDS = {"good": 6, "debit": 15, "credit": 16}
+COMMANDS = {"good": 6, "debit": 16, "credit": 17, "electronic-cash": 23}
 """Of a payment that nothing happens to."""
-FULL_FEN = 23640
-"""On the purse card, as it comes."""
+CASH, CERTIFICATE = "electronic-cash", 19
+"""The card whose cash is worth some forty payments, and the command whose answer is its certificate."""
+WHEN = {False: "before", True: "after"}
+PULLS = [
+    pytest.param(profile, at, carried_out, id=f"{profile}-{at}-{WHEN[carried_out]}")
+    for profile, last in COMMANDS.items()
+    for at in range(1, last + 1)
+    for carried_out in WHEN
+    if profile != CASH or (carried_out != (at == CERTIFICATE))
+]
+"""Every one but the certificate that is lost. The cash card's are pulled once at each: after is before the next."""
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +67,15 @@ def hand(monkeypatch: pytest.MonkeyPatch) -> Hand:
     return hand
 
 
-def on_card(reader: SimReader) -> int:
-    """The balance of a purse."""
+def on_card(reader: SimReader, profile: str) -> int:
+    """What is left on a card that holds money."""
     connection = reader.wait_for_card(1, threading.Event())
     try:
-        return Purse(connection).balance_fen()
+        if profile == "good":
+            return Purse(connection).balance_fen()
+        if profile == CASH:
+            return DebitCredit(connection, BOX_AS_TERMINAL).electronic_cash().balance_fen or 0
+        return 0
     finally:
         connection.close()
 
@@ -69,27 +83,39 @@ def on_card(reader: SimReader) -> int:
 def test_every_command_is_met(bench: Chain, hand: Hand) -> None:
     for profile, commands in COMMANDS.items():
         hand.count = 0
-        end = bench.pay(SimReader(profile))
+        end = bench.pay(SimReader(profile, state_dir=bench.cards))
         assert (end.outcome, end.money) == ("success", "taken")
         assert hand.count == commands, profile
 
 
-@pytest.mark.parametrize("carried_out", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize(
-    ("profile", "at"), [(profile, at) for profile, last in COMMANDS.items() for at in range(1, last + 1)]
-)
+@pytest.mark.parametrize(("profile", "at", "carried_out"), PULLS)
 def test_it_is_pulled(bench: Chain, hand: Hand, profile: str, at: int, carried_out: bool) -> None:
     reader = SimReader(profile, state_dir=bench.cards)
-    before = bench.taken_fen() + (FULL_FEN - on_card(reader) if profile == "good" else 0)
+    held, taken = on_card(reader, profile), bench.taken_fen()
     hand.at, hand.carried_out, hand.count = at, carried_out, 0
     end = bench.pay(reader)
     assert hand.count >= at
     hand.at = 0
     assert end.payment is not None
     state, money = bench.state(end.payment.payment)
-    after = bench.taken_fen() + (FULL_FEN - on_card(reader) if profile == "good" else 0)
-    assert after - before == (end.payment.amount_fen if money == "taken" else 0), (state, money)
-    assert state == ("done" if money == "taken" else "failed")
+    paid_fen = end.payment.amount_fen if money == "taken" else 0
+    assert state == ("done" if paid_fen else "failed")
+    assert held - on_card(reader, profile) == (paid_fen if profile in ("good", CASH) else 0)
+    assert bench.taken_fen() - taken == (0 if profile == "good" else paid_fen)
     # What the subscriber was told is what is so, or that it is not known yet.
     assert end.money in (money, "unknown")
+    assert bench.faults() == []
+
+
+def test_a_certificate_that_is_lost_is_for_a_person(bench: Chain, hand: Hand) -> None:
+    reader = SimReader(CASH, state_dir=bench.cards)
+    held, taken = on_card(reader, CASH), bench.taken_fen()
+    hand.at, hand.carried_out, hand.count = CERTIFICATE, True, 0
+    end = bench.pay(reader, "music")
+    hand.at = 0
+    assert end.payment is not None
+    assert (end.money, end.reason) == ("unknown", "certificate-lost")
+    assert held - on_card(reader, CASH) == end.payment.amount_fen
+    assert bench.taken_fen() == taken
+    assert bench.cases(end.payment.payment) == ["certificate-lost"]
     assert bench.faults() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
+from cardreader import contactless
 from cardreader.errors import ProtocolError
 from cardreader.sim.cos import MF_FID, CardSystem, MasterFile, Random
 from cardreader.sim.emv.application import Commit, PaymentApplication
@@ -16,23 +17,28 @@ from cardreader.sim.emv.personalisation import (
     personalise,
     proximity_directory,
 )
-from cardreader.sim.emv.profile import EmvProfile
+from cardreader.sim.emv.profile import Behaviour, EmvProfile
 from cardreader.sim.emv.state import ApplicationState, CardState, fresh
 from cardreader.sim.store import Store
 from cardreader.tlv import encode
 
+_RANDOM_UID = 0x08
+"""The first byte of a UID that is another one each time (ISO 14443-3)."""
 _NO_NAME = b"\x00"
 """A name that no terminal asks for: the MF of a card without a PSE."""
 
 
-def atr(get_response: bool) -> bytes:
-    """Answer to reset as EMV Book 1, 8.2 orders it: T=0, or T=1 with blocks of 254 bytes.
+def atr(behaviour: Behaviour) -> bytes:
+    """Answer to reset as EMV Book 1, 8.2 orders it: T=0, or T=1 with blocks of 254 bytes; without contacts as a reader
+    makes it up.
 
-    >>> atr(get_response=True).hex()
+    >>> atr(Behaviour(get_response=True)).hex()
     '3b6600005354422d454d'
     """
     historical = b"STB-EM"
-    if get_response:
+    if behaviour.contactless:
+        return contactless.atr(historical)
+    if behaviour.get_response:
         return bytes((0x3B, 0x60 | len(historical), 0x00, 0x00)) + historical
     body = bytes((0xE0 | len(historical), 0x00, 0x00, 0x81, 0x31, 0xFE, 0x45)) + historical
     check = 0
@@ -50,7 +56,8 @@ class EmvCard:
 
     def __init__(self, profile: EmvProfile, store: Store, random: Random = os.urandom) -> None:
         self.profile = profile
-        self.atr = atr(profile.behaviour.get_response)
+        self.atr = atr(profile.behaviour)
+        self._uid = bytes((_RANDOM_UID,)) + random(3) if profile.behaviour.contactless else b""
         self._store = store
         contents = store.load()
         try:
@@ -92,6 +99,8 @@ class EmvCard:
 
     def transmit(self, apdu: bytes) -> tuple[bytes, int]:
         """Carries out a command APDU and returns (response data, status word); changes are saved by then."""
+        if self.profile.behaviour.contactless and apdu == contactless.GET_UID.to_bytes():
+            return self._uid, 0x9000
         return self._system.transmit(apdu)
 
     def _committer(self, aid: bytes) -> Commit:

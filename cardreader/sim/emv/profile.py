@@ -72,12 +72,14 @@ class Behaviour:
         format_2: GPO, INTERNAL AUTHENTICATE and GENERATE AC answer with a template 77, not 80.
         blocked: every application is blocked from the beginning.
         card_blocked: the whole card is.
+        contactless: it is seen as by a contactless reader, which tells its UID.
     """
 
     get_response: bool = False
     format_2: bool = False
     blocked: bool = False
     card_blocked: bool = False
+    contactless: bool = False
 
 
 @dataclass(frozen=True, slots=True)

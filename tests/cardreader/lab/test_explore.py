@@ -5,20 +5,26 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from functools import cache
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
 from cardreader import cli, tlv
+from cardreader.contactless import is_contactless
 from cardreader.emv import capk
 from cardreader.emv.settings import TerminalSettings
 from cardreader.errors import CardRemoved
 from cardreader.lab import console
 from cardreader.lab.explore import explore
-from cardreader.lab.faults import Fault, FaultyCard
+from cardreader.lab.faults import Fault, FaultyCard, parse
 from cardreader.lab.trace import Recorder
 from cardreader.lab.tree import node
 from cardreader.sim.card import CardLeft
+from cardreader.sim.emv.card import EmvCard
 from cardreader.sim.profiles import EMV_PROFILES, open_card
+from cardreader.sim.store import MemoryStore
+from tests.cardreader.sim.emv.terminal import changed
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TERMINAL = TerminalSettings(terminal_id="STBCARD0", merchant_id="STBCARD00000000", ca_keys=capk.simulated())
@@ -54,6 +60,15 @@ def test_a_purse_card_has_no_application_and_its_purse(capsys: pytest.CaptureFix
     assert "balance: 236.40 yuan" in said
     assert "applications: none" in said
     assert "62170018340572162047" not in said
+
+
+def test_a_log_that_cannot_be_read_hides_nothing_else() -> None:
+    card = FaultyCard(open_card("good", None), [parse("word@00B2:6982")], lambda seconds: None)
+    card.power_on()
+    purse = explore(Recorder(Slot(card), lambda: 0.0), TERMINAL, NOW).purse
+    assert purse is not None
+    assert (purse.balance_fen, purse.log_records) == (23640, 0)
+    assert "6982" in purse.content()["log_problem"]
 
 
 class Slot:
@@ -103,3 +118,37 @@ def test_names_values_and_meanings() -> None:
     assert lines[0].startswith("70    READ RECORD Response Message Template")
     assert "cardholder verification" in lines[1]
     assert lines[2] == "  5F2D  Language Preference: 7A68  (zh)"
+
+
+VISA = "A0000000031010"
+
+
+@pytest.mark.parametrize("more", [[], [("atc = 17", "atc = 17\npse = false")]])
+def test_an_application_of_another_scheme_is_laid_open_too(more: list[tuple[str, str]]) -> None:
+    """Its directory names it: for contact readers, or for contactless ones alone."""
+    profile = changed("debit", ("A000000333010101", VISA), *more)
+    card = FaultyCard(EmvCard(profile, MemoryStore()), [], lambda seconds: None)
+    card.power_on()
+    found = explore(Recorder(Slot(card), lambda: 0.0), TERMINAL, NOW)
+    (application,) = found.applications
+    assert (application.aid, application.label) == (VISA, "PBOC DEBIT" if more else "UNIONPAY DEBIT")
+    assert (application.problem, application.card) == ("", "6217 00** **** ***6 101")
+    # Our CA is UnionPay's here: nothing vouches for a card of another scheme.
+    assert application.authenticity == "failed"
+    assert any(VISA in told.asked for told in application.told)
+
+
+def test_a_contactless_card_tells_its_directory_and_uid(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile = tmp_path / "tap.toml"
+    shipped = files("cardreader.sim.emv").joinpath("profiles", "debit.toml").read_text("utf-8")
+    assert "[behaviour]" not in shipped
+    profile.write_text(f"{shipped}\n[behaviour]\ncontactless = true\n")
+    assert cli.main(["explore", "--reader", f"sim:{profile}", "--json"]) == console.EXIT_OK
+    content = json.loads(capsys.readouterr().out)
+    assert is_contactless(bytes.fromhex(content["atr"]))
+    assert len(bytes.fromhex(content["uid"])) == 4
+    assert [one["aid"] for one in content["applications"]] == ["A000000333010101"]
+    asked = [one["asked"] for one in content["told"]]
+    assert any(command.startswith("SELECT 2PAY") for command in asked), asked

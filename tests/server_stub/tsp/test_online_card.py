@@ -277,6 +277,18 @@ async def test_it_is_for_this_payment_and_this_money_alone(system: System) -> No
     assert await at_issuer(system) == []
 
 
+async def test_a_batch_that_somebody_else_has_closed_costs_one_sale(system: System) -> None:
+    assert system.roles.ppp is not None
+    box = await system.box()
+    await system.tsp.online_cards._line.pos.keys()
+    await system.roles.ppp.database.write(lambda conn: conn.execute(ppp.terminals.update().values(batch=7)))
+    said = await Terminal(system, box).authorise(await box.pay("card"))
+    assert (said["response_code"], said["payment"]["money"]) == ("77", "not-taken")
+    paid = await Terminal(system, box, "credit").pay(await box.pay("card", "kids", "monthly"))
+    assert paid["money"] == "taken"
+    assert sorted(row.batch for row in await system.rows(tables.authorisations)) == ["000001", "000007"]
+
+
 async def test_the_same_request_twice_is_one_sale(system: System) -> None:
     box = await system.box()
     payment = await box.pay("card")
