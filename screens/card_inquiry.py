@@ -73,6 +73,8 @@ class CardInquiryScreen(Page[None]):
         self._step: InquiryStep | LoadEnded = CardPrompt("insert")
         self._load_fen = 0
         """So much is being loaded; 0: the card is only looked at."""
+        self._account = False
+        """Its bank is asked what is in the account."""
         self._pin = PinEntry()
         self._running: Running | None = None
 
@@ -90,7 +92,8 @@ class CardInquiryScreen(Page[None]):
         if self._running is not None:
             self._running.cancel()
 
-    def _begin(self) -> None:
+    def _begin(self, *, account: bool = False) -> None:
+        self._account = account
         self._pin = PinEntry()
         self._load_fen = 0
         self.asks_to_leave = self.holds_idle = False
@@ -99,7 +102,7 @@ class CardInquiryScreen(Page[None]):
             self._look()
             return
         self._step = CardPrompt("insert")
-        journey = self._journey = self.app.verbs.inquire_card()
+        journey = self._journey = self.app.verbs.inquire_card(account=account)
         self._running = self.app.start(journey, lambda step: self._on_step(journey, step))
         self._look()
 
@@ -204,6 +207,9 @@ class CardInquiryScreen(Page[None]):
             self._begin()
         elif key == "load":
             self._choose_amount()
+        elif key == "account":
+            self.on_leave()
+            self._begin(account=True)
         elif key == "done":
             self.app.pop()
 
@@ -257,7 +263,10 @@ class CardInquiryScreen(Page[None]):
             done = self._button("done", self.t("Done"), primary=True)
             # The one that has the focus stands next to the transactions: an arrow to the right leads there.
             load: tuple[Target, ...] = ()
-            if (
+            asked = isinstance(step, BankCardRead) and step.account_fen is not None
+            if isinstance(step, BankCardRead) and step.cash is None and step.usable and not asked:
+                load = (self._button("account", self.t("What is in the account")),)
+            elif (
                 isinstance(step, BankCardRead)
                 and step.usable
                 and step.cash is not None
@@ -326,7 +335,7 @@ class CardInquiryScreen(Page[None]):
         if not self._asks_pin:
             return ()
         remark = self.t("This card shows its transactions only after the PIN.")
-        if self._load_fen:
+        if self._load_fen or self._account:
             remark = self.t("The PIN goes to the card's bank alone, sealed: it is not shown or stored.")
         if self._pin.too_short:
             remark = self.t("The PIN has six digits: {n} are still missing.").format(n=self._pin.missing)

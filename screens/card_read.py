@@ -109,7 +109,12 @@ def _bank_card(card: BankCardRead, t: Say) -> Told:
         mark = Pill(t("Cannot pay here"), "bad")
         why = t("{reason}.").format(reason=words_for("card-expired", {}, t).title)
     if card.cash is None:
-        if card.usable:
+        if card.account_fen is not None:
+            figure = Text(money(card.account_fen), "amount", "money", wrap=False)
+            return Told(t("In the account"), figure, ((t("Card"), kind), *facts), mark, why)
+        if card.account_refusal is not None:
+            why = t("{reason}.").format(reason=words_for(card.account_refusal, {}, t).title)
+        elif card.usable:
             why = t("What is in the account only the bank knows.")
         return Told(t("UnionPay card"), Text(kind, "title"), tuple(facts), mark, why)
     if card.cash.most_fen is not None:

@@ -16,6 +16,7 @@ PORT = 8780
 CASE_ACTIONS = {
     "accept-proof": "the card's proof counts: the payment is paid, BOSS opens the service",
     "write-off": "nothing was debited: the payment has failed; a proof or money that comes later is still heard",
+    "present-again": "PPP is told of the card's certificate once more, under a number of its own",
     "refund": "what the wallet took goes back through the wallet",
     "retry-opening": "BOSS is asked once more to open the service",
     "returned-by-hand": "the subscriber has got the money back over the counter",

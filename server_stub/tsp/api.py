@@ -48,6 +48,7 @@ def routers(services: Current, name: str, version: str) -> list[APIRouter]:
     _online_card(stb, services)
     _electronic_cash(stb, services)
     _loads(stb, services)
+    _accounts(stb, services)
     notices = APIRouter(prefix="/notices/wallets", tags=["Wallets"])
     _notices(notices, services)
     return [stb, notices]
@@ -269,6 +270,16 @@ def _online_card(routes: APIRouter, services: Current) -> None:
         """The card's last word."""
         use = await _use(request, services, f"box:{box}", key)
         return await _once(services, use, lambda: services().online_cards.complete(box, payment, body, use))
+
+
+def _accounts(routes: APIRouter, services: Current) -> None:
+    @routes.post(
+        "/account-inquiries", status_code=201, response_model=models.AccountBalance, responses=CHANGE
+    )
+    async def account(request: Request, box: Box, body: models.AuthorisationRequest, key: Key) -> Response:
+        """Asks a card's issuer what is in its account; moves no money."""
+        use = await _use(request, services, f"box:{box}", key)
+        return await _once(services, use, lambda: services().account_inquiries.ask(box, body, use))
 
 
 def _loads(routes: APIRouter, services: Current) -> None:

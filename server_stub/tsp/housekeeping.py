@@ -60,13 +60,13 @@ def jobs(
 
     with_ppp: dict[str, Job] = {}
     if settlement is not None:
+        with_ppp[LOADS] = Job(loads.sweep, every(MINUTE_S))
         with_ppp[SETTLE] = Job(settlement.settle, nightly(3), longest_pause=MINUTE_S)
         with_ppp[SETTLEMENTS] = Job(settlement.go_on, every(HOUR_S), longest_pause=MINUTE_S)
     return {
         **with_ppp,
         SWEEP: Job(payments.sweep, wanted=next_due, longest_pause=MINUTE_S),
         BOOKS: Job(check_books, nightly(3)),
-        LOADS: Job(loads.sweep, every(MINUTE_S)),
         CASES: Job(close_cases, every(HOUR_S)),
         FORGET_ANSWERS: Job(forget_answers, nightly(4)),
     }

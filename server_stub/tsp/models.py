@@ -361,6 +361,15 @@ class LoadCompletion(BaseModel):
     logged: bool
 
 
+class AccountBalance(BaseModel):
+    """What an issuer says of an account: what can be spent, or why it does not say."""
+
+    response_code: str
+    balance_fen: int | None
+    refusal: str | None
+    chip: str | None
+
+
 class InquiryRequest(CardData):
     """A question about a card that moves no money (ONL-10)."""
 

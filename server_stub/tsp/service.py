@@ -18,6 +18,7 @@ from server_stub.foundation.vault import Vault
 from server_stub.foundation.worker import Worker
 from server_stub.settings import Settings
 from server_stub.tsp import books, housekeeping, psam_pool, tables
+from server_stub.tsp.account_inquiry import AccountInquiries
 from server_stub.tsp.boss_client import BossClient
 from server_stub.tsp.boxes import REPORT_KEY, Boxes
 from server_stub.tsp.card import CardPayments
@@ -116,6 +117,7 @@ class TspService:
         envelopes = Envelopes(self.hsm, self.card_keys)
         line = IssuerLine(self.hsm, pos)
         self.online_cards: OnlineCards = OnlineCards(self.core, envelopes, line)
+        self.account_inquiries: AccountInquiries = AccountInquiries(self.core, envelopes, line)
         self.card_loads: CardLoads = CardLoads(self.core, envelopes, line)
         self.electronic_cash: ElectronicCash = ElectronicCash(self.core, self.hsm, envelopes, pos)
         self.payments: Payments = Payments(

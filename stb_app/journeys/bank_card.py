@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from cardreader.emv.kernel import DebitCredit
+from cardreader.emv.outcome import Prepared
 from cardreader.emv.settings import TerminalSettings, Transaction, TransactionType
 from cardreader.errors import ApplicationBlocked, ApplicationNotFound, ProtocolError, StatusError
 from cardreader.reader import Connection
@@ -41,8 +42,9 @@ def name_of(card: DebitCredit, memory: Memory) -> str:
 
 def recognised(
     connection: Connection, settings: TerminalSettings, memory: Memory, now: datetime
-) -> tuple[DebitCredit, str] | None:
-    """The card's application, read, and the name under which the card is remembered; None: there is no such application.
+) -> tuple[DebitCredit, str, Prepared] | None:
+    """The card's application, read, the name under which the card is remembered, and what its holder would have to do for a
+    balance inquiry; None: there is no such application.
 
     Raises:
         BadCard: as ``open_debit_credit``. StatusError, ProtocolError: it cannot be read. CardRemoved.
@@ -50,5 +52,5 @@ def recognised(
     card = open_debit_credit(connection, settings)
     if card is None:
         return None
-    card.prepare(Transaction(0, now, 1, TransactionType.BALANCE_INQUIRY))
-    return card, name_of(card, memory)
+    prepared = card.prepare(Transaction(0, now, 1, TransactionType.BALANCE_INQUIRY))
+    return card, name_of(card, memory), prepared

@@ -10,17 +10,20 @@ from datetime import datetime
 from typing import Literal
 
 from cardreader.emv.kernel import DebitCredit
+from cardreader.emv.outcome import Online, Prepared
 from cardreader.emv.settings import TerminalSettings
 from cardreader.errors import Cancelled, CardRemoved, ProtocolError, StatusError
 from cardreader.pboc.files import LogRecord
 from cardreader.purse import Purse
 from cardreader.reader import Connection, Reader
 from cardreader.secret import Pin
+from stb_app.journeys.asking import patiently
 from stb_app.journeys.bank_card import recognised
 from stb_app.journeys.bank_card_read import read_bank_card
 from stb_app.journeys.card_slot import BadCard, CardSlot, NobodyCame
 from stb_app.journeys.cash_load import tell_load
 from stb_app.journeys.electronic_cash import deliver_standing
+from stb_app.journeys.issuer_talk import first_word, last_word
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.settling import settle_with_card
 from stb_app.journeys.steps import (
@@ -32,6 +35,7 @@ from stb_app.journeys.steps import (
     Refused,
 )
 from stb_app.journeys.waiting import Waits
+from stb_app.tsp import envelope
 from stb_app.tsp.card_verbs import CardFacts
 from stb_app.tsp.client import TspClient
 from stb_app.tsp.model import CardStanding
@@ -64,7 +68,10 @@ class CardInquiry:
         alone: threading.Lock,
         terminal: TerminalSettings,
         now: Callable[[], datetime],
+        *,
+        account: bool = False,
     ) -> None:
+        """``account``: a bank card's PIN is asked for, and its bank what is in the account."""
         self._client = client
         self._reader = reader
         self._memory = memory
@@ -73,6 +80,7 @@ class CardInquiry:
         self._alone = alone
         self._terminal = terminal
         self._now = now
+        self._account = account
         self._cancel = threading.Event()
         self._slot: CardSlot
 
@@ -143,9 +151,27 @@ class CardInquiry:
         found = recognised(connection, self._terminal, self._memory, self._now())
         if found is None:
             raise bad
-        card, name = found
+        card, name, prepared = found
         self._settle_earlier_cash(card, name)
-        return read_bank_card(card, self._now().date())
+        read = read_bank_card(card, self._now().date())
+        return self._with_account(card, prepared, read) if self._account else read
+
+    def _with_account(self, card: DebitCredit, prepared: Prepared, read: BankCardRead) -> BankCardRead:
+        """Has the card's bank asked what is in the account. Raises StatusError, ProtocolError, CardRemoved, Cancelled."""
+        about = CardPrompt("reading", read.number)
+        try:
+            sealed_for = patiently(self._client.card_key, self._waits, self._cancel, lambda: None)
+            first, pin, about = first_word(self._slot, card, prepared, about)
+            if not isinstance(first, Online):
+                return replace(read, account_refusal="declined-by-card")
+            key = self._make_key()
+            sealed = envelope.seal(sealed_for, key, envelope.CardData.of(card.objects), pin)
+            self._slot.say(replace(about, prompt="processing"))
+            said = self._client.account_balance(sealed, first.coded, key)
+        except Problem as problem:
+            return replace(read, account_refusal=problem.code)
+        last_word(card, said.response_code, said.chip)
+        return replace(read, account_fen=said.balance_fen, account_refusal=said.refusal)
 
     def _settle_earlier_cash(self, card: DebitCredit, name: str) -> None:
         """As ``_settle_earlier``."""

@@ -259,7 +259,7 @@ class CardPayment:
             raise self._unwanted(BadCard(self._about("not-readable"))) from error
         if found is None:
             raise self._unwanted(bad)
-        card, name = found
+        card, name, _ = found
         self._explain(
             name, lambda record, silent: self._earlier.settle_cash(record, card, self._cancel, silent)
         )

@@ -270,6 +270,10 @@ class BankCardRead:
     cash: CashHeld | None
     log: tuple[CardTransaction, ...]
     """Payments and loads, the newest first; as far as the card keeps them."""
+    account_fen: int | None = None
+    """What can be spent from the account, where its bank was asked."""
+    account_refusal: str | None = None
+    """Why the bank, asked, has not told."""
 
 
 CardStep = CardPrompt | Finished

@@ -159,7 +159,8 @@ class Verbs:
         """A page has shown how this payment stands; at its end the box need not remember it any more."""
         return Ask(lambda: end_told(self.memory, payment))
 
-    def inquire_card(self) -> CardInquiry:
+    def inquire_card(self, *, account: bool = False) -> CardInquiry:
+        """``account``: a bank card's bank is asked, too, what is in its account."""
         client = self._begin("inquire-card")
         return CardInquiry(
             client,
@@ -170,6 +171,7 @@ class Verbs:
             self._alone,
             self._terminal(),
             self._now,
+            account=account,
         )
 
     def load_cash(self, amount_fen: int) -> CashLoad:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cardreader.secret import CardNumber
 from stb_app.tsp.model import (
+    AccountBalance,
     Authorisation,
     CardStanding,
     Fields,
@@ -124,6 +125,11 @@ class CardVerbs:
         return Payment.read(
             self._call("POST", f"/payments/{payment}/no-certificate", body, key, answer_s=PAYING_S)
         )
+
+    def account_balance(self, envelope: Mapping[str, str | None], chip: bytes, key: str) -> AccountBalance:
+        """Has the card's issuer asked what is in its account; moves no money. The envelope is sealed for ``key``."""
+        body = {"envelope": dict(envelope), "chip": chip.hex().upper()}
+        return AccountBalance.read(self._call("POST", "/account-inquiries", body, key, answer_s=ISSUER_S))
 
     def begin_load(self, amount_fen: int, key: str) -> Load:
         """A load of electronic cash; moves no money yet."""

@@ -427,6 +427,22 @@ class LoadAuthorisation:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountBalance:
+    """What an issuer says of an account: what can be spent, in fen, or why it does not say; and data for the card."""
+
+    response_code: str
+    balance_fen: int | None
+    refusal: str | None
+    chip: bytes
+
+    @classmethod
+    def read(cls, f: Fields) -> AccountBalance:
+        return cls(
+            f.text("response_code"), f.maybe("balance_fen", f.int), f.maybe("refusal", f.text), _chip(f)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class CardStanding:
     """What the TSP thinks of a card: its issuer's name, and a refusal code when it cannot pay here."""
 

@@ -134,7 +134,7 @@ class DummyVerbs:
         self.was_told.append(payment.payment)
         return Told()
 
-    def inquire_card(self) -> Told:
+    def inquire_card(self, *, account: bool = False) -> Told:
         return self._tell("inquire_card")
 
 

@@ -92,8 +92,8 @@ class PaymentVerbs(DummyVerbs):
     def load_cash(self, amount_fen: int) -> Acted:
         return self._begin("load_cash", amount_fen)
 
-    def inquire_card(self) -> Acted:
-        return self._begin("inquire_card")
+    def inquire_card(self, *, account: bool = False) -> Acted:
+        return self._begin("inquire_card", *(("account",) if account else ()))
 
     def look_into_card(self) -> Acted:
         return self._begin("look_into_card")

@@ -291,6 +291,16 @@ INQUIRY_SCENES: tuple[PaymentScene, ...] = (
         replace(BANK_CARD, kind="credit", cash=None, usable=False),
         focus="done",
     ),
+    inquiry(
+        "card-inquiry-read-account",
+        replace(BANK_CARD, kind="debit", cash=None, account_fen=498_500, log=()),
+        focus="done",
+    ),
+    inquiry(
+        "card-inquiry-read-account-refused",
+        replace(BANK_CARD, kind="debit", cash=None, account_refusal="pin-refused", log=()),
+        focus="done",
+    ),
     inquiry("card-load-amount", BANK_CARD, then=_amounts, focus="not-now"),
     inquiry("card-load-confirm", BANK_CARD, then=_confirm_load, focus="not-now"),
     loading("card-load-insert", prompt("insert"), focus="done"),

@@ -55,6 +55,20 @@ def test_a_bank_card_is_shown_with_its_electronic_cash_and_limits(tv: Television
     assert "Cannot pay here" in tv.words()
 
 
+def test_the_bank_is_asked_what_is_in_the_account(tv: Television) -> None:
+    debit = replace(BANK_CARD, kind="debit", cash=None)
+    post(tv, debit)
+    tv.ok("account")
+    assert tv.verbs.asked[-1] == ("inquire_card", "account")  # type: ignore[union-attr]
+    post(tv, prompt("enter-pin"))
+    assert "goes to the card's bank alone" in tv.words()
+    post(tv, replace(debit, account_fen=498_500))
+    assert "¥4,985.00" in tv.words()
+    assert "account" not in tv.targets()
+    post(tv, replace(debit, account_refusal="pin-refused"))
+    assert "The PIN was not right." in tv.words()
+
+
 def loading(tv: Television) -> Television:
     """A load of 100.00 yuan has begun."""
     post(tv, BANK_CARD)

@@ -13,7 +13,7 @@ from cardreader import tlv
 from cardreader.emv.kernel import DebitCredit
 from cardreader.emv.outcome import Approved, Declined, Online, PinEntered, Prepared
 from cardreader.emv.scripts import IssuerResponse, UnableToGoOnline
-from cardreader.emv.settings import TerminalSettings, Transaction
+from cardreader.emv.settings import TerminalSettings, Transaction, TransactionType
 from cardreader.secret import Pin
 from cardreader.sim.card import DemoCard
 from cardreader.sim.profiles import open_card
@@ -296,3 +296,27 @@ async def test_the_same_request_twice_is_one_sale(system: System) -> None:
     answers = [await box.post(path, body, key="once-and-only") for _ in range(2)]
     assert answers[0] == answers[1]
     assert len(await at_issuer(system)) == 1
+
+
+@pytest.mark.parametrize(
+    ("pin", "fen", "refusal"), [("123456", 500_000, None), ("111111", None, "pin-refused")]
+)
+async def test_an_account_can_be_asked_about(
+    system: System, pin: str, fen: int | None, refusal: str | None
+) -> None:
+    """ONL-10: with PIN, recorded; no money moves."""
+    box = await system.box()
+    terminal = Terminal(system, box)
+    asked = Transaction(0, system.clock.now(), 1, TransactionType.BALANCE_INQUIRY)
+    assert isinstance(terminal.card.prepare(asked), Prepared)
+    first = terminal.card.authorise(PinEntered())
+    assert isinstance(first, Online)
+    key = envelope.CardKey.read(Fields((await box.get("/card-keys"))["card_keys"][0], "card_keys"))
+    data = envelope.CardData.of(terminal.card.objects)
+    body = {"envelope": envelope.seal(key, "inquiry-0001", data, Pin(pin)), "chip": coded(first.data)}
+    refused = await box.refused("/account-inquiries", body, key="inquiry-0002")
+    assert (refused["code"], refused["facts"]["kind"]) == ("bad-request", "card")
+    said = await box.post("/account-inquiries", body, key="inquiry-0001")
+    assert (said["balance_fen"], said["refusal"]) == (fen, refusal)
+    (kept,) = await system.rows(tables.inquiries)
+    assert (kept.kind, kept.refusal) == ("account", refusal)

@@ -24,6 +24,7 @@ from server_stub.ppp.chip import CardKeys, ChipData, MasterKeys, put_balance
 from stb_app.tsp.card_verbs import CardFacts
 from stb_app.tsp.envelope import CardKey
 from stb_app.tsp.model import (
+    AccountBalance,
     Authorisation,
     CardStanding,
     Lease,
@@ -266,6 +267,20 @@ class DummyTsp:
             return self.become(payment, state="failed", money="not-taken", reason=reason)
 
         return self._do("not_certified", act, key)
+
+    def account_balance(self, envelope: dict[str, str | None], chip: bytes, key: str) -> AccountBalance:
+        def act() -> AccountBalance:
+            data = ChipData.parse(chip)
+            pan = open_card(self.issuer_of, None).number
+            keys = CardKeys(MasterKeys(SecretBytes(MASTER_AC), SecretBytes(MASTER_MAC)), pan, "01", data)
+            assert keys.good()
+            assert data.amount_fen == 0
+            self.with_pin = envelope["pin_block"] is not None
+            approved = self.issuer == "00"
+            fen, refusal = (498_500, None) if approved else (None, "pin-refused")
+            return AccountBalance(self.issuer, fen, refusal, keys.answer(self.issuer))
+
+        return self._do("account_balance", act, key, chip)
 
     def begin_load(self, amount_fen: int, key: str) -> Load:
         return self._do("begin_load", lambda: Load("load-1", "preparing", "not-taken", None, None), key)

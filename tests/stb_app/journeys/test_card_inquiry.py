@@ -6,15 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from cardreader.secret import Pin
 from stb_app.journeys.card_inquiry import CardInquiry
 from stb_app.journeys.memory import Memory
-from stb_app.journeys.steps import BankCardRead, CashHeld, InquiryStep
+from stb_app.journeys.steps import BankCardRead, CardPrompt, CashHeld, InquiryStep
 from tests.stb_app.journeys.bench import BOX, Bench
 from tests.stb_app.journeys.test_electronic_cash import answer_lost
 
 
-def look(bench: Bench) -> BankCardRead:
+def look(bench: Bench, *, account: bool = False) -> BankCardRead:
     steps: list[InquiryStep] = []
+
+    def on_step(step: InquiryStep) -> None:
+        steps.append(step)
+        if isinstance(step, CardPrompt) and step.prompt == "enter-pin":
+            journey.enter_pin(Pin("123456"))
+
     journey = CardInquiry(
         bench.tsp,
         bench.reader,
@@ -22,9 +29,10 @@ def look(bench: Bench) -> BankCardRead:
         bench.waits,
         iter("abc").__next__,
         bench.alone,
-        *BOX,  # type: ignore[arg-type]
+        *BOX,
+        account=account,  # type: ignore[arg-type]
     )
-    journey.run(steps.append)
+    journey.run(on_step)
     read = steps[-1]
     assert isinstance(read, BankCardRead), read
     return read
@@ -62,3 +70,14 @@ def test_a_card_that_has_a_payment_to_explain_does_so(
     bench.memory = Memory(tmp_path)
     look(bench)
     assert bench.tsp.current.reason == "certificate-lost"
+
+
+@pytest.mark.parametrize(("issuer", "fen", "refusal"), [("00", 498_500, None), ("55", None, "pin-refused")])
+def test_the_bank_is_asked_what_is_in_the_account(
+    tmp_path: Path, issuer: str, fen: int | None, refusal: str | None
+) -> None:
+    bench = Bench("debit", tmp_path)
+    bench.tsp.issuer = issuer
+    read = look(bench, account=True)
+    assert (read.account_fen, read.account_refusal) == (fen, refusal)
+    assert bench.tsp.with_pin
