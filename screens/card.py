@@ -15,6 +15,7 @@ from screens.card_parts import (
     LEAVE,
     NOT_YET_CASH,
     OTHER_WAY_FIRST,
+    PATIENCE_S,
     POSES,
     ROOMS,
     ROOMY,
@@ -28,7 +29,7 @@ from screens.card_parts import (
 )
 from screens.parts import beside, leaving, remark
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
-from screens.problems import CASE_OPEN, PROMPTS, Said, prompt_words
+from screens.problems import CASE_OPEN, PROMPTS, STILL_ASKING, Said, prompt_words
 from screens.purchase import pay_otherwise
 from stb_app.journeys import Method, Order, Payment
 from stb_app.journeys.steps import EARLIER_NOT_TAKEN, PROBLEM_PROMPTS, CardPrompt, CardStep, Finished
@@ -88,7 +89,7 @@ class CardScreen(Page[None]):
         self._cash = False
         """The card pays with its electronic cash, and no PIN is asked for."""
         self._leaving: Literal["", "cancel", "switch", "leave"] = ""
-        self._slow = False
+        self._slow = self._long = False
 
     # The journey
 
@@ -112,6 +113,9 @@ class CardScreen(Page[None]):
             self._told_no = step.prompt == "processing"
             self.app.uncover()
         before, self._step = self._step.prompt, step
+        self._long = False
+        if step.prompt == "processing":
+            self.app.after(PATIENCE_S, lambda: self._on_long(step))
         self._cash = step.prompt == "confirm-cash" or (self._cash and step.prompt not in NOT_YET_CASH)
         if step.prompt not in SERVICE_PROMPTS:
             self._at = STEP_OF.get(step.prompt, 0)
@@ -233,6 +237,11 @@ class CardScreen(Page[None]):
         self._running.cancel()
         self.app.after(CANCEL_S, self._on_slow)
         self.app.refresh()
+
+    def _on_long(self, step: CardStep) -> None:
+        if self._step is step:
+            self._long = True
+            self.app.refresh()
 
     def _on_slow(self) -> None:
         self._slow, self.busy = True, False
@@ -360,7 +369,7 @@ class CardScreen(Page[None]):
         if self._told_no:
             answer = self.t("This can't be cancelled now. The result comes in a moment.")
             return replace(said, text=answer)
-        return said
+        return replace(said, text=self.t(STILL_ASKING)) if self._long else said
 
     @property
     def _last_try(self) -> bool:

@@ -14,6 +14,8 @@ from stb_app.journeys.steps import PROBLEM_PROMPTS, CardPrompt
 from stb_app.kit.nodes import CardSlot, Color, Column, Fit, Node, Row, Space, Text, TextStyle
 from stb_app.shell.words import money
 
+PATIENCE_S = 8.0
+"""From then on a payment takes longer than the page has said: a bank may need most of a minute."""
 CANCEL_S = 20.0
 """So long the reader may take to answer a cancellation before the subscriber is offered another way out."""
 

@@ -251,7 +251,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("Our staff will check whether money was taken. You need not do anything."),
     ),
     "certificate-refused": (
-        N_("The card's bank has not confirmed the payment"),
+        N_("The card's bank does not confirm it"),
         N_("Our staff will check whether money was taken. You need not do anything."),
     ),
     "mac1-refused": (N_("The card refused the payment"), N_("Please order again, or pay another way.")),
@@ -326,7 +326,7 @@ PROMPTS: dict[str, tuple[str, str]] = {
         N_("One more wrong PIN locks the card. If you are not sure, cancel and ask first."),
     ),
     "confirm-cash": (
-        N_("Pay with the electronic cash on the card?"),
+        N_("Pay with electronic cash?"),
         N_("It is taken from the card itself. No PIN is needed."),
     ),
     "processing": (N_("Paying: leave the card in"), N_("This takes a few seconds.")),
@@ -416,6 +416,9 @@ MAY_BE_PAID = frozenset((
     "certificate-lost", "certificate-refused", "service-not-opened",
 ))  # fmt: skip
 """Codes that come with DO_NOT_REPEAT."""
+STILL_ASKING = N_(
+    "This takes longer than usual, up to a minute. Please leave the card in: you will see how it ended."
+)
 STAY_SAFE = N_("Nothing has been taken yet.")
 """What every page of a payment says until the debit may have begun."""
 MAYBE_PAID = N_("It is not yet known whether money was taken. Please do not pay again.")

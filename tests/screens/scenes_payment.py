@@ -117,7 +117,9 @@ def result(name: str, end: Finished, then: Then | None = None, order: Order = da
     return PaymentScene(name, "result", act, focus="again" if again else "done")
 
 
-def inquiry(name: str, *steps: Any, focus: str | None = None, then: Then | None = None) -> PaymentScene:
+def inquiry(
+    name: str, *steps: Any, focus: str | None = None, then: Then | None = None, screen: str = "card-inquiry"
+) -> PaymentScene:
     """A look at a card."""
 
     def act(tv: Television) -> None:
@@ -126,7 +128,7 @@ def inquiry(name: str, *steps: Any, focus: str | None = None, then: Then | None 
         if then is not None:
             then(tv)
 
-    return PaymentScene(name, "card-inquiry", act, focus=focus)
+    return PaymentScene(name, screen, act, focus=focus)
 
 
 def _amounts(tv: Television) -> None:
@@ -180,6 +182,7 @@ CARD_SCENES: tuple[PaymentScene, ...] = (
     card("card-wrong-pin", *NORMAL, prompt("wrong-pin", 2), focus="pin"),
     card("card-wrong-pin-last", *NORMAL, prompt("wrong-pin", 1), focus="pin"),
     card("card-processing", prompt("processing")),
+    card("card-processing-long", prompt("processing"), then=lambda tv: tv.wait(9)),
     card("card-processing-back", prompt("processing"), then=digits("BACK")),
     card("card-waiting-psam", prompt("waiting-psam"), focus="cancel"),
     card("card-reconnecting", prompt("starting"), prompt("reconnecting", known=False), focus="cancel"),
@@ -301,8 +304,8 @@ INQUIRY_SCENES: tuple[PaymentScene, ...] = (
         replace(BANK_CARD, kind="debit", cash=None, account_refusal="pin-refused", log=()),
         focus="done",
     ),
-    inquiry("card-load-amount", BANK_CARD, then=_amounts, focus="not-now"),
-    inquiry("card-load-confirm", BANK_CARD, then=_confirm_load, focus="not-now"),
+    inquiry("card-load-amount", BANK_CARD, then=_amounts, focus="not-now", screen="question"),
+    inquiry("card-load-confirm", BANK_CARD, then=_confirm_load, focus="not-now", screen="question"),
     loading("card-load-insert", prompt("insert"), focus="done"),
     loading("card-load-pin", prompt("enter-pin"), focus="pin"),
     loading("card-load-processing", prompt("processing")),

@@ -450,6 +450,16 @@ def test_while_the_pin_is_asked_for_nothing_has_been_taken(tv: Television, word:
     assert "5 are still missing. Nothing has been taken yet." in tv.words()
 
 
+def test_a_bank_that_takes_its_time_is_told_of(tv: Television) -> None:
+    post(tv, prompt("processing"))
+    tv.wait(7)
+    assert "This takes a few seconds." in tv.words()
+    tv.wait(2)
+    assert "This takes longer than usual, up to a minute." in tv.words()
+    post(tv, prompt("settling"), prompt("processing"))
+    assert "This takes a few seconds." in tv.words()
+
+
 def test_nothing_is_taken_until_mac1_is_asked_for(tv: Television) -> None:
     post(tv, replace(prompt("processing"), before_mac1=True))
     assert "Nothing has been taken yet. Please do not switch the box off." in tv.words()

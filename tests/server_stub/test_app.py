@@ -26,7 +26,7 @@ async def test_the_description_names_answers_and_problems_of_every_operation(sys
         if path.startswith("/stb/v1")
         for method, operation in methods.items()
     ]
-    assert len(operations) == 21
+    assert len(operations) == 29
     for path, _, operation in operations:
         good = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
         (content,) = good[0]["content"].values()
