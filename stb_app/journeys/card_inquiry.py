@@ -66,7 +66,7 @@ class CardInquiry:
         waits: Waits,
         make_key: Callable[[], str],
         alone: threading.Lock,
-        terminal: TerminalSettings,
+        terminal: Callable[[], TerminalSettings],
         now: Callable[[], datetime],
         *,
         account: bool = False,
@@ -148,7 +148,7 @@ class CardInquiry:
     def _look_at_bank_card(self, connection: Connection, bad: BadCard) -> BankCardRead:
         """A debit or credit card. Raises BadCard: ``bad``, it is none; StatusError, ProtocolError."""
         self._slot.say(CardPrompt("reading"))
-        found = recognised(connection, self._terminal, self._memory, self._now())
+        found = recognised(connection, self._terminal(), self._memory, self._now())
         if found is None:
             raise bad
         card, name, prepared = found

@@ -54,7 +54,7 @@ class CardPayment:
 
     Args:
         now: the time at the box's place, China's.
-        terminal: this box, for debit and credit cards.
+        terminal: this box for debit and credit cards, asked when a card is there.
         settles: an earlier payment, whose card has to tell first; nothing is paid before the subscriber has confirmed that
             again. Ends with ``EARLIER_NOT_TAKEN`` when the way is free. Empty: this order is paid.
     """
@@ -62,7 +62,7 @@ class CardPayment:
     def __init__(
         self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, make_key: Callable[[], str], order: Order,
         now: Callable[[], datetime], alone: threading.Lock, settles: str = "",
-        terminal: TerminalSettings = TERMINAL,
+        terminal: Callable[[], TerminalSettings] = lambda: TERMINAL,
     ) -> None:  # fmt: skip
         self._client = client
         self._reader = reader
@@ -201,7 +201,7 @@ class CardPayment:
         about = self._about("reading")
         key = self._questions.ask(self._client.card_key, about)
         self._slot.say(about)
-        card, prepared = self._prepared(connection, self._terminal, bad)
+        card, prepared = self._prepared(connection, self._terminal(), bad)
         try:
             cash = CashCard.of(card, prepared)
             data = envelope.CardData.of(card.objects)
@@ -213,7 +213,7 @@ class CardPayment:
         if prepared.electronic_cash:
             # It is on the way of electronic cash, which knows no PIN; its issuer will want one.
             card, prepared = self._prepared(
-                connection, replace(self._terminal, electronic_cash_limit_fen=0), bad
+                connection, replace(self._terminal(), electronic_cash_limit_fen=0), bad
             )
         self._look_at(payment.payment)
         online = OnlinePayment(self._till, payment)
@@ -242,7 +242,7 @@ class CardPayment:
             self._order, payment, name_of(cash.card, self._memory), cash.number, cash.balance_fen
         )
         self._slot.say(replace(about, prompt="processing"))
-        paying = CashPayment(self._till, self._terminal, payment, cash)
+        paying = CashPayment(self._till, self._terminal(), payment, cash)
         return self._run(
             replace(record, cash=True, offline_number=cash.atc), lambda kept: paying.run(kept, sealed), paying
         )
@@ -254,7 +254,7 @@ class CardPayment:
                 raise self._unwanted(bad)
             return
         try:
-            found = recognised(connection, self._terminal, self._memory, self._now())
+            found = recognised(connection, self._terminal(), self._memory, self._now())
         except (BadCard, StatusError, ProtocolError) as error:
             raise self._unwanted(BadCard(self._about("not-readable"))) from error
         if found is None:

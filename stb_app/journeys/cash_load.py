@@ -50,7 +50,7 @@ class CashLoad:
 
     def __init__(
         self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, make_key: Callable[[], str],
-        now: Callable[[], datetime], alone: threading.Lock, terminal: TerminalSettings, amount_fen: int,
+        now: Callable[[], datetime], alone: threading.Lock, terminal: Callable[[], TerminalSettings], amount_fen: int,
     ) -> None:  # fmt: skip
         self._client = client
         self._reader = reader
@@ -111,7 +111,7 @@ class CashLoad:
 
     def _card(self, connection: Connection) -> DebitCredit:
         """A card that electronic cash can come onto. Raises BadCard, CardRemoved."""
-        card = open_debit_credit(connection, self._terminal)
+        card = open_debit_credit(connection, self._terminal())
         try:
             held = None if card is None else card.electronic_cash()
         except (StatusError, ProtocolError) as error:
@@ -186,7 +186,7 @@ class CashLoad:
                 return self._ended("unknown", "card-away", number)
             try:
                 self._slot.say(replace(prompt, prompt="settling"))
-                found = recognised(connection, self._terminal, self._memory, self._now())
+                found = recognised(connection, self._terminal(), self._memory, self._now())
                 if found is None or found[1] != record.card:
                     raise BadCard(replace(prompt, prompt="other-card"))
                 load = until_answered(

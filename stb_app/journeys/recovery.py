@@ -51,7 +51,7 @@ class Recovery:
 
     def __init__(
         self, client: TspClient, reader: Reader, memory: Memory, waits: Waits, alone: threading.Lock,
-        terminal: TerminalSettings, now: Callable[[], datetime],
+        terminal: Callable[[], TerminalSettings], now: Callable[[], datetime],
     ) -> None:  # fmt: skip
         self._client = client
         self._reader = reader
@@ -303,7 +303,7 @@ class Recovery:
         except ApplicationNotFound:
             found = None
             if self._memory.waits_for_cash():
-                found = recognised(connection, self._terminal, self._memory, self._now())
+                found = recognised(connection, self._terminal(), self._memory, self._now())
             record = None if found is None else self._memory.of_card(found[1])
             if found is not None and (load := self._memory.load_of(found[1])) is not None:
                 tell_load(self._client, self._memory, load, found[0], None)

@@ -124,11 +124,14 @@ class Verbs:
             self._now,
             self._alone,
             settles,
-            self._terminal(),
+            self._terminal,
         )
 
     def _terminal(self) -> TerminalSettings:
-        """This box as a terminal; the simulated cards' CA counts only where no real card can be."""
+        """This box as a terminal; the simulated cards' CA counts only where no real card can be.
+
+        Asked when a card is there: which reader it is in, and so whether it is simulated, is not known before.
+        """
         return replace(self._settings, ca_keys=capk.simulated()) if self.reader.simulated else self._settings
 
     def pay_by_wallet(self, order: Order, method: str) -> WalletPayment:
@@ -169,7 +172,7 @@ class Verbs:
             self._waits,
             self._make_key,
             self._alone,
-            self._terminal(),
+            self._terminal,
             self._now,
             account=account,
         )
@@ -178,7 +181,7 @@ class Verbs:
         """Electronic cash, from the account of the card that is put in."""
         client = self._begin("load-cash")
         return CashLoad(
-            client, self.reader, self.memory, self._waits, self._make_key, self._now, self._alone, self._terminal(),
+            client, self.reader, self.memory, self._waits, self._make_key, self._now, self._alone, self._terminal,
             amount_fen,
         )  # fmt: skip
 
@@ -206,5 +209,5 @@ class Verbs:
     def recover(self) -> Recovery:
         """Settles what earlier payments left open; runs in the background from the start of the television."""
         return Recovery(
-            self.client, self.reader, self.memory, self._waits, self._alone, self._terminal(), self._now
+            self.client, self.reader, self.memory, self._waits, self._alone, self._terminal, self._now
         )

@@ -19,8 +19,8 @@ from stb_app.journeys.steps import CardPrompt, CardStep, Finished
 from tests.stb_app.journeys.dummy_tsp import ORDER, DummyTsp
 
 PIN = "123456"
-BOX: tuple[TerminalSettings, Callable[[], datetime]] = (
-    replace(TERMINAL, ca_keys=capk.simulated()),
+BOX: tuple[Callable[[], TerminalSettings], Callable[[], datetime]] = (
+    lambda: replace(TERMINAL, ca_keys=capk.simulated()),
     lambda: datetime(2026, 11, 21, tzinfo=UTC),
 )
 """This box as a terminal, and its time."""

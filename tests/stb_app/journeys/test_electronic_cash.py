@@ -34,7 +34,7 @@ def held(bench: Bench) -> int:
     """What is on the card."""
     connection = bench.reader.wait_for_card(1, threading.Event())
     try:
-        return DebitCredit(connection, BOX[0]).electronic_cash().balance_fen or 0
+        return DebitCredit(connection, BOX[0]()).electronic_cash().balance_fen or 0
     finally:
         connection.close()
 
@@ -96,7 +96,7 @@ def test_a_terminal_that_cannot_check_the_card_asks_its_issuer(bench: Bench) -> 
     """Without the CA's key nobody knows whether it is genuine: the PIN and its bank's word are wanted."""
     from dataclasses import replace
 
-    bench.journey._terminal = replace(BOX[0], ca_keys={})
+    bench.journey._terminal = lambda: replace(BOX[0](), ca_keys={})
     end = bench.pay()
     assert (end.outcome, end.money) == ("success", "taken")
     assert "enter-pin" in bench.prompts()
