@@ -75,7 +75,7 @@ def on_card(reader: SimReader, profile: str) -> int:
         if profile == "good":
             return Purse(connection).balance_fen()
         if profile == CASH:
-            return DebitCredit(connection, BOX_AS_TERMINAL).electronic_cash().balance_fen or 0
+            return DebitCredit(connection, BOX_AS_TERMINAL()).electronic_cash().balance_fen or 0
         return 0
     finally:
         connection.close()
