@@ -25,6 +25,7 @@ SELECT = bytes.fromhex("00A4040000")
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeScard]:
     """Two readers, both empty, at a service that is given up after a twentieth of a second."""
+    before = set(threading.enumerate())
     fake = FakeScard()
     fake.slots = {LEFT: FakeSlot(), RIGHT: FakeSlot()}
     monkeypatch.setattr(pcsc, "scard", fake)
@@ -32,10 +33,9 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeScard]:
         monkeypatch.setattr(pcsc, limit, 0.05)
     yield fake
     fake.released.set()
-    for thread in threading.enumerate():
-        if thread.name == "pcsc":
-            thread.join(5)
-            assert not thread.is_alive()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+        assert not thread.is_alive()
     assert not fake.contexts, "a context was not released"
 
 

@@ -15,7 +15,7 @@ from cardreader.errors import CardReaderError
 from server_stub import cases as command
 from server_stub.foundation.locks import KeyedLocks
 from server_stub.settings import Settings
-from server_stub.tsp import books, card_proofs, card_turns, cases, models, psam_pool, tables
+from server_stub.tsp import books, card_proofs, card_turns, cases, contradictions, models, psam_pool, tables
 from server_stub.tsp.core import load_payment
 from tests.server_stub.system import Box, Card, System, body_of, faults, running
 
@@ -82,7 +82,7 @@ async def test_proofs_without_end_are_refused_until_later(system: System) -> Non
     path = f"/payments/{payment['payment']}/debit"
     codes = [
         (await box.refused(path, {"tac": "00000000", "mac2": f"{number:08X}"}))["code"]
-        for number in range(card_proofs.CONTRADICTIONS.amount + 2)
+        for number in range(contradictions.CONTRADICTIONS.amount + 2)
     ]
     assert codes[0] == "mac2-refused"
     assert set(codes[1:-1]) == {"evidence-contradicts"}
