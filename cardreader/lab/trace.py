@@ -16,7 +16,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from cardreader.apdu import masked
 from cardreader.errors import CardRemoved, ProtocolError
-from cardreader.lab.meaning import explain, masked_answer
+from cardreader.lab.masking import masked_answer
+from cardreader.lab.meaning import explain
 from cardreader.reader import Connection
 from cardreader.status import meaning
 

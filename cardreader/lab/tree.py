@@ -11,7 +11,8 @@ from cardreader.apdu import Command
 from cardreader.emv import dol
 from cardreader.emv.tags import describe
 from cardreader.errors import ProtocolError
-from cardreader.lab.meaning import explain, masked_answer
+from cardreader.lab.masking import masked_answer, shown
+from cardreader.lab.meaning import explain
 from cardreader.lab.readings import reading
 from cardreader.lab.trace import Exchange
 from cardreader.pboc.files import LogRecord, PublicApplicationData, Record, is_empty
@@ -68,8 +69,9 @@ def node(one: tlv.Tlv) -> Node:
     """A data object, and those in it, for people."""
     if one.children:
         return Node(f"{one.tag:X}", describe(one.tag).name, "", "", tuple(map(node, one.children)))
-    value = masked_answer(b"", tlv.encode(one.tag, one.value))[-2 * len(one.value) :] if one.value else ""
-    return Node(f"{one.tag:X}", describe(one.tag).name, value, reading(one.tag, one.value))
+    return Node(
+        f"{one.tag:X}", describe(one.tag).name, shown(one.tag, one.value), reading(one.tag, one.value)
+    )
 
 
 def nodes(values: Mapping[int, bytes]) -> tuple[Node, ...]:
