@@ -152,3 +152,11 @@ def test_a_contactless_card_tells_its_directory_and_uid(
     assert [one["aid"] for one in content["applications"]] == ["A000000333010101"]
     asked = [one["asked"] for one in content["told"]]
     assert any(command.startswith("SELECT 2PAY") for command in asked), asked
+
+
+def test_a_card_of_t0_is_laid_open_like_one_of_t1(capsys: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for profile in ("debit", "debit-t0"):
+        assert cli.main(["explore", "--reader", f"sim:{profile}", "--json"]) == console.EXIT_OK
+        told.append({one["asked"] for one in json.loads(capsys.readouterr().out)["told"]})
+    assert told[0] == told[1]
