@@ -8,19 +8,17 @@ be written down all the same; then the file is right, so that a tester can make 
 from __future__ import annotations
 
 import datetime
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cardreader import toml
 from cardreader.emv import dol
 from cardreader.errors import ProtocolError
 from cardreader.sim.emv.issuer_keys import CardKeys, card_keys
 from cardreader.sim.emv.keys import CA_INDEX, CA_KEY, RsaKey, rsa_key
 
-MAX_FILE = 256 * 1024
-"""Bytes of a profile file; ours have about three thousand."""
 _MAX_VALUE = 252
 _SFI = range(1, 31)
 _PROBE = 2
@@ -140,19 +138,17 @@ def load(path: Path) -> EmvProfile:
     """
     try:
         with open(path, "rb") as file:
-            raw = file.read(MAX_FILE + 1)
+            raw = file.read(toml.MAX_FILE + 1)
     except OSError as error:
         raise ProtocolError(f"{path} cannot be read: {error.strerror}") from error
-    if len(raw) > MAX_FILE:
-        raise ProtocolError(f"{path} is longer than {MAX_FILE} bytes")
     return parse(raw, path.name)
 
 
 def parse(raw: bytes, name: str) -> EmvProfile:
     """Reads a profile from the bytes of its file. Raises ProtocolError, which names the key that is wrong."""
     try:
-        table = tomllib.loads(raw.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+        table = toml.parse(toml.decoded(raw))
+    except ProtocolError as error:
         raise ProtocolError(f"profile {name}: {error}") from error
     return _profile(_Table(f"profile {name}", table), name)
 

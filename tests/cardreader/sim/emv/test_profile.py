@@ -13,9 +13,10 @@ from cardreader.errors import ProtocolError, ReaderUnavailable
 from cardreader.readers import open_reader
 from cardreader.sim.emv.card import EmvCard
 from cardreader.sim.emv.keys import rsa_key
-from cardreader.sim.emv.profile import MAX_FILE, load, parse
+from cardreader.sim.emv.profile import load, parse
 from cardreader.sim.reader import SimReader
 from cardreader.sim.store import MemoryStore
+from cardreader.toml import MAX_FILE
 from tests.cardreader.sim.emv.terminal import ARQC, Bench, changed
 
 DEBIT = files("cardreader.sim.emv").joinpath("profiles", "debit.toml").read_text("utf-8")
