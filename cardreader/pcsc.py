@@ -125,7 +125,7 @@ class PcscConnection:
         if result != scard.SCARD_S_SUCCESS or len(answer) < 2:
             # Whoever forgets a connection to a card that has left must not keep the next one out.
             self.close()
-            raise CardRemoved(f"the card does not answer: {scard.SCardGetErrorMessage(result)}")
+            raise CardRemoved(f"the card does not answer: {_why(result)}")
         return bytes(answer[:-2]), answer[-2] << 8 | answer[-1]
 
     def close(self) -> None:
@@ -315,6 +315,13 @@ def _usable(state: int, *, own: bool) -> int:
     if own:
         return 3
     return 1 if state & (scard.SCARD_STATE_EXCLUSIVE | scard.SCARD_STATE_MUTE) else 2
+
+
+def _why(result: int) -> str:
+    """What the service says of a command without an answer; of some cards that were pulled it says that all went well."""
+    if result == scard.SCARD_S_SUCCESS:
+        return "it may have been pulled"
+    return str(scard.SCardGetErrorMessage(result))
 
 
 def _hanging(reader: str) -> str:

@@ -13,7 +13,7 @@ from cardreader.contactless import is_contactless
 from cardreader.emv import capk
 from cardreader.emv.capk import CaKeys
 from cardreader.emv.settings import TerminalSettings
-from cardreader.errors import CardRemoved, ProtocolError
+from cardreader.errors import CardRemoved
 from cardreader.lab import console, trace
 from cardreader.lab.console import EXIT_CARD, EXIT_NO_READER, EXIT_OK, EXIT_USAGE, fail
 from cardreader.lab.explore import explore as explored
@@ -84,7 +84,8 @@ def read(arguments: argparse.Namespace) -> int:
 
 
 def _powered(url: str) -> tuple[Reader, Connection]:
-    reader = open_reader(url)
+    with console.from_file():
+        reader = open_reader(url)
     if url == "pcsc:":
         _note_others()
     if not reader.card_present():
@@ -154,11 +155,10 @@ def explore(arguments: argparse.Namespace) -> int:
     ca_keys: CaKeys = {}
     try:
         if arguments.ca_keys is not None:
-            ca_keys = capk.load(arguments.ca_keys)
+            with console.from_file():
+                ca_keys = capk.load(arguments.ca_keys)
     except OSError as error:
         return fail(EXIT_USAGE, console.unreadable(arguments.ca_keys, error))
-    except ProtocolError as error:
-        return fail(EXIT_USAGE, str(error))
     reader, connection = _powered(arguments.reader)
     recorder = Recorder(connection, arguments.times.monotonic)
     with closing(recorder):
@@ -215,8 +215,11 @@ def _summary(content: dict[str, Any], depth: int = 0) -> Iterator[str]:
 def show(arguments: argparse.Namespace) -> int:
     """Reads a card and shows every command as it goes, or shows a trace that was kept. Returns the exit code."""
     if arguments.trace is not None:
+        if arguments.to is not None:
+            return fail(EXIT_USAGE, f"--to keeps what a card says; {arguments.trace} is kept already")
         try:
-            kept = trace.load(arguments.trace)
+            with console.from_file():
+                kept = trace.load(arguments.trace)
         except OSError as error:
             return fail(EXIT_USAGE, console.unreadable(arguments.trace, error))
         return _show(kept, arguments.json)

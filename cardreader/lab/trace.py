@@ -218,7 +218,7 @@ def _exchange(number: int, content: dict[str, Any]) -> Exchange:
 
 def _text(number: int, content: dict[str, Any], name: str) -> str:
     value = content.get(name)
-    if not isinstance(value, str):
+    if not isinstance(value, str) or any("\ud800" <= letter <= "\udfff" for letter in value):
         raise ProtocolError(f"line {number}: {name} is not a text")
     return value
 

@@ -217,3 +217,14 @@ def test_no_state_of_the_readers_makes_anything_else_than_our_errors(service: Fa
                 raise AssertionError(function)
             delattr(service, function)
             service.restart()
+
+
+def test_a_card_that_is_pulled_at_a_command_is_not_said_to_have_done_well(
+    service: FakeScard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some readers give no error then, and no answer either."""
+    service.slots[LEFT].insert(open_card("good", None))
+    connection = PcscReader("Left").wait_for_card(1, NEVER)
+    monkeypatch.setattr(service, "SCardTransmit", lambda *_: (scard.SCARD_S_SUCCESS, []), raising=False)
+    with pytest.raises(CardRemoved, match="does not answer: it may have been pulled"):
+        connection.transmit(SELECT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -486,6 +487,7 @@ def test_everything_survives_a_restart(tmp_path: Path) -> None:
     proof = begun_.debit(purse)
     with pytest.raises(PinWrong):
         purse.verify_pin("000000")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600  # its PIN and keys are in it
     again = Inserted(SimulatedCard(GOOD, FileStore(path), Counting()))
     purse = Purse(again)
     assert purse.balance_fen() == 23540
