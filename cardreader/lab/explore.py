@@ -113,7 +113,11 @@ class ApplicationFound:
         }
         if self.authenticity is not None:
             result = f"failed: {self.failure}" if self.failure else self.authenticity
-            made |= {"card": self.card, "holder": self.holder, "authentication": {"result": result}}
+            made |= {
+                "card": self.card,
+                "cardholder_verification": self.holder,
+                "authentication": {"result": result},
+            }
         return made | ({"problem": self.problem} if self.problem else {})
 
 

@@ -9,8 +9,10 @@ from cardreader.emv.tags import describe
 from cardreader.errors import ProtocolError
 from cardreader.secret import mask_number
 
-_PAN, _TRACK_2, _HIDDEN = 0x5A, (0x57, 0x9F6B), (0x56, 0x9F1F, 0x9F20)
-"""What begins with a number, and what is not shown at all: track 1, and both tracks' discretionary data."""
+_PAN, _TRACK_2, _HIDDEN = 0x5A, (0x57, 0x9F6B), (0x56, 0x9F1F, 0x9F20, 0x9F61)
+"""What begins with a number, and what is not shown at all: track 1, both tracks' discretionary data, the holder's identity number."""
+SECRET = (_PAN, *_TRACK_2, *_HIDDEN)
+"""Data objects of whose value something is hidden."""
 _PURSE_FILE, _PURSE_FCI, _SERIAL = bytes.fromhex("00B09500"), 0x9F0C, slice(10, 20)
 """EF 0015, as READ BINARY names it and as a purse's FCI has it, and the application serial number in it."""
 _EXPIRY_AND_SERVICE = 7

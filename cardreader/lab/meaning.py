@@ -23,7 +23,6 @@ NAMES: dict[tuple[int, int], str] = {
     (0x80, 0x58): "UPDATE OVERDRAW LIMIT",
     (0x80, 0x5A): "GET TRANSACTION PROVE",
     (0x80, 0x5C): "GET BALANCE",
-    (0x80, 0x5E): "CHANGE PIN",
     (0x80, 0x70): "INIT SAM FOR PURCHASE",
     (0x80, 0x72): "CREDIT SAM FOR PURCHASE",
     (0x80, 0xA8): "GET PROCESSING OPTIONS",
@@ -33,8 +32,11 @@ NAMES: dict[tuple[int, int], str] = {
     (0x84, 0x18): "APPLICATION UNBLOCK",
     (0x84, 0x1E): "APPLICATION BLOCK",
     (0x84, 0x24): "PIN CHANGE/UNBLOCK",
+    (0xFF, 0xCA): "GET UID",
 }
-"""Commands of ISO 7816-4, EMV Book 3 and JR/T 0025 by class and instruction."""
+"""Commands of ISO 7816-4, EMV Book 3 and JR/T 0025 by class and instruction, and one of the reader (PC/SC part 3)."""
+_PIN_CLASS = (0x80, 0x5E)
+_PIN_COMMANDS = {0x00: "RELOAD PIN", 0x01: "CHANGE PIN"}
 _INITIALIZE = {0x00: "FOR LOAD", 0x01: "FOR PURCHASE", 0x02: "FOR CASH WITHDRAW", 0x05: "FOR UNLOAD"}
 _ANSWERS = {0x00: "AAC", 0x40: "TC", 0x80: "ARQC"}
 
@@ -51,7 +53,8 @@ def explain(apdu: bytes) -> str:
         command = Command.parse(apdu)
     except ProtocolError as error:
         return f"no command: {error}"
-    name = NAMES.get((command.cla, command.ins))
+    kind = command.cla, command.ins
+    name = _PIN_COMMANDS.get(command.p1) if kind == _PIN_CLASS else NAMES.get(kind)
     if name is None:
         return f"a command of no standard we know ({command.cla:02X} {command.ins:02X})"
     more = _parameters(command)

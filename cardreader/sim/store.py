@@ -76,7 +76,7 @@ class FileStore:
             contents = json.loads(self._path.read_bytes())
         except FileNotFoundError:
             return None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ProtocolError(f"{self._path} holds no card: {error}") from error
         if not isinstance(contents, dict):
             raise ProtocolError(f"{self._path} holds no card: not a JSON object")

@@ -285,6 +285,8 @@ def _profile(table: _Table, name: str) -> EmvProfile:
             *(behaviour.take(key, bool, False) for key in Behaviour.__dataclass_fields__),
         ),
     )
+    if profile.behaviour.contactless and profile.behaviour.get_response:
+        raise behaviour.wrong("get_response", "a contactless card does not speak T=0")
     sizes = [len(key.modulus) for key in (ca_key, issuer_key, profile.icc_key)]
     if sizes != sorted(sizes, reverse=True) or len(profile.pin_key.modulus) > sizes[1]:
         raise keys.wrong("issuer", "no key may be longer than the one that signs it")

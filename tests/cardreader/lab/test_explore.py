@@ -14,12 +14,14 @@ import pytest
 from cardreader import cli, tlv
 from cardreader.contactless import is_contactless
 from cardreader.emv import capk
-from cardreader.emv.settings import TerminalSettings
+from cardreader.emv.kernel import DebitCredit
+from cardreader.emv.settings import TerminalSettings, Transaction
 from cardreader.errors import CardRemoved
 from cardreader.lab import console
 from cardreader.lab.explore import Explored, explore
 from cardreader.lab.faults import Fault, FaultyCard, parse
-from cardreader.lab.trace import Recorder
+from cardreader.lab.replay import ReplayedCard
+from cardreader.lab.trace import Recorder, Trace
 from cardreader.lab.tree import node
 from cardreader.sim.card import CardLeft, DemoCard
 from cardreader.sim.emv.card import EmvCard
@@ -222,3 +224,21 @@ def test_where_nothing_can_be_read_it_is_said(capsys: pytest.CaptureFixture[str]
     said = capsys.readouterr()
     assert "applications: none" in said.out
     assert said.err == "stb-card: nothing on this card can be read\n"
+
+
+def test_a_payment_that_is_played_again_tells_its_records() -> None:
+    """Nothing but the payment is in the trace: counters and the format of the log were never asked for."""
+    card = FaultyCard(open_card("debit", None), [], lambda seconds: None)
+    card.power_on()
+    recorder = Recorder(Slot(card), lambda: 0.0)
+    DebitCredit(recorder, TERMINAL).prepare(Transaction(1500, NOW, 1))
+    paid = Trace("r", recorder.atr, "", tuple(recorder.exchanges))
+    played = FaultyCard(ReplayedCard(paid), [], lambda seconds: None)
+    played.power_on()
+    found = explore(Recorder(Slot(played), lambda: 0.0), TERMINAL, NOW)
+    (application,) = found.applications
+    assert (application.problem, application.card) == (
+        "log format 9F4F: 0 bytes a record",
+        "6217 00** **** ***6 101",
+    )
+    assert records_of(found) == len({one.command for one in paid.exchanges if one.command[1] == 0xB2})

@@ -66,5 +66,6 @@ def test_no_wrong_template_or_length_shows_the_number(at: int) -> None:
 
 
 def test_a_node_hides_it_too() -> None:
-    assert (node(Tlv(0x9F1F, b"123")).value, node(Tlv(0x9F1F, b"123")).text) == ("******", "")
+    for tag in (0x9F1F, 0x9F61):
+        assert (node(Tlv(tag, b"123")).value, node(Tlv(tag, b"123")).text) == ("******", "")
     assert node(Tlv(0x57, bytes.fromhex(f"{NUMBER}D301220112345"))).value.endswith("7355D3012201*****")

@@ -515,7 +515,7 @@ def test_no_answer_leaves_before_the_change_is_saved() -> None:
     assert card.card.state == fresh_state(GOOD)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"public": 1}', "\xff"])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"public": 1}', "\xff", "[" * 5000])
 def test_a_damaged_state_is_named(tmp_path: Path, content: str) -> None:
     path = tmp_path / "card.json"
     path.write_text(content, encoding="latin-1")

@@ -102,6 +102,11 @@ def test_a_damaged_profile_is_a_card_or_an_error(at: int, instead: str) -> None:
     assert card.transmit(bytes.fromhex("00A404000E315041592E5359532E444446303100"))[1] in (0x9000, 0x6A82)
 
 
+def test_a_contactless_card_has_no_t0() -> None:
+    with pytest.raises(ProtocolError, match="behaviour: get_response: a contactless card"):
+        parse(f"{DEBIT}\n[behaviour]\ncontactless = true\nget_response = true\n".encode(), "x")
+
+
 def test_a_tester_s_file_is_a_card(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(DEBIT.replace("ZHANG/MIN", "LI/NA").replace("A000000333010101", "A000000333010103"))
