@@ -194,7 +194,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "declined-by-issuer": (N_("The card's bank has refused this payment"), _CALL_BANK),
     "pin-refused": (
         N_("The PIN was not right"),
-        N_("Please order again and enter the card's PIN once more."),
+        N_("After three wrong PINs in a row the card's bank locks the card. If you are not sure, ask first."),
     ),
     "too-little-on-account": (
         N_("There is not enough money in the account"),

@@ -114,7 +114,8 @@ def result(name: str, end: Finished, then: Then | None = None, order: Order = da
 
     vain = end.reason in (*ELSEWHERE, *NOT_THIS_SERVICE, *NOT_THIS_BOX, *MAY_BE_PAID)
     again = end.outcome in ("failed", "expired") and end.money == "not-taken" and not vain
-    return PaymentScene(name, "result", act, focus="again" if again else "done")
+    first = "pin-again" if end.reason == "pin-refused" else "again"
+    return PaymentScene(name, "result", act, focus=first if again else "done")
 
 
 def inquiry(
