@@ -259,6 +259,7 @@ RESULT_SCENES: tuple[PaymentScene, ...] = (
     result(
         "result-pending-certificate-refused", Finished("pending", "unknown", "certificate-refused", UNKNOWN)
     ),
+    result("result-pin-refused", failed("pin-refused")),
     result("result-declined", Finished("failed", "not-taken", "declined", NOT_SCANNED)),
     result("result-no-payment", Finished("failed", "not-taken", "tsp-unreachable")),
     result("result-too-little", failed("balance-too-low", balance_fen=320, amount_fen=1500)),
