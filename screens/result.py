@@ -442,7 +442,7 @@ class ResultScreen(Page[None]):
         settled = self._earlier and self._end.outcome == "success"
         if (self._free or self._end.outcome == "late" or settled) and self._service_id is not None:
             if self._pin_again and self._free:
-                again.append(("pin-again", self.t("Enter the PIN again")))
+                again.append(("pin-again", self.t("Try again")))
             else:
                 again.append(("again", self.t("Order again")))
             if self._free and self._order is not None:
