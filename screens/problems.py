@@ -248,7 +248,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     "certificate-lost": (
         N_("The card came out while it was paying"),
-        N_("Our staff will check whether money was taken. You need not do anything."),
+        N_("The card says that it has paid. Our staff check this with its bank; you need not do anything."),
     ),
     "certificate-refused": (
         N_("The card's bank does not confirm it"),
