@@ -87,7 +87,7 @@ def card_picture(pose: Pose, number: str, t: Say, roomy: bool) -> CardSlot:
     return CardSlot(pose, number, t("UnionPay card")) if roomy else CardSlot(pose, number, "", 70)
 
 
-FIRST = {"no-service": "try-again", "confirm-cash": "agree"}
+FIRST = {"no-service": "try-again"}
 """What has the focus where neither another way nor cancelling is the likely wish."""
 NOT_YET_CASH = frozenset(("starting", "insert", "reading", "enter-pin", "wrong-pin", "removed-early"))
 """Prompts at which a card may still pay in whatever way."""
@@ -135,7 +135,8 @@ def amounts(
         return Column((sum_, Text(what, "small")), gap=0)
     if step.balance_fen is None or maybe_paid:
         return sum_
-    held: tuple[Node, ...] = (_held(t("Balance after") if paid else t("On the card"), step.balance_fen),)
+    now = t("Electronic cash") if cash else t("On the card")
+    held: tuple[Node, ...] = (_held(t("Balance after") if paid else now, step.balance_fen),)
     if cash and not paid:
         held = (*held, _held(t("Balance after"), step.balance_fen - amount_fen))
     return Fit((Row((sum_, *held), gap=48), Column((sum_, *held), gap=4, align="start")))
