@@ -321,7 +321,8 @@ def _why(result: int) -> str:
     """What the service says of a command without an answer; of some cards that were pulled it says that all went well."""
     if result == scard.SCARD_S_SUCCESS:
         return "it may have been pulled"
-    return str(scard.SCardGetErrorMessage(result))
+    message = str(scard.SCardGetErrorMessage(result))
+    return f"the reader or the reader service has gone ({message})" if result in _NO_READER else message
 
 
 def _hanging(reader: str) -> str:

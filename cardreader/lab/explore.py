@@ -32,7 +32,8 @@ from cardreader.secret import mask_number
 COUNTERS = (0x9F36, 0x9F13, 0x9F17, 0x9F4F)
 """GET DATA: ATC, ATC of the last online transaction, PIN tries left, format of the log."""
 _AID = 0x4F
-_NO_RECORD = 0x6A83
+_NO_RECORDS = (0x6A82, 0x6A83)
+"""A directory's file is not there, or has ended."""
 _GET_PROCESSING_OPTIONS, _READ_RECORD = b"\x80\xa8", b"\x00\xb2"
 _TEMPLATE = b"\x70"
 _NO_CASH = ElectronicCash(None, None, None, None)
@@ -211,7 +212,7 @@ def _trouble(exchanges: Sequence[Exchange]) -> str:
                 return f"{name}: no template 70 at byte 0"
         elif (
             one.command[:2] == _READ_RECORD
-            and one.sw not in (None, _NO_RECORD)
+            and one.sw not in (None, *_NO_RECORDS)
             and one.sw >> 8 not in (0x61, 0x6C)
         ):
             return f"{name}: {one.sw:04X} ({status.meaning(one.sw)})"

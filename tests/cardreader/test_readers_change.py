@@ -189,7 +189,7 @@ def test_a_service_that_ends_and_begins_again(service: FakeScard) -> None:
     service.slots[LEFT].insert(open_card("good", None))
     connection = reader.wait_for_card(1, NEVER)
     service.running = False
-    with pytest.raises(CardRemoved):
+    with pytest.raises(CardRemoved, match="reader service has gone"):
         connection.transmit(SELECT)
     for ask in (reader.card_present, slots, lambda: reader.wait_for_card(1, NEVER)):
         with pytest.raises(ReaderUnavailable):
