@@ -11,6 +11,7 @@ from cardreader.errors import (
     ApplicationNotFound,
     CardReaderError,
     CardTimeout,
+    ReaderGone,
     ReaderUnavailable,
 )
 from cardreader.lab import console, inserting, reading
@@ -40,7 +41,7 @@ def _run(argv: Sequence[str] | None, times: Times) -> int:
         code: int = arguments.run(arguments)
     except console.FileUnusable as error:
         return fail(EXIT_USAGE, str(error))
-    except ReaderUnavailable as error:
+    except (ReaderUnavailable, ReaderGone) as error:
         return fail(EXIT_NO_READER, str(error))
     except CardTimeout as error:
         return fail(EXIT_NO_CARD, str(error))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cardreader import cli
+from cardreader.errors import ReaderGone
 from cardreader.lab import console, reading, trace
 from cardreader.lab.trace import Trace
 from cardreader.sim.profiles import NAMES
@@ -300,3 +301,14 @@ def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     assert "  4    no card in time" in capsys.readouterr().out
+
+
+def test_a_reader_service_that_goes_is_no_card_that_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone(*_: object) -> tuple[bytes, int]:
+        raise ReaderGone("the reader has gone")
+
+    monkeypatch.setattr(trace.Recorder, "transmit", gone)
+    assert cli.main(["trace", "--reader", "sim:debit"]) == console.EXIT_NO_READER
+    assert capsys.readouterr().err == "stb-card: the reader has gone\n"

@@ -201,7 +201,8 @@ class _Table:
         except ValueError:
             raise self.wrong(key, f"{text!r:.40} is not made of hex digits") from None
         if not shortest <= len(value) <= longest:
-            raise self.wrong(key, f"{shortest} to {longest} bytes are wanted, not {len(value)}")
+            wanted = f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
+            raise self.wrong(key, f"{wanted} bytes are wanted, not {len(value)}")
         return value
 
     def tags(self, key: str, default: str | None = None) -> tuple[int, ...]:

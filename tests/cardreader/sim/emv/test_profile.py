@@ -57,7 +57,7 @@ HEAD = '[card]\npan = "6217001834057286101"'
             '[keys]\nissuer = "icc"\nicc = "issuer"\n' + HEAD,
             "no key may be longer than the one that signs",
         ),
-        (HEAD, '[keys]\nac = "00"\n' + HEAD, "keys: ac: 16 to 16 bytes are wanted"),
+        (HEAD, '[keys]\nac = "00"\n' + HEAD, "keys: ac: 16 bytes are wanted"),
         ("[card]", "[card", "profile x: "),
     ],
 )
