@@ -403,8 +403,12 @@ PROMPTS: tuple[Prompt, ...] = (
 def test_the_drawing_keeps_its_size_and_its_place_and_the_title_its_size(
     language: str, text_scale: int
 ) -> None:
-    for screen, prompts in (("card", PROMPTS), ("card-inquiry", PROMPTS[:4])):
-        params = {"order": data.ORDER} if screen == "card" else {}
+    loads = tuple(word for word in PROMPTS if word in LOAD_PROMPTS)
+    for screen, prompts, params in (
+        ("card", PROMPTS, {"order": data.ORDER}),
+        ("card-inquiry", PROMPTS[:4], {}),
+        ("card-load", loads, {"amount_fen": 10_000, "held_fen": 18_650}),
+    ):
         tv = Television(PaymentVerbs(), language, text_scale).open(screen, **params)
         places, titles = set(), set()
         for word in prompts:
