@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from screens.card_parts import AWAY_PROMPTS, amounts_row, held, remarked
+from screens.card_parts import AWAY_PROMPTS, held, remarked
 from screens.parts import due
 from screens.pin_entry import PinEntry
 from screens.problems import N_, PROBLEMS, STAY_SAFE, Said, money_words, prompt_words, words_for
@@ -152,10 +152,13 @@ def load_words(step: CardPrompt, t: Say) -> Said:
 
 def load_amounts(amount_fen: int, held_fen: int | None, t: Say) -> Node:
     """What is to be loaded; beside it what the card holds and will hold, where that is known."""
-    balances: tuple[Node, ...] = ()
-    if held_fen is not None:
-        balances = (held(t("On the card"), held_fen), held(t("After loading"), held_fen + amount_fen))
-    return amounts_row(due(t("To load"), amount_fen), balances)
+    sum_ = due(t("To load"), amount_fen)
+    if held_fen is None:
+        return sum_
+    balances = (held(t("On the card"), held_fen), held(t("After loading"), held_fen + amount_fen))
+    # No higher than the amount alone, so that the title below does not move when the card has been read.
+    beside = Row((sum_, Column(balances, gap=0)), gap=56)
+    return Fit((beside, Column((sum_, Row(balances, gap=48)), gap=4), Column((sum_, *balances), gap=4)))
 
 
 def load_remark(step: CardPrompt, pin: PinEntry | None, t: Say) -> tuple[str, str, Color]:

@@ -176,11 +176,6 @@ def amounts(
     balances: tuple[Node, ...] = (held(t("Balance after") if paid else t("On the card"), step.balance_fen),)
     if cash and not paid:
         balances = (*balances, held(t("Balance after"), step.balance_fen - amount_fen))
-    return amounts_row(sum_, balances)
-
-
-def amounts_row(sum_: Node, balances: tuple[Node, ...]) -> Node:
-    """The amount, and what is on the card before and after, beside it where there is room."""
     return Fit((Row((sum_, *balances), gap=48), Column((sum_, *balances), gap=4, align="start")))
 
 

@@ -138,7 +138,7 @@ def test_a_loaded_card_is_looked_at_anew(tv: Television) -> None:
         assert words in tv.words()
     assert (tv.state["load"], tv.focus) == ("loaded", "done")
     tv.press("OK")
-    assert (tv.screen, tv.state["prompt"]) == ("card-inquiry", None)
+    assert (tv.screen, tv.state["prompt"]) == ("card-inquiry", "insert")
     assert tv.verbs.asked[-1] == ("inquire_card",)  # type: ignore[union-attr]
 
 
