@@ -241,7 +241,7 @@ class CardInquiryScreen(Page[None]):
             load: tuple[Target, ...] = ()
             asked = isinstance(step, BankCardRead) and step.account_fen is not None
             if isinstance(step, BankCardRead) and step.cash is None and step.usable and not asked:
-                load = (slot_button("account", self.t("What is in the account")),)
+                load = (slot_button("account", self.t("Account balance")),)
             elif (
                 isinstance(step, BankCardRead)
                 and step.usable

@@ -87,10 +87,6 @@ ENDS: Mapping[str, tuple[str, str]] = {
         N_("That is more than the card may hold"),
         N_("Please choose a smaller amount, or ask the bank that issued the card."),
     ),
-    "pin-refused": (
-        N_("The PIN was not right"),
-        N_("Please try again. After three wrong PINs in a row the bank locks the card."),
-    ),
     "too-little-on-account": (
         N_("There is not enough money in the account"),
         N_("Please choose a smaller amount."),
@@ -155,7 +151,7 @@ def load_amounts(amount_fen: int, held_fen: int | None, t: Say) -> Node:
     sum_ = due(t("To load"), amount_fen)
     if held_fen is None:
         return sum_
-    balances = (held(t("On the card"), held_fen), held(t("After loading"), held_fen + amount_fen))
+    balances = (held(t("Electronic cash"), held_fen), held(t("After loading"), held_fen + amount_fen))
     # No higher than the amount alone, so that the title below does not move when the card has been read.
     beside = Row((sum_, Column(balances, gap=0)), gap=56)
     return Fit((beside, Column((sum_, Row(balances, gap=48)), gap=4), Column((sum_, *balances), gap=4)))

@@ -125,7 +125,7 @@ def pair(*ways: Target) -> Node:
     return Fit((Row(ways, gap=24), Column(ways, gap=20)))
 
 
-FIRST = {"no-service": "try-again", "confirm-cash": "agree"}
+FIRST = {"no-service": "try-again"}
 """What has the focus where neither another way nor cancelling is the likely wish."""
 NOT_YET_CASH = frozenset(("starting", "insert", "reading", "enter-pin", "wrong-pin", "removed-early"))
 """Prompts at which a card may still pay in whatever way."""
@@ -173,7 +173,8 @@ def amounts(
         return Column((sum_, Text(what, "small")), gap=0)
     if step.balance_fen is None or maybe_paid:
         return sum_
-    balances: tuple[Node, ...] = (held(t("Balance after") if paid else t("On the card"), step.balance_fen),)
+    now = t("Electronic cash") if cash else t("On the card")
+    balances: tuple[Node, ...] = (held(t("Balance after") if paid else now, step.balance_fen),)
     if cash and not paid:
         balances = (*balances, held(t("Balance after"), step.balance_fen - amount_fen))
     return Fit((Row((sum_, *balances), gap=48), Column((sum_, *balances), gap=4, align="start")))

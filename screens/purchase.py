@@ -22,7 +22,15 @@ def pay_otherwise(app: App, order: Order) -> None:
 
     BOSS may refuse it by now; then the service's own page says why.
     """
+    _order_anew(app, order, "")
 
+
+def pay_again(app: App, order: Order, method: str) -> None:
+    """The same, up to the question whether to pay it in this way."""
+    _order_anew(app, order, method)
+
+
+def _order_anew(app: App, order: Order, method: str) -> None:
     def on_step(step: Loading | Loaded[Order] | Refused) -> None:
         if isinstance(step, Loading):
             return
@@ -30,5 +38,8 @@ def pay_otherwise(app: App, order: Order) -> None:
         if isinstance(step, Loaded):
             app.push("fee", order=step.value)
             app.push("payment-methods", order=step.value)
+            for offered in step.value.methods:
+                if offered.key == method and offered.enabled:
+                    app.push("confirm", order=step.value, method=offered)
 
     app.start(app.verbs.order(order.service.service, order.term), on_step)

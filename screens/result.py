@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from screens.ending import ended, of_earlier
 from screens.parts import due
 from screens.problems import ELSEWHERE, MAY_BE_PAID, RETURNING, Said, money_words
-from screens.purchase import pay_otherwise, to_service
+from screens.purchase import pay_again, pay_otherwise, to_service
 from screens.words import (
     SEPARATOR,
     amount_color,
@@ -85,6 +85,17 @@ NOT_THIS_BOX = frozenset(
     )
 )
 """Nothing can be paid from here until somebody has seen to box or connection."""
+NOT_THIS_CARD = frozenset(
+    (
+        "pin-blocked",
+        "card-expired",
+        "card-listed",
+        "too-little-on-account",
+        "over-limit",
+        "declined-by-issuer",
+    )
+)
+"""Refusals that the same card would meet again."""
 NOT_THIS_SERVICE = frozenset(("already-subscribed", "already-paid", "order-clash", "service-withdrawn"))
 """Refusals that any other order or payment for the same service would meet too."""
 
@@ -108,7 +119,17 @@ class ResultScreen(Page[None]):
     @property
     def default_focus(self) -> str:  # type: ignore[override]
         retried = self._end.outcome in RETRIED and self._free and self._service_id is not None
-        return "again" if retried else "done"
+        if not retried:
+            return "done"
+        if self._end.reason in NOT_THIS_CARD and self._order is not None:
+            return "pay-otherwise"
+        return "pin-again" if self._pin_again else "again"
+
+    @property
+    def _pin_again(self) -> bool:
+        """The same card can pay the same with another PIN."""
+        known = self._order is not None and self._end.payment is not None
+        return self._end.reason == "pin-refused" and known and not self._earlier
 
     # What happens by itself
 
@@ -209,10 +230,13 @@ class ResultScreen(Page[None]):
             self.app.push("services")
         elif key == "again" and self._service_id is not None:
             to_service(self.app, self._service_id)
-        elif key == "pay-otherwise" and self._order is not None and not self._ordering:
+        elif key in ("pin-again", "pay-otherwise") and self._order is not None and not self._ordering:
             self._ordering = self.busy = True
             self.app.refresh()
-            pay_otherwise(self.app, self._order)
+            if key == "pin-again" and self._end.payment is not None:
+                pay_again(self.app, self._order, self._end.payment.method)
+            else:
+                pay_otherwise(self.app, self._order)
 
     def on_back(self) -> bool:
         if self._left is not None:
@@ -430,12 +454,16 @@ class ResultScreen(Page[None]):
         again = []
         settled = self._earlier and self._end.outcome == "success"
         if (self._free or self._end.outcome == "late" or settled) and self._service_id is not None:
-            again.append(("again", self.t("Order again")))
+            if self._pin_again and self._free:
+                again.append(("pin-again", self.t("Try again")))
+            else:
+                again.append(("again", self.t("Order again")))
             if self._free and self._order is not None:
                 again.append(("pay-otherwise", self.t("Pay another way")))
         if self._end.reason in NOT_THIS_SERVICE and self._end.money == "not-taken":
             again.append(("services", self.t("Other services")))
-        ways = [*again, *ways] if self.default_focus == "again" else [*ways, *again]
+        again.sort(key=lambda way: way[0] != self.default_focus)
+        ways = [*again, *ways] if self.default_focus != "done" else [*ways, *again]
         ways.append(("records", self.t("See the records")))
         width = 360 * self.app.settings.text_scale // 100 if len(ways) < 4 else None
         found = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from screens.problems import ELSEWHERE, MAY_BE_PAID, PROBLEMS
-from screens.result import NOT_THIS_BOX, NOT_THIS_SERVICE
+from screens.result import NOT_THIS_BOX, NOT_THIS_CARD, NOT_THIS_SERVICE
 from stb_app.journeys import CardStanding, Order
 from stb_app.journeys.card_lab import Kept
 from stb_app.journeys.steps import (
@@ -122,7 +122,9 @@ def result(name: str, end: Finished, then: Then | None = None, order: Order = da
 
     vain = end.reason in (*ELSEWHERE, *NOT_THIS_SERVICE, *NOT_THIS_BOX, *MAY_BE_PAID)
     again = end.outcome in ("failed", "expired") and end.money == "not-taken" and not vain
-    return PaymentScene(name, "result", act, focus="again" if again else "done")
+    first = "pin-again" if end.reason == "pin-refused" else "again"
+    first = "pay-otherwise" if end.reason in NOT_THIS_CARD else first
+    return PaymentScene(name, "result", act, focus=first if again else "done")
 
 
 def inquiry(
@@ -185,7 +187,7 @@ def _slow(tv: Television) -> None:
 CARD_SCENES: tuple[PaymentScene, ...] = (
     card("card-starting", prompt("starting")),
     card("card-insert", prompt("insert"), focus="cancel"),
-    card("card-cash", prompt("confirm-cash"), focus="agree"),
+    card("card-cash", prompt("confirm-cash"), focus="cancel"),
     card("card-cash-processing", prompt("confirm-cash"), prompt("processing")),
     card("card-reading", prompt("reading", known=True)),
     card("card-enter-pin", *NORMAL, then=digits(*FEW), focus="pin"),
@@ -270,6 +272,7 @@ RESULT_SCENES: tuple[PaymentScene, ...] = (
     result(
         "result-pending-certificate-refused", Finished("pending", "unknown", "certificate-refused", UNKNOWN)
     ),
+    result("result-pin-refused", failed("pin-refused")),
     result("result-declined", Finished("failed", "not-taken", "declined", NOT_SCANNED)),
     result("result-no-payment", Finished("failed", "not-taken", "tsp-unreachable")),
     result("result-too-little", failed("balance-too-low", balance_fen=320, amount_fen=1500)),

@@ -490,10 +490,10 @@ def test_whoever_may_leave_is_told_what_to_do_with_the_card(tv: Television, word
 
 def test_electronic_cash_says_what_will_be_left_and_waits_for_ok(tv: Television) -> None:
     post(tv, *NORMAL[:3], prompt("confirm-cash"))
-    assert tv.focus == "agree"
+    assert tv.focus == "cancel"
     assert "¥221.40" in tv.words()
     assert next(steps(tv.app.navigator.top.compose())).names[1] == "Confirm"
-    tv.press("OK")
+    tv.ok("agree")
     assert journey(tv).agreed == 1
     # Another card that is put in afterwards may ask for its PIN.
     post(tv, prompt("enter-pin"))

@@ -50,7 +50,7 @@ def test_a_bank_card_is_shown_with_its_electronic_cash_and_limits(tv: Television
     )
     post(tv, replace(BANK_CARD, kind="debit", cash=None))
     assert "Debit card" in tv.words()
-    assert "only the bank knows" in tv.words()
+    assert "The bank tells what is in the account" in tv.words()
     post(tv, replace(BANK_CARD, usable=False))
     assert "Cannot pay here" in tv.words()
 

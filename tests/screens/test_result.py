@@ -234,6 +234,14 @@ def test_following_ends_with_the_page_and_a_known_end_is_not_followed() -> None:
     assert not [asked for asked in _open(SUCCESS).verbs.asked if asked[0] == "follow"]  # type: ignore[union-attr]
 
 
+def test_after_a_wrong_pin_the_way_back_to_the_pin_is_short() -> None:
+    tv = _open(Finished("failed", "not-taken", "pin-refused", replace(NOT_TAKEN, method="card")))
+    assert tv.focus == "pin-again"
+    assert "After three wrong PINs in a row the card's bank locks the card." in tv.words()
+    tv.press("OK")
+    assert (tv.screen, tv.state["method"]) == ("confirm", "card")
+
+
 def test_a_card_in_the_slot_is_not_forgotten() -> None:
     assert "Please take your card" in _open(replace(SUCCESS, card_in_slot=True)).words()
     assert "Please take your card" not in _open(SUCCESS).words()
