@@ -18,11 +18,11 @@ from cardreader.apdu import Channel
 from cardreader.contactless import is_contactless
 from cardreader.contactless import uid as read_uid
 from cardreader.emv import bits, data
+from cardreader.emv.certificates import Reason
 from cardreader.emv.data import ElectronicCash
 from cardreader.emv.kernel import DebitCredit
 from cardreader.emv.selection import Candidate, candidates
 from cardreader.emv.settings import Application, Interface, TerminalSettings, Transaction
-from cardreader.emv.tags import describe
 from cardreader.errors import ApplicationNotFound, CardReaderError, CardRemoved, ProtocolError
 from cardreader.lab.trace import Exchange, Recorder
 from cardreader.lab.tree import Node, Told, nodes, told
@@ -32,7 +32,7 @@ COUNTERS = (0x9F36, 0x9F13, 0x9F17, 0x9F4F)
 """GET DATA: ATC, ATC of the last online transaction, PIN tries left, format of the log."""
 _AID = 0x4F
 _NO_CASH = ElectronicCash(None, None, None, None)
-Authenticity = Literal["verified", "failed", "not offered"]
+Authenticity = Literal["verified", "failed", "not checked", "not offered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,9 @@ class ApplicationFound:
         problem: what stood in the way of the rest of it; empty when nothing did.
         card: its number, masked; empty when it was not read.
         holder: how the holder would have to prove who it is.
-        authenticity: whether the certificates verify; None when that was not come to. ``failure``: why not.
-        counters: name and value, upper-case hex.
+        authenticity: whether the certificates verify; "not checked" without the CA's key; None when that was not come to.
+        failure: why not.
+        counters: data objects that GET DATA told.
         log, loads: records decoded, newest first.
         told: every answer that told of it.
     """
@@ -81,7 +82,7 @@ class ApplicationFound:
     holder: str = ""
     authenticity: Authenticity | None = None
     failure: str = ""
-    counters: tuple[tuple[str, str], ...] = ()
+    counters: tuple[Node, ...] = ()
     cash: ElectronicCash = _NO_CASH
     log: tuple[tuple[Node, ...], ...] = ()
     loads: tuple[tuple[Node, ...], ...] = ()
@@ -92,7 +93,7 @@ class ApplicationFound:
         made: dict[str, Any] = {
             "aid": self.aid,
             "label": self.label,
-            "counters": dict(self.counters),
+            "counters": {one.name: one.value for one in self.counters},
             "electronic_cash": {
                 name: getattr(self.cash, name)
                 for name in (
@@ -107,7 +108,7 @@ class ApplicationFound:
             "load_log_records": len(self.loads),
         }
         if self.authenticity is not None:
-            result = f"failed: {self.failure}" if self.failure else self.authenticity
+            result = f"{self.authenticity}: {self.failure}" if self.failure else self.authenticity
             made |= {"card": self.card, "holder": self.holder, "authentication": {"result": result}}
         return made | ({"problem": self.problem} if self.problem else {})
 
@@ -255,24 +256,25 @@ def _look(
         connection, settings, order=lambda every: [one for one in every if one.aid == which.aid]
     )
     channel = Channel(connection)
-    found["counters"] = tuple(
-        (describe(tag).name, value.hex().upper())
-        for tag in COUNTERS
-        if (value := data.get_data(channel, tag)) is not None
-    )
+    counters = {tag: data.get_data(channel, tag) for tag in COUNTERS}
+    found["counters"] = nodes({tag: value for tag, value in counters.items() if value is not None})
     found["cash"] = card.electronic_cash()
     found["log"] = tuple(nodes(record.values) for record in card.transaction_log())
     found["loads"] = tuple(_load(record) for record in card.load_log())
     prepared = card.prepare(Transaction(1, now, 1))
     found["card"], found["holder"] = prepared.card.masked, str(prepared.cvm)
     failure = card.authentication_failure
-    found["authenticity"] = _verified(card) if failure is None else "failed"
+    found["authenticity"] = _verified(card) if failure is None else _failed(failure.reason)
     found["failure"] = "" if failure is None else str(failure)
 
 
 def _load(record: data.LoadRecord) -> tuple[Node, ...]:
     changed = nodes({record.tag: record.before}) + nodes({record.tag: record.after})
     return (*changed, *nodes(record.values))
+
+
+def _failed(reason: Reason) -> Authenticity:
+    return "not checked" if reason is Reason.NO_CA_KEY else "failed"
 
 
 def _verified(card: DebitCredit) -> Authenticity:
