@@ -108,7 +108,7 @@ def collect(root: Path, sources: tuple[str, ...] = SOURCES) -> Catalog:
 def add_card_words(template: Catalog) -> None:
     """Adds what cards say: those words are in tables of cardreader, which knows no languages."""
     sys.path.insert(0, str(ROOT))
-    from stb_app.journeys import lab_words  # noqa: PLC0415 - compiling needs nothing of the program
+    from stb_app.journeys import lab_words
 
     for word in lab_words.messages():
         template.add(word, None, [("stb_app/journeys/lab_words.py", 1)])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from cardreader import purse, status
 from cardreader.emv.settings import TerminalSettings
@@ -235,11 +235,12 @@ class Session:
 
 def session(trace: Trace) -> Session:
     """What a trace is about: which card, and whether it paid, was loaded, was asked for its balance, or only looked at."""
-    kind, purpose = "", cast("Purpose", "looked at")
+    kind = ""
+    purpose: Purpose = "looked at"
     for one, values in zip(trace.exchanges, sent(trace.exchanges), strict=True):
         match tuple(one.command[:2]):
             case command if command == _SELECT and one.sw == status.OK:
-                name = one.command[5 : 5 + one.command[4]]
+                name = one.command[5 : 5 + int.from_bytes(one.command[4:5])]
                 kind = "purse" if name == purse.AID else bank_card(name.hex().upper()) or kind
             case command if command == _DEBIT:
                 purpose = "payment"

@@ -71,7 +71,6 @@ def test_one_thing_has_one_name(word: str) -> None:
     found = [
         words
         for english, words in translations().items()
-        if english not in of_standards
-        and word in words.replace("支付款", "").replace("支付过了", "")
+        if english not in of_standards and word in words.replace("支付款", "").replace("支付过了", "")
     ]
     assert found == []
