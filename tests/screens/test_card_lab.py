@@ -118,7 +118,7 @@ def test_in_chinese_names_are_those_of_the_standard() -> None:
     for words in ("应用失效日期", "2044-02-29", "中国 (156)"):
         assert words in tv.words()
     tv.press("OK", *["DOWN"] * 5)
-    assert "国内现金、国际现金" in tv.words()
+    assert "超过连续脱机交易上限、随机选择联机" in tv.words()
 
 
 def test_leaving_ends_it_and_again_begins_it_anew(tv: Television) -> None:
