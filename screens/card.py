@@ -17,7 +17,6 @@ from screens.card_parts import (
     OTHER_WAY_FIRST,
     PATIENCE_S,
     POSES,
-    ROOMS,
     ROOMY,
     SERVICE_PROMPTS,
     SILENT_PROMPTS,
@@ -25,9 +24,12 @@ from screens.card_parts import (
     Pose,
     amounts,
     card_picture,
+    pair,
     remarked,
+    slot_button,
+    slot_page,
 )
-from screens.parts import beside, leaving, remark
+from screens.parts import leaving, remark
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
 from screens.problems import CASE_OPEN, PROMPTS, STILL_ASKING, Said, prompt_words
 from screens.purchase import pay_otherwise
@@ -35,8 +37,6 @@ from stb_app.journeys import Method, Order, Payment
 from stb_app.journeys.steps import EARLIER_NOT_TAKEN, PROBLEM_PROMPTS, CardPrompt, CardStep, Finished
 from stb_app.kit.nodes import (
     Color,
-    Column,
-    Fit,
     Grow,
     Icon,
     Node,
@@ -44,7 +44,6 @@ from stb_app.kit.nodes import (
     Space,
     Spinner,
     Steps,
-    Target,
     Text,
 )  # fmt: skip
 from stb_app.kit.screen import Binding
@@ -311,19 +310,8 @@ class CardScreen(Page[None]):
             Space(grow=1),
             *self._buttons(),
         )
-        # Every title stands at the same height; what is below it gives way.
-        head = Column((due_, steps), gap=20 if roomy else 8)
-        columns = (
-            Column(
-                (head, Column((title, Text(words.text, style, tone), *below), gap=gap, grow=1)),
-                gap=48 if roomy else 16,
-                grow=1,
-            )
-            for style, gap in ROOMS
-        )
-        # The drawing keeps its size and its place through the whole journey: only the words beside it give way.
         picture = card_picture(self._pose, number, self.t, roomy)
-        return Fit(tuple(beside(picture, column, not roomy) for column in columns))
+        return slot_page(picture, (due_, steps), title, (words.text, tone), below, roomy)
 
     @property
     def _lit(self) -> int:
@@ -387,28 +375,21 @@ class CardScreen(Page[None]):
         """The ways on and out."""
         prompt = self._step.prompt
         if self._slow:
-            return (Row((self._button("records", self.t("See the records"), primary=True),)),)
+            return (Row((slot_button("records", self.t("See the records"), primary=True),)),)
         if self.busy or self._asks_pin:
             return ()
         if prompt == "remove":
-            return (Row((self._button("go-on", self.t("Show the result"), primary=True),)),)
+            return (Row((slot_button("go-on", self.t("Show the result"), primary=True),)),)
         if self._away or prompt in SILENT_PROMPTS:
-            return (Row((self._button("leave", self.t("Leave for now")),)),)
+            return (Row((slot_button("leave", self.t("Leave for now")),)),)
         if prompt == "confirm-cash":
             words = self.t("Pay {amount}").format(amount=money(self._order.amount_fen))
-            agree = self._button("agree", words, primary=True)
-            return self._pair(agree, self._button("cancel", self.t("Cancel the payment")))
+            agree = slot_button("agree", words, primary=True)
+            return (pair(agree, slot_button("cancel", self.t("Cancel the payment"))),)
         if prompt == "no-service":
-            again = self._button("try-again", self.t("Try again"), primary=True)
-            return self._pair(again, self._button("cancel", self.t("Cancel the payment")))
+            again = slot_button("try-again", self.t("Try again"), primary=True)
+            return (pair(again, slot_button("cancel", self.t("Cancel the payment"))),)
         if prompt == "reconnecting":  # another way needs the same service
-            return (Row((self._button("cancel", self.t("Cancel the payment")),)),)
-        other = self._button("pay-otherwise", self.t("Pay another way"), primary=prompt in OTHER_WAY_FIRST)
-        return self._pair(other, self._button("cancel", self.t("Cancel the payment")))
-
-    def _pair(self, *pair: Target) -> tuple[Node]:
-        """Two buttons, side by side where there is room."""
-        return (Fit((Row(pair, gap=24), Column(pair, gap=20))),)
-
-    def _button(self, key: str, words: str, primary: bool = False) -> Target:
-        return Target(key, Text(words, "row-bold", wrap=False), "primary" if primary else "button")
+            return (Row((slot_button("cancel", self.t("Cancel the payment")),)),)
+        other = slot_button("pay-otherwise", self.t("Pay another way"), primary=prompt in OTHER_WAY_FIRST)
+        return (pair(other, slot_button("cancel", self.t("Cancel the payment"))),)

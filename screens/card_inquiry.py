@@ -1,4 +1,4 @@
-"""Looking at a card: its balance, how long it is valid, whether it can pay here, its last ten transactions; and loading it."""
+"""Looking at a card: its balance, how long it is valid, whether it can pay here, its last ten transactions; from here it is loaded."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.card_load import amounts_for, leavable, load_ended, load_state, load_words
-from screens.card_parts import POSES, ROOMY, card_picture
+from screens.card_load import LoadWay
+from screens.card_load_parts import NOT_NOW, amounts_for, confirmation
+from screens.card_parts import POSES, ROOMY, card_picture, slot_button
 from screens.card_read import card_read
 from screens.parts import beside
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
@@ -18,7 +19,6 @@ from stb_app.journeys.steps import (
     CardPrompt,
     CardRead,
     InquiryStep,
-    LoadEnded,
     Refused,
 )
 from stb_app.kit.nodes import (
@@ -43,7 +43,6 @@ from stb_app.shell.words import money
 if TYPE_CHECKING:
     from stb_app.shell.app import App
 
-NOT_NOW = ("not-now", N_("Do not load"))
 INSERT = (
     N_("Insert the card you want to look at"),
     N_("Chip first, chip side up, until it stops. Nothing will be taken from it."),
@@ -55,6 +54,7 @@ WORDS = {
         N_("Please check that its cable is plugged in."),
     ),
     "removed-early": (N_("Please put the card back"), N_("It came out before everything was read.")),
+    "processing": (N_("Asking the card's bank: leave the card in"), N_("This takes a few seconds.")),
 }
 """Where the words of a payment would not do."""
 ROOMS: tuple[tuple[TextStyle, int], ...] = (("row", 28), ("body", 24), ("small", 16))
@@ -63,16 +63,14 @@ BUSY_PROMPTS = frozenset(("starting", "reading", "processing", "settling", "wait
 
 
 class CardInquiryScreen(Page[None]):
-    """Looking moves no money: Back leaves at any moment. Loading electronic cash does: once the issuer is asked, Back waits."""
+    """Looking moves no money: Back leaves at any moment."""
 
     id = "card-inquiry"
     default_focus = "done"
 
     def __init__(self, app: App) -> None:
         super().__init__(app)
-        self._step: InquiryStep | LoadEnded = CardPrompt("insert")
-        self._load_fen = 0
-        """So much is being loaded; 0: the card is only looked at."""
+        self._step: InquiryStep = CardPrompt("insert")
         self._account = False
         """Its bank is asked what is in the account."""
         self._pin = PinEntry()
@@ -95,8 +93,6 @@ class CardInquiryScreen(Page[None]):
     def _begin(self, *, account: bool = False) -> None:
         self._account = account
         self._pin = PinEntry()
-        self._load_fen = 0
-        self.asks_to_leave = self.holds_idle = False
         if self.app.verbs is None:  # the connection is still being set up
             self._step = CardPrompt("starting")
             self._look()
@@ -120,25 +116,23 @@ class CardInquiryScreen(Page[None]):
         if answer is None or not answer.isdecimal():
             return
         fen = int(answer)
-        title = self.t("Load {amount} onto the card?").format(amount=money(fen))
-        text = N_("It is taken from the card's account. The card's PIN is asked for next.")
-        self.app.push(
-            "question", lambda answer: self._begin_load(fen) if answer == "load" else None, sign="question",
-            title=title, text=text, options=(("load", N_("Load")), NOT_NOW), default=NOT_NOW[0],
-        )  # fmt: skip
+        self.app.push("question", lambda answer: self._load(fen, answer), **confirmation(fen, self.t))
 
-    def _begin_load(self, fen: int) -> None:
-        assert self._running is not None
-        self._running.cancel()
-        self._pin = PinEntry()
-        self._load_fen = fen
-        self.asks_to_leave = self.holds_idle = True
-        self._step = CardPrompt("starting")
-        journey = self._journey = self.app.verbs.load_cash(fen)
-        self._running = self.app.start(journey, lambda step: self._on_step(journey, step))
-        self._look()
+    def _load(self, fen: int, answer: str | None) -> None:
+        assert isinstance(self._step, BankCardRead)
+        assert self._step.cash is not None
+        if answer == "load":
+            held_fen = self._step.cash.balance_fen
+            self.app.push("card-load", self._on_loaded, amount_fen=fen, held_fen=held_fen)
 
-    def _on_step(self, journey: Any, step: InquiryStep | LoadEnded) -> None:
+    def _on_loaded(self, way: LoadWay | None) -> None:
+        """Back from loading: what was read still holds where nothing was loaded."""
+        if way == "look":
+            self._begin()
+        elif way == "amount":
+            self._choose_amount()
+
+    def _on_step(self, journey: Any, step: InquiryStep) -> None:
         if journey is not self._journey:
             return  # the last word of an inquiry that was begun again
         if isinstance(step, CardPrompt) and step.prompt == "reading" and not self._pin.sent:
@@ -150,9 +144,6 @@ class CardInquiryScreen(Page[None]):
             self.app.sound("error")
         if not isinstance(step, CardPrompt):
             self.app.focus("again" if isinstance(step, Refused) else "done")
-        if isinstance(step, LoadEnded):
-            self.asks_to_leave = self.holds_idle = False
-            self.app.sound("paid" if step.outcome == "loaded" else "error")
         self._look()
 
     def _look(self) -> None:
@@ -175,22 +166,9 @@ class CardInquiryScreen(Page[None]):
     # Keys
 
     def bindings(self) -> Sequence[Binding]:
-        if not self._yields:
-            return (Binding(("KEY_BACK",), self.t("Not possible just now"), footer=False),)
         if not self._asks_pin:
             return ()
         return self._pin.bindings(self.t)
-
-    @property
-    def _yields(self) -> bool:
-        """Back leaves: nothing has begun, or what has begun goes on without anybody looking."""
-        return not self._load_fen or not isinstance(self._step, CardPrompt) or leavable(self._step)
-
-    def on_back(self) -> bool:
-        if self._yields:
-            return False
-        self.app.sound("error")
-        return True
 
     def on_key(self, name: str) -> bool:
         if name not in DIGITS or not self._asks_pin:
@@ -222,7 +200,7 @@ class CardInquiryScreen(Page[None]):
     # The picture
 
     def crumbs(self) -> Sequence[str]:
-        return (self.t("Check a card"), *((self.t("Load electronic cash"),) if self._load_fen else ()))
+        return (self.t("Check a card"),)
 
     def state(self) -> dict[str, Any]:
         step = self._step
@@ -235,8 +213,6 @@ class CardInquiryScreen(Page[None]):
             }
         if isinstance(step, Refused):
             return {"prompt": None, "problem": step.code}
-        if isinstance(step, LoadEnded):
-            return load_state(step)
         if isinstance(step, BankCardRead):
             return {
                 "prompt": None,
@@ -259,27 +235,21 @@ class CardInquiryScreen(Page[None]):
     def compose(self) -> Node:
         step = self._step
         if isinstance(step, CardRead | BankCardRead):
-            again = self._button("again", self.t("Read again"))
-            done = self._button("done", self.t("Done"), primary=True)
+            again = slot_button("again", self.t("Read again"))
+            done = slot_button("done", self.t("Done"), primary=True)
             # The one that has the focus stands next to the transactions: an arrow to the right leads there.
             load: tuple[Target, ...] = ()
             asked = isinstance(step, BankCardRead) and step.account_fen is not None
             if isinstance(step, BankCardRead) and step.cash is None and step.usable and not asked:
-                load = (self._button("account", self.t("What is in the account")),)
+                load = (slot_button("account", self.t("Account balance")),)
             elif (
                 isinstance(step, BankCardRead)
                 and step.usable
                 and step.cash is not None
                 and amounts_for(step.cash)
             ):
-                load = (self._button("load", self.t("Load electronic cash")),)
+                load = (slot_button("load", self.t("Load electronic cash")),)
             return card_read(step, (*load, again, done), self.t, self.say)
-        if isinstance(step, LoadEnded):
-            ways = (
-                self._button("done", self.t("Done"), primary=True),
-                self._button("again", self.t("Read again")),
-            )
-            return load_ended(step, ways, self.t)
         return self._asking(step)
 
     def _asking(self, step: CardPrompt | Refused) -> Node:
@@ -295,7 +265,7 @@ class CardInquiryScreen(Page[None]):
         # As while paying: one size for every prompt's title, and the drawing where it was.
         title = titled(Text(said.title, "title" if roomy else "heading"), last)
         picture = card_picture(pose, step.number, self.t, roomy)
-        buttons = () if self.busy or self._asks_pin else (Row((self._button("done", self.t("Back")),)),)
+        buttons = () if self.busy or self._asks_pin else (Row((slot_button("done", self.t("Back")),)),)
         below = (*self._doing(), Space(grow=1), *buttons)
         columns = (
             Column(
@@ -311,8 +281,6 @@ class CardInquiryScreen(Page[None]):
         return Fit(tuple(beside(picture, column, not roomy) for column in columns))
 
     def _words(self, step: CardPrompt) -> Said:
-        if self._load_fen and not self._pin.sent and step.prompt != "starting":
-            return load_words(step, self.t)
         if step.prompt == "starting":
             return Said(self.t("One moment, please."), self.t("The television is getting ready."))
         if step.prompt == "insert":
@@ -335,7 +303,7 @@ class CardInquiryScreen(Page[None]):
         if not self._asks_pin:
             return ()
         remark = self.t("This card shows its transactions only after the PIN.")
-        if self._load_fen or self._account:
+        if self._account:
             remark = self.t("The PIN goes to the card's bank alone, sealed: it is not shown or stored.")
         if self._pin.too_short:
             remark = self.t("The PIN has six digits: {n} are still missing.").format(n=self._pin.missing)
@@ -344,8 +312,8 @@ class CardInquiryScreen(Page[None]):
     def _refused(self, said: Said, sign: Literal["expired", "failed"]) -> Node:
         code = (Text(said.code, "caption", "faint", align="center"),) if said.code else ()
         buttons = (
-            self._button("again", self.t("Try again"), primary=True),
-            self._button("done", self.t("Back")),
+            slot_button("again", self.t("Try again"), primary=True),
+            slot_button("done", self.t("Back")),
         )
         return Column(
             (
@@ -354,6 +322,3 @@ class CardInquiryScreen(Page[None]):
             ),
             gap=20, align="center", grow=1,
         )  # fmt: skip
-
-    def _button(self, key: str, words: str, primary: bool = False) -> Target:
-        return Target(key, Text(words, "row-bold", wrap=False), "primary" if primary else "button")

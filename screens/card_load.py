@@ -1,174 +1,365 @@
-"""Loading electronic cash: how much, the words for what is asked of the person at the slot, and how it has ended."""
+"""Loading electronic cash onto the card in the slot: amount and balances, the PIN, the steps, the end and the ways on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
-from screens.problems import N_, PROBLEMS, Said, money_words, prompt_words, words_for
-from screens.words import Say, sentences
-from stb_app.journeys import Money
-from stb_app.journeys.steps import CANCELLABLE_PROMPTS, CardPrompt, CashHeld, LoadEnded
-from stb_app.kit.nodes import Color, Column, Fit, Node, Row, Sign, Space, Target, Text, TextStyle
-from stb_app.shell.words import money
+from screens.card_load_parts import (
+    CANCEL,
+    LEAVE,
+    LOAD_OPEN,
+    OTHER_AMOUNT,
+    TRY_AGAIN,
+    confirmation,
+    load_amounts,
+    load_ended,
+    load_remark,
+    load_state,
+    load_words,
+)
+from screens.card_parts import (
+    AWAY_PROMPTS,
+    CANCEL_S,
+    ERROR_SOUNDS,
+    PATIENCE_S,
+    POSES,
+    ROOMY,
+    SERVICE_PROMPTS,
+    STEP_OF,
+    Pose,
+    card_picture,
+    pair,
+    slot_button,
+    slot_page,
+)
+from screens.parts import leaving, remark
+from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
+from screens.problems import STILL_ASKING, Said
+from stb_app.journeys.steps import PROBLEM_PROMPTS, CardPrompt, LoadEnded, LoadStep
+from stb_app.kit.nodes import Color, Node, Row, Space, Spinner, Steps, Target, Text
+from stb_app.kit.screen import Binding
+from stb_app.shell.keys import DIGITS
+from stb_app.shell.page import Page
 
-AMOUNTS = (5_000, 10_000, 20_000)
-"""What can be loaded at once, in fen: no more than fit into a dialog with large letters."""
-DO_NOT_REPEAT_LOAD = N_("Please do not load again.")
-ROOMY, TIGHT = 20, 12
-WORDS: Mapping[str, tuple[str, str]] = {
-    "insert": (N_("Insert the card you want to load"), N_("Chip first, chip side up, until it stops.")),
-    "processing": (N_("Loading: leave the card in"), N_("This takes a few seconds.")),
-    "settling": (N_("Asking the card what happened"), N_("Please leave the card in.")),
-    "put-back": (
-        N_("Please put the same card back"),
-        N_("It came out while it was being loaded. The card itself tells us whether it has the money."),
-    ),
-    "removed-early": (N_("Please put the card back"), N_("It came out too early. Put it back and we go on.")),
-    "declined-by-card": (
-        N_("The card has refused to be loaded"),
-        N_("Please ask the bank that issued it."),
-    ),
-}
-"""Where the words of a payment would not do."""
-ENDS: Mapping[str, tuple[str, str]] = {
-    "loaded": (N_("The card is loaded"), N_("It can pay with this at once, without the PIN.")),
-    "card-away": (
-        N_("It is not yet known whether the card was loaded"),
-        N_("Put the same card in at any time: that shows what happened."),
-    ),
-    "unknown": (
-        N_("It is not yet known whether the card was loaded"),
-        N_("We are finding out. What the card does not get goes back to the account."),
-    ),
-    "cancelled": (N_("The card was not loaded"), N_("You can try again at any time.")),
-    "card-removed": (
-        N_("The card came out too early"),
-        N_("It was not loaded, and the account has its money back."),
-    ),
-    "over-limit": (
-        N_("That is more than the card may hold"),
-        N_("Please choose a smaller amount, or ask the bank that issued the card."),
-    ),
-    "pin-refused": (N_("The PIN was not right"), N_("Please try again and enter the card's PIN once more.")),
-    "too-little-on-account": (
-        N_("There is not enough money in the account"),
-        N_("Please choose a smaller amount."),
-    ),
-    "ppp-silent": (
-        N_("The card's bank does not answer"),
-        N_("The card was not loaded. Please try again in a few minutes."),
-    ),
-    "ppp-unreachable": (N_("Cards cannot be loaded just now"), N_("Please try again in a few minutes.")),
-    "load-disputed": (
-        N_("Our staff are checking this load"),
-        N_("Our staff will check whether money was taken. You need not do anything."),
-    ),
-    "declined-by-card": WORDS["declined-by-card"],
-    "declined-by-issuer": (
-        N_("The card's bank has refused to load it"),
-        N_("Please ask the bank that issued it."),
-    ),
-    "card-wait-expired": (N_("No card was put in"), N_("Have your card ready and try again.")),
-}
-"""How a load has ended, by what happened or by its reason."""
-ACCOUNT: Mapping[str, str] = {
-    "loaded": N_("{amount} was taken from the account."),
-    "failed": N_("Nothing was taken from the account."),
-}
-MONEY_OF: Mapping[str, Money] = {"loaded": "taken", "failed": "not-taken", "unknown": "unknown"}
-SIGNS: Mapping[str, Literal["success", "failed", "pending"]] = {
-    "loaded": "success",
-    "failed": "failed",
-    "unknown": "pending",
-}
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
+
+LoadWay = Literal["look", "amount"]
+"""What the card's page does next: look at the card anew, or ask for another amount; None: nothing has changed."""
 
 
-def amounts_for(cash: CashHeld) -> tuple[int, ...]:
-    """What fits onto a card, in fen."""
-    return tuple(fen for fen in AMOUNTS if cash.most_fen is None or cash.balance_fen + fen <= cash.most_fen)
+class CardLoadScreen(Page[LoadWay]):
+    """One load of ``amount_fen``, or the same again. Leads back to the page of the card, whatever happens.
 
+    Args:
+        held_fen: electronic cash on the card as it was read last.
+    """
 
-def leavable(prompt: CardPrompt) -> bool:
-    """Back leaves: nothing has begun, or the card tells whenever it is put in."""
-    return prompt.prompt in CANCELLABLE_PROMPTS or prompt.prompt in ("put-back", "other-card", "reader-away")
+    id = "card-load"
+    default_focus = "cancel"
 
+    def __init__(self, app: App, *, amount_fen: int, held_fen: int) -> None:
+        super().__init__(app)
+        self._amount_fen = amount_fen
+        self._held_fen = held_fen
+        self._pin = PinEntry()
 
-def load_words(step: CardPrompt, t: Say) -> Said:
-    """What is asked of the person at the slot."""
-    own = WORDS.get(step.prompt)
-    if own is not None:
-        return Said(t(own[0]), t(own[1]))
-    return prompt_words(step.prompt, step.tries_left, {"number": step.number}, t)
+    # The journey
 
+    def on_enter(self) -> None:
+        self._begin()
 
-def ended_words(end: LoadEnded, t: Say) -> Said:
-    """How it has ended, and what to do next."""
-    key = end.reason if end.outcome != "loaded" and end.reason in ENDS else end.outcome
-    if end.outcome == "unknown" and key not in ("card-away", "load-disputed"):
-        key = "unknown"
-    own = ENDS.get(key or "")
-    if own is not None:
-        return Said(t(own[0]), t(own[1]))
-    if end.reason in PROBLEMS:
-        return words_for(end.reason, {}, t)
-    return words_for("internal", {}, t)
+    def on_leave(self) -> None:
+        self._pin.clear()
+        self._running.cancel()
 
+    def _begin(self) -> None:
+        self._pin = PinEntry()
+        self._step: LoadStep = CardPrompt("starting")
+        self._at = STEP_OF["starting"]
+        self._asking = self._told_no = self._long = self._slow = False
+        self._leaving: Literal["", "cancel", "amount", "leave"] = ""
+        self.asks_to_leave = self.holds_idle = self.busy = True
+        self._journey = self.app.verbs.load_cash(self._amount_fen)
+        self._running = self.app.start(self._journey, self._on_step)
+        self.app.refresh()
 
-def account_words(end: LoadEnded, t: Say) -> tuple[str, Color]:
-    """What has become of the account's money, and how loud that is."""
-    if end.outcome == "unknown":
-        return sentences(money_words("unknown", t), t(DO_NOT_REPEAT_LOAD)), "warning"
-    return t(ACCOUNT[end.outcome]).format(amount=money(end.amount_fen)), "good"
+    def _on_step(self, step: LoadStep) -> None:
+        self._pin.clear()
+        self._told_no = self._long = False
+        if isinstance(step, LoadEnded):
+            self._end(step)
+            return
+        if self._asking and not (step.cancellable or step.prompt in AWAY_PROMPTS):
+            # The load has gone on to where it cannot be stopped: the question would promise what is not true any more.
+            self._asking = False
+            self._told_no = step.prompt == "processing"
+            self.app.uncover()
+        if step.prompt in AWAY_PROMPTS and self._leaving != "leave":
+            self._leaving = ""  # it was too late to cancel: now only the card can tell
+        before = self._step.prompt if isinstance(self._step, CardPrompt) else ""
+        self._step = step
+        if step.balance_fen is not None:
+            self._held_fen = step.balance_fen
+        if step.prompt == "processing":
+            self.app.after(PATIENCE_S, lambda: self._on_long(step))
+        if step.prompt not in SERVICE_PROMPTS:
+            self._at = STEP_OF.get(step.prompt, 0)
+        if step.prompt != "reading":
+            self._pin.sent = False
+        if step.prompt in PROBLEM_PROMPTS or step.prompt in ERROR_SOUNDS:
+            self.app.sound("error")
+        elif step.prompt == "reading" and before != "reading":
+            self.app.sound("card")
+        self.busy = self._is_busy(step)
+        if step.prompt in AWAY_PROMPTS:
+            self.app.focus("leave")
+        else:
+            self.app.focus("amount" if step.prompt in OTHER_AMOUNT else "cancel")
+        self.app.refresh()
 
+    def _end(self, end: LoadEnded) -> None:
+        if end.reason == "cancelled" or (end.reason == "card-away" and self._leaving):
+            self._go_back(end)
+            return
+        if self._asking:
+            self._asking = False
+            self.app.uncover()
+        self._step = end
+        self._leaving = ""
+        self._slow = self.asks_to_leave = self.busy = False
+        self.holds_idle = end.outcome != "loaded"  # what has gone wrong stays until it is seen
+        self.app.sound("paid" if end.outcome == "loaded" else "error")
+        self.app.focus(self._ways(end)[0].key)
+        self.app.refresh()
 
-def load_ended(end: LoadEnded, buttons: tuple[Target, ...], t: Say) -> Node:
-    """The page of the end."""
-    said, (account, tone) = ended_words(end, t), account_words(end, t)
+    def _go_back(self, end: LoadEnded) -> None:
+        """To the page of the card."""
+        if self._leaving == "amount":
+            self.app.pop("amount")
+        else:
+            self.app.pop(None if end.outcome == "failed" else "look")
 
-    def page(big: TextStyle, style: TextStyle, size: int, gap: int) -> Node:
-        held: tuple[Node, ...] = ()
-        if end.balance_fen is not None:
-            label = Text(t("Electronic cash on the card"), "body", "secondary", wrap=False)
-            held = (
-                Row(
-                    (label, Text(money(end.balance_fen), "title", "money", wrap=False)),
-                    gap=24,
-                    justify="center",
-                ),
+    def _stop(self, why: Literal["cancel", "amount", "leave"]) -> None:
+        self._pin.clear()
+        self._leaving, self.busy = why, True
+        self._running.cancel()
+        self.app.after(CANCEL_S, lambda: self._on_slow(why))
+        self.app.refresh()
+
+    def _on_long(self, step: CardPrompt) -> None:
+        if self._step is step:
+            self._long = True
+            self.app.refresh()
+
+    def _on_slow(self, why: str) -> None:
+        if self._leaving == why:
+            self._slow, self.busy = True, False
+            self.app.refresh()
+
+    # Keys
+
+    def bindings(self) -> Sequence[Binding]:
+        step = self._step
+        if isinstance(step, LoadEnded) or self._slow:
+            return ()
+        if not self._yields(step):
+            return (Binding(("KEY_BACK",), self.t("Not possible just now"), footer=False),)
+        back = self.t("Leave for now") if step.prompt in AWAY_PROMPTS else self.t("Cancel loading")
+        if not self._asks_pin:
+            return (Binding(("KEY_BACK",), back),)
+        return (*self._pin.bindings(self.t), *leaving(back, by_back=not len(self._pin)))
+
+    def on_key(self, name: str) -> bool:
+        if name not in DIGITS or not self._asks_pin:
+            return False
+        if self._pin.type(name):
+            self.app.sound("key")
+        return True
+
+    def on_back(self) -> bool:
+        step = self._step
+        if isinstance(step, LoadEnded):
+            self._go_back(step)
+        elif self._slow:
+            self.app.pop("look")
+        elif not self._yields(step):
+            self._told_no = True
+            self.app.sound("error")
+        else:
+            self._ask_to_leave(step)
+        return True
+
+    def on_ok(self, key: str) -> None:
+        step = self._step
+        if key == "pin":
+            self._send_pin()
+        elif key == "amount" and isinstance(step, CardPrompt):
+            self._stop("amount")
+        elif key == "amount":
+            self.app.pop("amount")
+        elif key == "again":
+            self.app.push("question", self._on_again, **confirmation(self._amount_fen, self.t))
+        elif key == "back":
+            self.app.pop("look")
+        elif isinstance(step, LoadEnded):
+            self._go_back(step)
+        elif step.prompt in PROBLEM_PROMPTS:  # nothing to lose
+            self._stop("cancel")
+        else:
+            self._ask_to_leave(step)
+
+    def _send_pin(self) -> None:
+        pin = self._pin.take()
+        if pin is not None:
+            self.busy = True
+            self._journey.enter_pin(pin)
+
+    def _on_again(self, answer: str | None) -> None:
+        if answer == "load":
+            self._begin()
+
+    def _ask_to_leave(self, step: CardPrompt) -> None:
+        question = LEAVE if step.prompt in AWAY_PROMPTS else CANCEL
+        self._asking = True
+        self.app.push("question", self._on_answer, sign="question", default="keep", **question)
+
+    def _on_answer(self, answer: str | None) -> None:
+        self._asking = False
+        if answer == "leave":
+            self._stop("leave")
+        elif answer == "cancel-load":
+            self._stop("cancel")
+
+    def _yields(self, step: CardPrompt) -> bool:
+        """Back asks whether to leave."""
+        return not self._leaving and (step.cancellable or step.prompt in AWAY_PROMPTS)
+
+    @property
+    def _asks_pin(self) -> bool:
+        step = self._step
+        return (
+            isinstance(step, CardPrompt)
+            and step.prompt in PIN_PROMPTS
+            and not self._pin.sent
+            and not self._leaving
+        )
+
+    def _is_busy(self, step: CardPrompt) -> bool:
+        if self._leaving:
+            return not self._slow
+        return step.prompt in ("starting", "reading", "processing", "settling")
+
+    # The picture
+
+    def crumbs(self) -> Sequence[str]:
+        return (self.t("Check a card"), self.t("Load electronic cash"))
+
+    def state(self) -> dict[str, Any]:
+        step = self._step
+        if isinstance(step, LoadEnded):
+            return load_state(step)
+        return {
+            "prompt": step.prompt,
+            "tries_left": step.tries_left,
+            "digits": len(self._pin),
+            "number": step.number,
+            "balance_fen": self._balance_fen(step),
+            "amount_fen": self._amount_fen,
+            "leaving": bool(self._leaving),
+        }
+
+    def _balance_fen(self, step: CardPrompt) -> int | None:
+        """What is on the card; None while only the card itself knows, and of a card that could not be read."""
+        if step.prompt in AWAY_PROMPTS | PROBLEM_PROMPTS or step.prompt == "settling":
+            return step.balance_fen
+        return self._held_fen
+
+    def compose(self) -> Node:
+        step = self._step
+        if isinstance(step, LoadEnded):
+            return load_ended(step, self._ways(step), self.t)
+        words = self._words(step)
+        roomy = self.app.settings.text_scale <= ROOMY
+        names = (self.t("Insert"), self.t("PIN"), self.t("Load"), self.t("Take out"))
+        failed = step.prompt in PROBLEM_PROMPTS | {"reader-missing"} and not self._leaving
+        steps = Steps(names, self._lit, failed=failed)
+        last_try = self._asks_pin and step.tries_left == 1
+        title = titled(Text(words.title, "title" if roomy else "heading"), last_try)
+        tone: Color = "warning" if last_try else "secondary"
+        below = (
+            *self._doing(),
+            remark(*load_remark(step, self._pin if self._asks_pin else None, self.t)),
+            Space(grow=1),
+            *self._buttons(step),
+        )
+        # The other card is not the one whose number is told.
+        number = "" if step.prompt == "other-card" else step.number
+        picture = card_picture(self._pose(step), number, self.t, roomy)
+        amounts = load_amounts(self._amount_fen, self._balance_fen(step), self.t)
+        return slot_page(picture, (amounts, steps), title, (words.text, tone), below, roomy)
+
+    @property
+    def _lit(self) -> int:
+        """The step whose turn it is; -1 where nothing is to be done with the card."""
+        if self._leaving in ("cancel", "amount"):
+            return -1
+        return 1 if self._pin.sent else self._at
+
+    def _pose(self, step: CardPrompt) -> Pose:
+        """How the card really is: while the load is being left nobody is asked for it."""
+        pose = "inside" if step.prompt in SERVICE_PROMPTS else POSES.get(step.prompt, "wrong")
+        if not self._leaving:
+            return pose
+        return "processing" if pose in ("inside", "reading", "processing") else "empty"
+
+    def _words(self, step: CardPrompt) -> Said:
+        if self._slow:
+            return Said(
+                self.t("This takes longer than usual"),
+                self.t("You may leave. Put the same card in at any time: that shows what happened."),
             )
-        card = (
-            (Text(t("Please take your card"), style, "warning", align="center"),) if end.card_in_slot else ()
-        )
-        return Column(
-            (
-                Space(grow=1),
-                Sign(SIGNS[end.outcome], size),
-                Text(said.title, big, align="center"),
-                *held,
-                Text(account, style, tone, align="center"),
-                Text(said.text, style, "secondary", align="center"),
-                *card,
-                Space(8),
-                Row(buttons, gap=28, justify="center"),
-                Space(grow=1),
-            ),
-            gap=gap,
-            align="center",
-            grow=1,
-        )
+        if self._leaving == "leave":
+            return Said(self.t("One moment, please."), self.t(LOAD_OPEN))
+        if self._leaving:
+            return Said(self.t("Cancelling the load"), self.t("Waiting for the card reader's answer."))
+        if self._pin.sent:
+            return Said(self.t("Checking the PIN"), self.t("Please leave the card in."))
+        said = load_words(step, self.t)
+        if self._told_no:
+            answer = self.t("This can't be cancelled now. The result comes in a moment.")
+            return replace(said, text=answer)
+        return replace(said, text=self.t(STILL_ASKING)) if self._long else said
 
-    return Fit((page("title", "row", 120, ROOMY), page("heading", "body", 64, TIGHT)))
+    def _doing(self) -> tuple[Node, ...]:
+        """The PIN, or that something is going on."""
+        if self.busy or (isinstance(self._step, CardPrompt) and self._step.prompt == "reconnecting"):
+            return (Spinner(56),)
+        if not self._asks_pin:
+            return ()
+        return (pin_cells(len(self._pin), self.t("PIN")),)
 
+    def _buttons(self, step: CardPrompt) -> tuple[Node, ...]:
+        """The ways on and out."""
+        if self._slow:
+            return (Row((slot_button("back", self.t("Back to the card"), primary=True),)),)
+        if self.busy or self._asks_pin:
+            return ()
+        if step.prompt in AWAY_PROMPTS:
+            return (Row((slot_button("leave", self.t("Leave for now")),)),)
+        cancel = slot_button("cancel", self.t("Cancel loading"))
+        if step.prompt in OTHER_AMOUNT:
+            return (pair(slot_button("amount", self.t("Other amount"), primary=True), cancel),)
+        return (Row((cancel,)),)
 
-def load_state(end: LoadEnded) -> dict[str, Any]:
-    """For the television's picture in JSON."""
-    return {
-        "prompt": None,
-        "load": end.outcome,
-        "reason": end.reason,
-        "money": MONEY_OF[end.outcome],
-        "amount_fen": end.amount_fen,
-        "balance_fen": end.balance_fen,
-        "number": end.number,
-    }
+    def _ways(self, end: LoadEnded) -> tuple[Target, ...]:
+        """What the words of the end say, and out."""
+        if end.outcome == "failed" and end.reason in OTHER_AMOUNT:
+            first = slot_button("amount", self.t("Other amount"), primary=True)
+        elif end.outcome == "failed" and end.reason in TRY_AGAIN:
+            first = slot_button("again", self.t("Try again"), primary=True)
+        else:
+            return (slot_button("done", self.t("Done"), primary=True),)
+        return (first, slot_button("done", self.t("Done")))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from screens.parts import due
+from screens.parts import beside, due
 from screens.pin_entry import PinEntry
 from screens.problems import CASE_OPEN, MAYBE_PAID, N_, STAY_SAFE, money_words
 from screens.words import SEPARATOR, Say, amount_name, sentences, term_name
 from stb_app.journeys import Money
 from stb_app.journeys.steps import PROBLEM_PROMPTS, CardPrompt
-from stb_app.kit.nodes import CardSlot, Color, Column, Fit, Node, Row, Space, Text, TextStyle
+from stb_app.kit.nodes import CardSlot, Color, Column, Fit, Node, Row, Space, Steps, Target, Text, TextStyle
 from stb_app.shell.words import money
 
 PATIENCE_S = 8.0
@@ -87,7 +87,45 @@ def card_picture(pose: Pose, number: str, t: Say, roomy: bool) -> CardSlot:
     return CardSlot(pose, number, t("UnionPay card")) if roomy else CardSlot(pose, number, "", 70)
 
 
-FIRST = {"no-service": "try-again", "confirm-cash": "agree"}
+def slot_page(
+    picture: CardSlot,
+    head: tuple[Node, Steps],
+    title: Node,
+    said: tuple[str, Color],
+    below: tuple[Node, ...],
+    roomy: bool,
+) -> Node:
+    """The page of a card that moves money: amount and steps above the words, and the drawing beside them.
+
+    Args:
+        said: what stands below the title, and its colour.
+        below: the PIN, the remark, the buttons.
+    """
+    # Every title stands at the same height; what is below it gives way.
+    above = Column(head, gap=20 if roomy else 8)
+    columns = (
+        Column(
+            (above, Column((title, Text(said[0], style, said[1]), *below), gap=gap, grow=1)),
+            gap=48 if roomy else 16,
+            grow=1,
+        )
+        for style, gap in ROOMS
+    )
+    # The drawing keeps its size and its place through the whole journey: only the words beside it give way.
+    return Fit(tuple(beside(picture, column, not roomy) for column in columns))
+
+
+def slot_button(key: str, words: str, primary: bool = False) -> Target:
+    """A way on or out."""
+    return Target(key, Text(words, "row-bold", wrap=False), "primary" if primary else "button")
+
+
+def pair(*ways: Target) -> Node:
+    """Two buttons, side by side where there is room."""
+    return Fit((Row(ways, gap=24), Column(ways, gap=20)))
+
+
+FIRST = {"no-service": "try-again"}
 """What has the focus where neither another way nor cancelling is the likely wish."""
 NOT_YET_CASH = frozenset(("starting", "insert", "reading", "enter-pin", "wrong-pin", "removed-early"))
 """Prompts at which a card may still pay in whatever way."""
@@ -135,10 +173,11 @@ def amounts(
         return Column((sum_, Text(what, "small")), gap=0)
     if step.balance_fen is None or maybe_paid:
         return sum_
-    held: tuple[Node, ...] = (_held(t("Balance after") if paid else t("On the card"), step.balance_fen),)
+    now = t("Electronic cash") if cash else t("On the card")
+    balances: tuple[Node, ...] = (held(t("Balance after") if paid else now, step.balance_fen),)
     if cash and not paid:
-        held = (*held, _held(t("Balance after"), step.balance_fen - amount_fen))
-    return Fit((Row((sum_, *held), gap=48), Column((sum_, *held), gap=4, align="start")))
+        balances = (*balances, held(t("Balance after"), step.balance_fen - amount_fen))
+    return Fit((Row((sum_, *balances), gap=48), Column((sum_, *balances), gap=4, align="start")))
 
 
 def remarked(step: CardPrompt, pin: PinEntry | None, t: Say) -> tuple[str, str, Color]:
@@ -176,6 +215,7 @@ def remarked(step: CardPrompt, pin: PinEntry | None, t: Say) -> tuple[str, str, 
     return "warning", sentences(taken, t("Please do not switch the box off.")), "warning"
 
 
-def _held(label: str, fen: int) -> Node:
+def held(label: str, fen: int) -> Node:
+    """What is on the card."""
     words = Text(label, "body", "secondary", wrap=False)
     return Row((words, Text(money(fen), "body-bold", wrap=False)), gap=16)

@@ -9,6 +9,7 @@ from screens.problems import N_, words_for
 from screens.words import Say
 from stb_app.journeys.steps import BankCardRead, CardRead, CardTransaction
 from stb_app.kit.nodes import (
+    Color,
     Column,
     Divider,
     Facts,
@@ -45,7 +46,7 @@ class Told:
     Attributes:
         label, figure: the largest thing.
         facts: besides the number.
-        mark, why: whether it can pay here, and why not.
+        mark, why: whether it can pay here, and why not; ``tone``: how loud that is.
     """
 
     label: str
@@ -53,6 +54,7 @@ class Told:
     facts: tuple[Fact, ...]
     mark: Pill
     why: str
+    tone: Color = "secondary"
 
 
 def card_read(
@@ -65,7 +67,7 @@ def card_read(
     told = _bank_card(card, t) if isinstance(card, BankCardRead) else _purse(card, t, say)
     label = Text(told.label, "body", "secondary")
     number = Text(card.number, wrap=False), Text(card.number, "caption", wrap=False)
-    why = (Text(told.why, "small", "secondary"),) if told.why else ()
+    why = (Text(told.why, "small", told.tone),) if told.why else ()
     facts = Facts(((t("Card number"), number[0]), *told.facts))
     less = Facts(((t("Card number"), number[1]), *told.facts), gap=8, style="caption")
     # Three ways stand below each other: side by side their words would not fit beside the transactions.
@@ -115,8 +117,9 @@ def _bank_card(card: BankCardRead, t: Say) -> Told:
         if card.account_refusal is not None:
             why = t("{reason}.").format(reason=words_for(card.account_refusal, {}, t).title)
         elif card.usable:
-            why = t("What is in the account only the bank knows.")
-        return Told(t("UnionPay card"), Text(kind, "title"), tuple(facts), mark, why)
+            why = t("The bank tells what is in the account, once it has the PIN.")
+        tone: Color = "warning" if card.account_refusal is not None else "secondary"
+        return Told(t("UnionPay card"), Text(kind, "title"), tuple(facts), mark, why, tone)
     if card.cash.most_fen is not None:
         facts.append((t("Card limit"), money(card.cash.most_fen)))
     if card.cash.at_once_fen is not None:

@@ -11,15 +11,15 @@ from stb_app.kit.screen import Binding
 from stb_app.shell.page import Page
 
 CARDS: tuple[tuple[str, str, str], ...] = (
-    ("good", N_("A good card"), N_("Enough money, PIN 123456")),
-    ("little-money", N_("A card with little money"), N_("Only a few yuan on it")),
-    ("foreign-issuer", N_("A card of another bank"), N_("Its bank is not accepted here")),
-    ("expired", N_("A card past its date"), N_("No longer valid")),
-    ("blocked", N_("A locked card"), N_("Locked by its bank")),
-    ("pin-blocked", N_("A card with a locked PIN"), N_("Wrong PIN entered too often")),
+    ("good", N_("A purse card"), N_("Enough money, PIN 123456")),
     ("debit", N_("A debit card"), N_("Asks its bank, PIN 123456")),
     ("credit", N_("A credit card"), N_("Asks its bank, PIN 123456")),
     ("electronic-cash", N_("An electronic cash card"), N_("Pays without a PIN")),
+    ("little-money", N_("A card with little money"), N_("Only a few yuan on it")),
+    ("foreign-issuer", N_("A card of another bank"), N_("Its bank is not accepted here")),
+    ("expired", N_("An expired card"), N_("No longer valid")),
+    ("blocked", N_("A locked card"), N_("Locked by its bank")),
+    ("pin-blocked", N_("A card with a locked PIN"), N_("Wrong PIN entered too often")),
     ("no-purse", N_("A card that cannot pay"), N_("Nothing on it to pay with")),
 )
 """Profile of the simulator, its name, what is special about it."""
@@ -63,9 +63,10 @@ class CardTrayScreen(Page[None]):
         inside = self._inside
         rows: list[Target] = []
         if inside is not None:
-            words = Row(
-                (Icon("arrow-up", 44, "accent"), Grow(Text(self.t("Pull the card out"), "row-bold"))), gap=24
-            )
+            named = next((name for profile, name, _ in CARDS if profile == inside), "")
+            said = (Text(self.t(named), "small", "secondary"),) if named else ()
+            said = (Text(self.t("Pull the card out"), "row-bold"), *said)
+            words = Row((Icon("arrow-up", 44, "accent"), Grow(Column(said, gap=2))), gap=24)
             rows.append(Target("pull", words, "row"))
         for profile, name, about in CARDS:
             line: list[Node] = [

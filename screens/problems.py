@@ -174,7 +174,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("This card cannot be read"),
         N_("Take it out, look whether the chip is clean and which way it points, and put it in again."),
     ),
-    "expired-card": (N_("This card is past its date"), _TRY_OTHER_CARD),
+    "expired-card": (N_("This card has expired"), _TRY_OTHER_CARD),
     "not-yet-valid": (N_("This card is not valid yet"), _TRY_OTHER_CARD),
     "blocked": (N_("This card is locked"), _CALL_BANK),
     "pin-blocked": (
@@ -213,7 +213,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "unsettled": (N_("This card has something to settle first"), _OTHER_TELEVISION_FIRST),
     "card-unsettled": (N_("This card has something to settle first"), _OTHER_TELEVISION_FIRST),
     "card-issuer-unknown": (N_("Cards of this bank are not accepted here"), _TRY_OTHER_CARD),
-    "card-expired": (N_("This card is past its date"), _TRY_OTHER_CARD),
+    "card-expired": (N_("This card has expired"), _TRY_OTHER_CARD),
     "card-not-yet-valid": (N_("This card is not valid yet"), _TRY_OTHER_CARD),
     "card-no-purse": (N_("This card has no electronic purse"), _TRY_OTHER_CARD),
     "card-listed": (N_("This card may not be used to pay"), _CALL_BANK),
@@ -248,7 +248,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     "certificate-lost": (
         N_("The card came out while it was paying"),
-        N_("Our staff will check whether money was taken. You need not do anything."),
+        N_("The card says that it has paid. Our staff check this with its bank; you need not do anything."),
     ),
     "certificate-refused": (
         N_("The card's bank does not confirm it"),

@@ -85,6 +85,17 @@ NOT_THIS_BOX = frozenset(
     )
 )
 """Nothing can be paid from here until somebody has seen to box or connection."""
+NOT_THIS_CARD = frozenset(
+    (
+        "pin-blocked",
+        "card-expired",
+        "card-listed",
+        "too-little-on-account",
+        "over-limit",
+        "declined-by-issuer",
+    )
+)
+"""Refusals that the same card would meet again."""
 NOT_THIS_SERVICE = frozenset(("already-subscribed", "already-paid", "order-clash", "service-withdrawn"))
 """Refusals that any other order or payment for the same service would meet too."""
 
@@ -110,6 +121,8 @@ class ResultScreen(Page[None]):
         retried = self._end.outcome in RETRIED and self._free and self._service_id is not None
         if not retried:
             return "done"
+        if self._end.reason in NOT_THIS_CARD and self._order is not None:
+            return "pay-otherwise"
         return "pin-again" if self._pin_again else "again"
 
     @property
@@ -442,13 +455,14 @@ class ResultScreen(Page[None]):
         settled = self._earlier and self._end.outcome == "success"
         if (self._free or self._end.outcome == "late" or settled) and self._service_id is not None:
             if self._pin_again and self._free:
-                again.append(("pin-again", self.t("Enter the PIN again")))
+                again.append(("pin-again", self.t("Try again")))
             else:
                 again.append(("again", self.t("Order again")))
             if self._free and self._order is not None:
                 again.append(("pay-otherwise", self.t("Pay another way")))
         if self._end.reason in NOT_THIS_SERVICE and self._end.money == "not-taken":
             again.append(("services", self.t("Other services")))
+        again.sort(key=lambda way: way[0] != self.default_focus)
         ways = [*again, *ways] if self.default_focus != "done" else [*ways, *again]
         ways.append(("records", self.t("See the records")))
         width = 360 * self.app.settings.text_scale // 100 if len(ways) < 4 else None

@@ -24,6 +24,9 @@ from server_stub.tsp.hsm.keys import KeyBlock, Usage
 from server_stub.tsp.hsm.module import Hsm
 from server_stub.tsp.pos import bring_tmk
 
+TERMINAL_DIGITS = 8
+FEWEST = 2
+"""Components: nobody alone knows a key."""
 SHOWN = 6
 """Hex digits of a check value, as custodians' envelopes have them."""
 
@@ -36,12 +39,15 @@ def terminal_key(options: argparse.Namespace, clock: Clock | None = None) -> int
     """
     clock = clock or SystemClock()
     terminal = options.terminal or settings_of(options).pos_terminal
+    if len(terminal) != TERMINAL_DIGITS or not (terminal.isascii() and terminal.isalnum()):
+        raise SettingsError(f"--terminal {terminal!r}: {TERMINAL_DIGITS} letters and digits are wanted")
     with closing(role_of(options, tables.metadata)) as database:
         hsm = database.submit(lambda conn: _hsm(conn, options.data)).result()
         if options.action == "show":
             cli.announce(database.submit(lambda conn: shown(conn, hsm, terminal)).result())
             return 0
-        key = formed(hsm, _from_files(options.component) if options.component else _typed(hsm, options.count))
+        components = _from_files(hsm, options.component) if options.component else _typed(hsm, options.count)
+        key = formed(hsm, components)
         value, now, actor = _value(hsm, key), clock.now(), cli.actor()
 
         def keep(conn: Connection) -> None:
@@ -100,13 +106,16 @@ def _value(hsm: Hsm, key: KeyBlock) -> str:
     return hsm.check_value(Usage.TMK, key).hex().upper()[:SHOWN]
 
 
-def _from_files(paths: Sequence[Path]) -> list[SecretBytes]:
+def _from_files(hsm: Hsm, paths: Sequence[Path]) -> list[SecretBytes]:
+    if len(paths) < FEWEST:
+        raise SettingsError("one component is the whole key, which nobody may know alone: bring two or three")
     found = []
-    for path in paths:
+    for number, path in enumerate(paths, 1):
         try:
-            found.append(_component(path.read_text("ascii"), str(path)))
+            text = path.read_text("ascii")
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"{path} cannot be read as a component") from error
+        found.append(_told(hsm, number, _component(text, str(path))))
     return found
 
 
@@ -114,10 +123,19 @@ def _typed(hsm: Hsm, count: int) -> list[SecretBytes]:
     """Each custodian types one, which nobody sees, and compares its check value."""
     found = []
     for number in range(1, count + 1):
-        component = _component(getpass.getpass(f"component {number} of {count}: "), f"component {number}")
-        found.append(component)
-        cli.announce(f"component {number}: check value {_value(hsm, formed(hsm, [component]))}")
+        try:
+            text = getpass.getpass(f"component {number} of {count}: ")
+        except EOFError as error:
+            raise SettingsError(
+                f"component {number}: nothing was typed; without a keyboard, --component FILE brings each"
+            ) from error
+        found.append(_told(hsm, number, _component(text, f"component {number}")))
     return found
+
+
+def _told(hsm: Hsm, number: int, component: SecretBytes) -> SecretBytes:
+    cli.announce(f"component {number}: check value {_value(hsm, formed(hsm, [component]))}")
+    return component
 
 
 def _component(text: str, name: str) -> SecretBytes:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pyemv
 
 from cardreader import tlv
+from cardreader.emv.bits import Cvr
 from cardreader.emv.cryptogram import (
     CryptogramData,
     application_cryptogram,
@@ -97,6 +98,12 @@ class ChipData:
         iad = self.objects[0x9F10]
         told = iad[10:15].hex()
         return int(told) if len(iad) >= 15 and iad[8:10] == b"\x0a\x01" and told.isdecimal() else None
+
+    @property
+    def pin_verified(self) -> bool:
+        """The card itself has checked the PIN and found it right: its CVR say so, which its cryptogram covers."""
+        results = Cvr(int.from_bytes(self.objects[0x9F10][4:7]))
+        return bool(results & Cvr.OFFLINE_PIN_PERFORMED) and not results & Cvr.OFFLINE_PIN_FAILED
 
     def covered(self) -> bytes:
         """What the cryptogram covers. Raises ChipError."""

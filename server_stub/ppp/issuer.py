@@ -115,7 +115,7 @@ class Issuer:
         commands = [session.command(script[:4], script[4:])] if script else []
         try:
             _usable(account, card, now)
-            self._pin(conn, account, pan, message, keys)
+            self._pin(conn, account, pan, message, keys, data)
             _affordable(conn, kind, account, fen)
             if kind == books.LOAD:
                 commands.append(chip.put_balance(session, _new_balance(account, data, fen)))
@@ -150,12 +150,12 @@ class Issuer:
         return data, session
 
     def _pin(
-        self, conn: Connection, account: Row[Any], pan: str, message: Message, keys: WorkingKeys
-    ) -> None:
+        self, conn: Connection, account: Row[Any], pan: str, message: Message, keys: WorkingKeys, data: chip.ChipData
+    ) -> None:  # fmt: skip
         if account.pin_failures >= PIN_TRIES:
             raise Refused("75", "pin-tries")
         if 52 not in message:
-            if account.pin_required:
+            if account.pin_required and not data.pin_verified:
                 raise Refused("55", "no-pin")
             return
         try:

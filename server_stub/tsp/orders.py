@@ -35,9 +35,12 @@ SECOND = timedelta(seconds=1)
 NOT_OPENED = ("already-subscribed", "order-clash")
 """What BOSS would refuse an opening for, after the money."""
 NOT_AT_BOSS = tuple(
-    state for state, shown in machines.PAYMENT_SHOWN.items() if shown.money == "taken" and state != "opened"
+    state
+    for state, shown in machines.PAYMENT_SHOWN.items()
+    if shown.money == "taken" and state not in ("opened", "presenting")
 )
-"""States of a payment whose money is in, and of which BOSS's own list does not know."""
+"""States of a payment whose money is in, and of which BOSS's own list does not know. A certificate that PPP has not seen is no
+money yet."""
 
 log = structlog.get_logger(__name__)
 

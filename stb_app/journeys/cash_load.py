@@ -122,7 +122,7 @@ class CashLoad:
             held.balance_limit_fen is not None
             and held.balance_fen + self._amount_fen > held.balance_limit_fen
         ):
-            raise BadCard(self._about("cash-full"))
+            raise BadCard(replace(self._about("cash-full"), balance_fen=held.balance_fen))
         return card
 
     def _with_card(self, card: DebitCredit, load: Load) -> LoadEnded:
@@ -132,6 +132,7 @@ class CashLoad:
         about = self._about("reading")
         try:
             before = card.electronic_cash().balance_fen or 0
+            about = replace(about, balance_fen=before)
             first, pin, about = first_word(self._slot, card, card.prepare(transaction), about)
             data = envelope.CardData.of(card.objects)
             record = OpenLoad(

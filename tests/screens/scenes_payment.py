@@ -7,10 +7,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from screens.problems import ELSEWHERE, MAY_BE_PAID, PROBLEMS
-from screens.result import NOT_THIS_BOX, NOT_THIS_SERVICE
+from screens.result import NOT_THIS_BOX, NOT_THIS_CARD, NOT_THIS_SERVICE
 from stb_app.journeys import CardStanding, Order
 from stb_app.journeys.card_lab import Kept
-from stb_app.journeys.steps import PROBLEM_PROMPTS, CardPrompt, Finished, Refused
+from stb_app.journeys.steps import (
+    PROBLEM_PROMPTS,
+    CardPrompt,
+    Finished,
+    LoadEnded,
+    LoadOutcome,
+    Prompt,
+    Refused,
+)
 from tests.screens import data
 from tests.screens.dummies import Television
 from tests.screens.dummy_lab import READERS, seen, traces
@@ -115,6 +123,7 @@ def result(name: str, end: Finished, then: Then | None = None, order: Order = da
     vain = end.reason in (*ELSEWHERE, *NOT_THIS_SERVICE, *NOT_THIS_BOX, *MAY_BE_PAID)
     again = end.outcome in ("failed", "expired") and end.money == "not-taken" and not vain
     first = "pin-again" if end.reason == "pin-refused" else "again"
+    first = "pay-otherwise" if end.reason in NOT_THIS_CARD else first
     return PaymentScene(name, "result", act, focus=first if again else "done")
 
 
@@ -140,15 +149,19 @@ def _confirm_load(tv: Television) -> None:
     tv.ok("load").ok("10000")
 
 
-def loading(name: str, *steps: Any, focus: str | None = None) -> PaymentScene:
+def loading(
+    name: str, *steps: Any, focus: str | None = None, then: Then | None = None, screen: str = "card-load"
+) -> PaymentScene:
     """A card that is being loaded."""
 
-    def then(tv: Television) -> None:
+    def act(tv: Television) -> None:
         _confirm_load(tv)
         tv.ok("load")
         post(tv, *steps)
+        if then is not None:
+            then(tv)
 
-    return inquiry(name, BANK_CARD, then=then, focus=focus)
+    return inquiry(name, BANK_CARD, then=act, focus=focus, screen=screen)
 
 
 def digits(*keys: str) -> Then:
@@ -174,7 +187,7 @@ def _slow(tv: Television) -> None:
 CARD_SCENES: tuple[PaymentScene, ...] = (
     card("card-starting", prompt("starting")),
     card("card-insert", prompt("insert"), focus="cancel"),
-    card("card-cash", prompt("confirm-cash"), focus="agree"),
+    card("card-cash", prompt("confirm-cash"), focus="cancel"),
     card("card-cash-processing", prompt("confirm-cash"), prompt("processing")),
     card("card-reading", prompt("reading", known=True)),
     card("card-enter-pin", *NORMAL, then=digits(*FEW), focus="pin"),
@@ -283,6 +296,7 @@ INQUIRY_SCENES: tuple[PaymentScene, ...] = (
     inquiry("card-inquiry-removed-early", prompt("removed-early"), focus="done"),
     inquiry("card-inquiry-not-readable", prompt("not-readable"), focus="done"),
     inquiry("card-inquiry-reader-missing", prompt("reader-missing"), focus="done"),
+    inquiry("card-inquiry-asking-bank", prompt("processing")),
     inquiry("card-inquiry-settling", prompt("settling")),
     inquiry("card-inquiry-read", READ, focus="done"),
     inquiry("card-inquiry-read-refused", REFUSED_CARD, focus="done"),
@@ -308,24 +322,73 @@ INQUIRY_SCENES: tuple[PaymentScene, ...] = (
     ),
     inquiry("card-load-amount", BANK_CARD, then=_amounts, focus="not-now", screen="question"),
     inquiry("card-load-confirm", BANK_CARD, then=_confirm_load, focus="not-now", screen="question"),
-    loading("card-load-insert", prompt("insert"), focus="done"),
-    loading("card-load-pin", prompt("enter-pin"), focus="pin"),
-    loading("card-load-processing", prompt("processing")),
-    loading("card-load-put-back", prompt("put-back"), focus="done"),
-    loading("card-load-full", prompt("cash-full"), focus="done"),
-    loading("card-load-done", LOADED, focus="done"),
-    loading(
-        "card-load-failed",
-        replace(LOADED, outcome="failed", reason="over-limit", balance_fen=None),
-        focus="done",
-    ),
-    loading(
-        "card-load-unknown",
-        replace(LOADED, outcome="unknown", reason="card-away", balance_fen=None, card_in_slot=True),
-        focus="done",
-    ),
     inquiry("card-inquiry-waited", Refused("card-wait-expired", retryable=True), focus="again"),
     inquiry("card-inquiry-internal", Refused("internal", retryable=True), focus="again"),
+)
+
+
+def held_up(word: Prompt) -> CardPrompt:
+    """A prompt of a load, of the card that is loaded."""
+    away = word in ("put-back", "other-card", "reader-away", "settling")
+    balance = 18650 if word in ("enter-pin", "processing") else 95_000 if word == "cash-full" else None
+    return CardPrompt(word, BANK_CARD.number if balance or away else "", balance, 10_000, pin_for_issuer=True)
+
+
+def not_loaded(reason: str, outcome: LoadOutcome = "failed") -> LoadEnded:
+    return replace(LOADED, outcome=outcome, reason=reason, balance_fen=None)
+
+
+def _cancel_load(tv: Television) -> None:
+    tv.press("BACK").ok("cancel-load")
+
+
+def _slow_load(tv: Television) -> None:
+    _cancel_load(tv)
+    tv.wait(21)
+
+
+LOAD_SCENES: tuple[PaymentScene, ...] = (
+    loading("card-load-starting"),
+    loading("card-load-insert", held_up("insert"), focus="cancel"),
+    loading("card-load-reading", held_up("reading")),
+    loading("card-load-pin", held_up("enter-pin"), then=digits(*FEW), focus="pin"),
+    loading("card-load-pin-short", held_up("enter-pin"), then=digits(*FEW, "OK"), focus="pin"),
+    loading("card-load-pin-sent", held_up("enter-pin"), then=digits(*PIN, "OK")),
+    loading("card-load-wrong-pin-last", replace(held_up("wrong-pin"), tries_left=1), focus="pin"),
+    loading("card-load-processing", held_up("processing")),
+    loading("card-load-processing-long", held_up("processing"), then=lambda tv: tv.wait(9)),
+    loading("card-load-processing-back", held_up("processing"), then=digits("BACK")),
+    loading("card-load-reconnecting", held_up("reading"), held_up("reconnecting"), focus="cancel"),
+    *(
+        loading(f"card-load-{word}", held_up(word), focus="leave")
+        for word in ("put-back", "other-card", "reader-away")
+    ),
+    loading(
+        "card-load-put-back-question",
+        held_up("put-back"),
+        then=digits("BACK"),
+        screen="question",
+        focus="keep",
+    ),
+    loading("card-load-settling", held_up("settling")),
+    *(
+        loading(f"card-load-{word}", held_up(word), focus="cancel")
+        for word in ("reader-missing", "removed-early", "not-readable", "no-cash", "declined-by-card")
+    ),
+    loading("card-load-cash-full", held_up("cash-full"), focus="amount"),
+    loading("card-load-question", held_up("insert"), then=digits("BACK"), screen="question", focus="keep"),
+    loading("card-load-cancelling", held_up("insert"), then=_cancel_load),
+    loading("card-load-slow", held_up("insert"), then=_slow_load, focus="back"),
+    loading("card-load-done", LOADED, focus="done"),
+    loading("card-load-failed", not_loaded("over-limit"), focus="amount"),
+    loading("card-load-failed-pin", replace(not_loaded("pin-refused"), card_in_slot=True), focus="again"),
+    loading("card-load-failed-removed", not_loaded("card-removed"), focus="again"),
+    loading(
+        "card-load-unknown", replace(not_loaded("card-away", "unknown"), card_in_slot=True), focus="done"
+    ),
+    loading(
+        "card-load-again", not_loaded("ppp-silent"), then=digits("OK"), screen="question", focus="not-now"
+    ),
 )
 
 
@@ -435,6 +498,7 @@ SCENES: tuple[PaymentScene, ...] = (
     *QR_SCENES,
     *RESULT_SCENES,
     *INQUIRY_SCENES,
+    *LOAD_SCENES,
     *DIALOG_SCENES,
     *LAB_SCENES,
 )

@@ -53,6 +53,7 @@ def misplaced(television: Television) -> list[str]:
     hidden = set(in_viewports(television.app.navigator.entries[-1].body))
     placed = [t for t in television.app.stage.targets() if t.key not in hidden]
     out = [t.key for t in placed if t.rect[1] < 150 or t.rect[1] + t.rect[3] > 937]
+    out += [t.key for t in placed if t.rect[0] < 0 or t.rect[0] + t.rect[2] > 1920]
     for a, b in itertools.combinations(placed, 2):
         across = min(a.rect[0] + a.rect[2], b.rect[0] + b.rect[2]) - max(a.rect[0], b.rect[0])
         down = min(a.rect[1] + a.rect[3], b.rect[1] + b.rect[3]) - max(a.rect[1], b.rect[1])

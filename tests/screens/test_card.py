@@ -396,6 +396,16 @@ PROMPTS: tuple[Prompt, ...] = (
     "remove",
 )
 """From those with the fewest words to those with the most."""
+LOAD_PROMPTS: tuple[Prompt, ...] = (
+    "insert",
+    "enter-pin",
+    "wrong-pin",
+    "processing",
+    "put-back",
+    "other-card",
+    "not-readable",
+    "settling",
+)
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -403,8 +413,11 @@ PROMPTS: tuple[Prompt, ...] = (
 def test_the_drawing_keeps_its_size_and_its_place_and_the_title_its_size(
     language: str, text_scale: int
 ) -> None:
-    for screen, prompts in (("card", PROMPTS), ("card-inquiry", PROMPTS[:4])):
-        params = {"order": data.ORDER} if screen == "card" else {}
+    for screen, prompts, params in (
+        ("card", PROMPTS, {"order": data.ORDER}),
+        ("card-inquiry", PROMPTS[:4], {}),
+        ("card-load", LOAD_PROMPTS, {"amount_fen": 10_000, "held_fen": 18_650}),
+    ):
         tv = Television(PaymentVerbs(), language, text_scale).open(screen, **params)
         places, titles = set(), set()
         for word in prompts:
@@ -477,10 +490,10 @@ def test_whoever_may_leave_is_told_what_to_do_with_the_card(tv: Television, word
 
 def test_electronic_cash_says_what_will_be_left_and_waits_for_ok(tv: Television) -> None:
     post(tv, *NORMAL[:3], prompt("confirm-cash"))
-    assert tv.focus == "agree"
+    assert tv.focus == "cancel"
     assert "¥221.40" in tv.words()
     assert next(steps(tv.app.navigator.top.compose())).names[1] == "Confirm"
-    tv.press("OK")
+    tv.ok("agree")
     assert journey(tv).agreed == 1
     # Another card that is put in afterwards may ask for its PIN.
     post(tv, prompt("enter-pin"))

@@ -11,7 +11,7 @@ from cardreader.secret import Pin
 from stb_app.journeys import CardStanding
 from stb_app.journeys.steps import Refused
 from tests.screens.dummies import Television
-from tests.screens.dummy_payments import BANK_CARD, ISSUER, LOADED, NUMBER, READ, PaymentVerbs, prompt
+from tests.screens.dummy_payments import BANK_CARD, ISSUER, NUMBER, READ, PaymentVerbs, prompt
 from tests.screens.scenes_payment import UNASKED, journey, post
 
 
@@ -50,7 +50,7 @@ def test_a_bank_card_is_shown_with_its_electronic_cash_and_limits(tv: Television
     )
     post(tv, replace(BANK_CARD, kind="debit", cash=None))
     assert "Debit card" in tv.words()
-    assert "only the bank knows" in tv.words()
+    assert "The bank tells what is in the account" in tv.words()
     post(tv, replace(BANK_CARD, usable=False))
     assert "Cannot pay here" in tv.words()
 
@@ -62,18 +62,14 @@ def test_the_bank_is_asked_what_is_in_the_account(tv: Television) -> None:
     assert tv.verbs.asked[-1] == ("inquire_card", "account")  # type: ignore[union-attr]
     post(tv, prompt("enter-pin"))
     assert "goes to the card's bank alone" in tv.words()
+    post(tv, prompt("processing"))
+    assert "Asking the card's bank: leave the card in\nThis takes a few seconds." in tv.words()
+    assert "Paying" not in tv.words()
     post(tv, replace(debit, account_fen=498_500))
     assert "¥4,985.00" in tv.words()
     assert "account" not in tv.targets()
     post(tv, replace(debit, account_refusal="pin-refused"))
     assert "The PIN was not right." in tv.words()
-
-
-def loading(tv: Television) -> Television:
-    """A load of 100.00 yuan has begun."""
-    post(tv, BANK_CARD)
-    tv.ok("load").ok("10000").ok("load")
-    return tv
 
 
 def test_loading_is_asked_twice_with_the_focus_on_not_loading(tv: Television) -> None:
@@ -86,15 +82,9 @@ def test_loading_is_asked_twice_with_the_focus_on_not_loading(tv: Television) ->
     tv.press("OK")
     assert tv.screen == "card-inquiry"
     assert tv.state["balance_fen"] == 18650
-    loading(tv)
+    tv.ok("load").ok("10000").ok("load")
+    assert tv.screen == "card-load"
     assert tv.verbs.asked[-1] == ("load_cash", 10000)  # type: ignore[union-attr]
-    post(tv, prompt("enter-pin"))
-    tv.press(*"123456", "OK")
-    assert journey(tv).pins == [Pin("123456")]
-    post(tv, LOADED)
-    for words in ("The card is loaded", "¥286.50", "¥100.00 was taken from the account."):
-        assert words in tv.words()
-    assert tv.state["load"] == "loaded"
 
 
 def test_what_does_not_fit_is_not_offered(tv: Television) -> None:
@@ -104,42 +94,6 @@ def test_what_does_not_fit_is_not_offered(tv: Television) -> None:
     tv.press("OK")
     post(tv, replace(BANK_CARD, cash=replace(BANK_CARD.cash, balance_fen=100_000)))  # type: ignore[type-var]
     assert "load" not in tv.targets()
-
-
-def test_while_a_card_is_loaded_nobody_leaves(tv: Television) -> None:
-    post(loading(tv), prompt("processing"))
-    tv.press("BACK")
-    assert tv.screen == "card-inquiry"
-    post(tv, prompt("put-back"))
-    assert "being loaded" in tv.words()
-    tv.press("BACK")
-    assert tv.screen == "home"
-
-
-@pytest.mark.parametrize(
-    ("outcome", "reason", "words"),
-    [
-        ("failed", "card-removed", "the account has its money back"),
-        ("failed", "declined-by-issuer", "refused to load it"),
-        ("failed", "box-storage", "storage of this box is full"),
-        ("failed", "something-new", "Something went wrong"),
-        ("unknown", "card-away", "Put the same card in"),
-        ("unknown", "tsp-unreachable", "goes back to the account"),
-    ],
-)
-def test_the_end_of_a_load_says_what_became_of_the_money(
-    tv: Television, outcome: str, reason: str, words: str
-) -> None:
-    post(loading(tv), replace(LOADED, outcome=outcome, reason=reason, balance_fen=None))  # type: ignore[arg-type]
-    assert words in tv.words()
-    money = (
-        "Nothing was taken from the account."
-        if outcome == "failed"
-        else "It is not yet known whether money was taken."
-    )
-    assert money in tv.words()
-    tv.ok("again")
-    assert tv.state["prompt"] == "insert"
 
 
 def test_the_transactions_scroll_to_the_tenth(tv: Television) -> None:

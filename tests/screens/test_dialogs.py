@@ -91,7 +91,7 @@ def test_the_tray_pulls_the_card_that_is_in(tv: Television) -> None:
     slot = tv.app.slot = Slot("expired")
     tv.press("BLUE")
     assert (tv.focus, tv.state["inside"]) == ("pull", "expired")
-    assert "In the slot" in tv.words()
+    assert "Pull the card out\nAn expired card" in tv.words()
     tv.press("OK")
     tv.app.close(1.0)
     assert (tv.screen, slot.profile) == ("home", None)

@@ -141,6 +141,8 @@ WITH_CHOICES = (
     "result-pending",
     "card-inquiry-read",
     "card-inquiry-waited",
+    "card-load-cash-full",
+    "card-load-failed",
     "help-card",
     "card-tray-inside",
 )

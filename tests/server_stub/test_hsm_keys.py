@@ -91,8 +91,26 @@ async def test_components_are_typed_unseen_and_compared_by_their_check_values(
     assert "no key" not in told
     assert await operator(tmp_path, "terminal-key", "enter") == 2
     assert "all of them different" in capsys.readouterr().err
-    assert await operator(tmp_path, "terminal-key", "enter", "--component", str(tmp_path / "none")) == 2
+    missing = ["--component", str(tmp_path / "none")]
+    assert await operator(tmp_path, "terminal-key", "enter", *missing, *missing) == 2
     assert "cannot be read as a component" in capsys.readouterr().err
+
+
+def _nobody(prompt: str) -> str:
+    raise EOFError
+
+
+async def test_what_is_no_way_to_bring_a_key_is_said(
+    system: System, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("getpass.getpass", _nobody)
+    for words, said in (
+        (["--component", str(tmp_path / "one")], "nobody may know alone"),
+        ([], "component 1: nothing was typed"),
+        (["--terminal", "123"], "8 letters and digits"),
+    ):
+        assert await operator(tmp_path, "terminal-key", "enter", *words) == 2
+        assert said in capsys.readouterr().err
 
 
 async def test_boxes_seal_for_a_new_key_and_the_old_one_is_good_for_a_day(

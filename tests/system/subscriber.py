@@ -55,8 +55,10 @@ def result(tv: Television, outcome: str, taken: bool | None, *words: str) -> Scr
     screen = plain(tv, *words)
     state = screen["state"]
     assert (state["outcome"], state["money_taken"]) == (outcome, taken)
-    assert screen["focus"] == ("again" if outcome in ("failed", "expired") and taken is False else "done")
-    again = "again" in {f["key"] for f in screen["focusables"]}
+    ways = {f["key"] for f in screen["focusables"]}
+    on = {"again", "pin-again", "pay-otherwise"} & ways
+    assert screen["focus"] in (on if outcome in ("failed", "expired") and taken is False else {"done"})
+    again = bool({"again", "pin-again"} & ways)
     assert again == (outcome in ("failed", "cancelled", "expired", "late"))
     return screen
 

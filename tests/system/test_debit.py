@@ -33,8 +33,8 @@ def test_electronic_cash_pays_without_a_pin(tv: Television) -> None:
     """ONL-3: what is on the card before and after; the service opens when PPP has the card's certificate."""
     with_card(tv, "electronic-cash", "movies")
     asked = tv.prompt("confirm-cash")
-    assert asked["focus"] == "agree"
-    tv.press("OK")
+    assert asked["focus"] == "cancel"
+    tv.choose("agree")
     tv.prompt("remove")
     tv.post("/card/pull")
     state = tv.wait_for("result")["state"]
@@ -60,13 +60,13 @@ def test_a_card_is_loaded_from_its_account(tv: Television) -> None:
     tv.choose("load")
     tv.choose("10000")
     tv.choose("load")
-    tv.wait_for(lambda s: s["state"].get("prompt") == "enter-pin")
+    tv.wait_for(lambda s: s["screen"] == "card-load" and s["state"].get("prompt") == "enter-pin")
     tv.type("123456")
     tv.press("OK")
     ended = tv.wait_for(lambda s: "load" in s["state"])["state"]
     assert (ended["load"], ended["balance_fen"]) == ("loaded", before + 10_000)
     plain(tv, "The card is loaded", "¥100.00 was taken from the account.")
-    tv.choose("again")
+    tv.choose("done")
     read = tv.wait_for(lambda s: s["state"].get("kind") == "electronic-cash")["state"]
     assert read["balance_fen"] == before + 10_000
     home(tv)

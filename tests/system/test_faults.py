@@ -153,7 +153,7 @@ def test_nobody_has_a_card_at_hand(tv: Television) -> None:
     [
         ("no-purse", "no-purse", "This card has no electronic purse"),
         ("foreign-issuer", "issuer-unknown", "Cards of this bank are not accepted here"),
-        ("expired", "expired", "This card is past its date"),
+        ("expired", "expired", "This card has expired"),
         ("blocked", "blocked", "This card is locked"),
         ("little-money", "balance-too-low", "There is not enough money on the card"),
     ],

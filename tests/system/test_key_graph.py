@@ -32,13 +32,13 @@ LISTS = frozenset(
 )
 CHANGING = frozenset(("card-lab-files", "card-lab-trace"))
 """What there is to focus on them besides depends on the focus."""
-LEAVING = ("cancel-payment", "leave")
+LEAVING = ("cancel-payment", "cancel-load", "leave")
 """The answers that go where Back wanted to go."""
 BROWSING = frozenset(("home", "help", "card-tray", "services", "service"))
 LAB = frozenset(("card-lab", "card-lab-files", "card-lab-trace", "card-lab-sessions", "card-lab-faults"))
 REAL_READERS = frozenset(("card-lab-readers",))
 """Not where the only reader is a simulated one."""
-SETTING = frozenset(("card-inquiry", "settings", "about", "calibration"))
+SETTING = frozenset(("card-inquiry", "card-load", "settings", "about", "calibration"))
 ORDERING = frozenset(("fee", "payment-methods", "confirm", "card", "question"))
 PAYING = frozenset(("card", "question", "result"))
 PHONING = frozenset(("records", "record", "qr", "question", "result"))
@@ -266,6 +266,8 @@ def test_looking_at_cards_and_settings(walk: Walk) -> None:
     for profile in ("good", "no-purse"):
         tv.post(f"/card/insert/{profile}")
         walk.visit(opener(tv, "card-inquiry"), press=profile == "good")
+    tv.post("/card/insert/electronic-cash")
+    walk.visit(opener(tv, "card-inquiry", "load", "10000", "load"))
     tv.post("/card/pull")
     walk.visit(opener(tv, "card-inquiry"))
     walk.visit(opener(tv, "settings"))

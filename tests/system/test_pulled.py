@@ -8,6 +8,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -90,6 +92,24 @@ def test_every_command_is_met(bench: Chain, hand: Hand) -> None:
     hand.count = 0
     end, load = bench.load(SimReader(CASH, state_dir=bench.cards), LOAD_FEN)
     assert (load.state, hand.count) == ("loaded", LOAD_COMMANDS)
+
+
+ONLINE_PIN = "00000000 00000000 0203 1F03"
+"""The CVM list of the shipped card (8E)."""
+
+
+@pytest.mark.parametrize(("profile", "method"), [("debit-t0", "0100"), ("debit-cda", "0400")])
+def test_a_card_that_checks_the_pin_itself_pays(
+    bench: Chain, tmp_path: Path, profile: str, method: str
+) -> None:
+    """ONL-5: in clear or enciphered; the issuer gets no PIN block, and takes the card's word (CVR)."""
+    shipped = files("cardreader.sim.emv").joinpath("profiles", f"{profile}.toml").read_text("utf-8")
+    own = tmp_path / "own.toml"
+    own.write_text(shipped.replace(ONLINE_PIN, f"00000000 00000000 {method} 1F03"))
+    assert own.read_text() != shipped
+    end = bench.pay(SimReader(str(own)))
+    assert (end.outcome, end.money) == ("success", "taken")
+    assert bench.faults() == []
 
 
 @pytest.mark.parametrize(("profile", "at", "carried_out"), PULLS)

@@ -98,6 +98,15 @@ async def test_a_sale_is_approved_and_booked(ppp: PppService, terminal: TestTerm
     assert (await spent(ppp, card), await owed(ppp, terminal)) == (1500, 1500)
 
 
+@pytest.mark.parametrize(("results", "code"), [("03A40000", "00"), ("03A60000", "55"), ("03A20000", "55")])
+async def test_a_pin_that_the_card_has_checked_is_no_pin_for_the_issuer(
+    ppp: PppService, terminal: TestTerminal, results: str, code: str
+) -> None:
+    """D5: what the card's cryptogram covers says whether it was right."""
+    answer = await terminal.pay(Card(), 1500, pin=None, results=bytes.fromhex(results))
+    assert answer.text(39) == code
+
+
 async def test_a_card_s_number_is_in_no_answer_and_no_table(ppp: PppService, terminal: TestTerminal) -> None:
     card = Card()
     answer = encode(await terminal.pay(card, 1500))

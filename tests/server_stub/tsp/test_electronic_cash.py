@@ -107,6 +107,7 @@ async def test_no_service_is_given_before_ppp_has_the_certificate(system: System
     told = await box.get(path)
     assert (told["state"], told["money"]) == ("paid", "taken")
     assert [row.state for row in await system.rows(tables.payments)] == ["presenting"]
+    assert (await box.get("/home"))["spending"][-1]["amount_fen"] == 0
     system.roles.ppp.faults.drop_answers = False
     system.clock.advance(5)
     await box.state(payment["payment"], "done")

@@ -53,6 +53,8 @@ def test_it_is_loaded(bench: LoadBench) -> None:
     assert held(bench) == HELD_FEN + AMOUNT_FEN
     assert bench.tsp.with_pin
     assert not bench.memory.waits_for_cash()
+    known = {step.balance_fen for step in bench.told if isinstance(step, CardPrompt) and step.number}
+    assert known == {HELD_FEN}
 
 
 def test_the_issuer_says_no(bench: LoadBench) -> None:

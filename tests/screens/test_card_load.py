@@ -1,0 +1,201 @@
+"""Loading electronic cash: amount and balances, when Back asks and when it does not, the ends and their ways on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cardreader.secret import Pin
+from stb_app.journeys.steps import LoadOutcome
+from tests.screens.dummies import Television
+from tests.screens.dummy_payments import BANK_CARD, LOADED, PaymentVerbs
+from tests.screens.scenes_payment import held_up, journey, not_loaded, post
+
+UNKNOWN = "It is not yet known whether money was taken."
+
+
+@pytest.fixture
+def tv() -> Television:
+    """A load of 100.00 yuan has begun."""
+    tv = Television(PaymentVerbs(), "en").open("card-inquiry")
+    post(tv, BANK_CARD)
+    return tv.ok("load").ok("10000").ok("load")
+
+
+def cancelled(tv: Television) -> None:
+    """The reader's answer."""
+    assert journey(tv).cancelled
+    post(tv, not_loaded("cancelled"))
+
+
+def test_it_shows_what_is_loaded_onto_what_and_the_steps(tv: Television) -> None:
+    post(tv, held_up("insert"))
+    for words in ("To load", "¥100.00", "¥186.50", "¥286.50", "Insert", "PIN", "Load", "Take out"):
+        assert words in tv.words().split("\n")
+    amounts = [text.rect[3] for text in tv.app.stage.texts() if text.text == "¥100.00"]
+    assert amounts[0] == max(text.rect[3] for text in tv.app.stage.texts() if text.text.startswith("¥"))
+    post(tv, replace(held_up("enter-pin"), balance_fen=5_000))  # another card than the one that was looked at
+    assert {"¥50.00", "¥150.00"} <= set(tv.words().split("\n"))
+
+
+@pytest.mark.parametrize("word", ["insert", "enter-pin"])
+def test_nothing_has_been_taken_before_the_bank_is_asked(tv: Television, word: str) -> None:
+    post(tv, held_up(word))  # type: ignore[arg-type]
+    assert "Nothing has been taken yet." in tv.words()
+
+
+@pytest.mark.parametrize("word", ["processing", "put-back", "settling"])
+def test_after_that_it_is_not_known(tv: Television, word: str) -> None:
+    post(tv, held_up(word))  # type: ignore[arg-type]
+    assert f"{UNKNOWN} Please do not switch the box off." in tv.words()
+    assert "pay" not in tv.words().lower()
+    assert ("¥286.50" in tv.words()) == (word == "processing")
+
+
+@pytest.mark.parametrize("word", ["starting", "reader-missing", "reader-away", "put-back", "cash-full"])
+def test_nobody_speaks_of_paying(tv: Television, word: str) -> None:
+    post(tv, held_up(word))  # type: ignore[arg-type]
+    assert not {said for said in ("pay", "paid", "phone") if said in tv.words().lower()}
+
+
+@pytest.mark.parametrize("word", ["insert", "enter-pin", "reading", "starting"])
+@pytest.mark.parametrize("key", ["BACK", "HOME"])
+def test_back_asks_and_leads_to_the_card(tv: Television, word: str, key: str) -> None:
+    post(tv, held_up(word))  # type: ignore[arg-type]
+    tv.press(key)
+    assert (tv.screen, tv.focus) == ("question", "keep")
+    assert "Cancel loading?" in tv.words()
+    tv.press("OK")
+    assert (tv.screen, tv.state["prompt"]) == ("card-load", word)
+    tv.press(key).ok("cancel-load")
+    assert tv.app.snapshot()["busy"]
+    cancelled(tv)
+    assert (tv.screen, tv.state["balance_fen"]) == ("card-inquiry", 18650)
+
+
+def test_while_the_bank_is_asked_back_says_why_not_and_a_wait_is_told_of(tv: Television) -> None:
+    post(tv, held_up("processing"))
+    tv.press("BACK")
+    assert tv.screen == "card-load"
+    assert "can't be cancelled now" in tv.words()
+    post(tv, replace(held_up("processing"), number="6217 00** **** **** 0000"))
+    tv.wait(7)
+    assert "This takes a few seconds." in tv.words()
+    tv.wait(2)
+    assert "This takes longer than usual, up to a minute." in tv.words()
+
+
+def test_a_question_goes_when_it_is_too_late(tv: Television) -> None:
+    post(tv, held_up("reading"))
+    tv.press("BACK")
+    post(tv, held_up("processing"))
+    assert tv.screen == "card-load"
+    assert "can't be cancelled now" in tv.words()
+
+
+def test_a_cancelled_load_that_went_on_asks_for_its_card(tv: Television) -> None:
+    post(tv, held_up("reading"))
+    tv.press("BACK").ok("cancel-load")
+    post(tv, held_up("processing"), held_up("put-back"))
+    assert (tv.focus, tv.state["leaving"]) == ("leave", False)
+    tv.wait(21)
+    assert "Please put the card ending 4204 back" in tv.words()
+
+
+def test_the_card_can_be_left_out_and_is_looked_at_next(tv: Television) -> None:
+    post(tv, held_up("put-back"))
+    tv.press("BACK")
+    assert (tv.screen, tv.focus) == ("question", "keep")
+    tv.ok("leave")
+    assert journey(tv).cancelled
+    post(tv, not_loaded("card-away", "unknown"))
+    assert (tv.screen, tv.verbs.asked[-1]) == ("card-inquiry", ("inquire_card",))  # type: ignore[union-attr]
+
+
+def test_a_reader_that_does_not_answer_holds_nobody(tv: Television) -> None:
+    post(tv, held_up("insert"))
+    tv.press("BACK").ok("cancel-load").wait(21)
+    assert tv.focus == "back"
+    tv.press("OK")
+    assert tv.screen == "card-inquiry"
+
+
+def test_the_pin_goes_to_the_journey_alone(tv: Television) -> None:
+    post(tv, held_up("enter-pin"))
+    tv.press("1", "2", "OK")
+    assert "4 are still missing" in tv.words()
+    tv.press("BACK", *"3456", "OK")
+    assert journey(tv).pins == []
+    tv.press("7", "OK")
+    assert journey(tv).pins == [Pin("134567")]
+    assert tv.app.snapshot()["busy"]
+
+
+def test_a_loaded_card_is_looked_at_anew(tv: Television) -> None:
+    post(tv, LOADED)
+    for words in ("The card is loaded", "¥286.50", "¥100.00 was taken from the account."):
+        assert words in tv.words()
+    assert (tv.state["load"], tv.focus) == ("loaded", "done")
+    tv.press("OK")
+    assert (tv.screen, tv.state["prompt"]) == ("card-inquiry", "insert")
+    assert tv.verbs.asked[-1] == ("inquire_card",)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("reason", ["over-limit", "too-little-on-account"])
+def test_where_less_may_do_another_amount_is_first(tv: Television, reason: str) -> None:
+    post(tv, not_loaded(reason))
+    assert tv.focus == "amount"
+    tv.press("OK")
+    assert tv.state["options"] == ["5000", "10000", "20000", "not-now"]
+    tv.press("OK")
+    assert (tv.screen, tv.state["balance_fen"]) == ("card-inquiry", 18650)
+
+
+def test_a_card_that_is_full_gives_way_to_another_amount(tv: Television) -> None:
+    post(tv, held_up("cash-full"))
+    assert (tv.focus, tv.state["balance_fen"]) == ("amount", 95_000)
+    tv.press("OK")
+    cancelled(tv)
+    assert tv.state["options"] == ["5000", "10000", "20000", "not-now"]
+
+
+@pytest.mark.parametrize("reason", ["pin-refused", "ppp-silent", "card-wait-expired", "card-removed"])
+def test_the_same_again_is_asked_for_once_more(tv: Television, reason: str) -> None:
+    post(tv, not_loaded(reason))
+    assert tv.focus == "again"
+    assert ("three wrong PINs in a row" in tv.words()) == (reason == "pin-refused")
+    tv.press("OK")
+    assert tv.focus == "not-now"
+    tv.press("OK")
+    assert (tv.screen, tv.state["load"]) == ("card-load", "failed")
+    first = journey(tv)
+    tv.ok("again").ok("load")
+    assert journey(tv) is not first
+    assert tv.verbs.asked[-1] == ("load_cash", 10000)  # type: ignore[union-attr]
+    assert tv.state["prompt"] == "starting"
+    tv.press("BACK")
+    assert tv.screen == "question"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "words"),
+    [
+        ("failed", "card-removed", "the account has its money back"),
+        ("failed", "declined-by-issuer", "refused to load it"),
+        ("failed", "box-storage", "storage of this box is full"),
+        ("failed", "something-new", "Something went wrong"),
+        ("unknown", "card-away", "Put the same card in"),
+        ("unknown", "tsp-unreachable", "goes back to the account"),
+    ],
+)
+def test_the_end_says_what_became_of_the_money_and_leads_to_the_card(
+    tv: Television, outcome: LoadOutcome, reason: str, words: str
+) -> None:
+    post(tv, not_loaded(reason, outcome))
+    assert words in tv.words()
+    assert ("Nothing was taken from the account." if outcome == "failed" else UNKNOWN) in tv.words()
+    tv.press("BACK")
+    assert tv.screen == "card-inquiry"
+    looked_again = tv.verbs.asked[-1] == ("inquire_card",)  # type: ignore[union-attr]
+    assert looked_again == (outcome == "unknown")
