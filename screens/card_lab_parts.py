@@ -19,7 +19,6 @@ from stb_app.kit.nodes import (
     Pill,
     Row,
     Scroll,
-    Space,
     Span,
     Target,
     Text,
@@ -72,7 +71,7 @@ def tree(objects: Sequence[DataObject], t: Translate, depth: int = 0) -> Iterato
                 lines.append(Text(grouped(one.value), "caption", "secondary"))
         else:
             lines += (Text(name, "caption", "secondary"), Text(one.value, "small"))
-        yield Row((Space(depth * INDENT), Grow(Column(tuple(lines), gap=0))), gap=0, align="start")
+        yield Row((Column((), width=depth * INDENT), Grow(Column(tuple(lines), gap=0))), gap=0, align="start")
         yield from tree(one.children, t, depth + 1)
 
 
