@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.card_lab_parts import AUTHENTICITY, Tone, grouped, milliseconds, way
+from screens.card_lab_parts import AUTHENTICITY, Tone, card_kind, grouped, milliseconds, way
 from screens.loading import LoadingPage
 from screens.parts import button, message
 from screens.problems import N_, words_for
@@ -17,7 +17,9 @@ from stb_app.journeys.card_lab import (
     PurseFound,
     ReaderSeen,
     Trace,
-    pays,
+    bank_card,
+    said,
+    session,
 )
 from stb_app.journeys.steps import CardPrompt, Refused
 from stb_app.kit.nodes import (
@@ -47,7 +49,7 @@ PROMPTS: dict[str, tuple[str, str]] = {
     "starting": (N_("One moment, please."), N_("Another task of this box is using the reader.")),
     "insert": (
         N_("Put in any card"),
-        N_("Everything that it tells is shown. No money moves; a bank card counts one transaction."),
+        N_("Everything that it tells is shown. No money moves; a bank card's counter goes up by one."),
     ),
     "reading": (N_("Reading the card"), N_("Please leave the card in.")),
     "removed-early": (N_("Please put the card back"), N_("It came out before everything was read.")),
@@ -65,6 +67,12 @@ POSES: dict[str, Literal["insert", "reading", "missing", "empty"]] = {
 }
 
 
+PURPOSES = {
+    "payment": N_("Payment"),
+    "load": N_("Top-up to the card"),
+    "inquiry": N_("Balance inquiry"),
+    "looked at": N_("Looked at"),
+}
 HOLDS = {
     "nothing": N_("No card in it"),
     "card": N_("A card is in it"),
@@ -115,6 +123,8 @@ class CardLabScreen(Page[None]):
             self.app.focus(self._first(step))
         else:
             self._prompt = step
+            if isinstance(step, Refused) and step.code != "cancelled":
+                self.app.focus("again")
         self.app.refresh()
 
     def _first(self, seen: CardSeen) -> str:
@@ -125,7 +135,9 @@ class CardLabScreen(Page[None]):
 
     @property
     def default_focus(self) -> str:  # type: ignore[override]
-        return "sessions" if self._seen is None else self._first(self._seen)
+        if self._seen is not None:
+            return self._first(self._seen)
+        return "again" if isinstance(self._prompt, Refused) else "sessions"
 
     # Keys
 
@@ -225,40 +237,51 @@ class CardLabScreen(Page[None]):
         trace = seen.trace
         took = trace.exchanges[-1].at_ms + trace.exchanges[-1].took_ms if trace.exchanges else 0.0
         pairs: tuple[tuple[str, str | Text], ...] = (
-            (self.t("Reader"), Text(seen.reader, "caption")),
-            ("ATR", Text(grouped(trace.atr.hex().upper()) or "-", "caption")),
-            (self.t("Read in"), Text(milliseconds(took), "caption")),
+            (self.t("Reader"), Text(seen.reader, "small")),
+            ("ATR", Text(grouped(trace.atr.hex().upper()) or "-", "small")),
+            (self.t("Read in"), Text(milliseconds(took), "small")),
         )
         found = seen.found
-        text = found.problem
+        text = said(found.problem, self.t)
         if not found.applications and found.purse is None:
             text = text or self.t("It has no application that this box knows.")
         if isinstance(prompt, CardPrompt) and prompt.prompt in ("removed-early", "reader-missing"):
             text = self._said()[1]
-        return (Facts(pairs, gap=10, style="caption"),), self._kind(seen), text, pill
+        return (Facts(pairs, gap=10, style="small"),), self._kind(seen), text, pill
 
     def _said(self) -> tuple[str, str]:
         if isinstance(self._prompt, Refused):
-            said = words_for(self._prompt.code, self._prompt.facts, self.t)
-            return said.title, said.text
+            if self._prompt.code == "internal":
+                return self.t("The card lab has stopped"), self.t(
+                    "The box's log says why. It can be begun again."
+                )
+            words = words_for(self._prompt.code, self._prompt.facts, self.t)
+            return words.title, words.text
         title, text = PROMPTS.get(self._prompt.prompt, PROMPTS["insert"])
         return self.t(title), self.t(text)
 
     def _kind(self, seen: CardSeen) -> str:
         found = seen.found
         if found.applications:
-            return found.applications[0].label or self.t("Bank card")
+            kind = bank_card(found.applications[0].aid)
+            return self.t(card_kind(kind)) if kind else self.t("Bank card")
         return self.t("Purse card") if found.purse is not None else self.t("Unknown card")
 
     def _rows(self) -> tuple[Node, ...]:
         rows: list[Node] = []
         seen = self._seen
+        if isinstance(self._prompt, Refused):
+            rows.append(way("again", "refresh", self.t("Read again")))
         if seen is not None:
             found = seen.found
             rows += [self._application(n, one) for n, one in enumerate(found.applications)]
             if found.purse is not None:
                 rows.append(self._purse(found.purse))
-            answers = self.t("{n} answers").format(n=len(found.told))
+            answers = (
+                self.t("1 answer")
+                if len(found.told) == 1
+                else self.t("{n} answers").format(n=len(found.told))
+            )
             rows.append(way("files", "records", self.t("All files and records"), answers))
             count = self.t("{n} commands").format(n=len(seen.trace.exchanges))
             rows.append(way("commands", "clock", self.t("Commands and times"), count))
@@ -267,7 +290,7 @@ class CardLabScreen(Page[None]):
                 "sessions",
                 "receipt",
                 self.t("Earlier cards and payments"),
-                self.t("What was said to the last cards"),
+                self.t("All commands of the last cards"),
             )
         )
         if self.app.slot is not None:
@@ -276,26 +299,24 @@ class CardLabScreen(Page[None]):
         else:
             line = self.t("Choose one of several")
             rows.append(way("readers", "card", self.t("Card readers"), line))
-        if isinstance(self._prompt, Refused) or seen is not None:
-            rows.append(way("again", "refresh", self.t("Read again"), ""))
+        if seen is not None and not isinstance(self._prompt, Refused):
+            rows.append(way("again", "refresh", self.t("Read again")))
         return tuple(rows)
 
     def _application(self, number: int, one: ApplicationFound) -> Target:
-        line = one.card
+        cash = ""
         if one.cash.balance_fen is not None:
             cash = self.t("Electronic cash {amount}").format(amount=money(one.cash.balance_fen))
-            line = f"{line} · {cash}" if line else cash
         mark: tuple[str, Tone] = (N_("Not read"), "warning")
         if one.authenticity is not None:
             mark = AUTHENTICITY[one.authenticity]
         pill = Pill(self.t(mark[0]), mark[1])
-        return way(
-            f"application:{number}", "chip", one.label or grouped(one.aid), line, pill, grouped(one.aid)
-        )
+        title = one.label or grouped(one.aid)
+        return way(f"application:{number}", "chip", title, grouped(one.aid), one.card, cash, mark=pill)
 
     def _purse(self, purse: PurseFound) -> Target:
         balance = Text(money(purse.balance_fen), "row-bold", "money", wrap=False)
-        return way("purse", "wallet", self.t("Electronic purse"), purse.number, balance)
+        return way("purse", "wallet", self.t("Electronic purse"), purse.number, mark=balance)
 
 
 class CardLabSessionsScreen(Page[None]):
@@ -337,11 +358,12 @@ class CardLabSessionsScreen(Page[None]):
         return Scroll("sessions", Column(rows, gap=16))
 
     def _session(self, number: int, one: Trace) -> Target:
-        paid = pays(one)
-        what = self.t("Payment") if paid else self.t("Looked at")
-        title = f"{one.made_at[11:19]} · {what}"
+        about = session(one)
+        card = self.t(card_kind(about.kind)) + (f" **** {about.number}" if about.number else "")
+        title = f"{card} · {self.t(PURPOSES[about.purpose])}"
         count = self.t("{n} commands").format(n=len(one.exchanges))
-        return way(f"session:{number}", "receipt" if paid else "card", title, f"{one.reader} · {count}")
+        lines = one.made_at[:19].replace("T", " "), f"{one.reader} · {count}"
+        return way(f"session:{number}", "card" if about.purpose == "looked at" else "receipt", title, *lines)
 
 
 class CardLabReadersScreen(LoadingPage[tuple[ReaderSeen, ...]]):
@@ -385,4 +407,4 @@ class CardLabReadersScreen(LoadingPage[tuple[ReaderSeen, ...]]):
     def _reader(self, number: int, one: ReaderSeen) -> Target:
         line = " · ".join(part for part in (self.t(HOLDS[one.holds]), grouped(one.atr)) if part)
         pill = Pill(self.t("In use"), "accent") if one.used else None
-        return way(f"reader:{number}", "card", one.name, line, pill)
+        return way(f"reader:{number}", "card", one.name, line, mark=pill)

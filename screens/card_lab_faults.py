@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from screens.problems import N_
-from stb_app.kit.nodes import Column, Group, Grow, Node, Row, Scroll, Target, Text
+from stb_app.kit.nodes import Color, Column, Group, Grow, Node, Row, Scroll, Target, Text
 from stb_app.kit.screen import Binding
 from stb_app.shell.keys import DIGITS
 from stb_app.shell.page import Page
@@ -117,15 +117,14 @@ class CardLabFaultsScreen(Page[None]):
         lists = Row(
             (
                 Grow(self._list("kinds", self.t("What goes wrong"), kinds)),
-                Grow(self._list("places", self.t("At which command: OK orders it"), places)),
+                Grow(self._list("places", self.t("At which command (OK sets it)"), places)),
+                Grow(self._ordered()),
             ),
             gap=36,
             align="stretch",
             grow=1,
         )
-        return Column(
-            (Text(self.t("Faults of the test card"), "heading"), lists, self._ordered()), gap=20, width=1640
-        )
+        return Column((Text(self.t("Faults of the test card"), "heading"), lists), gap=20, width=1640)
 
     def _list(self, key: str, title: str, rows: tuple[Target, ...]) -> Node:
         return Column(
@@ -138,22 +137,31 @@ class CardLabFaultsScreen(Page[None]):
         )
 
     def _ordered(self) -> Node:
+        """What is ordered and what has happened, in words and in those of ``stb-card``."""
         waiting, happened = self._known()
-        last = tuple(f"{fault} ({number})" for number, fault in happened)
-        lines: list[Node] = [
-            Text(
-                self._line(self.t("Ordered"), waiting),
-                "small",
-                "warning" if waiting else "secondary",
-                most_lines=1,
-            )
-        ]
-        if last:
-            lines.append(Text(self._line(self.t("Happened"), last), "small", "good", most_lines=1))
-        forget = Target(
-            "forget", Text(self.t("Forget them"), "row-bold", align="center"), "button", enabled=bool(waiting)
+        lines: list[Node] = [self._said(fault, "warning") for fault in waiting]
+        if not waiting:
+            lines.append(Text(self.t("None ordered"), "small", "secondary"))
+        if happened:
+            lines.append(Text(self.t("Happened"), "small", "secondary"))
+            lines += [self._said(f"{fault} ({number})", "good") for number, fault in happened]
+        clear = Text(self.t("Clear all"), "row-bold", align="center")
+        return Column(
+            (
+                Text(self.t("Ordered"), "small", "secondary"),
+                Scroll("ordered", Column(tuple(lines), gap=14)),
+                Target("forget", clear, "button", enabled=bool(waiting)),
+            ),
+            gap=12,
+            grow=1,
         )
-        return Row((Grow(Column(tuple(lines), gap=4)), forget), gap=28)
 
-    def _line(self, label: str, faults: tuple[str, ...]) -> str:
-        return f"{label}: {', '.join(faults) or self.t('none')}"
+    def _said(self, fault: str, color: Color) -> Node:
+        """As ``pull@80AE`` or ``delay@3:2000``."""
+        kind, _, rest = fault.partition("@")
+        place, colon, how = rest.partition(" ")[0].partition(":")
+        known = (words for name, what, words in KINDS if name == kind and what == colon + how)
+        words = next(known, "")
+        named = dict(PLACES).get(place) or self.t("Command no. {n}").format(n=place)
+        line = self.t("{what}: {why}").format(what=named, why=self.t(words)) if words else named
+        return Column((Text(line, "small", color), Text(fault, "caption", "secondary")), gap=0)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from screens.card_lab_parts import AUTHENTICITY, Browser, Item, answer, grouped, tree
+from screens.card_lab_parts import AUTHENTICITY, Browser, Item, answer, card_kind, grouped, tree
 from screens.problems import N_
-from stb_app.journeys.card_lab import ApplicationFound, PurseFound, Told
+from stb_app.journeys.card_lab import ApplicationFound, PurseFound, Told, bank_card, said
+from stb_app.journeys.card_lab import Node as DataObject
 from stb_app.kit.nodes import Column, Facts, Node, Text
 from stb_app.shell.words import money
 
@@ -34,9 +35,9 @@ class CardLabFilesScreen(Browser):
         self._part = part
 
     def crumbs(self) -> Sequence[str]:
-        return (self.t("Card lab"), self.heading())
+        return (self.t("Card lab"), self._heading())
 
-    def heading(self) -> str:
+    def _heading(self) -> str:
         if isinstance(self._part, ApplicationFound):
             return self._part.label or grouped(self._part.aid)
         if isinstance(self._part, PurseFound):
@@ -46,10 +47,10 @@ class CardLabFilesScreen(Browser):
     def items(self) -> Sequence[Item]:
         part = self._part
         told = part if isinstance(part, tuple) else part.told
-        answers = [Item(one.asked, _names(one), lambda one=one: answer(one)) for one in told]  # type: ignore[misc]
+        answers = [self._answer(one) for one in told]
         if isinstance(part, ApplicationFound):
             logs = [
-                self._record(title, number, record)
+                self._record(title.format(n=number), record)
                 for title, records in (
                     (self.t("Transaction {n}"), part.log),
                     (self.t("Load {n}"), part.loads),
@@ -68,7 +69,7 @@ class CardLabFilesScreen(Browser):
         )
 
     def _purse(self, part: PurseFound) -> Node:
-        problem = (Text(part.log_problem, "small", "warning"),) if part.log_problem else ()
+        problem = (Text(said(part.log_problem, self.t), "small", "warning"),) if part.log_problem else ()
         pairs: tuple[tuple[str, str | Text], ...] = (
             (self.t("Card number"), Text(part.number, "small", wrap=False)),
             (self.t("On the card"), Text(money(part.balance_fen), "small", "money", wrap=False)),
@@ -77,14 +78,23 @@ class CardLabFilesScreen(Browser):
             (self.t("Transactions in its log"), Text(str(part.log_records), "small")),
         )
         return Column(
-            (Text(self.heading(), "heading"), Facts(pairs, gap=12, style="small"), *problem), gap=20
+            (Text(self.t("Purse card"), "heading"), Facts(pairs, gap=12, style="small"), *problem), gap=20
         )
 
-    def _record(self, title: str, number: int, record: tuple[Any, ...]) -> Item:
-        name = title.format(n=number)
+    def _record(self, name: str, record: tuple[DataObject, ...]) -> Item:
+        """One of a log: when and how much, so that it is found."""
+        title = _when(record)
         return Item(
-            name, self.t("Log of the card"), lambda: Column((Text(name, "heading"), *tree(record)), gap=12)
+            title or name,
+            name if title else "",
+            lambda: Column((Text(name, "heading"), *tree(record, self.t)), gap=12),
         )
+
+    def _answer(self, one: Told) -> Item:
+        asked = said(one.asked, self.t)
+        purse_record = _when(one.nodes) if one.nodes and not one.nodes[0].tag else ""
+        title, line = (purse_record, asked) if purse_record else (asked, said(_names(one), self.t))
+        return Item(title, line, lambda: answer(one, self.t))
 
     def _overview(self, part: ApplicationFound) -> Node:
         pairs: list[tuple[str, str | Text]] = [("AID", Text(grouped(part.aid), "small"))]
@@ -92,11 +102,11 @@ class CardLabFilesScreen(Browser):
             pairs.append((self.t("Card number"), Text(part.card, "small", wrap=False)))
         if part.authenticity is not None:
             word, tone = AUTHENTICITY[part.authenticity]
-            said = f"{self.t(word)}: {part.failure}" if part.failure else self.t(word)
+            words = f"{self.t(word)}: {part.failure}" if part.failure else self.t(word)
             pairs.append(
                 (
                     self.t("Certificates"),
-                    Text(said, "small", "good" if tone == "good" else "bad" if tone == "bad" else "text"),
+                    Text(said(words, self.t), "small", "text" if tone == "neutral" else tone),
                 )
             )
         if part.holder:
@@ -118,11 +128,14 @@ class CardLabFilesScreen(Browser):
         pairs.append((self.t("Transactions in its log"), Text(str(len(part.log)), "small")))
         if part.cash.balance_fen is not None:
             pairs.append((self.t("Loads in its log"), Text(str(len(part.loads)), "small")))
-        counters = tuple((name, Text(grouped(value), "small")) for name, value in part.counters)
-        problem = (Text(part.problem, "small", "warning"),) if part.problem else ()
+        counters = tuple(
+            (said(one.name, self.t), Text(one.text or grouped(one.value), "small")) for one in part.counters
+        )
+        problem = (Text(said(part.problem, self.t), "small", "warning"),) if part.problem else ()
+        kind = bank_card(part.aid)
         return Column(
             (
-                Text(self.heading(), "heading"),
+                Text(self.t(card_kind(kind)) if kind else self._heading(), "heading"),
                 *problem,
                 Facts(tuple(pairs), gap=12, style="small"),
                 Text(self.t("Counters"), "body", "secondary"),
@@ -130,6 +143,18 @@ class CardLabFilesScreen(Browser):
             ),
             gap=20,
         )
+
+
+def _when(record: Sequence[DataObject]) -> str:
+    """Date, time and amount of a log's record, as far as it has them."""
+    of = {one.tag or one.name: one.text or one.value for one in record}
+    date = of.get("9A") or of.get("Date", "")
+    time = of.get("9F21") or of.get("Time", "")
+    amount = of.get("9F02") or of.get("Amount", "")
+    if not amount and "9F79" in of:
+        amount = " > ".join(one.text for one in record if one.tag == "9F79")
+    when = f"{date} {time[:5]}".strip()
+    return " · ".join(part for part in (when, f"¥{amount}" if amount else "") if part)
 
 
 def _names(told: Told) -> str:

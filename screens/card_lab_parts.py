@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from screens.problems import N_
+from screens.problems import N_, Translate
 from stb_app.journeys.card_lab import Node as DataObject
-from stb_app.journeys.card_lab import Told
+from stb_app.journeys.card_lab import Told, said
 from stb_app.kit.nodes import (
     Column,
     Group,
@@ -19,7 +19,6 @@ from stb_app.kit.nodes import (
     Pill,
     Row,
     Scroll,
-    Space,
     Span,
     Target,
     Text,
@@ -30,10 +29,18 @@ from stb_app.shell.page import Page
 Tone = Literal["good", "bad", "neutral", "warning"]
 AUTHENTICITY: dict[str, tuple[str, Tone]] = {
     "verified": (N_("Genuine"), "good"),
-    "failed": (N_("Not proven"), "bad"),
+    "failed": (N_("Does not verify"), "bad"),
+    "not checked": (N_("Could not be checked"), "warning"),
     "not offered": (N_("No certificates"), "neutral"),
 }
 """Whether a card's certificates verify, and the tone of that."""
+KINDS = {
+    "debit": N_("Debit card"),
+    "credit": N_("Credit card"),
+    "quasi-credit": N_("Quasi-credit card"),
+    "electronic-cash": N_("Electronic cash card"),
+    "purse": N_("Purse card"),
+}
 GROUP = 8
 """Hexadecimal digits that stand together; a line may end behind them."""
 INDENT = 32
@@ -48,25 +55,30 @@ def grouped(digits: str) -> str:
     return " ".join(digits[at : at + GROUP] for at in range(0, len(digits), GROUP))
 
 
-def tree(objects: Sequence[DataObject], depth: int = 0) -> Iterator[Node]:
-    """Data objects, one below the other: tag and name, what it says, its bytes; what is inside further to the right."""
+def tree(objects: Sequence[DataObject], t: Translate, depth: int = 0) -> Iterator[Node]:
+    """Data objects, one below the other: tag and name, what it says, its bytes; what is inside further to the right.
+
+    Parts of a purse's files have no tags: there the value is what is read.
+    """
     for one in objects:
-        head: tuple[Span, ...] = (Span(one.name, bold=bool(one.children)),)
+        name, lines = said(one.name, t), list[Node]()
         if one.tag:
-            head = (Span(f"{one.tag}  ", "accent", bold=True), *head)
-        lines: list[Node] = [Text(head, "small")]
-        if one.text:
-            lines.append(Text(one.text, "small", "good"))
-        if one.value:
-            lines.append(Text(grouped(one.value) if one.tag else one.value, "caption", "secondary"))
-        yield Row((Space(depth * INDENT), Grow(Column(tuple(lines), gap=0))), gap=0, align="start")
-        yield from tree(one.children, depth + 1)
+            mark = Span(f"{one.tag}  ", "accent", bold=True)
+            lines.append(Text((mark, Span(name, bold=bool(one.children))), "small"))
+            if one.text:
+                lines.append(Text(said(one.text, t), "small", "good"))
+            if one.value:
+                lines.append(Text(grouped(one.value), "caption", "secondary"))
+        else:
+            lines += (Text(name, "caption", "secondary"), Text(one.value, "small"))
+        yield Row((Column((), width=depth * INDENT), Grow(Column(tuple(lines), gap=0))), gap=0, align="start")
+        yield from tree(one.children, t, depth + 1)
 
 
-def answer(told: Told) -> Node:
+def answer(told: Told, t: Translate) -> Node:
     """One answer of a card: what was asked, and its tree or its bytes."""
-    body = tuple(tree(told.nodes)) or (Text(grouped(told.raw), "small", "secondary"),)
-    return Column((Text(told.asked, "heading"), *body), gap=12)
+    body = tuple(tree(told.nodes, t)) or (Text(grouped(told.raw), "small", "secondary"),)
+    return Column((Text(said(told.asked, t), "heading"), *body), gap=12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +106,14 @@ class Browser(Page[None]):
         """The lines, at least one."""
         raise NotImplementedError
 
-    def heading(self) -> str:
-        """What the list is."""
-        raise NotImplementedError
-
     def ok_words(self) -> str:
         """What OK does on the focused line."""
         return self.t("Read on")
 
     def bindings(self) -> Sequence[Binding]:
-        return (Binding(("KEY_OK",), self.ok_words()),)
+        """None for OK where the focus is in what is read: there is nothing to press."""
+        words = "" if self._reads() else self.ok_words()
+        return (Binding(("KEY_OK",), words),) if words else ()
 
     def state(self) -> dict[str, Any]:
         return {"chosen": self._chosen, "items": len(self.items())}
@@ -117,17 +127,21 @@ class Browser(Page[None]):
     def on_ok(self, key: str) -> None:
         self.app.focus(f"detail:{self._chosen}")
 
+    def on_back(self) -> bool:
+        """From what is read to the list first."""
+        reads = self._reads()
+        if reads:
+            self.app.focus(f"item:{self._chosen}")
+        return reads
+
+    def _reads(self) -> bool:
+        return self.app.focused == f"detail:{self._chosen}"
+
     def compose(self) -> Node:
         listed = self.items()
         self._chosen = min(self._chosen, len(listed) - 1)
         rows = tuple(self._row(number, one) for number, one in enumerate(listed))
-        left = Column(
-            (
-                Text(self.heading(), "body", "secondary"),
-                Group("items", Scroll("all", Column(rows, gap=12)), grow=1, beside=f"item:{self._chosen}"),
-            ),
-            gap=16,
-        )
+        left = Group("items", Scroll("all", Column(rows, gap=12)), beside=f"item:{self._chosen}")
         right = Panel(Scroll(f"detail:{self._chosen}", listed[self._chosen].detail()), pad=32, grow=1)
         return Row((Grow(left, 2), Grow(right, 3)), gap=40, align="stretch", grow=1)
 
@@ -141,16 +155,21 @@ class Browser(Page[None]):
         return Target(f"item:{number}", Row(tuple(line), gap=16), "row", text=one.title)
 
 
-def way(key: str, icon: str, title: str, line: str, mark: Node | None = None, above: str = "") -> Target:
-    """A way on: a drawing, what is there, and perhaps a mark at its end; ``above``: another line above ``line``."""
+def way(key: str, icon: str, title: str, *lines: str, mark: Node | None = None) -> Target:
+    """A way on: a drawing, what is there, and perhaps a mark at its end."""
     words: list[Node] = [Text(title, "row-bold")]
-    words += [Text(one, "small", "secondary") for one in (above, line) if one]
+    words += [Text(one, "small", "secondary") for one in lines if one]
     parts: list[Node] = [Icon(icon, 48, "accent"), Grow(Column(tuple(words), gap=2))]
     if mark is not None:
         parts.append(mark)
     return Target(key, Row(tuple(parts), gap=24), "row", text=title)
 
 
+def card_kind(kind: str) -> str:
+    """The message that names a kind of card (`bank_card`)."""
+    return KINDS.get(kind, N_("Unknown card"))
+
+
 def milliseconds(value: float) -> str:
     """A time in milliseconds for people."""
-    return f"{value:.1f} ms" if value < 1000 else f"{value / 1000:.2f} s"
+    return f"{value:.1f}\u00a0ms" if value < 1000 else f"{value / 1000:.2f}\u00a0s"

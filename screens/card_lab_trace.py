@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from screens.card_lab_parts import Browser, Item, Tone, grouped, milliseconds, tree
-from stb_app.journeys.card_lab import Kept, Spoken, Trace, spoken
+from stb_app.journeys.card_lab import Kept, Spoken, Trace, said, spoken
 from stb_app.journeys.steps import Loaded, Loading, Refused
 from stb_app.kit.nodes import Column, Facts, Grow, Node, Pill, Row, Text
 
@@ -26,49 +26,52 @@ class CardLabTraceScreen(Browser):
         self._kept: Kept | Refused | None = None
 
     def crumbs(self) -> Sequence[str]:
-        return (self.t("Card lab"), self.t("Commands and times"))
-
-    def heading(self) -> str:
-        return f"{self._trace.made_at[:19].replace('T', ' ')}"
+        return (self.t("Card lab"), self._trace.made_at[:19].replace("T", " "))
 
     def ok_words(self) -> str:
-        return self.t("Save") if self._chosen == 0 else super().ok_words()
+        if self._chosen != 0:
+            return super().ok_words()
+        return "" if isinstance(self._kept, Kept) else self.t("Save")
 
     def items(self) -> Sequence[Item]:
+        kept = isinstance(self._kept, Kept)
+        mark: tuple[str, Tone] | None = (self.t("Saved"), "good") if kept else None
         return (
-            Item(self.t("Save as a file"), self.t("Plays as a card again"), self._saving),
+            Item(self.t("Save as a file"), self.t("Can be replayed as a card"), self._saving, mark),
             *map(self._line, range(len(self._spoken))),
         )
 
     def _line(self, number: int) -> Item:
         one = self._spoken[number]
         mark: tuple[str, Tone] = (
-            (one.word, "neutral" if one.fine else "warning") if one.word else (self.t("left"), "bad")
+            (one.word, "good" if one.fine else "warning") if one.word else (self.t("left"), "bad")
         )
-        when = f"{number + 1} · {milliseconds(one.at_ms)} · {milliseconds(one.took_ms)}"
-        return Item(one.asked, when, lambda: self._detail(one), mark)
+        when = self.t("no. {n} · at {at} · took {took}").format(
+            n=number + 1, at=milliseconds(one.at_ms), took=milliseconds(one.took_ms)
+        )
+        return Item(said(one.asked, self.t), when, lambda: self._detail(one), mark)
 
     def _detail(self, one: Spoken) -> Node:
-        said = one.meaning if one.word else self.t("The card left instead of answering.")
+        words = said(one.meaning, self.t) if one.word else self.t("The card left instead of answering.")
         pill = (Pill(one.word, "good" if one.fine else "warning"),) if one.word else ()
-        times = self.t("After {at}, within {took}").format(
+        times = self.t("Began at {at}, took {took}").format(
             at=milliseconds(one.at_ms), took=milliseconds(one.took_ms)
         )
         return Column(
             (
-                Text(one.asked, "heading"),
-                Row((*pill, Grow(Text(said, "small", "text" if one.fine else "warning"))), gap=16),
+                Text(said(one.asked, self.t), "heading"),
+                Row((*pill, Grow(Text(words, "small", "text" if one.fine else "warning"))), gap=16),
                 Text(times, "caption", "secondary"),
                 Column(
                     (Text(self.t("Command"), "small", "secondary"), Text(grouped(one.command), "small")),
                     gap=0,
                 ),
-                *tree(one.sent, 1),
+                *tree(one.sent, self.t, 1),
                 Column(
                     (Text(self.t("Answer"), "small", "secondary"), Text(grouped(one.answer) or "-", "small")),
                     gap=0,
                 ),
-                *tree(one.nodes, 1),
+                *tree(one.nodes, self.t, 1),
             ),
             gap=12,
         )
@@ -95,8 +98,8 @@ class CardLabTraceScreen(Browser):
             )
             words = (Row((Pill(self.t("Saved"), "good"),)), Facts(facts, gap=12, style="small"), words[1])
         elif isinstance(kept, Refused):
-            said = self.t("This box cannot write to its storage; its log says why.")
-            words = (Text(self.t("It was not saved"), "body-bold", "bad"), Text(said, "small"), *words)
+            why = self.t("This box cannot write to its storage; its log says why.")
+            words = (Text(self.t("It was not saved"), "body-bold", "bad"), Text(why, "small"), *words)
         return Column((Text(self.t("Save as a file"), "heading"), *words), gap=20)
 
     def state(self) -> dict[str, Any]:
@@ -104,6 +107,8 @@ class CardLabTraceScreen(Browser):
         return {**super().state(), "saved": f"{kept.folder}/{kept.file}" if isinstance(kept, Kept) else None}
 
     def on_ok(self, key: str) -> None:
+        if key == "item:0" and isinstance(self._kept, Kept):
+            return  # the same would be written once more
         if key == "item:0":
             self.app.start(self.app.verbs.keep_trace(self._trace), self._on_kept)
         else:

@@ -105,6 +105,15 @@ def collect(root: Path, sources: tuple[str, ...] = SOURCES) -> Catalog:
     return template
 
 
+def add_card_words(template: Catalog) -> None:
+    """Adds what cards say: those words are in tables of cardreader, which knows no languages."""
+    sys.path.insert(0, str(ROOT))
+    from stb_app.journeys import lab_words
+
+    for word in lab_words.messages():
+        template.add(word, None, [("stb_app/journeys/lab_words.py", 1)])
+
+
 def update(po: Path, template: Catalog) -> None:
     """Brings `po` to the messages of `template`; translations stay, those no longer used are dropped."""
     with po.open("rb") as source:
@@ -121,6 +130,7 @@ def update(po: Path, template: Catalog) -> None:
 def messages(root: Path = ROOT, folder: Path = FOLDER) -> None:
     """Writes stb_pay.pot and brings every language but English, the source's own, up to it."""
     template = collect(root)
+    add_card_words(template)
     content = BytesIO()
     write_po(content, template, include_lineno=False, width=100, omit_header=True)
     _replace(folder / "stb_pay.pot", content.getvalue())

@@ -18,11 +18,11 @@ from cardreader.apdu import MAX_LE, Channel, Command
 from cardreader.contactless import is_contactless
 from cardreader.contactless import uid as read_uid
 from cardreader.emv import bits, data, records
+from cardreader.emv.certificates import Reason
 from cardreader.emv.data import ElectronicCash
 from cardreader.emv.kernel import DebitCredit
 from cardreader.emv.selection import Candidate, candidates
 from cardreader.emv.settings import Application, Interface, TerminalSettings, Transaction
-from cardreader.emv.tags import describe
 from cardreader.errors import ApplicationNotFound, CardReaderError, CardRemoved, ProtocolError
 from cardreader.lab.meaning import explain
 from cardreader.lab.trace import Exchange, Recorder
@@ -38,7 +38,7 @@ _GET_PROCESSING_OPTIONS, _READ_RECORD = b"\x80\xa8", b"\x00\xb2"
 _TEMPLATE = b"\x70"
 _NO_CASH = ElectronicCash(None, None, None, None)
 T = TypeVar("T")
-Authenticity = Literal["verified", "failed", "not offered"]
+Authenticity = Literal["verified", "failed", "not checked", "not offered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,9 @@ class ApplicationFound:
         problem: what stood in the way of parts of it; empty when nothing did.
         card: its number, masked; empty when it was not read.
         holder: how the holder would have to prove who it is.
-        authenticity: whether the certificates verify; None when that was not come to. ``failure``: why not.
-        counters: name and value, upper-case hex.
+        authenticity: whether the certificates verify; "not checked" without the CA's key; None when that was not come to.
+        failure: why not.
+        counters: data objects that GET DATA told.
         log, loads: records decoded, newest first.
         told: every answer that told of it.
     """
@@ -87,7 +88,7 @@ class ApplicationFound:
     holder: str = ""
     authenticity: Authenticity | None = None
     failure: str = ""
-    counters: tuple[tuple[str, str], ...] = ()
+    counters: tuple[Node, ...] = ()
     cash: ElectronicCash = _NO_CASH
     log: tuple[tuple[Node, ...], ...] = ()
     loads: tuple[tuple[Node, ...], ...] = ()
@@ -98,7 +99,7 @@ class ApplicationFound:
         made: dict[str, Any] = {
             "aid": self.aid,
             "label": self.label,
-            "counters": dict(self.counters),
+            "counters": {one.name: one.value for one in self.counters},
             "electronic_cash": {
                 name: getattr(self.cash, name)
                 for name in (
@@ -113,7 +114,7 @@ class ApplicationFound:
             "load_log_records": len(self.loads),
         }
         if self.authenticity is not None:
-            result = f"failed: {self.failure}" if self.failure else self.authenticity
+            result = f"{self.authenticity}: {self.failure}" if self.failure else self.authenticity
             made |= {
                 "card": self.card,
                 "cardholder_verification": self.holder,
@@ -307,9 +308,7 @@ def _look(connection: Recorder, card: DebitCredit, now: datetime, part: _Parts) 
     def amount(tag: int) -> int | None:
         return part.of(lambda: data.amount(channel, tag))
 
-    counters = tuple(
-        (describe(tag).name, value.hex().upper()) for tag in COUNTERS if (value := asked_for(tag)) is not None
-    )
+    counters = nodes({tag: value for tag in COUNTERS if (value := asked_for(tag)) is not None})
     found: dict[str, Any] = {
         "counters": counters,
         "cash": ElectronicCash(**{name: amount(tag) for name, tag in data.ELECTRONIC_CASH.items()}),
@@ -323,7 +322,7 @@ def _look(connection: Recorder, card: DebitCredit, now: datetime, part: _Parts) 
     return found | {
         "card": prepared.card.masked,
         "holder": str(prepared.cvm),
-        "authenticity": _verified(card) if failure is None else "failed",
+        "authenticity": _verified(card) if failure is None else _failed(failure.reason),
         "failure": "" if failure is None else str(failure),
     }
 
@@ -345,6 +344,10 @@ def _rest(connection: Recorder, begun: int, part: _Parts) -> None:
 def _load(record: data.LoadRecord) -> tuple[Node, ...]:
     changed = nodes({record.tag: record.before}) + nodes({record.tag: record.after})
     return (*changed, *nodes(record.values))
+
+
+def _failed(reason: Reason) -> Authenticity:
+    return "not checked" if reason is Reason.NO_CA_KEY else "failed"
 
 
 def _verified(card: DebitCredit) -> Authenticity:

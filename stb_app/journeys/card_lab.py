@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cardreader import status
+from cardreader import purse, status
 from cardreader.emv.settings import TerminalSettings
 from cardreader.errors import Cancelled, CardRemoved, ReaderUnavailable
 from cardreader.lab import trace as traces
 from cardreader.lab.explore import ApplicationFound, Explored, PurseFound, explore
 from cardreader.lab.meaning import explain
 from cardreader.lab.trace import Exchange, Recorder, Trace
-from cardreader.lab.tree import Node, Told, answer, asked, sent
+from cardreader.lab.tree import Node, Told, answer, asked, sent, told
 from cardreader.reader import Reader, SeveralSlots
+from stb_app.journeys import lab_words
 from stb_app.journeys.card_slot import CardSlot, NobodyCame
 from stb_app.journeys.steps import CardPrompt, Refused
 from stb_app.journeys.waiting import Waits
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from cardreader.pcsc import Slot
 
 __all__ = [
-    "ApplicationFound", "CardLab", "CardSeen", "Explored", "Kept", "LabStep", "Node", "PurseFound", "ReaderSeen", "Spoken", "Told", "Trace",
-    "keep", "pays", "readers", "spoken",
+    "ApplicationFound", "CardLab", "CardSeen", "Explored", "Kept", "LabStep", "Node", "PurseFound", "ReaderSeen", "Session", "Spoken", "Told",
+    "Trace", "bank_card", "keep", "readers", "said", "session", "spoken",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,15 @@ CARD_WAIT_S = 3600.0
 ELECTRONIC_CASH_LIMIT_FEN = 100_000
 """So that a card shows the files of its electronic cash; nothing is spent."""
 SUFFIX = ".trace"
+said = lab_words.said
+Purpose = Literal["payment", "load", "inquiry", "looked at"]
+_UNIONPAY = "A000000333"
+_KINDS = {"010101": "debit", "010102": "credit", "010103": "quasi-credit", "010106": "electronic-cash"}
+"""Endings of UnionPay's AIDs (JR/T 0025)."""
+_SELECT, _DEBIT, _LOAD, _GENERATE_AC = (0x00, 0xA4), (0x80, 0x54), (0x80, 0x52), (0x80, 0xAE)
+_PURPOSES: dict[str, Purpose] = {"60": "load", "63": "load", "31": "inquiry"}
+"""By the transaction type (9C) that GENERATE AC has; any other is a payment."""
+_TYPE, _NUMBERS, _SERIAL = "9C", ("5A", "57"), slice(20, 40)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +211,60 @@ def _spoken(one: Exchange, whole: Exchange, by_list: tuple[Node, ...]) -> Spoken
     )
 
 
-def pays(trace: Trace) -> bool:
-    """Whether the card was asked to pay in it: DEBIT FOR PURCHASE or GENERATE AC."""
-    return any(tuple(one.command[:2]) in ((0x80, 0x54), (0x80, 0xAE)) for one in trace.exchanges)
+def bank_card(aid: str) -> str:
+    """What kind of bank card an application makes it, by its AID in upper-case hex: "debit", "credit" ...; else empty.
+
+    >>> bank_card("A000000333010102")
+    'credit'
+    """
+    return _KINDS.get(aid.removeprefix(_UNIONPAY)[:6], "") if aid.startswith(_UNIONPAY) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a trace is about.
+
+    Attributes:
+        kind: "debit", "credit", "quasi-credit", "electronic-cash", "purse", or empty.
+        number: the card's last four digits; empty where it has told none.
+        purpose: what the card was asked for at last.
+    """
+
+    kind: str
+    number: str
+    purpose: Purpose
+
+
+def session(trace: Trace) -> Session:
+    """What a trace is about: which card, and whether it paid, was loaded, was asked for its balance, or only looked at."""
+    kind = ""
+    purpose: Purpose = "looked at"
+    for one, values in zip(trace.exchanges, sent(trace.exchanges), strict=True):
+        match tuple(one.command[:2]):
+            case command if command == _SELECT and one.sw == status.OK:
+                name = one.command[5 : 5 + int.from_bytes(one.command[4:5])]
+                kind = "purse" if name == purse.AID else bank_card(name.hex().upper()) or kind
+            case command if command == _DEBIT:
+                purpose = "payment"
+            case command if command == _LOAD:
+                purpose = "load"
+            case command if command == _GENERATE_AC:
+                types = [value.value for value in values if value.tag == _TYPE]
+                purpose = _PURPOSES.get(types[0], "payment") if types else "payment"
+    return Session(kind, _last_four(told(trace.exchanges)), purpose)
+
+
+def _last_four(answers: Sequence[Told]) -> str:
+    """Of a card's number, masked as it is."""
+    waiting = [one for answer in answers for one in answer.nodes]
+    while waiting:
+        one = waiting.pop(0)
+        waiting += one.children
+        if one.tag in _NUMBERS:
+            return one.value.split("D")[0].rstrip("F")[-4:]
+        if one.tag == "9F0C" and "*" in one.value:
+            return one.value[_SERIAL][-4:]
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

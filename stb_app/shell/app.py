@@ -158,6 +158,12 @@ class App:
         """Moves the focus of the calling screen to ``key``."""
         self.navigator.set_focus(key)
 
+    @property
+    def focused(self) -> str | None:
+        """Where the focus of the calling screen is; also on a text that scrolls."""
+        owner = self.navigator.owner
+        return None if owner is None else owner.focus
+
     def sound(self, name: str) -> None:
         self._parts.sounds.play(name)
 

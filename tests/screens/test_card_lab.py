@@ -55,13 +55,15 @@ def test_a_long_record_is_read_with_the_arrows(tv: Television) -> None:
     tv.press("OK", *["DOWN"] * 10, "OK")
     assert tv.focus == "detail:10"
     assert "Static Data Authentication Tag List" not in tv.words()
+    assert "Read on" not in tv.words(), "OK does nothing in what is read"
     tv.press(*["DOWN"] * 8)
     assert "9F4A  Static Data Authentication Tag List" in tv.words()
     tv.app.change_settings(text_scale=150)
     tv.show()
     assert tv.focus == "detail:10", "a text that is read keeps the focus when the page is made anew"
-    tv.press("LEFT")
-    assert tv.focus == "item:10"
+    tv.press("BACK")
+    assert (tv.screen, tv.focus) == ("card-lab-files", "item:10")
+    assert "Read on" in tv.words()
 
 
 def test_moving_through_a_long_card_is_quick(tv: Television) -> None:
@@ -89,15 +91,34 @@ def test_a_purse_is_laid_open(tv: Television) -> None:
     for words in ("¥236.40", "2024-03-01", "2044-02-29", "Transactions in its log"):
         assert words in tv.words()
     tv.press("DOWN", "DOWN")
-    for words in ("READ RECORD 1 of SFI 24", "Amount", "15.00", "2026-11-18"):
+    for words in ("2026-11-18 19:32 · ¥15.00", "READ RECORD 1 of SFI 24", "Amount", "15.00", "2026-11-18"):
         assert words in tv.words()
 
 
 def test_certificates_that_do_not_verify_say_why(tv: Television) -> None:
     post(tv, seen("credit", ca=False))
-    assert "Not proven" in tv.words()
+    assert "Could not be checked" in tv.words()
     tv.press("OK")
-    assert "issuer public key certificate" in tv.words()
+    assert "Could not be checked: issuer public key certificate: the certification authority" in tv.words()
+
+
+def test_one_that_has_stopped_can_be_begun_again(tv: Television) -> None:
+    post(tv, Refused("internal", retryable=True))
+    assert tv.focus == "again"
+    assert "The card lab has stopped" in tv.words()
+
+
+def test_in_chinese_names_are_those_of_the_standard() -> None:
+    tv = Television(PaymentVerbs(), "zh").open("card-lab")
+    post(tv, seen("credit", ca=False))
+    tv.press("OK")
+    for words in ("应用交易计数器 (ATC)", "未能验证：发卡行公钥证书：没有对应的 CA 公钥"):
+        assert words in tv.words()
+    tv.press(*["DOWN"] * 10)
+    for words in ("应用失效日期", "2044-02-29", "中国 (156)"):
+        assert words in tv.words()
+    tv.press("OK", *["DOWN"] * 5)
+    assert "超过连续脱机交易上限、随机选择联机" in tv.words()
 
 
 def test_leaving_ends_it_and_again_begins_it_anew(tv: Television) -> None:
@@ -120,12 +141,20 @@ def test_commands_are_shown_and_saved(tv: Television) -> None:
     tv.press("UP", "OK")
     assert tv.state["saved"] == "/traces/a.trace"
     assert "a.trace" in tv.words()
+    assert tv.verbs is not None
+    tv.press("OK")
+    assert [name for name, *_ in tv.verbs.asked].count("keep_trace") == 1, "the same is not written again"
 
 
 def test_earlier_cards_and_one_that_left_in_a_payment(tv: Television) -> None:
     tv.ok("sessions")
     assert tv.state == {"sessions": [27, 20, 26]}
-    assert "Payment" in tv.words()
+    for words in (
+        "Debit card **** 6101 · Payment",
+        "Purse card **** 2047 · Looked at",
+        "2026-11-21 19:34:00",
+    ):
+        assert words in tv.words()
     tv.press("OK", *["DOWN"] * 27)
     assert "GENERATE AC ARQC" in tv.words()
     assert "The card left instead of answering." in tv.words()
@@ -156,8 +185,13 @@ def test_those_that_are_ordered_are_seen_and_forgotten() -> None:
     slot = tv.app.slot = Slot("debit")
     slot.faults, slot.happened = ("mac@0082",), ((7, "pull@80A8"),)
     tv.open("card-lab-faults")
-    assert "Ordered: mac@0082" in tv.words()
-    assert "Happened: pull@80A8 (7)" in tv.words()
+    for words in (
+        "EXTERNAL AUTHENTICATE: Wrong MAC",
+        "mac@0082",
+        "GET PROCESSING OPTIONS: Pulled before it obeys",
+    ):
+        assert words in tv.words()
+    assert "pull@80A8 (7)" in tv.words()
     tv.ok("forget")
     tv.app._worker.close(5)
     assert slot.faults == ()

@@ -18,13 +18,13 @@ from cardreader.lab import trace as traces
 from cardreader.lab.explore import explore
 from cardreader.lab.replay import ReplayedCard
 from cardreader.lab.sessions import RecordingReader
-from cardreader.lab.trace import Recorder, Trace
+from cardreader.lab.trace import Exchange, Recorder, Trace
 from cardreader.pcsc import Slot
 from cardreader.purse import Purse
 from cardreader.secret import Pin
 from cardreader.sim.card import Card
 from cardreader.sim.reader import SimReader
-from stb_app.journeys.card_lab import CardLab, CardSeen, ReaderSeen, keep, pays, readers, spoken
+from stb_app.journeys.card_lab import CardLab, CardSeen, ReaderSeen, Session, keep, readers, session, spoken
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.steps import CardPrompt, Loaded, Loading, Refused
 from stb_app.journeys.verbs import Verbs
@@ -109,7 +109,7 @@ def test_without_its_ca_key_a_card_is_not_genuine() -> None:
     lab.journey = CardLab(reader, FastWaits(), lambda: terminal, lambda: NOW, threading.Lock())
     lab.journey.run(lab._on_step)
     (application,) = lab.seen[0].found.applications
-    assert application.authenticity == "failed"
+    assert application.authenticity == "not checked"
     assert "issuer public key certificate" in application.failure
 
 
@@ -178,10 +178,24 @@ def test_what_was_said_to_the_last_cards_is_remembered() -> None:
     slot.insert("debit")
     verbs.reader.wait_for_card(1, threading.Event()).transmit(bytes.fromhex("80AE800000"))
     newest, oldest = verbs.traces()
-    assert (pays(newest), pays(oldest)) == (True, False)
+    assert session(newest).purpose == "payment"
+    assert session(oldest) == Session("purse", "2047", "looked at")
     assert newest.made_at == "2026-11-21T19:32:00+00:00"
     assert newest.atr == slot.card.atr  # type: ignore[union-attr]
     assert oldest.exchanges[-1].sw == 0x9000
+
+
+@pytest.mark.parametrize(
+    ("code", "purpose"), [("00", "payment"), ("31", "inquiry"), ("60", "load"), ("63", "load")]
+)
+def test_what_a_bank_card_was_asked_for_is_told_by_its_transaction_type(code: str, purpose: str) -> None:
+    trace = seen("electronic-cash").trace
+    cdol1 = "9F02069F03069F1A0295055F2A029A039C01"
+    assert any(cdol1 in one.data.hex().upper() for one in trace.exchanges)
+    values = f"{'00' * 6}{'00' * 6}0156{'00' * 5}0156261121{code}{'00' * 27}"
+    asked = Exchange(bytes.fromhex(f"80AE8000{len(values) // 2:02X}{values}"), b"", 0x9000, 0.0, 0.0)
+    paid = replace(trace, exchanges=(*trace.exchanges, asked))
+    assert session(paid) == Session("electronic-cash", "4204", purpose)  # type: ignore[arg-type]
 
 
 def test_only_so_many_are_remembered() -> None:
