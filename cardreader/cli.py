@@ -1,9 +1,4 @@
-"""``stb-card``: cards and readers on the bench.
-
-Exit codes: 0 done; 1 the card cannot be used as asked; 2 wrong command line, or a file or folder that
-cannot be used; 3 no reader; 4 no card in time;
-5 the card left by itself, as a fault had asked; 130 interrupted; 141 nobody reads what is printed.
-"""
+"""``stb-card``: cards and readers on the bench."""
 
 from __future__ import annotations
 
@@ -16,6 +11,7 @@ from cardreader.errors import (
     ApplicationNotFound,
     CardReaderError,
     CardTimeout,
+    ReaderGone,
     ReaderUnavailable,
 )
 from cardreader.lab import console, inserting, reading
@@ -25,6 +21,7 @@ from cardreader.lab.console import (
     EXIT_NO_CARD,
     EXIT_NO_READER,
     EXIT_OK,
+    EXIT_USAGE,
     Times,
     fail,
 )
@@ -42,7 +39,9 @@ def _run(argv: Sequence[str] | None, times: Times) -> int:
     arguments = _parser().parse_args(argv, argparse.Namespace(times=times))
     try:
         code: int = arguments.run(arguments)
-    except ReaderUnavailable as error:
+    except console.FileUnusable as error:
+        return fail(EXIT_USAGE, str(error))
+    except (ReaderUnavailable, ReaderGone) as error:
         return fail(EXIT_NO_READER, str(error))
     except CardTimeout as error:
         return fail(EXIT_NO_CARD, str(error))
@@ -58,7 +57,12 @@ def _run(argv: Sequence[str] | None, times: Times) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="stb-card", description="Cards and readers on the bench.")
+    parser = argparse.ArgumentParser(
+        prog="stb-card",
+        description="Cards and readers on the bench.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=console.EXIT_CODES,
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     listed = commands.add_parser("profiles", help="list the demo cards")

@@ -3,6 +3,7 @@
 CardReaderError
 ├── ReaderUnavailable        no such reader, or the reader service does not run
 ├── CardRemoved              the card left, or stopped answering, in the middle of a command
+│   └── ReaderGone           because the reader, or the reader service, has gone
 ├── CardTimeout              no card came, or none left, within the time allowed
 ├── Cancelled                the caller's cancel event was set while waiting
 ├── ProtocolError            bytes that no standard allows: answer too short, TLV cut off ...
@@ -31,6 +32,10 @@ class ReaderUnavailable(CardReaderError):
 
 class CardRemoved(CardReaderError):
     """The card was pulled, or died, during a command. What it did with the command is not known."""
+
+
+class ReaderGone(CardRemoved):
+    """The reader, or the reader service, has gone during a command, and the card with it."""
 
 
 class CardTimeout(CardReaderError):

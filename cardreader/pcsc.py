@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from smartcard import scard
 
-from cardreader.errors import Cancelled, CardRemoved, CardTimeout, ReaderUnavailable
+from cardreader.errors import Cancelled, CardRemoved, CardTimeout, ReaderGone, ReaderUnavailable
 
 _CANCEL_CHECK_MS = 150
 _EVENTS_SHIFT = 16
@@ -36,7 +36,7 @@ _NO_READER = frozenset(
         scard.SCARD_F_COMM_ERROR,
     }
 )
-"""What SCardConnect answers when it is not the card that is missing."""
+"""What SCardConnect and SCardTransmit answer when it is not the card that is missing."""
 
 
 class _Hangs(Exception):
@@ -125,7 +125,7 @@ class PcscConnection:
         if result != scard.SCARD_S_SUCCESS or len(answer) < 2:
             # Whoever forgets a connection to a card that has left must not keep the next one out.
             self.close()
-            raise CardRemoved(f"the card does not answer: {scard.SCardGetErrorMessage(result)}")
+            raise _no_answer(result)
         return bytes(answer[:-2]), answer[-2] << 8 | answer[-1]
 
     def close(self) -> None:
@@ -315,6 +315,15 @@ def _usable(state: int, *, own: bool) -> int:
     if own:
         return 3
     return 1 if state & (scard.SCARD_STATE_EXCLUSIVE | scard.SCARD_STATE_MUTE) else 2
+
+
+def _no_answer(result: int) -> CardRemoved:
+    """What became of a command without an answer; of some cards that were pulled the service says that all went well."""
+    message = scard.SCardGetErrorMessage(result)
+    if result in _NO_READER:
+        return ReaderGone(f"the reader or the reader service (pcscd) has gone: {message}")
+    pulled = result == scard.SCARD_S_SUCCESS
+    return CardRemoved(f"the card does not answer: {'it may have been pulled' if pulled else message}")
 
 
 def _hanging(reader: str) -> str:

@@ -18,8 +18,11 @@ from cardreader.errors import (
 OK = 0x9000
 
 MEANINGS: dict[int, str] = {
+    0x6200: "nothing was changed, a warning without a reason",
     0x6281: "the data may be corrupt",
+    0x6282: "the file ended before all was read",
     0x6283: "the selected file is invalidated",
+    0x6284: "the file's control information is garbled",
     0x6300: "authentication failed",
     0x6400: "nothing was changed, execution error",
     0x6581: "memory failure",
@@ -84,11 +87,17 @@ def meaning(sw: int) -> str:
     'wrong, 2 tries left'
     >>> meaning(0x1234)
     'a status word of no standard we know'
+    >>> meaning(0x6120), meaning(0x6C00)
+    ('32 bytes wait for GET RESPONSE', 'wrong Le, 256 is right')
     """
     if sw & 0xFFF0 == 0x63C0:
         return f"wrong, {sw & 0x0F} tries left"
     if sw == OK:
         return "success"
+    if sw >> 8 == 0x61:
+        return f"{sw & 0xFF or 256} bytes wait for GET RESPONSE"
+    if sw >> 8 == 0x6C:
+        return f"wrong Le, {sw & 0xFF or 256} is right"
     return MEANINGS.get(sw, "a status word of no standard we know")
 
 

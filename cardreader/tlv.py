@@ -43,6 +43,15 @@ def parse(data: bytes) -> tuple[Tlv, ...]:
     return _parse(data, 0, len(data), 0)
 
 
+def primitives(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """(tag, start and end of its value in ``data``) of every object that can have none inside. Raises as `parse`.
+
+    >>> list(primitives(bytes.fromhex("6F04 8402 3F00")))
+    [(132, 4, 6)]
+    """
+    return _primitives(data, 0, len(data), 0)
+
+
 def find(data: bytes, *path: int) -> bytes | None:
     """The value of the first object on a path of tags, or None when there is none.
 
@@ -75,6 +84,16 @@ def encode(tag: int, value: bytes | tuple[Tlv, ...]) -> bytes:
     if isinstance(value, tuple):
         value = b"".join(encode(child.tag, child.children or child.value) for child in value)
     return _tag_bytes(tag) + _length_bytes(len(value)) + value
+
+
+def _primitives(data: bytes, start: int, end: int, depth: int) -> Iterator[tuple[int, int, int]]:
+    if depth > MAX_DEPTH:
+        raise ProtocolError(f"TLV: nested deeper than {MAX_DEPTH} at byte {start}")
+    for tag, value_start, value_end in _objects(data, start, end):
+        if constructed(tag):
+            yield from _primitives(data, value_start, value_end, depth + 1)
+        else:
+            yield tag, value_start, value_end
 
 
 def _parse(data: bytes, start: int, end: int, depth: int) -> tuple[Tlv, ...]:

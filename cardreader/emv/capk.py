@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -23,14 +22,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from cardreader import toml
 from cardreader.emv.certificates import EXPONENTS, PublicKey
 from cardreader.errors import ProtocolError
 
 _FIELDS = ("rid", "index", "modulus", "exponent", "expiry", "checksum")
 _RID_SIZE = 5
 _MODULUS_SIZES = range(64, 249)
-MAX_FILE = 256 * 1024
-"""Longest file that is read; a key takes half a kilobyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +66,10 @@ def table(keys: Iterable[CaKey]) -> CaKeys:
 def load(path: Path) -> CaKeys:
     """Reads a file. Raises OSError, and ProtocolError as `parse`; that names the file, too."""
     with path.open("rb") as file:
-        raw = file.read(MAX_FILE + 1)
+        raw = file.read(toml.MAX_FILE + 1)
     try:
-        if len(raw) > MAX_FILE:
-            raise ProtocolError(f"longer than {MAX_FILE} bytes")
-        return parse(raw.decode("utf-8"))
-    except (UnicodeDecodeError, ProtocolError) as error:
+        return parse(toml.decoded(raw))
+    except ProtocolError as error:
         raise ProtocolError(f"{path}: {error}") from error
 
 
@@ -89,8 +85,8 @@ def parse(text: str) -> CaKeys:
         ProtocolError: no TOML, a field missing or wrong, a checksum that is another one, a key twice; names the line.
     """
     try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
+        document = toml.parse(text)
+    except ProtocolError as error:
         raise ProtocolError(f"CA keys: {error}") from error
     rows = document.pop("key", [])
     if document:

@@ -12,7 +12,13 @@ from cardreader.emv.settings import fen
 from cardreader.errors import ProtocolError
 from cardreader.tlv import find
 
-_EC_BALANCE = 0x9F79
+ELECTRONIC_CASH = {
+    "balance_fen": 0x9F79,
+    "balance_limit_fen": 0x9F77,
+    "transaction_limit_fen": 0x9F78,
+    "reset_threshold_fen": 0x9F6D,
+}
+"""Its amounts."""
 _NO_RECORD = 0x6A83
 _LOG_FILES = range(11, 31)
 _MAX_DATA = 255
@@ -52,7 +58,7 @@ class ElectronicCash:
 
 def electronic_cash(channel: Channel) -> ElectronicCash:
     """Asks for balance and limits of electronic cash. Raises ProtocolError when an amount is none."""
-    return ElectronicCash(*(amount(channel, tag) for tag in (_EC_BALANCE, 0x9F77, 0x9F78, 0x9F6D)))
+    return ElectronicCash(**{name: amount(channel, tag) for name, tag in ELECTRONIC_CASH.items()})
 
 
 def amount(channel: Channel, tag: int) -> int | None:

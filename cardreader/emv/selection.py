@@ -88,10 +88,14 @@ def candidates(
 
     Raises:
         ApplicationBlocked: the card is blocked.
-        ProtocolError: the directory is garbled.
+        ProtocolError: the PPSE is garbled, or an application that was asked for by its AID.
     """
     if interface is Interface.CONTACT:
-        found = _matching(*_payment_directory(channel), applications)
+        try:
+            directory = _payment_directory(channel)
+        except ProtocolError:  # a PSE that fails is none: there are the AIDs (EMV Book 1, 12.3.2)
+            directory = [], b""
+        found = _matching(*directory, applications)
     else:
         found = _matching(_proximity_directory(channel), b"", applications)
     if not found and interface is Interface.CONTACT:

@@ -6,11 +6,15 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+
+from cardreader.errors import ProtocolError
 
 CHINA = timezone(timedelta(hours=8))
 """Where the cards are at home: their dates are of it."""
@@ -31,8 +35,31 @@ class Times:
     sleep: Callable[[float], object] = time.sleep
 
 
+_CONTROL = ("Cc", "Cf", "Cs")
 EXIT_OK, EXIT_CARD, EXIT_USAGE, EXIT_NO_READER, EXIT_NO_CARD = 0, 1, 2, 3, 4
 EXIT_LEFT, EXIT_INTERRUPTED = 5, 130
+EXIT_CODES = """exit codes:
+  0    done
+  1    the card cannot be used as asked, or nothing on it can be read
+  2    wrong command line, or a file or folder that cannot be used
+  3    no reader
+  4    no card in time
+  5    the card left by itself, as a fault had asked
+  130  interrupted
+  141  nobody reads what is printed"""
+
+
+class FileUnusable(Exception):
+    """A file does not hold what it should; the text says which, and what is wrong with it."""
+
+
+@contextmanager
+def from_file() -> Iterator[None]:
+    """Here what no standard allows comes from a file, not from a card. Raises FileUnusable."""
+    try:
+        yield
+    except ProtocolError as error:
+        raise FileUnusable(str(error)) from error
 
 
 def fail(code: int, message: str) -> int:
@@ -43,13 +70,21 @@ def fail(code: int, message: str) -> int:
 
 def note(text: str) -> None:
     """A line beside the output: what is wrong, or what to do now."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{_harmless(text)}\n")
 
 
 def say(text: str) -> None:
     """A line for people, at once: they watch."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{_harmless(text)}\n")
     sys.stdout.flush()
+
+
+def _harmless(text: str) -> str:
+    """What cards and files say may have control characters in it, and half characters: a terminal would obey them."""
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(one) in _CONTROL and one != "\n" else one
+        for one in text
+    )
 
 
 def for_programs(content: Any) -> None:

@@ -8,30 +8,36 @@ its transaction counter goes on by one, and no money moves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from cardreader import purse, tlv
-from cardreader.apdu import Channel
+from cardreader import purse, status, tlv
+from cardreader.apdu import MAX_LE, Channel, Command
 from cardreader.contactless import is_contactless
 from cardreader.contactless import uid as read_uid
-from cardreader.emv import bits, data
+from cardreader.emv import bits, data, records
 from cardreader.emv.certificates import Reason
 from cardreader.emv.data import ElectronicCash
 from cardreader.emv.kernel import DebitCredit
 from cardreader.emv.selection import Candidate, candidates
 from cardreader.emv.settings import Application, Interface, TerminalSettings, Transaction
 from cardreader.errors import ApplicationNotFound, CardReaderError, CardRemoved, ProtocolError
+from cardreader.lab.meaning import explain
 from cardreader.lab.trace import Exchange, Recorder
-from cardreader.lab.tree import Node, Told, nodes, told
+from cardreader.lab.tree import Node, Told, asked, nodes, told
 from cardreader.secret import mask_number
 
 COUNTERS = (0x9F36, 0x9F13, 0x9F17, 0x9F4F)
 """GET DATA: ATC, ATC of the last online transaction, PIN tries left, format of the log."""
 _AID = 0x4F
+_NO_RECORDS = (0x6A82, 0x6A83)
+"""A directory's file is not there, or has ended."""
+_GET_PROCESSING_OPTIONS, _READ_RECORD = b"\x80\xa8", b"\x00\xb2"
+_TEMPLATE = b"\x70"
 _NO_CASH = ElectronicCash(None, None, None, None)
+T = TypeVar("T")
 Authenticity = Literal["verified", "failed", "not checked", "not offered"]
 
 
@@ -65,7 +71,7 @@ class ApplicationFound:
     """A debit, credit or electronic cash application.
 
     Attributes:
-        problem: what stood in the way of the rest of it; empty when nothing did.
+        problem: what stood in the way of parts of it; empty when nothing did.
         card: its number, masked; empty when it was not read.
         holder: how the holder would have to prove who it is.
         authenticity: whether the certificates verify; "not checked" without the CA's key; None when that was not come to.
@@ -109,7 +115,11 @@ class ApplicationFound:
         }
         if self.authenticity is not None:
             result = f"{self.authenticity}: {self.failure}" if self.failure else self.authenticity
-            made |= {"card": self.card, "holder": self.holder, "authentication": {"result": result}}
+            made |= {
+                "card": self.card,
+                "cardholder_verification": self.holder,
+                "authentication": {"result": result},
+            }
         return made | ({"problem": self.problem} if self.problem else {})
 
 
@@ -119,7 +129,7 @@ class Explored:
 
     Attributes:
         purse: None where there is none that can be read; ``purse_problem`` says why not.
-        problem: why the applications could not be found; empty when they could be, also when there are none.
+        problem: why the applications could not be found, or had to be without a directory that is garbled.
         directory: what was told before any application was entered.
         told: every answer, in order.
         uid: of a contactless card, upper-case hex.
@@ -132,6 +142,11 @@ class Explored:
     directory: tuple[Told, ...]
     told: tuple[Told, ...]
     uid: str = ""
+
+    @property
+    def anything(self) -> bool:
+        """Whether the purse or an application could be read."""
+        return self.purse is not None or any(one.card for one in self.applications)
 
     def content(self) -> dict[str, Any]:
         """For programs."""
@@ -150,14 +165,9 @@ def explore(connection: Recorder, settings: TerminalSettings, now: datetime) -> 
     uid = read_uid(connection).hex().upper() if is_contactless(connection.atr) else ""
     purse_found, purse_problem = _purse(connection)
     begun = len(connection.exchanges)
-    problem = ""
-    found: list[tuple[TerminalSettings, Candidate]] = []
-    try:
-        found = _applications(connection, settings)
-    except CardRemoved:
-        raise
-    except CardReaderError as error:
-        problem = str(error)
+    part = _Parts()
+    found = part.of(lambda: _applications(connection, settings)) or []
+    problem = part.problem or _trouble(connection.exchanges[begun:])
     directory = told(connection.exchanges[begun:])
     applications = tuple(_application(connection, terminal, one, now) for terminal, one in found)
     return Explored(
@@ -190,10 +200,30 @@ def _applications(
     return []
 
 
+def _trouble(exchanges: Sequence[Exchange]) -> str:
+    """What is wrong with the directory, also where the applications were found without it; else empty."""
+    for one in asked(exchanges):
+        name = explain(one.command)
+        if one.sw == status.OK:
+            try:
+                tlv.parse(one.data)
+            except ProtocolError as error:
+                return f"{name}: {error}"
+            if one.command[:2] == _READ_RECORD and one.data[:1] != _TEMPLATE:
+                return f"{name}: no template 70 at byte 0"
+        elif (
+            one.command[:2] == _READ_RECORD
+            and one.sw not in (None, *_NO_RECORDS)
+            and one.sw >> 8 not in (0x61, 0x6C)
+        ):
+            return f"{name}: {one.sw:04X} ({status.meaning(one.sw)})"
+    return ""
+
+
 def _named(exchanges: Sequence[Exchange]) -> set[bytes]:
     """AIDs (4F) that a directory names."""
     found: set[bytes] = set()
-    for one in exchanges:
+    for one in asked(exchanges):
         try:
             waiting = list(tlv.parse(one.data))
         except ProtocolError:
@@ -210,62 +240,105 @@ def _purse(connection: Recorder) -> tuple[PurseFound | None, str]:
     begun = len(connection.exchanges)
     try:
         session = purse.Purse(connection)
-        balance_fen, about = session.balance_fen(), session.information
-        records, log_problem = _purse_log(session)
     except CardRemoved:
         raise
     except CardReaderError as error:
         return None, str(error)
+    part = _Parts()
+    balance_fen, about = part.of(session.balance_fen), part.of(lambda: session.information)
+    missing = part.problem
+    records = part.of(session.log) or []
+    if balance_fen is None or about is None:
+        return None, missing
     valid = str(about.start_date), str(about.expiry_date)
     number = mask_number(about.application_serial)
     said = told(connection.exchanges[begun:])
-    return PurseFound(number, balance_fen, valid, records, log_problem, said), ""
+    return PurseFound(number, balance_fen, valid, len(records), part.problem, said), ""
 
 
-def _purse_log(session: purse.Purse) -> tuple[int, str]:
-    """How many records its log has; or why it cannot be read. Raises CardRemoved."""
-    try:
-        return len(session.log()), ""
-    except CardRemoved:
-        raise
-    except CardReaderError as error:
-        return 0, str(error)
+class _Parts:
+    """Parts of a card, each asked for whatever has become of the others.
+
+    Attributes:
+        problem: what stood in the way of some; empty when nothing did.
+    """
+
+    problem = ""
+
+    def of(self, ask: Callable[[], T]) -> T | None:
+        """A part, or None where the card does not tell it as it should. Raises CardRemoved."""
+        try:
+            return ask()
+        except CardRemoved:
+            raise
+        except CardReaderError as error:
+            self.problem += f"; {error}" if self.problem else str(error)
+            return None
 
 
 def _application(
     connection: Recorder, settings: TerminalSettings, which: Candidate, now: datetime
 ) -> ApplicationFound:
-    found: dict[str, Any] = {}
     begun = len(connection.exchanges)
-    try:
-        _look(connection, settings, which, now, found)
-    except CardRemoved:
-        raise
-    except CardReaderError as error:
-        found["problem"] = str(error)
+    part = _Parts()
+    card = part.of(
+        lambda: DebitCredit(
+            connection, settings, order=lambda every: [one for one in every if one.aid == which.aid]
+        )
+    )
+    found = {} if card is None else _look(connection, card, now, part)
+    if part.problem:
+        _rest(connection, begun, part)
     return ApplicationFound(
-        which.aid.hex().upper(), which.label, **found, told=told(connection.exchanges[begun:])
+        which.aid.hex().upper(),
+        which.label,
+        part.problem,
+        **found,
+        told=told(connection.exchanges[begun:]),
     )
 
 
-def _look(
-    connection: Recorder, settings: TerminalSettings, which: Candidate, now: datetime, found: dict[str, Any]
-) -> None:
-    """Puts what it finds into ``found`` as it goes. Raises CardReaderError."""
-    card = DebitCredit(
-        connection, settings, order=lambda every: [one for one in every if one.aid == which.aid]
-    )
+def _look(connection: Recorder, card: DebitCredit, now: datetime, part: _Parts) -> dict[str, Any]:
+    """Every part of an application. Raises CardRemoved."""
     channel = Channel(connection)
-    counters = {tag: data.get_data(channel, tag) for tag in COUNTERS}
-    found["counters"] = nodes({tag: value for tag, value in counters.items() if value is not None})
-    found["cash"] = card.electronic_cash()
-    found["log"] = tuple(nodes(record.values) for record in card.transaction_log())
-    found["loads"] = tuple(_load(record) for record in card.load_log())
-    prepared = card.prepare(Transaction(1, now, 1))
-    found["card"], found["holder"] = prepared.card.masked, str(prepared.cvm)
+
+    def asked_for(tag: int) -> bytes | None:
+        return part.of(lambda: data.get_data(channel, tag))
+
+    def amount(tag: int) -> int | None:
+        return part.of(lambda: data.amount(channel, tag))
+
+    counters = nodes({tag: value for tag in COUNTERS if (value := asked_for(tag)) is not None})
+    found: dict[str, Any] = {
+        "counters": counters,
+        "cash": ElectronicCash(**{name: amount(tag) for name, tag in data.ELECTRONIC_CASH.items()}),
+        "log": tuple(nodes(record.values) for record in part.of(card.transaction_log) or ()),
+        "loads": tuple(_load(record) for record in part.of(card.load_log) or ()),
+    }
+    prepared = part.of(lambda: card.prepare(Transaction(1, now, 1)))
+    if prepared is None:
+        return found
     failure = card.authentication_failure
-    found["authenticity"] = _verified(card) if failure is None else _failed(failure.reason)
-    found["failure"] = "" if failure is None else str(failure)
+    return found | {
+        "card": prepared.card.masked,
+        "holder": str(prepared.cvm),
+        "authenticity": _verified(card) if failure is None else _failed(failure.reason),
+        "failure": "" if failure is None else str(failure),
+    }
+
+
+def _rest(connection: Recorder, begun: int, part: _Parts) -> None:
+    """Reads the records that the AFL names and that nobody has asked for, because one before them was bad. Raises CardRemoved."""
+    channel = Channel(connection)
+    said = [one for one in asked(connection.exchanges[begun:]) if one.sw == status.OK]
+    options = next((one.data for one in said if one.command[:2] == _GET_PROCESSING_OPTIONS), None)
+    afl = None if options is None else part.of(lambda: records.parse_options(options).afl)
+    read = {one.command[2:4] for one in connection.exchanges[begun:] if one.command[:2] == _READ_RECORD}
+    for entry in afl or ():
+        for number in range(entry.first, entry.last + 1):
+            if bytes((number, entry.sfi << 3 | 4)) not in read:
+                command = Command(0x00, 0xB2, number, entry.sfi << 3 | 4, le=MAX_LE)
+                part.of(lambda command=command: channel.send(command))  # type: ignore[misc]
 
 
 def _load(record: data.LoadRecord) -> tuple[Node, ...]:

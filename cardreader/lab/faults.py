@@ -11,6 +11,9 @@ from cardreader.sim.card import Card, CardLeft
 
 Kind = Literal["pull", "lose", "delay", "word", "garbage", "mac"]
 LONGEST_DELAY_MS = 60_000
+MOST_COMMANDS = 999
+_NO_CLASSES = range(0x10, 0x80)
+"""Chaining, other logical channels and what ISO 7816-4 has reserved: no card of ours is spoken to so."""
 FORMS = (
     "pull@N            the card leaves before it carries command N out",
     "lose@N            the card leaves after it has carried command N out, before it answers",
@@ -67,6 +70,10 @@ def parse(text: str) -> Fault:
     place = (int(number[:2], 16), int(number[2:], 16)) if len(number) == 4 else int(number)
     if place == 0:
         raise ValueError(f"{text!r}: commands are counted from 1")
+    if isinstance(place, tuple) and place[0] in _NO_CLASSES:
+        raise ValueError(
+            f"{text!r}: commands are counted to {MOST_COMMANDS}; four digits are CLA and INS, as 80AE"
+        )
     if kind not in ("delay", "word"):
         if what is not None:
             raise ValueError(f"{text!r}: {kind} has nothing behind a colon")

@@ -65,7 +65,8 @@ def insert(arguments: argparse.Namespace) -> int:
     """A demo card, with the faults that were asked for. Returns the exit code."""
     folder = arguments.state or platformdirs.user_data_path("stb-pay") / "cards"
     try:
-        card = _kept_in(folder, arguments)
+        with console.from_file():
+            card = _kept_in(folder, arguments)
     except OSError as error:
         return fail(EXIT_USAGE, f"the card's state cannot be kept: {trouble(folder, error, '--state')}")
     wanted = [*arguments.faults]
@@ -87,7 +88,8 @@ def insert(arguments: argparse.Namespace) -> int:
 def replay(arguments: argparse.Namespace) -> int:
     """The card of a trace. Returns the exit code."""
     try:
-        card = ReplayedCard(trace.load(arguments.trace))
+        with console.from_file():
+            card = ReplayedCard(trace.load(arguments.trace))
     except OSError as error:
         return fail(EXIT_USAGE, console.unreadable(arguments.trace, error))
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from cardreader import tlv
 from cardreader.apdu import Command
 from cardreader.errors import ProtocolError
-from cardreader.secret import mask_number
 
 NAMES: dict[tuple[int, int], str] = {
     (0x00, 0x20): "VERIFY",
@@ -25,7 +23,6 @@ NAMES: dict[tuple[int, int], str] = {
     (0x80, 0x58): "UPDATE OVERDRAW LIMIT",
     (0x80, 0x5A): "GET TRANSACTION PROVE",
     (0x80, 0x5C): "GET BALANCE",
-    (0x80, 0x5E): "CHANGE PIN",
     (0x80, 0x70): "INIT SAM FOR PURCHASE",
     (0x80, 0x72): "CREDIT SAM FOR PURCHASE",
     (0x80, 0xA8): "GET PROCESSING OPTIONS",
@@ -35,14 +32,13 @@ NAMES: dict[tuple[int, int], str] = {
     (0x84, 0x18): "APPLICATION UNBLOCK",
     (0x84, 0x1E): "APPLICATION BLOCK",
     (0x84, 0x24): "PIN CHANGE/UNBLOCK",
+    (0xFF, 0xCA): "GET UID",
 }
-"""Commands of ISO 7816-4, EMV Book 3 and JR/T 0025 by class and instruction."""
+"""Commands of ISO 7816-4, EMV Book 3 and JR/T 0025 by class and instruction, and one of the reader (PC/SC part 3)."""
+_PIN_CLASS = (0x80, 0x5E)
+_PIN_COMMANDS = {0x00: "RELOAD PIN", 0x01: "CHANGE PIN"}
 _INITIALIZE = {0x00: "FOR LOAD", 0x01: "FOR PURCHASE", 0x02: "FOR CASH WITHDRAW", 0x05: "FOR UNLOAD"}
 _ANSWERS = {0x00: "AAC", 0x40: "TC", 0x80: "ARQC"}
-_CARD_NUMBERS = (0x5A, 0x57, 0x56, 0x9F6B, 0x9F20)
-"""PAN, and tracks that begin with it."""
-_PURSE_FILE, _PURSE_FCI, _SERIAL = 0x95, 0x9F0C, slice(10, 20)
-"""EF 0015, as READ BINARY names it and as a purse's FCI has it, and the application serial number in it."""
 
 
 def explain(apdu: bytes) -> str:
@@ -57,7 +53,8 @@ def explain(apdu: bytes) -> str:
         command = Command.parse(apdu)
     except ProtocolError as error:
         return f"no command: {error}"
-    name = NAMES.get((command.cla, command.ins))
+    kind = command.cla, command.ins
+    name = _PIN_COMMANDS.get(command.p1) if kind == _PIN_CLASS else NAMES.get(kind)
     if name is None:
         return f"a command of no standard we know ({command.cla:02X} {command.ins:02X})"
     more = _parameters(command)
@@ -89,34 +86,3 @@ def _parameters(command: Command) -> str:
 def _name(data: bytes) -> str:
     """An application's name: text where it is text, as that of the payment environments is."""
     return data.decode("ascii") if data and all(0x20 <= byte < 0x7F for byte in data) else data.hex().upper()
-
-
-def masked_answer(apdu: bytes, data: bytes) -> str:
-    """An answer's data for people, upper-case hex: of a card's number only the first six and last four digits.
-
-    Args:
-        apdu: the command that it answers.
-    """
-    text = data.hex().upper()
-    numbers = [data[_SERIAL].hex()] if apdu[:3] == bytes((0x00, 0xB0, _PURSE_FILE)) else _numbers(data)
-    for number in numbers:
-        shown = mask_number(number).replace(" ", "")
-        text = text.replace(number.upper(), shown)
-    return text
-
-
-def _numbers(data: bytes) -> list[str]:
-    """Card numbers in TLV, as their digits stand there."""
-    try:
-        found, waiting = [], list(tlv.parse(data))
-    except ProtocolError:
-        return []  # no TLV: nothing in it has a name
-    while waiting:
-        one = waiting.pop()
-        waiting += one.children
-        if one.tag == _PURSE_FCI:
-            found.append(one.value[_SERIAL].hex().upper())
-        if one.tag in _CARD_NUMBERS:
-            # Track 2: the number ends with a D; a PAN of odd length with an F.
-            found.append(one.value.hex().upper().split("D")[0].rstrip("F"))
-    return [number for number in found if len(number) > 10]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -15,9 +15,10 @@ from cardreader.emv.capk import CaKeys
 from cardreader.emv.settings import TerminalSettings
 from cardreader.errors import CardRemoved
 from cardreader.lab import console, trace
-from cardreader.lab.console import EXIT_NO_READER, EXIT_OK, EXIT_USAGE, fail
+from cardreader.lab.console import EXIT_CARD, EXIT_NO_READER, EXIT_OK, EXIT_USAGE, fail
 from cardreader.lab.explore import explore as explored
 from cardreader.lab.trace import Exchange, Recorder, Trace
+from cardreader.lab.tree import Told
 from cardreader.pboc.files import LogRecord, mask_number
 from cardreader.purse import Purse
 from cardreader.reader import Connection, Reader
@@ -83,7 +84,8 @@ def read(arguments: argparse.Namespace) -> int:
 
 
 def _powered(url: str) -> tuple[Reader, Connection]:
-    reader = open_reader(url)
+    with console.from_file():
+        reader = open_reader(url)
     if url == "pcsc:":
         _note_others()
     if not reader.card_present():
@@ -150,13 +152,14 @@ def _yuan(amount_fen: int) -> str:
 
 def explore(arguments: argparse.Namespace) -> int:
     """Everything that a card tells. Returns the exit code. Raises CardReaderError."""
-    reader, connection = _powered(arguments.reader)
     ca_keys: CaKeys = {}
     try:
         if arguments.ca_keys is not None:
-            ca_keys = capk.load(arguments.ca_keys)
+            with console.from_file():
+                ca_keys = capk.load(arguments.ca_keys)
     except OSError as error:
         return fail(EXIT_USAGE, console.unreadable(arguments.ca_keys, error))
+    reader, connection = _powered(arguments.reader)
     recorder = Recorder(connection, arguments.times.monotonic)
     with closing(recorder):
         found = explored(recorder, _terminal(reader, ca_keys), arguments.times.now())
@@ -168,14 +171,18 @@ def explore(arguments: argparse.Namespace) -> int:
     }
     if arguments.json:
         console.for_programs({**content, "told": [one.content() for one in found.told]})
-        return EXIT_OK
+    else:
+        _lay_open(content, found.told)
+    return EXIT_OK if found.anything else fail(EXIT_CARD, "nothing on this card can be read")
+
+
+def _lay_open(content: dict[str, Any], told: Sequence[Told]) -> None:
     for line in _summary(content):
         console.say(line)
-    for one in found.told:
+    for one in told:
         console.say("")
         for line in one.lines():
             console.say(line)
-    return EXIT_OK
 
 
 def _terminal(reader: Reader, ca_keys: CaKeys) -> TerminalSettings:
@@ -208,8 +215,11 @@ def _summary(content: dict[str, Any], depth: int = 0) -> Iterator[str]:
 def show(arguments: argparse.Namespace) -> int:
     """Reads a card and shows every command as it goes, or shows a trace that was kept. Returns the exit code."""
     if arguments.trace is not None:
+        if arguments.to is not None:
+            return fail(EXIT_USAGE, f"--to keeps what a card says; {arguments.trace} is kept already")
         try:
-            kept = trace.load(arguments.trace)
+            with console.from_file():
+                kept = trace.load(arguments.trace)
         except OSError as error:
             return fail(EXIT_USAGE, console.unreadable(arguments.trace, error))
         return _show(kept, arguments.json)

@@ -10,6 +10,7 @@ from cardreader.emv.cvm import CvmList
 from cardreader.emv.iad import IssuerApplicationData
 from cardreader.emv.tags import Format, describe
 from cardreader.errors import ProtocolError
+from cardreader.lab.masking import SECRET
 
 _FIELDS = {
     0x82: bits.Aip,
@@ -20,7 +21,6 @@ _FIELDS = {
     0x9F33: bits.TerminalCapabilities,
     0x9F66: bits.Ttq,
 }
-_NUMBERS = (0x5A, 0x57, 0x56, 0x9F6B, 0x9F20)
 _LISTS = (0x8C, 0x8D, 0x97, 0x9F38, 0x9F49, 0x9F4F, 0xDF4F)
 """Data object lists, and formats of logs, which are written the same."""
 _AMOUNTS = (0x9F02, 0x9F03, 0x9F77, 0x9F78, 0x9F79, 0x9F6D)
@@ -51,7 +51,7 @@ def reading(tag: int, value: bytes) -> str:
             return special(value)
         except ProtocolError:
             return ""
-    if tag not in _NUMBERS and describe(tag).format in _TEXTS:
+    if tag not in SECRET and describe(tag).format in _TEXTS:
         try:
             return value.decode("gb18030").rstrip()
         except UnicodeDecodeError:

@@ -16,7 +16,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from cardreader.apdu import masked
 from cardreader.errors import CardRemoved, ProtocolError
-from cardreader.lab.meaning import explain, masked_answer
+from cardreader.lab.masking import masked_answer
+from cardreader.lab.meaning import explain
 from cardreader.reader import Connection
 from cardreader.status import meaning
 
@@ -24,6 +25,8 @@ FORMAT = 1
 LONGEST_LINE = 4096
 """Characters; a short APDU and its answer take a fourth of it."""
 MOST_LINES = 100_000
+LONGEST_ATR, SHORTEST_COMMAND = 33, 4
+"""Bytes (ISO 7816-3, 8.2.1 and 12.1)."""
 
 
 @runtime_checkable
@@ -191,7 +194,10 @@ def read(lines: Iterator[str] | Sequence[str]) -> Trace:
         raise ProtocolError("line 1: this is no trace of stb-card, or one of another version")
     exchanges = tuple(_exchange(number, _object(number, line)) for number, line in numbered)
     reader, made_at = (_text(1, head, name) for name in ("reader", "made_at"))
-    return Trace(reader, _bytes(1, head, "atr"), made_at, exchanges)
+    atr = _bytes(1, head, "atr")
+    if len(atr) > LONGEST_ATR:
+        raise ProtocolError(f"line 1: atr is longer than {LONGEST_ATR} bytes")
+    return Trace(reader, atr, made_at, exchanges)
 
 
 def _object(number: int, line: str) -> dict[str, Any]:
@@ -212,12 +218,15 @@ def _exchange(number: int, content: dict[str, Any]) -> Exchange:
             raise ProtocolError(f"line {number}: sw is not two bytes")
         sw = int.from_bytes(word)
     at_ms, took_ms = (_milliseconds(number, content, name) for name in ("at_ms", "took_ms"))
-    return Exchange(_bytes(number, content, "command"), _bytes(number, content, "answer"), sw, at_ms, took_ms)
+    command, answer = _bytes(number, content, "command"), _bytes(number, content, "answer")
+    if len(command) < SHORTEST_COMMAND:
+        raise ProtocolError(f"line {number}: command is shorter than {SHORTEST_COMMAND} bytes")
+    return Exchange(command, answer, sw, at_ms, took_ms)
 
 
 def _text(number: int, content: dict[str, Any], name: str) -> str:
     value = content.get(name)
-    if not isinstance(value, str):
+    if not isinstance(value, str) or any("\ud800" <= letter <= "\udfff" for letter in value):
         raise ProtocolError(f"line {number}: {name} is not a text")
     return value
 

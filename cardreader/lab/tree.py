@@ -11,7 +11,8 @@ from cardreader.apdu import Command
 from cardreader.emv import dol
 from cardreader.emv.tags import describe
 from cardreader.errors import ProtocolError
-from cardreader.lab.meaning import explain, masked_answer
+from cardreader.lab.masking import masked_answer, shown
+from cardreader.lab.meaning import explain
 from cardreader.lab.readings import reading
 from cardreader.lab.trace import Exchange
 from cardreader.pboc.files import LogRecord, PublicApplicationData, Record, is_empty
@@ -24,6 +25,8 @@ _PUBLIC_DATA = 0x95
 """EF 0015, the purse's public application data, as READ BINARY names it."""
 _PURSE_LOG = 0x18 << 3 | 4
 """EF 0018, as READ RECORD names it."""
+_GET_RESPONSE = b"\xc0"
+_MORE, _WRONG_LENGTH = 0x61, 0x6C
 _FORMAT_1 = 0x80
 _COMMAND_TEMPLATE = 0x83
 _AIP, _AFL = 0x82, 0x94
@@ -68,8 +71,9 @@ def node(one: tlv.Tlv) -> Node:
     """A data object, and those in it, for people."""
     if one.children:
         return Node(f"{one.tag:X}", describe(one.tag).name, "", "", tuple(map(node, one.children)))
-    value = masked_answer(b"", tlv.encode(one.tag, one.value))[-2 * len(one.value) :] if one.value else ""
-    return Node(f"{one.tag:X}", describe(one.tag).name, value, reading(one.tag, one.value))
+    return Node(
+        f"{one.tag:X}", describe(one.tag).name, shown(one.tag, one.value), reading(one.tag, one.value)
+    )
 
 
 def nodes(values: Mapping[int, bytes]) -> tuple[Node, ...]:
@@ -103,10 +107,20 @@ class Told:
 def told(exchanges: Sequence[Exchange]) -> tuple[Told, ...]:
     """What of an exchange tells of the card; each answer once."""
     found: dict[tuple[str, bytes], Exchange] = {}
-    for one in exchanges:
+    for one in asked(exchanges):
         if one.sw == OK and one.data and one.command[1] in _READS:
             found.setdefault((explain(one.command), one.data), one)
     return tuple(answer(one) for one in found.values())
+
+
+def asked(exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
+    """The same, but GET RESPONSE has the command whose answer it brings, and all of that so far (T=0: ISO 7816-3, 12.2)."""
+    waiting: Exchange | None = None
+    for one in exchanges:
+        if waiting is not None and one.command[1:2] == _GET_RESPONSE:
+            one = replace(one, command=waiting.command, data=waiting.data + one.data)
+        yield one
+        waiting = one if one.sw is not None and one.sw >> 8 in (_MORE, _WRONG_LENGTH) else None
 
 
 def answer(one: Exchange) -> Told:
@@ -151,7 +165,7 @@ def sent(exchanges: Sequence[Exchange]) -> tuple[tuple[Node, ...], ...]:
 def _sent(exchanges: Sequence[Exchange]) -> Iterator[tuple[Node, ...]]:
     lists: dict[int, bytes] = {}
     cryptograms = 0
-    for one in exchanges:
+    for one, whole in zip(exchanges, asked(exchanges), strict=True):
         kind = (one.command[0], one.command[1])
         if kind == _SELECT:
             lists, cryptograms = {}, 0
@@ -160,7 +174,7 @@ def _sent(exchanges: Sequence[Exchange]) -> Iterator[tuple[Node, ...]]:
         )
         cryptograms += kind == _GENERATE_AC
         yield () if wanted is None else _by_list(one.command, lists.get(wanted))
-        lists |= _lists(one)
+        lists |= _lists(whole)
 
 
 def _by_list(command: bytes, form: bytes | None) -> tuple[Node, ...]:

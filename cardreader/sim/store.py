@@ -55,7 +55,7 @@ class MemoryStore:
 class FileStore:
     """Keeps the contents in a file, replaced atomically: written beside it, flushed to the disk, renamed.
 
-    The folder is made on the first save.
+    It is for its owner alone: a card's PIN and keys are in it. The folder is made on the first save.
     """
 
     def __init__(self, path: Path) -> None:
@@ -76,7 +76,7 @@ class FileStore:
             contents = json.loads(self._path.read_bytes())
         except FileNotFoundError:
             return None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ProtocolError(f"{self._path} holds no card: {error}") from error
         if not isinstance(contents, dict):
             raise ProtocolError(f"{self._path} holds no card: not a JSON object")
@@ -86,7 +86,8 @@ class FileStore:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # One writer a process at a time holds the card's lock; the process id keeps two processes apart.
         beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        with open(beside, "wb") as file:
+        beside.unlink(missing_ok=True)
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(json.dumps(contents, indent=1).encode())
             file.flush()
             os.fsync(file.fileno())

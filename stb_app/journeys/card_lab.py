@@ -16,8 +16,9 @@ from cardreader.emv.settings import TerminalSettings
 from cardreader.errors import Cancelled, CardRemoved, ReaderUnavailable
 from cardreader.lab import trace as traces
 from cardreader.lab.explore import ApplicationFound, Explored, PurseFound, explore
+from cardreader.lab.meaning import explain
 from cardreader.lab.trace import Exchange, Recorder, Trace
-from cardreader.lab.tree import Node, Told, answer, sent, told
+from cardreader.lab.tree import Node, Told, answer, asked, sent, told
 from cardreader.reader import Reader, SeveralSlots
 from stb_app.journeys import lab_words
 from stb_app.journeys.card_slot import CardSlot, NobodyCame
@@ -190,14 +191,15 @@ class Spoken:
 
 def spoken(trace: Trace) -> tuple[Spoken, ...]:
     """The commands of a trace for people, in order."""
-    return tuple(map(_spoken, trace.exchanges, sent(trace.exchanges)))
+    return tuple(map(_spoken, trace.exchanges, asked(trace.exchanges), sent(trace.exchanges)))
 
 
-def _spoken(one: Exchange, by_list: tuple[Node, ...]) -> Spoken:
-    told = answer(one)
+def _spoken(one: Exchange, whole: Exchange, by_list: tuple[Node, ...]) -> Spoken:
+    told = answer(whole)
+    name = told.asked if whole.command == one.command else f"{explain(one.command)} ({told.asked})"
     word, meaning = ("", "") if one.sw is None else (f"{one.sw:04X}", status.meaning(one.sw))
     return Spoken(
-        told.asked,
+        name,
         one.at_ms,
         one.took_ms,
         one.command.hex().upper(),

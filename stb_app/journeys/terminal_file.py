@@ -13,11 +13,11 @@ The first two are wanted, the others not.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cardreader import toml
 from cardreader.emv import capk
 from cardreader.emv.settings import TerminalSettings
 from cardreader.errors import ProtocolError
@@ -36,11 +36,12 @@ class TerminalFileError(ValueError):
 def read(path: Path) -> TerminalSettings:
     """The terminal that a file describes. Raises TerminalFileError."""
     try:
-        found = tomllib.loads(path.read_text("utf-8"))
+        with path.open("rb") as file:
+            found = toml.parse(toml.decoded(file.read(toml.MAX_FILE + 1)))
     except OSError as error:
         raise TerminalFileError(f"it cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise TerminalFileError(f"it is no TOML: {error}") from error
+    except ProtocolError as error:
+        raise TerminalFileError(str(error)) from error
     for name in found:
         if name not in (*SIZES, *OTHERS):
             raise TerminalFileError(f"{name!r} is not known; there are {', '.join((*SIZES, *OTHERS))}")

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from cardreader import cli
-from cardreader.lab import console, reading
+from cardreader.errors import ReaderGone
+from cardreader.lab import console, reading, trace
+from cardreader.lab.trace import Trace
 from cardreader.sim.profiles import NAMES
 from tests.cardreader.reader_side import DEBIT, SELECT, ReaderSide
 
@@ -109,7 +111,7 @@ def test_a_damaged_card_is_said_and_fresh_repairs_it(
     side = ReaderSide()
     side.close()
     arguments = ["insert", "good", "--state", str(tmp_path), "--vpcd", f"127.0.0.1:{side.port}"]
-    assert cli.main(arguments) == console.EXIT_CARD
+    assert cli.main(arguments) == console.EXIT_USAGE
     assert "card-good.json holds no card" in capsys.readouterr().err
     assert cli.main([*arguments, "--fresh"]) == console.EXIT_NO_READER
     assert json.loads((tmp_path / "card-good.json").read_text())["balance_fen"] == 23640
@@ -117,10 +119,10 @@ def test_a_damaged_card_is_said_and_fresh_repairs_it(
 
 def test_a_tester_s_file_that_is_no_card_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "mine.toml"
-    assert cli.main(["insert", str(file), "--state", str(tmp_path)]) == console.EXIT_CARD
+    assert cli.main(["insert", str(file), "--state", str(tmp_path)]) == console.EXIT_USAGE
     assert f"{file} cannot be read" in capsys.readouterr().err
     file.write_text('description = "mine"')
-    assert cli.main(["insert", str(file), "--state", str(tmp_path)]) == console.EXIT_CARD
+    assert cli.main(["explore", "--reader", f"sim:{file}"]) == console.EXIT_USAGE
     assert capsys.readouterr().err == "stb-card: profile mine.toml: card: is missing\n"
 
 
@@ -231,7 +233,7 @@ def test_a_trace_that_is_none_is_said(
     assert cli.main([command, str(path)]) == console.EXIT_USAGE
     assert f"{path} cannot be read (no such file" in capsys.readouterr().err
     path.write_text("?")
-    assert cli.main([command, str(path)]) == console.EXIT_CARD
+    assert cli.main([command, str(path)]) == console.EXIT_USAGE
     assert f"{path}: line 1 is not JSON" in capsys.readouterr().err
 
 
@@ -271,3 +273,42 @@ def test_readers_without_a_service_says_so(tmp_path: Path) -> None:
 def test_profiles_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["profiles", "--json"]) == console.EXIT_OK
     assert [one["profile"] for one in json.loads(capsys.readouterr().out)] == list(NAMES)
+
+
+def test_a_trace_that_is_kept_is_not_kept_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["trace", "a.trace", "--to", str(tmp_path / "b.trace")]) == console.EXIT_USAGE
+    assert "a.trace is kept already" in capsys.readouterr().err
+
+
+def test_what_a_file_says_moves_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.trace"
+    trace.save(Trace("\x1b[31mred\x9b1m", b"", "", ()), path)
+    assert cli.main(["trace", str(path)]) == console.EXIT_OK
+    assert capsys.readouterr().out == "\ufffd[31mred\ufffd1m, , ATR unknown\n"
+    path.write_text(path.read_text().replace("red", "\\ud800"))
+    assert cli.main(["trace", str(path)]) == console.EXIT_USAGE
+    assert "line 1: reader is not a text" in capsys.readouterr().err
+
+
+def test_ca_keys_that_are_none_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "ca.toml"
+    path.write_text("\n" + ".".join("a" * 20_000) + " = 1")
+    assert cli.main(["explore", "--reader", "sim:debit", "--ca-keys", str(path)]) == console.EXIT_USAGE
+    assert f"{path}: CA keys: line 2" in capsys.readouterr().err
+
+
+def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    assert "  4    no card in time" in capsys.readouterr().out
+
+
+def test_a_reader_service_that_goes_is_no_card_that_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone(*_: object) -> tuple[bytes, int]:
+        raise ReaderGone("the reader has gone")
+
+    monkeypatch.setattr(trace.Recorder, "transmit", gone)
+    assert cli.main(["trace", "--reader", "sim:debit"]) == console.EXIT_NO_READER
+    assert capsys.readouterr().err == "stb-card: the reader has gone\n"

@@ -11,7 +11,7 @@ import pytest
 from smartcard import scard
 
 from cardreader import pcsc
-from cardreader.errors import CardReaderError, CardRemoved, CardTimeout, ReaderUnavailable
+from cardreader.errors import CardReaderError, CardRemoved, CardTimeout, ReaderGone, ReaderUnavailable
 from cardreader.pcsc import PcscReader, slots
 from cardreader.purse import Purse
 from cardreader.sim.profiles import open_card
@@ -189,7 +189,7 @@ def test_a_service_that_ends_and_begins_again(service: FakeScard) -> None:
     service.slots[LEFT].insert(open_card("good", None))
     connection = reader.wait_for_card(1, NEVER)
     service.running = False
-    with pytest.raises(CardRemoved):
+    with pytest.raises(ReaderGone, match=r"reader service .* has gone"):
         connection.transmit(SELECT)
     for ask in (reader.card_present, slots, lambda: reader.wait_for_card(1, NEVER)):
         with pytest.raises(ReaderUnavailable):
@@ -217,3 +217,14 @@ def test_no_state_of_the_readers_makes_anything_else_than_our_errors(service: Fa
                 raise AssertionError(function)
             delattr(service, function)
             service.restart()
+
+
+def test_a_card_that_is_pulled_at_a_command_is_not_said_to_have_done_well(
+    service: FakeScard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some readers give no error then, and no answer either."""
+    service.slots[LEFT].insert(open_card("good", None))
+    connection = PcscReader("Left").wait_for_card(1, NEVER)
+    monkeypatch.setattr(service, "SCardTransmit", lambda *_: (scard.SCARD_S_SUCCESS, []), raising=False)
+    with pytest.raises(CardRemoved, match="does not answer: it may have been pulled"):
+        connection.transmit(SELECT)

@@ -8,19 +8,17 @@ be written down all the same; then the file is right, so that a tester can make 
 from __future__ import annotations
 
 import datetime
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cardreader import toml
 from cardreader.emv import dol
 from cardreader.errors import ProtocolError
 from cardreader.sim.emv.issuer_keys import CardKeys, card_keys
 from cardreader.sim.emv.keys import CA_INDEX, CA_KEY, RsaKey, rsa_key
 
-MAX_FILE = 256 * 1024
-"""Bytes of a profile file; ours have about three thousand."""
 _MAX_VALUE = 252
 _SFI = range(1, 31)
 _PROBE = 2
@@ -140,19 +138,17 @@ def load(path: Path) -> EmvProfile:
     """
     try:
         with open(path, "rb") as file:
-            raw = file.read(MAX_FILE + 1)
+            raw = file.read(toml.MAX_FILE + 1)
     except OSError as error:
         raise ProtocolError(f"{path} cannot be read: {error.strerror}") from error
-    if len(raw) > MAX_FILE:
-        raise ProtocolError(f"{path} is longer than {MAX_FILE} bytes")
     return parse(raw, path.name)
 
 
 def parse(raw: bytes, name: str) -> EmvProfile:
     """Reads a profile from the bytes of its file. Raises ProtocolError, which names the key that is wrong."""
     try:
-        table = tomllib.loads(raw.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+        table = toml.parse(toml.decoded(raw))
+    except ProtocolError as error:
         raise ProtocolError(f"profile {name}: {error}") from error
     return _profile(_Table(f"profile {name}", table), name)
 
@@ -205,7 +201,8 @@ class _Table:
         except ValueError:
             raise self.wrong(key, f"{text!r:.40} is not made of hex digits") from None
         if not shortest <= len(value) <= longest:
-            raise self.wrong(key, f"{shortest} to {longest} bytes are wanted, not {len(value)}")
+            wanted = f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
+            raise self.wrong(key, f"{wanted} bytes are wanted, not {len(value)}")
         return value
 
     def tags(self, key: str, default: str | None = None) -> tuple[int, ...]:
@@ -289,6 +286,8 @@ def _profile(table: _Table, name: str) -> EmvProfile:
             *(behaviour.take(key, bool, False) for key in Behaviour.__dataclass_fields__),
         ),
     )
+    if profile.behaviour.contactless and profile.behaviour.get_response:
+        raise behaviour.wrong("get_response", "a contactless card does not speak T=0")
     sizes = [len(key.modulus) for key in (ca_key, issuer_key, profile.icc_key)]
     if sizes != sorted(sizes, reverse=True) or len(profile.pin_key.modulus) > sizes[1]:
         raise keys.wrong("issuer", "no key may be longer than the one that signs it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -13,14 +14,16 @@ import pytest
 from cardreader import cli, tlv
 from cardreader.contactless import is_contactless
 from cardreader.emv import capk
-from cardreader.emv.settings import TerminalSettings
+from cardreader.emv.kernel import DebitCredit
+from cardreader.emv.settings import TerminalSettings, Transaction
 from cardreader.errors import CardRemoved
 from cardreader.lab import console
-from cardreader.lab.explore import explore
+from cardreader.lab.explore import Explored, explore
 from cardreader.lab.faults import Fault, FaultyCard, parse
-from cardreader.lab.trace import Recorder
+from cardreader.lab.replay import ReplayedCard
+from cardreader.lab.trace import Recorder, Trace
 from cardreader.lab.tree import node
-from cardreader.sim.card import CardLeft
+from cardreader.sim.card import CardLeft, DemoCard
 from cardreader.sim.emv.card import EmvCard
 from cardreader.sim.profiles import EMV_PROFILES, open_card
 from cardreader.sim.store import MemoryStore
@@ -152,3 +155,90 @@ def test_a_contactless_card_tells_its_directory_and_uid(
     assert [one["aid"] for one in content["applications"]] == ["A000000333010101"]
     asked = [one["asked"] for one in content["told"]]
     assert any(command.startswith("SELECT 2PAY") for command in asked), asked
+
+
+def test_a_card_of_t0_is_laid_open_like_one_of_t1(capsys: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for profile in ("debit", "debit-t0"):
+        assert cli.main(["explore", "--reader", f"sim:{profile}", "--json"]) == console.EXIT_OK
+        told.append({one["asked"] for one in json.loads(capsys.readouterr().out)["told"]})
+    assert told[0] == told[1]
+
+
+def laid_open(card: DemoCard, *faults: str) -> Explored:
+    faulty = FaultyCard(card, [parse(one) for one in faults], lambda seconds: None)
+    faulty.power_on()
+    return explore(Recorder(Slot(faulty), lambda: 0.0), TERMINAL, NOW)
+
+
+def records_of(found: Explored) -> int:
+    return sum(one.asked.startswith("READ RECORD") for one in found.applications[0].told)
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [("mac@80CA", ""), ("word@80CA:9000", "GET DATA 9F36: no object 9F36"), ("garbage@80CA", "")],
+)
+def test_one_bad_answer_hides_nothing_else(fault: str, says: str) -> None:
+    sound = laid_open(open_card("debit", None)).applications[0]
+    (application,) = laid_open(open_card("debit", None), fault).applications
+    assert says in application.problem
+    assert (application.card, application.authenticity) == (sound.card, "verified")
+
+
+def test_a_log_without_a_format_hides_nothing_else() -> None:
+    sound = changed("debit")
+    application = sound.applications[0]
+    assert 0x9F4D in application.discretionary
+    without = replace(
+        application, objects={tag: value for tag, value in application.objects.items() if tag != 0x9F4F},
+        readable=application.readable - {0x9F4F},
+    )  # fmt: skip
+    found = laid_open(EmvCard(replace(sound, applications=(without,)), MemoryStore()))
+    assert found.applications[0].problem == "log format 9F4F: 0 bytes a record"
+    assert found.applications[0].authenticity == "verified"
+    assert found.anything
+
+
+def test_a_bad_record_does_not_hide_those_behind_it() -> None:
+    whole = laid_open(open_card("debit", None))
+    number = next(
+        number
+        for number in range(1, COMMANDS)
+        if "READ RECORD" in laid_open(open_card("debit", None), f"word@{number}:6F00").applications[0].problem
+    )
+    found = laid_open(open_card("debit", None), f"word@{number}:6F00")
+    assert "6F00" in found.applications[0].problem
+    assert records_of(found) >= records_of(whole) - 1 > 1
+
+
+@pytest.mark.parametrize("fault", ["word@00B2:6C10", "garbage@00B2", "word@00B2:9000"])
+def test_a_directory_that_is_garbled_is_told_and_done_without(fault: str) -> None:
+    found = laid_open(open_card("debit", None), fault)
+    assert found.problem.startswith("READ RECORD 1 of SFI 1: ")
+    assert [one.authenticity for one in found.applications] == ["verified"]
+
+
+def test_where_nothing_can_be_read_it_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["explore", "--reader", "sim:no-purse"]) == console.EXIT_CARD
+    said = capsys.readouterr()
+    assert "applications: none" in said.out
+    assert said.err == "stb-card: nothing on this card can be read\n"
+
+
+def test_a_payment_that_is_played_again_tells_its_records() -> None:
+    """Nothing but the payment is in the trace: counters and the format of the log were never asked for."""
+    card = FaultyCard(open_card("debit", None), [], lambda seconds: None)
+    card.power_on()
+    recorder = Recorder(Slot(card), lambda: 0.0)
+    DebitCredit(recorder, TERMINAL).prepare(Transaction(1500, NOW, 1))
+    paid = Trace("r", recorder.atr, "", tuple(recorder.exchanges))
+    played = FaultyCard(ReplayedCard(paid), [], lambda seconds: None)
+    played.power_on()
+    found = explore(Recorder(Slot(played), lambda: 0.0), TERMINAL, NOW)
+    (application,) = found.applications
+    assert (application.problem, application.card) == (
+        "log format 9F4F: 0 bytes a record",
+        "6217 00** **** ***6 101",
+    )
+    assert records_of(found) == len({one.command for one in paid.exchanges if one.command[1] == 0xB2})

@@ -65,6 +65,7 @@ def test_several_faults_each_have_their_turn() -> None:
         ("push@3", "no fault"),
         ("pull@0", "counted from 1"),
         ("pull@1000000", "no fault"),
+        ("pull@1000", "counted to 999"),
         ("pull@3:1", "nothing behind a colon"),
         ("word@3", "status word of four"),
         ("word@3:6F0", "status word of four"),

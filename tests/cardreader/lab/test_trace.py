@@ -22,9 +22,14 @@ from tests.cardreader.conftest import NEVER
 
 hexes = st.binary(max_size=260)
 times = st.floats(0, 1e6).map(lambda ms: round(ms, 2))
-exchanges = st.builds(Exchange, hexes, hexes, st.none() | st.integers(0, 0xFFFF), times, times)
+commands = st.binary(min_size=4, max_size=260)
+exchanges = st.builds(Exchange, commands, hexes, st.none() | st.integers(0, 0xFFFF), times, times)
 traces = st.builds(
-    Trace, st.text(max_size=40), hexes, st.text(max_size=40), st.lists(exchanges, max_size=5).map(tuple)
+    Trace,
+    st.text(max_size=40),
+    st.binary(max_size=33),
+    st.text(max_size=40),
+    st.lists(exchanges, max_size=5).map(tuple),
 )
 
 
@@ -113,6 +118,7 @@ def test_any_lines_are_a_trace_or_an_error_that_names_one(lines: list[str]) -> N
         ('{"command": 1}', "line 2: at_ms is not a time"),
         ('{"at_ms": 1, "took_ms": NaN}', "line 2: took_ms is not a time"),
         ('{"at_ms": 1, "took_ms": 1, "command": "0"}', "line 2: command is not hexadecimal"),
+        ('{"at_ms": 1, "took_ms": 1, "command": "00", "answer": ""}', "line 2: command is shorter than 4"),
         ('{"at_ms": 1, "took_ms": 1, "command": "00", "answer": null}', "line 2: answer is not a text"),
         (
             '{"at_ms": 1, "took_ms": 1, "command": "00", "answer": "", "sw": "90"}',
@@ -131,6 +137,7 @@ def test_what_is_damaged_says_where(line: str, says: str) -> None:
     [
         (b"", "line 1 is not JSON"),
         (b"{}", "line 1: this is no trace"),
+        (Trace("r", bytes(34), "", ()).to_text().encode(), "line 1: atr is longer than 33 bytes"),
         (b"\xff\n", "line 1 is not UTF-8"),
         (b" " * 5000, "line 1 is longer than 4096 bytes"),
     ],

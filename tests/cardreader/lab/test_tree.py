@@ -15,7 +15,7 @@ from cardreader.emv.outcome import Online, PinEntered
 from cardreader.emv.scripts import UnableToGoOnline
 from cardreader.emv.settings import TerminalSettings, Transaction
 from cardreader.lab.trace import Exchange, Recorder
-from cardreader.lab.tree import answer, node, nodes, sent
+from cardreader.lab.tree import answer, asked, node, nodes, sent, told
 from cardreader.sim.reader import SimReader
 from cardreader.tlv import Tlv
 
@@ -118,3 +118,23 @@ def test_what_was_sent_by_the_card_s_own_lists_has_names() -> None:
     ]
     assert (second[0].tag, second[0].text) == ("8A", "Z3")
     assert all(by_list == () for asked, (_, by_list) in lists.items() if asked.startswith(("SELECT", "READ")))
+
+
+def test_get_response_brings_the_answer_of_the_command_before_it() -> None:
+    """T=0: SELECT and GET PROCESSING OPTIONS tell as much as with T=1; a GET RESPONSE that follows nothing is itself."""
+    said = (
+        ("00A4040008A000000333010101", "", 0x6114),
+        ("00C0000014", "6F12", 0x6110),
+        ("00C0000011", "", 0x6C10),
+        ("00C0000010", "8408A000000333010101A5069F38039F7A01", 0x9000),
+        ("80A80000038301", "", 0x6108),
+        ("00C0000008", "80067C0008010100", 0x9000),
+        ("00C0000008", "80067C0008010100", 0x9000),
+    )
+    exchanges = [Exchange(bytes.fromhex(one), bytes.fromhex(data), sw, 0.0, 0.0) for one, data, sw in said]
+    exchanges[4] = Exchange(bytes.fromhex("80A8000003830101"), b"", 0x6108, 0.0, 0.0)
+    select, options = told(exchanges)
+    assert (select.asked, options.asked) == ("SELECT A000000333010101", "GET PROCESSING OPTIONS")
+    assert [one.tag for one in options.nodes[0].children] == ["82", "94"]
+    assert [one.command for one in asked(exchanges)][-2:] == [exchanges[4].command, exchanges[6].command]
+    assert [[one.tag for one in sending] for sending in sent(exchanges)] == [[], [], [], [], ["9F7A"], [], []]

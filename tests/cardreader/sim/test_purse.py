@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -486,6 +487,7 @@ def test_everything_survives_a_restart(tmp_path: Path) -> None:
     proof = begun_.debit(purse)
     with pytest.raises(PinWrong):
         purse.verify_pin("000000")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600  # its PIN and keys are in it
     again = Inserted(SimulatedCard(GOOD, FileStore(path), Counting()))
     purse = Purse(again)
     assert purse.balance_fen() == 23540
@@ -513,7 +515,7 @@ def test_no_answer_leaves_before_the_change_is_saved() -> None:
     assert card.card.state == fresh_state(GOOD)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"public": 1}', "\xff"])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"public": 1}', "\xff", "[" * 5000])
 def test_a_damaged_state_is_named(tmp_path: Path, content: str) -> None:
     path = tmp_path / "card.json"
     path.write_text(content, encoding="latin-1")

@@ -13,9 +13,10 @@ from cardreader.errors import ProtocolError, ReaderUnavailable
 from cardreader.readers import open_reader
 from cardreader.sim.emv.card import EmvCard
 from cardreader.sim.emv.keys import rsa_key
-from cardreader.sim.emv.profile import MAX_FILE, load, parse
+from cardreader.sim.emv.profile import load, parse
 from cardreader.sim.reader import SimReader
 from cardreader.sim.store import MemoryStore
+from cardreader.toml import MAX_FILE
 from tests.cardreader.sim.emv.terminal import ARQC, Bench, changed
 
 DEBIT = files("cardreader.sim.emv").joinpath("profiles", "debit.toml").read_text("utf-8")
@@ -56,7 +57,7 @@ HEAD = '[card]\npan = "6217001834057286101"'
             '[keys]\nissuer = "icc"\nicc = "issuer"\n' + HEAD,
             "no key may be longer than the one that signs",
         ),
-        (HEAD, '[keys]\nac = "00"\n' + HEAD, "keys: ac: 16 to 16 bytes are wanted"),
+        (HEAD, '[keys]\nac = "00"\n' + HEAD, "keys: ac: 16 bytes are wanted"),
         ("[card]", "[card", "profile x: "),
     ],
 )
@@ -99,6 +100,11 @@ def test_a_damaged_profile_is_a_card_or_an_error(at: int, instead: str) -> None:
     except ProtocolError:
         return
     assert card.transmit(bytes.fromhex("00A404000E315041592E5359532E444446303100"))[1] in (0x9000, 0x6A82)
+
+
+def test_a_contactless_card_has_no_t0() -> None:
+    with pytest.raises(ProtocolError, match="behaviour: get_response: a contactless card"):
+        parse(f"{DEBIT}\n[behaviour]\ncontactless = true\nget_response = true\n".encode(), "x")
 
 
 def test_a_tester_s_file_is_a_card(tmp_path: Path) -> None:
