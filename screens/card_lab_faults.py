@@ -146,11 +146,14 @@ class CardLabFaultsScreen(Page[None]):
             lines.append(Text(self.t("Happened"), "small", "secondary"))
             lines += [self._said(f"{fault} ({number})", "good") for number, fault in happened]
         clear = Text(self.t("Clear all"), "row-bold", align="center")
+        ways = (
+            Target("forget", clear, "button", enabled=bool(waiting)),
+            Scroll("ordered", Column(tuple(lines), gap=14)),
+        )
         return Column(
             (
                 Text(self.t("Ordered"), "small", "secondary"),
-                Scroll("ordered", Column(tuple(lines), gap=14)),
-                Target("forget", clear, "button", enabled=bool(waiting)),
+                Group("orders", Column(ways, gap=12, grow=1), grow=1),
             ),
             gap=12,
             grow=1,

@@ -192,6 +192,8 @@ def test_those_that_are_ordered_are_seen_and_forgotten() -> None:
     ):
         assert words in tv.words()
     assert "pull@80A8 (7)" in tv.words()
-    tv.ok("forget")
+    tv.ok("kind:0").press("RIGHT")
+    assert tv.focus == "forget"
+    tv.press("OK")
     tv.app._worker.close(5)
     assert slot.faults == ()
