@@ -457,7 +457,7 @@ LAB_SCENES: tuple[PaymentScene, ...] = (
     lab("card-lab", INSERT, focus="sessions"),
     lab("card-lab-reading", INSERT, CardPrompt("reading"), focus="sessions"),
     lab("card-lab-reader-missing", CardPrompt("reader-missing"), focus="sessions"),
-    lab("card-lab-internal", Refused("internal", retryable=True), focus="sessions"),
+    lab("card-lab-internal", Refused("internal", retryable=True), focus="again"),
     lab("card-lab-debit", INSERT, seen("debit"), focus="application:0"),
     lab("card-lab-cash-taken", INSERT, seen("electronic-cash"), TAKEN, focus="application:0"),
     lab("card-lab-not-proven", INSERT, seen("credit", ca=False), focus="application:0"),
