@@ -3,7 +3,7 @@
 .PHONY: help setup run test simulate lint shots bench messages lock clean
 PY := .venv/bin/python
 # More than a small machine has processors: many tests wait for processes of their own.
-JOBS ?= 4
+JOBS ?= 3
 SEEDS ?= 10000
 FIRST ?= 1
 # Containers like to say this; then every one of the hundreds of processes of a test run compiles the whole house anew.
