@@ -20,11 +20,12 @@ from stb_app.journeys import purse_payment
 from stb_app.journeys.asking import Questions
 from stb_app.journeys.bank_card import name_of, open_debit_credit, recognised
 from stb_app.journeys.card_slot import BadCard, CardSlot, NobodyCame
-from stb_app.journeys.debiting import Debiting, NeverBegun, ReadyCard
+from stb_app.journeys.debiting import Debiting, ReadyCard
 from stb_app.journeys.earlier import EarlierPayments, StandsAgainst
 from stb_app.journeys.electronic_cash import CashCard, CashPayment
 from stb_app.journeys.memory import Memory, OpenPayment
 from stb_app.journeys.online_payment import TERMINAL, OnlinePayment
+from stb_app.journeys.remembered_payment import NeverBegun
 from stb_app.journeys.settling import paid_before
 from stb_app.journeys.steps import (
     EARLIER_NOT_TAKEN,
@@ -346,7 +347,7 @@ class CardPayment:
             offline_number=ready.init.offline_number,
         )  # fmt: skip
         self._slot.say(self._about("processing", serial.masked, ready.facts.balance_fen))
-        debiting = Debiting(self._till, payment, ready, self._order.amount_fen)
+        debiting = Debiting(self._till, payment, ready)
         return self._run(record, debiting.run, debiting)
 
     def _run(

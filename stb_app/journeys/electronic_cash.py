@@ -7,36 +7,32 @@ by its balance (9F79) and its own log whether it has paid.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from cardreader.emv.kernel import DebitCredit
 from cardreader.emv.outcome import ApprovedOffline, Prepared
 from cardreader.emv.settings import TerminalSettings
-from cardreader.errors import CardReaderError, CardRemoved, ProtocolError, StatusError
+from cardreader.errors import CardRemoved, ProtocolError, StatusError
 from cardreader.reader import Connection
 from stb_app.journeys.bank_card import recognised
-from stb_app.journeys.card_back import CardBack, not_accepted, say_silent
 from stb_app.journeys.card_slot import BadCard
-from stb_app.journeys.debiting import REMOVE_S, NeverBegun
 from stb_app.journeys.memory import Memory, OpenPayment
+from stb_app.journeys.remembered_payment import RememberedPayment
 from stb_app.journeys.settling import (
     PAUSES_S,
     deliver_evidence,
-    deliver_proof,
     remember,
-    wait_until_open,
 )
-from stb_app.journeys.steps import CardPrompt, Finished, finished
+from stb_app.journeys.steps import CardPrompt, Finished
 from stb_app.journeys.till import Till
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import TspClient
 from stb_app.tsp.model import Payment
-from stb_app.tsp.problem import Money, Problem
+from stb_app.tsp.problem import Problem
 
-log = logging.getLogger(__name__)
 ATC = 0x9F36
 
 
@@ -67,20 +63,13 @@ class CashCard:
         return cls(card, prepared.card.masked, prepared.balance_fen, int.from_bytes(counter))
 
 
-class CashPayment:
-    """One payment with electronic cash that the box remembers.
-
-    Attributes:
-        payment: as the TSP told it last.
-        money: what has become of it, as far as this box knows.
-    """
+class CashPayment(RememberedPayment):
+    """One payment with electronic cash that the box remembers."""
 
     def __init__(self, till: Till, settings: TerminalSettings, payment: Payment, ready: CashCard) -> None:
-        self._till = till
+        super().__init__(till, payment, ready.number)
         self._settings = settings
         self._ready = ready
-        self.payment = payment
-        self.money: Money = "unknown"
 
     def run(self, record: OpenPayment, envelope: dict[str, str | None]) -> Finished:
         """Tells the TSP, and has the card pay. ``record`` is kept already.
@@ -104,7 +93,7 @@ class CashPayment:
         try:
             said = ready.card.authorise()
         except (CardRemoved, ProtocolError):
-            return self._ask_back(record)
+            return self._ask_back(record, partial(self._settle, record))
         except StatusError:
             return self._tell_none(record, declined=True)
         if not isinstance(said, ApprovedOffline):
@@ -114,67 +103,26 @@ class CashPayment:
         self.money = "taken"
         record = replace(record, balance_after_fen=_balance(ready.card))
         remember(till.memory, record)
-        return self._tell(record)
-
-    def _tell(self, record: OpenPayment) -> Finished:
-        """The card has paid: the TSP is told, and the card may be taken."""
-        till = self._till
-        try:
-            payment = deliver_proof(
-                till.client, till.memory, till.waits, record, till.cancel, silent=lambda: self._say_silent(record)
-            )  # fmt: skip
-        except Problem as problem:
-            return not_accepted(till, record, problem, self.payment)
-        self.payment = payment
-        if payment.money == "taken" and till.slot.card_present():
-            # Said at once, however long PPP and BOSS take.
-            about = CardPrompt("remove", self._ready.number, record.balance_after_fen, record.amount_fen)
-            till.slot.say(about)
-            till.slot.wait_for_removal(REMOVE_S, till.go_on)
-        self.payment = wait_until_open(till.client, till.waits, payment)
-        return finished(self.payment)
+        return self._tell_paid(record)
 
     def _tell_none(self, record: OpenPayment, *, declined: bool) -> Finished:
         """The card has given no certificate, and says where it stands. Raises NeverBegun."""
+        deliver = partial(self._deliver, record, self._ready.card, declined=declined)
+        return self._tell_standing(record, deliver, partial(self._settle, record))
+
+    def _settle(self, record: OpenPayment, connection: Connection) -> Payment:
         till = self._till
-        try:
-            payment = deliver_standing(
-                till.client, till.memory, till.waits, record, self._ready.card, till.cancel,
-                silent=lambda: self._say_silent(record), declined=declined,
-            )  # fmt: skip
-        except CardRemoved:
-            return self._ask_back(record)
-        except CardReaderError:
-            log.exception("payment %s: the card does not say where it stands", record.payment)
-            return Finished("pending", "unknown", "card-refused", self.payment)
-        except Problem as problem:
-            if problem.code == "wrong-state" and problem.money == "not-taken":
-                self.money = "not-taken"
-                raise NeverBegun from problem
-            return Finished("pending", "unknown", problem.code, self.payment, problem.facts)
-        self.payment = payment
-        return finished(payment)
+        found = recognised(connection, self._settings, till.memory, till.now())
+        if found is None or found[1] != record.card:
+            raise BadCard(CardPrompt("other-card", self._number))
+        return self._deliver(record, found[0], declined=False)
 
-    def _ask_back(self, record: OpenPayment) -> Finished:
-        """The card went before its answer was here: only the same card can tell whether it has paid."""
-
-        def settle(connection: Connection) -> Payment:
-            till = self._till
-            found = recognised(connection, self._settings, till.memory, till.now())
-            if found is None or found[1] != record.card:
-                raise BadCard(CardPrompt("other-card", self._ready.number))
-            return deliver_standing(
-                till.client, till.memory, till.waits, record, found[0], till.cancel,
-                silent=lambda: self._say_silent(record),
-            )  # fmt: skip
-
-        back = CardBack(self._till, record, self._ready.number, self.payment, settle)
-        end = back.ask()
-        self.payment = back.payment
-        return end
-
-    def _say_silent(self, record: OpenPayment) -> None:
-        say_silent(self._till, record, self._ready.number)
+    def _deliver(self, record: OpenPayment, card: DebitCredit, *, declined: bool) -> Payment:
+        till = self._till
+        return deliver_standing(
+            till.client, till.memory, till.waits, record, card, till.cancel,
+            silent=lambda: self._say_silent(record), declined=declined,
+        )  # fmt: skip
 
 
 def deliver_standing(

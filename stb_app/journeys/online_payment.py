@@ -14,8 +14,8 @@ from cardreader.emv.outcome import Approved, Declined, Online, Prepared
 from cardreader.emv.settings import TerminalSettings
 from cardreader.errors import ProtocolError, StatusError
 from stb_app.journeys.card_slot import BadCard
-from stb_app.journeys.debiting import REMOVE_S
 from stb_app.journeys.issuer_talk import RETRY_S, TELLING_S, first_word, last_word, until_answered
+from stb_app.journeys.remembered_payment import REMOVE_S
 from stb_app.journeys.settling import wait_until_open
 from stb_app.journeys.steps import CardPrompt, Finished, finished
 from stb_app.journeys.till import Till
