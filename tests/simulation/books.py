@@ -34,6 +34,16 @@ class Books:
     settlements: list[Any]
     issuer: dict[tuple[str, str], Any]
     """PPP's rows of sales, by batch and STAN."""
+    certificates: dict[str, Any]
+    """The TSP's rows about payments with electronic cash, by payment."""
+    collected: dict[tuple[str, str], Any]
+    """PPP's rows of those, by batch and STAN."""
+    loads: dict[str, Any]
+    """The TSP's rows about loads of electronic cash, by load."""
+    loaded: dict[tuple[str, str], Any]
+    """PPP's rows of those, by batch and STAN."""
+    cash_out_fen: int
+    """Electronic cash that is out on cards, as the issuer's books have it."""
     cases: dict[str, set[str]]
     """Kinds of open cases by payment, but for those of the net."""
     leases: list[Any]
@@ -47,6 +57,8 @@ class Books:
     """What happened on cards, by the payment it belongs to; "" where no payment knows it."""
     remembered: dict[str, Any]
     """The boxes' open records, by payment."""
+    loads_remembered: frozenset[str]
+    """Loads that boxes have on their disks."""
     journals: list[tuple[str, Any]]
     entries: list[tuple[str, Any]]
     balances: list[tuple[str, Any]]
@@ -70,18 +82,21 @@ def _read(simulation: Simulation) -> Books:
             return list(conn.execute(select(table)).all())
 
     debits = {row.payment_id: row for row in rows("tsp", tsp.debits)}
+    certificates = {row.payment_id: row for row in rows("tsp", tsp.certificates)}
     by_random = {row.random: payment for payment, row in debits.items() if row.random is not None}
+    by_random |= {f"{row.atc:04X}": payment for payment, row in certificates.items()}
     charged: dict[str, list[Debit]] = {}
     for card in simulation.cards:
         for debit in card.debits:
             charged.setdefault(by_random.get(debit.random, ""), []).append(debit)
     authorisations = {row.payment_id: row for row in rows("tsp", tsp.authorisations)}
     by_slip = {(row.batch, row.stan): payment for payment, row in authorisations.items()}
-    issuer = {
-        (row.batch, row.stan): row
-        for row in rows("ppp", ppp.transactions)
-        if row.kind in (ppp_books.SALE, "unknown")
-    }
+    at_ppp = rows("ppp", ppp.transactions)
+
+    def booked(*kinds: str) -> dict[tuple[str, str], Any]:
+        return {(row.batch, row.stan): row for row in at_ppp if row.kind in kinds}
+
+    issuer = booked(ppp_books.SALE, "unknown")
     for slip, row in issuer.items():
         if row.state == "approved":
             # Whose account was debited the issuer knows, and nobody else.
@@ -100,6 +115,15 @@ def _read(simulation: Simulation) -> Books:
         authorisations=authorisations,
         settlements=rows("tsp", tsp.settlements),
         issuer=issuer,
+        certificates=certificates,
+        collected=booked(ppp_books.CASH_SALE),
+        loads={row.id: row for row in rows("tsp", tsp.loads)},
+        loaded=booked(ppp_books.LOAD),
+        cash_out_fen=-sum(
+            row.balance_fen
+            for row in rows("ppp", ppp.ledger.balances)
+            if row.account.startswith(ppp_books.cash(""))
+        ),
         cases=cases,
         leases=rows("tsp", tsp.leases),
         outboxes=[("tsp", row) for row in rows("tsp", tsp.outbox)]
@@ -113,6 +137,9 @@ def _read(simulation: Simulation) -> Books:
         remembered={
             record.payment: record for box in simulation.boxes if box.ready for record in box.memory.all()
         },
+        loads_remembered=frozenset(
+            path.stem for box in simulation.boxes for path in (box.folder / "payments").glob("*.load")
+        ),
         journals=[(role, row) for role, one in ledgers.items() for row in rows(role, one.journals)],
         entries=[(role, row) for role, one in ledgers.items() for row in rows(role, one.entries)],
         balances=[(role, row) for role, one in ledgers.items() for row in rows(role, one.balances)],

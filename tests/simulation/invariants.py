@@ -20,25 +20,39 @@ from server_stub.check import examine
 from server_stub.sandbox import tables as sandbox
 from server_stub.sandbox.service import MACHINE as CODE
 from server_stub.settings import Settings
-from server_stub.tsp import machines, settlement
+from server_stub.tsp import chip_data, machines, settlement
 from server_stub.tsp import tables as tsp
 from stb_app.tsp.problem import Problem
 from tests.simulation.books import Books, books
 from tests.simulation.databases import opened
-from tests.simulation.television import DebitCard
+from tests.simulation.television import CashCard, DebitCard
 from tests.simulation.world import BOXES, Simulation, attend, the_day_before
 
 Check = Callable[[Simulation], Iterator[str]]
-OPEN_AT_TSP = frozenset({"mac1-issued", "mac2-refused", "proof-kept", "contradicted", "amount-differs"})
+OPEN_AT_TSP = frozenset(
+    {"mac1-issued", "cash-begun", "mac2-refused", "proof-kept", "contradicted", "amount-differs"}
+)
 """States that say that nobody knows yet, and that may last."""
+UNKNOWN_IN_BOOKS = (*machines.CARD_UNKNOWN, *machines.CASH_UNKNOWN, "presenting")
 KEY_LOOK = timedelta(seconds=2)
 """So long one process lets a read in by a key that another one has ended."""
 CLAIMING_S = 11.0
 """So much earlier than the work a lease may begin: the answer to a commit may take so long."""
 FORGOTTEN_S = 300.0
 """What is due for so long, and claimed, is in the hands of nobody who lives."""
-FIRST = {"order": "quoted", "card payment": "created", "wallet payment": "code-wanted", "code": "waiting"}
-MACHINES = {one.name: one for one in (machines.ORDER, machines.CARD_PAYMENT, machines.WALLET_PAYMENT, CODE)}
+FIRST = {
+    "order": "quoted",
+    "card payment": "created",
+    "wallet payment": "code-wanted",
+    "code": "waiting",
+    "load": "created",
+}
+MACHINES = {
+    one.name: one
+    for one in (machines.ORDER, machines.CARD_PAYMENT, machines.WALLET_PAYMENT, machines.LOAD, CODE)
+}
+PAID = ("paid", "opened", "service-refused")
+"""States of a payment whose money is in."""
 
 
 def _wallet_has(held: Books, payment: str) -> bool:
@@ -52,9 +66,11 @@ def _in(held: Books, payment: str) -> bool:
 
 
 def cards_add_up(simulation: Simulation) -> Iterator[str]:
-    """A card holds what it held, less its debits."""
+    """A card holds what it held, with its loads and less its debits."""
     for card in simulation.cards:
-        if card.balance_fen != card.start_fen - sum(debit.amount_fen for debit in card.debits):
+        came = card.loads if isinstance(card, CashCard) else ()
+        moved_fen = sum(load.amount_fen for load in came) - sum(debit.amount_fen for debit in card.debits)
+        if card.balance_fen != card.start_fen + moved_fen:
             yield f"{card.name} holds {card.balance_fen} fen"
 
 
@@ -155,7 +171,7 @@ def psams_and_tsp_agree(simulation: Simulation) -> Iterator[str]:
     """Every purchase that a PSAM has completed is a payment that is paid, or a case."""
     held = books(simulation)
     paid = sum(
-        row.method == "card" and row.paid_at is not None and row.id not in held.authorisations
+        row.method == "card" and row.paid_at is not None and row.id in held.debits
         for row in held.payments.values()
     )
     open_ = sum(
@@ -175,10 +191,85 @@ def unionpay_tsp_and_cards_agree(simulation: Simulation) -> Iterator[str]:
     for payment, asked in held.authorisations.items():
         state, sold = held.payments[payment].state, held.issuer.get((asked.batch, asked.stan))
         booked = sold is not None and sold.state == "approved"
-        if booked != (state in ("paid", "opened", "service-refused")):
+        if booked != (state in PAID):
             yield f"payment {payment} is {state}, at the issuer {sold and sold.state}"
         if booked and tlv.find(bytes.fromhex(asked.chip_end or ""), 0x9F26) not in certificates:
             yield f"payment {payment} is {state}, and no card has certified it"
+    collected = set()
+    for payment, kept in held.certificates.items():
+        state, sold = held.payments[payment].state, held.collected.get((kept.batch, kept.stan))
+        booked = sold is not None and sold.state == "approved"
+        if sold is not None:
+            collected.add(sold.id)
+        if booked != (state in PAID):
+            yield f"payment {payment} is {state}, its certificate at the issuer {sold and sold.state}"
+        if booked and tlv.find(bytes.fromhex(kept.chip or ""), 0x9F26) not in certificates:
+            yield f"payment {payment} is {state}, and no card has certified it"
+    for row in held.collected.values():
+        if row.id not in collected:
+            yield f"the issuer has {row.amount_fen} fen of electronic cash as {row.state} that no payment knows"
+
+
+def loads_agree(simulation: Simulation) -> Iterator[str]:
+    """What was loaded the account has paid and the card holds; what was not, neither. Where one says so and the other does
+    not, the load is in dispute, or its card has still to tell.
+    """
+    held = books(simulation)
+    known, slips = set(), set()
+    for row in held.loads.values():
+        booked, there = _load_stands(simulation, held, row)
+        slips.add((row.batch, row.stan))
+        known.add(_atc(row))
+        told = row.id not in held.loads_remembered
+        right = {
+            "created": not booked and not there,
+            "loaded": booked and there,
+            "failed": not booked and not (there and told),
+            "disputed": not booked and there,
+        }
+        if not right.get(row.state, False):
+            yield f"load {row.id} of {row.amount_fen} fen is {row.state}; booked {booked}, on the card {there}, told {told}"
+    for card in _cash_cards(simulation):
+        for load in card.loads:
+            if load.random not in known:
+                yield f"{load.amount_fen} fen came onto {card.name}, and no load knows of it"
+    for slip, row in held.loaded.items():
+        if slip not in slips:
+            yield f"the issuer has booked a load of {row.amount_fen} fen, and no load knows of it"
+
+
+def electronic_cash_is_whole(simulation: Simulation) -> Iterator[str]:
+    """What the issuer has put out is on the card, but for what was paid and has not reached it, and loads in dispute."""
+    held = books(simulation)
+    cards = tuple(_cash_cards(simulation))
+    if not cards:
+        return
+    out_fen = sum(card.balance_fen for card in cards)
+    for payment, kept in held.certificates.items():
+        sold = held.collected.get((kept.batch, kept.stan))
+        if payment in held.charged and (sold is None or sold.state != "approved"):
+            out_fen += held.payments[payment].amount_fen
+    for row in held.loads.values():
+        booked, there = _load_stands(simulation, held, row)
+        out_fen += row.amount_fen * (booked - there)
+    if held.cash_out_fen != out_fen:
+        yield f"the issuer has {held.cash_out_fen} fen of electronic cash out, and not {out_fen}"
+
+
+def _cash_cards(simulation: Simulation) -> Iterator[CashCard]:
+    return (card for card in simulation.cards if isinstance(card, CashCard))
+
+
+def _atc(load: Any) -> str:
+    """Of the transaction that a load asked its issuer in; empty: it has asked for nothing."""
+    return "" if load.chip is None else f"{chip_data.atc_of(load.chip):04X}"
+
+
+def _load_stands(simulation: Simulation, held: Books, load: Any) -> tuple[bool, bool]:
+    """Whether a load is booked at the issuer, and whether the card has it."""
+    at_issuer = held.loaded.get((load.batch, load.stan))
+    there = {one.random for card in _cash_cards(simulation) for one in card.loads}
+    return at_issuer is not None and at_issuer.state == "approved", _atc(load) in there
 
 
 def batches_agree(simulation: Simulation) -> Iterator[str]:
@@ -238,7 +329,7 @@ def house_accounts_are_right(simulation: Simulation) -> Iterator[str]:
 
     for row in held.payments.values():
         fen = row.amount_fen
-        if row.state in ("mac1-issued", "mac2-refused", "proof-kept", "contradicted"):
+        if row.state in UNKNOWN_IN_BOOKS:
             stand("tsp", "unknown:card", fen)
             stand("tsp", "unknown:contra", -fen)
         elif row.id in held.charged:
@@ -328,7 +419,10 @@ def moves_are_legal(simulation: Simulation) -> Iterator[str]:
     """The history of every row is a way through its machine, from its first state to the present one."""
     held = books(simulation)
     now = {
-        **{("tsp", row.id): row.state for row in (*held.orders.values(), *held.payments.values())},
+        **{
+            ("tsp", row.id): row.state
+            for row in (*held.orders.values(), *held.payments.values(), *held.loads.values())
+        },
         **{("sandbox", row.id): row.state for row in held.codes.values()},
     }
     at: dict[tuple[str, str], str] = {}
@@ -368,7 +462,9 @@ def everything_ends(simulation: Simulation) -> Iterator[str]:
             continue
         if held.cases.get(row.id):
             continue
-        if row.state == "mac1-issued" and not _card_is_back(simulation, held, row.id, with_card):
+        if row.state in ("mac1-issued", "cash-begun") and not _card_is_back(
+            simulation, held, row.id, with_card
+        ):
             continue
         yield f"payment {row.id} ({row.method}) is still {row.state}"
     for order in held.orders.values():
@@ -379,6 +475,8 @@ def everything_ends(simulation: Simulation) -> Iterator[str]:
 
 def _card_is_back(simulation: Simulation, held: Books, payment: str, with_card: set[str]) -> bool:
     """Whether the card that a payment began on was put in at the end."""
+    if payment in held.certificates:
+        return any(card.name in with_card for card in _cash_cards(simulation))
     serial = held.debits[payment].card_masked
     mine = {f"card {number}a" for number in range(len(simulation.boxes)) if serial.endswith("0001")}
     box = held.payments[payment].box_number
@@ -400,11 +498,18 @@ def boxes_remember_what_is_open(simulation: Simulation) -> Iterator[str]:
             yield f"payment {payment} is remembered, and nobody knows it"
         elif row.state not in OPEN_AT_TSP and not _never_began(held, row):
             yield f"payment {payment} is remembered, and is {row.state}"
+    if any(person.has_card and isinstance(person.mine, CashCard) for person in simulation.people):
+        for load in held.loads_remembered:
+            yield f"load {load} is remembered though its card was there"
 
 
 def _never_began(held: Books, row: Any) -> bool:
     """The TSP never let MAC1 out; the box remembers until its card is back to say so."""
-    return row.state in ("cancelled", "expired") and held.debits[row.id].random is None
+    if row.id in held.certificates:
+        return False
+    return row.state in ("cancelled", "expired") and (
+        row.id not in held.debits or held.debits[row.id].random is None
+    )
 
 
 def same_key_same_answer(simulation: Simulation) -> Iterator[str]:
@@ -505,6 +610,17 @@ def people_are_told_the_truth(simulation: Simulation) -> Iterator[str]:
             if end.money == "returned" and not _went_back(held, payment):
                 yield f"the screen said returned; payment {payment} was not"
         yield from _records_tell(simulation, held, box)
+        for end in box.loaded:
+            # Each attempt has its own amount.
+            stand = [
+                _load_stands(simulation, held, row)
+                for row in held.loads.values()
+                if (row.box_number, row.amount_fen) == (box.box_number, end.amount_fen)
+            ]
+            if end.outcome == "failed" and any(booked or there for booked, there in stand):
+                yield f"the screen said {end.amount_fen} fen were not loaded; (booked, on the card): {stand}"
+            if end.outcome == "loaded" and stand != [(True, True)]:
+                yield f"the screen said {end.amount_fen} fen were loaded; (booked, on the card): {stand}"
 
 
 def _records_tell(simulation: Simulation, held: Books, box: Any) -> Iterator[str]:
@@ -543,6 +659,8 @@ ALL: tuple[Check, ...] = (
     wallet_and_tsp_agree,
     psams_and_tsp_agree,
     unionpay_tsp_and_cards_agree,
+    loads_agree,
+    electronic_cash_is_whole,
     batches_agree,
     psams_are_lent_whole,
     journals_balance,

@@ -1,4 +1,5 @@
-"""The person before a box, with cards and a phone: buys, hesitates, mistypes, pulls, cancels, tries again."""
+"""The person before a box, with cards and a phone: buys, loads electronic cash, hesitates, mistypes, pulls, cancels, tries
+again."""
 
 from __future__ import annotations
 
@@ -7,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cardreader.secret import Pin
-from stb_app.journeys.steps import CardPrompt, Finished, Loaded, QrStep, Refused
+from stb_app.journeys.steps import CardPrompt, Finished, Loaded, LoadEnded, QrStep, Refused
 from tests.simulation import network
 from tests.simulation.loop import Actor
 from tests.simulation.servers import Request
-from tests.simulation.television import Box, Card, Job
+from tests.simulation.television import Box, Card, CashCard, Job
 
 if TYPE_CHECKING:
     from tests.simulation.world import Simulation
@@ -32,9 +33,12 @@ BAD_CARD = frozenset(
         "no-purse",
         "listed",
         "declined-by-card",
+        "no-cash",
+        "cash-full",
     )
 )
 PATIENCE_S = 600.0
+AMOUNTS_FEN = (1000, 10000, 30000, 90000)
 
 
 @dataclass(slots=True)
@@ -68,6 +72,7 @@ class Person:
         self.loses_card = self.random.random() < 0.12
         self._away = False
         self._retries_unknown = self.random.random() < 0.8
+        self._loads = 0
         self.actor: Actor = Actor(simulation.loop, self, f"person at {box.name}", self._live)
         simulation.actors.append(self.actor)
 
@@ -90,7 +95,11 @@ class Person:
 
     def _live(self) -> None:
         self._sleep(self.random.uniform(0, 4))
-        for _ in range(self.random.choice((1, 1, 2))):
+        has_cash = isinstance(self.mine, CashCard)
+        for _ in range(self.random.choice((2, 3) if has_cash else (1, 1, 2))):
+            if has_cash and self.random.random() < 0.5:
+                self._load_cash()
+                continue
             service, term = self.random.choice(CATALOGUE)
             method = self.random.choice(("card", "card", "card", "wallet:demo"))
             intent = Intent(self.box.name, service, term, method)
@@ -178,6 +187,32 @@ class Person:
 
     def _pay_by_card(self, intent: Intent, order: Any) -> Finished | None:
         job = self._job(self.box.verbs.pay_by_card(order))
+        self._attend(job, intent)
+        return self._end(job, leave_card=self.random.random() < 0.3)
+
+    def _load_cash(self) -> None:
+        """Electronic cash onto the card. Each attempt wants another amount, by which it is known."""
+        intent = Intent(self.box.name, "electronic cash", "", "card")
+        self.intents.append(intent)
+        for _ in range(self.random.choice((1, 2))):
+            self._box_on()
+            self._loads += 1
+            job = self._job(self.box.verbs.load_cash(self.random.choice(AMOUNTS_FEN) + self._loads))
+            self._attend(job, intent)
+            self._end(job, leave_card=self.random.random() < 0.5)
+            end = job.steps[-1] if job.over and not job.cut and job.steps else None
+            if isinstance(end, LoadEnded):
+                self.simulation.note(
+                    self.box.name, f"screen: load of {end.amount_fen} fen {end.outcome} {end.reason}"
+                )
+                self.box.loaded.append(end)
+                if end.outcome == "loaded":
+                    return
+            if self.random.random() < 0.4:
+                return
+
+    def _attend(self, job: Job, intent: Intent) -> None:
+        """Does what the screen asks for at the card slot."""
         intent.cards.add(self.mine.name)
         if self.random.random() < 0.12:
             self._later(self.random.uniform(0, 15), lambda: self._press_cancel(job))
@@ -191,7 +226,6 @@ class Person:
             seen = len(job.steps)
             if isinstance(step, CardPrompt):
                 self._answer(job, step, intent)
-        return self._end(job, leave_card=self.random.random() < 0.3)
 
     def _answer(self, job: Job, step: CardPrompt, intent: Intent) -> None:
         prompt = step.prompt
@@ -219,6 +253,13 @@ class Person:
             elif not job.over and self.box.ready:
                 wrong = prompt == "enter-pin" and self.random.random() < 0.08
                 job.journey.enter_pin(Pin("000000" if wrong else PIN))
+                self.box.poke()
+        elif prompt == "confirm-cash":
+            self._sleep(self.random.uniform(0.5, 4))
+            if self._knows(intent):
+                self._press_cancel(job)
+            elif not job.over and self.box.ready:
+                job.journey.agree()
                 self.box.poke()
         elif prompt == "balance-too-low" or prompt in BAD_CARD:
             self._sleep(self.random.uniform(0.5, 3))

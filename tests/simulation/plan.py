@@ -8,6 +8,8 @@ from random import Random
 ROLES = ("boss", "tsp", "sandbox", "ppp")
 DEBIT = (6, 8)
 """Last digits of the seeds with debit and credit cards. The others, which have found what is kept, stay as they were."""
+CASH = (8,)
+"""Of those the ones in which somebody's card has electronic cash, which pays by itself and is loaded from its account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class BoxPlan:
         cuts: the power goes at so many blocking points since it came back, each time; then it is off for so long.
         disk_cuts: the same at so many operations on its disk.
         pulls: the card leaves at the how-manieth APDU; True: the command is carried out, its answer lost.
-        at_debit: what happens at the how-manieth DEBIT: the card is pulled or the power goes, before or after it.
+        at_debit: what happens at the how-manieth DEBIT: the card is pulled or the power goes, before or after it. Of electronic
+            cash at the how-manieth cryptogram, or command that changes its balance.
         full_disk: writes that find no room.
         old_key: its key is so old that it is changed at the next start.
         rotations: instants at which somebody switches it off and runs ``stb-app rotate-key``.
@@ -98,6 +101,8 @@ class Plan:
     server_disk_full: float = 0.0
     debit: bool = False
     """The people's own cards are debit and credit cards, and PPP is there."""
+    cash: bool = False
+    """The first of these cards has electronic cash."""
     ppp_link: Links = field(default_factory=Links)
     late_sale: bool = False
     """A sale comes to PPP when it has been reversed."""
@@ -170,6 +175,8 @@ def make(seed: int) -> Plan:
     _more(plan, Random(f"more of plan {seed}"))
     if seed % 10 in DEBIT:
         _debit(plan, Random(f"debit in plan {seed}"))
+    if seed % 10 in CASH:
+        _cash(plan, Random(f"cash in plan {seed}"))
     return plan
 
 
@@ -187,6 +194,18 @@ def _debit(plan: Plan, random: Random) -> None:
         if random.random() < 0.3:
             # The first GENERATE AC, and what comes after the issuer's answer.
             box.pulls[random.randint(11, 17)] = random.random() < 0.5
+
+
+def _cash(plan: Plan, random: Random) -> None:
+    """Electronic cash: what goes wrong as it leaves the card, or comes onto it."""
+    plan.cash = True
+    box = plan.boxes[0]
+    if random.random() < 0.4:
+        # A payment is one of these moments, a load three: two cryptograms, and the issuer's script.
+        moments = random.sample(range(1, 8), random.choice((1, 1, 2)))
+        box.at_debit = {at: (random.choice(("pull", "pull", "cut")), random.random() < 0.5) for at in moments}
+    if random.random() < 0.3:
+        box.pulls = {random.randint(10, 60): random.random() < 0.5 for _ in range(2)}
 
 
 def _more(plan: Plan, random: Random) -> None:

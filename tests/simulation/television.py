@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 APDU_S = 0.02
 _INIT = (0x80, 0x50)
 _GENERATE_AC, _TC = (0x80, 0xAE), 0x40
+_PUT_DATA = (0x04, 0xDA)
+"""With the issuer's MAC."""
+_CASH_BALANCE = 0x9F79
 _NEVER = threading.Event()
 
 
@@ -52,7 +55,8 @@ class Debit:
     """One debit as it took place on the card.
 
     Attributes:
-        random: what the card answered to INITIALIZE: tells this transaction from all others.
+        random: what the card answered to INITIALIZE: tells this transaction from all others. Of electronic cash the card's
+            transaction counter.
     """
 
     card: str
@@ -90,6 +94,10 @@ class Card:
             self._simulation.note(self.name, f"debited {amount_fen} fen")
         return data, sw
 
+    def decides(self, apdu: bytes) -> bool:
+        """Whether money may leave the card, or come onto it, at this command."""
+        return is_debit(apdu)
+
 
 class DebitCard(Card):
     """A debit or credit card: its money is the issuer's to tell; what it says itself are its TCs.
@@ -115,6 +123,43 @@ class DebitCard(Card):
             self.certificates.append(told[3:11])
             self._simulation.note(self.name, "gave its TC")
         return data, sw
+
+
+class CashCard(DebitCard):
+    """The card with electronic cash, whose balance is its own to tell.
+
+    Attributes:
+        loads: what came onto it.
+    """
+
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation, "electronic-cash")
+        (self._application,) = self._card.profile.applications
+        self.loads: list[Debit] = []
+        self.start_fen = self.balance_fen
+
+    @property
+    def _memory(self) -> Any:
+        return self._card.state.applications[self._application.aid]
+
+    @property
+    def balance_fen(self) -> int:  # type: ignore[override]
+        objects = {**self._application.objects, **self._memory.objects}
+        return int(objects[_CASH_BALANCE].hex())
+
+    def decides(self, apdu: bytes) -> bool:
+        return tuple(apdu[:2]) in (_GENERATE_AC, _PUT_DATA)
+
+    def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        before_fen = self.balance_fen
+        answer = super().transmit(apdu)
+        came_fen = self.balance_fen - before_fen
+        if came_fen:
+            counter = f"{self._memory.atc:04X}"
+            moved = Debit(self.name, counter, abs(came_fen), self._simulation.loop.time())
+            (self.loads if came_fen > 0 else self.debits).append(moved)
+            self._simulation.note(self.name, f"transaction {counter}: {came_fen:+} fen of electronic cash")
+        return answer
 
 
 class Slot:
@@ -167,7 +212,7 @@ class _Contact:
     def transmit(self, apdu: bytes) -> tuple[bytes, int]:
         self._box.apdus += 1
         pulled = self._box.plan.pulls.pop(self._box.apdus, None) if self._box.simulation.faulty else None
-        fault, after = self._box.at_debit() if is_debit(apdu) else ("", False)
+        fault, after = self._box.at_debit() if self._card.decides(apdu) else ("", False)
         self._pass(pull=pulled is False or (fault, after) == ("pull", False))
         if (fault, after) == ("cut", False):
             self._box.cut(20.0)
@@ -243,6 +288,7 @@ class Box:
 
     Attributes:
         told: every Finished that its screen has shown.
+        loaded: every LoadEnded.
         seen: what its records said in the end.
     """
 
@@ -267,6 +313,7 @@ class Box:
         self.debits = 0
         self.offset_s = 0.0
         self.told: list[Any] = []
+        self.loaded: list[Any] = []
         self.seen: Any = None
         self.actors: list[Actor] = []
         self.failures: list[str] = []
@@ -573,4 +620,4 @@ def simulated_machine() -> Any:
         yield
 
 
-__all__ = ["ACTING", "Box", "Card", "Debit", "DebitCard", "Job", "simulated_machine"]
+__all__ = ["ACTING", "Box", "Card", "CashCard", "Debit", "DebitCard", "Job", "simulated_machine"]

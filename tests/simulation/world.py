@@ -33,7 +33,7 @@ from tests.simulation.people import Person
 from tests.simulation.plan import ROLES, BoxPlan, Plan, make
 from tests.simulation.servers import Host
 from tests.simulation.taps import Held
-from tests.simulation.television import Box, Card, DebitCard, simulated_machine
+from tests.simulation.television import Box, Card, CashCard, DebitCard, simulated_machine
 
 BOXES = ("85312048", "85312047")
 """Those of the demo subscribers that take part."""
@@ -328,7 +328,9 @@ def _people(simulation: Simulation, files: tuple[dict[str, bytes], ...]) -> None
                 (f"card {number}b", f"6217001834057{number}000002", 9000),
             )
         )
-        if simulation.plan.debit:
+        if simulation.plan.cash and number == 0:
+            cards = CashCard(simulation), cards[1]
+        elif simulation.plan.debit:
             cards = DebitCard(simulation, ("debit", "credit")[number]), cards[1]
         simulation.boxes.append(box)
         simulation.cards += cards
@@ -434,4 +436,5 @@ def _counts(simulation: Simulation) -> dict[str, int]:
         "debits": sum(len(card.debits) for card in simulation.cards),
         "shown": sum(len(box.told) for box in simulation.boxes),
         "refunds": len(simulation.network.refunds),
+        "loads": sum(len(card.loads) for card in simulation.cards if isinstance(card, CashCard)),
     }
