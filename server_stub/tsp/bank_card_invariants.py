@@ -75,10 +75,11 @@ def loads_fit(conn: Connection, now: datetime, settings: Settings) -> list[str]:
             "authorised": approved and row.reversal_reason is None,
             "loaded": approved and row.reversal_reason is None,
             "reversing": row.reversal_reason is not None and not undone and row.id in owed,
-            "failed": undone if row.reversal_reason is not None else bool(row.response_code) and not approved,
-            "disputed": approved and row.reversal_reason is not None,
+            "failed": row.stan is None
+            or (undone if row.reversal_reason is not None else bool(row.response_code) and not approved),
+            "disputed": row.reversal_reason is None or approved,
         }
-        if row.stan is None or not right[row.state]:
+        if (row.stan is None and row.state not in ("failed", "disputed")) or not right[row.state]:
             said.append(
                 f"load {row.id} is {row.state}, but was answered {row.response_code}, reversed as"
                 f" {row.reversal_reason}, that answered {row.reversal_code}"

@@ -118,10 +118,11 @@ class CardLoads:
             return await self._write(end)
 
     async def complete(self, box_number: str, load: str, body: models.LoadCompletion, use: KeyUse) -> Answer:
-        """What the card has done: the money is on it, or what was booked is reversed.
+        """What the card has done: the money is on it, or what was booked is reversed. A load that PPP was not asked for is
+        over then, and one whose answer never came here is undone; its card has heard nothing.
 
         Raises:
-            Problem: ``bad-request``, ``wrong-state``.
+            Problem: ``bad-request``.
         """
         results = (
             b"" if body.chip is None else chip_data.objects(body.chip, "unknown").get(SCRIPT_RESULTS, b"")
@@ -130,10 +131,7 @@ class CardLoads:
         def work(conn: Connection) -> Answer:
             use.claim(conn)
             row = _find(conn, box_number, load)
-            if row.state in ("created", "authorising"):
-                raise Problem("wrong-state", money=machines.LOAD_SHOWN[row.state][1])
-            rose = body.balance_fen == (row.balance_before_fen or 0) + row.amount_fen
-            there = body.logged or rose or (bool(results) and _done(results))
+            there = body.logged or (bool(results) and _done(results)) or _rose(conn, row, body.balance_fen)
             values = {"balance_after_fen": body.balance_fen}
             if row.state == "authorised" and there:
                 self._move(conn, row, "loaded", actor="card", **values, chip_end=body.chip)
@@ -145,7 +143,14 @@ class CardLoads:
                 reason = "card-removed" if body.chip is None else "declined-by-card"
                 code = NO_ANSWER if body.chip is None else SYSTEM
                 self._reverse(conn, row, code, reason, **values, chip_end=body.chip)
-            elif row.state in ("reversing", "failed") and there and row.response_code == APPROVED:
+            elif row.state == "created" and not body.logged:
+                # Its box has given up: what it has sent before and comes later is refused.
+                self._move(conn, row, "failed", actor="box", reason="tsp-unreachable", **values)
+            elif row.state == "authorising" and not there:
+                self._reverse(conn, row, NO_ANSWER, "ppp-silent", **values)
+            elif row.state in ("created", "authorising") or (
+                row.state in ("reversing", "failed") and there and row.response_code == APPROVED
+            ):
                 log.error("load-disputed", load=load, balance_fen=body.balance_fen)
                 self._move(conn, row, "disputed", actor="card", reason="load-disputed", **values)
             return use.answer(conn, answer_of(_view(_load(conn, load))))
@@ -257,6 +262,15 @@ def _load(conn: Connection, load: str) -> Row[Any]:
 
 def _keep(conn: Connection, load: str, **values: Any) -> None:
     statements.change(conn, loads, values, id=load)
+
+
+def _rose(conn: Connection, row: Row[Any], balance_fen: int) -> bool:
+    """Whether the card's balance tells that it has done the script; none does once it was asked for another load."""
+    if row.asked_at is None or balance_fen != row.balance_before_fen + row.amount_fen:
+        return False
+    others = (loads.c.card_fingerprint == row.card_fingerprint) & (loads.c.id != row.id)
+    since = loads.c.asked_at >= row.asked_at
+    return conn.execute(select(loads.c.id).where(others & since).limit(1)).first() is None
 
 
 def _done(results: bytes) -> bool:

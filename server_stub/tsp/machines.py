@@ -97,9 +97,10 @@ LOAD = Machine(
     "load",
     tables.loads,
     _moves(
-        created="authorising",
+        # Given up before PPP was asked; or its card knows of a beginning that is lost here, as after a restore.
+        created="authorising failed disputed",
         # From here on PPP may have booked it.
-        authorising="authorised failed reversing",
+        authorising="authorised failed reversing disputed",
         # Approved, and the card has been told how: only the card knows whether it did.
         authorised="loaded reversing",
         # A reversal is repeated until PPP acknowledges it.

@@ -610,17 +610,19 @@ def people_are_told_the_truth(simulation: Simulation) -> Iterator[str]:
             if end.money == "returned" and not _went_back(held, payment):
                 yield f"the screen said returned; payment {payment} was not"
         yield from _records_tell(simulation, held, box)
-        for end in box.loaded:
-            # Each attempt has its own amount.
-            stand = [
-                _load_stands(simulation, held, row)
+        for fen, begun in box.loads_begun.items():
+            # An attempt is known by its amount, which others may have, too.
+            told = Counter(end.outcome for end in box.loaded if end.amount_fen == fen)
+            mine = (
+                row
                 for row in held.loads.values()
-                if (row.box_number, row.amount_fen) == (box.box_number, end.amount_fen)
-            ]
-            if end.outcome == "failed" and any(booked or there for booked, there in stand):
-                yield f"the screen said {end.amount_fen} fen were not loaded; (booked, on the card): {stand}"
-            if end.outcome == "loaded" and stand != [(True, True)]:
-                yield f"the screen said {end.amount_fen} fen were loaded; (booked, on the card): {stand}"
+                if (row.box_number, row.amount_fen) == (box.box_number, fen)
+            )
+            stand = [_load_stands(simulation, held, row) for row in mine]
+            if sum(booked or there for booked, there in stand) > begun - told["failed"]:
+                yield f"of {begun} loads of {fen} fen the screen said {told}; booked, on the card: {stand}"
+            if stand.count((True, True)) < told["loaded"]:
+                yield f"of {begun} loads of {fen} fen the screen said {told}; booked, on the card: {stand}"
 
 
 def _records_tell(simulation: Simulation, held: Books, box: Any) -> Iterator[str]:

@@ -72,7 +72,6 @@ class Person:
         self.loses_card = self.random.random() < 0.12
         self._away = False
         self._retries_unknown = self.random.random() < 0.8
-        self._loads = 0
         self.actor: Actor = Actor(simulation.loop, self, f"person at {box.name}", self._live)
         simulation.actors.append(self.actor)
 
@@ -191,13 +190,14 @@ class Person:
         return self._end(job, leave_card=self.random.random() < 0.3)
 
     def _load_cash(self) -> None:
-        """Electronic cash onto the card. Each attempt wants another amount, by which it is known."""
+        """Electronic cash onto the card."""
         intent = Intent(self.box.name, "electronic cash", "", "card")
         self.intents.append(intent)
+        amount_fen = self.random.choice(AMOUNTS_FEN)
         for _ in range(self.random.choice((1, 2))):
             self._box_on()
-            self._loads += 1
-            job = self._job(self.box.verbs.load_cash(self.random.choice(AMOUNTS_FEN) + self._loads))
+            self.box.loads_begun[amount_fen] += 1
+            job = self._job(self.box.verbs.load_cash(amount_fen))
             self._attend(job, intent)
             self._end(job, leave_card=self.random.random() < 0.5)
             end = job.steps[-1] if job.over and not job.cut and job.steps else None

@@ -6,6 +6,7 @@ import errno
 import itertools
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -288,7 +289,7 @@ class Box:
 
     Attributes:
         told: every Finished that its screen has shown.
-        loaded: every LoadEnded.
+        loads_begun, loaded: how often a load of so much was begun, and every LoadEnded.
         seen: what its records said in the end.
     """
 
@@ -313,6 +314,7 @@ class Box:
         self.debits = 0
         self.offset_s = 0.0
         self.told: list[Any] = []
+        self.loads_begun = Counter[int]()
         self.loaded: list[Any] = []
         self.seen: Any = None
         self.actors: list[Actor] = []

@@ -43,6 +43,8 @@ FAULTY_S = 240.0
 """Faults happen in this time at the longest; journeys may still be under way when they end."""
 CALM = (40.0, 300.0, 10.0, 900.0, 10.0, 300.0, 10.0, 3600.0, 10.0, 1200.0, 10.0)
 """Afterwards: seconds that are lived through, and seconds that are jumped over, in turn."""
+LATE_CALM = (3600.0, 10.0)
+"""And then, where a load of electronic cash may wait for its card: it is reversed later than anything else."""
 HANDLED = frozenset({"fault", "worker-fault", "job-failed", "sweep-fault", "wallet-broken"})
 """Log events that mean that the server has met something nobody thought of."""
 
@@ -405,7 +407,7 @@ def _live(simulation: Simulation) -> None:
     simulation.run_for(5)
     for person in simulation.people:
         person.put_back()
-    for number, seconds in enumerate(CALM):
+    for number, seconds in enumerate((*CALM, *LATE_CALM) if simulation.plan.cash else CALM):
         if number % 2:
             simulation.loop.jump(seconds)
         else:

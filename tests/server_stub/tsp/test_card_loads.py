@@ -46,10 +46,15 @@ class Loader:
     def __init__(self, system: System, box: Box) -> None:
         self.system = system
         self.box = box
-        card = open_card("electronic-cash", None)
-        card.power_on()
-        self.card = DebitCredit(Slot(card), TERMINAL)
+        self._in_slot = open_card("electronic-cash", None)
+        self.put_in()
         self.load: Any = None
+
+    def put_in(self, of: Loader | None = None) -> None:
+        """Its card anew, or that of another one."""
+        self._in_slot = self._in_slot if of is None else of._in_slot
+        self._in_slot.power_on()
+        self.card = DebitCredit(Slot(self._in_slot), TERMINAL)
 
     async def request(self, amount_fen: int = AMOUNT_FEN, pin: str = "123456") -> dict[str, Any]:
         """Begins a load; the body of ``authorisation``."""
@@ -184,6 +189,54 @@ async def test_a_card_that_is_never_seen_again_is_reversed_and_disputed_when_it_
     assert [row.state for row in await system.rows(tables.loads)] == ["disputed"]
 
 
+async def test_a_load_that_its_box_gives_up_before_anybody_was_asked_is_over(system: System) -> None:
+    """What the box has sent before, and comes later, is refused."""
+    loader = Loader(system, await system.box())
+    body = await loader.request()
+    over = await loader.complete({"chip": None, "balance_fen": HELD_FEN, "logged": False})
+    assert (over["state"], over["money"], over["reason"]) == ("failed", "not-taken", "tsp-unreachable")
+    late = await loader.box.refused(f"/card-loads/{loader.load['load']}/authorisation", body)
+    assert (late["code"], late["money"]) == ("wrong-state", "not-taken")
+    assert await at_issuer(system) == []
+
+
+@pytest.mark.parametrize(
+    ("done", "states"), [(False, ("unknown", "reversing")), (True, ("unknown", "disputed"))]
+)
+async def test_what_the_card_says_of_a_load_whose_answer_is_lost_here(
+    system: System, monkeypatch: pytest.MonkeyPatch, done: bool, states: tuple[str, str]
+) -> None:
+    """A process has died while PPP was asked: a card that was told nothing is undone at once."""
+    loader = Loader(system, await system.box())
+    body = await loader.request()
+
+    async def died(*_: Any) -> None:
+        raise OSError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(system.tsp.card_loads._line, "ask", died)
+        await loader.box.refused(f"/card-loads/{loader.load['load']}/authorisation", body)
+    told = await loader.complete({"chip": None, "balance_fen": HELD_FEN, "logged": done})
+    assert (told["state"], (await system.rows(tables.loads))[0].state) == states
+    if not done:
+        assert (await loader.failed())["reason"] == "ppp-silent"
+
+
+async def test_another_load_of_the_same_amount_is_no_proof_of_this_one(system: System) -> None:
+    """The power went before the card had heard of the first; its holder has begun once more."""
+    box = await system.box()
+    first, second = Loader(system, box), Loader(system, box)
+    await first.authorise()
+    second.put_in(first)
+    loaded = await second.complete(second.end(await second.authorise()))
+    assert loaded["state"] == "loaded"
+    told = await first.complete({"chip": None, "balance_fen": second.held, "logged": False})
+    assert (told["state"], told["reason"]) == ("unknown", "card-removed")
+    while {row.state for row in await system.rows(tables.loads)} != {"loaded", "failed"}:
+        pass
+    assert sorted(state for _, state, _ in await at_issuer(system)) == ["approved", "reversed"]
+
+
 async def test_it_is_for_this_load_this_box_and_this_money_alone(system: System) -> None:
     box = await system.box()
     first, second = Loader(system, box), Loader(system, box)
@@ -191,9 +244,6 @@ async def test_it_is_for_this_load_this_box_and_this_money_alone(system: System)
     path = f"/card-loads/{first.load['load']}"
     refused = await first.box.refused(f"{path}/authorisation", {**other})
     assert (refused["code"], refused["facts"]["kind"]) == ("bad-request", "card")
-    assert (await first.box.refused(f"{path}/completion", {"chip": None, "balance_fen": 1, "logged": False}))[
-        "code"
-    ] == "wrong-state"
     answers = [await first.box.post(f"{path}/authorisation", body, key="once-and-only") for _ in range(2)]
     assert answers[0] == answers[1]
     assert len(await at_issuer(system)) == 1
