@@ -23,9 +23,11 @@ from cardreader.secret import Pin
 from stb_app.journeys.asking import patiently
 from stb_app.journeys.bank_card import name_of, open_debit_credit, recognised
 from stb_app.journeys.card_slot import BadCard, CardSlot, NobodyCame
+from stb_app.journeys.electronic_cash import deliver_standing
 from stb_app.journeys.issuer_talk import TELLING_S, first_word, last_word, until_answered
 from stb_app.journeys.memory import Memory, OpenLoad
 from stb_app.journeys.open_loads import COUNTER, ended, hear, look, tell, told
+from stb_app.journeys.settling import PATIENT_PAUSES_S
 from stb_app.journeys.steps import CardPrompt, LoadEnded, LoadOutcome, LoadStep, Prompt
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp import envelope
@@ -147,6 +149,7 @@ class CashLoad:
             if earlier is not None:
                 # What it says later is no word about that one any more.
                 hear(self._memory, earlier, card, None)
+            self._settle_payment(card, name)
             first, pin, about = first_word(self._slot, card, prepared, about)
             data = envelope.CardData.of(card.objects)
             record = OpenLoad(
@@ -179,6 +182,21 @@ class CashLoad:
             self._memory.acknowledge_load(load.load)
             return self._told(self._until_known(said.load))
         return self._tell(record, card, None if final is None else final.coded)
+
+    def _settle_payment(self, card: DebitCredit, name: str) -> None:
+        """A payment that this card may have made is explained first: its balance will not tell of it any more. Raises Problem."""
+        record = self._memory.of_card(name)
+        if record is None:
+            return
+        self._slot.say(self._about("settling"))
+        try:
+            deliver_standing(
+                self._client, self._memory, self._waits, record, card, self._cancel, PATIENT_PAUSES_S
+            )
+        except Problem as problem:
+            if self._memory.wants_card(record.payment):
+                raise
+            log.warning("earlier payment %s: %s", record.payment, problem.code)
 
     def _tell(self, record: OpenLoad, card: DebitCredit, chip: bytes | None) -> LoadEnded:
         """What the card has done; it is asked for again when it has gone."""

@@ -64,12 +64,7 @@ def tell(client: TspClient, memory: Memory, record: OpenLoad) -> Load:
 def look(client: TspClient, memory: Memory, record: OpenLoad) -> Load:
     """Tells the TSP what it is owed, and asks how the load stands. Raises Problem."""
     if record.balance_fen is not None and not record.acknowledged:
-        try:
-            tell(client, memory, record)
-        except Problem as problem:
-            # PPP has not answered yet, or was never asked.
-            if problem.code != "wrong-state":
-                raise
+        tell(client, memory, record)
     return client.under(record.correlation).load(record.load)
 
 

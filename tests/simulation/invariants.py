@@ -610,19 +610,18 @@ def people_are_told_the_truth(simulation: Simulation) -> Iterator[str]:
             if end.money == "returned" and not _went_back(held, payment):
                 yield f"the screen said returned; payment {payment} was not"
         yield from _records_tell(simulation, held, box)
-        for fen, begun in box.loads_begun.items():
-            # An attempt is known by its amount, which others may have, too.
-            told = Counter(end.outcome for end in box.loaded if end.amount_fen == fen)
-            mine = (
-                row
-                for row in held.loads.values()
-                if (row.box_number, row.amount_fen) == (box.box_number, fen)
-            )
-            stand = [_load_stands(simulation, held, row) for row in mine]
-            if sum(booked or there for booked, there in stand) > begun - told["failed"]:
-                yield f"of {begun} loads of {fen} fen the screen said {told}; booked, on the card: {stand}"
-            if stand.count((True, True)) < told["loaded"]:
-                yield f"of {begun} loads of {fen} fen the screen said {told}; booked, on the card: {stand}"
+        for load, said in box.loads_told.items():
+            row = held.loads.get(load)
+            if row is None:
+                continue  # nobody was asked for it
+            booked, there = _load_stands(simulation, held, row)
+            if "loaded" in said and not (booked and there):
+                yield f"the screen said loaded; load {load} is booked {booked}, on the card {there}"
+            may_differ = row.state == "disputed" or load in held.loads_remembered
+            if "failed" in said and (booked or (there and not may_differ)):
+                yield f"the screen said not loaded; load {load} is booked {booked}, on the card {there}"
+            if said[-1] == "unknown" and not may_differ:
+                yield f"the screen said not known yet, and never more; load {load} is {row.state}"
 
 
 def _records_tell(simulation: Simulation, held: Books, box: Any) -> Iterator[str]:

@@ -196,7 +196,6 @@ class Person:
         amount_fen = self.random.choice(AMOUNTS_FEN)
         for _ in range(self.random.choice((1, 2))):
             self._box_on()
-            self.box.loads_begun[amount_fen] += 1
             job = self._job(self.box.verbs.load_cash(amount_fen))
             self._attend(job, intent)
             self._end(job, leave_card=self.random.random() < 0.5)
@@ -205,7 +204,6 @@ class Person:
                 self.simulation.note(
                     self.box.name, f"screen: load of {end.amount_fen} fen {end.outcome} {end.reason}"
                 )
-                self.box.loaded.append(end)
                 if end.outcome == "loaded":
                     return
             if self.random.random() < 0.4:

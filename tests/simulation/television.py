@@ -6,7 +6,7 @@ import errno
 import itertools
 import os
 import threading
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ from cardreader.sim.reader import is_debit
 from cardreader.sim.store import MemoryStore
 from stb_app.journeys import on_disk, wallet_payment
 from stb_app.journeys.memory import Memory
+from stb_app.journeys.steps import LoadEnded, LoadTold
 from stb_app.journeys.verbs import Verbs
 from stb_app.shell import box as box_module
 from stb_app.shell.box import BoxFiles
@@ -260,6 +261,7 @@ class Job:
     def __init__(self, box: Box, journey: Any, watcher: Callable[[], None]) -> None:
         self.journey = journey
         self.steps: list[Any] = []
+        self._box = box
         self._watcher = watcher
         self._done = False
         self._actor = box.act(type(journey).__name__, self._run)
@@ -280,6 +282,9 @@ class Job:
 
     def _post(self, step: Any) -> None:
         self.steps.append(step)
+        if isinstance(step, LoadEnded) and self.journey._record is not None:
+            # Before that nobody was asked for it, and there is nothing that could be told wrongly.
+            self._box.loads_told[self.journey._record.load].append(step.outcome)
         self._watcher()
 
 
@@ -288,7 +293,7 @@ class Box:
 
     Attributes:
         told: every Finished that its screen has shown.
-        loads_begun, loaded: how often a load of so much was begun, and every LoadEnded.
+        loads_told: by load, what its screens have said of it, in order: loaded, failed or another state.
         seen: what its records said in the end.
     """
 
@@ -313,8 +318,7 @@ class Box:
         self.debits = 0
         self.offset_s = 0.0
         self.told: list[Any] = []
-        self.loads_begun = Counter[int]()
-        self.loaded: list[Any] = []
+        self.loads_told: defaultdict[str, list[str]] = defaultdict(list)
         self.seen: Any = None
         self.actors: list[Actor] = []
         self.failures: list[str] = []
@@ -510,6 +514,8 @@ class Box:
         self.simulation.note(self.name, f"recovery: {_brief(step)}")
         if hasattr(step, "outcome"):
             self.told.append(step)
+        if isinstance(step, LoadTold):
+            self.loads_told[step.record.load].append(step.load.state)
 
 
 def _brief(step: Any) -> str:

@@ -101,3 +101,22 @@ def test_it_is_pulled_at_any_command(bench: LoadBench, pulled_at: dict[str, int]
     assert held(bench) == HELD_FEN + (AMOUNT_FEN if end.outcome == "loaded" else 0)
     assert end.outcome in ("loaded", "failed")
     assert not bench.memory.waits_for_cash()
+
+
+def test_a_payment_that_the_card_may_have_made_is_explained_before_it_is_loaded(bench: LoadBench) -> None:
+    """Its balance will be another one then, and proves nothing about that payment."""
+    bench.tsp.faults |= {"begin_cash": ["unanswered"], "not_certified": ["lost"] * 99}
+    assert bench.pay().money == "unknown"
+    bench.tsp.faults.clear()
+    bench.tsp.calls.clear()
+    assert bench.load().outcome == "loaded"
+    assert bench.tsp.calls.index("not_certified") < bench.tsp.calls.index("authorise_load")
+    assert (bench.tsp.current.state, bench.tsp.current.reason) == ("failed", "card-removed")
+
+
+def test_nothing_is_loaded_while_a_payment_of_the_card_cannot_be_explained(bench: LoadBench) -> None:
+    bench.tsp.faults |= {"begin_cash": ["lost"], "not_certified": ["lost"] * 99}
+    assert bench.pay().money == "unknown"
+    end = bench.load()
+    assert (end.outcome, held(bench)) == ("failed", HELD_FEN)
+    assert "authorise_load" not in bench.tsp.calls
