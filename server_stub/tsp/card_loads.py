@@ -253,6 +253,13 @@ class CardLoads:
         return done
 
 
+def latest(conn: Connection, box_number: str, most: int) -> list[models.Load]:
+    """The last loads of a box that PPP was asked for, newest first."""
+    mine = select(loads).where(loads.c.box_number == box_number, loads.c.asked_at.is_not(None))
+    newest = mine.order_by(loads.c.created_at.desc(), loads.c.id.desc()).limit(most)
+    return [_view(row) for row in conn.execute(newest)]
+
+
 def _find(conn: Connection, box_number: str, load: str) -> Row[Any]:
     row = statements.one(conn, loads, lock=True, id=load, box_number=box_number)
     if row is None:

@@ -29,10 +29,10 @@ from server_stub.cli import parse
 from server_stub.ppp import books as ppp_books
 from server_stub.ppp import tables as ppp
 from server_stub.settings import Settings
-from server_stub.tsp import cases, housekeeping, tables
+from server_stub.tsp import cases, housekeeping, orders, tables
 from server_stub.tsp.cases import CaseRefused, Decided, Decision
 from stb_app.tsp import envelope
-from stb_app.tsp.model import Fields
+from stb_app.tsp.model import Fields, Records
 from tests.server_stub.system import Box, System, databases, faults, running
 from tests.server_stub.tsp.test_online_card import ANSWER_S, Slot, at_issuer, coded
 
@@ -347,6 +347,38 @@ async def test_a_script_result_that_ppp_does_not_take_is_a_case(system: System) 
     core = system.tsp.core
     closed = Decision(case.id, "close", "compared", "Li")
     assert await core.database.write(lambda conn: cases.decide(conn, core, closed)) == ("load", "loaded")
+
+
+async def test_the_records_tell_the_loads_that_ppp_was_asked_for(system: System) -> None:
+    box, other = await system.box(), await system.box("85312047")
+    first, second, elsewhere = Loader(system, box), Loader(system, box), Loader(system, other)
+    loaded = await first.complete(first.end(await first.authorise()))
+    system.clock.advance(60)
+    refused = (await second.authorise(pin="111111"))["load"]
+    await elsewhere.authorise()
+    await box.post("/card-loads", {"amount_fen": 1})  # no card was put in for it
+    told = await box.get("/records")
+    assert told["loads"] == [refused, loaded]
+    # The box reads the same, and nothing where the platform is older.
+    read = Records.read(Fields(told, "records")).loads
+    assert [(one.load, one.state, one.amount_fen) for one in read] == [
+        (refused["load"], "failed", AMOUNT_FEN),
+        (loaded["load"], "loaded", AMOUNT_FEN),
+    ]
+    assert [one.time.isoformat() for one in read] == [refused["time"], loaded["time"]]
+    del told["loads"]
+    assert Records.read(Fields(told, "records")).loads == ()
+
+
+async def test_the_records_tell_no_more_loads_than_payments(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "RECORDS", 1)
+    box = await system.box()
+    await Loader(system, box).authorise(pin="111111")
+    system.clock.advance(60)
+    newest = (await Loader(system, box).authorise(pin="111111"))["load"]
+    assert (await box.get("/records"))["loads"] == [newest]
 
 
 async def test_it_is_for_this_load_this_box_and_this_money_alone(system: System) -> None:
