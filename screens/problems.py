@@ -238,6 +238,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("The card's answer is being checked"),
         N_("Our staff will check whether money was taken. You need not do anything."),
     ),
+    "not-debited": (N_("Our staff have checked this payment"), N_("You need not do anything.")),
     "proof-kept": (
         N_("Our staff are checking this payment"),
         N_("Our staff will check whether money was taken. You need not do anything."),

@@ -73,6 +73,15 @@ def test_a_payment_that_the_box_gave_up_was_not_cancelled_by_anybody(
     assert ("Cancelled" in words) == (reason == "cancelled")
 
 
+def test_what_a_person_has_written_off_is_no_fault_of_the_platform() -> None:
+    payment = replace(
+        PAID, state="failed", money="not-taken", reason="not-debited", card=None, valid_until=None
+    )
+    words = Television(DummyVerbs(), "en").open("record", payment=payment).words()
+    assert "Our staff have checked this payment" in words
+    assert "Something went wrong" not in words
+
+
 def test_an_open_payment_in_full_changes_by_itself() -> None:
     tv = Television(DummyVerbs(follow=(finished(CLOSED),)), "en").open("record", payment=OPEN)
     assert tv.state["state"] == "done"
