@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -96,15 +97,15 @@ class Item:
     mark: tuple[str, Tone] | None = None
 
 
-class Browser(Page[None]):
+class Browser(Page[None], ABC):
     """A list, and beside it what its focused line is about, which can be gone into with the arrow to the right."""
 
     default_focus = "item:0"
     _chosen = 0
 
+    @abstractmethod
     def items(self) -> Sequence[Item]:
         """The lines, at least one."""
-        raise NotImplementedError
 
     def ok_words(self) -> str:
         """What OK does on the focused line."""

@@ -5,19 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from cardreader.errors import ProtocolError
-
-CHINA = timezone(timedelta(hours=8))
-"""Where the cards are at home: their dates are of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +26,9 @@ class Times:
         sleep: returns after so many seconds.
     """
 
-    now: Callable[[], datetime] = lambda: datetime.now(CHINA)
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], object] = time.sleep
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+    sleep: Callable[[float], object]
 
 
 _CONTROL = ("Cc", "Cf", "Cs")
