@@ -132,7 +132,9 @@ class Verbs:
 
         Asked when a card is there: which reader it is in, and so whether it is simulated, is not known before.
         """
-        return replace(self._settings, ca_keys=capk.simulated()) if self.reader.simulated else self._settings
+        if not self.reader.simulated:
+            return self._settings
+        return replace(self._settings, ca_keys=capk.for_simulated_cards(self._settings.ca_keys))
 
     def pay_by_wallet(self, order: Order, method: str) -> WalletPayment:
         client = self._begin("pay-by-wallet")

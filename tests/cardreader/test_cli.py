@@ -16,6 +16,7 @@ from cardreader.errors import ReaderGone
 from cardreader.lab import console, reading, trace
 from cardreader.lab.trace import Trace
 from cardreader.sim.profiles import NAMES
+from tests.cardreader.emv.test_capk import other_ca
 from tests.cardreader.reader_side import DEBIT, SELECT, ReaderSide
 
 
@@ -295,6 +296,19 @@ def test_ca_keys_that_are_none_are_said(tmp_path: Path, capsys: pytest.CaptureFi
     path.write_text("\n" + ".".join("a" * 20_000) + " = 1")
     assert cli.main(["explore", "--reader", "sim:debit", "--ca-keys", str(path)]) == console.EXIT_USAGE
     assert f"{path}: CA keys: line 2" in capsys.readouterr().err
+
+
+def test_a_tester_s_ca_key_comes_before_the_simulator_s(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "ca.toml"
+    path.write_text(other_ca())
+    assert cli.main(["explore", "--reader", "sim:debit", "--json"]) == console.EXIT_OK
+    assert json.loads(capsys.readouterr().out)["applications"][0]["authentication"]["result"] == "verified"
+    arguments = ["explore", "--reader", "sim:debit", "--json", "--ca-keys", str(path)]
+    assert cli.main(arguments) == console.EXIT_OK
+    told = json.loads(capsys.readouterr().out)["applications"][0]["authentication"]["result"]
+    assert told.startswith("failed: issuer public key certificate")
 
 
 def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
