@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Any, Generic, TypeVar
 
 from screens.parts import button, known_hotline, message, trouble_sign, waiting
@@ -16,7 +15,7 @@ from stb_app.shell.timers import Timer
 T = TypeVar("T")
 
 
-class LoadingPage(Page[None], ABC, Generic[T]):
+class LoadingPage(Page[None], Generic[T]):
     """Shows one answer of the TSP.
 
     What was shown before stays while it is asked for again; a refusal takes its place only when there is nothing else.
@@ -28,13 +27,13 @@ class LoadingPage(Page[None], ABC, Generic[T]):
     """Asks again by itself so long after a refusal; None: only when told to."""
     _again: Timer | None = None
 
-    @abstractmethod
     def question(self) -> Journey[Any]:
         """What is asked."""
+        raise NotImplementedError
 
-    @abstractmethod
     def content(self, value: T) -> Node:
         """The page once there is an answer."""
+        raise NotImplementedError
 
     def load(self) -> None:
         """Asks, or asks again."""

@@ -33,7 +33,7 @@ class Times:
 
 _CONTROL = ("Cc", "Cf", "Cs")
 EXIT_OK, EXIT_CARD, EXIT_USAGE, EXIT_NO_READER, EXIT_NO_CARD = 0, 1, 2, 3, 4
-EXIT_LEFT, EXIT_INTERRUPTED = 5, 130
+EXIT_LEFT, EXIT_OCCUPIED, EXIT_INTERRUPTED = 5, 6, 130
 EXIT_CODES = """exit codes:
   0    done
   1    the card cannot be used as asked, or nothing on it can be read
@@ -41,6 +41,7 @@ EXIT_CODES = """exit codes:
   3    no reader
   4    no card in time
   5    the card left by itself, as a fault had asked
+  6    there is a card in the virtual reader already
   130  interrupted
   141  nobody reads what is printed"""
 

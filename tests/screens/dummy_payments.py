@@ -115,12 +115,15 @@ class PaymentVerbs(DummyVerbs):
 class Slot:
     """A simulated slot: hands put a card in and pull it out."""
 
-    def __init__(self, profile: str | None = None) -> None:
+    def __init__(self, profile: str | None = None, *own: tuple[str, str]) -> None:
         self.profile = profile
+        self.own = own
         self.faults: tuple[str, ...] = ()
         self.happened: tuple[tuple[int, str], ...] = ()
 
     def order_fault(self, fault: str) -> None:
+        if fault in self.faults:
+            raise ValueError(f"{fault} is ordered already")
         self.faults = (*self.faults, fault)
 
     def forget_faults(self) -> None:
