@@ -58,7 +58,7 @@ class PaymentScene(Scene):
     ) -> Television:
         television = Television(PaymentVerbs(**self.answers), language, text_scale, size)
         if self.slot is not None:
-            television.app.slot = Slot(self.slot.profile)
+            television.app.slot = Slot(self.slot.profile, *self.slot.own)
         self.act(television)
         return television
 
@@ -420,6 +420,13 @@ DIALOG_SCENES: tuple[PaymentScene, ...] = (
     PaymentScene("card-tray", "card-tray", lambda tv: tv.press("BLUE"), focus="insert:good", slot=Slot()),
     PaymentScene(
         "card-tray-inside", "card-tray", lambda tv: tv.press("BLUE"), focus="pull", slot=Slot("expired")
+    ),
+    PaymentScene(
+        "card-tray-testers",
+        "card-tray",
+        lambda tv: tv.press("BLUE", *["DOWN"] * 12),
+        focus="insert:debit-sda",
+        slot=Slot("mine.toml", ("mine.toml", "a UnionPay debit card in order: online, with PIN")),
     ),
 )
 
