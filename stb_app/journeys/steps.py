@@ -113,6 +113,8 @@ class CardPrompt:
     """At ``enter-pin``: the PIN goes to the card's issuer, sealed; else to the card alone."""
     before_mac1: bool = False
     """At ``processing``: MAC1 has not been asked for."""
+    service_down: bool = False
+    """At ``reader-missing`` and ``reader-away``: it is the reader service that does not answer; there may be a reader."""
 
     @property
     def cancellable(self) -> bool:

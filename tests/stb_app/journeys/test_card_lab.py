@@ -15,7 +15,7 @@ from cardreader.emv import capk
 from cardreader.emv.capk import CaKey
 from cardreader.emv.certificates import PublicKey
 from cardreader.emv.settings import UNIONPAY_RID, TerminalSettings
-from cardreader.errors import ReaderUnavailable
+from cardreader.errors import ReaderUnavailable, ServiceUnavailable
 from cardreader.lab import trace as traces
 from cardreader.lab.explore import explore
 from cardreader.lab.replay import ReplayedCard
@@ -267,3 +267,10 @@ def test_of_several_readers_one_is_chosen() -> None:
     assert readers(SimReader("good")) == (ReaderSeen("Simulated reader", "card", "", True),)
     two.slots = two.card_present
     assert readers(two) == ()
+
+    def down() -> None:
+        raise ServiceUnavailable("pcscd does not run")
+
+    two.slots = down
+    verbs.readers().run(steps.append)
+    assert steps[-1] == Refused("reader-service-down", retryable=True)
