@@ -122,6 +122,13 @@ class CardPrompt:
         return self.before_mac1 or self.prompt in CANCELLABLE_PROMPTS
 
 
+@dataclass(frozen=True, slots=True)
+class CardMoved:
+    """The card that was powered last has left the slot; or, ``inside``, there is one in it again, perhaps another."""
+
+    inside: bool
+
+
 # A code on the screen.
 QrState = Literal["making", "shown", "scanned", "confirming", "reconnecting", "checking"]
 

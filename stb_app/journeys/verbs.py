@@ -28,6 +28,7 @@ from stb_app.journeys.memory import Memory, OpenPayment
 from stb_app.journeys.online_payment import TERMINAL
 from stb_app.journeys.recovery import Recovery
 from stb_app.journeys.settling import end_told
+from stb_app.journeys.slot_watch import SlotWatch
 from stb_app.journeys.waiting import Waits
 from stb_app.journeys.wallet_payment import WalletPayment
 from stb_app.tsp.client import TspClient
@@ -178,6 +179,10 @@ class Verbs:
             self._now,
             account=account,
         )
+
+    def watch_slot(self) -> SlotWatch:
+        """Tells when the card that was read last is taken out, and when one is put in again."""
+        return SlotWatch(self._slots, self._waits)
 
     def load_cash(self, amount_fen: int) -> CashLoad:
         """Electronic cash, from the account of the card that is put in."""

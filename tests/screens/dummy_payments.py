@@ -60,7 +60,7 @@ class Acted(Told):
 
 
 class PaymentVerbs(DummyVerbs):
-    """``begun`` keeps the journeys of payments, inquiries and followings, the last one last."""
+    """``begun`` keeps the journeys of payments, inquiries and followings, the last one last; ``watches`` those beside them."""
 
     def __init__(self, **answers: Any) -> None:
         super().__init__(
@@ -74,6 +74,7 @@ class PaymentVerbs(DummyVerbs):
             }
         )
         self.begun: list[Acted] = []
+        self.watches: list[Acted] = []
 
     def _begin(self, verb: str, *arguments: Any) -> Acted:
         self.asked.append((verb, *arguments))
@@ -94,6 +95,10 @@ class PaymentVerbs(DummyVerbs):
 
     def inquire_card(self, *, account: bool = False) -> Acted:
         return self._begin("inquire_card", *(("account",) if account else ()))
+
+    def watch_slot(self) -> Acted:
+        self.watches.append(Acted())
+        return self.watches[-1]
 
     def look_into_card(self) -> Acted:
         return self._begin("look_into_card")
