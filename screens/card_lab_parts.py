@@ -45,6 +45,8 @@ KINDS = {
 GROUP = 8
 """Hexadecimal digits that stand together; a line may end behind them."""
 INDENT = 32
+LONGEST_LINE = 4
+"""Lines that the longest name of a data object takes with the largest letters; only bytes that nobody can name take more."""
 
 
 def grouped(digits: str) -> str:
@@ -149,7 +151,7 @@ class Browser(Page[None], ABC):
     def _row(self, number: int, one: Item) -> Target:
         words: list[Node] = [Text(one.title, "body")]
         if one.line:
-            words.append(Text(one.line, "caption", "secondary", most_lines=2))
+            words.append(Text(one.line, "caption", "secondary", most_lines=LONGEST_LINE))
         line: list[Node] = [Grow(Column(tuple(words), gap=2))]
         if one.mark is not None:
             line.append(Pill(*one.mark))

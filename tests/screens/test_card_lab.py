@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -9,10 +10,14 @@ import pytest
 from cardreader.sim.profiles import NAMES
 from stb_app.journeys.card_lab import Kept
 from stb_app.journeys.steps import CardPrompt, Refused
+from stb_app.kit.items import Run
 from tests.screens.dummies import Television
 from tests.screens.dummy_lab import READERS, seen, traces
 from tests.screens.dummy_payments import PaymentVerbs, Slot
 from tests.screens.scenes_payment import journey, post
+
+CUT = re.compile(r"(\S\.\.\.|\N{HORIZONTAL ELLIPSIS})$")
+"""As a text that has no room ends; not as a list of tags that is told in part."""
 
 
 @pytest.fixture
@@ -49,6 +54,19 @@ def test_no_number_and_no_holder_s_secret_is_shown_in_full(tv: Television) -> No
     for _ in range(len(seen("debit").found.applications[0].told)):
         assert "6101" not in tv.words().replace(" ", "").replace("***6101", "")
         tv.press("DOWN")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_no_name_in_a_list_is_cut_with_the_largest_letters(language: str) -> None:
+    tv = Television(PaymentVerbs(), language, 150).open("card-lab")
+    post(tv, seen("electronic-cash"))
+    for way in ("files", "commands"):
+        tv.ok(way)
+        for _ in range(tv.state["items"]):
+            lines = [item.what.text for item in tv.stage._laid.items if isinstance(item.what, Run)]
+            assert [line for line in lines if CUT.search(line)] == []
+            tv.press("DOWN")
+        tv.press("BACK")
 
 
 def test_a_long_record_is_read_with_the_arrows(tv: Television) -> None:
