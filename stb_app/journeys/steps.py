@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar, get_args
 
-from stb_app.journeys.memory import OpenPayment
-from stb_app.tsp.model import CardStanding, Payment, Words
+from stb_app.journeys.memory import OpenLoad, OpenPayment
+from stb_app.tsp.model import CardStanding, Load, Payment, Words
 from stb_app.tsp.problem import Money, Problem
 
 T = TypeVar("T")
@@ -200,6 +200,21 @@ class CodesOpen:
     """Earlier payments by code that have no end yet, each as the TSP last told of it; None: not yet. Empty: none any more."""
 
     payments: tuple[Payment | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadsOpen:
+    """Earlier loads of electronic cash that have no end yet. Empty: none any more."""
+
+    loads: tuple[OpenLoad, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadTold:
+    """How an earlier load of electronic cash has ended."""
+
+    record: OpenLoad
+    load: Load
 
 
 OUTCOMES: dict[str, Outcome] = {

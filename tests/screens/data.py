@@ -21,7 +21,7 @@ from stb_app.journeys import (
     Term,
     Words,
 )
-from stb_app.journeys.memory import OpenPayment
+from stb_app.journeys.memory import OpenLoad, OpenPayment
 from stb_app.kit.clock import CHINA
 
 NOW = datetime(2026, 11, 21, 19, 34, tzinfo=CHINA)
@@ -317,6 +317,9 @@ UNSETTLED = replace(
 """A card was pulled in the middle of it and did not come back."""
 LONGEST_NAME = {"zh": "体育频道包", "en": "Master Classes"}
 """The longest name of a service in each language, of those in the BOSS's catalogue."""
+OPEN_LOAD = OpenLoad(
+    "load-1", "", 3, "key", "", 20000, "2026-11-21T18:02:44+08:00", "6217 00** **** **** 4204"
+)
 OPEN_PAYMENT = OpenPayment(UNSETTLED.payment, "", "330100000001", 1, 7, 1500, 23640, "key", service="sports")
 EARLIER = (
     Earlier(MOVIES, "monthly", date(2026, 11, 2), 2500, "active"),
