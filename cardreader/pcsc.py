@@ -120,6 +120,8 @@ class PcscConnection:
     @property
     def atr(self) -> bytes:
         """The card's answer to reset; empty when the card has left meanwhile."""
+        if not self.open:
+            return b""
         try:
             answer = self._line.call(CARD_S, scard.SCardStatus, self._card)
         except _Hangs:
@@ -127,6 +129,8 @@ class PcscConnection:
         return bytes(answer[4]) if answer[0] == scard.SCARD_S_SUCCESS else b""
 
     def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        if not self.open:
+            raise CardRemoved("the card has left")
         if self._t0 and len(apdu) > 5 and len(apdu) == 6 + apdu[4]:
             # T=0 knows no command with data and Le; the answer waits for GET RESPONSE (ISO 7816-3, 12.2).
             apdu = apdu[:-1]

@@ -33,6 +33,7 @@ from stb_app.journeys.cash_load import CashLoad
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.recovery import Recovery, RecoveryStep
 from stb_app.journeys.steps import CardPrompt, CardStep, Finished, LoadEnded, LoadsOpen, LoadStep
+from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import TspClient
 from stb_app.tsp.model import Load
 from stb_app.tsp.signing import Identity
@@ -51,8 +52,11 @@ LIMIT_S = 20.0
 class Chain:
     """A box that is enrolled at a server of the same process."""
 
-    def __init__(self, roles: Roles, loop: asyncio.AbstractEventLoop, url: str, folder: Path) -> None:
+    def __init__(
+        self, roles: Roles, loop: asyncio.AbstractEventLoop, url: str, folder: Path, waits: Waits
+    ) -> None:
         self._roles = roles
+        self._waits = waits
         self._loop = loop
         self.cards = str(folder / "cards")
         self._keys = (f"key-{count:08d}" for count in itertools.count())
@@ -70,7 +74,7 @@ class Chain:
         order = self.client.order(service, "per-use", next(self._keys))
         memory, steps = Memory(None), list[CardStep]()
         journey = CardPayment(
-            self.client, reader, memory, FastWaits(), lambda: next(self._keys), order,
+            self.client, reader, memory, self._waits, lambda: next(self._keys), order,
             lambda: datetime.now(CHINA), threading.Lock(), terminal=BOX_AS_TERMINAL,
         )  # fmt: skip
 
@@ -106,7 +110,7 @@ class Chain:
 
         client.begin_load = begin  # type: ignore[method-assign]
         journey = CashLoad(
-            client, reader, memory or Memory(None), FastWaits(), lambda: next(self._keys),
+            client, reader, memory or Memory(None), self._waits, lambda: next(self._keys),
             lambda: datetime.now(CHINA), threading.Lock(), BOX_AS_TERMINAL, amount_fen,
         )  # fmt: skip
 
@@ -134,7 +138,7 @@ class Chain:
             self.client,
             reader,
             memory,
-            FastWaits(),
+            self._waits,
             threading.Lock(),
             BOX_AS_TERMINAL,
             lambda: datetime.now(CHINA),
@@ -188,8 +192,12 @@ class Chain:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Chain]:
-    """A server in a thread, on the machine's clock, until the end of the block."""
+def running(folder: Path, waits: Waits | None = None) -> Iterator[Chain]:
+    """A server in a thread, on the machine's clock, until the end of the block.
+
+    Args:
+        waits: of the box; else it does not wait at all.
+    """
     data = folder / "server"
     shutil.copytree(first_start().name, data)
     listener, terminals = bind("127.0.0.1", 0), socket.create_server(("127.0.0.1", 0))
@@ -210,7 +218,7 @@ def running(folder: Path) -> Iterator[Chain]:
     thread.start()
     try:
         assert ready.wait(LIMIT_S)
-        yield Chain(app.state.roles, started[0], url, folder / "box")
+        yield Chain(app.state.roles, started[0], url, folder / "box", waits or FastWaits())
     finally:
         server.should_exit = True
         thread.join(LIMIT_S)
