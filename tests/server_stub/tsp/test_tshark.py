@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cardreader.emv.outcome import UnableToGoOnline
+from cardreader.emv.scripts import UnableToGoOnline
 from server_stub.foundation import iso8583
 from server_stub.foundation.iso8583 import decode
 from server_stub.ppp import listener
