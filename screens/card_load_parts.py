@@ -45,6 +45,9 @@ TEXTS: Mapping[str, str] = {
     "reader-away": N_(
         "Plug the reader in and put the same card back: the card itself tells us whether it has the money."
     ),
+    "reader-away-service": N_(
+        "As soon as it runs, put the same card back: the card itself tells us whether it has the money."
+    ),
 }
 """The same, below a title that would."""
 LOAD_OPEN = N_(
@@ -143,11 +146,12 @@ def confirmation(fen: int, t: Say) -> dict[str, Any]:
 
 def load_words(step: CardPrompt, t: Say) -> Said:
     """What is asked of the person at the slot."""
-    own = WORDS.get(step.prompt)
+    own = None if step.service_down else WORDS.get(step.prompt)
     if own is not None:
         return Said(t(own[0]), t(own[1]))
-    said = prompt_words(step.prompt, step.tries_left, {"number": step.number}, t)
-    text = TEXTS.get(step.prompt)
+    facts = {"number": step.number}
+    said = prompt_words(step.prompt, step.tries_left, facts, t, service_down=step.service_down)
+    text = TEXTS.get(f"{step.prompt}-service" if step.service_down else step.prompt)
     return said if text is None else replace(said, text=t(text))
 
 

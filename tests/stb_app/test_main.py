@@ -200,6 +200,20 @@ def test_a_damaged_simulated_card_is_said_and_the_slot_stays_empty(
     assert "cannot be used" in (tv.stage.picture.notice or "")
 
 
+def test_a_tester_s_file_that_is_no_card_is_not_called_a_damaged_state(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.toml").write_text("[card]")
+    tv = Television()
+    tv.app.set_language("en")
+    assert not main._slot(f"sim:{tmp_path / 'mine.toml'}", tmp_path, tv.app).card_present()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "profile mine.toml: description: is missing; the card slot stays empty" in line
+    assert "Delete" not in line
+    tv.work()
+    assert "its file does not describe a card" in (tv.stage.picture.notice or "")
+
+
 def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
     tv = Television()
     tv.app.set_language("en")
