@@ -395,16 +395,18 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
 
 
 def _slot(url: str, cards: Path, app: App) -> Reader:
-    """The card slot; without a simulated card whose stored state is damaged."""
-    from cardreader.errors import ProtocolError
+    """The card slot; without a simulated card whose stored state, or own file, is damaged."""
+    from cardreader.errors import ProtocolError, StateDamaged
     from cardreader.readers import open_reader
 
     try:
         return open_reader(url, str(cards))
     except ProtocolError as damaged:
+        state = isinstance(damaged, StateDamaged)
         file = cards / f"card-{Path(url.removeprefix('sim:')).name}.json"
-        cli.complain(f"{damaged}; the card slot stays empty. Delete {file} for a fresh card")
-        app.post(app.card_damaged)
+        fresh = f". Delete {file} for a fresh card" if state else ""
+        cli.complain(f"{damaged}; the card slot stays empty{fresh}")
+        app.post(lambda: app.card_damaged(state))
         return open_reader("sim:", str(cards))
 
 

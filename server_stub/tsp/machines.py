@@ -107,6 +107,8 @@ LOAD = Machine(
         reversing="failed disputed",
         # The card has the money, says its box, and so has the account: a person finds out.
         failed="disputed",
+        # A person has said whether the account was charged after all. What the card tells once more changes nothing.
+        disputed="loaded written-off",
     ),
     tables.moves,
 )
@@ -153,6 +155,8 @@ PAYMENT_SHOWN: Mapping[str, Shown] = MappingProxyType(
     }
 )
 
+LOAD_ASKED = frozenset({"authorising", "authorised", "reversing"})
+"""States of a load that PPP was asked for."""
 LOAD_SHOWN: Mapping[str, tuple[LoadState, Money]] = MappingProxyType(
     {
         "created": ("preparing", "not-taken"),
@@ -162,6 +166,7 @@ LOAD_SHOWN: Mapping[str, tuple[LoadState, Money]] = MappingProxyType(
         "disputed": ("unknown", "unknown"),
         "loaded": ("loaded", "taken"),
         "failed": ("failed", "not-taken"),
+        "written-off": ("failed", "not-taken"),
     }
 )
 

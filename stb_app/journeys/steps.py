@@ -113,11 +113,20 @@ class CardPrompt:
     """At ``enter-pin``: the PIN goes to the card's issuer, sealed; else to the card alone."""
     before_mac1: bool = False
     """At ``processing``: MAC1 has not been asked for."""
+    service_down: bool = False
+    """At ``reader-missing`` and ``reader-away``: it is the reader service that does not answer; there may be a reader."""
 
     @property
     def cancellable(self) -> bool:
         """Nothing has been taken and nothing will be when the subscriber cancels."""
         return self.before_mac1 or self.prompt in CANCELLABLE_PROMPTS
+
+
+@dataclass(frozen=True, slots=True)
+class CardMoved:
+    """The card that was powered last has left the slot; or, ``inside``, there is one in it again, perhaps another."""
+
+    inside: bool
 
 
 # A code on the screen.

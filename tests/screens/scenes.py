@@ -210,7 +210,7 @@ SCENES: tuple[Scene, ...] = (
     Scene(
         "records-elsewhere-below",
         "records",
-        lambda tv: tv.open("records").press(*["DOWN"] * (len(data.RECORDS) + 1)),
+        lambda tv: tv.open("records").press(*["DOWN"] * (len(data.RECORDS) + len(data.LOADS) + 1)),
         focus="earlier:1",
     ),
     Scene(
@@ -231,6 +231,10 @@ SCENES: tuple[Scene, ...] = (
     Scene("record", "record", opened("record", payment=data.RECORDS[0]), focus="back"),
     Scene("record-unknown", "record", opened("record", payment=data.RECORDS[1]), focus="back"),
     Scene("record-failed", "record", opened("record", payment=data.RECORDS[4]), focus="back"),
+    *(
+        Scene(f"load-record-{name}", "load-record", opened("load-record", load=load), focus="back")
+        for name, load in zip(("loaded", "unknown", "failed", "disputed"), data.LOADS, strict=True)
+    ),
     Scene("settings", "settings", opened("settings"), focus="language:{language}"),
     Scene("about", "about", opened("about"), focus="back"),
     Scene("calibration", "calibration", opened("calibration"), focus="keep"),

@@ -12,8 +12,8 @@ from cardreader.sim.reader import SimConnection
 from stb_app.journeys.memory import Memory, OpenLoad
 from stb_app.journeys.steps import LoadEnded, LoadsOpen, LoadTold
 from stb_app.kit.texts import last_four
-from stb_app.tsp.model import Load
 from stb_app.tsp.problem import Problem
+from tests.stb_app.journeys.dummy_tsp import load_of
 from tests.stb_app.journeys.test_cash_load import AMOUNT_FEN, LoadBench
 from tests.stb_app.journeys.test_cash_load import bench as bench
 from tests.stb_app.journeys.test_electronic_cash import HELD_FEN, held, recover
@@ -86,7 +86,7 @@ def test_nobody_puts_the_card_back_until_later(pulled: LoadBench, tmp_path: Path
 
 def test_a_card_that_comes_after_its_money_went_back_contradicts(pulled: LoadBench, tmp_path: Path) -> None:
     left_without_the_card(pulled)
-    pulled.tsp.load_now = Load("load-1", "failed", "not-taken", "card-away", None)
+    pulled.tsp.load_now = load_of("load-1", "failed", "not-taken", "card-away", None)
     assert told(recover(pulled, pulled.memory)) == [("failed", "card-away")]
     # Told once, also after a power cut; and nobody asks for the card.
     memory = Memory(tmp_path)
@@ -135,7 +135,7 @@ def test_a_load_is_explained_before_the_same_card_is_loaded_again(pulled: LoadBe
 def test_a_record_of_before_is_understood(bench: LoadBench, tmp_path: Path) -> None:
     old = {"load": "load-9", "card": "0" * 64, "atc": 3, "key": "k", "correlation": ""}
     (tmp_path / "load-9.load").write_text(json.dumps(old))
-    bench.tsp.load_now = Load("load-9", "loaded", "taken", None, None)
+    bench.tsp.load_now = load_of("load-9", "loaded", "taken", None, None)
     memory = Memory(tmp_path)
     assert told(recover(bench, memory)) == [("loaded", None)]
     assert memory.open_loads() == ()
