@@ -155,7 +155,11 @@ class Process:
         body = request.body
         if request.path == LINE:
             assert self.roles.ppp is not None
-            return Answer(200, [], await self.roles.ppp.answer(body))
+            try:
+                return Answer(200, [], await self.roles.ppp.answer(body))
+            except Exception as error:  # noqa: BLE001 - the listener breaks off, and goes on
+                self.host.simulation.log("error", "fault", {"exc_info": error})
+                return Answer(500, [], b"{}")
         status, headers, parts = 500, [], []
 
         async def receive() -> dict[str, Any]:
