@@ -1,12 +1,15 @@
 """Everything that can go wrong with a reader or a card.
 
 CardReaderError
-├── ReaderUnavailable        no such reader, or the reader service does not run
+├── ReaderUnavailable        no such reader, or it cannot be used
+│   └── ServiceUnavailable   because the reader service (pcscd) does not run, or does not answer
+├── SlotOccupied             a simulated card cannot be put in: there is another one in the virtual reader
 ├── CardRemoved              the card left, or stopped answering, in the middle of a command
 │   └── ReaderGone           because the reader, or the reader service, has gone
 ├── CardTimeout              no card came, or none left, within the time allowed
 ├── Cancelled                the caller's cancel event was set while waiting
 ├── ProtocolError            bytes that no standard allows: answer too short, TLV cut off ...
+│   └── StateDamaged         what a simulated card or PSAM has kept of itself
 └── StatusError              the card answered with a status word that is not success
     ├── PinWrong             63Cx: carries the tries left
     ├── PinBlocked           6983
@@ -27,7 +30,15 @@ class CardReaderError(Exception):
 
 
 class ReaderUnavailable(CardReaderError):
-    """There is no such reader, or the reader service does not answer."""
+    """There is no such reader, or it cannot be used."""
+
+
+class ServiceUnavailable(ReaderUnavailable):
+    """The reader service does not run, or does not answer: whether there is a reader is not known."""
+
+
+class SlotOccupied(CardReaderError):
+    """The virtual reader takes no simulated card: there is one in it already."""
 
 
 class CardRemoved(CardReaderError):
@@ -48,6 +59,10 @@ class Cancelled(CardReaderError):
 
 class ProtocolError(CardReaderError):
     """A card, file or reader delivered bytes that its standard does not allow."""
+
+
+class StateDamaged(ProtocolError):
+    """What a simulated card or PSAM has kept cannot be read, or is not of this card; begun anew it would work."""
 
 
 class StatusError(CardReaderError):

@@ -12,7 +12,14 @@ from typing import Any, ClassVar
 
 from smartcard import scard
 
-from cardreader.errors import Cancelled, CardRemoved, CardTimeout, ReaderGone, ReaderUnavailable
+from cardreader.errors import (
+    Cancelled,
+    CardRemoved,
+    CardTimeout,
+    ReaderGone,
+    ReaderUnavailable,
+    ServiceUnavailable,
+)
 
 _CANCEL_CHECK_MS = 150
 _EVENTS_SHIFT = 16
@@ -37,6 +44,12 @@ _NO_READER = frozenset(
     }
 )
 """What SCardConnect and SCardTransmit answer when it is not the card that is missing."""
+
+
+_NO_SERVICE = frozenset(
+    {scard.SCARD_E_NO_SERVICE, scard.SCARD_E_SERVICE_STOPPED, scard.SCARD_E_INVALID_HANDLE}
+)
+"""Those of them that mean the service; the last one, that it is another one than a moment ago."""
 
 
 class _Hangs(Exception):
@@ -107,6 +120,8 @@ class PcscConnection:
     @property
     def atr(self) -> bytes:
         """The card's answer to reset; empty when the card has left meanwhile."""
+        if not self.open:
+            return b""
         try:
             answer = self._line.call(CARD_S, scard.SCardStatus, self._card)
         except _Hangs:
@@ -114,6 +129,8 @@ class PcscConnection:
         return bytes(answer[4]) if answer[0] == scard.SCARD_S_SUCCESS else b""
 
     def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        if not self.open:
+            raise CardRemoved("the card has left")
         if self._t0 and len(apdu) > 5 and len(apdu) == 6 + apdu[4]:
             # T=0 knows no command with data and Le; the answer waits for GET RESPONSE (ISO 7816-3, 12.2).
             apdu = apdu[:-1]
@@ -157,7 +174,7 @@ class Slot:
 
 
 def slots() -> list[Slot]:
-    """All readers there are, in the service's order. Raises ReaderUnavailable when the service does not answer."""
+    """All readers there are, in the service's order. Raises ServiceUnavailable when the service does not answer."""
     with _Context() as context:
         names = context.readers()
         if not names:
@@ -234,7 +251,7 @@ class PcscReader:
             if result != scard.SCARD_S_SUCCESS:
                 message = scard.SCardGetErrorMessage(result)
                 if result in _NO_READER:
-                    raise ReaderUnavailable(f"the reader {reader} is gone: {message}")
+                    raise _unavailable(result, f"the reader {reader} is gone")
                 raise CardRemoved(f"the card in {reader} does not answer: {message}")
             self._connection = PcscConnection(context.line, context.keep(), card, protocol)
             return self._connection
@@ -326,6 +343,18 @@ def _no_answer(result: int) -> CardRemoved:
     return CardRemoved(f"the card does not answer: {'it may have been pulled' if pulled else message}")
 
 
+def _unavailable(result: int, what: str) -> ReaderUnavailable:
+    """What a call to the service has answered instead of what was asked for.
+
+    Args:
+        what: it means where it is not the service that is missing.
+    """
+    message = scard.SCardGetErrorMessage(result)
+    if result in _NO_SERVICE:
+        return ServiceUnavailable(f"the reader service (pcscd) does not run: {message}")
+    return ReaderUnavailable(f"{what}: {message}")
+
+
 def _hanging(reader: str) -> str:
     return f"the reader {reader} does not answer any more; unplug it and plug it in again"
 
@@ -338,7 +367,7 @@ class _Context:
 
     def __enter__(self) -> _Context:
         if _Context._waiting is not None and _Context._waiting.hangs:
-            raise ReaderUnavailable(_SILENT)
+            raise ServiceUnavailable(_SILENT)
         self.line = _Line()
         self._kept = False
         try:
@@ -348,9 +377,8 @@ class _Context:
             raise
         if result != scard.SCARD_S_SUCCESS:
             self.line.close()
-            raise ReaderUnavailable(
-                f"the reader service (pcscd) does not answer: {scard.SCardGetErrorMessage(result)}"
-            )
+            message = scard.SCardGetErrorMessage(result)
+            raise ServiceUnavailable(f"the reader service (pcscd) does not answer: {message}")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -367,7 +395,7 @@ class _Context:
         if result == scard.SCARD_E_NO_READERS_AVAILABLE:
             return []
         if result != scard.SCARD_S_SUCCESS:
-            raise ReaderUnavailable(f"the reader service failed: {scard.SCardGetErrorMessage(result)}")
+            raise _unavailable(result, "the reader service failed")
         return list(names)
 
     def status(self, known: list[tuple[str, int]], timeout_ms: int) -> list[tuple[str, int]]:
@@ -380,16 +408,16 @@ class _Context:
         if result == scard.SCARD_E_UNKNOWN_READER:
             raise _ReaderLeft("a reader was unplugged")
         if result not in (scard.SCARD_S_SUCCESS, scard.SCARD_E_TIMEOUT):
-            raise ReaderUnavailable(f"the reader is gone: {scard.SCardGetErrorMessage(result)}")
+            raise _unavailable(result, "the reader is gone")
         return [(name, state, answer) for name, state, answer in states]
 
     def _ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Asks the service. Raises ReaderUnavailable when it is silent."""
+        """Asks the service. Raises ServiceUnavailable when it is silent."""
         try:
             return self.line.call(SERVICE_S, function, *arguments)
         except _Hangs:
             _Context._waiting = self.line
-            raise ReaderUnavailable(_SILENT) from None
+            raise ServiceUnavailable(_SILENT) from None
 
 
 _SILENT = f"the reader service (pcscd) has not answered for {SERVICE_S:g} seconds"

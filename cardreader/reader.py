@@ -86,12 +86,18 @@ class SimulatedSlot(Protocol):
     profile: str | None
     """Name of the profile of the card in the slot, or None."""
 
+    @property
+    def own(self) -> tuple[tuple[str, str], ...]:
+        """The cards of a tester's own files that were put in so far: name, which ``insert`` takes, and one line about it."""
+        ...
+
     def insert(self, profile: str) -> None:
         """Puts the card of that profile in; its state persists between insertions.
 
-        Raises:
+        Raises: nothing is put in.
             KeyError: no such profile.
-            ProtocolError: its stored state is damaged; nothing is put in.
+            StateDamaged: its stored state cannot be read.
+            ProtocolError: its profile's file cannot.
         """
         ...
 
@@ -109,7 +115,7 @@ class SimulatedSlot(Protocol):
         """Orders a fault (``cardreader.lab.faults.FORMS``) of this card, or of the next one that gets to its command.
 
         Raises:
-            ValueError: it is none; the text says what is wrong.
+            ValueError: it is none, or waits already (``cardreader.lab.faults.AlreadyOrdered``); the text says what is wrong.
         """
         ...
 

@@ -353,7 +353,14 @@ class CardScreen(Page[None]):
             return Said(self.t("Checking the PIN"), self.t("Please leave the card in."))
         facts: dict[str, Any] = {"balance_fen": self._step.balance_fen, "amount_fen": self._order.amount_fen}
         facts["number"] = self._step.number
-        said = prompt_words(self._step.prompt, self._step.tries_left, facts, self.t, self._step.earlier)
+        said = prompt_words(
+            self._step.prompt,
+            self._step.tries_left,
+            facts,
+            self.t,
+            self._step.earlier,
+            self._step.service_down,
+        )
         if self._told_no:
             answer = self.t("This can't be cancelled now. The result comes in a moment.")
             return replace(said, text=answer)

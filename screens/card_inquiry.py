@@ -16,6 +16,7 @@ from screens.problems import N_, Said, prompt_words, words_for
 from stb_app.journeys.steps import (
     PROBLEM_PROMPTS,
     BankCardRead,
+    CardMoved,
     CardPrompt,
     CardRead,
     InquiryStep,
@@ -75,6 +76,11 @@ class CardInquiryScreen(Page[None]):
         """Its bank is asked what is in the account."""
         self._pin = PinEntry()
         self._running: Running | None = None
+        self._watching: Running | None = None
+        self._amount_open = self._load_open = False
+        """What stands above this page: how much shall be loaded, and whether; the load."""
+        self._other = False
+        """Meanwhile the card was taken out and one put in: what was read may be of another."""
 
     # The journey
 
@@ -87,10 +93,13 @@ class CardInquiryScreen(Page[None]):
 
     def on_leave(self) -> None:
         self._pin.clear()
-        if self._running is not None:
-            self._running.cancel()
+        for running in (self._running, self._watching):
+            if running is not None:
+                running.cancel()
 
     def _begin(self, *, account: bool = False) -> None:
+        self.on_leave()
+        self._other = False
         self._account = account
         self._pin = PinEntry()
         if self.app.verbs is None:  # the connection is still being set up
@@ -102,10 +111,29 @@ class CardInquiryScreen(Page[None]):
         self._running = self.app.start(journey, lambda step: self._on_step(journey, step))
         self._look()
 
+    def _watch(self) -> None:
+        """What one card has told does not stay on the screen when another is in."""
+        read = self._step
+        self._watching = self.app.start(
+            self.app.verbs.watch_slot(), lambda moved: self._on_moved(read, moved)
+        )
+
+    def _on_moved(self, read: InquiryStep, moved: CardMoved) -> None:
+        if not moved.inside or self._step is not read:
+            return
+        if self._load_open:  # the slot is that page's
+            self._other = True
+            return
+        if self._amount_open:
+            self._amount_open = False
+            self.app.uncover()
+        self._begin()
+
     def _choose_amount(self) -> None:
         """How much, and then once more whether."""
         assert isinstance(self._step, BankCardRead)
         assert self._step.cash is not None
+        self._amount_open = True
         amounts = tuple((str(fen), money(fen)) for fen in amounts_for(self._step.cash))
         self.app.push(
             "question", self._on_amount, sign="question", title=N_("How much shall be loaded?"),
@@ -113,21 +141,26 @@ class CardInquiryScreen(Page[None]):
         )  # fmt: skip
 
     def _on_amount(self, answer: str | None) -> None:
+        self._amount_open = False
         if answer is None or not answer.isdecimal():
             return
         fen = int(answer)
+        self._amount_open = True
         self.app.push("question", lambda answer: self._load(fen, answer), **confirmation(fen, self.t))
 
     def _load(self, fen: int, answer: str | None) -> None:
         assert isinstance(self._step, BankCardRead)
         assert self._step.cash is not None
+        self._amount_open = False
         if answer == "load":
+            self._load_open = True
             held_fen = self._step.cash.balance_fen
             self.app.push("card-load", self._on_loaded, amount_fen=fen, held_fen=held_fen)
 
     def _on_loaded(self, way: LoadWay | None) -> None:
-        """Back from loading: what was read still holds where nothing was loaded."""
-        if way == "look":
+        """Back from loading: what was read still holds where nothing was loaded, and the card has stayed in."""
+        self._load_open = False
+        if way == "look" or self._other:
             self._begin()
         elif way == "amount":
             self._choose_amount()
@@ -140,6 +173,8 @@ class CardInquiryScreen(Page[None]):
         self._pin.clear()
         self._pin.sent = self._pin.sent and isinstance(step, CardPrompt) and step.prompt == "reading"
         self._step = step
+        if isinstance(step, CardRead | BankCardRead):
+            self._watch()
         if self._bad:
             self.app.sound("error")
         if not isinstance(step, CardPrompt):
@@ -181,12 +216,10 @@ class CardInquiryScreen(Page[None]):
         if key == "pin":
             self._send_pin()
         elif key == "again":
-            self.on_leave()
             self._begin()
         elif key == "load":
             self._choose_amount()
         elif key == "account":
-            self.on_leave()
             self._begin(account=True)
         elif key == "done":
             self.app.pop()
@@ -292,9 +325,10 @@ class CardInquiryScreen(Page[None]):
                 prompt_words("settling", None, {}, self.t, earlier=True),
                 text=self.t("Please leave the card in."),
             )
-        if step.prompt in WORDS:
+        if step.prompt in WORDS and not step.service_down:
             return Said(*map(self.t, WORDS[step.prompt]))
-        return prompt_words(step.prompt, step.tries_left, {"balance_fen": step.balance_fen}, self.t)
+        facts = {"balance_fen": step.balance_fen}
+        return prompt_words(step.prompt, step.tries_left, facts, self.t, service_down=step.service_down)
 
     def _doing(self) -> tuple[Node, ...]:
         """The PIN, or that something is going on."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from screens.card_lab_parts import AUTHENTICITY, Tone, card_kind, grouped, milliseconds, way
 from screens.loading import LoadingPage
 from screens.parts import button, message
-from screens.problems import N_, words_for
+from screens.problems import N_, SERVICE_DOWN, words_for
 from stb_app.journeys.base import Journey
 from stb_app.journeys.card_lab import (
     ApplicationFound,
@@ -58,6 +58,10 @@ PROMPTS: dict[str, tuple[str, str]] = {
         N_("Please check that its cable is plugged in."),
     ),
 }
+PCSCD_DOWN = N_(
+    "pcscd does not answer; on most boxes 'systemctl start pcscd' starts it. It is asked again by itself."
+)
+"""For testers."""
 POSES: dict[str, Literal["insert", "reading", "missing", "empty"]] = {
     "starting": "empty",
     "insert": "insert",
@@ -258,6 +262,8 @@ class CardLabScreen(Page[None]):
             words = words_for(self._prompt.code, self._prompt.facts, self.t)
             return words.title, words.text
         title, text = PROMPTS.get(self._prompt.prompt, PROMPTS["insert"])
+        if self._prompt.service_down:
+            title, text = SERVICE_DOWN, PCSCD_DOWN
         return self.t(title), self.t(text)
 
     def _kind(self, seen: CardSeen) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from screens.problems import N_
-from stb_app.kit.nodes import Color, Column, Group, Grow, Node, Row, Scroll, Target, Text
+from stb_app.kit.nodes import Color, Column, Group, Grow, Icon, Node, Row, Scroll, Target, Text
 from stb_app.kit.screen import Binding
 from stb_app.shell.keys import DIGITS
 from stb_app.shell.page import Page
@@ -84,8 +84,7 @@ class CardLabFaultsScreen(Page[None]):
         elif name == "forget":
             self.app.forget_faults()
         else:
-            kind, what, _ = KINDS[self._kind]
-            self.app.order_fault(f"{kind}@{self._number if value == 'number' else value}{what}")
+            self.app.order_fault(self._fault(value))
 
     def state(self) -> dict[str, Any]:
         waiting, happened = self._known()
@@ -111,9 +110,7 @@ class CardLabFaultsScreen(Page[None]):
             ("number", any_one),
             *((place, f"{place[:2]} {place[2:]}  {name}") for place, name in PLACES),
         )
-        places = tuple(
-            Target(f"place:{place}", Text(words, "body"), "row", min_height=72) for place, words in named
-        )
+        places = tuple(self._place(place, words) for place, words in named)
         lists = Row(
             (
                 Grow(self._list("kinds", self.t("What goes wrong"), kinds)),
@@ -125,6 +122,18 @@ class CardLabFaultsScreen(Page[None]):
             grow=1,
         )
         return Column((Text(self.t("Faults of the test card"), "heading"), lists), gap=20, width=1640)
+
+    def _fault(self, place: str) -> str:
+        """The chosen fault at a command, as ``stb-card`` has it."""
+        kind, what, _ = KINDS[self._kind]
+        return f"{kind}@{self._number if place == 'number' else place}{what}"
+
+    def _place(self, place: str, words: str) -> Target:
+        """A command; whether the chosen fault waits for it already."""
+        line: tuple[Node, ...] = (Grow(Text(words, "body")),)
+        if self._fault(place) in self._known()[0]:
+            line = (*line, Icon("check", 40, "warning"))
+        return Target(f"place:{place}", Row(line, gap=12), "row", min_height=72)
 
     def _list(self, key: str, title: str, rows: tuple[Target, ...]) -> Node:
         return Column(
@@ -142,6 +151,8 @@ class CardLabFaultsScreen(Page[None]):
         lines: list[Node] = [self._said(fault, "warning") for fault in waiting]
         if not waiting:
             lines.append(Text(self.t("None ordered"), "small", "secondary"))
+        elif self.app.slot is not None and self.app.slot.profile is None:
+            lines.append(Text(self.t("No card is in the slot: they wait for the next one."), "small"))
         if happened:
             lines.append(Text(self.t("Happened"), "small", "secondary"))
             lines += [self._said(f"{fault} ({number})", "good") for number, fault in happened]

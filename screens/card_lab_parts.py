@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -44,6 +45,8 @@ KINDS = {
 GROUP = 8
 """Hexadecimal digits that stand together; a line may end behind them."""
 INDENT = 32
+LONGEST_LINE = 4
+"""Lines that the longest name of a data object takes with the largest letters; only bytes that nobody can name take more."""
 
 
 def grouped(digits: str) -> str:
@@ -96,15 +99,15 @@ class Item:
     mark: tuple[str, Tone] | None = None
 
 
-class Browser(Page[None]):
+class Browser(Page[None], ABC):
     """A list, and beside it what its focused line is about, which can be gone into with the arrow to the right."""
 
     default_focus = "item:0"
     _chosen = 0
 
+    @abstractmethod
     def items(self) -> Sequence[Item]:
         """The lines, at least one."""
-        raise NotImplementedError
 
     def ok_words(self) -> str:
         """What OK does on the focused line."""
@@ -148,7 +151,7 @@ class Browser(Page[None]):
     def _row(self, number: int, one: Item) -> Target:
         words: list[Node] = [Text(one.title, "body")]
         if one.line:
-            words.append(Text(one.line, "caption", "secondary", most_lines=2))
+            words.append(Text(one.line, "caption", "secondary", most_lines=LONGEST_LINE))
         line: list[Node] = [Grow(Column(tuple(words), gap=2))]
         if one.mark is not None:
             line.append(Pill(*one.mark))

@@ -73,7 +73,7 @@ class CardLoadScreen(Page[LoadWay]):
 
     def on_leave(self) -> None:
         self._pin.clear()
-        self._running.cancel()
+        self._running.cancel()  # also one that only follows what becomes of a load
 
     def _begin(self) -> None:
         self._pin = PinEntry()
@@ -219,6 +219,7 @@ class CardLoadScreen(Page[LoadWay]):
 
     def _on_again(self, answer: str | None) -> None:
         if answer == "load":
+            self._running.cancel()
             self._begin()
 
     def _ask_to_leave(self, step: CardPrompt) -> None:

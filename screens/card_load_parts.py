@@ -10,9 +10,9 @@ from screens.card_parts import AWAY_PROMPTS, held, remarked
 from screens.parts import due
 from screens.pin_entry import PinEntry
 from screens.problems import N_, PROBLEMS, STAY_SAFE, Said, money_words, prompt_words, words_for
-from screens.words import Say, sentences
-from stb_app.journeys import Money
-from stb_app.journeys.steps import CardPrompt, CashHeld, LoadEnded
+from screens.words import Say, Tone, sentences
+from stb_app.journeys import Load, Money
+from stb_app.journeys.steps import CardPrompt, CashHeld, LoadEnded, LoadOutcome
 from stb_app.kit.nodes import Color, Column, Fit, Node, Row, Sign, Space, Target, Text, TextStyle
 from stb_app.shell.words import money
 
@@ -44,6 +44,9 @@ TEXTS: Mapping[str, str] = {
     ),
     "reader-away": N_(
         "Plug the reader in and put the same card back: the card itself tells us whether it has the money."
+    ),
+    "reader-away-service": N_(
+        "As soon as it runs, put the same card back: the card itself tells us whether it has the money."
     ),
 }
 """The same, below a title that would."""
@@ -100,6 +103,11 @@ ENDS: Mapping[str, tuple[str, str]] = {
         N_("Our staff are checking this load"),
         N_("Our staff will check whether money was taken. You need not do anything."),
     ),
+    "not-seen-again": (
+        N_("The card was not put in again"),
+        N_("So the load was undone, and the account has its money back."),
+    ),
+    "not-debited": (N_("Our staff have checked this load"), N_("You need not do anything.")),
     "declined-by-card": WORDS["declined-by-card"],
     "declined-by-issuer": (
         N_("The card's bank has refused to load it"),
@@ -138,11 +146,12 @@ def confirmation(fen: int, t: Say) -> dict[str, Any]:
 
 def load_words(step: CardPrompt, t: Say) -> Said:
     """What is asked of the person at the slot."""
-    own = WORDS.get(step.prompt)
+    own = None if step.service_down else WORDS.get(step.prompt)
     if own is not None:
         return Said(t(own[0]), t(own[1]))
-    said = prompt_words(step.prompt, step.tries_left, {"number": step.number}, t)
-    text = TEXTS.get(step.prompt)
+    facts = {"number": step.number}
+    said = prompt_words(step.prompt, step.tries_left, facts, t, service_down=step.service_down)
+    text = TEXTS.get(f"{step.prompt}-service" if step.service_down else step.prompt)
     return said if text is None else replace(said, text=t(text))
 
 
@@ -173,6 +182,8 @@ def ended_words(end: LoadEnded, t: Say) -> Said:
     key = end.reason if end.outcome != "loaded" and end.reason in ENDS else end.outcome
     if end.outcome == "unknown" and key not in ("card-away", "load-disputed"):
         key = "unknown"
+    if end.outcome == "failed" and key == "card-away":
+        key = "not-seen-again"
     own = ENDS.get(key or "")
     if own is not None:
         return Said(t(own[0]), t(own[1]))
@@ -225,6 +236,25 @@ def load_ended(end: LoadEnded, buttons: tuple[Target, ...], t: Say) -> Node:
         )
 
     return Fit((page("title", "row", 120, ROOMY), page("heading", "body", 64, TIGHT)))
+
+
+def end_of(load: Load) -> LoadEnded:
+    """How a load stands, in the terms of its page: what nobody has told of yet only its card knows."""
+    outcomes: Mapping[str, LoadOutcome] = {"loaded": "loaded", "failed": "failed"}
+    number, balance_fen = (load.card.number, load.card.balance_after_fen) if load.card else ("", None)
+    outcome = outcomes.get(load.state, "unknown")
+    reason = load.reason if outcome == "failed" else load.reason or "card-away"
+    return LoadEnded(outcome, reason, load.amount_fen, number, balance_fen)
+
+
+def load_pill(end: LoadEnded, t: Say) -> tuple[str, Tone]:
+    """What became of a load in one or two words, and the tone of its mark."""
+    pills: Mapping[str, tuple[str, Tone]] = {
+        "loaded": (t("Loaded"), "good"),
+        "failed": (t("Not loaded"), "bad"),
+        "unknown": (t("Being checked"), "warning"),
+    }
+    return pills[end.outcome]
 
 
 def load_state(end: LoadEnded) -> dict[str, Any]:

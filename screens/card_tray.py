@@ -23,6 +23,12 @@ CARDS: tuple[tuple[str, str, str], ...] = (
     ("no-purse", N_("A card that cannot pay"), N_("Nothing on it to pay with")),
 )
 """Profile of the simulator, its name, what is special about it."""
+FOR_TESTERS: tuple[tuple[str, str, str], ...] = (
+    ("debit-sda", N_("A debit card with SDA"), N_("Its certificates prove only its data")),
+    ("debit-cda", N_("A debit card with CDA"), N_("It signs its cryptograms, too")),
+    ("debit-t0", N_("A debit card that talks T=0"), N_("Its answers are fetched one by one")),
+)
+"""The same, below a heading of their own: the other cards are all that a subscriber needs to see how it works."""
 
 
 class CardTrayScreen(Page[None]):
@@ -30,6 +36,10 @@ class CardTrayScreen(Page[None]):
 
     id = "card-tray"
     modal = True
+
+    def _own(self) -> tuple[tuple[str, str], ...]:
+        """The cards of a tester's own files: name, and a line that the file has."""
+        return self.app.slot.own if self.app.slot is not None else ()
 
     @property
     def _inside(self) -> str | None:
@@ -52,32 +62,32 @@ class CardTrayScreen(Page[None]):
             return
         if key == "pull":
             self.app.pull_card()
+        elif key.startswith("own:"):
+            self.app.insert_card(self._own()[int(key.removeprefix("own:"))][0])
         else:
             self.app.insert_card(key.removeprefix("insert:"))
         self.app.pop()
 
     def state(self) -> dict[str, Any]:
-        return {"inside": self._inside}
+        return {"inside": self._inside, "own": [name for name, _ in self._own()]}
 
     def compose(self) -> Node:
         inside = self._inside
-        rows: list[Target] = []
+        cards = [
+            (f"insert:{profile}", profile, self.t(name), self.t(about)) for profile, name, about in CARDS
+        ]
+        others = [(f"own:{number}", name, name, about) for number, (name, about) in enumerate(self._own())]
+        others += [(f"insert:{one}", one, self.t(name), self.t(about)) for one, name, about in FOR_TESTERS]
+        rows: list[Node] = []
         if inside is not None:
-            named = next((name for profile, name, _ in CARDS if profile == inside), "")
-            said = (Text(self.t(named), "small", "secondary"),) if named else ()
+            named = next((name for _, profile, name, _ in (*cards, *others) if profile == inside), "")
+            said = (Text(named, "small", "secondary"),) if named else ()
             said = (Text(self.t("Pull the card out"), "row-bold"), *said)
             words = Row((Icon("arrow-up", 44, "accent"), Grow(Column(said, gap=2))), gap=24)
             rows.append(Target("pull", words, "row"))
-        for profile, name, about in CARDS:
-            line: list[Node] = [
-                Icon("card", 48, plate="none"),
-                Grow(
-                    Column((Text(self.t(name), "row-bold"), Text(self.t(about), "small", "secondary")), gap=2)
-                ),
-            ]
-            if profile == inside:
-                line.append(Pill(self.t("In the slot"), "accent"))
-            rows.append(Target(f"insert:{profile}", Row(tuple(line), gap=24), "row"))
+        rows += [self._row(*card) for card in cards]
+        rows.append(Text(self.t("For testers"), "body", "secondary"))
+        rows += [self._row(*card) for card in others]
         words = Row(
             (Icon("bolt", 44, "accent"), Grow(Text(self.t("Faults of the test card"), "row-bold"))), gap=24
         )
@@ -95,3 +105,10 @@ class CardTrayScreen(Page[None]):
             gap=20,
             width=1240,
         )
+
+    def _row(self, key: str, profile: str, name: str, about: str) -> Target:
+        words = Column((Text(name, "row-bold"), Text(about, "small", "secondary")), gap=2)
+        line: list[Node] = [Icon("card", 48, plate="none"), Grow(words)]
+        if profile == self._inside:
+            line.append(Pill(self.t("In the slot"), "accent"))
+        return Target(key, Row(tuple(line), gap=24), "row")

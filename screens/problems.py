@@ -41,6 +41,10 @@ _CALL_US = N_("Please call the hotline; we will look at it with you.")
 _ORDER_AGAIN = N_("Please order again.")
 _NOT_SAFE = N_("So nothing is sent there, and nothing can be paid. Please call the hotline.")
 _NOT_RECOGNISED = N_("The payment service does not recognise this box")
+SERVICE_DOWN = N_("The card service of this box is not running")
+SERVICE_BACK = N_(
+    "No card can be read until it runs again. If that takes more than a minute, switch the box off and on again."
+)
 _REGISTER_AGAIN = N_("Please call the hotline to have it registered again.")
 
 PROBLEMS: dict[str, tuple[str, str]] = {
@@ -226,6 +230,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("The card reader cannot be found"),
         N_("Please check that its cable is plugged in. You can also pay with your phone."),
     ),
+    "reader-service-down": (SERVICE_DOWN, SERVICE_BACK),
     # The deduction
     "psam-none-free": (N_("Too many people are paying just now"), _WAIT),
     "psam-none-for-issuer": (
@@ -238,6 +243,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("The card's answer is being checked"),
         N_("Our staff will check whether money was taken. You need not do anything."),
     ),
+    "not-debited": (N_("Our staff have checked this payment"), N_("You need not do anything.")),
     "proof-kept": (
         N_("Our staff are checking this payment"),
         N_("Our staff will check whether money was taken. You need not do anything."),
@@ -396,6 +402,11 @@ PROMPTS: dict[str, tuple[str, str]] = {
         N_("The card reader cannot be found"),
         N_("Plug the reader in and put the same card back: the card itself tells us whether it has paid."),
     ),
+    "reader-missing-service": (SERVICE_DOWN, SERVICE_BACK),
+    "reader-away-service": (
+        SERVICE_DOWN,
+        N_("As soon as it runs, put the same card back: the card itself tells us whether it has paid."),
+    ),
     "settling": (N_("Asking the card what happened"), N_("Please leave it in. It can't be cancelled now.")),
     "settling-earlier": (
         N_("Asking the card about an earlier payment"),
@@ -465,13 +476,20 @@ def spoken(facts: Mapping[str, Any], say: Callable[[Mapping[str, str]], str]) ->
 
 
 def prompt_words(
-    prompt: str, tries_left: int | None, facts: Mapping[str, Any], t: Translate, earlier: bool = False
+    prompt: str,
+    tries_left: int | None,
+    facts: Mapping[str, Any],
+    t: Translate,
+    earlier: bool = False,
+    service_down: bool = False,
 ) -> Said:
     """The words for a card prompt of the closed list, those of a card that cannot pay among them.
 
     ``number`` among the facts: the masked number of the card that is asked for; ``earlier``: it is about a payment that was
-    begun and left.
+    begun and left; ``service_down``: not the reader is away but the service that talks to it.
     """
+    if service_down:
+        prompt = f"{prompt}-service"
     if prompt == "wrong-pin" and tries_left == 1:
         prompt = "wrong-pin-last"
     if earlier and f"{prompt}-earlier" in PROMPTS:

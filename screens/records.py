@@ -1,59 +1,42 @@
-"""What I have paid, here and elsewhere: the list, newest first, and one payment in full."""
+"""What I have paid, here and elsewhere, and loaded onto cards: the list, newest first."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from heapq import merge
 from typing import TYPE_CHECKING, Any, Literal
 
+from screens.card_load_parts import end_of, load_pill
 from screens.loading import LoadingPage
-from screens.parts import button, known_hotline, message, service_icon
-from screens.problems import DO_NOT_REPEAT, money_words, sends_to_hotline, words_for
+from screens.parts import button, message, service_icon
 from screens.words import (
     PENDING,
     SEPARATOR,
     Tone,
     amount_color,
-    amount_name,
-    method_label,
     method_name,
     payment_state,
     subscription_status,
     term_name,
-    time_name,
 )
-from stb_app.journeys import Earlier, Payment, Records, Service
+from stb_app.journeys import Earlier, Load, Payment, Records
 from stb_app.journeys.base import Journey
-from stb_app.journeys.steps import Finished, finished
-from stb_app.kit.nodes import (
-    Color,
-    Column,
-    Facts,
-    Fit,
-    Grow,
-    Node,
-    Panel,
-    Pill,
-    Row,
-    Scroll,
-    Sign,
-    Space,
-    Span,
-    Target,
-    Text,
-)
-from stb_app.shell.page import Page
+from stb_app.journeys.steps import Finished
+from stb_app.kit.nodes import Column, Fit, Grow, Icon, Node, Pill, Row, Scroll, Space, Target, Text
+from stb_app.kit.texts import last_four
 from stb_app.shell.words import day, full_moment, money
 
 if TYPE_CHECKING:
     from stb_app.shell.app import App
 
+ICON_PX = 72
 FOLLOWED = 3
 """Payments whose end is not known that are watched at once; there is hardly ever more than one."""
 
 
 class RecordsScreen(LoadingPage[Records]):
-    """OK on a payment shows it in full, on what was paid elsewhere its service.
+    """OK on a payment or a load shows it in full, on what was paid elsewhere its service.
 
     A payment whose end is not known yet changes here by itself when it is.
     """
@@ -70,14 +53,22 @@ class RecordsScreen(LoadingPage[Records]):
         return self.value.payments if self.value else ()
 
     @property
+    def mine(self) -> tuple[Payment | Load, ...]:
+        """What this box has paid and loaded, newest first."""
+        if self.value is None:
+            return ()
+        # Each of the two stays in the order in which it came.
+        return tuple(merge(self.value.payments, self.value.loads, key=lambda one: one.time, reverse=True))
+
+    @property
     def earlier(self) -> tuple[Earlier, ...]:
         """What was paid elsewhere, as far as that is known."""
         return (self.value.earlier or ()) if self.value else ()
 
     @property
     def default_focus(self) -> str | None:  # type: ignore[override]
-        if self.payments:
-            return f"record:{self.payments[0].payment}"
+        if self.mine:
+            return _key(self.mine[0])
         return "earlier:0" if self.earlier else None
 
     def question(self) -> Journey[Any]:
@@ -92,6 +83,10 @@ class RecordsScreen(LoadingPage[Records]):
             **super().state(),
             "numbers": [p.number for p in self.payments],
             "records": [{"number": p.number, "state": p.state, "money": p.money} for p in self.payments],
+            "loads": [
+                {"load": one.load, "state": one.state, "money": one.money, "amount_fen": one.amount_fen}
+                for one in (self.value.loads if self.value else ())
+            ],
             "earlier": [
                 {
                     "service": e.service.service,
@@ -119,6 +114,8 @@ class RecordsScreen(LoadingPage[Records]):
         elif key.startswith("record:"):
             wanted = key.removeprefix("record:")
             self.app.push("record", payment=next(p for p in self.payments if p.payment == wanted))
+        elif key.startswith("load:"):
+            self.app.push("load-record", load=next(one for one in self.mine if _key(one) == key))
         elif key.startswith("earlier:"):
             chosen = self.earlier[int(key.removeprefix("earlier:"))]
             self.app.push("service", service=chosen.service.service)
@@ -126,7 +123,8 @@ class RecordsScreen(LoadingPage[Records]):
             super().on_ok(key)
 
     def content(self, value: Records) -> Node:
-        if not value.payments and value.earlier == ():
+        count = len(self.mine)
+        if not count and value.earlier == ():
             return message(
                 "info",
                 self.t("Nothing paid yet"),
@@ -135,14 +133,14 @@ class RecordsScreen(LoadingPage[Records]):
                 ),
                 self._ways(),
             )
-        if not value.payments and value.earlier is None:
+        if not count and value.earlier is None:
             return message(
                 "info", self.t("Nothing paid on the television yet"), self._not_told(), self._ways()
             )
-        if len(value.payments) > 1:
-            words = self.t("The last {n} records").format(n=len(value.payments))
+        if count > 1:
+            words = self.t("The last {n} records").format(n=count)
         else:
-            words = self.t("One record") if value.payments else self._elsewhere()
+            words = self.t("One record") if count else self._elsewhere()
         head = Row((Grow(Text(words, "row", "secondary")), button("refresh", self.t("Refresh"), width=None)))
         above: tuple[Node, ...] = (head,)
         if value.earlier is None:
@@ -167,9 +165,12 @@ class RecordsScreen(LoadingPage[Records]):
         return self.t("What you paid elsewhere cannot be shown just now.")
 
     def _rows(self, value: Records, two_lines: bool) -> tuple[Node, ...]:
-        """The payments of this box, then what was paid elsewhere under a heading of its own."""
-        rows: list[Node] = [self._payment_row(payment, two_lines) for payment in value.payments]
-        if value.earlier and value.payments:
+        """What this box has done, then what was paid elsewhere under a heading of its own."""
+        rows: list[Node] = [
+            self._load_row(one, two_lines) if isinstance(one, Load) else self._payment_row(one, two_lines)
+            for one in self.mine
+        ]
+        if value.earlier and self.mine:
             rows += [Space(8), Text(self._elsewhere(), "row", "secondary")]
         rows += [self._earlier_row(place, one, two_lines) for place, one in enumerate(value.earlier or ())]
         return tuple(rows)
@@ -177,9 +178,9 @@ class RecordsScreen(LoadingPage[Records]):
     def _payment_row(self, payment: Payment, two_lines: bool) -> Target:
         how = SEPARATOR.join((full_moment(payment.time)[:16], method_name(self.t, payment.method)))
         return self._row(
-            f"record:{payment.payment}",
-            payment.service,
-            payment.term,
+            _key(payment),
+            service_icon(payment.service, ICON_PX),
+            SEPARATOR.join((self.say(payment.service.name), term_name(self.t, payment.term))),
             how,
             payment.amount_fen,
             amount_color(payment.money),
@@ -187,12 +188,28 @@ class RecordsScreen(LoadingPage[Records]):
             two_lines,
         )
 
+    def _load_row(self, load: Load, two_lines: bool) -> Target:
+        how = full_moment(load.time)[:16]
+        if load.card is not None:
+            number = f"****\u00a0{last_four(load.card.number)}"
+            how = SEPARATOR.join((how, self.t("card {number}").format(number=number)))
+        return self._row(
+            _key(load),
+            Icon("card", ICON_PX, plate="teal"),
+            self.t("Electronic cash load"),
+            how,
+            load.amount_fen,
+            amount_color(load.money),
+            load_pill(end_of(load), self.t),
+            two_lines,
+        )
+
     def _earlier_row(self, place: int, one: Earlier, two_lines: bool) -> Target:
         mark = subscription_status(self.t, one)
         return self._row(
             f"earlier:{place}",
-            one.service,
-            one.term,
+            service_icon(one.service, ICON_PX),
+            SEPARATOR.join((self.say(one.service.name), term_name(self.t, one.term))),
             day(one.date),
             one.amount_fen,
             "money",
@@ -203,24 +220,23 @@ class RecordsScreen(LoadingPage[Records]):
     def _row(
         self,
         key: str,
-        service: Service,
-        term: str,
+        icon: Icon,
+        name: str,
         how: str,
         amount_fen: int,
         color: Literal["money", "secondary"],
         mark: tuple[str, Tone],
         two_lines: bool,
     ) -> Target:
-        name = SEPARATOR.join((self.say(service.name), term_name(self.t, term)))
         left = Column((Text(name, "row-bold"), Text(how, "small", "secondary")), gap=2)
         words, tone = mark
         amount = Text(money(amount_fen), "row-bold", color, "end", False)
         if two_lines:
             below = Row((amount, Space(grow=1), Pill(words, tone)), gap=16)
-            body: Node = Row((service_icon(service, 72), Grow(Column((left, below), gap=6))), gap=28)
+            body: Node = Row((icon, Grow(Column((left, below), gap=6))), gap=28)
         else:
             end = Row((Space(grow=1), Pill(words, tone)), gap=0)
-            body = Row((service_icon(service, 72), Grow(left, 5), Grow(amount, 2), Grow(end, 3)), gap=28)
+            body = Row((icon, Grow(left, 5), Grow(amount, 2), Grow(end, 3)), gap=28)
         return Target(key, body, "row", text=f"{name} {money(amount_fen)} {words}")
 
     def _followed_to(self, step: Any) -> None:
@@ -231,121 +247,6 @@ class RecordsScreen(LoadingPage[Records]):
             self.app.refresh()
 
 
-class RecordScreen(Page[None]):
-    """One payment: the same words as its result had, and every number a hotline could ask for."""
-
-    id = "record"
-
-    def __init__(self, app: App, *, payment: Payment) -> None:
-        super().__init__(app)
-        self.payment = payment
-
-    def crumbs(self) -> Sequence[str]:
-        return (self.t("Payment records"), self.payment.number)
-
-    def on_enter(self) -> None:
-        if self.payment.state in PENDING:
-            self.app.start(self.app.verbs.follow(self.payment), self._step)
-
-    def state(self) -> dict[str, Any]:
-        payment, end = self.payment, finished(self.payment)
-        until = payment.valid_until
-        return {
-            "outcome": end.outcome,
-            "money_taken": end.money_taken,
-            "money": payment.money,
-            "state": payment.state,
-            "number": payment.number,
-            "order": payment.order,
-            "payment": payment.payment,
-            "valid_until": until.isoformat() if until is not None else None,
-            "reason": payment.reason,
-        }
-
-    def on_ok(self, key: str) -> None:
-        if key == "service":
-            self.app.push("service", service=self.payment.service.service)
-        else:
-            self.app.pop()
-
-    def compose(self) -> Node:
-        payment = self.payment
-        title, _ = payment_state(self.t, payment)
-        said = words_for(payment.reason, payment.facts, self.t) if payment.reason else None
-        sentences: list[Text] = []
-        if said is not None:
-            # A reason that is the state in other words would only say it twice.
-            if payment.reason != payment.state:
-                sentences.append(Text(said.title, "body-bold"))
-            sentences.append(Text(said.text, "body", "secondary"))
-        if payment.state == "unknown" or (said is not None and said.warning):
-            sentences.append(Text(self.t(DO_NOT_REPEAT), "body-bold", "warning"))
-        if payment.state in PENDING:
-            here = self.t("This changes here by itself as soon as we know.")
-            sentences.append(Text(here, "body", "secondary"))
-        if payment.money == "unknown" or (payment.reason and sends_to_hotline(payment.reason)):
-            sentences += [Text(line, "body", "secondary") for line in known_hotline(self.app)]
-        taken = money_words(payment.money, self.t)
-        tone: Color = "warning" if payment.money == "unknown" else "text"
-        words = (Text(title, "title"), Text((Span(taken, tone, True),), "row"), *sentences)
-        back = button("back", self.t("Back"), "primary", None)
-        # Where nothing was paid for, the way to the service is the way to another order.
-        words_ = self.t("To the service") if payment.money == "taken" else self.t("Order again")
-        service = button("service", words_, width=None)
-        # While nobody knows whether it was paid, no way leads to paying it again.
-        away = payment.state == "unknown" or (payment.state in PENDING and payment.money == "unknown")
-        ways = Row(
-            (Grow(back), Space(grow=2)) if away else (Grow(back), Grow(service), Space(grow=1)), gap=28
-        )
-        kind = "cancelled" if payment.reason == "declined" else finished(payment).outcome
-        head = Row((Sign(kind, 120), Grow(Column(words, gap=8))), gap=40)
-        facts = Panel(Facts(self._pairs("body"), columns=2, gap=22), pad=44)
-        # Large letters: every sentence stays, and the facts, in smaller ones, may scroll.
-        small_words = tuple(replace(sentence, style="small") for sentence in sentences)
-        close_words = (Text(title, "headline"), Text(taken, "body-bold", tone), *small_words)
-        close = Row((Sign(kind, 120), Grow(Column(close_words, gap=0))), gap=28)
-        small = Panel(Facts(self._pairs("small"), columns=2, gap=12, style="small"), pad=32)
-        return Fit(
-            (
-                Column((head, facts, Space(grow=1), ways), gap=32, grow=1),
-                Column((close, small, Space(grow=1), ways), gap=20, grow=1),
-                Column((close, Scroll("facts", small), ways), gap=16, grow=1),
-                Column((Scroll("facts", Column((close, small), gap=16)), ways), gap=16, grow=1),
-            )
-        )
-
-    def _pairs(self, style: Literal["body", "small"]) -> tuple[tuple[str, str | Text], ...]:
-        payment = self.payment
-        pairs: list[tuple[str, str | Text]] = [
-            (
-                self.t("Service"),
-                SEPARATOR.join((self.say(payment.service.name), term_name(self.t, payment.term))),
-            ),
-            (
-                amount_name(self.t, payment.money, payment.state == "late"),
-                Text(
-                    money(payment.amount_fen),
-                    "body-bold" if style == "body" else style,
-                    amount_color(payment.money),
-                ),
-            ),
-            (time_name(self.t, payment), full_moment(payment.time)),
-            (self.t("Order number"), payment.number),
-            # Two beside each other: the card beside the way to pay, and its balances in a row of their own.
-            (method_label(self.t, payment.money), method_name(self.t, payment.method)),
-        ]
-        if payment.card is not None:
-            pairs.append((self.t("Card number"), payment.card.number))
-            if payment.card.balance_before_fen is not None:
-                pairs.append((self.t("Balance before"), money(payment.card.balance_before_fen)))
-            if payment.card.balance_after_fen is not None:
-                pairs.append((self.t("Balance after"), money(payment.card.balance_after_fen)))
-        if payment.valid_until is not None:
-            pairs.append((self.t("Valid until"), day(payment.valid_until)))
-        return tuple(pairs)
-
-    def _step(self, step: Any) -> None:
-        if isinstance(step, Finished) and step.payment is not None:
-            # The card's part is only in the box's own copy when the TSP has not heard of it yet.
-            self.payment = replace(step.payment, card=step.payment.card or self.payment.card)
-            self.app.refresh()
+def _key(one: Payment | Load) -> str:
+    """The key of its row."""
+    return f"load:{one.load}" if isinstance(one, Load) else f"record:{one.payment}"

@@ -21,7 +21,7 @@ from screens.words import (
     time_name,
 )
 from stb_app.journeys import Order, Payment
-from stb_app.journeys.steps import Finished, Outcome
+from stb_app.journeys.steps import CardMoved, Finished, Outcome
 from stb_app.kit.nodes import (
     Color,
     Column,
@@ -43,6 +43,7 @@ from stb_app.kit.nodes import (
 )  # fmt: skip
 from stb_app.kit.screen import Binding
 from stb_app.shell.page import Page
+from stb_app.shell.running import Running
 from stb_app.shell.words import day, full_moment, money
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class ResultScreen(Page[None]):
         self._end = finished
         self._order = order
         self._left: int | None = None
+        self._watching: Running | None = None
         self._ordering = False
         self._was_told: Payment | None = None
         self._opened = app.clock.now()
@@ -140,13 +142,15 @@ class ResultScreen(Page[None]):
         if payment is not None:
             self.app.verbs.look_at(payment.payment)
             self.app.after(SEEN_S, self._told)
+        self._watch()
         if payment is not None and _may_change(self._end):
             self._following = self.app.start(self.app.verbs.follow(payment), self._on_step)
         self.app.every(1.0, self._count)
 
     def on_leave(self) -> None:
-        if self._following is not None:
-            self._following.cancel()
+        for running in (self._following, self._watching):
+            if running is not None:
+                running.cancel()
         if self._end.payment is not None:
             self._told()
             self.app.verbs.look_away(self._end.payment.payment)
@@ -157,6 +161,18 @@ class ResultScreen(Page[None]):
         if payment is not None and payment != self._was_told:
             self._was_told = payment
             self.app.start_beside(self.app.verbs.told(payment), lambda step: None)
+
+    def _watch(self) -> None:
+        """Until the card that is in the slot has been taken."""
+        if self._end.card_in_slot and self._watching is None:
+            self._watching = self.app.start(self.app.verbs.watch_slot(), self._on_moved)
+
+    def _on_moved(self, moved: CardMoved) -> None:
+        if self._watching is not None and not moved.inside:
+            self._watching.cancel()
+            self._watching = None
+            self._end = replace(self._end, card_in_slot=False)
+            self.app.refresh()
 
     def on_return(self) -> None:
         self._stop_count()
@@ -173,14 +189,20 @@ class ResultScreen(Page[None]):
             # The TSP knows no more than it did: what this box knows of the card or the wallet stays said.
             step = replace(step, reason=before.reason, facts=before.facts)
         self._end = replace(step, earlier=before.earlier)
+        self._watch()
         if changed:
             self._begin()
             self.app.focus(self.default_focus)
         self.app.after(SEEN_S, self._told)
         self.app.refresh()
 
+    @property
+    def _counting(self) -> bool:
+        """It will leave by itself, and not without the card: a page that says so stays until it is taken."""
+        return self._left is not None and not self._end.card_in_slot
+
     def _count(self) -> None:
-        if self._left is None:
+        if self._left is None or not self._counting:
             return
         # Keys that the television takes for itself are seen by what they did: a dialog on top, another language.
         # What has not been seen does not leave by itself.
@@ -202,7 +224,7 @@ class ResultScreen(Page[None]):
     # Keys
 
     def bindings(self) -> Sequence[Binding]:
-        if self._left is not None:
+        if self._counting:
             # Back, like any key but OK, stops the count first.
             return (
                 Binding(("KEY_OK",), self.t("Done · any other key stops the count")),
@@ -215,7 +237,7 @@ class ResultScreen(Page[None]):
             self._stop_count()
 
     def on_key(self, name: str) -> bool:
-        counting = self._left is not None
+        counting = self._counting
         self._stop_count()
         return counting
 
@@ -239,7 +261,7 @@ class ResultScreen(Page[None]):
                 pay_otherwise(self.app, self._order)
 
     def on_back(self) -> bool:
-        if self._left is not None:
+        if self._counting:
             self._stop_count()
         else:
             self.app.home()
@@ -287,7 +309,7 @@ class ResultScreen(Page[None]):
             "balance_before_fen": card.balance_before_fen if card is not None else None,
             "balance_after_fen": card.balance_after_fen if card is not None else None,
             "card_in_slot": end.card_in_slot,
-            "seconds_left": self._left,
+            "seconds_left": self._left if self._counting else None,
         }
 
     def compose(self) -> Node:
@@ -449,7 +471,7 @@ class ResultScreen(Page[None]):
 
     def _buttons(self) -> tuple[Node, ...]:
         """The ways on, equally wide as far as their words allow; the first has the focus."""
-        done = self.t("Done") if self._left is None else self.t("Done ({n})").format(n=self._left)
+        done = self.t("Done ({n})").format(n=self._left) if self._counting else self.t("Done")
         ways = [("done", done)]
         again = []
         settled = self._earlier and self._end.outcome == "success"

@@ -1,4 +1,4 @@
-"""How a payment ended, or stands, that nobody was shown the result of: one line with what was to be paid and what became of
+"""How a payment or a load ended, or stands, that nobody was shown the result of: one line with what was to be paid and what became of
 the money.
 """
 
@@ -9,9 +9,9 @@ from datetime import datetime
 
 from screens.problems import N_
 from screens.words import SEPARATOR, Say, sentences, term_name
-from stb_app.journeys import Payment
-from stb_app.journeys.memory import OpenPayment
-from stb_app.journeys.steps import Finished
+from stb_app.journeys import Money, Payment
+from stb_app.journeys.memory import OpenLoad, OpenPayment
+from stb_app.journeys.steps import Finished, LoadTold
 from stb_app.kit.chrome import Tone
 from stb_app.kit.texts import last_four
 from stb_app.shell.words import moment, money
@@ -64,6 +64,19 @@ CODE_NOT_HEARD_OF = N_(
     " found by itself."
 )
 
+LOAD = {
+    "taken": N_("An earlier load has gone through: {what}. The money is on the card."),
+    "not-taken": N_("An earlier load did not take place: {what}. Nothing was taken from the account."),
+    "unknown": N_("Our staff are checking an earlier load: {what}. Please do not load again."),
+}
+LOAD_WANTED = N_(
+    "It is not yet known whether the card was loaded: {what}. Put the same card in, and it is checked by itself. Please do"
+    " not load again."
+)
+LOAD_OPEN = N_(
+    "It is not yet known whether the card was loaded: {what}. It is found out by itself. Please do not load again."
+)
+
 
 def told(end: Finished, payment: Payment, t: Say, say: Callable[[Mapping[str, str]], str]) -> str:
     """The line in the subscriber's language; ``say`` picks a server's text in it."""
@@ -107,15 +120,36 @@ def open_codes(payments: tuple[Payment | None, ...], t: Say, say: Callable[[Mapp
     return sentences(*dict.fromkeys(map(line, payments)))
 
 
+def load_told(end: LoadTold, t: Say) -> str:
+    """How an earlier load of electronic cash has ended."""
+    return t(LOAD[end.load.money]).format(what=_loaded(end.record, t))
+
+
+def loads_open(loads: tuple[OpenLoad, ...], t: Say) -> str:
+    """Loads that have no end yet, and which of them only their card can explain."""
+    return sentences(
+        *(
+            t(LOAD_WANTED if record.balance_fen is None else LOAD_OPEN).format(what=_loaded(record, t))
+            for record in loads
+        )
+    )
+
+
+def _loaded(record: OpenLoad, t: Say) -> str:
+    """Of old records nothing is known but that it was a load."""
+    if not record.amount_fen:
+        return t("Electronic cash")
+    return _what((t("Electronic cash"),), record.amount_fen, "", record.time, t, _card(record.card_number, t))
+
+
+def _card(number: str, t: Say) -> tuple[str, ...]:
+    # A no-break space: the number is one word.
+    return (t("card {number}").format(number=f"****\u00a0{last_four(number)}"),) if number else ()
+
+
 def _remembered(record: OpenPayment, t: Say, say: Callable[[Mapping[str, str]], str]) -> str:
     name = (say(record.service_name), term_name(t, record.term)) if record.service_name else ()
-    # A no-break space: the number is one word.
-    card = (
-        (t("card {number}").format(number=f"****\u00a0{last_four(record.card_number)}"),)
-        if record.card_number
-        else ()
-    )
-    return _what(name, record.amount_fen, record.number, record.time, t, card)
+    return _what(name, record.amount_fen, record.number, record.time, t, _card(record.card_number, t))
 
 
 def _what(
@@ -131,6 +165,6 @@ def _what(
     return SEPARATOR.join((*name, money(amount_fen), *card, *which, *((moment(time)[:-3],) if time else ())))
 
 
-def tone(end: Finished) -> Tone:
+def tone(money_: Money) -> Tone:
     """What is not known is a warning."""
-    return "warning" if end.money == "unknown" else "info"
+    return "warning" if money_ == "unknown" else "info"

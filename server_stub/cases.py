@@ -22,8 +22,10 @@ from server_stub.foundation.outbox import Outbox
 from server_stub.tsp import cases, tables
 from server_stub.tsp.moves import Moves
 
-COLUMNS = "{:<26}  {:<16}  {:<20}  {:>10}  {:<15}  {:<9}  {}"
-HEADING = COLUMNS.format("CASE", "SINCE", "KIND", "YUAN", "PAYMENT IS", "ORDER", "DECIDED").rstrip()
+COLUMNS = "{:<26}  {:<16}  {:<21}  {:>10}  {:<15}  {:<9}  {}"
+HEADING = COLUMNS.format("CASE", "SINCE", "KIND", "YUAN", "STANDS AS", "ORDER", "DECIDED").rstrip()
+LOAD = "a load"
+"""In place of an order's number."""
 
 
 @subcommand
@@ -55,23 +57,32 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
 
 
 def line(row: Row[Any]) -> str:
-    """A case in one line: id, since when, kind, amount, the payment's state, the number the subscriber has."""
+    """A case in one line: id, since when, kind, amount, the payment's or load's state, the number the subscriber has."""
     decided = f"{row.decision} by {row.actor}" if row.state == "decided" else ""
-    told = (row.id, f"{row.at:%Y-%m-%d %H:%M}", row.kind, yuan(row.amount_fen), row.payment_state, row.number)
+    told = (
+        row.id,
+        f"{row.at:%Y-%m-%d %H:%M}",
+        row.kind,
+        yuan(row.amount_fen),
+        row.stands,
+        row.number or LOAD,
+    )
     return COLUMNS.format(*told, decided).rstrip()
 
 
 def shown(row: Row[Any]) -> list[str]:
     """All that is known of a case, and what can be done about it."""
     told = [("case", row.id), ("kind", row.kind), ("since", f"{row.at:%Y-%m-%d %H:%M:%S}")]
-    told += [("payment", row.payment_id), ("order", row.number), ("box", row.box_number)]
-    service = json.loads(row.service)
     told += [
-        ("service", f"{service['name']['en']}, {row.term}"),
-        ("by", row.method),
-        ("card", row.card_masked),
+        ("payment", row.payment_id),
+        ("load", row.load_id),
+        ("order", row.number),
+        ("box", row.box_number),
     ]
-    told += [("amount", yuan(row.amount_fen)), ("state", row.payment_state)]
+    if row.service is not None:
+        told.append(("service", f"{json.loads(row.service)['name']['en']}, {row.term}"))
+    told += [("by", row.method), ("card", row.card_masked)]
+    told += [("amount", yuan(row.amount_fen)), ("state", row.stands)]
     if row.received_fen is not None:
         told.append(("received", yuan(row.received_fen)))
     facts = json.loads(row.facts)
@@ -86,8 +97,9 @@ def shown(row: Row[Any]) -> list[str]:
             ("reason", row.reason),
         ]
     else:
-        able = cases.able(row, row.payment_state, row)
-        told += [("decide", f"{action}: {cli.CASE_ACTIONS[action]}") for action in able] or [
+        able = cases.able(row, row.stands, row)
+        words = cli.CASE_ACTIONS if row.load_id is None else cli.LOAD_ACTIONS
+        told += [("decide", f"{action}: {words[action]}") for action in able] or [
             ("decide", "nothing by hand: what is owed is being delivered")
         ]
     return [f"{name:<9} {value}" for name, value in told if value is not None]
@@ -97,11 +109,11 @@ def _decide(
     write: Callable[[Callable[[Connection], Any]], Any], moves: Moves, decision: cases.Decision
 ) -> int:
     try:
-        state = write(lambda conn: cases.decide(conn, moves, decision))
+        about, state = write(lambda conn: cases.decide(conn, moves, decision))
     except cases.CaseRefused as refused:
         why = str(refused)
         write(lambda conn: cases.note_refused(conn, moves, decision, why))
         sys.stderr.write(f"stb-server: {why}\n")
         return 1
-    cli.announce(f"case {decision.case}: {decision.action}; the payment is {state} now")
+    cli.announce(f"case {decision.case}: {decision.action}; the {about} is {state} now")
     return 0

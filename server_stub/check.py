@@ -34,6 +34,7 @@ from server_stub.ppp.books import CASH_SALE, LOAD, SALE
 from server_stub.settings import Settings
 from server_stub.tsp import invariants as tsp_invariants
 from server_stub.tsp import tables as tsp_tables
+from server_stub.tsp.cases import CHARGED
 
 METADATA = {"tsp": tsp_tables.metadata, "boss": boss_tables.metadata, "ppp": ppp_tables.metadata}
 LACKS = "no table is missing"
@@ -177,7 +178,8 @@ async def strange_sales(tsp: Readable, ppp: Readable) -> list[str]:
     What the TSP calls paid PPP has approved before, so it is read last; and what PPP has approved the TSP has asked for
     before, and calls paid or not yet decided.
     """
-    sold = await tsp.read(partial(_sold_at_tsp, states=("paid", "opened", "service-refused", "loaded")))
+    settled = ("paid", "opened", "service-refused", "loaded")
+    sold = await tsp.read(partial(_sold_at_tsp, states=settled, by_hand=False))
     approved = await ppp.read(_approved_at_ppp)
     known = await tsp.read(_sold_at_tsp)
     said = []
@@ -274,9 +276,15 @@ def _sold_at_tsp(
         *("authorising", "authorised", "reversing", "presenting"),
         *("paid", "opened", "service-refused", "loaded", "disputed"),
     ),
+    *,
+    by_hand: bool = True,
 ) -> dict[str, tuple[str, int]]:
-    """Payment or load, and amount, by batch and STAN: of those in these states, by account or electronic cash."""
-    payments, loads = tsp_tables.payments, tsp_tables.loads
+    """Payment or load, and amount, by batch and STAN: of those in these states, by account or electronic cash.
+
+    Args:
+        by_hand: also loads of which a person has said that the bank has charged them, though they were reversed.
+    """
+    payments, loads, cases = tsp_tables.payments, tsp_tables.loads, tsp_tables.cases
     sold: dict[str, tuple[str, int]] = {}
     for asked in (tsp_tables.authorisations, tsp_tables.certificates):
         query = select(asked.c.batch, asked.c.stan, payments.c.id, payments.c.amount_fen)
@@ -284,7 +292,10 @@ def _sold_at_tsp(
         query = query.where(payments.c.state.in_(states), asked.c.stan.is_not(None))
         sold |= {f"{row.batch} {row.stan}": (row.id, row.amount_fen) for row in conn.execute(query)}
     query = select(loads.c.batch, loads.c.stan, loads.c.id, loads.c.amount_fen)
-    query = query.where(loads.c.state.in_(states))
+    query = query.where(loads.c.state.in_(states), loads.c.stan.is_not(None))
+    if not by_hand:
+        charged = select(cases.c.load_id).where(cases.c.decision == CHARGED, cases.c.load_id.is_not(None))
+        query = query.where(loads.c.id.not_in(charged))
     sold |= {f"{row.batch} {row.stan}": (row.id, row.amount_fen) for row in conn.execute(query)}
     return sold
 

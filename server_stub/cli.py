@@ -23,6 +23,12 @@ CASE_ACTIONS = {
     "close": "nothing more is to be done",
 }
 """What can be decided about a case, and what that does."""
+LOAD_ACTIONS = {
+    "charged-by-bank": "the bank has taken the amount from the account after all: the card is loaded",
+    "write-off": "the account keeps the money, and so does the card: nobody claims it any more",
+    "close": "nothing more is to be done",
+}
+"""The same about one of a load of electronic cash."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -85,17 +91,19 @@ def parser() -> argparse.ArgumentParser:
         "--count", type=int, choices=(2, 3), default=2, help="so many are asked for (%(default)s)"
     )
     terminal.add_argument("--terminal", metavar="NUMBER", help="bit 41; without: as in the settings")
-    width = max(map(len, CASE_ACTIONS))
+    width = max(map(len, (*CASE_ACTIONS, *LOAD_ACTIONS)))
     does = {
         "list": "the open cases, oldest first",
         "show CASE": "all that is known of one, and what can be decided about it",
         "decide CASE": "does one of these, as --action says, with --reason and --actor:",
-        **{f"  {action}": words for action, words in CASE_ACTIONS.items()},
     }
+    told = [*does.items(), *((f"  {action}", words) for action, words in CASE_ACTIONS.items())]
+    told += [(" of a load", "of electronic cash, one of these:")]
+    told += [(f"  {action}", words) for action, words in LOAD_ACTIONS.items()]
     cases = commands.add_parser(
         "cases",
         help="what stays open: list it, show one, decide one",
-        epilog="\n".join(f"{said:<{width + 2}}  {words}" for said, words in does.items()),
+        epilog="\n".join(f"{said:<{width + 2}}  {words}" for said, words in told),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     cases.add_argument("action", choices=("list", "show", "decide"))

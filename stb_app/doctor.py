@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from cardreader.errors import ServiceUnavailable
 from stb_app import cli
 from stb_app.registration import NOT_REGISTERED, REFUSED, client_of, refusal, translator
 from stb_app.tsp.model import Hello
@@ -277,12 +278,20 @@ class Doctor:
     def reader(self) -> Finding:
         try:
             present = self.open_reader(self.options.reader).card_present()
+        except ServiceUnavailable:
+            return found(
+                "reader",
+                "wrong",
+                N_(
+                    "The smart-card service (pcscd) does not run; 'systemctl start pcscd' starts it on most boxes."
+                ),
+            )
         except Exception:
             logging.getLogger(__name__).info("no reader", exc_info=True)
             return found(
                 "reader",
                 "wrong",
-                N_("None found. Check its cable, and that the smart-card service (pcscd) runs."),
+                N_("None found. Check its cable."),
             )
         if present:
             return found("reader", "ok", N_("Found; a card is in it."))

@@ -20,13 +20,14 @@ from stb_app import cli
 
 if TYPE_CHECKING:
     from cardreader.reader import Reader
-    from stb_app.journeys.memory import OpenPayment
-    from stb_app.journeys.steps import Finished
+    from stb_app.journeys.memory import OpenLoad, OpenPayment
+    from stb_app.journeys.recovery import RecoveryStep
     from stb_app.kit.clock import SystemClock
     from stb_app.shell.app import App
     from stb_app.shell.loop import Loop
     from stb_app.shell.window import OffScreen, Window
     from stb_app.tsp.model import Payment
+    from stb_app.tsp.problem import Money
 
 log = logging.getLogger("stb_app.main")
 STOP_WITHIN_S = 3.0
@@ -394,60 +395,69 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
 
 
 def _slot(url: str, cards: Path, app: App) -> Reader:
-    """The card slot; without a simulated card whose stored state is damaged."""
-    from cardreader.errors import ProtocolError
+    """The card slot; without a simulated card whose stored state, or own file, is damaged."""
+    from cardreader.errors import ProtocolError, StateDamaged
     from cardreader.readers import open_reader
 
     try:
         return open_reader(url, str(cards))
     except ProtocolError as damaged:
+        state = isinstance(damaged, StateDamaged)
         file = cards / f"card-{Path(url.removeprefix('sim:')).name}.json"
-        cli.complain(f"{damaged}; the card slot stays empty. Delete {file} for a fresh card")
-        app.post(app.card_damaged)
+        fresh = f". Delete {file} for a fresh card" if state else ""
+        cli.complain(f"{damaged}; the card slot stays empty{fresh}")
+        app.post(lambda: app.card_damaged(state))
         return open_reader("sim:", str(cards))
 
 
-def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[Any], None]:
-    """What the background finds out, as notices; ``looked_at``: whether a page tells of a payment itself."""
-    from screens.told import open_codes, unsettled
-    from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, Unheard
+def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[RecoveryStep], None]:
+    """What the background finds out, as notices; ``looked_at``: whether a page tells of a payment or a load itself."""
+    from screens.told import load_told, loads_open, open_codes, told, tone, unsettled
+    from screens.words import sentences
+    from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, LoadTold, Unheard
 
     wanted: tuple[OpenPayment, ...] = ()
     silent: tuple[OpenPayment, ...] = ()
     codes: tuple[Payment | None, ...] = ()
+    loads: tuple[OpenLoad, ...] = ()
 
-    def tell(step: Finished | CardWanted | CodesOpen | Unheard) -> None:
-        nonlocal wanted, codes, silent
+    def tell(step: RecoveryStep) -> None:
+        nonlocal wanted, codes, silent, loads
+        # Its page may have been opened while an end was on its way.
         if isinstance(step, Finished):
-            # The page may have been opened while this was on its way.
-            if step.payment is not None and not looked_at(step.payment.payment):
-                _ended(app, step, step.payment)
+            payment = step.payment
+            if payment is not None and not looked_at(payment.payment):
+                ended(payment.payment, step.money, lambda: told(step, payment, app.t, app.say))
+            return
+        if isinstance(step, LoadTold):
+            if not looked_at(step.record.load):
+                ended(step.record.load, step.load.money, lambda: load_told(step, app.t))
             return
         if isinstance(step, CardWanted):
             wanted = step.payments
         elif isinstance(step, Unheard):
             silent = step.payments
-        else:
+        elif isinstance(step, CodesOpen):
             codes = step.payments
-        # What must not be paid again comes first, then the card: somebody has to put it in.
-        cards = silent or wanted
-        if cards:
-            app.notice(lambda: unsettled(cards, app.t, app.say), about="open", waits=True)
-        elif codes:
-            app.notice(lambda: open_codes(codes, app.t, app.say), about="open", waits=True)
+        else:
+            loads = step.loads
+        if silent or wanted or codes or loads:
+            app.notice(still_open, about="open", waits=True)
         else:
             app.clear_notice("open")
 
+    def still_open() -> str:
+        # What must not be paid again comes first, then the card: somebody has to put it in.
+        cards = silent or wanted
+        payments = unsettled(cards, app.t, app.say) if cards else open_codes(codes, app.t, app.say)
+        return sentences(*filter(None, (payments, loads_open(loads, app.t))))
+
+    def ended(name: str, money: Money, words: Callable[[], str]) -> None:
+        """Tells how something earlier has ended; beside a payment, or its result, when that is gone."""
+        app.notice(words, tone(money), TOLD_S, f"ended:{name}", waits=True)
+        app.settled()
+
     return tell
-
-
-def _ended(app: App, end: Finished, payment: Payment) -> None:
-    """Tells how an earlier payment ended; beside a payment, or its result, when that is gone."""
-    from screens.told import told, tone
-
-    about = f"payment:{payment.payment}"
-    app.notice(lambda: told(end, payment, app.t, app.say), tone(end), TOLD_S, about, waits=True)
-    app.settled()
 
 
 def _warm_up(app: App) -> None:

@@ -23,6 +23,9 @@ def test_actions_kinds_of_cases_and_jobs_are_told() -> None:
     for action, states in cases.ACTIONS.items():
         wanted = "any that waits for nothing" if action == "close" else ", ".join(states)
         assert f"| `{action}` | {wanted} |" in page
+    for action, states in cases.LOAD_ACTIONS.items():
+        wanted = "any that waits for nothing" if action == "close" else ", ".join(states)
+        assert f"| `{action}` of a load | {wanted} |" in page
     for kind in machines.WATCHED.values():
         assert f"`{kind}`" in page
     settling = (housekeeping.SETTLE, housekeeping.SETTLEMENTS)

@@ -5,19 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from cardreader.errors import ProtocolError
-
-CHINA = timezone(timedelta(hours=8))
-"""Where the cards are at home: their dates are of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +26,14 @@ class Times:
         sleep: returns after so many seconds.
     """
 
-    now: Callable[[], datetime] = lambda: datetime.now(CHINA)
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], object] = time.sleep
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+    sleep: Callable[[float], object]
 
 
 _CONTROL = ("Cc", "Cf", "Cs")
 EXIT_OK, EXIT_CARD, EXIT_USAGE, EXIT_NO_READER, EXIT_NO_CARD = 0, 1, 2, 3, 4
-EXIT_LEFT, EXIT_INTERRUPTED = 5, 130
+EXIT_LEFT, EXIT_OCCUPIED, EXIT_INTERRUPTED = 5, 6, 130
 EXIT_CODES = """exit codes:
   0    done
   1    the card cannot be used as asked, or nothing on it can be read
@@ -45,6 +41,7 @@ EXIT_CODES = """exit codes:
   3    no reader
   4    no card in time
   5    the card left by itself, as a fault had asked
+  6    there is a card in the virtual reader already
   130  interrupted
   141  nobody reads what is printed"""
 

@@ -51,6 +51,21 @@ class Fault:
         return self.place == number if isinstance(self.place, int) else self.place == tuple(apdu[:2])
 
 
+class AlreadyOrdered(ValueError):
+    """The same fault is ordered already and has not happened yet."""
+
+
+def order(fault: Fault, waiting: list[Fault]) -> None:
+    """Puts a fault to those that wait.
+
+    Raises:
+        AlreadyOrdered: it waits already. It would happen to some later card, when nobody thinks of it any more.
+    """
+    if fault in waiting:
+        raise AlreadyOrdered(f"{fault} is ordered already, and happens once")
+    waiting.append(fault)
+
+
 def parse(text: str) -> Fault:
     """Reads a fault as testers write it, one of `FORMS`.
 

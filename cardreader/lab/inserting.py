@@ -12,10 +12,10 @@ from typing import Any
 import platformdirs
 
 from cardreader.disk import trouble
-from cardreader.errors import ReaderUnavailable
+from cardreader.errors import ReaderUnavailable, SlotOccupied, StateDamaged
 from cardreader.lab import console, faults, trace
-from cardreader.lab.console import EXIT_LEFT, EXIT_NO_READER, EXIT_OK, EXIT_USAGE, fail
-from cardreader.lab.faults import FaultyCard
+from cardreader.lab.console import EXIT_LEFT, EXIT_NO_READER, EXIT_OCCUPIED, EXIT_OK, EXIT_USAGE, fail
+from cardreader.lab.faults import Fault, FaultyCard
 from cardreader.lab.meaning import explain
 from cardreader.lab.replay import ReplayedCard
 from cardreader.pboc.files import mask_number
@@ -53,7 +53,7 @@ def card_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fresh", action="store_true", help="the card as it came from its issuer")
 
 
-def a_fault(text: str) -> faults.Fault:
+def a_fault(text: str) -> Fault:
     """An argument. Raises argparse.ArgumentTypeError."""
     try:
         return faults.parse(text)
@@ -63,13 +63,18 @@ def a_fault(text: str) -> faults.Fault:
 
 def insert(arguments: argparse.Namespace) -> int:
     """A demo card, with the faults that were asked for. Returns the exit code."""
+    wanted: list[Fault] = []
+    try:
+        for fault in arguments.faults:
+            faults.order(fault, wanted)
+    except faults.AlreadyOrdered as again:
+        return fail(EXIT_USAGE, str(again))
     folder = arguments.state or platformdirs.user_data_path("stb-pay") / "cards"
     try:
         with console.from_file():
             card = _kept_in(folder, arguments)
     except OSError as error:
         return fail(EXIT_USAGE, f"the card's state cannot be kept: {trouble(folder, error, '--state')}")
-    wanted = [*arguments.faults]
     if arguments.pull:
         wanted.append(faults.parse(AT_DEBIT[arguments.pull]))
     faulty = FaultyCard(card, [*wanted], arguments.times.sleep)
@@ -107,7 +112,10 @@ def _kept_in(folder: Path, arguments: argparse.Namespace) -> DemoCard:
         probe.write(bytes(4096))
     if arguments.fresh:
         profiles.reset(arguments.profile, str(folder))
-    return profiles.open_card(arguments.profile, str(folder))
+    try:
+        return profiles.open_card(arguments.profile, str(folder))
+    except StateDamaged as damaged:
+        raise console.FileUnusable(f"{damaged}; --fresh begins this card anew") from damaged
 
 
 def _stay(arguments: argparse.Namespace, card: Card, what: str, after: Callable[[], dict[str, Any]]) -> int:
@@ -127,14 +135,28 @@ def _stay(arguments: argparse.Namespace, card: Card, what: str, after: Callable[
             f"{error}; it is there while pcscd runs and the package vsmartcard-vpcd is installed: "
             "'systemctl start pcscd', or 'pcscd --foreground' as root in another terminal",
         )
+    except SlotOccupied as error:
+        return _no_room(error, port)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: slot.pull())
+    try:
+        slot.wait_until_noticed()
+    except SlotOccupied as error:
+        return _no_room(error, port)
     tell.inserted(what, f"{host}:{port}")
     ending = slot.run()
     tell.ended(ending, slot.apdus, after())
     if ending is Ending.READER_GONE:
         return fail(EXIT_NO_READER, "the reader service has gone")
     return EXIT_LEFT if ending is Ending.LEFT else EXIT_OK
+
+
+def _no_room(error: SlotOccupied, port: int) -> int:
+    other = f", --vpcd HOST:{DEFAULT_PORT + 1} is its second slot" if port == DEFAULT_PORT else ""
+    return fail(
+        EXIT_OCCUPIED,
+        f"{error}: 'stb-card explore' shows which; Ctrl-C where its stb-card runs pulls it out{other}",
+    )
 
 
 class _ForPeople:
@@ -170,9 +192,21 @@ class _ForPrograms:
 
 
 def _profile(text: str) -> str:
-    if text not in profiles.NAMES and not text.endswith(profiles.FILE_SUFFIX):
-        raise argparse.ArgumentTypeError(f"no demo card {text!r}; there are {', '.join(profiles.NAMES)}")
-    return text
+    if text in profiles.NAMES or text.endswith(profiles.FILE_SUFFIX):
+        return text
+    if _is_fault(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is a fault; before it stands the card that is to have it, as 'debit {text}'"
+        )
+    raise argparse.ArgumentTypeError(f"no demo card {text!r}; there are {', '.join(profiles.NAMES)}")
+
+
+def _is_fault(text: str) -> bool:
+    try:
+        faults.parse(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _address(text: str) -> tuple[str, int]:

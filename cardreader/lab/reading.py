@@ -187,7 +187,7 @@ def _lay_open(content: dict[str, Any], told: Sequence[Told]) -> None:
 
 def _terminal(reader: Reader, ca_keys: CaKeys) -> TerminalSettings:
     """The bench as a terminal; the simulated cards' CA counts only where no real card can be."""
-    known = {**ca_keys, **capk.simulated()} if reader.simulated else ca_keys
+    known = capk.for_simulated_cards(ca_keys) if reader.simulated else ca_keys
     return TerminalSettings(terminal_id="STBCARD0", merchant_id="STBCARD00000000", ca_keys=known)
 
 

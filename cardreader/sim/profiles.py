@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from cardreader.errors import ProtocolError
+from cardreader.errors import StateDamaged
 from cardreader.pboc.files import CardholderData, LogRecord, PublicApplicationData
 from cardreader.purse import AID, LOAD_EP, PURCHASE_EP, pack_pin
 from cardreader.sim.card import DemoCard
@@ -185,7 +185,7 @@ class SimulatedCard:
     """One demo card: remembers its state in its store and answers APDUs while it is powered.
 
     Raises:
-        ProtocolError: its state file is damaged.
+        StateDamaged: its state file cannot be read.
     """
 
     def __init__(self, profile: Profile, store: Store, random: Random = os.urandom) -> None:
@@ -195,7 +195,7 @@ class SimulatedCard:
         try:
             state = fresh_state(profile) if contents is None else PurseState.from_contents(contents)
         except (KeyError, TypeError, ValueError) as error:
-            raise ProtocolError(f"the state of card {profile.name} is damaged: {error!r}") from error
+            raise StateDamaged(f"the state of card {profile.name} is damaged: {error!r}") from error
         keys = profile.issuer.card_keys(bytes.fromhex(profile.serial))
         self._purse = PurseApplication(state, keys, store, random, log_needs_pin=profile.log_needs_pin)
         applications = (self._purse,) if profile.has_purse else ()
@@ -260,7 +260,8 @@ def open_card(name: str, state_dir: str | None, random: Random = os.urandom) -> 
 
     Raises:
         KeyError: no such profile.
-        ProtocolError: its state file is damaged, or its profile's.
+        StateDamaged: its state file cannot be read.
+        ProtocolError: its profile's file cannot.
     """
     profile = find_profile(name)
     return make_card(profile, store_of(profile, state_dir), random)

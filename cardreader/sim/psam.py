@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from cardreader.apdu import Command
-from cardreader.errors import CardRemoved, ProtocolError
+from cardreader.errors import CardRemoved, ProtocolError, StateDamaged
 from cardreader.pboc import crypto
 from cardreader.pboc.files import (
     SFI_PSAM_APPLICATION,
@@ -209,12 +209,12 @@ class PsamConnection:
 
 
 def load_state(store: Store, name: str) -> PsamState:
-    """What the PSAM of that name was left with. Raises ProtocolError when its state file is damaged."""
+    """What the PSAM of that name was left with. Raises StateDamaged when its state file cannot be read."""
     contents = store.load()
     try:
         return PsamState() if contents is None else PsamState.from_contents(contents)
     except (KeyError, TypeError, ValueError) as error:
-        raise ProtocolError(f"the state of {name} is damaged: {error!r}") from error
+        raise StateDamaged(f"the state of {name} is damaged: {error!r}") from error
 
 
 def terminal_number(number: int) -> bytes:
@@ -258,7 +258,7 @@ def open_psam(
 
     Raises:
         ValueError: no such number. KeyError: no such issuer.
-        ProtocolError: its state file is damaged.
+        StateDamaged: its state file cannot be read.
     """
     if not 1 <= number <= 999:
         raise ValueError(f"demo PSAMs have the numbers 1 to 999, not {number}")

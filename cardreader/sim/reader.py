@@ -6,13 +6,15 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from cardreader.errors import Cancelled, CardRemoved, CardTimeout, ReaderUnavailable
-from cardreader.lab.faults import Fault, FaultyCard, parse
+from cardreader.lab.faults import Fault, FaultyCard, order, parse
 from cardreader.sim.card import CardLeft, DemoCard
 from cardreader.sim.cos import Random
-from cardreader.sim.profiles import NAMES, find_profile, make_card, store_of
+from cardreader.sim.profiles import FILE_SUFFIX, NAMES, find_profile, make_card, store_of
 from cardreader.sim.store import Store
 
 PullWhen = Literal["before-debit", "after-debit"]
@@ -23,6 +25,14 @@ _AT_DEBIT: dict[PullWhen, Fault] = {"before-debit": parse("pull@8054"), "after-d
 def is_debit(apdu: bytes) -> bool:
     """Whether the command is DEBIT FOR PURCHASE."""
     return _AT_DEBIT["before-debit"].hits(0, apdu)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCard:
+    """A tester's own card: its profile's file, absolute, and the line that describes it."""
+
+    path: Path
+    description: str
 
 
 class SimReader:
@@ -36,7 +46,7 @@ class SimReader:
 
     Raises:
         ReaderUnavailable: no such profile.
-        ProtocolError: the card's stored state, or its profile's file, is damaged.
+        StateDamaged, ProtocolError: as `insert`.
     """
 
     simulated = True
@@ -55,6 +65,7 @@ class SimReader:
         self._monotonic = monotonic
         self._changed = threading.Condition()
         self._stores: dict[str, Store] = {}
+        self._own: dict[str, OwnCard] = {}
         self._card: DemoCard | None = None
         self._faults: list[Fault] = []
         self._faulty: FaultyCard | None = None
@@ -75,6 +86,11 @@ class SimReader:
         return None if self._card is None else self._profile
 
     @property
+    def own(self) -> tuple[tuple[str, str], ...]:
+        """The cards that came from files: name and description, as they were put in last."""
+        return tuple((name, card.description) for name, card in tuple(self._own.items()))
+
+    @property
     def card(self) -> DemoCard | None:
         """The card in the slot, for tests."""
         return self._card
@@ -91,10 +107,15 @@ class SimReader:
         return () if faulty is None else tuple((number, str(fault)) for number, fault in faulty.happened)
 
     def order_fault(self, fault: str) -> None:
-        """Orders a fault of this card, or of the next one that gets to its command. Raises ValueError: it is none."""
+        """Orders a fault of this card, or of the next one that gets to its command.
+
+        Raises:
+            AlreadyOrdered: it waits already; nothing has changed.
+            ValueError: it is none.
+        """
         ordered = parse(fault)
         with self._changed:
-            self._faults.append(ordered)
+            order(ordered, self._faults)
 
     def forget_faults(self) -> None:
         """None of those that have not happened yet will."""
@@ -116,13 +137,22 @@ class SimReader:
                 self._faults.append(_AT_DEBIT[when])
 
     def insert(self, profile: str) -> None:
-        """Puts a demo card in, in place of one that may be in; ``profile`` may be a file ``NAME.toml``.
+        """Puts a demo card in, in place of one that may be in.
+
+        Args:
+            profile: one of the simulator's, or a file ``FOLDER/NAME.toml``: from then on ``NAME.toml`` is that one, wherever
+                the program was started, and is read anew each time.
 
         Raises:
             KeyError: no such profile.
-            ProtocolError: the card's state or its profile's file is damaged.
+            StateDamaged: the card's state cannot be read.
+            ProtocolError: its profile's file cannot.
         """
-        wanted = find_profile(profile)
+        known = self._own.get(profile)
+        path = Path(profile) if known is None else known.path
+        wanted = find_profile(profile if known is None else str(path))
+        if profile.endswith(FILE_SUFFIX):
+            self._own[wanted.name] = OwnCard(path.absolute(), wanted.description)
         with self._changed:
             store = self._stores.setdefault(wanted.name, store_of(wanted, self._state_dir))
             self._card = make_card(wanted, store, self._random)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
-from cardreader.errors import ProtocolError
+from cardreader.errors import StateDamaged
 
 try:
     import fcntl
@@ -71,15 +71,15 @@ class FileStore:
             yield
 
     def load(self) -> Contents | None:
-        """What was saved last. Raises ProtocolError when the file is no state of a card."""
+        """What was saved last. Raises StateDamaged when the file is no state of a card."""
         try:
             contents = json.loads(self._path.read_bytes())
         except FileNotFoundError:
             return None
         except (ValueError, RecursionError) as error:
-            raise ProtocolError(f"{self._path} holds no card: {error}") from error
+            raise StateDamaged(f"{self._path} holds no card: {error}") from error
         if not isinstance(contents, dict):
-            raise ProtocolError(f"{self._path} holds no card: not a JSON object")
+            raise StateDamaged(f"{self._path} holds no card: not a JSON object")
         return contents
 
     def save(self, contents: Contents) -> None:

@@ -6,15 +6,18 @@ Each message is a length of two bytes, big-endian, and as many bytes: one byte i
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Callable
 from enum import Enum
 
-from cardreader.errors import ReaderUnavailable
+from cardreader.errors import ReaderUnavailable, SlotOccupied
 from cardreader.sim.card import Card, CardLeft
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 35963
 _CONNECT_TIMEOUT_S = 5.0
+NOTICED_S = 3.0
+"""An empty reader has noticed a card long before."""
 _POWER_OFF, _POWER_ON, _RESET, _GET_ATR = 0, 1, 2, 4
 _CHUNK = 4096
 
@@ -43,6 +46,7 @@ class VirtualSlot:
 
     Raises:
         ReaderUnavailable: nobody listens there.
+        SlotOccupied: cards wait there already for one to be taken out.
     """
 
     def __init__(
@@ -59,11 +63,25 @@ class VirtualSlot:
         self._buffer = b""
         try:
             self._socket = socket.create_connection((host, port), _CONNECT_TIMEOUT_S)
+        except TimeoutError as error:  # those that have connected behind the card that is in fill the queue
+            raise SlotOccupied(_occupied(host, port)) from error
         except (OSError, UnicodeError) as error:  # the latter: a name that no machine can have
             why = (isinstance(error, OSError) and error.strerror) or "no answer"
             raise ReaderUnavailable(f"no virtual reader listens at {host}:{port} ({why.lower()})") from error
+        self._place = host, port
         self._socket.settimeout(None)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def wait_until_noticed(self) -> None:
+        """Waits until the reader asks the card for something, which it does several times a second.
+
+        Raises:
+            SlotOccupied: it does not, for there is another card in it; this one is taken back.
+        """
+        noticed, _, _ = select.select((self._socket,), (), (), NOTICED_S)
+        if not noticed:
+            self._socket.close()
+            raise SlotOccupied(_occupied(*self._place))
 
     def run(self) -> Ending:
         """Answers until the card is pulled or the reader goes."""
@@ -123,3 +141,7 @@ class VirtualSlot:
         end = 2 + int.from_bytes(self._buffer[:2])
         message, self._buffer = self._buffer[2:end], self._buffer[end:]
         return message
+
+
+def _occupied(host: str, port: int) -> str:
+    return f"the virtual reader at {host}:{port} has a card in it already"

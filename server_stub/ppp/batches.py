@@ -52,11 +52,12 @@ def settle(conn: Connection, request: Request) -> Answer:
     theirs = request.message.text(48)
     if len(theirs) != 62:
         raise Iso8583Error(f"field 48 has {len(theirs)} digits; 62 are totals")
+    # With the terminal locked nothing more comes into the batch, nor is it closed by another request: who writes there asks
+    # for it first.
+    row = statements.one(conn, terminals, lock=True, id=terminal.id)
+    assert row is not None
     known = statements.one(conn, settlements, terminal=terminal.id, batch=batch)
     if known is None:
-        # With the terminal locked nothing more comes into the batch: who writes there asks for it first.
-        row = statements.one(conn, terminals, lock=True, id=terminal.id)
-        assert row is not None
         if batch != f"{row.batch:06d}":
             return {39: "77"}
         ours = told(*totals(conn, terminal.id, batch))

@@ -170,7 +170,7 @@ def _look(routes: APIRouter, services: Current) -> None:
 
     @routes.get("/records", responses=FIND)
     async def records(box: Box) -> models.Records:
-        """The last payments, newest first."""
+        """The last payments and loads of electronic cash, newest first."""
         return await services().orders.records(box)
 
     @routes.post("/inquiries", status_code=201, response_model=models.Inquiry, responses=CHANGE)

@@ -9,9 +9,10 @@ from sqlalchemy import Connection, select
 
 from server_stub.settings import Settings
 from server_stub.tsp import machines
+from server_stub.tsp.cases import CHARGED, WRITTEN_OFF
 from server_stub.tsp.moves import REVERSE_LOAD
 from server_stub.tsp.pos import APPROVED, REVERSED
-from server_stub.tsp.tables import authorisations, certificates, loads, outbox, payments
+from server_stub.tsp.tables import authorisations, cases, certificates, loads, outbox, payments
 
 
 def authorisations_fit(conn: Connection, now: datetime, settings: Settings) -> list[str]:
@@ -62,22 +63,31 @@ def certificates_fit(conn: Connection, now: datetime, settings: Settings) -> lis
 
 
 def loads_fit(conn: Connection, now: datetime, settings: Settings) -> list[str]:
-    """What PPP was asked for a load fits what has become of it, and a reversal that is owed stands in the outbox."""
+    """What PPP was asked for a load fits what has become of it, a reversal that is owed stands in the outbox, and what card
+    and account tell differently is a case: open, or decided as the load says.
+    """
     standing = conn.execute(
         select(outbox.c.payload).where(outbox.c.topic == REVERSE_LOAD, outbox.c.due_at.is_not(None))
     )
     owed = {json.loads(payload).get("load") for payload in standing.scalars()}
+    asked = select(cases.c.load_id, cases.c.state, cases.c.decision).where(cases.c.load_id.is_not(None))
+    known = {
+        (row.load_id, row.decision if row.state == "decided" else row.state) for row in conn.execute(asked)
+    }
     said = []
     for row in conn.execute(select(loads).where(loads.c.state != "created")):
         approved, undone = row.response_code == APPROVED, row.reversal_code in REVERSED
         right = {
             "authorising": not approved,
             "authorised": approved and row.reversal_reason is None,
-            "loaded": approved and row.reversal_reason is None,
+            "loaded": (approved and row.reversal_reason is None) or (row.id, CHARGED) in known,
             "reversing": row.reversal_reason is not None and not undone and row.id in owed,
             "failed": undone if row.reversal_reason is not None else bool(row.response_code) and not approved,
             "disputed": approved and row.reversal_reason is not None,
+            "written-off": (row.id, WRITTEN_OFF) in known,
         }
+        if row.state == "disputed" and (row.id, "open") not in known:
+            said.append(f"load {row.id} is disputed, and no case is open")
         if row.stan is None or not right[row.state]:
             said.append(
                 f"load {row.id} is {row.state}, but was answered {row.response_code}, reversed as"

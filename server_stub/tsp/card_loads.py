@@ -26,7 +26,7 @@ from server_stub.tsp.chip_data import ARQC
 from server_stub.tsp.core import Core
 from server_stub.tsp.envelopes import Envelopes
 from server_stub.tsp.issuer_line import IssuerLine, kept_of, why
-from server_stub.tsp.moves import LOAD_SCRIPT_RESULT, REVERSE_LOAD
+from server_stub.tsp.moves import LOAD_SCRIPT_RESULT, REVERSE_LOAD, SCRIPT_RESULT_REFUSED
 from server_stub.tsp.online_card import OF_REVERSAL, OF_SCRIPT_RESULT, SCRIPT_RESULTS
 from server_stub.tsp.pos import APPROVED, LOAD, MAC_REFUSED, NO_ANSWER, REVERSED, SYSTEM, Slip
 from server_stub.tsp.ppp_line import Unanswered
@@ -36,6 +36,8 @@ SCRIPT_SUCCEEDED = 2
 """The first four bits of each five bytes of DF31."""
 SILENCE = timedelta(seconds=60)
 """A load that PPP was asked for by a process that has died since."""
+DISPUTED = "load-disputed"
+"""A case, and the reason of its load: the card has the money, and the account has it back, or will."""
 FORGOTTEN = timedelta(minutes=15)
 """So long after it was begun a card can be put in for it."""
 BATCH = 50
@@ -146,8 +148,11 @@ class CardLoads:
                 code = NO_ANSWER if body.chip is None else SYSTEM
                 self._reverse(conn, row, code, reason, **values, chip_end=body.chip)
             elif row.state in ("reversing", "failed") and there and row.response_code == APPROVED:
-                log.error("load-disputed", load=load, balance_fen=body.balance_fen)
-                self._move(conn, row, "disputed", actor="card", reason="load-disputed", **values)
+                log.error(DISPUTED, load=load, balance_fen=body.balance_fen)
+                self._move(conn, row, "disputed", actor="card", reason=DISPUTED, **values)
+                self._core.load_case(
+                    conn, load, DISPUTED, balance_fen=body.balance_fen, reversal=_reversal(row)
+                )
             return use.answer(conn, answer_of(_view(_load(conn, load))))
 
         async with self._core.locks.hold(load):
@@ -201,8 +206,14 @@ class CardLoads:
         if code == MAC_REFUSED:
             raise Unanswered("PPP takes no MAC of the script result", sent=True)
         if code != APPROVED:
-            log.warning("script-result-refused", load=load, code=code)
-        return Acknowledged(lambda conn: _keep(conn, load, script_code=code))
+            log.warning(SCRIPT_RESULT_REFUSED, load=load, code=code)
+
+        def change(conn: Connection) -> None:
+            _keep(conn, load, script_code=code)
+            if code != APPROVED:
+                self._core.load_case(conn, load, SCRIPT_RESULT_REFUSED, code=code)
+
+        return Acknowledged(change)
 
     def _answered(self, conn: Connection, row: Row[Any], said: Message | None) -> None:
         """What PPP has said, or that it has not, is kept; the sweep may have been quicker."""
@@ -242,6 +253,13 @@ class CardLoads:
         return done
 
 
+def latest(conn: Connection, box_number: str, most: int) -> list[models.Load]:
+    """The last loads of a box that PPP was asked for, newest first."""
+    mine = select(loads).where(loads.c.box_number == box_number, loads.c.asked_at.is_not(None))
+    newest = mine.order_by(loads.c.created_at.desc(), loads.c.id.desc()).limit(most)
+    return [_view(row) for row in conn.execute(newest)]
+
+
 def _find(conn: Connection, box_number: str, load: str) -> Row[Any]:
     row = statements.one(conn, loads, lock=True, id=load, box_number=box_number)
     if row is None:
@@ -257,6 +275,11 @@ def _load(conn: Connection, load: str) -> Row[Any]:
 
 def _keep(conn: Connection, load: str, **values: Any) -> None:
     statements.change(conn, loads, values, id=load)
+
+
+def _reversal(row: Row[Any]) -> str:
+    """What PPP has said to the reversal of a load, for a person."""
+    return "none" if row.reversal_reason is None else row.reversal_code or "unanswered"
 
 
 def _done(results: bytes) -> bool:

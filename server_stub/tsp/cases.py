@@ -9,14 +9,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from unicodedata import normalize
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
+from server_stub.foundation import statements, states
 from server_stub.tsp import core, machines
 from server_stub.tsp.moves import OPEN_SERVICE, Moves, open_cases
-from server_stub.tsp.tables import audit, cases, certificates, debits, orders, payments
+from server_stub.tsp.tables import audit, authorisations, cases, certificates, debits, loads, orders, payments
 
 ACTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -30,6 +31,17 @@ ACTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """What a person can do, and in which states of the payment. docs/ledger.md says what each means."""
+CHARGED, WRITTEN_OFF = "charged-by-bank", "write-off"
+LOAD_ACTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        CHARGED: ("disputed",),
+        WRITTEN_OFF: ("disputed",),
+        "close": tuple(
+            sorted(name for name, (_, money) in machines.LOAD_SHOWN.items() if money != "unknown")
+        ),
+    }
+)
+"""The same of a load of electronic cash."""
 
 
 class CaseRefused(Exception):
@@ -42,7 +54,7 @@ class Decision:
 
     Args:
         case: its id.
-        action: one of ACTIONS.
+        action: one of ACTIONS, or of LOAD_ACTIONS.
         actor, second: names of the person and, above the limit, of a second one.
         by: who gave the command, as the system knows them.
     """
@@ -55,6 +67,13 @@ class Decision:
     by: str | None = None
 
 
+class Decided(NamedTuple):
+    """What a decision was about, ``"payment"`` or ``"load"``, and the state that is in now."""
+
+    about: str
+    state: str
+
+
 def same_person(one: str, other: str) -> bool:
     """Whether two names are one, however it was typed: width, case, spaces, marks and what is not seen do not count.
 
@@ -65,11 +84,8 @@ def same_person(one: str, other: str) -> bool:
     return next(letters) == next(letters)
 
 
-def decide(conn: Connection, moves: Moves, decision: Decision) -> str:
+def decide(conn: Connection, moves: Moves, decision: Decision) -> Decided:
     """Does what was decided, in one transaction with the books and the audit log.
-
-    Returns:
-        the state that the payment is in now.
 
     Raises:
         CaseRefused
@@ -77,20 +93,23 @@ def decide(conn: Connection, moves: Moves, decision: Decision) -> str:
     case = conn.execute(select(cases).where(cases.c.id == decision.case)).one_or_none()
     if case is None:
         raise CaseRefused(f"there is no case {decision.case}")
-    payment = core.load_payment(conn, case.payment_id)
-    if conn.execute(open_cases(payment.id).where(cases.c.id == case.id)).first() is None:
+    subject = _subject(conn, case)
+    mine = {"payment_id": subject.id} if case.load_id is None else {"load_id": subject.id}
+    if conn.execute(open_cases(**mine).where(cases.c.id == case.id)).first() is None:
         raise CaseRefused(f"case {case.id} is decided: {case.decision} by {case.actor}")
-    _refuse(moves, payment, decision)
-    done = _do(conn, moves, case, payment, decision)
+    _refuse(moves, case, subject, decision)
+    if case.load_id is None:
+        done = _do(conn, moves, case, subject, decision)
+    else:
+        done = _do_with_load(conn, moves, subject, decision)
     values = {"state": "decided", "decided_at": moves.clock.now(), "decision": decision.action}
     values |= {"reason": decision.reason, "actor": decision.actor, "second": decision.second}
     # What was decided about the money answers every question that is open about it.
-    mine = (cases.c.payment_id == payment.id) & (cases.c.state == "open")
-    conn.execute(update(cases).where(mine).values(**values))
+    conn.execute(update(cases).filter_by(state="open", **mine).values(**values))
     facts = {"case": case.id, "kind": case.kind, "reason": decision.reason, "second": decision.second}
-    facts |= {"amount_fen": payment.amount_fen, "state": payment.state, "by": decision.by, **done}
-    audit.append(conn, moves.clock, decision.actor, f"case-{decision.action}", payment.id, **facts)
-    return core.load_payment(conn, payment.id).state  # type: ignore[no-any-return]
+    facts |= {"amount_fen": subject.amount_fen, "state": subject.state, "by": decision.by, **done}
+    audit.append(conn, moves.clock, decision.actor, f"case-{decision.action}", subject.id, **facts)
+    return Decided(about(case), _subject(conn, case).state)
 
 
 def note_refused(conn: Connection, moves: Moves, decision: Decision, why: str) -> None:
@@ -100,9 +119,19 @@ def note_refused(conn: Connection, moves: Moves, decision: Decision, why: str) -
     audit.append(conn, moves.clock, decision.actor, "case-refused", decision.case, **facts)
 
 
+def about(case: Row[Any]) -> str:
+    """What a case is about: ``"payment"`` or ``"load"``."""
+    return "payment" if case.load_id is None else "load"
+
+
+def actions_of(case: Row[Any]) -> Mapping[str, tuple[str, ...]]:
+    """ACTIONS or LOAD_ACTIONS."""
+    return ACTIONS if case.load_id is None else LOAD_ACTIONS
+
+
 def able(case: Row[Any], state: str, debit: Row[Any] | None) -> list[str]:
-    """What a person can do about a case while its payment is in a state."""
-    fit = [action for action, states in ACTIONS.items() if state in states]
+    """What a person can do about a case while its payment or load is in a state."""
+    fit = [action for action, fitting in actions_of(case).items() if state in fitting]
     if proof_of(case, debit) is None and "accept-proof" in fit:
         fit.remove("accept-proof")
     return fit
@@ -126,32 +155,53 @@ def proof_of(case: Row[Any], debit: Row[Any] | None) -> tuple[str, str] | None:
 
 
 def listed(conn: Connection, *, everything: bool = False) -> list[Row[Any]]:
-    """The open cases, oldest first, each with its payment; ``everything``: the decided ones too."""
-    query = select(cases, payments.c.method, payments.c.amount_fen, payments.c.received_fen)
-    query = query.add_columns(payments.c.state.label("payment_state"), orders.c.number, payments.c.box_number)
+    """The open cases, oldest first; ``everything``: the decided ones too.
+
+    Each with what is known of its payment or load: ``amount_fen``, ``box_number``, ``card_masked``, and ``stands``, its
+    state; of a payment also ``method``, ``received_fen``, ``tac``, ``mac2``, and ``number``, ``service`` and ``term`` of its
+    order. What there is not is None.
+    """
+    query = select(cases, payments.c.method, payments.c.received_fen, debits.c.tac, debits.c.mac2)
+    query = query.add_columns(orders.c.number, orders.c.service, orders.c.term)
+    for name, label in (("amount_fen", "amount_fen"), ("box_number", "box_number"), ("state", "stands")):
+        query = query.add_columns(func.coalesce(payments.c[name], loads.c[name]).label(label))
+    cards = (debits, authorisations, certificates)
     query = query.add_columns(
-        debits.c.tac, debits.c.mac2, debits.c.card_masked, orders.c.service, orders.c.term
+        func.coalesce(*(one.c.card_masked for one in (*cards, loads))).label("card_masked")
     )
-    joined = cases.join(payments, payments.c.id == cases.c.payment_id)
-    joined = joined.outerjoin(debits, debits.c.payment_id == payments.c.id)
-    query = query.select_from(joined.join(orders, orders.c.id == payments.c.order_id))
+    joined = cases.outerjoin(payments, payments.c.id == cases.c.payment_id)
+    joined = joined.outerjoin(loads, loads.c.id == cases.c.load_id)
+    for card in cards:
+        joined = joined.outerjoin(card, card.c.payment_id == payments.c.id)
+    query = query.select_from(joined.outerjoin(orders, orders.c.id == payments.c.order_id))
     if not everything:
         query = query.where(cases.c.state == "open")
     return list(conn.execute(query.order_by(cases.c.at, cases.c.id)))
 
 
-def _refuse(moves: Moves, payment: Row[Any], decision: Decision) -> None:
+def _subject(conn: Connection, case: Row[Any]) -> Row[Any]:
+    """The payment or load that a case is about; it stays locked."""
+    if case.load_id is None:
+        return core.load_payment(conn, case.payment_id)
+    row = statements.one(conn, loads, lock=True, id=case.load_id)
+    assert row is not None
+    return row
+
+
+def _refuse(moves: Moves, case: Row[Any], subject: Row[Any], decision: Decision) -> None:
     """Raises CaseRefused for what nobody may do, or not alone."""
-    states = ACTIONS.get(decision.action)
-    if states is None:
-        raise CaseRefused(f"no action {decision.action!r}; there are {', '.join(ACTIONS)}")
+    what, actions = about(case), actions_of(case)
+    fitting = actions.get(decision.action)
+    if fitting is None:
+        raise CaseRefused(f"no action {decision.action!r} for a {what}; there are {', '.join(actions)}")
     if not decision.reason.strip() or not decision.actor.strip():
         raise CaseRefused("a reason and an actor are wanted")
-    if payment.state not in states:
-        said = f"{decision.action} is not for a payment that is {payment.state}, only for {', '.join(states)}"
+    if subject.state not in fitting:
+        said = f"{decision.action} is not for a {what} that is {subject.state}, only for {', '.join(fitting)}"
         raise CaseRefused(said)
     # In whichever amount more is at stake.
-    limit, fen = moves.settings.case_second_fen, max(payment.amount_fen, payment.received_fen or 0)
+    received_fen = getattr(subject, "received_fen", None) or 0
+    limit, fen = moves.settings.case_second_fen, max(subject.amount_fen, received_fen)
     second = decision.second or ""
     if fen >= limit and (same_person(second, "") or same_person(second, decision.actor)):
         raise CaseRefused(f"from {limit} fen on a second person is wanted; this is about {fen} fen")
@@ -199,3 +249,13 @@ def _do(
             moves.move(conn, payment, "refunded", actor=actor, reason=payment.reason)
             moves.close_order(conn, payment, actor=actor)
     return told
+
+
+def _do_with_load(conn: Connection, moves: Moves, load: Row[Any], decision: Decision) -> Mapping[str, Any]:
+    """The same about a load."""
+    ends = {CHARGED: ("loaded", None), WRITTEN_OFF: ("written-off", "not-debited")}
+    if decision.action in ends:
+        target, reason = ends[decision.action]
+        actor, now = f"person:{decision.actor}", moves.clock.now()
+        states.move(conn, machines.LOAD, load.id, target, actor=actor, at=now, seen=load, reason=reason)
+    return {}

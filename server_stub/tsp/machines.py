@@ -106,6 +106,8 @@ LOAD = Machine(
         reversing="failed disputed",
         # The card has the money, says its box, and so has the account: a person finds out.
         failed="disputed",
+        # A person has said whether the account was charged after all. What the card tells once more changes nothing.
+        disputed="loaded written-off",
     ),
     tables.moves,
 )
@@ -161,6 +163,7 @@ LOAD_SHOWN: Mapping[str, tuple[LoadState, Money]] = MappingProxyType(
         "disputed": ("unknown", "unknown"),
         "loaded": ("loaded", "taken"),
         "failed": ("failed", "not-taken"),
+        "written-off": ("failed", "not-taken"),
     }
 )
 

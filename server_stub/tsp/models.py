@@ -208,11 +208,6 @@ class Earlier(BaseModel):
     status: SubscriptionStatus
 
 
-class Records(BaseModel):
-    records: list[Payment]
-    earlier: list[Earlier] | None
-
-
 class CardData(BaseModel):
     """EF 0015 and GET BALANCE of a purse card."""
 
@@ -333,6 +328,14 @@ class Load(BaseModel):
     reason: str | None
     card: CardSummary | None
     version: int
+
+
+class Records(BaseModel):
+    """What a box has paid, what its subscriber has paid otherwise, and what it has loaded onto cards; newest first."""
+
+    records: list[Payment]
+    earlier: list[Earlier] | None
+    loads: list[Load]
 
 
 class LoadAuthorisationRequest(AuthorisationRequest):

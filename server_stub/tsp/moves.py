@@ -24,6 +24,8 @@ REVERSE = "reverse"
 SCRIPT_RESULT = "script-result"
 PRESENT = "present"
 REVERSE_LOAD, LOAD_SCRIPT_RESULT = "reverse-load", "load-script-result"
+SCRIPT_RESULT_REFUSED = "script-result-refused"
+"""A case: PPP does not know what to do with what a card has done with its issuer's scripts."""
 DAY_S = 86_400
 """How often a case that stays open is looked at."""
 
@@ -132,7 +134,13 @@ class Moves:
 
     def case(self, conn: Connection, payment: str, kind: str, **facts: Any) -> None:
         """Something about a payment that a person has to look at; the same once more is no second case."""
-        values = {"payment_id": payment, "kind": kind, "facts": json.dumps(facts)}
+        self._ask(conn, {"payment_id": payment, "kind": kind, "facts": json.dumps(facts)})
+
+    def load_case(self, conn: Connection, load: str, kind: str, **facts: Any) -> None:
+        """The same about a load of electronic cash."""
+        self._ask(conn, {"load_id": load, "kind": kind, "facts": json.dumps(facts)})
+
+    def _ask(self, conn: Connection, values: dict[str, str]) -> None:
         same = select(cases.c.id).filter_by(**values, state="open")
         if conn.execute(same).first() is None:
             conn.execute(insert(cases).values(id=self.ids.row(), at=self.clock.now(), **values))
@@ -158,11 +166,11 @@ class Moves:
         conn.execute(update(payments).where(mine).values(looks=looks, expires_at=due))
         if looks < len(pauses):
             return None
-        if conn.execute(open_cases(payment.id)).first() is None:
+        if conn.execute(open_cases(payment_id=payment.id)).first() is None:
             self.case(conn, payment.id, kind)
         return kind
 
 
-def open_cases(payment: str) -> Select[Any]:
-    """The cases of a payment that nobody has decided."""
-    return select(cases).where((cases.c.payment_id == payment) & (cases.c.state == "open"))
+def open_cases(**about: str) -> Select[Any]:
+    """The cases that nobody has decided, about one ``payment_id`` or ``load_id``."""
+    return select(cases).filter_by(state="open", **about)

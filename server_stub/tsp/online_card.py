@@ -24,7 +24,7 @@ from server_stub.tsp.chip_data import ARQC, TC
 from server_stub.tsp.core import Core
 from server_stub.tsp.envelopes import Envelopes
 from server_stub.tsp.issuer_line import IssuerLine, kept_of, why
-from server_stub.tsp.moves import REVERSE, SCRIPT_RESULT
+from server_stub.tsp.moves import REVERSE, SCRIPT_RESULT, SCRIPT_RESULT_REFUSED
 from server_stub.tsp.pos import APPROVED, MAC_REFUSED, NO_ANSWER, REVERSED, SYSTEM, Slip
 from server_stub.tsp.ppp_line import Unanswered
 from server_stub.tsp.rivals import refuse_card
@@ -176,10 +176,12 @@ class OnlineCards:
         if code == MAC_REFUSED:
             raise Unanswered("PPP takes no MAC of the script result", sent=True)
         if code != APPROVED:
-            log.warning("script-result-refused", payment=payment, code=code)
+            log.warning(SCRIPT_RESULT_REFUSED, payment=payment, code=code)
 
         def change(conn: Connection) -> None:
             statements.change(conn, authorisations, {"script_code": code}, payment_id=payment)
+            if code != APPROVED:
+                self._core.case(conn, payment, SCRIPT_RESULT_REFUSED, code=code)
 
         return Acknowledged(change)
 

@@ -19,7 +19,7 @@ from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
 from server_stub.foundation.problems import Problem
 from server_stub.foundation.text import Text
-from server_stub.tsp import card, card_attempts, core, machines, models
+from server_stub.tsp import card, card_attempts, card_loads, core, machines, models
 from server_stub.tsp.core import Core
 from server_stub.tsp.rivals import Reach, service_of
 from server_stub.tsp.tables import inquiries, orders, payments
@@ -156,9 +156,9 @@ class Orders:
         return Reach.of(row, answer["boxes"], answer["excludes"])
 
     async def records(self, box_number: str) -> models.Records:
-        """The box's last payments, and what was paid otherwise, newest first.
+        """The box's last payments, its last loads of electronic cash, and what was paid otherwise, newest first.
 
-        The payments stand here also when BOSS is silent or does not serve the box: money may be on its way.
+        What the box has done stands here also when BOSS is silent or does not serve the box: money may be on its way.
         """
         try:
             answer = await self._core.boss.get(box_number, "earlier")
@@ -175,7 +175,8 @@ class Orders:
             )
             found = conn.execute(ids).scalars().all()
             shown = [self._core.view(conn, one) for one in found]
-            return models.Records.model_validate({"records": shown, **answer})
+            loaded = card_loads.latest(conn, box_number, RECORDS)
+            return models.Records.model_validate({"records": shown, "loads": loaded, **answer})
 
         return await self._core.database.read(read)
 

@@ -71,10 +71,12 @@ class Settlement:
 
     async def go_on(self) -> str:
         """What is done every hour: settlements that are not at their end, and a batch that is full. Raises Unanswered."""
-        await self._begin(FULL)
-        rows = await self._core.database.read(_unfinished)
-        for row in rows:
-            await self._bring_on(row)
+        # The night's and the hour's come at the same time; another process may tell PPP the same twice, which does no harm.
+        async with self._core.locks.hold("settlement"):
+            await self._begin(FULL)
+            rows = await self._core.database.read(_unfinished)
+            for row in rows:
+                await self._bring_on(row)
         return f"{len(rows)} brought on"
 
     async def _begin(self, least: int) -> None:

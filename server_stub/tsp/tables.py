@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    text,
+)
 
 from server_stub.foundation import correlation
 from server_stub.foundation.audit import Audit
@@ -335,7 +347,8 @@ cases = Table(
     "cases",
     metadata,
     Column("id", String, primary_key=True),
-    Column("payment_id", ForeignKey("payments.id"), nullable=False, index=True),
+    Column("payment_id", ForeignKey("payments.id"), index=True),
+    Column("load_id", ForeignKey("card_loads.id"), index=True),
     Column("kind", String, nullable=False),
     Column("facts", String, nullable=False),
     Column("at", Instant, nullable=False),
@@ -346,4 +359,6 @@ cases = Table(
     Column("actor", String),
     Column("second", String),  # the second person, above the limit
     correlation.column(),
+    CheckConstraint("(payment_id IS NULL) <> (load_id IS NULL)", name="a_case_is_about_one"),
 )
+"""What a person has to look at: about a payment, or a load of electronic cash."""

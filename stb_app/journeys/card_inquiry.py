@@ -21,10 +21,10 @@ from stb_app.journeys.asking import patiently
 from stb_app.journeys.bank_card import recognised
 from stb_app.journeys.bank_card_read import read_bank_card
 from stb_app.journeys.card_slot import BadCard, CardSlot, NobodyCame
-from stb_app.journeys.cash_load import tell_load
 from stb_app.journeys.electronic_cash import deliver_standing
 from stb_app.journeys.issuer_talk import first_word, last_word
 from stb_app.journeys.memory import Memory
+from stb_app.journeys.open_loads import hear, tell
 from stb_app.journeys.settling import settle_with_card
 from stb_app.journeys.steps import (
     BankCardRead,
@@ -178,7 +178,7 @@ class CardInquiry:
         record, load = self._memory.of_card(name), self._memory.load_of(name)
         if load is not None:
             try:
-                tell_load(self._client, self._memory, load, card, None)
+                tell(self._client, self._memory, hear(self._memory, load, card, None))
             except Problem as problem:
                 log.warning("earlier load %s: %s", load.load, problem.code)
         if record is None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cardreader import purse, status
 from cardreader.emv.settings import TerminalSettings
-from cardreader.errors import Cancelled, CardRemoved, ReaderUnavailable
+from cardreader.errors import Cancelled, CardRemoved, ReaderUnavailable, ServiceUnavailable
 from cardreader.lab import trace as traces
 from cardreader.lab.explore import ApplicationFound, Explored, PurseFound, explore
 from cardreader.lab.meaning import explain
@@ -143,7 +143,7 @@ class ReaderSeen:
 
 
 def readers(reader: Reader) -> tuple[ReaderSeen, ...]:
-    """The readers of this box; empty when none is there."""
+    """The readers of this box; empty when none is there. Raises Problem ``reader-service-down``."""
     try:
         if isinstance(reader, SeveralSlots):
             used = reader.chosen or reader.name
@@ -152,6 +152,9 @@ def readers(reader: Reader) -> tuple[ReaderSeen, ...]:
                 for one in reader.slots()
             )
         return (ReaderSeen(reader.name, "card" if reader.card_present() else "nothing", "", True),)
+    except ServiceUnavailable as down:
+        log.warning("%s", down)
+        raise Problem("reader-service-down", retryable=True) from down
     except ReaderUnavailable as gone:
         log.warning("%s", gone)
         return ()

@@ -25,6 +25,7 @@ from stb_app.journeys.earlier import EarlierPayments, StandsAgainst
 from stb_app.journeys.electronic_cash import CashCard, CashPayment
 from stb_app.journeys.memory import Memory, OpenPayment
 from stb_app.journeys.online_payment import TERMINAL, OnlinePayment
+from stb_app.journeys.open_loads import hear
 from stb_app.journeys.remembered_payment import NeverBegun
 from stb_app.journeys.settling import paid_before
 from stb_app.journeys.steps import (
@@ -256,6 +257,9 @@ class CardPayment:
             return
         try:
             found = recognised(connection, self._terminal(), self._memory, self._now())
+            if found is not None and (load := self._memory.load_of(found[1])) is not None:
+                # Once the card has paid, what it says is no word about that load any more.
+                hear(self._memory, load, found[0], None)
         except (BadCard, StatusError, ProtocolError) as error:
             raise self._unwanted(BadCard(self._about("not-readable"))) from error
         if found is None:

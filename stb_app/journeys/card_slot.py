@@ -19,6 +19,7 @@ from cardreader.errors import (
     PinWrong,
     ProtocolError,
     ReaderUnavailable,
+    ServiceUnavailable,
     StatusError,
 )  # fmt: skip
 from cardreader.purse import Purse
@@ -125,14 +126,15 @@ class CardSlot:
                 continue
             except CardRemoved:
                 continue
-            except ReaderUnavailable:
+            except ReaderUnavailable as gone:
                 # Once a card may have debited, a missing reader is no reason to pay in another way.
                 self.reader_lost = True
                 if prompt.prompt == "removed-early":
                     # Nobody took the card out: it left with the reader.
                     prompt = replace(prompt, prompt="insert")
                 missing: Prompt = "reader-away" if prompt.prompt == "put-back" else "reader-missing"
-                self.say(replace(prompt, prompt=missing))
+                down = isinstance(gone, ServiceUnavailable)
+                self.say(replace(prompt, prompt=missing, service_down=down))
                 if self._waits.pause(READER_RETRY_S, self._cancel):
                     raise Cancelled from None
         raise NobodyCame

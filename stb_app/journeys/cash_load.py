@@ -25,19 +25,21 @@ from stb_app.journeys.bank_card import name_of, open_debit_credit, recognised
 from stb_app.journeys.card_slot import BadCard, CardSlot, NobodyCame
 from stb_app.journeys.issuer_talk import TELLING_S, first_word, last_word, until_answered
 from stb_app.journeys.memory import Memory, OpenLoad
+from stb_app.journeys.open_loads import COUNTER, ended, hear, look, tell, told
 from stb_app.journeys.steps import CardPrompt, LoadEnded, LoadOutcome, LoadStep, Prompt
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp import envelope
 from stb_app.tsp.client import TspClient
 from stb_app.tsp.model import Load
-from stb_app.tsp.problem import Problem
+from stb_app.tsp.problem import Money, Problem
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CARD_WAIT_S = 180.0
 LOOK_S = 1.0
-BALANCE, COUNTER = 0x9F79, 0x9F36
+FOLLOW_S, FOLLOWED_S = 3.0, 1800.0
+"""A load that has no end yet is looked at so often, and so long, by the page that tells of it."""
 
 
 class CashLoad:
@@ -63,6 +65,8 @@ class CashLoad:
         self._amount_fen = amount_fen
         self._cancel = threading.Event()
         self._slot: CardSlot
+        self._record: OpenLoad | None = None
+        """Once the issuer is asked."""
 
     def run(self, post: Callable[[LoadStep], None]) -> None:
         self._slot = CardSlot(self._reader, self._waits, self._cancel, post, self._alone)
@@ -80,6 +84,10 @@ class CashLoad:
             end = self._ended("unknown", "internal")
         log.info("the load ends: %s", end.outcome)
         post(replace(end, card_in_slot=self._slot.card_present()))
+        if self._record is not None:
+            if end.outcome == "unknown":
+                self._follow(self._record.load, post)
+            self._memory.look_away(self._record.load)
 
     def enter_pin(self, pin: Pin) -> None:
         """For the card's issuer."""
@@ -133,11 +141,17 @@ class CashLoad:
         try:
             before = card.electronic_cash().balance_fen or 0
             about = replace(about, balance_fen=before)
-            first, pin, about = first_word(self._slot, card, card.prepare(transaction), about)
+            prepared = card.prepare(transaction)
+            name = name_of(card, self._memory)
+            earlier = self._memory.load_of(name)
+            if earlier is not None:
+                # What it says later is no word about that one any more.
+                hear(self._memory, earlier, card, None)
+            first, pin, about = first_word(self._slot, card, prepared, about)
             data = envelope.CardData.of(card.objects)
             record = OpenLoad(
-                load.load, name_of(card, self._memory), int.from_bytes(card.get_data(COUNTER) or b""),
-                self._make_key(), self._client.correlation,
+                load.load, name, int.from_bytes(card.get_data(COUNTER) or b""),
+                self._make_key(), self._client.correlation, self._amount_fen, self._now().isoformat(), about.number,
             )  # fmt: skip
         except (StatusError, ProtocolError) as error:
             raise BadCard(replace(about, prompt="not-readable")) from error
@@ -154,46 +168,48 @@ class CashLoad:
             )
         except Problem as problem:
             if problem.unanswered or problem.money == "unknown":
-                # The platform undoes what it is not told of; the card has heard nothing.
-                return self._ended("unknown", problem.code, about.number)
+                # The card has heard nothing: the platform is told so, and undoes what it may have had booked.
+                self._memory.explain_load(record.explained(before, logged=False, chip=None))
+                return self._ended("unknown", problem.code)
             self._memory.forget_load(load.load)
-            return self._ended("failed", problem.code, about.number)
+            return self._ended("failed", problem.code)
         final = last_word(card, said.response_code, said.chip)
         if said.load.state == "failed" or said.response_code is None:
-            self._memory.forget_load(load.load)
-            return self._told(self._until_known(said.load), about.number)
-        return self._tell(record, card, None if final is None else final.coded, about.number)
+            self._memory.explain_load(record.explained(before, logged=False, chip=None))
+            self._memory.acknowledge_load(load.load)
+            return self._told(self._until_known(said.load))
+        return self._tell(record, card, None if final is None else final.coded)
 
-    def _tell(self, record: OpenLoad, card: DebitCredit, chip: bytes | None, number: str) -> LoadEnded:
+    def _tell(self, record: OpenLoad, card: DebitCredit, chip: bytes | None) -> LoadEnded:
         """What the card has done; it is asked for again when it has gone."""
         self._cancel.clear()
         try:
-            load = until_answered(
-                self._waits, partial(tell_load, self._client, self._memory, record, card, chip)
-            )
+            said = hear(self._memory, record, card, chip)
         except (CardRemoved, StatusError, ProtocolError):
-            return self._ask_back(record, number)
-        except Problem as problem:
-            return self._ended("unknown", problem.code, number)
-        return self._told(self._until_known(load), number)
+            return self._ask_back(record)
+        return self._told_by_card(said)
 
-    def _ask_back(self, record: OpenLoad, number: str) -> LoadEnded:
+    def _told_by_card(self, said: OpenLoad) -> LoadEnded:
+        try:
+            load = until_answered(self._waits, partial(tell, self._client, self._memory, said))
+        except Problem as problem:
+            return self._ended("unknown", problem.code)
+        return self._told(self._until_known(load))
+
+    def _ask_back(self, record: OpenLoad) -> LoadEnded:
         """The card went before it had said what it has done: only the same one can tell."""
-        prompt = replace(self._about("put-back"), number=number)
+        prompt = replace(self._about("put-back"), number=record.card_number)
         while True:
             try:
                 connection = self._slot.wait_for_card(prompt, CARD_WAIT_S)
             except (Cancelled, NobodyCame):
-                return self._ended("unknown", "card-away", number)
+                return self._ended("unknown", "card-away")
             try:
                 self._slot.say(replace(prompt, prompt="settling"))
                 found = recognised(connection, self._terminal(), self._memory, self._now())
                 if found is None or found[1] != record.card:
                     raise BadCard(replace(prompt, prompt="other-card"))
-                load = until_answered(
-                    self._waits, partial(tell_load, self._client, self._memory, record, found[0], None)
-                )
-                return self._told(self._until_known(load), number)
+                return self._told_by_card(hear(self._memory, record, found[0], None))
             except CardRemoved:
                 continue
             except (BadCard, StatusError, ProtocolError):
@@ -201,16 +217,14 @@ class CashLoad:
                 try:
                     self._slot.wait_for_removal(CARD_WAIT_S)
                 except Cancelled:
-                    return self._ended("unknown", "card-away", number)
-            except Problem as problem:
-                return self._ended("unknown", problem.code, number)
+                    return self._ended("unknown", "card-away")
             finally:
                 connection.close()
 
     def _until_known(self, load: Load) -> Load:
         """Waits while what the issuer may have booked is undone."""
         until = self._waits.monotonic() + TELLING_S
-        while load.money == "unknown" and load.reason != "load-disputed" and self._waits.monotonic() < until:
+        while load.money == "unknown" and not ended(load) and self._waits.monotonic() < until:
             if self._waits.pause(LOOK_S, self._cancel):
                 break
             try:
@@ -221,6 +235,8 @@ class CashLoad:
 
     def _remember(self, record: OpenLoad) -> None:
         """From now on the card may be loaded: it tells so also after a power cut. Raises Problem ``box-storage``."""
+        self._record = record
+        self._memory.look_at(record.load)
         try:
             self._memory.keep_load(record)
         except OSError as error:
@@ -233,39 +249,35 @@ class CashLoad:
             question, self._waits, self._cancel, lambda: self._slot.say(self._about("reconnecting"))
         )
 
-    def _told(self, load: Load, number: str) -> LoadEnded:
-        outcomes: dict[str, LoadOutcome] = {"loaded": "loaded", "failed": "failed"}
-        after = load.card.balance_after_fen if load.card is not None else None
-        return LoadEnded(outcomes.get(load.state, "unknown"), load.reason, self._amount_fen, number, after)
+    def _follow(self, load: str, post: Callable[[LoadStep], None]) -> None:
+        """Until its page is left: what becomes known is told there."""
+        until = self._waits.monotonic() + FOLLOWED_S
+        while self._waits.monotonic() < until and not self._waits.pause(FOLLOW_S, self._cancel):
+            record = self._memory.load(load)
+            if record is None:
+                return
+            try:
+                now = look(self._client, self._memory, record)
+            except Problem as problem:
+                log.warning("load %s: %s", load, problem.code)
+                continue
+            if ended(now):
+                post(replace(self._told(now), card_in_slot=self._slot.card_present()))
+                return
 
-    def _ended(self, outcome: LoadOutcome, reason: str, number: str = "") -> LoadEnded:
+    def _told(self, load: Load) -> LoadEnded:
+        """How it stands. An end is told by the page: nothing of it need be remembered."""
+        record = self._memory.load(load.load)
+        if ended(load) and record is not None:
+            told(self._memory, record, load)
+        outcomes: dict[Money, LoadOutcome] = {"taken": "loaded", "not-taken": "failed"}
+        after = load.card.balance_after_fen if load.card is not None else None
+        return replace(self._ended(outcomes.get(load.money, "unknown"), load.reason), balance_fen=after)
+
+    def _ended(self, outcome: LoadOutcome, reason: str | None) -> LoadEnded:
+        record = self._record
+        number = "" if record is None else record.card_number
         return LoadEnded(outcome, reason, self._amount_fen, number, None)
 
     def _about(self, prompt: Prompt) -> CardPrompt:
         return CardPrompt(prompt, amount_fen=self._amount_fen)
-
-
-def tell_load(
-    client: TspClient, memory: Memory, record: OpenLoad, card: DebitCredit, chip: bytes | None
-) -> Load:
-    """Asks a card what it has done about a load, and tells the TSP, once.
-
-    Args:
-        card: the same one.
-        chip: its last word; None where that was lost.
-
-    Raises:
-        CardRemoved, StatusError, ProtocolError: it could not be read. Problem.
-    """
-    balance_fen = card.electronic_cash().balance_fen
-    if balance_fen is None:
-        raise ProtocolError("the card does not tell where its electronic cash stands")
-    logged = any(
-        entry.tag == BALANCE and int.from_bytes(entry.values.get(COUNTER, b"")) == record.atc
-        for entry in card.load_log()
-    )
-    key = f"{record.key}-{balance_fen:X}{logged:d}{chip is not None:d}"
-    client = client.under(record.correlation)
-    load = client.complete_load(record.load, chip, balance_fen, key, logged=logged)
-    memory.forget_load(record.load)
-    return load

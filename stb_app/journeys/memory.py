@@ -15,16 +15,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
+import logging
 import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
 
-T = TypeVar("T")
+from stb_app.journeys.on_disk import read, write
+
+log = logging.getLogger(__name__)
 ROOM_BYTES = 16 * 1024
 """More than the records of a payment take; what is left of a full disk is no room."""
 
@@ -82,16 +83,35 @@ class OpenPayment:
 
 @dataclass(frozen=True, slots=True)
 class OpenLoad:
-    """A load of electronic cash of which only its card can tell what became.
+    """A load of electronic cash, from the moment on that its card may be loaded until its end was told.
 
-    ``card``: its keyed hash; ``atc``: of the load's transaction; ``key``: what idempotency keys of its end begin with.
+    Only the card can tell what became of it: ``balance_fen`` and ``logged`` are what it has said, ``chip`` (hex) its last
+    word, where that was heard; ``acknowledged``: the TSP knows.
     """
 
     load: str
     card: str
+    """Keyed hash of the PAN."""
     atc: int
+    """Of the load's transaction."""
     key: str
+    """What idempotency keys of its end begin with."""
     correlation: str = ""
+    amount_fen: int = 0
+    """With ``time`` (ISO 8601) and the card's masked number it tells people which load it is; empty in records of before."""
+    time: str = ""
+    card_number: str = ""
+    balance_fen: int | None = None
+    logged: bool = False
+    chip: str | None = None
+    acknowledged: bool = False
+    told: str = ""
+    """The state that was told while the card has not been seen; empty: none."""
+
+    def explained(self, balance_fen: int, logged: bool, chip: bytes | None) -> OpenLoad:
+        """What the card has said; the TSP is to hear it, and the subscriber what comes of it."""
+        word = None if chip is None else chip.hex()
+        return replace(self, balance_fen=balance_fen, logged=logged, chip=word, acknowledged=False)
 
 
 class Memory:
@@ -112,7 +132,7 @@ class Memory:
         self.broken: list[str] = []
         self._key = self._load_key()
         if folder is not None:
-            self._records = {r.payment: r for r in _read(folder, "*.json", OpenPayment, self.broken)}
+            self._records = {r.payment: r for r in read(folder, "*.json", OpenPayment, self.broken)}
         self._codes: dict[str, str] = {}
         """Payments by code -> the state that was told; empty: none yet."""
         if folder is not None:
@@ -120,7 +140,7 @@ class Memory:
         self._unwanted = set() if folder is None else {path.stem for path in folder.glob("*.unwanted")}
         self._loads: dict[str, OpenLoad] = {}
         if folder is not None:
-            self._loads = {load.load: load for load in _read(folder, "*.load", OpenLoad, self.broken)}
+            self._loads = {load.load: load for load in read(folder, "*.load", OpenLoad, self.broken)}
         self._settled: set[str] = set()
         self._looked_at: Counter[str] = Counter()
         self.changed: Callable[[], None] = lambda: None
@@ -128,26 +148,57 @@ class Memory:
 
     def waits_for_cash(self) -> bool:
         """Whether a card with electronic cash still has a payment or a load to explain."""
-        return bool(self._loads) or any(r.cash and not r.proven for r in self.all())
+        with self._lock:
+            wanted = any(load.balance_fen is None for load in self._loads.values())
+        return wanted or any(r.cash and not r.proven for r in self.all())
+
+    def open_loads(self) -> tuple[OpenLoad, ...]:
+        """Loads whose end nobody tells on a page; of those whose card was not seen any more, until an end was told."""
+        with self._lock:
+            unseen = (load for load in self._loads.values() if load.load not in self._looked_at)
+            return tuple(load for load in unseen if not load.told or load.balance_fen is not None)
 
     def keep_load(self, load: OpenLoad) -> None:
-        """The card may be loaded from now on. As ``keep``."""
+        """The card may be loaded from now on; or more is known of it. As ``keep``."""
         with self._lock:
             if self._folder is not None:
-                _write(self._folder / f"{load.load}.load", json.dumps(asdict(load)).encode())
+                write(self._folder / f"{load.load}.load", json.dumps(asdict(load)).encode())
             self._loads[load.load] = load
+        self.changed()
+
+    def explain_load(self, load: OpenLoad) -> None:
+        """The card has said what it has done. Where the disk cannot take it, the card tells again after a power cut."""
+        try:
+            self.keep_load(load)
+        except OSError as error:
+            log.warning("what the card said of load %s is not on the disk: %s", load.load, error)
+            self._hold_load(load)
+
+    def acknowledge_load(self, load: str) -> None:
+        """The TSP knows what the card has said. This is not written down: after a power cut it is told once more."""
+        with self._lock:
+            known = self._loads.get(load)
+        if known is not None:
+            self._hold_load(replace(known, acknowledged=True))
 
     def forget_load(self, load: str) -> None:
-        """The TSP has been told what became of it, or the card never heard of it."""
+        """Its end was told, or it never began."""
         with self._lock:
             self._loads.pop(load, None)
             if self._folder is not None:
                 (self._folder / f"{load}.load").unlink(missing_ok=True)
+        self.changed()
+
+    def load(self, load: str) -> OpenLoad | None:
+        """What is remembered of a load."""
+        with self._lock:
+            return self._loads.get(load)
 
     def load_of(self, card: str) -> OpenLoad | None:
         """The load that this card still has to explain."""
         with self._lock:
-            return next((load for load in self._loads.values() if load.card == card), None)
+            mine = (load for load in self._loads.values() if load.card == card)
+            return next((load for load in mine if load.balance_fen is None), None)
 
     def card_id(self, application_serial: bytes) -> str:
         """The name under which a card is remembered: not its number, and of no use elsewhere."""
@@ -157,7 +208,7 @@ class Memory:
         """Stores or replaces a record. When this returns it survives a power cut. Raises OSError when the disk cannot."""
         with self._lock:
             if self._folder is not None:
-                _write(self._folder / f"{record.payment}.json", json.dumps(asdict(record)).encode())
+                write(self._folder / f"{record.payment}.json", json.dumps(asdict(record)).encode())
             self._records[record.payment] = record
         self.changed()
 
@@ -166,7 +217,7 @@ class Memory:
         if self._folder is not None:
             with self._lock:
                 path = self._folder / "probe"
-                _write(path, bytes(ROOM_BYTES))
+                write(path, bytes(ROOM_BYTES))
                 path.unlink()
 
     def settled(self, payment: str) -> None:
@@ -215,7 +266,7 @@ class Memory:
             return payment in self._looked_at
 
     def look_at(self, payment: str) -> None:
-        """Somebody tells the subscriber how this payment stands, from now on until ``look_away``."""
+        """Somebody tells the subscriber how this payment, or load, stands, from now on until ``look_away``."""
         with self._lock:
             self._looked_at[payment] += 1
         self.changed()
@@ -253,7 +304,7 @@ class Memory:
             if payment in self._codes:
                 self._unwanted.add(payment)
                 if self._folder is not None:
-                    _write(self._folder / f"{payment}.unwanted", b"")
+                    write(self._folder / f"{payment}.unwanted", b"")
 
     def is_unwanted(self, payment: str) -> bool:
         """Whether this code, which has no end that is known here, was cancelled by the subscriber."""
@@ -289,10 +340,15 @@ class Memory:
         with self._lock:
             return {p: told for p, told in self._codes.items() if told and p not in self._looked_at}
 
+    def _hold_load(self, load: OpenLoad) -> None:
+        with self._lock:
+            self._loads[load.load] = load
+        self.changed()
+
     def _write_code(self, payment: str, told: str) -> None:
         self._codes[payment] = told
         if self._folder is not None:
-            _write(self._folder / f"{payment}.code", told.encode())
+            write(self._folder / f"{payment}.code", told.encode())
 
     def _ended(self, payment: str) -> None:
         if payment in self._unwanted:
@@ -306,38 +362,5 @@ class Memory:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._folder / "card-id.key"
         if not path.exists():
-            _write(path, secrets.token_bytes(32))
+            write(path, secrets.token_bytes(32))
         return path.read_bytes()
-
-
-def _read(folder: Path, pattern: str, kind: type[T], broken: list[str]) -> list[T]:
-    """The records of a kind; the name of one that cannot be read is put into ``broken``, and it is set aside."""
-    found = []
-    for path in sorted(folder.glob(pattern)):
-        try:
-            found.append(kind(**json.loads(path.read_bytes())))
-        except (ValueError, TypeError):
-            path.rename(path.with_suffix(".broken"))
-            broken.append(path.name)
-    return found
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, and on the disk: temporary file, fsync, rename, fsync of the folder."""
-    temporary = path.with_suffix(".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        # Not os.write: on a disk that is nearly full that writes a part, and says so only in its answer.
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)  # what there is of it takes the last room
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

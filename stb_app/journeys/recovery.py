@@ -13,11 +13,11 @@ from cardreader.purse import Purse
 from cardreader.reader import Connection, Reader
 from stb_app.journeys.bank_card import recognised
 from stb_app.journeys.card_slot import GLANCE_S, BadCard
-from stb_app.journeys.cash_load import tell_load
 from stb_app.journeys.electronic_cash import deliver_standing
-from stb_app.journeys.memory import Memory, OpenPayment
+from stb_app.journeys.memory import Memory, OpenLoad, OpenPayment
+from stb_app.journeys.open_loads import OpenLoads
 from stb_app.journeys.settling import OPENING, end_told, send_proof, settle_with_card
-from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, Unheard, finished
+from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, LoadsOpen, LoadTold, Unheard, finished
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import TspClient
 from stb_app.tsp.model import Payment
@@ -34,7 +34,7 @@ LAST_LOOK_S = 180.0
 """For so long after a code was closed, or the television was switched on, money may come late. The TSP asks the wallet again
 after a minute."""
 
-RecoveryStep = Finished | CardWanted | CodesOpen | Unheard
+RecoveryStep = Finished | CardWanted | CodesOpen | Unheard | LoadsOpen | LoadTold
 
 
 class Recovery:
@@ -42,7 +42,8 @@ class Recovery:
 
     Posts a Finished for every payment that it could bring to its end or whose end it has heard, CardWanted or CodesOpen
     whenever other payments than before can only be explained by their card, or have a code and no end, and Unheard whenever
-    the TSP says nothing about other ones than before: it is silent, or turns this box away.
+    the TSP says nothing about other ones than before: it is silent, or turns this box away. Of loads of electronic cash it posts
+    LoadsOpen whenever others than before have no end yet, and a LoadTold for every end.
 
     Args:
         alone: held by whoever uses the card slot and the payments that are open on it.
@@ -66,6 +67,8 @@ class Recovery:
         self._codes: Mapping[str, str | None] = {}
         self._last_look: dict[str, float] = {}
         """Payments whose code is closed -> when nobody asks about them any more."""
+        self._loads = OpenLoads(client, memory, waits)
+        self._loads_open: tuple[OpenLoad, ...] = ()
         self._asked = False
         self._telling = threading.Lock()
         self._undecided: set[str] = set()
@@ -91,7 +94,7 @@ class Recovery:
                 pause = FIRST_PAUSE_S
             if self._cancel.is_set():
                 return
-            ends: list[Finished] = []
+            ends: list[RecoveryStep] = []
             done = self._follow_codes(ends.append)
             done = self._follow_closed(ends.append) and done
             alone = self._alone.acquire(blocking=False)
@@ -101,6 +104,7 @@ class Recovery:
                 finally:
                     self._alone.release()
             done = self._tell_untold(ends.append) and done
+            done = self._loads.follow(ends.append) and done
             self._tell(post)
             for end in ends:
                 post(end)
@@ -137,6 +141,10 @@ class Recovery:
             if unheard != self._unheard:
                 self._unheard = unheard
                 post(Unheard(unheard))
+            loads = self._memory.open_loads()
+            if loads != self._loads_open:
+                self._loads_open = loads
+                post(LoadsOpen(loads))
 
     def _find_ended(self) -> bool:
         """After a power cut, or where its answers were lost, the box does not know what the TSP has acknowledged: nobody is
@@ -306,7 +314,7 @@ class Recovery:
                 found = recognised(connection, self._terminal(), self._memory, self._now())
             record = None if found is None else self._memory.of_card(found[1])
             if found is not None and (load := self._memory.load_of(found[1])) is not None:
-                tell_load(self._client, self._memory, load, found[0], None)
+                self._loads.settle(load, found[0])
             if found is not None and record is not None:
                 deliver_standing(self._client, self._memory, self._waits, record, found[0], self._cancel)
             return

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar, get_args
 
-from stb_app.journeys.memory import OpenPayment
-from stb_app.tsp.model import CardStanding, Payment, Words
+from stb_app.journeys.memory import OpenLoad, OpenPayment
+from stb_app.tsp.model import CardStanding, Load, Payment, Words
 from stb_app.tsp.problem import Money, Problem
 
 T = TypeVar("T")
@@ -113,11 +113,20 @@ class CardPrompt:
     """At ``enter-pin``: the PIN goes to the card's issuer, sealed; else to the card alone."""
     before_mac1: bool = False
     """At ``processing``: MAC1 has not been asked for."""
+    service_down: bool = False
+    """At ``reader-missing`` and ``reader-away``: it is the reader service that does not answer; there may be a reader."""
 
     @property
     def cancellable(self) -> bool:
         """Nothing has been taken and nothing will be when the subscriber cancels."""
         return self.before_mac1 or self.prompt in CANCELLABLE_PROMPTS
+
+
+@dataclass(frozen=True, slots=True)
+class CardMoved:
+    """The card that was powered last has left the slot; or, ``inside``, there is one in it again, perhaps another."""
+
+    inside: bool
 
 
 # A code on the screen.
@@ -191,6 +200,21 @@ class CodesOpen:
     """Earlier payments by code that have no end yet, each as the TSP last told of it; None: not yet. Empty: none any more."""
 
     payments: tuple[Payment | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadsOpen:
+    """Earlier loads of electronic cash that have no end yet. Empty: none any more."""
+
+    loads: tuple[OpenLoad, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadTold:
+    """How an earlier load of electronic cash has ended."""
+
+    record: OpenLoad
+    load: Load
 
 
 OUTCOMES: dict[str, Outcome] = {

@@ -28,6 +28,7 @@ from stb_app.journeys.memory import Memory, OpenPayment
 from stb_app.journeys.online_payment import TERMINAL
 from stb_app.journeys.recovery import Recovery
 from stb_app.journeys.settling import end_told
+from stb_app.journeys.slot_watch import SlotWatch
 from stb_app.journeys.waiting import Waits
 from stb_app.journeys.wallet_payment import WalletPayment
 from stb_app.tsp.client import TspClient
@@ -132,7 +133,9 @@ class Verbs:
 
         Asked when a card is there: which reader it is in, and so whether it is simulated, is not known before.
         """
-        return replace(self._settings, ca_keys=capk.simulated()) if self.reader.simulated else self._settings
+        if not self.reader.simulated:
+            return self._settings
+        return replace(self._settings, ca_keys=capk.for_simulated_cards(self._settings.ca_keys))
 
     def pay_by_wallet(self, order: Order, method: str) -> WalletPayment:
         client = self._begin("pay-by-wallet")
@@ -176,6 +179,10 @@ class Verbs:
             self._now,
             account=account,
         )
+
+    def watch_slot(self) -> SlotWatch:
+        """Tells when the card that was read last is taken out, and when one is put in again."""
+        return SlotWatch(self._slots, self._waits)
 
     def load_cash(self, amount_fen: int) -> CashLoad:
         """Electronic cash, from the account of the card that is put in."""

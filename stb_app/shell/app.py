@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from cardreader.errors import ProtocolError
+from cardreader.errors import ProtocolError, StateDamaged
 from stb_app.journeys.base import Journey
 from stb_app.kit.chrome import Tone
 from stb_app.kit.screen import Screen
@@ -258,14 +258,18 @@ class App:
                     slot.insert(chosen)
                 except ProtocolError as damaged:
                     log.warning("%s", damaged)
-                    self.post(self.card_damaged)
+                    state = isinstance(damaged, StateDamaged)
+                    self.post(lambda: self.card_damaged(state))
 
             self._worker.do(insert)
             self._worker.do(lambda: self.post(self.refresh_all))
 
-    def card_damaged(self) -> None:
-        """Tells that a simulated card has not been put in."""
-        self.notice("This card cannot be used: its stored state is damaged.", seconds=30)
+    def card_damaged(self, state: bool) -> None:
+        """Tells that a simulated card has not been put in: for what it has kept, or for the file that describes it."""
+        if state:
+            self.notice("This card cannot be used: its stored state is damaged.", seconds=30)
+        else:
+            self.notice("This card cannot be used: its file does not describe a card.", seconds=30)
 
     def pull_card(self) -> None:
         """Pulls the simulated card out, beside the picture."""
@@ -279,7 +283,16 @@ class App:
         """Orders a fault of the simulated card (``SimulatedSlot.order_fault``), beside the picture."""
         slot = self.slot
         if slot is not None:
-            self._worker.do(lambda: slot.order_fault(fault))
+
+            def order() -> None:
+                try:
+                    slot.order_fault(fault)
+                except ValueError:  # only one that is ordered already: pages order none that is no fault
+                    self.post(
+                        lambda: self.notice("This fault is ordered already. It happens once.", seconds=6)
+                    )
+
+            self._worker.do(order)
             self._worker.do(lambda: self.post(self.refresh_all))
 
     def forget_faults(self) -> None:

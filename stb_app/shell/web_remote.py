@@ -40,6 +40,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from cardreader.errors import ProtocolError
 from stb_app.shell.app import App, KeyState
 from stb_app.shell.keys import KEYS
 from stb_app.shell.loop import Events, Loop
@@ -47,6 +48,8 @@ from stb_app.shell.web_guard import refusal
 
 if TYPE_CHECKING:
     import pygame
+
+    from cardreader.reader import SimulatedSlot
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -292,7 +295,7 @@ class _Handler(BaseHTTPRequestHandler):
         if slot is None:
             self._json({"slot": False, "profile": None, "profiles": [], "faults": [], "happened": []})
             return
-        about = {"slot": True, "profile": slot.profile, "profiles": _profiles()}
+        about = {"slot": True, "profile": slot.profile, "profiles": _profiles(slot)}
         happened = [{"command": number, "fault": fault} for number, fault in slot.happened]
         self._json({**about, "faults": list(slot.faults), "happened": happened})
 
@@ -328,11 +331,15 @@ class _Handler(BaseHTTPRequestHandler):
     def _insert(self, profile: str) -> None:
         slot = self._slot()
         try:
-            if profile not in _profiles():  # a file of this machine is for those who start the television
+            if profile not in _profiles(
+                slot
+            ):  # another file of this machine is for those who start the television
                 raise KeyError(profile)
             slot.insert(profile)
         except KeyError:
-            raise Refused(404, f"there is no card {profile!r}", profiles=_profiles()) from None
+            raise Refused(404, f"there is no card {profile!r}", profiles=_profiles(slot)) from None
+        except ProtocolError as damaged:
+            raise Refused(409, str(damaged)) from damaged
         self.bridge.ask(App.refresh_all)
         self._send(204)
 
@@ -441,7 +448,8 @@ def _object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _profiles() -> list[str]:
+def _profiles(slot: SimulatedSlot) -> list[str]:
+    """What can be put in: the simulator's cards, and those of the files that were put in before."""
     from cardreader.sim.profiles import NAMES
 
-    return list(NAMES)
+    return [*NAMES, *(name for name, _ in slot.own)]

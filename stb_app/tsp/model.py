@@ -343,15 +343,20 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """What was paid on this box, and what was paid otherwise (None: BOSS does not tell just now); newest first."""
+    """What was paid on this box, what was paid otherwise (None: BOSS does not tell just now), and the box's loads of
+    electronic cash (a TSP that is older tells none); newest first.
+    """
 
     payments: tuple[Payment, ...]
     earlier: tuple[Earlier, ...] | None
+    loads: tuple[Load, ...] = ()
 
     @classmethod
     def read(cls, f: Fields) -> Records:
         return cls(
-            f.many("records", Payment.read), f.maybe("earlier", lambda name: f.many(name, Earlier.read))
+            f.many("records", Payment.read),
+            f.maybe("earlier", lambda name: f.many(name, Earlier.read)),
+            f.maybe("loads", lambda name: f.many(name, Load.read)) or (),
         )
 
 
@@ -404,12 +409,14 @@ class Load:
     money: Money
     reason: str | None
     card: PaidCard | None
+    amount_fen: int
+    time: datetime
 
     @classmethod
     def read(cls, f: Fields) -> Load:
         return cls(
             f.text("load"), f.text("state"), f.money("money"), f.maybe("reason", f.text),
-            f.maybe("card", lambda name: f.one(name, PaidCard.read)),
+            f.maybe("card", lambda name: f.one(name, PaidCard.read)), f.int("amount_fen"), f.instant("time"),
         )  # fmt: skip
 
 

@@ -15,7 +15,9 @@ from cardreader import cli
 from cardreader.errors import ReaderGone
 from cardreader.lab import console, reading, trace
 from cardreader.lab.trace import Trace
+from cardreader.sim import vpcd
 from cardreader.sim.profiles import NAMES
+from tests.cardreader.emv.test_capk import other_ca
 from tests.cardreader.reader_side import DEBIT, SELECT, ReaderSide
 
 
@@ -107,12 +109,15 @@ def test_a_host_that_cannot_be_is_no_reader(tmp_path: Path, capsys: pytest.Captu
 def test_a_damaged_card_is_said_and_fresh_repairs_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "card-good.json").write_text("?")
     side = ReaderSide()
     side.close()
     arguments = ["insert", "good", "--state", str(tmp_path), "--vpcd", f"127.0.0.1:{side.port}"]
-    assert cli.main(arguments) == console.EXIT_USAGE
-    assert "card-good.json holds no card" in capsys.readouterr().err
+    for damaged in ("?", "{}"):
+        (tmp_path / "card-good.json").write_text(damaged)
+        assert cli.main(arguments) == console.EXIT_USAGE
+        said = capsys.readouterr().err
+        assert "good" in said
+        assert said.endswith("; --fresh begins this card anew\n")
     assert cli.main([*arguments, "--fresh"]) == console.EXIT_NO_READER
     assert json.loads((tmp_path / "card-good.json").read_text())["balance_fen"] == 23640
 
@@ -297,6 +302,19 @@ def test_ca_keys_that_are_none_are_said(tmp_path: Path, capsys: pytest.CaptureFi
     assert f"{path}: CA keys: line 2" in capsys.readouterr().err
 
 
+def test_a_tester_s_ca_key_comes_before_the_simulator_s(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "ca.toml"
+    path.write_text(other_ca())
+    assert cli.main(["explore", "--reader", "sim:debit", "--json"]) == console.EXIT_OK
+    assert json.loads(capsys.readouterr().out)["applications"][0]["authentication"]["result"] == "verified"
+    arguments = ["explore", "--reader", "sim:debit", "--json", "--ca-keys", str(path)]
+    assert cli.main(arguments) == console.EXIT_OK
+    told = json.loads(capsys.readouterr().out)["applications"][0]["authentication"]["result"]
+    assert told.startswith("failed: issuer public key certificate")
+
+
 def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["--help"])
@@ -312,3 +330,41 @@ def test_a_reader_service_that_goes_is_no_card_that_cannot_be_used(
     monkeypatch.setattr(trace.Recorder, "transmit", gone)
     assert cli.main(["trace", "--reader", "sim:debit"]) == console.EXIT_NO_READER
     assert capsys.readouterr().err == "stb-card: the reader has gone\n"
+
+
+def test_a_reader_with_a_card_in_it_takes_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, side: ReaderSide
+) -> None:
+    """As vpcd does: it lets others connect behind the card that is in, and says nothing to them."""
+    monkeypatch.setattr(vpcd, "NOTICED_S", 0.05)
+    arguments = ["insert", "good", "--state", str(tmp_path), "--vpcd", f"127.0.0.1:{side.port}"]
+    assert cli.main(arguments) == console.EXIT_OCCUPIED
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert f"127.0.0.1:{side.port} has a card in it already" in said.err
+    assert "Ctrl-C" in said.err
+
+
+def test_what_waits_behind_a_card_is_no_missing_reader(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(vpcd.socket, "create_connection", full)
+    assert cli.main(["insert", "good", "--state", str(tmp_path)]) == console.EXIT_OCCUPIED
+    assert "--vpcd HOST:35964 is its second slot" in capsys.readouterr().err
+
+
+def test_the_same_fault_is_ordered_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["fault", "debit", "pull@7", "mac@80AE", "pull@7", "--state", str(tmp_path)]
+    assert cli.main(arguments) == console.EXIT_USAGE
+    assert capsys.readouterr().err == "stb-card: pull@7 is ordered already, and happens once\n"
+
+
+def test_a_fault_without_a_card_is_told_from_a_card_that_is_not_there(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["fault", "pull@7", "mac@80AE"])
+    assert "before it stands the card that is to have it, as 'debit pull@7'" in capsys.readouterr().err

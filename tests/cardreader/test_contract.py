@@ -115,6 +115,14 @@ def test_pulled_before_the_debit_there_is_nothing_to_prove(slot: Slot) -> None:
     assert terminal.begin(purse, 1000).card.offline_number == begun.card.offline_number
 
 
+def test_a_card_that_has_left_has_left_for_whoever_asks_again(slot: Slot) -> None:
+    connection = slot.insert("good")
+    slot.pull()
+    for _ in range(3):
+        with pytest.raises(CardRemoved):
+            connection.transmit(bytes.fromhex("00A40000023F00"))
+
+
 def test_the_slot_says_what_is_in_it(slot: Slot) -> None:
     assert slot.reader.simulated
     assert not slot.reader.card_present()

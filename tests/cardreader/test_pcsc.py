@@ -14,15 +14,18 @@ from pathlib import Path
 import pytest
 from smartcard import scard
 
+from cardreader import cli
 from cardreader.apdu import Channel
 from cardreader.contactless import is_contactless, uid
 from cardreader.emv.selection import candidates
 from cardreader.emv.settings import UNIONPAY, Interface
 from cardreader.errors import CardRemoved, CardTimeout, ReaderUnavailable
+from cardreader.lab import console
 from cardreader.pcsc import PcscReader, slots
 from cardreader.purse import Purse
 from cardreader.reader import Reader
 from cardreader.readers import open_reader
+from cardreader.sim import vpcd
 from cardreader.sim.profiles import PROFILES, SimulatedCard, atr, open_card
 from cardreader.sim.store import MemoryStore
 from cardreader.sim.vpcd import DEFAULT_HOST, DEFAULT_PORT, VirtualSlot
@@ -60,6 +63,19 @@ def test_the_reader_with_the_card_is_taken(tmp_path: Path, reader: PcscReader) -
         anybody.wait_for_card(5, NEVER).close()
     finally:
         card.pull()
+
+
+def test_a_reader_with_a_card_in_it_takes_no_other_and_the_next_one_when_that_is_out(
+    tmp_path: Path, reader: PcscReader, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vpcd, "NOTICED_S", 1.0)
+    card = InsertedCard("good", tmp_path)
+    try:
+        assert cli.main(["insert", "debit", "--state", str(tmp_path)]) == console.EXIT_OCCUPIED
+    finally:
+        card.pull()
+    assert "has a card in it already" in capsys.readouterr().err
+    assert InsertedCard("good", tmp_path).pull() == 0
 
 
 def test_stb_card_reads_what_stb_card_inserted(tmp_path: Path, reader: PcscReader) -> None:

@@ -9,7 +9,7 @@ import pytest
 from cardreader.errors import ProtocolError, StatusError
 from cardreader.purse import DebitProof, ProofForm, Purse, pack_pin
 from cardreader.sim.profiles import PROFILES
-from tests.cardreader.sim.test_purse import GOOD, Inserted, inserted
+from tests.cardreader.sim.purse_card import GOOD, Inserted, inserted
 from tests.cardreader.terminal import DATE, TIME, Terminal
 
 PUBLIC = "6217000000008531020162170018340572162047" + "2024030120440229" + "0000"

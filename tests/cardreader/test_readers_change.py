@@ -11,7 +11,14 @@ import pytest
 from smartcard import scard
 
 from cardreader import pcsc
-from cardreader.errors import CardReaderError, CardRemoved, CardTimeout, ReaderGone, ReaderUnavailable
+from cardreader.errors import (
+    CardReaderError,
+    CardRemoved,
+    CardTimeout,
+    ReaderGone,
+    ReaderUnavailable,
+    ServiceUnavailable,
+)
 from cardreader.pcsc import PcscReader, slots
 from cardreader.purse import Purse
 from cardreader.sim.profiles import open_card
@@ -228,3 +235,31 @@ def test_a_card_that_is_pulled_at_a_command_is_not_said_to_have_done_well(
     monkeypatch.setattr(service, "SCardTransmit", lambda *_: (scard.SCARD_S_SUCCESS, []), raising=False)
     with pytest.raises(CardRemoved, match="does not answer: it may have been pulled"):
         connection.transmit(SELECT)
+
+
+def test_a_service_that_does_not_run_is_no_missing_reader(service: FakeScard) -> None:
+    reader = PcscReader()
+    service.running = False
+    for ask in (reader.card_present, lambda: reader.wait_for_card(1, NEVER), slots):
+        with pytest.raises(ServiceUnavailable, match="pcscd"):
+            ask()
+    service.running, service.slots = True, {}
+    with pytest.raises(ReaderUnavailable) as missing:
+        reader.card_present()
+    assert not isinstance(missing.value, ServiceUnavailable)
+
+
+@pytest.mark.parametrize("function", ["SCardListReaders", "SCardGetStatusChange", "SCardConnect"])
+def test_a_service_that_goes_in_the_middle_is_no_missing_reader(
+    service: FakeScard, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    service.slots[LEFT].insert(open_card("good", None))
+    usual = getattr(service, function)
+
+    def gone(*arguments: object) -> object:
+        service.running = False
+        return usual(*arguments)
+
+    monkeypatch.setattr(service, function, gone)
+    with pytest.raises(ServiceUnavailable):
+        PcscReader().wait_for_card(1, NEVER)

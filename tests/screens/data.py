@@ -9,6 +9,7 @@ from stb_app.journeys import (
     Earlier,
     Hello,
     Home,
+    Load,
     Method,
     Order,
     PaidCard,
@@ -21,7 +22,7 @@ from stb_app.journeys import (
     Term,
     Words,
 )
-from stb_app.journeys.memory import OpenPayment
+from stb_app.journeys.memory import OpenLoad, OpenPayment
 from stb_app.kit.clock import CHINA
 
 NOW = datetime(2026, 11, 21, 19, 34, tzinfo=CHINA)
@@ -317,6 +318,9 @@ UNSETTLED = replace(
 """A card was pulled in the middle of it and did not come back."""
 LONGEST_NAME = {"zh": "体育频道包", "en": "Master Classes"}
 """The longest name of a service in each language, of those in the BOSS's catalogue."""
+OPEN_LOAD = OpenLoad(
+    "load-1", "", 3, "key", "", 20000, "2026-11-21T18:02:44+08:00", "6217 00** **** **** 4204"
+)
 OPEN_PAYMENT = OpenPayment(UNSETTLED.payment, "", "330100000001", 1, 7, 1500, 23640, "key", service="sports")
 EARLIER = (
     Earlier(MOVIES, "monthly", date(2026, 11, 2), 2500, "active"),
@@ -324,7 +328,14 @@ EARLIER = (
     Earlier(DOCUMENTARY, "monthly", date(2026, 8, 2), 1200, "cancelled"),
     Earlier(SPORTS, "per-use", date(2026, 7, 31), 500, "used"),
 )
-ALL_RECORDS = Records(RECORDS, EARLIER)
+LOADS = (
+    Load("l1", "loaded", "taken", None, PaidCard("6217 00** **** ***4 204", 18650, 28650), 10000, datetime(2026, 11, 20, 9, 12, 30, tzinfo=CHINA)),
+    Load("l2", "unknown", "unknown", None, PaidCard("6217 00** **** ***4 204", 8650, None), 10000, datetime(2026, 10, 15, 20, 1, 4, tzinfo=CHINA)),
+    Load("l3", "failed", "not-taken", "card-removed", PaidCard("6217 00** **** ***4 204", 3650, 3650), 5000, datetime(2026, 9, 30, 18, 44, 10, tzinfo=CHINA)),
+    Load("l4", "unknown", "unknown", "load-disputed", PaidCard("6217 00** **** ***4 204", 3650, 8650), 5000, datetime(2026, 8, 30, 12, 0, 0, tzinfo=CHINA)),
+)  # fmt: skip
+"""Loads of electronic cash; only its card knows what became of the second one."""
+ALL_RECORDS = Records(RECORDS, EARLIER, LOADS)
 NO_RECORDS = Records((), ())
 UNEVEN = replace(
     HOME,

@@ -135,6 +135,9 @@ class DummyVerbs:
         self.was_told.append(payment.payment)
         return Told()
 
+    def watch_slot(self) -> Told:
+        return Told()
+
     def inquire_card(self, *, account: bool = False) -> Told:
         return self._tell("inquire_card")
 

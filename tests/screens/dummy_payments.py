@@ -60,7 +60,7 @@ class Acted(Told):
 
 
 class PaymentVerbs(DummyVerbs):
-    """``begun`` keeps the journeys of payments, inquiries and followings, the last one last."""
+    """``begun`` keeps the journeys of payments, inquiries and followings, the last one last; ``watches`` those beside them."""
 
     def __init__(self, **answers: Any) -> None:
         super().__init__(
@@ -74,6 +74,7 @@ class PaymentVerbs(DummyVerbs):
             }
         )
         self.begun: list[Acted] = []
+        self.watches: list[Acted] = []
 
     def _begin(self, verb: str, *arguments: Any) -> Acted:
         self.asked.append((verb, *arguments))
@@ -95,6 +96,10 @@ class PaymentVerbs(DummyVerbs):
     def inquire_card(self, *, account: bool = False) -> Acted:
         return self._begin("inquire_card", *(("account",) if account else ()))
 
+    def watch_slot(self) -> Acted:
+        self.watches.append(Acted())
+        return self.watches[-1]
+
     def look_into_card(self) -> Acted:
         return self._begin("look_into_card")
 
@@ -115,12 +120,15 @@ class PaymentVerbs(DummyVerbs):
 class Slot:
     """A simulated slot: hands put a card in and pull it out."""
 
-    def __init__(self, profile: str | None = None) -> None:
+    def __init__(self, profile: str | None = None, *own: tuple[str, str]) -> None:
         self.profile = profile
+        self.own = own
         self.faults: tuple[str, ...] = ()
         self.happened: tuple[tuple[int, str], ...] = ()
 
     def order_fault(self, fault: str) -> None:
+        if fault in self.faults:
+            raise ValueError(f"{fault} is ordered already")
         self.faults = (*self.faults, fault)
 
     def forget_faults(self) -> None:

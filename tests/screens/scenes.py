@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from screens.told import unsettled
+from screens.told import loads_open, unsettled
 from stb_app.journeys import Records
 from stb_app.journeys.steps import Loading, Refused
 from tests.screens import data
@@ -91,11 +91,18 @@ def tell_longest(tv: Television) -> None:
     tv.show()
 
 
+def tell_load(tv: Television) -> None:
+    """A load of electronic cash that only its card can explain."""
+    tv.app.notice(lambda: loads_open((data.OPEN_LOAD,), tv.app.t))
+    tv.show()
+
+
 SCENES: tuple[Scene, ...] = (
     Scene("home", "home", stay, focus="renew"),
     Scene("home-newcomer", "home", stay, {"home": data.NEWCOMER}, focus="browse"),
     Scene("home-uneven-months", "home", stay, {"home": data.UNEVEN}, focus="renew"),
     Scene("home-told", "home", tell_longest, focus="renew"),
+    Scene("home-load-open", "home", tell_load, focus="renew"),
     Scene("home-offline-told", "home", tell_longest, {"home": UNREACHABLE}, focus="retry"),
     Scene("home-connecting", "home", stay, offline=True, focus="services"),
     Scene("home-offline", "home", stay, {"home": UNREACHABLE}, focus="retry"),
@@ -203,7 +210,7 @@ SCENES: tuple[Scene, ...] = (
     Scene(
         "records-elsewhere-below",
         "records",
-        lambda tv: tv.open("records").press(*["DOWN"] * (len(data.RECORDS) + 1)),
+        lambda tv: tv.open("records").press(*["DOWN"] * (len(data.RECORDS) + len(data.LOADS) + 1)),
         focus="earlier:1",
     ),
     Scene(
@@ -224,6 +231,10 @@ SCENES: tuple[Scene, ...] = (
     Scene("record", "record", opened("record", payment=data.RECORDS[0]), focus="back"),
     Scene("record-unknown", "record", opened("record", payment=data.RECORDS[1]), focus="back"),
     Scene("record-failed", "record", opened("record", payment=data.RECORDS[4]), focus="back"),
+    *(
+        Scene(f"load-record-{name}", "load-record", opened("load-record", load=load), focus="back")
+        for name, load in zip(("loaded", "unknown", "failed", "disputed"), data.LOADS, strict=True)
+    ),
     Scene("settings", "settings", opened("settings"), focus="language:{language}"),
     Scene("about", "about", opened("about"), focus="back"),
     Scene("calibration", "calibration", opened("calibration"), focus="keep"),

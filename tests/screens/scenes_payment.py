@@ -58,7 +58,7 @@ class PaymentScene(Scene):
     ) -> Television:
         television = Television(PaymentVerbs(**self.answers), language, text_scale, size)
         if self.slot is not None:
-            television.app.slot = Slot(self.slot.profile)
+            television.app.slot = Slot(self.slot.profile, *self.slot.own)
         self.act(television)
         return television
 
@@ -220,6 +220,8 @@ CARD_SCENES: tuple[PaymentScene, ...] = (
     card("card-reconnecting-earlier-inside", earlier("settling"), earlier("reconnecting"), focus="leave"),
     card("card-reader-away", prompt("reader-away"), focus="leave"),
     card("card-reader-missing", prompt("reader-missing"), focus="pay-otherwise"),
+    card("card-service-down", replace(prompt("reader-missing"), service_down=True), focus="pay-otherwise"),
+    card("card-service-away", replace(prompt("reader-away"), service_down=True), focus="leave"),
     *(card(f"card-{word}", prompt(word), focus="pay-otherwise") for word in sorted(PROBLEM_PROMPTS)),  # type: ignore[arg-type]
     card("card-question", prompt("insert"), then=digits("BACK"), screen="question", focus="keep"),
     card("card-cancelling", prompt("insert"), then=_cancelling),
@@ -296,6 +298,7 @@ INQUIRY_SCENES: tuple[PaymentScene, ...] = (
     inquiry("card-inquiry-removed-early", prompt("removed-early"), focus="done"),
     inquiry("card-inquiry-not-readable", prompt("not-readable"), focus="done"),
     inquiry("card-inquiry-reader-missing", prompt("reader-missing"), focus="done"),
+    inquiry("card-inquiry-service-down", replace(prompt("reader-missing"), service_down=True), focus="done"),
     inquiry("card-inquiry-asking-bank", prompt("processing")),
     inquiry("card-inquiry-settling", prompt("settling")),
     inquiry("card-inquiry-read", READ, focus="done"),
@@ -363,6 +366,8 @@ LOAD_SCENES: tuple[PaymentScene, ...] = (
         loading(f"card-load-{word}", held_up(word), focus="leave")
         for word in ("put-back", "other-card", "reader-away")
     ),
+    loading("card-load-service-away", replace(held_up("reader-away"), service_down=True), focus="leave"),
+    loading("card-load-service-down", replace(held_up("reader-missing"), service_down=True), focus="cancel"),
     loading(
         "card-load-put-back-question",
         held_up("put-back"),
@@ -421,6 +426,13 @@ DIALOG_SCENES: tuple[PaymentScene, ...] = (
     PaymentScene(
         "card-tray-inside", "card-tray", lambda tv: tv.press("BLUE"), focus="pull", slot=Slot("expired")
     ),
+    PaymentScene(
+        "card-tray-testers",
+        "card-tray",
+        lambda tv: tv.press("BLUE", *["DOWN"] * 12),
+        focus="insert:debit-sda",
+        slot=Slot("mine.toml", ("mine.toml", "a UnionPay debit card in order: online, with PIN")),
+    ),
 )
 
 
@@ -457,6 +469,7 @@ LAB_SCENES: tuple[PaymentScene, ...] = (
     lab("card-lab", INSERT, focus="sessions"),
     lab("card-lab-reading", INSERT, CardPrompt("reading"), focus="sessions"),
     lab("card-lab-reader-missing", CardPrompt("reader-missing"), focus="sessions"),
+    lab("card-lab-service-down", CardPrompt("reader-missing", service_down=True), focus="sessions"),
     lab("card-lab-internal", Refused("internal", retryable=True), focus="again"),
     lab("card-lab-debit", INSERT, seen("debit"), focus="application:0"),
     lab("card-lab-cash-taken", INSERT, seen("electronic-cash"), TAKEN, focus="application:0"),
@@ -490,6 +503,13 @@ LAB_SCENES: tuple[PaymentScene, ...] = (
     lab("card-lab-sessions", INSERT, focus="session:0", then=digits("OK"), traces=traces()),
     lab("card-lab-faults", INSERT, focus="place:number", then=_ordering),
     lab("card-lab-readers", INSERT, focus="reader:0", then=digits("DOWN", "OK"), readers=READERS),
+    lab(
+        "card-lab-readers-service-down",
+        INSERT,
+        focus="retry",
+        then=digits("DOWN", "OK"),
+        readers=Refused("reader-service-down", retryable=True),
+    ),
     lab("card-lab-readers-none", INSERT, focus="retry", then=digits("DOWN", "OK"), readers=()),
     lab("card-lab-sessions-none", INSERT, focus="back", then=digits("OK")),
 )

@@ -9,7 +9,7 @@ import pytest
 
 from cardreader.secret import Pin
 from stb_app.journeys import CardStanding
-from stb_app.journeys.steps import Refused
+from stb_app.journeys.steps import CardMoved, LoadEnded, Refused
 from tests.screens.dummies import Television
 from tests.screens.dummy_payments import BANK_CARD, ISSUER, NUMBER, READ, PaymentVerbs, prompt
 from tests.screens.scenes_payment import UNASKED, journey, post
@@ -209,3 +209,64 @@ def test_where_nothing_is_paid_nobody_speaks_of_paying(tv: Television, step: obj
     post(tv, step)
     assert not {word for word in ("pay", "phone") if word in tv.words().lower()}
     assert "Back" in tv.words().split("\n")
+
+
+def moved(tv: Television, *inside: bool) -> None:
+    """A hand at the slot, as the watch beside the page sees it."""
+    assert isinstance(tv.verbs, PaymentVerbs)
+    watch = tv.verbs.watches[-1]
+    for one in inside:
+        watch.post(CardMoved(one))
+        tv.show()
+
+
+def test_a_card_s_figures_stay_when_it_is_taken_and_go_when_one_is_put_in(tv: Television) -> None:
+    post(tv, prompt("insert"), READ)
+    first = journey(tv)
+    moved(tv, False)
+    assert "¥236.40" in tv.words()
+    moved(tv, True)
+    assert "¥236.40" not in tv.words()
+    assert journey(tv) is not first
+    post(tv, prompt("reading"), BANK_CARD)
+    assert "¥186.50" in tv.words()
+    assert "¥236.40" not in tv.words()
+
+
+def test_another_card_closes_the_question_about_the_one_before(tv: Television) -> None:
+    for keys in ((), ("5000",)):
+        post(tv, BANK_CARD)
+        tv.ok("load")
+        for key in keys:
+            tv.ok(key)
+        assert tv.screen == "question"
+        moved(tv, False, True)
+        assert (tv.screen, tv.state["prompt"]) == ("card-inquiry", "insert")
+
+
+def test_an_account_is_not_asked_for_another_card(tv: Television) -> None:
+    post(tv, replace(BANK_CARD, kind="debit", cash=None))
+    tv.ok("account")
+    post(tv, replace(BANK_CARD, kind="debit", cash=None, account_fen=498_500))
+    moved(tv, False, True)
+    assert tv.verbs.asked[-1] == ("inquire_card",)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_after_a_load_what_was_read_holds_only_if_the_card_has_stayed_in(tv: Television, other: bool) -> None:
+    post(tv, BANK_CARD)
+    tv.ok("load").ok("5000").ok("load")
+    assert tv.screen == "card-load"
+    if other:
+        moved(tv, False, True)
+    assert tv.screen == "card-load", "the slot is the load's"
+    post(tv, LoadEnded("failed", "cancelled", 5000, "", None))
+    assert tv.screen == "card-inquiry"
+    assert ("¥186.50" in tv.words()) is not other
+
+
+def test_leaving_ends_the_watch(tv: Television) -> None:
+    post(tv, READ)
+    assert isinstance(tv.verbs, PaymentVerbs)
+    tv.press("BACK")
+    assert tv.verbs.watches[-1].cancelled

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
 
+from cardreader.sim.profiles import NAMES
 from stb_app.journeys.card_lab import Kept
 from stb_app.journeys.steps import CardPrompt, Refused
+from stb_app.kit.items import Run
 from tests.screens.dummies import Television
 from tests.screens.dummy_lab import READERS, seen, traces
 from tests.screens.dummy_payments import PaymentVerbs, Slot
 from tests.screens.scenes_payment import journey, post
+
+CUT = re.compile(r"(\S\.\.\.|\N{HORIZONTAL ELLIPSIS})$")
+"""As a text that has no room ends; not as a list of tags that is told in part."""
 
 
 @pytest.fixture
@@ -48,6 +54,19 @@ def test_no_number_and_no_holder_s_secret_is_shown_in_full(tv: Television) -> No
     for _ in range(len(seen("debit").found.applications[0].told)):
         assert "6101" not in tv.words().replace(" ", "").replace("***6101", "")
         tv.press("DOWN")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_no_name_in_a_list_is_cut_with_the_largest_letters(language: str) -> None:
+    tv = Television(PaymentVerbs(), language, 150).open("card-lab")
+    post(tv, seen("electronic-cash"))
+    for way in ("files", "commands"):
+        tv.ok(way)
+        for _ in range(tv.state["items"]):
+            lines = [item.what.text for item in tv.stage._laid.items if isinstance(item.what, Run)]
+            assert [line for line in lines if CUT.search(line)] == []
+            tv.press("DOWN")
+        tv.press("BACK")
 
 
 def test_a_long_record_is_read_with_the_arrows(tv: Television) -> None:
@@ -170,6 +189,27 @@ def test_a_reader_is_chosen() -> None:
     assert (tv.screen, first.cancels) == ("card-lab", 1)
 
 
+def test_every_card_of_the_simulator_can_be_put_in_and_a_tester_s_own() -> None:
+    tv = Television(PaymentVerbs(), "en")
+    slot = tv.app.slot = Slot("mine.toml", ("mine.toml", "a card without a track"))
+    tv.press("BLUE")
+    cards = [key.removeprefix("insert:") for key in tv.targets() if key.startswith("insert:")]
+    assert sorted(cards) == sorted(NAMES)
+    assert tv.state == {"inside": "mine.toml", "own": ["mine.toml"]}
+    tv.ok("pull")
+    tv.press("BLUE").ok("own:0")
+    tv.app._worker.close(5)
+    assert slot.profile == "mine.toml"
+
+
+def test_what_is_in_is_marked_also_when_it_is_a_tester_s_own() -> None:
+    tv = Television(PaymentVerbs(), "en")
+    tv.app.slot = Slot("mine.toml", ("mine.toml", "a card without a track"))
+    tv.press("BLUE", *["DOWN"] * 11)
+    assert tv.focus == "own:0"
+    assert "For testers\nmine.toml\na card without a track\nIn the slot" in tv.words()
+
+
 def test_faults_are_ordered_and_forgotten() -> None:
     tv = Television(PaymentVerbs(), "en")
     slot = tv.app.slot = Slot("debit")
@@ -178,6 +218,19 @@ def test_faults_are_ordered_and_forgotten() -> None:
     tv.ok("kind:2").ok("place:80AE").press("1", "2", "OK")
     tv.app._worker.close(5)
     assert slot.faults == ("delay@80AE:2000", "delay@12:2000")
+
+
+def test_pressing_again_orders_nothing_and_says_so() -> None:
+    tv = Television(PaymentVerbs(), "en")
+    slot = tv.app.slot = Slot()
+    slot.faults = ("pull@80AE",)
+    tv.open("card-lab-faults")
+    assert "No card is in the slot: they wait for the next one." in tv.words()
+    tv.ok("place:80AE")
+    tv.app._worker.close(5)
+    tv.show()
+    assert slot.faults == ("pull@80AE",)
+    assert "This fault is ordered already. It happens once." in tv.words()
 
 
 def test_those_that_are_ordered_are_seen_and_forgotten() -> None:

@@ -28,6 +28,7 @@ OWN = (
     "box-storage",
     "reader-missing",
     "reader-lost",
+    "reader-service-down",
 )
 
 
@@ -114,10 +115,23 @@ def test_the_money_has_a_sentence_for_everything_that_can_become_of_it() -> None
 def test_the_chinese_words_are_those_that_the_font_has() -> None:
     for msgid in all_msgids():
         CHINESE[msgid].replace("¥", "").encode("gb2312")
-    names = {name.removesuffix("-named").removesuffix("-earlier") for name in PROMPTS}
+    names = {
+        re.sub("(-named|-earlier|-service)+$", "", name) for name in {*PROMPTS}.difference(get_args(Prompt))
+    }
     assert names - {"wrong-pin-last"} <= set(get_args(Prompt))
 
 
 def test_the_card_that_has_to_come_back_is_named_where_it_is_known() -> None:
     assert "ending 2047" in words_for("card-away", {"number": "6217 00** **** **** 2047"}, str).text
     assert "the same card" in words_for("card-away", {}, str).text
+
+
+@pytest.mark.parametrize("prompt", ["reader-missing", "reader-away"])
+def test_a_service_that_does_not_run_is_not_called_a_missing_reader(prompt: str) -> None:
+    for translate, reader, service in (
+        (str, "reader", "service"),
+        (CHINESE.__getitem__, "读卡器", "读卡服务"),
+    ):
+        said = prompt_words(prompt, None, {}, translate, service_down=True)
+        assert service in said.title
+        assert reader not in said.title + said.text

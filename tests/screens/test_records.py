@@ -8,7 +8,7 @@ import pytest
 
 from screens.problems import money_words, words_for
 from screens.words import PENDING
-from stb_app.journeys import Money, Payment, Records
+from stb_app.journeys import Load, Money, PaidCard, Payment, Records
 from stb_app.journeys.steps import finished
 from stb_app.kit import theme
 from stb_app.kit.nodes import Color
@@ -73,6 +73,15 @@ def test_a_payment_that_the_box_gave_up_was_not_cancelled_by_anybody(
     assert ("Cancelled" in words) == (reason == "cancelled")
 
 
+def test_what_a_person_has_written_off_is_no_fault_of_the_platform() -> None:
+    payment = replace(
+        PAID, state="failed", money="not-taken", reason="not-debited", card=None, valid_until=None
+    )
+    words = Television(DummyVerbs(), "en").open("record", payment=payment).words()
+    assert "Our staff have checked this payment" in words
+    assert "Something went wrong" not in words
+
+
 def test_an_open_payment_in_full_changes_by_itself() -> None:
     tv = Television(DummyVerbs(follow=(finished(CLOSED),)), "en").open("record", payment=OPEN)
     assert tv.state["state"] == "done"
@@ -87,6 +96,91 @@ def test_looking_again_asks_again() -> None:
     assert tv.ok("refresh").state["numbers"] == [payment.number for payment in data.RECORDS]
 
 
+def test_loads_stand_among_the_payments_by_their_time() -> None:
+    tv = Television(DummyVerbs(), "en").open("records")
+    mine = sorted((*data.RECORDS, *data.LOADS), key=lambda one: one.time, reverse=True)
+    keys = [f"load:{one.load}" if isinstance(one, Load) else f"record:{one.payment}" for one in mine]
+    assert [key for key in tv.targets() if key.startswith(("load:", "record:"))] == keys
+    assert f"The last {len(mine)} records" in tv.words()
+    for part in (
+        "Electronic cash load",
+        "2026-11-20 09:12 · card ****\u00a04204",
+        "¥100.00",
+        "Loaded",
+    ):
+        assert part in tv.words().split("\n")
+    assert tv.state["loads"][2] == {"load": "l3", "state": "failed", "money": "not-taken", "amount_fen": 5000}
+
+
+def test_a_load_s_mark_says_what_became_of_it() -> None:
+    tv = Television(DummyVerbs(records=Records((), (), data.LOADS)), "en").open("records")
+    marks = [word for word in tv.words().split("\n") if word in ("Loaded", "Not loaded", "Being checked")]
+    assert marks == ["Loaded", "Being checked", "Not loaded", "Being checked"]
+
+
+def test_whoever_has_only_loaded_has_records_too() -> None:
+    tv = Television(DummyVerbs(records=Records((), None, data.LOADS[:1])), "en").open("records")
+    assert tv.focus == "load:l1"
+    assert "One record" in tv.words()
+    assert "Nothing paid" not in tv.words()
+
+
+def test_a_load_opens_in_full_and_back_finds_the_focus() -> None:
+    tv = Television(DummyVerbs(), "en").open("records").ok("load:l1")
+    assert (tv.screen, tv.focus, tv.state["load"]) == ("load-record", "back", "l1")
+    rows = {text.text: text.rect[1] for text in tv.app.stage.texts()}
+    assert rows["Before loading"] == rows["After loading"]
+    for part in (
+        *("The card is loaded", "¥100.00 was taken from the account.", "6217 00** **** ***4 204"),
+        *("¥186.50", "¥286.50", "2026-11-20 09:12:30"),
+    ):
+        assert part in rows
+    assert tv.press("OK").focus == "load:l1"
+
+
+@pytest.mark.parametrize(
+    ("state", "money", "reason", "said"),
+    [
+        (
+            *("unknown", "unknown", None),
+            (
+                "whether the card was loaded",
+                "Put the same card in at any time: that shows what happened.",
+                "96123",
+            ),
+        ),
+        (
+            *("unknown", "unknown", "load-disputed"),
+            ("Our staff are checking this load", "You need not do anything.", "96123"),
+        ),
+        (
+            *("unknown", "unknown", "ppp-silent"),
+            ("What the card does not get goes back to the account.", "do not load again", "96123"),
+        ),
+        (
+            *("failed", "not-taken", "card-away"),
+            ("Not loaded", "The card was not put in again", "Nothing was taken from the account."),
+        ),
+        (
+            *("failed", "not-taken", "not-debited"),
+            ("Our staff have checked this load", "Nothing was taken from the account."),
+        ),
+        (*("failed", "not-taken", "pin-refused"), ("The PIN was not right",)),
+    ],
+)
+@pytest.mark.parametrize("scale", [100, 150])
+def test_a_load_says_what_became_of_the_money_and_what_to_do(
+    state: str, money: Money, reason: str | None, said: tuple[str, ...], scale: int
+) -> None:
+    load = Load("l9", state, money, reason, PaidCard("6217 00** **** ***4 204", 100, None), 5000, data.NOW)
+    tv = Television(DummyVerbs(), "en", text_scale=scale).open("load-record", load=load)
+    seen = "\n".join(text.text for text in tv.app.stage.texts() if not text.clipped)
+    for part in said:
+        assert part in seen
+    assert ("Please do not load again." in seen) == (money == "unknown")
+    assert "Something went wrong" not in seen
+
+
 def test_an_empty_list_leads_to_the_services() -> None:
     assert Television(DummyVerbs(records=data.NO_RECORDS)).open("records").press("OK").screen == "services"
 
@@ -95,7 +189,7 @@ def test_what_was_paid_elsewhere_stands_below_under_its_own_heading() -> None:
     tv = Television(DummyVerbs(), "en").open("records")
     assert tv.focus == f"record:{data.RECORDS[0].payment}"
     assert tv.targets()[-len(data.EARLIER) :] == [f"earlier:{place}" for place in range(len(data.EARLIER))]
-    tv.press(*["DOWN"] * len(data.RECORDS))
+    tv.press(*["DOWN"] * (len(data.RECORDS) + len(data.LOADS)))
     assert tv.focus == "earlier:0"
     words = [text.text for text in tv.app.stage.texts()]
     below = words[words.index("Paid elsewhere") + 1 :]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from screens.result import COUNT_S
-from stb_app.journeys.steps import Finished
+from stb_app.journeys.steps import CardMoved, Finished
 from stb_app.kit import theme
 from tests.screens import data
 from tests.screens.dummies import Television
@@ -245,6 +245,47 @@ def test_after_a_wrong_pin_the_way_back_to_the_pin_is_short() -> None:
 def test_a_card_in_the_slot_is_not_forgotten() -> None:
     assert "Please take your card" in _open(replace(SUCCESS, card_in_slot=True)).words()
     assert "Please take your card" not in _open(SUCCESS).words()
+
+
+def test_a_success_does_not_leave_without_the_card() -> None:
+    tv = _open(replace(SUCCESS, card_in_slot=True))
+    assert isinstance(tv.verbs, PaymentVerbs)
+    tv.wait(120)
+    assert (tv.screen, tv.state["seconds_left"]) == ("result", None)
+    assert "Please take your card" in tv.words()
+    assert "any other key" not in "".join(binding.label for binding in tv.app.navigator.top.bindings())
+    tv.verbs.watches[-1].post(CardMoved(inside=False))
+    tv.show()
+    assert "Please take your card" not in tv.words()
+    assert tv.verbs.watches[-1].cancelled
+    tv.wait(9)
+    assert tv.screen == "result"
+    tv.wait(1)
+    assert tv.screen == "home"
+
+
+def test_who_presses_a_key_while_the_card_is_in_is_not_sent_away_later() -> None:
+    tv = _open(replace(SUCCESS, card_in_slot=True))
+    assert isinstance(tv.verbs, PaymentVerbs)
+    tv.press("RIGHT")
+    tv.verbs.watches[-1].post(CardMoved(inside=False))
+    tv.wait(60)
+    assert tv.screen == "result"
+    tv = _open(replace(SUCCESS, card_in_slot=True)).press("BACK")
+    assert tv.screen == "home"
+
+
+def test_a_failure_s_reminder_goes_with_the_card_and_comes_with_it() -> None:
+    end = Finished("pending", "unknown", "mac2-refused", UNKNOWN, card_in_slot=True)
+    tv = _open(end)
+    assert isinstance(tv.verbs, PaymentVerbs)
+    tv.verbs.watches[-1].post(CardMoved(inside=False))
+    tv.show()
+    assert "Please take your card" not in tv.words()
+    post(tv, replace(end, card_in_slot=True))
+    assert "Please take your card" in tv.words()
+    assert len(tv.verbs.watches) == 2
+    assert not _open(SUCCESS).verbs.watches  # type: ignore[union-attr]
 
 
 def test_a_code_without_words_is_shown_small_with_an_apology() -> None:

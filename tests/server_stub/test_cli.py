@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from server_stub import cli
-from server_stub.tsp.cases import ACTIONS
+from server_stub.tsp.cases import ACTIONS, LOAD_ACTIONS
 
 
 def test_run_as_a_module_it_is_the_command(
@@ -26,7 +26,12 @@ def test_run_as_a_module_it_is_the_command(
 def test_the_help_of_cases_says_what_each_action_does(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.parse(["cases", "--help"], ())
-    told = capsys.readouterr().out.splitlines()
-    assert list(cli.CASE_ACTIONS) == list(ACTIONS)
-    for action, words in cli.CASE_ACTIONS.items():
-        assert [line.split(maxsplit=1)[1] for line in told if line.split()[:1] == [action]] == [words]
+    _, _, told = capsys.readouterr().out.partition("decide CASE")
+    of_payments, _, of_loads = told.partition(" of a load")
+    for words, actions, part in (
+        (cli.CASE_ACTIONS, ACTIONS, of_payments),
+        (cli.LOAD_ACTIONS, LOAD_ACTIONS, of_loads),
+    ):
+        assert list(words) == list(actions)
+        lines = [line.split(maxsplit=1) for line in part.splitlines()[1:]]
+        assert [line for line in lines if line] == [list(item) for item in words.items()]

@@ -23,8 +23,7 @@ from cardreader.errors import Cancelled, CardRemoved, CardTimeout
 from cardreader.sim.profiles import Profile, SimulatedCard, open_card
 from cardreader.sim.reader import is_debit
 from cardreader.sim.store import MemoryStore
-from stb_app.journeys import memory as memory_module
-from stb_app.journeys import wallet_payment
+from stb_app.journeys import on_disk, wallet_payment
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.verbs import Verbs
 from stb_app.shell import box as box_module
@@ -565,7 +564,7 @@ def simulated_machine() -> Any:
     """The box's disk and threads are the simulation's."""
     threads = SimpleNamespace(Thread=_Thread, Event=threading.Event)
     with (
-        patch.object(memory_module, "os", _Disk()),
+        patch.object(on_disk, "os", _Disk()),
         patch.object(box_module, "os", _Disk()),
         patch.object(wallet_payment, "threading", threads),
         patch.object(wallet_payment, "modules_of", lambda payload: ()),

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import requests
 
+from cardreader.errors import ReaderUnavailable, ServiceUnavailable
 from server_stub import boxes, tls
 from server_stub.boss import keys
 from server_stub.boss.tables import metadata as boss_metadata
@@ -63,12 +64,12 @@ def stand(server: Stand, tmp_path: Path) -> Stand:
 
 
 class Reader:
-    def __init__(self, present: bool | None) -> None:
+    def __init__(self, present: bool | Exception) -> None:
         self._present = present
 
     def card_present(self) -> bool:
-        if self._present is None:
-            raise OSError("no reader")
+        if isinstance(self._present, Exception):
+            raise self._present
         return self._present
 
 
@@ -76,7 +77,7 @@ def look(
     url: str | None,
     data: Path,
     authority: Path | None = None,
-    present: bool | None = False,
+    present: bool | Exception = False,
     ahead_s: float = 0,
     box: str = BOX,
 ) -> dict[str, tuple[str, str]]:
@@ -408,9 +409,15 @@ def test_another_version_of_the_interface(stand: Stand, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     ("present", "verdict", "words"),
-    [(None, "wrong", "pcscd"), (True, "ok", "a card is in it"), (False, "ok", "no card is in it")],
+    [
+        (ReaderUnavailable("no reader is plugged in"), "wrong", "Check its cable."),
+        (ServiceUnavailable("it does not run"), "wrong", "The smart-card service (pcscd) does not run"),
+        (OSError("broken"), "wrong", "Check its cable."),
+        (True, "ok", "a card is in it"),
+        (False, "ok", "no card is in it"),
+    ],
 )
-def test_the_reader(present: bool | None, verdict: str, words: str, tmp_path: Path) -> None:
+def test_the_reader(present: bool | Exception, verdict: str, words: str, tmp_path: Path) -> None:
     found = look(None, tmp_path, present=present)["reader"]
     assert (found[0], words in found[1]) == (verdict, True)
 

@@ -20,10 +20,12 @@ import pygame
 import pytest
 
 from stb_app import cli, main
-from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, Unheard
+from stb_app.journeys.memory import OpenLoad
+from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, LoadsOpen, LoadTold, Unheard
 from stb_app.shell.window import Window
+from stb_app.tsp.problem import Money
 from tests.screens.data import OPEN_PAYMENT
-from tests.stb_app.journeys.dummy_tsp import DummyTsp
+from tests.stb_app.journeys.dummy_tsp import DummyTsp, load_of
 from tests.stb_app.shell.dummies import Television
 
 DEADLINE_S = 20.0
@@ -198,6 +200,20 @@ def test_a_damaged_simulated_card_is_said_and_the_slot_stays_empty(
     assert "cannot be used" in (tv.stage.picture.notice or "")
 
 
+def test_a_tester_s_file_that_is_no_card_is_not_called_a_damaged_state(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.toml").write_text("[card]")
+    tv = Television()
+    tv.app.set_language("en")
+    assert not main._slot(f"sim:{tmp_path / 'mine.toml'}", tmp_path, tv.app).card_present()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "profile mine.toml: description: is missing; the card slot stays empty" in line
+    assert "Delete" not in line
+    tv.work()
+    assert "its file does not describe a card" in (tv.stage.picture.notice or "")
+
+
 def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
     tv = Television()
     tv.app.set_language("en")
@@ -236,6 +252,50 @@ def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
     # A page that tells it itself needs no line below it, also when it was opened a moment ago.
     looked_at.add(payment.payment)
     assert told(Finished("expired", "not-taken", payment=payment)) == done
+
+
+LOAD = OpenLoad(
+    "load-1", "0" * 64, 3, "key", "", 10000, "2026-11-21T19:33:08+08:00", "6217 00** **** **** 4204"
+)
+WHICH = "Electronic cash · ¥100.00 · card ****\u00a04204 · 11-21 19:33"
+
+
+def test_a_load_without_an_end_is_told_beside_what_else_is_open() -> None:
+    tv = Television()
+    tv.app.set_language("en")
+    looked_at: set[str] = set()
+    tell = main._recovered(tv.app, looked_at.__contains__)
+
+    def told(step: object) -> str:
+        tell(step)
+        tv.app.draw()
+        return tv.stage.picture.notice or ""
+
+    wanted = f"It is not yet known whether the card was loaded: {WHICH}. Put the same card in, and"
+    assert told(LoadsOpen((LOAD,))).startswith(wanted)
+    both = told(CardWanted((OPEN_PAYMENT,)))
+    assert both.startswith("It is not yet known whether a card payment")
+    assert wanted in both
+    assert told(CardWanted(())).startswith(wanted)
+    assert "is found out by itself" in told(LoadsOpen((LOAD.explained(0, logged=False, chip=None),)))
+    assert told(LoadsOpen(())) == ""
+    ends: tuple[tuple[str, Money, str], ...] = (
+        ("loaded", "taken", f"An earlier load has gone through: {WHICH}. The money is on the card."),
+        (
+            "failed",
+            "not-taken",
+            f"An earlier load did not take place: {WHICH}. Nothing was taken from the account.",
+        ),
+        ("unknown", "unknown", f"Our staff are checking an earlier load: {WHICH}. Please do not load again."),
+    )
+    for state, money, words in ends:
+        assert told(LoadTold(LOAD, load_of("load-1", state, money, None, None))) == words
+    # Of a record of before nothing is known but that there was one; and a page that tells it itself needs no line.
+    old = replace(LOAD, load="load-2", amount_fen=0, time="", card_number="")
+    done = told(LoadTold(old, load_of("load-2", "loaded", "taken", None, None)))
+    assert "through: Electronic cash. The" in done
+    looked_at.add("load-1")
+    assert told(LoadTold(LOAD, load_of("load-1", "failed", "not-taken", None, None))) == done
 
 
 def test_the_card_that_is_wanted_is_told_until_it_has_come() -> None:

@@ -31,7 +31,9 @@ from server_stub.tsp.tables import cases
 from stb_app.journeys.card_payment import CardPayment
 from stb_app.journeys.cash_load import CashLoad
 from stb_app.journeys.memory import Memory
-from stb_app.journeys.steps import CardPrompt, CardStep, Finished, LoadEnded, LoadStep
+from stb_app.journeys.recovery import Recovery, RecoveryStep
+from stb_app.journeys.steps import CardPrompt, CardStep, Finished, LoadEnded, LoadsOpen, LoadStep
+from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import TspClient
 from stb_app.tsp.model import Load
 from stb_app.tsp.signing import Identity
@@ -50,8 +52,11 @@ LIMIT_S = 20.0
 class Chain:
     """A box that is enrolled at a server of the same process."""
 
-    def __init__(self, roles: Roles, loop: asyncio.AbstractEventLoop, url: str, folder: Path) -> None:
+    def __init__(
+        self, roles: Roles, loop: asyncio.AbstractEventLoop, url: str, folder: Path, waits: Waits
+    ) -> None:
         self._roles = roles
+        self._waits = waits
         self._loop = loop
         self.cards = str(folder / "cards")
         self._keys = (f"key-{count:08d}" for count in itertools.count())
@@ -69,7 +74,7 @@ class Chain:
         order = self.client.order(service, "per-use", next(self._keys))
         memory, steps = Memory(None), list[CardStep]()
         journey = CardPayment(
-            self.client, reader, memory, FastWaits(), lambda: next(self._keys), order,
+            self.client, reader, memory, self._waits, lambda: next(self._keys), order,
             lambda: datetime.now(CHINA), threading.Lock(), terminal=BOX_AS_TERMINAL,
         )  # fmt: skip
 
@@ -88,8 +93,14 @@ class Chain:
         assert isinstance(end, Finished)
         return end
 
-    def load(self, reader: Reader, amount_fen: int) -> tuple[LoadEnded, Load]:
-        """Loads electronic cash onto the card in the reader: what the subscriber is told, and what the TSP has at last."""
+    def load(
+        self, reader: Reader, amount_fen: int, memory: Memory | None = None, put_back: bool = True
+    ) -> tuple[LoadEnded, Load]:
+        """Loads electronic cash onto the card in the reader: what the subscriber is told, and what the TSP has at last.
+
+        Args:
+            put_back: the card, when it is asked for; else the page is left, and the TSP has no end yet.
+        """
         steps, begun = list[LoadStep](), list[Load]()
         client = self.client.under("")
 
@@ -99,22 +110,49 @@ class Chain:
 
         client.begin_load = begin  # type: ignore[method-assign]
         journey = CashLoad(
-            client, reader, Memory(None), FastWaits(), lambda: next(self._keys), lambda: datetime.now(CHINA),
-            threading.Lock(), BOX_AS_TERMINAL, amount_fen,
+            client, reader, memory or Memory(None), self._waits, lambda: next(self._keys),
+            lambda: datetime.now(CHINA), threading.Lock(), BOX_AS_TERMINAL, amount_fen,
         )  # fmt: skip
 
         def post(step: LoadStep) -> None:
             steps.append(step)
             if isinstance(step, CardPrompt) and step.prompt == "enter-pin":
                 journey.enter_pin(Pin(PIN))
+            elif isinstance(step, CardPrompt) and step.prompt == "put-back" and not put_back:
+                journey.cancel()
 
         journey.run(post)
         end = steps[-1]
         assert isinstance(end, LoadEnded)
+        if not put_back:
+            return end, self.client.load(begun[0].load)
         until = time.monotonic() + LIMIT_S
         while (load := self.client.load(begun[0].load)).money == "unknown":
             assert time.monotonic() < until, load
         return end, load
+
+    def recover(self, reader: Reader, memory: Memory) -> list[RecoveryStep]:
+        """What the box's background says until nothing of a load is open any more."""
+        steps = list[RecoveryStep]()
+        recovery = Recovery(
+            self.client,
+            reader,
+            memory,
+            self._waits,
+            threading.Lock(),
+            BOX_AS_TERMINAL,
+            lambda: datetime.now(CHINA),
+        )
+        until = time.monotonic() + LIMIT_S
+
+        def post(step: RecoveryStep) -> None:
+            assert time.monotonic() < until, steps
+            steps.append(step)
+            if step == LoadsOpen(()):
+                recovery.cancel()
+
+        recovery.run(post)
+        return steps
 
     def state(self, payment: str) -> tuple[str, str]:
         """State and money of a payment, once that is known."""
@@ -154,8 +192,12 @@ class Chain:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Chain]:
-    """A server in a thread, on the machine's clock, until the end of the block."""
+def running(folder: Path, waits: Waits | None = None) -> Iterator[Chain]:
+    """A server in a thread, on the machine's clock, until the end of the block.
+
+    Args:
+        waits: of the box; else it does not wait at all.
+    """
     data = folder / "server"
     shutil.copytree(first_start().name, data)
     listener, terminals = bind("127.0.0.1", 0), socket.create_server(("127.0.0.1", 0))
@@ -176,7 +218,7 @@ def running(folder: Path) -> Iterator[Chain]:
     thread.start()
     try:
         assert ready.wait(LIMIT_S)
-        yield Chain(app.state.roles, started[0], url, folder / "box")
+        yield Chain(app.state.roles, started[0], url, folder / "box", waits or FastWaits())
     finally:
         server.should_exit = True
         thread.join(LIMIT_S)

@@ -38,7 +38,7 @@ BROWSING = frozenset(("home", "help", "card-tray", "services", "service"))
 LAB = frozenset(("card-lab", "card-lab-files", "card-lab-trace", "card-lab-sessions", "card-lab-faults"))
 REAL_READERS = frozenset(("card-lab-readers",))
 """Not where the only reader is a simulated one."""
-SETTING = frozenset(("card-inquiry", "card-load", "settings", "about", "calibration"))
+SETTING = frozenset(("card-inquiry", "card-load", "load-record", "settings", "about", "calibration"))
 ORDERING = frozenset(("fee", "payment-methods", "confirm", "card", "question"))
 PAYING = frozenset(("card", "question", "result"))
 PHONING = frozenset(("records", "record", "qr", "question", "result"))
@@ -267,7 +267,19 @@ def test_looking_at_cards_and_settings(walk: Walk) -> None:
         tv.post(f"/card/insert/{profile}")
         walk.visit(opener(tv, "card-inquiry"), press=profile == "good")
     tv.post("/card/insert/electronic-cash")
-    walk.visit(opener(tv, "card-inquiry", "load", "10000", "load"))
+    load = opener(tv, "card-inquiry", "load", "10000", "load")
+    walk.visit(load)
+
+    def loaded() -> None:
+        tv.wait_for(lambda s: s["state"].get("prompt") == "enter-pin")
+        tv.type("123456")
+        tv.press("OK")
+        tv.wait_for(lambda s: s["state"].get("load") == "loaded")
+        walk.home()
+
+    walk.visit(
+        then(load, loaded, opener(tv, "records"), lambda: tv.press("OK"), lambda: tv.wait_for("load-record"))
+    )
     tv.post("/card/pull")
     walk.visit(opener(tv, "card-inquiry"))
     walk.visit(opener(tv, "settings"))

@@ -17,6 +17,8 @@ from cardreader.emv.kernel import DebitCredit
 from cardreader.errors import CardRemoved
 from cardreader.purse import Purse
 from cardreader.sim.reader import SimConnection, SimReader
+from stb_app.journeys.memory import Memory
+from stb_app.journeys.steps import LoadTold
 from tests.system import chain
 from tests.system.chain import BOX_AS_TERMINAL, Chain
 
@@ -26,6 +28,8 @@ COMMANDS = {"good": 6, "debit": 16, "credit": 17, "electronic-cash": 23}
 CASH, CERTIFICATE = "electronic-cash", 19
 """The card whose cash is worth some forty payments, and the command whose answer is its certificate."""
 LOAD_COMMANDS, LOAD_FEN = 33, 1000
+PUT_DATA = b"\x04\xda"
+"""The script that loads a card."""
 WHEN = {False: "before", True: "after"}
 PULLS = [
     pytest.param(profile, at, carried_out, id=f"{profile}-{at}-{WHEN[carried_out]}")
@@ -158,4 +162,35 @@ def test_it_is_pulled_while_it_is_loaded(bench: Chain, hand: Hand, at: int) -> N
     assert on_card(reader, CASH) - held == loaded_fen
     assert bench.taken_fen() - taken == loaded_fen
     assert end.outcome in (load.state, "unknown")
+    assert bench.faults() == []
+
+
+@pytest.mark.parametrize("carried_out", [False, True], ids=WHEN.get)
+def test_a_load_that_was_left_is_found_out_when_the_card_is_back(
+    bench: Chain, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, carried_out: bool
+) -> None:
+    """The card is taken away at the issuer's script, and the television switched off."""
+    reader = SimReader(CASH, state_dir=bench.cards)
+    held, taken = on_card(reader, CASH), bench.taken_fen()
+
+    def transmit(self: SimConnection, apdu: bytes) -> tuple[bytes, int]:
+        if apdu.startswith(PUT_DATA):
+            if carried_out:
+                really(self, apdu)
+            reader.pull()
+        return really(self, apdu)
+
+    really = SimConnection.transmit
+    with monkeypatch.context() as patched:
+        patched.setattr(SimConnection, "transmit", transmit)
+        end, load = bench.load(reader, LOAD_FEN, Memory(tmp_path), put_back=False)
+    assert (end.outcome, end.reason, load.money) == ("unknown", "card-away", "unknown")
+    memory = Memory(tmp_path)
+    assert len(memory.open_loads()) == 1
+    reader.insert(CASH)
+    (told,) = (step for step in bench.recover(reader, memory) if isinstance(step, LoadTold))
+    loaded_fen = LOAD_FEN if carried_out else 0
+    assert told.load.state == ("loaded" if carried_out else "failed")
+    assert on_card(reader, CASH) - held == loaded_fen
+    assert bench.taken_fen() - taken == loaded_fen
     assert bench.faults() == []

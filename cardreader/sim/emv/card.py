@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 
 from cardreader import contactless
-from cardreader.errors import ProtocolError
+from cardreader.errors import StateDamaged
 from cardreader.sim.cos import MF_FID, CardSystem, MasterFile, Random
 from cardreader.sim.emv.application import Commit, PaymentApplication
 from cardreader.sim.emv.personalisation import (
@@ -51,7 +51,8 @@ class EmvCard:
     """One card: remembers its state in its store and answers APDUs while it is powered.
 
     Raises:
-        ProtocolError: its state is damaged, or its profile cannot be made into a card.
+        StateDamaged: what it has kept cannot be read, or is of another application than its profile's.
+        ProtocolError: its profile cannot be made into a card.
     """
 
     def __init__(self, profile: EmvProfile, store: Store, random: Random = os.urandom) -> None:
@@ -64,7 +65,7 @@ class EmvCard:
             self._state = fresh(profile) if contents is None else CardState.from_contents(contents)
             states = {item.aid: self._state.applications[item.aid] for item in profile.applications}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ProtocolError(f"the state of card {profile.name} is damaged: {error!r}") from error
+            raise StateDamaged(f"the state of card {profile.name} is damaged: {error!r}") from error
         applications = tuple(
             PaymentApplication(
                 profile, personalise(profile, item), states[item.aid], self._committer(item.aid), random

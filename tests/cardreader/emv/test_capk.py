@@ -86,3 +86,21 @@ def test_a_file(tmp_path: Path) -> None:
 def test_the_simulated_cards_have_theirs() -> None:
     key = rsa_key(CA_KEY)
     assert capk.simulated()[RID, CA_INDEX].key == PublicKey(key.modulus, key.public_exponent)
+
+
+def other_ca(name: str = "issuer") -> str:
+    """A table with another key under the simulator's RID and index."""
+    key = rsa_key(name)
+    own = capk.CaKey(RID, CA_INDEX, PublicKey(key.modulus, key.public_exponent), date(2049, 12, 31))
+    return (
+        f'[[key]]\nrid = "{RID.hex()}"\nindex = "{CA_INDEX:02X}"\nmodulus = "{key.modulus.hex()}"\n'
+        f'exponent = "{key.public_exponent.hex()}"\nexpiry = 2049-12-31\nchecksum = "{own.checksum.hex()}"\n'
+    )
+
+
+def test_a_tester_s_key_comes_before_the_simulator_s_of_the_same_index() -> None:
+    own = capk.parse(other_ca())
+    assert capk.for_simulated_cards(own) == own
+    assert capk.for_simulated_cards({}) == capk.simulated()
+    both = capk.for_simulated_cards(capk.parse(UNIONPAY_01))
+    assert set(both) == {(RID, 0x01), (RID, CA_INDEX)}

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from cardreader.emv import cvm
 from cardreader.errors import ApplicationBlocked, ApplicationNotFound, PinBlocked
 from cardreader.pboc.files import mask_number
 from cardreader.purse import Purse
 from cardreader.sim import profiles
+from cardreader.sim.emv.profile import EmvProfile
 from cardreader.sim.issuers import FOREIGN, KNOWN
-from cardreader.sim.profiles import open_card
-from tests.cardreader.sim.test_purse import Inserted
+from cardreader.sim.profiles import find_profile, open_card
+from tests.cardreader.sim.purse_card import Inserted
 
 TODAY = datetime.date(2026, 11, 21)
 WITH_PURSE = ["good", "little-money", "foreign-issuer", "expired", "pin-blocked"]
@@ -42,6 +44,14 @@ def test_all_are_listed_with_a_line_each() -> None:
     ]
     assert all(0 < len(line) < 70 and "\n" not in line for line in listed.values())
     assert len({open_card(name, None).number for name in listed}) == len(listed)
+
+
+def test_what_is_said_of_the_credit_card_s_pin_is_what_its_cvm_list_says() -> None:
+    profile = find_profile("credit")
+    assert isinstance(profile, EmvProfile)
+    assert "PIN online, else offline" in profile.description
+    methods = [code & 0x3F for code in profile.applications[0].objects[0x8E][8::2]]
+    assert methods == [cvm.ONLINE, cvm.ENCIPHERED, cvm.PLAINTEXT, cvm.SIGNATURE, cvm.NO_CVM]
 
 
 def test_the_good_card() -> None:

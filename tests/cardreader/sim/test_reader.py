@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from cardreader.errors import CardRemoved, ProofUnavailable, ReaderUnavailable
+from cardreader.errors import CardRemoved, ProofUnavailable, ProtocolError, ReaderUnavailable, StateDamaged
+from cardreader.lab.faults import AlreadyOrdered
 from cardreader.purse import Purse
 from cardreader.reader import Connection, Reader, SimulatedSlot
 from cardreader.readers import open_reader
@@ -147,6 +149,9 @@ def test_faults_are_ordered_before_or_after_the_card_is_in() -> None:
     with pytest.raises(ValueError, match="no fault"):
         reader.order_fault("explode")
     reader.order_fault("garbage@80AE")
+    with pytest.raises(AlreadyOrdered, match="garbage@80AE is ordered already"):
+        reader.order_fault("garbage@80ae")
+    assert reader.faults == ("garbage@80AE",)
     reader.forget_faults()
     assert reader.faults == ()
 
@@ -160,3 +165,34 @@ def test_a_card_that_dawdles_can_be_pulled_meanwhile() -> None:
     with pytest.raises(CardRemoved):
         connection.transmit(bytes.fromhex("805C000204"))
     hand.join()
+
+
+def test_a_tester_s_own_card_is_put_in_again_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = files("cardreader.sim.emv").joinpath("profiles", "debit.toml").read_text("utf-8")
+    (tmp_path / "mine.toml").write_text(raw.replace("6217001834057286101", "6217001834057286119"))
+    monkeypatch.chdir(tmp_path)
+    reader = SimReader("mine.toml")
+    assert reader.own == (("mine.toml", "a UnionPay debit card in order: online, with PIN"),)
+    monkeypatch.chdir("/")
+    reader.insert("good")
+    reader.insert("mine.toml")
+    assert reader.card is not None
+    assert (reader.profile, reader.card.number[-4:]) == ("mine.toml", "6119")
+    (tmp_path / "mine.toml").write_text(raw.replace("in order", "changed"))
+    reader.insert("mine.toml")
+    assert reader.card.number[-4:] == "6101", "the file is read anew"
+    assert reader.own == (("mine.toml", "a UnionPay debit card changed: online, with PIN"),)
+    with pytest.raises(ProtocolError, match="cannot be read"):
+        reader.insert("other.toml")
+
+
+def test_a_damaged_state_is_told_from_a_file_that_is_no_card(tmp_path: Path) -> None:
+    (tmp_path / "card-debit.json").write_text("{}")
+    with pytest.raises(StateDamaged):
+        SimReader("debit", str(tmp_path))
+    (tmp_path / "mine.toml").write_text("?")
+    with pytest.raises(ProtocolError) as refused:
+        SimReader(str(tmp_path / "mine.toml"), str(tmp_path))
+    assert not isinstance(refused.value, StateDamaged)

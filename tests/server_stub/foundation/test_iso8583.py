@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import struct
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,10 @@ from psec.mac import generate_retail_mac
 
 from server_stub.foundation.iso8583 import (
     FIELDS,
+    HEADER_BYTES,
     LONGEST,
     MAC_FIELD,
+    TPDU_BYTES,
     FieldMissing,
     Iso8583Error,
     Kind,
@@ -207,54 +211,55 @@ def test_what_is_no_frame_is_refused(data: bytes) -> None:
         framed(bytes(LONGEST + 1))
 
 
-def _captured(path: Path, message: Message) -> None:
-    """A capture with one TCP segment: the message without TPDU and header, which the dissector does not know."""
-    data = framed(encode(message, lambda covered: pos_mac(MAK, covered))[11:])
-    segment = struct.pack(">HHIIBBHHH", 40000, 8583, 1, 1, 0x50, 0x18, 8192, 0, 0) + data
-    home = bytes([127, 0, 0, 1])
-    packet = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(segment), 1, 0, 64, 6, 0, home, home) + segment
-    header = struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 101)
-    path.write_bytes(header + struct.pack("<IIII", 0, 0, len(packet), len(packet)) + packet)
+def capture(path: Path, messages: Iterable[bytes]) -> None:
+    """A capture with a TCP segment for each: the message without TPDU and header, which the dissector does not know."""
+    packets = b""
+    for number, message in enumerate(messages):
+        data = framed(message[TPDU_BYTES + HEADER_BYTES :])
+        segment = struct.pack(">HHIIBBHHH", 40000 + number, 8583, 1, 1, 0x50, 0x18, 8192, 0, 0) + data
+        home = bytes([127, 0, 0, 1])
+        packet = (
+            struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(segment), 1, 0, 64, 6, 0, home, home) + segment
+        )
+        packets += struct.pack("<IIII", 0, 0, len(packet), len(packet)) + packet
+    path.write_bytes(struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 101) + packets)
 
 
-def _by_tshark(path: Path) -> tuple[dict[str, str], bool]:
-    """What tshark reads in a capture, by field, and whether it got through."""
-    wanted = [
-        "iso8583.mti",
-        *(f"iso8583.bit{number}" for number in FIELDS),
-        "_ws.malformed",
-        "iso8583.MALFORMED",
-    ]
+def by_tshark(path: Path) -> list[tuple[dict[str, str], bool]]:
+    """What tshark reads in a capture's messages, by field, and whether it got through."""
+    end = ["_ws.malformed", "iso8583.MALFORMED"]
+    wanted = ["iso8583.mti", *(f"iso8583.bit{number}" for number in FIELDS), *end]
     settings = (
         "len_endian:Big endian",
         "charset:Digits represented in nibbles",
         "binencode:Bin data not encoded",
     )
-    words = [
-        "tshark",
-        "-n",
-        "-r",
-        str(path),
-        "-d",
-        "tcp.port==8583,iso8583",
-        "-T",
-        "fields",
-        "-E",
-        "separator=|",
-    ]
+    words = ["tshark", "-n", "-r", str(path), "-d", "tcp.port==8583,iso8583", "-T", "json"]
     words += itertools.chain(*(("-o", f"iso8583.{setting}") for setting in settings))
     words += itertools.chain(*(("-e", name) for name in wanted))
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
-    values = dict(zip(wanted, done.stdout.rstrip("\n").split("|"), strict=True))
-    fine = not values.pop("_ws.malformed") and not values.pop("iso8583.MALFORMED")
-    return {name.removeprefix("iso8583."): value for name, value in values.items() if value}, fine
+    found = []
+    for packet in json.loads(done.stdout):
+        values = {name: said[0] for name, said in packet["_source"].get("layers", {}).items()}
+        fine = not any(name in values for name in end)
+        found.append(
+            (
+                {name.removeprefix("iso8583."): value for name, value in values.items() if name not in end},
+                fine,
+            )
+        )
+    return found
+
+
+def _sent(message: Message) -> bytes:
+    return encode(message, lambda covered: pos_mac(MAK, covered))
 
 
 def test_tshark_reads_the_same(tmp_path: Path) -> None:
-    _captured(tmp_path / "sale.pcap", Message("0200", SALE))
-    read, fine = _by_tshark(tmp_path / "sale.pcap")
+    capture(tmp_path / "sale.pcap", [_sent(Message("0200", SALE))])
+    ((read, fine),) = by_tshark(tmp_path / "sale.pcap")
     assert fine
-    sent = decode(encode(Message("0200", SALE), lambda covered: pos_mac(MAK, covered)))
+    sent = decode(_sent(Message("0200", SALE)))
     # It shows a sign that is not there behind bytes (4.0.17).
     told = {
         f"bit{number}": value.hex() if isinstance(value, bytes) else value
@@ -269,8 +274,8 @@ def test_tshark_reads_the_same(tmp_path: Path) -> None:
 def test_tshark_reads_a_sale_as_far_as_the_dialects_agree(tmp_path: Path) -> None:
     """UnionPay's bit 22 is filled up on the right, and its bit 35 is BCD; there the dissector of ISO 8583:1987 ends."""
     fields = {**SALE, 22: "051", 35: "6217001834057286101D4402", 60: "2200000100050"}
-    _captured(tmp_path / "sale.pcap", Message("0200", fields))
-    read, fine = _by_tshark(tmp_path / "sale.pcap")
+    capture(tmp_path / "sale.pcap", [_sent(Message("0200", fields))])
+    ((read, fine),) = by_tshark(tmp_path / "sale.pcap")
     assert not fine
     before = {f"bit{number}": value for number, value in SALE.items() if number < 35}
     assert before.items() <= read.items()

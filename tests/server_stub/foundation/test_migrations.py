@@ -79,6 +79,34 @@ def test_a_folder_of_the_first_version_is_brought_up_and_keeps_its_rows(
         assert one.submit(lambda conn: differences(conn, metadata)).result() == []
 
 
+def test_loads_that_were_disputed_before_there_were_cases_are_cases(database: Open) -> None:
+    folder = migrations.folder_of(tsp.metadata)
+
+    def before(conn: Connection) -> None:
+        migrations.upgrade(conn, folder, "0021_card_loads")
+        conn.execute(text("INSERT INTO boxes (box_number, enrolled_at) VALUES ('85312048', 1)"))
+        for name, state, code in (
+            ("one", "disputed", "00"),
+            ("two", "disputed", None),
+            ("three", "failed", "00"),
+        ):
+            load = text(
+                "INSERT INTO card_loads (id, box_number, amount_fen, state, version, created_at, reversal_code,"
+                " balance_after_fen) VALUES (:name, '85312048', 100, :state, 1, 7, :code, 300)"
+            )
+            conn.execute(load, {"name": name, "state": state, "code": code})
+
+    with closing(database(before)):
+        pass
+    with closing(database(migrations.prepare(tsp.metadata))) as one:
+        query = text("SELECT load_id, payment_id, kind, facts, at, state FROM cases ORDER BY load_id")
+        found = one.submit(lambda conn: [tuple(row) for row in conn.execute(query)]).result()
+    assert found == [
+        ("one", None, "load-disputed", '{"balance_fen": 300, "reversal": "00"}', 7, "open"),
+        ("two", None, "load-disputed", '{"balance_fen": 300, "reversal": "unanswered"}', 7, "open"),
+    ]
+
+
 def test_tables_of_a_newer_program_are_left_alone(database: Open, metadata: MetaData) -> None:
     def newer(conn: Connection) -> None:
         conn.execute(text("UPDATE alembic_version SET version_num = '9999_to_come'"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from asyncio import gather
+
 import pytest
 from sqlalchemy import select
 
@@ -43,6 +45,12 @@ async def test_a_batch_is_settled(ppp: PppService, terminal: TestTerminal, fen: 
     assert {answer.text(48) for answer in answers} == {f"{told(4500, 2)}{result}{'0' * 30}1"}
     assert await balance(ppp, books.merchant(terminal.merchant)) == 0
     assert await balance(ppp, books.PAID_OUT) == -4500
+
+
+async def test_two_that_settle_a_batch_at_once_hear_the_same(ppp: PppService, terminal: TestTerminal) -> None:
+    await terminal.pay(Card(), 1500)
+    answers = await gather(*(settle(terminal, 1500, 1) for _ in range(8)))
+    assert {answer.text(39) for answer in answers} == {"00"}
 
 
 async def test_a_settled_batch_takes_no_more_sales(ppp: PppService, terminal: TestTerminal) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 import socket
+from asyncio import to_thread
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert, update
+from sqlalchemy.exc import IntegrityError
 
 from cardreader import tlv
 from cardreader.emv import capk
@@ -17,13 +23,17 @@ from cardreader.emv.scripts import IssuerResponse
 from cardreader.emv.settings import TerminalSettings, Transaction, TransactionType
 from cardreader.secret import Pin
 from cardreader.sim.profiles import open_card
+from server_stub import cases as command
+from server_stub.app import ROLES
+from server_stub.cli import parse
 from server_stub.ppp import books as ppp_books
 from server_stub.ppp import tables as ppp
 from server_stub.settings import Settings
-from server_stub.tsp import tables
+from server_stub.tsp import cases, housekeeping, orders, tables
+from server_stub.tsp.cases import CaseRefused, Decided, Decision
 from stb_app.tsp import envelope
-from stb_app.tsp.model import Fields
-from tests.server_stub.system import Box, System, running
+from stb_app.tsp.model import Fields, Records
+from tests.server_stub.system import Box, System, databases, faults, running
 from tests.server_stub.tsp.test_online_card import ANSWER_S, Slot, at_issuer, coded
 
 pytestmark = pytest.mark.anyio
@@ -172,9 +182,8 @@ async def test_an_answer_that_is_lost_is_reversed_until_it_is_acknowledged(syste
     assert [state for _, state, _ in await at_issuer(system)] == ["reversed"]
 
 
-async def test_a_card_that_is_never_seen_again_is_reversed_and_disputed_when_it_has_the_money(
-    system: System,
-) -> None:
+async def disputed(system: System) -> tuple[Loader, dict[str, Any]]:
+    """A card has the money of a load that was reversed; and what it has told of that."""
     loader = Loader(system, await system.box())
     body = loader.end(await loader.authorise())
     system.clock.advance(sum(Settings().unknown_schedule) + 61)
@@ -182,6 +191,194 @@ async def test_a_card_that_is_never_seen_again_is_reversed_and_disputed_when_it_
     late = await loader.complete(body)
     assert (late["state"], late["money"], late["reason"]) == ("unknown", "unknown", "load-disputed")
     assert [row.state for row in await system.rows(tables.loads)] == ["disputed"]
+    return loader, body
+
+
+async def test_a_card_that_is_never_seen_again_is_reversed_and_disputed_when_it_has_the_money(
+    system: System,
+) -> None:
+    loader, body = await disputed(system)
+    assert (await loader.complete(body))["reason"] == "load-disputed"
+    (case,) = await system.tsp.database.read(cases.listed)
+    assert (case.kind, case.stands, case.amount_fen, case.box_number) == (
+        *("load-disputed", "disputed", AMOUNT_FEN),
+        loader.box.number,
+    )
+    assert json.loads(case.facts) == {"balance_fen": HELD_FEN + AMOUNT_FEN, "reversal": "00"}
+    # Nothing but a person settles it.
+    core = system.tsp.core
+    assert await system.tsp.database.write(lambda conn: housekeeping.settle_cases(conn, core)) == 0
+    assert await faults(system) == []
+
+
+@pytest.mark.parametrize(
+    ("action", "state", "shown", "reason"),
+    [
+        ("charged-by-bank", "loaded", ("loaded", "taken"), None),
+        ("write-off", "written-off", ("failed", "not-taken"), "not-debited"),
+    ],
+)
+async def test_a_person_says_whether_the_account_was_charged(
+    system: System, action: str, state: str, shown: tuple[str, str], reason: str | None
+) -> None:
+    loader, body = await disputed(system)
+    core = system.tsp.core
+    core.settings = replace(core.settings, case_second_fen=AMOUNT_FEN)
+    (case,) = await system.tsp.database.read(cases.listed)
+    decision = Decision(case.id, action, "seen at the bank", "Li")
+
+    async def decide(decision: Decision) -> Decided:
+        return await core.database.write(lambda conn: cases.decide(conn, core, decision))
+
+    with pytest.raises(CaseRefused, match="a second person is wanted"):
+        await decide(decision)
+    decision = replace(decision, second="Wang")
+    with pytest.raises(CaseRefused, match="no action 'refund' for a load; there are charged-by-bank, write"):
+        await decide(replace(decision, action="refund"))
+    with pytest.raises(CaseRefused, match="close is not for a load that is disputed"):
+        await decide(replace(decision, action="close"))
+    assert await decide(decision) == ("load", state)
+    with pytest.raises(CaseRefused, match=f"is decided: {action} by Li"):
+        await decide(decision)
+    # What the card tells once more is known, and asks no person again.
+    told = await loader.complete(body)
+    assert ((told["state"], told["money"]), told["reason"]) == (shown, reason)
+    assert await loader.box.get(f"/card-loads/{loader.load['load']}") == told
+    assert [row.state for row in await system.rows(tables.cases)] == ["decided"]
+    (record,) = [row for row in await system.rows(tables.audit.records) if row.action == f"case-{action}"]
+    facts = json.loads(record.facts)
+    assert (record.actor, record.subject) == ("Li", loader.load["load"])
+    assert (facts["amount_fen"], facts["second"], facts["state"]) == (AMOUNT_FEN, "Wang", "disputed")
+    assert await faults(system) == []
+    # Without that case nobody could say why the load stands so.
+    await core.database.write(lambda conn: conn.execute(update(tables.cases).values(decision="close")))
+    assert any(f"load {loader.load['load']} is {state}" in fault for fault in await faults(system))
+    await core.database.write(lambda conn: conn.execute(update(tables.cases).values(decision=action)))
+
+
+async def test_a_disputed_load_without_an_open_case_is_told(system: System) -> None:
+    loader, _ = await disputed(system)
+    core = system.tsp.core
+    for state in ("decided", "open"):
+        await core.database.write(
+            lambda conn, state=state: conn.execute(update(tables.cases).values(state=state))
+        )
+        said = f"load {loader.load['load']} is disputed, and no case is open"
+        assert any(said in fault for fault in await faults(system)) == (state == "decided")
+
+
+async def test_the_card_has_it_before_the_reversal_is_acknowledged(system: System) -> None:
+    """PPP is not told to undo what the card has: whether it was undone the case cannot say."""
+    assert system.roles.ppp is not None
+    loader = Loader(system, await system.box())
+    said = await loader.authorise()
+    body = loader.end(said)
+    system.roles.ppp.faults.drop_answers = True
+    without = {"chip": None, "balance_fen": HELD_FEN, "logged": False}
+    assert (await loader.complete(without))["reason"] == "card-removed"
+    await system.tried("reverse-load")
+    assert (await loader.complete(body))["reason"] == "load-disputed"
+    (case,) = await system.rows(tables.cases)
+    assert json.loads(case.facts)["reversal"] == "unanswered"
+    system.roles.ppp.faults.drop_answers = False
+
+
+async def test_the_command_shows_and_decides_a_load(
+    system: System, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loader, _ = await disputed(system)
+    (case,) = await system.rows(tables.cases)
+    url = databases.of(tmp_path / "data")
+    where = ["--data", str(tmp_path / "data"), *(["--database", url] if url else [])]
+
+    async def said(*words: str) -> tuple[int, str]:
+        code = await to_thread(command.run, parse(["cases", *words, *where], ROLES), system.clock)
+        told = capsys.readouterr()
+        return code, told.out + told.err
+
+    heading, line = (await said("list"))[1].splitlines()
+    assert (line.rindex("disputed"), line.index("a load")) == (
+        heading.index("STANDS AS"),
+        heading.index("ORDER"),
+    )
+    _, text = await said("show", case.id)
+    assert "None" not in text
+    assert [line.split()[1] for line in text.splitlines() if line.startswith("decide")] == [
+        "charged-by-bank:",
+        "write-off:",
+    ]
+    shown = dict(line.split(maxsplit=1) for line in text.splitlines())
+    assert (shown["load"], shown["box"], shown["amount"]) == (
+        loader.load["load"],
+        loader.box.number,
+        "100.00",
+    )
+    assert (shown["state"], shown["reversal"], shown["balance_fen"]) == ("disputed", "00", "28650")
+    assert re.fullmatch(r"6[0-9* ]+ \*{3}4 [0-9]{3}", shown["card"])
+    done = ("decide", case.id, "--reason", "the bank says so", "--actor", "Li", "--action", "charged-by-bank")
+    assert await said(*done) == (0, f"case {case.id}: charged-by-bank; the load is loaded now\n")
+    assert "charged-by-bank by Li" in (await said("list", "--all"))[1]
+    assert "seen" not in (await said("show", case.id))[1]
+
+
+async def test_a_case_is_about_one_payment_or_one_load(system: System) -> None:
+    loader, _ = await disputed(system)
+    payment = await loader.box.pay("wallet:demo")
+    for about in ({}, {"payment_id": payment["payment"], "load_id": loader.load["load"]}):
+        case = insert(tables.cases).values(id="odd", kind="odd", facts="{}", at=system.clock.now(), **about)
+        with pytest.raises(IntegrityError):
+            await system.tsp.database.write(lambda conn, case=case: conn.execute(case))
+
+
+async def test_a_script_result_that_ppp_does_not_take_is_a_case(system: System) -> None:
+    loader = Loader(system, await system.box())
+    body = loader.end(await loader.authorise())
+    assert system.roles.ppp is not None
+    told_otherwise = update(ppp.transactions).values(script="failed")
+    await system.roles.ppp.database.write(lambda conn: conn.execute(told_otherwise))
+    assert (await loader.complete(body))["state"] == "loaded"
+    while not await system.rows(tables.cases):
+        pass
+    (case,) = await system.tsp.database.read(cases.listed)
+    assert (case.kind, case.load_id, json.loads(case.facts)) == (
+        *("script-result-refused", loader.load["load"]),
+        {"code": "94"},
+    )
+    core = system.tsp.core
+    closed = Decision(case.id, "close", "compared", "Li")
+    assert await core.database.write(lambda conn: cases.decide(conn, core, closed)) == ("load", "loaded")
+
+
+async def test_the_records_tell_the_loads_that_ppp_was_asked_for(system: System) -> None:
+    box, other = await system.box(), await system.box("85312047")
+    first, second, elsewhere = Loader(system, box), Loader(system, box), Loader(system, other)
+    loaded = await first.complete(first.end(await first.authorise()))
+    system.clock.advance(60)
+    refused = (await second.authorise(pin="111111"))["load"]
+    await elsewhere.authorise()
+    await box.post("/card-loads", {"amount_fen": 1})  # no card was put in for it
+    told = await box.get("/records")
+    assert told["loads"] == [refused, loaded]
+    # The box reads the same, and nothing where the platform is older.
+    read = Records.read(Fields(told, "records")).loads
+    assert [(one.load, one.state, one.amount_fen) for one in read] == [
+        (refused["load"], "failed", AMOUNT_FEN),
+        (loaded["load"], "loaded", AMOUNT_FEN),
+    ]
+    assert [one.time.isoformat() for one in read] == [refused["time"], loaded["time"]]
+    del told["loads"]
+    assert Records.read(Fields(told, "records")).loads == ()
+
+
+async def test_the_records_tell_no_more_loads_than_payments(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "RECORDS", 1)
+    box = await system.box()
+    await Loader(system, box).authorise(pin="111111")
+    system.clock.advance(60)
+    newest = (await Loader(system, box).authorise(pin="111111"))["load"]
+    assert (await box.get("/records"))["loads"] == [newest]
 
 
 async def test_it_is_for_this_load_this_box_and_this_money_alone(system: System) -> None:

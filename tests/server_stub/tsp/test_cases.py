@@ -29,12 +29,15 @@ SCHEDULE = Settings().unknown_schedule
 
 async def decide(system: System, action: str, **other: Any) -> str:
     """Decides the payment that a case is open about."""
-    case = (await opened(system))[0]
+    asked = await opened(system)
+    case = asked[0]
     decision = replace(Decision(case.id, action, "seen by hand", "Li"), **other)
     core = system.tsp.core
-    state = await core.change(case.payment_id, lambda conn: cases.decide(conn, core, decision))
-    assert await opened(system) == []
-    return state
+    decided = await core.change(case.payment_id, lambda conn: cases.decide(conn, core, decision))
+    # What was done may have been answered by now, with a case again.
+    assert {row.id for row in asked}.isdisjoint({row.id for row in await opened(system)})
+    assert decided.about == "payment"
+    return decided.state
 
 
 async def opened(system: System) -> list[Any]:
@@ -82,9 +85,7 @@ async def test_an_unknown_card_payment_is_one_case_after_its_schedule_and_stays_
         assert await opened(system) == []
     system.clock.advance(SCHEDULE[-1])
     await system.tsp.payments.sweep()
-    assert [(row.kind, row.payment_state) for row in await opened(system)] == [
-        ("card-unknown", "mac1-issued")
-    ]
+    assert [(row.kind, row.stands) for row in await opened(system)] == [("card-unknown", "mac1-issued")]
     for _ in range(3):
         system.clock.advance(86_400)
         await system.tsp.payments.sweep()
@@ -294,7 +295,7 @@ async def test_the_command_lists_shows_and_decides_beside_a_server_that_runs(
         code, text = await said("list")
         assert (code, case.id in text, "psam-number-moved" in text) == (0, True, True)
         heading, line = text.splitlines()
-        assert (line.index("proof-kept"), line[26:28]) == (heading.index("PAYMENT IS"), "  ")
+        assert (line.index("proof-kept"), line[26:28]) == (heading.index("STANDS AS"), "  ")
         code, text = await said("show", case.id)
         decisions = [line.split()[1] for line in text.splitlines() if line.startswith("decide")]
         assert decisions == ["accept-proof:", "write-off:"]

@@ -143,8 +143,8 @@ async def test_a_certificate_that_ppp_refuses_is_for_a_person(system: System) ->
     assert case.kind == "certificate-refused"
     system.roles.ppp.faults.refuse = None
     decision = Decision(case.id, "present-again", "the bank had the wrong key", "alice")
-    state = await system.tsp.database.write(lambda conn: decide(conn, system.tsp.core, decision))
-    assert state == "presenting"
+    decided = await system.tsp.database.write(lambda conn: decide(conn, system.tsp.core, decision))
+    assert decided == ("payment", "presenting")
     system.tsp.core.outbox.worker.kick()
     await box.state(payment["payment"], "done")
 

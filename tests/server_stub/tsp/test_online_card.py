@@ -21,7 +21,7 @@ from server_stub.foundation.iso8583 import Message
 from server_stub.ppp import books as ppp_books
 from server_stub.ppp import tables as ppp
 from server_stub.settings import Settings
-from server_stub.tsp import tables
+from server_stub.tsp import cases, tables
 from stb_app.tsp import envelope
 from stb_app.tsp.model import Fields
 from tests.server_stub.system import Box, System, running
@@ -136,6 +136,30 @@ async def test_what_the_card_does_with_scripts_is_told(system: System, script: s
     assert (await Terminal(system, box).pay(payment))["money"] == "taken"
     assert await told_of_scripts(system) == [done]
     assert [row.script_code for row in await system.rows(tables.authorisations)] == ["00"]
+
+
+async def test_a_script_result_that_ppp_does_not_take_is_a_case(system: System) -> None:
+    assert system.roles.ppp is not None
+    system.roles.ppp.faults.script = "84240000"
+    box = await system.box()
+    payment = await box.pay("card")
+    terminal = Terminal(system, box)
+    end = terminal.end(await terminal.authorise(payment))
+    told_otherwise = ppp.transactions.update().values(script="failed")
+    await system.roles.ppp.database.write(lambda conn: conn.execute(told_otherwise))
+    await terminal.complete(payment, end)
+    while not await system.rows(tables.cases):
+        pass
+    await box.state(payment["payment"], "done")
+    (case,) = await system.tsp.database.read(cases.listed)
+    assert (case.kind, case.payment_id, case.facts) == (
+        *("script-result-refused", payment["payment"]),
+        '{"code": "94"}',
+    )
+    assert case.card_masked is not None
+    core = system.tsp.core
+    closed = cases.Decision(case.id, "close", "compared", "Li")
+    assert await core.database.write(lambda conn: cases.decide(conn, core, closed)) == ("payment", "opened")
 
 
 async def test_so_it_is_where_the_issuer_has_declined_and_ppp_was_away(system: System) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from asyncio import to_thread
+from asyncio import gather, to_thread
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,16 @@ async def test_totals_agree_and_certificates_are_uploaded(system: System) -> Non
     assert len(await settled(system)) == 1
     (terminal,) = await system.rows(tables.pos_terminals)
     assert terminal.batch == "000002"
+
+
+async def test_the_night_and_the_hour_at_once_tell_ppp_once(system: System) -> None:
+    await sold(system, await system.box())
+    (before,) = await system.rows(tables.pos_terminals)
+    await gather(settling(system).settle(), settling(system).go_on())
+    (after,) = await system.rows(tables.pos_terminals)
+    # Totals, sign-in, the end of the upload: each with a number of its own.
+    assert int(after.stan) - int(before.stan) == 3
+    assert [state for _, state, *_ in await settled(system)] == ["agreed"]
 
 
 async def test_nothing_is_sold_while_ppp_is_silent_about_a_batch(system: System) -> None:

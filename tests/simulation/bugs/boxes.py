@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 from server_stub.tsp import rivals
-from stb_app.journeys import card_payment, debiting, earlier, memory, settling
+from stb_app.journeys import card_payment, earlier, memory, remembered_payment, settling, steps
 from stb_app.shell import box, connection
 from stb_app.shell.box import BoxFiles
 from stb_app.tsp import client
@@ -25,11 +25,11 @@ def rivals_welcome() -> AbstractContextManager[Any]:
 def box_takes_silence_for_no() -> AbstractContextManager[Any]:
     """The card went between MAC1 and its answer, and the box calls that a failure."""
 
-    def give_up(self: Any, record: Any) -> Any:
-        self._memory.forget(record.payment)
-        return card_payment.Finished("failed", "not-taken", "card-removed", self.payment)
+    def give_up(self: Any, record: Any, settle: Any) -> Any:
+        self._till.memory.forget(record.payment)
+        return steps.Finished("failed", "not-taken", "card-removed", self.payment)
 
-    return put(debiting.Debiting, "_ask_back", give_up)
+    return put(remembered_payment.RememberedPayment, "_ask_back", give_up)
 
 
 @bug("forget-before-debit", "charged_is_served_or_open", "everything_ends", seed=29)

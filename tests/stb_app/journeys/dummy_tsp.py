@@ -38,7 +38,7 @@ from stb_app.tsp.model import (
     QrCode,
     Service,
 )
-from stb_app.tsp.problem import Problem
+from stb_app.tsp.problem import Money, Problem
 
 NOW = datetime(2026, 11, 21, 19, 32, tzinfo=UTC)
 WORDS = {"zh": "体育频道", "en": "Sports"}
@@ -48,6 +48,11 @@ ORDER = Order(
     900, "quoted", (Method("card", WORDS, WORDS, True, None),),
 )  # fmt: skip
 DATE, TIME = bytes.fromhex("20261121"), bytes.fromhex("193208")
+
+
+def load_of(load: str, state: str, money: Money, reason: str | None, card: PaidCard | None) -> Load:
+    """A load as the TSP tells it."""
+    return Load(load, state, money, reason, card, 10_000, NOW)
 
 
 @cache
@@ -82,7 +87,7 @@ class DummyTsp:
         self.gives_tries_back = False
         self.script_results: list[bytes | None] = []
         self.with_pin = False
-        self.load_reason: str | None = None
+        self.load_now = load_of("load-1", "preparing", "not-taken", None, None)
         self.cash = (0, 0)
         """Balance and ATC of a card that was to pay with its electronic cash."""
 
@@ -283,10 +288,18 @@ class DummyTsp:
         return self._do("account_balance", act, key, chip)
 
     def begin_load(self, amount_fen: int, key: str) -> Load:
-        return self._do("begin_load", lambda: Load("load-1", "preparing", "not-taken", None, None), key)
+        return self._do("begin_load", lambda: load_of("load-1", "preparing", "not-taken", None, None), key)
 
     def load(self, load: str) -> Load:
-        return self._do("load", lambda: Load(load, "failed", "not-taken", self.load_reason, None))
+        """As it stands; what is being undone is undone by now."""
+
+        def act() -> Load:
+            now = self.load_now
+            if now.money == "unknown" and now.reason not in (None, "load-disputed"):
+                self.load_now = replace(now, state="failed", money="not-taken")
+            return self.load_now
+
+        return self._do("load", act)
 
     def authorise_load(
         self, load: str, envelope: dict[str, str | None], chip: bytes, balance_fen: int, key: str
@@ -301,14 +314,14 @@ class DummyTsp:
             self.with_pin = envelope["pin_block"] is not None
             self.cash = (balance_fen, int.from_bytes(data.atc))
             if not self.issuer:
-                self.load_reason = "ppp-silent"
-                return LoadAuthorisation(Load(load, "unknown", "unknown", "ppp-silent", None), None, b"")
+                self.load_now = load_of(load, "unknown", "unknown", "ppp-silent", None)
+                return LoadAuthorisation(self.load_now, None, b"")
             approved = self.issuer == "00"
             scripts = [put_balance(keys, balance_fen + data.amount_fen)] if approved else []
-            now = Load(load, "unknown", "unknown", None, None)
+            self.load_now = load_of(load, "unknown", "unknown", None, None)
             if not approved:
-                now = Load(load, "failed", "not-taken", "declined-by-issuer", None)
-            return LoadAuthorisation(now, self.issuer, keys.answer(self.issuer, scripts))
+                self.load_now = load_of(load, "failed", "not-taken", "declined-by-issuer", None)
+            return LoadAuthorisation(self.load_now, self.issuer, keys.answer(self.issuer, scripts))
 
         return self._do("authorise_load", act, key, chip)
 
@@ -316,11 +329,16 @@ class DummyTsp:
         self, load: str, chip: bytes | None, balance_fen: int, key: str, *, logged: bool
     ) -> Load:
         def act() -> Load:
-            if logged or balance_fen > self.cash[0]:
-                card = PaidCard("6217 00** **** **** 4204", self.cash[0], balance_fen)
-                return Load(load, "loaded", "taken", None, card)
-            self.load_reason = "card-removed" if chip is None else "declined-by-card"
-            return Load(load, "unknown", "unknown", self.load_reason, None)
+            there = logged or balance_fen > self.cash[0]
+            card = PaidCard("6217 00** **** **** 4204", self.cash[0], balance_fen)
+            if there and self.load_now.state == "failed":
+                self.load_now = load_of(load, "unknown", "unknown", "load-disputed", card)
+            elif there:
+                self.load_now = load_of(load, "loaded", "taken", None, card)
+            elif self.load_now.state != "failed":
+                reason = "card-removed" if chip is None else "declined-by-card"
+                self.load_now = load_of(load, "unknown", "unknown", reason, card)
+            return self.load_now
 
         return self._do("complete_load", act, key, (chip, balance_fen, logged))
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cardreader.emv import capk
-from cardreader.emv.settings import TerminalSettings
-from cardreader.errors import ReaderUnavailable
+from cardreader.emv.capk import CaKey
+from cardreader.emv.certificates import PublicKey
+from cardreader.emv.settings import UNIONPAY_RID, TerminalSettings
+from cardreader.errors import ReaderUnavailable, ServiceUnavailable
 from cardreader.lab import trace as traces
 from cardreader.lab.explore import explore
 from cardreader.lab.replay import ReplayedCard
@@ -23,6 +25,7 @@ from cardreader.pcsc import Slot
 from cardreader.purse import Purse
 from cardreader.secret import Pin
 from cardreader.sim.card import Card
+from cardreader.sim.emv.keys import rsa_key
 from cardreader.sim.reader import SimReader
 from stb_app.journeys.card_lab import CardLab, CardSeen, ReaderSeen, Session, keep, readers, session, spoken
 from stb_app.journeys.memory import Memory
@@ -111,6 +114,28 @@ def test_without_its_ca_key_a_card_is_not_genuine() -> None:
     (application,) = lab.seen[0].found.applications
     assert application.authenticity == "not checked"
     assert "issuer public key certificate" in application.failure
+
+
+@pytest.mark.parametrize(("index", "authenticity"), [(0xF0, "failed"), (0xF1, "verified")])
+def test_the_keys_of_the_terminal_s_file_hold_for_simulated_cards_too_and_come_first(
+    index: int, authenticity: str
+) -> None:
+    key = rsa_key("issuer")
+    own = CaKey(UNIONPAY_RID, index, PublicKey(key.modulus, key.public_exponent), date(2049, 12, 31))
+    terminal = replace(TERMINAL, ca_keys=capk.table([own]))
+    verbs = Verbs(TspClient(), SimReader("debit"), Memory(None), FastWaits(), lambda: NOW, terminal=terminal)
+    lab = verbs.look_into_card()
+    steps: list[Any] = []
+
+    def on_step(step: Any) -> None:
+        steps.append(step)
+        if isinstance(step, CardSeen):
+            lab.cancel()
+
+    lab.run(on_step)
+    (seen,) = (step for step in steps if isinstance(step, CardSeen))
+    assert seen.found.applications[0].authenticity == authenticity
+    assert (UNIONPAY_RID, index) in verbs._terminal().ca_keys
 
 
 def seen(profile: str) -> CardSeen:
@@ -242,3 +267,10 @@ def test_of_several_readers_one_is_chosen() -> None:
     assert readers(SimReader("good")) == (ReaderSeen("Simulated reader", "card", "", True),)
     two.slots = two.card_present
     assert readers(two) == ()
+
+    def down() -> None:
+        raise ServiceUnavailable("pcscd does not run")
+
+    two.slots = down
+    verbs.readers().run(steps.append)
+    assert steps[-1] == Refused("reader-service-down", retryable=True)

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
 
-from cardreader.errors import CardRemoved
 from cardreader.secret import Pin
-from cardreader.sim.reader import SimConnection
 from stb_app.journeys.cash_load import CashLoad
-from stb_app.journeys.memory import Memory
 from stb_app.journeys.steps import CardPrompt, LoadEnded, LoadStep
 from tests.stb_app.journeys.bench import BOX, Bench
-from tests.stb_app.journeys.test_electronic_cash import HELD_FEN, held, recover
+from tests.stb_app.journeys.test_electronic_cash import HELD_FEN, held
 from tests.stb_app.journeys.test_online_payment import pulled_at as pulled_at
 
 AMOUNT_FEN, COMMANDS = 10000, 24
+KEYS = itertools.count()
 
 
 class LoadBench(Bench):
     """The same box, on which a card is loaded."""
 
     def load(self, amount_fen: int = AMOUNT_FEN) -> LoadEnded:
-        keys = iter(range(1000))
         self.told: list[LoadStep] = []
         self.loading = CashLoad(
-            self.tsp, self.reader, self.memory, self.waits, lambda: f"load-{next(keys)}", BOX[1], self.alone, BOX[0],
+            self.tsp, self.reader, self.memory, self.waits, lambda: f"load-{next(KEYS)}", BOX[1], self.alone, BOX[0],
             amount_fen,
         )  # type: ignore[arg-type]  # fmt: skip
         self.loading.run(self._on_load)
@@ -103,28 +101,3 @@ def test_it_is_pulled_at_any_command(bench: LoadBench, pulled_at: dict[str, int]
     assert held(bench) == HELD_FEN + (AMOUNT_FEN if end.outcome == "loaded" else 0)
     assert end.outcome in ("loaded", "failed")
     assert not bench.memory.waits_for_cash()
-
-
-def test_the_card_tells_also_after_a_power_cut(
-    bench: LoadBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It was loaded, and pulled before its answer was here; nobody has put it back."""
-    really = SimConnection.transmit
-
-    def transmit(self: SimConnection, apdu: bytes) -> tuple[bytes, int]:
-        said = really(self, apdu)
-        if apdu[:2] == b"\x04\xda":
-            monkeypatch.setattr(SimConnection, "transmit", really)
-            raise CardRemoved("pulled")
-        return said
-
-    monkeypatch.setattr(SimConnection, "transmit", transmit)
-    bench.tsp.faults["complete_load"] = ["lost"] * 99
-    end = bench.load()
-    assert (end.outcome, held(bench)) == ("unknown", HELD_FEN + AMOUNT_FEN)
-    bench.tsp.faults.clear()
-    memory = Memory(tmp_path)
-    assert memory.waits_for_cash()
-    recover(bench, memory)
-    assert not memory.waits_for_cash()
-    assert bench.tsp.calls.count("complete_load") > 1

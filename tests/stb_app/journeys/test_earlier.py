@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cardreader.errors import ReaderUnavailable
+from cardreader.errors import ReaderUnavailable, ServiceUnavailable
 from cardreader.purse import Purse
 from cardreader.readers import open_reader
 from cardreader.sim.reader import SimReader
@@ -348,12 +348,13 @@ class Unplugged:
 
     def __init__(self, reader: SimReader) -> None:
         self.left = 0
+        self.why = ReaderUnavailable("gone")
         self._reader = reader
 
     def __getattr__(self, name: str) -> Any:
         if name in ("card_present", "wait_for_card") and self.left:
             self.left -= 1
-            raise ReaderUnavailable("gone")
+            raise self.why
         return getattr(self._reader, name)
 
 
@@ -400,6 +401,18 @@ def test_a_debit_that_the_reader_interrupted_is_not_put_on_whoever_held_the_card
     end = home.pay(put_back=put_back, reader_away=lambda: card.insert("good"))
     assert ("reader-away" in home.prompts) is lost
     assert (end.outcome, end.money, end.reason) == ("failed", "not-taken", reason)
+
+
+def test_a_service_that_does_not_run_is_not_called_a_missing_reader() -> None:
+    home = Home()
+    home.reader.pull()
+    reader: Any = Unplugged(home.reader)
+    reader.left, reader.why = 1, ServiceUnavailable("pcscd does not run")
+    home.reader = reader
+    home.pay(insert="leave")
+    missing = [step for step in home.steps if step.prompt == "reader-missing"]
+    assert [step.service_down for step in missing] == [True]
+    assert home.prompts[-1] == "insert"
 
 
 def test_a_reader_lost_before_the_debit_is_not_called_a_card_pulled_too_early() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pygame
 
-from cardreader.errors import ProtocolError
+from cardreader.errors import StateDamaged
 from stb_app.kit.clock import CHINA, FreezableClock
 from stb_app.kit.nodes import Column, Node, Target, Text
 from stb_app.kit.screen import Binding
@@ -223,22 +223,23 @@ class DummySlot:
         self.profile: str | None = None
         self.pull_when: str | None = None
         self.damaged: set[str] = set()
+        self.own: tuple[tuple[str, str], ...] = ()
         self.faults: tuple[str, ...] = ()
         self.happened: tuple[tuple[int, str], ...] = ((4, "lose@8054"),)
 
     def order_fault(self, fault: str) -> None:
-        if "@" not in fault:
-            raise ValueError(f"{fault!r} is no fault")
+        if "@" not in fault or fault in self.faults:
+            raise ValueError(f"{fault!r} is no fault, or ordered already")
         self.faults = (*self.faults, fault)
 
     def forget_faults(self) -> None:
         self.faults = ()
 
     def insert(self, profile: str) -> None:
-        if profile not in ("good", "expired"):
+        if profile not in ("good", "expired", *dict(self.own)):
             raise KeyError(profile)
         if profile in self.damaged:
-            raise ProtocolError(f"the state of card {profile} is damaged")
+            raise StateDamaged(f"the state of card {profile} is damaged")
         self.profile = profile
 
     def pull(self) -> None:

@@ -231,6 +231,18 @@ def test_a_damaged_card_is_told_and_not_put_in() -> None:
     assert "This card cannot be used" in (tv.stage.picture.notice or "")
 
 
+def test_a_fault_that_is_ordered_already_is_said_and_not_ordered_again() -> None:
+    tv = Television()
+    tv.app.set_language("en")
+    tv.app.slot = slot = DummySlot()
+    tv.app.order_fault("pull@7")
+    tv.app.order_fault("pull@7")
+    tv.app.close(5)
+    tv.work()
+    assert slot.faults == ("pull@7",)
+    assert "ordered already" in (tv.stage.picture.notice or "")
+
+
 def test_it_is_quiet_only_from_the_end_of_a_payment_on() -> None:
     tv = Television()
     tv.app.push("services")

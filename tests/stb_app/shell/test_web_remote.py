@@ -218,7 +218,12 @@ def test_cards_go_in_and_out(remote: Remote) -> None:
     assert remote.post("/card/pull?when=never")[0] == 400
     status, answer = remote.post("/card/insert/golden")
     assert (status, "good" in answer["profiles"]) == (404, True)
-    remote.slot.insert = pytest.fail  # no file of this machine
+    remote.slot.own = (("my card.toml", "a card"),)
+    assert remote.json("/card")["profiles"][-1] == "my card.toml"
+    assert remote.post("/card/insert/my%20card.toml")[0] == 204
+    remote.slot.damaged = {"good"}
+    assert remote.post("/card/insert/good")[0] == 409
+    remote.slot.insert = pytest.fail  # no other file of this machine
     assert remote.post("/card/insert/mine.toml")[0] == 404
 
 

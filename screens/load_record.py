@@ -1,0 +1,74 @@
+"""One load of electronic cash of the records in full."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from screens.card_load_parts import SIGNS, account_words, end_of, ended_words, load_pill
+from screens.parts import button, known_hotline
+from screens.record_parts import Pairs, record_page
+from screens.words import amount_color
+from stb_app.journeys import Load
+from stb_app.kit.nodes import Color, Grow, Node, Row, Space, Text
+from stb_app.shell.page import Page
+from stb_app.shell.words import full_moment, money
+
+if TYPE_CHECKING:
+    from stb_app.shell.app import App
+
+
+class LoadRecordScreen(Page[None]):
+    """What became of the money, in the words of the load's own page; where only the card knows, that it is wanted."""
+
+    id = "load-record"
+
+    def __init__(self, app: App, *, load: Load) -> None:
+        super().__init__(app)
+        self._load = load
+
+    def crumbs(self) -> Sequence[str]:
+        return (self.t("Payment records"), self.t("Electronic cash load"))
+
+    def state(self) -> dict[str, Any]:
+        load = self._load
+        return {
+            "load": load.load,
+            "state": load.state,
+            "money": load.money,
+            "reason": load.reason,
+            "amount_fen": load.amount_fen,
+        }
+
+    def on_ok(self, key: str) -> None:
+        self.app.pop()
+
+    def compose(self) -> Node:
+        end = end_of(self._load)
+        said, (taken, loud) = ended_words(end, self.t), account_words(end, self.t)
+        title, sentences = said.title, []
+        if end.outcome == "failed":
+            title, _ = load_pill(end, self.t)
+            sentences.append(Text(said.title, "body-bold"))
+        if end.outcome != "loaded":
+            sentences.append(Text(said.text, "body", "secondary"))
+        if end.outcome == "unknown":
+            sentences += [Text(line, "body", "secondary") for line in known_hotline(self.app)]
+        tone: Color = "warning" if loud == "warning" else "text"
+        ways = Row((Grow(button("back", self.t("Back"), "primary", None)), Space(grow=2)), gap=28)
+        return record_page(SIGNS[end.outcome], title, (taken, tone), sentences, self._pairs, ways)
+
+    def _pairs(self, style: Literal["body", "small"]) -> Pairs:
+        load, card = self._load, self._load.card
+        bold: Literal["body-bold", "small"] = "body-bold" if style == "body" else style
+        pairs: list[tuple[str, str | Text]] = [
+            (self.t("Load amount"), Text(money(load.amount_fen), bold, amount_color(load.money)))
+        ]
+        # Two beside each other: the balances have a row of their own.
+        if card is not None:
+            pairs.append((self.t("Card number"), card.number))
+            if card.balance_before_fen is not None:
+                pairs.append((self.t("Before loading"), money(card.balance_before_fen)))
+            if card.balance_after_fen is not None:
+                pairs.append((self.t("After loading"), money(card.balance_after_fen)))
+        return (*pairs, (self.t("Time"), full_moment(load.time)))
