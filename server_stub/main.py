@@ -15,21 +15,26 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
 
 from cardreader.output import until_nobody_reads
-from server_stub import audit, backup, boxes, cases, check, cli, hsm_keys, metrics, psams, settle, tls
+from server_stub import cli, metrics
 from server_stub.app import ROLES, Roles, build, phone_application, real_world, release
 from server_stub.commands import settings_of, subcommand
 from server_stub.foundation import correlation
 from server_stub.foundation.clock import SystemClock
 from server_stub.foundation.startup import only_one, rest_collector
 from server_stub.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from server_stub import tls
 
 STOP_SECONDS = 8
 """How long requests that are under way may take once the server is to stop: longer than BOSS or a wallet may."""
@@ -42,6 +47,21 @@ FORCED = 1
 log = structlog.get_logger(__name__)
 
 
+COMMANDS = {
+    "run": "main:run",
+    "boxes": "boxes:run",
+    "rotate-key": "boxes:rotate_server_key",
+    "cases": "cases:run",
+    "rotate-card-key": "hsm_keys:rotate_card_key",
+    "terminal-key": "hsm_keys:terminal_key",
+    "psams": "psams:run",
+    "settle": "settle:run",
+    "audit": "audit:run",
+    "check": "check:run",
+    "backup": "backup:backup",
+    "restore": "backup:restore",
+}
+"""Where each command is. Only what is asked for is imported: a server needs no backup, and is the sooner there."""
 NO_LISTENING = {
     errno.EADDRINUSE: "that port is in use; end what uses it, or give --port another one (0: any free one)",
     errno.EACCES: "that port is for the administrator only; give --port one from 1024 on",
@@ -271,6 +291,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _server(options: argparse.Namespace, settings: Settings) -> tuple[Server, socket.socket]:
     """The server that is asked for, and the socket it is to answer on."""
+    if options.tls or settings.tls_authority:
+        # Certificates are a tenth of a second to import, and most servers have none.
+        from server_stub import tls
     secured = None
     if options.tls:
         secured = tls.files(settings, options.data, options.host, SystemClock().now())
@@ -310,21 +333,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(arguments: Sequence[str] | None) -> int:
     options = cli.parse(arguments, ROLES)
     configure_logging()
-    commands = {
-        "run": run,
-        "boxes": boxes.run,
-        "rotate-key": boxes.rotate_server_key,
-        "cases": cases.run,
-        "rotate-card-key": hsm_keys.rotate_card_key,
-        "terminal-key": hsm_keys.terminal_key,
-        "psams": psams.run,
-        "settle": settle.run,
-        "audit": audit.run,
-        "check": check.run,
-        "backup": backup.backup,
-        "restore": backup.restore,
-    }
-    return commands[options.command](options)
+    module, _, verb = COMMANDS[options.command].partition(":")
+    code: int = getattr(import_module(f"server_stub.{module}"), verb)(options)
+    return code
 
 
 def _config(app: FastAPI, secured: tls.Files | None = None) -> uvicorn.Config:

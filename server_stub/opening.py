@@ -70,7 +70,8 @@ def open_role(
         before = migrations.present(conn, first)
         if not make and before is None:
             raise NotThere(f"no role {role} has run here")
-        upgrade(conn)
+        if before != last:
+            upgrade(conn)
         if lacking := schema.missing_tables(conn, metadata):
             raise CannotStart(f"table {', '.join(lacking)} is missing; put a copy from before back")
         log: Audit | None = metadata.info.get("audit")

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from server_stub.foundation import compiled
 from server_stub.foundation.clock import Pauses
 from server_stub.foundation.database import NoConnection, OutcomeUnknown, Prepare, untold
 from server_stub.foundation.startup import CannotStart
@@ -210,6 +211,7 @@ def _engine(url: URL, schema: str, size: int, isolation: Any, settings: dict[str
         pool_use_lifo=True,
         isolation_level=isolation,
         hide_parameters=True,  # an error's text goes to the log: no values of ours
+        execution_options=compiled.SHARED,
         use_native_hstore=False,  # else every new connection asks whether there is such a type
         connect_args=_arguments(
             url,

@@ -24,6 +24,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, QueuePool, RootTransaction, StaticPool, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
+from server_stub.foundation import compiled
 from server_stub.foundation.database import Prepare, outage, untold
 from server_stub.foundation.startup import CannotStart
 
@@ -80,6 +81,7 @@ class SqliteDatabase:
             creator=lambda: sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False),
             poolclass=StaticPool,
             hide_parameters=True,  # an error's text goes to the log: no values of ours
+            execution_options=compiled.SHARED,
         )
         event.listen(self._write_engine, "connect", _prepare_writer)
         event.listen(self._write_engine, "begin", lambda conn: _driver(conn).execute("BEGIN IMMEDIATE"))
@@ -101,6 +103,7 @@ class SqliteDatabase:
             poolclass=QueuePool,
             pool_size=READERS,
             hide_parameters=True,
+            execution_options=compiled.SHARED,
         )
         # All of one read is of one moment.
         event.listen(self._read_engine, "begin", lambda conn: _driver(conn).execute("BEGIN"))
@@ -283,7 +286,11 @@ class SqliteReader:
     def _open(self, connect: Callable[[Path], sqlite3.Connection]) -> Connection:
         creator = partial(connect, self._path)
         return create_engine(
-            "sqlite://", creator=creator, poolclass=StaticPool, hide_parameters=True
+            "sqlite://",
+            creator=creator,
+            poolclass=StaticPool,
+            hide_parameters=True,
+            execution_options=compiled.SHARED,
         ).connect()
 
 

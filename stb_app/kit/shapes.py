@@ -34,6 +34,7 @@ def forget() -> None:
     _cache.clear()
     corner_mask.cache_clear()
     _coarse.cache_clear()
+    ground.cache_clear()
 
 
 def kept(key: object, make: Callable[[], pygame.Surface]) -> pygame.Surface:
@@ -248,8 +249,9 @@ def _ground_shade(x: float, y: float) -> tuple[float, float, float]:
     return out[0], out[1], out[2]
 
 
+@lru_cache(maxsize=1)
 def ground(width: int, height: int) -> pygame.Surface:
-    """What everything stands on: deep navy with two soft lights."""
+    """What everything stands on: deep navy with two soft lights. Only to be copied from: it is the same for all of a size."""
     return smooth(width, height, _ground_shade, 96)
 
 

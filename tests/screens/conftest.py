@@ -8,8 +8,20 @@ from collections.abc import Iterator
 
 import pytest
 
+from stb_app.kit import fonts, shapes
+
 EVERY = 10
+ROOM_BYTES = 64 << 20
 _count = itertools.count(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _room() -> Iterator[None]:
+    """Hundreds of pages, one after the other, say much the same words; a television keeps those of a page or two."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fonts, "_rendered", fonts.ByteCache(ROOM_BYTES))
+        patch.setattr(shapes, "_cache", fonts.ByteCache(ROOM_BYTES))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import tomllib
 from collections.abc import Callable
@@ -177,13 +178,17 @@ class SteppedApp(App):
         self.tick()
 
 
+@functools.cache
+def _declared() -> dict[str, str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    screens: dict[str, str] = project["entry-points"]["stb_app.screens"]
+    return screens
+
+
 def project_screens() -> Registry:
     """The screens that pyproject.toml declares, whether or not the project is installed."""
     registry = Registry()
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"][
-        "stb_app.screens"
-    ]
-    for screen_id, where in declared.items():
+    for screen_id, where in _declared().items():
         module, name = where.split(":")
 
         def load(module: str = module, name: str = name) -> Any:

@@ -10,6 +10,7 @@ import pytest
 
 from server_stub.boss import demo, keys
 from server_stub.main import configure_logging
+from server_stub.wallets import provider
 from tests.server_stub.system import System, databases, running
 
 
@@ -20,12 +21,13 @@ def _logging() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _hashes() -> Iterator[None]:
-    """The slow hash of an activation code is computed once a box, not once a test."""
-    once = functools.cache(keys.activation_hash)
+def _once() -> Iterator[None]:
+    """The slow hash of an activation code is computed once a box, and what is installed looked up once; not once a test."""
+    hashed = functools.cache(keys.activation_hash)
     with pytest.MonkeyPatch.context() as patch:
         for module in (keys, demo):
-            patch.setattr(module, "activation_hash", once)
+            patch.setattr(module, "activation_hash", hashed)
+        patch.setattr(provider, "entry_points", functools.cache(provider.entry_points))
         yield
 
 

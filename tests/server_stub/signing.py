@@ -74,9 +74,6 @@ class BoxKey(HTTPSignatureKeyResolver):
     def resolve_public_key(self, key_id: str) -> Any:
         return self.server_keys.get(key_id)
 
-    def resolve_private_key(self, key_id: str) -> Any:
-        return self.private
-
     def nonce(self) -> str:
         count = next(self.counter)
         return (
@@ -113,15 +110,16 @@ class BoxKey(HTTPSignatureKeyResolver):
             "label": "stb",
             "key_id": self.key_id,
         }
-        HTTPMessageSigner(signature_algorithm=algorithms.ED25519, key_resolver=self).sign(
+        prepared = HTTPMessageSigner(signature_algorithm=algorithms.ED25519).prepare(
             seen,
             covered_component_ids=[name for name in covered if name not in leave_out],
             nonce=nonce or self.nonce(),
             use_existing_digest=True,
             **{**given, **other},
         )
-        for name in ("Signature-Input", "Signature"):
-            request.headers[name] = seen.headers[name]
+        value = base64.b64encode(self.private.sign(prepared.signature_base)).decode()
+        request.headers["Signature-Input"] = f"{prepared.label}={prepared.signature_params}"
+        request.headers["Signature"] = f"{prepared.label}=:{value}:"
         return request
 
     def trust(self, keys: Sequence[Mapping[str, str]]) -> None:
