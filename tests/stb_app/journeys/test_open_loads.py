@@ -15,7 +15,7 @@ from stb_app.journeys.steps import Loaded, LoadEnded, LoadsOpen, LoadTold
 from stb_app.journeys.verbs import Verbs
 from stb_app.kit.texts import last_four
 from stb_app.tsp.client import TspClient
-from stb_app.tsp.model import Load, Records
+from stb_app.tsp.model import Records
 from stb_app.tsp.problem import Problem
 from tests.stb_app.journeys.bench import BOX, FastWaits
 from tests.stb_app.journeys.dummy_tsp import load_of
@@ -162,7 +162,7 @@ def test_what_the_records_tell_the_notices_tell_too(pulled: LoadBench) -> None:
     loads = OpenLoads(pulled.tsp, pulled.memory, pulled.waits)  # type: ignore[arg-type]
     steps: list[LoadTold] = []
     assert loads.follow(steps.append)
-    pulled.tsp.load_now = Load("load-1", "failed", "not-taken", "card-away", None)
+    pulled.tsp.load_now = load_of("load-1", "failed", "not-taken", "card-away", None)
     loads.follow(steps.append)
     assert steps == []  # it is looked at again in a minute
     loads.look_now()
