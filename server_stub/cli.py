@@ -15,7 +15,8 @@ from server_stub.settings import PREFIX
 PORT = 8780
 CASE_ACTIONS = {
     "accept-proof": "the card's proof counts: the payment is paid, BOSS opens the service",
-    "write-off": "nothing was debited: the payment has failed; a proof or money that comes later is still heard",
+    "write-off": "nothing was debited, or what electronic cash has lost was put right with the subscriber: the payment has failed; a proof"
+    " or money that comes later is still heard",
     "present-again": "PPP is told of the card's certificate once more, under a number of its own",
     "refund": "what the wallet took goes back through the wallet",
     "retry-opening": "BOSS is asked once more to open the service",

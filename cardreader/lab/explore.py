@@ -34,6 +34,8 @@ COUNTERS = (0x9F36, 0x9F13, 0x9F17, 0x9F4F)
 _AID = 0x4F
 _NO_RECORDS = (0x6A82, 0x6A83)
 """A directory's file is not there, or has ended."""
+MOST_BEYOND = 16
+"""So many records behind the last that the AFL names are asked for at most, until the card says that there is none."""
 _GET_PROCESSING_OPTIONS, _READ_RECORD = b"\x80\xa8", b"\x00\xb2"
 _TEMPLATE = b"\x70"
 _NO_CASH = ElectronicCash(None, None, None, None)
@@ -287,8 +289,7 @@ def _application(
         )
     )
     found = {} if card is None else _look(connection, card, now, part)
-    if part.problem:
-        _rest(connection, begun, part)
+    _rest(connection, begun, part)
     return ApplicationFound(
         which.aid.hex().upper(),
         which.label,
@@ -328,17 +329,25 @@ def _look(connection: Recorder, card: DebitCredit, now: datetime, part: _Parts) 
 
 
 def _rest(connection: Recorder, begun: int, part: _Parts) -> None:
-    """Reads the records that the AFL names and that nobody has asked for, because one before them was bad. Raises CardRemoved."""
+    """Reads what nobody has asked for: records that the AFL names behind a bad one, and others of its files, which it names to
+    another terminal (electronic cash and account have an AFL each). Raises CardRemoved.
+    """
     channel = Channel(connection)
     said = [one for one in asked(connection.exchanges[begun:]) if one.sw == status.OK]
     options = next((one.data for one in said if one.command[:2] == _GET_PROCESSING_OPTIONS), None)
     afl = None if options is None else part.of(lambda: records.parse_options(options).afl)
     read = {one.command[2:4] for one in connection.exchanges[begun:] if one.command[:2] == _READ_RECORD}
-    for entry in afl or ():
-        for number in range(entry.first, entry.last + 1):
-            if bytes((number, entry.sfi << 3 | 4)) not in read:
-                command = Command(0x00, 0xB2, number, entry.sfi << 3 | 4, le=MAX_LE)
-                part.of(lambda command=command: channel.send(command))  # type: ignore[misc]
+    last = {
+        sfi: max(one.last for one in afl or () if one.sfi == sfi) for sfi in {one.sfi for one in afl or ()}
+    }
+    for sfi in sorted(last):
+        for number in range(1, last[sfi] + MOST_BEYOND + 1):
+            if bytes((number, sfi << 3 | 4)) in read:
+                continue
+            command = Command(0x00, 0xB2, number, sfi << 3 | 4, le=MAX_LE)
+            answer = part.of(lambda command=command: channel.send(command))  # type: ignore[misc]
+            if number > last[sfi] and (answer is None or answer[1] != status.OK):
+                break
 
 
 def _load(record: data.LoadRecord) -> tuple[Node, ...]:

@@ -122,7 +122,7 @@ class Memory:
 
     Attributes:
         changed: called, on whatever thread, when a payment may no longer wait for its card, or a code for its end.
-        left: the same, when a page that told of a payment is left.
+        left: the same, when a page that told of a payment is left, or more is known than its notice says.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -180,6 +180,7 @@ class Memory:
             known = self._loads.get(load)
         if known is not None:
             self._hold_load(replace(known, acknowledged=True))
+        self.left()  # what became of it can be told now
 
     def forget_load(self, load: str) -> None:
         """Its end was told, or it never began."""

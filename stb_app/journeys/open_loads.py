@@ -104,7 +104,7 @@ class OpenLoads:
         """Tells the TSP what is owed, asks how the loads stand, and tells ends. False: one will have its end within moments."""
         done = True
         for record in self._memory.open_loads():
-            if self._next.get(record.load, 0.0) > self._waits.monotonic():
+            if record.balance_fen is None and self._next.get(record.load, 0.0) > self._waits.monotonic():
                 continue
             try:
                 load = look(self._client, self._memory, record)

@@ -242,3 +242,13 @@ def test_a_payment_that_is_played_again_tells_its_records() -> None:
         "6217 00** **** ***6 101",
     )
     assert records_of(found) == len({one.command for one in paid.exchanges if one.command[1] == 0xB2})
+
+
+def test_records_that_another_afl_names_are_read_too() -> None:
+    """Electronic cash and account have a CVM list each, in a record of their own; who asks is told one AFL only."""
+    card = open_card("electronic-cash", None)
+    card.power_on()
+    recorder = Recorder(Slot(card), lambda: 0.0)
+    (application,) = explore(recorder, TERMINAL, NOW).applications
+    asked = [told.asked for told in application.told]
+    assert {f"READ RECORD {number} of SFI 2" for number in range(1, 5)} <= {*asked}
