@@ -75,7 +75,7 @@ class Pan(SecretText):
         ValueError: not 13 to 19 decimal digits. The message does not repeat them.
 
     >>> Pan("6210220110002707355")
-    Pan(6210 22** **** ***7 355)
+    Pan(6210 22** **** *** 7355)
     """
 
     __slots__ = ()
@@ -140,16 +140,21 @@ class CardNumber(Secret[bytes]):
 
 
 def mask_number(serial: bytes | str) -> str:
-    """A card's number as people may see it: first six and last four digits, in groups of four.
+    """A card's number as people may see it: first six and last four digits, in groups of four of which the last is whole.
+
+    What is masked already is only grouped anew.
 
     >>> mask_number(bytes.fromhex("62170018340572162047"))
     '6217 00** **** **** 2047'
+    >>> mask_number("6217001834057216101"), mask_number("621700*********6101")
+    ('6217 00** **** *** 6101', '6217 00** **** *** 6101')
     """
     digits = serial if isinstance(serial, str) else serial.hex()
     digits = digits.upper()
     shown = digits[:6] if len(digits) > 10 else ""
-    hidden = shown + "*" * (len(digits) - len(shown) - 4) + digits[-4:]
-    return " ".join(hidden[i : i + 4] for i in range(0, len(hidden), 4))
+    hidden = shown + "*" * (len(digits) - len(shown) - 4)
+    # Cards of 19 digits: people compare the last four, which must not be split.
+    return " ".join((*(hidden[i : i + 4] for i in range(0, len(hidden), 4)), digits[-4:]))
 
 
 def _raw(value: str | bytes) -> bytes:

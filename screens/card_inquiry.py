@@ -67,7 +67,6 @@ class CardInquiryScreen(Page[None]):
     """Looking moves no money: Back leaves at any moment."""
 
     id = "card-inquiry"
-    default_focus = "done"
 
     def __init__(self, app: App) -> None:
         super().__init__(app)
@@ -81,6 +80,23 @@ class CardInquiryScreen(Page[None]):
         """What stands above this page: how much shall be loaded, and whether; the load."""
         self._other = False
         """Meanwhile the card was taken out and one put in: what was read may be of another."""
+
+    @property
+    def default_focus(self) -> str:  # type: ignore[override]
+        """Who checks a card wants to know what is in its account; not a third time after a wrong PIN."""
+        step = self._step
+        if isinstance(step, Refused):
+            return "again"
+        untold = isinstance(step, BankCardRead) and step.account_refusal is None
+        return "account" if untold and self._account_untold else "done"
+
+    @property
+    def _account_untold(self) -> bool:
+        """The card's bank can tell more than the card."""
+        step = self._step
+        if not isinstance(step, BankCardRead):
+            return False
+        return step.cash is None and step.usable and step.account_fen is None
 
     # The journey
 
@@ -178,7 +194,7 @@ class CardInquiryScreen(Page[None]):
         if self._bad:
             self.app.sound("error")
         if not isinstance(step, CardPrompt):
-            self.app.focus("again" if isinstance(step, Refused) else "done")
+            self.app.focus(self.default_focus)
         self._look()
 
     def _look(self) -> None:
@@ -269,12 +285,13 @@ class CardInquiryScreen(Page[None]):
         step = self._step
         if isinstance(step, CardRead | BankCardRead):
             again = slot_button("again", self.t("Read again"))
-            done = slot_button("done", self.t("Done"), primary=True)
+            done = slot_button("done", self.t("Done"), primary=self.default_focus == "done")
             # The one that has the focus stands next to the transactions: an arrow to the right leads there.
             load: tuple[Target, ...] = ()
-            asked = isinstance(step, BankCardRead) and step.account_fen is not None
-            if isinstance(step, BankCardRead) and step.cash is None and step.usable and not asked:
-                load = (slot_button("account", self.t("Account balance")),)
+            if isinstance(step, BankCardRead) and self._account_untold:
+                credit = step.kind == "credit"
+                words = self.t("See available credit") if credit else self.t("See account balance")
+                load = (slot_button("account", words, primary=self.default_focus == "account"),)
             elif (
                 isinstance(step, BankCardRead)
                 and step.usable

@@ -9,7 +9,6 @@ from screens.problems import N_, words_for
 from screens.words import Say
 from stb_app.journeys.steps import BankCardRead, CardRead, CardTransaction
 from stb_app.kit.nodes import (
-    Color,
     Column,
     Divider,
     Facts,
@@ -36,6 +35,8 @@ BANK_CARDS = {
 }
 SHOWN = 5
 """So many transactions are seen at once at least."""
+ASK_AGAIN = N_("The bank has told nothing. You can ask it again.")
+"""Words of a payment would not do: these say nothing of money."""
 Fact = tuple[str, str | Text]
 
 
@@ -46,15 +47,16 @@ class Told:
     Attributes:
         label, figure: the largest thing.
         facts: besides the number.
-        mark, why: whether it can pay here, and why not; ``tone``: how loud that is.
+        mark, why: whether it can pay here, and why not; no mark where the bank's last word leaves that open.
+        warning: below a sign, in words that must not be missed.
     """
 
     label: str
     figure: Text
     facts: tuple[Fact, ...]
-    mark: Pill
+    mark: Pill | None
     why: str
-    tone: Color = "secondary"
+    warning: str = ""
 
 
 def card_read(
@@ -67,21 +69,25 @@ def card_read(
     told = _bank_card(card, t) if isinstance(card, BankCardRead) else _purse(card, t, say)
     label = Text(told.label, "body", "secondary")
     number = Text(card.number, wrap=False), Text(card.number, "caption", wrap=False)
-    why = (Text(told.why, "small", told.tone),) if told.why else ()
+    mark = (told.mark,) if told.mark is not None else ()
     facts = Facts(((t("Card number"), number[0]), *told.facts))
     less = Facts(((t("Card number"), number[1]), *told.facts), gap=8, style="caption")
     # Three ways stand below each other: side by side their words would not fit beside the transactions.
     ways: Node = Row(tuple(Grow(way) for way in buttons[-2:]), gap=24)
     if len(buttons) > 2:
         ways = Column((*(Row((Grow(way),)) for way in buttons[:-2]), ways), gap=16)
-    roomy = (label, told.figure, Space(4), facts, Space(4), Row((told.mark,)), *why)
+    said = _why(told)
+    roomy = (label, told.figure, Space(4), facts, *((Space(4), Row(mark)) if mark else ()), *said)
     calm, closer = (
         Column((Panel(Column(roomy, gap=gap), "hero", pad=pad, grow=1), ways), gap=24, grow=1)
         for gap, pad in ((16, 44), (6, 32))
     )
     # With little room whether it can pay stands above its number, which may scroll.
     panel = Panel(
-        Column((Row((Grow(label), told.mark)), told.figure, *why, less), gap=4), "hero", pad=28, grow=1
+        Column((*((Row((Grow(label), *mark)),) if mark else ()), told.figure, *said, less), gap=4),
+        "hero",
+        pad=28 if mark else 20,
+        grow=1,
     )
     tight = Column((panel, ways), gap=20, grow=1)
     last = Column((Scroll("card", panel), ways), gap=20, grow=1)
@@ -96,6 +102,13 @@ def card_read(
     )
 
 
+def _why(told: Told) -> tuple[Node, ...]:
+    if not told.warning:
+        return (Text(told.why, "small", "secondary"),) if told.why else ()
+    words = Column((Text(told.why, "body-bold", "warning"), Text(told.warning, "small")), gap=4)
+    return (Row((Icon("warning", 60, "warning"), Grow(words)), gap=20),)
+
+
 def _purse(card: CardRead, t: Say, say: Callable[[Mapping[str, str]], str]) -> Told:
     facts: list[Fact] = [] if card.issuer is None else [(t("Issued by"), say(card.issuer))]
     facts.append((t("Valid until"), _date(card.expiry_date)))
@@ -106,26 +119,32 @@ def _purse(card: CardRead, t: Say, say: Callable[[Mapping[str, str]], str]) -> T
 def _bank_card(card: BankCardRead, t: Say) -> Told:
     kind = t(BANK_CARDS[card.kind])
     facts: list[Fact] = [(t("Valid until"), _date(card.expiry_date))]
-    mark, why = Pill(t("Can pay here"), "good"), ""
+    mark: Pill | None = Pill(t("Can pay here"), "good")
+    why = warning = ""
     if not card.usable:
         mark = Pill(t("Cannot pay here"), "bad")
         why = t("{reason}.").format(reason=words_for("card-expired", {}, t).title)
     if card.cash is None:
         if card.account_fen is not None:
             figure = Text(money(card.account_fen), "amount", "money", wrap=False)
-            return Told(t("In the account"), figure, ((t("Card"), kind), *facts), mark, why)
+            # A credit card's limit is not its holder's money.
+            label = t("Available credit") if card.kind == "credit" else t("In the account")
+            return Told(label, figure, ((t("Type"), kind), *facts), mark, why)
         if card.account_refusal is not None:
-            why = t("{reason}.").format(reason=words_for(card.account_refusal, {}, t).title)
+            said = words_for(card.account_refusal, {}, t)
+            mark, why = None, t("{reason}.").format(reason=said.title)
+            warning = said.text if card.account_refusal == "pin-refused" else t(ASK_AGAIN)
+        elif card.usable and card.kind == "credit":
+            why = t("The bank tells the available credit, once it has the PIN.")
         elif card.usable:
             why = t("The bank tells what is in the account, once it has the PIN.")
-        tone: Color = "warning" if card.account_refusal is not None else "secondary"
-        return Told(t("UnionPay card"), Text(kind, "title"), tuple(facts), mark, why, tone)
+        return Told(t("UnionPay card"), Text(kind, "title"), tuple(facts), mark, why, warning)
     if card.cash.most_fen is not None:
         facts.append((t("Card limit"), money(card.cash.most_fen)))
     if card.cash.at_once_fen is not None:
         facts.append((t("Payment limit"), money(card.cash.at_once_fen)))
     figure = Text(money(card.cash.balance_fen), "amount", "money", wrap=False)
-    return Told(t("Electronic cash on the card"), figure, tuple(facts), mark, why)
+    return Told(t("Electronic cash"), figure, tuple(facts), mark, why)
 
 
 def _standing(card: CardRead, t: Say) -> tuple[Pill, str]:

@@ -38,8 +38,12 @@ class CardTrayScreen(Page[None]):
     modal = True
 
     def _own(self) -> tuple[tuple[str, str], ...]:
-        """The cards of a tester's own files: name, and a line that the file has."""
-        return self.app.slot.own if self.app.slot is not None else ()
+        """The cards of a tester's own files: name, and a line that the file has, or else one in the subscriber's language."""
+        files = self.app.slot.own if self.app.slot is not None else ()
+        foreign = self.app.language == "zh"  # files are mostly written in English
+        return tuple(
+            (name, self.t("Your own card") if foreign and about.isascii() else about) for name, about in files
+        )
 
     @property
     def _inside(self) -> str | None:

@@ -360,7 +360,7 @@ PROMPTS: dict[str, tuple[str, str]] = {
             "Please take it. The service is switched on as soon as the payment service answers again. Please do not pay again."
         ),
     ),
-    "remove": (N_("Please take your card"), N_("The card has paid. The result follows at once.")),
+    "remove": (N_("Please take your card"), N_("Paid. The result follows at once.")),
     "removed-early": (
         N_("Please put the card back"),
         N_("It came out too early. Put it back and we go on."),

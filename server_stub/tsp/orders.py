@@ -28,7 +28,7 @@ RECORDS = 50
 SERVICE_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 CARD = (
     Text(zh="银联 IC 卡", en="UnionPay card"),
-    Text(zh="插卡输密码支付", en="Insert the card, enter the PIN"),
+    Text(zh="插卡，按提示支付", en="Insert the card, follow the steps"),
 )
 
 SECOND = timedelta(seconds=1)

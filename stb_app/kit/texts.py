@@ -196,7 +196,7 @@ register(Text, _text_width, _text_height, place_lines)
 def last_four(number: str) -> str:
     """The last four digits of a card's number as people see it, whatever its length and groups.
 
-    >>> last_four("6217 00** **** ***6 101")
+    >>> last_four("6217 00** **** *** 6101")
     '6101'
     """
     return number.replace(" ", "")[-4:]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, TypeVar
 
+from cardreader.secret import mask_number
 from stb_app.tsp.problem import MONEY, Money, Problem
 
 T = TypeVar("T")
@@ -269,7 +270,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class PaidCard:
-    """The card that paid: masked number; balances in fen, None where not known."""
+    """The card that paid: number masked, grouped as the box's own; balances in fen, None where not known."""
 
     number: str
     balance_before_fen: int | None
@@ -278,7 +279,9 @@ class PaidCard:
     @classmethod
     def read(cls, f: Fields) -> PaidCard:
         return cls(
-            f.text("number"), f.maybe("balance_before_fen", f.int), f.maybe("balance_after_fen", f.int)
+            mask_number(f.text("number").replace(" ", "")),
+            f.maybe("balance_before_fen", f.int),
+            f.maybe("balance_after_fen", f.int),
         )
 
 

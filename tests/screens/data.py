@@ -237,7 +237,7 @@ METHODS = (
     Method(
         "card",
         words("银联 IC 卡", "UnionPay card"),
-        words("插卡输密码支付", "Insert the card, enter the PIN"),
+        words("插卡，按提示支付", "Insert the card, follow the steps"),
         True,
         None,
     ),
@@ -276,7 +276,7 @@ NO_METHOD = replace(
     ),
 )
 
-CARD = PaidCard("6217 00** **** 2047", 23640, 22140)
+CARD = PaidCard("6217 00** **** **** 2047", 23640, 22140)
 
 
 def _payment(
@@ -319,7 +319,7 @@ UNSETTLED = replace(
 LONGEST_NAME = {"zh": "体育频道包", "en": "Master Classes"}
 """The longest name of a service in each language, of those in the BOSS's catalogue."""
 OPEN_LOAD = OpenLoad(
-    "load-1", "", 3, "key", "", 20000, "2026-11-21T18:02:44+08:00", "6217 00** **** **** 4204"
+    "load-1", "", 3, "key", "", 20000, "2026-11-21T18:02:44+08:00", "6217 00** **** *** 4204"
 )
 OPEN_PAYMENT = OpenPayment(UNSETTLED.payment, "", "330100000001", 1, 7, 1500, 23640, "key", service="sports")
 EARLIER = (
@@ -329,10 +329,10 @@ EARLIER = (
     Earlier(SPORTS, "per-use", date(2026, 7, 31), 500, "used"),
 )
 LOADS = (
-    Load("l1", "loaded", "taken", None, PaidCard("6217 00** **** ***4 204", 18650, 28650), 10000, datetime(2026, 11, 20, 9, 12, 30, tzinfo=CHINA)),
-    Load("l2", "unknown", "unknown", None, PaidCard("6217 00** **** ***4 204", 8650, None), 10000, datetime(2026, 10, 15, 20, 1, 4, tzinfo=CHINA)),
-    Load("l3", "failed", "not-taken", "card-removed", PaidCard("6217 00** **** ***4 204", 3650, 3650), 5000, datetime(2026, 9, 30, 18, 44, 10, tzinfo=CHINA)),
-    Load("l4", "unknown", "unknown", "load-disputed", PaidCard("6217 00** **** ***4 204", 3650, 8650), 5000, datetime(2026, 8, 30, 12, 0, 0, tzinfo=CHINA)),
+    Load("l1", "loaded", "taken", None, PaidCard("6217 00** **** *** 4204", 18650, 28650), 10000, datetime(2026, 11, 20, 9, 12, 30, tzinfo=CHINA)),
+    Load("l2", "unknown", "unknown", None, PaidCard("6217 00** **** *** 4204", 8650, None), 10000, datetime(2026, 10, 15, 20, 1, 4, tzinfo=CHINA)),
+    Load("l3", "failed", "not-taken", "card-removed", PaidCard("6217 00** **** *** 4204", 3650, 3650), 5000, datetime(2026, 9, 30, 18, 44, 10, tzinfo=CHINA)),
+    Load("l4", "unknown", "unknown", "load-disputed", PaidCard("6217 00** **** *** 4204", 3650, 8650), 5000, datetime(2026, 8, 30, 12, 0, 0, tzinfo=CHINA)),
 )  # fmt: skip
 """Loads of electronic cash; only its card knows what became of the second one."""
 ALL_RECORDS = Records(RECORDS, EARLIER, LOADS)

@@ -208,7 +208,7 @@ LOG = tuple(
 )
 ISSUER = data.words("示范银行", "Model Bank")
 BANK_CARD = BankCardRead(
-    "6217 00** **** **** 4204", "electronic-cash", "20440229", True, CashHeld(18650, 100_000, 50_000), LOG[:6]
+    "6217 00** **** *** 4204", "electronic-cash", "20440229", True, CashHeld(18650, 100_000, 50_000), LOG[:6]
 )
-LOADED = LoadEnded("loaded", None, 10_000, "6217 00** **** **** 4204", 28650)
+LOADED = LoadEnded("loaded", None, 10_000, "6217 00** **** *** 4204", 28650)
 READ = CardRead(NUMBER, BALANCE_FEN, "20301231", ISSUER, CardStanding(ISSUER, True, None), LOG)

@@ -307,7 +307,13 @@ INQUIRY_SCENES: tuple[PaymentScene, ...] = (
     inquiry("card-inquiry-read-no-log", replace(READ, log=None), focus="done"),
     inquiry("card-inquiry-read-few", replace(READ, log=LOG[:3]), focus="done"),
     inquiry("card-inquiry-read-cash", BANK_CARD, focus="done"),
-    inquiry("card-inquiry-read-debit", replace(BANK_CARD, kind="debit", cash=None, log=()), focus="done"),
+    inquiry("card-inquiry-read-debit", replace(BANK_CARD, kind="debit", cash=None, log=()), focus="account"),
+    inquiry("card-inquiry-read-credit", replace(BANK_CARD, kind="credit", cash=None), focus="account"),
+    inquiry(
+        "card-inquiry-read-available-credit",
+        replace(BANK_CARD, kind="credit", cash=None, account_fen=1_250_000),
+        focus="done",
+    ),
     inquiry(
         "card-inquiry-read-credit-expired",
         replace(BANK_CARD, kind="credit", cash=None, usable=False),

@@ -68,8 +68,43 @@ def test_the_bank_is_asked_what_is_in_the_account(tv: Television) -> None:
     post(tv, replace(debit, account_fen=498_500))
     assert "¥4,985.00" in tv.words()
     assert "account" not in tv.targets()
+    assert ("In the account" in tv.words(), "Available credit" in tv.words()) == (True, False)
+    assert "Type\nDebit card" in tv.words()
+
+
+def test_the_balance_is_the_first_way_until_it_is_told(tv: Television) -> None:
+    debit = replace(BANK_CARD, kind="debit", cash=None)
+    post(tv, debit)
+    assert tv.focus == "account"
+    assert "See account balance" in tv.words()
+    post(tv, replace(debit, account_fen=498_500))
+    assert tv.focus == "done"
+    post(tv, replace(debit, usable=False))
+    assert (tv.focus, "account" in tv.targets()) == ("done", False)
+    post(tv, BANK_CARD)
+    assert tv.focus == "done"
+
+
+def test_a_credit_card_s_limit_is_not_called_money_in_the_account(tv: Television) -> None:
+    credit = replace(BANK_CARD, kind="credit", cash=None)
+    post(tv, credit)
+    assert "See available credit" in tv.words()
+    post(tv, replace(credit, account_fen=498_500))
+    assert "Available credit" in tv.words()
+    assert "account" not in tv.words()
+
+
+def test_a_wrong_pin_for_the_balance_is_a_warning(tv: Television) -> None:
+    debit = replace(BANK_CARD, kind="debit", cash=None)
     post(tv, replace(debit, account_refusal="pin-refused"))
     assert "The PIN was not right." in tv.words()
+    assert "After three wrong PINs in a row" in tv.words()
+    assert "Can pay here" not in tv.words()
+    assert (tv.focus, "account" in tv.targets()) == ("done", True), "the next wrong one is not a press away"
+    post(tv, replace(debit, account_refusal="ppp-silent"))
+    assert "The card's bank does not answer." in tv.words()
+    assert "three wrong PINs" not in tv.words()
+    assert "Can pay here" not in tv.words()
 
 
 def test_loading_is_asked_twice_with_the_focus_on_not_loading(tv: Television) -> None:

@@ -128,3 +128,17 @@ def test_the_test_mark_stands_undimmed_above_every_dialog(keys: str, text_scale:
     mark = next(text for text in tv.app.stage.texts() if "TEST" in text.text)
     x, y, _, tall = mark.rect
     assert tv.picture().get_at((x - 8, y + tall // 2))[:3] == theme.MONEY
+
+
+def test_a_tester_s_own_card_is_shown_by_its_file_s_name_and_in_the_page_s_language() -> None:
+    files = ("mine.toml", "a debit card in order"), ("mein.toml", "一张正常的卡")
+    shown = {}
+    for language in ("zh", "en"):
+        tv = Television(PaymentVerbs(), language)
+        tv.app.slot = Slot("mine.toml", *files)
+        tv.press("BLUE", *["DOWN"] * 12)
+        shown[language] = tv.words()
+    assert "mine.toml\n自己的卡" in shown["zh"]
+    assert "mein.toml\n一张正常的卡" in shown["zh"]
+    assert "in order" not in shown["zh"]
+    assert "mine.toml\na debit card in order" in shown["en"]

@@ -255,7 +255,7 @@ def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
 
 
 LOAD = OpenLoad(
-    "load-1", "0" * 64, 3, "key", "", 10000, "2026-11-21T19:33:08+08:00", "6217 00** **** **** 4204"
+    "load-1", "0" * 64, 3, "key", "", 10000, "2026-11-21T19:33:08+08:00", "6217 00** **** *** 4204"
 )
 WHICH = "Electronic cash · ¥100.00 · card ****\u00a04204 · 11-21 19:33"
 

@@ -22,7 +22,7 @@ async def test_a_tester_orders_faults(system: System) -> None:
 async def test_cards_are_shown_masked_and_changed(system: System) -> None:
     accounts = (await system.outside.get(f"{OWN}/ppp/accounts")).json()
     card = next(one for one in accounts if one["card"].endswith("101"))
-    assert card["card"] == "6217 00** **** ***6 101"
+    assert card["card"] == "6217 00** **** *** 6101"
     assert (card["state"], card["available_fen"]) == ("active", 500_000)
     url = f"{OWN}/ppp/accounts/{card['id']}"
     assert (await system.outside.patch(url, json={"state": "lost"})).json() == {**card, "state": "lost"}

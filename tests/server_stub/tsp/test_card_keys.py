@@ -37,7 +37,7 @@ async def test_a_box_is_told_the_key_and_what_it_seals_is_opened(system: System)
     private = await system.tsp.card_keys.private_key(envelope.key_id)
     assert private is not None
     accepted = system.tsp.hsm.accept(envelope, private, PAYMENT)
-    assert (accepted.masked, accepted.has_pin) == ("6210 22** **** ***7 355", True)
+    assert (accepted.masked, accepted.has_pin) == ("6210 22** **** *** 7355", True)
 
 
 async def test_the_private_half_is_kept_wrapped(system: System) -> None:

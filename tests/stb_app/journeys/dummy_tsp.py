@@ -253,7 +253,7 @@ class DummyTsp:
             )
             assert keys.good()
             assert (data.kind, int.from_bytes(data.atc)) == (0x40, self.cash[1])
-            card = PaidCard("6217 00** **** **** 4204", self.cash[0], balance_after_fen)
+            card = PaidCard("6217 00** **** *** 4204", self.cash[0], balance_after_fen)
             return self.become(
                 payment, state="done", money="taken", reason=None, valid_until=ORDER.valid_until, card=card
             )
@@ -330,7 +330,7 @@ class DummyTsp:
     ) -> Load:
         def act() -> Load:
             there = logged or balance_fen > self.cash[0]
-            card = PaidCard("6217 00** **** **** 4204", self.cash[0], balance_fen)
+            card = PaidCard("6217 00** **** *** 4204", self.cash[0], balance_fen)
             if there and self.load_now.state == "failed":
                 self.load_now = load_of(load, "unknown", "unknown", "load-disputed", card)
             elif there:

@@ -83,7 +83,7 @@ def hmac_sha256(key: bytes, data: bytes) -> bytes:
 def test_an_envelope_made_from_the_description_alone_is_good() -> None:
     accepted = desk().hsm.accept(by_hand(CODED), desk().box.private_key, PAYMENT)
     assert accepted.has_pin
-    assert accepted.masked == "6210 22** **** ***7 355"
+    assert accepted.masked == "6210 22** **** *** 7355"
 
 
 def test_what_is_told_of_a_card() -> None:
