@@ -294,3 +294,13 @@ def test_the_way_forward_is_the_loud_one_and_not_loading_has_the_focus(tv: Telev
     assert "Load ¥100.00" in tv.words().split("\n")
     styles = styles_of(tv)
     assert (tv.focus, styles["not-now"], styles["load"]) == ("not-now", "button", "primary")
+
+
+@pytest.mark.parametrize("word", ["insert", "enter-pin", "processing", "put-back", "settling"])
+def test_with_large_letters_the_steps_keep_away_from_the_title(word: str) -> None:
+    tv = Television(PaymentVerbs(), "en", 150).open("card-load", amount_fen=10_000, held_fen=18_650)
+    post(tv, held_up(word))  # type: ignore[arg-type]
+    texts = list(tv.app.stage.texts())
+    at = next(i for i, text in enumerate(texts) if text.text == "Load")
+    label, title = texts[at], texts[at + 1]
+    assert title.rect[1] - (label.rect[1] + label.rect[3]) >= 20
