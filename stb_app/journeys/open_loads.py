@@ -96,6 +96,10 @@ class OpenLoads:
         hear(self._memory, record, card, None)
         self._next.pop(record.load, None)
 
+    def look_now(self) -> None:
+        """Somebody may just have been told of a load elsewhere: none is left for later."""
+        self._next.clear()
+
     def follow(self, post: Callable[[LoadTold], None]) -> bool:
         """Tells the TSP what is owed, asks how the loads stand, and tells ends. False: one will have its end within moments."""
         done = True

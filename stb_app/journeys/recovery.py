@@ -91,6 +91,7 @@ class Recovery:
             if self._waits.pause(pause, self._wake):
                 # Whatever was asked: a TSP that answers again can be told everything now.
                 self._wake.clear()
+                self._loads.look_now()
                 pause = FIRST_PAUSE_S
             if self._cancel.is_set():
                 return

@@ -105,7 +105,15 @@ class Verbs:
         return Ask(lambda: client.service(service))
 
     def records(self) -> Ask[Records]:
-        return Ask(self._begin("records").records)
+        """What they tell of payments and loads without an end, the notices are to tell at the same time."""
+        client = self._begin("records")
+
+        def ask() -> Records:
+            records = client.records()
+            self.memory.left()
+            return records
+
+        return Ask(ask)
 
     def order(self, service: str, term: str) -> Ask[Order]:
         """BOSS checks and computes the fee (ONL-2, ONL-4); no money moves."""

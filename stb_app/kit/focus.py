@@ -57,6 +57,10 @@ def _scaled(item: Item, centre: tuple[float, float], by: float, ink: theme.RGB |
         size = round(what.size * by)
         what = replace(what, size=size, color=ink or what.color)
         width, height = fonts.width(what.text, size, what.bold), fonts.tall(size, what.bold)
+        # Letters come in whole sizes: lines below each other keep one edge, which is the left one left of the middle.
+        if abs(x + w / 2 - centre[0]) > 1:
+            side = 1 if x < centre[0] else -1
+            middle_x += side * (width - w * by) / 2
     elif isinstance(what, Box | Gradient):
         what = replace(what, radius=round(what.radius * by))
     elif isinstance(what, Ink):

@@ -8,11 +8,16 @@ from pathlib import Path
 import pytest
 
 from cardreader.errors import CardRemoved
-from cardreader.sim.reader import SimConnection
+from cardreader.sim.reader import SimConnection, SimReader
 from stb_app.journeys.memory import Memory, OpenLoad
-from stb_app.journeys.steps import LoadEnded, LoadsOpen, LoadTold
+from stb_app.journeys.open_loads import OpenLoads
+from stb_app.journeys.steps import Loaded, LoadEnded, LoadsOpen, LoadTold
+from stb_app.journeys.verbs import Verbs
 from stb_app.kit.texts import last_four
+from stb_app.tsp.client import TspClient
+from stb_app.tsp.model import Records
 from stb_app.tsp.problem import Problem
+from tests.stb_app.journeys.bench import BOX, FastWaits
 from tests.stb_app.journeys.dummy_tsp import load_of
 from tests.stb_app.journeys.test_cash_load import AMOUNT_FEN, LoadBench
 from tests.stb_app.journeys.test_cash_load import bench as bench
@@ -149,3 +154,29 @@ def test_a_platform_that_does_not_know_it_will_never_tell(bench: LoadBench, tmp_
     memory = Memory(tmp_path)
     recover(bench, memory)
     assert memory.open_loads() == ()
+
+
+def test_what_the_records_tell_the_notices_tell_too(pulled: LoadBench) -> None:
+    """The platform has given the card up meanwhile: nobody reads of an end on one place and of none on another."""
+    left_without_the_card(pulled)
+    loads = OpenLoads(pulled.tsp, pulled.memory, pulled.waits)  # type: ignore[arg-type]
+    steps: list[LoadTold] = []
+    assert loads.follow(steps.append)
+    pulled.tsp.load_now = load_of("load-1", "failed", "not-taken", "card-away", None)
+    loads.follow(steps.append)
+    assert steps == []  # it is looked at again in a minute
+    loads.look_now()
+    loads.follow(steps.append)
+    assert [step.load.state for step in steps] == ["failed"]
+
+
+def test_reading_the_records_wakes_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = Memory(None)
+    verbs = Verbs(TspClient(), SimReader(), memory, FastWaits(), lambda: BOX[1]())
+    woken: list[str] = []
+    memory.left = lambda: woken.append("left")
+    monkeypatch.setattr(TspClient, "records", lambda self: Records((), ()))
+    steps: list[object] = []
+    verbs.records().run(steps.append)
+    assert steps[-1] == Loaded(Records((), ()))
+    assert woken == ["left"]
