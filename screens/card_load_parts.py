@@ -302,7 +302,8 @@ def _facts(end: LoadEnded, time: datetime, style: TextStyle, t: Say) -> tuple[tu
     pairs = [(t("Card number"), end.number)] if end.number else []
     pairs.append((t("Time"), full_moment(time)))
     if end.balance_fen is not None:
-        pairs.append((t("Electronic cash on the card"), money(end.balance_fen)))
+        label = t("After loading") if end.outcome == "loaded" else t("Electronic cash on the card")
+        pairs.append((label, money(end.balance_fen)))
     return tuple((label, Text(value, style, wrap=False)) for label, value in pairs)
 
 

@@ -138,7 +138,7 @@ def test_the_pin_goes_to_the_journey_alone(tv: Television) -> None:
 
 def test_a_loaded_card_is_looked_at_anew(tv: Television) -> None:
     post(tv, LOADED)
-    for words in ("The card is loaded", "¥286.50", "¥100.00 was taken from the account."):
+    for words in ("The card is loaded", "After loading", "¥286.50", "¥100.00 was taken from the account."):
         assert words in tv.words()
     assert (tv.state["load"], tv.focus) == ("loaded", "done")
     tv.press("OK")
