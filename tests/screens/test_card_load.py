@@ -265,9 +265,10 @@ def test_a_success_goes_by_itself_and_not_without_the_card(tv: Television) -> No
     assert tv.screen == "card-inquiry"
 
 
-def test_any_key_stops_the_count(tv: Television) -> None:
+@pytest.mark.parametrize("key", ["BACK", "RIGHT", "5"])
+def test_any_key_stops_the_count(tv: Television, key: str) -> None:
     post(tv, LOADED)
-    tv.press("BACK").wait(60)
+    tv.press(key).wait(60)
     assert (tv.screen, tv.state["seconds_left"]) == ("card-load", None)
 
 
