@@ -152,8 +152,9 @@ class CardInquiryScreen(Page[None]):
         self._amount_open = True
         amounts = tuple((str(fen), money(fen)) for fen in amounts_for(self._step.cash))
         self.app.push(
-            "question", self._on_amount, sign="question", title=N_("How much shall be loaded?"),
+            "question", self._on_amount, sign="question", title=N_("How much do you want to load?"),
             text=N_("It comes from the card's own account."), options=(*amounts, NOT_NOW), default=NOT_NOW[0],
+            accent=None,
         )  # fmt: skip
 
     def _on_amount(self, answer: str | None) -> None:

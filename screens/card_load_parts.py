@@ -4,22 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Literal
 
 from screens.card_parts import AWAY_PROMPTS, held, remarked
 from screens.parts import due
 from screens.pin_entry import PinEntry
-from screens.problems import N_, PROBLEMS, STAY_SAFE, Said, money_words, prompt_words, words_for
-from screens.words import Say, Tone, sentences
+from screens.problems import (
+    N_,
+    PROBLEMS,
+    STAY_SAFE,
+    Said,
+    money_words,
+    prompt_words,
+    sends_to_hotline,
+    words_for,
+)
+from screens.words import Say, Tone, amount_color, sentences
 from stb_app.journeys import Load, Money
 from stb_app.journeys.steps import CardPrompt, CashHeld, LoadEnded, LoadOutcome
-from stb_app.kit.nodes import Color, Column, Fit, Node, Row, Sign, Space, Target, Text, TextStyle
-from stb_app.shell.words import money
+from stb_app.kit.nodes import (
+    Color,
+    Column,
+    Facts,
+    Fit,
+    Grow,
+    Icon,
+    Node,
+    Panel,
+    Row,
+    Scroll,
+    Sign,
+    Space,
+    Span,
+    Target,
+    Text,
+    TextStyle,
+)
+from stb_app.shell.words import full_moment, money
 
 AMOUNTS = (5_000, 10_000, 20_000)
 """What can be loaded at once, in fen: no more than fit into a dialog with large letters."""
 DO_NOT_REPEAT_LOAD = N_("Please do not load again.")
 ROOMY, TIGHT = 20, 12
+SIGN = 140
+"""As on the result of a payment, canvas pixels at 100 %."""
 WORDS: Mapping[str, tuple[str, str]] = {
     "starting": (N_("Preparing to load"), N_("One moment, please.")),
     "insert": (N_("Insert the card you want to load"), N_("Chip first, chip side up, until it stops.")),
@@ -39,6 +68,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
 }
 """Where the words of a payment would not do."""
 TEXTS: Mapping[str, str] = {
+    "removed-early": N_("It came out too early. Put it back and loading goes on."),
     "put-back": N_(
         "It came out while it was being loaded. The card itself tells us whether it has the money."
     ),
@@ -73,7 +103,7 @@ TRY_AGAIN = frozenset((
 ))  # fmt: skip
 """Where the same may do, now or in a few minutes."""
 ENDS: Mapping[str, tuple[str, str]] = {
-    "loaded": (N_("The card is loaded"), N_("It can pay with this at once, without the PIN.")),
+    "loaded": (N_("The card is loaded"), N_("You can pay with it now. No PIN is needed.")),
     "card-away": (
         N_("It is not yet known whether the card was loaded"),
         N_("Put the same card in at any time: that shows what happened."),
@@ -84,7 +114,7 @@ ENDS: Mapping[str, tuple[str, str]] = {
     ),
     "card-removed": (
         N_("The card came out too early"),
-        N_("It was not loaded, and the account has its money back. You can try again at any time."),
+        N_("The card was not loaded. You can try again at any time."),
     ),
     "over-limit": (
         N_("That is more than the card may hold"),
@@ -105,7 +135,7 @@ ENDS: Mapping[str, tuple[str, str]] = {
     ),
     "not-seen-again": (
         N_("The card was not put in again"),
-        N_("So the load was undone, and the account has its money back."),
+        N_("So the load was undone."),
     ),
     "not-debited": (N_("Our staff have checked this load"), N_("You need not do anything.")),
     "declined-by-card": WORDS["declined-by-card"],
@@ -139,8 +169,9 @@ def confirmation(fen: int, t: Say) -> dict[str, Any]:
         "sign": "question",
         "title": t("Load {amount} onto the card?").format(amount=money(fen)),
         "text": N_("It is taken from the card's account. The card's PIN is asked for next."),
-        "options": (("load", N_("Load")), NOT_NOW),
+        "options": (("load", t("Load {amount}").format(amount=money(fen))), NOT_NOW),
         "default": NOT_NOW[0],
+        "accent": "load",
     }
 
 
@@ -171,7 +202,7 @@ def load_remark(step: CardPrompt, pin: PinEntry | None, t: Say) -> tuple[str, st
     if step.prompt in AWAY_PROMPTS or step.prompt == "settling":
         return (
             "warning",
-            sentences(money_words("unknown", t), t("Please do not switch the box off.")),
+            sentences(money_words("unknown", t), t(DO_NOT_REPEAT_LOAD)),
             "warning",
         )
     return remarked(step, pin, t)
@@ -199,43 +230,81 @@ def account_words(end: LoadEnded, t: Say) -> tuple[str, Color]:
     return t(ACCOUNT[end.outcome]).format(amount=money(end.amount_fen)), "good"
 
 
-def load_ended(end: LoadEnded, buttons: tuple[Target, ...], t: Say) -> Node:
-    """The page of the end."""
+def disputed(end: LoadEnded) -> bool:
+    """Nobody knows for certain what became of the money."""
+    return end.outcome == "unknown"
+
+
+def to_be_asked(end: LoadEnded) -> bool:
+    """Whether its page names the hotline: it is not known how it ended, or its words send there."""
+    sent = end.reason is not None and end.reason not in ENDS and sends_to_hotline(end.reason)
+    return disputed(end) or (end.outcome == "failed" and sent)
+
+
+def load_ended(
+    end: LoadEnded, time: datetime, call: tuple[str, ...], buttons: tuple[Target, ...], t: Say, large: bool
+) -> Node:
+    """The page of the end, in the form of a payment's result.
+
+    Args:
+        time: when it ended.
+        call: whom to ask.
+        large: the letters are larger than usual.
+    """
     said, (account, tone) = ended_words(end, t), account_words(end, t)
 
-    def page(big: TextStyle, style: TextStyle, size: int, gap: int) -> Node:
-        balance: tuple[Node, ...] = ()
-        if end.balance_fen is not None:
-            label = Text(t("Electronic cash on the card"), "body", "secondary", wrap=False)
-            balance = (
-                Row(
-                    (label, Text(money(end.balance_fen), "title", "money", wrap=False)),
-                    gap=24,
-                    justify="center",
-                ),
-            )
-        card = (
-            (Text(t("Please take your card"), style, "warning", align="center"),) if end.card_in_slot else ()
+    def page(styles: tuple[TextStyle, TextStyle, TextStyle], gap: int, scrolls: bool = False) -> Node:
+        big, strong, style = styles
+        lines = (
+            Text((Span(account, tone, True),), strong),
+            Text(said.text, style, "secondary"),
+            *(Text(line, style) for line in call),
         )
-        return Column(
+        head = Row(
             (
-                Space(grow=1),
-                Sign(SIGNS[end.outcome], size),
-                Text(said.title, big, align="center"),
-                *balance,
-                Text(account, style, tone, align="center"),
-                Text(said.text, style, "secondary", align="center"),
-                *card,
-                Space(8),
-                Row(buttons, gap=28, justify="center"),
-                Space(grow=1),
+                Sign(SIGNS[end.outcome], SIGN),
+                Grow(Column((Text(said.title, big), *lines), gap=6 if gap else 0)),
             ),
-            gap=gap,
-            align="center",
-            grow=1,
+            gap=40,
         )
+        card: tuple[Node, ...] = ()
+        if end.card_in_slot:
+            words = Text(t("Please take your card"), "body-bold", "warning", wrap=False)
+            card = (Row((Icon("card", 44, "warning"), words), gap=16),)
+        sum_ = due(t("Load amount"), end.amount_fen, amount_color(MONEY_OF[end.outcome]))
+        amount = Fit((Row((sum_, *card), gap=48), Column((sum_, *card), gap=0, align="start")))
+        facts = Facts(_facts(end, time, style, t), 2, gap=gap * 2 // 3, style=style)
+        panel = Panel(facts, pad=36 if gap >= ROOMY else 28 if gap else 16)
+        above: Node = Column((head, amount, panel), gap=gap)
+        if scrolls:
+            above = Scroll("words", above)
+        rest = Space(grow=0 if scrolls else 1)
+        ways = Row(buttons, gap=24)
+        width = 1728 if large else 1440
+        column = Column((rest, above, Space(gap // 2 + 16), ways, rest), gap=0, width=width, grow=1)
+        return Row((Space(grow=1), column, Space(grow=1)), gap=0, align="stretch", grow=1)
 
-    return Fit((page("title", "row", 120, ROOMY), page("heading", "body", 64, TIGHT)))
+    title: TextStyle = "heading" if large else "title"
+    return Fit(
+        (
+            page((title, "row", "body"), 32),
+            page((title, "row", "body"), ROOMY),
+            page((title, "row", "small"), TIGHT),
+            page((title, "body-bold", "small"), TIGHT),
+            page((title, "body-bold", "small"), 0),
+            page((title, "body-bold", "small"), 0, scrolls=True),
+        )
+    )
+
+
+def _facts(end: LoadEnded, time: datetime, style: TextStyle, t: Say) -> tuple[tuple[str, Text], ...]:
+    """What a hotline asks for, and what is on the card where that has told."""
+    pairs = [(t("Card number"), end.number)] if end.number else []
+    pairs.append((t("Time"), full_moment(time)))
+    if end.balance_fen is not None:
+        label = t("After loading") if end.outcome == "loaded" else t("Electronic cash on the card")
+        pairs.append((label, money(end.balance_fen)))
+    return tuple((label, Text(value, style, wrap=False)) for label, value in pairs)
 
 
 def end_of(load: Load) -> LoadEnded:
@@ -267,4 +336,5 @@ def load_state(end: LoadEnded) -> dict[str, Any]:
         "amount_fen": end.amount_fen,
         "balance_fen": end.balance_fen,
         "number": end.number,
+        "card_in_slot": end.card_in_slot,
     }

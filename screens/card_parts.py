@@ -106,7 +106,7 @@ def slot_page(
     columns = (
         Column(
             (above, Column((title, Text(said[0], style, said[1]), *below), gap=gap, grow=1)),
-            gap=48 if roomy else 16,
+            gap=48 if roomy else 24,
             grow=1,
         )
         for style, gap in ROOMS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from screens.card_load_parts import SIGNS, account_words, end_of, ended_words, load_pill
+from screens.card_load_parts import SIGNS, account_words, end_of, ended_words, load_pill, to_be_asked
 from screens.parts import button, known_hotline
 from screens.record_parts import Pairs, record_page
 from screens.words import amount_color
@@ -52,7 +52,7 @@ class LoadRecordScreen(Page[None]):
             sentences.append(Text(said.title, "body-bold"))
         if end.outcome != "loaded":
             sentences.append(Text(said.text, "body", "secondary"))
-        if end.outcome == "unknown":
+        if to_be_asked(end):
             sentences += [Text(line, "body", "secondary") for line in known_hotline(self.app)]
         tone: Color = "warning" if loud == "warning" else "text"
         ways = Row((Grow(button("back", self.t("Back"), "primary", None)), Space(grow=2)), gap=28)

@@ -428,7 +428,7 @@ MAY_BE_PAID = frozenset((
 ))  # fmt: skip
 """Codes that come with DO_NOT_REPEAT."""
 STILL_ASKING = N_(
-    "This takes longer than usual, up to a minute. Please leave the card in: you will see how it ended."
+    "This takes longer than usual, up to a minute and a half. Please leave the card in: you will see how it ended."
 )
 STAY_SAFE = N_("Nothing has been taken yet.")
 """What every page of a payment says until the debit may have begun."""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from stb_app.shell.app import App
 
 Kind = Literal["success", "pending", "failed", "cancelled", "expired", "late", "question", "info", "warning"]
+SAME = "default"
+"""The way that has the focus is the way forward."""
 
 
 class QuestionScreen(Page[str]):
@@ -23,6 +25,7 @@ class QuestionScreen(Page[str]):
         title, text: messages for the catalogue: the language may be changed while the question stands; or final words.
         options: (key, message), the first on top.
         default: key that has the focus; Back does the same to whoever asked, and its label says so.
+        accent: key of the way forward, where that is another; None where it is none of them.
         countdown: seconds; None waits for ever.
     """
 
@@ -31,13 +34,14 @@ class QuestionScreen(Page[str]):
 
     def __init__(
         self, app: App, *, sign: Kind, title: str, text: str, options: tuple[tuple[str, str], ...], default: str,
-        countdown: int | None = None,
+        countdown: int | None = None, accent: str | None = SAME,
     ) -> None:  # fmt: skip
         super().__init__(app)
         self._sign: Kind = sign
         self._title, self._text = title, text
         self._options = options
         self.default_focus = default
+        self._accent = default if accent == SAME else accent
         self._left = countdown
 
     def on_enter(self) -> None:
@@ -82,5 +86,5 @@ class QuestionScreen(Page[str]):
     def _way(self, key: str, words: str) -> Target:
         if self._left is not None and key == self.default_focus:
             words = f"{words} ({self._left})"
-        style: Literal["primary", "button"] = "primary" if key == self.default_focus else "button"
+        style: Literal["primary", "button"] = "primary" if key == self._accent else "button"
         return Target(key, Text(words, "row-bold", align="center"), style, text=words)

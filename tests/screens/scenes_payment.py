@@ -398,6 +398,13 @@ LOAD_SCENES: tuple[PaymentScene, ...] = (
         "card-load-unknown", replace(not_loaded("card-away", "unknown"), card_in_slot=True), focus="done"
     ),
     loading(
+        "card-load-finding-out",
+        replace(not_loaded("tsp-unreachable", "unknown"), card_in_slot=True),
+        focus="done",
+    ),
+    loading("card-load-disputed", not_loaded("load-disputed", "unknown"), focus="done"),
+    loading("card-load-failed-code", replace(not_loaded("box-storage"), card_in_slot=True), focus="done"),
+    loading(
         "card-load-again", not_loaded("ppp-silent"), then=digits("OK"), screen="question", focus="not-now"
     ),
 )

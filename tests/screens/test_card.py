@@ -468,7 +468,7 @@ def test_a_bank_that_takes_its_time_is_told_of(tv: Television) -> None:
     tv.wait(7)
     assert "This takes a few seconds." in tv.words()
     tv.wait(2)
-    assert "This takes longer than usual, up to a minute." in tv.words()
+    assert "This takes longer than usual, up to a minute and a half." in tv.words()
     post(tv, prompt("settling"), prompt("processing"))
     assert "This takes a few seconds." in tv.words()
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from cardreader.secret import Pin
-from stb_app.journeys.steps import LoadOutcome
+from stb_app.journeys.steps import CardMoved, LoadEnded, LoadOutcome
+from stb_app.kit.nodes import Target
 from tests.screens.dummies import Television
 from tests.screens.dummy_payments import BANK_CARD, LOADED, PaymentVerbs
 from tests.screens.scenes_payment import held_up, journey, not_loaded, post
+from tests.screens.test_ordering import nodes
 
 UNKNOWN = "It is not yet known whether money was taken."
 
@@ -31,8 +33,9 @@ def cancelled(tv: Television) -> None:
 
 def test_it_shows_what_is_loaded_onto_what_and_the_steps(tv: Television) -> None:
     post(tv, held_up("insert"))
-    for words in ("To load", "¥100.00", "¥186.50", "¥286.50", "Insert", "PIN", "Load", "Take out"):
+    for words in ("To load", "¥100.00", "¥186.50", "¥286.50", "Insert", "PIN", "Load"):
         assert words in tv.words().split("\n")
+    assert "Take out" not in tv.words()  # no page of a load ever comes to it
     amounts = [text.rect[3] for text in tv.app.stage.texts() if text.text == "¥100.00"]
     assert amounts[0] == max(text.rect[3] for text in tv.app.stage.texts() if text.text.startswith("¥"))
     post(tv, replace(held_up("enter-pin"), balance_fen=5_000))  # another card than the one that was looked at
@@ -45,10 +48,11 @@ def test_nothing_has_been_taken_before_the_bank_is_asked(tv: Television, word: s
     assert "Nothing has been taken yet." in tv.words()
 
 
-@pytest.mark.parametrize("word", ["processing", "put-back", "settling"])
+@pytest.mark.parametrize("word", ["processing", "put-back", "other-card", "reader-away", "settling"])
 def test_after_that_it_is_not_known(tv: Television, word: str) -> None:
     post(tv, held_up(word))  # type: ignore[arg-type]
-    assert f"{UNKNOWN} Please do not switch the box off." in tv.words()
+    ask = "Please do not switch the box off." if word == "processing" else "Please do not load again."
+    assert f"{UNKNOWN} {ask}" in tv.words()
     assert "pay" not in tv.words().lower()
     assert ("¥286.50" in tv.words()) == (word == "processing")
 
@@ -83,7 +87,7 @@ def test_while_the_bank_is_asked_back_says_why_not_and_a_wait_is_told_of(tv: Tel
     tv.wait(7)
     assert "This takes a few seconds." in tv.words()
     tv.wait(2)
-    assert "This takes longer than usual, up to a minute." in tv.words()
+    assert "This takes longer than usual, up to a minute and a half." in tv.words()
 
 
 def test_a_question_goes_when_it_is_too_late(tv: Television) -> None:
@@ -134,7 +138,7 @@ def test_the_pin_goes_to_the_journey_alone(tv: Television) -> None:
 
 def test_a_loaded_card_is_looked_at_anew(tv: Television) -> None:
     post(tv, LOADED)
-    for words in ("The card is loaded", "¥286.50", "¥100.00 was taken from the account."):
+    for words in ("The card is loaded", "After loading", "¥286.50", "¥100.00 was taken from the account."):
         assert words in tv.words()
     assert (tv.state["load"], tv.focus) == ("loaded", "done")
     tv.press("OK")
@@ -181,9 +185,10 @@ def test_the_same_again_is_asked_for_once_more(tv: Television, reason: str) -> N
 @pytest.mark.parametrize(
     ("outcome", "reason", "words"),
     [
-        ("failed", "card-removed", "the account has its money back"),
+        ("failed", "card-removed", "The card was not loaded. You can try again"),
         ("failed", "declined-by-issuer", "refused to load it"),
         ("failed", "box-storage", "storage of this box is full"),
+        ("failed", "card-away", "So the load was undone."),
         ("failed", "something-new", "Something went wrong"),
         ("unknown", "card-away", "Put the same card in"),
         ("unknown", "tsp-unreachable", "goes back to the account"),
@@ -194,8 +199,109 @@ def test_the_end_says_what_became_of_the_money_and_leads_to_the_card(
 ) -> None:
     post(tv, not_loaded(reason, outcome))
     assert words in tv.words()
+    assert "money back" not in tv.words()  # nothing was taken, or it was: not both
     assert ("Nothing was taken from the account." if outcome == "failed" else UNKNOWN) in tv.words()
     tv.press("BACK")
     assert tv.screen == "card-inquiry"
     looked_again = tv.verbs.asked[-1] == ("inquire_card",)  # type: ignore[union-attr]
     assert looked_again == (outcome == "unknown")
+
+
+@pytest.mark.parametrize(
+    "end", [LOADED, not_loaded("over-limit"), not_loaded("card-away", "unknown")], ids=lambda end: end.outcome
+)
+def test_every_end_has_amount_card_and_time(tv: Television, end: LoadEnded) -> None:
+    post(tv, end)
+    shown = tv.words().split("\n")
+    for words in ("Load amount", "¥100.00", "Card number", LOADED.number, "Time", "2026-11-21 19:34:03"):
+        assert words in shown
+
+
+@pytest.mark.parametrize("reason", ["card-away", "load-disputed"])
+def test_where_it_is_not_known_there_are_hotline_and_records(tv: Television, reason: str) -> None:
+    tv.app.facts["hotline"] = "96123"
+    post(tv, not_loaded(reason, "unknown"))
+    assert "Questions? Call 96123." in tv.words()
+    tv.ok("records")
+    assert tv.screen == "records"
+
+
+def test_words_that_send_to_the_hotline_have_its_number_beside_them(tv: Television) -> None:
+    tv.app.facts["hotline"] = "96123"
+    post(tv, not_loaded("box-storage"))
+    assert "Questions? Call 96123." in tv.words()
+
+
+def test_what_is_known_needs_neither(tv: Television) -> None:
+    tv.app.facts["hotline"] = "96123"
+    post(tv, not_loaded("over-limit"))
+    assert "96123" not in tv.words()
+    assert "See the records" not in tv.words()
+
+
+def moved(tv: Television) -> None:
+    """Somebody takes the card."""
+    assert isinstance(tv.verbs, PaymentVerbs)
+    tv.verbs.watches[-1].post(CardMoved(inside=False))
+    tv.show()
+
+
+@pytest.mark.parametrize("end", [LOADED, not_loaded("pin-refused")], ids=lambda end: end.outcome)
+def test_nobody_is_asked_to_take_a_card_that_is_out(tv: Television, end: LoadEnded) -> None:
+    post(tv, replace(end, card_in_slot=True))
+    assert "Please take your card" in tv.words()
+    moved(tv)
+    assert "Please take your card" not in tv.words()
+    assert tv.state["load"] == end.outcome
+
+
+def test_a_success_goes_by_itself_and_not_without_the_card(tv: Television) -> None:
+    post(tv, replace(LOADED, card_in_slot=True))
+    tv.wait(60)
+    assert (tv.screen, tv.state["seconds_left"]) == ("card-load", None)
+    moved(tv)
+    assert "Done (10)" in tv.words()
+    tv.wait(10.5)
+    assert tv.screen == "card-inquiry"
+
+
+@pytest.mark.parametrize("key", ["BACK", "RIGHT", "5"])
+def test_any_key_stops_the_count(tv: Television, key: str) -> None:
+    post(tv, LOADED)
+    tv.press(key).wait(60)
+    assert (tv.screen, tv.state["seconds_left"]) == ("card-load", None)
+
+
+def test_what_has_gone_wrong_stays(tv: Television) -> None:
+    post(tv, not_loaded("over-limit"))
+    tv.wait(600)
+    assert tv.screen == "card-load"
+
+
+def styles_of(tv: Television) -> dict[str, str]:
+    """Of the buttons of a question."""
+    composed = nodes(tv.app.navigator.top.compose())
+    return {node.key: node.style for node in composed if isinstance(node, Target)}
+
+
+def test_the_way_forward_is_the_loud_one_and_not_loading_has_the_focus(tv: Television) -> None:
+    tv.press("BACK").ok("cancel-load")
+    cancelled(tv)
+    tv.ok("load")
+    assert "How much do you want to load?" in tv.words()
+    styles = styles_of(tv)
+    assert (tv.focus, styles["not-now"]) == ("not-now", "button")
+    tv.ok("10000")
+    assert "Load ¥100.00" in tv.words().split("\n")
+    styles = styles_of(tv)
+    assert (tv.focus, styles["not-now"], styles["load"]) == ("not-now", "button", "primary")
+
+
+@pytest.mark.parametrize("word", ["insert", "enter-pin", "processing", "put-back", "settling"])
+def test_with_large_letters_the_steps_keep_away_from_the_title(word: str) -> None:
+    tv = Television(PaymentVerbs(), "en", 150).open("card-load", amount_fen=10_000, held_fen=18_650)
+    post(tv, held_up(word))  # type: ignore[arg-type]
+    texts = list(tv.app.stage.texts())
+    at = next(i for i, text in enumerate(texts) if text.text == "Load")
+    label, title = texts[at], texts[at + 1]
+    assert title.rect[1] - (label.rect[1] + label.rect[3]) >= 20
