@@ -167,14 +167,14 @@ def test_commands_are_shown_and_saved(tv: Television) -> None:
 
 def test_earlier_cards_and_one_that_left_in_a_payment(tv: Television) -> None:
     tv.ok("sessions")
-    assert tv.state == {"sessions": [27, 20, 26]}
+    assert tv.state == {"sessions": [30, 20, 29]}
     for words in (
         "Debit card **** 6101 · Payment",
         "Purse card **** 2047 · Looked at",
         "2026-11-21 19:34:00",
     ):
         assert words in tv.words()
-    tv.press("OK", *["DOWN"] * 27)
+    tv.press("OK", *["DOWN"] * 30)
     assert "GENERATE AC ARQC" in tv.words()
     assert "The card left instead of answering." in tv.words()
 

@@ -319,7 +319,7 @@ async def test_the_command_shows_and_decides_a_load(
         "100.00",
     )
     assert (shown["state"], shown["reversal"], shown["balance_fen"]) == ("disputed", "00", "28650")
-    assert re.fullmatch(r"6[0-9* ]+ \*{3}4 [0-9]{3}", shown["card"])
+    assert re.fullmatch(r"6[0-9* ]+ \*{3} [0-9]{4}", shown["card"])
     done = ("decide", case.id, "--reason", "the bank says so", "--actor", "Li", "--action", "charged-by-bank")
     assert await said(*done) == (0, f"case {case.id}: charged-by-bank; the load is loaded now\n")
     assert "charged-by-bank by Li" in (await said("list", "--all"))[1]
