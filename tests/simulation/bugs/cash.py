@@ -14,7 +14,7 @@ from stb_app.journeys import cash_load, memory
 from tests.simulation.bugs.harness import bug, put
 
 
-@bug("load-not-kept", "loads_agree", seed=1458)
+@bug("load-not-kept", "loads_agree", seed=2388)
 def load_not_kept() -> AbstractContextManager[Any]:
     """The box does not write down that a card may be loaded."""
 
