@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal
 
 from screens.card_load_parts import (
     CANCEL,
@@ -36,21 +36,19 @@ from screens.card_parts import (
     slot_button,
     slot_page,
 )
+from screens.count import Count
 from screens.parts import known_hotline, leaving, remark
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
 from screens.problems import STILL_ASKING, Said
-from stb_app.journeys.steps import PROBLEM_PROMPTS, CardMoved, CardPrompt, LoadEnded, LoadStep
+from stb_app.journeys.steps import PROBLEM_PROMPTS, CardPrompt, LoadEnded, LoadStep
 from stb_app.kit.nodes import Color, Node, Row, Space, Spinner, Steps, Target, Text
 from stb_app.kit.screen import Binding
 from stb_app.shell.keys import DIGITS
 from stb_app.shell.page import Page
-from stb_app.shell.running import Running
 
 if TYPE_CHECKING:
     from stb_app.shell.app import App
 
-COUNT_S = 10
-"""A loaded card's page goes on by itself after so many seconds, unless a key is pressed."""
 LoadWay = Literal["look", "amount"]
 """What the card's page does next: look at the card anew, or ask for another amount; None: nothing has changed."""
 
@@ -74,13 +72,12 @@ class CardLoadScreen(Page[LoadWay]):
     # The journey
 
     def on_enter(self) -> None:
-        self._watching: Running | None = None
+        self._count = Count(self.app, self, self._go_on, self._on_taken)
         self._begin()
-        self.app.every(1.0, self._count)
 
     def on_leave(self) -> None:
         self._pin.clear()
-        self._stop_watching()
+        self._count.end()
         self._running.cancel()  # also one that only follows what becomes of a load
 
     def _begin(self) -> None:
@@ -89,8 +86,7 @@ class CardLoadScreen(Page[LoadWay]):
         self._at = STEP_OF["starting"]
         self._asking = self._told_no = self._long = self._slow = False
         self._leaving: Literal["", "cancel", "amount", "leave"] = ""
-        self._left: int | None = None
-        self._stop_watching()
+        self._count.end()
         self.asks_to_leave = self.holds_idle = self.busy = True
         self._journey = self.app.verbs.load_cash(self._amount_fen)
         self._running = self.app.start(self._journey, self._on_step)
@@ -140,47 +136,20 @@ class CardLoadScreen(Page[LoadWay]):
         self._step = end
         self._leaving = ""
         self._slow = self.asks_to_leave = self.busy = False
-        self._ended, self._language = self.app.clock.now(), self.app.language
-        self._left = (
-            COUNT_S if end.outcome == "loaded" else None
-        )  # what has gone wrong stays until it is seen
-        if end.card_in_slot:
-            self._watching = self.app.start(self.app.verbs.watch_slot(), self._on_moved)
+        self._ended = self.app.clock.now()
+        self._count.begin(counts=end.outcome == "loaded")  # what has gone wrong stays until it is seen
+        self._count.hold(end.card_in_slot)
         self.app.sound("paid" if end.outcome == "loaded" else "error")
         self.app.focus(self._ways(end)[0].key)
         self.app.refresh()
 
-    def _on_moved(self, moved: CardMoved) -> None:
-        if isinstance(self._step, LoadEnded) and not moved.inside:
-            self._stop_watching()
+    def _on_taken(self) -> None:
+        if isinstance(self._step, LoadEnded):
             self._step = replace(self._step, card_in_slot=False)
-            self.app.refresh()
 
-    def _stop_watching(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
-            self._watching = None
-
-    def _counts(self, step: LoadStep) -> TypeGuard[LoadEnded]:
-        """It will leave by itself, and not without the card, as the result of a payment."""
-        return isinstance(step, LoadEnded) and self._left is not None and not step.card_in_slot
-
-    def _count(self) -> None:
-        if self._left is None or not self._counts(self._step):
-            return
-        if self.app.navigator.top is not self or self.app.language != self._language:
-            self._stop_count()
-            return
-        self._left -= 1
-        if self._left <= 0:
+    def _go_on(self) -> None:
+        if isinstance(self._step, LoadEnded):
             self._go_back(self._step)
-        else:
-            self.app.refresh()
-
-    def _stop_count(self) -> None:
-        if self._left is not None:
-            self._left = None
-            self.app.refresh()
 
     def _go_back(self, end: LoadEnded) -> None:
         """To the page of the card."""
@@ -210,11 +179,8 @@ class CardLoadScreen(Page[LoadWay]):
 
     def bindings(self) -> Sequence[Binding]:
         step = self._step
-        if self._counts(step):
-            return (
-                Binding(("KEY_OK",), self.t("Done · any other key stops the count")),
-                Binding(("KEY_BACK",), self.t("Stay here"), footer=False),
-            )
+        if self._count.left is not None:
+            return self._count.bindings()
         if isinstance(step, LoadEnded) or self._slow:
             return ()
         if not self._yields(step):
@@ -225,12 +191,12 @@ class CardLoadScreen(Page[LoadWay]):
         return (*self._pin.bindings(self.t), *leaving(back, by_back=not len(self._pin)))
 
     def on_return(self) -> None:
-        self._stop_count()
+        self._count.stop()
 
     def on_key(self, name: str) -> bool:
         if isinstance(self._step, LoadEnded):
-            counting = self._counts(self._step)
-            self._stop_count()
+            counting = self._count.left is not None
+            self._count.stop()
             return counting
         if name not in DIGITS or not self._asks_pin:
             return False
@@ -240,8 +206,8 @@ class CardLoadScreen(Page[LoadWay]):
 
     def on_back(self) -> bool:
         step = self._step
-        if self._counts(step):
-            self._stop_count()
+        if self._count.left is not None:
+            self._count.stop()
         elif isinstance(step, LoadEnded):
             self._go_back(step)
         elif self._slow:
@@ -325,7 +291,7 @@ class CardLoadScreen(Page[LoadWay]):
     def state(self) -> dict[str, Any]:
         step = self._step
         if isinstance(step, LoadEnded):
-            return {**load_state(step), "seconds_left": self._left if self._counts(step) else None}
+            return {**load_state(step), "seconds_left": self._count.left}
         return {
             "prompt": step.prompt,
             "tries_left": step.tries_left,
@@ -423,8 +389,7 @@ class CardLoadScreen(Page[LoadWay]):
 
     def _ways(self, end: LoadEnded) -> tuple[Target, ...]:
         """What the words of the end say, and out; the first has the focus."""
-        words = self.t("Done ({n})").format(n=self._left) if self._counts(end) else self.t("Done")
-        ways = [("done", words)]
+        ways = [("done", self._count.words())]
         if end.outcome == "failed" and end.reason in OTHER_AMOUNT:
             ways.insert(0, ("amount", self.t("Other amount")))
         elif end.outcome == "failed" and end.reason in TRY_AGAIN:

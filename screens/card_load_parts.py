@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from screens.card_parts import AWAY_PROMPTS, held, remarked
+from screens.count import SCROLLED
 from screens.parts import due
 from screens.pin_entry import PinEntry
 from screens.problems import (
@@ -277,7 +278,7 @@ def load_ended(
         panel = Panel(facts, pad=36 if gap >= ROOMY else 28 if gap else 16)
         above: Node = Column((head, amount, panel), gap=gap)
         if scrolls:
-            above = Scroll("words", above)
+            above = Scroll(SCROLLED, above)
         rest = Space(grow=0 if scrolls else 1)
         ways = Row(buttons, gap=24)
         width = 1728 if large else 1440

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from screens.count import SCROLLED, Count
 from screens.ending import ended, of_earlier
 from screens.parts import due
 from screens.problems import ELSEWHERE, MAY_BE_PAID, RETURNING, Said, money_words
@@ -21,7 +22,7 @@ from screens.words import (
     time_name,
 )
 from stb_app.journeys import Order, Payment
-from stb_app.journeys.steps import CardMoved, Finished, Outcome
+from stb_app.journeys.steps import Finished, Outcome
 from stb_app.kit.nodes import (
     Color,
     Column,
@@ -43,7 +44,6 @@ from stb_app.kit.nodes import (
 )  # fmt: skip
 from stb_app.kit.screen import Binding
 from stb_app.shell.page import Page
-from stb_app.shell.running import Running
 from stb_app.shell.words import day, full_moment, money
 
 if TYPE_CHECKING:
@@ -51,12 +51,8 @@ if TYPE_CHECKING:
 
 GUARD_S = 0.8
 """Whoever goes on pressing OK after the PIN must not press this page away unread."""
-COUNT_S = 10
-"""A success goes on by itself after so many seconds, unless a key is pressed."""
 SIGN = 140
 """Of the same size on every result, canvas pixels at 100 %."""
-SCROLLED = "words"
-"""The viewport of a page that has no room for all of it."""
 SEEN_S = 1.0
 """So long an end must have been on the screen before the box may forget it."""
 FOLLOWED = frozenset(("pending", "expired", "cancelled"))
@@ -112,8 +108,6 @@ class ResultScreen(Page[None]):
         super().__init__(app)
         self._end = finished
         self._order = order
-        self._left: int | None = None
-        self._watching: Running | None = None
         self._ordering = False
         self._was_told: Payment | None = None
         self._opened = app.clock.now()
@@ -136,21 +130,21 @@ class ResultScreen(Page[None]):
     # What happens by itself
 
     def on_enter(self) -> None:
+        self._count = Count(self.app, self, self.app.home, self._on_taken)
         self._begin()
         payment = self._end.payment
         self._following = None
         if payment is not None:
             self.app.verbs.look_at(payment.payment)
             self.app.after(SEEN_S, self._told)
-        self._watch()
+        self._count.hold(self._end.card_in_slot)
         if payment is not None and _may_change(self._end):
             self._following = self.app.start(self.app.verbs.follow(payment), self._on_step)
-        self.app.every(1.0, self._count)
 
     def on_leave(self) -> None:
-        for running in (self._following, self._watching):
-            if running is not None:
-                running.cancel()
+        self._count.end()
+        if self._following is not None:
+            self._following.cancel()
         if self._end.payment is not None:
             self._told()
             self.app.verbs.look_away(self._end.payment.payment)
@@ -162,25 +156,15 @@ class ResultScreen(Page[None]):
             self._was_told = payment
             self.app.start_beside(self.app.verbs.told(payment), lambda step: None)
 
-    def _watch(self) -> None:
-        """Until the card that is in the slot has been taken."""
-        if self._end.card_in_slot and self._watching is None:
-            self._watching = self.app.start(self.app.verbs.watch_slot(), self._on_moved)
-
-    def _on_moved(self, moved: CardMoved) -> None:
-        if self._watching is not None and not moved.inside:
-            self._watching.cancel()
-            self._watching = None
-            self._end = replace(self._end, card_in_slot=False)
-            self.app.refresh()
+    def _on_taken(self) -> None:
+        self._end = replace(self._end, card_in_slot=False)
 
     def on_return(self) -> None:
-        self._stop_count()
+        self._count.stop()
 
     def _begin(self) -> None:
         good = self._end.outcome == "success" and not self._earlier
-        self._language = self.app.language
-        self._left = COUNT_S if good else None
+        self._count.begin(counts=good)
         self.app.sound("paid" if good else "error")
 
     def _on_step(self, step: Finished) -> None:
@@ -189,56 +173,27 @@ class ResultScreen(Page[None]):
             # The TSP knows no more than it did: what this box knows of the card or the wallet stays said.
             step = replace(step, reason=before.reason, facts=before.facts)
         self._end = replace(step, earlier=before.earlier)
-        self._watch()
+        self._count.hold(self._end.card_in_slot)
         if changed:
             self._begin()
             self.app.focus(self.default_focus)
         self.app.after(SEEN_S, self._told)
         self.app.refresh()
 
-    @property
-    def _counting(self) -> bool:
-        """It will leave by itself, and not without the card: a page that says so stays until it is taken."""
-        return self._left is not None and not self._end.card_in_slot
-
-    def _count(self) -> None:
-        if self._left is None or not self._counting:
-            return
-        # Keys that the television takes for itself are seen by what they did: a dialog on top, another language.
-        # What has not been seen does not leave by itself.
-        unseen = any(target.key == SCROLLED for target in self.app.stage.targets())
-        if unseen or self.app.navigator.top is not self or self.app.language != self._language:
-            self._stop_count()
-            return
-        self._left -= 1
-        if self._left <= 0:
-            self.app.home()
-        else:
-            self.app.refresh()
-
-    def _stop_count(self) -> None:
-        if self._left is not None:
-            self._left = None
-            self.app.refresh()
-
     # Keys
 
     def bindings(self) -> Sequence[Binding]:
-        if self._counting:
-            # Back, like any key but OK, stops the count first.
-            return (
-                Binding(("KEY_OK",), self.t("Done · any other key stops the count")),
-                Binding(("KEY_BACK",), self.t("Stay here"), footer=False),
-            )
+        if self._count.left is not None:
+            return self._count.bindings()
         return (Binding(("KEY_OK",), self.t("Select")), Binding(("KEY_BACK",), self.t("Done")))
 
     def on_focus(self, key: str) -> None:
         if key != self.default_focus:
-            self._stop_count()
+            self._count.stop()
 
     def on_key(self, name: str) -> bool:
-        counting = self._counting
-        self._stop_count()
+        counting = self._count.left is not None
+        self._count.stop()
         return counting
 
     def on_ok(self, key: str) -> None:
@@ -261,8 +216,8 @@ class ResultScreen(Page[None]):
                 pay_otherwise(self.app, self._order)
 
     def on_back(self) -> bool:
-        if self._counting:
-            self._stop_count()
+        if self._count.left is not None:
+            self._count.stop()
         else:
             self.app.home()
         return True
@@ -309,7 +264,7 @@ class ResultScreen(Page[None]):
             "balance_before_fen": card.balance_before_fen if card is not None else None,
             "balance_after_fen": card.balance_after_fen if card is not None else None,
             "card_in_slot": end.card_in_slot,
-            "seconds_left": self._left if self._counting else None,
+            "seconds_left": self._count.left,
         }
 
     def compose(self) -> Node:
@@ -471,7 +426,7 @@ class ResultScreen(Page[None]):
 
     def _buttons(self) -> tuple[Node, ...]:
         """The ways on, equally wide as far as their words allow; the first has the focus."""
-        done = self.t("Done ({n})").format(n=self._left) if self._counting else self.t("Done")
+        done = self._count.words()
         ways = [("done", done)]
         again = []
         settled = self._earlier and self._end.outcome == "success"

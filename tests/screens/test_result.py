@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from screens.result import COUNT_S
+from screens.count import COUNT_S
 from stb_app.journeys.steps import CardMoved, Finished
 from stb_app.kit import theme
 from tests.screens import data
