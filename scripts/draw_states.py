@@ -47,9 +47,11 @@ def journals() -> str:
     """The table of what each move of a payment books."""
     parts = ["| payment | from | to | debit | credit |", "|---|---|---|---|---|"]
     for machine in (machines.CARD_PAYMENT, machines.WALLET_PAYMENT):
-        money = books.Money(METHODS[machine.name], 1, 1)
         for origin, targets in machine.moves.items():
             for target in sorted(targets):
+                # Without PPP's word only a person has it count as paid.
+                borne = target == "paid" and origin in machines.CASH_UNKNOWN
+                money = books.Money(METHODS[machine.name], 1, 0 if borne else 1)
                 lines = books.difference(books.standing(origin, money), books.standing(target, money))
                 if lines:
                     debits = ", ".join(f"`{line.account}`" for line in lines if line.amount_fen > 0)

@@ -178,7 +178,7 @@ async def strange_sales(tsp: Readable, ppp: Readable) -> list[str]:
     What the TSP calls paid PPP has approved before, so it is read last; and what PPP has approved the TSP has asked for
     before, and calls paid or not yet decided.
     """
-    settled = ("paid", "opened", "service-refused", "loaded")
+    settled = ("paid", "opened", "service-refused", "refunded", "loaded")
     sold = await tsp.read(partial(_sold_at_tsp, states=settled, by_hand=False))
     approved = await ppp.read(_approved_at_ppp)
     known = await tsp.read(_sold_at_tsp)
@@ -274,7 +274,7 @@ def _sold_at_tsp(
     conn: Connection,
     states: tuple[str, ...] = (
         *("authorising", "authorised", "reversing", "presenting"),
-        *("paid", "opened", "service-refused", "loaded", "disputed"),
+        *("paid", "opened", "service-refused", "refunded", "loaded", "disputed"),
     ),
     *,
     by_hand: bool = True,
@@ -282,7 +282,8 @@ def _sold_at_tsp(
     """Payment or load, and amount, by batch and STAN: of those in these states, by account or electronic cash.
 
     Args:
-        by_hand: also loads of which a person has said that the bank has charged them, though they were reversed.
+        by_hand: also what a person has decided without PPP: loads that the bank has charged though they were reversed,
+            payments that the operator bears.
     """
     payments, loads, cases = tsp_tables.payments, tsp_tables.loads, tsp_tables.cases
     sold: dict[str, tuple[str, int]] = {}
@@ -290,6 +291,8 @@ def _sold_at_tsp(
         query = select(asked.c.batch, asked.c.stan, payments.c.id, payments.c.amount_fen)
         query = query.join(payments, payments.c.id == asked.c.payment_id)
         query = query.where(payments.c.state.in_(states), asked.c.stan.is_not(None))
+        if not by_hand:
+            query = query.where(payments.c.received_fen.is_distinct_from(0))
         sold |= {f"{row.batch} {row.stan}": (row.id, row.amount_fen) for row in conn.execute(query)}
     query = select(loads.c.batch, loads.c.stan, loads.c.id, loads.c.amount_fen)
     query = query.where(loads.c.state.in_(states), loads.c.stan.is_not(None))

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from server_stub.settings import Settings
 from server_stub.tsp import machines
 from server_stub.tsp.cases import CHARGED, WRITTEN_OFF
-from server_stub.tsp.moves import REVERSE_LOAD
+from server_stub.tsp.moves import PRESENT, REVERSE_LOAD, borne
 from server_stub.tsp.pos import APPROVED, REVERSED
 from server_stub.tsp.tables import authorisations, cases, certificates, loads, outbox, payments
 
@@ -40,8 +40,10 @@ def authorisations_fit(conn: Connection, now: datetime, settings: Settings) -> l
 def certificates_fit(conn: Connection, now: datetime, settings: Settings) -> list[str]:
     """What a card has said, and PPP to that, fits what has become of its payment with electronic cash."""
     joined = payments.outerjoin(certificates, certificates.c.payment_id == payments.c.id)
-    query = select(payments.c.id, payments.c.state, certificates).select_from(joined)
+    query = select(payments.c.id, payments.c.state, payments.c.method, payments.c.received_fen, certificates)
+    query = query.select_from(joined)
     begun = certificates.c.payment_id.is_not(None)
+    owed = _owed(conn, PRESENT, "payment")
     said = []
     for row in conn.execute(
         query.where(begun | payments.c.state.in_(("presenting", *machines.CASH_UNKNOWN)))
@@ -53,7 +55,10 @@ def certificates_fit(conn: Connection, now: datetime, settings: Settings) -> lis
             "certificate-refused": here and answered and row.response_code != APPROVED,
             "certificate-lost": row.payment_id is not None and not here,
             "failed": not here,
+            **dict.fromkeys(machines.PAID, row.response_code == APPROVED or borne(row)),
         }
+        if borne(row) and here and not answered and row.id not in owed:
+            said.append(f"payment {row.id} is borne; its certificate is here, and PPP is not owed it")
         if not right.get(row.state, True):
             told = "here" if here else "not here"
             said.append(
@@ -62,14 +67,17 @@ def certificates_fit(conn: Connection, now: datetime, settings: Settings) -> lis
     return said
 
 
+def _owed(conn: Connection, topic: str, what: str) -> set[str]:
+    """Ids of the payments or loads for which a delivery stands in the outbox."""
+    standing = select(outbox.c.payload).where(outbox.c.topic == topic, outbox.c.due_at.is_not(None))
+    return {json.loads(payload).get(what) for payload in conn.scalars(standing)}
+
+
 def loads_fit(conn: Connection, now: datetime, settings: Settings) -> list[str]:
     """What PPP was asked for a load fits what has become of it, a reversal that is owed stands in the outbox, and what card
     and account tell differently is a case: open, or decided as the load says.
     """
-    standing = conn.execute(
-        select(outbox.c.payload).where(outbox.c.topic == REVERSE_LOAD, outbox.c.due_at.is_not(None))
-    )
-    owed = {json.loads(payload).get("load") for payload in standing.scalars()}
+    owed = _owed(conn, REVERSE_LOAD, "load")
     asked = select(cases.c.load_id, cases.c.state, cases.c.decision).where(cases.c.load_id.is_not(None))
     known = {
         (row.load_id, row.decision if row.state == "decided" else row.state) for row in conn.execute(asked)

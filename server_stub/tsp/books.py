@@ -22,6 +22,7 @@ DIFFERENCES = "suspense:differences"
 REFUNDS = "payable:refunds"
 BOSS = "payable:boss"
 COUNTER = "cash:counter"
+BORNE = "expense:certificates"
 UNKNOWN_CARD = "unknown:card"
 UNKNOWN_WALLET = "unknown:wallet"
 CONTRA = "unknown:contra"
@@ -38,6 +39,10 @@ CHART: Mapping[str, tuple[Account, str]] = {
         (Account(REFUNDS, "liability"), "Money that is on its way back to subscribers."),
         (Account(BOSS, "liability"), "What we owe the operator for services it has opened."),
         (Account(COUNTER, "asset"), "Cash that was paid out by hand in place of a debit of a card."),
+        (
+            Account(BORNE, "expense"),
+            "Services that a person has had opened though the electronic cash that paid for them has not come: what the operator bears.",
+        ),
         (
             Account(UNKNOWN_CARD, "memorandum"),
             "Debits that cards may have made: MAC1 has left, PPP was asked, or electronic cash begun, and nothing is proved.",
@@ -62,7 +67,8 @@ class Money:
 
     Args:
         amount_fen: what is asked for.
-        received_fen: what came, once anything has; it differs only where something is wrong.
+        received_fen: what came, once anything has; it differs only where something is wrong, or where the operator bears
+            what has not come.
     """
 
     method: str
@@ -93,16 +99,24 @@ def standing(state: str, money: Money) -> dict[str, int]:
         return {UNKNOWN_WALLET if state == "wallet-silent" else UNKNOWN_CARD: asked, CONTRA: -asked}
     match state:
         case "paid" | "service-refused":
-            return {due: asked, ORDERS: -asked}
+            return _paid(due, money, ORDERS)
         case "opened":
-            return {due: asked, BOSS: -asked}
+            return _paid(due, money, BOSS)
         case "amount-differs":
             return {due: came, DIFFERENCES: -came}
         case "refunding":
             return {due: came, REFUNDS: -came}
         case "refunded" if money.method == "card":
-            return {due: came, COUNTER: -came}
+            return _paid(due, money, COUNTER)
     return {}
+
+
+def _paid(due: str, money: Money, against: str) -> dict[str, int]:
+    """What counts as paid: what came is owed to us; what has not come, the operator bears."""
+    asked = money.amount_fen
+    came = asked if money.received_fen is None else money.received_fen
+    sides = {due: came, BORNE: asked - came, against: -asked}
+    return {account: fen for account, fen in sides.items() if fen}
 
 
 def difference(before: Mapping[str, int], after: Mapping[str, int]) -> tuple[Entry, ...]:

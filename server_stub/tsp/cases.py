@@ -16,14 +16,16 @@ from sqlalchemy import Connection, Row, func, select, update
 
 from server_stub.foundation import statements, states
 from server_stub.tsp import core, machines
-from server_stub.tsp.moves import OPEN_SERVICE, Moves, open_cases
+from server_stub.tsp.moves import OPEN_SERVICE, Moves, borne, open_cases
+from server_stub.tsp.pos import APPROVED
 from server_stub.tsp.tables import audit, authorisations, cases, certificates, debits, loads, orders, payments
 
 ACTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "accept-proof": ("mac2-refused", "proof-kept", "contradicted"),
         "write-off": (*machines.CARD_UNKNOWN, *machines.CASH_UNKNOWN, "reversing", "wallet-silent"),
-        "present-again": ("certificate-refused",),
+        "open-service": machines.CASH_UNKNOWN,
+        "present-again": ("certificate-refused", *machines.PAID),
         "refund": ("amount-differs",),
         "retry-opening": ("service-refused",),
         "returned-by-hand": ("service-refused",),
@@ -31,7 +33,7 @@ ACTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """What a person can do, and in which states of the payment. docs/ledger.md says what each means."""
-CHARGED, WRITTEN_OFF = "charged-by-bank", "write-off"
+CHARGED, WRITTEN_OFF, BEAR = "charged-by-bank", "write-off", "open-service"
 LOAD_ACTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         CHARGED: ("disputed",),
@@ -134,7 +136,15 @@ def able(case: Row[Any], state: str, debit: Row[Any] | None) -> list[str]:
     fit = [action for action, fitting in actions_of(case).items() if state in fitting]
     if proof_of(case, debit) is None and "accept-proof" in fit:
         fit.remove("accept-proof")
+    refused_late = case.received_fen == 0 and case.certified not in (None, APPROVED)
+    if state != "certificate-refused" and not refused_late and "present-again" in fit:
+        fit.remove("present-again")
     return fit
+
+
+def borne_payments(conn: Connection) -> set[str]:
+    """Payments whose service a person has had opened without the card's money."""
+    return set(conn.scalars(select(cases.c.payment_id).where(cases.c.decision == BEAR)))
 
 
 def accepted_proofs(conn: Connection, payment: str) -> list[tuple[str, str]]:
@@ -158,11 +168,12 @@ def listed(conn: Connection, *, everything: bool = False) -> list[Row[Any]]:
     """The open cases, oldest first; ``everything``: the decided ones too.
 
     Each with what is known of its payment or load: ``amount_fen``, ``box_number``, ``card_masked``, and ``stands``, its
-    state; of a payment also ``method``, ``received_fen``, ``tac``, ``mac2``, and ``number``, ``service`` and ``term`` of its
-    order. What there is not is None.
+    state; of a payment also ``method``, ``received_fen``, ``tac``, ``mac2``, ``certified`` (what PPP has said to its electronic
+    cash), and ``number``, ``service`` and ``term`` of its order. What there is not is None.
     """
     query = select(cases, payments.c.method, payments.c.received_fen, debits.c.tac, debits.c.mac2)
     query = query.add_columns(orders.c.number, orders.c.service, orders.c.term)
+    query = query.add_columns(certificates.c.response_code.label("certified"))
     for name, label in (("amount_fen", "amount_fen"), ("box_number", "box_number"), ("state", "stands")):
         query = query.add_columns(func.coalesce(payments.c[name], loads.c[name]).label(label))
     cards = (debits, authorisations, certificates)
@@ -233,7 +244,12 @@ def _do(
                 conn.execute(update(debits).where(mine).values(**values))
         case "write-off":
             moves.move(conn, payment, "written-off", actor=actor, reason="not-debited")
+        case "open-service":
+            moves.paid(conn, payment, actor=actor, received_fen=0)
         case "present-again":
+            refused = borne(payment) and _refused_certificate(conn, payment.id)
+            if payment.state != "certificate-refused" and not refused:
+                raise CaseRefused("no certificate is kept that PPP has refused")
             # PPP answers a message it knows as before: who wants another answer than that asks with another number.
             anew = {"batch": None, "stan": None, "response_code": None}
             conn.execute(update(certificates).where(certificates.c.payment_id == payment.id).values(**anew))
@@ -249,6 +265,11 @@ def _do(
             moves.move(conn, payment, "refunded", actor=actor, reason=payment.reason)
             moves.close_order(conn, payment, actor=actor)
     return told
+
+
+def _refused_certificate(conn: Connection, payment: str) -> bool:
+    kept = statements.one(conn, certificates, payment_id=payment)
+    return kept is not None and kept.response_code not in (None, APPROVED)
 
 
 def _do_with_load(conn: Connection, moves: Moves, load: Row[Any], decision: Decision) -> Mapping[str, Any]:

@@ -22,12 +22,14 @@ from server_stub.foundation.statements import Statement
 from server_stub.foundation.vault import Vault
 from server_stub.tsp import machines, models, psam_pool
 from server_stub.tsp.boss_client import BossClient
-from server_stub.tsp.moves import Moves
+from server_stub.tsp.moves import Moves, borne
 from server_stub.tsp.psam_queue import PsamQueue
 from server_stub.tsp.tables import authorisations, certificates, debits, orders, payments
 from server_stub.wallets.provider import Wallet
 
 T = TypeVar("T")
+BY_OPERATOR = "opened-by-operator"
+"""The reason that is told of a payment whose service is open and that the operator bears."""
 _SHOWN = Statement(
     select(
         payments,
@@ -185,7 +187,7 @@ def show(conn: Connection, payment: str, now: datetime) -> models.Payment:
         time=_time(row),
         state=shown.state,
         money=shown.money,
-        reason=row.reason,
+        reason=row.reason or (BY_OPERATOR if row.state == "opened" and borne(row) else None),
         facts={},
         valid_until=row.valid_until,
         card=card,

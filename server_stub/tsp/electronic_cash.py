@@ -23,6 +23,7 @@ from server_stub.tsp.contradictions import contradict
 from server_stub.tsp.core import Core
 from server_stub.tsp.envelopes import Envelopes
 from server_stub.tsp.hsm.module import Hsm
+from server_stub.tsp.moves import borne
 from server_stub.tsp.pos import APPROVED, Keys, Pos, Slip
 from server_stub.tsp.ppp_line import Unanswered
 from server_stub.tsp.rivals import refuse_card
@@ -32,7 +33,7 @@ REFUSED = frozenset({"05", "12", "13", "14", "15", "30", "94"})
 """Bit 39 of an answer after which the same certificate will not be paid for: wrong, used, or of an unknown card. Any other
 one is no decision, and it is told again."""
 OPEN_TO_PROOF = ("cash-begun", "certificate-lost", "written-off")
-LOST, REFUSED_CASE = "certificate-lost", "certificate-refused"
+LOST, REFUSED_CASE, CONTRADICTS = "certificate-lost", "certificate-refused", "evidence-contradicts"
 log = structlog.get_logger(__name__)
 
 
@@ -85,7 +86,8 @@ class ElectronicCash:
             return await self._core.change(payment, work)
 
     async def certified(self, box_number: str, payment: str, body: models.Certificate, use: KeyUse) -> Answer:
-        """The card has paid: PPP is told, from the same moment on. The same certificate once more is no second one.
+        """The card has paid: PPP is told, from the same moment on. The same certificate once more is no second one. One of a
+        payment that the operator bears is told too: what that brings is the operator's, and the payment stays paid.
 
         Raises:
             Problem: ``bad-request``, ``wrong-state``, ``evidence-contradicts`` (it was said to have failed, or nothing is
@@ -101,7 +103,7 @@ class ElectronicCash:
             if row.method == "card" and (kept is None or row.state in ("failed", "contradicted")):
                 contradict(self._core, conn, row, **body.model_dump())
                 return None
-            if kept is None or kept.chip is not None or row.state not in OPEN_TO_PROOF:
+            if kept is None or kept.chip is not None or not (row.state in OPEN_TO_PROOF or borne(row)):
                 raise Problem("wrong-state", money=core.money_of(row))
             chip_data.expect(body.chip, row.amount_fen, chip_data.TC, "unknown")
             if chip_data.atc_of(body.chip, "unknown") != kept.atc:
@@ -120,7 +122,8 @@ class ElectronicCash:
     async def not_certified(
         self, box_number: str, payment: str, body: models.NoCertificate, use: KeyUse
     ) -> Answer:
-        """The card says where it stands: nothing has left it, or it has paid and its certificate is gone.
+        """The card says where it stands: nothing has left it, or it has paid and its certificate is gone. Of a payment that the
+        operator bears it changes nothing; where nothing has left the card, that is for a person.
 
         Raises:
             Problem: ``wrong-state``.
@@ -129,7 +132,8 @@ class ElectronicCash:
         def work(conn: Connection) -> Answer:
             use.claim(conn)
             row, kept = self._begun(conn, box_number, payment)
-            if row.state == "cash-begun" and body.balance_fen == kept.balance_before_fen and not body.logged:
+            unpaid = body.balance_fen == kept.balance_before_fen and not body.logged
+            if row.state == "cash-begun" and unpaid:
                 reason = "declined-by-card" if body.declined else "card-removed"
                 self._core.move(conn, row, "failed", actor="card", reason=reason)
             elif row.state == "cash-begun":
@@ -138,9 +142,10 @@ class ElectronicCash:
                     conn, certificates, {"balance_after_fen": body.balance_fen}, payment_id=payment
                 )
                 self._core.move(conn, row, "certificate-lost", actor="card", reason=LOST)
-                facts = {"balance_before_fen": kept.balance_before_fen, "balance_fen": body.balance_fen}
-                facts |= {"atc": kept.atc, "atc_now": body.atc, "logged": body.logged}
-                self._core.case(conn, payment, LOST, declined=body.declined, **facts)
+                self._core.case(conn, payment, LOST, **_told(kept, body))
+            elif borne(row):
+                if unpaid:
+                    self._core.case(conn, payment, CONTRADICTS, **_told(kept, body))
             elif row.state not in ("failed", "certificate-lost"):
                 raise Problem("wrong-state", money=core.money_of(row))
             return use.answer(conn, self._core.answer(conn, payment))
@@ -167,7 +172,7 @@ class ElectronicCash:
             return row, kept, slip
 
         row, kept, slip = await self._core.database.write(find)
-        if row.state != "presenting":
+        if not _awaits(row, kept):
             return Acknowledged()
 
         def fields(keys: Keys) -> dict[int, Value]:
@@ -187,15 +192,21 @@ class ElectronicCash:
 
     def _answered(self, conn: Connection, payment: str, code: str) -> None:
         row = core.load_payment(conn, payment)
-        if row.state != "presenting":
+        kept = statements.one(conn, certificates, lock=True, payment_id=payment)
+        assert kept is not None
+        if not _awaits(row, kept):
             return
         values = {"response_code": code, "answered_at": self._core.clock.now()}
         statements.change(conn, certificates, values, payment_id=payment)
+        if code == APPROVED and borne(row):
+            self._core.received(conn, row, row.amount_fen, actor="ppp")
+            return
         if code == APPROVED:
             self._core.paid(conn, row, actor="ppp")
             return
         log.error("case-open", payment=payment, kind=REFUSED_CASE, code=code)
-        self._core.move(conn, row, "certificate-refused", actor="ppp", reason=REFUSED_CASE)
+        if not borne(row):
+            self._core.move(conn, row, "certificate-refused", actor="ppp", reason=REFUSED_CASE)
         self._core.case(conn, payment, REFUSED_CASE, code=code)
 
     def _begun(self, conn: Connection, box_number: str, payment: str) -> tuple[Row[Any], Row[Any]]:
@@ -204,3 +215,14 @@ class ElectronicCash:
         if kept is None:
             raise Problem("wrong-state", money=core.money_of(row))
         return row, kept
+
+
+def _awaits(row: Row[Any], kept: Row[Any]) -> bool:
+    """Whether PPP's answer to a certificate is still wanted."""
+    return row.state == "presenting" or (borne(row) and kept.chip is not None and kept.response_code is None)
+
+
+def _told(kept: Row[Any], body: models.NoCertificate) -> dict[str, Any]:
+    """What a card without a certificate has said, beside how it stood before: facts of a case."""
+    facts = {"balance_before_fen": kept.balance_before_fen, "balance_fen": body.balance_fen, "atc": kept.atc}
+    return {**facts, "atc_now": body.atc, "logged": body.logged, "declined": body.declined}

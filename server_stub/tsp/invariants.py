@@ -21,7 +21,7 @@ from server_stub.foundation.states import Machine
 from server_stub.settings import Settings
 from server_stub.tsp import bank_card_invariants as bank_cards
 from server_stub.tsp import books, machines
-from server_stub.tsp.cases import accepted_proofs
+from server_stub.tsp.cases import accepted_proofs, borne_payments
 from server_stub.tsp.moves import ASK_WALLET, OPEN_SERVICE, PRESENT, REFUND
 from server_stub.tsp.payments import SWEPT
 from server_stub.tsp.pos import APPROVED
@@ -237,7 +237,10 @@ def _proofs(conn: Connection, now: datetime, settings: Settings) -> list[str]:
     joined = joined.outerjoin(certificates, certificates.c.payment_id == payments.c.id)
     bare = (payments.c.method == "card") & (debits.c.tac.is_(None) | debits.c.mac2.is_(None))
     short = payments.c.received_fen.is_(None) | (payments.c.received_fen != payments.c.amount_fen)
+    by_decision = borne_payments(conn)
     for row in conn.execute(query.select_from(joined).where(paid & (bare | short))):
+        if row.received_fen == 0 and row.id in by_decision and row.certified != APPROVED:
+            continue  # a person has it opened all the same
         online = row.response_code == APPROVED and row.chip_end is not None
         bare_too = row.method == "card" and not (row.tac and row.mac2) and not online
         bare_too = bare_too and row.certified != APPROVED and not accepted_proofs(conn, row.id)

@@ -42,14 +42,15 @@ CARD_PAYMENT = Machine(
         authorised="paid reversing",
         # A reversal is repeated until PPP acknowledges it.
         reversing="failed written-off",
-        # Electronic cash: from here on the card may have taken it out of itself.
-        cash_begun="presenting failed certificate-lost written-off",
+        # Electronic cash: from here on the card may have taken it out of itself. A person may have the service opened without
+        # its certificate.
+        cash_begun="presenting failed certificate-lost written-off paid",
         # The card's certificate is here; PPP is told of it until it has answered.
         presenting="paid certificate-refused",
         # PPP does not pay for it: a person finds out, and may have it told once more.
-        certificate_refused="presenting written-off",
+        certificate_refused="presenting written-off paid",
         # The card has taken the money out of itself, and its certificate is gone.
-        certificate_lost="presenting written-off",
+        certificate_lost="presenting written-off paid",
         card_checked="card-checked mac1-issued failed cancelled expired",
         # From here on the card may have been debited: only its own proof leads on.
         mac1_issued="paid failed mac2-refused proof-kept written-off",
@@ -215,6 +216,8 @@ ONLINE_UNKNOWN = ("authorising", "authorised", "reversing")
 """A debit or credit card's account may have been debited; PPP or the card has the next word."""
 CASH_UNKNOWN = ("cash-begun", "certificate-refused", "certificate-lost")
 """A card may have taken electronic cash out of itself, and nothing that is here brings it to us."""
+PAID = ("paid", "opened", "service-refused", "refunded")
+"""A card's payment counts as paid, whatever became of the service; ``refunded``: over the counter."""
 WALLET_UNDECIDED = ("wallet-silent", "amount-differs")
 """What the wallet has said, or not said, decides nothing: it is asked again, with pauses."""
 

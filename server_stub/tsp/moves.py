@@ -86,9 +86,15 @@ class Moves:
                 self.close_order(conn, payment, actor=actor)
             self.give_back(conn, payment.id)
 
-    def paid(self, conn: Connection, payment: Row[Any], *, actor: str) -> None:
-        """The money is in: BOSS is owed the message from the same moment on."""
-        fen = payment.amount_fen
+    def paid(
+        self, conn: Connection, payment: Row[Any], *, actor: str, received_fen: int | None = None
+    ) -> None:
+        """The payment counts as paid: BOSS is owed the message from the same moment on.
+
+        Args:
+            received_fen: what came; None: all of it. 0: the operator bears the amount until somebody pays it.
+        """
+        fen = payment.amount_fen if received_fen is None else received_fen
         self.move(conn, payment, "paid", actor=actor, paid_at=self.clock.now(), received_fen=fen)
         self.give_back(conn, payment.id)
         if payment.state == "contradicted":
@@ -102,8 +108,9 @@ class Moves:
         self.given_back += 1
 
     def present(self, conn: Connection, payment: Row[Any], *, actor: str) -> None:
-        """A card's certificate is here: PPP is owed it from the same moment on."""
-        self.move(conn, payment, "presenting", actor=actor)
+        """A card's certificate is here: PPP is owed it from the same moment on. A payment that the operator bears stays as it is."""
+        if not borne(payment):
+            self.move(conn, payment, "presenting", actor=actor)
         if payment.state == "written-off":
             now = self.clock.now()
             states.move(conn, machines.ORDER, payment.order_id, "paying", actor=actor, at=now)
@@ -119,7 +126,7 @@ class Moves:
         self.outbox.put(conn, REFUND, owed, of=payment.correlation)
 
     def received(self, conn: Connection, payment: Row[Any], amount_fen: int, *, actor: str) -> None:
-        """Another amount has come for a payment whose amount differs than was known."""
+        """Another amount has come than was known, for a payment whose amount differs, or for one that the operator bears."""
         before = books.Money(payment.method, payment.amount_fen, payment.received_fen)
         after = books.Money(payment.method, payment.amount_fen, amount_fen)
         mine, step = payments.c.id == payment.id, payment.version + 1
@@ -169,6 +176,11 @@ class Moves:
         if conn.execute(open_cases(payment_id=payment.id)).first() is None:
             self.case(conn, payment.id, kind)
         return kind
+
+
+def borne(payment: Row[Any]) -> bool:
+    """Whether a payment counts as paid though nothing has come for it: a person has decided so, and the operator bears it."""
+    return payment.method == "card" and payment.state in machines.PAID and payment.received_fen == 0
 
 
 def open_cases(**about: str) -> Select[Any]:

@@ -61,7 +61,9 @@ class Orders:
         kept = [row for row in kept if row not in counted]
         months = Counter[str]()
         for row in kept:
-            months[f"{row.paid_at:%Y-%m}"] += row.received_fen
+            months[f"{row.paid_at:%Y-%m}"] += (
+                row.received_fen or row.amount_fen
+            )  # nothing: the operator bears it
         last = told.last_payment
         newest = max(kept, key=_paid_at, default=None)
         known = [row.paid_at for row in counted] + ([opened_at] if opened_at else [])
