@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from screens.problems import DO_NOT_REPEAT, ELSEWHERE, N_, PROBLEMS, Said, spoken, words_for
+from screens.problems import BY_OPERATOR, DO_NOT_REPEAT, ELSEWHERE, N_, PROBLEMS, Said, spoken, words_for
 from screens.words import Say, sentences, term_name
 from stb_app.journeys.steps import Finished
 
@@ -28,6 +28,8 @@ def ended(end: Finished, t: Say, say: Callable[[Mapping[str, str]], str]) -> Sai
         say: picks a server's text in the subscriber's language.
     """
     match end.outcome:
+        case "success" if end.reason == BY_OPERATOR:
+            return words_for(BY_OPERATOR, {}, t)
         case "success":
             return Said(t("Paid. Your service is ready."), t("Enjoy watching."))
         case "pending":

@@ -260,6 +260,10 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("The card's bank does not confirm it"),
         N_("Our staff will check whether money was taken. You need not do anything."),
     ),
+    "opened-by-operator": (
+        N_("Our staff have switched the service on"),
+        N_("The card could not be checked. The payment counts as paid; you need not do anything."),
+    ),
     "mac1-refused": (N_("The card refused the payment"), N_("Please order again, or pay another way.")),
     "card-removed": (
         N_("The card was taken out too early"),
@@ -505,8 +509,15 @@ def prompt_words(
     return Said(t(title).format(last=last), t(text).format(tries=tries_left, last=last))
 
 
-def money_words(what: str, t: Translate) -> str:
-    """Whether money was taken, as a sentence. ``what``: not-taken, taken, unknown or returned."""
+COUNTED = N_("It counts as paid.")
+BY_OPERATOR = "opened-by-operator"
+"""Why a payment counts as paid though nobody knows what its card has done."""
+
+
+def money_words(what: str, t: Translate, reason: str | None = None) -> str:
+    """Whether money was taken, as a sentence. ``what``: not-taken, taken, unknown or returned; ``reason``: the payment's."""
+    if reason == BY_OPERATOR:
+        return t(COUNTED)
     return t(MONEY.get(what, MONEY["unknown"]))
 
 
@@ -518,6 +529,7 @@ def all_msgids() -> tuple[str, ...]:
         *MONEY.values(),
         *ELSEWHERE.values(),
         RETURNING,
+        COUNTED,
         STAY_SAFE,
         MAYBE_PAID,
         CASE_OPEN,

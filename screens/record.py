@@ -13,6 +13,7 @@ from screens.words import (
     PENDING,
     SEPARATOR,
     amount_color,
+    amount_known,
     amount_name,
     method_label,
     method_name,
@@ -84,7 +85,7 @@ class RecordScreen(Page[None]):
             sentences.append(Text(here, "body", "secondary"))
         if payment.money == "unknown" or (payment.reason and sends_to_hotline(payment.reason)):
             sentences += [Text(line, "body", "secondary") for line in known_hotline(self.app)]
-        taken = money_words(payment.money, self.t)
+        taken = money_words(payment.money, self.t, payment.reason)
         tone: Color = "warning" if payment.money == "unknown" else "text"
         back = button("back", self.t("Back"), "primary", None)
         # Where nothing was paid for, the way to the service is the way to another order.
@@ -106,7 +107,7 @@ class RecordScreen(Page[None]):
                 SEPARATOR.join((self.say(payment.service.name), term_name(self.t, payment.term))),
             ),
             (
-                amount_name(self.t, payment.money, payment.state == "late"),
+                amount_name(self.t, amount_known(payment.money, payment.reason), payment.state == "late"),
                 Text(
                     money(payment.amount_fen),
                     "body-bold" if style == "body" else style,

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from screens.count import SCROLLED, Count
 from screens.ending import ended, of_earlier
 from screens.parts import due
-from screens.problems import ELSEWHERE, MAY_BE_PAID, RETURNING, Said, money_words
+from screens.problems import BY_OPERATOR, ELSEWHERE, MAY_BE_PAID, RETURNING, Said, money_words
 from screens.purchase import pay_again, pay_otherwise, to_service
 from screens.words import (
     SEPARATOR,
     amount_color,
+    amount_known,
     amount_name,
     method_label,
     method_name,
@@ -325,7 +326,7 @@ class ResultScreen(Page[None]):
             beside = (Grow(Fit((line, stacked))), *beside)
         if about is None:
             return (Row(beside),) if beside else ()
-        label = amount_name(self.t, end.money, end.outcome == "late")
+        label = amount_name(self.t, amount_known(end.money, end.reason), end.outcome == "late")
         sum_ = due(label, about.amount_fen, amount_color(end.money))
         return (Fit((Row((sum_, *beside), gap=48), Column((sum_, *beside), gap=0, align="start"))),)
 
@@ -362,9 +363,9 @@ class ResultScreen(Page[None]):
             return self.t(RETURNING)
         if end.reason in ELSEWHERE:
             return self.t(ELSEWHERE[end.reason])
-        if self._earlier and end.money == "taken" and end.payment is not None:
+        if end.reason != BY_OPERATOR and self._earlier and end.money == "taken" and end.payment is not None:
             return self.t("{amount} was taken for it.").format(amount=money(end.payment.amount_fen))
-        return money_words(end.money, self.t)
+        return money_words(end.money, self.t, end.reason)
 
     def _money_color(self) -> Color:
         if self._end.reason == "paying-elsewhere":

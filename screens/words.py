@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
+from screens.problems import BY_OPERATOR
 from stb_app.journeys import Earlier, Money, Payment, Service, Subscription
 from stb_app.journeys.steps import finished
 from stb_app.kit.clock import CHINA
@@ -129,6 +130,11 @@ def amount_color(money: Money) -> Literal["money", "secondary"]:
 def method_label(t: Say, money: Money) -> str:
     """What the way to pay is called once its payment has begun to end."""
     return t("Paid with") if money in ("taken", "returned") else t("Chosen")
+
+
+def amount_known(money: Money, reason: str | None) -> Money:
+    """What is known of an amount: of one that counts as paid by a person's decision, not whether the card has lost it."""
+    return "unknown" if reason == BY_OPERATOR else money
 
 
 def amount_name(t: Say, money: Money, late: bool = False) -> str:

@@ -179,6 +179,7 @@ def code(state: QrState = "shown", left: float = 125.0, payload: str = PAYLOAD) 
 
 PAID = replace(data.RECORDS[0], card=PaidCard(NUMBER, BALANCE_FEN, BALANCE_FEN - 1500))
 SUCCESS = Finished("success", "taken", None, PAID)
+BY_OPERATOR = replace(PAID, reason="opened-by-operator", card=PaidCard(NUMBER, BALANCE_FEN, None))
 SUCCESS_WALLET = Finished("success", "taken", None, replace(PAID, method="wallet:demo", card=None))
 NOT_TAKEN = replace(PAID, state="failed", money="not-taken", card=None, valid_until=None)
 UNKNOWN = replace(NOT_TAKEN, state="unknown", money="unknown")

@@ -229,6 +229,12 @@ SCENES: tuple[Scene, ...] = (
     ),
     Scene("records-loading", "records", opened("records"), {"records": Loading()}),
     Scene("record", "record", opened("record", payment=data.RECORDS[0]), focus="back"),
+    Scene(
+        "record-opened-by-operator",
+        "record",
+        opened("record", payment=replace(data.RECORDS[0], reason="opened-by-operator")),
+        focus="back",
+    ),
     Scene("record-unknown", "record", opened("record", payment=data.RECORDS[1]), focus="back"),
     Scene("record-failed", "record", opened("record", payment=data.RECORDS[4]), focus="back"),
     *(

@@ -24,6 +24,7 @@ from tests.screens.dummies import Television
 from tests.screens.dummy_lab import READERS, seen, traces
 from tests.screens.dummy_payments import (
     BANK_CARD,
+    BY_OPERATOR,
     ISSUER,
     LOADED,
     LOG,
@@ -262,6 +263,7 @@ RESULT_SCENES: tuple[PaymentScene, ...] = (
         Finished("pending", "unknown", "card-away", data.UNSETTLED, earlier=True),
         order=replace(data.REDUCED, order="order-new"),
     ),
+    result("result-opened-by-operator", Finished("success", "taken", BY_OPERATOR.reason, BY_OPERATOR)),
     result("result-paying-elsewhere", Finished("failed", "unknown", "paying-elsewhere", earlier=True)),
     result("result-paid-elsewhere", Finished("failed", "taken", "paid-elsewhere", earlier=True)),
     result("result-pending", Finished("pending", "unknown", "tsp-unreachable", UNKNOWN)),

@@ -317,3 +317,19 @@ def test_an_end_is_not_said_twice_and_what_was_not_paid_is_an_order_amount() -> 
 def test_money_on_its_way_back_is_not_called_back(money: Money, reason: str, words: str) -> None:
     payment = replace(PAID, state="late", money=money, reason=reason, method="wallet:demo", card=None)
     assert words in Television(DummyVerbs(), "en").open("record", payment=payment).words().split("\n")
+
+
+def test_what_a_person_has_opened_counts_as_paid_and_nobody_says_that_money_was_taken() -> None:
+    payment = replace(PAID, reason="opened-by-operator")
+    end = finished(payment)
+    record = Television(DummyVerbs(), "en").open("record", payment=payment)
+    result = Television(DummyVerbs(), "en").open("result", finished=end, order=data.ORDER)
+    earlier = Television(DummyVerbs(), "en").open(
+        "result", finished=replace(end, earlier=True), order=data.ORDER
+    )
+    for tv in (record, result, earlier):
+        assert "It counts as paid." in tv.words()
+        assert "taken" not in tv.words()
+        assert not {"Amount paid", "Order amount"} & set(tv.words().split("\n"))
+    for tv in (record, result):
+        assert "Our staff have switched the service on" in tv.words()
