@@ -30,6 +30,8 @@ LONGEST_PAUSE_S = 60.0
 OPENING_PAUSE_S = 10.0
 """The same while a subscriber waits for a service that is paid."""
 POWER_UP_S = 1.0
+DECIDED_S = 600.0
+"""How often the TSP is asked whether a person has decided about a payment that its card has not explained."""
 LAST_LOOK_S = 180.0
 """For so long after a code was closed, or the television was switched on, money may come late. The TSP asks the wallet again
 after a minute."""
@@ -71,7 +73,8 @@ class Recovery:
         self._loads_open: tuple[OpenLoad, ...] = ()
         self._asked = False
         self._telling = threading.Lock()
-        self._undecided: set[str] = set()
+        self._undecided: dict[str, float] = {}
+        """Payments that only their card can explain, unless a person decides -> when the TSP is asked again."""
         self._silent: set[str] = set()
         """Payments about which the TSP did not answer when it was last told or asked, or had not a word for this box."""
         self._unheard: tuple[OpenPayment, ...] = ()
@@ -153,7 +156,7 @@ class Recovery:
         """
         done = True
         for payment in self._memory.unproven():
-            if payment in self._undecided:
+            if self._waits.monotonic() < self._undecided.get(payment, 0.0):
                 continue
             try:
                 told = self._client.payment(payment)
@@ -161,7 +164,7 @@ class Recovery:
                 log.warning("asking for payment %s: %s", payment, problem.code)
                 self._heard(payment, problem.code == "not-found")
                 if problem.code == "not-found":
-                    self._undecided.add(payment)
+                    self._undecided[payment] = self._waits.monotonic() + DECIDED_S
                 else:
                     done = False
                 continue
@@ -169,7 +172,7 @@ class Recovery:
             if finished(told).outcome != "pending" or told.money == "taken":
                 self._memory.settled(payment)
             else:
-                self._undecided.add(payment)
+                self._undecided[payment] = self._waits.monotonic() + DECIDED_S
         return done
 
     def _heard(self, payment: str, answered: bool = True) -> None:

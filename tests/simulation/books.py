@@ -46,6 +46,8 @@ class Books:
     """Electronic cash that is out on cards, as the issuer's books have it."""
     cases: dict[str, set[str]]
     """Kinds of open cases by payment, but for those of the net."""
+    borne: frozenset[str]
+    """Payments that count as paid, by a person's decision, and for which nothing has come."""
     leases: list[Any]
     outboxes: list[tuple[str, Any]]
     moves: list[tuple[str, Any]]
@@ -125,6 +127,9 @@ def _read(simulation: Simulation) -> Books:
             if row.account.startswith(ppp_books.cash(""))
         ),
         cases=cases,
+        borne=frozenset(
+            row.id for row in rows("tsp", tsp.payments) if row.method == "card" and row.received_fen == 0
+        ),
         leases=rows("tsp", tsp.leases),
         outboxes=[("tsp", row) for row in rows("tsp", tsp.outbox)]
         + [("sandbox", row) for row in rows("sandbox", sandbox.outbox)],

@@ -65,6 +65,11 @@ def _in(held: Books, payment: str) -> bool:
     return payment in held.charged or _wallet_has(held, payment)
 
 
+def _counts_as_paid(held: Books, payment: str) -> bool:
+    """Whether the payer's money is gone, or a person has said that the service is to be had all the same."""
+    return _in(held, payment) or payment in held.borne
+
+
 def cards_add_up(simulation: Simulation) -> Iterator[str]:
     """A card holds what it held, with its loads and less its debits."""
     for card in simulation.cards:
@@ -127,12 +132,12 @@ def nothing_unpaid_is_served(simulation: Simulation) -> Iterator[str]:
         if order.state != "opened":
             continue
         row = held.payments.get(order.payment)
-        if row is None or row.order_id != order.id or not _in(held, order.payment):
+        if row is None or row.order_id != order.id or not _counts_as_paid(held, order.payment):
             yield f"order {order.id} is open at BOSS; payment {order.payment} was not paid"
         elif order.amount_fen != row.amount_fen:
             yield f"order {order.id} is open for {row.amount_fen} fen"
     for row in held.payments.values():
-        if row.state == "opened" and not _in(held, row.id):
+        if row.state == "opened" and not _counts_as_paid(held, row.id):
             yield f"payment {row.id} is opened and was not paid"
 
 
@@ -201,7 +206,7 @@ def unionpay_tsp_and_cards_agree(simulation: Simulation) -> Iterator[str]:
         booked = sold is not None and sold.state == "approved"
         if sold is not None:
             collected.add(sold.id)
-        if booked != (state in PAID):
+        if booked != (state in PAID and payment not in held.borne):
             yield f"payment {payment} is {state}, its certificate at the issuer {sold and sold.state}"
         if booked and tlv.find(bytes.fromhex(kept.chip or ""), 0x9F26) not in certificates:
             yield f"payment {payment} is {state}, and no card has certified it"
@@ -332,6 +337,8 @@ def house_accounts_are_right(simulation: Simulation) -> Iterator[str]:
         if row.state in UNKNOWN_IN_BOOKS:
             stand("tsp", "unknown:card", fen)
             stand("tsp", "unknown:contra", -fen)
+        elif row.id in held.borne:
+            stand("tsp", "expense:certificates", fen)
         elif row.id in held.charged:
             # The card's word, not the payment's.
             fen = sum(debit.amount_fen for debit in held.charged[row.id])
@@ -605,7 +612,7 @@ def people_are_told_the_truth(simulation: Simulation) -> Iterator[str]:
             payment = end.payment.payment
             if end.money == "not-taken" and _in(held, payment):
                 yield f"the screen said {end.outcome}, not taken; payment {payment} was charged"
-            if end.money == "taken" and not _in(held, payment) and not _went_back(held, payment):
+            if end.money == "taken" and not _counts_as_paid(held, payment) and not _went_back(held, payment):
                 yield f"the screen said {end.outcome}, taken; payment {payment} was not charged"
             if end.money == "returned" and not _went_back(held, payment):
                 yield f"the screen said returned; payment {payment} was not"
@@ -630,7 +637,7 @@ def _records_tell(simulation: Simulation, held: Books, box: Any) -> Iterator[str
         payment, money = record.payment, record.money
         if money == "not-taken" and _in(held, payment):
             yield f"the records say not taken; payment {payment} was charged"
-        if money == "taken" and not _in(held, payment):
+        if money == "taken" and not _counts_as_paid(held, payment):
             yield f"the records say taken; payment {payment} was not charged"
         if money == "returned" and not _went_back(held, payment):
             yield f"the records say returned; payment {payment} was not"

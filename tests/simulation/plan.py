@@ -103,6 +103,8 @@ class Plan:
     """The people's own cards are debit and credit cards, and PPP is there."""
     cash: bool = False
     """The first of these cards has electronic cash."""
+    cupboard: bool = False
+    """The first box loses its power with the last fault, and comes back when a person has decided about what it left open."""
     ppp_link: Links = field(default_factory=Links)
     late_sale: bool = False
     """A sale comes to PPP when it has been reversed."""
@@ -206,6 +208,12 @@ def _cash(plan: Plan, random: Random) -> None:
         box.at_debit = {at: (random.choice(("pull", "pull", "cut")), random.random() < 0.5) for at in moments}
     if random.random() < 0.3:
         box.pulls = {random.randint(10, 60): random.random() < 0.5 for _ in range(2)}
+    plan.cupboard = random.random() < 0.4
+    if plan.cupboard and random.random() < 0.7:
+        # Its card has paid, and nobody has heard of it.
+        plan.outage = Outage("certificate", 600.0, random.random() < 0.2)
+    elif plan.cupboard:
+        box.at_debit = {1: ("pull", random.random() < 0.7)}
 
 
 def _more(plan: Plan, random: Random) -> None:

@@ -16,15 +16,22 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from sqlalchemy import Table, func, select
 
 from cardreader.sim.profiles import PROFILES
 from server_stub.boss import tables as boss
+from server_stub.foundation.clock import SimulatedClock
+from server_stub.foundation.ids import Ids
+from server_stub.foundation.outbox import Outbox
 from server_stub.foundation.vault import vault_file
-from server_stub.tsp import server_keys
+from server_stub.settings import Settings
+from server_stub.tsp import cases, machines, server_keys
+from server_stub.tsp import tables as tsp
+from server_stub.tsp.cases import Decision
+from server_stub.tsp.moves import Moves
 from stb_app.shell.connection import KEY_AGE
 from tests.simulation import databases, servers, taps
 from tests.simulation.loop import Actor, SimulatedLoop, Stuck
@@ -45,6 +52,8 @@ CALM = (40.0, 300.0, 10.0, 900.0, 10.0, 300.0, 10.0, 3600.0, 10.0, 1200.0, 10.0)
 """Afterwards: seconds that are lived through, and seconds that are jumped over, in turn."""
 LATE_CALM = (3600.0, 10.0)
 """And then, where a load of electronic cash may wait for its card: it is reversed later than anything else."""
+DECIDED = 0.6
+"""Of the payments with electronic cash that are cases, so many are opened all the same."""
 HANDLED = frozenset({"fault", "worker-fault", "job-failed", "sweep-fault", "wallet-broken"})
 """Log events that mean that the server has met something nobody thought of."""
 
@@ -394,6 +403,13 @@ def _live(simulation: Simulation) -> None:
     _calm(simulation)
     for host in simulation.hosts.values():
         host.start()
+    if simulation.plan.cupboard:
+        for _ in range(3):
+            # What is unknown becomes a case.
+            simulation.loop.jump(3600)
+            simulation.run_for(5)
+        _decide(simulation)
+        simulation.run_for(10)
     if simulation.plan.away_s:
         simulation.run_for(5)
         simulation.loop.jump(simulation.plan.away_s)
@@ -411,13 +427,35 @@ def _live(simulation: Simulation) -> None:
         if number % 2:
             simulation.loop.jump(seconds)
         else:
+            _decide(simulation)
             simulation.run_for(seconds)
+
+
+def _decide(simulation: Simulation) -> None:
+    """``stb-server cases decide``, beside the running processes: of the payments with electronic cash that are cases somebody
+    has the service opened, of some.
+    """
+    if not simulation.plan.cash:
+        return
+    host = simulation.hosts["tsp"]
+    clock = SimulatedClock(host.now())
+    # It is only put into: the processes deliver.
+    outbox = Outbox(cast(Any, None), tsp.outbox, clock, "cases", {})
+    moves = Moves(clock, Ids(clock, simulation.random("clerk's ids").randbytes), Settings(), outbox)
+    with databases.opened(host.files) as conn, conn.begin():
+        for case in cases.listed(conn):
+            open_it = Random(f"{simulation.seed} clerk {case.id}").random() < DECIDED
+            if case.load_id is None and case.stands in machines.CASH_UNKNOWN and open_it:
+                cases.decide(conn, moves, Decision(case.id, cases.BEAR, "the card is broken", "Li", "Wang"))
+                simulation.note("clerk", f"opens the service of payment {case.payment_id}")
 
 
 def _calm(simulation: Simulation) -> None:
     if simulation.faulty:
         simulation.faulty = False
         simulation.note("world", "no more faults")
+        if simulation.plan.cupboard:
+            simulation.boxes[0].power_off(None)
         for machine in (*simulation.hosts.values(), *simulation.boxes):
             # Somebody sets the clocks right.
             machine.offset_s = 0.0
@@ -438,5 +476,6 @@ def _counts(simulation: Simulation) -> dict[str, int]:
         "debits": sum(len(card.debits) for card in simulation.cards),
         "shown": sum(len(box.told) for box in simulation.boxes),
         "refunds": len(simulation.network.refunds),
+        "borne": sum("opens the service of payment" in line for line in simulation.trace),
         "loads": sum(len(card.loads) for card in simulation.cards if isinstance(card, CashCard)),
     }

@@ -8,7 +8,8 @@ from typing import Any
 
 from server_stub.foundation.iso8583 import Message
 from server_stub.ppp import books
-from server_stub.tsp import card_loads, pos
+from server_stub.tsp import books as tsp_books
+from server_stub.tsp import card_loads, moves, pos
 from server_stub.tsp.ppp_line import Unanswered
 from stb_app.journeys import cash_load, memory
 from tests.simulation.bugs.harness import bug, put
@@ -73,3 +74,19 @@ def cash_paid_by_account() -> AbstractContextManager[Any]:
         return sides(books.SALE if kind == books.CASH_SALE else kind, account, merchant_number)
 
     return put(books, "sides", of_account)
+
+
+@bug("borne-is-claimed", "house_accounts_are_right", seed=108)
+def borne_is_claimed() -> AbstractContextManager[Any]:
+    """What the operator bears is booked as if PPP owed it."""
+
+    def owed(due: str, money: Any, against: str) -> dict[str, int]:
+        return {due: money.amount_fen, against: -money.amount_fen}
+
+    return put(tsp_books, "_paid", owed)
+
+
+@bug("late-certificate-not-booked", "unionpay_tsp_and_cards_agree", seed=808)
+def late_certificate_not_booked() -> AbstractContextManager[Any]:
+    """PPP pays for the certificate of a payment that the operator bears, and nobody hears of it."""
+    return put(moves.Moves, "received", lambda self, conn, payment, amount_fen, *, actor: None)
