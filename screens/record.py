@@ -16,7 +16,7 @@ from screens.words import (
     amount_known,
     amount_name,
     method_label,
-    method_name,
+    paid_with,
     payment_state,
     term_name,
     time_name,
@@ -117,7 +117,7 @@ class RecordScreen(Page[None]):
             (time_name(self.t, payment), full_moment(payment.time)),
             (self.t("Order number"), payment.number),
             # Two beside each other: the card beside the way to pay, and its balances in a row of their own.
-            (method_label(self.t, payment.money), method_name(self.t, payment.method)),
+            (method_label(self.t, payment.money), paid_with(self.t, payment)),
         ]
         if payment.card is not None:
             pairs.append((self.t("Card number"), payment.card.number))

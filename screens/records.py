@@ -15,7 +15,7 @@ from screens.words import (
     SEPARATOR,
     Tone,
     amount_color,
-    method_name,
+    paid_with,
     payment_state,
     subscription_status,
     term_name,
@@ -176,7 +176,7 @@ class RecordsScreen(LoadingPage[Records]):
         return tuple(rows)
 
     def _payment_row(self, payment: Payment, two_lines: bool) -> Target:
-        how = SEPARATOR.join((full_moment(payment.time)[:16], method_name(self.t, payment.method)))
+        how = SEPARATOR.join((full_moment(payment.time)[:16], paid_with(self.t, payment)))
         return self._row(
             _key(payment),
             service_icon(payment.service, ICON_PX),

@@ -17,7 +17,7 @@ from screens.words import (
     amount_known,
     amount_name,
     method_label,
-    method_name,
+    paid_with,
     sentences,
     term_name,
     time_name,
@@ -410,7 +410,7 @@ class ResultScreen(Page[None]):
         if self._hotline:
             pairs.append((t("Hotline"), self._hotline))
         if payment is not None and (card is None or len(pairs) % 2):
-            pairs.append((method_label(t, payment.money), method_name(t, payment.method)))
+            pairs.append((method_label(t, payment.money), paid_with(t, payment)))
         return tuple((label, Text(value, style, wrap=False)) for label, value in pairs)
 
     @property

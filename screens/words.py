@@ -105,6 +105,18 @@ def method_name(t: Say, method: str) -> str:
     return names.get(method, t("Wallet (scan)"))
 
 
+def paid_with(t: Say, payment: Payment) -> str:
+    """How a payment was made: of one by card the kind of card, where that is known."""
+    kinds = {
+        "purse": t("Purse card"),
+        "debit": t("Debit card"),
+        "credit": t("Credit card"),
+        "electronic-cash": t("Electronic cash"),
+    }
+    kind = payment.card.kind if payment.card is not None else None
+    return kinds.get(kind or "", method_name(t, payment.method))
+
+
 def subscription_status(t: Say, subscription: Subscription | Earlier) -> tuple[str, Tone]:
     """What became of a subscription, and the tone of its mark."""
     states: dict[str, tuple[str, Tone]] = {

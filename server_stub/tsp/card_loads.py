@@ -312,6 +312,7 @@ def _view(row: Row[Any]) -> models.Load:
     card = None
     if row.card_masked is not None:
         card = models.CardSummary(
+            kind="electronic-cash",
             number=row.card_masked,
             balance_before_fen=row.balance_before_fen,
             balance_after_fen=row.balance_after_fen,

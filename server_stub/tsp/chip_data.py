@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from cardreader import tlv
 from cardreader.errors import ProtocolError
@@ -13,6 +14,10 @@ ARQC, TC = 0x80, 0x40
 KINDS = {ARQC: "no_arqc", TC: "no_tc"}
 """What is wrong where another cryptogram was wanted."""
 AMOUNT, CURRENCY, CRYPTOGRAM_INFORMATION, ATC = 0x9F02, 0x5F2A, 0x9F27, 0x9F36
+DEDICATED_FILE_NAME = 0x84
+CREDIT = (bytes.fromhex("A000000333010102"), bytes.fromhex("A000000333010103"))
+"""UnionPay's credit and quasi-credit."""
+UNIONPAY = bytes.fromhex("A000000333")
 YUAN = bytes.fromhex("0156")
 
 
@@ -22,6 +27,18 @@ def objects(chip: str, money: Money = "not-taken") -> dict[int, bytes]:
         return {one.tag: one.value for one in tlv.parse(bytes.fromhex(chip))}
     except ProtocolError as error:
         raise Problem("bad-request", money=money, field="body.chip", kind="no_tlv") from error
+
+
+def account_of(chip: str) -> Literal["debit", "credit"] | None:
+    """What kind of account a card pays from, by its application (84); None: it has not told, or is no card of UnionPay.
+
+    >>> account_of("8408A000000333010102")
+    'credit'
+    """
+    name = objects(chip).get(DEDICATED_FILE_NAME, b"")
+    if name.startswith(CREDIT):
+        return "credit"
+    return "debit" if name.startswith(UNIONPAY) else None
 
 
 def expect(chip: str, amount_fen: int, cryptogram: int, money: Money = "not-taken") -> None:

@@ -20,7 +20,7 @@ from server_stub.foundation.locks import KeyedLocks
 from server_stub.foundation.problems import Money, Problem
 from server_stub.foundation.statements import Statement
 from server_stub.foundation.vault import Vault
-from server_stub.tsp import machines, models, psam_pool
+from server_stub.tsp import chip_data, machines, models, psam_pool
 from server_stub.tsp.boss_client import BossClient
 from server_stub.tsp.moves import Moves, borne
 from server_stub.tsp.psam_queue import PsamQueue
@@ -42,6 +42,9 @@ _SHOWN = Statement(
             for name in ("balance_before_fen", "balance_after_fen")
         ),
         *(debits.c[name] for name in ("date", "time")),
+        debits.c.payment_id.label("by_purse"),
+        certificates.c.payment_id.label("by_cash"),
+        authorisations.c.chip,
     )
     .join(orders, orders.c.id == payments.c.order_id)
     .outerjoin(debits, debits.c.payment_id == payments.c.id)
@@ -158,6 +161,15 @@ def _time(row: Row[Any]) -> datetime:
     return row.paid_at or row.created_at  # type: ignore[no-any-return]
 
 
+def _kind(row: Row[Any]) -> models.CardKind | None:
+    """Which kind of card a payment was begun with."""
+    if row.by_purse is not None:
+        return "purse"
+    if row.by_cash is not None:
+        return "electronic-cash"
+    return None if row.chip is None else chip_data.account_of(row.chip)
+
+
 def show(conn: Connection, payment: str, now: datetime) -> models.Payment:
     """A payment as the box sees it."""
     row = _SHOWN.one_or_none(conn, {"payment": payment})
@@ -172,6 +184,7 @@ def show(conn: Connection, payment: str, now: datetime) -> models.Payment:
     card = None
     if row.card_masked is not None:
         card = models.CardSummary(
+            kind=_kind(row),
             number=row.card_masked,
             balance_before_fen=row.balance_before_fen,
             balance_after_fen=row.balance_after_fen,

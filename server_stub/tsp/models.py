@@ -170,7 +170,11 @@ class PaymentRequest(BaseModel):
     method: str = Field(pattern=r"^(card|wallet:[a-z0-9-]{1,32})$")
 
 
+CardKind = Literal["purse", "debit", "credit", "electronic-cash"]
+
+
 class CardSummary(BaseModel):
+    kind: CardKind | None  # null: the card has not told
     number: str
     balance_before_fen: int | None
     balance_after_fen: int | None

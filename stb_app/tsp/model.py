@@ -270,11 +270,15 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class PaidCard:
-    """The card that paid: number masked, grouped as the box's own; balances in fen, None where not known."""
+    """The card that paid: number masked, grouped as the box's own; balances in fen, None where not known.
+
+    ``kind``: ``purse``, ``debit``, ``credit`` or ``electronic-cash``; None: nobody knows, as of old payments.
+    """
 
     number: str
     balance_before_fen: int | None
     balance_after_fen: int | None
+    kind: str | None = None
 
     @classmethod
     def read(cls, f: Fields) -> PaidCard:
@@ -282,6 +286,7 @@ class PaidCard:
             mask_number(f.text("number").replace(" ", "")),
             f.maybe("balance_before_fen", f.int),
             f.maybe("balance_after_fen", f.int),
+            f.maybe("kind", f.text),
         )
 
 

@@ -276,7 +276,7 @@ NO_METHOD = replace(
     ),
 )
 
-CARD = PaidCard("6217 00** **** **** 2047", 23640, 22140)
+CARD = PaidCard("6217 00** **** **** 2047", 23640, 22140, "purse")
 
 
 def _payment(
@@ -310,6 +310,17 @@ RECORDS = (
     _payment("4C7D 1C77", HEALTH, "per-use", "card", 300, datetime(2026, 9, 2, 7, 0, 12, tzinfo=CHINA), "cancelled", "not-taken", "cancelled"),
     _payment("4C7C 0A5E", DRAMA, "monthly", "card", 2000, datetime(2026, 8, 2, 19, 11, 49, tzinfo=CHINA), "paid", "taken", "service-not-opened"),
 )  # fmt: skip
+BY_KIND = tuple(
+    replace(RECORDS[0], payment=f"p{kind}", number=number, card=PaidCard("6217 00** **** *** 4204", before, after, kind))
+    for number, kind, before, after in (
+        ("4C7G 10A1", "debit", None, None),
+        ("4C7G 10B2", "credit", None, None),
+        ("4C7G 10C3", "electronic-cash", 18650, 17150),
+        ("4C7G 10D4", "purse", 23640, 22140),
+        ("4C7G 10E5", None, 23640, 22140),
+    )
+)  # fmt: skip
+"""Paid with one of each kind of card; of the last nobody knows, as of an old payment."""
 UNSETTLED = replace(
     _payment("4C7F 1D55", SPORTS, "monthly", "card", 1500, datetime(2026, 11, 21, 18, 2, 44, tzinfo=CHINA), "unknown", "unknown"),
     order="order-earlier",

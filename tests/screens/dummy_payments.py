@@ -177,9 +177,11 @@ def code(state: QrState = "shown", left: float = 125.0, payload: str = PAYLOAD) 
     return QrStep(state, modules(payload), payload, 1000.0 + left, 180, payment)
 
 
-PAID = replace(data.RECORDS[0], card=PaidCard(NUMBER, BALANCE_FEN, BALANCE_FEN - 1500))
+PAID = replace(data.RECORDS[0], card=PaidCard(NUMBER, BALANCE_FEN, BALANCE_FEN - 1500, "purse"))
 SUCCESS = Finished("success", "taken", None, PAID)
-BY_OPERATOR = replace(PAID, reason="opened-by-operator", card=PaidCard(NUMBER, BALANCE_FEN, None))
+BY_OPERATOR = replace(
+    PAID, reason="opened-by-operator", card=PaidCard(NUMBER, BALANCE_FEN, None, "electronic-cash")
+)
 SUCCESS_WALLET = Finished("success", "taken", None, replace(PAID, method="wallet:demo", card=None))
 NOT_TAKEN = replace(PAID, state="failed", money="not-taken", card=None, valid_until=None)
 UNKNOWN = replace(NOT_TAKEN, state="unknown", money="unknown")

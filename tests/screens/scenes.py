@@ -235,6 +235,15 @@ SCENES: tuple[Scene, ...] = (
         opened("record", payment=replace(data.RECORDS[0], reason="opened-by-operator")),
         focus="back",
     ),
+    Scene(
+        "records-by-kind",
+        "records",
+        opened("records"),
+        {"records": Records(data.BY_KIND, ())},
+        focus="record:pdebit",
+    ),
+    Scene("record-electronic-cash", "record", opened("record", payment=data.BY_KIND[2]), focus="back"),
+    Scene("record-debit", "record", opened("record", payment=data.BY_KIND[0]), focus="back"),
     Scene("record-unknown", "record", opened("record", payment=data.RECORDS[1]), focus="back"),
     Scene("record-failed", "record", opened("record", payment=data.RECORDS[4]), focus="back"),
     *(

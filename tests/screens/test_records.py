@@ -25,13 +25,26 @@ def test_a_record_says_when_what_how_much_and_what_became_of_it() -> None:
     words = Television(DummyVerbs(), "en").open("records").words()
     for part in (
         "Sports Pack · Monthly",
-        "2026-11-21 19:33 · UnionPay card",
+        "2026-11-21 19:33 · Purse card",
         "¥15.00",
         "Paid",
         "Being checked",
         "The code has run out",
     ):
         assert part in words
+
+
+def test_how_a_payment_was_made_is_told_in_the_list_in_full_and_at_its_end() -> None:
+    kinds = ("Debit card", "Credit card", "Electronic cash", "Purse card", "UnionPay card")
+    records = Television(DummyVerbs(records=Records(data.BY_KIND, ())), "en").open("records")
+    assert [line.partition(" · ")[2] for line in records.words().split("\n") if ":33 · " in line] == list(
+        kinds
+    )
+    for payment, kind in zip(data.BY_KIND, kinds, strict=True):
+        record = Television(DummyVerbs(), "en").open("record", payment=payment)
+        result = Television(DummyVerbs(), "en").open("result", finished=finished(payment), order=data.ORDER)
+        for tv in (record, result):
+            assert {"Paid with", kind} <= set(tv.words().split("\n"))
 
 
 def test_open_payments_are_followed_to_their_end() -> None:

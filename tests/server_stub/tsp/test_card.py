@@ -29,6 +29,7 @@ async def test_a_whole_purchase_ends_with_the_service_open(system: System) -> No
     assert done["money"] == "taken"
     assert done["valid_until"] == "2026-09-21T23:59:59+08:00"
     assert done["card"] == {
+        "kind": "purse",
         "number": "6217 00** **** **** 2047",
         "balance_before_fen": 23640,
         "balance_after_fen": 19440,

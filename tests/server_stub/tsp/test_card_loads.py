@@ -122,6 +122,7 @@ async def test_the_money_goes_from_the_account_onto_the_card(system: System) -> 
     )
     done = await loader.complete(loader.end(said))
     assert (done["state"], done["money"]) == ("loaded", "taken")
+    assert done["card"]["kind"] == "electronic-cash"
     assert (done["card"]["balance_before_fen"], done["card"]["balance_after_fen"]) == (
         HELD_FEN,
         HELD_FEN + AMOUNT_FEN,

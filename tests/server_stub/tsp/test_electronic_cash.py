@@ -86,6 +86,7 @@ async def test_the_card_pays_by_itself_and_the_service_opens(system: System) -> 
     assert (paid["state"], paid["money"]) in (("paid", "taken"), ("done", "taken"))
     done = await box.state(payment["payment"], "done")
     fen = payment["amount_fen"]
+    assert done["card"]["kind"] == "electronic-cash"
     assert done["card"]["balance_before_fen"] == HELD_FEN
     assert done["card"]["balance_after_fen"] == HELD_FEN - fen
     assert await at_issuer(system) == [(ppp_books.CASH_SALE, "approved", fen)]

@@ -112,6 +112,7 @@ async def test_it_is_paid_and_the_service_opens(system: System, profile: str) ->
     paid = await Terminal(system, box, profile).pay(payment)
     assert paid["money"] == "taken"
     done = await box.state(payment["payment"], "done")
+    assert done["card"]["kind"] == profile
     assert done["card"]["number"].endswith(paid["card"]["number"][-4:])
     assert await at_issuer(system) == [(ppp_books.SALE, "approved", payment["amount_fen"])]
     (kept,) = await system.rows(tables.authorisations)
