@@ -262,7 +262,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     "opened-by-operator": (
         N_("Our staff have switched the service on"),
-        N_("The card could not be checked. The payment counts as paid; you need not do anything."),
+        N_("The card's payment could not be checked. You need not do anything."),
     ),
     "mac1-refused": (N_("The card refused the payment"), N_("Please order again, or pay another way.")),
     "card-removed": (

@@ -232,7 +232,7 @@ SCENES: tuple[Scene, ...] = (
     Scene(
         "record-opened-by-operator",
         "record",
-        opened("record", payment=replace(data.RECORDS[0], reason="opened-by-operator")),
+        opened("record", payment=replace(data.BY_KIND[2], reason="opened-by-operator")),
         focus="back",
     ),
     Scene(

@@ -10,7 +10,7 @@ import pytest
 
 from stb_app.journeys.card_payment import CardPayment
 from stb_app.journeys.following import Follow
-from stb_app.journeys.recovery import Recovery
+from stb_app.journeys.recovery import DECIDED_S, Recovery
 from stb_app.journeys.steps import CardPrompt, CardWanted, Finished, finished
 from stb_app.tsp.problem import Problem
 from tests.stb_app.journeys.bench import BOX, PIN, Bench
@@ -351,6 +351,32 @@ def test_the_same_card_in_the_slot_settles_by_itself(tmp_path: Path) -> None:
     assert isinstance(told[2], Finished)
     assert (told[2].outcome, told[2].money) == ("success", "taken")
     assert bench.memory.all() == ()
+
+
+def test_what_a_person_has_decided_meanwhile_is_heard_without_the_card(tmp_path: Path) -> None:
+    bench = Bench("good", tmp_path)
+    bench.reader.pull_when = "after-debit"
+    bench.answers["put-back"] = bench.journey.cancel
+    assert bench.pay().reason == "card-away"
+    told: list[object] = []
+    recovery = Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone, *BOX)  # type: ignore[arg-type]
+    decided_at_s: list[float] = []
+    wait = bench.waits.pause
+
+    def pause(seconds: float, until: threading.Event) -> bool:
+        if not decided_at_s and bench.tsp.calls.count("payment"):
+            decided_at_s.append(bench.waits.at)
+            bench.tsp.become(state="done", money="taken", reason="opened-by-operator")
+        if bench.waits.at > DECIDED_S + 180:
+            recovery.cancel()
+        return wait(seconds, until)
+
+    bench.waits.pause = pause  # type: ignore[method-assign]
+    recovery.run(told.append)
+    assert bench.memory.unproven() == ()
+    [end] = [step for step in told if isinstance(step, Finished)]
+    assert (end.outcome, end.money, end.reason) == ("success", "taken", "opened-by-operator")
+    assert bench.tsp.calls.count("payment") < 9
 
 
 def test_another_card_in_the_slot_is_asked_once_and_left_alone() -> None:
