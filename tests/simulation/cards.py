@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from cardreader import tlv
 from cardreader.errors import Cancelled, CardRemoved, CardTimeout
 from cardreader.sim.profiles import Profile, SimulatedCard, open_card
-from cardreader.sim.reader import is_debit
 from cardreader.sim.store import MemoryStore
 from tests.simulation.loop import current_actor
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import Simulation
 
 APDU_S = 0.02
-_INIT = (0x80, 0x50)
+_INIT, _DEBIT = (0x80, 0x50), (0x80, 0x54)
 _GENERATE_AC, _TC = (0x80, 0xAE), 0x40
 _PUT_DATA = (0x04, 0xDA)
 """With the issuer's MAC."""
@@ -64,7 +63,7 @@ class Card:
         data, sw = self._card.transmit(apdu)
         if tuple(apdu[:2]) == _INIT and sw == 0x9000:
             self._begun = data[-4:].hex().upper()
-        if is_debit(apdu) and self.balance_fen != before_fen:
+        if tuple(apdu[:2]) == _DEBIT and self.balance_fen != before_fen:
             amount_fen = before_fen - self.balance_fen
             self.debits.append(Debit(self.name, self._begun, amount_fen, self._simulation.loop.time()))
             self._simulation.note(self.name, f"debited {amount_fen} fen")
@@ -72,7 +71,7 @@ class Card:
 
     def decides(self, apdu: bytes) -> bool:
         """Whether money may leave the card, or come onto it, at this command."""
-        return is_debit(apdu)
+        return tuple(apdu[:2]) == _DEBIT
 
 
 class DebitCard(Card):

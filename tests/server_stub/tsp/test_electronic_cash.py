@@ -72,11 +72,6 @@ class Terminal:
         return await self.box.post(f"{path}/certificate", self.certificate())
 
 
-async def presented(system: System) -> Any:
-    (kept,) = await system.rows(tables.certificates)
-    return kept
-
-
 async def test_the_card_pays_by_itself_and_the_service_opens(system: System) -> None:
     box = await system.box()
     payment = await box.pay("card")
