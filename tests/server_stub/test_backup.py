@@ -14,6 +14,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import select
 
 from server_stub import backup
+from server_stub.backup import sqlite
 from server_stub.boss import tables as boss
 from server_stub.cli import parse
 from server_stub.foundation.clock import SimulatedClock
@@ -237,7 +238,7 @@ def test_beside_a_full_disk_a_server_that_stands_is_copied(
         full.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
         raise full
 
-    monkeypatch.setattr(backup, "_open", no_room)
+    monkeypatch.setattr(sqlite, "_open", no_room)
     made = backup.make(tmp_path / "kept", Path(first_start().name), "", MADE_AT)
     assert {*made["roles"]} == {"tsp", "boss", "sandbox", "ppp"}
     assert backup.read(tmp_path / "kept") == made
