@@ -51,7 +51,7 @@ def silence_is_not_loaded() -> AbstractContextManager[Any]:
     return put(cash_load.CashLoad, "_ask_back", failed)
 
 
-@bug("certificate-told-anew", "unionpay_tsp_and_cards_agree", seed=568)
+@bug("certificate-told-anew", "unionpay_tsp_and_cards_agree", seed=1028)
 def certificate_told_anew() -> AbstractContextManager[Any]:
     """A certificate that PPP does not answer is told once more, under a number of its own."""
     present = pos.Pos.present
