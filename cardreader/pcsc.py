@@ -20,6 +20,7 @@ from cardreader.errors import (
     ReaderUnavailable,
     ServiceUnavailable,
 )
+from cardreader.sim.recording import ASK, told
 
 _CANCEL_CHECK_MS = 150
 _EVENTS_SHIFT = 16
@@ -109,8 +110,9 @@ class _Line:
 class PcscConnection:
     """A powered card in a PC/SC reader, ours alone until it is closed."""
 
-    def __init__(self, line: _Line, context: Any, card: Any, protocol: int) -> None:
+    def __init__(self, line: _Line, context: Any, card: Any, protocol: int, simulated: bool = False) -> None:
         self._line = line
+        self._simulated = simulated
         self._context = context
         self._card = card
         self._t0 = protocol == scard.SCARD_PROTOCOL_T0
@@ -144,6 +146,10 @@ class PcscConnection:
             self.close()
             raise _no_answer(result)
         return bytes(answer[:-2]), answer[-2] << 8 | answer[-1]
+
+    def recording(self) -> str:
+        """The file whose recording is played as this card; empty where it is none. Raises CardRemoved."""
+        return told(*self.transmit(ASK)) if self._simulated else ""
 
     def close(self) -> None:
         if self.open:
@@ -253,7 +259,9 @@ class PcscReader:
                 if result in _NO_READER:
                     raise _unavailable(result, f"the reader {reader} is gone")
                 raise CardRemoved(f"the card in {reader} does not answer: {message}")
-            self._connection = PcscConnection(context.line, context.keep(), card, protocol)
+            self._connection = PcscConnection(
+                context.line, context.keep(), card, protocol, _VIRTUAL in reader
+            )
             return self._connection
 
     def wait_for_removal(self, timeout: float, cancel: threading.Event) -> None:
