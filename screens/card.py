@@ -359,7 +359,7 @@ class CardScreen(Page[None]):
             facts,
             self.t,
             self._step.earlier,
-            self._step.service_down,
+            self._step.trouble,
         )
         if self._told_no:
             answer = self.t("This can't be cancelled now. The result comes in a moment.")

@@ -343,10 +343,10 @@ class CardInquiryScreen(Page[None]):
                 prompt_words("settling", None, {}, self.t, earlier=True),
                 text=self.t("Please leave the card in."),
             )
-        if step.prompt in WORDS and not step.service_down:
+        if step.prompt in WORDS and step.trouble == "missing":
             return Said(*map(self.t, WORDS[step.prompt]))
         facts = {"balance_fen": step.balance_fen}
-        return prompt_words(step.prompt, step.tries_left, facts, self.t, service_down=step.service_down)
+        return prompt_words(step.prompt, step.tries_left, facts, self.t, trouble=step.trouble)
 
     def _doing(self) -> tuple[Node, ...]:
         """The PIN, or that something is going on."""

@@ -177,7 +177,13 @@ def amounts(
     balances: tuple[Node, ...] = (held(t("Balance after") if paid else now, step.balance_fen),)
     if cash and not paid:
         balances = (*balances, held(t("Balance after"), step.balance_fen - amount_fen))
-    return Fit((Row((sum_, *balances), gap=48), Column((sum_, *balances), gap=4, align="start")))
+    return Fit(
+        (
+            Row((sum_, *balances), gap=48),
+            Column((sum_, Row(balances, gap=48)), gap=4, align="start"),
+            Column((sum_, *balances), gap=4, align="start"),
+        )
+    )
 
 
 def remarked(step: CardPrompt, pin: PinEntry | None, t: Say) -> tuple[str, str, Color]:
