@@ -503,8 +503,7 @@ def test_electronic_cash_says_what_will_be_left_and_waits_for_ok(tv: Television)
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("text_scale", [100, 150])
 def test_what_the_card_has_and_will_have_stand_beside_each_other(language: str, text_scale: int) -> None:
-    tv = Television(PaymentVerbs(), language, text_scale)
-    tv.open("card", order=data.ORDER)
+    tv = Television(PaymentVerbs(), language, text_scale).open("card", order=data.ORDER)
     post(tv, prompt("confirm-cash"))
-    tops = {text.text: text.rect[1] for text in tv.stage.texts()}
+    tops = {text.text: text.rect[1] for text in tv.app.stage.texts()}
     assert tops["¥236.40"] == tops["¥221.40"]
