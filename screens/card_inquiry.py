@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from screens.card_load import LoadWay
 from screens.card_load_parts import NOT_NOW, amounts_for, confirmation
-from screens.card_parts import POSES, ROOMY, card_picture, slot_button
+from screens.card_parts import ROOMY, card_picture, pose_of, slot_button
 from screens.card_read import card_read
 from screens.parts import beside
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
@@ -309,7 +309,7 @@ class CardInquiryScreen(Page[None]):
             words = Said(*map(self.t, own)) if own is not None else words_for(step.code, step.facts, self.t)
             return self._refused(words, "expired" if step.code == "card-wait-expired" else "failed")
         said = self._words(step)
-        pose = POSES.get(step.prompt, "wrong")
+        pose = pose_of(step)
         last = self._asks_pin and step.tries_left == 1
         tone: Color = "warning" if self._asks_pin and step.prompt == "wrong-pin" else "secondary"
         roomy = self.app.settings.text_scale <= ROOMY

@@ -63,10 +63,10 @@ TROUBLES = {
         "pcscd does not answer; on most boxes 'systemctl start pcscd' starts it. It is asked again by itself."
     ),
     "in-use": N_(
-        "Another program has the card for itself. End that one, or choose another reader below. It is asked again by itself."
+        "Another program has the card for itself. End that one, or choose another reader at Card readers. It is asked again by itself."
     ),
     "silent": N_(
-        "The reader's driver hangs. Unplug it and plug it in again, or choose another reader below."
+        "The reader's driver hangs. Unplug it and plug it in again, or choose another one at Card readers."
     ),
 }
 """Why no reader can be used, for testers."""
@@ -230,6 +230,8 @@ class CardLabScreen(Page[None]):
 
     def _pose(self) -> Literal["insert", "inside", "reading", "missing", "empty"]:
         if isinstance(self._prompt, Refused):
+            return "empty"
+        if self._prompt.trouble == "in-use":  # nothing is unplugged, and whose card is in it is not known
             return "empty"
         return POSES.get(self._prompt.prompt, "inside")
 

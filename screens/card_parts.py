@@ -186,6 +186,11 @@ def amounts(
     )
 
 
+def pose_of(step: CardPrompt) -> Pose:
+    """The drawing that goes with what is asked. Where another program has the reader nothing is unplugged."""
+    return "inside" if step.trouble == "in-use" else POSES.get(step.prompt, "wrong")
+
+
 def remarked(step: CardPrompt, pin: PinEntry | None, t: Say) -> tuple[str, str, Color]:
     """What has become of the money; beside that what is worth knowing of the PIN, or not to be done just now.
 

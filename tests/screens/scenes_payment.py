@@ -448,7 +448,7 @@ DIALOG_SCENES: tuple[PaymentScene, ...] = (
     PaymentScene(
         "card-tray-testers",
         "card-tray",
-        lambda tv: tv.press("BLUE", *["DOWN"] * 12),
+        lambda tv: tv.press("BLUE", *["DOWN"] * 13),
         focus="insert:debit-sda",
         slot=Slot(
             "mine.toml",

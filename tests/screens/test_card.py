@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from cardreader.secret import Pin
+from screens.card_parts import pose_of
 from stb_app.journeys.steps import CANCELLABLE_PROMPTS, EARLIER_NOT_TAKEN, CardPrompt, Finished, Prompt
 from stb_app.kit.items import CardPicture, Run
 from stb_app.kit.nodes import Steps
@@ -507,3 +508,8 @@ def test_what_the_card_has_and_will_have_stand_beside_each_other(language: str, 
     post(tv, prompt("confirm-cash"))
     tops = {text.text: text.rect[1] for text in tv.app.stage.texts()}
     assert tops["¥236.40"] == tops["¥221.40"]
+
+
+def test_a_reader_that_another_program_uses_is_not_drawn_unplugged() -> None:
+    missing = prompt("reader-missing")
+    assert (pose_of(missing), pose_of(replace(missing, trouble="in-use"))) == ("missing", "inside")
