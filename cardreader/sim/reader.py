@@ -25,11 +25,6 @@ _CANCEL_CHECK_S = 0.1
 _AT_DEBIT: dict[PullWhen, Fault] = {"before-debit": parse("pull@8054"), "after-debit": parse("lose@8054")}
 
 
-def is_debit(apdu: bytes) -> bool:
-    """Whether the command is DEBIT FOR PURCHASE."""
-    return _AT_DEBIT["before-debit"].hits(0, apdu)
-
-
 class SimReader:
     """A simulated slot. Safe to use from several threads.
 
