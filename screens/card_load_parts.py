@@ -76,6 +76,12 @@ TEXTS: Mapping[str, str] = {
     "reader-away": N_(
         "Plug the reader in and put the same card back: the card itself tells us whether it has the money."
     ),
+    "reader-away-in-use": N_(
+        "As soon as it is free, put the same card back: the card itself tells us whether it has the money."
+    ),
+    "reader-away-silent": N_(
+        "Unplug it, plug it in again and put the same card back: the card itself tells us whether it has the money."
+    ),
     "reader-away-service": N_(
         "As soon as it runs, put the same card back: the card itself tells us whether it has the money."
     ),
@@ -178,12 +184,13 @@ def confirmation(fen: int, t: Say) -> dict[str, Any]:
 
 def load_words(step: CardPrompt, t: Say) -> Said:
     """What is asked of the person at the slot."""
-    own = None if step.service_down else WORDS.get(step.prompt)
+    missing = step.trouble == "missing"
+    own = WORDS.get(step.prompt) if missing else None
     if own is not None:
         return Said(t(own[0]), t(own[1]))
     facts = {"number": step.number}
-    said = prompt_words(step.prompt, step.tries_left, facts, t, service_down=step.service_down)
-    text = TEXTS.get(f"{step.prompt}-service" if step.service_down else step.prompt)
+    said = prompt_words(step.prompt, step.tries_left, facts, t, trouble=step.trouble)
+    text = TEXTS.get(step.prompt if missing else f"{step.prompt}-{step.trouble}")
     return said if text is None else replace(said, text=t(text))
 
 

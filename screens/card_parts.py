@@ -177,7 +177,18 @@ def amounts(
     balances: tuple[Node, ...] = (held(t("Balance after") if paid else now, step.balance_fen),)
     if cash and not paid:
         balances = (*balances, held(t("Balance after"), step.balance_fen - amount_fen))
-    return Fit((Row((sum_, *balances), gap=48), Column((sum_, *balances), gap=4, align="start")))
+    return Fit(
+        (
+            Row((sum_, *balances), gap=48),
+            Column((sum_, Row(balances, gap=48)), gap=4, align="start"),
+            Column((sum_, *balances), gap=4, align="start"),
+        )
+    )
+
+
+def pose_of(step: CardPrompt) -> Pose:
+    """The drawing that goes with what is asked. Where another program has the reader nothing is unplugged."""
+    return "inside" if step.trouble == "in-use" else POSES.get(step.prompt, "wrong")
 
 
 def remarked(step: CardPrompt, pin: PinEntry | None, t: Say) -> tuple[str, str, Color]:
