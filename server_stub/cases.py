@@ -19,7 +19,7 @@ from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.ids import Ids
 from server_stub.foundation.money import yuan
 from server_stub.foundation.outbox import Outbox
-from server_stub.tsp import cases, tables
+from server_stub.tsp import books, cases, tables
 from server_stub.tsp.moves import Moves
 
 COLUMNS = "{:<26}  {:<16}  {:<21}  {:>10}  {:<15}  {:<9}  {}"
@@ -38,6 +38,8 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
             outbox = Outbox(database, tables.outbox, clock, "cases", {})
             moves = Moves(clock, Ids(clock, os.urandom), settings, outbox)
             told = (options.reason, options.actor, options.second, cli.actor())
+            # A program that was changed may decide before a server has started with it.
+            database.submit(lambda conn: books.open_accounts(conn, ())).result()
             decision = cases.Decision(options.case, options.do, *told)
             return _decide(lambda work: database.submit(work).result(), moves, decision)
         everything = options.action == "show" or options.all

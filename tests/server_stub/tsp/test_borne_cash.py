@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from asyncio import to_thread
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, update
 
+from server_stub import cases as command
+from server_stub.app import ROLES
+from server_stub.cli import parse
+from server_stub.foundation import outbox
+from server_stub.foundation.ledger import Account
 from server_stub.settings import Settings
 from server_stub.tsp import books, cases, tables
 from server_stub.tsp.cases import CaseRefused, Decision
 from server_stub.tsp.invariants import invariants
-from tests.server_stub.system import Box, Card, System, faults, running
+from tests.server_stub.system import Box, Card, System, databases, faults, running
 from tests.server_stub.tsp.test_electronic_cash import HELD_FEN, Terminal
 from tests.server_stub.tsp.test_online_card import ANSWER_S, at_issuer
 
@@ -277,3 +283,22 @@ async def test_check_knows_a_certificate_that_is_owed_to_ppp(system: System) -> 
     system.clock.advance(5)
     await lost.until_paid_for()
     assert len(await at_issuer(system)) == 1
+
+
+async def test_the_command_decides_also_before_a_server_has_opened_the_accounts(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = await Lost.of(system)
+    newer = {**books.CHART, "expense:newer": (Account("expense:newer", "expense"), "Of a newer program.")}
+    monkeypatch.setattr(books, "CHART", newer)
+    [case] = await lost.open_cases()
+    data = tmp_path / "data"
+    url = databases.of(data)
+    where = ["--data", str(data), *(["--database", url] if url else [])]
+    done = ["--action", "open-service", "--reason", "the card is broken", "--actor", "Li"]
+    options = parse(["cases", "decide", case.id, *done, *where], ROLES)
+    assert await to_thread(command.run, options, system.clock) == 0
+    assert "expense:newer" in {row.name for row in await system.rows(tables.ledger.accounts)}
+    system.clock.advance(outbox.LOOK_EVERY.total_seconds())  # nobody has told this process
+    await lost.box.state(lost.payment["payment"], "done")
+    assert await lost.stands() == {books.BORNE: lost.fen, books.BOSS: -lost.fen}

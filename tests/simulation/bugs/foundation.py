@@ -58,12 +58,12 @@ def outbox_after_commit() -> AbstractContextManager[Any]:
     """BOSS is owed its message only after the payment is on the disk, in a second write."""
     paid, owe = core.Core.paid, outbox.Outbox.put
 
-    def later(self: Any, conn: Any, payment: Any, *, actor: str) -> None:
+    def later(self: Any, conn: Any, payment: Any, *, actor: str, received_fen: int | None = None) -> None:
         def second(conn: Any) -> None:
             owe(self.outbox, conn, moves.OPEN_SERVICE, {"payment": payment.id})
 
         with put(outbox.Outbox, "put", lambda self, conn, topic, payload, delay=0, **_: None):
-            paid(self, conn, payment, actor=actor)
+            paid(self, conn, payment, actor=actor, received_fen=received_fen)
         asyncio.get_running_loop().create_task(self.database.write(second))
 
     return put(core.Core, "paid", later)
