@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from screens.problems import N_, words_for
+from screens.card_load_parts import TRY_AGAIN
+from screens.problems import N_, Said, words_for
 from screens.words import Say
 from stb_app.journeys.steps import BankCardRead, CardRead, CardTransaction
 from stb_app.kit.nodes import (
@@ -35,8 +36,29 @@ BANK_CARDS = {
 }
 SHOWN = 5
 """So many transactions are seen at once at least."""
+NOT_TOLD: Mapping[str, tuple[str, str]] = {
+    "declined-by-issuer": (
+        N_("The card's bank does not tell the balance"),
+        N_("Please ask the bank that issued it."),
+    ),
+    "declined-by-card": (
+        N_("The card does not let its bank be asked"),
+        N_("Please ask the bank that issued it."),
+    ),
+    "card-listed": (N_("This card has been stopped by its bank"), N_("Please ask the bank that issued it.")),
+    "ppp-unreachable": (
+        N_("The card's bank cannot be asked just now"),
+        N_("Please try again in a few minutes."),
+    ),
+    "method-not-offered": (
+        N_("Balances cannot be asked for here"),
+        N_("Please ask the bank that issued it."),
+    ),
+}
+"""Why a bank, asked for a balance, has not told it, where the words of a payment would not do."""
+SAYS_NO = frozenset(("too-little-on-account", "over-limit"))
+"""What a bank says of an amount, and there is none."""
 ASK_AGAIN = N_("The bank has told nothing. You can ask it again.")
-"""Words of a payment would not do: these say nothing of money."""
 Fact = tuple[str, str | Text]
 
 
@@ -70,8 +92,8 @@ def card_read(
     label = Text(told.label, "body", "secondary")
     number = Text(card.number, wrap=False), Text(card.number, "caption", wrap=False)
     mark = (told.mark,) if told.mark is not None else ()
-    facts = Facts(((t("Card number"), number[0]), *told.facts))
-    less = Facts(((t("Card number"), number[1]), *told.facts), gap=8, style="caption")
+    facts = Facts(((t("Card number"), number[0]), *told.facts), values_end=True)
+    less = Facts(((t("Card number"), number[1]), *told.facts), gap=8, values_end=True, style="caption")
     # Three ways stand below each other: side by side their words would not fit beside the transactions.
     ways: Node = Row(tuple(Grow(way) for way in buttons[-2:]), gap=24)
     if len(buttons) > 2:
@@ -131,9 +153,7 @@ def _bank_card(card: BankCardRead, t: Say) -> Told:
             label = t("Available credit") if card.kind == "credit" else t("In the account")
             return Told(label, figure, ((t("Type"), kind), *facts), mark, why)
         if card.account_refusal is not None:
-            said = words_for(card.account_refusal, {}, t)
-            mark, why = None, t("{reason}.").format(reason=said.title)
-            warning = said.text if card.account_refusal == "pin-refused" else t(ASK_AGAIN)
+            mark, (why, warning) = None, not_told(card.account_refusal, t)
         elif card.usable and card.kind == "credit":
             why = t("The bank tells the available credit, once it has the PIN.")
         elif card.usable:
@@ -145,6 +165,18 @@ def _bank_card(card: BankCardRead, t: Say) -> Told:
         facts.append((t("Payment limit"), money(card.cash.at_once_fen)))
     figure = Text(money(card.cash.balance_fen), "amount", "money", wrap=False)
     return Told(t("Electronic cash"), figure, tuple(facts), mark, why)
+
+
+def not_told(refusal: str, t: Say) -> tuple[str, str]:
+    """Why the bank has not told the balance, and what can be done."""
+    own = NOT_TOLD.get("declined-by-issuer" if refusal in SAYS_NO else refusal)
+    if own is not None:
+        said = Said(t(own[0]), t(own[1]))
+    else:
+        said = words_for(refusal, {}, t)
+        if refusal in TRY_AGAIN and refusal != "pin-refused":
+            said = replace(said, text=t(ASK_AGAIN))
+    return t("{reason}.").format(reason=said.title), said.text
 
 
 def _standing(card: CardRead, t: Say) -> tuple[Pill, str]:

@@ -505,8 +505,10 @@ def prompt_words(
     return Said(t(title).format(last=last), t(text).format(tries=tries_left, last=last))
 
 
-def money_words(what: str, t: Translate) -> str:
-    """Whether money was taken, as a sentence. ``what``: not-taken, taken, unknown or returned."""
+def money_words(what: str, t: Translate, *, late: bool = False) -> str:
+    """Whether money was taken, as a sentence. ``what``: not-taken, taken, unknown or returned; ``late``: what was taken goes back."""
+    if late and what == "taken":
+        return t(RETURNING)
     return t(MONEY.get(what, MONEY["unknown"]))
 
 

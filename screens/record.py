@@ -16,13 +16,14 @@ from screens.words import (
     amount_name,
     method_label,
     method_name,
+    money_color,
     payment_state,
     term_name,
     time_name,
 )
 from stb_app.journeys import Payment
 from stb_app.journeys.steps import Finished, finished
-from stb_app.kit.nodes import Color, Grow, Node, Row, Space, Text
+from stb_app.kit.nodes import Grow, Node, Row, Space, Text
 from stb_app.shell.page import Page
 from stb_app.shell.words import day, full_moment, money
 
@@ -84,8 +85,8 @@ class RecordScreen(Page[None]):
             sentences.append(Text(here, "body", "secondary"))
         if payment.money == "unknown" or (payment.reason and sends_to_hotline(payment.reason)):
             sentences += [Text(line, "body", "secondary") for line in known_hotline(self.app)]
-        taken = money_words(payment.money, self.t)
-        tone: Color = "warning" if payment.money == "unknown" else "text"
+        taken = money_words(payment.money, self.t, late=payment.state == "late")
+        tone = money_color(payment.money, served=payment.state == "done")
         back = button("back", self.t("Back"), "primary", None)
         # Where nothing was paid for, the way to the service is the way to another order.
         words_ = self.t("To the service") if payment.money == "taken" else self.t("Order again")

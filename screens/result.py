@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from screens.count import SCROLLED, Count
 from screens.ending import ended, of_earlier
 from screens.parts import due
-from screens.problems import ELSEWHERE, MAY_BE_PAID, RETURNING, Said, money_words
+from screens.problems import ELSEWHERE, MAY_BE_PAID, Said, money_words
 from screens.purchase import pay_again, pay_otherwise, to_service
 from screens.words import (
     SEPARATOR,
@@ -17,11 +17,12 @@ from screens.words import (
     amount_name,
     method_label,
     method_name,
+    money_color,
     sentences,
     term_name,
     time_name,
 )
-from stb_app.journeys import Order, Payment
+from stb_app.journeys import Money, Order, Payment
 from stb_app.journeys.steps import Finished, Outcome
 from stb_app.kit.nodes import (
     Color,
@@ -346,7 +347,8 @@ class ResultScreen(Page[None]):
             )
             told = self._money_words()
             other = sentences(told, *self._not_this_one()).removeprefix(told)
-            return (Text(lasts, strong), Text((Span(told, "secondary"), Span(other, "warning")), style))
+            said_of_it = (Span(told, self._money_color()), Span(other, "warning"))
+            return (Text(lasts, strong), Text(said_of_it, style))
         lines: list[Node] = [Text((Span(self._money_words(), self._money_color(), True),), strong)]
         lines += [Text(other, style, "warning") for other in self._not_this_one()]
         lines.append(Text(said.text, style, "secondary"))
@@ -358,20 +360,17 @@ class ResultScreen(Page[None]):
 
     def _money_words(self) -> str:
         end = self._end
-        if (end.outcome, end.money) == ("late", "taken"):
-            return self.t(RETURNING)
         if end.reason in ELSEWHERE:
             return self.t(ELSEWHERE[end.reason])
         if self._earlier and end.money == "taken" and end.payment is not None:
             return self.t("{amount} was taken for it.").format(amount=money(end.payment.amount_fen))
-        return money_words(end.money, self.t)
+        return money_words(end.money, self.t, late=end.outcome == "late")
 
     def _money_color(self) -> Color:
-        if self._end.reason == "paying-elsewhere":
-            return "text"  # nothing here, but it may be moving there
-        if self._end.reason in ELSEWHERE or self._end.money in ("not-taken", "returned"):
-            return "good"
-        return "warning" if self._end.money == "unknown" else "text"
+        end = self._end
+        # What another television has taken is not taken here; what it may be taking is open here, too.
+        elsewhere: dict[str | None, Money] = {"paid-elsewhere": "not-taken", "paying-elsewhere": "unknown"}
+        return money_color(elsewhere.get(end.reason, end.money), served=end.outcome == "success")
 
     def _not_this_one(self) -> tuple[str, ...]:
         """Where an earlier payment stood against this order: what that means for the order just now."""

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from cardreader.secret import Pin
-from stb_app.journeys.steps import CardMoved, LoadEnded, LoadOutcome
+from screens.card_load_parts import ended_words, load_words
+from stb_app.journeys.steps import CardMoved, CardPrompt, LoadEnded, LoadOutcome
 from stb_app.kit.nodes import Target
 from tests.screens.dummies import Television
 from tests.screens.dummy_payments import BANK_CARD, LOADED, PaymentVerbs
-from tests.screens.scenes_payment import held_up, journey, not_loaded, post
+from tests.screens.scenes_payment import LOAD_SCENES, held_up, journey, not_loaded, post
 from tests.screens.test_ordering import nodes
 
 UNKNOWN = "It is not yet known whether money was taken."
@@ -305,3 +306,55 @@ def test_with_large_letters_the_steps_keep_away_from_the_title(word: str) -> Non
     at = next(i for i, text in enumerate(texts) if text.text == "Load")
     label, title = texts[at], texts[at + 1]
     assert title.rect[1] - (label.rect[1] + label.rect[3]) >= 20
+
+
+REASONS = (
+    *("box-storage", "card-expired", "card-issuer-unknown", "card-listed", "pin-blocked", "pin-refused"),
+    *("declined-by-issuer", "declined-by-card", "too-little-on-account", "over-limit", "method-not-offered"),
+    *("wrong-state", "ppp-silent", "ppp-unreachable", "tsp-unreachable", "internal"),
+)
+
+
+@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_load_that_failed_speaks_of_no_payment(reason: str, language: str) -> None:
+    tv = Television(PaymentVerbs(), language)
+    said = ended_words(not_loaded(reason), tv.app.t)
+    words = f"{said.title} {said.text}".replace("payment service", "").replace("支付平台", "")
+    assert not [word for word in ("pay", "order", "支付", "扣款", "订购") if word in words]
+
+
+def test_a_full_box_says_that_nothing_was_loaded_and_whom_to_call(tv: Television) -> None:
+    tv.app.facts["hotline"] = "96123"
+    post(tv, not_loaded("box-storage"))
+    assert "So the card was not loaded. Please call the hotline." in tv.words()
+    assert "Questions? Call 96123." in tv.words()
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_another_card_than_one_of_no_known_number_is_no_card_that_pays(language: str) -> None:
+    t = Television(PaymentVerbs(), language).app.t
+    words = load_words(CardPrompt("other-card", amount_fen=10_000), t)
+    assert words.text == t(
+        "Take it out and put back the card that is being loaded: only that one can tell us."
+    )
+    assert "支付" not in words.title + words.text
+    assert "4204" in load_words(held_up("other-card"), t).text
+
+
+def loading_at(language: str, scale: int) -> Television:
+    """A load whose card waits for its PIN."""
+    scene = next(scene for scene in LOAD_SCENES if scene.name == "card-load-pin")
+    return scene.play(language, scale)
+
+
+@pytest.mark.parametrize("scale", [100, 150])
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_both_balances_end_at_one_edge(language: str, scale: int) -> None:
+    tv = loading_at(language, scale)
+    ends = [
+        text.rect[0] + text.rect[2] for text in tv.app.stage.texts() if text.text in ("¥186.50", "¥286.50")
+    ]
+    assert len(ends) == 2
+    assert max(ends) - min(ends) <= 1
+    tv.close()
