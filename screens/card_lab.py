@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from screens.card_lab_parts import AUTHENTICITY, Tone, card_kind, grouped, milliseconds, way
 from screens.loading import LoadingPage
 from screens.parts import button, message
-from screens.problems import N_, SERVICE_DOWN, words_for
+from screens.problem_words import SERVICE_DOWN
+from screens.problems import N_, words_for
 from stb_app.journeys.base import Journey
 from stb_app.journeys.card_lab import (
     ApplicationFound,

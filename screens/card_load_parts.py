@@ -11,9 +11,9 @@ from screens.card_parts import AWAY_PROMPTS, beside_sum, remarked
 from screens.count import SCROLLED
 from screens.parts import due
 from screens.pin_entry import PinEntry
+from screens.problem_words import PROBLEMS
 from screens.problems import (
     N_,
-    PROBLEMS,
     STAY_SAFE,
     Said,
     money_words,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from screens.problems import DO_NOT_REPEAT, ELSEWHERE, N_, PROBLEMS, Said, spoken, words_for
+from screens.problem_words import PROBLEMS
+from screens.problems import DO_NOT_REPEAT, ELSEWHERE, N_, Said, spoken, words_for
 from screens.words import Say, sentences, term_name
 from stb_app.journeys.steps import Finished
 

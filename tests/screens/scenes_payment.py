@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from screens.problems import ELSEWHERE, MAY_BE_PAID, PROBLEMS
+from screens.problem_words import PROBLEMS
+from screens.problems import ELSEWHERE, MAY_BE_PAID
 from screens.result import NOT_THIS_BOX, NOT_THIS_CARD, NOT_THIS_SERVICE
 from stb_app.journeys import CardStanding, Order
 from stb_app.journeys.card_lab import Kept

@@ -10,7 +10,8 @@ from babel.messages.pofile import read_po
 from hypothesis import given
 from hypothesis import strategies as st
 
-from screens.problems import MONEY, PROBLEMS, PROMPTS, all_msgids, money_words, prompt_words, words_for
+from screens.problem_words import PROBLEMS
+from screens.problems import MONEY, PROMPTS, all_msgids, money_words, prompt_words, words_for
 from server_stub.foundation.problems import CODES as SERVERS
 from stb_app.journeys import Money
 from stb_app.journeys.steps import Prompt

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import requests
 
-from screens.problems import PROBLEMS, PROMPTS
+from screens.problem_words import PROBLEMS
+from screens.problems import PROMPTS
 from tests.system.television import Screen, Television
 
 CODES = {code for code in (*PROBLEMS, *PROMPTS) if "-" in code}

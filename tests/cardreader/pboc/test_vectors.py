@@ -15,7 +15,6 @@ from cardreader.pboc import crypto
 from cardreader.pboc.vectors import Vector
 
 # The peer still takes DES from where cryptography no longer wants it.
-pytestmark = pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 
 
 def every_vector() -> list[Vector]:

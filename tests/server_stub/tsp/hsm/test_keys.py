@@ -13,7 +13,6 @@ from server_stub.tsp.hsm.keys import KeyBlock, LocalMasterKey, Usage
 from server_stub.tsp.hsm.module import Hsm
 from tests.server_stub.tsp.hsm.parts import BIT_62, KEYS, MASTER_KEY, TMK, components, desk
 
-pytestmark = pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 LMK = LocalMasterKey(MASTER_KEY)
 SYMMETRIC = [usage for usage in Usage if usage.size is not None]
 

@@ -18,7 +18,6 @@ from server_stub.tsp.hsm.module import Hsm, Sealed
 from stb_app.tsp.envelope import CardData
 from tests.server_stub.tsp.hsm.parts import CARD, KEYS, OBJECTS, PAN, PAYMENT, TMK, TRACK, desk
 
-pytestmark = pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 DATA = CryptogramData(
     amount=bytes(6),
     amount_other=bytes(6),

@@ -50,7 +50,6 @@ from tests.server_stub.tsp.hsm.test_envelope import by_hand
 from tests.server_stub.tsp.hsm.test_module import ARQC, DATA
 
 # The peer still takes DES from where cryptography no longer wants it.
-pytestmark = pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 
 LEAVES: dict[object, str] = {
     KeyBlock: "wrapped",
