@@ -302,7 +302,8 @@ class CardInquiryScreen(Page[None]):
                 and amounts_for(step.cash)
             ):
                 load = (slot_button("load", self.t("Load electronic cash")),)
-            return card_read(step, (*load, again, done), self.t, self.say)
+            roomy = self.app.settings.text_scale <= ROOMY
+            return card_read(step, (*load, again, done), self.t, self.say, roomy)
         return self._asking(step)
 
     def _asking(self, step: CardPrompt | Refused) -> Node:

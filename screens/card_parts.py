@@ -15,7 +15,6 @@ from stb_app.kit.nodes import (
     CardSlot,
     Color,
     Column,
-    Facts,
     Fit,
     Node,
     Row,
@@ -230,7 +229,8 @@ def remarked(step: CardPrompt, pin: PinEntry | None, t: Say) -> tuple[str, str, 
 
 def beside_sum(sum_: Node, *balances: tuple[str, int]) -> Node:
     """What a card holds or will hold, in fen, beside what is taken: one sum below the other, their fen in one line."""
-    held = tuple((label, Text(money(fen), "body-bold", wrap=False)) for label, fen in balances)
+    labels = tuple(Text(label, "body", "secondary", wrap=False) for label, _ in balances)
+    held = tuple(Text(money(fen), "body-bold", wrap=False) for _, fen in balances)
     # No higher than the amount alone, so that the title below does not move when the card has been read.
-    beside = Facts(held, gap=0, values_end=True)
+    beside = Row((Column(labels, gap=0), Column(held, gap=0, align="end")), gap=20)
     return Fit((Row((sum_, beside), gap=56), Column((sum_, beside), gap=4, align="start")))

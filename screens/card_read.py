@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from screens.card_load_parts import TRY_AGAIN
 from screens.problems import N_, Said, words_for
@@ -86,38 +87,49 @@ def card_read(
     buttons: tuple[Target, ...],
     t: Say,
     say: Callable[[Mapping[str, str]], str],
+    roomy: bool,
 ) -> Node:
-    """The page. ``buttons``: the ways on; the last one stands next to the transactions."""
+    """The page.
+
+    Args:
+        buttons: the ways on; the last one stands next to the transactions.
+        roomy: the letters are no larger than usual.
+    """
     told = _bank_card(card, t) if isinstance(card, BankCardRead) else _purse(card, t, say)
     label = Text(told.label, "body", "secondary")
-    number = Text(card.number, wrap=False), Text(card.number, "caption", wrap=False)
     mark = (told.mark,) if told.mark is not None else ()
-    facts = Facts(((t("Card number"), number[0]), *told.facts), values_end=True)
-    less = Facts(((t("Card number"), number[1]), *told.facts), gap=8, values_end=True, style="caption")
+
+    def facts(gap: int, style: Literal["body", "caption"] = "body") -> Facts:
+        number = Text(card.number, style, wrap=False)
+        return Facts(((t("Card number"), number), *told.facts), gap=gap, values_end=True, style=style)
+
     # Three ways stand below each other: side by side their words would not fit beside the transactions.
     ways: Node = Row(tuple(Grow(way) for way in buttons[-2:]), gap=24)
     if len(buttons) > 2:
         ways = Column((*(Row((Grow(way),)) for way in buttons[:-2]), ways), gap=16)
     said = _why(told)
-    roomy = (label, told.figure, Space(4), facts, *((Space(4), Row(mark)) if mark else ()), *said)
+    head = Row((Grow(label), *mark)) if mark else label
+    lines = (head, told.figure, Space(4), facts(16), *said)
     calm, closer = (
-        Column((Panel(Column(roomy, gap=gap), "hero", pad=pad, grow=1), ways), gap=24, grow=1)
+        Column((Panel(Column(lines, gap=gap), "hero", pad=pad, grow=1), ways), gap=24, grow=1)
         for gap, pad in ((16, 44), (6, 32))
     )
-    # With little room whether it can pay stands above its number, which may scroll.
-    panel = Panel(
-        Column((*((Row((Grow(label), *mark)),) if mark else ()), told.figure, *said, less), gap=4),
-        "hero",
-        pad=28 if mark else 20,
-        grow=1,
+    # With little room why it cannot pay stands above its number, which may scroll.
+    upper = (*((head,) if mark else ()), told.figure, *said)
+    airy, panel = (
+        Panel(Column((*upper, facts(gap, "caption")), gap=gap), "hero", pad=28 if mark else 20, grow=1)
+        for gap in (16, 4)
     )
-    tight = Column((panel, ways), gap=20, grow=1)
+    loose, tight = (Column((one, ways), gap=20, grow=1) for one in (airy, panel))
     last = Column((Scroll("card", panel), ways), gap=20, grow=1)
     table = _table(card.log, t)
     return Fit(
         (
-            Row((Grow(calm, 9), Grow(table, 11)), gap=48, align="stretch", grow=1),
-            Row((Grow(closer, 9), Grow(table, 11)), gap=48, align="stretch", grow=1),
+            *(
+                Row((Grow(card_, 9), Grow(table, 11)), gap=48, align="stretch", grow=1)
+                for card_ in ((calm, closer) if roomy else ())
+            ),
+            Row((Grow(loose), Grow(table)), gap=40, align="stretch", grow=1),
             Row((Grow(tight), Grow(table)), gap=40, align="stretch", grow=1),
             Row((Grow(last, 1), Grow(table, 1)), gap=40, align="stretch", grow=1),
         )

@@ -352,9 +352,12 @@ def loading_at(language: str, scale: int) -> Television:
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_both_balances_end_at_one_edge(language: str, scale: int) -> None:
     tv = loading_at(language, scale)
-    ends = [
-        text.rect[0] + text.rect[2] for text in tv.app.stage.texts() if text.text in ("¥186.50", "¥286.50")
-    ]
-    assert len(ends) == 2
-    assert max(ends) - min(ends) <= 1
+    seen = {text.text: text.rect for text in tv.app.stage.texts()}
+    now, after = seen["¥186.50"], seen["¥286.50"]
+    assert abs(now[0] + now[2] - after[0] - after[2]) <= 1
+    # Each beside its name, and both beside what is loaded.
+    assert (now[1], after[1]) == (seen[tv.app.t("Electronic cash")][1], seen[tv.app.t("After loading")][1])
+    assert now[0] > seen["¥100.00"][0] + seen["¥100.00"][2]
+    middle = seen["¥100.00"][1] + seen["¥100.00"][3] / 2
+    assert now[1] < middle - now[3] / 2 < after[1] < middle + after[3] / 2
     tv.close()
