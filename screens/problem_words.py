@@ -14,7 +14,6 @@ _OTHER_TELEVISION_FIRST = N_(
 )
 _TRY_OTHER_CARD = N_("Take it out and put in another card, or pay another way.")
 _CALL_BANK = N_("Please ask the bank that issued the card, or pay another way.")
-_CALL_US = N_("Please call the hotline; we will look at it with you.")
 _ORDER_AGAIN = N_("Please order again.")
 _NOT_SAFE = N_("So nothing is sent there, and nothing can be paid. Please call the hotline.")
 _NOT_RECOGNISED = N_("The payment service does not recognise this box")

@@ -28,7 +28,6 @@ _NEEDS = {
     SIGNATURE: TerminalCapabilities.SIGNATURE,
     NO_CVM: TerminalCapabilities.NO_CVM,
 }
-_IF_SUPPORTED = 0x03
 UNKNOWN, FAILED, SUCCESSFUL = 0x00, 0x01, 0x02
 """Third byte of the CVM results."""
 NOT_PERFORMED = bytes((0x3F, 0x00, UNKNOWN))

@@ -9,7 +9,6 @@ from cardreader.apdu import Channel, Command
 from cardreader.errors import ProtocolError
 from cardreader.tlv import parse
 
-_TEMPLATES = (0x71, 0x72)
 _IDENTIFIER, _COMMAND = 0x9F18, 0x86
 _IDENTIFIER_SIZE = 4
 NOT_PERFORMED, FAILED, SUCCESSFUL = 0x00, 0x10, 0x20

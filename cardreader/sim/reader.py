@@ -22,11 +22,6 @@ _CANCEL_CHECK_S = 0.1
 _AT_DEBIT: dict[PullWhen, Fault] = {"before-debit": parse("pull@8054"), "after-debit": parse("lose@8054")}
 
 
-def is_debit(apdu: bytes) -> bool:
-    """Whether the command is DEBIT FOR PURCHASE."""
-    return _AT_DEBIT["before-debit"].hits(0, apdu)
-
-
 @dataclass(frozen=True, slots=True)
 class OwnCard:
     """A tester's own card: its profile's file, absolute, and the line that describes it."""

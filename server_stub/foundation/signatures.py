@@ -32,7 +32,6 @@ CHANGING = frozenset({"idempotency-key"})
 IF_THERE = frozenset({"correlation-id"})
 """Covered besides, wherever it is sent: what stands in our books under a box's name comes from that box."""
 ANSWER_COMPONENTS = f'"@status" "content-digest" "signature";req;key="{REQUEST_LABEL}"'
-NO_CONTENT = b""
 
 _INPUT = re.compile(
     r'stb=(\(((?:"(?:@method|@authority|@path|@query|[a-z-]+)" ?)+)\)((?:;[a-z]+=(?:[0-9]{1,15}|"[ !#-\[\]-~]*"))+))'

@@ -464,6 +464,16 @@ async def running(
         stand().roles = None
 
 
+@contextlib.asynccontextmanager
+async def running_with_ppp(
+    data: Path, settings: Settings | None = None, clock: SimulatedClock | None = None
+) -> AsyncIterator[System]:
+    """The same with PPP, on a line that is not simulated."""
+    with socket.create_server(("127.0.0.1", 0)) as terminals:
+        async with running(data, settings, clock, terminals) as system:
+            yield system
+
+
 async def proved(system: System) -> None:
     """Asserts what ``stb-server check`` asks for, as of now.
 

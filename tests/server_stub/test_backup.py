@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sqlite3
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import select
 
 from server_stub import backup
+from server_stub.backup import sqlite
 from server_stub.boss import tables as boss
 from server_stub.cli import parse
 from server_stub.foundation.clock import SimulatedClock
@@ -30,6 +30,7 @@ from tests.server_stub.system import (
     databases,
     first_start,
     running,
+    running_with_ppp,
 )
 from tests.server_stub.tsp.test_online_card import Terminal
 
@@ -79,22 +80,18 @@ async def ordered(system: System, box: Box, service: str) -> Any:
 async def test_a_number_of_the_terminal_is_not_used_again(tmp_path: Path, kind: str) -> None:
     """PPP has gone on: under the next numbers it has what was sold since."""
     data, copy, kept = tmp_path / "data", tmp_path / "restored", tmp_path / "backup"
-    with socket.create_server(("127.0.0.1", 0)) as terminals:
-        async with running(data, terminals=terminals) as system:
-            box = await system.box()
-            await Terminal(system, box).pay(await box.pay("card"))
-            (before,) = await system.rows(tsp.pos_terminals)
-            await asyncio.to_thread(backup.make, kept, data, databases.of(data), MADE_AT)
+    async with running_with_ppp(data) as system:
+        box = await system.box()
+        await Terminal(system, box).pay(await box.pay("card"))
+        (before,) = await system.rows(tsp.pos_terminals)
+        await asyncio.to_thread(backup.make, kept, data, databases.of(data), MADE_AT)
     backup.put_back(kept, copy, databases.empty(copy))
-    with socket.create_server(("127.0.0.1", 0)) as terminals:
-        async with running(
-            copy, clock=SimulatedClock(START + timedelta(minutes=1)), terminals=terminals
-        ) as system:
-            (after,) = await system.rows(tsp.pos_terminals)
-            assert (after.stan, after.mak) == (before.stan + 10_000, None)
-            again = box.at(system)
-            paid = await Terminal(system, again, "credit").pay(await again.pay("card", "kids", "monthly"))
-            assert paid["money"] == "taken"
+    async with running_with_ppp(copy, clock=SimulatedClock(START + timedelta(minutes=1))) as system:
+        (after,) = await system.rows(tsp.pos_terminals)
+        assert (after.stan, after.mak) == (before.stan + 10_000, None)
+        again = box.at(system)
+        paid = await Terminal(system, again, "credit").pay(await again.pay("card", "kids", "monthly"))
+        assert paid["money"] == "taken"
 
 
 async def test_a_number_of_a_security_module_is_not_used_again(tmp_path: Path, kind: str) -> None:
@@ -241,7 +238,7 @@ def test_beside_a_full_disk_a_server_that_stands_is_copied(
         full.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
         raise full
 
-    monkeypatch.setattr(backup, "_open", no_room)
+    monkeypatch.setattr(sqlite, "_open", no_room)
     made = backup.make(tmp_path / "kept", Path(first_start().name), "", MADE_AT)
     assert {*made["roles"]} == {"tsp", "boss", "sandbox", "ppp"}
     assert backup.read(tmp_path / "kept") == made

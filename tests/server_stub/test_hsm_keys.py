@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from asyncio import to_thread
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from server_stub.foundation.clock import Clock
 from server_stub.foundation.vault import key_file
 from server_stub.foundation.working_keys import check_value, master_key
 from server_stub.tsp import tables
-from tests.server_stub.system import System, databases, running
+from tests.server_stub.system import System, databases, running_with_ppp
 from tests.server_stub.tsp.test_online_card import Terminal
 
 pytestmark = pytest.mark.anyio
@@ -25,9 +24,8 @@ FIRST = bytes.fromhex("0123456789ABCDEFFEDCBA9876543210")
 
 @pytest.fixture
 async def system(tmp_path: Path, kind: str) -> AsyncIterator[System]:
-    with socket.create_server(("127.0.0.1", 0)) as terminals:
-        async with running(tmp_path, terminals=terminals) as system:
-            yield system
+    async with running_with_ppp(tmp_path) as system:
+        yield system
 
 
 async def operator(data: Path, *words: str, clock: Clock | None = None) -> int:

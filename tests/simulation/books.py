@@ -13,8 +13,8 @@ from server_stub.ppp import tables as ppp
 from server_stub.sandbox import tables as sandbox
 from server_stub.tsp import machines
 from server_stub.tsp import tables as tsp
+from tests.simulation.cards import Debit
 from tests.simulation.databases import opened
-from tests.simulation.television import Debit
 from tests.simulation.world import Simulation
 
 SCHEDULED = frozenset(machines.WATCHED.values()) - {"amount-differs", "service-not-opened"}
@@ -64,6 +64,18 @@ class Books:
     balances: list[tuple[str, Any]]
     keys: dict[str, Any]
     """The TSP's rows about keys of boxes, by key."""
+
+    def wallet_has(self, payment: str) -> bool:
+        """Whether the wallet holds money for a payment."""
+        return payment in self.codes and self.codes[payment].state == "paid"
+
+    def money_is_gone(self, payment: str) -> bool:
+        """Whether the payer's money for a payment is gone at this moment, from a card or an account or to the wallet."""
+        return payment in self.charged or self.wallet_has(payment)
+
+    def went_back(self, payment: str) -> bool:
+        """Whether the wallet has sent the money for a payment back."""
+        return payment in self.codes and self.codes[payment].state == "refunded"
 
 
 def books(simulation: Simulation) -> Books:

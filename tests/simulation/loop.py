@@ -9,8 +9,6 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-MAIN = "main"
-
 
 class Gone(BaseException):
     """The power of whoever runs this is off. No handler of the code under test may take it for an error."""

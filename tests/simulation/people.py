@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from cardreader.secret import Pin
 from stb_app.journeys.steps import CardPrompt, Finished, Loaded, LoadEnded, QrStep, Refused
 from tests.simulation import network
+from tests.simulation.cards import Card, CashCard
 from tests.simulation.loop import Actor
 from tests.simulation.servers import Request
-from tests.simulation.television import Box, Card, CashCard, Job
+from tests.simulation.television import Box, Job
 
 if TYPE_CHECKING:
     from tests.simulation.world import Simulation

@@ -27,13 +27,15 @@ from server_stub.foundation.vault import vault_file
 from server_stub.tsp import server_keys
 from stb_app.shell.connection import KEY_AGE
 from tests.simulation import databases, servers, taps
+from tests.simulation.cards import Card, CashCard, DebitCard
 from tests.simulation.loop import Actor, SimulatedLoop, Stuck
+from tests.simulation.machine import simulated_machine
 from tests.simulation.network import Network
 from tests.simulation.people import Person
 from tests.simulation.plan import ROLES, BoxPlan, Plan, make
 from tests.simulation.servers import Host
 from tests.simulation.taps import Held
-from tests.simulation.television import Box, Card, CashCard, DebitCard, simulated_machine
+from tests.simulation.television import Box
 
 BOXES = ("85312048", "85312047")
 """Those of the demo subscribers that take part."""

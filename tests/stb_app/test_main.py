@@ -214,10 +214,10 @@ def test_a_tester_s_file_that_is_no_card_is_not_called_a_damaged_state(
     assert "its file does not describe a card" in (tv.stage.picture.notice or "")
 
 
-def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
+def telling(looked_at: set[str]) -> Callable[[object], str]:
+    """What a television's notice says after a step of the recovery; ``looked_at``: payments and loads that a page shows."""
     tv = Television()
     tv.app.set_language("en")
-    looked_at: set[str] = set()
     tell = main._recovered(tv.app, looked_at.__contains__)
 
     def told(step: object) -> str:
@@ -225,6 +225,12 @@ def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
         tv.app.draw()
         return tv.stage.picture.notice or ""
 
+    return told
+
+
+def test_what_an_earlier_television_left_open_is_told_wherever_one_is() -> None:
+    looked_at: set[str] = set()
+    told = telling(looked_at)
     code = DummyTsp().pay("order-1", "wallet:demo", "key-1")
     assert told(CodesOpen((code,))).startswith(
         f"An earlier wallet payment is still open: Sports · Monthly · ¥15.00 · Order {code.number} · "
@@ -261,16 +267,8 @@ WHICH = "Electronic cash · ¥100.00 · card ****\u00a04204 · 11-21 19:33"
 
 
 def test_a_load_without_an_end_is_told_beside_what_else_is_open() -> None:
-    tv = Television()
-    tv.app.set_language("en")
     looked_at: set[str] = set()
-    tell = main._recovered(tv.app, looked_at.__contains__)
-
-    def told(step: object) -> str:
-        tell(step)
-        tv.app.draw()
-        return tv.stage.picture.notice or ""
-
+    told = telling(looked_at)
     wanted = f"It is not yet known whether the card was loaded: {WHICH}. Put the same card in, and"
     assert told(LoadsOpen((LOAD,))).startswith(wanted)
     both = told(CardWanted((OPEN_PAYMENT,)))

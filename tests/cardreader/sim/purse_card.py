@@ -8,23 +8,13 @@ from cardreader.sim.issuers import KNOWN
 from cardreader.sim.profiles import PROFILES, Profile, SimulatedCard
 from cardreader.sim.purse_state import PurseState
 from cardreader.sim.store import MemoryStore
+from tests.cardreader.sim.counting import Counting
 from tests.cardreader.terminal import DATE, TIME
 
 GOOD = PROFILES["good"]
 KEYS = KNOWN.card_keys(bytes.fromhex(GOOD.serial))
 TERMINAL_NUMBER = bytes.fromhex("853100000001")
 SELECT = "00A4040009" + AID.hex() + "00"
-
-
-class Counting:
-    """Random numbers that are none: each call gives the next."""
-
-    def __init__(self) -> None:
-        self._calls = 0
-
-    def __call__(self, size: int) -> bytes:
-        self._calls += 1
-        return self._calls.to_bytes(size)
 
 
 class Inserted:

@@ -16,7 +16,8 @@ from cardreader.purse import Purse
 from cardreader.sim.profiles import SimulatedCard, fresh_state
 from cardreader.sim.purse_state import PurseState
 from cardreader.sim.store import FileStore, MemoryStore
-from tests.cardreader.sim.purse_card import GOOD, SELECT, Counting, Inserted, debit_apdu, init_apdu, inserted
+from tests.cardreader.sim.counting import Counting
+from tests.cardreader.sim.purse_card import GOOD, SELECT, Inserted, debit_apdu, init_apdu, inserted
 from tests.cardreader.terminal import DATE, TIME, Terminal
 
 # -- what survives

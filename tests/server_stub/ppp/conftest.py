@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
@@ -21,7 +20,7 @@ from server_stub.ppp.chip import MasterKeys
 from server_stub.ppp.invariants import invariants
 from server_stub.ppp.service import PppService
 from tests.server_stub.ppp.terminal import TestTerminal
-from tests.server_stub.system import START, System, databases, first_start, running
+from tests.server_stub.system import START, System, databases, first_start, running_with_ppp
 
 FILES = ("ppp.db", "ppp.key", "terminal.key")
 MASTER = MasterKeys(SecretBytes(issuer_keys.MASTER_AC), SecretBytes(issuer_keys.MASTER_MAC))
@@ -47,9 +46,8 @@ def service_over(data: Path, seed: int = 1) -> PppService:
 @pytest.fixture
 async def system(tmp_path: Path, anyio_backend: str, kind: str) -> AsyncIterator[System]:
     """A server with all roles, PPP too."""
-    with socket.create_server(("127.0.0.1", 0)) as terminals:
-        async with running(tmp_path, terminals=terminals) as one:
-            yield one
+    async with running_with_ppp(tmp_path) as one:
+        yield one
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 from asyncio import to_thread
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -33,7 +32,7 @@ from server_stub.tsp import cases, housekeeping, orders, tables
 from server_stub.tsp.cases import CaseRefused, Decided, Decision
 from stb_app.tsp import envelope
 from stb_app.tsp.model import Fields, Records
-from tests.server_stub.system import Box, System, databases, faults, running
+from tests.server_stub.system import Box, System, databases, faults, running_with_ppp
 from tests.server_stub.tsp.test_online_card import ANSWER_S, Slot, at_issuer, coded
 
 pytestmark = pytest.mark.anyio
@@ -45,9 +44,8 @@ HELD_FEN, AMOUNT_FEN = 18650, 10000
 
 @pytest.fixture
 async def system(tmp_path: Path, kind: str) -> AsyncIterator[System]:
-    with socket.create_server(("127.0.0.1", 0)) as terminals:
-        async with running(tmp_path / "data", Settings(ppp_seconds=ANSWER_S), terminals=terminals) as system:
-            yield system
+    async with running_with_ppp(tmp_path / "data", Settings(ppp_seconds=ANSWER_S)) as system:
+        yield system
 
 
 class Loader:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from server_stub.tsp import tables
 from server_stub.tsp.cases import Decision, decide
 from stb_app.tsp import envelope
 from stb_app.tsp.model import Fields
-from tests.server_stub.system import Box, System, running
+from tests.server_stub.system import Box, System, running_with_ppp
 from tests.server_stub.tsp.test_online_card import ANSWER_S, Slot, at_issuer, coded
 
 pytestmark = pytest.mark.anyio
@@ -33,9 +32,8 @@ HELD_FEN = 18650
 
 @pytest.fixture
 async def system(tmp_path: Path, kind: str) -> AsyncIterator[System]:
-    with socket.create_server(("127.0.0.1", 0)) as terminals:
-        async with running(tmp_path / "data", Settings(ppp_seconds=ANSWER_S), terminals=terminals) as system:
-            yield system
+    async with running_with_ppp(tmp_path / "data", Settings(ppp_seconds=ANSWER_S)) as system:
+        yield system
 
 
 class Terminal:
@@ -72,11 +70,6 @@ class Terminal:
         begun = await self.box.post(f"{path}/offline", await self.begin(payment))
         assert (begun["state"], begun["money"]) == ("unknown", "unknown")
         return await self.box.post(f"{path}/certificate", self.certificate())
-
-
-async def presented(system: System) -> Any:
-    (kept,) = await system.rows(tables.certificates)
-    return kept
 
 
 async def test_the_card_pays_by_itself_and_the_service_opens(system: System) -> None:

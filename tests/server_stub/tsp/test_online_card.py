@@ -24,7 +24,7 @@ from server_stub.settings import Settings
 from server_stub.tsp import cases, tables
 from stb_app.tsp import envelope
 from stb_app.tsp.model import Fields
-from tests.server_stub.system import Box, System, running
+from tests.server_stub.system import Box, System, running, running_with_ppp
 
 pytestmark = pytest.mark.anyio
 TERMINAL = TerminalSettings(terminal_id="88310001", merchant_id="883100048990001", merchant_name="STB")
@@ -35,9 +35,8 @@ ANSWER_S = 0.5
 
 @pytest.fixture
 async def system(tmp_path: Path, kind: str) -> AsyncIterator[System]:
-    with socket.create_server(("127.0.0.1", 0)) as terminals:
-        async with running(tmp_path / "data", Settings(ppp_seconds=ANSWER_S), terminals=terminals) as system:
-            yield system
+    async with running_with_ppp(tmp_path / "data", Settings(ppp_seconds=ANSWER_S)) as system:
+        yield system
 
 
 class Slot:

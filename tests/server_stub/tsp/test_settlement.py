@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from asyncio import gather, to_thread
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from server_stub.settings import Settings
 from server_stub.tsp import settlement, tables
 from server_stub.tsp.ppp_line import Unanswered
 from server_stub.tsp.settlement import Settlement
-from tests.server_stub.system import Box, System, databases, running
+from tests.server_stub.system import Box, System, databases, running_with_ppp
 from tests.server_stub.tsp.test_card_loads import Loader
 from tests.server_stub.tsp.test_online_card import ANSWER_S, Terminal
 
@@ -28,9 +27,8 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def system(tmp_path: Path, kind: str) -> AsyncIterator[System]:
-    with socket.create_server(("127.0.0.1", 0)) as terminals:
-        async with running(tmp_path / "data", Settings(ppp_seconds=ANSWER_S), terminals=terminals) as system:
-            yield system
+    async with running_with_ppp(tmp_path / "data", Settings(ppp_seconds=ANSWER_S)) as system:
+        yield system
 
 
 def settling(system: System) -> Settlement:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from server_stub.ppp import listener
 from server_stub.settings import Settings
 from server_stub.tsp import ppp_line
 from tests.server_stub.foundation.test_iso8583 import by_tshark, capture
-from tests.server_stub.system import System, running
+from tests.server_stub.system import System, running_with_ppp
 from tests.server_stub.tsp.test_card_loads import Loader
 from tests.server_stub.tsp.test_online_card import ANSWER_S, Terminal
 from tests.server_stub.tsp.test_settlement import settling, sold
@@ -29,9 +28,8 @@ ENTRY = 22
 
 @pytest.fixture
 async def system(tmp_path: Path, kind: str) -> AsyncIterator[System]:
-    with socket.create_server(("127.0.0.1", 0)) as terminals:
-        async with running(tmp_path / "data", Settings(ppp_seconds=ANSWER_S), terminals=terminals) as system:
-            yield system
+    async with running_with_ppp(tmp_path / "data", Settings(ppp_seconds=ANSWER_S)) as system:
+        yield system
 
 
 @pytest.fixture

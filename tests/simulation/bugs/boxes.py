@@ -12,7 +12,7 @@ from stb_app.shell import box, connection
 from stb_app.shell.box import BoxFiles
 from stb_app.tsp import client
 from stb_app.tsp.problem import Problem as BoxProblem
-from tests.simulation import television
+from tests.simulation import machine
 from tests.simulation.bugs.harness import both, bug, put
 
 
@@ -49,7 +49,7 @@ def forget_before_debit() -> AbstractContextManager[Any]:
 @bug("no-fsync", "boxes_remember_what_is_open", "charged_is_served_or_open", seed=14)
 def no_fsync() -> AbstractContextManager[Any]:
     """The box's memory is renamed into place before it is on the disk."""
-    return put(television._Disk, "fsync", lambda self, descriptor: television._box().disk_operation())
+    return put(machine.Disk, "fsync", lambda self, descriptor: machine.acting_box().disk_operation())
 
 
 @bug("ignore-earlier", "nobody_is_charged_twice", seed=51)

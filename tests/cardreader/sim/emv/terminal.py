@@ -15,6 +15,7 @@ from cardreader.sim.emv.profile import EmvProfile, parse
 from cardreader.sim.store import MemoryStore, Store
 from cardreader.tlv import find
 from cardreader.tlv import parse as tlvs
+from tests.cardreader.sim.counting import Counting
 
 CDOL1 = (
     ("9F02", 6),
@@ -48,17 +49,6 @@ def changed(name: str, *changes: tuple[str, str]) -> EmvProfile:
         assert old in text
         text = text.replace(old, new)
     return parse(text.encode(), name)
-
-
-class Counting:
-    """Random numbers that are none: each call gives the next."""
-
-    def __init__(self) -> None:
-        self._calls = 0
-
-    def __call__(self, size: int) -> bytes:
-        self._calls += 1
-        return self._calls.to_bytes(size)
 
 
 class Bench:
