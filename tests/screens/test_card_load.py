@@ -343,8 +343,8 @@ def test_another_card_than_one_of_no_known_number_is_no_card_that_pays(language:
 
 
 def loading_at(language: str, scale: int) -> Television:
-    """A load whose card waits for its PIN."""
-    scene = next(scene for scene in LOAD_SCENES if scene.name == "card-load-pin")
+    """A load onto a card that is full: two balances of unequal length."""
+    scene = next(scene for scene in LOAD_SCENES if scene.name == "card-load-cash-full")
     return scene.play(language, scale)
 
 
@@ -353,7 +353,7 @@ def loading_at(language: str, scale: int) -> Television:
 def test_both_balances_end_at_one_edge(language: str, scale: int) -> None:
     tv = loading_at(language, scale)
     seen = {text.text: text.rect for text in tv.app.stage.texts()}
-    now, after = seen["¥186.50"], seen["¥286.50"]
+    now, after = seen["¥950.00"], seen["¥1,050.00"]
     assert abs(now[0] + now[2] - after[0] - after[2]) <= 1
     # Each beside its name, and both beside what is loaded.
     assert (now[1], after[1]) == (seen[tv.app.t("Electronic cash")][1], seen[tv.app.t("After loading")][1])
