@@ -232,5 +232,5 @@ def beside_sum(sum_: Node, *balances: tuple[str, int]) -> Node:
     labels = tuple(Text(label, "body", "secondary", wrap=False) for label, _ in balances)
     held = tuple(Text(money(fen), "body-bold", wrap=False) for _, fen in balances)
     # No higher than the amount alone, so that the title below does not move when the card has been read.
-    beside = Row((Column(labels, gap=0), Column(held, gap=0, align="end")), gap=20)
-    return Fit((Row((sum_, beside), gap=56), Column((sum_, beside), gap=4, align="start")))
+    beside = Row((Column(labels, gap=0), Column(held, gap=0, align="end")), gap=16)
+    return Fit((Row((sum_, beside), gap=40), Column((sum_, beside), gap=4, align="start")))
