@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 from cardreader.errors import ReaderUnavailable
 from cardreader.pcsc import PcscConnection, PcscReader, Slot, slots
@@ -31,7 +32,9 @@ class ChoosingReader:
 
     def slots(self) -> list[Slot]:
         """All readers there are. Raises ReaderUnavailable."""
-        return slots()
+        return [
+            replace(one, silent=self._any.hangs(one.name) or self._one.hangs(one.name)) for one in slots()
+        ]
 
     def choose(self, name: str) -> None:
         """From now on this reader comes first."""

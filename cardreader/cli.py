@@ -46,7 +46,7 @@ def run(argv: Sequence[str] | None, times: Times) -> int:
     arguments = _parser().parse_args(argv, argparse.Namespace(times=times))
     try:
         code: int = arguments.run(arguments)
-    except console.FileUnusable as error:
+    except console.WrongArgument as error:
         return fail(EXIT_USAGE, str(error))
     except (ReaderUnavailable, ReaderGone) as error:
         return fail(EXIT_NO_READER, str(error))

@@ -2,8 +2,11 @@
 
 CardReaderError
 ├── ReaderUnavailable        no such reader, or it cannot be used
-│   └── ServiceUnavailable   because the reader service (pcscd) does not run, or does not answer
+│   ├── ServiceUnavailable   because the reader service (pcscd) does not run, or does not answer
+│   ├── ReaderInUse          because another program has its card for itself
+│   └── ReaderSilent         because it hangs: nothing that it was asked comes back
 ├── SlotOccupied             a simulated card cannot be put in: there is another one in the virtual reader
+│   └── CardElsewhere        because the same card is in another virtual reader
 ├── CardRemoved              the card left, or stopped answering, in the middle of a command
 │   └── ReaderGone           because the reader, or the reader service, has gone
 ├── CardTimeout              no card came, or none left, within the time allowed
@@ -37,8 +40,20 @@ class ServiceUnavailable(ReaderUnavailable):
     """The reader service does not run, or does not answer: whether there is a reader is not known."""
 
 
+class ReaderInUse(ReaderUnavailable):
+    """Another program has the reader's card for itself."""
+
+
+class ReaderSilent(ReaderUnavailable):
+    """The reader hangs, or its driver does: nothing that it was asked comes back."""
+
+
 class SlotOccupied(CardReaderError):
     """The virtual reader takes no simulated card: there is one in it already."""
+
+
+class CardElsewhere(SlotOccupied):
+    """The simulated card is in another virtual reader: no card is in two."""
 
 
 class CardRemoved(CardReaderError):

@@ -17,9 +17,12 @@ from cardreader.errors import (
     CardRemoved,
     CardTimeout,
     ReaderGone,
+    ReaderInUse,
+    ReaderSilent,
     ReaderUnavailable,
     ServiceUnavailable,
 )
+from cardreader.sim.recording import ASK, told
 
 _CANCEL_CHECK_MS = 150
 _EVENTS_SHIFT = 16
@@ -109,8 +112,9 @@ class _Line:
 class PcscConnection:
     """A powered card in a PC/SC reader, ours alone until it is closed."""
 
-    def __init__(self, line: _Line, context: Any, card: Any, protocol: int) -> None:
+    def __init__(self, line: _Line, context: Any, card: Any, protocol: int, simulated: bool = False) -> None:
         self._line = line
+        self._simulated = simulated
         self._context = context
         self._card = card
         self._t0 = protocol == scard.SCARD_PROTOCOL_T0
@@ -138,12 +142,18 @@ class PcscConnection:
             result, answer = self._line.call(CARD_S, scard.SCardTransmit, self._card, self._pci, list(apdu))
         except _Hangs:
             self.close()
-            raise CardRemoved(f"the card has not answered for {CARD_S:g} seconds") from None
+            raise CardRemoved(
+                f"the card has not answered for {CARD_S:g} seconds; take it out, and unplug the reader if that does not help"
+            ) from None
         if result != scard.SCARD_S_SUCCESS or len(answer) < 2:
             # Whoever forgets a connection to a card that has left must not keep the next one out.
             self.close()
             raise _no_answer(result)
         return bytes(answer[:-2]), answer[-2] << 8 | answer[-1]
+
+    def recording(self) -> str:
+        """The file whose recording is played as this card; empty where it is none. Raises CardRemoved."""
+        return told(*self.transmit(ASK)) if self._simulated else ""
 
     def close(self) -> None:
         if self.open:
@@ -163,6 +173,7 @@ class Slot:
     Attributes:
         atr: of the card in it; empty without one, or when it does not answer.
         in_use: another program has the card for itself. ``mute``: the card does not answer to reset.
+        silent: the reader hangs, as far as it was used here.
     """
 
     name: str
@@ -171,6 +182,7 @@ class Slot:
     atr: bytes
     in_use: bool
     mute: bool
+    silent: bool = False
 
 
 def slots() -> list[Slot]:
@@ -216,6 +228,10 @@ class PcscReader:
         self._lines: dict[str, _Line] = {}
         """The line over which a reader was used last."""
 
+    def hangs(self, name: str) -> bool:
+        """Whether the reader of that name was used last here, and has not come back since."""
+        return name in self._lines and self._lines[name].hangs
+
     def card_present(self) -> bool:
         with _Context() as context:
             return bool(self._state(context)[1] & scard.SCARD_STATE_PRESENT)
@@ -245,15 +261,19 @@ class PcscReader:
                     scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1,
                 )
             except _Hangs:
-                raise ReaderUnavailable(_hanging(reader)) from None
+                raise ReaderSilent(_hanging(reader)) from None
             if result == scard.SCARD_E_SHARING_VIOLATION:
-                raise ReaderUnavailable(f"another program is using the card in {reader}")
+                raise ReaderInUse(
+                    f"another program is using the card in {reader}; end that program, or use another reader"
+                )
             if result != scard.SCARD_S_SUCCESS:
                 message = scard.SCardGetErrorMessage(result)
                 if result in _NO_READER:
                     raise _unavailable(result, f"the reader {reader} is gone")
                 raise CardRemoved(f"the card in {reader} does not answer: {message}")
-            self._connection = PcscConnection(context.line, context.keep(), card, protocol)
+            self._connection = PcscConnection(
+                context.line, context.keep(), card, protocol, _VIRTUAL in reader
+            )
             return self._connection
 
     def wait_for_removal(self, timeout: float, cancel: threading.Event) -> None:
@@ -313,9 +333,9 @@ class PcscReader:
             )
         if not readers:
             raise ReaderUnavailable("no reader is plugged in")
-        working = [name for name in readers if name not in self._lines or not self._lines[name].hangs]
+        working = [name for name in readers if not self.hangs(name)]
         if not working:
-            raise ReaderUnavailable(_hanging(readers[0]))
+            raise ReaderSilent(_hanging(readers[0]))
         if first in working:
             working = [first]
         states = context.status([(name, scard.SCARD_STATE_UNAWARE) for name in working], 0)

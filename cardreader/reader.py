@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -79,6 +80,21 @@ class SeveralSlots(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class OwnCard:
+    """A card of a tester's own file.
+
+    Attributes:
+        name: what ``SimulatedSlot.insert`` takes.
+        description: one line about it; empty as long as it could not be read.
+        problem: why it cannot be put in; empty when it can.
+    """
+
+    name: str
+    description: str
+    problem: str = ""
+
+
 @runtime_checkable
 class SimulatedSlot(Protocol):
     """What a ``sim:`` reader has besides: hands that put a card in and pull it out."""
@@ -87,8 +103,12 @@ class SimulatedSlot(Protocol):
     """Name of the profile of the card in the slot, or None."""
 
     @property
-    def own(self) -> tuple[tuple[str, str], ...]:
-        """The cards of a tester's own files that were put in so far: name, which ``insert`` takes, and one line about it."""
+    def own(self) -> tuple[OwnCard, ...]:
+        """The cards of a tester's own files that were to be put in so far, as their files were read last."""
+        ...
+
+    def read_own(self) -> None:
+        """Reads those files again: what is wrong with one may have been mended."""
         ...
 
     def insert(self, profile: str) -> None:

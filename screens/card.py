@@ -16,7 +16,6 @@ from screens.card_parts import (
     NOT_YET_CASH,
     OTHER_WAY_FIRST,
     PATIENCE_S,
-    POSES,
     ROOMY,
     SERVICE_PROMPTS,
     SILENT_PROMPTS,
@@ -25,6 +24,7 @@ from screens.card_parts import (
     amounts,
     card_picture,
     pair,
+    pose_of,
     remarked,
     slot_button,
     slot_page,
@@ -326,7 +326,7 @@ class CardScreen(Page[None]):
         """How the card really is: while the payment is being left nobody is asked for it."""
         if self._step.prompt in SERVICE_PROMPTS:
             return "inside" if self._step.number and self._at >= 0 else "empty"
-        pose = POSES.get(self._step.prompt, "wrong")
+        pose = pose_of(self._step)
         if not self._leaving:
             return pose
         return "processing" if pose in ("inside", "reading", "processing") else "empty"
@@ -359,7 +359,7 @@ class CardScreen(Page[None]):
             facts,
             self.t,
             self._step.earlier,
-            self._step.service_down,
+            self._step.trouble,
         )
         if self._told_no:
             answer = self.t("This can't be cancelled now. The result comes in a moment.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from screens.card_load import LoadWay
 from screens.card_load_parts import NOT_NOW, TRY_AGAIN, amounts_for, confirmation
-from screens.card_parts import POSES, ROOMY, card_picture, slot_button
+from screens.card_parts import ROOMY, card_picture, pose_of, slot_button
 from screens.card_read import card_read
 from screens.parts import beside
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
@@ -312,7 +312,7 @@ class CardInquiryScreen(Page[None]):
             words = Said(*map(self.t, own)) if own is not None else words_for(step.code, step.facts, self.t)
             return self._refused(words, "expired" if step.code == "card-wait-expired" else "failed")
         said = self._words(step)
-        pose = POSES.get(step.prompt, "wrong")
+        pose = pose_of(step)
         last = self._asks_pin and step.tries_left == 1
         tone: Color = "warning" if self._asks_pin and step.prompt == "wrong-pin" else "secondary"
         roomy = self.app.settings.text_scale <= ROOMY
@@ -346,10 +346,10 @@ class CardInquiryScreen(Page[None]):
                 prompt_words("settling", None, {}, self.t, earlier=True),
                 text=self.t("Please leave the card in."),
             )
-        if step.prompt in WORDS and not step.service_down:
+        if step.prompt in WORDS and step.trouble == "missing":
             return Said(*map(self.t, WORDS[step.prompt]))
         facts = {"balance_fen": step.balance_fen}
-        return prompt_words(step.prompt, step.tries_left, facts, self.t, service_down=step.service_down)
+        return prompt_words(step.prompt, step.tries_left, facts, self.t, trouble=step.trouble)
 
     def _doing(self) -> tuple[Node, ...]:
         """The PIN, or that something is going on."""

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from screens.card_lab_parts import AUTHENTICITY, Tone, card_kind, grouped, milliseconds, way
 from screens.loading import LoadingPage
 from screens.parts import button, message
-from screens.problem_words import SERVICE_DOWN
-from screens.problems import N_, words_for
+from screens.problems import N_, prompt_words, words_for
 from stb_app.journeys.base import Journey
 from stb_app.journeys.card_lab import (
     ApplicationFound,
@@ -59,10 +58,18 @@ PROMPTS: dict[str, tuple[str, str]] = {
         N_("Please check that its cable is plugged in."),
     ),
 }
-PCSCD_DOWN = N_(
-    "pcscd does not answer; on most boxes 'systemctl start pcscd' starts it. It is asked again by itself."
-)
-"""For testers."""
+TROUBLES = {
+    "service": N_(
+        "pcscd does not answer; on most boxes 'systemctl start pcscd' starts it. It is asked again by itself."
+    ),
+    "in-use": N_(
+        "Another program has the card for itself. End that one, or choose another reader at Card readers. It is asked again by itself."
+    ),
+    "silent": N_(
+        "The reader's driver hangs. Unplug it and plug it in again, or choose another one at Card readers."
+    ),
+}
+"""Why no reader can be used, for testers."""
 POSES: dict[str, Literal["insert", "reading", "missing", "empty"]] = {
     "starting": "empty",
     "insert": "insert",
@@ -83,6 +90,7 @@ HOLDS = {
     "card": N_("A card is in it"),
     "mute": N_("A card that does not answer: is it the right way round?"),
     "taken": N_("A card that another program is using"),
+    "silent": N_("Does not answer: please unplug it and plug it in again"),
 }
 
 
@@ -190,6 +198,7 @@ class CardLabScreen(Page[None]):
         return {
             **about,
             "reader": seen.reader,
+            "replayed": seen.recording or None,
             "atr": seen.trace.atr.hex().upper(),
             "purse": seen.found.purse is not None,
             "applications": [one.aid for one in seen.found.applications],
@@ -222,6 +231,8 @@ class CardLabScreen(Page[None]):
     def _pose(self) -> Literal["insert", "inside", "reading", "missing", "empty"]:
         if isinstance(self._prompt, Refused):
             return "empty"
+        if self._prompt.trouble == "in-use":  # nothing is unplugged, and whose card is in it is not known
+            return "empty"
         return POSES.get(self._prompt.prompt, "inside")
 
     def _number(self) -> str:
@@ -252,7 +263,14 @@ class CardLabScreen(Page[None]):
             text = text or self.t("It has no application that this box knows.")
         if isinstance(prompt, CardPrompt) and prompt.prompt in ("removed-early", "reader-missing"):
             text = self._said()[1]
-        return (Facts(pairs, gap=10, style="small"),), self._kind(seen), text, pill
+        facts = Facts(pairs, gap=10, style="small")
+        return (*self._recording(seen), facts), self._kind(seen), text, pill
+
+    def _recording(self, seen: CardSeen) -> tuple[Node, ...]:
+        if not seen.recording:
+            return ()
+        words = self.t("A replayed recording ({file})").format(file=seen.recording)
+        return (Text(words, "small", "warning"),)
 
     def _said(self) -> tuple[str, str]:
         if isinstance(self._prompt, Refused):
@@ -263,8 +281,10 @@ class CardLabScreen(Page[None]):
             words = words_for(self._prompt.code, self._prompt.facts, self.t)
             return words.title, words.text
         title, text = PROMPTS.get(self._prompt.prompt, PROMPTS["insert"])
-        if self._prompt.service_down:
-            title, text = SERVICE_DOWN, PCSCD_DOWN
+        trouble = self._prompt.trouble
+        if trouble in TROUBLES:
+            title = prompt_words(self._prompt.prompt, None, {}, str, trouble=trouble).title
+            text = TROUBLES[trouble]
         return self.t(title), self.t(text)
 
     def _kind(self, seen: CardSeen) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from screens.problems import N_
-from stb_app.kit.nodes import Color, Column, Group, Grow, Icon, Node, Row, Scroll, Target, Text
+from stb_app.kit.nodes import Color, Column, Group, Grow, Icon, Node, Row, Scroll, Span, Target, Text
 from stb_app.kit.screen import Binding
 from stb_app.shell.keys import DIGITS
 from stb_app.shell.page import Page
@@ -40,6 +40,10 @@ PLACES: tuple[tuple[str, str], ...] = (
     ("805A", "GET TRANSACTION PROVE"),
 )
 """CLA and INS of commands, and their names."""
+MOST_SEEN = 2
+"""Lines about what is ordered that stand there whole; more are scrolled through."""
+SEEN_HIGH = 96
+"""Their height, canvas pixels at 100 %."""
 LONGEST = 3
 """Digits of a command's number."""
 
@@ -98,42 +102,52 @@ class CardLabFaultsScreen(Page[None]):
         kinds = tuple(
             Target(
                 f"kind:{number}",
-                Text(self.t(words), "body"),
+                Text(self.t(words), self._style()),
                 "row",
                 checked=number == self._kind,
                 min_height=72,
             )
             for number, (_, _, words) in enumerate(KINDS)
         )
-        any_one = self.t("Command no. {n}").format(n=self._number)
-        named = (
-            ("number", any_one),
-            *((place, f"{place[:2]} {place[2:]}  {name}") for place, name in PLACES),
-        )
-        places = tuple(self._place(place, words) for place, words in named)
+        any_one = self._place("number", self.t("Command no. {n}").format(n=self._number), "")
+        places = (any_one, *(self._place(place, name, place) for place, name in PLACES))
         lists = Row(
             (
-                Grow(self._list("kinds", self.t("What goes wrong"), kinds)),
-                Grow(self._list("places", self.t("At which command (OK sets it)"), places)),
-                Grow(self._ordered()),
+                Grow(self._list("kinds", self.t("What goes wrong"), kinds), 4),
+                Grow(self._list("places", self.t("At which command (OK sets it)"), places), 5),
             ),
             gap=36,
             align="stretch",
             grow=1,
         )
-        return Column((Text(self.t("Faults of the test card"), "heading"), lists), gap=20, width=1640)
+        ordered = self._ordered()
+        return Column(
+            (
+                Row((Grow(Text(self.t("Faults of the test card"), "heading")), self._clear()), gap=36),
+                ordered if len(ordered.children) <= MOST_SEEN else self._scrolled(ordered),
+                lists,
+            ),
+            gap=14,
+            width=1640,
+        )
+
+    def _style(self) -> Literal["body", "small"]:
+        """Of what can be chosen: the longest command's name stands in one line."""
+        return "body" if self.app.settings.text_scale == 100 else "small"
 
     def _fault(self, place: str) -> str:
         """The chosen fault at a command, as ``stb-card`` has it."""
         kind, what, _ = KINDS[self._kind]
         return f"{kind}@{self._number if place == 'number' else place}{what}"
 
-    def _place(self, place: str, words: str) -> Target:
+    def _place(self, place: str, words: str, code: str) -> Target:
         """A command; whether the chosen fault waits for it already."""
-        line: tuple[Node, ...] = (Grow(Text(words, "body")),)
+        line: tuple[Node, ...] = (Grow(Text(words, self._style())),)
         if self._fault(place) in self._known()[0]:
             line = (*line, Icon("check", 40, "warning"))
-        return Target(f"place:{place}", Row(line, gap=12), "row", min_height=72)
+        if code:
+            line = (*line, Text(code, "caption", "secondary", wrap=False))
+        return Target(f"place:{place}", Row(line, gap=12), "row", min_height=72, text=words)
 
     def _list(self, key: str, title: str, rows: tuple[Target, ...]) -> Node:
         return Column(
@@ -145,30 +159,29 @@ class CardLabFaultsScreen(Page[None]):
             grow=1,
         )
 
-    def _ordered(self) -> Node:
-        """What is ordered and what has happened, in words and in those of ``stb-card``."""
+    def _clear(self) -> Target:
+        words = Text(self.t("Clear all"), "row-bold", align="center", wrap=False)
+        return Target("forget", words, "button", enabled=bool(self._known()[0]))
+
+    def _ordered(self) -> Column:
+        """What is ordered and what has happened, in words and in those of ``stb-card``; a line each."""
         waiting, happened = self._known()
         lines: list[Node] = [self._said(fault, "warning") for fault in waiting]
         if not waiting:
             lines.append(Text(self.t("None ordered"), "small", "secondary"))
         elif self.app.slot is not None and self.app.slot.profile is None:
             lines.append(Text(self.t("No card is in the slot: they wait for the next one."), "small"))
-        if happened:
-            lines.append(Text(self.t("Happened"), "small", "secondary"))
-            lines += [self._said(f"{fault} ({number})", "good") for number, fault in happened]
-        clear = Text(self.t("Clear all"), "row-bold", align="center")
-        ways = (
-            Target("forget", clear, "button", enabled=bool(waiting)),
-            Scroll("ordered", Column(tuple(lines), gap=14)),
-        )
-        return Column(
-            (
-                Text(self.t("Ordered"), "small", "secondary"),
-                Group("orders", Column(ways, gap=12, grow=1), grow=1),
-            ),
-            gap=12,
-            grow=1,
-        )
+        for number, fault in happened:
+            said = self._said(f"{fault} ({number})", "good")
+            lines.append(
+                Row((Text(self.t("Happened"), "small", "secondary", wrap=False), Grow(said)), gap=16)
+            )
+        return Column(tuple(lines), gap=8)
+
+    def _scrolled(self, ordered: Column) -> Row:
+        """As high as what is seen at once, so that the lists below keep their room."""
+        tall = SEEN_HIGH * self.app.settings.text_scale // 100
+        return Row((Grow(Scroll("ordered", ordered)),), align="stretch", height=tall)
 
     def _said(self, fault: str, color: Color) -> Node:
         """As ``pull@80AE`` or ``delay@3:2000``."""
@@ -178,4 +191,4 @@ class CardLabFaultsScreen(Page[None]):
         words = next(known, "")
         named = dict(PLACES).get(place) or self.t("Command no. {n}").format(n=place)
         line = self.t("{what}: {why}").format(what=named, why=self.t(words)) if words else named
-        return Column((Text(line, "small", color), Text(fault, "caption", "secondary")), gap=0)
+        return Text((Span(line, color), Span(f"  {fault}", "secondary")), "small")

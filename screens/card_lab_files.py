@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from screens.card_lab_parts import AUTHENTICITY, Browser, Item, answer, card_kind, grouped, tree
+from screens.card_lab_parts import AUTHENTICITY, Browser, Item, answer, asked, card_kind, grouped, tree
 from screens.problems import N_
 from stb_app.journeys.card_lab import ApplicationFound, PurseFound, Told, bank_card, said
 from stb_app.journeys.card_lab import Node as DataObject
@@ -91,9 +91,9 @@ class CardLabFilesScreen(Browser):
         )
 
     def _answer(self, one: Told) -> Item:
-        asked = said(one.asked, self.t)
+        name = asked(one.asked, self.t)
         purse_record = _when(one.nodes) if one.nodes and not one.nodes[0].tag else ""
-        title, line = (purse_record, asked) if purse_record else (asked, said(_names(one), self.t))
+        title, line = (purse_record, name) if purse_record else (name, said(_names(one), self.t))
         return Item(title, line, lambda: answer(one, self.t))
 
     def _overview(self, part: ApplicationFound) -> Node:

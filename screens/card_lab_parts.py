@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,28 @@ def grouped(digits: str) -> str:
     return " ".join(digits[at : at + GROUP] for at in range(0, len(digits), GROUP))
 
 
+_NAMED = re.compile(r"\b[0-9A-F]{10,32}\b")
+"""A file's name or an AID (5 to 16 bytes) among the words of what was asked."""
+
+
+def asked(told: str, t: Translate) -> str:
+    """What a card was asked, with the AID in it as everywhere else.
+
+    >>> asked("SELECT A000000333010101", str)
+    'SELECT A0000003 33010101'
+    """
+    return _NAMED.sub(lambda found: grouped(found[0]), said(told, t))
+
+
+def unbroken(line: str) -> str:
+    """A line that ends, where it has to, only between its parts.
+
+    >>> unbroken("no. 2 · took 1.7 ms")
+    'no.\\xa02 · took\\xa01.7\\xa0ms'
+    """
+    return " · ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in line.split(" · "))
+
+
 def tree(objects: Sequence[DataObject], t: Translate, depth: int = 0) -> Iterator[Node]:
     """Data objects, one below the other: tag and name, what it says, its bytes; what is inside further to the right.
 
@@ -81,7 +104,7 @@ def tree(objects: Sequence[DataObject], t: Translate, depth: int = 0) -> Iterato
 def answer(told: Told, t: Translate) -> Node:
     """One answer of a card: what was asked, and its tree or its bytes."""
     body = tuple(tree(told.nodes, t)) or (Text(grouped(told.raw), "small", "secondary"),)
-    return Column((Text(said(told.asked, t), "heading"), *body), gap=12)
+    return Column((Text(asked(told.asked, t), "heading"), *body), gap=12)
 
 
 @dataclass(frozen=True, slots=True)

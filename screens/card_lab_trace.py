@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from screens.card_lab_parts import Browser, Item, Tone, grouped, milliseconds, tree
+from screens.card_lab_parts import Browser, Item, Tone, asked, grouped, milliseconds, tree, unbroken
 from stb_app.journeys.card_lab import Kept, Spoken, Trace, said, spoken
 from stb_app.journeys.steps import Loaded, Loading, Refused
 from stb_app.kit.nodes import Column, Facts, Grow, Node, Pill, Row, Text
@@ -49,7 +49,7 @@ class CardLabTraceScreen(Browser):
         when = self.t("no. {n} · at {at} · took {took}").format(
             n=number + 1, at=milliseconds(one.at_ms), took=milliseconds(one.took_ms)
         )
-        return Item(said(one.asked, self.t), when, lambda: self._detail(one), mark)
+        return Item(asked(one.asked, self.t), unbroken(when), lambda: self._detail(one), mark)
 
     def _detail(self, one: Spoken) -> Node:
         words = said(one.meaning, self.t) if one.word else self.t("The card left instead of answering.")
@@ -59,7 +59,7 @@ class CardLabTraceScreen(Browser):
         )
         return Column(
             (
-                Text(said(one.asked, self.t), "heading"),
+                Text(asked(one.asked, self.t), "heading"),
                 Row((*pill, Grow(Text(words, "small", "text" if one.fine else "warning"))), gap=16),
                 Text(times, "caption", "secondary"),
                 Column(

@@ -26,13 +26,13 @@ from screens.card_parts import (
     CANCEL_S,
     ERROR_SOUNDS,
     PATIENCE_S,
-    POSES,
     ROOMY,
     SERVICE_PROMPTS,
     STEP_OF,
     Pose,
     card_picture,
     pair,
+    pose_of,
     slot_button,
     slot_page,
 )
@@ -343,7 +343,7 @@ class CardLoadScreen(Page[LoadWay]):
 
     def _pose(self, step: CardPrompt) -> Pose:
         """How the card really is: while the load is being left nobody is asked for it."""
-        pose = "inside" if step.prompt in SERVICE_PROMPTS else POSES.get(step.prompt, "wrong")
+        pose = "inside" if step.prompt in SERVICE_PROMPTS else pose_of(step)
         if not self._leaving:
             return pose
         return "processing" if pose in ("inside", "reading", "processing") else "empty"

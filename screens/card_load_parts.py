@@ -74,6 +74,12 @@ TEXTS: Mapping[str, str] = {
     "reader-away": N_(
         "Plug the reader in and put the same card back: the card itself tells us whether it has the money."
     ),
+    "reader-away-in-use": N_(
+        "As soon as it is free, put the same card back: the card itself tells us whether it has the money."
+    ),
+    "reader-away-silent": N_(
+        "Unplug it, plug it in again and put the same card back: the card itself tells us whether it has the money."
+    ),
     "reader-away-service": N_(
         "As soon as it runs, put the same card back: the card itself tells us whether it has the money."
     ),
@@ -189,12 +195,13 @@ def confirmation(fen: int, t: Say) -> dict[str, Any]:
 
 def load_words(step: CardPrompt, t: Say) -> Said:
     """What is asked of the person at the slot."""
-    own = None if step.service_down else WORDS.get(step.prompt)
+    missing = step.trouble == "missing"
+    own = WORDS.get(step.prompt) if missing else None
     if own is not None:
         return Said(t(own[0]), t(own[1]))
     facts = {"number": step.number}
-    said = prompt_words(step.prompt, step.tries_left, facts, t, service_down=step.service_down)
-    key = f"{step.prompt}-service" if step.service_down else step.prompt
+    said = prompt_words(step.prompt, step.tries_left, facts, t, trouble=step.trouble)
+    key = step.prompt if missing else f"{step.prompt}-{step.trouble}"
     text = TEXTS.get(key if step.number else f"{key}-unnamed", TEXTS.get(key))
     return said if text is None else replace(said, text=t(text))
 

@@ -192,6 +192,11 @@ def amounts(
     return beside_sum(sum_, *balances)
 
 
+def pose_of(step: CardPrompt) -> Pose:
+    """The drawing that goes with what is asked. Where another program has the reader nothing is unplugged."""
+    return "inside" if step.trouble == "in-use" else POSES.get(step.prompt, "wrong")
+
+
 def remarked(step: CardPrompt, pin: PinEntry | None, t: Say) -> tuple[str, str, Color]:
     """What has become of the money; beside that what is worth knowing of the PIN, or not to be done just now.
 
@@ -228,9 +233,15 @@ def remarked(step: CardPrompt, pin: PinEntry | None, t: Say) -> tuple[str, str, 
 
 
 def beside_sum(sum_: Node, *balances: tuple[str, int]) -> Node:
-    """What a card holds or will hold, in fen, beside what is taken: one sum below the other, their fen in one line."""
-    labels = tuple(Text(label, "body", "secondary", wrap=False) for label, _ in balances)
-    held = tuple(Text(money(fen), "body-bold", wrap=False) for _, fen in balances)
+    """Beside what is taken, and beside each other, what a card holds and will hold, in fen: each amount ends below its name."""
+    held = tuple(
+        Column(
+            (Text(label, "small", "secondary", wrap=False), Text(money(fen), "body-bold", wrap=False)),
+            gap=0,
+            align="end",
+        )
+        for label, fen in balances
+    )
     # No higher than the amount alone, so that the title below does not move when the card has been read.
-    beside = Row((Column(labels, gap=0), Column(held, gap=0, align="end")), gap=16)
+    beside = Row(held, gap=40)
     return Fit((Row((sum_, beside), gap=40), Column((sum_, beside), gap=4, align="start")))

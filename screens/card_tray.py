@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from screens.problems import N_
+from stb_app.journeys.card_lab import OwnCard
 from stb_app.kit.nodes import Column, Grow, Icon, Node, Pill, Row, Scroll, Target, Text
 from stb_app.kit.screen import Binding
 from stb_app.shell.page import Page
@@ -37,19 +38,21 @@ class CardTrayScreen(Page[None]):
     id = "card-tray"
     modal = True
 
-    def _own(self) -> tuple[tuple[str, str], ...]:
-        """The cards of a tester's own files: name, and a line that the file has, or else one in the subscriber's language."""
-        files = self.app.slot.own if self.app.slot is not None else ()
-        foreign = self.app.language == "zh"  # files are mostly written in English
-        return tuple(
-            (name, self.t("Your own card") if foreign and about.isascii() else about) for name, about in files
-        )
+    def _own(self) -> tuple[OwnCard, ...]:
+        """The cards of a tester's own files."""
+        return self.app.slot.own if self.app.slot is not None else ()
+
+    def _about(self, one: OwnCard) -> str:
+        """A line that the file has, or else one in the subscriber's language: files are mostly written in English."""
+        foreign = self.app.language == "zh" and one.description.isascii()
+        return self.t("Your own card") if foreign else one.description
 
     @property
     def _inside(self) -> str | None:
         return self.app.slot.profile if self.app.slot is not None else None
 
     def on_enter(self) -> None:
+        self.app.read_own_cards()
         self.default_focus = "pull" if self._inside is not None else f"insert:{CARDS[0][0]}"
 
     def bindings(self) -> Sequence[Binding]:
@@ -67,20 +70,26 @@ class CardTrayScreen(Page[None]):
         if key == "pull":
             self.app.pull_card()
         elif key.startswith("own:"):
-            self.app.insert_card(self._own()[int(key.removeprefix("own:"))][0])
+            self.app.insert_card(self._own()[int(key.removeprefix("own:"))].name)
         else:
             self.app.insert_card(key.removeprefix("insert:"))
         self.app.pop()
 
     def state(self) -> dict[str, Any]:
-        return {"inside": self._inside, "own": [name for name, _ in self._own()]}
+        return {
+            "inside": self._inside,
+            "own": [one.name for one in self._own()],
+            "bad": {one.name: one.problem for one in self._own() if one.problem},
+        }
 
     def compose(self) -> Node:
         inside = self._inside
         cards = [
             (f"insert:{profile}", profile, self.t(name), self.t(about)) for profile, name, about in CARDS
         ]
-        others = [(f"own:{number}", name, name, about) for number, (name, about) in enumerate(self._own())]
+        others = [
+            (f"own:{number}", one.name, one.name, self._about(one)) for number, one in enumerate(self._own())
+        ]
         others += [(f"insert:{one}", one, self.t(name), self.t(about)) for one, name, about in FOR_TESTERS]
         rows: list[Node] = []
         if inside is not None:
@@ -111,7 +120,13 @@ class CardTrayScreen(Page[None]):
         )
 
     def _row(self, key: str, profile: str, name: str, about: str) -> Target:
-        words = Column((Text(name, "row-bold"), Text(about, "small", "secondary")), gap=2)
+        line_below = Text(about, "small", "secondary")
+        problem = next(
+            (one.problem for one in self._own() if key.startswith("own:") and one.name == profile), ""
+        )
+        if problem:
+            line_below = Text(self.t("Cannot be put in: {why}").format(why=problem), "small", "warning")
+        words = Column((Text(name, "row-bold"), line_below), gap=2)
         line: list[Node] = [Icon("card", 48, plate="none"), Grow(words)]
         if profile == self._inside:
             line.append(Pill(self.t("In the slot"), "accent"))

@@ -245,6 +245,13 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("The card reader was interrupted"),
         N_("The card itself says that it has not paid. Please check the reader's cable, then order again."),
     ),
+    "reader-service-lost": (
+        N_("The card service of this box was interrupted"),
+        N_(
+            "The card itself says that it has not paid. Please order again; if it is interrupted again, switch the box off and on"
+            " again."
+        ),
+    ),
     "connection-lost": (
         N_("The connection was interrupted"),
         N_("The payment was stopped before the card was charged. Please order again."),

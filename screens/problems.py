@@ -32,6 +32,8 @@ class Said:
     warning: str = ""
 
 
+IN_USE = N_("Another program is using the card reader")
+SILENT = N_("The card reader does not answer")
 MONEY: dict[str, str] = {
     "not-taken": N_("No money was taken."),
     "taken": N_("The money was taken."),
@@ -129,6 +131,21 @@ PROMPTS: dict[str, tuple[str, str]] = {
         N_("Plug the reader in and put the same card back: the card itself tells us whether it has paid."),
     ),
     "reader-missing-service": (SERVICE_DOWN, SERVICE_BACK),
+    "reader-missing-in-use": (
+        IN_USE,
+        N_("It goes on by itself as soon as the other program has finished."),
+    ),
+    "reader-missing-silent": (SILENT, N_("Please unplug it and plug it in again.")),
+    "reader-away-in-use": (
+        IN_USE,
+        N_("As soon as it is free, put the same card back: the card itself tells us whether it has paid."),
+    ),
+    "reader-away-silent": (
+        SILENT,
+        N_(
+            "Unplug it, plug it in again and put the same card back: the card itself tells us whether it has paid."
+        ),
+    ),
     "reader-away-service": (
         SERVICE_DOWN,
         N_("As soon as it runs, put the same card back: the card itself tells us whether it has paid."),
@@ -207,15 +224,15 @@ def prompt_words(
     facts: Mapping[str, Any],
     t: Translate,
     earlier: bool = False,
-    service_down: bool = False,
+    trouble: str = "missing",
 ) -> Said:
     """The words for a card prompt of the closed list, those of a card that cannot pay among them.
 
     ``number`` among the facts: the masked number of the card that is asked for; ``earlier``: it is about a payment that was
-    begun and left; ``service_down``: not the reader is away but the service that talks to it.
+    begun and left; ``trouble``: at ``reader-missing`` and ``reader-away``, why (`ReaderTrouble`).
     """
-    if service_down:
-        prompt = f"{prompt}-service"
+    if trouble != "missing":
+        prompt = f"{prompt}-{trouble}"
     if prompt == "wrong-pin" and tries_left == 1:
         prompt = "wrong-pin-last"
     if earlier and f"{prompt}-earlier" in PROMPTS:

@@ -397,17 +397,23 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
 def _slot(url: str, cards: Path, app: App) -> Reader:
     """The card slot; without a simulated card whose stored state, or own file, is damaged."""
     from cardreader.errors import ProtocolError, StateDamaged
+    from cardreader.reader import SimulatedSlot
     from cardreader.readers import open_reader
 
-    try:
-        return open_reader(url, str(cards))
-    except ProtocolError as damaged:
-        state = isinstance(damaged, StateDamaged)
-        file = cards / f"card-{Path(url.removeprefix('sim:')).name}.json"
-        fresh = f". Delete {file} for a fresh card" if state else ""
-        cli.complain(f"{damaged}; the card slot stays empty{fresh}")
-        app.post(lambda: app.card_damaged(state))
-        return open_reader("sim:", str(cards))
+    scheme, _, profile = url.partition(":")
+    reader = open_reader("sim:" if scheme == "sim" else url, str(cards))
+    if isinstance(reader, SimulatedSlot) and profile:
+        try:
+            reader.insert(
+                profile
+            )  # it remembers a file that is bad, so that it is there when it has been mended
+        except ProtocolError as damaged:
+            state = isinstance(damaged, StateDamaged)
+            file = cards / f"card-{Path(profile).name}.json"
+            fresh = f". Delete {file} for a fresh card" if state else ""
+            cli.complain(f"{damaged}; the card slot stays empty{fresh}")
+            app.post(lambda: app.card_damaged(state))
+    return reader
 
 
 def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[RecoveryStep], None]:

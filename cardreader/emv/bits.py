@@ -159,10 +159,25 @@ class Cvr(IntFlag):
         return kinds[first], None if second == 2 else kinds[second]
 
 
+_ABBREVIATED = {
+    word.upper(): word
+    for word in ("ARQC", "ATM", "CDA", "CVM", "DDA", "ICC", "PIN", "qPBOC", "SDA", "TC", "TDOL")
+}
+
+
 def names(field: IntFlag) -> tuple[str, ...]:
     """The names of the bits that are set, highest first, for people.
 
     >>> names(Tvr.FLOOR_LIMIT_EXCEEDED | Tvr.ONLINE_PIN_ENTERED)
-    ('online pin entered', 'floor limit exceeded')
+    ('online PIN entered', 'floor limit exceeded')
     """
-    return tuple(str(bit.name).lower().replace("_", " ") for bit in field)
+    return tuple(said(str(bit.name)) for bit in field)
+
+
+def said(name: str) -> str:
+    """A bit's name for people, with what the standards abbreviate as they write it.
+
+    >>> said("LAST_SDA_FAILED")
+    'last SDA failed'
+    """
+    return " ".join(_ABBREVIATED.get(word, word.lower()) for word in name.split("_"))

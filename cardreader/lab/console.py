@@ -37,16 +37,20 @@ EXIT_LEFT, EXIT_OCCUPIED, EXIT_INTERRUPTED = 5, 6, 130
 EXIT_CODES = """exit codes:
   0    done
   1    the card cannot be used as asked, or nothing on it can be read
-  2    wrong command line, or a file or folder that cannot be used
-  3    no reader
+  2    wrong command line (an unknown PROFILE too), or a file or folder that cannot be used
+  3    no reader, or none that can be used: in use by another program, silent, no reader service
   4    no card in time
   5    the card left by itself, as a fault had asked
-  6    there is a card in the virtual reader already
+  6    there is a card in the virtual reader already, or the same card is in another one
   130  interrupted
   141  nobody reads what is printed"""
 
 
-class FileUnusable(Exception):
+class WrongArgument(Exception):
+    """What the command line asks for is not there; the text says what would be right."""
+
+
+class FileUnusable(WrongArgument):
     """A file does not hold what it should; the text says which, and what is wrong with it."""
 
 

@@ -6,13 +6,14 @@ import argparse
 import signal
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
 from cardreader.disk import trouble
-from cardreader.errors import ReaderUnavailable, SlotOccupied, StateDamaged
+from cardreader.errors import CardElsewhere, ReaderUnavailable, SlotOccupied, StateDamaged
 from cardreader.lab import console, faults, trace
 from cardreader.lab.console import EXIT_LEFT, EXIT_NO_READER, EXIT_OCCUPIED, EXIT_OK, EXIT_USAGE, fail
 from cardreader.lab.faults import Fault, FaultyCard
@@ -70,11 +71,24 @@ def insert(arguments: argparse.Namespace) -> int:
     except faults.AlreadyOrdered as again:
         return fail(EXIT_USAGE, str(again))
     folder = arguments.state or platformdirs.user_data_path("stb-pay") / "cards"
-    try:
-        with console.from_file():
-            card = _kept_in(folder, arguments)
-    except OSError as error:
-        return fail(EXIT_USAGE, f"the card's state cannot be kept: {trouble(folder, error, '--state')}")
+    with ExitStack() as stay:
+        try:
+            with console.from_file():
+                _room_in(folder)
+                stay.enter_context(profiles.in_slot(arguments.profile, str(folder)))
+                card = _kept_in(folder, arguments)
+        except CardElsewhere as error:
+            return fail(
+                EXIT_OCCUPIED,
+                f"{error}: Ctrl-C where its stb-card runs pulls it out there; --state DIR with another folder is "
+                "another card",
+            )
+        except OSError as error:
+            return fail(EXIT_USAGE, f"the card's state cannot be kept: {trouble(folder, error, '--state')}")
+        return _inserted(arguments, card, wanted)
+
+
+def _inserted(arguments: argparse.Namespace, card: DemoCard, wanted: list[Fault]) -> int:
     if arguments.pull:
         wanted.append(faults.parse(AT_DEBIT[arguments.pull]))
     faulty = FaultyCard(card, [*wanted], arguments.times.sleep)
@@ -103,13 +117,16 @@ def replay(arguments: argparse.Namespace) -> int:
             "strange": [{"command": explain(apdu), "times": times} for apdu, times in card.strange.items()]
         }
 
-    return _stay(arguments, card, f"the card of {arguments.trace}", after)
+    return _stay(arguments, card, f"the card of {arguments.trace}", after, arguments.trace.name)
 
 
-def _kept_in(folder: Path, arguments: argparse.Namespace) -> DemoCard:
+def _room_in(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as probe:  # rather now than at the first debit
         probe.write(bytes(4096))
+
+
+def _kept_in(folder: Path, arguments: argparse.Namespace) -> DemoCard:
     if arguments.fresh:
         profiles.reset(arguments.profile, str(folder))
     try:
@@ -118,17 +135,20 @@ def _kept_in(folder: Path, arguments: argparse.Namespace) -> DemoCard:
         raise console.FileUnusable(f"{damaged}; --fresh begins this card anew") from damaged
 
 
-def _stay(arguments: argparse.Namespace, card: Card, what: str, after: Callable[[], dict[str, Any]]) -> int:
+def _stay(
+    arguments: argparse.Namespace, card: Card, what: str, after: Callable[[], dict[str, Any]], recording: str = ""
+) -> int:  # fmt: skip
     """One stay of a card in the virtual reader.
 
     Args:
         what: the card, for people.
         after: what is to be told of it at the end.
+        recording: name of the file that it was made of, if it was.
     """
     host, port = arguments.vpcd
     tell = _ForPrograms() if arguments.json else _ForPeople()
     try:
-        slot = VirtualSlot(card, host, port, tell.power)
+        slot = VirtualSlot(card, host, port, tell.power, recording)
     except ReaderUnavailable as error:
         return fail(
             EXIT_NO_READER,

@@ -13,7 +13,7 @@ from cardreader.contactless import is_contactless
 from cardreader.emv import capk
 from cardreader.emv.capk import CaKeys
 from cardreader.emv.settings import TerminalSettings
-from cardreader.errors import CardRemoved
+from cardreader.errors import CardRemoved, ReaderUnavailable
 from cardreader.lab import console, trace
 from cardreader.lab.console import EXIT_CARD, EXIT_NO_READER, EXIT_OK, EXIT_USAGE, fail
 from cardreader.lab.explore import explore as explored
@@ -74,8 +74,8 @@ def _in_it(present: bool, mute: bool, in_use: bool, atr: bytes) -> str:
 def read(arguments: argparse.Namespace) -> int:
     """What is on a purse card. Returns the exit code. Raises CardReaderError."""
     reader, connection = _powered(arguments.reader)
-    with closing(connection):
-        content = _content(reader, Purse(connection))
+    with closing(Recorder(connection, arguments.times.monotonic)) as recorder:
+        content = _about(reader, recorder) | _content(Purse(recorder))
     if arguments.json:
         console.for_programs(content)
     else:
@@ -84,8 +84,11 @@ def read(arguments: argparse.Namespace) -> int:
 
 
 def _powered(url: str) -> tuple[Reader, Connection]:
-    with console.from_file():
-        reader = open_reader(url)
+    try:
+        with console.from_file():
+            reader = open_reader(url)
+    except ReaderUnavailable as error:  # no reader was looked for yet: it is the URL that is wrong
+        raise console.WrongArgument(str(error)) from error
     if url == "pcsc:":
         _note_others()
     if not reader.card_present():
@@ -102,10 +105,15 @@ def _note_others() -> None:
         console.note(f"There are cards in {' and '.join(cards)}; --reader pcsc:NAME chooses one.")
 
 
-def _content(reader: Reader, session: Purse) -> dict[str, Any]:
+def _about(reader: Reader, connection: Recorder) -> dict[str, Any]:
+    """The reader, and whether what is in it is no card."""
+    file = connection.recording()
+    about = {"reader": reader.name, "simulated": reader.simulated}
+    return about | ({"replayed": file} if file else {})
+
+
+def _content(session: Purse) -> dict[str, Any]:
     return {
-        "reader": reader.name,
-        "simulated": reader.simulated,
         "number": mask_number(session.information.application_serial),
         "issuer_id": session.information.issuer_id.hex().upper(),
         "application_type": session.information.application_type,
@@ -130,6 +138,8 @@ def _log_content(record: LogRecord) -> dict[str, Any]:
 
 def _print(content: dict[str, Any]) -> None:
     console.say(f"Reader    {content['reader']}{' (simulated)' if content['simulated'] else ''}")
+    if "replayed" in content:
+        console.say(f"Replay    {_replayed(content['replayed'])}")
     console.say(f"Card      {content['number']}")
     console.say(f"Issuer    {content['issuer_id']}")
     console.say(f"Valid     {content['start_date']} to {content['expiry_date']}")
@@ -141,6 +151,10 @@ def _print(content: dict[str, Any]) -> None:
             f"  {record['date']} {record['time']}  {kind:9}{_yuan(record['amount_fen']):>12} yuan"
             f"  terminal {record['terminal_number']}  no. {record['sequence_number']}"
         )
+
+
+def _replayed(file: str) -> str:
+    return f"a replayed recording ({file})"
 
 
 def _yuan(amount_fen: int) -> str:
@@ -162,17 +176,18 @@ def explore(arguments: argparse.Namespace) -> int:
     reader, connection = _powered(arguments.reader)
     recorder = Recorder(connection, arguments.times.monotonic)
     with closing(recorder):
+        about = _about(reader, recorder)
         found = explored(recorder, _terminal(reader, ca_keys), arguments.times.now())
     content = {
-        "reader": reader.name,
-        "simulated": reader.simulated,
+        **about,
         "atr": recorder.atr.hex().upper(),
         **found.content(),
     }
     if arguments.json:
         console.for_programs({**content, "told": [one.content() for one in found.told]})
     else:
-        _lay_open(content, found.told)
+        said = {"replayed": _replayed(content["replayed"])} if "replayed" in content else {}
+        _lay_open(content | said, found.told)
     return EXIT_OK if found.anything else fail(EXIT_CARD, "nothing on this card can be read")
 
 
@@ -223,9 +238,15 @@ def show(arguments: argparse.Namespace) -> int:
         except OSError as error:
             return fail(EXIT_USAGE, console.unreadable(arguments.trace, error))
         return _show(kept, arguments.json)
+    if arguments.to is not None:
+        try:
+            trace.try_place(arguments.to)  # rather now than when the card's counters have gone on for nothing
+        except OSError as error:
+            return fail(EXIT_USAGE, console.unwritable(arguments.to, error, "--to"))
     reader, connection = _powered(arguments.reader)
-    tell = (lambda _: None) if arguments.json else _tell
-    recorder = Recorder(connection, arguments.times.monotonic, tell)
+    # What is to be kept is shown when it is: who looks on may go at any line.
+    at_once = arguments.to is None and not arguments.json
+    recorder = Recorder(connection, arguments.times.monotonic, _tell if at_once else lambda _: None)
     now = arguments.times.now()
     problem: CardRemoved | None = None
     with closing(recorder):
@@ -234,13 +255,16 @@ def show(arguments: argparse.Namespace) -> int:
         except CardRemoved as error:
             problem = error  # what was said until then is kept
     made = Trace(reader.name, recorder.atr, now.isoformat(timespec="seconds"), tuple(recorder.exchanges))
-    if arguments.json:
-        console.say(made.to_text().rstrip())
     if arguments.to is not None:
         try:
             trace.save(made, arguments.to)
         except OSError as error:
             return fail(EXIT_USAGE, console.unwritable(arguments.to, error, "--to"))
+    if arguments.json:
+        console.say(made.to_text().rstrip())
+    elif not at_once:
+        for one in made.exchanges:
+            _tell(one)
     if problem is not None:
         raise problem
     return EXIT_OK

@@ -6,6 +6,7 @@ card's number stands in it where a card has told it, so its file is for its owne
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +37,15 @@ class Powered(Protocol):
     @property
     def atr(self) -> bytes:
         """ISO 7816-3, 8.2."""
+        ...
+
+
+@runtime_checkable
+class Recorded(Protocol):
+    """A connection whose card may be a recording that is played."""
+
+    def recording(self) -> str:
+        """The recording's file; empty where it is none. Raises CardRemoved."""
         ...
 
 
@@ -129,6 +139,13 @@ class Recorder:
         self._keep(apdu, data, sw, asked)
         return data, sw
 
+    def recording(self) -> str:
+        """The file of the recording that is played as this card; empty where it is none. Nothing of it is remembered.
+
+        Raises CardRemoved.
+        """
+        return self._connection.recording() if isinstance(self._connection, Recorded) else ""
+
     def close(self) -> None:
         self._connection.close()
 
@@ -140,14 +157,30 @@ class Recorder:
         self._tell(one)
 
 
+def try_place(path: Path) -> None:
+    """Whether `save` could write there: leaves what is there as it is. Raises OSError."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    part = _part(path)
+    os.close(_created(part))
+    part.unlink()
+
+
+def _part(path: Path) -> Path:
+    """Beside the file, what takes its place when it is whole."""
+    return path.with_name(f"{path.name}.part")
+
+
+def _created(part: Path) -> int:
+    part.unlink(missing_ok=True)
+    return os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+
 def save(trace: Trace, path: Path) -> None:
     """Writes a file that only its owner can read, whole or not at all. Raises OSError."""
-    part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)
+    part = _part(path)
     try:
-        with os.fdopen(
-            os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
-        ) as file:
+        with os.fdopen(_created(part), "w", encoding="utf-8") as file:
             file.write(trace.to_text())
             file.flush()
             os.fsync(file.fileno())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -265,6 +266,11 @@ def open_card(name: str, state_dir: str | None, random: Random = os.urandom) -> 
     """
     profile = find_profile(name)
     return make_card(profile, store_of(profile, state_dir), random)
+
+
+def in_slot(name: str, state_dir: str) -> AbstractContextManager[None]:
+    """Meanwhile the card of a profile is in a slot. Raises CardElsewhere when it is in one already; else as `find_profile`."""
+    return store_of(find_profile(name), state_dir).in_slot()
 
 
 def list_profiles() -> list[tuple[str, str]]:

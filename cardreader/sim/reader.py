@@ -6,28 +6,23 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from cardreader.errors import Cancelled, CardRemoved, CardTimeout, ReaderUnavailable
+from cardreader.errors import Cancelled, CardRemoved, CardTimeout, ProtocolError, ReaderUnavailable
 from cardreader.lab.faults import Fault, FaultyCard, order, parse
+from cardreader.reader import OwnCard
 from cardreader.sim.card import CardLeft, DemoCard
 from cardreader.sim.cos import Random
-from cardreader.sim.profiles import FILE_SUFFIX, NAMES, find_profile, make_card, store_of
+from cardreader.sim.emv.profile import EmvProfile
+from cardreader.sim.profiles import FILE_SUFFIX, NAMES, Profile, find_profile, make_card, store_of
 from cardreader.sim.store import Store
 
 PullWhen = Literal["before-debit", "after-debit"]
 _CANCEL_CHECK_S = 0.1
 _AT_DEBIT: dict[PullWhen, Fault] = {"before-debit": parse("pull@8054"), "after-debit": parse("lose@8054")}
-
-
-@dataclass(frozen=True, slots=True)
-class OwnCard:
-    """A tester's own card: its profile's file, absolute, and the line that describes it."""
-
-    path: Path
-    description: str
 
 
 class SimReader:
@@ -61,6 +56,8 @@ class SimReader:
         self._changed = threading.Condition()
         self._stores: dict[str, Store] = {}
         self._own: dict[str, OwnCard] = {}
+        self._files: dict[str, Path] = {}
+        """Where those are, absolute."""
         self._card: DemoCard | None = None
         self._faults: list[Fault] = []
         self._faulty: FaultyCard | None = None
@@ -81,9 +78,15 @@ class SimReader:
         return None if self._card is None else self._profile
 
     @property
-    def own(self) -> tuple[tuple[str, str], ...]:
-        """The cards that came from files: name and description, as they were put in last."""
-        return tuple((name, card.description) for name, card in tuple(self._own.items()))
+    def own(self) -> tuple[OwnCard, ...]:
+        """The cards of files that were to be put in so far, as those were read last."""
+        return tuple(self._own.values())
+
+    def read_own(self) -> None:
+        """Reads those files again, and what their cards have kept."""
+        for name in tuple(self._files):
+            with suppress(ProtocolError):
+                self._made(name)
 
     @property
     def card(self) -> DemoCard | None:
@@ -143,18 +146,33 @@ class SimReader:
             StateDamaged: the card's state cannot be read.
             ProtocolError: its profile's file cannot.
         """
-        known = self._own.get(profile)
-        path = Path(profile) if known is None else known.path
-        wanted = find_profile(profile if known is None else str(path))
-        if profile.endswith(FILE_SUFFIX):
-            self._own[wanted.name] = OwnCard(path.absolute(), wanted.description)
         with self._changed:
-            store = self._stores.setdefault(wanted.name, store_of(wanted, self._state_dir))
-            self._card = make_card(wanted, store, self._random)
-            self._profile = wanted.name
+            self._card, self._profile = self._made(profile)
             self._insertions += 1
             self._faulty = FaultyCard(self._card, self._faults, self._dawdle)
             self._changed.notify_all()
+
+    def _made(self, profile: str) -> tuple[DemoCard, str]:
+        """A card and its profile's name; what became of it is remembered of a file. Raises as `insert`."""
+        if not profile.endswith(FILE_SUFFIX):
+            return self._made_of(find_profile(profile))
+        name = Path(profile).name
+        path = self._files[name] = self._files.get(profile, Path(profile).absolute())
+        known = self._own.get(name, OwnCard(name, ""))
+        try:
+            wanted = find_profile(str(path))
+            known = OwnCard(name, wanted.description)
+            made = self._made_of(wanted)
+        except ProtocolError as error:
+            self._own[name] = replace(known, problem=str(error))
+            raise
+        self._own[name] = known
+        return made
+
+    def _made_of(self, wanted: Profile | EmvProfile) -> tuple[DemoCard, str]:
+        with self._changed:
+            store = self._stores.setdefault(wanted.name, store_of(wanted, self._state_dir))
+            return make_card(wanted, store, self._random), wanted.name
 
     def pull(self) -> None:
         """Pulls the card out. Harmless when the slot is empty."""

@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
-from cardreader.errors import StateDamaged
+from cardreader.errors import CardElsewhere, StateDamaged
 
 try:
     import fcntl
@@ -25,6 +25,10 @@ class Store(Protocol):
 
     def held(self) -> AbstractContextManager[None]:
         """Meanwhile no other process is at the card."""
+        ...
+
+    def in_slot(self) -> AbstractContextManager[None]:
+        """Meanwhile the card is in a slot. Raises CardElsewhere when it is in one already."""
         ...
 
     def load(self) -> Contents | None:
@@ -43,6 +47,9 @@ class MemoryStore:
         self._contents: Contents | None = None
 
     def held(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def in_slot(self) -> AbstractContextManager[None]:
         return nullcontext()
 
     def load(self) -> Contents | None:
@@ -64,11 +71,27 @@ class FileStore:
     @contextmanager
     def held(self) -> Iterator[None]:
         """The operating system's lock on a file beside it ends with the process, however that ends."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self._path.with_name(f".{self._path.name}.lock"), "wb") as lock:
+        with self._beside("lock") as lock:
             if fcntl is not None:
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+    @contextmanager
+    def in_slot(self) -> Iterator[None]:
+        """Another such lock: one that nobody waits for."""
+        with self._beside("slot") as lock:
+            try:
+                if fcntl is not None:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as taken:
+                raise CardElsewhere(
+                    f"the card that {self._path} keeps is in another virtual reader"
+                ) from taken
+            yield
+
+    def _beside(self, ending: str) -> IO[bytes]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        return open(self._path.with_name(f".{self._path.name}.{ending}"), "wb")
 
     def load(self) -> Contents | None:
         """What was saved last. Raises StateDamaged when the file is no state of a card."""

@@ -13,6 +13,7 @@ from enum import Enum
 
 from cardreader.errors import ReaderUnavailable, SlotOccupied
 from cardreader.sim.card import Card, CardLeft
+from cardreader.sim.recording import ASK, tell
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 35963
 _CONNECT_TIMEOUT_S = 5.0
@@ -40,6 +41,7 @@ class VirtualSlot:
         card: the card.
         host, port: where vpcd listens.
         on_power: told of power on (True) and off (False).
+        recording: name of the file that the card was made of; empty when it was not.
 
     Attributes:
         apdus: commands carried out so far.
@@ -55,10 +57,12 @@ class VirtualSlot:
         host: str = DEFAULT_HOST,
         port: int = DEFAULT_PORT,
         on_power: Callable[[bool], None] = lambda on: None,
+        recording: str = "",
     ) -> None:
         self.apdus = 0
         self._card = card
         self._on_power = on_power
+        self._recording = recording
         self._pulled = False
         self._buffer = b""
         try:
@@ -92,6 +96,10 @@ class VirtualSlot:
                     return Ending.PULLED if self._pulled else Ending.READER_GONE
                 if len(message) <= 1:
                     self._control(message)
+                elif (
+                    message == ASK
+                ):  # not the card's: it is no command of its, and none of those that are counted
+                    self._send(tell(self._recording))
                 else:
                     data, sw = self._card.transmit(message)
                     self.apdus += 1

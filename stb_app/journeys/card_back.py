@@ -17,6 +17,8 @@ from stb_app.tsp.problem import Problem
 
 PUT_BACK_S = 180.0
 """For so long the screen asks for the same card; afterwards the payment is settled when the card is next seen."""
+LOST = {"service": "reader-service-lost"}
+"""What interrupted a debit, where that was not the reader itself."""
 
 
 class CardBack:
@@ -44,7 +46,7 @@ class CardBack:
         """Asks for the card until it has told, nobody comes, or the subscriber leaves."""
         till, slot = self._till, self._till.slot
         till.cancel.clear()
-        slot.reader_lost = False
+        slot.lost = None
         away = Finished("pending", "unknown", "card-away", self.payment, {"number": self._number})
         while True:
             try:
@@ -56,8 +58,8 @@ class CardBack:
                 self.payment = self._settle(connection)
                 self.payment = wait_until_open(till.client, till.waits, self.payment)
                 end = finished(self.payment)
-                if end.reason == "card-removed" and slot.reader_lost:
-                    end = replace(end, reason="reader-lost")
+                if end.reason == "card-removed" and slot.lost is not None:
+                    end = replace(end, reason=LOST.get(slot.lost, "reader-lost"))
                 return end
             except CardRemoved:
                 continue

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Literal
 
 from cardreader import purse, status
 from cardreader.emv.settings import TerminalSettings
-from cardreader.errors import Cancelled, CardRemoved, ReaderUnavailable, ServiceUnavailable
+from cardreader.errors import Cancelled, CardRemoved, ReaderSilent, ReaderUnavailable, ServiceUnavailable
 from cardreader.lab import trace as traces
 from cardreader.lab.explore import ApplicationFound, Explored, PurseFound, explore
 from cardreader.lab.meaning import explain
 from cardreader.lab.trace import Exchange, Recorder, Trace
 from cardreader.lab.tree import Node, Told, answer, asked, sent, told
-from cardreader.reader import Reader, SeveralSlots
+from cardreader.reader import OwnCard, Reader, SeveralSlots
 from stb_app.journeys import lab_words
 from stb_app.journeys.card_slot import CardSlot, NobodyCame
 from stb_app.journeys.steps import CardPrompt, Refused
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cardreader.pcsc import Slot
 
 __all__ = [
-    "ApplicationFound", "CardLab", "CardSeen", "Explored", "Kept", "LabStep", "Node", "PurseFound", "ReaderSeen", "Session", "Spoken", "Told",
+    "ApplicationFound", "CardLab", "CardSeen", "Explored", "Kept", "LabStep", "Node", "OwnCard", "PurseFound", "ReaderSeen", "Session", "Spoken", "Told",
     "Trace", "bank_card", "keep", "readers", "said", "session", "spoken",
 ]  # fmt: skip
 
@@ -40,6 +40,7 @@ ELECTRONIC_CASH_LIMIT_FEN = 100_000
 """So that a card shows the files of its electronic cash; nothing is spent."""
 SUFFIX = ".trace"
 said = lab_words.said
+Holds = Literal["nothing", "card", "mute", "taken", "silent"]
 Purpose = Literal["payment", "load", "inquiry", "looked at"]
 _UNIONPAY = "A000000333"
 _KINDS = {"010101": "debit", "010102": "credit", "010103": "quasi-credit", "010106": "electronic-cash"}
@@ -52,12 +53,17 @@ _TYPE, _NUMBERS, _SERIAL = "9C", ("5A", "57"), slice(20, 40)
 
 @dataclass(frozen=True, slots=True)
 class CardSeen:
-    """A card was read. It may have left since: a prompt says so."""
+    """A card was read. It may have left since: a prompt says so.
+
+    Attributes:
+        recording: the file of which it is the replayed recording; empty for a card.
+    """
 
     reader: str
     simulated: bool
     found: Explored
     trace: Trace
+    recording: str = ""
 
 
 LabStep = CardPrompt | CardSeen | Refused
@@ -116,6 +122,7 @@ class CardLab:
         terminal = replace(self._terminal(), electronic_cash_limit_fen=ELECTRONIC_CASH_LIMIT_FEN)
         slot.say(CardPrompt("reading"))
         try:
+            recording = connection.recording()
             found = explore(connection, terminal, now)
         except CardRemoved:
             return None
@@ -123,7 +130,7 @@ class CardLab:
             connection.close()
         made_at = now.isoformat(timespec="seconds")
         trace = Trace(self._reader.name, connection.atr, made_at, tuple(connection.exchanges))
-        return CardSeen(self._reader.name, self._reader.simulated, found, trace)
+        return CardSeen(self._reader.name, self._reader.simulated, found, trace, recording)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +138,14 @@ class ReaderSeen:
     """A reader of this box.
 
     Attributes:
-        holds: what is in it: nothing, a card, one that does not answer, one that another program has for itself.
+        holds: what is in it: nothing, a card, one that does not answer, one that another program has for itself; or "silent":
+            the reader does not answer.
         atr: upper-case hex, where a card has told it.
         used: it is the one that was used last, or was chosen.
     """
 
     name: str
-    holds: Literal["nothing", "card", "mute", "taken"]
+    holds: Holds
     atr: str
     used: bool
 
@@ -155,12 +163,17 @@ def readers(reader: Reader) -> tuple[ReaderSeen, ...]:
     except ServiceUnavailable as down:
         log.warning("%s", down)
         raise Problem("reader-service-down", retryable=True) from down
+    except ReaderSilent as silent:
+        log.warning("%s", silent)
+        return (ReaderSeen(reader.name, "silent", "", True),)
     except ReaderUnavailable as gone:
         log.warning("%s", gone)
         return ()
 
 
-def _holds(slot: Slot) -> Literal["nothing", "card", "mute", "taken"]:
+def _holds(slot: Slot) -> Holds:
+    if slot.silent:
+        return "silent"
     if not slot.card_present:
         return "nothing"
     return "mute" if slot.mute else "taken" if slot.in_use else "card"

@@ -18,6 +18,8 @@ from cardreader.errors import (
     PinBlocked,
     PinWrong,
     ProtocolError,
+    ReaderInUse,
+    ReaderSilent,
     ReaderUnavailable,
     ServiceUnavailable,
     StatusError,
@@ -25,7 +27,7 @@ from cardreader.errors import (
 from cardreader.purse import Purse
 from cardreader.reader import Connection, Reader
 from cardreader.secret import CardNumber, Pin
-from stb_app.journeys.steps import CardPrompt, Prompt
+from stb_app.journeys.steps import CardPrompt, Prompt, ReaderTrouble
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.card_verbs import CardFacts
 
@@ -72,8 +74,8 @@ class CardSlot:
         self._post = post
         self._alone = alone
         self._last: CardPrompt | None = None
-        self.reader_lost = False
-        """The reader was missing while a card was waited for."""
+        self.lost: ReaderTrouble | None = None
+        """Why the reader was not there while a card was waited for; None as long as it always was."""
         self._pins: queue.SimpleQueue[Pin] = queue.SimpleQueue()
         self._typed = threading.Event()
         self._agreed = threading.Event()
@@ -128,13 +130,14 @@ class CardSlot:
                 continue
             except ReaderUnavailable as gone:
                 # Once a card may have debited, a missing reader is no reason to pay in another way.
-                self.reader_lost = True
+                trouble = _trouble(gone)
+                if trouble != "in-use" and self.lost != "service":  # without its service no reader is there
+                    self.lost = trouble
                 if prompt.prompt == "removed-early":
                     # Nobody took the card out: it left with the reader.
                     prompt = replace(prompt, prompt="insert")
                 missing: Prompt = "reader-away" if prompt.prompt == "put-back" else "reader-missing"
-                down = isinstance(gone, ServiceUnavailable)
-                self.say(replace(prompt, prompt=missing, service_down=down))
+                self.say(replace(prompt, prompt=missing, trouble=trouble))
                 if self._waits.pause(READER_RETRY_S, self._cancel):
                     raise Cancelled from None
         raise NobodyCame
@@ -262,6 +265,17 @@ class CardSlot:
         except ReaderUnavailable:
             return True
         return True
+
+
+def _trouble(error: ReaderUnavailable) -> ReaderTrouble:
+    match error:
+        case ServiceUnavailable():
+            return "service"
+        case ReaderInUse():
+            return "in-use"
+        case ReaderSilent():
+            return "silent"
+    return "missing"
 
 
 def check_here(facts: CardFacts, today: date, amount_fen: int | None) -> None:

@@ -55,7 +55,7 @@ _LIST = ", "
 
 def messages() -> tuple[str, ...]:
     """Every word that a card can bring to the screen, for the catalogue."""
-    bit_names = (name.lower().replace("_", " ") for field in _FIELDS for name in field.__members__)
+    bit_names = (bits.said(name) for field in _FIELDS for name in field.__members__)
     parts = (part_name(one.name) for record in (PublicApplicationData, LogRecord) for one in fields(record))
     names = (one.name for one in TAGS.values())
     found = (*names, *bit_names, *parts, *status.MEANINGS.values(), *map(str, (*Reason, *Cvm)), *_WORDS)
@@ -70,9 +70,9 @@ def part_name(field: str) -> str:
 def said(text: str, t: Translate) -> str:
     """``text`` in the language of ``t``, part by part; what is in no table stays as it is.
 
-    >>> chinese = {", ": "、", "key {n}": "密钥 {n}", "sda": "SDA"}
-    >>> said("key 1, sda, 17", lambda text: chinese.get(text, text))
-    '密钥 1、SDA、17'
+    >>> chinese = {", ": "、", "key {n}": "密钥 {n}", "SDA failed": "SDA 失败"}
+    >>> said("key 1, SDA failed, 17", lambda text: chinese.get(text, text))
+    '密钥 1、SDA 失败、17'
     """
     whole = t(text) if text else ""
     if whole and whole != text:

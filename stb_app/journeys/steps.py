@@ -95,6 +95,11 @@ CANCELLABLE_PROMPTS: frozenset[str] = PROBLEM_PROMPTS | frozenset(
 """Before MAC1: nothing has been taken and nothing will be when the subscriber cancels."""
 
 
+ReaderTrouble = Literal["missing", "service", "in-use", "silent"]
+"""Why no card can be read: there is no reader; the reader service does not answer, and there may be one; another program has the
+card in it for itself; it does not answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class CardPrompt:
     """What the person at the card slot is asked or told."""
@@ -113,8 +118,8 @@ class CardPrompt:
     """At ``enter-pin``: the PIN goes to the card's issuer, sealed; else to the card alone."""
     before_mac1: bool = False
     """At ``processing``: MAC1 has not been asked for."""
-    service_down: bool = False
-    """At ``reader-missing`` and ``reader-away``: it is the reader service that does not answer; there may be a reader."""
+    trouble: ReaderTrouble = "missing"
+    """At ``reader-missing`` and ``reader-away``: why."""
 
     @property
     def cancellable(self) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-NO_START = frozenset("，。！？、：；）》」』】〉”’…—·・％,.!?:;)]}%°℃")
+NBSP = "\N{NO-BREAK SPACE}"
+NO_START = frozenset(NBSP + "，。！？、：；）》」』】〉”’…—·・％,.!?:;)]}%°℃")
 """No line begins with one of these."""
-NO_END = frozenset("（《「『【〈“‘([{¥￥$")
+NO_END = frozenset(NBSP + "（《「『【〈“‘([{¥￥$")
 """No line ends with one of these."""
 
 
@@ -28,12 +29,12 @@ def may_break(before: str, after: str) -> bool:
 
 
 WHOLE = re.compile(
-    "支付|扣款|解锁|“[^”]{1,12}”"
+    "支付|扣款|解锁|用时|“[^”]{1,12}”"
     r"|(?:Order |订单 ?)?[0-9A-Z]{4} [0-9A-Z]{4}\b"
     r"|\d\d-\d\d \d\d:\d\d"
 )
-"""What a line never ends in: the words about money that must be read at a glance, a service's name in quotes, and what tells
-one payment from another: the number of its order, its time."""
+"""What a line never ends in: the words about money that must be read at a glance, what a time is, a service's name in quotes,
+and what tells one payment from another: the number of its order, its time."""
 
 
 def pieces(text: str) -> list[str]:
@@ -43,6 +44,8 @@ def pieces(text: str) -> list[str]:
     ['打', '开', '（手', '机）', 'wallet ', 'now。']
     >>> pieces("请支付“高清影院”。")
     ['请', '支付', '“高清影院”。']
+    >>> pieces("起 · 用时\u00a01.7\u00a0ms")
+    ['起 · ', '用时\xa01.7\xa0ms']
     """
     inside = {at for whole in WHOLE.finditer(text) for at in range(whole.start() + 1, whole.end())}
     found: list[str] = []

@@ -271,6 +271,13 @@ class App:
         else:
             self.notice("This card cannot be used: its file does not describe a card.", seconds=30)
 
+    def read_own_cards(self) -> None:
+        """Reads the files of a tester's own simulated cards again, beside the picture."""
+        slot = self.slot
+        if slot is not None and slot.own:
+            self._worker.do(slot.read_own)
+            self._worker.do(lambda: self.post(self.refresh_all))
+
     def pull_card(self) -> None:
         """Pulls the simulated card out, beside the picture."""
         slot = self.slot

@@ -452,4 +452,4 @@ def _profiles(slot: SimulatedSlot) -> list[str]:
     """What can be put in: the simulator's cards, and those of the files that were put in before."""
     from cardreader.sim.profiles import NAMES
 
-    return [*NAMES, *(name for name, _ in slot.own)]
+    return [*NAMES, *(one.name for one in slot.own)]

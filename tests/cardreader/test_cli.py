@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +17,11 @@ from cardreader import cli
 from cardreader.errors import ReaderGone
 from cardreader.lab import console, reading, trace
 from cardreader.lab.trace import Trace
+from cardreader.output import NOBODY_READS
 from cardreader.sim import vpcd
 from cardreader.sim.profiles import NAMES
+from cardreader.sim.reader import SimReader
+from cardreader.sim.recording import ASK, told
 from tests.cardreader.emv.test_capk import other_ca
 from tests.cardreader.reader_side import DEBIT, SELECT, ReaderSide
 
@@ -51,8 +56,8 @@ def test_read_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("sim:no-purse", console.EXIT_CARD, "no purse"),
         ("sim:blocked", console.EXIT_CARD, "blocked"),
-        ("sim:gold", console.EXIT_NO_READER, "there are good,"),
-        ("com:1", console.EXIT_NO_READER, "pcsc:"),
+        ("sim:gold", console.EXIT_USAGE, "there are good,"),
+        ("com:1", console.EXIT_USAGE, "pcsc:"),
     ],
 )
 def test_read_says_what_is_wrong(url: str, code: int, words: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,6 +147,31 @@ def test_a_state_folder_that_cannot_be_is_said(tmp_path: Path, capsys: pytest.Ca
         )
 
 
+class Behind(SimReader):
+    """The card behind a virtual reader, as one that PC/SC has."""
+
+    def __init__(self, side: ReaderSide) -> None:
+        super().__init__()
+        self._side = side
+
+    def card_present(self) -> bool:
+        return True
+
+    def wait_for_card(self, timeout: float, cancel: threading.Event) -> Any:
+        self._side.send(b"\x01")
+        return self
+
+    def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        answer = bytes.fromhex(self._side.ask(apdu.hex()))
+        return answer[:-2], int.from_bytes(answer[-2:])
+
+    def recording(self) -> str:
+        return told(*self.transmit(ASK))
+
+    def close(self) -> None:
+        self._side.send(b"\x00")
+
+
 def start(side: ReaderSide, *arguments: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-m", "cardreader", *arguments, "--vpcd", f"127.0.0.1:{side.port}"],
@@ -221,6 +251,53 @@ def test_a_trace_is_shown_kept_shown_again_and_played_as_a_card(
     assert events[-1]["strange"] == [{"command": "GET CHALLENGE", "times": 1}]
 
 
+def test_a_recording_is_called_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, side: ReaderSide
+) -> None:
+    path = tmp_path / "good.trace"
+    assert cli.main(["trace", "--reader", "sim:good", "--to", str(path)]) == console.EXIT_OK
+    process = start(side, "replay", str(path))
+    monkeypatch.setattr(reading, "open_reader", lambda url: Behind(side))
+    for command in ("read", "explore"):
+        capsys.readouterr()
+        assert cli.main([command, "--json", "--reader", "sim:"]) == console.EXIT_OK
+        assert json.loads(capsys.readouterr().out)["replayed"] == "good.trace"
+        assert cli.main([command, "--reader", "sim:"]) == console.EXIT_OK
+        assert "a replayed recording (good.trace)\n" in capsys.readouterr().out
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=10)
+    assert "FF9A" not in said  # what the reader was asked was never the card's
+
+
+def test_a_demo_card_is_no_recording(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, side: ReaderSide
+) -> None:
+    process = start(side, "insert", "good", "--state", str(tmp_path))
+    monkeypatch.setattr(reading, "open_reader", lambda url: Behind(side))
+    assert cli.main(["read", "--json", "--reader", "sim:"]) == console.EXIT_OK
+    assert "replayed" not in json.loads(capsys.readouterr().out)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+
+
+def test_no_card_is_in_two_virtual_readers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], side: ReaderSide
+) -> None:
+    process = start(side, "insert", "good", "--state", str(tmp_path))
+    side.ask("04")  # it is in
+    other = ReaderSide()
+    arguments = ["insert", "good", "--state", str(tmp_path), "--vpcd", f"127.0.0.1:{other.port}", "--fresh"]
+    assert cli.main(arguments) == console.EXIT_OCCUPIED
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'card-good.json'} keeps is in another virtual reader" in said
+    assert "--state" in said
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+    # Now it is nowhere.
+    other.close()
+    assert cli.main(arguments) == console.EXIT_NO_READER
+
+
 def test_a_card_without_a_purse_can_be_traced(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["trace", "--reader", "sim:debit", "--json"]) == console.EXIT_OK
     head, first, *lines = (json.loads(line) for line in capsys.readouterr().out.splitlines())
@@ -245,8 +322,41 @@ def test_a_trace_that_is_none_is_said(
 def test_a_trace_that_cannot_be_kept_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "none" / "a.trace"
     assert cli.main(["trace", "--reader", "sim:good", "--to", str(path)]) == console.EXIT_USAGE
-    said = capsys.readouterr().err
-    assert said == f"stb-card: {path} cannot be written (no such file or directory); give --to another file\n"
+    said = capsys.readouterr()
+    assert (
+        said.err
+        == f"stb-card: {path} cannot be written (no such file or directory); give --to another file\n"
+    )
+    assert said.out == ""  # the card was left alone
+    assert cli.main(["trace", "--reader", "sim:good", "--to", str(tmp_path)]) == console.EXIT_USAGE
+    assert capsys.readouterr().err.startswith(f"stb-card: {tmp_path} cannot be written (is a directory)")
+
+
+def test_what_is_to_be_kept_is_kept_though_nobody_reads_on(tmp_path: Path) -> None:
+    """As with ``stb-card trace --to FILE | head -1``."""
+    path = tmp_path / "debit.trace"
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command = [sys.executable, "-m", "cardreader", "trace", "--reader", "sim:debit", "--to", str(path)]
+    with os.fdopen(write_end, "wb") as nobody:
+        done = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (NOBODY_READS, "")
+    assert len(trace.load(path).exchanges) > 20
+
+
+def test_what_a_card_said_before_it_left_is_kept_and_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_with_fault(url: str) -> SimReader:
+        reader = SimReader(url.removeprefix("sim:"))
+        reader.order_fault("pull@3")
+        return reader
+
+    monkeypatch.setattr(reading, "open_reader", open_with_fault)
+    path = tmp_path / "debit.trace"
+    assert cli.main(["trace", "--reader", "sim:debit", "--to", str(path)]) == console.EXIT_CARD
+    assert [one.sw is None for one in trace.load(path).exchanges] == [False, False, True]
+    assert "the card left" in capsys.readouterr().out
 
 
 def test_faults_happen_and_are_told(tmp_path: Path, side: ReaderSide) -> None:

@@ -11,17 +11,22 @@ import pytest
 from smartcard import scard
 
 from cardreader import pcsc
+from cardreader.choosing import ChoosingReader
 from cardreader.errors import (
     CardReaderError,
     CardRemoved,
     CardTimeout,
     ReaderGone,
+    ReaderInUse,
+    ReaderSilent,
     ReaderUnavailable,
     ServiceUnavailable,
 )
+from cardreader.lab.trace import Recorder
 from cardreader.pcsc import PcscReader, slots
 from cardreader.purse import Purse
 from cardreader.sim.profiles import open_card
+from cardreader.sim.recording import ASK, tell
 from tests.cardreader.fake_scard import FakeScard, FakeSlot
 
 NEVER = threading.Event()
@@ -138,7 +143,7 @@ def test_a_card_that_another_program_uses_is_not_the_one_to_take(service: FakeSc
     service.slots[RIGHT].insert(open_card("good", None))
     assert balance(PcscReader()) == 23640
     service.slots[RIGHT].pull()
-    with pytest.raises(ReaderUnavailable, match="another program"):
+    with pytest.raises(ReaderInUse, match=r"another program .*; end that program"):
         PcscReader().wait_for_card(1, NEVER)
 
 
@@ -162,7 +167,7 @@ def test_a_reader_that_hangs_is_given_up_and_others_go_on(service: FakeScard, fu
     assert balance(reader) == 320
     # Nobody waits for it a second time.
     del service.slots[RIGHT]
-    with pytest.raises(ReaderUnavailable, match="unplug it"):
+    with pytest.raises(ReaderSilent, match="unplug it"):
         reader.card_present()
     assert time.monotonic() - began < 2
     service.released.set()
@@ -170,6 +175,45 @@ def test_a_reader_that_hangs_is_given_up_and_others_go_on(service: FakeScard, fu
     reader._lines[LEFT]._thread.join(5)
     service.slots[LEFT].exclusive = False
     assert balance(reader) == 23640
+
+
+def test_a_reader_that_hangs_is_named_among_the_others(service: FakeScard) -> None:
+    service.slots[LEFT].insert(open_card("good", None))
+    service.blocked = {f"SCardConnect {LEFT}"}
+    reader = ChoosingReader()
+    assert [one.silent for one in reader.slots()] == [False, False]
+    with pytest.raises(ReaderSilent):
+        reader.wait_for_card(1, NEVER)
+    assert [(one.name, one.silent) for one in reader.slots()] == [(LEFT, True), (RIGHT, False)]
+
+
+@pytest.mark.parametrize(
+    ("simulated", "answer", "file"),
+    [
+        ("Virtual PCD 00 00", tell("good.trace"), "good.trace"),
+        ("Virtual PCD 00 00", tell(""), ""),
+        ("Virtual PCD 00 00", b"\x6d\x00", ""),
+        (LEFT, None, ""),
+    ],
+)
+def test_only_a_virtual_reader_is_asked_for_a_recording(
+    service: FakeScard, simulated: str, answer: bytes | None, file: str
+) -> None:
+    class Reader:
+        atr = b"\x3b\x00"
+
+        def power_on(self) -> None:
+            return
+
+        def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+            assert answer is not None, "a real card was asked"
+            assert apdu == ASK
+            return answer[:-2], int.from_bytes(answer[-2:])
+
+    service.slots = {simulated: FakeSlot(Reader())}
+    connection = PcscReader().wait_for_card(1, NEVER)
+    assert Recorder(connection, lambda: 0.0).recording() == file
+    connection.close()
 
 
 def test_a_service_that_hangs_is_given_up(service: FakeScard) -> None:

@@ -49,4 +49,5 @@ READERS = (
     ),
     ReaderSeen("Virtual PCD 00 00", "nothing", "", False),
     ReaderSeen("Virtual PCD 00 01", "mute", "", False),
+    ReaderSeen("Alcor Micro AU9560 02 00", "silent", "", False),
 )

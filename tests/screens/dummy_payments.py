@@ -10,7 +10,7 @@ from typing import Any
 import qrcode
 
 from stb_app.journeys import CardStanding, Load, Order, PaidCard, Payment
-from stb_app.journeys.card_lab import Trace
+from stb_app.journeys.card_lab import OwnCard, Trace
 from stb_app.journeys.steps import (
     BankCardRead,
     CardPrompt,
@@ -123,11 +123,16 @@ class PaymentVerbs(DummyVerbs):
 class Slot:
     """A simulated slot: hands put a card in and pull it out."""
 
-    def __init__(self, profile: str | None = None, *own: tuple[str, str]) -> None:
+    def __init__(self, profile: str | None = None, *own: OwnCard) -> None:
         self.profile = profile
         self.own = own
+        self.read = 0
+        """How often its files were read again."""
         self.faults: tuple[str, ...] = ()
         self.happened: tuple[tuple[int, str], ...] = ()
+
+    def read_own(self) -> None:
+        self.read += 1
 
     def order_fault(self, fault: str) -> None:
         if fault in self.faults:

@@ -10,7 +10,7 @@ from screens.problem_words import PROBLEMS
 from screens.problems import ELSEWHERE, MAY_BE_PAID
 from screens.result import NOT_THIS_BOX, NOT_THIS_CARD, NOT_THIS_SERVICE
 from stb_app.journeys import CardStanding, Order
-from stb_app.journeys.card_lab import Kept
+from stb_app.journeys.card_lab import Kept, OwnCard
 from stb_app.journeys.steps import (
     PROBLEM_PROMPTS,
     CardPrompt,
@@ -221,8 +221,12 @@ CARD_SCENES: tuple[PaymentScene, ...] = (
     card("card-reconnecting-earlier-inside", earlier("settling"), earlier("reconnecting"), focus="leave"),
     card("card-reader-away", prompt("reader-away"), focus="leave"),
     card("card-reader-missing", prompt("reader-missing"), focus="pay-otherwise"),
-    card("card-service-down", replace(prompt("reader-missing"), service_down=True), focus="pay-otherwise"),
-    card("card-service-away", replace(prompt("reader-away"), service_down=True), focus="leave"),
+    card("card-service-down", replace(prompt("reader-missing"), trouble="service"), focus="pay-otherwise"),
+    card("card-service-away", replace(prompt("reader-away"), trouble="service"), focus="leave"),
+    card("card-reader-in-use", replace(prompt("reader-missing"), trouble="in-use"), focus="pay-otherwise"),
+    card("card-reader-silent", replace(prompt("reader-missing"), trouble="silent"), focus="pay-otherwise"),
+    card("card-away-in-use", replace(prompt("reader-away"), trouble="in-use"), focus="leave"),
+    card("card-away-silent", replace(prompt("reader-away"), trouble="silent"), focus="leave"),
     *(card(f"card-{word}", prompt(word), focus="pay-otherwise") for word in sorted(PROBLEM_PROMPTS)),  # type: ignore[arg-type]
     card("card-question", prompt("insert"), then=digits("BACK"), screen="question", focus="keep"),
     card("card-cancelling", prompt("insert"), then=_cancelling),
@@ -299,7 +303,7 @@ INQUIRY_SCENES: tuple[PaymentScene, ...] = (
     inquiry("card-inquiry-removed-early", prompt("removed-early"), focus="done"),
     inquiry("card-inquiry-not-readable", prompt("not-readable"), focus="done"),
     inquiry("card-inquiry-reader-missing", prompt("reader-missing"), focus="done"),
-    inquiry("card-inquiry-service-down", replace(prompt("reader-missing"), service_down=True), focus="done"),
+    inquiry("card-inquiry-service-down", replace(prompt("reader-missing"), trouble="service"), focus="done"),
     inquiry("card-inquiry-asking-bank", prompt("processing")),
     inquiry("card-inquiry-settling", prompt("settling")),
     inquiry("card-inquiry-read", READ, focus="done"),
@@ -378,8 +382,9 @@ LOAD_SCENES: tuple[PaymentScene, ...] = (
         loading(f"card-load-{word}", held_up(word), focus="leave")
         for word in ("put-back", "other-card", "reader-away")
     ),
-    loading("card-load-service-away", replace(held_up("reader-away"), service_down=True), focus="leave"),
-    loading("card-load-service-down", replace(held_up("reader-missing"), service_down=True), focus="cancel"),
+    loading("card-load-service-away", replace(held_up("reader-away"), trouble="service"), focus="leave"),
+    loading("card-load-away-silent", replace(held_up("reader-away"), trouble="silent"), focus="leave"),
+    loading("card-load-service-down", replace(held_up("reader-missing"), trouble="service"), focus="cancel"),
     loading(
         "card-load-put-back-question",
         held_up("put-back"),
@@ -448,9 +453,13 @@ DIALOG_SCENES: tuple[PaymentScene, ...] = (
     PaymentScene(
         "card-tray-testers",
         "card-tray",
-        lambda tv: tv.press("BLUE", *["DOWN"] * 12),
+        lambda tv: tv.press("BLUE", *["DOWN"] * 13),
         focus="insert:debit-sda",
-        slot=Slot("mine.toml", ("mine.toml", "a UnionPay debit card in order: online, with PIN")),
+        slot=Slot(
+            "mine.toml",
+            OwnCard("mine.toml", "a UnionPay debit card in order: online, with PIN"),
+            OwnCard("worn.toml", "", "profile worn.toml: card: is missing"),
+        ),
     ),
 )
 
@@ -487,13 +496,21 @@ KEPT = Kept("/var/lib/stb-pay/traces", "20261121T193200.trace")
 LAB_SCENES: tuple[PaymentScene, ...] = (
     lab("card-lab", INSERT, focus="sessions"),
     lab("card-lab-reading", INSERT, CardPrompt("reading"), focus="sessions"),
+    lab("card-lab-reader-in-use", CardPrompt("reader-missing", trouble="in-use"), focus="sessions"),
+    lab("card-lab-reader-silent", CardPrompt("reader-missing", trouble="silent"), focus="sessions"),
     lab("card-lab-reader-missing", CardPrompt("reader-missing"), focus="sessions"),
-    lab("card-lab-service-down", CardPrompt("reader-missing", service_down=True), focus="sessions"),
+    lab("card-lab-service-down", CardPrompt("reader-missing", trouble="service"), focus="sessions"),
     lab("card-lab-internal", Refused("internal", retryable=True), focus="again"),
     lab("card-lab-debit", INSERT, seen("debit"), focus="application:0"),
     lab("card-lab-cash-taken", INSERT, seen("electronic-cash"), TAKEN, focus="application:0"),
     lab("card-lab-not-proven", INSERT, seen("credit", ca=False), focus="application:0"),
     lab("card-lab-purse", INSERT, seen("good"), focus="purse"),
+    lab(
+        "card-lab-replayed",
+        INSERT,
+        replace(seen("debit"), recording="20261121T193200.trace"),
+        focus="application:0",
+    ),
     lab("card-lab-unknown", INSERT, seen("no-purse"), focus="commands"),
     lab("card-lab-files", INSERT, seen("electronic-cash"), focus="item:0", then=digits("OK")),
     lab("card-lab-files-failed", INSERT, seen("credit", ca=False), focus="item:0", then=digits("OK")),

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from cardreader.secret import Pin
+from screens.card_parts import pose_of
 from stb_app.journeys.steps import CANCELLABLE_PROMPTS, EARLIER_NOT_TAKEN, CardPrompt, Finished, Prompt
 from stb_app.kit.items import CardPicture, Run
 from stb_app.kit.nodes import Steps
@@ -498,3 +499,17 @@ def test_electronic_cash_says_what_will_be_left_and_waits_for_ok(tv: Television)
     # Another card that is put in afterwards may ask for its PIN.
     post(tv, prompt("enter-pin"))
     assert next(steps(tv.app.navigator.top.compose())).names[1] == "PIN"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("text_scale", [100, 150])
+def test_what_the_card_has_and_will_have_stand_beside_each_other(language: str, text_scale: int) -> None:
+    tv = Television(PaymentVerbs(), language, text_scale).open("card", order=data.ORDER)
+    post(tv, prompt("confirm-cash"))
+    tops = {text.text: text.rect[1] for text in tv.app.stage.texts()}
+    assert tops["¥236.40"] == tops["¥221.40"]
+
+
+def test_a_reader_that_another_program_uses_is_not_drawn_unplugged() -> None:
+    missing = prompt("reader-missing")
+    assert (pose_of(missing), pose_of(replace(missing, trouble="in-use"))) == ("missing", "inside")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from cardreader.sim.profiles import NAMES
-from stb_app.journeys.card_lab import Kept
+from stb_app.journeys.card_lab import Kept, OwnCard
 from stb_app.journeys.steps import CardPrompt, Refused
 from stb_app.kit.items import Run
 from tests.screens.dummies import Television
@@ -121,6 +123,61 @@ def test_certificates_that_do_not_verify_say_why(tv: Television) -> None:
     assert "Could not be checked: issuer public key certificate: the certification authority" in tv.words()
 
 
+def test_a_replayed_recording_is_no_card(tv: Television) -> None:
+    post(tv, replace(seen("debit"), recording="good.trace"))
+    assert "A replayed recording (good.trace)" in tv.words()
+    assert tv.state["replayed"] == "good.trace"
+    post(tv, seen("debit"))
+    assert ("recording" in tv.words(), tv.state["replayed"]) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "title", "text"),
+    [
+        ("in-use", "Another program is using the card reader", "End that one"),
+        ("silent", "The card reader does not answer", "Unplug it"),
+        ("service", "The card service of this box is not running", "pcscd"),
+        ("missing", "The card reader cannot be found", "cable"),
+    ],
+)
+def test_what_is_wrong_with_the_reader_is_said(tv: Television, trouble: Any, title: str, text: str) -> None:
+    post(tv, CardPrompt("reader-missing", trouble=trouble))
+    assert title in tv.words()
+    assert text in tv.words()
+    post(tv, seen("debit"), CardPrompt("reader-missing", trouble=trouble))
+    assert text in tv.words(), "also beside the last card"
+
+
+def test_an_aid_is_written_in_one_way(tv: Television) -> None:
+    post(tv, seen("debit"))
+    for way in ("application:0", "files", "commands"):
+        tv.ok(way)
+        for _ in range(tv.state["items"]):
+            assert not re.search(r"A0000000?3\d{6}", tv.words())
+            tv.press("DOWN")
+        tv.press("BACK")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_the_standards_abbreviate_is_in_capitals(language: str) -> None:
+    tv = Television(PaymentVerbs(), language).open("card-lab")
+    post(tv, seen("debit-sda"))
+    tv.ok("files")
+    words = []
+    for _ in range(tv.state["items"]):
+        words.append(tv.words())
+        tv.press("DOWN")
+    assert "SDA" in "".join(words)
+    assert not re.search(r"\b(sda|dda|cda|cvm|pin|arqc)\b", "".join(words))
+
+
+def test_loading_is_called_as_the_standard_and_as_the_subscriber_calls_it() -> None:
+    tv = Television(PaymentVerbs(), "zh").open("card-lab")
+    post(tv, seen("electronic-cash"))
+    tv.press("OK")
+    assert "日志中的圈存（充值）" in tv.words()
+
+
 def test_one_that_has_stopped_can_be_begun_again(tv: Television) -> None:
     post(tv, Refused("internal", retryable=True))
     assert tv.focus == "again"
@@ -191,11 +248,11 @@ def test_a_reader_is_chosen() -> None:
 
 def test_every_card_of_the_simulator_can_be_put_in_and_a_tester_s_own() -> None:
     tv = Television(PaymentVerbs(), "en")
-    slot = tv.app.slot = Slot("mine.toml", ("mine.toml", "a card without a track"))
+    slot = tv.app.slot = Slot("mine.toml", OwnCard("mine.toml", "a card without a track"))
     tv.press("BLUE")
     cards = [key.removeprefix("insert:") for key in tv.targets() if key.startswith("insert:")]
     assert sorted(cards) == sorted(NAMES)
-    assert tv.state == {"inside": "mine.toml", "own": ["mine.toml"]}
+    assert tv.state == {"inside": "mine.toml", "own": ["mine.toml"], "bad": {}}
     tv.ok("pull")
     tv.press("BLUE").ok("own:0")
     tv.app._worker.close(5)
@@ -204,7 +261,7 @@ def test_every_card_of_the_simulator_can_be_put_in_and_a_tester_s_own() -> None:
 
 def test_what_is_in_is_marked_also_when_it_is_a_tester_s_own() -> None:
     tv = Television(PaymentVerbs(), "en")
-    tv.app.slot = Slot("mine.toml", ("mine.toml", "a card without a track"))
+    tv.app.slot = Slot("mine.toml", OwnCard("mine.toml", "a card without a track"))
     tv.press("BLUE", *["DOWN"] * 11)
     assert tv.focus == "own:0"
     assert "For testers\nmine.toml\na card without a track\nIn the slot" in tv.words()
@@ -233,6 +290,25 @@ def test_pressing_again_orders_nothing_and_says_so() -> None:
     assert "This fault is ordered already. It happens once." in tv.words()
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_faults_read_well_with_the_largest_letters(language: str) -> None:
+    """A command's name stands in one line, its code beside it; however much is ordered, there is room to choose."""
+    tv = Television(PaymentVerbs(), language, 150)
+    slot = tv.app.slot = Slot("debit")
+    slot.faults = ("pull@80AE", "delay@3:2000", "word@00B2:6985", "garbage@00A4", "lose@8054")
+    tv.open("card-lab-faults").ok("kind:0").press("DOWN", "DOWN")
+    assert tv.focus == "place:80A8"
+    lines = [item.what.text for item in tv.stage._laid.items if isinstance(item.what, Run)]
+    assert {"GET PROCESSING OPTIONS", "80A8"} <= set(lines)
+    assert [line for line in lines if CUT.search(line)] == []
+    tall = [target.rect[3] for target in tv.stage.targets() if target.key.startswith("place:")]
+    assert len(tall) >= 3
+    tv.press("UP", "UP", "UP")
+    assert tv.focus == "ordered", "what is ordered is read line by line"
+    tv.press(*["UP"] * 2)
+    assert tv.focus == "forget"
+
+
 def test_those_that_are_ordered_are_seen_and_forgotten() -> None:
     tv = Television(PaymentVerbs(), "en")
     slot = tv.app.slot = Slot("debit")
@@ -245,7 +321,7 @@ def test_those_that_are_ordered_are_seen_and_forgotten() -> None:
     ):
         assert words in tv.words()
     assert "pull@80A8 (7)" in tv.words()
-    tv.ok("kind:0").press("RIGHT")
+    tv.ok("kind:0").press("UP")
     assert tv.focus == "forget"
     tv.press("OK")
     tv.app._worker.close(5)

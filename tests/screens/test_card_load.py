@@ -350,14 +350,15 @@ def loading_at(language: str, scale: int) -> Television:
 
 @pytest.mark.parametrize("scale", [100, 150])
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_both_balances_end_at_one_edge(language: str, scale: int) -> None:
+def test_both_balances_stand_beside_each_other_and_beside_what_is_loaded(language: str, scale: int) -> None:
     tv = loading_at(language, scale)
     seen = {text.text: text.rect for text in tv.app.stage.texts()}
-    now, after = seen["¥950.00"], seen["¥1,050.00"]
-    assert abs(now[0] + now[2] - after[0] - after[2]) <= 1
-    # Each beside its name, and both beside what is loaded.
-    assert (now[1], after[1]) == (seen[tv.app.t("Electronic cash")][1], seen[tv.app.t("After loading")][1])
-    assert now[0] > seen["¥100.00"][0] + seen["¥100.00"][2]
-    middle = seen["¥100.00"][1] + seen["¥100.00"][3] / 2
-    assert now[1] < middle - now[3] / 2 < after[1] < middle + after[3] / 2
+    sum_, now, after = (seen[words] for words in ("¥100.00", "¥950.00", "¥1,050.00"))
+    names = [seen[tv.app.t(words)] for words in ("Electronic cash", "After loading")]
+    assert now[1] == after[1] < sum_[1] + sum_[3]
+    assert sum_[0] + sum_[2] < now[0] < now[0] + now[2] < after[0]
+    # Each amount ends below its name.
+    for amount, name in zip((now, after), names, strict=True):
+        assert abs(amount[0] + amount[2] - name[0] - name[2]) <= 1
+        assert name[1] < amount[1]
     tv.close()

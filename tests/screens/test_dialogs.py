@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from stb_app.journeys.card_lab import OwnCard
 from stb_app.kit import theme
 from tests.screens import data
 from tests.screens.dummies import Television
@@ -97,6 +98,20 @@ def test_the_tray_pulls_the_card_that_is_in(tv: Television) -> None:
     assert (tv.screen, slot.profile) == ("home", None)
 
 
+def test_the_tray_shows_a_bad_file_of_a_tester_and_why_and_reads_it_again_each_time(tv: Television) -> None:
+    slot = tv.app.slot = Slot(None, OwnCard("mine.toml", "a card", "profile mine.toml: card: is missing"))
+    tv.press("BLUE", *["DOWN"] * 10)
+    assert tv.focus == "own:0"
+    assert tv.state["bad"] == {"mine.toml": "profile mine.toml: card: is missing"}
+    assert "Cannot be put in: profile mine.toml: card: is missing" in tv.words()
+    slot.own = (OwnCard("mine.toml", "a card"),)
+    tv.press("BACK", "BLUE")
+    assert (tv.state["bad"], "Cannot be put in" in tv.words()) == ({}, False)
+    tv.ok("own:0")
+    tv.app.close(1.0)
+    assert (slot.read, slot.profile) == (2, "mine.toml")
+
+
 @pytest.mark.parametrize("key", ["BACK", "BLUE"])
 def test_the_tray_closes_without_touching_the_card(tv: Television, key: str) -> None:
     slot = tv.app.slot = Slot("good")
@@ -131,7 +146,7 @@ def test_the_test_mark_stands_undimmed_above_every_dialog(keys: str, text_scale:
 
 
 def test_a_tester_s_own_card_is_shown_by_its_file_s_name_and_in_the_page_s_language() -> None:
-    files = ("mine.toml", "a debit card in order"), ("mein.toml", "一张正常的卡")
+    files = OwnCard("mine.toml", "a debit card in order"), OwnCard("mein.toml", "一张正常的卡")
     shown = {}
     for language in ("zh", "en"):
         tv = Television(PaymentVerbs(), language)

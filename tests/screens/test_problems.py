@@ -29,6 +29,7 @@ OWN = (
     "box-storage",
     "reader-missing",
     "reader-lost",
+    "reader-service-lost",
     "reader-service-down",
 )
 
@@ -117,7 +118,8 @@ def test_the_chinese_words_are_those_that_the_font_has() -> None:
     for msgid in all_msgids():
         CHINESE[msgid].replace("¥", "").encode("gb2312")
     names = {
-        re.sub("(-named|-earlier|-service)+$", "", name) for name in {*PROMPTS}.difference(get_args(Prompt))
+        re.sub("(-named|-earlier|-service|-in-use|-silent)+$", "", name)
+        for name in {*PROMPTS}.difference(get_args(Prompt))
     }
     assert names - {"wrong-pin-last"} <= set(get_args(Prompt))
 
@@ -133,6 +135,21 @@ def test_a_service_that_does_not_run_is_not_called_a_missing_reader(prompt: str)
         (str, "reader", "service"),
         (CHINESE.__getitem__, "读卡器", "读卡服务"),
     ):
-        said = prompt_words(prompt, None, {}, translate, service_down=True)
+        said = prompt_words(prompt, None, {}, translate, trouble="service")
         assert service in said.title
         assert reader not in said.title + said.text
+
+
+@pytest.mark.parametrize("prompt", ["reader-missing", "reader-away"])
+@pytest.mark.parametrize(("trouble", "so"), [("in-use", "其他程序"), ("silent", "没有应答")])
+def test_a_reader_that_is_there_is_not_called_missing(prompt: str, trouble: str, so: str) -> None:
+    said = prompt_words(prompt, None, {}, CHINESE.__getitem__, trouble=trouble)
+    assert so in said.title
+    assert "找不到" not in said.title
+    assert "cable" not in prompt_words(prompt, None, {}, str, trouble=trouble).text
+
+
+def test_a_card_service_that_died_is_no_cable() -> None:
+    said = words_for("reader-service-lost", {}, str)
+    assert "card service" in said.title
+    assert "cable" not in said.title + said.text

@@ -206,7 +206,11 @@ def test_a_tester_s_file_that_is_no_card_is_not_called_a_damaged_state(
     (tmp_path / "mine.toml").write_text("[card]")
     tv = Television()
     tv.app.set_language("en")
-    assert not main._slot(f"sim:{tmp_path / 'mine.toml'}", tmp_path, tv.app).card_present()
+    slot: Any = main._slot(f"sim:{tmp_path / 'mine.toml'}", tmp_path, tv.app)
+    assert not slot.card_present()
+    assert [(one.name, one.problem) for one in slot.own] == [
+        ("mine.toml", "profile mine.toml: description: is missing")
+    ]
     (line,) = capsys.readouterr().err.splitlines()
     assert "profile mine.toml: description: is missing; the card slot stays empty" in line
     assert "Delete" not in line

@@ -50,7 +50,7 @@ def _what_was_said(tv: Television) -> None:
     finally:
         replayed.terminate()
         replayed.wait(10)
-    assert (seen["reader"], seen["purse"]) == (VIRTUAL_READER, True)
+    assert (seen["reader"], seen["purse"], seen["replayed"]) == (VIRTUAL_READER, True, Path(kept).name)
 
 
 def test_a_card_pulled_after_the_debit_is_put_back_and_proves_it(tmp_path: Path) -> None:

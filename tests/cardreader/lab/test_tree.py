@@ -32,7 +32,7 @@ from cardreader.tlv import Tlv
         (
             0x9F10,
             "07010103A02000010A01000000000000C2040E",
-            "key 1, CVN 1, second not requested, first arqc, velocity exceeded, balance 0.00",
+            "key 1, CVN 1, second not requested, first ARQC, velocity exceeded, balance 0.00",
         ),
         (0x9F10, "06", ""),
         (0x8E, "000000000000000042031F00", "online PIN or next, none"),

@@ -11,7 +11,7 @@ import pytest
 from cardreader.errors import CardRemoved, ProofUnavailable, ProtocolError, ReaderUnavailable, StateDamaged
 from cardreader.lab.faults import AlreadyOrdered
 from cardreader.purse import Purse
-from cardreader.reader import Connection, Reader, SimulatedSlot
+from cardreader.reader import Connection, OwnCard, Reader, SimulatedSlot
 from cardreader.readers import open_reader
 from cardreader.sim.reader import PullWhen, SimReader
 from tests.cardreader.terminal import Terminal
@@ -174,7 +174,7 @@ def test_a_tester_s_own_card_is_put_in_again_by_its_name(
     (tmp_path / "mine.toml").write_text(raw.replace("6217001834057286101", "6217001834057286119"))
     monkeypatch.chdir(tmp_path)
     reader = SimReader("mine.toml")
-    assert reader.own == (("mine.toml", "a UnionPay debit card in order: online, with PIN"),)
+    assert reader.own == (OwnCard("mine.toml", "a UnionPay debit card in order: online, with PIN"),)
     monkeypatch.chdir("/")
     reader.insert("good")
     reader.insert("mine.toml")
@@ -183,9 +183,44 @@ def test_a_tester_s_own_card_is_put_in_again_by_its_name(
     (tmp_path / "mine.toml").write_text(raw.replace("in order", "changed"))
     reader.insert("mine.toml")
     assert reader.card.number[-4:] == "6101", "the file is read anew"
-    assert reader.own == (("mine.toml", "a UnionPay debit card changed: online, with PIN"),)
+    assert reader.own == (OwnCard("mine.toml", "a UnionPay debit card changed: online, with PIN"),)
     with pytest.raises(ProtocolError, match="cannot be read"):
         reader.insert("other.toml")
+
+
+def test_a_tester_s_own_card_that_is_bad_stays_known_until_it_is_mended(tmp_path: Path) -> None:
+    raw = files("cardreader.sim.emv").joinpath("profiles", "debit.toml").read_text("utf-8")
+    path = tmp_path / "mine.toml"
+    path.write_text("[card]")
+    reader = SimReader(None)
+    with pytest.raises(ProtocolError):
+        reader.insert(str(path))
+    wrong = "profile mine.toml: description: is missing"
+    assert reader.own == (OwnCard("mine.toml", "", wrong),)
+    assert not reader.card_present()
+    path.write_text(raw)
+    assert reader.own[0].problem == wrong  # nobody has looked
+    reader.read_own()
+    about = "a UnionPay debit card in order: online, with PIN"
+    assert reader.own == (OwnCard("mine.toml", about),)
+    reader.insert("mine.toml")
+    path.write_text("[card]")
+    reader.read_own()
+    assert reader.own == (OwnCard("mine.toml", about, wrong),)
+    assert reader.profile == "mine.toml"  # the card that is in stays in
+
+
+def test_an_own_card_whose_state_is_damaged_stays_known(tmp_path: Path) -> None:
+    raw = files("cardreader.sim.emv").joinpath("profiles", "debit.toml").read_text("utf-8")
+    (tmp_path / "mine.toml").write_text(raw)
+    (tmp_path / "card-mine.toml.json").write_text("{}")
+    reader = SimReader(None, str(tmp_path))
+    with pytest.raises(StateDamaged):
+        reader.insert(str(tmp_path / "mine.toml"))
+    assert "state of card mine.toml is damaged" in reader.own[0].problem
+    (tmp_path / "card-mine.toml.json").unlink()
+    reader.read_own()
+    assert reader.own[0].problem == ""
 
 
 def test_a_damaged_state_is_told_from_a_file_that_is_no_card(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from cardreader.emv import capk
 from cardreader.emv.capk import CaKey
 from cardreader.emv.certificates import PublicKey
 from cardreader.emv.settings import UNIONPAY_RID, TerminalSettings
-from cardreader.errors import ReaderUnavailable, ServiceUnavailable
+from cardreader.errors import ReaderSilent, ReaderUnavailable, ServiceUnavailable
 from cardreader.lab import trace as traces
 from cardreader.lab.explore import explore
 from cardreader.lab.replay import ReplayedCard
@@ -83,6 +83,19 @@ def test_every_card_is_read_until_the_tester_leaves() -> None:
     assert purse.found.purse is not None
     assert (purse.found.purse.balance_fen, purse.found.applications) == (23640, ())
     assert purse.reader == "Simulated reader"
+
+
+def test_a_recording_in_a_virtual_reader_is_called_one() -> None:
+    class Replayed(SimReader):
+        def wait_for_card(self, timeout: float, cancel: threading.Event) -> Any:
+            connection: Any = super().wait_for_card(timeout, cancel)
+            connection.recording = lambda: "good.trace"
+            return connection
+
+    (replayed,) = Lab(Replayed("good")).seen
+    (card,) = Lab(SimReader("good")).seen
+    assert (replayed.recording, card.recording) == ("good.trace", "")
+    assert len(replayed.trace.exchanges) == len(card.trace.exchanges), "the card was asked nothing for it"
 
 
 def test_a_card_pulled_while_it_is_read_is_wanted_back() -> None:
@@ -242,6 +255,7 @@ class Two:
             Slot("ACS 01 00", False, True, b"", True, False),
             Slot("ACS 02 00", False, True, b"", False, True),
             Slot("ACS 03 00", False, False, b"", False, False),
+            Slot("ACS 04 00", False, True, b"", True, False, silent=True),
         ]
 
     def choose(self, name: str) -> None:
@@ -256,17 +270,23 @@ class Two:
 def test_of_several_readers_one_is_chosen() -> None:
     two: Any = Two()
     verbs = Verbs(TspClient(), two, Memory(None), FastWaits(), lambda: NOW)
-    assert [one.holds for one in readers(two)] == ["card", "taken", "mute", "nothing"]
-    assert [one.used for one in readers(two)] == [True, False, False, False]
+    assert [one.holds for one in readers(two)] == ["card", "taken", "mute", "nothing", "silent"]
+    assert [one.used for one in readers(two)] == [True, False, False, False, False]
     verbs.choose_reader("ACS 01 00")
     steps: list[Any] = []
     verbs.readers().run(steps.append)
     assert isinstance(steps[0], Loading)
     assert isinstance(steps[1], Loaded)
-    assert [one.used for one in steps[1].value] == [False, True, False, False]
+    assert [one.used for one in steps[1].value] == [False, True, False, False, False]
     assert readers(SimReader("good")) == (ReaderSeen("Simulated reader", "card", "", True),)
     two.slots = two.card_present
     assert readers(two) == ()
+
+    def silent() -> None:
+        raise ReaderSilent("it hangs")
+
+    two.slots = silent
+    assert readers(two) == (ReaderSeen("ACS 00 00", "silent", "", True),)
 
     def down() -> None:
         raise ServiceUnavailable("pcscd does not run")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cardreader.errors import ReaderUnavailable, ServiceUnavailable
+from cardreader.errors import ReaderInUse, ReaderSilent, ReaderUnavailable, ServiceUnavailable
 from cardreader.purse import Purse
 from cardreader.readers import open_reader
 from cardreader.sim.reader import SimReader
@@ -380,12 +380,22 @@ def test_a_reader_that_goes_after_mac1_has_words_of_its_own() -> None:
     assert (end.outcome, end.money) == ("success", "taken")
 
 
-@pytest.mark.parametrize(("lost", "reason"), [(True, "reader-lost"), (False, "card-removed")])
+@pytest.mark.parametrize(
+    ("lost", "reason"),
+    [
+        (ReaderUnavailable("gone"), "reader-lost"),
+        (ReaderSilent("it hangs"), "reader-lost"),
+        (ServiceUnavailable("pcscd has died"), "reader-service-lost"),
+        (ReaderInUse("somebody looked at the card that was put back"), "card-removed"),
+        (None, "card-removed"),
+    ],
+)
 def test_a_debit_that_the_reader_interrupted_is_not_put_on_whoever_held_the_card(
-    lost: bool, reason: str
+    lost: ReaderUnavailable | None, reason: str
 ) -> None:
     home = Home()
     reader: Any = Unplugged(home.reader)
+    reader.why = lost
     home.reader.insert("good")
     home.reader.pull_when = "before-debit"
     card, home.reader = home.reader, reader
@@ -399,19 +409,28 @@ def test_a_debit_that_the_reader_interrupted_is_not_put_on_whoever_held_the_card
             card.insert("good")
 
     end = home.pay(put_back=put_back, reader_away=lambda: card.insert("good"))
-    assert ("reader-away" in home.prompts) is lost
+    assert ("reader-away" in home.prompts) is (lost is not None)
     assert (end.outcome, end.money, end.reason) == ("failed", "not-taken", reason)
 
 
-def test_a_service_that_does_not_run_is_not_called_a_missing_reader() -> None:
+@pytest.mark.parametrize(
+    ("why", "trouble"),
+    [
+        (ServiceUnavailable("pcscd does not run"), "service"),
+        (ReaderInUse("another program is using the card"), "in-use"),
+        (ReaderSilent("the reader does not answer any more"), "silent"),
+        (ReaderUnavailable("no reader is plugged in"), "missing"),
+    ],
+)
+def test_what_is_so_is_not_called_a_missing_reader(why: ReaderUnavailable, trouble: str) -> None:
     home = Home()
     home.reader.pull()
     reader: Any = Unplugged(home.reader)
-    reader.left, reader.why = 1, ServiceUnavailable("pcscd does not run")
+    reader.left, reader.why = 1, why
     home.reader = reader
     home.pay(insert="leave")
     missing = [step for step in home.steps if step.prompt == "reader-missing"]
-    assert [step.service_down for step in missing] == [True]
+    assert [step.trouble for step in missing] == [trouble]
     assert home.prompts[-1] == "insert"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pygame
 
 from cardreader.errors import StateDamaged
+from cardreader.reader import OwnCard
 from stb_app.kit.clock import CHINA, FreezableClock
 from stb_app.kit.nodes import Column, Node, Target, Text
 from stb_app.kit.screen import Binding
@@ -223,9 +224,12 @@ class DummySlot:
         self.profile: str | None = None
         self.pull_when: str | None = None
         self.damaged: set[str] = set()
-        self.own: tuple[tuple[str, str], ...] = ()
+        self.own: tuple[OwnCard, ...] = ()
         self.faults: tuple[str, ...] = ()
         self.happened: tuple[tuple[int, str], ...] = ((4, "lose@8054"),)
+
+    def read_own(self) -> None:
+        return
 
     def order_fault(self, fault: str) -> None:
         if "@" not in fault or fault in self.faults:
@@ -236,7 +240,7 @@ class DummySlot:
         self.faults = ()
 
     def insert(self, profile: str) -> None:
-        if profile not in ("good", "expired", *dict(self.own)):
+        if profile not in ("good", "expired", *(one.name for one in self.own)):
             raise KeyError(profile)
         if profile in self.damaged:
             raise StateDamaged(f"the state of card {profile} is damaged")

@@ -14,6 +14,7 @@ from typing import Any
 import pygame
 import pytest
 
+from cardreader.reader import OwnCard
 from stb_app.shell.keys import KEYS
 from stb_app.shell.loop import Loop
 from stb_app.shell.web_guard import refusal
@@ -218,7 +219,7 @@ def test_cards_go_in_and_out(remote: Remote) -> None:
     assert remote.post("/card/pull?when=never")[0] == 400
     status, answer = remote.post("/card/insert/golden")
     assert (status, "good" in answer["profiles"]) == (404, True)
-    remote.slot.own = (("my card.toml", "a card"),)
+    remote.slot.own = (OwnCard("my card.toml", "a card"),)
     assert remote.json("/card")["profiles"][-1] == "my card.toml"
     assert remote.post("/card/insert/my%20card.toml")[0] == 204
     remote.slot.damaged = {"good"}
