@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from screens.card_load import LoadWay
-from screens.card_load_parts import NOT_NOW, amounts_for, confirmation
+from screens.card_load_parts import NOT_NOW, TRY_AGAIN, amounts_for, confirmation
 from screens.card_parts import ROOMY, card_picture, pose_of, slot_button
 from screens.card_read import card_read
 from screens.parts import beside
@@ -83,12 +83,14 @@ class CardInquiryScreen(Page[None]):
 
     @property
     def default_focus(self) -> str:  # type: ignore[override]
-        """Who checks a card wants to know what is in its account; not a third time after a wrong PIN."""
+        """Who checks a card wants to know what is in its account, also after a slip of the PIN; not where its bank has said no."""
         step = self._step
         if isinstance(step, Refused):
             return "again"
-        untold = isinstance(step, BankCardRead) and step.account_refusal is None
-        return "account" if untold and self._account_untold else "done"
+        may = isinstance(step, BankCardRead) and (
+            step.account_refusal is None or step.account_refusal in TRY_AGAIN
+        )
+        return "account" if may and self._account_untold else "done"
 
     @property
     def _account_untold(self) -> bool:
@@ -300,7 +302,8 @@ class CardInquiryScreen(Page[None]):
                 and amounts_for(step.cash)
             ):
                 load = (slot_button("load", self.t("Load electronic cash")),)
-            return card_read(step, (*load, again, done), self.t, self.say)
+            roomy = self.app.settings.text_scale <= ROOMY
+            return card_read(step, (*load, again, done), self.t, self.say, roomy)
         return self._asking(step)
 
     def _asking(self, step: CardPrompt | Refused) -> Node:

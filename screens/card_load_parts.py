@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
-from screens.card_parts import AWAY_PROMPTS, held, remarked
+from screens.card_parts import AWAY_PROMPTS, beside_sum, remarked
 from screens.count import SCROLLED
 from screens.parts import due
 from screens.pin_entry import PinEntry
@@ -18,10 +18,8 @@ from screens.problems import (
     Said,
     money_words,
     prompt_words,
-    sends_to_hotline,
-    words_for,
 )
-from screens.words import Say, Tone, amount_color, sentences
+from screens.words import Say, Tone, amount_color, money_color, sentences
 from stb_app.journeys import Load, Money
 from stb_app.journeys.steps import CardPrompt, CashHeld, LoadEnded, LoadOutcome
 from stb_app.kit.nodes import (
@@ -85,6 +83,9 @@ TEXTS: Mapping[str, str] = {
     "reader-away-service": N_(
         "As soon as it runs, put the same card back: the card itself tells us whether it has the money."
     ),
+    "other-card-unnamed": N_(
+        "Take it out and put back the card that is being loaded: only that one can tell us."
+    ),
 }
 """The same, below a title that would."""
 LOAD_OPEN = N_(
@@ -109,14 +110,15 @@ TRY_AGAIN = frozenset((
     "too-many-requests", "stopping",
 ))  # fmt: skip
 """Where the same may do, now or in a few minutes."""
+_ANOTHER_CARD = N_("Please use another card, or ask the bank that issued this one.")
 ENDS: Mapping[str, tuple[str, str]] = {
     "loaded": (N_("The card is loaded"), N_("You can pay with it now. No PIN is needed.")),
     "card-away": (
-        N_("It is not yet known whether the card was loaded"),
+        N_("The load has no result yet"),
         N_("Put the same card in at any time: that shows what happened."),
     ),
     "unknown": (
-        N_("It is not yet known whether the card was loaded"),
+        N_("The load has no result yet"),
         N_("We are finding out. What the card does not get goes back to the account."),
     ),
     "card-removed": (
@@ -151,6 +153,15 @@ ENDS: Mapping[str, tuple[str, str]] = {
         N_("Please ask the bank that issued it."),
     ),
     "card-wait-expired": (N_("No card was put in"), N_("Have your card ready and try again.")),
+    "card-expired": (N_("This card has expired"), _ANOTHER_CARD),
+    "card-issuer-unknown": (N_("Cards of this bank are not accepted here"), _ANOTHER_CARD),
+    "card-listed": (N_("This card cannot be loaded"), _ANOTHER_CARD),
+    "method-not-offered": (N_("Cards cannot be loaded here"), N_("Please ask the bank that issued it.")),
+    "wrong-state": (N_("This load cannot go on"), N_("Please begin again.")),
+    "box-storage": (
+        N_("The storage of this box is full"),
+        N_("So the card was not loaded. Please call the hotline."),
+    ),
 }
 """How a load has ended, by what happened or by its reason."""
 ACCOUNT: Mapping[str, str] = {
@@ -190,7 +201,8 @@ def load_words(step: CardPrompt, t: Say) -> Said:
         return Said(t(own[0]), t(own[1]))
     facts = {"number": step.number}
     said = prompt_words(step.prompt, step.tries_left, facts, t, trouble=step.trouble)
-    text = TEXTS.get(step.prompt if missing else f"{step.prompt}-{step.trouble}")
+    key = step.prompt if missing else f"{step.prompt}-{step.trouble}"
+    text = TEXTS.get(key if step.number else f"{key}-unnamed", TEXTS.get(key))
     return said if text is None else replace(said, text=t(text))
 
 
@@ -199,43 +211,40 @@ def load_amounts(amount_fen: int, held_fen: int | None, t: Say) -> Node:
     sum_ = due(t("To load"), amount_fen)
     if held_fen is None:
         return sum_
-    balances = (held(t("Electronic cash"), held_fen), held(t("After loading"), held_fen + amount_fen))
-    # No higher than the amount alone, so that the title below does not move when the card has been read.
-    beside = Row((sum_, Column(balances, gap=0)), gap=56)
-    return Fit((beside, Column((sum_, Row(balances, gap=48)), gap=4), Column((sum_, *balances), gap=4)))
+    after = held_fen + amount_fen
+    return beside_sum(sum_, (t("Electronic cash"), held_fen), (t("After loading"), after))
 
 
 def load_remark(step: CardPrompt, pin: PinEntry | None, t: Say) -> tuple[str, str, Color]:
     """As a payment's ``remarked``; of a card that is wanted back there is nothing that could be paid again."""
     if step.prompt in AWAY_PROMPTS or step.prompt == "settling":
-        return (
-            "warning",
-            sentences(money_words("unknown", t), t(DO_NOT_REPEAT_LOAD)),
-            "warning",
-        )
+        words = sentences(money_words("unknown", t), t(DO_NOT_REPEAT_LOAD))
+        return "warning", words, money_color("unknown", served=False)
     return remarked(step, pin, t)
 
 
 def ended_words(end: LoadEnded, t: Say) -> Said:
     """How it has ended, and what to do next."""
+    title, text = _end(end)
+    return Said(t(title), t(text))
+
+
+def _end(end: LoadEnded) -> tuple[str, str]:
+    """The same as messages."""
     key = end.reason if end.outcome != "loaded" and end.reason in ENDS else end.outcome
     if end.outcome == "unknown" and key not in ("card-away", "load-disputed"):
         key = "unknown"
     if end.outcome == "failed" and key == "card-away":
         key = "not-seen-again"
-    own = ENDS.get(key or "")
-    if own is not None:
-        return Said(t(own[0]), t(own[1]))
-    if end.reason in PROBLEMS:
-        return words_for(end.reason, {}, t)
-    return words_for("internal", {}, t)
+    return ENDS.get(key or "") or PROBLEMS.get(end.reason or "", PROBLEMS["internal"])
 
 
 def account_words(end: LoadEnded, t: Say) -> tuple[str, Color]:
     """What has become of the account's money, and how loud that is."""
+    tone = money_color(MONEY_OF[end.outcome], served=end.outcome == "loaded")
     if end.outcome == "unknown":
-        return sentences(money_words("unknown", t), t(DO_NOT_REPEAT_LOAD)), "warning"
-    return t(ACCOUNT[end.outcome]).format(amount=money(end.amount_fen)), "good"
+        return sentences(money_words("unknown", t), t(DO_NOT_REPEAT_LOAD)), tone
+    return t(ACCOUNT[end.outcome]).format(amount=money(end.amount_fen)), tone
 
 
 def disputed(end: LoadEnded) -> bool:
@@ -245,8 +254,7 @@ def disputed(end: LoadEnded) -> bool:
 
 def to_be_asked(end: LoadEnded) -> bool:
     """Whether its page names the hotline: it is not known how it ended, or its words send there."""
-    sent = end.reason is not None and end.reason not in ENDS and sends_to_hotline(end.reason)
-    return disputed(end) or (end.outcome == "failed" and sent)
+    return disputed(end) or "hotline" in _end(end)[1]
 
 
 def load_ended(

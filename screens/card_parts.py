@@ -8,10 +8,22 @@ from typing import Any, Literal
 from screens.parts import beside, due
 from screens.pin_entry import PinEntry
 from screens.problems import CASE_OPEN, MAYBE_PAID, N_, STAY_SAFE, money_words
-from screens.words import SEPARATOR, Say, amount_name, sentences, term_name
+from screens.words import SEPARATOR, Say, amount_name, money_color, sentences, term_name
 from stb_app.journeys import Money
 from stb_app.journeys.steps import PROBLEM_PROMPTS, CardPrompt
-from stb_app.kit.nodes import CardSlot, Color, Column, Fit, Node, Row, Space, Steps, Target, Text, TextStyle
+from stb_app.kit.nodes import (
+    CardSlot,
+    Color,
+    Column,
+    Fit,
+    Node,
+    Row,
+    Space,
+    Steps,
+    Target,
+    Text,
+    TextStyle,
+)
 from stb_app.shell.words import money
 
 PATIENCE_S = 8.0
@@ -174,16 +186,10 @@ def amounts(
     if step.balance_fen is None or maybe_paid:
         return sum_
     now = t("Electronic cash") if cash else t("On the card")
-    balances: tuple[Node, ...] = (held(t("Balance after") if paid else now, step.balance_fen),)
+    balances = [(t("Balance after") if paid else now, step.balance_fen)]
     if cash and not paid:
-        balances = (*balances, held(t("Balance after"), step.balance_fen - amount_fen))
-    return Fit(
-        (
-            Row((sum_, *balances), gap=48),
-            Column((sum_, Row(balances, gap=48)), gap=4, align="start"),
-            Column((sum_, *balances), gap=4, align="start"),
-        )
-    )
+        balances.append((t("Balance after"), step.balance_fen - amount_fen))
+    return beside_sum(sum_, *balances)
 
 
 def pose_of(step: CardPrompt) -> Pose:
@@ -212,11 +218,11 @@ def remarked(step: CardPrompt, pin: PinEntry | None, t: Say) -> tuple[str, str, 
         )
         return "lock", sentences(t(STAY_SAFE), words), "secondary"
     if prompt in AWAY_PROMPTS or step.earlier or prompt in ("silent", "settling"):
-        return "warning", t(MAYBE_PAID), "warning"
+        return "warning", t(MAYBE_PAID), money_color("unknown", served=False)
     if prompt == "silent-paid":
-        return "info", money_words("taken", t), "text"
+        return "warning", money_words("taken", t), money_color("taken", served=False)
     if prompt == "no-service":
-        return "info", money_words("not-taken", t), "text"
+        return "info", money_words("not-taken", t), money_color("not-taken", served=False)
     if step.cancellable and prompt != "processing":
         return "info", t(STAY_SAFE), "secondary"
     if prompt == "remove":
@@ -226,7 +232,16 @@ def remarked(step: CardPrompt, pin: PinEntry | None, t: Say) -> tuple[str, str, 
     return "warning", sentences(taken, t("Please do not switch the box off.")), "warning"
 
 
-def held(label: str, fen: int) -> Node:
-    """What is on the card."""
-    words = Text(label, "body", "secondary", wrap=False)
-    return Row((words, Text(money(fen), "body-bold", wrap=False)), gap=16)
+def beside_sum(sum_: Node, *balances: tuple[str, int]) -> Node:
+    """Beside what is taken, and beside each other, what a card holds and will hold, in fen: each amount ends below its name."""
+    held = tuple(
+        Column(
+            (Text(label, "small", "secondary", wrap=False), Text(money(fen), "body-bold", wrap=False)),
+            gap=0,
+            align="end",
+        )
+        for label, fen in balances
+    )
+    # No higher than the amount alone, so that the title below does not move when the card has been read.
+    beside = Row(held, gap=40)
+    return Fit((Row((sum_, beside), gap=40), Column((sum_, beside), gap=4, align="start")))

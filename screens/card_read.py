@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from screens.problems import N_, words_for
+from screens.card_load_parts import TRY_AGAIN
+from screens.problems import N_, Said, words_for
 from screens.words import Say
 from stb_app.journeys.steps import BankCardRead, CardRead, CardTransaction
 from stb_app.kit.nodes import (
@@ -35,8 +37,29 @@ BANK_CARDS = {
 }
 SHOWN = 5
 """So many transactions are seen at once at least."""
+NOT_TOLD: Mapping[str, tuple[str, str]] = {
+    "declined-by-issuer": (
+        N_("The card's bank does not tell the balance"),
+        N_("Please ask the bank that issued it."),
+    ),
+    "declined-by-card": (
+        N_("The card does not let its bank be asked"),
+        N_("Please ask the bank that issued it."),
+    ),
+    "card-listed": (N_("This card has been stopped by its bank"), N_("Please ask the bank that issued it.")),
+    "ppp-unreachable": (
+        N_("The card's bank cannot be asked just now"),
+        N_("Please try again in a few minutes."),
+    ),
+    "method-not-offered": (
+        N_("Balances cannot be asked for here"),
+        N_("Please ask the bank that issued it."),
+    ),
+}
+"""Why a bank, asked for a balance, has not told it, where the words of a payment would not do."""
+SAYS_NO = frozenset(("too-little-on-account", "over-limit"))
+"""What a bank says of an amount, and there is none."""
 ASK_AGAIN = N_("The bank has told nothing. You can ask it again.")
-"""Words of a payment would not do: these say nothing of money."""
 Fact = tuple[str, str | Text]
 
 
@@ -64,38 +87,49 @@ def card_read(
     buttons: tuple[Target, ...],
     t: Say,
     say: Callable[[Mapping[str, str]], str],
+    roomy: bool,
 ) -> Node:
-    """The page. ``buttons``: the ways on; the last one stands next to the transactions."""
+    """The page.
+
+    Args:
+        buttons: the ways on; the last one stands next to the transactions.
+        roomy: the letters are no larger than usual.
+    """
     told = _bank_card(card, t) if isinstance(card, BankCardRead) else _purse(card, t, say)
     label = Text(told.label, "body", "secondary")
-    number = Text(card.number, wrap=False), Text(card.number, "caption", wrap=False)
     mark = (told.mark,) if told.mark is not None else ()
-    facts = Facts(((t("Card number"), number[0]), *told.facts))
-    less = Facts(((t("Card number"), number[1]), *told.facts), gap=8, style="caption")
+
+    def facts(gap: int, style: Literal["body", "caption"] = "body") -> Facts:
+        number = Text(card.number, style, wrap=False)
+        return Facts(((t("Card number"), number), *told.facts), gap=gap, values_end=True, style=style)
+
     # Three ways stand below each other: side by side their words would not fit beside the transactions.
     ways: Node = Row(tuple(Grow(way) for way in buttons[-2:]), gap=24)
     if len(buttons) > 2:
         ways = Column((*(Row((Grow(way),)) for way in buttons[:-2]), ways), gap=16)
     said = _why(told)
-    roomy = (label, told.figure, Space(4), facts, *((Space(4), Row(mark)) if mark else ()), *said)
+    head = Row((Grow(label), *mark)) if mark else label
+    lines = (head, told.figure, Space(4), facts(16), *said)
     calm, closer = (
-        Column((Panel(Column(roomy, gap=gap), "hero", pad=pad, grow=1), ways), gap=24, grow=1)
+        Column((Panel(Column(lines, gap=gap), "hero", pad=pad, grow=1), ways), gap=24, grow=1)
         for gap, pad in ((16, 44), (6, 32))
     )
-    # With little room whether it can pay stands above its number, which may scroll.
-    panel = Panel(
-        Column((*((Row((Grow(label), *mark)),) if mark else ()), told.figure, *said, less), gap=4),
-        "hero",
-        pad=28 if mark else 20,
-        grow=1,
+    # With little room why it cannot pay stands above its number, which may scroll.
+    upper = (*((head,) if mark else ()), told.figure, *said)
+    airy, panel = (
+        Panel(Column((*upper, facts(gap, "caption")), gap=gap), "hero", pad=28 if mark else 20, grow=1)
+        for gap in (16, 4)
     )
-    tight = Column((panel, ways), gap=20, grow=1)
+    loose, tight = (Column((one, ways), gap=20, grow=1) for one in (airy, panel))
     last = Column((Scroll("card", panel), ways), gap=20, grow=1)
     table = _table(card.log, t)
     return Fit(
         (
-            Row((Grow(calm, 9), Grow(table, 11)), gap=48, align="stretch", grow=1),
-            Row((Grow(closer, 9), Grow(table, 11)), gap=48, align="stretch", grow=1),
+            *(
+                Row((Grow(card_, 9), Grow(table, 11)), gap=48, align="stretch", grow=1)
+                for card_ in ((calm, closer) if roomy else ())
+            ),
+            Row((Grow(loose), Grow(table)), gap=40, align="stretch", grow=1),
             Row((Grow(tight), Grow(table)), gap=40, align="stretch", grow=1),
             Row((Grow(last, 1), Grow(table, 1)), gap=40, align="stretch", grow=1),
         )
@@ -131,9 +165,7 @@ def _bank_card(card: BankCardRead, t: Say) -> Told:
             label = t("Available credit") if card.kind == "credit" else t("In the account")
             return Told(label, figure, ((t("Type"), kind), *facts), mark, why)
         if card.account_refusal is not None:
-            said = words_for(card.account_refusal, {}, t)
-            mark, why = None, t("{reason}.").format(reason=said.title)
-            warning = said.text if card.account_refusal == "pin-refused" else t(ASK_AGAIN)
+            mark, (why, warning) = None, not_told(card.account_refusal, t)
         elif card.usable and card.kind == "credit":
             why = t("The bank tells the available credit, once it has the PIN.")
         elif card.usable:
@@ -145,6 +177,18 @@ def _bank_card(card: BankCardRead, t: Say) -> Told:
         facts.append((t("Payment limit"), money(card.cash.at_once_fen)))
     figure = Text(money(card.cash.balance_fen), "amount", "money", wrap=False)
     return Told(t("Electronic cash"), figure, tuple(facts), mark, why)
+
+
+def not_told(refusal: str, t: Say) -> tuple[str, str]:
+    """Why the bank has not told the balance, and what can be done."""
+    own = NOT_TOLD.get("declined-by-issuer" if refusal in SAYS_NO else refusal)
+    if own is not None:
+        said = Said(t(own[0]), t(own[1]))
+    else:
+        said = words_for(refusal, {}, t)
+        if refusal in TRY_AGAIN and refusal != "pin-refused":
+            said = replace(said, text=t(ASK_AGAIN))
+    return t("{reason}.").format(reason=said.title), said.text
 
 
 def _standing(card: CardRead, t: Say) -> tuple[Pill, str]:

@@ -145,10 +145,17 @@ class HomeScreen(LoadingPage[Home]):
         )
 
     def _one_below_the_other(self, suggestions: tuple[Target, ...]) -> Node:
-        """Without the chart, the tiles two and two."""
-        wide = Panel(self._hero(), "hero", pad=40, radius=28)
+        """Without the chart, the tiles two and two. A notice below takes its room from above them: all four stay in sight."""
         pairs = (Grid(suggestions, 2),) if suggestions else ()
-        return Scroll("page", Column((wide, Grid(self._tiles(), 2), *pairs), gap=24))
+        forms = []
+        for low, pad, gap, lines in (
+            *((False, 32, 16, True), (True, 28, 16, True)),
+            *((True, 16, 12, True), (True, 16, 12, False)),
+        ):
+            wide = Panel(self._hero(low=low), "hero", pad=pad, radius=28)
+            ways = (wide, Grid(self._tiles(low, lines), 2, gap))
+            forms.append(Scroll("page", Column((*ways, *pairs), gap=gap), seen=Column(ways, gap=gap)))
+        return Fit(tuple(forms))
 
     def _side_by_side(self, suggestions: tuple[Target, ...], tight: bool) -> Node:
         """What I have beside the tiles, the suggestions below."""
@@ -218,7 +225,7 @@ class HomeScreen(LoadingPage[Home]):
         if self.value is None:
             return self._calm(plot)
         if self.value.current or self.value.last_payment:
-            return self._mine(self.value, plot)
+            return self._mine(self.value, plot, low)
         return self._invitation(plot)
 
     def _calm(self, plot: int) -> Node:
@@ -300,14 +307,14 @@ class HomeScreen(LoadingPage[Home]):
             grow=1,
         )
 
-    def _mine(self, home: Home, plot: int) -> Node:
+    def _mine(self, home: Home, plot: int, low: bool) -> Node:
         service, more = home.current, home.active_count - 1
         others = (self.t("and {n} more in use").format(n=more),) if more > 0 else ()
         name = self.say(service.name) if service else self.t("No service at present")
-        lines: list[Node] = [
-            Text(SEPARATOR.join((self.t("My service"), *others)), "small", "secondary"),
-            Text(name, "title"),
-        ]
+        low = low and not plot
+        lines: list[Node] = [Text(name, "heading" if low else "title")]
+        if not low:
+            lines.insert(0, Text(SEPARATOR.join((self.t("My service"), *others)), "small", "secondary"))
         way = ("renew", self.t("Renew")) if service else ("browse", self.t("Browse services"))
         if service is not None and service.valid_until is not None:
             lasts: list[Span] = [Span(self.t("Valid until {day}").format(day=day(service.valid_until)))]
@@ -321,7 +328,9 @@ class HomeScreen(LoadingPage[Home]):
                     ),
                 ]
             lines.append(Text(tuple(lasts), "row"))
-        beside = Row((Grow(Column(tuple(lines), gap=10)), button(*way, "primary", None)), gap=32)
+        beside = Row(
+            (Grow(Column(tuple(lines), gap=0 if low else 10)), button(*way, "primary", None)), gap=32
+        )
         if not plot:
             return beside
         return Column((beside, Space(grow=1), *self._spending(home, plot)), gap=10, grow=1)
@@ -345,8 +354,8 @@ class HomeScreen(LoadingPage[Home]):
         )
 
     # The right side, and below.
-    def _tiles(self, tight: bool = False) -> tuple[Target, ...]:
-        """The four ways on."""
+    def _tiles(self, tight: bool = False, lines: bool = True) -> tuple[Target, ...]:
+        """The four ways on; with ``lines`` each says what it leads to."""
         home = self.value
         count = home.service_count if home else None
         last = home.last_payment if home else None
@@ -378,10 +387,13 @@ class HomeScreen(LoadingPage[Home]):
                 self.t("Language, text size, sound"),
             ),
         )
-        return tuple(self._tile(key, icon, title, line, tight) for key, icon, title, line in rows)
+        return tuple(
+            self._tile(key, icon, title, line if lines else "", tight) for key, icon, title, line in rows
+        )
 
     def _tile(self, key: str, icon: Icon, title: str, line: str, tight: bool) -> Target:
-        words = Column((Text(title, "row-bold"), Text(line, "small", "secondary")), gap=0 if tight else 4)
+        below = (Text(line, "small", "secondary"),) if line else ()
+        words = Column((Text(title, "row-bold"), *below), gap=0 if tight else 4)
         return Target(key, Row((icon, Grow(words)), gap=28), "row", text=title, grow=1)
 
     def _suggestion(self, service: Service) -> Target:

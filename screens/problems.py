@@ -253,10 +253,18 @@ BY_OPERATOR = "opened-by-operator"
 """Why a payment counts as paid though nobody knows what its card has done."""
 
 
-def money_words(what: str, t: Translate, reason: str | None = None) -> str:
-    """Whether money was taken, as a sentence. ``what``: not-taken, taken, unknown or returned; ``reason``: the payment's."""
+def money_words(what: str, t: Translate, reason: str | None = None, *, late: bool = False) -> str:
+    """Whether money was taken, as a sentence.
+
+    Args:
+        what: not-taken, taken, unknown or returned.
+        reason: the payment's.
+        late: what was taken goes back.
+    """
     if reason == BY_OPERATOR:
         return t(COUNTED)
+    if late and what == "taken":
+        return t(RETURNING)
     return t(MONEY.get(what, MONEY["unknown"]))
 
 

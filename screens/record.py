@@ -16,6 +16,7 @@ from screens.words import (
     amount_known,
     amount_name,
     method_label,
+    money_color,
     paid_with,
     payment_state,
     term_name,
@@ -23,7 +24,7 @@ from screens.words import (
 )
 from stb_app.journeys import Payment
 from stb_app.journeys.steps import Finished, finished
-from stb_app.kit.nodes import Color, Grow, Node, Row, Space, Text
+from stb_app.kit.nodes import Grow, Node, Row, Space, Text
 from stb_app.shell.page import Page
 from stb_app.shell.words import day, full_moment, money
 
@@ -85,8 +86,8 @@ class RecordScreen(Page[None]):
             sentences.append(Text(here, "body", "secondary"))
         if payment.money == "unknown" or (payment.reason and sends_to_hotline(payment.reason)):
             sentences += [Text(line, "body", "secondary") for line in known_hotline(self.app)]
-        taken = money_words(payment.money, self.t, payment.reason)
-        tone: Color = "warning" if payment.money == "unknown" else "text"
+        taken = money_words(payment.money, self.t, payment.reason, late=payment.state == "late")
+        tone = money_color(payment.money, served=payment.state == "done")
         back = button("back", self.t("Back"), "primary", None)
         # Where nothing was paid for, the way to the service is the way to another order.
         words_ = self.t("To the service") if payment.money == "taken" else self.t("Order again")

@@ -25,6 +25,7 @@ from stb_app.journeys.base import Journey
 from stb_app.journeys.steps import Finished
 from stb_app.kit.nodes import Column, Fit, Grow, Icon, Node, Pill, Row, Scroll, Space, Target, Text
 from stb_app.kit.texts import last_four
+from stb_app.shell.running import Running
 from stb_app.shell.words import day, full_moment, money
 
 if TYPE_CHECKING:
@@ -32,13 +33,13 @@ if TYPE_CHECKING:
 
 ICON_PX = 72
 FOLLOWED = 3
-"""Payments whose end is not known that are watched at once; there is hardly ever more than one."""
+"""Payments, and loads, whose end is not known that are watched at once; there is hardly ever more than one."""
 
 
 class RecordsScreen(LoadingPage[Records]):
     """OK on a payment or a load shows it in full, on what was paid elsewhere its service.
 
-    A payment whose end is not known yet changes here by itself when it is.
+    A payment or a load whose end is not known yet changes here by itself when it is.
     """
 
     id = "records"
@@ -46,6 +47,8 @@ class RecordsScreen(LoadingPage[Records]):
     def __init__(self, app: App) -> None:
         super().__init__(app)
         self._followed: set[str] = set()
+        self._following: list[Running] = []
+        """Of loads, which are looked at for longer than anybody stays here."""
 
     @property
     def payments(self) -> tuple[Payment, ...]:
@@ -104,10 +107,22 @@ class RecordsScreen(LoadingPage[Records]):
         for payment in pending[:FOLLOWED]:
             self._followed.add(payment.payment)
             self.app.start(self.app.verbs.follow(payment), self._followed_to)
+        open_loads = [one for one in value.loads if not one.ended and one.load not in self._followed]
+        for load in open_loads[:FOLLOWED]:
+            self._followed.add(load.load)
+            self._following.append(self.app.start(self.app.verbs.follow_load(load), self._load_followed_to))
+
+    def on_leave(self) -> None:
+        self._stop_following()
+
+    def _stop_following(self) -> None:
+        while self._following:
+            self._following.pop().cancel()
 
     def on_ok(self, key: str) -> None:
         if key == "refresh":
             self._followed.clear()
+            self._stop_following()
             self.load()
         elif key == "services":
             self.app.push("services")
@@ -244,6 +259,12 @@ class RecordsScreen(LoadingPage[Records]):
             new = step.payment
             payments = tuple(new if old.payment == new.payment else old for old in self.payments)
             super().arrived(replace(self.value, payments=payments))
+            self.app.refresh()
+
+    def _load_followed_to(self, new: Load) -> None:
+        if self.value:
+            loads = tuple(new if old.load == new.load else old for old in self.value.loads)
+            super().arrived(replace(self.value, loads=loads))
             self.app.refresh()
 
 

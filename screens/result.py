@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from screens.count import SCROLLED, Count
 from screens.ending import ended, of_earlier
 from screens.parts import due
-from screens.problems import BY_OPERATOR, ELSEWHERE, MAY_BE_PAID, RETURNING, Said, money_words
+from screens.problems import BY_OPERATOR, ELSEWHERE, MAY_BE_PAID, Said, money_words
 from screens.purchase import pay_again, pay_otherwise, to_service
 from screens.words import (
     SEPARATOR,
@@ -17,12 +17,13 @@ from screens.words import (
     amount_known,
     amount_name,
     method_label,
+    money_color,
     paid_with,
     sentences,
     term_name,
     time_name,
 )
-from stb_app.journeys import Order, Payment
+from stb_app.journeys import Money, Order, Payment
 from stb_app.journeys.steps import Finished, Outcome
 from stb_app.kit.nodes import (
     Color,
@@ -347,7 +348,8 @@ class ResultScreen(Page[None]):
             )
             told = self._money_words()
             other = sentences(told, *self._not_this_one()).removeprefix(told)
-            return (Text(lasts, strong), Text((Span(told, "secondary"), Span(other, "warning")), style))
+            said_of_it = (Span(told, self._money_color()), Span(other, "warning"))
+            return (Text(lasts, strong), Text(said_of_it, style))
         lines: list[Node] = [Text((Span(self._money_words(), self._money_color(), True),), strong)]
         lines += [Text(other, style, "warning") for other in self._not_this_one()]
         lines.append(Text(said.text, style, "secondary"))
@@ -359,20 +361,17 @@ class ResultScreen(Page[None]):
 
     def _money_words(self) -> str:
         end = self._end
-        if (end.outcome, end.money) == ("late", "taken"):
-            return self.t(RETURNING)
         if end.reason in ELSEWHERE:
             return self.t(ELSEWHERE[end.reason])
         if end.reason != BY_OPERATOR and self._earlier and end.money == "taken" and end.payment is not None:
             return self.t("{amount} was taken for it.").format(amount=money(end.payment.amount_fen))
-        return money_words(end.money, self.t, end.reason)
+        return money_words(end.money, self.t, end.reason, late=end.outcome == "late")
 
     def _money_color(self) -> Color:
-        if self._end.reason == "paying-elsewhere":
-            return "text"  # nothing here, but it may be moving there
-        if self._end.reason in ELSEWHERE or self._end.money in ("not-taken", "returned"):
-            return "good"
-        return "warning" if self._end.money == "unknown" else "text"
+        end = self._end
+        # What another television has taken is not taken here; what it may be taking is open here, too.
+        elsewhere: dict[str | None, Money] = {"paid-elsewhere": "not-taken", "paying-elsewhere": "unknown"}
+        return money_color(elsewhere.get(end.reason, end.money), served=end.outcome == "success")
 
     def _not_this_one(self) -> tuple[str, ...]:
         """Where an earlier payment stood against this order: what that means for the order just now."""

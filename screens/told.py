@@ -9,10 +9,9 @@ from datetime import datetime
 
 from screens.problems import N_
 from screens.words import SEPARATOR, Say, sentences, term_name
-from stb_app.journeys import Money, Payment
+from stb_app.journeys import Payment
 from stb_app.journeys.memory import OpenLoad, OpenPayment
 from stb_app.journeys.steps import Finished, LoadTold
-from stb_app.kit.chrome import Tone
 from stb_app.kit.texts import last_four
 from stb_app.shell.words import moment, money
 
@@ -163,8 +162,3 @@ def _what(
     """What was to be paid, with which card, and which payment it was: another one for the same service may be on the same page."""
     which = (t("Order {number}").format(number=number),) if number else ()
     return SEPARATOR.join((*name, money(amount_fen), *card, *which, *((moment(time)[:-3],) if time else ())))
-
-
-def tone(money_: Money) -> Tone:
-    """What is not known is a warning."""
-    return "warning" if money_ == "unknown" else "info"

@@ -9,7 +9,9 @@ from typing import Literal
 from screens.problems import BY_OPERATOR
 from stb_app.journeys import Earlier, Money, Payment, Service, Subscription
 from stb_app.journeys.steps import finished
+from stb_app.kit.chrome import Tone as NoticeTone
 from stb_app.kit.clock import CHINA
+from stb_app.kit.nodes import Color
 from stb_app.shell.words import day, money
 
 Say = Callable[[str], str]
@@ -139,6 +141,22 @@ def amount_color(money: Money) -> Literal["money", "secondary"]:
     return "money" if money in ("taken", "unknown") else "secondary"
 
 
+def money_color(money: Money, *, served: bool) -> Color:
+    """The colour of the sentence that says what became of the money, on every page and of every notice (docs/house.md).
+
+    Args:
+        served: what it was taken for is there: the service is on, the card is loaded.
+    """
+    if money == "taken" and served:
+        return "good"
+    return "warning" if money in ("taken", "unknown") else "text"
+
+
+def notice_tone(money: Money, *, served: bool) -> NoticeTone:
+    """The same of a notice, which is blue where nothing is open."""
+    return "warning" if money_color(money, served=served) == "warning" else "info"
+
+
 def method_label(t: Say, money: Money) -> str:
     """What the way to pay is called once its payment has begun to end."""
     return t("Paid with") if money in ("taken", "returned") else t("Chosen")
@@ -171,12 +189,11 @@ def payment_state(t: Say, payment: Payment) -> tuple[str, Tone]:
     if payment.state == "failed" and payment.reason == "declined":
         return t("Not paid"), "neutral"
     if payment.state == "late":
-        returned = payment.money == "returned"
-        if payment.reason == "service-not-opened":
-            return t("Not switched on, sent back") if returned else t(
-                "Not switched on, being sent back"
-            ), "neutral"
-        return t("Came too late, sent back") if returned else t("Came too late, being sent back"), "neutral"
+        not_opened = payment.reason == "service-not-opened"
+        if payment.money == "returned":
+            return t("Not switched on, sent back") if not_opened else t("Came too late, sent back"), "neutral"
+        back = t("Not switched on, being sent back") if not_opened else t("Came too late, being sent back")
+        return back, "warning"
     # Given up by the box for a reason: its result did not say that anybody had cancelled it.
     state = finished(payment).outcome if payment.state == "cancelled" else payment.state
     run_out = t("Time ran out") if payment.method == "card" else t("The code has run out")

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from cardreader.reader import Reader
     from stb_app.journeys.memory import OpenLoad, OpenPayment
     from stb_app.journeys.recovery import RecoveryStep
+    from stb_app.kit.chrome import Tone
     from stb_app.kit.clock import SystemClock
     from stb_app.shell.app import App
     from stb_app.shell.loop import Loop
     from stb_app.shell.window import OffScreen, Window
     from stb_app.tsp.model import Payment
-    from stb_app.tsp.problem import Money
 
 log = logging.getLogger("stb_app.main")
 STOP_WITHIN_S = 3.0
@@ -418,8 +418,8 @@ def _slot(url: str, cards: Path, app: App) -> Reader:
 
 def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[RecoveryStep], None]:
     """What the background finds out, as notices; ``looked_at``: whether a page tells of a payment or a load itself."""
-    from screens.told import load_told, loads_open, open_codes, told, tone, unsettled
-    from screens.words import sentences
+    from screens.told import load_told, loads_open, open_codes, told, unsettled
+    from screens.words import notice_tone, sentences
     from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, LoadTold, Unheard
 
     wanted: tuple[OpenPayment, ...] = ()
@@ -433,11 +433,13 @@ def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[Recovery
         if isinstance(step, Finished):
             payment = step.payment
             if payment is not None and not looked_at(payment.payment):
-                ended(payment.payment, step.money, lambda: told(step, payment, app.t, app.say))
+                tone = notice_tone(step.money, served=step.outcome == "success")
+                ended(payment.payment, tone, lambda: told(step, payment, app.t, app.say))
             return
         if isinstance(step, LoadTold):
             if not looked_at(step.record.load):
-                ended(step.record.load, step.load.money, lambda: load_told(step, app.t))
+                tone = notice_tone(step.load.money, served=step.load.state == "loaded")
+                ended(step.record.load, tone, lambda: load_told(step, app.t))
             return
         if isinstance(step, CardWanted):
             wanted = step.payments
@@ -458,9 +460,9 @@ def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[Recovery
         payments = unsettled(cards, app.t, app.say) if cards else open_codes(codes, app.t, app.say)
         return sentences(*filter(None, (payments, loads_open(loads, app.t))))
 
-    def ended(name: str, money: Money, words: Callable[[], str]) -> None:
+    def ended(name: str, tone: Tone, words: Callable[[], str]) -> None:
         """Tells how something earlier has ended; beside a payment, or its result, when that is gone."""
-        app.notice(words, tone(money), TOLD_S, f"ended:{name}", waits=True)
+        app.notice(words, tone, TOLD_S, f"ended:{name}", waits=True)
         app.settled()
 
     return tell

@@ -24,9 +24,10 @@ from stb_app.journeys.asking import patiently
 from stb_app.journeys.bank_card import name_of, open_debit_credit, recognised
 from stb_app.journeys.card_slot import BadCard, CardSlot, NobodyCame
 from stb_app.journeys.electronic_cash import deliver_standing
+from stb_app.journeys.following import LOAD_FOLLOWED_S, LOAD_LOOK_S
 from stb_app.journeys.issuer_talk import TELLING_S, first_word, last_word, until_answered
 from stb_app.journeys.memory import Memory, OpenLoad
-from stb_app.journeys.open_loads import COUNTER, ended, hear, look, tell, told
+from stb_app.journeys.open_loads import COUNTER, hear, look, tell, told
 from stb_app.journeys.settling import PATIENT_PAUSES_S
 from stb_app.journeys.steps import CardPrompt, LoadEnded, LoadOutcome, LoadStep, Prompt
 from stb_app.journeys.waiting import Waits
@@ -40,8 +41,6 @@ T = TypeVar("T")
 
 CARD_WAIT_S = 180.0
 LOOK_S = 1.0
-FOLLOW_S, FOLLOWED_S = 3.0, 1800.0
-"""A load that has no end yet is looked at so often, and so long, by the page that tells of it."""
 
 
 class CashLoad:
@@ -242,7 +241,7 @@ class CashLoad:
     def _until_known(self, load: Load) -> Load:
         """Waits while what the issuer may have booked is undone."""
         until = self._waits.monotonic() + TELLING_S
-        while load.money == "unknown" and not ended(load) and self._waits.monotonic() < until:
+        while not load.ended and self._waits.monotonic() < until:
             if self._waits.pause(LOOK_S, self._cancel):
                 break
             try:
@@ -269,8 +268,8 @@ class CashLoad:
 
     def _follow(self, load: str, post: Callable[[LoadStep], None]) -> None:
         """Until its page is left: what becomes known is told there."""
-        until = self._waits.monotonic() + FOLLOWED_S
-        while self._waits.monotonic() < until and not self._waits.pause(FOLLOW_S, self._cancel):
+        until = self._waits.monotonic() + LOAD_FOLLOWED_S
+        while self._waits.monotonic() < until and not self._waits.pause(LOAD_LOOK_S, self._cancel):
             record = self._memory.load(load)
             if record is None:
                 return
@@ -279,14 +278,14 @@ class CashLoad:
             except Problem as problem:
                 log.warning("load %s: %s", load, problem.code)
                 continue
-            if ended(now):
+            if now.ended:
                 post(replace(self._told(now), card_in_slot=self._slot.card_present()))
                 return
 
     def _told(self, load: Load) -> LoadEnded:
         """How it stands. An end is told by the page: nothing of it need be remembered."""
         record = self._memory.load(load.load)
-        if ended(load) and record is not None:
+        if load.ended and record is not None:
             told(self._memory, record, load)
         outcomes: dict[Money, LoadOutcome] = {"taken": "loaded", "not-taken": "failed"}
         after = load.card.balance_after_fen if load.card is not None else None

@@ -22,8 +22,6 @@ from stb_app.tsp.problem import Problem
 log = logging.getLogger(__name__)
 
 BALANCE, COUNTER = 0x9F79, 0x9F36
-DISPUTED = "load-disputed"
-"""Reason of a load that is for the operator's staff: nothing more becomes known here."""
 LOOK_S = 60.0
 """How often the TSP is asked about a load that waits for its card."""
 
@@ -68,11 +66,6 @@ def look(client: TspClient, memory: Memory, record: OpenLoad) -> Load:
     return client.under(record.correlation).load(record.load)
 
 
-def ended(load: Load) -> bool:
-    """Whether nothing more becomes known of it by itself."""
-    return load.money != "unknown" or load.reason == DISPUTED
-
-
 def told(memory: Memory, record: OpenLoad, load: Load) -> None:
     """The subscriber knows the end. A card that has not said what it has done may still contradict."""
     if record.balance_fen is None and load.state == "failed":
@@ -115,7 +108,7 @@ class OpenLoads:
                     self._memory.forget_load(record.load)
                 done = False
                 continue
-            if ended(load):
+            if load.ended:
                 if load.state != record.told:
                     post(LoadTold(record, load))
                 told(self._memory, record, load)

@@ -22,7 +22,7 @@ from stb_app.journeys.card_inquiry import CardInquiry
 from stb_app.journeys.card_lab import CardLab, Kept, ReaderSeen, keep, readers
 from stb_app.journeys.card_payment import CardPayment
 from stb_app.journeys.cash_load import CashLoad
-from stb_app.journeys.following import Follow
+from stb_app.journeys.following import Follow, FollowLoad
 from stb_app.journeys.loading import Ask
 from stb_app.journeys.memory import Memory, OpenPayment
 from stb_app.journeys.online_payment import TERMINAL
@@ -32,7 +32,7 @@ from stb_app.journeys.slot_watch import SlotWatch
 from stb_app.journeys.waiting import Waits
 from stb_app.journeys.wallet_payment import WalletPayment
 from stb_app.tsp.client import TspClient
-from stb_app.tsp.model import Hello, Home, Order, Payment, Records, Service, ServicePage, Subscriber
+from stb_app.tsp.model import Hello, Home, Load, Order, Payment, Records, Service, ServicePage, Subscriber
 
 if TYPE_CHECKING:
     from stb_app.tsp.signing import Identity
@@ -152,6 +152,10 @@ class Verbs:
     def follow(self, payment: Payment, seconds: float = 120.0) -> Follow:
         """Watches a payment whose end is not known yet, or to which money may still come late."""
         return Follow(self._begin("follow"), self._waits, payment, seconds, self.reader)
+
+    def follow_load(self, load: Load) -> FollowLoad:
+        """Watches a load whose end is not known yet."""
+        return FollowLoad(self._begin("follow-load"), self._waits, load)
 
     def payment(self, payment: str) -> Ask[Payment]:
         """One payment as it stands."""

@@ -211,7 +211,11 @@ def _place_mark(lay: Layouter, node: Target, area: Rect) -> None:
 
 def _scroll_height(lay: Layouter, node: Scroll, width: int) -> tuple[int, int]:
     height = lay.height(node.child, width)
-    return height, min(height, lay.px(_LEAST_VIEWPORT))
+    least = lay.px(_LEAST_VIEWPORT)
+    if node.seen is not None:
+        # What fades at the lower edge is not seen.
+        least = lay.height(node.seen, width - lay.px(_BAR_ROOM)) + lay.px(_EDGE)
+    return height, min(height, least)
 
 
 def _place_scroll(lay: Layouter, node: Scroll, rect: Rect, context: Context) -> None:

@@ -184,11 +184,14 @@ class Scroll:
 
     Up and down go through its targets before they leave it; from outside, what it shows can be entered.
     Without any target inside it is itself a target named ``key`` (when the content is higher than the viewport) and up/down scroll it.
+
+    ``seen``: a node as high as what is to be seen at once where the room allows a choice (``Fit``); None: a few lines do.
     """
 
     key: str
     child: Node
     grow: int = 1
+    seen: Node | None = None
 
 
 @dataclass(frozen=True, slots=True)

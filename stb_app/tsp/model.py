@@ -408,6 +408,10 @@ def _chip(f: Fields) -> bytes:
         raise Problem("tsp-answer-bad", facts={"where": "chip", "expected": "hex"}) from error
 
 
+LOAD_DISPUTED = "load-disputed"
+"""Reason of a load that is for the operator's staff."""
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """A load of electronic cash as the TSP has it; ``money`` is that of the account."""
@@ -426,6 +430,11 @@ class Load:
             f.text("load"), f.text("state"), f.money("money"), f.maybe("reason", f.text),
             f.maybe("card", lambda name: f.one(name, PaidCard.read)), f.int("amount_fen"), f.instant("time"),
         )  # fmt: skip
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more becomes known of it by itself."""
+        return self.money != "unknown" or self.reason == LOAD_DISPUTED
 
 
 @dataclass(frozen=True, slots=True)

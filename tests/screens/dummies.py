@@ -15,7 +15,7 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
 import pygame
 
-from stb_app.journeys import Order, Payment
+from stb_app.journeys import Load, Order, Payment
 from stb_app.journeys.memory import OpenPayment
 from stb_app.journeys.steps import CardPrompt, Loaded, Loading, Refused
 from stb_app.kit.clock import FreezableClock
@@ -73,6 +73,7 @@ class DummyVerbs:
             "hello": data.HELLO,
             "payment": data.UNSETTLED,
             "follow": (),
+            "follow_load": (),
             "inquire_card": (CardPrompt("insert"),),
             **answers,
         }
@@ -88,7 +89,13 @@ class DummyVerbs:
             return Told(answer)
         if isinstance(answer, Refused):
             return Told(Loading(), answer)
-        if isinstance(answer, tuple) and verb in ("follow", "pay_by_card", "pay_by_wallet", "inquire_card"):
+        if isinstance(answer, tuple) and verb in (
+            "follow",
+            "follow_load",
+            "pay_by_card",
+            "pay_by_wallet",
+            "inquire_card",
+        ):
             return Told(*answer)
         return Told(Loading(), Loaded(answer))
 
@@ -112,6 +119,9 @@ class DummyVerbs:
 
     def follow(self, payment: Payment, seconds: float = 120.0) -> Told:
         return self._tell("follow", payment.payment)
+
+    def follow_load(self, load: Load) -> Told:
+        return self._tell("follow_load", load.load)
 
     def pay_by_card(self, order: Order, settles: str = "") -> Told:
         return self._tell("pay_by_card", order.order, *((f"settles {settles}",) if settles else ()))

@@ -9,7 +9,7 @@ from typing import Any
 
 import qrcode
 
-from stb_app.journeys import CardStanding, Order, PaidCard, Payment
+from stb_app.journeys import CardStanding, Load, Order, PaidCard, Payment
 from stb_app.journeys.card_lab import OwnCard, Trace
 from stb_app.journeys.steps import (
     BankCardRead,
@@ -83,6 +83,9 @@ class PaymentVerbs(DummyVerbs):
 
     def follow(self, payment: Payment, seconds: float = 120.0) -> Acted:
         return self._begin("follow", payment.payment)
+
+    def follow_load(self, load: Load) -> Acted:
+        return self._begin("follow_load", load.load)
 
     def pay_by_card(self, order: Order, settles: str = "") -> Acted:
         return self._begin("pay_by_card", order.order, *((f"settles {settles}",) if settles else ()))

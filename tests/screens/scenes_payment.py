@@ -334,6 +334,11 @@ INQUIRY_SCENES: tuple[PaymentScene, ...] = (
     inquiry(
         "card-inquiry-read-account-refused",
         replace(BANK_CARD, kind="debit", cash=None, account_refusal="pin-refused", log=()),
+        focus="account",
+    ),
+    inquiry(
+        "card-inquiry-read-account-declined",
+        replace(BANK_CARD, kind="debit", cash=None, account_refusal="declined-by-issuer", log=()),
         focus="done",
     ),
     inquiry("card-load-amount", BANK_CARD, then=_amounts, focus="not-now", screen="question"),

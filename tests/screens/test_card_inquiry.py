@@ -100,11 +100,37 @@ def test_a_wrong_pin_for_the_balance_is_a_warning(tv: Television) -> None:
     assert "The PIN was not right." in tv.words()
     assert "After three wrong PINs in a row" in tv.words()
     assert "Can pay here" not in tv.words()
-    assert (tv.focus, "account" in tv.targets()) == ("done", True), "the next wrong one is not a press away"
+    assert tv.focus == "account", "as on the result of a payment: who has mistyped wants to try again"
     post(tv, replace(debit, account_refusal="ppp-silent"))
     assert "The card's bank does not answer." in tv.words()
     assert "three wrong PINs" not in tv.words()
     assert "Can pay here" not in tv.words()
+    assert tv.focus == "account"
+
+
+@pytest.mark.parametrize(
+    "refusal", ["declined-by-issuer", "declined-by-card", "over-limit", "card-listed", "method-not-offered"]
+)
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_refused_balance_is_no_refused_payment(refusal: str, language: str) -> None:
+    tv = Television(PaymentVerbs(), language).open("card-inquiry")
+    post(tv, replace(BANK_CARD, kind="debit", cash=None, log=(), account_refusal=refusal))
+    said = tv.words()
+    assert not {
+        word for word in ("pay", "支付", "扣款") if word in said.replace(tv.app.t("Can pay here"), "")
+    }
+    assert tv.focus == "done", "its bank has said no"
+    post(tv, replace(BANK_CARD, kind="debit", cash=None, log=(), account_refusal="ppp-unreachable"))
+    assert tv.app.t("The card's bank cannot be asked just now") in tv.words()
+    assert tv.focus == "account"
+
+
+@pytest.mark.parametrize("scale", [100, 150])
+def test_what_a_card_may_hold_ends_where_its_other_facts_end(scale: int) -> None:
+    tv = Television(PaymentVerbs(), "en", text_scale=scale).open("card-inquiry")
+    post(tv, BANK_CARD)
+    ends = {text.text: text.rect[0] + text.rect[2] for text in tv.app.stage.texts()}
+    assert len({ends[words] for words in (BANK_CARD.number, "2044-02-29", "¥1,000.00", "¥500.00")}) == 1
 
 
 def test_loading_is_asked_twice_with_the_focus_on_not_loading(tv: Television) -> None:

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from cardreader.secret import Pin
-from stb_app.journeys.steps import CardMoved, LoadEnded, LoadOutcome
+from screens.card_load_parts import ended_words, load_words
+from stb_app.journeys.steps import CardMoved, CardPrompt, LoadEnded, LoadOutcome
 from stb_app.kit.nodes import Target
 from tests.screens.dummies import Television
 from tests.screens.dummy_payments import BANK_CARD, LOADED, PaymentVerbs
-from tests.screens.scenes_payment import held_up, journey, not_loaded, post
+from tests.screens.scenes_payment import LOAD_SCENES, held_up, journey, not_loaded, post
 from tests.screens.test_ordering import nodes
 
 UNKNOWN = "It is not yet known whether money was taken."
@@ -305,3 +306,59 @@ def test_with_large_letters_the_steps_keep_away_from_the_title(word: str) -> Non
     at = next(i for i, text in enumerate(texts) if text.text == "Load")
     label, title = texts[at], texts[at + 1]
     assert title.rect[1] - (label.rect[1] + label.rect[3]) >= 20
+
+
+REASONS = (
+    *("box-storage", "card-expired", "card-issuer-unknown", "card-listed", "pin-blocked", "pin-refused"),
+    *("declined-by-issuer", "declined-by-card", "too-little-on-account", "over-limit", "method-not-offered"),
+    *("wrong-state", "ppp-silent", "ppp-unreachable", "tsp-unreachable", "internal"),
+)
+
+
+@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_load_that_failed_speaks_of_no_payment(reason: str, language: str) -> None:
+    tv = Television(PaymentVerbs(), language)
+    said = ended_words(not_loaded(reason), tv.app.t)
+    words = f"{said.title} {said.text}".replace("payment service", "").replace("支付平台", "")
+    assert not [word for word in ("pay", "order", "支付", "扣款", "订购") if word in words]
+
+
+def test_a_full_box_says_that_nothing_was_loaded_and_whom_to_call(tv: Television) -> None:
+    tv.app.facts["hotline"] = "96123"
+    post(tv, not_loaded("box-storage"))
+    assert "So the card was not loaded. Please call the hotline." in tv.words()
+    assert "Questions? Call 96123." in tv.words()
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_another_card_than_one_of_no_known_number_is_no_card_that_pays(language: str) -> None:
+    t = Television(PaymentVerbs(), language).app.t
+    words = load_words(CardPrompt("other-card", amount_fen=10_000), t)
+    assert words.text == t(
+        "Take it out and put back the card that is being loaded: only that one can tell us."
+    )
+    assert "支付" not in words.title + words.text
+    assert "4204" in load_words(held_up("other-card"), t).text
+
+
+def loading_at(language: str, scale: int) -> Television:
+    """A load onto a card that is full: two balances of unequal length."""
+    scene = next(scene for scene in LOAD_SCENES if scene.name == "card-load-cash-full")
+    return scene.play(language, scale)
+
+
+@pytest.mark.parametrize("scale", [100, 150])
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_both_balances_stand_beside_each_other_and_beside_what_is_loaded(language: str, scale: int) -> None:
+    tv = loading_at(language, scale)
+    seen = {text.text: text.rect for text in tv.app.stage.texts()}
+    sum_, now, after = (seen[words] for words in ("¥100.00", "¥950.00", "¥1,050.00"))
+    names = [seen[tv.app.t(words)] for words in ("Electronic cash", "After loading")]
+    assert now[1] == after[1] < sum_[1] + sum_[3]
+    assert sum_[0] + sum_[2] < now[0] < now[0] + now[2] < after[0]
+    # Each amount ends below its name.
+    for amount, name in zip((now, after), names, strict=True):
+        assert abs(amount[0] + amount[2] - name[0] - name[2]) <= 1
+        assert name[1] < amount[1]
+    tv.close()

@@ -10,7 +10,7 @@ from stb_app.kit.items import Run
 from stb_app.kit.nodes import Full
 from tests.screens import data
 from tests.screens.dummies import Television
-from tests.screens.scenes_payment import REASON_SCENES, SCENES, PaymentScene, ways
+from tests.screens.scenes_payment import CARD_SCENES, LOAD_SCENES, REASON_SCENES, SCENES, PaymentScene, ways
 from tests.screens.test_all_pages import misplaced
 
 VIEWPORTS = frozenset(("words", "log", "cards", "keys", "card"))
@@ -164,4 +164,26 @@ def test_every_way_on_can_be_reached_with_the_arrows(scene: PaymentScene) -> Non
                 seen.add(television.focus)
                 queue.append(television.focus)
     assert seen >= set(ways(television))
+    television.close()
+
+
+WITH_STEPS = tuple(scene for scene in (*CARD_SCENES, *LOAD_SCENES) if scene.screen in ("card", "card-load"))
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("scene", WITH_STEPS, ids=lambda scene: scene.name)
+def test_steps_and_title_are_whole_in_large_letters_on_a_small_picture(
+    scene: PaymentScene, language: str
+) -> None:
+    television = scene.play(language, 150, (1280, 720))
+    _check(television, scene)
+    t = television.app.t
+    last = t("Take out") if scene.screen == "card" else t("Load")
+    lines = {text.text: text.rect for text in television.app.stage.texts() if text.layer == scene.screen}
+    if t("Insert") in lines and last in lines:
+        row = [lines[name] for name in (t("Insert"), last)]
+        assert row[0][1] == row[1][1]
+        assert max(rect[3] for rect in row) < 2 * min(rect[3] for rect in row), "each in one line"
+    else:
+        assert television.state.get("load"), "only an end has no steps"
     television.close()

@@ -14,10 +14,11 @@ from stb_app.kit import theme
 from stb_app.kit.nodes import Color
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Television
-from tests.screens.dummy_payments import PAID
+from tests.screens.dummy_payments import PAID, PaymentVerbs
 from tests.screens.scenes import UNREACHABLE
 
 OPEN = data.RECORDS[1]
+NUMBER_OF_LOAD = "6217 00** **** *** 4204"
 CLOSED = replace(OPEN, state="done", money="taken", version=4)
 
 
@@ -157,7 +158,7 @@ def test_a_load_opens_in_full_and_back_finds_the_focus() -> None:
         (
             *("unknown", "unknown", None),
             (
-                "whether the card was loaded",
+                "The load has no result yet",
                 "Put the same card in at any time: that shows what happened.",
                 "96123",
             ),
@@ -192,6 +193,39 @@ def test_a_load_says_what_became_of_the_money_and_what_to_do(
         assert part in seen
     assert ("Please do not load again." in seen) == (money == "unknown")
     assert "Something went wrong" not in seen
+
+
+def test_an_open_load_in_full_changes_by_itself() -> None:
+    loaded = replace(data.LOADS[1], state="loaded", money="taken", card=None)
+    tv = Television(DummyVerbs(), "en").open("load-record", load=data.LOADS[1])
+    here = "This changes here by itself as soon as we know."
+    assert here in tv.words()
+    tv = Television(DummyVerbs(follow_load=(loaded,)), "en").open("load-record", load=data.LOADS[1])
+    assert (tv.state["state"], tv.state["money"]) == ("loaded", "taken")
+    assert "¥100.00 was taken from the account." in tv.words()
+    assert here not in tv.words()
+    assert NUMBER_OF_LOAD in tv.words(), "the card's part stays"
+
+
+def test_a_load_that_is_over_or_with_our_staff_is_not_followed() -> None:
+    for load in (data.LOADS[0], data.LOADS[2], data.LOADS[3]):
+        verbs = DummyVerbs()
+        Television(verbs).open("load-record", load=load)
+        assert not [asked for asked in verbs.asked if asked[0] == "follow_load"]
+
+
+def test_following_a_load_ends_with_its_page() -> None:
+    verbs = PaymentVerbs()
+    Television(verbs).open("load-record", load=data.LOADS[1]).press("BACK")
+    assert verbs.begun[-1].cancels == 1
+
+
+def test_open_loads_of_the_list_are_followed_to_their_end() -> None:
+    loaded = replace(data.LOADS[1], state="loaded", money="taken")
+    verbs = DummyVerbs(follow_load=(loaded,))
+    tv = Television(verbs).open("records")
+    assert [asked for asked in verbs.asked if asked[0] == "follow_load"] == [("follow_load", "l2")]
+    assert {one["load"]: one["state"] for one in tv.state["loads"]}["l2"] == "loaded"
 
 
 def test_an_empty_list_leads_to_the_services() -> None:

@@ -38,7 +38,7 @@ def test_another_television_is_named_and_nothing_is_offered_to_be_paid(end: Any,
     assert words in tv.words()
     assert ways(tv) == ["done", "records"]
     moving = end.reason == "paying-elsewhere"
-    assert tv.color("Nothing was taken here") == theme.TEXT["text" if moving else "good"]
+    assert tv.color("Nothing was taken here") == theme.TEXT["warning" if moving else "text"]
     if end.money != "not-taken":
         # How much that was is not known here.
         assert "¥15.00" not in tv.words()

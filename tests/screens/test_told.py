@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from screens.told import told, tone
-from screens.words import payment_state
+from screens.told import told
+from screens.words import notice_tone, payment_state
 from stb_app.journeys import Payment
 from stb_app.journeys.steps import finished
 from stb_app.shell.words import say
@@ -36,7 +36,8 @@ def line(payment: Payment, language: str = "en") -> str:
 def test_every_end_is_told_with_what_was_to_be_paid(state: str, money: str, method: str, of: str) -> None:
     payment = replace(PAID, state=state, money=money, method=method)  # type: ignore[arg-type]
     assert line(payment) == f"An earlier {of} payment " + HOW[state, money].format(what=WHAT)
-    assert tone(payment.money) == "info"
+    settled = (state, money) in (("done", "taken"), ("late", "returned")) or money == "not-taken"
+    assert notice_tone(payment.money, served=state == "done") == ("info" if settled else "warning")
     assert "¥15.00" in line(payment, "zh")
     assert "payment" not in line(payment, "zh")
 
@@ -47,7 +48,7 @@ def test_money_of_which_nobody_knows_is_not_called_taken_or_not(method: str) -> 
     assert "Please do not pay again." in line(payment)
     assert WHAT in line(payment)
     assert "completed" not in line(payment)
-    assert tone(payment.money) == "warning"
+    assert notice_tone(payment.money, served=False) == "warning"
 
 
 def test_a_service_that_is_refused_for_good_is_not_called_being_switched_on() -> None:

@@ -62,6 +62,20 @@ def test_home_gives_way(name: str, look: tuple[str, int, tuple[int, int]]) -> No
     tv.close()
 
 
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: f"{look[0]}-{look[1]}-{look[2][1]}p")
+@pytest.mark.parametrize("name", ["home", "home-load-open", "home-told"])
+def test_all_four_ways_on_stay_in_sight(name: str, look: tuple[str, int, tuple[int, int]]) -> None:
+    tv = BY_NAME[name].play(*look)
+    tiles = ("services", "records", "card-inquiry", "settings")
+    shown = {t.key: t for t in tv.app.stage.targets() if t.key in tiles}
+    low = min([t.rect[1] - 12 for t in tv.app.stage.texts() if t.layer == "notice"], default=937)
+    views = [view.rect[1] + view.rect[3] for view in tv.app.stage._laid.viewports if view.key == "page"]
+    low = min(low, *[edge / tv.app.stage._scene.scale for edge in views], 937)
+    assert set(shown) == set(tiles)
+    assert {key: t.rect for key, t in shown.items() if t.rect[1] + t.rect[3] > low} == {}
+    tv.close()
+
+
 @pytest.mark.parametrize("look", HARD, ids=lambda look: f"{look[0]}-{look[2][1]}p")
 @pytest.mark.parametrize("name", PAGES)
 def test_every_page_gives_way(name: str, look: tuple[str, int, tuple[int, int]]) -> None:
