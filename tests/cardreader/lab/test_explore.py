@@ -244,6 +244,30 @@ def test_a_payment_that_is_played_again_tells_its_records() -> None:
     assert records_of(found) == len({one.command for one in paid.exchanges if one.command[1] == 0xB2})
 
 
+class SlotOfT0(Slot):
+    """Brings commands to the card as T=0 does: without the Le of one that has data too."""
+
+    def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        return super().transmit(apdu[:-1] if len(apdu) > 5 and len(apdu) == 6 + apdu[4] else apdu)
+
+
+@pytest.mark.parametrize(
+    ("traced_in", "played_in"), [(Slot, SlotOfT0), (SlotOfT0, SlotOfT0), (SlotOfT0, Slot)]
+)
+def test_the_trace_of_a_card_of_t0_is_played_again(traced_in: type[Slot], played_in: type[Slot]) -> None:
+    card = FaultyCard(open_card("debit-t0", None), [], lambda seconds: None)
+    card.power_on()
+    recorder = Recorder(traced_in(card), lambda: 0.0)
+    recorder.atr = card.atr
+    found = explore(recorder, TERMINAL, NOW)
+    played = ReplayedCard(Trace("r", recorder.atr, "", tuple(recorder.exchanges)))
+    again = Recorder(played_in(FaultyCard(played, [], lambda seconds: None)), lambda: 0.0)
+    again.atr = played.atr
+    told = explore(again, TERMINAL, NOW).told
+    assert not played.strange
+    assert {one.asked for one in told} == {one.asked for one in found.told}
+
+
 def test_records_that_another_afl_names_are_read_too() -> None:
     """Electronic cash and account have a CVM list each, in a record of their own; who asks is told one AFL only."""
     card = open_card("electronic-cash", None)
