@@ -232,6 +232,8 @@ def show(arguments: argparse.Namespace) -> int:
     if arguments.trace is not None:
         if arguments.to is not None:
             return fail(EXIT_USAGE, f"--to keeps what a card says; {arguments.trace} is kept already")
+        if arguments.reader is not None:
+            return fail(EXIT_USAGE, f"--reader is for a card; {arguments.trace} is a trace: give one of them")
         try:
             with console.from_file():
                 kept = trace.load(arguments.trace)
@@ -243,7 +245,7 @@ def show(arguments: argparse.Namespace) -> int:
             trace.try_place(arguments.to)  # rather now than when the card's counters have gone on for nothing
         except OSError as error:
             return fail(EXIT_USAGE, console.unwritable(arguments.to, error, "--to"))
-    reader, connection = _powered(arguments.reader)
+    reader, connection = _powered(arguments.reader or console.ANY_READER)
     # What is to be kept is shown when it is: who looks on may go at any line.
     at_once = arguments.to is None and not arguments.json
     recorder = Recorder(connection, arguments.times.monotonic, _tell if at_once else lambda _: None)
