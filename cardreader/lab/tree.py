@@ -26,7 +26,7 @@ _PUBLIC_DATA = 0x95
 _PURSE_LOG = 0x18 << 3 | 4
 """EF 0018, as READ RECORD names it."""
 _GET_RESPONSE = b"\xc0"
-_MORE, _WRONG_LENGTH = 0x61, 0x6C
+_MORE, _WRONG_LENGTH, _WARNING = 0x61, 0x6C, 0x62
 _FORMAT_1 = 0x80
 _COMMAND_TEMPLATE = 0x83
 _AIP, _AFL = 0x82, 0x94
@@ -108,7 +108,12 @@ def told(exchanges: Sequence[Exchange]) -> tuple[Told, ...]:
     """What of an exchange tells of the card; each answer once."""
     found: dict[tuple[str, bytes], Exchange] = {}
     for one in asked(exchanges):
-        if one.sw == OK and one.data and one.command[1] in _READS:
+        if (
+            one.sw is not None
+            and (one.sw == OK or one.sw >> 8 == _WARNING)
+            and one.data
+            and one.command[1] in _READS
+        ):
             found.setdefault((explain(one.command), one.data), one)
     return tuple(answer(one) for one in found.values())
 

@@ -116,9 +116,9 @@ def test_a_card_that_checks_the_pin_itself_pays(
     assert bench.faults() == []
 
 
-@pytest.mark.parametrize("profile", ["debit", "debit-t0", "debit-cda"])
+@pytest.mark.parametrize("profile", ["debit", "debit-t0"])
 def test_a_wrong_cryptogram_is_refused(bench: Chain, profile: str) -> None:
-    """ONL-12: the fault `mac` of a tester is one that the issuer finds, or, with CDA, the television itself."""
+    """ONL-12: the fault `mac` of a tester is one that the issuer finds."""
     reader, taken = SimReader(profile), bench.taken_fen()
     reader.order_fault("mac@80AE")
     end = bench.pay(reader)
