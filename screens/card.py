@@ -392,7 +392,7 @@ class CardScreen(Page[None]):
         if prompt == "confirm-cash":
             words = self.t("Pay {amount}").format(amount=money(self._order.amount_fen))
             agree = slot_button("agree", words, primary=True)
-            return (pair(agree, slot_button("cancel", self.t("Cancel the payment"))),)
+            return (pair(slot_button("cancel", self.t("Cancel the payment")), agree),)
         if prompt == "no-service":
             again = slot_button("try-again", self.t("Try again"), primary=True)
             return (pair(again, slot_button("cancel", self.t("Cancel the payment"))),)

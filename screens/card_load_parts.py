@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from screens.card_parts import AWAY_PROMPTS, beside_sum, remarked
 from screens.count import SCROLLED
-from screens.parts import due
+from screens.parts import due, take_card
 from screens.pin_entry import PinEntry
 from screens.problem_words import PROBLEMS
 from screens.problems import (
@@ -28,7 +28,6 @@ from stb_app.kit.nodes import (
     Facts,
     Fit,
     Grow,
-    Icon,
     Node,
     Panel,
     Row,
@@ -187,7 +186,7 @@ def confirmation(fen: int, t: Say) -> dict[str, Any]:
         "sign": "question",
         "title": t("Load {amount} onto the card?").format(amount=money(fen)),
         "text": N_("It is taken from the card's account. The card's PIN is asked for next."),
-        "options": (("load", t("Load {amount}").format(amount=money(fen))), NOT_NOW),
+        "options": (NOT_NOW, ("load", t("Load {amount}").format(amount=money(fen)))),
         "default": NOT_NOW[0],
         "accent": "load",
     }
@@ -283,10 +282,7 @@ def load_ended(
             ),
             gap=40,
         )
-        card: tuple[Node, ...] = ()
-        if end.card_in_slot:
-            words = Text(t("Please take your card"), "body-bold", "warning", wrap=False)
-            card = (Row((Icon("card", 44, "warning"), words), gap=16),)
+        card = (take_card(t, again=buttons[0].key == "again"),) if end.card_in_slot else ()
         sum_ = due(t("Load amount"), end.amount_fen, amount_color(MONEY_OF[end.outcome]))
         amount = Fit((Row((sum_, *card), gap=48), Column((sum_, *card), gap=0, align="start")))
         facts = Facts(_facts(end, time, style, t), 2, gap=gap * 2 // 3, style=style)

@@ -98,7 +98,7 @@ def test_too_few_digits_are_not_sent_and_a_seventh_is_not_taken(tv: Television) 
     post(tv, *NORMAL)
     tv.press("1", "2", "OK")
     assert journey(tv).pins == []
-    assert "4 are still missing" in tv.words()
+    assert "Still missing: 4." in tv.words()
     tv.press("3", "4", "5", "6", "7", "OK")
     assert journey(tv).pins == [Pin("123456")]
 
@@ -461,7 +461,7 @@ def test_while_the_pin_is_asked_for_nothing_has_been_taken(tv: Television, word:
     post(tv, prompt(word))  # type: ignore[arg-type]
     assert "Nothing has been taken yet." in tv.words()
     tv.press("1", "OK")
-    assert "5 are still missing. Nothing has been taken yet." in tv.words()
+    assert "Still missing: 5. Nothing has been taken yet." in tv.words()
 
 
 def test_a_bank_that_takes_its_time_is_told_of(tv: Television) -> None:
@@ -491,7 +491,7 @@ def test_whoever_may_leave_is_told_what_to_do_with_the_card(tv: Television, word
 
 def test_electronic_cash_says_what_will_be_left_and_waits_for_ok(tv: Television) -> None:
     post(tv, *NORMAL[:3], prompt("confirm-cash"))
-    assert tv.focus == "cancel"
+    assert (tv.focus, tv.targets()) == ("cancel", ["cancel", "agree"])
     assert "¥221.40" in tv.words()
     assert next(steps(tv.app.navigator.top.compose())).names[1] == "Confirm"
     tv.ok("agree")

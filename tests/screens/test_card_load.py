@@ -9,7 +9,8 @@ import pytest
 from cardreader.secret import Pin
 from screens.card_load_parts import ended_words, load_words
 from stb_app.journeys.steps import CardMoved, CardPrompt, LoadEnded, LoadOutcome
-from stb_app.kit.nodes import Target
+from stb_app.kit import theme
+from stb_app.kit.nodes import Color, Target
 from tests.screens.dummies import Television
 from tests.screens.dummy_payments import BANK_CARD, LOADED, PaymentVerbs
 from tests.screens.scenes_payment import LOAD_SCENES, held_up, journey, not_loaded, post
@@ -129,7 +130,7 @@ def test_a_reader_that_does_not_answer_holds_nobody(tv: Television) -> None:
 def test_the_pin_goes_to_the_journey_alone(tv: Television) -> None:
     post(tv, held_up("enter-pin"))
     tv.press("1", "2", "OK")
-    assert "4 are still missing" in tv.words()
+    assert "Still missing: 4." in tv.words()
     tv.press("BACK", *"3456", "OK")
     assert journey(tv).pins == []
     tv.press("7", "OK")
@@ -254,6 +255,20 @@ def test_nobody_is_asked_to_take_a_card_that_is_out(tv: Television, end: LoadEnd
     moved(tv)
     assert "Please take your card" not in tv.words()
     assert tv.state["load"] == end.outcome
+
+
+@pytest.mark.parametrize(
+    ("reason", "words", "color"),
+    [
+        ("pin-refused", "Not trying again? Please take your card", "secondary"),
+        ("box-storage", "Please take your card", "warning"),
+    ],
+)
+def test_nobody_is_told_to_take_the_card_that_trying_again_needs(
+    tv: Television, reason: str, words: str, color: Color
+) -> None:
+    post(tv, replace(not_loaded(reason), card_in_slot=True))
+    assert tv.color(words) == theme.TEXT[color]
 
 
 def test_a_success_goes_by_itself_and_not_without_the_card(tv: Television) -> None:
