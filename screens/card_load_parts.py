@@ -39,6 +39,7 @@ from stb_app.kit.nodes import (
     Text,
     TextStyle,
 )
+from stb_app.kit.texts import last_four
 from stb_app.shell.words import full_moment, money
 
 AMOUNTS = (5_000, 10_000, 20_000)
@@ -180,12 +181,20 @@ def amounts_for(cash: CashHeld) -> tuple[int, ...]:
     return tuple(fen for fen in AMOUNTS if cash.most_fen is None or cash.balance_fen + fen <= cash.most_fen)
 
 
-def confirmation(fen: int, t: Say) -> dict[str, Any]:
-    """The question before every load; its answer is ``load`` or ``not-now``."""
+def confirmation(fen: int, number: str, held_fen: int, t: Say) -> dict[str, Any]:
+    """The question before every load; its answer is ``load`` or ``not-now``.
+
+    Args:
+        fen, held_fen: what is to be loaded, and what the card holds.
+        number: the card's, masked; empty where no card could be read since, and then it is not known what it holds.
+    """
+    onto = t("Card ending {last}, balance after loading {amount}.")
+    held = (onto.format(last=last_four(number), amount=money(held_fen + fen)),) if number else ()
+    taken = t("It is taken from the card's account. The card's PIN is asked for next.")
     return {
         "sign": "question",
         "title": t("Load {amount} onto the card?").format(amount=money(fen)),
-        "text": N_("It is taken from the card's account. The card's PIN is asked for next."),
+        "text": sentences(*held, taken),
         "options": (NOT_NOW, ("load", t("Load {amount}").format(amount=money(fen)))),
         "default": NOT_NOW[0],
         "accent": "load",

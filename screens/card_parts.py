@@ -26,8 +26,6 @@ from stb_app.kit.nodes import (
 )
 from stb_app.shell.words import money
 
-PATIENCE_S = 8.0
-"""From then on a payment takes longer than the page has said: a bank may need most of a minute."""
 CANCEL_S = 20.0
 """So long the reader may take to answer a cancellation before the subscriber is offered another way out."""
 

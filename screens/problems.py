@@ -173,6 +173,7 @@ MAY_BE_PAID = frozenset((
 STILL_ASKING = N_(
     "This takes longer than usual, up to a minute and a half. Please leave the card in: you will see how it ended."
 )
+STILL_READING = N_("This takes longer than usual. Please leave the card in.")
 STAY_SAFE = N_("Nothing has been taken yet.")
 """What every page of a payment says until the debit may have begun."""
 MAYBE_PAID = N_("It is not yet known whether money was taken. Please do not pay again.")

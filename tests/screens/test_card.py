@@ -474,6 +474,25 @@ def test_a_bank_that_takes_its_time_is_told_of(tv: Television) -> None:
     assert "This takes a few seconds." in tv.words()
 
 
+def test_a_card_that_takes_its_time_is_told_of_and_its_pin_too(tv: Television) -> None:
+    longer = "This takes longer than usual. Please leave the card in."
+    post(tv, prompt("reading"))
+    tv.wait(7)
+    assert longer not in tv.words()
+    tv.wait(2)
+    assert longer in tv.words()
+    post(tv, prompt("enter-pin"))
+    tv.wait(20)  # a person may take as long as he likes
+    assert longer not in tv.words()
+    tv.press(*PIN, "OK").wait(7)
+    assert longer not in tv.words()
+    post(tv, prompt("reading"))  # the card has it, and the page says the same
+    tv.wait(2)
+    assert {"Checking the PIN", longer} <= set(tv.words().split("\n"))
+    post(tv, prompt("wrong-pin", 2))
+    assert longer not in tv.words()
+
+
 def test_nothing_is_taken_until_mac1_is_asked_for(tv: Television) -> None:
     post(tv, replace(prompt("processing"), before_mac1=True))
     assert "Nothing has been taken yet. Please do not switch the box off." in tv.words()

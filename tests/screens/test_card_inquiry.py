@@ -140,12 +140,24 @@ def test_loading_is_asked_twice_with_the_focus_on_not_loading(tv: Television) ->
     tv.ok("10000")
     assert (tv.focus, tv.state["options"]) == ("not-now", ["not-now", "load"])
     assert "Load ¥100.00 onto the card?" in tv.words()
+    assert "Card ending 4204, balance after loading ¥286.50." in tv.words()
     tv.press("OK")
     assert tv.screen == "card-inquiry"
     assert tv.state["balance_fen"] == 18650
     tv.ok("load").ok("10000").ok("load")
     assert tv.screen == "card-load"
     assert tv.verbs.asked[-1] == ("load_cash", 10000)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("word", ["reading", "processing"])
+def test_a_card_or_a_bank_that_takes_its_time_is_told_of(tv: Television, word: str) -> None:
+    post(tv, prompt(word))  # type: ignore[arg-type]
+    tv.wait(9)
+    assert "This takes longer than usual" in tv.words()
+    post(tv, prompt("enter-pin"))
+    assert "longer than usual" not in tv.words()
+    tv.press(*"123456", "OK").wait(9)
+    assert "This takes longer than usual. Please leave the card in." in tv.words()
 
 
 def test_what_does_not_fit_is_not_offered(tv: Television) -> None:

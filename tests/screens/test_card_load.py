@@ -119,10 +119,25 @@ def test_the_card_can_be_left_out_and_is_looked_at_next(tv: Television) -> None:
     assert (tv.screen, tv.verbs.asked[-1]) == ("card-inquiry", ("inquire_card",))  # type: ignore[union-attr]
 
 
+def test_a_card_that_takes_its_time_is_told_of_and_its_pin_too(tv: Television) -> None:
+    longer = "This takes longer than usual. Please leave the card in."
+    post(tv, held_up("reading"))
+    tv.wait(9)
+    assert longer in tv.words()
+    post(tv, held_up("enter-pin"))
+    assert longer not in tv.words()
+    tv.press(*"123456", "OK").wait(9)
+    assert longer in tv.words()
+
+
 def test_a_reader_that_does_not_answer_holds_nobody(tv: Television) -> None:
     post(tv, held_up("insert"))
     tv.press("BACK").ok("cancel-load").wait(21)
     assert tv.focus == "back"
+    # Where nothing has been taken there is nothing that the card would have to tell.
+    assert "Nothing has been taken yet." in tv.words()
+    assert "You may go back and take your card." in tv.words()
+    assert "shows what happened" not in tv.words()
     tv.press("OK")
     assert tv.screen == "card-inquiry"
 
@@ -168,11 +183,12 @@ def test_a_card_that_is_full_gives_way_to_another_amount(tv: Television) -> None
 
 @pytest.mark.parametrize("reason", ["pin-refused", "ppp-silent", "card-wait-expired", "card-removed"])
 def test_the_same_again_is_asked_for_once_more(tv: Television, reason: str) -> None:
-    post(tv, not_loaded(reason))
+    post(tv, held_up("enter-pin"), not_loaded(reason))
     assert tv.focus == "again"
     assert ("three wrong PINs in a row" in tv.words()) == (reason == "pin-refused")
     tv.press("OK")
     assert tv.focus == "not-now"
+    assert "Card ending 4204, balance after loading ¥286.50." in tv.words()
     tv.press("OK")
     assert (tv.screen, tv.state["load"]) == ("card-load", "failed")
     first = journey(tv)
