@@ -15,6 +15,7 @@ from screens.card_parts import (
     LEAVE,
     NOT_YET_CASH,
     OTHER_WAY_FIRST,
+    PAID_PROMPTS,
     ROOMY,
     SERVICE_PROMPTS,
     SILENT_PROMPTS,
@@ -328,7 +329,7 @@ class CardScreen(Page[None]):
 
     def _titled(self, title: Text) -> Node:
         """The title; a sign beside it says what must not be missed."""
-        if self._step.prompt == "remove" and not self._leaving:
+        if self._step.prompt in PAID_PROMPTS and not self._leaving:
             return Row((Icon("check", 80, "good"), Grow(title)), gap=24)
         return titled(title, self._last_try)
 
@@ -368,7 +369,7 @@ class CardScreen(Page[None]):
 
     def _doing(self) -> tuple[Node, ...]:
         """The PIN, or that something is going on."""
-        if self.busy or self._step.prompt in SILENT_PROMPTS | {"reconnecting"}:
+        if self.busy or self._step.prompt in ("silent", "reconnecting"):
             return (Spinner(56),)
         if not self._asks_pin:
             return ()

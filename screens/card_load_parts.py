@@ -64,8 +64,13 @@ WORDS: Mapping[str, tuple[str, str]] = {
         N_("The card has refused to be loaded"),
         N_("Please ask the bank that issued it."),
     ),
+    "no-cash": (N_("This card holds no electronic cash"), N_("Take it out and put in a card that does.")),
+    "cash-full": (
+        N_("That is more than the card may hold"),
+        N_("Take it out, and choose a smaller amount."),
+    ),
 }
-"""Where the words of a payment would not do."""
+"""Where a payment has other words, or none: it meets no card that is full."""
 TEXTS: Mapping[str, str] = {
     "removed-early": N_("It came out too early. Put it back and loading goes on."),
     "put-back": N_(

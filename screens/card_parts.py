@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from screens.parts import beside, due
 from screens.pin_entry import PinEntry
-from screens.problems import CASE_OPEN, MAYBE_PAID, N_, STAY_SAFE, money_words
+from screens.problems import CASE_OPEN, DO_NOT_REPEAT, MAYBE_PAID, N_, STAY_SAFE, money_words
 from screens.words import SEPARATOR, Say, amount_name, money_color, sentences, term_name
 from stb_app.journeys import Money
 from stb_app.journeys.steps import PROBLEM_PROMPTS, CardPrompt
@@ -218,7 +218,8 @@ def remarked(step: CardPrompt, pin: PinEntry | None, t: Say) -> tuple[str, str, 
     if prompt in AWAY_PROMPTS or step.earlier or prompt in ("silent", "settling"):
         return "warning", t(MAYBE_PAID), money_color("unknown", served=False)
     if prompt == "silent-paid":
-        return "warning", money_words("taken", t), money_color("taken", served=False)
+        words = sentences(money_words("taken", t), t(DO_NOT_REPEAT))
+        return "info", words, money_color("taken", served=False)
     if prompt == "no-service":
         return "info", money_words("not-taken", t), money_color("not-taken", served=False)
     if step.cancellable and prompt != "processing":

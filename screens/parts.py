@@ -157,7 +157,7 @@ def take_card(t: Say, *, again: bool) -> Row:
     Args:
         again: the way that has the focus needs it there, so that only who goes another way takes it.
     """
-    words = t("Not trying again? Please take your card") if again else t("Please take your card")
+    words = t("Done? Take your card") if again else t("Please take your card")
     tone: Color = "secondary" if again else "warning"
     return Row((Icon("card", 44, tone), Text(words, "body-bold", tone, wrap=False)), gap=16)
 

@@ -327,7 +327,7 @@ class ResultScreen(Page[None]):
         if about is None:
             return (Row(beside),) if beside else ()
         label = amount_name(self.t, amount_known(end.money, end.reason), end.outcome == "late")
-        sum_ = due(label, about.amount_fen, amount_color(end.money))
+        sum_ = due(label, about.amount_fen, amount_color(end.money, end.reason))
         return (Fit((Row((sum_, *beside), gap=48), Column((sum_, *beside), gap=0, align="start"))),)
 
     def _said(self) -> Said:
@@ -406,7 +406,8 @@ class ResultScreen(Page[None]):
             pairs.append((t("Card number"), card.number))
         if self._hotline:
             pairs.append((t("Hotline"), self._hotline))
-        if payment is not None and (card is None or len(pairs) % 2):
+        # How something counts as paid is not told by its sentence, as it is where money was taken.
+        if payment is not None and (card is None or len(pairs) % 2 or self._end.reason == BY_OPERATOR):
             pairs.append((method_label(t, payment.money), paid_with(t, payment)))
         return tuple((label, Text(value, style, wrap=False)) for label, value in pairs)
 

@@ -186,6 +186,8 @@ def _slow(tv: Television) -> None:
     tv.wait(21)
 
 
+OF_A_LOAD = {"no-cash", "cash-full"}
+"""Problems of a card that no payment meets."""
 CARD_SCENES: tuple[PaymentScene, ...] = (
     card("card-starting", prompt("starting")),
     card("card-insert", prompt("insert"), focus="cancel"),
@@ -230,7 +232,10 @@ CARD_SCENES: tuple[PaymentScene, ...] = (
     card("card-reader-silent", replace(prompt("reader-missing"), trouble="silent"), focus="pay-otherwise"),
     card("card-away-in-use", replace(prompt("reader-away"), trouble="in-use"), focus="leave"),
     card("card-away-silent", replace(prompt("reader-away"), trouble="silent"), focus="leave"),
-    *(card(f"card-{word}", prompt(word), focus="pay-otherwise") for word in sorted(PROBLEM_PROMPTS)),  # type: ignore[arg-type]
+    *(
+        card(f"card-{word}", prompt(word), focus="pay-otherwise")  # type: ignore[arg-type]
+        for word in sorted(PROBLEM_PROMPTS - OF_A_LOAD)
+    ),
     card("card-question", prompt("insert"), then=digits("BACK"), screen="question", focus="keep"),
     card("card-cancelling", prompt("insert"), then=_cancelling),
     card("card-slow", prompt("insert"), then=_slow, focus="records"),

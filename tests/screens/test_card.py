@@ -11,13 +11,15 @@ import pytest
 from cardreader.secret import Pin
 from screens.card_parts import pose_of
 from stb_app.journeys.steps import CANCELLABLE_PROMPTS, EARLIER_NOT_TAKEN, CardPrompt, Finished, Prompt
+from stb_app.kit import theme
 from stb_app.kit.items import CardPicture, Run
-from stb_app.kit.nodes import Steps
+from stb_app.kit.nodes import Icon, Spinner, Steps
 from stb_app.shell.footer import cap
 from tests.screens import data
 from tests.screens.dummies import Television
 from tests.screens.dummy_payments import NOT_TAKEN, SUCCESS, PaymentVerbs, earlier, prompt
 from tests.screens.scenes_payment import NORMAL, journey, post
+from tests.screens.test_ordering import nodes
 
 PIN = ("7", "3", "9", "1", "8", "2")
 
@@ -373,6 +375,20 @@ def test_silence_during_the_debit_says_what_is_known_of_the_money_and_lets_go(
     assert (tv.screen, tv.state["leaving"]) == ("card", True)
 
 
+def test_a_card_that_has_paid_is_done_whoever_is_silent(tv: Television) -> None:
+    """The service is not on yet, so the money's colour warns; the card's part went well, as when nobody is silent."""
+    post(tv, prompt("silent"))
+    assert spinners(tv)
+    post(tv, prompt("silent-paid"))
+    icons = {node.name for node in nodes(tv.app.navigator.top.compose()) if isinstance(node, Icon)}
+    assert (icons, spinners(tv)) == ({"check", "info"}, [])
+    assert tv.color("The money was taken. Please do not pay again.") == theme.TEXT["warning"]
+
+
+def spinners(tv: Television) -> list[Spinner]:
+    return [node for node in nodes(tv.app.navigator.top.compose()) if isinstance(node, Spinner)]
+
+
 def test_while_somebody_pays_what_can_wait_is_not_spoken_of() -> None:
     tv = Television(PaymentVerbs(), "en").open("card", order=data.ORDER)
     tv.app.notice("Something older", about="codes", waits=True)
@@ -501,7 +517,7 @@ def test_nothing_is_taken_until_mac1_is_asked_for(tv: Television) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "words"), [("silent", "leave the card in"), ("silent-paid", "Please take it")]
+    ("word", "words"), [("silent", "leave the card in"), ("silent-paid", "please take it")]
 )
 def test_whoever_may_leave_is_told_what_to_do_with_the_card(tv: Television, word: str, words: str) -> None:
     post(tv, prompt(word))  # type: ignore[arg-type]

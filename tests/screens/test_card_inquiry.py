@@ -293,6 +293,12 @@ def moved(tv: Television, *inside: bool) -> None:
         tv.show()
 
 
+def test_a_load_is_called_so_in_the_card_s_log_too(tv: Television) -> None:
+    post(tv, BANK_CARD)
+    assert "Top-up" not in tv.words()
+    assert "Load" in tv.words().split("\n")
+
+
 def test_a_card_s_figures_stay_when_it_is_taken_and_go_when_one_is_put_in(tv: Television) -> None:
     post(tv, prompt("insert"), READ)
     first = journey(tv)

@@ -176,6 +176,7 @@ def test_where_less_may_do_another_amount_is_first(tv: Television, reason: str) 
 def test_a_card_that_is_full_gives_way_to_another_amount(tv: Television) -> None:
     post(tv, held_up("cash-full"))
     assert (tv.focus, tv.state["balance_fen"]) == ("amount", 95_000)
+    assert "choose a smaller amount" in tv.words()
     tv.press("OK")
     cancelled(tv)
     assert tv.state["options"] == ["5000", "10000", "20000", "not-now"]
@@ -264,7 +265,7 @@ def moved(tv: Television) -> None:
     tv.show()
 
 
-@pytest.mark.parametrize("end", [LOADED, not_loaded("pin-refused")], ids=lambda end: end.outcome)
+@pytest.mark.parametrize("end", [LOADED, not_loaded("box-storage")], ids=lambda end: end.outcome)
 def test_nobody_is_asked_to_take_a_card_that_is_out(tv: Television, end: LoadEnded) -> None:
     post(tv, replace(end, card_in_slot=True))
     assert "Please take your card" in tv.words()
@@ -276,7 +277,7 @@ def test_nobody_is_asked_to_take_a_card_that_is_out(tv: Television, end: LoadEnd
 @pytest.mark.parametrize(
     ("reason", "words", "color"),
     [
-        ("pin-refused", "Not trying again? Please take your card", "secondary"),
+        ("pin-refused", "Done? Take your card", "secondary"),
         ("box-storage", "Please take your card", "warning"),
     ],
 )

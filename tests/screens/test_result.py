@@ -477,7 +477,7 @@ def test_nobody_is_told_to_take_the_card_that_the_first_way_needs() -> None:
     """After a wrong PIN the same card is tried again as it is: whoever gives up takes it."""
     again = _open(replace(failed("pin-refused"), card_in_slot=True))
     assert again.focus == "pin-again"
-    assert again.color("Not trying again? Please take your card") == theme.TEXT["secondary"]
+    assert again.color("Done? Take your card") == theme.TEXT["secondary"]
     done = _open(replace(failed("card-listed"), card_in_slot=True))
     assert done.color("Please take your card") == theme.TEXT["warning"]
-    assert "Not trying again?" not in done.words()
+    assert "Done?" not in done.words()
