@@ -11,6 +11,7 @@ from screens.card_load_parts import NOT_NOW, TRY_AGAIN, amounts_for, confirmatio
 from screens.card_parts import ROOMY, card_picture, pose_of, slot_button
 from screens.card_read import card_read
 from screens.parts import beside
+from screens.patience import Patience
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
 from screens.problems import N_, Said, prompt_words, words_for
 from stb_app.journeys.steps import (
@@ -74,6 +75,7 @@ class CardInquiryScreen(Page[None]):
         self._account = False
         """Its bank is asked what is in the account."""
         self._pin = PinEntry()
+        self._patience = Patience(app)
         self._running: Running | None = None
         self._watching: Running | None = None
         self._amount_open = self._load_open = False
@@ -120,6 +122,7 @@ class CardInquiryScreen(Page[None]):
         self._other = False
         self._account = account
         self._pin = PinEntry()
+        self._patience.end()
         if self.app.verbs is None:  # the connection is still being set up
             self._step = CardPrompt("starting")
             self._look()
@@ -163,9 +166,12 @@ class CardInquiryScreen(Page[None]):
         self._amount_open = False
         if answer is None or not answer.isdecimal():
             return
+        assert isinstance(self._step, BankCardRead)
+        assert self._step.cash is not None
         fen = int(answer)
         self._amount_open = True
-        self.app.push("question", lambda answer: self._load(fen, answer), **confirmation(fen, self.t))
+        asked = confirmation(fen, self._step.number, self._step.cash.balance_fen, self.t)
+        self.app.push("question", lambda answer: self._load(fen, answer), **asked)
 
     def _load(self, fen: int, answer: str | None) -> None:
         assert isinstance(self._step, BankCardRead)
@@ -189,6 +195,7 @@ class CardInquiryScreen(Page[None]):
             return  # the last word of an inquiry that was begun again
         if isinstance(step, CardPrompt) and step.prompt == "reading" and not self._pin.sent:
             self.app.sound("card")
+        self._patience.hear(step.prompt if isinstance(step, CardPrompt) else "", self._pin)
         self._pin.clear()
         self._pin.sent = self._pin.sent and isinstance(step, CardPrompt) and step.prompt == "reading"
         self._step = step
@@ -246,6 +253,7 @@ class CardInquiryScreen(Page[None]):
     def _send_pin(self) -> None:
         pin = self._pin.take()
         if pin is not None:
+            self._patience.check_pin()
             self._journey.enter_pin(pin)
             self._look()
 
@@ -311,7 +319,7 @@ class CardInquiryScreen(Page[None]):
             own = WORDS.get(step.code)
             words = Said(*map(self.t, own)) if own is not None else words_for(step.code, step.facts, self.t)
             return self._refused(words, "expired" if step.code == "card-wait-expired" else "failed")
-        said = self._words(step)
+        said = self._patience.worded(self._words(step), self.t)
         pose = pose_of(step)
         last = self._asks_pin and step.tries_left == 1
         tone: Color = "warning" if self._asks_pin and step.prompt == "wrong-pin" else "secondary"
@@ -361,7 +369,7 @@ class CardInquiryScreen(Page[None]):
         if self._account:
             remark = self.t("The PIN goes to the card's bank alone, sealed: it is not shown or stored.")
         if self._pin.too_short:
-            remark = self.t("The PIN has six digits: {n} are still missing.").format(n=self._pin.missing)
+            remark = self.t("The PIN has six digits. Still missing: {n}.").format(n=self._pin.missing)
         return (pin_cells(len(self._pin), self.t("PIN")), Text(remark, "small", "secondary"))
 
     def _refused(self, said: Said, sign: Literal["expired", "failed"]) -> Node:

@@ -29,7 +29,7 @@ from stb_app.kit.nodes import (
 )  # fmt: skip
 from stb_app.shell.words import MINUS, money
 
-LINES = {"load": N_("Top-up"), "purchase": N_("Purchase"), "other": N_("Other")}
+LINES = {"load": N_("Load"), "purchase": N_("Purchase"), "other": N_("Other")}
 BANK_CARDS = {
     "debit": N_("Debit card"),
     "credit": N_("Credit card"),

@@ -378,7 +378,7 @@ class HomeScreen(LoadingPage[Home]):
                 "card-inquiry",
                 Icon("card", 80, plate="amber"),
                 self.t("Check a card"),
-                self.t("Balance, last ten transactions"),
+                self.t("Balance, last ten, load"),
             ),
             (
                 "settings",

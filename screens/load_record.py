@@ -90,5 +90,8 @@ class LoadRecordScreen(Page[None]):
             if card.balance_before_fen is not None:
                 pairs.append((self.t("Before loading"), money(card.balance_before_fen)))
             if card.balance_after_fen is not None:
-                pairs.append((self.t("After loading"), money(card.balance_after_fen)))
+                # Where it is not settled what the card says is no balance after anything.
+                loaded = end_of(load).outcome == "loaded"
+                label = self.t("After loading") if loaded else self.t("Electronic cash on the card")
+                pairs.append((label, money(card.balance_after_fen)))
         return (*pairs, (self.t("Time"), full_moment(load.time)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from screens.count import SCROLLED, Count
 from screens.ending import ended, of_earlier
-from screens.parts import due
+from screens.parts import due, take_card
 from screens.problems import BY_OPERATOR, ELSEWHERE, MAY_BE_PAID, Said, money_words
 from screens.purchase import pay_again, pay_otherwise, to_service
 from screens.words import (
@@ -31,7 +31,6 @@ from stb_app.kit.nodes import (
     Facts,
     Fit,
     Grow,
-    Icon,
     Node,
     Panel,
     Row,
@@ -328,7 +327,7 @@ class ResultScreen(Page[None]):
         if about is None:
             return (Row(beside),) if beside else ()
         label = amount_name(self.t, amount_known(end.money, end.reason), end.outcome == "late")
-        sum_ = due(label, about.amount_fen, amount_color(end.money))
+        sum_ = due(label, about.amount_fen, amount_color(end.money, end.reason))
         return (Fit((Row((sum_, *beside), gap=48), Column((sum_, *beside), gap=0, align="start"))),)
 
     def _said(self) -> Said:
@@ -384,8 +383,7 @@ class ResultScreen(Page[None]):
     def _take_card(self) -> tuple[Node, ...]:
         if not self._end.card_in_slot:
             return ()
-        words = Text(self.t("Please take your card"), "body-bold", "warning", wrap=False)
-        return (Row((Icon("card", 44, "warning"), words), gap=16),)
+        return (take_card(self.t, again=self.default_focus == "pin-again"),)
 
     def _facts(self, style: TextStyle) -> tuple[tuple[str, Text], ...]:
         """What a hotline asks for first stands first, two beside each other; all of it short."""
@@ -408,7 +406,8 @@ class ResultScreen(Page[None]):
             pairs.append((t("Card number"), card.number))
         if self._hotline:
             pairs.append((t("Hotline"), self._hotline))
-        if payment is not None and (card is None or len(pairs) % 2):
+        # How something counts as paid is not told by its sentence, as it is where money was taken.
+        if payment is not None and (card is None or len(pairs) % 2 or self._end.reason == BY_OPERATOR):
             pairs.append((method_label(t, payment.money), paid_with(t, payment)))
         return tuple((label, Text(value, style, wrap=False)) for label, value in pairs)
 

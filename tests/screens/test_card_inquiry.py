@@ -138,14 +138,26 @@ def test_loading_is_asked_twice_with_the_focus_on_not_loading(tv: Television) ->
     tv.ok("load")
     assert (tv.focus, tv.state["options"]) == ("not-now", ["5000", "10000", "20000", "not-now"])
     tv.ok("10000")
-    assert tv.focus == "not-now"
+    assert (tv.focus, tv.state["options"]) == ("not-now", ["not-now", "load"])
     assert "Load ¥100.00 onto the card?" in tv.words()
+    assert "Card ending 4204, balance after loading ¥286.50." in tv.words()
     tv.press("OK")
     assert tv.screen == "card-inquiry"
     assert tv.state["balance_fen"] == 18650
     tv.ok("load").ok("10000").ok("load")
     assert tv.screen == "card-load"
     assert tv.verbs.asked[-1] == ("load_cash", 10000)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("word", ["reading", "processing"])
+def test_a_card_or_a_bank_that_takes_its_time_is_told_of(tv: Television, word: str) -> None:
+    post(tv, prompt(word))  # type: ignore[arg-type]
+    tv.wait(9)
+    assert "This takes longer than usual" in tv.words()
+    post(tv, prompt("enter-pin"))
+    assert "longer than usual" not in tv.words()
+    tv.press(*"123456", "OK").wait(9)
+    assert "This takes longer than usual. Please leave the card in." in tv.words()
 
 
 def test_what_does_not_fit_is_not_offered(tv: Television) -> None:
@@ -203,7 +215,7 @@ def test_too_few_digits_are_not_sent(tv: Television) -> None:
     post(tv, prompt("enter-pin"))
     tv.press("1", "2", "LEFT", "OK")
     assert journey(tv).pins == []
-    assert "5 are still missing" in tv.words()
+    assert "Still missing: 5." in tv.words()
 
 
 def test_with_digits_back_deletes_one_and_says_so_and_home_goes(tv: Television) -> None:
@@ -279,6 +291,12 @@ def moved(tv: Television, *inside: bool) -> None:
     for one in inside:
         watch.post(CardMoved(one))
         tv.show()
+
+
+def test_a_load_is_called_so_in_the_card_s_log_too(tv: Television) -> None:
+    post(tv, BANK_CARD)
+    assert "Top-up" not in tv.words()
+    assert "Load" in tv.words().split("\n")
 
 
 def test_a_card_s_figures_stay_when_it_is_taken_and_go_when_one_is_put_in(tv: Television) -> None:

@@ -195,6 +195,16 @@ def test_a_load_says_what_became_of_the_money_and_what_to_do(
     assert "Something went wrong" not in seen
 
 
+@pytest.mark.parametrize(
+    ("load", "label"),
+    [(data.LOADS[0], "After loading"), (data.LOADS[3], "Electronic cash on the card")],
+    ids=["loaded", "disputed"],
+)
+def test_what_the_card_says_of_a_load_in_dispute_is_no_balance_after_it(load: Load, label: str) -> None:
+    shown = Television(DummyVerbs(), "en").open("load-record", load=load).words().split("\n")
+    assert {"After loading", "Electronic cash on the card"} & set(shown) == {label}
+
+
 def test_an_open_load_in_full_changes_by_itself() -> None:
     loaded = replace(data.LOADS[1], state="loaded", money="taken", card=None)
     tv = Television(DummyVerbs(), "en").open("load-record", load=data.LOADS[1])
@@ -375,7 +385,8 @@ def test_what_a_person_has_opened_counts_as_paid_and_nobody_says_that_money_was_
         "result", finished=replace(end, earlier=True), order=data.ORDER
     )
     for tv in (record, result, earlier):
-        assert "It counts as paid." in tv.words()
+        assert "It counts as paid. You owe nothing and need not pay again." in tv.words()
+        assert "Paid with" in tv.words().split("\n")
         assert "taken" not in tv.words()
         assert not {"Amount paid", "Order amount"} & set(tv.words().split("\n"))
     for tv in (record, result):

@@ -471,3 +471,13 @@ def test_a_payment_by_code_names_how_it_was_paid() -> None:
 def test_who_declined_gets_no_alarm() -> None:
     end = Finished("failed", "not-taken", "declined", NOT_TAKEN)
     assert "kind='cancelled'" in repr(_open(end).app.navigator.top.compose())
+
+
+def test_nobody_is_told_to_take_the_card_that_the_first_way_needs() -> None:
+    """After a wrong PIN the same card is tried again as it is: whoever gives up takes it."""
+    again = _open(replace(failed("pin-refused"), card_in_slot=True))
+    assert again.focus == "pin-again"
+    assert again.color("Done? Take your card") == theme.TEXT["secondary"]
+    done = _open(replace(failed("card-listed"), card_in_slot=True))
+    assert done.color("Please take your card") == theme.TEXT["warning"]
+    assert "Done?" not in done.words()
