@@ -10,7 +10,7 @@ from typing import Any, Literal
 from screens.card_parts import AWAY_PROMPTS, beside_sum, remarked
 from screens.count import SCROLLED
 from screens.parts import due
-from screens.pin_entry import PinEntry
+from screens.pin_entry import PinEntry, titled
 from screens.problem_words import PROBLEMS
 from screens.problems import (
     N_,
@@ -21,7 +21,7 @@ from screens.problems import (
 )
 from screens.words import Say, Tone, amount_color, money_color, sentences
 from stb_app.journeys import Load, Money
-from stb_app.journeys.steps import CardPrompt, CashHeld, LoadEnded, LoadOutcome
+from stb_app.journeys.steps import PIN_REFUSED_LAST, CardPrompt, CashHeld, LoadEnded, LoadOutcome
 from stb_app.kit.nodes import (
     Color,
     Column,
@@ -268,18 +268,19 @@ def load_ended(
         large: the letters are larger than usual.
     """
     said, (account, tone) = ended_words(end, t), account_words(end, t)
+    last_try = end.reason == PIN_REFUSED_LAST
 
     def page(styles: tuple[TextStyle, TextStyle, TextStyle], gap: int, scrolls: bool = False) -> Node:
         big, strong, style = styles
         lines = (
             Text((Span(account, tone, True),), strong),
-            Text(said.text, style, "secondary"),
+            Text(said.text, style, "warning" if last_try else "secondary"),
             *(Text(line, style) for line in call),
         )
         head = Row(
             (
                 Sign(SIGNS[end.outcome], SIGN),
-                Grow(Column((Text(said.title, big), *lines), gap=6 if gap else 0)),
+                Grow(Column((titled(Text(said.title, big), last_try), *lines), gap=6 if gap else 0)),
             ),
             gap=40,
         )

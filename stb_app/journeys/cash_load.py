@@ -25,7 +25,7 @@ from stb_app.journeys.bank_card import name_of, open_debit_credit, recognised
 from stb_app.journeys.card_slot import BadCard, CardSlot, NobodyCame
 from stb_app.journeys.electronic_cash import deliver_standing
 from stb_app.journeys.following import LOAD_FOLLOWED_S, LOAD_LOOK_S
-from stb_app.journeys.issuer_talk import TELLING_S, first_word, last_word, until_answered
+from stb_app.journeys.issuer_talk import TELLING_S, counted, first_word, last_word, until_answered
 from stb_app.journeys.memory import Memory, OpenLoad
 from stb_app.journeys.open_loads import COUNTER, hear, look, tell, told
 from stb_app.journeys.settling import PATIENT_PAUSES_S
@@ -175,11 +175,12 @@ class CashLoad:
                 return self._ended("unknown", problem.code)
             self._memory.forget_load(load.load)
             return self._ended("failed", problem.code)
+        reason = counted(self._memory, card, pin, said.response_code, said.load.reason)
         final = last_word(card, said.response_code, said.chip)
         if said.load.state == "failed" or said.response_code is None:
             self._memory.explain_load(record.explained(before, logged=False, chip=None))
             self._memory.acknowledge_load(load.load)
-            return self._told(self._until_known(said.load))
+            return self._told(self._until_known(replace(said.load, reason=reason)))
         return self._tell(record, card, None if final is None else final.coded)
 
     def _settle_payment(self, card: DebitCredit, name: str) -> None:

@@ -142,6 +142,7 @@ class Memory:
         if folder is not None:
             self._loads = {load.load: load for load in read(folder, "*.load", OpenLoad, self.broken)}
         self._settled: set[str] = set()
+        self._pins_refused: Counter[str] = Counter()
         self._looked_at: Counter[str] = Counter()
         self.changed: Callable[[], None] = lambda: None
         self.left: Callable[[], None] = lambda: None
@@ -204,6 +205,17 @@ class Memory:
     def card_id(self, application_serial: bytes) -> str:
         """The name under which a card is remembered: not its number, and of no use elsewhere."""
         return hmac.new(self._key, application_serial, hashlib.sha256).hexdigest()
+
+    def pin_refused(self, card: str) -> int:
+        """The issuer has refused the card's PIN. How often it has in a row, as far as this box knows since it was switched on."""
+        with self._lock:
+            self._pins_refused[card] += 1
+            return self._pins_refused[card]
+
+    def pin_accepted(self, card: str) -> None:
+        """The issuer has found nothing wrong with the card's PIN, or has locked it."""
+        with self._lock:
+            self._pins_refused.pop(card, None)
 
     def keep(self, record: OpenPayment) -> None:
         """Stores or replaces a record. When this returns it survives a power cut. Raises OSError when the disk cannot."""

@@ -186,6 +186,10 @@ EARLIER_NOT_TAKEN = "earlier-not-taken"
 """Why a payment that had only to settle an earlier one is over: that one has taken nothing, and this one may be paid."""
 
 
+PIN_REFUSED_LAST = "pin-refused-last"
+"""Why an issuer's refusal of a PIN is more than a slip: after so many in a row the next one may lock the card."""
+
+
 @dataclass(frozen=True, slots=True)
 class CardWanted:
     """Earlier payments that only the card that made them can explain. Empty: none any more."""

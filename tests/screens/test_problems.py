@@ -31,6 +31,7 @@ OWN = (
     "reader-lost",
     "reader-service-lost",
     "reader-service-down",
+    "pin-refused-last",
 )
 
 

@@ -63,6 +63,12 @@ def test_the_issuer_says_no(bench: LoadBench) -> None:
     assert not bench.memory.waits_for_cash()
 
 
+def test_a_second_wrong_pin_in_a_row_is_told_as_what_may_be_the_last_but_one(bench: LoadBench) -> None:
+    bench.tsp.issuer = "55"
+    assert [bench.load().reason, bench.load().reason] == ["pin-refused", "pin-refused-last"]
+    assert held(bench) == HELD_FEN
+
+
 def test_an_issuer_that_is_silent_costs_nothing_in_the_end(bench: LoadBench) -> None:
     bench.tsp.issuer = ""
     end = bench.load()
