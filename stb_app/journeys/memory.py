@@ -273,6 +273,11 @@ class Memory:
         """Those of them that nobody looks at: their subscriber has to be told."""
         return tuple(r for r in self.all() if not r.proven and not self.is_looked_at(r.payment))
 
+    def missed_cards(self) -> tuple[str, ...]:
+        """Masked numbers of the cards that the subscriber is asked for; empty ones in records of before."""
+        loads = (load.card_number for load in self.open_loads() if load.balance_fen is None)
+        return (*(record.card_number for record in self.asked_for()), *loads)
+
     def is_looked_at(self, payment: str) -> bool:
         """Whether a page says how this payment stands, or a journey will at its end: nobody need be told of it elsewhere."""
         with self._lock:

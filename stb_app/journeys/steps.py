@@ -197,6 +197,21 @@ class CardWanted:
     payments: tuple[OpenPayment, ...]
 
 
+AskedState = Literal["asking", "told", "other", "not-readable", "gone"]
+
+
+@dataclass(frozen=True, slots=True)
+class CardAsked:
+    """A card that was put in where one was wanted for an earlier payment or load.
+
+    ``asking``: it must stay in; ``told``: it was one of those, and may go; ``other``: it is none of them;
+    ``not-readable``: nobody knows; ``gone``: it is out, or none is wanted any more. ``wanted``: masked numbers of those that are.
+    """
+
+    state: AskedState
+    wanted: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Unheard:
     """Earlier payments by card of which the TSP tells nothing: the box alone knows of them. Empty: none any more."""
@@ -327,6 +342,8 @@ class LoadEnded:
     number: str
     balance_fen: int | None
     card_in_slot: bool = False
+    load_number: str = ""
+    """For people; empty: the TSP has not heard of it."""
 
 
 InquiryStep = CardPrompt | CardRead | BankCardRead | Refused
