@@ -316,7 +316,9 @@ def load_ended(
 
 def _facts(end: LoadEnded, time: datetime, style: TextStyle, t: Say) -> tuple[tuple[str, Text], ...]:
     """What a hotline asks for, and what is on the card where that has told."""
-    pairs = [(t("Card number"), end.number)] if end.number else []
+    pairs = [(t("Load number"), end.load_number)] if end.load_number else []
+    if end.number:
+        pairs.append((t("Card number"), end.number))
     pairs.append((t("Time"), full_moment(time)))
     if end.balance_fen is not None:
         label = t("After loading") if end.outcome == "loaded" else t("Electronic cash on the card")
@@ -330,7 +332,7 @@ def end_of(load: Load) -> LoadEnded:
     number, balance_fen = (load.card.number, load.card.balance_after_fen) if load.card else ("", None)
     outcome = outcomes.get(load.state, "unknown")
     reason = load.reason if outcome == "failed" else load.reason or "card-away"
-    return LoadEnded(outcome, reason, load.amount_fen, number, balance_fen)
+    return LoadEnded(outcome, reason, load.amount_fen, number, balance_fen, load_number=load.number)
 
 
 def load_pill(end: LoadEnded, t: Say) -> tuple[str, Tone]:
@@ -353,5 +355,6 @@ def load_state(end: LoadEnded) -> dict[str, Any]:
         "amount_fen": end.amount_fen,
         "balance_fen": end.balance_fen,
         "number": end.number,
+        "load_number": end.load_number,
         "card_in_slot": end.card_in_slot,
     }

@@ -68,6 +68,7 @@ class CashLoad:
         self._slot: CardSlot
         self._record: OpenLoad | None = None
         """Once the issuer is asked."""
+        self._load_number = ""
 
     def run(self, post: Callable[[LoadStep], None]) -> None:
         self._slot = CardSlot(self._reader, self._waits, self._cancel, post, self._alone)
@@ -108,6 +109,7 @@ class CashLoad:
                 card = self._card(connection)
                 if load is None:
                     load = self._ask(partial(self._client.begin_load, self._amount_fen, self._make_key()))
+                    self._load_number = load.number
                 return self._with_card(card, load)
             except BadCard as bad:
                 self._slot.say(replace(bad.prompt, amount_fen=self._amount_fen))
@@ -295,7 +297,7 @@ class CashLoad:
     def _ended(self, outcome: LoadOutcome, reason: str | None) -> LoadEnded:
         record = self._record
         number = "" if record is None else record.card_number
-        return LoadEnded(outcome, reason, self._amount_fen, number, None)
+        return LoadEnded(outcome, reason, self._amount_fen, number, None, load_number=self._load_number)
 
     def _about(self, prompt: Prompt) -> CardPrompt:
         return CardPrompt(prompt, amount_fen=self._amount_fen)

@@ -52,7 +52,7 @@ DATE, TIME = bytes.fromhex("20261121"), bytes.fromhex("193208")
 
 def load_of(load: str, state: str, money: Money, reason: str | None, card: PaidCard | None) -> Load:
     """A load as the TSP tells it."""
-    return Load(load, state, money, reason, card, 10_000, NOW)
+    return Load(load, state, money, reason, card, 10_000, NOW, "4C7F 20A1")
 
 
 @cache

@@ -48,6 +48,7 @@ def bench(tmp_path: Path) -> LoadBench:
 def test_it_is_loaded(bench: LoadBench) -> None:
     end = bench.load()
     assert (end.outcome, end.reason, end.balance_fen) == ("loaded", None, HELD_FEN + AMOUNT_FEN)
+    assert end.load_number == bench.tsp.load_now.number
     assert held(bench) == HELD_FEN + AMOUNT_FEN
     assert bench.tsp.with_pin
     assert not bench.memory.waits_for_cash()
