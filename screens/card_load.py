@@ -40,7 +40,7 @@ from screens.parts import known_hotline, leaving, remark
 from screens.patience import Patience
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
 from screens.problems import Said
-from stb_app.journeys.steps import PROBLEM_PROMPTS, CardPrompt, LoadEnded, LoadStep
+from stb_app.journeys.steps import PIN_REFUSED_LAST, PROBLEM_PROMPTS, CardPrompt, LoadEnded, LoadStep
 from stb_app.kit.nodes import Color, Node, Row, Space, Spinner, Steps, Target, Text
 from stb_app.kit.screen import Binding
 from stb_app.shell.keys import DIGITS
@@ -395,6 +395,8 @@ class CardLoadScreen(Page[LoadWay]):
             ways.insert(0, ("amount", self.t("Other amount")))
         elif end.outcome == "failed" and end.reason in TRY_AGAIN:
             ways.insert(0, ("again", self.t("Try again")))
+        elif end.reason == PIN_REFUSED_LAST:
+            ways.append(("again", self.t("Try again")))
         elif disputed(end):
             ways.append(("records", self.t("See the records")))
         width = 360 * self.app.settings.text_scale // 100

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from screens.card_parts import AWAY_PROMPTS, beside_sum, remarked
 from screens.count import SCROLLED
 from screens.parts import due, take_card
-from screens.pin_entry import PinEntry
+from screens.pin_entry import PinEntry, titled
 from screens.problem_words import PROBLEMS
 from screens.problems import (
     N_,
@@ -21,7 +21,7 @@ from screens.problems import (
 )
 from screens.words import Say, Tone, amount_color, money_color, sentences
 from stb_app.journeys import Load, Money
-from stb_app.journeys.steps import CardPrompt, CashHeld, LoadEnded, LoadOutcome
+from stb_app.journeys.steps import PIN_REFUSED_LAST, CardPrompt, CashHeld, LoadEnded, LoadOutcome
 from stb_app.kit.nodes import (
     Color,
     Column,
@@ -281,18 +281,19 @@ def load_ended(
         large: the letters are larger than usual.
     """
     said, (account, tone) = ended_words(end, t), account_words(end, t)
+    last_try = end.reason == PIN_REFUSED_LAST
 
     def page(styles: tuple[TextStyle, TextStyle, TextStyle], gap: int, scrolls: bool = False) -> Node:
         big, strong, style = styles
         lines = (
             Text((Span(account, tone, True),), strong),
-            Text(said.text, style, "secondary"),
+            Text(said.text, style, "warning" if last_try else "secondary"),
             *(Text(line, style) for line in call),
         )
         head = Row(
             (
                 Sign(SIGNS[end.outcome], SIGN),
-                Grow(Column((Text(said.title, big), *lines), gap=6 if gap else 0)),
+                Grow(Column((titled(Text(said.title, big), last_try), *lines), gap=6 if gap else 0)),
             ),
             gap=40,
         )
@@ -325,7 +326,9 @@ def load_ended(
 
 def _facts(end: LoadEnded, time: datetime, style: TextStyle, t: Say) -> tuple[tuple[str, Text], ...]:
     """What a hotline asks for, and what is on the card where that has told."""
-    pairs = [(t("Card number"), end.number)] if end.number else []
+    pairs = [(t("Load number"), end.load_number)] if end.load_number else []
+    if end.number:
+        pairs.append((t("Card number"), end.number))
     pairs.append((t("Time"), full_moment(time)))
     if end.balance_fen is not None:
         label = t("After loading") if end.outcome == "loaded" else t("Electronic cash on the card")
@@ -339,7 +342,7 @@ def end_of(load: Load) -> LoadEnded:
     number, balance_fen = (load.card.number, load.card.balance_after_fen) if load.card else ("", None)
     outcome = outcomes.get(load.state, "unknown")
     reason = load.reason if outcome == "failed" else load.reason or "card-away"
-    return LoadEnded(outcome, reason, load.amount_fen, number, balance_fen)
+    return LoadEnded(outcome, reason, load.amount_fen, number, balance_fen, load_number=load.number)
 
 
 def load_pill(end: LoadEnded, t: Say) -> tuple[str, Tone]:
@@ -362,5 +365,6 @@ def load_state(end: LoadEnded) -> dict[str, Any]:
         "amount_fen": end.amount_fen,
         "balance_fen": end.balance_fen,
         "number": end.number,
+        "load_number": end.load_number,
         "card_in_slot": end.card_in_slot,
     }

@@ -171,6 +171,12 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         N_("The PIN was not right"),
         N_("After three wrong PINs in a row the card's bank locks the card. If you are not sure, ask first."),
     ),
+    "pin-refused-last": (
+        N_("The PIN was wrong again"),
+        N_(
+            "The next may be the last try: the bank locks the card after three. If you are not sure, ask first."
+        ),
+    ),
     "too-little-on-account": (
         N_("There is not enough money in the account"),
         N_("Please pay with another card, or another way."),

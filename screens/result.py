@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from screens.count import SCROLLED, Count
 from screens.ending import ended, of_earlier
 from screens.parts import due, take_card
+from screens.pin_entry import titled
 from screens.problems import BY_OPERATOR, ELSEWHERE, MAY_BE_PAID, Said, money_words
 from screens.purchase import pay_again, pay_otherwise, to_service
 from screens.words import (
@@ -24,7 +25,7 @@ from screens.words import (
     time_name,
 )
 from stb_app.journeys import Money, Order, Payment
-from stb_app.journeys.steps import Finished, Outcome
+from stb_app.journeys.steps import PIN_REFUSED_LAST, Finished, Outcome
 from stb_app.kit.nodes import (
     Color,
     Column,
@@ -116,7 +117,7 @@ class ResultScreen(Page[None]):
     @property
     def default_focus(self) -> str:  # type: ignore[override]
         retried = self._end.outcome in RETRIED and self._free and self._service_id is not None
-        if not retried:
+        if not retried or self._last_try:
             return "done"
         if self._end.reason in NOT_THIS_CARD and self._order is not None:
             return "pay-otherwise"
@@ -126,7 +127,12 @@ class ResultScreen(Page[None]):
     def _pin_again(self) -> bool:
         """The same card can pay the same with another PIN."""
         known = self._order is not None and self._end.payment is not None
-        return self._end.reason == "pin-refused" and known and not self._earlier
+        return (self._end.reason == "pin-refused" or self._last_try) and known and not self._earlier
+
+    @property
+    def _last_try(self) -> bool:
+        """Another wrong PIN may lock the card: whoever goes on pressing OK must not come to it."""
+        return self._end.reason == PIN_REFUSED_LAST
 
     # What happens by itself
 
@@ -295,7 +301,8 @@ class ResultScreen(Page[None]):
         """
         large, strong, style = styles
         said = self._said()
-        words = Column((Text(said.title, large), *self._lines(said, strong, style)), gap=6 if gap else 0)
+        title = titled(Text(said.title, large), self._last_try)
+        words = Column((title, *self._lines(said, strong, style)), gap=6 if gap else 0)
         head = Row((Sign(self._sign, SIGN), Grow(words)), gap=40)
         roomy = style == "body"
         facts = Facts(self._facts(style), 2, gap=20 if roomy else 10 if gap else 4, style=style)
@@ -351,7 +358,7 @@ class ResultScreen(Page[None]):
             return (Text(lasts, strong), Text(said_of_it, style))
         lines: list[Node] = [Text((Span(self._money_words(), self._money_color(), True),), strong)]
         lines += [Text(other, style, "warning") for other in self._not_this_one()]
-        lines.append(Text(said.text, style, "secondary"))
+        lines.append(Text(said.text, style, "warning" if self._last_try else "secondary"))
         if said.warning:
             lines.append(Text((Span(said.warning, bold=True),), style, "warning"))
         if said.code:

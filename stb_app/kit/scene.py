@@ -137,6 +137,7 @@ class Scene:
             chrome.test_mark(below, picture.top.test, room)
         laid.items += below.page.items
         laid.words += below.page.words
+        laid.live += [item for item in below.page.items if isinstance(item.what, Live)]
         return laid
 
     def _layer(self, layer: Layer, number: int, bottom: float) -> Page:

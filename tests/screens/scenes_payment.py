@@ -12,6 +12,7 @@ from screens.result import NOT_THIS_BOX, NOT_THIS_CARD, NOT_THIS_SERVICE
 from stb_app.journeys import CardStanding, Order
 from stb_app.journeys.card_lab import Kept, OwnCard
 from stb_app.journeys.steps import (
+    PIN_REFUSED_LAST,
     PROBLEM_PROMPTS,
     CardPrompt,
     Finished,
@@ -126,6 +127,7 @@ def result(name: str, end: Finished, then: Then | None = None, order: Order = da
     again = end.outcome in ("failed", "expired") and end.money == "not-taken" and not vain
     first = "pin-again" if end.reason == "pin-refused" else "again"
     first = "pay-otherwise" if end.reason in NOT_THIS_CARD else first
+    again = again and end.reason != PIN_REFUSED_LAST
     return PaymentScene(name, "result", act, focus=first if again else "done")
 
 
@@ -290,6 +292,7 @@ RESULT_SCENES: tuple[PaymentScene, ...] = (
     ),
     result("result-pin-refused", failed("pin-refused")),
     result("result-pin-refused-card-in", replace(failed("pin-refused"), card_in_slot=True)),
+    result("result-pin-refused-last", failed("pin-refused-last")),
     result("result-declined", Finished("failed", "not-taken", "declined", NOT_SCANNED)),
     result("result-no-payment", Finished("failed", "not-taken", "tsp-unreachable")),
     result("result-too-little", failed("balance-too-low", balance_fen=320, amount_fen=1500)),
@@ -344,6 +347,11 @@ INQUIRY_SCENES: tuple[PaymentScene, ...] = (
         "card-inquiry-read-account-refused",
         replace(BANK_CARD, kind="debit", cash=None, account_refusal="pin-refused", log=()),
         focus="account",
+    ),
+    inquiry(
+        "card-inquiry-read-account-refused-last",
+        replace(BANK_CARD, kind="debit", cash=None, account_refusal="pin-refused-last", log=()),
+        focus="done",
     ),
     inquiry(
         "card-inquiry-read-account-declined",
@@ -416,6 +424,7 @@ LOAD_SCENES: tuple[PaymentScene, ...] = (
     loading("card-load-done", LOADED, focus="done"),
     loading("card-load-failed", not_loaded("over-limit"), focus="amount"),
     loading("card-load-failed-pin", replace(not_loaded("pin-refused"), card_in_slot=True), focus="again"),
+    loading("card-load-failed-pin-last", not_loaded("pin-refused-last"), focus="done"),
     loading("card-load-failed-removed", not_loaded("card-removed"), focus="again"),
     loading(
         "card-load-unknown", replace(not_loaded("card-away", "unknown"), card_in_slot=True), focus="done"

@@ -101,6 +101,9 @@ def test_a_wrong_pin_for_the_balance_is_a_warning(tv: Television) -> None:
     assert "After three wrong PINs in a row" in tv.words()
     assert "Can pay here" not in tv.words()
     assert tv.focus == "account", "as on the result of a payment: who has mistyped wants to try again"
+    post(tv, replace(debit, account_refusal="pin-refused-last"))
+    assert "The next may be the last try: the bank locks the card after three." in tv.words()
+    assert tv.focus == "done", "another one may lock the card"
     post(tv, replace(debit, account_refusal="ppp-silent"))
     assert "The card's bank does not answer." in tv.words()
     assert "three wrong PINs" not in tv.words()

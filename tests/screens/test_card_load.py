@@ -182,6 +182,24 @@ def test_a_card_that_is_full_gives_way_to_another_amount(tv: Television) -> None
     assert tv.state["options"] == ["5000", "10000", "20000", "not-now"]
 
 
+@pytest.mark.parametrize(
+    "end", [LOADED, not_loaded("card-away", "unknown"), not_loaded("load-disputed", "unknown")]
+)
+def test_every_end_has_a_number_that_the_hotline_can_be_told(tv: Television, end: LoadEnded) -> None:
+    post(tv, end)
+    assert "Load number\n7KQ2 M81D" in tv.words()
+    post(tv, replace(end, load_number=""))
+    assert "Load number" not in tv.words(), "the platform has not heard of it"
+
+
+def test_before_what_may_be_the_last_try_of_the_pin_the_way_out_comes_first(tv: Television) -> None:
+    post(tv, not_loaded("pin-refused-last"))
+    assert "The next may be the last try: the bank locks the card after three." in tv.words()
+    assert tv.focus == "done"
+    tv.ok("again")
+    assert tv.focus == "not-now"
+
+
 @pytest.mark.parametrize("reason", ["pin-refused", "ppp-silent", "card-wait-expired", "card-removed"])
 def test_the_same_again_is_asked_for_once_more(tv: Television, reason: str) -> None:
     post(tv, held_up("enter-pin"), not_loaded(reason))

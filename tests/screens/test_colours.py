@@ -60,7 +60,7 @@ def test_a_load_s_money_on_its_page_and_in_its_record(
     post(page, BANK_CARD)
     page.ok("load").ok("10000").ok("load")
     post(page, end)
-    load = Load("l9", state, money, end.reason, None, end.amount_fen, data.NOW)
+    load = Load("l9", state, money, end.reason, None, end.amount_fen, data.NOW, "4C7F 20A1")
     record = Television(PaymentVerbs(), "en").open("load-record", load=load)
     assert [tv.color(words) for tv in (page, record)] == [theme.TEXT[color]] * 2
 

@@ -33,6 +33,7 @@ OWN = (
     "reader-lost",
     "reader-service-lost",
     "reader-service-down",
+    "pin-refused-last",
 )
 
 

@@ -144,6 +144,7 @@ def test_a_load_opens_in_full_and_back_finds_the_focus() -> None:
     assert (tv.screen, tv.focus, tv.state["load"]) == ("load-record", "back", "l1")
     rows = {text.text: text.rect[1] for text in tv.app.stage.texts()}
     assert rows["Before loading"] == rows["After loading"]
+    assert tv.words().count("7KQ2 M81D") == 2, "above, and among what a hotline asks for"
     for part in (
         *("The card is loaded", "¥100.00 was taken from the account.", "6217 00** **** *** 4204"),
         *("¥186.50", "¥286.50", "2026-11-20 09:12:30"),
@@ -186,7 +187,16 @@ def test_a_load_opens_in_full_and_back_finds_the_focus() -> None:
 def test_a_load_says_what_became_of_the_money_and_what_to_do(
     state: str, money: Money, reason: str | None, said: tuple[str, ...], scale: int
 ) -> None:
-    load = Load("l9", state, money, reason, PaidCard("6217 00** **** *** 4204", 100, None), 5000, data.NOW)
+    load = Load(
+        "l9",
+        state,
+        money,
+        reason,
+        PaidCard("6217 00** **** *** 4204", 100, None),
+        5000,
+        data.NOW,
+        "4C7F 20A1",
+    )
     tv = Television(DummyVerbs(), "en", text_scale=scale).open("load-record", load=load)
     seen = "\n".join(text.text for text in tv.app.stage.texts() if not text.clipped)
     for part in said:

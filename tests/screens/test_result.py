@@ -242,6 +242,13 @@ def test_after_a_wrong_pin_the_way_back_to_the_pin_is_short() -> None:
     assert (tv.screen, tv.state["method"]) == ("confirm", "card")
 
 
+def test_before_what_may_be_the_last_try_of_the_pin_the_way_out_comes_first() -> None:
+    tv = _open(Finished("failed", "not-taken", "pin-refused-last", replace(NOT_TAKEN, method="card")))
+    assert tv.focus == "done"
+    assert "The next may be the last try: the bank locks the card after three." in tv.words()
+    assert "pin-again" in tv.targets(), "it is only not what OK does"
+
+
 def test_a_card_in_the_slot_is_not_forgotten() -> None:
     assert "Please take your card" in _open(replace(SUCCESS, card_in_slot=True)).words()
     assert "Please take your card" not in _open(SUCCESS).words()

@@ -11,7 +11,7 @@ import pytest
 from stb_app.journeys.card_payment import CardPayment
 from stb_app.journeys.following import Follow
 from stb_app.journeys.recovery import DECIDED_S, Recovery
-from stb_app.journeys.steps import CardPrompt, CardWanted, Finished, finished
+from stb_app.journeys.steps import CardAsked, CardPrompt, CardWanted, Finished, finished
 from stb_app.tsp.problem import Problem
 from tests.stb_app.journeys.bench import BOX, PIN, Bench
 from tests.stb_app.journeys.dummy_tsp import ORDER
@@ -336,10 +336,14 @@ def test_the_same_card_in_the_slot_settles_by_itself(tmp_path: Path) -> None:
     bench.answers["put-back"] = bench.journey.cancel
     assert bench.pay().reason == "card-away"
     told: list[object] = []
+    asked: list[CardAsked] = []
     wanted = CardWanted(bench.memory.all())
     recovery = Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone, *BOX)  # type: ignore[arg-type]
 
     def listen(step: object) -> None:
+        if isinstance(step, CardAsked):
+            asked.append(step)
+            return
         told.append(step)
         if step == wanted:
             bench.reader.insert("good")
@@ -351,6 +355,7 @@ def test_the_same_card_in_the_slot_settles_by_itself(tmp_path: Path) -> None:
     assert isinstance(told[2], Finished)
     assert (told[2].outcome, told[2].money) == ("success", "taken")
     assert bench.memory.all() == ()
+    assert [step.state for step in asked] == ["asking", "told"]
 
 
 @pytest.mark.parametrize("looked", [False, True])
