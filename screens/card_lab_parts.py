@@ -138,7 +138,9 @@ class Browser(Page[None], ABC):
 
     def bindings(self) -> Sequence[Binding]:
         """None for OK where the focus is in what is read: there is nothing to press."""
-        words = "" if self._reads() else self.ok_words()
+        if self._reads():
+            return (Binding(("KEY_BACK",), self.t("Back to the list")),)
+        words = self.ok_words()
         return (Binding(("KEY_OK",), words),) if words else ()
 
     def state(self) -> dict[str, Any]:
@@ -178,7 +180,8 @@ class Browser(Page[None], ABC):
         line: list[Node] = [Grow(Column(tuple(words), gap=2))]
         if one.mark is not None:
             line.append(Pill(*one.mark))
-        return Target(f"item:{number}", Row(tuple(line), gap=16), "row", text=one.title)
+        chosen = number == self._chosen
+        return Target(f"item:{number}", Row(tuple(line), gap=16), "row", text=one.title, chosen=chosen)
 
 
 def way(key: str, icon: str, title: str, *lines: str, mark: Node | None = None) -> Target:

@@ -152,6 +152,7 @@ class Target:
     A target with a Qr in it is only framed when it has the focus; one that is ``bare`` not even that: its child shows where one is.
 
     ``text`` is what a tester reads in screen.json; None takes the words of the child.
+    ``chosen``: what stands beside it is about it. It keeps an edge while the focus is elsewhere, and its viewport keeps it in sight.
     """
 
     key: str
@@ -163,6 +164,7 @@ class Target:
     width: int | None = None
     grow: int = 0
     checked: bool | None = None
+    chosen: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ def test_a_long_record_is_read_with_the_arrows(tv: Television) -> None:
     post(tv, seen("debit"))
     tv.press("OK", *["DOWN"] * 10, "OK")
     assert tv.focus == "detail:10"
+    assert "Back to the list" in tv.words()
     assert "Static Data Authentication Tag List" not in tv.words()
     assert "Read on" not in tv.words(), "OK does nothing in what is read"
     tv.press(*["DOWN"] * 8)
@@ -84,7 +85,21 @@ def test_a_long_record_is_read_with_the_arrows(tv: Television) -> None:
     assert tv.focus == "detail:10", "a text that is read keeps the focus when the page is made anew"
     tv.press("BACK")
     assert (tv.screen, tv.focus) == ("card-lab-files", "item:10")
+    assert "Back to the list" not in tv.words()
     assert "Read on" in tv.words()
+
+
+def test_the_line_that_is_read_stays_marked_and_in_sight(tv: Television) -> None:
+    post(tv, seen("debit"))
+    tv.press("OK", *["DOWN"] * 10, "OK", "DOWN")
+    tv.app.change_settings(text_scale=150)
+    tv.show()
+    assert tv.focus == "detail:10"
+    (list_,) = (view for view in tv.stage._laid.viewports if view.key == "all")
+    (row,) = (spot for spot in tv.stage._laid.spots if spot.chosen)
+    assert row.key == "item:10"
+    assert list_.rect[1] <= row.rect[1]
+    assert row.rect[1] + row.rect[3] <= list_.rect[1] + list_.rect[3]
 
 
 def test_moving_through_a_long_card_is_quick(tv: Television) -> None:
