@@ -206,6 +206,7 @@ class Facts:
     """Label and value in aligned columns; ``columns`` pairs side by side where the width allows, else fewer.
 
     ``style``: of the labels, and of values that are not a Text.
+    ``most_lines``: where a value would take more beside its label, all stand below theirs; 0 is as many lines as it takes.
     """
 
     pairs: tuple[tuple[str, str | Text], ...]
@@ -213,6 +214,7 @@ class Facts:
     gap: int = 16
     values_end: bool = False
     style: TextStyle = "body"
+    most_lines: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,10 +263,12 @@ class PinCells:
 class CardSlot:
     """The drawing of card and reader. ``pose``: what the person is to do, or what happens; of ``number`` its last four are shown.
 
-    ``empty``: the reader alone; ``missing``: a reader that is not there. ``percent`` of its full size.
+    ``empty``: the reader alone; ``busy``: the same at work; ``missing``: a reader that is not there. ``percent`` of its full size.
     """
 
-    pose: Literal["insert", "inside", "reading", "processing", "remove", "wrong", "ok", "empty", "missing"]
+    pose: Literal[
+        "insert", "inside", "reading", "processing", "remove", "wrong", "ok", "empty", "busy", "missing"
+    ]
     number: str = ""
     title: str = ""
     percent: int = 100

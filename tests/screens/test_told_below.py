@@ -62,6 +62,16 @@ def test_home_gives_way(name: str, look: tuple[str, int, tuple[int, int]]) -> No
     tv.close()
 
 
+@pytest.mark.parametrize("look", HARD)
+def test_what_i_have_keeps_its_margin(look: tuple[str, int, tuple[int, int]]) -> None:
+    tv = told("home-told", look)
+    at = {target.key: target.rect for target in tv.app.stage.targets()}
+    first = next(text for text in tv.app.stage.texts() if text.layer == "home")
+    assert first.rect[0] >= at["services"][0] + 31
+    assert at["renew"][0] + at["renew"][2] <= at["settings"][0] + at["settings"][2] - 31
+    tv.close()
+
+
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: f"{look[0]}-{look[1]}-{look[2][1]}p")
 @pytest.mark.parametrize("name", ["home", "home-load-open", "home-told"])
 def test_all_four_ways_on_stay_in_sight(name: str, look: tuple[str, int, tuple[int, int]]) -> None:

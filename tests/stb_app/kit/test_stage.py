@@ -235,7 +235,7 @@ def test_what_moves_for_ever_stays_in_its_rectangle_and_stands_still_with_the_cl
     assert 0 < wake <= 0.05
 
 
-@pytest.mark.parametrize("pose", ["insert", "remove", "wrong", "reading", "processing", "empty"])
+@pytest.mark.parametrize("pose", ["insert", "remove", "wrong", "reading", "processing", "busy"])
 def test_the_card_moves_in_the_poses_that_ask_for_it(pose: str) -> None:
     surface = pygame.Surface(SIZE)
     stage = Stage(surface)
@@ -245,7 +245,7 @@ def test_the_card_moves_in_the_poses_that_ask_for_it(pose: str) -> None:
     assert stage.next_wake(0.55) is not None
 
 
-@pytest.mark.parametrize("pose", ["inside", "missing", "ok"])
+@pytest.mark.parametrize("pose", ["inside", "missing", "ok", "empty"])
 def test_the_card_stands_still_in_the_others(pose: str) -> None:
     stage = Stage(pygame.Surface(SIZE))
     stage.show(page(CardSlot(pose)), 0.0)  # type: ignore[arg-type]
