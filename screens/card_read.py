@@ -128,8 +128,10 @@ def card_read(
         for gap in (16, 4)
     )
     loose, tight = (Column((one, *where, ways), gap=20, grow=1) for one in (airy, panel))
-    last = Column((Scroll("card", panel), *where, ways), gap=20, grow=1)
+    last = Column((Scroll("card", panel), ways), gap=20, grow=1)
     table = _table(card.log, t)
+    # With the least room the word of the slot takes the place of a hint, not of what is on the card.
+    telling = _table(card.log, t, where)
     return Fit(
         (
             *(
@@ -138,7 +140,7 @@ def card_read(
             ),
             Row((Grow(loose), Grow(table)), gap=40, align="stretch", grow=1),
             Row((Grow(tight), Grow(table)), gap=40, align="stretch", grow=1),
-            Row((Grow(last, 1), Grow(table, 1)), gap=40, align="stretch", grow=1),
+            Row((Grow(last), Grow(telling)), gap=40, align="stretch", grow=1),
         )
     )
 
@@ -213,7 +215,8 @@ def _standing(card: CardRead, t: Say) -> tuple[Pill, str]:
     return Pill(t("Cannot pay here"), "bad"), t("{reason}.").format(reason=why)
 
 
-def _table(log: tuple[CardTransaction, ...] | None, t: Say) -> Node:
+def _table(log: tuple[CardTransaction, ...] | None, t: Say, below: tuple[Node, ...] = ()) -> Node:
+    """The transactions; ``below`` stands there instead of the hint that there are more."""
     head = Text(t("Last ten transactions"), "body", "secondary")
     if not log:
         empty = (
@@ -233,8 +236,8 @@ def _table(log: tuple[CardTransaction, ...] | None, t: Say) -> Node:
                 rows.append(Divider())
             rows.append(_line(entry, t))
         body = Scroll("log", Column(tuple(rows), gap=14))
-    hint: tuple[Node, ...] = ()
-    if log and len(log) > SHOWN:  # true wherever the focus is, and away from its ring
+    hint = below
+    if not below and log and len(log) > SHOWN:  # true wherever the focus is, and away from its ring
         hint = (Column((Space(0), Text(t("The arrow keys show them all"), "caption", "faint")), gap=12),)
     return Panel(Column((head, body, *hint), gap=20, grow=1), pad=36, grow=1)
 

@@ -122,7 +122,9 @@ def test_what_can_be_chosen_is_seen_whole(
 def test_whether_a_card_can_pay_is_seen(look: tuple[str, int, tuple[int, int]]) -> None:
     tv = told("card-inquiry-read", look)
     words = tv.words().split("\n")
-    assert {tv.app.t("Can pay here"), tv.app.t("Valid until")} <= set(words)
+    assert {tv.app.t("Can pay here"), tv.app.t("Valid until"), tv.app.t("Please take your card")} <= set(
+        words
+    )
     tv.close()
 
 
