@@ -319,6 +319,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         terminal=options.terminal or TERMINAL,
     )
     recovering = False
+    complained: str | None = None
 
     def ready(hello: Hello) -> None:
         app.clock.ahead = hello.time - clock.now()
@@ -368,12 +369,22 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         app.post(lambda: app.facts.update(tsp=url))
         connection.connect(url)
 
-    def down() -> None:
+    def down(why: str | None) -> None:
+        nonlocal complained
         app.post(hand_over)
-        app.post(tell_down)
+        app.post(lambda: tell_down(why is not None))
+        if why and why != complained:
+            complained = why
+            cli.complain(why)
 
-    def tell_down() -> None:
-        app.notice("The payment platform has stopped and is being started again.", about="connection")
+    def tell_down(refused: bool) -> None:
+        if refused:
+            app.notice(
+                "The payment platform cannot start as it is set up. Its log, server.log, says why.",
+                about="connection",
+            )
+        else:
+            app.notice("The payment platform has stopped and is being started again.", about="connection")
 
     from stb_app.shell.child import ServerChild
 

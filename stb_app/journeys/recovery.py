@@ -92,9 +92,10 @@ class Recovery:
         self._tell(post)
         while True:
             if self._waits.pause(pause, self._wake):
-                # Whatever was asked: a TSP that answers again can be told everything now.
+                # Whatever was asked: a TSP that answers again can be told everything now, and asked what it knows.
                 self._wake.clear()
                 self._loads.look_now()
+                self._undecided.clear()
                 pause = FIRST_PAUSE_S
             if self._cancel.is_set():
                 return

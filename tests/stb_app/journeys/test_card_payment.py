@@ -353,7 +353,9 @@ def test_the_same_card_in_the_slot_settles_by_itself(tmp_path: Path) -> None:
     assert bench.memory.all() == ()
 
 
-def test_what_a_person_has_decided_meanwhile_is_heard_without_the_card(tmp_path: Path) -> None:
+@pytest.mark.parametrize("looked", [False, True])
+def test_what_a_person_has_decided_meanwhile_is_heard_without_the_card(tmp_path: Path, looked: bool) -> None:
+    """``looked``: somebody opens the records meanwhile, and must not read there what the notice does not know."""
     bench = Bench("good", tmp_path)
     bench.reader.pull_when = "after-debit"
     bench.answers["put-back"] = bench.journey.cancel
@@ -367,7 +369,9 @@ def test_what_a_person_has_decided_meanwhile_is_heard_without_the_card(tmp_path:
         if not decided_at_s and bench.tsp.calls.count("payment"):
             decided_at_s.append(bench.waits.at)
             bench.tsp.become(state="done", money="taken", reason="opened-by-operator")
-        if bench.waits.at > DECIDED_S + 180:
+            if looked:
+                bench.memory.left()
+        if not bench.memory.unproven() or bench.waits.at > DECIDED_S + 180:
             recovery.cancel()
         return wait(seconds, until)
 
@@ -377,6 +381,7 @@ def test_what_a_person_has_decided_meanwhile_is_heard_without_the_card(tmp_path:
     [end] = [step for step in told if isinstance(step, Finished)]
     assert (end.outcome, end.money, end.reason) == ("success", "taken", "opened-by-operator")
     assert bench.tsp.calls.count("payment") < 9
+    assert looked == (bench.waits.at < DECIDED_S)
 
 
 def test_another_card_in_the_slot_is_asked_once_and_left_alone() -> None:
