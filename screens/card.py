@@ -325,7 +325,7 @@ class CardScreen(Page[None]):
         pose = pose_of(self._step)
         if not self._leaving:
             return pose
-        return "processing" if pose in ("inside", "reading", "processing") else "empty"
+        return "processing" if pose in ("inside", "reading", "processing") else "busy"
 
     def _titled(self, title: Text) -> Node:
         """The title; a sign beside it says what must not be missed."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from screens.card_load import LoadWay
 from screens.card_load_parts import NOT_NOW, TRY_AGAIN, amounts_for, confirmation
 from screens.card_parts import ROOMY, card_picture, pose_of, slot_button
-from screens.card_read import card_read
+from screens.card_read import Slot, card_read
 from screens.parts import beside
 from screens.patience import Patience
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
@@ -80,6 +80,8 @@ class CardInquiryScreen(Page[None]):
         self._watching: Running | None = None
         self._amount_open = self._load_open = False
         """What stands above this page: how much shall be loaded, and whether; the load."""
+        self._gone = False
+        """The card that was read is out; what it has told stays until there is another, and says so."""
         self._other = False
         """Meanwhile the card was taken out and one put in: what was read may be of another."""
 
@@ -119,7 +121,7 @@ class CardInquiryScreen(Page[None]):
 
     def _begin(self, *, account: bool = False) -> None:
         self.on_leave()
-        self._other = False
+        self._gone = self._other = False
         self._account = account
         self._pin = PinEntry()
         self._patience.end()
@@ -140,7 +142,11 @@ class CardInquiryScreen(Page[None]):
         )
 
     def _on_moved(self, read: InquiryStep, moved: CardMoved) -> None:
-        if not moved.inside or self._step is not read:
+        if self._step is not read:
+            return
+        self._gone = not moved.inside
+        if self._gone:
+            self.app.refresh()
             return
         if self._load_open:  # the slot is that page's
             self._other = True
@@ -281,6 +287,7 @@ class CardInquiryScreen(Page[None]):
                 "balance_fen": step.cash.balance_fen if step.cash is not None else None,
                 "expiry_date": step.expiry_date,
                 "transactions": len(step.log),
+                "taken_out": self._gone,
             }
         return {
             "prompt": None,
@@ -290,6 +297,7 @@ class CardInquiryScreen(Page[None]):
             "usable": step.standing.usable if step.standing is not None else None,
             "refusal": step.standing.refusal if step.standing is not None else None,
             "transactions": len(step.log) if step.log is not None else None,
+            "taken_out": self._gone,
         }
 
     def compose(self) -> Node:
@@ -311,7 +319,8 @@ class CardInquiryScreen(Page[None]):
             ):
                 load = (slot_button("load", self.t("Load electronic cash")),)
             roomy = self.app.settings.text_scale <= ROOMY
-            return card_read(step, (*load, again, done), self.t, self.say, roomy)
+            slot: Slot = "gone" if self._gone else "" if load else "take"
+            return card_read(step, (*load, again, done), self.t, self.say, roomy, slot)
         return self._asking(step)
 
     def _asking(self, step: CardPrompt | Refused) -> Node:

@@ -344,7 +344,7 @@ class CardLoadScreen(Page[LoadWay]):
         pose = "inside" if step.prompt in SERVICE_PROMPTS else pose_of(step)
         if not self._leaving:
             return pose
-        return "processing" if pose in ("inside", "reading", "processing") else "empty"
+        return "processing" if pose in ("inside", "reading", "processing") else "busy"
 
     def _words(self, step: CardPrompt) -> Said:
         if self._slow:

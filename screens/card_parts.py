@@ -41,9 +41,11 @@ ROOMS: tuple[tuple[TextStyle, int], ...] = (
 )
 """Letters of what is said below a title, and gaps: as much as there is room for."""
 
-Pose = Literal["insert", "inside", "reading", "processing", "remove", "wrong", "ok", "empty", "missing"]
+Pose = Literal[
+    "insert", "inside", "reading", "processing", "remove", "wrong", "ok", "empty", "busy", "missing"
+]
 POSES: dict[str, Pose] = {
-    "starting": "empty",
+    "starting": "busy",
     "insert": "insert",
     "reading": "reading",
     "enter-pin": "inside",

@@ -25,6 +25,8 @@ _PUBLIC_DATA = 0x95
 """EF 0015, the purse's public application data, as READ BINARY names it."""
 _PURSE_LOG = 0x18 << 3 | 4
 """EF 0018, as READ RECORD names it."""
+_PURSE_TYPES = {1: "load", 2: "load", 5: "purchase", 6: "purchase", 9: "purchase"}
+"""Transaction types of EF 0018."""
 _GET_RESPONSE = b"\xc0"
 _MORE, _WRONG_LENGTH, _WARNING = 0x61, 0x6C, 0x62
 _FORMAT_1 = 0x80
@@ -220,4 +222,6 @@ def _part(field: str, value: Any) -> Node:
         return Node("", name, mask_number(value))
     if field.endswith("_fen"):
         return Node("", name, f"{value // 100}.{value % 100:02d}")
+    if field == "transaction_type":
+        return Node("", name, f"{value:02X}", _PURSE_TYPES.get(value, ""))
     return Node("", name, value.hex().upper() if isinstance(value, bytes) else str(value))

@@ -14,6 +14,7 @@ from stb_app.journeys.card_lab import Kept, OwnCard
 from stb_app.journeys.steps import (
     PIN_REFUSED_LAST,
     PROBLEM_PROMPTS,
+    CardMoved,
     CardPrompt,
     Finished,
     LoadEnded,
@@ -147,6 +148,12 @@ def inquiry(
 
 def _amounts(tv: Television) -> None:
     tv.ok("load")
+
+
+def _taken(tv: Television) -> None:
+    assert isinstance(tv.verbs, PaymentVerbs)
+    tv.verbs.watches[-1].post(CardMoved(inside=False))
+    tv.show()
 
 
 def _confirm_load(tv: Television) -> None:
@@ -321,6 +328,7 @@ INQUIRY_SCENES: tuple[PaymentScene, ...] = (
     inquiry("card-inquiry-asking-bank", prompt("processing")),
     inquiry("card-inquiry-settling", prompt("settling")),
     inquiry("card-inquiry-read", READ, focus="done"),
+    inquiry("card-inquiry-read-taken", READ, then=_taken, focus="done"),
     inquiry("card-inquiry-read-refused", REFUSED_CARD, focus="done"),
     inquiry("card-inquiry-read-unasked", UNASKED, focus="done"),
     inquiry("card-inquiry-read-no-log", replace(READ, log=None), focus="done"),

@@ -35,7 +35,7 @@ def test_a_card_is_shown_with_balance_validity_and_its_last_ten(tv: Television) 
         assert words in tv.words()
     assert tv.state == {
         "prompt": None, "number": NUMBER, "balance_fen": 23640, "expiry_date": "20301231", "usable": True, "refusal": None,
-        "transactions": 10,
+        "transactions": 10, "taken_out": False,
     }  # fmt: skip
 
 
@@ -305,14 +305,28 @@ def test_a_load_is_called_so_in_the_card_s_log_too(tv: Television) -> None:
 def test_a_card_s_figures_stay_when_it_is_taken_and_go_when_one_is_put_in(tv: Television) -> None:
     post(tv, prompt("insert"), READ)
     first = journey(tv)
+    assert "Please take your card" in tv.words()
     moved(tv, False)
     assert "¥236.40" in tv.words()
+    assert "The card was taken out." in tv.words()
+    assert "Please take your card" not in tv.words()
+    assert tv.state["taken_out"]
     moved(tv, True)
+    assert "The card was taken out." not in tv.words()
     assert "¥236.40" not in tv.words()
     assert journey(tv) is not first
     post(tv, prompt("reading"), BANK_CARD)
     assert "¥186.50" in tv.words()
     assert "¥236.40" not in tv.words()
+
+
+def test_a_card_that_may_still_be_needed_is_left_in(tv: Television) -> None:
+    asked = replace(BANK_CARD, kind="debit", cash=None)
+    for step in (BANK_CARD, asked):
+        post(tv, step)
+        assert "Please take your card" not in tv.words()
+    post(tv, replace(asked, account_fen=498_500))
+    assert "Please take your card" in tv.words()
 
 
 def test_another_card_closes_the_question_about_the_one_before(tv: Television) -> None:

@@ -75,6 +75,7 @@ def test_a_long_record_is_read_with_the_arrows(tv: Television) -> None:
     post(tv, seen("debit"))
     tv.press("OK", *["DOWN"] * 8, "OK")
     assert tv.focus == "detail:8"
+    assert "Back to the list" in tv.words()
     assert "Static Data Authentication Tag List" not in tv.words()
     assert "Read on" not in tv.words(), "OK does nothing in what is read"
     tv.press(*["DOWN"] * 8)
@@ -84,7 +85,21 @@ def test_a_long_record_is_read_with_the_arrows(tv: Television) -> None:
     assert tv.focus == "detail:8", "a text that is read keeps the focus when the page is made anew"
     tv.press("BACK")
     assert (tv.screen, tv.focus) == ("card-lab-files", "item:8")
+    assert "Back to the list" not in tv.words()
     assert "Read on" in tv.words()
+
+
+def test_the_line_that_is_read_stays_marked_and_in_sight(tv: Television) -> None:
+    post(tv, seen("debit"))
+    tv.press("OK", *["DOWN"] * 10, "OK", "DOWN")
+    tv.app.change_settings(text_scale=150)
+    tv.show()
+    assert tv.focus == "detail:10"
+    (list_,) = (view for view in tv.stage._laid.viewports if view.key == "all")
+    (row,) = (spot for spot in tv.stage._laid.spots if spot.chosen)
+    assert row.key == "item:10"
+    assert list_.rect[1] <= row.rect[1]
+    assert row.rect[1] + row.rect[3] <= list_.rect[1] + list_.rect[3]
 
 
 def test_moving_through_a_long_card_is_quick(tv: Television) -> None:
@@ -112,8 +127,10 @@ def test_a_purse_is_laid_open(tv: Television) -> None:
     for words in ("¥236.40", "2024-03-01", "2044-02-29", "Transactions in its log"):
         assert words in tv.words()
     tv.press("DOWN", "DOWN")
-    for words in ("2026-11-18 19:32 · ¥15.00", "READ RECORD 1 of SFI 24", "Amount", "15.00", "2026-11-18"):
+    for words in ("2026-11-18 19:32 · ¥15.00", "READ RECORD 1 of SFI 24", "Amount", "2026-11-18"):
         assert words in tv.words()
+    said = tv.words().split("\n")
+    assert {"\N{YEN SIGN}15.00", "\N{YEN SIGN}0.00", "purchase (06)"} <= set(said)
 
 
 def test_certificates_that_do_not_verify_say_why(tv: Television) -> None:
@@ -121,6 +138,30 @@ def test_certificates_that_do_not_verify_say_why(tv: Television) -> None:
     assert "Could not be checked" in tv.words()
     tv.press("OK")
     assert "Could not be checked: issuer public key certificate: the certification authority" in tv.words()
+
+
+def test_numbers_and_reasons_are_read_in_whole_lines_with_the_largest_letters() -> None:
+    tv = Television(PaymentVerbs(), "en", 150).open("card-lab")
+    post(tv, seen("credit", ca=False))
+    lines = [item.what.text for item in tv.stage._laid.items if isinstance(item.what, Run)]
+    assert {"UNIONPAY CREDIT", "A0000003 33010102", "6259 94** **** 3654"} <= set(lines)
+    tv.press("OK")
+    lines = [item.what.text for item in tv.stage._laid.items if isinstance(item.what, Run)]
+    assert "the certification authority's key is not known" in lines
+
+
+def test_the_drawn_reader_moves_only_while_it_is_at_work(tv: Television) -> None:
+    post(tv, CardPrompt("starting"))
+    assert tv.stage._laid.live
+    post(tv, Refused("internal", retryable=True))
+    assert tv.stage._laid.live == []
+
+
+def test_of_a_card_that_another_program_uses_no_number_is_drawn(tv: Television) -> None:
+    in_use = CardPrompt("reader-missing", trouble="in-use")
+    for before in (CardPrompt("insert"), seen("debit")):
+        post(tv, before, in_use)
+        assert "CardSlot(pose='inside', number='', title=''" in repr(tv.app.navigator.top.compose())
 
 
 def test_a_replayed_recording_is_no_card(tv: Television) -> None:

@@ -243,7 +243,7 @@ def test_a_notice_of_what_is_going_on_turns_and_another_one_stands_still() -> No
         assert bool(stage.frame(0.5)) == moves
 
 
-@pytest.mark.parametrize("pose", ["insert", "remove", "wrong", "reading", "processing", "empty"])
+@pytest.mark.parametrize("pose", ["insert", "remove", "wrong", "reading", "processing", "busy"])
 def test_the_card_moves_in_the_poses_that_ask_for_it(pose: str) -> None:
     surface = pygame.Surface(SIZE)
     stage = Stage(surface)
@@ -253,7 +253,7 @@ def test_the_card_moves_in_the_poses_that_ask_for_it(pose: str) -> None:
     assert stage.next_wake(0.55) is not None
 
 
-@pytest.mark.parametrize("pose", ["inside", "missing", "ok"])
+@pytest.mark.parametrize("pose", ["inside", "missing", "ok", "empty"])
 def test_the_card_stands_still_in_the_others(pose: str) -> None:
     stage = Stage(pygame.Surface(SIZE))
     stage.show(page(CardSlot(pose)), 0.0)  # type: ignore[arg-type]
