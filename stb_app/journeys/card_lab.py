@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cardreader.pcsc import Slot
 
 __all__ = [
-    "ApplicationFound", "CardLab", "CardSeen", "Explored", "Kept", "LabStep", "Node", "OwnCard", "PurseFound", "ReaderSeen", "Session", "Spoken", "Told",
+    "ApplicationFound", "CardLab", "CardReading", "CardSeen", "Explored", "Kept", "LabStep", "Node", "OwnCard", "PurseFound", "ReaderSeen", "Session", "Spoken", "Told",
     "Trace", "bank_card", "keep", "readers", "said", "session", "spoken",
 ]  # fmt: skip
 
@@ -52,11 +52,26 @@ _TYPE, _NUMBERS, _SERIAL = "9C", ("5A", "57"), slice(20, 40)
 
 
 @dataclass(frozen=True, slots=True)
+class CardReading:
+    """A card is being read.
+
+    Attributes:
+        commands: how many it has answered so far.
+    """
+
+    reader: str
+    atr: bytes
+    commands: int
+
+
+@dataclass(frozen=True, slots=True)
 class CardSeen:
     """A card was read. It may have left since: a prompt says so.
 
     Attributes:
         recording: the file of which it is the replayed recording; empty for a card.
+        whole: False where it left before everything was read; then only what it had told until then is there, and nothing
+            of it was made out.
     """
 
     reader: str
@@ -64,15 +79,17 @@ class CardSeen:
     found: Explored
     trace: Trace
     recording: str = ""
+    whole: bool = True
 
 
-LabStep = CardPrompt | CardSeen | Refused
+LabStep = CardPrompt | CardReading | CardSeen | Refused
 
 
 class CardLab:
     """Reads every card that is put in, until it is cancelled. Ends with Refused: ``cancelled``, ``card-wait-expired`` or ``internal``.
 
-    After a card was read it waits until that has left: then ``insert`` is said again.
+    Each stay of a card begins with ``reading``, and CardReading tells how far it has come. After a card was read it waits until
+    that has left: then ``insert`` is said again. What a card has told that leaves early is posted before ``removed-early``.
     """
 
     def __init__(
@@ -91,16 +108,18 @@ class CardLab:
         self._cancel = threading.Event()
 
     def run(self, post: Callable[[LabStep], None]) -> None:
-        slot = CardSlot(self._reader, self._waits, self._cancel, post, self._alone)
         prompt = CardPrompt("insert")
         try:
             while True:
+                # One for each stay: the next card's "reading" is said also when nothing was said in between.
+                slot = CardSlot(self._reader, self._waits, self._cancel, post, self._alone)
                 with slot.mine(CardPrompt("starting")):
-                    seen = self._look(slot, prompt)
-                if seen is None:
+                    seen = self._look(slot, prompt, post)
+                if seen is not None:
+                    post(seen)
+                if seen is None or not seen.whole:
                     prompt = CardPrompt("removed-early")
                     continue
-                post(seen)
                 slot.wait_for_removal(CARD_WAIT_S)
                 prompt = CardPrompt("insert")
         except Cancelled:
@@ -114,23 +133,32 @@ class CardLab:
     def cancel(self) -> None:
         self._cancel.set()
 
-    def _look(self, slot: CardSlot, prompt: CardPrompt) -> CardSeen | None:
-        """The next card; None when it was pulled before everything was read."""
-        connection = Recorder(slot.wait_for_card(prompt, CARD_WAIT_S), self._waits.monotonic)
+    def _look(self, slot: CardSlot, prompt: CardPrompt, post: Callable[[LabStep], None]) -> CardSeen | None:
+        """The next card; None when it was pulled before it was asked anything."""
+
+        def tell(_: Exchange) -> None:
+            post(CardReading(self._reader.name, connection.atr, len(connection.exchanges)))
+
+        connection = Recorder(slot.wait_for_card(prompt, CARD_WAIT_S), self._waits.monotonic, tell)
         now = self._now()
         # Whether a reader is simulated, and the simulator's keys count, is known when its card is there.
         terminal = replace(self._terminal(), electronic_cash_limit_fen=ELECTRONIC_CASH_LIMIT_FEN)
         slot.say(CardPrompt("reading"))
+        recording, found = "", None
         try:
             recording = connection.recording()
             found = explore(connection, terminal, now)
         except CardRemoved:
-            return None
+            if not connection.exchanges:
+                return None
         finally:
             connection.close()
+        whole = found is not None
+        if found is None:
+            found = Explored(None, "", (), "", (), told=told(connection.exchanges))
         made_at = now.isoformat(timespec="seconds")
         trace = Trace(self._reader.name, connection.atr, made_at, tuple(connection.exchanges))
-        return CardSeen(self._reader.name, self._reader.simulated, found, trace, recording)
+        return CardSeen(self._reader.name, self._reader.simulated, found, trace, recording, whole)
 
 
 @dataclass(frozen=True, slots=True)
