@@ -86,6 +86,14 @@ PURPOSES = {
     "inquiry": N_("Balance inquiry"),
     "looked at": N_("Looked at"),
 }
+OUTCOMES: dict[tuple[str, str], tuple[str, Tone]] = {
+    ("payment", "done"): (N_("Paid"), "good"),
+    ("payment", "not done"): (N_("Not paid"), "neutral"),
+    ("load", "done"): (N_("Topped up"), "good"),
+    ("load", "not done"): (N_("Not topped up"), "neutral"),
+}
+"""What became of a payment or a load, as the card has said."""
+UNKNOWN: tuple[str, Tone] = (N_("Not known"), "warning")
 HOLDS = {
     "nothing": N_("No card in it"),
     "card": N_("A card is in it"),
@@ -395,7 +403,10 @@ class CardLabSessionsScreen(Page[None]):
         return (self.t("Card lab"), self.t("Earlier cards and payments"))
 
     def state(self) -> dict[str, Any]:
-        return {"sessions": [len(one.exchanges) for one in self._traces]}
+        return {
+            "sessions": [len(one.exchanges) for one in self._traces],
+            "outcomes": [session(one).outcome for one in self._traces],
+        }
 
     def on_ok(self, key: str) -> None:
         if key == "back":
@@ -422,7 +433,12 @@ class CardLabSessionsScreen(Page[None]):
         title = f"{card} · {self.t(PURPOSES[about.purpose])}"
         count = self.t("{n} commands").format(n=len(one.exchanges))
         lines = one.made_at[:19].replace("T", " "), f"{one.reader} · {count}"
-        return way(f"session:{number}", "card" if about.purpose == "looked at" else "receipt", title, *lines)
+        pill = None
+        if about.outcome is not None:
+            words, tone = OUTCOMES.get((about.purpose, about.outcome), UNKNOWN)
+            pill = Pill(self.t(words), tone)
+        icon = "card" if about.purpose == "looked at" else "receipt"
+        return way(f"session:{number}", icon, title, *lines, mark=pill)
 
 
 class CardLabReadersScreen(LoadingPage[tuple[ReaderSeen, ...]]):

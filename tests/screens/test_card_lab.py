@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cardreader.lab.trace import Exchange
 from cardreader.sim.profiles import NAMES
 from stb_app.journeys.card_lab import CardReading, Kept, OwnCard
 from stb_app.journeys.steps import CardPrompt, Refused
@@ -251,9 +252,10 @@ def test_commands_are_shown_and_saved(tv: Television) -> None:
 
 def test_earlier_cards_and_one_that_left_in_a_payment(tv: Television) -> None:
     tv.ok("sessions")
-    assert tv.state == {"sessions": [30, 20, 29]}
+    assert tv.state == {"sessions": [30, 20, 29], "outcomes": ["not done", None, None]}
     for words in (
         "Debit card **** 6101 · Payment",
+        "Not paid",
         "Purse card **** 2047 · Looked at",
         "2026-11-21 19:34:00",
     ):
@@ -261,6 +263,20 @@ def test_earlier_cards_and_one_that_left_in_a_payment(tv: Television) -> None:
     tv.press("OK", *["DOWN"] * 30)
     assert "GENERATE AC ARQC" in tv.words()
     assert "The card left instead of answering." in tv.words()
+
+
+@pytest.mark.parametrize(
+    ("sw", "data", "words"),
+    [(0x9000, "0011223344556677", "Paid"), (0x9302, "", "Not paid"), (None, "", "Not known")],
+)
+def test_of_an_earlier_card_it_is_said_whether_it_paid(sw: int | None, data: str, words: str) -> None:
+    purse = seen("good").trace
+    debit = Exchange(bytes.fromhex("80540100"), bytes.fromhex(data), sw, 300.0, 2.0)
+    stay = replace(purse, exchanges=(*purse.exchanges, debit))
+    tv = Television(PaymentVerbs(traces=(stay, purse)), "en").open("card-lab-sessions")
+    marks = [line for line in tv.words().split("\n") if line in ("Paid", "Not paid", "Not known")]
+    assert marks == [words]
+    assert tv.state["outcomes"] == [{"Paid": "done", "Not paid": "not done"}.get(words, "not known"), None]
 
 
 def test_a_reader_is_chosen() -> None:
