@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from cardreader import purse, status
 from cardreader.emv.settings import TerminalSettings
@@ -293,8 +293,9 @@ class Session:
 
 def session(trace: Trace) -> Session:
     """What a trace is about: which card, and whether it paid, was loaded, was asked for its balance, or only looked at."""
-    kind, purpose, outcome = "", cast("Purpose", "looked at"), cast("Outcome | None", None)
-    cryptograms = 0
+    kind, cryptograms = "", 0
+    purpose: Purpose = "looked at"
+    outcome: Outcome | None = None
     exchanges = trace.exchanges
     for one, whole, values in zip(exchanges, asked(exchanges), sent(exchanges), strict=True):
         p1, p2 = whole.command[2:4]
