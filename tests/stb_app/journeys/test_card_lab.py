@@ -132,6 +132,17 @@ def test_a_card_pulled_while_it_is_read_is_wanted_back_and_shown_as_far_as_it_ca
     assert [one.aid for one in whole.found.applications] == ["A000000333010101"]
 
 
+def test_a_fault_happens_at_the_command_that_has_its_number_in_the_trace_also_when_the_card_is_read_again() -> (
+    None
+):
+    reader = SimReader("debit")
+    Lab(reader)
+    reader.order_fault("word@10:6F00")
+    (again,) = Lab(reader).seen
+    assert [number for number, one in enumerate(again.trace.exchanges, 1) if one.sw == 0x6F00] == [10]
+    assert reader.happened == ((10, "word@10:6F00"),)
+
+
 def test_it_tells_how_far_it_has_read() -> None:
     reader = SimReader("debit")
     lab = Lab(reader)
