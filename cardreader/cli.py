@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         "trace", help="read a card and show every command with its meaning and time, or show a kept trace"
     )
     traced.add_argument("trace", type=Path, nargs="?", metavar="FILE", help="a trace that was kept with --to")
-    console.reader_option(traced)
+    console.reader_option(traced, None)
     traced.add_argument("--to", type=Path, metavar="FILE", help="keep it, for 'trace' and 'replay'")
     console.json_option(traced)
     traced.set_defaults(run=reading.show)

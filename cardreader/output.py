@@ -10,15 +10,18 @@ from collections.abc import Callable
 
 NOBODY_READS = 128 + 13
 """Exit code then: what a shell says of a program that SIGPIPE (13) has ended."""
+UNWRITABLE = 2
+"""Exit code when standard output is a file that cannot be written, as on a full disk."""
 
 
 def until_nobody_reads(command: Callable[[], int]) -> int:
-    """Runs a command; its exit code, or NOBODY_READS, in silence, when nobody reads its standard output any more.
+    """Runs a command; its exit code, or NOBODY_READS, in silence, when nobody reads its standard output any more, or UNWRITABLE
+    when that cannot be written, which is said.
 
     That the ciphers of the cards' standards are old is no news for whoever reads: such warnings are not shown.
 
     Raises:
-        BrokenPipeError: it was not standard output that nobody reads.
+        OSError: it was another file than standard output; BrokenPipeError, another pipe.
     """
     warnings.filterwarnings("ignore", message=".*TripleDES")
     try:
@@ -29,8 +32,28 @@ def until_nobody_reads(command: Callable[[], int]) -> int:
     except BrokenPipeError:
         if _is_read():
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up()
         return NOBODY_READS
+    except OSError as error:
+        if _is_written():
+            raise
+        _give_up()
+        why = (error.strerror or "no reason is known").lower()
+        sys.stderr.write(f"what is to be printed cannot be written ({why})\n")
+        return UNWRITABLE
+
+
+def _give_up() -> None:
+    """What still waits to be written is for nobody."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _is_written() -> bool:
+    try:
+        sys.stdout.flush()  # what could not be written waits there still
+    except OSError:
+        return False
+    return True
 
 
 def _is_read() -> bool:

@@ -22,11 +22,11 @@ _WORD = re.compile(rf"\w{{{MAX_WORD + 1},}}")
 
 
 def decoded(raw: bytes) -> str:
-    """The text of a file. Raises ProtocolError: longer than `MAX_FILE`, or not UTF-8; says in which line."""
+    """The text of a file, without the byte-order mark that some editors put before it. Raises ProtocolError: longer than `MAX_FILE`, or not UTF-8; says in which line."""
     if len(raw) > MAX_FILE:
         raise ProtocolError(f"longer than {MAX_FILE} bytes")
     try:
-        return raw.decode("utf-8")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise ProtocolError(f"line {line} is not UTF-8") from error

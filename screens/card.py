@@ -15,7 +15,7 @@ from screens.card_parts import (
     LEAVE,
     NOT_YET_CASH,
     OTHER_WAY_FIRST,
-    PATIENCE_S,
+    PAID_PROMPTS,
     ROOMY,
     SERVICE_PROMPTS,
     SILENT_PROMPTS,
@@ -30,8 +30,9 @@ from screens.card_parts import (
     slot_page,
 )
 from screens.parts import leaving, remark
+from screens.patience import Patience
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
-from screens.problems import CASE_OPEN, PROMPTS, STILL_ASKING, Said, prompt_words
+from screens.problems import CASE_OPEN, PROMPTS, Said, prompt_words
 from screens.purchase import pay_otherwise
 from stb_app.journeys import Method, Order, Payment
 from stb_app.journeys.steps import EARLIER_NOT_TAKEN, PROBLEM_PROMPTS, CardPrompt, CardStep, Finished
@@ -80,6 +81,7 @@ class CardScreen(Page[None]):
         self._settles_for, self._settles = settles_for, settles
         self._step = CardPrompt("starting", amount_fen=order.amount_fen, earlier=settles_for is not None)
         self._pin = PinEntry()
+        self._patience = Patience(app)
         self._told_no = False
         self._asking = False
         """Whether to cancel; the question stands above this page."""
@@ -88,7 +90,7 @@ class CardScreen(Page[None]):
         self._cash = False
         """The card pays with its electronic cash, and no PIN is asked for."""
         self._leaving: Literal["", "cancel", "switch", "leave"] = ""
-        self._slow = self._long = False
+        self._slow = False
 
     # The journey
 
@@ -112,9 +114,7 @@ class CardScreen(Page[None]):
             self._told_no = step.prompt == "processing"
             self.app.uncover()
         before, self._step = self._step.prompt, step
-        self._long = False
-        if step.prompt == "processing":
-            self.app.after(PATIENCE_S, lambda: self._on_long(step))
+        self._patience.hear(step.prompt, self._pin)
         self._cash = step.prompt == "confirm-cash" or (self._cash and step.prompt not in NOT_YET_CASH)
         if step.prompt not in SERVICE_PROMPTS:
             self._at = STEP_OF.get(step.prompt, 0)
@@ -214,6 +214,7 @@ class CardScreen(Page[None]):
         pin = self._pin.take()
         if pin is not None:
             self.busy = True
+            self._patience.check_pin()
             self._journey.enter_pin(pin)
 
     def _ask_to_cancel(self) -> None:
@@ -236,11 +237,6 @@ class CardScreen(Page[None]):
         self._running.cancel()
         self.app.after(CANCEL_S, self._on_slow)
         self.app.refresh()
-
-    def _on_long(self, step: CardStep) -> None:
-        if self._step is step:
-            self._long = True
-            self.app.refresh()
 
     def _on_slow(self) -> None:
         self._slow, self.busy = True, False
@@ -329,11 +325,11 @@ class CardScreen(Page[None]):
         pose = pose_of(self._step)
         if not self._leaving:
             return pose
-        return "processing" if pose in ("inside", "reading", "processing") else "empty"
+        return "processing" if pose in ("inside", "reading", "processing") else "busy"
 
     def _titled(self, title: Text) -> Node:
         """The title; a sign beside it says what must not be missed."""
-        if self._step.prompt == "remove" and not self._leaving:
+        if self._step.prompt in PAID_PROMPTS and not self._leaving:
             return Row((Icon("check", 80, "good"), Grow(title)), gap=24)
         return titled(title, self._last_try)
 
@@ -350,7 +346,8 @@ class CardScreen(Page[None]):
         if self._leaving:
             return Said(self.t("Cancelling the payment"), self.t("Waiting for the card reader's answer."))
         if self._pin.sent:
-            return Said(self.t("Checking the PIN"), self.t("Please leave the card in."))
+            checking = Said(self.t("Checking the PIN"), self.t("Please leave the card in."))
+            return self._patience.worded(checking, self.t)
         facts: dict[str, Any] = {"balance_fen": self._step.balance_fen, "amount_fen": self._order.amount_fen}
         facts["number"] = self._step.number
         said = prompt_words(
@@ -364,7 +361,7 @@ class CardScreen(Page[None]):
         if self._told_no:
             answer = self.t("This can't be cancelled now. The result comes in a moment.")
             return replace(said, text=answer)
-        return replace(said, text=self.t(STILL_ASKING)) if self._long else said
+        return self._patience.worded(said, self.t)
 
     @property
     def _last_try(self) -> bool:
@@ -372,7 +369,7 @@ class CardScreen(Page[None]):
 
     def _doing(self) -> tuple[Node, ...]:
         """The PIN, or that something is going on."""
-        if self.busy or self._step.prompt in SILENT_PROMPTS | {"reconnecting"}:
+        if self.busy or self._step.prompt in ("silent", "reconnecting"):
             return (Spinner(56),)
         if not self._asks_pin:
             return ()
@@ -392,7 +389,7 @@ class CardScreen(Page[None]):
         if prompt == "confirm-cash":
             words = self.t("Pay {amount}").format(amount=money(self._order.amount_fen))
             agree = slot_button("agree", words, primary=True)
-            return (pair(agree, slot_button("cancel", self.t("Cancel the payment"))),)
+            return (pair(slot_button("cancel", self.t("Cancel the payment")), agree),)
         if prompt == "no-service":
             again = slot_button("try-again", self.t("Try again"), primary=True)
             return (pair(again, slot_button("cancel", self.t("Cancel the payment"))),)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from screens.card_load import LoadWay
 from screens.card_load_parts import NOT_NOW, TRY_AGAIN, amounts_for, confirmation
 from screens.card_parts import ROOMY, card_picture, pose_of, slot_button
-from screens.card_read import card_read
+from screens.card_read import Slot, card_read
 from screens.parts import beside
+from screens.patience import Patience
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
 from screens.problems import N_, Said, prompt_words, words_for
 from stb_app.journeys.steps import (
@@ -74,10 +75,13 @@ class CardInquiryScreen(Page[None]):
         self._account = False
         """Its bank is asked what is in the account."""
         self._pin = PinEntry()
+        self._patience = Patience(app)
         self._running: Running | None = None
         self._watching: Running | None = None
         self._amount_open = self._load_open = False
         """What stands above this page: how much shall be loaded, and whether; the load."""
+        self._gone = False
+        """The card that was read is out; what it has told stays until there is another, and says so."""
         self._other = False
         """Meanwhile the card was taken out and one put in: what was read may be of another."""
 
@@ -117,9 +121,10 @@ class CardInquiryScreen(Page[None]):
 
     def _begin(self, *, account: bool = False) -> None:
         self.on_leave()
-        self._other = False
+        self._gone = self._other = False
         self._account = account
         self._pin = PinEntry()
+        self._patience.end()
         if self.app.verbs is None:  # the connection is still being set up
             self._step = CardPrompt("starting")
             self._look()
@@ -137,7 +142,11 @@ class CardInquiryScreen(Page[None]):
         )
 
     def _on_moved(self, read: InquiryStep, moved: CardMoved) -> None:
-        if not moved.inside or self._step is not read:
+        if self._step is not read:
+            return
+        self._gone = not moved.inside
+        if self._gone:
+            self.app.refresh()
             return
         if self._load_open:  # the slot is that page's
             self._other = True
@@ -163,9 +172,12 @@ class CardInquiryScreen(Page[None]):
         self._amount_open = False
         if answer is None or not answer.isdecimal():
             return
+        assert isinstance(self._step, BankCardRead)
+        assert self._step.cash is not None
         fen = int(answer)
         self._amount_open = True
-        self.app.push("question", lambda answer: self._load(fen, answer), **confirmation(fen, self.t))
+        asked = confirmation(fen, self._step.number, self._step.cash.balance_fen, self.t)
+        self.app.push("question", lambda answer: self._load(fen, answer), **asked)
 
     def _load(self, fen: int, answer: str | None) -> None:
         assert isinstance(self._step, BankCardRead)
@@ -189,6 +201,7 @@ class CardInquiryScreen(Page[None]):
             return  # the last word of an inquiry that was begun again
         if isinstance(step, CardPrompt) and step.prompt == "reading" and not self._pin.sent:
             self.app.sound("card")
+        self._patience.hear(step.prompt if isinstance(step, CardPrompt) else "", self._pin)
         self._pin.clear()
         self._pin.sent = self._pin.sent and isinstance(step, CardPrompt) and step.prompt == "reading"
         self._step = step
@@ -246,6 +259,7 @@ class CardInquiryScreen(Page[None]):
     def _send_pin(self) -> None:
         pin = self._pin.take()
         if pin is not None:
+            self._patience.check_pin()
             self._journey.enter_pin(pin)
             self._look()
 
@@ -273,6 +287,7 @@ class CardInquiryScreen(Page[None]):
                 "balance_fen": step.cash.balance_fen if step.cash is not None else None,
                 "expiry_date": step.expiry_date,
                 "transactions": len(step.log),
+                "taken_out": self._gone,
             }
         return {
             "prompt": None,
@@ -282,6 +297,7 @@ class CardInquiryScreen(Page[None]):
             "usable": step.standing.usable if step.standing is not None else None,
             "refusal": step.standing.refusal if step.standing is not None else None,
             "transactions": len(step.log) if step.log is not None else None,
+            "taken_out": self._gone,
         }
 
     def compose(self) -> Node:
@@ -303,7 +319,8 @@ class CardInquiryScreen(Page[None]):
             ):
                 load = (slot_button("load", self.t("Load electronic cash")),)
             roomy = self.app.settings.text_scale <= ROOMY
-            return card_read(step, (*load, again, done), self.t, self.say, roomy)
+            slot: Slot = "gone" if self._gone else "" if load else "take"
+            return card_read(step, (*load, again, done), self.t, self.say, roomy, slot)
         return self._asking(step)
 
     def _asking(self, step: CardPrompt | Refused) -> Node:
@@ -311,7 +328,7 @@ class CardInquiryScreen(Page[None]):
             own = WORDS.get(step.code)
             words = Said(*map(self.t, own)) if own is not None else words_for(step.code, step.facts, self.t)
             return self._refused(words, "expired" if step.code == "card-wait-expired" else "failed")
-        said = self._words(step)
+        said = self._patience.worded(self._words(step), self.t)
         pose = pose_of(step)
         last = self._asks_pin and step.tries_left == 1
         tone: Color = "warning" if self._asks_pin and step.prompt == "wrong-pin" else "secondary"
@@ -361,7 +378,7 @@ class CardInquiryScreen(Page[None]):
         if self._account:
             remark = self.t("The PIN goes to the card's bank alone, sealed: it is not shown or stored.")
         if self._pin.too_short:
-            remark = self.t("The PIN has six digits: {n} are still missing.").format(n=self._pin.missing)
+            remark = self.t("The PIN has six digits. Still missing: {n}.").format(n=self._pin.missing)
         return (pin_cells(len(self._pin), self.t("PIN")), Text(remark, "small", "secondary"))
 
     def _refused(self, said: Said, sign: Literal["expired", "failed"]) -> Node:

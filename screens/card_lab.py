@@ -71,8 +71,8 @@ TROUBLES = {
     ),
 }
 """Why no reader can be used, for testers."""
-POSES: dict[str, Literal["insert", "reading", "missing", "empty"]] = {
-    "starting": "empty",
+POSES: dict[str, Literal["insert", "reading", "missing", "busy"]] = {
+    "starting": "busy",
     "insert": "insert",
     "reading": "reading",
     "removed-early": "insert",
@@ -235,7 +235,7 @@ class CardLabScreen(Page[None]):
         if text:
             words.append(Text(text, "small", "secondary"))
         words += facts
-        drawing = CardSlot(self._pose(), self._number(), self.t("Card lab"), 62)
+        drawing = CardSlot(self._pose(), self._number(), "", 62)
         roomy = Panel(
             Column((Row((drawing,), justify="center"), *words, Space(grow=1)), gap=18), "hero", pad=36, grow=1
         )
@@ -248,16 +248,21 @@ class CardLabScreen(Page[None]):
             )
         )
 
-    def _pose(self) -> Literal["insert", "inside", "reading", "missing", "empty"]:
+    @property
+    def _in_use(self) -> bool:
+        """Another program has the reader: nothing is unplugged."""
+        return isinstance(self._prompt, CardPrompt) and self._prompt.trouble == "in-use"
+
+    def _pose(self) -> Literal["insert", "inside", "reading", "missing", "empty", "busy"]:
         if isinstance(self._prompt, Refused):
             return "empty"
-        if self._prompt.trouble == "in-use":  # nothing is unplugged, and whose card is in it is not known
-            return "empty"
+        if self._in_use:
+            return "inside"
         return POSES.get(self._prompt.prompt, "inside")
 
     def _number(self) -> str:
         """Of the card in the slot, masked; empty when none is in, or it has told none."""
-        if self._seen is None or self._pose() != "inside":
+        if self._seen is None or self._in_use or self._pose() != "inside":  # whose card is in it is not known
             return ""
         found = self._seen.found
         numbers = [one.card for one in found.applications] + ([found.purse.number] if found.purse else [])

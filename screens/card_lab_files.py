@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from stb_app.shell.app import App
 
 MOST_NAMES = 6
+MOST_LINES = 4
+"""Why a certificate does not verify is a sentence: it is not read in a narrow column."""
 HOLDER = {
     "none": N_("Not needed"),
     "online PIN": N_("PIN, checked by the issuer"),
@@ -137,7 +139,7 @@ class CardLabFilesScreen(Browser):
             (
                 Text(self.t(card_kind(kind)) if kind else self._heading(), "heading"),
                 *problem,
-                Facts(tuple(pairs), gap=12, style="small"),
+                Facts(tuple(pairs), gap=12, style="small", most_lines=MOST_LINES),
                 Text(self.t("Counters"), "body", "secondary"),
                 Facts(counters, gap=12, style="small"),
             ),

@@ -13,6 +13,7 @@ from stb_app.journeys.card_lab import Node as DataObject
 from stb_app.journeys.card_lab import Told, said
 from stb_app.kit.nodes import (
     Column,
+    Fit,
     Group,
     Grow,
     Icon,
@@ -46,6 +47,8 @@ KINDS = {
 GROUP = 8
 """Hexadecimal digits that stand together; a line may end behind them."""
 INDENT = 32
+AMOUNTS = frozenset(("Amount", "Overdraft limit"))
+"""Elements of a purse's records that are money."""
 LONGEST_LINE = 4
 """Lines that the longest name of a data object takes with the largest letters; only bytes that nobody can name take more."""
 
@@ -96,7 +99,10 @@ def tree(objects: Sequence[DataObject], t: Translate, depth: int = 0) -> Iterato
             if one.value:
                 lines.append(Text(grouped(one.value), "caption", "secondary"))
         else:
-            lines += (Text(name, "caption", "secondary"), Text(one.value, "small"))
+            value = f"\N{YEN SIGN}{one.value}" if one.name in AMOUNTS else one.value
+            if one.text:
+                value = f"{said(one.text, t)} ({value})"
+            lines += (Text(name, "caption", "secondary"), Text(value, "small"))
         yield Row((Column((), width=depth * INDENT), Grow(Column(tuple(lines), gap=0))), gap=0, align="start")
         yield from tree(one.children, t, depth + 1)
 
@@ -138,7 +144,9 @@ class Browser(Page[None], ABC):
 
     def bindings(self) -> Sequence[Binding]:
         """None for OK where the focus is in what is read: there is nothing to press."""
-        words = "" if self._reads() else self.ok_words()
+        if self._reads():
+            return (Binding(("KEY_BACK",), self.t("Back to the list")),)
+        words = self.ok_words()
         return (Binding(("KEY_OK",), words),) if words else ()
 
     def state(self) -> dict[str, Any]:
@@ -178,17 +186,22 @@ class Browser(Page[None], ABC):
         line: list[Node] = [Grow(Column(tuple(words), gap=2))]
         if one.mark is not None:
             line.append(Pill(*one.mark))
-        return Target(f"item:{number}", Row(tuple(line), gap=16), "row", text=one.title)
+        chosen = number == self._chosen
+        return Target(f"item:{number}", Row(tuple(line), gap=16), "row", text=one.title, chosen=chosen)
 
 
 def way(key: str, icon: str, title: str, *lines: str, mark: Node | None = None) -> Target:
-    """A way on: a drawing, what is there, and perhaps a mark at its end."""
-    words: list[Node] = [Text(title, "row-bold")]
-    words += [Text(one, "small", "secondary") for one in lines if one]
-    parts: list[Node] = [Icon(icon, 48, "accent"), Grow(Column(tuple(words), gap=2))]
-    if mark is not None:
-        parts.append(mark)
-    return Target(key, Row(tuple(parts), gap=24), "row", text=title)
+    """A way on: a drawing, what is there, and perhaps a mark at its end, below its title where no line would be whole beside it."""
+
+    def row(words: tuple[Node, ...], *end: Node) -> Row:
+        return Row((Icon(icon, 48, "accent"), Grow(Column(words, gap=2)), *end), gap=24)
+
+    below = tuple(Text(one, "small", "secondary") for one in lines if one)
+    if mark is None:
+        return Target(key, row((Text(title, "row-bold"), *below)), "row", text=title)
+    whole = tuple(Text(one, "small", "secondary", wrap=False) for one in lines if one)
+    beside = row((Text(title, "row-bold", wrap=False), *whole), mark)
+    return Target(key, Fit((beside, row((Text(title, "row-bold"), mark, *below)))), "row", text=title)
 
 
 def card_kind(kind: str) -> str:

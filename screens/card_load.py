@@ -25,7 +25,6 @@ from screens.card_parts import (
     AWAY_PROMPTS,
     CANCEL_S,
     ERROR_SOUNDS,
-    PATIENCE_S,
     ROOMY,
     SERVICE_PROMPTS,
     STEP_OF,
@@ -38,9 +37,10 @@ from screens.card_parts import (
 )
 from screens.count import Count
 from screens.parts import known_hotline, leaving, remark
+from screens.patience import Patience
 from screens.pin_entry import PIN_PROMPTS, PinEntry, pin_cells, titled
-from screens.problems import STILL_ASKING, Said
-from stb_app.journeys.steps import PROBLEM_PROMPTS, CardPrompt, LoadEnded, LoadStep
+from screens.problems import Said
+from stb_app.journeys.steps import PIN_REFUSED_LAST, PROBLEM_PROMPTS, CardPrompt, LoadEnded, LoadStep
 from stb_app.kit.nodes import Color, Node, Row, Space, Spinner, Steps, Target, Text
 from stb_app.kit.screen import Binding
 from stb_app.shell.keys import DIGITS
@@ -68,6 +68,7 @@ class CardLoadScreen(Page[LoadWay]):
         self._amount_fen = amount_fen
         self._held_fen = held_fen
         self._pin = PinEntry()
+        self._patience = Patience(app)
 
     # The journey
 
@@ -84,7 +85,8 @@ class CardLoadScreen(Page[LoadWay]):
         self._pin = PinEntry()
         self._step: LoadStep = CardPrompt("starting")
         self._at = STEP_OF["starting"]
-        self._asking = self._told_no = self._long = self._slow = False
+        self._asking = self._told_no = self._slow = False
+        self._patience.end()
         self._leaving: Literal["", "cancel", "amount", "leave"] = ""
         self._count.end()
         self.asks_to_leave = self.holds_idle = self.busy = True
@@ -94,7 +96,7 @@ class CardLoadScreen(Page[LoadWay]):
 
     def _on_step(self, step: LoadStep) -> None:
         self._pin.clear()
-        self._told_no = self._long = False
+        self._told_no = False
         if isinstance(step, LoadEnded):
             self._end(step)
             return
@@ -109,8 +111,7 @@ class CardLoadScreen(Page[LoadWay]):
         self._step = step
         if step.balance_fen is not None:
             self._held_fen = step.balance_fen
-        if step.prompt == "processing":
-            self.app.after(PATIENCE_S, lambda: self._on_long(step))
+        self._patience.hear(step.prompt, self._pin)
         if step.prompt not in SERVICE_PROMPTS:
             self._at = STEP_OF.get(step.prompt, 0)
         if step.prompt != "reading":
@@ -164,11 +165,6 @@ class CardLoadScreen(Page[LoadWay]):
         self._running.cancel()
         self.app.after(CANCEL_S, lambda: self._on_slow(why))
         self.app.refresh()
-
-    def _on_long(self, step: CardPrompt) -> None:
-        if self._step is step:
-            self._long = True
-            self.app.refresh()
 
     def _on_slow(self, why: str) -> None:
         if self._leaving == why:
@@ -228,7 +224,8 @@ class CardLoadScreen(Page[LoadWay]):
         elif key == "amount":
             self.app.pop("amount")
         elif key == "again":
-            self.app.push("question", self._on_again, **confirmation(self._amount_fen, self.t))
+            asked = confirmation(self._amount_fen, step.number, self._held_fen, self.t)
+            self.app.push("question", self._on_again, **asked)
         elif key == "back":
             self.app.pop("look")
         elif key == "records":
@@ -245,6 +242,7 @@ class CardLoadScreen(Page[LoadWay]):
         pin = self._pin.take()
         if pin is not None:
             self.busy = True
+            self._patience.check_pin()
             self._journey.enter_pin(pin)
 
     def _on_again(self, answer: str | None) -> None:
@@ -346,25 +344,28 @@ class CardLoadScreen(Page[LoadWay]):
         pose = "inside" if step.prompt in SERVICE_PROMPTS else pose_of(step)
         if not self._leaving:
             return pose
-        return "processing" if pose in ("inside", "reading", "processing") else "empty"
+        return "processing" if pose in ("inside", "reading", "processing") else "busy"
 
     def _words(self, step: CardPrompt) -> Said:
         if self._slow:
-            return Said(
-                self.t("This takes longer than usual"),
-                self.t("You may leave. Put the same card in at any time: that shows what happened."),
+            may_go = (
+                self.t("The load is being cancelled. You may go back and take your card.")
+                if step.cancellable
+                else self.t("You may leave. Put the same card in at any time: that shows what happened.")
             )
+            return Said(self.t("This takes longer than usual"), may_go)
         if self._leaving == "leave":
             return Said(self.t("One moment, please."), self.t(LOAD_OPEN))
         if self._leaving:
             return Said(self.t("Cancelling the load"), self.t("Waiting for the card reader's answer."))
         if self._pin.sent:
-            return Said(self.t("Checking the PIN"), self.t("Please leave the card in."))
+            checking = Said(self.t("Checking the PIN"), self.t("Please leave the card in."))
+            return self._patience.worded(checking, self.t)
         said = load_words(step, self.t)
         if self._told_no:
             answer = self.t("This can't be cancelled now. The result comes in a moment.")
             return replace(said, text=answer)
-        return replace(said, text=self.t(STILL_ASKING)) if self._long else said
+        return self._patience.worded(said, self.t)
 
     def _doing(self) -> tuple[Node, ...]:
         """The PIN, or that something is going on."""
@@ -394,6 +395,8 @@ class CardLoadScreen(Page[LoadWay]):
             ways.insert(0, ("amount", self.t("Other amount")))
         elif end.outcome == "failed" and end.reason in TRY_AGAIN:
             ways.insert(0, ("again", self.t("Try again")))
+        elif end.reason == PIN_REFUSED_LAST:
+            ways.append(("again", self.t("Try again")))
         elif disputed(end):
             ways.append(("records", self.t("See the records")))
         width = 360 * self.app.settings.text_scale // 100

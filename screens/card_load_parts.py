@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from screens.card_parts import AWAY_PROMPTS, beside_sum, remarked
 from screens.count import SCROLLED
-from screens.parts import due
-from screens.pin_entry import PinEntry
+from screens.parts import due, take_card
+from screens.pin_entry import PinEntry, titled
 from screens.problem_words import PROBLEMS
 from screens.problems import (
     N_,
@@ -21,14 +21,13 @@ from screens.problems import (
 )
 from screens.words import Say, Tone, amount_color, money_color, sentences
 from stb_app.journeys import Load, Money
-from stb_app.journeys.steps import CardPrompt, CashHeld, LoadEnded, LoadOutcome
+from stb_app.journeys.steps import PIN_REFUSED_LAST, CardPrompt, CashHeld, LoadEnded, LoadOutcome
 from stb_app.kit.nodes import (
     Color,
     Column,
     Facts,
     Fit,
     Grow,
-    Icon,
     Node,
     Panel,
     Row,
@@ -40,6 +39,7 @@ from stb_app.kit.nodes import (
     Text,
     TextStyle,
 )
+from stb_app.kit.texts import last_four
 from stb_app.shell.words import full_moment, money
 
 AMOUNTS = (5_000, 10_000, 20_000)
@@ -64,8 +64,13 @@ WORDS: Mapping[str, tuple[str, str]] = {
         N_("The card has refused to be loaded"),
         N_("Please ask the bank that issued it."),
     ),
+    "no-cash": (N_("This card holds no electronic cash"), N_("Take it out and put in a card that does.")),
+    "cash-full": (
+        N_("That is more than the card may hold"),
+        N_("Take it out, and choose a smaller amount."),
+    ),
 }
-"""Where the words of a payment would not do."""
+"""Where a payment has other words, or none: it meets no card that is full."""
 TEXTS: Mapping[str, str] = {
     "removed-early": N_("It came out too early. Put it back and loading goes on."),
     "put-back": N_(
@@ -181,13 +186,21 @@ def amounts_for(cash: CashHeld) -> tuple[int, ...]:
     return tuple(fen for fen in AMOUNTS if cash.most_fen is None or cash.balance_fen + fen <= cash.most_fen)
 
 
-def confirmation(fen: int, t: Say) -> dict[str, Any]:
-    """The question before every load; its answer is ``load`` or ``not-now``."""
+def confirmation(fen: int, number: str, held_fen: int, t: Say) -> dict[str, Any]:
+    """The question before every load; its answer is ``load`` or ``not-now``.
+
+    Args:
+        fen, held_fen: what is to be loaded, and what the card holds.
+        number: the card's, masked; empty where no card could be read since, and then it is not known what it holds.
+    """
+    onto = t("Card ending {last}, balance after loading {amount}.")
+    held = (onto.format(last=last_four(number), amount=money(held_fen + fen)),) if number else ()
+    taken = t("It is taken from the card's account. The card's PIN is asked for next.")
     return {
         "sign": "question",
         "title": t("Load {amount} onto the card?").format(amount=money(fen)),
-        "text": N_("It is taken from the card's account. The card's PIN is asked for next."),
-        "options": (("load", t("Load {amount}").format(amount=money(fen))), NOT_NOW),
+        "text": sentences(*held, taken),
+        "options": (NOT_NOW, ("load", t("Load {amount}").format(amount=money(fen)))),
         "default": NOT_NOW[0],
         "accent": "load",
     }
@@ -268,25 +281,23 @@ def load_ended(
         large: the letters are larger than usual.
     """
     said, (account, tone) = ended_words(end, t), account_words(end, t)
+    last_try = end.reason == PIN_REFUSED_LAST
 
     def page(styles: tuple[TextStyle, TextStyle, TextStyle], gap: int, scrolls: bool = False) -> Node:
         big, strong, style = styles
         lines = (
             Text((Span(account, tone, True),), strong),
-            Text(said.text, style, "secondary"),
+            Text(said.text, style, "warning" if last_try else "secondary"),
             *(Text(line, style) for line in call),
         )
         head = Row(
             (
                 Sign(SIGNS[end.outcome], SIGN),
-                Grow(Column((Text(said.title, big), *lines), gap=6 if gap else 0)),
+                Grow(Column((titled(Text(said.title, big), last_try), *lines), gap=6 if gap else 0)),
             ),
             gap=40,
         )
-        card: tuple[Node, ...] = ()
-        if end.card_in_slot:
-            words = Text(t("Please take your card"), "body-bold", "warning", wrap=False)
-            card = (Row((Icon("card", 44, "warning"), words), gap=16),)
+        card = (take_card(t, again=buttons[0].key == "again"),) if end.card_in_slot else ()
         sum_ = due(t("Load amount"), end.amount_fen, amount_color(MONEY_OF[end.outcome]))
         amount = Fit((Row((sum_, *card), gap=48), Column((sum_, *card), gap=0, align="start")))
         facts = Facts(_facts(end, time, style, t), 2, gap=gap * 2 // 3, style=style)
@@ -315,7 +326,9 @@ def load_ended(
 
 def _facts(end: LoadEnded, time: datetime, style: TextStyle, t: Say) -> tuple[tuple[str, Text], ...]:
     """What a hotline asks for, and what is on the card where that has told."""
-    pairs = [(t("Card number"), end.number)] if end.number else []
+    pairs = [(t("Load number"), end.load_number)] if end.load_number else []
+    if end.number:
+        pairs.append((t("Card number"), end.number))
     pairs.append((t("Time"), full_moment(time)))
     if end.balance_fen is not None:
         label = t("After loading") if end.outcome == "loaded" else t("Electronic cash on the card")
@@ -329,7 +342,7 @@ def end_of(load: Load) -> LoadEnded:
     number, balance_fen = (load.card.number, load.card.balance_after_fen) if load.card else ("", None)
     outcome = outcomes.get(load.state, "unknown")
     reason = load.reason if outcome == "failed" else load.reason or "card-away"
-    return LoadEnded(outcome, reason, load.amount_fen, number, balance_fen)
+    return LoadEnded(outcome, reason, load.amount_fen, number, balance_fen, load_number=load.number)
 
 
 def load_pill(end: LoadEnded, t: Say) -> tuple[str, Tone]:
@@ -352,5 +365,6 @@ def load_state(end: LoadEnded) -> dict[str, Any]:
         "amount_fen": end.amount_fen,
         "balance_fen": end.balance_fen,
         "number": end.number,
+        "load_number": end.load_number,
         "card_in_slot": end.card_in_slot,
     }

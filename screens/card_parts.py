@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from screens.parts import beside, due
 from screens.pin_entry import PinEntry
-from screens.problems import CASE_OPEN, MAYBE_PAID, N_, STAY_SAFE, money_words
+from screens.problems import CASE_OPEN, DO_NOT_REPEAT, MAYBE_PAID, N_, STAY_SAFE, money_words
 from screens.words import SEPARATOR, Say, amount_name, money_color, sentences, term_name
 from stb_app.journeys import Money
 from stb_app.journeys.steps import PROBLEM_PROMPTS, CardPrompt
@@ -26,8 +26,6 @@ from stb_app.kit.nodes import (
 )
 from stb_app.shell.words import money
 
-PATIENCE_S = 8.0
-"""From then on a payment takes longer than the page has said: a bank may need most of a minute."""
 CANCEL_S = 20.0
 """So long the reader may take to answer a cancellation before the subscriber is offered another way out."""
 
@@ -43,9 +41,11 @@ ROOMS: tuple[tuple[TextStyle, int], ...] = (
 )
 """Letters of what is said below a title, and gaps: as much as there is room for."""
 
-Pose = Literal["insert", "inside", "reading", "processing", "remove", "wrong", "ok", "empty", "missing"]
+Pose = Literal[
+    "insert", "inside", "reading", "processing", "remove", "wrong", "ok", "empty", "busy", "missing"
+]
 POSES: dict[str, Pose] = {
-    "starting": "empty",
+    "starting": "busy",
     "insert": "insert",
     "reading": "reading",
     "enter-pin": "inside",
@@ -208,7 +208,7 @@ def remarked(step: CardPrompt, pin: PinEntry | None, t: Say) -> tuple[str, str, 
     """
     prompt = step.prompt
     if pin is not None and pin.too_short:
-        words = t("The PIN has six digits: {n} are still missing.").format(n=pin.missing)
+        words = t("The PIN has six digits. Still missing: {n}.").format(n=pin.missing)
         return "info", sentences(words, t(STAY_SAFE)), "warning"
     if pin is not None:
         words = (
@@ -220,7 +220,8 @@ def remarked(step: CardPrompt, pin: PinEntry | None, t: Say) -> tuple[str, str, 
     if prompt in AWAY_PROMPTS or step.earlier or prompt in ("silent", "settling"):
         return "warning", t(MAYBE_PAID), money_color("unknown", served=False)
     if prompt == "silent-paid":
-        return "warning", money_words("taken", t), money_color("taken", served=False)
+        words = sentences(money_words("taken", t), t(DO_NOT_REPEAT))
+        return "info", words, money_color("taken", served=False)
     if prompt == "no-service":
         return "info", money_words("not-taken", t), money_color("not-taken", served=False)
     if step.cancellable and prompt != "processing":

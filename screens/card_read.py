@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from screens.card_load_parts import TRY_AGAIN
+from screens.parts import remark
 from screens.problems import N_, Said, words_for
 from screens.words import Say
 from stb_app.journeys.steps import BankCardRead, CardRead, CardTransaction
@@ -29,7 +30,7 @@ from stb_app.kit.nodes import (
 )  # fmt: skip
 from stb_app.shell.words import MINUS, money
 
-LINES = {"load": N_("Top-up"), "purchase": N_("Purchase"), "other": N_("Other")}
+LINES = {"load": N_("Load"), "purchase": N_("Purchase"), "other": N_("Other")}
 BANK_CARDS = {
     "debit": N_("Debit card"),
     "credit": N_("Credit card"),
@@ -60,6 +61,9 @@ NOT_TOLD: Mapping[str, tuple[str, str]] = {
 SAYS_NO = frozenset(("too-little-on-account", "over-limit"))
 """What a bank says of an amount, and there is none."""
 ASK_AGAIN = N_("The bank has told nothing. You can ask it again.")
+Slot = Literal["", "take", "gone"]
+"""Nothing; it is not needed any more; it was taken out."""
+SLOTS = {"take": N_("Please take your card"), "gone": N_("The card was taken out.")}
 Fact = tuple[str, str | Text]
 
 
@@ -88,11 +92,13 @@ def card_read(
     t: Say,
     say: Callable[[Mapping[str, str]], str],
     roomy: bool,
+    slot: Slot = "",
 ) -> Node:
     """The page.
 
     Args:
         buttons: the ways on; the last one stands next to the transactions.
+        slot: what is said of the card itself.
         roomy: the letters are no larger than usual.
     """
     told = _bank_card(card, t) if isinstance(card, BankCardRead) else _purse(card, t, say)
@@ -109,9 +115,10 @@ def card_read(
         ways = Column((*(Row((Grow(way),)) for way in buttons[:-2]), ways), gap=16)
     said = _why(told)
     head = Row((Grow(label), *mark)) if mark else label
+    where = (remark("card", t(SLOTS[slot]), "warning" if slot == "take" else "secondary"),) if slot else ()
     lines = (head, told.figure, Space(4), facts(16), *said)
     calm, closer = (
-        Column((Panel(Column(lines, gap=gap), "hero", pad=pad, grow=1), ways), gap=24, grow=1)
+        Column((Panel(Column(lines, gap=gap), "hero", pad=pad, grow=1), *where, ways), gap=24, grow=1)
         for gap, pad in ((16, 44), (6, 32))
     )
     # With little room why it cannot pay stands above its number, which may scroll.
@@ -120,9 +127,11 @@ def card_read(
         Panel(Column((*upper, facts(gap, "caption")), gap=gap), "hero", pad=28 if mark else 20, grow=1)
         for gap in (16, 4)
     )
-    loose, tight = (Column((one, ways), gap=20, grow=1) for one in (airy, panel))
+    loose, tight = (Column((one, *where, ways), gap=20, grow=1) for one in (airy, panel))
     last = Column((Scroll("card", panel), ways), gap=20, grow=1)
     table = _table(card.log, t)
+    # With the least room the word of the slot takes the place of a hint, not of what is on the card.
+    telling = _table(card.log, t, where)
     return Fit(
         (
             *(
@@ -131,7 +140,7 @@ def card_read(
             ),
             Row((Grow(loose), Grow(table)), gap=40, align="stretch", grow=1),
             Row((Grow(tight), Grow(table)), gap=40, align="stretch", grow=1),
-            Row((Grow(last, 1), Grow(table, 1)), gap=40, align="stretch", grow=1),
+            Row((Grow(last), Grow(telling)), gap=40, align="stretch", grow=1),
         )
     )
 
@@ -206,7 +215,8 @@ def _standing(card: CardRead, t: Say) -> tuple[Pill, str]:
     return Pill(t("Cannot pay here"), "bad"), t("{reason}.").format(reason=why)
 
 
-def _table(log: tuple[CardTransaction, ...] | None, t: Say) -> Node:
+def _table(log: tuple[CardTransaction, ...] | None, t: Say, below: tuple[Node, ...] = ()) -> Node:
+    """The transactions; ``below`` stands there instead of the hint that there are more."""
     head = Text(t("Last ten transactions"), "body", "secondary")
     if not log:
         empty = (
@@ -226,8 +236,8 @@ def _table(log: tuple[CardTransaction, ...] | None, t: Say) -> Node:
                 rows.append(Divider())
             rows.append(_line(entry, t))
         body = Scroll("log", Column(tuple(rows), gap=14))
-    hint: tuple[Node, ...] = ()
-    if log and len(log) > SHOWN:  # true wherever the focus is, and away from its ring
+    hint = below
+    if not below and log and len(log) > SHOWN:  # true wherever the focus is, and away from its ring
         hint = (Column((Space(0), Text(t("The arrow keys show them all"), "caption", "faint")), gap=12),)
     return Panel(Column((head, body, *hint), gap=20, grow=1), pad=36, grow=1)
 

@@ -36,6 +36,7 @@ from stb_app.shell.words import day, money
 if TYPE_CHECKING:
     from stb_app.shell.app import App
 
+HERO_PAD = 32
 CHART_PX = 150
 """Height of what was spent in the months, canvas pixels, where nothing else needs the room."""
 BOX_REFUSED = frozenset(
@@ -149,10 +150,12 @@ class HomeScreen(LoadingPage[Home]):
         pairs = (Grid(suggestions, 2),) if suggestions else ()
         forms = []
         for low, pad, gap, lines in (
-            *((False, 32, 16, True), (True, 28, 16, True)),
+            *((False, HERO_PAD, 16, True), (True, 28, 16, True)),
             *((True, 16, 12, True), (True, 16, 12, False)),
         ):
-            wide = Panel(self._hero(low=low), "hero", pad=pad, radius=28)
+            # However low it is, its words begin where those of the tiles do.
+            aside = Space(HERO_PAD - pad)
+            wide = Panel(Row((aside, Grow(self._hero(low=low)), aside), gap=0), "hero", pad=pad, radius=28)
             ways = (wide, Grid(self._tiles(low, lines), 2, gap))
             forms.append(Scroll("page", Column((*ways, *pairs), gap=gap), seen=Column(ways, gap=gap)))
         return Fit(tuple(forms))
@@ -378,7 +381,7 @@ class HomeScreen(LoadingPage[Home]):
                 "card-inquiry",
                 Icon("card", 80, plate="amber"),
                 self.t("Check a card"),
-                self.t("Balance, last ten transactions"),
+                self.t("Balance, last ten, load"),
             ),
             (
                 "settings",

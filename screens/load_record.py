@@ -44,12 +44,13 @@ class LoadRecordScreen(Page[None]):
         self.app.refresh()
 
     def crumbs(self) -> Sequence[str]:
-        return (self.t("Payment records"), self.t("Electronic cash load"))
+        return (self.t("Payment records"), self._load.number)
 
     def state(self) -> dict[str, Any]:
         load = self._load
         return {
             "load": load.load,
+            "number": load.number,
             "state": load.state,
             "money": load.money,
             "reason": load.reason,
@@ -90,5 +91,8 @@ class LoadRecordScreen(Page[None]):
             if card.balance_before_fen is not None:
                 pairs.append((self.t("Before loading"), money(card.balance_before_fen)))
             if card.balance_after_fen is not None:
-                pairs.append((self.t("After loading"), money(card.balance_after_fen)))
-        return (*pairs, (self.t("Time"), full_moment(load.time)))
+                # Where it is not settled what the card says is no balance after anything.
+                loaded = end_of(load).outcome == "loaded"
+                label = self.t("After loading") if loaded else self.t("Electronic cash on the card")
+                pairs.append((label, money(card.balance_after_fen)))
+        return (*pairs, (self.t("Load number"), load.number), (self.t("Time"), full_moment(load.time)))

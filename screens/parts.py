@@ -151,6 +151,17 @@ def known_hotline(app: App) -> tuple[str, ...]:
     return (hotline(app.t, number),) if number else ()
 
 
+def take_card(t: Say, *, again: bool) -> Row:
+    """Beside a result: a card is still in the slot.
+
+    Args:
+        again: the way that has the focus needs it there, so that only who goes another way takes it.
+    """
+    words = t("Done? Take your card") if again else t("Please take your card")
+    tone: Color = "secondary" if again else "warning"
+    return Row((Icon("card", 44, tone), Text(words, "body-bold", tone, wrap=False)), gap=16)
+
+
 def leaving(words: str, by_back: bool) -> tuple[Binding, ...]:
     """The keys that leave a payment, which asks first; ``by_back``: Back has nothing else to do."""
     away = tuple(Binding((key,), words, footer=False) for key in ("KEY_HOME", "KEY_POWER"))

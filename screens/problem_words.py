@@ -165,16 +165,17 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     "issuer-unknown": (N_("Cards of this bank are not accepted here"), _TRY_OTHER_CARD),
     "no-purse": (N_("This card has no electronic purse"), _TRY_OTHER_CARD),
-    "no-cash": (N_("This card holds no electronic cash"), N_("Take it out and put in a card that does.")),
-    "cash-full": (
-        N_("That is more than the card may hold"),
-        N_("Take it out, and choose a smaller amount."),
-    ),
     "declined-by-card": (N_("The card has refused this payment"), _TRY_OTHER_CARD),
     "declined-by-issuer": (N_("The card's bank has refused this payment"), _CALL_BANK),
     "pin-refused": (
         N_("The PIN was not right"),
         N_("After three wrong PINs in a row the card's bank locks the card. If you are not sure, ask first."),
+    ),
+    "pin-refused-last": (
+        N_("The PIN was wrong again"),
+        N_(
+            "The next may be the last try: the bank locks the card after three. If you are not sure, ask first."
+        ),
     ),
     "too-little-on-account": (
         N_("There is not enough money in the account"),

@@ -83,10 +83,8 @@ PROMPTS: dict[str, tuple[str, str]] = {
         ),
     ),
     "silent-paid": (
-        N_("The card has paid"),
-        N_(
-            "Please take it. The service is switched on as soon as the payment service answers again. Please do not pay again."
-        ),
+        N_("Paid with the card: please take it"),
+        N_("The service is switched on as soon as the payment service answers again."),
     ),
     "remove": (N_("Please take your card"), N_("Paid. The result follows at once.")),
     "removed-early": (
@@ -173,6 +171,7 @@ MAY_BE_PAID = frozenset((
 STILL_ASKING = N_(
     "This takes longer than usual, up to a minute and a half. Please leave the card in: you will see how it ended."
 )
+STILL_READING = N_("This takes longer than usual. Please leave the card in.")
 STAY_SAFE = N_("Nothing has been taken yet.")
 """What every page of a payment says until the debit may have begun."""
 MAYBE_PAID = N_("It is not yet known whether money was taken. Please do not pay again.")
@@ -248,7 +247,7 @@ def prompt_words(
     return Said(t(title).format(last=last), t(text).format(tries=tries_left, last=last))
 
 
-COUNTED = N_("It counts as paid.")
+COUNTED = N_("It counts as paid. You owe nothing and need not pay again.")
 BY_OPERATOR = "opened-by-operator"
 """Why a payment counts as paid though nobody knows what its card has done."""
 

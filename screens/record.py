@@ -112,7 +112,7 @@ class RecordScreen(Page[None]):
                 Text(
                     money(payment.amount_fen),
                     "body-bold" if style == "body" else style,
-                    amount_color(payment.money),
+                    amount_color(payment.money, payment.reason),
                 ),
             ),
             (time_name(self.t, payment), full_moment(payment.time)),

@@ -198,7 +198,7 @@ class RecordsScreen(LoadingPage[Records]):
             SEPARATOR.join((self.say(payment.service.name), term_name(self.t, payment.term))),
             how,
             payment.amount_fen,
-            amount_color(payment.money),
+            amount_color(payment.money, payment.reason),
             payment_state(self.t, payment),
             two_lines,
         )

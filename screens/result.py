@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from screens.count import SCROLLED, Count
 from screens.ending import ended, of_earlier
-from screens.parts import due
+from screens.parts import due, take_card
+from screens.pin_entry import titled
 from screens.problems import BY_OPERATOR, ELSEWHERE, MAY_BE_PAID, Said, money_words
 from screens.purchase import pay_again, pay_otherwise, to_service
 from screens.words import (
@@ -24,14 +25,13 @@ from screens.words import (
     time_name,
 )
 from stb_app.journeys import Money, Order, Payment
-from stb_app.journeys.steps import Finished, Outcome
+from stb_app.journeys.steps import PIN_REFUSED_LAST, Finished, Outcome
 from stb_app.kit.nodes import (
     Color,
     Column,
     Facts,
     Fit,
     Grow,
-    Icon,
     Node,
     Panel,
     Row,
@@ -117,7 +117,7 @@ class ResultScreen(Page[None]):
     @property
     def default_focus(self) -> str:  # type: ignore[override]
         retried = self._end.outcome in RETRIED and self._free and self._service_id is not None
-        if not retried:
+        if not retried or self._last_try:
             return "done"
         if self._end.reason in NOT_THIS_CARD and self._order is not None:
             return "pay-otherwise"
@@ -127,7 +127,12 @@ class ResultScreen(Page[None]):
     def _pin_again(self) -> bool:
         """The same card can pay the same with another PIN."""
         known = self._order is not None and self._end.payment is not None
-        return self._end.reason == "pin-refused" and known and not self._earlier
+        return (self._end.reason == "pin-refused" or self._last_try) and known and not self._earlier
+
+    @property
+    def _last_try(self) -> bool:
+        """Another wrong PIN may lock the card: whoever goes on pressing OK must not come to it."""
+        return self._end.reason == PIN_REFUSED_LAST
 
     # What happens by itself
 
@@ -296,7 +301,8 @@ class ResultScreen(Page[None]):
         """
         large, strong, style = styles
         said = self._said()
-        words = Column((Text(said.title, large), *self._lines(said, strong, style)), gap=6 if gap else 0)
+        title = titled(Text(said.title, large), self._last_try)
+        words = Column((title, *self._lines(said, strong, style)), gap=6 if gap else 0)
         head = Row((Sign(self._sign, SIGN), Grow(words)), gap=40)
         roomy = style == "body"
         facts = Facts(self._facts(style), 2, gap=20 if roomy else 10 if gap else 4, style=style)
@@ -328,7 +334,7 @@ class ResultScreen(Page[None]):
         if about is None:
             return (Row(beside),) if beside else ()
         label = amount_name(self.t, amount_known(end.money, end.reason), end.outcome == "late")
-        sum_ = due(label, about.amount_fen, amount_color(end.money))
+        sum_ = due(label, about.amount_fen, amount_color(end.money, end.reason))
         return (Fit((Row((sum_, *beside), gap=48), Column((sum_, *beside), gap=0, align="start"))),)
 
     def _said(self) -> Said:
@@ -352,7 +358,7 @@ class ResultScreen(Page[None]):
             return (Text(lasts, strong), Text(said_of_it, style))
         lines: list[Node] = [Text((Span(self._money_words(), self._money_color(), True),), strong)]
         lines += [Text(other, style, "warning") for other in self._not_this_one()]
-        lines.append(Text(said.text, style, "secondary"))
+        lines.append(Text(said.text, style, "warning" if self._last_try else "secondary"))
         if said.warning:
             lines.append(Text((Span(said.warning, bold=True),), style, "warning"))
         if said.code:
@@ -384,8 +390,7 @@ class ResultScreen(Page[None]):
     def _take_card(self) -> tuple[Node, ...]:
         if not self._end.card_in_slot:
             return ()
-        words = Text(self.t("Please take your card"), "body-bold", "warning", wrap=False)
-        return (Row((Icon("card", 44, "warning"), words), gap=16),)
+        return (take_card(self.t, again=self.default_focus == "pin-again"),)
 
     def _facts(self, style: TextStyle) -> tuple[tuple[str, Text], ...]:
         """What a hotline asks for first stands first, two beside each other; all of it short."""
@@ -408,7 +413,8 @@ class ResultScreen(Page[None]):
             pairs.append((t("Card number"), card.number))
         if self._hotline:
             pairs.append((t("Hotline"), self._hotline))
-        if payment is not None and (card is None or len(pairs) % 2):
+        # How something counts as paid is not told by its sentence, as it is where money was taken.
+        if payment is not None and (card is None or len(pairs) % 2 or self._end.reason == BY_OPERATOR):
             pairs.append((method_label(t, payment.money), paid_with(t, payment)))
         return tuple((label, Text(value, style, wrap=False)) for label, value in pairs)
 

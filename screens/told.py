@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from screens.problems import N_
+from screens.problems import N_, words_for
 from screens.words import SEPARATOR, Say, sentences, term_name
 from stb_app.journeys import Payment
 from stb_app.journeys.memory import OpenLoad, OpenPayment
-from stb_app.journeys.steps import Finished, LoadTold
+from stb_app.journeys.steps import CardAsked, Finished, LoadTold
 from stb_app.kit.texts import last_four
 from stb_app.shell.words import moment, money
 
@@ -63,6 +63,11 @@ CODE_NOT_HEARD_OF = N_(
     " found by itself."
 )
 
+MAY_GO = N_("You can take your card out.")
+CARD_ASKED = {
+    "asking": N_("We are asking with this card. Please do not take it out."),
+    "told": MAY_GO,
+}
 LOAD = {
     "taken": N_("An earlier load has gone through: {what}. The money is on the card."),
     "not-taken": N_("An earlier load did not take place: {what}. Nothing was taken from the account."),
@@ -132,6 +137,19 @@ def loads_open(loads: tuple[OpenLoad, ...], t: Say) -> str:
             for record in loads
         )
     )
+
+
+def card_asked(step: CardAsked, t: Say) -> str:
+    """What is done with the card in the slot, that was put in for something earlier; empty: nothing."""
+    if step.state == "other":
+        numbers = [last_four(number) for number in dict.fromkeys(step.wanted) if number]
+        if len(numbers) != 1:
+            return t("This is not a card that is wanted.")
+        return t("This is not the card ending {last}.").format(last=numbers[0])
+    if step.state == "not-readable":
+        said = words_for("not-readable", {}, t)
+        return sentences(t("{reason}.").format(reason=said.title), said.text)
+    return t(CARD_ASKED[step.state]) if step.state in CARD_ASKED else ""
 
 
 def _loaded(record: OpenLoad, t: Say) -> str:

@@ -136,8 +136,14 @@ def time_name(t: Say, payment: Payment) -> str:
     return t("Ordered at") if payment.money == "not-taken" else t("Time")
 
 
-def amount_color(money: Money) -> Literal["money", "secondary"]:
-    """The colour of a payment's amount, on its result and in the records: amber where it is gone, or may be."""
+def amount_color(money: Money, reason: str | None = None) -> Literal["money", "secondary"]:
+    """The colour of a payment's amount, on its result and in the records: amber where it is gone, or may be.
+
+    Args:
+        reason: the payment's; of one that a person has let count as paid nothing is owed, and nothing is to be looked after.
+    """
+    if reason == BY_OPERATOR:
+        return "secondary"
     return "money" if money in ("taken", "unknown") else "secondary"
 
 

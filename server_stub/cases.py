@@ -16,16 +16,14 @@ from sqlalchemy import Connection, Row
 from server_stub import cli
 from server_stub.commands import role_of, settings_of, subcommand
 from server_stub.foundation.clock import Clock, SystemClock
-from server_stub.foundation.ids import Ids
+from server_stub.foundation.ids import Ids, number_of
 from server_stub.foundation.money import yuan
 from server_stub.foundation.outbox import Outbox
 from server_stub.tsp import books, cases, tables
 from server_stub.tsp.moves import Moves
 
 COLUMNS = "{:<26}  {:<16}  {:<21}  {:>10}  {:<15}  {:<9}  {}"
-HEADING = COLUMNS.format("CASE", "SINCE", "KIND", "YUAN", "STANDS AS", "ORDER", "DECIDED").rstrip()
-LOAD = "a load"
-"""In place of an order's number."""
+HEADING = COLUMNS.format("CASE", "SINCE", "KIND", "YUAN", "STANDS AS", "NUMBER", "DECIDED").rstrip()
 
 
 @subcommand
@@ -49,13 +47,29 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
             for row in rows:
                 cli.announce(line(row))
             return 0
-        found = [row for row in rows if row.id == options.case]
+        wanted = compact(options.case)
+        found = [row for row in rows if wanted in (row.id, compact(number(row)))]
         if not found:
             sys.stderr.write(f"stb-server: there is no case {options.case}\n")
             return 1
-        for text in shown(found[0]):
-            cli.announce(text)
+        for row in found:
+            for text in shown(row):
+                cli.announce(text)
         return 0
+
+
+def compact(told: str) -> str:
+    """An id or number as somebody has typed it, in the form that can be compared.
+
+    >>> compact("4c7f 20a1")
+    '4C7F20A1'
+    """
+    return "".join(told.split()).upper()
+
+
+def number(row: Row[Any]) -> str:
+    """What the subscriber has in hand: the number of the payment's order, or of the load."""
+    return row.number or number_of(row.load_id)
 
 
 def line(row: Row[Any]) -> str:
@@ -67,7 +81,7 @@ def line(row: Row[Any]) -> str:
         row.kind,
         yuan(row.amount_fen),
         row.stands,
-        row.number or LOAD,
+        number(row),
     )
     return COLUMNS.format(*told, decided).rstrip()
 
@@ -78,7 +92,7 @@ def shown(row: Row[Any]) -> list[str]:
     told += [
         ("payment", row.payment_id),
         ("load", row.load_id),
-        ("order", row.number),
+        ("number", number(row)),
         ("box", row.box_number),
     ]
     if row.service is not None:

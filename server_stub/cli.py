@@ -96,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
     width = max(map(len, (*CASE_ACTIONS, *LOAD_ACTIONS)))
     does = {
         "list": "the open cases, oldest first",
-        "show CASE": "all that is known of one, and what can be decided about it",
+        "show CASE": "all that is known of one, or of those of an order or load by its number, and what can be decided about it",
         "decide CASE": "does one of these, as --action says, with --reason and --actor:",
     }
     told = [*does.items(), *((f"  {action}", words) for action, words in CASE_ACTIONS.items())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -123,8 +124,13 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
 
     Raises:
         SettingsError: a number is not one, or not positive, or longer than a year; an address is not one; the
-            partner key does not fit into a header or is too short; a PSAM's URL names none, or one twice.
+            partner key does not fit into a header or is too short; a PSAM's URL names none, or one twice; there is no
+            setting of a name; PPP may take longer than a sale waits before it is reversed.
     """
+    known = {PREFIX + one.name.upper() for one in fields(Settings)}
+    for name in sorted(name for name in environment if name.startswith(PREFIX) and name not in known):
+        near = difflib.get_close_matches(name, known, 1)
+        raise SettingsError(f"{name}: there is no such setting" + (f"; {near[0]}?" if near else ""))
     values: dict[str, Any] = {}
     for one in fields(Settings):
         name = PREFIX + one.name.upper()
@@ -144,7 +150,14 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         if not 0 < number <= most:  # "nan" is neither
             raise SettingsError(f"{name}={text!r}: must be more than 0 and at most {most}")
         values[one.name] = number
-    return Settings(**values)
+    settings = Settings(**values)
+    first = settings.unknown_schedule[0]
+    if settings.ppp_seconds >= first:
+        raise SettingsError(
+            f"{PREFIX}PPP_SECONDS={settings.ppp_seconds:g}: must be less than the first of {PREFIX}UNKNOWN_PAUSES, "
+            f"{first:g}, when a sale without an answer is reversed"
+        )
+    return settings
 
 
 def _address(name: str, text: str) -> str:

@@ -319,6 +319,7 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         terminal=options.terminal or TERMINAL,
     )
     recovering = False
+    complained: str | None = None
 
     def ready(hello: Hello) -> None:
         app.clock.ahead = hello.time - clock.now()
@@ -368,12 +369,22 @@ def _connect(options: cli.Options, data: Path, clock: SystemClock, app: App, off
         app.post(lambda: app.facts.update(tsp=url))
         connection.connect(url)
 
-    def down() -> None:
+    def down(why: str | None) -> None:
+        nonlocal complained
         app.post(hand_over)
-        app.post(tell_down)
+        app.post(lambda: tell_down(why is not None))
+        if why and why != complained:
+            complained = why
+            cli.complain(why)
 
-    def tell_down() -> None:
-        app.notice("The payment platform has stopped and is being started again.", about="connection")
+    def tell_down(refused: bool) -> None:
+        if refused:
+            app.notice(
+                "The payment platform cannot start as it is set up. Its log, server.log, says why.",
+                about="connection",
+            )
+        else:
+            app.notice("The payment platform has stopped and is being started again.", about="connection")
 
     from stb_app.shell.child import ServerChild
 
@@ -418,17 +429,18 @@ def _slot(url: str, cards: Path, app: App) -> Reader:
 
 def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[RecoveryStep], None]:
     """What the background finds out, as notices; ``looked_at``: whether a page tells of a payment or a load itself."""
-    from screens.told import load_told, loads_open, open_codes, told, unsettled
+    from screens.told import card_asked, load_told, loads_open, open_codes, told, unsettled
     from screens.words import notice_tone, sentences
-    from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, LoadTold, Unheard
+    from stb_app.journeys.steps import CardAsked, CardWanted, CodesOpen, Finished, LoadTold, Unheard
 
     wanted: tuple[OpenPayment, ...] = ()
     silent: tuple[OpenPayment, ...] = ()
     codes: tuple[Payment | None, ...] = ()
     loads: tuple[OpenLoad, ...] = ()
+    card = CardAsked("gone")
 
     def tell(step: RecoveryStep) -> None:
-        nonlocal wanted, codes, silent, loads
+        nonlocal wanted, codes, silent, loads, card
         # Its page may have been opened while an end was on its way.
         if isinstance(step, Finished):
             payment = step.payment
@@ -441,7 +453,9 @@ def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[Recovery
                 tone = notice_tone(step.load.money, served=step.load.state == "loaded")
                 ended(step.record.load, tone, lambda: load_told(step, app.t))
             return
-        if isinstance(step, CardWanted):
+        if isinstance(step, CardAsked):
+            card = step
+        elif isinstance(step, CardWanted):
             wanted = step.payments
         elif isinstance(step, Unheard):
             silent = step.payments
@@ -449,20 +463,29 @@ def _recovered(app: App, looked_at: Callable[[str], bool]) -> Callable[[Recovery
             codes = step.payments
         else:
             loads = step.loads
-        if silent or wanted or codes or loads:
-            app.notice(still_open, about="open", waits=True)
+        asking = card.state == "asking"
+        if asking or silent or wanted or codes or loads:
+            app.notice(still_open, "busy" if asking else "warning", about="open", waits=True)
         else:
             app.clear_notice("open")
 
     def still_open() -> str:
+        about_card = card_asked(card, app.t)
+        if card.state == "asking":
+            return about_card
         # What must not be paid again comes first, then the card: somebody has to put it in.
         cards = silent or wanted
         payments = unsettled(cards, app.t, app.say) if cards else open_codes(codes, app.t, app.say)
-        return sentences(*filter(None, (payments, loads_open(loads, app.t))))
+        open_ = filter(None, (payments, loads_open(loads, app.t)))
+        return sentences(*open_, about_card) if card.state == "told" else sentences(about_card, *open_)
 
     def ended(name: str, tone: Tone, words: Callable[[], str]) -> None:
         """Tells how something earlier has ended; beside a payment, or its result, when that is gone."""
-        app.notice(words, tone, TOLD_S, f"ended:{name}", waits=True)
+
+        def and_the_card() -> str:
+            return sentences(words(), card_asked(card, app.t)) if card.state == "told" else words()
+
+        app.notice(and_the_card, tone, TOLD_S, f"ended:{name}", waits=True)
         app.settled()
 
     return tell

@@ -46,7 +46,7 @@ from cardreader.emv.outcome import (
     Verification,
 )
 from cardreader.emv.scripts import IssuerResponse, UnableToGoOnline
-from cardreader.emv.selection import Candidate, candidates, first_selectable
+from cardreader.emv.selection import Candidate, Fci, candidates, first_selectable
 from cardreader.emv.settings import TerminalSettings, Transaction, TransactionType
 from cardreader.errors import StatusError
 from cardreader.reader import Connection
@@ -80,6 +80,7 @@ class DebitCredit:
         trace: told of every exchange.
         order: puts the applications that both sides support into the holder's order; the first that can be
             selected is taken.
+        selected: an application that is selected already, and its FCI; no other is looked for then.
         random: gives that many random bytes.
 
     Raises:
@@ -95,13 +96,16 @@ class DebitCredit:
         trace: Trace | None = None,
         *,
         order: Callable[[Sequence[Candidate]], Sequence[Candidate]] = _first,
+        selected: tuple[Candidate, Fci] | None = None,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._channel = Channel(connection, trace)
         self._settings = settings
         self._random = random
-        found = order(candidates(self._channel, settings.interface, settings.applications))
-        self.candidate, self.fci = first_selectable(self._channel, found)
+        if selected is None:
+            found = order(candidates(self._channel, settings.interface, settings.applications))
+            selected = first_selectable(self._channel, found)
+        self.candidate, self.fci = selected
         self._stage = _Stage.SELECTED
         self.tvr = Tvr(0)
         """Terminal verification results so far."""

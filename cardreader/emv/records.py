@@ -87,7 +87,10 @@ def parse_options(data: bytes) -> Options:
     Raises:
         ProtocolError: another template, or AIP or AFL missing or garbled.
     """
-    templates = parse(data)
+    try:
+        templates = parse(data)
+    except ProtocolError as error:
+        raise ProtocolError(f"GET PROCESSING OPTIONS: {error}") from error
     if len(templates) != 1 or templates[0].tag not in (0x77, 0x80):
         raise ProtocolError("GET PROCESSING OPTIONS: neither template 80 nor 77 at byte 0")
     value = templates[0].value

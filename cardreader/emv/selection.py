@@ -82,9 +82,13 @@ class Fci:
 
 
 def candidates(
-    channel: Channel, interface: Interface, applications: Sequence[Application]
+    channel: Channel, interface: Interface, applications: Sequence[Application], *, passed_over: bool = False
 ) -> list[Candidate]:
     """The applications that both sides support, best first; asks the card's directory, then each AID.
+
+    Args:
+        passed_over: also those that no terminal would offer: the directory's that this one does not support, and where there
+            is none, blocked ones.
 
     Raises:
         ApplicationBlocked: the card is blocked.
@@ -95,22 +99,34 @@ def candidates(
             directory = _payment_directory(channel)
         except ProtocolError:  # a PSE that fails is none: there are the AIDs (EMV Book 1, 12.3.2)
             directory = [], b""
-        found = _matching(*directory, applications)
     else:
-        found = _matching(_proximity_directory(channel), b"", applications)
+        directory = _proximity_directory(channel), b""
+    found = _matching(*directory, applications)
     if not found and interface is Interface.CONTACT:
-        found = list(_by_name(channel, applications))
+        found = list(_by_name(channel, applications, blocked=passed_over))
+    if passed_over:
+        supported = {one.aid for one in found}
+        others = {
+            item.value for entry in directory[0] for item in entry.children if item.tag == 0x4F
+        } - supported
+        found += _matching(*directory, [Application(aid, partial=False) for aid in sorted(others)])
     return sorted(found, key=lambda candidate: candidate.priority or 16)
 
 
-def select(channel: Channel, candidate: Candidate) -> Fci:
+def select(channel: Channel, candidate: Candidate, *, blocked: bool = False) -> Fci:
     """Selects an application for good.
+
+    Args:
+        blocked: also one that its issuer has blocked (6283).
 
     Raises:
         ApplicationNotFound, ApplicationBlocked, StatusError: the card does not let it be selected.
         ProtocolError: its FCI is garbled, or of another application.
     """
-    fci = Fci.parse(status.checked("SELECT", channel.send(_select(candidate.aid)), selecting=True))
+    data, sw = channel.send(_select(candidate.aid))
+    if not (blocked and sw == _INVALIDATED):
+        status.checked("SELECT", (data, sw), selecting=True)
+    fci = Fci.parse(data)
     if fci.name != candidate.aid:
         raise ProtocolError(f"SELECT {candidate.aid.hex().upper()}: {fci.name.hex().upper()} was selected")
     return fci
@@ -174,18 +190,22 @@ def _supported(aid: bytes, applications: Sequence[Application]) -> Application |
     return next(exact, None) or next(partial, None)
 
 
-def _by_name(channel: Channel, applications: Sequence[Application]) -> Iterator[Candidate]:
+def _by_name(channel: Channel, applications: Sequence[Application], *, blocked: bool) -> Iterator[Candidate]:
     """Tries the terminal's AIDs one by one (EMV Book 1, 12.3.3)."""
     seen: set[bytes] = set()
     for application in applications:
         data, sw = channel.send(_select(application.aid))
         while sw in (status.OK, _INVALIDATED):
+            if sw == _INVALIDATED and not data:  # under T=0 a card cannot warn and tell
+                if blocked:
+                    yield Candidate(application.aid, application)
+                break
             fci = Fci.parse(data)
             if fci.name in seen or not fci.name.startswith(application.aid):
                 break
             seen.add(fci.name)
             whole = fci.name == application.aid
-            if sw == status.OK and (whole or application.partial):
+            if (sw == status.OK or blocked) and (whole or application.partial):
                 yield _candidate(fci.name, application, fci.objects)
             if not application.partial or len(seen) >= _MAX_APPLICATIONS:
                 break

@@ -31,13 +31,14 @@ class Times:
     sleep: Callable[[float], object]
 
 
+ANY_READER = "pcsc:"
 _CONTROL = ("Cc", "Cf", "Cs")
 EXIT_OK, EXIT_CARD, EXIT_USAGE, EXIT_NO_READER, EXIT_NO_CARD = 0, 1, 2, 3, 4
 EXIT_LEFT, EXIT_OCCUPIED, EXIT_INTERRUPTED = 5, 6, 130
 EXIT_CODES = """exit codes:
   0    done
   1    the card cannot be used as asked, or nothing on it can be read
-  2    wrong command line (an unknown PROFILE too), or a file or folder that cannot be used
+  2    wrong command line (an unknown PROFILE too), or a file or folder that cannot be used, or printed to
   3    no reader, or none that can be used: in use by another program, silent, no reader service
   4    no card in time
   5    the card left by itself, as a fault had asked
@@ -93,10 +94,13 @@ def for_programs(content: Any) -> None:
     say(json.dumps(content, ensure_ascii=False))
 
 
-def reader_option(parser: argparse.ArgumentParser) -> None:
+def reader_option(parser: argparse.ArgumentParser, default: str | None = ANY_READER) -> None:
     """``--reader``."""
     parser.add_argument(
-        "--reader", default="pcsc:", metavar="URL", help="pcsc:, pcsc:NAME or sim:PROFILE (default pcsc:)"
+        "--reader",
+        default=default,
+        metavar="URL",
+        help=f"pcsc:, pcsc:NAME or sim:PROFILE (default {ANY_READER})",
     )
 
 

@@ -21,8 +21,8 @@ from cardreader.emv import bits, data, records
 from cardreader.emv.certificates import Reason
 from cardreader.emv.data import ElectronicCash
 from cardreader.emv.kernel import DebitCredit
-from cardreader.emv.selection import Candidate, candidates
-from cardreader.emv.settings import Application, Interface, TerminalSettings, Transaction
+from cardreader.emv.selection import PSE, Candidate, Fci, candidates, select
+from cardreader.emv.settings import Interface, TerminalSettings, Transaction
 from cardreader.errors import ApplicationNotFound, CardReaderError, CardRemoved, ProtocolError
 from cardreader.lab.meaning import explain
 from cardreader.lab.trace import Exchange, Recorder
@@ -31,12 +31,17 @@ from cardreader.secret import mask_number
 
 COUNTERS = (0x9F36, 0x9F13, 0x9F17, 0x9F4F)
 """GET DATA: ATC, ATC of the last online transaction, PIN tries left, format of the log."""
-_AID = 0x4F
 _NO_RECORDS = (0x6A82, 0x6A83)
 """A directory's file is not there, or has ended."""
 MOST_BEYOND = 16
 """So many records behind the last that the AFL names are asked for at most, until the card says that there is none."""
-_GET_PROCESSING_OPTIONS, _READ_RECORD = b"\x80\xa8", b"\x00\xb2"
+MOST_APPLICATIONS = 30
+MOST_COMMANDS = 5000
+"""Where a card names more applications, or has taken as many commands, the rest is left out."""
+_GET_PROCESSING_OPTIONS, _READ_RECORD, _SELECT = b"\x80\xa8", b"\x00\xb2", b"\x00\xa4"
+_INVALIDATED = 0x6283
+_FILES = range(1, 11)
+"""SFIs of an application's own records (EMV Book 3, 5.3.2.2)."""
 _TEMPLATE = b"\x70"
 _NO_CASH = ElectronicCash(None, None, None, None)
 T = TypeVar("T")
@@ -147,8 +152,8 @@ class Explored:
 
     @property
     def anything(self) -> bool:
-        """Whether the purse or an application could be read."""
-        return self.purse is not None or any(one.card for one in self.applications)
+        """Whether the purse or an application has told anything of itself."""
+        return self.purse is not None or any(one.told for one in self.applications)
 
     def content(self) -> dict[str, Any]:
         """For programs."""
@@ -168,38 +173,44 @@ def explore(connection: Recorder, settings: TerminalSettings, now: datetime) -> 
     purse_found, purse_problem = _purse(connection)
     begun = len(connection.exchanges)
     part = _Parts()
-    found = part.of(lambda: _applications(connection, settings)) or []
-    problem = part.problem or _trouble(connection.exchanges[begun:])
+    terminal, found = part.of(lambda: _applications(connection, settings)) or (settings, [])
+    part.add(_trouble(connection.exchanges[begun:]))
     directory = told(connection.exchanges[begun:])
-    applications = tuple(_application(connection, terminal, one, now) for terminal, one in found)
+    applications = list[ApplicationFound]()
+    for one in found[:MOST_APPLICATIONS]:
+        if len(connection.exchanges) > MOST_COMMANDS:
+            break
+        applications.append(_application(connection, terminal, one, now))
+    if left_out := len(found) - len(applications):
+        part.add(f"{left_out} of {len(found)} applications were left out")
     return Explored(
-        purse_found, purse_problem, applications, problem, directory, told(connection.exchanges), uid
+        purse_found,
+        purse_problem,
+        tuple(applications),
+        part.problem,
+        directory,
+        told(connection.exchanges),
+        uid,
     )
 
 
 def _applications(
     connection: Recorder, settings: TerminalSettings
-) -> list[tuple[TerminalSettings, Candidate]]:
-    """Every application of the card, each with a terminal that supports it: also those of other schemes that its directory
-    names, and those that it has for contactless readers alone. Raises CardReaderError.
+) -> tuple[TerminalSettings, list[Candidate]]:
+    """Every application of the card once, and the terminal that meets them: also those of other schemes that its directory
+    names, those that are blocked, and those that it has for contactless readers alone. Raises CardReaderError.
     """
     channel = Channel(connection)
     contact = () if is_contactless(connection.atr) else (Interface.CONTACT,)
     for interface in (*contact, Interface.CONTACTLESS):
-        begun = len(connection.exchanges)
-        terminal = replace(settings, interface=interface)
         try:
-            found = candidates(channel, interface, terminal.applications)
+            every = candidates(channel, interface, settings.applications, passed_over=True)
         except ApplicationNotFound:  # no PPSE
             continue
-        others = _named(connection.exchanges[begun:]) - {one.aid for one in found} - {purse.AID}
-        if others:
-            known = (*terminal.applications, *(Application(aid, partial=False) for aid in sorted(others)))
-            terminal = replace(terminal, applications=known)
-            found = candidates(channel, interface, known)
+        found = {one.aid: one for one in reversed(every) if one.aid != purse.AID}
         if found:
-            return [(terminal, one) for one in found]
-    return []
+            return replace(settings, interface=interface), [*reversed(found.values())]
+    return settings, []
 
 
 def _trouble(exchanges: Sequence[Exchange]) -> str:
@@ -213,6 +224,11 @@ def _trouble(exchanges: Sequence[Exchange]) -> str:
                 return f"{name}: {error}"
             if one.command[:2] == _READ_RECORD and one.data[:1] != _TEMPLATE:
                 return f"{name}: no template 70 at byte 0"
+            if one.command[:2] == _SELECT and PSE in one.command:
+                try:
+                    Fci.parse(one.data)
+                except ProtocolError as error:
+                    return f"{name}: {error}"
         elif (
             one.command[:2] == _READ_RECORD
             and one.sw not in (None, *_NO_RECORDS)
@@ -220,22 +236,6 @@ def _trouble(exchanges: Sequence[Exchange]) -> str:
         ):
             return f"{name}: {one.sw:04X} ({status.meaning(one.sw)})"
     return ""
-
-
-def _named(exchanges: Sequence[Exchange]) -> set[bytes]:
-    """AIDs (4F) that a directory names."""
-    found: set[bytes] = set()
-    for one in asked(exchanges):
-        try:
-            waiting = list(tlv.parse(one.data))
-        except ProtocolError:
-            continue
-        while waiting:
-            top = waiting.pop()
-            waiting += top.children
-            if top.tag == _AID:
-                found.add(top.value)
-    return found
 
 
 def _purse(connection: Recorder) -> tuple[PurseFound | None, str]:
@@ -274,8 +274,13 @@ class _Parts:
         except CardRemoved:
             raise
         except CardReaderError as error:
-            self.problem += f"; {error}" if self.problem else str(error)
+            self.add(str(error))
             return None
+
+    def add(self, problem: str) -> None:
+        """One more thing that stood in the way; nothing where it is empty or known."""
+        if problem not in self.problem.split("; "):
+            self.problem += f"; {problem}" if self.problem else problem
 
 
 def _application(
@@ -283,13 +288,15 @@ def _application(
 ) -> ApplicationFound:
     begun = len(connection.exchanges)
     part = _Parts()
-    card = part.of(
-        lambda: DebitCredit(
-            connection, settings, order=lambda every: [one for one in every if one.aid == which.aid]
-        )
-    )
-    found = {} if card is None else _look(connection, card, now, part)
-    _rest(connection, begun, part)
+    fci = part.of(lambda: select(Channel(connection), which, blocked=True))
+    if connection.exchanges[-1].sw == _INVALIDATED:
+        part.problem = f"this application is blocked: SELECT {_INVALIDATED:X}"
+        fci = fci or Fci(which.aid)  # under T=0 a card cannot warn and tell
+    card = None if fci is None else DebitCredit(connection, settings, selected=(which, fci))
+    found: dict[str, Any] = {}
+    if card is not None:
+        found = _look(connection, card, now, part)
+        _rest(connection, begun, part)
     return ApplicationFound(
         which.aid.hex().upper(),
         which.label,
@@ -337,9 +344,9 @@ def _rest(connection: Recorder, begun: int, part: _Parts) -> None:
     options = next((one.data for one in said if one.command[:2] == _GET_PROCESSING_OPTIONS), None)
     afl = None if options is None else part.of(lambda: records.parse_options(options).afl)
     read = {one.command[2:4] for one in connection.exchanges[begun:] if one.command[:2] == _READ_RECORD}
-    last = {
-        sfi: max(one.last for one in afl or () if one.sfi == sfi) for sfi in {one.sfi for one in afl or ()}
-    }
+    last = dict.fromkeys(() if afl else _FILES, 0)  # without an AFL each file is asked for what is in it
+    for entry in afl or ():
+        last[entry.sfi] = max(entry.last, last.get(entry.sfi, 0))
     for sfi in sorted(last):
         for number in range(1, last[sfi] + MOST_BEYOND + 1):
             if bytes((number, sfi << 3 | 4)) in read:

@@ -7,11 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
+from cardreader.errors import ProtocolError
 from cardreader.sim.card import Card, CardLeft
+from cardreader.tlv import primitives
 
 Kind = Literal["pull", "lose", "delay", "word", "garbage", "mac"]
 LONGEST_DELAY_MS = 60_000
 MOST_COMMANDS = 999
+_GENERATE_AC, _GET_RESPONSE, _MORE = b"\xae", b"\xc0", 0x61
+_FORMAT_1, _CRYPTOGRAM, _SIGNATURE = 0x80, 0x9F26, 0x9F4B
+_BEHIND_CRYPTOGRAM = 1 + 2 + 8
+"""CID, ATC and cryptogram."""
 _NO_CLASSES = range(0x10, 0x80)
 """Chaining, other logical channels and what ISO 7816-4 has reserved: no card of ours is spoken to so."""
 FORMS = (
@@ -20,7 +26,7 @@ FORMS = (
     "delay@N:MS        the answer to command N comes that many milliseconds later",
     "word@N:SW         command N is not carried out, and answered with that status word, as 6F00",
     "garbage@N         every bit of the answer to command N is the wrong way round, its status word too",
-    "mac@N             the last bit of the data in the answer to command N is wrong: a MAC that does not fit",
+    "mac@N             a bit is wrong in the answer to command N: in GENERATE AC's cryptogram, else the data's last: a MAC that does not fit",
 )
 """What a fault is written like. N counts from 1 since the card was powered; or it is a command's CLA and INS as four
 hexadecimal digits, and means the next one of that kind: 8054 is DEBIT FOR PURCHASE, 80AE is GENERATE AC."""
@@ -123,6 +129,7 @@ class FaultyCard:
         self._waiting = faults
         self._pause = pause
         self._number = 0
+        self._mac_waits_of = b""
 
     @property
     def atr(self) -> bytes:
@@ -136,7 +143,7 @@ class FaultyCard:
         self._number += 1
         fault = next((one for one in self._waiting if one.hits(self._number, apdu)), None)
         if fault is None:
-            return self._card.transmit(apdu)
+            return self._brought(apdu)
         self._waiting.remove(fault)
         self.happened.append((self._number, fault))
         if fault.kind == "pull":
@@ -152,5 +159,43 @@ class FaultyCard:
             case "garbage":
                 return bytes(byte ^ 0xFF for byte in data), sw ^ 0xFFFF
             case "mac" if data:
-                return data[:-1] + bytes((data[-1] ^ 1,)), sw
+                return _wrong_mac(apdu, data), sw
+            case "mac" if sw >> 8 == _MORE:
+                self._mac_waits_of = apdu
         return data, sw
+
+    def _brought(self, apdu: bytes) -> tuple[bytes, int]:
+        """The card's answer; under T=0 GET RESPONSE brings the one whose MAC was to be wrong."""
+        data, sw = self._card.transmit(apdu)
+        asked, self._mac_waits_of = self._mac_waits_of, b""
+        if not asked or apdu[1:2] != _GET_RESPONSE:
+            return data, sw
+        if not data:  # 6Cxx: it is asked for once more
+            self._mac_waits_of = asked
+            return data, sw
+        return _wrong_mac(asked, data), sw
+
+
+def _wrong_mac(apdu: bytes, data: bytes) -> bytes:
+    """An answer with a bit of its MAC the wrong way round.
+
+    >>> _wrong_mac(bytes.fromhex("80AE8000"), bytes.fromhex("800D 80 0001 1122334455667788 0601")).hex()
+    '800d80000111223344556677890601'
+    """
+    at = _end_of_cryptogram(data) if apdu[1:2] == _GENERATE_AC else len(data)
+    return data[: at - 1] + bytes((data[at - 1] ^ 1,)) + data[at:]
+
+
+def _end_of_cryptogram(data: bytes) -> int:
+    """Where the cryptogram ends in an answer to GENERATE AC (EMV Book 3, 6.5.5.4): without tags behind CID and ATC, else in 9F26,
+    or with CDA inside the signature 9F4B. The end of the answer where it has none.
+    """
+    try:
+        found = {tag: (start, end) for tag, start, end in primitives(data)}
+    except ProtocolError:
+        return len(data)
+    if _FORMAT_1 in found:
+        start, end = found[_FORMAT_1]
+        return min(start + _BEHIND_CRYPTOGRAM, end)
+    _, end = found.get(_CRYPTOGRAM) or found.get(_SIGNATURE) or (0, 0)
+    return end or len(data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -18,13 +18,15 @@ from cardreader.lab import console, trace
 from cardreader.lab.console import EXIT_CARD, EXIT_NO_READER, EXIT_OK, EXIT_USAGE, fail
 from cardreader.lab.explore import explore as explored
 from cardreader.lab.trace import Exchange, Recorder, Trace
-from cardreader.lab.tree import Told
+from cardreader.lab.tree import Told, told
 from cardreader.pboc.files import LogRecord, mask_number
 from cardreader.purse import Purse
 from cardreader.reader import Connection, Reader
 from cardreader.readers import open_reader
 
 WAIT_FOR_CARD_S = 10.0
+PROGRESS_S = 5.0
+"""Of silence, while a card is read that takes long."""
 _KINDS = {purse.LOAD_EP: "load", purse.PURCHASE_EP: "purchase"}
 
 
@@ -174,21 +176,43 @@ def explore(arguments: argparse.Namespace) -> int:
     except OSError as error:
         return fail(EXIT_USAGE, console.unreadable(arguments.ca_keys, error))
     reader, connection = _powered(arguments.reader)
-    recorder = Recorder(connection, arguments.times.monotonic)
+    recorder = Recorder(connection, arguments.times.monotonic, _Progress(arguments.times.monotonic))
     with closing(recorder):
-        about = _about(reader, recorder)
-        found = explored(recorder, _terminal(reader, ca_keys), arguments.times.now())
-    content = {
-        **about,
-        "atr": recorder.atr.hex().upper(),
-        **found.content(),
-    }
-    if arguments.json:
-        console.for_programs({**content, "told": [one.content() for one in found.told]})
-    else:
-        said = {"replayed": _replayed(content["replayed"])} if "replayed" in content else {}
-        _lay_open(content | said, found.told)
+        content = _about(reader, recorder) | {"atr": recorder.atr.hex().upper()}
+        try:
+            found = explored(recorder, _terminal(reader, ca_keys), arguments.times.now())
+        except CardRemoved as error:  # what it has told until then is shown
+            _show_explored(content | {"problem": str(error)}, told(recorder.exchanges), arguments.json)
+            raise
+    _show_explored(content | found.content(), found.told, arguments.json)
     return EXIT_OK if found.anything else fail(EXIT_CARD, "nothing on this card can be read")
+
+
+class _Progress:
+    """Says from time to time that a card is still being read.
+
+    Args:
+        monotonic: seconds of a clock that only goes forward.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._said = monotonic()
+        self._commands = 0
+
+    def __call__(self, one: Exchange) -> None:
+        self._commands += 1
+        if self._monotonic() >= self._said + PROGRESS_S:
+            self._said = self._monotonic()
+            console.note(f"Still reading, after {self._commands} commands; Ctrl-C gives up.")
+
+
+def _show_explored(content: dict[str, Any], told: Sequence[Told], json: bool) -> None:
+    if json:
+        console.for_programs({**content, "told": [one.content() for one in told]})
+        return
+    said = {"replayed": _replayed(content["replayed"])} if "replayed" in content else {}
+    _lay_open(content | said, told)
 
 
 def _lay_open(content: dict[str, Any], told: Sequence[Told]) -> None:
@@ -212,7 +236,7 @@ def _summary(content: dict[str, Any], depth: int = 0) -> Iterator[str]:
         words = name.replace("_", " ")
         if name.endswith("_fen") and isinstance(value, int):
             yield f"{'  ' * depth}{words.removesuffix(' fen')}: {_yuan(value)} yuan"
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and value:
             yield f"{'  ' * depth}{words}:"
             yield from _summary(value, depth + 1)
         elif isinstance(value, list) and value and isinstance(value[0], dict):
@@ -221,7 +245,7 @@ def _summary(content: dict[str, Any], depth: int = 0) -> Iterator[str]:
                 yield from _summary(one, depth + 1)
         else:
             shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-            yield f"{'  ' * depth}{words}: {'none' if shown in ('', None) else shown}"
+            yield f"{'  ' * depth}{words}: {'none' if shown in ('', None, {}) else shown}"
 
 
 # -- trace
@@ -232,6 +256,8 @@ def show(arguments: argparse.Namespace) -> int:
     if arguments.trace is not None:
         if arguments.to is not None:
             return fail(EXIT_USAGE, f"--to keeps what a card says; {arguments.trace} is kept already")
+        if arguments.reader is not None:
+            return fail(EXIT_USAGE, f"--reader is for a card; {arguments.trace} is a trace: give one of them")
         try:
             with console.from_file():
                 kept = trace.load(arguments.trace)
@@ -243,7 +269,7 @@ def show(arguments: argparse.Namespace) -> int:
             trace.try_place(arguments.to)  # rather now than when the card's counters have gone on for nothing
         except OSError as error:
             return fail(EXIT_USAGE, console.unwritable(arguments.to, error, "--to"))
-    reader, connection = _powered(arguments.reader)
+    reader, connection = _powered(arguments.reader or console.ANY_READER)
     # What is to be kept is shown when it is: who looks on may go at any line.
     at_once = arguments.to is None and not arguments.json
     recorder = Recorder(connection, arguments.times.monotonic, _tell if at_once else lambda _: None)

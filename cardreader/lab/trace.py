@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -158,37 +160,55 @@ class Recorder:
 
 
 def try_place(path: Path) -> None:
-    """Whether `save` could write there: leaves what is there as it is. Raises OSError."""
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    part = _part(path)
-    os.close(_created(part))
+    """Whether `save` could write there: leaves what is there as it is. Raises OSError as `save`."""
+    beside, part = _begun(path)
+    os.close(beside)
     part.unlink()
 
 
-def _part(path: Path) -> Path:
-    """Beside the file, what takes its place when it is whole."""
-    return path.with_name(f"{path.name}.part")
-
-
-def _created(part: Path) -> int:
-    part.unlink(missing_ok=True)
-    return os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-
-
 def save(trace: Trace, path: Path) -> None:
-    """Writes a file that only its owner can read, whole or not at all. Raises OSError."""
-    part = _part(path)
+    """Writes a file that only its owner can read, whole or not at all; through a link, the file that this names.
+
+    Raises:
+        OSError: it cannot be written; or something else is there than a trace or an empty file, and is left as it is.
+    """
+    beside, part = _begun(path)
     try:
-        with os.fdopen(_created(part), "w", encoding="utf-8") as file:
+        with os.fdopen(beside, "w", encoding="utf-8") as file:
             file.write(trace.to_text())
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+        part.replace(os.path.realpath(path))
     except OSError:
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise
+
+
+def _begun(path: Path) -> tuple[int, Path]:
+    """What takes the file's place when it is whole: open, and in the same folder."""
+    _check_place(path)
+    beside, part = tempfile.mkstemp(prefix=".trace-", dir=Path(os.path.realpath(path)).parent)
+    return beside, Path(part)
+
+
+def _check_place(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        # Renamed over, a device is gone for every program; written to, a pipe may have no reader for ever.
+        raise OSError(errno.EINVAL, "it is a device or a pipe, and no file", str(path))
+    with path.open("rb") as file:
+        first = file.readline(LONGEST_LINE + 1)
+    try:
+        if first:
+            _head(first.decode("utf-8"))
+    except (UnicodeDecodeError, ProtocolError) as error:
+        raise FileExistsError(errno.EEXIST, "it is there already, and no trace", str(path)) from error
 
 
 def load(path: Path) -> Trace:
@@ -222,15 +242,20 @@ def read(lines: Iterator[str] | Sequence[str]) -> Trace:
     """
     numbered = enumerate(lines, 1)
     _, first = next(numbered, (1, ""))
-    head = _object(1, first)
-    if head.get("stb_card_trace") != FORMAT:
-        raise ProtocolError("line 1: this is no trace of stb-card, or one of another version")
+    head = _head(first)
     exchanges = tuple(_exchange(number, _object(number, line)) for number, line in numbered)
     reader, made_at = (_text(1, head, name) for name in ("reader", "made_at"))
     atr = _bytes(1, head, "atr")
     if len(atr) > LONGEST_ATR:
         raise ProtocolError(f"line 1: atr is longer than {LONGEST_ATR} bytes")
     return Trace(reader, atr, made_at, exchanges)
+
+
+def _head(line: str) -> dict[str, Any]:
+    head = _object(1, line)
+    if head.get("stb_card_trace") != FORMAT:
+        raise ProtocolError("line 1: this is no trace of stb-card, or one of another version")
+    return head
 
 
 def _object(number: int, line: str) -> dict[str, Any]:

@@ -25,8 +25,10 @@ _PUBLIC_DATA = 0x95
 """EF 0015, the purse's public application data, as READ BINARY names it."""
 _PURSE_LOG = 0x18 << 3 | 4
 """EF 0018, as READ RECORD names it."""
+_PURSE_TYPES = {1: "load", 2: "load", 5: "purchase", 6: "purchase", 9: "purchase"}
+"""Transaction types of EF 0018."""
 _GET_RESPONSE = b"\xc0"
-_MORE, _WRONG_LENGTH = 0x61, 0x6C
+_MORE, _WRONG_LENGTH, _WARNING = 0x61, 0x6C, 0x62
 _FORMAT_1 = 0x80
 _COMMAND_TEMPLATE = 0x83
 _AIP, _AFL = 0x82, 0x94
@@ -108,7 +110,12 @@ def told(exchanges: Sequence[Exchange]) -> tuple[Told, ...]:
     """What of an exchange tells of the card; each answer once."""
     found: dict[tuple[str, bytes], Exchange] = {}
     for one in asked(exchanges):
-        if one.sw == OK and one.data and one.command[1] in _READS:
+        if (
+            one.sw is not None
+            and (one.sw == OK or one.sw >> 8 == _WARNING)
+            and one.data
+            and one.command[1] in _READS
+        ):
             found.setdefault((explain(one.command), one.data), one)
     return tuple(answer(one) for one in found.values())
 
@@ -215,4 +222,6 @@ def _part(field: str, value: Any) -> Node:
         return Node("", name, mask_number(value))
     if field.endswith("_fen"):
         return Node("", name, f"{value // 100}.{value % 100:02d}")
+    if field == "transaction_type":
+        return Node("", name, f"{value:02X}", _PURSE_TYPES.get(value, ""))
     return Node("", name, value.hex().upper() if isinstance(value, bytes) else str(value))

@@ -21,6 +21,15 @@ def base32(value: int, length: int) -> str:
     return "".join(ALPHABET[(value >> (5 * place)) & 31] for place in reversed(range(length)))
 
 
+def number_of(row: str) -> str:
+    """The number that people have for a row of ``Ids.row``: its last 40 random bits, formed as ``Ids.number`` forms one.
+
+    >>> number_of("01KAGJ5B8ZQ7T2M9XW4C7F20A1")
+    '4C7F 20A1'
+    """
+    return f"{row[-8:-4]} {row[-4:]}"
+
+
 class Ids:
     """Makes ids from an injected clock and source of randomness."""
 

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Row, select
 from server_stub.foundation import statements, states
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, KeyUse
+from server_stub.foundation.ids import number_of
 from server_stub.foundation.iso8583 import Message
 from server_stub.foundation.outbox import Acknowledged
 from server_stub.foundation.problems import Problem
@@ -319,6 +320,7 @@ def _view(row: Row[Any]) -> models.Load:
         )
     return models.Load(
         load=row.id,
+        number=number_of(row.id),
         amount_fen=row.amount_fen,
         time=_time(row),
         state=state,

@@ -108,6 +108,8 @@ def decide(conn: Connection, moves: Moves, decision: Decision) -> Decided:
     values |= {"reason": decision.reason, "actor": decision.actor, "second": decision.second}
     # What was decided about the money answers every question that is open about it.
     conn.execute(update(cases).filter_by(state="open", **mine).values(**values))
+    if decision.action == BEAR:
+        _keep_asking(conn, moves, subject.id)
     facts = {"case": case.id, "kind": case.kind, "reason": decision.reason, "second": decision.second}
     facts |= {"amount_fen": subject.amount_fen, "state": subject.state, "by": decision.by, **done}
     audit.append(conn, moves.clock, decision.actor, f"case-{decision.action}", subject.id, **facts)
@@ -268,8 +270,20 @@ def _do(
 
 
 def _refused_certificate(conn: Connection, payment: str) -> bool:
+    return _refusal(conn, payment) is not None
+
+
+def _refusal(conn: Connection, payment: str) -> str | None:
+    """Bit 39 of PPP's answer, where it has refused a certificate of the payment."""
     kept = statements.one(conn, certificates, payment_id=payment)
-    return kept is not None and kept.response_code not in (None, APPROVED)
+    return None if kept is None or kept.response_code == APPROVED else kept.response_code
+
+
+def _keep_asking(conn: Connection, moves: Moves, payment: str) -> None:
+    """The subscriber is served, and the operator's money is a question of its own: it can still be asked of PPP."""
+    code = _refusal(conn, payment)
+    if code is not None:
+        moves.case(conn, payment, "certificate-refused", code=code)
 
 
 def _do_with_load(conn: Connection, moves: Moves, load: Row[Any], decision: Decision) -> Mapping[str, Any]:

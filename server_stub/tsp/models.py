@@ -325,6 +325,7 @@ class LoadRequest(BaseModel):
 
 class Load(BaseModel):
     load: str
+    number: str
     amount_fen: int
     time: datetime
     state: LoadState

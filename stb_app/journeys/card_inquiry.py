@@ -22,7 +22,7 @@ from stb_app.journeys.bank_card import recognised
 from stb_app.journeys.bank_card_read import read_bank_card
 from stb_app.journeys.card_slot import BadCard, CardSlot, NobodyCame
 from stb_app.journeys.electronic_cash import deliver_standing
-from stb_app.journeys.issuer_talk import first_word, last_word
+from stb_app.journeys.issuer_talk import counted, first_word, last_word
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.open_loads import hear, tell
 from stb_app.journeys.settling import settle_with_card
@@ -171,7 +171,8 @@ class CardInquiry:
         except Problem as problem:
             return replace(read, account_refusal=problem.code)
         last_word(card, said.response_code, said.chip)
-        return replace(read, account_fen=said.balance_fen, account_refusal=said.refusal)
+        refusal = counted(self._memory, card, pin, said.response_code, said.refusal)
+        return replace(read, account_fen=said.balance_fen, account_refusal=refusal)
 
     def _settle_earlier_cash(self, card: DebitCredit, name: str) -> None:
         """As ``_settle_earlier``."""

@@ -25,7 +25,7 @@ from stb_app.journeys.bank_card import name_of, open_debit_credit, recognised
 from stb_app.journeys.card_slot import BadCard, CardSlot, NobodyCame
 from stb_app.journeys.electronic_cash import deliver_standing
 from stb_app.journeys.following import LOAD_FOLLOWED_S, LOAD_LOOK_S
-from stb_app.journeys.issuer_talk import TELLING_S, first_word, last_word, until_answered
+from stb_app.journeys.issuer_talk import TELLING_S, counted, first_word, last_word, until_answered
 from stb_app.journeys.memory import Memory, OpenLoad
 from stb_app.journeys.open_loads import COUNTER, hear, look, tell, told
 from stb_app.journeys.settling import PATIENT_PAUSES_S
@@ -68,6 +68,7 @@ class CashLoad:
         self._slot: CardSlot
         self._record: OpenLoad | None = None
         """Once the issuer is asked."""
+        self._load_number = ""
 
     def run(self, post: Callable[[LoadStep], None]) -> None:
         self._slot = CardSlot(self._reader, self._waits, self._cancel, post, self._alone)
@@ -108,6 +109,7 @@ class CashLoad:
                 card = self._card(connection)
                 if load is None:
                     load = self._ask(partial(self._client.begin_load, self._amount_fen, self._make_key()))
+                    self._load_number = load.number
                 return self._with_card(card, load)
             except BadCard as bad:
                 self._slot.say(replace(bad.prompt, amount_fen=self._amount_fen))
@@ -175,11 +177,12 @@ class CashLoad:
                 return self._ended("unknown", problem.code)
             self._memory.forget_load(load.load)
             return self._ended("failed", problem.code)
+        reason = counted(self._memory, card, pin, said.response_code, said.load.reason)
         final = last_word(card, said.response_code, said.chip)
         if said.load.state == "failed" or said.response_code is None:
             self._memory.explain_load(record.explained(before, logged=False, chip=None))
             self._memory.acknowledge_load(load.load)
-            return self._told(self._until_known(said.load))
+            return self._told(self._until_known(replace(said.load, reason=reason)))
         return self._tell(record, card, None if final is None else final.coded)
 
     def _settle_payment(self, card: DebitCredit, name: str) -> None:
@@ -294,7 +297,7 @@ class CashLoad:
     def _ended(self, outcome: LoadOutcome, reason: str | None) -> LoadEnded:
         record = self._record
         number = "" if record is None else record.card_number
-        return LoadEnded(outcome, reason, self._amount_fen, number, None)
+        return LoadEnded(outcome, reason, self._amount_fen, number, None, load_number=self._load_number)
 
     def _about(self, prompt: Prompt) -> CardPrompt:
         return CardPrompt(prompt, amount_fen=self._amount_fen)

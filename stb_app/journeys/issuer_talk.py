@@ -24,8 +24,10 @@ from cardreader.emv.outcome import (
 from cardreader.emv.scripts import IssuerResponse, UnableToGoOnline
 from cardreader.errors import CardRemoved, ProtocolError, StatusError
 from cardreader.secret import Pin
+from stb_app.journeys.bank_card import name_of
 from stb_app.journeys.card_slot import CardSlot
-from stb_app.journeys.steps import CardPrompt
+from stb_app.journeys.memory import Memory
+from stb_app.journeys.steps import PIN_REFUSED_LAST, CardPrompt
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.problem import Problem
 
@@ -36,6 +38,9 @@ RETRY_S = 2.0
 TELLING_S = 60.0
 """For so long the TSP is told and asked while the subscriber looks on; it undoes by itself what it is not told of."""
 ISSUER_AUTHENTICATION, SCRIPTS_BEFORE, SCRIPTS_AFTER = 0x91, 0x71, 0x72
+PIN_REFUSED = "pin-refused"
+LAST_TRY_AFTER = 2
+"""Refusals in a row after which an issuer may lock the card; its answers do not tell how many tries are left."""
 FirstWord = Online | Declined | ApprovedOffline
 
 
@@ -86,6 +91,25 @@ def last_word(card: DebitCredit, response_code: str | None, chip: bytes) -> Appr
     except (CardRemoved, StatusError, ProtocolError) as error:
         log.warning("the card has no last word: %r", error)
         return None
+
+
+def counted(
+    memory: Memory, card: DebitCredit, pin: Pin | None, response_code: str | None, reason: str | None
+) -> str | None:
+    """The reason of an issuer's answer; where the next try of the PIN may be the last one, PIN_REFUSED_LAST.
+
+    Args:
+        pin: what it was sent; None: no PIN, so its answer says nothing of one.
+        response_code: None: nobody has answered.
+    """
+    if pin is None or response_code is None:
+        return reason
+    name = name_of(card, memory)
+    if reason != PIN_REFUSED:
+        memory.pin_accepted(name)
+    elif memory.pin_refused(name) >= LAST_TRY_AFTER:
+        return PIN_REFUSED_LAST
+    return reason
 
 
 def until_answered(waits: Waits, send: Callable[[], T]) -> T:

@@ -26,6 +26,7 @@ _PHRASES = (
     "{n}, to be confirmed",
     "key {n}",
     "balance {amount}",
+    "{n} of {all} applications were left out",
     "{what}: {why}",
 )
 """What is put together there; the more special first."""
@@ -49,6 +50,7 @@ _WORDS = (
     "signed static application data",
     "signed dynamic application data",
     "static data to be authenticated",
+    "this application is blocked",
 )
 _LIST = ", "
 

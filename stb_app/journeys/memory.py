@@ -142,6 +142,7 @@ class Memory:
         if folder is not None:
             self._loads = {load.load: load for load in read(folder, "*.load", OpenLoad, self.broken)}
         self._settled: set[str] = set()
+        self._pins_refused: Counter[str] = Counter()
         self._looked_at: Counter[str] = Counter()
         self.changed: Callable[[], None] = lambda: None
         self.left: Callable[[], None] = lambda: None
@@ -205,6 +206,17 @@ class Memory:
         """The name under which a card is remembered: not its number, and of no use elsewhere."""
         return hmac.new(self._key, application_serial, hashlib.sha256).hexdigest()
 
+    def pin_refused(self, card: str) -> int:
+        """The issuer has refused the card's PIN. How often it has in a row, as far as this box knows since it was switched on."""
+        with self._lock:
+            self._pins_refused[card] += 1
+            return self._pins_refused[card]
+
+    def pin_accepted(self, card: str) -> None:
+        """The issuer has found nothing wrong with the card's PIN, or has locked it."""
+        with self._lock:
+            self._pins_refused.pop(card, None)
+
     def keep(self, record: OpenPayment) -> None:
         """Stores or replaces a record. When this returns it survives a power cut. Raises OSError when the disk cannot."""
         with self._lock:
@@ -260,6 +272,11 @@ class Memory:
     def asked_for(self) -> tuple[OpenPayment, ...]:
         """Those of them that nobody looks at: their subscriber has to be told."""
         return tuple(r for r in self.all() if not r.proven and not self.is_looked_at(r.payment))
+
+    def missed_cards(self) -> tuple[str, ...]:
+        """Masked numbers of the cards that the subscriber is asked for; empty ones in records of before."""
+        loads = (load.card_number for load in self.open_loads() if load.balance_fen is None)
+        return (*(record.card_number for record in self.asked_for()), *loads)
 
     def is_looked_at(self, payment: str) -> bool:
         """Whether a page says how this payment stands, or a journey will at its end: nobody need be told of it elsewhere."""

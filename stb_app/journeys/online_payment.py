@@ -14,7 +14,7 @@ from cardreader.emv.outcome import Approved, Declined, Online, Prepared
 from cardreader.emv.settings import TerminalSettings
 from cardreader.errors import ProtocolError, StatusError
 from stb_app.journeys.card_slot import BadCard
-from stb_app.journeys.issuer_talk import RETRY_S, TELLING_S, first_word, last_word, until_answered
+from stb_app.journeys.issuer_talk import RETRY_S, TELLING_S, counted, first_word, last_word, until_answered
 from stb_app.journeys.remembered_payment import REMOVE_S
 from stb_app.journeys.settling import wait_until_open
 from stb_app.journeys.steps import CardPrompt, Finished, finished
@@ -80,12 +80,13 @@ class OnlinePayment:
             # The background goes on asking; what nobody brings to an end is undone.
             return Finished("pending", "unknown", problem.code, self.payment, problem.facts)
         self.payment = said.payment
+        reason = counted(self._memory, card, pin, said.response_code, said.payment.reason)
         final = last_word(card, said.response_code, said.chip)
         if said.payment.state == "failed":
             self.money = "not-taken"
             if final is not None and final.script_results:
                 self._tell_scripts(final)
-            return finished(said.payment)
+            return replace(finished(said.payment), reason=reason)
         return self._end(final, about)
 
     def _remember(self) -> None:

@@ -8,7 +8,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from cardreader.emv.settings import TerminalSettings
-from cardreader.errors import ApplicationNotFound, CardReaderError, CardTimeout
+from cardreader.errors import (
+    ApplicationNotFound,
+    CardReaderError,
+    CardRemoved,
+    CardTimeout,
+    ReaderUnavailable,
+)
 from cardreader.purse import Purse
 from cardreader.reader import Connection, Reader
 from stb_app.journeys.bank_card import recognised
@@ -17,7 +23,17 @@ from stb_app.journeys.electronic_cash import deliver_standing
 from stb_app.journeys.memory import Memory, OpenLoad, OpenPayment
 from stb_app.journeys.open_loads import OpenLoads
 from stb_app.journeys.settling import OPENING, end_told, send_proof, settle_with_card
-from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, LoadsOpen, LoadTold, Unheard, finished
+from stb_app.journeys.steps import (
+    AskedState,
+    CardAsked,
+    CardWanted,
+    CodesOpen,
+    Finished,
+    LoadsOpen,
+    LoadTold,
+    Unheard,
+    finished,
+)
 from stb_app.journeys.waiting import Waits
 from stb_app.tsp.client import TspClient
 from stb_app.tsp.model import Payment
@@ -36,7 +52,7 @@ LAST_LOOK_S = 180.0
 """For so long after a code was closed, or the television was switched on, money may come late. The TSP asks the wallet again
 after a minute."""
 
-RecoveryStep = Finished | CardWanted | CodesOpen | Unheard | LoadsOpen | LoadTold
+RecoveryStep = Finished | CardAsked | CardWanted | CodesOpen | Unheard | LoadsOpen | LoadTold
 
 
 class Recovery:
@@ -45,7 +61,8 @@ class Recovery:
     Posts a Finished for every payment that it could bring to its end or whose end it has heard, CardWanted or CodesOpen
     whenever other payments than before can only be explained by their card, or have a code and no end, and Unheard whenever
     the TSP says nothing about other ones than before: it is silent, or turns this box away. Of loads of electronic cash it posts
-    LoadsOpen whenever others than before have no end yet, and a LoadTold for every end.
+    LoadsOpen whenever others than before have no end yet, and a LoadTold for every end. Of a card that is put in while one is
+    wanted it posts a CardAsked, whenever that is another than before.
 
     Args:
         alone: held by whoever uses the card slot and the payments that are open on it.
@@ -72,6 +89,7 @@ class Recovery:
         self._loads = OpenLoads(client, memory, waits)
         self._loads_open: tuple[OpenLoad, ...] = ()
         self._asked = False
+        self._card = CardAsked("gone")
         self._telling = threading.Lock()
         self._undecided: dict[str, float] = {}
         """Payments that only their card can explain, unless a person decides -> when the TSP is asked again."""
@@ -92,9 +110,10 @@ class Recovery:
         self._tell(post)
         while True:
             if self._waits.pause(pause, self._wake):
-                # Whatever was asked: a TSP that answers again can be told everything now.
+                # Whatever was asked: a TSP that answers again can be told everything now, and asked what it knows.
                 self._wake.clear()
                 self._loads.look_now()
+                self._undecided.clear()
                 pause = FIRST_PAUSE_S
             if self._cancel.is_set():
                 return
@@ -104,7 +123,7 @@ class Recovery:
             alone = self._alone.acquire(blocking=False)
             if alone:
                 try:
-                    done = self._deliver() and self._ask_card() and self._find_ended() and done
+                    done = self._deliver() and self._ask_card(post) and self._find_ended() and done
                 finally:
                     self._alone.release()
             done = self._tell_untold(ends.append) and done
@@ -284,16 +303,21 @@ class Recovery:
             return False
         return True
 
-    def _ask_card(self) -> bool:
+    def _ask_card(self, post: Callable[[CardAsked], None]) -> bool:
         """Asks a card that is in the slot whether it still has a payment to explain; each card once. False: ask again later."""
-        if not self._memory.unproven() and not self._memory.waits_for_cash():
+        wanted = bool(self._memory.unproven()) or self._memory.waits_for_cash()
+        if not wanted and self._card.state != "told":
+            self._say_of_card("gone", (), post)
             return True
+        missed = self._memory.missed_cards()
         try:
             if not self._reader.card_present():
                 self._asked = False
+                self._say_of_card("gone", (), post)
                 return True
-            if self._asked and not self._swapped():
+            if not wanted or (self._asked and not self._swapped()):
                 return True
+            self._say_of_card("asking", missed, post)
             connection = self._reader.wait_for_card(POWER_UP_S, self._cancel)
             try:
                 self._asked = True
@@ -302,11 +326,29 @@ class Recovery:
                 connection.close()
         except (CardReaderError, BadCard) as error:
             log.info("the card in the slot cannot be asked: %s", error)
+            out = isinstance(error, CardRemoved | ReaderUnavailable)
+            self._say_of_card("gone" if out else "not-readable", missed, post)
         except Problem as problem:
             log.warning("an earlier payment stays open: %s", problem.code)
             self._asked = False
+            if self._memory.missed_cards() != missed:  # the card has told all the same
+                self._say_of_card("told", missed, post)
             return False
+        else:
+            told = self._memory.missed_cards() != missed
+            self._say_of_card("told" if told else "other", missed, post)
         return True
+
+    def _say_of_card(
+        self, state: AskedState, wanted: tuple[str, ...], post: Callable[[CardAsked], None]
+    ) -> None:
+        """Posts it unless it is what was said last. Where no card is asked for nothing is said."""
+        said = CardAsked(state, wanted) if wanted else CardAsked("gone")
+        if state == "gone":
+            said = CardAsked("gone")
+        if said != self._card:
+            self._card = said
+            post(said)
 
     def _settle(self, connection: Connection) -> None:
         """Has a card tell of the payment that waits for it, if one does. Raises CardReaderError, BadCard, Problem."""

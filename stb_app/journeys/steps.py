@@ -186,11 +186,30 @@ EARLIER_NOT_TAKEN = "earlier-not-taken"
 """Why a payment that had only to settle an earlier one is over: that one has taken nothing, and this one may be paid."""
 
 
+PIN_REFUSED_LAST = "pin-refused-last"
+"""Why an issuer's refusal of a PIN is more than a slip: after so many in a row the next one may lock the card."""
+
+
 @dataclass(frozen=True, slots=True)
 class CardWanted:
     """Earlier payments that only the card that made them can explain. Empty: none any more."""
 
     payments: tuple[OpenPayment, ...]
+
+
+AskedState = Literal["asking", "told", "other", "not-readable", "gone"]
+
+
+@dataclass(frozen=True, slots=True)
+class CardAsked:
+    """A card that was put in where one was wanted for an earlier payment or load.
+
+    ``asking``: it must stay in; ``told``: it was one of those, and may go; ``other``: it is none of them;
+    ``not-readable``: nobody knows; ``gone``: it is out, or none is wanted any more. ``wanted``: masked numbers of those that are.
+    """
+
+    state: AskedState
+    wanted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +342,8 @@ class LoadEnded:
     number: str
     balance_fen: int | None
     card_in_slot: bool = False
+    load_number: str = ""
+    """For people; empty: the TSP has not heard of it."""
 
 
 InquiryStep = CardPrompt | CardRead | BankCardRead | Refused

@@ -146,6 +146,8 @@ def _place_target(lay: Layouter, node: Target, rect: Rect, context: Context) -> 
         }
         soft = theme.mix(fill, theme.LINE, 0.5) if node.style in ("card", "row") else theme.LINE
         border = borders.get(node.style, soft)
+        if node.chosen:
+            line, border = max(2, lay.px(theme.FOCUS_BORDER)), theme.mix(fill, theme.ACCENT, 0.7)
         lay.emit(rect, Box((*fill, 255), radius, line, border))
     else:
         fill = theme.mix(theme.PANEL, theme.GROUND_BOTTOM, 0.45)
@@ -191,6 +193,7 @@ def _place_target(lay: Layouter, node: Target, rect: Rect, context: Context) -> 
             context.groups,
             context.scroll,
             content,
+            chosen=node.chosen,
         )
     )
 
@@ -296,6 +299,8 @@ def _follow(
     furthest = extent - height
     offset = max(0, min(lay.offsets.get(key, 0), furthest))
     at = next((index for index, spot in enumerate(spots) if spot.key == lay.focus), None)
+    if at is None:
+        at = next((index for index, spot in enumerate(spots) if spot.chosen), None)
     if at is None:
         return offset
     top, bottom = spots[at].rect[1] - y, spots[at].rect[1] - y + spots[at].rect[3]

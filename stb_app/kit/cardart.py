@@ -41,12 +41,12 @@ def card_picture(width: int, what: CardPicture) -> pygame.Surface:
     shapes.solid_box(picture, (px(82), px(392), px(324), px(17)), px(8), (6, 9, 20))
 
     top = px(_TOP.get(what.pose, _INSIDE_TOP))
-    if what.pose != "empty":
+    if what.pose not in ("empty", "busy"):
         card = _card(px(_CARD[0]), px(_CARD[1]), unit, what)
         seen = min(card.get_height(), px(_SLOT) - top)
         picture.blit(card, (px(_CARD_X), top), (0, 0, card.get_width(), seen))
     lamp = {"wrong": theme.BAD, "ok": theme.GOOD}.get(what.pose, theme.ACCENT)
-    if what.pose not in ("reading", "processing", "empty"):
+    if what.pose not in ("reading", "processing", "busy"):
         glow = shapes.clear_box(px(40), px(40), px(20), (*lamp, 50))
         picture.blit(glow, (px(398), px(468)))
         shapes.solid_box(picture, (px(408), px(478), px(20), px(20)), px(10), lamp)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stb_app.kit import fonts, theme
-from stb_app.kit.items import Box, Gradient, Ink, Rect, Words
+from stb_app.kit.items import Box, Gradient, Ink, Live, Rect, Words
 from stb_app.kit.layout import Context, Layouter, shrink
 from stb_app.kit.nodes import Text
 from stb_app.kit.texts import place_lines, text_run
 from stb_app.kit.theme import RGB
 
-Tone = Literal["info", "warning", "bad"]
+Tone = Literal["info", "busy", "warning", "bad"]
 
 _MOST = 1.25
 """The bars grow with the text scale up to here; a page at 150 % needs its room."""
@@ -28,6 +28,7 @@ _CAPS = {
 }
 _TONES: dict[Tone, tuple[str, RGB, RGB]] = {
     "info": ("info", theme.mix(theme.PANEL, theme.ACCENT, 0.14), theme.ACCENT),
+    "busy": ("info", theme.mix(theme.PANEL, theme.ACCENT, 0.14), theme.ACCENT),
     "warning": ("warning", theme.FILLS["warning-soft"], theme.MONEY),
     "bad": ("warning", theme.FILLS["bad-soft"], theme.TEXT["bad"]),
 }
@@ -191,7 +192,10 @@ def notice(layouter: Layouter, words: str, tone: Tone, area: Rect) -> None:
     layouter.emit(area, Box((*fill, 255), px(theme.R_MARK)))
     side = px(34)
     left = area[0] + px(24)
-    layouter.emit((left, area[1] + (area[3] - side) // 2, side, side), Ink(icon, ink))
+    layouter.emit(
+        (left, area[1] + (area[3] - side) // 2, side, side),
+        Live("spinner", ink) if tone == "busy" else Ink(icon, ink),
+    )
     text = layouter.made(("notice", words), lambda: Text(words, "notice"))
     x = left + side + px(18)
     wide = area[0] + area[2] - x - px(24)

@@ -172,6 +172,7 @@ class Spot:
     scroll: str | None
     content: tuple[Item, ...]
     clip: Rect | None = None
+    chosen: bool = False
 
 
 @dataclass(frozen=True, slots=True)

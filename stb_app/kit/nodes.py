@@ -152,6 +152,7 @@ class Target:
     A target with a Qr in it is only framed when it has the focus; one that is ``bare`` not even that: its child shows where one is.
 
     ``text`` is what a tester reads in screen.json; None takes the words of the child.
+    ``chosen``: what stands beside it is about it. It keeps an edge while the focus is elsewhere, and its viewport keeps it in sight.
     """
 
     key: str
@@ -163,6 +164,7 @@ class Target:
     width: int | None = None
     grow: int = 0
     checked: bool | None = None
+    chosen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,7 @@ class Facts:
     """Label and value in aligned columns; ``columns`` pairs side by side where the width allows, else fewer.
 
     ``style``: of the labels, and of values that are not a Text.
+    ``most_lines``: where a value would take more beside its label, all stand below theirs; 0 is as many lines as it takes.
     """
 
     pairs: tuple[tuple[str, str | Text], ...]
@@ -211,6 +214,7 @@ class Facts:
     gap: int = 16
     values_end: bool = False
     style: TextStyle = "body"
+    most_lines: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,10 +263,12 @@ class PinCells:
 class CardSlot:
     """The drawing of card and reader. ``pose``: what the person is to do, or what happens; of ``number`` its last four are shown.
 
-    ``empty``: the reader alone; ``missing``: a reader that is not there. ``percent`` of its full size.
+    ``empty``: the reader alone; ``busy``: the same at work; ``missing``: a reader that is not there. ``percent`` of its full size.
     """
 
-    pose: Literal["insert", "inside", "reading", "processing", "remove", "wrong", "ok", "empty", "missing"]
+    pose: Literal[
+        "insert", "inside", "reading", "processing", "remove", "wrong", "ok", "empty", "busy", "missing"
+    ]
     number: str = ""
     title: str = ""
     percent: int = 100

@@ -140,7 +140,7 @@ class _FactPlan:
         self.cell = (width - self.between * (self.columns - 1)) // self.columns
         least = max((layouter.least(v) for _, v in self.pairs), default=0)
         room = self.cell - self.label - self.gap
-        self.stacked = room < least or room < self.cell * 0.3
+        self.stacked = room < least or room < self.cell * 0.3 or self._too_high(layouter, node, room)
         self.value_width = self.cell if self.stacked else room
         self.heights: list[int] = []
         for start in range(0, len(self.pairs), self.columns):
@@ -150,6 +150,12 @@ class _FactPlan:
                 head = layouter.height(label, self.cell)
                 tall = max(tall, own + head if self.stacked else max(own, head))
             self.heights.append(tall)
+
+    def _too_high(self, layouter: Layouter, node: Facts, room: int) -> bool:
+        return node.most_lines > 0 and any(
+            layouter.height(value, room) > node.most_lines * layouter.leading(value.style)
+            for _, value in self.pairs
+        )
 
 
 def _fact_texts(layouter: Layouter, node: Facts) -> list[tuple[Text, Text]]:
@@ -393,7 +399,7 @@ def _place_card(layouter: Layouter, node: CardSlot, rect: Rect, context: Context
     number = f"**** {last_four(node.number)}" if node.number else ""
     layouter.emit(box, CardPicture(node.pose, number, node.title, letters))
     moves = {
-        "insert": "down", "remove": "up", "wrong": "up", "reading": "flow", "processing": "flow", "empty": "flow",
+        "insert": "down", "remove": "up", "wrong": "up", "reading": "flow", "processing": "flow", "busy": "flow",
     }  # fmt: skip
     if node.pose in moves:
         unit = width / CARD_W

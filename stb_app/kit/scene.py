@@ -16,6 +16,10 @@ from stb_app.kit.nodes import Fit, Full, Node, Panel, Scroll
 
 _DIALOG_MOST, _DIALOG_LEAST = 1240, 720
 _KEPT_LAYOUTS = 4
+_BELOW_BODY = 20
+"""So much nearer to the footer than a page may notices and dialogs come."""
+_ABOVE_NOTICE = 36
+"""So much room is above a notice that a button in focus, which is larger and has its ring, leaves 24 free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +117,9 @@ class Scene:
         if picture.notice and not picture.full:
             area = self._area(theme.SAFE_X, 0, safe_w, 0)
             tall = chrome.notice_height(below, picture.notice, area[2])
-            end = self.origin[1] + self.px(theme.BODY_BOTTOM)
+            end = self.origin[1] + self.px(theme.BODY_BOTTOM + _BELOW_BODY)
             chrome.notice(below, picture.notice, picture.notice_tone, (area[0], end - tall, area[2], tall))
-            bottom -= round(tall / self.scale) + 16
+            bottom -= round(tall / self.scale) + _ABOVE_NOTICE - _BELOW_BODY
         for number, layer in enumerate(picture.layers):
             page = self._layer(layer, number, bottom)
             if number:
@@ -137,6 +141,7 @@ class Scene:
             chrome.test_mark(below, picture.top.test, room)
         laid.items += below.page.items
         laid.words += below.page.words
+        laid.live += [item for item in below.page.items if isinstance(item.what, Live)]
         return laid
 
     def _layer(self, layer: Layer, number: int, bottom: float) -> Page:
@@ -158,8 +163,8 @@ class Scene:
                 inner = body
                 body = layouter.made("dialog", lambda: Panel(inner, pad=56, radius=theme.R_HERO, border=True))
             upper = theme.TOP_Y + 40
-            # A panel has room of its own around what is in it, so its border may come nearer to the footer.
-            high = self._area(theme.SAFE_X, upper, safe_w, theme.BODY_BOTTOM + 20 - upper)
+            # Panels have room of their own around what is in them, so their borders may come nearer to the footer.
+            high = self._area(theme.SAFE_X, upper, safe_w, theme.BODY_BOTTOM + _BELOW_BODY - upper)
             most = self.px(_DIALOG_MOST * min(self.text_scale, 1.25))
             width = max(self.px(_DIALOG_LEAST), min(layouter.natural(body), most))
             if body.width is not None:

@@ -16,6 +16,9 @@ log = logging.getLogger(__name__)
 PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Before the first, second ... restart in a row; the last one from then on."""
 STOP_WITHIN_S = 5.0
+CANNOT_START = 2
+"""Exit code of a server that cannot start as it was told to; the last line on its standard error says why."""
+_TAIL_BYTES = 4096
 _LISTENING = re.compile(r"^stb-server listening on (https?://\S+:(\d+))\s*$")
 
 
@@ -30,7 +33,8 @@ class ServerChild:
             port it had, so that a code on a phone stays good.
         log_path: where its standard error goes, and what it prints besides its address.
         on_address: gets the server's URL whenever it has come up; on the child's own thread.
-        on_down: the server has ended without having been asked to; on the same thread.
+        on_down: the server has ended without having been asked to; on the same thread. Gets why, where it could not start
+            as it was told to.
         wait: waits for seconds and returns True when it was ended by ``close``; a test passes its own.
         port_path: where the port is kept for the next time the television is switched on; used again while it is free.
     """
@@ -40,7 +44,7 @@ class ServerChild:
         command: Callable[[int], Sequence[str]],
         log_path: Path,
         on_address: Callable[[str], None],
-        on_down: Callable[[], None],
+        on_down: Callable[[str | None], None],
         wait: Callable[[float], bool] | None = None,
         port_path: Path | None = None,
     ) -> None:
@@ -72,24 +76,25 @@ class ServerChild:
     def _run(self) -> None:
         deaths = 0
         while not self._closing.is_set():
-            came_up = self._live_once()
+            came_up, why = self._live_once()
             if self._closing.is_set():
                 return
             deaths = 0 if came_up else deaths
-            log.warning("the server has ended; it is started again")
-            self._on_down()
+            log.warning("the server has ended; it is started again%s", f": {why}" if why else "")
+            self._on_down(why)
             if self._wait(PAUSES_S[min(deaths, len(PAUSES_S) - 1)]):
                 return
             deaths += 1
 
-    def _live_once(self) -> bool:
-        """One life of the server. True when it had told its address."""
-        came_up = False
+    def _live_once(self) -> tuple[bool, str | None]:
+        """One life of the server: whether it had told its address; and why it could not start, where it has said so."""
+        came_up, why = False, None
         self._log_path.parent.mkdir(parents=True, exist_ok=True)
         with self._log_path.open("a", encoding="utf-8") as server_log:
             with self._lock:
                 if self._closing.is_set():
-                    return False
+                    return False, None
+                began = server_log.tell()
                 try:
                     process = self._process = subprocess.Popen(
                         self._command(self._port),
@@ -102,7 +107,7 @@ class ServerChild:
                     )
                 except OSError:
                     log.exception("the server cannot be started")
-                    return False
+                    return False, None
             assert process.stdout is not None
             for line in process.stdout:
                 found = _LISTENING.match(line)
@@ -116,7 +121,9 @@ class ServerChild:
             _end(process)
         if not came_up:
             self._port = 0  # somebody else may have taken it
-        return came_up
+            if process.returncode == CANNOT_START:
+                why = _last_line(self._log_path, began)
+        return came_up, why
 
     def _keep(self, port: int) -> None:
         if port == self._port and (self._port_path is None or self._port_path.exists()):
@@ -129,6 +136,14 @@ class ServerChild:
                 log.exception(
                     "the server's port cannot be kept: a code on a phone will not outlive the television"
                 )
+
+
+def _last_line(path: Path, began: int) -> str | None:
+    """What was written last since that place in the file."""
+    with path.open("rb") as log_file:
+        log_file.seek(max(began, path.stat().st_size - _TAIL_BYTES))
+        lines = log_file.read().decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), None)
 
 
 def _kept(path: Path | None) -> int:

@@ -23,7 +23,7 @@ def read_keymap(path: Path) -> dict[str, str]:
     not know; OSError.
     """
     try:
-        tables = tomllib.loads(path.read_text("utf-8"))
+        tables = tomllib.loads(path.read_text("utf-8-sig"))
     except ValueError as error:
         raise KeymapError(f"{path.name}: {error}") from error
     keys = tables.get("keys")

@@ -423,12 +423,15 @@ class Load:
     card: PaidCard | None
     amount_fen: int
     time: datetime
+    number: str
+    """For people; ``load`` is for programs."""
 
     @classmethod
     def read(cls, f: Fields) -> Load:
         return cls(
             f.text("load"), f.text("state"), f.money("money"), f.maybe("reason", f.text),
             f.maybe("card", lambda name: f.one(name, PaidCard.read)), f.int("amount_fen"), f.instant("time"),
+            f.text("number"),
         )  # fmt: skip
 
     @property

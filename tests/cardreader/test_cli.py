@@ -395,6 +395,12 @@ def test_a_trace_that_is_kept_is_not_kept_again(tmp_path: Path, capsys: pytest.C
     assert "a.trace is kept already" in capsys.readouterr().err
 
 
+def test_a_trace_needs_no_reader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["trace", str(tmp_path / "a.trace"), "--reader", "sim:debit"]
+    assert cli.main(arguments) == console.EXIT_USAGE
+    assert "--reader is for a card" in capsys.readouterr().err
+
+
 def test_what_a_file_says_moves_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a.trace"
     trace.save(Trace("\x1b[31mred\x9b1m", b"", "", ()), path)

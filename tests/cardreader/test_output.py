@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cardreader import cli as card
-from cardreader.output import NOBODY_READS, until_nobody_reads
+from cardreader.output import NOBODY_READS, UNWRITABLE, until_nobody_reads
 from stb_app import main as box
 
 
@@ -46,6 +46,28 @@ def test_whoever_reads_may_go(
         assert command(tmp_path) == NOBODY_READS
         monkeypatch.undo()
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("command", [profiles, explained])
+def test_a_full_disk_is_said(
+    command: Callable[[Path], int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert command(tmp_path) == UNWRITABLE
+        monkeypatch.undo()
+    assert capsys.readouterr().err == "what is to be printed cannot be written (no space left on device)\n"
+
+
+def test_another_file_that_cannot_be_written_is_an_error() -> None:
+    def broken() -> int:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        until_nobody_reads(broken)
 
 
 def test_another_pipe_that_breaks_is_an_error() -> None:

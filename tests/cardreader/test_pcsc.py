@@ -20,7 +20,8 @@ from cardreader.contactless import is_contactless, uid
 from cardreader.emv.selection import candidates
 from cardreader.emv.settings import UNIONPAY, Interface
 from cardreader.errors import CardRemoved, CardTimeout, ReaderUnavailable
-from cardreader.lab import console
+from cardreader.lab import console, trace
+from cardreader.lab.replay import ReplayedCard
 from cardreader.pcsc import PcscReader, slots
 from cardreader.purse import Purse
 from cardreader.reader import Reader
@@ -108,6 +109,21 @@ def test_a_t0_card_through_the_real_stack(reader: PcscReader) -> None:
         slot.pull()
         answering.join(5)
     assert 0xC0 in [apdu[1] for apdu in traced]
+
+
+def test_the_trace_of_a_t0_card_is_played_through_the_real_stack(tmp_path: Path, reader: PcscReader) -> None:
+    path = tmp_path / "t0.trace"
+    assert cli.main(["trace", "--reader", "sim:debit-t0", "--to", str(path)]) == console.EXIT_OK
+    card = ReplayedCard(trace.load(path))
+    slot = VirtualSlot(card)
+    answering = threading.Thread(target=slot.run)
+    answering.start()
+    try:
+        assert cli.main(["explore"]) == console.EXIT_OK
+    finally:
+        slot.pull()
+        answering.join(5)
+    assert not card.strange
 
 
 @contextlib.contextmanager

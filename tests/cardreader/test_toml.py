@@ -12,6 +12,10 @@ from cardreader.errors import ProtocolError
 from cardreader.toml import MAX_FILE, decoded, parse
 
 
+def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
+    assert parse(decoded(b"\xef\xbb\xbfcard.pan = 1")) == {"card": {"pan": 1}}
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

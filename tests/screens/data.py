@@ -340,10 +340,10 @@ EARLIER = (
     Earlier(SPORTS, "per-use", date(2026, 7, 31), 500, "used"),
 )
 LOADS = (
-    Load("l1", "loaded", "taken", None, PaidCard("6217 00** **** *** 4204", 18650, 28650), 10000, datetime(2026, 11, 20, 9, 12, 30, tzinfo=CHINA)),
-    Load("l2", "unknown", "unknown", None, PaidCard("6217 00** **** *** 4204", 8650, None), 10000, datetime(2026, 10, 15, 20, 1, 4, tzinfo=CHINA)),
-    Load("l3", "failed", "not-taken", "card-removed", PaidCard("6217 00** **** *** 4204", 3650, 3650), 5000, datetime(2026, 9, 30, 18, 44, 10, tzinfo=CHINA)),
-    Load("l4", "unknown", "unknown", "load-disputed", PaidCard("6217 00** **** *** 4204", 3650, 8650), 5000, datetime(2026, 8, 30, 12, 0, 0, tzinfo=CHINA)),
+    Load("l1", "loaded", "taken", None, PaidCard("6217 00** **** *** 4204", 18650, 28650), 10000, datetime(2026, 11, 20, 9, 12, 30, tzinfo=CHINA), "7KQ2 M81D"),
+    Load("l2", "unknown", "unknown", None, PaidCard("6217 00** **** *** 4204", 8650, None), 10000, datetime(2026, 10, 15, 20, 1, 4, tzinfo=CHINA), "3HV9 0T4C"),
+    Load("l3", "failed", "not-taken", "card-removed", PaidCard("6217 00** **** *** 4204", 3650, 3650), 5000, datetime(2026, 9, 30, 18, 44, 10, tzinfo=CHINA), "9XW4 C7F2"),
+    Load("l4", "unknown", "unknown", "load-disputed", PaidCard("6217 00** **** *** 4204", 3650, 8650), 5000, datetime(2026, 8, 30, 12, 0, 0, tzinfo=CHINA), "5B8Z Q7T2"),
 )  # fmt: skip
 """Loads of electronic cash; only its card knows what became of the second one."""
 ALL_RECORDS = Records(RECORDS, EARLIER, LOADS)

@@ -221,5 +221,5 @@ ISSUER = data.words("示范银行", "Model Bank")
 BANK_CARD = BankCardRead(
     "6217 00** **** *** 4204", "electronic-cash", "20440229", True, CashHeld(18650, 100_000, 50_000), LOG[:6]
 )
-LOADED = LoadEnded("loaded", None, 10_000, "6217 00** **** *** 4204", 28650)
+LOADED = LoadEnded("loaded", None, 10_000, "6217 00** **** *** 4204", 28650, load_number="7KQ2 M81D")
 READ = CardRead(NUMBER, BALANCE_FEN, "20301231", ISSUER, CardStanding(ISSUER, True, None), LOG)

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from screens.told import loads_open, unsettled
+from screens.told import card_asked, loads_open, unsettled
+from screens.words import sentences
 from stb_app.journeys import Records
-from stb_app.journeys.steps import Loading, Refused
+from stb_app.journeys.steps import CardAsked, Loading, Refused
 from tests.screens import data
 from tests.screens.dummies import DummyVerbs, Television
 
@@ -87,7 +88,12 @@ def tell_longest(tv: Television) -> None:
     longest = replace(data.OPEN_PAYMENT, service_name=data.LONGEST_NAME, term="quarterly", amount_fen=123450)
     longest = replace(longest, card_number="6217 00** **** **** 2047")
     payment = replace(longest, number="4C7F 1D55", time="2026-11-21T18:02:44+08:00")
-    tv.app.notice(lambda: unsettled((payment,), tv.app.t, tv.app.say))
+    tv.app.notice(
+        lambda: sentences(
+            card_asked(CardAsked("other", (payment.card_number,)), tv.app.t),
+            unsettled((payment,), tv.app.t, tv.app.say),
+        )
+    )
     tv.show()
 
 
@@ -97,12 +103,20 @@ def tell_load(tv: Television) -> None:
     tv.show()
 
 
+def ask_card(tv: Television) -> None:
+    """The card that was missed is in the slot."""
+    asked = CardAsked("asking", (data.OPEN_LOAD.card_number,))
+    tv.app.notice(lambda: card_asked(asked, tv.app.t), "busy")
+    tv.show()
+
+
 SCENES: tuple[Scene, ...] = (
     Scene("home", "home", stay, focus="renew"),
     Scene("home-newcomer", "home", stay, {"home": data.NEWCOMER}, focus="browse"),
     Scene("home-uneven-months", "home", stay, {"home": data.UNEVEN}, focus="renew"),
     Scene("home-told", "home", tell_longest, focus="renew"),
     Scene("home-load-open", "home", tell_load, focus="renew"),
+    Scene("home-card-asked", "home", ask_card, focus="renew"),
     Scene("home-offline-told", "home", tell_longest, {"home": UNREACHABLE}, focus="retry"),
     Scene("home-connecting", "home", stay, offline=True, focus="services"),
     Scene("home-offline", "home", stay, {"home": UNREACHABLE}, focus="retry"),

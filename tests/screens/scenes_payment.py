@@ -12,7 +12,9 @@ from screens.result import NOT_THIS_BOX, NOT_THIS_CARD, NOT_THIS_SERVICE
 from stb_app.journeys import CardStanding, Order
 from stb_app.journeys.card_lab import CardReading, Kept, OwnCard
 from stb_app.journeys.steps import (
+    PIN_REFUSED_LAST,
     PROBLEM_PROMPTS,
+    CardMoved,
     CardPrompt,
     Finished,
     LoadEnded,
@@ -126,6 +128,7 @@ def result(name: str, end: Finished, then: Then | None = None, order: Order = da
     again = end.outcome in ("failed", "expired") and end.money == "not-taken" and not vain
     first = "pin-again" if end.reason == "pin-refused" else "again"
     first = "pay-otherwise" if end.reason in NOT_THIS_CARD else first
+    again = again and end.reason != PIN_REFUSED_LAST
     return PaymentScene(name, "result", act, focus=first if again else "done")
 
 
@@ -145,6 +148,12 @@ def inquiry(
 
 def _amounts(tv: Television) -> None:
     tv.ok("load")
+
+
+def _taken(tv: Television) -> None:
+    assert isinstance(tv.verbs, PaymentVerbs)
+    tv.verbs.watches[-1].post(CardMoved(inside=False))
+    tv.show()
 
 
 def _confirm_load(tv: Television) -> None:
@@ -186,15 +195,19 @@ def _slow(tv: Television) -> None:
     tv.wait(21)
 
 
+OF_A_LOAD = {"no-cash", "cash-full"}
+"""Problems of a card that no payment meets."""
 CARD_SCENES: tuple[PaymentScene, ...] = (
     card("card-starting", prompt("starting")),
     card("card-insert", prompt("insert"), focus="cancel"),
     card("card-cash", prompt("confirm-cash"), focus="cancel"),
     card("card-cash-processing", prompt("confirm-cash"), prompt("processing")),
     card("card-reading", prompt("reading", known=True)),
+    card("card-reading-long", prompt("reading", known=True), then=lambda tv: tv.wait(9)),
     card("card-enter-pin", *NORMAL, then=digits(*FEW), focus="pin"),
     card("card-enter-pin-short", *NORMAL, then=digits(*FEW, "OK"), focus="pin"),
     card("card-checking-pin", *NORMAL, then=digits(*PIN, "OK")),
+    card("card-checking-pin-long", *NORMAL, then=lambda tv: tv.press(*PIN, "OK").wait(9)),
     card("card-wrong-pin", *NORMAL, prompt("wrong-pin", 2), focus="pin"),
     card("card-wrong-pin-last", *NORMAL, prompt("wrong-pin", 1), focus="pin"),
     card("card-processing", prompt("processing")),
@@ -228,7 +241,10 @@ CARD_SCENES: tuple[PaymentScene, ...] = (
     card("card-reader-silent", replace(prompt("reader-missing"), trouble="silent"), focus="pay-otherwise"),
     card("card-away-in-use", replace(prompt("reader-away"), trouble="in-use"), focus="leave"),
     card("card-away-silent", replace(prompt("reader-away"), trouble="silent"), focus="leave"),
-    *(card(f"card-{word}", prompt(word), focus="pay-otherwise") for word in sorted(PROBLEM_PROMPTS)),  # type: ignore[arg-type]
+    *(
+        card(f"card-{word}", prompt(word), focus="pay-otherwise")  # type: ignore[arg-type]
+        for word in sorted(PROBLEM_PROMPTS - OF_A_LOAD)
+    ),
     card("card-question", prompt("insert"), then=digits("BACK"), screen="question", focus="keep"),
     card("card-cancelling", prompt("insert"), then=_cancelling),
     card("card-slow", prompt("insert"), then=_slow, focus="records"),
@@ -282,6 +298,8 @@ RESULT_SCENES: tuple[PaymentScene, ...] = (
         "result-pending-certificate-refused", Finished("pending", "unknown", "certificate-refused", UNKNOWN)
     ),
     result("result-pin-refused", failed("pin-refused")),
+    result("result-pin-refused-card-in", replace(failed("pin-refused"), card_in_slot=True)),
+    result("result-pin-refused-last", failed("pin-refused-last")),
     result("result-declined", Finished("failed", "not-taken", "declined", NOT_SCANNED)),
     result("result-no-payment", Finished("failed", "not-taken", "tsp-unreachable")),
     result("result-too-little", failed("balance-too-low", balance_fen=320, amount_fen=1500)),
@@ -300,6 +318,7 @@ REASON_SCENES: tuple[PaymentScene, ...] = tuple(
 INQUIRY_SCENES: tuple[PaymentScene, ...] = (
     inquiry("card-inquiry", prompt("insert"), focus="done"),
     inquiry("card-inquiry-reading", prompt("reading", known=True)),
+    inquiry("card-inquiry-reading-long", prompt("reading", known=True), then=lambda tv: tv.wait(9)),
     inquiry("card-inquiry-pin", prompt("enter-pin"), then=digits(*FEW), focus="pin"),
     inquiry("card-inquiry-wrong-pin", prompt("wrong-pin", 1), focus="pin"),
     inquiry("card-inquiry-removed-early", prompt("removed-early"), focus="done"),
@@ -309,6 +328,7 @@ INQUIRY_SCENES: tuple[PaymentScene, ...] = (
     inquiry("card-inquiry-asking-bank", prompt("processing")),
     inquiry("card-inquiry-settling", prompt("settling")),
     inquiry("card-inquiry-read", READ, focus="done"),
+    inquiry("card-inquiry-read-taken", READ, then=_taken, focus="done"),
     inquiry("card-inquiry-read-refused", REFUSED_CARD, focus="done"),
     inquiry("card-inquiry-read-unasked", UNASKED, focus="done"),
     inquiry("card-inquiry-read-no-log", replace(READ, log=None), focus="done"),
@@ -335,6 +355,11 @@ INQUIRY_SCENES: tuple[PaymentScene, ...] = (
         "card-inquiry-read-account-refused",
         replace(BANK_CARD, kind="debit", cash=None, account_refusal="pin-refused", log=()),
         focus="account",
+    ),
+    inquiry(
+        "card-inquiry-read-account-refused-last",
+        replace(BANK_CARD, kind="debit", cash=None, account_refusal="pin-refused-last", log=()),
+        focus="done",
     ),
     inquiry(
         "card-inquiry-read-account-declined",
@@ -372,6 +397,7 @@ LOAD_SCENES: tuple[PaymentScene, ...] = (
     loading("card-load-starting"),
     loading("card-load-insert", held_up("insert"), focus="cancel"),
     loading("card-load-reading", held_up("reading")),
+    loading("card-load-reading-long", held_up("reading"), then=lambda tv: tv.wait(9)),
     loading("card-load-pin", held_up("enter-pin"), then=digits(*FEW), focus="pin"),
     loading("card-load-pin-short", held_up("enter-pin"), then=digits(*FEW, "OK"), focus="pin"),
     loading("card-load-pin-sent", held_up("enter-pin"), then=digits(*PIN, "OK")),
@@ -406,6 +432,7 @@ LOAD_SCENES: tuple[PaymentScene, ...] = (
     loading("card-load-done", LOADED, focus="done"),
     loading("card-load-failed", not_loaded("over-limit"), focus="amount"),
     loading("card-load-failed-pin", replace(not_loaded("pin-refused"), card_in_slot=True), focus="again"),
+    loading("card-load-failed-pin-last", not_loaded("pin-refused-last"), focus="done"),
     loading("card-load-failed-removed", not_loaded("card-removed"), focus="again"),
     loading(
         "card-load-unknown", replace(not_loaded("card-away", "unknown"), card_in_slot=True), focus="done"

@@ -11,13 +11,15 @@ import pytest
 from cardreader.secret import Pin
 from screens.card_parts import pose_of
 from stb_app.journeys.steps import CANCELLABLE_PROMPTS, EARLIER_NOT_TAKEN, CardPrompt, Finished, Prompt
+from stb_app.kit import theme
 from stb_app.kit.items import CardPicture, Run
-from stb_app.kit.nodes import Steps
+from stb_app.kit.nodes import Icon, Spinner, Steps
 from stb_app.shell.footer import cap
 from tests.screens import data
 from tests.screens.dummies import Television
 from tests.screens.dummy_payments import NOT_TAKEN, SUCCESS, PaymentVerbs, earlier, prompt
 from tests.screens.scenes_payment import NORMAL, journey, post
+from tests.screens.test_ordering import nodes
 
 PIN = ("7", "3", "9", "1", "8", "2")
 
@@ -98,7 +100,7 @@ def test_too_few_digits_are_not_sent_and_a_seventh_is_not_taken(tv: Television) 
     post(tv, *NORMAL)
     tv.press("1", "2", "OK")
     assert journey(tv).pins == []
-    assert "4 are still missing" in tv.words()
+    assert "Still missing: 4." in tv.words()
     tv.press("3", "4", "5", "6", "7", "OK")
     assert journey(tv).pins == [Pin("123456")]
 
@@ -373,6 +375,20 @@ def test_silence_during_the_debit_says_what_is_known_of_the_money_and_lets_go(
     assert (tv.screen, tv.state["leaving"]) == ("card", True)
 
 
+def test_a_card_that_has_paid_is_done_whoever_is_silent(tv: Television) -> None:
+    """The service is not on yet, so the money's colour warns; the card's part went well, as when nobody is silent."""
+    post(tv, prompt("silent"))
+    assert spinners(tv)
+    post(tv, prompt("silent-paid"))
+    icons = {node.name for node in nodes(tv.app.navigator.top.compose()) if isinstance(node, Icon)}
+    assert (icons, spinners(tv)) == ({"check", "info"}, [])
+    assert tv.color("The money was taken. Please do not pay again.") == theme.TEXT["warning"]
+
+
+def spinners(tv: Television) -> list[Spinner]:
+    return [node for node in nodes(tv.app.navigator.top.compose()) if isinstance(node, Spinner)]
+
+
 def test_while_somebody_pays_what_can_wait_is_not_spoken_of() -> None:
     tv = Television(PaymentVerbs(), "en").open("card", order=data.ORDER)
     tv.app.notice("Something older", about="codes", waits=True)
@@ -461,7 +477,7 @@ def test_while_the_pin_is_asked_for_nothing_has_been_taken(tv: Television, word:
     post(tv, prompt(word))  # type: ignore[arg-type]
     assert "Nothing has been taken yet." in tv.words()
     tv.press("1", "OK")
-    assert "5 are still missing. Nothing has been taken yet." in tv.words()
+    assert "Still missing: 5. Nothing has been taken yet." in tv.words()
 
 
 def test_a_bank_that_takes_its_time_is_told_of(tv: Television) -> None:
@@ -474,6 +490,25 @@ def test_a_bank_that_takes_its_time_is_told_of(tv: Television) -> None:
     assert "This takes a few seconds." in tv.words()
 
 
+def test_a_card_that_takes_its_time_is_told_of_and_its_pin_too(tv: Television) -> None:
+    longer = "This takes longer than usual. Please leave the card in."
+    post(tv, prompt("reading"))
+    tv.wait(7)
+    assert longer not in tv.words()
+    tv.wait(2)
+    assert longer in tv.words()
+    post(tv, prompt("enter-pin"))
+    tv.wait(20)  # a person may take as long as he likes
+    assert longer not in tv.words()
+    tv.press(*PIN, "OK").wait(7)
+    assert longer not in tv.words()
+    post(tv, prompt("reading"))  # the card has it, and the page says the same
+    tv.wait(2)
+    assert {"Checking the PIN", longer} <= set(tv.words().split("\n"))
+    post(tv, prompt("wrong-pin", 2))
+    assert longer not in tv.words()
+
+
 def test_nothing_is_taken_until_mac1_is_asked_for(tv: Television) -> None:
     post(tv, replace(prompt("processing"), before_mac1=True))
     assert "Nothing has been taken yet. Please do not switch the box off." in tv.words()
@@ -482,7 +517,7 @@ def test_nothing_is_taken_until_mac1_is_asked_for(tv: Television) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "words"), [("silent", "leave the card in"), ("silent-paid", "Please take it")]
+    ("word", "words"), [("silent", "leave the card in"), ("silent-paid", "please take it")]
 )
 def test_whoever_may_leave_is_told_what_to_do_with_the_card(tv: Television, word: str, words: str) -> None:
     post(tv, prompt(word))  # type: ignore[arg-type]
@@ -491,7 +526,7 @@ def test_whoever_may_leave_is_told_what_to_do_with_the_card(tv: Television, word
 
 def test_electronic_cash_says_what_will_be_left_and_waits_for_ok(tv: Television) -> None:
     post(tv, *NORMAL[:3], prompt("confirm-cash"))
-    assert tv.focus == "cancel"
+    assert (tv.focus, tv.targets()) == ("cancel", ["cancel", "agree"])
     assert "¥221.40" in tv.words()
     assert next(steps(tv.app.navigator.top.compose())).names[1] == "Confirm"
     tv.ok("agree")

@@ -35,7 +35,7 @@ def test_a_card_is_shown_with_balance_validity_and_its_last_ten(tv: Television) 
         assert words in tv.words()
     assert tv.state == {
         "prompt": None, "number": NUMBER, "balance_fen": 23640, "expiry_date": "20301231", "usable": True, "refusal": None,
-        "transactions": 10,
+        "transactions": 10, "taken_out": False,
     }  # fmt: skip
 
 
@@ -101,6 +101,9 @@ def test_a_wrong_pin_for_the_balance_is_a_warning(tv: Television) -> None:
     assert "After three wrong PINs in a row" in tv.words()
     assert "Can pay here" not in tv.words()
     assert tv.focus == "account", "as on the result of a payment: who has mistyped wants to try again"
+    post(tv, replace(debit, account_refusal="pin-refused-last"))
+    assert "The next may be the last try: the bank locks the card after three." in tv.words()
+    assert tv.focus == "done", "another one may lock the card"
     post(tv, replace(debit, account_refusal="ppp-silent"))
     assert "The card's bank does not answer." in tv.words()
     assert "three wrong PINs" not in tv.words()
@@ -138,14 +141,26 @@ def test_loading_is_asked_twice_with_the_focus_on_not_loading(tv: Television) ->
     tv.ok("load")
     assert (tv.focus, tv.state["options"]) == ("not-now", ["5000", "10000", "20000", "not-now"])
     tv.ok("10000")
-    assert tv.focus == "not-now"
+    assert (tv.focus, tv.state["options"]) == ("not-now", ["not-now", "load"])
     assert "Load ¥100.00 onto the card?" in tv.words()
+    assert "Card ending 4204, balance after loading ¥286.50." in tv.words()
     tv.press("OK")
     assert tv.screen == "card-inquiry"
     assert tv.state["balance_fen"] == 18650
     tv.ok("load").ok("10000").ok("load")
     assert tv.screen == "card-load"
     assert tv.verbs.asked[-1] == ("load_cash", 10000)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("word", ["reading", "processing"])
+def test_a_card_or_a_bank_that_takes_its_time_is_told_of(tv: Television, word: str) -> None:
+    post(tv, prompt(word))  # type: ignore[arg-type]
+    tv.wait(9)
+    assert "This takes longer than usual" in tv.words()
+    post(tv, prompt("enter-pin"))
+    assert "longer than usual" not in tv.words()
+    tv.press(*"123456", "OK").wait(9)
+    assert "This takes longer than usual. Please leave the card in." in tv.words()
 
 
 def test_what_does_not_fit_is_not_offered(tv: Television) -> None:
@@ -203,7 +218,7 @@ def test_too_few_digits_are_not_sent(tv: Television) -> None:
     post(tv, prompt("enter-pin"))
     tv.press("1", "2", "LEFT", "OK")
     assert journey(tv).pins == []
-    assert "5 are still missing" in tv.words()
+    assert "Still missing: 5." in tv.words()
 
 
 def test_with_digits_back_deletes_one_and_says_so_and_home_goes(tv: Television) -> None:
@@ -281,17 +296,37 @@ def moved(tv: Television, *inside: bool) -> None:
         tv.show()
 
 
+def test_a_load_is_called_so_in_the_card_s_log_too(tv: Television) -> None:
+    post(tv, BANK_CARD)
+    assert "Top-up" not in tv.words()
+    assert "Load" in tv.words().split("\n")
+
+
 def test_a_card_s_figures_stay_when_it_is_taken_and_go_when_one_is_put_in(tv: Television) -> None:
     post(tv, prompt("insert"), READ)
     first = journey(tv)
+    assert "Please take your card" in tv.words()
     moved(tv, False)
     assert "¥236.40" in tv.words()
+    assert "The card was taken out." in tv.words()
+    assert "Please take your card" not in tv.words()
+    assert tv.state["taken_out"]
     moved(tv, True)
+    assert "The card was taken out." not in tv.words()
     assert "¥236.40" not in tv.words()
     assert journey(tv) is not first
     post(tv, prompt("reading"), BANK_CARD)
     assert "¥186.50" in tv.words()
     assert "¥236.40" not in tv.words()
+
+
+def test_a_card_that_may_still_be_needed_is_left_in(tv: Television) -> None:
+    asked = replace(BANK_CARD, kind="debit", cash=None)
+    for step in (BANK_CARD, asked):
+        post(tv, step)
+        assert "Please take your card" not in tv.words()
+    post(tv, replace(asked, account_fen=498_500))
+    assert "Please take your card" in tv.words()
 
 
 def test_another_card_closes_the_question_about_the_one_before(tv: Television) -> None:

@@ -9,7 +9,8 @@ import pytest
 from cardreader.secret import Pin
 from screens.card_load_parts import ended_words, load_words
 from stb_app.journeys.steps import CardMoved, CardPrompt, LoadEnded, LoadOutcome
-from stb_app.kit.nodes import Target
+from stb_app.kit import theme
+from stb_app.kit.nodes import Color, Target
 from tests.screens.dummies import Television
 from tests.screens.dummy_payments import BANK_CARD, LOADED, PaymentVerbs
 from tests.screens.scenes_payment import LOAD_SCENES, held_up, journey, not_loaded, post
@@ -118,10 +119,25 @@ def test_the_card_can_be_left_out_and_is_looked_at_next(tv: Television) -> None:
     assert (tv.screen, tv.verbs.asked[-1]) == ("card-inquiry", ("inquire_card",))  # type: ignore[union-attr]
 
 
+def test_a_card_that_takes_its_time_is_told_of_and_its_pin_too(tv: Television) -> None:
+    longer = "This takes longer than usual. Please leave the card in."
+    post(tv, held_up("reading"))
+    tv.wait(9)
+    assert longer in tv.words()
+    post(tv, held_up("enter-pin"))
+    assert longer not in tv.words()
+    tv.press(*"123456", "OK").wait(9)
+    assert longer in tv.words()
+
+
 def test_a_reader_that_does_not_answer_holds_nobody(tv: Television) -> None:
     post(tv, held_up("insert"))
     tv.press("BACK").ok("cancel-load").wait(21)
     assert tv.focus == "back"
+    # Where nothing has been taken there is nothing that the card would have to tell.
+    assert "Nothing has been taken yet." in tv.words()
+    assert "You may go back and take your card." in tv.words()
+    assert "shows what happened" not in tv.words()
     tv.press("OK")
     assert tv.screen == "card-inquiry"
 
@@ -129,7 +145,7 @@ def test_a_reader_that_does_not_answer_holds_nobody(tv: Television) -> None:
 def test_the_pin_goes_to_the_journey_alone(tv: Television) -> None:
     post(tv, held_up("enter-pin"))
     tv.press("1", "2", "OK")
-    assert "4 are still missing" in tv.words()
+    assert "Still missing: 4." in tv.words()
     tv.press("BACK", *"3456", "OK")
     assert journey(tv).pins == []
     tv.press("7", "OK")
@@ -160,18 +176,38 @@ def test_where_less_may_do_another_amount_is_first(tv: Television, reason: str) 
 def test_a_card_that_is_full_gives_way_to_another_amount(tv: Television) -> None:
     post(tv, held_up("cash-full"))
     assert (tv.focus, tv.state["balance_fen"]) == ("amount", 95_000)
+    assert "choose a smaller amount" in tv.words()
     tv.press("OK")
     cancelled(tv)
     assert tv.state["options"] == ["5000", "10000", "20000", "not-now"]
 
 
+@pytest.mark.parametrize(
+    "end", [LOADED, not_loaded("card-away", "unknown"), not_loaded("load-disputed", "unknown")]
+)
+def test_every_end_has_a_number_that_the_hotline_can_be_told(tv: Television, end: LoadEnded) -> None:
+    post(tv, end)
+    assert "Load number\n7KQ2 M81D" in tv.words()
+    post(tv, replace(end, load_number=""))
+    assert "Load number" not in tv.words(), "the platform has not heard of it"
+
+
+def test_before_what_may_be_the_last_try_of_the_pin_the_way_out_comes_first(tv: Television) -> None:
+    post(tv, not_loaded("pin-refused-last"))
+    assert "The next may be the last try: the bank locks the card after three." in tv.words()
+    assert tv.focus == "done"
+    tv.ok("again")
+    assert tv.focus == "not-now"
+
+
 @pytest.mark.parametrize("reason", ["pin-refused", "ppp-silent", "card-wait-expired", "card-removed"])
 def test_the_same_again_is_asked_for_once_more(tv: Television, reason: str) -> None:
-    post(tv, not_loaded(reason))
+    post(tv, held_up("enter-pin"), not_loaded(reason))
     assert tv.focus == "again"
     assert ("three wrong PINs in a row" in tv.words()) == (reason == "pin-refused")
     tv.press("OK")
     assert tv.focus == "not-now"
+    assert "Card ending 4204, balance after loading ¥286.50." in tv.words()
     tv.press("OK")
     assert (tv.screen, tv.state["load"]) == ("card-load", "failed")
     first = journey(tv)
@@ -247,13 +283,27 @@ def moved(tv: Television) -> None:
     tv.show()
 
 
-@pytest.mark.parametrize("end", [LOADED, not_loaded("pin-refused")], ids=lambda end: end.outcome)
+@pytest.mark.parametrize("end", [LOADED, not_loaded("box-storage")], ids=lambda end: end.outcome)
 def test_nobody_is_asked_to_take_a_card_that_is_out(tv: Television, end: LoadEnded) -> None:
     post(tv, replace(end, card_in_slot=True))
     assert "Please take your card" in tv.words()
     moved(tv)
     assert "Please take your card" not in tv.words()
     assert tv.state["load"] == end.outcome
+
+
+@pytest.mark.parametrize(
+    ("reason", "words", "color"),
+    [
+        ("pin-refused", "Done? Take your card", "secondary"),
+        ("box-storage", "Please take your card", "warning"),
+    ],
+)
+def test_nobody_is_told_to_take_the_card_that_trying_again_needs(
+    tv: Television, reason: str, words: str, color: Color
+) -> None:
+    post(tv, replace(not_loaded(reason), card_in_slot=True))
+    assert tv.color(words) == theme.TEXT[color]
 
 
 def test_a_success_goes_by_itself_and_not_without_the_card(tv: Television) -> None:

@@ -63,6 +63,11 @@ def test_every_character_is_in_the_font(weight: str) -> None:
         "取走",
         "不清楚",
         "退回",
+        "密码不正确",
+        "锁定",
+        "系统会自动",
+        "还没有结果",
+        "卡自己会",
     ],
 )
 def test_one_thing_has_one_name(word: str) -> None:

@@ -13,7 +13,7 @@ from stb_app.kit import theme
 from stb_app.kit.nodes import Color
 from tests.screens import data
 from tests.screens.dummies import Television
-from tests.screens.dummy_payments import LOADED, PAID, PaymentVerbs, prompt
+from tests.screens.dummy_payments import BY_OPERATOR, LOADED, PAID, PaymentVerbs, prompt
 from tests.screens.scenes_payment import BANK_CARD, post
 
 ENDS: tuple[tuple[str, Money, str, Color], ...] = (
@@ -60,7 +60,7 @@ def test_a_load_s_money_on_its_page_and_in_its_record(
     post(page, BANK_CARD)
     page.ok("load").ok("10000").ok("load")
     post(page, end)
-    load = Load("l9", state, money, end.reason, None, end.amount_fen, data.NOW)
+    load = Load("l9", state, money, end.reason, None, end.amount_fen, data.NOW, "4C7F 20A1")
     record = Television(PaymentVerbs(), "en").open("load-record", load=load)
     assert [tv.color(words) for tv in (page, record)] == [theme.TEXT[color]] * 2
 
@@ -68,7 +68,18 @@ def test_a_load_s_money_on_its_page_and_in_its_record(
 def test_money_that_has_gone_before_the_service_is_on_is_amber_with_the_card_in_the_slot_too() -> None:
     tv = Television(PaymentVerbs(), "en").open("card", order=data.ORDER)
     post(tv, prompt("silent-paid"))
-    assert tv.color("The money was taken.") == theme.TEXT["warning"]
+    assert tv.color("The money was taken. Please do not pay again.") == theme.TEXT["warning"]
+
+
+@pytest.mark.parametrize("page", ["result", "record"])
+def test_what_counts_as_paid_is_no_amount_to_look_after(page: str) -> None:
+    """The operator bears it: a reminder in amber would be of money that nobody owes."""
+    tv = Television(PaymentVerbs(), "en")
+    if page == "result":
+        tv.open("result", finished=finished(BY_OPERATOR), order=data.ORDER)
+    else:
+        tv.open("record", payment=BY_OPERATOR)
+    assert tv.color("¥15.00") != theme.TEXT["money"]
 
 
 @pytest.mark.parametrize("money", ALL)

@@ -10,12 +10,14 @@ from babel.messages.pofile import read_po
 from hypothesis import given
 from hypothesis import strategies as st
 
+from screens.card_load_parts import load_words
 from screens.problem_words import PROBLEMS
 from screens.problems import MONEY, PROMPTS, all_msgids, money_words, prompt_words, words_for
 from server_stub.foundation.problems import CODES as SERVERS
 from stb_app.journeys import Money
-from stb_app.journeys.steps import Prompt
+from stb_app.journeys.steps import CardPrompt, Prompt
 from tests.screens.dummies import ROOT
+from tests.screens.scenes_payment import OF_A_LOAD
 
 TABLE = (ROOT / "docs" / "tsp-api.md").read_text("utf-8").partition("## Codes")[2]
 CODES = sorted(
@@ -31,6 +33,7 @@ OWN = (
     "reader-lost",
     "reader-service-lost",
     "reader-service-down",
+    "pin-refused-last",
 )
 
 
@@ -76,9 +79,12 @@ def test_no_two_codes_of_the_interface_say_the_same_unless_they_mean_the_same() 
 
 
 @pytest.mark.parametrize("prompt", get_args(Prompt))
-def test_every_prompt_has_words_in_both_languages(prompt: str) -> None:
+def test_every_prompt_has_words_in_both_languages(prompt: Prompt) -> None:
     for translate in (str, CHINESE.__getitem__):
-        said = prompt_words(prompt, 2, {}, translate)
+        if prompt in OF_A_LOAD:
+            said = load_words(CardPrompt(prompt), translate)
+        else:
+            said = prompt_words(prompt, 2, {}, translate)
         assert said.title
         assert said.text
         assert said.code == ""

@@ -144,6 +144,7 @@ def test_a_load_opens_in_full_and_back_finds_the_focus() -> None:
     assert (tv.screen, tv.focus, tv.state["load"]) == ("load-record", "back", "l1")
     rows = {text.text: text.rect[1] for text in tv.app.stage.texts()}
     assert rows["Before loading"] == rows["After loading"]
+    assert tv.words().count("7KQ2 M81D") == 2, "above, and among what a hotline asks for"
     for part in (
         *("The card is loaded", "¥100.00 was taken from the account.", "6217 00** **** *** 4204"),
         *("¥186.50", "¥286.50", "2026-11-20 09:12:30"),
@@ -186,13 +187,32 @@ def test_a_load_opens_in_full_and_back_finds_the_focus() -> None:
 def test_a_load_says_what_became_of_the_money_and_what_to_do(
     state: str, money: Money, reason: str | None, said: tuple[str, ...], scale: int
 ) -> None:
-    load = Load("l9", state, money, reason, PaidCard("6217 00** **** *** 4204", 100, None), 5000, data.NOW)
+    load = Load(
+        "l9",
+        state,
+        money,
+        reason,
+        PaidCard("6217 00** **** *** 4204", 100, None),
+        5000,
+        data.NOW,
+        "4C7F 20A1",
+    )
     tv = Television(DummyVerbs(), "en", text_scale=scale).open("load-record", load=load)
     seen = "\n".join(text.text for text in tv.app.stage.texts() if not text.clipped)
     for part in said:
         assert part in seen
     assert ("Please do not load again." in seen) == (money == "unknown")
     assert "Something went wrong" not in seen
+
+
+@pytest.mark.parametrize(
+    ("load", "label"),
+    [(data.LOADS[0], "After loading"), (data.LOADS[3], "Electronic cash on the card")],
+    ids=["loaded", "disputed"],
+)
+def test_what_the_card_says_of_a_load_in_dispute_is_no_balance_after_it(load: Load, label: str) -> None:
+    shown = Television(DummyVerbs(), "en").open("load-record", load=load).words().split("\n")
+    assert {"After loading", "Electronic cash on the card"} & set(shown) == {label}
 
 
 def test_an_open_load_in_full_changes_by_itself() -> None:
@@ -375,7 +395,8 @@ def test_what_a_person_has_opened_counts_as_paid_and_nobody_says_that_money_was_
         "result", finished=replace(end, earlier=True), order=data.ORDER
     )
     for tv in (record, result, earlier):
-        assert "It counts as paid." in tv.words()
+        assert "It counts as paid. You owe nothing and need not pay again." in tv.words()
+        assert "Paid with" in tv.words().split("\n")
         assert "taken" not in tv.words()
         assert not {"Amount paid", "Order amount"} & set(tv.words().split("\n"))
     for tv in (record, result):

@@ -242,6 +242,13 @@ def test_after_a_wrong_pin_the_way_back_to_the_pin_is_short() -> None:
     assert (tv.screen, tv.state["method"]) == ("confirm", "card")
 
 
+def test_before_what_may_be_the_last_try_of_the_pin_the_way_out_comes_first() -> None:
+    tv = _open(Finished("failed", "not-taken", "pin-refused-last", replace(NOT_TAKEN, method="card")))
+    assert tv.focus == "done"
+    assert "The next may be the last try: the bank locks the card after three." in tv.words()
+    assert "pin-again" in tv.targets(), "it is only not what OK does"
+
+
 def test_a_card_in_the_slot_is_not_forgotten() -> None:
     assert "Please take your card" in _open(replace(SUCCESS, card_in_slot=True)).words()
     assert "Please take your card" not in _open(SUCCESS).words()
@@ -471,3 +478,13 @@ def test_a_payment_by_code_names_how_it_was_paid() -> None:
 def test_who_declined_gets_no_alarm() -> None:
     end = Finished("failed", "not-taken", "declined", NOT_TAKEN)
     assert "kind='cancelled'" in repr(_open(end).app.navigator.top.compose())
+
+
+def test_nobody_is_told_to_take_the_card_that_the_first_way_needs() -> None:
+    """After a wrong PIN the same card is tried again as it is: whoever gives up takes it."""
+    again = _open(replace(failed("pin-refused"), card_in_slot=True))
+    assert again.focus == "pin-again"
+    assert again.color("Done? Take your card") == theme.TEXT["secondary"]
+    done = _open(replace(failed("card-listed"), card_in_slot=True))
+    assert done.color("Please take your card") == theme.TEXT["warning"]
+    assert "Done?" not in done.words()

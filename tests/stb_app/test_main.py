@@ -21,7 +21,7 @@ import pytest
 
 from stb_app import cli, main
 from stb_app.journeys.memory import OpenLoad
-from stb_app.journeys.steps import CardWanted, CodesOpen, Finished, LoadsOpen, LoadTold, Unheard
+from stb_app.journeys.steps import CardAsked, CardWanted, CodesOpen, Finished, LoadsOpen, LoadTold, Unheard
 from stb_app.shell.window import Window
 from stb_app.tsp.problem import Money
 from tests.screens.data import OPEN_PAYMENT
@@ -298,6 +298,40 @@ def test_a_load_without_an_end_is_told_beside_what_else_is_open() -> None:
     assert "through: Electronic cash. The" in done
     looked_at.add("load-1")
     assert told(LoadTold(LOAD, load_of("load-1", "failed", "not-taken", None, None))) == done
+
+
+def test_what_is_done_with_a_card_that_was_put_back_is_told() -> None:
+    told = telling(set())
+    number = (LOAD.card_number,)
+    told(LoadsOpen((LOAD,)))
+    assert told(CardAsked("asking", number)) == "We are asking with this card. Please do not take it out."
+    other = told(CardAsked("other", number))
+    assert other.startswith(
+        "This is not the card ending 4204. It is not yet known whether the card was loaded"
+    )
+    assert told(CardAsked("other", (*number, "6217 00** **** *** 6101"))).startswith(
+        "This is not a card that is"
+    )
+    assert told(CardAsked("not-readable", number)).startswith("This card cannot be read. ")
+    told(CardAsked("told", number))
+    open_ = told(LoadsOpen((LOAD.explained(0, logged=False, chip=None),)))
+    assert open_.endswith("Please do not load again. You can take your card out.")
+    told(LoadsOpen(()))
+    done = told(LoadTold(LOAD, load_of("load-1", "loaded", "taken", None, None)))
+    assert done.endswith("The money is on the card. You can take your card out.")
+    assert told(CardAsked("gone")).endswith("The money is on the card.")
+
+
+def test_a_notice_turns_a_spinner_while_a_card_is_asked() -> None:
+    tv = Television()
+    tell = main._recovered(tv.app, lambda payment: False)
+    tell(CardAsked("asking", (LOAD.card_number,)))
+    tv.app.draw()
+    assert tv.stage.picture.notice_tone == "busy"
+    tell(CardAsked("other", (LOAD.card_number,)))
+    tell(LoadsOpen((LOAD,)))
+    tv.app.draw()
+    assert tv.stage.picture.notice_tone == "warning"
 
 
 def test_the_card_that_is_wanted_is_told_until_it_has_come() -> None:

@@ -116,6 +116,18 @@ def test_a_card_that_checks_the_pin_itself_pays(
     assert bench.faults() == []
 
 
+@pytest.mark.parametrize("profile", ["debit", "debit-t0"])
+def test_a_wrong_cryptogram_is_refused(bench: Chain, profile: str) -> None:
+    """ONL-12: the fault `mac` of a tester is one that the issuer finds."""
+    reader, taken = SimReader(profile), bench.taken_fen()
+    reader.order_fault("mac@80AE")
+    end = bench.pay(reader)
+    assert reader.happened
+    assert (end.outcome, end.money) == ("failed", "not-taken")
+    assert bench.taken_fen() == taken
+    assert bench.faults() == []
+
+
 @pytest.mark.parametrize(("profile", "at", "carried_out"), PULLS)
 def test_it_is_pulled(bench: Chain, hand: Hand, profile: str, at: int, carried_out: bool) -> None:
     reader = SimReader(profile, state_dir=bench.cards)

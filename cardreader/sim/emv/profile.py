@@ -188,8 +188,8 @@ class _Table:
 
     def date(self, key: str) -> datetime.date:
         value: datetime.date = self.take(key, datetime.date)
-        if not 2000 <= value.year < 2100:
-            raise self.wrong(key, "a year from 2000 to 2099 is wanted")
+        if not 2000 <= value.year < 2050:  # the card tells two digits, and 50 to 99 are of the last century
+            raise self.wrong(key, "a year from 2000 to 2049 is wanted")
         return value
 
     def hex(self, key: str, shortest: int, longest: int, default: str | None = None) -> bytes:

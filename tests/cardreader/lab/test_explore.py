@@ -15,10 +15,11 @@ from cardreader import cli, tlv
 from cardreader.contactless import is_contactless
 from cardreader.emv import capk
 from cardreader.emv.kernel import DebitCredit
+from cardreader.emv.selection import PSE
 from cardreader.emv.settings import TerminalSettings, Transaction
 from cardreader.errors import CardRemoved
-from cardreader.lab import console
-from cardreader.lab.explore import Explored, explore
+from cardreader.lab import console, reading
+from cardreader.lab.explore import MOST_APPLICATIONS, Explored, explore
 from cardreader.lab.faults import Fault, FaultyCard, parse
 from cardreader.lab.replay import ReplayedCard
 from cardreader.lab.trace import Recorder, Trace
@@ -26,6 +27,7 @@ from cardreader.lab.tree import node
 from cardreader.sim.card import CardLeft, DemoCard
 from cardreader.sim.emv.card import EmvCard
 from cardreader.sim.profiles import EMV_PROFILES, open_card
+from cardreader.sim.reader import SimReader
 from cardreader.sim.store import MemoryStore
 from tests.cardreader.sim.emv.terminal import changed
 
@@ -241,7 +243,32 @@ def test_a_payment_that_is_played_again_tells_its_records() -> None:
         "log format 9F4F: 0 bytes a record",
         "6217 00** **** *** 6101",
     )
-    assert records_of(found) == len({one.command for one in paid.exchanges if one.command[1] == 0xB2})
+    begun = next(place for place, one in enumerate(paid.exchanges) if one.command[1] == 0xA8)
+    assert records_of(found) == len({one.command for one in paid.exchanges[begun:] if one.command[1] == 0xB2})
+
+
+class SlotOfT0(Slot):
+    """Brings commands to the card as T=0 does: without the Le of one that has data too."""
+
+    def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        return super().transmit(apdu[:-1] if len(apdu) > 5 and len(apdu) == 6 + apdu[4] else apdu)
+
+
+@pytest.mark.parametrize(
+    ("traced_in", "played_in"), [(Slot, SlotOfT0), (SlotOfT0, SlotOfT0), (SlotOfT0, Slot)]
+)
+def test_the_trace_of_a_card_of_t0_is_played_again(traced_in: type[Slot], played_in: type[Slot]) -> None:
+    card = FaultyCard(open_card("debit-t0", None), [], lambda seconds: None)
+    card.power_on()
+    recorder = Recorder(traced_in(card), lambda: 0.0)
+    recorder.atr = card.atr
+    found = explore(recorder, TERMINAL, NOW)
+    played = ReplayedCard(Trace("r", recorder.atr, "", tuple(recorder.exchanges)))
+    again = Recorder(played_in(FaultyCard(played, [], lambda seconds: None)), lambda: 0.0)
+    again.atr = played.atr
+    told = explore(again, TERMINAL, NOW).told
+    assert not played.strange
+    assert {one.asked for one in told} == {one.asked for one in found.told}
 
 
 def test_records_that_another_afl_names_are_read_too() -> None:
@@ -252,3 +279,140 @@ def test_records_that_another_afl_names_are_read_too() -> None:
     (application,) = explore(recorder, TERMINAL, NOW).applications
     asked = [told.asked for told in application.told]
     assert {f"READ RECORD {number} of SFI 2" for number in range(1, 5)} <= {*asked}
+
+
+class Answering:
+    """A card that answers some commands in another way than it would.
+
+    Args:
+        answers: data and status word by how a command begins; the first that fits counts.
+    """
+
+    def __init__(self, card: DemoCard, answers: dict[bytes, tuple[bytes, int]]) -> None:
+        self._card = card
+        self._answers = answers
+        self.atr, self.number = card.atr, card.number
+        self.asked: list[bytes] = []
+
+    def power_on(self) -> None:
+        self._card.power_on()
+
+    def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        self.asked.append(apdu)
+        really = self._card.transmit(apdu)
+        return next((answer for begin, answer in self._answers.items() if apdu.startswith(begin)), really)
+
+
+SELECT_PSE = bytes.fromhex("00A404000E") + PSE
+AID = "A000000333010101"
+
+
+@pytest.mark.parametrize("names_its_file", [True, False])
+def test_a_directory_is_read_once(names_its_file: bool) -> None:
+    card = Answering(open_card("debit", None), {})
+    if not names_its_file:
+        card = Answering(EmvCard(changed("debit", ("atc = 17", "atc = 17\npse = false")), MemoryStore()), {})
+    assert laid_open(card).applications[0].authenticity == "verified"
+    assert card.asked.count(SELECT_PSE + b"\x00") == 1
+
+
+def test_a_directory_without_end_is_looked_at_as_far_as_is_sensible() -> None:
+    """255 records of 15 AIDs each."""
+
+    class Endless(Answering):
+        def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+            if apdu[:2] == b"\x00\xb2" and apdu[3] == 1 << 3 | 4:
+                entries = (
+                    tlv.encode(0x61, tlv.encode(0x4F, b"\xa0\x00\x00" + bytes((apdu[2], number))))
+                    for number in range(15)
+                )
+                super().transmit(apdu)
+                return tlv.encode(0x70, b"".join(entries)), 0x9000
+            return super().transmit(apdu)
+
+    card = Endless(open_card("debit", None), {})
+    found = laid_open(card)
+    assert len(found.applications) == MOST_APPLICATIONS
+    named = 255 * 15 + 1  # the card's own is found by its name
+    assert f"{named - MOST_APPLICATIONS} of {named} applications were left out" in found.problem
+    assert len(card.asked) < 255 + 20 * MOST_APPLICATIONS
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ((b"", 0x6985), "6985"),
+        ((b"", 0x6F00), "6F00"),
+        ((bytes.fromhex("DEADBEEF"), 0x9000), "GET PROCESSING OPTIONS"),
+        ((bytes.fromhex("80027C00"), 0x9000), "GET PROCESSING OPTIONS: no AFL"),
+    ],
+    ids=["refused", "without a reason", "garbage", "empty AFL"],
+)
+def test_without_options_the_rest_is_read_all_the_same(options: tuple[bytes, int], says: str) -> None:
+    whole = laid_open(open_card("debit", None))
+    found = laid_open(Answering(open_card("debit", None), {b"\x80\xa8": options}))
+    (application,) = found.applications
+    assert says in application.problem
+    assert found.anything
+    assert application.counters
+    assert records_of(found) == records_of(whole)
+
+
+@pytest.mark.parametrize("profile", ["debit", "debit-t0"])
+@pytest.mark.parametrize("pse", ["true", "false"])
+def test_a_blocked_application_is_laid_open(profile: str, pse: str) -> None:
+    sound = changed(profile, ("atc = 17", f"atc = 17\npse = {pse}"))
+    sound = replace(sound, behaviour=replace(sound.behaviour, blocked=True))
+    found = laid_open(EmvCard(sound, MemoryStore()))
+    (application,) = found.applications
+    assert application.problem.startswith("this application is blocked")
+    assert application.counters
+    assert records_of(found) > 3
+    assert found.anything
+    assert any(one.asked == f"SELECT {AID}" for one in application.told) == (profile == "debit")
+
+
+@pytest.mark.parametrize(
+    ("fci", "says"),
+    [
+        ("6F84FFFFFFFF", "TLV: 6F is longer than 65535 at byte 1"),
+        ("6F0AFFFFFFFFFFFFFFFFFFFF", "TLV: the tag at byte 2 is longer than 3 bytes"),
+        ("6F80", "TLV: 6F has no definite length at byte 1"),
+        ("7050" * 80, "TLV: 70 says 80 bytes at byte 4, only 78 are there"),
+        ("6F028400", "FCI: no A5 in the template at byte 0"),
+        ("", "FCI: no template 6F at byte 0"),
+    ],
+)
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_garbled_directory_has_its_trouble_named(fci: str, says: str, alone: bool) -> None:
+    """Also where nothing else is on the card, and the PPSE is refused for no reason."""
+    answers = {SELECT_PSE: (bytes.fromhex(fci), 0x9000)}
+    if alone:
+        answers[bytes.fromhex("00A404")] = b"", 0x6F00
+    found = laid_open(Answering(open_card("debit", None), answers))
+    assert f"SELECT 1PAY.SYS.DDF01: {says}" in found.problem
+    assert ("6F00" in found.problem) == alone
+
+
+def test_what_a_card_has_told_before_it_left_is_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_with_fault(url: str) -> SimReader:
+        reader = SimReader(url.removeprefix("sim:"))
+        reader.order_fault("pull@8")
+        return reader
+
+    monkeypatch.setattr(reading, "open_reader", open_with_fault)
+    assert cli.main(["explore", "--reader", "sim:debit"]) == console.EXIT_CARD
+    said = capsys.readouterr()
+    assert "84    Dedicated File (DF) Name" in said.out
+    assert said.err.startswith("stb-card: the card was pulled out")
+
+
+def test_what_takes_long_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = iter(range(0, 100_000, 2))
+    times = console.Times(lambda: NOW, lambda: float(next(clock)), lambda seconds: None)
+    assert cli.run(["explore", "--reader", "sim:debit"], times) == console.EXIT_OK
+    said = capsys.readouterr()
+    assert "Still reading, after 2 commands" in said.err
+    assert "electronic cash: none" in said.out

@@ -37,6 +37,52 @@ def test_the_answer_is_wrong_once(place: str, kind: str, data: bytes, sw: int) -
     assert [number for number, _ in card.happened] == [2]
 
 
+class Answers:
+    """A card that gives these answers, one after the other."""
+
+    atr = b""
+
+    def __init__(self, *answers: tuple[str, int]) -> None:
+        self._answers = iter(answers)
+
+    def power_on(self) -> None:
+        """Nothing to forget."""
+
+    def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        data, sw = next(self._answers)
+        return bytes.fromhex(data), sw
+
+
+@pytest.mark.parametrize(
+    ("answer", "with_wrong_mac"),
+    [
+        (
+            "8014 80 0001 1122334455667788 0701010A0000000000",
+            "8014 80 0001 1122334455667789 0701010A0000000000",
+        ),
+        (
+            "7719 9F270180 9F36020001 9F26081122334455667788 9F10020601",
+            "7719 9F270180 9F36020001 9F26081122334455667789 9F10020601",
+        ),
+        ("770E 9F270180 9F4B02ABCD 9F10020601", "770E 9F270180 9F4B02ABCC 9F10020601"),
+        ("8003 800001", "8003 800000"),
+        ("77FF", "77FE"),
+    ],
+    ids=["format 1", "format 2", "CDA", "cut off", "garbled"],
+)
+def test_a_wrong_mac_is_in_the_cryptogram(answer: str, with_wrong_mac: str) -> None:
+    wrong = bytes.fromhex(with_wrong_mac)
+    at_once = FaultyCard(Answers((answer, 0x9000)), [parse("mac@80AE")], lambda seconds: None)
+    assert at_once.transmit(bytes.fromhex("80AE80000100")) == (wrong, 0x9000)
+    waiting = Answers(("", 0x6120), ("", 0x6C16), (answer, 0x9000), (answer, 0x9000))
+    under_t0 = FaultyCard(waiting, [parse("mac@80AE")], lambda seconds: None)
+    under_t0.transmit(bytes.fromhex("80AE80000100"))
+    get_response = bytes.fromhex("00C0000020")
+    assert under_t0.transmit(get_response) == (b"", 0x6C16)
+    assert under_t0.transmit(get_response) == (wrong, 0x9000)
+    assert under_t0.transmit(get_response) == (bytes.fromhex(answer), 0x9000)
+
+
 def test_the_answer_comes_late() -> None:
     card, pauses = faulty("delay@2:250")
     assert card.transmit(BALANCE) == (MONEY, 0x9000)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -31,6 +33,9 @@ traces = st.builds(
     st.text(max_size=40),
     st.lists(exchanges, max_size=5).map(tuple),
 )
+
+
+EMPTY = Trace("r", b"", "", ())
 
 
 class Ticks:
@@ -89,6 +94,44 @@ def test_it_is_kept_for_its_owner_alone_whole_or_not_at_all(tmp_path: Path) -> N
     with pytest.raises(OSError, match="Not a directory"):
         trace.save(whole(recorder), path / "below")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_no_file_is_left_as_it_is(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for place in (pipe, link):
+        for write in (trace.try_place, functools.partial(trace.save, EMPTY)):
+            with pytest.raises(OSError, match="a device or a pipe"):
+                write(place)
+    assert stat.S_ISFIFO(pipe.lstat().st_mode)
+    assert link.is_symlink()
+    assert {*tmp_path.iterdir()} == {pipe, link}
+
+
+def test_a_link_leads_to_the_file_that_is_written(tmp_path: Path) -> None:
+    below = tmp_path / "below"
+    below.mkdir()
+    target, link = below / "target.trace", tmp_path / "link"
+    link.symlink_to(target)
+    for _ in range(2):
+        trace.save(EMPTY, link)
+        assert link.is_symlink()
+        assert trace.load(target) == EMPTY
+
+
+def test_no_other_file_is_overwritten_than_a_trace(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    for content in (b"my notes\n", b"\xff", b"{}"):
+        path.write_bytes(content)
+        for write in (trace.try_place, functools.partial(trace.save, EMPTY)):
+            with pytest.raises(FileExistsError, match="no trace"):
+                write(path)
+        assert path.read_bytes() == content
+    path.write_bytes(b"")
+    for _ in range(2):
+        trace.save(EMPTY, path)
+        assert trace.load(path) == EMPTY
 
 
 @given(traces)

@@ -301,19 +301,23 @@ async def test_the_command_shows_and_decides_a_load(
         return code, told.out + told.err
 
     heading, line = (await said("list"))[1].splitlines()
-    assert (line.rindex("disputed"), line.index("a load")) == (
+    number = loader.load["number"]
+    assert (line.rindex("disputed"), line.index(number)) == (
         heading.index("STANDS AS"),
-        heading.index("ORDER"),
+        heading.index("NUMBER"),
     )
     _, text = await said("show", case.id)
+    assert await said("show", number.lower()) == await said("show", number.replace(" ", "")) == (0, text)
+    assert (await said("show", "0000 0000"))[0] == 1
     assert "None" not in text
     assert [line.split()[1] for line in text.splitlines() if line.startswith("decide")] == [
         "charged-by-bank:",
         "write-off:",
     ]
     shown = dict(line.split(maxsplit=1) for line in text.splitlines())
-    assert (shown["load"], shown["box"], shown["amount"]) == (
+    assert (shown["load"], shown["number"], shown["box"], shown["amount"]) == (
         loader.load["load"],
+        number,
         loader.box.number,
         "100.00",
     )

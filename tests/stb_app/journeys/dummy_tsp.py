@@ -52,7 +52,7 @@ DATE, TIME = bytes.fromhex("20261121"), bytes.fromhex("193208")
 
 def load_of(load: str, state: str, money: Money, reason: str | None, card: PaidCard | None) -> Load:
     """A load as the TSP tells it."""
-    return Load(load, state, money, reason, card, 10_000, NOW)
+    return Load(load, state, money, reason, card, 10_000, NOW, "4C7F 20A1")
 
 
 @cache
@@ -213,9 +213,7 @@ class DummyTsp:
                 return Authorisation(self.become(payment, state="unknown", money="unknown"), None, b"")
             approved = self.issuer == "00"
             state, money = ("unknown", "unknown") if approved else ("failed", "not-taken")
-            now = self.become(
-                payment, state=state, money=money, reason=None if approved else "declined-by-issuer"
-            )
+            now = self.become(payment, state=state, money=money, reason=None if approved else self._why())
             scripts = [keys.command(bytes.fromhex("84240000"))] if self.gives_tries_back else []
             return Authorisation(now, self.issuer, keys.answer(self.issuer, scripts))
 
@@ -282,10 +280,13 @@ class DummyTsp:
             assert data.amount_fen == 0
             self.with_pin = envelope["pin_block"] is not None
             approved = self.issuer == "00"
-            fen, refusal = (498_500, None) if approved else (None, "pin-refused")
+            fen, refusal = (498_500, None) if approved else (None, self._why())
             return AccountBalance(self.issuer, fen, refusal, keys.answer(self.issuer))
 
         return self._do("account_balance", act, key, chip)
+
+    def _why(self) -> str:
+        return "pin-refused" if self.issuer == "55" else "declined-by-issuer"
 
     def begin_load(self, amount_fen: int, key: str) -> Load:
         return self._do("begin_load", lambda: load_of("load-1", "preparing", "not-taken", None, None), key)
@@ -320,7 +321,7 @@ class DummyTsp:
             scripts = [put_balance(keys, balance_fen + data.amount_fen)] if approved else []
             self.load_now = load_of(load, "unknown", "unknown", None, None)
             if not approved:
-                self.load_now = load_of(load, "failed", "not-taken", "declined-by-issuer", None)
+                self.load_now = load_of(load, "failed", "not-taken", self._why(), None)
             return LoadAuthorisation(self.load_now, self.issuer, keys.answer(self.issuer, scripts))
 
         return self._do("authorise_load", act, key, chip)

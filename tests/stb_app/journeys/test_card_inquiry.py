@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from stb_app.journeys.memory import Memory
 from stb_app.journeys.steps import BankCardRead, CardPrompt, CashHeld, InquiryStep
 from tests.stb_app.journeys.bench import BOX, Bench
 from tests.stb_app.journeys.test_electronic_cash import answer_lost
+from tests.stb_app.journeys.test_online_payment import online
+
+KEYS = itertools.count()
 
 
 def look(bench: Bench, *, account: bool = False) -> BankCardRead:
@@ -27,7 +31,7 @@ def look(bench: Bench, *, account: bool = False) -> BankCardRead:
         bench.reader,
         bench.memory,
         bench.waits,
-        iter("abc").__next__,
+        lambda: f"look-{next(KEYS)}",
         bench.alone,
         *BOX,
         account=account,  # type: ignore[arg-type]
@@ -81,3 +85,27 @@ def test_the_bank_is_asked_what_is_in_the_account(
     read = look(bench, account=True)
     assert (read.account_fen, read.account_refusal) == (fen, refusal)
     assert bench.tsp.with_pin
+
+
+def test_before_what_may_be_the_last_try_of_the_pin_it_is_said(tmp_path: Path) -> None:
+    """The issuer does not tell how many tries are left."""
+
+    def told(issuer: str) -> str | None:
+        bench.tsp.issuer = issuer
+        return look(bench, account=True).account_refusal
+
+    bench = Bench("debit", tmp_path)
+    assert [told("55"), told("55"), told("55")] == ["pin-refused", "pin-refused-last", "pin-refused-last"]
+    assert [told("00"), told("55")] == [None, "pin-refused"], "a right PIN begins anew"
+    assert [told("05"), told("55")] == ["declined-by-issuer", "pin-refused"], "so does another refusal"
+    bench.reader.insert("credit")
+    bench.tsp.issuer_of = "credit"
+    assert told("55") == "pin-refused", "each card has tries of its own"
+
+
+def test_a_payment_s_wrong_pin_counts_with_an_inquiry_s(tmp_path: Path) -> None:
+    bench = online("debit", tmp_path)
+    bench.tsp.issuer = "55"
+    assert look(bench, account=True).account_refusal == "pin-refused"
+    end = bench.pay()
+    assert (end.outcome, end.money, end.reason) == ("failed", "not-taken", "pin-refused-last")

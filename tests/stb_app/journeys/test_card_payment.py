@@ -11,7 +11,7 @@ import pytest
 from stb_app.journeys.card_payment import CardPayment
 from stb_app.journeys.following import Follow
 from stb_app.journeys.recovery import DECIDED_S, Recovery
-from stb_app.journeys.steps import CardPrompt, CardWanted, Finished, finished
+from stb_app.journeys.steps import CardAsked, CardPrompt, CardWanted, Finished, finished
 from stb_app.tsp.problem import Problem
 from tests.stb_app.journeys.bench import BOX, PIN, Bench
 from tests.stb_app.journeys.dummy_tsp import ORDER
@@ -336,10 +336,14 @@ def test_the_same_card_in_the_slot_settles_by_itself(tmp_path: Path) -> None:
     bench.answers["put-back"] = bench.journey.cancel
     assert bench.pay().reason == "card-away"
     told: list[object] = []
+    asked: list[CardAsked] = []
     wanted = CardWanted(bench.memory.all())
     recovery = Recovery(bench.tsp, bench.reader, bench.memory, bench.waits, bench.alone, *BOX)  # type: ignore[arg-type]
 
     def listen(step: object) -> None:
+        if isinstance(step, CardAsked):
+            asked.append(step)
+            return
         told.append(step)
         if step == wanted:
             bench.reader.insert("good")
@@ -351,9 +355,12 @@ def test_the_same_card_in_the_slot_settles_by_itself(tmp_path: Path) -> None:
     assert isinstance(told[2], Finished)
     assert (told[2].outcome, told[2].money) == ("success", "taken")
     assert bench.memory.all() == ()
+    assert [step.state for step in asked] == ["asking", "told"]
 
 
-def test_what_a_person_has_decided_meanwhile_is_heard_without_the_card(tmp_path: Path) -> None:
+@pytest.mark.parametrize("looked", [False, True])
+def test_what_a_person_has_decided_meanwhile_is_heard_without_the_card(tmp_path: Path, looked: bool) -> None:
+    """``looked``: somebody opens the records meanwhile, and must not read there what the notice does not know."""
     bench = Bench("good", tmp_path)
     bench.reader.pull_when = "after-debit"
     bench.answers["put-back"] = bench.journey.cancel
@@ -367,7 +374,9 @@ def test_what_a_person_has_decided_meanwhile_is_heard_without_the_card(tmp_path:
         if not decided_at_s and bench.tsp.calls.count("payment"):
             decided_at_s.append(bench.waits.at)
             bench.tsp.become(state="done", money="taken", reason="opened-by-operator")
-        if bench.waits.at > DECIDED_S + 180:
+            if looked:
+                bench.memory.left()
+        if not bench.memory.unproven() or bench.waits.at > DECIDED_S + 180:
             recovery.cancel()
         return wait(seconds, until)
 
@@ -377,6 +386,7 @@ def test_what_a_person_has_decided_meanwhile_is_heard_without_the_card(tmp_path:
     [end] = [step for step in told if isinstance(step, Finished)]
     assert (end.outcome, end.money, end.reason) == ("success", "taken", "opened-by-operator")
     assert bench.tsp.calls.count("payment") < 9
+    assert looked == (bench.waits.at < DECIDED_S)
 
 
 def test_another_card_in_the_slot_is_asked_once_and_left_alone() -> None:

@@ -48,6 +48,7 @@ def bench(tmp_path: Path) -> LoadBench:
 def test_it_is_loaded(bench: LoadBench) -> None:
     end = bench.load()
     assert (end.outcome, end.reason, end.balance_fen) == ("loaded", None, HELD_FEN + AMOUNT_FEN)
+    assert end.load_number == bench.tsp.load_now.number
     assert held(bench) == HELD_FEN + AMOUNT_FEN
     assert bench.tsp.with_pin
     assert not bench.memory.waits_for_cash()
@@ -61,6 +62,12 @@ def test_the_issuer_says_no(bench: LoadBench) -> None:
     assert (end.outcome, end.reason) == ("failed", "declined-by-issuer")
     assert held(bench) == HELD_FEN
     assert not bench.memory.waits_for_cash()
+
+
+def test_a_second_wrong_pin_in_a_row_is_told_as_what_may_be_the_last_but_one(bench: LoadBench) -> None:
+    bench.tsp.issuer = "55"
+    assert [bench.load().reason, bench.load().reason] == ["pin-refused", "pin-refused-last"]
+    assert held(bench) == HELD_FEN
 
 
 def test_an_issuer_that_is_silent_costs_nothing_in_the_end(bench: LoadBench) -> None:

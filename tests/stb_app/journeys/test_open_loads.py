@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from cardreader.errors import CardRemoved
 from cardreader.sim.reader import SimConnection, SimReader
 from stb_app.journeys.memory import Memory, OpenLoad
 from stb_app.journeys.open_loads import OpenLoads
-from stb_app.journeys.steps import Loaded, LoadEnded, LoadsOpen, LoadTold
+from stb_app.journeys.recovery import Recovery
+from stb_app.journeys.steps import CardAsked, Loaded, LoadEnded, LoadsOpen, LoadTold
 from stb_app.journeys.verbs import Verbs
 from stb_app.kit.texts import last_four
 from stb_app.tsp.client import TspClient
@@ -120,6 +122,32 @@ def test_a_platform_that_answers_nothing_is_told_that_the_card_heard_nothing(ben
     bench.reader.pull()
     assert told(recover(bench, bench.memory)) == [("failed", "card-removed")]
     assert held_later(bench) == HELD_FEN
+
+
+def test_whoever_puts_a_card_in_is_told_what_it_is_asked(pulled: LoadBench) -> None:
+    """It must stay in as long as it is; another card is said to be another; and then it may go."""
+    left_without_the_card(pulled)
+    pulled.reader.insert("debit")
+    (number,) = pulled.memory.missed_cards()
+    assert number.endswith("4204")
+    does = iter((lambda: pulled.reader.insert("electronic-cash"), pulled.reader.pull, lambda: None))
+    steps: list[object] = []
+
+    def pause(seconds: float, until: threading.Event) -> bool:
+        if any(isinstance(step, CardAsked) for step in steps):
+            next(does, recovery.cancel)()
+        return False
+
+    pulled.waits.pause = pause  # type: ignore[method-assign]
+    recovery = Recovery(pulled.tsp, pulled.reader, pulled.memory, pulled.waits, pulled.alone, *BOX)  # type: ignore[arg-type]
+    recovery.run(steps.append)
+    said = [(step.state, step.wanted) for step in steps if isinstance(step, CardAsked)]
+    wanted = (number,)
+    assert said == [
+        *(("asking", wanted), ("other", wanted), ("asking", wanted), ("told", wanted)),
+        ("gone", ()),
+    ]
+    assert told(steps) == [("loaded", None)]
 
 
 def held_later(bench: LoadBench) -> int:

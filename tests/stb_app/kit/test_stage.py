@@ -235,7 +235,15 @@ def test_what_moves_for_ever_stays_in_its_rectangle_and_stands_still_with_the_cl
     assert 0 < wake <= 0.05
 
 
-@pytest.mark.parametrize("pose", ["insert", "remove", "wrong", "reading", "processing", "empty"])
+def test_a_notice_of_what_is_going_on_turns_and_another_one_stands_still() -> None:
+    for tone, moves in (("busy", True), ("info", False)):
+        stage = Stage(pygame.Surface(SIZE))
+        stage.show(replace(page(), notice="One moment, please.", notice_tone=tone), 0.0)  # type: ignore[arg-type]
+        stage.frame(0.0)
+        assert bool(stage.frame(0.5)) == moves
+
+
+@pytest.mark.parametrize("pose", ["insert", "remove", "wrong", "reading", "processing", "busy"])
 def test_the_card_moves_in_the_poses_that_ask_for_it(pose: str) -> None:
     surface = pygame.Surface(SIZE)
     stage = Stage(surface)
@@ -245,7 +253,7 @@ def test_the_card_moves_in_the_poses_that_ask_for_it(pose: str) -> None:
     assert stage.next_wake(0.55) is not None
 
 
-@pytest.mark.parametrize("pose", ["inside", "missing", "ok"])
+@pytest.mark.parametrize("pose", ["inside", "missing", "ok", "empty"])
 def test_the_card_stands_still_in_the_others(pose: str) -> None:
     stage = Stage(pygame.Surface(SIZE))
     stage.show(page(CardSlot(pose)), 0.0)  # type: ignore[arg-type]

@@ -21,6 +21,7 @@ class Watched:
     def __init__(self, program: str, log_path: Path, lives: int = 1) -> None:
         self.addresses: list[str] = []
         self.downs = 0
+        self.reasons: list[str | None] = []
         self.pauses: list[float] = []
         self.up = threading.Event()
         self.over = threading.Event()
@@ -36,8 +37,9 @@ class Watched:
         self.addresses.append(url)
         self.up.set()
 
-    def _down(self) -> None:
+    def _down(self, why: str | None) -> None:
         self.downs += 1
+        self.reasons.append(why)
 
     def _wait(self, seconds: float) -> bool:
         self.pauses.append(seconds)
@@ -63,6 +65,16 @@ def test_a_server_that_dies_is_started_again_after_growing_pauses(tmp_path: Path
     assert watched.pauses == list(PAUSES_S[:4])
     assert watched.downs == 4
     assert (tmp_path / "server.log").read_text().count("cannot") == 4
+
+
+def test_one_that_cannot_start_as_it_was_told_to_says_why(tmp_path: Path) -> None:
+    program = "import sys; sys.stderr.write('stb-server: a bad number\\n'); sys.exit({})"
+    watched = Watched(program.format(2), tmp_path / "server.log", lives=2)
+    assert watched.over.wait(DEADLINE_S)
+    assert watched.reasons == ["stb-server: a bad number"] * 2
+    crashed = Watched(program.format(1), tmp_path / "server.log")
+    assert crashed.over.wait(DEADLINE_S)
+    assert crashed.reasons == [None]
 
 
 def test_one_that_had_come_up_is_started_again_at_once(tmp_path: Path) -> None:

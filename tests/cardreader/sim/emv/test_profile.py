@@ -32,6 +32,7 @@ HEAD = '[card]\npan = "6217001834057286101"'
         ("atc = 17", "atc = 65536", "profile x: card: atc: 0 to 65535, not 65536"),
         ("atc = 17", "atc = true", "profile x: card: atc: a whole number is wanted, not True"),
         ("expiry = 2044-02-29", "expiry = 1999-01-01", "card: expiry: a year from 2000"),
+        ("expiry = 2044-02-29", "expiry = 2050-01-01", "card: expiry: a year from 2000"),
         ("pin =", "pim = 1\npin =", "profile x: card: pim: is not known here"),
         ('aid = "A0', 'aid = "AG', "applications 1: aid: 'AG00000333010101' is not made of hex digits"),
         ('aid = "A000000333010101"', 'aid = "A0"', "applications 1: aid: 5 to 16 bytes are wanted, not 1"),
