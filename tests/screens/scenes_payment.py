@@ -547,7 +547,7 @@ LAB_SCENES: tuple[PaymentScene, ...] = (
     lab("card-lab-files-failed", INSERT, seen("credit", ca=False), focus="item:0", then=digits("OK")),
     lab("card-lab-files-fci", INSERT, seen("electronic-cash"), focus="item:3", then=_down(3)),
     lab("card-lab-files-record", INSERT, seen("debit"), focus="item:8", then=_down(8)),
-    lab("card-lab-files-long", INSERT, seen("debit"), focus="detail:10", then=_down(10, "OK", "DOWN")),
+    lab("card-lab-files-long", INSERT, seen("debit"), focus="detail:8", then=_down(8, "OK", "DOWN")),
     lab("card-lab-files-purse", INSERT, seen("good"), focus="item:2", then=_down(2)),
     lab("card-lab-trace", INSERT, seen("no-purse"), focus="item:0", then=digits("OK")),
     lab("card-lab-trace-command", INSERT, seen("no-purse"), focus="item:2", then=_down(2)),
