@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Puts a demo card with faults into pcscd's virtual reader until Ctrl-C. Each fault happens once.",
         epilog="faults:\n  " + "\n  ".join(FORMS) + "\n\n"
-        "N counts commands from 1 since the card was put in, or is their CLA and INS: 8054 is DEBIT, 80AE GENERATE AC.",
+        "N counts commands from 1 since the card was powered, or is their CLA and INS: 8054 is DEBIT, 80AE GENERATE AC.",
     )
     inserting.card_options(fault)
     fault.add_argument("faults", type=inserting.a_fault, nargs="+", metavar="FAULT")

@@ -12,6 +12,7 @@ from screens.problems import N_, prompt_words, words_for
 from stb_app.journeys.base import Journey
 from stb_app.journeys.card_lab import (
     ApplicationFound,
+    CardReading,
     CardSeen,
     LabStep,
     PurseFound,
@@ -85,6 +86,14 @@ PURPOSES = {
     "inquiry": N_("Balance inquiry"),
     "looked at": N_("Looked at"),
 }
+OUTCOMES: dict[tuple[str, str], tuple[str, Tone]] = {
+    ("payment", "done"): (N_("Paid"), "good"),
+    ("payment", "not done"): (N_("Not paid"), "neutral"),
+    ("load", "done"): (N_("Topped up"), "good"),
+    ("load", "not done"): (N_("Not topped up"), "neutral"),
+}
+"""What became of a payment or a load, as the card has said."""
+UNKNOWN: tuple[str, Tone] = (N_("Not known"), "warning")
 HOLDS = {
     "nothing": N_("No card in it"),
     "card": N_("A card is in it"),
@@ -95,7 +104,7 @@ HOLDS = {
 
 
 class CardLabScreen(Page[None]):
-    """Reads every card that is put in; the last one stays on the screen when it is taken out."""
+    """Reads every card that is put in; the last one stays on the screen when it is taken out, until the next one is in."""
 
     id = "card-lab"
 
@@ -103,6 +112,7 @@ class CardLabScreen(Page[None]):
         super().__init__(app)
         self._prompt: CardPrompt | Refused = CardPrompt("starting")
         self._seen: CardSeen | None = None
+        self._reading: CardReading | None = None
         self._running: Running | None = None
         self._journey: Any = None
 
@@ -131,11 +141,16 @@ class CardLabScreen(Page[None]):
         if journey is not self._journey:
             return  # the last word of one that was begun again
         if isinstance(step, CardSeen):
-            self._seen, self._prompt = step, CardPrompt("remove")
-            self.app.sound("card")
+            self._seen, self._prompt = step, CardPrompt("remove" if step.whole else "removed-early")
+            if step.whole:
+                self.app.sound("card")
             self.app.focus(self._first(step))
+        elif isinstance(step, CardReading):
+            self._reading = step
         else:
             self._prompt = step
+            if step == CardPrompt("reading"):  # another stay: nothing of the last one is this card's
+                self._seen = self._reading = None
             if isinstance(step, Refused) and step.code != "cancelled":
                 self.app.focus("again")
         self.app.refresh()
@@ -144,6 +159,8 @@ class CardLabScreen(Page[None]):
         """What a tester wants to see first."""
         if seen.found.applications:
             return "application:0"
+        if not seen.whole and seen.found.told:
+            return "files"
         return "purse" if seen.found.purse is not None else "commands"
 
     @property
@@ -194,10 +211,13 @@ class CardLabScreen(Page[None]):
         prompt, seen = self._prompt, self._seen
         about = {"prompt": prompt.prompt} if isinstance(prompt, CardPrompt) else {"problem": prompt.code}
         if seen is None:
-            return {**about, "reader": None}
+            reading = self._progress()
+            commands = {} if reading is None else {"commands": reading.commands}
+            return {**about, "reader": None if reading is None else reading.reader, **commands}
         return {
             **about,
             "reader": seen.reader,
+            "whole": seen.whole,
             "replayed": seen.recording or None,
             "atr": seen.trace.atr.hex().upper(),
             "purse": seen.found.purse is not None,
@@ -251,8 +271,8 @@ class CardLabScreen(Page[None]):
     def _about(self) -> tuple[tuple[Node, ...], str, str, Pill | None]:
         """Facts, title, text and mark of what is in the slot, or of what to do."""
         seen, prompt = self._seen, self._prompt
-        if seen is None or (isinstance(prompt, CardPrompt) and prompt.prompt == "reading"):
-            return (), *self._said(), None
+        if seen is None:
+            return self._so_far(), *self._said(), None
         gone = not (isinstance(prompt, CardPrompt) and prompt.prompt == "remove")
         pill = Pill(self.t("Taken out"), "neutral") if gone else Pill(self.t("In the slot"), "good")
         trace = seen.trace
@@ -264,12 +284,30 @@ class CardLabScreen(Page[None]):
         )
         found = seen.found
         text = said(found.problem, self.t)
-        if not found.applications and found.purse is None:
+        if seen.whole and not found.applications and found.purse is None:
             text = text or self.t("It has no application that this box knows.")
-        if isinstance(prompt, CardPrompt) and prompt.prompt in ("removed-early", "reader-missing"):
+        if isinstance(prompt, CardPrompt) and prompt.prompt == "reader-missing":
             text = self._said()[1]
         facts = Facts(pairs, gap=10, style="small")
-        return (*self._recording(seen), facts), self._kind(seen), text, pill
+        _, why = PROMPTS["removed-early"]
+        part = () if seen.whole else (Text(self.t(why), "small", "warning"),)
+        return (*part, *self._recording(seen), facts), self._kind(seen), text, pill
+
+    def _progress(self) -> CardReading | None:
+        """How far the card that is being read has come."""
+        reads = isinstance(self._prompt, CardPrompt) and self._prompt.prompt == "reading"
+        return self._reading if reads else None
+
+    def _so_far(self) -> tuple[Node, ...]:
+        one = self._progress()
+        if one is None:
+            return ()
+        pairs: tuple[tuple[str, str | Text], ...] = (
+            (self.t("Reader"), Text(one.reader, "small")),
+            ("ATR", Text(grouped(one.atr.hex().upper()) or "-", "small")),
+            (self.t("Commands so far"), Text(str(one.commands), "small")),
+        )
+        return (Facts(pairs, gap=10, style="small"),)
 
     def _recording(self, seen: CardSeen) -> tuple[Node, ...]:
         if not seen.recording:
@@ -294,6 +332,8 @@ class CardLabScreen(Page[None]):
 
     def _kind(self, seen: CardSeen) -> str:
         found = seen.found
+        if not seen.whole:
+            return self.t(card_kind(session(seen.trace).kind))
         if found.applications:
             kind = bank_card(found.applications[0].aid)
             return self.t(card_kind(kind)) if kind else self.t("Bank card")
@@ -368,7 +408,10 @@ class CardLabSessionsScreen(Page[None]):
         return (self.t("Card lab"), self.t("Earlier cards and payments"))
 
     def state(self) -> dict[str, Any]:
-        return {"sessions": [len(one.exchanges) for one in self._traces]}
+        return {
+            "sessions": [len(one.exchanges) for one in self._traces],
+            "outcomes": [session(one).outcome for one in self._traces],
+        }
 
     def on_ok(self, key: str) -> None:
         if key == "back":
@@ -395,7 +438,12 @@ class CardLabSessionsScreen(Page[None]):
         title = f"{card} · {self.t(PURPOSES[about.purpose])}"
         count = self.t("{n} commands").format(n=len(one.exchanges))
         lines = one.made_at[:19].replace("T", " "), f"{one.reader} · {count}"
-        return way(f"session:{number}", "card" if about.purpose == "looked at" else "receipt", title, *lines)
+        pill = None
+        if about.outcome is not None:
+            words, tone = OUTCOMES.get((about.purpose, about.outcome), UNKNOWN)
+            pill = Pill(self.t(words), tone)
+        icon = "card" if about.purpose == "looked at" else "receipt"
+        return way(f"session:{number}", icon, title, *lines, mark=pill)
 
 
 class CardLabReadersScreen(LoadingPage[tuple[ReaderSeen, ...]]):

@@ -28,7 +28,7 @@ FORMS = (
     "garbage@N         every bit of the answer to command N is the wrong way round, its status word too",
     "mac@N             a bit is wrong in the answer to command N: in GENERATE AC's cryptogram, else the data's last: a MAC that does not fit",
 )
-"""What a fault is written like. N counts from 1 since the card was put in; or it is a command's CLA and INS as four
+"""What a fault is written like. N counts from 1 since the card was powered; or it is a command's CLA and INS as four
 hexadecimal digits, and means the next one of that kind: 8054 is DEBIT FOR PURCHASE, 80AE is GENERATE AC."""
 _FORM = re.compile(r"(?P<kind>[a-z]+)@(?P<place>[0-9A-Fa-f]{4}|[0-9]{1,3})(?::(?P<what>[0-9A-Fa-f]+))?")
 
@@ -38,7 +38,7 @@ class Fault:
     """One fault; it happens once.
 
     Attributes:
-        place: the command's number since the card was put in, from 1; or its class and instruction.
+        place: the command's number since the card was powered, from 1; or its class and instruction.
         what: milliseconds of a delay, or a status word; 0 for the other kinds.
     """
 
@@ -136,6 +136,7 @@ class FaultyCard:
         return self._card.atr
 
     def power_on(self) -> None:
+        self._number = 0  # as a trace counts, which begins when a card is powered
         self._card.power_on()
 
     def transmit(self, apdu: bytes) -> tuple[bytes, int]:

@@ -9,13 +9,19 @@ from cardreader.emv.tags import describe
 from cardreader.errors import ProtocolError
 from cardreader.secret import mask_number
 
-_PAN, _TRACK_2, _HIDDEN = 0x5A, (0x57, 0x9F6B), (0x56, 0x9F1F, 0x9F20, 0x9F61)
-"""What begins with a number, and what is not shown at all: track 1, both tracks' discretionary data, the holder's identity number."""
+_PAN, _TRACK_2 = 0x5A, (0x57, 0x9F6B)
+_CERTIFICATES = (0x9F2D, 0x9F46)
+_HIDDEN = (0x56, 0x9F1F, 0x9F20, 0x9F61, *_CERTIFICATES)
+"""What begins with a number, and what is not shown at all: track 1, both tracks' discretionary data, the holder's identity number,
+and the card's certificates, from which anybody recovers its whole number with the CA's public key (EMV Book 2, table 14).
+"""
 SECRET = (_PAN, *_TRACK_2, *_HIDDEN)
 """Data objects of whose value something is hidden."""
 _PURSE_FILE, _PURSE_FCI, _SERIAL = bytes.fromhex("00B09500"), 0x9F0C, slice(10, 20)
 """EF 0015, as READ BINARY names it and as a purse's FCI has it, and the application serial number in it."""
 _EXPIRY_AND_SERVICE = 7
+_MARKS = tuple(tag.to_bytes(2) for tag in (0x9F1F, *_CERTIFICATES))
+"""What of an answer that is cut off shows what was in it."""
 _SHORTEST = 12
 _PACKED, _PRINTED = re.compile(f"[1-9][0-9]{{{_SHORTEST - 1},}}"), re.compile(rb"[0-9]{%d,}" % _SHORTEST)
 _READ_RECORD, _TEMPLATE, _EMV_FILES = b"\xb2", b"\x70", range(1, 11)
@@ -78,7 +84,7 @@ def _with_serial_hidden(data: bytes) -> str:
 
 
 def _could_be_number(data: bytes) -> bool:
-    return bool(_PACKED.search(data.hex()) or _PRINTED.search(data)) or b"\x9f\x1f" in data
+    return bool(_PACKED.search(data.hex()) or _PRINTED.search(data)) or any(one in data for one in _MARKS)
 
 
 def _objects(apdu: bytes, data: bytes) -> list[tuple[int, int, int]] | None:

@@ -186,8 +186,8 @@ class SimReader:
     def wait_for_card(self, timeout: float, cancel: threading.Event) -> SimConnection:
         with self._changed:
             self._wait(lambda: self._card is not None, timeout, cancel, "no card was put in")
-            assert self._card is not None
-            self._card.power_on()
+            assert self._faulty is not None
+            self._faulty.power_on()
             self._powered = self._insertions
             return SimConnection(self, self._insertions)
 

@@ -11,12 +11,14 @@ from cardreader.emv import capk
 from cardreader.emv.settings import TerminalSettings
 from cardreader.lab.explore import explore
 from cardreader.lab.trace import Exchange, Recorder, Trace
+from cardreader.lab.tree import told
 from cardreader.sim.reader import SimReader
-from stb_app.journeys.card_lab import CardSeen, ReaderSeen
+from stb_app.journeys.card_lab import CardSeen, Explored, ReaderSeen
 from tests.screens import data
 
 TERMINAL = TerminalSettings(terminal_id="88310001", merchant_id="883100048990001", ca_keys=capk.simulated())
 READER = "ACS ACR39U ICC Reader 00 00"
+PULLED_AT = 12
 
 
 @lru_cache
@@ -30,6 +32,17 @@ def seen(profile: str, ca: bool = True) -> CardSeen:
     found = explore(connection, terminal, data.NOW)
     trace = Trace(READER, connection.atr, data.NOW.isoformat(), tuple(connection.exchanges))
     return CardSeen(READER, True, found, trace)
+
+
+@lru_cache
+def pulled(profile: str) -> CardSeen:
+    """The same card, which left at its twelfth command."""
+    whole = seen(profile)
+    trace = replace(whole.trace, exchanges=whole.trace.exchanges[:PULLED_AT])
+    last = replace(trace.exchanges[-1], data=b"", sw=None)
+    trace = replace(trace, exchanges=(*trace.exchanges[:-1], last))
+    found = Explored(None, "", (), "", (), told=told(trace.exchanges))
+    return replace(whole, found=found, trace=trace, whole=False)
 
 
 LEFT = Exchange(bytes.fromhex("80AE8000"), b"", None, 412.31, 3.02)

@@ -10,7 +10,7 @@ from screens.problem_words import PROBLEMS
 from screens.problems import ELSEWHERE, MAY_BE_PAID
 from screens.result import NOT_THIS_BOX, NOT_THIS_CARD, NOT_THIS_SERVICE
 from stb_app.journeys import CardStanding, Order
-from stb_app.journeys.card_lab import Kept, OwnCard
+from stb_app.journeys.card_lab import CardReading, Kept, OwnCard
 from stb_app.journeys.steps import (
     PIN_REFUSED_LAST,
     PROBLEM_PROMPTS,
@@ -24,7 +24,7 @@ from stb_app.journeys.steps import (
 )
 from tests.screens import data
 from tests.screens.dummies import Television
-from tests.screens.dummy_lab import READERS, seen, traces
+from tests.screens.dummy_lab import READER, READERS, pulled, seen, traces
 from tests.screens.dummy_payments import (
     BANK_CARD,
     BY_OPERATOR,
@@ -521,10 +521,12 @@ def _down(count: int, *keys: str) -> Then:
 
 
 INSERT, TAKEN = CardPrompt("insert"), CardPrompt("insert")
+READING = (CardPrompt("reading"), CardReading(READER, seen("credit").trace.atr, 17))
 KEPT = Kept("/var/lib/stb-pay/traces", "20261121T193200.trace")
 LAB_SCENES: tuple[PaymentScene, ...] = (
     lab("card-lab", INSERT, focus="sessions"),
-    lab("card-lab-reading", INSERT, CardPrompt("reading"), focus="sessions"),
+    lab("card-lab-reading", INSERT, seen("debit"), TAKEN, *READING, focus="sessions"),
+    lab("card-lab-part", INSERT, *READING, pulled("credit"), CardPrompt("removed-early"), focus="files"),
     lab("card-lab-reader-in-use", CardPrompt("reader-missing", trouble="in-use"), focus="sessions"),
     lab("card-lab-reader-silent", CardPrompt("reader-missing", trouble="silent"), focus="sessions"),
     lab("card-lab-reader-missing", CardPrompt("reader-missing"), focus="sessions"),

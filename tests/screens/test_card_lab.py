@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from cardreader.lab.trace import Exchange
 from cardreader.sim.profiles import NAMES
-from stb_app.journeys.card_lab import Kept, OwnCard
+from stb_app.journeys.card_lab import CardReading, Kept, OwnCard
 from stb_app.journeys.steps import CardPrompt, Refused
 from stb_app.kit.items import Run
 from tests.screens.dummies import Television
-from tests.screens.dummy_lab import READERS, seen, traces
+from tests.screens.dummy_lab import READER, READERS, pulled, seen, traces
 from tests.screens.dummy_payments import PaymentVerbs, Slot
 from tests.screens.scenes_payment import journey, post
 
@@ -119,6 +120,33 @@ def test_a_card_that_was_taken_stays_on_the_screen(tv: Television) -> None:
     assert "It came out before everything was read." in tv.words()
     post(tv, CardPrompt("reading"), seen("no-purse"))
     assert "It has no application that this box knows." in tv.words()
+
+
+def test_while_a_card_is_read_nothing_of_the_last_one_is_there(tv: Television) -> None:
+    post(tv, seen("debit"), CardPrompt("insert"))
+    assert {"UNIONPAY DEBIT", "Genuine"} <= set(tv.words().split("\n"))
+    post(tv, CardPrompt("reading"), CardReading(READER, b"\x3b\x00", 17))
+    for words in ("Reading the card", READER, "3B00", "Commands so far\n17"):
+        assert words in tv.words()
+    for words in ("UNIONPAY DEBIT", "Genuine", "Commands and times"):
+        assert words not in tv.words()
+    assert (tv.state["commands"], tv.focus) == (17, "sessions")
+
+
+def test_of_a_card_that_left_early_is_shown_what_it_has_told(tv: Television) -> None:
+    post(tv, seen("debit"), CardPrompt("insert"), CardPrompt("reading"), pulled("credit"))
+    post(tv, CardPrompt("removed-early"))
+    for words in ("Credit card", "Taken out", "It came out before everything was read."):
+        assert words in tv.words()
+    for words in ("Debit card", "Genuine", "UNIONPAY DEBIT"):
+        assert words not in tv.words()
+    assert (tv.focus, tv.state["whole"], tv.state["applications"]) == ("files", False, [])
+    post(tv, CardPrompt("insert"))
+    assert "It came out before everything was read." in tv.words(), "as long as it is there"
+    tv.press("OK")
+    assert "SELECT A0000003 33010102" in tv.words()
+    tv.press("BACK").ok("commands")
+    assert tv.state["items"] == len(pulled("credit").trace.exchanges) + 1
 
 
 def test_a_purse_is_laid_open(tv: Television) -> None:
@@ -265,9 +293,10 @@ def test_commands_are_shown_and_saved(tv: Television) -> None:
 
 def test_earlier_cards_and_one_that_left_in_a_payment(tv: Television) -> None:
     tv.ok("sessions")
-    assert tv.state == {"sessions": [27, 20, 26]}
+    assert tv.state == {"sessions": [27, 20, 26], "outcomes": ["not done", None, None]}
     for words in (
         "Debit card **** 6101 · Payment",
+        "Not paid",
         "Purse card **** 2047 · Looked at",
         "2026-11-21 19:34:00",
     ):
@@ -275,6 +304,20 @@ def test_earlier_cards_and_one_that_left_in_a_payment(tv: Television) -> None:
     tv.press("OK", *["DOWN"] * 30)
     assert "GENERATE AC ARQC" in tv.words()
     assert "The card left instead of answering." in tv.words()
+
+
+@pytest.mark.parametrize(
+    ("sw", "data", "words"),
+    [(0x9000, "0011223344556677", "Paid"), (0x9302, "", "Not paid"), (None, "", "Not known")],
+)
+def test_of_an_earlier_card_it_is_said_whether_it_paid(sw: int | None, data: str, words: str) -> None:
+    purse = seen("good").trace
+    debit = Exchange(bytes.fromhex("80540100"), bytes.fromhex(data), sw, 300.0, 2.0)
+    stay = replace(purse, exchanges=(*purse.exchanges, debit))
+    tv = Television(PaymentVerbs(traces=(stay, purse)), "en").open("card-lab-sessions")
+    marks = [line for line in tv.words().split("\n") if line in ("Paid", "Not paid", "Not known")]
+    assert marks == [words]
+    assert tv.state["outcomes"] == [{"Paid": "done", "Not paid": "not done"}.get(words, "not known"), None]
 
 
 def test_a_reader_is_chosen() -> None:

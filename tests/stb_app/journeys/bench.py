@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cardreader.emv import capk
 from cardreader.emv.settings import TerminalSettings
+from cardreader.lab.sessions import RecordingReader
 from cardreader.readers import open_reader
 from cardreader.sim.reader import SimReader
 from stb_app.journeys.card_payment import CardPayment
@@ -47,6 +48,7 @@ class Bench:
         reader = open_reader(f"sim:{profile}")
         assert isinstance(reader, SimReader)
         self.reader = reader
+        self.recorded = RecordingReader(reader, lambda: 0.0, BOX[1])
         self.tsp = DummyTsp()
         self.memory = Memory(folder)
         self.waits = FastWaits()
@@ -60,7 +62,7 @@ class Bench:
         keys = iter(range(10_000))
         self.journey = CardPayment(
             self.tsp,
-            self.reader,
+            self.recorded,
             self.memory,
             self.waits,
             lambda: f"key-{next(keys)}",

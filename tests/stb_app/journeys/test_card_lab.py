@@ -27,7 +27,17 @@ from cardreader.secret import Pin
 from cardreader.sim.card import Card
 from cardreader.sim.emv.keys import rsa_key
 from cardreader.sim.reader import SimReader
-from stb_app.journeys.card_lab import CardLab, CardSeen, ReaderSeen, Session, keep, readers, session, spoken
+from stb_app.journeys.card_lab import (
+    CardLab,
+    CardReading,
+    CardSeen,
+    ReaderSeen,
+    Session,
+    keep,
+    readers,
+    session,
+    spoken,
+)
 from stb_app.journeys.memory import Memory
 from stb_app.journeys.steps import CardPrompt, Loaded, Loading, Refused
 from stb_app.journeys.verbs import Verbs
@@ -98,23 +108,58 @@ def test_a_recording_in_a_virtual_reader_is_called_one() -> None:
     assert len(replayed.trace.exchanges) == len(card.trace.exchanges), "the card was asked nothing for it"
 
 
-def test_a_card_pulled_while_it_is_read_is_wanted_back() -> None:
-    reader = SimReader("debit")
-    reader.order_fault("pull@80A8")
-    lab = Lab.__new__(Lab)
-    back: list[CardPrompt] = []
+def test_a_card_pulled_while_it_is_read_is_wanted_back_and_shown_as_far_as_it_came() -> None:
+    reader = SimReader("credit")
+    reader.order_fault("pull@80CA")
+    steps: list[Any] = []
+    lab = CardLab(reader, FastWaits(), lambda: TERMINAL, lambda: NOW, threading.Lock())
 
     def on_step(step: Any) -> None:
-        if isinstance(step, CardPrompt) and step.prompt == "removed-early":
-            back.append(step)
+        steps.append(step)
+        if step == CardPrompt("removed-early"):
             reader.insert("debit")
-        if isinstance(step, CardSeen):
-            back.append(step)  # type: ignore[arg-type]
-            lab.journey.cancel()
+        if isinstance(step, CardSeen) and step.whole:
+            lab.cancel()
 
-    lab.journey = CardLab(reader, FastWaits(), lambda: TERMINAL, lambda: NOW, threading.Lock())
-    lab.journey.run(on_step)
-    assert [type(one) for one in back] == [CardPrompt, CardSeen]
+    lab.run(on_step)
+    words = [one.prompt if isinstance(one, CardPrompt) else one for one in steps]
+    part, whole = (one for one in steps if isinstance(one, CardSeen))
+    told = [one for one in words if not isinstance(one, CardReading)]
+    assert told == ["reading", part, "removed-early", "reading", whole, Refused("cancelled")]
+    assert (part.whole, part.found.applications, session(part.trace).kind) == (False, (), "credit")
+    assert part.trace.exchanges[-1].sw is None
+    assert "A000000333010102" in part.found.told[-1].asked
+    assert [one.aid for one in whole.found.applications] == ["A000000333010101"]
+
+
+def test_a_fault_happens_at_the_command_that_has_its_number_in_the_trace_also_when_the_card_is_read_again() -> (
+    None
+):
+    reader = SimReader("debit")
+    Lab(reader)
+    reader.order_fault("word@10:6F00")
+    (again,) = Lab(reader).seen
+    assert [number for number, one in enumerate(again.trace.exchanges, 1) if one.sw == 0x6F00] == [10]
+    assert reader.happened == ((10, "word@10:6F00"),)
+
+
+def test_it_tells_how_far_it_has_read() -> None:
+    reader = SimReader("debit")
+    lab = Lab(reader)
+    came = [one for one in lab.steps if isinstance(one, CardReading)]
+    assert [one.commands for one in came] == [*range(1, len(lab.seen[0].trace.exchanges) + 1)]
+    assert (came[0].reader, came[0].atr) == ("Simulated reader", lab.seen[0].trace.atr)
+
+
+def test_another_card_s_stay_is_told_also_when_a_quick_hand_has_put_it_in() -> None:
+    reader = SimReader("debit")
+    lab = Lab(reader, lambda: reader.insert("credit"))
+    told = [
+        one if isinstance(one, CardSeen) else one.prompt
+        for one in lab.steps[:-1]
+        if not isinstance(one, CardReading)
+    ]
+    assert told == ["reading", lab.seen[0], "reading", lab.seen[1]]
 
 
 def test_without_its_ca_key_a_card_is_not_genuine() -> None:
@@ -233,7 +278,8 @@ def test_what_a_bank_card_was_asked_for_is_told_by_its_transaction_type(code: st
     values = f"{'00' * 6}{'00' * 6}0156{'00' * 5}0156261121{code}{'00' * 27}"
     asked = Exchange(bytes.fromhex(f"80AE8000{len(values) // 2:02X}{values}"), b"", 0x9000, 0.0, 0.0)
     paid = replace(trace, exchanges=(*trace.exchanges, asked))
-    assert session(paid) == Session("electronic-cash", "4204", purpose)  # type: ignore[arg-type]
+    outcome = None if purpose == "inquiry" else "not done"
+    assert session(paid) == Session("electronic-cash", "4204", purpose, outcome)  # type: ignore[arg-type]
 
 
 def test_only_so_many_are_remembered() -> None:

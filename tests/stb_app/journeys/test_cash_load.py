@@ -24,7 +24,7 @@ class LoadBench(Bench):
     def load(self, amount_fen: int = AMOUNT_FEN) -> LoadEnded:
         self.told: list[LoadStep] = []
         self.loading = CashLoad(
-            self.tsp, self.reader, self.memory, self.waits, lambda: f"load-{next(KEYS)}", BOX[1], self.alone, BOX[0],
+            self.tsp, self.recorded, self.memory, self.waits, lambda: f"load-{next(KEYS)}", BOX[1], self.alone, BOX[0],
             amount_fen,
         )  # type: ignore[arg-type]  # fmt: skip
         self.loading.run(self._on_load)
