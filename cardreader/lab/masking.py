@@ -10,10 +10,11 @@ from cardreader.errors import ProtocolError
 from cardreader.secret import mask_number
 
 _PAN, _TRACK_2 = 0x5A, (0x57, 0x9F6B)
-_CERTIFICATES = (0x9F2D, 0x9F46)
-_HIDDEN = (0x56, 0x9F1F, 0x9F20, 0x9F61, *_CERTIFICATES)
+_CERTIFICATES, _SIGNED_STATIC_DATA = (0x9F2D, 0x9F46), 0x93
+_HIDDEN = (0x56, _SIGNED_STATIC_DATA, 0x9F1F, 0x9F20, 0x9F61, *_CERTIFICATES)
 """What begins with a number, and what is not shown at all: track 1, both tracks' discretionary data, the holder's identity number,
-and the card's certificates, from which anybody recovers its whole number with the CA's public key (EMV Book 2, table 14).
+and the card's certificates, from which anybody recovers its whole number with the CA's public key (EMV Book 2, table 14). The signed static application data opens to a hash over what may hold the number: what of it is
+not shown could be tried out (EMV Book 2, table 7).
 """
 SECRET = (_PAN, *_TRACK_2, *_HIDDEN)
 """Data objects of whose value something is hidden."""
