@@ -378,7 +378,7 @@ class CardInquiryScreen(Page[None]):
         if self._account:
             remark = self.t("The PIN goes to the card's bank alone, sealed: it is not shown or stored.")
         if self._pin.too_short:
-            remark = self.t("The PIN has six digits. Still missing: {n}.").format(n=self._pin.missing)
+            remark = self.t("The PIN has six digits. Still missing:\u00a0{n}.").format(n=self._pin.missing)
         return (pin_cells(len(self._pin), self.t("PIN")), Text(remark, "small", "secondary"))
 
     def _refused(self, said: Said, sign: Literal["expired", "failed"]) -> Node:

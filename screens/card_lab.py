@@ -82,15 +82,15 @@ POSES: dict[str, Literal["insert", "reading", "missing", "busy"]] = {
 
 PURPOSES = {
     "payment": N_("Payment"),
-    "load": N_("Top-up to the card"),
+    "load": N_("Load electronic cash"),
     "inquiry": N_("Balance inquiry"),
     "looked at": N_("Looked at"),
 }
 OUTCOMES: dict[tuple[str, str], tuple[str, Tone]] = {
     ("payment", "done"): (N_("Paid"), "good"),
     ("payment", "not done"): (N_("Not paid"), "neutral"),
-    ("load", "done"): (N_("Topped up"), "good"),
-    ("load", "not done"): (N_("Not topped up"), "neutral"),
+    ("load", "done"): (N_("Loaded"), "good"),
+    ("load", "not done"): (N_("Not loaded"), "neutral"),
 }
 """What became of a payment or a load, as the card has said."""
 UNKNOWN: tuple[str, Tone] = (N_("Not known"), "warning")

@@ -80,7 +80,7 @@ TEXTS: Mapping[str, str] = {
         "Plug the reader in and put the same card back: the card itself tells us whether it has the money."
     ),
     "reader-away-in-use": N_(
-        "As soon as it is free, put the same card back: the card itself tells us whether it has the money."
+        "As soon as it is free, take the card out and put it in again: the card itself tells us whether it has the money."
     ),
     "reader-away-silent": N_(
         "Unplug it, plug it in again and put the same card back: the card itself tells us whether it has the money."

@@ -208,7 +208,7 @@ def remarked(step: CardPrompt, pin: PinEntry | None, t: Say) -> tuple[str, str, 
     """
     prompt = step.prompt
     if pin is not None and pin.too_short:
-        words = t("The PIN has six digits. Still missing: {n}.").format(n=pin.missing)
+        words = t("The PIN has six digits. Still missing:\u00a0{n}.").format(n=pin.missing)
         return "info", sentences(words, t(STAY_SAFE)), "warning"
     if pin is not None:
         words = (

@@ -136,7 +136,9 @@ PROMPTS: dict[str, tuple[str, str]] = {
     "reader-missing-silent": (SILENT, N_("Please unplug it and plug it in again.")),
     "reader-away-in-use": (
         IN_USE,
-        N_("As soon as it is free, put the same card back: the card itself tells us whether it has paid."),
+        N_(
+            "As soon as it is free, take the card out and put it in again: the card itself tells us whether it has paid."
+        ),
     ),
     "reader-away-silent": (
         SILENT,

@@ -12,6 +12,7 @@ from screens.record_parts import Pairs, record_page
 from screens.words import (
     PENDING,
     SEPARATOR,
+    after_name,
     amount_color,
     amount_known,
     amount_name,
@@ -125,7 +126,7 @@ class RecordScreen(Page[None]):
             if payment.card.balance_before_fen is not None:
                 pairs.append((self.t("Balance before"), money(payment.card.balance_before_fen)))
             if payment.card.balance_after_fen is not None:
-                pairs.append((self.t("Balance after"), money(payment.card.balance_after_fen)))
+                pairs.append((after_name(self.t, payment.reason), money(payment.card.balance_after_fen)))
         if payment.valid_until is not None:
             pairs.append((self.t("Valid until"), day(payment.valid_until)))
         return tuple(pairs)

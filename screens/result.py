@@ -14,6 +14,7 @@ from screens.problems import BY_OPERATOR, ELSEWHERE, MAY_BE_PAID, Said, money_wo
 from screens.purchase import pay_again, pay_otherwise, to_service
 from screens.words import (
     SEPARATOR,
+    after_name,
     amount_color,
     amount_known,
     amount_name,
@@ -408,7 +409,7 @@ class ResultScreen(Page[None]):
         if card is not None and card.balance_before_fen is not None:
             pairs.append((t("Balance before"), money(card.balance_before_fen)))
         if card is not None and card.balance_after_fen is not None:
-            pairs.append((t("Balance after"), money(card.balance_after_fen)))
+            pairs.append((after_name(t, self._end.reason), money(card.balance_after_fen)))
         if card is not None:
             pairs.append((t("Card number"), card.number))
         if self._hotline:

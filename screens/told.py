@@ -144,7 +144,7 @@ def card_asked(step: CardAsked, t: Say) -> str:
     if step.state == "other":
         numbers = [last_four(number) for number in dict.fromkeys(step.wanted) if number]
         if len(numbers) != 1:
-            return t("This is not a card that is wanted.")
+            return t("This is not one of the cards that we are waiting for. You can take it out.")
         return t("This is not the card ending {last}.").format(last=numbers[0])
     if step.state == "not-readable":
         said = words_for("not-readable", {}, t)

@@ -168,6 +168,11 @@ def method_label(t: Say, money: Money) -> str:
     return t("Paid with") if money in ("taken", "returned") else t("Chosen")
 
 
+def after_name(t: Say, reason: str | None) -> str:
+    """What a card has told it holds since: of one whose payment nobody could check that is no balance after anything."""
+    return t("Now on the card") if reason == BY_OPERATOR else t("Balance after")
+
+
 def amount_known(money: Money, reason: str | None) -> Money:
     """What is known of an amount: of one that counts as paid by a person's decision, not whether the card has lost it."""
     return "unknown" if reason == BY_OPERATOR else money

@@ -100,7 +100,7 @@ def test_too_few_digits_are_not_sent_and_a_seventh_is_not_taken(tv: Television) 
     post(tv, *NORMAL)
     tv.press("1", "2", "OK")
     assert journey(tv).pins == []
-    assert "Still missing: 4." in tv.words()
+    assert "Still missing:\u00a04." in tv.words()
     tv.press("3", "4", "5", "6", "7", "OK")
     assert journey(tv).pins == [Pin("123456")]
 
@@ -477,7 +477,7 @@ def test_while_the_pin_is_asked_for_nothing_has_been_taken(tv: Television, word:
     post(tv, prompt(word))  # type: ignore[arg-type]
     assert "Nothing has been taken yet." in tv.words()
     tv.press("1", "OK")
-    assert "Still missing: 5. Nothing has been taken yet." in tv.words()
+    assert "Still missing:\u00a05. Nothing has been taken yet." in tv.words()
 
 
 def test_a_bank_that_takes_its_time_is_told_of(tv: Television) -> None:

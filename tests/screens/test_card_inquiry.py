@@ -218,7 +218,7 @@ def test_too_few_digits_are_not_sent(tv: Television) -> None:
     post(tv, prompt("enter-pin"))
     tv.press("1", "2", "LEFT", "OK")
     assert journey(tv).pins == []
-    assert "Still missing: 5." in tv.words()
+    assert "Still missing:\u00a05." in tv.words()
 
 
 def test_with_digits_back_deletes_one_and_says_so_and_home_goes(tv: Television) -> None:

@@ -145,7 +145,7 @@ def test_a_reader_that_does_not_answer_holds_nobody(tv: Television) -> None:
 def test_the_pin_goes_to_the_journey_alone(tv: Television) -> None:
     post(tv, held_up("enter-pin"))
     tv.press("1", "2", "OK")
-    assert "Still missing: 4." in tv.words()
+    assert "Still missing:\u00a04." in tv.words()
     tv.press("BACK", *"3456", "OK")
     assert journey(tv).pins == []
     tv.press("7", "OK")
