@@ -17,7 +17,8 @@ CASE_ACTIONS = {
     "accept-proof": "the card's proof counts: the payment is paid, BOSS opens the service",
     "write-off": "nothing was debited, or what electronic cash has lost was put right with the subscriber: the payment has failed; a proof"
     " or money that comes later is still heard",
-    "open-service": "BOSS opens the service all the same, and the operator bears the amount until PPP pays for the card's certificate after all",
+    "open-service": "BOSS opens the service all the same, and the operator bears the amount until PPP pays for the card's certificate after all;"
+    " one that PPP has refused stays a case of its own, to be presented again or closed",
     "present-again": "PPP is told of the card's certificate once more, under a number of its own",
     "refund": "what the wallet took goes back through the wallet",
     "retry-opening": "BOSS is asked once more to open the service",
