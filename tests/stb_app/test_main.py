@@ -310,7 +310,7 @@ def test_what_is_done_with_a_card_that_was_put_back_is_told() -> None:
         "This is not the card ending 4204. It is not yet known whether the card was loaded"
     )
     assert told(CardAsked("other", (*number, "6217 00** **** *** 6101"))).startswith(
-        "This is not a card that is"
+        "This is not one of the cards that we are waiting for"
     )
     assert told(CardAsked("not-readable", number)).startswith("This card cannot be read. ")
     told(CardAsked("told", number))

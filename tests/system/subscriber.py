@@ -162,3 +162,17 @@ def balance_offline(tv: Television) -> int:
     plain(tv, "There is no connection to ask whether this card can pay.")
     fen: int = state["balance_fen"]
     return fen
+
+
+def load(tv: Television, fen: str) -> tuple[int, int]:
+    """Loads the electronic cash of the card that is in; what it held before and holds now, in fen."""
+    tv.choose("card-inquiry")
+    read = tv.wait_for(lambda s: s["state"].get("kind") == "electronic-cash")["state"]
+    for key in ("load", fen, "load"):
+        tv.choose(key)
+    tv.wait_for(lambda s: s["screen"] == "card-load" and s["state"].get("prompt") == "enter-pin")
+    tv.type("123456")
+    tv.press("OK")
+    ended = tv.wait_for(lambda s: "load" in s["state"])["state"]
+    assert ended["load"] == "loaded"
+    return read["balance_fen"], ended["balance_fen"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.subscriber import home, pin, plain, recorded, result, with_card
+from tests.system.subscriber import home, load, pin, plain, recorded, result, with_card
 from tests.system.television import Television
 
 pytestmark = pytest.mark.xdist_group("debit")
@@ -53,18 +53,9 @@ def test_its_issuer_says_no(tv: Television) -> None:
 def test_a_card_is_loaded_from_its_account(tv: Television) -> None:
     """The account pays, the issuer's script loads the card, and the card shows it."""
     home(tv)
-    tv.choose("card-inquiry")
-    tv.wait_for("card-inquiry")
     tv.post("/card/insert/electronic-cash")
-    before = tv.wait_for(lambda s: s["state"].get("kind") == "electronic-cash")["state"]["balance_fen"]
-    tv.choose("load")
-    tv.choose("10000")
-    tv.choose("load")
-    tv.wait_for(lambda s: s["screen"] == "card-load" and s["state"].get("prompt") == "enter-pin")
-    tv.type("123456")
-    tv.press("OK")
-    ended = tv.wait_for(lambda s: "load" in s["state"])["state"]
-    assert (ended["load"], ended["balance_fen"]) == ("loaded", before + 10_000)
+    before, loaded = load(tv, "10000")
+    assert loaded == before + 10_000
     plain(tv, "The card is loaded", "¥100.00 was taken from the account.")
     tv.choose("done")
     read = tv.wait_for(lambda s: s["state"].get("kind") == "electronic-cash")["state"]

@@ -11,6 +11,7 @@ import pytest
 from cardreader.pcsc import PcscReader
 from tests.pcscd import VIRTUAL_READER, InsertedCard, running_pcscd
 from tests.system import chain
+from tests.system.subscriber import load, pin, recorded
 from tests.system.television import Television
 
 pytestmark = [pytest.mark.pcscd, pytest.mark.xdist_group("pcscd")]
@@ -69,6 +70,30 @@ def test_a_card_pulled_after_the_debit_is_put_back_and_proves_it(tmp_path: Path)
         state = tv.wait_for("result")["state"]
         card.pull()
         assert (state["outcome"], state["money_taken"]) == ("success", True)
+
+
+def test_bank_cards_in_a_pcsc_reader_pay_and_are_loaded(tmp_path: Path) -> None:
+    """Debit, credit, electronic cash and its load on the television, to the issuer's books."""
+    cards = tmp_path / "cards"
+    with running_pcscd(), Television(tmp_path / "box", "--reader", "pcsc:", "--lang", "en") as tv:
+        for profile, service in (("debit", "kids"), ("credit", "music"), ("electronic-cash", "movies")):
+            tv.order(service=service, term="monthly")
+            tv.prompt("insert")
+            card = InsertedCard(profile, cards)
+            if profile == "electronic-cash":
+                tv.prompt("confirm-cash")
+                tv.choose("agree")
+            else:
+                pin(tv)
+            tv.prompt("remove")
+            card.pull()
+            state = tv.wait_for("result")["state"]
+            assert (state["outcome"], state["money_taken"]) == ("success", True)
+            assert recorded(tv, state["number"]) == ("done", "taken")
+        card = InsertedCard("electronic-cash", cards)
+        before, loaded = load(tv, "10000")
+        card.pull()
+        assert loaded == before + 10_000
 
 
 def test_electronic_cash_pays(tmp_path: Path) -> None:
