@@ -251,7 +251,12 @@ class BossService:
                 "paid_at": opening.paid_at,
             }
             statements.insert(conn, tables.subscriptions, values)
-            opened_by = {"state": "opened", "payment": opening.payment, "subscription_id": subscription}
+            opened_by = {
+                "state": "opened",
+                "payment": opening.payment,
+                "subscription_id": subscription,
+                "opened_at": now,
+            }
             statements.change(conn, tables.orders, opened_by, id=order_id)
             books.opened(conn, order_id, order.service, opening.amount_fen, now)
             after = replace(who, held=store.load_held(conn, who.id))
