@@ -31,6 +31,9 @@ from server_stub.boss.service import BossService
 from server_stub.foundation import correlation, http
 from server_stub.foundation.clock import Clock, Pauses, SystemClock, machine_pauses
 from server_stub.foundation.database import Database, DatabaseFault, outage
+from server_stub.foundation.day_exchange import DayExchange
+from server_stub.foundation.files import Store
+from server_stub.foundation.folders import Folder
 from server_stub.foundation.ids import Ids, RandomBytes
 from server_stub.foundation.inside import Inside
 from server_stub.foundation.measures import Measured, Measures
@@ -100,6 +103,7 @@ class World:
         database: opens a role's database, as ``open_role`` does.
         terminals: listens for PPP's terminals; None: nobody reaches PPP by the network.
         line: the way to a PPP; given host, port, and the seconds that connecting and answering may take.
+        folder: where a role (the first) and a partner (the second) exchange files; None: none are exchanged.
     """
 
     clock: Clock
@@ -112,6 +116,7 @@ class World:
     database: Callable[[MetaData, Path, str, Pauses], Database] = open_role
     terminals: socket.socket | None = None
     line: Callable[[str, int, float, float], Line] = TcpLine
+    folder: Callable[[str, str], Folder] | None = None
 
 
 def real_world(
@@ -188,6 +193,8 @@ class Roles:
         self.sandbox = self._sandbox() if "sandbox" in names else None
         self.ppp = self._ppp() if "ppp" in names else None
         self.tsp = None if vault is None else self._tsp(vault)
+        if world.folder is not None:
+            self._exchange_days(world.folder)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -200,13 +207,13 @@ class Roles:
             stack.push_async_callback(self.http.aclose)
             if self.boss is not None:
                 self.boss.start()
-                stack.callback(self.boss.close)
+                stack.push_async_callback(self.boss.stop)
             if self.sandbox is not None:
                 self.sandbox.start()
                 stack.push_async_callback(self.sandbox.stop)
             if self.ppp is not None:
                 self.ppp.start()
-                stack.callback(self.ppp.close)
+                stack.push_async_callback(self.ppp.stop)
                 if self._world.terminals is not None:
                     listener = Listener(self.ppp, self._world.terminals)
                     await listener.start()
@@ -231,6 +238,30 @@ class Roles:
         if self.stopping:
             return ["stopping"]
         return [role for role, database in self._databases.items() if not await _answers(database)]
+
+    def _exchange_days(self, folder: Callable[[str, str], Folder]) -> None:
+        """What the roles tell each other of each day goes through agreed folders."""
+        calendar = self._settings.calendar
+
+        def exchange(metadata: MetaData, partner: str) -> DayExchange:
+            role = metadata.info["role"]
+            return DayExchange(
+                partner=partner,
+                database=self._databases[role],
+                clock=self._world.clock,
+                ids=self._ids,
+                files=metadata.info["files"],
+                store=Store(self._data / "files" / role),
+                folder=folder(role, partner),
+            )
+
+        if self.boss is not None:
+            self.boss.exchange_days(exchange(boss_tables.metadata, "tsp"), calendar)
+        if self.ppp is not None:
+            self.ppp.exchange_days(exchange(ppp_tables.metadata, "tsp"), calendar)
+        if self.tsp is not None:
+            partners = (exchange(tsp_tables.metadata, name) for name in ("boss", "ppp"))
+            self.tsp.exchange_days(*partners, calendar)
 
     def _open(self, metadata: MetaData) -> Database:
         """The database of the role whose tables these are."""

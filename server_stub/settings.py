@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from cardreader.sim.issuers import ISSUERS
+from server_stub.foundation.calendar import Calendar
 from server_stub.foundation.secret import SecretText
 
 PREFIX = "STB_SERVER_"
@@ -71,6 +72,9 @@ class Settings:
         unknown_pauses: comma-separated seconds after which a payment whose money is unknown, or waits for something, is
             looked at for the first, second ... time; after the last it is a case for a person.
         case_second_fen: from this amount on a case is decided by two people.
+        cut_off: when a business day ends in China, HH:MM.
+        closed_days: dates (2026-10-01) and days of the week (sat), with commas between, on which nothing is exchanged with
+            PPP and nothing settled; it is caught up with afterwards.
         idempotency_days: how long the answers to requests are kept.
         late_settle_seconds: the demo wallet's "pay after the code has run out": how long after.
     """
@@ -106,12 +110,19 @@ class Settings:
     box_wrong_proofs: int = 2
     unknown_pauses: str = "60,300,900,3600"
     case_second_fen: int = 50_000
+    cut_off: str = "00:00"
+    closed_days: str = ""
     idempotency_days: int = 30
 
     @property
     def psam_urls(self) -> tuple[str, ...]:
         """The pool's PSAMs, one URL each."""
         return tuple(url.strip() for url in self.psams.split(",") if url.strip())
+
+    @property
+    def calendar(self) -> Calendar:
+        """The business days."""
+        return Calendar.of(self.cut_off, self.closed_days)
 
     @property
     def unknown_schedule(self) -> tuple[float, ...]:
@@ -241,6 +252,25 @@ def _pauses(name: str, text: str) -> str:
     return text
 
 
+def _cut_off(name: str, text: str) -> str:
+    try:
+        Calendar.of(text, "")
+    except ValueError:
+        raise SettingsError(f"{name}={text!r}: a time of day like 23:00 is wanted") from None
+    return text
+
+
+def _closed_days(name: str, text: str) -> str:
+    try:
+        Calendar.of("00:00", text)
+    except ValueError:
+        raise SettingsError(
+            f"{name}={text!r}: dates like 2026-10-01 and days of the week like sat are wanted, with commas between, and "
+            "not the whole week"
+        ) from None
+    return text
+
+
 CHECKS: dict[str, Callable[[str, str], str | SecretText]] = {
     "boss_url": _address,
     "wallet_url": _address,
@@ -249,6 +279,8 @@ CHECKS: dict[str, Callable[[str, str], str | SecretText]] = {
     "psams": _psams,
     "unknown_pauses": _pauses,
     "lan_address": _lan_address,
+    "cut_off": _cut_off,
+    "closed_days": _closed_days,
     "ppp_address": _host_and_port,
     "pos_terminal": _fixed(8),
     "pos_merchant": _fixed(15),

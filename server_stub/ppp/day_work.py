@@ -65,17 +65,15 @@ class DayWork:
 
     async def _answer(self, received: Received) -> None:
         exchange, file, now = self._exchange, received.row.id, self._clock.now()
-        path = exchange.store.folder / f"answer-{file}"
         lines = day_files.read(received.path, DETAILS, DETAIL_WIDTH)
-        try:
+        with exchange.workplace() as path:
             with Writer(path, ANSWERS, received.day) as out:
                 while chunk := list(islice(lines, CHUNK)):
                     take = partial(self._debits.take, lines=chunk, day=received.day, file=file, now=now)
                     for record in await exchange.database.write(take):
                         out.add(record)
-            await exchange.deliver(ANSWERS, received.day, path, out.totals)
-        finally:
-            path.unlink(missing_ok=True)
+            # A day that is sent again is answered again, also where the answer is the same.
+            await exchange.deliver(ANSWERS, received.day, path, out.totals, again=True)
         await exchange.database.write(partial(exchange.used, received=received))
 
     async def _publish(self, day: date) -> bool:

@@ -69,6 +69,7 @@ transactions = Table(
     UniqueConstraint("terminal", "batch", "stan", name="one_of_a_stan"),
     UniqueConstraint("account", "atc", name="one_of_an_atc"),
 )
+Index("transactions_of_day", transactions.c.at)
 Index("transactions_of_batch", transactions.c.terminal, transactions.c.batch, transactions.c.state)
 
 settlements = Table(

@@ -73,7 +73,11 @@ class Remedies:
             if problem.code == "boss-unreachable":
                 raise
             code = problem.code
-            return Acknowledged(lambda conn: book.reopen(conn, clock, break_id, "boss", code))
+
+            def refused(conn: Connection) -> None:
+                book.reopen(conn, clock, break_id, "boss", code)
+
+            return Acknowledged(refused)
 
         def opened(conn: Connection) -> None:
             row = core.load_payment(conn, identity)
@@ -145,6 +149,7 @@ def _taken_back(method: str) -> Callable[[BreakRow], bool]:
     def fits(row: BreakRow) -> bool:
         if row.cls != Cls.REVERSED:
             return False
-        return json.loads(row.here)["status"] == "opened" and facts_of(row)["method"].startswith(method)
+        paid_by: str = facts_of(row)["method"]
+        return json.loads(row.here)["status"] == "opened" and paid_by.startswith(method)
 
     return fits

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from sqlalchemy import Connection, func, insert, select
 
+from server_stub.foundation.calendar import Calendar
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database
+from server_stub.foundation.day_exchange import DayExchange
 from server_stub.foundation.idempotency import Idempotency
 from server_stub.foundation.ids import Ids, RandomBytes
-from server_stub.foundation.jobs import Jobs
+from server_stub.foundation.jobs import Job, Jobs
 from server_stub.foundation.outbox import Handler, Outbox
 from server_stub.foundation.vault import Vault
 from server_stub.foundation.worker import Worker
@@ -46,6 +48,7 @@ from server_stub.tsp.payments import Payments
 from server_stub.tsp.pos import Access, Pos
 from server_stub.tsp.server_keys import ServerKeys
 from server_stub.tsp.settlement import Settlement
+from server_stub.tsp.uploads import Uploads
 from server_stub.tsp.wallet import WalletPayments
 from server_stub.wallets.provider import Wallet
 
@@ -127,6 +130,16 @@ class TspService:
         work = housekeeping.jobs(self.core, self.payments, self.card_loads, self.settlement)
         self.jobs: Jobs = Jobs(database, tables.jobs, clock, who, work)
         database.load(self.jobs.load)
+        self._pos = pos
+        self._day_jobs: Jobs | None = None
+
+    def exchange_days(self, boss: DayExchange, ppp: DayExchange, calendar: Calendar) -> None:
+        """Its days are told to PPP, and compared with PPP's and BOSS's; to be said before the start."""
+        work: dict[str, Job] = {}
+        if self._pos is not None:
+            work |= Uploads(self.core, self._pos, ppp, calendar).jobs()
+        self._day_jobs = Jobs(self.database, tables.jobs, self.core.clock, self.core.who, work)
+        self.database.load(self._day_jobs.load)
 
     @property
     def database(self) -> Database:
@@ -143,12 +156,16 @@ class TspService:
         tables.audit.note_start(self.database, self.core.clock, "tsp", by=self.core.who)
         self.core.outbox.start()
         self.jobs.start()
+        if self._day_jobs is not None:
+            self._day_jobs.start()
         self._psam_seeker.start()
 
     async def stop(self) -> None:
         """Ends it, and lets go of PSAMs and database."""
         await self.core.outbox.stop()
         await self.jobs.stop()
+        if self._day_jobs is not None:
+            await self._day_jobs.stop()
         await self._psam_seeker.stop()
         for unit in self.core.psams.values():
             unit.close()

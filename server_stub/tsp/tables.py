@@ -244,6 +244,7 @@ authorisations = Table(
     Column("script_code", String),  # bit 39 of the answer to the script result
     Column("certificate_code", String),  # bit 39 of the answer to the card's TC, after the batch
 )
+Index("authorisations_of_day", authorisations.c.asked_at)
 Index("one_of_a_slip", authorisations.c.batch, authorisations.c.stan, unique=True)
 
 certificates = Table(
@@ -264,6 +265,7 @@ certificates = Table(
     Column("response_code", String),  # bit 39
     Column("answered_at", Instant),
 )
+Index("certificates_of_day", certificates.c.answered_at)
 """Purchases with electronic cash: what the card has said, and what PPP says to that."""
 
 loads = Table(

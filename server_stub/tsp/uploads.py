@@ -93,7 +93,7 @@ class Uploads:
 
     async def _send(self, day: date) -> None:
         conceal = await self.pos.concealing()
-        await self.exchange.send(DETAILS, day, partial(self._fill, day=day, conceal=conceal))
+        await self.exchange.send(DETAILS, day, partial(self._fill, day=day, conceal=conceal), again=True)
         values = {"state": SENT, "sent_at": self.core.clock.now()}
         mine = (upload_days.c.day == day.isoformat()) & (upload_days.c.state == MADE)
         await self.core.database.write(

@@ -66,10 +66,9 @@ def test_new_tables_are_those_the_program_works_with(database: Open, metadata: M
 def test_a_folder_of_the_first_version_is_brought_up_and_keeps_its_rows(
     database: Open, metadata: MetaData
 ) -> None:
-    table = metadata.sorted_tables[-1]
     with closing(database(first(metadata))) as one:
         before = one.submit(lambda conn: set(inspect(conn).get_table_names())).result()
-        assert table.name in before
+        assert before & set(metadata.tables)
         assert migrations.VERSION_TABLE not in before
         one.submit(lambda conn: conn.execute(text("CREATE TABLE kept (id INTEGER)"))).result()
     with closing(database(migrations.prepare(metadata))) as one:
