@@ -369,14 +369,16 @@ class FtpFolder:
 
     def _run(self, ftp: _Session, work: Callable[[_Session], T]) -> T:
         try:
-            with ftp:
-                ftp.connect(self._host, self._port)
-                ftp.login(self._user, self._password.reveal())
-                ftp.prot_p()
-                ftp.voidcmd("TYPE I")
-                if self._base:
-                    ftp.cwd(self._base)
-                return work(ftp)
+            ftp.connect(self._host, self._port)
+            ftp.login(self._user, self._password.reveal())
+            ftp.prot_p()
+            ftp.voidcmd("TYPE I")
+            if self._base:
+                ftp.cwd(self._base)
+            done = work(ftp)
+            with contextlib.suppress(OSError, EOFError, ftplib.Error):
+                ftp.quit()
+            return done
         except (FolderError, FileNotFoundError):
             raise
         except ssl.SSLCertVerificationError as error:
@@ -386,6 +388,8 @@ class FtpFolder:
             raise FolderRefused(f"{self.address}: refused, {self._said(error)}") from None
         except (ftplib.Error, EOFError, OSError, ValueError) as error:
             raise FolderUnreachable(f"{self.address}: {self._said(error) or 'it has hung up'}") from None
+        finally:
+            ftp.close()
 
     def _said(self, error: BaseException) -> str:
         """What a server has said, in one line; some say again what they were told."""
