@@ -42,12 +42,13 @@ class BossService:
         self._ids = ids
         self.idempotency = Idempotency(database, tables.keys, clock)
         self._jobs: Jobs | None = None
+        self.days: DayWork | None = None
         database.load(books.open_accounts)
 
     def exchange_days(self, exchange: DayExchange, calendar: Calendar) -> None:
         """It tells the platform of each day, in a folder that both have agreed on; to be said before the start."""
-        work = DayWork(exchange, calendar, self._clock).jobs()
-        self._jobs = Jobs(self.database, tables.jobs, self._clock, self._ids.row(), work)
+        self.days = DayWork(exchange, calendar, self._clock)
+        self._jobs = Jobs(self.database, tables.jobs, self._clock, self._ids.row(), self.days.jobs())
         self.database.load(self._jobs.load)
 
     def start(self) -> None:

@@ -96,14 +96,15 @@ class PppService:
         self._issuer = Issuer(self.accounts, master)
         self._upload = batches.Upload(self._issuer, self.accounts, vault, ids)
         self._jobs: Jobs | None = None
+        self.days: DayWork | None = None
         now = clock.now()
         database.load(lambda conn: self._load_demo(conn, now))
 
     def exchange_days(self, exchange: DayExchange, calendar: Calendar) -> None:
         """It answers the platform's days, in a folder that both have agreed on; to be said before the start."""
         debits = PurseDebits(self._vault, self._tmk, calendar)
-        work = DayWork(exchange, debits, calendar, self.clock).jobs()
-        self._jobs = Jobs(self.database, tables.jobs, self.clock, self._ids.row(), work)
+        self.days = DayWork(exchange, debits, calendar, self.clock)
+        self._jobs = Jobs(self.database, tables.jobs, self.clock, self._ids.row(), self.days.jobs())
         self.database.load(self._jobs.load)
 
     def start(self) -> None:

@@ -132,12 +132,14 @@ class TspService:
         database.load(self.jobs.load)
         self._pos = pos
         self._day_jobs: Jobs | None = None
+        self.uploads: Uploads | None = None
 
     def exchange_days(self, boss: DayExchange, ppp: DayExchange, calendar: Calendar) -> None:
         """Its days are told to PPP, and compared with PPP's and BOSS's; to be said before the start."""
         work: dict[str, Job] = {}
         if self._pos is not None:
-            work |= Uploads(self.core, self._pos, ppp, calendar).jobs()
+            self.uploads = Uploads(self.core, self._pos, ppp, calendar)
+            work |= self.uploads.jobs()
         self._day_jobs = Jobs(self.database, tables.jobs, self.core.clock, self.core.who, work)
         self.database.load(self._day_jobs.load)
 

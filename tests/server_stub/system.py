@@ -32,6 +32,7 @@ from server_stub.check import examine
 from server_stub.foundation import migrations, postgresql
 from server_stub.foundation.clock import CHINA, SimulatedClock, machine_pauses
 from server_stub.foundation.database import Database, Prepare
+from server_stub.foundation.folders import Folder, LocalFolder
 from server_stub.foundation.sqlite import SqliteDatabase
 from server_stub.settings import Settings
 from server_stub.tsp import tables
@@ -321,8 +322,19 @@ def stand() -> Stand:
     return Stand()
 
 
+def exchange_below(data: Path) -> Callable[[str, str], Folder]:
+    """A folder in place of the file exchange: the platform sees that of every partner, a partner its own."""
+    for name in ("ppp/XFMX", "ppp/XFJG", "ppp/QSMX", "boss/DZMX"):
+        (data / "exchange" / name).mkdir(parents=True, exist_ok=True)
+    return lambda role, partner: LocalFolder(data / "exchange" / (partner if role == "tsp" else role))
+
+
 def world_of(
-    data: Path, clock: SimulatedClock, network: Network, terminals: socket.socket | None = None
+    data: Path,
+    clock: SimulatedClock,
+    network: Network,
+    terminals: socket.socket | None = None,
+    folder: Callable[[str, str], Folder] | None = None,
 ) -> World:
     """A simulated world; its randomness depends on folder and time, and is another one at every start."""
     _starts[data] += 1
@@ -334,6 +346,7 @@ def world_of(
         pauses=machine_pauses(),
         client=lambda seconds: httpx.AsyncClient(transport=network),
         terminals=terminals,
+        folder=folder,
     )
 
 
@@ -432,6 +445,7 @@ async def running(
     settings: Settings | None = None,
     clock: SimulatedClock | None = None,
     terminals: socket.socket | None = None,
+    folder: Callable[[str, str], Folder] | None = None,
 ) -> AsyncIterator[System]:
     """A server over that folder; one at a time. At the end of a test that went well all that must be true is.
 
@@ -439,6 +453,7 @@ async def running(
 
     Args:
         terminals: where PPP listens; without it there is no PPP for the TSP.
+        folder: where files of a day are exchanged.
     """
     network = Network()
     if not data.exists() or not any(data.iterdir()):
@@ -447,7 +462,7 @@ async def running(
     settings = replace(settings or Settings(), database=databases.of(data))
     # Opening a role's tables takes a while, and few tests have a terminal for PPP.
     names = tuple(name for name in ROLES if name != "ppp" or terminals is not None)
-    roles = Roles(settings, names, data, world_of(data, clock, network, terminals))
+    roles = Roles(settings, names, data, world_of(data, clock, network, terminals, folder))
     app = stand().app
     network.attach(app)
     assert stand().roles is None
@@ -466,11 +481,14 @@ async def running(
 
 @contextlib.asynccontextmanager
 async def running_with_ppp(
-    data: Path, settings: Settings | None = None, clock: SimulatedClock | None = None
+    data: Path,
+    settings: Settings | None = None,
+    clock: SimulatedClock | None = None,
+    folder: Callable[[str, str], Folder] | None = None,
 ) -> AsyncIterator[System]:
     """The same with PPP, on a line that is not simulated."""
     with socket.create_server(("127.0.0.1", 0)) as terminals:
-        async with running(data, settings, clock, terminals) as system:
+        async with running(data, settings, clock, terminals, folder) as system:
             yield system
 
 
