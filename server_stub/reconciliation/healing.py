@@ -71,7 +71,7 @@ class Tally:
     def __init__(self, rules: Sequence[Rule]) -> None:
         late = any(rule.cls is Cls.OTHER_DAY for rule in rules)
         self.rules = tuple(rules) if late else (*rules, SETTLED_LATE)
-        self._found = {rule.name: [0, 0] for rule in self.rules}
+        self._found: dict[str, list[int]] = {rule.name: [0, 0] for rule in self.rules}
 
     def add(self, cls: Cls, here: Record | None, there: Record | None) -> Rule | None:
         """Counts a difference; returns the rule that fits it."""
@@ -90,10 +90,12 @@ class Tally:
 
     def outcome(self) -> list[Healed]:
         """Of every rule that fits something."""
-        found = [(rule, *self._found[rule.name]) for rule in self.rules]
-        return [
-            Healed(rule.name, rule.action, count, fen, self.held(rule)) for rule, count, fen in found if count
+        every = [
+            Healed(rule.name, rule.action, count, fen, self.held(rule))
+            for rule in self.rules
+            for count, fen in [self._found[rule.name]]
         ]
+        return [one for one in every if one.count]
 
 
 def at_stake(here: Record | None, there: Record | None) -> int:
