@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import date, timedelta
 from functools import partial
@@ -38,6 +39,7 @@ class DayWork:
         self._debits = debits
         self._calendar = calendar
         self._clock = clock
+        self._one_at_a_time = asyncio.Lock()
 
     def jobs(self) -> Mapping[str, Job]:
         """By name."""
@@ -49,12 +51,13 @@ class DayWork:
     async def answer(self) -> str:
         """Judges the details that are new, and answers them. Raises FolderError."""
         answered = 0
-        for day, entry in await self._exchange.new(DETAILS):
-            received = await self._exchange.fetch(DETAILS, day, entry)
-            if received is not None:
-                await self._answer(received)
-                await self._publish(day)
-                answered += 1
+        async with self._one_at_a_time:
+            for day, entry in await self._exchange.new(DETAILS):
+                received = await self._exchange.fetch(DETAILS, day, entry)
+                if received is not None:
+                    await self._answer(received)
+                    await self._publish(day)
+                    answered += 1
         return f"{answered} answered"
 
     async def publish(self) -> str:

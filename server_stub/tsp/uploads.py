@@ -15,7 +15,7 @@ from itertools import islice
 import structlog
 from sqlalchemy import Connection, Select, and_, func, insert, literal, select, update
 
-from server_stub.foundation import day_files
+from server_stub.foundation import day_files, statements
 from server_stub.foundation.calendar import Calendar, days
 from server_stub.foundation.day_exchange import DayExchange, Received
 from server_stub.foundation.day_files import Line, Writer
@@ -64,6 +64,10 @@ class Uploads:
 
     async def run(self) -> str:
         """Makes the days that are over, sends what is not sent, reads what is answered. Raises FolderError."""
+        async with self.core.locks.hold(UPLOAD):
+            return await self._run()
+
+    async def _run(self) -> str:
         now, database = self.core.clock.now(), self.core.database
         if not self.calendar.is_open(self.calendar.day_of(now)):
             return "closed today"
@@ -87,8 +91,7 @@ class Uploads:
         first = last if before is None else date.fromisoformat(before) + timedelta(days=1)
         made = 0
         for day in days(first, last):
-            make_day(conn, day, self.calendar, self.core.clock.now(), first=before is None)
-            made += 1
+            made += make_day(conn, day, self.calendar, self.core.clock.now(), first=before is None)
         return made
 
     async def _send(self, day: date) -> None:
@@ -158,14 +161,16 @@ class Uploads:
         conn.execute(update(upload_days).where(upload_days.c.day == day).values(**values))
 
 
-def make_day(conn: Connection, day: date, calendar: Calendar, now: datetime, *, first: bool = False) -> None:
-    """Keeps which debits belong to a day that is over.
+def make_day(conn: Connection, day: date, calendar: Calendar, now: datetime, *, first: bool = False) -> bool:
+    """Keeps which debits belong to a day that is over; False where another process has done it.
 
     Args:
         first: of all days: whatever was paid before belongs to it.
     """
     name = day.isoformat()
-    conn.execute(insert(upload_days).values(day=name, state=MADE, count=0, fen=0, made_at=now))
+    row = {"day": name, "state": MADE, "count": 0, "fen": 0, "made_at": now}
+    if not statements.insert_once(conn, upload_days, row):
+        return False
     conn.execute(update(uploads).where(uploads.c.day.is_(None)).values(day=name))
     paid = payments.c.state.in_(machines.PAID) & (payments.c.paid_at < calendar.end_of(day))
     if not first:
@@ -179,6 +184,7 @@ def make_day(conn: Connection, day: date, calendar: Calendar, now: datetime, *, 
     money = select(func.count(), func.coalesce(func.sum(payments.c.amount_fen), 0)).select_from(mine)
     count, fen = conn.execute(money.where(uploads.c.day == name)).one()
     conn.execute(update(upload_days).where(upload_days.c.day == name).values(count=count, fen=int(fen)))
+    return True
 
 
 def send_again(conn: Connection, day: date) -> bool:
