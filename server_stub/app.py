@@ -260,8 +260,8 @@ class Roles:
         if self.ppp is not None:
             self.ppp.exchange_days(exchange(ppp_tables.metadata, "tsp"), calendar)
         if self.tsp is not None:
-            partners = (exchange(tsp_tables.metadata, name) for name in ("boss", "ppp"))
-            self.tsp.exchange_days(*partners, calendar)
+            ours = tsp_tables.metadata
+            self.tsp.exchange_days(exchange(ours, "boss"), exchange(ours, "ppp"), calendar)
 
     def _open(self, metadata: MetaData) -> Database:
         """The database of the role whose tables these are."""

@@ -22,7 +22,7 @@ from server_stub.foundation import day_files
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database
 from server_stub.foundation.day_files import FileBad, Totals, Writer
-from server_stub.foundation.files import IN, OUT, REFUSED, SENT, USED, FileRow, Files, Store
+from server_stub.foundation.files import ARRIVED, IN, OUT, REFUSED, SENT, USED, FileRow, Files, Store
 from server_stub.foundation.folders import TEMPORARY, Entry, Folder, Print, print_of
 from server_stub.foundation.ids import Ids
 
@@ -90,7 +90,7 @@ class DayExchange:
         name, partner = day_files.name_of(kind, day), self.partner
         found = await asyncio.to_thread(_print_of, path)
         last = await self.database.read(lambda conn: self.files.last(conn, partner, OUT, name))
-        if last is not None and Print(last.size, last.sha256) == found and last.state == SENT and not again:
+        if last is not None and Print(last.sha256, last.size) == found and last.state == SENT and not again:
             return None
         row = await self._keep(OUT, name, day, path, {"count": totals.count, "fen": totals.fen})
         await self.folder.deliver(self.store.path(row.sha256), name)
@@ -109,7 +109,8 @@ class DayExchange:
             found = []
             for day, entry in sorted(there.items()):
                 last = self.files.last(conn, self.partner, IN, day_files.name_of(kind, day))
-                if last is None or last.facts.get("mark") != entry.mark:
+                # What has arrived and was not looked at was left behind by a process that died.
+                if last is None or last.facts.get("mark") != entry.mark or last.state == ARRIVED:
                     found.append((day, entry))
             return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from server_stub.foundation.outbox import Handler, Outbox
 from server_stub.foundation.vault import Vault
 from server_stub.foundation.worker import Worker
 from server_stub.settings import Settings
-from server_stub.tsp import books, housekeeping, psam_pool, tables
+from server_stub.tsp import books, housekeeping, own_books, psam_pool, tables
 from server_stub.tsp.account_inquiry import AccountInquiries
 from server_stub.tsp.boss_client import BossClient
 from server_stub.tsp.boxes import REPORT_KEY, Boxes
@@ -46,6 +47,8 @@ from server_stub.tsp.online_card import OnlineCards
 from server_stub.tsp.orders import Orders
 from server_stub.tsp.payments import Payments
 from server_stub.tsp.pos import Access, Pos
+from server_stub.tsp.reconciling import Books, Reconciling, pair_named
+from server_stub.tsp.remedies import BOSS, PPP, REOPEN, Remedies
 from server_stub.tsp.server_keys import ServerKeys
 from server_stub.tsp.settlement import Settlement
 from server_stub.tsp.uploads import Uploads
@@ -92,6 +95,7 @@ class TspService:
             LOAD_SCRIPT_RESULT: lambda payload: self.card_loads.tell_script_result(payload),
             PRESENT: lambda payload: self.electronic_cash.present(payload),
             REPORT_KEY: lambda payload: self.boxes.report(payload),
+            REOPEN: lambda payload: self.remedies.reopen(payload),
         }
         self._psam_seeker = Worker("psam-seeker", clock, opener.look_again)
         who = ids.row()
@@ -116,6 +120,7 @@ class TspService:
         self.cards: CardPayments = CardPayments(self.core)
         self.proofs: CardProofs = CardProofs(self.core)
         self.wallets: WalletPayments = WalletPayments(self.core)
+        self.remedies: Remedies = Remedies(self.core)
         pos = None if ppp is None else Pos(database, clock, self.hsm, ppp)
         envelopes = Envelopes(self.hsm, self.card_keys)
         line = IssuerLine(self.hsm, pos)
@@ -133,13 +138,19 @@ class TspService:
         self._pos = pos
         self._day_jobs: Jobs | None = None
         self.uploads: Uploads | None = None
+        self.reconciling: Reconciling | None = None
 
     def exchange_days(self, boss: DayExchange, ppp: DayExchange, calendar: Calendar) -> None:
         """Its days are told to PPP, and compared with PPP's and BOSS's; to be said before the start."""
         work: dict[str, Job] = {}
+        books = {BOSS: Books(pair_named(BOSS), "DZMX", boss, partial(own_books.with_boss, calendar=calendar))}
         if self._pos is not None:
             self.uploads = Uploads(self.core, self._pos, ppp, calendar)
             work |= self.uploads.jobs()
+            ours = partial(own_books.with_ppp, calendar=calendar, terminal=self._pos.terminal)
+            books[PPP] = Books(pair_named(PPP), "QSMX", ppp, ours)
+        self.reconciling = Reconciling(self.core, self.remedies, calendar, books)
+        work |= self.reconciling.jobs()
         self._day_jobs = Jobs(self.database, tables.jobs, self.core.clock, self.core.who, work)
         self.database.load(self._day_jobs.load)
 
