@@ -155,9 +155,11 @@ async def disagreements(tsp: Readable, boss: Readable) -> list[str]:
     """
     paid = await tsp.read(_opened_at_tsp)
     opened = await boss.read(_opened_at_boss)
+    # What BOSS has taken back since, the platform hears of at night.
+    taken_back = await boss.read(partial(_opened_at_boss, state="cancelled"))
     said = []
     for order, (payment, fen) in sorted(paid.items()):
-        if opened.get(order) != (payment, fen):
+        if (payment, fen) not in (opened.get(order), taken_back.get(order)):
             said.append(
                 f"order {order}: opened for {_told_payment((payment, fen))}; BOSS has {_told_payment(opened.get(order))}"
             )
@@ -264,11 +266,9 @@ def _opened_at_tsp(conn: Connection) -> dict[str, tuple[str, int]]:
     return {row.order_id: (row.id, row.amount_fen) for row in conn.execute(query)}
 
 
-def _opened_at_boss(conn: Connection) -> dict[str, tuple[str, int]]:
-    """Also what was taken back since: the platform hears of that at night."""
+def _opened_at_boss(conn: Connection, state: str = "opened") -> dict[str, tuple[str, int]]:
     orders = boss_tables.orders.c
-    opened = orders.state.in_(("opened", "cancelled"))
-    query = select(orders.id, orders.payment, orders.amount_fen).where(opened)
+    query = select(orders.id, orders.payment, orders.amount_fen).where(orders.state == state)
     return {row.id: (row.payment, row.amount_fen) for row in conn.execute(query)}
 
 

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
 from server_stub.foundation import states
-from server_stub.foundation.outbox import Acknowledged
-from server_stub.foundation.problems import Problem
 from server_stub.reconciliation.book import Action, BreakRow, DecisionRefused
 from server_stub.reconciliation.records import Cls
 from server_stub.tsp import core, machines, uploads
-from server_stub.tsp.core import Core
-from server_stub.tsp.moves import REFUND, REVERSE
-from server_stub.tsp.tables import authorisations, book
+from server_stub.tsp.moves import REFUND, REVERSE, Moves
+from server_stub.tsp.reopening import REOPEN
+from server_stub.tsp.tables import authorisations
 
 BOSS, PPP = "boss", "ppp"
 """The pairs."""
-REOPEN = "reopen-service"
-"""Topic of the outbox: BOSS is told once more, with the key of the first time."""
 SERVICE_CANCELLED = "service-cancelled"
 """The reason of a payment that goes back because BOSS has taken the service back."""
 
@@ -37,10 +32,14 @@ def facts_of(row: BreakRow) -> dict[str, Any]:
 
 
 class Remedies:
-    """The actions on breaks of both pairs."""
+    """The actions on breaks of both pairs.
 
-    def __init__(self, parts: Core) -> None:
-        self._core = parts
+    Args:
+        moves: what moves payments.
+    """
+
+    def __init__(self, moves: Moves) -> None:
+        self._moves = moves
 
     def actions(self, pair: str) -> Mapping[str, Action]:
         """By name."""
@@ -55,57 +54,23 @@ class Remedies:
             "reverse": Action(_has(Cls.REVERSED), self._reverse),
         }
 
-    async def reopen(self, payload: dict[str, Any]) -> Acknowledged:
-        """What the outbox delivers: BOSS answers as it did, or opens what it has lost. Raises Problem ``boss-unreachable``."""
-        identity, break_id = payload["payment"], payload["break"]
-        payment = await self._core.database.look(lambda conn: core.load_payment(conn, identity))
-        body = {
-            "payment": identity,
-            "amount_fen": payment.amount_fen,
-            "method": payment.method,
-            "paid_at": payment.paid_at.isoformat(),
-        }
-        clock = self._core.clock
-        try:
-            path = f"orders/{payment.order_id}/opening"
-            answer = await self._core.boss.post(payment.box_number, path, body, identity)
-        except Problem as problem:
-            if problem.code == "boss-unreachable":
-                raise
-            code = problem.code
-
-            def refused(conn: Connection) -> None:
-                book.reopen(conn, clock, break_id, "boss", code)
-
-            return Acknowledged(refused)
-
-        def opened(conn: Connection) -> None:
-            row = core.load_payment(conn, identity)
-            until = datetime.fromisoformat(answer["valid_until"])
-            # One that is only paid hears of it from the delivery that is still owed.
-            if row.state == "opened":
-                core.touch(conn, identity, valid_until=until)
-            book.close(conn, clock, break_id, "boss", valid_until=answer["valid_until"])
-
-        return Acknowledged(opened, lambda: self._core.changes.wake(identity))
-
     def _open(self, conn: Connection, row: BreakRow, actor: str) -> None:
         payment = self._payment(conn, row)
         if payment.state not in ("paid", "opened"):
             raise DecisionRefused(f"payment {payment.id} is {payment.state} now")
         owed = {"payment": payment.id, "break": row.id}
-        self._core.outbox.put(conn, REOPEN, owed, of=payment.correlation)
+        self._moves.outbox.put(conn, REOPEN, owed, of=payment.correlation)
 
     def _refund(self, conn: Connection, row: BreakRow, actor: str) -> None:
         payment = self._opened(conn, row)
-        self._core.move(conn, payment, "refunding", actor=actor, reason=SERVICE_CANCELLED)
+        self._moves.move(conn, payment, "refunding", actor=actor, reason=SERVICE_CANCELLED)
         self._close_order(conn, payment, actor)
         owed = {"payment": payment.id, "amount_fen": payment.received_fen}
-        self._core.outbox.put(conn, REFUND, owed, of=payment.correlation)
+        self._moves.outbox.put(conn, REFUND, owed, of=payment.correlation)
 
     def _returned(self, conn: Connection, row: BreakRow, actor: str) -> None:
         payment = self._opened(conn, row)
-        self._core.move(conn, payment, "refunded", actor=actor, reason=SERVICE_CANCELLED)
+        self._moves.move(conn, payment, "refunded", actor=actor, reason=SERVICE_CANCELLED)
         self._close_order(conn, payment, actor)
 
     def _present_again(self, conn: Connection, row: BreakRow, actor: str) -> None:
@@ -118,7 +83,7 @@ class Remedies:
         kept = conn.execute(authorisations.select().where(mine)).one_or_none()
         if kept is None or kept.reversal_reason is None or payment.state in machines.PAID:
             raise DecisionRefused(f"payment {payment.id} is {payment.state}, and was not reversed here")
-        self._core.outbox.put(conn, REVERSE, {"payment": payment.id}, of=payment.correlation)
+        self._moves.outbox.put(conn, REVERSE, {"payment": payment.id}, of=payment.correlation)
 
     def _opened(self, conn: Connection, row: BreakRow) -> Row[Any]:
         payment = self._payment(conn, row)
@@ -134,7 +99,7 @@ class Remedies:
         return core.load_payment(conn, name)
 
     def _close_order(self, conn: Connection, payment: Row[Any], actor: str) -> None:
-        now = self._core.clock.now()
+        now = self._moves.clock.now()
         states.move(conn, machines.ORDER, payment.order_id, "closed", actor=actor, at=now)
 
 

@@ -48,7 +48,8 @@ from server_stub.tsp.orders import Orders
 from server_stub.tsp.payments import Payments
 from server_stub.tsp.pos import Access, Pos
 from server_stub.tsp.reconciling import Books, Reconciling, pair_named
-from server_stub.tsp.remedies import BOSS, PPP, REOPEN, Remedies
+from server_stub.tsp.remedies import BOSS, PPP, Remedies
+from server_stub.tsp.reopening import REOPEN, Reopening
 from server_stub.tsp.server_keys import ServerKeys
 from server_stub.tsp.settlement import Settlement
 from server_stub.tsp.uploads import Uploads
@@ -95,7 +96,7 @@ class TspService:
             LOAD_SCRIPT_RESULT: lambda payload: self.card_loads.tell_script_result(payload),
             PRESENT: lambda payload: self.electronic_cash.present(payload),
             REPORT_KEY: lambda payload: self.boxes.report(payload),
-            REOPEN: lambda payload: self.remedies.reopen(payload),
+            REOPEN: lambda payload: self.reopening.reopen(payload),
         }
         self._psam_seeker = Worker("psam-seeker", clock, opener.look_again)
         who = ids.row()
@@ -121,6 +122,7 @@ class TspService:
         self.proofs: CardProofs = CardProofs(self.core)
         self.wallets: WalletPayments = WalletPayments(self.core)
         self.remedies: Remedies = Remedies(self.core)
+        self.reopening: Reopening = Reopening(self.core)
         pos = None if ppp is None else Pos(database, clock, self.hsm, ppp)
         envelopes = Envelopes(self.hsm, self.card_keys)
         line = IssuerLine(self.hsm, pos)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from sqlalchemy import Connection, delete, select, update
 from server_stub.boss import cancelling
 from server_stub.boss import tables as boss
 from server_stub.foundation.clock import CHINA
+from server_stub.foundation.folders import FolderError
 from server_stub.reconciliation.book import Decision, DecisionRefused
 from server_stub.tsp import books, tables
 from server_stub.tsp.reconciling import Reconciling
-from tests.server_stub.system import Box, Card, System, exchange_below, running_with_ppp
+from tests.server_stub.system import Box, System, exchange_below, running_with_ppp
 from tests.server_stub.tsp.test_online_card import Terminal
-from tests.server_stub.tsp.test_uploads import DAY, answering, days_of, exchanged, next_day, paid
+from tests.server_stub.tsp.test_uploads import DAY, answering, days_of, exchanged, mended, next_day, paid
 
 pytestmark = pytest.mark.anyio
 SECOND_FEN = 50_000
@@ -69,8 +71,12 @@ async def bought(system: System, box: Box, service: str) -> Any:
     return await box.state(payment["payment"], "done")
 
 
-async def boss_does(system: System, work: Callable[[Connection], Any]) -> Any:
-    return await system.boss(work)
+async def taken_back(system: System, order: str) -> None:
+    """BOSS's staff take a service back."""
+    clock = system.clock
+    await system.boss(
+        lambda conn: cancelling.cancel(conn, clock, order, reason="sold by mistake", actor="Li")
+    )
 
 
 async def decide(system: System, action: str, **told: Any) -> Any:
@@ -80,7 +86,7 @@ async def decide(system: System, action: str, **told: Any) -> Any:
     decision = Decision(row.id, action, told.pop("reason", "looked into"), "Wu", **told)
     clock = system.clock
     return await system.tsp.database.write(
-        lambda conn: tables.book.decide(conn, clock, tables.audit, actions, decision, SECOND_FEN)
+        lambda conn: tables.book.decide(conn, clock, tables.audit, actions, decision, second_fen=SECOND_FEN)
     )
 
 
@@ -101,26 +107,27 @@ async def test_a_service_that_boss_has_lost_is_opened_again(system: System) -> N
     (payment,) = await paid(system)
 
     def lose(conn: Connection) -> None:
-        conn.execute(update(boss.orders).values(state="quoted", payment=None, subscription_id=None, opened_at=None))
-        mine = select(boss.orders.c.id).scalar_subquery()
-        conn.execute(delete(boss.subscriptions).where(boss.subscriptions.c.paid_fen == payment["amount_fen"]))
+        order = boss.orders.c.id == payment["order"]
+        opened = conn.scalar(select(boss.orders.c.subscription_id).where(order))
+        lost = {"state": "quoted", "payment": None, "subscription_id": None, "opened_at": None}
+        conn.execute(update(boss.orders).where(order).values(**lost))
+        conn.execute(delete(boss.subscriptions).where(boss.subscriptions.c.id == opened))
         conn.execute(delete(boss.keys))
-        assert mine is not None
 
-    # The journal of what was lost is lost as well, which no statement here can do: its order is another one then.
-    await boss_does(system, lose)
-    await boss_does(system, forget_journals)
+    await system.boss(lose)
     await morning(system)
     assert (await runs(system))["boss"] == ("done", {"missing-there": 1})
-    while (await system.rows(tables.outbox)) and any(row.delivered_at is None for row in await system.rows(tables.outbox)):
-        pass
+    await delivered(system)
     assert [row.state for row in await at_boss(system, boss.orders)] == ["opened"]
+    assert await breaks(system) == [("boss", "missing-there", "healing", "open")]
     await morning(system, 2)
     assert await breaks(system) == [("boss", "other-day", "closed", "match")]
 
 
-def forget_journals(conn: Connection) -> None:
-    """What a restore would do: the guards of the ledger are put aside."""
+async def delivered(system: System) -> None:
+    """Everything that was owed has arrived."""
+    while any(row.delivered_at is None for row in await system.rows(tables.outbox)):
+        pass
 
 
 async def at_boss(system: System, table: Any) -> list[Any]:
@@ -132,7 +139,7 @@ async def test_what_a_wallet_paid_for_a_service_that_was_taken_back_goes_back(sy
     box = await system.box()
     payment = await bought(system, box, "kids")
     order = payment["order"]
-    await boss_does(system, lambda conn: cancelling.cancel(conn, system.clock, order, reason="sold by mistake", actor="Li"))
+    await taken_back(system, order)
     await morning(system)
     assert await breaks(system) == [("boss", "reversed-on-one-side", "closed", "refund")]
     late = await box.until(payment["payment"], lambda view: view["money"] == "returned")
@@ -146,7 +153,7 @@ async def test_what_a_wallet_paid_for_a_service_that_was_taken_back_goes_back(sy
 async def test_what_a_card_paid_for_it_a_person_gives_back(system: System) -> None:
     (payment,) = await paid(system)
     order = payment["order"]
-    await boss_does(system, lambda conn: cancelling.cancel(conn, system.clock, order, reason="sold by mistake", actor="Li"))
+    await taken_back(system, order)
     await morning(system)
     assert await breaks(system) == [("boss", "reversed-on-one-side", "open", None)]
     with pytest.raises(DecisionRefused, match="refund is not for"):
@@ -154,7 +161,9 @@ async def test_what_a_card_paid_for_it_a_person_gives_back(system: System) -> No
     await decide(system, "returned-by-hand")
     assert await breaks(system) == [("boss", "reversed-on-one-side", "closed", "returned-by-hand")]
     assert [row.state for row in await system.rows(tables.payments)] == ["refunded"]
-    (last,) = [row for row in await system.rows(tables.audit.records) if row.action == "break-returned-by-hand"]
+    (last,) = [
+        row for row in await system.rows(tables.audit.records) if row.action == "break-returned-by-hand"
+    ]
     assert (last.actor, json.loads(last.facts)["reason"]) == ("Wu", "looked into")
 
 
@@ -179,45 +188,78 @@ async def test_a_debit_that_ppp_refuses_waits_and_can_be_presented_again(system:
 
 async def test_a_file_that_does_not_come_is_told_and_caught_up_with(system: System, tmp_path: Path) -> None:
     await paid(system)
+    place, away = tmp_path / "exchange", tmp_path / "away"
+    place.rename(away)
     next_day(system)
     system.clock.advance(timedelta(hours=6).total_seconds())
-    place, away = tmp_path / "exchange" / "boss", tmp_path / "away"
-    # Whatever BOSS has told by itself meanwhile is not there.
-    for file in (place / "DZMX").iterdir():
-        file.unlink()
-    await reconciling(system).run()
-    found = await runs(system)
-    assert found["boss"][0] == "failed" or found["boss"] == ("done", {"matched": 1})
-    assert away is not None
+    with pytest.raises(FolderError):
+        await reconciling(system).run()
+    assert {pair: state for pair, (state, _) in (await runs(system)).items()} == {
+        "boss": "failed",
+        "ppp": "failed",
+    }
+    (why, _) = [row.error for row in await system.rows(tables.book.runs) if row.day == DAY.isoformat()]
+    assert why == "no file DZMX/DZMX20260621.TXT of BOSS is here that could be used"
+    away.rename(place)
     await morning(system, 2)
-    assert (await runs(system))["boss"] == ("done", {"matched": 1})
+    await mended(system)
+    assert await runs(system) == {"boss": ("done", {"matched": 1}), "ppp": ("done", {"matched": 1})}
     assert await breaks(system) == []
 
 
 async def test_a_payment_over_the_cut_off_is_matched_on_the_other_day(system: System) -> None:
-    """Paid in the last second of a day, opened by BOSS in the first of the next one."""
-    box = await system.box()
-    payment = await box.pay("card", "sports", "monthly")
-    card = Card(box)
-    authorised = await card.authorised(payment)
-    proof = card.debit(authorised)
-    last = datetime.combine(DAY, datetime.max.time(), CHINA)
-    del proof, last
+    """Paid in the last second of a day; BOSS opens it in the next one."""
+    (payment,) = await paid(system)
+    opened = datetime.combine(DAY + timedelta(days=1), datetime.min.time(), CHINA)
+    changed = update(boss.orders).where(boss.orders.c.id == payment["order"]).values(opened_at=opened)
+    await system.boss(lambda conn: conn.execute(changed))
     await morning(system)
+    assert (await runs(system))["boss"] == ("done", {"missing-there": 1})
+    await delivered(system)
+    await morning(system, 2)
+    assert await breaks(system) == [("boss", "other-day", "closed", "match")]
+    assert len(await at_boss(system, boss.ledger.entries)) == 2
 
 
 async def test_a_dry_run_changes_nothing_and_says_what_would_be_done(system: System) -> None:
     box = await system.box()
     payment = await bought(system, box, "kids")
-    order = payment["order"]
-    await boss_does(system, lambda conn: cancelling.cancel(conn, system.clock, order, reason="sold by mistake", actor="Li"))
-    next_day(system)
+    await morning(system)
+    await taken_back(system, payment["order"])
     assert system.roles.boss is not None
     assert system.roles.boss.days is not None
-    await system.roles.boss.days.publish()
     core = system.tsp.core
-    await core.database.write(
+    await system.roles.boss.days.publish()
+    books_ = reconciling(system).books["boss"]
+    # The file is fetched, and before its run is done, somebody asks what that would do.
+    (found,) = await books_.exchange.new("DZMX")
+    await books_.exchange.fetch("DZMX", *found)
+    dry = await core.database.write(
         lambda conn: tables.book.want(conn, core.ids, core.clock, "boss", DAY, "person:Wu", dry_run=True)
     )
-    state = await runs(system)
-    assert state["boss"][0] in ("wanted", "done")
+    (row,) = [one for one in await system.rows(tables.book.runs) if one.id == dry]
+    await reconciling(system)._reconcile(row)
+    assert await breaks(system) == []
+    (row,) = [one for one in await system.rows(tables.book.runs) if one.id == dry]
+    assert json.loads(row.healed)["charged-but-cancelled"]["count"] == 1
+    await reconciling(system).run()
+    assert await breaks(system) == [("boss", "reversed-on-one-side", "closed", "refund")]
+
+
+async def test_more_than_a_rule_may_heal_waits_for_people(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = await system.box()
+    payments = [await bought(system, box, service) for service in ("kids", "sports")]
+    for payment in payments:
+        await taken_back(system, payment["order"])
+    there = reconciling(system).books["boss"]
+    rules = [rule.model_copy(update={"limit_count": 1}) for rule in there.pair.heal]
+    strict = replace(there, pair=there.pair.model_copy(update={"heal": tuple(rules)}))
+    monkeypatch.setitem(reconciling(system).books, "boss", strict)  # type: ignore[arg-type]
+    await morning(system)
+    assert await breaks(system) == [("boss", "reversed-on-one-side", "open", None)] * 2
+    (row,) = [
+        one for one in await system.rows(tables.book.runs) if (one.pair, one.day) == ("boss", DAY.isoformat())
+    ]
+    assert json.loads(row.healed)["charged-but-cancelled"]["held"]
