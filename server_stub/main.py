@@ -56,6 +56,8 @@ COMMANDS = {
     "terminal-key": "hsm_keys:terminal_key",
     "psams": "psams:run",
     "settle": "settle:run",
+    "reconcile": "reconcile:run",
+    "cancel": "cancel:run",
     "audit": "audit:run",
     "check": "check:run",
     "backup": "backup:backup",
