@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from server_stub.foundation import day_files
 from server_stub.foundation.calendar import Calendar, days
-from server_stub.foundation.day_exchange import DayExchange
+from server_stub.foundation.day_exchange import DayExchange, Received
 from server_stub.foundation.files import IN, REFUSED, FileRow
 from server_stub.foundation.jobs import Job, every
 from server_stub.reconciliation import pair as pairs
@@ -113,8 +113,11 @@ class Reconciling:
             if received is None:
                 continue
 
-            def want(conn: Connection, day: date = day, received: Any = received) -> None:
-                name = books.pair.name
+            def want(conn: Connection, day: date = day, received: Received = received) -> None:
+                name, first = books.pair.name, self._first_day(conn)
+                if not received.totals.count and (first is None or day < first):
+                    books.exchange.used(conn, received, compared="nothing on either side")
+                    return
                 for other in (*_open_days(conn, name, day, books.pair.window_days), day):
                     self._want(conn, name, other, SERVER)
                 books.exchange.used(conn, received)
@@ -130,10 +133,10 @@ class Reconciling:
     def _miss(self, conn: Connection, books: Books) -> None:
         """Days that are long over, and whose file is not here, are told once."""
         last = self._calendar.last_over(self._core.clock.now() - LATE)
-        begun = conn.execute(select(func.min(payments.c.paid_at))).scalar()
+        begun = self._first_day(conn)
         if begun is None:
             return
-        first = max(self._calendar.day_of(begun), last - timedelta(days=LOOKED_BACK))
+        first = max(begun, last - timedelta(days=LOOKED_BACK))
         known = select(book.runs.c.day).where(book.runs.c.pair == books.pair.name)
         there = set(conn.scalars(known))
         for day in days(first, last):
@@ -142,6 +145,11 @@ class Reconciling:
                 run = book.want(conn, self._core.ids, clock, books.pair.name, day, SERVER)
                 book.fail(conn, clock, run, _missing(books, name))
                 log.error("file-missing", partner=books.exchange.partner, name=name)
+
+    def _first_day(self, conn: Connection) -> date | None:
+        """The day of the first payment that there was."""
+        begun = conn.execute(select(func.min(payments.c.paid_at))).scalar()
+        return None if begun is None else self._calendar.day_of(begun)
 
     async def _reconcile(self, row: Row[Any]) -> None:
         """One run, whatever comes of it."""
