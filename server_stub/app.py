@@ -28,9 +28,14 @@ from server_stub.boss import api as boss_api
 from server_stub.boss import demo as boss_demo
 from server_stub.boss import tables as boss_tables
 from server_stub.boss.service import BossService
+from server_stub.exchange import tables as exchange_tables
+from server_stub.exchange.listener import Doorway
+from server_stub.exchange.listener import Listener as ExchangeListener
+from server_stub.exchange.service import ExchangeService
 from server_stub.foundation import correlation, http
 from server_stub.foundation.clock import Clock, Pauses, SystemClock, machine_pauses
 from server_stub.foundation.database import Database, DatabaseFault, outage
+from server_stub.foundation.folders import Folder, account_password, folder_of
 from server_stub.foundation.ids import Ids, RandomBytes
 from server_stub.foundation.inside import Inside
 from server_stub.foundation.measures import Measured, Measures
@@ -61,7 +66,7 @@ from server_stub.tsp.service import TspService
 from server_stub.wallets import provider
 
 Role = TypeVar("Role")
-ROLES = ("boss", "tsp", "sandbox", "ppp")
+ROLES = ("boss", "tsp", "sandbox", "ppp", "exchange")
 NAME = "STB payment server"
 NOTICES = "/notices/wallets/demo"
 READY_SECONDS = 2.0
@@ -99,6 +104,7 @@ class World:
         attach: told of the application, once there is one, for clients that reach it without the network.
         database: opens a role's database, as ``open_role`` does.
         terminals: listens for PPP's terminals; None: nobody reaches PPP by the network.
+        doorway: where the exchange listens; None: nobody reaches it.
         line: the way to a PPP; given host, port, and the seconds that connecting and answering may take.
     """
 
@@ -111,6 +117,7 @@ class World:
     attach: Callable[[ASGIApp], None] = lambda app: None
     database: Callable[[MetaData, Path, str, Pauses], Database] = open_role
     terminals: socket.socket | None = None
+    doorway: Doorway | None = None
     line: Callable[[str, int, float, float], Line] = TcpLine
 
 
@@ -119,12 +126,14 @@ def real_world(
     public_url: str,
     authority: ssl.SSLContext | None = None,
     terminals: socket.socket | None = None,
+    doorway: Doorway | None = None,
 ) -> World:
     """The machine's clock, randomness and network. The environment's proxies are not for our partners.
 
     Args:
         authority: whose certificates are believed; None: those of the system's authorities.
         terminals: listens for PPP's terminals.
+        doorway: where the exchange listens.
     """
     ways: list[Inside] = []
 
@@ -142,7 +151,15 @@ def real_world(
             way.app = app
 
     return World(
-        SystemClock(), os.urandom, own_url, public_url, machine_pauses(), client, attach, terminals=terminals
+        SystemClock(),
+        os.urandom,
+        own_url,
+        public_url,
+        machine_pauses(),
+        client,
+        attach,
+        terminals=terminals,
+        doorway=doorway,
     )
 
 
@@ -175,7 +192,10 @@ class Roles:
         if not settings.database and {"boss", "tsp"} <= {*names}:
             expect_both(data)
         # Before any key is made: a server that reaches no database, or has another one's folder, leaves nothing behind.
-        every = (boss_tables.metadata, sandbox_tables.metadata, ppp_tables.metadata, tsp_tables.metadata)
+        every = (
+            *(boss_tables.metadata, sandbox_tables.metadata, ppp_tables.metadata, tsp_tables.metadata),
+            exchange_tables.metadata,
+        )
         wanted = {one.info["role"]: one for one in every if one.info["role"] in names}
         self._databases = {role: self._open(metadata) for role, metadata in wanted.items()}
         vault = self._open_vault() if "tsp" in names else None
@@ -187,6 +207,7 @@ class Roles:
         self.boss = self._boss() if "boss" in names else None
         self.sandbox = self._sandbox() if "sandbox" in names else None
         self.ppp = self._ppp() if "ppp" in names else None
+        self.exchange = self._exchange() if "exchange" in names else None
         self.tsp = None if vault is None else self._tsp(vault)
 
     @asynccontextmanager
@@ -198,6 +219,13 @@ class Roles:
         """
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.http.aclose)
+            if self.exchange is not None:
+                self.exchange.start()
+                stack.push_async_callback(self.exchange.stop)
+                if self._world.doorway is not None:
+                    door = ExchangeListener(self.exchange, self._world.doorway)
+                    await door.start()
+                    stack.push_async_callback(door.stop)
             if self.boss is not None:
                 self.boss.start()
                 stack.callback(self.boss.close)
@@ -215,6 +243,19 @@ class Roles:
                 self.tsp.start()
                 stack.push_async_callback(self.tsp.stop)
             yield
+
+    def folder(self, account: str, base: str = "") -> Folder | None:
+        """The exchange of this process, as one of its own accounts has it; None where there is none.
+
+        Args:
+            account: ``tsp``, which sees the folders of all partners, each below its name; ``ppp``, ``boss``.
+            base: a folder to begin in.
+        """
+        if self.exchange is None or self._world.doorway is None:
+            return None
+        host, port = self._world.doorway.address
+        url = f"ftps://{account}@{f'[{host}]' if ':' in host else host}:{port}/{base}"
+        return folder_of(url, account_password(self._key, account), self._world.doorway.own_context())
 
     def begin_stop(self) -> None:
         """From now on it is not ready for more; all long polls are answered."""
@@ -259,6 +300,16 @@ class Roles:
             vault_file(self._data / "ppp.key", make=not begun),
             master_key(key_file(self._data / "terminal.key")),
             MasterKeys(SecretBytes(issuer_keys.MASTER_AC), SecretBytes(issuer_keys.MASTER_MAC)),
+        )
+
+    def _exchange(self) -> ExchangeService:
+        return ExchangeService(
+            self._databases["exchange"],
+            self._world.clock,
+            self._ids,
+            self._data,
+            self._key,
+            self._settings.ftp_failures_per_hour,
         )
 
     def _open_vault(self) -> Vault:

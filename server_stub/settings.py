@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from ipaddress import AddressValueError, IPv4Address
 from typing import Any
@@ -20,7 +20,7 @@ LONGEST_SECONDS = 366 * 86_400
 """Nothing here may take longer than a year: what does is a slip, and dates end somewhere."""
 
 
-MOST = {"ppp_port": 65_535}
+MOST = {"ppp_port": 65_535, "ftp_port": 65_535}
 """The most that other numbers may be."""
 SHORTEST_KEY, LONGEST_KEY = 16, 256
 PSAM = re.compile(rf"sim:[1-9][0-9]{{0,2}}(:({'|'.join(ISSUERS)}))?|pcsc:.*\S.*")
@@ -45,6 +45,10 @@ class Settings:
             (part of a reader's name); may be empty. One that cannot be reached is looked for until it can.
         lan_address: this machine's IPv4 address in the local network, for ``--lan``; empty: found out.
         ppp_port: where PPP listens for terminals (ISO 8583 over TCP), on the address of ``--host``; not set: any free one.
+        ftp_port: where the exchange listens for partners (FTP with TLS), on the address of ``--host``; not set: any free one.
+        ftp_passive_ports: FIRST-LAST, the ports for its data connections; empty: any free ones.
+        ftp_failures_per_hour: wrong passwords there for one account from one address; ten times as many for it from all, three
+            times as many from one address for all.
         ppp_address: HOST:PORT of the PPP whose terminal this platform is; empty: the role in this process.
         ppp_seconds: how long PPP may take to answer; shorter than the first of the pauses below, when a sale is reversed.
         pos_terminal, pos_merchant: terminal and merchant numbers there (bits 41 and 42).
@@ -93,6 +97,9 @@ class Settings:
     partner_seconds: float = 5.0
     late_settle_seconds: int = 5
     ppp_port: int = 0
+    ftp_port: int = 0
+    ftp_passive_ports: str = ""
+    ftp_failures_per_hour: int = 10
     ppp_address: str = ""
     ppp_seconds: float = 25.0
     pos_terminal: str = "88310001"
@@ -112,6 +119,12 @@ class Settings:
     def psam_urls(self) -> tuple[str, ...]:
         """The pool's PSAMs, one URL each."""
         return tuple(url.strip() for url in self.psams.split(",") if url.strip())
+
+    @property
+    def passive_ports(self) -> Sequence[int] | None:
+        """The ports for data connections of the exchange; None: any free ones."""
+        first, _, last = self.ftp_passive_ports.partition("-")
+        return range(int(first), int(last) + 1) if first else None
 
     @property
     def unknown_schedule(self) -> tuple[float, ...]:
@@ -186,6 +199,16 @@ def _host_and_port(name: str, text: str) -> str:
     return text
 
 
+def _ports(name: str, text: str) -> str:
+    first, _, last = text.partition("-")
+    right = all(one.isascii() and one.isdigit() and 1024 <= int(one) < 65536 for one in (first, last))
+    if text and not (right and int(first) <= int(last)):
+        raise SettingsError(
+            f"{name}={text!r}: FIRST-LAST is wanted, two ports from 1024 on, like 50000-50099"
+        )
+    return text
+
+
 def _fixed(size: int) -> Callable[[str, str], str]:
     """Letters and digits of that length."""
 
@@ -250,6 +273,7 @@ CHECKS: dict[str, Callable[[str, str], str | SecretText]] = {
     "unknown_pauses": _pauses,
     "lan_address": _lan_address,
     "ppp_address": _host_and_port,
+    "ftp_passive_ports": _ports,
     "pos_terminal": _fixed(8),
     "pos_merchant": _fixed(15),
 }
