@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run roles until stopped")
     run.add_argument(
-        "roles", nargs="*", metavar="ROLE", help="boss, tsp, sandbox, ppp (all, if none is named)"
+        "roles", nargs="*", metavar="ROLE", help="boss, tsp, sandbox, ppp, exchange (all, if none is named)"
     )
     _place(run)
     run.add_argument("--host", type=_host, default="127.0.0.1", help="address to listen on (%(default)s)")
@@ -162,12 +162,32 @@ def parser() -> argparse.ArgumentParser:
     )
     cancel.add_argument("order", metavar="ORDER", help="id of the order")
     cancel.add_argument("--reason", required=True, metavar="TEXT", help="why")
+    partners = commands.add_parser(
+        "partners", help="accounts of the exchange: add, list, close, open, give a password; their files"
+    )
+    partners.add_argument("action", choices=("add", "list", "password", "close", "open", "files"))
+    partners.add_argument("partner", nargs="?", metavar="NAME", help="all but 'list' and 'files' want it")
+    partners.add_argument(
+        "--address",
+        action="append",
+        metavar="CIDR",
+        help="with 'add': where it may come from; once for each. Without: from anywhere",
+    )
+    partners.add_argument(
+        "--folder",
+        action="append",
+        metavar="NAME=r|rw",
+        help="with 'add': an agreed folder that it reads, or writes too; once for each. Without: IN=rw, OUT=r",
+    )
     audit = commands.add_parser("audit", help="verify the audit logs")
     audit.add_argument("action", choices=("verify",))
-    audit.add_argument("--role", choices=("boss", "tsp", "ppp"), help="only this role's")
+    audit.add_argument("--role", choices=("boss", "exchange", "tsp", "ppp"), help="only this role's")
     audit.add_argument("--head", metavar="HASH", help="hash of a record that must be there; with --role")
     check = commands.add_parser("check", help="prove on live databases what must always be true")
-    for command in (boxes, rotate, card_key, terminal, cases, psams, settle, reconcile, cancel, audit, check):
+    for command in (
+        *(boxes, rotate, card_key, terminal, cases, psams, settle, reconcile, cancel, partners),
+        *(audit, check),
+    ):
         _place(command)
     backup = commands.add_parser("backup", help="copy one moment of everything, while servers run or stand")
     backup.add_argument("--to", type=_folder, required=True, metavar="FOLDER", help="is made; has keys in it")
@@ -244,6 +264,8 @@ def parse(arguments: Sequence[str] | None, roles: Sequence[str]) -> argparse.Nam
             top.error("settle list, or settle now, or settle decide BATCH --reason TEXT --actor NAME")
     if options.command == "reconcile":
         _check_reconcile(top, options)
+    if options.command == "partners" and options.partner is None and options.action not in ("list", "files"):
+        top.error(f"partners {options.action} NAME")
     if options.command == "audit" and options.head is not None and options.role is None:
         top.error("--head wants --role: each role has its own log")
     if options.command != "run":

@@ -28,6 +28,7 @@ from cardreader.output import until_nobody_reads
 from server_stub import cli, metrics
 from server_stub.app import ROLES, Roles, build, phone_application, real_world, release
 from server_stub.commands import settings_of, subcommand
+from server_stub.exchange.listener import Doorway
 from server_stub.foundation import correlation
 from server_stub.foundation.clock import SystemClock
 from server_stub.foundation.startup import only_one, rest_collector
@@ -58,6 +59,7 @@ COMMANDS = {
     "settle": "settle:run",
     "reconcile": "reconcile:run",
     "cancel": "cancel:run",
+    "partners": "partners:run",
     "audit": "audit:run",
     "check": "check:run",
     "backup": "backup:backup",
@@ -164,12 +166,14 @@ class Listeners:
         phones: for phones in the local network; None: they, too, use ``own``.
         metrics: for ``/metrics`` only; None: only this machine itself gets it, from ``own``.
         terminals: for PPP's terminals; None: it does not run here.
+        partners: for the exchange's; None: it does not run here.
     """
 
     own: socket.socket
     phones: socket.socket | None
     metrics: socket.socket | None
     terminals: socket.socket | None
+    partners: socket.socket | None = None
     scheme: str = "http"
 
     @property
@@ -230,14 +234,16 @@ def open_listeners(options: argparse.Namespace, settings: Settings) -> Listeners
     terminals = None
     if "ppp" in options.roles:
         terminals = _bound(options.host, settings.ppp_port, "STB_SERVER_PPP_PORT")
+    partners = None
+    if "exchange" in options.roles:
+        partners = _bound(options.host, settings.ftp_port, "STB_SERVER_FTP_PORT")
     if not options.lan:
-        return Listeners(own, None, watchers, terminals, scheme)
+        return Listeners(own, None, watchers, terminals, partners, scheme)
     address = settings.lan_address or lan_address()
     if address is None:
         raise SettingsError("--lan: no local network was found; set STB_SERVER_LAN_ADDRESS to this machine's")
-    return Listeners(
-        own, _bound(address, options.port, "STB_SERVER_LAN_ADDRESS"), watchers, terminals, scheme
-    )
+    phones = _bound(address, options.port, "STB_SERVER_LAN_ADDRESS")
+    return Listeners(own, phones, watchers, terminals, partners, scheme)
 
 
 def _bound(host: str, port: int, source: str) -> socket.socket:
@@ -285,7 +291,8 @@ def run(options: argparse.Namespace) -> int:
     """Runs the roles until a signal or the end of the parent; returns the exit code."""
     with ExitStack() as held:
         settings = settings_of(options)
-        alone = () if settings.database else options.roles
+        # A database may be shared; the folders of the exchange are this machine's.
+        alone = [role for role in options.roles if role == "exchange" or not settings.database]
         held.enter_context(only_one(options.data, alone, time.sleep))
         server, listener = _server(options, settings)
         return _serve(server, listener, options)
@@ -293,19 +300,27 @@ def run(options: argparse.Namespace) -> int:
 
 def _server(options: argparse.Namespace, settings: Settings) -> tuple[Server, socket.socket]:
     """The server that is asked for, and the socket it is to answer on."""
-    if options.tls or settings.tls_authority:
-        # Certificates are a tenth of a second to import, and most servers have none.
+    exchange = "exchange" in options.roles
+    if options.tls or exchange or settings.tls_authority:
+        # Certificates are a tenth of a second to import, and many servers have none.
         from server_stub import tls
-    secured = None
+    secured = certificate = None
+    if options.tls or exchange:
+        certificate = tls.files(settings, options.data, options.host, SystemClock().now())
     if options.tls:
-        secured = tls.files(settings, options.data, options.host, SystemClock().now())
+        secured = certificate
     elif settings.tls_certificate or settings.tls_key:
-        log.warning("certificate-not-used", without="--tls")
+        log.warning("certificate-not-used", without="--tls", roles=["exchange"] if exchange else [])
     listeners = open_listeners(options, settings)
+    doorway = None
+    if listeners.partners is not None and certificate is not None:
+        doorway = Doorway(
+            listeners.partners, certificate.certificate, certificate.key, settings.passive_ports
+        )
     believed = None if secured is None else secured.client_context()
     if believed is None and settings.tls_authority:
         believed = tls.believing(Path(settings.tls_authority))
-    world = real_world(listeners.own_url, listeners.public_url, believed, listeners.terminals)
+    world = real_world(listeners.own_url, listeners.public_url, believed, listeners.terminals, doorway)
     app = build(settings, options.roles, options.data, world)
     roles: Roles = app.state.roles
     sides = []

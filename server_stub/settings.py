@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from ipaddress import AddressValueError, IPv4Address
 from typing import Any
@@ -14,6 +14,7 @@ import httpx
 
 from cardreader.sim.issuers import ISSUERS
 from server_stub.foundation.calendar import Calendar
+from server_stub.foundation.folders import folder_of
 from server_stub.foundation.secret import SecretText
 
 PREFIX = "STB_SERVER_"
@@ -21,7 +22,7 @@ LONGEST_SECONDS = 366 * 86_400
 """Nothing here may take longer than a year: what does is a slip, and dates end somewhere."""
 
 
-MOST = {"ppp_port": 65_535}
+MOST = {"ppp_port": 65_535, "ftp_port": 65_535}
 """The most that other numbers may be."""
 SHORTEST_KEY, LONGEST_KEY = 16, 256
 PSAM = re.compile(rf"sim:[1-9][0-9]{{0,2}}(:({'|'.join(ISSUERS)}))?|pcsc:.*\S.*")
@@ -46,6 +47,15 @@ class Settings:
             (part of a reader's name); may be empty. One that cannot be reached is looked for until it can.
         lan_address: this machine's IPv4 address in the local network, for ``--lan``; empty: found out.
         ppp_port: where PPP listens for terminals (ISO 8583 over TCP), on the address of ``--host``; not set: any free one.
+        boss_files, ppp_files: the folders that this TSP shares with BOSS and PPP for files of each day, ftps://USER@HOST:PORT/FOLDER
+            or file:///FOLDER; empty: at the exchange of this process.
+        tsp_files: the same of the roles boss and ppp, where the exchange runs in another process.
+        boss_files_password, ppp_files_password, tsp_files_password: of these accounts; empty: derived from the partner key, as
+            our own exchange does.
+        ftp_port: where the exchange listens for partners (FTP with TLS), on the address of ``--host``; not set: any free one.
+        ftp_passive_ports: FIRST-LAST, the ports for its data connections; empty: any free ones.
+        ftp_failures_per_hour: wrong passwords there for one account from one address; ten times as many for it from all, three
+            times as many from one address for all.
         ppp_address: HOST:PORT of the PPP whose terminal this platform is; empty: the role in this process.
         ppp_seconds: how long PPP may take to answer; shorter than the first of the pauses below, when a sale is reversed.
         pos_terminal, pos_merchant: terminal and merchant numbers there (bits 41 and 42).
@@ -97,6 +107,15 @@ class Settings:
     partner_seconds: float = 5.0
     late_settle_seconds: int = 5
     ppp_port: int = 0
+    boss_files: str = ""
+    ppp_files: str = ""
+    tsp_files: str = ""
+    boss_files_password: SecretText = field(default_factory=lambda: SecretText(""))
+    ppp_files_password: SecretText = field(default_factory=lambda: SecretText(""))
+    tsp_files_password: SecretText = field(default_factory=lambda: SecretText(""))
+    ftp_port: int = 0
+    ftp_passive_ports: str = ""
+    ftp_failures_per_hour: int = 10
     ppp_address: str = ""
     ppp_seconds: float = 25.0
     pos_terminal: str = "88310001"
@@ -123,6 +142,12 @@ class Settings:
     def calendar(self) -> Calendar:
         """The business days."""
         return Calendar.of(self.cut_off, self.closed_days)
+
+    @property
+    def passive_ports(self) -> Sequence[int] | None:
+        """The ports for data connections of the exchange; None: any free ones."""
+        first, _, last = self.ftp_passive_ports.partition("-")
+        return range(int(first), int(last) + 1) if first else None
 
     @property
     def unknown_schedule(self) -> tuple[float, ...]:
@@ -197,6 +222,16 @@ def _host_and_port(name: str, text: str) -> str:
     return text
 
 
+def _ports(name: str, text: str) -> str:
+    first, _, last = text.partition("-")
+    right = all(one.isascii() and one.isdigit() and 1024 <= int(one) < 65536 for one in (first, last))
+    if text and not (right and int(first) <= int(last)):
+        raise SettingsError(
+            f"{name}={text!r}: FIRST-LAST is wanted, two ports from 1024 on, like 50000-50099"
+        )
+    return text
+
+
 def _fixed(size: int) -> Callable[[str, str], str]:
     """Letters and digits of that length."""
 
@@ -252,6 +287,20 @@ def _pauses(name: str, text: str) -> str:
     return text
 
 
+def _files(name: str, text: str) -> str:
+    """Where files are exchanged. Raises SettingsError; what it says has no password."""
+    if text:
+        try:
+            folder_of(text)
+        except ValueError as error:
+            raise SettingsError(f"{name}: {error}") from None
+    return text
+
+
+def _secret(name: str, text: str) -> SecretText:
+    return SecretText(text)
+
+
 def _cut_off(name: str, text: str) -> str:
     try:
         Calendar.of(text, "")
@@ -280,8 +329,15 @@ CHECKS: dict[str, Callable[[str, str], str | SecretText]] = {
     "unknown_pauses": _pauses,
     "lan_address": _lan_address,
     "cut_off": _cut_off,
+    "boss_files": _files,
+    "ppp_files": _files,
+    "tsp_files": _files,
+    "boss_files_password": _secret,
+    "ppp_files_password": _secret,
+    "tsp_files_password": _secret,
     "closed_days": _closed_days,
     "ppp_address": _host_and_port,
+    "ftp_passive_ports": _ports,
     "pos_terminal": _fixed(8),
     "pos_merchant": _fixed(15),
 }

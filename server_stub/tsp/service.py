@@ -142,15 +142,20 @@ class TspService:
         self.uploads: Uploads | None = None
         self.reconciling: Reconciling | None = None
 
-    def exchange_days(self, boss: DayExchange, ppp: DayExchange, calendar: Calendar) -> None:
+    def exchange_days(self, boss: DayExchange | None, ppp: DayExchange | None, *, calendar: Calendar) -> None:
         """Its days are told to PPP, and compared with PPP's and BOSS's; to be said before the start."""
         work: dict[str, Job] = {}
-        books = {BOSS: Books(pair_named(BOSS), "DZMX", boss, partial(own_books.with_boss, calendar=calendar))}
-        if self._pos is not None:
+        books: dict[str, Books] = {}
+        if boss is not None:
+            ours = partial(own_books.with_boss, calendar=calendar)
+            books[BOSS] = Books(pair_named(BOSS), "DZMX", boss, ours)
+        if ppp is not None and self._pos is not None:
             self.uploads = Uploads(self.core, self._pos, ppp, calendar)
             work |= self.uploads.jobs()
             ours = partial(own_books.with_ppp, calendar=calendar, terminal=self._pos.terminal)
             books[PPP] = Books(pair_named(PPP), "QSMX", ppp, ours)
+        if not books:
+            return
         self.reconciling = Reconciling(self.core, self.remedies, calendar, books)
         work |= self.reconciling.jobs()
         self._day_jobs = Jobs(self.database, tables.jobs, self.core.clock, self.core.who, work)
