@@ -86,7 +86,8 @@ async def mended(system: System) -> None:
 
 async def days_of(system: System) -> list[tuple[Any, ...]]:
     names = ("day", "state", "count", "fen", "accepted_count", "accepted_fen", "refused_count")
-    return [tuple(getattr(row, name) for name in names) for row in await system.rows(tables.upload_days)]
+    rows = sorted(await system.rows(tables.upload_days), key=lambda row: row.day)
+    return [tuple(getattr(row, name) for name in names) for row in rows]
 
 
 async def settled_fen(system: System) -> int:
