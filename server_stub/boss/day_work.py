@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import date, timedelta
 from functools import partial
@@ -30,6 +31,7 @@ class DayWork:
         self._exchange = exchange
         self._calendar = calendar
         self._clock = clock
+        self._one_at_a_time = asyncio.Lock()
 
     def jobs(self) -> Mapping[str, Job]:
         """By name."""
@@ -38,8 +40,10 @@ class DayWork:
     async def publish(self) -> str:
         """Tells what was opened on the last days, where that is not what was told. Raises FolderError."""
         last, told = self._calendar.last_over(self._clock.now()), 0
-        for day in days(last - timedelta(days=WINDOW - 1), last):
-            told += await self._exchange.send(OPENED, day, partial(self._opened, day=day)) is not None
+        # What was read first must not be told last.
+        async with self._one_at_a_time:
+            for day in days(last - timedelta(days=WINDOW - 1), last):
+                told += await self._exchange.send(OPENED, day, partial(self._opened, day=day)) is not None
         return f"{told} told"
 
     def _opened(self, conn: Connection, out: Writer, day: date) -> None:

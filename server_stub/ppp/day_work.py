@@ -63,7 +63,9 @@ class DayWork:
     async def publish(self) -> str:
         """Tells what was settled on the last days, where that is not what was told. Raises FolderError."""
         last = self._calendar.last_over(self._clock.now())
-        told = [await self._publish(day) for day in days(last - timedelta(days=WINDOW - 1), last)]
+        # What was read before an answer must not be told after it.
+        async with self._one_at_a_time:
+            told = [await self._publish(day) for day in days(last - timedelta(days=WINDOW - 1), last)]
         return f"{sum(told)} told"
 
     async def _answer(self, received: Received) -> None:
