@@ -52,7 +52,9 @@ async def morning(system: System, days: int = 1) -> None:
 async def runs(system: System, day: date = DAY) -> dict[str, tuple[str, dict[str, int]]]:
     """The last run of each pair of a day: its state, and how many of each class."""
     found = {}
-    for row in sorted(await system.rows(tables.book.runs), key=lambda row: row.id):
+    # The clock stands still within a morning, and ids of one instant have no order: who has found more came later.
+    rows = await system.rows(tables.book.runs)
+    for row in sorted(rows, key=lambda row: (row.wanted_at, len(row.counts or ""))):
         if row.day == day.isoformat():
             counts = {cls: count for cls, (count, _) in json.loads(row.counts or "{}").items()}
             found[row.pair] = row.state, counts
