@@ -16,6 +16,7 @@ from server_stub.foundation.calendar import Calendar, days
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.day_exchange import DayExchange, Received
 from server_stub.foundation.day_files import Writer
+from server_stub.foundation.files import IN, USED
 from server_stub.foundation.jobs import Job, every
 from server_stub.foundation.purse_details import ACCEPTED, ANSWERS, DETAIL_WIDTH, DETAILS
 from server_stub.ppp import books
@@ -25,6 +26,8 @@ from server_stub.ppp.tables import purse_debits, transactions
 SETTLED = "QSMX"
 """What was settled for the merchant on a day: reference, amount, currency, status, day, kind."""
 LOOK_S, PUBLISH_S = 60, 1800
+LATEST_DETAILS = timedelta(hours=5)
+"""So long after its end a day is settled without the platform's debits, which then come late."""
 WINDOW = 7
 """So many days are told again when something about them has changed."""
 CURRENCY = "CNY"
@@ -65,8 +68,19 @@ class DayWork:
         last = self._calendar.last_over(self._clock.now())
         # What was read before an answer must not be told after it.
         async with self._one_at_a_time:
-            told = [await self._publish(day) for day in days(last - timedelta(days=WINDOW - 1), last)]
-        return f"{sum(told)} told"
+            told = 0
+            for day in days(last - timedelta(days=WINDOW - 1), last):
+                if await self._is_whole(day):
+                    told += await self._publish(day)
+        return f"{told} told"
+
+    async def _is_whole(self, day: date) -> bool:
+        """Whether the platform has told its debits of a day; after a while nobody waits for them any more."""
+        if self._clock.now() > self._calendar.end_of(day) + LATEST_DETAILS:
+            return True
+        name, partner, files = day_files.name_of(DETAILS, day), self._exchange.partner, self._exchange.files
+        last = await self._exchange.database.read(lambda conn: files.last(conn, partner, IN, name))
+        return last is not None and last.state == USED
 
     async def _answer(self, received: Received) -> None:
         exchange, file, now = self._exchange, received.row.id, self._clock.now()

@@ -57,12 +57,15 @@ class Books:
     Attributes:
         kind: of the other side's files.
         ours: our records of a day.
+        whole: whether our records of a day are all there; until they are, or nobody waits for them any more, it is not
+            compared.
     """
 
     pair: Pair
     kind: str
     exchange: DayExchange
     ours: Callable[[Connection, date], Iterator[Record]]
+    whole: Callable[[Connection, date], bool] = lambda conn, day: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ class Reconciling:
                 except Exception as error:  # noqa: BLE001 - one partner's folder does not hold up the other's
                     failure = error
                 await self._core.database.write(partial(self._miss, books=one))
-            for row in await self._core.database.read(_wanted):
+            for row in await self._core.database.read(self._wanted):
                 await self._reconcile(row)
                 done += 1
             if failure is not None:
@@ -145,6 +148,18 @@ class Reconciling:
                 run = book.want(conn, self._core.ids, clock, books.pair.name, day, SERVER)
                 book.fail(conn, clock, run, _missing(books, name))
                 log.error("file-missing", partner=books.exchange.partner, name=name)
+
+    def _wanted(self, conn: Connection) -> list[Row[Any]]:
+        """The runs that can be done now."""
+        runs, now = book.runs, self._core.clock.now()
+        query = select(runs).where(runs.c.state.in_(WAITING)).order_by(runs.c.day, runs.c.id)
+        found = []
+        for row in conn.execute(query):
+            day = date.fromisoformat(row.day)
+            late = now > self._calendar.end_of(day) + LATE
+            if late or self.books[row.pair].whole(conn, day):
+                found.append(row)
+        return found
 
     def _first_day(self, conn: Connection) -> date | None:
         """The day of the first payment that there was."""
@@ -223,11 +238,6 @@ def pair_named(name: str) -> Pair:
     """One of this platform's pairs, as its file says it."""
     path = resources.files("server_stub.tsp").joinpath("pairs", f"{name}.toml")
     return pairs.parse(path.read_text("utf-8"), f"{name}.toml")
-
-
-def _wanted(conn: Connection) -> list[Row[Any]]:
-    runs = book.runs
-    return list(conn.execute(select(runs).where(runs.c.state.in_(WAITING)).order_by(runs.c.day, runs.c.id)))
 
 
 def _open_days(conn: Connection, pair: str, day: date, window: int) -> list[date]:

@@ -20,7 +20,7 @@ from server_stub.foundation.outbox import Handler, Outbox
 from server_stub.foundation.vault import Vault
 from server_stub.foundation.worker import Worker
 from server_stub.settings import Settings
-from server_stub.tsp import books, housekeeping, own_books, psam_pool, tables
+from server_stub.tsp import books, housekeeping, own_books, psam_pool, tables, uploads
 from server_stub.tsp.account_inquiry import AccountInquiries
 from server_stub.tsp.boss_client import BossClient
 from server_stub.tsp.boxes import REPORT_KEY, Boxes
@@ -153,7 +153,7 @@ class TspService:
             self.uploads = Uploads(self.core, self._pos, ppp, calendar)
             work |= self.uploads.jobs()
             ours = partial(own_books.with_ppp, calendar=calendar, terminal=self._pos.terminal)
-            books[PPP] = Books(pair_named(PPP), "QSMX", ppp, ours)
+            books[PPP] = Books(pair_named(PPP), "QSMX", ppp, ours, uploads.is_answered)
         if not books:
             return
         self.reconciling = Reconciling(self.core, self.remedies, calendar, books)

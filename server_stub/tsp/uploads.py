@@ -193,6 +193,12 @@ def send_again(conn: Connection, day: date) -> bool:
     return bool(conn.execute(update(upload_days).where(mine).values(state=MADE)).rowcount)
 
 
+def is_answered(conn: Connection, day: date) -> bool:
+    """Whether PPP has answered what it was told of a day."""
+    row = statements.one(conn, upload_days, day=day.isoformat())
+    return row is not None and row.state == ANSWERED
+
+
 def present_again(conn: Connection, payment: str) -> bool:
     """A debit that PPP has refused goes with the next day; False where it was not refused."""
     mine = and_(uploads.c.payment_id == payment, uploads.c.code != ACCEPTED)
