@@ -88,10 +88,14 @@ class Uploads:
         """Every day that is over has its debits. Returns how many were made."""
         last = self.calendar.last_over(self.core.clock.now() - GRACE)
         before = conn.execute(select(func.max(upload_days.c.day))).scalar()
-        first = last if before is None else date.fromisoformat(before) + timedelta(days=1)
+        if before is not None:
+            first = date.fromisoformat(before) + timedelta(days=1)
+        else:
+            begun = conn.execute(select(func.min(payments.c.paid_at))).scalar()
+            first = last if begun is None else min(self.calendar.day_of(begun), last)
         made = 0
         for day in days(first, last):
-            made += make_day(conn, day, self.calendar, self.core.clock.now(), first=before is None)
+            made += make_day(conn, day, self.calendar, self.core.clock.now())
         return made
 
     async def _send(self, day: date) -> None:
@@ -161,20 +165,15 @@ class Uploads:
         conn.execute(update(upload_days).where(upload_days.c.day == day).values(**values))
 
 
-def make_day(conn: Connection, day: date, calendar: Calendar, now: datetime, *, first: bool = False) -> bool:
-    """Keeps which debits belong to a day that is over; False where another process has done it.
-
-    Args:
-        first: of all days: whatever was paid before belongs to it.
-    """
+def make_day(conn: Connection, day: date, calendar: Calendar, now: datetime) -> bool:
+    """Keeps which debits belong to a day that is over; False where another process has done it."""
     name = day.isoformat()
     row = {"day": name, "state": MADE, "count": 0, "fen": 0, "made_at": now}
     if not statements.insert_once(conn, upload_days, row):
         return False
     conn.execute(update(uploads).where(uploads.c.day.is_(None)).values(day=name))
     paid = payments.c.state.in_(machines.PAID) & (payments.c.paid_at < calendar.end_of(day))
-    if not first:
-        paid &= payments.c.paid_at >= calendar.begin_of(day) - LATEST
+    paid &= payments.c.paid_at >= calendar.begin_of(day) - LATEST
     joined = payments.join(debits, debits.c.payment_id == payments.c.id)
     joined = joined.outerjoin(uploads, uploads.c.payment_id == payments.c.id)
     new = paid & uploads.c.payment_id.is_(None) & debits.c.tac.is_not(None)
