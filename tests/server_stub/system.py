@@ -343,7 +343,7 @@ def first_start() -> TemporaryDirectory[str]:
     folder = TemporaryDirectory(prefix="stb-server-test-")
     data = Path(folder.name)
     roles = Roles(Settings(psams=""), ROLES, data, world_of(data, SimulatedClock(START), Network()))
-    for role in (roles.tsp, roles.boss, roles.sandbox, roles.ppp):
+    for role in (roles.tsp, roles.boss, roles.sandbox, roles.ppp, roles.exchange):
         assert role is not None
         role.database.close()
     return folder
@@ -356,7 +356,7 @@ def first_database() -> str:
     settings = Settings(psams="", database=cluster().url(name))
     data = Path(first_start().name)
     roles = Roles(settings, ROLES, data, world_of(data, SimulatedClock(START), Network()))
-    for role in (roles.tsp, roles.boss, roles.sandbox, roles.ppp):
+    for role in (roles.tsp, roles.boss, roles.sandbox, roles.ppp, roles.exchange):
         assert role is not None
         role.database.close()
     return name
@@ -445,8 +445,9 @@ async def running(
         shutil.copytree(first_start().name, data, dirs_exist_ok=True)
     clock = clock or SimulatedClock(START)
     settings = replace(settings or Settings(), database=databases.of(data))
-    # Opening a role's tables takes a while, and few tests have a terminal for PPP.
-    names = tuple(name for name in ROLES if name != "ppp" or terminals is not None)
+    # Opening a role's tables takes a while, and few tests have a terminal for PPP, or partners.
+    needless = {"exchange", *(() if terminals is not None else ("ppp",))}
+    names = tuple(name for name in ROLES if name not in needless)
     roles = Roles(settings, names, data, world_of(data, clock, network, terminals))
     app = stand().app
     network.attach(app)
