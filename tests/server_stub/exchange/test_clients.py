@@ -27,6 +27,7 @@ from server_stub.foundation.secret import SecretText
 from server_stub.opening import read_role
 from tests.server_stub.test_process import started
 
+pytestmark = pytest.mark.xdist_group("exchange")  # one server for all of it
 KEY = "a-partner-key-of-this-test"
 CONTENT = hashlib.shake_128(b"a day of a partner").digest(700_000)
 ELSEWHERE, STRANGE, GUESSING = "127.0.0.9", "127.0.1.1", "127.0.0.7"
@@ -136,7 +137,9 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     }
     with started(data, "exchange", **settings) as (process, _):
         said = stb_server("partners", "add", "bank", "--address", "127.0.0.0/24", "--data", str(data))
-        yield Exchange(port, data, home, said.split()[5])
+        one = Exchange(port, data, home, said.split()[5])
+        assert one.curl("bank", "").returncode == 0  # a moment later it would have its folders by itself
+        yield one
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
 
