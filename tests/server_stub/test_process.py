@@ -403,7 +403,7 @@ def test_a_disk_that_is_full_when_the_roles_begin_is_said_in_one_line(
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == (
-        f"stb-server: {tmp_path}/boss.db cannot be written, the disk is full;"
+        f"stb-server: {tmp_path}/exchange.db cannot be written, the disk is full;"
         " make room, or give --data another folder\n"
     )
 
