@@ -179,6 +179,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME=r|rw",
         help="with 'add': an agreed folder that it reads, or writes too; once for each. Without: IN=rw, OUT=r",
     )
+    for name, what in (
+        ("connections", "so many connections at once"),
+        ("file-bytes", "how large a file may be"),
+        ("room-bytes", "how large all in its folders together"),
+    ):
+        partners.add_argument(f"--{name}", type=_number, metavar="N", help=f"with 'add': {what}")
     audit = commands.add_parser("audit", help="verify the audit logs")
     audit.add_argument("action", choices=("verify",))
     audit.add_argument("--role", choices=("boss", "exchange", "tsp", "ppp"), help="only this role's")
@@ -240,6 +246,12 @@ def _host_and_port(text: str) -> tuple[str, int]:
     if not colon:
         raise argparse.ArgumentTypeError(f"an address like 127.0.0.1:9100 is wanted, not {text!r}")
     return _host(host.removeprefix("[").removesuffix("]")), _port(port)
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 on is wanted, not {text!r}")
+    return int(text)
 
 
 def _port(text: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import errno
+import functools
 import logging
 import os
 import signal
@@ -291,8 +292,7 @@ def run(options: argparse.Namespace) -> int:
     """Runs the roles until a signal or the end of the parent; returns the exit code."""
     with ExitStack() as held:
         settings = settings_of(options)
-        # A database may be shared; the folders of the exchange are this machine's.
-        alone = [role for role in options.roles if role == "exchange" or not settings.database]
+        alone = () if settings.database else options.roles
         held.enter_context(only_one(options.data, alone, time.sleep))
         server, listener = _server(options, settings)
         return _serve(server, listener, options)
@@ -304,19 +304,19 @@ def _server(options: argparse.Namespace, settings: Settings) -> tuple[Server, so
     if options.tls or exchange or settings.tls_authority:
         # Certificates are a tenth of a second to import, and many servers have none.
         from server_stub import tls
-    secured = certificate = None
-    if options.tls or exchange:
-        certificate = tls.files(settings, options.data, options.host, SystemClock().now())
-    if options.tls:
-        secured = certificate
-    elif settings.tls_certificate or settings.tls_key:
-        log.warning("certificate-not-used", without="--tls", roles=["exchange"] if exchange else [])
+    secured, given = None, settings.tls_certificate or settings.tls_key
+    certificate = functools.cache(
+        lambda: tls.files(settings, options.data, options.host, SystemClock().now())
+    )
+    if options.tls or (exchange and given):
+        secured = certificate() if options.tls else None
+        certificate()  # said at once, where one that is given is none
+    elif given:
+        log.warning("certificate-not-used", without="--tls")
     listeners = open_listeners(options, settings)
     doorway = None
-    if listeners.partners is not None and certificate is not None:
-        doorway = Doorway(
-            listeners.partners, certificate.certificate, certificate.key, settings.passive_ports
-        )
+    if listeners.partners is not None:
+        doorway = Doorway(listeners.partners, certificate, settings.passive_ports)
     believed = None if secured is None else secured.client_context()
     if believed is None and settings.tls_authority:
         believed = tls.believing(Path(settings.tls_authority))

@@ -11,7 +11,7 @@ from contextlib import closing
 from server_stub import cli
 from server_stub.commands import role_of, subcommand
 from server_stub.exchange import partners, tables
-from server_stub.exchange.partners import CLOSED, OPEN, Partner, PartnerRefused
+from server_stub.exchange.partners import CLOSED, OPEN, Limits, Partner, PartnerRefused
 from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.files import FileRow
 from server_stub.foundation.ids import Ids
@@ -41,7 +41,8 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
         if options.action == "add":
             try:
                 folders = dict(_folder(text) for text in options.folder or ())
-                told = (name, partners.hashed(password), options.address or (), folders)
+                given = {one: getattr(options, one) for one in Limits._fields if getattr(options, one)}
+                told = (name, partners.hashed(password), options.address or (), folders, Limits(**given))
                 database.submit(lambda conn: partners.add(conn, clock, actor, *told)).result()
             except PartnerRefused as error:
                 sys.stderr.write(f"stb-server: {error}\n")

@@ -6,10 +6,10 @@ import asyncio
 import socket
 import ssl
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -25,18 +25,31 @@ LOOK_SECONDS = 0.02
 log = structlog.get_logger(__name__)
 
 
+class CertificateFiles(Protocol):
+    """PEM files."""
+
+    @property
+    def certificate(self) -> Path:
+        """With its chain."""
+        ...
+
+    @property
+    def key(self) -> Path:
+        """Without a password."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Doorway:
     """Where the exchange listens.
 
     Attributes:
-        certificate, key: PEM files; there is no FTP without TLS here.
+        files: makes or finds certificate and key; there is no FTP without TLS here.
         passive_ports: for data connections; None: any free ones.
     """
 
     listening: socket.socket
-    certificate: Path
-    key: Path
+    files: Callable[[], CertificateFiles]
     passive_ports: Sequence[int] | None = None
 
     @property
@@ -47,7 +60,7 @@ class Doorway:
 
     def own_context(self) -> ssl.SSLContext:
         """For roles of this process: believes this certificate and no other, whatever name it has."""
-        context = ssl.create_default_context(cafile=str(self.certificate))
+        context = ssl.create_default_context(cafile=str(self.files().certificate))
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         context.check_hostname = False
         return context
@@ -63,7 +76,7 @@ class Listener:
         self._desk: Desk | None = None
 
     async def start(self) -> None:
-        """Returns when whoever connects is answered."""
+        """Returns when whoever connects is answered. Raises CannotStart: no certificate could be made."""
         loop = asyncio.get_running_loop()
         # Whoever connects meanwhile waits in the socket's line.
         self._desk = await asyncio.to_thread(self._make, loop)
@@ -92,5 +105,6 @@ class Listener:
         from server_stub.exchange.ftp import Contexts, Desk  # only where it runs: it takes a while to load
 
         doorway = self._doorway
-        contexts = Contexts.of(doorway.certificate, doorway.key)
+        files = doorway.files()
+        contexts = Contexts.of(files.certificate, files.key)
         return Desk(self._service, loop, doorway.listening, contexts, doorway.passive_ports)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, select
 
@@ -29,8 +29,15 @@ BUNDLED: Mapping[str, Mapping[str, str]] = {
 """Accounts of the roles of this program, with their agreed folders; their passwords are derived from the partner key."""
 FOLDERS: Mapping[str, str] = {"IN": WRITE, "OUT": READ}
 """Of a partner for whom no others are named: what it delivers, and what it gets."""
-CONNECTIONS, FILE_BYTES, ROOM_BYTES = 8, 1 << 30, 20 << 30
 ACCOUNT = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+
+class Limits(NamedTuple):
+    """How many connections at once, how large a file may be, and all files in its folders together."""
+
+    connections: int = 8
+    file_bytes: int = 1 << 30
+    room_bytes: int = 20 << 30
 
 
 class PartnerRefused(ValueError):
@@ -98,7 +105,7 @@ def load_bundled(conn: Connection, clock: Clock) -> None:
     """The accounts of the bundled roles are there."""
     for name, folders in BUNDLED.items():
         if statements.one(conn, partners, name=name) is None:
-            _insert(conn, clock, name, None, folders, (), house=name == HOUSE)
+            _insert(conn, clock, name, None, folders, (), Limits(connections=32))
 
 
 def add(
@@ -109,6 +116,7 @@ def add(
     password: str,
     addresses: Sequence[str] = (),
     folders: Mapping[str, str] | None = None,
+    limits: Limits = Limits(),
 ) -> None:
     """A new account.
 
@@ -125,8 +133,9 @@ def add(
     networks = expect_right(name, addresses, folders)
     if statements.one(conn, partners, name=name) is not None:
         raise PartnerRefused(f"there is a partner {name} already")
-    _insert(conn, clock, name, password, folders, networks, house=False)
-    audit.append(conn, clock, actor, "partner-added", name, addresses=networks, folders=dict(folders))
+    _insert(conn, clock, name, password, folders, networks, limits)
+    told = {"addresses": networks, "folders": dict(folders), **limits._asdict()}
+    audit.append(conn, clock, actor, "partner-added", name, **told)
 
 
 def expect_right(name: str, addresses: Sequence[str], folders: Mapping[str, str]) -> list[str]:
@@ -189,20 +198,17 @@ def _insert(
     password: str | None,
     folders: Mapping[str, str],
     addresses: Sequence[str],
-    *,
-    house: bool,
+    limits: Limits,
 ) -> None:
     now = clock.now()
     values = {
         "name": name,
         "password": password,
         "state": OPEN,
-        "house": house,
+        "house": name == HOUSE,
         "addresses": json.dumps(list(addresses)),
         "folders": json.dumps(dict(folders)),
-        "connections": CONNECTIONS,
-        "file_bytes": FILE_BYTES,
-        "room_bytes": ROOM_BYTES,
+        **limits._asdict(),
         "made_at": now,
         "changed_at": now,
     }

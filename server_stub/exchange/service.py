@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import hmac
 import json
 import os
@@ -130,6 +131,8 @@ class ExchangeService:
         self._key = key
         self._failures = failures_per_hour
         self._locks = KeyedLocks()
+        self._own = self.paths.incoming / secrets.token_hex(8)
+        self._held: int | None = None
         self._worker = Worker("exchange-partners", clock, self._look, LOOK_EVERY)
         database.load(lambda conn: partners.load_bundled(conn, clock))
 
@@ -137,9 +140,7 @@ class ExchangeService:
         """It begins. Raises CannotStart."""
         audit.note_start(self.database, self.clock, "exchange")
         try:
-            # What a kill has left: nobody else is at it.
-            shutil.rmtree(self.paths.incoming, ignore_errors=True)
-            self.paths.incoming.mkdir(parents=True, mode=0o700)
+            self._hold_incoming()
             self._know(self.database.submit(partners.every).result())
             self.used_bytes = {name: _used(self.paths.folders / name) for name in self.known}
         except OSError as error:
@@ -150,6 +151,9 @@ class ExchangeService:
     async def stop(self) -> None:
         """Ends that, and lets go of the database."""
         await self._worker.stop()
+        shutil.rmtree(self._own, ignore_errors=True)
+        if self._held is not None:
+            os.close(self._held)
         try:
             audit.note_stop(self.database, self.clock, "exchange")
         finally:
@@ -192,6 +196,7 @@ class ExchangeService:
 
         await self.database.write(forgive)
         await asyncio.to_thread(self._make_folders, partner)
+        await self.measure(name)
         self.known = {**self.known, name: partner}
         return partner
 
@@ -207,7 +212,7 @@ class ExchangeService:
 
     def new_upload(self) -> Path:
         """Where an upload may grow."""
-        return self.paths.incoming / secrets.token_hex(8)
+        return self._own / secrets.token_hex(8)
 
     async def take_in(
         self, account: Partner, source: Path, place: Place, was: Place | None = None
@@ -326,6 +331,22 @@ class ExchangeService:
         for partner in found:
             self._make_folders(partner)
         self.known = {partner.name: partner for partner in found}
+
+    def _hold_incoming(self) -> None:
+        """This process has a folder for uploads that is locked as long as it lives; those that nobody holds go."""
+        self.paths.incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for left in self.paths.incoming.iterdir():
+            descriptor = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left)
+            except BlockingIOError:
+                pass  # another process of ours is at it
+            finally:
+                os.close(descriptor)
+        self._own.mkdir(mode=0o700)
+        self._held = os.open(self._own, os.O_RDONLY)
+        fcntl.flock(self._held, fcntl.LOCK_EX)
 
     def _make_folders(self, partner: Partner) -> None:
         if not partner.house:

@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, inspect, text
 
 from server_stub.boss import tables as boss
+from server_stub.exchange import tables as exchange
 from server_stub.foundation import migrations
 from server_stub.foundation.database import Database
 from server_stub.foundation.startup import CannotStart
@@ -22,7 +23,7 @@ from server_stub.sandbox import tables as sandbox
 from server_stub.tsp import tables as tsp
 from tests.server_stub.system import databases
 
-ROLES = [boss.metadata, tsp.metadata, sandbox.metadata, ppp.metadata]
+ROLES = [boss.metadata, tsp.metadata, sandbox.metadata, ppp.metadata, exchange.metadata]
 Open = Callable[[Callable[[Connection], object]], Database]
 
 
