@@ -132,7 +132,7 @@ class _Comparison:
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
         }
-        self._db = duckdb.connect(str(folder / "compare.duckdb"), config=config)
+        self._db = duckdb.connect(config=config)
 
     def close(self) -> None:
         self._db.close()
