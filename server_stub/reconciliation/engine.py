@@ -1,6 +1,6 @@
 """Compares two books of a day and classes every difference; memory does not grow with the day.
 
-Totals come first: of each book, and of 65,536 parts of it by the key's hash, count, sum and a sum of hashes of what is
+Totals come first: of each book, and of 262,144 parts of it by the key's hash, count, sum and a sum of hashes of what is
 compared. Only records of parts that differ, or have a key twice, are read again, joined and classed. Parsing, sums and
 join are DuckDB's, within a limit of memory; what does not fit goes to the work folder.
 
