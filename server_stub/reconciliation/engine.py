@@ -1,6 +1,6 @@
 """Compares two books of a day and classes every difference; memory does not grow with the day.
 
-Totals come first: of each book, and of 65,536 parts of it by the key's hash, count, sum and a sum of hashes of what is
+Totals come first: of each book, and of 262,144 parts of it by the key's hash, count, sum and a sum of hashes of what is
 compared. Only records of parts that differ, or have a key twice, are read again, joined and classed. Parsing, sums and
 join are DuckDB's, within a limit of memory; what does not fit goes to the work folder.
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MEMORY_MB = 256
 """What DuckDB may take; the process takes some more."""
-PART_BITS = 16
+PART_BITS = 18
 Progress = Callable[[str, int], object]
 """Told of each step: its name, and how many percent of all are done before it."""
 _AT_ONCE = 1_000
@@ -127,8 +127,12 @@ class _Comparison:
             "memory_limit": f"{memory_mb}MB",
             "temp_directory": str(folder / "spill"),
         }
-        config |= {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-        self._db = duckdb.connect(str(folder / "compare.duckdb"), config=config)
+        config |= {
+            "preserve_insertion_order": "false",
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        }
+        self._db = duckdb.connect(config=config)
 
     def close(self) -> None:
         self._db.close()
@@ -161,24 +165,21 @@ class _Comparison:
         assert row is not None
         return row
 
-    def _rows(self, side: Side) -> str:
-        """All lines of a side with their fields, and whether they are records."""
-        what = self._parsed[side]
-        return f"(SELECT *, {what.well} AS well FROM (SELECT line, {what.fields} AS f FROM {lines(self._prepared[side])}))"
-
     def _sum_up(self, side: Side) -> None:
+        """Totals of the parts of a book; part NULL has the lines that are no records."""
         what = self._parsed[side]
-        compared = f"{what.key}, {what.amount}, {what.currency}, {what.status}, {what.day}"
-        # The inner hash alone is not mixed enough for sums of it: amounts that were exchanged might cancel out.
-        each = f"SELECT well, hash({what.key}) AS k, {what.amount} AS fen, hash(hash({compared})) AS h FROM {self._rows(side)}"
-        each = f"SELECT CASE WHEN well THEN k END AS k, CASE WHEN well THEN fen END AS fen, h FROM ({each})"
+        rows = what.rows(lines(self._prepared[side]))
+        each = f"SELECT {what.well} AS well, hash(key) AS k, amount, currency, status, day FROM {rows}"
+        # One hash alone is not mixed enough for sums of it: amounts that were exchanged might cancel out.
+        mixed = "hash(hash(k, amount, currency, status, day))"
+        each = f"SELECT CASE WHEN well THEN k END AS k, CASE WHEN well THEN amount END AS fen, {mixed} AS h FROM ({each})"
         if side == "here":
             # Equal parts have the same keys twice, so that one side tells.
             each = f"SELECT k, sum(h) AS h, sum(fen) AS fen, count(*) AS n FROM ({each}) GROUP BY k"
             sums = "sum(n) AS n, sum(fen) AS fen, sum(h) AS h, max(n) > 1 AS twice"
         else:
             sums = "count(*) AS n, sum(fen) AS fen, sum(h) AS h, false AS twice"
-        part = f"(k >> {64 - PART_BITS})::UINTEGER"
+        part = _part("k")
         self._db.execute(
             f"CREATE TABLE parts_{side} AS SELECT {part} AS part, {sums} FROM ({each}) GROUP BY part"
         )
@@ -193,10 +194,16 @@ class _Comparison:
     def _put_aside(self, side: Side, bad: int) -> None:
         """Lines that are no records, with their numbers."""
         what, prepared = self._parsed[side], self._prepared[side]
-        source = f"(SELECT number, line, {what.fields} AS f FROM {lines(prepared, numbered=True)})"
-        chosen = f"SELECT number, left(line, {_SHOWN_OF_LINE}) AS line, {what.seen_key} AS key, {what.amount} AS fen"
-        where = f"NOT coalesce({what.well}, false)" if bad else "false"
-        self._db.execute(f"CREATE TABLE malformed_{side} AS {chosen} FROM {source} WHERE {where}")
+        also = {"number": "number", "line": "line", "seen": what.seen_key}
+        rows = what.rows(lines(prepared, numbered=True), **also)
+        chosen = (
+            f"SELECT number, left(line, {_SHOWN_OF_LINE}) AS line, seen AS key, amount AS fen FROM {rows}"
+        )
+        self._db.execute("SET preserve_insertion_order = true")
+        self._db.execute(
+            f"CREATE TABLE malformed_{side} AS {chosen} WHERE {f'NOT {what.well}' if bad else 'false'}"
+        )
+        self._db.execute("SET preserve_insertion_order = false")
 
     def _check(self, side: Side, count: int, fen: int, bad: int) -> None:
         """What the file declares must be what it has. Raises FileRefused."""
@@ -232,7 +239,7 @@ class _Comparison:
         unlike = "h.n IS DISTINCT FROM t.n OR h.h IS DISTINCT FROM t.h OR h.twice"
         joined = "parts_here h FULL JOIN parts_there t ON h.part = t.part"
         every = f"SELECT coalesce(h.part, t.part) AS part FROM {joined} WHERE {unlike}"
-        old = f"SELECT (hash(key) >> {64 - PART_BITS})::UINTEGER FROM carried"
+        old = f"SELECT {_part('hash(key)')} FROM carried"
         self._db.execute(
             f"CREATE TABLE chosen AS SELECT DISTINCT part FROM ({every} UNION ALL {old}) WHERE part IS NOT NULL"
         )
@@ -245,15 +252,21 @@ class _Comparison:
     def _take(self, side: Side) -> None:
         """The records of those parts."""
         what = self._parsed[side]
-        (chosen,) = self._one("SELECT count(*) FROM chosen")
-        some = f"(hash({what.first_key}) >> {64 - PART_BITS})::UINTEGER IN (SELECT part FROM chosen)"
-        if not chosen:
-            some = "false"
-        source = f"(SELECT line, {what.fields} AS f FROM {lines(self._prepared[side])} WHERE {some})"
-        columns = f"{what.key} AS key, {what.amount} AS amount, {what.currency} AS currency, {what.status} AS status"
-        columns += f", {what.day} AS day, {what.note} AS note"
+        # A bit for each part is much cheaper to look up than a table of them.
         self._db.execute(
-            f"CREATE TABLE {side} AS SELECT {columns}, false AS old FROM {source} WHERE {what.well}"
+            f"SET VARIABLE chosen = (SELECT bitstring_agg(part, 0, {(1 << PART_BITS) - 1}) FROM chosen)"
+        )
+        part = f"{_part(f'hash({what.first_key})')}::INTEGER"
+        few = (
+            f"SELECT line FROM {lines(self._prepared[side])} WHERE get_bit(getvariable('chosen'), {part}) = 1"
+        )
+        if self._one("SELECT getvariable('chosen') IS NULL")[0]:
+            few = "SELECT '' AS line WHERE false"
+        rows = what.rows("few", note=what.note)
+        # Whether a line is well formed costs more to see than whether it is one of these.
+        self._db.execute(
+            f"CREATE TABLE {side} AS WITH few AS MATERIALIZED ({few})"
+            f" SELECT key, amount, currency, status, day, note, false AS old FROM {rows} WHERE {what.well}"
         )
 
     def _class(self) -> None:
@@ -305,6 +318,10 @@ class _Comparison:
         except BadLine as error:
             return str(error)
         return f"no status is called {record.status!r}"
+
+
+def _part(key_hash: str) -> str:
+    return f"({key_hash} >> {64 - PART_BITS})::UINTEGER"
 
 
 def _record(key: str, row: Any) -> Record | None:

@@ -117,11 +117,10 @@ class Column(BaseModel):
         match self.kind:
             case "constant":
                 return self.value
-            case "yuan":
-                fen = int(str(value))
+            case "yuan" if isinstance(value, int):
+                fen = value
                 return f"{'-' if fen < 0 else ''}{abs(fen) // 100}.{abs(fen) % 100:02d}"
-            case "date":
-                assert isinstance(value, date)
+            case "date" if isinstance(value, date):
                 return value.strftime(self.pattern)
         return str(value)
 
@@ -263,7 +262,10 @@ class Layout(BaseModel):
             values |= json.loads(record.note or "{}")
         line = self.join(self.columns, values)
         try:
-            back = self.record(line, record.day, record.currency)
+            if "\n" in line:
+                raise BadLine("it has the end of a line in it")
+            clean = line if line.isascii() else self.join(self.columns, values, in_bytes=False)
+            back = self.record(clean, record.day, record.currency)
         except BadLine as error:
             raise LayoutError(f"record {record.key}: {error}") from error
         kept = (back.key, back.amount_fen, back.note if self.notes else record.note)
@@ -271,8 +273,12 @@ class Layout(BaseModel):
             raise LayoutError(f"record {record.key}: it would not be read as it is written")
         return line
 
-    def join(self, columns: Columns, values: Mapping[str, str | int | date]) -> str:
-        """A line with these values in its columns. Raises LayoutError."""
+    def join(self, columns: Columns, values: Mapping[str, str | int | date], *, in_bytes: bool = True) -> str:
+        """A line with these values in its columns. Raises LayoutError.
+
+        Args:
+            in_bytes: as files count widths; else in characters, as a line is read.
+        """
         fields = [(column, column.form(values.get(column.name, ""))) for column in columns]
         if self.form == "delimited":
             return self.separator.join(field for _, field in fields)
@@ -280,7 +286,7 @@ class Layout(BaseModel):
         for column, field in fields:
             assert column.width is not None
             number = column.kind in ("fen", "count") and not field.startswith("-")
-            room = column.width - self.width_of(field)
+            room = column.width - (self.width_of(field) if in_bytes else len(field))
             if room < 0:
                 raise LayoutError(f"{column.name} {field!r} has no room in {column.width}")
             line += "0" * room + field if number else field + " " * room

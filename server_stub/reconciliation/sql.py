@@ -22,25 +22,27 @@ def quoted(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """Expressions over ``line`` and ``f``, the list of its fields.
+    """What DuckDB makes of the lines of a file.
 
     Args:
-        fields: what ``f`` is.
-        well: whether the line is a record; the others are right only where it is.
-        first_key: the key again, of the line alone, without making a list.
-        seen_key: the key of any line, as far as it can be recognised; else NULL.
+        select: of a column ``line``: key, amount, currency, status, day and ``sound``; ``{source}`` stands for where from,
+            ``{more}`` for other expressions over ``f``, the fields of the line.
+        well: of those columns: whether the line is a record; they are right only where it is.
+        first_key: the key of a well-formed line, of the line alone: that is cheaper.
+        seen_key: of ``f``: the key of any line, as far as it can be recognised; else NULL.
+        note: of ``f``.
     """
 
-    fields: str
-    key: str
+    select: str
+    well: str
     first_key: str
     seen_key: str
-    amount: str
-    currency: str
-    status: str
-    day: str
     note: str
-    well: str
+
+    def rows(self, source: str, **more: str) -> str:
+        """A table expression with these columns, and others by name."""
+        also = "".join(f", {expression} AS {name}" for name, expression in more.items())
+        return f"({self.select.format(source=source, more=also)})"
 
 
 def parsed(prepared: Prepared, book: Book, day: date, currency: str) -> Parsed:
@@ -50,44 +52,52 @@ def parsed(prepared: Prepared, book: Book, day: date, currency: str) -> Parsed:
         day, currency: of records that name none.
     """
     layout = prepared.layout
-    places = {column.name: number for number, column in enumerate(layout.columns, 1)}
     named = {column.name: column for column in layout.columns}
-    raw = {name: f"f[{number}]" for name, number in places.items()}
-    well = [f"len(f) = {len(places)}"]
+    raw = {name: f"f[{number}]" for number, name in enumerate(named, 1)}
+    sound = [f"len(f) = {len(raw)}"]
     if layout.form == "fixed":
-        well = [f"length(line) = {sum(column.width or 0 for column in layout.columns)}"]
+        sound = [f"length(line) = {sum(column.width or 0 for column in layout.columns)}"]
     if prepared.dirty:
-        well.append(f"NOT contains(line, {quoted(REPLACED)})")
-    joined = f" || {quoted(layout.joined_by)} || ".join(raw[name] for name in layout.key)
-    well += [f"{raw[name]} <> ''" for name in layout.key]
-    for column in layout.columns:
+        sound.append(f"NOT contains(line, {quoted(REPLACED)})")
+    sound += [f"{raw[name]} <> ''" for name in layout.key]
+    for name, column in named.items():
         if column.kind == "constant":
-            well.append(f"{raw[column.name]} = {quoted(column.value)}")
-        elif column.kind != "text":
-            well.append(f"{_value(column, raw[column.name], day, layout.cut_off)} IS NOT NULL")
+            sound.append(f"{raw[name]} = {quoted(column.value)}")
+        elif column.kind != "text" and name not in ("amount", "day"):
+            sound.append(f"{_value(column, raw[name], day, None)} IS NOT NULL")
     status = raw.get("status", "''")
     if book.statuses:
         status = _renamed(status, book.statuses, "NULL")
-        well.append(f"{status} IS NOT NULL")
     money = raw.get("currency", quoted(layout.currency or currency))
     if book.currencies:
         money = _renamed(money, book.currencies, money)
-    # With an empty or spoilt part there is no key to recognise.
-    sound = " AND ".join(
+    key = f" || {quoted(layout.joined_by)} || ".join(raw[name] for name in layout.key)
+    columns = {
+        "key": key,
+        "amount": _value(named["amount"], raw["amount"], day, None),
+        "currency": money,
+        "status": status,
+        "day": _value(named["day"], raw["day"], day, layout.cut_off) if "day" in named else _literal(day),
+        "sound": " AND ".join(sound),
+    }
+    select = ", ".join(f"{expression} AS {name}" for name, expression in columns.items())
+    fields = f"(SELECT *, {_fields(layout)} AS f FROM {{source}})"
+    seen = " AND ".join(
         f"{raw[name]} <> '' AND NOT contains({raw[name]}, {quoted(REPLACED)})" for name in layout.key
     )
     return Parsed(
-        fields=_fields(layout),
-        first_key=_first_key(layout, places),
-        key=joined,
-        seen_key=f"CASE WHEN {sound} THEN {joined} END",
-        amount=_value(named["amount"], raw["amount"], day, None),
-        currency=money,
-        status=status,
-        day=_value(named["day"], raw["day"], day, layout.cut_off) if "day" in named else _literal(day),
+        # Braces of what the layout says are not ours.
+        select=f"SELECT {_braced(select)}{{more}} FROM {_braced(fields, '{source}')}",
+        well="coalesce(sound AND amount IS NOT NULL AND status IS NOT NULL AND day IS NOT NULL, false)",
+        first_key=_first_key(layout),
+        seen_key=f"CASE WHEN {seen} THEN {key} END",
         note=_note(layout, raw),
-        well=" AND ".join(well),
     )
+
+
+def _braced(text: str, kept: str = "") -> str:
+    doubled = text.replace("{", "{{").replace("}", "}}")
+    return doubled.replace(kept.replace("{", "{{").replace("}", "}}"), kept) if kept else doubled
 
 
 def lines(prepared: Prepared, *, numbered: bool = False) -> str:
@@ -117,16 +127,20 @@ def _fields(layout: Layout) -> str:
     return f"[{', '.join(parts)}]"
 
 
-def _first_key(layout: Layout, places: Mapping[str, int]) -> str:
+def _first_key(layout: Layout) -> str:
     parts = []
     for name in layout.key:
-        if layout.form == "delimited":
-            part = f"split_part(line, {quoted(layout.separator)}, {places[name]})"
-            parts.append(_stripped(part, layout.strip))
+        place = [column.name for column in layout.columns].index(name)
+        if layout.form == "fixed":
+            before = sum(column.width or 0 for column in layout.columns[:place])
+            part = f"substr(line, {before + 1}, {layout.columns[place].width})"
+            parts.append(_stripped(part, layout.strip or " "))
+        elif place:
+            parts.append(
+                _stripped(f"split_part(line, {quoted(layout.separator)}, {place + 1})", layout.strip)
+            )
         else:
-            before = sum(column.width or 0 for column in layout.columns[: places[name] - 1])
-            width = layout.columns[places[name] - 1].width
-            parts.append(_stripped(f"substr(line, {before + 1}, {width})", layout.strip or " "))
+            parts.append(_stripped(f"left(line, instr(line, {quoted(layout.separator)}) - 1)", layout.strip))
     return f" || {quoted(layout.joined_by)} || ".join(parts)
 
 
@@ -138,7 +152,10 @@ def _value(column: Column, raw: str, day: date, cut_off: time | None) -> str:
     """NULL, where the field is not of its kind."""
     match column.kind:
         case "fen" | "count":
-            return f"CASE WHEN regexp_full_match({raw}, '{FEN}') THEN {raw}::BIGINT END"
+            # Most numbers look just as they would be written, which is cheaper to see.
+            number = f"try_cast({raw} AS BIGINT)"
+            usual = f"WHEN strlen({raw}) <= 15 AND {number}::VARCHAR = {raw} THEN {number}"
+            return f"CASE {usual} WHEN regexp_full_match({raw}, '{FEN}') THEN {raw}::BIGINT END"
         case "yuan":
             return (
                 f"CASE WHEN regexp_full_match({raw}, '{YUAN}') THEN ({raw}::DECIMAL(18, 2) * 100)::BIGINT END"
