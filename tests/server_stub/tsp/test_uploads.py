@@ -278,7 +278,10 @@ async def test_on_a_closed_day_nothing_is_exchanged(tmp_path: Path) -> None:
         assert await days_of(system) == []
         next_day(system, 2)
         await exchanged(system)
-        assert [row[:3] for row in await days_of(system)] == [("2026-06-22", "answered", 1)]
+        assert [row[:3] for row in await days_of(system)] == [
+            ("2026-06-21", "answered", 1),
+            ("2026-06-22", "answered", 0),
+        ]
 
 
 async def test_the_folder_that_is_away_is_told_as_such(system: System, tmp_path: Path) -> None:

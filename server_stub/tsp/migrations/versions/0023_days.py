@@ -106,8 +106,8 @@ def _make_book() -> None:
         "breaks",
         ["pair", "key"],
         unique=True,
-        sqlite_where=sa.text("state != 'closed'"),
-        postgresql_where=sa.text("state != 'closed'"),
+        sqlite_where=sa.text("closed_at IS NULL"),
+        postgresql_where=sa.text("closed_at IS NULL"),
     )
     op.create_index("breaks_of_key", "breaks", ["key"])
     op.create_index("breaks_of_run", "breaks", ["run"])
