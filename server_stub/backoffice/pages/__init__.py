@@ -1,7 +1,21 @@
 """The pages, a module for each part of the business; each declares its routes in ``pages``."""
 
-from server_stub.backoffice.pages import entry, home
+from server_stub.backoffice.pages import (
+    audit,
+    batches,
+    boxes,
+    cases,
+    entry,
+    home,
+    jobs,
+    parameters,
+    psams,
+    second,
+    staff,
+)
 from server_stub.backoffice.routes import Page
 
-PAGES: tuple[Page, ...] = tuple(page for module in (entry, home) for page in module.pages.all)
-"""All routes. A new module is named here, and its way in ``frame.MENU``."""
+MODULES = (entry, home, cases, second, boxes, psams, batches, jobs, audit, parameters, staff)
+"""A new module is named here, and its way in ``frame.MENU``."""
+PAGES: tuple[Page, ...] = tuple(page for module in MODULES for page in module.pages.all)
+"""All routes."""
