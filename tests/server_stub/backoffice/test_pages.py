@@ -12,6 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import insert, select, update
 
+from server_stub.app import Roles
 from server_stub.backoffice import tables as own
 from server_stub.backoffice.api import FONTS, POLICY
 from server_stub.backoffice.office import METADATA
@@ -20,7 +21,7 @@ from server_stub.foundation.secret import SecretText
 from server_stub.settings import Settings
 from server_stub.tsp import tables
 from tests.server_stub.backoffice.desk import Clerk, let_in, office_of, open_office
-from tests.server_stub.system import System, databases
+from tests.server_stub.system import System, databases, stand, world_of
 
 pytestmark = pytest.mark.anyio
 MARKUP = '<script>alert("x")</script><img src=x onerror=alert(1)>\'"&'
@@ -292,3 +293,30 @@ async def test_an_htmx_request_without_a_session_sends_the_whole_page_to_the_sig
 def test_settings_of_the_sessions_have_the_defaults_that_are_written_down() -> None:
     assert (Settings().staff_idle_seconds, Settings().staff_session_seconds) == (15 * 60, 12 * 3600)
     assert replace(Settings(), staff_idle_seconds=1).staff_idle_seconds == 1
+
+
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+async def test_alone_beside_a_shared_database_it_sees_and_decides_what_roles_elsewhere_have(
+    system: System, tmp_path: Path
+) -> None:
+    """The same database, and a second process in which no other role runs."""
+    names, world = ("backoffice",), world_of(tmp_path, system.clock, system.network)
+    roles = Roles(replace(Settings(), database=databases.of(tmp_path)), names, tmp_path, world)
+    first = stand().roles
+    async with roles.running():
+        stand().roles = roles
+        try:
+            alone = System(roles, system.clock, system.network, system.outside)
+            clerk = await let_in(alone, "wu", "clerk,supervisor")
+            assert "85312047" in (await clerk.get("/boxes")).text
+            said = {"reason": "called in", "confirmed": "yes"}
+            await clerk.post("/boxes/85312047/suspend", "/boxes/85312047", **said)
+            assert "The box is suspended" in clerk.page
+            await clerk.post("/jobs/tsp/books", "/jobs")
+            assert "run within a minute" in clerk.page
+            assert "85312047" in (await clerk.get("/audit?role=boss")).text
+            assert (await clerk.get("/psams")).status_code == 200
+        finally:
+            stand().roles = first
+    (record,) = await audited(system, "boss", "box-suspend")
+    assert record.actor == "wu"
