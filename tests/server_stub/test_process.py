@@ -376,7 +376,7 @@ def test_what_is_kept_is_the_owners_and_the_log_has_the_head_of_the_audit_log(tm
     heads = {line["role"]: line["hash"] for line in lines if line["event"] == "audit-head"}
     with closing(sqlite3.connect(data / "tsp.db")) as conn:
         assert conn.execute("SELECT hash FROM audit_head").fetchone() == (heads["tsp"],)
-    assert heads.keys() == {"boss", "ppp", "tsp"}
+    assert heads.keys() == {"backoffice", "boss", "ppp", "tsp"}
     assert [path.name for path in data.rglob("*") if path.stat().st_mode & 0o077] == []
     # A reader who has seen enough.
     reading, writing = os.pipe()
