@@ -9,6 +9,7 @@ from contextlib import closing
 from sqlalchemy import MetaData
 
 from server_stub import cli
+from server_stub.backoffice import tables as backoffice
 from server_stub.boss import tables as boss
 from server_stub.commands import settings_of, subcommand
 from server_stub.exchange import tables as exchange
@@ -19,6 +20,7 @@ from server_stub.ppp import tables as ppp
 from server_stub.tsp import tables as tsp
 
 LOGS = {
+    "backoffice": (backoffice.metadata, backoffice.audit),
     "boss": (boss.metadata, boss.audit),
     "exchange": (exchange.metadata, exchange.audit),
     "ppp": (ppp.metadata, ppp.audit),

@@ -56,7 +56,10 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run roles until stopped")
     run.add_argument(
-        "roles", nargs="*", metavar="ROLE", help="boss, tsp, sandbox, ppp, exchange (all, if none is named)"
+        "roles",
+        nargs="*",
+        metavar="ROLE",
+        help="boss, tsp, sandbox, ppp, exchange, backoffice (all, if none is named)",
     )
     _place(run)
     run.add_argument("--host", type=_host, default="127.0.0.1", help="address to listen on (%(default)s)")
@@ -185,14 +188,32 @@ def parser() -> argparse.ArgumentParser:
         ("room-bytes", "how large all in its folders together"),
     ):
         partners.add_argument(f"--{name}", type=_number, metavar="N", help=f"with 'add': {what}")
+    staff = commands.add_parser(
+        "staff", help="who may sign in to the back office: list, add, password, roles, close or open somebody"
+    )
+    staff.add_argument("action", choices=("list", "add", "password", "roles", "close", "open"))
+    staff.add_argument(
+        "name", nargs="?", metavar="NAME", help="what they sign in with; all but 'list' want it"
+    )
+    staff.add_argument(
+        "--role",
+        metavar="ROLE",
+        help="of viewer, clerk, supervisor, admin; several with commas; 'add' and 'roles' want it",
+    )
+    staff.add_argument("--full-name", default="", metavar="TEXT", help="with 'add': as others know them")
+    staff.add_argument(
+        "--language", choices=("zh", "en"), default="zh", help="with 'add': of the pages (%(default)s)"
+    )
     audit = commands.add_parser("audit", help="verify the audit logs")
     audit.add_argument("action", choices=("verify",))
-    audit.add_argument("--role", choices=("boss", "exchange", "tsp", "ppp"), help="only this role's")
+    audit.add_argument(
+        "--role", choices=("backoffice", "boss", "exchange", "tsp", "ppp"), help="only this role's"
+    )
     audit.add_argument("--head", metavar="HASH", help="hash of a record that must be there; with --role")
     check = commands.add_parser("check", help="prove on live databases what must always be true")
     for command in (
         *(boxes, rotate, card_key, terminal, cases, psams, settle, reconcile, cancel, partners),
-        *(audit, check),
+        *(staff, audit, check),
     ):
         _place(command)
     backup = commands.add_parser("backup", help="copy one moment of everything, while servers run or stand")
@@ -268,6 +289,11 @@ def parse(arguments: Sequence[str] | None, roles: Sequence[str]) -> argparse.Nam
         top.error("boxes list, or boxes suspend|activate|stolen|revoke|activation BOX")
     if options.command == "psams" and (options.psam is None) != (options.action == "list"):
         top.error("psams list, or psams unlock PSAM")
+    if options.command == "staff" and (
+        (options.name is None) != (options.action == "list")
+        or (options.role is None) != (options.action not in ("add", "roles"))
+    ):
+        top.error("staff list, or staff add|roles NAME --role ROLE, or staff password|close|open NAME")
     if options.command == "cases":
         _check_case(top, options)
     if options.command == "settle":

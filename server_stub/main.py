@@ -61,6 +61,7 @@ COMMANDS = {
     "reconcile": "reconcile:run",
     "cancel": "cancel:run",
     "partners": "partners:run",
+    "staff": "staff:run",
     "audit": "audit:run",
     "check": "check:run",
     "backup": "backup:backup",

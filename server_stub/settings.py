@@ -85,6 +85,8 @@ class Settings:
         cut_off: when a business day ends in China, HH:MM.
         closed_days: dates (2026-10-01) and days of the week (sat), with commas between, on which nothing is exchanged with
             PPP and nothing settled; it is caught up with afterwards.
+        staff_idle_seconds: how long a session in the back office lasts without use.
+        staff_session_seconds: how long it lasts at most.
         idempotency_days: how long the answers to requests are kept.
         late_settle_seconds: the demo wallet's "pay after the code has run out": how long after.
     """
@@ -131,6 +133,8 @@ class Settings:
     case_second_fen: int = 50_000
     cut_off: str = "00:00"
     closed_days: str = ""
+    staff_idle_seconds: int = 900
+    staff_session_seconds: int = 43_200
     idempotency_days: int = 30
 
     @property

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from server_stub import tls
+from server_stub.backoffice import tables as backoffice
 from server_stub.boss import tables as boss
 from server_stub.exchange import tables as exchange
 from server_stub.exchange.service import INCOMING
@@ -23,7 +24,10 @@ from server_stub.tsp import tables as tsp
 
 ROLES = {
     one.info["role"]: one
-    for one in (tsp.metadata, boss.metadata, sandbox.metadata, ppp.metadata, exchange.metadata)
+    for one in (
+        *(backoffice.metadata, tsp.metadata, boss.metadata, sandbox.metadata, ppp.metadata),
+        exchange.metadata,
+    )
 }
 """In the order in which they ask each other; locks are always taken in this one."""
 VAULT = "tsp.key"

@@ -13,6 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, inspect, text
 
+from server_stub.backoffice import tables as backoffice
 from server_stub.boss import tables as boss
 from server_stub.exchange import tables as exchange
 from server_stub.foundation import migrations
@@ -23,7 +24,10 @@ from server_stub.sandbox import tables as sandbox
 from server_stub.tsp import tables as tsp
 from tests.server_stub.system import databases
 
-ROLES = [boss.metadata, tsp.metadata, sandbox.metadata, ppp.metadata, exchange.metadata]
+ROLES = [
+    *(boss.metadata, tsp.metadata, sandbox.metadata, ppp.metadata),
+    *(exchange.metadata, backoffice.metadata),
+]
 Open = Callable[[Callable[[Connection], object]], Database]
 
 
