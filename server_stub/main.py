@@ -345,7 +345,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     os.umask(0o077)  # what is kept is the owner's alone
-    sys.exit(until_nobody_reads(lambda: _run(arguments)))
+    code = until_nobody_reads(lambda: _run(arguments))
+    if "duckdb" in sys.modules:
+        # At the interpreter's end it tells of its own objects, in words that are no line of our log.
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
