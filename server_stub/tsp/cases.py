@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
-from unicodedata import normalize
 
 from sqlalchemy import Connection, Row, func, select, update
 
 from server_stub.foundation import statements, states
+from server_stub.foundation.people import same_person
 from server_stub.tsp import core, machines
 from server_stub.tsp.moves import OPEN_SERVICE, Moves, borne, open_cases
 from server_stub.tsp.pos import APPROVED
@@ -74,16 +74,6 @@ class Decided(NamedTuple):
 
     about: str
     state: str
-
-
-def same_person(one: str, other: str) -> bool:
-    """Whether two names are one, however it was typed: width, case, spaces, marks and what is not seen do not count.
-
-    >>> same_person("Alice Wu", " \uff41lice\u200b  WU.")
-    True
-    """
-    letters = ("".join(filter(str.isalnum, normalize("NFKC", name).casefold())) for name in (one, other))
-    return next(letters) == next(letters)
 
 
 def decide(conn: Connection, moves: Moves, decision: Decision) -> Decided:
@@ -166,8 +156,10 @@ def proof_of(case: Row[Any], debit: Row[Any] | None) -> tuple[str, str] | None:
     return None if debit is None or debit.tac is None else (debit.tac, debit.mac2)
 
 
-def listed(conn: Connection, *, everything: bool = False) -> list[Row[Any]]:
-    """The open cases, oldest first; ``everything``: the decided ones too.
+def listed(
+    conn: Connection, *, everything: bool = False, case: str | None = None, box: str | None = None
+) -> list[Row[Any]]:
+    """The open cases, oldest first; ``everything``: the decided ones too; ``case``, ``box``: only that one, or of that box.
 
     Each with what is known of its payment or load: ``amount_fen``, ``box_number``, ``card_masked``, and ``stands``, its
     state; of a payment also ``method``, ``received_fen``, ``tac``, ``mac2``, ``certified`` (what PPP has said to its electronic
@@ -189,6 +181,10 @@ def listed(conn: Connection, *, everything: bool = False) -> list[Row[Any]]:
     query = query.select_from(joined.outerjoin(orders, orders.c.id == payments.c.order_id))
     if not everything:
         query = query.where(cases.c.state == "open")
+    if case is not None:
+        query = query.where(cases.c.id == case)
+    if box is not None:
+        query = query.where((payments.c.box_number == box) | (loads.c.box_number == box))
     return list(conn.execute(query.order_by(cases.c.at, cases.c.id)))
 
 
