@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import errno
 import functools
+import gc
 import logging
 import os
 import signal
@@ -359,7 +360,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     options = cli.parse(arguments, ROLES)
     configure_logging()
     module, _, verb = COMMANDS[options.command].partition(":")
-    code: int = getattr(import_module(f"server_stub.{module}"), verb)(options)
+    command = getattr(import_module(f"server_stub.{module}"), verb)
+    if command is not run:  # a server has more to build first
+        gc.enable()
+    code: int = command(options)
     return code
 
 
