@@ -7,11 +7,11 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import httpx
 import structlog
@@ -24,6 +24,9 @@ from starlette.types import ASGIApp
 
 from cardreader.sim.emv import issuer_keys
 from server_stub import docs_page, metrics
+from server_stub.backoffice import api as backoffice_api
+from server_stub.backoffice import office as backoffice
+from server_stub.backoffice import tables as backoffice_tables
 from server_stub.boss import api as boss_api
 from server_stub.boss import demo as boss_demo
 from server_stub.boss import tables as boss_tables
@@ -39,7 +42,7 @@ from server_stub.foundation.secret import SecretBytes, SecretText
 from server_stub.foundation.startup import cannot_keep
 from server_stub.foundation.vault import Vault, key_file, vault_file
 from server_stub.foundation.working_keys import master_key
-from server_stub.opening import expect_both, open_role
+from server_stub.opening import NotThere, expect_both, open_role
 from server_stub.ppp import api as ppp_api
 from server_stub.ppp import tables as ppp_tables
 from server_stub.ppp.accounts import any_opened
@@ -60,8 +63,11 @@ from server_stub.tsp.ppp_line import Line, TcpLine
 from server_stub.tsp.service import TspService
 from server_stub.wallets import provider
 
+if TYPE_CHECKING:
+    from server_stub.backoffice.passwords import Passwords
+
 Role = TypeVar("Role")
-ROLES = ("boss", "tsp", "sandbox", "ppp")
+ROLES = ("boss", "tsp", "sandbox", "ppp", "backoffice")
 NAME = "STB payment server"
 NOTICES = "/notices/wallets/demo"
 READY_SECONDS = 2.0
@@ -100,6 +106,8 @@ class World:
         database: opens a role's database, as ``open_role`` does.
         terminals: listens for PPP's terminals; None: nobody reaches PPP by the network.
         line: the way to a PPP; given host, port, and the seconds that connecting and answering may take.
+        passwords: hashes those of staff; None: as they should be.
+        environment: names of variables that are set, for whoever wants to know where a setting comes from.
     """
 
     clock: Clock
@@ -112,6 +120,8 @@ class World:
     database: Callable[[MetaData, Path, str, Pauses], Database] = open_role
     terminals: socket.socket | None = None
     line: Callable[[str, int, float, float], Line] = TcpLine
+    passwords: Passwords | None = None
+    environment: frozenset[str] = frozenset()
 
 
 def real_world(
@@ -142,7 +152,15 @@ def real_world(
             way.app = app
 
     return World(
-        SystemClock(), os.urandom, own_url, public_url, machine_pauses(), client, attach, terminals=terminals
+        SystemClock(),
+        os.urandom,
+        own_url,
+        public_url,
+        machine_pauses(),
+        client,
+        attach,
+        terminals=terminals,
+        environment=frozenset(os.environ),
     )
 
 
@@ -175,7 +193,10 @@ class Roles:
         if not settings.database and {"boss", "tsp"} <= {*names}:
             expect_both(data)
         # Before any key is made: a server that reaches no database, or has another one's folder, leaves nothing behind.
-        every = (boss_tables.metadata, sandbox_tables.metadata, ppp_tables.metadata, tsp_tables.metadata)
+        every = (
+            *(boss_tables.metadata, sandbox_tables.metadata, ppp_tables.metadata, tsp_tables.metadata),
+            backoffice_tables.metadata,
+        )
         wanted = {one.info["role"]: one for one in every if one.info["role"] in names}
         self._databases = {role: self._open(metadata) for role, metadata in wanted.items()}
         vault = self._open_vault() if "tsp" in names else None
@@ -188,6 +209,7 @@ class Roles:
         self.sandbox = self._sandbox() if "sandbox" in names else None
         self.ppp = self._ppp() if "ppp" in names else None
         self.tsp = None if vault is None else self._tsp(vault)
+        self.backoffice = self._backoffice() if "backoffice" in names else None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -214,6 +236,9 @@ class Roles:
             if self.tsp is not None:
                 self.tsp.start()
                 stack.push_async_callback(self.tsp.stop)
+            if self.backoffice is not None:
+                self.backoffice.start()
+                stack.push_async_callback(self.backoffice.stop)
             yield
 
     def begin_stop(self) -> None:
@@ -294,6 +319,37 @@ class Roles:
             self._access(),
         )
 
+    def _backoffice(self) -> backoffice.Office:
+        """It looks into the books of the roles beside it; on a shared database also of those that run elsewhere."""
+        beside = {role: one for role, one in self._databases.items() if role != "backoffice"}
+        elsewhere: dict[str, Database] = {}
+        if self._settings.database:
+            for role in backoffice.METADATA.keys() - beside.keys() - {"backoffice"}:
+                with suppress(NotThere):
+                    elsewhere[role] = open_role(
+                        backoffice.METADATA[role],
+                        self._data,
+                        self._settings.database,
+                        self._world.pauses,
+                        make=False,
+                    )
+
+        def let_go() -> None:
+            for one in elsewhere.values():
+                one.close()
+
+        return backoffice.Office(
+            self._databases["backoffice"],
+            self._world.clock,
+            self._world.random,
+            self._settings,
+            {**beside, **elsewhere},
+            self.tsp,
+            self._world.environment,
+            self._world.passwords,
+            let_go,
+        )
+
     def _access(self) -> Access | None:
         """The way to PPP; None where there is none."""
         host, _, port = self._settings.ppp_address.rpartition(":")
@@ -360,6 +416,8 @@ def application(names: Sequence[str], current: Callable[[], Roles]) -> FastAPI:
     for router in routers:
         # Not include_router: through that every request looks for its route twice.
         app.router.routes.extend(router.routes)
+    if "backoffice" in names:
+        app.router.routes.append(backoffice_api.mount(lambda: _there(current().backoffice)))
 
     @app.get("/healthz", tags=["Server"])
     async def healthz() -> Health:

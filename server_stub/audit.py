@@ -9,6 +9,7 @@ from contextlib import closing
 from sqlalchemy import MetaData
 
 from server_stub import cli
+from server_stub.backoffice import tables as backoffice
 from server_stub.boss import tables as boss
 from server_stub.commands import settings_of, subcommand
 from server_stub.foundation.clock import machine_pauses
@@ -18,6 +19,7 @@ from server_stub.ppp import tables as ppp
 from server_stub.tsp import tables as tsp
 
 LOGS = {
+    "backoffice": (backoffice.metadata, backoffice.audit),
     "boss": (boss.metadata, boss.audit),
     "ppp": (ppp.metadata, ppp.audit),
     "tsp": (tsp.metadata, tsp.audit),

@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run roles until stopped")
     run.add_argument(
-        "roles", nargs="*", metavar="ROLE", help="boss, tsp, sandbox, ppp (all, if none is named)"
+        "roles", nargs="*", metavar="ROLE", help="boss, tsp, sandbox, ppp, backoffice (all, if none is named)"
     )
     _place(run)
     run.add_argument("--host", type=_host, default="127.0.0.1", help="address to listen on (%(default)s)")
@@ -128,12 +128,28 @@ def parser() -> argparse.ArgumentParser:
     settle.add_argument("batch", nargs="?", metavar="BATCH", help="its number; 'decide' wants it")
     settle.add_argument("--reason", metavar="TEXT", help="why its totals differ")
     settle.add_argument("--actor", metavar="NAME", help="who decides")
+    staff = commands.add_parser(
+        "staff", help="who may sign in to the back office: list, add, password, roles, close or open somebody"
+    )
+    staff.add_argument("action", choices=("list", "add", "password", "roles", "close", "open"))
+    staff.add_argument(
+        "name", nargs="?", metavar="NAME", help="what they sign in with; all but 'list' want it"
+    )
+    staff.add_argument(
+        "--role",
+        metavar="ROLE",
+        help="of viewer, clerk, supervisor, admin; several with commas; 'add' and 'roles' want it",
+    )
+    staff.add_argument("--full-name", default="", metavar="TEXT", help="with 'add': as others know them")
+    staff.add_argument(
+        "--language", choices=("zh", "en"), default="zh", help="with 'add': of the pages (%(default)s)"
+    )
     audit = commands.add_parser("audit", help="verify the audit logs")
     audit.add_argument("action", choices=("verify",))
-    audit.add_argument("--role", choices=("boss", "tsp", "ppp"), help="only this role's")
+    audit.add_argument("--role", choices=("backoffice", "boss", "tsp", "ppp"), help="only this role's")
     audit.add_argument("--head", metavar="HASH", help="hash of a record that must be there; with --role")
     check = commands.add_parser("check", help="prove on live databases what must always be true")
-    for command in (boxes, rotate, card_key, terminal, cases, psams, settle, audit, check):
+    for command in (boxes, rotate, card_key, terminal, cases, psams, settle, staff, audit, check):
         _place(command)
     backup = commands.add_parser("backup", help="copy one moment of everything, while servers run or stand")
     backup.add_argument("--to", type=_folder, required=True, metavar="FOLDER", help="is made; has keys in it")
@@ -195,6 +211,11 @@ def parse(arguments: Sequence[str] | None, roles: Sequence[str]) -> argparse.Nam
         top.error("boxes list, or boxes suspend|activate|stolen|revoke|activation BOX")
     if options.command == "psams" and (options.psam is None) != (options.action == "list"):
         top.error("psams list, or psams unlock PSAM")
+    if options.command == "staff" and (
+        (options.name is None) != (options.action == "list")
+        or (options.role is None) != (options.action not in ("add", "roles"))
+    ):
+        top.error("staff list, or staff add|roles NAME --role ROLE, or staff password|close|open NAME")
     if options.command == "cases":
         _check_case(top, options)
     if options.command == "settle":

@@ -56,6 +56,7 @@ COMMANDS = {
     "terminal-key": "hsm_keys:terminal_key",
     "psams": "psams:run",
     "settle": "settle:run",
+    "staff": "staff:run",
     "audit": "audit:run",
     "check": "check:run",
     "backup": "backup:backup",

@@ -71,6 +71,8 @@ class Settings:
         unknown_pauses: comma-separated seconds after which a payment whose money is unknown, or waits for something, is
             looked at for the first, second ... time; after the last it is a case for a person.
         case_second_fen: from this amount on a case is decided by two people.
+        staff_idle_seconds: how long a session in the back office lasts without use.
+        staff_session_seconds: how long it lasts at most.
         idempotency_days: how long the answers to requests are kept.
         late_settle_seconds: the demo wallet's "pay after the code has run out": how long after.
     """
@@ -106,6 +108,8 @@ class Settings:
     box_wrong_proofs: int = 2
     unknown_pauses: str = "60,300,900,3600"
     case_second_fen: int = 50_000
+    staff_idle_seconds: int = 900
+    staff_session_seconds: int = 43_200
     idempotency_days: int = 30
 
     @property

@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import IO
 
 from server_stub import tls
+from server_stub.backoffice import tables as backoffice
 from server_stub.boss import tables as boss
 from server_stub.ppp import tables as ppp
 from server_stub.sandbox import tables as sandbox
 from server_stub.tsp import tables as tsp
 
-ROLES = {one.info["role"]: one for one in (tsp.metadata, boss.metadata, sandbox.metadata, ppp.metadata)}
+ROLES = {
+    one.info["role"]: one
+    for one in (backoffice.metadata, tsp.metadata, boss.metadata, sandbox.metadata, ppp.metadata)
+}
 """In the order in which they ask each other; locks are always taken in this one."""
 VAULT = "tsp.key"
 KEYS = (

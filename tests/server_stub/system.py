@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import httpx
+from argon2 import Parameters, Type
 from fastapi import FastAPI
 from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import MetaData, Table, select, update
@@ -27,6 +28,7 @@ from cardreader.reader import Connection
 from cardreader.sim.profiles import PROFILES, SimulatedCard
 from cardreader.sim.store import open_store
 from server_stub.app import ROLES, Roles, World, application
+from server_stub.backoffice.passwords import Passwords
 from server_stub.boss import tables as boss_tables
 from server_stub.check import examine
 from server_stub.foundation import migrations, postgresql
@@ -46,6 +48,8 @@ START = datetime(2026, 6, 21, 10, 0, 0, tzinfo=CHINA)
 OWN = "http://server"
 ORDER = {"service": "sports", "term": "monthly"}
 PUBLIC = "http://192.168.100.200:8780"
+CHEAP = Passwords(Parameters(Type.ID, 19, 16, 32, time_cost=1, memory_cost=8, parallelism=1))
+"""Staff's passwords in tests: nobody has to guess them."""
 
 
 class Network(httpx.AsyncBaseTransport):
@@ -334,6 +338,7 @@ def world_of(
         pauses=machine_pauses(),
         client=lambda seconds: httpx.AsyncClient(transport=network),
         terminals=terminals,
+        passwords=CHEAP,
     )
 
 
@@ -343,7 +348,7 @@ def first_start() -> TemporaryDirectory[str]:
     folder = TemporaryDirectory(prefix="stb-server-test-")
     data = Path(folder.name)
     roles = Roles(Settings(psams=""), ROLES, data, world_of(data, SimulatedClock(START), Network()))
-    for role in (roles.tsp, roles.boss, roles.sandbox, roles.ppp):
+    for role in (roles.tsp, roles.boss, roles.sandbox, roles.ppp, roles.backoffice):
         assert role is not None
         role.database.close()
     return folder
@@ -356,7 +361,7 @@ def first_database() -> str:
     settings = Settings(psams="", database=cluster().url(name))
     data = Path(first_start().name)
     roles = Roles(settings, ROLES, data, world_of(data, SimulatedClock(START), Network()))
-    for role in (roles.tsp, roles.boss, roles.sandbox, roles.ppp):
+    for role in (roles.tsp, roles.boss, roles.sandbox, roles.ppp, roles.backoffice):
         assert role is not None
         role.database.close()
     return name
@@ -432,12 +437,14 @@ async def running(
     settings: Settings | None = None,
     clock: SimulatedClock | None = None,
     terminals: socket.socket | None = None,
+    without: frozenset[str] = frozenset({"backoffice"}),
 ) -> AsyncIterator[System]:
     """A server over that folder; one at a time. At the end of a test that went well all that must be true is.
 
     Its roles reach each other through ``network``, the test from outside.
 
     Args:
+        without: roles that do not run.
         terminals: where PPP listens; without it there is no PPP for the TSP.
     """
     network = Network()
@@ -446,7 +453,7 @@ async def running(
     clock = clock or SimulatedClock(START)
     settings = replace(settings or Settings(), database=databases.of(data))
     # Opening a role's tables takes a while, and few tests have a terminal for PPP.
-    names = tuple(name for name in ROLES if name != "ppp" or terminals is not None)
+    names = tuple(name for name in ROLES if name not in without and (name != "ppp" or terminals is not None))
     roles = Roles(settings, names, data, world_of(data, clock, network, terminals))
     app = stand().app
     network.attach(app)
@@ -466,11 +473,14 @@ async def running(
 
 @contextlib.asynccontextmanager
 async def running_with_ppp(
-    data: Path, settings: Settings | None = None, clock: SimulatedClock | None = None
+    data: Path,
+    settings: Settings | None = None,
+    clock: SimulatedClock | None = None,
+    without: frozenset[str] = frozenset({"backoffice"}),
 ) -> AsyncIterator[System]:
     """The same with PPP, on a line that is not simulated."""
     with socket.create_server(("127.0.0.1", 0)) as terminals:
-        async with running(data, settings, clock, terminals) as system:
+        async with running(data, settings, clock, terminals, without) as system:
             yield system
 
 
