@@ -126,7 +126,7 @@ def at_tsp(conn: Connection, transaction: str, files: Files = no_files) -> AtTsp
         *_filed(files(conn, transaction, found.at)),
     ]
     journals = _journals(conn, tsp.ledger, rows, "tsp")
-    slips = [(one.batch, one.stan) for one in (asked, certificate) if one is not None and one.stan]
+    slips = [(str(one.batch), str(one.stan)) for one in (asked, certificate) if one is not None and one.stan]
     terminals = list(conn.scalars(select(tsp.pos_terminals.c.id))) if slips else []
     return AtTsp(
         found,
@@ -315,11 +315,9 @@ def _issuer(asked: Row[Any] | None, *, of_load: bool) -> Iterator[Event]:
             _details(asked, *names),
         )
     if asked.reversed_at is not None:
-        names = ("reversal_reason", "reversal_code")
         values = {"code": asked.reversal_code or "?"}
-        yield Event(
-            asked.reversed_at, "tsp", SAID["reversed"], values, ACTORS["ppp"], "wait", _details(asked, *names)
-        )
+        told = _details(asked, "reversal_reason", "reversal_code")
+        yield Event(asked.reversed_at, "tsp", SAID["reversed"], values, ACTORS["ppp"], "wait", told)
 
 
 def _certificate(certificate: Row[Any] | None) -> Iterator[Event]:

@@ -211,7 +211,8 @@ def _loads_of(conn: Connection, asked: Criteria, before: str | None) -> tuple[bo
     if others or asked.given & NOT_OF_LOADS:
         return None
     ids = ways.newest_first(conn, ways.load_ways(conn, asked), ways.EVERY_LOAD, _bounds(asked, before))
-    return True, _matching(conn, ids, loads.c.id, select(loads.c.id).where(*_load_conditions(asked)))
+    query = _by_id(select(loads.c.id).where(*_load_conditions(asked)), loads)
+    return True, _matching(conn, ids, loads.c.id, query)
 
 
 def _matching(conn: Connection, ids: Iterator[str], identity: Any, query: Select[Any]) -> Stream:
@@ -297,7 +298,12 @@ def _payment_filter(conn: Connection, asked: Criteria) -> Select[Any]:
         conditions.append(of_kind.c.payment_id.is_not(None))
     for other in sorted(needed, key=lambda one: one.name):
         joined = joined.outerjoin(other, other.c.payment_id == table.id)
-    return select(table.id).select_from(joined).where(*conditions)
+    return _by_id(select(table.id).select_from(joined).where(*conditions), payments)
+
+
+def _by_id(query: Select[Any], table: Any) -> Select[Any]:
+    """Found by their ids, whatever else is asked for: SQLite would rather read all that another index says."""
+    return query.with_hint(table, f"INDEXED BY sqlite_autoindex_{table.name}_1", "sqlite")
 
 
 def _load_conditions(asked: Criteria) -> list[ColumnElement[bool]]:

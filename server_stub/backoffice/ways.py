@@ -455,5 +455,10 @@ def load_ways(conn: Connection, asked: Criteria) -> list[Way]:
         ways.append(Way((run,), _several("card_loads_by_amount", [table.amount_fen], {"amount_fen": wanted})))
     states = states_of(asked, machines.LOAD_SHOWN)
     if states is not None:
-        ways.append(Way((Run(table.id, table.state.in_(states), "ix_card_loads_state"),)))
+        each = tuple(
+            _equal(table.id, "card_loads_by_state", (table.state, state)) for state in sorted(states)
+        )
+        ways.append(Way(each))
+    if asked.reason is not None:
+        ways.append(Way((_equal(table.id, "card_loads_by_reason", (table.reason, asked.reason)),)))
     return ways

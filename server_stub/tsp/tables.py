@@ -269,10 +269,12 @@ loads = Table(
     "card_loads",
     metadata,
     Column("id", String, primary_key=True),
-    Column("number", String, nullable=False, server_default="", index=True),  # what people have, without its space
+    Column(
+        "number", String, nullable=False, server_default="", index=True
+    ),  # what people have, without its space
     Column("box_number", ForeignKey("boxes.box_number"), nullable=False, index=True),
     Column("amount_fen", Fen, nullable=False),
-    Column("state", String, nullable=False, index=True),
+    Column("state", String, nullable=False),
     Column("version", Integer, nullable=False, default=1),
     Column("reason", String),
     Column("created_at", Instant, nullable=False),
@@ -412,6 +414,8 @@ for _table in (certificates, loads):  # authorisations have one_of_a_slip
 for _table, _id in ((authorisations, "payment_id"), (loads, "id")):
     for _name in ("retrieval_reference", "authorisation_code"):
         _found_by(f"{_table.name}_by_{_name}", _table, _name, _id, only=_table.c[_name].is_not(None))
+_found_by("card_loads_by_state", loads, "state", "id")
+_found_by("card_loads_by_reason", loads, "reason", "id", only=loads.c.reason.is_not(None))
 _found_by("card_loads_by_amount", loads, "amount_fen", "id")
 _found_by("card_loads_by_correlation", loads, "correlation", only=loads.c.correlation.is_not(None))
 _found_by("inquiries_by_correlation", inquiries, "correlation", only=inquiries.c.correlation.is_not(None))

@@ -23,6 +23,7 @@ INDEXES = (
     ("card_loads_by_stan", "card_loads", ["stan", "batch", "id"]),
     ("card_certificates_by_batch", "card_certificates", ["batch"]),
     ("card_loads_by_batch", "card_loads", ["batch"]),
+    ("card_loads_by_state", "card_loads", ["state", "id"]),
     ("card_loads_by_amount", "card_loads", ["amount_fen", "id"]),
     ("cases_by_state", "cases", ["state", "payment_id", "load_id"]),
     ("audit_log_by_subject", "audit_log", ["subject"]),
@@ -35,6 +36,7 @@ WHERE_THERE_IS_ONE = (
     ("card_debits_by_offline_number", "card_debits", ["offline_number", "payment_id"]),
     ("card_authorisations_by_retrieval_reference", "card_authorisations", ["retrieval_reference", "payment_id"]),
     ("card_authorisations_by_authorisation_code", "card_authorisations", ["authorisation_code", "payment_id"]),
+    ("card_loads_by_reason", "card_loads", ["reason", "id"]),
     ("card_loads_by_retrieval_reference", "card_loads", ["retrieval_reference", "id"]),
     ("card_loads_by_authorisation_code", "card_loads", ["authorisation_code", "id"]),
     ("card_loads_by_correlation", "card_loads", ["correlation"]),
@@ -53,6 +55,7 @@ def upgrade() -> None:
         f"UPDATE payments SET service = (SELECT {named} FROM orders WHERE orders.id = payments.order_id),"
         " term = (SELECT orders.term FROM orders WHERE orders.id = payments.order_id)"
     )
+    op.drop_index("ix_card_loads_state", "card_loads")  # another one begins with it
     for name, table, columns in INDEXES:
         op.create_index(name, table, columns)
     for name, table, columns in WHERE_THERE_IS_ONE:
