@@ -36,8 +36,10 @@ class NotAllowed(Refused):
     status = 403
     title = N_("You may not do that")
 
-    def __init__(self) -> None:
-        super().__init__(N_("Your roles do not include this. Ask an administrator if you need it."))
+    def __init__(
+        self, text: str = N_("Your roles do not include this. Ask an administrator if you need it.")
+    ) -> None:
+        super().__init__(text)
 
 
 class Forged(Refused):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
+from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
@@ -29,7 +30,7 @@ def enter(conn: Connection, keys: Sequence[str], now: datetime) -> bool:
         keys: ``"name:..."``, ``"address:..."``.
     """
     conn.execute(delete(failures).where(failures.c.last_at < now - FORGOTTEN))
-    rows = []
+    rows: list[Any] = []
     for key in sorted(keys):  # in one order: two who try at once do not wait for each other
         statements.insert_once(conn, failures, {"key": key, "count": 0, "last_at": now, "until": None})
         row = conn.execute(select(failures).where(failures.c.key == key).with_for_update()).one()
@@ -37,7 +38,7 @@ def enter(conn: Connection, keys: Sequence[str], now: datetime) -> bool:
     if any(row.until is not None and row.until > now for row in rows):
         return False
     for row in rows:
-        count = row.count + 1
+        count = row._mapping["count"] + 1
         beyond = count - FREE[row.key.partition(":")[0]]
         until = None
         if beyond >= 0:

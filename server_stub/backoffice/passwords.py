@@ -6,6 +6,7 @@ import asyncio
 import re
 from functools import cache
 from importlib import resources
+from itertools import pairwise
 from unicodedata import normalize
 
 from argon2 import Parameters, PasswordHasher
@@ -103,7 +104,7 @@ def once(random: bytes) -> str:
 def _monotonous(text: str) -> bool:
     """A part of at most four letters again and again, or letters that follow each other."""
     period = next((n for n in range(1, 5) if text == (text[:n] * len(text))[: len(text)]), 0)
-    steps = {ord(later) - ord(earlier) for earlier, later in zip(text, text[1:], strict=False)}
+    steps = {ord(later) - ord(earlier) for earlier, later in pairwise(text)}
     return bool(period) or steps in ({1}, {-1})
 
 

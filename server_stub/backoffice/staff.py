@@ -113,7 +113,12 @@ def add(
         raise StaffError("name", "a name has 2 to 32 letters a-z, digits, dots, hyphens and underscores")
     if len(full_name) > LONGEST_FULL_NAME or not full_name.isprintable():
         raise StaffError("full-name", f"a full name has at most {LONGEST_FULL_NAME} letters")
-    values = {"name": name, "full_name": full_name, "roles": ",".join(roles), "password": password_hash}
+    values: dict[str, Any] = {
+        "name": name,
+        "full_name": full_name,
+        "roles": ",".join(roles),
+        "password": password_hash,
+    }
     values |= {"once": True, "language": language, "closed": False, "created_at": clock.now()}
     if not statements.insert_once(conn, staff, values):
         raise StaffError("taken", f"there is a member of staff {name!r} already")

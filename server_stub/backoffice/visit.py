@@ -141,7 +141,12 @@ class Visit:
             return None
         kept = [(name, text) for name, text in self.form._pairs if name not in ("csrf", "confirmed")]
         back = self.form.text("back", 500)
-        facts = {"title": self.t(title), "text": self.t(text, **values), "verb": self.t(verb), "kept": kept}
+        facts: dict[str, Any] = {
+            "title": self.t(title),
+            "text": self.t(text, **values),
+            "verb": self.t(verb),
+            "kept": kept,
+        }
         return self.page("confirm.html", **facts, back=back if _ours(back) else PREFIX + "/")
 
     def back(self) -> str:

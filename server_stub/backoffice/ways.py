@@ -101,6 +101,8 @@ def newest_first(conn: Connection, ways: Sequence[Way], everything: Run, bounds:
         if not found:
             return iter(())
     if best is not None and best[0] <= FEW:
+        if all(run.ordered for run in best[1].runs):
+            return heapq.merge(*(_walked(conn, run, bounds) for run in best[1].runs), reverse=True)
         ids = {one for run in best[1].runs for one in conn.scalars(run.ids(*bounded(run.id, bounds)))}
         return iter(sorted(ids, reverse=True))
     for way in ways:

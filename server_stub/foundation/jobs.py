@@ -42,6 +42,14 @@ def jobs_table(metadata: MetaData) -> Table:
     )
 
 
+def order(conn: Connection, table: Table, name: str, now: datetime) -> bool:
+    """A job is to be run now, whenever it would be due; False where there is none of that name.
+
+    A process that does not hear of it (``Jobs.due``) finds it within a minute.
+    """
+    return bool(conn.execute(update(table).where(table.c.id == name).values(due_at=now)).rowcount)
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """What is to be done, and when.

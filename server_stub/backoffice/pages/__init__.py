@@ -1,9 +1,39 @@
 """The pages, a module for each part of the business; each declares its routes in ``pages``."""
 
-from server_stub.backoffice.pages import entry, exports, home, reports, transactions
+from server_stub.backoffice.pages import (
+    audit,
+    batches,
+    boxes,
+    cases,
+    entry,
+    exports,
+    home,
+    jobs,
+    parameters,
+    psams,
+    reports,
+    second,
+    staff,
+    transactions,
+)
 from server_stub.backoffice.routes import Page
 
-PAGES: tuple[Page, ...] = tuple(
-    page for module in (entry, exports, home, reports, transactions) for page in module.pages.all
+MODULES = (
+    entry,
+    home,
+    transactions,
+    reports,
+    exports,
+    cases,
+    second,
+    boxes,
+    psams,
+    batches,
+    jobs,
+    audit,
+    parameters,
+    staff,
 )
-"""All routes. A new module is named here, and its way in ``frame.MENU``."""
+"""A new module is named here, and its way in ``frame.MENU``."""
+PAGES: tuple[Page, ...] = tuple(page for module in MODULES for page in module.pages.all)
+"""All routes."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, func, select
 from starlette.responses import Response
 
 from server_stub.backoffice import tables
@@ -31,13 +31,13 @@ class Need(NamedTuple):
     """Something that waits for a person.
 
     Attributes:
-        count: of it; 0: nothing waits.
+        number: of it; 0: nothing waits.
         text: what it is.
         since: the oldest of it.
     """
 
     path: str
-    count: int
+    number: int
     text: str
     tone: str
     since: datetime | None = None
@@ -47,7 +47,7 @@ class Taking(NamedTuple):
     """What one way of paying has brought today."""
 
     method: str
-    count: int
+    number: int
     fen: int
 
 
@@ -79,7 +79,7 @@ async def _facts(office: Office) -> dict[str, Any]:
         told = await office.books("tsp").read(lambda conn: look(conn, now))
     waiting = await office.database.read(_proposals)
     needs = (*(told.needs if told else ()), waiting)
-    return {"told": told, "needs": [one for one in needs if one.count], "health": await _health(office)}
+    return {"told": told, "needs": [one for one in needs if one.number], "health": await _health(office)}
 
 
 def look(conn: Connection, now: datetime) -> Today:
@@ -110,9 +110,10 @@ def look(conn: Connection, now: datetime) -> Today:
     )
 
 
-def _count(conn: Connection, table: Any, which: Any, since: Any) -> Row[Any]:
+def _count(conn: Connection, table: Any, which: Any, since: Any) -> tuple[int, datetime | None]:
     query = select(func.count(), func.min(since)).select_from(table)
-    return conn.execute(query if which is True else query.where(which)).one()
+    number, oldest = conn.execute(query if which is True else query.where(which)).one()
+    return number, oldest
 
 
 def _proposals(conn: Connection) -> Need:

@@ -211,6 +211,12 @@ async def _page(
     column: str,
     parts: Sequence[tuple[str, Report]],
 ) -> Response:
-    facts: dict[str, Any] = {"title": title, "report": found, "chart": drawn, "links": links, "around": around}
+    facts: dict[str, Any] = {
+        "title": title,
+        "report": found,
+        "chart": drawn,
+        "links": links,
+        "around": around,
+    }
     services = dict(await services_of(visit.office))
     return visit.page("reports.html", **facts, column=column, parts=parts, services=services, **WORDS)
