@@ -97,7 +97,7 @@ _INTO = {
         " state NOT IN ('opened', 'refunded', 'refunding', 'cancelled', 'expired', 'failed', 'written-off'),"
         " CASE state WHEN 'failed' THEN CASE h3 % 4 WHEN 0 THEN 'declined' WHEN 1 THEN 'insufficient-funds' WHEN 2 THEN 'card-removed' ELSE 'not-debited' END"
         "  WHEN 'cancelled' THEN 'cancelled' WHEN 'expired' THEN 'expired' WHEN 'refunded' THEN 'late' END,"
-        f" 'key-' || id, at, at + 600000000, CASE WHEN {_TAKEN} THEN at + 9000000 END,"
+        f" 'key-' || id, at, CASE WHEN state IN ('opened', 'refunded', 'cancelled', 'expired', 'failed') THEN at + 600000000 ELSE 4102444800000000 END, CASE WHEN {_TAKEN} THEN at + 9000000 END,"
         f" CASE WHEN state = 'amount-differs' THEN amount_fen - 1 - h3 % 50 WHEN {_TAKEN} THEN amount_fen END, 0, correlation FROM made"
     ),
     "card_debits": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -17,13 +18,15 @@ from sqlalchemy import insert
 
 from server_stub.backoffice import staff
 from server_stub.backoffice.office import Office
-from server_stub.backoffice.rights import Role, roles_of
+from server_stub.backoffice.rights import roles_of
 from server_stub.foundation.clock import SimulatedClock
 from server_stub.settings import Settings
 from server_stub.tsp import tables
 from tests.server_stub.system import CHEAP, OWN, START, Card, System, running, running_with_ppp, stand
 
 T = TypeVar("T")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+"""The first that is there is taken, as in scripts/setup."""
 PASSWORD = "heron walks over the dam"
 CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
 ALL = frozenset[str]()
@@ -125,10 +128,14 @@ class Desk:
 def desk(data: Path, prepare: Callable[[System], Coroutine[Any, Any, None]]) -> Iterator[Desk]:
     """A server that listens, after ``prepare`` has put some business into it."""
     ready: list[Desk] = []
-    begun, end = threading.Event(), asyncio.Event()
+    begun = threading.Event()
     failed: list[BaseException] = []
 
+    ends: list[asyncio.Event] = []
+
     async def serve() -> None:
+        end = asyncio.Event()
+        ends.append(end)
         listener = socket.create_server(("127.0.0.1", 0))
         async with running_with_ppp(data, SETTINGS, SimulatedClock(START), ALL) as system:
             await prepare(system)
@@ -158,7 +165,7 @@ def desk(data: Path, prepare: Callable[[System], Coroutine[Any, Any, None]]) -> 
             yield ready[0]
     finally:
         if ready:
-            ready[0]._loop.call_soon_threadsafe(end.set)
+            ready[0]._loop.call_soon_threadsafe(ends[0].set)
         thread.join()
     if failed:
         raise failed[0]
@@ -207,21 +214,15 @@ async def business(system: System) -> None:
     await system.tsp.database.write(batches)
 
 
+def browser_program() -> str:
+    """The browser that is there. Raises AssertionError."""
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    assert program, "Chromium is missing: make test installs it"
+    return program
+
+
 def _profiles() -> frozenset[str]:
     from cardreader.sim.profiles import PROFILES
 
     return frozenset(PROFILES)
 
-
-__all__ = [
-    "ALL",
-    "PASSWORD",
-    "Clerk",
-    "Desk",
-    "Role",
-    "business",
-    "desk",
-    "let_in",
-    "office_of",
-    "open_office",
-]

@@ -1,0 +1,94 @@
+"""Every page of the back office in both languages as a picture: LANGUAGE-SIZE/PAGE.png in a folder.
+
+python -m scripts.backoffice_shots FOLDER [--page NAME ...] [--size 1280x800 ...] [--zoom 200]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.server_stub.backoffice.desk import PASSWORD, Desk, browser_program, business, desk
+
+SHOWN = {
+    "home": "/",
+    "cases": "/cases",
+    "case": "/cases/{case}",
+    "proposals": "/proposals",
+    "boxes": "/boxes",
+    "box": "/boxes/85312048",
+    "psams": "/psams",
+    "batches": "/batches",
+    "jobs": "/jobs",
+    "audit": "/audit",
+    "parameters": "/parameters",
+    "staff": "/staff",
+    "staff-one": "/staff/li.wei",
+    "help": "/help",
+    "account": "/account",
+    "password": "/password",
+    "not-found": "/nowhere",
+}
+"""The pages, by the name of their picture; ``sign-in`` comes besides."""
+
+
+def main(arguments: list[str]) -> int:
+    """Draws what is asked for; returns the process's exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--page", nargs="+", default=["sign-in", *SHOWN])
+    parser.add_argument("--size", nargs="+", default=["1280x800", "1920x1080"])
+    parser.add_argument("--zoom", type=int, default=100, help="as a browser's, in percent")
+    wanted = parser.parse_args(arguments)
+    count = 0
+    with (
+        TemporaryDirectory() as folder,
+        desk(Path(folder), business) as server,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=browser_program(), args=["--no-sandbox"])
+        for language in ("zh", "en"):
+            for size in wanted.size:
+                count += _draw(browser, server, language, size, wanted)
+        browser.close()
+    print(f"{count} pictures in {wanted.folder}")
+    return 0
+
+
+def _draw(browser: Browser, server: Desk, language: str, size: str, wanted: argparse.Namespace) -> int:
+    width, height = (int(one) * 100 // wanted.zoom for one in size.split("x"))
+    page = browser.new_page(
+        viewport={"width": width, "height": height},
+        device_scale_factor=wanted.zoom / 100,
+        locale={"zh": "zh-CN", "en": "en-GB"}[language],
+    )
+    target = wanted.folder / (f"{language}-{size}" + (f"-{wanted.zoom}" if wanted.zoom != 100 else ""))
+    target.mkdir(parents=True, exist_ok=True)
+    page.goto(f"{server.url}/sign-in")
+    if "sign-in" in wanted.page:
+        page.screenshot(path=target / "sign-in.png")
+    page.get_by_role("textbox").first.fill("chen.jing")
+    page.locator("[name=password]").fill(PASSWORD)
+    page.locator("main button").click()
+    page.wait_for_url(f"{server.url}/")
+    if page.locator("html").get_attribute("lang") != {"zh": "zh-CN", "en": "en"}[language]:
+        page.locator("[data-key=l]").click()
+        page.wait_for_load_state()
+    page.goto(f"{server.url}/cases")
+    case = (page.locator("tbody a").first.get_attribute("href") or "").rpartition("/")[2]
+    chosen = [name for name in wanted.page if name in SHOWN]
+    for name in chosen:
+        page.goto(server.url + SHOWN[name].format(case=case))
+        page.screenshot(path=target / f"{name}.png", full_page=True)
+    page.close()
+    return len(chosen) + ("sign-in" in wanted.page)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
