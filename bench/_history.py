@@ -104,7 +104,7 @@ _INTO = {
         "INSERT INTO card_debits (payment_id, card_masked, card_fingerprint, card_sealed, issuer_id, balance_before_fen, balance_after_fen, psam,"
         " terminal_number, offline_number, overdraft_limit_fen, key_version, algorithm_id, random, date, time, terminal_transaction_number, tac, mac2)"
         " SELECT id, (SELECT head FROM bins WHERE bins.id = h3 % 8) || '** **** **** ' || printf('%04d', h4 % 10000), hex(randomblob(32)), hex(randomblob(40)),"
-        " '0102030405060708', 50000, 50000 - amount_fen, 'sim:' || (1 + h4 % 48), printf('%012d', 1 + h4 % 48), h5 % 65536, 0, 1, 0, '00000000',"
+        " '0102030405060708', 50000, 50000 - amount_fen, 'pcsc:' || (1 + h4 % 48), printf('%012d', 1 + h4 % 48), h5 % 65536, 0, 1, 0, '00000000',"
         " strftime('%Y%m%d', at / 1000000 + 28800, 'unixepoch'), strftime('%H%M%S', at / 1000000 + 28800, 'unixepoch'), printf('%08X', n),"
         f" hex(randomblob(4)), hex(randomblob(4)) FROM made WHERE kind = 'purse' AND {_CARD}"
     ),

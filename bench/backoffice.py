@@ -248,16 +248,19 @@ def main() -> None:
     let_in(options.data)
     chance = random.Random(20260621)
     figures: dict[str, Any] = {}
-    with closing(Values(options.data, chance)) as values, servers(options.data, "") as serving:
-        with closing(browser(serving[0][1])) as client:
-            figures["totals_seconds"] = counted(client)
-            by_page, by_field, cold = Watch(client), Watch(client), Watch(client)
-            pages(by_page, values, options.rounds)
-            searches(by_field, values, options.rounds)
-            searches(cold, values, COLD, lambda: forget(options.data))
-            by_page.told("page")
-            by_field.told("search")
-            cold.told("cold")
+    with (
+        closing(Values(options.data, chance)) as values,
+        servers(options.data, "") as serving,
+        closing(browser(serving[0][1])) as client,
+    ):
+        figures["totals_seconds"] = counted(client)
+        by_page, by_field, cold = Watch(client), Watch(client), Watch(client)
+        pages(by_page, values, options.rounds)
+        searches(by_field, values, options.rounds)
+        searches(cold, values, COLD, lambda: forget(options.data))
+        by_page.told("page")
+        by_field.told("search")
+        cold.told("cold")
     figures |= {
         "page_p95_ms": by_page.p95(),
         "search_p95_ms": by_field.p95(),

@@ -225,4 +225,3 @@ def _profiles() -> frozenset[str]:
     from cardreader.sim.profiles import PROFILES
 
     return frozenset(PROFILES)
-
