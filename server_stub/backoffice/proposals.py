@@ -62,7 +62,7 @@ async def propose(office: Office, kind: str, subject: str, actor: str, facts: Ma
         if conn.execute(select(proposals.c.id).where(same)).first() is not None:
             raise Clash(N_("A proposal about this waits for a second person already."))
         statements.insert(conn, proposals, {**row, "facts": text, "proposed_at": office.clock.now()})
-        told = {"kind": kind, "proposal": row["id"], **facts}
+        told = {"kind": kind, "proposal": row["id"], "proposed": dict(facts)}
         audit.append(conn, office.clock, actor, "proposed", subject, **told)
         return str(row["id"])
 

@@ -8,6 +8,7 @@ from functools import partial
 
 from sqlalchemy import Connection, delete, select, tuple_, update
 
+from server_stub.foundation.clock import Clock
 from server_stub.foundation.jobs import Job, every, nightly
 from server_stub.tsp import machines, tables
 from server_stub.tsp.card_loads import CardLoads

@@ -71,7 +71,7 @@ def started(data: Path, *options: str, **environment: str) -> Iterator[tuple[sub
 def test_it_answers_and_stops_on_sigterm_with_a_long_poll_open(tmp_path: Path) -> None:
     with started(tmp_path) as (process, address):
         health = httpx.get(f"{address}/healthz")
-        assert health.json() == {"status": "ok", "roles": ["boss", "tsp", "sandbox", "ppp"]}
+        assert health.json() == {"status": "ok", "roles": ["boss", "tsp", "sandbox", "ppp", "backoffice"]}
         box = enrolled(address)
         order = box.post("/orders", service="sports", term="monthly")
         payment = box.post(f"/orders/{order['order']}/payments", method="wallet:demo")

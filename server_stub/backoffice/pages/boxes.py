@@ -58,7 +58,7 @@ async def listed(visit: Visit) -> Response:
         return list(conn.execute(query))
 
     rows = await visit.office.books("boss").read(look)
-    facts = {"rows": rows[:SHOWN], "page": page, "more": len(rows) > SHOWN}
+    facts: dict[str, Any] = {"rows": rows[:SHOWN], "page": page, "more": len(rows) > SHOWN}
     return visit.page("boxes.html", **facts, told={"q": wanted, "state": state})
 
 

@@ -14,7 +14,6 @@ from server_stub.backoffice.errors import Clash, Refused, Unknown
 from server_stub.backoffice.office import Office
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
-
 from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import CASE_KINDS, N_
 from server_stub.foundation.ids import number_of
@@ -41,7 +40,12 @@ async def listed(visit: Visit) -> Response:
     found = [row for row in rows if (not kind or row.kind == kind) and _fits(row, wanted)]
     page = visit.query.number("page")
     part = found[page * SHOWN : (page + 1) * SHOWN]
-    facts = {"rows": part, "count": len(found), "page": page, "more": len(found) > (page + 1) * SHOWN}
+    facts: dict[str, Any] = {
+        "rows": part,
+        "count": len(found),
+        "page": page,
+        "more": len(found) > (page + 1) * SHOWN,
+    }
     told = {"q": wanted, "kind": kind, "state": "all" if everything else ""}
     return visit.page("cases.html", **facts, kinds=kinds, told=told, number=number)
 
@@ -76,7 +80,12 @@ async def _shown(
     if (proof := cases.proof_of(row, row)) is not None:
         facts |= {"tac": proof[0], "mac2": proof[1]}
     able = cases.able(row, row.stands, row) if row.state == "open" else []
-    told = {"history": history, "waiting": waiting, "able": able, "known": sorted(facts.items())}
+    told: dict[str, Any] = {
+        "history": history,
+        "waiting": waiting,
+        "able": able,
+        "known": sorted(facts.items()),
+    }
     told |= {"second": above(office, row), "error": error, "chosen": chosen, "reason": reason}
     return visit.page("case.html", 422 if error else 200, case=row, case_number=number(row), **told)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Table, select
@@ -41,10 +42,12 @@ async def listed(visit: Visit) -> Response:
     for role in METADATA:
         table = table_of(role)
         if table is not None and role in visit.office.databases:
-            query = select(table).order_by(table.c.id)
-            rows = await visit.office.books(role).read(lambda conn, query=query: list(conn.execute(query)))
-            found[role] = rows
+            found[role] = await visit.office.books(role).read(partial(_rows, table=table))
     return visit.page("jobs.html", found=found, meanings=MEANINGS)
+
+
+def _rows(conn: Connection, table: Table) -> list[Any]:
+    return list(conn.execute(select(table).order_by(table.c.id)))
 
 
 @pages.post("/jobs/{role}/{job}", Right.RUN)

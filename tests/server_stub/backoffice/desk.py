@@ -57,7 +57,10 @@ class Clerk:
     def __init__(self, system: System, name: str) -> None:
         self.name = name
         self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(stand().app), base_url=OWN, follow_redirects=True
+            transport=httpx.ASGITransport(stand().app),
+            base_url=OWN,
+            follow_redirects=True,
+            headers={"accept-language": "en"},
         )
         self.page = ""
         self._system = system
@@ -153,7 +156,7 @@ def desk(data: Path, prepare: Callable[[System], Coroutine[Any, Any, None]]) -> 
     def run() -> None:
         try:
             asyncio.run(serve())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 the test's own thread raises it
             failed.append(error)
             begun.set()
 

@@ -13,6 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, inspect, text
 
+from server_stub.backoffice import tables as backoffice
 from server_stub.boss import tables as boss
 from server_stub.foundation import migrations
 from server_stub.foundation.database import Database
@@ -22,7 +23,7 @@ from server_stub.sandbox import tables as sandbox
 from server_stub.tsp import tables as tsp
 from tests.server_stub.system import databases
 
-ROLES = [boss.metadata, tsp.metadata, sandbox.metadata, ppp.metadata]
+ROLES = [boss.metadata, tsp.metadata, sandbox.metadata, ppp.metadata, backoffice.metadata]
 Open = Callable[[Callable[[Connection], object]], Database]
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from cardreader.errors import CardReaderError, CardRemoved, ReaderUnavailable
 from cardreader.sim.psam import open_psam
+from server_stub import psams
 from server_stub.foundation.clock import SimulatedClock
 from server_stub.settings import Settings
 from server_stub.tsp import card_turns, cases, psam_pool, tables
