@@ -79,7 +79,6 @@ WRONG = {
 """Why a field could not be read."""
 CARD_NAMES = {
     "card_masked": N_("Card number"),
-    "issuer_id": N_("Issuer"),
     "balance_before_fen": N_("Balance before"),
     "balance_after_fen": N_("Balance after"),
     "psam": N_("PSAM"),

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, Table, and_, or_, select
 
 from cardreader.secret import mask_number
+from server_stub.backoffice import words
 from server_stub.backoffice.story_words import ACTORS, AUDITED, BOOKED, MOVES, ORDER_MOVES, REQUESTS, SAID
 from server_stub.backoffice.transactions import Found, found_of
 from server_stub.boss import tables as boss
@@ -233,7 +234,7 @@ def _details(row: Row[Any], *names: str) -> tuple[tuple[str, str], ...]:
 
 
 def _amount(name: str, value: Any) -> str:
-    return yuan(value) if name.endswith("_fen") and isinstance(value, int) else _written(value)
+    return words.yuan(value) if name.endswith("_fen") and isinstance(value, int) else _written(value)
 
 
 def _json(text: str) -> Iterator[tuple[str, str]]:
@@ -420,7 +421,7 @@ def _card(
     if found.card is not None:
         yield "card_masked", found.card
     for row, names in (
-        (debit, ("issuer_id", "balance_before_fen", "balance_after_fen", "psam", "terminal_number", "terminal_transaction_number", "offline_number")),
+        (debit, ("balance_before_fen", "balance_after_fen", "psam", "terminal_number", "terminal_transaction_number", "offline_number")),
         (asked, ("batch", "stan", "response_code", "retrieval_reference", "authorisation_code")),
         (certificate, ("balance_before_fen", "balance_after_fen", "atc", "batch", "stan", "response_code")),
     ):  # fmt: skip

@@ -107,3 +107,12 @@ BOOKED = {
     "brought-forward": N_("Brought forward"),
 }
 """Kinds of journals; others are shown by their names."""
+TOPICS = {
+    "open-service": N_("BOSS is to open the service"),
+    "refund": N_("the wallet is to send the money back"),
+    "present": N_("UnionPay is to be told of the certificate"),
+    "reverse": N_("UnionPay is to reverse it"),
+    "ask-wallet": N_("the wallet is to be asked"),
+    "script-result": N_("UnionPay is to be told what the card did"),
+}
+"""What is owed to others; what is not here is shown by its name."""

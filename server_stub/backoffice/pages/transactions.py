@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from sqlalchemy import Connection, or_, select
 from starlette.responses import Response
 
-from server_stub.backoffice import story
+from server_stub.backoffice import story, words
 from server_stub.backoffice.criteria import (
     CASES,
     FIELDS,
@@ -39,6 +39,7 @@ from server_stub.backoffice.search_words import (
     WRONG,
 )
 from server_stub.backoffice.story import hidden
+from server_stub.backoffice.story_words import TOPICS
 from server_stub.backoffice.transactions import Page, search
 from server_stub.backoffice.visit import Visit
 from server_stub.boss import tables as boss
@@ -177,6 +178,11 @@ WORDS: Mapping[str, Any] = {
     "KIND_NAMES": KIND_NAMES,
     "MONEY_NAMES": MONEY_NAMES,
     "SHOWN_NAMES": SHOWN_NAMES,
+    "VALUES": {
+        "kind": words.CASE_KINDS,
+        "decision": {name: told[0] for name, told in words.CASE_ACTIONS.items()},
+        "topic": TOPICS,
+    },
     "CHOICES": {"kind": KINDS, "money": MONEY, "shown": SHOWN, "state": STATES, "term": TERMS, "case": CASES},
 }
 """What templates of transactions are made with."""
