@@ -16,7 +16,9 @@ pytestmark = pytest.mark.browser
 def test_a_card_is_searched_for_and_the_story_read_with_nothing_but_keys(
     server: Desk, page: Page, language: str
 ) -> None:
-    words = {"en": ("Transactions", "Payment", "The money is in."), "zh": ("交易", "支付", "款项已到。")}[language]
+    words = {"en": ("Transactions", "Payment", "The money is in."), "zh": ("交易", "支付", "款项已到。")}[
+        language
+    ]
     sign_in(page, server, "zhang.min", language)
     page.keyboard.press("g")
     page.keyboard.press("x")

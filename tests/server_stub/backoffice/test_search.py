@@ -304,7 +304,7 @@ def test_no_search_reads_a_whole_table(database: Database, few: Callable[[int], 
                 whole = step.startswith("SCAN ") and not step.startswith(
                     ("SCAN heads", "SCAN anon", "SCAN (sub", "SCAN CONSTANT")
                 )
-                if whole and not walked and not counted or "TEMP B-TREE" in step:
+                if (whole and not walked and not counted) or "TEMP B-TREE" in step:
                     scanned.append(f"{step}: {statement}")
         return scanned
 
