@@ -177,9 +177,9 @@ def questions() -> list[Criteria]:
     asked: list[Criteria] = [Criteria()]
     for name in NAMES:
         values = sorted({one[name] for one in MODEL.found if one[name] is not None}, key=str)
-        for value in chance.sample(values, min(4, len(values))):
+        for value in chance.sample(values, min(3, len(values))):
             asked.append(Criteria(**{name: value}))
-    for _ in range(60):
+    for _ in range(40):
         one = chance.choice(MODEL.found)
         names = [name for name in chance.sample(NAMES, chance.choice((2, 3))) if one[name] is not None]
         other = (
@@ -211,7 +211,7 @@ def test_every_field_finds_what_it_should_alone_and_together(
         for asked in questions():
             found, before = [], None
             while True:
-                page = search(conn, [asked], before, limit=70, seconds=60)
+                page = search(conn, [asked], before, limit=150, seconds=60)
                 found += [row.id for row in page.rows]
                 before = page.before
                 if before is None:
@@ -221,7 +221,7 @@ def test_every_field_finds_what_it_should_alone_and_together(
 
     answers = database.submit(ask).result()
     assert [one for one in answers if one[1] != one[2]] == []
-    assert sum(len(wanted) > 0 for _, _, wanted in answers) > 100
+    assert sum(len(wanted) > 0 for _, _, wanted in answers) > 70
 
 
 def test_a_page_whose_time_is_over_says_so_and_the_next_goes_on(
@@ -310,6 +310,7 @@ def test_no_search_reads_a_whole_table(database: Database, few: Callable[[int], 
 
     assert database.submit(ask).result() == []
     assert len(statements) > 60
+    assert sum("INDEXED BY" in one for one in statements) > 40
 
 
 @given(st.text(max_size=60) | st.from_regex(r"[0-9A-Z ./*…:-]{1,30}", fullmatch=True))
