@@ -21,7 +21,7 @@ from server_stub.tsp.tables import authorisations, cases, certificates, debits, 
 
 FEW = 10_000
 """So many ids are put in order at once, and so far is counted."""
-MOST_RUNS = 400
+MOST_RUNS = 96
 """So many equal values, each with its ids in order, are walked side by side."""
 MOST_VALUES = 5_000
 """Of one condition."""
