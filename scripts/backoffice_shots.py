@@ -28,6 +28,12 @@ SHOWN = {
     "parameters": "/parameters",
     "staff": "/staff",
     "staff-one": "/staff/li.wei",
+    "transactions": "/transactions",
+    "transactions-fields": "/transactions?money=taken&from_fen=10.00",
+    "transactions-wrong": "/transactions?from_fen=much",
+    "story": "/transactions/{payment}",
+    "reports": "/reports/2026-06",
+    "reports-day": "/reports/2026-06-21",
     "help": "/help",
     "account": "/account",
     "password": "/password",
@@ -82,9 +88,11 @@ def _draw(browser: Browser, server: Desk, language: str, size: str, wanted: argp
         page.wait_for_load_state()
     page.goto(f"{server.url}/cases")
     case = (page.locator("tbody a").first.get_attribute("href") or "").rpartition("/")[2]
+    page.goto(f"{server.url}/transactions?kind=purse&state=opened")
+    payment = (page.locator("tbody a").first.get_attribute("href") or "").rpartition("/")[2]
     chosen = [name for name in wanted.page if name in SHOWN]
     for name in chosen:
-        page.goto(server.url + SHOWN[name].format(case=case))
+        page.goto(server.url + SHOWN[name].format(case=case, payment=payment))
         page.screenshot(path=target / f"{name}.png", full_page=True)
     page.close()
     return len(chosen) + ("sign-in" in wanted.page)

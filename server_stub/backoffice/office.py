@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import MetaData
@@ -12,6 +13,7 @@ from server_stub.backoffice.errors import Away
 from server_stub.backoffice.passwords import Passwords
 from server_stub.backoffice.signin import SignIn
 from server_stub.backoffice.tasks import Tasks
+from server_stub.backoffice.totals import Totals
 from server_stub.boss import tables as boss
 from server_stub.exchange import tables as exchange
 from server_stub.foundation.clock import Clock
@@ -48,6 +50,7 @@ class Office:
 
     Attributes:
         databases: ``beside``, and its own.
+        exports: the folder of files that were asked for; None: none can be had here.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Office:
         set_by: frozenset[str],
         passwords: Passwords | None = None,
         let_go: Callable[[], None] = lambda: None,
+        exports: Path | None = None,
     ) -> None:
         self.database = database
         self.clock = clock
@@ -73,6 +77,8 @@ class Office:
         self.passwords = passwords or Passwords()
         self.sign_in = SignIn(database, clock, random, self.passwords, settings)
         self.tasks = Tasks(database, clock, self.ids)
+        self.exports = exports
+        self._totals: Totals | None = None
         self._let_go = let_go
 
     @property
@@ -87,6 +93,12 @@ class Office:
         if role not in self.databases:
             raise Away(role)
         return self.databases[role]
+
+    def totals(self) -> Totals:
+        """The totals of the days. Raises Away."""
+        if self._totals is None:
+            self._totals = Totals(self.database, self.books("tsp"), self.clock)
+        return self._totals
 
     def moves(self) -> Moves:
         """What moves payments in the TSP's books: that TSP itself where it runs here. Raises Away."""
@@ -106,6 +118,8 @@ class Office:
     async def stop(self) -> None:
         """Ends what is under way and lets go of its database."""
         await self.tasks.stop()
+        if self._totals is not None:
+            await self._totals.stop()
         try:
             tables.audit.note_stop(self.database, self.clock, "backoffice")
         finally:
