@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0030_names"
-down_revision = "0012_marks"
+revision = "0014_names"
+down_revision = "0013_days"
 
 
 def upgrade() -> None:
