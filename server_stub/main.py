@@ -60,6 +60,7 @@ COMMANDS = {
     "psams": "psams:run",
     "settle": "settle:run",
     "reconcile": "reconcile:run",
+    "compare": "compare:run",
     "cancel": "cancel:run",
     "partners": "partners:run",
     "staff": "staff:run",
