@@ -15,6 +15,7 @@ from server_stub.backoffice.signin import SignIn
 from server_stub.backoffice.tasks import Tasks
 from server_stub.backoffice.totals import Totals
 from server_stub.boss import tables as boss
+from server_stub.exchange import tables as exchange
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database
 from server_stub.foundation.ids import Ids, RandomBytes
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 
 METADATA: Mapping[str, MetaData] = {
     one.info["role"]: one
-    for one in (tsp.metadata, boss.metadata, ppp.metadata, sandbox.metadata, tables.metadata)
+    for one in (
+        *(tsp.metadata, boss.metadata, ppp.metadata, sandbox.metadata),
+        *(exchange.metadata, tables.metadata),
+    )
 }
 """The roles whose books are looked into, in the order in which they are shown."""
 

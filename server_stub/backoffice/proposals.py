@@ -15,7 +15,7 @@ from server_stub.backoffice.errors import Clash, NotAllowed, Refused, Unknown
 from server_stub.backoffice.tables import audit, proposals
 from server_stub.backoffice.words import N_
 from server_stub.foundation import statements
-from server_stub.tsp.cases import same_person
+from server_stub.foundation.people import same_person
 
 if TYPE_CHECKING:
     from server_stub.backoffice.office import Office

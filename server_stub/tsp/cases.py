@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
-from unicodedata import normalize
 
 from sqlalchemy import Connection, Row, func, select, update
 
 from server_stub.foundation import statements, states
+from server_stub.foundation.people import same_person
 from server_stub.tsp import core, machines
 from server_stub.tsp.moves import OPEN_SERVICE, Moves, borne, open_cases
 from server_stub.tsp.pos import APPROVED
@@ -74,16 +74,6 @@ class Decided(NamedTuple):
 
     about: str
     state: str
-
-
-def same_person(one: str, other: str) -> bool:
-    """Whether two names are one, however it was typed: width, case, spaces, marks and what is not seen do not count.
-
-    >>> same_person("Alice Wu", " \uff41lice\u200b  WU.")
-    True
-    """
-    letters = ("".join(filter(str.isalnum, normalize("NFKC", name).casefold())) for name in (one, other))
-    return next(letters) == next(letters)
 
 
 def decide(conn: Connection, moves: Moves, decision: Decision) -> Decided:

@@ -20,12 +20,14 @@ from sqlalchemy import (
 from server_stub.foundation import correlation
 from server_stub.foundation.audit import Audit
 from server_stub.foundation.database import Fen, Instant
+from server_stub.foundation.files import Files
 from server_stub.foundation.idempotency import idempotency_table
 from server_stub.foundation.jobs import jobs_table
 from server_stub.foundation.ledger import Ledger
 from server_stub.foundation.outbox import outbox_table
 from server_stub.foundation.rates import rates_table
 from server_stub.foundation.states import moves_table
+from server_stub.reconciliation.book import Book
 
 metadata = MetaData(info={"role": "tsp"})
 keys = idempotency_table(metadata)
@@ -33,6 +35,8 @@ outbox = outbox_table(metadata)
 jobs = jobs_table(metadata)
 ledger = Ledger(metadata)
 audit = Audit(metadata)
+files = Files(metadata)
+book = Book(metadata)
 moves = moves_table(metadata)
 rates = rates_table(metadata)
 
@@ -148,6 +152,7 @@ LIVE = text("payments.live")
 """The condition of a query for live payments, written as the indexes below have it: SQLite does not see that ``live = 1``
 is the same, and would read every payment there ever was."""
 Index("payments_to_expire", payments.c.state, payments.c.expires_at)
+Index("payments_of_day", payments.c.paid_at)
 Index(
     "one_live_payment",
     payments.c.order_id,
@@ -243,6 +248,7 @@ authorisations = Table(
     Column("script_code", String),  # bit 39 of the answer to the script result
     Column("certificate_code", String),  # bit 39 of the answer to the card's TC, after the batch
 )
+Index("authorisations_of_day", authorisations.c.asked_at)
 Index("one_of_a_slip", authorisations.c.batch, authorisations.c.stan, unique=True)
 
 certificates = Table(
@@ -263,6 +269,7 @@ certificates = Table(
     Column("response_code", String),  # bit 39
     Column("answered_at", Instant),
 )
+Index("certificates_of_day", certificates.c.answered_at)
 """Purchases with electronic cash: what the card has said, and what PPP says to that."""
 
 loads = Table(
@@ -299,6 +306,32 @@ loads = Table(
     correlation.column(),
 )
 """Loads of electronic cash: what PPP was asked, and what the card has done about it."""
+
+upload_days = Table(
+    "upload_days",
+    metadata,
+    Column("day", String, primary_key=True),  # 2026-06-21
+    Column("state", String, nullable=False),  # made | sent | answered
+    Column("count", Integer, nullable=False),
+    Column("fen", Fen, nullable=False),
+    Column("accepted_count", Integer),
+    Column("accepted_fen", Fen),
+    Column("refused_count", Integer),
+    Column("made_at", Instant, nullable=False),
+    Column("sent_at", Instant),
+    Column("answered_at", Instant),
+)
+"""Days whose debits of purses PPP was told of, or is to be."""
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("payment_id", ForeignKey("payments.id"), primary_key=True),
+    Column("day", ForeignKey("upload_days.day"), index=True),  # null: it goes with the next one
+    Column("code", String),  # of PPP's answer; 00: accepted
+    Column("settled_on", String),
+)
+"""Which day's file each debit of a purse is in, and what PPP has answered."""
 
 leases = Table(
     "psam_leases",

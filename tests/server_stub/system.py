@@ -34,6 +34,7 @@ from server_stub.check import examine
 from server_stub.foundation import migrations, postgresql
 from server_stub.foundation.clock import CHINA, SimulatedClock, machine_pauses
 from server_stub.foundation.database import Database, Prepare
+from server_stub.foundation.folders import Folder, LocalFolder
 from server_stub.foundation.sqlite import SqliteDatabase
 from server_stub.settings import Settings
 from server_stub.tsp import tables
@@ -325,8 +326,19 @@ def stand() -> Stand:
     return Stand()
 
 
+def exchange_below(data: Path) -> Callable[[str, str], Folder]:
+    """A folder in place of the file exchange: the platform sees that of every partner, a partner its own."""
+    for name in ("ppp/XFMX", "ppp/XFJG", "ppp/QSMX", "boss/DZMX"):
+        (data / "exchange" / name).mkdir(parents=True, exist_ok=True)
+    return lambda role, partner: LocalFolder(data / "exchange" / (partner if role == "tsp" else role))
+
+
 def world_of(
-    data: Path, clock: SimulatedClock, network: Network, terminals: socket.socket | None = None
+    data: Path,
+    clock: SimulatedClock,
+    network: Network,
+    terminals: socket.socket | None = None,
+    folder: Callable[[str, str], Folder] | None = None,
 ) -> World:
     """A simulated world; its randomness depends on folder and time, and is another one at every start."""
     _starts[data] += 1
@@ -338,6 +350,7 @@ def world_of(
         pauses=machine_pauses(),
         client=lambda seconds: httpx.AsyncClient(transport=network),
         terminals=terminals,
+        folder=folder,
         passwords=CHEAP,
     )
 
@@ -348,7 +361,8 @@ def first_start() -> TemporaryDirectory[str]:
     folder = TemporaryDirectory(prefix="stb-server-test-")
     data = Path(folder.name)
     roles = Roles(Settings(psams=""), ROLES, data, world_of(data, SimulatedClock(START), Network()))
-    for role in (roles.tsp, roles.boss, roles.sandbox, roles.ppp, roles.backoffice):
+    every = (roles.tsp, roles.boss, roles.sandbox, roles.ppp, roles.exchange, roles.backoffice)
+    for role in every:
         assert role is not None
         role.database.close()
     return folder
@@ -361,7 +375,8 @@ def first_database() -> str:
     settings = Settings(psams="", database=cluster().url(name))
     data = Path(first_start().name)
     roles = Roles(settings, ROLES, data, world_of(data, SimulatedClock(START), Network()))
-    for role in (roles.tsp, roles.boss, roles.sandbox, roles.ppp, roles.backoffice):
+    every = (roles.tsp, roles.boss, roles.sandbox, roles.ppp, roles.exchange, roles.backoffice)
+    for role in every:
         assert role is not None
         role.database.close()
     return name
@@ -437,6 +452,7 @@ async def running(
     settings: Settings | None = None,
     clock: SimulatedClock | None = None,
     terminals: socket.socket | None = None,
+    folder: Callable[[str, str], Folder] | None = None,
     without: frozenset[str] = frozenset({"backoffice"}),
 ) -> AsyncIterator[System]:
     """A server over that folder; one at a time. At the end of a test that went well all that must be true is.
@@ -446,15 +462,17 @@ async def running(
     Args:
         without: roles that do not run.
         terminals: where PPP listens; without it there is no PPP for the TSP.
+        folder: where files of a day are exchanged.
     """
     network = Network()
     if not data.exists() or not any(data.iterdir()):
         shutil.copytree(first_start().name, data, dirs_exist_ok=True)
     clock = clock or SimulatedClock(START)
     settings = replace(settings or Settings(), database=databases.of(data))
-    # Opening a role's tables takes a while, and few tests have a terminal for PPP.
-    names = tuple(name for name in ROLES if name not in without and (name != "ppp" or terminals is not None))
-    roles = Roles(settings, names, data, world_of(data, clock, network, terminals))
+    # Opening a role's tables takes a while, and few tests have a terminal for PPP, or partners.
+    needless = {*without, "exchange", *(() if terminals is not None else ("ppp",))}
+    names = tuple(name for name in ROLES if name not in needless)
+    roles = Roles(settings, names, data, world_of(data, clock, network, terminals, folder))
     app = stand().app
     network.attach(app)
     assert stand().roles is None
@@ -476,11 +494,12 @@ async def running_with_ppp(
     data: Path,
     settings: Settings | None = None,
     clock: SimulatedClock | None = None,
+    folder: Callable[[str, str], Folder] | None = None,
     without: frozenset[str] = frozenset({"backoffice"}),
 ) -> AsyncIterator[System]:
     """The same with PPP, on a line that is not simulated."""
     with socket.create_server(("127.0.0.1", 0)) as terminals:
-        async with running(data, settings, clock, terminals, without) as system:
+        async with running(data, settings, clock, terminals, folder, without) as system:
             yield system
 
 

@@ -26,6 +26,25 @@ MEANINGS = {
     "lan_address": N_("This machine's address in the local network; empty: found out."),
     "ppp_port": N_("Where PPP listens for terminals; 0: any free port."),
     "ppp_address": N_("The PPP whose terminal this platform is; empty: the role in this process."),
+    "boss_files": N_(
+        "The folder shared with BOSS for files of each day; empty: the exchange in this process."
+    ),
+    "ppp_files": N_("The folder shared with PPP for files of each day; empty: the exchange in this process."),
+    "tsp_files": N_(
+        "The folder that BOSS and PPP share with the platform; empty: the exchange in this process."
+    ),
+    "boss_files_password": N_(
+        "Password of the account for BOSS's folder; empty: derived from the partner key."
+    ),
+    "ppp_files_password": N_(
+        "Password of the account for PPP's folder; empty: derived from the partner key."
+    ),
+    "tsp_files_password": N_("Password of the account of BOSS and PPP; empty: derived from the partner key."),
+    "ftp_port": N_("Where the exchange of files listens for partners; 0: any free port."),
+    "ftp_passive_ports": N_("Ports for its data connections, FIRST-LAST; empty: any free ones."),
+    "ftp_failures_per_hour": N_("Wrong passwords there for one account from one address within an hour."),
+    "cut_off": N_("When a business day ends."),
+    "closed_days": N_("Days on which nothing is exchanged with PPP; it is caught up with afterwards."),
     "ppp_seconds": N_("How long PPP may take to answer, in seconds."),
     "pos_terminal": N_("The platform's terminal number at PPP (bit 41)."),
     "pos_merchant": N_("Its merchant number there (bit 42)."),

@@ -140,7 +140,7 @@ def desk(data: Path, prepare: Callable[[System], Coroutine[Any, Any, None]]) -> 
         end = asyncio.Event()
         ends.append(end)
         listener = socket.create_server(("127.0.0.1", 0))
-        async with running_with_ppp(data, SETTINGS, SimulatedClock(START), ALL) as system:
+        async with running_with_ppp(data, SETTINGS, SimulatedClock(START), without=ALL) as system:
             await prepare(system)
             config = uvicorn.Config(stand().app, lifespan="off", log_config=None, access_log=False)
             server = uvicorn.Server(config)

@@ -1,0 +1,518 @@
+"""The book of a role's reconciliations: runs, breaks that are kept until they are closed, and what was done about each.
+
+DecisionRefused      what cannot be done about a break; nothing has changed
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import Connection, MetaData, Row, and_, insert, select, update
+
+from server_stub.foundation import statements
+from server_stub.foundation.audit import Audit, canonical
+from server_stub.foundation.clock import Clock
+from server_stub.foundation.ids import Ids
+from server_stub.foundation.people import same_person
+from server_stub.reconciliation import tables
+from server_stub.reconciliation.healing import MATCH, Healed, Tally, at_stake
+from server_stub.reconciliation.records import (
+    BREAKS,
+    Carried,
+    Cls,
+    Difference,
+    Record,
+    Totals,
+    of_json,
+    to_json,
+)
+
+BreakRow = Row[Any]
+"""A row of ``breaks``."""
+AGREED, CLOSE, WAIT = "agreed", "close", "wait"
+HEAL_AT_ONCE = 200
+"""Breaks in one transaction."""
+
+
+class DecisionRefused(Exception):
+    """What cannot be done about a break; the text says why. An action that raises it has changed nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What can be done about a break, by a person or a rule.
+
+    Args:
+        fits: whether it is for this break.
+        do: does it, for an actor (``"person:NAME"``, ``"rule:NAME"``), in the caller's transaction. May raise
+            DecisionRefused, before it has changed anything.
+        ends: the break is closed by it; else it is ``healing`` until a later run agrees or ``close`` is called.
+    """
+
+    fits: Callable[[BreakRow], bool]
+    do: Callable[[Connection, BreakRow, str], None]
+    ends: bool = False
+
+
+def _nothing(conn: Connection, row: BreakRow, actor: str) -> None:
+    """For what moves nothing."""
+
+
+def _found_again(row: BreakRow) -> bool:
+    return bool(row.cls == Cls.OTHER_DAY)
+
+
+ALWAYS: Mapping[str, Action] = MappingProxyType(
+    {
+        CLOSE: Action(lambda row: True, _nothing, ends=True),
+        WAIT: Action(lambda row: row.state == "open", _nothing),
+        MATCH: Action(_found_again, _nothing, ends=True),
+    }
+)
+"""Actions that every book has: agreed outside, wait, the same only on another day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person has decided about a break.
+
+    Args:
+        break_id: its id.
+        action: one of the role's, or of ALWAYS.
+        actor, second: names of the person and, above the limit, of a second one.
+        by: who gave the command, as the system knows them.
+    """
+
+    break_id: str
+    action: str
+    reason: str
+    actor: str
+    second: str | None = None
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What came of differences that were entered, by how many breaks were newly opened, seen again, or known as decided."""
+
+    opened: int = 0
+    again: int = 0
+    known: int = 0
+
+    def __add__(self, other: Seen) -> Seen:
+        return Seen(self.opened + other.opened, self.again + other.again, self.known + other.known)
+
+
+class Book:
+    """The reconciliations of one role.
+
+    Args:
+        metadata: of the role; the tables become part of it.
+    """
+
+    def __init__(self, metadata: MetaData) -> None:
+        self.runs = tables.runs(metadata)
+        self.breaks = tables.breaks(metadata)
+        self.events = tables.break_events(metadata)
+
+    # Runs
+
+    def want(
+        self,
+        conn: Connection,
+        ids: Ids,
+        clock: Clock,
+        pair: str,
+        day: date,
+        by: str,
+        *,
+        dry_run: bool = False,
+    ) -> str:
+        """Enters a run that is wanted; returns its id."""
+        run = ids.row()
+        values = {"id": run, "pair": pair, "day": day.isoformat(), "state": "wanted", "dry_run": dry_run}
+        statements.insert(conn, self.runs, {**values, "wanted_by": by, "wanted_at": clock.now()})
+        return run
+
+    def begin(self, conn: Connection, clock: Clock, run: str) -> None:
+        """The run goes on now, for the first time or once more."""
+        values = {"state": "running", "begun_at": clock.now(), "step": "", "percent": 0}
+        self._change(conn, run, **values, error=None, ended_at=None)
+
+    def progress(self, conn: Connection, run: str, step: str, percent: int) -> None:
+        """Where the run is, for those who look at it."""
+        self._change(conn, run, step=step, percent=percent)
+
+    def finish(
+        self,
+        conn: Connection,
+        clock: Clock,
+        run: str,
+        *,
+        here: Totals,
+        there: Totals,
+        counts: Mapping[Cls, tuple[int, int]],
+        seen: Seen,
+        closed: int = 0,
+        healed: Sequence[Healed] = (),
+        files: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """The run is done; what it has found stands."""
+        values: dict[str, Any] = {"here_count": here.count, "here_fen": here.fen}
+        values |= {"there_count": there.count, "there_fen": there.fen}
+        values["counts"] = canonical({str(cls): list(found) for cls, found in counts.items()})
+        values["healed"] = canonical({one.rule: asdict(one) for one in healed})
+        values |= {"opened": seen.opened, "closed": closed, "files": canonical(files)}
+        values |= {"state": "done", "ended_at": clock.now(), "step": "", "percent": 100}
+        self._change(conn, run, **values)
+
+    def fail(self, conn: Connection, clock: Clock, run: str, error: str, *, refused: bool = False) -> None:
+        """The run came to nothing: it failed and may be tried again, or a file was refused."""
+        state = "refused" if refused else "failed"
+        self._change(conn, run, state=state, error=error, ended_at=clock.now())
+
+    # What a run finds
+
+    def carry(self, conn: Connection, pair: str, day: date, window_days: int) -> list[Carried]:
+        """Records of other days within the window that have had no partner so far: for ``compare``."""
+        near = [
+            (day + timedelta(days=away)).isoformat() for away in range(-window_days, window_days + 1) if away
+        ]
+        table = self.breaks.c
+        missing = {Cls.MISSING_THERE: "here", Cls.MISSING_HERE: "there"}
+        mine = and_(table.pair == pair, table.day.in_(near), table.state != "closed", table.cls.in_(missing))
+        rows = conn.execute(select(self.breaks).where(mine).order_by(table.id)).all()
+        return [
+            Carried("here", of_json(row.here))
+            if row.cls == Cls.MISSING_THERE
+            else Carried("there", of_json(row.there))
+            for row in rows
+        ]
+
+    def see(
+        self,
+        conn: Connection,
+        ids: Ids,
+        clock: Clock,
+        run: str,
+        differences: Iterable[Difference],
+        *,
+        tally: Tally | None = None,
+    ) -> Seen:
+        """Enters differences of a run: opens a break, or notes on the open one that it is still there.
+
+        What a person or a rule has closed, and what is still just so, stays closed. To be called with some hundred at a
+        time. A dry run writes nothing: it says what would come of them.
+
+        Args:
+            tally: of a dry run: counts those that would be open.
+        """
+        now_run = conn.execute(select(self.runs).where(self.runs.c.id == run)).one()
+        seen = Seen()
+        for one in differences:
+            if one.cls not in BREAKS:
+                continue
+            kept = self._open(conn, now_run.pair, one.key)
+            if kept is not None:
+                fresh = not now_run.dry_run
+                seen += Seen(again=1)
+                if fresh:
+                    self._see_again(conn, clock, now_run, kept, one)
+                waits = kept.state == "open"
+            elif self._decided(conn, now_run, one):
+                seen += Seen(known=1)
+                waits = False
+            else:
+                seen += Seen(opened=1)
+                if not now_run.dry_run:
+                    self._open_break(conn, ids, clock, now_run, one)
+                waits = True
+            if tally is not None and waits:
+                tally.add(one.cls, one.here, one.there)
+        return seen
+
+    def agree(self, conn: Connection, clock: Clock, run: str) -> int:
+        """Closes the breaks of the run's day that it has not seen: the books agree now. Returns how many."""
+        now_run = conn.execute(select(self.runs).where(self.runs.c.id == run)).one()
+        if now_run.dry_run:
+            return 0
+        table = self.breaks.c
+        gone = and_(
+            table.pair == now_run.pair, table.day == now_run.day, table.state != "closed", table.run != run
+        )
+        rows = conn.execute(select(table.id).where(gone)).all()
+        for row in rows:
+            self._close(conn, clock, row.id, "server", AGREED, run=run)
+        return len(rows)
+
+    def fits(self, conn: Connection, run: str, tally: Tally) -> None:
+        """Counts the open breaks that a run has seen, rule by rule."""
+        for row in conn.execute(self._of_run(run), execution_options={"yield_per": 1000}):
+            tally.add(Cls(row.cls), *records(row))
+
+    def heal(
+        self,
+        conn: Connection,
+        clock: Clock,
+        run: str,
+        tally: Tally,
+        actions: Mapping[str, Action],
+        after: str = "",
+    ) -> str | None:
+        """Does what the rules say about some of the breaks of a run; all those that no limit holds.
+
+        Args:
+            tally: ``fits`` has counted it.
+            after: what the call before has returned; to be called until that is None.
+        """
+        every = {**ALWAYS, **actions}
+        rows = conn.execute(
+            self._of_run(run).where(self.breaks.c.id > after).limit(HEAL_AT_ONCE).with_for_update()
+        ).all()
+        for row in rows:
+            here, there = records(row)
+            rule = next((rule for rule in tally.rules if rule.fits(Cls(row.cls), here, there)), None)
+            if rule is None:
+                continue
+            actor = f"rule:{rule.name}"
+            if tally.held(rule):
+                self._note(conn, clock, row.id, actor, "held", action=rule.action)
+                continue
+            action = every.get(rule.action)
+            try:
+                if action is None or not action.fits(row):
+                    raise DecisionRefused(f"{rule.action} is not for this break")
+                action.do(conn, row, actor)
+            except DecisionRefused as refusal:
+                self._note(conn, clock, row.id, actor, "not-healed", why=str(refusal))
+                continue
+            self._done(conn, clock, row, rule.action, action, actor, rule=rule.name, reason=rule.name)
+        return rows[-1].id if len(rows) == HEAL_AT_ONCE else None
+
+    # What people do
+
+    def decide(
+        self,
+        conn: Connection,
+        clock: Clock,
+        audit: Audit,
+        actions: Mapping[str, Action],
+        decision: Decision,
+        *,
+        second_fen: int,
+    ) -> BreakRow:
+        """Does what a person has decided, in one transaction with the audit log; returns the break as it is then.
+
+        Args:
+            second_fen: from this amount at stake on, a second person is wanted.
+
+        Raises:
+            DecisionRefused
+        """
+        every = {**ALWAYS, **actions}
+        row = statements.one(conn, self.breaks, lock=True, id=decision.break_id)
+        if row is None:
+            raise DecisionRefused(f"there is no break {decision.break_id}")
+        action = every.get(decision.action)
+        if action is None:
+            raise DecisionRefused(f"no action {decision.action!r}; there are {', '.join(sorted(every))}")
+        if row.state == "closed":
+            raise DecisionRefused(f"break {row.id} is closed: {row.action} by {row.actor}")
+        if decision.action not in self.able(row, actions):
+            raise DecisionRefused(f"{decision.action} is not for a break {row.cls} that is {row.state}")
+        if not decision.reason.strip() or not decision.actor.strip():
+            raise DecisionRefused("a reason and an actor are wanted")
+        fen, second = at_stake(*records(row)), decision.second or ""
+        if fen >= second_fen and (same_person(second, "") or same_person(second, decision.actor)):
+            said = f"from {second_fen} fen on a second person is wanted; this is about {fen} fen"
+            raise DecisionRefused(said)
+        action.do(conn, row, f"person:{decision.actor}")
+        told = {"reason": decision.reason, "second": decision.second}
+        self._done(conn, clock, row, decision.action, action, decision.actor, **told)
+        facts = {**told, "pair": row.pair, "key": row.key, "cls": row.cls, "fen": fen, "by": decision.by}
+        audit.append(conn, clock, decision.actor, f"break-{decision.action}", row.id, **facts)
+        found = statements.one(conn, self.breaks, id=row.id)
+        assert found is not None
+        return found
+
+    def note_refused(
+        self, conn: Connection, clock: Clock, audit: Audit, decision: Decision, why: str
+    ) -> None:
+        """A decision that was refused belongs in the audit log."""
+        facts = {"wanted": decision.action, "reason": decision.reason, "second": decision.second, "why": why}
+        audit.append(conn, clock, decision.actor, "break-refused", decision.break_id, **facts, by=decision.by)
+
+    def able(self, row: BreakRow, actions: Mapping[str, Action]) -> list[str]:
+        """What a person can do about a break as it is."""
+        if row.state == "closed":
+            return []
+        if row.state == "healing":
+            return [CLOSE]
+        return [name for name, action in {**actions, **ALWAYS}.items() if action.fits(row)]
+
+    def close(self, conn: Connection, clock: Clock, break_id: str, actor: str, **facts: Any) -> bool:
+        """What was begun about a break has succeeded; returns whether it was still there to be closed."""
+        row = statements.one(conn, self.breaks, lock=True, id=break_id)
+        if row is None or row.state == "closed":
+            return False
+        self._close(conn, clock, break_id, actor, row.action or AGREED, **facts)
+        return True
+
+    def reopen(self, conn: Connection, clock: Clock, break_id: str, actor: str, why: str) -> bool:
+        """What was begun about a break has failed: a person decides. Returns whether it was healing."""
+        values = {"state": "open", "action": None, "rule": None}
+        changed = statements.change(conn, self.breaks, values, id=break_id, state="healing")
+        if changed:
+            self._note(conn, clock, break_id, actor, "not-healed", why=why)
+        return bool(changed)
+
+    def note(
+        self, conn: Connection, clock: Clock, break_id: str, actor: str, event: str, **facts: Any
+    ) -> None:
+        """Writes down what has happened about a break; it stays as it is."""
+        self._note(conn, clock, break_id, actor, event, **facts)
+
+    # What is there
+
+    def waiting(
+        self, conn: Connection, pair: str | None = None, *, everything: bool = False
+    ) -> list[BreakRow]:
+        """The breaks that are not closed, oldest first; ``everything``: the closed ones too."""
+        query = select(self.breaks).order_by(self.breaks.c.opened_at, self.breaks.c.id)
+        if pair is not None:
+            query = query.where(self.breaks.c.pair == pair)
+        if not everything:
+            query = query.where(self.breaks.c.state != "closed")
+        return list(conn.execute(query))
+
+    def history(self, conn: Connection, break_id: str) -> list[Row[Any]]:
+        """What became of a break, oldest first; ``facts`` is JSON."""
+        mine = self.events.c.break_id == break_id
+        return list(conn.execute(select(self.events).where(mine).order_by(self.events.c.id)))
+
+    def last_run(self, conn: Connection, pair: str, day: date, *, state: str = "done") -> Row[Any] | None:
+        """The latest run of a pair and day, not counting dry ones."""
+        table = self.runs.c
+        mine = and_(table.pair == pair, table.day == day.isoformat(), table.state == state, ~table.dry_run)
+        return conn.execute(select(self.runs).where(mine).order_by(table.id.desc()).limit(1)).one_or_none()
+
+    # Inside
+
+    def _change(self, conn: Connection, run: str, **values: Any) -> None:
+        conn.execute(update(self.runs).where(self.runs.c.id == run).values(**values))
+
+    def _of_run(self, run: str) -> Any:
+        table = self.breaks.c
+        return select(self.breaks).where(table.run == run, table.state == "open").order_by(table.id)
+
+    def _open(self, conn: Connection, pair: str, key: str) -> BreakRow | None:
+        table = self.breaks.c
+        mine = and_(table.pair == pair, table.key == key, table.state != "closed")
+        return conn.execute(select(self.breaks).where(mine).with_for_update()).one_or_none()
+
+    def _decided(self, conn: Connection, run: Row[Any], one: Difference) -> bool:
+        """Whether what is now seen was closed by a person or a rule; not, whether it had only been away for a run."""
+        table = self.breaks.c
+        mine = and_(table.pair == run.pair, table.key == one.key, table.state == "closed")
+        query = select(self.breaks).where(mine).order_by(table.id.desc()).limit(1)
+        last = conn.execute(query).one_or_none()
+        if last is None or last.action == AGREED:
+            return False
+        if one.cls is Cls.MALFORMED and (last.day != run.day or last.text != one.text):
+            return False
+        sides = ((_json(one.here), last.here), (_json(one.there), last.there))
+        return all(now is None or now == then for now, then in sides)
+
+    def _open_break(self, conn: Connection, ids: Ids, clock: Clock, run: Row[Any], one: Difference) -> None:
+        now, made = clock.now(), ids.row()
+        values = {"id": made, "pair": run.pair, "day": run.day, "key": one.key, "state": "open"}
+        values |= {**_facts(run, one), "opened_at": now, "seen_at": now}
+        statements.insert(conn, self.breaks, values)
+        self._note(conn, clock, made, "server", "opened", run=run.id, cls=str(one.cls))
+
+    def _see_again(
+        self, conn: Connection, clock: Clock, run: Row[Any], kept: BreakRow, one: Difference
+    ) -> None:
+        if kept.run == run.id:
+            # A key can have several: the first says what the break is, its history knows the others.
+            if kept.cls != one.cls:
+                self._note(
+                    conn, clock, kept.id, "server", "also", run=run.id, cls=str(one.cls), text=one.text
+                )
+            return
+        values = _facts(run, one)
+        changed = {name for name in ("cls", "here", "there") if getattr(kept, name) != values[name]}
+        values["seen_at"] = clock.now()
+        if kept.cls != one.cls and kept.state == "healing":
+            # What was begun was about something else; what this is now is asked anew.
+            values |= {"state": "open", "action": None, "rule": None}
+        statements.change(conn, self.breaks, values, id=kept.id)
+        if changed:
+            self._note(conn, clock, kept.id, "server", "changed", run=run.id, cls=str(one.cls), was=kept.cls)
+
+    def _done(
+        self,
+        conn: Connection,
+        clock: Clock,
+        row: BreakRow,
+        name: str,
+        action: Action,
+        actor: str,
+        **told: Any,
+    ) -> None:
+        if action.ends:
+            self._close(conn, clock, row.id, actor, name, **told)
+            return
+        if name != WAIT:
+            values = {"state": "healing", "action": name, "actor": actor, **told}
+            statements.change(conn, self.breaks, values, id=row.id)
+        self._note(conn, clock, row.id, actor, name, **told)
+
+    def _close(
+        self, conn: Connection, clock: Clock, break_id: str, actor: str, action: str, **told: Any
+    ) -> None:
+        values = {"state": "closed", "action": action, "actor": actor, "closed_at": clock.now()}
+        values |= {name: told[name] for name in ("rule", "reason", "second") if name in told}
+        statements.change(conn, self.breaks, values, id=break_id)
+        self._note(conn, clock, break_id, actor, action, **told)
+
+    def _note(
+        self, conn: Connection, clock: Clock, break_id: str, actor: str, event: str, **facts: Any
+    ) -> None:
+        values = {"break_id": break_id, "at": clock.now(), "actor": actor, "event": event}
+        conn.execute(insert(self.events).values(**values, facts=canonical(facts)))
+
+
+def records(row: BreakRow) -> tuple[Record | None, Record | None]:
+    """What a break's row has of both sides."""
+    here, there = (None if text is None else of_json(text) for text in (row.here, row.there))
+    return here, there
+
+
+def _json(record: Record | None) -> str | None:
+    return None if record is None else to_json(record)
+
+
+def _facts(run: Row[Any], one: Difference) -> dict[str, Any]:
+    """What is kept of a difference, as the last run has seen it."""
+    values: dict[str, Any] = {"run": run.id, "cls": str(one.cls), "fields": " ".join(one.fields)}
+    for side, record in (("here", one.here), ("there", one.there)):
+        values[side] = _json(record)
+        values[f"{side}_fen"] = None if record is None else record.amount_fen
+    return values | {"line": one.line, "text": one.text}
+
+
+def fields_of(row: BreakRow) -> Sequence[str]:
+    """Names of the fields that differ in a break."""
+    return tuple(row.fields.split())
+
+
+def counts_of(run: Row[Any]) -> dict[Cls, tuple[int, int]]:
+    """Count and sum in fen of each class, as a run has found them; nothing, before it is done."""
+    found = json.loads(run.counts or "{}")
+    return {Cls(name): (count, fen) for name, (count, fen) in found.items()}

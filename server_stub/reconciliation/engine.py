@@ -1,0 +1,330 @@
+"""Compares two books of a day and classes every difference; memory does not grow with the day.
+
+Totals come first: of each book, and of 262,144 parts of it by the key's hash, count, sum and a sum of hashes of what is
+compared. Only records of parts that differ, or have a key twice, are read again, joined and classed. Parsing, sums and
+join are DuckDB's, within a limit of memory; what does not fit goes to the work folder.
+
+Two different parts can have equal totals by chance, as often as two random numbers of 64 bits are equal.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import duckdb
+
+from server_stub.reconciliation import classes
+from server_stub.reconciliation.layout import BadLine
+from server_stub.reconciliation.reading import FileRefused, Prepared
+from server_stub.reconciliation.records import SIDES, Carried, Cls, Difference, Record, Side, Totals, masked
+from server_stub.reconciliation.sql import Parsed, lines, parsed, quoted
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from server_stub.reconciliation.pair import Pair
+    from server_stub.reconciliation.sources import Source
+
+MEMORY_MB = 256
+"""What DuckDB may take; the process takes some more."""
+PART_BITS = 18
+Progress = Callable[[str, int], object]
+"""Told of each step: its name, and how many percent of all are done before it."""
+_AT_ONCE = 1_000
+_SHOWN_OF_LINE = 500
+
+
+def _untold(step: str, percent: int) -> None:
+    """For a comparison that nobody watches."""
+
+
+class Result:
+    """What a comparison has found; a context manager, whose end takes what was put down on the disk.
+
+    Attributes:
+        here, there: totals of the two books.
+        counts: of each class, how many findings and the amount in them: of our record, else of theirs; of duplicates, of
+            those too many; of malformed lines, 0. A class that was not found is not there.
+    """
+
+    def __init__(self, comparison: _Comparison, folder: tempfile.TemporaryDirectory[str]) -> None:
+        self.here = comparison.totals["here"]
+        self.there = comparison.totals["there"]
+        self.counts: dict[Cls, tuple[int, int]] = comparison.counts
+        self._comparison = comparison
+        self._folder = folder
+
+    def differences(self) -> Iterator[Difference]:
+        """Every finding but ``matched``, by key; several of one key in the order of rule 10."""
+        return self._comparison.differences()
+
+    def close(self) -> None:
+        """Ends it; afterwards there are no differences to be had."""
+        self._comparison.close()
+        self._folder.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def compare(
+    pair: Pair,
+    here: Source,
+    there: Source,
+    *,
+    day: date,
+    carried: Iterable[Carried] = (),
+    work: Path,
+    progress: Progress = _untold,
+    memory_mb: int = MEMORY_MB,
+) -> Result:
+    """Compares two books of a day.
+
+    Args:
+        carried: records of other days within the pair's window that had no partner then; statuses are the pair's. One
+            that has none now either is not told again.
+        work: folder for what does not fit into memory; room for the two books is enough.
+
+    Raises:
+        FileRefused: one of the files cannot be used; nothing is known then.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    folder = tempfile.TemporaryDirectory(prefix="compare-", dir=work)
+    try:
+        comparison = _Comparison(pair, day, Path(folder.name), memory_mb)
+        try:
+            comparison.run({"here": here, "there": there}, carried, progress)
+        except BaseException:
+            comparison.close()
+            raise
+    except BaseException:
+        folder.cleanup()
+        raise
+    return Result(comparison, folder)
+
+
+class _Comparison:
+    """One comparison in a database of its own."""
+
+    def __init__(self, pair: Pair, day: date, folder: Path, memory_mb: int) -> None:
+        self.totals: dict[Side, Totals] = {}
+        self.counts: dict[Cls, tuple[int, int]] = {}
+        self._pair = pair
+        self._day = day
+        self._folder = folder
+        self._prepared: dict[Side, Prepared] = {}
+        self._parsed: dict[Side, Parsed] = {}
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": f"{memory_mb}MB",
+            "temp_directory": str(folder / "spill"),
+        }
+        config |= {
+            "preserve_insertion_order": "false",
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        }
+        self._db = duckdb.connect(config=config)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def run(self, sources: dict[Side, Source], carried: Iterable[Carried], progress: Progress) -> None:
+        for percent, side in zip((0, 10), SIDES, strict=True):
+            progress(f"read-{side}", percent)
+            prepared = sources[side].prepare(self._day, self._folder)
+            self._prepared[side] = prepared
+            book = self._pair.book(side)
+            self._parsed[side] = parsed(prepared, book, self._day, self._pair.currency)
+        for percent, side in zip((20, 45), SIDES, strict=True):
+            progress(f"totals-{side}", percent)
+            self._sum_up(side)
+        progress("differing", 65)
+        self._carry(carried)
+        self._choose()
+        for percent, side in zip((70, 80), SIDES, strict=True):
+            progress(f"details-{side}", percent)
+            self._take(side)
+        progress("classes", 90)
+        self._class()
+        progress("done", 100)
+
+    def _all(self, statement: str) -> list[Any]:
+        return self._db.execute(statement).fetchall()
+
+    def _one(self, statement: str) -> Any:
+        row = self._db.execute(statement).fetchone()
+        assert row is not None
+        return row
+
+    def _sum_up(self, side: Side) -> None:
+        """Totals of the parts of a book; part NULL has the lines that are no records."""
+        what = self._parsed[side]
+        rows = what.rows(lines(self._prepared[side]))
+        each = f"SELECT {what.well} AS well, hash(key) AS k, amount, currency, status, day FROM {rows}"
+        # One hash alone is not mixed enough for sums of it: amounts that were exchanged might cancel out.
+        mixed = "hash(hash(k, amount, currency, status, day))"
+        each = f"SELECT CASE WHEN well THEN k END AS k, CASE WHEN well THEN amount END AS fen, {mixed} AS h FROM ({each})"
+        if side == "here":
+            # Equal parts have the same keys twice, so that one side tells.
+            each = f"SELECT k, sum(h) AS h, sum(fen) AS fen, count(*) AS n FROM ({each}) GROUP BY k"
+            sums = "sum(n) AS n, sum(fen) AS fen, sum(h) AS h, max(n) > 1 AS twice"
+        else:
+            sums = "count(*) AS n, sum(fen) AS fen, sum(h) AS h, false AS twice"
+        part = _part("k")
+        self._db.execute(
+            f"CREATE TABLE parts_{side} AS SELECT {part} AS part, {sums} FROM ({each}) GROUP BY part"
+        )
+        records = f"FROM parts_{side} WHERE part IS NOT NULL"
+        count, fen = self._one(
+            f"SELECT coalesce(sum(n), 0)::BIGINT, coalesce(sum(fen), 0)::HUGEINT {records}"
+        )
+        (bad,) = self._one(f"SELECT coalesce(sum(n), 0)::BIGINT FROM parts_{side} WHERE part IS NULL")
+        self._put_aside(side, bad)
+        self._check(side, count, fen, bad)
+
+    def _put_aside(self, side: Side, bad: int) -> None:
+        """Lines that are no records, with their numbers."""
+        what, prepared = self._parsed[side], self._prepared[side]
+        also = {"number": "number", "line": "line", "seen": what.seen_key}
+        rows = what.rows(lines(prepared, numbered=True), **also)
+        chosen = (
+            f"SELECT number, left(line, {_SHOWN_OF_LINE}) AS line, seen AS key, amount AS fen FROM {rows}"
+        )
+        self._db.execute("SET preserve_insertion_order = true")
+        self._db.execute(
+            f"CREATE TABLE malformed_{side} AS {chosen} WHERE {f'NOT {what.well}' if bad else 'false'}"
+        )
+        self._db.execute("SET preserve_insertion_order = false")
+
+    def _check(self, side: Side, count: int, fen: int, bad: int) -> None:
+        """What the file declares must be what it has. Raises FileRefused."""
+        ends, name = self._prepared[side].ends, self._prepared[side].name
+        declared = None if ends.count is None and ends.fen is None else (ends.count or 0, ends.fen or 0)
+        self.totals[side] = Totals(count, fen, declared)
+        has = count + bad
+        if ends.count is not None and ends.count != has:
+            raise FileRefused(name, None, f"it declares {ends.count} records; there are {has}")
+        # The sum of lines that cannot be read is nobody's knowledge; if amounts in them can, they count.
+        unknown, more = self._one(
+            f"SELECT count(*) FILTER (fen IS NULL), coalesce(sum(fen), 0)::HUGEINT FROM malformed_{side}"
+        )
+        if ends.fen is not None and not unknown and ends.fen != fen + more:
+            raise FileRefused(name, None, f"it declares {ends.fen} fen in all; its records have {fen + more}")
+
+    def _carry(self, carried: Iterable[Carried]) -> None:
+        """Records of other days, those within the window."""
+        self._db.execute("CREATE TABLE carried (side VARCHAR, key VARCHAR, amount BIGINT, currency VARCHAR,"
+                         " status VARCHAR, day DATE, note VARCHAR)")  # fmt: skip
+        rows = [
+            (side, one.key, one.amount_fen, one.currency, one.status, one.day, one.note)
+            for side, one in carried
+            if 0 < abs((one.day - self._day).days) <= self._pair.window_days
+        ]
+        for start in range(0, len(rows), _AT_ONCE):
+            self._db.executemany(
+                "INSERT INTO carried VALUES (?, ?, ?, ?, ?, ?, ?)", rows[start : start + _AT_ONCE]
+            )
+
+    def _choose(self) -> None:
+        """The parts that have to be looked at; the rest is matched."""
+        unlike = "h.n IS DISTINCT FROM t.n OR h.h IS DISTINCT FROM t.h OR h.twice"
+        joined = "parts_here h FULL JOIN parts_there t ON h.part = t.part"
+        every = f"SELECT coalesce(h.part, t.part) AS part FROM {joined} WHERE {unlike}"
+        old = f"SELECT {_part('hash(key)')} FROM carried"
+        self._db.execute(
+            f"CREATE TABLE chosen AS SELECT DISTINCT part FROM ({every} UNION ALL {old}) WHERE part IS NOT NULL"
+        )
+        count, fen = self._one(
+            "SELECT coalesce(sum(n), 0)::BIGINT, coalesce(sum(fen), 0)::HUGEINT FROM parts_here"
+            " WHERE part IS NOT NULL AND part NOT IN (SELECT part FROM chosen)"
+        )
+        self._add(Cls.MATCHED, count, fen)
+
+    def _take(self, side: Side) -> None:
+        """The records of those parts."""
+        what = self._parsed[side]
+        # A bit for each part is much cheaper to look up than a table of them.
+        self._db.execute(
+            f"SET VARIABLE chosen = (SELECT bitstring_agg(part, 0, {(1 << PART_BITS) - 1}) FROM chosen)"
+        )
+        part = f"{_part(f'hash({what.first_key})')}::INTEGER"
+        few = (
+            f"SELECT line FROM {lines(self._prepared[side])} WHERE get_bit(getvariable('chosen'), {part}) = 1"
+        )
+        if self._one("SELECT getvariable('chosen') IS NULL")[0]:
+            few = "SELECT '' AS line WHERE false"
+        rows = what.rows("few", note=what.note)
+        # Whether a line is well formed costs more to see than whether it is one of these.
+        self._db.execute(
+            f"CREATE TABLE {side} AS WITH few AS MATERIALIZED ({few})"
+            f" SELECT key, amount, currency, status, day, note, false AS old FROM {rows} WHERE {what.well}"
+        )
+
+    def _class(self) -> None:
+        for statement in classes.statements(self._pair):
+            self._db.execute(statement)
+        for cls, count, fen in self._all(
+            "SELECT cls, count(*), coalesce(sum(fen), 0)::HUGEINT FROM found GROUP BY cls"
+        ):
+            self._add(Cls(cls), count, fen)
+
+    def _add(self, cls: Cls, count: int, fen: int) -> None:
+        if count:
+            had = self.counts.get(cls, (0, 0))
+            self.counts[cls] = had[0] + count, had[1] + fen
+
+    def differences(self) -> Iterator[Difference]:
+        order = f"list_position({[str(cls) for cls in classes.ORDER]}, cls)"
+        found = self._db.cursor().execute(
+            f"SELECT * EXCLUDE (fen) FROM found WHERE cls <> {quoted(Cls.MATCHED)} ORDER BY key, {order}, side, number"
+        )
+        while rows := found.fetchmany(_AT_ONCE):
+            for row in rows:
+                yield self._difference(*row)
+
+    def _difference(
+        self, cls: str, key: str, here: Any, there: Any, many: int | None, side: Side | None, number: int | None,
+        line: str | None,
+    ) -> Difference:  # fmt: skip
+        if cls == Cls.MALFORMED:
+            assert side is not None
+            assert line is not None
+            why = f"{self._prepared[side].name}, line {number}: {self._wrong(side, line)}: {line}"
+            return Difference(Cls.MALFORMED, key, None, None, (), number, masked(why))
+        ours, theirs = _record(key, here), _record(key, there)
+        fields: tuple[str, ...] = ()
+        if ours is not None and theirs is not None:
+            fields = tuple(
+                name
+                for name in ("amount_fen", "currency", "status", "day")
+                if getattr(ours, name) != getattr(theirs, name)
+            )
+        text = "" if many is None else f"{many} times"
+        return Difference(Cls(cls), key, ours, theirs, fields, None, text)
+
+    def _wrong(self, side: Side, line: str) -> str:
+        """Why a line is no record."""
+        try:
+            record = self._prepared[side].layout.record(line, self._day, self._pair.currency)
+        except BadLine as error:
+            return str(error)
+        return f"no status is called {record.status!r}"
+
+
+def _part(key_hash: str) -> str:
+    return f"({key_hash} >> {64 - PART_BITS})::UINTEGER"
+
+
+def _record(key: str, row: Any) -> Record | None:
+    if row is None:
+        return None
+    return Record(key, row["amount"], row["currency"], row["status"], row["day"], masked(row["note"]))
