@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0030_names"
-down_revision = "0012_marks"
+down_revision = "0013_days"
 
 
 def upgrade() -> None:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0030_search"
-down_revision = "0022_load_cases"
+down_revision = "0023_days"
 
 INDEXES = (
     ("ix_card_loads_number", "card_loads", ["number"]),
