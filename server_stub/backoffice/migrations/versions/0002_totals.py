@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0030_totals"
+revision = "0002_totals"
 down_revision = "0001_first"
 
 

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-revision = "0030_names"
+revision = "0014_names"
 down_revision = "0013_days"
 
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0030_search"
+revision = "0024_search"
 down_revision = "0023_days"
 
 INDEXES = (
