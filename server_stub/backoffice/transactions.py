@@ -24,7 +24,7 @@ from server_stub.tsp import machines
 from server_stub.tsp.tables import authorisations, cases, certificates, debits, loads, orders, payments
 
 PAGE = 50
-SECONDS = 0.15
+SECONDS = 0.1
 """So long a page looks for what no index has."""
 SLACK = timedelta(hours=1)
 """A payment is put down so much after its id was made, at most."""
