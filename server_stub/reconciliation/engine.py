@@ -169,11 +169,11 @@ class _Comparison:
         """Totals of the parts of a book; part NULL has the lines that are no records."""
         what = self._parsed[side]
         rows = what.rows(lines(self._prepared[side]))
-        each = f"SELECT {what.well} AS well, hash(key) AS k, amount, currency, status, day FROM {rows}"
         # One hash alone is not mixed enough for sums of it: amounts that were exchanged might cancel out.
         mixed = "hash(hash(k, amount, currency, status, day))"
-        each = f"SELECT CASE WHEN well THEN k END AS k, CASE WHEN well THEN amount END AS fen, {mixed} AS h FROM ({each})"
-        if side == "here":
+        each = f"SELECT CASE WHEN {what.well} THEN k END AS k, amount AS fen, {mixed} AS h"
+        each += f" FROM (SELECT *, hash(key) AS k FROM {rows})"
+        if side == "here" and not (self._pair.here.unique or self._pair.there.unique):
             # Equal parts have the same keys twice, so that one side tells.
             each = f"SELECT k, sum(h) AS h, sum(fen) AS fen, count(*) AS n FROM ({each}) GROUP BY k"
             sums = "sum(n) AS n, sum(fen) AS fen, sum(h) AS h, max(n) > 1 AS twice"
@@ -201,7 +201,7 @@ class _Comparison:
         )
         self._db.execute("SET preserve_insertion_order = true")
         self._db.execute(
-            f"CREATE TABLE malformed_{side} AS {chosen} WHERE {f'NOT {what.well}' if bad else 'false'}"
+            f"CREATE TABLE malformed_{side} AS {chosen} WHERE {f'NOT coalesce({what.well}, false)' if bad else 'false'}"
         )
         self._db.execute("SET preserve_insertion_order = false")
 
