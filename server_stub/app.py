@@ -449,6 +449,7 @@ class Roles:
             self._world.environment,
             self._world.passwords,
             let_go,
+            files=self._data / "files",
         )
 
     def _access(self) -> Access | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import MetaData
@@ -48,6 +49,7 @@ class Office:
 
     Attributes:
         databases: ``beside``, and its own.
+        files: below which each role keeps the contents of exchanged files; None: none can be read here.
     """
 
     def __init__(
@@ -61,6 +63,8 @@ class Office:
         set_by: frozenset[str],
         passwords: Passwords | None = None,
         let_go: Callable[[], None] = lambda: None,
+        *,
+        files: Path | None = None,
     ) -> None:
         self.database = database
         self.clock = clock
@@ -73,6 +77,7 @@ class Office:
         self.passwords = passwords or Passwords()
         self.sign_in = SignIn(database, clock, random, self.passwords, settings)
         self.tasks = Tasks(database, clock, self.ids)
+        self.files = files
         self._let_go = let_go
 
     @property

@@ -444,6 +444,8 @@ class Databases:
 
 
 databases = Databases()
+FEW = frozenset({"backoffice", "exchange"})
+"""Roles that few tests want."""
 
 
 @contextlib.asynccontextmanager
@@ -453,7 +455,7 @@ async def running(
     clock: SimulatedClock | None = None,
     terminals: socket.socket | None = None,
     folder: Callable[[str, str], Folder] | None = None,
-    without: frozenset[str] = frozenset({"backoffice"}),
+    without: frozenset[str] = FEW,
 ) -> AsyncIterator[System]:
     """A server over that folder; one at a time. At the end of a test that went well all that must be true is.
 
@@ -469,8 +471,8 @@ async def running(
         shutil.copytree(first_start().name, data, dirs_exist_ok=True)
     clock = clock or SimulatedClock(START)
     settings = replace(settings or Settings(), database=databases.of(data))
-    # Opening a role's tables takes a while, and few tests have a terminal for PPP, or partners.
-    needless = {*without, "exchange", *(() if terminals is not None else ("ppp",))}
+    # Opening a role's tables takes a while, and few tests have a terminal for PPP.
+    needless = {*without, *(() if terminals is not None else ("ppp",))}
     names = tuple(name for name in ROLES if name not in needless)
     roles = Roles(settings, names, data, world_of(data, clock, network, terminals, folder))
     app = stand().app
@@ -495,7 +497,7 @@ async def running_with_ppp(
     settings: Settings | None = None,
     clock: SimulatedClock | None = None,
     folder: Callable[[str, str], Folder] | None = None,
-    without: frozenset[str] = frozenset({"backoffice"}),
+    without: frozenset[str] = FEW,
 ) -> AsyncIterator[System]:
     """The same with PPP, on a line that is not simulated."""
     with socket.create_server(("127.0.0.1", 0)) as terminals:
