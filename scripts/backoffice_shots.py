@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.server_stub.backoffice.desk import PASSWORD, Desk, browser_program, business, desk
 
@@ -34,12 +34,35 @@ SHOWN = {
     "story": "/transactions/{payment}",
     "reports": "/reports/2026-06",
     "reports-day": "/reports/2026-06-21",
+    "breaks": "/breaks",
+    "break": "/breaks/{break}",
+    "break-one-side": "/breaks/{break_lost}",
+    "reconciliation": "/reconciliation",
+    "run": "/reconciliation/{run}",
+    "run-refused": "/reconciliation/{run_refused}",
+    "days": "/days",
+    "files": "/files",
+    "file": "/files/tsp/{file}",
+    "partners": "/partners",
+    "partner": "/partners/ppp",
+    "take-back": "{take_back}",
     "help": "/help",
     "account": "/account",
     "password": "/password",
     "not-found": "/nowhere",
 }
 """The pages, by the name of their picture; ``sign-in`` comes besides."""
+
+FIRST = {
+    "case": "/cases",
+    "break": "/breaks?cls=amount",
+    "break_lost": "/breaks?cls=missing-there",
+    "run": "/reconciliation?pair=boss&state=done",
+    "run_refused": "/reconciliation?pair=boss&state=refused",
+    "file": "/files?role=tsp&partner=boss",
+    "payment": "/transactions?kind=purse&state=opened",
+}
+"""Where the first of a table is one that is shown."""
 
 
 def main(arguments: list[str]) -> int:
@@ -86,16 +109,22 @@ def _draw(browser: Browser, server: Desk, language: str, size: str, wanted: argp
     if page.locator("html").get_attribute("lang") != {"zh": "zh-CN", "en": "en"}[language]:
         page.locator("[data-key=l]").click()
         page.wait_for_load_state()
-    page.goto(f"{server.url}/cases")
-    case = (page.locator("tbody a").first.get_attribute("href") or "").rpartition("/")[2]
-    page.goto(f"{server.url}/transactions?kind=purse&state=opened")
-    payment = (page.locator("tbody a").first.get_attribute("href") or "").rpartition("/")[2]
+    found = {name: _first(page, server, path) for name, path in FIRST.items()}
+    page.goto(f"{server.url}/boxes/85312048")
+    taken_back = page.locator("td a[href*='/services/']").first.get_attribute("href") or ""
+    found["take_back"] = taken_back.removeprefix("/backoffice")
     chosen = [name for name in wanted.page if name in SHOWN]
     for name in chosen:
-        page.goto(server.url + SHOWN[name].format(case=case, payment=payment))
+        page.goto(server.url + SHOWN[name].format(**found))
         page.screenshot(path=target / f"{name}.png", full_page=True)
     page.close()
     return len(chosen) + ("sign-in" in wanted.page)
+
+
+def _first(page: Page, server: Desk, path: str) -> str:
+    """The id of the first of a table."""
+    page.goto(server.url + path)
+    return (page.locator("tbody a").first.get_attribute("href") or "").rpartition("/")[2]
 
 
 if __name__ == "__main__":

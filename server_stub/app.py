@@ -449,7 +449,8 @@ class Roles:
             self._world.environment,
             self._world.passwords,
             let_go,
-            self._data / "exports",
+            exports=self._data / "exports",
+            files=self._data / "files",
         )
 
     def _access(self) -> Access | None:

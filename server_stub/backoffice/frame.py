@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from server_stub.backoffice import words
+from server_stub.backoffice import recon_words, words
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.words import N_
 
@@ -47,6 +47,15 @@ MENU: tuple[tuple[str, tuple[Way, ...]], ...] = (
         ),
     ),
     (
+        N_("Reconciliation"),
+        (
+            Way("breaks", "/breaks", N_("Differences"), Right.SEE, "d", "unequal"),
+            Way("reconciliation", "/reconciliation", N_("Comparisons"), Right.SEE, "e", "scales"),
+            Way("days", "/days", N_("Days at UnionPay"), Right.SEE, "u", "upload"),
+            Way("files", "/files", N_("Files"), Right.SEE, "f", "file"),
+        ),
+    ),
+    (
         N_("Operation"),
         (
             Way("boxes", "/boxes", N_("Boxes and subscribers"), Right.SEE, "b", "box"),
@@ -61,6 +70,7 @@ MENU: tuple[tuple[str, tuple[Way, ...]], ...] = (
             Way("audit", "/audit", N_("Audit logs"), Right.AUDIT, "a", "book"),
             Way("parameters", "/parameters", N_("Parameters"), Right.PARAMETERS, "o", "sliders"),
             Way("staff", "/staff", N_("Staff"), Right.STAFF, "s", "person"),
+            Way("partners", "/partners", N_("Partners"), Right.PARTNERS, "n", "link"),
         ),
     ),
 )
@@ -84,6 +94,12 @@ DONE: dict[str, str] = {
     "batch-decided": N_("The batch is decided."),
     "settle-ordered": N_("The open batch is settled within a minute."),
     "job-ordered": N_("The job is run within a minute."),
+    "break-decided": N_("The decision about the difference is carried out."),
+    "run-wanted": N_("The comparison has been ordered."),
+    "day-again": N_("The day goes to UnionPay once more."),
+    "taken-back": N_("The service is taken back. The money follows with the night's reconciliation."),
+    "partner-closed": N_("The account is closed; it is signed out within seconds."),
+    "partner-opened": N_("The account is open again."),
     "staff-closed": N_("The account is closed; all its sessions have ended."),
     "staff-opened": N_("The account is open again."),
     "staff-roles": N_("The roles are changed."),
@@ -110,6 +126,7 @@ def environment(language: str) -> Environment:
         span=words.span,
         named=lambda text: words.named(text, language),
         t=lambda message, **values: words.said(language, message, **values),
+        tr=lambda pair: (pair[0], words.said(language, pair[1])),
         query=lambda values: urlencode({name: one for name, one in values.items() if one}),
         facts=_facts,
     )
@@ -118,6 +135,8 @@ def environment(language: str) -> Environment:
         *("METHODS", "TERMS", "CASE_KINDS", "CASE_ACTIONS", "ROLES", "STAFF_ROLES"),
     ):
         made.globals[name] = getattr(words, name)
+    for name in recon_words.TABLES:
+        made.globals[name] = getattr(recon_words, name)
     made.globals["N_"] = words.N_
     return made
 

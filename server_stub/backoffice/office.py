@@ -51,6 +51,7 @@ class Office:
     Attributes:
         databases: ``beside``, and its own.
         exports: the folder of files that were asked for; None: none can be had here.
+        files: below which each role keeps the contents of exchanged files; None: none can be read here.
     """
 
     def __init__(
@@ -64,7 +65,9 @@ class Office:
         set_by: frozenset[str],
         passwords: Passwords | None = None,
         let_go: Callable[[], None] = lambda: None,
+        *,
         exports: Path | None = None,
+        files: Path | None = None,
     ) -> None:
         self.database = database
         self.clock = clock
@@ -79,6 +82,7 @@ class Office:
         self.tasks = Tasks(database, clock, self.ids)
         self.exports = exports
         self._totals: Totals | None = None
+        self.files = files
         self._let_go = let_go
 
     @property

@@ -24,6 +24,8 @@ class Right(StrEnum):
     RUN = "run"
     """Jobs and reconciliations, now instead of at their time."""
     EXPORT = "export"
+    FILES = "files"
+    """What stands in exchanged files."""
     AUDIT = "audit"
     PARAMETERS = "parameters"
     STAFF = "staff"
@@ -44,7 +46,8 @@ RIGHTS: Mapping[Role, frozenset[Right]] = MappingProxyType(
     {
         Role.VIEWER: frozenset({Right.SEE}),
         Role.CLERK: _CLERK,
-        Role.SUPERVISOR: _CLERK | {Right.CONFIRM, Right.PSAMS, Right.RUN, Right.AUDIT, Right.PARAMETERS},
+        Role.SUPERVISOR: _CLERK
+        | {Right.CONFIRM, Right.PSAMS, Right.RUN, Right.FILES, Right.AUDIT, Right.PARAMETERS},
         # Whoever lets people in moves no money.
         Role.ADMIN: frozenset({Right.SEE, Right.AUDIT, Right.PARAMETERS, Right.STAFF, Right.PARTNERS}),
     }

@@ -128,6 +128,9 @@ class Jobs:
         with left_for_later("claims of jobs"):
             await self._database.write(lambda conn: self._give_back(conn, mine))
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._jobs
+
     def due(self, name: str, instant: datetime) -> None:
         """There will be something to do for a job at an instant, perhaps before the one it waits for."""
         self._workers[name].due(instant)

@@ -167,7 +167,7 @@ class Book:
         values |= {"there_count": there.count, "there_fen": there.fen}
         values["counts"] = canonical({str(cls): list(found) for cls, found in counts.items()})
         values["healed"] = canonical({one.rule: asdict(one) for one in healed})
-        values |= {"opened": seen.opened, "closed": closed, "files": canonical(files)}
+        values |= {"opened": seen.opened, "closed": closed, "files": canonical(dict(files))}
         values |= {"state": "done", "ended_at": clock.now(), "step": "", "percent": 100}
         self._change(conn, run, **values)
 

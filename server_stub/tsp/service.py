@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -170,6 +171,12 @@ class TspService:
     def test_mode(self) -> bool:
         """Whether money here is play money: a simulated PSAM or the demo wallet is in use."""
         return "demo" in self.core.wallets or any(name.startswith("sim:") for name in self.core.psams)
+
+    def due(self, job: str, instant: datetime) -> None:
+        """There is something to do for one of its jobs at an instant; nothing where it has no such job."""
+        for jobs in (self.jobs, self._day_jobs):
+            if jobs is not None and job in jobs:
+                jobs.due(job, instant)
 
     def start(self) -> None:
         """Begins the background work; called in the event loop. Raises CannotStart."""

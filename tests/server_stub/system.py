@@ -445,6 +445,8 @@ class Databases:
 
 
 databases = Databases()
+FEW = frozenset({"backoffice", "exchange"})
+"""Roles that few tests want."""
 
 
 @contextlib.asynccontextmanager
@@ -454,7 +456,7 @@ async def running(
     clock: SimulatedClock | None = None,
     terminals: socket.socket | None = None,
     folder: Callable[[str, str], Folder] | None = None,
-    without: frozenset[str] = frozenset({"backoffice"}),
+    without: frozenset[str] = FEW,
     doorway: Doorway | None = None,
 ) -> AsyncIterator[System]:
     """A server over that folder; one at a time. At the end of a test that went well all that must be true is.
@@ -473,8 +475,8 @@ async def running(
     clock = clock or SimulatedClock(START)
     settings = replace(settings or Settings(), database=databases.of(data))
     # Opening a role's tables takes a while, and few tests have a terminal for PPP, or partners.
-    there = {"ppp": terminals, "exchange": doorway}
-    needless = {*without, *(role for role, door in there.items() if door is None)}
+    needless = {*without, *(() if terminals is not None else ("ppp",))}
+    needless -= set() if doorway is None else {"exchange"}
     names = tuple(name for name in ROLES if name not in needless)
     world = replace(world_of(data, clock, network, terminals, folder), doorway=doorway)
     roles = Roles(settings, names, data, world)
@@ -500,7 +502,7 @@ async def running_with_ppp(
     settings: Settings | None = None,
     clock: SimulatedClock | None = None,
     folder: Callable[[str, str], Folder] | None = None,
-    without: frozenset[str] = frozenset({"backoffice"}),
+    without: frozenset[str] = FEW,
     doorway: Doorway | None = None,
 ) -> AsyncIterator[System]:
     """The same with PPP, on a line that is not simulated."""

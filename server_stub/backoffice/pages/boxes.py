@@ -14,7 +14,7 @@ from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import N_
 from server_stub.boss import keys, word
-from server_stub.boss.tables import box_keys, boxes, products, subscribers, subscriptions
+from server_stub.boss.tables import box_keys, boxes, orders, products, subscribers, subscriptions
 from server_stub.tsp import tables as tsp
 
 SHOWN = 50
@@ -73,8 +73,11 @@ async def one(visit: Visit) -> Response:
         box = conn.execute(query.where(boxes.c.box_number == number)).one_or_none()
         if box is None:
             raise Unknown
-        mine = select(subscriptions, products.c.name_zh, products.c.name_en)
+        mine = select(
+            subscriptions, products.c.name_zh, products.c.name_en, orders.c.state.label("order_state")
+        )
         mine = mine.join(products, products.c.service == subscriptions.c.service)
+        mine = mine.outerjoin(orders, orders.c.subscription_id == subscriptions.c.id)
         mine = mine.where(subscriptions.c.subscriber_id == box.subscriber_id)
         others = select(boxes).where(boxes.c.subscriber_id == box.subscriber_id, boxes.c.box_number != number)
         had = (

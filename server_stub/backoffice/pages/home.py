@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 from starlette.responses import Response
 
 from server_stub.backoffice import tables
@@ -20,9 +20,11 @@ from server_stub.backoffice.words import N_
 from server_stub.foundation.clock import CHINA
 from server_stub.foundation.database import DatabaseFault, outage
 from server_stub.tsp import measures, settlement
-from server_stub.tsp.tables import cases, jobs, payments, psam_locks, settlements
+from server_stub.tsp.tables import book, cases, jobs, payments, psam_locks, settlements
 
 READY_SECONDS = 2.0
+LOOKED_BACK = timedelta(days=31)
+"""Days before are not missed any more, as in ``tsp.reconciling``."""
 TAKEN = ("paid", "opened", "service-refused")
 """States of payments whose money is in, and stays."""
 pages = Pages()
@@ -90,6 +92,8 @@ def look(conn: Connection, now: datetime) -> Today:
     failed = _count(conn, jobs, jobs.c.failures > 0, jobs.c.finished_at)
     differ = _count(conn, settlements, settlements.c.state == settlement.DIFFERS, settlements.c.begun_at)
     locked = _count(conn, psam_locks, True, psam_locks.c.locked_at)
+    breaks = _count(conn, book.breaks, _waits(), book.breaks.c.opened_at)
+    uncompared = _count(conn, book.runs, _uncompared(now), book.runs.c.ended_at)
     taken = (
         select(payments.c.method, func.count().label("number"), func.sum(payments.c.amount_fen).label("fen"))
         # Nobody pays a day after the beginning: of ten million payments only the last are read.
@@ -104,6 +108,8 @@ def look(conn: Connection, now: datetime) -> Today:
     return Today(
         (
             Need("/cases", open_cases[0], N_("cases wait for a decision"), "bad", open_cases[1]),
+            Need("/breaks?state=open", breaks[0], N_("differences wait for a decision"), "bad", breaks[1]),
+            Need("/reconciliation", uncompared[0], N_("days could not be compared"), "bad", uncompared[1]),
             Need("/batches", differ[0], N_("card batches differ from UnionPay"), "bad", differ[1]),
             Need("/psams", locked[0], N_("PSAMs have locked themselves"), "bad", locked[1]),
             Need("/jobs", failed[0], N_("jobs failed the last time"), "wait", failed[1]),
@@ -112,6 +118,21 @@ def look(conn: Connection, now: datetime) -> Today:
         row.number,
         int(row.fen or 0),
     )
+
+
+def _waits() -> ColumnElement[bool]:
+    """Open breaks; in words that name the index of those that are not closed."""
+    return book.breaks.c.closed_at.is_(None) & (book.breaks.c.state == "open")
+
+
+def _uncompared(now: datetime) -> ColumnElement[bool]:
+    """Runs of the last days that came to nothing, and after which none of their day was done, is wanted, or failed again."""
+    runs, later = book.runs.c, book.runs.alias()
+    first = (now.astimezone(CHINA) - LOOKED_BACK).date().isoformat()
+    newer = (later.c.pair == runs.pair) & (later.c.day == runs.day) & ~later.c.dry_run
+    newer &= (later.c.state == "done") | (later.c.id > runs.id)
+    failed = runs.state.in_(("failed", "refused")) & ~runs.dry_run & (runs.day >= first)
+    return failed & ~select(later.c.id).where(newer).exists()
 
 
 def _count(conn: Connection, table: Any, which: Any, since: Any) -> tuple[int, datetime | None]:

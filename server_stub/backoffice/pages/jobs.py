@@ -26,6 +26,11 @@ MEANINGS = {
     "loads": N_("looks again at loads of electronic cash"),
     "settle": N_("settles the open batch with UnionPay"),
     "settlements": N_("goes on with batches that are not at their end"),
+    "upload": N_("sends the days' debits to UnionPay and reads its answers"),
+    "reconcile": N_("compares our days with those of BOSS and UnionPay"),
+    "opened": N_("tells the platform what BOSS has opened each day"),
+    "details": N_("checks the platform's days and answers them"),
+    "settled": N_("tells the platform what was settled each day"),
 }
 """What jobs do, by name; one that is not here is shown by its name alone."""
 
@@ -70,5 +75,5 @@ async def run(visit: Visit) -> Response:
     if not await office.books(role).write(work):
         raise Unknown
     if role == "tsp" and office.tsp is not None:
-        office.tsp.jobs.due(job, now)
+        office.tsp.due(job, now)
     return visit.go("/jobs", "job-ordered")

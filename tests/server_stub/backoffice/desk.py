@@ -9,20 +9,38 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 import uvicorn
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from server_stub.backoffice import staff
 from server_stub.backoffice.office import Office
 from server_stub.backoffice.rights import roles_of
+from server_stub.exchange import partners
 from server_stub.foundation.clock import SimulatedClock
+from server_stub.foundation.files import Store
+from server_stub.reconciliation.healing import Tally
+from server_stub.reconciliation.records import Totals
 from server_stub.settings import Settings
 from server_stub.tsp import tables
-from tests.server_stub.system import CHEAP, OWN, START, Card, System, running, running_with_ppp, stand
+from server_stub.tsp.reconciling import pair_named
+from tests.server_stub.backoffice import differences
+from tests.server_stub.system import (
+    CHEAP,
+    OWN,
+    START,
+    Card,
+    System,
+    exchange_below,
+    running,
+    running_with_ppp,
+    stand,
+)
 
 T = TypeVar("T")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -140,7 +158,8 @@ def desk(data: Path, prepare: Callable[[System], Coroutine[Any, Any, None]]) -> 
         end = asyncio.Event()
         ends.append(end)
         listener = socket.create_server(("127.0.0.1", 0))
-        async with running_with_ppp(data, SETTINGS, SimulatedClock(START), without=ALL) as system:
+        clock, folder = SimulatedClock(START), exchange_below(data)
+        async with running_with_ppp(data / "data", SETTINGS, clock, folder, ALL) as system:
             await prepare(system)
             config = uvicorn.Config(stand().app, lifespan="off", log_config=None, access_log=False)
             server = uvicorn.Server(config)
@@ -215,6 +234,56 @@ async def business(system: System) -> None:
         conn.execute(insert(tables.psam_locks).values(psam="sim:3", locked_at=now))
 
     await system.tsp.database.write(batches)
+    await mornings(system)
+
+
+async def mornings(system: System) -> None:
+    """A month of comparisons, differences of every class, days at UnionPay, files, a partner."""
+    ids, clock = system.tsp.core.ids, system.clock
+    day = system.tsp.core.settings.calendar.day_of(clock.now()) - timedelta(days=1)
+
+    def plant(conn: Any) -> None:
+        query = select(tables.payments, tables.orders.c.number)
+        query = query.join(tables.orders, tables.orders.c.id == tables.payments.c.order_id)
+        paid = conn.execute(query.order_by(tables.payments.c.id)).all()
+        notes = [differences.note_of(row.id, row.box_number, row.number, row.method) for row in paid]
+        for pair in ("boss", "ppp"):
+            differences.month(conn, ids, clock, day, pair)
+        found, tally = differences.every_class(day, notes), Tally(pair_named("boss").rules)
+        for one in found:
+            tally.add(one.cls, one.here, one.there)
+        enter = partial(differences.compared, conn, ids, clock, day, found, tally=tally)
+        enter = partial(enter, here=Totals(318, 1_402_600), there=Totals(317, 1_398_300))
+        enter()
+        enter(by="li.wei", dry_run=True)
+        differences.told_days(conn, clock, day)
+
+    await system.tsp.database.write(plant)
+    office = office_of(system)
+    assert office.files is not None
+    content = office.files.parent / "content"
+    content.write_text(
+        "H|DZMX|20260620|1|1000\nD|01KVP7C|1000|CNY|opened|20260620|o|b|kids\nT|DZMX|20260620|1|1000\n"
+    )
+    kept = Store(office.files / "tsp").put(content)
+
+    def files(conn: Any) -> None:
+        for partner, direction, kind in (
+            ("boss", "in", "DZMX"),
+            ("ppp", "out", "XFMX"),
+            ("ppp", "in", "QSMX"),
+        ):
+            about: dict[str, Any] = {"partner": partner, "direction": direction, "day": day}
+            name = f"{kind}/{kind}{day:%Y%m%d}.TXT"
+            row = tables.files.keep(conn, ids, clock, **about, name=name, content=kept, facts={"count": 1})
+            tables.files.note(conn, clock, row.id, "used" if direction == "in" else "sent", "used")
+
+    await system.tsp.database.write(files)
+    await office.books("exchange").write(
+        lambda conn: partners.add(
+            conn, clock, "wang.fang", "bank", "no hash", ["192.0.2.0/24"], {"BILLS": "rw"}
+        )
+    )
 
 
 def browser_program() -> str:
