@@ -32,6 +32,7 @@ def ours(here: Path, there: Path, *, unique: bool = False) -> int:
     book = {
         "title": title,
         "statuses": statuses,
+        "unique": unique,
         "layout": layout_of,
     }
     pair = Pair.model_validate(
