@@ -113,12 +113,23 @@ RECORD_STATUSES = {
     "paid": N_("Paid, not opened"),
     "opened": N_("Opened"),
     "returned": N_("Given back"),
-    "settled": N_("Settled"),
+    "settled": N_("Settled by UnionPay"),
     "reversed": N_("Reversed"),
     "refused": N_("Refused"),
     "unknown": N_("Not known"),
 }
 """What both books mean by a record; another one is shown by its own name."""
+NOTES = {
+    "payment": N_("Payment"),
+    "number": N_("Order number"),
+    "box": N_("Box"),
+    "method": N_("Way to pay"),
+    "order": N_("Order"),
+    "service": N_("Service"),
+    "kind": N_("Kind"),
+    "note": N_("Note"),
+}
+"""What else a side says of a record; another word is shown as it is."""
 RULES = {
     "paid-not-opened": N_("Paid, not opened: have it opened"),
     "opened-not-told": N_("Opened, and we were not told: ask BOSS"),
@@ -179,6 +190,6 @@ FOLDER_RIGHTS = {"r": N_("reads"), "rw": N_("reads and writes")}
 TABLES = (
     *("BREAK_CLASSES", "BREAK_STATES", "BREAK_ACTIONS", "BREAK_EVENTS", "BREAK_FIELDS", "RECORD_STATUSES"),
     *("RULES", "RUN_STATES", "RUN_STEPS", "DAY_STATES", "FILE_STATES", "DIRECTIONS", "PARTNERS"),
-    *("PARTNER_STATES", "FOLDER_RIGHTS"),
+    *("PARTNER_STATES", "FOLDER_RIGHTS", "NOTES"),
 )
 """The tables that templates know by name."""

@@ -25,6 +25,8 @@ from server_stub.tsp.reconciling import RECONCILE
 from server_stub.tsp.tables import audit, book, files
 
 SHOWN = 40
+ISO = 10
+"""Letters of a day."""
 UNDER_WAY = ("wanted", "running")
 STATES = (("", N_("All")), *((name, mark.text) for name, mark in RUN_STATES.items()))
 """What the history can be narrowed to."""
@@ -51,13 +53,14 @@ async def listed(visit: Visit) -> Response:
         runs = book.runs.c
         wanted = [runs.pair == pair, *(runs[name] == told[name] for name in ("state", "day") if told[name])]
         if before:
-            wanted.append(runs.id < before)
-        query = select(book.runs).where(and_(*wanted)).order_by(runs.id.desc()).limit(SHOWN + 1)
+            day, run = before[:ISO], before[ISO:]
+            wanted.append((runs.day < day) | ((runs.day == day) & (runs.id < run)))
+        query = select(book.runs).where(and_(*wanted)).order_by(runs.day.desc(), runs.id.desc())
         first = (today - timedelta(days=run_charts.DAYS)).isoformat()
         drawn = select(book.runs).where((runs.pair == pair) & (runs.day >= first) & ~runs.dry_run)
         ordered = select(tables.jobs.c.id).where(tables.jobs.c.id == RECONCILE)
         return {
-            "rows": conn.execute(query).all(),
+            "rows": conn.execute(query.limit(SHOWN + 1)).all(),
             "drawn": conn.execute(drawn.order_by(runs.wanted_at, runs.id)).all(),
             "can": conn.execute(ordered).first() is not None,
         }
@@ -66,11 +69,20 @@ async def listed(visit: Visit) -> Response:
     rows, yesterday = found["rows"], today - timedelta(days=1)
     days = run_charts.days_of(found["drawn"], yesterday)
     facts: dict[str, Any] = {"rows": [(row, _counts(row)) for row in rows[:SHOWN]], "told": told}
-    facts |= {"before": before, "older": rows[SHOWN - 1].id if len(rows) > SHOWN else "", "can": found["can"]}
+    facts |= {
+        "before": before,
+        "older": _place(rows[SHOWN - 1]) if len(rows) > SHOWN else "",
+        "can": found["can"],
+    }
     facts |= {"pairs": pairs(), "pair": pairs()[pair], "options": options(visit.language)}
     facts |= {"chart": run_charts.chart_of(days) if any(day.run for day in days) else None}
     facts |= {"states": STATES, "yesterday": yesterday, "geometry": run_charts}
     return visit.page("reconciliation.html", **facts)
+
+
+def _place(row: Row[Any]) -> str:
+    """Where the list goes on after a row."""
+    return f"{row.day}{row.id}"
 
 
 def _counts(row: Row[Any]) -> list[tuple[str, int, int]]:
@@ -144,7 +156,7 @@ async def _facts(visit: Visit) -> dict[str, Any]:
         "pair": pairs().get(row.pair),
         "going": Going("running", row.percent, step) if row.state in UNDER_WAY else None,
         "counts": counts,
-        "most": max((count for _, count, _ in counts), default=1),
+        "most": max((count for name, count, _ in counts if not name.startswith("matched")), default=1),
         "healed": [Healed(**one) for one in healed],
         "used": json.loads(row.files or "{}"),
         "files": there,
