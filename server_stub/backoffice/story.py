@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -20,7 +20,9 @@ from server_stub.backoffice.story_words import ACTORS, AUDITED, BOOKED, MOVES, O
 from server_stub.backoffice.transactions import Found, found_of
 from server_stub.boss import tables as boss
 from server_stub.foundation.clock import CHINA
+from server_stub.foundation.files import SUPERSEDED
 from server_stub.foundation.money import yuan
+from server_stub.foundation.purse_details import ANSWERS
 from server_stub.ppp import tables as ppp
 from server_stub.tsp import tables as tsp
 from server_stub.tsp.pos import APPROVED
@@ -29,8 +31,6 @@ MOST_ANSWERS = 2_000
 """Of a box, that are looked through."""
 _LONG_NUMBER = re.compile(r"(?<![0-9A-Za-z])[0-9]{13,19}(?![0-9A-Za-z])")
 _SECRET = frozenset({"qr", "payload", "token", "key", "mac1", "sealed", "card_sealed", "fingerprint", "pin"})
-Files = Callable[[Connection, str, datetime], Iterable[Mapping[str, Any]]]
-"""The files that a transaction of a day was in, each with ``name``, ``direction``, ``state`` and ``at``."""
 
 
 class Event(NamedTuple):
@@ -91,12 +91,30 @@ class AtBoss(NamedTuple):
     journals: tuple[Journal, ...]
 
 
-def no_files(conn: Connection, transaction: str, day: datetime) -> Iterable[Mapping[str, Any]]:
-    """Where there is no register of files."""
-    return ()
+def _files(conn: Connection, transaction: str) -> Iterator[Event]:
+    """The files of the day in which a debit of a purse went to PPP."""
+    upload = _row(conn, tsp.uploads, payment_id=transaction)
+    if upload is None or upload.day is None:
+        return
+    table = tsp.files.files
+    mine = (table.c.partner == "ppp") & (table.c.day == upload.day) & (table.c.state != SUPERSEDED)
+    for row in conn.execute(select(table).where(mine).order_by(table.c.id)):
+        details = _details(row, "name", "direction", "version", "state", "size", "sha256")
+        code = (("code", upload.code),) if row.name.startswith(ANSWERS) and upload.code else ()
+        yield Event(row.at, "exchange", SAID["filed"], {"name": row.name}, details=(*details, *code))
 
 
-def at_tsp(conn: Connection, transaction: str, files: Files = no_files) -> AtTsp | None:
+def _breaks(conn: Connection, keys: Sequence[str]) -> Iterator[Event]:
+    """The differences that were found about it."""
+    table = tsp.book.breaks.c
+    for row in conn.execute(select(tsp.book.breaks).where(table.key.in_(keys)).order_by(table.id)):
+        details = _details(row, "id", "pair", "day", "cls", "state", "action", "rule", "reason", "actor")
+        yield Event(
+            row.opened_at, "tsp", SAID["differed"], {"pair": row.pair.upper()}, tone="wait", details=details
+        )
+
+
+def at_tsp(conn: Connection, transaction: str) -> AtTsp | None:
     """A payment or load with all that belongs to it; None where there is none of that id."""
     found = found_of(conn, transaction)
     if found is None:
@@ -124,11 +142,13 @@ def at_tsp(conn: Connection, transaction: str, files: Files = no_files) -> AtTsp
         *_inquiries(conn, journeys),
         *_answers(conn, found.box, begun, rows),
         *_audited(conn, tsp.audit.records, [*rows, *(case.id for case in cases)], "tsp"),
-        *_filed(files(conn, transaction, found.at)),
+        *_files(conn, transaction),
     ]
     journals = _journals(conn, tsp.ledger, rows, "tsp")
     slips = [(str(one.batch), str(one.stan)) for one in (asked, certificate) if one is not None and one.stan]
     terminals = list(conn.scalars(select(tsp.pos_terminals.c.id))) if slips else []
+    keys = [transaction, *("-".join((terminal, *slip)) for terminal in terminals for slip in slips)]
+    events += _breaks(conn, keys)
     return AtTsp(
         found,
         order,
@@ -393,12 +413,6 @@ def _audited(conn: Connection, table: Table, subjects: Sequence[str], role: str)
         text = AUDITED.get(row.action, SAID["audited"])
         details = (*_details(row, "sequence", "action", "subject", "hash"), *_json(row.facts))
         yield Event(row.at, role, text, {"action": row.action}, actor(row.actor), "plain", details)
-
-
-def _filed(files: Iterable[Mapping[str, Any]]) -> Iterator[Event]:
-    for one in files:
-        details = tuple((name, _written(value)) for name, value in one.items() if value is not None)
-        yield Event(one["at"], "exchange", SAID["filed"], {"name": str(one["name"])}, details=details)
 
 
 def _journals(conn: Connection, ledger: Any, references: Sequence[str], role: str) -> list[Journal]:

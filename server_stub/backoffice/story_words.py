@@ -26,6 +26,7 @@ SAID = {
     "refused-move": N_("Refused: from %(origin)s to %(target)s is not allowed."),
     "audited": N_("In the audit log: %(action)s."),
     "filed": N_("In file %(name)s."),
+    "differed": N_("A difference was found in the comparison with %(pair)s."),
     "quoted": N_("BOSS quoted ¥%(yuan)s."),
     "subscribed": N_("BOSS opened the service, until %(until)s."),
     "at-ppp": N_("UnionPay's own books: answered %(code)s."),

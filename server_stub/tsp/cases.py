@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, func, or_, select, update
 
 from server_stub.foundation import statements, states
 from server_stub.foundation.people import same_person
@@ -157,9 +157,26 @@ def proof_of(case: Row[Any], debit: Row[Any] | None) -> tuple[str, str] | None:
 
 
 def listed(
-    conn: Connection, *, everything: bool = False, case: str | None = None, box: str | None = None
+    conn: Connection,
+    *,
+    everything: bool = False,
+    case: str | None = None,
+    box: str | None = None,
+    kind: str | None = None,
+    wanted: str = "",
+    newest: bool = False,
+    beyond: str | None = None,
+    most: int | None = None,
 ) -> list[Row[Any]]:
-    """The open cases, oldest first; ``everything``: the decided ones too; ``case``, ``box``: only that one, or of that box.
+    """The open cases, oldest first.
+
+    Args:
+        everything: the decided ones too.
+        case, box, kind: only that one, of that box, of that kind.
+        wanted: only those that have it in their id, order number, box, card, payment or load; spaces and case do not count.
+        newest: the newest first.
+        beyond: only those that come after this id.
+        most: so many at most.
 
     Each with what is known of its payment or load: ``amount_fen``, ``box_number``, ``card_masked``, and ``stands``, its
     state; of a payment also ``method``, ``received_fen``, ``tac``, ``mac2``, ``certified`` (what PPP has said to its electronic
@@ -185,7 +202,17 @@ def listed(
         query = query.where(cases.c.id == case)
     if box is not None:
         query = query.where((payments.c.box_number == box) | (loads.c.box_number == box))
-    return list(conn.execute(query.order_by(cases.c.at, cases.c.id)))
+    if kind is not None:
+        query = query.where(cases.c.kind == kind)
+    if letters := "".join(wanted.split()):
+        named = (cases.c.id, payments.c.id, loads.c.id, payments.c.box_number, loads.c.box_number)
+        numbers = (func.replace(orders.c.number, " ", ""), *(one.c.card_masked for one in (*cards, loads)))
+        query = query.where(or_(*(one.icontains(letters, autoescape=True) for one in (*named, *numbers))))
+    if beyond is not None:
+        query = query.where(cases.c.id < beyond if newest else cases.c.id > beyond)
+    # Ids are ordered by time.
+    query = query.order_by(cases.c.id.desc() if newest else cases.c.id)
+    return list(conn.execute(query if most is None else query.limit(most)))
 
 
 def _subject(conn: Connection, case: Row[Any]) -> Row[Any]:

@@ -32,29 +32,31 @@ pages = Pages()
 async def listed(visit: Visit) -> Response:
     """The open cases, or all."""
     everything, wanted = visit.query.text("state") == "all", visit.query.text("q")
-    rows = await visit.office.books("tsp").read(lambda conn: cases.listed(conn, everything=everything))
-    if everything:
-        rows.reverse()
-    kind = visit.query.text("kind")
-    kinds = [(name, visit.t(CASE_KINDS.get(name, name))) for name in sorted({row.kind for row in rows})]
-    found = [row for row in rows if (not kind or row.kind == kind) and _fits(row, wanted)]
-    page = visit.query.number("page")
-    part = found[page * SHOWN : (page + 1) * SHOWN]
-    facts: dict[str, Any] = {
-        "rows": part,
-        "count": len(found),
-        "page": page,
-        "more": len(found) > (page + 1) * SHOWN,
-    }
+    kind, beyond = visit.query.text("kind"), visit.query.text("beyond")
+
+    def look(conn: Connection) -> list[Row[Any]]:
+        return cases.listed(
+            conn,
+            everything=everything,
+            kind=kind or None,
+            wanted=wanted,
+            newest=everything,
+            beyond=beyond or None,
+            most=SHOWN + 1,
+        )
+
+    rows = await visit.office.books("tsp").read(look)
+    kinds = [(name, visit.t(text)) for name, text in CASE_KINDS.items()]
+    further = rows[SHOWN - 1].id if len(rows) > SHOWN else ""
     told = {"q": wanted, "kind": kind, "state": "all" if everything else ""}
-    return visit.page("cases.html", **facts, kinds=kinds, told=told, number=number)
-
-
-def _fits(row: Row[Any], wanted: str) -> bool:
-    """Whether a case has what was searched in its id, number, box, card or payment."""
-    letters = "".join(wanted.split()).casefold()
-    told = (row.id, number(row), row.box_number, row.card_masked, row.payment_id, row.load_id)
-    return not letters or any(letters in "".join(one.split()).casefold() for one in told if one)
+    facts: dict[str, Any] = {
+        "rows": rows[:SHOWN],
+        "beyond": beyond,
+        "further": further,
+        "kinds": kinds,
+        "told": told,
+    }
+    return visit.page("cases.html", **facts, number=number)
 
 
 def number(row: Row[Any]) -> str:
