@@ -63,11 +63,14 @@ def environment() -> Path:
 def run(way: str, files: list[Path], python: Path = Path(sys.executable)) -> dict[str, Any]:
     """What one comparison took."""
     command = [str(python), str(ROOT / "bench" / "_compare.py"), way, *map(str, files)]
-    if way == "ours":
+    if way in ("ours", "unique"):
         command[1:2] = ["-m", "bench._compare"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    print(f"{way:10} {files[0].stem:14} {found['seconds']:7.2f} s {found['memory_mb']:6.0f} MB", flush=True)
+    print(
+        f"{way:10} {files[0].stem:14} {found['seconds']:7.2f} s, {found['processor']:6.2f} s of processor, {found['memory_mb']:6.0f} MB",
+        flush=True,
+    )
     assert found["found"] == 3 * PLANTED, found
     return found
 
@@ -80,6 +83,7 @@ def main() -> None:
     python = environment()
     few, many, most = SIZES
     took: dict[tuple[str, int], list[float]] = {}
+    busy: dict[tuple[str, int], list[float]] = {}
     memory: dict[int, float] = {}
     with TemporaryDirectory() as folder:
         files = {size: make(Path(folder), size) for size in SIZES}
@@ -90,12 +94,16 @@ def main() -> None:
                     continue
                 found = run(way, files[size], python if way == "datacompy" else Path(sys.executable))
                 took.setdefault((way, size), []).append(found["seconds"])
+                busy.setdefault((way, size), []).append(found["processor"])
                 if way == "ours":
                     memory[size] = max(memory.get(size, 0), found["memory_mb"])
     middle = {which: statistics.median(seconds) for which, seconds in took.items()}
+    processor = {which: statistics.median(seconds) for which, seconds in busy.items()}
     ours = middle["ours", many]
     figures = {
         "ratio_duckdb": round(ours / middle["bare", many], 2),
+        "ratio_duckdb_unique": round(middle["unique", many] / middle["bare", many], 2),
+        "ratio_duckdb_processor": round(processor["ours", many] / processor["bare", many], 2),
         "memory_mb": round(memory[many]),
         "memory_10m_mb": round(memory[most]),
         "speedup_datacompy": round(middle["datacompy", many] / ours, 1),

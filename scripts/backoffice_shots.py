@@ -28,6 +28,12 @@ SHOWN = {
     "parameters": "/parameters",
     "staff": "/staff",
     "staff-one": "/staff/li.wei",
+    "transactions": "/transactions",
+    "transactions-fields": "/transactions?money=taken&from_fen=10.00",
+    "transactions-wrong": "/transactions?from_fen=much",
+    "story": "/transactions/{payment}",
+    "reports": "/reports/2026-06",
+    "reports-day": "/reports/2026-06-21",
     "breaks": "/breaks",
     "break": "/breaks/{break}",
     "break-one-side": "/breaks/{break_lost}",
@@ -54,6 +60,7 @@ FIRST = {
     "run": "/reconciliation?pair=boss&state=done",
     "run_refused": "/reconciliation?pair=boss&state=refused",
     "file": "/files?role=tsp&partner=boss",
+    "payment": "/transactions?kind=purse&state=opened",
 }
 """Where the first of a table is one that is shown."""
 

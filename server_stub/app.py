@@ -449,6 +449,7 @@ class Roles:
             self._world.environment,
             self._world.passwords,
             let_go,
+            exports=self._data / "exports",
             files=self._data / "files",
         )
 

@@ -160,6 +160,14 @@ def parser() -> argparse.ArgumentParser:
     reconcile.add_argument("--reason", metavar="TEXT", help="why")
     reconcile.add_argument("--actor", metavar="NAME", help="who decides")
     reconcile.add_argument("--second", metavar="NAME", help="who decides with them; above a limit")
+    compare = commands.add_parser(
+        "compare",
+        help="compare any two files that must agree, by a pair of one's own (docs/reconciliation.md)",
+    )
+    for name, what in (("pair", "a TOML file"), ("here", "our file"), ("there", "the other side's")):
+        compare.add_argument(name, type=_folder, metavar=name.upper(), help=what)
+    compare.add_argument("--day", type=_day, required=True, metavar="DAY", help="2026-06-21")
+    compare.add_argument("--to", type=_folder, metavar="FILE", help="all differences, as CSV")
     cancel = commands.add_parser(
         "cancel", help="take back the service that an order has opened; its money goes back"
     )

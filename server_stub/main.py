@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import errno
 import functools
+import gc
 import logging
 import os
 import signal
@@ -59,6 +60,7 @@ COMMANDS = {
     "psams": "psams:run",
     "settle": "settle:run",
     "reconcile": "reconcile:run",
+    "compare": "compare:run",
     "cancel": "cancel:run",
     "partners": "partners:run",
     "staff": "staff:run",
@@ -345,14 +347,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     os.umask(0o077)  # what is kept is the owner's alone
-    sys.exit(until_nobody_reads(lambda: _run(arguments)))
+    code = until_nobody_reads(lambda: _run(arguments))
+    if "duckdb" in sys.modules:
+        # At the interpreter's end it tells of its own objects, in words that are no line of our log.
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
     options = cli.parse(arguments, ROLES)
     configure_logging()
     module, _, verb = COMMANDS[options.command].partition(":")
-    code: int = getattr(import_module(f"server_stub.{module}"), verb)(options)
+    command = getattr(import_module(f"server_stub.{module}"), verb)
+    if command is not run:  # a server has more to build first
+        gc.enable()
+    code: int = command(options)
     return code
 
 

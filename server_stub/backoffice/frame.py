@@ -40,6 +40,8 @@ MENU: tuple[tuple[str, tuple[Way, ...]], ...] = (
         N_("Today"),
         (
             Way("home", "/", N_("Overview"), Right.SEE, "h", "home"),
+            Way("transactions", "/transactions", N_("Transactions"), Right.SEE, "x", "list"),
+            Way("reports", "/reports", N_("Reports"), Right.SEE, "r", "chart"),
             Way("cases", "/cases", N_("Cases"), Right.SEE, "c", "flag"),
             Way("proposals", "/proposals", N_("Second person"), Right.SEE, "p", "people"),
         ),

@@ -13,6 +13,7 @@ from server_stub.backoffice.errors import Away
 from server_stub.backoffice.passwords import Passwords
 from server_stub.backoffice.signin import SignIn
 from server_stub.backoffice.tasks import Tasks
+from server_stub.backoffice.totals import Totals
 from server_stub.boss import tables as boss
 from server_stub.exchange import tables as exchange
 from server_stub.foundation.clock import Clock
@@ -49,6 +50,7 @@ class Office:
 
     Attributes:
         databases: ``beside``, and its own.
+        exports: the folder of files that were asked for; None: none can be had here.
         files: below which each role keeps the contents of exchanged files; None: none can be read here.
     """
 
@@ -64,6 +66,7 @@ class Office:
         passwords: Passwords | None = None,
         let_go: Callable[[], None] = lambda: None,
         *,
+        exports: Path | None = None,
         files: Path | None = None,
     ) -> None:
         self.database = database
@@ -77,6 +80,8 @@ class Office:
         self.passwords = passwords or Passwords()
         self.sign_in = SignIn(database, clock, random, self.passwords, settings)
         self.tasks = Tasks(database, clock, self.ids)
+        self.exports = exports
+        self._totals: Totals | None = None
         self.files = files
         self._let_go = let_go
 
@@ -92,6 +97,12 @@ class Office:
         if role not in self.databases:
             raise Away(role)
         return self.databases[role]
+
+    def totals(self) -> Totals:
+        """The totals of the days. Raises Away."""
+        if self._totals is None:
+            self._totals = Totals(self.database, self.books("tsp"), self.clock)
+        return self._totals
 
     def moves(self) -> Moves:
         """What moves payments in the TSP's books: that TSP itself where it runs here. Raises Away."""
@@ -111,6 +122,8 @@ class Office:
     async def stop(self) -> None:
         """Ends what is under way and lets go of its database."""
         await self.tasks.stop()
+        if self._totals is not None:
+            await self._totals.stop()
         try:
             tables.audit.note_stop(self.database, self.clock, "backoffice")
         finally:

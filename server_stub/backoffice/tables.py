@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table
 
 from server_stub.foundation.audit import Audit
-from server_stub.foundation.database import Instant
+from server_stub.foundation.database import Fen, Instant
 
 metadata = MetaData(info={"role": "backoffice"})
 audit = Audit(metadata)
@@ -78,3 +78,31 @@ tasks = Table(
     Column("seen_at", Instant, nullable=False),  # by the process that does it
 )
 """What takes longer than a page may: any process can tell how far it is."""
+
+day_totals = Table(
+    "day_totals",
+    metadata,
+    Column("day", String, primary_key=True),  # in China, on which the payments were begun
+    Column("method", String, primary_key=True),
+    Column("service", String, primary_key=True),
+    Column("state", String, primary_key=True),  # inside the TSP
+    Column("number", Integer, nullable=False),
+    Column("amount_fen", Fen, nullable=False),
+    Column("received_fen", Fen, nullable=False),
+)
+"""What the payments and loads of each day that is over come to: counted once, and again when one of them moves."""
+
+counted_days = Table(
+    "counted_days",
+    metadata,
+    Column("day", String, primary_key=True),
+    Column("counted_at", Instant, nullable=False),
+)
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+"""How far something has been read."""

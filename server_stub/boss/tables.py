@@ -23,8 +23,8 @@ subscribers = Table(
     "subscribers",
     metadata,
     Column("id", String, primary_key=True),
-    Column("name_zh", String, nullable=False),
-    Column("name_en", String, nullable=False),
+    Column("name_zh", String, nullable=False, index=True),
+    Column("name_en", String, nullable=False, index=True),
     Column("arrears_fen", Integer, nullable=False, default=0),
 )
 

@@ -147,7 +147,7 @@ class _Comparison:
         for percent, side in zip((20, 45), SIDES, strict=True):
             progress(f"totals-{side}", percent)
             self._sum_up(side)
-        progress("differing", 65)
+        progress("differing", 60)
         self._carry(carried)
         self._choose()
         for percent, side in zip((70, 80), SIDES, strict=True):
@@ -169,19 +169,13 @@ class _Comparison:
         """Totals of the parts of a book; part NULL has the lines that are no records."""
         what = self._parsed[side]
         rows = what.rows(lines(self._prepared[side]))
-        each = f"SELECT {what.well} AS well, hash(key) AS k, amount, currency, status, day FROM {rows}"
         # One hash alone is not mixed enough for sums of it: amounts that were exchanged might cancel out.
         mixed = "hash(hash(k, amount, currency, status, day))"
-        each = f"SELECT CASE WHEN well THEN k END AS k, CASE WHEN well THEN amount END AS fen, {mixed} AS h FROM ({each})"
-        if side == "here":
-            # Equal parts have the same keys twice, so that one side tells.
-            each = f"SELECT k, sum(h) AS h, sum(fen) AS fen, count(*) AS n FROM ({each}) GROUP BY k"
-            sums = "sum(n) AS n, sum(fen) AS fen, sum(h) AS h, max(n) > 1 AS twice"
-        else:
-            sums = "count(*) AS n, sum(fen) AS fen, sum(h) AS h, false AS twice"
-        part = _part("k")
+        each = f"SELECT CASE WHEN {what.well} THEN k END AS k, amount AS fen, {mixed} AS h"
+        each += f" FROM (SELECT *, hash(key) AS k FROM {rows})"
+        sums = "count(*) AS n, sum(fen) AS fen, sum(h) AS h"
         self._db.execute(
-            f"CREATE TABLE parts_{side} AS SELECT {part} AS part, {sums} FROM ({each}) GROUP BY part"
+            f"CREATE TABLE parts_{side} AS SELECT {_part('k')} AS part, {sums} FROM ({each}) GROUP BY part"
         )
         records = f"FROM parts_{side} WHERE part IS NOT NULL"
         count, fen = self._one(
@@ -201,7 +195,7 @@ class _Comparison:
         )
         self._db.execute("SET preserve_insertion_order = true")
         self._db.execute(
-            f"CREATE TABLE malformed_{side} AS {chosen} WHERE {f'NOT {what.well}' if bad else 'false'}"
+            f"CREATE TABLE malformed_{side} AS {chosen} WHERE {f'NOT coalesce({what.well}, false)' if bad else 'false'}"
         )
         self._db.execute("SET preserve_insertion_order = false")
 
@@ -236,13 +230,15 @@ class _Comparison:
 
     def _choose(self) -> None:
         """The parts that have to be looked at; the rest is matched."""
-        unlike = "h.n IS DISTINCT FROM t.n OR h.h IS DISTINCT FROM t.h OR h.twice"
+        unlike = "h.n IS DISTINCT FROM t.n OR h.h IS DISTINCT FROM t.h"
         joined = "parts_here h FULL JOIN parts_there t ON h.part = t.part"
         every = f"SELECT coalesce(h.part, t.part) AS part FROM {joined} WHERE {unlike}"
-        old = f"SELECT {_part('hash(key)')} FROM carried"
-        self._db.execute(
-            f"CREATE TABLE chosen AS SELECT DISTINCT part FROM ({every} UNION ALL {old}) WHERE part IS NOT NULL"
-        )
+        every += f" UNION ALL SELECT {_part('hash(key)')} FROM carried"
+        if not (self._pair.here.unique or self._pair.there.unique):
+            # Parts that are equal have the same keys twice, so that one side tells.
+            keys = f"SELECT hash({self._parsed['here'].first_key}) AS k FROM {lines(self._prepared['here'])}"
+            every += f" UNION ALL SELECT {_part('k')} FROM ({keys}) GROUP BY k HAVING count(*) > 1"
+        self._db.execute(f"CREATE TABLE chosen AS SELECT DISTINCT part FROM ({every}) WHERE part IS NOT NULL")
         count, fen = self._one(
             "SELECT coalesce(sum(n), 0)::BIGINT, coalesce(sum(fen), 0)::HUGEINT FROM parts_here"
             " WHERE part IS NOT NULL AND part NOT IN (SELECT part FROM chosen)"
@@ -262,12 +258,13 @@ class _Comparison:
         )
         if self._one("SELECT getvariable('chosen') IS NULL")[0]:
             few = "SELECT '' AS line WHERE false"
-        rows = what.rows("few", note=what.note)
-        # Whether a line is well formed costs more to see than whether it is one of these.
+        # A table of them first: whether a line is well formed costs more to see than whether it is one of these.
+        self._db.execute(f"CREATE TABLE few AS {few}")
         self._db.execute(
-            f"CREATE TABLE {side} AS WITH few AS MATERIALIZED ({few})"
-            f" SELECT key, amount, currency, status, day, note, false AS old FROM {rows} WHERE {what.well}"
+            f"CREATE TABLE {side} AS SELECT key, amount, currency, status, day, note, false AS old"
+            f" FROM {what.rows('few', note=what.note)} WHERE {what.well}"
         )
+        self._db.execute("DROP TABLE few")
 
     def _class(self) -> None:
         for statement in classes.statements(self._pair):

@@ -27,7 +27,7 @@ class Parsed:
     Args:
         select: of a column ``line``: key, amount, currency, status, day and ``sound``; ``{source}`` stands for where from,
             ``{more}`` for other expressions over ``f``, the fields of the line.
-        well: of those columns: whether the line is a record; they are right only where it is.
+        well: of those columns: whether the line is a record, true or not or NULL; they are right only where it is.
         first_key: the key of a well-formed line, of the line alone: that is cheaper.
         seen_key: of ``f``: the key of any line, as far as it can be recognised; else NULL.
         note: of ``f``.
@@ -88,7 +88,7 @@ def parsed(prepared: Prepared, book: Book, day: date, currency: str) -> Parsed:
     return Parsed(
         # Braces of what the layout says are not ours.
         select=f"SELECT {_braced(select)}{{more}} FROM {_braced(fields, '{source}')}",
-        well="coalesce(sound AND amount IS NOT NULL AND status IS NOT NULL AND day IS NOT NULL, false)",
+        well="sound AND amount IS NOT NULL AND status IS NOT NULL AND day IS NOT NULL",
         first_key=_first_key(layout),
         seen_key=f"CASE WHEN {seen} THEN {key} END",
         note=_note(layout, raw),

@@ -26,7 +26,6 @@ from server_stub.foundation.files import IN, REFUSED, FileRow
 from server_stub.foundation.jobs import Job, every
 from server_stub.reconciliation import pair as pairs
 from server_stub.reconciliation.book import Seen
-from server_stub.reconciliation.engine import compare
 from server_stub.reconciliation.healing import Tally
 from server_stub.reconciliation.pair import Pair
 from server_stub.reconciliation.reading import FileRefused, Prepared
@@ -190,6 +189,9 @@ class Reconciling:
             raise
 
     async def _compare(self, row: Row[Any], books: Books, day: date, theirs: FileRow, work: Path) -> None:
+        # DuckDB comes with it, a tenth of a second and as many megabytes that a server without days needs not.
+        from server_stub.reconciliation.engine import compare
+
         database, clock, pair = self._core.database, self._core.clock, books.pair
         assert pair.there.layout is not None
 

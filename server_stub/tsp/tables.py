@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     ForeignKey,
     Index,
     Integer,
@@ -127,6 +128,9 @@ payments = Table(
     Column("id", String, primary_key=True),
     Column("order_id", ForeignKey("orders.id"), nullable=False),
     Column("box_number", ForeignKey("boxes.box_number"), nullable=False, index=True),
+    # Of the order, once more: payments are found by them.
+    Column("service", String, nullable=False, server_default=""),
+    Column("term", String, nullable=False, server_default=""),
     Column("method", String, nullable=False),
     Column("amount_fen", Integer, nullable=False),
     Column("state", String, nullable=False),
@@ -272,9 +276,12 @@ loads = Table(
     "card_loads",
     metadata,
     Column("id", String, primary_key=True),
+    Column(
+        "number", String, nullable=False, server_default="", index=True
+    ),  # what people have, without its space
     Column("box_number", ForeignKey("boxes.box_number"), nullable=False, index=True),
     Column("amount_fen", Fen, nullable=False),
-    Column("state", String, nullable=False, index=True),
+    Column("state", String, nullable=False),
     Column("version", Integer, nullable=False, default=1),
     Column("reason", String),
     Column("created_at", Instant, nullable=False),
@@ -395,3 +402,56 @@ cases = Table(
     CheckConstraint("(payment_id IS NULL) <> (load_id IS NULL)", name="a_case_is_about_one"),
 )
 """What a person has to look at: about a payment, or a load of electronic cash."""
+
+
+# What staff search for. Ids are ordered by time, so each of these has what it finds newest first, one equal value at a time;
+# where a column has few values the next one follows it, and "service and amount" is found as quickly as either.
+
+
+def _found_by(name: str, table: Table, *columns: str, only: ColumnElement[bool] | None = None) -> None:
+    Index(name, *(table.c[one] for one in columns), sqlite_where=only, postgresql_where=only)
+
+
+_found_by("orders_by_correlation", orders, "correlation", only=orders.c.correlation.is_not(None))
+_found_by("payments_of_order", payments, "order_id")
+_found_by("payments_by_state", payments, "state", "method", "id")
+_found_by("payments_by_service", payments, "service", "term", "method", "id")
+_found_by("payments_by_amount", payments, "amount_fen", "service", "term", "method", "id")
+_found_by("payments_by_reason", payments, "reason", "id", only=payments.c.reason.is_not(None))
+_found_by("payments_by_correlation", payments, "correlation", only=payments.c.correlation.is_not(None))
+# What came is nearly always what was asked for.
+OTHERWISE = payments.c.received_fen != payments.c.amount_fen
+_found_by("payments_received_otherwise", payments, "received_fen", "id", only=OTHERWISE)
+_found_by("card_debits_by_card", debits, "card_masked", "payment_id")
+_found_by("card_debits_by_psam", debits, "psam", "payment_id")
+_found_by("card_debits_by_terminal", debits, "terminal_number", "payment_id")
+_found_by(
+    "card_debits_by_number",
+    debits,
+    "terminal_transaction_number",
+    "payment_id",
+    only=debits.c.terminal_transaction_number.is_not(None),
+)
+_found_by(
+    "card_debits_by_offline_number",
+    debits,
+    "offline_number",
+    "payment_id",
+    only=debits.c.offline_number.is_not(None),
+)
+for _table, _id in ((authorisations, "payment_id"), (certificates, "payment_id"), (loads, "id")):
+    _found_by(f"{_table.name}_by_card", _table, "card_masked", _id)
+    _found_by(f"{_table.name}_by_stan", _table, "stan", "batch", _id)
+for _table in (certificates, loads):  # authorisations have one_of_a_slip
+    _found_by(f"{_table.name}_by_batch", _table, "batch")
+for _table, _id in ((authorisations, "payment_id"), (loads, "id")):
+    for _name in ("retrieval_reference", "authorisation_code"):
+        _found_by(f"{_table.name}_by_{_name}", _table, _name, _id, only=_table.c[_name].is_not(None))
+_found_by("card_loads_by_state", loads, "state", "id")
+_found_by("card_loads_by_reason", loads, "reason", "id", only=loads.c.reason.is_not(None))
+_found_by("card_loads_by_amount", loads, "amount_fen", "id")
+_found_by("card_loads_by_correlation", loads, "correlation", only=loads.c.correlation.is_not(None))
+_found_by("inquiries_by_correlation", inquiries, "correlation", only=inquiries.c.correlation.is_not(None))
+_found_by("outbox_by_correlation", outbox, "correlation", only=outbox.c.correlation.is_not(None))
+_found_by("cases_by_state", cases, "state", "payment_id", "load_id")
+_found_by("audit_log_by_subject", audit.records, "subject")

@@ -31,6 +31,7 @@ from server_stub.app import ROLES, Roles, World, application
 from server_stub.backoffice.passwords import Passwords
 from server_stub.boss import tables as boss_tables
 from server_stub.check import examine
+from server_stub.exchange.listener import Doorway
 from server_stub.foundation import migrations, postgresql
 from server_stub.foundation.clock import CHINA, SimulatedClock, machine_pauses
 from server_stub.foundation.database import Database, Prepare
@@ -456,6 +457,7 @@ async def running(
     terminals: socket.socket | None = None,
     folder: Callable[[str, str], Folder] | None = None,
     without: frozenset[str] = FEW,
+    doorway: Doorway | None = None,
 ) -> AsyncIterator[System]:
     """A server over that folder; one at a time. At the end of a test that went well all that must be true is.
 
@@ -465,16 +467,19 @@ async def running(
         without: roles that do not run.
         terminals: where PPP listens; without it there is no PPP for the TSP.
         folder: where files of a day are exchanged.
+        doorway: where the exchange listens; without it there is none.
     """
     network = Network()
     if not data.exists() or not any(data.iterdir()):
         shutil.copytree(first_start().name, data, dirs_exist_ok=True)
     clock = clock or SimulatedClock(START)
     settings = replace(settings or Settings(), database=databases.of(data))
-    # Opening a role's tables takes a while, and few tests have a terminal for PPP.
+    # Opening a role's tables takes a while, and few tests have a terminal for PPP, or partners.
     needless = {*without, *(() if terminals is not None else ("ppp",))}
+    needless -= set() if doorway is None else {"exchange"}
     names = tuple(name for name in ROLES if name not in needless)
-    roles = Roles(settings, names, data, world_of(data, clock, network, terminals, folder))
+    world = replace(world_of(data, clock, network, terminals, folder), doorway=doorway)
+    roles = Roles(settings, names, data, world)
     app = stand().app
     network.attach(app)
     assert stand().roles is None
@@ -498,10 +503,11 @@ async def running_with_ppp(
     clock: SimulatedClock | None = None,
     folder: Callable[[str, str], Folder] | None = None,
     without: frozenset[str] = FEW,
+    doorway: Doorway | None = None,
 ) -> AsyncIterator[System]:
     """The same with PPP, on a line that is not simulated."""
     with socket.create_server(("127.0.0.1", 0)) as terminals:
-        async with running(data, settings, clock, terminals, folder, without) as system:
+        async with running(data, settings, clock, terminals, folder, without, doorway) as system:
             yield system
 
 

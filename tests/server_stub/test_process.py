@@ -99,6 +99,24 @@ def test_it_answers_and_stops_on_sigterm_with_a_long_poll_open(tmp_path: Path) -
         assert answers[0].json()["state"] == "waiting"
 
 
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_what_a_command_leaves_in_cycles_is_collected(tmp_path: Path, command: str) -> None:
+    told = "import atexit, gc; atexit.register(lambda: print('collects', gc.isenabled()))"
+    program = f"{told}; from server_stub.__main__ import main; main()"
+    port = ("--port", "0") if command == "run" else ()
+    with subprocess.Popen(
+        [sys.executable, "-c", program, command, "--data", str(tmp_path), *port],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        if command == "run":
+            assert process.stdout.readline().startswith("stb-server listening on")
+            process.send_signal(signal.SIGTERM)
+        assert process.stdout.read().splitlines()[-1] == "collects True"
+
+
 def enrolled(address: str) -> RemoteBox:
     """An enrolled box."""
     box = RemoteBox(address, "85312047")

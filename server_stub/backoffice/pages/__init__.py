@@ -8,6 +8,7 @@ from server_stub.backoffice.pages import (
     cases,
     days,
     entry,
+    exports,
     files,
     home,
     jobs,
@@ -15,15 +16,31 @@ from server_stub.backoffice.pages import (
     partners,
     psams,
     reconciliation,
+    reports,
     second,
     services,
     staff,
+    transactions,
 )
 from server_stub.backoffice.routes import Page
 
 MODULES = (
-    *(entry, home, cases, second, breaks, reconciliation, days, files, boxes, services, psams, batches, jobs),
-    *(audit, parameters, staff, partners),
+    *(
+        entry,
+        home,
+        transactions,
+        reports,
+        exports,
+        cases,
+        second,
+        breaks,
+        reconciliation,
+        days,
+        files,
+        boxes,
+        services,
+    ),
+    *(psams, batches, jobs, audit, parameters, staff, partners),
 )
 """A new module is named here, and its way in ``frame.MENU``."""
 PAGES: tuple[Page, ...] = tuple(page for module in MODULES for page in module.pages.all)

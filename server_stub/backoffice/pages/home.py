@@ -14,6 +14,7 @@ from server_stub.backoffice import tables
 from server_stub.backoffice.office import METADATA, Office
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
+from server_stub.backoffice.transactions import first_id
 from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import N_
 from server_stub.foundation.clock import CHINA
@@ -95,6 +96,9 @@ def look(conn: Connection, now: datetime) -> Today:
     uncompared = _count(conn, book.runs, _uncompared(now), book.runs.c.ended_at)
     taken = (
         select(payments.c.method, func.count().label("number"), func.sum(payments.c.amount_fen).label("fen"))
+        # Nobody pays a day after the beginning: of ten million payments only the last are read.
+        .with_hint(payments, "INDEXED BY sqlite_autoindex_payments_1", "sqlite")
+        .where(payments.c.id >= first_id(midnight - timedelta(days=1)))
         .where((payments.c.paid_at >= midnight) & payments.c.state.in_(TAKEN))
         .group_by(payments.c.method)
         .order_by(payments.c.method)

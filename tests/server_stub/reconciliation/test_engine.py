@@ -161,6 +161,15 @@ def test_a_row_that_both_have_twice_is_twice_on_both_sides(tmp_path: Path) -> No
         }
 
 
+def test_where_a_book_promises_unique_keys_the_other_may_still_have_one_twice(tmp_path: Path) -> None:
+    both = pair()
+    both = both.model_copy(update={"here": both.here.model_copy(update={"unique": True})})
+    rows = [Record(f"K{number}", 5, "CNY", "S", DAY) for number in (1, 2, 3)]
+    with compare(both, RecordSource(rows), RecordSource([*rows, rows[1]]), day=DAY, work=tmp_path) as result:
+        assert [(one.cls, one.key) for one in result.differences()] == [(Cls.DUPLICATE_THERE, "K2")]
+        assert result.counts[Cls.MATCHED] == (2, 10)
+
+
 def test_a_record_in_a_line_that_is_spoilt_is_not_missing_too(tmp_path: Path) -> None:
     file = tmp_path / "there.txt"
     file.write_text(
