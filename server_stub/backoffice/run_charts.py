@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from server_stub.backoffice.recon_words import BREAK_CLASSES
 
 DAYS = 30
-WIDTH, LEFT, RIGHT = 1120, 170, 10
+WIDTH, LEFT, RIGHT = 1000, 158, 8
 TOP, BASE, HEIGHT = 26, 206, 236
 ROW, HEAD = 30, 8
 LEVELS = (0, 3, 10, 100)

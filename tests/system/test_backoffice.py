@@ -119,6 +119,39 @@ def test_a_case_is_proposed_and_confirmed_with_nothing_but_keys(
     assert [row.actor for row in rows] == ["zhang.min"]
 
 
+@pytest.mark.parametrize(("page", "language"), [("en", "en"), ("zh", "zh")], indirect=["page"])
+def test_a_difference_is_found_and_decided_with_nothing_but_keys(
+    server: Desk, page: Page, language: str
+) -> None:
+    words = {
+        "en": ("Differences", "missing-here", "Leave it open", "is carried out"),
+        "zh": ("差异", "reversed-on-one-side", "继续挂账", "已按决定处理"),
+    }[language]
+    sign_in(page, server, "zhang.min", language)
+    go(page, "d", words[0])
+    page.goto(f"{server.url}/breaks?cls={words[1]}")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/breaks/*")
+    choice = page.get_by_role("radio", name=words[2])
+    page.locator("input[type=radio]").first.focus()
+    page.keyboard.press("Space")
+    while not choice.is_checked():
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    page.keyboard.type("asked over the telephone")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#ask-no")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("[role=status]")).to_contain_text(words[3])
+    expect(page.locator("main")).to_contain_text("asked over the telephone")
+    decided = select(tables.audit.records).where(tables.audit.records.c.action == "break-wait")
+    rows = server.do(server.system.tsp.database.read(lambda conn: list(conn.execute(decided))))
+    assert {row.actor for row in rows} == {"zhang.min"}
+
+
 def test_search_goes_on_while_one_types_and_rows_are_walked_through(server: Desk, page: Page) -> None:
     sign_in(page, server, "zhao.lei")
     go(page, "b", "Boxes and subscribers")
@@ -202,6 +235,11 @@ def test_every_page_is_one_that_aids_can_read_and_fits_its_window(
         "/jobs",
         "/audit",
     ]
+    paths += ["/breaks", "/reconciliation", "/reconciliation?pair=ppp", "/days", "/files", "/partners"]
+    paths += ["/partners/ppp"]
+    for listed in ("/breaks?cls=amount", "/breaks?cls=malformed", "/reconciliation?state=done", "/files"):
+        page.goto(server.url + listed)
+        paths.append((page.locator("tbody a").first.get_attribute("href") or "").removeprefix("/backoffice"))
     paths += [
         "/parameters",
         "/staff",

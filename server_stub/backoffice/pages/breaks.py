@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select
 from starlette.responses import Response
 
-from server_stub.backoffice import frame, proposals
+from server_stub.backoffice import proposals
 from server_stub.backoffice.errors import Clash, Refused, Unknown
 from server_stub.backoffice.office import Office
 from server_stub.backoffice.pages.cases import LONGEST_REASON
@@ -157,8 +157,7 @@ async def _shown(
     told |= {"notes": {name: _note(one) for name, one in (("here", here), ("there", there))}}
     told |= {"able": book.able(row, Remedies(office.moves()).actions(row.pair)), "fen": at_stake(here, there)}
     told |= {"second": above(office, row), "error": error, "chosen": chosen, "reason": reason}
-    stories = any(way.id == "transactions" for _, ways in frame.MENU for way in ways)
-    return visit.page("break.html", 422 if error else 200, **told, stories=stories)
+    return visit.page("break.html", 422 if error else 200, **told)
 
 
 def _sides(row: Row[Any]) -> list[tuple[str, Any, Any, bool]]:

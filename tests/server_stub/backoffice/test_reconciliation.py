@@ -1,0 +1,421 @@
+"""Differences decided in the browser, comparisons wanted, days sent again, files and partners: over HTTP, on both databases."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, select
+
+from server_stub.backoffice import run_charts
+from server_stub.backoffice import tables as own
+from server_stub.backoffice.pages.breaks import fen_of
+from server_stub.boss import tables as boss
+from server_stub.exchange import tables as exchange
+from server_stub.foundation.audit import Audit
+from server_stub.reconciliation.healing import Tally
+from server_stub.reconciliation.records import BREAKS, Cls, Difference
+from server_stub.settings import Settings
+from server_stub.tsp import tables
+from server_stub.tsp.reconciling import pair_named
+from tests.server_stub.backoffice.desk import ALL, Clerk, let_in, office_of
+from tests.server_stub.backoffice.differences import compared, every_class, month, note_of, record
+from tests.server_stub.system import System, exchange_below, running_with_ppp
+from tests.server_stub.tsp.test_reconciling import bought, morning, taken_back
+from tests.server_stub.tsp.test_uploads import DAY, answering, days_of, next_day, paid, telling
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def system(tmp_path: Path, kind: str) -> AsyncIterator[System]:
+    """All roles, which exchange files; from 50 yuan on two people decide."""
+    settings, folder = Settings(case_second_fen=5_000), exchange_below(tmp_path)
+    async with running_with_ppp(tmp_path / "data", settings, folder=folder, without=ALL) as one:
+        yield one
+
+
+async def planted(system: System, differences: list[Difference], **more: Any) -> str:
+    """A comparison has found them; returns its id."""
+    core = system.tsp.core
+    return await core.database.write(
+        lambda conn: compared(conn, core.ids, core.clock, DAY, differences, **more)
+    )
+
+
+async def break_of(system: System, cls: Cls) -> str:
+    """The address of the one break of a class."""
+    (row,) = [row for row in await system.rows(tables.book.breaks) if row.cls == cls]
+    return f"/breaks/{row.id}"
+
+
+async def logged(system: System, role: str, log: Audit, action: str) -> list[Any]:
+    query = select(log.records).where(log.records.c.action == action)
+    return await office_of(system).books(role).read(lambda conn: list(conn.execute(query)))
+
+
+async def standing(system: System, cls: Cls) -> tuple[str, str | None, str | None, str | None]:
+    (row,) = [row for row in await system.rows(tables.book.breaks) if row.cls == cls]
+    return row.state, row.action, row.actor, row.second
+
+
+async def test_every_class_is_listed_and_told_in_words_with_both_records(system: System) -> None:
+    await planted(system, every_class(DAY))
+    viewer = await let_in(system, "vera", "viewer")
+    listed = (await viewer.get("/breaks")).text
+    assert len(re.findall(r'href="/backoffice/breaks/\w+"', listed)) == len(BREAKS)
+    one = (await viewer.get(await break_of(system, Cls.AMOUNT))).text
+    assert "Amounts differ" in one
+    assert "differs: ¥10.00" in one
+    assert one.index("¥118.00") < one.index("¥108.00")
+    assert "Leave it open" not in one  # a viewer decides nothing
+    assert "no number of fen" in (await viewer.get(await break_of(system, Cls.MALFORMED))).text
+    assert "one side only" in (await viewer.get(await break_of(system, Cls.MISSING_HERE))).text
+    assert "more than once" in (await viewer.get(await break_of(system, Cls.DUPLICATE_THERE))).text
+    assert (await viewer.get("/breaks/none")).status_code == 404
+    refused = await viewer.post(await break_of(system, Cls.AMOUNT), "/help", action="close", reason="no")
+    assert refused.status_code == 403
+
+
+FILTERS = {
+    **{
+        "pair=boss": 10,
+        "pair=ppp": 0,
+        "cls=amount": 1,
+        "day=2026-06-21": 10,
+        "day=2026-06-20": 0,
+        "state=moon": 10,
+    },
+    **{"amount=118": 1, "amount=¥128.00": 1, "amount=much": 0, "q=88310001-000042-000113": 1, "q=none": 0},
+    **{
+        "q=88310001-000042": 2,
+        "state=closed": 0,
+        "state=all": 10,
+        "state=healing": 0,
+        "q=%25": 0,
+        "before=2zz": 0,
+    },
+}
+"""What is asked for, and how many differences that are."""
+
+
+async def test_the_list_is_narrowed(system: System) -> None:
+    await planted(system, every_class(DAY))
+    viewer = await let_in(system, "vera", "viewer")
+    found = {query: (await viewer.get(f"/breaks?{query}")).text for query in FILTERS}
+    links = {query: len(re.findall(r'href="/backoffice/breaks/\w+"', page)) for query, page in found.items()}
+    assert links == FILTERS
+
+
+async def test_pages_of_the_list_have_every_difference_once_those_that_wait_first(system: System) -> None:
+    many = [
+        Difference(Cls.MISSING_THERE, f"K{number:03}", record(f"K{number:03}", 100, "paid", DAY), None)
+        for number in range(60)
+    ]
+    run = await planted(system, many)
+    core = system.tsp.core
+    (first, *_) = sorted(row.id for row in await system.rows(tables.book.breaks))
+    await core.database.write(
+        lambda conn: tables.book.close(conn, core.clock, first, "server", run=run)  # one is not open any more
+    )
+    viewer = await let_in(system, "vera", "viewer")
+    seen: list[str] = []
+    path = "/breaks?state=all"
+    while path:
+        page = (await viewer.get(path)).text
+        seen += re.findall(r'href="/backoffice/breaks/(\w+)"', page)
+        older = re.search(r'href="(\?[^"]+)" rel="next"', page)
+        path = "/breaks" + older[1].replace("&amp;", "&") if older else ""
+    assert len(seen) == len(set(seen)) == 60
+    assert seen[-1] == first
+
+
+async def test_a_payment_is_found_by_its_order_number_and_shown(system: System) -> None:
+    payment = await bought(system, await system.box(), "kids")
+    note = note_of(payment["payment"], "85312048", payment["number"], "wallet:demo")
+    mine = record(payment["payment"], 1_000, "opened", DAY, **note)
+    await planted(system, [Difference(Cls.MISSING_THERE, mine.key, mine, None)])
+    viewer = await let_in(system, "vera", "viewer")
+    for wanted in (payment["number"], payment["number"].lower().replace(" ", ""), payment["payment"]):
+        assert payment["number"] in (await viewer.get(f"/breaks?q={wanted}")).text
+    one = (await viewer.get(await break_of(system, Cls.MISSING_THERE))).text
+    assert "/backoffice/boxes/85312048" in one
+    assert f"/backoffice/transactions/{payment['payment']}" in one
+    assert "Paid and opened" in one
+    assert "DZMX20260621.TXT" in one
+
+
+async def test_below_the_limit_one_person_decides_after_a_question(system: System) -> None:
+    await planted(system, every_class(DAY))
+    clerk, path = await let_in(system, "wu", "clerk"), await break_of(system, Cls.MISSING_HERE)
+    assert "Nothing is moved." in (await clerk.get(path)).text
+    said = {"action": "close", "reason": "BOSS has struck it off"}
+    assert "Decide about this difference?" in (await clerk.post(path, path, **said)).text
+    assert (await standing(system, Cls.MISSING_HERE))[0] == "open"
+    assert "is carried out" in (await clerk.post(path, path, **said, confirmed="yes")).text
+    assert await standing(system, Cls.MISSING_HERE) == ("closed", "close", "wu", None)
+    (entry,) = await logged(system, "tsp", tables.audit, "break-close")
+    assert (entry.actor, json.loads(entry.facts)["by"]) == ("wu", "staff:wu")
+    assert (await clerk.post(path, path, **said, confirmed="yes")).status_code == 409
+    assert "BOSS has struck it off" in (await clerk.get(path)).text
+    assert "BOSS has struck it off" in (await clerk.get(path)).text
+    for form, what in (
+        ({"action": "refund", "reason": "x"}, "Choose what"),
+        ({"action": "close"}, "Say why"),
+    ):
+        other = await break_of(system, Cls.STATUS)
+        answer = await clerk.post(other, other, confirmed="yes", **form)
+        assert (answer.status_code, what in answer.text) == (422, True)
+
+
+async def test_above_the_limit_one_proposes_and_another_confirms(system: System) -> None:
+    await planted(system, every_class(DAY))
+    both, chief = await let_in(system, "wu", "clerk,supervisor"), await let_in(system, "xu", "supervisor")
+    path = await break_of(system, Cls.OTHER_DAY)
+    await both.post(path, path, action="match", reason="around midnight")
+    assert "Proposed. A second person" in both.page
+    assert (await standing(system, Cls.OTHER_DAY))[0] == "open"
+    assert (await chief.post(path, path, action="match", reason="me too")).status_code == 409
+    proposals = (await both.get("/proposals")).text
+    assert "It is the same payment" in proposals
+    (proposal,) = re.findall(r"/backoffice(/proposals/\w+)/withdraw", proposals)
+    assert (await both.post(f"{proposal}/confirm", "/proposals", confirmed="yes")).status_code == 403
+    assert (await standing(system, Cls.OTHER_DAY))[0] == "open"
+    done = await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")
+    assert "Confirmed and done" in done.text
+    assert await standing(system, Cls.OTHER_DAY) == ("closed", "match", "wu", "xu")
+    (entry,) = await logged(system, "tsp", tables.audit, "break-match")
+    assert json.loads(entry.facts)["second"] == "xu"
+
+
+async def test_what_cannot_be_done_any_more_is_said_and_written_down(system: System) -> None:
+    """Our record is of a payment that has not been paid."""
+    box = await system.box()
+    payment = await box.pay("wallet:demo", "kids", "monthly")
+    note = note_of(payment["payment"], "85312048", "x", "wallet:demo")
+    mine = record(payment["payment"], 1_000, "paid", DAY, **note)
+    await planted(system, [Difference(Cls.MISSING_THERE, mine.key, mine, None)])
+    clerk, path = await let_in(system, "wu", "clerk"), await break_of(system, Cls.MISSING_THERE)
+    answer = await clerk.post(path, path, action="open", reason="it was paid", confirmed="yes")
+    assert answer.status_code == 409
+    assert "It can no longer be done" in answer.text
+    assert (await standing(system, Cls.MISSING_THERE))[0] == "open"
+    (entry,) = await logged(system, "tsp", tables.audit, "break-refused")
+    assert (entry.actor, json.loads(entry.facts)["wanted"]) == ("wu", "open")
+
+
+async def test_a_service_is_taken_back_and_the_money_follows_in_the_morning(system: System) -> None:
+    payment = await bought(system, await system.box(), "kids")
+    clerk, viewer = await let_in(system, "wu", "clerk"), await let_in(system, "vera", "viewer")
+    assert "/services/" not in (await viewer.get("/boxes/85312048")).text
+    (order,) = (
+        await office_of(system)
+        .books("boss")
+        .read(
+            lambda conn: list(conn.execute(select(boss.orders).where(boss.orders.c.id == payment["order"])))
+        )
+    )
+    path = f"/boxes/85312048/services/{order.subscription_id}"
+    assert f"/backoffice{path}" in (await clerk.get("/boxes/85312048")).text
+    assert "The money follows with the night" in (await clerk.get(path)).text
+    assert (await clerk.get(path.replace("85312048", "85312047"))).status_code == 404
+    assert (await clerk.post(path, path)).status_code == 409
+    asked = await clerk.post(path, path, reason="sold by mistake")
+    assert "Take this service back?" in asked.text
+    assert "is taken back" in (await clerk.post(path, path, reason="sold by mistake", confirmed="yes")).text
+    (entry,) = await logged(system, "boss", boss.audit, "order-cancelled")
+    assert (entry.actor, json.loads(entry.facts)["reason"]) == ("wu", "sold by mistake")
+    assert (await clerk.post(path, path, reason="again", confirmed="yes")).status_code == 409
+    await morning(system)
+    assert (await standing(system, Cls.REVERSED))[:2] == ("closed", "refund")
+
+
+async def test_a_run_is_wanted_done_at_once_and_shown(system: System) -> None:
+    payment = await bought(system, await system.box(), "kids")
+    await taken_back(system, payment["order"])
+    await morning(system)
+    chief, clerk = await let_in(system, "xu", "supervisor"), await let_in(system, "wu", "clerk")
+    form = {"pair": "boss", "day": DAY.isoformat()}
+    assert (await clerk.post("/reconciliation", "/reconciliation", **form, how="dry")).status_code == 403
+    today = DAY + timedelta(days=1)
+    assert (
+        await chief.post("/reconciliation", "/help", pair="boss", day=str(today), how="dry")
+    ).status_code == 409
+    assert "Compare this day now?" in (await chief.post("/reconciliation", "/help", **form, how="real")).text
+    wanted = await chief.post("/reconciliation", "/help", **form, how="dry")
+    assert "has been ordered" in wanted.text
+    run = wanted.url.path.removeprefix("/backoffice")
+    while "hx-get" in (await chief.get(f"{run}/live")).text:
+        assert "progress" in chief.page
+    assert "Dry run: nothing was changed" in (await chief.get(run)).text
+    assert ">Agree<" in chief.page  # for the money has gone back since
+    (entry,) = await logged(system, "tsp", tables.audit, "run-wanted")
+    assert (entry.actor, json.loads(entry.facts)) == ("xu", {"dry_run": True, "pair": "boss"})
+    history = (await chief.get("/reconciliation?pair=boss")).text
+    assert "Dry run" in history
+    assert history.count("2026-06-21</a>") == 2
+    assert "2026-06-21</a>" not in (await chief.get("/reconciliation?pair=boss&state=failed")).text
+    assert (await chief.get("/reconciliation/none")).status_code == 404
+
+
+async def test_what_a_limit_holds_and_what_was_refused_is_said(system: System) -> None:
+    tally = Tally([rule for rule in pair_named("boss").rules if rule.action == "refund"])
+    found = every_class(DAY)
+    for _ in range(21):
+        tally.add(found[2].cls, found[2].here, found[2].there)
+    run = await planted(system, found, tally=tally)
+    core = system.tsp.core
+
+    def refused(conn: Connection) -> str:
+        other = tables.book.want(conn, core.ids, core.clock, "boss", DAY - timedelta(days=1), "server")
+        tables.book.fail(conn, core.clock, other, "the trailer is missing", refused=True)
+        return other
+
+    bad = await core.database.write(refused)
+    viewer = await let_in(system, "vera", "viewer")
+    assert "held by its limit: people decide" in (await viewer.get(f"/reconciliation/{run}")).text
+    page = (await viewer.get(f"/reconciliation/{bad}")).text
+    assert "the trailer is missing" in page
+    assert "ask the other side to send it again" in page
+    home = (await viewer.get("/")).text
+    assert "differences wait for a decision" in home
+    assert "days could not be compared" in home
+    await core.database.write(
+        lambda conn: compared(conn, core.ids, core.clock, DAY - timedelta(days=1))  # and now it could
+    )
+    assert "days could not be compared" not in (await viewer.get("/")).text
+
+
+async def test_the_charts_are_of_the_last_run_that_is_done_and_have_words(system: System) -> None:
+    core = system.tsp.core
+    await core.database.write(partial(month, ids=core.ids, clock=core.clock, last=DAY, pair="boss"))
+    viewer = await let_in(system, "vera", "viewer")
+    page = (await viewer.get("/reconciliation?pair=boss")).text
+    assert page.count('class="missing"') == 2
+    assert "Of the last 30 days 28 were compared" in page
+    assert ">1k</text>" in page
+    runs = [row for row in await system.rows(tables.book.runs) if row.pair == "boss"]
+    days = run_charts.days_of(runs, DAY - timedelta(days=1))
+    assert [day.day for day in days] == [DAY - timedelta(days=away) for away in range(30, 0, -1)]
+    chart = run_charts.chart_of(days)
+    assert chart.compared == 28
+    assert max(bar.there for bar in chart.bars) <= run_charts.BASE - run_charts.TOP
+    thirteen = next(bar for bar in chart.bars if bar.day.day == DAY - timedelta(days=13))
+    assert thirteen.there > thirteen.here
+    assert thirteen.differs
+
+
+async def test_a_day_is_sent_again_after_a_question(system: System) -> None:
+    await paid(system)
+    next_day(system)
+    await telling(system).run()
+    await answering(system).answer()
+    await telling(system).run()
+    chief, clerk = await let_in(system, "xu", "supervisor"), await let_in(system, "wu", "clerk")
+    assert "2026-06-21" in (await clerk.get("/days")).text
+    assert "Send again" not in clerk.page
+    assert (await clerk.post("/days/2026-06-21/again", "/days")).status_code == 403
+    asked = await chief.post("/days/2026-06-21/again", "/days")
+    assert "Send this day once more?" in asked.text
+    assert "once more" in (await chief.post("/days/2026-06-21/again", "/days", confirmed="yes")).text
+    (entry,) = await logged(system, "tsp", tables.audit, "day-sent-again")
+    assert (entry.actor, entry.subject) == ("xu", "2026-06-21")
+    while (await days_of(system))[0][1] == "made":
+        pass
+    assert (await days_of(system))[0][1] == "sent"
+    never = await chief.post("/days/2026-01-01/again", "/days", confirmed="yes")
+    assert never.status_code == 409
+    assert (await chief.post("/days/never/again", "/days", confirmed="yes")).status_code == 404
+
+
+async def test_files_are_listed_and_downloaded_by_supervisors_alone(system: System) -> None:
+    await paid(system)
+    await morning(system)
+    chief, clerk = await let_in(system, "xu", "supervisor"), await let_in(system, "wu", "clerk")
+    assert "XFMX/XFMX20260621.TXT" in (await clerk.get("/files?role=tsp")).text
+    assert "DZMX/" not in (await clerk.get("/files?role=tsp&partner=ppp")).text
+    assert "QSMX/" in (await clerk.get("/files?role=ppp&q=QSMX&day=2026-06-21&direction=out")).text
+    assert "Nothing fits" in (await clerk.get("/files?role=tsp&state=failed")).text
+    assert "Nothing fits" not in (await clerk.get("/files?role=moon&partner=ppp")).text
+    (file,) = [row for row in await system.rows(tables.files.files) if row.name == "DZMX/DZMX20260621.TXT"]
+    path = f"/files/tsp/{file.id}"
+    page = (await clerk.get(path)).text
+    assert file.sha256 in page
+    assert "Comparison of" in page
+    assert "Download" not in page
+    assert (await clerk.get(f"{path}/content")).status_code == 403
+    assert "Download" in (await chief.get(path)).text
+    got = await chief.get(f"{path}/content")
+    assert got.text.startswith("H|DZMX|20260621")
+    assert 'attachment; filename="DZMX20260621-1.TXT"' in got.headers["content-disposition"]
+    (entry,) = await logged(system, "backoffice", own.audit, "file-read")
+    assert (entry.actor, entry.subject) == ("xu", file.id)
+    for odd in ("/files/tsp/none", "/files/moon/none", "/files/tsp/none/content", "/files/sandbox/none"):
+        assert (await chief.get(odd)).status_code == 404, odd
+    kept = system.roles.backoffice.files / "tsp" / file.kept  # type: ignore[union-attr, operator]
+    kept.chmod(0o600)
+    kept.unlink()
+    assert (await chief.get(f"{path}/content")).status_code == 409
+    kept.write_bytes(got.content)
+
+
+async def test_partners_are_let_in_given_passwords_and_closed(system: System) -> None:
+    admin = await let_in(system, "adam", "admin")
+
+    async def account(name: str) -> Any:
+        query = select(exchange.partners).where(exchange.partners.c.name == name)
+        return await office_of(system).books("exchange").read(lambda conn: conn.execute(query).one())
+
+    assert "XFMX" in (await admin.get("/partners")).text
+    said = {"name": "bank", "addresses": "192.0.2.0/24, 198.51.100.7", "folders": "BILLS=rw OUT=r"}
+    added = await admin.post("/partners", "/partners", **said, connections="3", file="5", room="50")
+    first = re.search(r'class="secret long">(\w{40})<', added.text)
+    assert first
+    row = await account("bank")
+    assert json.loads(row.folders) == {"BILLS": "rw", "OUT": "r"}
+    assert json.loads(row.addresses) == ["192.0.2.0/24", "198.51.100.7/32"]
+    assert (row.connections, row.file_bytes, row.room_bytes) == (3, 5 << 20, 50 << 20)
+    (entry,) = await logged(system, "exchange", exchange.audit, "partner-added")
+    assert (entry.actor, first[1] in str(entry)) == ("adam", False)
+    for wrong in ({"name": "bank"}, {"name": "A b"}, {"name": "two", "folders": "X=q"}, {"name": "two", "addresses": "moon"}, {"name": "two", "file": "0"}):  # fmt: skip
+        assert (await admin.post("/partners", "/partners", **wrong)).status_code == 422, wrong
+    assert "198.51.100.7/32" in (await admin.get("/partners/bank")).text
+    second = await admin.post("/partners/bank/password", "/partners/bank", confirmed="yes")
+    assert "shown only now" in second.text
+    assert (await account("bank")).password != row.password
+    assert "Close this account?" in (await admin.post("/partners/bank/close", "/partners/bank")).text
+    await admin.post("/partners/bank/close", "/partners/bank", confirmed="yes")
+    assert (await account("bank")).state == "closed"
+    await admin.post("/partners/bank/open", "/partners/bank")
+    assert (await account("bank")).state == "open"
+    assert (await admin.get("/partners/none")).status_code == 404
+
+
+async def test_markup_in_records_is_text(system: System) -> None:
+    evil = "<script>alert(1)</script>"
+    mine = record(evil, 100, evil, DAY, **note_of("x", evil, evil, evil))
+    await planted(system, [Difference(Cls.MISSING_THERE, evil, mine, None, (), 3, evil)])
+    clerk: Clerk = await let_in(system, "wu", "clerk")
+    for path in ("/breaks", await break_of(system, Cls.MISSING_THERE), f"/breaks?q={evil}"):
+        assert "<script>alert" not in (await clerk.get(path)).text
+        assert "&lt;script&gt;" in clerk.page
+
+
+def test_amounts_are_read_as_people_type_them() -> None:
+    assert [fen_of(text) for text in ("12.5", "￥12.05", "1,200", "0", "-1", "12.345", "x", "9" * 12)] == [
+        *(1250, 1205, 120_000, 0, -1, -1, -1, -1)
+    ]
+
+
+def test_ticks_of_a_chart_are_round_and_few() -> None:
+    for most in (0, 1, 99, 10_000, 184_300, 999_999_999):
+        day = run_charts.Day(date(2026, 6, 21), "r", "done", most, most, {})
+        ticks = [fen for _, fen in run_charts.chart_of([day]).ticks]
+        assert 2 <= len(ticks) <= 6
+        assert ticks[-1] >= most
