@@ -110,7 +110,7 @@ def _one_order(rows: dict[Table, list[dict[str, Any]]], number: int, homes: int,
             legal=True,
         )
     if paid:
-        add(tsp.debits, payment_id=payment, card_masked="6217 00** **** 0000", card_fingerprint=f"K{base32(number, 40)}", card_sealed="x" * 120, issuer_id="0" * 16, balance_before_fen=10_000, psam="sim:1", terminal_number="0" * 12)  # fmt: skip
+        add(tsp.debits, payment_id=payment, card_masked="6217 00** **** 0000", card_fingerprint=f"K{base32(number, 40)}", card_sealed="x" * 120, issuer_id="0" * 16, balance_before_fen=10_000, psam="pcsc:1", terminal_number="0" * 12)  # fmt: skip
         add(tsp.outbox, topic="open-service", payload=json.dumps({"payment": payment}), created_at=at, attempts=1, delivered_at=at)  # fmt: skip
 
 

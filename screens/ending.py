@@ -38,6 +38,9 @@ def ended(end: Finished, t: Say, say: Callable[[Mapping[str, str]], str]) -> Sai
         case "late" if end.reason == "service-not-opened":
             text = t("If you have questions, please call the hotline. The service was not switched on.")
             return Said(t("The service could not be switched on"), text)
+        case "late" if end.reason == "service-cancelled":
+            text = t("The operator has cancelled it. If you have questions, please call the hotline.")
+            return Said(t("The service was cancelled"), text)
         case "late":
             text = t("The order was closed already. The service was not switched on.")
             return Said(t("The payment came too late"), text)

@@ -16,6 +16,8 @@ from stb_app.kit.texts import last_four
 from stb_app.shell.words import moment, money
 
 NOT_OPENED = N_("The service could not be switched on: {what}.")
+CANCELLED = N_("The service was cancelled: {what}.")
+BACK_FROM = {"service-not-opened": NOT_OPENED, "service-cancelled": CANCELLED}
 BACK = {
     "taken": N_("The money is being sent back to you."),
     "returned": N_("The money was sent back to you."),
@@ -88,7 +90,7 @@ def told(end: Finished, payment: Payment, t: Say, say: Callable[[Mapping[str, st
     what = _what(name, payment.amount_fen, payment.number, payment.time, t)
     words = CARD if payment.method == "card" else PHONE
     if end.outcome == "late" and end.money in BACK:
-        first = NOT_OPENED if end.reason == "service-not-opened" else words["late"]
+        first = BACK_FROM.get(end.reason or "", words["late"])
         return sentences(t(first).format(what=what), t(BACK[end.money]))
     known: str = end.money
     if known == "taken" and end.reason == "service-not-opened":

@@ -200,11 +200,13 @@ def payment_state(t: Say, payment: Payment) -> tuple[str, Tone]:
     if payment.state == "failed" and payment.reason == "declined":
         return t("Not paid"), "neutral"
     if payment.state == "late":
-        not_opened = payment.reason == "service-not-opened"
-        if payment.money == "returned":
-            return t("Not switched on, sent back") if not_opened else t("Came too late, sent back"), "neutral"
-        back = t("Not switched on, being sent back") if not_opened else t("Came too late, being sent back")
-        return back, "warning"
+        words = {
+            "service-not-opened": (t("Not switched on, sent back"), t("Not switched on, being sent back")),
+            "service-cancelled": (t("Cancelled, sent back"), t("Cancelled, being sent back")),
+        }
+        too_late = (t("Came too late, sent back"), t("Came too late, being sent back"))
+        returned, returning = words.get(payment.reason or "", too_late)
+        return (returned, "neutral") if payment.money == "returned" else (returning, "warning")
     # Given up by the box for a reason: its result did not say that anybody had cancelled it.
     state = finished(payment).outcome if payment.state == "cancelled" else payment.state
     run_out = t("Time ran out") if payment.method == "card" else t("The code has run out")

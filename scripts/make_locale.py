@@ -1,9 +1,10 @@
-"""Translations: compiles assets/locale/*/LC_MESSAGES/stb_pay.po, and collects new messages from the source.
+"""Translations: compiles assets/locale/*/LC_MESSAGES/*.po, and collects new messages from the source.
 
     make_locale.py             .po to .mo, where the .mo is missing or older (part of `make setup`)
-    make_locale.py messages    the source's messages to stb_pay.pot and on into every .po (`make messages`)
+    make_locale.py messages    the source's messages to every .pot and on into every .po (`make messages`)
 
-Messages are written in English in the source, marked with `t()`, `notice()`, `_()`, `N_()`, `ngettext()` or `pgettext()`.
+Messages are written in English in the source, marked with `t()`, `notice()`, `_()`, `N_()`, `ngettext()` or `pgettext()`;
+in templates of pages also with `{% trans %}`. The television has one catalogue, stb_pay, the back office another.
 """
 
 import os
@@ -20,6 +21,10 @@ from babel.messages.pofile import read_po, write_po
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "assets" / "locale"
 SOURCES = ("screens", "stb_app")
+DOMAINS: dict[str, tuple[str, ...]] = {"stb_pay": SOURCES, "backoffice": ("server_stub/backoffice",)}
+"""The catalogues, and where their messages are."""
+METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
+OPTIONS = {"**/templates/**.html": {"trimmed": "true", "newstyle_gettext": "true"}}
 KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
     "_": None,
     "t": None,
@@ -35,9 +40,9 @@ class BadCatalogue(Exception):
     """A translation names a placeholder that its message does not have, or is marked fuzzy."""
 
 
-def catalogues(folder: Path) -> list[Path]:
-    """The .po files below `folder`, one a language."""
-    return sorted(folder.glob("*/LC_MESSAGES/stb_pay.po"))
+def catalogues(folder: Path, domain: str = "*") -> list[Path]:
+    """The .po files below `folder`: one a language, of a domain or of all."""
+    return sorted(folder.glob(f"*/LC_MESSAGES/{domain}.po"))
 
 
 def _replace(target: Path, content: bytes) -> None:
@@ -93,11 +98,16 @@ def compile_catalogue(po: Path) -> bool:
 
 
 def collect(root: Path, sources: tuple[str, ...] = SOURCES) -> Catalog:
-    """All messages marked in the Python files below `root/SOURCE`, in the order of files and lines."""
+    """All messages marked in the Python files and templates below `root/SOURCE`, in the order of files and lines."""
     template = Catalog(project="stb-pay", charset="utf-8", fuzzy=False)
     for source in sources:
         found = extract_from_dir(
-            root / source, keywords=KEYWORDS, comment_tags=("i18n:",), strip_comment_tags=True
+            root / source,
+            METHODS,
+            OPTIONS,
+            keywords=KEYWORDS,
+            comment_tags=("i18n:",),
+            strip_comment_tags=True,
         )
         for name, line, message, comments, context in found:
             # File names only: line numbers would change the catalogue with every edit.
@@ -128,15 +138,17 @@ def update(po: Path, template: Catalog) -> None:
 
 
 def messages(root: Path = ROOT, folder: Path = FOLDER) -> None:
-    """Writes stb_pay.pot and brings every language but English, the source's own, up to it."""
-    template = collect(root)
-    add_card_words(template)
-    content = BytesIO()
-    write_po(content, template, include_lineno=False, width=100, omit_header=True)
-    _replace(folder / "stb_pay.pot", content.getvalue())
-    for po in catalogues(folder):
-        if po.parent.parent.name != "en":
-            update(po, template)
+    """Writes every .pot and brings every language but English, the source's own, up to it."""
+    for domain, sources in DOMAINS.items():
+        template = collect(root, sources)
+        if domain == "stb_pay":
+            add_card_words(template)
+        content = BytesIO()
+        write_po(content, template, include_lineno=False, width=100, omit_header=True)
+        _replace(folder / f"{domain}.pot", content.getvalue())
+        for po in catalogues(folder, domain):
+            if po.parent.parent.name != "en":
+                update(po, template)
 
 
 def main(arguments: list[str]) -> int:

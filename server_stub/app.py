@@ -7,11 +7,12 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 import structlog
@@ -24,13 +25,23 @@ from starlette.types import ASGIApp
 
 from cardreader.sim.emv import issuer_keys
 from server_stub import docs_page, metrics
+from server_stub.backoffice import api as backoffice_api
+from server_stub.backoffice import office as backoffice
+from server_stub.backoffice import tables as backoffice_tables
 from server_stub.boss import api as boss_api
 from server_stub.boss import demo as boss_demo
 from server_stub.boss import tables as boss_tables
 from server_stub.boss.service import BossService
+from server_stub.exchange import tables as exchange_tables
+from server_stub.exchange.listener import Doorway
+from server_stub.exchange.listener import Listener as ExchangeListener
+from server_stub.exchange.service import ExchangeService
 from server_stub.foundation import correlation, http
 from server_stub.foundation.clock import Clock, Pauses, SystemClock, machine_pauses
 from server_stub.foundation.database import Database, DatabaseFault, outage
+from server_stub.foundation.day_exchange import DayExchange
+from server_stub.foundation.files import Store
+from server_stub.foundation.folders import Folder, account_password, folder_of
 from server_stub.foundation.ids import Ids, RandomBytes
 from server_stub.foundation.inside import Inside
 from server_stub.foundation.measures import Measured, Measures
@@ -39,7 +50,7 @@ from server_stub.foundation.secret import SecretBytes, SecretText
 from server_stub.foundation.startup import cannot_keep
 from server_stub.foundation.vault import Vault, key_file, vault_file
 from server_stub.foundation.working_keys import master_key
-from server_stub.opening import expect_both, open_role
+from server_stub.opening import NotThere, expect_both, open_role
 from server_stub.ppp import api as ppp_api
 from server_stub.ppp import tables as ppp_tables
 from server_stub.ppp.accounts import any_opened
@@ -60,8 +71,11 @@ from server_stub.tsp.ppp_line import Line, TcpLine
 from server_stub.tsp.service import TspService
 from server_stub.wallets import provider
 
+if TYPE_CHECKING:
+    from server_stub.backoffice.passwords import Passwords
+
 Role = TypeVar("Role")
-ROLES = ("boss", "tsp", "sandbox", "ppp")
+ROLES = ("boss", "tsp", "sandbox", "ppp", "exchange", "backoffice")
 NAME = "STB payment server"
 NOTICES = "/notices/wallets/demo"
 READY_SECONDS = 2.0
@@ -99,7 +113,13 @@ class World:
         attach: told of the application, once there is one, for clients that reach it without the network.
         database: opens a role's database, as ``open_role`` does.
         terminals: listens for PPP's terminals; None: nobody reaches PPP by the network.
+        doorway: where the exchange listens; None: nobody reaches it.
         line: the way to a PPP; given host, port, and the seconds that connecting and answering may take.
+        folder: where a role (the first) and a partner (the second) exchange files; None: as the settings say, or at the
+            exchange of this process.
+        authority: whose certificates are believed; None: those of the system's authorities.
+        passwords: hashes those of staff; None: as they should be.
+        environment: names of variables that are set, for whoever wants to know where a setting comes from.
     """
 
     clock: Clock
@@ -111,7 +131,12 @@ class World:
     attach: Callable[[ASGIApp], None] = lambda app: None
     database: Callable[[MetaData, Path, str, Pauses], Database] = open_role
     terminals: socket.socket | None = None
+    doorway: Doorway | None = None
     line: Callable[[str, int, float, float], Line] = TcpLine
+    folder: Callable[[str, str], Folder] | None = None
+    authority: ssl.SSLContext | None = None
+    passwords: Passwords | None = None
+    environment: frozenset[str] = frozenset()
 
 
 def real_world(
@@ -119,12 +144,14 @@ def real_world(
     public_url: str,
     authority: ssl.SSLContext | None = None,
     terminals: socket.socket | None = None,
+    doorway: Doorway | None = None,
 ) -> World:
     """The machine's clock, randomness and network. The environment's proxies are not for our partners.
 
     Args:
         authority: whose certificates are believed; None: those of the system's authorities.
         terminals: listens for PPP's terminals.
+        doorway: where the exchange listens.
     """
     ways: list[Inside] = []
 
@@ -142,7 +169,17 @@ def real_world(
             way.app = app
 
     return World(
-        SystemClock(), os.urandom, own_url, public_url, machine_pauses(), client, attach, terminals=terminals
+        SystemClock(),
+        os.urandom,
+        own_url,
+        public_url,
+        machine_pauses(),
+        client,
+        attach,
+        terminals=terminals,
+        doorway=doorway,
+        authority=authority,
+        environment=frozenset(os.environ),
     )
 
 
@@ -175,7 +212,11 @@ class Roles:
         if not settings.database and {"boss", "tsp"} <= {*names}:
             expect_both(data)
         # Before any key is made: a server that reaches no database, or has another one's folder, leaves nothing behind.
-        every = (boss_tables.metadata, sandbox_tables.metadata, ppp_tables.metadata, tsp_tables.metadata)
+        every = (
+            *(boss_tables.metadata, sandbox_tables.metadata, ppp_tables.metadata, tsp_tables.metadata),
+            exchange_tables.metadata,
+            backoffice_tables.metadata,
+        )
         wanted = {one.info["role"]: one for one in every if one.info["role"] in names}
         self._databases = {role: self._open(metadata) for role, metadata in wanted.items()}
         vault = self._open_vault() if "tsp" in names else None
@@ -187,7 +228,10 @@ class Roles:
         self.boss = self._boss() if "boss" in names else None
         self.sandbox = self._sandbox() if "sandbox" in names else None
         self.ppp = self._ppp() if "ppp" in names else None
+        self.exchange = self._exchange() if "exchange" in names else None
         self.tsp = None if vault is None else self._tsp(vault)
+        self._exchange_days()
+        self.backoffice = self._backoffice() if "backoffice" in names else None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -198,15 +242,22 @@ class Roles:
         """
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.http.aclose)
+            if self.exchange is not None:
+                self.exchange.start()
+                stack.push_async_callback(self.exchange.stop)
+                if self._world.doorway is not None:
+                    door = ExchangeListener(self.exchange, self._world.doorway)
+                    await door.start()
+                    stack.push_async_callback(door.stop)
             if self.boss is not None:
                 self.boss.start()
-                stack.callback(self.boss.close)
+                stack.push_async_callback(self.boss.stop)
             if self.sandbox is not None:
                 self.sandbox.start()
                 stack.push_async_callback(self.sandbox.stop)
             if self.ppp is not None:
                 self.ppp.start()
-                stack.callback(self.ppp.close)
+                stack.push_async_callback(self.ppp.stop)
                 if self._world.terminals is not None:
                     listener = Listener(self.ppp, self._world.terminals)
                     await listener.start()
@@ -214,7 +265,23 @@ class Roles:
             if self.tsp is not None:
                 self.tsp.start()
                 stack.push_async_callback(self.tsp.stop)
+            if self.backoffice is not None:
+                self.backoffice.start()
+                stack.push_async_callback(self.backoffice.stop)
             yield
+
+    def folder(self, account: str, base: str = "") -> Folder | None:
+        """The exchange of this process, as one of its own accounts has it; None where there is none.
+
+        Args:
+            account: ``tsp``, which sees the folders of all partners, each below its name; ``ppp``, ``boss``.
+            base: a folder to begin in.
+        """
+        if self.exchange is None or self._world.doorway is None:
+            return None
+        host, port = self._world.doorway.address
+        url = f"ftps://{account}@{f'[{host}]' if ':' in host else host}:{port}/{base}"
+        return folder_of(url, account_password(self._key, account), self._world.doorway.own_context())
 
     def begin_stop(self) -> None:
         """From now on it is not ready for more; all long polls are answered."""
@@ -231,6 +298,55 @@ class Roles:
         if self.stopping:
             return ["stopping"]
         return [role for role, database in self._databases.items() if not await _answers(database)]
+
+    def _exchange_days(self) -> None:
+        """What the roles tell each other of each day goes through agreed folders, where there are such."""
+        calendar = self._settings.calendar
+        theirs: tuple[tuple[BossService | PppService | None, MetaData], ...] = (
+            (self.boss, boss_tables.metadata),
+            (self.ppp, ppp_tables.metadata),
+        )
+        for service, metadata in theirs:
+            exchange = None if service is None else self._day_exchange(metadata, "tsp")
+            if service is not None and exchange is not None:
+                service.exchange_days(exchange, calendar)
+        if self.tsp is not None:
+            ours = (self._day_exchange(tsp_tables.metadata, partner) for partner in ("boss", "ppp"))
+            self.tsp.exchange_days(*ours, calendar=calendar)
+
+    def _day_exchange(self, metadata: MetaData, partner: str) -> DayExchange | None:
+        """One role's side of the folder that it shares with a partner."""
+        role = metadata.info["role"]
+        folder = self._agreed_folder(role, partner)
+        if folder is None:
+            return None
+        return DayExchange(
+            partner=partner,
+            database=self._databases[role],
+            clock=self._world.clock,
+            ids=self._ids,
+            files=metadata.info["files"],
+            store=Store(self._data / "files" / role),
+            folder=folder,
+        )
+
+    def _agreed_folder(self, role: str, partner: str) -> Folder | None:
+        if self._world.folder is not None:
+            return self._world.folder(role, partner)
+        settings = self._settings
+        url, password = {
+            "boss": (settings.boss_files, settings.boss_files_password),
+            "ppp": (settings.ppp_files, settings.ppp_files_password),
+            "tsp": (settings.tsp_files, settings.tsp_files_password),
+        }[partner]
+        if not url:
+            return self.folder(role, partner if role == "tsp" else "")
+        # Without a password it is our own exchange, in another process.
+        user = urlsplit(url).username or role
+        authority = (
+            self._world.doorway.own_context() if self._world.doorway is not None else self._world.authority
+        )
+        return folder_of(url, password or account_password(self._key, user), authority)
 
     def _open(self, metadata: MetaData) -> Database:
         """The database of the role whose tables these are."""
@@ -259,6 +375,16 @@ class Roles:
             vault_file(self._data / "ppp.key", make=not begun),
             master_key(key_file(self._data / "terminal.key")),
             MasterKeys(SecretBytes(issuer_keys.MASTER_AC), SecretBytes(issuer_keys.MASTER_MAC)),
+        )
+
+    def _exchange(self) -> ExchangeService:
+        return ExchangeService(
+            self._databases["exchange"],
+            self._world.clock,
+            self._ids,
+            self._data,
+            self._key,
+            self._settings.ftp_failures_per_hour,
         )
 
     def _open_vault(self) -> Vault:
@@ -292,6 +418,39 @@ class Roles:
             self._world.random,
             psams,
             self._access(),
+        )
+
+    def _backoffice(self) -> backoffice.Office:
+        """It looks into the books of the roles beside it; on a shared database also of those that run elsewhere."""
+        beside = {role: one for role, one in self._databases.items() if role != "backoffice"}
+        elsewhere: dict[str, Database] = {}
+        if self._settings.database:
+            for role in backoffice.METADATA.keys() - beside.keys() - {"backoffice"}:
+                with suppress(NotThere):
+                    elsewhere[role] = open_role(
+                        backoffice.METADATA[role],
+                        self._data,
+                        self._settings.database,
+                        self._world.pauses,
+                        make=False,
+                    )
+
+        def let_go() -> None:
+            for one in elsewhere.values():
+                one.close()
+
+        return backoffice.Office(
+            self._databases["backoffice"],
+            self._world.clock,
+            self._world.random,
+            self._settings,
+            {**beside, **elsewhere},
+            self.tsp,
+            self._world.environment,
+            self._world.passwords,
+            let_go,
+            exports=self._data / "exports",
+            files=self._data / "files",
         )
 
     def _access(self) -> Access | None:
@@ -360,6 +519,8 @@ def application(names: Sequence[str], current: Callable[[], Roles]) -> FastAPI:
     for router in routers:
         # Not include_router: through that every request looks for its route twice.
         app.router.routes.extend(router.routes)
+    if "backoffice" in names:
+        app.router.routes.append(backoffice_api.mount(lambda: _there(current().backoffice)))
 
     @app.get("/healthz", tags=["Server"])
     async def healthz() -> Health:

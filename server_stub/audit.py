@@ -9,8 +9,10 @@ from contextlib import closing
 from sqlalchemy import MetaData
 
 from server_stub import cli
+from server_stub.backoffice import tables as backoffice
 from server_stub.boss import tables as boss
 from server_stub.commands import settings_of, subcommand
+from server_stub.exchange import tables as exchange
 from server_stub.foundation.clock import machine_pauses
 from server_stub.foundation.startup import CannotStart
 from server_stub.opening import NotThere, read_role
@@ -18,7 +20,9 @@ from server_stub.ppp import tables as ppp
 from server_stub.tsp import tables as tsp
 
 LOGS = {
+    "backoffice": (backoffice.metadata, backoffice.audit),
     "boss": (boss.metadata, boss.audit),
+    "exchange": (exchange.metadata, exchange.audit),
     "ppp": (ppp.metadata, ppp.audit),
     "tsp": (tsp.metadata, tsp.audit),
 }

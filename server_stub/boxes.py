@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from server_stub import cli
-from server_stub.boss import keys, tables
+from server_stub.boss import keys, tables, word
 from server_stub.boss.tables import box_keys, boxes, subscribers
 from server_stub.commands import role_of, subcommand
 from server_stub.foundation.clock import Clock, SystemClock
@@ -22,8 +22,6 @@ from server_stub.foundation.vault import vault_file
 from server_stub.tsp import server_keys
 from server_stub.tsp import tables as tsp_tables
 
-CODE_DIGITS = 10
-STATES = {"suspend": "suspended", "activate": "active", "stolen": "stolen"}
 COLUMNS = "{:<12}  {:<20}  {:<9}  {:<20}  {}"
 HEADING = COLUMNS.format("BOX", "SMART CARD", "STATE", "SUBSCRIBER", "KEY")
 DONE = {
@@ -46,10 +44,10 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
                 cli.announce(line)
             return 0
         number, actor = options.box, cli.actor()
-        code = f"{int.from_bytes(os.urandom(8)) % 10**CODE_DIGITS:0{CODE_DIGITS}}"
+        code = word.fresh_code(os.urandom)
         code_hash = keys.activation_hash(number, code) if options.action == "activation" else ""
         if not database.submit(
-            lambda conn: change(conn, options.action, number, clock, actor, code_hash)
+            lambda conn: word.change(conn, options.action, number, clock, actor, code_hash)
         ).result():
             sys.stderr.write(f"stb-server: BOSS knows no box {number}\n")
             return 1
@@ -81,29 +79,6 @@ def rotate_server_key(options: argparse.Namespace, clock: Clock | None = None) -
         f"answers are signed with {new} in two to three minutes; boxes learn it from the key before it"
     )
     return 0
-
-
-def change(
-    conn: Connection, action: str, box_number: str, clock: Clock, actor: str, code_hash: str = ""
-) -> bool:
-    """Changes a box's state, ends its keys and its activation code, or gives it another code; False when there is no such
-    box.
-
-    Args:
-        actor: who does it, for the audit log.
-        code_hash: of the new activation code.
-    """
-    if action in STATES:
-        known = keys.set_state(conn, box_number, STATES[action])
-    elif action == "activation":
-        known = keys.set_activation(conn, box_number, code_hash)
-    else:
-        # Whoever has the code could register another key at once.
-        known = keys.set_activation(conn, box_number, "")
-        keys.end(conn, box_number, keys.REVOKED, clock.now())
-    if known:
-        tables.audit.append(conn, clock, actor, f"box-{action}", box_number)
-    return known
 
 
 def listed(conn: Connection, now: datetime) -> list[str]:

@@ -22,9 +22,13 @@ from server_stub import cli
 from server_stub.boss import invariants as boss_invariants
 from server_stub.boss import tables as boss_tables
 from server_stub.commands import settings_of, subcommand
+from server_stub.exchange import invariants as exchange_invariants
+from server_stub.exchange import tables as exchange_tables
+from server_stub.exchange.service import Paths
 from server_stub.foundation import schema
 from server_stub.foundation.clock import Clock, SystemClock, machine_pauses
 from server_stub.foundation.database import Readable, outage
+from server_stub.foundation.files import Store
 from server_stub.foundation.money import yuan
 from server_stub.foundation.startup import CannotStart
 from server_stub.opening import NotThere, read_role
@@ -36,7 +40,12 @@ from server_stub.tsp import invariants as tsp_invariants
 from server_stub.tsp import tables as tsp_tables
 from server_stub.tsp.cases import CHARGED
 
-METADATA = {"tsp": tsp_tables.metadata, "boss": boss_tables.metadata, "ppp": ppp_tables.metadata}
+METADATA = {
+    "tsp": tsp_tables.metadata,
+    "boss": boss_tables.metadata,
+    "ppp": ppp_tables.metadata,
+    "exchange": exchange_tables.metadata,
+}
 LACKS = "no table is missing"
 AGREE = "TSP and BOSS agree"
 QUOTED = "orders are as BOSS quoted them"
@@ -73,11 +82,14 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
             if database is not None:
                 opened[role] = held.enter_context(closing(database))
         if not opened:
-            raise CannotStart("none of the roles tsp, boss and ppp has run here")
+            raise CannotStart("none of the roles tsp, boss, ppp and exchange has run here")
         findings = asyncio.run(shapes(opened))
         broken = {finding.name.partition(":")[0] for finding in findings if finding.name.endswith(LACKS)}
-        tsp, boss, ppp = (None if role in broken else opened.get(role) for role in METADATA)
+        tsp, boss, ppp, exchange = (None if role in broken else opened.get(role) for role in METADATA)
         findings += asyncio.run(examine(tsp, boss, ppp, now, settings))
+        if exchange is not None:
+            looks = exchange_invariants.checks(Store(Paths(options.data).kept))
+            findings += asyncio.run(exchange.read(partial(_of_role, role="exchange", checks=looks)))
     for finding in findings:
         for text in _told(finding):
             cli.announce(text)
@@ -155,9 +167,11 @@ async def disagreements(tsp: Readable, boss: Readable) -> list[str]:
     """
     paid = await tsp.read(_opened_at_tsp)
     opened = await boss.read(_opened_at_boss)
+    # What BOSS has taken back since, the platform hears of at night.
+    taken_back = await boss.read(partial(_opened_at_boss, state="cancelled"))
     said = []
     for order, (payment, fen) in sorted(paid.items()):
-        if opened.get(order) != (payment, fen):
+        if (payment, fen) not in (opened.get(order), taken_back.get(order)):
             said.append(
                 f"order {order}: opened for {_told_payment((payment, fen))}; BOSS has {_told_payment(opened.get(order))}"
             )
@@ -264,9 +278,9 @@ def _opened_at_tsp(conn: Connection) -> dict[str, tuple[str, int]]:
     return {row.order_id: (row.id, row.amount_fen) for row in conn.execute(query)}
 
 
-def _opened_at_boss(conn: Connection) -> dict[str, tuple[str, int]]:
+def _opened_at_boss(conn: Connection, state: str = "opened") -> dict[str, tuple[str, int]]:
     orders = boss_tables.orders.c
-    query = select(orders.id, orders.payment, orders.amount_fen).where(orders.state == "opened")
+    query = select(orders.id, orders.payment, orders.amount_fen).where(orders.state == state)
     return {row.id: (row.payment, row.amount_fen) for row in conn.execute(query)}
 
 

@@ -6,6 +6,7 @@ import argparse
 import getpass
 import os
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 import platformdirs
@@ -33,6 +34,17 @@ LOAD_ACTIONS = {
 }
 """The same about one of a load of electronic cash."""
 
+RECONCILE = {
+    "days": "days, the debits of purses that PPP was told of each, and what it has accepted",
+    "send DAY": "a day goes to PPP once more, as it was",
+    "runs": "what was compared, by day and pair, and what was found",
+    "run PAIR DAY [--dry-run]": "compares a day once more; pairs are boss and ppp",
+    "breaks [--all]": "differences that are open",
+    "show BREAK": "all that is known of one, and what can be decided about it",
+    "decide BREAK": "does what --action says, with --reason and --actor",
+}
+"""The actions of ``reconcile``."""
+
 
 def parser() -> argparse.ArgumentParser:
     """What can be said on the command line."""
@@ -44,7 +56,10 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run roles until stopped")
     run.add_argument(
-        "roles", nargs="*", metavar="ROLE", help="boss, tsp, sandbox, ppp (all, if none is named)"
+        "roles",
+        nargs="*",
+        metavar="ROLE",
+        help="boss, tsp, sandbox, ppp, exchange, backoffice (all, if none is named)",
     )
     _place(run)
     run.add_argument("--host", type=_host, default="127.0.0.1", help="address to listen on (%(default)s)")
@@ -128,12 +143,86 @@ def parser() -> argparse.ArgumentParser:
     settle.add_argument("batch", nargs="?", metavar="BATCH", help="its number; 'decide' wants it")
     settle.add_argument("--reason", metavar="TEXT", help="why its totals differ")
     settle.add_argument("--actor", metavar="NAME", help="who decides")
+    reconcile = commands.add_parser(
+        "reconcile",
+        help="days, and whether our books agree with BOSS's and PPP's: what was found, what a person decides",
+        epilog="\n".join(f"{said:<28}  {words}" for said, words in RECONCILE.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    reconcile.add_argument("action", choices=("days", "send", "runs", "run", "breaks", "show", "decide"))
+    reconcile.add_argument("subject", nargs="?", metavar="PAIR|BREAK|DAY", help="as below")
+    reconcile.add_argument("day", nargs="?", type=_day, metavar="DAY", help="2026-06-21; 'run' wants it")
+    reconcile.add_argument("--all", action="store_true", help="with 'breaks': closed ones too")
+    reconcile.add_argument("--dry-run", action="store_true", help="with 'run': only says what would be done")
+    reconcile.add_argument(
+        "--action", dest="do", metavar="ACTION", help="what to do: one of those that 'show' names"
+    )
+    reconcile.add_argument("--reason", metavar="TEXT", help="why")
+    reconcile.add_argument("--actor", metavar="NAME", help="who decides")
+    reconcile.add_argument("--second", metavar="NAME", help="who decides with them; above a limit")
+    compare = commands.add_parser(
+        "compare",
+        help="compare any two files that must agree, by a pair of one's own (docs/reconciliation.md)",
+    )
+    for name, what in (("pair", "a TOML file"), ("here", "our file"), ("there", "the other side's")):
+        compare.add_argument(name, type=_folder, metavar=name.upper(), help=what)
+    compare.add_argument("--day", type=_day, required=True, metavar="DAY", help="2026-06-21")
+    compare.add_argument("--to", type=_folder, metavar="FILE", help="all differences, as CSV")
+    cancel = commands.add_parser(
+        "cancel", help="take back the service that an order has opened; its money goes back"
+    )
+    cancel.add_argument("order", metavar="ORDER", help="id of the order")
+    cancel.add_argument("--reason", required=True, metavar="TEXT", help="why")
+    partners = commands.add_parser(
+        "partners", help="accounts of the exchange: add, list, close, open, give a password; their files"
+    )
+    partners.add_argument("action", choices=("add", "list", "password", "close", "open", "files"))
+    partners.add_argument("partner", nargs="?", metavar="NAME", help="all but 'list' and 'files' want it")
+    partners.add_argument(
+        "--address",
+        action="append",
+        metavar="CIDR",
+        help="with 'add': where it may come from; once for each. Without: from anywhere",
+    )
+    partners.add_argument(
+        "--folder",
+        action="append",
+        metavar="NAME=r|rw",
+        help="with 'add': an agreed folder that it reads, or writes too; once for each. Without: IN=rw, OUT=r",
+    )
+    for name, what in (
+        ("connections", "so many connections at once"),
+        ("file-bytes", "how large a file may be"),
+        ("room-bytes", "how large all in its folders together"),
+    ):
+        partners.add_argument(f"--{name}", type=_number, metavar="N", help=f"with 'add': {what}")
+    staff = commands.add_parser(
+        "staff", help="who may sign in to the back office: list, add, password, roles, close or open somebody"
+    )
+    staff.add_argument("action", choices=("list", "add", "password", "roles", "close", "open"))
+    staff.add_argument(
+        "name", nargs="?", metavar="NAME", help="what they sign in with; all but 'list' want it"
+    )
+    staff.add_argument(
+        "--role",
+        metavar="ROLE",
+        help="of viewer, clerk, supervisor, admin; several with commas; 'add' and 'roles' want it",
+    )
+    staff.add_argument("--full-name", default="", metavar="TEXT", help="with 'add': as others know them")
+    staff.add_argument(
+        "--language", choices=("zh", "en"), default="zh", help="with 'add': of the pages (%(default)s)"
+    )
     audit = commands.add_parser("audit", help="verify the audit logs")
     audit.add_argument("action", choices=("verify",))
-    audit.add_argument("--role", choices=("boss", "tsp", "ppp"), help="only this role's")
+    audit.add_argument(
+        "--role", choices=("backoffice", "boss", "exchange", "tsp", "ppp"), help="only this role's"
+    )
     audit.add_argument("--head", metavar="HASH", help="hash of a record that must be there; with --role")
     check = commands.add_parser("check", help="prove on live databases what must always be true")
-    for command in (boxes, rotate, card_key, terminal, cases, psams, settle, audit, check):
+    for command in (
+        *(boxes, rotate, card_key, terminal, cases, psams, settle, reconcile, cancel, partners),
+        *(staff, audit, check),
+    ):
         _place(command)
     backup = commands.add_parser("backup", help="copy one moment of everything, while servers run or stand")
     backup.add_argument("--to", type=_folder, required=True, metavar="FOLDER", help="is made; has keys in it")
@@ -162,6 +251,13 @@ def _place(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a day like 2026-06-21 is wanted, not {text!r}") from None
+
+
 def _folder(text: str) -> Path:
     if not text.strip():
         raise argparse.ArgumentTypeError("a folder is wanted")
@@ -181,6 +277,12 @@ def _host_and_port(text: str) -> tuple[str, int]:
     return _host(host.removeprefix("[").removesuffix("]")), _port(port)
 
 
+def _number(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 on is wanted, not {text!r}")
+    return int(text)
+
+
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
@@ -195,12 +297,21 @@ def parse(arguments: Sequence[str] | None, roles: Sequence[str]) -> argparse.Nam
         top.error("boxes list, or boxes suspend|activate|stolen|revoke|activation BOX")
     if options.command == "psams" and (options.psam is None) != (options.action == "list"):
         top.error("psams list, or psams unlock PSAM")
+    if options.command == "staff" and (
+        (options.name is None) != (options.action == "list")
+        or (options.role is None) != (options.action not in ("add", "roles"))
+    ):
+        top.error("staff list, or staff add|roles NAME --role ROLE, or staff password|close|open NAME")
     if options.command == "cases":
         _check_case(top, options)
     if options.command == "settle":
         told = (options.batch, options.reason, options.actor)
         if told.count(None) != (0 if options.action == "decide" else len(told)):
             top.error("settle list, or settle now, or settle decide BATCH --reason TEXT --actor NAME")
+    if options.command == "reconcile":
+        _check_reconcile(top, options)
+    if options.command == "partners" and options.partner is None and options.action not in ("list", "files"):
+        top.error(f"partners {options.action} NAME")
     if options.command == "audit" and options.head is not None and options.role is None:
         top.error("--head wants --role: each role has its own log")
     if options.command != "run":
@@ -219,6 +330,19 @@ def _check_case(top: argparse.ArgumentParser, options: argparse.Namespace) -> No
         )
     if options.action == "decide" and None in (options.do, options.reason, options.actor):
         top.error("cases decide wants --action, --reason and --actor")
+
+
+def _check_reconcile(top: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    wanted = {"send": (True, False), "run": (True, True), "show": (True, False), "decide": (True, False)}
+    if (options.subject is not None, options.day is not None) != wanted.get(options.action, (False, False)):
+        top.error(f"reconcile {', or reconcile '.join(RECONCILE)}")
+    if options.action == "send":
+        try:
+            options.day = _day(options.subject)
+        except argparse.ArgumentTypeError as error:
+            top.error(str(error))
+    if options.action == "decide" and None in (options.do, options.reason, options.actor):
+        top.error("reconcile decide wants --action, --reason and --actor")
 
 
 def actor() -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import errno
+import functools
+import gc
 import logging
 import os
 import signal
@@ -28,6 +30,7 @@ from cardreader.output import until_nobody_reads
 from server_stub import cli, metrics
 from server_stub.app import ROLES, Roles, build, phone_application, real_world, release
 from server_stub.commands import settings_of, subcommand
+from server_stub.exchange.listener import Doorway
 from server_stub.foundation import correlation
 from server_stub.foundation.clock import SystemClock
 from server_stub.foundation.startup import only_one, rest_collector
@@ -56,6 +59,11 @@ COMMANDS = {
     "terminal-key": "hsm_keys:terminal_key",
     "psams": "psams:run",
     "settle": "settle:run",
+    "reconcile": "reconcile:run",
+    "compare": "compare:run",
+    "cancel": "cancel:run",
+    "partners": "partners:run",
+    "staff": "staff:run",
     "audit": "audit:run",
     "check": "check:run",
     "backup": "backup:backup",
@@ -162,12 +170,14 @@ class Listeners:
         phones: for phones in the local network; None: they, too, use ``own``.
         metrics: for ``/metrics`` only; None: only this machine itself gets it, from ``own``.
         terminals: for PPP's terminals; None: it does not run here.
+        partners: for the exchange's; None: it does not run here.
     """
 
     own: socket.socket
     phones: socket.socket | None
     metrics: socket.socket | None
     terminals: socket.socket | None
+    partners: socket.socket | None = None
     scheme: str = "http"
 
     @property
@@ -228,14 +238,16 @@ def open_listeners(options: argparse.Namespace, settings: Settings) -> Listeners
     terminals = None
     if "ppp" in options.roles:
         terminals = _bound(options.host, settings.ppp_port, "STB_SERVER_PPP_PORT")
+    partners = None
+    if "exchange" in options.roles:
+        partners = _bound(options.host, settings.ftp_port, "STB_SERVER_FTP_PORT")
     if not options.lan:
-        return Listeners(own, None, watchers, terminals, scheme)
+        return Listeners(own, None, watchers, terminals, partners, scheme)
     address = settings.lan_address or lan_address()
     if address is None:
         raise SettingsError("--lan: no local network was found; set STB_SERVER_LAN_ADDRESS to this machine's")
-    return Listeners(
-        own, _bound(address, options.port, "STB_SERVER_LAN_ADDRESS"), watchers, terminals, scheme
-    )
+    phones = _bound(address, options.port, "STB_SERVER_LAN_ADDRESS")
+    return Listeners(own, phones, watchers, terminals, partners, scheme)
 
 
 def _bound(host: str, port: int, source: str) -> socket.socket:
@@ -291,19 +303,27 @@ def run(options: argparse.Namespace) -> int:
 
 def _server(options: argparse.Namespace, settings: Settings) -> tuple[Server, socket.socket]:
     """The server that is asked for, and the socket it is to answer on."""
-    if options.tls or settings.tls_authority:
-        # Certificates are a tenth of a second to import, and most servers have none.
+    exchange = "exchange" in options.roles
+    if options.tls or exchange or settings.tls_authority:
+        # Certificates are a tenth of a second to import, and many servers have none.
         from server_stub import tls
-    secured = None
-    if options.tls:
-        secured = tls.files(settings, options.data, options.host, SystemClock().now())
-    elif settings.tls_certificate or settings.tls_key:
+    secured, given = None, settings.tls_certificate or settings.tls_key
+    certificate = functools.cache(
+        lambda: tls.files(settings, options.data, options.host, SystemClock().now())
+    )
+    if options.tls or (exchange and given):
+        secured = certificate() if options.tls else None
+        certificate()  # said at once, where one that is given is none
+    elif given:
         log.warning("certificate-not-used", without="--tls")
     listeners = open_listeners(options, settings)
+    doorway = None
+    if listeners.partners is not None:
+        doorway = Doorway(listeners.partners, certificate, settings.passive_ports)
     believed = None if secured is None else secured.client_context()
     if believed is None and settings.tls_authority:
         believed = tls.believing(Path(settings.tls_authority))
-    world = real_world(listeners.own_url, listeners.public_url, believed, listeners.terminals)
+    world = real_world(listeners.own_url, listeners.public_url, believed, listeners.terminals, doorway)
     app = build(settings, options.roles, options.data, world)
     roles: Roles = app.state.roles
     sides = []
@@ -327,14 +347,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     os.umask(0o077)  # what is kept is the owner's alone
-    sys.exit(until_nobody_reads(lambda: _run(arguments)))
+    code = until_nobody_reads(lambda: _run(arguments))
+    if "duckdb" in sys.modules:
+        # At the interpreter's end it tells of its own objects, in words that are no line of our log.
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
     options = cli.parse(arguments, ROLES)
     configure_logging()
     module, _, verb = COMMANDS[options.command].partition(":")
-    code: int = getattr(import_module(f"server_stub.{module}"), verb)(options)
+    command = getattr(import_module(f"server_stub.{module}"), verb)
+    if command is not run:  # a server has more to build first
+        gc.enable()
+    code: int = command(options)
     return code
 
 

@@ -6,12 +6,12 @@ import argparse
 import sys
 from contextlib import closing
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, select
 
 from server_stub import cli
 from server_stub.commands import role_of, settings_of, subcommand
 from server_stub.foundation.clock import Clock, SystemClock
-from server_stub.tsp import tables
+from server_stub.tsp import psam_pool, tables
 
 
 @subcommand
@@ -24,7 +24,7 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
             for line in database.submit(lambda conn: listed(conn, named)).result():
                 cli.announce(line)
             return 0
-        if not database.submit(lambda conn: unlock(conn, options.psam, clock, actor)).result():
+        if not database.submit(lambda conn: psam_pool.unlock(conn, options.psam, clock, actor)).result():
             sys.stderr.write(f"stb-server: {options.psam} is not noted as locked\n")
             return 1
     cli.announce(f"{options.psam} is used again; if it is still locked, its next payment says so")
@@ -38,16 +38,3 @@ def listed(conn: Connection, urls: tuple[str, ...]) -> list[str]:
         f"{name}  locked since {locked[name]:%Y-%m-%d %H:%M}" if name in locked else f"{name}  good"
         for name in dict.fromkeys((*urls, *sorted(locked)))
     ]
-
-
-def unlock(conn: Connection, psam: str, clock: Clock, actor: str) -> bool:
-    """Somebody has unlocked or changed it; False for one that is not noted as locked.
-
-    Args:
-        actor: who says so, for the audit log.
-    """
-    mine = tables.psam_locks.c.psam == psam
-    if not conn.execute(delete(tables.psam_locks).where(mine)).rowcount:
-        return False
-    tables.audit.append(conn, clock, actor, "psam-unlock", psam)
-    return True

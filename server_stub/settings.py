@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from ipaddress import AddressValueError, IPv4Address
 from typing import Any
@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from cardreader.sim.issuers import ISSUERS
+from server_stub.foundation.calendar import Calendar
+from server_stub.foundation.folders import folder_of
 from server_stub.foundation.secret import SecretText
 
 PREFIX = "STB_SERVER_"
@@ -20,7 +22,7 @@ LONGEST_SECONDS = 366 * 86_400
 """Nothing here may take longer than a year: what does is a slip, and dates end somewhere."""
 
 
-MOST = {"ppp_port": 65_535}
+MOST = {"ppp_port": 65_535, "ftp_port": 65_535}
 """The most that other numbers may be."""
 SHORTEST_KEY, LONGEST_KEY = 16, 256
 PSAM = re.compile(rf"sim:[1-9][0-9]{{0,2}}(:({'|'.join(ISSUERS)}))?|pcsc:.*\S.*")
@@ -45,6 +47,15 @@ class Settings:
             (part of a reader's name); may be empty. One that cannot be reached is looked for until it can.
         lan_address: this machine's IPv4 address in the local network, for ``--lan``; empty: found out.
         ppp_port: where PPP listens for terminals (ISO 8583 over TCP), on the address of ``--host``; not set: any free one.
+        boss_files, ppp_files: the folders that this TSP shares with BOSS and PPP for files of each day, ftps://USER@HOST:PORT/FOLDER
+            or file:///FOLDER; empty: at the exchange of this process.
+        tsp_files: the same of the roles boss and ppp, where the exchange runs in another process.
+        boss_files_password, ppp_files_password, tsp_files_password: of these accounts; empty: derived from the partner key, as
+            our own exchange does.
+        ftp_port: where the exchange listens for partners (FTP with TLS), on the address of ``--host``; not set: any free one.
+        ftp_passive_ports: FIRST-LAST, the ports for its data connections; empty: any free ones.
+        ftp_failures_per_hour: wrong passwords there for one account from one address; ten times as many for it from all, three
+            times as many from one address for all.
         ppp_address: HOST:PORT of the PPP whose terminal this platform is; empty: the role in this process.
         ppp_seconds: how long PPP may take to answer; shorter than the first of the pauses below, when a sale is reversed.
         pos_terminal, pos_merchant: terminal and merchant numbers there (bits 41 and 42).
@@ -71,6 +82,11 @@ class Settings:
         unknown_pauses: comma-separated seconds after which a payment whose money is unknown, or waits for something, is
             looked at for the first, second ... time; after the last it is a case for a person.
         case_second_fen: from this amount on a case is decided by two people.
+        cut_off: when a business day ends in China, HH:MM.
+        closed_days: dates (2026-10-01) and days of the week (sat), with commas between, on which nothing is exchanged with
+            PPP and nothing settled; it is caught up with afterwards.
+        staff_idle_seconds: how long a session in the back office lasts without use.
+        staff_session_seconds: how long it lasts at most.
         idempotency_days: how long the answers to requests are kept.
         late_settle_seconds: the demo wallet's "pay after the code has run out": how long after.
     """
@@ -93,6 +109,15 @@ class Settings:
     partner_seconds: float = 5.0
     late_settle_seconds: int = 5
     ppp_port: int = 0
+    boss_files: str = ""
+    ppp_files: str = ""
+    tsp_files: str = ""
+    boss_files_password: SecretText = field(default_factory=lambda: SecretText(""))
+    ppp_files_password: SecretText = field(default_factory=lambda: SecretText(""))
+    tsp_files_password: SecretText = field(default_factory=lambda: SecretText(""))
+    ftp_port: int = 0
+    ftp_passive_ports: str = ""
+    ftp_failures_per_hour: int = 10
     ppp_address: str = ""
     ppp_seconds: float = 25.0
     pos_terminal: str = "88310001"
@@ -106,12 +131,27 @@ class Settings:
     box_wrong_proofs: int = 2
     unknown_pauses: str = "60,300,900,3600"
     case_second_fen: int = 50_000
+    cut_off: str = "00:00"
+    closed_days: str = ""
+    staff_idle_seconds: int = 900
+    staff_session_seconds: int = 43_200
     idempotency_days: int = 30
 
     @property
     def psam_urls(self) -> tuple[str, ...]:
         """The pool's PSAMs, one URL each."""
         return tuple(url.strip() for url in self.psams.split(",") if url.strip())
+
+    @property
+    def calendar(self) -> Calendar:
+        """The business days."""
+        return Calendar.of(self.cut_off, self.closed_days)
+
+    @property
+    def passive_ports(self) -> Sequence[int] | None:
+        """The ports for data connections of the exchange; None: any free ones."""
+        first, _, last = self.ftp_passive_ports.partition("-")
+        return range(int(first), int(last) + 1) if first else None
 
     @property
     def unknown_schedule(self) -> tuple[float, ...]:
@@ -186,6 +226,16 @@ def _host_and_port(name: str, text: str) -> str:
     return text
 
 
+def _ports(name: str, text: str) -> str:
+    first, _, last = text.partition("-")
+    right = all(one.isascii() and one.isdigit() and 1024 <= int(one) < 65536 for one in (first, last))
+    if text and not (right and int(first) <= int(last)):
+        raise SettingsError(
+            f"{name}={text!r}: FIRST-LAST is wanted, two ports from 1024 on, like 50000-50099"
+        )
+    return text
+
+
 def _fixed(size: int) -> Callable[[str, str], str]:
     """Letters and digits of that length."""
 
@@ -241,6 +291,39 @@ def _pauses(name: str, text: str) -> str:
     return text
 
 
+def _files(name: str, text: str) -> str:
+    """Where files are exchanged. Raises SettingsError; what it says has no password."""
+    if text:
+        try:
+            folder_of(text)
+        except ValueError as error:
+            raise SettingsError(f"{name}: {error}") from None
+    return text
+
+
+def _secret(name: str, text: str) -> SecretText:
+    return SecretText(text)
+
+
+def _cut_off(name: str, text: str) -> str:
+    try:
+        Calendar.of(text, "")
+    except ValueError:
+        raise SettingsError(f"{name}={text!r}: a time of day like 23:00 is wanted") from None
+    return text
+
+
+def _closed_days(name: str, text: str) -> str:
+    try:
+        Calendar.of("00:00", text)
+    except ValueError:
+        raise SettingsError(
+            f"{name}={text!r}: dates like 2026-10-01 and days of the week like sat are wanted, with commas between, and "
+            "not the whole week"
+        ) from None
+    return text
+
+
 CHECKS: dict[str, Callable[[str, str], str | SecretText]] = {
     "boss_url": _address,
     "wallet_url": _address,
@@ -249,7 +332,16 @@ CHECKS: dict[str, Callable[[str, str], str | SecretText]] = {
     "psams": _psams,
     "unknown_pauses": _pauses,
     "lan_address": _lan_address,
+    "cut_off": _cut_off,
+    "boss_files": _files,
+    "ppp_files": _files,
+    "tsp_files": _files,
+    "boss_files_password": _secret,
+    "ppp_files_password": _secret,
+    "tsp_files_password": _secret,
+    "closed_days": _closed_days,
     "ppp_address": _host_and_port,
+    "ftp_passive_ports": _ports,
     "pos_terminal": _fixed(8),
     "pos_merchant": _fixed(15),
 }

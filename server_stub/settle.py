@@ -6,8 +6,6 @@ import argparse
 import sys
 from contextlib import closing
 
-from sqlalchemy import Connection, update
-
 from server_stub import cli
 from server_stub.commands import role_of, subcommand
 from server_stub.foundation.clock import Clock, SystemClock
@@ -25,37 +23,16 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
                 cli.announce(line)
             return 0
         if options.action == "now":
-            if not database.submit(lambda conn: order(conn, clock, cli.actor())).result():
+            if not database.submit(
+                lambda conn: housekeeping.order_settlement(conn, clock, cli.actor())
+            ).result():
                 sys.stderr.write("stb-server: no server with a way to PPP has run here\n")
                 return 1
             cli.announce("a server that runs here settles within a minute")
             return 0
         said = (options.batch, options.reason, options.actor, cli.actor())
-        if not database.submit(lambda conn: decide(conn, clock, *said)).result():
+        if not database.submit(lambda conn: settlement.decide(conn, clock, *said)).result():
             sys.stderr.write(f"stb-server: there is no batch {options.batch} that differs\n")
             return 1
     cli.announce(f"batch {options.batch} is decided")
     return 0
-
-
-def order(conn: Connection, clock: Clock, actor: str) -> bool:
-    """The batch is to be settled now; False where nobody ever does."""
-    mine = tables.jobs.c.id == housekeeping.SETTLE
-    if not conn.execute(update(tables.jobs).where(mine).values(due_at=clock.now())).rowcount:
-        return False
-    tables.audit.append(conn, clock, actor, "settle", "now")
-    return True
-
-
-def decide(conn: Connection, clock: Clock, batch: str, reason: str, actor: str, by: str) -> bool:
-    """A person has found out why PPP's totals differ; False for a batch whose do not.
-
-    Args:
-        by: who gives the command, as the system knows them.
-    """
-    mine = (tables.settlements.c.batch == batch) & (tables.settlements.c.state == settlement.DIFFERS)
-    values = {"state": settlement.DECIDED, "reason": reason, "actor": actor}
-    if not conn.execute(update(tables.settlements).where(mine).values(**values)).rowcount:
-        return False
-    tables.audit.append(conn, clock, actor, "settlement-decided", batch, reason=reason, by=by)
-    return True

@@ -52,8 +52,22 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first: nobody waits for one of them at the end. There is one pcscd: nobody else waits for it."""
+    """The longest first: nobody waits for one of them at the end. There is one pcscd: nobody else waits for it. Tests that
+    share what their module starts run in one process: others would start it again.
+    """
     for item in items:
-        if item.get_closest_marker("pcscd") and not item.get_closest_marker("xdist_group"):
+        if item.get_closest_marker("xdist_group"):
+            continue
+        if item.get_closest_marker("pcscd"):
             item.add_marker(pytest.mark.xdist_group("pcscd"))
+        elif _shares(item):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem.removeprefix("test_")))
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
+def _shares(item: pytest.Item) -> bool:
+    """Whether it has a fixture that is made once for its module."""
+    if not isinstance(item, pytest.Function):
+        return False
+    known = item._fixtureinfo.name2fixturedefs
+    return any(defined[-1].scope == "module" for defined in known.values())

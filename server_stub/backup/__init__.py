@@ -134,7 +134,7 @@ def put_back(source: Path, data: Path, url: str) -> dict[str, Any]:
             postgresql.fill(source, url, manifest)
         for name in {*manifest["files"], *(files.VAULT for _ in source.glob(files.VAULT))}:
             path = Path(name)
-            if path.suffix != ".copy":
+            if path.suffix != ".copy" or path.parts[0] not in manifest["roles"]:
                 files.put(source / path, data / path)
         for path in (data / files.PSAMS).glob("*.json"):
             files.leap(path)

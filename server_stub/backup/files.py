@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -12,12 +13,22 @@ from pathlib import Path
 from typing import IO
 
 from server_stub import tls
+from server_stub.backoffice import tables as backoffice
 from server_stub.boss import tables as boss
+from server_stub.exchange import tables as exchange
+from server_stub.exchange.service import INCOMING
+from server_stub.foundation.folders import TEMPORARY
 from server_stub.ppp import tables as ppp
 from server_stub.sandbox import tables as sandbox
 from server_stub.tsp import tables as tsp
 
-ROLES = {one.info["role"]: one for one in (tsp.metadata, boss.metadata, sandbox.metadata, ppp.metadata)}
+ROLES = {
+    one.info["role"]: one
+    for one in (
+        *(backoffice.metadata, tsp.metadata, boss.metadata, sandbox.metadata, ppp.metadata),
+        exchange.metadata,
+    )
+}
 """In the order in which they ask each other; locks are always taken in this one."""
 VAULT = "tsp.key"
 KEYS = (
@@ -31,6 +42,8 @@ KEYS = (
     tls.KEY,
 )
 PSAMS = "psams"
+EXCHANGED = ("files", "folders")
+"""Every version of every file that was exchanged, by role, and what partners see of them."""
 PSAM_LEAP = 10_000
 """How far a simulated PSAM's number is moved on: a real one has gone on since, and never uses a number twice."""
 TERMINALS = "pos_terminals"
@@ -42,12 +55,26 @@ old message, and its reversal would undo another subscriber's sale. Signing in t
 
 
 def copy_files(part: Path, data: Path) -> None:
-    """Keys, and what simulated PSAMs keep. Those of a reader keep their own."""
+    """Keys, what simulated PSAMs keep (those of a reader keep their own), and exchanged files.
+
+    Called when the rows are as they will be in the backup: a file is there before the row that tells of it.
+    """
     for name in KEYS:
         if (data / name).exists():
             put(data / name, part / name)
     for path in sorted((data / PSAMS).glob("*.json")):
         put(path, part / PSAMS / path.name)
+    for folder in EXCHANGED:
+        for path in sorted((data / folder).rglob("*")):
+            if path.is_symlink() or not path.is_file() or is_growing(path):
+                continue
+            with contextlib.suppress(FileNotFoundError):  # a partner has taken it away meanwhile
+                put(path, part / path.relative_to(data))
+
+
+def is_growing(path: Path) -> bool:
+    """Whether a file of the exchange is not whole yet: it counts for nothing."""
+    return path.name.endswith(TEMPORARY) or INCOMING in path.parts
 
 
 def put(source: Path, target: Path) -> None:

@@ -11,7 +11,7 @@ from server_stub.foundation.ledger import Account, Entry, Journal
 
 PLATFORM = "receivable:platform"
 """What the payment platform owes for services it was paid for; an asset."""
-OPENED = "opened"
+OPENED, CANCELLED = "opened", "cancelled"
 
 
 def revenue(service: str) -> str:
@@ -38,3 +38,10 @@ def opened(conn: Connection, order: str, service: str, amount_fen: int, at: date
         return  # a reduction of the whole price
     entries = (Entry(PLATFORM, amount_fen), Entry(revenue(service), -amount_fen))
     ledger.post(conn, Journal(OPENED, order, "platform", at, entries))
+
+
+def cancelled(conn: Connection, order: str, service: str, amount_fen: int, at: datetime) -> None:
+    """Books that what an order has opened was taken back: the platform owes nothing for it any more."""
+    if amount_fen:
+        entries = (Entry(PLATFORM, -amount_fen), Entry(revenue(service), amount_fen))
+        ledger.post(conn, Journal(CANCELLED, order, "staff", at, entries))

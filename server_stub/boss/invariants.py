@@ -56,7 +56,7 @@ def _opened(conn: Connection) -> list[str]:
         f"order {row.id} of {row.service} for {yuan(row.amount_fen)} yuan has opened"
         f" {'nothing' if row.given is None else f'{row.given} for {yuan(row.paid_fen)} yuan'}"
         f"{'' if row.payment else ', for no payment'}"
-        for row in conn.execute(query.where(orders.c.state == "opened"))
+        for row in conn.execute(query.where(orders.c.state.in_(("opened", "cancelled"))))
         if (row.given, row.paid_fen) != (row.service, row.amount_fen) or row.payment is None
     ]
     twice = select(orders.c.subscription_id).where(orders.c.subscription_id.is_not(None))
@@ -100,7 +100,7 @@ def _states(conn: Connection) -> list[str]:
         f"box {row.box_number} is {row.state}"
         for row in conn.execute(select(boxes).where(boxes.c.state.not_in(keys.STATES)))
     ]
-    strange = select(orders).where(orders.c.state.not_in(("quoted", "opened", "refused")))
+    strange = select(orders).where(orders.c.state.not_in(("quoted", "opened", "refused", "cancelled")))
     said += [f"order {row.id} is {row.state}" for row in conn.execute(strange)]
     good = box_keys.c.ended.is_(None)
     many = select(box_keys.c.box_number).where(good).group_by(box_keys.c.box_number)

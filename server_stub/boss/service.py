@@ -10,12 +10,16 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from server_stub.boss import books, keys, models, rules, store, tables, views
+from server_stub.boss.day_work import DayWork
 from server_stub.foundation import statements, wire
+from server_stub.foundation.calendar import Calendar
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database
+from server_stub.foundation.day_exchange import DayExchange
 from server_stub.foundation.http import answer_of
 from server_stub.foundation.idempotency import Answer, Idempotency, KeyUse
 from server_stub.foundation.ids import Ids
+from server_stub.foundation.jobs import Jobs
 from server_stub.foundation.problems import Problem
 from server_stub.foundation.secret import SecretText
 
@@ -37,15 +41,27 @@ class BossService:
         self._clock = clock
         self._ids = ids
         self.idempotency = Idempotency(database, tables.keys, clock)
+        self._jobs: Jobs | None = None
+        self.days: DayWork | None = None
         database.load(books.open_accounts)
+
+    def exchange_days(self, exchange: DayExchange, calendar: Calendar) -> None:
+        """It tells the platform of each day, in a folder that both have agreed on; to be said before the start."""
+        self.days = DayWork(exchange, calendar, self._clock)
+        self._jobs = Jobs(self.database, tables.jobs, self._clock, self._ids.row(), self.days.jobs())
+        self.database.load(self._jobs.load)
 
     def start(self) -> None:
         """It begins to answer. Raises CannotStart."""
         tables.audit.note_start(self.database, self._clock, "boss")
+        if self._jobs is not None:
+            self._jobs.start()
 
-    def close(self) -> None:
-        """Lets go of the database."""
+    async def stop(self) -> None:
+        """Ends its work, and lets go of the database."""
         try:
+            if self._jobs is not None:
+                await self._jobs.stop()
             tables.audit.note_stop(self.database, self._clock, "boss")
         finally:
             self.database.close()
@@ -251,7 +267,12 @@ class BossService:
                 "paid_at": opening.paid_at,
             }
             statements.insert(conn, tables.subscriptions, values)
-            opened_by = {"state": "opened", "payment": opening.payment, "subscription_id": subscription}
+            opened_by = {
+                "state": "opened",
+                "payment": opening.payment,
+                "subscription_id": subscription,
+                "opened_at": now,
+            }
             statements.change(conn, tables.orders, opened_by, id=order_id)
             books.opened(conn, order_id, order.service, opening.amount_fen, now)
             after = replace(who, held=store.load_held(conn, who.id))

@@ -7,20 +7,24 @@ from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, St
 from server_stub.foundation import correlation
 from server_stub.foundation.audit import Audit
 from server_stub.foundation.database import Instant
+from server_stub.foundation.files import Files
 from server_stub.foundation.idempotency import idempotency_table
+from server_stub.foundation.jobs import jobs_table
 from server_stub.foundation.ledger import Ledger
 
 metadata = MetaData(info={"role": "boss"})
 keys = idempotency_table(metadata)
 ledger = Ledger(metadata)
 audit = Audit(metadata)
+jobs = jobs_table(metadata)
+files = Files(metadata)
 
 subscribers = Table(
     "subscribers",
     metadata,
     Column("id", String, primary_key=True),
-    Column("name_zh", String, nullable=False),
-    Column("name_en", String, nullable=False),
+    Column("name_zh", String, nullable=False, index=True),
+    Column("name_en", String, nullable=False, index=True),
     Column("arrears_fen", Integer, nullable=False, default=0),
 )
 
@@ -110,11 +114,12 @@ orders = Table(
     Column("list_fen", Integer, nullable=False),
     Column("reduction_fen", Integer, nullable=False),
     Column("amount_fen", Integer, nullable=False),
-    Column("state", String, nullable=False),  # quoted | opened | refused
+    Column("state", String, nullable=False),  # quoted | opened | refused | cancelled
     Column("refusal", String),
     Column("payment", String),
     Column("subscription_id", ForeignKey("subscriptions.id"), index=True),
     Column("created_at", Instant, nullable=False),
+    Column("opened_at", Instant, index=True),
     correlation.column(),
     UniqueConstraint("payment"),
 )

@@ -155,11 +155,17 @@ class Audit:
     def _tell(self, role: str, head: Head) -> None:
         log.info("audit-head", role=role, record=head.sequence, hash=head.hash)
 
-    def verify(self, conn: Connection, head: str | None = None) -> Verdict:
+    def verify(
+        self,
+        conn: Connection,
+        head: str | None = None,
+        progress: Callable[[int], object] = lambda count: None,
+    ) -> Verdict:
         """Goes through the whole chain.
 
         Args:
             head: hash of a record that must be in it, as somebody wrote it down; None: the head row must do.
+            progress: told now and then how many records have fitted so far.
         """
         there = inspect(conn).get_table_names()
         for table in (self.records, self.head):
@@ -180,6 +186,8 @@ class Audit:
                 return Verdict(count, last, f"record {row.sequence} was changed")
             count, last = row.sequence, row.hash
             found = found or last == head
+            if not count % 1000:
+                progress(count)
         kept = conn.execute(select(self.head)).one_or_none()
         if kept is None or (kept.sequence, kept.hash) != (count, last):
             said = "is missing" if kept is None else f"is record {kept.sequence}, the last one is {count}"

@@ -42,6 +42,14 @@ def jobs_table(metadata: MetaData) -> Table:
     )
 
 
+def order(conn: Connection, table: Table, name: str, now: datetime) -> bool:
+    """A job is to be run now, whenever it would be due; False where there is none of that name.
+
+    A process that does not hear of it (``Jobs.due``) finds it within a minute.
+    """
+    return bool(conn.execute(update(table).where(table.c.id == name).values(due_at=now)).rowcount)
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """What is to be done, and when.
@@ -119,6 +127,9 @@ class Jobs:
         mine = self._table.c.claimed_by == self._who
         with left_for_later("claims of jobs"):
             await self._database.write(lambda conn: self._give_back(conn, mine))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._jobs
 
     def due(self, name: str, instant: datetime) -> None:
         """There will be something to do for a job at an instant, perhaps before the one it waits for."""

@@ -175,6 +175,11 @@ class Ledger:
                 rows = [{"account": account.name, "part": part, "balance_fen": 0} for part in range(PARTS)]
                 conn.execute(insert(self.balances), rows)
 
+    def steps(self, conn: Connection, kind: str, reference: str) -> int:
+        """How many journals of a kind a reference has: the step of the next one, for whoever has the cause locked."""
+        mine = (self.journals.c.kind == kind) & (self.journals.c.reference == reference)
+        return int(conn.execute(select(func.count()).select_from(self.journals).where(mine)).scalar_one())
+
     def post(self, conn: Connection, journal: Journal) -> bool:
         """Books a journal in the caller's transaction; the same once more changes nothing.
 

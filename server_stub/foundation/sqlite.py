@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import Connection, QueuePool, RootTransaction, StaticPool, create_engine, event
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.exc import DatabaseError
 
 from server_stub.foundation import compiled
@@ -54,6 +55,13 @@ class _Job:
     context: contextvars.Context
 
 
+class Compiler(SQLiteCompiler):
+    """The library's, which leaves out what a statement says of indexes (``with_hint(table, "INDEXED BY ...", "sqlite")``)."""
+
+    def get_from_hint_text(self, table: Any, text: str | None) -> str | None:
+        return text
+
+
 class SqliteDatabase:
     """One role's database file, for this process alone.
 
@@ -83,6 +91,7 @@ class SqliteDatabase:
             hide_parameters=True,  # an error's text goes to the log: no values of ours
             execution_options=compiled.SHARED,
         )
+        self._write_engine.dialect.statement_compiler = Compiler
         event.listen(self._write_engine, "connect", _prepare_writer)
         event.listen(self._write_engine, "begin", lambda conn: _driver(conn).execute("BEGIN IMMEDIATE"))
         try:
@@ -105,6 +114,7 @@ class SqliteDatabase:
             hide_parameters=True,
             execution_options=compiled.SHARED,
         )
+        self._read_engine.dialect.statement_compiler = Compiler
         # All of one read is of one moment.
         event.listen(self._read_engine, "begin", lambda conn: _driver(conn).execute("BEGIN"))
         self._own = threading.local()
@@ -285,13 +295,15 @@ class SqliteReader:
 
     def _open(self, connect: Callable[[Path], sqlite3.Connection]) -> Connection:
         creator = partial(connect, self._path)
-        return create_engine(
+        engine = create_engine(
             "sqlite://",
             creator=creator,
             poolclass=StaticPool,
             hide_parameters=True,
             execution_options=compiled.SHARED,
-        ).connect()
+        )
+        engine.dialect.statement_compiler = Compiler
+        return engine.connect()
 
 
 def _shared(path: Path) -> sqlite3.Connection:

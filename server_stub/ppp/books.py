@@ -21,6 +21,9 @@ DEPOSITED, SALE, LOAD, CASH_SALE, REVERSAL, SETTLED = (
     "reversal",
     "settled",
 )
+PURSES = "purses:float"
+"""What purses hold that was loaded onto them elsewhere; a liability, that goes down with what they pay."""
+PURSE_SALES = "purse-sales"
 
 
 def card(account: str) -> str:
@@ -42,7 +45,10 @@ def open_merchant(conn: Connection, number: str) -> None:
     """Opens the accounts of the house and of a merchant."""
     ledger.open_accounts(
         conn,
-        [Account(FUNDS, "asset"), Account(PAID_OUT, "asset"), Account(merchant(number), "liability")],
+        [
+            *(Account(FUNDS, "asset"), Account(PAID_OUT, "asset"), Account(PURSES, "liability")),
+            Account(merchant(number), "liability"),
+        ],
     )
 
 
@@ -103,3 +109,13 @@ def settle(conn: Connection, terminal: str, batch: str, merchant_number: str, fe
     if fen:
         entries = (Entry(merchant(merchant_number), fen), Entry(PAID_OUT, -fen))
         ledger.post(conn, Journal(SETTLED, f"{terminal} {batch}", "terminal", at, entries))
+
+
+def settle_purses(conn: Connection, reference: str, fen: int, at: datetime) -> None:
+    """Books that debits of purses were accepted, and are paid out.
+
+    Args:
+        reference: the file, and the first of its lines that these are.
+    """
+    entries = (Entry(PURSES, fen), Entry(PAID_OUT, -fen))
+    ledger.post(conn, Journal(PURSE_SALES, reference, "platform", at, entries))

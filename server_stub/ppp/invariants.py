@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from server_stub.foundation.money import yuan
+from server_stub.foundation.purse_details import ACCEPTED
 from server_stub.ppp import books
 from server_stub.ppp.accounts import SCHEMES, STATES
-from server_stub.ppp.tables import accounts, audit, ledger, settlements, terminals, transactions
+from server_stub.ppp.tables import (
+    accounts,
+    audit,
+    ledger,
+    purse_debits,
+    settlements,
+    terminals,
+    transactions,
+)
 
 Check = Callable[[Connection], list[str]]
 MONEY = (books.SALE, books.LOAD, books.CASH_SALE)
@@ -103,6 +113,27 @@ def _batches(conn: Connection) -> list[str]:
     return said
 
 
+def _purses(conn: Connection) -> list[str]:
+    """What was accepted of purses, and nothing else, was paid out; each of it is of a card, and has its day."""
+    debit = purse_debits.c
+    query = select(debit.file, func.sum(debit.amount_fen).label("fen")).where(debit.code == ACCEPTED)
+    wanted = {row.file: int(row.fen) for row in conn.execute(query.group_by(debit.file))}
+    found: dict[str, int] = defaultdict(int)
+    journals = select(ledger.journals.c.reference).where(ledger.journals.c.kind == books.PURSE_SALES)
+    for reference in conn.scalars(journals):
+        found[reference.partition(" ")[0]] += ledger.standing(conn, reference)[books.PURSES]
+    said = [
+        f"{yuan(wanted.get(file, 0))} yuan of file {file} were accepted; booked are {yuan(found[file])}"
+        for file in sorted(wanted.keys() | found.keys())
+        if wanted.get(file, 0) != found[file]
+    ]
+    odd = (debit.code == ACCEPTED) == (debit.card.is_(None) | debit.settled_on.is_(None))
+    return said + [
+        f"debit {row.reference} was answered {row.code}, for {row.masked or 'no card'}, settled {row.settled_on}"
+        for row in conn.execute(select(purse_debits).where(odd))
+    ]
+
+
 def _audit(conn: Connection) -> list[str]:
     fault = audit.verify(conn).fault
     return [] if fault is None else [fault]
@@ -119,6 +150,7 @@ CHECKS: Mapping[str, Check] = {
     "accounts and transactions are as they can be": _states,
     "transaction counters go up": _atcs,
     "a settled batch is closed": _batches,
+    "what was accepted of purses is paid": _purses,
     "audit log is whole": _audit,
 }
 """By name, in the order they are shown."""

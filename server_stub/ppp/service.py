@@ -13,8 +13,10 @@ import structlog
 from sqlalchemy import Connection
 
 from server_stub.foundation import statements
+from server_stub.foundation.calendar import Calendar
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database
+from server_stub.foundation.day_exchange import DayExchange
 from server_stub.foundation.ids import Ids, RandomBytes
 from server_stub.foundation.iso8583 import (
     FieldMissing,
@@ -27,13 +29,16 @@ from server_stub.foundation.iso8583 import (
     encode,
     pos_mac,
 )
+from server_stub.foundation.jobs import Jobs
 from server_stub.foundation.secret import SecretBytes
 from server_stub.foundation.vault import Vault
 from server_stub.foundation.working_keys import DOUBLE, WITH_TRACK_KEY, WorkingKeys, under
 from server_stub.ppp import batches, books, chip, tables, transactions
 from server_stub.ppp.accounts import Accounts
+from server_stub.ppp.day_work import DayWork
 from server_stub.ppp.faults import Faults
 from server_stub.ppp.issuer import APPROVED, CURRENCY, Issuer, Refused, Verdict
+from server_stub.ppp.purse_debits import PurseDebits
 from server_stub.ppp.tables import audit, terminals
 from server_stub.ppp.terminals import (
     DEMO_MERCHANT,
@@ -90,16 +95,29 @@ class PppService:
         self._tmk = tmk
         self._issuer = Issuer(self.accounts, master)
         self._upload = batches.Upload(self._issuer, self.accounts, vault, ids)
+        self._jobs: Jobs | None = None
+        self.days: DayWork | None = None
         now = clock.now()
         database.load(lambda conn: self._load_demo(conn, now))
+
+    def exchange_days(self, exchange: DayExchange, calendar: Calendar) -> None:
+        """It answers the platform's days, in a folder that both have agreed on; to be said before the start."""
+        debits = PurseDebits(self._vault, self._tmk, calendar)
+        self.days = DayWork(exchange, debits, calendar, self.clock)
+        self._jobs = Jobs(self.database, tables.jobs, self.clock, self._ids.row(), self.days.jobs())
+        self.database.load(self._jobs.load)
 
     def start(self) -> None:
         """It begins to answer. Raises CannotStart."""
         audit.note_start(self.database, self.clock, "ppp")
+        if self._jobs is not None:
+            self._jobs.start()
 
-    def close(self) -> None:
-        """Lets go of the database."""
+    async def stop(self) -> None:
+        """Ends its work, and lets go of the database."""
         try:
+            if self._jobs is not None:
+                await self._jobs.stop()
             audit.note_stop(self.database, self.clock, "ppp")
         finally:
             self.database.close()

@@ -7,11 +7,15 @@ from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, St
 from server_stub.foundation import correlation
 from server_stub.foundation.audit import Audit
 from server_stub.foundation.database import Fen, Instant
+from server_stub.foundation.files import Files
+from server_stub.foundation.jobs import jobs_table
 from server_stub.foundation.ledger import Ledger
 
 metadata = MetaData(info={"role": "ppp"})
 ledger = Ledger(metadata)
 audit = Audit(metadata)
+jobs = jobs_table(metadata)
+files = Files(metadata)
 
 terminals = Table(
     "terminals",
@@ -65,6 +69,7 @@ transactions = Table(
     UniqueConstraint("terminal", "batch", "stan", name="one_of_a_stan"),
     UniqueConstraint("account", "atc", name="one_of_an_atc"),
 )
+Index("transactions_of_day", transactions.c.at)
 Index("transactions_of_batch", transactions.c.terminal, transactions.c.batch, transactions.c.state)
 
 settlements = Table(
@@ -78,3 +83,26 @@ settlements = Table(
     Column("at", Instant, nullable=False),
     Column("ended_at", Instant),
 )
+
+purse_debits = Table(
+    "purse_debits",
+    metadata,
+    Column("reference", String, primary_key=True),  # the platform's payment
+    Column("day", String, nullable=False),  # of the file it came in, 2026-06-21
+    Column("amount_fen", Fen, nullable=False),
+    Column("card", String),  # fingerprint of its serial; null of what was refused
+    Column("masked", String),
+    Column("terminal_number", String, nullable=False),
+    Column("number", String, nullable=False),  # terminal transaction number
+    Column("date", String, nullable=False),
+    Column("time", String, nullable=False),
+    Column("tac", String, nullable=False),
+    Column("digest", String, nullable=False),  # of its line
+    Column("code", String, nullable=False),  # 00: accepted
+    Column("settled_on", String),  # the day it is settled on; null of what was refused
+    Column("file", String, nullable=False),
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("card", "terminal_number", "number", "date", "time", name="one_of_a_debit"),
+)
+"""Debits of purses that the platform has uploaded."""
+Index("purse_debits_of_day", purse_debits.c.day)

@@ -167,7 +167,7 @@ class Book:
         values |= {"there_count": there.count, "there_fen": there.fen}
         values["counts"] = canonical({str(cls): list(found) for cls, found in counts.items()})
         values["healed"] = canonical({one.rule: asdict(one) for one in healed})
-        values |= {"opened": seen.opened, "closed": closed, "files": canonical(files)}
+        values |= {"opened": seen.opened, "closed": closed, "files": canonical(dict(files))}
         values |= {"state": "done", "ended_at": clock.now(), "step": "", "percent": 100}
         self._change(conn, run, **values)
 
@@ -371,6 +371,12 @@ class Book:
             self._note(conn, clock, break_id, actor, "not-healed", why=why)
         return bool(changed)
 
+    def note(
+        self, conn: Connection, clock: Clock, break_id: str, actor: str, event: str, **facts: Any
+    ) -> None:
+        """Writes down what has happened about a break; it stays as it is."""
+        self._note(conn, clock, break_id, actor, event, **facts)
+
     # What is there
 
     def waiting(
@@ -441,7 +447,11 @@ class Book:
             return
         values = _facts(run, one)
         changed = {name for name in ("cls", "here", "there") if getattr(kept, name) != values[name]}
-        statements.change(conn, self.breaks, {**values, "seen_at": clock.now()}, id=kept.id)
+        values["seen_at"] = clock.now()
+        if kept.cls != one.cls and kept.state == "healing":
+            # What was begun was about something else; what this is now is asked anew.
+            values |= {"state": "open", "action": None, "rule": None}
+        statements.change(conn, self.breaks, values, id=kept.id)
         if changed:
             self._note(conn, clock, kept.id, "server", "changed", run=run.id, cls=str(one.cls), was=kept.cls)
 

@@ -70,7 +70,7 @@ def breaks(metadata: MetaData) -> Table:
         Column("closed_at", Instant),
         Column("seen_at", Instant, nullable=False),
     )
-    there = table.c.state != "closed"
+    there = table.c.closed_at.is_(None)
     Index(
         "one_open_break_of_a_key",
         table.c.pair,

@@ -47,6 +47,8 @@ WORDS = {
         "late-refunded-hint": "订单已经关闭，业务没有开通。钱已全额退还给您。",
         "service-not-opened": "业务没能开通，已退还",
         "service-not-opened-hint": "您已支付成功，但运营商没能开通这项业务。钱已全额退还给您。",
+        "service-cancelled": "业务已取消，已退还",
+        "service-cancelled-hint": "运营商取消了这项业务。钱已全额退还给您。",
         "unknown": "没有这个二维码",
         "unknown-hint": "这里没有扣款。请重新扫描电视上的二维码。",
         "settling": "支付处理中",
@@ -94,6 +96,8 @@ WORDS = {
         "service-not-opened": "Not switched on, sent back",
         "service-not-opened-hint": "You paid in time, but the operator could not switch the service on. "
         "The money was sent back to you in full.",
+        "service-cancelled": "Cancelled, sent back",
+        "service-cancelled-hint": "The operator has cancelled the service. The money was sent back to you in full.",
         "unknown": "There is no such code",
         "unknown-hint": "Nothing was taken here. Please scan the code on the television again.",
         "settling": "Payment in progress",
@@ -112,6 +116,7 @@ ENDS = {
     ("closed", "cancelled"): "cancelled",
     ("closed", "paying-elsewhere"): "paying-elsewhere",
     ("refunded", "service-not-opened"): "service-not-opened",
+    ("refunded", "service-cancelled"): "service-cancelled",
     **{("paid", ended): "too-late" for ended in ENDED},
     **{("refunded", ended): "late-refunded" for ended in ENDED},
 }
@@ -124,6 +129,7 @@ AMOUNTS = {
     "refunded": "returned",
     "late-refunded": "returned",
     "service-not-opened": "returned",
+    "service-cancelled": "returned",
 }
 """What the amount is called, in the television's words; of every other end nothing was paid, and it is grey."""
 UNPAID = "order-amount"

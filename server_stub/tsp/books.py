@@ -21,6 +21,7 @@ ORDERS = "suspense:orders"
 DIFFERENCES = "suspense:differences"
 REFUNDS = "payable:refunds"
 BOSS = "payable:boss"
+SETTLED = "cash:settled"
 COUNTER = "cash:counter"
 BORNE = "expense:certificates"
 UNKNOWN_CARD = "unknown:card"
@@ -38,6 +39,7 @@ CHART: Mapping[str, tuple[Account, str]] = {
         (Account(DIFFERENCES, "liability"), "Money that came with another amount than was asked for."),
         (Account(REFUNDS, "liability"), "Money that is on its way back to subscribers."),
         (Account(BOSS, "liability"), "What we owe the operator for services it has opened."),
+        (Account(SETTLED, "asset"), "What PPP has accepted of it, and pays out."),
         (Account(COUNTER, "asset"), "Cash that was paid out by hand in place of a debit of a card."),
         (
             Account(BORNE, "expense"),
@@ -53,6 +55,8 @@ CHART: Mapping[str, tuple[Account, str]] = {
 }
 """Accounts by name, each with what stands on it; besides, ``receivable:wallet:NAME`` for each wallet."""
 
+SETTLEMENT = "settled"
+"""The kind of the journals of what PPP has settled; their reference is a day's file, and no payment."""
 BROUGHT_FORWARD = "brought-forward"
 """The kind of the journals with which payments came into the books that are older than these."""
 UNKNOWN = frozenset(
@@ -153,3 +157,16 @@ def book(
     entries = difference(standing(*before), standing(*after))
     if entries:
         ledger.post(conn, Journal(kind, payment, actor, at, entries, of, step))
+
+
+def settled(conn: Connection, reference: str, fen: int, at: datetime) -> None:
+    """Books that PPP has accepted debits of purses, and pays for them; what was booked before is not booked again.
+
+    Args:
+        reference: the day's file; one sum of it is booked once.
+        fen: so much more than before.
+    """
+    if fen:
+        entries = (Entry(SETTLED, fen), Entry(CARD, -fen))
+        step = ledger.steps(conn, SETTLEMENT, reference)
+        ledger.post(conn, Journal(SETTLEMENT, reference, "ppp", at, entries, step=step))

@@ -63,6 +63,7 @@ class CardLoads:
             use.claim(conn)
             refuse_box(conn, self._core, box_number)
             values = {"id": identity, "box_number": box_number, "amount_fen": amount_fen, "state": "created"}
+            values["number"] = number_of(identity).replace(" ", "")
             statements.insert(conn, loads, {**values, "created_at": self._core.clock.now()})
             return use.answer(conn, answer_of(_view(_load(conn, identity)), 201))
 

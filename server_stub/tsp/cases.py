@@ -156,8 +156,10 @@ def proof_of(case: Row[Any], debit: Row[Any] | None) -> tuple[str, str] | None:
     return None if debit is None or debit.tac is None else (debit.tac, debit.mac2)
 
 
-def listed(conn: Connection, *, everything: bool = False) -> list[Row[Any]]:
-    """The open cases, oldest first; ``everything``: the decided ones too.
+def listed(
+    conn: Connection, *, everything: bool = False, case: str | None = None, box: str | None = None
+) -> list[Row[Any]]:
+    """The open cases, oldest first; ``everything``: the decided ones too; ``case``, ``box``: only that one, or of that box.
 
     Each with what is known of its payment or load: ``amount_fen``, ``box_number``, ``card_masked``, and ``stands``, its
     state; of a payment also ``method``, ``received_fen``, ``tac``, ``mac2``, ``certified`` (what PPP has said to its electronic
@@ -179,6 +181,10 @@ def listed(conn: Connection, *, everything: bool = False) -> list[Row[Any]]:
     query = query.select_from(joined.outerjoin(orders, orders.c.id == payments.c.order_id))
     if not everything:
         query = query.where(cases.c.state == "open")
+    if case is not None:
+        query = query.where(cases.c.id == case)
+    if box is not None:
+        query = query.where((payments.c.box_number == box) | (loads.c.box_number == box))
     return list(conn.execute(query.order_by(cases.c.at, cases.c.id)))
 
 

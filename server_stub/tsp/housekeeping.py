@@ -8,6 +8,7 @@ from functools import partial
 
 from sqlalchemy import Connection, delete, select, tuple_, update
 
+from server_stub.foundation.clock import Clock
 from server_stub.foundation.jobs import Job, every, nightly
 from server_stub.tsp import machines, tables
 from server_stub.tsp.card_loads import CardLoads
@@ -93,3 +94,12 @@ def forget(conn: Connection, rows: list[tuple[str, str]]) -> int:
     """Deletes these; returns how many were there."""
     keys = tables.keys.c
     return conn.execute(delete(tables.keys).where(tuple_(keys.scope, keys.key).in_(rows))).rowcount
+
+
+def order_settlement(conn: Connection, clock: Clock, actor: str) -> bool:
+    """The batch is to be settled now; False where nobody ever does."""
+    mine = tables.jobs.c.id == SETTLE
+    if not conn.execute(update(tables.jobs).where(mine).values(due_at=clock.now())).rowcount:
+        return False
+    tables.audit.append(conn, clock, actor, "settle", "now")
+    return True

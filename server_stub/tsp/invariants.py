@@ -45,6 +45,7 @@ from server_stub.tsp.tables import (
     payments,
     settlements,
 )
+from server_stub.tsp.upload_invariants import uploads_fit
 
 PAGE = 1000
 LATE = timedelta(minutes=10)
@@ -111,6 +112,7 @@ def _standings(conn: Connection, now: datetime, settings: Settings) -> list[str]
                 )
     known = select(payments.c.id)
     strange = select(journals.reference).where(journals.reference.not_in(known)).distinct()
+    strange = strange.where(journals.kind != books.SETTLEMENT)
     said += [f"journals are booked for {name}, which is no payment" for name in conn.scalars(strange)]
     return said
 
@@ -397,6 +399,7 @@ CHECKS: Mapping[str, Check] = {
     "what cards have certified is what became of it": bank_cards.certificates_fit,
     "what was loaded onto cards is what became of it": bank_cards.loads_fit,
     "batches are settled": _settlements,
+    "what PPP was told of a day is what was debited": uploads_fit,
     "payments are of their orders": _same,
     "numbers and proofs of PSAMs are used once": _numbers,
     "keys are of their boxes": _box_keys,

@@ -27,6 +27,8 @@ ORDER = Machine(
         paying="completed closed quoted",
         # A proof was accepted after the payment had failed.
         closed="paying",
+        # BOSS has taken the service back: so goes the money.
+        completed="closed",
     ),
     tables.moves,
 )
@@ -69,6 +71,8 @@ CARD_PAYMENT = Machine(
         paid="opened service-refused",
         # A person has it tried once more, or has paid the money back by hand.
         service_refused="opened paid refunded",
+        # BOSS has taken the service back, and a person has paid the money back by hand.
+        opened="refunded",
     ),
     tables.moves,
 )
@@ -84,6 +88,8 @@ WALLET_PAYMENT = Machine(
         # Some money is in: only the wallet's own word that it is all of it leads on without a person, who sends it back.
         amount_differs="paid refunding",
         paid="opened refunding",
+        # BOSS has taken the service back.
+        opened="refunding",
         failed="refunding",
         cancelled="refunding",
         expired="refunding",

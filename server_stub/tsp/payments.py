@@ -22,7 +22,7 @@ from server_stub.tsp.card_proofs import CardProofs
 from server_stub.tsp.core import Core
 from server_stub.tsp.online_card import OnlineCards
 from server_stub.tsp.orders import Orders
-from server_stub.tsp.rivals import OF_RIVALS, Reach, Rivals, refuse_rivals
+from server_stub.tsp.rivals import OF_RIVALS, Reach, Rivals, refuse_rivals, service_of
 from server_stub.tsp.tables import LIVE, orders, payments
 from server_stub.tsp.wallet import WalletPayments
 
@@ -225,6 +225,8 @@ class Payments:
             "id": identity,
             "order_id": order.id,
             "box_number": order.box_number,
+            "service": service_of(order).service,
+            "term": order.term,
             "method": method,
             "amount_fen": order.amount_fen,
             "state": "created" if method == "card" else "code-wanted",

@@ -26,7 +26,7 @@ from server_stub.foundation.iso8583 import (
     decode,
     encode,
 )
-from server_stub.foundation.secret import SecretBytes
+from server_stub.foundation.secret import CardNumber, SecretBytes
 from server_stub.tsp.hsm.errors import HsmError
 from server_stub.tsp.hsm.keys import KeyBlock, Usage
 from server_stub.tsp.hsm.module import Hsm
@@ -173,7 +173,7 @@ class Pos:
     async def sign_in(self) -> Keys:
         """Fetches new working keys. Raises Unanswered."""
         slip, row = await self._database.write(lambda conn: (self.slip(conn), self._locked(conn)))
-        tmk = self._tmk if row.tmk is None else KeyBlock(row.tmk)
+        tmk = self._tmk_of(row)
         fields: dict[int, Value] = {
             11: slip.stan,
             41: self._terminal,
@@ -202,6 +202,11 @@ class Pos:
         )
         log.info("ppp-signed-in", terminal=self._terminal, batch=values["batch"])
         return Keys(made.pik, made.mak, made.tdk)
+
+    async def concealing(self) -> Callable[[CardNumber, str], str]:
+        """Seals a purse's serial for a line that only PPP can read; given the serial and the line's reference."""
+        tmk = self._tmk_of(await self._row())
+        return lambda serial, reference: self._hsm.conceal_serial(tmk, serial, reference)
 
     def slip(self, conn: Connection) -> Slip:
         """The next STAN of the batch, in a transaction that keeps what it is for."""
@@ -327,6 +332,9 @@ class Pos:
         row = statements.one(conn, pos_terminals, lock=True, id=self._terminal)
         assert row is not None
         return row
+
+    def _tmk_of(self, row: Row[Any]) -> KeyBlock:
+        return self._tmk if row.tmk is None else KeyBlock(row.tmk)
 
     async def _keys(self, row: Row[Any]) -> Keys:
         if row.mak is None:

@@ -22,7 +22,7 @@ from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.startup import CannotStart
 from server_stub.foundation.statements import Statement
-from server_stub.tsp.tables import debits, leases, moves, payments, psam_locks
+from server_stub.tsp.tables import audit, debits, leases, moves, payments, psam_locks
 
 PURCHASE = 0x06
 """Transaction type of a purchase from the electronic purse."""
@@ -277,6 +277,20 @@ def note_locked(conn: Connection, psam: str, now: datetime) -> None:
     """A PSAM has said that it has locked itself: no payment gets it any more, from any process."""
     if statements.insert_once(conn, psam_locks, {"psam": psam, "locked_at": now}):
         log.error("psam-locked", psam=psam)
+
+
+def unlock(conn: Connection, psam: str, clock: Clock, actor: str, **facts: str) -> bool:
+    """Somebody has unlocked or changed it; False for one that is not noted as locked.
+
+    Args:
+        actor: who says so, for the audit log.
+        facts: what else belongs there, such as the reason.
+    """
+    mine = psam_locks.c.psam == psam
+    if not conn.execute(delete(psam_locks).where(mine)).rowcount:
+        return False
+    audit.append(conn, clock, actor, "psam-unlock", psam, **facts)
+    return True
 
 
 def lease(

@@ -31,6 +31,11 @@ class PsamQueue:
         """Whether somebody waits: whoever comes now comes after them."""
         return issuer in self._queues
 
+    @property
+    def waiting(self) -> int:
+        """How many wait, for whichever issuer."""
+        return sum(len(queue.places) for queue in self._queues.values())
+
     @contextmanager
     def place(self, issuer: str, payment: str) -> Iterator[Place]:
         """The last place in the queue of an issuer, for as long as the block lasts."""

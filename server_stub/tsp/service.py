@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
 from sqlalchemy import Connection, func, insert, select
 
+from server_stub.foundation.calendar import Calendar
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database
+from server_stub.foundation.day_exchange import DayExchange
 from server_stub.foundation.idempotency import Idempotency
 from server_stub.foundation.ids import Ids, RandomBytes
-from server_stub.foundation.jobs import Jobs
+from server_stub.foundation.jobs import Job, Jobs
 from server_stub.foundation.outbox import Handler, Outbox
 from server_stub.foundation.vault import Vault
 from server_stub.foundation.worker import Worker
 from server_stub.settings import Settings
-from server_stub.tsp import books, housekeeping, psam_pool, tables
+from server_stub.tsp import books, housekeeping, own_books, psam_pool, tables, uploads
 from server_stub.tsp.account_inquiry import AccountInquiries
 from server_stub.tsp.boss_client import BossClient
 from server_stub.tsp.boxes import REPORT_KEY, Boxes
@@ -44,8 +48,12 @@ from server_stub.tsp.online_card import OnlineCards
 from server_stub.tsp.orders import Orders
 from server_stub.tsp.payments import Payments
 from server_stub.tsp.pos import Access, Pos
+from server_stub.tsp.reconciling import Books, Reconciling, pair_named
+from server_stub.tsp.remedies import BOSS, PPP, Remedies
+from server_stub.tsp.reopening import REOPEN, Reopening
 from server_stub.tsp.server_keys import ServerKeys
 from server_stub.tsp.settlement import Settlement
+from server_stub.tsp.uploads import Uploads
 from server_stub.tsp.wallet import WalletPayments
 from server_stub.wallets.provider import Wallet
 
@@ -89,6 +97,7 @@ class TspService:
             LOAD_SCRIPT_RESULT: lambda payload: self.card_loads.tell_script_result(payload),
             PRESENT: lambda payload: self.electronic_cash.present(payload),
             REPORT_KEY: lambda payload: self.boxes.report(payload),
+            REOPEN: lambda payload: self.reopening.reopen(payload),
         }
         self._psam_seeker = Worker("psam-seeker", clock, opener.look_again)
         who = ids.row()
@@ -113,6 +122,8 @@ class TspService:
         self.cards: CardPayments = CardPayments(self.core)
         self.proofs: CardProofs = CardProofs(self.core)
         self.wallets: WalletPayments = WalletPayments(self.core)
+        self.remedies: Remedies = Remedies(self.core)
+        self.reopening: Reopening = Reopening(self.core)
         pos = None if ppp is None else Pos(database, clock, self.hsm, ppp)
         envelopes = Envelopes(self.hsm, self.card_keys)
         line = IssuerLine(self.hsm, pos)
@@ -127,6 +138,29 @@ class TspService:
         work = housekeeping.jobs(self.core, self.payments, self.card_loads, self.settlement)
         self.jobs: Jobs = Jobs(database, tables.jobs, clock, who, work)
         database.load(self.jobs.load)
+        self._pos = pos
+        self._day_jobs: Jobs | None = None
+        self.uploads: Uploads | None = None
+        self.reconciling: Reconciling | None = None
+
+    def exchange_days(self, boss: DayExchange | None, ppp: DayExchange | None, *, calendar: Calendar) -> None:
+        """Its days are told to PPP, and compared with PPP's and BOSS's; to be said before the start."""
+        work: dict[str, Job] = {}
+        books: dict[str, Books] = {}
+        if boss is not None:
+            ours = partial(own_books.with_boss, calendar=calendar)
+            books[BOSS] = Books(pair_named(BOSS), "DZMX", boss, ours)
+        if ppp is not None and self._pos is not None:
+            self.uploads = Uploads(self.core, self._pos, ppp, calendar)
+            work |= self.uploads.jobs()
+            ours = partial(own_books.with_ppp, calendar=calendar, terminal=self._pos.terminal)
+            books[PPP] = Books(pair_named(PPP), "QSMX", ppp, ours, uploads.is_answered)
+        if not books:
+            return
+        self.reconciling = Reconciling(self.core, self.remedies, calendar, books)
+        work |= self.reconciling.jobs()
+        self._day_jobs = Jobs(self.database, tables.jobs, self.core.clock, self.core.who, work)
+        self.database.load(self._day_jobs.load)
 
     @property
     def database(self) -> Database:
@@ -138,17 +172,27 @@ class TspService:
         """Whether money here is play money: a simulated PSAM or the demo wallet is in use."""
         return "demo" in self.core.wallets or any(name.startswith("sim:") for name in self.core.psams)
 
+    def due(self, job: str, instant: datetime) -> None:
+        """There is something to do for one of its jobs at an instant; nothing where it has no such job."""
+        for jobs in (self.jobs, self._day_jobs):
+            if jobs is not None and job in jobs:
+                jobs.due(job, instant)
+
     def start(self) -> None:
         """Begins the background work; called in the event loop. Raises CannotStart."""
         tables.audit.note_start(self.database, self.core.clock, "tsp", by=self.core.who)
         self.core.outbox.start()
         self.jobs.start()
+        if self._day_jobs is not None:
+            self._day_jobs.start()
         self._psam_seeker.start()
 
     async def stop(self) -> None:
         """Ends it, and lets go of PSAMs and database."""
         await self.core.outbox.stop()
         await self.jobs.stop()
+        if self._day_jobs is not None:
+            await self._day_jobs.stop()
         await self._psam_seeker.stop()
         for unit in self.core.psams.values():
             unit.close()

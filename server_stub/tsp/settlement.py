@@ -13,14 +13,15 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, select, update
 
 from server_stub.foundation import statements
+from server_stub.foundation.clock import Clock
 from server_stub.foundation.money import yuan
 from server_stub.tsp.core import Core
 from server_stub.tsp.pos import APPROVED, Pos, Slip, Totals
 from server_stub.tsp.ppp_line import Unanswered
-from server_stub.tsp.tables import authorisations, loads, payments, settlements
+from server_stub.tsp.tables import audit, authorisations, loads, payments, settlements
 
 CLOSING, CLOSED, UPLOADED, AGREED, DIFFERS, DECIDED = (
     *("closing", "closed", "uploaded", "agreed", "differs", "decided"),
@@ -180,6 +181,20 @@ def lines(rows: Iterable[Row[Any]]) -> list[str]:
 def listed(conn: Connection) -> list[Row[Any]]:
     """All settlements, the newest first."""
     return list(conn.execute(select(settlements).order_by(settlements.c.begun_at.desc())))
+
+
+def decide(conn: Connection, clock: Clock, batch: str, reason: str, actor: str, by: str) -> bool:
+    """A person has found out why PPP's totals differ; False for a batch whose do not.
+
+    Args:
+        by: who gives the command, as the system knows them.
+    """
+    mine = (settlements.c.batch == batch) & (settlements.c.state == DIFFERS)
+    values = {"state": DECIDED, "reason": reason, "actor": actor}
+    if not conn.execute(update(settlements).where(mine).values(**values)).rowcount:
+        return False
+    audit.append(conn, clock, actor, "settlement-decided", batch, reason=reason, by=by)
+    return True
 
 
 def _asked(conn: Connection, batch: str) -> list[Row[Any]]:

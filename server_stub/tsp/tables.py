@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     ForeignKey,
     Index,
     Integer,
@@ -19,12 +20,14 @@ from sqlalchemy import (
 from server_stub.foundation import correlation
 from server_stub.foundation.audit import Audit
 from server_stub.foundation.database import Fen, Instant
+from server_stub.foundation.files import Files
 from server_stub.foundation.idempotency import idempotency_table
 from server_stub.foundation.jobs import jobs_table
 from server_stub.foundation.ledger import Ledger
 from server_stub.foundation.outbox import outbox_table
 from server_stub.foundation.rates import rates_table
 from server_stub.foundation.states import moves_table
+from server_stub.reconciliation.book import Book
 
 metadata = MetaData(info={"role": "tsp"})
 keys = idempotency_table(metadata)
@@ -32,6 +35,8 @@ outbox = outbox_table(metadata)
 jobs = jobs_table(metadata)
 ledger = Ledger(metadata)
 audit = Audit(metadata)
+files = Files(metadata)
+book = Book(metadata)
 moves = moves_table(metadata)
 rates = rates_table(metadata)
 
@@ -123,6 +128,9 @@ payments = Table(
     Column("id", String, primary_key=True),
     Column("order_id", ForeignKey("orders.id"), nullable=False),
     Column("box_number", ForeignKey("boxes.box_number"), nullable=False, index=True),
+    # Of the order, once more: payments are found by them.
+    Column("service", String, nullable=False, server_default=""),
+    Column("term", String, nullable=False, server_default=""),
     Column("method", String, nullable=False),
     Column("amount_fen", Integer, nullable=False),
     Column("state", String, nullable=False),
@@ -144,6 +152,7 @@ LIVE = text("payments.live")
 """The condition of a query for live payments, written as the indexes below have it: SQLite does not see that ``live = 1``
 is the same, and would read every payment there ever was."""
 Index("payments_to_expire", payments.c.state, payments.c.expires_at)
+Index("payments_of_day", payments.c.paid_at)
 Index(
     "one_live_payment",
     payments.c.order_id,
@@ -239,6 +248,7 @@ authorisations = Table(
     Column("script_code", String),  # bit 39 of the answer to the script result
     Column("certificate_code", String),  # bit 39 of the answer to the card's TC, after the batch
 )
+Index("authorisations_of_day", authorisations.c.asked_at)
 Index("one_of_a_slip", authorisations.c.batch, authorisations.c.stan, unique=True)
 
 certificates = Table(
@@ -259,15 +269,19 @@ certificates = Table(
     Column("response_code", String),  # bit 39
     Column("answered_at", Instant),
 )
+Index("certificates_of_day", certificates.c.answered_at)
 """Purchases with electronic cash: what the card has said, and what PPP says to that."""
 
 loads = Table(
     "card_loads",
     metadata,
     Column("id", String, primary_key=True),
+    Column(
+        "number", String, nullable=False, server_default="", index=True
+    ),  # what people have, without its space
     Column("box_number", ForeignKey("boxes.box_number"), nullable=False, index=True),
     Column("amount_fen", Fen, nullable=False),
-    Column("state", String, nullable=False, index=True),
+    Column("state", String, nullable=False),
     Column("version", Integer, nullable=False, default=1),
     Column("reason", String),
     Column("created_at", Instant, nullable=False),
@@ -292,6 +306,32 @@ loads = Table(
     correlation.column(),
 )
 """Loads of electronic cash: what PPP was asked, and what the card has done about it."""
+
+upload_days = Table(
+    "upload_days",
+    metadata,
+    Column("day", String, primary_key=True),  # 2026-06-21
+    Column("state", String, nullable=False),  # made | sent | answered
+    Column("count", Integer, nullable=False),
+    Column("fen", Fen, nullable=False),
+    Column("accepted_count", Integer),
+    Column("accepted_fen", Fen),
+    Column("refused_count", Integer),
+    Column("made_at", Instant, nullable=False),
+    Column("sent_at", Instant),
+    Column("answered_at", Instant),
+)
+"""Days whose debits of purses PPP was told of, or is to be."""
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("payment_id", ForeignKey("payments.id"), primary_key=True),
+    Column("day", ForeignKey("upload_days.day"), index=True),  # null: it goes with the next one
+    Column("code", String),  # of PPP's answer; 00: accepted
+    Column("settled_on", String),
+)
+"""Which day's file each debit of a purse is in, and what PPP has answered."""
 
 leases = Table(
     "psam_leases",
@@ -362,3 +402,56 @@ cases = Table(
     CheckConstraint("(payment_id IS NULL) <> (load_id IS NULL)", name="a_case_is_about_one"),
 )
 """What a person has to look at: about a payment, or a load of electronic cash."""
+
+
+# What staff search for. Ids are ordered by time, so each of these has what it finds newest first, one equal value at a time;
+# where a column has few values the next one follows it, and "service and amount" is found as quickly as either.
+
+
+def _found_by(name: str, table: Table, *columns: str, only: ColumnElement[bool] | None = None) -> None:
+    Index(name, *(table.c[one] for one in columns), sqlite_where=only, postgresql_where=only)
+
+
+_found_by("orders_by_correlation", orders, "correlation", only=orders.c.correlation.is_not(None))
+_found_by("payments_of_order", payments, "order_id")
+_found_by("payments_by_state", payments, "state", "method", "id")
+_found_by("payments_by_service", payments, "service", "term", "method", "id")
+_found_by("payments_by_amount", payments, "amount_fen", "service", "term", "method", "id")
+_found_by("payments_by_reason", payments, "reason", "id", only=payments.c.reason.is_not(None))
+_found_by("payments_by_correlation", payments, "correlation", only=payments.c.correlation.is_not(None))
+# What came is nearly always what was asked for.
+OTHERWISE = payments.c.received_fen != payments.c.amount_fen
+_found_by("payments_received_otherwise", payments, "received_fen", "id", only=OTHERWISE)
+_found_by("card_debits_by_card", debits, "card_masked", "payment_id")
+_found_by("card_debits_by_psam", debits, "psam", "payment_id")
+_found_by("card_debits_by_terminal", debits, "terminal_number", "payment_id")
+_found_by(
+    "card_debits_by_number",
+    debits,
+    "terminal_transaction_number",
+    "payment_id",
+    only=debits.c.terminal_transaction_number.is_not(None),
+)
+_found_by(
+    "card_debits_by_offline_number",
+    debits,
+    "offline_number",
+    "payment_id",
+    only=debits.c.offline_number.is_not(None),
+)
+for _table, _id in ((authorisations, "payment_id"), (certificates, "payment_id"), (loads, "id")):
+    _found_by(f"{_table.name}_by_card", _table, "card_masked", _id)
+    _found_by(f"{_table.name}_by_stan", _table, "stan", "batch", _id)
+for _table in (certificates, loads):  # authorisations have one_of_a_slip
+    _found_by(f"{_table.name}_by_batch", _table, "batch")
+for _table, _id in ((authorisations, "payment_id"), (loads, "id")):
+    for _name in ("retrieval_reference", "authorisation_code"):
+        _found_by(f"{_table.name}_by_{_name}", _table, _name, _id, only=_table.c[_name].is_not(None))
+_found_by("card_loads_by_state", loads, "state", "id")
+_found_by("card_loads_by_reason", loads, "reason", "id", only=loads.c.reason.is_not(None))
+_found_by("card_loads_by_amount", loads, "amount_fen", "id")
+_found_by("card_loads_by_correlation", loads, "correlation", only=loads.c.correlation.is_not(None))
+_found_by("inquiries_by_correlation", inquiries, "correlation", only=inquiries.c.correlation.is_not(None))
+_found_by("outbox_by_correlation", outbox, "correlation", only=outbox.c.correlation.is_not(None))
+_found_by("cases_by_state", cases, "state", "payment_id", "load_id")
+_found_by("audit_log_by_subject", audit.records, "subject")

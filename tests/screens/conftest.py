@@ -26,7 +26,10 @@ def _room() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _pictures() -> Iterator[None]:
-    """Gives back the pictures of televisions that are gone: few objects, which the collector counts, but large ones."""
+    """Gives back the pictures of televisions that are gone: few objects, which the collector counts, but large ones.
+
+    They are among the youngest: what has lived through tests before is not gone through again.
+    """
     yield
     if next(_count) % EVERY == 0:
-        gc.collect()
+        gc.collect(1)

@@ -37,7 +37,8 @@ def test_translations_keep_the_placeholders() -> None:
 
 def test_every_character_is_one_that_the_fonts_are_made_with() -> None:
     letters = set("".join((*translations(), *translations().values()))) - set("\n")
-    assert {letter for letter in letters if ord(letter) not in wanted()} == set()
+    made = wanted()
+    assert {letter for letter in letters if ord(letter) not in made} == set()
 
 
 @pytest.mark.parametrize("weight", ["Regular", "Bold"])

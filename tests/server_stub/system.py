@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import httpx
+from argon2 import Parameters, Type
 from fastapi import FastAPI
 from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import MetaData, Table, select, update
@@ -27,11 +28,14 @@ from cardreader.reader import Connection
 from cardreader.sim.profiles import PROFILES, SimulatedCard
 from cardreader.sim.store import open_store
 from server_stub.app import ROLES, Roles, World, application
+from server_stub.backoffice.passwords import Passwords
 from server_stub.boss import tables as boss_tables
 from server_stub.check import examine
+from server_stub.exchange.listener import Doorway
 from server_stub.foundation import migrations, postgresql
 from server_stub.foundation.clock import CHINA, SimulatedClock, machine_pauses
 from server_stub.foundation.database import Database, Prepare
+from server_stub.foundation.folders import Folder, LocalFolder
 from server_stub.foundation.sqlite import SqliteDatabase
 from server_stub.settings import Settings
 from server_stub.tsp import tables
@@ -46,6 +50,8 @@ START = datetime(2026, 6, 21, 10, 0, 0, tzinfo=CHINA)
 OWN = "http://server"
 ORDER = {"service": "sports", "term": "monthly"}
 PUBLIC = "http://192.168.100.200:8780"
+CHEAP = Passwords(Parameters(Type.ID, 19, 16, 32, time_cost=1, memory_cost=8, parallelism=1))
+"""Staff's passwords in tests: nobody has to guess them."""
 
 
 class Network(httpx.AsyncBaseTransport):
@@ -321,8 +327,19 @@ def stand() -> Stand:
     return Stand()
 
 
+def exchange_below(data: Path) -> Callable[[str, str], Folder]:
+    """A folder in place of the file exchange: the platform sees that of every partner, a partner its own."""
+    for name in ("ppp/XFMX", "ppp/XFJG", "ppp/QSMX", "boss/DZMX"):
+        (data / "exchange" / name).mkdir(parents=True, exist_ok=True)
+    return lambda role, partner: LocalFolder(data / "exchange" / (partner if role == "tsp" else role))
+
+
 def world_of(
-    data: Path, clock: SimulatedClock, network: Network, terminals: socket.socket | None = None
+    data: Path,
+    clock: SimulatedClock,
+    network: Network,
+    terminals: socket.socket | None = None,
+    folder: Callable[[str, str], Folder] | None = None,
 ) -> World:
     """A simulated world; its randomness depends on folder and time, and is another one at every start."""
     _starts[data] += 1
@@ -334,6 +351,8 @@ def world_of(
         pauses=machine_pauses(),
         client=lambda seconds: httpx.AsyncClient(transport=network),
         terminals=terminals,
+        folder=folder,
+        passwords=CHEAP,
     )
 
 
@@ -343,7 +362,8 @@ def first_start() -> TemporaryDirectory[str]:
     folder = TemporaryDirectory(prefix="stb-server-test-")
     data = Path(folder.name)
     roles = Roles(Settings(psams=""), ROLES, data, world_of(data, SimulatedClock(START), Network()))
-    for role in (roles.tsp, roles.boss, roles.sandbox, roles.ppp):
+    every = (roles.tsp, roles.boss, roles.sandbox, roles.ppp, roles.exchange, roles.backoffice)
+    for role in every:
         assert role is not None
         role.database.close()
     return folder
@@ -356,7 +376,8 @@ def first_database() -> str:
     settings = Settings(psams="", database=cluster().url(name))
     data = Path(first_start().name)
     roles = Roles(settings, ROLES, data, world_of(data, SimulatedClock(START), Network()))
-    for role in (roles.tsp, roles.boss, roles.sandbox, roles.ppp):
+    every = (roles.tsp, roles.boss, roles.sandbox, roles.ppp, roles.exchange, roles.backoffice)
+    for role in every:
         assert role is not None
         role.database.close()
     return name
@@ -424,6 +445,8 @@ class Databases:
 
 
 databases = Databases()
+FEW = frozenset({"backoffice", "exchange"})
+"""Roles that few tests want."""
 
 
 @contextlib.asynccontextmanager
@@ -432,22 +455,31 @@ async def running(
     settings: Settings | None = None,
     clock: SimulatedClock | None = None,
     terminals: socket.socket | None = None,
+    folder: Callable[[str, str], Folder] | None = None,
+    without: frozenset[str] = FEW,
+    doorway: Doorway | None = None,
 ) -> AsyncIterator[System]:
     """A server over that folder; one at a time. At the end of a test that went well all that must be true is.
 
     Its roles reach each other through ``network``, the test from outside.
 
     Args:
+        without: roles that do not run.
         terminals: where PPP listens; without it there is no PPP for the TSP.
+        folder: where files of a day are exchanged.
+        doorway: where the exchange listens; without it there is none.
     """
     network = Network()
     if not data.exists() or not any(data.iterdir()):
         shutil.copytree(first_start().name, data, dirs_exist_ok=True)
     clock = clock or SimulatedClock(START)
     settings = replace(settings or Settings(), database=databases.of(data))
-    # Opening a role's tables takes a while, and few tests have a terminal for PPP.
-    names = tuple(name for name in ROLES if name != "ppp" or terminals is not None)
-    roles = Roles(settings, names, data, world_of(data, clock, network, terminals))
+    # Opening a role's tables takes a while, and few tests have a terminal for PPP, or partners.
+    needless = {*without, *(() if terminals is not None else ("ppp",))}
+    needless -= set() if doorway is None else {"exchange"}
+    names = tuple(name for name in ROLES if name not in needless)
+    world = replace(world_of(data, clock, network, terminals, folder), doorway=doorway)
+    roles = Roles(settings, names, data, world)
     app = stand().app
     network.attach(app)
     assert stand().roles is None
@@ -466,11 +498,16 @@ async def running(
 
 @contextlib.asynccontextmanager
 async def running_with_ppp(
-    data: Path, settings: Settings | None = None, clock: SimulatedClock | None = None
+    data: Path,
+    settings: Settings | None = None,
+    clock: SimulatedClock | None = None,
+    folder: Callable[[str, str], Folder] | None = None,
+    without: frozenset[str] = FEW,
+    doorway: Doorway | None = None,
 ) -> AsyncIterator[System]:
     """The same with PPP, on a line that is not simulated."""
     with socket.create_server(("127.0.0.1", 0)) as terminals:
-        async with running(data, settings, clock, terminals) as system:
+        async with running(data, settings, clock, terminals, folder, without, doorway) as system:
             yield system
 
 

@@ -53,7 +53,7 @@ async def test_what_was_paid_is_there_and_what_was_owed_is_delivered(tmp_path: P
         assert owed["state"] == "paid"
         made = await asyncio.to_thread(backup.make, kept, data, databases.of(data), MADE_AT)
         before = money(await system.rows(tsp.payments))
-    assert list(made["roles"]) == ["tsp", "boss", "sandbox", "ppp"]
+    assert list(made["roles"]) == ["backoffice", "tsp", "boss", "sandbox", "ppp", "exchange"]
     assert not list(tmp_path.glob("*.part"))
     assert [path for path in kept.rglob("*") if path.is_file() and path.stat().st_mode & 0o077] == []
     backup.put_back(kept, copy, databases.empty(copy))
@@ -240,7 +240,7 @@ def test_beside_a_full_disk_a_server_that_stands_is_copied(
 
     monkeypatch.setattr(sqlite, "_open", no_room)
     made = backup.make(tmp_path / "kept", Path(first_start().name), "", MADE_AT)
-    assert {*made["roles"]} == {"tsp", "boss", "sandbox", "ppp"}
+    assert {*made["roles"]} == {"backoffice", "tsp", "boss", "sandbox", "ppp", "exchange"}
     assert backup.read(tmp_path / "kept") == made
 
 

@@ -295,9 +295,9 @@ async def test_the_commands_beside_a_server_that_runs(
 
         code, told = await said("check")
         assert code == 0, told
-        assert [line.split()[0] for line in told.splitlines()] == ["ok"] * 44
+        assert [line.split()[0] for line in told.splitlines()] == ["ok"] * 52
         code, told = await said("audit", "verify")
-        assert (code, told.count("ok     ")) == (0, 3)
+        assert (code, told.count("ok     ")) == (0, 5)
         last = told.splitlines()[-1].split()[-1]
         assert (await said("audit", "verify", "--role", "tsp", "--head", last))[0] == 0
         assert (await said("audit", "verify", "--role", "tsp", "--head", "f" * 64))[0] == 1

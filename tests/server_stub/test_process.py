@@ -71,7 +71,10 @@ def started(data: Path, *options: str, **environment: str) -> Iterator[tuple[sub
 def test_it_answers_and_stops_on_sigterm_with_a_long_poll_open(tmp_path: Path) -> None:
     with started(tmp_path) as (process, address):
         health = httpx.get(f"{address}/healthz")
-        assert health.json() == {"status": "ok", "roles": ["boss", "tsp", "sandbox", "ppp"]}
+        assert health.json() == {
+            "status": "ok",
+            "roles": ["boss", "tsp", "sandbox", "ppp", "exchange", "backoffice"],
+        }
         box = enrolled(address)
         order = box.post("/orders", service="sports", term="monthly")
         payment = box.post(f"/orders/{order['order']}/payments", method="wallet:demo")
@@ -94,6 +97,24 @@ def test_it_answers_and_stops_on_sigterm_with_a_long_poll_open(tmp_path: Path) -
         assert time.monotonic() - began < 2
         thread.join(10)
         assert answers[0].json()["state"] == "waiting"
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_what_a_command_leaves_in_cycles_is_collected(tmp_path: Path, command: str) -> None:
+    told = "import atexit, gc; atexit.register(lambda: print('collects', gc.isenabled()))"
+    program = f"{told}; from server_stub.__main__ import main; main()"
+    port = ("--port", "0") if command == "run" else ()
+    with subprocess.Popen(
+        [sys.executable, "-c", program, command, "--data", str(tmp_path), *port],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        if command == "run":
+            assert process.stdout.readline().startswith("stb-server listening on")
+            process.send_signal(signal.SIGTERM)
+        assert process.stdout.read().splitlines()[-1] == "collects True"
 
 
 def enrolled(address: str) -> RemoteBox:
@@ -376,7 +397,7 @@ def test_what_is_kept_is_the_owners_and_the_log_has_the_head_of_the_audit_log(tm
     heads = {line["role"]: line["hash"] for line in lines if line["event"] == "audit-head"}
     with closing(sqlite3.connect(data / "tsp.db")) as conn:
         assert conn.execute("SELECT hash FROM audit_head").fetchone() == (heads["tsp"],)
-    assert heads.keys() == {"boss", "ppp", "tsp"}
+    assert heads.keys() == {"backoffice", "boss", "exchange", "ppp", "tsp"}
     assert [path.name for path in data.rglob("*") if path.stat().st_mode & 0o077] == []
     # A reader who has seen enough.
     reading, writing = os.pipe()
@@ -403,7 +424,7 @@ def test_a_disk_that_is_full_when_the_roles_begin_is_said_in_one_line(
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == (
-        f"stb-server: {tmp_path}/boss.db cannot be written, the disk is full;"
+        f"stb-server: {tmp_path}/exchange.db cannot be written, the disk is full;"
         " make room, or give --data another folder\n"
     )
 

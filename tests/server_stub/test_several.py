@@ -227,7 +227,7 @@ async def test_a_hundred_boxes_share_five_psams(several: Several) -> None:
         while (answer := await box.call("POST", f"{path}/card", card.data())).status_code == 503:
             assert answer.json()["code"] == "psam-none-free"
             await asyncio.sleep(pause)
-            pause = min(2 * pause, 3)
+            pause = min(2 * pause, 0.8)
         authorised = await box.post(f"{path}/init", card.initialize(answer.json(), payment["amount_fen"]))
         await box.post(f"{path}/debit", body_of(card.debit(authorised)))
         await box.state(payment["payment"], "done")

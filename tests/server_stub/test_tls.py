@@ -95,7 +95,7 @@ def test_a_configured_certificate_that_is_not_valid_now_is_told(tmp_path: Path) 
 
 
 def test_a_certificate_that_is_not_used_for_want_of_tls_is_told(tmp_path: Path) -> None:
-    options = parse(["run", "--port", "0", "--data", str(tmp_path)], ROLES)
+    options = parse(["run", "boss", "--port", "0", "--data", str(tmp_path)], ROLES)
     with capture_logs() as logs:
         _, listener = _server(options, Settings(tls_certificate="x.pem", tls_key="x.key"))
     listener.close()

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Table, select
 
 from server_stub.boss import tables as boss
+from server_stub.foundation.purse_details import ACCEPTED
 from server_stub.ppp import books as ppp_books
 from server_stub.ppp import tables as ppp
 from server_stub.sandbox import tables as sandbox
@@ -48,6 +49,8 @@ class Books:
     """Kinds of open cases by payment, but for those of the net."""
     borne: frozenset[str]
     """Payments that count as paid, by a person's decision, and for which nothing has come."""
+    settled: frozenset[str]
+    """Payments with a purse that PPP has accepted for settlement."""
     leases: list[Any]
     outboxes: list[tuple[str, Any]]
     moves: list[tuple[str, Any]]
@@ -146,6 +149,7 @@ def _read(simulation: Simulation) -> Books:
         borne=frozenset(
             row.id for row in rows("tsp", tsp.payments) if row.method == "card" and row.received_fen == 0
         ),
+        settled=frozenset(row.payment_id for row in rows("tsp", tsp.uploads) if row.code == ACCEPTED),
         leases=rows("tsp", tsp.leases),
         outboxes=[("tsp", row) for row in rows("tsp", tsp.outbox)]
         + [("sandbox", row) for row in rows("sandbox", sandbox.outbox)],

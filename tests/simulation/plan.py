@@ -8,6 +8,8 @@ from random import Random
 ROLES = ("boss", "tsp", "sandbox", "ppp")
 DEBIT = (6, 8)
 """Last digits of the seeds with debit and credit cards. The others, which have found what is kept, stay as they were."""
+NIGHTS = (0,)
+"""Those after which some nights are lived through, with what is exchanged and compared then."""
 CASH = (8,)
 """Of those the ones in which somebody's card has electronic cash, which pays by itself and is loaded from its account."""
 
@@ -103,6 +105,8 @@ class Plan:
     """The people's own cards are debit and credit cards, and PPP is there."""
     cash: bool = False
     """The first of these cards has electronic cash."""
+    nights: bool = False
+    """After the run come nights in which days are told and compared."""
     cupboard: bool = False
     """The first box loses its power with the last fault, and comes back when a person has decided about what it left open."""
     ppp_link: Links = field(default_factory=Links)
@@ -177,6 +181,7 @@ def make(seed: int) -> Plan:
     _more(plan, Random(f"more of plan {seed}"))
     if seed % 10 in DEBIT:
         _debit(plan, Random(f"debit in plan {seed}"))
+    plan.nights = seed % 10 in NIGHTS
     if seed % 10 in CASH:
         _cash(plan, Random(f"cash in plan {seed}"))
     return plan

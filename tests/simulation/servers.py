@@ -8,6 +8,7 @@ import functools
 import sqlite3
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from sqlalchemy.exc import OperationalError
 from server_stub.app import Roles, World, application
 from server_stub.foundation.clock import CHINA
 from server_stub.settings import Settings
+from tests.simulation import nights
 from tests.simulation.databases import DISK_FULL, Files, SimulatedDatabase, pauses_of
 from tests.simulation.loop import Actor, Gone
 from tests.simulation.plan import Kill
@@ -206,7 +208,7 @@ class Process:
             notify_url=url_of("tsp"),
             psams=",".join(f"sim:{number}" for number in range(1, simulation.plan.psams + 1)),
             key_overlap_seconds=KEY_OVERLAP_S,
-            ppp_address="ppp:1" if simulation.plan.debit else "",
+            ppp_address="ppp:1" if simulation.plan.debit or simulation.plan.nights else "",
         )
         world = World(
             clock=ServerClock(self.host),
@@ -219,6 +221,7 @@ class Process:
             ),
             database=lambda metadata, *_: SimulatedDatabase(self, metadata),
             line=lambda host, port, connect_s, answer_s: simulation.network.line(self, answer_s),
+            folder=partial(nights.folder_of, simulation) if simulation.plan.nights else None,
         )
         self.roles = Roles(settings, (self.host.role,), self.host.folder, world)
 

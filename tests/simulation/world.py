@@ -10,6 +10,7 @@ import logging
 import sys
 import tempfile
 from base64 import urlsafe_b64encode
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -33,7 +34,7 @@ from server_stub.tsp import tables as tsp
 from server_stub.tsp.cases import Decision
 from server_stub.tsp.moves import Moves
 from stb_app.shell.connection import KEY_AGE
-from tests.simulation import databases, servers, taps
+from tests.simulation import databases, nights, servers, taps
 from tests.simulation.cards import Card, CashCard, DebitCard
 from tests.simulation.loop import Actor, SimulatedLoop, Stuck
 from tests.simulation.machine import simulated_machine
@@ -60,8 +61,8 @@ HANDLED = frozenset({"fault", "worker-fault", "job-failed", "sweep-fault", "wall
 """Log events that mean that the server has met something nobody thought of."""
 
 
-AWAY = frozenset({"NoConnection", "OutcomeUnknown", "SweepFault", "Unanswered"})
-"""What background work says of a database or a PPP that is away; what a sweep could not do it has said before."""
+AWAY = frozenset({"NoConnection", "OutcomeUnknown", "SweepFault", "Unanswered", "FolderUnreachable"})
+"""What background work says of a database, a PPP or a folder that is away; what a sweep could not do it has said before."""
 FORESEEN = (
     *("WalletUnreachable", "Problem", "Unanswered", "NoConnection", "OutcomeUnknown", "OperationalError"),
     *("ReadTimeout", "ConnectError", "ReadError", "HTTPStatusError"),
@@ -86,6 +87,8 @@ class Simulation:
 
     Attributes:
         faulty: faults happen now.
+        dark: the folders that files are exchanged in fail now.
+        planted: what was put out of order before the nights, by kind.
         trace: what happened, a line each.
         logged: faults that the code under test has written into its log.
         unrepeatable: transactions that did something else when they were run again.
@@ -109,6 +112,8 @@ class Simulation:
     people: list[Person] = field(default_factory=list)
     cards: list[Card] = field(default_factory=list)
     faulty: bool = False
+    dark: bool = False
+    planted: Counter[str] = field(default_factory=Counter)
     psam_accepted: int = 0
     stepped: set[str] = field(default_factory=set)
     network: Network = field(init=False)
@@ -227,7 +232,8 @@ def _world(simulation: Simulation, databases: dict[str, bytes]) -> Iterator[None
         (simulation.folder / "ppp.key").write_bytes(urlsafe_b64encode(b"the key of PPP is 32 bytes long."))
         (simulation.folder / "terminal.key").write_text("the terminal's key")
         for role in ROLES:
-            if role == "ppp" and databases and not simulation.plan.debit:
+            asked = simulation.plan.debit or simulation.plan.nights
+            if role == "ppp" and databases and not asked:
                 continue  # nobody asks it
             processes = simulation.plan.tsps if role == "tsp" else 1
             host = Host(simulation, role, simulation.folder, databases.get(role), processes)
@@ -319,6 +325,8 @@ def run(seed: int, checks: Sequence[Any], *, tracing: bool = False) -> Outcome:
             try:
                 _live(simulation)
                 broken = _broken(simulation, checks)
+                if simulation.plan.nights:
+                    broken += _nights(simulation)
             except Stuck as stuck:
                 broken = [f"nothing_hangs: {stuck}"]
             counts = _counts(simulation)
@@ -471,6 +479,13 @@ def _broken(simulation: Simulation, checks: Sequence[Any]) -> list[str]:
     return found
 
 
+def _nights(simulation: Simulation) -> list[str]:
+    planted = nights.live(simulation)
+    simulation.planted = planted.by_kind
+    found = [f"{check.__name__}: {what}" for check in nights.CHECKS for what in check(simulation, planted)]
+    return found + [f"nothing_broke: {what}" for what in simulation.logged]
+
+
 def _counts(simulation: Simulation) -> dict[str, int]:
     """How much happened, so that an empty run is seen."""
     return {
@@ -478,6 +493,7 @@ def _counts(simulation: Simulation) -> dict[str, int]:
         "debits": sum(len(card.debits) for card in simulation.cards),
         "shown": sum(len(box.told) for box in simulation.boxes),
         "refunds": len(simulation.network.refunds),
+        "planted": simulation.planted.total(),
         "borne": sum("opens the service of payment" in line for line in simulation.trace),
         "loads": sum(len(card.loads) for card in simulation.cards if isinstance(card, CashCard)),
     }

@@ -24,8 +24,9 @@ from psec import pinblock
 from cardreader.emv import cryptogram
 from cardreader.emv.cryptogram import CryptogramData
 from cardreader.pboc.crypto import des3_encrypt
+from server_stub.foundation import purse_details
 from server_stub.foundation.iso8583 import pos_mac, retail_mac
-from server_stub.foundation.secret import SecretBytes
+from server_stub.foundation.secret import CardNumber, SecretBytes
 from server_stub.foundation.working_keys import check_value, conceal_track
 from server_stub.tsp.hsm import envelope as envelopes
 from server_stub.tsp.hsm import sign_in
@@ -153,6 +154,14 @@ class Hsm:
             mak=self._lmk.wrap(Usage.MAK, keys.mak),
             tdk=self._lmk.wrap(Usage.TDK, keys.tdk) if keys.tdk else None,
         )
+
+    def conceal_serial(self, tmk: KeyBlock, serial: CardNumber, reference: str) -> str:
+        """A purse's application serial for one line of the details, which only who shares the terminal's key can read.
+
+        Raises:
+            KeyRefused
+        """
+        return purse_details.conceal(self._lmk.unwrap(Usage.TMK, tmk), serial, reference)
 
     def check_value(self, usage: Usage, key: KeyBlock) -> CheckValue:
         """4 bytes by which people and payment centres compare keys. Raises KeyRefused; of a box key there is none."""

@@ -177,7 +177,7 @@ async def test_a_psam_that_locks_itself_is_not_given_again_by_any_process_until_
         assert "stb_psam_pool_locked 1.0" in (await system.outside.get(f"{OWN}/metrics")).text
 
         def unlock(conn: Connection) -> bool:
-            return psams.unlock(conn, "sim:1", clock, "person:root")
+            return psam_pool.unlock(conn, "sim:1", clock, "person:root")
 
         listed = await system.tsp.database.read(lambda conn: psams.listed(conn, ("sim:1", "sim:2")))
         assert listed == [f"sim:1  locked since {clock.now():%Y-%m-%d %H:%M}", "sim:2  good"]

@@ -15,7 +15,7 @@ from server_stub.app import ROLES
 from server_stub.cli import parse
 from server_stub.ppp import tables as ppp
 from server_stub.settings import Settings
-from server_stub.tsp import settlement, tables
+from server_stub.tsp import housekeeping, settlement, tables
 from server_stub.tsp.ppp_line import Unanswered
 from server_stub.tsp.settlement import Settlement
 from tests.server_stub.system import Box, System, databases, running_with_ppp
@@ -144,8 +144,8 @@ async def test_a_sale_that_ppp_does_not_know_is_a_case_and_the_totals_differ(sys
     # A person finds out why, and says so.
     write, clock = system.tsp.database.write, system.clock
     said = ("000001", "PPP has lost it and books it by hand", "Wu", "person:wu")
-    assert await write(lambda conn: settle.decide(conn, clock, *said))
-    assert not await write(lambda conn: settle.decide(conn, clock, *said))
+    assert await write(lambda conn: settlement.decide(conn, clock, *said))
+    assert not await write(lambda conn: settlement.decide(conn, clock, *said))
     (line,) = settlement.lines(await system.rows(tables.settlements))
     assert "decided" in line
     assert line.endswith("PPP has lost it and books it by hand (Wu)")
@@ -155,7 +155,9 @@ async def test_a_sale_that_ppp_does_not_know_is_a_case_and_the_totals_differ(sys
 async def test_it_is_settled_when_somebody_says_so_and_at_night(system: System) -> None:
     box = await system.box()
     await sold(system, box)
-    assert await system.tsp.database.write(lambda conn: settle.order(conn, system.clock, "person:wu"))
+    assert await system.tsp.database.write(
+        lambda conn: housekeeping.order_settlement(conn, system.clock, "person:wu")
+    )
     for hours in (0, 24):
         system.clock.advance(61 + hours * 3600)
         while [state for _, state, *_ in await settled(system)] != ["agreed"] * (1 + bool(hours)):

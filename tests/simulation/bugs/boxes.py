@@ -52,7 +52,7 @@ def no_fsync() -> AbstractContextManager[Any]:
     return put(machine.Disk, "fsync", lambda self, descriptor: machine.acting_box().disk_operation())
 
 
-@bug("ignore-earlier", "nobody_is_charged_twice", seed=51)
+@bug("ignore-earlier", "nobody_is_charged_twice", seed=111)
 def ignore_earlier() -> AbstractContextManager[Any]:
     """A card that still has to explain a payment is debited for the next one."""
     return both(

@@ -61,7 +61,7 @@ def house_accounts_are_right(simulation: Simulation) -> Iterator[str]:
         elif row.id in held.charged:
             # The card's word, not the payment's.
             fen = sum(debit.amount_fen for debit in held.charged[row.id])
-            stand("tsp", "receivable:card", fen)
+            stand("tsp", "cash:settled" if row.id in held.settled else "receivable:card", fen)
         elif held.wallet_has(row.id):
             fen = held.codes[row.id].amount_fen
             stand("tsp", "receivable:wallet:demo", fen)

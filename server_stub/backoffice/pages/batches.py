@@ -1,0 +1,62 @@
+"""Batches of card sales and their totals at UnionPay; a person's word on those that differ."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, func, select
+from starlette.responses import Response
+
+from server_stub.backoffice.errors import Clash, Refused
+from server_stub.backoffice.rights import Right
+from server_stub.backoffice.routes import Pages
+from server_stub.backoffice.visit import Visit
+from server_stub.backoffice.words import N_
+from server_stub.tsp import housekeeping, settlement
+from server_stub.tsp.tables import jobs, settlements
+
+SHOWN = 50
+pages = Pages()
+
+
+@pages.get("/batches", Right.SEE)
+async def listed(visit: Visit) -> Response:
+    """All batches, the newest first."""
+    page = visit.query.number("page")
+    query = select(settlements).order_by(settlements.c.begun_at.desc(), settlements.c.batch.desc())
+    query = query.limit(SHOWN + 1).offset(page * SHOWN)
+    ordered = select(func.count()).select_from(jobs).where(jobs.c.id == housekeeping.SETTLE)
+    books = visit.office.books("tsp")
+    rows = await books.read(lambda conn: conn.execute(query).all())
+    with_ppp = bool(await books.read(lambda conn: conn.scalar(ordered)))
+    return visit.page("batches.html", rows=rows[:SHOWN], page=page, more=len(rows) > SHOWN, with_ppp=with_ppp)
+
+
+@pages.post("/batches/{batch}", Right.DECIDE)
+async def decide(visit: Visit) -> Response:
+    """Somebody has found out why the totals differ."""
+    batch, reason = visit.path["batch"], visit.form.text("reason", 500)
+    if not reason:
+        raise Refused(N_("Say why: a decision needs a reason."))
+    title, text = N_("Is it known why the batch differs?"), N_("The reason stays with the batch for good.")
+    if (asked := visit.ask(title, text, N_("Decide"))) is not None:
+        return asked
+    actor, clock = visit.person.name, visit.office.clock
+
+    def work(conn: Connection) -> bool:
+        return settlement.decide(conn, clock, batch, reason, actor, f"staff:{actor}")
+
+    if not await visit.office.books("tsp").write(work):
+        raise Clash(N_("This batch does not differ, or is decided already."))
+    return visit.go("/batches", "batch-decided")
+
+
+@pages.post("/batches", Right.RUN)
+async def settle(visit: Visit) -> Response:
+    """The open batch is settled now, not at night."""
+    office, actor = visit.office, visit.person.name
+    if not await office.books("tsp").write(
+        lambda conn: housekeeping.order_settlement(conn, office.clock, actor)
+    ):
+        raise Clash(N_("No server with a way to UnionPay has run here."))
+    if office.tsp is not None and office.tsp.settlement is not None:
+        office.tsp.jobs.due(housekeeping.SETTLE, office.clock.now())
+    return visit.go("/batches", "settle-ordered")

@@ -1,0 +1,262 @@
+"""Differences between the books: what waits for a person, with all they need to decide, alone or with a second one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select
+from starlette.responses import Response
+
+from server_stub.backoffice import frame, proposals
+from server_stub.backoffice.errors import Clash, Refused, Unknown
+from server_stub.backoffice.office import Office
+from server_stub.backoffice.pages.cases import LONGEST_REASON
+from server_stub.backoffice.pairs import options, pairs
+from server_stub.backoffice.recon_words import BREAK_CLASSES, BREAK_FIELDS, BREAK_STATES
+from server_stub.backoffice.rights import Right
+from server_stub.backoffice.routes import Pages
+from server_stub.backoffice.visit import Visit
+from server_stub.backoffice.words import N_
+from server_stub.foundation import statements
+from server_stub.foundation.problems import Problem
+from server_stub.reconciliation.book import Decision, DecisionRefused, fields_of, records
+from server_stub.reconciliation.healing import at_stake
+from server_stub.tsp import books
+from server_stub.tsp.remedies import Remedies, facts_of
+from server_stub.tsp.tables import audit, authorisations, book, cases, certificates, orders, payments
+
+KIND = "break"
+SHOWN = 50
+SHORTEST_BEGINNING = 4
+"""Letters of a key, from which on those that begin like it are found too."""
+YUAN = re.compile(r"¥?(\d{1,9})(?:\.(\d{1,2}))?")
+WAITS, ALL, CLOSED = "", "all", "closed"
+STATES = (
+    (WAITS, N_("Not settled")),
+    *((name, mark.text) for name, mark in BREAK_STATES.items()),
+    (ALL, N_("All")),
+)
+CLASSES = tuple((name, one.text) for name, one in BREAK_CLASSES.items() if not name.startswith("matched"))
+"""What the list can be narrowed to."""
+pages = Pages()
+
+
+@pages.get("/breaks", Right.SEE)
+async def listed(visit: Visit) -> Response:
+    """What is not closed; or all, with that first."""
+    names = ("q", "pair", "cls", "state", "day", "amount")
+    told, before = {name: visit.query.text(name) for name in names}, visit.query.text("before")
+    terminal = visit.office.settings.pos_terminal
+
+    def look(conn: Connection) -> list[Row[Any]]:
+        wanted = [*_criteria(told), *_named(conn, told["q"], terminal)]
+        found: list[Row[Any]] = []
+        for part, which in _parts(told["state"]):
+            if before[:1] > part:
+                continue
+            after = [book.breaks.c.id < before[1:]] if before[:1] == part else []
+            query = select(book.breaks).where(and_(which, *wanted, *after)).order_by(book.breaks.c.id.desc())
+            found += conn.execute(query.limit(SHOWN + 1 - len(found))).all()
+        return found
+
+    rows = await visit.office.books("tsp").read(look)
+    older = _place(rows[SHOWN - 1]) if len(rows) > SHOWN else ""
+    facts: dict[str, Any] = {"rows": rows[:SHOWN], "told": told, "before": before, "older": older}
+    facts |= {"options": options(visit.language), "states": STATES, "classes": CLASSES}
+    return visit.page("breaks.html", **facts, pairs=pairs(), facts_of=facts_of)
+
+
+def _parts(state: str) -> list[tuple[str, ColumnElement[bool]]]:
+    """What is listed, part after part; each is gone through by its ids."""
+    table = book.breaks.c
+    waits, closed = table.closed_at.is_(None), table.closed_at.is_not(None)
+    match state:
+        case "open" | "healing":
+            return [("1", and_(waits, table.state == state))]
+        case _ if state == CLOSED:
+            return [("2", closed)]
+        case _ if state == ALL:
+            return [("1", waits), ("2", closed)]
+    return [("1", waits)]
+
+
+def _place(row: Row[Any]) -> str:
+    """Where the list goes on after a row."""
+    return f"{'1' if row.closed_at is None else '2'}{row.id}"
+
+
+def _criteria(told: Mapping[str, str]) -> list[ColumnElement[bool]]:
+    table = book.breaks.c
+    wanted = [table[name] == told[name] for name in ("pair", "cls", "day") if told[name]]
+    if told["amount"]:
+        amount = fen_of(told["amount"])
+        wanted.append(or_(table.here_fen == amount, table.there_fen == amount))
+    return wanted
+
+
+def fen_of(text: str) -> int:
+    """An amount that was typed in yuan; of what is none, one that nothing has.
+
+    >>> fen_of("¥12.5"), fen_of("1,200"), fen_of("much")
+    (1250, 120000, -1)
+    """
+    found = YUAN.fullmatch("".join(text.split()).replace(",", "").replace("￥", "¥"))
+    return -1 if found is None else int(found[1]) * 100 + int((found[2] or "0").ljust(2, "0"))
+
+
+def _named(conn: Connection, text: str, terminal: str) -> list[ColumnElement[bool]]:
+    """Breaks of a key, an order's number, a payment; or of one of these ids."""
+    if not text:
+        return []
+    letters = "".join(text.split()).upper()
+    number = f"{letters[:4]} {letters[4:]}"
+    joined = select(payments.c.id).join(orders, orders.c.id == payments.c.order_id)
+    mine = set(conn.scalars(joined.where(orders.c.number == number)))
+    mine |= set(conn.scalars(select(payments.c.id).where(payments.c.id == letters)))
+    keys = {text, letters, *mine}
+    for table in (authorisations, certificates):
+        slips = select(table.c.batch, table.c.stan).where(table.c.payment_id.in_(mine))
+        keys |= {f"{terminal}-{row.batch}-{row.stan}" for row in conn.execute(slips)}
+    said = [book.breaks.c.id == letters, book.breaks.c.key.in_(keys)]
+    if len(letters) >= SHORTEST_BEGINNING:
+        said.append(book.breaks.c.key.startswith(letters, autoescape=True))
+    return [or_(*said)]
+
+
+@pages.get("/breaks/{break}", Right.SEE)
+async def one(visit: Visit) -> Response:
+    """Both records, what they are about, what has happened, and what can be done."""
+    return await _shown(visit, await _find(visit.office, visit.path["break"]))
+
+
+async def _shown(
+    visit: Visit, row: Row[Any], error: str = "", chosen: str = "", reason: str = ""
+) -> Response:
+    office = visit.office
+    ours = facts_of(row).get("payment")
+
+    def look(conn: Connection) -> dict[str, Any]:
+        named = select(payments, orders.c.number, orders.c.service, orders.c.term)
+        named = named.join(orders, orders.c.id == payments.c.order_id).where(payments.c.id == ours)
+        of_it = select(cases).where(cases.c.payment_id == ours).order_by(cases.c.at.desc())
+        return {
+            "run": conn.execute(select(book.runs).where(book.runs.c.id == row.run)).one(),
+            "history": [(one, json.loads(one.facts)) for one in book.history(conn, row.id)],
+            "payment": None if ours is None else conn.execute(named).one_or_none(),
+            "cases": [] if ours is None else conn.execute(of_it).all(),
+        }
+
+    told = await office.books("tsp").read(look)
+    waiting = await office.database.read(lambda conn: proposals.about(conn, KIND, row.id))
+    here, there = records(row)
+    told |= {"sides": _sides(row), "here": here, "there": there, "waiting": waiting, "row": row}
+    told |= {"pair": pairs().get(row.pair), "files": json.loads(told["run"].files or "{}")}
+    told |= {"notes": {name: _note(one) for name, one in (("here", here), ("there", there))}}
+    told |= {"able": book.able(row, Remedies(office.moves()).actions(row.pair)), "fen": at_stake(here, there)}
+    told |= {"second": above(office, row), "error": error, "chosen": chosen, "reason": reason}
+    stories = any(way.id == "transactions" for _, ways in frame.MENU for way in ways)
+    return visit.page("break.html", 422 if error else 200, **told, stories=stories)
+
+
+def _sides(row: Row[Any]) -> list[tuple[str, Any, Any, bool]]:
+    """What is compared, as both have it, and whether that differs."""
+    differ = fields_of(row)
+    here, there = records(row)
+    return [
+        (name, getattr(here, name, None), getattr(there, name, None), name in differ) for name in BREAK_FIELDS
+    ]
+
+
+def _note(record: Any) -> Mapping[str, Any]:
+    """What else a side has said of its record."""
+    if record is None or not record.note:
+        return {}
+    try:
+        told = json.loads(record.note)
+    except ValueError:
+        told = record.note
+    return told if isinstance(told, dict) else {"note": told}
+
+
+@pages.post("/breaks/{break}", Right.DECIDE)
+async def decide(visit: Visit) -> Response:
+    """Decides it, or proposes that above the limit."""
+    office, row = visit.office, await _find(visit.office, visit.path["break"])
+    action, reason = visit.form.text("action"), visit.form.text("reason", LONGEST_REASON)
+    if row.state == CLOSED:
+        raise Clash(N_("This difference is settled already."))
+    if action not in book.able(row, Remedies(office.moves()).actions(row.pair)):
+        return await _shown(visit, row, visit.t(N_("Choose what is to be done.")), reason=reason)
+    if not reason:
+        return await _shown(visit, row, visit.t(N_("Say why: a decision needs a reason.")), chosen=action)
+    path = f"/breaks/{row.id}"
+    if above(office, row):
+        facts = {"action": action, "reason": reason, "amount_fen": stake(row)}
+        facts["number"] = facts_of(row).get("number") or row.key
+        await proposals.propose(office, KIND, row.id, visit.person.name, facts)
+        return visit.go(path, "proposed")
+    title, text = N_("Decide about this difference?"), N_("What was decided is done at once, with your name.")
+    if (asked := visit.ask(title, text, N_("Decide"))) is not None:
+        return asked
+    try:
+        await _decide(office, row, action, reason, visit.person.name, None)
+    except proposals.CannotBeDone as error:
+        raise Refused(N_("It can no longer be done: %(why)s"), why=str(error)) from error
+    return visit.go(path, "break-decided")
+
+
+def stake(row: Row[Any]) -> int:
+    """The larger of the two amounts."""
+    return at_stake(*records(row))
+
+
+def above(office: Office, row: Row[Any]) -> bool:
+    """Whether a second person is wanted."""
+    return stake(row) >= office.settings.case_second_fen
+
+
+async def _find(office: Office, name: str) -> Row[Any]:
+    """Raises Unknown, Away."""
+    row = await office.books("tsp").read(lambda conn: statements.one(conn, book.breaks, id=name))
+    if row is None:
+        raise Unknown
+    return row
+
+
+async def _decide(
+    office: Office, row: Row[Any], action: str, reason: str, actor: str, second: str | None
+) -> None:
+    """Through the book of the TSP, in one transaction with its books and its audit log. Raises CannotBeDone."""
+    moves, database = office.moves(), office.books("tsp")
+    actions = Remedies(moves).actions(row.pair)
+    decision = Decision(row.id, action, reason, actor, second, f"staff:{second or actor}")
+
+    def work(conn: Connection) -> None:
+        books.open_accounts(conn, ())
+        limit = office.settings.case_second_fen
+        book.decide(conn, office.clock, audit, actions, decision, second_fen=limit)
+
+    payment = facts_of(row).get("payment")
+    try:
+        if office.tsp is not None and payment is not None:
+            await office.tsp.core.change(payment, work)
+        else:
+            await database.write(work)
+    except (DecisionRefused, Problem) as refused:
+        why = str(refused)
+        await database.write(lambda conn: book.note_refused(conn, office.clock, audit, decision, why))
+        raise proposals.CannotBeDone(why) from refused
+
+
+async def _confirmed(office: Office, proposal: Row[Any], facts: Mapping[str, Any], second: str) -> None:
+    row = await _find(office, proposal.subject)
+    mine = (row.action, row.actor, row.second) == (facts["action"], proposal.proposed_by, second)
+    if row.state != "open" and mine:
+        return  # it was done, and only not written down as done
+    await _decide(office, row, facts["action"], facts["reason"], proposal.proposed_by, second)
+
+
+proposals.KINDS[KIND] = proposals.Kind(N_("Decide about a difference"), "/breaks/{subject}", _confirmed)

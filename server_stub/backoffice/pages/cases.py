@@ -1,0 +1,167 @@
+"""Cases: what stays open and a person decides, alone or, above the limit, by a proposal that another one confirms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+from starlette.responses import Response
+
+from server_stub.backoffice import proposals
+from server_stub.backoffice.errors import Clash, Refused, Unknown
+from server_stub.backoffice.office import Office
+from server_stub.backoffice.rights import Right
+from server_stub.backoffice.routes import Pages
+from server_stub.backoffice.visit import Visit
+from server_stub.backoffice.words import CASE_KINDS, N_
+from server_stub.foundation.ids import number_of
+from server_stub.foundation.problems import Problem
+from server_stub.tsp import cases
+from server_stub.tsp.cases import CaseRefused, Decision
+from server_stub.tsp.tables import moves
+
+KIND = "case"
+SHOWN = 50
+LONGEST_REASON = 500
+pages = Pages()
+
+
+@pages.get("/cases", Right.SEE)
+async def listed(visit: Visit) -> Response:
+    """The open cases, or all."""
+    everything, wanted = visit.query.text("state") == "all", visit.query.text("q")
+    rows = await visit.office.books("tsp").read(lambda conn: cases.listed(conn, everything=everything))
+    if everything:
+        rows.reverse()
+    kind = visit.query.text("kind")
+    kinds = [(name, visit.t(CASE_KINDS.get(name, name))) for name in sorted({row.kind for row in rows})]
+    found = [row for row in rows if (not kind or row.kind == kind) and _fits(row, wanted)]
+    page = visit.query.number("page")
+    part = found[page * SHOWN : (page + 1) * SHOWN]
+    facts: dict[str, Any] = {
+        "rows": part,
+        "count": len(found),
+        "page": page,
+        "more": len(found) > (page + 1) * SHOWN,
+    }
+    told = {"q": wanted, "kind": kind, "state": "all" if everything else ""}
+    return visit.page("cases.html", **facts, kinds=kinds, told=told, number=number)
+
+
+def _fits(row: Row[Any], wanted: str) -> bool:
+    """Whether a case has what was searched in its id, number, box, card or payment."""
+    letters = "".join(wanted.split()).casefold()
+    told = (row.id, number(row), row.box_number, row.card_masked, row.payment_id, row.load_id)
+    return not letters or any(letters in "".join(one.split()).casefold() for one in told if one)
+
+
+def number(row: Row[Any]) -> str:
+    """What the subscriber has in hand: the number of the order, or of the load."""
+    return row.number or number_of(row.load_id)
+
+
+@pages.get("/cases/{case}", Right.SEE)
+async def one(visit: Visit) -> Response:
+    """All that is known of a case, and what can be decided about it."""
+    return await _shown(visit, await _find(visit.office, visit.path["case"]))
+
+
+async def _shown(
+    visit: Visit, row: Row[Any], error: str = "", chosen: str = "", reason: str = ""
+) -> Response:
+    office = visit.office
+    subject = row.payment_id or row.load_id
+    passed = select(moves).where(moves.c.row == subject).order_by(moves.c.id)
+    history = await office.books("tsp").read(lambda conn: conn.execute(passed).all())
+    waiting = await office.database.read(lambda conn: proposals.about(conn, KIND, row.id))
+    facts = json.loads(row.facts)
+    if (proof := cases.proof_of(row, row)) is not None:
+        facts |= {"tac": proof[0], "mac2": proof[1]}
+    able = cases.able(row, row.stands, row) if row.state == "open" else []
+    told: dict[str, Any] = {
+        "history": history,
+        "waiting": waiting,
+        "able": able,
+        "known": sorted(facts.items()),
+    }
+    told |= {"second": above(office, row), "error": error, "chosen": chosen, "reason": reason}
+    return visit.page("case.html", 422 if error else 200, case=row, case_number=number(row), **told)
+
+
+@pages.post("/cases/{case}", Right.DECIDE)
+async def decide(visit: Visit) -> Response:
+    """Decides it, or proposes that above the limit."""
+    office, row = visit.office, await _find(visit.office, visit.path["case"])
+    action, reason = visit.form.text("action"), visit.form.text("reason", LONGEST_REASON)
+    if row.state != "open":
+        raise Clash(N_("This case is decided already."))
+    if action not in cases.able(row, row.stands, row):
+        return await _shown(visit, row, visit.t(N_("Choose what is to be done.")), reason=reason)
+    if not reason:
+        return await _shown(visit, row, visit.t(N_("Say why: a decision needs a reason.")), chosen=action)
+    path = f"/cases/{row.id}"
+    if above(office, row):
+        facts = {"action": action, "reason": reason, "amount_fen": stake(row), "number": number(row)}
+        await proposals.propose(office, KIND, row.id, visit.person.name, facts)
+        return visit.go(path, "proposed")
+    title, text = N_("Decide this case?"), N_("What was decided is done at once and cannot be taken back.")
+    if (asked := visit.ask(title, text, N_("Decide"))) is not None:
+        return asked
+    try:
+        await _decide(office, row, action, reason, visit.person.name, None)
+    except proposals.CannotBeDone as error:
+        raise Refused(N_("It can no longer be done: %(why)s"), why=str(error)) from error
+    return visit.go(path, "decided")
+
+
+def stake(row: Row[Any]) -> int:
+    """The amount a case is about: in whichever direction more is at stake."""
+    return max(row.amount_fen or 0, row.received_fen or 0)
+
+
+def above(office: Office, row: Row[Any]) -> bool:
+    """Whether a second person is wanted."""
+    return stake(row) >= office.settings.case_second_fen
+
+
+async def _find(office: Office, case: str) -> Row[Any]:
+    """Raises Unknown, Away."""
+    rows = await office.books("tsp").read(lambda conn: cases.listed(conn, everything=True, case=case))
+    if not rows:
+        raise Unknown
+    return rows[0]
+
+
+async def _decide(
+    office: Office, row: Row[Any], action: str, reason: str, actor: str, second: str | None
+) -> None:
+    """Through the TSP's own way, in one transaction with its books and its audit log. Raises CannotBeDone."""
+    moves = office.moves()
+    decision = Decision(row.id, action, reason, actor, second, f"staff:{second or actor}")
+
+    def work(conn: Connection) -> None:
+        cases.decide(conn, moves, decision)
+
+    books = office.books("tsp")
+    try:
+        if office.tsp is not None:
+            await office.tsp.core.change(row.payment_id or row.load_id, work)
+        else:
+            await books.write(work)
+    except (CaseRefused, Problem) as refused:
+        why = str(refused)
+        await books.write(lambda conn: cases.note_refused(conn, moves, decision, why))
+        raise proposals.CannotBeDone(why) from refused
+
+
+async def _confirmed(office: Office, proposal: Row[Any], facts: Mapping[str, Any], second: str) -> None:
+    row = await _find(office, proposal.subject)
+    mine = (row.decision, row.actor, row.second) == (facts["action"], proposal.proposed_by, second)
+    if row.state == "decided" and mine:
+        return  # it was done, and only not written down as done
+    await _decide(office, row, facts["action"], facts["reason"], proposal.proposed_by, second)
+
+
+proposals.KINDS[KIND] = proposals.Kind(N_("Decide a case"), "/cases/{subject}", _confirmed)

@@ -1,0 +1,145 @@
+"""Partners of the file exchange: their accounts, where they come from, and what they may do in which folders."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from server_stub.backoffice.errors import Unknown
+from server_stub.backoffice.rights import Right
+from server_stub.backoffice.routes import Pages
+from server_stub.backoffice.visit import Form, Visit
+from server_stub.backoffice.words import N_
+from server_stub.exchange import partners
+from server_stub.exchange.partners import CLOSED, OPEN, Limits, Partner, PartnerRefused
+from server_stub.exchange.tables import files
+from server_stub.foundation.secret import SecretText
+
+MB = 1 << 20
+MOST_CONNECTIONS, MOST_MB = 100, 1 << 20
+FILES_SHOWN = 10
+pages = Pages()
+
+
+@pages.get("/partners", Right.PARTNERS)
+async def listed(visit: Visit) -> Response:
+    """All accounts, and a new one."""
+    return await _list(visit)
+
+
+@pages.post("/partners", Right.PARTNERS)
+async def add(visit: Visit) -> Response:
+    """A new account; its password is shown once."""
+    office, form, actor = visit.office, visit.form, visit.person.name
+    name, addresses = form.text("name"), form.text("addresses", 2000).replace(",", " ").split()
+    books = office.books("exchange")
+    try:
+        folders, limits = _folders(form.text("folders", 2000)), _limits(form)
+        partners.expect_right(name, addresses, folders or partners.FOLDERS)
+        password, kept = await _password(visit)
+
+        def enter(conn: Connection) -> None:
+            told = (name, kept, addresses, folders, limits)
+            partners.add(conn, office.clock, actor, *told)
+
+        await books.write(enter)
+    except PartnerRefused as refused:
+        return await _list(visit, str(refused))
+    return visit.page("partner_password.html", name=name, password=password)
+
+
+def _folders(text: str) -> dict[str, str]:
+    """Folders as they were typed: each with =r or =rw. Raises PartnerRefused."""
+    pairs = [one.partition("=") for one in text.replace(",", " ").split()]
+    return {name: right.lower() for name, _, right in pairs}
+
+
+def _limits(form: Form) -> Limits:
+    """Raises PartnerRefused."""
+    usual = Limits()
+    connections = form.number("connections", usual.connections)
+    sizes = [
+        form.number(name, most // MB)
+        for name, most in (("file", usual.file_bytes), ("room", usual.room_bytes))
+    ]
+    if not 0 < connections <= MOST_CONNECTIONS or not all(0 < size <= MOST_MB for size in sizes):
+        raise PartnerRefused(f"connections are 1 to {MOST_CONNECTIONS}, sizes 1 to {MOST_MB:,} MB")
+    return Limits(connections, *(size * MB for size in sizes))
+
+
+@pages.get("/partners/{name}", Right.PARTNERS)
+async def one(visit: Visit) -> Response:
+    """One account, and the last files of its folders."""
+    partner = await _find(visit)
+    last = await visit.office.books("exchange").read(
+        lambda conn: files.listed(conn, partner=partner.name, most=FILES_SHOWN)
+    )
+    return visit.page("partner.html", partner=partner, files=last)
+
+
+@pages.post("/partners/{name}/password", Right.PARTNERS)
+async def password(visit: Visit) -> Response:
+    """Another password, shown once."""
+    office, actor, partner = visit.office, visit.person.name, await _find(visit)
+    title, text = N_("Give a new password?"), N_("The password that the partner has ends within seconds.")
+    if (asked := visit.ask(title, text, N_("New password"))) is not None:
+        return asked
+    fresh, kept = await _password(visit)
+    await office.books("exchange").write(
+        lambda conn: partners.set_password(conn, office.clock, actor, partner.name, kept)
+    )
+    return visit.page("partner_password.html", name=partner.name, password=fresh)
+
+
+@pages.post("/partners/{name}/close", Right.PARTNERS)
+async def close(visit: Visit) -> Response:
+    """Nobody signs in with it any more."""
+    partner = await _find(visit)
+    title, text = (
+        N_("Close this account?"),
+        N_("The partner is signed out within seconds and exchanges nothing."),
+    )
+    if (asked := visit.ask(title, text, N_("Close the account"))) is not None:
+        return asked
+    return await _set_state(visit, partner, CLOSED)
+
+
+@pages.post("/partners/{name}/open", Right.PARTNERS)
+async def reopen(visit: Visit) -> Response:
+    """It may be used again."""
+    return await _set_state(visit, await _find(visit), OPEN)
+
+
+async def _set_state(visit: Visit, partner: Partner, state: str) -> Response:
+    office, actor = visit.office, visit.person.name
+    await office.books("exchange").write(
+        lambda conn: partners.set_state(conn, office.clock, actor, partner.name, state)
+    )
+    return visit.go(f"/partners/{partner.name}", "partner-opened" if state == OPEN else "partner-closed")
+
+
+async def _password(visit: Visit) -> tuple[str, str]:
+    """A fresh one, and what is kept of it."""
+    fresh = SecretText(visit.office.ids.secret())
+    return fresh.reveal(), await asyncio.to_thread(partners.hashed, fresh)
+
+
+async def _list(visit: Visit, error: str = "") -> Response:
+    found = await visit.office.books("exchange").read(partners.every)
+    names = ("name", "addresses", "folders", "connections", "file", "room")
+    told: dict[str, Any] = {name: visit.form.text(name, 2000) for name in names}
+    usual = Limits()
+    typed = {"connections": usual.connections, "file": usual.file_bytes // MB, "room": usual.room_bytes // MB}
+    told |= {name: told[name] or str(value) for name, value in typed.items()}
+    return visit.page("partners.html", 422 if error else 200, partners=found, error=error, told=told)
+
+
+async def _find(visit: Visit) -> Partner:
+    name = visit.path["name"]
+    partner = await visit.office.books("exchange").read(lambda conn: partners.one(conn, name))
+    if partner is None:
+        raise Unknown
+    return partner

@@ -1,0 +1,164 @@
+"""Comparisons of our books with others': their history, one of them, and one that somebody wants now."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, and_, select
+from starlette.responses import Response
+
+from server_stub.backoffice import run_charts
+from server_stub.backoffice.errors import Clash, Refused, Unknown
+from server_stub.backoffice.office import Office
+from server_stub.backoffice.pairs import day_of, options, pairs
+from server_stub.backoffice.recon_words import BREAK_CLASSES, RUN_STATES, RUN_STEPS
+from server_stub.backoffice.rights import Right
+from server_stub.backoffice.routes import Pages
+from server_stub.backoffice.visit import Visit
+from server_stub.backoffice.words import N_
+from server_stub.foundation import jobs, statements
+from server_stub.reconciliation.healing import Healed
+from server_stub.tsp import tables
+from server_stub.tsp.reconciling import RECONCILE
+from server_stub.tsp.tables import audit, book, files
+
+SHOWN = 40
+ISO = 10
+"""Letters of a day."""
+UNDER_WAY = ("wanted", "running")
+STATES = (("", N_("All")), *((name, mark.text) for name, mark in RUN_STATES.items()))
+"""What the history can be narrowed to."""
+pages = Pages()
+
+
+class Going(NamedTuple):
+    """How far a run is, as the macro ``progress`` wants it."""
+
+    state: str
+    percent: int
+    step: str
+
+
+@pages.get("/reconciliation", Right.SEE)
+async def listed(visit: Visit) -> Response:
+    """The runs of a pair, and charts of its last days."""
+    office, said = visit.office, visit.query
+    pair = said.text("pair") if said.text("pair") in pairs() else next(iter(pairs()))
+    told, before = {name: said.text(name) for name in ("state", "day")} | {"pair": pair}, said.text("before")
+    today = office.settings.calendar.day_of(office.clock.now())
+
+    def look(conn: Connection) -> dict[str, Any]:
+        runs = book.runs.c
+        wanted = [runs.pair == pair, *(runs[name] == told[name] for name in ("state", "day") if told[name])]
+        if before:
+            day, run = before[:ISO], before[ISO:]
+            wanted.append((runs.day < day) | ((runs.day == day) & (runs.id < run)))
+        query = select(book.runs).where(and_(*wanted)).order_by(runs.day.desc(), runs.id.desc())
+        first = (today - timedelta(days=run_charts.DAYS)).isoformat()
+        drawn = select(book.runs).where((runs.pair == pair) & (runs.day >= first) & ~runs.dry_run)
+        ordered = select(tables.jobs.c.id).where(tables.jobs.c.id == RECONCILE)
+        return {
+            "rows": conn.execute(query.limit(SHOWN + 1)).all(),
+            "drawn": conn.execute(drawn.order_by(runs.wanted_at, runs.id)).all(),
+            "can": conn.execute(ordered).first() is not None,
+        }
+
+    found = await office.books("tsp").read(look)
+    rows, yesterday = found["rows"], today - timedelta(days=1)
+    days = run_charts.days_of(found["drawn"], yesterday)
+    facts: dict[str, Any] = {"rows": [(row, _counts(row)) for row in rows[:SHOWN]], "told": told}
+    facts |= {
+        "before": before,
+        "older": _place(rows[SHOWN - 1]) if len(rows) > SHOWN else "",
+        "can": found["can"],
+    }
+    facts |= {"pairs": pairs(), "pair": pairs()[pair], "options": options(visit.language)}
+    facts |= {"chart": run_charts.chart_of(days) if any(day.run for day in days) else None}
+    facts |= {"states": STATES, "yesterday": yesterday, "geometry": run_charts}
+    return visit.page("reconciliation.html", **facts)
+
+
+def _place(row: Row[Any]) -> str:
+    """Where the list goes on after a row."""
+    return f"{row.day}{row.id}"
+
+
+def _counts(row: Row[Any]) -> list[tuple[str, int, int]]:
+    """Class, count and sum of what a run has found, in the order of the words; nothing, before it is done."""
+    found = json.loads(row.counts or "{}")
+    return [
+        (name, *found[name]) for name in (*BREAK_CLASSES, *(found.keys() - BREAK_CLASSES)) if name in found
+    ]
+
+
+@pages.post("/reconciliation", Right.RUN)
+async def want(visit: Visit) -> Response:
+    """A comparison is wanted now, or only what would come of it."""
+    office, form, actor = visit.office, visit.form, visit.person.name
+    pair, day, dry = form.text("pair"), day_of(form.text("day")), form.text("how") == "dry"
+    if pair not in pairs():
+        raise Unknown
+    now = office.clock.now()
+    if day is None or day >= office.settings.calendar.day_of(now):
+        raise Refused(N_("Choose a day that is over."))
+    title, text = N_("Compare this day now?"), N_("What the rules may put right is put right at once.")
+    if not dry and (asked := visit.ask(title, text, N_("Compare now"))) is not None:
+        return asked
+    run = await office.books("tsp").write(lambda conn: _want(conn, office, pair, day, actor, dry, now))
+    if office.tsp is not None:
+        office.tsp.due(RECONCILE, now)
+    return visit.go(f"/reconciliation/{run}", "run-wanted")
+
+
+def _want(
+    conn: Connection, office: Office, pair: str, day: date, actor: str, dry: bool, now: datetime
+) -> str:
+    """Enters it, and has the job done at once. Raises Clash."""
+    if not jobs.order(conn, tables.jobs, RECONCILE, now):
+        raise Clash(N_("No server that exchanges files with the other sides has run here."))
+    run = book.want(conn, office.ids, office.clock, pair, day, actor, dry_run=dry)
+    audit.append(conn, office.clock, actor, "run-wanted", day.isoformat(), pair=pair, dry_run=dry)
+    return run
+
+
+@pages.get("/reconciliation/{run}", Right.SEE)
+async def one(visit: Visit) -> Response:
+    """One run: how far it is, or what it has found."""
+    return visit.page("run.html", **await _facts(visit))
+
+
+@pages.get("/reconciliation/{run}/live", Right.SEE, live=True)
+async def live(visit: Visit) -> Response:
+    """The part of it that looks again by itself until the run is at its end."""
+    return visit.page("run_live.html", **await _facts(visit))
+
+
+async def _facts(visit: Visit) -> dict[str, Any]:
+    name = visit.path["run"]
+
+    def look(conn: Connection) -> tuple[Row[Any], list[Any], list[Any]]:
+        row = statements.one(conn, book.runs, id=name)
+        if row is None:
+            raise Unknown
+        same = (book.runs.c.pair == row.pair) & (book.runs.c.day == row.day) & (book.runs.c.id != name)
+        others = select(book.runs).where(same).order_by(book.runs.c.id.desc()).limit(SHOWN)
+        there = files.listed(conn, partner=row.pair, day=date.fromisoformat(row.day), most=SHOWN)
+        return row, list(conn.execute(others)), there
+
+    row, others, there = await visit.office.books("tsp").read(look)
+    step = RUN_STEPS.get(row.step, row.step) if row.state == "running" else RUN_STEPS[""]
+    counts = _counts(row)
+    healed = json.loads(row.healed or "{}").values()
+    return {
+        "run": row,
+        "pair": pairs().get(row.pair),
+        "going": Going("running", row.percent, step) if row.state in UNDER_WAY else None,
+        "counts": counts,
+        "most": max((count for name, count, _ in counts if not name.startswith("matched")), default=1),
+        "healed": [Healed(**one) for one in healed],
+        "used": json.loads(row.files or "{}"),
+        "files": there,
+        "others": others,
+    }

@@ -1,0 +1,130 @@
+"""Staff: let in, given roles or a password, closed out."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from server_stub.backoffice import passwords, staff
+from server_stub.backoffice.errors import NotAllowed, Refused, Unknown
+from server_stub.backoffice.rights import RIGHTS, Right, Role
+from server_stub.backoffice.routes import Pages
+from server_stub.backoffice.staff import Person, StaffError
+from server_stub.backoffice.visit import Visit
+from server_stub.backoffice.words import N_
+
+pages = Pages()
+WHY = {
+    "name": N_("A name has 2 to 32 letters a–z, digits, dots, hyphens and underscores."),
+    "full-name": N_("A full name has at most 60 letters."),
+    "taken": N_("Somebody has this name already."),
+    "roles": N_("Choose at least one role."),
+}
+"""Why somebody cannot be let in."""
+
+
+@pages.get("/staff", Right.STAFF)
+async def listed(visit: Visit) -> Response:
+    """Everybody."""
+    return await _list(visit)
+
+
+@pages.post("/staff", Right.STAFF)
+async def add(visit: Visit) -> Response:
+    """Lets somebody in."""
+    office, form = visit.office, visit.form
+    roles = tuple(role for role in Role if role in form.all("role"))
+    if not roles:
+        return await _list(visit, WHY["roles"])
+    password = passwords.once(office.random(passwords.ONCE_LENGTH))
+    kept = await office.passwords.hash(password)
+    actor, name, full_name = visit.person.name, form.text("name"), form.text("full_name")
+
+    def enter(conn: Connection) -> Person:
+        return staff.add(conn, office.clock, actor, name, full_name, roles, kept, visit.language)
+
+    try:
+        person = await office.database.write(enter)
+    except StaffError as error:
+        return await _list(visit, WHY[error.why])
+    return visit.page("staff_password.html", person=person, password=password)
+
+
+@pages.get("/staff/{name}", Right.STAFF)
+async def one(visit: Visit) -> Response:
+    """One of them."""
+    return visit.page("staff_one.html", person=await _find(visit), rights=RIGHTS)
+
+
+@pages.post("/staff/{name}/roles", Right.STAFF)
+async def roles(visit: Visit) -> Response:
+    """Other roles."""
+    person, office = await _somebody_else(visit), visit.office
+    wished = tuple(role for role in Role if role in visit.form.all("role"))
+    if not wished:
+        raise Refused(WHY["roles"])
+    actor = visit.person.name
+    await office.database.write(lambda conn: staff.set_roles(conn, office.clock, actor, person.name, wished))
+    return visit.go(f"/staff/{person.name}", "staff-roles")
+
+
+@pages.post("/staff/{name}/password", Right.STAFF)
+async def password(visit: Visit) -> Response:
+    """A password to be used once, for whoever has forgotten theirs."""
+    person, office, actor = await _somebody_else(visit), visit.office, visit.person.name
+    title, text = N_("Give a new password?"), N_("The password they have ends, and so do their sessions.")
+    if (asked := visit.ask(title, text, N_("New password"))) is not None:
+        return asked
+    fresh = passwords.once(office.random(passwords.ONCE_LENGTH))
+    kept = await office.passwords.hash(fresh)
+    await office.database.write(
+        lambda conn: staff.set_password(conn, office.clock, actor, person.name, kept, once=True)
+    )
+    return visit.page("staff_password.html", person=person, password=fresh)
+
+
+@pages.post("/staff/{name}/close", Right.STAFF)
+async def close(visit: Visit) -> Response:
+    """Out, at once."""
+    person = await _somebody_else(visit)
+    title, text = N_("Close this account?"), N_("They are signed out everywhere at once and cannot sign in.")
+    if (asked := visit.ask(title, text, N_("Close the account"))) is not None:
+        return asked
+    return await _set_closed(visit, person, closed=True)
+
+
+@pages.post("/staff/{name}/open", Right.STAFF)
+async def reopen(visit: Visit) -> Response:
+    """In again."""
+    return await _set_closed(visit, await _somebody_else(visit), closed=False)
+
+
+async def _set_closed(visit: Visit, person: Person, *, closed: bool) -> Response:
+    office, actor = visit.office, visit.person.name
+    await office.database.write(
+        lambda conn: staff.set_closed(conn, office.clock, actor, person.name, closed=closed)
+    )
+    return visit.go(f"/staff/{person.name}", "staff-closed" if closed else "staff-opened")
+
+
+async def _list(visit: Visit, error: str = "") -> Response:
+    people = await visit.office.database.read(staff.listed)
+    facts = {"people": people, "error": error, "name": visit.form.text("name")}
+    facts |= {"full_name": visit.form.text("full_name"), "chosen": visit.form.all("role")}
+    return visit.page("staff.html", 422 if error else 200, **facts)
+
+
+async def _find(visit: Visit) -> Person:
+    name = visit.path["name"]
+    try:
+        return await visit.office.database.look(lambda conn: staff.found(conn, name))
+    except StaffError:
+        raise Unknown from None
+
+
+async def _somebody_else(visit: Visit) -> Person:
+    """Nobody gives themselves rights, or closes themselves out."""
+    person = await _find(visit)
+    if person.name == visit.person.name:
+        raise NotAllowed(N_("Nobody changes their own account here; ask another administrator."))
+    return person

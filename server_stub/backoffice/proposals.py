@@ -1,0 +1,158 @@
+"""What one person proposes and another confirms: kept until then, and done with both names.
+
+A kind of proposal is a row of ``KINDS``; whoever adds one says how it is done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import Connection, Row, select, update
+
+from server_stub.backoffice.errors import Clash, NotAllowed, Refused, Unknown
+from server_stub.backoffice.tables import audit, proposals
+from server_stub.backoffice.words import N_
+from server_stub.foundation import statements
+from server_stub.foundation.people import same_person
+
+if TYPE_CHECKING:
+    from server_stub.backoffice.office import Office
+
+OPEN, CONFIRMED, DONE, REFUSED, WITHDRAWN, FAILED = (
+    *("open", "confirmed", "done", "refused", "withdrawn", "failed"),
+)
+SHOWN = 200
+
+
+class CannotBeDone(Exception):
+    """What was confirmed is not possible (any more); the text says why."""
+
+
+class Kind(NamedTuple):
+    """A kind of proposal.
+
+    Attributes:
+        title: what it is, as a message.
+        path: of the page of its subject, with ``{subject}``.
+        do: does it, given the office, the row, its facts, and the second person's name; raises CannotBeDone.
+    """
+
+    title: str
+    path: str
+    do: Callable[[Office, Row[Any], Mapping[str, Any], str], Awaitable[None]]
+
+
+KINDS: dict[str, Kind] = {}
+"""By name; the module of each kind's pages puts it here."""
+
+
+async def propose(office: Office, kind: str, subject: str, actor: str, facts: Mapping[str, Any]) -> str:
+    """Enters a proposal; returns its id.
+
+    Raises:
+        Clash: another one about the same waits already.
+    """
+    row = {"id": office.ids.row(), "kind": kind, "subject": subject, "state": OPEN, "proposed_by": actor}
+    text = json.dumps(facts, ensure_ascii=False)
+
+    def enter(conn: Connection) -> str:
+        same = (proposals.c.kind == kind) & (proposals.c.subject == subject) & (proposals.c.state == OPEN)
+        if conn.execute(select(proposals.c.id).where(same)).first() is not None:
+            raise Clash(N_("A proposal about this waits for a second person already."))
+        statements.insert(conn, proposals, {**row, "facts": text, "proposed_at": office.clock.now()})
+        told = {"kind": kind, "proposal": row["id"], "proposed": dict(facts)}
+        audit.append(conn, office.clock, actor, "proposed", subject, **told)
+        return str(row["id"])
+
+    return await office.database.write(enter)
+
+
+async def confirm(office: Office, proposal: str, second: str) -> None:
+    """Another person confirms it, and it is done.
+
+    Raises:
+        Unknown, NotAllowed, Clash: as of a proposal that is not there, one's own, or not open.
+        Refused: it cannot be done any more; the proposal says so from now on.
+    """
+
+    def take(conn: Connection) -> Row[Any]:
+        row = _open(conn, proposal)
+        # One that was confirmed by the same person and not done was broken off: it is done now.
+        if row.state != OPEN and row.second != second:
+            raise Clash(N_("Somebody else is confirming this proposal."))
+        if same_person(row.proposed_by, second):
+            raise NotAllowed(N_("Nobody confirms what they have proposed themselves."))
+        values = {"state": CONFIRMED, "second": second, "decided_at": office.clock.now()}
+        conn.execute(update(proposals).where(proposals.c.id == proposal).values(**values))
+        told = {"kind": row.kind, "proposal": row.id, "proposed_by": row.proposed_by}
+        audit.append(conn, office.clock, second, "confirmed", row.subject, **told)
+        return row
+
+    row = await office.database.write(take)
+    try:
+        await KINDS[row.kind].do(office, row, json.loads(row.facts), second)
+    except CannotBeDone as error:
+        await _end(office, row, FAILED, "server", str(error))
+        raise Refused(N_("It can no longer be done: %(why)s"), why=str(error)) from error
+    await _end(office, row, DONE, second, "")
+
+
+async def refuse(office: Office, proposal: str, second: str, note: str) -> None:
+    """Another person refuses it. Raises Unknown, Clash; NotAllowed for one's own."""
+    await _say_no(office, proposal, second, note, REFUSED)
+
+
+async def withdraw(office: Office, proposal: str, actor: str) -> None:
+    """Whoever proposed it takes it back. Raises Unknown, Clash; NotAllowed for anybody else's."""
+    await _say_no(office, proposal, actor, "", WITHDRAWN)
+
+
+async def _say_no(office: Office, proposal: str, actor: str, note: str, state: str) -> None:
+    def end(conn: Connection) -> None:
+        row = _open(conn, proposal)
+        if row.state != OPEN:
+            raise Clash(N_("This proposal is being done."))
+        if same_person(row.proposed_by, actor) != (state == WITHDRAWN):
+            raise NotAllowed(N_("Whoever proposed something withdraws it; anybody else refuses it."))
+        values = {"state": state, "second": actor, "decided_at": office.clock.now(), "note": note}
+        conn.execute(update(proposals).where(proposals.c.id == proposal).values(**values))
+        told = {"kind": row.kind, "proposal": row.id, "note": note}
+        audit.append(conn, office.clock, actor, f"proposal-{state}", row.subject, **told)
+
+    await office.database.write(end)
+
+
+def listed(conn: Connection, *, everything: bool) -> list[Row[Any]]:
+    """Those that wait, oldest first; ``everything``: the last ones of all, newest first."""
+    if everything:
+        return list(conn.execute(select(proposals).order_by(proposals.c.proposed_at.desc()).limit(SHOWN)))
+    waits = proposals.c.state.in_((OPEN, CONFIRMED))
+    return list(conn.execute(select(proposals).where(waits).order_by(proposals.c.proposed_at)))
+
+
+def about(conn: Connection, kind: str, subject: str) -> list[Row[Any]]:
+    """All that was proposed about something, newest first."""
+    mine = (proposals.c.kind == kind) & (proposals.c.subject == subject)
+    return list(conn.execute(select(proposals).where(mine).order_by(proposals.c.proposed_at.desc())))
+
+
+def _open(conn: Connection, proposal: str) -> Row[Any]:
+    row = statements.one(conn, proposals, lock=True, id=proposal)
+    if row is None:
+        raise Unknown
+    if row.state not in (OPEN, CONFIRMED):
+        raise Clash(N_("This proposal is not open any more."))
+    return row
+
+
+async def _end(office: Office, row: Row[Any], state: str, actor: str, note: str) -> None:
+    def end(conn: Connection) -> None:
+        values = {"state": state, "note": note}
+        conn.execute(update(proposals).where(proposals.c.id == row.id).values(**values))
+        if state == FAILED:
+            told = {"kind": row.kind, "proposal": row.id, "why": note}
+            audit.append(conn, office.clock, actor, "proposal-failed", row.subject, **told)
+
+    await office.database.write(end)

@@ -1,0 +1,42 @@
+"""Staff take back a service that was opened for a payment: it ends at once, its earnings go, and the money is owed back.
+
+BOSS moves no money. The platform hears of it with the day's file, and gives back what it has taken (docs/reconciliation.md).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from server_stub.boss import books
+from server_stub.boss.tables import audit, orders, subscriptions
+from server_stub.foundation import statements
+from server_stub.foundation.clock import Clock
+
+
+class NotCancellable(Exception):
+    """There is nothing of that order to take back; the text says why."""
+
+
+def cancel(conn: Connection, clock: Clock, order: str, *, reason: str, actor: str) -> None:
+    """Takes back what an order has opened.
+
+    Args:
+        reason: why; it stays in the audit log.
+        actor: who does it.
+
+    Raises:
+        NotCancellable
+    """
+    row = statements.one(conn, orders, lock=True, id=order)
+    if row is None:
+        raise NotCancellable(f"there is no order {order}")
+    if row.state != "opened":
+        raise NotCancellable(f"order {order} is {row.state}; only what is opened can be taken back")
+    if not reason.strip():
+        raise NotCancellable("a reason is wanted")
+    statements.change(conn, subscriptions, {"cancelled": True}, id=row.subscription_id)
+    statements.change(conn, orders, {"state": "cancelled"}, id=order)
+    books.cancelled(conn, order, row.service, row.amount_fen, clock.now())
+    audit.append(
+        conn, clock, actor, "order-cancelled", order, reason=reason, payment=row.payment, fen=row.amount_fen
+    )

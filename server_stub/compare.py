@@ -1,0 +1,68 @@
+"""``stb-server compare``: any two files that must agree, by a pair of one's own; no server is needed, and nothing is kept."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from server_stub import cli
+from server_stub.commands import USAGE, subcommand
+from server_stub.foundation.money import yuan
+from server_stub.reconciliation.pair import Pair, PairError, load
+from server_stub.reconciliation.reading import FileRefused
+from server_stub.reconciliation.records import Difference, Record
+from server_stub.reconciliation.sources import FileSource
+
+COLUMNS = ("class", "key", "fields", "line", "text")
+OF_SIDE = ("amount_fen", "currency", "status", "day", "note")
+LINE = "{:<26}  {:>9}  {:>16}"
+
+
+@subcommand
+def run(options: argparse.Namespace) -> int:
+    """The subcommand. Returns its exit code: 0 where the books agree; 1 where they do not; 2 for what cannot be compared."""
+    try:
+        return _compare(options, load(options.pair))
+    except (PairError, FileRefused, OSError) as error:
+        sys.stderr.write(f"stb-server: {error}\n")
+        return USAGE
+
+
+def _compare(options: argparse.Namespace, pair: Pair) -> int:
+    from server_stub.reconciliation.engine import compare
+
+    for side in ("here", "there"):
+        if getattr(pair, side).layout is None:
+            raise PairError(f"{options.pair}: {side}.layout is missing: how its file is laid out")
+    assert pair.here.layout is not None
+    assert pair.there.layout is not None
+    here, there = FileSource(options.here, pair.here.layout), FileSource(options.there, pair.there.layout)
+    with (
+        tempfile.TemporaryDirectory(prefix="stb-compare-") as work,
+        compare(pair, here, there, day=options.day, work=Path(work)) as result,
+    ):
+        for name, totals in (("here", result.here), ("there", result.there)):
+            cli.announce(LINE.format(name, totals.count, yuan(totals.fen)))
+        for cls, (count, fen) in result.counts.items():
+            cli.announce(LINE.format(cls, count, yuan(fen)))
+        if options.to is not None:
+            _write(options.to, result.differences())
+        return 0 if all(cls.startswith("matched") for cls in result.counts) else 1
+
+
+def _write(path: Path, differences: Iterable[Difference]) -> None:
+    """All differences as CSV, for a spreadsheet."""
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        out = csv.writer(file)
+        out.writerow((*COLUMNS, *(f"{side}_{name}" for side in ("here", "there") for name in OF_SIDE)))
+        for one in differences:
+            sides = (*_fields(one.here), *_fields(one.there))
+            out.writerow((one.cls, one.key, " ".join(one.fields), one.line or "", one.text, *sides))
+
+
+def _fields(record: Record | None) -> list[object]:
+    return [""] * len(OF_SIDE) if record is None else [getattr(record, name) for name in OF_SIDE]

@@ -1,0 +1,664 @@
+"""FTP with TLS for partners (RFC 959, 2228, 3659, 4217), on the library's loop in a thread of its own.
+
+The loop serves all clients: whatever could wait is handed over (``Desk``), and the client's next commands stay in line until it
+is done. Only what imports this needs the library, which takes a while to load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import stat
+import sys
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import IO, Any, ClassVar, NamedTuple, TypeVar
+
+import structlog
+from OpenSSL import SSL
+from pyftpdlib.exceptions import FilesystemError
+from pyftpdlib.filesystems import AbstractedFS
+from pyftpdlib.handlers import TLS_DTPHandler, TLS_FTPHandler
+from pyftpdlib.handlers.ftp.data import DTPHandler
+from pyftpdlib.ioloop import IOLoop
+from pyftpdlib.servers import FTPServer
+from sqlalchemy.exc import SQLAlchemyError
+
+from server_stub.exchange.partners import Partner
+from server_stub.exchange.paths import OddName, resolve
+from server_stub.exchange.service import DELETED, ExchangeService, Place, SignInRefused
+from server_stub.foundation.database import DatabaseFault, outage
+from server_stub.foundation.folders import NAME, TEMPORARY
+from server_stub.foundation.secret import SecretText
+
+BACKLOG = 100
+MOST_CONNECTIONS, MOST_OF_ONE_ADDRESS = 400, 64
+IDLE_SECONDS, STALLED_SECONDS = 300, 120
+REFUSED_AFTER_SECONDS = 0.5
+MOST_IN_LINE = 16
+"""Commands that wait while one is worked on; who sends more does not listen."""
+LEFT_OUT = {
+    *("PORT", "EPRT"),  # we connect to nobody
+    *("MKD", "XMKD", "RMD", "XRMD"),  # folders are agreed
+    *("SITE CHMOD", "MFMT", "STOU"),
+}
+CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
+CUT = "426 The connection was cut: without TLS's close_notify nobody knows whether this was all."
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+class TooLarge(OSError):
+    """An upload has outgrown what its partner may have."""
+
+
+class Upload:
+    """A file that a client writes.
+
+    Args:
+        path: where it grows.
+        place: where it is shown once it is whole; None: it is a temporary one, which is where it is to be.
+        limit: how large it may become.
+    """
+
+    def __init__(self, file: IO[bytes], path: Path, place: Place | None, limit: int) -> None:
+        self._file = file
+        self.path, self.place, self._limit = path, place, limit
+        self.name = str(path)
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
+
+    def write(self, chunk: bytes) -> None:
+        """Raises OSError."""
+        if self._file.tell() + len(chunk) > self._limit:
+            raise TooLarge(errno.EFBIG, os.strerror(errno.EFBIG))
+        self._file.write(chunk)
+
+    def seek(self, position: int) -> None:
+        self._file.seek(position)
+
+    def close(self) -> None:
+        """Raises OSError: there is no room for what was written last."""
+        self._file.close()
+
+    def discard(self) -> None:
+        """It was not whole; a temporary one may be gone on with."""
+        if self.place is not None:
+            self.path.unlink(missing_ok=True)
+
+
+class Filesystem(AbstractedFS):  # type: ignore[misc]
+    """What an account sees: its folders below ``/``; plain files and folders, and no link."""
+
+    def ftpnorm(self, ftppath: str) -> str:
+        return "/" + "/".join(_parts(self.cwd, ftppath))
+
+    def ftp2fs(self, ftppath: str) -> str:
+        return str(Path(self.root, *_parts(self.cwd, ftppath)))
+
+    def fs2ftp(self, fspath: str) -> str:
+        return "/" + "/".join(self.parts(fspath))
+
+    def validpath(self, path: str) -> bool:
+        """Whether no link leads anywhere on the way."""
+        return os.path.realpath(path) == str(Path(os.path.realpath(self.root), *self.parts(path)))
+
+    def parts(self, path: str) -> tuple[str, ...]:
+        """Where something is, from the account's root on."""
+        return Path(path).relative_to(self.root).parts
+
+    def place(self, path: str) -> Place:
+        """The same, as partner and name."""
+        parts, partner = self.parts(path), self.cmd_channel.partner
+        return Place(parts[0], "/".join(parts[1:])) if partner.house else Place(partner.name, "/".join(parts))
+
+    def chdir(self, path: str) -> None:
+        # Not the process's: there is one for all.
+        if not os.path.isdir(path):
+            raise FilesystemError("No such folder")
+        self.cwd = self.fs2ftp(path)
+
+    def listdir(self, path: str) -> list[str]:
+        rights, parts = self.cmd_channel.partner.rights, self.parts(path)
+        with os.scandir(path) as found:
+            return [
+                one.name
+                for one in found
+                if NAME.fullmatch(one.name)
+                and (one.is_dir(follow_symlinks=False) or one.is_file(follow_symlinks=False))
+                and rights((*parts, one.name))
+            ]
+
+    def open(self, filename: str, mode: str) -> Any:
+        if mode == "rb":
+            return self._opened(filename, os.O_RDONLY, mode)
+        session = self.cmd_channel
+        desk, path, place = session.desk, Path(filename), self.place(filename)
+        if desk.stopping:
+            raise FilesystemError("The service is being stopped; try again")
+        limit = desk.service.limit(session.partner, place)
+        if filename.endswith(TEMPORARY):
+            how = os.O_RDWR | os.O_CREAT | {"wb": os.O_TRUNC, "ab": os.O_APPEND, "r+b": 0}[mode]
+            with contextlib.suppress(FileNotFoundError):
+                limit += path.stat().st_size
+            session.upload = Upload(self._opened(filename, how, mode), path, None, limit)
+            return session.upload
+        if mode != "wb":
+            raise FilesystemError(f"What is whole is not changed; go on with one that ends in {TEMPORARY}")
+        if not path.parent.is_dir() or path.is_dir():
+            raise FilesystemError(
+                "No such folder" if not path.parent.is_dir() else "There is a folder of that name"
+            )
+        growing = desk.service.new_upload()
+        file = self._opened(str(growing), os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        session.upload = Upload(file, growing, place, limit)
+        return session.upload
+
+    def remove(self, path: str) -> None:
+        super().remove(path)
+        place, desk = self.place(path), self.cmd_channel.desk
+        if not path.endswith(TEMPORARY):
+            desk.tell(desk.service.note(place, DELETED, by=self.cmd_channel.partner.name))
+        desk.tell(desk.service.measure(place.partner))
+
+    def get_user_by_uid(self, uid: int) -> str:
+        return "exchange"
+
+    def get_group_by_gid(self, gid: int) -> str:
+        return "exchange"
+
+    def _opened(self, filename: str, how: int, mode: str) -> IO[bytes]:
+        file: IO[bytes] = open(  # noqa: SIM115
+            filename, mode, opener=lambda name, _: os.open(name, how | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+        )
+        found = os.fstat(file.fileno())
+        # What has another name is a kept one.
+        if not stat.S_ISREG(found.st_mode) or (mode != "rb" and found.st_nlink > 1):
+            file.close()
+            raise FilesystemError("This is no file that can be opened so")
+        return file
+
+
+class Rights:
+    """The library asks an authorizer; each session has its own, for its partner."""
+
+    def __init__(self, partner: Partner, filesystem: Callable[[], Filesystem]) -> None:
+        self._partner, self._filesystem = partner, filesystem
+
+    def has_perm(self, username: str, perm: str, path: str | None = None) -> bool:
+        if path is None:
+            return True
+        return perm in self._partner.rights(self._filesystem().parts(path))
+
+    def get_perms(self, username: str) -> str:
+        return "elrwadf"
+
+    def get_msg_quit(self, username: str) -> str:
+        return "Goodbye."
+
+    def impersonate_user(self, username: str, password: str) -> None:
+        """All files are this process's."""
+
+    def terminate_impersonation(self, username: str) -> None:
+        """Nor is anything given back."""
+
+
+class Data(TLS_DTPHandler):  # type: ignore[misc]
+    """A data connection. An upload is whole only when the client has said so under TLS: a cut connection ends like one."""
+
+    timeout = STALLED_SECONDS
+    _resp: tuple[Any, ...]
+    _cut = False
+    _finished = False
+
+    @property
+    def transfer_finished(self) -> bool:
+        return self._finished and not self._cut
+
+    @transfer_finished.setter
+    def transfer_finished(self, value: bool) -> None:
+        self._finished = value
+
+    def secure_connection(self, ssl_context: SSL.Context) -> None:
+        super().secure_connection(self.cmd_channel.desk.data_context)
+
+    def push(self, data: bytes) -> None:
+        """Sends a list; an empty one is nothing to TLS, which the library would take for a closed connection."""
+        if data:
+            super().push(data)
+            return
+        self._initialized = True
+        self.modify_ioloop_events(self.ioloop.WRITE)
+        self._wanted_io_events = self.ioloop.WRITE
+
+    def initiate_send(self) -> None:
+        """An empty list is over before TLS has begun; whoever waits for that would take it for a cut."""
+        if not self._ssl_accepting:
+            super().initiate_send()
+
+    def close(self) -> None:
+        if not self._closed and not self._ssl_closing and self.receive:
+            told = (
+                isinstance(self.socket, SSL.Connection) and self.socket.get_shutdown() & SSL.RECEIVED_SHUTDOWN
+            )
+            if not (self._finished and told):
+                self._cut = True
+                if self._finished:
+                    self._resp = (CUT, log.debug)
+            elif not self._written():
+                self._cut = True
+            elif isinstance(self.file_obj, Upload) and self.file_obj.place is not None:
+                self._resp = ()  # once it is kept
+        super().close()
+
+    def handle_error(self) -> None:
+        """The library's own tells the client nothing."""
+        error = sys.exc_info()[1]
+        assert error is not None
+        self._fail(error.__cause__ or error)
+        self._error = self._cut = True
+        DTPHandler.close(self)
+
+    def _written(self) -> bool:
+        try:
+            self.file_obj.close()
+        except OSError as error:
+            self._fail(error)
+            return False
+        return True
+
+    def _fail(self, error: BaseException | None) -> None:
+        number = error.errno if isinstance(error, OSError) else None
+        if isinstance(error, TooLarge):
+            said = "552 That is more than has been agreed."
+        elif number in (errno.ENOSPC, errno.EDQUOT):
+            said = "452 There is no room; try again later."
+        else:
+            said = "451 The transfer has failed; try again later."
+        told = {"error": repr(error)} if number is None else {"error": os.strerror(number)}
+        log.warning("transfer-failed", partner=self.cmd_channel.username, **told)
+        self._resp = (said, log.debug)
+
+
+class Session(TLS_FTPHandler):  # type: ignore[misc]
+    """A client. Everything goes byte for byte, whatever type it names: files are compared by their hashes.
+
+    Attributes:
+        partner: as whom it is signed in.
+        upload: what it writes, until that is whole.
+    """
+
+    dtp_handler = Data
+    abstracted_fs = Filesystem
+    proto_cmds: ClassVar = {
+        name: how for name, how in TLS_FTPHandler.proto_cmds.items() if name not in LEFT_OUT
+    }
+    tls_control_required = tls_data_required = True
+    banner = "Exchange of files."
+    timeout = IDLE_SECONDS
+    auth_failed_timeout = REFUSED_AFTER_SECONDS
+    use_sendfile = False
+    desk: Desk
+    partner: Partner | None = None
+    upload: Upload | None = None
+    _busy = False
+    _rnfr: str | None
+
+    def __init__(self, conn: socket.socket, server: FTPServer, ioloop: IOLoop | None = None) -> None:
+        self._line: deque[tuple[str, str, str]] = deque()
+        super().__init__(conn, server, ioloop)
+
+    @property
+    def _current_type(self) -> str:
+        return "i"
+
+    @_current_type.setter
+    def _current_type(self, value: str) -> None:
+        """Whatever the library sets."""
+
+    def pre_process_command(self, line: str, cmd: str, arg: str) -> None:
+        if self._busy:
+            self._line.append((line, cmd, arg))
+            if len(self._line) > MOST_IN_LINE:
+                self.close()
+            return
+        if self.partner is not None and not self.desk.service.holds(self.partner):
+            self.respond("421 This account was closed or changed.")
+            self.close_when_done()
+            return
+        try:
+            super().pre_process_command(line, cmd, arg)
+        except FilesystemError as error:
+            self.respond(f"550 {error}.")
+
+    def ftp_PASS(self, line: str) -> None:
+        if self.authenticated or not self.username:
+            super().ftp_PASS(line)
+            return
+        name, address = self.username, self.remote_ip.removeprefix("::ffff:")
+
+        def let_in(partner: Partner) -> None:
+            if self.desk.signed_in(partner.name) >= partner.connections:
+                refused(SignInRefused("connections", "Too many connections of this account."))
+                return
+            self.partner = partner
+            self.authorizer = Rights(partner, lambda: self.fs)
+            self.handle_auth_success(str(self.desk.root(partner)), "", "Signed in.")
+            log.info("ftp-signed-in", partner=name, address=address)
+            self._go_on()
+
+        def refused(error: BaseException) -> None:
+            said = "The service is not able to tell at present."
+            if isinstance(error, SignInRefused):
+                said = error.said
+                log.warning("ftp-refused", partner=name[:32], address=address, why=error.why)
+            self.handle_auth_failed(said, "")
+
+        self._hand_over(self.desk.service.sign_in(name, SecretText(line), address), let_in, refused)
+
+    def on_login_failed(self, username: str, password: str) -> None:
+        self._go_on()
+
+    def ftp_TYPE(self, line: str) -> None:
+        self.respond("200 Whatever the type, files go byte for byte.")
+
+    def ftp_RNTO(self, path: str) -> None:
+        source, self._rnfr = self._rnfr, None
+        if source is None:
+            self.respond("503 Bad sequence of commands: use RNFR first.")
+        elif path.endswith(TEMPORARY):
+            self._rename_temporary(source, path)
+        elif not os.path.isfile(source) or os.path.isdir(path):
+            self.respond(
+                "550 There is a folder of that name." if os.path.isdir(path) else "550 No such file."
+            )
+        elif source == path:
+            self.respond("250 It has that name.")
+        else:
+            was = None if source.endswith(TEMPORARY) else self.fs.place(source)
+            self._take_in(Path(source), self.fs.place(path), was, "250 It has its name, and is kept.")
+
+    def on_file_received(self, file: str) -> None:
+        upload, self.upload = self.upload, None
+        if upload is not None and upload.place is not None:
+            self._take_in(upload.path, upload.place, None, "226 It is there whole, and kept.")
+        else:
+            self._measure()
+
+    def on_incomplete_file_received(self, file: str) -> None:
+        upload, self.upload = self.upload, None
+        name = file if upload is None or upload.place is None else upload.place.name
+        log.warning("file-cut", partner=self.username, address=self.remote_ip, file=Path(name).name)
+        if upload is not None:
+            upload.discard()
+        self._measure()
+
+    def on_file_sent(self, file: str) -> None:
+        if self.partner is not None and self.fs is not None and not file.endswith(TEMPORARY):
+            self.desk.tell(self.desk.service.fetched(self.partner, self.fs.place(file)))
+
+    def flush_account(self) -> None:
+        super().flush_account()
+        self.partner = None
+
+    def close(self) -> None:
+        self.desk.sessions.discard(self)
+        super().close()
+        if self.upload is not None:  # its data connection has never come
+            self.upload.discard()
+
+    def handle(self) -> None:
+        self.desk.sessions.add(self)
+        super().handle()
+
+    def _rename_temporary(self, source: str, path: str) -> None:
+        if not source.endswith(TEMPORARY):
+            self.respond(f"550 What is whole gets no name that ends in {TEMPORARY}.")
+            return
+        try:
+            self.fs.rename(source, path)
+        except OSError as error:
+            self.respond(f"550 {os.strerror(error.errno or 0)}.")
+        else:
+            self.respond("250 It has that name.")
+
+    def _measure(self) -> None:
+        """What the partners' folders take up has changed; which of them, a closed session no longer says."""
+        if self.partner is not None:
+            names = [*self.desk.service.known] if self.partner.house else [self.partner.name]
+            for name in names:
+                self.desk.tell(self.desk.service.measure(name))
+
+    def _take_in(self, source: Path, place: Place, was: Place | None, said: str) -> None:
+        partner = self.partner
+        assert partner is not None
+
+        def done(_: object) -> None:
+            self.respond(said)
+            self._go_on()
+
+        def failed(error: BaseException) -> None:
+            room = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+            self.respond(
+                "452 There is no room; try again later."
+                if room
+                else "451 It could not be kept; try again later."
+            )
+            self._go_on()
+
+        self._hand_over(self.desk.service.take_in(partner, source, place, was), done, failed)
+
+    def _hand_over(
+        self,
+        work: Coroutine[Any, Any, T],
+        done: Callable[[T], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        """The client's next commands wait until it is done."""
+        self._busy = True
+
+        def ended(call: Callable[[Any], None], value: Any) -> None:
+            if not self._closed:
+                call(value)
+
+        self.desk.ask(work, lambda value: ended(done, value), lambda error: ended(failed, error))
+
+    def _go_on(self) -> None:
+        self._busy = False
+        while self._line and not self._busy and not self._closed:
+            self.pre_process_command(*self._line.popleft())
+
+
+class Server(FTPServer):  # type: ignore[misc]
+    """Goes on accepting whatever one connection was like."""
+
+    max_cons = MOST_CONNECTIONS
+    max_cons_per_ip = MOST_OF_ONE_ADDRESS
+
+    def handle_error(self) -> None:
+        log.exception("exchange-fault")
+
+
+class Contexts(NamedTuple):
+    """TLS of control and data connections."""
+
+    control: SSL.Context
+    data: SSL.Context
+
+    @classmethod
+    def of(cls, certificate: Path, key: Path) -> Contexts:
+        """With that certificate. Raises OpenSSL.SSL.Error."""
+        return cls(*(context_of(certificate, key, data=data) for data in (False, True)))
+
+
+class Desk:
+    """Between the FTP's thread and the event loop.
+
+    Args:
+        loop: where the service is.
+
+    Attributes:
+        sessions: the clients that are connected.
+        stopping: nothing new is begun.
+    """
+
+    def __init__(
+        self,
+        service: ExchangeService,
+        loop: asyncio.AbstractEventLoop,
+        listening: socket.socket,
+        contexts: Contexts,
+        passive_ports: Sequence[int] | None,
+    ) -> None:
+        self.service = service
+        self.sessions: set[Session] = set()
+        self.stopping = False
+        self._loop = loop
+        self._asked: set[Future[Any]] = set()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._wake, self._woken = socket.socketpair()
+        self._woken.setblocking(False)
+        self._fileno = self._woken.fileno()
+        self._ftp = IOLoop()
+        self._ftp.register(self._fileno, self, self._ftp.READ)
+        own = {"desk": self, "ssl_context": contexts.control, "passive_ports": passive_ports}
+        self.data_context = contexts.data
+        self._server = Server(
+            listening, type("OwnSession", (Session,), own), ioloop=self._ftp, backlog=BACKLOG
+        )
+
+    def run(self) -> None:
+        """Serves until ``end``; in a thread of its own."""
+        while self._ftp.socket_map:
+            try:
+                self._ftp.loop()
+            except Exception:
+                log.exception("exchange-fault")
+
+    def root(self, partner: Partner) -> Path:
+        """What is ``/`` for an account."""
+        folders = self.service.paths.folders
+        return folders if partner.house else folders / partner.name
+
+    def signed_in(self, name: str) -> int:
+        """How many clients are signed in as a partner."""
+        return sum(one.partner is not None and one.partner.name == name for one in self.sessions)
+
+    def ask(
+        self,
+        work: Coroutine[Any, Any, T],
+        done: Callable[[T], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        """Has something done in the event loop; what comes of it is told in the FTP's thread."""
+        asked = asyncio.run_coroutine_threadsafe(work, self._loop)
+        self._asked.add(asked)
+
+        def ended(future: Future[T]) -> None:
+            self._asked.discard(asked)
+            if future.cancelled():
+                return
+            error = future.exception()
+            if error is None:
+                self.post(lambda: done(future.result()))
+                return
+            if isinstance(error, (DatabaseFault, SQLAlchemyError)) and (said := outage(error)) is not None:
+                log.error("database-away", error=said)
+            elif isinstance(error, OSError):
+                log.error("file-not-kept", error=str(error))
+            elif not isinstance(error, SignInRefused):
+                log.error("exchange-fault", exc_info=error)
+            self.post(lambda: failed(error))
+
+        asked.add_done_callback(ended)
+
+    def tell(self, work: Coroutine[Any, Any, None]) -> None:
+        """The same for what nobody waits for."""
+        self.ask(work, lambda _: None, lambda _: None)
+
+    def post(self, call: Callable[[], None]) -> None:
+        """Has something done in the FTP's thread."""
+        self._calls.append(call)
+        with contextlib.suppress(OSError):  # it has ended, or is awake
+            self._wake.send(b"x")
+
+    def quiet(self) -> bool:
+        """Whether nothing is under way: no transfer, nothing that was handed over."""
+        return not self._asked and all(
+            one.data_channel is None for one in [*self.sessions] if not one._closed
+        )
+
+    def begin_stop(self) -> None:
+        """Nobody else is let in, and nothing new is begun."""
+        self.stopping = True
+        self.post(self._server.close)
+
+    def end(self) -> None:
+        """Cuts whoever is still connected; ``run`` returns."""
+        self.post(self._ftp.close)
+
+    def drop(self) -> None:
+        """What was handed over and is not done is given up."""
+        for asked in [*self._asked]:
+            asked.cancel()
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def handle_read_event(self) -> None:
+        """The library's loop was woken."""
+        with contextlib.suppress(BlockingIOError):
+            self._woken.recv(4096)
+        while self._calls:
+            try:
+                self._calls.popleft()()
+            except Exception:
+                log.exception("exchange-fault")
+
+    def handle_close(self) -> None:
+        """Only we close it."""
+
+    def close(self) -> None:
+        """The library's loop ends."""
+        self._wake.close()
+        self._woken.close()
+
+
+def context_of(certificate: Path, key: Path, *, data: bool) -> SSL.Context:
+    """TLS 1.2 at least, with that certificate.
+
+    Args:
+        data: for data connections, which have no more than that: with TLS 1.3 we would send session tickets that nobody reads who
+            only uploads; the system of a client that closes then answers with a reset, and the end of its file is lost.
+
+    Raises:
+        OpenSSL.SSL.Error
+    """
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    if data:
+        context.set_max_proto_version(SSL.TLS1_2_VERSION)
+    context.set_cipher_list(CIPHERS)
+    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
+    context.set_session_id(b"stb-exchange")
+    context.use_certificate_chain_file(str(certificate))
+    context.use_privatekey_file(str(key))
+    return context
+
+
+def _parts(present: str, path: str) -> tuple[str, ...]:
+    try:
+        return resolve(present, path)
+    except OddName as error:
+        raise FilesystemError(str(error).capitalize()) from error

@@ -1,0 +1,221 @@
+"""Partners: their accounts, where they may come from, and what they may do in which folders."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import ip_address, ip_network
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, select
+
+from server_stub.exchange.tables import audit, partners
+from server_stub.foundation import statements
+from server_stub.foundation.clock import Clock
+from server_stub.foundation.folders import NAME, TEMPORARY
+from server_stub.foundation.secret import SecretText
+
+OPEN, CLOSED = "open", "closed"
+READ, WRITE = "r", "rw"
+HOUSE = "tsp"
+BUNDLED: Mapping[str, Mapping[str, str]] = {
+    HOUSE: {},
+    "ppp": {"XFMX": READ, "XFJG": WRITE, "QSMX": WRITE},
+    "boss": {"DZMX": WRITE},
+}
+"""Accounts of the roles of this program, with their agreed folders; their passwords are derived from the partner key."""
+FOLDERS: Mapping[str, str] = {"IN": WRITE, "OUT": READ}
+"""Of a partner for whom no others are named: what it delivers, and what it gets."""
+ACCOUNT = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+
+class Limits(NamedTuple):
+    """How many connections at once, how large a file may be, and all files in its folders together."""
+
+    connections: int = 8
+    file_bytes: int = 1 << 30
+    room_bytes: int = 20 << 30
+
+
+class PartnerRefused(ValueError):
+    """An account cannot be made or changed like this; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """An account.
+
+    Attributes:
+        password: argon2 hash; None: derived from the partner key.
+        house: our own, which sees the folders of all partners, each below its name.
+        addresses: networks it may come from (CIDR); none: any.
+        folders: ``r`` or ``rw`` by name.
+        connections: at once.
+        file_bytes, room_bytes: how large a file may be, and all in its folders together.
+    """
+
+    name: str
+    password: str | None
+    state: str
+    house: bool
+    addresses: tuple[str, ...]
+    folders: Mapping[str, str]
+    connections: int
+    file_bytes: int
+    room_bytes: int
+    made_at: datetime
+    changed_at: datetime
+
+    def may_come_from(self, address: str) -> bool:
+        """Whether somebody at this IP address may be this partner."""
+        here = ip_address(address)
+        return not self.addresses or any(here in ip_network(one) for one in self.addresses)
+
+    def rights(self, parts: Sequence[str]) -> str:
+        """What may be done at a place below the account's root, in the library's letters: e enter, l list, r retrieve, w store,
+        a append, d delete, f rename. Folders are agreed: nobody makes or removes one.
+        """
+        if self.house:
+            return "el" if len(parts) < 3 else "lrwadf" if len(parts) == 3 else ""
+        if not parts:
+            return "el"
+        right = self.folders.get(parts[0])
+        if right is None or len(parts) > 2:
+            return ""
+        if len(parts) == 1:
+            return "el"
+        return "lrwadf" if right == WRITE else "lr"
+
+
+def one(conn: Connection, name: str) -> Partner | None:
+    """An account by its name."""
+    row = statements.one(conn, partners, name=name)
+    return None if row is None else _partner(row)
+
+
+def every(conn: Connection) -> list[Partner]:
+    """All accounts, by name."""
+    return [_partner(row) for row in conn.execute(select(partners).order_by(partners.c.name))]
+
+
+def load_bundled(conn: Connection, clock: Clock) -> None:
+    """The accounts of the bundled roles are there."""
+    for name, folders in BUNDLED.items():
+        if statements.one(conn, partners, name=name) is None:
+            _insert(conn, clock, name, None, folders, (), Limits(connections=32))
+
+
+def add(
+    conn: Connection,
+    clock: Clock,
+    actor: str,
+    name: str,
+    password: str,
+    addresses: Sequence[str] = (),
+    folders: Mapping[str, str] | None = None,
+    limits: Limits = Limits(),
+) -> None:
+    """A new account.
+
+    Args:
+        actor: who makes it, for the audit log.
+        password: its argon2 hash.
+        addresses: networks it may come from, each an address or in CIDR notation; none: any.
+        folders: ``r`` or ``rw`` by name; None: ``FOLDERS``.
+
+    Raises:
+        PartnerRefused: there is one of that name, or something is not what it should be.
+    """
+    folders = folders or FOLDERS
+    networks = expect_right(name, addresses, folders)
+    if statements.one(conn, partners, name=name) is not None:
+        raise PartnerRefused(f"there is a partner {name} already")
+    _insert(conn, clock, name, password, folders, networks, limits)
+    told = {"addresses": networks, "folders": dict(folders), **limits._asdict()}
+    audit.append(conn, clock, actor, "partner-added", name, **told)
+
+
+def expect_right(name: str, addresses: Sequence[str], folders: Mapping[str, str]) -> list[str]:
+    """Raises PartnerRefused where an account could not be like this; returns the networks, in CIDR notation."""
+    if not ACCOUNT.fullmatch(name):
+        raise PartnerRefused(f"{name!r}: a name is up to 32 small letters, digits and hyphens")
+    for folder, right in folders.items():
+        if not NAME.fullmatch(folder) or folder.endswith(TEMPORARY) or right not in (READ, WRITE):
+            raise PartnerRefused(f"{folder}={right}: a folder is letters and digits, with =r or =rw")
+    return [_network(one) for one in addresses]
+
+
+def set_state(conn: Connection, clock: Clock, actor: str, name: str, state: str) -> bool:
+    """Opens or closes an account; False when there is no such one."""
+    if not statements.change(conn, partners, {"state": state, "changed_at": clock.now()}, name=name):
+        return False
+    audit.append(conn, clock, actor, f"partner-{'opened' if state == OPEN else 'closed'}", name)
+    return True
+
+
+def set_password(conn: Connection, clock: Clock, actor: str, name: str, password: str) -> bool:
+    """Gives an account another password, by its argon2 hash; False when there is no such one."""
+    if not statements.change(conn, partners, {"password": password, "changed_at": clock.now()}, name=name):
+        return False
+    audit.append(conn, clock, actor, "partner-password", name)
+    return True
+
+
+def hashed(password: SecretText) -> str:
+    """What is kept of a password (argon2id, RFC 9106). Takes some 50 ms and 64 MiB."""
+    from argon2 import PasswordHasher  # dear to import, and most commands have no password
+
+    return PasswordHasher().hash(password.reveal())
+
+
+def matches(password: SecretText, kept: str) -> bool:
+    """Whether that was kept of this password. Takes as long."""
+    from argon2 import PasswordHasher
+    from argon2.exceptions import InvalidHashError, VerificationError
+
+    try:
+        return PasswordHasher().verify(kept, password.reveal())
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        raise PartnerRefused(
+            f"{text!r}: an address like 192.0.2.7 or a network like 192.0.2.0/24 is wanted"
+        ) from None
+
+
+def _insert(
+    conn: Connection,
+    clock: Clock,
+    name: str,
+    password: str | None,
+    folders: Mapping[str, str],
+    addresses: Sequence[str],
+    limits: Limits,
+) -> None:
+    now = clock.now()
+    values = {
+        "name": name,
+        "password": password,
+        "state": OPEN,
+        "house": name == HOUSE,
+        "addresses": json.dumps(list(addresses)),
+        "folders": json.dumps(dict(folders)),
+        **limits._asdict(),
+        "made_at": now,
+        "changed_at": now,
+    }
+    statements.insert_once(conn, partners, values)
+
+
+def _partner(row: Row[Any]) -> Partner:
+    values = dict(row._mapping)
+    values["addresses"] = tuple(json.loads(row.addresses))
+    return Partner(**{**values, "folders": json.loads(row.folders)})

@@ -1,0 +1,254 @@
+"""Every morning's reconciliations (ONL-9): our days against BOSS's and PPP's, as soon as their files are here.
+
+A file that has come starts the reconciliation of its day, and once more those of the days before whose breaks are open:
+perhaps they agree now. A day whose file does not come is a run that failed, and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import partial
+from importlib import resources
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, Row, func, select
+
+from server_stub.foundation import day_files
+from server_stub.foundation.calendar import Calendar, days
+from server_stub.foundation.day_exchange import DayExchange, Received
+from server_stub.foundation.files import IN, REFUSED, FileRow
+from server_stub.foundation.jobs import Job, every
+from server_stub.reconciliation import pair as pairs
+from server_stub.reconciliation.book import Seen
+from server_stub.reconciliation.healing import Tally
+from server_stub.reconciliation.pair import Pair
+from server_stub.reconciliation.reading import FileRefused, Prepared
+from server_stub.reconciliation.records import Record
+from server_stub.reconciliation.sources import FileSource, RecordSource
+from server_stub.tsp.core import Core
+from server_stub.tsp.remedies import Remedies
+from server_stub.tsp.tables import book, files, payments
+
+RECONCILE = "reconcile"
+EVERY_S, SOON_S = 600, 60
+LATE = timedelta(hours=6)
+"""So long after its end a day whose file is not here has failed."""
+LOOKED_BACK = 31
+"""Days; for older ones no file is missed any more."""
+CHUNK = 200
+"""Differences entered in one transaction."""
+SERVER = "server"
+WAITING = ("wanted", "running")
+"""States of runs that are to be done; one that runs while nobody does it was left behind by a process that died."""
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """One pair, and where its two books come from.
+
+    Attributes:
+        kind: of the other side's files.
+        ours: our records of a day.
+        whole: whether our records of a day are all there; until they are, or nobody waits for them any more, it is not
+            compared.
+    """
+
+    pair: Pair
+    kind: str
+    exchange: DayExchange
+    ours: Callable[[Connection, date], Iterator[Record]]
+    whole: Callable[[Connection, date], bool] = lambda conn, day: True
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A book that has been put down already."""
+
+    prepared: Prepared
+
+    def prepare(self, day: date, work: Path) -> Prepared:
+        return self.prepared
+
+
+class Reconciling:
+    """The reconciliations of this platform."""
+
+    def __init__(
+        self, core: Core, remedies: Remedies, calendar: Calendar, books: Mapping[str, Books]
+    ) -> None:
+        self.books = books
+        self._core = core
+        self._remedies = remedies
+        self._calendar = calendar
+
+    def jobs(self) -> Mapping[str, Job]:
+        """By name."""
+        return {RECONCILE: Job(self.run, every(EVERY_S), longest_pause=SOON_S)}
+
+    async def run(self) -> str:
+        """Fetches what has come, and does all runs that are wanted. Raises FolderError; what could be done is done."""
+        async with self._core.locks.hold(RECONCILE):
+            done, failure = 0, None
+            for one in self.books.values():
+                try:
+                    await self._fetch(one)
+                except Exception as error:  # noqa: BLE001 - one partner's folder does not hold up the other's
+                    failure = error
+                await self._core.database.write(partial(self._miss, books=one))
+            for row in await self._core.database.read(self._wanted):
+                await self._reconcile(row)
+                done += 1
+            if failure is not None:
+                raise failure
+            return f"{done} done"
+
+    async def _fetch(self, books: Books) -> None:
+        for day, entry in await books.exchange.new(books.kind):
+            received = await books.exchange.fetch(books.kind, day, entry)
+            if received is None:
+                continue
+
+            def want(conn: Connection, day: date = day, received: Received = received) -> None:
+                name, first = books.pair.name, self._first_day(conn)
+                if not received.totals.count and (first is None or day < first):
+                    books.exchange.used(conn, received, compared="nothing on either side")
+                    return
+                for other in (*_open_days(conn, name, day, books.pair.window_days), day):
+                    self._want(conn, name, other, SERVER)
+                books.exchange.used(conn, received)
+
+            await self._core.database.write(want)
+
+    def _want(self, conn: Connection, pair: str, day: date, by: str) -> None:
+        runs = book.runs.c
+        mine = (runs.pair == pair) & (runs.day == day.isoformat()) & runs.state.in_(WAITING) & ~runs.dry_run
+        if conn.execute(select(runs.id).where(mine)).first() is None:
+            book.want(conn, self._core.ids, self._core.clock, pair, day, by)
+
+    def _miss(self, conn: Connection, books: Books) -> None:
+        """Days that are long over, and whose file is not here, are told once."""
+        last = self._calendar.last_over(self._core.clock.now() - LATE)
+        begun = self._first_day(conn)
+        if begun is None:
+            return
+        first = max(begun, last - timedelta(days=LOOKED_BACK))
+        known = select(book.runs.c.day).where(book.runs.c.pair == books.pair.name)
+        there = set(conn.scalars(known))
+        for day in days(first, last):
+            if day.isoformat() not in there:
+                clock, name = self._core.clock, day_files.name_of(books.kind, day)
+                run = book.want(conn, self._core.ids, clock, books.pair.name, day, SERVER)
+                book.fail(conn, clock, run, _missing(books, name))
+                log.error("file-missing", partner=books.exchange.partner, name=name)
+
+    def _wanted(self, conn: Connection) -> list[Row[Any]]:
+        """The runs that can be done now."""
+        runs, now = book.runs, self._core.clock.now()
+        query = select(runs).where(runs.c.state.in_(WAITING)).order_by(runs.c.day, runs.c.id)
+        found = []
+        for row in conn.execute(query):
+            day = date.fromisoformat(row.day)
+            late = now > self._calendar.end_of(day) + LATE
+            if late or self.books[row.pair].whole(conn, day):
+                found.append(row)
+        return found
+
+    def _first_day(self, conn: Connection) -> date | None:
+        """The day of the first payment that there was."""
+        begun = conn.execute(select(func.min(payments.c.paid_at))).scalar()
+        return None if begun is None else self._calendar.day_of(begun)
+
+    async def _reconcile(self, row: Row[Any]) -> None:
+        """One run, whatever comes of it."""
+        database, clock = self._core.database, self._core.clock
+        books, day = self.books[row.pair], date.fromisoformat(row.day)
+        name = day_files.name_of(books.kind, day)
+        theirs = await database.read(lambda conn: files.last(conn, books.exchange.partner, IN, name))
+        if theirs is None or theirs.state == REFUSED:
+            why = _missing(books, name)
+            await database.write(lambda conn: book.fail(conn, clock, row.id, why))
+            return
+        await database.write(lambda conn: book.begin(conn, clock, row.id))
+        try:
+            with books.exchange.workplace() as place:
+                await self._compare(row, books, day, theirs, place.parent)
+        except FileRefused as refused:
+            why = str(refused)
+            await database.write(lambda conn: book.fail(conn, clock, row.id, why, refused=True))
+            log.error("file-refused", partner=books.exchange.partner, name=name, error=why)
+        except Exception as error:
+            why = repr(error)
+            await database.write(lambda conn: book.fail(conn, clock, row.id, why))
+            raise
+
+    async def _compare(self, row: Row[Any], books: Books, day: date, theirs: FileRow, work: Path) -> None:
+        # DuckDB comes with it, a tenth of a second and as many megabytes that a server without days needs not.
+        from server_stub.reconciliation.engine import compare
+
+        database, clock, pair = self._core.database, self._core.clock, books.pair
+        assert pair.there.layout is not None
+
+        def ours(conn: Connection) -> Prepared:
+            return RecordSource(books.ours(conn, day), "our books").prepare(day, work)
+
+        def told(step: str, percent: int) -> None:
+            database.submit(lambda conn: book.progress(conn, row.id, step, percent))
+
+        here = _Ready(await database.read(ours))
+        there = FileSource(books.exchange.store.path(theirs.sha256), pair.there.layout)
+        carried = await database.read(lambda conn: book.carry(conn, pair.name, day, pair.window_days))
+        begin = partial(compare, pair, here, there, day=day, carried=carried, work=work, progress=told)
+        with await asyncio.to_thread(begin) as result:
+            tally, seen, found = Tally(pair.rules), Seen(), result.differences()
+            while chunk := await asyncio.to_thread(lambda: list(islice(found, CHUNK))):
+                see = partial(book.see, ids=self._core.ids, clock=clock, run=row.id, differences=chunk)
+                seen += await database.write(partial(see, tally=tally if row.dry_run else None))
+            closed = await database.write(lambda conn: book.agree(conn, clock, row.id))
+            if not row.dry_run:
+                await self._heal(row, tally)
+            end = partial(book.finish, clock=clock, run=row.id, here=result.here, there=result.there)
+            file = {"name": theirs.name, "version": theirs.version, "id": theirs.id}
+            end = partial(end, counts=result.counts, seen=seen, closed=closed, files={"there": file})
+            await database.write(partial(end, healed=tally.outcome()))
+        log.info(
+            "reconciled", pair=pair.name, day=row.day, opened=seen.opened, again=seen.again, closed=closed
+        )
+
+    async def _heal(self, row: Row[Any], tally: Tally) -> None:
+        database, clock = self._core.database, self._core.clock
+        await database.read(lambda conn: book.fits(conn, row.id, tally))
+        actions = self._remedies.actions(row.pair)
+        after: str | None = ""
+        while after is not None:
+            last = after
+
+            def heal(conn: Connection, last: str = last) -> str | None:
+                return book.heal(conn, clock, row.id, tally, actions, last)
+
+            after = await database.write(heal)
+        self._core.outbox.worker.kick()
+
+
+def pair_named(name: str) -> Pair:
+    """One of this platform's pairs, as its file says it."""
+    path = resources.files("server_stub.tsp").joinpath("pairs", f"{name}.toml")
+    return pairs.parse(path.read_text("utf-8"), f"{name}.toml")
+
+
+def _open_days(conn: Connection, pair: str, day: date, window: int) -> list[date]:
+    """Days before within the window, of which something is open."""
+    breaks, first = book.breaks.c, (day - timedelta(days=window)).isoformat()
+    near = (breaks.day >= first) & (breaks.day < day.isoformat())
+    query = select(breaks.day).where((breaks.pair == pair) & near & (breaks.state != "closed")).distinct()
+    return sorted(date.fromisoformat(one) for one in conn.scalars(query))
+
+
+def _missing(books: Books, name: str) -> str:
+    return f"no file {name} of {books.pair.there.title.en} is here that could be used"

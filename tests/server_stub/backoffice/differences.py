@@ -1,0 +1,152 @@
+"""Made-up mornings: a month of comparisons, and differences of every class, entered as a run enters them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from server_stub.foundation.clock import Clock
+from server_stub.foundation.ids import Ids
+from server_stub.foundation.purse_details import DETAILS
+from server_stub.reconciliation.book import Seen
+from server_stub.reconciliation.healing import Tally
+from server_stub.reconciliation.records import Cls, Difference, Record, Totals
+from server_stub.tsp import books
+from server_stub.tsp.tables import book, upload_days
+
+OPENED_LATE = timedelta(days=1)
+
+
+def record(key: str, fen: int, status: str, day: date, currency: str = "CNY", **note: str) -> Record:
+    """As one book has it; what else it says as JSON."""
+    return Record(key, fen, currency, status, day, json.dumps(note) if note else "")
+
+
+def note_of(payment: Any, box: str, number: str, method: str) -> dict[str, str]:
+    """What our record says of its payment."""
+    return {"payment": payment, "number": number, "box": box, "method": method}
+
+
+def every_class(day: date, payments: Iterable[Mapping[str, str]] = ()) -> list[Difference]:
+    """One difference of each class; the first are about payments of ours."""
+    mine = iter(payments)
+    invented = note_of("01KVP7C0000000000000000000", "85312048", "4C7F 20A1", "wallet:demo")
+
+    def ours(fen: int, status: str, **more: Any) -> Record:
+        note = next(mine, invented)
+        return record(note["payment"], fen, status, more.pop("day", day), **{**more, **note})
+
+    def theirs(one: Record, **changed: Any) -> Record:
+        note = json.dumps({"order": "01KVP7B9ZC", "box": "85312048", "service": "kids"})
+        return replace(one, note=note, **changed)
+
+    lost = ours(1_000, "opened")
+    less = ours(11_800, "opened")
+    back = ours(2_900, "opened")
+    told = ours(3_000, "paid")
+    foreign = record("01KVP7C2QW8H2N4M6R8T0V2X4Z", 4_500, "opened", day)
+    twice = record("88310001-000042-000113", 9_900, "settled", day)
+    late = record("88310001-000042-000117", 12_800, "settled", day)
+    more = record("01KVP7CTWGVA0000000000Q9HD", 6_600, "opened", day)
+    return [
+        Difference(Cls.MISSING_THERE, lost.key, lost, None),
+        Difference(Cls.AMOUNT, less.key, less, theirs(less, amount_fen=10_800), ("amount_fen",)),
+        Difference(Cls.REVERSED, back.key, back, theirs(back, status="returned"), ("status",)),
+        Difference(Cls.STATUS, told.key, told, theirs(told, status="opened"), ("status",)),
+        Difference(Cls.CURRENCY, foreign.key, foreign, theirs(foreign, currency="USD"), ("currency",)),
+        Difference(Cls.DUPLICATE_HERE, more.key, more, theirs(more), (), None, "2 times"),
+        Difference(Cls.DUPLICATE_THERE, twice.key, twice, theirs(twice), (), None, "3 times"),
+        Difference(Cls.MISSING_HERE, "01KVP7D3XK5J0000000000A7ZQ", None, theirs(record("01KVP7D3XK5J0000000000A7ZQ", 3_000, "opened", day))),
+        Difference(Cls.OTHER_DAY, late.key, late, theirs(late, day=day + OPENED_LATE), ("day",)),
+        Difference(
+            Cls.MALFORMED,
+            "line 17 there",
+            None,
+            None,
+            (),
+            17,
+            "DZMX20260621.TXT, line 17: column amount: no number of fen: D|01KVP7|12,80|CNY|opened|20260621",
+        ),
+    ]  # fmt: skip
+
+
+def compared(
+    conn: Connection,
+    ids: Ids,
+    clock: Clock,
+    day: date,
+    differences: Iterable[Difference] = (),
+    *,
+    pair: str = "boss",
+    here: Totals = Totals(3, 14_700),
+    there: Totals = Totals(3, 14_700),
+    by: str = "server",
+    dry_run: bool = False,
+    tally: Tally | None = None,
+) -> str:
+    """A run of a day that is done; returns its id."""
+    run = book.want(conn, ids, clock, pair, day, by, dry_run=dry_run)
+    book.begin(conn, clock, run)
+    found = list(differences)
+    seen = book.see(conn, ids, clock, run, found) if found else Seen()
+    counts: dict[Cls, tuple[int, int]] = {Cls.MATCHED: (here.count, here.fen)} if here.count else {}
+    for one in found:
+        count, fen = counts.get(one.cls, (0, 0))
+        sides = [side.amount_fen for side in (one.here, one.there) if side is not None]
+        counts[one.cls] = (count + 1, fen + max(sides, default=0))
+    healed = () if tally is None else tally.outcome()
+    told = {"there": {"name": f"DZMX/DZMX{day:%Y%m%d}.TXT", "version": 1, "id": "none"}}
+    book.finish(conn, clock, run, here=here, there=there, counts=counts, seen=seen, healed=healed, files=told)
+    return run
+
+
+def month(conn: Connection, ids: Ids, clock: Clock, last: date, pair: str) -> None:
+    """Thirty days before a day: most agree, some have differences, two were not compared."""
+    for away in range(30, 0, -1):
+        day = last - timedelta(days=away)
+        count = 260 + (away * 53) % 140 + (70 if day.weekday() > 4 else 0)
+        fen = count * (4_100 + (away * 379) % 900)
+        if away in (9, 21):
+            run = book.want(conn, ids, clock, pair, day, "server")
+            why = f"no file of {day} is here that could be used"
+            book.fail(conn, clock, run, why, refused=away == 9)
+            continue
+        some = away % 4 == 0 or away in (3, 13)
+        counts: dict[Cls, tuple[int, int]] = {Cls.MATCHED: (count, fen)}
+        if some:
+            counts[Cls.MISSING_THERE] = (away % 5 + 1, 11_800)
+            counts[Cls.OTHER_DAY] = (away % 3 + 1, 4_000)
+        if away in (8, 13):
+            counts[Cls.AMOUNT] = (away * 2, 52_000)
+            counts[Cls.MALFORMED] = (1, 0)
+        if away == 13:
+            counts[Cls.MISSING_HERE] = (1_240, 4_800_000)
+        run = book.want(conn, ids, clock, pair, day, "server")
+        book.begin(conn, clock, run)
+        off = 11_800 * (away % 5 + 1) if some else 0
+        more = 4_800_000 if away == 13 else 0
+        here, there = Totals(count, fen), Totals(count - (1 if some else 0), fen - off + more)
+        book.finish(conn, clock, run, here=here, there=there, counts=counts, seen=Seen())
+
+
+def told_days(conn: Connection, clock: Clock, last: date) -> None:
+    """A week of days at UnionPay, up to a day."""
+    now = clock.now()
+    conn.execute(upload_days.delete())
+    for away in range(7):
+        day, count = last - timedelta(days=away), 120 + (away * 37) % 60
+        row = {"day": day.isoformat(), "count": count, "fen": count * 3_350, "made_at": now}
+        row["state"] = {0: "made", 1: "sent"}.get(away, "answered")
+        if away:
+            row["sent_at"] = now
+        if row["state"] == "answered":
+            refused = 2 if away == 4 else 0
+            told = {"accepted_count": count - refused, "accepted_fen": (count - refused) * 3_350}
+            row |= {**told, "refused_count": refused, "answered_at": now}
+            books.settled(conn, f"{DETAILS} {day}", told["accepted_fen"], now)
+        conn.execute(upload_days.insert().values(**row))

@@ -1,0 +1,152 @@
+"""A case decided in the browser: by one person below the limit, by two above it, and never by one twice."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from server_stub.backoffice import tables as own
+from server_stub.tsp import tables
+from tests.server_stub.backoffice.desk import Clerk, let_in, office_of
+from tests.server_stub.system import Card, System
+
+pytestmark = pytest.mark.anyio
+
+
+async def unknown(system: System, service: str, term: str) -> None:
+    """A payment by card whose end nobody knows."""
+    box = await system.box()
+    await Card(box).authorised(await box.pay("card", service, term))
+
+
+async def wait(system: System) -> None:
+    for pause in system.tsp.core.settings.unknown_schedule:
+        system.clock.advance(pause)
+        await system.tsp.payments.sweep()
+
+
+async def case_of(clerk: Clerk) -> str:
+    (found,) = re.findall(r'href="/backoffice(/cases/\w+)"', (await clerk.get("/cases")).text)
+    return str(found)
+
+
+async def records(system: System, table: Any, action: str) -> list[Any]:
+    database = system.tsp.database if table is tables.audit else office_of(system).database
+    query = select(table.records).where(table.records.c.action == action)
+    return await database.read(lambda conn: list(conn.execute(query)))
+
+
+async def test_below_the_limit_a_clerk_decides_after_a_question(system: System) -> None:
+    await unknown(system, "sports", "monthly")
+    clerk = await let_in(system, "wu", "clerk")
+    assert "No case is open" in (await clerk.get("/cases")).text
+    await wait(system)
+    await clerk.sign_in()
+    case = await case_of(clerk)
+    assert "It is not known whether the card was debited" in (await clerk.get(case)).text
+    said = {"action": "write-off", "reason": "Asked the bank: nothing was debited"}
+    asked = await clerk.post(case, case, **said)
+    assert "Decide this case?" in asked.text
+    assert [row.state for row in await system.rows(tables.cases)] == ["open"]
+    done = await clerk.post(case, confirmed="yes", **said)
+    assert "The case is decided" in done.text
+    (row,) = await system.rows(tables.cases)
+    assert (row.state, row.decision, row.actor, row.second) == ("decided", "write-off", "wu", None)
+    (record,) = await records(system, tables.audit, "case-write-off")
+    assert (record.actor, json.loads(record.facts)["by"]) == ("wu", "staff:wu")
+    assert (await clerk.post(case, case, confirmed="yes", **said)).status_code == 409
+
+
+async def test_above_the_limit_one_proposes_and_another_confirms(system: System) -> None:
+    await unknown(system, "movies", "quarterly")
+    await wait(system)
+    clerk, chief = await let_in(system, "wu", "clerk,supervisor"), await let_in(system, "xu", "supervisor")
+    case = await case_of(clerk)
+    await clerk.post(case, case, action="write-off", reason="seen by hand")
+    assert "Proposed. A second person" in clerk.page
+    assert [row.state for row in await system.rows(tables.cases)] == ["open"]
+    again = await chief.post(case, case, action="write-off", reason="me too")
+    assert again.status_code == 409
+    (proposal,) = re.findall(r"/backoffice(/proposals/\w+)/withdraw", (await clerk.get("/proposals")).text)
+    # Whoever proposed it has all the rights, and still may not.
+    own_word = await clerk.post(f"{proposal}/confirm", "/proposals", confirmed="yes")
+    assert own_word.status_code == 403
+    assert "Nobody confirms what they have proposed themselves" in own_word.text
+    assert [row.state for row in await system.rows(tables.cases)] == ["open"]
+    asked = await chief.post(f"{proposal}/confirm", "/proposals")
+    assert "Confirm and have it done?" in asked.text
+    done = await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")
+    assert "Confirmed and done" in done.text
+    (row,) = await system.rows(tables.cases)
+    assert (row.decision, row.actor, row.second) == ("write-off", "wu", "xu")
+    (record,) = await records(system, tables.audit, "case-write-off")
+    assert (record.actor, json.loads(record.facts)["second"]) == ("wu", "xu")
+    (record,) = await records(system, own.audit, "confirmed")
+    assert (record.actor, json.loads(record.facts)["proposed_by"]) == ("xu", "wu")
+    assert (await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")).status_code == 409
+
+
+async def test_a_proposal_is_refused_by_another_and_withdrawn_by_whoever_made_it(system: System) -> None:
+    await unknown(system, "movies", "quarterly")
+    await wait(system)
+    clerk, chief = await let_in(system, "wu", "clerk"), await let_in(system, "xu", "supervisor")
+    case = await case_of(clerk)
+    for who, verb, said in ((chief, "refuse", "is refused"), (clerk, "withdraw", "is withdrawn")):
+        await clerk.post(case, case, action="write-off", reason="seen by hand")
+        (proposal,) = re.findall(
+            r"/backoffice(/proposals/\w+)/withdraw", (await clerk.get("/proposals")).text
+        )
+        assert (await chief.post(f"{proposal}/withdraw", "/proposals")).status_code == 403
+        assert said in (await who.post(f"{proposal}{'/' + verb}", "/proposals")).text
+    assert [row.state for row in await system.rows(tables.cases)] == ["open"]
+
+
+async def test_what_can_no_longer_be_done_says_so_and_is_written_down(system: System) -> None:
+    await unknown(system, "movies", "quarterly")
+    await wait(system)
+    clerk, chief = await let_in(system, "wu", "clerk"), await let_in(system, "xu", "supervisor")
+    case = await case_of(clerk)
+    await clerk.post(case, case, action="write-off", reason="seen by hand")
+    (proposal,) = re.findall(r"/backoffice(/proposals/\w+)/withdraw", (await clerk.get("/proposals")).text)
+    decided = tables.cases.update().values(state="decided", decision="settled", actor="sweep")
+    await system.tsp.database.write(lambda conn: conn.execute(decided))
+    answer = await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")
+    assert answer.status_code == 409
+    assert "is decided: settled by sweep" in answer.text
+    (row,) = await office_of(system).database.read(lambda conn: list(conn.execute(select(own.proposals))))
+    assert row.state == "failed"
+    assert len(await records(system, own.audit, "proposal-failed")) == 1
+    reopened = tables.cases.update().values(state="open", decision=None, actor=None)
+    await system.tsp.database.write(lambda conn: conn.execute(reopened))
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [({"action": "write-off"}, "Say why"), ({"action": "refund", "reason": "no"}, "Choose what")],
+)
+async def test_a_decision_needs_an_action_that_fits_and_a_reason(
+    system: System, form: dict[str, str], said: str
+) -> None:
+    await unknown(system, "sports", "monthly")
+    await wait(system)
+    clerk = await let_in(system, "wu", "clerk")
+    answer = await clerk.post(await case_of(clerk), confirmed="yes", **form)
+    assert answer.status_code == 422
+    assert said in answer.text
+    assert [row.state for row in await system.rows(tables.cases)] == ["open"]
+
+
+async def test_cases_are_found_by_what_somebody_has_in_hand(system: System) -> None:
+    await unknown(system, "sports", "monthly")
+    await wait(system)
+    clerk = await let_in(system, "wu", "clerk")
+    (order,) = await system.rows(tables.orders)
+    for wanted in (order.number, order.number.replace(" ", "").lower(), "85312048"):
+        await clerk.get(f"/cases?q={wanted}")
+        assert order.number in clerk.page
+    await clerk.get("/cases?q=99999999")
+    assert "Nothing fits the search" in clerk.page

@@ -1,0 +1,334 @@
+"""The exchange in this process, over both databases, asked as our own roles ask it."""
+
+from __future__ import annotations
+
+import asyncio
+import ftplib
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server_stub import backup, partners
+from server_stub.app import ROLES
+from server_stub.backup import files as backup_files
+from server_stub.cli import parse
+from server_stub.exchange import invariants, listener, tables
+from server_stub.exchange import partners as accounts
+from server_stub.exchange.listener import Doorway, Listener
+from server_stub.exchange.partners import CLOSED, Limits
+from server_stub.exchange.service import ExchangeService, SignInRefused
+from server_stub.foundation.clock import SimulatedClock
+from server_stub.foundation.database import Database
+from server_stub.foundation.folders import FolderRefused, FolderUnreachable, FtpFolder, account_password
+from server_stub.foundation.ids import Ids
+from server_stub.foundation.secret import SecretText
+from tests.server_stub.ftp import authority, certificates
+from tests.server_stub.system import START, databases
+
+KEY = SecretText("a-partner-key-of-this-test")
+BANK = SecretText("the bank's own password")
+NAME = "XFMX/XFMX20260621.TXT"
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True),
+]
+
+
+class Exchange:
+    """One that runs, and its clients."""
+
+    def __init__(self, service: ExchangeService, clock: SimulatedClock, doorway: Doorway, data: Path) -> None:
+        self.service, self.clock, self.doorway, self.data = service, clock, doorway, data
+
+    def folder(self, account: str, base: str = "", password: SecretText | None = None) -> FtpFolder:
+        host, port = self.doorway.address
+        secret = password or account_password(KEY, account)
+        return FtpFolder(f"ftps://{account}@{host}:{port}/{base}", secret, self.doorway.own_context(), 10)
+
+    async def add(self, name: str, limits: Limits = Limits(), **other: Any) -> None:
+        hashed = accounts.hashed(BANK)
+        await self.service.database.write(
+            lambda conn: accounts.add(conn, self.clock, "person:x", name, hashed, limits=limits, **other)
+        )
+
+    async def files(self) -> list[tuple[str, str, str, int, str]]:
+        """Partner, direction, name, version, state of every version."""
+        rows = await self.service.database.read(tables.files.listed)
+        return sorted((row.partner, row.direction, row.name, row.version, row.state) for row in rows)
+
+    async def events(self, name: str) -> list[str]:
+        """Of the newest version."""
+        read = self.service.database.read
+        rows = await read(lambda conn: tables.files.listed(conn, name=name))
+        row = max(rows, key=lambda row: row.version)
+        return [one.event for one in await read(lambda conn: tables.files.history(conn, row.id))]
+
+    async def until(self, reached: Callable[[list[Any]], bool], what: Callable[[], Any]) -> None:
+        """What a client need not wait for is done in the background."""
+        async with asyncio.timeout(10):
+            while not reached(await what()):
+                pass
+
+    def session(self, account: str, password: SecretText) -> ftplib.FTP_TLS:
+        ftp = ftplib.FTP_TLS(context=authority(), timeout=10)
+        ftp.connect(*self.doorway.address)
+        ftp.login(account, password.reveal())
+        ftp.prot_p()
+        ftp.voidcmd("TYPE I")
+        return ftp
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hash of passwords is slow on purpose."""
+    monkeypatch.setattr(accounts, "hashed", lambda password: f"hash of {password.reveal()}")
+    monkeypatch.setattr(accounts, "matches", lambda password, kept: kept == f"hash of {password.reveal()}")
+
+
+@pytest.fixture
+def database(tmp_path: Path, kind: str) -> Database:
+    databases.empty(tmp_path)
+    return databases.open_role(tmp_path, tables.metadata)
+
+
+@pytest.fixture
+async def exchange(database: Database, tmp_path: Path, anyio_backend: str) -> AsyncIterator[Exchange]:
+    clock = SimulatedClock(START)
+    service = ExchangeService(database, clock, Ids(clock, os.urandom), tmp_path, KEY, 3)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        doorway = Doorway(listening, certificates)
+        service.start()
+        door = Listener(service, doorway)
+        await door.start()
+        one = Exchange(service, clock, doorway, tmp_path)
+        try:
+            yield one
+            looks = invariants.checks(service.store).items()
+            faults = await service.database.read(lambda conn: {name: look(conn) for name, look in looks})
+            assert not any(faults.values()), faults
+        finally:
+            await door.stop()
+            await service.stop()
+
+
+async def test_a_day_between_house_and_partner(exchange: Exchange, tmp_path: Path) -> None:
+    source, back = tmp_path / "source", tmp_path / "back"
+    source.write_bytes(b"H|20260621\nT|0|0\n")
+    house, ppp = exchange.folder("tsp", "ppp"), exchange.folder("ppp")
+    await house.deliver(source, NAME)
+    assert await ppp.names("XFMX") == ["XFMX20260621.TXT"]
+    await ppp.fetch(NAME, back)
+    assert back.read_bytes() == source.read_bytes()
+    await exchange.until(lambda rows: rows[0][4] == "sent", exchange.files)
+    source.write_bytes(b"H|20260621\nD|1\nT|1|0\n")
+    for _ in range(2):
+        await ppp.deliver(source, "XFJG/XFJG20260621.TXT")
+    await house.fetch("XFJG/XFJG20260621.TXT", back)
+    await exchange.until(lambda rows: rows[0][4] == "used", exchange.files)
+    assert await exchange.files() == [
+        ("ppp", "in", "XFJG/XFJG20260621.TXT", 1, "used"),
+        ("ppp", "out", NAME, 1, "sent"),
+    ]
+    assert await exchange.events("XFJG/XFJG20260621.TXT") == ["arrived", "repeated", "fetched"]
+    # The other side's first time counts, and not its own reading back.
+    assert await exchange.events(NAME) == ["made", "fetched"]
+    day = (await exchange.service.database.read(tables.files.listed))[0].day
+    assert day is not None
+    assert day.isoformat() == "2026-06-21"
+
+
+async def test_what_a_partner_takes_away_or_replaces_stays_kept(exchange: Exchange, tmp_path: Path) -> None:
+    source, name = tmp_path / "source", "DZMX/DZMX20260621.TXT"
+    boss = exchange.folder("boss")
+    for content in (b"one", b"two"):
+        source.write_bytes(content)
+        await boss.deliver(source, name)
+    with closing(await asyncio.to_thread(exchange.session, "boss", account_password(KEY, "boss"))) as ftp:
+        await asyncio.to_thread(ftp.rename, name, "DZMX/OTHER.TXT")
+        await asyncio.to_thread(ftp.delete, "DZMX/OTHER.TXT")
+    assert await boss.names("DZMX") == []
+    assert await exchange.files() == [
+        ("boss", "in", name, 1, "superseded"),
+        ("boss", "in", name, 2, "arrived"),
+        ("boss", "in", "DZMX/OTHER.TXT", 1, "arrived"),
+    ]
+    await exchange.until(
+        lambda events: events == ["arrived", "deleted"], lambda: exchange.events("DZMX/OTHER.TXT")
+    )
+    assert await exchange.events(name) == ["arrived", "renamed"]
+    rows = await exchange.service.database.read(tables.files.listed)
+    assert sorted({exchange.service.store.path(row.sha256).read_bytes() for row in rows}) == [b"one", b"two"]
+
+
+async def test_a_partner_has_no_more_than_was_agreed(exchange: Exchange, tmp_path: Path) -> None:
+    await exchange.add("bank", Limits(connections=2, file_bytes=1000, room_bytes=1500))
+    bank = exchange.folder("bank", password=BANK)
+    large, small = tmp_path / "large", tmp_path / "small"
+    large.write_bytes(b"x" * 1001)
+    small.write_bytes(b"x" * 1000)
+    with pytest.raises(FolderRefused, match="552 That is more than has been agreed"):
+        await bank.deliver(large, "IN/A.TXT")
+    await bank.deliver(small, "IN/A.TXT")
+    with pytest.raises(FolderRefused, match="552"):
+        await bank.deliver(small, "IN/B.TXT")
+    assert await bank.names("IN") == ["A.TXT"]
+    assert [path.name for path in (exchange.data / "folders/bank/IN").iterdir()] == ["A.TXT"]
+    sessions = [await asyncio.to_thread(exchange.session, "bank", BANK) for _ in range(2)]
+    with pytest.raises(FolderRefused, match=r"(?i)too many connections"):
+        await bank.names("IN")
+    for session in sessions:
+        session.close()
+
+
+async def test_a_closed_account_does_nothing_more(exchange: Exchange) -> None:
+    await exchange.add("bank")
+    with closing(await asyncio.to_thread(exchange.session, "bank", BANK)) as ftp:
+        assert await asyncio.to_thread(ftp.nlst) == ["IN", "OUT"]
+        await exchange.service.database.write(
+            lambda conn: accounts.set_state(conn, exchange.clock, "person:x", "bank", CLOSED)
+        )
+        exchange.clock.advance(6)
+
+        async def known() -> list[Any]:
+            await asyncio.sleep(0)
+            return [exchange.service.known["bank"].state]
+
+        await exchange.until(lambda states: states == [CLOSED], known)
+        with pytest.raises(ftplib.error_temp, match="421 This account was closed or changed"):
+            await asyncio.to_thread(ftp.nlst)
+    with pytest.raises(FolderRefused, match="530"):
+        await exchange.folder("bank", password=BANK).names("IN")
+
+
+async def test_a_lock_out_ends_with_time_and_outlives_the_process(exchange: Exchange, tmp_path: Path) -> None:
+    service, wrong, address = exchange.service, SecretText("wrong"), "192.0.2.7"
+    right = account_password(KEY, "boss")
+    for _ in range(3):
+        with pytest.raises(SignInRefused, match="password"):
+            await service.sign_in("boss", wrong, address)
+    other = ExchangeService(
+        service.database, exchange.clock, Ids(exchange.clock, os.urandom), tmp_path, KEY, 3
+    )
+    for one in (service, other):
+        with pytest.raises(SignInRefused, match="locked-out") as refused:
+            await one.sign_in("boss", right, address)
+        assert refused.value.said == "Too many wrong passwords; the next try is in 20 min."
+    assert (await service.sign_in("boss", right, "192.0.2.8")).name == "boss"
+    exchange.clock.advance(20 * 60)
+    for _ in range(5):  # those that are right do not count
+        assert (await service.sign_in("boss", right, address)).name == "boss"
+    # One address may not try all accounts there could be.
+    for number in range(9):
+        with pytest.raises(SignInRefused, match="no such account"):
+            await service.sign_in(f"nobody{number}\0", wrong, "192.0.2.9")
+    with pytest.raises(SignInRefused, match="locked-out"):
+        await service.sign_in("nobody", wrong, "192.0.2.9")
+
+
+async def test_many_guesses_at_once_are_no_more_than_one_by_one(exchange: Exchange) -> None:
+    guesses = [exchange.service.sign_in("boss", SecretText("wrong"), "192.0.2.7") for _ in range(20)]
+    found = await asyncio.gather(*guesses, return_exceptions=True)
+    assert sorted(str(one) for one in found) == ["locked-out"] * 17 + ["password"] * 3
+
+
+async def test_a_stop_cuts_who_does_not_come_to_an_end(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "FINISH_SECONDS", 0.1)
+    clock = SimulatedClock(START)
+    service = ExchangeService(database, clock, Ids(clock, os.urandom), tmp_path, KEY, 3)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        doorway = Doorway(listening, certificates)
+        service.start()
+        door = Listener(service, doorway)
+        await door.start()
+        one = Exchange(service, clock, doorway, tmp_path)
+        with closing(await asyncio.to_thread(one.session, "boss", account_password(KEY, "boss"))) as ftp:
+            upload = await asyncio.to_thread(ftp.transfercmd, "STOR DZMX/A.TXT")
+            await asyncio.to_thread(upload.sendall, b"half")
+            async with asyncio.timeout(5):
+                await door.stop()
+                await service.stop()
+            upload.close()
+    assert not [path for path in (tmp_path / "folders").rglob("*") if path.is_file()]
+
+
+async def test_a_database_that_is_away_lets_nobody_in(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_: Any) -> Any:
+        raise OSError("away")
+
+    monkeypatch.setattr(exchange.service.database, "write", away)
+    with pytest.raises(FolderRefused, match="not able to tell"):
+        await exchange.folder("boss").names("DZMX")
+    monkeypatch.undo()
+    assert await exchange.folder("boss").names("DZMX") == []
+
+
+async def test_what_cannot_be_kept_is_not_acknowledged(
+    exchange: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Path) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(exchange.service.store, "put", full)
+    (tmp_path / "source").write_bytes(b"one")
+    with pytest.raises(FolderUnreachable, match="452 There is no room"):
+        await exchange.folder("boss").deliver(tmp_path / "source", "DZMX/A.TXT")
+    assert await exchange.folder("boss").names("DZMX") == []
+    assert await exchange.files() == []
+
+
+async def test_the_command_and_a_backup(
+    exchange: Exchange, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = databases.of(tmp_path)
+    where = ["--data", str(tmp_path), *(["--database", url] if url else [])]
+
+    async def said(*words: str) -> tuple[int, str]:
+        options = parse(["partners", *words, *where], ROLES)
+        code = await asyncio.to_thread(partners.run, options, exchange.clock)
+        told = capsys.readouterr()
+        return code, told.out + told.err
+
+    code, told = await said("add", "bank", "--address", "127.0.0.1", "--folder", "DK=r", "--folder", "YH=rw")
+    assert code == 0
+    password = SecretText(told.split()[5])
+    (tmp_path / "source").write_bytes(b"one")
+    await exchange.folder("bank", password=password).deliver(tmp_path / "source", "YH/YH20260621.copy")
+    assert (await said("add", "bank")) == (1, "stb-server: there is a partner bank already\n")
+    assert (await said("add", "Bank"))[0] == (await said("add", "b", "--address", "x"))[0] == 1
+    assert (await said("add", "b", "--folder", "../x=rw"))[0] == 1
+    listed = (await said("list"))[1].splitlines()
+    assert listed[1].split() == ["bank", "open", "127.0.0.1/32", "DK=r", "YH=rw", "its", "own"]
+    assert [line.split()[0] for line in listed[1:]] == ["bank", "boss", "ppp", "tsp"]
+    assert "YH/YH20260621.copy" in (await said("files", "bank"))[1]
+    assert (await said("files", "boss"))[1] == "no files\n"
+    assert await said("close", "bank") == (0, "partner bank is closed\n")
+    assert await said("open", "bank") == (0, "partner bank is open\n")
+    other = SecretText((await said("password", "bank"))[1].split()[4])
+    assert other != password
+    assert await said("close", "nobody") == (1, "stb-server: there is no partner nobody\n")
+    with pytest.raises(SignInRefused, match="password"):
+        await exchange.service.sign_in("bank", password, "127.0.0.1")
+    records = await exchange.service.database.read(
+        lambda conn: [row.action for row in conn.execute(tables.audit.records.select())]
+    )
+    assert records[-4:] == ["partner-added", "partner-closed", "partner-opened", "partner-password"]
+
+    kept, copy = tmp_path / "kept", tmp_path / "copy"
+    (tmp_path / "folders/bank/YH/CUT.TXT.part").write_bytes(b"cut")
+    made = await asyncio.to_thread(backup.make, kept, tmp_path, url, START.isoformat())
+    assert [*made["roles"]] == ["exchange"]
+    assert backup_files.EXCHANGED == ("files", "folders")
+    backup.put_back(kept, copy, databases.empty(copy))
+    assert (copy / "folders/bank/YH/YH20260621.copy").read_bytes() == b"one"
+    assert not (copy / "folders/bank/YH/CUT.TXT.part").exists()
+    row = (await exchange.service.database.read(tables.files.listed))[0]
+    assert (copy / "files/exchange" / str(row.kept)).read_bytes() == b"one"

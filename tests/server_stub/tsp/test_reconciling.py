@@ -1,0 +1,267 @@
+"""Every morning's reconciliations with BOSS and PPP, what heals and what waits for a person. ONL-9"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, delete, select, update
+
+from server_stub.boss import cancelling
+from server_stub.boss import tables as boss
+from server_stub.foundation.clock import CHINA
+from server_stub.foundation.folders import FolderError
+from server_stub.reconciliation.book import Decision, DecisionRefused
+from server_stub.tsp import books, tables
+from server_stub.tsp.reconciling import Reconciling
+from tests.server_stub.system import Box, System, exchange_below, running_with_ppp
+from tests.server_stub.tsp.test_online_card import Terminal
+from tests.server_stub.tsp.test_uploads import DAY, answering, days_of, exchanged, mended, next_day, paid
+
+pytestmark = pytest.mark.anyio
+SECOND_FEN = 50_000
+
+
+@pytest.fixture
+async def system(tmp_path: Path, kind: str) -> AsyncIterator[System]:
+    async with running_with_ppp(tmp_path / "data", folder=exchange_below(tmp_path)) as system:
+        yield system
+
+
+def reconciling(system: System) -> Reconciling:
+    assert system.tsp.reconciling is not None
+    return system.tsp.reconciling
+
+
+async def morning(system: System, days: int = 1) -> None:
+    """The day ends; files go out, are answered, and are compared."""
+    next_day(system, days)
+    assert system.roles.boss is not None
+    assert system.roles.boss.days is not None
+    await exchanged(system)
+    await system.roles.boss.days.publish()
+    await answering(system).publish()
+    await reconciling(system).run()
+
+
+async def runs(system: System, day: date = DAY) -> dict[str, tuple[str, dict[str, int]]]:
+    """The last run of each pair of a day: its state, and how many of each class."""
+    found = {}
+    # The clock stands still within a morning, and ids of one instant have no order: who has found more came later.
+    rows = await system.rows(tables.book.runs)
+    for row in sorted(rows, key=lambda row: (row.wanted_at, len(row.counts or ""))):
+        if row.day == day.isoformat():
+            counts = {cls: count for cls, (count, _) in json.loads(row.counts or "{}").items()}
+            found[row.pair] = row.state, counts
+    return found
+
+
+async def breaks(system: System) -> list[tuple[str, str, str, str | None]]:
+    return sorted((row.pair, row.cls, row.state, row.action) for row in await system.rows(tables.book.breaks))
+
+
+async def bought(system: System, box: Box, service: str) -> Any:
+    """Paid with the demo wallet; open."""
+    payment = await box.pay("wallet:demo", service, "monthly")
+    payment = await box.until(payment["payment"], lambda view: view["qr"] is not None)
+    await system.phone(payment["qr"]["payload"], "pay")
+    return await box.state(payment["payment"], "done")
+
+
+async def taken_back(system: System, order: str) -> None:
+    """BOSS's staff take a service back."""
+    clock = system.clock
+    await system.boss(
+        lambda conn: cancelling.cancel(conn, clock, order, reason="sold by mistake", actor="Li")
+    )
+
+
+async def decide(system: System, action: str, **told: Any) -> Any:
+    """A person decides about the break that is open."""
+    (row,) = [one for one in await system.rows(tables.book.breaks) if one.state == "open"]
+    actions = system.tsp.remedies.actions(row.pair)
+    decision = Decision(row.id, action, told.pop("reason", "looked into"), "Wu", **told)
+    clock = system.clock
+    return await system.tsp.database.write(
+        lambda conn: tables.book.decide(conn, clock, tables.audit, actions, decision, second_fen=SECOND_FEN)
+    )
+
+
+async def test_books_that_agree_leave_nothing_to_do(system: System) -> None:
+    await paid(system, 2)
+    box = await system.box("85312047")
+    await bought(system, box, "kids")
+    online = await box.pay("card", "sports", "monthly")
+    await Terminal(system, box, "debit").pay(online)
+    await box.state(online["payment"], "done")
+    await morning(system)
+    assert await runs(system) == {"boss": ("done", {"matched": 4}), "ppp": ("done", {"matched": 3})}
+    assert await breaks(system) == []
+
+
+async def test_a_service_that_boss_has_lost_is_opened_again(system: System) -> None:
+    """As after a restore of BOSS: the subscriber is never left without what was paid."""
+    (payment,) = await paid(system)
+
+    def lose(conn: Connection) -> None:
+        order = boss.orders.c.id == payment["order"]
+        opened = conn.scalar(select(boss.orders.c.subscription_id).where(order))
+        lost = {"state": "quoted", "payment": None, "subscription_id": None, "opened_at": None}
+        conn.execute(update(boss.orders).where(order).values(**lost))
+        conn.execute(delete(boss.subscriptions).where(boss.subscriptions.c.id == opened))
+        conn.execute(delete(boss.keys))
+
+    await system.boss(lose)
+    await morning(system)
+    assert (await runs(system))["boss"] == ("done", {"missing-there": 1})
+    await delivered(system)
+    assert [row.state for row in await at_boss(system, boss.orders)] == ["opened"]
+    assert await breaks(system) == [("boss", "missing-there", "healing", "open")]
+    await morning(system, 2)
+    assert await breaks(system) == [("boss", "other-day", "closed", "match")]
+
+
+async def delivered(system: System) -> None:
+    """Everything that was owed has arrived."""
+    while any(row.delivered_at is None for row in await system.rows(tables.outbox)):
+        pass
+
+
+async def at_boss(system: System, table: Any) -> list[Any]:
+    assert system.roles.boss is not None
+    return await system.roles.boss.database.read(lambda conn: list(conn.execute(table.select())))
+
+
+async def test_what_a_wallet_paid_for_a_service_that_was_taken_back_goes_back(system: System) -> None:
+    box = await system.box()
+    payment = await bought(system, box, "kids")
+    order = payment["order"]
+    await taken_back(system, order)
+    await morning(system)
+    assert await breaks(system) == [("boss", "reversed-on-one-side", "closed", "refund")]
+    late = await box.until(payment["payment"], lambda view: view["money"] == "returned")
+    assert (late["state"], late["reason"]) == ("late", "service-cancelled")
+    balance = await system.tsp.database.read(lambda conn: tables.ledger.balance(conn, books.BOSS))
+    assert balance == 0
+    await morning(system, 2)
+    assert (await runs(system))["boss"][0] == "done"
+
+
+async def test_what_a_card_paid_for_it_a_person_gives_back(system: System) -> None:
+    (payment,) = await paid(system)
+    order = payment["order"]
+    await taken_back(system, order)
+    await morning(system)
+    assert await breaks(system) == [("boss", "reversed-on-one-side", "open", None)]
+    with pytest.raises(DecisionRefused, match="refund is not for"):
+        await decide(system, "refund")
+    await decide(system, "returned-by-hand")
+    assert await breaks(system) == [("boss", "reversed-on-one-side", "closed", "returned-by-hand")]
+    assert [row.state for row in await system.rows(tables.payments)] == ["refunded"]
+    (last,) = [
+        row for row in await system.rows(tables.audit.records) if row.action == "break-returned-by-hand"
+    ]
+    assert (last.actor, json.loads(last.facts)["reason"]) == ("Wu", "looked into")
+
+
+async def test_a_debit_that_ppp_refuses_waits_and_can_be_presented_again(system: System) -> None:
+    await paid(system)
+    (debit,) = await system.rows(tables.debits)
+
+    async def tac(value: str) -> None:
+        await system.tsp.database.write(lambda conn: conn.execute(update(tables.debits).values(tac=value)))
+
+    await tac("00000000")
+    await morning(system)
+    assert (await runs(system))["ppp"] == ("done", {"status": 1})
+    assert await breaks(system) == [("ppp", "status", "open", None)]
+    await tac(debit.tac)
+    await decide(system, "present-again")
+    assert await breaks(system) == [("ppp", "status", "healing", "present-again")]
+    await morning(system, 2)
+    assert await breaks(system) == [("ppp", "status", "closed", "agreed")]
+    assert [row[1:3] for row in await days_of(system)] == [("answered", 1), ("answered", 1)]
+
+
+async def test_a_file_that_does_not_come_is_told_and_caught_up_with(system: System, tmp_path: Path) -> None:
+    await paid(system)
+    place, away = tmp_path / "exchange", tmp_path / "away"
+    place.rename(away)
+    next_day(system)
+    system.clock.advance(timedelta(hours=6).total_seconds())
+    with pytest.raises(FolderError):
+        await reconciling(system).run()
+    assert {pair: state for pair, (state, _) in (await runs(system)).items()} == {
+        "boss": "failed",
+        "ppp": "failed",
+    }
+    (why, _) = [row.error for row in await system.rows(tables.book.runs) if row.day == DAY.isoformat()]
+    assert why == "no file DZMX/DZMX20260621.TXT of BOSS is here that could be used"
+    away.rename(place)
+    await morning(system, 2)
+    await mended(system)
+    assert await runs(system) == {"boss": ("done", {"matched": 1}), "ppp": ("done", {"matched": 1})}
+    assert await breaks(system) == []
+
+
+async def test_a_payment_over_the_cut_off_is_matched_on_the_other_day(system: System) -> None:
+    """Paid in the last second of a day; BOSS opens it in the next one."""
+    (payment,) = await paid(system)
+    opened = datetime.combine(DAY + timedelta(days=1), datetime.min.time(), CHINA)
+    changed = update(boss.orders).where(boss.orders.c.id == payment["order"]).values(opened_at=opened)
+    await system.boss(lambda conn: conn.execute(changed))
+    await morning(system)
+    assert (await runs(system))["boss"] == ("done", {"missing-there": 1})
+    await delivered(system)
+    await morning(system, 2)
+    assert await breaks(system) == [("boss", "other-day", "closed", "match")]
+    assert len(await at_boss(system, boss.ledger.entries)) == 2
+
+
+async def test_a_dry_run_changes_nothing_and_says_what_would_be_done(system: System) -> None:
+    box = await system.box()
+    payment = await bought(system, box, "kids")
+    await morning(system)
+    await taken_back(system, payment["order"])
+    assert system.roles.boss is not None
+    assert system.roles.boss.days is not None
+    core = system.tsp.core
+    await system.roles.boss.days.publish()
+    books_ = reconciling(system).books["boss"]
+    # The file is fetched, and before its run is done, somebody asks what that would do.
+    (found,) = await books_.exchange.new("DZMX")
+    await books_.exchange.fetch("DZMX", *found)
+    dry = await core.database.write(
+        lambda conn: tables.book.want(conn, core.ids, core.clock, "boss", DAY, "person:Wu", dry_run=True)
+    )
+    (row,) = [one for one in await system.rows(tables.book.runs) if one.id == dry]
+    await reconciling(system)._reconcile(row)
+    assert await breaks(system) == []
+    (row,) = [one for one in await system.rows(tables.book.runs) if one.id == dry]
+    assert json.loads(row.healed)["charged-but-cancelled"]["count"] == 1
+    await reconciling(system).run()
+    assert await breaks(system) == [("boss", "reversed-on-one-side", "closed", "refund")]
+
+
+async def test_more_than_a_rule_may_heal_waits_for_people(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = await system.box()
+    payments = [await bought(system, box, service) for service in ("kids", "sports")]
+    for payment in payments:
+        await taken_back(system, payment["order"])
+    there = reconciling(system).books["boss"]
+    rules = [rule.model_copy(update={"limit_count": 1}) for rule in there.pair.heal]
+    strict = replace(there, pair=there.pair.model_copy(update={"heal": tuple(rules)}))
+    monkeypatch.setitem(reconciling(system).books, "boss", strict)  # type: ignore[arg-type]
+    await morning(system)
+    assert await breaks(system) == [("boss", "reversed-on-one-side", "open", None)] * 2
+    (row,) = [
+        one for one in await system.rows(tables.book.runs) if (one.pair, one.day) == ("boss", DAY.isoformat())
+    ]
+    assert json.loads(row.healed)["charged-but-cancelled"]["held"]
