@@ -26,16 +26,7 @@ from server_stub.reconciliation.book import Decision, DecisionRefused, fields_of
 from server_stub.reconciliation.healing import at_stake
 from server_stub.tsp import books
 from server_stub.tsp.remedies import Remedies, facts_of
-from server_stub.tsp.tables import (
-    OF_PAYMENT,
-    audit,
-    authorisations,
-    book,
-    cases,
-    certificates,
-    orders,
-    payments,
-)
+from server_stub.tsp.tables import audit, authorisations, book, cases, certificates, orders, payments
 
 KIND = "break"
 SHOWN = 50
@@ -148,7 +139,8 @@ async def _shown(
     ours = facts_of(row).get("payment")
 
     def look(conn: Connection) -> dict[str, Any]:
-        named = select(*OF_PAYMENT, orders.c.number, orders.c.service, orders.c.term)
+        service, term = orders.c.service.label("service_named"), orders.c.term.label("ordered_term")
+        named = select(payments, orders.c.number, service, term)
         named = named.join(orders, orders.c.id == payments.c.order_id).where(payments.c.id == ours)
         of_it = select(cases).where(cases.c.payment_id == ours).order_by(cases.c.at.desc())
         return {
