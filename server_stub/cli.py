@@ -278,8 +278,8 @@ def _host_and_port(text: str) -> tuple[str, int]:
 
 
 def _number(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a whole number from 1 on is wanted, not {text!r}")
+    if not text.isdecimal() or not 1 <= int(text) < 2**63:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 to 2^63 is wanted, not {text!r}")
     return int(text)
 
 

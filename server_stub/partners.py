@@ -34,6 +34,10 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
             found = database.submit(partners.every).result()
             return _tell((HEADING, *map(line, found)))
         if options.action == "files":
+            known = {row.name for row in database.submit(partners.every).result()}
+            if name is not None and name not in known:
+                sys.stderr.write(f"stb-server: there is no partner {name}\n")
+                return 1
             files = database.submit(
                 lambda conn: tables.files.listed(conn, partner=name, most=MOST_FILES)
             ).result()

@@ -20,6 +20,7 @@ from server_stub.foundation.ids import Ids
 from server_stub.foundation.money import yuan
 from server_stub.foundation.outbox import Outbox
 from server_stub.reconciliation.book import Decision, DecisionRefused
+from server_stub.settings import Settings
 from server_stub.tsp import books, remedies, tables, uploads
 from server_stub.tsp.moves import Moves
 from server_stub.tsp.remedies import Remedies
@@ -50,7 +51,7 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
                 found = database.submit(lambda conn: book.waiting(conn, everything=options.all)).result()
                 return _told(BREAK_HEADING, [line(row) for row in found], "no breaks")
             case "run":
-                return _want(database, clock, options)
+                return _want(database, clock, settings, options)
             case "send":
                 return _send(database, clock, options)
             case "show":
@@ -131,10 +132,12 @@ def _told(heading: str, lines: Sequence[str], nothing: str) -> int:
     return 0
 
 
-def _want(database: Database, clock: Clock, options: argparse.Namespace) -> int:
+def _want(database: Database, clock: Clock, settings: Settings, options: argparse.Namespace) -> int:
     pair, day, actor = options.subject, options.day, cli.actor()
     if pair not in PAIRS:
         return _refused(f"no pair {pair!r}; there are {', '.join(PAIRS)}")
+    if day > settings.calendar.last_over(clock.now()):
+        return _refused(f"{day} is not over yet")
 
     def want(conn: Connection) -> None:
         book.want(conn, Ids(clock, os.urandom), clock, pair, day, actor, dry_run=options.dry_run)

@@ -263,6 +263,10 @@ class Data(TLS_DTPHandler):  # type: ignore[misc]
         """The library's own tells the client nothing."""
         error = sys.exc_info()[1]
         assert error is not None
+        if self.file_obj is not None and not self.file_obj.closed:
+            # On a full disk what is still to be written fails once more as it is closed.
+            with contextlib.suppress(OSError):
+                self.file_obj.close()
         self._fail(error.__cause__ or error)
         self._error = self._cut = True
         DTPHandler.close(self)

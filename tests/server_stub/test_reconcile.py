@@ -92,6 +92,7 @@ async def test_a_day_is_sent_and_compared_once_more(system: System, desk: Desk) 
     assert "no pair x; there are boss, ppp" in (
         await desk.says("reconcile", "run", "x", "2026-06-21", code=1)
     ).replace("'", "")
+    assert "2030-01-01 is not over yet" in await desk.says("reconcile", "run", "boss", "2030-01-01", code=1)
     before = len(await system.rows(tables.book.runs))
     await desk.says("reconcile", "run", "boss", "2026-06-21", "--dry-run")
     await reconciling(system).run()
