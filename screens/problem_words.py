@@ -282,6 +282,10 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "declined": (N_("The payment was declined on the phone"), N_("You can order again, or pay another way.")),
     "expired": (N_("The code has run out"), _ORDER_AGAIN),
     "cancelled": (N_("The payment was cancelled"), N_("You can order again at any time.")),
+    "service-cancelled": (
+        N_("The operator has cancelled the service"),
+        N_("What you paid is sent back to you. If you have questions, please call the hotline."),
+    ),
     "service-not-opened": (
         N_("Paid; the service could not be switched on"),
         N_("Our staff will switch it on or give the money back."),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from server_stub.reconciliation.records import SIDES, Cls
+from server_stub.reconciliation.records import SIDES, Cls, Side
 from server_stub.reconciliation.sql import quoted
 
 if TYPE_CHECKING:
@@ -21,22 +21,43 @@ ORDER = tuple(Cls)
 _RECORD = "{{'amount': {0}.amount, 'currency': {0}.currency, 'status': {0}.status, 'day': {0}.day, 'note': {0}.note}}"
 
 
-def statements(pair: Pair) -> Iterator[str]:
-    """What makes ``found``: cls, key, here, there, many, side, number, line, fen."""
+def statements(pair: Pair, slices: int) -> Iterator[str]:
+    """What makes ``found``: cls, key, here, there, many, side, number, line, fen.
+
+    Args:
+        slices: the keys are taken in so many turns; each must fit into memory.
+    """
     for side in SIDES:
-        packed = _RECORD.format(side)
-        yield (
-            f"CREATE TABLE twice_{side} AS SELECT key, count(*) AS n, sum(amount) AS fen, min({packed}) AS one"
-            f" FROM {side} GROUP BY key HAVING count(*) > 1"
-        )
         # What has come today is of today; only where nothing has, what was left over from another day is tried.
+        come = f"SELECT key FROM {side} WHERE key IN (SELECT key FROM carried WHERE side = '{side}')"
         yield (
             f"INSERT INTO {side} SELECT key, amount, currency, status, day, note, true FROM carried"
-            f" WHERE side = '{side}' AND key NOT IN (SELECT key FROM {side})"
+            f" WHERE side = '{side}' AND key NOT IN ({come})"
             " QUALIFY row_number() OVER (PARTITION BY key ORDER BY day DESC) = 1"
         )
+    for turn in range(slices):
+        some = f"WHERE hash(key) % {slices} = {turn}" if slices > 1 else ""
+        for side in SIDES:
+            yield f"CREATE OR REPLACE VIEW {side}_now AS SELECT * FROM {side} {some}"
+            yield (
+                f"CREATE OR REPLACE TABLE twice_{side} AS SELECT key, count(*) AS n, sum(amount) AS fen"
+                f" FROM {side}_now GROUP BY key HAVING count(*) > 1"
+            )
+        found = _single(pair)
+        yield f"INSERT INTO found {found}" if turn else f"CREATE TABLE found AS {found}"
+        yield _twice("here", Cls.DUPLICATE_HERE)
+        yield _twice("there", Cls.DUPLICATE_THERE)
+    for side in SIDES:
+        yield (
+            f"INSERT INTO found SELECT {quoted(Cls.MALFORMED)}, coalesce(key, 'line ' || number || ' {side}'),"
+            f" NULL, NULL, NULL, '{side}', number, line, 0 FROM malformed_{side}"
+        )
+
+
+def _single(pair: Pair) -> str:
+    """Keys that neither book has twice."""
     both = "SELECT key FROM twice_here UNION SELECT key FROM twice_there"
-    single = f"SELECT * FROM {{}} WHERE key NOT IN ({both})"
+    single = f"SELECT * FROM {{}}_now WHERE key NOT IN ({both})"
     joined = f"({single.format('here')}) h FULL JOIN ({single.format('there')}) t ON h.key = t.key"
     # A record whose partner stands in a line that is spoilt is not missing there.
     spoilt = "SELECT key FROM malformed_{} WHERE key IS NOT NULL"
@@ -55,21 +76,21 @@ def statements(pair: Pair) -> Iterator[str]:
     agree = f"cls = {quoted(Cls.MATCHED)}"
     narrow = f"CASE WHEN {agree} THEN NULL ELSE key END AS key"
     narrow += "".join(f", CASE WHEN {agree} THEN NULL ELSE {side} END AS {side}" for side in SIDES)
-    yield f"CREATE TABLE found AS SELECT * REPLACE ({narrow}) FROM ({select})"
-    for side, other, cls in (
-        ("here", "there", Cls.DUPLICATE_HERE),
-        ("there", "here", Cls.DUPLICATE_THERE),
-    ):
-        partner = f"(SELECT key, min({_RECORD.format(other)}) AS one FROM {other} GROUP BY key)"
-        ours, theirs = ("d.one", "o.one") if side == "here" else ("o.one", "d.one")
-        yield (
-            f"INSERT INTO found SELECT {quoted(cls)}, d.key, {ours}, {theirs}, d.n, NULL, NULL, NULL,"
-            f" d.fen - d.one.amount FROM twice_{side} d LEFT JOIN {partner} o ON d.key = o.key"
-        )
-        yield (
-            f"INSERT INTO found SELECT {quoted(Cls.MALFORMED)}, coalesce(key, 'line ' || number || ' {side}'),"
-            f" NULL, NULL, NULL, '{side}', number, line, 0 FROM malformed_{side}"
-        )
+    return f"SELECT * REPLACE ({narrow}) FROM ({select})"
+
+
+def _twice(side: Side, cls: Cls) -> str:
+    """Keys that a book has more than once, with one of the rows of each book."""
+    ones = {
+        name: f"(SELECT key, min({_RECORD.format(name + '_now')}) AS one FROM {name}_now"
+        f" WHERE key IN (SELECT key FROM twice_{side}) GROUP BY key)"
+        for name in SIDES
+    }
+    return (
+        f"INSERT INTO found SELECT {quoted(cls)}, d.key, h.one, t.one, d.n, NULL, NULL, NULL,"
+        f" d.fen - {'h' if side == 'here' else 't'}.one.amount FROM twice_{side} d"
+        f" LEFT JOIN {ones['here']} h ON d.key = h.key LEFT JOIN {ones['there']} t ON d.key = t.key"
+    )
 
 
 def _cls(pair: Pair) -> str:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 MEMORY_MB = 256
 """What DuckDB may take; the process takes some more."""
 PART_BITS = 18
+IN_A_TURN = 400_000
+"""Records of a book that are joined at once."""
 Progress = Callable[[str, int], object]
 """Told of each step: its name, and how many percent of all are done before it."""
 _AT_ONCE = 1_000
@@ -121,6 +123,7 @@ class _Comparison:
         self._pair = pair
         self._day = day
         self._folder = folder
+        self._turns = 1
         self._prepared: dict[Side, Prepared] = {}
         self._parsed: dict[Side, Parsed] = {}
         config: dict[str, str | bool | int | float | list[str]] = {
@@ -244,6 +247,22 @@ class _Comparison:
             " WHERE part IS NOT NULL AND part NOT IN (SELECT part FROM chosen)"
         )
         self._add(Cls.MATCHED, count, fen)
+        (most,) = self._one(
+            "SELECT greatest("
+            + ", ".join(
+                f"(SELECT coalesce(sum(n), 0)::BIGINT FROM parts_{side} WHERE part IN (SELECT part FROM chosen))"
+                for side in SIDES
+            )
+            + ")"
+        )
+        self._turns = most // IN_A_TURN + 1
+        if self._turns > 1:
+            # Tables in memory are held there, whatever the limit.
+            self._db.execute(f"ATTACH {quoted(str(self._folder / 'details.duckdb'))} AS disk")
+            self._look_there(self._db)
+
+    def _look_there(self, connection: duckdb.DuckDBPyConnection) -> None:
+        connection.execute("SET search_path = 'disk,memory'")
 
     def _take(self, side: Side) -> None:
         """The records of those parts."""
@@ -267,7 +286,7 @@ class _Comparison:
         self._db.execute("DROP TABLE few")
 
     def _class(self) -> None:
-        for statement in classes.statements(self._pair):
+        for statement in classes.statements(self._pair, self._turns):
             self._db.execute(statement)
         for cls, count, fen in self._all(
             "SELECT cls, count(*), coalesce(sum(fen), 0)::HUGEINT FROM found GROUP BY cls"
@@ -281,7 +300,10 @@ class _Comparison:
 
     def differences(self) -> Iterator[Difference]:
         order = f"list_position({[str(cls) for cls in classes.ORDER]}, cls)"
-        found = self._db.cursor().execute(
+        cursor = self._db.cursor()
+        if self._turns > 1:
+            self._look_there(cursor)
+        found = cursor.execute(
             f"SELECT * EXCLUDE (fen) FROM found WHERE cls <> {quoted(Cls.MATCHED)} ORDER BY key, {order}, side, number"
         )
         while rows := found.fetchmany(_AT_ONCE):

@@ -24,7 +24,7 @@ from server_stub.tsp import chip_data, machines, models, psam_pool
 from server_stub.tsp.boss_client import BossClient
 from server_stub.tsp.moves import Moves, borne
 from server_stub.tsp.psam_queue import PsamQueue
-from server_stub.tsp.tables import authorisations, certificates, debits, orders, payments
+from server_stub.tsp.tables import OF_PAYMENT, authorisations, certificates, debits, orders, payments
 from server_stub.wallets.provider import Wallet
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ BY_OPERATOR = "opened-by-operator"
 """The reason that is told of a payment whose service is open and that the operator bears."""
 _SHOWN = Statement(
     select(
-        payments,
+        *OF_PAYMENT,
         *(orders.c[name] for name in ("number", "service", "term")),
         func.coalesce(debits.c.card_masked, authorisations.c.card_masked, certificates.c.card_masked).label(
             "card_masked"

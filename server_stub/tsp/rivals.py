@@ -20,7 +20,7 @@ from server_stub.foundation.statements import Statement
 from server_stub.foundation.wire import Service
 from server_stub.tsp import core, machines, tables
 from server_stub.tsp.core import Core
-from server_stub.tsp.tables import LIVE, orders, payments
+from server_stub.tsp.tables import LIVE, OF_PAYMENT, orders, payments
 from server_stub.tsp.wallet import WalletPayments
 from server_stub.wallets.provider import WalletUnreachable
 
@@ -36,7 +36,7 @@ CARD_EXPLAINS = ("mac1-issued", "cash-begun")
 def _live(boxes: int) -> Statement:
     """Live payments of so many boxes for other orders than one."""
     return Statement(
-        select(payments, orders.c.service)
+        select(*OF_PAYMENT, orders.c.service)
         .join(orders, orders.c.id == payments.c.order_id)
         .where(payments.c.box_number.in_([bindparam(f"box_{place}") for place in range(boxes)]))
         .where(LIVE, payments.c.order_id != bindparam("order"))

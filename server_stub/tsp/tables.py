@@ -148,6 +148,8 @@ payments = Table(
     Column("qr_payload", String),
     correlation.column(),
 )
+OF_PAYMENT = tuple(column for column in payments.c if column.name not in ("service", "term"))
+"""A payment's own columns, for queries that have its order's service and term beside them."""
 LIVE = text("payments.live")
 """The condition of a query for live payments, written as the indexes below have it: SQLite does not see that ``live = 1``
 is the same, and would read every payment there ever was."""

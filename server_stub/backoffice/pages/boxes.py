@@ -91,7 +91,9 @@ async def one(visit: Visit) -> Response:
         }
 
     def paid(conn: Connection) -> list[Any]:
-        query = select(tsp.payments, tsp.orders.c.number, tsp.orders.c.service, tsp.orders.c.term)
+        ordered = tsp.orders.c
+        named = (ordered.service.label("service_named"), ordered.term.label("ordered_term"))
+        query = select(tsp.payments, ordered.number, *named)
         query = query.join(tsp.orders, tsp.orders.c.id == tsp.payments.c.order_id)
         query = query.where(tsp.payments.c.box_number == number)
         return list(conn.execute(query.order_by(tsp.payments.c.created_at.desc()).limit(PAYMENTS)))

@@ -139,7 +139,8 @@ async def _shown(
     ours = facts_of(row).get("payment")
 
     def look(conn: Connection) -> dict[str, Any]:
-        named = select(payments, orders.c.number, orders.c.service, orders.c.term)
+        service, term = orders.c.service.label("service_named"), orders.c.term.label("ordered_term")
+        named = select(payments, orders.c.number, service, term)
         named = named.join(orders, orders.c.id == payments.c.order_id).where(payments.c.id == ours)
         of_it = select(cases).where(cases.c.payment_id == ours).order_by(cases.c.at.desc())
         return {

@@ -40,6 +40,8 @@ Enciphered = NewType("Enciphered", bytes)
 """Under a key of the payment centre."""
 ConcealedTrack = NewType("ConcealedTrack", str)
 """A track under a TDK, 32 or 48 hex digits, as bit 35 takes it."""
+ConcealedSerial = NewType("ConcealedSerial", str)
+"""A purse's application serial for one line of the details, 52 hex digits."""
 Mac = NewType("Mac", bytes)
 """Of a message; tells nothing of the key."""
 CheckValue = NewType("CheckValue", bytes)
@@ -155,13 +157,13 @@ class Hsm:
             tdk=self._lmk.wrap(Usage.TDK, keys.tdk) if keys.tdk else None,
         )
 
-    def conceal_serial(self, tmk: KeyBlock, serial: CardNumber, reference: str) -> str:
-        """A purse's application serial for one line of the details, which only who shares the terminal's key can read.
+    def conceal_serial(self, tmk: KeyBlock, serial: CardNumber, reference: str) -> ConcealedSerial:
+        """Conceals a serial so that only who shares the terminal's key can read it.
 
         Raises:
             KeyRefused
         """
-        return purse_details.conceal(self._lmk.unwrap(Usage.TMK, tmk), serial, reference)
+        return ConcealedSerial(purse_details.conceal(self._lmk.unwrap(Usage.TMK, tmk), serial, reference))
 
     def check_value(self, usage: Usage, key: KeyBlock) -> CheckValue:
         """4 bytes by which people and payment centres compare keys. Raises KeyRefused; of a box key there is none."""

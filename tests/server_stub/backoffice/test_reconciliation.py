@@ -146,6 +146,7 @@ async def test_a_payment_is_found_by_its_order_number_and_shown(system: System) 
         assert payment["number"] in (await viewer.get(f"/breaks?q={wanted}")).text
     one = (await viewer.get(await break_of(system, Cls.MISSING_THERE))).text
     assert "/backoffice/boxes/85312048" in one
+    assert "Kids" in (await viewer.get("/boxes/85312048")).text.split("Recent payments")[-1]
     assert f"/backoffice/transactions/{payment['payment']}" in one
     assert "Paid and opened" in one
     assert "DZMX20260621.TXT" in one

@@ -57,7 +57,7 @@ async def ppp(tmp_path: Path, anyio_backend: str, kind: str) -> AsyncIterator[Pp
     service.start()
     yield service
     assert await service.database.read(invariants) == []
-    service.close()
+    await service.stop()
 
 
 @pytest.fixture

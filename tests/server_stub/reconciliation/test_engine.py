@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from server_stub.reconciliation import engine
 from server_stub.reconciliation.engine import compare
 from server_stub.reconciliation.layout import Layout, write
 from server_stub.reconciliation.pair import Pair
@@ -104,6 +105,7 @@ def told(differences: Sequence[Difference]) -> Found:
         st.sampled_from([None, PLAIN, ENDED, FIXED]), st.sampled_from([None, PLAIN, ENDED, FIXED])
     ),
     seed=st.integers(0, 99),
+    turn=st.sampled_from([engine.IN_A_TURN, 2]),
 )
 def test_the_same_is_found_as_with_dictionaries(
     here: list[Record],
@@ -114,13 +116,15 @@ def test_the_same_is_found_as_with_dictionaries(
     window: int,
     layouts: tuple[Layout | None, Layout | None],
     seed: int,
+    turn: int,
 ) -> None:
     both = pair(
         here=layouts[0] or PLAIN, there=layouts[1] or PLAIN, tolerance_fen=tolerance, window_days=window
     )
     carried = [Carried(side, common(record)) for side, record in old]
     books = [here + same, there + same]
-    with TemporaryDirectory() as name:
+    with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "IN_A_TURN", turn)
         sources = []
         for number, (book, layout) in enumerate(zip(books, layouts, strict=True)):
             random.Random(seed + number).shuffle(book)

@@ -17,13 +17,14 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from psec.pinblock import encode_pinblock_iso_0, encode_pinblock_iso_2
 
-from server_stub.foundation.secret import SecretBytes
+from server_stub.foundation.secret import CardNumber, SecretBytes
 from server_stub.tsp.hsm.errors import HsmError
 from server_stub.tsp.hsm.keys import KeyBlock, LocalMasterKey, Usage
 from server_stub.tsp.hsm.module import (
     AcceptedCard,
     BoxKey,
     CheckValue,
+    ConcealedSerial,
     ConcealedTrack,
     Enciphered,
     Hsm,
@@ -51,11 +52,13 @@ from tests.server_stub.tsp.hsm.test_module import ARQC, DATA
 
 # The peer still takes DES from where cryptography no longer wants it.
 
+SERIAL = CardNumber(bytes.fromhex("62170018340571000001"))
 LEAVES: dict[object, str] = {
     KeyBlock: "wrapped",
     Sealed: "enciphered",
     Enciphered: "enciphered",
     ConcealedTrack: "enciphered",
+    ConcealedSerial: "enciphered",
     Mac: "verdict",
     CheckValue: "verdict",
     bool: "verdict",
@@ -120,6 +123,7 @@ def secrets() -> dict[str, list[str]]:
     """Everything that stays inside."""
     found = {"PIN": [PIN.reveal()], "PAN": [PAN, PAN[6:-4], *ways(OBJECTS[0x5A])]}
     found["track"] = [TRACK, TRACK[20:], *ways(OBJECTS[0x57])]
+    found["serial"] = ways(SERIAL.reveal())
     for name, key in (
         ("master key", MASTER_KEY), ("TMK", TMK), ("PIK", KEYS.pik), ("MAK", KEYS.mak), ("TDK", KEYS.tdk),
         ("issuer's key", ISSUER), ("LMK", desk().hsm._lmk._key), ("seal key", desk().hsm._seal_key),
@@ -189,6 +193,7 @@ def attempts() -> dict[str, list[Callable[[], Any]]]:
             lambda: hsm.encrypt_track(kept, "other", d.tdk),
             lambda: hsm.encrypt_track(Sealed(kept[:-2]), PAYMENT, d.tdk),
         ],
+        "conceal_serial": [lambda k=k: hsm.conceal_serial(k, SERIAL, PAYMENT) for k in keys],
         "mac": [lambda k=k: hsm.mac(k, b"message") for k in keys],
         "verify_mac": [lambda k=k: hsm.verify_mac(k, b"message", bytes(8)) for k in keys],
         "retail_mac": [lambda k=k: hsm.retail_mac(k, b"message") for k in keys],
