@@ -48,6 +48,7 @@ def page(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
 def sign_in(page: Page, server: Desk, name: str, language: str = "en") -> None:
     """By keyboard alone: the name has the focus."""
     page.goto(f"{server.url}/sign-in")
+    page.wait_for_function("document.hasFocus() && document.activeElement.tagName === 'INPUT'")
     page.keyboard.type(name)
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
