@@ -21,7 +21,7 @@ from babel.messages.pofile import read_po, write_po
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "assets" / "locale"
 SOURCES = ("screens", "stb_app")
-DOMAINS: dict[str, tuple[str, ...]] = {"stb_pay": SOURCES, "backoffice": ("server_stub/backoffice",)}
+DOMAINS: dict[str, tuple[str, ...]] = {"stb_pay": SOURCES, "backoffice": ("server_stub",)}
 """The catalogues, and where their messages are."""
 METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
 OPTIONS = {"**/templates/**.html": {"trimmed": "true", "newstyle_gettext": "true"}}

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, select
 
 from server_stub import cli
 from server_stub.commands import role_of, settings_of, subcommand
+from server_stub.foundation import sentences
 from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.database import Database
 from server_stub.foundation.ids import Ids
@@ -73,7 +74,7 @@ def shown(row: Row[Any], history: Sequence[Row[Any]], able: Sequence[str]) -> li
         text = getattr(row, side)
         record = None if text is None else json.loads(text)
         told.append((side, "-" if record is None else _record(record)))
-    told += [("differs", row.fields), ("says", row.text), ("state", row.state)]
+    told += [("differs", row.fields), ("says", str(sentences.read(row.text))), ("state", row.state)]
     told += [("done", row.action), ("rule", row.rule), ("actor", row.actor), ("second", row.second)]
     told.append(("reason", row.reason))
     told += [
@@ -90,7 +91,9 @@ def _record(record: dict[str, Any]) -> str:
 
 
 def _facts(text: str) -> str:
-    return ", ".join(f"{name} {value}" for name, value in json.loads(text).items())
+    told = json.loads(text)
+    told |= {name: sentences.read(told[name]) for name in ("why", "text") if told.get(name)}
+    return ", ".join(f"{name} {value}" for name, value in told.items())
 
 
 def _runs(conn: Connection) -> list[str]:
@@ -105,7 +108,9 @@ def _run_line(row: Row[Any]) -> str:
         count, fen = getattr(row, f"{side}_count"), getattr(row, f"{side}_fen")
         totals += ["-", "-"] if count is None else [count, yuan(fen)]
     classes = json.loads(row.counts or "{}")
-    said = row.error or ", ".join(f"{cls} {count}" for cls, (count, _) in classes.items())
+    said = str(sentences.read(row.error)) or ", ".join(
+        f"{cls} {count}" for cls, (count, _) in classes.items()
+    )
     state = f"{row.state}{' (dry)' if row.dry_run else ''}"
     return RUNS.format(row.day, row.pair, state, *totals, said).rstrip()
 

@@ -27,7 +27,7 @@ from server_stub.backoffice.routes import Page
 from server_stub.backoffice.signin import Session
 from server_stub.backoffice.visit import PREFIX, SESSION, Form, Visit
 from server_stub.backoffice.words import N_
-from server_stub.foundation import correlation
+from server_stub.foundation import correlation, measures
 from server_stub.foundation.database import outage
 
 Current = Callable[[], Office]
@@ -112,6 +112,7 @@ async def _answer(page: Page, office: Office, request: Request) -> Response:
         return await page.answer(visit)
     except Refused as refused:
         assert visit is not None
+        measures.refuse(request.scope, refused.code)
         log.info("page-refused", why=type(refused).__name__, route=PREFIX + page.path)
         return refusal(visit, refused)
     except Exception as error:
@@ -148,7 +149,7 @@ def _expect_ours(visit: Visit) -> None:
 
 def refusal(visit: Visit, refused: Refused) -> Response:
     """The page of something that was refused."""
-    facts: dict[str, Any] = {"title": visit.t(refused.title), "text": visit.t(refused.text, **refused.values)}
+    facts: dict[str, Any] = {"title": visit.t(refused.title), "text": visit.worded(refused.said)}
     return visit.page("error.html", refused.status, **facts, number=refused.status, correlation=None)
 
 

@@ -1,16 +1,18 @@
 """What a page may refuse, each with a page of its own.
 
-Refused              the root: a status, a title, and a sentence for whoever asked
+Refused              the root: a status, a code for the metrics, a title, and a sentence for whoever asked
 ├── NotAllowed       403: the right is missing
 ├── Forged           403: the form is not one of ours, or too old
 ├── Unknown          404: there is no such thing
 ├── Clash            409: it is not (any more) as the page said
+├── Impossible       409: a role does not do it (any more), and says why
 └── Away             503: the role whose books are wanted does not run here
 """
 
 from __future__ import annotations
 
 from server_stub.backoffice.words import N_
+from server_stub.foundation.sentences import Sentence, say
 
 
 class Refused(Exception):
@@ -22,18 +24,19 @@ class Refused(Exception):
     """
 
     status = 409
+    code = "page-refused"
     title = N_("That cannot be done now")
 
     def __init__(self, text: str, **values: object) -> None:
         super().__init__(text)
-        self.text = text
-        self.values = values
+        self.said = say(text, **values)
 
 
 class NotAllowed(Refused):
     """The person lacks the right."""
 
     status = 403
+    code = "page-not-allowed"
     title = N_("You may not do that")
 
     def __init__(
@@ -46,6 +49,7 @@ class Forged(Refused):
     """An unsafe request without the form's token."""
 
     status = 403
+    code = "page-form-forged"
     title = N_("This form is too old")
 
     def __init__(
@@ -59,10 +63,18 @@ class Unknown(Refused):
     """There is no such thing."""
 
     status = 404
+    code = "page-unknown"
     title = N_("There is no such page")
 
     def __init__(self, text: str = N_("What you are looking for is not here, or not any more.")) -> None:
         super().__init__(text)
+
+
+class Impossible(Refused):
+    """A role does not do it (any more), and says why."""
+
+    def __init__(self, why: Sentence) -> None:
+        super().__init__(N_("It can no longer be done: %(why)s"), why=why)
 
 
 class Clash(Refused):
@@ -77,6 +89,7 @@ class Away(Refused):
     """
 
     status = 503
+    code = "page-role-away"
     title = N_("This part of the system is not here")
 
     def __init__(self, role: str) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from server_stub.backoffice import recon_words, words
+from server_stub.backoffice import recon_words, sentences, words
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.words import N_
+from server_stub.foundation.sentences import read
 
 if TYPE_CHECKING:
     from server_stub.backoffice.visit import Visit
@@ -127,6 +128,8 @@ def environment(language: str) -> Environment:
         named=lambda text: words.named(text, language),
         t=lambda message, **values: words.said(language, message, **values),
         tr=lambda pair: (pair[0], words.said(language, pair[1])),
+        result=lambda text: sentences.result(text, partial(words.said, language)),
+        told=lambda kept: sentences.worded(language, read(kept)),
         query=lambda values: urlencode({name: one for name, one in values.items() if one}),
         facts=_facts,
     )

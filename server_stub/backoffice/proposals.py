@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, Row, select, update
 
-from server_stub.backoffice.errors import Clash, NotAllowed, Refused, Unknown
+from server_stub.backoffice.errors import Clash, Impossible, NotAllowed, Unknown
 from server_stub.backoffice.tables import audit, proposals
 from server_stub.backoffice.words import N_
 from server_stub.foundation import statements
 from server_stub.foundation.people import same_person
+from server_stub.foundation.sentences import NOTHING, Refusal, Sentence
 
 if TYPE_CHECKING:
     from server_stub.backoffice.office import Office
@@ -26,7 +27,7 @@ OPEN, CONFIRMED, DONE, REFUSED, WITHDRAWN, FAILED = (
 SHOWN = 200
 
 
-class CannotBeDone(Exception):
+class CannotBeDone(Refusal):
     """What was confirmed is not possible (any more); the text says why."""
 
 
@@ -74,7 +75,7 @@ async def confirm(office: Office, proposal: str, second: str) -> None:
 
     Raises:
         Unknown, NotAllowed, Clash: as of a proposal that is not there, one's own, or not open.
-        Refused: it cannot be done any more; the proposal says so from now on.
+        Impossible: it cannot be done any more; the proposal says so from now on.
     """
 
     def take(conn: Connection) -> Row[Any]:
@@ -94,9 +95,9 @@ async def confirm(office: Office, proposal: str, second: str) -> None:
     try:
         await KINDS[row.kind].do(office, row, json.loads(row.facts), second)
     except CannotBeDone as error:
-        await _end(office, row, FAILED, "server", str(error))
-        raise Refused(N_("It can no longer be done: %(why)s"), why=str(error)) from error
-    await _end(office, row, DONE, second, "")
+        await _end(office, row, FAILED, "server", error.said)
+        raise Impossible(error.said) from error
+    await _end(office, row, DONE, second, NOTHING)
 
 
 async def refuse(office: Office, proposal: str, second: str, note: str) -> None:
@@ -147,12 +148,12 @@ def _open(conn: Connection, proposal: str) -> Row[Any]:
     return row
 
 
-async def _end(office: Office, row: Row[Any], state: str, actor: str, note: str) -> None:
+async def _end(office: Office, row: Row[Any], state: str, actor: str, note: Sentence) -> None:
     def end(conn: Connection) -> None:
-        values = {"state": state, "note": note}
+        values = {"state": state, "note": note.kept}
         conn.execute(update(proposals).where(proposals.c.id == row.id).values(**values))
         if state == FAILED:
-            told = {"kind": row.kind, "proposal": row.id, "why": note}
+            told = {"kind": row.kind, "proposal": row.id, "why": str(note)}
             audit.append(conn, office.clock, actor, "proposal-failed", row.subject, **told)
 
     await office.database.write(end)

@@ -174,6 +174,24 @@ FILE_STATES = {
     "repeated": Mark(N_("Sent again, unchanged"), "plain"),
     "superseded": Mark(N_("Replaced by a newer version"), "off"),
 }
+FILE_EVENTS = {
+    "fetched": N_("Fetched"),
+    "deleted": N_("Deleted"),
+    "renamed": N_("Renamed"),
+}
+"""What else happens to files; besides, the names of their states."""
+FILE_FACTS = {
+    "count": N_("Records"),
+    "fen": N_("Amount"),
+    "why": N_("Why"),
+    "by": N_("By"),
+    "to": N_("To"),
+    "was": N_("Before"),
+    "compared": N_("Compared"),
+    "unreadable": N_("Unreadable lines"),
+    "strange": N_("Not asked about"),
+}
+"""What is known of files and of what has happened to them."""
 DIRECTIONS = {"in": N_("from them"), "out": N_("to them")}
 PARTNERS = {
     "boss": N_("BOSS"),
@@ -189,7 +207,17 @@ FOLDER_RIGHTS = {"r": N_("reads"), "rw": N_("reads and writes")}
 
 TABLES = (
     *("BREAK_CLASSES", "BREAK_STATES", "BREAK_ACTIONS", "BREAK_EVENTS", "BREAK_FIELDS", "RECORD_STATUSES"),
-    *("RULES", "RUN_STATES", "RUN_STEPS", "DAY_STATES", "FILE_STATES", "DIRECTIONS", "PARTNERS"),
+    *(
+        "RULES",
+        "RUN_STATES",
+        "RUN_STEPS",
+        "DAY_STATES",
+        "FILE_STATES",
+        "FILE_EVENTS",
+        "FILE_FACTS",
+        "DIRECTIONS",
+        "PARTNERS",
+    ),
     *("PARTNER_STATES", "FOLDER_RIGHTS", "NOTES"),
 )
 """The tables that templates know by name."""

@@ -10,10 +10,11 @@ from urllib.parse import parse_qsl, quote, urlencode
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from server_stub.backoffice import frame, words
+from server_stub.backoffice import frame, sentences, words
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.signin import Session, form_token
 from server_stub.backoffice.staff import LANGUAGES, Person
+from server_stub.foundation.sentences import Sentence
 
 if TYPE_CHECKING:
     from server_stub.backoffice.office import Office
@@ -112,6 +113,10 @@ class Visit:
     def t(self, message: str, **values: Any) -> str:
         """A message in this person's language."""
         return words.said(self.language, message, **values)
+
+    def worded(self, sentence: Sentence) -> str:
+        """What a role has said, in this person's language."""
+        return sentences.worded(self.language, sentence)
 
     def page(self, template: str, status: int = 200, **facts: Any) -> Response:
         """A page, or the part of one that htmx asked for, from a template."""

@@ -11,9 +11,10 @@ from server_stub.boss import books
 from server_stub.boss.tables import audit, orders, subscriptions
 from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
+from server_stub.foundation.sentences import N_, Refusal
 
 
-class NotCancellable(Exception):
+class NotCancellable(Refusal):
     """There is nothing of that order to take back; the text says why."""
 
 
@@ -29,11 +30,12 @@ def cancel(conn: Connection, clock: Clock, order: str, *, reason: str, actor: st
     """
     row = statements.one(conn, orders, lock=True, id=order)
     if row is None:
-        raise NotCancellable(f"there is no order {order}")
+        raise NotCancellable(N_("there is no order %(order)s"), order=order)
     if row.state != "opened":
-        raise NotCancellable(f"order {order} is {row.state}; only what is opened can be taken back")
+        said = N_("order %(order)s is %(order_state)s; only what is opened can be taken back")
+        raise NotCancellable(said, order=order, order_state=row.state)
     if not reason.strip():
-        raise NotCancellable("a reason is wanted")
+        raise NotCancellable(N_("a reason is wanted"))
     statements.change(conn, subscriptions, {"cancelled": True}, id=row.subscription_id)
     statements.change(conn, orders, {"state": "cancelled"}, id=order)
     books.cancelled(conn, order, row.service, row.amount_fen, clock.now())

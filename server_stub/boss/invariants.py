@@ -120,7 +120,7 @@ def _states(conn: Connection) -> list[str]:
 
 def _audit(conn: Connection) -> list[str]:
     fault = audit.verify(conn).fault
-    return [] if fault is None else [fault]
+    return [] if fault is None else [str(fault)]
 
 
 CHECKS: Mapping[str, Check] = {

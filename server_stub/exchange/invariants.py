@@ -43,4 +43,4 @@ def _accounts(conn: Connection) -> list[str]:
 
 def _audit(conn: Connection) -> list[str]:
     fault = audit.verify(conn).fault
-    return [] if fault is None else [fault]
+    return [] if fault is None else [str(fault)]

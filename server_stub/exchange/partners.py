@@ -17,6 +17,7 @@ from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.folders import NAME, TEMPORARY
 from server_stub.foundation.secret import SecretText
+from server_stub.foundation.sentences import N_, Refusal
 
 OPEN, CLOSED = "open", "closed"
 READ, WRITE = "r", "rw"
@@ -40,7 +41,7 @@ class Limits(NamedTuple):
     room_bytes: int = 20 << 30
 
 
-class PartnerRefused(ValueError):
+class PartnerRefused(Refusal):
     """An account cannot be made or changed like this; the text says why."""
 
 
@@ -132,7 +133,7 @@ def add(
     folders = folders or FOLDERS
     networks = expect_right(name, addresses, folders)
     if statements.one(conn, partners, name=name) is not None:
-        raise PartnerRefused(f"there is a partner {name} already")
+        raise PartnerRefused(N_("there is a partner %(name)s already"), name=name)
     _insert(conn, clock, name, password, folders, networks, limits)
     told = {"addresses": networks, "folders": dict(folders), **limits._asdict()}
     audit.append(conn, clock, actor, "partner-added", name, **told)
@@ -141,10 +142,13 @@ def add(
 def expect_right(name: str, addresses: Sequence[str], folders: Mapping[str, str]) -> list[str]:
     """Raises PartnerRefused where an account could not be like this; returns the networks, in CIDR notation."""
     if not ACCOUNT.fullmatch(name):
-        raise PartnerRefused(f"{name!r}: a name is up to 32 small letters, digits and hyphens")
+        raise PartnerRefused(
+            N_("'%(name)s': a name is up to 32 small letters, digits and hyphens"), name=name
+        )
     for folder, right in folders.items():
         if not NAME.fullmatch(folder) or folder.endswith(TEMPORARY) or right not in (READ, WRITE):
-            raise PartnerRefused(f"{folder}={right}: a folder is letters and digits, with =r or =rw")
+            said = N_("%(folder)s: a folder is letters and digits, with =r or =rw")
+            raise PartnerRefused(said, folder=f"{folder}={right}")
     return [_network(one) for one in addresses]
 
 
@@ -186,9 +190,8 @@ def _network(text: str) -> str:
     try:
         return str(ip_network(text))
     except ValueError:
-        raise PartnerRefused(
-            f"{text!r}: an address like 192.0.2.7 or a network like 192.0.2.0/24 is wanted"
-        ) from None
+        said = N_("'%(text)s': an address like 192.0.2.7 or a network like 192.0.2.0/24 is wanted")
+        raise PartnerRefused(said, text=text) from None
 
 
 def _insert(

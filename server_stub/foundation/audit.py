@@ -33,6 +33,7 @@ from sqlalchemy import (
 from server_stub.foundation import postgresql, statements
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database, Instant, left_for_later
+from server_stub.foundation.sentences import N_, Sentence, say
 
 NOTHING = "0" * 64
 """What the first record has for the hash of the one before."""
@@ -52,7 +53,7 @@ class Verdict:
 
     count: int
     last: str
-    fault: str | None
+    fault: Sentence | None
 
 
 class Head(NamedTuple):
@@ -170,32 +171,42 @@ class Audit:
         there = inspect(conn).get_table_names()
         for table in (self.records, self.head):
             if table.name not in there:
-                return Verdict(0, NOTHING, f"table {table.name} is missing")
+                return Verdict(0, NOTHING, say(N_("table %(table)s is missing"), table=table.name))
         # As they stand there: a record in which something odd was written was changed.
         columns: Any = (literal_column(column.name).label(column.name) for column in self.records.columns)
         query = select(*columns).select_from(self.records).order_by(literal_column("sequence"))
         count, last, found = 0, NOTHING, head in (None, NOTHING)
         for row in conn.execute(query, execution_options={"yield_per": 1000}):
             if row.sequence != count + 1:
-                return Verdict(count, last, f"record {count + 1} is missing")
+                return Verdict(count, last, say(N_("record %(record)s is missing"), record=count + 1))
             if row.previous != last:
-                said = f"record {row.sequence} does not follow the one before it"
-                return Verdict(count, last, said)
+                said = N_("record %(record)s does not follow the one before it")
+                return Verdict(count, last, say(said, record=row.sequence))
             told = (row.at, row.actor, row.action, row.subject, row.facts, row.previous)
             if any(isinstance(one, bytes) for one in told) or row.hash != _hash(row.sequence, *told):
-                return Verdict(count, last, f"record {row.sequence} was changed")
+                return Verdict(count, last, say(N_("record %(record)s was changed"), record=row.sequence))
             count, last = row.sequence, row.hash
             found = found or last == head
             if not count % 1000:
                 progress(count)
         kept = conn.execute(select(self.head)).one_or_none()
-        if kept is None or (kept.sequence, kept.hash) != (count, last):
-            said = "is missing" if kept is None else f"is record {kept.sequence}, the last one is {count}"
-            return Verdict(count, last, f"the head {said}: records were cut off or added at the end")
+        if kept is None:
+            return Verdict(
+                count, last, say(N_("the head is missing: records were cut off or added at the end"))
+            )
+        if (kept.sequence, kept.hash) != (count, last):
+            said = N_(
+                "the head is record %(head)s, the last one is %(last)s: records were cut off or added at the end"
+            )
+            return Verdict(count, last, say(said, head=kept.sequence, last=count))
         if not count:
-            return Verdict(count, last, "it is empty: the first record is of the making of the tables")
+            return Verdict(
+                count, last, say(N_("it is empty: the first record is of the making of the tables"))
+            )
         if not found:
-            return Verdict(count, last, "no record has the given hash: records were cut off at the end")
+            return Verdict(
+                count, last, say(N_("no record has the given hash: records were cut off at the end"))
+            )
         return Verdict(count, last, None)
 
     def _made(self, target: Any, conn: Connection, **told: Any) -> None:

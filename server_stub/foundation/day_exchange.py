@@ -133,11 +133,11 @@ class DayExchange:
         try:
             totals = await asyncio.to_thread(day_files.check, kept, kind, day)
         except FileBad as bad:
-            said = str(bad)
+            said = bad.said.kept
             await self.database.write(
                 lambda conn: self.files.note(conn, self.clock, row.id, REFUSED, REFUSED, why=said)
             )
-            log.error("file-refused", partner=self.partner, name=name, error=said)
+            log.error("file-refused", partner=self.partner, name=name, error=str(bad))
             return None
         return Received(row, day, kept, totals)
 

@@ -18,6 +18,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import IO
 
+from server_stub.foundation.sentences import N_, Refusal
+
 HEADER, RECORD, TRAILER = "H", "D", "T"
 SEPARATOR = "|"
 LONGEST_LINE = 4096
@@ -26,7 +28,7 @@ _EDGE = re.compile(r"([HT])\|([A-Z]{4})\|(\d{8})\|(\d{10})\|(\d{15})")
 _FEN = re.compile(r"\d{1,15}")
 
 
-class FileBad(Exception):
+class FileBad(Refusal):
     """A file that cannot be used: nothing of it was."""
 
 
@@ -124,10 +126,12 @@ def check(path: Path, kind: str, day: date) -> Totals:
         number, ended = 1, False
         for number, text in enumerate(_bounded(file), 2):
             if ended:
-                raise FileBad(f"line {number}: something comes after the trailer")
+                raise FileBad(N_("line %(line)s: something comes after the trailer"), line=number)
             if text[:2] == TRAILER + SEPARATOR:
                 if _expect(text, TRAILER, kind, day, number) != told:
-                    raise FileBad(f"line {number}: the trailer says other totals than the header")
+                    raise FileBad(
+                        N_("line %(line)s: the trailer says other totals than the header"), line=number
+                    )
                 ended = True
                 continue
             count += 1
@@ -135,9 +139,12 @@ def check(path: Path, kind: str, day: date) -> Totals:
             if len(fields) > 2 and _FEN.fullmatch(fields[2].rstrip("\r\n")):
                 fen += int(fields[2])
         if not ended:
-            raise FileBad(f"line {number}: the file ends without its trailer: it was cut short")
+            raise FileBad(
+                N_("line %(line)s: the file ends without its trailer: it was cut short"), line=number
+            )
     if told != Totals(count, fen):
-        raise FileBad(f"it says {told.count} records with {told.fen} fen; there are {count} with {fen} fen")
+        said = N_("it says %(count)s records with %(told_fen)s; there are %(found)s with %(found_fen)s")
+        raise FileBad(said, count=told.count, told_fen=told.fen, found=count, found_fen=fen)
     return told
 
 
@@ -173,13 +180,16 @@ def _expect(text: str, mark: str, kind: str, day: date, number: int) -> Totals:
     found = _EDGE.fullmatch(text.rstrip("\r\n"))
     what = "header" if mark == HEADER else "trailer"
     if found is None or found[1] != mark:
+        like = _edge(mark, kind, day, Totals(0, 0)).strip()
         raise FileBad(
-            f"line {number}: a {what} like {_edge(mark, kind, day, Totals(0, 0)).strip()} is expected"
+            N_("line %(line)s: a %(what)s like %(like)s is expected"), line=number, what=what, like=like
         )
     if found[2] != kind:
-        raise FileBad(f"line {number}: this is a file {found[2]}, not {kind}")
+        said = N_("line %(line)s: this is a file %(found)s, not %(kind)s")
+        raise FileBad(said, line=number, found=found[2], kind=kind)
     if found[3] != f"{day:%Y%m%d}":
-        raise FileBad(f"line {number}: this is the file of {found[3]}, not of {day:%Y%m%d}")
+        said = N_("line %(line)s: this is the file of %(found)s, not of %(day)s")
+        raise FileBad(said, line=number, found=found[3], day=f"{day:%Y%m%d}")
     return Totals(int(found[4]), int(found[5]))
 
 

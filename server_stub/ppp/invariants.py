@@ -136,7 +136,7 @@ def _purses(conn: Connection) -> list[str]:
 
 def _audit(conn: Connection) -> list[str]:
     fault = audit.verify(conn).fault
-    return [] if fault is None else [fault]
+    return [] if fault is None else [str(fault)]
 
 
 def _told(standing: Mapping[str, int]) -> str:

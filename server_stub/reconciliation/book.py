@@ -19,6 +19,7 @@ from server_stub.foundation.audit import Audit, canonical
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.ids import Ids
 from server_stub.foundation.people import same_person
+from server_stub.foundation.sentences import N_, Refusal, Sentence, read
 from server_stub.reconciliation import tables
 from server_stub.reconciliation.healing import MATCH, Healed, Tally, at_stake
 from server_stub.reconciliation.records import (
@@ -35,11 +36,12 @@ from server_stub.reconciliation.records import (
 BreakRow = Row[Any]
 """A row of ``breaks``."""
 AGREED, CLOSE, WAIT = "agreed", "close", "wait"
+SECOND_WANTED = N_("from %(limit_fen)s on a second person is wanted; this is about %(amount_fen)s")
 HEAL_AT_ONCE = 200
 """Breaks in one transaction."""
 
 
-class DecisionRefused(Exception):
+class DecisionRefused(Refusal):
     """What cannot be done about a break; the text says why. An action that raises it has changed nothing."""
 
 
@@ -171,10 +173,12 @@ class Book:
         values |= {"state": "done", "ended_at": clock.now(), "step": "", "percent": 100}
         self._change(conn, run, **values)
 
-    def fail(self, conn: Connection, clock: Clock, run: str, error: str, *, refused: bool = False) -> None:
+    def fail(
+        self, conn: Connection, clock: Clock, run: str, error: Sentence, *, refused: bool = False
+    ) -> None:
         """The run came to nothing: it failed and may be tried again, or a file was refused."""
         state = "refused" if refused else "failed"
-        self._change(conn, run, state=state, error=error, ended_at=clock.now())
+        self._change(conn, run, state=state, error=error.kept, ended_at=clock.now())
 
     # What a run finds
 
@@ -286,10 +290,10 @@ class Book:
             action = every.get(rule.action)
             try:
                 if action is None or not action.fits(row):
-                    raise DecisionRefused(f"{rule.action} is not for this break")
+                    raise DecisionRefused(N_("%(action)s is not for this difference"), action=rule.action)
                 action.do(conn, row, actor)
             except DecisionRefused as refusal:
-                self._note(conn, clock, row.id, actor, "not-healed", why=str(refusal))
+                self._note(conn, clock, row.id, actor, "not-healed", why=refusal.said.kept)
                 continue
             self._done(conn, clock, row, rule.action, action, actor, rule=rule.name, reason=rule.name)
         return rows[-1].id if len(rows) == HEAL_AT_ONCE else None
@@ -317,20 +321,22 @@ class Book:
         every = {**ALWAYS, **actions}
         row = statements.one(conn, self.breaks, lock=True, id=decision.break_id)
         if row is None:
-            raise DecisionRefused(f"there is no break {decision.break_id}")
+            raise DecisionRefused(N_("there is no break %(break)s"), **{"break": decision.break_id})
         action = every.get(decision.action)
         if action is None:
-            raise DecisionRefused(f"no action {decision.action!r}; there are {', '.join(sorted(every))}")
+            said = N_("no action '%(wanted)s'; there are %(actions)s")
+            raise DecisionRefused(said, wanted=decision.action, actions=", ".join(sorted(every)))
         if row.state == "closed":
-            raise DecisionRefused(f"break {row.id} is closed: {row.action} by {row.actor}")
+            told = {"break": row.id, "action": row.action, "actor": row.actor}
+            raise DecisionRefused(N_("break %(break)s is closed: %(action)s by %(actor)s"), **told)
         if decision.action not in self.able(row, actions):
-            raise DecisionRefused(f"{decision.action} is not for a break {row.cls} that is {row.state}")
+            told = {"action": decision.action, "cls": row.cls, "break_state": row.state}
+            raise DecisionRefused(N_("%(action)s is not for a break %(cls)s that is %(break_state)s"), **told)
         if not decision.reason.strip() or not decision.actor.strip():
-            raise DecisionRefused("a reason and an actor are wanted")
+            raise DecisionRefused(N_("a reason and an actor are wanted"))
         fen, second = at_stake(*records(row)), decision.second or ""
         if fen >= second_fen and (same_person(second, "") or same_person(second, decision.actor)):
-            said = f"from {second_fen} fen on a second person is wanted; this is about {fen} fen"
-            raise DecisionRefused(said)
+            raise DecisionRefused(SECOND_WANTED, limit_fen=second_fen, amount_fen=fen)
         action.do(conn, row, f"person:{decision.actor}")
         told = {"reason": decision.reason, "second": decision.second}
         self._done(conn, clock, row, decision.action, action, decision.actor, **told)
@@ -363,12 +369,12 @@ class Book:
         self._close(conn, clock, break_id, actor, row.action or AGREED, **facts)
         return True
 
-    def reopen(self, conn: Connection, clock: Clock, break_id: str, actor: str, why: str) -> bool:
+    def reopen(self, conn: Connection, clock: Clock, break_id: str, actor: str, why: Sentence) -> bool:
         """What was begun about a break has failed: a person decides. Returns whether it was healing."""
         values = {"state": "open", "action": None, "rule": None}
         changed = statements.change(conn, self.breaks, values, id=break_id, state="healing")
         if changed:
-            self._note(conn, clock, break_id, actor, "not-healed", why=why)
+            self._note(conn, clock, break_id, actor, "not-healed", why=why.kept)
         return bool(changed)
 
     def note(
@@ -423,7 +429,7 @@ class Book:
         last = conn.execute(query).one_or_none()
         if last is None or last.action == AGREED:
             return False
-        if one.cls is Cls.MALFORMED and (last.day != run.day or last.text != one.text):
+        if one.cls is Cls.MALFORMED and (last.day != run.day or str(read(last.text)) != str(one.text)):
             return False
         sides = ((_json(one.here), last.here), (_json(one.there), last.there))
         return all(now is None or now == then for now, then in sides)
@@ -442,7 +448,7 @@ class Book:
             # A key can have several: the first says what the break is, its history knows the others.
             if kept.cls != one.cls:
                 self._note(
-                    conn, clock, kept.id, "server", "also", run=run.id, cls=str(one.cls), text=one.text
+                    conn, clock, kept.id, "server", "also", run=run.id, cls=str(one.cls), text=one.text.kept
                 )
             return
         values = _facts(run, one)
@@ -504,7 +510,7 @@ def _facts(run: Row[Any], one: Difference) -> dict[str, Any]:
     for side, record in (("here", one.here), ("there", one.there)):
         values[side] = _json(record)
         values[f"{side}_fen"] = None if record is None else record.amount_fen
-    return values | {"line": one.line, "text": one.text}
+    return values | {"line": one.line, "text": one.text.kept}
 
 
 def fields_of(row: BreakRow) -> Sequence[str]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
 
+from server_stub.foundation.sentences import N_, NOTHING, Sentence, say
 from server_stub.reconciliation import classes
 from server_stub.reconciliation.layout import BadLine
 from server_stub.reconciliation.reading import FileRefused, Prepared
@@ -209,13 +210,15 @@ class _Comparison:
         self.totals[side] = Totals(count, fen, declared)
         has = count + bad
         if ends.count is not None and ends.count != has:
-            raise FileRefused(name, None, f"it declares {ends.count} records; there are {has}")
+            said = N_("it declares %(declared)s records; there are %(found)s")
+            raise FileRefused(name, None, say(said, declared=ends.count, found=has))
         # The sum of lines that cannot be read is nobody's knowledge; if amounts in them can, they count.
         unknown, more = self._one(
             f"SELECT count(*) FILTER (fen IS NULL), coalesce(sum(fen), 0)::HUGEINT FROM malformed_{side}"
         )
         if ends.fen is not None and not unknown and ends.fen != fen + more:
-            raise FileRefused(name, None, f"it declares {ends.fen} fen in all; its records have {fen + more}")
+            said = N_("it declares %(declared_fen)s in all; its records have %(found_fen)s")
+            raise FileRefused(name, None, say(said, declared_fen=ends.fen, found_fen=fen + more))
 
     def _carry(self, carried: Iterable[Carried]) -> None:
         """Records of other days, those within the window."""
@@ -317,8 +320,14 @@ class _Comparison:
         if cls == Cls.MALFORMED:
             assert side is not None
             assert line is not None
-            why = f"{self._prepared[side].name}, line {number}: {self._wrong(side, line)}: {line}"
-            return Difference(Cls.MALFORMED, key, None, None, (), number, masked(why))
+            told = {
+                "file": self._prepared[side].name,
+                "line": number,
+                "why": self._wrong(side, line),
+                "text": line,
+            }
+            why = say(N_("%(file)s, line %(line)s: %(why)s: %(text)s"), **told).changed(masked)
+            return Difference(Cls.MALFORMED, key, None, None, (), number, why)
         ours, theirs = _record(key, here), _record(key, there)
         fields: tuple[str, ...] = ()
         if ours is not None and theirs is not None:
@@ -327,16 +336,16 @@ class _Comparison:
                 for name in ("amount_fen", "currency", "status", "day")
                 if getattr(ours, name) != getattr(theirs, name)
             )
-        text = "" if many is None else f"{many} times"
+        text = NOTHING if many is None else say(N_("%(count)s times"), count=many)
         return Difference(Cls(cls), key, ours, theirs, fields, None, text)
 
-    def _wrong(self, side: Side, line: str) -> str:
+    def _wrong(self, side: Side, line: str) -> Sentence:
         """Why a line is no record."""
         try:
             record = self._prepared[side].layout.record(line, self._day, self._pair.currency)
         except BadLine as error:
-            return str(error)
-        return f"no status is called {record.status!r}"
+            return error.said
+        return say(N_("no status is called '%(status)s'"), status=record.status)
 
 
 def _part(key_hash: str) -> str:

@@ -19,6 +19,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from server_stub.foundation.audit import canonical
+from server_stub.foundation.sentences import N_, Refusal
 from server_stub.reconciliation.records import Record, Totals
 
 REPLACED = "\ufffd"
@@ -36,7 +37,7 @@ class LayoutError(Exception):
     """A record that the layout cannot hold; the text says which and why."""
 
 
-class BadLine(Exception):
+class BadLine(Refusal):
     """A line that is none of the layout's records; the text says why."""
 
 
@@ -89,14 +90,18 @@ class Column(BaseModel):
         """What a field says. Raises BadLine."""
         match self.kind:
             case "constant" if text != self.value:
-                raise BadLine(f"{self.name} is {text!r}, not {self.value!r}")
+                told = {"column": self.name, "text": text, "value": self.value}
+                raise BadLine(N_("%(column)s is '%(text)s', not '%(value)s'"), **told)
             case "fen" | "count":
                 if not re.fullmatch(FEN, text):
-                    raise BadLine(f"{self.name} is {text!r}, not a whole number")
+                    raise BadLine(
+                        N_("%(column)s is '%(text)s', not a whole number"), column=self.name, text=text
+                    )
                 return int(text)
             case "yuan":
                 if not re.fullmatch(YUAN, text):
-                    raise BadLine(f"{self.name} is {text!r}, not an amount like 12.34")
+                    said = N_("%(column)s is '%(text)s', not an amount like 12.34")
+                    raise BadLine(said, column=self.name, text=text)
                 whole, _, cents = text.removeprefix("-").partition(".")
                 fen = int(whole) * 100 + int(cents.ljust(2, "0"))
                 return -fen if text.startswith("-") else fen
@@ -108,7 +113,8 @@ class Column(BaseModel):
                 late = cut_off is not None and at.time() >= cut_off
                 day = at.date()
                 if not FIRST_DAY <= day <= LAST_DAY or at.strftime(self.pattern) != text:
-                    raise BadLine(f"{self.name} is {text!r}, not a date like {self.pattern}")
+                    told = {"column": self.name, "text": text, "pattern": self.pattern}
+                    raise BadLine(N_("%(column)s is '%(text)s', not a date like %(pattern)s"), **told)
                 return day + timedelta(days=1) if late else day
         return text
 
@@ -210,12 +216,13 @@ class Layout(BaseModel):
     def fields(self, line: str, columns: Columns) -> list[str]:
         """The fields of a line. Raises BadLine."""
         if self.faults.search(line):
-            raise BadLine("control characters")
+            raise BadLine(N_("control characters"))
         found = self.cut(line, columns)
         if len(found) != len(columns):
-            raise BadLine(f"{len(found)} fields, not {len(columns)}")
-        if self.form == "fixed" and len(line) != sum(column.width or 0 for column in columns):
-            raise BadLine(f"{len(line)} characters, not {sum(column.width or 0 for column in columns)}")
+            raise BadLine(N_("%(found)s fields, not %(wanted)s"), found=len(found), wanted=len(columns))
+        width = sum(column.width or 0 for column in columns)
+        if self.form == "fixed" and len(line) != width:
+            raise BadLine(N_("%(found)s characters, not %(wanted)s"), found=len(line), wanted=width)
         return found
 
     def cut(self, line: str, columns: Columns) -> list[str]:
@@ -238,7 +245,7 @@ class Layout(BaseModel):
         named = dict(zip((one.name for one in self.columns), self.fields(line, self.columns), strict=True))
         read = {one.name: one.read(named[one.name], self.cut_off) for one in self.columns}
         if not all(named[name] for name in self.key):
-            raise BadLine("there is no key")
+            raise BadLine(N_("there is no key"))
         amount, on = read["amount"], read.get("day", day)
         assert isinstance(amount, int)
         assert isinstance(on, date)
@@ -263,7 +270,7 @@ class Layout(BaseModel):
         line = self.join(self.columns, values)
         try:
             if "\n" in line:
-                raise BadLine("it has the end of a line in it")
+                raise BadLine(N_("it has the end of a line in it"))
             clean = line if line.isascii() else self.join(self.columns, values, in_bytes=False)
             back = self.record(clean, record.day, record.currency)
         except BadLine as error:

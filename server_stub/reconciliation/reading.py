@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import BinaryIO
 
+from server_stub.foundation.sentences import N_, Refusal, Sentence, say
 from server_stub.reconciliation.layout import REPLACED, BadLine, Ends, Layout
 from server_stub.reconciliation.records import masked
 
@@ -27,7 +28,7 @@ _MARKS = (
 )
 
 
-class FileRefused(Exception):
+class FileRefused(Refusal):
     """A file that cannot be used.
 
     Attributes:
@@ -36,8 +37,11 @@ class FileRefused(Exception):
         why: what is wrong.
     """
 
-    def __init__(self, file: str, line: int | None, why: str) -> None:
-        super().__init__(f"{file}{'' if line is None else f', line {line}'}: {why}")
+    def __init__(self, file: str, line: int | None, why: Sentence) -> None:
+        if line is None:
+            super().__init__(N_("%(file)s: %(why)s"), file=file, why=why)
+        else:
+            super().__init__(N_("%(file)s, line %(line)s: %(why)s"), file=file, line=line, why=why)
         self.file, self.line, self.why = file, line, why
 
 
@@ -92,10 +96,15 @@ def prepare(path: Path, layout: Layout, day: date, work: Path) -> Prepared:
         try:
             said |= layout.said(trailer, layout.trailer)
         except BadLine as error:
-            why = f"the last line is not the trailer ({masked(str(error))}): the file was cut short, or is another's"
+            message = N_(
+                "the last line is not the trailer (%(why)s): the file was cut short, or is another's"
+            )
+            why = say(message, why=error.said.changed(masked))
             raise FileRefused(path.name, _lines_in(clean) or None, why) from None
     if said.day not in (None, day):
-        raise FileRefused(path.name, None, f"it is of {said.day}, not of {day}")
+        raise FileRefused(
+            path.name, None, say(N_("it is of %(found)s, not of %(day)s"), found=said.day, day=day)
+        )
     return Prepared(clean, path.name, layout, skip, dirty, trailer, said)
 
 
@@ -106,7 +115,8 @@ def _header(clean: Path, name: str, layout: Layout) -> Ends:
     try:
         return layout.said(first, layout.header)
     except BadLine as error:
-        raise FileRefused(name, 1, f"this is not the header of such a file: {masked(str(error))}") from None
+        why = say(N_("this is not the header of such a file: %(why)s"), why=error.said.changed(masked))
+        raise FileRefused(name, 1, why) from None
 
 
 def _last_line(clean: Path) -> str:
@@ -136,22 +146,21 @@ def _cleaned(path: Path, layout: Layout, work: Path) -> tuple[Path, bool]:
     """The file, or a copy, in UTF-8 with clean lines; and whether ``REPLACED`` stands in it."""
     if codecs.lookup(layout.charset).name in ("utf-8", "ascii") and _is_clean(path, layout):
         return path, False
-    said: list[str] = []
+    first: Sentence | None = None
     for charset in _tried(path, layout):
         copy = work / f"{path.name}.{charset}"
         try:
             return copy, _copy(path, copy, charset, layout)
-        except UnicodeError as error:
+        except _NotSo as error:
             copy.unlink(missing_ok=True)
-            said.append(f"not {charset} ({error})" if not said else f"not {charset}")
-        except _NotSo:
-            copy.unlink(missing_ok=True)
-            said.append(f"not {charset} (there is no header in it)")
-    raise FileRefused(path.name, None, f"in no character set that was agreed: {', '.join(said)}")
+            first = first or error.said
+    agreed = ", ".join(layout.every_charset)
+    why = say(N_("in no character set that was agreed (%(agreed)s): %(why)s"), agreed=agreed, why=first or "")
+    raise FileRefused(path.name, None, why)
 
 
-class _NotSo(Exception):
-    """In that character set the file has not the header that it should have."""
+class _NotSo(Refusal):
+    """The file is not in that character set; the text says which, and why."""
 
 
 def _tried(path: Path, layout: Layout) -> list[str]:
@@ -161,7 +170,8 @@ def _tried(path: Path, layout: Layout) -> list[str]:
     for mark, family, charset in _MARKS:
         if first.startswith(mark):
             if not any(name.startswith(family) or name == "ascii" for name in agreed):
-                why = f"it begins as {family}, which is not among {', '.join(layout.every_charset)}"
+                said = N_("it begins as %(found)s, which is not among %(agreed)s")
+                why = say(said, found=family, agreed=", ".join(layout.every_charset))
                 raise FileRefused(path.name, None, why)
             return [charset]
     return list(layout.every_charset)
@@ -196,21 +206,25 @@ def _is_clean(path: Path, layout: Layout) -> bool:
 
 
 def _copy(path: Path, copy: Path, charset: str, layout: Layout) -> bool:
-    """Copies into UTF-8; returns whether something was replaced. Raises UnicodeError, _NotSo."""
+    """Copies into UTF-8; returns whether something was replaced. Raises _NotSo."""
     clean = _Cleaner(layout, charset)
     decoder = codecs.getincrementaldecoder(charset)()
     with path.open("rb") as source, copy.open("w", encoding="utf-8", newline="\n") as target:
         for chunk in _chunks(source):
-            try:
-                target.write(clean.feed(decoder.decode(chunk)))
-            except UnicodeDecodeError as error:
-                raise UnicodeError(f"line {clean.line}: {error.reason}") from None
-        try:
-            target.write(clean.feed(decoder.decode(b"", final=True)))
-        except UnicodeDecodeError as error:
-            raise UnicodeError(f"line {clean.line}: {error.reason}") from None
+            target.write(clean.feed(_decoded(decoder, chunk, clean.line, charset)))
+        target.write(clean.feed(_decoded(decoder, b"", clean.line, charset, final=True)))
         target.write(clean.end())
     return clean.dirty
+
+
+def _decoded(
+    decoder: codecs.IncrementalDecoder, chunk: bytes, line: int, charset: str, *, final: bool = False
+) -> str:
+    try:
+        return decoder.decode(chunk, final=final)
+    except UnicodeError:
+        said = N_("from line %(line)s on there are bytes that are no %(charset)s")
+        raise _NotSo(said, line=line, charset=charset) from None
 
 
 def _chunks(source: BinaryIO) -> Iterator[bytes]:
@@ -264,7 +278,7 @@ class _Cleaner:
             try:
                 self._layout.said(whole.partition("\n")[0], self._layout.header)
             except BadLine:
-                raise _NotSo from None
+                raise _NotSo(N_("read as %(charset)s it has no header"), charset=self._charset) from None
         return whole
 
     def _in_columns(self, line: str) -> str:

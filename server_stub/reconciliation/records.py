@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from server_stub.foundation.audit import canonical
+from server_stub.foundation.sentences import NOTHING, Sentence
 
 Side = Literal["here", "there"]
 """Our book, or the other side's."""
@@ -98,7 +99,7 @@ class Difference:
     there: Record | None
     fields: tuple[str, ...] = ()
     line: int | None = None
-    text: str = ""
+    text: Sentence = NOTHING
 
 
 def masked(text: str) -> str:

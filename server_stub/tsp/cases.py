@@ -15,6 +15,8 @@ from sqlalchemy import Connection, Row, func, or_, select, update
 
 from server_stub.foundation import statements, states
 from server_stub.foundation.people import same_person
+from server_stub.foundation.sentences import N_, Refusal
+from server_stub.reconciliation.book import SECOND_WANTED
 from server_stub.tsp import core, machines
 from server_stub.tsp.moves import OPEN_SERVICE, Moves, borne, open_cases
 from server_stub.tsp.pos import APPROVED
@@ -46,7 +48,7 @@ LOAD_ACTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """The same of a load of electronic cash."""
 
 
-class CaseRefused(Exception):
+class CaseRefused(Refusal):
     """A decision that cannot be made so; the text says why."""
 
 
@@ -84,11 +86,12 @@ def decide(conn: Connection, moves: Moves, decision: Decision) -> Decided:
     """
     case = conn.execute(select(cases).where(cases.c.id == decision.case)).one_or_none()
     if case is None:
-        raise CaseRefused(f"there is no case {decision.case}")
+        raise CaseRefused(N_("there is no case %(case)s"), case=decision.case)
     subject = _subject(conn, case)
     mine = {"payment_id": subject.id} if case.load_id is None else {"load_id": subject.id}
     if conn.execute(open_cases(**mine).where(cases.c.id == case.id)).first() is None:
-        raise CaseRefused(f"case {case.id} is decided: {case.decision} by {case.actor}")
+        told = {"case": case.id, "action": case.decision, "actor": case.actor}
+        raise CaseRefused(N_("case %(case)s is decided: %(action)s by %(actor)s"), **told)
     _refuse(moves, case, subject, decision)
     if case.load_id is None:
         done = _do(conn, moves, case, subject, decision)
@@ -229,18 +232,26 @@ def _refuse(moves: Moves, case: Row[Any], subject: Row[Any], decision: Decision)
     what, actions = about(case), actions_of(case)
     fitting = actions.get(decision.action)
     if fitting is None:
-        raise CaseRefused(f"no action {decision.action!r} for a {what}; there are {', '.join(actions)}")
+        said = N_("no action '%(wanted)s' for a %(about)s; there are %(actions)s")
+        raise CaseRefused(said, wanted=decision.action, about=what, actions=", ".join(actions))
     if not decision.reason.strip() or not decision.actor.strip():
-        raise CaseRefused("a reason and an actor are wanted")
+        raise CaseRefused(N_("a reason and an actor are wanted"))
     if subject.state not in fitting:
-        said = f"{decision.action} is not for a {what} that is {subject.state}, only for {', '.join(fitting)}"
-        raise CaseRefused(said)
+        told = {
+            "action": decision.action,
+            "about": what,
+            "state": subject.state,
+            "states": ", ".join(fitting),
+        }
+        raise CaseRefused(
+            N_("%(action)s is not for a %(about)s that is %(state)s, only for %(states)s"), **told
+        )
     # In whichever amount more is at stake.
     received_fen = getattr(subject, "received_fen", None) or 0
     limit, fen = moves.settings.case_second_fen, max(subject.amount_fen, received_fen)
     second = decision.second or ""
     if fen >= limit and (same_person(second, "") or same_person(second, decision.actor)):
-        raise CaseRefused(f"from {limit} fen on a second person is wanted; this is about {fen} fen")
+        raise CaseRefused(SECOND_WANTED, limit_fen=limit, amount_fen=fen)
 
 
 def _do(
@@ -255,7 +266,7 @@ def _do(
             debit = conn.execute(select(debits).where(mine)).one_or_none()
             proof = proof_of(case, debit)
             if proof is None:
-                raise CaseRefused("no proof of the card is kept")
+                raise CaseRefused(N_("no proof of the card is kept"))
             moves.paid(conn, payment, actor=actor)
             tac, mac2 = proof
             told = {"tac": tac, "mac2": mac2}
@@ -274,7 +285,7 @@ def _do(
         case "present-again":
             refused = borne(payment) and _refused_certificate(conn, payment.id)
             if payment.state != "certificate-refused" and not refused:
-                raise CaseRefused("no certificate is kept that PPP has refused")
+                raise CaseRefused(N_("no certificate is kept that PPP has refused"))
             # PPP answers a message it knows as before: who wants another answer than that asks with another number.
             anew = {"batch": None, "stan": None, "response_code": None}
             conn.execute(update(certificates).where(certificates.c.payment_id == payment.id).values(**anew))

@@ -367,7 +367,7 @@ def _leases(conn: Connection, now: datetime, settings: Settings) -> list[str]:
 
 def _audit(conn: Connection, now: datetime, settings: Settings) -> list[str]:
     fault = audit.verify(conn).fault
-    return [] if fault is None else [fault]
+    return [] if fault is None else [str(fault)]
 
 
 def _jobs(conn: Connection, now: datetime, settings: Settings) -> list[str]:

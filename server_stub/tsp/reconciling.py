@@ -24,6 +24,7 @@ from server_stub.foundation.calendar import Calendar, days
 from server_stub.foundation.day_exchange import DayExchange, Received
 from server_stub.foundation.files import IN, REFUSED, FileRow
 from server_stub.foundation.jobs import Job, every
+from server_stub.foundation.sentences import N_, Sentence, say
 from server_stub.reconciliation import pair as pairs
 from server_stub.reconciliation.book import Seen
 from server_stub.reconciliation.healing import Tally
@@ -118,7 +119,7 @@ class Reconciling:
             def want(conn: Connection, day: date = day, received: Received = received) -> None:
                 name, first = books.pair.name, self._first_day(conn)
                 if not received.totals.count and (first is None or day < first):
-                    books.exchange.used(conn, received, compared="nothing on either side")
+                    books.exchange.used(conn, received, compared=say(N_("nothing on either side")).kept)
                     return
                 for other in (*_open_days(conn, name, day, books.pair.window_days), day):
                     self._want(conn, name, other, SERVER)
@@ -180,11 +181,11 @@ class Reconciling:
             with books.exchange.workplace() as place:
                 await self._compare(row, books, day, theirs, place.parent)
         except FileRefused as refused:
-            why = str(refused)
-            await database.write(lambda conn: book.fail(conn, clock, row.id, why, refused=True))
-            log.error("file-refused", partner=books.exchange.partner, name=name, error=why)
+            said = refused.said
+            await database.write(lambda conn: book.fail(conn, clock, row.id, said, refused=True))
+            log.error("file-refused", partner=books.exchange.partner, name=name, error=str(refused))
         except Exception as error:
-            why = repr(error)
+            why = say(N_("it could not be brought to its end: %(error)s"), error=repr(error))
             await database.write(lambda conn: book.fail(conn, clock, row.id, why))
             raise
 
@@ -250,5 +251,6 @@ def _open_days(conn: Connection, pair: str, day: date, window: int) -> list[date
     return sorted(date.fromisoformat(one) for one in conn.scalars(query))
 
 
-def _missing(books: Books, name: str) -> str:
-    return f"no file {name} of {books.pair.there.title.en} is here that could be used"
+def _missing(books: Books, name: str) -> Sentence:
+    said = N_("no file %(name)s of %(partner)s is here that could be used")
+    return say(said, name=name, partner=books.exchange.partner)

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from server_stub.foundation import states
+from server_stub.foundation.sentences import N_
 from server_stub.reconciliation.book import Action, BreakRow, DecisionRefused
 from server_stub.reconciliation.records import Cls
 from server_stub.tsp import core, machines, uploads
@@ -29,6 +30,9 @@ def facts_of(row: BreakRow) -> dict[str, Any]:
     note = json.loads(row.here)["note"]
     facts: dict[str, Any] = json.loads(note) if note else {}
     return facts
+
+
+MOVED_ON = N_("payment %(payment)s is %(state)s now")
 
 
 class Remedies:
@@ -57,7 +61,7 @@ class Remedies:
     def _open(self, conn: Connection, row: BreakRow, actor: str) -> None:
         payment = self._payment(conn, row)
         if payment.state not in ("paid", "opened"):
-            raise DecisionRefused(f"payment {payment.id} is {payment.state} now")
+            raise DecisionRefused(MOVED_ON, payment=payment.id, state=payment.state)
         owed = {"payment": payment.id, "break": row.id}
         self._moves.outbox.put(conn, REOPEN, owed, of=payment.correlation)
 
@@ -75,27 +79,28 @@ class Remedies:
 
     def _present_again(self, conn: Connection, row: BreakRow, actor: str) -> None:
         if not uploads.present_again(conn, row.key):
-            raise DecisionRefused(f"{row.key} is no debit of a purse that PPP has refused")
+            raise DecisionRefused(N_("%(key)s is no debit of a purse that PPP has refused"), key=row.key)
 
     def _reverse(self, conn: Connection, row: BreakRow, actor: str) -> None:
         payment = self._payment(conn, row)
         mine = authorisations.c.payment_id == payment.id
         kept = conn.execute(authorisations.select().where(mine)).one_or_none()
         if kept is None or kept.reversal_reason is None or payment.state in machines.PAID:
-            raise DecisionRefused(f"payment {payment.id} is {payment.state}, and was not reversed here")
+            said = N_("payment %(payment)s is %(state)s, and was not reversed here")
+            raise DecisionRefused(said, payment=payment.id, state=payment.state)
         self._moves.outbox.put(conn, REVERSE, {"payment": payment.id}, of=payment.correlation)
 
     def _opened(self, conn: Connection, row: BreakRow) -> Row[Any]:
         payment = self._payment(conn, row)
         if payment.state != "opened":
-            raise DecisionRefused(f"payment {payment.id} is {payment.state} now")
+            raise DecisionRefused(MOVED_ON, payment=payment.id, state=payment.state)
         return payment
 
     def _payment(self, conn: Connection, row: BreakRow) -> Row[Any]:
         """The payment of a break's record, locked."""
         name = facts_of(row).get("payment")
         if name is None:
-            raise DecisionRefused("nothing of it is in our books")
+            raise DecisionRefused(N_("nothing of it is in our books"))
         return core.load_payment(conn, name)
 
     def _close_order(self, conn: Connection, payment: Row[Any], actor: str) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from server_stub.foundation.outbox import Acknowledged
 from server_stub.foundation.problems import Problem
+from server_stub.foundation.sentences import N_, say
 from server_stub.tsp import core
 from server_stub.tsp.core import Core
 from server_stub.tsp.tables import book
@@ -45,7 +46,7 @@ class Reopening:
             code = problem.code
 
             def refused(conn: Connection) -> None:
-                book.reopen(conn, clock, break_id, "boss", code)
+                book.reopen(conn, clock, break_id, "boss", say(N_("BOSS refuses it: %(code)s"), code=code))
 
             return Acknowledged(refused)
 

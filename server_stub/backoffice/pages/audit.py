@@ -91,7 +91,8 @@ async def verify(visit: Visit) -> Response:
         verdict = await books.read(
             lambda conn: log.verify(conn, progress=lambda count: progress(100 * count / whole))
         )
-        return {"role": role, "count": verdict.count, "last": verdict.last, "fault": verdict.fault}
+        fault = None if verdict.fault is None else verdict.fault.kept
+        return {"role": role, "count": verdict.count, "last": verdict.last, "fault": fault}
 
     task = await office.tasks.begin("verify", visit.person.name, work)
     await asyncio.sleep(0)  # most logs are through before anybody has looked

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select
 from starlette.responses import Response
 
-from server_stub.backoffice import proposals
-from server_stub.backoffice.errors import Clash, Refused, Unknown
+from server_stub.backoffice import proposals, sentences
+from server_stub.backoffice.errors import Clash, Impossible, Unknown
 from server_stub.backoffice.office import Office
 from server_stub.backoffice.pages.cases import LONGEST_REASON
 from server_stub.backoffice.pairs import options, pairs
@@ -204,7 +204,7 @@ async def decide(visit: Visit) -> Response:
     try:
         await _decide(office, row, action, reason, visit.person.name, None)
     except proposals.CannotBeDone as error:
-        raise Refused(N_("It can no longer be done: %(why)s"), why=str(error)) from error
+        raise Impossible(error.said) from error
     return visit.go(path, "break-decided")
 
 
@@ -246,8 +246,8 @@ async def _decide(
         else:
             await database.write(work)
     except (DecisionRefused, Problem) as refused:
-        why = str(refused)
-        await database.write(lambda conn: book.note_refused(conn, office.clock, audit, decision, why))
+        why = sentences.of(refused)
+        await database.write(lambda conn: book.note_refused(conn, office.clock, audit, decision, str(why)))
         raise proposals.CannotBeDone(why) from refused
 
 

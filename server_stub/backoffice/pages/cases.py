@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 from starlette.responses import Response
 
-from server_stub.backoffice import proposals
-from server_stub.backoffice.errors import Clash, Refused, Unknown
+from server_stub.backoffice import proposals, sentences
+from server_stub.backoffice.errors import Clash, Impossible, Unknown
 from server_stub.backoffice.office import Office
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
@@ -114,7 +114,7 @@ async def decide(visit: Visit) -> Response:
     try:
         await _decide(office, row, action, reason, visit.person.name, None)
     except proposals.CannotBeDone as error:
-        raise Refused(N_("It can no longer be done: %(why)s"), why=str(error)) from error
+        raise Impossible(error.said) from error
     return visit.go(path, "decided")
 
 
@@ -153,8 +153,8 @@ async def _decide(
         else:
             await books.write(work)
     except (CaseRefused, Problem) as refused:
-        why = str(refused)
-        await books.write(lambda conn: cases.note_refused(conn, moves, decision, why))
+        why = sentences.of(refused)
+        await books.write(lambda conn: cases.note_refused(conn, moves, decision, str(why)))
         raise proposals.CannotBeDone(why) from refused
 
 

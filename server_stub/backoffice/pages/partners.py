@@ -47,7 +47,7 @@ async def add(visit: Visit) -> Response:
 
         await books.write(enter)
     except PartnerRefused as refused:
-        return await _list(visit, str(refused))
+        return await _list(visit, visit.worded(refused.said))
     return visit.page("partner_password.html", name=name, password=password)
 
 
@@ -66,7 +66,8 @@ def _limits(form: Form) -> Limits:
         for name, most in (("file", usual.file_bytes), ("room", usual.room_bytes))
     ]
     if not 0 < connections <= MOST_CONNECTIONS or not all(0 < size <= MOST_MB for size in sizes):
-        raise PartnerRefused(f"connections are 1 to {MOST_CONNECTIONS}, sizes 1 to {MOST_MB:,} MB")
+        said = N_("connections are 1 to %(connections)s, sizes 1 to %(size)s MB")
+        raise PartnerRefused(said, connections=MOST_CONNECTIONS, size=f"{MOST_MB:,}")
     return Limits(connections, *(size * MB for size in sizes))
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, and_, select
 from starlette.responses import Response
 
 from server_stub.backoffice import run_charts
-from server_stub.backoffice.errors import Clash, Refused, Unknown
+from server_stub.backoffice.errors import Clash, Unknown
 from server_stub.backoffice.office import Office
 from server_stub.backoffice.pairs import day_of, options, pairs
 from server_stub.backoffice.recon_words import BREAK_CLASSES, RUN_STATES, RUN_STEPS
@@ -44,10 +44,15 @@ class Going(NamedTuple):
 @pages.get("/reconciliation", Right.SEE)
 async def listed(visit: Visit) -> Response:
     """The runs of a pair, and charts of its last days."""
+    pair = visit.query.text("pair")
+    return await _listed(visit, pair if pair in pairs() else next(iter(pairs())))
+
+
+async def _listed(visit: Visit, pair: str, error: str = "", typed: str = "") -> Response:
+    """The same, and what is wrong with the form."""
     office, said = visit.office, visit.query
-    pair = said.text("pair") if said.text("pair") in pairs() else next(iter(pairs()))
     told, before = {name: said.text(name) for name in ("state", "day")} | {"pair": pair}, said.text("before")
-    today = office.settings.calendar.day_of(office.clock.now())
+    last = office.settings.calendar.last_over(office.clock.now())
 
     def look(conn: Connection) -> dict[str, Any]:
         runs = book.runs.c
@@ -56,7 +61,7 @@ async def listed(visit: Visit) -> Response:
             day, run = before[:ISO], before[ISO:]
             wanted.append((runs.day < day) | ((runs.day == day) & (runs.id < run)))
         query = select(book.runs).where(and_(*wanted)).order_by(runs.day.desc(), runs.id.desc())
-        first = (today - timedelta(days=run_charts.DAYS)).isoformat()
+        first = (last - timedelta(days=run_charts.DAYS - 1)).isoformat()
         drawn = select(book.runs).where((runs.pair == pair) & (runs.day >= first) & ~runs.dry_run)
         ordered = select(tables.jobs.c.id).where(tables.jobs.c.id == RECONCILE)
         return {
@@ -66,8 +71,8 @@ async def listed(visit: Visit) -> Response:
         }
 
     found = await office.books("tsp").read(look)
-    rows, yesterday = found["rows"], today - timedelta(days=1)
-    days = run_charts.days_of(found["drawn"], yesterday)
+    rows = found["rows"]
+    days = run_charts.days_of(found["drawn"], last)
     facts: dict[str, Any] = {"rows": [(row, _counts(row)) for row in rows[:SHOWN]], "told": told}
     facts |= {
         "before": before,
@@ -76,8 +81,9 @@ async def listed(visit: Visit) -> Response:
     }
     facts |= {"pairs": pairs(), "pair": pairs()[pair], "options": options(visit.language)}
     facts |= {"chart": run_charts.chart_of(days) if any(day.run for day in days) else None}
-    facts |= {"states": STATES, "yesterday": yesterday, "geometry": run_charts}
-    return visit.page("reconciliation.html", **facts)
+    facts |= {"states": STATES, "last": last, "geometry": run_charts}
+    facts |= {"error": error, "typed": typed or last}
+    return visit.page("reconciliation.html", 422 if error else 200, **facts)
 
 
 def _place(row: Row[Any]) -> str:
@@ -101,8 +107,13 @@ async def want(visit: Visit) -> Response:
     if pair not in pairs():
         raise Unknown
     now = office.clock.now()
-    if day is None or day >= office.settings.calendar.day_of(now):
-        raise Refused(N_("Choose a day that is over."))
+    if day is None or day > office.settings.calendar.last_over(now):
+        wrong = (
+            N_("Choose a day that is over.")
+            if day is None
+            else N_("%(day)s is not over yet. Choose a day that is over.")
+        )
+        return await _listed(visit, pair, visit.t(wrong, day=day), typed=form.text("day"))
     title, text = N_("Compare this day now?"), N_("What the rules may put right is put right at once.")
     if not dry and (asked := visit.ask(title, text, N_("Compare now"))) is not None:
         return asked

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 from starlette.responses import Response
 
-from server_stub.backoffice.errors import Clash, Refused, Unknown
+from server_stub.backoffice.errors import Clash, Impossible, Refused, Unknown
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.visit import Visit
@@ -45,7 +45,7 @@ async def take_back(visit: Visit) -> Response:
     try:
         await office.books("boss").write(work)
     except cancelling.NotCancellable as refused:
-        raise Refused(N_("It can no longer be done: %(why)s"), why=str(refused)) from refused
+        raise Impossible(refused.said) from refused
     return visit.go(f"/boxes/{visit.path['box']}", "taken-back")
 
 

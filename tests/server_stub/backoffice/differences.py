@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.ids import Ids
 from server_stub.foundation.purse_details import DETAILS
+from server_stub.foundation.sentences import say
 from server_stub.reconciliation.book import Seen
 from server_stub.reconciliation.healing import Tally
 from server_stub.reconciliation.records import Cls, Difference, Record, Totals
@@ -63,8 +64,8 @@ def every_class(day: date, payments: Iterable[Mapping[str, str]] = ()) -> list[D
         Difference(Cls.REVERSED, back.key, back, theirs(back, status="returned"), ("status",)),
         Difference(Cls.STATUS, told.key, told, theirs(told, status="opened"), ("status",)),
         Difference(Cls.CURRENCY, foreign.key, foreign, theirs(foreign, currency="USD"), ("currency",)),
-        Difference(Cls.DUPLICATE_HERE, more.key, more, theirs(more), (), None, "2 times"),
-        Difference(Cls.DUPLICATE_THERE, twice.key, twice, theirs(twice), (), None, "3 times"),
+        Difference(Cls.DUPLICATE_HERE, more.key, more, theirs(more), (), None, say("%(count)s times", count=2)),
+        Difference(Cls.DUPLICATE_THERE, twice.key, twice, theirs(twice), (), None, say("%(count)s times", count=3)),
         Difference(Cls.MISSING_HERE, "01KVP7D3XK5J0000000000A7ZQ", None, theirs(record("01KVP7D3XK5J0000000000A7ZQ", 3_000, "opened", day))),
         Difference(Cls.OTHER_DAY, late.key, late, theirs(late, day=day + OPENED_LATE), ("day",)),
         Difference(
@@ -74,7 +75,13 @@ def every_class(day: date, payments: Iterable[Mapping[str, str]] = ()) -> list[D
             None,
             (),
             17,
-            "DZMX20260621.TXT, line 17: column amount: no number of fen: D|01KVP7|12,80|CNY|opened|20260621",
+            say(
+                "%(file)s, line %(line)s: %(why)s: %(text)s",
+                file="DZMX20260621.TXT",
+                line=17,
+                why=say("%(column)s is '%(text)s', not a whole number", column="amount", text="12,80"),
+                text="D|01KVP7|12,80|CNY|opened|20260621",
+            ),
         ),
     ]  # fmt: skip
 
@@ -117,7 +124,8 @@ def month(conn: Connection, ids: Ids, clock: Clock, last: date, pair: str) -> No
         fen = count * (4_100 + (away * 379) % 900)
         if away in (9, 21):
             run = book.want(conn, ids, clock, pair, day, "server")
-            why = f"no file of {day} is here that could be used"
+            name = f"DZMX/DZMX{day:%Y%m%d}.TXT"
+            why = say("no file %(name)s of %(partner)s is here that could be used", name=name, partner=pair)
             book.fail(conn, clock, run, why, refused=away == 9)
             continue
         some = away % 4 == 0 or away in (3, 13)

@@ -116,7 +116,10 @@ async def test_what_can_no_longer_be_done_says_so_and_is_written_down(system: Sy
     await system.tsp.database.write(lambda conn: conn.execute(decided))
     answer = await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")
     assert answer.status_code == 409
-    assert "is decided: settled by sweep" in answer.text
+    assert "is decided: Settled by itself by sweep" in answer.text
+    assert "is decided: Settled by itself by sweep" in (await clerk.get("/proposals?state=all")).text
+    await clerk.post("/language", "/proposals?state=all", language="zh")
+    assert "已处理：自动结束（sweep）" in (await clerk.get("/proposals?state=all")).text
     (row,) = await office_of(system).database.read(lambda conn: list(conn.execute(select(own.proposals))))
     assert row.state == "failed"
     assert len(await records(system, own.audit, "proposal-failed")) == 1

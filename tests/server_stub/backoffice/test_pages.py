@@ -134,6 +134,8 @@ async def test_a_job_is_run_now(system: System) -> None:
         pass
     (record,) = await audited(system, "tsp", "job-ordered")
     assert (record.actor, record.subject) == ("xu", "books")
+    await chief.post("/language", "/jobs", language="zh")
+    assert "账目平衡" in (await chief.get("/jobs")).text
     assert (await chief.post("/jobs/tsp/nothing", "/jobs")).status_code == 404
     assert (await chief.post("/jobs/moon/books", "/jobs")).status_code == 404
 
@@ -168,6 +170,8 @@ async def test_a_changed_record_is_found(system: System, kind: str) -> None:
     await office_of(system).database.write(change)
     answer = await chief.post("/audit/verify", "/audit", role="backoffice")
     assert "record 2 was changed" in await result(system, chief, answer)
+    await chief.post("/language", "/help", language="zh")
+    assert "第 2 条记录被改动过" in (await chief.get(answer.url.path.removeprefix("/backoffice"))).text
 
 
 async def test_parameters_say_where_they_come_from_and_never_a_secret(tmp_path: Path, kind: str) -> None:

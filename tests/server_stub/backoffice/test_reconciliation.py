@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from functools import partial
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ from server_stub.backoffice.pages.breaks import fen_of
 from server_stub.boss import tables as boss
 from server_stub.exchange import tables as exchange
 from server_stub.foundation.audit import Audit
+from server_stub.foundation.day_files import FileBad
+from server_stub.foundation.sentences import say
 from server_stub.reconciliation.healing import Tally
+from server_stub.reconciliation.reading import FileRefused
 from server_stub.reconciliation.records import BREAKS, Cls, Difference
 from server_stub.settings import Settings
 from server_stub.tsp import tables
@@ -75,12 +79,15 @@ async def test_every_class_is_listed_and_told_in_words_with_both_records(system:
     assert "differs: ¥10.00" in one
     assert one.index("¥118.00") < one.index("¥108.00")
     assert "Leave it open" not in one  # a viewer decides nothing
-    assert "no number of fen" in (await viewer.get(await break_of(system, Cls.MALFORMED))).text
+    assert "not a whole number" in (await viewer.get(await break_of(system, Cls.MALFORMED))).text
     assert "one side only" in (await viewer.get(await break_of(system, Cls.MISSING_HERE))).text
     assert "more than once" in (await viewer.get(await break_of(system, Cls.DUPLICATE_THERE))).text
     assert (await viewer.get("/breaks/none")).status_code == 404
     refused = await viewer.post(await break_of(system, Cls.AMOUNT), "/help", action="close", reason="no")
     assert refused.status_code == 403
+    await viewer.post("/language", "/help", language="zh")
+    assert "不是整数" in (await viewer.get(await break_of(system, Cls.MALFORMED))).text
+    assert "not a whole number" not in viewer.page
 
 
 FILTERS = {
@@ -209,6 +216,10 @@ async def test_what_cannot_be_done_any_more_is_said_and_written_down(system: Sys
     assert (await standing(system, Cls.MISSING_THERE))[0] == "open"
     (entry,) = await logged(system, "tsp", tables.audit, "break-refused")
     assert (entry.actor, json.loads(entry.facts)["wanted"]) == ("wu", "open")
+    assert json.loads(entry.facts)["why"] == f"payment {payment['payment']} is code-shown now"
+    await clerk.post("/language", "/help", language="zh")
+    await clerk.post(path, path, action="open", reason="it was paid", confirmed="yes")
+    assert f"支付 {payment['payment']} 现在的状态是“二维码已显示”" in unescape(clerk.page)
 
 
 async def test_a_service_is_taken_back_and_the_money_follows_in_the_morning(system: System) -> None:
@@ -245,9 +256,15 @@ async def test_a_run_is_wanted_done_at_once_and_shown(system: System) -> None:
     form = {"pair": "boss", "day": DAY.isoformat()}
     assert (await clerk.post("/reconciliation", "/reconciliation", **form, how="dry")).status_code == 403
     today = DAY + timedelta(days=1)
-    assert (
-        await chief.post("/reconciliation", "/help", pair="boss", day=str(today), how="dry")
-    ).status_code == 409
+    too_soon = await chief.post("/reconciliation", "/help", pair="ppp", day=str(today), how="dry")
+    assert too_soon.status_code == 422
+    assert f"{today} is not over yet. Choose a day that is over." in too_soon.text
+    assert f'name="day" type="date" required value="{today}"' in too_soon.text
+    assert 'name="pair" value="ppp"' in too_soon.text
+    await chief.post("/language", "/help", language="zh")
+    await chief.post("/reconciliation", "/help", pair="ppp", day=str(today), how="real", confirmed="yes")
+    assert f"{today} 还没有结束，请选择已经结束的日期。" in chief.page
+    await chief.post("/language", "/help", language="en")
     assert "Compare this day now?" in (await chief.post("/reconciliation", "/help", **form, how="real")).text
     wanted = await chief.post("/reconciliation", "/help", **form, how="dry")
     assert "has been ordered" in wanted.text
@@ -275,15 +292,21 @@ async def test_what_a_limit_holds_and_what_was_refused_is_said(system: System) -
 
     def refused(conn: Connection) -> str:
         other = tables.book.want(conn, core.ids, core.clock, "boss", DAY - timedelta(days=1), "server")
-        tables.book.fail(conn, core.clock, other, "the trailer is missing", refused=True)
+        why = say("it declares %(declared)s records; there are %(found)s", declared=1234, found=1233)
+        refusal = FileRefused("DZMX20260620.TXT", None, why)
+        tables.book.fail(conn, core.clock, other, refusal.said, refused=True)
         return other
 
     bad = await core.database.write(refused)
     viewer = await let_in(system, "vera", "viewer")
     assert "held by its limit: people decide" in (await viewer.get(f"/reconciliation/{run}")).text
     page = (await viewer.get(f"/reconciliation/{bad}")).text
-    assert "the trailer is missing" in page
+    assert "DZMX20260620.TXT: it declares 1,234 records; there are 1,233" in page
     assert "ask the other side to send it again" in page
+    await viewer.post("/language", "/help", language="zh")
+    for path in (f"/reconciliation/{bad}", "/reconciliation?pair=boss"):
+        assert "DZMX20260620.TXT：文件声明 1,234 条记录，实际有 1,233 条" in (await viewer.get(path)).text
+    await viewer.post("/language", "/help", language="en")
     home = (await viewer.get("/")).text
     assert "differences wait for a decision" in home
     assert "days could not be compared" in home
@@ -364,6 +387,13 @@ async def test_files_are_listed_and_downloaded_by_supervisors_alone(system: Syst
     kept.unlink()
     assert (await chief.get(f"{path}/content")).status_code == 409
     kept.write_bytes(got.content)
+    bad = FileBad("line %(line)s: something comes after the trailer", line=3)
+    note = partial(tables.files.note, clock=system.clock, file_id=file.id, state="refused", event="refused")
+    await system.tsp.database.write(lambda conn: note(conn, why=bad.said.kept))
+    assert "line 3: something comes after the trailer" in (await chief.get(path)).text
+    await chief.post("/language", path, language="zh")
+    assert "<b>原因</b> 第 3 行：文件尾之后还有内容" in (await chief.get(path)).text
+    await system.tsp.database.write(lambda conn: note(conn, state="used"))
 
 
 async def test_partners_are_let_in_given_passwords_and_closed(system: System) -> None:
@@ -386,6 +416,10 @@ async def test_partners_are_let_in_given_passwords_and_closed(system: System) ->
     assert (entry.actor, first[1] in str(entry)) == ("adam", False)
     for wrong in ({"name": "bank"}, {"name": "A b"}, {"name": "two", "folders": "X=q"}, {"name": "two", "addresses": "moon"}, {"name": "two", "file": "0"}):  # fmt: skip
         assert (await admin.post("/partners", "/partners", **wrong)).status_code == 422, wrong
+    await admin.post("/language", "/partners", language="zh")
+    await admin.post("/partners", "/partners", name="bank")
+    assert "已有名为 bank 的合作方" in admin.page
+    await admin.post("/language", "/partners", language="en")
     assert "198.51.100.7/32" in (await admin.get("/partners/bank")).text
     second = await admin.post("/partners/bank/password", "/partners/bank", confirmed="yes")
     assert "shown only now" in second.text
@@ -401,7 +435,7 @@ async def test_partners_are_let_in_given_passwords_and_closed(system: System) ->
 async def test_markup_in_records_is_text(system: System) -> None:
     evil = "<script>alert(1)</script>"
     mine = record(evil, 100, evil, DAY, **note_of("x", evil, evil, evil))
-    await planted(system, [Difference(Cls.MISSING_THERE, evil, mine, None, (), 3, evil)])
+    await planted(system, [Difference(Cls.MISSING_THERE, evil, mine, None, (), 3, say(evil))])
     clerk: Clerk = await let_in(system, "wu", "clerk")
     for path in ("/breaks", await break_of(system, Cls.MISSING_THERE), f"/breaks?q={evil}"):
         assert "<script>alert" not in (await clerk.get(path)).text

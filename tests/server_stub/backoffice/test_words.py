@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ from babel.messages.pofile import read_po
 from fontTools.ttLib import TTFont
 
 from scripts.make_locale import DOMAINS, collect
-from server_stub.backoffice import frame, words
+from server_stub.backoffice import frame, sentences, words
 from server_stub.backoffice.pages import PAGES
 from server_stub.backoffice.pages.parameters import MEANINGS, parameters
 from server_stub.backoffice.rights import Role
+from server_stub.foundation.sentences import say
 from server_stub.settings import Settings
 from server_stub.tsp import cases, machines
 
@@ -65,6 +67,30 @@ def test_every_setting_has_a_meaning() -> None:
     assert MEANINGS.keys() == {field.name for field in fields(Settings)}
     shown = parameters(Settings(), frozenset({"STB_SERVER_HOTLINE"}))
     assert {one.name: one.source for one in shown}["STB_SERVER_HOTLINE"] == "environment"
+
+
+def test_what_came_of_a_job_is_told_in_the_words_of_the_page() -> None:
+    chinese = partial(words.said, "zh")
+    assert sentences.result("3 made, 0 sent", chinese) == "生成 3 个，发送 0 个"
+    assert sentences.result("3 made, ConnectionError('away')", chinese) == "3 made, ConnectionError('away')"
+    assert sentences.result(None, chinese) == "–"
+
+
+def test_values_of_a_sentence_are_what_their_names_say() -> None:
+    told = {
+        "limit_fen": 500_000,
+        "state": "moon",
+        "states": "paid, opened",
+        "code": "wrong-state",
+        "line": 1234,
+    }
+    said = say("%(limit_fen)s %(state)s %(states)s %(code)s %(line)s", **told)
+    english = "¥5,000.00 moon Paid, being opened; Paid and opened The payment is in another state now. 1,234"
+    assert sentences.worded("en", said) == english
+    assert (
+        sentences.worded("zh", said)
+        == "¥5,000.00 moon 已支付，正在开通；已支付并开通 这笔支付的状态已经变了。 1,234"
+    )
 
 
 def test_the_menu_goes_to_pages_that_are_there_each_by_a_key_of_its_own() -> None:

@@ -16,6 +16,7 @@ from server_stub.foundation.audit import Audit
 from server_stub.foundation.clock import CHINA, SimulatedClock
 from server_stub.foundation.database import Database
 from server_stub.foundation.ids import Ids
+from server_stub.foundation.sentences import read, say
 from server_stub.reconciliation.book import (
     AGREED,
     HEAL_AT_ONCE,
@@ -187,7 +188,7 @@ def test_what_was_left_over_is_carried_within_the_window_and_closed_when_it_is_f
 
 def test_a_key_has_one_open_break_and_its_history_knows_the_rest(house: House) -> None:
     found = [
-        Difference(cls, "K1", record(), record(), text="2 times")
+        Difference(cls, "K1", record(), record(), text=say("%(count)s times", count=2))
         for cls in (Cls.DUPLICATE_HERE, Cls.DUPLICATE_THERE)
     ]
     assert house.run(*found)[1] == Seen(opened=1, again=1)
@@ -253,7 +254,7 @@ def test_a_person_decides_with_a_reason_and_it_is_in_the_audit_log(house: House)
     assert house.decide("wait").state == "open"
     assert house.decide("open").state == "healing"
     mine = house.one().id
-    assert house(lambda conn: book.reopen(conn, house.clock, mine, "server", "BOSS says no"))
+    assert house(lambda conn: book.reopen(conn, house.clock, mine, "server", say("BOSS says no")))
     row = house.decide("close", second="Wang Wei")
     assert (row.state, row.action, row.reason, row.actor, row.second) == (
         "closed", "close", "seen with the bank", "Li Na", "Wang Wei",
@@ -300,19 +301,19 @@ def test_a_run_that_fails_says_why_and_can_go_on(house: House) -> None:
         for change in (
             lambda: book.begin(conn, house.clock, run),
             lambda: book.progress(conn, run, "totals-here", 20),
-            lambda: book.fail(conn, house.clock, run, "f1: cut short", refused=True),
+            lambda: book.fail(conn, house.clock, run, say("f1: cut short"), refused=True),
             lambda: book.begin(conn, house.clock, run),
-            lambda: book.fail(conn, house.clock, run, "away"),
+            lambda: book.fail(conn, house.clock, run, say("away")),
         ):
             change()
             row = conn.execute(select(book.runs)).one()
-            rows.append((row.state, row.step, row.percent, row.error))
+            rows.append((row.state, row.step, row.percent, str(read(row.error))))
         return rows
 
     assert house(work) == [
-        ("running", "", 0, None),
-        ("running", "totals-here", 20, None),
+        ("running", "", 0, ""),
+        ("running", "totals-here", 20, ""),
         ("refused", "totals-here", 20, "f1: cut short"),
-        ("running", "", 0, None),
+        ("running", "", 0, ""),
         ("failed", "", 0, "away"),
     ]

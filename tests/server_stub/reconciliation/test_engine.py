@@ -154,7 +154,7 @@ def test_a_row_that_both_have_twice_is_twice_on_both_sides(tmp_path: Path) -> No
     """Equal totals do not hide it."""
     rows = [Record(f"K{number}", 5, "CNY", "S", DAY) for number in (1, 2, 2, 3)]
     with compare(pair(), RecordSource(rows), RecordSource(rows[::-1]), day=DAY, work=tmp_path) as result:
-        assert [(one.cls, one.key, one.text) for one in result.differences()] == [
+        assert [(one.cls, one.key, str(one.text)) for one in result.differences()] == [
             (Cls.DUPLICATE_HERE, "K2", "2 times"),
             (Cls.DUPLICATE_THERE, "K2", "2 times"),
         ]

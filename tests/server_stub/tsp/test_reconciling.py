@@ -16,6 +16,7 @@ from server_stub.boss import cancelling
 from server_stub.boss import tables as boss
 from server_stub.foundation.clock import CHINA
 from server_stub.foundation.folders import FolderError
+from server_stub.foundation.sentences import read
 from server_stub.reconciliation.book import Decision, DecisionRefused
 from server_stub.tsp import books, tables
 from server_stub.tsp.reconciling import Reconciling
@@ -201,7 +202,7 @@ async def test_a_file_that_does_not_come_is_told_and_caught_up_with(system: Syst
         "ppp": "failed",
     }
     (why, _) = [row.error for row in await system.rows(tables.book.runs) if row.day == DAY.isoformat()]
-    assert why == "no file DZMX/DZMX20260621.TXT of BOSS is here that could be used"
+    assert str(read(why)) == "no file DZMX/DZMX20260621.TXT of boss is here that could be used"
     away.rename(place)
     await morning(system, 2)
     await mended(system)
