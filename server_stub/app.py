@@ -451,6 +451,7 @@ class Roles:
             let_go,
             exports=self._data / "exports",
             files=self._data / "files",
+            noted=self.measures.signed_in,
         )
 
     def _access(self) -> Access | None:

@@ -47,6 +47,7 @@ class Office:
         beside: the databases of the roles that it can look into, by role.
         tsp: the TSP, where it runs in this process: what is decided wakes it at once.
         set_by: names of the variables that are set in the environment.
+        noted: is told how every password that was given has ended, as of ``SignIn``.
 
     Attributes:
         databases: ``beside``, and its own.
@@ -68,6 +69,7 @@ class Office:
         *,
         exports: Path | None = None,
         files: Path | None = None,
+        noted: Callable[[str], None] = lambda outcome: None,
     ) -> None:
         self.database = database
         self.clock = clock
@@ -78,7 +80,7 @@ class Office:
         self.set_by = set_by
         self.ids = Ids(clock, random)
         self.passwords = passwords or Passwords()
-        self.sign_in = SignIn(database, clock, random, self.passwords, settings)
+        self.sign_in = SignIn(database, clock, random, self.passwords, settings, noted)
         self.tasks = Tasks(database, clock, self.ids)
         self.exports = exports
         self._totals: Totals | None = None

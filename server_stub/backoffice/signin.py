@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -53,44 +54,38 @@ class SignIn:
 
     Args:
         random: of tokens.
+        noted: is told how every password that was given has ended: ``in``, ``refused`` or, during a pause, ``paused``.
     """
 
     def __init__(
-        self, database: Database, clock: Clock, random: RandomBytes, passwords: Passwords, settings: Settings
+        self,
+        database: Database,
+        clock: Clock,
+        random: RandomBytes,
+        passwords: Passwords,
+        settings: Settings,
+        noted: Callable[[str], None] = lambda outcome: None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._random = random
         self._passwords = passwords
+        self._noted = noted
         self.idle = timedelta(seconds=settings.staff_idle_seconds)
         self._longest = timedelta(seconds=settings.staff_session_seconds)
 
     async def enter(self, name: str, password: str, address: str, agent: str) -> str | None:
         """A new session's token; None for whoever does not get in, for whatever reason."""
-        name = folded(name)[:64]
-        keys = (f"name:{name}", f"address:{address}")
-        now = self._clock.now()
-        may = await self._database.write(lambda conn: lockout.enter(conn, keys, now))
-        row = await self._database.look(lambda conn: statements.one(conn, staff, name=name))
-        # Looked at even where nobody may come in: how long it takes tells nothing.
-        right = await self._passwords.right(None if row is None else row.password, password)
-        if row is None or not (may and right) or row.closed:
-            log.warning("staff-refused", address=address, paused=not may)
-            known = name if row is not None else "unknown"
-
-            def refused(conn: Connection) -> None:
-                # A name that is nobody's may be a password that was typed into the wrong field.
-                audit.append(conn, self._clock, known, "sign-in-refused", known, address=address)
-
-            if may:  # who goes on during a pause fills no log
-                await self._database.write(refused)
+        name, now = folded(name)[:64], self._clock.now()
+        row = await self.expect(name, password, address, "sign-in-refused")
+        if row is None:
             return None
         renewed = await self._passwords.hash(password) if self._passwords.outdated(row.password) else None
         token = urlsafe_b64encode(self._random(TOKEN_BYTES)).decode("ascii").rstrip("=")
 
         def begin(conn: Connection) -> None:
             conn.execute(delete(sessions).where(sessions.c.begun_at < now - self._longest))
-            lockout.forget(conn, *keys)
+            lockout.forget(conn, *_keys(name, address))
             values: dict[str, object] = {"signed_in_at": now}
             if renewed is not None:
                 values["password"] = renewed
@@ -102,7 +97,41 @@ class SignIn:
             audit.append(conn, self._clock, name, "signed-in", name, address=address)
 
         await self._database.write(begin)
+        self._noted("in")
         return token
+
+    async def expect(self, name: str, password: str, address: str, action: str) -> Row[Any] | None:
+        """The row of whoever has this name and password; None where it is not so, or nobody may try now.
+
+        What is wrong counts for the pauses; what is right is to be forgotten there (``lockout.forget``).
+
+        Args:
+            action: what stands in the audit log of a wrong one.
+        """
+        may = await self._database.write(
+            lambda conn: lockout.enter(conn, _keys(name, address), self._clock.now())
+        )
+        row = await self._database.look(lambda conn: statements.one(conn, staff, name=name))
+        # Looked at even where nobody may come in: how long it takes tells nothing.
+        right = await self._passwords.right(None if row is None else row.password, password)
+        if row is not None and may and right and not row.closed:
+            return row
+        log.warning("staff-refused", address=address, paused=not may)
+        self._noted("refused" if may else "paused")
+        known = name if row is not None else "unknown"
+        if may:  # who goes on during a pause fills no log
+            # A name that is nobody's may be a password that was typed into the wrong field.
+            await self._database.write(
+                lambda conn: audit.append(conn, self._clock, known, action, known, address=address)
+            )
+        return None
+
+    async def is_own(self, person: Person, password: str, address: str) -> bool:
+        """Whether somebody who is signed in knows their password; a wrong one counts as at the sign-in."""
+        if await self.expect(person.name, password, address, "password-refused") is None:
+            return False
+        await self._database.write(lambda conn: lockout.forget(conn, *_keys(person.name, address)))
+        return True
 
     async def session(self, token: str, *, used: bool = True) -> Session | None:
         """The session with this token; None when there is none any more.
@@ -141,6 +170,10 @@ class SignIn:
             audit.append(conn, self._clock, person.name, "signed-out-everywhere", person.name, sessions=ended)
 
         await self._database.write(end)
+
+
+def _keys(name: str, address: str) -> tuple[str, str]:
+    return f"name:{name}", f"address:{address}"
 
 
 def session_id(token: str) -> str:

@@ -37,6 +37,12 @@ class Measures:
             ("code",),
             registry=self.registry,
         )
+        self._sign_ins = Counter(
+            "stb_staff_sign_ins",
+            "Passwords that staff have given, by what came of it: in, refused, paused.",
+            ("outcome",),
+            registry=self.registry,
+        )
         self._commits = Histogram(
             "stb_database_commit_seconds",
             "Time of one commit with all the work in it.",
@@ -59,6 +65,10 @@ class Measures:
         self._requests.labels(method, route, str(status)).observe(seconds)
         if refused is not None:
             self._refusals.labels(refused).inc()
+
+    def signed_in(self, outcome: str) -> None:
+        """A member of staff, or somebody who is none, has given a password."""
+        self._sign_ins.labels(outcome).inc()
 
     def commits(self, role: str) -> Callable[[int, float], None]:
         """What a role's database tells its commits to: how many transactions, how many seconds."""

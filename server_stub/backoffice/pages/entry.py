@@ -11,10 +11,8 @@ from server_stub.backoffice.passwords import LONGEST, SHORTEST, Weak, expect_goo
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.tables import sessions
-from server_stub.backoffice.tables import staff as staff_table
 from server_stub.backoffice.visit import LANGUAGE, PREFIX, SESSION, Visit, _ours
 from server_stub.backoffice.words import N_
-from server_stub.foundation import statements
 
 WEAK = {
     "short": N_("A password has at least %(shortest)s characters."),
@@ -114,8 +112,7 @@ async def password(visit: Visit) -> Response:
     """A new password; all other sessions end, and this one gets a new token."""
     office, person = visit.office, visit.person
     present, new = visit.form.get("present", ""), visit.form.get("new", "")
-    row = await office.database.look(lambda conn: statements.one(conn, staff_table, name=person.name))
-    why = "" if row is not None and await office.passwords.right(row.password, present) else "wrong"
+    why = "" if await office.sign_in.is_own(person, present, visit.address) else "wrong"
     if not why and new != visit.form.get("again", ""):
         why = "differ"
     if not why and new == present:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from prometheus_client import generate_latest
 
 from server_stub.backoffice.pages import PAGES
 from server_stub.backoffice.rights import RIGHTS, Right, Role, rights_of, roles_of
@@ -66,6 +67,11 @@ async def test_no_role_gets_where_it_lacks_the_right(system: System, role: str) 
     for page in PAGES:
         if page.method == "GET" and page.right in rights and "{" not in page.path:
             assert (await clerk.get(page.path)).status_code == 200, page
+    told = generate_latest(system.roles.measures.registry).decode()
+    assert 'stb_request_seconds_count{method="GET",route="/backoffice/cases",status="200"} 1.0' in told
+    refused = re.search(r'stb_refusals_total\{code="page-not-allowed"\} (\d+)', told)
+    assert refused is not None
+    assert int(refused[1]) == sum(page.right not in rights for page in PAGES)
 
 
 async def test_the_menu_shows_only_where_one_may_go(system: System) -> None:

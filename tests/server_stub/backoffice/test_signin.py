@@ -7,6 +7,7 @@ import re
 import pytest
 from argon2 import PasswordHasher
 from argon2.profiles import RFC_9106_LOW_MEMORY
+from prometheus_client import generate_latest
 from sqlalchemy import select
 
 from server_stub.backoffice import lockout, tables
@@ -175,6 +176,9 @@ async def test_an_account_is_paused_for_longer_and_longer_and_a_right_password_e
     assert [one.key for one in await rows(system, tables.failures)] == []  # type: ignore[attr-defined]
     refused = [one for one in await rows(system, tables.audit.records) if one.action == "sign-in-refused"]  # type: ignore[attr-defined]
     assert len(refused) == lockout.FREE["name"] + 3
+    told = generate_latest(system.roles.measures.registry).decode()
+    for outcome, times in (("in", 1), ("refused", lockout.FREE["name"] + 3), ("paused", 6)):
+        assert f'stb_staff_sign_ins_total{{outcome="{outcome}"}} {times}.0' in told
 
 
 async def test_an_address_that_tries_many_names_is_paused(system: System) -> None:
@@ -265,3 +269,22 @@ async def test_a_new_password_that_is_not_taken_says_why(system: System) -> None
         assert answer.status_code == 422
         assert said in answer.text
     assert (await Clerk(system, "li.wei").sign_in()).status_code == 200
+
+
+async def test_a_wrong_present_password_counts_as_at_the_sign_in(system: System) -> None:
+    """Whoever sits down at a screen that was left open has no more tries than at the door."""
+    clerk, new = await let_in(system, "li.wei", "clerk"), "three herons on one roof"
+    filled = {"new": new, "again": new}
+    for _ in range(lockout.FREE["name"] - 1):
+        await clerk.post("/password", "/password", present="wrong", **filled)
+    # One that is right, and a new one that is not taken: nothing is held against them any more.
+    assert "at least 12" in (await clerk.post("/password", present=PASSWORD, new="short", again="short")).text
+    for _ in range(lockout.FREE["name"]):
+        await clerk.post("/password", "/password", present="wrong", **filled)
+    assert "present password is not right" in (await clerk.post("/password", present=PASSWORD, **filled)).text
+    assert (await Clerk(system, "li.wei").sign_in()).status_code == 401
+    system.clock.advance(lockout.PAUSES[0])
+    assert (await clerk.post("/password", "/password", present=PASSWORD, **filled)).status_code == 200
+    assert (await Clerk(system, "li.wei").sign_in(new)).status_code == 200
+    refused = [one for one in await rows(system, tables.audit.records) if one.action == "password-refused"]  # type: ignore[attr-defined]
+    assert len(refused) == 2 * lockout.FREE["name"] - 1
