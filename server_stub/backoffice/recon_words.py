@@ -172,7 +172,7 @@ FILE_STATES = {
     "used": Mark(N_("Used"), "good"),
     "refused": Mark(N_("Refused"), "bad"),
     "repeated": Mark(N_("Sent again, unchanged"), "plain"),
-    "superseded": Mark(N_("Replaced by a newer version"), "off"),
+    "superseded": Mark(N_("Replaced"), "off"),
 }
 FILE_EVENTS = {
     "fetched": N_("Fetched"),

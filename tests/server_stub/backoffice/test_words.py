@@ -106,6 +106,20 @@ def luminance(color: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+def test_no_cell_of_a_table_is_laid_out_as_something_else() -> None:
+    """A class of a cell is no box's elsewhere: `display` would take the cell out of its row."""
+    pages = ROOT / "server_stub" / "backoffice" / "templates"
+    texts = [path.read_text("utf-8") for path in pages.glob("*.html")]
+    classes = {
+        name
+        for text in texts
+        for found in re.findall(r'<t[dh] class="([a-z ]+)"', text)
+        for name in found.split()
+    }
+    assert {"num", "found"} <= classes
+    assert [name for name in classes if re.search(rf"^\.{name} {{[^}}]*display:", STYLE, re.MULTILINE)] == []
+
+
 @pytest.mark.parametrize(
     ("text", "ground"),
     [
