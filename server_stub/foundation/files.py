@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from sqlalchemy import (
-    BigInteger,
     Column,
     Connection,
     ForeignKey,
@@ -34,7 +33,7 @@ from sqlalchemy import (
 
 from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
-from server_stub.foundation.database import Instant
+from server_stub.foundation.database import Instant, Whole
 from server_stub.foundation.folders import TEMPORARY, Print, print_of, sync_folder
 from server_stub.foundation.ids import Ids
 
@@ -110,7 +109,7 @@ class Files:
             Column("name", String, nullable=False),
             Column("day", String),  # ISO 8601
             Column("version", Integer, nullable=False),
-            Column("size", BigInteger().with_variant(Integer(), "sqlite"), nullable=False),
+            Column("size", Whole, nullable=False),
             Column("sha256", String, nullable=False),
             Column("state", String, nullable=False),
             Column("kept", String),  # null once it was archived
@@ -123,7 +122,7 @@ class Files:
         self.events = Table(
             "file_events",
             metadata,
-            Column("id", Integer, primary_key=True, autoincrement=True),
+            Column("id", Whole, primary_key=True, autoincrement=True),
             Column("file", ForeignKey("files.id"), nullable=False),
             Column("at", Instant, nullable=False),
             Column("event", String, nullable=False),
