@@ -212,6 +212,15 @@ class Files:
         row = conn.execute(query.with_for_update() if lock else query).one_or_none()
         return None if row is None else _file(row)
 
+    def newest(
+        self, conn: Connection, partner: str, direction: str, first: str, last: str
+    ) -> dict[str, FileRow]:
+        """The newest version of every file whose name sorts from one to another, by name."""
+        table = self.files.c
+        mine = (table.partner == partner) & (table.direction == direction) & table.name.between(first, last)
+        query = select(self.files).where(mine).order_by(table.name, table.version)
+        return {row.name: _file(row) for row in conn.execute(query)}
+
     def one(self, conn: Connection, file_id: str) -> FileRow | None:
         """A version by its id."""
         row = statements.one(conn, self.files, id=file_id)
