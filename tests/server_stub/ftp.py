@@ -84,11 +84,11 @@ class FtpServer:
 
 
 @contextmanager
-def serving(folder: Path, host: str = "127.0.0.1") -> Iterator[FtpServer]:
-    """A server over that folder, in a thread of its own."""
+def serving(folder: Path, host: str = "127.0.0.1", port: int = 0) -> Iterator[FtpServer]:
+    """A server over that folder, in a thread of its own; at any free port, or at this one."""
     faults = Faults()
     loop = IOLoop()
-    server = FTPServer((host, 0), _handler(folder, faults), ioloop=loop)
+    server = FTPServer((host, port), _handler(folder, faults), ioloop=loop)
     stop, wake = socket.socketpair()
     loop.register(wake.fileno(), _Stop(wake, server), loop.READ)
     thread = threading.Thread(target=loop.loop)
