@@ -209,7 +209,7 @@ WRONG = """() => {
   for (const one of document.querySelectorAll("[aria-labelledby], [aria-describedby]"))
     for (const id of (one.getAttribute("aria-labelledby") || one.getAttribute("aria-describedby")).split(" "))
       if (!document.getElementById(id)) found.push("no " + id);
-  for (const one of document.querySelectorAll("svg")) if (one.getAttribute("aria-hidden") !== "true") found.push("svg");
+  for (const one of document.querySelectorAll("svg")) if (one.getAttribute("aria-hidden") !== "true" && !(one.getAttribute("role") === "img" && named(one))) found.push("svg");
   if (!document.documentElement.lang || !document.title.trim()) found.push("language or title");
   if (document.documentElement.scrollWidth > document.documentElement.clientWidth) found.push("wider than the window");
   return found;
@@ -250,6 +250,8 @@ def test_every_page_is_one_that_aids_can_read_and_fits_its_window(server: Desk, 
         "/help",
         "/account",
         "/password",
+        "/transactions",
+        "/reports",
         "/nowhere",
         "/cases?state=all",
     ]
