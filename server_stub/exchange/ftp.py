@@ -360,11 +360,14 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
             self._go_on()
 
         def refused(error: BaseException) -> None:
-            said = "The service is not able to tell at present."
             if isinstance(error, SignInRefused):
-                said = error.said
                 log.warning("ftp-refused", partner=name[:32], address=address, why=error.why)
-            self.handle_auth_failed(said, "")
+                self.handle_auth_failed(error.said, "")
+                return
+            # Not 530: to a client that would be a wrong password, which it need not try again.
+            log.error("ftp-sign-in-put-off", partner=name[:32], address=address, error=_what(error))
+            self.respond("421 Nobody can be signed in at present; try again later.")
+            self.close_when_done()
 
         self._hand_over(self.desk.service.sign_in(name, SecretText(line), address), let_in, refused)
 
@@ -450,6 +453,8 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
             self._go_on()
 
         def failed(error: BaseException) -> None:
+            if isinstance(error, OSError):
+                log.error("file-not-kept", partner=place.partner, name=place.name, error=str(error))
             room = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
             self.respond(
                 "452 There is no room; try again later."
@@ -562,7 +567,11 @@ class Desk:
         done: Callable[[T], None],
         failed: Callable[[BaseException], None],
     ) -> None:
-        """Has something done in the event loop; what comes of it is told in the FTP's thread."""
+        """Has something done in the event loop; what comes of it is told in the FTP's thread.
+
+        Args:
+            failed: logs an OSError: only it knows what that means.
+        """
         asked = asyncio.run_coroutine_threadsafe(work, self._loop)
         self._asked.add(asked)
 
@@ -576,9 +585,7 @@ class Desk:
                 return
             if isinstance(error, (DatabaseFault, SQLAlchemyError)) and (said := outage(error)) is not None:
                 log.error("database-away", error=said)
-            elif isinstance(error, OSError):
-                log.error("file-not-kept", error=str(error))
-            elif not isinstance(error, SignInRefused):
+            elif not isinstance(error, (SignInRefused, OSError)):
                 log.error("exchange-fault", exc_info=error)
             self.post(lambda: failed(error))
 
@@ -586,7 +593,12 @@ class Desk:
 
     def tell(self, work: Coroutine[Any, Any, None]) -> None:
         """The same for what nobody waits for."""
-        self.ask(work, lambda _: None, lambda _: None)
+
+        def failed(error: BaseException) -> None:
+            if isinstance(error, OSError):
+                log.error("exchange-fault", exc_info=error)
+
+        self.ask(work, lambda _: None, failed)
 
     def post(self, call: Callable[[], None]) -> None:
         """Has something done in the FTP's thread."""
@@ -666,3 +678,9 @@ def _parts(present: str, path: str) -> tuple[str, ...]:
         return resolve(present, path)
     except OddName as error:
         raise FilesystemError(str(error).capitalize()) from error
+
+
+def _what(error: BaseException) -> str:
+    """In one line, without values."""
+    said = error.strerror if isinstance(error, OSError) else outage(error)
+    return said or type(error).__name__

@@ -130,6 +130,7 @@ class ExchangeService:
         self._ids = ids
         self._key = key
         self._failures = failures_per_hour
+        self._owed: list[tuple[str, Limit]] = []
         self._locks = KeyedLocks()
         self._own = self.paths.incoming / secrets.token_hex(8)
         self._held: int | None = None
@@ -164,6 +165,7 @@ class ExchangeService:
 
         Raises:
             SignInRefused
+            OSError, DatabaseFault, SQLAlchemyError: nobody can tell at present; it does not count.
         """
         attempts = self._attempts(name, address)
 
@@ -188,13 +190,8 @@ class ExchangeService:
             raise SignInRefused("password")
         if partner.state != OPEN:
             raise SignInRefused("closed")
-
-        def forgive(conn: Connection) -> None:
-            now = self.clock.now()
-            for bucket, limit in attempts:
-                rates.give_back(conn, rate_buckets, bucket, limit, now)
-
-        await self.database.write(forgive)
+        self._owed += attempts
+        await self._give_back()
         await asyncio.to_thread(self._make_folders, partner)
         await self.measure(name)
         self.known = {**self.known, name: partner}
@@ -278,6 +275,23 @@ class ExchangeService:
         """How much room a partner's folders take up is known anew."""
         self.used_bytes[partner] = await asyncio.to_thread(_used, self.paths.folders / partner)
 
+    async def _give_back(self) -> None:
+        """Attempts that were right do not count; where the disk is full just then, they are given back later."""
+        owed, self._owed = self._owed, []
+        if not owed:
+            return
+
+        def work(conn: Connection) -> None:
+            now = self.clock.now()
+            for bucket, limit in owed:
+                rates.give_back(conn, rate_buckets, bucket, limit, now)
+
+        try:
+            await self.database.write(work)
+        except BaseException:
+            self._owed += owed
+            raise
+
     def _attempts(self, name: str, address: str) -> tuple[tuple[str, Limit], ...]:
         # What somebody calls himself who cannot be anybody stands in no table.
         who = FOREIGN.sub("?", name)[:32]
@@ -325,6 +339,7 @@ class ExchangeService:
     async def _look(self) -> datetime | None:
         found = await self.database.read(partners.every)
         await asyncio.to_thread(self._know, found)
+        await self._give_back()
         return None
 
     def _know(self, found: Sequence[Partner]) -> None:

@@ -8,10 +8,12 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from server_stub import backup, partners
 from server_stub.app import ROLES
@@ -23,7 +25,7 @@ from server_stub.exchange.listener import Doorway, Listener
 from server_stub.exchange.partners import CLOSED, Limits
 from server_stub.exchange.service import ExchangeService, SignInRefused
 from server_stub.foundation.clock import SimulatedClock
-from server_stub.foundation.database import Database
+from server_stub.foundation.database import Database, NoConnection
 from server_stub.foundation.folders import FolderRefused, FolderUnreachable, FtpFolder, account_password
 from server_stub.foundation.ids import Ids
 from server_stub.foundation.secret import SecretText
@@ -262,13 +264,41 @@ async def test_a_database_that_is_away_lets_nobody_in(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(_: Any) -> Any:
-        raise OSError("away")
+        raise NoConnection("away")
 
     monkeypatch.setattr(exchange.service.database, "write", away)
-    with pytest.raises(FolderRefused, match="not able to tell"):
+    with capture_logs() as logs, pytest.raises(FolderUnreachable, match="421 Nobody can be signed in"):
         await exchange.folder("boss").names("DZMX")
+    assert [one["event"] for one in logs] == ["database-away", "ftp-sign-in-put-off"]
     monkeypatch.undo()
     assert await exchange.folder("boss").names("DZMX") == []
+
+
+async def test_a_full_disk_is_no_wrong_password(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However far the sign-in has come."""
+    service, right, address = exchange.service, account_password(KEY, "boss"), "192.0.2.7"
+    write, calls = service.database.write, count()
+
+    async def fills_up(work: Callable[[Any], Any]) -> Any:
+        if next(calls) % 2:
+            raise NoConnection("database or disk is full")
+        return await write(work)
+
+    monkeypatch.setattr(service.database, "write", fills_up)
+    for _ in range(3):
+        with pytest.raises(NoConnection):
+            await service.sign_in("boss", right, address)
+    monkeypatch.undo()
+    exchange.clock.advance(6)
+
+    async def owed() -> list[Any]:
+        await asyncio.sleep(0)
+        return service._owed
+
+    await exchange.until(lambda attempts: attempts == [], owed)
+    for _ in range(3):
+        with pytest.raises(SignInRefused, match="password"):
+            await service.sign_in("boss", SecretText("wrong"), address)
 
 
 async def test_what_cannot_be_kept_is_not_acknowledged(
