@@ -75,6 +75,14 @@ class Place(NamedTuple):
     name: str
 
 
+class Allowance(NamedTuple):
+    """How large a file may be, all in a partner's folders together, and how much of that is left."""
+
+    file_bytes: int
+    room_bytes: int
+    left_bytes: int
+
+
 @dataclass(frozen=True, slots=True)
 class Paths:
     """Where the exchange keeps what it has, below the data folder."""
@@ -202,10 +210,11 @@ class ExchangeService:
         now = self.known.get(partner.name)
         return now is not None and now.state == OPEN and now.changed_at == partner.changed_at
 
-    def limit(self, account: Partner, place: Place) -> int:
-        """How many bytes a file there may have that this account delivers."""
+    def allowance(self, account: Partner, place: Place) -> Allowance:
+        """What may come there that this account delivers."""
         owner = self.known.get(place.partner, account)
-        return min(owner.file_bytes, max(0, owner.room_bytes - self.used_bytes.get(place.partner, 0)))
+        left = max(0, owner.room_bytes - self.used_bytes.get(place.partner, 0))
+        return Allowance(owner.file_bytes, owner.room_bytes, left)
 
     def new_upload(self) -> Path:
         """Where an upload may grow."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ftplib
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from server_stub import backup, partners
 from server_stub.app import ROLES
 from server_stub.backup import files as backup_files
 from server_stub.cli import parse
-from server_stub.exchange import invariants, listener, tables
+from server_stub.exchange import filesystem, invariants, listener, tables
 from server_stub.exchange import partners as accounts
 from server_stub.exchange.listener import Doorway, Listener
 from server_stub.exchange.partners import CLOSED, Limits
@@ -173,10 +174,10 @@ async def test_a_partner_has_no_more_than_was_agreed(exchange: Exchange, tmp_pat
     large, small = tmp_path / "large", tmp_path / "small"
     large.write_bytes(b"x" * 1001)
     small.write_bytes(b"x" * 1000)
-    with pytest.raises(FolderRefused, match="552 That is more than has been agreed"):
+    with pytest.raises(FolderRefused, match="552 A file may have 1000 bytes at most"):
         await bank.deliver(large, "IN/A.TXT")
     await bank.deliver(small, "IN/A.TXT")
-    with pytest.raises(FolderRefused, match="552"):
+    with pytest.raises(FolderRefused, match="552 All files in the folders may have 1500 bytes together"):
         await bank.deliver(small, "IN/B.TXT")
     assert await bank.names("IN") == ["A.TXT"]
     assert [path.name for path in (exchange.data / "folders/bank/IN").iterdir()] == ["A.TXT"]
@@ -185,6 +186,63 @@ async def test_a_partner_has_no_more_than_was_agreed(exchange: Exchange, tmp_pat
         await bank.names("IN")
     for session in sessions:
         session.close()
+
+
+@pytest.mark.parametrize("name", ["IN/A.TXT", "IN/A.TXT.part"])
+async def test_what_is_too_large_is_refused_in_words_and_takes_up_no_room(
+    exchange: Exchange, name: str
+) -> None:
+    """The client may send all of it first: a connection that was reset would tell it nothing."""
+    await exchange.add("bank", Limits(file_bytes=1_000_000, room_bytes=1_500_000))
+    within, beyond = b"x" * 1_000_000, b"x" * 8_000_000
+    with closing(await asyncio.to_thread(exchange.session, "bank", BANK)) as ftp, capture_logs() as logs:
+        for _ in range(2):  # what was refused does not count
+            with pytest.raises(ftplib.error_perm, match="552 A file may have 1000000 bytes at most"):
+                await asyncio.to_thread(sent, ftp, f"STOR {name}", beyond)
+            assert not [path for path in (exchange.data / "folders").rglob("*") if path.is_file()]
+        await asyncio.to_thread(sent, ftp, "STOR IN/B.TXT", within)
+        room = "1500000 bytes together: there is room for 500000, and this one has more"
+        with pytest.raises(ftplib.error_perm, match=f"552 .* {room}"):
+            await asyncio.to_thread(sent, ftp, f"STOR {name}", within)
+        await asyncio.to_thread(sent, ftp, f"STOR {name}", within[:500_000])
+    told = [one for one in logs if one["event"] == "file-too-large"]
+    assert [(one["limit"], one["limit_bytes"]) for one in told] == [
+        ("file", 1_000_000),
+        ("file", 1_000_000),
+        ("room", 1_500_000),
+    ]
+    assert {one["name"] for one in told} == {name}
+
+
+async def test_what_is_gone_on_with_may_be_no_larger(exchange: Exchange) -> None:
+    await exchange.add("bank", Limits(file_bytes=1000))
+    with closing(await asyncio.to_thread(exchange.session, "bank", BANK)) as ftp:
+        await asyncio.to_thread(sent, ftp, "STOR IN/A.TXT.part", b"x" * 900)
+        with pytest.raises(ftplib.error_perm, match="552 A file may have 1000 bytes"):
+            await asyncio.to_thread(sent, ftp, "APPE IN/A.TXT.part", b"x" * 101)
+
+
+async def test_a_disk_without_room_is_told_when_all_was_sent(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(size: int, _: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(filesystem, "_expect_allowed", full)
+    with closing(await asyncio.to_thread(exchange.session, "boss", account_password(KEY, "boss"))) as ftp:
+        with pytest.raises(ftplib.error_temp, match="452 There is no room"):
+            await asyncio.to_thread(sent, ftp, "STOR DZMX/A.TXT", b"x" * 8_000_000)
+        monkeypatch.undo()
+        await asyncio.to_thread(sent, ftp, "STOR DZMX/A.TXT", b"x")
+
+
+def sent(ftp: ftplib.FTP_TLS, command: str, content: bytes) -> None:
+    """Uploads all of it before it looks at the reply, as curl does."""
+    with closing(ftp.transfercmd(command)) as conn:
+        conn.sendall(content)
+        assert isinstance(conn, ssl.SSLSocket)
+        conn.unwrap()
+    ftp.voidresp()
 
 
 async def test_a_closed_account_does_nothing_more(exchange: Exchange) -> None:
@@ -275,12 +333,12 @@ async def test_a_database_that_is_away_lets_nobody_in(
 
 
 async def test_a_full_disk_is_no_wrong_password(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However far the sign-in has come."""
+    """Not even where it fills up once the password was right."""
     service, right, address = exchange.service, account_password(KEY, "boss"), "192.0.2.7"
-    write, calls = service.database.write, count()
+    write = service.database.write
 
     async def fills_up(work: Callable[[Any], Any]) -> Any:
-        if next(calls) % 2:
+        if "give_back" in work.__qualname__:
             raise NoConnection("database or disk is full")
         return await write(work)
 
