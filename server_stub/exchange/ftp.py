@@ -36,8 +36,11 @@ from server_stub.foundation.secret import SecretText
 
 BACKLOG = 100
 MOST_CONNECTIONS, MOST_OF_ONE_ADDRESS = 400, 64
-IDLE_SECONDS, STALLED_SECONDS = 300, 120
+SIGN_IN_SECONDS, IDLE_SECONDS, STALLED_SECONDS = 20, 300, 120
 REFUSED_AFTER_SECONDS = 0.5
+MOST_OF_A_LINE_BYTES = 2048
+TOO_LONG = "\n"
+"""Stands in the line for a command that was too long; none has that in it."""
 MOST_IN_LINE = 16
 """Commands that wait while one is worked on; who sends more does not listen."""
 LEFT_OUT = {
@@ -155,7 +158,9 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
     desk: Desk
     partner: Partner | None = None
     upload: Upload | None = None
-    _busy = False
+    _busy = _too_long = False
+    _in_buffer: list[bytes]
+    _in_buffer_len: int
     _rnfr: str | None
 
     def __init__(self, conn: socket.socket, server: FTPServer, ioloop: IOLoop | None = None) -> None:
@@ -170,11 +175,29 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
     def _current_type(self, value: str) -> None:
         """Whatever the library sets."""
 
+    def collect_incoming_data(self, data: bytes) -> None:
+        self._too_long = self._too_long or self._in_buffer_len + len(data) > MOST_OF_A_LINE_BYTES
+        if self._too_long:
+            self._in_buffer, self._in_buffer_len = [], 0
+        else:
+            super().collect_incoming_data(data)
+
+    def found_terminator(self) -> None:
+        """One reply for each command, also for one that is too long: the library gives several, then takes its end for a command."""
+        if self._too_long:
+            self._too_long = False
+            self.pre_process_command(TOO_LONG, "", "")
+        else:
+            super().found_terminator()
+
     def pre_process_command(self, line: str, cmd: str, arg: str) -> None:
         if self._busy:
             self._line.append((line, cmd, arg))
             if len(self._line) > MOST_IN_LINE:
                 self.close()
+            return
+        if line is TOO_LONG:
+            self.respond("500 Command too long.")
             return
         if self.partner is not None and not self.desk.service.holds(self.partner):
             self.respond("421 This account was closed or changed.")
@@ -292,7 +315,23 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
 
     def handle(self) -> None:
         self.desk.sessions.add(self)
+        self.call_later(SIGN_IN_SECONDS, self._expect_signed_in)
         super().handle()
+
+    def handle_max_cons(self) -> None:
+        log.warning("ftp-refused", address=self.remote_ip, why="connections of all")
+        super().handle_max_cons()
+
+    def handle_max_cons_per_ip(self) -> None:
+        log.warning("ftp-refused", address=self.remote_ip, why="connections of the address")
+        super().handle_max_cons_per_ip()
+
+    def _expect_signed_in(self) -> None:
+        """Whoever does not say who he is makes room for others, whatever else he says."""
+        if self._busy:  # his password is being looked at
+            self.call_later(REFUSED_AFTER_SECONDS, self._expect_signed_in)
+        elif not self.authenticated:
+            self.handle_timeout()
 
     def _rename_temporary(self, source: str, path: str) -> None:
         if not source.endswith(TEMPORARY):

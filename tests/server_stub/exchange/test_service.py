@@ -9,7 +9,7 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,12 @@ from server_stub.backup import files as backup_files
 from server_stub.cli import parse
 from server_stub.exchange import filesystem, invariants, listener, tables
 from server_stub.exchange import partners as accounts
+from server_stub.exchange.ftp import (
+    MOST_CONNECTIONS,
+    MOST_OF_A_LINE_BYTES,
+    MOST_OF_ONE_ADDRESS,
+    SIGN_IN_SECONDS,
+)
 from server_stub.exchange.listener import Doorway, Listener
 from server_stub.exchange.partners import CLOSED, Limits
 from server_stub.exchange.service import ExchangeService, SignInRefused
@@ -47,6 +53,7 @@ class Exchange:
 
     def __init__(self, service: ExchangeService, clock: SimulatedClock, doorway: Doorway, data: Path) -> None:
         self.service, self.clock, self.doorway, self.data = service, clock, doorway, data
+        self.door = Listener(service, doorway)
 
     def folder(self, account: str, base: str = "", password: SecretText | None = None) -> FtpFolder:
         host, port = self.doorway.address
@@ -78,12 +85,12 @@ class Exchange:
                 pass
 
     def session(self, account: str, password: SecretText) -> ftplib.FTP_TLS:
-        ftp = ftplib.FTP_TLS(context=authority(), timeout=10)
-        ftp.connect(*self.doorway.address)
-        ftp.login(account, password.reveal())
-        ftp.prot_p()
-        ftp.voidcmd("TYPE I")
-        return ftp
+        client = ftplib.FTP_TLS(context=authority(), timeout=10)
+        client.connect(*self.doorway.address)
+        client.login(account, password.reveal())
+        client.prot_p()
+        client.voidcmd("TYPE I")
+        return client
 
 
 @pytest.fixture(autouse=True)
@@ -106,16 +113,15 @@ async def exchange(database: Database, tmp_path: Path, anyio_backend: str) -> As
     with socket.create_server(("127.0.0.1", 0)) as listening:
         doorway = Doorway(listening, certificates)
         service.start()
-        door = Listener(service, doorway)
-        await door.start()
         one = Exchange(service, clock, doorway, tmp_path)
+        await one.door.start()
         try:
             yield one
             looks = invariants.checks(service.store).items()
             faults = await service.database.read(lambda conn: {name: look(conn) for name, look in looks})
             assert not any(faults.values()), faults
         finally:
-            await door.stop()
+            await one.door.stop()
             await service.stop()
 
 
@@ -245,6 +251,51 @@ def sent(ftp: ftplib.FTP_TLS, command: str, content: bytes) -> None:
     ftp.voidresp()
 
 
+async def test_one_address_does_not_take_all_connections(exchange: Exchange) -> None:
+    with ExitStack() as silent, capture_logs() as logs:
+        for _ in range(MOST_OF_ONE_ADDRESS):
+            assert await asyncio.to_thread(greeted, silent, exchange, "127.0.0.5") == b"220"
+        assert await asyncio.to_thread(greeted, silent, exchange, "127.0.0.5") == b"421"
+        assert await exchange.folder("boss").names("DZMX") == []
+    refused = [one for one in logs if one["event"] == "ftp-refused"]
+    assert [(one["address"], one["why"]) for one in refused] == [("127.0.0.5", "connections of the address")]
+    assert MOST_OF_ONE_ADDRESS * 4 < MOST_CONNECTIONS
+
+
+async def test_who_does_not_sign_in_is_not_waited_for(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(await asyncio.to_thread(exchange.session, "boss", account_password(KEY, "boss"))) as known:
+        assert SIGN_IN_SECONDS <= 30
+        monkeypatch.setattr("server_stub.exchange.ftp.SIGN_IN_SECONDS", 0.05)
+        with closing(socket.create_connection(exchange.doorway.address, 10)) as silent:
+            told = await asyncio.to_thread(lambda: b"".join(iter(lambda: silent.recv(100), b"")))
+        assert told.splitlines()[1:] == [b"421 Control connection timed out."]
+        desk = exchange.door._desk
+        assert desk is not None
+        for session in desk.sessions:
+            desk.post(session._expect_signed_in)
+        assert await asyncio.to_thread(known.nlst) == ["DZMX"]
+
+
+@pytest.mark.parametrize("length", [MOST_OF_A_LINE_BYTES + 1, 5000, 100_000])
+async def test_a_command_that_is_too_long_gets_one_reply(exchange: Exchange, length: int) -> None:
+    with closing(await asyncio.to_thread(exchange.session, "boss", account_password(KEY, "boss"))) as known:
+        assert known.sock is not None
+        known.sock.sendall(b"STAT " * (length // 5) + b"x" * (length % 5) + b"\r\nNOOP\r\nPWD\r\n")
+        with pytest.raises(ftplib.error_perm, match="500 Command too long"):
+            await asyncio.to_thread(known.getresp)
+        assert (await asyncio.to_thread(known.getresp)).startswith("200")
+        assert (await asyncio.to_thread(known.getresp)).startswith("257")
+
+
+def greeted(silent: ExitStack, exchange: Exchange, address: str) -> bytes:
+    """The code of the first reply on a connection from there, which stays open."""
+    conn = socket.create_connection(exchange.doorway.address, 10, (address, 0))
+    silent.enter_context(closing(conn))
+    return conn.recv(3)
+
+
 async def test_a_closed_account_does_nothing_more(exchange: Exchange) -> None:
     await exchange.add("bank")
     with closing(await asyncio.to_thread(exchange.session, "bank", BANK)) as ftp:
@@ -305,14 +356,13 @@ async def test_a_stop_cuts_who_does_not_come_to_an_end(
     with socket.create_server(("127.0.0.1", 0)) as listening:
         doorway = Doorway(listening, certificates)
         service.start()
-        door = Listener(service, doorway)
-        await door.start()
         one = Exchange(service, clock, doorway, tmp_path)
+        await one.door.start()
         with closing(await asyncio.to_thread(one.session, "boss", account_password(KEY, "boss"))) as ftp:
             upload = await asyncio.to_thread(ftp.transfercmd, "STOR DZMX/A.TXT")
             await asyncio.to_thread(upload.sendall, b"half")
             async with asyncio.timeout(5):
-                await door.stop()
+                await one.door.stop()
                 await service.stop()
             upload.close()
     assert not [path for path in (tmp_path / "folders").rglob("*") if path.is_file()]
