@@ -16,7 +16,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -150,7 +150,9 @@ class ExchangeService:
         audit.note_start(self.database, self.clock, "exchange")
         try:
             self._hold_incoming()
-            self._know(self.database.submit(partners.every).result())
+            found = self.database.submit(partners.every).result()
+            self._make_every_folder(found)
+            self.known = {partner.name: partner for partner in found}
             self.used_bytes = {name: _used(self.paths.folders / name) for name in self.known}
         except OSError as error:
             raise cannot_keep(self.paths.folders, error) from error
@@ -207,8 +209,7 @@ class ExchangeService:
 
     def holds(self, partner: Partner) -> bool:
         """Whether somebody who was let in as this partner is still let do anything."""
-        now = self.known.get(partner.name)
-        return now is not None and now.state == OPEN and now.changed_at == partner.changed_at
+        return partner.state == OPEN and self.known.get(partner.name) == partner
 
     def allowance(self, account: Partner, place: Place) -> Allowance:
         """What may come there that this account delivers."""
@@ -346,15 +347,18 @@ class ExchangeService:
         sync_folder(shown.parent)
 
     async def _look(self) -> datetime | None:
+        before = self.known
         found = await self.database.read(partners.every)
-        await asyncio.to_thread(self._know, found)
+        await asyncio.to_thread(self._make_every_folder, found)
+        # What was read is older than who has signed in meanwhile.
+        newer = {name: one for name, one in self.known.items() if before.get(name) is not one}
+        self.known = {**{partner.name: partner for partner in found}, **newer}
         await self._give_back()
         return None
 
-    def _know(self, found: Sequence[Partner]) -> None:
+    def _make_every_folder(self, found: Iterable[Partner]) -> None:
         for partner in found:
             self._make_folders(partner)
-        self.known = {partner.name: partner for partner in found}
 
     def _hold_incoming(self) -> None:
         """This process has a folder for uploads that is locked as long as it lives; those that nobody holds go."""

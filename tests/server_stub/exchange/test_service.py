@@ -6,6 +6,7 @@ import asyncio
 import errno
 import ftplib
 import os
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -296,6 +297,25 @@ def greeted(silent: ExitStack, exchange: Exchange, address: str) -> bytes:
     return conn.recv(3)
 
 
+async def test_who_signs_in_while_accounts_are_read_stays_signed_in(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read before he was there is older."""
+    service, read, let_in = exchange.service, exchange.service.database.read, []
+
+    async def slow(work: Any) -> Any:
+        before = await read(work)
+        if not let_in:
+            await exchange.add("bank")
+            let_in.append(await service.sign_in("bank", BANK, "192.0.2.7"))
+        return before
+
+    monkeypatch.setattr(service.database, "read", slow)
+    await service._look()
+    monkeypatch.undo()
+    assert service.holds(let_in[0])
+
+
 async def test_a_closed_account_does_nothing_more(exchange: Exchange) -> None:
     await exchange.add("bank")
     with closing(await asyncio.to_thread(exchange.session, "bank", BANK)) as ftp:
@@ -421,6 +441,66 @@ async def test_what_cannot_be_kept_is_not_acknowledged(
         await exchange.folder("boss").deliver(tmp_path / "source", "DZMX/A.TXT")
     assert await exchange.folder("boss").names("DZMX") == []
     assert await exchange.files() == []
+
+
+async def test_what_was_agreed_is_changed_while_the_server_runs(
+    exchange: Exchange, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await exchange.add("bank", Limits(file_bytes=1000), addresses=["192.0.2.0/24", "127.0.0.1"])
+    url = databases.of(tmp_path)
+    where = ["--data", str(tmp_path), *(["--database", url] if url else [])]
+
+    async def said(*words: str) -> tuple[int, str]:
+        code = await asyncio.to_thread(
+            partners.run, parse(["partners", *words, *where], ROLES), exchange.clock
+        )
+        told = capsys.readouterr()
+        return code, told.out + told.err
+
+    async def known() -> list[Any]:
+        await asyncio.sleep(0)
+        return [exchange.service.known["bank"].connections]
+
+    with closing(await asyncio.to_thread(exchange.session, "bank", BANK)) as client:
+        done = await said("change", "bank", "--file-bytes", "2000", "--connections", "3", "--folder", "DK=rw")
+        assert done == (0, "partner bank is changed\n")
+        exchange.clock.advance(6)
+        await exchange.until(lambda found: found == [3], known)
+        with pytest.raises(ftplib.error_temp, match="421 This account was closed or changed"):
+            await asyncio.to_thread(client.nlst)
+    with closing(await asyncio.to_thread(exchange.session, "bank", BANK)) as client:
+        assert await asyncio.to_thread(client.nlst) == ["DK"]
+        await asyncio.to_thread(sent, client, "STOR DK/A.TXT", b"x" * 2000)
+    row = exchange.service.known["bank"]
+    assert row.addresses == ("192.0.2.0/24", "127.0.0.1/32")  # what is not given stays
+    assert row.room_bytes == Limits().room_bytes
+    assert (await said("change", "bank", "--address", "192.0.2.7"))[0] == 0
+    with pytest.raises(SignInRefused, match="address"):
+        await exchange.service.sign_in("bank", BANK, "127.0.0.1")
+    assert (await said("change", "bank", "--address", "any"))[0] == 0
+    assert (await exchange.service.sign_in("bank", BANK, "203.0.113.9")).addresses == ()
+    assert await said("change", "nobody", "--address", "any") == (
+        1,
+        "stb-server: there is no partner nobody\n",
+    )
+    for words, why in (
+        ((), "nothing is given that could be changed"),
+        (("--address", "any", "--address", "192.0.2.7"), "an address like"),
+        (("--folder", "in=r", "--folder", "IN=rw"), "folders in and IN differ in capitals only"),
+        (("--folder", "IN=r", "--folder", "IN=rw"), "folder IN is named twice"),
+        (("--folder", "IN=r", "--folder", "IN/SUB=rw"), "IN/SUB=rw: .* none is within another"),
+    ):
+        code, told = await said("change", "bank", *words)
+        assert code == 1
+        assert re.search(why, told), told
+        if words[:1] == ("--folder",):
+            assert await said("add", "other", *words) == (1, told)
+    code, told = await said("change", "ppp", "--folder", "IN=rw")
+    assert (code, told) == (1, "stb-server: the folders of ppp are those that this program works with\n")
+    records = await exchange.service.database.read(
+        lambda conn: [(row.action, row.subject) for row in conn.execute(tables.audit.records.select())]
+    )
+    assert records[-3:] == [("partner-changed", "bank")] * 3
 
 
 async def test_the_command_and_a_backup(
