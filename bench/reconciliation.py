@@ -14,7 +14,6 @@ import sys
 import venv
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import duckdb
 
@@ -53,22 +52,22 @@ def environment() -> Path:
     python = ENVIRONMENT / "bin" / "python"
     if not python.exists():
         venv.create(ENVIRONMENT, with_pip=True)
-    wanted = "import datacompy, polars"
+    wanted = "import datacompy, pandas, polars"
     if subprocess.run([python, "-c", wanted], capture_output=True, check=False).returncode:
-        install = [str(python), "-m", "pip", "install", "--quiet", "datacompy", "polars"]
+        install = [str(python), "-m", "pip", "install", "--quiet", "datacompy", "pandas", "polars"]
         subprocess.run(install, check=True, stdout=sys.stderr)
     return python
 
 
-def run(way: str, files: list[Path], python: Path = Path(sys.executable)) -> dict[str, Any]:
+def run(way: str, files: list[Path], python: Path = Path(sys.executable)) -> dict[str, float]:
     """What one comparison took."""
     command = [str(python), str(ROOT / "bench" / "_compare.py"), way, *map(str, files)]
     if way in ("ours", "unique"):
         command[1:2] = ["-m", "bench._compare"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     print(
-        f"{way:10} {files[0].stem:14} {found['seconds']:7.2f} s, {found['processor']:6.2f} s of processor, {found['memory_mb']:6.0f} MB",
+        f"{way:16} {files[0].stem:14} {found['seconds']:7.2f} s, {found['processor']:6.2f} s of processor, {found['memory_mb']:6.0f} MB",
         flush=True,
     )
     assert found["found"] == 3 * PLANTED, found
@@ -82,33 +81,39 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     python = environment()
     few, many, most = SIZES
-    took: dict[tuple[str, int], list[float]] = {}
-    busy: dict[tuple[str, int], list[float]] = {}
-    memory: dict[int, float] = {}
+    took: dict[tuple[str, int], list[dict[str, float]]] = {}
     with TemporaryDirectory() as folder:
         files = {size: make(Path(folder), size) for size in SIZES}
         for number in range(rounds):
             for way, size in (*((way, many) for way in WAYS), ("ours", few), ("ours", most)):
-                # datacompy takes so long that a few times must do.
-                if way == "datacompy" and number >= max(2, rounds // 2):
+                others = way.startswith("datacompy")
+                # They take so long that a few times must do.
+                if others and number >= max(2, rounds // 2):
                     continue
-                found = run(way, files[size], python if way == "datacompy" else Path(sys.executable))
-                took.setdefault((way, size), []).append(found["seconds"])
-                busy.setdefault((way, size), []).append(found["processor"])
-                if way == "ours":
-                    memory[size] = max(memory.get(size, 0), found["memory_mb"])
-    middle = {which: statistics.median(seconds) for which, seconds in took.items()}
-    processor = {which: statistics.median(seconds) for which, seconds in busy.items()}
-    ours = middle["ours", many]
+                found = run(way, files[size], python if others else Path(sys.executable))
+                took.setdefault((way, size), []).append(found)
+
+    def ratio(one: str, other: str, what: str = "seconds", sizes: tuple[int, int] = (many, many)) -> float:
+        """Of what ran in the same round; the median of the rounds."""
+        pairs = zip(took[one, sizes[0]], took[other, sizes[1]], strict=False)
+        return statistics.median(a[what] / b[what] for a, b in pairs)
+
+    def memory(way: str, size: int = many) -> int:
+        return round(max(one["memory_mb"] for one in took[way, size]))
+
     figures = {
-        "ratio_duckdb": round(ours / middle["bare", many], 2),
-        "ratio_duckdb_unique": round(middle["unique", many] / middle["bare", many], 2),
-        "ratio_duckdb_processor": round(processor["ours", many] / processor["bare", many], 2),
-        "memory_mb": round(memory[many]),
-        "memory_10m_mb": round(memory[most]),
-        "speedup_datacompy": round(middle["datacompy", many] / ours, 1),
-        "growth_1_to_10": round(middle["ours", most] / (10 * middle["ours", few]), 2),
-        "seconds": round(ours, 2),
+        "ratio_duckdb": round(ratio("ours", "bare"), 2),
+        "ratio_duckdb_processor": round(ratio("ours", "bare", "processor"), 2),
+        "ratio_duckdb_unique": round(ratio("unique", "bare"), 2),
+        "ratio_duckdb_unique_processor": round(ratio("unique", "bare", "processor"), 2),
+        "memory_mb": memory("ours"),
+        "memory_10m_mb": memory("ours", most),
+        "memory_duckdb_mb": memory("bare"),
+        "memory_datacompy_mb": memory("datacompy"),
+        "speedup_datacompy": round(ratio("datacompy", "ours"), 1),
+        "speedup_datacompy_polars": round(ratio("datacompy_polars", "ours"), 1),
+        "growth_1_to_10": round(ratio("ours", "ours", "seconds", (most, few)) * few / most, 2),
+        "seconds": round(statistics.median(one["seconds"] for one in took["ours", many]), 2),
     }
     print(json.dumps({"bench": "reconciliation", "figures": figures}))
 

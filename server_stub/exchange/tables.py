@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, String, Table
+from sqlalchemy import Boolean, Column, Integer, MetaData, String, Table
 
 from server_stub.foundation.audit import Audit
-from server_stub.foundation.database import Instant
+from server_stub.foundation.database import Instant, Whole
 from server_stub.foundation.files import Files
 from server_stub.foundation.rates import rates_table
 
@@ -13,8 +13,6 @@ metadata = MetaData(info={"role": "exchange"})
 audit = Audit(metadata)
 files = Files(metadata)
 rate_buckets = rates_table(metadata)
-
-_BYTES = BigInteger().with_variant(Integer(), "sqlite")
 
 partners = Table(
     "partners",
@@ -26,8 +24,8 @@ partners = Table(
     Column("addresses", String, nullable=False),  # JSON: networks it may come from; none: any
     Column("folders", String, nullable=False),  # JSON: r | rw by folder
     Column("connections", Integer, nullable=False),  # at once
-    Column("file_bytes", _BYTES, nullable=False),  # of one file
-    Column("room_bytes", _BYTES, nullable=False),  # of all in its folders
+    Column("file_bytes", Whole, nullable=False),  # of one file
+    Column("room_bytes", Whole, nullable=False),  # of all in its folders
     Column("made_at", Instant, nullable=False),
     Column("changed_at", Instant, nullable=False),
 )

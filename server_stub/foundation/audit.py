@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import structlog
 from sqlalchemy import (
-    BigInteger,
     Column,
     Connection,
     Integer,
@@ -32,12 +31,11 @@ from sqlalchemy import (
 
 from server_stub.foundation import postgresql, statements
 from server_stub.foundation.clock import Clock
-from server_stub.foundation.database import Database, Instant, left_for_later
+from server_stub.foundation.database import Database, Instant, Whole, left_for_later
 
 NOTHING = "0" * 64
 """What the first record has for the hash of the one before."""
 log = structlog.get_logger(__name__)
-_WHOLE = BigInteger().with_variant(Integer(), "sqlite")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ class Audit:
         self.records = Table(
             "audit_log",
             metadata,
-            Column("sequence", _WHOLE, primary_key=True, autoincrement=False),
+            Column("sequence", Whole, primary_key=True, autoincrement=False),
             Column("at", Instant, nullable=False),
             Column("actor", String, nullable=False),
             Column("action", String, nullable=False),
@@ -110,7 +108,7 @@ class Audit:
             "audit_head",
             metadata,
             Column("id", Integer, primary_key=True, autoincrement=False),  # 1
-            Column("sequence", _WHOLE, nullable=False),
+            Column("sequence", Whole, nullable=False),
             Column("hash", String, nullable=False),
         )
         metadata.info["audit"] = self

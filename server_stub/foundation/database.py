@@ -28,8 +28,10 @@ T = TypeVar("T")
 Prepare = Callable[[Connection], object]
 """Brings the tables to what this program works with, inside one transaction that nobody else's can overlap."""
 
-Fen = BigInteger().with_variant(Integer(), "sqlite")
-"""An amount. SQLite's integers have 64 bits under either name; here it is the one that stood first."""
+Whole = BigInteger().with_variant(Integer(), "sqlite")
+"""A whole number of 64 bits. SQLite's have them under either name; here it is the one that stood first, and that numbers rows."""
+Fen = Whole
+"""An amount."""
 
 
 class DatabaseFault(Exception):

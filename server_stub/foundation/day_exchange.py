@@ -106,9 +106,13 @@ class DayExchange:
                 there[day] = entry
 
         def unseen(conn: Connection) -> list[tuple[date, Entry]]:
+            if not there:
+                return []
             found = []
+            ends = (day_files.name_of(kind, day) for day in (min(there), max(there)))
+            newest = self.files.newest(conn, self.partner, IN, *ends)
             for day, entry in sorted(there.items()):
-                last = self.files.last(conn, self.partner, IN, day_files.name_of(kind, day))
+                last = newest.get(day_files.name_of(kind, day))
                 # What has arrived and was not looked at was left behind by a process that died.
                 if last is None or last.facts.get("mark") != entry.mark or last.state == ARRIVED:
                     found.append((day, entry))

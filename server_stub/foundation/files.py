@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from sqlalchemy import (
-    BigInteger,
     Column,
     Connection,
     ForeignKey,
@@ -34,7 +33,7 @@ from sqlalchemy import (
 
 from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
-from server_stub.foundation.database import Instant
+from server_stub.foundation.database import Instant, Whole
 from server_stub.foundation.folders import TEMPORARY, Print, print_of, sync_folder
 from server_stub.foundation.ids import Ids
 
@@ -110,7 +109,7 @@ class Files:
             Column("name", String, nullable=False),
             Column("day", String),  # ISO 8601
             Column("version", Integer, nullable=False),
-            Column("size", BigInteger().with_variant(Integer(), "sqlite"), nullable=False),
+            Column("size", Whole, nullable=False),
             Column("sha256", String, nullable=False),
             Column("state", String, nullable=False),
             Column("kept", String),  # null once it was archived
@@ -123,7 +122,7 @@ class Files:
         self.events = Table(
             "file_events",
             metadata,
-            Column("id", Integer, primary_key=True, autoincrement=True),
+            Column("id", Whole, primary_key=True, autoincrement=True),
             Column("file", ForeignKey("files.id"), nullable=False),
             Column("at", Instant, nullable=False),
             Column("event", String, nullable=False),
@@ -212,6 +211,15 @@ class Files:
         query = select(self.files).where(mine).order_by(table.version.desc()).limit(1)
         row = conn.execute(query.with_for_update() if lock else query).one_or_none()
         return None if row is None else _file(row)
+
+    def newest(
+        self, conn: Connection, partner: str, direction: str, first: str, last: str
+    ) -> dict[str, FileRow]:
+        """The newest version of every file whose name sorts from one to another, by name."""
+        table = self.files.c
+        mine = (table.partner == partner) & (table.direction == direction) & table.name.between(first, last)
+        query = select(self.files).where(mine).order_by(table.name, table.version)
+        return {row.name: _file(row) for row in conn.execute(query)}
 
     def one(self, conn: Connection, file_id: str) -> FileRow | None:
         """A version by its id."""

@@ -56,3 +56,11 @@ def make_files() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("events_of_a_file", "file_events", ["file"])
+
+
+def widen_numbers(*tables: str) -> None:
+    """Rows that the database numbers itself get numbers of 64 bits; SQLite's have them already."""
+    if op.get_bind().dialect.name == "postgresql":
+        for table in tables:
+            op.execute(f"ALTER TABLE {table} ALTER COLUMN id TYPE BIGINT")
+            op.execute(f"ALTER SEQUENCE {table}_id_seq AS BIGINT")

@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from server_stub.foundation import claims, correlation, statements, states
 from server_stub.foundation.clock import Clock
-from server_stub.foundation.database import Database, Instant, left_for_later
+from server_stub.foundation.database import Database, Instant, Whole, left_for_later
 from server_stub.foundation.statements import Statement
 from server_stub.foundation.worker import Worker
 
@@ -73,7 +73,7 @@ def outbox_table(metadata: MetaData) -> Table:
     table = Table(
         "outbox",
         metadata,
-        Column("id", Integer, primary_key=True, autoincrement=True),
+        Column("id", Whole, primary_key=True, autoincrement=True),
         Column("topic", String, nullable=False),
         Column("payload", String, nullable=False),
         Column("created_at", Instant, nullable=False),

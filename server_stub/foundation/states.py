@@ -8,10 +8,10 @@ from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, Row, String, Table
+from sqlalchemy import Boolean, Column, Connection, MetaData, Row, String, Table
 
 from server_stub.foundation import correlation, statements
-from server_stub.foundation.database import Database, Instant
+from server_stub.foundation.database import Database, Instant, Whole
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ def moves_table(metadata: MetaData) -> Table:
     return Table(
         "state_moves",
         metadata,
-        Column("id", Integer, primary_key=True, autoincrement=True),
+        Column("id", Whole, primary_key=True, autoincrement=True),
         Column("machine", String, nullable=False),
         Column("row", String, nullable=False, index=True),
         Column("origin", String, nullable=False),

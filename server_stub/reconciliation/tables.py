@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table, false
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table, false
 
-from server_stub.foundation.database import Fen, Instant
-
-_NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+from server_stub.foundation.database import Fen, Instant, Whole
 
 
 def runs(metadata: MetaData) -> Table:
@@ -25,9 +23,9 @@ def runs(metadata: MetaData) -> Table:
         Column("ended_at", Instant),
         Column("step", String, nullable=False, server_default=""),
         Column("percent", Integer, nullable=False, server_default="0"),
-        Column("here_count", _NUMBER),
+        Column("here_count", Whole),
         Column("here_fen", Fen),
-        Column("there_count", _NUMBER),
+        Column("there_count", Whole),
         Column("there_fen", Fen),
         Column("counts", String),  # JSON: class -> [count, fen]
         Column("healed", String),  # JSON: rule -> {action, count, fen, held}
@@ -90,7 +88,7 @@ def break_events(metadata: MetaData) -> Table:
     table = Table(
         "break_events",
         metadata,
-        Column("id", Integer, primary_key=True, autoincrement=True),
+        Column("id", Whole, primary_key=True, autoincrement=True),
         Column("break_id", ForeignKey("breaks.id"), nullable=False),
         Column("at", Instant, nullable=False),
         Column("actor", String, nullable=False),

@@ -117,14 +117,15 @@ class SimulatedDatabase:
 
     @contextmanager
     def only_reading(self) -> Any:
-        """What is done meanwhile cannot change anything."""
+        """What is done meanwhile must not change anything, and does not last."""
         sqlite = self.process.host.files.sqlite
-        sqlite.execute("PRAGMA query_only=ON")
+        # PRAGMA query_only would make every statement be compiled anew.
+        before = sqlite.total_changes
         try:
             yield
+            assert sqlite.total_changes == before, "a work that only reads has written"
         finally:
             self.conn.rollback()
-            sqlite.execute("PRAGMA query_only=OFF")
 
     def close(self) -> None:
         if not self.process.dead:

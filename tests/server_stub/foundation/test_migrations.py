@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,21 @@ def differences(conn: Connection, metadata: MetaData) -> list[object]:
 def test_new_tables_are_those_the_program_works_with(database: Open, metadata: MetaData) -> None:
     with closing(database(migrations.prepare(metadata))) as one:
         assert one.submit(lambda conn: differences(conn, metadata)).result() == []
+
+
+def test_rows_that_the_database_numbers_are_never_all(database: Open, metadata: MetaData, kind: str) -> None:
+    def after_many(conn: Connection, table: str) -> object:
+        if kind == "postgresql":
+            conn.execute(text(f"SELECT setval('{table}_id_seq', {1 << 31})"))
+            return conn.execute(text(f"SELECT nextval('{table}_id_seq')")).scalar_one()
+        # The number of the row itself, of 64 bits (SQLite, "ROWIDs and the INTEGER PRIMARY KEY").
+        (column,) = (one for one in inspect(conn).get_columns(table) if one["name"] == "id")
+        return (1 << 31) + 1 if str(column["type"]) == "INTEGER" else column["type"]
+
+    with closing(database(migrations.prepare(metadata))) as one:
+        for table in metadata.tables.values():
+            if table.autoincrement_column is not None:
+                assert one.submit(partial(after_many, table=table.name)).result() == (1 << 31) + 1
 
 
 def test_a_folder_of_the_first_version_is_brought_up_and_keeps_its_rows(

@@ -1,0 +1,10 @@
+"""Rows that the database numbers are not full after two thousand million."""
+
+from server_stub.foundation import first_tables
+
+revision = "0015_numbers"
+down_revision = "0014_names"
+
+
+def upgrade() -> None:
+    first_tables.widen_numbers("file_events")
