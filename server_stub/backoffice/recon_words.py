@@ -172,6 +172,7 @@ FILE_STATES = {
     "used": Mark(N_("Used"), "good"),
     "refused": Mark(N_("Refused"), "bad"),
     "repeated": Mark(N_("Sent again, unchanged"), "plain"),
+    "answer-changed": Mark(N_("UnionPay takes back what it had accepted"), "bad"),
     "superseded": Mark(N_("Replaced by a newer version"), "off"),
 }
 DIRECTIONS = {"in": N_("from them"), "out": N_("to them")}
