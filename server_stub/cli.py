@@ -174,28 +174,30 @@ def parser() -> argparse.ArgumentParser:
     cancel.add_argument("order", metavar="ORDER", help="id of the order")
     cancel.add_argument("--reason", required=True, metavar="TEXT", help="why")
     partners = commands.add_parser(
-        "partners", help="accounts of the exchange: add, list, close, open, give a password; their files"
+        "partners",
+        help="accounts of the exchange: add, change, list, close, open, give a password; their files",
     )
-    partners.add_argument("action", choices=("add", "list", "password", "close", "open", "files"))
+    partners.add_argument("action", choices=("add", "change", "list", "password", "close", "open", "files"))
     partners.add_argument("partner", nargs="?", metavar="NAME", help="all but 'list' and 'files' want it")
     partners.add_argument(
         "--address",
         action="append",
         metavar="CIDR",
-        help="with 'add': where it may come from; once for each. Without: from anywhere",
+        help="with 'add' and 'change': where it may come from; once for each; 'any': from anywhere, as without with 'add'",
     )
     partners.add_argument(
         "--folder",
         action="append",
         metavar="NAME=r|rw",
-        help="with 'add': an agreed folder that it reads, or writes too; once for each. Without: IN=rw, OUT=r",
+        help="with 'add' and 'change': an agreed folder that it reads, or writes too; once for each of them."
+        " Without, with 'add': IN=rw, OUT=r",
     )
     for name, what in (
         ("connections", "so many connections at once"),
         ("file-bytes", "how large a file may be"),
         ("room-bytes", "how large all in its folders together"),
     ):
-        partners.add_argument(f"--{name}", type=_number, metavar="N", help=f"with 'add': {what}")
+        partners.add_argument(f"--{name}", type=_number, metavar="N", help=f"with 'add' and 'change': {what}")
     staff = commands.add_parser(
         "staff", help="who may sign in to the back office: list, add, password, roles, close or open somebody"
     )

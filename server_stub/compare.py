@@ -7,19 +7,42 @@ import csv
 import sys
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from server_stub import cli
 from server_stub.commands import USAGE, subcommand
 from server_stub.foundation.money import yuan
+from server_stub.foundation.sentences import Sentence
+from server_stub.reconciliation.layout import Layout
 from server_stub.reconciliation.pair import Pair, PairError, load
-from server_stub.reconciliation.reading import FileRefused
+from server_stub.reconciliation.reading import FileRefused, Prepared
 from server_stub.reconciliation.records import Difference, Record
 from server_stub.reconciliation.sources import FileSource
 
 COLUMNS = ("class", "key", "fields", "line", "text")
 OF_SIDE = ("amount_fen", "currency", "status", "day", "note")
 LINE = "{:<26}  {:>9}  {:>16}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A file, called as the command line calls it: both may have the same name."""
+
+    word: str
+    path: Path
+    layout: Layout
+
+    def prepare(self, day: date, work: Path) -> Prepared:
+        name = f"{self.word} {self.path}"
+        try:
+            prepared = FileSource(self.path, self.layout).prepare(day, work)
+        except FileRefused as error:
+            raise FileRefused(name, error.line, error.why) from error
+        except OSError as error:
+            raise FileRefused(name, None, Sentence(error.strerror or str(error))) from error
+        return replace(prepared, name=name)
 
 
 @subcommand
@@ -40,7 +63,10 @@ def _compare(options: argparse.Namespace, pair: Pair) -> int:
             raise PairError(f"{options.pair}: {side}.layout is missing: how its file is laid out")
     assert pair.here.layout is not None
     assert pair.there.layout is not None
-    here, there = FileSource(options.here, pair.here.layout), FileSource(options.there, pair.there.layout)
+    here, there = (
+        _Side("HERE", options.here, pair.here.layout),
+        _Side("THERE", options.there, pair.there.layout),
+    )
     with (
         tempfile.TemporaryDirectory(prefix="stb-compare-") as work,
         compare(pair, here, there, day=options.day, work=Path(work)) as result,

@@ -99,6 +99,7 @@ DONE: dict[str, str] = {
     "run-wanted": N_("The comparison has been ordered."),
     "day-again": N_("The day goes to UnionPay once more."),
     "taken-back": N_("The service is taken back. The money follows with the night's reconciliation."),
+    "partner-changed": N_("The account is changed; it is signed out within seconds and signs in anew."),
     "partner-closed": N_("The account is closed; it is signed out within seconds."),
     "partner-opened": N_("The account is open again."),
     "staff-closed": N_("The account is closed; all its sessions have ended."),

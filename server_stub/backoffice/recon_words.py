@@ -172,6 +172,7 @@ FILE_STATES = {
     "used": Mark(N_("Used"), "good"),
     "refused": Mark(N_("Refused"), "bad"),
     "repeated": Mark(N_("Sent again, unchanged"), "plain"),
+    "answer-changed": Mark(N_("UnionPay takes back what it had accepted"), "bad"),
     "superseded": Mark(N_("Replaced"), "off"),
 }
 FILE_EVENTS = {
@@ -188,6 +189,7 @@ FILE_FACTS = {
     "to": N_("To"),
     "was": N_("Before"),
     "compared": N_("Compared"),
+    "kept": N_("Kept as accepted"),
     "unreadable": N_("Unreadable lines"),
     "strange": N_("Not asked about"),
 }

@@ -11,35 +11,36 @@ import contextlib
 import errno
 import os
 import socket
-import stat
 import sys
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import IO, Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import structlog
 from OpenSSL import SSL
 from pyftpdlib.exceptions import FilesystemError
-from pyftpdlib.filesystems import AbstractedFS
 from pyftpdlib.handlers import TLS_DTPHandler, TLS_FTPHandler
 from pyftpdlib.handlers.ftp.data import DTPHandler
 from pyftpdlib.ioloop import IOLoop
 from pyftpdlib.servers import FTPServer
 from sqlalchemy.exc import SQLAlchemyError
 
+from server_stub.exchange.filesystem import Filesystem, Rights, TooLarge, Upload
 from server_stub.exchange.partners import Partner
-from server_stub.exchange.paths import OddName, resolve
-from server_stub.exchange.service import DELETED, ExchangeService, Place, SignInRefused
+from server_stub.exchange.service import ExchangeService, Place, SignInRefused
 from server_stub.foundation.database import DatabaseFault, outage
-from server_stub.foundation.folders import NAME, TEMPORARY
+from server_stub.foundation.folders import TEMPORARY
 from server_stub.foundation.secret import SecretText
 
 BACKLOG = 100
 MOST_CONNECTIONS, MOST_OF_ONE_ADDRESS = 400, 64
-IDLE_SECONDS, STALLED_SECONDS = 300, 120
+SIGN_IN_SECONDS, IDLE_SECONDS, STALLED_SECONDS = 20, 300, 120
 REFUSED_AFTER_SECONDS = 0.5
+MOST_OF_A_LINE_BYTES = 2048
+TOO_LONG = "\n"
+"""Stands in the line for a command that was too long; none has that in it."""
 MOST_IN_LINE = 16
 """Commands that wait while one is worked on; who sends more does not listen."""
 LEFT_OUT = {
@@ -48,167 +49,11 @@ LEFT_OUT = {
     *("SITE CHMOD", "MFMT", "STOU"),
 }
 CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 CUT = "426 The connection was cut: without TLS's close_notify nobody knows whether this was all."
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
-
-
-class TooLarge(OSError):
-    """An upload has outgrown what its partner may have."""
-
-
-class Upload:
-    """A file that a client writes.
-
-    Args:
-        path: where it grows.
-        place: where it is shown once it is whole; None: it is a temporary one, which is where it is to be.
-        limit: how large it may become.
-    """
-
-    def __init__(self, file: IO[bytes], path: Path, place: Place | None, limit: int) -> None:
-        self._file = file
-        self.path, self.place, self._limit = path, place, limit
-        self.name = str(path)
-
-    @property
-    def closed(self) -> bool:
-        return self._file.closed
-
-    def write(self, chunk: bytes) -> None:
-        """Raises OSError."""
-        if self._file.tell() + len(chunk) > self._limit:
-            raise TooLarge(errno.EFBIG, os.strerror(errno.EFBIG))
-        self._file.write(chunk)
-
-    def seek(self, position: int) -> None:
-        self._file.seek(position)
-
-    def close(self) -> None:
-        """Raises OSError: there is no room for what was written last."""
-        self._file.close()
-
-    def discard(self) -> None:
-        """It was not whole; a temporary one may be gone on with."""
-        if self.place is not None:
-            self.path.unlink(missing_ok=True)
-
-
-class Filesystem(AbstractedFS):  # type: ignore[misc]
-    """What an account sees: its folders below ``/``; plain files and folders, and no link."""
-
-    def ftpnorm(self, ftppath: str) -> str:
-        return "/" + "/".join(_parts(self.cwd, ftppath))
-
-    def ftp2fs(self, ftppath: str) -> str:
-        return str(Path(self.root, *_parts(self.cwd, ftppath)))
-
-    def fs2ftp(self, fspath: str) -> str:
-        return "/" + "/".join(self.parts(fspath))
-
-    def validpath(self, path: str) -> bool:
-        """Whether no link leads anywhere on the way."""
-        return os.path.realpath(path) == str(Path(os.path.realpath(self.root), *self.parts(path)))
-
-    def parts(self, path: str) -> tuple[str, ...]:
-        """Where something is, from the account's root on."""
-        return Path(path).relative_to(self.root).parts
-
-    def place(self, path: str) -> Place:
-        """The same, as partner and name."""
-        parts, partner = self.parts(path), self.cmd_channel.partner
-        return Place(parts[0], "/".join(parts[1:])) if partner.house else Place(partner.name, "/".join(parts))
-
-    def chdir(self, path: str) -> None:
-        # Not the process's: there is one for all.
-        if not os.path.isdir(path):
-            raise FilesystemError("No such folder")
-        self.cwd = self.fs2ftp(path)
-
-    def listdir(self, path: str) -> list[str]:
-        rights, parts = self.cmd_channel.partner.rights, self.parts(path)
-        with os.scandir(path) as found:
-            return [
-                one.name
-                for one in found
-                if NAME.fullmatch(one.name)
-                and (one.is_dir(follow_symlinks=False) or one.is_file(follow_symlinks=False))
-                and rights((*parts, one.name))
-            ]
-
-    def open(self, filename: str, mode: str) -> Any:
-        if mode == "rb":
-            return self._opened(filename, os.O_RDONLY, mode)
-        session = self.cmd_channel
-        desk, path, place = session.desk, Path(filename), self.place(filename)
-        if desk.stopping:
-            raise FilesystemError("The service is being stopped; try again")
-        limit = desk.service.limit(session.partner, place)
-        if filename.endswith(TEMPORARY):
-            how = os.O_RDWR | os.O_CREAT | {"wb": os.O_TRUNC, "ab": os.O_APPEND, "r+b": 0}[mode]
-            with contextlib.suppress(FileNotFoundError):
-                limit += path.stat().st_size
-            session.upload = Upload(self._opened(filename, how, mode), path, None, limit)
-            return session.upload
-        if mode != "wb":
-            raise FilesystemError(f"What is whole is not changed; go on with one that ends in {TEMPORARY}")
-        if not path.parent.is_dir() or path.is_dir():
-            raise FilesystemError(
-                "No such folder" if not path.parent.is_dir() else "There is a folder of that name"
-            )
-        growing = desk.service.new_upload()
-        file = self._opened(str(growing), os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        session.upload = Upload(file, growing, place, limit)
-        return session.upload
-
-    def remove(self, path: str) -> None:
-        super().remove(path)
-        place, desk = self.place(path), self.cmd_channel.desk
-        if not path.endswith(TEMPORARY):
-            desk.tell(desk.service.note(place, DELETED, by=self.cmd_channel.partner.name))
-        desk.tell(desk.service.measure(place.partner))
-
-    def get_user_by_uid(self, uid: int) -> str:
-        return "exchange"
-
-    def get_group_by_gid(self, gid: int) -> str:
-        return "exchange"
-
-    def _opened(self, filename: str, how: int, mode: str) -> IO[bytes]:
-        file: IO[bytes] = open(  # noqa: SIM115
-            filename, mode, opener=lambda name, _: os.open(name, how | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
-        )
-        found = os.fstat(file.fileno())
-        # What has another name is a kept one.
-        if not stat.S_ISREG(found.st_mode) or (mode != "rb" and found.st_nlink > 1):
-            file.close()
-            raise FilesystemError("This is no file that can be opened so")
-        return file
-
-
-class Rights:
-    """The library asks an authorizer; each session has its own, for its partner."""
-
-    def __init__(self, partner: Partner, filesystem: Callable[[], Filesystem]) -> None:
-        self._partner, self._filesystem = partner, filesystem
-
-    def has_perm(self, username: str, perm: str, path: str | None = None) -> bool:
-        if path is None:
-            return True
-        return perm in self._partner.rights(self._filesystem().parts(path))
-
-    def get_perms(self, username: str) -> str:
-        return "elrwadf"
-
-    def get_msg_quit(self, username: str) -> str:
-        return "Goodbye."
-
-    def impersonate_user(self, username: str, password: str) -> None:
-        """All files are this process's."""
-
-    def terminate_impersonation(self, username: str) -> None:
-        """Nor is anything given back."""
 
 
 class Data(TLS_DTPHandler):  # type: ignore[misc]
@@ -249,13 +94,17 @@ class Data(TLS_DTPHandler):  # type: ignore[misc]
             told = (
                 isinstance(self.socket, SSL.Connection) and self.socket.get_shutdown() & SSL.RECEIVED_SHUTDOWN
             )
-            if not (self._finished and told):
+            if self._given_up:
+                self._cut = True
+                if self._finished:
+                    self._resp = ()
+            elif not (self._finished and told):
                 self._cut = True
                 if self._finished:
                     self._resp = (CUT, log.debug)
             elif not self._written():
                 self._cut = True
-            elif isinstance(self.file_obj, Upload) and self.file_obj.place is not None:
+            elif isinstance(self.file_obj, Upload) and not self.file_obj.temporary:
                 self._resp = ()  # once it is kept
         super().close()
 
@@ -280,16 +129,12 @@ class Data(TLS_DTPHandler):  # type: ignore[misc]
         return True
 
     def _fail(self, error: BaseException | None) -> None:
-        number = error.errno if isinstance(error, OSError) else None
-        if isinstance(error, TooLarge):
-            said = "552 That is more than has been agreed."
-        elif number in (errno.ENOSPC, errno.EDQUOT):
-            said = "452 There is no room; try again later."
-        else:
-            said = "451 The transfer has failed; try again later."
-        told = {"error": repr(error)} if number is None else {"error": os.strerror(number)}
-        log.warning("transfer-failed", partner=self.cmd_channel.username, **told)
-        self._resp = (said, log.debug)
+        self._resp = () if self._given_up else (self.cmd_channel.words_of(error), log.debug)
+
+    @property
+    def _given_up(self) -> bool:
+        """The client was told why."""
+        return isinstance(self.file_obj, Upload) and self.file_obj.given_up
 
 
 class Session(TLS_FTPHandler):  # type: ignore[misc]
@@ -313,7 +158,9 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
     desk: Desk
     partner: Partner | None = None
     upload: Upload | None = None
-    _busy = False
+    _busy = _too_long = False
+    _in_buffer: list[bytes]
+    _in_buffer_len: int
     _rnfr: str | None
 
     def __init__(self, conn: socket.socket, server: FTPServer, ioloop: IOLoop | None = None) -> None:
@@ -328,11 +175,29 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
     def _current_type(self, value: str) -> None:
         """Whatever the library sets."""
 
+    def collect_incoming_data(self, data: bytes) -> None:
+        self._too_long = self._too_long or self._in_buffer_len + len(data) > MOST_OF_A_LINE_BYTES
+        if self._too_long:
+            self._in_buffer, self._in_buffer_len = [], 0
+        else:
+            super().collect_incoming_data(data)
+
+    def found_terminator(self) -> None:
+        """One reply for each command, also for one that is too long: the library gives several, then takes its end for a command."""
+        if self._too_long:
+            self._too_long = False
+            self.pre_process_command(TOO_LONG, "", "")
+        else:
+            super().found_terminator()
+
     def pre_process_command(self, line: str, cmd: str, arg: str) -> None:
         if self._busy:
             self._line.append((line, cmd, arg))
             if len(self._line) > MOST_IN_LINE:
                 self.close()
+            return
+        if line is TOO_LONG:
+            self.respond("500 Command too long.")
             return
         if self.partner is not None and not self.desk.service.holds(self.partner):
             self.respond("421 This account was closed or changed.")
@@ -360,11 +225,14 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
             self._go_on()
 
         def refused(error: BaseException) -> None:
-            said = "The service is not able to tell at present."
             if isinstance(error, SignInRefused):
-                said = error.said
                 log.warning("ftp-refused", partner=name[:32], address=address, why=error.why)
-            self.handle_auth_failed(said, "")
+                self.handle_auth_failed(error.said, "")
+                return
+            # Not 530: to a client that would be a wrong password, which it need not try again.
+            log.error("ftp-sign-in-put-off", partner=name[:32], address=address, error=_what(error))
+            self.respond("421 Nobody can be signed in at present; try again later.")
+            self.close_when_done()
 
         self._hand_over(self.desk.service.sign_in(name, SecretText(line), address), let_in, refused)
 
@@ -392,18 +260,44 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
 
     def on_file_received(self, file: str) -> None:
         upload, self.upload = self.upload, None
-        if upload is not None and upload.place is not None:
+        if upload is not None and not upload.temporary:
             self._take_in(upload.path, upload.place, None, "226 It is there whole, and kept.")
         else:
             self._measure()
 
     def on_incomplete_file_received(self, file: str) -> None:
         upload, self.upload = self.upload, None
-        name = file if upload is None or upload.place is None else upload.place.name
+        if upload is not None and upload.given_up:
+            return
+        name = file if upload is None else upload.place.name
         log.warning("file-cut", partner=self.username, address=self.remote_ip, file=Path(name).name)
         if upload is not None:
             upload.discard()
         self._measure()
+
+    def give_up(self, upload: Upload, error: OSError) -> None:
+        """An upload cannot be gone on with. The client is told at once, and may go on sending."""
+        said = self.words_of(error, upload.place)
+
+        def measured(_: object) -> None:
+            self.respond(said)
+            self._go_on()
+
+        self._hand_over(self.desk.service.measure(upload.place.partner), measured, measured)
+
+    def words_of(self, error: BaseException | None, place: Place | None = None) -> str:
+        """The reply to a transfer that has failed, which is logged."""
+        told = {"partner": self.username}
+        if place is not None:
+            told = {"partner": place.partner, "by": self.username, "name": place.name}
+        if isinstance(error, TooLarge):
+            log.warning("file-too-large", **told, **error.facts)
+            return f"552 {error.said}"
+        number = error.errno if isinstance(error, OSError) else None
+        log.warning("transfer-failed", **told, error=os.strerror(number) if number else repr(error))
+        if number in NO_ROOM:
+            return "452 There is no room; try again later."
+        return "451 The transfer has failed; try again later."
 
     def on_file_sent(self, file: str) -> None:
         if self.partner is not None and self.fs is not None and not file.endswith(TEMPORARY):
@@ -421,7 +315,23 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
 
     def handle(self) -> None:
         self.desk.sessions.add(self)
+        self.call_later(SIGN_IN_SECONDS, self._expect_signed_in)
         super().handle()
+
+    def handle_max_cons(self) -> None:
+        log.warning("ftp-refused", address=self.remote_ip, why="connections of all")
+        super().handle_max_cons()
+
+    def handle_max_cons_per_ip(self) -> None:
+        log.warning("ftp-refused", address=self.remote_ip, why="connections of the address")
+        super().handle_max_cons_per_ip()
+
+    def _expect_signed_in(self) -> None:
+        """Whoever does not say who he is makes room for others, whatever else he says."""
+        if self._busy:  # his password is being looked at
+            self.call_later(REFUSED_AFTER_SECONDS, self._expect_signed_in)
+        elif not self.authenticated:
+            self.handle_timeout()
 
     def _rename_temporary(self, source: str, path: str) -> None:
         if not source.endswith(TEMPORARY):
@@ -450,7 +360,9 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
             self._go_on()
 
         def failed(error: BaseException) -> None:
-            room = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+            if isinstance(error, OSError):
+                log.error("file-not-kept", partner=place.partner, name=place.name, error=str(error))
+            room = isinstance(error, OSError) and error.errno in NO_ROOM
             self.respond(
                 "452 There is no room; try again later."
                 if room
@@ -562,7 +474,11 @@ class Desk:
         done: Callable[[T], None],
         failed: Callable[[BaseException], None],
     ) -> None:
-        """Has something done in the event loop; what comes of it is told in the FTP's thread."""
+        """Has something done in the event loop; what comes of it is told in the FTP's thread.
+
+        Args:
+            failed: logs an OSError: only it knows what that means.
+        """
         asked = asyncio.run_coroutine_threadsafe(work, self._loop)
         self._asked.add(asked)
 
@@ -576,9 +492,7 @@ class Desk:
                 return
             if isinstance(error, (DatabaseFault, SQLAlchemyError)) and (said := outage(error)) is not None:
                 log.error("database-away", error=said)
-            elif isinstance(error, OSError):
-                log.error("file-not-kept", error=str(error))
-            elif not isinstance(error, SignInRefused):
+            elif not isinstance(error, (SignInRefused, OSError)):
                 log.error("exchange-fault", exc_info=error)
             self.post(lambda: failed(error))
 
@@ -586,7 +500,12 @@ class Desk:
 
     def tell(self, work: Coroutine[Any, Any, None]) -> None:
         """The same for what nobody waits for."""
-        self.ask(work, lambda _: None, lambda _: None)
+
+        def failed(error: BaseException) -> None:
+            if isinstance(error, OSError):
+                log.error("exchange-fault", exc_info=error)
+
+        self.ask(work, lambda _: None, failed)
 
     def post(self, call: Callable[[], None]) -> None:
         """Has something done in the FTP's thread."""
@@ -661,8 +580,7 @@ def context_of(certificate: Path, key: Path, *, data: bool) -> SSL.Context:
     return context
 
 
-def _parts(present: str, path: str) -> tuple[str, ...]:
-    try:
-        return resolve(present, path)
-    except OddName as error:
-        raise FilesystemError(str(error).capitalize()) from error
+def _what(error: BaseException) -> str:
+    """In one line, without values."""
+    said = error.strerror if isinstance(error, OSError) else outage(error)
+    return said or type(error).__name__

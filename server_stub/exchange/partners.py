@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address, ip_network
@@ -30,6 +30,8 @@ BUNDLED: Mapping[str, Mapping[str, str]] = {
 """Accounts of the roles of this program, with their agreed folders; their passwords are derived from the partner key."""
 FOLDERS: Mapping[str, str] = {"IN": WRITE, "OUT": READ}
 """Of a partner for whom no others are named: what it delivers, and what it gets."""
+ANY = "any"
+"""Instead of addresses: it may come from anywhere."""
 ACCOUNT = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
@@ -124,7 +126,7 @@ def add(
     Args:
         actor: who makes it, for the audit log.
         password: its argon2 hash.
-        addresses: networks it may come from, each an address or in CIDR notation; none: any.
+        addresses: networks it may come from, each an address or in CIDR notation; none, or ``any``: any.
         folders: ``r`` or ``rw`` by name; None: ``FOLDERS``.
 
     Raises:
@@ -139,6 +141,56 @@ def add(
     audit.append(conn, clock, actor, "partner-added", name, **told)
 
 
+def change(
+    conn: Connection,
+    clock: Clock,
+    actor: str,
+    name: str,
+    addresses: Sequence[str] | None = None,
+    folders: Mapping[str, str] | None = None,
+    limits: Mapping[str, int] | None = None,
+) -> bool:
+    """Changes an account as it was agreed anew; what is None stays. Whoever is signed in has to sign in again.
+
+    Args:
+        addresses, folders: as of ``add``; those that are not among them are none of its own any more.
+        limits: fields of ``Limits``.
+
+    Returns:
+        False when there is no such one.
+
+    Raises:
+        PartnerRefused: it cannot be like this.
+    """
+    partner = one(conn, name)
+    if partner is None:
+        return False
+    if folders is not None and name in BUNDLED:
+        raise PartnerRefused(N_("the folders of %(name)s are those that this program works with"), name=name)
+    networks = expect_right(name, addresses or (), FOLDERS if folders is None else folders)
+    told: dict[str, Any] = {**(limits or {})}
+    if addresses is not None:
+        told["addresses"] = networks
+    if folders is not None:
+        told["folders"] = dict(folders)
+    kept = {
+        key: json.dumps(value) if key in ("addresses", "folders") else value for key, value in told.items()
+    }
+    statements.change(conn, partners, {**kept, "changed_at": clock.now()}, name=name)
+    audit.append(conn, clock, actor, "partner-changed", name, **told)
+    return True
+
+
+def folders_of(texts: Iterable[str]) -> dict[str, str]:
+    """Folders as they were typed, each with ``=r`` or ``=rw``. Raises PartnerRefused: one is there twice."""
+    folders: dict[str, str] = {}
+    for name, _, right in (text.partition("=") for text in texts):
+        if name in folders:
+            raise PartnerRefused(N_("folder %(name)s is named twice"), name=name)
+        folders[name] = right.lower()
+    return folders
+
+
 def expect_right(name: str, addresses: Sequence[str], folders: Mapping[str, str]) -> list[str]:
     """Raises PartnerRefused where an account could not be like this; returns the networks, in CIDR notation."""
     if not ACCOUNT.fullmatch(name):
@@ -147,9 +199,15 @@ def expect_right(name: str, addresses: Sequence[str], folders: Mapping[str, str]
         )
     for folder, right in folders.items():
         if not NAME.fullmatch(folder) or folder.endswith(TEMPORARY) or right not in (READ, WRITE):
-            said = N_("%(folder)s: a folder is letters and digits, with =r or =rw")
+            said = N_("%(folder)s: a folder is letters and digits, with =r or =rw; none is within another")
             raise PartnerRefused(said, folder=f"{folder}={right}")
-    return [_network(one) for one in addresses]
+    alike: dict[str, str] = {}
+    for folder in folders:
+        # Not everybody's systems tell them apart.
+        if (other := alike.setdefault(folder.lower(), folder)) != folder:
+            said = N_("folders %(other)s and %(folder)s differ in capitals only")
+            raise PartnerRefused(said, other=other, folder=folder)
+    return [] if [*addresses] == [ANY] else [_network(one) for one in addresses]
 
 
 def set_state(conn: Connection, clock: Clock, actor: str, name: str, state: str) -> bool:

@@ -16,7 +16,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -75,6 +75,14 @@ class Place(NamedTuple):
     name: str
 
 
+class Allowance(NamedTuple):
+    """How large a file may be, all in a partner's folders together, and how much of that is left."""
+
+    file_bytes: int
+    room_bytes: int
+    left_bytes: int
+
+
 @dataclass(frozen=True, slots=True)
 class Paths:
     """Where the exchange keeps what it has, below the data folder."""
@@ -130,6 +138,7 @@ class ExchangeService:
         self._ids = ids
         self._key = key
         self._failures = failures_per_hour
+        self._owed: list[tuple[str, Limit]] = []
         self._locks = KeyedLocks()
         self._own = self.paths.incoming / secrets.token_hex(8)
         self._held: int | None = None
@@ -141,7 +150,9 @@ class ExchangeService:
         audit.note_start(self.database, self.clock, "exchange")
         try:
             self._hold_incoming()
-            self._know(self.database.submit(partners.every).result())
+            found = self.database.submit(partners.every).result()
+            self._make_every_folder(found)
+            self.known = {partner.name: partner for partner in found}
             self.used_bytes = {name: _used(self.paths.folders / name) for name in self.known}
         except OSError as error:
             raise cannot_keep(self.paths.folders, error) from error
@@ -164,6 +175,7 @@ class ExchangeService:
 
         Raises:
             SignInRefused
+            OSError, DatabaseFault, SQLAlchemyError: nobody can tell at present; it does not count.
         """
         attempts = self._attempts(name, address)
 
@@ -188,13 +200,8 @@ class ExchangeService:
             raise SignInRefused("password")
         if partner.state != OPEN:
             raise SignInRefused("closed")
-
-        def forgive(conn: Connection) -> None:
-            now = self.clock.now()
-            for bucket, limit in attempts:
-                rates.give_back(conn, rate_buckets, bucket, limit, now)
-
-        await self.database.write(forgive)
+        self._owed += attempts
+        await self._give_back()
         await asyncio.to_thread(self._make_folders, partner)
         await self.measure(name)
         self.known = {**self.known, name: partner}
@@ -202,13 +209,13 @@ class ExchangeService:
 
     def holds(self, partner: Partner) -> bool:
         """Whether somebody who was let in as this partner is still let do anything."""
-        now = self.known.get(partner.name)
-        return now is not None and now.state == OPEN and now.changed_at == partner.changed_at
+        return partner.state == OPEN and self.known.get(partner.name) == partner
 
-    def limit(self, account: Partner, place: Place) -> int:
-        """How many bytes a file there may have that this account delivers."""
+    def allowance(self, account: Partner, place: Place) -> Allowance:
+        """What may come there that this account delivers."""
         owner = self.known.get(place.partner, account)
-        return min(owner.file_bytes, max(0, owner.room_bytes - self.used_bytes.get(place.partner, 0)))
+        left = max(0, owner.room_bytes - self.used_bytes.get(place.partner, 0))
+        return Allowance(owner.file_bytes, owner.room_bytes, left)
 
     def new_upload(self) -> Path:
         """Where an upload may grow."""
@@ -278,6 +285,23 @@ class ExchangeService:
         """How much room a partner's folders take up is known anew."""
         self.used_bytes[partner] = await asyncio.to_thread(_used, self.paths.folders / partner)
 
+    async def _give_back(self) -> None:
+        """Attempts that were right do not count; where the disk is full just then, they are given back later."""
+        owed, self._owed = self._owed, []
+        if not owed:
+            return
+
+        def work(conn: Connection) -> None:
+            now = self.clock.now()
+            for bucket, limit in owed:
+                rates.give_back(conn, rate_buckets, bucket, limit, now)
+
+        try:
+            await self.database.write(work)
+        except BaseException:
+            self._owed += owed
+            raise
+
     def _attempts(self, name: str, address: str) -> tuple[tuple[str, Limit], ...]:
         # What somebody calls himself who cannot be anybody stands in no table.
         who = FOREIGN.sub("?", name)[:32]
@@ -323,14 +347,18 @@ class ExchangeService:
         sync_folder(shown.parent)
 
     async def _look(self) -> datetime | None:
+        before = self.known
         found = await self.database.read(partners.every)
-        await asyncio.to_thread(self._know, found)
+        await asyncio.to_thread(self._make_every_folder, found)
+        # What was read is older than who has signed in meanwhile.
+        newer = {name: one for name, one in self.known.items() if before.get(name) is not one}
+        self.known = {**{partner.name: partner for partner in found}, **newer}
+        await self._give_back()
         return None
 
-    def _know(self, found: Sequence[Partner]) -> None:
+    def _make_every_folder(self, found: Iterable[Partner]) -> None:
         for partner in found:
             self._make_folders(partner)
-        self.known = {partner.name: partner for partner in found}
 
     def _hold_incoming(self) -> None:
         """This process has a folder for uploads that is locked as long as it lives; those that nobody holds go."""

@@ -42,6 +42,9 @@ LATEST = timedelta(days=1)
 """No commit is later than that after the instant that it says money came in."""
 CHUNK = 500
 MADE, SENT, ANSWERED = "made", "sent", "answered"
+CHANGED = "answer-changed"
+"""In the history of an answer's file: what PPP had accepted is booked, and stays so until a person has asked it."""
+TOLD = 20
 log = structlog.get_logger(__name__)
 
 
@@ -133,19 +136,27 @@ class Uploads:
         """PPP's answer to a day. Each chunk says the same when it is done again."""
         lines = day_files.read(received.path, ANSWERS, ANSWER_WIDTH)
         unreadable = strange = 0
+        changed: list[str] = []
         while chunk := list(islice(lines, CHUNK)):
             good = [line for line in chunk if not line.fault]
             unreadable += len(chunk) - len(good)
-            strange += await self.core.database.write(partial(_answered, lines=good))
+            odd, otherwise = await self.core.database.write(partial(_answered, lines=good))
+            strange += odd
+            changed += otherwise
         day = received.day.isoformat()
 
         def end(conn: Connection) -> None:
             self._settle(conn, day)
+            if changed:
+                told = {"count": len(changed), "kept": "; ".join(changed[:TOLD])}
+                self.exchange.files.note(conn, self.core.clock, received.row.id, None, CHANGED, **told)
             self.exchange.used(conn, received, unreadable=unreadable, strange=strange)
 
         await self.core.database.write(end)
         if unreadable or strange:
             log.error("answer-incomplete", day=day, unreadable=unreadable, strange=strange)
+        if changed:
+            log.error("answer-changed", day=day, count=len(changed), kept=changed[:TOLD])
 
     def _settle(self, conn: Connection, day: str) -> None:
         """What PPP has accepted of a day is settled: books what was not yet."""
@@ -218,15 +229,22 @@ def _of_day(day: date) -> Select[tuple[object, ...]]:
     return query.where(uploads.c.day == day.isoformat()).order_by(payments.c.id)
 
 
-def _answered(conn: Connection, lines: list[Line]) -> int:
-    """Keeps PPP's word on each debit; what it has accepted stays accepted. Returns how many it was not asked about."""
-    strange = 0
+def _answered(conn: Connection, lines: list[Line]) -> tuple[int, list[str]]:
+    """Keeps PPP's word on each debit; what it has accepted stays accepted, since that is booked.
+
+    Returns:
+        How many it was not asked about, and what it says otherwise now of debits that it had accepted.
+    """
+    strange, changed = 0, []
     for line in lines:
         reference, _, code, settled_on = line.fields
-        mine = (uploads.c.payment_id == reference) & (uploads.c.code.is_(None) | (uploads.c.code != ACCEPTED))
-        if conn.execute(update(uploads).where(mine).values(code=code, settled_on=settled_on)).rowcount:
+        mine = uploads.c.payment_id == reference
+        new = mine & (uploads.c.code.is_(None) | (uploads.c.code != ACCEPTED))
+        if conn.execute(update(uploads).where(new).values(code=code, settled_on=settled_on)).rowcount:
             continue
-        strange += (
-            conn.execute(select(uploads.c.code).where(uploads.c.payment_id == reference)).first() is None
-        )
-    return strange
+        known = conn.execute(select(uploads.c.code, uploads.c.settled_on).where(mine)).one_or_none()
+        if known is None:
+            strange += 1
+        elif (code, settled_on) != tuple(known):
+            changed.append(f"{reference} {known.code} {known.settled_on}, now {code} {settled_on}".strip())
+    return strange, changed

@@ -67,3 +67,40 @@ def test_what_cannot_be_compared_is_said_in_one_line(
     options = parse(["compare", str(tmp_path / "bad.toml"), "a", "b", "--day", "2026-06-21"], ROLES)
     assert compare.run(options) == 2
     assert "nam: nothing of that name is known" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        ("gone", "No such file or directory"),
+        ("strange", "in no character set that was agreed"),
+        ("wrong", "it declares 2 records; there are 1"),
+    ],
+)
+@pytest.mark.parametrize("side", ["here", "there"])
+def test_an_error_says_which_of_the_two_files_it_is_about(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], side: str, fault: str, why: str
+) -> None:
+    """Both have the same name: one of them is the other side's."""
+    layout = """
+    [{side}]
+    title = {{ zh = "{side}", en = "{side}" }}
+    [{side}.layout]
+    form = "delimited"
+    separator = ","
+    currency = "CNY"
+    columns = [{{ name = "key" }}, {{ name = "amount", kind = "fen" }}, {{ name = "status" }}]
+    trailer = [{{ name = "count", kind = "count" }}]
+    """
+    sides = "".join(layout.format(side=one) for one in ("here", "there"))
+    (tmp_path / "pair.toml").write_text(f"name = 'x'\ntitle = {{ zh = 'x', en = 'x' }}\n{sides}", "utf-8")
+    paths = {one: tmp_path / one / "DAY.TXT" for one in ("here", "there")}
+    for one, path in paths.items():
+        path.parent.mkdir()
+        content = {"strange": b"A,1,\xff\n1\n", "wrong": b"A,1,ok\n2\n"}.get(fault if one == side else "")
+        path.write_bytes(content or b"A,1,ok\n1\n")
+    if fault == "gone":
+        paths[side].unlink()
+    places = [str(tmp_path / "pair.toml"), *map(str, paths.values())]
+    assert compare.run(parse(["compare", *places, "--day", "2026-06-21"], ROLES)) == 2
+    assert capsys.readouterr().err.startswith(f"stb-server: {side.upper()} {paths[side]}: {why}")

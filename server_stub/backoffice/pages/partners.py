@@ -53,32 +53,66 @@ async def add(visit: Visit) -> Response:
 
 def _folders(text: str) -> dict[str, str]:
     """Folders as they were typed: each with =r or =rw. Raises PartnerRefused."""
-    pairs = [one.partition("=") for one in text.replace(",", " ").split()]
-    return {name: right.lower() for name, _, right in pairs}
+    return partners.folders_of(text.replace(",", " ").split())
 
 
-def _limits(form: Form) -> Limits:
-    """Raises PartnerRefused."""
-    usual = Limits()
+def _limits(form: Form, usual: Limits = Limits()) -> Limits:
+    """What is not filled in, or shows what it is, stays as usual. Raises PartnerRefused."""
     connections = form.number("connections", usual.connections)
-    sizes = [
-        form.number(name, most // MB)
-        for name, most in (("file", usual.file_bytes), ("room", usual.room_bytes))
-    ]
-    if not 0 < connections <= MOST_CONNECTIONS or not all(0 < size <= MOST_MB for size in sizes):
+    kept = {"file": usual.file_bytes, "room": usual.room_bytes}
+    sizes = {name: form.number(name, _mb(size)) for name, size in kept.items()}
+    if not 0 < connections <= MOST_CONNECTIONS or not all(0 < size <= MOST_MB for size in sizes.values()):
         said = N_("connections are 1 to %(connections)s, sizes 1 to %(size)s MB")
         raise PartnerRefused(said, connections=MOST_CONNECTIONS, size=f"{MOST_MB:,}")
-    return Limits(connections, *(size * MB for size in sizes))
+    given = (kept[name] if size == _mb(kept[name]) else size * MB for name, size in sizes.items())
+    return Limits(connections, *given)
+
+
+def _mb(size: int) -> int:
+    """For a form; a command may have set less than one."""
+    return -(-size // MB)
 
 
 @pages.get("/partners/{name}", Right.PARTNERS)
 async def one(visit: Visit) -> Response:
     """One account, and the last files of its folders."""
-    partner = await _find(visit)
+    return await _one(visit, await _find(visit))
+
+
+@pages.post("/partners/{name}/change", Right.PARTNERS)
+async def change(visit: Visit) -> Response:
+    """What was agreed anew: addresses, folders, limits."""
+    office, form, partner = visit.office, visit.form, await _find(visit)
+    addresses = form.text("addresses", 2000).replace(",", " ").split()
+    try:
+        folders = None if partner.name in partners.BUNDLED else _folders(form.text("folders", 2000))
+        limits = _limits(form, Limits(partner.connections, partner.file_bytes, partner.room_bytes))
+
+        def enter(conn: Connection) -> None:
+            told = (partner.name, addresses, folders or None, limits._asdict())
+            partners.change(conn, office.clock, visit.person.name, *told)
+
+        await office.books("exchange").write(enter)
+    except PartnerRefused as refused:
+        return await _one(visit, partner, visit.worded(refused.said))
+    return visit.go(f"/partners/{partner.name}", "partner-changed")
+
+
+async def _one(visit: Visit, partner: Partner, error: str = "") -> Response:
     last = await visit.office.books("exchange").read(
         lambda conn: files.listed(conn, partner=partner.name, most=FILES_SHOWN)
     )
-    return visit.page("partner.html", partner=partner, files=last)
+    told: dict[str, Any] = {
+        "addresses": " ".join(partner.addresses),
+        "folders": " ".join(f"{name}={right}" for name, right in partner.folders.items()),
+        "connections": partner.connections,
+        "file": _mb(partner.file_bytes),
+        "room": _mb(partner.room_bytes),
+    }
+    if error:
+        told = {name: visit.form.text(name, 2000) for name in told}
+    facts = {"partner": partner, "files": last, "told": told, "error": error}
+    return visit.page("partner.html", 422 if error else 200, **facts, bundled=partners.BUNDLED)
 
 
 @pages.post("/partners/{name}/password", Right.PARTNERS)

@@ -421,6 +421,22 @@ async def test_partners_are_let_in_given_passwords_and_closed(system: System) ->
     assert "已有名为 bank 的合作方" in admin.page
     await admin.post("/language", "/partners", language="en")
     assert "198.51.100.7/32" in (await admin.get("/partners/bank")).text
+    page = "/partners/bank"
+    told = {"addresses": "", "folders": "BILLS=r NEW=rw", "connections": "4", "file": "5", "room": "60"}
+    assert "The account is changed" in (await admin.post(f"{page}/change", page, **told)).text
+    changed = await account("bank")
+    assert json.loads(changed.folders) == {"BILLS": "r", "NEW": "rw"}
+    assert (changed.addresses, changed.connections, changed.room_bytes) == ("[]", 4, 60 << 20)
+    (entry,) = await logged(system, "exchange", exchange.audit, "partner-changed")
+    assert (entry.actor, entry.subject) == ("adam", "bank")
+    for wrong in ({"folders": "IN=r in=rw"}, {"folders": "IN=r IN=rw"}, {"addresses": "moon"}, {"room": "0"}):
+        refused = await admin.post(f"{page}/change", page, **{**told, **wrong})
+        assert refused.status_code == 422, wrong
+        assert all(value in refused.text for value in wrong.values())
+    assert await account("bank") == changed
+    assert 'name="folders"' not in (await admin.get("/partners/ppp")).text
+    await admin.post("/partners/ppp/change", "/partners/ppp", addresses="192.0.2.1")
+    assert (await account("ppp")).addresses == '["192.0.2.1/32"]'
     second = await admin.post("/partners/bank/password", "/partners/bank", confirmed="yes")
     assert "shown only now" in second.text
     assert (await account("bank")).password != row.password

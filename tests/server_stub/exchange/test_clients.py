@@ -12,7 +12,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,20 +41,21 @@ class Exchange:
     Attributes:
         data: its folder.
         home: for what clients keep.
-        bank: the password of partner ``bank``.
+        passwords: of partners that have one of their own.
     """
 
     port: int
     data: Path
     home: Path
-    bank: str
+    passwords: Mapping[str, str]
 
     @property
     def authority(self) -> str:
         return str(self.data / "ca.pem")
 
     def password(self, account: str) -> str:
-        return self.bank if account == "bank" else account_password(SecretText(KEY), account).reveal()
+        derived = account_password(SecretText(KEY), account).reveal()
+        return self.passwords.get(account, derived)
 
     def curl(self, account: str, path: str, *options: str) -> subprocess.CompletedProcess[bytes]:
         """``curl`` of a path, with TLS."""
@@ -136,8 +137,12 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
         "STB_SERVER_FTP_PASSIVE_PORTS": "52300-52399",
     }
     with started(data, "exchange", **settings) as (process, _):
-        said = stb_server("partners", "add", "bank", "--address", "127.0.0.0/24", "--data", str(data))
-        one = Exchange(port, data, home, said.split()[5])
+        options = {"bank": ("--address", "127.0.0.0/24"), "small": ("--file-bytes", "1000")}
+        said = {
+            name: stb_server("partners", "add", name, *more, "--data", str(data))
+            for name, more in options.items()
+        }
+        one = Exchange(port, data, home, {name: text.split()[5] for name, text in said.items()})
         assert one.curl("bank", "").returncode == 0  # a moment later it would have its folders by itself
         yield one
         process.send_signal(signal.SIGTERM)
@@ -213,7 +218,7 @@ def test_the_house_gives_and_takes_in_every_partner_s_folder(exchange: Exchange,
         assert exchange.curl(partner, f"{folder}/HOUSE20260621.TXT", "-T", str(source)).returncode == 25
         assert exchange.curl(partner, f"{folder}/", "-Q", "DELE HOUSE20260621.TXT").returncode == 21
     listed = exchange.curl("tsp", "", "--list-only").stdout.decode().split()
-    assert listed == ["bank", "boss", "ppp"]
+    assert listed == ["bank", "boss", "ppp", "small"]
 
 
 def test_what_is_text_to_others_goes_byte_for_byte_too(exchange: Exchange) -> None:
@@ -229,6 +234,20 @@ def test_what_is_text_to_others_goes_byte_for_byte_too(exchange: Exchange) -> No
             assert conn.recv(100) == lines
     told = [one for one in exchange.listed("boss") if one[2] == "DZMX/LINES.TXT"]
     assert [one[6] for one in told] == [hashlib.sha256(lines).hexdigest()]
+
+
+def test_curl_and_lftp_hear_what_was_agreed(exchange: Exchange, tmp_path: Path) -> None:
+    """Not that the connection was reset, which would be tried again for ever."""
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * 20_000_000)
+    put = exchange.curl("small", "IN/A.TXT", "-v", "-T", str(large))
+    assert put.returncode == 70  # "remote disk full"
+    assert b"552 A file may have 1000 bytes at most, and this one has more." in put.stderr
+    put = exchange.lftp("small", f"put {large} -o IN/A.TXT.part")
+    assert put.returncode == 1
+    assert b"552 A file may have 1000 bytes at most" in put.stderr
+    assert exchange.shown("small/IN") == []
+    assert exchange.growing() == []
 
 
 def test_two_at_once_do_not_get_into_each_other_s_way(exchange: Exchange, tmp_path: Path) -> None:
@@ -462,7 +481,7 @@ def test_a_kill_during_an_upload_leaves_nothing_that_counts(tmp_path: Path, sour
     settings = {"STB_SERVER_PARTNER_KEY": KEY, "STB_SERVER_FTP_PORT": str(port)}
     for killed in (True, False):
         with started(data, "exchange", **settings) as (process, _):
-            exchange = Exchange(port, data, tmp_path, "")
+            exchange = Exchange(port, data, tmp_path, {})
             with exchange.ftplib("ppp") as ftp:
                 assert ftp.nlst("XFJG") == ([] if killed else ["CUT.TXT.part"])
                 assert exchange.listed() == []

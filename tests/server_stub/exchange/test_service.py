@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ftplib
 import os
+import re
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from server_stub import backup, partners
 from server_stub.app import ROLES
 from server_stub.backup import files as backup_files
 from server_stub.cli import parse
-from server_stub.exchange import invariants, listener, tables
+from server_stub.exchange import filesystem, invariants, listener, tables
 from server_stub.exchange import partners as accounts
+from server_stub.exchange.ftp import (
+    MOST_CONNECTIONS,
+    MOST_OF_A_LINE_BYTES,
+    MOST_OF_ONE_ADDRESS,
+    SIGN_IN_SECONDS,
+)
 from server_stub.exchange.listener import Doorway, Listener
 from server_stub.exchange.partners import CLOSED, Limits
 from server_stub.exchange.service import ExchangeService, SignInRefused
 from server_stub.foundation.clock import SimulatedClock
-from server_stub.foundation.database import Database
+from server_stub.foundation.database import Database, NoConnection
 from server_stub.foundation.folders import FolderRefused, FolderUnreachable, FtpFolder, account_password
 from server_stub.foundation.ids import Ids
 from server_stub.foundation.secret import SecretText
@@ -44,6 +54,7 @@ class Exchange:
 
     def __init__(self, service: ExchangeService, clock: SimulatedClock, doorway: Doorway, data: Path) -> None:
         self.service, self.clock, self.doorway, self.data = service, clock, doorway, data
+        self.door = Listener(service, doorway)
 
     def folder(self, account: str, base: str = "", password: SecretText | None = None) -> FtpFolder:
         host, port = self.doorway.address
@@ -75,12 +86,12 @@ class Exchange:
                 pass
 
     def session(self, account: str, password: SecretText) -> ftplib.FTP_TLS:
-        ftp = ftplib.FTP_TLS(context=authority(), timeout=10)
-        ftp.connect(*self.doorway.address)
-        ftp.login(account, password.reveal())
-        ftp.prot_p()
-        ftp.voidcmd("TYPE I")
-        return ftp
+        client = ftplib.FTP_TLS(context=authority(), timeout=10)
+        client.connect(*self.doorway.address)
+        client.login(account, password.reveal())
+        client.prot_p()
+        client.voidcmd("TYPE I")
+        return client
 
 
 @pytest.fixture(autouse=True)
@@ -103,16 +114,15 @@ async def exchange(database: Database, tmp_path: Path, anyio_backend: str) -> As
     with socket.create_server(("127.0.0.1", 0)) as listening:
         doorway = Doorway(listening, certificates)
         service.start()
-        door = Listener(service, doorway)
-        await door.start()
         one = Exchange(service, clock, doorway, tmp_path)
+        await one.door.start()
         try:
             yield one
             looks = invariants.checks(service.store).items()
             faults = await service.database.read(lambda conn: {name: look(conn) for name, look in looks})
             assert not any(faults.values()), faults
         finally:
-            await door.stop()
+            await one.door.stop()
             await service.stop()
 
 
@@ -171,10 +181,10 @@ async def test_a_partner_has_no_more_than_was_agreed(exchange: Exchange, tmp_pat
     large, small = tmp_path / "large", tmp_path / "small"
     large.write_bytes(b"x" * 1001)
     small.write_bytes(b"x" * 1000)
-    with pytest.raises(FolderRefused, match="552 That is more than has been agreed"):
+    with pytest.raises(FolderRefused, match="552 A file may have 1000 bytes at most"):
         await bank.deliver(large, "IN/A.TXT")
     await bank.deliver(small, "IN/A.TXT")
-    with pytest.raises(FolderRefused, match="552"):
+    with pytest.raises(FolderRefused, match="552 All files in the folders may have 1500 bytes together"):
         await bank.deliver(small, "IN/B.TXT")
     assert await bank.names("IN") == ["A.TXT"]
     assert [path.name for path in (exchange.data / "folders/bank/IN").iterdir()] == ["A.TXT"]
@@ -183,6 +193,127 @@ async def test_a_partner_has_no_more_than_was_agreed(exchange: Exchange, tmp_pat
         await bank.names("IN")
     for session in sessions:
         session.close()
+
+
+@pytest.mark.parametrize("name", ["IN/A.TXT", "IN/A.TXT.part"])
+async def test_what_is_too_large_is_refused_in_words_and_takes_up_no_room(
+    exchange: Exchange, name: str
+) -> None:
+    """The client may send all of it first: a connection that was reset would tell it nothing."""
+    await exchange.add("bank", Limits(file_bytes=1_000_000, room_bytes=1_500_000))
+    within, beyond = b"x" * 1_000_000, b"x" * 8_000_000
+    with closing(await asyncio.to_thread(exchange.session, "bank", BANK)) as ftp, capture_logs() as logs:
+        for _ in range(2):  # what was refused does not count
+            with pytest.raises(ftplib.error_perm, match="552 A file may have 1000000 bytes at most"):
+                await asyncio.to_thread(sent, ftp, f"STOR {name}", beyond)
+            assert not [path for path in (exchange.data / "folders").rglob("*") if path.is_file()]
+        await asyncio.to_thread(sent, ftp, "STOR IN/B.TXT", within)
+        room = "1500000 bytes together: there is room for 500000, and this one has more"
+        with pytest.raises(ftplib.error_perm, match=f"552 .* {room}"):
+            await asyncio.to_thread(sent, ftp, f"STOR {name}", within)
+        await asyncio.to_thread(sent, ftp, f"STOR {name}", within[:500_000])
+    told = [one for one in logs if one["event"] == "file-too-large"]
+    assert [(one["limit"], one["limit_bytes"]) for one in told] == [
+        ("file", 1_000_000),
+        ("file", 1_000_000),
+        ("room", 1_500_000),
+    ]
+    assert {one["name"] for one in told} == {name}
+
+
+async def test_what_is_gone_on_with_may_be_no_larger(exchange: Exchange) -> None:
+    await exchange.add("bank", Limits(file_bytes=1000))
+    with closing(await asyncio.to_thread(exchange.session, "bank", BANK)) as ftp:
+        await asyncio.to_thread(sent, ftp, "STOR IN/A.TXT.part", b"x" * 900)
+        with pytest.raises(ftplib.error_perm, match="552 A file may have 1000 bytes"):
+            await asyncio.to_thread(sent, ftp, "APPE IN/A.TXT.part", b"x" * 101)
+
+
+async def test_a_disk_without_room_is_told_when_all_was_sent(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(size: int, _: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(filesystem, "_expect_allowed", full)
+    with closing(await asyncio.to_thread(exchange.session, "boss", account_password(KEY, "boss"))) as ftp:
+        with pytest.raises(ftplib.error_temp, match="452 There is no room"):
+            await asyncio.to_thread(sent, ftp, "STOR DZMX/A.TXT", b"x" * 8_000_000)
+        monkeypatch.undo()
+        await asyncio.to_thread(sent, ftp, "STOR DZMX/A.TXT", b"x")
+
+
+def sent(ftp: ftplib.FTP_TLS, command: str, content: bytes) -> None:
+    """Uploads all of it before it looks at the reply, as curl does."""
+    with closing(ftp.transfercmd(command)) as conn:
+        conn.sendall(content)
+        assert isinstance(conn, ssl.SSLSocket)
+        conn.unwrap()
+    ftp.voidresp()
+
+
+async def test_one_address_does_not_take_all_connections(exchange: Exchange) -> None:
+    with ExitStack() as silent, capture_logs() as logs:
+        for _ in range(MOST_OF_ONE_ADDRESS):
+            assert await asyncio.to_thread(greeted, silent, exchange, "127.0.0.5") == b"220"
+        assert await asyncio.to_thread(greeted, silent, exchange, "127.0.0.5") == b"421"
+        assert await exchange.folder("boss").names("DZMX") == []
+    refused = [one for one in logs if one["event"] == "ftp-refused"]
+    assert [(one["address"], one["why"]) for one in refused] == [("127.0.0.5", "connections of the address")]
+    assert MOST_OF_ONE_ADDRESS * 4 < MOST_CONNECTIONS
+
+
+async def test_who_does_not_sign_in_is_not_waited_for(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(await asyncio.to_thread(exchange.session, "boss", account_password(KEY, "boss"))) as known:
+        assert SIGN_IN_SECONDS <= 30
+        monkeypatch.setattr("server_stub.exchange.ftp.SIGN_IN_SECONDS", 0.05)
+        with closing(socket.create_connection(exchange.doorway.address, 10)) as silent:
+            told = await asyncio.to_thread(lambda: b"".join(iter(lambda: silent.recv(100), b"")))
+        assert told.splitlines()[1:] == [b"421 Control connection timed out."]
+        desk = exchange.door._desk
+        assert desk is not None
+        for session in desk.sessions:
+            desk.post(session._expect_signed_in)
+        assert await asyncio.to_thread(known.nlst) == ["DZMX"]
+
+
+@pytest.mark.parametrize("length", [MOST_OF_A_LINE_BYTES + 1, 5000, 100_000])
+async def test_a_command_that_is_too_long_gets_one_reply(exchange: Exchange, length: int) -> None:
+    with closing(await asyncio.to_thread(exchange.session, "boss", account_password(KEY, "boss"))) as known:
+        assert known.sock is not None
+        known.sock.sendall(b"STAT " * (length // 5) + b"x" * (length % 5) + b"\r\nNOOP\r\nPWD\r\n")
+        with pytest.raises(ftplib.error_perm, match="500 Command too long"):
+            await asyncio.to_thread(known.getresp)
+        assert (await asyncio.to_thread(known.getresp)).startswith("200")
+        assert (await asyncio.to_thread(known.getresp)).startswith("257")
+
+
+def greeted(silent: ExitStack, exchange: Exchange, address: str) -> bytes:
+    """The code of the first reply on a connection from there, which stays open."""
+    conn = socket.create_connection(exchange.doorway.address, 10, (address, 0))
+    silent.enter_context(closing(conn))
+    return conn.recv(3)
+
+
+async def test_who_signs_in_while_accounts_are_read_stays_signed_in(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read before he was there is older."""
+    service, read, let_in = exchange.service, exchange.service.database.read, []
+
+    async def slow(work: Any) -> Any:
+        before = await read(work)
+        if not let_in:
+            await exchange.add("bank")
+            let_in.append(await service.sign_in("bank", BANK, "192.0.2.7"))
+        return before
+
+    monkeypatch.setattr(service.database, "read", slow)
+    await service._look()
+    monkeypatch.undo()
+    assert service.holds(let_in[0])
 
 
 async def test_a_closed_account_does_nothing_more(exchange: Exchange) -> None:
@@ -245,14 +376,13 @@ async def test_a_stop_cuts_who_does_not_come_to_an_end(
     with socket.create_server(("127.0.0.1", 0)) as listening:
         doorway = Doorway(listening, certificates)
         service.start()
-        door = Listener(service, doorway)
-        await door.start()
         one = Exchange(service, clock, doorway, tmp_path)
+        await one.door.start()
         with closing(await asyncio.to_thread(one.session, "boss", account_password(KEY, "boss"))) as ftp:
             upload = await asyncio.to_thread(ftp.transfercmd, "STOR DZMX/A.TXT")
             await asyncio.to_thread(upload.sendall, b"half")
             async with asyncio.timeout(5):
-                await door.stop()
+                await one.door.stop()
                 await service.stop()
             upload.close()
     assert not [path for path in (tmp_path / "folders").rglob("*") if path.is_file()]
@@ -262,13 +392,41 @@ async def test_a_database_that_is_away_lets_nobody_in(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(_: Any) -> Any:
-        raise OSError("away")
+        raise NoConnection("away")
 
     monkeypatch.setattr(exchange.service.database, "write", away)
-    with pytest.raises(FolderRefused, match="not able to tell"):
+    with capture_logs() as logs, pytest.raises(FolderUnreachable, match="421 Nobody can be signed in"):
         await exchange.folder("boss").names("DZMX")
+    assert [one["event"] for one in logs] == ["database-away", "ftp-sign-in-put-off"]
     monkeypatch.undo()
     assert await exchange.folder("boss").names("DZMX") == []
+
+
+async def test_a_full_disk_is_no_wrong_password(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where it fills up once the password was right."""
+    service, right, address = exchange.service, account_password(KEY, "boss"), "192.0.2.7"
+    write = service.database.write
+
+    async def fills_up(work: Callable[[Any], Any]) -> Any:
+        if "give_back" in work.__qualname__:
+            raise NoConnection("database or disk is full")
+        return await write(work)
+
+    monkeypatch.setattr(service.database, "write", fills_up)
+    for _ in range(3):
+        with pytest.raises(NoConnection):
+            await service.sign_in("boss", right, address)
+    monkeypatch.undo()
+    exchange.clock.advance(6)
+
+    async def owed() -> list[Any]:
+        await asyncio.sleep(0)
+        return service._owed
+
+    await exchange.until(lambda attempts: attempts == [], owed)
+    for _ in range(3):
+        with pytest.raises(SignInRefused, match="password"):
+            await service.sign_in("boss", SecretText("wrong"), address)
 
 
 async def test_what_cannot_be_kept_is_not_acknowledged(
@@ -283,6 +441,66 @@ async def test_what_cannot_be_kept_is_not_acknowledged(
         await exchange.folder("boss").deliver(tmp_path / "source", "DZMX/A.TXT")
     assert await exchange.folder("boss").names("DZMX") == []
     assert await exchange.files() == []
+
+
+async def test_what_was_agreed_is_changed_while_the_server_runs(
+    exchange: Exchange, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await exchange.add("bank", Limits(file_bytes=1000), addresses=["192.0.2.0/24", "127.0.0.1"])
+    url = databases.of(tmp_path)
+    where = ["--data", str(tmp_path), *(["--database", url] if url else [])]
+
+    async def said(*words: str) -> tuple[int, str]:
+        code = await asyncio.to_thread(
+            partners.run, parse(["partners", *words, *where], ROLES), exchange.clock
+        )
+        told = capsys.readouterr()
+        return code, told.out + told.err
+
+    async def known() -> list[Any]:
+        await asyncio.sleep(0)
+        return [exchange.service.known["bank"].connections]
+
+    with closing(await asyncio.to_thread(exchange.session, "bank", BANK)) as client:
+        done = await said("change", "bank", "--file-bytes", "2000", "--connections", "3", "--folder", "DK=rw")
+        assert done == (0, "partner bank is changed\n")
+        exchange.clock.advance(6)
+        await exchange.until(lambda found: found == [3], known)
+        with pytest.raises(ftplib.error_temp, match="421 This account was closed or changed"):
+            await asyncio.to_thread(client.nlst)
+    with closing(await asyncio.to_thread(exchange.session, "bank", BANK)) as client:
+        assert await asyncio.to_thread(client.nlst) == ["DK"]
+        await asyncio.to_thread(sent, client, "STOR DK/A.TXT", b"x" * 2000)
+    row = exchange.service.known["bank"]
+    assert row.addresses == ("192.0.2.0/24", "127.0.0.1/32")  # what is not given stays
+    assert row.room_bytes == Limits().room_bytes
+    assert (await said("change", "bank", "--address", "192.0.2.7"))[0] == 0
+    with pytest.raises(SignInRefused, match="address"):
+        await exchange.service.sign_in("bank", BANK, "127.0.0.1")
+    assert (await said("change", "bank", "--address", "any"))[0] == 0
+    assert (await exchange.service.sign_in("bank", BANK, "203.0.113.9")).addresses == ()
+    assert await said("change", "nobody", "--address", "any") == (
+        1,
+        "stb-server: there is no partner nobody\n",
+    )
+    for words, why in (
+        ((), "nothing is given that could be changed"),
+        (("--address", "any", "--address", "192.0.2.7"), "an address like"),
+        (("--folder", "in=r", "--folder", "IN=rw"), "folders in and IN differ in capitals only"),
+        (("--folder", "IN=r", "--folder", "IN=rw"), "folder IN is named twice"),
+        (("--folder", "IN=r", "--folder", "IN/SUB=rw"), "IN/SUB=rw: .* none is within another"),
+    ):
+        code, told = await said("change", "bank", *words)
+        assert code == 1
+        assert re.search(why, told), told
+        if words[:1] == ("--folder",):
+            assert await said("add", "other", *words) == (1, told)
+    code, told = await said("change", "ppp", "--folder", "IN=rw")
+    assert (code, told) == (1, "stb-server: the folders of ppp are those that this program works with\n")
+    records = await exchange.service.database.read(
+        lambda conn: [(row.action, row.subject) for row in conn.execute(tables.audit.records.select())]
+    )
+    assert records[-3:] == [("partner-changed", "bank")] * 3
 
 
 async def test_the_command_and_a_backup(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Table, update
+from structlog.testing import capture_logs
 
 from cardreader.sim.profiles import PROFILES
 from server_stub.foundation import day_files
@@ -194,6 +195,48 @@ async def test_a_day_can_be_sent_again_without_harm(system: System) -> None:
     assert len(await at_ppp(system, ppp.ledger.entries)) == len(await at_ppp(system, ppp.ledger.entries))
     assert not await system.tsp.database.write(lambda conn: uploads.send_again(conn, date(2026, 1, 1)))
     assert len(done) == 2
+
+
+async def test_an_answer_that_takes_back_what_was_accepted_is_told_and_books_nothing(
+    system: System, tmp_path: Path
+) -> None:
+    first, second = await paid(system, 2)
+    next_day(system)
+    await exchanged(system)
+    before = await days_of(system), await settled_fen(system)
+    path = tmp_path / "exchange" / "ppp" / "XFJG" / "XFJG20260621.TXT"
+    amount = f"{first['payment']}|{first['amount_fen']}|"
+    text = path.read_text("ascii")
+    assert f"{amount}00|20260622" in text
+    path.write_text(text.replace(f"{amount}00|20260622", f"{amount}05|"), "ascii")
+    with capture_logs() as logs:
+        await telling(system).run()
+    assert (await days_of(system), await settled_fen(system)) == before
+    said = f"{first['payment']} 00 20260622, now 05"
+    (told,) = [one for one in logs if one["event"] == "answer-changed"]
+    assert (told["log_level"], told["day"], told["count"], told["kept"]) == ("error", "2026-06-21", 1, [said])
+    name = "XFJG/XFJG20260621.TXT"
+    read = system.tsp.database.read
+    row = await read(lambda conn: tables.files.last(conn, "ppp", "in", name))
+    assert row is not None
+    assert row.version == 2
+    history = await read(lambda conn: tables.files.history(conn, row.id))
+    assert [one.detail for one in history if one.event == uploads.CHANGED] == [{"count": 1, "kept": said}]
+    assert second["payment"] not in said
+
+
+async def test_an_answer_that_accepts_what_was_refused_books_it_once(system: System, tmp_path: Path) -> None:
+    (payment,) = await paid(system)
+    await system.tsp.database.write(lambda conn: conn.execute(update(tables.debits).values(tac="00000000")))
+    next_day(system)
+    await exchanged(system)
+    assert await settled_fen(system) == 0
+    path = tmp_path / "exchange" / "ppp" / "XFJG" / "XFJG20260621.TXT"
+    text = path.read_text("ascii").replace("|05|", "|00|20260622")
+    for _ in range(2):
+        path.write_text(text, "ascii")
+        await telling(system).run()
+    assert await settled_fen(system) == payment["amount_fen"]
 
 
 async def test_days_of_an_outage_are_caught_up_with(system: System, tmp_path: Path) -> None:
