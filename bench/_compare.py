@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 COLUMNS = ("key", "amount", "currency", "status", "day")
 
 
-def ours(here: Path, there: Path, *, unique: bool = False) -> int:
+def ours(here: Path, there: Path, *, unique: bool = True) -> int:
+    """As the pairs of this house are: our own book promises unique keys, the other one promises nothing."""
     from datetime import date
 
     from server_stub.reconciliation.engine import compare
@@ -32,11 +33,11 @@ def ours(here: Path, there: Path, *, unique: bool = False) -> int:
     book = {
         "title": title,
         "statuses": statuses,
-        "unique": unique,
         "layout": layout_of,
     }
+    own = {**book, "unique": unique}
     pair = Pair.model_validate(
-        {"name": "bench", "title": title, "here": book, "there": book, "reversed": ["reversed"]}
+        {"name": "bench", "title": title, "here": own, "there": book, "reversed": ["reversed"]}
     )
     layout = pair.here.layout
     assert layout is not None
@@ -50,8 +51,9 @@ def ours(here: Path, there: Path, *, unique: bool = False) -> int:
     return found
 
 
-def unique(here: Path, there: Path) -> int:
-    return ours(here, there, unique=True)
+def unpromised(here: Path, there: Path) -> int:
+    """Neither promises anything."""
+    return ours(here, there, unique=False)
 
 
 def bare(here: Path, there: Path) -> int:
@@ -90,13 +92,13 @@ def datacompy_polars(here: Path, there: Path) -> int:
 WAYS: dict[str, Callable[[Path, Path], int]] = {
     "ours": ours,
     "bare": bare,
-    "unique": unique,
+    "unpromised": unpromised,
     "datacompy": datacompy,
     "datacompy_polars": datacompy_polars,
 }
 NEEDS = {
     "ours": ("server_stub.reconciliation.engine", "server_stub.reconciliation.sources"),
-    "unique": ("server_stub.reconciliation.engine", "server_stub.reconciliation.sources"),
+    "unpromised": ("server_stub.reconciliation.engine", "server_stub.reconciliation.sources"),
     "bare": ("duckdb",),
     "datacompy": ("datacompy", "pandas"),
     "datacompy_polars": ("datacompy", "polars"),
