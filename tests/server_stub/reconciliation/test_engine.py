@@ -53,7 +53,8 @@ def naive(both: Pair, here: Sequence[Record], there: Sequence[Record], carried: 
         if 0 < away <= both.window_days and record.key not in books[side] and newer:
             old[side][record.key] = record
     found: Found = set()
-    for key in {*books["here"], *books["there"]}:
+    # What was left over on both sides has found each other, too.
+    for key in {*books["here"], *books["there"], *(old["here"].keys() & old["there"].keys())}:
         ours, theirs = books["here"].get(key, []), books["there"].get(key, [])
         if len(ours) > 1 or len(theirs) > 1:
             for cls, many in ((Cls.DUPLICATE_HERE, ours), (Cls.DUPLICATE_THERE, theirs)):
@@ -91,6 +92,15 @@ def told(differences: Sequence[Difference]) -> Found:
         (one.cls, one.key, None, None) if one.cls in twice else (one.cls, one.key, one.here, one.there)
         for one in differences
     }
+
+
+def test_what_was_left_over_on_both_sides_has_found_each_other(tmp_path: Path) -> None:
+    left = Record("K2", 100, "CNY", "settled", DAY - timedelta(days=2))
+    carried = [Carried("here", left), Carried("there", left)]
+    with compare(
+        pair(window_days=2), RecordSource([]), RecordSource([]), day=DAY, carried=carried, work=tmp_path
+    ) as result:
+        assert [(one.cls, one.key) for one in result.differences()] == [(Cls.OTHER_DAY, "K2")]
 
 
 @settings(max_examples=60, deadline=None)
