@@ -1,7 +1,6 @@
 """Compares two books of a day and classes every difference; memory does not grow with the day.
 
-Totals come first: of each book, and of 262,144 parts of it by the key's hash, count, sum and a sum of hashes of what is
-compared. Only records of parts that differ, or have a key twice, are read again, joined and classed. Parsing, sums and
+Totals come first: of each book, and of 262,144 parts of it by the key's hash, count, sum and hashes of what is compared. Only records of parts that differ, or have a key twice, are read again, joined and classed. Parsing, sums and
 join are DuckDB's, within a limit of memory; what does not fit goes to the work folder.
 
 Two different parts can have equal totals by chance, as often as two random numbers of 64 bits are equal.
@@ -11,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -142,15 +142,13 @@ class _Comparison:
         self._db.close()
 
     def run(self, sources: dict[Side, Source], carried: Iterable[Carried], progress: Progress) -> None:
-        for percent, side in zip((0, 10), SIDES, strict=True):
-            progress(f"read-{side}", percent)
-            prepared = sources[side].prepare(self._day, self._folder)
-            self._prepared[side] = prepared
-            book = self._pair.book(side)
-            self._parsed[side] = parsed(prepared, book, self._day, self._pair.currency)
-        for percent, side in zip((20, 45), SIDES, strict=True):
-            progress(f"totals-{side}", percent)
-            self._sum_up(side)
+        with ThreadPoolExecutor(1) as beside:
+            # Ours may come out of a database, which wants this thread; their file is made ready meanwhile.
+            there = beside.submit(sources["there"].prepare, self._day, self._folder)
+            progress("read-here", 0)
+            self._sum_up("here", sources["here"].prepare(self._day, self._folder), progress, 10)
+            progress("read-there", 35)
+            self._sum_up("there", there.result(), progress, 45)
         progress("differing", 60)
         self._carry(carried)
         self._choose()
@@ -169,15 +167,18 @@ class _Comparison:
         assert row is not None
         return row
 
-    def _sum_up(self, side: Side) -> None:
+    def _sum_up(self, side: Side, prepared: Prepared, progress: Progress, percent: int) -> None:
         """Totals of the parts of a book; part NULL has the lines that are no records."""
-        what = self._parsed[side]
-        rows = what.rows(lines(self._prepared[side]))
-        # One hash alone is not mixed enough for sums of it: amounts that were exchanged might cancel out.
+        progress(f"totals-{side}", percent)
+        what = parsed(prepared, self._pair.book(side), self._day, self._pair.currency)
+        self._prepared[side], self._parsed[side] = prepared, what
+        rows = what.rows(lines(prepared))
+        # One hash alone is not mixed enough: its last column is only XORed in, so that days that were exchanged cancelled out.
         mixed = "hash(hash(k, amount, currency, status, day))"
         each = f"SELECT CASE WHEN {what.well} THEN k END AS k, amount AS fen, {mixed} AS h"
         each += f" FROM (SELECT *, hash(key) AS k FROM {rows})"
-        sums = "count(*) AS n, sum(fen) AS fen, sum(h) AS h"
+        # Rows that are there twice cancel out, too: see _choose.
+        sums = "count(*) AS n, sum(fen) AS fen, bit_xor(h) AS h"
         self._db.execute(
             f"CREATE TABLE parts_{side} AS SELECT {_part('k')} AS part, {sums} FROM ({each}) GROUP BY part"
         )
@@ -241,7 +242,7 @@ class _Comparison:
         every = f"SELECT coalesce(h.part, t.part) AS part FROM {joined} WHERE {unlike}"
         every += f" UNION ALL SELECT {_part('hash(key)')} FROM carried"
         if not (self._pair.here.unique or self._pair.there.unique):
-            # Parts that are equal have the same keys twice, so that one side tells.
+            # Where one side has no key twice, parts that are not the same do not look equal; so one side tells.
             keys = f"SELECT hash({self._parsed['here'].first_key}) AS k FROM {lines(self._prepared['here'])}"
             every += f" UNION ALL SELECT {_part('k')} FROM ({keys}) GROUP BY k HAVING count(*) > 1"
         self._db.execute(f"CREATE TABLE chosen AS SELECT DISTINCT part FROM ({every}) WHERE part IS NOT NULL")

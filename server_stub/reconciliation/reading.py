@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -147,8 +148,10 @@ def _cleaned(path: Path, layout: Layout, work: Path) -> tuple[Path, bool]:
     if codecs.lookup(layout.charset).name in ("utf-8", "ascii") and _is_clean(path, layout):
         return path, False
     first: Sentence | None = None
+    # Of a name of its own: the other book's file may have the same, and its copy is there, too.
+    place = Path(tempfile.mkdtemp(prefix="copy-", dir=work))
     for charset in _tried(path, layout):
-        copy = work / f"{path.name}.{charset}"
+        copy = place / f"{path.name}.{charset}"
         try:
             return copy, _copy(path, copy, charset, layout)
         except _NotSo as error:

@@ -9,6 +9,7 @@ from datetime import date
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Protocol
 
 from server_stub.reconciliation.layout import REPLACED, BadLine, Column, Ends, Layout
@@ -34,7 +35,10 @@ _IN_NOTE = re.compile(r"[\x00-\x1f\x7f\ufffd\ud800-\udfff]")
 
 
 class Source(Protocol):
-    """A book's records of a day; nothing of it is kept in memory."""
+    """A book's records of a day; nothing of it is kept in memory.
+
+    That of the other side is prepared in a thread of its own, beside ours.
+    """
 
     def prepare(self, day: date, work: Path) -> Prepared:
         """Makes them a file that can be read. Raises FileRefused.
@@ -80,20 +84,18 @@ class RecordSource:
     name: str = "records"
 
     def prepare(self, day: date, work: Path) -> Prepared:
-        path = work / "records"
-        number = 0
-        while path.exists():
-            number += 1
-            path = work / f"records-{number}"
         dirty = False
         every = iter(self.records)
-        with path.open("w", encoding="utf-8", newline="\n") as file:
+        # Under a name of its own: the other book may be put down there, too.
+        with NamedTemporaryFile(
+            "w", prefix="records-", dir=work, delete=False, encoding="utf-8", newline="\n"
+        ) as file:
             while lines := [_line(record) for record in islice(every, AT_ONCE)]:
                 text = "\n".join(lines) + "\n"
                 if _ODD.search(text):
                     text, dirty = _ODD.sub(REPLACED, text), True
                 file.write(text)
-        return Prepared(path, self.name, PLAIN, 0, dirty, None, Ends())
+        return Prepared(Path(file.name), self.name, PLAIN, 0, dirty, None, Ends())
 
 
 def _line(record: Record) -> str:

@@ -153,8 +153,8 @@ def _value(column: Column, raw: str, day: date, cut_off: time | None) -> str:
     match column.kind:
         case "fen" | "count":
             # Most numbers look just as they would be written, which is cheaper to see.
-            number = f"try_cast({raw} AS BIGINT)"
-            usual = f"WHEN strlen({raw}) <= 15 AND {number}::VARCHAR = {raw} THEN {number}"
+            number = f"try_cast({raw} AS INTEGER)"
+            usual = f"WHEN strlen({raw}) <= 9 AND {number}::VARCHAR = {raw} THEN {number}::BIGINT"
             return f"CASE {usual} WHEN regexp_full_match({raw}, '{FEN}') THEN {raw}::BIGINT END"
         case "yuan":
             return (

@@ -160,6 +160,18 @@ def test_the_same_is_found_as_with_dictionaries(
         assert not list(Path(name).glob("compare-*"))
 
 
+def test_two_files_of_one_name_are_two(tmp_path: Path) -> None:
+    """Also where neither can be read as it is, so that both are copied."""
+    sources = []
+    for side, fen in (("here", 5), ("there", 6)):
+        (tmp_path / side).mkdir()
+        path = tmp_path / side / "day.txt"
+        path.write_bytes(f"K1|{fen}|CNY|S|2026-06-21|\r\n".encode())
+        sources.append(FileSource(path, PLAIN))
+    with compare(pair(), *sources, day=DAY, work=tmp_path / "work") as result:
+        assert [(one.cls, one.key) for one in result.differences()] == [(Cls.AMOUNT, "K1")]
+
+
 def test_a_row_that_both_have_twice_is_twice_on_both_sides(tmp_path: Path) -> None:
     """Equal totals do not hide it."""
     rows = [Record(f"K{number}", 5, "CNY", "S", DAY) for number in (1, 2, 2, 3)]
