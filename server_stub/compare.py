@@ -14,11 +14,12 @@ from pathlib import Path
 from server_stub import cli
 from server_stub.commands import USAGE, subcommand
 from server_stub.foundation.money import yuan
-from server_stub.foundation.sentences import Sentence
+from server_stub.foundation.sentences import N_, Sentence, say
+from server_stub.foundation.text import harmless
 from server_stub.reconciliation.layout import Layout
 from server_stub.reconciliation.pair import Pair, PairError, load
 from server_stub.reconciliation.reading import FileRefused, Prepared
-from server_stub.reconciliation.records import Difference, Record
+from server_stub.reconciliation.records import Cls, Difference, Record
 from server_stub.reconciliation.sources import FileSource
 
 COLUMNS = ("class", "key", "fields", "line", "text")
@@ -63,6 +64,7 @@ def _compare(options: argparse.Namespace, pair: Pair) -> int:
             raise PairError(f"{options.pair}: {side}.layout is missing: how its file is laid out")
     assert pair.here.layout is not None
     assert pair.there.layout is not None
+    _look_at(options)
     here, there = (
         _Side("HERE", options.here, pair.here.layout),
         _Side("THERE", options.there, pair.there.layout),
@@ -73,11 +75,21 @@ def _compare(options: argparse.Namespace, pair: Pair) -> int:
     ):
         for name, totals in (("here", result.here), ("there", result.there)):
             cli.announce(LINE.format(name, totals.count, yuan(totals.fen)))
-        for cls, (count, fen) in result.counts.items():
+        for cls, (count, fen) in sorted(result.counts.items(), key=lambda one: list(Cls).index(one[0])):
             cli.announce(LINE.format(cls, count, yuan(fen)))
         if options.to is not None:
             _write(options.to, result.differences())
         return 0 if all(cls.startswith("matched") for cls in result.counts) else 1
+
+
+def _look_at(options: argparse.Namespace) -> None:
+    """What is read is gone through more than once, and nothing of it may be written over. Raises FileRefused."""
+    for word, path in (("HERE", options.here), ("THERE", options.there)):
+        if path.exists() and not path.is_file():
+            raise FileRefused(f"{word} {path}", None, say(N_("this is no plain file; keep it as one first")))
+    read = (options.pair, options.here, options.there)
+    if options.to is not None and options.to.exists() and any(map(options.to.samefile, read)):
+        raise FileRefused(f"--to {options.to}", None, say(N_("this is one of the files that are read")))
 
 
 def _write(path: Path, differences: Iterable[Difference]) -> None:
@@ -86,8 +98,9 @@ def _write(path: Path, differences: Iterable[Difference]) -> None:
         out = csv.writer(file)
         out.writerow((*COLUMNS, *(f"{side}_{name}" for side in ("here", "there") for name in OF_SIDE)))
         for one in differences:
-            sides = (*_fields(one.here), *_fields(one.there))
-            out.writerow((one.cls, one.key, " ".join(one.fields), one.line or "", one.text, *sides))
+            row = (one.cls, one.key, " ".join(one.fields), one.line or "", str(one.text))
+            cells = (*row, *_fields(one.here), *_fields(one.there))
+            out.writerow(harmless(cell) if isinstance(cell, str) else cell for cell in cells)
 
 
 def _fields(record: Record | None) -> list[object]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from xlsxwriter import Workbook
 
 from server_stub.foundation.clock import CHINA
+from server_stub.foundation.text import harmless
 
 KEPT = timedelta(days=1)
 MOST_ROWS = 500_000
@@ -22,7 +23,6 @@ FORMATS = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 """Endings of names, and what they are."""
-_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
 Cell = str | int | datetime | None
 
 
@@ -43,15 +43,6 @@ class Writer(Protocol):
     def close(self) -> None:
         """The end."""
         ...
-
-
-def harmless(text: str) -> str:
-    """A text as a cell that no spreadsheet takes for a formula.
-
-    >>> harmless("=1+1"), harmless("1"), harmless(" @x")
-    ("'=1+1", '1', "' @x")
-    """
-    return "'" + text if text.lstrip(" ").startswith(_FORMULA) else text
 
 
 def writer(path: Path, kind: str, columns: Sequence[Column], title: str) -> Writer:

@@ -37,6 +37,7 @@ BreakRow = Row[Any]
 """A row of ``breaks``."""
 AGREED, CLOSE, WAIT = "agreed", "close", "wait"
 SECOND_WANTED = N_("from %(limit_fen)s on a second person is wanted; this is about %(amount_fen)s")
+NOBODY_KNOWS = N_("nobody can tell what amount this is about: a second person is wanted")
 HEAL_AT_ONCE = 200
 """Breaks in one transaction."""
 
@@ -335,7 +336,10 @@ class Book:
         if not decision.reason.strip() or not decision.actor.strip():
             raise DecisionRefused(N_("a reason and an actor are wanted"))
         fen, second = at_stake(*records(row)), decision.second or ""
-        if fen >= second_fen and (same_person(second, "") or same_person(second, decision.actor)):
+        alone = same_person(second, "") or same_person(second, decision.actor)
+        if alone and wants_second(row, second_fen):
+            if row.cls == Cls.MALFORMED:
+                raise DecisionRefused(NOBODY_KNOWS)
             raise DecisionRefused(SECOND_WANTED, limit_fen=second_fen, amount_fen=fen)
         action.do(conn, row, f"person:{decision.actor}")
         told = {"reason": decision.reason, "second": decision.second}
@@ -418,7 +422,7 @@ class Book:
 
     def _open(self, conn: Connection, pair: str, key: str) -> BreakRow | None:
         table = self.breaks.c
-        mine = and_(table.pair == pair, table.key == key, table.state != "closed")
+        mine = and_(table.pair == pair, table.key == key, table.closed_at.is_(None))
         return conn.execute(select(self.breaks).where(mine).with_for_update()).one_or_none()
 
     def _decided(self, conn: Connection, run: Row[Any], one: Difference) -> bool:
@@ -511,6 +515,11 @@ def _facts(run: Row[Any], one: Difference) -> dict[str, Any]:
         values[side] = _json(record)
         values[f"{side}_fen"] = None if record is None else record.amount_fen
     return values | {"line": one.line, "text": one.text.kept}
+
+
+def wants_second(row: BreakRow, second_fen: int) -> bool:
+    """Whether two people decide about a break: from an amount on, and where nobody can read the amount."""
+    return row.cls == Cls.MALFORMED or at_stake(*records(row)) >= second_fen
 
 
 def fields_of(row: BreakRow) -> Sequence[str]:

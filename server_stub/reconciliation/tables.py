@@ -77,7 +77,7 @@ def breaks(metadata: MetaData) -> Table:
         sqlite_where=there,
         postgresql_where=there,
     )
-    Index("breaks_of_key", table.c.key)
+    Index("breaks_of_key", table.c.key, table.c.pair)
     Index("breaks_of_run", table.c.run)
     Index("breaks_of_day", table.c.pair, table.c.day)
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,25 @@ def test_an_error_says_which_of_the_two_files_it_is_about(
     places = [str(tmp_path / "pair.toml"), *map(str, paths.values())]
     assert compare.run(parse(["compare", *places, "--day", "2026-06-21"], ROLES)) == 2
     assert capsys.readouterr().err.startswith(f"stb-server: {side.upper()} {paths[side]}: {why}")
+
+
+def test_neither_a_pipe_is_an_empty_book_nor_is_what_is_read_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(tmp_path, capsys, "A001,12.50,ok\n", "A001  1240ok  \n")
+    paths = [str(tmp_path / name) for name in ("pair.toml", "here.txt", "there.txt")]
+    for path in paths:
+        before = Path(path).read_bytes()
+        assert compare.run(parse(["compare", *paths, "--day", "2026-06-21", "--to", path], ROLES)) == 2
+        assert Path(path).read_bytes() == before
+        assert f"--to {path}: this is one of the files that are read" in capsys.readouterr().err
+    os.mkfifo(tmp_path / "pipe")
+    paths[1] = str(tmp_path / "pipe")
+    assert compare.run(parse(["compare", *paths, "--day", "2026-06-21"], ROLES)) == 2
+    assert f"HERE {tmp_path / 'pipe'}: this is no plain file" in capsys.readouterr().err
+
+
+def test_a_spreadsheet_finds_no_formula_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said(tmp_path, capsys, "=1+1,12.50,ok\n", "A001  1250ok  \n")
+    with (tmp_path / "out.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [row["key"] for row in csv.DictReader(file)] == ["'=1+1", "A001"]

@@ -22,7 +22,7 @@ from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import N_
 from server_stub.foundation import statements
 from server_stub.foundation.problems import Problem
-from server_stub.reconciliation.book import Decision, DecisionRefused, fields_of, records
+from server_stub.reconciliation.book import Decision, DecisionRefused, fields_of, records, wants_second
 from server_stub.reconciliation.healing import at_stake
 from server_stub.tsp import books
 from server_stub.tsp.remedies import Remedies, facts_of
@@ -215,7 +215,7 @@ def stake(row: Row[Any]) -> int:
 
 def above(office: Office, row: Row[Any]) -> bool:
     """Whether a second person is wanted."""
-    return stake(row) >= office.settings.case_second_fen
+    return wants_second(row, office.settings.case_second_fen)
 
 
 async def _find(office: Office, name: str) -> Row[Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, MetaData, select
+from sqlalchemy import Connection, MetaData, event, select
 
 from server_stub.foundation.audit import Audit
 from server_stub.foundation.clock import CHINA, SimulatedClock
@@ -317,3 +317,41 @@ def test_a_run_that_fails_says_why_and_can_go_on(house: House) -> None:
         ("running", "", 0, ""),
         ("failed", "", 0, "away"),
     ]
+
+
+def test_an_amount_that_nobody_can_read_is_decided_by_two(house: House) -> None:
+    house.run(Difference(Cls.MALFORMED, "K1", None, None, (), 2, say("there, line 2")))
+    with pytest.raises(DecisionRefused, match="nobody can tell what amount"):
+        house.decide("close")
+    with pytest.raises(DecisionRefused, match="nobody can tell what amount"):
+        house.decide("close", second="li na")
+    assert house.decide("close", second="Wang").state == "closed"
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+def test_a_key_is_found_without_going_through_all_breaks_there_ever_were(house: House, kind: str) -> None:
+    """PostgreSQL has statistics, and chooses by them."""
+    asked: list[str] = []
+
+    def listen(conn: Connection, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("SELECT") and "FROM breaks" in statement and 'breaks."key" =' in statement:
+            asked.append(statement)
+
+    def work(conn: Connection) -> list[str]:
+        event.listen(conn, "before_cursor_execute", listen)
+        run = book.want(conn, house.ids, house.clock, "a-b", DAY, "night")
+        book.begin(conn, house.clock, run)
+        book.see(conn, house.ids, house.clock, run, [status()])
+        event.remove(conn, "before_cursor_execute", listen)
+        raw = conn.connection.driver_connection
+        assert raw is not None
+        plans = (raw.execute(f"EXPLAIN QUERY PLAN {one}", ("x",) * one.count("?")) for one in asked)
+        return [str(row[-1]) for plan in plans for row in plan]
+
+    plans = house(work)
+    assert len(asked) == 2
+    found = {plan for plan in plans if plan.startswith(("SEARCH", "SCAN"))}
+    assert found == {
+        "SEARCH breaks USING INDEX one_open_break_of_a_key (pair=? AND key=?)",
+        "SEARCH breaks USING INDEX breaks_of_key (key=? AND pair=?)",
+    }
