@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import functools
 import os
+import sqlite3
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import ParamSpec
 
 from sqlalchemy import MetaData
+from sqlalchemy.exc import OperationalError
 
 from server_stub.foundation.clock import machine_pauses
 from server_stub.foundation.database import Database
@@ -18,6 +20,7 @@ from server_stub.foundation.startup import CannotStart
 from server_stub.opening import open_role
 from server_stub.settings import Settings, SettingsError, from_environment
 
+LOCKED = "database is locked"
 USAGE = 2
 """Exit code when it cannot be done as it was asked for."""
 P = ParamSpec("P")
@@ -32,6 +35,11 @@ def subcommand(run: Callable[P, int]) -> Callable[P, int]:
             return run(*args, **named)
         except (SettingsError, CannotStart) as error:
             sys.stderr.write(f"stb-server: {error}\n")
+            return USAGE
+        except (sqlite3.OperationalError, OperationalError) as error:
+            if LOCKED not in str(error):
+                raise
+            sys.stderr.write("stb-server: a server is writing into this database all the time: try again\n")
             return USAGE
 
     return told

@@ -7,7 +7,7 @@ import csv
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -38,12 +38,9 @@ class _Side:
     def prepare(self, day: date, work: Path) -> Prepared:
         name = f"{self.word} {self.path}"
         try:
-            prepared = FileSource(self.path, self.layout).prepare(day, work)
-        except FileRefused as error:
-            raise FileRefused(name, error.line, error.why) from error
+            return FileSource(self.path, self.layout, name).prepare(day, work)
         except OSError as error:
             raise FileRefused(name, None, Sentence(error.strerror or str(error))) from error
-        return replace(prepared, name=name)
 
 
 @subcommand

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 from itertools import islice
@@ -13,7 +13,7 @@ from tempfile import NamedTemporaryFile
 from typing import Protocol
 
 from server_stub.reconciliation.layout import REPLACED, BadLine, Column, Ends, Layout
-from server_stub.reconciliation.reading import Prepared, prepare
+from server_stub.reconciliation.reading import FileRefused, Prepared, prepare
 from server_stub.reconciliation.records import Record
 
 PLAIN = Layout(
@@ -51,13 +51,22 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """A file of an agreed layout."""
+    """A file of an agreed layout.
+
+    Args:
+        name: for people; "": that of the file.
+    """
 
     path: Path
     layout: Layout
+    name: str = ""
 
     def prepare(self, day: date, work: Path) -> Prepared:
-        return prepare(self.path, self.layout, day, work)
+        name = self.name or self.path.name
+        try:
+            return replace(prepare(self.path, self.layout, day, work), name=name)
+        except FileRefused as error:
+            raise FileRefused(name, error.line, error.why) from error
 
     def records(self, day: date, work: Path, currency: str = "") -> Iterator[tuple[int, Record | BadLine]]:
         """The records, or what is wrong with a line, each with its line's number: for whoever wants them one by one.

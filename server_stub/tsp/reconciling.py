@@ -21,10 +21,11 @@ from sqlalchemy import Connection, Row, func, select
 
 from server_stub.foundation import day_files
 from server_stub.foundation.calendar import Calendar, days
+from server_stub.foundation.clock import Clock
 from server_stub.foundation.day_exchange import DayExchange, Received
 from server_stub.foundation.files import IN, REFUSED, FileRow
 from server_stub.foundation.jobs import Job, every
-from server_stub.foundation.sentences import N_, Sentence, say
+from server_stub.foundation.sentences import N_, read, say
 from server_stub.reconciliation import pair as pairs
 from server_stub.reconciliation.book import Seen
 from server_stub.reconciliation.healing import Tally
@@ -146,7 +147,8 @@ class Reconciling:
             if day.isoformat() not in there:
                 clock, name = self._core.clock, day_files.name_of(books.kind, day)
                 run = book.want(conn, self._core.ids, clock, books.pair.name, day, SERVER)
-                book.fail(conn, clock, run, _missing(books, name))
+                theirs = files.last(conn, books.exchange.partner, IN, name)
+                _give_up(conn, clock, run, books, name, theirs)
                 log.error("file-missing", partner=books.exchange.partner, name=name)
 
     def _wanted(self, conn: Connection) -> list[Row[Any]]:
@@ -173,8 +175,7 @@ class Reconciling:
         name = day_files.name_of(books.kind, day)
         theirs = await database.read(lambda conn: files.last(conn, books.exchange.partner, IN, name))
         if theirs is None or theirs.state == REFUSED:
-            why = _missing(books, name)
-            await database.write(lambda conn: book.fail(conn, clock, row.id, why))
+            await database.write(lambda conn: _give_up(conn, clock, row.id, books, name, theirs))
             return
         await database.write(lambda conn: book.begin(conn, clock, row.id))
         try:
@@ -203,7 +204,8 @@ class Reconciling:
             database.submit(lambda conn: book.progress(conn, row.id, step, percent))
 
         here = _Ready(await database.read(ours))
-        there = FileSource(books.exchange.store.path(theirs.sha256), pair.there.layout)
+        called = f"{theirs.name} ({theirs.version})"
+        there = FileSource(books.exchange.store.path(theirs.sha256), pair.there.layout, called)
         carried = await database.read(lambda conn: book.carry(conn, pair.name, day, pair.window_days))
         begin = partial(compare, pair, here, there, day=day, carried=carried, work=work, progress=told)
         with await asyncio.to_thread(begin) as result:
@@ -251,6 +253,16 @@ def _open_days(conn: Connection, pair: str, day: date, window: int) -> list[date
     return sorted(date.fromisoformat(one) for one in conn.scalars(query))
 
 
-def _missing(books: Books, name: str) -> Sentence:
-    said = N_("no file %(name)s of %(partner)s is here that could be used")
-    return say(said, name=name, partner=books.exchange.partner)
+def _give_up(
+    conn: Connection, clock: Clock, run: str, books: Books, name: str, theirs: FileRow | None
+) -> None:
+    """A run whose file is not here, or cannot be used, and why."""
+    if theirs is None:
+        said = say(N_("no file %(name)s of %(partner)s is here"), name=name, partner=books.exchange.partner)
+        book.fail(conn, clock, run, said)
+        return
+    why = next(
+        one.detail.get("why") for one in reversed(files.history(conn, theirs.id)) if one.event == REFUSED
+    )
+    told = {"name": name, "version": theirs.version, "why": read(why)}
+    book.fail(conn, clock, run, say(N_("%(name)s, version %(version)s: %(why)s"), **told), refused=True)

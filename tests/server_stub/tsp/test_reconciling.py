@@ -202,12 +202,29 @@ async def test_a_file_that_does_not_come_is_told_and_caught_up_with(system: Syst
         "ppp": "failed",
     }
     (why, _) = [row.error for row in await system.rows(tables.book.runs) if row.day == DAY.isoformat()]
-    assert str(read(why)) == "no file DZMX/DZMX20260621.TXT of boss is here that could be used"
+    assert str(read(why)) == "no file DZMX/DZMX20260621.TXT of boss is here"
     away.rename(place)
     await morning(system, 2)
     await mended(system)
     assert await runs(system) == {"boss": ("done", {"matched": 1}), "ppp": ("done", {"matched": 1})}
     assert await breaks(system) == []
+
+
+async def test_a_run_whose_file_was_refused_says_why(system: System, tmp_path: Path) -> None:
+    await paid(system)
+    next_day(system)
+    name = "DZMX/DZMX20260621.TXT"
+    (tmp_path / "exchange" / "boss" / name).write_text(
+        "H|DZMX|20260621|0000000001|000000000001600\n", "ascii"
+    )
+    system.clock.advance(timedelta(hours=6).total_seconds())
+    await reconciling(system).run()
+    (row,) = [
+        row for row in await system.rows(tables.book.runs) if (row.pair, row.day) == ("boss", DAY.isoformat())
+    ]
+    assert row.state == "refused"
+    assert str(read(row.error)).startswith(f"{name}, version 1: ")
+    assert "trailer" in str(read(row.error)) or "cut" in str(read(row.error))
 
 
 async def test_a_payment_over_the_cut_off_is_matched_on_the_other_day(system: System) -> None:
