@@ -34,7 +34,7 @@ def test_what_else_a_database_says_is_not_swallowed(tmp_path: Path) -> None:
     @subcommand
     def run() -> int:
         with closing(sqlite3.connect(tmp_path / "one.db")) as one:
-            one.execute("SELECT * FROM nothing")
+            one.execute("SELECT * FROM nobody")
         return 0
 
     with pytest.raises(sqlite3.OperationalError, match="no such table"):
