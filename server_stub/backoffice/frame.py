@@ -123,6 +123,7 @@ def environment(language: str) -> Environment:
     made.install_gettext_translations(words.translations(language), newstyle=True)  # type: ignore[attr-defined]
     made.filters.update(
         yuan=words.yuan,
+        amount=words.amount,
         when=words.when,
         day=words.day,
         span=words.span,

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from server_stub.foundation.clock import CHINA
 
 DOMAIN = "backoffice"
+CURRENCY = "CNY"
 NO_VALUE = "–"
 
 
@@ -57,6 +58,16 @@ def yuan(fen: int | None) -> str:
     if fen is None:
         return NO_VALUE
     return f"{'−' if fen < 0 else ''}¥{abs(fen) // 100:,}.{abs(fen) % 100:02d}"
+
+
+def amount(fen: int | None, currency: str = CURRENCY) -> str:
+    """The same in any currency of two decimals.
+
+    >>> amount(4500, "USD"), amount(4500)
+    ('USD 45.00', '¥45.00')
+    """
+    told = yuan(fen)
+    return told if currency == CURRENCY else told.replace("¥", f"{currency} ")
 
 
 def when(instant: datetime | None) -> str:

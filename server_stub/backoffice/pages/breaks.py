@@ -24,6 +24,7 @@ from server_stub.foundation import statements
 from server_stub.foundation.problems import Problem
 from server_stub.reconciliation.book import Decision, DecisionRefused, fields_of, records, wants_second
 from server_stub.reconciliation.healing import at_stake
+from server_stub.reconciliation.records import Cls
 from server_stub.tsp import books
 from server_stub.tsp.remedies import Remedies, facts_of
 from server_stub.tsp.tables import audit, authorisations, book, cases, certificates, orders, payments
@@ -66,7 +67,7 @@ async def listed(visit: Visit) -> Response:
     older = _place(rows[SHOWN - 1]) if len(rows) > SHOWN else ""
     facts: dict[str, Any] = {"rows": rows[:SHOWN], "told": told, "before": before, "older": older}
     facts |= {"options": options(visit.language), "states": STATES, "classes": CLASSES}
-    return visit.page("breaks.html", **facts, pairs=pairs(), facts_of=facts_of)
+    return visit.page("breaks.html", **facts, pairs=pairs(), facts_of=facts_of, records_of=records)
 
 
 def _parts(state: str) -> list[tuple[str, ColumnElement[bool]]]:
@@ -194,7 +195,9 @@ async def decide(visit: Visit) -> Response:
         return await _shown(visit, row, visit.t(N_("Say why: a decision needs a reason.")), chosen=action)
     path = f"/breaks/{row.id}"
     if above(office, row):
-        facts = {"action": action, "reason": reason, "amount_fen": stake(row)}
+        facts: dict[str, str | int] = {"action": action, "reason": reason}
+        if row.cls != Cls.MALFORMED:
+            facts["amount_fen"] = stake(row)
         facts["number"] = facts_of(row).get("number") or row.key
         await proposals.propose(office, KIND, row.id, visit.person.name, facts)
         return visit.go(path, "proposed")
