@@ -53,7 +53,7 @@ RESULTS = {
     "forgotten": N_("%(number)s forgotten"),
     "brought on": N_("%(number)s brought on"),
     "done": N_("%(number)s done"),
-    "swept": N_("%(number)s swept"),
+    "swept": N_("%(number)s looked at"),
     "reversed": N_("%(number)s reversed"),
     "balanced": N_("balanced"),
     "closed today": N_("closed today"),

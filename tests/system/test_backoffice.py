@@ -126,7 +126,7 @@ def test_a_difference_is_found_and_decided_with_nothing_but_keys(
 ) -> None:
     words = {
         "en": ("Differences", "missing-here", "Leave it open", "is carried out"),
-        "zh": ("差异", "reversed-on-one-side", "继续挂账", "已按决定处理"),
+        "zh": ("差错", "reversed-on-one-side", "继续挂账", "已按决定处理"),
     }[language]
     sign_in(page, server, "zhang.min", language)
     go(page, "d", words[0])

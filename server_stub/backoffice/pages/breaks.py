@@ -14,6 +14,7 @@ from server_stub.backoffice import proposals, sentences
 from server_stub.backoffice.errors import Clash, Impossible, Unknown
 from server_stub.backoffice.office import Office
 from server_stub.backoffice.pages.cases import LONGEST_REASON
+from server_stub.backoffice.pages.transactions import names_of
 from server_stub.backoffice.pairs import options, pairs
 from server_stub.backoffice.recon_words import BREAK_CLASSES, BREAK_FIELDS, BREAK_STATES
 from server_stub.backoffice.rights import Right
@@ -159,6 +160,7 @@ async def _shown(
     told |= {"notes": {name: _note(one) for name, one in (("here", here), ("there", there))}}
     told |= {"able": book.able(row, Remedies(office.moves()).actions(row.pair)), "fen": at_stake(here, there)}
     told |= {"second": above(office, row), "error": error, "chosen": chosen, "reason": reason}
+    told["service_names"] = await names_of(visit)
     return visit.page("break.html", 422 if error else 200, **told)
 
 

@@ -14,7 +14,6 @@ from server_stub.backoffice.errors import Clash, Impossible, Unknown
 from server_stub.backoffice.office import Office
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
-from server_stub.backoffice.story import actor
 from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import CASE_KINDS, N_
 from server_stub.foundation.ids import number_of
@@ -87,7 +86,6 @@ async def _shown(
         "history": history,
         "waiting": waiting,
         "able": able,
-        "by": actor,
         "known": sorted(facts.items()),
     }
     told |= {"second": above(office, row), "error": error, "chosen": chosen, "reason": reason}

@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, Response
 
 from server_stub.backoffice.errors import Away, Clash, Unknown
 from server_stub.backoffice.office import METADATA, Office
-from server_stub.backoffice.recon_words import DIRECTIONS, FILE_STATES
+from server_stub.backoffice.recon_words import DIRECTIONS, FILE_STATES, PARTNERS
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.tables import audit
@@ -64,6 +64,9 @@ async def listed(visit: Visit) -> Response:
     facts |= {"older": rows[SHOWN - 1].id if len(rows) > SHOWN else ""}
     facts |= {"roles": [(one, visit.t(ROLES[one])) for one in roles]}
     facts |= {"states": [(one, visit.t(mark.text)) for one, mark in FILE_STATES.items()]}
+    mine = [(one, visit.t(text)) for one, text in PARTNERS.items() if one != role]
+    others = {told["partner"]} - {"", *PARTNERS}  # an account that has no words
+    facts |= {"partners": [*mine, *((one, one) for one in others)]}
     facts |= {"directions": [(one, visit.t(text)) for one, text in DIRECTIONS.items()]}
     return visit.page("files.html", **facts)
 

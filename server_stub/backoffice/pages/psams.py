@@ -21,7 +21,7 @@ pages = Pages()
 STATES = {
     "free": Mark(N_("Free"), "good"),
     "leased": Mark(N_("In use"), "wait"),
-    "run-out": Mark(N_("Lease has run out"), "plain"),
+    "run-out": Mark(N_("Reservation has run out"), "plain"),
     "locked": Mark(N_("Locked"), "bad"),
     "silent": Mark(N_("Does not answer"), "bad"),
 }
@@ -64,7 +64,7 @@ async def unlock(visit: Visit) -> Response:
         raise Refused(N_("Say why: a decision needs a reason."))
     if (
         asked := visit.ask(
-            N_("Is %(psam)s not locked any more?") % {"psam": psam},
+            visit.t(N_("Is %(psam)s not locked any more?"), psam=psam),
             N_(
                 "The pool uses it again at once. Each wrong proof from then on brings it nearer to locking for good."
             ),

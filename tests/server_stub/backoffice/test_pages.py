@@ -108,7 +108,7 @@ async def test_a_psam_in_use_shows_whose_it_is(system: System) -> None:
     assert "In use" in live
     assert "0:03:00" in live
     system.clock.advance(200)
-    assert "Lease has run out" in (await viewer.get("/psams/live")).text
+    assert "Reservation has run out" in (await viewer.get("/psams/live")).text
 
 
 async def test_a_batch_that_differs_is_decided(system: System) -> None:
