@@ -63,21 +63,6 @@ AUDITED = {
     "file-read": N_("File downloaded"),
 }
 """What stands in audit logs, by action."""
-ACTORS = {
-    "server": N_("the server"),
-    "box": N_("the box"),
-    "wallet": N_("the wallet"),
-    "boss": N_("BOSS"),
-    "ppp": N_("UnionPay"),
-    "card": N_("the card"),
-    "psam": N_("the PSAM"),
-    "tsp": N_("the payment platform"),
-    "platform": N_("the payment platform"),
-    "sweep": N_("the payment platform, by the clock"),
-    "tester": N_("a tester"),
-    "unknown": N_("nobody who is known"),
-}
-"""Who does things besides people, and besides rules (``rule:NAME``)."""
 ACCOUNTS = {
     "receivable:card": N_("Receivable from UnionPay: cards"),
     "suspense:orders": N_("Received, service not open yet"),
@@ -411,7 +396,7 @@ VALUES: Mapping[str, Mapping[str, str]] = {
     "term": words.TERMS,
     "method": {**words.METHODS, "load": N_("Load of electronic cash")},
     "money": {name: mark.text for name, mark in search_words.MONEY_NAMES.items()},
-    "actor": ACTORS,
+    "actor": words.ACTORS,
     "decision": {name: text for name, (text, _) in words.CASE_ACTIONS.items()},
     "wanted": sentences.VALUES["action"],
     "refusal": REASONS,
@@ -511,7 +496,7 @@ def actor(language: str, name: str) -> str:
         return words.said(
             language, N_("rule: %(rule)s"), rule=words.said(language, recon_words.RULES.get(rule, rule))
         )
-    return words.said(language, ACTORS[name]) if name in ACTORS else name.removeprefix("person:")
+    return words.said(language, words.ACTORS[name]) if name in words.ACTORS else name.removeprefix("person:")
 
 
 def reason(language: str, code: str) -> str:

@@ -39,6 +39,7 @@ VALUES: Mapping[str, Mapping[str, str]] = {
     "about": {"payment": N_("payment"), "load": N_("load")},
     "what": {"header": N_("header"), "trailer": N_("trailer")},
     "partner": recon_words.PARTNERS,
+    "actor": words.ACTORS,
     "code": PROBLEMS,
 }
 """What values of these names are called."""

@@ -236,6 +236,21 @@ CASE_ACTIONS = {
     "settled": (N_("Settled by itself"), N_("The payment came to its end by itself.")),
 }
 """What can be decided about a case: its name, and what it does."""
+ACTORS = {
+    "server": N_("the server"),
+    "box": N_("the box"),
+    "wallet": N_("the wallet"),
+    "boss": N_("BOSS"),
+    "ppp": N_("UnionPay"),
+    "card": N_("the card"),
+    "psam": N_("the PSAM"),
+    "tsp": N_("the payment platform"),
+    "platform": N_("the payment platform"),
+    "sweep": N_("the payment platform, by the clock"),
+    "tester": N_("a tester"),
+    "unknown": N_("nobody who is known"),
+}
+"""Who does things besides people, and besides rules (``rule:NAME``)."""
 ROLES = {
     "boss": N_("BOSS"),
     "tsp": N_("TSP, the payment platform"),

@@ -165,6 +165,10 @@ def test_search_goes_on_while_one_types_and_rows_are_walked_through(server: Desk
     page.wait_for_url("**/boxes/85312049")
     page.go_back()
     expect(page.locator("[type=search]")).to_have_value("85312049")
+    page.locator("tbody a").first.click()
+    page.wait_for_url("**/boxes/85312049")
+    page.locator(".trail a").click()
+    expect(page.locator("[type=search]")).to_have_value("85312049")
 
 
 def test_the_pool_looks_again_by_itself_and_leaves_what_is_typed_alone(server: Desk, page: Page) -> None:

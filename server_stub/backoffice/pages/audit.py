@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Row, select
 from starlette.responses import Response
@@ -30,7 +31,7 @@ PATHS = (
     ("key-", "/boxes/{}"),
     ("partner-", "/partners/{}"),
     ("order-cancelled", "/transactions?order={}"),
-    ("psam-", "/psams/{}"),
+    ("psam-", "/psams/module?psam={}"),
 )
 """Where the subjects of records have a page, by how their action begins."""
 pages = Pages()
@@ -83,7 +84,7 @@ def path_of(row: Row[Any]) -> str:
     """The page of what a record is about; "" where it has none."""
     for beginning, path in PATHS:
         if row.action.startswith(beginning):
-            return path.format(row.subject)
+            return path.format(quote(row.subject))
     return ""
 
 

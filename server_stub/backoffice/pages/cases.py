@@ -88,8 +88,16 @@ async def _shown(
         "able": able,
         "known": sorted(facts.items()),
     }
+    told["following"] = await _next(visit, row)
     told |= {"second": above(office, row), "error": error, "chosen": chosen, "reason": reason}
     return visit.page("case.html", 422 if error else 200, case=row, case_number=number(row), **told)
+
+
+async def _next(visit: Visit, row: Row[Any]) -> str:
+    """The page of the oldest other case that waits for a decision; "" where none does."""
+    proposed = await visit.office.database.read(lambda conn: proposals.waiting(conn, KIND))
+    rows = await visit.office.books("tsp").read(lambda conn: cases.listed(conn, most=len(proposed) + 2))
+    return next((f"/cases/{one.id}" for one in rows if one.id not in {row.id, *proposed}), "")
 
 
 @pages.post("/cases/{case}", Right.DECIDE)

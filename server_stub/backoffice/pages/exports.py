@@ -63,6 +63,15 @@ async def report(visit: Visit) -> Response:
     return await _begin(visit, f"report-{period}", work)
 
 
+@pages.get("/exports", Right.EXPORT)
+async def listed(visit: Visit) -> Response:
+    """The files that somebody has ordered: which are ready, and which are still being made."""
+    office = visit.office
+    since = office.clock.now() - KEPT
+    rows = [one for one in await office.tasks.of(KIND, visit.person.name) if one.begun_at >= since]
+    return visit.page("exports.html", rows=rows)
+
+
 @pages.get("/exports/{task}", Right.EXPORT)
 async def fetched(visit: Visit) -> Response:
     """A file that is ready, for whoever asked for it."""

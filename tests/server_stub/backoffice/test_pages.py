@@ -92,6 +92,7 @@ async def test_a_locked_psam_is_unlocked_with_a_reason(system: System) -> None:
     assert await system.rows(tables.psam_locks) == []
     (record,) = await audited(system, "tsp", "psam-unlock")
     assert (record.actor, json.loads(record.facts)["reason"]) == ("xu", "bank has unlocked it")
+    assert "bank has unlocked it" in (await chief.get("/psams/module?psam=sim:2")).text
     assert (await chief.post("/psams/unlock", "/psams", **said, confirmed="yes")).status_code == 409
 
 
@@ -107,6 +108,16 @@ async def test_a_psam_in_use_shows_whose_it_is(system: System) -> None:
     assert order.number in live
     assert "In use" in live
     assert "0:03:00" in live
+    assert f'/backoffice/transactions/{payment["payment"]}"' in live
+    (lease,) = await system.rows(tables.leases)
+    assert f'href="/backoffice/psams/module?psam={lease.psam.replace(":", "%3A")}"' in live
+    module = (await viewer.get(f"/psams/module?psam={lease.psam}")).text
+    assert f'/backoffice/transactions/{payment["payment"]}"' in module
+    assert "What people did" not in module
+    assert (await viewer.get("/psams/module?psam=moon:1")).status_code == 404
+    mine = (await viewer.get(f"/boxes/{box.number}")).text
+    assert f'/backoffice/transactions/{payment["payment"]}"' in mine
+    assert f'/backoffice/transactions?box={box.number}"' in mine
     system.clock.advance(200)
     assert "Reservation has run out" in (await viewer.get("/psams/live")).text
 

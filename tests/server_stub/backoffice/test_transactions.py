@@ -241,13 +241,18 @@ async def test_a_search_is_exported_for_whoever_asked_and_a_day_long(system: Sys
     assert sheet.cell(2, 15).value == "'=HYPERLINK(1)"
     _, answer = await _file(system, clerk, "/reports/2026-06/export", format="csv")
     assert list(csv.reader(io.StringIO(answer.text)))[1][:4] == ["2026-06-21", "3", "3", "37.00"]
+    (name,) = set(re.findall(rf'/exports/{task}" download>([^<]+)<', (await clerk.get("/exports")).text))
+    assert name in (await clerk.get(f"/tasks/{task}")).text
+    assert clerk.page.count("/backoffice/exports") >= 2
     other = await let_in(system, "other", "clerk")
     assert (await other.get(f"/exports/{task}")).status_code == 404
+    assert task not in (await other.get("/exports")).text
     viewer = await let_in(system, "viewer", "viewer")
     assert (await viewer.post("/transactions/export", "/transactions", format="csv")).status_code == 403
     system.clock.advance(timedelta(days=1, seconds=1).total_seconds())
     await clerk.sign_in()
     assert (await clerk.get(f"/exports/{task}")).status_code == 404
+    assert "You have ordered no export today" in (await clerk.get("/exports")).text
 
 
 async def test_reports_count_a_day_once_and_again_when_something_of_it_moves(

@@ -162,6 +162,7 @@ def test_every_fact_of_an_answer_to_a_box_has_words() -> None:
         for name in one.model_fields
     }
     inside = {
+        "mac1",
         "service",
         "reduction_reason",
         "methods",
