@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from server_stub.backoffice import recon_words, search_words, sentences, words
@@ -340,7 +341,7 @@ FACTS = {
     "pair": N_("Books"),
     "day": N_("Business day"),
     "cls": N_("Kind"),
-    "key": N_("Reference"),
+    "key": N_("Identifier"),
     "batch": N_("Batch"),
     "cancelled": N_("Taken back"),
     "before": N_("Before"),
@@ -421,6 +422,7 @@ FREE = frozenset(
 SAID = frozenset(("why", "note", "text", "last_error"))
 """Facts that are sentences."""
 BOOLEAN = {"true": N_("yes"), "false": N_("no")}
+_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(?:Z|[+-][0-9:]+)$")
 _CODE = re.compile(r"[a-z]+(?:[-_:.][a-z0-9]+)*")
 
 
@@ -471,6 +473,8 @@ def _value(language: str, name: str, value: Any) -> tuple[str, bool]:
     named = VALUES.get(name, {}).get(text) or BOOLEAN.get(text)
     if named is not None:
         return words.said(language, named), True
+    if _INSTANT.match(text):
+        return words.when(datetime.fromisoformat(text)), True
     if name == "actor":
         return actor(language, text), True
     if name == "by" and text.startswith("staff:"):

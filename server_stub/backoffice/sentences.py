@@ -40,6 +40,7 @@ VALUES: Mapping[str, Mapping[str, str]] = {
     "what": {"header": N_("header"), "trailer": N_("trailer")},
     "partner": recon_words.PARTNERS,
     "actor": words.ACTORS,
+    "role": words.ROLES,
     "code": PROBLEMS,
 }
 """What values of these names are called."""

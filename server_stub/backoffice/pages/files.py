@@ -93,11 +93,11 @@ async def one(visit: Visit) -> Response:
     return visit.page("file.html", **told, role=role, here=here, known=known)
 
 
-def _uses(conn: Connection, file: Row[Any]) -> tuple[list[Row[Any]], Row[Any] | None]:
-    """The comparisons that have used a file of the platform, and the day at UnionPay that it is of."""
+def _uses(conn: Connection, file: Row[Any]) -> tuple[list[tuple[Row[Any], bool]], Row[Any] | None]:
+    """The comparisons of a file's day, each with whether it has used this version; and the day at UnionPay that it is of."""
     mine = (book.runs.c.pair == file.partner) & (book.runs.c.day == file.day)
     runs = conn.execute(select(book.runs).where(mine).order_by(book.runs.c.id.desc())).all()
-    used = [run for run in runs if any(one.get("id") == file.id for one in _said(run))]
+    used = [(run, any(one.get("id") == file.id for one in _said(run))) for run in runs]
     day = statements.one(conn, upload_days, day=file.day) if file.partner == "ppp" and file.day else None
     return used, day
 

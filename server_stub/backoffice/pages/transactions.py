@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from sqlalchemy import Connection, or_, select
 from starlette.responses import Response
 
-from server_stub.backoffice import story
+from server_stub.backoffice import code_words, story
 from server_stub.backoffice.criteria import (
     CASES,
     FIELDS,
@@ -181,6 +181,15 @@ WORDS: Mapping[str, Any] = {
     "KIND_NAMES": KIND_NAMES,
     "MONEY_NAMES": MONEY_NAMES,
     "SHOWN_NAMES": SHOWN_NAMES,
-    "CHOICES": {"kind": KINDS, "money": MONEY, "shown": SHOWN, "state": STATES, "term": TERMS, "case": CASES},
+    "REASONS": code_words.REASONS,
+    "CHOICES": {
+        "reason": list(code_words.REASONS),
+        "kind": KINDS,
+        "money": MONEY,
+        "shown": SHOWN,
+        "state": STATES,
+        "term": TERMS,
+        "case": CASES,
+    },
 }
 """What templates of transactions are made with."""

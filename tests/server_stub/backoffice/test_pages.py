@@ -16,6 +16,7 @@ from server_stub.app import Roles
 from server_stub.backoffice import tables as own
 from server_stub.backoffice.api import FONTS, POLICY
 from server_stub.backoffice.office import METADATA
+from server_stub.backoffice.words import ROLES
 from server_stub.boss import tables as boss
 from server_stub.foundation.secret import SecretText
 from server_stub.settings import Settings
@@ -279,7 +280,7 @@ async def test_a_role_that_is_not_here_is_told_so_on_its_pages(system: System) -
     for path, role in (("/boxes", "boss"), ("/cases", "tsp"), ("/psams", "tsp"), ("/batches", "tsp")):
         answer = await clerk.get(path)
         assert answer.status_code == 503
-        assert f"The role {role} does not run with this back office" in answer.text
+        assert f"{ROLES[role]} does not run with this back office" in answer.text
     assert "not here" in (await clerk.get("/")).text
     assert "No role with jobs runs here" in (await clerk.get("/jobs")).text
     assert "signed-in" in (await clerk.get("/audit")).text

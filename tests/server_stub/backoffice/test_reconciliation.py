@@ -376,6 +376,7 @@ async def test_files_are_listed_and_downloaded_by_supervisors_alone(system: Syst
     page = (await clerk.get(path)).text
     assert file.sha256 in page
     assert "Comparison of" in page
+    assert "has used this version" in page
     assert "Download" not in page
     assert (await clerk.get(f"{path}/content")).status_code == 403
     assert "Download" in (await chief.get(path)).text

@@ -108,7 +108,7 @@ async def test_the_story_of_each_kind_of_payment_is_whole_and_has_nothing_secret
     ):
         said = await story(clerk, transaction)
         assert [one for one in expected if one not in said] == [], said
-        assert "step behind it" in said or "steps behind it" in said
+        assert "steps after it" in said
         assert 'class="raw"' not in clerk.page, "a code without words"
         assert not PAN.search(said)
         assert [one for one in await secrets(system) if one in clerk.page] == []

@@ -58,6 +58,29 @@ def test_every_character_is_in_the_font(weight: str) -> None:
     assert {letter for letter in letters if ord(letter) not in cmap} == set()
 
 
+def test_one_thing_has_one_name() -> None:
+    """What was called otherwise besides; docs/backoffice.md has the names."""
+    refused = (
+        "关键字",
+        "差异",
+        "提议",
+        "案件",
+        "刷卡",
+        "支付工具",
+        "操作过程",
+        "收回业务",
+        "退还",
+        "退回",
+        "标识",
+        "重新约定",
+        "未知：",
+    )
+    found = [(word, text) for word in refused for text in translations().values() if word in text]
+    assert found == []
+    english = ("sent back", "Stands as", "swept", "Together", 'anew"', "Way of paying", "Unknown:")
+    assert [(word, text) for word in english for text in translations() if word in text] == []
+
+
 def test_every_state_has_words_and_a_sign() -> None:
     assert machines.PAYMENT_SHOWN.keys() | machines.LOAD_SHOWN.keys() == words.PAYMENT_STATES.keys()
     assert {*cases.ACTIONS, *cases.LOAD_ACTIONS, "settled"} == words.CASE_ACTIONS.keys()
@@ -189,6 +212,7 @@ def test_facts_are_told_in_words() -> None:
     assert told("why", say("payment %(payment)s is %(state)s now", payment="7", state="opened").kept)[
         1
     ].startswith("支付 7 现在")
+    assert told("expires_at", "2026-06-21T02:00:05Z") == ("支付截止", "2026-06-21 10:00:05", True)
     assert told("moon", 1) == ("moon", "1", False)
     assert told("state", "never-heard-of", "en") == ("State", "never-heard-of", False)
     english = partial(words.said, "en")
