@@ -83,14 +83,14 @@ def count(conn: Connection, day: date) -> list[Total]:
 
 
 def keep(conn: Connection, counted: Iterable[tuple[date, Sequence[Total]]], now: datetime) -> None:
-    """Puts days down, in place of what was there of them."""
+    """Puts days down, in place of what was there of them; another process that counts the same day waits."""
     for day, totals in counted:
         name = day.isoformat()
+        if not statements.insert_once(conn, counted_days, {"day": name, "counted_at": now}):
+            statements.change(conn, counted_days, {"counted_at": now}, day=name)
         conn.execute(delete(day_totals).where(day_totals.c.day == name))
         if totals:
             conn.execute(insert(day_totals), [one._asdict() for one in totals])
-        conn.execute(delete(counted_days).where(counted_days.c.day == name))
-        conn.execute(insert(counted_days).values(day=name, counted_at=now))
 
 
 def first_day(conn: Connection) -> date | None:
@@ -184,8 +184,8 @@ def _last_move(conn: Connection) -> int:
 
 
 def _note(conn: Connection, position: int) -> None:
-    if not statements.change(conn, marks, {"position": position}, name=MOVES):
-        statements.insert(conn, marks, {"name": MOVES, "position": position})
+    if not statements.insert_once(conn, marks, {"name": MOVES, "position": position}):
+        statements.change(conn, marks, {"position": position}, name=MOVES)
 
 
 def between(conn: Connection, first: str, last: str, by: Sequence[str]) -> list[Any]:
