@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from server_stub.backoffice import recon_words, sentences, words
 from server_stub.backoffice.rights import Right
@@ -126,6 +128,7 @@ def environment(language: str) -> Environment:
         amount=words.amount,
         when=words.when,
         day=words.day,
+        minute=words.minute,
         span=words.span,
         named=lambda text: words.named(text, language),
         t=lambda message, **values: words.said(language, message, **values),
@@ -134,6 +137,7 @@ def environment(language: str) -> Environment:
         told=lambda kept: sentences.worded(language, read(kept)),
         query=lambda values: urlencode({name: one for name, one in values.items() if one}),
         facts=_facts,
+        labelled=labelled,
     )
     for name in (
         *("PAYMENT_STATES", "CASE_STATES", "BOX_STATES", "BATCH_STATES", "PROPOSAL_STATES", "TASK_STATES"),
@@ -154,6 +158,33 @@ def render(visit: Visit, template: str, facts: Mapping[str, Any]) -> str:
     said = DONE.get(visit.query.text("done"), "")
     told = {"visit": visit, "menu": menu, "said": said, "now": visit.office.clock.now(), **facts}
     return environment(visit.language).get_template(template).render(told)
+
+
+_TAG = re.compile(r"<(tr|td|th)\b([^>]*)>")
+_SPAN = re.compile(r'\bcolspan="(\d+)"')
+
+
+def labelled(rows: str, columns: Sequence[tuple[str, str]]) -> Markup:
+    """Rows of a table whose cells know their column's title, which stands beside them where a row is shown as a card.
+
+    >>> labelled('<tr><th scope="row">June</th><td>3</td></tr>', [("Month", ""), ("Days", "num")])
+    Markup('<tr><th scope="row" data-label="Month">June</th><td data-label="Days">3</td></tr>')
+    """
+    at = 0
+
+    def label(found: re.Match[str]) -> str:
+        nonlocal at
+        tag, rest = found.groups()
+        if tag == "tr":
+            at = 0
+            return found[0]
+        title, kind = columns[at] if at < len(columns) else ("", "")
+        span = _SPAN.search(rest)
+        at += int(span[1]) if span else 1
+        told = "" if span else f' data-label="{escape(Markup(title).striptags())}"'
+        return f"<{tag}{rest}{told}{' data-act' if kind == 'act' else ''}>"
+
+    return Markup(_TAG.sub(label, rows))
 
 
 def _facts(text: str) -> list[tuple[str, str]]:

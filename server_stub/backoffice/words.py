@@ -80,6 +80,16 @@ def when(instant: datetime | None) -> str:
     return NO_VALUE if instant is None else f"{instant.astimezone(CHINA):%Y-%m-%d %H:%M:%S}"
 
 
+def minute(instant: datetime | None) -> str:
+    """The same to the minute.
+
+    >>> from datetime import UTC
+    >>> minute(datetime(2026, 6, 21, 2, 0, 5, tzinfo=UTC))
+    '2026-06-21 10:00'
+    """
+    return NO_VALUE if instant is None else f"{instant.astimezone(CHINA):%Y-%m-%d %H:%M}"
+
+
 def day(instant: datetime | None) -> str:
     """Its day there."""
     return NO_VALUE if instant is None else f"{instant.astimezone(CHINA):%Y-%m-%d}"

@@ -212,6 +212,8 @@ WRONG = """() => {
   for (const one of document.querySelectorAll("svg")) if (one.getAttribute("aria-hidden") !== "true" && !(one.getAttribute("role") === "img" && named(one))) found.push("svg");
   if (!document.documentElement.lang || !document.title.trim()) found.push("language or title");
   if (document.documentElement.scrollWidth > document.documentElement.clientWidth) found.push("wider than the window");
+  for (const one of document.querySelectorAll(".scroll"))
+    if (one.scrollWidth > one.clientWidth + 1) found.push(`cut off by ${one.scrollWidth - one.clientWidth}: ${one.getAttribute("aria-label")}`);
   return found;
 }"""
 
