@@ -80,7 +80,8 @@ async def _listed(visit: Visit, pair: str, error: str = "", typed: str = "") -> 
         "can": found["can"],
     }
     facts |= {"pairs": pairs(), "pair": pairs()[pair], "options": options(visit.language)}
-    facts |= {"chart": run_charts.chart_of(days) if any(day.run for day in days) else None}
+    widths = ((days, run_charts.WIDTH), (days[-run_charts.FEW_DAYS :], run_charts.NARROW))
+    facts |= {"charts": [run_charts.chart_of(*one) for one in widths] if any(day.run for day in days) else []}
     facts |= {"states": STATES, "last": last, "geometry": run_charts}
     facts |= {"error": error, "typed": typed or last}
     return visit.page("reconciliation.html", 422 if error else 200, **facts)
@@ -167,7 +168,7 @@ async def _facts(visit: Visit) -> dict[str, Any]:
         "pair": pairs().get(row.pair),
         "going": Going("running", row.percent, step) if row.state in UNDER_WAY else None,
         "counts": counts,
-        "most": max((count for name, count, _ in counts if not name.startswith("matched")), default=1),
+        "differing": sum(count for name, count, _ in counts if not name.startswith("matched")),
         "healed": [Healed(**one) for one in healed],
         "used": json.loads(row.files or "{}"),
         "files": there,

@@ -321,7 +321,10 @@ async def test_the_charts_are_of_the_last_run_that_is_done_and_have_words(system
     await core.database.write(partial(month, ids=core.ids, clock=core.clock, last=DAY, pair="boss"))
     viewer = await let_in(system, "vera", "viewer")
     page = (await viewer.get("/reconciliation?pair=boss")).text
-    assert page.count('class="missing"') == 2
+    wide, _, narrow = page.partition('class="at-narrow"')
+    assert (wide.count('class="missing"'), narrow.count('class="missing"')) == (2, 1)
+    assert "<title>2026-06-20 · Payment platform ¥" in wide
+    assert "Of the last 10 days" in narrow
     assert "Of the last 30 days 28 were compared" in page
     assert ">1k</text>" in page
     runs = [row for row in await system.rows(tables.book.runs) if row.pair == "boss"]
@@ -470,3 +473,10 @@ def test_ticks_of_a_chart_are_round_and_few() -> None:
         ticks = [fen for _, fen in run_charts.chart_of([day]).ticks]
         assert 2 <= len(ticks) <= 6
         assert ticks[-1] >= most
+
+
+def test_a_chart_for_a_narrow_window_has_the_last_days_and_stays_within_its_width() -> None:
+    days = run_charts.days_of([], date(2026, 6, 21))
+    narrow = run_charts.chart_of(days[-run_charts.FEW_DAYS :], run_charts.NARROW)
+    assert [bar.day.day for bar in narrow.bars] == [date(2026, 6, 12 + away) for away in range(10)]
+    assert all(run_charts.LEFT < bar.middle < run_charts.NARROW for bar in narrow.bars)

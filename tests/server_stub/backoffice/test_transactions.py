@@ -16,7 +16,7 @@ import openpyxl
 import pytest
 from sqlalchemy import delete, insert, update
 
-from server_stub.backoffice import exports
+from server_stub.backoffice import chart, exports
 from server_stub.backoffice.criteria import MONEY
 from server_stub.backoffice.exports import Column
 from server_stub.backoffice.totals import Totals, between, count
@@ -315,3 +315,11 @@ def test_no_cell_is_a_formula(tmp_path: Path, ending: str) -> None:
     cells = read[ending](tmp_path / f"one.{ending}")[1:]
     assert len(cells) == len(evil)
     assert all(one == "plain" or one.startswith("'") for one in cells)
+
+
+def test_values_stand_above_bars_where_they_have_room_and_else_above_the_largest() -> None:
+    few = chart.bars([chart.Value("01", "", "¥12", (1_200, 0)), chart.Value("02", "", "¥3", (300, 0))])
+    assert [bar.value for bar in few.bars] == ["¥12", "¥3"]
+    amounts = [1_234_500 + day for day in range(31)]
+    many = chart.bars([chart.Value("", "", "¥12,345", (fen,)) for fen in amounts])
+    assert [bar.value for bar in many.bars] == [""] * 30 + ["¥12,345"]
