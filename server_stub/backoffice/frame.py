@@ -98,7 +98,6 @@ DONE: dict[str, str] = {
     "settle-ordered": N_("The open batch is settled within a minute."),
     "job-ordered": N_("The job is run within a minute."),
     "break-decided": N_("The decision about the difference is carried out."),
-    "run-wanted": N_("The comparison has been ordered."),
     "day-again": N_("The day goes to UnionPay once more."),
     "taken-back": N_("The service is taken back. The money follows with the night's reconciliation."),
     "partner-changed": N_("The account is changed; it is signed out within seconds and signs in anew."),

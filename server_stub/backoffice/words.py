@@ -183,6 +183,7 @@ PROPOSAL_STATES = {
     "failed": Mark(N_("Could not be done"), "bad"),
 }
 TASK_STATES = {
+    "wanted": Mark(N_("Waits its turn"), "wait"),
     "running": Mark(N_("Running"), "wait"),
     "done": Mark(N_("Done"), "good"),
     "failed": Mark(N_("Failed"), "bad"),

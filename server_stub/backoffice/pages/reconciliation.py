@@ -34,11 +34,28 @@ pages = Pages()
 
 
 class Going(NamedTuple):
-    """How far a run is, as the macro ``progress`` wants it."""
+    """How far a run is, as the macro ``progress`` wants it.
+
+    Attributes:
+        steps: what it does from beginning to end, each ``done``, ``now`` or ``next``.
+    """
 
     state: str
     percent: int
     step: str
+    steps: tuple[tuple[str, str], ...]
+
+
+def going_of(run: Row[Any]) -> Going | None:
+    """How far a run is; None of one that is over."""
+    if run.state not in UNDER_WAY:
+        return None
+    step = run.step if run.state == "running" else ""
+    names = list(RUN_STEPS)
+    at = names.index(step) if step in names else 0
+    places = [("done" if place < at else "now" if place == at else "next") for place in range(len(names))]
+    told = zip(RUN_STEPS.values(), places, strict=True)
+    return Going(run.state, run.percent, RUN_STEPS.get(step, step), tuple(told))
 
 
 @pages.get("/reconciliation", Right.SEE)
@@ -121,7 +138,7 @@ async def want(visit: Visit) -> Response:
     run = await office.books("tsp").write(lambda conn: _want(conn, office, pair, day, actor, dry, now))
     if office.tsp is not None:
         office.tsp.due(RECONCILE, now)
-    return visit.go(f"/reconciliation/{run}", "run-wanted")
+    return visit.go(f"/reconciliation/{run}")
 
 
 def _want(
@@ -160,13 +177,12 @@ async def _facts(visit: Visit) -> dict[str, Any]:
         return row, list(conn.execute(others)), there
 
     row, others, there = await visit.office.books("tsp").read(look)
-    step = RUN_STEPS.get(row.step, row.step) if row.state == "running" else RUN_STEPS[""]
     counts = _counts(row)
     healed = json.loads(row.healed or "{}").values()
     return {
         "run": row,
         "pair": pairs().get(row.pair),
-        "going": Going("running", row.percent, step) if row.state in UNDER_WAY else None,
+        "going": going_of(row),
         "counts": counts,
         "differing": sum(count for name, count, _ in counts if not name.startswith("matched")),
         "healed": [Healed(**one) for one in healed],

@@ -85,7 +85,7 @@ async def test_the_story_of_each_kind_of_payment_is_whole_and_has_nothing_secret
         await box.state(payment["payment"], "done")
     cancelled = await box.pay("wallet:demo", "opera", "monthly")
     await box.post(f"/payments/{cancelled['payment']}/cancel", {"reason": "cancelled"})
-    opened = ("Ordered for", "The money is in", "BOSS opened the service", "BOSS has opened the service", "suspense:orders", "payable:boss", "receivable:platform", "The message was delivered", "A request of the box was answered")  # fmt: skip
+    opened = ("Ordered for", "The money is in", "BOSS opened the service", "BOSS has opened the service", "suspense:orders", "payable:boss", "receivable:platform", "debits and credits agree", "The message was delivered", "A request of the box was answered")  # fmt: skip
     for transaction, expected in (
         (purse["payment"], (*opened, "MAC1", "counted this debit", "terminal_transaction_number", "sim:")),
         (online["payment"], (*opened, "UnionPay approved (code 00)", "UnionPay's own books: answered 00")),
