@@ -150,12 +150,13 @@ def environment(language: str) -> Environment:
 
 
 def render(visit: Visit, template: str, facts: Mapping[str, Any]) -> str:
-    """A template with what every page needs: ``visit``, ``menu``, ``said`` and the facts of this one."""
+    """A template with what every page needs: ``visit``, ``menu``, ``said``, ``wrong`` (why a field cannot be taken, by its id) and
+    the facts of this one."""
     menu = []
     if visit.session is not None and not visit.person.once:
         menu = [(title, [way for way in ways if visit.may(way.right)]) for title, ways in MENU]
     said = DONE.get(visit.query.text("done"), "")
-    told = {"visit": visit, "menu": menu, "said": said, "now": visit.office.clock.now(), **facts}
+    told = {"visit": visit, "menu": menu, "said": said, "now": visit.office.clock.now(), "wrong": {}, **facts}
     return environment(visit.language).get_template(template).render(told)
 
 

@@ -135,11 +135,14 @@ class Visit:
             return self.keep(Response(status_code=204, headers={"HX-Redirect": target}))
         return self.keep(RedirectResponse(target, 303))
 
-    def ask(self, title: str, text: str, verb: str, **values: Any) -> Response | None:
+    def ask(
+        self, title: str, text: str, verb: str, *, destroys: bool = False, **values: Any
+    ) -> Response | None:
         """Before what cannot be undone: a page that asks; None once that was confirmed.
 
         Args:
             title, text, verb: messages: what is asked, what it means, and the words on the button.
+            destroys: something ends for good: the button is red.
             values: of the text's ``%(name)s``.
         """
         if self.form.get("confirmed") == "yes":
@@ -151,6 +154,7 @@ class Visit:
             "text": self.t(text, **values),
             "verb": self.t(verb),
             "kept": kept,
+            "destroys": destroys,
         }
         return self.page("confirm.html", **facts, back=back if _ours(back) else PREFIX + "/")
 

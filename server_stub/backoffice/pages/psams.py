@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, select
 from starlette.responses import Response
 
-from server_stub.backoffice.errors import Clash, Refused
+from server_stub.backoffice.errors import REASON_WANTED, Clash
 from server_stub.backoffice.office import Office
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
@@ -61,7 +61,9 @@ async def unlock(visit: Visit) -> Response:
     """Somebody has unlocked one, or changed it."""
     psam, reason = visit.form.text("psam"), visit.form.text("reason", 500)
     if not reason:
-        raise Refused(N_("Say why: a decision needs a reason."))
+        facts = await _facts(visit.office)
+        places = [f"reason-{place}" for place, one in enumerate(facts["modules"], 1) if one.name == psam]
+        return visit.page("psams.html", 422, **facts, wrong=dict.fromkeys(places, visit.t(REASON_WANTED)))
     if (
         asked := visit.ask(
             N_("Is %(psam)s not locked any more?") % {"psam": psam},

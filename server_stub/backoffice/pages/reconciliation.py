@@ -100,7 +100,7 @@ async def _listed(visit: Visit, pair: str, error: str = "", typed: str = "") -> 
     widths = ((days, run_charts.WIDTH), (days[-run_charts.FEW_DAYS :], run_charts.NARROW))
     facts |= {"charts": [run_charts.chart_of(*one) for one in widths] if any(day.run for day in days) else []}
     facts |= {"states": STATES, "last": last, "geometry": run_charts}
-    facts |= {"error": error, "typed": typed or last}
+    facts |= {"wrong": {"want": error} if error else {}, "typed": typed or last}
     return visit.page("reconciliation.html", 422 if error else 200, **facts)
 
 

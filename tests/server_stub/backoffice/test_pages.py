@@ -48,7 +48,12 @@ async def test_a_box_is_found_and_suspended_with_a_reason(system: System) -> Non
         assert "85312047" in (await clerk.get(f"/boxes?q={wanted}")).text, wanted
     assert "85312047" not in (await clerk.get("/boxes?q=%25")).text
     assert "Sports Pack" in (await clerk.get("/boxes/85312047")).text
-    assert (await clerk.post("/boxes/85312047/suspend", "/boxes/85312047")).status_code == 409
+    lacking = await clerk.post("/boxes/85312047/suspend", "/boxes/85312047")
+    assert lacking.status_code == 422
+    (field,) = re.findall(r'<input id="f-suspend"[^>]*>', lacking.text)
+    assert 'aria-describedby="w-suspend" aria-invalid="true" autofocus' in field
+    assert 'id="w-suspend"' in lacking.text
+    assert '<details class="act" open>' in lacking.text
     asked = await clerk.post("/boxes/85312047/suspend", "/boxes/85312047", reason="called in")
     assert "The box is refused until" in asked.text
     done = await clerk.post("/boxes/85312047/suspend", "/boxes/85312047", reason="called in", confirmed="yes")

@@ -237,7 +237,7 @@ async def test_a_service_is_taken_back_and_the_money_follows_in_the_morning(syst
     assert f"/backoffice{path}" in (await clerk.get("/boxes/85312048")).text
     assert "The money follows with the night" in (await clerk.get(path)).text
     assert (await clerk.get(path.replace("85312048", "85312047"))).status_code == 404
-    assert (await clerk.post(path, path)).status_code == 409
+    assert (await clerk.post(path, path)).status_code == 422
     asked = await clerk.post(path, path, reason="sold by mistake")
     assert "Take this service back?" in asked.text
     assert "is taken back" in (await clerk.post(path, path, reason="sold by mistake", confirmed="yes")).text
@@ -433,7 +433,9 @@ async def test_partners_are_let_in_given_passwords_and_closed(system: System) ->
     (entry,) = await logged(system, "exchange", exchange.audit, "partner-added")
     assert (entry.actor, first[1] in str(entry)) == ("adam", False)
     for wrong in ({"name": "bank"}, {"name": "A b"}, {"name": "two", "folders": "X=q"}, {"name": "two", "addresses": "moon"}, {"name": "two", "file": "0"}):  # fmt: skip
-        assert (await admin.post("/partners", "/partners", **wrong)).status_code == 422, wrong
+        answer = await admin.post("/partners", "/partners", **wrong)
+        assert answer.status_code == 422, wrong
+        assert re.search(rf'id="f-{[*wrong][-1]}"[^>]* aria-invalid="true" autofocus', answer.text), wrong
     await admin.post("/language", "/partners", language="zh")
     await admin.post("/partners", "/partners", name="bank")
     assert "已有名为 bank 的合作方" in admin.page
@@ -451,6 +453,9 @@ async def test_partners_are_let_in_given_passwords_and_closed(system: System) ->
         refused = await admin.post(f"{page}/change", page, **{**told, **wrong})
         assert refused.status_code == 422, wrong
         assert all(value in refused.text for value in wrong.values())
+        assert re.search(rf'id="f-{next(iter(wrong))}"[^>]* aria-invalid="true" autofocus', refused.text), (
+            wrong
+        )
     assert await account("bank") == changed
     assert 'name="folders"' not in (await admin.get("/partners/ppp")).text
     await admin.post("/partners/ppp/change", "/partners/ppp", addresses="192.0.2.1")
