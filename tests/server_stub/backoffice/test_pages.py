@@ -191,9 +191,17 @@ async def test_parameters_say_where_they_come_from_and_never_a_secret(tmp_path: 
         url = databases.of(tmp_path)
         assert not url or url not in page
         assert page.count("set, not shown") == (2 if url else 1)
-        row = re.search(r"<tr><td[^>]*><code>STB_SERVER_HOTLINE.*?</tr>", page, re.DOTALL)
+        row = re.search(r"<code>STB_SERVER_HOTLINE.*?</tr>", page, re.DOTALL)
         assert row
         assert "environment" in row[0]
+        for shown in (
+            "¥500.00",
+            "12 hours",
+            "1 day",
+            "30 days",
+            "1 minute · 5 minutes · 15 minutes · 1 hour",
+        ):
+            assert f"<strong>{shown}</strong>" in page, shown
         assert "Nothing fits" in (await chief.get("/parameters?q=zzzz")).text
 
 

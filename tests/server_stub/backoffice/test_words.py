@@ -14,7 +14,7 @@ from fontTools.ttLib import TTFont
 from scripts.make_locale import DOMAINS, collect
 from server_stub.backoffice import frame, sentences, words
 from server_stub.backoffice.pages import PAGES
-from server_stub.backoffice.pages.parameters import MEANINGS, parameters
+from server_stub.backoffice.pages.parameters import GROUPS, MEANINGS, parameters
 from server_stub.backoffice.rights import Role
 from server_stub.foundation.sentences import say
 from server_stub.settings import Settings
@@ -63,7 +63,8 @@ def test_every_state_has_words_and_a_sign() -> None:
         assert f".mark.{tone}" in STYLE
 
 
-def test_every_setting_has_a_meaning() -> None:
+def test_every_setting_has_a_meaning_and_stands_under_one_heading() -> None:
+    assert sorted(name for names in GROUPS.values() for name in names) == sorted(MEANINGS)
     assert MEANINGS.keys() == {field.name for field in fields(Settings)}
     shown = parameters(Settings(), frozenset({"STB_SERVER_HOTLINE"}))
     assert {one.name: one.source for one in shown}["STB_SERVER_HOTLINE"] == "environment"
