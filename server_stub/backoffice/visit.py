@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -63,9 +64,18 @@ class Visit:
         query: what stands in the address.
         path: the values in the path.
         session: None: nobody is signed in.
+        people: full names of staff by the names they sign in with.
     """
 
-    def __init__(self, office: Office, request: Request, session: Session | None, form: Form) -> None:
+    def __init__(
+        self,
+        office: Office,
+        request: Request,
+        session: Session | None,
+        form: Form,
+        people: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self.people = people
         self.office = office
         self.request = request
         self.session = session
@@ -109,6 +119,10 @@ class Visit:
         """Whether this person may do what needs that right."""
         rights = self.person.rights if self.session is not None else frozenset({Right.OPEN})
         return Right(right) in rights
+
+    def who(self, name: str | None) -> str:
+        """The full name of a member of staff; of somebody else, or of whom none is known, the name as it is."""
+        return self.people.get(name or "") or name or ""
 
     def t(self, message: str, **values: Any) -> str:
         """A message in this person's language."""

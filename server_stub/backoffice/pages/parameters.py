@@ -80,7 +80,7 @@ MEANINGS = {
 
 
 GROUPS = {
-    N_("Payments"): ("quote_seconds", "qr_seconds", "lease_seconds", "unknown_lease_seconds", "unknown_pauses", "psams", "late_settle_seconds", "hotline"),
+    N_("Paying"): ("quote_seconds", "qr_seconds", "lease_seconds", "unknown_lease_seconds", "unknown_pauses", "psams", "late_settle_seconds", "hotline"),
     N_("Decisions and staff"): ("case_second_fen", "staff_idle_seconds", "staff_session_seconds"),
     N_("Guards"): ("box_requests_per_minute", "enrolment_failures_per_hour", "card_attempts_per_hour", "box_wrong_proofs", "signature_seconds", "standing_seconds", "key_overlap_seconds", "idempotency_days"),
     N_("Business days and UnionPay"): ("cut_off", "closed_days", "ppp_address", "ppp_port", "ppp_seconds", "pos_terminal", "pos_merchant"),

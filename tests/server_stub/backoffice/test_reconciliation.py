@@ -184,7 +184,8 @@ async def test_below_the_limit_one_person_decides_after_a_question(system: Syste
 
 async def test_above_the_limit_one_proposes_and_another_confirms(system: System) -> None:
     await planted(system, every_class(DAY))
-    both, chief = await let_in(system, "wu", "clerk,supervisor"), await let_in(system, "xu", "supervisor")
+    both = await let_in(system, "wu", "clerk,supervisor", full_name="Wu Fang")
+    chief = await let_in(system, "xu", "supervisor")
     path = await break_of(system, Cls.OTHER_DAY)
     await both.post(path, path, action="match", reason="around midnight")
     assert "Proposed. A second person" in both.page
@@ -192,6 +193,7 @@ async def test_above_the_limit_one_proposes_and_another_confirms(system: System)
     assert (await chief.post(path, path, action="match", reason="me too")).status_code == 409
     proposals = (await both.get("/proposals")).text
     assert "It is the same payment" in proposals
+    assert '<dd class="">Wu Fang</dd>' in proposals
     (proposal,) = re.findall(r"/backoffice(/proposals/\w+)/withdraw", proposals)
     assert (await both.post(f"{proposal}/confirm", "/proposals", confirmed="yes")).status_code == 403
     assert (await standing(system, Cls.OTHER_DAY))[0] == "open"
