@@ -61,6 +61,7 @@ def sign_in(page: Page, server: Desk, name: str, language: str = "en") -> None:
 
 
 def go(page: Page, key: str, heading: str) -> None:
+    page.wait_for_load_state()  # before, nobody listens for keys
     page.keyboard.press("g")
     page.keyboard.press(key)
     expect(page.locator("h1")).to_have_text(heading)
