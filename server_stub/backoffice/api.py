@@ -19,6 +19,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import assets
+from server_stub.backoffice import staff
 from server_stub.backoffice.errors import Forged, NotAllowed, Refused, Unknown
 from server_stub.backoffice.office import Office
 from server_stub.backoffice.pages import PAGES
@@ -100,7 +101,10 @@ async def _answer(page: Page, office: Office, request: Request) -> Response:
     try:
         session = await _session(office, request, used=not page.live)
         body = await request.body() if page.method != "GET" else b""
-        visit = Visit(office, request, session, Form(parse_qsl(body.decode("utf-8", "replace"), True)))
+        people = await office.database.look(staff.full_names) if session is not None else {}
+        visit = Visit(
+            office, request, session, Form(parse_qsl(body.decode("utf-8", "replace"), True)), people
+        )
         if page.right is not Right.OPEN and session is None:
             return _to_sign_in(visit, page)
         if page.method != "GET":

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-WIDTH, HEIGHT = 960, 220
-LEFT, BOTTOM, TOP = 64, 24, 10
+WIDTH, NARROW, HEIGHT = 960, 480, 240
+LEFT, BOTTOM, TOP = 84, 26, 26
 TICKS = 4
+LETTER = 8.5
+"""Of a value above a bar, how wide it is drawn."""
 
 
 class Part(NamedTuple):
@@ -21,13 +23,21 @@ class Part(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """What stands above one name; ``label``: written below it, or empty; ``text``: said of it."""
+    """What stands above one name.
+
+    Attributes:
+        label: written below it, or empty. ``text``: said of it. ``value``: written above it, or empty.
+        left, room: where it stands with the room around it.
+    """
 
     label: str
     text: str
+    value: str
+    left: float
+    room: float
     middle: float
+    top: float
     parts: tuple[Part, ...]
-    href: str
 
 
 class Tick(NamedTuple):
@@ -52,8 +62,8 @@ class Value(NamedTuple):
 
     label: str
     text: str
+    short: str
     numbers: tuple[int, ...]
-    href: str = ""
 
 
 def nice(most: int) -> int:
@@ -70,12 +80,14 @@ def nice(most: int) -> int:
         power *= 10
 
 
-def bars(values: Sequence[Value], every: int = 1) -> Chart:
-    """A chart of these; ``every`` so many of them a label is written."""
-    most = nice(max((sum(value.numbers) for value in values), default=0))
+def bars(values: Sequence[Value], every: int = 1, width: int = WIDTH) -> Chart:
+    """A chart of these; ``every`` so many of them a label is written. Where not all values find room, only the largest has one."""
+    largest = max((sum(value.numbers) for value in values), default=0)
+    most = nice(largest)
     room, base = HEIGHT - TOP - BOTTOM, HEIGHT - BOTTOM
-    step = (WIDTH - LEFT) / max(1, len(values))
+    step = (width - LEFT) / max(1, len(values))
     wide = min(44.0, step * 0.72)
+    fits = all(len(value.short) * LETTER <= step for value in values)
     made = []
     for place, value in enumerate(values):
         middle, below, parts = LEFT + step * (place + 0.5), float(base), []
@@ -93,8 +105,11 @@ def bars(values: Sequence[Value], every: int = 1) -> Chart:
                     )
                 )
         label = value.label if place % every == 0 else ""
-        made.append(Bar(label, value.text, round(middle, 1), tuple(parts), value.href))
+        whole = sum(value.numbers)
+        told = value.short if whole and (fits or whole == largest) else ""
+        left, top = round(LEFT + step * place, 1), round(below - 7, 1)
+        made.append(Bar(label, value.text, told, left, round(step, 1), round(middle, 1), top, tuple(parts)))
     ticks = tuple(
         Tick(round(base - room * number / TICKS, 1), most * number // TICKS) for number in range(TICKS + 1)
     )
-    return Chart(tuple(made), ticks, float(base))
+    return Chart(tuple(made), ticks, float(base), width)

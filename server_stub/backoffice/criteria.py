@@ -258,7 +258,13 @@ def form_of(asked: Criteria) -> dict[str, str]:
 def _written(name: str, value: Any) -> str:
     if name.endswith("_fen"):
         return f"{value // 100}.{value % 100:02d}"
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+    if isinstance(value, datetime):
+        here = value.astimezone(CHINA)
+        # A whole day is one, as a page's field for dates has it.
+        if here.time() == time():
+            return (here.date() - timedelta(days=1) if name == "until" else here.date()).isoformat()
+        return value.isoformat()
+    return str(value)
 
 
 def meanings(text: str) -> tuple[Criteria, ...]:

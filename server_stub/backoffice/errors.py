@@ -14,6 +14,9 @@ from __future__ import annotations
 from server_stub.backoffice.words import N_
 from server_stub.foundation.sentences import Sentence, say
 
+REASON_WANTED = N_("Say why: a decision needs a reason.")
+"""Said beside a field."""
+
 
 class Refused(Exception):
     """The root.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from server_stub.backoffice import code_words, recon_words, sentences, words
 from server_stub.backoffice.rights import Right
@@ -96,7 +98,6 @@ DONE: dict[str, str] = {
     "settle-ordered": N_("The open batch is settled within a minute."),
     "job-ordered": N_("The job is run within a minute."),
     "break-decided": N_("The decision about the difference is carried out."),
-    "run-wanted": N_("The comparison has been ordered."),
     "day-again": N_("The day goes to UnionPay once more."),
     "taken-back": N_("The service is taken back. The money follows with the night's reconciliation."),
     "partner-changed": N_("The account is changed; it is signed out within seconds and signs in anew."),
@@ -126,6 +127,7 @@ def environment(language: str) -> Environment:
         amount=words.amount,
         when=words.when,
         day=words.day,
+        minute=words.minute,
         span=words.span,
         named=lambda text: words.named(text, language),
         t=lambda message, **values: words.said(language, message, **values),
@@ -138,6 +140,7 @@ def environment(language: str) -> Environment:
         actor=lambda name: code_words.actor(language, name),
         account=lambda name, services: code_words.account_name(partial(words.said, language), name, services),
         reason=partial(code_words.reason, language),
+        labelled=labelled,
     )
     for name in (
         *("PAYMENT_STATES", "CASE_STATES", "BOX_STATES", "BATCH_STATES", "PROPOSAL_STATES", "TASK_STATES"),
@@ -152,13 +155,41 @@ def environment(language: str) -> Environment:
 
 
 def render(visit: Visit, template: str, facts: Mapping[str, Any]) -> str:
-    """A template with what every page needs: ``visit``, ``menu``, ``said`` and the facts of this one."""
+    """A template with what every page needs: ``visit``, ``menu``, ``said``, ``wrong`` (why a field cannot be taken, by its id) and
+    the facts of this one."""
     menu = []
     if visit.session is not None and not visit.person.once:
         menu = [(title, [way for way in ways if visit.may(way.right)]) for title, ways in MENU]
     said = DONE.get(visit.query.text("done"), "")
-    told = {"visit": visit, "menu": menu, "said": said, "now": visit.office.clock.now(), **facts}
+    told = {"visit": visit, "menu": menu, "said": said, "now": visit.office.clock.now(), "wrong": {}, **facts}
     return environment(visit.language).get_template(template).render(told)
+
+
+_TAG = re.compile(r"<(tr|td|th)\b([^>]*)>")
+_SPAN = re.compile(r'\bcolspan="(\d+)"')
+
+
+def labelled(rows: str, columns: Sequence[tuple[str, str]]) -> Markup:
+    """Rows of a table whose cells know their column's title, which stands beside them where a row is shown as a card.
+
+    >>> labelled('<tr><th scope="row">June</th><td>3</td></tr>', [("Month", ""), ("Days", "num")])
+    Markup('<tr><th scope="row" data-label="Month">June</th><td data-label="Days">3</td></tr>')
+    """
+    at = 0
+
+    def label(found: re.Match[str]) -> str:
+        nonlocal at
+        tag, rest = found.groups()
+        if tag == "tr":
+            at = 0
+            return found[0]
+        title, kind = columns[at] if at < len(columns) else ("", "")
+        span = _SPAN.search(rest)
+        at += int(span[1]) if span else 1
+        told = "" if span else f' data-label="{escape(Markup(title).striptags())}"'
+        return f"<{tag}{rest}{told}{' data-act' if kind == 'act' else ''}>"
+
+    return Markup(_TAG.sub(label, rows))
 
 
 def _fact(language: str, pair: tuple[str, Any], services: Mapping[str, str] | None = None) -> code_words.Fact:

@@ -152,8 +152,8 @@ RUN_STATES = {
 RUN_STEPS = {
     "": N_("Waits its turn"),
     "read-here": N_("Reading our books"),
-    "read-there": N_("Reading their file"),
     "totals-here": N_("Adding up our books"),
+    "read-there": N_("Reading their file"),
     "totals-there": N_("Adding up their file"),
     "differing": N_("Looking for the parts that differ"),
     "details-here": N_("Reading our records one by one"),
@@ -161,7 +161,7 @@ RUN_STEPS = {
     "classes": N_("Sorting the differences"),
     "done": N_("Writing down what was found"),
 }
-"""What a run is doing."""
+"""What a run is doing, from beginning to end."""
 DAY_STATES = {
     "made": Mark(N_("To be sent"), "wait"),
     "sent": Mark(N_("Sent, not answered yet"), "wait"),

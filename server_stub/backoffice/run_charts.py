@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 from server_stub.backoffice.recon_words import BREAK_CLASSES
 
 DAYS = 30
-WIDTH, LEFT, RIGHT = 1000, 158, 8
+WIDTH, LEFT, RIGHT = 1000, 176, 8
+NARROW, FEW_DAYS = 520, 10
+"""For a narrow window: its width, and so many of the last days."""
 TOP, BASE, HEIGHT = 26, 206, 236
 ROW, HEAD = 30, 8
 LEVELS = (0, 3, 10, 100)
@@ -58,6 +60,8 @@ class Cell(NamedTuple):
     width: float
     text: str
     level: int
+    many: int
+    day: date
 
 
 class Row(NamedTuple):
@@ -73,9 +77,10 @@ class Chart(NamedTuple):
 
     Attributes:
         ticks: height and amount in fen.
-        compared, differing, found: days that were, days whose sums differ, differences: for those who see no chart.
+        compared, differing, found: days that were, days whose sums differ, differences: in words above the chart.
     """
 
+    width: int
     bars: Sequence[Bars]
     ticks: Sequence[tuple[float, int]]
     rows: Sequence[Row]
@@ -111,18 +116,18 @@ def _day(day: date, run: Any) -> Day:
     return Day(day, run.id, run.state, run.here_fen, run.there_fen, differences)
 
 
-def chart_of(days: Sequence[Day]) -> Chart:
-    """Both charts."""
+def chart_of(days: Sequence[Day], width: int = WIDTH) -> Chart:
+    """Both charts, of days that are at least one."""
     most = max((fen for day in days for fen in (day.here, day.there) if fen is not None), default=0)
     step = _step(most)
     whole = step * max(1, -(-most // step))
-    slot = (WIDTH - LEFT - RIGHT) / len(days)
+    slot = (width - LEFT - RIGHT) / len(days)
     height = (BASE - TOP) / whole
     bars = []
     for place, day in enumerate(days):
         x = LEFT + place * slot
         here, there = ((fen or 0) * height for fen in (day.here, day.there))
-        every = 1 if len(days) <= 10 else 5
+        every = 5 if len(days) > FEW_DAYS else 2 if len(days) > FEW_DAYS // 2 else 1
         shown = (len(days) - 1 - place) % every == 0
         label = f"{day.day:%m-%d}" if shown else ""
         differs = day.here != day.there
@@ -144,6 +149,7 @@ def chart_of(days: Sequence[Day]) -> Chart:
     rows = [_row(name, HEAD + place * ROW, days, slot) for place, name in enumerate(names)]
     ticks = [(round(BASE - fen * height, 1), fen) for fen in range(0, whole + 1, step)]
     return Chart(
+        width,
         bars,
         ticks,
         rows,
@@ -160,7 +166,8 @@ def _row(name: str, y: float, days: Sequence[Day], slot: float) -> Row:
         many = day.counts.get(name, 0)
         text = str(many) if many < 1000 else f"{many // 1000}k"
         level = sum(many > most for most in LEVELS)
-        cells.append(Cell(round(LEFT + place * slot + 1.5, 1), y, round(slot - 3, 1), text, level))
+        x, wide = round(LEFT + place * slot + 1.5, 1), round(slot - 3, 1)
+        cells.append(Cell(x, y, wide, text, level, many, day.day))
     return Row(name, y, cells)
 
 

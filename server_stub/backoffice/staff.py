@@ -85,6 +85,11 @@ def listed(conn: Connection) -> list[Person]:
     return [person_of(row) for row in conn.execute(select(staff).order_by(staff.c.name))]
 
 
+def full_names(conn: Connection) -> dict[str, str]:
+    """What everybody is called, by the name they sign in with."""
+    return {row.name: row.full_name for row in conn.execute(select(staff.c.name, staff.c.full_name))}
+
+
 def found(conn: Connection, name: str) -> Person:
     """Raises StaffError for nobody."""
     row = statements.one(conn, staff, name=folded(name))

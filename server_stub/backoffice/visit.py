@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -63,9 +64,18 @@ class Visit:
         query: what stands in the address.
         path: the values in the path.
         session: None: nobody is signed in.
+        people: full names of staff by the names they sign in with.
     """
 
-    def __init__(self, office: Office, request: Request, session: Session | None, form: Form) -> None:
+    def __init__(
+        self,
+        office: Office,
+        request: Request,
+        session: Session | None,
+        form: Form,
+        people: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self.people = people
         self.office = office
         self.request = request
         self.session = session
@@ -110,6 +120,10 @@ class Visit:
         rights = self.person.rights if self.session is not None else frozenset({Right.OPEN})
         return Right(right) in rights
 
+    def who(self, name: str | None) -> str:
+        """The full name of a member of staff; of somebody else, or of whom none is known, the name as it is."""
+        return self.people.get(name or "") or name or ""
+
     def t(self, message: str, **values: Any) -> str:
         """A message in this person's language."""
         return words.said(self.language, message, **values)
@@ -135,11 +149,14 @@ class Visit:
             return self.keep(Response(status_code=204, headers={"HX-Redirect": target}))
         return self.keep(RedirectResponse(target, 303))
 
-    def ask(self, title: str, text: str, verb: str, **values: Any) -> Response | None:
+    def ask(
+        self, title: str, text: str, verb: str, *, destroys: bool = False, **values: Any
+    ) -> Response | None:
         """Before what cannot be undone: a page that asks; None once that was confirmed.
 
         Args:
             title, text, verb: messages: what is asked, what it means, and the words on the button.
+            destroys: something ends for good: the button is red.
             values: of the text's ``%(name)s``.
         """
         if self.form.get("confirmed") == "yes":
@@ -151,6 +168,7 @@ class Visit:
             "text": self.t(text, **values),
             "verb": self.t(verb),
             "kept": kept,
+            "destroys": destroys,
         }
         return self.page("confirm.html", **facts, back=back if _ours(back) else PREFIX + "/")
 

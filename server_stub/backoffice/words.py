@@ -80,6 +80,39 @@ def when(instant: datetime | None) -> str:
     return NO_VALUE if instant is None else f"{instant.astimezone(CHINA):%Y-%m-%d %H:%M:%S}"
 
 
+def minute(instant: datetime | None) -> str:
+    """The same to the minute.
+
+    >>> from datetime import UTC
+    >>> minute(datetime(2026, 6, 21, 2, 0, 5, tzinfo=UTC))
+    '2026-06-21 10:00'
+    """
+    return NO_VALUE if instant is None else f"{instant.astimezone(CHINA):%Y-%m-%d %H:%M}"
+
+
+def lasting(seconds: float, language: str) -> str:
+    """How long something lasts, in the largest unit of which it is so many: 90 minutes, not 1.5 hours.
+
+    >>> lasting(7_200, "en"), lasting(60, "en"), lasting(90, "en"), lasting(0.5, "en")
+    ('2 hours', '1 minute', '90 seconds', '0.5 seconds')
+    """
+    ngettext = translations(language).ngettext
+    number = int(seconds) if seconds == int(seconds) else seconds
+    length = next((one for one in (86_400, 3_600, 60) if number >= one and number % one == 0), 1)
+    number = number // length if length > 1 else number
+    whole = int(number) if number == 1 else 2
+    match length:
+        case 86_400:
+            text = ngettext("%(num)s day", "%(num)s days", whole)
+        case 3_600:
+            text = ngettext("%(num)s hour", "%(num)s hours", whole)
+        case 60:
+            text = ngettext("%(num)s minute", "%(num)s minutes", whole)
+        case _:
+            text = ngettext("%(num)s second", "%(num)s seconds", whole)
+    return text % {"num": number}
+
+
 def day(instant: datetime | None) -> str:
     """Its day there."""
     return NO_VALUE if instant is None else f"{instant.astimezone(CHINA):%Y-%m-%d}"
@@ -173,6 +206,7 @@ PROPOSAL_STATES = {
     "failed": Mark(N_("Could not be done"), "bad"),
 }
 TASK_STATES = {
+    "wanted": Mark(N_("Waits its turn"), "wait"),
     "running": Mark(N_("Running"), "wait"),
     "done": Mark(N_("Done"), "good"),
     "failed": Mark(N_("Failed"), "bad"),

@@ -44,7 +44,15 @@ class Limits(NamedTuple):
 
 
 class PartnerRefused(Refusal):
-    """An account cannot be made or changed like this; the text says why."""
+    """An account cannot be made or changed like this; the text says why.
+
+    Attributes:
+        field: what of it that is about: ``name``, ``addresses``, ``folders`` or a limit; "": the whole.
+    """
+
+    def __init__(self, message: str, field: str = "", /, **values: object) -> None:
+        super().__init__(message, **values)
+        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +143,7 @@ def add(
     folders = folders or FOLDERS
     networks = expect_right(name, addresses, folders)
     if statements.one(conn, partners, name=name) is not None:
-        raise PartnerRefused(N_("there is a partner %(name)s already"), name=name)
+        raise PartnerRefused(N_("there is a partner %(name)s already"), "name", name=name)
     _insert(conn, clock, name, password, folders, networks, limits)
     told = {"addresses": networks, "folders": dict(folders), **limits._asdict()}
     audit.append(conn, clock, actor, "partner-added", name, **told)
@@ -166,7 +174,9 @@ def change(
     if partner is None:
         return False
     if folders is not None and name in BUNDLED:
-        raise PartnerRefused(N_("the folders of %(name)s are those that this program works with"), name=name)
+        raise PartnerRefused(
+            N_("the folders of %(name)s are those that this program works with"), "folders", name=name
+        )
     networks = expect_right(name, addresses or (), FOLDERS if folders is None else folders)
     told: dict[str, Any] = {**(limits or {})}
     if addresses is not None:
@@ -186,7 +196,7 @@ def folders_of(texts: Iterable[str]) -> dict[str, str]:
     folders: dict[str, str] = {}
     for name, _, right in (text.partition("=") for text in texts):
         if name in folders:
-            raise PartnerRefused(N_("folder %(name)s is named twice"), name=name)
+            raise PartnerRefused(N_("folder %(name)s is named twice"), "folders", name=name)
         folders[name] = right.lower()
     return folders
 
@@ -195,18 +205,18 @@ def expect_right(name: str, addresses: Sequence[str], folders: Mapping[str, str]
     """Raises PartnerRefused where an account could not be like this; returns the networks, in CIDR notation."""
     if not ACCOUNT.fullmatch(name):
         raise PartnerRefused(
-            N_("'%(name)s': a name is up to 32 small letters, digits and hyphens"), name=name
+            N_("'%(name)s': a name is up to 32 small letters, digits and hyphens"), "name", name=name
         )
     for folder, right in folders.items():
         if not NAME.fullmatch(folder) or folder.endswith(TEMPORARY) or right not in (READ, WRITE):
             said = N_("%(folder)s: a folder is letters and digits, with =r or =rw; none is within another")
-            raise PartnerRefused(said, folder=f"{folder}={right}")
+            raise PartnerRefused(said, "folders", folder=f"{folder}={right}")
     alike: dict[str, str] = {}
     for folder in folders:
         # Not everybody's systems tell them apart.
         if (other := alike.setdefault(folder.lower(), folder)) != folder:
             said = N_("folders %(other)s and %(folder)s differ in capitals only")
-            raise PartnerRefused(said, other=other, folder=folder)
+            raise PartnerRefused(said, "folders", other=other, folder=folder)
     return [] if [*addresses] == [ANY] else [_network(one) for one in addresses]
 
 
@@ -249,7 +259,7 @@ def _network(text: str) -> str:
         return str(ip_network(text))
     except ValueError:
         said = N_("'%(text)s': an address like 192.0.2.7 or a network like 192.0.2.0/24 is wanted")
-        raise PartnerRefused(said, text=text) from None
+        raise PartnerRefused(said, "addresses", text=text) from None
 
 
 def _insert(

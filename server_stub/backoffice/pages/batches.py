@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlalchemy import Connection, func, select
 from starlette.responses import Response
 
-from server_stub.backoffice.errors import Clash, Refused
+from server_stub.backoffice.errors import REASON_WANTED, Clash
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.visit import Visit
@@ -20,6 +22,10 @@ pages = Pages()
 @pages.get("/batches", Right.SEE)
 async def listed(visit: Visit) -> Response:
     """All batches, the newest first."""
+    return await _listed(visit, {})
+
+
+async def _listed(visit: Visit, wrong: Mapping[str, str]) -> Response:
     page = visit.query.number("page")
     query = select(settlements).order_by(settlements.c.begun_at.desc(), settlements.c.batch.desc())
     query = query.limit(SHOWN + 1).offset(page * SHOWN)
@@ -27,7 +33,8 @@ async def listed(visit: Visit) -> Response:
     books = visit.office.books("tsp")
     rows = await books.read(lambda conn: conn.execute(query).all())
     with_ppp = bool(await books.read(lambda conn: conn.scalar(ordered)))
-    return visit.page("batches.html", rows=rows[:SHOWN], page=page, more=len(rows) > SHOWN, with_ppp=with_ppp)
+    facts = {"rows": rows[:SHOWN], "page": page, "more": len(rows) > SHOWN, "with_ppp": with_ppp}
+    return visit.page("batches.html", 422 if wrong else 200, **facts, wrong=wrong)
 
 
 @pages.post("/batches/{batch}", Right.DECIDE)
@@ -35,7 +42,7 @@ async def decide(visit: Visit) -> Response:
     """Somebody has found out why the totals differ."""
     batch, reason = visit.path["batch"], visit.form.text("reason", 500)
     if not reason:
-        raise Refused(N_("Say why: a decision needs a reason."))
+        return await _listed(visit, {batch: visit.t(REASON_WANTED)})
     title, text = N_("Is it known why the batch differs?"), N_("The reason stays with the batch for good.")
     if (asked := visit.ask(title, text, N_("Decide"))) is not None:
         return asked

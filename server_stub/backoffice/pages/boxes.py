@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, func, or_, select
 from starlette.responses import Response
 
-from server_stub.backoffice.errors import Refused, Unknown
+from server_stub.backoffice.errors import REASON_WANTED, Unknown
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.visit import Visit
@@ -34,6 +35,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
     ),
 }
 """What can be said about a box, and what it means."""
+DESTROYS = frozenset({"revoke"})
+"""Of these, what cannot be had back."""
 
 
 @pages.get("/boxes", Right.SEE)
@@ -65,6 +68,10 @@ async def listed(visit: Visit) -> Response:
 @pages.get("/boxes/{box}", Right.SEE)
 async def one(visit: Visit) -> Response:
     """A box, its subscriber, what they have, and what was paid there."""
+    return await _shown(visit, {})
+
+
+async def _shown(visit: Visit, wrong: Mapping[str, str]) -> Response:
     number = visit.path["box"]
 
     def look(conn: Connection) -> dict[str, Any]:
@@ -102,7 +109,15 @@ async def one(visit: Visit) -> Response:
     payments = None
     if "tsp" in visit.office.databases:
         payments = await visit.office.books("tsp").read(paid)
-    return visit.page("box.html", **facts, payments=payments, actions=ACTIONS)
+    return visit.page(
+        "box.html",
+        422 if wrong else 200,
+        **facts,
+        payments=payments,
+        actions=ACTIONS,
+        destroys=DESTROYS,
+        wrong=wrong,
+    )
 
 
 @pages.post("/boxes/{box}/{action}", Right.BOXES)
@@ -112,8 +127,13 @@ async def change(visit: Visit) -> Response:
     if action not in ACTIONS:
         raise Unknown
     if not reason:
-        raise Refused(N_("Say why: a decision needs a reason."))
-    asked = visit.ask(f"{visit.t(ACTIONS[action][0])} · {box}", ACTIONS[action][1], ACTIONS[action][0])
+        return await _shown(visit, {action: visit.t(REASON_WANTED)})
+    asked = visit.ask(
+        f"{visit.t(ACTIONS[action][0])} · {box}",
+        ACTIONS[action][1],
+        ACTIONS[action][0],
+        destroys=action in DESTROYS,
+    )
     if asked is not None:
         return asked
     office, actor, code, code_hash = visit.office, visit.person.name, "", ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select
@@ -13,7 +14,7 @@ from starlette.responses import Response
 from server_stub.backoffice import proposals, sentences
 from server_stub.backoffice.errors import Clash, Impossible, Unknown
 from server_stub.backoffice.office import Office
-from server_stub.backoffice.pages.cases import LONGEST_REASON
+from server_stub.backoffice.pages.cases import LONGEST_REASON, undecided
 from server_stub.backoffice.pages.transactions import names_of
 from server_stub.backoffice.pairs import options, pairs
 from server_stub.backoffice.recon_words import BREAK_CLASSES, BREAK_FIELDS, BREAK_STATES
@@ -68,6 +69,8 @@ async def listed(visit: Visit) -> Response:
     older = _place(rows[SHOWN - 1]) if len(rows) > SHOWN else ""
     facts: dict[str, Any] = {"rows": rows[:SHOWN], "told": told, "before": before, "older": older}
     facts |= {"options": options(visit.language), "states": STATES, "classes": CLASSES}
+    if told["amount"] and fen_of(told["amount"]) < 0:
+        facts["wrong"] = {"amount": visit.t(N_("No amount: type yuan, like 118 or 12.50."))}
     return visit.page("breaks.html", **facts, pairs=pairs(), facts_of=facts_of, records_of=records)
 
 
@@ -135,7 +138,11 @@ async def one(visit: Visit) -> Response:
 
 
 async def _shown(
-    visit: Visit, row: Row[Any], error: str = "", chosen: str = "", reason: str = ""
+    visit: Visit,
+    row: Row[Any],
+    wrong: Mapping[str, str] = MappingProxyType({}),
+    chosen: str = "",
+    reason: str = "",
 ) -> Response:
     office = visit.office
     ours = facts_of(row).get("payment")
@@ -159,10 +166,10 @@ async def _shown(
     told |= {"pair": pairs().get(row.pair), "files": json.loads(told["run"].files or "{}")}
     told |= {"notes": {name: _note(one) for name, one in (("here", here), ("there", there))}}
     told |= {"able": book.able(row, Remedies(office.moves()).actions(row.pair)), "fen": at_stake(here, there)}
-    told |= {"second": above(office, row), "error": error, "chosen": chosen, "reason": reason}
+    told |= {"second": above(office, row), "wrong": wrong, "chosen": chosen, "reason": reason}
     told["following"] = await _next(visit, row)
     told["service_names"] = await names_of(visit)
-    return visit.page("break.html", 422 if error else 200, **told)
+    return visit.page("break.html", 422 if wrong else 200, **told)
 
 
 def _sides(row: Row[Any]) -> list[tuple[str, Any, Any, bool]]:
@@ -203,10 +210,9 @@ async def decide(visit: Visit) -> Response:
     action, reason = visit.form.text("action"), visit.form.text("reason", LONGEST_REASON)
     if row.state == CLOSED:
         raise Clash(N_("This difference is settled already."))
-    if action not in book.able(row, Remedies(office.moves()).actions(row.pair)):
-        return await _shown(visit, row, visit.t(N_("Choose what is to be done.")), reason=reason)
-    if not reason:
-        return await _shown(visit, row, visit.t(N_("Say why: a decision needs a reason.")), chosen=action)
+    wrong = undecided(visit, action in book.able(row, Remedies(office.moves()).actions(row.pair)), reason)
+    if wrong:
+        return await _shown(visit, row, wrong, action, reason)
     path = f"/breaks/{row.id}"
     if above(office, row):
         facts: dict[str, str | int] = {"action": action, "reason": reason}

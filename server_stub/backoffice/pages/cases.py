@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 from starlette.responses import Response
 
 from server_stub.backoffice import proposals, sentences
-from server_stub.backoffice.errors import Clash, Impossible, Unknown
+from server_stub.backoffice.errors import REASON_WANTED, Clash, Impossible, Unknown
 from server_stub.backoffice.office import Office
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
@@ -71,7 +72,11 @@ async def one(visit: Visit) -> Response:
 
 
 async def _shown(
-    visit: Visit, row: Row[Any], error: str = "", chosen: str = "", reason: str = ""
+    visit: Visit,
+    row: Row[Any],
+    wrong: Mapping[str, str] = MappingProxyType({}),
+    chosen: str = "",
+    reason: str = "",
 ) -> Response:
     office = visit.office
     subject = row.payment_id or row.load_id
@@ -89,8 +94,8 @@ async def _shown(
         "known": sorted(facts.items()),
     }
     told["following"] = await _next(visit, row)
-    told |= {"second": above(office, row), "error": error, "chosen": chosen, "reason": reason}
-    return visit.page("case.html", 422 if error else 200, case=row, case_number=number(row), **told)
+    told |= {"second": above(office, row), "wrong": wrong, "chosen": chosen, "reason": reason}
+    return visit.page("case.html", 422 if wrong else 200, case=row, case_number=number(row), **told)
 
 
 async def _next(visit: Visit, row: Row[Any]) -> str:
@@ -107,10 +112,9 @@ async def decide(visit: Visit) -> Response:
     action, reason = visit.form.text("action"), visit.form.text("reason", LONGEST_REASON)
     if row.state != "open":
         raise Clash(N_("This case is decided already."))
-    if action not in cases.able(row, row.stands, row):
-        return await _shown(visit, row, visit.t(N_("Choose what is to be done.")), reason=reason)
-    if not reason:
-        return await _shown(visit, row, visit.t(N_("Say why: a decision needs a reason.")), chosen=action)
+    wrong = undecided(visit, action in cases.able(row, row.stands, row), reason)
+    if wrong:
+        return await _shown(visit, row, wrong, action, reason)
     path = f"/cases/{row.id}"
     if above(office, row):
         facts = {"action": action, "reason": reason, "amount_fen": stake(row), "number": number(row)}
@@ -124,6 +128,12 @@ async def decide(visit: Visit) -> Response:
     except proposals.CannotBeDone as error:
         raise Impossible(error.said) from error
     return visit.go(path, "decided")
+
+
+def undecided(visit: Visit, able: bool, reason: str) -> dict[str, str]:
+    """What a decision lacks, by the field."""
+    wrong = {} if able else {"action": visit.t(N_("Choose what is to be done."))}
+    return wrong if reason else wrong | {"reason": visit.t(REASON_WANTED)}
 
 
 def stake(row: Row[Any]) -> int:

@@ -24,6 +24,8 @@ WEAK = {
     "wrong": N_("The present password is not right."),
 }
 """Why a new password is not taken."""
+WEAK_FIELD = {"wrong": "present", "differ": "again"}
+"""What of the form that is about, where it is not the new one."""
 pages = Pages()
 
 
@@ -104,7 +106,7 @@ async def account(visit: Visit) -> Response:
 @pages.get("/password", Right.OWN)
 async def password_form(visit: Visit) -> Response:
     """The form for a new password."""
-    return visit.page("password.html", why="")
+    return visit.page("password.html")
 
 
 @pages.post("/password", Right.OWN)
@@ -124,7 +126,7 @@ async def password(visit: Visit) -> Response:
         why = weak.why
     if why:
         text = visit.t(WEAK[why]) % {"shortest": SHORTEST, "longest": LONGEST}
-        return visit.page("password.html", 422, why=text)
+        return visit.page("password.html", 422, wrong={WEAK_FIELD.get(why, "new"): text})
     kept = await office.passwords.hash(new)
 
     def change(conn: Connection) -> None:

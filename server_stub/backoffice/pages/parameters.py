@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from starlette.responses import Response
 
+from server_stub.backoffice import words
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.visit import Visit
@@ -15,6 +15,7 @@ from server_stub.settings import PREFIX, Settings
 
 SECRET = frozenset({"database", "partner_key"})
 """Settings that may have a password in them: only whether they are set is shown."""
+DAY = 86_400
 pages = Pages()
 MEANINGS = {
     "database": N_("Address of the PostgreSQL database; empty: SQLite files in the data folder."),
@@ -45,21 +46,21 @@ MEANINGS = {
     "ftp_failures_per_hour": N_("Wrong passwords there for one account from one address within an hour."),
     "cut_off": N_("When a business day ends."),
     "closed_days": N_("Days on which nothing is exchanged with PPP; it is caught up with afterwards."),
-    "ppp_seconds": N_("How long PPP may take to answer, in seconds."),
+    "ppp_seconds": N_("How long PPP may take to answer."),
     "pos_terminal": N_("The platform's terminal number at PPP (bit 41)."),
     "pos_merchant": N_("Its merchant number there (bit 42)."),
     "tls_certificate": N_("File of the server's certificate; empty: one from an authority of our own."),
     "tls_key": N_("File of that certificate's private key."),
     "tls_authority": N_("File of the authorities that our roles believe; empty: the system's."),
     "hotline": N_("The operator's telephone number."),
-    "quote_seconds": N_("How long a quoted order can be paid, in seconds."),
-    "qr_seconds": N_("How long a wallet's code can be paid, in seconds."),
-    "lease_seconds": N_("A PSAM's lease until the purchase begins, in seconds."),
-    "unknown_lease_seconds": N_("A PSAM's lease once the card may have been debited, in seconds."),
-    "partner_seconds": N_("How long BOSS or a wallet may take to answer, in seconds."),
-    "signature_seconds": N_("How far the time of a box's signature may be from the server's, in seconds."),
-    "standing_seconds": N_("How long BOSS's word on a box holds before it is asked again, in seconds."),
-    "key_overlap_seconds": N_("How long a box's old key is still good beside its new one, in seconds."),
+    "quote_seconds": N_("How long a quoted order can be paid."),
+    "qr_seconds": N_("How long a wallet's code can be paid."),
+    "lease_seconds": N_("A PSAM's lease until the purchase begins."),
+    "unknown_lease_seconds": N_("A PSAM's lease once the card may have been debited."),
+    "partner_seconds": N_("How long BOSS or a wallet may take to answer."),
+    "signature_seconds": N_("How far the time of a box's signature may be from the server's."),
+    "standing_seconds": N_("How long BOSS's word on a box holds before it is asked again."),
+    "key_overlap_seconds": N_("How long a box's old key is still good beside its new one."),
     "box_requests_per_minute": N_("What one box may ask in a minute."),
     "enrolment_failures_per_hour": N_("Wrong registrations of one box from one address in an hour."),
     "card_attempts_per_hour": N_("How often a card may come to paying in an hour without a right PIN."),
@@ -67,24 +68,37 @@ MEANINGS = {
         "So many wrong proofs of one box may wait for a person before its cards pay no more."
     ),
     "unknown_pauses": N_(
-        "Seconds after which a waiting payment is looked at again; after the last it is a case."
+        "After these times a waiting payment is looked at again; after the last it is a case."
     ),
-    "case_second_fen": N_("From this amount on, in fen, a decision needs a second person."),
-    "staff_idle_seconds": N_("How long a session here lasts without use, in seconds."),
-    "staff_session_seconds": N_("How long a session here lasts at most, in seconds."),
-    "idempotency_days": N_("How many days the answers to requests are kept."),
-    "late_settle_seconds": N_("The demo wallet's late payment: so many seconds after the code has run out."),
+    "case_second_fen": N_("From this amount on a decision needs a second person."),
+    "staff_idle_seconds": N_("How long a session here lasts without use."),
+    "staff_session_seconds": N_("How long a session here lasts at most."),
+    "idempotency_days": N_("How long the answers to requests are kept."),
+    "late_settle_seconds": N_("The demo wallet's late payment: so long after the code has run out."),
 }
 """By setting."""
+
+
+GROUPS = {
+    N_("Paying"): ("quote_seconds", "qr_seconds", "lease_seconds", "unknown_lease_seconds", "unknown_pauses", "psams", "late_settle_seconds", "hotline"),
+    N_("Decisions and staff"): ("case_second_fen", "staff_idle_seconds", "staff_session_seconds"),
+    N_("Guards"): ("box_requests_per_minute", "enrolment_failures_per_hour", "card_attempts_per_hour", "box_wrong_proofs", "signature_seconds", "standing_seconds", "key_overlap_seconds", "idempotency_days"),
+    N_("Business days and UnionPay"): ("cut_off", "closed_days", "ppp_address", "ppp_port", "ppp_seconds", "pos_terminal", "pos_merchant"),
+    N_("Exchange of files"): ("boss_files", "ppp_files", "tsp_files", "boss_files_password", "ppp_files_password", "tsp_files_password", "ftp_port", "ftp_passive_ports", "ftp_failures_per_hour"),
+    N_("Connections"): ("database", "boss_url", "wallet_url", "notify_url", "partner_key", "partner_seconds", "lan_address", "tls_certificate", "tls_key", "tls_authority"),
+}  # fmt: skip
+"""The settings under the headings of the page, each once."""
 
 
 class Parameter(NamedTuple):
     """One setting.
 
     Attributes:
-        value: as text; None for a secret.
+        name: of its variable.
+        value: as text, with its unit where it has one; None for a secret.
         given: whether it is another one than the program's own.
         source: ``environment``, ``command`` (line) or ``default``.
+        group: the heading under which it stands.
     """
 
     name: str
@@ -92,19 +106,33 @@ class Parameter(NamedTuple):
     given: bool
     source: str
     meaning: str
+    group: str
 
 
-def parameters(settings: Settings, environment: frozenset[str]) -> list[Parameter]:
-    """All of them, in the order of the settings."""
+def parameters(settings: Settings, environment: frozenset[str], language: str = "en") -> list[Parameter]:
+    """All of them, in the order of the page."""
     usual = Settings()
     found = []
-    for one in fields(Settings):
-        value, variable = getattr(settings, one.name), PREFIX + one.name.upper()
-        given = value != getattr(usual, one.name) if one.name not in SECRET else bool(value)
+    for group, name in ((group, name) for group, names in GROUPS.items() for name in names):
+        value, variable = getattr(settings, name), PREFIX + name.upper()
+        given = value != getattr(usual, name) if name not in SECRET else bool(value)
         source = "environment" if variable in environment else "command" if given else "default"
-        shown = None if one.name in SECRET else str(value)
-        found.append(Parameter(variable, shown, given, source, MEANINGS.get(one.name, "")))
+        shown = None if name in SECRET else _shown(name, value, language)
+        found.append(Parameter(variable, shown, given, source, MEANINGS.get(name, ""), group))
     return found
+
+
+def _shown(name: str, value: Any, language: str) -> str:
+    """A value as people say it: money in yuan, and how long something lasts in words."""
+    if name.endswith("_fen"):
+        return words.yuan(value)
+    if name.endswith("_seconds"):
+        return words.lasting(value, language)
+    if name.endswith("_days") and isinstance(value, int):
+        return words.lasting(value * DAY, language)
+    if name == "unknown_pauses":
+        return " · ".join(words.lasting(int(one), language) for one in value.split(","))
+    return str(value)
 
 
 @pages.get("/parameters", Right.PARAMETERS)
@@ -113,7 +141,9 @@ async def listed(visit: Visit) -> Response:
     wanted = visit.query.text("q").casefold()
     rows = [
         row
-        for row in parameters(visit.office.settings, visit.office.set_by)
+        for row in parameters(visit.office.settings, visit.office.set_by, visit.language)
         if wanted in f"{row.name} {row.value} {visit.t(row.meaning)}".casefold()
     ]
-    return visit.page("parameters.html", rows=rows, q=visit.query.text("q"))
+    groups = [(group, [row for row in rows if row.group == group]) for group in GROUPS]
+    shown = [(group, mine) for group, mine in groups if mine]
+    return visit.page("parameters.html", groups=shown, q=visit.query.text("q"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection
@@ -47,7 +49,7 @@ async def add(visit: Visit) -> Response:
 
         await books.write(enter)
     except PartnerRefused as refused:
-        return await _list(visit, visit.worded(refused.said))
+        return await _list(visit, {refused.field or "name": visit.worded(refused.said)})
     return visit.page("partner_password.html", name=name, password=password)
 
 
@@ -61,9 +63,11 @@ def _limits(form: Form, usual: Limits = Limits()) -> Limits:
     connections = form.number("connections", usual.connections)
     kept = {"file": usual.file_bytes, "room": usual.room_bytes}
     sizes = {name: form.number(name, _mb(size)) for name, size in kept.items()}
-    if not 0 < connections <= MOST_CONNECTIONS or not all(0 < size <= MOST_MB for size in sizes.values()):
-        said = N_("connections are 1 to %(connections)s, sizes 1 to %(size)s MB")
-        raise PartnerRefused(said, connections=MOST_CONNECTIONS, size=f"{MOST_MB:,}")
+    most = {"connections": MOST_CONNECTIONS, **dict.fromkeys(sizes, MOST_MB)}
+    for name, number in {"connections": connections, **sizes}.items():
+        if not 0 < number <= most[name]:
+            said = N_("connections are 1 to %(connections)s, sizes 1 to %(size)s MB")
+            raise PartnerRefused(said, name, connections=MOST_CONNECTIONS, size=f"{MOST_MB:,}")
     given = (kept[name] if size == _mb(kept[name]) else size * MB for name, size in sizes.items())
     return Limits(connections, *given)
 
@@ -94,11 +98,11 @@ async def change(visit: Visit) -> Response:
 
         await office.books("exchange").write(enter)
     except PartnerRefused as refused:
-        return await _one(visit, partner, visit.worded(refused.said))
+        return await _one(visit, partner, {refused.field or "addresses": visit.worded(refused.said)})
     return visit.go(f"/partners/{partner.name}", "partner-changed")
 
 
-async def _one(visit: Visit, partner: Partner, error: str = "") -> Response:
+async def _one(visit: Visit, partner: Partner, wrong: Mapping[str, str] = MappingProxyType({})) -> Response:
     last = await visit.office.books("exchange").read(
         lambda conn: files.listed(conn, partner=partner.name, most=FILES_SHOWN)
     )
@@ -109,10 +113,10 @@ async def _one(visit: Visit, partner: Partner, error: str = "") -> Response:
         "file": _mb(partner.file_bytes),
         "room": _mb(partner.room_bytes),
     }
-    if error:
+    if wrong:
         told = {name: visit.form.text(name, 2000) for name in told}
-    facts = {"partner": partner, "files": last, "told": told, "error": error}
-    return visit.page("partner.html", 422 if error else 200, **facts, bundled=partners.BUNDLED)
+    facts = {"partner": partner, "files": last, "told": told, "wrong": wrong}
+    return visit.page("partner.html", 422 if wrong else 200, **facts, bundled=partners.BUNDLED)
 
 
 @pages.post("/partners/{name}/password", Right.PARTNERS)
@@ -137,7 +141,7 @@ async def close(visit: Visit) -> Response:
         N_("Close this account?"),
         N_("The partner is signed out within seconds and exchanges nothing."),
     )
-    if (asked := visit.ask(title, text, N_("Close the account"))) is not None:
+    if (asked := visit.ask(title, text, N_("Close the account"), destroys=True)) is not None:
         return asked
     return await _set_state(visit, partner, CLOSED)
 
@@ -162,14 +166,14 @@ async def _password(visit: Visit) -> tuple[str, str]:
     return fresh.reveal(), await asyncio.to_thread(partners.hashed, fresh)
 
 
-async def _list(visit: Visit, error: str = "") -> Response:
+async def _list(visit: Visit, wrong: Mapping[str, str] = MappingProxyType({})) -> Response:
     found = await visit.office.books("exchange").read(partners.every)
     names = ("name", "addresses", "folders", "connections", "file", "room")
     told: dict[str, Any] = {name: visit.form.text(name, 2000) for name in names}
     usual = Limits()
     typed = {"connections": usual.connections, "file": usual.file_bytes // MB, "room": usual.room_bytes // MB}
     told |= {name: told[name] or str(value) for name, value in typed.items()}
-    return visit.page("partners.html", 422 if error else 200, partners=found, error=error, told=told)
+    return visit.page("partners.html", 422 if wrong else 200, partners=found, wrong=wrong, told=told)
 
 
 async def _find(visit: Visit) -> Partner:

@@ -34,11 +34,28 @@ pages = Pages()
 
 
 class Going(NamedTuple):
-    """How far a run is, as the macro ``progress`` wants it."""
+    """How far a run is, as the macro ``progress`` wants it.
+
+    Attributes:
+        steps: what it does from beginning to end, each ``done``, ``now`` or ``next``.
+    """
 
     state: str
     percent: int
     step: str
+    steps: tuple[tuple[str, str], ...]
+
+
+def going_of(run: Row[Any]) -> Going | None:
+    """How far a run is; None of one that is over."""
+    if run.state not in UNDER_WAY:
+        return None
+    step = run.step if run.state == "running" else ""
+    names = list(RUN_STEPS)
+    at = names.index(step) if step in names else 0
+    places = [("done" if place < at else "now" if place == at else "next") for place in range(len(names))]
+    told = zip(RUN_STEPS.values(), places, strict=True)
+    return Going(run.state, run.percent, RUN_STEPS.get(step, step), tuple(told))
 
 
 @pages.get("/reconciliation", Right.SEE)
@@ -80,9 +97,10 @@ async def _listed(visit: Visit, pair: str, error: str = "", typed: str = "") -> 
         "can": found["can"],
     }
     facts |= {"pairs": pairs(), "pair": pairs()[pair], "options": options(visit.language)}
-    facts |= {"chart": run_charts.chart_of(days) if any(day.run for day in days) else None}
+    widths = ((days, run_charts.WIDTH), (days[-run_charts.FEW_DAYS :], run_charts.NARROW))
+    facts |= {"charts": [run_charts.chart_of(*one) for one in widths] if any(day.run for day in days) else []}
     facts |= {"states": STATES, "last": last, "geometry": run_charts}
-    facts |= {"error": error, "typed": typed or last}
+    facts |= {"wrong": {"want": error} if error else {}, "typed": typed or last}
     return visit.page("reconciliation.html", 422 if error else 200, **facts)
 
 
@@ -120,7 +138,7 @@ async def want(visit: Visit) -> Response:
     run = await office.books("tsp").write(lambda conn: _want(conn, office, pair, day, actor, dry, now))
     if office.tsp is not None:
         office.tsp.due(RECONCILE, now)
-    return visit.go(f"/reconciliation/{run}", "run-wanted")
+    return visit.go(f"/reconciliation/{run}")
 
 
 def _want(
@@ -159,15 +177,14 @@ async def _facts(visit: Visit) -> dict[str, Any]:
         return row, list(conn.execute(others)), there
 
     row, others, there = await visit.office.books("tsp").read(look)
-    step = RUN_STEPS.get(row.step, row.step) if row.state == "running" else RUN_STEPS[""]
     counts = _counts(row)
     healed = json.loads(row.healed or "{}").values()
     return {
         "run": row,
         "pair": pairs().get(row.pair),
-        "going": Going("running", row.percent, step) if row.state in UNDER_WAY else None,
+        "going": going_of(row),
         "counts": counts,
-        "most": max((count for name, count, _ in counts if not name.startswith("matched")), default=1),
+        "differing": sum(count for name, count, _ in counts if not name.startswith("matched")),
         "healed": [Healed(**one) for one in healed],
         "used": json.loads(row.files or "{}"),
         "files": there,

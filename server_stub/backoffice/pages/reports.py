@@ -116,7 +116,7 @@ async def months(visit: Visit) -> Response:
         raise Unknown()
     found = await by(visit, date(year, 1, 1), date(year, 12, 31), "month")
     links = {one.name: f"/backoffice/reports/{one.name}" for one in found.lines}
-    drawn = _chart(visit, found.lines, [f"{year}-{month:02d}" for month in range(1, 13)], links, 1)
+    drawn = _charts(visit, found.lines, [f"{year}-{month:02d}" for month in range(1, 13)], 1)
     around = (
         (str(year - 1), f"?year={year - 1}"),
         (str(year + 1), f"?year={year + 1}" if year < now.year else ""),
@@ -143,7 +143,7 @@ async def _month(visit: Visit, first: date) -> Response:
     found = await by(visit, first, last, "day")
     links = {one.name: f"/backoffice/reports/{one.name}" for one in found.lines}
     names = [first.replace(day=number).isoformat() for number in range(1, last.day + 1)]
-    drawn = _chart(visit, found.lines, names, links, 2)
+    drawn = _charts(visit, found.lines, names, 2)
     return await _page(
         visit,
         f"{first:%Y-%m}",
@@ -163,7 +163,7 @@ async def _day(visit: Visit, day: date) -> Response:
         visit,
         day.isoformat(),
         found,
-        None,
+        [],
         {},
         _around(visit, day, day, "%Y-%m-%d"),
         N_("Way to pay"),
@@ -187,9 +187,8 @@ def _around(visit: Visit, first: date, last: date, pattern: str) -> tuple[tuple[
     )
 
 
-def _chart(
-    visit: Visit, lines: Sequence[Line], names: Sequence[str], links: Mapping[str, str], every: int
-) -> chart.Chart:
+def _charts(visit: Visit, lines: Sequence[Line], names: Sequence[str], every: int) -> list[chart.Chart]:
+    """The same for a wide window and for a narrow one, where fewer names are written."""
     there = {one.name: one for one in lines}
     nothing = Line("", 0, 0, 0, 0, 0, 0, 0, 0)
     values = []
@@ -197,15 +196,16 @@ def _chart(
         one = there.get(name, nothing)
         said = visit.t(N_("%(name)s: %(taken)s taken, %(returned)s refunded, %(unknown)s not known"), name=name, taken=words.yuan(one.taken_fen), returned=words.yuan(one.returned_fen), unknown=words.yuan(one.unknown_fen))  # fmt: skip
         numbers = (one.taken_fen, one.unknown_fen, one.returned_fen)
-        values.append(chart.Value(name.rpartition("-")[2], said, numbers, links.get(name, "")))
-    return chart.bars(values, every)
+        short = f"¥{sum(numbers) // 100:,}"
+        values.append(chart.Value(name.rpartition("-")[2], said, short, numbers))
+    return [chart.bars(values, every), chart.bars(values, every * 2 + (every > 1), chart.NARROW)]
 
 
 async def _page(
     visit: Visit,
     title: str,
     found: Report,
-    drawn: chart.Chart | None,
+    drawn: Sequence[chart.Chart],
     links: Mapping[str, str],
     around: tuple[tuple[str, str], tuple[str, str]],
     column: str,
@@ -214,7 +214,7 @@ async def _page(
     facts: dict[str, Any] = {
         "title": title,
         "report": found,
-        "chart": drawn,
+        "charts": drawn,
         "links": links,
         "around": around,
     }

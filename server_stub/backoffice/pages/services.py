@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 from starlette.responses import Response
 
-from server_stub.backoffice.errors import Clash, Impossible, Refused, Unknown
+from server_stub.backoffice.errors import REASON_WANTED, Clash, Impossible, Unknown
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.visit import Visit
@@ -33,10 +33,10 @@ async def take_back(visit: Visit) -> Response:
     if service.order_state != OPENED:
         raise Clash(N_("Only what is open can be taken back."))
     if not reason:
-        raise Refused(N_("Say why: a decision needs a reason."))
+        return visit.page("take_back.html", 422, service=service, wrong={"reason": visit.t(REASON_WANTED)})
     title = N_("Take this service back?")
     text = N_("It ends at once. The money follows with the night's reconciliation.")
-    if (asked := visit.ask(title, text, N_("Take back"))) is not None:
+    if (asked := visit.ask(title, text, N_("Take back"), destroys=True)) is not None:
         return asked
 
     def work(conn: Connection) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from sqlalchemy import Connection
 from starlette.responses import Response
 
 from server_stub.backoffice import passwords, staff
-from server_stub.backoffice.errors import NotAllowed, Refused, Unknown
-from server_stub.backoffice.rights import RIGHTS, Right, Role
+from server_stub.backoffice.errors import NotAllowed, Unknown
+from server_stub.backoffice.rights import Right, Role
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.staff import Person, StaffError
 from server_stub.backoffice.visit import Visit
@@ -21,6 +24,8 @@ WHY = {
     "roles": N_("Choose at least one role."),
 }
 """Why somebody cannot be let in."""
+FIELDS = {"name": "name", "full-name": "full_name", "taken": "name", "roles": "role"}
+"""What of the form that is about."""
 
 
 @pages.get("/staff", Right.STAFF)
@@ -35,7 +40,7 @@ async def add(visit: Visit) -> Response:
     office, form = visit.office, visit.form
     roles = tuple(role for role in Role if role in form.all("role"))
     if not roles:
-        return await _list(visit, WHY["roles"])
+        return await _list(visit, _wrong(visit, "roles"))
     password = passwords.once(office.random(passwords.ONCE_LENGTH))
     kept = await office.passwords.hash(password)
     actor, name, full_name = visit.person.name, form.text("name"), form.text("full_name")
@@ -46,14 +51,14 @@ async def add(visit: Visit) -> Response:
     try:
         person = await office.database.write(enter)
     except StaffError as error:
-        return await _list(visit, WHY[error.why])
+        return await _list(visit, _wrong(visit, error.why))
     return visit.page("staff_password.html", person=person, password=password)
 
 
 @pages.get("/staff/{name}", Right.STAFF)
 async def one(visit: Visit) -> Response:
     """One of them."""
-    return visit.page("staff_one.html", person=await _find(visit), rights=RIGHTS)
+    return visit.page("staff_one.html", person=await _find(visit))
 
 
 @pages.post("/staff/{name}/roles", Right.STAFF)
@@ -62,7 +67,7 @@ async def roles(visit: Visit) -> Response:
     person, office = await _somebody_else(visit), visit.office
     wished = tuple(role for role in Role if role in visit.form.all("role"))
     if not wished:
-        raise Refused(WHY["roles"])
+        return visit.page("staff_one.html", 422, person=person, wrong=_wrong(visit, "roles"))
     actor = visit.person.name
     await office.database.write(lambda conn: staff.set_roles(conn, office.clock, actor, person.name, wished))
     return visit.go(f"/staff/{person.name}", "staff-roles")
@@ -88,7 +93,7 @@ async def close(visit: Visit) -> Response:
     """Out, at once."""
     person = await _somebody_else(visit)
     title, text = N_("Close this account?"), N_("They are signed out everywhere at once and cannot sign in.")
-    if (asked := visit.ask(title, text, N_("Close the account"))) is not None:
+    if (asked := visit.ask(title, text, N_("Close the account"), destroys=True)) is not None:
         return asked
     return await _set_closed(visit, person, closed=True)
 
@@ -107,11 +112,15 @@ async def _set_closed(visit: Visit, person: Person, *, closed: bool) -> Response
     return visit.go(f"/staff/{person.name}", "staff-closed" if closed else "staff-opened")
 
 
-async def _list(visit: Visit, error: str = "") -> Response:
+def _wrong(visit: Visit, why: str) -> dict[str, str]:
+    return {FIELDS[why]: visit.t(WHY[why])}
+
+
+async def _list(visit: Visit, wrong: Mapping[str, str] = MappingProxyType({})) -> Response:
     people = await visit.office.database.read(staff.listed)
-    facts = {"people": people, "error": error, "name": visit.form.text("name")}
+    facts = {"people": people, "wrong": wrong, "name": visit.form.text("name")}
     facts |= {"full_name": visit.form.text("full_name"), "chosen": visit.form.all("role")}
-    return visit.page("staff.html", 422 if error else 200, **facts)
+    return visit.page("staff.html", 422 if wrong else 200, **facts)
 
 
 async def _find(visit: Visit) -> Person:

@@ -69,7 +69,7 @@ async def listed(visit: Visit) -> Response:
         "transactions.html",
         found=found,
         form=form,
-        wrong={name: WRONG[why] for name, why in wrong.items()},
+        wrong={name: visit.t(WRONG[why]) for name, why in wrong.items()},
         older=older,
         newest=f"/backoffice/transactions?{urlencode(query)}" if before else "",
         only=only,

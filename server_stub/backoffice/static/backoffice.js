@@ -16,6 +16,10 @@
     event.preventDefault();
     asked = { form, button: event.submitter };
     document.getElementById("ask-text").textContent = form.dataset.ask;
+    // The button says what is done, in red only where it destroys something.
+    const yes = document.getElementById("ask-yes");
+    yes.textContent = event.submitter.textContent;
+    yes.className = event.submitter.classList.contains("danger") ? "danger" : "main";
     ask.showModal();
     document.getElementById("ask-no").focus();
   });

@@ -49,7 +49,12 @@ async def test_a_box_is_found_and_suspended_with_a_reason(system: System) -> Non
         assert "85312047" in (await clerk.get(f"/boxes?q={wanted}")).text, wanted
     assert "85312047" not in (await clerk.get("/boxes?q=%25")).text
     assert "Sports Pack" in (await clerk.get("/boxes/85312047")).text
-    assert (await clerk.post("/boxes/85312047/suspend", "/boxes/85312047")).status_code == 409
+    lacking = await clerk.post("/boxes/85312047/suspend", "/boxes/85312047")
+    assert lacking.status_code == 422
+    (field,) = re.findall(r'<input id="f-suspend"[^>]*>', lacking.text)
+    assert 'aria-describedby="w-suspend" aria-invalid="true" autofocus' in field
+    assert 'id="w-suspend"' in lacking.text
+    assert '<details class="act" open>' in lacking.text
     asked = await clerk.post("/boxes/85312047/suspend", "/boxes/85312047", reason="called in")
     assert "The box is refused until" in asked.text
     done = await clerk.post("/boxes/85312047/suspend", "/boxes/85312047", reason="called in", confirmed="yes")
@@ -198,9 +203,17 @@ async def test_parameters_say_where_they_come_from_and_never_a_secret(tmp_path: 
         url = databases.of(tmp_path)
         assert not url or url not in page
         assert page.count("set, not shown") == (2 if url else 1)
-        row = re.search(r"<tr><td><code>STB_SERVER_HOTLINE.*?</tr>", page, re.DOTALL)
+        row = re.search(r"<code>STB_SERVER_HOTLINE.*?</tr>", page, re.DOTALL)
         assert row
         assert "environment" in row[0]
+        for shown in (
+            "¥500.00",
+            "12 hours",
+            "1 day",
+            "30 days",
+            "1 minute · 5 minutes · 15 minutes · 1 hour",
+        ):
+            assert f"<strong>{shown}</strong>" in page, shown
         assert "Nothing fits" in (await chief.get("/parameters?q=zzzz")).text
 
 

@@ -373,3 +373,10 @@ def test_found_rows_say_what_stands_in_the_books(database: Database) -> None:
         )
         assert mine.number.replace(" ", "") == one["number"]
         assert mine.open == (one["case"] == "open")
+
+
+def test_whole_days_are_written_as_the_days_that_were_typed() -> None:
+    form = {"since": "2026-06-20", "until": "2026-06-21"}
+    assert form_of(criteria_of(form)[0]) == form
+    instant = {"since": "2026-06-20T10:30:00+08:00"}
+    assert form_of(criteria_of(instant)[0]) == instant

@@ -268,6 +268,12 @@ async def test_a_new_password_that_is_not_taken_says_why(system: System) -> None
         answer = await clerk.post("/password", "/password", **filled)
         assert answer.status_code == 422
         assert said in answer.text
+        # Beside the field that it is about, which has the focus.
+        field = (
+            "present" if "present" in form else "again" if "again" in form and "new" not in form else "new"
+        )
+        assert re.search(rf'<input id="f-{field}"[^>]*aria-invalid="true" autofocus', answer.text)
+        assert answer.text.count("aria-invalid") == answer.text.count(" autofocus") == 1
     assert (await Clerk(system, "li.wei").sign_in()).status_code == 200
 
 

@@ -16,7 +16,7 @@ import openpyxl
 import pytest
 from sqlalchemy import delete, insert, update
 
-from server_stub.backoffice import exports
+from server_stub.backoffice import chart, exports
 from server_stub.backoffice.criteria import MONEY
 from server_stub.backoffice.exports import Column
 from server_stub.backoffice.totals import Totals, between, count
@@ -85,7 +85,7 @@ async def test_the_story_of_each_kind_of_payment_is_whole_and_has_nothing_secret
         await box.state(payment["payment"], "done")
     cancelled = await box.pay("wallet:demo", "opera", "monthly")
     await box.post(f"/payments/{cancelled['payment']}/cancel", {"reason": "cancelled"})
-    opened = ("Ordered for", "The money is in", "BOSS opened the service", "BOSS has opened the service", "Received, service not open yet", "Payable to the operator", "Receivable from the payment platform", "Revenue: ", "The message was delivered", "A request of the box was answered")  # fmt: skip
+    opened = ("Ordered for", "The money is in", "BOSS opened the service", "BOSS has opened the service", "Received, service not open yet", "Payable to the operator", "Receivable from the payment platform", "Revenue: ", "debits and credits agree", "The message was delivered", "A request of the box was answered")  # fmt: skip
     for transaction, expected in (
         (
             purse["payment"],
@@ -342,3 +342,11 @@ def test_no_cell_is_a_formula(tmp_path: Path, ending: str) -> None:
     cells = read[ending](tmp_path / f"one.{ending}")[1:]
     assert len(cells) == len(evil)
     assert all(one == "plain" or one.startswith("'") for one in cells)
+
+
+def test_values_stand_above_bars_where_they_have_room_and_else_above_the_largest() -> None:
+    few = chart.bars([chart.Value("01", "", "¥12", (1_200, 0)), chart.Value("02", "", "¥3", (300, 0))])
+    assert [bar.value for bar in few.bars] == ["¥12", "¥3"]
+    amounts = [1_234_500 + day for day in range(31)]
+    many = chart.bars([chart.Value("", "", "¥12,345", (fen,)) for fen in amounts])
+    assert [bar.value for bar in many.bars] == [""] * 30 + ["¥12,345"]

@@ -17,7 +17,7 @@ from scripts.make_locale import DOMAINS, collect
 from server_stub.backoffice import code_words, frame, sentences, story_words, words
 from server_stub.backoffice.pages import PAGES
 from server_stub.backoffice.pages.jobs import MEANINGS as MEANINGS_OF_JOBS
-from server_stub.backoffice.pages.parameters import MEANINGS, parameters
+from server_stub.backoffice.pages.parameters import GROUPS, MEANINGS, parameters
 from server_stub.backoffice.rights import Role
 from server_stub.exchange.partners import Limits
 from server_stub.foundation.problems import CODES, ProblemBody
@@ -225,7 +225,8 @@ def test_facts_are_told_in_words() -> None:
     assert code_words.subject("en", "move-refused", "card payment 7") == "Card payment 7"
 
 
-def test_every_setting_has_a_meaning() -> None:
+def test_every_setting_has_a_meaning_and_stands_under_one_heading() -> None:
+    assert sorted(name for names in GROUPS.values() for name in names) == sorted(MEANINGS)
     assert MEANINGS.keys() == {field.name for field in fields(Settings)}
     shown = parameters(Settings(), frozenset({"STB_SERVER_HOTLINE"}))
     assert {one.name: one.source for one in shown}["STB_SERVER_HOTLINE"] == "environment"
