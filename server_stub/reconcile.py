@@ -108,9 +108,8 @@ def _run_line(row: Row[Any]) -> str:
         count, fen = getattr(row, f"{side}_count"), getattr(row, f"{side}_fen")
         totals += ["-", "-"] if count is None else [count, yuan(fen)]
     classes = json.loads(row.counts or "{}")
-    said = str(sentences.read(row.error)) or ", ".join(
-        f"{cls} {count}" for cls, (count, _) in classes.items()
-    )
+    found = ", ".join(f"{cls} {count}" for cls, (count, _) in classes.items())
+    said = ": ".join(one for one in (str(sentences.read(row.error)), found) if one)
     state = f"{row.state}{' (dry)' if row.dry_run else ''}"
     return RUNS.format(row.day, row.pair, state, *totals, said).rstrip()
 

@@ -24,7 +24,7 @@ from server_stub.foundation.day_files import FileBad
 from server_stub.foundation.sentences import say
 from server_stub.reconciliation.healing import Tally
 from server_stub.reconciliation.reading import FileRefused
-from server_stub.reconciliation.records import BREAKS, Cls, Difference
+from server_stub.reconciliation.records import BREAKS, Cls, Difference, Totals
 from server_stub.settings import Settings
 from server_stub.tsp import tables
 from server_stub.tsp.reconciling import pair_named
@@ -186,6 +186,9 @@ async def test_above_the_limit_one_proposes_and_another_confirms(system: System)
     await planted(system, every_class(DAY))
     both, chief = await let_in(system, "wu", "clerk,supervisor"), await let_in(system, "xu", "supervisor")
     path = await break_of(system, Cls.OTHER_DAY)
+    await both.post(path, path, action="wait", reason="asked the bank", confirmed="yes")
+    assert await standing(system, Cls.OTHER_DAY) == ("open", None, None, None)
+    assert "asked the bank" in (await both.get(path)).text
     await both.post(path, path, action="match", reason="around midnight")
     assert "Proposed. A second person" in both.page
     assert (await standing(system, Cls.OTHER_DAY))[0] == "open"
@@ -303,6 +306,24 @@ async def test_what_a_limit_holds_and_what_was_refused_is_said(system: System) -
     page = (await viewer.get(f"/reconciliation/{bad}")).text
     assert "DZMX20260620.TXT: it declares 1,234 records; there are 1,233" in page
     assert "ask the other side to send it again" in page
+    zeros = Totals(0, 0)
+
+    def too_many(conn: Connection) -> str:
+        other = tables.book.want(conn, core.ids, core.clock, "boss", DAY - timedelta(days=1), "server")
+        told: dict[str, Any] = {
+            "here": zeros,
+            "there": zeros,
+            "counts": {Cls.AMOUNT: (12_000, 5)},
+            "limit": 10_000,
+        }
+        tables.book.stop(conn, core.clock, other, **told, sample=found)
+        return other
+
+    stopped = await core.database.write(too_many)
+    page = (await viewer.get(f"/reconciliation/{stopped}")).text
+    assert "12,000 differences were found; more than 10,000 are not entered" in page
+    assert "Some of them" in page
+    assert "88310001-000042-000113" in page
     await viewer.post("/language", "/help", language="zh")
     for path in (f"/reconciliation/{bad}", "/reconciliation?pair=boss"):
         assert "DZMX20260620.TXT：文件声明 1,234 条记录，实际有 1,233 条" in (await viewer.get(path)).text
