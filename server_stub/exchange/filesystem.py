@@ -171,8 +171,9 @@ class Filesystem(AbstractedFS):  # type: ignore[misc]
         account, growing = session.partner, Growing(place.partner, before, before)
         service.growing[path] = growing
         allowance = partial(service.allowance, account, growing)
-        session.upload = Upload(file, path, place, account, growing, allowance, session.give_up)
-        return session.upload
+        upload = Upload(file, path, place, account, growing, allowance, session.give_up)
+        session.upload = upload
+        return upload
 
     def remove(self, path: str) -> None:
         super().remove(path)
