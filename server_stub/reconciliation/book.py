@@ -284,22 +284,29 @@ class Book:
                 tally.add(one.cls, one.here, one.there)
         return seen
 
-    def agree(self, conn: Connection, clock: Clock, run: str) -> int:
-        """Closes some of the breaks of the run's day that it has not seen: the books agree now.
-
-        Returns how many; to be called until there are none.
-        """
+    def gone(self, conn: Connection, run: str) -> list[str]:
+        """The breaks of the run's day that it has not seen, for ``agree``; of a dry run none."""
         now_run = conn.execute(select(self.runs).where(self.runs.c.id == run)).one()
         if now_run.dry_run:
-            return 0
+            return []
         table = self.breaks.c
-        gone = and_(
+        mine = and_(
             table.pair == now_run.pair, table.day == now_run.day, table.state != "closed", table.run != run
         )
-        rows = conn.execute(select(table.id).where(gone).limit(AT_ONCE)).all()
-        for row in rows:
-            self._close(conn, clock, row.id, "server", AGREED, run=run)
-        return len(rows)
+        return list(conn.scalars(select(table.id).where(mine).order_by(table.id)))
+
+    def agree(self, conn: Connection, clock: Clock, run: str, gone: Iterable[str]) -> int:
+        """Closes breaks that a run has not seen: the books agree now. To be called with AT_ONCE at a time.
+
+        Returns how many were not closed already.
+        """
+        closed = 0
+        for name in gone:
+            row = statements.one(conn, self.breaks, lock=True, id=name)
+            if row is not None and row.state != "closed":
+                self._close(conn, clock, name, "server", AGREED, run=run)
+                closed += 1
+        return closed
 
     def fits(self, conn: Connection, run: str, tally: Tally) -> None:
         """Counts the open breaks that a run has seen, rule by rule."""

@@ -79,7 +79,7 @@ def breaks(metadata: MetaData) -> Table:
         postgresql_where=there,
     )
     Index("breaks_of_key", table.c.key, table.c.pair)
-    Index("breaks_of_run", table.c.run)
+    Index("breaks_of_run", table.c.run, table.c.id)
     Index("breaks_of_day", table.c.pair, table.c.day)
     return table
 

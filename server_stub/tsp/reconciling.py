@@ -222,8 +222,10 @@ class Reconciling:
             while chunk := await asyncio.to_thread(lambda: list(islice(found, AT_ONCE))):
                 see = partial(book.see, ids=self._core.ids, clock=clock, run=row.id, differences=chunk)
                 seen += await database.write(partial(see, tally=tally if row.dry_run else None))
-            while some := await database.write(lambda conn: book.agree(conn, clock, row.id)):
-                closed += some
+            gone = await database.read(lambda conn: book.gone(conn, row.id))
+            for start in range(0, len(gone), AT_ONCE):
+                some = gone[start : start + AT_ONCE]
+                closed += await database.write(partial(book.agree, clock=clock, run=row.id, gone=some))
             if not row.dry_run:
                 await self._heal(row, tally)
             end = partial(book.finish, **outcome, seen=seen, closed=closed)
