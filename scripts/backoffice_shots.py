@@ -22,9 +22,13 @@ SHOWN = {
     "boxes": "/boxes",
     "box": "/boxes/85312048",
     "psams": "/psams",
+    "psam": "/psams/module?psam=sim:1",
+    "exports": "/exports",
     "batches": "/batches",
     "jobs": "/jobs",
     "audit": "/audit",
+    "audit-boss": "/audit?role=boss",
+    "audit-backoffice": "/audit?role=backoffice",
     "parameters": "/parameters",
     "staff": "/staff",
     "staff-one": "/staff/li.wei",
@@ -32,6 +36,7 @@ SHOWN = {
     "transactions-fields": "/transactions?money=taken&from_fen=10.00",
     "transactions-wrong": "/transactions?from_fen=much",
     "story": "/transactions/{payment}",
+    "story-unknown": "/transactions/{payment_unknown}",
     "reports": "/reports/2026-06",
     "reports-day": "/reports/2026-06-21",
     "breaks": "/breaks",
@@ -61,6 +66,7 @@ FIRST = {
     "run_refused": "/reconciliation?pair=boss&state=refused",
     "file": "/files?role=tsp&partner=boss",
     "payment": "/transactions?kind=purse&state=opened",
+    "payment_unknown": "/transactions?case=open",
 }
 """Where the first of a table is one that is shown."""
 

@@ -94,6 +94,6 @@ class Away(Refused):
 
     def __init__(self, role: str) -> None:
         super().__init__(
-            N_("The role %(role)s does not run with this back office, so its books cannot be shown."),
+            N_("%(role)s does not run with this back office, so its books cannot be shown."),
             role=role,
         )

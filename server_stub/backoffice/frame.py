@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from server_stub.backoffice import recon_words, sentences, words
+from server_stub.backoffice import code_words, recon_words, sentences, words
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.words import N_
 from server_stub.foundation.sentences import read
@@ -52,7 +52,7 @@ MENU: tuple[tuple[str, tuple[Way, ...]], ...] = (
         (
             Way("breaks", "/breaks", N_("Differences"), Right.SEE, "d", "unequal"),
             Way("reconciliation", "/reconciliation", N_("Comparisons"), Right.SEE, "e", "scales"),
-            Way("days", "/days", N_("Days at UnionPay"), Right.SEE, "u", "upload"),
+            Way("days", "/days", N_("Days sent to UnionPay"), Right.SEE, "u", "upload"),
             Way("files", "/files", N_("Files"), Right.SEE, "f", "file"),
         ),
     ),
@@ -61,7 +61,7 @@ MENU: tuple[tuple[str, tuple[Way, ...]], ...] = (
         (
             Way("boxes", "/boxes", N_("Boxes and subscribers"), Right.SEE, "b", "box"),
             Way("psams", "/psams", N_("PSAM pool"), Right.SEE, "m", "chip"),
-            Way("batches", "/batches", N_("Card batches"), Right.SEE, "t", "stack"),
+            Way("batches", "/batches", N_("Batch settlement"), Right.SEE, "t", "stack"),
             Way("jobs", "/jobs", N_("Jobs"), Right.SEE, "j", "clock"),
         ),
     ),
@@ -133,13 +133,18 @@ def environment(language: str) -> Environment:
         result=lambda text: sentences.result(text, partial(words.said, language)),
         told=lambda kept: sentences.worded(language, read(kept)),
         query=lambda values: urlencode({name: one for name, one in values.items() if one}),
-        facts=_facts,
+        facts=lambda text: _facts(language, text),
+        fact=partial(_fact, language),
+        actor=lambda name: code_words.actor(language, name),
+        account=lambda name, services: code_words.account_name(partial(words.said, language), name, services),
+        reason=partial(code_words.reason, language),
     )
     for name in (
         *("PAYMENT_STATES", "CASE_STATES", "BOX_STATES", "BATCH_STATES", "PROPOSAL_STATES", "TASK_STATES"),
         *("METHODS", "TERMS", "CASE_KINDS", "CASE_ACTIONS", "ROLES", "STAFF_ROLES"),
     ):
         made.globals[name] = getattr(words, name)
+    made.globals["AUDITED"], made.globals["JOBS"] = code_words.AUDITED, code_words.JOBS
     for name in recon_words.TABLES:
         made.globals[name] = getattr(recon_words, name)
     made.globals["N_"] = words.N_
@@ -156,11 +161,11 @@ def render(visit: Visit, template: str, facts: Mapping[str, Any]) -> str:
     return environment(visit.language).get_template(template).render(told)
 
 
-def _facts(text: str) -> list[tuple[str, str]]:
-    """What a record's JSON says, by name, as text."""
+def _fact(language: str, pair: tuple[str, Any], services: Mapping[str, str] | None = None) -> code_words.Fact:
+    return code_words.fact(language, *pair, services)
+
+
+def _facts(language: str, text: str) -> list[code_words.Fact]:
+    """What a record's JSON says, in words."""
     told = json.loads(text)
-    return [
-        (name, one if isinstance(one, str) else json.dumps(one, ensure_ascii=False))
-        for name, one in sorted(told.items())
-        if one is not None
-    ]
+    return [code_words.fact(language, name, one) for name, one in sorted(told.items()) if one is not None]

@@ -133,6 +133,12 @@ def listed(conn: Connection, *, everything: bool) -> list[Row[Any]]:
     return list(conn.execute(select(proposals).where(waits).order_by(proposals.c.proposed_at)))
 
 
+def waiting(conn: Connection, kind: str) -> list[str]:
+    """The subjects that wait for a second person."""
+    waits = proposals.c.state.in_((OPEN, CONFIRMED)) & (proposals.c.kind == kind)
+    return list(conn.scalars(select(proposals.c.subject).where(waits)))
+
+
 def about(conn: Connection, kind: str, subject: str) -> list[Row[Any]]:
     """All that was proposed about something, newest first."""
     mine = (proposals.c.kind == kind) & (proposals.c.subject == subject)

@@ -23,10 +23,14 @@ class Class(NamedTuple):
 
 BREAK_CLASSES = {
     "missing-there": Class(
-        N_("Only in our books"), N_("We have this record; the other side has nothing under its key."), "bad"
+        N_("Only in our books"),
+        N_("We have this record; the other side has nothing under its number."),
+        "bad",
     ),
     "missing-here": Class(
-        N_("Only in their books"), N_("The other side has this record; we have nothing under its key."), "bad"
+        N_("Only in their books"),
+        N_("The other side has this record; we have nothing under its number."),
+        "bad",
     ),
     "amount": Class(N_("Amounts differ"), N_("Both sides have it, each with another amount."), "bad"),
     "currency": Class(N_("Currencies differ"), N_("Both sides have it, each in another currency."), "bad"),
@@ -34,9 +38,9 @@ BREAK_CLASSES = {
     "reversed-on-one-side": Class(
         N_("Reversed on one side"), N_("One side has given the money back; for the other it is taken."), "bad"
     ),
-    "duplicate-here": Class(N_("Twice in our books"), N_("We have the key more than once."), "bad"),
+    "duplicate-here": Class(N_("Twice in our books"), N_("We have this number more than once."), "bad"),
     "duplicate-there": Class(
-        N_("Twice in their books"), N_("The other side has the key more than once."), "bad"
+        N_("Twice in their books"), N_("The other side has this number more than once."), "bad"
     ),
     "other-day": Class(
         N_("On another day"), N_("Both sides have it, on different days: around the cut-off."), "wait"
@@ -63,7 +67,7 @@ BREAK_ACTIONS = {
         N_("BOSS is asked once more. What it has opened already it only says again; nothing is charged."),
     ),
     "refund": (
-        N_("Send back through the wallet"),
+        N_("Refund through the wallet"),
         N_("The whole amount goes back to the subscriber's wallet. This cannot be taken back."),
     ),
     "returned-by-hand": (
@@ -96,7 +100,7 @@ BREAK_ACTIONS = {
 BREAK_EVENTS = {
     "opened": N_("Found"),
     "changed": N_("Found again, and changed"),
-    "also": N_("Another difference of the same key"),
+    "also": N_("Another difference of the same number"),
     "held": N_("Held: more than the rule may put right by itself"),
     "not-healed": N_("Could not be put right"),
     "opened-there": N_("BOSS has opened the service"),
@@ -112,7 +116,7 @@ BREAK_FIELDS = {
 RECORD_STATUSES = {
     "paid": N_("Paid, not opened"),
     "opened": N_("Opened"),
-    "returned": N_("Given back"),
+    "returned": N_("Refunded"),
     "settled": N_("Settled by UnionPay"),
     "reversed": N_("Reversed"),
     "refused": N_("Refused"),
@@ -133,7 +137,7 @@ NOTES = {
 RULES = {
     "paid-not-opened": N_("Paid, not opened: have it opened"),
     "opened-not-told": N_("Opened, and we were not told: ask BOSS"),
-    "charged-but-cancelled": N_("Service taken back: send the money back"),
+    "charged-but-cancelled": N_("Service taken back: refund"),
     "reversal-lost": N_("Reversal lost: reverse again"),
     "settled-late": N_("Settled on another day: match"),
 }

@@ -6,13 +6,13 @@ from server_stub.backoffice.words import N_, Mark
 
 FIELD_NAMES = {
     "number": N_("Order number"),
-    "id": N_("Payment or load id"),
-    "order": N_("Order id"),
+    "id": N_("Internal number of payment or load"),
+    "order": N_("Internal number of the order"),
     "box": N_("Box number"),
     "subscriber": N_("Subscriber"),
     "boxes": N_("Boxes"),
-    "method": N_("Way of paying"),
-    "kind": N_("Paid with"),
+    "method": N_("Channel"),
+    "kind": N_("Way to pay"),
     "card": N_("Card number"),
     "card_head": N_("Card's first six digits"),
     "card_end": N_("Card's last four digits"),
@@ -20,7 +20,7 @@ FIELD_NAMES = {
     "from_fen": N_("Amount from"),
     "to_fen": N_("Amount to"),
     "received_fen": N_("Amount received"),
-    "state": N_("State inside"),
+    "state": N_("State in detail"),
     "shown": N_("State as the subscriber sees it"),
     "money": N_("What became of the money"),
     "reason": N_("Reason"),
@@ -38,7 +38,7 @@ FIELD_NAMES = {
     "reference": N_("Retrieval reference"),
     "authorisation": N_("Authorisation code"),
     "correlation": N_("Correlation id"),
-    "journal": N_("Journal id"),
+    "journal": N_("Journal number"),
     "case": N_("Cases"),
 }
 KIND_NAMES = {
@@ -51,7 +51,7 @@ KIND_NAMES = {
 MONEY_NAMES = {
     "taken": Mark(N_("Taken"), "good"),
     "not-taken": Mark(N_("Not taken"), "off"),
-    "returned": Mark(N_("Sent back"), "off"),
+    "returned": Mark(N_("Refunded"), "off"),
     "unknown": Mark(N_("Not known"), "wait"),
 }
 SHOWN_NAMES = {

@@ -39,6 +39,8 @@ VALUES: Mapping[str, Mapping[str, str]] = {
     "about": {"payment": N_("payment"), "load": N_("load")},
     "what": {"header": N_("header"), "trailer": N_("trailer")},
     "partner": recon_words.PARTNERS,
+    "actor": words.ACTORS,
+    "role": words.ROLES,
     "code": PROBLEMS,
 }
 """What values of these names are called."""
@@ -53,7 +55,7 @@ RESULTS = {
     "forgotten": N_("%(number)s forgotten"),
     "brought on": N_("%(number)s brought on"),
     "done": N_("%(number)s done"),
-    "swept": N_("%(number)s swept"),
+    "swept": N_("%(number)s looked at"),
     "reversed": N_("%(number)s reversed"),
     "balanced": N_("balanced"),
     "closed today": N_("closed today"),

@@ -16,7 +16,15 @@ from sqlalchemy import Connection, Row, Table, and_, or_, select
 
 from cardreader.secret import mask_number
 from server_stub.backoffice import words
-from server_stub.backoffice.story_words import ACTORS, AUDITED, BOOKED, MOVES, ORDER_MOVES, REQUESTS, SAID
+from server_stub.backoffice.story_words import (
+    BOOKED,
+    MILESTONES,
+    MOVES,
+    OF_MONEY,
+    ORDER_MOVES,
+    REQUESTS,
+    SAID,
+)
 from server_stub.backoffice.transactions import Found, found_of
 from server_stub.boss import tables as boss
 from server_stub.foundation.clock import CHINA
@@ -39,9 +47,11 @@ class Event(NamedTuple):
     Attributes:
         role: whose books say so.
         text, values: a message, and what is put into it.
-        actor: a message or a name; None: nobody in particular.
+        actor: as the books have it; None: nobody in particular.
         tone: ``good``, ``wait``, ``bad`` or ``plain``.
-        details: names and values for whoever wants them.
+        fen: the amount that it is about, where its text does not say that.
+        milestone: whoever asks what has become of a payment wants to know; the rest is how it came about.
+        details: names and values for whoever wants them; their names say what they are (``code_words``).
     """
 
     at: datetime
@@ -51,6 +61,15 @@ class Event(NamedTuple):
     actor: str | None = None
     tone: str = "plain"
     details: tuple[tuple[str, str], ...] = ()
+    fen: int | None = None
+    milestone: bool = False
+
+
+class Chapter(NamedTuple):
+    """A milestone and the steps after it, up to the next one; the first may have steps only."""
+
+    milestone: Event | None
+    steps: tuple[Event, ...]
 
 
 class Journal(NamedTuple):
@@ -99,7 +118,7 @@ def _files(conn: Connection, transaction: str) -> Iterator[Event]:
     table = tsp.files.files
     mine = (table.c.partner == "ppp") & (table.c.day == upload.day) & (table.c.state != SUPERSEDED)
     for row in conn.execute(select(table).where(mine).order_by(table.c.id)):
-        details = _details(row, "name", "direction", "version", "state", "size", "sha256")
+        details = _details(row, "name", "direction", "version", "file_state=state", "size", "sha256")
         code = (("code", upload.code),) if row.name.startswith(ANSWERS) and upload.code else ()
         yield Event(row.at, "exchange", SAID["filed"], {"name": row.name}, details=(*details, *code))
 
@@ -108,9 +127,11 @@ def _breaks(conn: Connection, keys: Sequence[str]) -> Iterator[Event]:
     """The differences that were found about it."""
     table = tsp.book.breaks.c
     for row in conn.execute(select(tsp.book.breaks).where(table.key.in_(keys)).order_by(table.id)):
-        details = _details(row, "id", "pair", "day", "cls", "state", "action", "rule", "reason", "actor")
+        details = _details(
+            row, "id", "pair", "day", "cls", "break_state=state", "action", "rule", "reason", "actor"
+        )
         yield Event(
-            row.opened_at, "tsp", SAID["differed"], {"pair": row.pair.upper()}, tone="wait", details=details
+            row.opened_at, "tsp", SAID["differed"], {"pair": row.pair}, None, "wait", details, milestone=True
         )
 
 
@@ -133,7 +154,7 @@ def at_tsp(conn: Connection, transaction: str) -> AtTsp | None:
     begun = order.created_at if order is not None else subject.created_at
     events = [
         *_beginning(found, order),
-        *_moves(conn, rows, transaction),
+        *_moves(conn, rows, found),
         *_purse(debit),
         *_issuer(asked, of_load=of_load),
         *_certificate(certificate),
@@ -171,7 +192,9 @@ def at_boss(conn: Connection, box: str, order: str | None) -> AtBoss:
         subscription = _row(conn, boss.subscriptions, id=row.subscription_id)
     events = []
     if row is not None:
-        told = _details(row, "id", "state", "refusal", "list_fen", "reduction_fen", "amount_fen", "payment")
+        told = _details(
+            row, "id", "order_state=state", "refusal", "list_fen", "reduction_fen", "amount_fen", "payment"
+        )
         events.append(
             Event(row.created_at, "boss", SAID["quoted"], {"yuan": yuan(row.amount_fen)}, details=told)
         )
@@ -205,21 +228,42 @@ def at_ppp(conn: Connection, slips: Sequence[tuple[str, str, str]]) -> tuple[Eve
         )
     )
     # The answer's text and the account's number are not read.
-    names = ("id", "terminal", "batch", "stan", "kind", "state", "amount_fen", "code", "reason", "script", "certificate")  # fmt: skip
-    query = select(*(table[name] for name in (*names, "at", "ended_at"))).where(mine)
+    names = ("id", "terminal", "batch", "stan", "bank_kind=kind", "bank_state=state", "amount_fen", "code", "reason", "script", "certificate")  # fmt: skip
+    columns = (name.rpartition("=")[2] for name in (*names, "at", "ended_at"))
+    query = select(*(table[name] for name in columns)).where(mine)
     events = []
     for row in conn.execute(query):
         tone = "good" if row.code == APPROVED else "bad"
         values = {"code": row.code}
         events.append(Event(row.at, "ppp", SAID["at-ppp"], values, None, tone, _details(row, *names)))
         if row.ended_at is not None:
-            events.append(Event(row.ended_at, "ppp", SAID["ended-at-ppp"], {"state": row.state}))
+            events.append(Event(row.ended_at, "ppp", SAID["ended-at-ppp"], {"bank_state": row.state}))
     return tuple(events)
 
 
 def in_order(*parts: Iterable[Event]) -> list[Event]:
     """All events by time; what happened at once stays in the order in which it was named."""
     return sorted((event for part in parts for event in part), key=lambda event: event.at)
+
+
+def chapters(events: Sequence[Event]) -> list[Chapter]:
+    """The same by milestones.
+
+    >>> from datetime import UTC
+    >>> at = datetime(2026, 6, 21, tzinfo=UTC)
+    >>> told = chapters([Event(at, "tsp", "a", milestone=True), Event(at, "tsp", "b"), Event(at, "tsp", "c", milestone=True)])
+    >>> [(one.milestone.text, len(one.steps)) for one in told]
+    [('a', 1), ('c', 0)]
+    """
+    found: list[tuple[Event | None, list[Event]]] = []
+    for event in events:
+        if event.milestone:
+            found.append((event, []))
+        elif found:
+            found[-1][1].append(event)
+        else:
+            found.append((None, [event]))
+    return [Chapter(milestone, tuple(steps)) for milestone, steps in found]
 
 
 def hidden(text: str) -> str:
@@ -249,7 +293,9 @@ def _written(value: Any) -> str:
 
 
 def _details(row: Row[Any], *names: str) -> tuple[tuple[str, str], ...]:
-    told = ((name, getattr(row, name)) for name in names)
+    """Values of a row by the names of its columns; ``"NAME=COLUMN"`` where that name says better what it is."""
+    pairs = (name.partition("=") for name in names)
+    told = ((name, getattr(row, column or name)) for name, _, column in pairs)
     return tuple((name, _amount(name, value)) for name, value in told if value is not None)
 
 
@@ -282,29 +328,27 @@ def _beginning(found: Found, order: Row[Any] | None) -> Iterator[Event]:
             "correlation",
         )
         values = {"yuan": yuan(order.amount_fen)}
-        yield Event(
-            order.created_at, "tsp", SAID["ordered"], values, ACTORS["box"], details=_details(order, *names)
-        )
+        details = _details(order, *names)
+        yield Event(order.created_at, "tsp", SAID["ordered"], values, "box", details=details, milestone=True)
     text = SAID["load"] if order is None else SAID["begun"]
-    details = (("id", found.id), ("method", found.method))
-    yield Event(found.at, "tsp", text, {"yuan": yuan(found.amount_fen)}, ACTORS["box"], details=details)
+    about = (("id", found.id), ("method", found.method))
+    yield Event(found.at, "tsp", text, {"yuan": yuan(found.amount_fen)}, "box", details=about, milestone=True)
 
 
-def _moves(conn: Connection, rows: Sequence[str], transaction: str) -> Iterator[Event]:
+def _moves(conn: Connection, rows: Sequence[str], found: Found) -> Iterator[Event]:
     table = tsp.moves
     for row in conn.execute(select(table).where(table.c.row.in_(rows)).order_by(table.c.id)):
-        words = MOVES if row.row == transaction else ORDER_MOVES
+        own = row.row == found.id
+        words = MOVES if own else ORDER_MOVES
         text, tone = words.get(row.target, (SAID["moved"], "plain"))
         if not row.legal:
             text, tone = SAID["refused-move"], "wait"
         details = _details(row, "machine", "origin", "target", "actor", "correlation")
         values = {"origin": row.origin, "target": row.target}
-        yield Event(row.at, "tsp", text, values, actor(row.actor), tone, details)
-
-
-def actor(name: str) -> str:
-    """Who it was, as a message or a person's name."""
-    return ACTORS.get(name, name.removeprefix("person:"))
+        # Where it stands now is one of them, whatever that is.
+        milestone = own and row.legal and (row.target in MILESTONES or row.target == found.state)
+        fen = found.received_fen or found.amount_fen if row.target in OF_MONEY and milestone else None
+        yield Event(row.at, "tsp", text, values, row.actor, tone, details, fen, milestone)
 
 
 def _purse(debit: Row[Any] | None) -> Iterator[Event]:
@@ -331,14 +375,14 @@ def _issuer(asked: Row[Any] | None, *, of_load: bool) -> Iterator[Event]:
             "tsp",
             text,
             values,
-            ACTORS["ppp"],
+            "ppp",
             "good" if good else "bad",
             _details(asked, *names),
         )
     if asked.reversed_at is not None:
         values = {"code": asked.reversal_code or "?"}
         told = _details(asked, "reversal_reason", "reversal_code")
-        yield Event(asked.reversed_at, "tsp", SAID["reversed"], values, ACTORS["ppp"], "wait", told)
+        yield Event(asked.reversed_at, "tsp", SAID["reversed"], values, "ppp", "wait", told)
 
 
 def _certificate(certificate: Row[Any] | None) -> Iterator[Event]:
@@ -351,19 +395,21 @@ def _certificate(certificate: Row[Any] | None) -> Iterator[Event]:
         values = {"code": certificate.response_code or "?"}
         text = SAID["certificate-taken"] if good else SAID["certificate-refused"]
         details = _details(certificate, "batch", "stan", "response_code")
-        yield Event(
-            certificate.answered_at, "tsp", text, values, ACTORS["ppp"], "good" if good else "bad", details
-        )
+        yield Event(certificate.answered_at, "tsp", text, values, "ppp", "good" if good else "bad", details)
 
 
 def _of_cases(cases: Iterable[Row[Any]]) -> Iterator[Event]:
     for case in cases:
-        details = (("case", case.id), ("kind", case.kind), *_json(case.facts))
-        yield Event(case.at, "tsp", SAID["case"], {"kind": case.kind}, None, "bad", details)
+        details = (("case", case.id), ("case_kind", case.kind), *_json(case.facts))
+        yield Event(
+            case.at, "tsp", SAID["case"], {"case_kind": case.kind}, None, "bad", details, milestone=True
+        )
         if case.decided_at is not None:
             told = _details(case, "id", "decision", "reason", "actor", "second")
             values = {"decision": case.decision or ""}
-            yield Event(case.decided_at, "tsp", SAID["decided"], values, case.actor, "good", told)
+            yield Event(
+                case.decided_at, "tsp", SAID["decided"], values, case.actor, "good", told, milestone=True
+            )
 
 
 def _deliveries(conn: Connection, journeys: Iterable[str], transaction: str) -> Iterator[Event]:
@@ -381,10 +427,10 @@ def _deliveries(conn: Connection, journeys: Iterable[str], transaction: str) -> 
 def _inquiries(conn: Connection, journeys: Iterable[str]) -> Iterator[Event]:
     table = tsp.inquiries
     for row in conn.execute(select(table).where(table.c.correlation.in_(sorted(journeys)))):
-        details = _details(row, "id", "kind", "card_masked", "issuer_id", "balance_fen", "refusal")
-        yield Event(
-            row.at, "tsp", SAID["looked"], {}, ACTORS["box"], "bad" if row.refusal else "plain", details
+        details = _details(
+            row, "id", "inquiry_kind=kind", "card_masked", "issuer_id", "balance_fen", "refusal"
         )
+        yield Event(row.at, "tsp", SAID["looked"], {}, "box", "bad" if row.refusal else "plain", details)
 
 
 def _answers(conn: Connection, box: str, begun: datetime, rows: Sequence[str]) -> Iterator[Event]:
@@ -394,14 +440,15 @@ def _answers(conn: Connection, box: str, begun: datetime, rows: Sequence[str]) -
     query = select(table.c.created_at, table.c.status, table.c.answer).where(mine).limit(MOST_ANSWERS)
     for row in conn.execute(query):
         if any(f'"{one}"' in row.answer for one in rows):
-            details = (("status", str(row.status)), *_json(row.answer))
+            said = (("shown_state" if name == "state" else name, value) for name, value in _json(row.answer))
+            details = (("status", str(row.status)), *said)
             tone = "plain" if row.status < 400 else "wait"
             yield Event(
                 row.created_at,
                 "tsp",
                 REQUESTS[row.status < 400],
                 {"status": str(row.status)},
-                ACTORS["box"],
+                "box",
                 tone,
                 details,
             )
@@ -410,9 +457,8 @@ def _answers(conn: Connection, box: str, begun: datetime, rows: Sequence[str]) -
 def _audited(conn: Connection, table: Table, subjects: Sequence[str], role: str) -> Iterator[Event]:
     query = select(table).where(table.c.subject.in_(subjects)).order_by(table.c.sequence)
     for row in conn.execute(query):
-        text = AUDITED.get(row.action, SAID["audited"])
-        details = (*_details(row, "sequence", "action", "subject", "hash"), *_json(row.facts))
-        yield Event(row.at, role, text, {"action": row.action}, actor(row.actor), "plain", details)
+        details = (*_details(row, "sequence", "audited=action", "subject", "hash"), *_json(row.facts))
+        yield Event(row.at, role, SAID["audited"], {"audited": row.action}, row.actor, "plain", details)
 
 
 def _journals(conn: Connection, ledger: Any, references: Sequence[str], role: str) -> list[Journal]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server_stub.backoffice.words import N_
+from server_stub.backoffice.words import N_, PAYMENT_STATES
 
 SAID = {
     "ordered": N_("Ordered for ¥%(yuan)s."),
@@ -18,39 +18,29 @@ SAID = {
     "cash": N_("The card was asked to pay with its electronic cash."),
     "certificate-taken": N_("UnionPay accepted the card's certificate (code %(code)s)."),
     "certificate-refused": N_("UnionPay refused the card's certificate (code %(code)s)."),
-    "case": N_("A case for a person: %(kind)s."),
+    "case": N_("A case for a person: %(case_kind)s."),
     "decided": N_("The case was decided: %(decision)s."),
     "owed": N_("A message is owed to another system: %(topic)s."),
     "delivered": N_("The message was delivered: %(topic)s."),
     "moved": N_("From %(origin)s to %(target)s."),
     "refused-move": N_("Refused: from %(origin)s to %(target)s is not allowed."),
-    "audited": N_("In the audit log: %(action)s."),
+    "audited": N_("In the audit log: %(audited)s."),
     "filed": N_("In file %(name)s."),
     "differed": N_("A difference was found in the comparison with %(pair)s."),
     "quoted": N_("BOSS quoted ¥%(yuan)s."),
     "subscribed": N_("BOSS opened the service, until %(until)s."),
     "at-ppp": N_("UnionPay's own books: answered %(code)s."),
-    "ended-at-ppp": N_("UnionPay's own books: %(state)s."),
+    "ended-at-ppp": N_("UnionPay's own books: %(bank_state)s."),
 }
 REQUESTS = {
     True: N_("A request of the box was answered (%(status)s)."),
     False: N_("A request of the box was refused (%(status)s)."),
 }
 """By whether it went well."""
-ACTORS = {
-    "box": N_("the box"),
-    "wallet": N_("the wallet"),
-    "boss": N_("BOSS"),
-    "ppp": N_("UnionPay"),
-    "tsp": N_("the platform"),
-    "sweep": N_("the platform, by the clock"),
-    "server": N_("the server"),
-    "platform": N_("the platform"),
-}
 MOVES = {
     "card-checked": (N_("The card was checked, and a PSAM is reserved."), "plain"),
     "mac1-issued": (
-        N_("The PSAM gave its word (MAC1): from here on the card may have been debited."),
+        N_("The PSAM allowed the debit (MAC1): from here on the card may have been debited."),
         "wait",
     ),
     "mac2-refused": (N_("The PSAM did not accept the card's proof."), "bad"),
@@ -75,12 +65,33 @@ MOVES = {
     "cancelled": (N_("Cancelled; nothing was taken."), "off"),
     "expired": (N_("The time ran out; nothing was taken."), "off"),
     "written-off": (N_("A person decided: nothing was debited."), "off"),
-    "refunding": (N_("The money is being sent back."), "wait"),
-    "refunded": (N_("The money was sent back."), "off"),
+    "refunding": (N_("The money is being refunded."), "wait"),
+    "refunded": (N_("The money was refunded."), "off"),
     "loaded": (N_("The card is loaded."), "good"),
     "disputed": (N_("Card and account disagree: a person finds out."), "bad"),
 }
 """Of payments and loads, by where they went."""
+OF_MONEY = frozenset(("paid", "amount-differs", "refunding", "refunded", "loaded"))
+"""Where money moves."""
+MILESTONES = OF_MONEY | frozenset(
+    (
+        "opened",
+        "service-refused",
+        "failed",
+        "cancelled",
+        "expired",
+        "written-off",
+        "disputed",
+        "mac2-refused",
+        "proof-kept",
+        "contradicted",
+        "certificate-refused",
+        "certificate-lost",
+        "wallet-silent",
+        "reversing",
+    )
+)
+"""What whoever asks after a payment wants to know."""
 ORDER_MOVES = {
     "paying": (N_("The order is being paid."), "plain"),
     "completed": (N_("The order is done."), "good"),
@@ -88,32 +99,11 @@ ORDER_MOVES = {
     "expired": (N_("The order ran out of time."), "off"),
     "quoted": (N_("The order can be paid again."), "plain"),
 }
-AUDITED = {
-    "case-close": N_("In the audit log: a person closed the case."),
-    "case-accept-proof": N_("In the audit log: a person accepted the proof."),
-    "case-write-off": N_("In the audit log: a person wrote it off."),
-    "case-open-service": N_("In the audit log: a person had the service opened at our cost."),
-    "case-present-again": N_("In the audit log: a person had the certificate presented again."),
-    "case-refund": N_("In the audit log: a person had the money sent back."),
-    "case-retry-opening": N_("In the audit log: a person had the opening tried again."),
-    "case-returned-by-hand": N_("In the audit log: the money was returned over the counter."),
-    "case-refused": N_("In the audit log: a decision was refused."),
-}
 BOOKED = {
+    **{name: mark.text for name, mark in PAYMENT_STATES.items()},
     "paid": N_("Paid"),
     "opened": N_("Opened"),
-    "refunding": N_("Being sent back"),
-    "refunded": N_("Sent back"),
-    "failed": N_("Failed"),
+    "cancelled": N_("Taken back"),
     "brought-forward": N_("Brought forward"),
 }
-"""Kinds of journals; others are shown by their names."""
-TOPICS = {
-    "open-service": N_("BOSS is to open the service"),
-    "refund": N_("the wallet is to send the money back"),
-    "present": N_("UnionPay is to be told of the certificate"),
-    "reverse": N_("UnionPay is to reverse it"),
-    "ask-wallet": N_("the wallet is to be asked"),
-    "script-result": N_("UnionPay is to be told what the card did"),
-}
-"""What is owed to others; what is not here is shown by its name."""
+"""Kinds of journals at the TSP and BOSS: mostly the states they lead to."""

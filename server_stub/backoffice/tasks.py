@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import structlog
-from sqlalchemy import Connection, delete, update
+from sqlalchemy import Connection, Row, delete, select, update
 
 from server_stub.backoffice.tables import tasks
 from server_stub.foundation import statements
@@ -94,8 +94,17 @@ class Tasks:
     async def shown(self, task: str) -> Task | None:
         """How far one is; None where there is none of that id."""
         row = await self._database.look(lambda conn: statements.one(conn, tasks, id=task))
-        if row is None:
-            return None
+        return None if row is None else self._task(row)
+
+    async def of(self, kind: str, name: str) -> list[Task]:
+        """What somebody has wanted of a kind, the newest first."""
+        mine = select(tasks).where(tasks.c.kind == kind, tasks.c.name == name)
+        rows = await self._database.look(
+            lambda conn: conn.execute(mine.order_by(tasks.c.begun_at.desc())).all()
+        )
+        return [self._task(row) for row in rows]
+
+    def _task(self, row: Row[Any]) -> Task:
         lost = row.state == "running" and self._clock.now() - row.seen_at > SILENT
         state = "failed" if lost else row.state
         result = json.loads(row.result)

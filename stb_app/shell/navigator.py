@@ -21,7 +21,11 @@ from stb_app.shell.focus import place, targets, texts
 from stb_app.shell.keys import DIGITS, DIRECTIONS, Direction
 
 OK_GUARD_S = 0.3
-"""A second OK within this time is a double press, not an answer to the page that has just opened."""
+"""A second OK within this time is a double press, not an answer to the page that has just opened.
+
+Keys are timed when the box comes to them: a busy box sees two presses of a calm person close together. An OK on what
+the focus was moved to in between is meant, however close.
+"""
 Change = Literal["same", "push", "pop", "dialog", "fade"]
 OnResult = Callable[[Any], None]
 _NOTHING: Node = Column(())
@@ -356,6 +360,7 @@ class Navigator:
         if found != entry.focus:
             self._around.sound("key")
             self._focus(entry, found, self._offered(entry))
+            self._last_ok = float("-inf")
         self._around.redraw()
         return True
 

@@ -17,6 +17,8 @@ from typing import Any
 import requests
 
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
+SIZE = "960x540"
+"""Of the picture where nobody looks at it: a quarter of the points to draw."""
 START_S = 30.0
 Screen = dict[str, Any]
 
@@ -41,7 +43,7 @@ class Television:
     ) -> None:
         self.data = data
         command = [sys.executable, "-m", "stb_app", "run", "--data", str(data), "--web-remote", "127.0.0.1:0"]
-        command += ["--demo"] * demo + ["--headless"] * headless + list(options)
+        command += ["--demo"] * demo + ["--headless"] * headless + ["--size", SIZE, *options]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

@@ -126,7 +126,7 @@ def test_a_difference_is_found_and_decided_with_nothing_but_keys(
 ) -> None:
     words = {
         "en": ("Differences", "missing-here", "Leave it open", "is carried out"),
-        "zh": ("差异", "reversed-on-one-side", "继续挂账", "已按决定处理"),
+        "zh": ("差错", "reversed-on-one-side", "继续挂账", "已按决定处理"),
     }[language]
     sign_in(page, server, "zhang.min", language)
     go(page, "d", words[0])
@@ -164,6 +164,10 @@ def test_search_goes_on_while_one_types_and_rows_are_walked_through(server: Desk
     page.keyboard.press("Enter")
     page.wait_for_url("**/boxes/85312049")
     page.go_back()
+    expect(page.locator("[type=search]")).to_have_value("85312049")
+    page.locator("tbody a").first.click()
+    page.wait_for_url("**/boxes/85312049")
+    page.locator(".trail a").click()
     expect(page.locator("[type=search]")).to_have_value("85312049")
 
 

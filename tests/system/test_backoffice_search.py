@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 def test_a_card_is_searched_for_and_the_story_read_with_nothing_but_keys(
     server: Desk, page: Page, language: str
 ) -> None:
-    words = {"en": ("Transactions", "Payment", "The money is in."), "zh": ("交易", "支付", "款项已到。")}[
+    words = {"en": ("Transactions", "Payment", "The money is in."), "zh": ("交易", "支付", "已收款。")}[
         language
     ]
     sign_in(page, server, "zhang.min", language)
@@ -42,3 +42,9 @@ def test_a_card_is_searched_for_and_the_story_read_with_nothing_but_keys(
     details.focus()
     page.keyboard.press("Enter")
     expect(page.locator(".timeline dl").first).to_be_visible()
+    # The steps behind a milestone are folded, and open with a key.
+    steps = page.locator(".timeline .steps")
+    expect(steps.first.locator("ol")).not_to_be_visible()
+    steps.locator("> summary").first.focus()
+    page.keyboard.press("Space")
+    expect(steps.first.locator("ol")).to_be_visible()

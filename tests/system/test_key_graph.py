@@ -218,7 +218,8 @@ def _first_step(graph: Graph, start: str, goal: Callable[[str], bool]) -> str | 
 def walk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Walk]:
     """At home, at a television of its own, for a subscriber, in the look that keys are tried in."""
     box, language, text_scale = request.param
-    with Television(tmp_path, "--reader", "sim:", "--box", box) as tv:
+    # The smaller of the usual screens; tests/screens looks at every page on the larger one.
+    with Television(tmp_path, "--reader", "sim:", "--size", "1280x720", "--box", box) as tv:
         yield Walk(tv, language, text_scale)
 
 

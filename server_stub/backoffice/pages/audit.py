@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
+from urllib.parse import quote
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 from starlette.responses import Response
 
+from server_stub.backoffice import code_words
 from server_stub.backoffice.errors import Unknown
 from server_stub.backoffice.office import METADATA, Office
 from server_stub.backoffice.rights import Right
@@ -20,6 +23,17 @@ from server_stub.foundation.audit import Audit
 from server_stub.foundation.clock import CHINA
 
 SHOWN = 50
+PATHS = (
+    ("case-refused", "/cases/{}"),
+    ("case-", "/transactions/{}"),
+    ("break-", "/breaks/{}"),
+    ("box-", "/boxes/{}"),
+    ("key-", "/boxes/{}"),
+    ("partner-", "/partners/{}"),
+    ("order-cancelled", "/transactions?order={}"),
+    ("psam-", "/psams/module?psam={}"),
+)
+"""Where the subjects of records have a page, by how their action begins."""
 pages = Pages()
 
 
@@ -60,7 +74,18 @@ async def search(visit: Visit) -> Response:
 
     rows = await office.books(role).read(look)
     older = rows[SHOWN - 1].sequence if len(rows) > SHOWN else 0
-    return visit.page("audit.html", rows=rows[:SHOWN], roles=roles, told=told, before=before, older=older)
+    facts: dict[str, Any] = {"rows": rows[:SHOWN], "roles": roles, "told": told, "before": before}
+    named = partial(code_words.subject, visit.language)
+    facts |= {"older": older, "path_of": path_of, "subject_of": lambda row: named(row.action, row.subject)}
+    return visit.page("audit.html", **facts)
+
+
+def path_of(row: Row[Any]) -> str:
+    """The page of what a record is about; "" where it has none."""
+    for beginning, path in PATHS:
+        if row.action.startswith(beginning):
+            return path.format(quote(row.subject))
+    return ""
 
 
 def _days(said: Form) -> tuple[datetime | None, datetime | None]:

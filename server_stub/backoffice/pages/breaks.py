@@ -14,6 +14,7 @@ from server_stub.backoffice import proposals, sentences
 from server_stub.backoffice.errors import Clash, Impossible, Unknown
 from server_stub.backoffice.office import Office
 from server_stub.backoffice.pages.cases import LONGEST_REASON
+from server_stub.backoffice.pages.transactions import names_of
 from server_stub.backoffice.pairs import options, pairs
 from server_stub.backoffice.recon_words import BREAK_CLASSES, BREAK_FIELDS, BREAK_STATES
 from server_stub.backoffice.rights import Right
@@ -159,6 +160,8 @@ async def _shown(
     told |= {"notes": {name: _note(one) for name, one in (("here", here), ("there", there))}}
     told |= {"able": book.able(row, Remedies(office.moves()).actions(row.pair)), "fen": at_stake(here, there)}
     told |= {"second": above(office, row, ""), "error": error, "chosen": chosen, "reason": reason}
+    told["following"] = await _next(visit, row)
+    told["service_names"] = await names_of(visit)
     return visit.page("break.html", 422 if error else 200, **told)
 
 
@@ -180,6 +183,17 @@ def _note(record: Any) -> Mapping[str, Any]:
     except ValueError:
         told = record.note
     return told if isinstance(told, dict) else {"note": told}
+
+
+async def _next(visit: Visit, row: Row[Any]) -> str:
+    """The page of the newest other difference that waits for a decision; "" where none does."""
+    proposed = await visit.office.database.read(lambda conn: proposals.waiting(conn, KIND))
+    table = book.breaks.c
+    waits = select(table.id).where(table.closed_at.is_(None), table.state == "open").order_by(table.id.desc())
+    ids = await visit.office.books("tsp").read(
+        lambda conn: conn.scalars(waits.limit(len(proposed) + 2)).all()
+    )
+    return next((f"/breaks/{one}" for one in ids if one not in {row.id, *proposed}), "")
 
 
 @pages.post("/breaks/{break}", Right.DECIDE)

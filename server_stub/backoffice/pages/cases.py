@@ -14,7 +14,6 @@ from server_stub.backoffice.errors import Clash, Impossible, Unknown
 from server_stub.backoffice.office import Office
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
-from server_stub.backoffice.story import actor
 from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import CASE_KINDS, N_
 from server_stub.foundation.ids import number_of
@@ -87,11 +86,18 @@ async def _shown(
         "history": history,
         "waiting": waiting,
         "able": able,
-        "by": actor,
         "known": sorted(facts.items()),
     }
+    told["following"] = await _next(visit, row)
     told |= {"second": above(office, row), "error": error, "chosen": chosen, "reason": reason}
     return visit.page("case.html", 422 if error else 200, case=row, case_number=number(row), **told)
+
+
+async def _next(visit: Visit, row: Row[Any]) -> str:
+    """The page of the oldest other case that waits for a decision; "" where none does."""
+    proposed = await visit.office.database.read(lambda conn: proposals.waiting(conn, KIND))
+    rows = await visit.office.books("tsp").read(lambda conn: cases.listed(conn, most=len(proposed) + 2))
+    return next((f"/cases/{one.id}" for one in rows if one.id not in {row.id, *proposed}), "")
 
 
 @pages.post("/cases/{case}", Right.DECIDE)

@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.responses import FileResponse, Response
 
-from server_stub.backoffice import exports, words
+from server_stub.backoffice import code_words, exports, words
 from server_stub.backoffice.criteria import Criteria
 from server_stub.backoffice.errors import Away, Refused, Unknown
 from server_stub.backoffice.exports import FORMATS, KEPT, MOST_ROWS, Cell, Column
@@ -61,6 +61,15 @@ async def report(visit: Visit) -> Response:
         return await asyncio.to_thread(_whole, path, kind, columns, period, map(_line, found.lines))
 
     return await _begin(visit, f"report-{period}", work)
+
+
+@pages.get("/exports", Right.EXPORT)
+async def listed(visit: Visit) -> Response:
+    """The files that somebody has ordered: which are ready, and which are still being made."""
+    office = visit.office
+    since = office.clock.now() - KEPT
+    rows = [one for one in await office.tasks.of(KIND, visit.person.name) if one.begun_at >= since]
+    return visit.page("exports.html", rows=rows)
 
 
 @pages.get("/exports/{task}", Right.EXPORT)
@@ -172,7 +181,7 @@ SEARCH = (
 )  # fmt: skip
 REPORT = (
     Column(N_("Day")), Column(N_("Transactions"), "number"), Column(N_("Taken"), "number"),
-    Column(N_("Amount taken"), "fen"), Column(N_("Sent back"), "number"), Column(N_("Amount sent back"), "fen"),
+    Column(N_("Amount taken"), "fen"), Column(N_("Refunded"), "number"), Column(N_("Amount refunded"), "fen"),
     Column(N_("Not known"), "number"), Column(N_("Amount not known"), "fen"), Column(N_("Not taken"), "number"),
 )  # fmt: skip
 
@@ -196,7 +205,7 @@ def _row(row: Found, language: str, services: Mapping[str, str]) -> list[Cell]:
         t(words.PAYMENT_STATES[row.state].text),
         t(SHOWN_NAMES[row.shown]),
         t(MONEY_NAMES[row.money].text),
-        row.reason,
+        t(code_words.REASONS.get(row.reason or "", row.reason)),
     ]
 
 

@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, Response
 
 from server_stub.backoffice.errors import Away, Clash, Unknown
 from server_stub.backoffice.office import METADATA, Office
-from server_stub.backoffice.recon_words import DIRECTIONS, FILE_STATES
+from server_stub.backoffice.recon_words import DIRECTIONS, FILE_STATES, PARTNERS
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.tables import audit
@@ -64,6 +64,9 @@ async def listed(visit: Visit) -> Response:
     facts |= {"older": rows[SHOWN - 1].id if len(rows) > SHOWN else ""}
     facts |= {"roles": [(one, visit.t(ROLES[one])) for one in roles]}
     facts |= {"states": [(one, visit.t(mark.text)) for one, mark in FILE_STATES.items()]}
+    mine = [(one, visit.t(text)) for one, text in PARTNERS.items() if one != role]
+    others = {told["partner"]} - {"", *PARTNERS}  # an account that has no words
+    facts |= {"partners": [*mine, *((one, one) for one in others)]}
     facts |= {"directions": [(one, visit.t(text)) for one, text in DIRECTIONS.items()]}
     return visit.page("files.html", **facts)
 
@@ -90,11 +93,11 @@ async def one(visit: Visit) -> Response:
     return visit.page("file.html", **told, role=role, here=here, known=known)
 
 
-def _uses(conn: Connection, file: Row[Any]) -> tuple[list[Row[Any]], Row[Any] | None]:
-    """The comparisons that have used a file of the platform, and the day at UnionPay that it is of."""
+def _uses(conn: Connection, file: Row[Any]) -> tuple[list[tuple[Row[Any], bool]], Row[Any] | None]:
+    """The comparisons of a file's day, each with whether it has used this version; and the day at UnionPay that it is of."""
     mine = (book.runs.c.pair == file.partner) & (book.runs.c.day == file.day)
     runs = conn.execute(select(book.runs).where(mine).order_by(book.runs.c.id.desc())).all()
-    used = [run for run in runs if any(one.get("id") == file.id for one in _said(run))]
+    used = [(run, any(one.get("id") == file.id for one in _said(run))) for run in runs]
     day = statements.one(conn, upload_days, day=file.day) if file.partner == "ppp" and file.day else None
     return used, day
 

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 from starlette.responses import Response
 
-from server_stub.backoffice.errors import Clash, Refused
+from server_stub.backoffice.criteria import Criteria
+from server_stub.backoffice.errors import Clash, Refused, Unknown
 from server_stub.backoffice.office import Office
+from server_stub.backoffice.pages.transactions import WORDS
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
+from server_stub.backoffice.transactions import search
 from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import N_, Mark
 from server_stub.tsp import psam_pool
-from server_stub.tsp.tables import leases, orders, payments, psam_locks
+from server_stub.tsp.tables import audit, leases, orders, payments, psam_locks
 
 pages = Pages()
+UNLOCKED = "psam-unlock"
+SHOWN = 50
 STATES = {
     "free": Mark(N_("Free"), "good"),
     "leased": Mark(N_("In use"), "wait"),
-    "run-out": Mark(N_("Lease has run out"), "plain"),
+    "run-out": Mark(N_("Reservation has run out"), "plain"),
     "locked": Mark(N_("Locked"), "bad"),
     "silent": Mark(N_("Does not answer"), "bad"),
 }
@@ -50,6 +56,30 @@ async def pool(visit: Visit) -> Response:
     return visit.page("psams.html", **await _facts(visit.office))
 
 
+@pages.get("/psams/module", Right.SEE)
+async def one(visit: Visit) -> Response:
+    """What was done with one: the payments it has counted, and what people did."""
+    office, name = visit.office, visit.query.text("psam")
+    if not name:
+        return visit.go("/psams")
+    told = await _facts(office)
+    module = next((one for one in told["modules"] if one.name == name), None)
+    found = await office.books("tsp").read(partial(search, asked=[Criteria(psam=name)]))
+    mine = select(audit.records).where(audit.records.c.subject == name, audit.records.c.action == UNLOCKED)
+    by_hand = mine.order_by(audit.records.c.sequence.desc()).limit(SHOWN)
+    done = await office.books("tsp").read(lambda conn: conn.execute(by_hand).all())
+    if module is None and not found.rows and not done:
+        raise Unknown
+    facts: dict[str, Any] = {
+        "name": name,
+        "module": module,
+        "found": found,
+        "done": done,
+        "PSAM_STATES": STATES,
+    }
+    return visit.page("psam.html", **facts, **WORDS)
+
+
 @pages.get("/psams/live", Right.SEE, live=True)
 async def live(visit: Visit) -> Response:
     """The part that looks again by itself."""
@@ -64,7 +94,7 @@ async def unlock(visit: Visit) -> Response:
         raise Refused(N_("Say why: a decision needs a reason."))
     if (
         asked := visit.ask(
-            N_("Is %(psam)s not locked any more?") % {"psam": psam},
+            visit.t(N_("Is %(psam)s not locked any more?"), psam=psam),
             N_(
                 "The pool uses it again at once. Each wrong proof from then on brings it nearer to locking for good."
             ),

@@ -166,14 +166,14 @@ async def _day(visit: Visit, day: date) -> Response:
         None,
         {},
         _around(visit, day, day, "%Y-%m-%d"),
-        N_("Way of paying"),
+        N_("Way to pay"),
         parts[1:],
     )
 
 
 async def _parts(visit: Visit, first: date, last: date) -> list[tuple[str, Report]]:
     """The same by way of paying, service and state."""
-    named = ((N_("Way of paying"), "method"), (N_("Service"), "service"), (N_("State"), "state"))
+    named = ((N_("Way to pay"), "method"), (N_("Service"), "service"), (N_("State"), "state"))
     return [(title, await by(visit, first, last, name)) for title, name in named]
 
 
@@ -195,7 +195,7 @@ def _chart(
     values = []
     for name in names:
         one = there.get(name, nothing)
-        said = visit.t(N_("%(name)s: %(taken)s taken, %(returned)s sent back, %(unknown)s not known"), name=name, taken=words.yuan(one.taken_fen), returned=words.yuan(one.returned_fen), unknown=words.yuan(one.unknown_fen))  # fmt: skip
+        said = visit.t(N_("%(name)s: %(taken)s taken, %(returned)s refunded, %(unknown)s not known"), name=name, taken=words.yuan(one.taken_fen), returned=words.yuan(one.returned_fen), unknown=words.yuan(one.unknown_fen))  # fmt: skip
         numbers = (one.taken_fen, one.unknown_fen, one.returned_fen)
         values.append(chart.Value(name.rpartition("-")[2], said, numbers, links.get(name, "")))
     return chart.bars(values, every)

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from sqlalchemy import Connection, or_, select
 from starlette.responses import Response
 
-from server_stub.backoffice import story, words
+from server_stub.backoffice import code_words, story
 from server_stub.backoffice.criteria import (
     CASES,
     FIELDS,
@@ -31,7 +31,6 @@ from server_stub.backoffice.office import Office
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.search_words import (
-    CARD_NAMES,
     FIELD_NAMES,
     KIND_NAMES,
     MONEY_NAMES,
@@ -39,7 +38,6 @@ from server_stub.backoffice.search_words import (
     WRONG,
 )
 from server_stub.backoffice.story import hidden
-from server_stub.backoffice.story_words import TOPICS
 from server_stub.backoffice.transactions import Page, search
 from server_stub.backoffice.visit import Visit
 from server_stub.boss import tables as boss
@@ -109,7 +107,8 @@ async def told(visit: Visit) -> Response:
     events = story.in_order(mine.events, theirs.events if theirs else (), issuer or ())
     journals = sorted((*mine.journals, *(theirs.journals if theirs else ())), key=lambda one: one.at)
     away = [role for role, known in (("boss", theirs), ("ppp", issuer)) if known is None]
-    facts = {"story": mine, "boss": theirs, "events": events, "journals": journals, "away": away}
+    facts: dict[str, Any] = {"story": mine, "boss": theirs, "journals": journals, "away": away}
+    facts |= {"chapters": story.chapters(events), "service_names": await names_of(visit)}
     return visit.page("story.html", **facts, **WORDS)
 
 
@@ -172,17 +171,25 @@ async def services_of(office: Office) -> list[tuple[str, Mapping[str, str]]]:
     return [(row.service, {"zh": row.name_zh, "en": row.name_en}) for row in rows or ()]
 
 
+async def names_of(visit: Visit) -> Mapping[str, str]:
+    """The names of services in the language of a page, by their ids; none where BOSS is not here."""
+    return {service: names[visit.language] for service, names in await services_of(visit.office)}
+
+
 WORDS: Mapping[str, Any] = {
     "FIELD_NAMES": FIELD_NAMES,
-    "CARD_NAMES": CARD_NAMES,
     "KIND_NAMES": KIND_NAMES,
     "MONEY_NAMES": MONEY_NAMES,
     "SHOWN_NAMES": SHOWN_NAMES,
-    "VALUES": {
-        "kind": words.CASE_KINDS,
-        "decision": {name: told[0] for name, told in words.CASE_ACTIONS.items()},
-        "topic": TOPICS,
+    "REASONS": code_words.REASONS,
+    "CHOICES": {
+        "reason": list(code_words.REASONS),
+        "kind": KINDS,
+        "money": MONEY,
+        "shown": SHOWN,
+        "state": STATES,
+        "term": TERMS,
+        "case": CASES,
     },
-    "CHOICES": {"kind": KINDS, "money": MONEY, "shown": SHOWN, "state": STATES, "term": TERMS, "case": CASES},
 }
 """What templates of transactions are made with."""

@@ -88,4 +88,15 @@
   document.addEventListener("htmx:responseError", (event) => {
     if ([401, 403].includes(event.detail.xhr.status)) window.location.reload();
   });
+
+  // The way back to a list leads to what was last searched there; who signs out leaves nothing of it behind.
+  const lists = window.sessionStorage;
+  if (!document.querySelector("nav")) lists.clear();
+  if (document.querySelector("main [role=search]"))
+    window.addEventListener("pagehide", () => lists.setItem(window.location.pathname, window.location.search));
+  for (const way of document.querySelectorAll(".trail a")) {
+    const kept = new URLSearchParams(lists.getItem(way.pathname) || "");
+    const same = [...new URLSearchParams(way.search)].every(([name, value]) => kept.get(name) === value);
+    if (same) way.search = kept.toString();
+  }
 })();

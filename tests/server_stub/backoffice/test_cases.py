@@ -51,9 +51,13 @@ async def test_below_the_limit_a_clerk_decides_after_a_question(system: System) 
     said = {"action": "write-off", "reason": "Asked the bank: nothing was debited"}
     asked = await clerk.post(case, case, **said)
     assert "Decide this case?" in asked.text
-    assert [row.state for row in await system.rows(tables.cases)] == ["open"]
+    (row_of,) = await system.rows(tables.cases)
+    assert row_of.state == "open"
     done = await clerk.post(case, confirmed="yes", **said)
     assert "The case is decided" in done.text
+    assert "No other case waits." in done.text
+    assert f'href="/backoffice/transactions/{row_of.payment_id}"' in done.text
+    assert 'href="/backoffice/boxes/85312048"' in done.text
     (row,) = await system.rows(tables.cases)
     assert (row.state, row.decision, row.actor, row.second) == ("decided", "write-off", "wu", None)
     (record,) = await records(system, tables.audit, "case-write-off")
@@ -116,10 +120,13 @@ async def test_what_can_no_longer_be_done_says_so_and_is_written_down(system: Sy
     await system.tsp.database.write(lambda conn: conn.execute(decided))
     answer = await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")
     assert answer.status_code == 409
-    assert "is decided: Settled by itself by sweep" in answer.text
-    assert "is decided: Settled by itself by sweep" in (await clerk.get("/proposals?state=all")).text
+    assert "is decided: Settled by itself by the payment platform, by the clock" in answer.text
+    assert (
+        "is decided: Settled by itself by the payment platform"
+        in (await clerk.get("/proposals?state=all")).text
+    )
     await clerk.post("/language", "/proposals?state=all", language="zh")
-    assert "已处理：自动结束（sweep）" in (await clerk.get("/proposals?state=all")).text
+    assert "已处理：自动结束（支付平台定时任务）" in (await clerk.get("/proposals?state=all")).text
     (row,) = await office_of(system).database.read(lambda conn: list(conn.execute(select(own.proposals))))
     assert row.state == "failed"
     assert len(await records(system, own.audit, "proposal-failed")) == 1

@@ -16,6 +16,7 @@ from server_stub.app import Roles
 from server_stub.backoffice import tables as own
 from server_stub.backoffice.api import FONTS, POLICY
 from server_stub.backoffice.office import METADATA
+from server_stub.backoffice.words import ROLES
 from server_stub.boss import tables as boss
 from server_stub.foundation.secret import SecretText
 from server_stub.settings import Settings
@@ -92,6 +93,7 @@ async def test_a_locked_psam_is_unlocked_with_a_reason(system: System) -> None:
     assert await system.rows(tables.psam_locks) == []
     (record,) = await audited(system, "tsp", "psam-unlock")
     assert (record.actor, json.loads(record.facts)["reason"]) == ("xu", "bank has unlocked it")
+    assert "bank has unlocked it" in (await chief.get("/psams/module?psam=sim:2")).text
     assert (await chief.post("/psams/unlock", "/psams", **said, confirmed="yes")).status_code == 409
 
 
@@ -107,8 +109,18 @@ async def test_a_psam_in_use_shows_whose_it_is(system: System) -> None:
     assert order.number in live
     assert "In use" in live
     assert "0:03:00" in live
+    assert f'/backoffice/transactions/{payment["payment"]}"' in live
+    (lease,) = await system.rows(tables.leases)
+    assert f'href="/backoffice/psams/module?psam={lease.psam.replace(":", "%3A")}"' in live
+    module = (await viewer.get(f"/psams/module?psam={lease.psam}")).text
+    assert f'/backoffice/transactions/{payment["payment"]}"' in module
+    assert "What people did" not in module
+    assert (await viewer.get("/psams/module?psam=moon:1")).status_code == 404
+    mine = (await viewer.get(f"/boxes/{box.number}")).text
+    assert f'/backoffice/transactions/{payment["payment"]}"' in mine
+    assert f'/backoffice/transactions?box={box.number}"' in mine
     system.clock.advance(200)
-    assert "Lease has run out" in (await viewer.get("/psams/live")).text
+    assert "Reservation has run out" in (await viewer.get("/psams/live")).text
 
 
 async def test_a_batch_that_differs_is_decided(system: System) -> None:
@@ -268,7 +280,7 @@ async def test_a_role_that_is_not_here_is_told_so_on_its_pages(system: System) -
     for path, role in (("/boxes", "boss"), ("/cases", "tsp"), ("/psams", "tsp"), ("/batches", "tsp")):
         answer = await clerk.get(path)
         assert answer.status_code == 503
-        assert f"The role {role} does not run with this back office" in answer.text
+        assert f"{ROLES[role]} does not run with this back office" in answer.text
     assert "not here" in (await clerk.get("/")).text
     assert "No role with jobs runs here" in (await clerk.get("/jobs")).text
     assert "signed-in" in (await clerk.get("/audit")).text

@@ -166,7 +166,11 @@ async def test_below_the_limit_one_person_decides_after_a_question(system: Syste
     said = {"action": "close", "reason": "BOSS has struck it off"}
     assert "Decide about this difference?" in (await clerk.post(path, path, **said)).text
     assert (await standing(system, Cls.MISSING_HERE))[0] == "open"
-    assert "is carried out" in (await clerk.post(path, path, **said, confirmed="yes")).text
+    done = (await clerk.post(path, path, **said, confirmed="yes")).text
+    assert "is carried out" in done
+    (following,) = re.findall(r'href="/backoffice(/breaks/\w+)">Next difference', done)
+    assert following != path
+    assert "Waits for a decision" in (await clerk.get(following)).text
     assert await standing(system, Cls.MISSING_HERE) == ("closed", "close", "wu", None)
     (entry,) = await logged(system, "tsp", tables.audit, "break-close")
     assert (entry.actor, json.loads(entry.facts)["by"]) == ("wu", "staff:wu")
@@ -393,6 +397,7 @@ async def test_files_are_listed_and_downloaded_by_supervisors_alone(system: Syst
     page = (await clerk.get(path)).text
     assert file.sha256 in page
     assert "Comparison of" in page
+    assert "has used this version" in page
     assert "Download" not in page
     assert (await clerk.get(f"{path}/content")).status_code == 403
     assert "Download" in (await chief.get(path)).text

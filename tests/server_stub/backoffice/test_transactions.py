@@ -85,16 +85,31 @@ async def test_the_story_of_each_kind_of_payment_is_whole_and_has_nothing_secret
         await box.state(payment["payment"], "done")
     cancelled = await box.pay("wallet:demo", "opera", "monthly")
     await box.post(f"/payments/{cancelled['payment']}/cancel", {"reason": "cancelled"})
-    opened = ("Ordered for", "The money is in", "BOSS opened the service", "BOSS has opened the service", "suspense:orders", "payable:boss", "receivable:platform", "The message was delivered", "A request of the box was answered")  # fmt: skip
+    opened = ("Ordered for", "The money is in", "BOSS opened the service", "BOSS has opened the service", "Received, service not open yet", "Payable to the operator", "Receivable from the payment platform", "Revenue: ", "The message was delivered", "A request of the box was answered")  # fmt: skip
     for transaction, expected in (
-        (purse["payment"], (*opened, "MAC1", "counted this debit", "terminal_transaction_number", "sim:")),
-        (online["payment"], (*opened, "UnionPay approved (code 00)", "UnionPay's own books: answered 00")),
+        (
+            purse["payment"],
+            (
+                *opened,
+                "MAC1",
+                "counted this debit",
+                "Terminal transaction number",
+                "sim:",
+                "Receivable from UnionPay: cards",
+            ),
+        ),
+        (
+            online["payment"],
+            (*opened, "UnionPay approved (code 00)", "UnionPay's own books: answered 00", "Message sale"),
+        ),
         (cash["payment"], (*opened, "electronic cash", "accepted the card's certificate")),
-        (wallet["payment"], (*opened, "The code stands on the television")),
+        (wallet["payment"], (*opened, "The code stands on the television", "Receivable from Demo wallet")),
         (cancelled["payment"], ("Cancelled; nothing was taken.", "Nothing was booked.")),
     ):
         said = await story(clerk, transaction)
         assert [one for one in expected if one not in said] == [], said
+        assert "steps after it" in said
+        assert 'class="raw"' not in clerk.page, "a code without words"
         assert not PAN.search(said)
         assert [one for one in await secrets(system) if one in clerk.page] == []
 
@@ -131,7 +146,13 @@ async def test_a_case_and_its_decision_are_part_of_the_story(system: System, cle
     said = await story(clerk, payment["payment"])
     assert "A person decided: nothing was debited. 张敏" in said
     assert "The case was decided" in said
-    assert "In the audit log: a person wrote it off. 张敏" in said
+    assert "In the audit log: Write off. 张敏" in said
+    assert 'class="raw"' not in clerk.page
+    audit = (await clerk.get("/audit?role=tsp&action=case-write-off")).text
+    assert 'raw"' not in audit
+    assert f'<a href="/backoffice/transactions/{payment["payment"]}">' in clerk.page
+    assert "Kind of case" not in clerk.page
+    assert "It is not known whether the card was debited" in clerk.page
 
 
 async def test_money_that_came_too_late_and_went_back(system: System, clerk: Clerk) -> None:
@@ -220,13 +241,18 @@ async def test_a_search_is_exported_for_whoever_asked_and_a_day_long(system: Sys
     assert sheet.cell(2, 15).value == "'=HYPERLINK(1)"
     _, answer = await _file(system, clerk, "/reports/2026-06/export", format="csv")
     assert list(csv.reader(io.StringIO(answer.text)))[1][:4] == ["2026-06-21", "3", "3", "37.00"]
+    (name,) = set(re.findall(rf'/exports/{task}" download>([^<]+)<', (await clerk.get("/exports")).text))
+    assert name in (await clerk.get(f"/tasks/{task}")).text
+    assert clerk.page.count("/backoffice/exports") >= 2
     other = await let_in(system, "other", "clerk")
     assert (await other.get(f"/exports/{task}")).status_code == 404
+    assert task not in (await other.get("/exports")).text
     viewer = await let_in(system, "viewer", "viewer")
     assert (await viewer.post("/transactions/export", "/transactions", format="csv")).status_code == 403
     system.clock.advance(timedelta(days=1, seconds=1).total_seconds())
     await clerk.sign_in()
     assert (await clerk.get(f"/exports/{task}")).status_code == 404
+    assert "You have ordered no export today" in (await clerk.get("/exports")).text
 
 
 async def test_reports_count_a_day_once_and_again_when_something_of_it_moves(

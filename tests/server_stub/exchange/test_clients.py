@@ -143,7 +143,8 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
             for name, more in options.items()
         }
         one = Exchange(port, data, home, {name: text.split()[5] for name, text in said.items()})
-        assert one.curl("bank", "").returncode == 0  # a moment later it would have its folders by itself
+        for name in options:
+            assert one.curl(name, "").returncode == 0  # a moment later it would have its folders by itself
         yield one
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0

@@ -126,6 +126,18 @@ def test_a_second_ok_within_300_ms_is_ignored_even_on_the_next_page() -> None:
     assert ("ok", "movies") in tv.top.log
 
 
+def test_two_oks_with_a_move_between_them_are_meant_however_late_the_box_comes_to_them() -> None:
+    tv = Television()
+    tv.app.push("services")
+    tv.app.draw()
+    assert tv.app.key("KEY_OK")
+    assert tv.app.key("KEY_DOWN") or tv.app.key("KEY_RIGHT")
+    moved = tv.top.log[-1][1]
+    assert tv.app.key("KEY_OK")
+    assert [one for one in tv.top.log if one[0] == "ok"] == [("ok", "movies"), ("ok", moved)]
+    assert not tv.app.key("KEY_OK")
+
+
 def test_a_busy_screen_takes_no_ok_arrow_or_digit_but_back() -> None:
     tv = Television()
     tv.app.push("services")
