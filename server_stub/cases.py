@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from server_stub import cli
-from server_stub.commands import role_of, settings_of, subcommand
+from server_stub.commands import operating_of, role_of, subcommand
 from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.ids import Ids, number_of
 from server_stub.foundation.money import yuan
@@ -30,11 +30,10 @@ HEADING = COLUMNS.format("CASE", "SINCE", "KIND", "YUAN", "STANDS AS", "NUMBER",
 def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
     """One subcommand. Returns its exit code: 0; 1 for what is not there or is refused; 2 when there is no TSP here."""
     clock = clock or SystemClock()
-    settings = settings_of(options)
     with closing(role_of(options, tables.metadata)) as database:
         if options.action == "decide":
             outbox = Outbox(database, tables.outbox, clock, "cases", {})
-            moves = Moves(clock, Ids(clock, os.urandom), settings, outbox)
+            moves = Moves(clock, Ids(clock, os.urandom), operating_of(options, database), outbox)
             told = (options.reason, options.actor, options.second, cli.actor())
             # A program that was changed may decide before a server has started with it.
             database.submit(lambda conn: books.open_accounts(conn, ())).result()

@@ -14,6 +14,7 @@ import platformdirs
 from server_stub.settings import PREFIX
 
 PORT = 8780
+STAFF_ROLES = "of viewer, clerk, supervisor, admin; several with commas"
 CASE_ACTIONS = {
     "accept-proof": "the card's proof counts: the payment is paid, BOSS opens the service",
     "write-off": "nothing was debited, or what electronic cash has lost was put right with the subscriber: the payment has failed; a proof"
@@ -208,7 +209,7 @@ def parser() -> argparse.ArgumentParser:
     staff.add_argument(
         "--role",
         metavar="ROLE",
-        help="of viewer, clerk, supervisor, admin; several with commas; 'add' and 'roles' want it",
+        help=f"{STAFF_ROLES}; 'add' and 'roles' want it",
     )
     staff.add_argument("--full-name", default="", metavar="TEXT", help="with 'add': as others know them")
     staff.add_argument(
@@ -303,7 +304,8 @@ def parse(arguments: Sequence[str] | None, roles: Sequence[str]) -> argparse.Nam
         (options.name is None) != (options.action == "list")
         or (options.role is None) != (options.action not in ("add", "roles"))
     ):
-        top.error("staff list, or staff add|roles NAME --role ROLE, or staff password|close|open NAME")
+        said = "staff list, or staff add|roles NAME --role ROLE, or staff password|close|open NAME"
+        top.error(f"{said}; ROLE is {STAFF_ROLES}")
     if options.command == "cases":
         _check_case(top, options)
     if options.command == "settle":

@@ -19,6 +19,7 @@ from server_stub.foundation.database import Database
 from server_stub.foundation.startup import CannotStart
 from server_stub.opening import open_role
 from server_stub.settings import Settings, SettingsError, from_environment
+from server_stub.tsp import operating
 
 LOCKED = "database is locked"
 USAGE = 2
@@ -53,6 +54,16 @@ def settings_of(options: argparse.Namespace) -> Settings:
     """
     settings = from_environment(os.environ)
     return settings if options.database is None else replace(settings, database=options.database)
+
+
+def operating_of(options: argparse.Namespace, tsp: Database) -> Settings:
+    """The same, with those that decide about money and days as the server has them, on the TSP's database.
+
+    Raises:
+        SettingsError: the environment says something else than the server's.
+    """
+    settings = settings_of(options)
+    return tsp.submit(lambda conn: operating.of_server(conn, settings, os.environ)).result()
 
 
 def role_of(options: argparse.Namespace, metadata: MetaData) -> Database:

@@ -87,6 +87,19 @@ def _look_at(options: argparse.Namespace) -> None:
     read = (options.pair, options.here, options.there)
     if options.to is not None and options.to.exists() and any(map(options.to.samefile, read)):
         raise FileRefused(f"--to {options.to}", None, say(N_("this is one of the files that are read")))
+    if options.to is not None:
+        _expect_writable(options.to)
+
+
+def _expect_writable(path: Path) -> None:
+    """Before the work rather than after it. Raises OSError; what is there stays as it is."""
+    there = path.exists()
+    if there and not path.is_file() and not path.is_dir():
+        return  # a pipe: to open it may wait for whoever reads it
+    with path.open("a"):
+        pass
+    if not there:
+        path.unlink()
 
 
 def _write(path: Path, differences: Iterable[Difference]) -> None:

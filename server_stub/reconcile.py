@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from server_stub import cli
-from server_stub.commands import role_of, settings_of, subcommand
+from server_stub.commands import operating_of, role_of, subcommand
 from server_stub.foundation import sentences
 from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.database import Database
@@ -39,8 +39,8 @@ DAYS = "{:<12}  {:<9}  {:>8}  {:>14}  {:>9}  {:>14}  {:>8}"
 def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
     """One subcommand. Returns its exit code: 0; 1 for what is not there or is refused; 2 when there is no TSP here."""
     clock = clock or SystemClock()
-    settings = settings_of(options)
     with closing(role_of(options, tables.metadata)) as database:
+        settings = operating_of(options, database)
         outbox = Outbox(database, tables.outbox, clock, "reconcile", {})
         moves = Moves(clock, Ids(clock, os.urandom), settings, outbox)
         match options.action:
@@ -108,9 +108,8 @@ def _run_line(row: Row[Any]) -> str:
         count, fen = getattr(row, f"{side}_count"), getattr(row, f"{side}_fen")
         totals += ["-", "-"] if count is None else [count, yuan(fen)]
     classes = json.loads(row.counts or "{}")
-    said = str(sentences.read(row.error)) or ", ".join(
-        f"{cls} {count}" for cls, (count, _) in classes.items()
-    )
+    found = ", ".join(f"{cls} {count}" for cls, (count, _) in classes.items())
+    said = ": ".join(one for one in (str(sentences.read(row.error)), found) if one)
     state = f"{row.state}{' (dry)' if row.dry_run else ''}"
     return RUNS.format(row.day, row.pair, state, *totals, said).rstrip()
 

@@ -54,7 +54,8 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
         "open": "may sign in again",
         "roles": f"is {', '.join(roles)} from now on",
     }
-    said = told.get(options.action, f"signs in once with {password} and chooses another password then")
+    once = f"signs in with {password} the first time, and chooses a password of their own there; it is shown only now"
+    said = told.get(options.action, once)
     cli.announce(f"{staff.folded(options.name)} {said}")
     return 0
 

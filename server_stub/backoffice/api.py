@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import structlog
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -66,10 +66,10 @@ def mount(current: Current) -> Mount:
         ],
         exception_handlers={HTTPException: _handler(current)},
     )
-    return Mount(PREFIX, app=Headers(app))
+    return Mount(PREFIX, app=SafeHeaders(app))
 
 
-class Headers:
+class SafeHeaders:
     """Every answer says what a browser may do with it, and that nobody keeps it."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -145,10 +145,19 @@ def _expect_ours(visit: Visit) -> None:
     """Raises Forged for a request that another site may have made."""
     headers = visit.request.headers
     token = headers.get("x-csrf-token") or visit.form.get("csrf", "")
-    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+    if not _from_here(headers):
         raise Forged(N_("Nothing was changed. The form did not come from this back office."))
     if not hmac.compare_digest(token.encode("utf-8", "replace"), visit.form_token.encode()):
         raise Forged
+
+
+def _from_here(headers: Headers) -> bool:
+    """Whether a browser says that one of our pages has sent it; or says nothing."""
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None or origin is None:
+        return site in ("same-origin", "none", None)
+    # Over plain HTTP, or from an old browser. Schemes are not compared: a proxy may have taken the TLS away.
+    return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
 
 
 def refusal(visit: Visit, refused: Refused) -> Response:

@@ -146,6 +146,7 @@ RUN_STATES = {
     "wanted": Mark(N_("Waits its turn"), "wait"),
     "running": Mark(N_("Running"), "wait"),
     "done": Mark(N_("Done"), "good"),
+    "stopped": Mark(N_("Stopped: too many differences"), "bad"),
     "failed": Mark(N_("Failed"), "bad"),
     "refused": Mark(N_("File refused"), "bad"),
 }

@@ -7,6 +7,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,7 +16,7 @@ from pyftpdlib.filesystems import AbstractedFS
 
 from server_stub.exchange.partners import Partner
 from server_stub.exchange.paths import OddName, resolve
-from server_stub.exchange.service import DELETED, Allowance, Place
+from server_stub.exchange.service import DELETED, Allowance, Growing, Place
 from server_stub.foundation.folders import NAME, TEMPORARY
 
 
@@ -38,7 +39,9 @@ class Upload:
     Args:
         path: where it grows.
         place: where it is to be shown.
-        allowance: what may still come there.
+        account: who delivers it; a session may meanwhile be another's.
+        growing: told of every byte.
+        allowance: how large it may become, at this moment.
         failed: told once, as soon as something cannot be written.
 
     Attributes:
@@ -51,11 +54,13 @@ class Upload:
         file: IO[bytes],
         path: Path,
         place: Place,
-        allowance: Allowance,
+        account: Partner,
+        growing: Growing,
+        allowance: Callable[[], Allowance],
         failed: Callable[[Upload, OSError], None],
     ) -> None:
-        self._file, self._allowance, self._failed = file, allowance, failed
-        self.path, self.place = path, place
+        self._file, self._growing, self._allowance, self._failed = file, growing, allowance, failed
+        self.path, self.place, self.account = path, place, account
         self.name = str(path)
         self.given_up = False
 
@@ -72,7 +77,9 @@ class Upload:
         if self.given_up:
             return
         try:
-            _expect_allowed(self._file.tell() + len(chunk), self._allowance)
+            size = self._file.tell() + len(chunk)
+            _expect_allowed(size, self._allowance())
+            self._growing.size = size
             self._file.write(chunk)
         except OSError as error:
             self.given_up = True
@@ -143,14 +150,12 @@ class Filesystem(AbstractedFS):  # type: ignore[misc]
         desk, path, place = session.desk, Path(filename), self.place(filename)
         if desk.stopping:
             raise FilesystemError("The service is being stopped; try again")
-        allowance = desk.service.allowance(session.partner, place)
         if filename.endswith(TEMPORARY):
             how = os.O_RDWR | os.O_CREAT | {"wb": os.O_TRUNC, "ab": os.O_APPEND, "r+b": 0}[mode]
+            before = 0
             with contextlib.suppress(FileNotFoundError):  # what is there of it counts already
-                allowance = allowance._replace(left_bytes=allowance.left_bytes + path.stat().st_size)
-            file = self._opened(filename, how, mode)
-            session.upload = Upload(file, path, place, allowance, session.give_up)
-            return session.upload
+                before = path.stat().st_size
+            return self._upload(self._opened(filename, how, mode), path, place, before)
         if mode != "wb":
             raise FilesystemError(f"What is whole is not changed; go on with one that ends in {TEMPORARY}")
         if not path.parent.is_dir() or path.is_dir():
@@ -159,8 +164,16 @@ class Filesystem(AbstractedFS):  # type: ignore[misc]
             )
         growing = desk.service.new_upload()
         file = self._opened(str(growing), os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        session.upload = Upload(file, growing, place, allowance, session.give_up)
-        return session.upload
+        return self._upload(file, growing, place, 0)
+
+    def _upload(self, file: IO[bytes], path: Path, place: Place, before: int) -> Upload:
+        session, service = self.cmd_channel, self.cmd_channel.desk.service
+        account, growing = session.partner, Growing(place.partner, before, before)
+        service.growing[path] = growing
+        allowance = partial(service.allowance, account, growing)
+        upload = Upload(file, path, place, account, growing, allowance, session.give_up)
+        session.upload = upload
+        return upload
 
     def remove(self, path: str) -> None:
         super().remove(path)

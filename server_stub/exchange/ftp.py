@@ -256,14 +256,19 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
             self.respond("250 It has that name.")
         else:
             was = None if source.endswith(TEMPORARY) else self.fs.place(source)
-            self._take_in(Path(source), self.fs.place(path), was, "250 It has its name, and is kept.")
+            assert self.partner is not None
+            self._take_in(
+                self.partner, Path(source), self.fs.place(path), was, "250 It has its name, and is kept."
+            )
 
     def on_file_received(self, file: str) -> None:
         upload, self.upload = self.upload, None
-        if upload is not None and not upload.temporary:
-            self._take_in(upload.path, upload.place, None, "226 It is there whole, and kept.")
+        assert upload is not None
+        if upload.temporary:
+            self._measure(upload)
         else:
-            self._measure()
+            said = "226 It is there whole, and kept."
+            self._take_in(upload.account, upload.path, upload.place, None, said)
 
     def on_incomplete_file_received(self, file: str) -> None:
         upload, self.upload = self.upload, None
@@ -273,7 +278,7 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
         log.warning("file-cut", partner=self.username, address=self.remote_ip, file=Path(name).name)
         if upload is not None:
             upload.discard()
-        self._measure()
+            self._measure(upload)
 
     def give_up(self, upload: Upload, error: OSError) -> None:
         """An upload cannot be gone on with. The client is told at once, and may go on sending."""
@@ -283,7 +288,8 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
             self.respond(said)
             self._go_on()
 
-        self._hand_over(self.desk.service.measure(upload.place.partner), measured, measured)
+        measure = self.desk.service.measure(upload.place.partner, upload.path)
+        self._hand_over(measure, measured, measured)
 
     def words_of(self, error: BaseException | None, place: Place | None = None) -> str:
         """The reply to a transfer that has failed, which is logged."""
@@ -303,6 +309,11 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
         if self.partner is not None and self.fs is not None and not file.endswith(TEMPORARY):
             self.desk.tell(self.desk.service.fetched(self.partner, self.fs.place(file)))
 
+    def ftp_REIN(self, line: str) -> None:
+        """RFC 959, 4.1.1 and 5.4: a transfer goes on to its end, and the reply is 220; the library's is another."""
+        self.flush_account()
+        self.respond("220 Ready for a new user.")
+
     def flush_account(self) -> None:
         super().flush_account()
         self.partner = None
@@ -312,6 +323,7 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
         super().close()
         if self.upload is not None:  # its data connection has never come
             self.upload.discard()
+            self.desk.service.growing.pop(self.upload.path, None)
 
     def handle(self) -> None:
         self.desk.sessions.add(self)
@@ -344,17 +356,11 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
         else:
             self.respond("250 It has that name.")
 
-    def _measure(self) -> None:
-        """What the partners' folders take up has changed; which of them, a closed session no longer says."""
-        if self.partner is not None:
-            names = [*self.desk.service.known] if self.partner.house else [self.partner.name]
-            for name in names:
-                self.desk.tell(self.desk.service.measure(name))
+    def _measure(self, upload: Upload) -> None:
+        """What its partner's folders take up has changed."""
+        self.desk.tell(self.desk.service.measure(upload.place.partner, upload.path))
 
-    def _take_in(self, source: Path, place: Place, was: Place | None, said: str) -> None:
-        partner = self.partner
-        assert partner is not None
-
+    def _take_in(self, account: Partner, source: Path, place: Place, was: Place | None, said: str) -> None:
         def done(_: object) -> None:
             self.respond(said)
             self._go_on()
@@ -370,7 +376,7 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
             )
             self._go_on()
 
-        self._hand_over(self.desk.service.take_in(partner, source, place, was), done, failed)
+        self._hand_over(self.desk.service.take_in(account, source, place, was), done, failed)
 
     def _hand_over(
         self,

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import structlog
@@ -83,6 +84,20 @@ class Allowance(NamedTuple):
     left_bytes: int
 
 
+@dataclass(slots=True)
+class Growing:
+    """An upload that is not whole.
+
+    Attributes:
+        before: bytes that were there before, and count as used.
+        size: what it has by now.
+    """
+
+    partner: str
+    before: int
+    size: int
+
+
 @dataclass(frozen=True, slots=True)
 class Paths:
     """Where the exchange keeps what it has, below the data folder."""
@@ -120,7 +135,8 @@ class ExchangeService:
 
     Attributes:
         known: the accounts by name, as they were a moment ago.
-        used_bytes: what the partners' folders take up, by name.
+        used_bytes: what the partners' folders take up, by name, but for what has grown since.
+        growing: the uploads of this process, by where they grow; written in the FTP's thread.
 
     Raises:
         CannotStart: from the database, or the folders cannot be made.
@@ -135,6 +151,7 @@ class ExchangeService:
         self.store = Store(self.paths.kept)
         self.known: Mapping[str, Partner] = {}
         self.used_bytes: dict[str, int] = {}
+        self.growing: dict[Path, Growing] = {}
         self._ids = ids
         self._key = key
         self._failures = failures_per_hour
@@ -211,11 +228,16 @@ class ExchangeService:
         """Whether somebody who was let in as this partner is still let do anything."""
         return partner.state == OPEN and self.known.get(partner.name) == partner
 
-    def allowance(self, account: Partner, place: Place) -> Allowance:
-        """What may come there that this account delivers."""
-        owner = self.known.get(place.partner, account)
-        left = max(0, owner.room_bytes - self.used_bytes.get(place.partner, 0))
-        return Allowance(owner.file_bytes, owner.room_bytes, left)
+    def allowance(self, account: Partner, growing: Growing) -> Allowance:
+        """How large an upload of this account may become, beside the others of its folders."""
+        owner = self.known.get(growing.partner, account)
+        others = sum(
+            max(0, one.size - one.before)
+            for one in self.growing.copy().values()
+            if one.partner == growing.partner and one is not growing
+        )
+        left = owner.room_bytes - self.used_bytes.get(growing.partner, 0) - others + growing.before
+        return Allowance(owner.file_bytes, owner.room_bytes, max(0, left))
 
     def new_upload(self) -> Path:
         """Where an upload may grow."""
@@ -241,7 +263,7 @@ class ExchangeService:
             await asyncio.to_thread(self._show, content, place, source)
         if was is not None:
             await self.note(was, RENAMED, to=place.name, by=account.name)
-        await self.measure(place.partner)
+        await self.measure(place.partner, source)
         log.info(
             "file-repeated" if row.repeated else "file-arrived",
             partner=place.partner,
@@ -281,9 +303,16 @@ class ExchangeService:
 
         await self.database.write(work)
 
-    async def measure(self, partner: str) -> None:
-        """How much room a partner's folders take up is known anew."""
-        self.used_bytes[partner] = await asyncio.to_thread(_used, self.paths.folders / partner)
+    async def measure(self, partner: str, grown: Path | None = None) -> None:
+        """How much room a partner's folders take up is known anew.
+
+        Args:
+            grown: an upload that is at its end; from now on it counts as what is there of it.
+        """
+        before = {path: one.before for path, one in self.growing.copy().items() if path != grown}
+        self.used_bytes[partner] = await asyncio.to_thread(_used, self.paths.folders / partner, before)
+        if grown is not None:
+            self.growing.pop(grown, None)
 
     async def _give_back(self) -> None:
         """Attempts that were right do not count; where the disk is full just then, they are given back later."""
@@ -389,10 +418,11 @@ def _newest(conn: Connection, place: Place) -> FileRow | None:
     return max((row for row in found if row is not None), key=lambda row: row.id, default=None)
 
 
-def _used(folder: Path) -> int:
+def _used(folder: Path, growing: Mapping[Path, int] = MappingProxyType({})) -> int:
+    """Bytes of all files; of those that grow, as many as are given."""
     total = 0
     for path in folder.rglob("*"):
         with contextlib.suppress(FileNotFoundError):
             if path.is_file() and not path.is_symlink():
-                total += path.stat().st_size
+                total += growing[path] if path in growing else path.stat().st_size
     return total

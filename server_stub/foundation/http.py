@@ -62,9 +62,8 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         if "\0" in scope["path"]:
-            # Nothing here has such a name, and PostgreSQL takes no text with it.
-            await problem_response(Problem("not-found"))(scope, receive, send)
-            return
+            # PostgreSQL takes no text with it. Nothing has the other name either, and each role says so in its way.
+            scope["path"] = scope["path"].replace("\0", "\ufffd")
         length = Headers(scope=scope).get("content-length", "0")
         long = length.isdecimal() and int(length) > self._longest_bytes
         taken: list[Message] = []

@@ -12,18 +12,30 @@ from datetime import date, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, Row, and_, insert, select, update
+from sqlalchemy import (
+    Connection,
+    MetaData,
+    Row,
+    String,
+    and_,
+    bindparam,
+    literal_column,
+    select,
+    update,
+)
 
 from server_stub.foundation import statements
 from server_stub.foundation.audit import Audit, canonical
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.ids import Ids
 from server_stub.foundation.people import same_person
-from server_stub.foundation.sentences import N_, Refusal, Sentence, read
+from server_stub.foundation.sentences import N_, Refusal, Sentence, read, say
+from server_stub.foundation.statements import Statement
 from server_stub.reconciliation import tables
 from server_stub.reconciliation.healing import MATCH, Healed, Tally, at_stake
 from server_stub.reconciliation.records import (
     BREAKS,
+    SIDES,
     Carried,
     Cls,
     Difference,
@@ -38,8 +50,12 @@ BreakRow = Row[Any]
 AGREED, CLOSE, WAIT = "agreed", "close", "wait"
 SECOND_WANTED = N_("from %(limit_fen)s on a second person is wanted; this is about %(amount_fen)s")
 NOBODY_KNOWS = N_("nobody can tell what amount this is about: a second person is wanted")
-HEAL_AT_ONCE = 200
-"""Breaks in one transaction."""
+TOO_MANY = N_(
+    "%(count)s differences were found; more than %(limit)s are not entered: perhaps this is another day's file, or another "
+    "side's. Nothing was changed"
+)
+AT_ONCE = 25
+"""Breaks in one transaction: SQLite's is worked out in the event loop, and nobody else is answered meanwhile."""
 
 
 class DecisionRefused(Refusal):
@@ -122,6 +138,11 @@ class Book:
         self.runs = tables.runs(metadata)
         self.breaks = tables.breaks(metadata)
         self.events = tables.break_events(metadata)
+        row, key = self.breaks.c, {name: bindparam(name, type_=String()) for name in ("pair", "key")}
+        of_key = select(self.breaks).where(*(row[name] == one for name, one in key.items()))
+        self._open_of_key = Statement(of_key.where(row.closed_at.is_(None)).with_for_update())
+        closed = of_key.where(row.state == literal_column("'closed'"))
+        self._last_closed_of_key = Statement(closed.order_by(row.id.desc()).limit(literal_column("1")))
 
     # Runs
 
@@ -166,13 +187,35 @@ class Book:
         files: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         """The run is done; what it has found stands."""
-        values: dict[str, Any] = {"here_count": here.count, "here_fen": here.fen}
-        values |= {"there_count": there.count, "there_fen": there.fen}
-        values["counts"] = canonical({str(cls): list(found) for cls, found in counts.items()})
+        values = _found(here, there, counts, files)
         values["healed"] = canonical({one.rule: asdict(one) for one in healed})
-        values |= {"opened": seen.opened, "closed": closed, "files": canonical(dict(files))}
+        values |= {"opened": seen.opened, "closed": closed}
         values |= {"state": "done", "ended_at": clock.now(), "step": "", "percent": 100}
         self._change(conn, run, **values)
+
+    def stop(
+        self,
+        conn: Connection,
+        clock: Clock,
+        run: str,
+        *,
+        here: Totals,
+        there: Totals,
+        counts: Mapping[Cls, tuple[int, int]],
+        limit: int,
+        sample: Iterable[Difference],
+        files: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """The run has found more than its pair may have: nothing of it is entered, but what it looks like is kept."""
+        values = _found(here, there, counts, files)
+        kept: list[dict[str, Any]] = [
+            {"cls": one.cls, "key": one.key, "here": _json(one.here), "there": _json(one.there)}
+            | {"fields": " ".join(one.fields), "line": one.line, "text": one.text.kept}
+            for one in sample
+        ]
+        error = say(TOO_MANY, count=found_of(counts), limit=limit)
+        values |= {"sample": json.dumps(kept, ensure_ascii=False), "state": "stopped", "error": error.kept}
+        self._change(conn, run, **values, ended_at=clock.now(), step="", percent=100)
 
     def fail(
         self, conn: Connection, clock: Clock, run: str, error: Sentence, *, refused: bool = False
@@ -211,7 +254,7 @@ class Book:
     ) -> Seen:
         """Enters differences of a run: opens a break, or notes on the open one that it is still there.
 
-        What a person or a rule has closed, and what is still just so, stays closed. To be called with some hundred at a
+        What a person or a rule has closed, and what is still just so, stays closed. To be called with AT_ONCE at a
         time. A dry run writes nothing: it says what would come of them.
 
         Args:
@@ -241,19 +284,29 @@ class Book:
                 tally.add(one.cls, one.here, one.there)
         return seen
 
-    def agree(self, conn: Connection, clock: Clock, run: str) -> int:
-        """Closes the breaks of the run's day that it has not seen: the books agree now. Returns how many."""
+    def gone(self, conn: Connection, run: str) -> list[str]:
+        """The breaks of the run's day that it has not seen, for ``agree``; of a dry run none."""
         now_run = conn.execute(select(self.runs).where(self.runs.c.id == run)).one()
         if now_run.dry_run:
-            return 0
+            return []
         table = self.breaks.c
-        gone = and_(
+        mine = and_(
             table.pair == now_run.pair, table.day == now_run.day, table.state != "closed", table.run != run
         )
-        rows = conn.execute(select(table.id).where(gone)).all()
-        for row in rows:
-            self._close(conn, clock, row.id, "server", AGREED, run=run)
-        return len(rows)
+        return list(conn.scalars(select(table.id).where(mine).order_by(table.id)))
+
+    def agree(self, conn: Connection, clock: Clock, run: str, gone: Iterable[str]) -> int:
+        """Closes breaks that a run has not seen: the books agree now. To be called with AT_ONCE at a time.
+
+        Returns how many were not closed already.
+        """
+        closed = 0
+        for name in gone:
+            row = statements.one(conn, self.breaks, lock=True, id=name)
+            if row is not None and row.state != "closed":
+                self._close(conn, clock, name, "server", AGREED, run=run)
+                closed += 1
+        return closed
 
     def fits(self, conn: Connection, run: str, tally: Tally) -> None:
         """Counts the open breaks that a run has seen, rule by rule."""
@@ -277,7 +330,7 @@ class Book:
         """
         every = {**ALWAYS, **actions}
         rows = conn.execute(
-            self._of_run(run).where(self.breaks.c.id > after).limit(HEAL_AT_ONCE).with_for_update()
+            self._of_run(run).where(self.breaks.c.id > after).limit(AT_ONCE).with_for_update()
         ).all()
         for row in rows:
             here, there = records(row)
@@ -297,7 +350,7 @@ class Book:
                 self._note(conn, clock, row.id, actor, "not-healed", why=refusal.said.kept)
                 continue
             self._done(conn, clock, row, rule.action, action, actor, rule=rule.name, reason=rule.name)
-        return rows[-1].id if len(rows) == HEAL_AT_ONCE else None
+        return rows[-1].id if len(rows) == AT_ONCE else None
 
     # What people do
 
@@ -337,7 +390,7 @@ class Book:
             raise DecisionRefused(N_("a reason and an actor are wanted"))
         fen, second = at_stake(*records(row)), decision.second or ""
         alone = same_person(second, "") or same_person(second, decision.actor)
-        if alone and wants_second(row, second_fen):
+        if alone and wants_second(row, decision.action, second_fen):
             if row.cls == Cls.MALFORMED:
                 raise DecisionRefused(NOBODY_KNOWS)
             raise DecisionRefused(SECOND_WANTED, limit_fen=second_fen, amount_fen=fen)
@@ -421,16 +474,11 @@ class Book:
         return select(self.breaks).where(table.run == run, table.state == "open").order_by(table.id)
 
     def _open(self, conn: Connection, pair: str, key: str) -> BreakRow | None:
-        table = self.breaks.c
-        mine = and_(table.pair == pair, table.key == key, table.closed_at.is_(None))
-        return conn.execute(select(self.breaks).where(mine).with_for_update()).one_or_none()
+        return self._open_of_key.one_or_none(conn, {"pair": pair, "key": key})
 
     def _decided(self, conn: Connection, run: Row[Any], one: Difference) -> bool:
         """Whether what is now seen was closed by a person or a rule; not, whether it had only been away for a run."""
-        table = self.breaks.c
-        mine = and_(table.pair == run.pair, table.key == one.key, table.state == "closed")
-        query = select(self.breaks).where(mine).order_by(table.id.desc()).limit(1)
-        last = conn.execute(query).one_or_none()
+        last = self._last_closed_of_key.one_or_none(conn, {"pair": run.pair, "key": one.key})
         if last is None or last.action == AGREED:
             return False
         if one.cls is Cls.MALFORMED and (last.day != run.day or str(read(last.text)) != str(one.text)):
@@ -495,13 +543,38 @@ class Book:
         self, conn: Connection, clock: Clock, break_id: str, actor: str, event: str, **facts: Any
     ) -> None:
         values = {"break_id": break_id, "at": clock.now(), "actor": actor, "event": event}
-        conn.execute(insert(self.events).values(**values, facts=canonical(facts)))
+        statements.insert(conn, self.events, {**values, "facts": canonical(facts)})
 
 
 def records(row: BreakRow) -> tuple[Record | None, Record | None]:
     """What a break's row has of both sides."""
     here, there = (None if text is None else of_json(text) for text in (row.here, row.there))
     return here, there
+
+
+def found_of(counts: Mapping[Cls, tuple[int, int]]) -> int:
+    """How many differences a comparison has found."""
+    return sum(count for cls, (count, _) in counts.items() if cls in BREAKS)
+
+
+def sample_of(run: Row[Any]) -> list[Difference]:
+    """What was kept of the differences of a run that was stopped; of others nothing."""
+    found = []
+    for one in json.loads(run.sample or "[]"):
+        here, there = (None if one[side] is None else of_json(one[side]) for side in SIDES)
+        told = tuple(one["fields"].split()), one["line"], read(one["text"])
+        found.append(Difference(Cls(one["cls"]), one["key"], here, there, *told))
+    return found
+
+
+def _found(
+    here: Totals, there: Totals, counts: Mapping[Cls, tuple[int, int]], files: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a comparison has found, as its run keeps it."""
+    values: dict[str, Any] = {"here_count": here.count, "here_fen": here.fen}
+    values |= {"there_count": there.count, "there_fen": there.fen, "files": canonical(dict(files))}
+    values["counts"] = canonical({str(cls): list(found) for cls, found in counts.items()})
+    return values
 
 
 def _json(record: Record | None) -> str | None:
@@ -517,8 +590,10 @@ def _facts(run: Row[Any], one: Difference) -> dict[str, Any]:
     return values | {"line": one.line, "text": one.text.kept}
 
 
-def wants_second(row: BreakRow, second_fen: int) -> bool:
-    """Whether two people decide about a break: from an amount on, and where nobody can read the amount."""
+def wants_second(row: BreakRow, action: str, second_fen: int) -> bool:
+    """Whether two people decide so about a break: from an amount on, and where nobody can read the amount; to wait moves nothing."""
+    if action == WAIT:
+        return False
     return row.cls == Cls.MALFORMED or at_stake(*records(row)) >= second_fen
 
 

@@ -61,9 +61,13 @@ class Result:
         self._comparison = comparison
         self._folder = folder
 
-    def differences(self) -> Iterator[Difference]:
-        """Every finding but ``matched``, by key; several of one key in the order of rule 10."""
-        return self._comparison.differences()
+    def differences(self, most: int | None = None) -> Iterator[Difference]:
+        """Every finding but ``matched``, by key; several of one key in the order of rule 10.
+
+        Args:
+            most: of each class only so many.
+        """
+        return self._comparison.differences(most)
 
     def close(self) -> None:
         """Ends it; afterwards there are no differences to be had."""
@@ -302,13 +306,15 @@ class _Comparison:
             had = self.counts.get(cls, (0, 0))
             self.counts[cls] = had[0] + count, had[1] + fen
 
-    def differences(self) -> Iterator[Difference]:
+    def differences(self, most: int | None) -> Iterator[Difference]:
         order = f"list_position({[str(cls) for cls in classes.ORDER]}, cls)"
         cursor = self._db.cursor()
         if self._turns > 1:
             self._look_there(cursor)
+        few = f" QUALIFY row_number() OVER (PARTITION BY cls ORDER BY key, side, number) <= {most}"
         found = cursor.execute(
-            f"SELECT * EXCLUDE (fen) FROM found WHERE cls <> {quoted(Cls.MATCHED)} ORDER BY key, {order}, side, number"
+            f"SELECT * EXCLUDE (fen) FROM found WHERE cls <> {quoted(Cls.MATCHED)}{'' if most is None else few}"
+            f" ORDER BY key, {order}, side, number"
         )
         while rows := found.fetchmany(_AT_ONCE):
             for row in rows:

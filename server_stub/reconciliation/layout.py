@@ -25,7 +25,8 @@ from server_stub.reconciliation.records import Record, Totals
 REPLACED = "\ufffd"
 """Stands where a control character was. A line that has it is malformed."""
 CONTROLS = frozenset((*map(chr, range(32)), "\x7f"))
-FEN = r"-?[0-9]{1,15}"
+MOST_DIGITS = 15
+FEN = rf"-?[0-9]{{1,{MOST_DIGITS}}}"
 YUAN = r"-?[0-9]{1,13}(\.[0-9]{1,2})?"
 OF_RECORD = ("amount", "currency", "status", "day")
 """Names of columns with a meaning; those of the key besides. All others are notes."""
@@ -94,6 +95,9 @@ class Column(BaseModel):
                 raise BadLine(N_("%(column)s is '%(text)s', not '%(value)s'"), **told)
             case "fen" | "count":
                 if not re.fullmatch(FEN, text):
+                    if re.fullmatch(r"-?[0-9]+", text):
+                        said = N_("%(column)s is '%(text)s', which has more than %(most)s digits")
+                        raise BadLine(said, column=self.name, text=text, most=MOST_DIGITS)
                     raise BadLine(
                         N_("%(column)s is '%(text)s', not a whole number"), column=self.name, text=text
                     )

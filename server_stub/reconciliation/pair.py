@@ -67,6 +67,7 @@ class Pair(BaseModel):
         currency: of records that name none.
         tolerance_fen: amounts that differ by so much at most agree.
         window_days: a record that the other book has on a day so near is found there.
+        limit_differences: a run that finds more enters none of them: so many are no day's faults, but another file.
         reversed: common statuses that mean that the money has gone back.
         heal: what is done about differences without a person.
     """
@@ -80,6 +81,7 @@ class Pair(BaseModel):
     currency: str = "CNY"
     tolerance_fen: int = Field(default=0, ge=0)
     window_days: int = Field(default=0, ge=0, le=31)
+    limit_differences: int = Field(default=10_000, ge=0)
     reversed: frozenset[str] = frozenset()
     heal: tuple[HealRule, ...] = ()
 

@@ -177,6 +177,13 @@ def _tried(path: Path, layout: Layout) -> list[str]:
                 why = say(said, found=family, agreed=", ".join(layout.every_charset))
                 raise FileRefused(path.name, None, why)
             return [charset]
+    # Every other byte of ASCII is NUL in it, and no text has one otherwise.
+    for name, high in (("utf-16-le", first[1::2]), ("utf-16-be", first[::2])):
+        if len(first) == 4 and high == b"\0\0" and first.count(0) == 2:
+            if not {"utf-16", name} & agreed.keys():
+                said = N_("it looks like UTF-16 without its mark, which is not among %(agreed)s")
+                raise FileRefused(path.name, None, say(said, agreed=", ".join(layout.every_charset)))
+            return [name]
     return list(layout.every_charset)
 
 

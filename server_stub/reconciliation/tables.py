@@ -15,7 +15,7 @@ def runs(metadata: MetaData) -> Table:
         Column("id", String, primary_key=True),
         Column("pair", String, nullable=False),
         Column("day", String, nullable=False),  # ISO date
-        Column("state", String, nullable=False),  # wanted, running, done, refused, failed
+        Column("state", String, nullable=False),  # wanted, running, done, stopped, refused, failed
         Column("dry_run", Boolean, nullable=False, server_default=false()),
         Column("wanted_by", String, nullable=False),
         Column("wanted_at", Instant, nullable=False),
@@ -33,6 +33,7 @@ def runs(metadata: MetaData) -> Table:
         Column("closed", Integer),
         Column("error", String),  # why it was refused or has failed
         Column("files", String),  # JSON
+        Column("sample", String),  # JSON: of one that was stopped, some of what it has found
     )
     Index("recon_runs_of_day", table.c.pair, table.c.day)
     return table
@@ -78,7 +79,7 @@ def breaks(metadata: MetaData) -> Table:
         postgresql_where=there,
     )
     Index("breaks_of_key", table.c.key, table.c.pair)
-    Index("breaks_of_run", table.c.run)
+    Index("breaks_of_run", table.c.run, table.c.id)
     Index("breaks_of_day", table.c.pair, table.c.day)
     return table
 

@@ -27,7 +27,7 @@ from server_stub.foundation.files import IN, REFUSED, FileRow
 from server_stub.foundation.jobs import Job, every
 from server_stub.foundation.sentences import N_, read, say
 from server_stub.reconciliation import pair as pairs
-from server_stub.reconciliation.book import Seen
+from server_stub.reconciliation.book import AT_ONCE, Seen, found_of
 from server_stub.reconciliation.healing import Tally
 from server_stub.reconciliation.pair import Pair
 from server_stub.reconciliation.reading import FileRefused, Prepared
@@ -43,8 +43,8 @@ LATE = timedelta(hours=6)
 """So long after its end a day whose file is not here has failed."""
 LOOKED_BACK = 31
 """Days; for older ones no file is missed any more."""
-CHUNK = 200
-"""Differences entered in one transaction."""
+SAMPLE = 5
+"""Differences of each class that are kept of a run that was stopped."""
 SERVER = "server"
 WAITING = ("wanted", "running")
 """States of runs that are to be done; one that runs while nobody does it was left behind by a process that died."""
@@ -209,16 +209,26 @@ class Reconciling:
         carried = await database.read(lambda conn: book.carry(conn, pair.name, day, pair.window_days))
         begin = partial(compare, pair, here, there, day=day, carried=carried, work=work, progress=told)
         with await asyncio.to_thread(begin) as result:
-            tally, seen, found = Tally(pair.rules), Seen(), result.differences()
-            while chunk := await asyncio.to_thread(lambda: list(islice(found, CHUNK))):
+            file = {"name": theirs.name, "version": theirs.version, "id": theirs.id}
+            outcome: dict[str, Any] = {"here": result.here, "there": result.there, "counts": result.counts}
+            outcome |= {"clock": clock, "run": row.id, "files": {"there": file}}
+            if (many := found_of(result.counts)) > pair.limit_differences:
+                sample = await asyncio.to_thread(lambda: list(result.differences(SAMPLE)))
+                stop = partial(book.stop, **outcome, limit=pair.limit_differences, sample=sample)
+                await database.write(stop)
+                log.error("too-many-differences", pair=pair.name, day=row.day, found=many)
+                return
+            tally, seen, closed, found = Tally(pair.rules), Seen(), 0, result.differences()
+            while chunk := await asyncio.to_thread(lambda: list(islice(found, AT_ONCE))):
                 see = partial(book.see, ids=self._core.ids, clock=clock, run=row.id, differences=chunk)
                 seen += await database.write(partial(see, tally=tally if row.dry_run else None))
-            closed = await database.write(lambda conn: book.agree(conn, clock, row.id))
+            gone = await database.read(lambda conn: book.gone(conn, row.id))
+            for start in range(0, len(gone), AT_ONCE):
+                some = gone[start : start + AT_ONCE]
+                closed += await database.write(partial(book.agree, clock=clock, run=row.id, gone=some))
             if not row.dry_run:
                 await self._heal(row, tally)
-            end = partial(book.finish, clock=clock, run=row.id, here=result.here, there=result.there)
-            file = {"name": theirs.name, "version": theirs.version, "id": theirs.id}
-            end = partial(end, counts=result.counts, seen=seen, closed=closed, files={"there": file})
+            end = partial(book.finish, **outcome, seen=seen, closed=closed)
             await database.write(partial(end, healed=tally.outcome()))
         log.info(
             "reconciled", pair=pair.name, day=row.day, opened=seen.opened, again=seen.again, closed=closed

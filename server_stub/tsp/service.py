@@ -21,7 +21,7 @@ from server_stub.foundation.outbox import Handler, Outbox
 from server_stub.foundation.vault import Vault
 from server_stub.foundation.worker import Worker
 from server_stub.settings import Settings
-from server_stub.tsp import books, housekeeping, own_books, psam_pool, tables, uploads
+from server_stub.tsp import books, housekeeping, operating, own_books, psam_pool, tables, uploads
 from server_stub.tsp.account_inquiry import AccountInquiries
 from server_stub.tsp.boss_client import BossClient
 from server_stub.tsp.boxes import REPORT_KEY, Boxes
@@ -83,6 +83,7 @@ class TspService:
     ) -> None:
         database.load(_load_issuers)
         database.load(lambda conn: books.open_accounts(conn, (f"wallet:{name}" for name in wallets)))
+        database.load(lambda conn: operating.note(conn, settings))
         urls, counters = settings.psam_urls, str(psam_state)
         database.load(lambda conn: psam_pool.expect_counters(conn, urls, counters))
         opener = psam_pool.Opener(urls, counters, clock)

@@ -309,6 +309,14 @@ loads = Table(
 )
 """Loads of electronic cash: what PPP was asked, and what the card has done about it."""
 
+operating = Table(
+    "operating",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", String, nullable=False),
+)
+"""The settings that commands decide by, too, as the server that started last has them."""
+
 upload_days = Table(
     "upload_days",
     metadata,

@@ -117,6 +117,10 @@ def test_neither_a_pipe_is_an_empty_book_nor_is_what_is_read_written_over(
         assert compare.run(parse(["compare", *paths, "--day", "2026-06-21", "--to", path], ROLES)) == 2
         assert Path(path).read_bytes() == before
         assert f"--to {path}: this is one of the files that are read" in capsys.readouterr().err
+    for beyond in (tmp_path, tmp_path / "nowhere" / "out.csv"):
+        assert compare.run(parse(["compare", *paths, "--day", "2026-06-21", "--to", str(beyond)], ROLES)) == 2
+        out = capsys.readouterr()
+        assert (out.out, str(beyond) in out.err) == ("", True)  # before anything was compared
     os.mkfifo(tmp_path / "pipe")
     paths[1] = str(tmp_path / "pipe")
     assert compare.run(parse(["compare", *paths, "--day", "2026-06-21"], ROLES)) == 2

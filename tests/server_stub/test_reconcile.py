@@ -12,6 +12,7 @@ import pytest
 from server_stub import cancel, reconcile
 from server_stub.app import ROLES
 from server_stub.cli import parse
+from server_stub.settings import Settings
 from server_stub.tsp import tables
 from tests.server_stub.system import System, databases, exchange_below, running_with_ppp
 from tests.server_stub.tsp.test_reconciling import morning, reconciling
@@ -76,6 +77,26 @@ async def test_a_person_follows_a_service_that_was_taken_back(system: System, de
     actions = [record.action for record in await system.rows(tables.audit.records)]
     assert [one for one in actions if one.startswith("break-")] == ["break-refused", "break-returned-by-hand"]
     assert "there is no break x" in await desk.says("reconcile", "show", "x", code=1)
+
+
+async def test_a_command_decides_by_the_settings_of_the_server(
+    tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, folder = Settings(case_second_fen=1_000, cut_off="23:00"), exchange_below(tmp_path)
+    async with running_with_ppp(tmp_path / "data", settings, folder=folder) as system:
+        desk = Desk(system, tmp_path / "data", capsys)
+        (payment,) = await paid(system)
+        await desk.says("cancel", payment["order"], "--reason", "sold by mistake")
+        await morning(system)
+        (row,) = await system.rows(tables.book.breaks)
+        decide = ("reconcile", "decide", row.id, "--reason", "over the counter", "--actor", "Wu")
+        said = await desk.says(*decide, "--action", "returned-by-hand", code=1)
+        assert "from 1000 fen on a second person is wanted" in said
+        monkeypatch.setenv("STB_SERVER_CASE_SECOND_FEN", "50000")
+        said = await desk.says(*decide, "--action", "returned-by-hand", code=2)
+        assert "STB_SERVER_CASE_SECOND_FEN is 50000 here, and 1000 for the server" in said
+        monkeypatch.setenv("STB_SERVER_CASE_SECOND_FEN", "1000")
+        assert "is closed now" in await desk.says(*decide, "--action", "returned-by-hand", "--second", "Li")
 
 
 async def test_a_day_is_sent_and_compared_once_more(system: System, desk: Desk) -> None:

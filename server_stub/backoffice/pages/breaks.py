@@ -166,7 +166,7 @@ async def _shown(
     told |= {"pair": pairs().get(row.pair), "files": json.loads(told["run"].files or "{}")}
     told |= {"notes": {name: _note(one) for name, one in (("here", here), ("there", there))}}
     told |= {"able": book.able(row, Remedies(office.moves()).actions(row.pair)), "fen": at_stake(here, there)}
-    told |= {"second": above(office, row), "wrong": wrong, "chosen": chosen, "reason": reason}
+    told |= {"second": above(office, row, ""), "wrong": wrong, "chosen": chosen, "reason": reason}
     told["following"] = await _next(visit, row)
     told["service_names"] = await names_of(visit)
     return visit.page("break.html", 422 if wrong else 200, **told)
@@ -214,7 +214,7 @@ async def decide(visit: Visit) -> Response:
     if wrong:
         return await _shown(visit, row, wrong, action, reason)
     path = f"/breaks/{row.id}"
-    if above(office, row):
+    if above(office, row, action):
         facts: dict[str, str | int] = {"action": action, "reason": reason}
         if row.cls != Cls.MALFORMED:
             facts["amount_fen"] = stake(row)
@@ -236,9 +236,9 @@ def stake(row: Row[Any]) -> int:
     return at_stake(*records(row))
 
 
-def above(office: Office, row: Row[Any]) -> bool:
-    """Whether a second person is wanted."""
-    return wants_second(row, office.settings.case_second_fen)
+def above(office: Office, row: Row[Any], action: str) -> bool:
+    """Whether a second person is wanted for an action; for "", for those that end it."""
+    return wants_second(row, action, office.settings.case_second_fen)
 
 
 async def _find(office: Office, name: str) -> Row[Any]:

@@ -131,7 +131,7 @@ def _uncompared(now: datetime) -> ColumnElement[bool]:
     first = (now.astimezone(CHINA) - LOOKED_BACK).date().isoformat()
     newer = (later.c.pair == runs.pair) & (later.c.day == runs.day) & ~later.c.dry_run
     newer &= (later.c.state == "done") | (later.c.id > runs.id)
-    failed = runs.state.in_(("failed", "refused")) & ~runs.dry_run & (runs.day >= first)
+    failed = runs.state.in_(("failed", "refused", "stopped")) & ~runs.dry_run & (runs.day >= first)
     return failed & ~select(later.c.id).where(newer).exists()
 
 

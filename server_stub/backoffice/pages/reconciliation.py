@@ -19,6 +19,7 @@ from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import N_
 from server_stub.foundation import jobs, statements
+from server_stub.reconciliation.book import sample_of
 from server_stub.reconciliation.healing import Healed
 from server_stub.tsp import tables
 from server_stub.tsp.reconciling import RECONCILE
@@ -185,6 +186,7 @@ async def _facts(visit: Visit) -> dict[str, Any]:
         "going": going_of(row),
         "counts": counts,
         "differing": sum(count for name, count, _ in counts if not name.startswith("matched")),
+        "sample": sample_of(row),
         "healed": [Healed(**one) for one in healed],
         "used": json.loads(row.files or "{}"),
         "files": there,

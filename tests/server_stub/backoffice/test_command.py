@@ -32,8 +32,10 @@ async def test_the_first_person_signs_in_with_what_was_printed(
     assert "nobody may sign in yet" in capsys.readouterr().out
     added = ("add", "Wang.Fang", "--role", "admin", "--full-name", "王芳", "--language", "en")
     assert await to_thread(run, tmp_path, *added) == 0
-    password = re.search(r"([\w]{4}-){3}\w{4}", capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    password = re.search(r"([\w]{4}-){3}\w{4}", printed)
     assert password
+    assert f"wang.fang signs in with {password[0]} the first time" in printed
     assert (await clerk.sign_in(password[0])).url.path == "/backoffice/password"
     assert await to_thread(run, tmp_path, *added) == 1
     assert "already" in capsys.readouterr().err
@@ -58,4 +60,6 @@ def test_where_no_server_can_be_nothing_is_made(tmp_path: Path) -> None:
 def test_what_cannot_be_understood_is_said(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse(["staff", *words.split()], ROLES)
-    assert "staff list, or staff add" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "staff list, or staff add" in said
+    assert "ROLE is of viewer, clerk, supervisor, admin" in said

@@ -191,6 +191,9 @@ async def test_above_the_limit_one_proposes_and_another_confirms(system: System)
     both = await let_in(system, "wu", "clerk,supervisor", full_name="Wu Fang")
     chief = await let_in(system, "xu", "supervisor")
     path = await break_of(system, Cls.OTHER_DAY)
+    await both.post(path, path, action="wait", reason="asked the bank", confirmed="yes")
+    assert await standing(system, Cls.OTHER_DAY) == ("open", None, None, None)
+    assert "asked the bank" in (await both.get(path)).text
     await both.post(path, path, action="match", reason="around midnight")
     assert "Proposed. A second person" in both.page
     assert (await standing(system, Cls.OTHER_DAY))[0] == "open"
@@ -324,6 +327,24 @@ async def test_what_a_limit_holds_and_what_was_refused_is_said(system: System) -
     page = (await viewer.get(f"/reconciliation/{bad}")).text
     assert "DZMX20260620.TXT: it declares 1,234 records; there are 1,233" in page
     assert "ask the other side to send it again" in page
+    zeros = Totals(0, 0)
+
+    def too_many(conn: Connection) -> str:
+        other = tables.book.want(conn, core.ids, core.clock, "boss", DAY - timedelta(days=1), "server")
+        told: dict[str, Any] = {
+            "here": zeros,
+            "there": zeros,
+            "counts": {Cls.AMOUNT: (12_000, 5)},
+            "limit": 10_000,
+        }
+        tables.book.stop(conn, core.clock, other, **told, sample=found)
+        return other
+
+    stopped = await core.database.write(too_many)
+    page = (await viewer.get(f"/reconciliation/{stopped}")).text
+    assert "12,000 differences were found; more than 10,000 are not entered" in page
+    assert "Some of them" in page
+    assert "88310001-000042-000113" in page
     await viewer.post("/language", "/help", language="zh")
     for path in (f"/reconciliation/{bad}", "/reconciliation?pair=boss"):
         assert "DZMX20260620.TXT：文件声明 1,234 条记录，实际有 1,233 条" in (await viewer.get(path)).text

@@ -41,6 +41,8 @@ def test_each_role_has_what_the_table_says() -> None:
 async def test_nobody_gets_in_without_signing_in(system: System) -> None:
     nobody = Clerk(system, "nobody")
     await nobody.get("/sign-in")
+    page = await nobody.client.get("/backoffice/%00")
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
     for page in PAGES:
         if page.right is Right.OPEN:
             continue

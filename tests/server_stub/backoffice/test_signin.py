@@ -15,7 +15,7 @@ from server_stub.backoffice.passwords import Passwords, Weak, expect_good, once
 from server_stub.backoffice.signin import session_id
 from server_stub.backoffice.visit import SESSION
 from tests.server_stub.backoffice.desk import PASSWORD, Clerk, let_in, office_of, register
-from tests.server_stub.system import System
+from tests.server_stub.system import OWN, System
 
 pytestmark = pytest.mark.anyio
 
@@ -127,12 +127,15 @@ async def test_a_form_of_another_site_or_session_changes_nothing(system: System)
     await clerk.get("/help")
     mine = re.search(r'name="csrf" value="(\w+)"', clerk.page)
     assert mine
-    for headers in ({"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}):
+    elsewhere: list[dict[str, str]] = [{"sec-fetch-site": site} for site in ("cross-site", "same-site")]
+    # Over plain HTTP browsers do not say that, only this.
+    elsewhere += [{"origin": origin} for origin in ("http://evil.example", "null", f"{OWN}:81")]
+    for headers in elsewhere:
         data = {"language": "zh", "csrf": mine[1]}
         answer = await clerk.client.post("/backoffice/language", data=data, headers=headers)
         assert answer.status_code == 403
     # htmx sends it in a header.
-    headers = {"x-csrf-token": mine[1]}
+    headers = {"x-csrf-token": mine[1], "origin": OWN}
     answer = await clerk.client.post("/backoffice/language", data={"language": "zh"}, headers=headers)
     assert answer.status_code == 200
     assert 'lang="zh-CN"' in answer.text

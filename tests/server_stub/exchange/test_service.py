@@ -229,6 +229,61 @@ async def test_what_is_gone_on_with_may_be_no_larger(exchange: Exchange) -> None
             await asyncio.to_thread(sent, ftp, "APPE IN/A.TXT.part", b"x" * 101)
 
 
+async def test_uploads_at_once_share_the_room(exchange: Exchange) -> None:
+    await exchange.add("bank", Limits(file_bytes=1000, room_bytes=1500))
+    one, other = [await asyncio.to_thread(exchange.session, "bank", BANK) for _ in range(2)]
+    with closing(one), closing(other):
+        for name in ("IN/A.TXT", "IN/A.TXT.part"):
+            going = await begun(exchange, one, name, b"x" * 1000)
+            with pytest.raises(ftplib.error_perm, match="there is room for 500, and this one has more"):
+                await asyncio.to_thread(sent, other, "STOR IN/B.TXT", b"x" * 501)
+            await asyncio.to_thread(sent, other, "STOR IN/B.TXT.part", b"x" * 500)
+            assert (await ended(one, going))[:3] == "226"
+            for left in (name, "IN/B.TXT.part"):
+                await asyncio.to_thread(one.delete, left)
+            await exchange.until(lambda used: used == [0], lambda: used_by(exchange, "bank"))
+    assert not exchange.service.growing
+
+
+async def used_by(exchange: Exchange, partner: str) -> list[int]:
+    await exchange.service.measure(partner)
+    return [exchange.service.used_bytes[partner]]
+
+
+async def begun(exchange: Exchange, ftp: ftplib.FTP_TLS, name: str, content: bytes) -> ssl.SSLSocket:
+    """An upload of which so much has arrived, and more may come."""
+    going = await asyncio.to_thread(ftp.transfercmd, f"STOR {name}")
+    assert isinstance(going, ssl.SSLSocket)
+    await asyncio.to_thread(going.sendall, content)
+
+    async def sizes() -> list[int]:
+        return [one.size for one in exchange.service.growing.values()]
+
+    await exchange.until(lambda found: len(content) in found, sizes)
+    return going
+
+
+async def ended(ftp: ftplib.FTP_TLS, going: ssl.SSLSocket) -> str:
+    """The reply to an upload that is whole."""
+    with going:
+        await asyncio.to_thread(going.unwrap)
+    return await asyncio.to_thread(ftp.voidresp)
+
+
+async def test_an_upload_goes_on_when_its_session_is_to_be_another_s(exchange: Exchange) -> None:
+    """RFC 959, REIN: any transfer in progress is allowed to be completed."""
+    await exchange.add("bank")
+    with closing(await asyncio.to_thread(exchange.session, "bank", BANK)) as ftp:
+        going = await begun(exchange, ftp, "IN/A.TXT", b"one ")
+        assert (await asyncio.to_thread(ftp.sendcmd, "REIN"))[:3] == "220"
+        await asyncio.to_thread(going.sendall, b"two")
+        assert (await ended(ftp, going))[:3] == "226"
+        with pytest.raises(ftplib.error_perm, match="530"):
+            await asyncio.to_thread(ftp.pwd)
+    assert (exchange.data / "folders/bank/IN/A.TXT").read_bytes() == b"one two"
+    assert await exchange.events("IN/A.TXT") == ["arrived"]
+
+
 async def test_a_disk_without_room_is_told_when_all_was_sent(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -210,6 +210,25 @@ def test_of_any_bytes_come_records_malformed_lines_or_a_refusal(
                     assert seen.note == masked(one.note)
 
 
+@pytest.mark.parametrize("charset", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_its_mark_is_told_or_read_where_it_was_agreed(tmp_path: Path, charset: str) -> None:
+    path = tmp_path / "file"
+    path.write_text("H|20260621\nk|1|CNY|S|2026-06-21|\nT|1|1\n", charset)
+    with pytest.raises(FileRefused, match="looks like UTF-16 without its mark, which is not among utf-8"):
+        read(path, ENDED.model_copy(update={"charsets": ()}), tmp_path)
+    for agreed in ("utf-16", charset):
+        (record,) = read(path, ENDED.model_copy(update={"charsets": (agreed,)}), tmp_path)
+        assert isinstance(record, Record)
+        assert record.key == "k"
+
+
+def test_a_total_that_no_book_can_have_is_said_as_that(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text(f"H|20260621\nT|0|{10**19}\n", "utf-8")
+    with pytest.raises(FileRefused, match="is '10000000000000000000', which has more than 15 digits"):
+        read(path, ENDED, tmp_path)
+
+
 def test_whatever_looks_like_a_card_number_is_masked() -> None:
     assert masked("6210220110002707355") == "621022*********7355"
     assert masked("a1234567890123b") == "a123456***0123b"

@@ -17,8 +17,9 @@ from server_stub.boss import tables as boss
 from server_stub.foundation.clock import CHINA
 from server_stub.foundation.folders import FolderError
 from server_stub.foundation.sentences import read
-from server_stub.reconciliation.book import Decision, DecisionRefused
+from server_stub.reconciliation.book import Decision, DecisionRefused, sample_of
 from server_stub.tsp import books, tables
+from server_stub.tsp import reconciling as tsp_reconciling
 from server_stub.tsp.reconciling import Reconciling
 from tests.server_stub.system import Box, System, exchange_below, running_with_ppp
 from tests.server_stub.tsp.test_online_card import Terminal
@@ -264,6 +265,57 @@ async def test_a_dry_run_changes_nothing_and_says_what_would_be_done(system: Sys
     assert json.loads(row.healed)["charged-but-cancelled"]["count"] == 1
     await reconciling(system).run()
     assert await breaks(system) == [("boss", "reversed-on-one-side", "closed", "refund")]
+
+
+async def test_more_than_a_pair_may_differ_stops_its_run_until_the_right_file_is_here(
+    system: System, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    await paid(system, 3)
+    next_day(system)
+    there = reconciling(system).books["boss"]
+    strict = replace(there, pair=there.pair.model_copy(update={"limit_differences": 2}))
+    monkeypatch.setitem(reconciling(system).books, "boss", strict)  # type: ignore[arg-type]
+    folder = tmp_path / "exchange" / "boss" / "DZMX"
+    none = "|DZMX|20260621|0000000000|000000000000000\n"
+    (folder / "DZMX20260621.TXT").write_text(f"H{none}T{none}", "ascii")
+    await reconciling(system).run()
+    assert (await runs(system))["boss"] == ("stopped", {"missing-there": 3})
+    assert await breaks(system) == []
+    (row,) = await system.rows(tables.book.runs)
+    assert str(read(row.error)).startswith("3 differences were found; more than 2 are not entered")
+    assert [(one.cls, one.there) for one in sample_of(row)] == [("missing-there", None)] * 3
+    system.clock.advance(1)
+    assert system.roles.boss is not None
+    assert system.roles.boss.days is not None
+    await system.roles.boss.days.publish()
+    await reconciling(system).run()
+    assert (await runs(system))["boss"] == ("done", {"matched": 3})
+
+
+async def test_differences_are_entered_and_closed_a_few_at_a_time(
+    system: System, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Others are answered in between."""
+    sizes: dict[str, list[int]] = {"differences": [], "gone": []}
+    for name, method in (("differences", tables.book.see), ("gone", tables.book.agree)):
+
+        def noting(conn: Connection, name: str = name, method: Any = method, **told: Any) -> Any:
+            sizes[name].append(len(told[name]))
+            return method(conn, **told)
+
+        monkeypatch.setattr(tables.book, method.__name__, noting)
+    monkeypatch.setattr(tsp_reconciling, "AT_ONCE", 2)
+    await paid(system, 3)
+    next_day(system)
+    none = "|DZMX|20260621|0000000000|000000000000000\n"
+    folder = tmp_path / "exchange" / "boss" / "DZMX"
+    (folder / "DZMX20260621.TXT").write_text(f"H{none}T{none}", "ascii")
+    await reconciling(system).run()
+    assert system.roles.boss is not None
+    assert system.roles.boss.days is not None
+    await system.roles.boss.days.publish()
+    await reconciling(system).run()
+    assert sizes == {"differences": [2, 1], "gone": [2, 1]}
 
 
 async def test_more_than_a_rule_may_heal_waits_for_people(
