@@ -147,10 +147,11 @@ class _Comparison:
 
     def run(self, sources: dict[Side, Source], carried: Iterable[Carried], progress: Progress) -> None:
         with ThreadPoolExecutor(1) as beside:
-            # Ours may come out of a database, which wants this thread; their file is made ready meanwhile.
-            there = beside.submit(sources["there"].prepare, self._day, self._folder)
             progress("read-here", 0)
-            self._sum_up("here", sources["here"].prepare(self._day, self._folder), progress, 10)
+            here = sources["here"].prepare(self._day, self._folder)
+            # That is Python's work, this DuckDB's: they do not wait for each other.
+            there = beside.submit(sources["there"].prepare, self._day, self._folder)
+            self._sum_up("here", here, progress, 10)
             progress("read-there", 35)
             self._sum_up("there", there.result(), progress, 45)
         progress("differing", 60)
