@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -163,14 +164,17 @@ class Visit:
             return None
         kept = [(name, text) for name, text in self.form._pairs if name not in ("csrf", "confirmed")]
         back = self.form.text("back", 500)
+        back = back if _ours(back) else PREFIX + "/"
         facts: dict[str, Any] = {
+            # The menu shows whose question it is.
+            "active": re.split(r"[/?]", back.removeprefix(PREFIX))[1],
             "title": self.t(title),
             "text": self.t(text, **values),
             "verb": self.t(verb),
             "kept": kept,
             "destroys": destroys,
         }
-        return self.page("confirm.html", **facts, back=back if _ours(back) else PREFIX + "/")
+        return self.page("confirm.html", **facts, back=back)
 
     def back(self) -> str:
         """Where a form says that it stood, below ``/backoffice``; home where it says nothing that is ours."""

@@ -133,8 +133,10 @@ async def want(visit: Visit) -> Response:
             else N_("%(day)s is not over yet. Choose a day that is over.")
         )
         return await _listed(visit, pair, visit.t(wrong, day=day), typed=form.text("day"))
-    title, text = N_("Compare this day now?"), N_("What the rules may put right is put right at once.")
-    if not dry and (asked := visit.ask(title, text, N_("Compare now"))) is not None:
+    title = N_("Compare this day now?")
+    text = N_("%(books)s · %(day)s. What the rules may put right is put right at once.")
+    about = {"books": pairs()[pair].title[visit.language], "day": day}
+    if not dry and (asked := visit.ask(title, text, N_("Compare now"), **about)) is not None:
         return asked
     run = await office.books("tsp").write(lambda conn: _want(conn, office, pair, day, actor, dry, now))
     if office.tsp is not None:

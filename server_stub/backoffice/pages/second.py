@@ -7,6 +7,7 @@ import json
 from starlette.responses import Response
 
 from server_stub.backoffice import proposals
+from server_stub.backoffice.errors import Impossible
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.visit import Visit
@@ -18,10 +19,14 @@ pages = Pages()
 @pages.get("/proposals", Right.SEE)
 async def listed(visit: Visit) -> Response:
     """Those that wait, or the last of all."""
-    everything = visit.query.text("state") == "all"
+    return await _page(visit, everything=visit.query.text("state") == "all")
+
+
+async def _page(visit: Visit, *, everything: bool, error: Impossible | None = None) -> Response:
     rows = await visit.office.database.read(lambda conn: proposals.listed(conn, everything=everything))
     told = [(row, proposals.KINDS.get(row.kind), json.loads(row.facts)) for row in rows]
-    return visit.page("proposals.html", rows=told, everything=everything)
+    facts = {"everything": everything, "error": error.said if error else None}
+    return visit.page("proposals.html", error.status if error else 200, rows=told, **facts)
 
 
 @pages.post("/proposals/{proposal}/confirm", Right.CONFIRM)
@@ -30,7 +35,11 @@ async def confirm(visit: Visit) -> Response:
     title, text = N_("Confirm and have it done?"), N_("It is done at once, with both names in the audit log.")
     if (asked := visit.ask(title, text, N_("Confirm"))) is not None:
         return asked
-    await proposals.confirm(visit.office, visit.path["proposal"], visit.person.name)
+    try:
+        await proposals.confirm(visit.office, visit.path["proposal"], visit.person.name)
+    except Impossible as error:
+        # With what it was about, which leads to what has become of that.
+        return await _page(visit, everything=True, error=error)
     return visit.go(visit.back(), "confirmed")
 
 

@@ -12,7 +12,8 @@
   // A form that cannot be undone: the question of the server's own page, in a dialog.
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (!form.dataset.ask || form.elements.confirmed) return;
+    // What is incomplete the server refuses, beside its field: nothing to ask yet.
+    if (!form.dataset.ask || form.elements.confirmed || !form.checkValidity()) return;
     event.preventDefault();
     asked = { form, button: event.submitter };
     document.getElementById("ask-text").textContent = form.dataset.ask;
