@@ -126,8 +126,15 @@ def test_a_difference_is_found_and_decided_with_nothing_but_keys(
     server: Desk, page: Page, language: str
 ) -> None:
     words = {
-        "en": ("Differences", "missing-here", "Leave it open", "is carried out", "Decide"),
-        "zh": ("差错", "reversed-on-one-side", "继续挂账", "已按决定处理", "处理"),
+        "en": (
+            "Differences",
+            "missing-here",
+            "Leave it open",
+            "is carried out",
+            "Decide",
+            "Choose what is to be done.",
+        ),
+        "zh": ("差错", "reversed-on-one-side", "继续挂账", "已按决定处理", "处理", "请选择处理方式。"),
     }[language]
     sign_in(page, server, "zhang.min", language)
     go(page, "d", words[0])
@@ -135,6 +142,10 @@ def test_a_difference_is_found_and_decided_with_nothing_but_keys(
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     page.wait_for_url("**/breaks/*")
+    # What is missing is said by the page, in its own language; the browser's is English in both.
+    page.locator("main form button.main").press("Enter")
+    expect(page.locator("[role=alert]")).to_contain_text(words[-1])
+    expect(page.locator("#ask")).not_to_be_visible()
     choice = page.get_by_role("radio", name=words[2])
     page.locator("input[type=radio]").first.focus()
     page.keyboard.press("Space")

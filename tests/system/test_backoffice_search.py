@@ -43,7 +43,7 @@ def test_a_card_is_searched_for_and_the_story_read_with_nothing_but_keys(
     page.keyboard.press("Enter")
     expect(page.locator(".timeline dl").first).to_be_visible()
     # The steps behind a milestone are folded, and open with a key.
-    steps = page.locator(".timeline .steps")
+    steps = page.locator(".timeline .after")
     expect(steps.first.locator("ol")).not_to_be_visible()
     steps.locator("> summary").first.focus()
     page.keyboard.press("Space")

@@ -135,7 +135,7 @@ async def want(visit: Visit) -> Response:
         return await _listed(visit, pair, visit.t(wrong, day=day), typed=form.text("day"))
     title = N_("Compare this day now?")
     text = N_("%(books)s · %(day)s. What the rules may put right is put right at once.")
-    about = {"books": pairs()[pair].title[visit.language], "day": day}
+    about = {"books": getattr(pairs()[pair].title, visit.language), "day": day}
     if not dry and (asked := visit.ask(title, text, N_("Compare now"), **about)) is not None:
         return asked
     run = await office.books("tsp").write(lambda conn: _want(conn, office, pair, day, actor, dry, now))

@@ -25,7 +25,7 @@ async def listed(visit: Visit) -> Response:
 async def _page(visit: Visit, *, everything: bool, error: Impossible | None = None) -> Response:
     rows = await visit.office.database.read(lambda conn: proposals.listed(conn, everything=everything))
     told = [(row, proposals.KINDS.get(row.kind), json.loads(row.facts)) for row in rows]
-    facts = {"everything": everything, "error": error.said if error else None}
+    facts = {"everything": everything, "error": visit.worded(error.said) if error else ""}
     return visit.page("proposals.html", error.status if error else 200, rows=told, **facts)
 
 

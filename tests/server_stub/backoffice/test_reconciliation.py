@@ -274,7 +274,9 @@ async def test_a_run_is_wanted_done_at_once_and_shown(system: System) -> None:
     await chief.post("/reconciliation", "/help", pair="ppp", day=str(today), how="real", confirmed="yes")
     assert f"{today} 还没有结束，请选择已经结束的日期。" in chief.page
     await chief.post("/language", "/help", language="en")
-    assert "Compare this day now?" in (await chief.post("/reconciliation", "/help", **form, how="real")).text
+    asked = await chief.post("/reconciliation", "/help", **form, how="real")
+    assert "Compare this day now?" in asked.text
+    assert f"Payments and services · {form['day']}. What the rules may" in asked.text
     wanted = await chief.post("/reconciliation", "/help", **form, how="dry")
     run = wanted.url.path.removeprefix("/backoffice")
     while "hx-get" in (await chief.get(f"{run}/live")).text:
