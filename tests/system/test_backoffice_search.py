@@ -48,3 +48,16 @@ def test_a_card_is_searched_for_and_the_story_read_with_nothing_but_keys(
     steps.locator("> summary").first.focus()
     page.keyboard.press("Space")
     expect(steps.first.locator("ol")).to_be_visible()
+    # All opened, nothing runs out of its card.
+    page.evaluate("document.querySelectorAll('.timeline details').forEach((one) => { one.open = true; })")
+    for width in (640, 1280, 1920):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate(OUTSIDE) == [], width
+
+
+OUTSIDE = """() => {
+  const card = document.querySelector(".timeline").closest(".card").getBoundingClientRect();
+  const told = document.querySelectorAll(".timeline :is(p, dt, dd, time, summary)");
+  return [...told].filter((one) => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display !== "inline"
+    || one.getBoundingClientRect().right > card.right).map((one) => one.textContent);
+}"""
