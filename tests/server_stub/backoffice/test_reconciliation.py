@@ -351,11 +351,16 @@ async def test_what_a_limit_holds_and_what_was_refused_is_said(system: System) -
     await viewer.post("/language", "/help", language="en")
     home = (await viewer.get("/")).text
     assert "differences wait for a decision" in home
-    assert "days could not be compared" in home
+    assert "day could not be compared" in home
+    (way,) = re.findall(r'href="/backoffice(/reconciliation\?[^"]*)"', home)
+    assert way == "/reconciliation?pair=boss&amp;state=uncompared"
+    (row,) = re.findall(r'<tr><td class="num left".*', (await viewer.get(unescape(way))).text)
+    assert f"/reconciliation/{max(bad, stopped)}" in row  # the other one is of the same day
     await core.database.write(
         lambda conn: compared(conn, core.ids, core.clock, DAY - timedelta(days=1))  # and now it could
     )
-    assert "days could not be compared" not in (await viewer.get("/")).text
+    assert "could not be compared" not in (await viewer.get("/")).text
+    assert "Nothing fits the search." in (await viewer.get(unescape(way))).text
 
 
 async def test_the_charts_are_of_the_last_run_that_is_done_and_have_words(system: System) -> None:
