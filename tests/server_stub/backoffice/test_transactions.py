@@ -294,6 +294,14 @@ async def test_reports_count_a_day_once_and_again_when_something_of_it_moves(
         assert (await clerk.get(path)).status_code == 200
     await clerk.get("/reports/2026-06")
     assert "<title>2026-06-21: ¥27.00 taken" in clerk.page
+    assert "‹ 2026-05 Days as CSV Days as XLSX" in texts(clerk.page)
+    assert "Reports / 2026 / 2026-06 " in texts(clerk.page)
+    await clerk.get(f"/reports/{day}")
+    assert f"Reports / 2026 / 2026-06 / {day} " in texts(clerk.page)
+    assert clerk.page.count("<h2>Way to pay</h2>") == 1
+    await clerk.get("/reports?year=2025")
+    assert "Nothing was paid in this time" in clerk.page
+    assert '<figure' not in clerk.page  # no chart of nothing
     for path in ("/reports/2026-13", "/reports/x", "/reports?year=9999"):
         assert (await clerk.get(path)).status_code == 404
 
