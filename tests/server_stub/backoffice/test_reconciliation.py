@@ -118,6 +118,9 @@ async def test_the_list_is_narrowed(system: System) -> None:
     found = {query: (await viewer.get(f"/breaks?{query}")).text for query in FILTERS}
     links = {query: len(re.findall(r'href="/backoffice/breaks/\w+"', page)) for query, page in found.items()}
     assert links == FILTERS
+    assert found["amount=much"].count("No amount: type yuan") == 1  # beside its field
+    typed = await viewer.get("/breaks?amount=much", **{"HX-Request": "true"})
+    assert "No amount: type yuan" in typed.text.partition('id="found"')[2]  # all that htmx takes of it
 
 
 async def test_pages_of_the_list_have_every_difference_once_those_that_wait_first(system: System) -> None:
@@ -469,6 +472,11 @@ async def test_partners_are_let_in_given_passwords_and_closed(system: System) ->
         answer = await admin.post("/partners", "/partners", **wrong)
         assert answer.status_code == 422, wrong
         assert re.search(rf'id="f-{[*wrong][-1]}"[^>]* aria-invalid="true" autofocus', answer.text), wrong
+    every = {"name": "bank", "addresses": "moon", "folders": "X=q", "connections": "0", "file": "much", "room": "2000 GB"}  # fmt: skip
+    await admin.post("/partners", "/partners", **every)
+    assert re.findall(r'<li><a href="#f-(\w+)">', admin.page) == [*every]  # all at once, in the page's order
+    assert all(f'id="w-{name}"' in admin.page for name in every)
+    assert re.findall(r'id="f-(\w+)"[^>]* autofocus', admin.page) == ["name"]
     await admin.post("/language", "/partners", language="zh")
     await admin.post("/partners", "/partners", name="bank")
     assert "已有名为 bank 的合作方" in admin.page
@@ -489,7 +497,20 @@ async def test_partners_are_let_in_given_passwords_and_closed(system: System) ->
         assert re.search(rf'id="f-{next(iter(wrong))}"[^>]* aria-invalid="true" autofocus', refused.text), (
             wrong
         )
+    every = {"addresses": "moon", "folders": "IN=r IN=rw", "connections": "many", "file": "0", "room": "-1"}
+    await admin.post(f"{page}/change", page, **every)
+    assert re.findall(r'<li><a href="#f-(\w+)">', admin.page) == [*every]
     assert await account("bank") == changed
+    sizes = {"file": "1 gb", "room": "1,500MB"}
+    await admin.post(f"{page}/change", page, **{**told, **sizes})
+    stands = await account("bank")
+    assert (stands.file_bytes, stands.room_bytes) == (1 << 30, 1500 << 20)
+    said = (await admin.get(page)).text
+    for size in ("1 GB", "1,500 MB"):
+        assert f'<dd class="num">{size}</dd>' in said
+        assert f'value="{size}"' in said
+    assert re.search(r">Its last files</h2>\s*<div class=\"empty", said)
+    await admin.post(f"{page}/change", page, **told)
     assert 'name="folders"' not in (await admin.get("/partners/ppp")).text
     await admin.post("/partners/ppp/change", "/partners/ppp", addresses="192.0.2.1")
     assert (await account("ppp")).addresses == '["192.0.2.1/32"]'
