@@ -134,6 +134,7 @@ def environment(language: str) -> Environment:
         tr=lambda pair: (pair[0], words.said(language, pair[1])),
         result=lambda text: sentences.result(text, partial(words.said, language)),
         told=lambda kept: sentences.worded(language, read(kept)),
+        whole=lambda kept: sentences.whole(language, read(kept)),
         query=lambda values: urlencode({name: one for name, one in values.items() if one}),
         facts=lambda text: _facts(language, text),
         fact=partial(_fact, language),

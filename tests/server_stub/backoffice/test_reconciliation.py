@@ -376,6 +376,11 @@ async def test_the_charts_are_of_the_last_run_that_is_done_and_have_words(system
     assert "<title>2026-06-20 · Payment platform ¥" in wide
     assert "Of the last 10 days" in narrow
     assert "Of the last 30 days 28 were compared" in page
+    (missed,) = re.findall(r'href="/backoffice(/reconciliation/\w+)">2026-05-31<', page)
+    assert "<span>No file DZMX/DZMX20260531.TXT of BOSS is here</span>" in (await viewer.get(missed)).text
+    await viewer.post("/language", "/help", language="zh")
+    assert "<span>没有" in (await viewer.get(missed)).text
+    await viewer.post("/language", "/help", language="en")
     assert ">1k</text>" in page
     runs = [row for row in await system.rows(tables.book.runs) if row.pair == "boss"]
     days = run_charts.days_of(runs, DAY - timedelta(days=1))
