@@ -40,6 +40,7 @@ SHOWN = {
     "reports": "/reports/2026-06",
     "reports-day": "/reports/2026-06-21",
     "breaks": "/breaks",
+    "breaks-wrong": "/breaks?amount=much",
     "break": "/breaks/{break}",
     "break-one-side": "/breaks/{break_lost}",
     "reconciliation": "/reconciliation",

@@ -371,7 +371,7 @@ FACTS = {
     "money_moved": N_("Money moved"),
     "box_number": N_("Box number"),
     "chip": N_("Data for the card's chip"),
-    "key_id": N_("Key"),
+    "key_id": N_("Number of the key"),
 }
 """What facts are called: of a story's steps, of cases, and of audit logs."""
 STATES = {
@@ -395,7 +395,7 @@ VALUES: Mapping[str, Mapping[str, str]] = {
     "target": STATES,
     "machine": MACHINES,
     "term": words.TERMS,
-    "method": {**words.METHODS, "load": N_("Load of electronic cash")},
+    "method": {**words.METHODS, **search_words.KIND_NAMES},
     "money": {name: mark.text for name, mark in search_words.MONEY_NAMES.items()},
     "actor": words.ACTORS,
     "decision": {name: text for name, (text, _) in words.CASE_ACTIONS.items()},

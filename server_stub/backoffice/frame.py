@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from server_stub.backoffice import code_words, recon_words, sentences, words
+from server_stub.backoffice import code_words, recon_words, search_words, sentences, words
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.words import N_
 from server_stub.foundation.sentences import read
@@ -134,6 +134,7 @@ def environment(language: str) -> Environment:
         tr=lambda pair: (pair[0], words.said(language, pair[1])),
         result=lambda text: sentences.result(text, partial(words.said, language)),
         told=lambda kept: sentences.worded(language, read(kept)),
+        whole=lambda kept: sentences.whole(language, read(kept)),
         query=lambda values: urlencode({name: one for name, one in values.items() if one}),
         facts=lambda text: _facts(language, text),
         fact=partial(_fact, language),
@@ -148,6 +149,7 @@ def environment(language: str) -> Environment:
     ):
         made.globals[name] = getattr(words, name)
     made.globals["AUDITED"], made.globals["JOBS"] = code_words.AUDITED, code_words.JOBS
+    made.globals["KIND_NAMES"] = search_words.KIND_NAMES
     for name in recon_words.TABLES:
         made.globals[name] = getattr(recon_words, name)
     made.globals["N_"] = words.N_

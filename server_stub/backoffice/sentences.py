@@ -82,6 +82,16 @@ def worded(language: str, sentence: Sentence) -> str:
     return sentence.worded(lambda message: words.said(language, message), value)
 
 
+def whole(language: str, sentence: Sentence) -> str:
+    """The same where it stands by itself: a message that begins with a small letter begins with a large one.
+
+    >>> whole("en", say("no file of %(day)s", day="2026-06-21")), whole("en", say("%(name)s: bad", name="a.txt"))
+    ('No file of 2026-06-21', 'a.txt: bad')
+    """
+    text = worded(language, sentence)
+    return text[:1].upper() + text[1:] if sentence.message[:1].islower() else text
+
+
 def of(error: Refusal | Problem) -> Sentence:
     """Why something was refused."""
     return say("%(code)s", code=error.code) if isinstance(error, Problem) else error.said

@@ -176,7 +176,7 @@ def at_tsp(conn: Connection, transaction: str) -> AtTsp | None:
         subject,
         tuple(_card(found, debit, asked, certificate)),
         tuple((terminal, *slip) for terminal in terminals for slip in slips),
-        tuple(events),
+        tuple(_of_kind(event, found.kind) for event in events),
         (*journals,),
         tuple(cases),
     )
@@ -313,6 +313,16 @@ def _json(text: str) -> Iterator[tuple[str, str]]:
         for name, value in sorted(told.items()):
             if value is not None and name not in _SECRET and not isinstance(value, dict | list):
                 yield name, _amount(name, value)
+
+
+def _of_kind(event: Event, kind: str | None) -> Event:
+    """The same where a card is called what it is, as everywhere."""
+    if kind is None or ("method", "card") not in event.details:
+        return event
+    named = tuple(
+        (name, kind if (name, value) == ("method", "card") else value) for name, value in event.details
+    )
+    return event._replace(details=named)
 
 
 def _beginning(found: Found, order: Row[Any] | None) -> Iterator[Event]:

@@ -412,6 +412,11 @@ def kind_of(row: Row[Any]) -> str | None:
     return None if row.by_cash is None else "electronic-cash"
 
 
+def kinds_of(conn: Connection, ids: Sequence[str]) -> dict[str, str | None]:
+    """The same of payments by their ids; those that are none are left out."""
+    return {row.id: kind_of(row) for row in conn.execute(_PAYMENT.where(payments.c.id.in_(ids)))}
+
+
 def _payment(row: Row[Any]) -> Found:
     shown = machines.PAYMENT_SHOWN[row.state]
     return Found(

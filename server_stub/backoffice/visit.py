@@ -131,7 +131,7 @@ class Visit:
 
     def worded(self, sentence: Sentence) -> str:
         """What a role has said, in this person's language."""
-        return sentences.worded(self.language, sentence)
+        return sentences.whole(self.language, sentence)
 
     def page(self, template: str, status: int = 200, **facts: Any) -> Response:
         """A page, or the part of one that htmx asked for, from a template."""

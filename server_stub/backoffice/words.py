@@ -25,6 +25,11 @@ def P_(context: str, message: str) -> tuple[str, str]:
     return context, message
 
 
+def NP_(one: str, more: str) -> tuple[str, str]:
+    """The same of one that is said in another way of one thing than of several."""
+    return one, more
+
+
 @cache
 def translations(language: str) -> gettext.NullTranslations:
     """The catalogue of a language; English is the message ids' own.

@@ -142,8 +142,7 @@ def add(
     """
     folders = folders or FOLDERS
     networks = expect_right(name, addresses, folders)
-    if statements.one(conn, partners, name=name) is not None:
-        raise PartnerRefused(N_("there is a partner %(name)s already"), "name", name=name)
+    expect_new(conn, name)
     _insert(conn, clock, name, password, folders, networks, limits)
     told = {"addresses": networks, "folders": dict(folders), **limits._asdict()}
     audit.append(conn, clock, actor, "partner-added", name, **told)
@@ -203,10 +202,28 @@ def folders_of(texts: Iterable[str]) -> dict[str, str]:
 
 def expect_right(name: str, addresses: Sequence[str], folders: Mapping[str, str]) -> list[str]:
     """Raises PartnerRefused where an account could not be like this; returns the networks, in CIDR notation."""
+    expect_name(name)
+    expect_folders(folders)
+    return networks_of(addresses)
+
+
+def expect_new(conn: Connection, name: str) -> None:
+    """Raises PartnerRefused where no account can be made by this name."""
+    expect_name(name)
+    if statements.one(conn, partners, name=name) is not None:
+        raise PartnerRefused(N_("there is a partner %(name)s already"), "name", name=name)
+
+
+def expect_name(name: str) -> None:
+    """Raises PartnerRefused where this is no name."""
     if not ACCOUNT.fullmatch(name):
         raise PartnerRefused(
             N_("'%(name)s': a name is up to 32 small letters, digits and hyphens"), "name", name=name
         )
+
+
+def expect_folders(folders: Mapping[str, str]) -> None:
+    """Raises PartnerRefused where an account could not have these."""
     for folder, right in folders.items():
         if not NAME.fullmatch(folder) or folder.endswith(TEMPORARY) or right not in (READ, WRITE):
             said = N_("%(folder)s: a folder is letters and digits, with =r or =rw; none is within another")
@@ -217,6 +234,10 @@ def expect_right(name: str, addresses: Sequence[str], folders: Mapping[str, str]
         if (other := alike.setdefault(folder.lower(), folder)) != folder:
             said = N_("folders %(other)s and %(folder)s differ in capitals only")
             raise PartnerRefused(said, "folders", other=other, folder=folder)
+
+
+def networks_of(addresses: Sequence[str]) -> list[str]:
+    """Where an account may come from, in CIDR notation. Raises PartnerRefused."""
     return [] if [*addresses] == [ANY] else [_network(one) for one in addresses]
 
 

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from server_stub.backoffice.errors import REASON_WANTED, Unknown
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
+from server_stub.backoffice.transactions import kinds_of
 from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import N_
 from server_stub.boss import keys, word
@@ -97,23 +98,26 @@ async def _shown(visit: Visit, wrong: Mapping[str, str]) -> Response:
             "keys": conn.execute(had).all(),
         }
 
-    def paid(conn: Connection) -> list[Any]:
+    def paid(conn: Connection) -> tuple[list[Any], dict[str, str | None]]:
         ordered = tsp.orders.c
         named = (ordered.service.label("service_named"), ordered.term.label("ordered_term"))
         query = select(tsp.payments, ordered.number, *named)
         query = query.join(tsp.orders, tsp.orders.c.id == tsp.payments.c.order_id)
         query = query.where(tsp.payments.c.box_number == number)
-        return list(conn.execute(query.order_by(tsp.payments.c.created_at.desc()).limit(PAYMENTS)))
+        found = list(conn.execute(query.order_by(tsp.payments.c.created_at.desc()).limit(PAYMENTS)))
+        return found, kinds_of(conn, [row.id for row in found])
 
     facts = await visit.office.books("boss").read(look)
-    payments = None
+    payments: list[Any] | None = None
+    kinds: dict[str, str | None] = {}
     if "tsp" in visit.office.databases:
-        payments = await visit.office.books("tsp").read(paid)
+        payments, kinds = await visit.office.books("tsp").read(paid)
     return visit.page(
         "box.html",
         422 if wrong else 200,
         **facts,
         payments=payments,
+        kinds=kinds,
         actions=ACTIONS,
         destroys=DESTROYS,
         wrong=wrong,

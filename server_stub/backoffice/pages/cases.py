@@ -15,6 +15,7 @@ from server_stub.backoffice.errors import REASON_WANTED, Clash, Impossible, Unkn
 from server_stub.backoffice.office import Office
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
+from server_stub.backoffice.transactions import kinds_of
 from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import CASE_KINDS, N_
 from server_stub.foundation.ids import number_of
@@ -81,7 +82,11 @@ async def _shown(
     office = visit.office
     subject = row.payment_id or row.load_id
     passed = select(moves).where(moves.c.row == subject).order_by(moves.c.id)
-    history = await office.books("tsp").read(lambda conn: conn.execute(passed).all())
+
+    def look(conn: Connection) -> tuple[list[Row[Any]], str | None]:
+        return list(conn.execute(passed)), kinds_of(conn, [subject]).get(subject)
+
+    history, kind = await office.books("tsp").read(look)
     waiting = await office.database.read(lambda conn: proposals.about(conn, KIND, row.id))
     facts = json.loads(row.facts)
     if (proof := cases.proof_of(row, row)) is not None:
@@ -89,6 +94,7 @@ async def _shown(
     able = cases.able(row, row.stands, row) if row.state == "open" else []
     told: dict[str, Any] = {
         "history": history,
+        "kind": kind,
         "waiting": waiting,
         "able": able,
         "known": sorted(facts.items()),

@@ -12,21 +12,28 @@ from starlette.responses import Response
 
 from server_stub.backoffice import tables
 from server_stub.backoffice.office import METADATA, Office
+from server_stub.backoffice.pages.reconciliation import UNCOMPARED, uncompared
+from server_stub.backoffice.pairs import pairs
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.transactions import first_id
 from server_stub.backoffice.visit import Visit
-from server_stub.backoffice.words import N_
+from server_stub.backoffice.words import NP_
 from server_stub.foundation.clock import CHINA
 from server_stub.foundation.database import DatabaseFault, outage
 from server_stub.tsp import measures, settlement
 from server_stub.tsp.tables import book, cases, jobs, payments, psam_locks, settlements
 
 READY_SECONDS = 2.0
-LOOKED_BACK = timedelta(days=31)
-"""Days before are not missed any more, as in ``tsp.reconciling``."""
 TAKEN = ("paid", "opened", "service-refused")
 """States of payments whose money is in, and stays."""
+CASES = NP_("case waits for a decision", "cases wait for a decision")
+BREAKS = NP_("difference waits for a decision", "differences wait for a decision")
+DAYS = NP_("day could not be compared", "days could not be compared")
+BATCHES = NP_("card batch differs from UnionPay", "card batches differ from UnionPay")
+PSAMS = NP_("PSAM has locked itself", "PSAMs have locked themselves")
+JOBS = NP_("job failed the last time", "jobs failed the last time")
+PROPOSALS = NP_("decision waits for a second person", "decisions wait for a second person")
 pages = Pages()
 
 
@@ -35,15 +42,17 @@ class Need(NamedTuple):
 
     Attributes:
         number: of it; 0: nothing waits.
-        text: what it is.
+        text: what it is, of one and of several.
         since: the oldest of it.
+        pair: of books that it is about; "" of what is about none.
     """
 
     path: str
     number: int
-    text: str
+    text: tuple[str, str]
     tone: str
     since: datetime | None = None
+    pair: str = ""
 
 
 class Taking(NamedTuple):
@@ -82,7 +91,8 @@ async def _facts(office: Office) -> dict[str, Any]:
         told = await office.books("tsp").read(lambda conn: look(conn, now))
     waiting = await office.database.read(_proposals)
     needs = (*(told.needs if told else ()), waiting)
-    return {"told": told, "needs": [one for one in needs if one.number], "health": await _health(office)}
+    waits = [one for one in needs if one.number]
+    return {"told": told, "needs": waits, "pairs": pairs(), "health": await _health(office)}
 
 
 def look(conn: Connection, now: datetime) -> Today:
@@ -93,7 +103,6 @@ def look(conn: Connection, now: datetime) -> Today:
     differ = _count(conn, settlements, settlements.c.state == settlement.DIFFERS, settlements.c.begun_at)
     locked = _count(conn, psam_locks, True, psam_locks.c.locked_at)
     breaks = _count(conn, book.breaks, _waits(), book.breaks.c.opened_at)
-    uncompared = _count(conn, book.runs, _uncompared(now), book.runs.c.ended_at)
     taken = (
         select(payments.c.method, func.count().label("number"), func.sum(payments.c.amount_fen).label("fen"))
         # Nobody pays a day after the beginning: of ten million payments only the last are read.
@@ -107,12 +116,12 @@ def look(conn: Connection, now: datetime) -> Today:
     row = conn.execute(unknown.where(payments.c.state.in_(measures.UNKNOWN))).one()
     return Today(
         (
-            Need("/cases", open_cases[0], N_("cases wait for a decision"), "bad", open_cases[1]),
-            Need("/breaks?state=open", breaks[0], N_("differences wait for a decision"), "bad", breaks[1]),
-            Need("/reconciliation", uncompared[0], N_("days could not be compared"), "bad", uncompared[1]),
-            Need("/batches", differ[0], N_("card batches differ from UnionPay"), "bad", differ[1]),
-            Need("/psams", locked[0], N_("PSAMs have locked themselves"), "bad", locked[1]),
-            Need("/jobs", failed[0], N_("jobs failed the last time"), "wait", failed[1]),
+            Need("/cases", open_cases[0], CASES, "bad", open_cases[1]),
+            Need("/breaks?state=open", breaks[0], BREAKS, "bad", breaks[1]),
+            *(_days(conn, pair, now) for pair in pairs()),
+            Need("/batches", differ[0], BATCHES, "bad", differ[1]),
+            Need("/psams", locked[0], PSAMS, "bad", locked[1]),
+            Need("/jobs", failed[0], JOBS, "wait", failed[1]),
         ),
         tuple(Taking(one.method, one.number, int(one.fen)) for one in conn.execute(taken)),
         row.number,
@@ -125,14 +134,11 @@ def _waits() -> ColumnElement[bool]:
     return book.breaks.c.closed_at.is_(None) & (book.breaks.c.state == "open")
 
 
-def _uncompared(now: datetime) -> ColumnElement[bool]:
-    """Runs of the last days that came to nothing, and after which none of their day was done, is wanted, or failed again."""
-    runs, later = book.runs.c, book.runs.alias()
-    first = (now.astimezone(CHINA) - LOOKED_BACK).date().isoformat()
-    newer = (later.c.pair == runs.pair) & (later.c.day == runs.day) & ~later.c.dry_run
-    newer &= (later.c.state == "done") | (later.c.id > runs.id)
-    failed = runs.state.in_(("failed", "refused", "stopped")) & ~runs.dry_run & (runs.day >= first)
-    return failed & ~select(later.c.id).where(newer).exists()
+def _days(conn: Connection, pair: str, now: datetime) -> Need:
+    """Those of a pair that could not be compared."""
+    which = (book.runs.c.pair == pair) & uncompared(now)
+    number, oldest = _count(conn, book.runs, which, book.runs.c.ended_at)
+    return Need(f"/reconciliation?pair={pair}&state={UNCOMPARED}", number, DAYS, "bad", oldest, pair)
 
 
 def _count(conn: Connection, table: Any, which: Any, since: Any) -> tuple[int, datetime | None]:
@@ -144,7 +150,7 @@ def _count(conn: Connection, table: Any, which: Any, since: Any) -> tuple[int, d
 def _proposals(conn: Connection) -> Need:
     table = tables.proposals
     found = _count(conn, table, table.c.state.in_(("open", "confirmed")), table.c.proposed_at)
-    return Need("/proposals", found[0], N_("decisions wait for a second person"), "wait", found[1])
+    return Need("/proposals", found[0], PROPOSALS, "wait", found[1])
 
 
 async def _health(office: Office) -> Mapping[str, str]:

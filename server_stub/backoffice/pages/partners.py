@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from starlette.responses import Response
@@ -13,15 +14,17 @@ from starlette.responses import Response
 from server_stub.backoffice.errors import Unknown
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
-from server_stub.backoffice.visit import Form, Visit
+from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import N_
 from server_stub.exchange import partners
 from server_stub.exchange.partners import CLOSED, OPEN, Limits, Partner, PartnerRefused
 from server_stub.exchange.tables import files
 from server_stub.foundation.secret import SecretText
 
-MB = 1 << 20
-MOST_CONNECTIONS, MOST_MB = 100, 1 << 20
+T = TypeVar("T")
+UNITS: Mapping[str, int] = {"GB": 1 << 30, "MB": 1 << 20, "KB": 1 << 10, "B": 1}
+SIZE = re.compile(r"([0-9]{1,12}) ?(GB|MB|KB|B)?")
+MOST_CONNECTIONS, MOST_BYTES = 100, 1 << 40
 FILES_SHOWN = 10
 pages = Pages()
 
@@ -37,44 +40,79 @@ async def add(visit: Visit) -> Response:
     """A new account; its password is shown once."""
     office, form, actor = visit.office, visit.form, visit.person.name
     name, addresses = form.text("name"), form.text("addresses", 2000).replace(",", " ").split()
-    books = office.books("exchange")
+    books, wrong = office.books("exchange"), dict[str, str]()
+    await books.read(lambda conn: _tried(visit, wrong, lambda: partners.expect_new(conn, name)))
+    _tried(visit, wrong, lambda: partners.networks_of(addresses))
+    folders = _tried(visit, wrong, lambda: _folders(form.text("folders", 2000)))
+    limits = _limits(visit, wrong)
+    if wrong:
+        return await _list(visit, wrong)
+    password, kept = await _password(visit)
+
+    def enter(conn: Connection) -> None:
+        told = (name, kept, addresses, folders, limits)
+        partners.add(conn, office.clock, actor, *told)
+
     try:
-        folders, limits = _folders(form.text("folders", 2000)), _limits(form)
-        partners.expect_right(name, addresses, folders or partners.FOLDERS)
-        password, kept = await _password(visit)
-
-        def enter(conn: Connection) -> None:
-            told = (name, kept, addresses, folders, limits)
-            partners.add(conn, office.clock, actor, *told)
-
         await books.write(enter)
-    except PartnerRefused as refused:
+    except PartnerRefused as refused:  # somebody was faster
         return await _list(visit, {refused.field or "name": visit.worded(refused.said)})
     return visit.page("partner_password.html", name=name, password=password)
 
 
+def _tried(visit: Visit, wrong: dict[str, str], check: Callable[[], T]) -> T | None:
+    """What a check returns; what it refuses is put down by its field, so that all that is wrong is told at once."""
+    try:
+        return check()
+    except PartnerRefused as refused:
+        wrong[refused.field] = visit.worded(refused.said)
+        return None
+
+
 def _folders(text: str) -> dict[str, str]:
     """Folders as they were typed: each with =r or =rw. Raises PartnerRefused."""
-    return partners.folders_of(text.replace(",", " ").split())
+    folders = partners.folders_of(text.replace(",", " ").split())
+    partners.expect_folders(folders)
+    return folders
 
 
-def _limits(form: Form, usual: Limits = Limits()) -> Limits:
-    """What is not filled in, or shows what it is, stays as usual. Raises PartnerRefused."""
-    connections = form.number("connections", usual.connections)
-    kept = {"file": usual.file_bytes, "room": usual.room_bytes}
-    sizes = {name: form.number(name, _mb(size)) for name, size in kept.items()}
-    most = {"connections": MOST_CONNECTIONS, **dict.fromkeys(sizes, MOST_MB)}
-    for name, number in {"connections": connections, **sizes}.items():
-        if not 0 < number <= most[name]:
-            said = N_("connections are 1 to %(connections)s, sizes 1 to %(size)s MB")
-            raise PartnerRefused(said, name, connections=MOST_CONNECTIONS, size=f"{MOST_MB:,}")
-    given = (kept[name] if size == _mb(kept[name]) else size * MB for name, size in sizes.items())
-    return Limits(connections, *given)
+def _limits(visit: Visit, wrong: dict[str, str], usual: Limits = Limits()) -> Limits:
+    """What is not filled in stays as usual; what cannot be is put down in ``wrong``."""
+    typed = visit.form.text
+    numbers = (
+        _tried(visit, wrong, lambda: _connections(typed("connections") or str(usual.connections))),
+        _tried(visit, wrong, lambda: _size("file", typed("file") or written(usual.file_bytes))),
+        _tried(visit, wrong, lambda: _size("room", typed("room") or written(usual.room_bytes))),
+    )
+    return Limits(*(number or 0 for number in numbers))
 
 
-def _mb(size: int) -> int:
-    """For a form; a command may have set less than one."""
-    return -(-size // MB)
+def _connections(text: str) -> int:
+    """How many at once. Raises PartnerRefused."""
+    if re.fullmatch("[0-9]{1,3}", text) is None or not 0 < int(text) <= MOST_CONNECTIONS:
+        said = N_("connections are 1 to %(connections)s")
+        raise PartnerRefused(said, "connections", connections=MOST_CONNECTIONS)
+    return int(text)
+
+
+def _size(field: str, text: str) -> int:
+    """Bytes as they were typed with their unit; without one they are MB. Raises PartnerRefused."""
+    found = SIZE.fullmatch(" ".join(text.upper().replace(",", "").split()))
+    size = int(found[1]) * UNITS[found[2] or "MB"] if found else 0
+    if not 0 < size <= MOST_BYTES:
+        said = N_("'%(text)s': a size up to %(most)s is wanted, like 500 MB or 20 GB")
+        raise PartnerRefused(said, field, text=text, most=written(MOST_BYTES))
+    return size
+
+
+def written(size: int) -> str:
+    """A size as people type it, to the byte.
+
+    >>> written(20 << 30), written(1500 << 20), written(1 << 40), written(1_000_000)
+    ('20 GB', '1,500 MB', '1,024 GB', '1,000,000 B')
+    """
+    name, unit = next(one for one in UNITS.items() if size % one[1] == 0)
+    return f"{size // unit:,} {name}"
 
 
 @pages.get("/partners/{name}", Right.PARTNERS)
@@ -88,17 +126,19 @@ async def change(visit: Visit) -> Response:
     """What was agreed anew: addresses, folders, limits."""
     office, form, partner = visit.office, visit.form, await _find(visit)
     addresses = form.text("addresses", 2000).replace(",", " ").split()
-    try:
-        folders = None if partner.name in partners.BUNDLED else _folders(form.text("folders", 2000))
-        limits = _limits(form, Limits(partner.connections, partner.file_bytes, partner.room_bytes))
+    wrong = dict[str, str]()
+    _tried(visit, wrong, lambda: partners.networks_of(addresses))
+    bundled = partner.name in partners.BUNDLED
+    folders = None if bundled else _tried(visit, wrong, lambda: _folders(form.text("folders", 2000)))
+    limits = _limits(visit, wrong, Limits(partner.connections, partner.file_bytes, partner.room_bytes))
+    if wrong:
+        return await _one(visit, partner, wrong)
 
-        def enter(conn: Connection) -> None:
-            told = (partner.name, addresses, folders or None, limits._asdict())
-            partners.change(conn, office.clock, visit.person.name, *told)
+    def enter(conn: Connection) -> None:
+        told = (partner.name, addresses, folders or None, limits._asdict())
+        partners.change(conn, office.clock, visit.person.name, *told)
 
-        await office.books("exchange").write(enter)
-    except PartnerRefused as refused:
-        return await _one(visit, partner, {refused.field or "addresses": visit.worded(refused.said)})
+    await office.books("exchange").write(enter)
     return visit.go(f"/partners/{partner.name}", "partner-changed")
 
 
@@ -106,16 +146,15 @@ async def _one(visit: Visit, partner: Partner, wrong: Mapping[str, str] = Mappin
     last = await visit.office.books("exchange").read(
         lambda conn: files.listed(conn, partner=partner.name, most=FILES_SHOWN)
     )
-    told: dict[str, Any] = {
+    kept: dict[str, Any] = {
         "addresses": " ".join(partner.addresses),
         "folders": " ".join(f"{name}={right}" for name, right in partner.folders.items()),
         "connections": partner.connections,
-        "file": _mb(partner.file_bytes),
-        "room": _mb(partner.room_bytes),
+        "file": written(partner.file_bytes),
+        "room": written(partner.room_bytes),
     }
-    if wrong:
-        told = {name: visit.form.text(name, 2000) for name in told}
-    facts = {"partner": partner, "files": last, "told": told, "wrong": wrong}
+    told = {name: visit.form.text(name, 2000) for name in kept} if wrong else kept
+    facts = {"partner": partner, "files": last, "kept": kept, "told": told, "wrong": wrong}
     return visit.page("partner.html", 422 if wrong else 200, **facts, bundled=partners.BUNDLED)
 
 
@@ -171,8 +210,10 @@ async def _list(visit: Visit, wrong: Mapping[str, str] = MappingProxyType({})) -
     names = ("name", "addresses", "folders", "connections", "file", "room")
     told: dict[str, Any] = {name: visit.form.text(name, 2000) for name in names}
     usual = Limits()
-    typed = {"connections": usual.connections, "file": usual.file_bytes // MB, "room": usual.room_bytes // MB}
-    told |= {name: told[name] or str(value) for name, value in typed.items()}
+    sizes = {"file": written(usual.file_bytes), "room": written(usual.room_bytes)}
+    told |= {
+        name: told[name] or value for name, value in ({"connections": usual.connections} | sizes).items()
+    }
     return visit.page("partners.html", 422 if wrong else 200, partners=found, wrong=wrong, told=told)
 
 

@@ -6,7 +6,7 @@ import json
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, and_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, select
 from starlette.responses import Response
 
 from server_stub.backoffice import run_charts
@@ -19,6 +19,7 @@ from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import N_
 from server_stub.foundation import jobs, statements
+from server_stub.foundation.clock import CHINA
 from server_stub.reconciliation.book import sample_of
 from server_stub.reconciliation.healing import Healed
 from server_stub.tsp import tables
@@ -29,7 +30,14 @@ SHOWN = 40
 ISO = 10
 """Letters of a day."""
 UNDER_WAY = ("wanted", "running")
-STATES = (("", N_("All")), *((name, mark.text) for name, mark in RUN_STATES.items()))
+UNCOMPARED = "uncompared"
+LOOKED_BACK = timedelta(days=31)
+"""Days before are not missed any more, as in ``tsp.reconciling``."""
+STATES = (
+    ("", N_("All")),
+    (UNCOMPARED, N_("Days that could not be compared")),
+    *((name, mark.text) for name, mark in RUN_STATES.items()),
+)
 """What the history can be narrowed to."""
 pages = Pages()
 
@@ -74,7 +82,12 @@ async def _listed(visit: Visit, pair: str, error: str = "", typed: str = "") -> 
 
     def look(conn: Connection) -> dict[str, Any]:
         runs = book.runs.c
-        wanted = [runs.pair == pair, *(runs[name] == told[name] for name in ("state", "day") if told[name])]
+        wanted = [runs.pair == pair]
+        if told["day"]:
+            wanted.append(runs.day == told["day"])
+        if told["state"]:
+            now = office.clock.now()
+            wanted.append(uncompared(now) if told["state"] == UNCOMPARED else runs.state == told["state"])
         if before:
             day, run = before[:ISO], before[ISO:]
             wanted.append((runs.day < day) | ((runs.day == day) & (runs.id < run)))
@@ -103,6 +116,16 @@ async def _listed(visit: Visit, pair: str, error: str = "", typed: str = "") -> 
     facts |= {"states": STATES, "last": last, "geometry": run_charts}
     facts |= {"wrong": {"want": error} if error else {}, "typed": typed or last}
     return visit.page("reconciliation.html", 422 if error else 200, **facts)
+
+
+def uncompared(now: datetime) -> ColumnElement[bool]:
+    """Runs of the last days that came to nothing, and after which none of their day was done, is wanted, or failed again."""
+    runs, later = book.runs.c, book.runs.alias()
+    first = (now.astimezone(CHINA) - LOOKED_BACK).date().isoformat()
+    newer = (later.c.pair == runs.pair) & (later.c.day == runs.day) & ~later.c.dry_run
+    newer &= (later.c.state == "done") | (later.c.id > runs.id)
+    failed = runs.state.in_(("failed", "refused", "stopped")) & ~runs.dry_run & (runs.day >= first)
+    return failed & ~select(later.c.id).where(newer).exists()
 
 
 def _place(row: Row[Any]) -> str:

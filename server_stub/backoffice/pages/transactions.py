@@ -32,7 +32,6 @@ from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.search_words import (
     FIELD_NAMES,
-    KIND_NAMES,
     MONEY_NAMES,
     SHOWN_NAMES,
     WRONG,
@@ -178,7 +177,6 @@ async def names_of(visit: Visit) -> Mapping[str, str]:
 
 WORDS: Mapping[str, Any] = {
     "FIELD_NAMES": FIELD_NAMES,
-    "KIND_NAMES": KIND_NAMES,
     "MONEY_NAMES": MONEY_NAMES,
     "SHOWN_NAMES": SHOWN_NAMES,
     "REASONS": code_words.REASONS,

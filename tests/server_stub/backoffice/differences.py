@@ -125,7 +125,7 @@ def month(conn: Connection, ids: Ids, clock: Clock, last: date, pair: str) -> No
         if away in (9, 21):
             run = book.want(conn, ids, clock, pair, day, "server")
             name = f"DZMX/DZMX{day:%Y%m%d}.TXT"
-            why = say("no file %(name)s of %(partner)s is here that could be used", name=name, partner=pair)
+            why = say("no file %(name)s of %(partner)s is here", name=name, partner=pair)
             book.fail(conn, clock, run, why, refused=away == 9)
             continue
         some = away % 4 == 0 or away in (3, 13)

@@ -48,6 +48,7 @@ async def test_below_the_limit_a_clerk_decides_after_a_question(system: System) 
     await clerk.sign_in()
     case = await case_of(clerk)
     assert "It is not known whether the card was debited" in (await clerk.get(case)).text
+    assert re.search(r"<dt>Way to pay</dt><dd[^>]*>\s*Purse card\s*</dd>", clerk.page)
     said = {"action": "write-off", "reason": "Asked the bank: nothing was debited"}
     asked = await clerk.post(case, case, **said)
     assert "Decide this case?" in asked.text

@@ -90,7 +90,13 @@ async def test_a_locked_psam_is_unlocked_with_a_reason(system: System) -> None:
     chief = await let_in(system, "xu", "supervisor")
     locked = insert(tables.psam_locks).values(psam="sim:2", locked_at=system.clock.now())
     await system.tsp.database.write(lambda conn: conn.execute(locked))
+    assert "PSAM has locked itself" in (await chief.get("/")).text
+    more = insert(tables.psam_locks).values(psam="sim:3", locked_at=system.clock.now())
+    await system.tsp.database.write(lambda conn: conn.execute(more))
     assert "PSAMs have locked themselves" in (await chief.get("/")).text
+    await system.tsp.database.write(
+        lambda conn: conn.execute(tables.psam_locks.delete().where(tables.psam_locks.c.psam == "sim:3"))
+    )
     assert "sim:2 has locked itself" in (await chief.get("/psams/live")).text
     said = {"psam": "sim:2", "reason": "bank has unlocked it"}
     assert "not locked any more?" in (await chief.post("/psams/unlock", "/psams", **said)).text

@@ -118,6 +118,9 @@ async def test_the_list_is_narrowed(system: System) -> None:
     found = {query: (await viewer.get(f"/breaks?{query}")).text for query in FILTERS}
     links = {query: len(re.findall(r'href="/backoffice/breaks/\w+"', page)) for query, page in found.items()}
     assert links == FILTERS
+    assert found["amount=much"].count("No amount: type yuan") == 1  # beside its field
+    typed = await viewer.get("/breaks?amount=much", **{"HX-Request": "true"})
+    assert "No amount: type yuan" in typed.text.partition('id="found"')[2]  # all that htmx takes of it
 
 
 async def test_pages_of_the_list_have_every_difference_once_those_that_wait_first(system: System) -> None:
@@ -353,11 +356,16 @@ async def test_what_a_limit_holds_and_what_was_refused_is_said(system: System) -
     await viewer.post("/language", "/help", language="en")
     home = (await viewer.get("/")).text
     assert "differences wait for a decision" in home
-    assert "days could not be compared" in home
+    assert "day could not be compared" in home
+    (way,) = re.findall(r'href="/backoffice(/reconciliation\?[^"]*)"', home)
+    assert way == "/reconciliation?pair=boss&amp;state=uncompared"
+    (row,) = re.findall(r'<tr><td class="num left".*', (await viewer.get(unescape(way))).text)
+    assert f"/reconciliation/{max(bad, stopped)}" in row  # the other one is of the same day
     await core.database.write(
         lambda conn: compared(conn, core.ids, core.clock, DAY - timedelta(days=1))  # and now it could
     )
-    assert "days could not be compared" not in (await viewer.get("/")).text
+    assert "could not be compared" not in (await viewer.get("/")).text
+    assert "Nothing fits the search." in (await viewer.get(unescape(way))).text
 
 
 async def test_the_charts_are_of_the_last_run_that_is_done_and_have_words(system: System) -> None:
@@ -370,6 +378,11 @@ async def test_the_charts_are_of_the_last_run_that_is_done_and_have_words(system
     assert "<title>2026-06-20 · Payment platform ¥" in wide
     assert "Of the last 10 days" in narrow
     assert "Of the last 30 days 28 were compared" in page
+    (missed,) = re.findall(r'href="/backoffice(/reconciliation/\w+)">2026-05-31<', page)
+    assert "<span>No file DZMX/DZMX20260531.TXT of BOSS is here</span>" in (await viewer.get(missed)).text
+    await viewer.post("/language", "/help", language="zh")
+    assert "<span>没有" in (await viewer.get(missed)).text
+    await viewer.post("/language", "/help", language="en")
     assert ">1k</text>" in page
     runs = [row for row in await system.rows(tables.book.runs) if row.pair == "boss"]
     days = run_charts.days_of(runs, DAY - timedelta(days=1))
@@ -466,6 +479,11 @@ async def test_partners_are_let_in_given_passwords_and_closed(system: System) ->
         answer = await admin.post("/partners", "/partners", **wrong)
         assert answer.status_code == 422, wrong
         assert re.search(rf'id="f-{[*wrong][-1]}"[^>]* aria-invalid="true" autofocus', answer.text), wrong
+    every = {"name": "bank", "addresses": "moon", "folders": "X=q", "connections": "0", "file": "much", "room": "2000 GB"}  # fmt: skip
+    await admin.post("/partners", "/partners", **every)
+    assert re.findall(r'<li><a href="#f-(\w+)">', admin.page) == [*every]  # all at once, in the page's order
+    assert all(f'id="w-{name}"' in admin.page for name in every)
+    assert re.findall(r'id="f-(\w+)"[^>]* autofocus', admin.page) == ["name"]
     await admin.post("/language", "/partners", language="zh")
     await admin.post("/partners", "/partners", name="bank")
     assert "已有名为 bank 的合作方" in admin.page
@@ -486,7 +504,20 @@ async def test_partners_are_let_in_given_passwords_and_closed(system: System) ->
         assert re.search(rf'id="f-{next(iter(wrong))}"[^>]* aria-invalid="true" autofocus', refused.text), (
             wrong
         )
+    every = {"addresses": "moon", "folders": "IN=r IN=rw", "connections": "many", "file": "0", "room": "-1"}
+    await admin.post(f"{page}/change", page, **every)
+    assert re.findall(r'<li><a href="#f-(\w+)">', admin.page) == [*every]
     assert await account("bank") == changed
+    sizes = {"file": "1 gb", "room": "1,500MB"}
+    await admin.post(f"{page}/change", page, **{**told, **sizes})
+    stands = await account("bank")
+    assert (stands.file_bytes, stands.room_bytes) == (1 << 30, 1500 << 20)
+    said = (await admin.get(page)).text
+    for size in ("1 GB", "1,500 MB"):
+        assert f'<dd class="num">{size}</dd>' in said
+        assert f'value="{size}"' in said
+    assert re.search(r">Its last files</h2>\s*<div class=\"empty", said)
+    await admin.post(f"{page}/change", page, **told)
     assert 'name="folders"' not in (await admin.get("/partners/ppp")).text
     await admin.post("/partners/ppp/change", "/partners/ppp", addresses="192.0.2.1")
     assert (await account("ppp")).addresses == '["192.0.2.1/32"]'

@@ -156,6 +156,7 @@ async def test_wrong_name_wrong_password_closed_account_and_pause_are_answered_a
         clerk = Clerk(system, "x")
         answer = await clerk.post("/sign-in", "/sign-in", name=name, password=password)
         assert answer.status_code == 401
+        assert re.findall(r'id="f-(\w+)"[^>]* autofocus', answer.text) == ["password"]
         said.add(re.sub(r'value="[^"]*"|X-CSRF-Token[^}]*', "", answer.text))
     assert len(said) == 1
 

@@ -85,6 +85,16 @@ async def test_the_story_of_each_kind_of_payment_is_whole_and_has_nothing_secret
         await box.state(payment["payment"], "done")
     cancelled = await box.pay("wallet:demo", "opera", "monthly")
     await box.post(f"/payments/{cancelled['payment']}/cancel", {"reason": "cancelled"})
+    named = {"purse": "Purse card", "online": "Debit or credit card", "cash": "Electronic cash", "wallet": "Demo wallet"}  # fmt: skip
+    for payment, name in zip((purse, online, cash, wallet), named.values(), strict=True):
+        ways = re.findall(r"Way to pay ((?:(?!Way to pay).)*)", await story(clerk, payment["payment"]))
+        assert len(ways) >= 2
+        assert all(way.startswith(name) for way in ways)  # in short and in every detail
+    await clerk.get(f"/boxes/{box.number}")
+    said = texts(clerk.page)
+    for term, name in (("Monthly", "Purse card"), ("Monthly", "Debit or credit card"), ("Per use", "Electronic cash"), ("Monthly", "Demo wallet")):  # fmt: skip
+        assert f"{term} · {name}" in said
+    assert "Number of the key" in said
     opened = ("Ordered for", "The money is in", "BOSS opened the service", "BOSS has opened the service", "Received, service not open yet", "Payable to the operator", "Receivable from the payment platform", "Revenue: ", "debits and credits agree", "The message was delivered", "A request of the box was answered")  # fmt: skip
     for transaction, expected in (
         (
@@ -294,6 +304,14 @@ async def test_reports_count_a_day_once_and_again_when_something_of_it_moves(
         assert (await clerk.get(path)).status_code == 200
     await clerk.get("/reports/2026-06")
     assert "<title>2026-06-21: ¥27.00 taken" in clerk.page
+    assert "‹ 2026-05 Days as CSV Days as XLSX" in texts(clerk.page)
+    assert "Reports / 2026 / 2026-06 " in texts(clerk.page)
+    await clerk.get(f"/reports/{day}")
+    assert f"Reports / 2026-06 / {day} " in texts(clerk.page)
+    assert clerk.page.count("<h2>Way to pay</h2>") == 1
+    await clerk.get("/reports?year=2025")
+    assert "Nothing was paid in this time" in clerk.page
+    assert "<figure" not in clerk.page  # no chart of nothing
     for path in ("/reports/2026-13", "/reports/x", "/reports?year=9999"):
         assert (await clerk.get(path)).status_code == 404
 
