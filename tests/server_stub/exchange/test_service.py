@@ -9,6 +9,7 @@ import os
 import re
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -496,6 +497,42 @@ async def test_what_cannot_be_kept_is_not_acknowledged(
         await exchange.folder("boss").deliver(tmp_path / "source", "DZMX/A.TXT")
     assert await exchange.folder("boss").names("DZMX") == []
     assert await exchange.files() == []
+
+
+async def test_what_is_being_kept_is_not_written_to(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name is free again when it is there whole, or could not be kept."""
+    keep, name = exchange.service.store.put, "DZMX/A.TXT.part"
+    begun, may_go_on = threading.Event(), threading.Event()
+
+    def slow(path: Path) -> Any:
+        begun.set()
+        may_go_on.wait(10)
+        if not may_fail:
+            return keep(path)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(exchange.service.store, "put", slow)
+    password = account_password(KEY, "boss")
+    one, other = [await asyncio.to_thread(exchange.session, "boss", password) for _ in range(2)]
+    with closing(one), closing(other):
+        await asyncio.to_thread(sent, one, f"STOR {name}", b"whole")
+        for may_fail in (True, False):
+            begun.clear()
+            may_go_on.clear()
+            renamed = asyncio.create_task(asyncio.to_thread(one.rename, name, "DZMX/A.TXT"))
+            assert await asyncio.to_thread(begun.wait, 10)
+            for command in ("STOR", "DELE", "RNFR"):
+                with pytest.raises(ftplib.error_temp, match="450 Another connection is at this file"):
+                    await asyncio.to_thread(other.sendcmd, f"{command} {name}")
+            may_go_on.set()
+            if may_fail:
+                with pytest.raises(ftplib.error_temp, match="452"):
+                    await renamed
+        assert (await renamed)[:3] == "250"
+        await asyncio.to_thread(sent, other, f"STOR {name}", b"next")
+    assert (exchange.data / "folders/boss/DZMX/A.TXT").read_bytes() == b"whole"
 
 
 async def test_what_was_agreed_is_changed_while_the_server_runs(
