@@ -138,7 +138,8 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
 
         def let_in(partner: Partner) -> None:
             if self.desk.signed_in(partner.name) >= partner.connections:
-                refused(SignInRefused("connections", "Too many connections of this account."))
+                log.warning("ftp-refused", partner=name, address=address, why="connections")
+                put_off("Too many connections of this account")
                 return
             self.partner = partner
             self.authorizer = Rights(partner, lambda: self.fs)
@@ -151,9 +152,12 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
                 log.warning("ftp-refused", partner=name[:32], address=address, why=error.why)
                 self.handle_auth_failed(error.said, "")
                 return
-            # Not 530: to a client that would be a wrong password, which it need not try again.
             log.error("ftp-sign-in-put-off", partner=name[:32], address=address, error=_what(error))
-            self.respond("421 Nobody can be signed in at present; try again later.")
+            put_off("Nobody can be signed in at present")
+
+        def put_off(why: str) -> None:
+            # Not 530: to a client that would be a wrong password, which it need not try again.
+            self.respond(f"421 {why}; try again later.")
             self.close_when_done()
 
         self._hand_over(self.desk.service.sign_in(name, SecretText(line), address), let_in, refused)

@@ -188,37 +188,15 @@ class ExchangeService:
             self.database.close()
 
     async def sign_in(self, name: str, password: SecretText, address: str) -> Partner:
-        """Lets a partner in. Each attempt counts as wrong until it was right, so that many at once are no more than one by one.
+        """Lets a partner in. Each attempt counts as wrong until it was right, so that many at once are no more than one by one;
+        those of an address are looked at one by one, so that many who are right are none too many.
 
         Raises:
             SignInRefused
             OSError, DatabaseFault, SQLAlchemyError: nobody can tell at present; it does not count.
         """
-        attempts = self._attempts(name, address)
-
-        def count(conn: Connection) -> Partner | None:
-            now = self.clock.now()
-            for bucket, limit in attempts:
-                rates.take(conn, rate_buckets, bucket, limit, now)
-            return partners.one(conn, name) if partners.ACCOUNT.fullmatch(name) else None
-
-        try:
-            partner = await self.database.write(count)
-        except Problem as problem:
-            minutes = -(-problem.body.facts["retry_after_seconds"] // 60)
-            said = f"Too many wrong passwords; the next try is in {minutes} min."
-            raise SignInRefused("locked-out", said) from None
-        right = await asyncio.to_thread(self._right, partner, password)
-        if partner is None:
-            raise SignInRefused("no such account")
-        if not partner.may_come_from(address):
-            raise SignInRefused("address")
-        if not right:
-            raise SignInRefused("password")
-        if partner.state != OPEN:
-            raise SignInRefused("closed")
-        self._owed += attempts
-        await self._give_back()
+        async with self._locks.hold(f"sign-in from {address}"):
+            partner = await self._expect_right(name, password, address)
         await asyncio.to_thread(self._make_folders, partner)
         await self.measure(name)
         self.known = {**self.known, name: partner}
@@ -314,22 +292,47 @@ class ExchangeService:
         if grown is not None:
             self.growing.pop(grown, None)
 
+    async def _expect_right(self, name: str, password: SecretText, address: str) -> Partner:
+        attempts = self._attempts(name, address)
+
+        def count(conn: Connection) -> Partner | None:
+            now = self.clock.now()
+            for bucket, limit in attempts:
+                rates.take(conn, rate_buckets, bucket, limit, now)
+            return partners.one(conn, name) if partners.ACCOUNT.fullmatch(name) else None
+
+        try:
+            partner = await self.database.write(count)
+        except Problem as problem:
+            minutes = -(-problem.body.facts["retry_after_seconds"] // 60)
+            said = f"Too many wrong passwords; the next try is in {minutes} min."
+            raise SignInRefused("locked-out", said) from None
+        right = await asyncio.to_thread(self._right, partner, password)
+        if partner is None:
+            raise SignInRefused("no such account")
+        if not partner.may_come_from(address):
+            raise SignInRefused("address")
+        if not right:
+            raise SignInRefused("password")
+        if partner.state != OPEN:
+            raise SignInRefused("closed")
+        self._owed += attempts
+        await self._give_back()
+        return partner
+
     async def _give_back(self) -> None:
         """Attempts that were right do not count; where the disk is full just then, they are given back later."""
-        owed, self._owed = self._owed, []
-        if not owed:
-            return
 
         def work(conn: Connection) -> None:
             now = self.clock.now()
             for bucket, limit in owed:
                 rates.give_back(conn, rate_buckets, bucket, limit, now)
 
-        try:
-            await self.database.write(work)
-        except BaseException:
-            self._owed += owed
-            raise
+        async with self._locks.hold("owed"):
+            owed = [*self._owed]
+            if owed:
+                await self.database.write(work)
+                del self._owed[: len(owed)]
 
     def _attempts(self, name: str, address: str) -> tuple[tuple[str, Limit], ...]:
         # What somebody calls himself who cannot be anybody stands in no table.

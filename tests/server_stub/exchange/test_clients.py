@@ -14,7 +14,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import pytest
 
 from server_stub import partners
 from server_stub.exchange import tables
+from server_stub.exchange.partners import Limits
 from server_stub.foundation.clock import machine_pauses
 from server_stub.foundation.folders import account_password
 from server_stub.foundation.secret import SecretText
@@ -312,6 +314,24 @@ def test_wrong_passwords_lock_out_by_account_and_address(exchange: Exchange) -> 
     # Whoever guesses locks nobody else out.
     assert ran([*secured, "--user", f"ppp:{exchange.password('ppp')}", url]).returncode == 0
     assert exchange.curl("boss", "").returncode == 0
+
+
+def test_a_connection_too_many_is_no_wrong_password(exchange: Exchange) -> None:
+    """It is answered 421, which a client tries again; and more of them than passwords may be wrong lock nobody out."""
+
+    def at_once() -> list[subprocess.CompletedProcess[bytes]]:
+        with ThreadPoolExecutor(14) as pool:
+            return [*pool.map(lambda _: exchange.curl("bank", "", "-v"), range(14))]
+
+    def put_off(done: subprocess.CompletedProcess[bytes]) -> bool:
+        return b"< 421 Too many connections of this account; try again later." in done.stderr
+
+    with ExitStack() as sessions:
+        for _ in range(Limits().connections):
+            sessions.enter_context(exchange.ftplib("bank"))
+        assert all(put_off(done) for done in at_once())
+    assert all(done.returncode == 0 or put_off(done) for done in at_once())
+    assert exchange.curl("bank", "", "--retry", "3").returncode == 0
 
 
 def test_an_account_is_let_in_from_its_own_addresses_only(exchange: Exchange) -> None:

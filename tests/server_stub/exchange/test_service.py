@@ -190,7 +190,7 @@ async def test_a_partner_has_no_more_than_was_agreed(exchange: Exchange, tmp_pat
     assert await bank.names("IN") == ["A.TXT"]
     assert [path.name for path in (exchange.data / "folders/bank/IN").iterdir()] == ["A.TXT"]
     sessions = [await asyncio.to_thread(exchange.session, "bank", BANK) for _ in range(2)]
-    with pytest.raises(FolderRefused, match=r"(?i)too many connections"):
+    with pytest.raises(FolderUnreachable, match="421 Too many connections of this account; try again later"):
         await bank.names("IN")
     for session in sessions:
         session.close()
@@ -423,6 +423,13 @@ async def test_many_guesses_at_once_are_no_more_than_one_by_one(exchange: Exchan
     assert sorted(str(one) for one in found) == ["locked-out"] * 17 + ["password"] * 3
 
 
+async def test_many_at_once_who_are_right_are_let_in(exchange: Exchange) -> None:
+    """Each counts as wrong while it is looked at."""
+    right, address = account_password(KEY, "boss"), "192.0.2.7"
+    found = await asyncio.gather(*(exchange.service.sign_in("boss", right, address) for _ in range(20)))
+    assert {one.name for one in found} == {"boss"}
+
+
 async def test_a_stop_cuts_who_does_not_come_to_an_end(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -533,6 +540,22 @@ async def test_what_is_being_kept_is_not_written_to(
         assert (await renamed)[:3] == "250"
         await asyncio.to_thread(sent, other, f"STOR {name}", b"next")
     assert (exchange.data / "folders/boss/DZMX/A.TXT").read_bytes() == b"whole"
+
+
+async def test_an_upload_that_never_comes_lets_go_of_its_name(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server_stub.exchange.data.Waiting.timeout", 0.05)
+    password, name = account_password(KEY, "boss"), "DZMX/A.TXT.part"
+    silent, other = [await asyncio.to_thread(exchange.session, "boss", password) for _ in range(2)]
+    with closing(silent), closing(other):
+        for command in ("PASV", f"STOR {name}"):
+            await asyncio.to_thread(silent.sendcmd, command)
+        with pytest.raises(ftplib.error_temp, match="421 Passive data channel timed out"):
+            await asyncio.to_thread(silent.getresp)
+        await asyncio.to_thread(silent.pwd)  # it has been seen to
+        monkeypatch.undo()
+        await asyncio.to_thread(sent, other, f"STOR {name}", b"next")
 
 
 async def test_what_was_agreed_is_changed_while_the_server_runs(
