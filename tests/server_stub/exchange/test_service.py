@@ -32,7 +32,7 @@ from server_stub.exchange.ftp import (
 )
 from server_stub.exchange.listener import Doorway, Listener
 from server_stub.exchange.partners import CLOSED, Limits
-from server_stub.exchange.service import ExchangeService, SignInRefused
+from server_stub.exchange.service import ExchangeService, Place, SignInRefused
 from server_stub.foundation.clock import SimulatedClock
 from server_stub.foundation.database import Database, NoConnection
 from server_stub.foundation.folders import FolderRefused, FolderUnreachable, FtpFolder, account_password
@@ -556,6 +556,35 @@ async def test_an_upload_that_never_comes_lets_go_of_its_name(
         await asyncio.to_thread(silent.pwd)  # it has been seen to
         monkeypatch.undo()
         await asyncio.to_thread(sent, other, f"STOR {name}", b"next")
+
+
+async def test_what_two_processes_show_at_once_is_the_newest_version(
+    exchange: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, place = exchange.service, Place("boss", "DZMX/A.TXT")
+    other = ExchangeService(
+        service.database, exchange.clock, Ids(exchange.clock, os.urandom), exchange.data, KEY, 3
+    )
+    account = await service.sign_in("boss", account_password(KEY, "boss"), "192.0.2.7")
+    other._own.mkdir()
+    show, entered, may_show = service._show, threading.Event(), threading.Event()
+
+    def slow(*given: Any) -> None:
+        entered.set()
+        may_show.wait(10)
+        show(*given)
+
+    monkeypatch.setattr(service, "_show", slow)
+    sources = [tmp_path / name for name in ("first", "second")]
+    for source in sources:
+        source.write_bytes(source.name.encode())
+    first = asyncio.create_task(service.take_in(account, sources[0], place))
+    assert await asyncio.to_thread(entered.wait, 10)
+    second = asyncio.create_task(other.take_in(account, sources[1], place))
+    await asyncio.wait([second], timeout=0.5)
+    may_show.set()
+    assert [(await one).version for one in (first, second)] == [1, 2]
+    assert service.paths.of(place).read_bytes() == b"second"
 
 
 async def test_what_was_agreed_is_changed_while_the_server_runs(
