@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Callable
@@ -31,6 +32,10 @@ class TooLarge(OSError):
     def __init__(self, said: str, **facts: str | int) -> None:
         super().__init__(errno.EFBIG, os.strerror(errno.EFBIG))
         self.said, self.facts = said, facts
+
+
+class InUse(Exception):
+    """What is asked for has to wait until a transfer has ended, another's or one's own; the text says so."""
 
 
 class Upload:
@@ -83,9 +88,10 @@ class Upload:
             self._file.write(chunk)
         except OSError as error:
             self.given_up = True
+            # Before it is closed: from then on its name may be another's upload.
+            self.discard(for_good=isinstance(error, TooLarge))
             with contextlib.suppress(OSError):  # on a full disk what is still to be written fails once more
                 self._file.close()
-            self.discard(for_good=isinstance(error, TooLarge))
             self._failed(self, error)
 
     def seek(self, position: int) -> None:
@@ -144,18 +150,21 @@ class Filesystem(AbstractedFS):  # type: ignore[misc]
             ]
 
     def open(self, filename: str, mode: str) -> Any:
+        session = self.cmd_channel
+        session.let_go()
+        if session.upload is not None:
+            raise InUse("This connection's upload has not ended")
         if mode == "rb":
             return self._opened(filename, os.O_RDONLY, mode)
-        session = self.cmd_channel
         desk, path, place = session.desk, Path(filename), self.place(filename)
         if desk.stopping:
             raise FilesystemError("The service is being stopped; try again")
         if filename.endswith(TEMPORARY):
-            how = os.O_RDWR | os.O_CREAT | {"wb": os.O_TRUNC, "ab": os.O_APPEND, "r+b": 0}[mode]
-            before = 0
-            with contextlib.suppress(FileNotFoundError):  # what is there of it counts already
-                before = path.stat().st_size
-            return self._upload(self._opened(filename, how, mode), path, place, before)
+            file = self.hold(filename, os.O_CREAT | (os.O_APPEND if mode == "ab" else 0), mode)
+            before = os.fstat(file.fileno()).st_size  # what is there of it counts already
+            if mode == "wb":
+                file.truncate()
+            return self._upload(file, path, place, before)
         if mode != "wb":
             raise FilesystemError(f"What is whole is not changed; go on with one that ends in {TEMPORARY}")
         if not path.parent.is_dir() or path.is_dir():
@@ -175,10 +184,41 @@ class Filesystem(AbstractedFS):  # type: ignore[misc]
         session.upload = upload
         return upload
 
+    def hold(self, filename: str, how: int = 0, mode: str = "r+b") -> IO[bytes]:
+        """A temporary file, which is nobody else's until what is returned is closed: no other session's, nor another process's.
+
+        Args:
+            how: more flags to open it with.
+
+        Raises:
+            InUse: it is being written, or renamed.
+            FilesystemError: it cannot be opened.
+        """
+        try:
+            file = self._opened(filename, os.O_RDWR | how, mode)
+        except OSError as error:
+            raise FilesystemError(os.strerror(error.errno or 0)) from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(filename)):
+                return file
+        except (BlockingIOError, FileNotFoundError):
+            pass  # or it was renamed or deleted just now
+        file.close()
+        raise InUse("Another connection is at this file")
+
+    def rename(self, src: str, dst: str) -> None:
+        """From one temporary name to another."""
+        with self.hold(src), self.hold(dst, os.O_CREAT):
+            super().rename(src, dst)
+
     def remove(self, path: str) -> None:
-        super().remove(path)
         place, desk = self.place(path), self.cmd_channel.desk
-        if not path.endswith(TEMPORARY):
+        if path.endswith(TEMPORARY):
+            with self.hold(path):
+                super().remove(path)
+        else:
+            super().remove(path)
             desk.tell(desk.service.note(place, DELETED, by=self.cmd_channel.partner.name))
         desk.tell(desk.service.measure(place.partner))
 

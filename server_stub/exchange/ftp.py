@@ -11,23 +11,22 @@ import contextlib
 import errno
 import os
 import socket
-import sys
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import IO, Any, ClassVar, NamedTuple, TypeVar
 
 import structlog
 from OpenSSL import SSL
 from pyftpdlib.exceptions import FilesystemError
-from pyftpdlib.handlers import TLS_DTPHandler, TLS_FTPHandler
-from pyftpdlib.handlers.ftp.data import DTPHandler
+from pyftpdlib.handlers import TLS_FTPHandler
 from pyftpdlib.ioloop import IOLoop
 from pyftpdlib.servers import FTPServer
 from sqlalchemy.exc import SQLAlchemyError
 
-from server_stub.exchange.filesystem import Filesystem, Rights, TooLarge, Upload
+from server_stub.exchange.data import Data, Waiting
+from server_stub.exchange.filesystem import Filesystem, InUse, Rights, TooLarge, Upload
 from server_stub.exchange.partners import Partner
 from server_stub.exchange.service import ExchangeService, Place, SignInRefused
 from server_stub.foundation.database import DatabaseFault, outage
@@ -36,7 +35,7 @@ from server_stub.foundation.secret import SecretText
 
 BACKLOG = 100
 MOST_CONNECTIONS, MOST_OF_ONE_ADDRESS = 400, 64
-SIGN_IN_SECONDS, IDLE_SECONDS, STALLED_SECONDS = 20, 300, 120
+SIGN_IN_SECONDS, IDLE_SECONDS = 20, 300
 REFUSED_AFTER_SECONDS = 0.5
 MOST_OF_A_LINE_BYTES = 2048
 TOO_LONG = "\n"
@@ -50,91 +49,9 @@ LEFT_OUT = {
 }
 CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-CUT = "426 The connection was cut: without TLS's close_notify nobody knows whether this was all."
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
-
-
-class Data(TLS_DTPHandler):  # type: ignore[misc]
-    """A data connection. An upload is whole only when the client has said so under TLS: a cut connection ends like one."""
-
-    timeout = STALLED_SECONDS
-    _resp: tuple[Any, ...]
-    _cut = False
-    _finished = False
-
-    @property
-    def transfer_finished(self) -> bool:
-        return self._finished and not self._cut
-
-    @transfer_finished.setter
-    def transfer_finished(self, value: bool) -> None:
-        self._finished = value
-
-    def secure_connection(self, ssl_context: SSL.Context) -> None:
-        super().secure_connection(self.cmd_channel.desk.data_context)
-
-    def push(self, data: bytes) -> None:
-        """Sends a list; an empty one is nothing to TLS, which the library would take for a closed connection."""
-        if data:
-            super().push(data)
-            return
-        self._initialized = True
-        self.modify_ioloop_events(self.ioloop.WRITE)
-        self._wanted_io_events = self.ioloop.WRITE
-
-    def initiate_send(self) -> None:
-        """An empty list is over before TLS has begun; whoever waits for that would take it for a cut."""
-        if not self._ssl_accepting:
-            super().initiate_send()
-
-    def close(self) -> None:
-        if not self._closed and not self._ssl_closing and self.receive:
-            told = (
-                isinstance(self.socket, SSL.Connection) and self.socket.get_shutdown() & SSL.RECEIVED_SHUTDOWN
-            )
-            if self._given_up:
-                self._cut = True
-                if self._finished:
-                    self._resp = ()
-            elif not (self._finished and told):
-                self._cut = True
-                if self._finished:
-                    self._resp = (CUT, log.debug)
-            elif not self._written():
-                self._cut = True
-            elif isinstance(self.file_obj, Upload) and not self.file_obj.temporary:
-                self._resp = ()  # once it is kept
-        super().close()
-
-    def handle_error(self) -> None:
-        """The library's own tells the client nothing."""
-        error = sys.exc_info()[1]
-        assert error is not None
-        if self.file_obj is not None and not self.file_obj.closed:
-            # On a full disk what is still to be written fails once more as it is closed.
-            with contextlib.suppress(OSError):
-                self.file_obj.close()
-        self._fail(error.__cause__ or error)
-        self._error = self._cut = True
-        DTPHandler.close(self)
-
-    def _written(self) -> bool:
-        try:
-            self.file_obj.close()
-        except OSError as error:
-            self._fail(error)
-            return False
-        return True
-
-    def _fail(self, error: BaseException | None) -> None:
-        self._resp = () if self._given_up else (self.cmd_channel.words_of(error), log.debug)
-
-    @property
-    def _given_up(self) -> bool:
-        """The client was told why."""
-        return isinstance(self.file_obj, Upload) and self.file_obj.given_up
 
 
 class Session(TLS_FTPHandler):  # type: ignore[misc]
@@ -146,6 +63,7 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
     """
 
     dtp_handler = Data
+    passive_dtp = Waiting
     abstracted_fs = Filesystem
     proto_cmds: ClassVar = {
         name: how for name, how in TLS_FTPHandler.proto_cmds.items() if name not in LEFT_OUT
@@ -161,6 +79,7 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
     _busy = _too_long = False
     _in_buffer: list[bytes]
     _in_buffer_len: int
+    _in_dtp_queue: tuple[Upload, str] | None
     _rnfr: str | None
 
     def __init__(self, conn: socket.socket, server: FTPServer, ioloop: IOLoop | None = None) -> None:
@@ -207,6 +126,9 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
             super().pre_process_command(line, cmd, arg)
         except FilesystemError as error:
             self.respond(f"550 {error}.")
+        except InUse as error:
+            log.info("file-in-use", partner=self.username, address=self.remote_ip, command=cmd)
+            self.respond(f"450 {error}; try again later.")
 
     def ftp_PASS(self, line: str) -> None:
         if self.authenticated or not self.username:
@@ -216,7 +138,8 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
 
         def let_in(partner: Partner) -> None:
             if self.desk.signed_in(partner.name) >= partner.connections:
-                refused(SignInRefused("connections", "Too many connections of this account."))
+                log.warning("ftp-refused", partner=name, address=address, why="connections")
+                put_off("Too many connections of this account")
                 return
             self.partner = partner
             self.authorizer = Rights(partner, lambda: self.fs)
@@ -229,9 +152,12 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
                 log.warning("ftp-refused", partner=name[:32], address=address, why=error.why)
                 self.handle_auth_failed(error.said, "")
                 return
-            # Not 530: to a client that would be a wrong password, which it need not try again.
             log.error("ftp-sign-in-put-off", partner=name[:32], address=address, error=_what(error))
-            self.respond("421 Nobody can be signed in at present; try again later.")
+            put_off("Nobody can be signed in at present")
+
+        def put_off(why: str) -> None:
+            # Not 530: to a client that would be a wrong password, which it need not try again.
+            self.respond(f"421 {why}; try again later.")
             self.close_when_done()
 
         self._hand_over(self.desk.service.sign_in(name, SecretText(line), address), let_in, refused)
@@ -241,6 +167,11 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
 
     def ftp_TYPE(self, line: str) -> None:
         self.respond("200 Whatever the type, files go byte for byte.")
+
+    def ftp_RNFR(self, path: str) -> None:
+        if path.endswith(TEMPORARY) and os.path.isfile(path):
+            self.fs.hold(path).close()
+        super().ftp_RNFR(path)
 
     def ftp_RNTO(self, path: str) -> None:
         source, self._rnfr = self._rnfr, None
@@ -255,11 +186,11 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
         elif source == path:
             self.respond("250 It has that name.")
         else:
-            was = None if source.endswith(TEMPORARY) else self.fs.place(source)
+            temporary = source.endswith(TEMPORARY)
+            was, held = (None, self.fs.hold(source)) if temporary else (self.fs.place(source), None)
             assert self.partner is not None
-            self._take_in(
-                self.partner, Path(source), self.fs.place(path), was, "250 It has its name, and is kept."
-            )
+            said = "250 It has its name, and is kept."
+            self._take_in(self.partner, Path(source), self.fs.place(path), said, was, held)
 
     def on_file_received(self, file: str) -> None:
         upload, self.upload = self.upload, None
@@ -267,8 +198,7 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
         if upload.temporary:
             self._measure(upload)
         else:
-            said = "226 It is there whole, and kept."
-            self._take_in(upload.account, upload.path, upload.place, None, said)
+            self._take_in(upload.account, upload.path, upload.place, "226 It is there whole, and kept.")
 
     def on_incomplete_file_received(self, file: str) -> None:
         upload, self.upload = self.upload, None
@@ -314,14 +244,30 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
         self.flush_account()
         self.respond("220 Ready for a new user.")
 
+    def ftp_ABOR(self, line: str) -> None:
+        super().ftp_ABOR(line)
+        self.let_go()
+
     def flush_account(self) -> None:
         super().flush_account()
         self.partner = None
+        self.let_go()
+
+    def let_go(self) -> None:
+        """An upload whose data connection has not come is none any more."""
+        upload, data = self.upload, self.data_channel
+        if upload is None or (data is not None and data.file_obj is upload):
+            return
+        self.upload = self._in_dtp_queue = None
+        upload.close()
+        upload.discard()
+        self._measure(upload)
 
     def close(self) -> None:
         self.desk.sessions.discard(self)
         super().close()
         if self.upload is not None:  # its data connection has never come
+            self.upload.close()
             self.upload.discard()
             self.desk.service.growing.pop(self.upload.path, None)
 
@@ -338,6 +284,10 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
         log.warning("ftp-refused", address=self.remote_ip, why="connections of the address")
         super().handle_max_cons_per_ip()
 
+    def _make_epasv(self, extmode: bool = False) -> None:
+        self.let_go()  # or it would take the next one's data connection
+        super()._make_epasv(extmode)
+
     def _expect_signed_in(self) -> None:
         """Whoever does not say who he is makes room for others, whatever else he says."""
         if self._busy:  # his password is being looked at
@@ -350,7 +300,8 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
             self.respond(f"550 What is whole gets no name that ends in {TEMPORARY}.")
             return
         try:
-            self.fs.rename(source, path)
+            if source != path:
+                self.fs.rename(source, path)
         except OSError as error:
             self.respond(f"550 {os.strerror(error.errno or 0)}.")
         else:
@@ -360,7 +311,19 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
         """What its partner's folders take up has changed."""
         self.desk.tell(self.desk.service.measure(upload.place.partner, upload.path))
 
-    def _take_in(self, account: Partner, source: Path, place: Place, was: Place | None, said: str) -> None:
+    def _take_in(
+        self,
+        account: Partner,
+        source: Path,
+        place: Place,
+        said: str,
+        was: Place | None = None,
+        held: IO[bytes] | None = None,
+    ) -> None:
+        async def kept() -> None:
+            with held or contextlib.nullcontext():
+                await self.desk.service.take_in(account, source, place, was)
+
         def done(_: object) -> None:
             self.respond(said)
             self._go_on()
@@ -376,7 +339,7 @@ class Session(TLS_FTPHandler):  # type: ignore[misc]
             )
             self._go_on()
 
-        self._hand_over(self.desk.service.take_in(account, source, place, was), done, failed)
+        self._hand_over(kept(), done, failed)
 
     def _hand_over(
         self,

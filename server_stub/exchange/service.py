@@ -16,7 +16,8 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -46,6 +47,7 @@ from server_stub.foundation.worker import Worker
 LOOK_EVERY = timedelta(seconds=5)
 """So soon a running server knows of a partner that was added, closed, or has another password."""
 HOUR = 3600.0
+BETWEEN_TRIES_SECONDS = 0.02
 INCOMING = ".incoming"
 """Where uploads grow; no name of a partner begins with a point."""
 FETCHED, DELETED, RENAMED = "fetched", "deleted", "renamed"
@@ -188,37 +190,15 @@ class ExchangeService:
             self.database.close()
 
     async def sign_in(self, name: str, password: SecretText, address: str) -> Partner:
-        """Lets a partner in. Each attempt counts as wrong until it was right, so that many at once are no more than one by one.
+        """Lets a partner in. Each attempt counts as wrong until it was right, so that many at once are no more than one by one;
+        those of an address are looked at one by one, so that many who are right are none too many.
 
         Raises:
             SignInRefused
             OSError, DatabaseFault, SQLAlchemyError: nobody can tell at present; it does not count.
         """
-        attempts = self._attempts(name, address)
-
-        def count(conn: Connection) -> Partner | None:
-            now = self.clock.now()
-            for bucket, limit in attempts:
-                rates.take(conn, rate_buckets, bucket, limit, now)
-            return partners.one(conn, name) if partners.ACCOUNT.fullmatch(name) else None
-
-        try:
-            partner = await self.database.write(count)
-        except Problem as problem:
-            minutes = -(-problem.body.facts["retry_after_seconds"] // 60)
-            said = f"Too many wrong passwords; the next try is in {minutes} min."
-            raise SignInRefused("locked-out", said) from None
-        right = await asyncio.to_thread(self._right, partner, password)
-        if partner is None:
-            raise SignInRefused("no such account")
-        if not partner.may_come_from(address):
-            raise SignInRefused("address")
-        if not right:
-            raise SignInRefused("password")
-        if partner.state != OPEN:
-            raise SignInRefused("closed")
-        self._owed += attempts
-        await self._give_back()
+        async with self._locks.hold(f"sign-in from {address}"):
+            partner = await self._expect_right(name, password, address)
         await asyncio.to_thread(self._make_folders, partner)
         await self.measure(name)
         self.known = {**self.known, name: partner}
@@ -257,10 +237,11 @@ class ExchangeService:
         async with self._locks.hold(str(self.paths.of(place))):
             content = await asyncio.to_thread(self.store.put, source)
             direction = OUT if account.name == HOUSE else IN
-            row = await self.database.write(
-                lambda conn: self._enter(conn, account, content, place, direction)
-            )
-            await asyncio.to_thread(self._show, content, place, source)
+            async with self._alone_in(self.paths.of(place).parent):
+                row = await self.database.write(
+                    lambda conn: self._enter(conn, account, content, place, direction)
+                )
+                await asyncio.to_thread(self._show, content, place, source)
         if was is not None:
             await self.note(was, RENAMED, to=place.name, by=account.name)
         await self.measure(place.partner, source)
@@ -314,22 +295,47 @@ class ExchangeService:
         if grown is not None:
             self.growing.pop(grown, None)
 
+    async def _expect_right(self, name: str, password: SecretText, address: str) -> Partner:
+        attempts = self._attempts(name, address)
+
+        def count(conn: Connection) -> Partner | None:
+            now = self.clock.now()
+            for bucket, limit in attempts:
+                rates.take(conn, rate_buckets, bucket, limit, now)
+            return partners.one(conn, name) if partners.ACCOUNT.fullmatch(name) else None
+
+        try:
+            partner = await self.database.write(count)
+        except Problem as problem:
+            minutes = -(-problem.body.facts["retry_after_seconds"] // 60)
+            said = f"Too many wrong passwords; the next try is in {minutes} min."
+            raise SignInRefused("locked-out", said) from None
+        right = await asyncio.to_thread(self._right, partner, password)
+        if partner is None:
+            raise SignInRefused("no such account")
+        if not partner.may_come_from(address):
+            raise SignInRefused("address")
+        if not right:
+            raise SignInRefused("password")
+        if partner.state != OPEN:
+            raise SignInRefused("closed")
+        self._owed += attempts
+        await self._give_back()
+        return partner
+
     async def _give_back(self) -> None:
         """Attempts that were right do not count; where the disk is full just then, they are given back later."""
-        owed, self._owed = self._owed, []
-        if not owed:
-            return
 
         def work(conn: Connection) -> None:
             now = self.clock.now()
             for bucket, limit in owed:
                 rates.give_back(conn, rate_buckets, bucket, limit, now)
 
-        try:
-            await self.database.write(work)
-        except BaseException:
-            self._owed += owed
-            raise
+        async with self._locks.hold("owed"):
+            owed = [*self._owed]
+            if owed:
+                await self.database.write(work)
+                del self._owed[: len(owed)]
 
     def _attempts(self, name: str, address: str) -> tuple[tuple[str, Limit], ...]:
         # What somebody calls himself who cannot be anybody stands in no table.
@@ -364,6 +370,18 @@ class ExchangeService:
             facts={"by": account.name},
         )
 
+    @asynccontextmanager
+    async def _alone_in(self, folder: Path) -> AsyncIterator[None]:
+        """Nothing else is entered and shown there, by no other process either: else an older version could be shown last."""
+        async with self._locks.hold(str(folder)):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                while not _locked(descriptor):
+                    await asyncio.sleep(BETWEEN_TRIES_SECONDS)  # in a thread it could not be given up
+                yield
+            finally:
+                os.close(descriptor)
+
     def _show(self, content: Kept, place: Place, source: Path) -> None:
         shown, link = self.paths.of(place), self.new_upload()
         try:
@@ -395,10 +413,8 @@ class ExchangeService:
         for left in self.paths.incoming.iterdir():
             descriptor = os.open(left, os.O_RDONLY)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(left)
-            except BlockingIOError:
-                pass  # another process of ours is at it
+                if _locked(descriptor):  # else another process of ours is at it
+                    shutil.rmtree(left)
             finally:
                 os.close(descriptor)
         self._own.mkdir(mode=0o700)
@@ -410,6 +426,15 @@ class ExchangeService:
             for folder in partner.folders:
                 path = self.paths.folders / partner.name / folder
                 path.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _locked(descriptor: int) -> bool:
+    """Whether a folder is this descriptor's alone from now on, until it is closed."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _newest(conn: Connection, place: Place) -> FileRow | None:

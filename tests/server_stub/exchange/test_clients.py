@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import ftplib
 import hashlib
 import os
@@ -13,7 +14,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,7 @@ import pytest
 
 from server_stub import partners
 from server_stub.exchange import tables
+from server_stub.exchange.partners import Limits
 from server_stub.foundation.clock import machine_pauses
 from server_stub.foundation.folders import account_password
 from server_stub.foundation.secret import SecretText
@@ -313,6 +316,24 @@ def test_wrong_passwords_lock_out_by_account_and_address(exchange: Exchange) -> 
     assert exchange.curl("boss", "").returncode == 0
 
 
+def test_a_connection_too_many_is_no_wrong_password(exchange: Exchange) -> None:
+    """It is answered 421, which a client tries again; and more of them than passwords may be wrong lock nobody out."""
+
+    def at_once() -> list[subprocess.CompletedProcess[bytes]]:
+        with ThreadPoolExecutor(14) as pool:
+            return [*pool.map(lambda _: exchange.curl("bank", "", "-v"), range(14))]
+
+    def put_off(done: subprocess.CompletedProcess[bytes]) -> bool:
+        return b"< 421 Too many connections of this account; try again later." in done.stderr
+
+    with ExitStack() as sessions:
+        for _ in range(Limits().connections):
+            sessions.enter_context(exchange.ftplib("bank"))
+        assert all(put_off(done) for done in at_once())
+    assert all(done.returncode == 0 or put_off(done) for done in at_once())
+    assert exchange.curl("bank", "", "--retry", "3").returncode == 0
+
+
 def test_an_account_is_let_in_from_its_own_addresses_only(exchange: Exchange) -> None:
     assert exchange.curl("bank", "", "--interface", ELSEWHERE).returncode == 0
     assert exchange.curl("bank", "", "--interface", STRANGE).returncode == 67
@@ -445,6 +466,92 @@ def test_a_cut_upload_leaves_nothing_that_counts(exchange: Exchange, name: str) 
     assert exchange.growing() == []
     if name.endswith(".part"):
         assert exchange.curl("bank", "IN/RESUMED.TXT").stdout == CONTENT
+
+
+def others(exchange: Exchange, source: Path) -> Iterator[subprocess.CompletedProcess[bytes]]:
+    """What curl and lftp would do to BUSY.TXT.part while somebody is at it."""
+    (exchange.data / "folders/bank/IN/OTHER.TXT.part").write_bytes(b"other")
+    yield exchange.curl("bank", "IN/BUSY.TXT.part", "-v", "-T", str(source))
+    yield exchange.curl("bank", "IN/BUSY.TXT.part", "-v", "--append", "-T", str(source))
+    for commands in (
+        ("DELE IN/BUSY.TXT.part",),
+        ("RNFR IN/BUSY.TXT.part", "RNTO IN/BUSY.TXT"),
+        ("RNFR IN/OTHER.TXT.part", "RNTO IN/BUSY.TXT.part"),
+    ):
+        yield exchange.curl("bank", "", "-v", *(word for one in commands for word in ("-Q", one)))
+    yield exchange.lftp("bank", "debug 3", "mv IN/BUSY.TXT.part IN/BUSY.TXT")
+
+
+def test_what_is_being_written_is_nobody_else_s(exchange: Exchange, source: Path) -> None:
+    """Else a part would be kept as the whole, or two would get into each other, and all of them be told 226 and 250."""
+    with exchange.ftplib("bank") as ftp:
+        upload = uploading(ftp, "IN/BUSY.TXT.part", CONTENT[:300_000])
+        for refused in others(exchange, source):
+            assert refused.returncode != 0
+            assert b"450 Another connection is at this file; try again later." in refused.stderr
+        upload.sendall(CONTENT[300_000:])
+        assert isinstance(upload, ssl.SSLSocket)
+        upload.unwrap()
+        assert ftp.voidresp().startswith("226")
+        ftp.delete("IN/OTHER.TXT.part")
+    moved = exchange.lftp("bank", "mv IN/BUSY.TXT.part IN/BUSY.TXT")
+    assert moved.returncode == 0, moved.stderr
+    assert exchange.curl("bank", "IN/BUSY.TXT").stdout == CONTENT
+
+
+def test_what_another_process_writes_is_not_touched(exchange: Exchange, source: Path) -> None:
+    """Several may serve one folder."""
+    part = exchange.data / "folders/bank/IN/BUSY.TXT.part"
+    part.write_bytes(b"part")
+    with part.open("r+b") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert all(b"450 Another connection" in refused.stderr for refused in others(exchange, source))
+        assert part.read_bytes() == b"part"
+    assert exchange.curl("bank", "IN/BUSY.TXT.part", "-T", str(source)).returncode == 0
+    assert part.read_bytes() == CONTENT
+    with exchange.ftplib("bank") as ftp:
+        for name in ("BUSY", "OTHER"):
+            ftp.delete(f"IN/{name}.TXT.part")
+
+
+@pytest.mark.parametrize("way", ["data", "control", "both", "ABOR", "REIN", "PASV", "nothing came"])
+def test_an_upload_that_breaks_off_lets_go_of_its_name(exchange: Exchange, source: Path, way: str) -> None:
+    name = "IN/LEFT.TXT.part"
+    with exchange.ftplib("bank") as ftp:
+        if way in ("data", "control", "both"):
+            upload = uploading(ftp, name, CONTENT[:1000])
+            if way in ("data", "both"):
+                upload.close()
+            if way in ("control", "both"):
+                ftp.close()
+            else:
+                with pytest.raises(ftplib.error_temp, match="426"):
+                    ftp.voidresp()
+        else:  # its data connection never comes
+            ftp.sendcmd("PASV")
+            assert ftp.sendcmd(f"STOR {name}").startswith("150")
+            if way == "nothing came":
+                with ftp.transfercmd("LIST") as listing:
+                    assert b"IN" in listing.recv(1000)
+            else:
+                assert ftp.sendcmd(way)[:3] in ("225", "220", "227")
+        put = exchange.curl("bank", name, "-v", "--retry", "5", "--retry-delay", "1", "-T", str(source))
+        assert put.returncode == 0, put.stderr
+    assert (exchange.data / "folders/bank" / name).read_bytes() == CONTENT
+    with exchange.ftplib("bank") as ftp:
+        ftp.delete(name)
+
+
+def test_one_connection_writes_one_file_at_a_time(exchange: Exchange) -> None:
+    with exchange.ftplib("bank") as ftp:
+        upload = uploading(ftp, "IN/ONE.TXT", CONTENT[:1000])
+        for command in ("STOR IN/TWO.TXT", "APPE IN/TWO.TXT.part", "RETR IN/OWN.TXT"):
+            with pytest.raises(ftplib.error_temp, match="450 This connection's upload has not ended"):
+                ftp.sendcmd(command)
+        assert isinstance(upload, ssl.SSLSocket)
+        upload.unwrap()
+        assert ftp.voidresp().startswith("226")
+    assert (exchange.data / "folders/bank/IN/ONE.TXT").read_bytes() == CONTENT[:1000]
 
 
 def test_what_is_whole_is_never_written_to(exchange: Exchange, source: Path, tmp_path: Path) -> None:

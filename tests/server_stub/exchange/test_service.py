@@ -9,6 +9,7 @@ import os
 import re
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -31,7 +32,7 @@ from server_stub.exchange.ftp import (
 )
 from server_stub.exchange.listener import Doorway, Listener
 from server_stub.exchange.partners import CLOSED, Limits
-from server_stub.exchange.service import ExchangeService, SignInRefused
+from server_stub.exchange.service import ExchangeService, Place, SignInRefused
 from server_stub.foundation.clock import SimulatedClock
 from server_stub.foundation.database import Database, NoConnection
 from server_stub.foundation.folders import FolderRefused, FolderUnreachable, FtpFolder, account_password
@@ -189,7 +190,7 @@ async def test_a_partner_has_no_more_than_was_agreed(exchange: Exchange, tmp_pat
     assert await bank.names("IN") == ["A.TXT"]
     assert [path.name for path in (exchange.data / "folders/bank/IN").iterdir()] == ["A.TXT"]
     sessions = [await asyncio.to_thread(exchange.session, "bank", BANK) for _ in range(2)]
-    with pytest.raises(FolderRefused, match=r"(?i)too many connections"):
+    with pytest.raises(FolderUnreachable, match="421 Too many connections of this account; try again later"):
         await bank.names("IN")
     for session in sessions:
         session.close()
@@ -422,6 +423,13 @@ async def test_many_guesses_at_once_are_no_more_than_one_by_one(exchange: Exchan
     assert sorted(str(one) for one in found) == ["locked-out"] * 17 + ["password"] * 3
 
 
+async def test_many_at_once_who_are_right_are_let_in(exchange: Exchange) -> None:
+    """Each counts as wrong while it is looked at."""
+    right, address = account_password(KEY, "boss"), "192.0.2.7"
+    found = await asyncio.gather(*(exchange.service.sign_in("boss", right, address) for _ in range(20)))
+    assert {one.name for one in found} == {"boss"}
+
+
 async def test_a_stop_cuts_who_does_not_come_to_an_end(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -496,6 +504,87 @@ async def test_what_cannot_be_kept_is_not_acknowledged(
         await exchange.folder("boss").deliver(tmp_path / "source", "DZMX/A.TXT")
     assert await exchange.folder("boss").names("DZMX") == []
     assert await exchange.files() == []
+
+
+async def test_what_is_being_kept_is_not_written_to(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name is free again when it is there whole, or could not be kept."""
+    keep, name = exchange.service.store.put, "DZMX/A.TXT.part"
+    begun, may_go_on = threading.Event(), threading.Event()
+
+    def slow(path: Path) -> Any:
+        begun.set()
+        may_go_on.wait(10)
+        if not may_fail:
+            return keep(path)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(exchange.service.store, "put", slow)
+    password = account_password(KEY, "boss")
+    one, other = [await asyncio.to_thread(exchange.session, "boss", password) for _ in range(2)]
+    with closing(one), closing(other):
+        await asyncio.to_thread(sent, one, f"STOR {name}", b"whole")
+        for may_fail in (True, False):
+            begun.clear()
+            may_go_on.clear()
+            renamed = asyncio.create_task(asyncio.to_thread(one.rename, name, "DZMX/A.TXT"))
+            assert await asyncio.to_thread(begun.wait, 10)
+            for command in ("STOR", "DELE", "RNFR"):
+                with pytest.raises(ftplib.error_temp, match="450 Another connection is at this file"):
+                    await asyncio.to_thread(other.sendcmd, f"{command} {name}")
+            may_go_on.set()
+            if may_fail:
+                with pytest.raises(ftplib.error_temp, match="452"):
+                    await renamed
+        assert (await renamed)[:3] == "250"
+        await asyncio.to_thread(sent, other, f"STOR {name}", b"next")
+    assert (exchange.data / "folders/boss/DZMX/A.TXT").read_bytes() == b"whole"
+
+
+async def test_an_upload_that_never_comes_lets_go_of_its_name(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server_stub.exchange.data.Waiting.timeout", 0.05)
+    password, name = account_password(KEY, "boss"), "DZMX/A.TXT.part"
+    silent, other = [await asyncio.to_thread(exchange.session, "boss", password) for _ in range(2)]
+    with closing(silent), closing(other):
+        for command in ("PASV", f"STOR {name}"):
+            await asyncio.to_thread(silent.sendcmd, command)
+        with pytest.raises(ftplib.error_temp, match="421 Passive data channel timed out"):
+            await asyncio.to_thread(silent.getresp)
+        await asyncio.to_thread(silent.pwd)  # it has been seen to
+        monkeypatch.undo()
+        await asyncio.to_thread(sent, other, f"STOR {name}", b"next")
+
+
+async def test_what_two_processes_show_at_once_is_the_newest_version(
+    exchange: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, place = exchange.service, Place("boss", "DZMX/A.TXT")
+    other = ExchangeService(
+        service.database, exchange.clock, Ids(exchange.clock, os.urandom), exchange.data, KEY, 3
+    )
+    account = await service.sign_in("boss", account_password(KEY, "boss"), "192.0.2.7")
+    other._own.mkdir()
+    show, entered, may_show = service._show, threading.Event(), threading.Event()
+
+    def slow(*given: Any) -> None:
+        entered.set()
+        may_show.wait(10)
+        show(*given)
+
+    monkeypatch.setattr(service, "_show", slow)
+    sources = [tmp_path / name for name in ("first", "second")]
+    for source in sources:
+        source.write_bytes(source.name.encode())
+    first = asyncio.create_task(service.take_in(account, sources[0], place))
+    assert await asyncio.to_thread(entered.wait, 10)
+    second = asyncio.create_task(other.take_in(account, sources[1], place))
+    await asyncio.wait([second], timeout=0.5)
+    may_show.set()
+    assert [(await one).version for one in (first, second)] == [1, 2]
+    assert service.paths.of(place).read_bytes() == b"second"
 
 
 async def test_what_was_agreed_is_changed_while_the_server_runs(
