@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from server_stub.boss import cancelling
 from server_stub.boss import tables as boss
+from server_stub.foundation import day_exchange
 from server_stub.foundation.clock import CHINA
 from server_stub.foundation.folders import FolderError
 from server_stub.foundation.sentences import read
@@ -209,6 +210,37 @@ async def test_a_file_that_does_not_come_is_told_and_caught_up_with(system: Syst
     await mended(system)
     assert await runs(system) == {"boss": ("done", {"matched": 1}), "ppp": ("done", {"matched": 1})}
     assert await breaks(system) == []
+
+
+async def test_days_of_a_long_outage_are_caught_up_with_a_few_at_a_time(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder is away for longer than days are told again; what BOSS has taken back meanwhile goes back all the same."""
+    monkeypatch.setattr(day_exchange, "AT_ONCE", 10)
+    early, late = [await system.box(number) for number in ("85312047", "85312048")]
+    online = await early.pay("card", "sports", "monthly")
+    await Terminal(system, early, "debit").pay(online)
+    await early.state(online["payment"], "done")
+    told = await bought(system, early, "kids")
+    await morning(system)
+    # Told already when it is taken back, and taken back before it was told.
+    await taken_back(system, told["order"])
+    untold = await bought(system, late, "kids")
+    await taken_back(system, untold["order"])
+    days, place, away = 9, tmp_path / "exchange", tmp_path / "away"
+    place.rename(away)
+    next_day(system, days)
+    with pytest.raises(FolderError):
+        await reconciling(system).run()
+    away.rename(place)
+    for _ in range(3):
+        await morning(system, days)
+    await mended(system)
+    for box, payment in ((early, told), (late, untold)):
+        await box.until(payment["payment"], lambda view: view["money"] == "returned")
+    for after in range(days):
+        done = await runs(system, DAY + timedelta(days=after))
+        assert [done[pair][0] for pair in ("boss", "ppp")] == ["done", "done"], after
 
 
 async def test_a_run_whose_file_was_refused_says_why(system: System, tmp_path: Path) -> None:
