@@ -27,7 +27,7 @@ SETTLED = "QSMX"
 """What was settled for the merchant on a day: reference, amount, currency, status, day, kind."""
 LOOK_S, PUBLISH_S = 60, 1800
 LATEST_DETAILS = timedelta(hours=5)
-"""So long after its end a day is settled without the platform's debits, which then come late."""
+"""So long after it could come a day is settled without the platform's debits, which then come late."""
 CURRENCY = "CNY"
 log = structlog.get_logger(__name__)
 
@@ -51,6 +51,8 @@ class DayWork:
 
     async def answer(self) -> str:
         """Judges the details that are new, and answers them. Raises FolderError."""
+        if not self._works_today():
+            return "closed today"
         answered: list[date] = []
         async with self._one_at_a_time:
             for day, entry in await self._exchange.new(DETAILS):
@@ -66,9 +68,14 @@ class DayWork:
         """Tells what was settled on each day since it was told last, and on those before where that is not what was told. Raises
         FolderError; the next turn goes on with that day.
         """
+        if not self._works_today():
+            return "closed today"
         # What was read before an answer must not be told after it.
         async with self._one_at_a_time:
             return f"{await self._tell()} told"
+
+    def _works_today(self) -> bool:
+        return self._calendar.is_open(self._calendar.day_of(self._clock.now()))
 
     async def _tell(self, answered: Iterable[date] = ()) -> int:
         """What is owed, and days that were just answered, in their order: a day that is told says that those before were."""
@@ -82,7 +89,7 @@ class DayWork:
 
     async def _is_whole(self, day: date) -> bool:
         """Whether the platform has told its debits of a day; after a while nobody waits for them any more."""
-        if self._clock.now() > self._calendar.end_of(day) + LATEST_DETAILS:
+        if self._clock.now() > self._calendar.resumes_after(day) + LATEST_DETAILS:
             return True
         name, partner, files = day_files.name_of(DETAILS, day), self._exchange.partner, self._exchange.files
         last = await self._exchange.database.read(lambda conn: files.last(conn, partner, IN, name))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from importlib import resources
 from itertools import islice
@@ -40,7 +40,7 @@ from server_stub.tsp.tables import book, files, payments
 RECONCILE = "reconcile"
 EVERY_S, SOON_S = 600, 60
 LATE = timedelta(hours=6)
-"""So long after its end a day whose file is not here has failed."""
+"""So long after it could be here a day whose file is not has failed."""
 LOOKED_BACK = 31
 """Days; for older ones no file is missed any more."""
 SAMPLE = 5
@@ -57,6 +57,7 @@ class Books:
 
     Attributes:
         kind: of the other side's files.
+        due: when a day's file can be here at the earliest.
         ours: our records of a day.
         whole: whether our records of a day are all there; until they are, or nobody waits for them any more, it is not
             compared.
@@ -65,6 +66,7 @@ class Books:
     pair: Pair
     kind: str
     exchange: DayExchange
+    due: Callable[[date], datetime]
     ours: Callable[[Connection, date], Iterator[Record]]
     whole: Callable[[Connection, date], bool] = lambda conn, day: True
 
@@ -135,8 +137,9 @@ class Reconciling:
             book.want(conn, self._core.ids, self._core.clock, pair, day, by)
 
     def _miss(self, conn: Connection, books: Books) -> None:
-        """Days that are long over, and whose file is not here, are told once."""
-        last = self._calendar.last_over(self._core.clock.now() - LATE)
+        """Days whose file could be here for long, and is not, are told once."""
+        long_ago = self._core.clock.now() - LATE
+        last = self._calendar.last_over(long_ago)
         begun = self._first_day(conn)
         if begun is None:
             return
@@ -144,7 +147,7 @@ class Reconciling:
         known = select(book.runs.c.day).where(book.runs.c.pair == books.pair.name)
         there = set(conn.scalars(known))
         for day in days(first, last):
-            if day.isoformat() not in there:
+            if day.isoformat() not in there and books.due(day) <= long_ago:
                 clock, name = self._core.clock, day_files.name_of(books.kind, day)
                 run = book.want(conn, self._core.ids, clock, books.pair.name, day, SERVER)
                 theirs = files.last(conn, books.exchange.partner, IN, name)
@@ -158,8 +161,8 @@ class Reconciling:
         found = []
         for row in conn.execute(query):
             day = date.fromisoformat(row.day)
-            late = now > self._calendar.end_of(day) + LATE
-            if late or self.books[row.pair].whole(conn, day):
+            books = self.books[row.pair]
+            if now > books.due(day) + LATE or books.whole(conn, day):
                 found.append(row)
         return found
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, delete, select, update
+from structlog.testing import capture_logs
 
 from server_stub.boss import cancelling
 from server_stub.boss import tables as boss
@@ -19,6 +20,7 @@ from server_stub.foundation.clock import CHINA
 from server_stub.foundation.folders import FolderError
 from server_stub.foundation.sentences import read
 from server_stub.reconciliation.book import Decision, DecisionRefused, sample_of
+from server_stub.settings import Settings
 from server_stub.tsp import books, tables
 from server_stub.tsp import reconciling as tsp_reconciling
 from server_stub.tsp.reconciling import Reconciling
@@ -241,6 +243,32 @@ async def test_days_of_a_long_outage_are_caught_up_with_a_few_at_a_time(
     for after in range(days):
         done = await runs(system, DAY + timedelta(days=after))
         assert [done[pair][0] for pair in ("boss", "ppp")] == ["done", "done"], after
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+async def test_on_closed_days_ppp_is_silent_and_nobody_misses_its_files(kind: str, tmp_path: Path) -> None:
+    """Two days on which PPP does not work follow the first one; BOSS works on each."""
+    settings = Settings(closed_days="2026-06-22,2026-06-23")
+    folder = exchange_below(tmp_path)
+    async with running_with_ppp(tmp_path / "data", settings, folder=folder) as system:
+        await paid(system)
+        with capture_logs() as logs:
+            for days in (1, 2):
+                await morning(system, days)
+                system.clock.advance(timedelta(hours=7).total_seconds())
+                await reconciling(system).run()
+        assert [one["name"] for one in logs if one["event"] == "file-missing"] == []
+        assert list((tmp_path / "exchange" / "ppp" / "QSMX").iterdir()) == []
+        assert {(row.pair, row.state) for row in await system.rows(tables.book.runs)} == {("boss", "done")}
+        # They work again, and this morning their files are late.
+        next_day(system, 3)
+        system.clock.advance(timedelta(hours=7).total_seconds())
+        with capture_logs() as logs:
+            await reconciling(system).run()
+        missed = [one["name"] for one in logs if one["event"] == "file-missing" and one["partner"] == "ppp"]
+        assert missed == [f"QSMX/QSMX202606{day}.TXT" for day in (21, 22, 23)]
+        await morning(system, 4)
+        assert (await runs(system))["ppp"] == ("done", {"matched": 1})
 
 
 async def test_a_run_whose_file_was_refused_says_why(system: System, tmp_path: Path) -> None:
