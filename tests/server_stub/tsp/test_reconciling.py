@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from server_stub.boss import cancelling
 from server_stub.boss import tables as boss
+from server_stub.boss.day_work import DayWork as BossDayWork
 from server_stub.foundation import day_exchange
 from server_stub.foundation.clock import CHINA
 from server_stub.foundation.folders import FolderError
@@ -131,6 +132,31 @@ async def test_a_service_that_boss_has_lost_is_opened_again(system: System) -> N
     assert await breaks(system) == [("boss", "other-day", "closed", "match")]
 
 
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+async def test_what_boss_says_it_has_opened_and_never_tells_a_person_is_asked_about(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = await system.box()
+    await bought(system, box, "kids")
+    monkeypatch.setattr(BossDayWork, "_opened", lambda self, conn, out, day: None)
+    for day in (1, 2, 3, 4):
+        await morning(system, day)
+        if day == 2:
+            await delivered(system)
+            assert await breaks(system) == [("boss", "missing-there", "healing", "open")]
+    assert await breaks(system) == [("boss", "missing-there", "open", None)]
+    events = await system.rows(tables.book.events)
+    kept = [(row.event, row.actor) for row in events]
+    assert ("opened-there", "boss") in kept
+    assert [one for one in kept if one[0] != "opened-there"] == [
+        ("opened", "server"),
+        ("open", "rule:paid-not-opened"),
+        ("not-healed", "server"),
+    ]
+    why = json.loads(events[-1].facts)["why"]
+    assert str(read(why)) == "what was begun on 2026-06-22 does not show in the files of the days since"
+
+
 async def delivered(system: System) -> None:
     """Everything that was owed has arrived."""
     while any(row.delivered_at is None for row in await system.rows(tables.outbox)):
@@ -172,6 +198,43 @@ async def test_what_a_card_paid_for_it_a_person_gives_back(system: System) -> No
         row for row in await system.rows(tables.audit.records) if row.action == "break-returned-by-hand"
     ]
     assert (last.actor, json.loads(last.facts)["reason"]) == ("Wu", "looked into")
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+async def test_what_a_card_paid_uses_up_no_limit_of_what_goes_back_to_wallets(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (by_card,) = await paid(system)
+    box = await system.box("85312047")
+    by_wallet = await bought(system, box, "kids")
+    for payment in (by_card, by_wallet):
+        await taken_back(system, payment["order"])
+    there = reconciling(system).books["boss"]
+    rules = tuple(rule.model_copy(update={"limit_count": 1}) for rule in there.pair.heal)
+    strict = replace(there, pair=there.pair.model_copy(update={"heal": rules}))
+    monkeypatch.setitem(reconciling(system).books, "boss", strict)  # type: ignore[arg-type]
+    core = system.tsp.core
+    next_day(system)
+    assert system.roles.boss is not None
+    assert system.roles.boss.days is not None
+    await system.roles.boss.days.publish()
+    await core.database.write(
+        lambda conn: tables.book.want(conn, core.ids, core.clock, "boss", DAY, "person:Wu", dry_run=True)
+    )
+    system.clock.advance(1)
+    await reconciling(system).run()
+    assert await breaks(system) == [
+        ("boss", "reversed-on-one-side", "closed", "refund"),
+        ("boss", "reversed-on-one-side", "open", None),
+    ]
+    said = [
+        json.loads(row.healed)["charged-but-cancelled"]
+        for row in await system.rows(tables.book.runs)
+        if row.pair == "boss" and row.day == DAY.isoformat() and row.healed
+    ]
+    assert [(one["count"], one["fen"], one["held"]) for one in said] == [
+        (1, by_wallet["amount_fen"], False)
+    ] * 2
 
 
 async def test_a_debit_that_ppp_refuses_waits_and_can_be_presented_again(system: System) -> None:
