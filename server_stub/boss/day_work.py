@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from server_stub.boss.tables import orders
-from server_stub.foundation.calendar import Calendar, days
+from server_stub.foundation.calendar import Calendar
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.day_exchange import DayExchange
 from server_stub.foundation.day_files import Writer
@@ -19,8 +19,6 @@ from server_stub.foundation.jobs import Job, every
 OPENED = "DZMX"
 """Reference of the payment, amount, currency, status (``opened``, or ``cancelled`` since), day, order, box, service."""
 PUBLISH_S, SOON_S = 1800, 60
-WINDOW = 7
-"""So many days are told again when something about them has changed."""
 CURRENCY = "CNY"
 
 
@@ -38,13 +36,19 @@ class DayWork:
         return {"opened": Job(self.publish, every(PUBLISH_S), longest_pause=SOON_S)}
 
     async def publish(self) -> str:
-        """Tells what was opened on the last days, where that is not what was told. Raises FolderError."""
+        """Tells what was opened on each day since it was told last, and on those before where that is not what was told. Raises
+        FolderError; the next turn goes on with that day.
+        """
         last, told = self._calendar.last_over(self._clock.now()), 0
         # What was read first must not be told last.
         async with self._one_at_a_time:
-            for day in days(last - timedelta(days=WINDOW - 1), last):
+            for day in await self._exchange.owed(OPENED, last, self._first_day):
                 told += await self._exchange.send(OPENED, day, partial(self._opened, day=day)) is not None
         return f"{told} told"
+
+    def _first_day(self, conn: Connection) -> date | None:
+        began = conn.scalar(select(func.min(orders.c.opened_at)))
+        return None if began is None else self._calendar.day_of(began)
 
     def _opened(self, conn: Connection, out: Writer, day: date) -> None:
         order = orders.c

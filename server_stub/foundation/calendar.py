@@ -92,6 +92,14 @@ class Calendar:
             following += ONE
         return following
 
+    def resumes_after(self, day: date) -> datetime:
+        """The instant from which partners work on what a day has brought: its end, or when the closed days after it are over.
+
+        >>> Calendar(weekly=frozenset({5, 6})).resumes_after(date(2026, 6, 19)).isoformat()
+        '2026-06-22T00:00:00+08:00'
+        """
+        return self.begin_of(self.settles_on(day))
+
 
 def days(first: date, last: date) -> Iterator[date]:
     """All of them, both ends among them.

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import structlog
 from sqlalchemy import Connection
 
 from server_stub.foundation import day_files
+from server_stub.foundation.calendar import days
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database
 from server_stub.foundation.day_files import FileBad, Totals, Writer
@@ -26,6 +27,10 @@ from server_stub.foundation.files import ARRIVED, IN, OUT, REFUSED, SENT, USED, 
 from server_stub.foundation.folders import TEMPORARY, Entry, Folder, Print, print_of
 from server_stub.foundation.ids import Ids
 
+WINDOW = 7
+"""So many days are told again when something about them has changed."""
+AT_ONCE = 31
+"""Days that one turn tells at most; where more are owed, the next turns go on."""
 log = structlog.get_logger(__name__)
 
 
@@ -82,6 +87,23 @@ class DayExchange:
 
             totals = await self.database.read(make)
             return await self.deliver(kind, day, path, totals, again=again)
+
+    async def owed(self, kind: str, last: date, began: Callable[[Connection], date | None]) -> list[date]:
+        """The days whose files are to be made and sent now, in their order: each since the last one that was sent, however
+        long ago that is, and the WINDOW before it; AT_ONCE at most.
+
+        Args:
+            last: the last day that is over.
+            began: the first day that there is anything to tell of; asked where nothing was ever sent.
+        """
+        names = (f"{kind}/", day_files.name_of(kind, last))
+
+        def reached(conn: Connection) -> date:
+            sent = self.files.last_sent(conn, self.partner, *names)
+            return min(last, sent or began(conn) or last)
+
+        first = await self.database.read(reached) - timedelta(days=WINDOW - 1)
+        return list(days(first, min(last, first + timedelta(days=AT_ONCE - 1))))
 
     async def deliver(
         self, kind: str, day: date, path: Path, totals: Totals, *, again: bool = False

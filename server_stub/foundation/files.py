@@ -221,6 +221,14 @@ class Files:
         query = select(self.files).where(mine).order_by(table.name, table.version)
         return {row.name: _file(row) for row in conn.execute(query)}
 
+    def last_sent(self, conn: Connection, partner: str, first: str, last: str) -> date | None:
+        """The day of the last file that was sent whose name sorts from one to another; None where none was."""
+        table = self.files.c
+        mine = (table.partner == partner) & (table.direction == OUT) & table.name.between(first, last)
+        query = select(table.day).where(mine, table.state == SENT).order_by(table.name.desc()).limit(1)
+        day = conn.scalar(query)
+        return None if day is None else date.fromisoformat(day)
+
     def one(self, conn: Connection, file_id: str) -> FileRow | None:
         """A version by its id."""
         row = statements.one(conn, self.files, id=file_id)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from functools import partial
 from itertools import islice
 
 import structlog
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from server_stub.foundation import day_files
-from server_stub.foundation.calendar import Calendar, days
+from server_stub.foundation.calendar import Calendar
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.day_exchange import DayExchange, Received
 from server_stub.foundation.day_files import Writer
@@ -27,9 +27,7 @@ SETTLED = "QSMX"
 """What was settled for the merchant on a day: reference, amount, currency, status, day, kind."""
 LOOK_S, PUBLISH_S = 60, 1800
 LATEST_DETAILS = timedelta(hours=5)
-"""So long after its end a day is settled without the platform's debits, which then come late."""
-WINDOW = 7
-"""So many days are told again when something about them has changed."""
+"""So long after it could come a day is settled without the platform's debits, which then come late."""
 CURRENCY = "CNY"
 log = structlog.get_logger(__name__)
 
@@ -53,30 +51,45 @@ class DayWork:
 
     async def answer(self) -> str:
         """Judges the details that are new, and answers them. Raises FolderError."""
-        answered = 0
+        if not self._works_today():
+            return "closed today"
+        answered: list[date] = []
         async with self._one_at_a_time:
             for day, entry in await self._exchange.new(DETAILS):
                 received = await self._exchange.fetch(DETAILS, day, entry)
                 if received is not None:
                     await self._answer(received)
-                    await self._publish(day)
-                    answered += 1
-        return f"{answered} answered"
+                    answered.append(day)
+            if answered:
+                await self._tell(answered)
+        return f"{len(answered)} answered"
 
     async def publish(self) -> str:
-        """Tells what was settled on the last days, where that is not what was told. Raises FolderError."""
-        last = self._calendar.last_over(self._clock.now())
+        """Tells what was settled on each day since it was told last, and on those before where that is not what was told. Raises
+        FolderError; the next turn goes on with that day.
+        """
+        if not self._works_today():
+            return "closed today"
         # What was read before an answer must not be told after it.
         async with self._one_at_a_time:
-            told = 0
-            for day in days(last - timedelta(days=WINDOW - 1), last):
-                if await self._is_whole(day):
-                    told += await self._publish(day)
-        return f"{told} told"
+            return f"{await self._tell()} told"
+
+    def _works_today(self) -> bool:
+        return self._calendar.is_open(self._calendar.day_of(self._clock.now()))
+
+    async def _tell(self, answered: Iterable[date] = ()) -> int:
+        """What is owed, and days that were just answered, in their order: a day that is told says that those before were."""
+        last = self._calendar.last_over(self._clock.now())
+        owed = await self._exchange.owed(SETTLED, last, self._first_day)
+        told = 0
+        for day in sorted({*owed, *(day for day in answered if day <= owed[-1])}):
+            if await self._is_whole(day):
+                told += await self._publish(day)
+        return told
 
     async def _is_whole(self, day: date) -> bool:
         """Whether the platform has told its debits of a day; after a while nobody waits for them any more."""
-        if self._clock.now() > self._calendar.end_of(day) + LATEST_DETAILS:
+        if self._clock.now() > self._calendar.resumes_after(day) + LATEST_DETAILS:
             return True
         name, partner, files = day_files.name_of(DETAILS, day), self._exchange.partner, self._exchange.files
         last = await self._exchange.database.read(lambda conn: files.last(conn, partner, IN, name))
@@ -97,6 +110,10 @@ class DayWork:
 
     async def _publish(self, day: date) -> bool:
         return await self._exchange.send(SETTLED, day, partial(self._settled, day=day)) is not None
+
+    def _first_day(self, conn: Connection) -> date | None:
+        began = conn.scalar(select(func.min(transactions.c.at)))
+        return None if began is None else self._calendar.day_of(began)
 
     def _settled(self, conn: Connection, out: Writer, day: date) -> None:
         """What a day has brought: debits of purses by the day of their upload, others by the instant they were approved."""

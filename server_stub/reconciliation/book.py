@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +20,7 @@ from sqlalchemy import (
     String,
     and_,
     bindparam,
+    func,
     literal_column,
     select,
     update,
@@ -32,7 +34,7 @@ from server_stub.foundation.people import same_person
 from server_stub.foundation.sentences import N_, Refusal, Sentence, read, say
 from server_stub.foundation.statements import Statement
 from server_stub.reconciliation import tables
-from server_stub.reconciliation.healing import MATCH, Healed, Tally, at_stake
+from server_stub.reconciliation.healing import MATCH, Healed, Rule, Tally, at_stake
 from server_stub.reconciliation.records import (
     BREAKS,
     SIDES,
@@ -94,6 +96,19 @@ ALWAYS: Mapping[str, Action] = MappingProxyType(
     }
 )
 """Actions that every book has: agreed outside, wait, the same only on another day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Healing:
+    """What came of some of the breaks of a run.
+
+    Attributes:
+        last: the id to go on after; None where all have had their turn.
+        failed: rule and amount in fen of each that was counted, and could not be healed after all.
+    """
+
+    last: str | None
+    failed: Sequence[tuple[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +266,7 @@ class Book:
         differences: Iterable[Difference],
         *,
         tally: Tally | None = None,
+        actions: Mapping[str, Action] = MappingProxyType({}),
     ) -> Seen:
         """Enters differences of a run: opens a break, or notes on the open one that it is still there.
 
@@ -258,7 +274,8 @@ class Book:
         time. A dry run writes nothing: it says what would come of them.
 
         Args:
-            tally: of a dry run: counts those that would be open.
+            tally: of a dry run: counts those that would be healed.
+            actions: of the role, for the tally.
         """
         now_run = conn.execute(select(self.runs).where(self.runs.c.id == run)).one()
         seen = Seen()
@@ -281,7 +298,10 @@ class Book:
                     self._open_break(conn, ids, clock, now_run, one)
                 waits = True
             if tally is not None and waits:
-                tally.add(one.cls, one.here, one.there)
+                name = "" if kept is None else kept.id
+                tried = self._tried(conn, [name]) if name else set()
+                row = _Waiting(name, **_facts(now_run, one))
+                tally.add(one.cls, one.here, one.there, partial(_able, actions, tried, row))
         return seen
 
     def gone(self, conn: Connection, run: str) -> list[str]:
@@ -308,10 +328,12 @@ class Book:
                 closed += 1
         return closed
 
-    def fits(self, conn: Connection, run: str, tally: Tally) -> None:
+    def fits(self, conn: Connection, run: str, tally: Tally, actions: Mapping[str, Action]) -> None:
         """Counts the open breaks that a run has seen, rule by rule."""
-        for row in conn.execute(self._of_run(run), execution_options={"yield_per": 1000}):
-            tally.add(Cls(row.cls), *records(row))
+        seen = self._of_run(run)
+        tried = self._tried(conn, seen.with_only_columns(self.breaks.c.id).order_by(None))
+        for row in conn.execute(seen, execution_options={"yield_per": 1000}):
+            tally.add(Cls(row.cls), *records(row), partial(_able, actions, tried, row))
 
     def heal(
         self,
@@ -321,36 +343,42 @@ class Book:
         tally: Tally,
         actions: Mapping[str, Action],
         after: str = "",
-    ) -> str | None:
-        """Does what the rules say about some of the breaks of a run; all those that no limit holds.
+    ) -> Healing:
+        """Does what the rules say about some of the breaks of a run; all those that no limit holds. What a rule has begun
+        once about a break, and what came to nothing, it does not begin again.
 
         Args:
             tally: ``fits`` has counted it.
-            after: what the call before has returned; to be called until that is None.
+            after: ``last`` of the call before; to be called until that is None.
         """
-        every = {**ALWAYS, **actions}
+        every, failed = {**ALWAYS, **actions}, []
         rows = conn.execute(
             self._of_run(run).where(self.breaks.c.id > after).limit(AT_ONCE).with_for_update()
         ).all()
+        tried = self._tried(conn, [row.id for row in rows])
         for row in rows:
             here, there = records(row)
-            rule = next((rule for rule in tally.rules if rule.fits(Cls(row.cls), here, there)), None)
+            rule = tally.rule_for(Cls(row.cls), here, there)
             if rule is None:
                 continue
-            actor = f"rule:{rule.name}"
-            if tally.held(rule):
+            actor, able = f"rule:{rule.name}", _able(actions, tried, row, rule)
+            if (row.id, actor) in tried:
+                continue
+            if able and tally.held(rule):
                 self._note(conn, clock, row.id, actor, "held", action=rule.action)
                 continue
             action = every.get(rule.action)
             try:
-                if action is None or not action.fits(row):
+                if action is None or not able:
                     raise DecisionRefused(N_("%(action)s is not for this difference"), action=rule.action)
                 action.do(conn, row, actor)
             except DecisionRefused as refusal:
                 self._note(conn, clock, row.id, actor, "not-healed", why=refusal.said.kept)
+                if able:
+                    failed.append((rule.name, at_stake(here, there)))
                 continue
             self._done(conn, clock, row, rule.action, action, actor, rule=rule.name, reason=rule.name)
-        return rows[-1].id if len(rows) == AT_ONCE else None
+        return Healing(rows[-1].id if len(rows) == AT_ONCE else None, failed)
 
     # What people do
 
@@ -434,6 +462,21 @@ class Book:
             self._note(conn, clock, break_id, actor, "not-healed", why=why.kept)
         return bool(changed)
 
+    def begun(self, conn: Connection, pair: str) -> list[tuple[str, datetime]]:
+        """The breaks of a pair that are being healed, and since when."""
+        mine, event = self.breaks.c, self.events.c
+        since = and_(event.break_id == mine.id, event.event == mine.action)
+        query = select(mine.id, func.max(event.at)).join(self.events, since)
+        healing = query.where(mine.pair == pair, mine.closed_at.is_(None), mine.state == "healing")
+        return [(name, at) for name, at in conn.execute(healing.group_by(mine.id).order_by(mine.id))]
+
+    def last_compared(self, conn: Connection, pair: str) -> date | None:
+        """The latest day of a pair that was compared, not counting dry runs."""
+        table = self.runs.c
+        done = and_(table.pair == pair, table.state == "done", ~table.dry_run)
+        day = conn.scalar(select(func.max(table.day)).where(done))
+        return None if day is None else date.fromisoformat(day)
+
     def note(
         self, conn: Connection, clock: Clock, break_id: str, actor: str, event: str, **facts: Any
     ) -> None:
@@ -468,6 +511,13 @@ class Book:
 
     def _change(self, conn: Connection, run: str, **values: Any) -> None:
         conn.execute(update(self.runs).where(self.runs.c.id == run).values(**values))
+
+    def _tried(self, conn: Connection, breaks: Any) -> set[tuple[str, str]]:
+        """What rules have begun about breaks: id and ``rule:NAME``."""
+        event = self.events.c
+        begun = and_(event.actor.startswith("rule:"), event.event.not_in(("held", "not-healed")))
+        query = select(event.break_id, event.actor).where(event.break_id.in_(breaks), begun)
+        return {(name, actor) for name, actor in conn.execute(query)}
 
     def _of_run(self, run: str) -> Any:
         table = self.breaks.c
@@ -565,6 +615,29 @@ def sample_of(run: Row[Any]) -> list[Difference]:
         told = tuple(one["fields"].split()), one["line"], read(one["text"])
         found.append(Difference(Cls(one["cls"]), one["key"], here, there, *told))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A break as a dry run would leave it, for the actions that look at its row."""
+
+    id: str
+    run: str
+    cls: str
+    fields: str
+    here: str | None
+    there: str | None
+    here_fen: int | None
+    there_fen: int | None
+    line: int | None
+    text: str
+    state: str = "open"
+
+
+def _able(actions: Mapping[str, Action], tried: set[tuple[str, str]], row: Any, rule: Rule) -> bool:
+    """Whether the action of a rule is for a break, and was not begun by it before."""
+    action = {**ALWAYS, **actions}.get(rule.action)
+    return action is not None and (row.id, f"rule:{rule.name}") not in tried and action.fits(row)
 
 
 def _found(

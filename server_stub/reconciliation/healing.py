@@ -5,7 +5,7 @@ A rule that fits more than its limit heals nothing: so many at once are no usual
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from server_stub.reconciliation.records import Cls, Record
@@ -50,7 +50,7 @@ class Healed:
     """What a rule has done in a run, or would do.
 
     Args:
-        count, fen: differences that it fits, and the amount at stake in them.
+        count, fen: differences that it has healed, or would, and the amount at stake in them; what a limit holds too.
         held: there are more than its limit: none was healed.
     """
 
@@ -62,7 +62,7 @@ class Healed:
 
 
 class Tally:
-    """Counts what each rule of a pair fits; the first that fits a difference has it.
+    """Counts what each rule of a pair can heal; the first that fits a difference has it.
 
     Args:
         rules: in the order they are asked.
@@ -73,15 +73,29 @@ class Tally:
         self.rules = tuple(rules) if late else (*rules, SETTLED_LATE)
         self._found: dict[str, list[int]] = {rule.name: [0, 0] for rule in self.rules}
 
-    def add(self, cls: Cls, here: Record | None, there: Record | None) -> Rule | None:
-        """Counts a difference; returns the rule that fits it."""
-        for rule in self.rules:
-            if rule.fits(cls, here, there):
-                found = self._found[rule.name]
-                found[0] += 1
-                found[1] += at_stake(here, there)
-                return rule
-        return None
+    def add(
+        self,
+        cls: Cls,
+        here: Record | None,
+        there: Record | None,
+        able: Callable[[Rule], bool] = lambda rule: True,
+    ) -> None:
+        """Counts a difference.
+
+        Args:
+            able: whether the action of the rule that fits it is for it.
+        """
+        rule = self.rule_for(cls, here, there)
+        if rule is not None and able(rule):
+            self._count(rule.name, 1, at_stake(here, there))
+
+    def take_off(self, rule: str, fen: int) -> None:
+        """A difference that was counted could not be healed after all."""
+        self._count(rule, -1, -fen)
+
+    def rule_for(self, cls: Cls, here: Record | None, there: Record | None) -> Rule | None:
+        """The rule that fits a difference."""
+        return next((rule for rule in self.rules if rule.fits(cls, here, there)), None)
 
     def held(self, rule: Rule) -> bool:
         """Whether there are more than the rule may heal in one run."""
@@ -96,6 +110,10 @@ class Tally:
             for count, fen in [self._found[rule.name]]
         ]
         return [one for one in every if one.count]
+
+    def _count(self, rule: str, count: int, fen: int) -> None:
+        self._found[rule][0] += count
+        self._found[rule][1] += fen
 
 
 def at_stake(here: Record | None, there: Record | None) -> int:

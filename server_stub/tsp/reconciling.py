@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from importlib import resources
 from itertools import islice
@@ -27,7 +27,7 @@ from server_stub.foundation.files import IN, REFUSED, FileRow
 from server_stub.foundation.jobs import Job, every
 from server_stub.foundation.sentences import N_, read, say
 from server_stub.reconciliation import pair as pairs
-from server_stub.reconciliation.book import AT_ONCE, Seen, found_of
+from server_stub.reconciliation.book import AT_ONCE, Healing, Seen, found_of
 from server_stub.reconciliation.healing import Tally
 from server_stub.reconciliation.pair import Pair
 from server_stub.reconciliation.reading import FileRefused, Prepared
@@ -40,12 +40,13 @@ from server_stub.tsp.tables import book, files, payments
 RECONCILE = "reconcile"
 EVERY_S, SOON_S = 600, 60
 LATE = timedelta(hours=6)
-"""So long after its end a day whose file is not here has failed."""
+"""So long after it could be here a day whose file is not has failed."""
 LOOKED_BACK = 31
 """Days; for older ones no file is missed any more."""
 SAMPLE = 5
 """Differences of each class that are kept of a run that was stopped."""
 SERVER = "server"
+NOT_SHOWN = N_("what was begun on %(day)s does not show in the files of the days since")
 WAITING = ("wanted", "running")
 """States of runs that are to be done; one that runs while nobody does it was left behind by a process that died."""
 log = structlog.get_logger(__name__)
@@ -57,6 +58,7 @@ class Books:
 
     Attributes:
         kind: of the other side's files.
+        due: when a day's file can be here at the earliest.
         ours: our records of a day.
         whole: whether our records of a day are all there; until they are, or nobody waits for them any more, it is not
             compared.
@@ -65,6 +67,7 @@ class Books:
     pair: Pair
     kind: str
     exchange: DayExchange
+    due: Callable[[date], datetime]
     ours: Callable[[Connection, date], Iterator[Record]]
     whole: Callable[[Connection, date], bool] = lambda conn, day: True
 
@@ -107,6 +110,8 @@ class Reconciling:
             for row in await self._core.database.read(self._wanted):
                 await self._reconcile(row)
                 done += 1
+            for name in self.books if done else ():
+                await self._ask(name)
             if failure is not None:
                 raise failure
             return f"{done} done"
@@ -135,8 +140,9 @@ class Reconciling:
             book.want(conn, self._core.ids, self._core.clock, pair, day, by)
 
     def _miss(self, conn: Connection, books: Books) -> None:
-        """Days that are long over, and whose file is not here, are told once."""
-        last = self._calendar.last_over(self._core.clock.now() - LATE)
+        """Days whose file could be here for long, and is not, are told once."""
+        long_ago = self._core.clock.now() - LATE
+        last = self._calendar.last_over(long_ago)
         begun = self._first_day(conn)
         if begun is None:
             return
@@ -144,7 +150,7 @@ class Reconciling:
         known = select(book.runs.c.day).where(book.runs.c.pair == books.pair.name)
         there = set(conn.scalars(known))
         for day in days(first, last):
-            if day.isoformat() not in there:
+            if day.isoformat() not in there and books.due(day) <= long_ago:
                 clock, name = self._core.clock, day_files.name_of(books.kind, day)
                 run = book.want(conn, self._core.ids, clock, books.pair.name, day, SERVER)
                 theirs = files.last(conn, books.exchange.partner, IN, name)
@@ -158,10 +164,30 @@ class Reconciling:
         found = []
         for row in conn.execute(query):
             day = date.fromisoformat(row.day)
-            late = now > self._calendar.end_of(day) + LATE
-            if late or self.books[row.pair].whole(conn, day):
+            books = self.books[row.pair]
+            if now > books.due(day) + LATE or books.whole(conn, day):
                 found.append(row)
         return found
+
+    async def _ask(self, pair: str) -> None:
+        """What was begun about a break, and does not show in the files of the days since, is a person's to decide."""
+        database, clock = self._core.database, self._core.clock
+
+        def begun(conn: Connection) -> list[tuple[str, date]]:
+            compared = book.last_compared(conn, pair) or date.min
+            found = ((name, self._calendar.day_of(at)) for name, at in book.begun(conn, pair))
+            return [(name, day) for name, day in found if day < compared]
+
+        vain = await database.read(begun)
+        for start in range(0, len(vain), AT_ONCE):
+
+            def reopen(
+                conn: Connection, some: list[tuple[str, date]] = vain[start : start + AT_ONCE]
+            ) -> None:
+                for name, day in some:
+                    book.reopen(conn, clock, name, SERVER, say(NOT_SHOWN, day=day))
+
+            await database.write(reopen)
 
     def _first_day(self, conn: Connection) -> date | None:
         """The day of the first payment that there was."""
@@ -219,9 +245,10 @@ class Reconciling:
                 log.error("too-many-differences", pair=pair.name, day=row.day, found=many)
                 return
             tally, seen, closed, found = Tally(pair.rules), Seen(), 0, result.differences()
+            dry = {"tally": tally, "actions": self._remedies.actions(pair.name)} if row.dry_run else {}
             while chunk := await asyncio.to_thread(lambda: list(islice(found, AT_ONCE))):
                 see = partial(book.see, ids=self._core.ids, clock=clock, run=row.id, differences=chunk)
-                seen += await database.write(partial(see, tally=tally if row.dry_run else None))
+                seen += await database.write(partial(see, **dry))
             gone = await database.read(lambda conn: book.gone(conn, row.id))
             for start in range(0, len(gone), AT_ONCE):
                 some = gone[start : start + AT_ONCE]
@@ -236,16 +263,19 @@ class Reconciling:
 
     async def _heal(self, row: Row[Any], tally: Tally) -> None:
         database, clock = self._core.database, self._core.clock
-        await database.read(lambda conn: book.fits(conn, row.id, tally))
         actions = self._remedies.actions(row.pair)
+        await database.read(lambda conn: book.fits(conn, row.id, tally, actions))
         after: str | None = ""
         while after is not None:
             last = after
 
-            def heal(conn: Connection, last: str = last) -> str | None:
+            def heal(conn: Connection, last: str = last) -> Healing:
                 return book.heal(conn, clock, row.id, tally, actions, last)
 
-            after = await database.write(heal)
+            some = await database.write(heal)
+            for rule, fen in some.failed:
+                tally.take_off(rule, fen)
+            after = some.last
         self._core.outbox.worker.kick()
 
 

@@ -150,12 +150,14 @@ class TspService:
         books: dict[str, Books] = {}
         if boss is not None:
             ours = partial(own_books.with_boss, calendar=calendar)
-            books[BOSS] = Books(pair_named(BOSS), "DZMX", boss, ours)
+            books[BOSS] = Books(pair_named(BOSS), "DZMX", boss, calendar.end_of, ours)
         if ppp is not None and self._pos is not None:
             self.uploads = Uploads(self.core, self._pos, ppp, calendar)
             work |= self.uploads.jobs()
             ours = partial(own_books.with_ppp, calendar=calendar, terminal=self._pos.terminal)
-            books[PPP] = Books(pair_named(PPP), "QSMX", ppp, ours, uploads.is_answered)
+            books[PPP] = Books(
+                pair_named(PPP), "QSMX", ppp, calendar.resumes_after, ours, uploads.is_answered
+            )
         if not books:
             return
         self.reconciling = Reconciling(self.core, self.remedies, calendar, books)

@@ -77,13 +77,18 @@ class House:
             run = book.want(conn, self.ids, self.clock, "a-b", day, "night", dry_run=dry)
             book.begin(conn, self.clock, run)
             tally = Tally(rules)
-            seen = book.see(conn, self.ids, self.clock, run, found, tally=tally if dry else None)
+            seen = book.see(
+                conn, self.ids, self.clock, run, found, tally=tally if dry else None, actions=self.actions
+            )
             closed = book.agree(conn, self.clock, run, book.gone(conn, run))
             if not dry:
-                book.fits(conn, run, tally)
+                book.fits(conn, run, tally, self.actions)
                 after: str | None = ""
                 while after is not None:
-                    after = book.heal(conn, self.clock, run, tally, self.actions, after)
+                    some = book.heal(conn, self.clock, run, tally, self.actions, after)
+                    for rule, fen in some.failed:
+                        tally.take_off(rule, fen)
+                    after = some.last
             totals = Totals(len(found), 7)
             counts = {one.cls: (1, 5) for one in found}
             told = {
@@ -222,6 +227,40 @@ def test_a_rule_that_fits_more_than_its_limit_heals_nothing(house: House, limit:
     assert house.done == []
     assert [house.one(key).state for key in ("K1", "K2")] == ["open", "open"]
     assert house.events() == ["opened", "held"]
+
+
+def test_what_an_action_is_not_for_counts_for_no_rule_and_uses_up_no_limit(house: House) -> None:
+    """Three that the rule fits by their class; one of them is for its action, one is, and is refused by it."""
+    rules = (Rule("opens", Cls.MISSING_THERE, "opens-K1", limit_count=2),)
+    begun: list[str] = []
+
+    def opens(conn: Connection, row: Any, actor: str) -> None:
+        if row.key == "K2":
+            raise DecisionRefused("moved on")
+        begun.append(row.key)
+
+    house.actions["opens-K1"] = Action(lambda row: "K3" not in row.here, opens)
+    found = [missing(key=key) for key in ("K1", "K2", "K3")]
+    assert house.run(*found, rules=rules, dry=True)[3] == [Healed("opens", "opens-K1", 2, 1000, held=False)]
+    assert house.run(*found, rules=rules)[3] == [Healed("opens", "opens-K1", 1, 500, held=False)]
+    assert begun == ["K1"]
+    assert [house.one(key).state for key in ("K1", "K2", "K3")] == ["healing", "open", "open"]
+
+
+def test_what_a_rule_has_begun_in_vain_it_does_not_begin_again(house: House) -> None:
+    rules = (Rule("opens", Cls.STATUS, "open"), Rule("no", Cls.MISSING_THERE, "no"))
+    house.run(status(), rules=rules)
+    mine = house.one().id
+    ((name, at),) = house(lambda conn: book.begun(conn, "a-b"))
+    assert (name, at) == (mine, house.clock.now())
+    assert house(lambda conn: book.last_compared(conn, "a-b")) == DAY
+    house(lambda conn: book.reopen(conn, house.clock, mine, "server", say("not shown")))
+    assert house(lambda conn: book.begun(conn, "a-b")) == []
+    assert house.run(status(), rules=rules, dry=True)[3] == []
+    assert house.run(status(), rules=rules)[3] == []
+    assert (house.one().state, house.done) == ("open", ["K1"])
+    assert house.events() == ["opened", "open", "not-healed"]
+    assert house.decide("open").state == "healing"
 
 
 def test_a_dry_run_tells_and_changes_nothing(house: House) -> None:

@@ -11,13 +11,17 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, delete, select, update
+from structlog.testing import capture_logs
 
 from server_stub.boss import cancelling
 from server_stub.boss import tables as boss
+from server_stub.boss.day_work import DayWork as BossDayWork
+from server_stub.foundation import day_exchange
 from server_stub.foundation.clock import CHINA
 from server_stub.foundation.folders import FolderError
 from server_stub.foundation.sentences import read
 from server_stub.reconciliation.book import Decision, DecisionRefused, sample_of
+from server_stub.settings import Settings
 from server_stub.tsp import books, tables
 from server_stub.tsp import reconciling as tsp_reconciling
 from server_stub.tsp.reconciling import Reconciling
@@ -128,6 +132,31 @@ async def test_a_service_that_boss_has_lost_is_opened_again(system: System) -> N
     assert await breaks(system) == [("boss", "other-day", "closed", "match")]
 
 
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+async def test_what_boss_says_it_has_opened_and_never_tells_a_person_is_asked_about(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = await system.box()
+    await bought(system, box, "kids")
+    monkeypatch.setattr(BossDayWork, "_opened", lambda self, conn, out, day: None)
+    for day in (1, 2, 3, 4):
+        await morning(system, day)
+        if day == 2:
+            await delivered(system)
+            assert await breaks(system) == [("boss", "missing-there", "healing", "open")]
+    assert await breaks(system) == [("boss", "missing-there", "open", None)]
+    events = await system.rows(tables.book.events)
+    kept = [(row.event, row.actor) for row in events]
+    assert ("opened-there", "boss") in kept
+    assert [one for one in kept if one[0] != "opened-there"] == [
+        ("opened", "server"),
+        ("open", "rule:paid-not-opened"),
+        ("not-healed", "server"),
+    ]
+    why = json.loads(events[-1].facts)["why"]
+    assert str(read(why)) == "what was begun on 2026-06-22 does not show in the files of the days since"
+
+
 async def delivered(system: System) -> None:
     """Everything that was owed has arrived."""
     while any(row.delivered_at is None for row in await system.rows(tables.outbox)):
@@ -171,6 +200,43 @@ async def test_what_a_card_paid_for_it_a_person_gives_back(system: System) -> No
     assert (last.actor, json.loads(last.facts)["reason"]) == ("Wu", "looked into")
 
 
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+async def test_what_a_card_paid_uses_up_no_limit_of_what_goes_back_to_wallets(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (by_card,) = await paid(system)
+    box = await system.box("85312047")
+    by_wallet = await bought(system, box, "kids")
+    for payment in (by_card, by_wallet):
+        await taken_back(system, payment["order"])
+    there = reconciling(system).books["boss"]
+    rules = tuple(rule.model_copy(update={"limit_count": 1}) for rule in there.pair.heal)
+    strict = replace(there, pair=there.pair.model_copy(update={"heal": rules}))
+    monkeypatch.setitem(reconciling(system).books, "boss", strict)  # type: ignore[arg-type]
+    core = system.tsp.core
+    next_day(system)
+    assert system.roles.boss is not None
+    assert system.roles.boss.days is not None
+    await system.roles.boss.days.publish()
+    await core.database.write(
+        lambda conn: tables.book.want(conn, core.ids, core.clock, "boss", DAY, "person:Wu", dry_run=True)
+    )
+    system.clock.advance(1)
+    await reconciling(system).run()
+    assert await breaks(system) == [
+        ("boss", "reversed-on-one-side", "closed", "refund"),
+        ("boss", "reversed-on-one-side", "open", None),
+    ]
+    said = [
+        json.loads(row.healed)["charged-but-cancelled"]
+        for row in await system.rows(tables.book.runs)
+        if row.pair == "boss" and row.day == DAY.isoformat() and row.healed
+    ]
+    assert [(one["count"], one["fen"], one["held"]) for one in said] == [
+        (1, by_wallet["amount_fen"], False)
+    ] * 2
+
+
 async def test_a_debit_that_ppp_refuses_waits_and_can_be_presented_again(system: System) -> None:
     await paid(system)
     (debit,) = await system.rows(tables.debits)
@@ -209,6 +275,63 @@ async def test_a_file_that_does_not_come_is_told_and_caught_up_with(system: Syst
     await mended(system)
     assert await runs(system) == {"boss": ("done", {"matched": 1}), "ppp": ("done", {"matched": 1})}
     assert await breaks(system) == []
+
+
+async def test_days_of_a_long_outage_are_caught_up_with_a_few_at_a_time(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder is away for longer than days are told again; what BOSS has taken back meanwhile goes back all the same."""
+    monkeypatch.setattr(day_exchange, "AT_ONCE", 10)
+    early, late = [await system.box(number) for number in ("85312047", "85312048")]
+    online = await early.pay("card", "sports", "monthly")
+    await Terminal(system, early, "debit").pay(online)
+    await early.state(online["payment"], "done")
+    told = await bought(system, early, "kids")
+    await morning(system)
+    # Told already when it is taken back, and taken back before it was told.
+    await taken_back(system, told["order"])
+    untold = await bought(system, late, "kids")
+    await taken_back(system, untold["order"])
+    days, place, away = 9, tmp_path / "exchange", tmp_path / "away"
+    place.rename(away)
+    next_day(system, days)
+    with pytest.raises(FolderError):
+        await reconciling(system).run()
+    away.rename(place)
+    for _ in range(3):
+        await morning(system, days)
+    await mended(system)
+    for box, payment in ((early, told), (late, untold)):
+        await box.until(payment["payment"], lambda view: view["money"] == "returned")
+    for after in range(days):
+        done = await runs(system, DAY + timedelta(days=after))
+        assert [done[pair][0] for pair in ("boss", "ppp")] == ["done", "done"], after
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+async def test_on_closed_days_ppp_is_silent_and_nobody_misses_its_files(kind: str, tmp_path: Path) -> None:
+    """Two days on which PPP does not work follow the first one; BOSS works on each."""
+    settings = Settings(closed_days="2026-06-22,2026-06-23")
+    folder = exchange_below(tmp_path)
+    async with running_with_ppp(tmp_path / "data", settings, folder=folder) as system:
+        await paid(system)
+        with capture_logs() as logs:
+            for days in (1, 2):
+                await morning(system, days)
+                system.clock.advance(timedelta(hours=7).total_seconds())
+                await reconciling(system).run()
+        assert [one["name"] for one in logs if one["event"] == "file-missing"] == []
+        assert list((tmp_path / "exchange" / "ppp" / "QSMX").iterdir()) == []
+        assert {(row.pair, row.state) for row in await system.rows(tables.book.runs)} == {("boss", "done")}
+        # They work again, and this morning their files are late.
+        next_day(system, 3)
+        system.clock.advance(timedelta(hours=7).total_seconds())
+        with capture_logs() as logs:
+            await reconciling(system).run()
+        missed = [one["name"] for one in logs if one["event"] == "file-missing" and one["partner"] == "ppp"]
+        assert missed == [f"QSMX/QSMX202606{day}.TXT" for day in (21, 22, 23)]
+        await morning(system, 4)
+        assert (await runs(system))["ppp"] == ("done", {"matched": 1})
 
 
 async def test_a_run_whose_file_was_refused_says_why(system: System, tmp_path: Path) -> None:

@@ -30,10 +30,8 @@ def breaks_are_closed_unseen() -> AbstractContextManager[Any]:
     """What a run has found is closed at once, as if somebody had."""
     see = book.Book.see
 
-    def closed(
-        self: Any, conn: Any, ids: Any, clock: Any, run: str, differences: Any, *, tally: Any = None
-    ) -> Any:
-        seen = see(self, conn, ids, clock, run, differences, tally=tally)
+    def closed(self: Any, conn: Any, ids: Any, clock: Any, run: str, differences: Any, **told: Any) -> Any:
+        seen = see(self, conn, ids, clock, run, differences, **told)
         for row in self.waiting(conn):
             self.close(conn, clock, row.id, "nobody")
         return seen
