@@ -70,10 +70,11 @@ async def test_above_the_limit_one_proposes_and_another_confirms(system: System)
     await wait(system)
     clerk, chief = await let_in(system, "wu", "clerk,supervisor"), await let_in(system, "xu", "supervisor")
     case = await case_of(clerk)
+    await chief.get(case)
     await clerk.post(case, case, action="write-off", reason="seen by hand")
     assert "Proposed. A second person" in clerk.page
     assert [row.state for row in await system.rows(tables.cases)] == ["open"]
-    again = await chief.post(case, case, action="write-off", reason="me too")
+    again = await chief.post(case, action="write-off", reason="me too")
     assert again.status_code == 409
     (proposal,) = re.findall(r"/backoffice(/proposals/\w+)/withdraw", (await clerk.get("/proposals")).text)
     # Whoever proposed it has all the rights, and still may not.
@@ -91,7 +92,44 @@ async def test_above_the_limit_one_proposes_and_another_confirms(system: System)
     assert (record.actor, json.loads(record.facts)["second"]) == ("wu", "xu")
     (record,) = await records(system, own.audit, "confirmed")
     assert (record.actor, json.loads(record.facts)["proposed_by"]) == ("xu", "wu")
-    assert (await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")).status_code == 409
+    # A second click finds it done; anybody else is told so.
+    assert (
+        "Confirmed and done" in (await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")).text
+    )
+    third = await let_in(system, "zhu", "supervisor")
+    assert (await third.post(f"{proposal}/confirm", "/proposals", confirmed="yes")).status_code == 409
+    assert len(await records(system, own.audit, "confirmed")) == 1
+
+
+async def test_what_has_come_to_something_else_since_it_was_shown_is_not_decided(system: System) -> None:
+    await unknown(system, "sports", "monthly")
+    await wait(system)
+    clerk = await let_in(system, "wu", "clerk")
+    case = await case_of(clerk)
+    await clerk.get(case)
+    more = tables.payments.update().values(received_fen=1)
+    await system.tsp.database.write(lambda conn: conn.execute(more))
+    said = {"action": "write-off", "reason": "Asked the bank", "confirmed": "yes"}
+    answer = await clerk.post(case, **said)
+    assert (answer.status_code, "has changed since this page was shown" in answer.text) == (422, True)
+    assert ">Asked the bank</textarea>" in answer.text
+    assert [row.state for row in await system.rows(tables.cases)] == ["open"]
+    assert "The case is decided" in (await clerk.post(case, **said)).text
+
+
+async def test_what_has_come_to_something_else_since_it_was_proposed_is_not_confirmed(system: System) -> None:
+    await unknown(system, "movies", "quarterly")
+    await wait(system)
+    clerk, chief = await let_in(system, "wu", "clerk"), await let_in(system, "xu", "supervisor")
+    case = await case_of(clerk)
+    await clerk.post(case, case, action="write-off", reason="seen by hand")
+    (proposal,) = re.findall(r"/backoffice(/proposals/\w+)/withdraw", (await clerk.get("/proposals")).text)
+    more = tables.payments.update().values(received_fen=1)
+    await system.tsp.database.write(lambda conn: conn.execute(more))
+    answer = await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")
+    assert (answer.status_code, "has changed since it was shown" in answer.text) == (409, True)
+    assert [row.state for row in await system.rows(tables.cases)] == ["open"]
+    assert "has changed since it was shown" in (await chief.get("/proposals?state=all")).text
 
 
 async def test_a_proposal_is_refused_by_another_and_withdrawn_by_whoever_made_it(system: System) -> None:
@@ -144,7 +182,8 @@ async def test_a_decision_needs_an_action_that_fits_and_a_reason(
     await unknown(system, "sports", "monthly")
     await wait(system)
     clerk = await let_in(system, "wu", "clerk")
-    answer = await clerk.post(await case_of(clerk), confirmed="yes", **form)
+    case = await case_of(clerk)
+    answer = await clerk.post(case, case, confirmed="yes", **form)
     assert answer.status_code == 422
     assert said in answer.text
     assert [row.state for row in await system.rows(tables.cases)] == ["open"]
