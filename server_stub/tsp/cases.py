@@ -17,7 +17,7 @@ from server_stub.foundation import statements, states
 from server_stub.foundation.people import same_person
 from server_stub.foundation.sentences import N_, Refusal
 from server_stub.reconciliation.book import CHANGED, SECOND_WANTED, digest
-from server_stub.tsp import core, machines
+from server_stub.tsp import core, machines, operating
 from server_stub.tsp.moves import OPEN_SERVICE, Moves, borne, open_cases
 from server_stub.tsp.pos import APPROVED
 from server_stub.tsp.tables import audit, authorisations, cases, certificates, debits, loads, orders, payments
@@ -96,7 +96,7 @@ def decide(conn: Connection, moves: Moves, decision: Decision) -> Decided:
         raise CaseRefused(N_("case %(case)s is decided: %(action)s by %(actor)s"), **told)
     if decision.seen not in (None, *map(fingerprint, listed(conn, case=case.id))):
         raise CaseRefused(CHANGED)
-    _refuse(moves, case, subject, decision)
+    _refuse(conn, moves, case, subject, decision)
     if case.load_id is None:
         done = _do(conn, moves, case, subject, decision)
     else:
@@ -237,7 +237,7 @@ def _subject(conn: Connection, case: Row[Any]) -> Row[Any]:
     return row
 
 
-def _refuse(moves: Moves, case: Row[Any], subject: Row[Any], decision: Decision) -> None:
+def _refuse(conn: Connection, moves: Moves, case: Row[Any], subject: Row[Any], decision: Decision) -> None:
     """Raises CaseRefused for what nobody may do, or not alone."""
     what, actions = about(case), actions_of(case)
     fitting = actions.get(decision.action)
@@ -258,7 +258,8 @@ def _refuse(moves: Moves, case: Row[Any], subject: Row[Any], decision: Decision)
         )
     # In whichever amount more is at stake.
     received_fen = getattr(subject, "received_fen", None) or 0
-    limit, fen = moves.settings.case_second_fen, max(subject.amount_fen, received_fen)
+    limit = operating.noted(conn, moves.settings).case_second_fen
+    fen = max(subject.amount_fen, received_fen)
     second = decision.second or ""
     if fen >= limit and (same_person(second, "") or same_person(second, decision.actor)):
         raise CaseRefused(SECOND_WANTED, limit_fen=limit, amount_fen=fen)

@@ -35,7 +35,7 @@ from server_stub.reconciliation.book import (
 )
 from server_stub.reconciliation.healing import at_stake
 from server_stub.reconciliation.records import Cls
-from server_stub.tsp import books
+from server_stub.tsp import books, operating
 from server_stub.tsp.remedies import Remedies, facts_of
 from server_stub.tsp.tables import audit, authorisations, book, cases, certificates, orders, payments
 
@@ -270,7 +270,7 @@ async def _decide(office: Office, row: Row[Any], decision: Decision) -> str | No
 
     def work(conn: Connection) -> str | None:
         books.open_accounts(conn, ())
-        limit = office.settings.case_second_fen
+        limit = operating.noted(conn, office.settings).case_second_fen
         try:
             book.decide(conn, office.clock, audit, actions, decision, second_fen=limit)
         except DecisionRefused:

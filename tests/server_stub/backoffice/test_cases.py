@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import select
 
 from server_stub.backoffice import tables as own
-from server_stub.tsp import tables
+from server_stub.tsp import cases, tables
 from tests.server_stub.backoffice.desk import Clerk, let_in, office_of
-from tests.server_stub.system import Card, System
+from tests.server_stub.system import Card, System, decided_by_two_from
 
 pytestmark = pytest.mark.anyio
 
@@ -130,6 +130,26 @@ async def test_what_has_come_to_something_else_since_it_was_proposed_is_not_conf
     assert (answer.status_code, "has changed since it was shown" in answer.text) == (409, True)
     assert [row.state for row in await system.rows(tables.cases)] == ["open"]
     assert "has changed since it was shown" in (await chief.get("/proposals?state=all")).text
+
+
+async def test_the_limit_is_the_one_that_the_server_has_noted(system: System) -> None:
+    """A server that has started since, or one beside a back office that runs alone, decides from 10 yuan on by two people."""
+    await unknown(system, "sports", "monthly")
+    await wait(system)
+    clerk, chief = await let_in(system, "wu", "clerk"), await let_in(system, "xu", "supervisor")
+    case = await case_of(clerk)
+    assert "another person has to confirm it" not in (await clerk.get(case)).text
+    await decided_by_two_from(system, 1_000)
+    await clerk.post(case, action="write-off", reason="Asked the bank", confirmed="yes")
+    assert "Proposed. A second person" in clerk.page
+    assert [row.state for row in await system.rows(tables.cases)] == ["open"]
+    assert "From ¥10.00 on" in (await clerk.get("/help")).text
+    (shown,) = re.findall(r"(?s)<tr>.*?</tr>", (await chief.get("/parameters?q=case_second")).text)[1:]
+    assert "¥10.00" in shown
+    assert "the server that started last" in shown
+    alone = cases.Decision(case.split("/")[-1], "write-off", "Asked the bank", "wu")
+    with pytest.raises(cases.CaseRefused, match="from 1000 fen on a second person is wanted"):
+        await system.tsp.database.write(lambda conn: cases.decide(conn, system.tsp.core, alone))
 
 
 async def test_a_proposal_is_refused_by_another_and_withdrawn_by_whoever_made_it(system: System) -> None:

@@ -33,7 +33,7 @@ from server_stub.tsp import tables
 from server_stub.tsp.reconciling import pair_named
 from tests.server_stub.backoffice.desk import ALL, Clerk, let_in, office_of
 from tests.server_stub.backoffice.differences import compared, every_class, month, note_of, record
-from tests.server_stub.system import System, exchange_below, running_with_ppp
+from tests.server_stub.system import System, decided_by_two_from, exchange_below, running_with_ppp
 from tests.server_stub.tsp.test_reconciling import bought, morning, taken_back
 from tests.server_stub.tsp.test_uploads import DAY, answering, days_of, next_day, paid, telling
 
@@ -254,6 +254,17 @@ async def test_what_a_comparison_has_changed_is_neither_decided_nor_confirmed_as
     # A form that says nothing of what was shown decides nothing either.
     assert (await clerk.post(paths["SMALL"], paths["SMALL"], **{**said, "seen": ""})).status_code == 422
     assert "Proposed. A second person" in (await clerk.post(paths["SMALL"], **said)).text
+
+
+async def test_the_limit_that_the_server_has_noted_is_that_of_differences_too(system: System) -> None:
+    one = record("SMALL", 1_500, "opened", DAY)
+    await planted(system, [Difference(Cls.MISSING_THERE, one.key, one, None)])
+    clerk, path = await let_in(system, "wu", "clerk"), await break_of(system, Cls.MISSING_THERE)
+    assert "another person has to confirm it" not in (await clerk.get(path)).text
+    await decided_by_two_from(system, 1_500)
+    await clerk.post(path, action="close", reason="a slip of the pen", confirmed="yes")
+    assert "Proposed. A second person" in clerk.page
+    assert (await standing(system, Cls.MISSING_THERE))[0] == "open"
 
 
 async def test_of_two_clicks_on_confirm_both_say_that_it_is_done(system: System) -> None:
