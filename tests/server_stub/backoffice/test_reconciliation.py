@@ -375,6 +375,38 @@ async def test_a_service_is_taken_back_and_the_money_follows_in_the_morning(syst
     assert (await standing(system, Cls.REVERSED))[:2] == ("closed", "refund")
 
 
+async def test_above_the_limit_a_service_is_taken_back_by_two(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = await bought(system, await system.box(), "kids")
+    await decided_by_two_from(system, payment["amount_fen"])
+    clerk, chief = await let_in(system, "wu", "clerk,supervisor"), await let_in(system, "xu", "supervisor")
+    (path,) = re.findall(
+        r'href="/backoffice(/boxes/85312048/services/\w+)"', (await clerk.get("/boxes/85312048")).text
+    )
+    assert "another person has to confirm it" in (await chief.get(path)).text
+    await clerk.post(path, path, reason="sold by mistake", confirmed="yes")
+    assert "Proposed. A second person" in clerk.page
+    assert "To the proposals" in clerk.page
+    assert await logged(system, "boss", boss.audit, "order-cancelled") == []
+    assert (await chief.post(path, reason="me too", confirmed="yes")).status_code == 409
+    listed = (await clerk.get("/proposals")).text
+    (proposal,) = re.findall(r"/backoffice(/proposals/\w+)/withdraw", listed)
+    assert "sold by mistake" in listed
+    assert f"/backoffice/transactions?order={payment['order']}" in listed
+    assert payment["payment"] in (await clerk.get(f"/transactions?order={payment['order']}")).text
+    assert (await clerk.post(f"{proposal}/confirm", "/proposals", confirmed="yes")).status_code == 403
+    # Broken off before the proposal said that it was done: finished, and not done twice.
+    with monkeypatch.context() as patch:
+        patch.setattr(proposals, "_finish", None)
+        assert (await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")).status_code == 500
+    done = await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")
+    assert "Confirmed and done" in done.text
+    assert await in_office(system) == [("done", "wu", "xu")]
+    (entry,) = await logged(system, "boss", boss.audit, "order-cancelled")
+    assert (entry.actor, json.loads(entry.facts)["second"]) == ("wu", "xu")
+
+
 async def test_a_run_is_wanted_done_at_once_and_shown(system: System) -> None:
     payment = await bought(system, await system.box(), "kids")
     await taken_back(system, payment["order"])
