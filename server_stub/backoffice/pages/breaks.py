@@ -275,9 +275,9 @@ async def _decide(office: Office, row: Row[Any], decision: Decision) -> str | No
             book.decide(conn, office.clock, audit, actions, decision, second_fen=limit)
         except DecisionRefused:
             now = statements.one(conn, book.breaks, id=row.id)
-            if now is None or now.second is None:
+            if decision.second is None or now is None or now.second is None or now.state == "open":
                 raise
-            if now.state == "open" or (now.action, now.actor) != (decision.action, decision.actor):
+            if (now.action, now.actor) != (decision.action, decision.actor):
                 raise
             return str(now.second)
         return decision.second

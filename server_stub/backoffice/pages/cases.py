@@ -173,7 +173,9 @@ async def _decide(office: Office, row: Row[Any], decision: Decision) -> str | No
             cases.decide(conn, moves, decision)
         except CaseRefused:
             (now,) = cases.listed(conn, everything=True, case=row.id)
-            if now.second is None or (now.decision, now.actor) != (decision.action, decision.actor):
+            if decision.second is None or now.second is None:
+                raise
+            if (now.decision, now.actor) != (decision.action, decision.actor):
                 raise
             return str(now.second)
         return decision.second

@@ -79,7 +79,7 @@ async def _take_back(office: Office, order: str, reason: str, actor: str, second
             cancelling.cancel(conn, office.clock, order, reason=reason, actor=actor, second=second)
         except cancelling.NotCancellable:
             by, earlier = cancelling.cancelled_by(conn, order) or ("", None)
-            if earlier is None or by != actor:
+            if second is None or earlier is None or by != actor:
                 raise
             return earlier
         return second
