@@ -102,6 +102,8 @@ async def _answer(page: Page, office: Office, request: Request) -> Response:
         session = await _session(office, request, used=not page.live)
         body = await request.body() if page.method != "GET" else b""
         people = await office.database.look(staff.full_names) if session is not None else {}
+        if session is not None:
+            await office.look_at_settings()
         visit = Visit(
             office, request, session, Form(parse_qsl(body.decode("utf-8", "replace"), True)), people
         )

@@ -23,6 +23,7 @@ from server_stub.foundation.outbox import Outbox
 from server_stub.ppp import tables as ppp
 from server_stub.sandbox import tables as sandbox
 from server_stub.settings import Settings
+from server_stub.tsp import operating
 from server_stub.tsp import tables as tsp
 from server_stub.tsp.moves import Moves
 
@@ -51,6 +52,7 @@ class Office:
 
     Attributes:
         databases: ``beside``, and its own.
+        settings: its own, with those that the TSP's server has noted, as of the last ``look_at_settings``.
         exports: the folder of files that were asked for; None: none can be had here.
         files: below which each role keeps the contents of exchanged files; None: none can be read here.
     """
@@ -74,7 +76,7 @@ class Office:
         self.database = database
         self.clock = clock
         self.random = random
-        self.settings = settings
+        self.settings = self._own = settings
         self.databases: Mapping[str, Database] = {**beside, "backoffice": database}
         self.tsp = tsp
         self.set_by = set_by
@@ -93,6 +95,18 @@ class Office:
         if self.tsp is not None:
             return self.tsp.test_mode
         return any(url.startswith("sim:") for url in self.settings.psam_urls)
+
+    @property
+    def noted(self) -> frozenset[str]:
+        """Names of the settings that are another server's here."""
+        return frozenset(
+            name for name in operating.NAMES if getattr(self.settings, name) != getattr(self._own, name)
+        )
+
+    async def look_at_settings(self) -> None:
+        """Takes what the TSP's server decides by: of two limits, or calendars, one would be wrong."""
+        if "tsp" in self.databases:
+            self.settings = await self.databases["tsp"].look(lambda conn: operating.noted(conn, self._own))
 
     def books(self, role: str) -> Database:
         """The database of a role. Raises Away."""

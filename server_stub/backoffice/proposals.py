@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 OPEN, CONFIRMED, DONE, REFUSED, WITHDRAWN, FAILED = (
     *("open", "confirmed", "done", "refused", "withdrawn", "failed"),
 )
+WAITS = (OPEN, CONFIRMED)
 SHOWN = 200
 
 
@@ -37,12 +38,13 @@ class Kind(NamedTuple):
     Attributes:
         title: what it is, as a message.
         path: of the page of its subject, with ``{subject}``.
-        do: does it, given the office, the row, its facts, and the second person's name; raises CannotBeDone.
+        do: does it, given the office, the row, its facts, and the second person's name; returns the name of the second
+            person that it was done with, which is another one where it is found done; raises CannotBeDone.
     """
 
     title: str
     path: str
-    do: Callable[[Office, Row[Any], Mapping[str, Any], str], Awaitable[None]]
+    do: Callable[[Office, Row[Any], Mapping[str, Any], str], Awaitable[str]]
 
 
 KINDS: dict[str, Kind] = {}
@@ -52,6 +54,9 @@ KINDS: dict[str, Kind] = {}
 async def propose(office: Office, kind: str, subject: str, actor: str, facts: Mapping[str, Any]) -> str:
     """Enters a proposal; returns its id.
 
+    Args:
+        facts: with ``seen``, a fingerprint of what it is about, where that can change until it is confirmed.
+
     Raises:
         Clash: another one about the same waits already.
     """
@@ -59,11 +64,12 @@ async def propose(office: Office, kind: str, subject: str, actor: str, facts: Ma
     text = json.dumps(facts, ensure_ascii=False)
 
     def enter(conn: Connection) -> str:
-        same = (proposals.c.kind == kind) & (proposals.c.subject == subject) & (proposals.c.state == OPEN)
-        if conn.execute(select(proposals.c.id).where(same)).first() is not None:
+        # One of a subject at a time, by an index: others may be entering theirs at this moment.
+        values = {**row, "facts": text, "proposed_at": office.clock.now()}
+        if not statements.insert_once(conn, proposals, values):
             raise Clash(N_("A proposal about this waits for a second person already."))
-        statements.insert(conn, proposals, {**row, "facts": text, "proposed_at": office.clock.now()})
-        told = {"kind": kind, "proposal": row["id"], "proposed": dict(facts)}
+        said = {name: value for name, value in facts.items() if name != "seen"}
+        told = {"kind": kind, "proposal": row["id"], "proposed": said}
         audit.append(conn, office.clock, actor, "proposed", subject, **told)
         return str(row["id"])
 
@@ -71,33 +77,38 @@ async def propose(office: Office, kind: str, subject: str, actor: str, facts: Ma
 
 
 async def confirm(office: Office, proposal: str, second: str) -> None:
-    """Another person confirms it, and it is done.
+    """Another person confirms it, and it is done; whoever has done that already finds it done.
 
     Raises:
         Unknown, NotAllowed, Clash: as of a proposal that is not there, one's own, or not open.
         Impossible: it cannot be done any more; the proposal says so from now on.
     """
 
-    def take(conn: Connection) -> Row[Any]:
+    def take(conn: Connection) -> Row[Any] | None:
+        found = statements.one(conn, proposals, lock=True, id=proposal)
+        if found is not None and (found.state, found.second) == (DONE, second):
+            return None
         row = _open(conn, proposal)
-        # One that was confirmed by the same person and not done was broken off: it is done now.
-        if row.state != OPEN and row.second != second:
-            raise Clash(N_("Somebody else is confirming this proposal."))
         if same_person(row.proposed_by, second):
             raise NotAllowed(N_("Nobody confirms what they have proposed themselves."))
-        values = {"state": CONFIRMED, "second": second, "decided_at": office.clock.now()}
-        conn.execute(update(proposals).where(proposals.c.id == proposal).values(**values))
-        told = {"kind": row.kind, "proposal": row.id, "proposed_by": row.proposed_by}
-        audit.append(conn, office.clock, second, "confirmed", row.subject, **told)
+        # One that was confirmed and not done was broken off: anybody who may confirm it finishes it.
+        if (row.state, row.second) != (CONFIRMED, second):
+            values = {"state": CONFIRMED, "second": second, "decided_at": office.clock.now()}
+            conn.execute(update(proposals).where(proposals.c.id == proposal).values(**values))
+            told = {"kind": row.kind, "proposal": row.id, "proposed_by": row.proposed_by}
+            audit.append(conn, office.clock, second, "confirmed", row.subject, **told)
         return row
 
     row = await office.database.write(take)
+    if row is None:
+        return
     try:
-        await KINDS[row.kind].do(office, row, json.loads(row.facts), second)
+        done_with = await KINDS[row.kind].do(office, row, json.loads(row.facts), second)
     except CannotBeDone as error:
-        await _end(office, row, FAILED, "server", error.said)
-        raise Impossible(error.said) from error
-    await _end(office, row, DONE, second, NOTHING)
+        if await _fail(office, row, error.said) == FAILED:
+            raise Impossible(error.said) from error
+    else:
+        await _finish(office, row, done_with)
 
 
 async def refuse(office: Office, proposal: str, second: str, note: str) -> None:
@@ -129,13 +140,13 @@ def listed(conn: Connection, *, everything: bool) -> list[Row[Any]]:
     """Those that wait, oldest first; ``everything``: the last ones of all, newest first."""
     if everything:
         return list(conn.execute(select(proposals).order_by(proposals.c.proposed_at.desc()).limit(SHOWN)))
-    waits = proposals.c.state.in_((OPEN, CONFIRMED))
+    waits = proposals.c.state.in_(WAITS)
     return list(conn.execute(select(proposals).where(waits).order_by(proposals.c.proposed_at)))
 
 
 def waiting(conn: Connection, kind: str) -> list[str]:
     """The subjects that wait for a second person."""
-    waits = proposals.c.state.in_((OPEN, CONFIRMED)) & (proposals.c.kind == kind)
+    waits = proposals.c.state.in_(WAITS) & (proposals.c.kind == kind)
     return list(conn.scalars(select(proposals.c.subject).where(waits)))
 
 
@@ -149,17 +160,33 @@ def _open(conn: Connection, proposal: str) -> Row[Any]:
     row = statements.one(conn, proposals, lock=True, id=proposal)
     if row is None:
         raise Unknown
-    if row.state not in (OPEN, CONFIRMED):
+    if row.state not in WAITS:
         raise Clash(N_("This proposal is not open any more."))
     return row
 
 
-async def _end(office: Office, row: Row[Any], state: str, actor: str, note: Sentence) -> None:
+async def _finish(office: Office, row: Row[Any], second: str) -> None:
+    """It was done; also where somebody at the same time has found it impossible."""
+
     def end(conn: Connection) -> None:
-        values = {"state": state, "note": note.kept}
+        values = {"state": DONE, "second": second, "note": NOTHING.kept}
         conn.execute(update(proposals).where(proposals.c.id == row.id).values(**values))
-        if state == FAILED:
-            told = {"kind": row.kind, "proposal": row.id, "why": str(note)}
-            audit.append(conn, office.clock, actor, "proposal-failed", row.subject, **told)
 
     await office.database.write(end)
+
+
+async def _fail(office: Office, row: Row[Any], note: Sentence) -> str:
+    """It cannot be done; returns the state it is in then: what was done in the meantime stays so."""
+
+    def end(conn: Connection) -> str:
+        now = statements.one(conn, proposals, lock=True, id=row.id)
+        assert now is not None
+        if now.state != CONFIRMED:
+            return str(now.state)
+        values = {"state": FAILED, "note": note.kept}
+        conn.execute(update(proposals).where(proposals.c.id == row.id).values(**values))
+        told = {"kind": row.kind, "proposal": row.id, "why": str(note)}
+        audit.append(conn, office.clock, "server", "proposal-failed", row.subject, **told)
+        return FAILED
+
+    return await office.database.write(end)

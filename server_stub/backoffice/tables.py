@@ -62,6 +62,15 @@ proposals = Table(
     Column("note", String),  # why it was refused, or what came of it
 )
 Index("proposals_by_state", proposals.c.state, proposals.c.proposed_at)
+_waits = proposals.c.state.in_(("open", "confirmed"))
+Index(
+    "one_waiting_proposal",
+    proposals.c.kind,
+    proposals.c.subject,
+    unique=True,
+    sqlite_where=_waits,
+    postgresql_where=_waits,
+)
 """What one person wants done and another has to confirm."""
 
 tasks = Table(

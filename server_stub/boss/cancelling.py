@@ -5,7 +5,9 @@ BOSS moves no money. The platform hears of it with the day's file, and gives bac
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+import json
+
+from sqlalchemy import Connection, select
 
 from server_stub.boss import books
 from server_stub.boss.tables import audit, orders, subscriptions
@@ -18,12 +20,15 @@ class NotCancellable(Refusal):
     """There is nothing of that order to take back; the text says why."""
 
 
-def cancel(conn: Connection, clock: Clock, order: str, *, reason: str, actor: str) -> None:
+def cancel(
+    conn: Connection, clock: Clock, order: str, *, reason: str, actor: str, second: str | None = None
+) -> None:
     """Takes back what an order has opened.
 
     Args:
         reason: why; it stays in the audit log.
         actor: who does it.
+        second: who else has wanted it.
 
     Raises:
         NotCancellable
@@ -39,6 +44,13 @@ def cancel(conn: Connection, clock: Clock, order: str, *, reason: str, actor: st
     statements.change(conn, subscriptions, {"cancelled": True}, id=row.subscription_id)
     statements.change(conn, orders, {"state": "cancelled"}, id=order)
     books.cancelled(conn, order, row.service, row.amount_fen, clock.now())
-    audit.append(
-        conn, clock, actor, "order-cancelled", order, reason=reason, payment=row.payment, fen=row.amount_fen
-    )
+    facts = {"reason": reason, "second": second, "payment": row.payment, "fen": row.amount_fen}
+    audit.append(conn, clock, actor, "order-cancelled", order, **facts)
+
+
+def cancelled_by(conn: Connection, order: str) -> tuple[str, str | None] | None:
+    """Who has taken an order back, and who else has wanted it; None: nobody has."""
+    log = audit.records.c
+    mine = select(log.actor, log.facts).where(log.action == "order-cancelled", log.subject == order)
+    found = conn.execute(mine).first()
+    return None if found is None else (found.actor, json.loads(found.facts).get("second"))

@@ -5,6 +5,7 @@ DecisionRefused      what cannot be done about a break; nothing has changed
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -51,6 +52,7 @@ BreakRow = Row[Any]
 """A row of ``breaks``."""
 AGREED, CLOSE, WAIT = "agreed", "close", "wait"
 SECOND_WANTED = N_("from %(limit_fen)s on a second person is wanted; this is about %(amount_fen)s")
+CHANGED = N_("it has changed since it was shown: look at it again, and decide anew")
 NOBODY_KNOWS = N_("nobody can tell what amount this is about: a second person is wanted")
 TOO_MANY = N_(
     "%(count)s differences were found; more than %(limit)s are not entered: perhaps this is another day's file, or another "
@@ -120,6 +122,7 @@ class Decision:
         action: one of the role's, or of ALWAYS.
         actor, second: names of the person and, above the limit, of a second one.
         by: who gave the command, as the system knows them.
+        seen: ``fingerprint`` of what they have decided about; None: of whatever it is now.
     """
 
     break_id: str
@@ -128,6 +131,7 @@ class Decision:
     actor: str
     second: str | None = None
     by: str | None = None
+    seen: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,6 +415,8 @@ class Book:
         if row.state == "closed":
             told = {"break": row.id, "action": row.action, "actor": row.actor}
             raise DecisionRefused(N_("break %(break)s is closed: %(action)s by %(actor)s"), **told)
+        if decision.seen is not None and decision.seen != fingerprint(row):
+            raise DecisionRefused(CHANGED)
         if decision.action not in self.able(row, actions):
             told = {"action": decision.action, "cls": row.cls, "break_state": row.state}
             raise DecisionRefused(N_("%(action)s is not for a break %(cls)s that is %(break_state)s"), **told)
@@ -600,6 +606,16 @@ def records(row: BreakRow) -> tuple[Record | None, Record | None]:
     """What a break's row has of both sides."""
     here, there = (None if text is None else of_json(text) for text in (row.here, row.there))
     return here, there
+
+
+def fingerprint(row: BreakRow) -> str:
+    """Of what a break is about, its class and both records: another one, where a comparison has found something else."""
+    return digest(row.cls, row.here, row.there, row.text)
+
+
+def digest(*facts: str | int | None) -> str:
+    """A text that is another one when a fact is."""
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
 def found_of(counts: Mapping[Cls, tuple[int, int]]) -> int:

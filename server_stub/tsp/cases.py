@@ -16,8 +16,8 @@ from sqlalchemy import Connection, Row, func, or_, select, update
 from server_stub.foundation import statements, states
 from server_stub.foundation.people import same_person
 from server_stub.foundation.sentences import N_, Refusal
-from server_stub.reconciliation.book import SECOND_WANTED
-from server_stub.tsp import core, machines
+from server_stub.reconciliation.book import CHANGED, SECOND_WANTED, digest
+from server_stub.tsp import core, machines, operating
 from server_stub.tsp.moves import OPEN_SERVICE, Moves, borne, open_cases
 from server_stub.tsp.pos import APPROVED
 from server_stub.tsp.tables import audit, authorisations, cases, certificates, debits, loads, orders, payments
@@ -61,6 +61,7 @@ class Decision:
         action: one of ACTIONS, or of LOAD_ACTIONS.
         actor, second: names of the person and, above the limit, of a second one.
         by: who gave the command, as the system knows them.
+        seen: ``fingerprint`` of what they have decided about; None: of whatever it is now.
     """
 
     case: str
@@ -69,6 +70,7 @@ class Decision:
     actor: str
     second: str | None = None
     by: str | None = None
+    seen: str | None = None
 
 
 class Decided(NamedTuple):
@@ -92,7 +94,9 @@ def decide(conn: Connection, moves: Moves, decision: Decision) -> Decided:
     if conn.execute(open_cases(**mine).where(cases.c.id == case.id)).first() is None:
         told = {"case": case.id, "action": case.decision, "actor": case.actor}
         raise CaseRefused(N_("case %(case)s is decided: %(action)s by %(actor)s"), **told)
-    _refuse(moves, case, subject, decision)
+    if decision.seen not in (None, *map(fingerprint, listed(conn, case=case.id))):
+        raise CaseRefused(CHANGED)
+    _refuse(conn, moves, case, subject, decision)
     if case.load_id is None:
         done = _do(conn, moves, case, subject, decision)
     else:
@@ -135,6 +139,12 @@ def able(case: Row[Any], state: str, debit: Row[Any] | None) -> list[str]:
     if state != "certificate-refused" and not refused_late and "present-again" in fit:
         fit.remove("present-again")
     return fit
+
+
+def fingerprint(case: Row[Any]) -> str:
+    """Of what a case is about, as ``listed`` tells it: another one, where its payment or load has come to something else."""
+    told = (case.kind, case.facts, case.stands, case.amount_fen, case.received_fen)
+    return digest(*told, case.tac, case.mac2, case.certified)
 
 
 def borne_payments(conn: Connection) -> set[str]:
@@ -227,7 +237,7 @@ def _subject(conn: Connection, case: Row[Any]) -> Row[Any]:
     return row
 
 
-def _refuse(moves: Moves, case: Row[Any], subject: Row[Any], decision: Decision) -> None:
+def _refuse(conn: Connection, moves: Moves, case: Row[Any], subject: Row[Any], decision: Decision) -> None:
     """Raises CaseRefused for what nobody may do, or not alone."""
     what, actions = about(case), actions_of(case)
     fitting = actions.get(decision.action)
@@ -248,7 +258,8 @@ def _refuse(moves: Moves, case: Row[Any], subject: Row[Any], decision: Decision)
         )
     # In whichever amount more is at stake.
     received_fen = getattr(subject, "received_fen", None) or 0
-    limit, fen = moves.settings.case_second_fen, max(subject.amount_fen, received_fen)
+    limit = operating.noted(conn, moves.settings).case_second_fen
+    fen = max(subject.amount_fen, received_fen)
     second = decision.second or ""
     if fen >= limit and (same_person(second, "") or same_person(second, decision.actor)):
         raise CaseRefused(SECOND_WANTED, limit_fen=limit, amount_fen=fen)

@@ -1,10 +1,9 @@
-"""The settings that commands decide by as well as servers: each server that starts writes its own down, and commands read them."""
+"""The settings that commands and the back office decide by as well as servers: each server that starts writes its own down."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -21,6 +20,12 @@ def note(conn: Connection, settings: Settings) -> None:
     conn.execute(insert(operating), rows)
 
 
+def noted(conn: Connection, settings: Settings) -> Settings:
+    """Settings with those of the server that started last; unchanged, where none has noted any."""
+    rows = conn.execute(select(operating).where(operating.c.name.in_(NAMES)))
+    return replace(settings, **{row.name: type(getattr(settings, row.name))(row.value) for row in rows})
+
+
 def of_server(conn: Connection, settings: Settings, environment: Mapping[str, str]) -> Settings:
     """A command's settings with those of the server; its own, where none has noted any.
 
@@ -30,13 +35,12 @@ def of_server(conn: Connection, settings: Settings, environment: Mapping[str, st
     Raises:
         SettingsError: it says something else than the server's.
     """
-    noted: dict[str, Any] = {}
-    for row in conn.execute(select(operating).where(operating.c.name.in_(NAMES))):
-        own = getattr(settings, row.name)
-        variable, noted[row.name] = PREFIX + row.name.upper(), type(own)(row.value)
-        if variable in environment and own != noted[row.name]:
+    found = noted(conn, settings)
+    for name in NAMES:
+        own, value, variable = getattr(settings, name), getattr(found, name), PREFIX + name.upper()
+        if variable in environment and own != value:
             raise SettingsError(
-                f"{variable} is {own!s:.80} here, and {row.value or 'empty'} for the server that started last on this "
+                f"{variable} is {own!s:.80} here, and {value or 'empty'} for the server that started last on this "
                 "database: set it alike, or not at all"
             )
-    return replace(settings, **noted)
+    return found

@@ -533,6 +533,14 @@ async def faults(system: System, now: datetime | None = None) -> list[str]:
     return [f"{finding.name}: {fault}" for finding in found for fault in finding.faults]
 
 
+async def decided_by_two_from(system: System, fen: int) -> None:
+    """A server that has started since has noted this limit: from it on, a second person is wanted."""
+    limit = (
+        tables.operating.update().where(tables.operating.c.name == "case_second_fen").values(value=f"{fen}")
+    )
+    await system.tsp.database.write(lambda conn: conn.execute(limit))
+
+
 def works(attempt: Callable[[], Any]) -> bool:
     """Whether a card did what it was told."""
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +15,7 @@ from starlette.responses import Response
 from server_stub.backoffice import proposals, sentences
 from server_stub.backoffice.errors import Clash, Impossible, Unknown
 from server_stub.backoffice.office import Office
-from server_stub.backoffice.pages.cases import LONGEST_REASON, undecided
+from server_stub.backoffice.pages.cases import CHANGED, LONGEST_REASON, undecided
 from server_stub.backoffice.pages.transactions import names_of
 from server_stub.backoffice.pairs import options, pairs
 from server_stub.backoffice.recon_words import BREAK_CLASSES, BREAK_FIELDS, BREAK_STATES
@@ -24,10 +25,17 @@ from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import N_
 from server_stub.foundation import statements
 from server_stub.foundation.problems import Problem
-from server_stub.reconciliation.book import Decision, DecisionRefused, fields_of, records, wants_second
+from server_stub.reconciliation.book import (
+    Decision,
+    DecisionRefused,
+    fields_of,
+    fingerprint,
+    records,
+    wants_second,
+)
 from server_stub.reconciliation.healing import at_stake
 from server_stub.reconciliation.records import Cls
-from server_stub.tsp import books
+from server_stub.tsp import books, operating
 from server_stub.tsp.remedies import Remedies, facts_of
 from server_stub.tsp.tables import audit, authorisations, book, cases, certificates, orders, payments
 
@@ -167,7 +175,7 @@ async def _shown(
     told |= {"notes": {name: _note(one) for name, one in (("here", here), ("there", there))}}
     told |= {"able": book.able(row, Remedies(office.moves()).actions(row.pair)), "fen": at_stake(here, there)}
     told |= {"second": above(office, row, ""), "wrong": wrong, "chosen": chosen, "reason": reason}
-    told["following"] = await _next(visit, row)
+    told |= {"following": await _next(visit, row), "seen": fingerprint(row)}
     told["service_names"] = await names_of(visit)
     return visit.page("break.html", 422 if wrong else 200, **told)
 
@@ -210,12 +218,15 @@ async def decide(visit: Visit) -> Response:
     action, reason = visit.form.text("action"), visit.form.text("reason", LONGEST_REASON)
     if row.state == CLOSED:
         raise Clash(N_("This difference is settled already."))
+    seen = visit.form.text("seen")
+    if seen != fingerprint(row):
+        return await _shown(visit, row, {"action": visit.t(CHANGED)}, reason=reason)
     wrong = undecided(visit, action in book.able(row, Remedies(office.moves()).actions(row.pair)), reason)
     if wrong:
         return await _shown(visit, row, wrong, action, reason)
     path = f"/breaks/{row.id}"
     if above(office, row, action):
-        facts: dict[str, str | int] = {"action": action, "reason": reason}
+        facts: dict[str, str | int] = {"action": action, "reason": reason, "seen": seen}
         if row.cls != Cls.MALFORMED:
             facts["amount_fen"] = stake(row)
         facts["number"] = facts_of(row).get("number") or row.key
@@ -225,7 +236,7 @@ async def decide(visit: Visit) -> Response:
     if (asked := visit.ask(title, text, N_("Decide"))) is not None:
         return asked
     try:
-        await _decide(office, row, action, reason, visit.person.name, None)
+        await _decide(office, row, Decision(row.id, action, reason, visit.person.name, seen=seen))
     except proposals.CannotBeDone as error:
         raise Impossible(error.said) from error
     return visit.go(path, "break-decided")
@@ -249,37 +260,43 @@ async def _find(office: Office, name: str) -> Row[Any]:
     return row
 
 
-async def _decide(
-    office: Office, row: Row[Any], action: str, reason: str, actor: str, second: str | None
-) -> None:
-    """Through the book of the TSP, in one transaction with its books and its audit log. Raises CannotBeDone."""
+async def _decide(office: Office, row: Row[Any], decision: Decision) -> str | None:
+    """Through the book of the TSP, in one transaction with its books and its audit log; returns the second person it is
+    done with: who came later, with the same proposal, finds it done. Raises CannotBeDone.
+    """
     moves, database = office.moves(), office.books("tsp")
     actions = Remedies(moves).actions(row.pair)
-    decision = Decision(row.id, action, reason, actor, second, f"staff:{second or actor}")
+    decision = replace(decision, by=f"staff:{decision.second or decision.actor}")
 
-    def work(conn: Connection) -> None:
+    def work(conn: Connection) -> str | None:
         books.open_accounts(conn, ())
-        limit = office.settings.case_second_fen
-        book.decide(conn, office.clock, audit, actions, decision, second_fen=limit)
+        limit = operating.noted(conn, office.settings).case_second_fen
+        try:
+            book.decide(conn, office.clock, audit, actions, decision, second_fen=limit)
+        except DecisionRefused:
+            now = statements.one(conn, book.breaks, id=row.id)
+            if decision.second is None or now is None or now.second is None or now.state == "open":
+                raise
+            if (now.action, now.actor) != (decision.action, decision.actor):
+                raise
+            return str(now.second)
+        return decision.second
 
     payment = facts_of(row).get("payment")
     try:
         if office.tsp is not None and payment is not None:
-            await office.tsp.core.change(payment, work)
-        else:
-            await database.write(work)
+            return await office.tsp.core.change(payment, work)
+        return await database.write(work)
     except (DecisionRefused, Problem) as refused:
         why = sentences.of(refused)
         await database.write(lambda conn: book.note_refused(conn, office.clock, audit, decision, str(why)))
         raise proposals.CannotBeDone(why) from refused
 
 
-async def _confirmed(office: Office, proposal: Row[Any], facts: Mapping[str, Any], second: str) -> None:
+async def _confirmed(office: Office, proposal: Row[Any], facts: Mapping[str, Any], second: str) -> str:
     row = await _find(office, proposal.subject)
-    mine = (row.action, row.actor, row.second) == (facts["action"], proposal.proposed_by, second)
-    if row.state != "open" and mine:
-        return  # it was done, and only not written down as done
-    await _decide(office, row, facts["action"], facts["reason"], proposal.proposed_by, second)
+    told = (facts["action"], facts["reason"], proposal.proposed_by, second)
+    return await _decide(office, row, Decision(row.id, *told, seen=facts.get("seen", ""))) or second
 
 
 proposals.KINDS[KIND] = proposals.Kind(N_("Decide about a difference"), "/breaks/{subject}", _confirmed)

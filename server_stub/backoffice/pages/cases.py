@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -27,6 +28,7 @@ from server_stub.tsp.tables import moves
 KIND = "case"
 SHOWN = 50
 LONGEST_REASON = 500
+CHANGED = N_("It has changed since this page was shown. Look at it again, and choose anew.")
 pages = Pages()
 
 
@@ -101,6 +103,7 @@ async def _shown(
     }
     told["following"] = await _next(visit, row)
     told |= {"second": above(office, row), "wrong": wrong, "chosen": chosen, "reason": reason}
+    told["seen"] = cases.fingerprint(row)
     return visit.page("case.html", 422 if wrong else 200, case=row, case_number=number(row), **told)
 
 
@@ -118,19 +121,23 @@ async def decide(visit: Visit) -> Response:
     action, reason = visit.form.text("action"), visit.form.text("reason", LONGEST_REASON)
     if row.state != "open":
         raise Clash(N_("This case is decided already."))
+    seen = visit.form.text("seen")
+    if seen != cases.fingerprint(row):
+        return await _shown(visit, row, {"action": visit.t(CHANGED)}, reason=reason)
     wrong = undecided(visit, action in cases.able(row, row.stands, row), reason)
     if wrong:
         return await _shown(visit, row, wrong, action, reason)
     path = f"/cases/{row.id}"
     if above(office, row):
         facts = {"action": action, "reason": reason, "amount_fen": stake(row), "number": number(row)}
+        facts["seen"] = seen
         await proposals.propose(office, KIND, row.id, visit.person.name, facts)
         return visit.go(path, "proposed")
     title, text = N_("Decide this case?"), N_("What was decided is done at once and cannot be taken back.")
     if (asked := visit.ask(title, text, N_("Decide"))) is not None:
         return asked
     try:
-        await _decide(office, row, action, reason, visit.person.name, None)
+        await _decide(office, row, Decision(row.id, action, reason, visit.person.name, seen=seen))
     except proposals.CannotBeDone as error:
         raise Impossible(error.said) from error
     return visit.go(path, "decided")
@@ -160,34 +167,40 @@ async def _find(office: Office, case: str) -> Row[Any]:
     return rows[0]
 
 
-async def _decide(
-    office: Office, row: Row[Any], action: str, reason: str, actor: str, second: str | None
-) -> None:
-    """Through the TSP's own way, in one transaction with its books and its audit log. Raises CannotBeDone."""
+async def _decide(office: Office, row: Row[Any], decision: Decision) -> str | None:
+    """Through the TSP's own way, in one transaction with its books and its audit log; returns the second person it is
+    done with: who came later, with the same proposal, finds it done. Raises CannotBeDone.
+    """
     moves = office.moves()
-    decision = Decision(row.id, action, reason, actor, second, f"staff:{second or actor}")
+    decision = replace(decision, by=f"staff:{decision.second or decision.actor}")
 
-    def work(conn: Connection) -> None:
-        cases.decide(conn, moves, decision)
+    def work(conn: Connection) -> str | None:
+        try:
+            cases.decide(conn, moves, decision)
+        except CaseRefused:
+            (now,) = cases.listed(conn, everything=True, case=row.id)
+            if decision.second is None or now.second is None:
+                raise
+            if (now.decision, now.actor) != (decision.action, decision.actor):
+                raise
+            return str(now.second)
+        return decision.second
 
     books = office.books("tsp")
     try:
         if office.tsp is not None:
-            await office.tsp.core.change(row.payment_id or row.load_id, work)
-        else:
-            await books.write(work)
+            return await office.tsp.core.change(row.payment_id or row.load_id, work)
+        return await books.write(work)
     except (CaseRefused, Problem) as refused:
         why = sentences.of(refused)
         await books.write(lambda conn: cases.note_refused(conn, moves, decision, str(why)))
         raise proposals.CannotBeDone(why) from refused
 
 
-async def _confirmed(office: Office, proposal: Row[Any], facts: Mapping[str, Any], second: str) -> None:
+async def _confirmed(office: Office, proposal: Row[Any], facts: Mapping[str, Any], second: str) -> str:
     row = await _find(office, proposal.subject)
-    mine = (row.decision, row.actor, row.second) == (facts["action"], proposal.proposed_by, second)
-    if row.state == "decided" and mine:
-        return  # it was done, and only not written down as done
-    await _decide(office, row, facts["action"], facts["reason"], proposal.proposed_by, second)
+    told = (facts["action"], facts["reason"], proposal.proposed_by, second)
+    return await _decide(office, row, Decision(row.id, *told, seen=facts.get("seen", ""))) or second
 
 
 proposals.KINDS[KIND] = proposals.Kind(N_("Decide a case"), "/cases/{subject}", _confirmed)

@@ -97,7 +97,7 @@ class Parameter(NamedTuple):
         name: of its variable.
         value: as text, with its unit where it has one; None for a secret.
         given: whether it is another one than the program's own.
-        source: ``environment``, ``command`` (line) or ``default``.
+        source: ``environment``, ``command`` (line), ``default``, or ``server``: another one has noted it.
         group: the heading under which it stands.
     """
 
@@ -109,7 +109,12 @@ class Parameter(NamedTuple):
     group: str
 
 
-def parameters(settings: Settings, environment: frozenset[str], language: str = "en") -> list[Parameter]:
+def parameters(
+    settings: Settings,
+    environment: frozenset[str],
+    language: str = "en",
+    noted: frozenset[str] = frozenset(),
+) -> list[Parameter]:
     """All of them, in the order of the page."""
     usual = Settings()
     found = []
@@ -117,6 +122,8 @@ def parameters(settings: Settings, environment: frozenset[str], language: str = 
         value, variable = getattr(settings, name), PREFIX + name.upper()
         given = value != getattr(usual, name) if name not in SECRET else bool(value)
         source = "environment" if variable in environment else "command" if given else "default"
+        if name in noted:
+            source = "server"
         shown = None if name in SECRET else _shown(name, value, language)
         found.append(Parameter(variable, shown, given, source, MEANINGS.get(name, ""), group))
     return found
@@ -138,10 +145,10 @@ def _shown(name: str, value: Any, language: str) -> str:
 @pages.get("/parameters", Right.PARAMETERS)
 async def listed(visit: Visit) -> Response:
     """All settings."""
-    wanted = visit.query.text("q").casefold()
+    office, wanted = visit.office, visit.query.text("q").casefold()
     rows = [
         row
-        for row in parameters(visit.office.settings, visit.office.set_by, visit.language)
+        for row in parameters(office.settings, office.set_by, visit.language, office.noted)
         if wanted in f"{row.name} {row.value} {visit.t(row.meaning)}".casefold()
     ]
     groups = [(group, [row for row in rows if row.group == group]) for group in GROUPS]

@@ -46,6 +46,7 @@ T = TypeVar("T")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 """The first that is there is taken, as in scripts/setup."""
 PASSWORD = "heron walks over the dam"
+SEEN = re.compile(r'name="seen" value="(\w+)"')
 CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
 ALL = frozenset[str]()
 """``without`` of a server with all roles."""
@@ -90,11 +91,13 @@ class Clerk:
         return answer
 
     async def post(self, path: str, at: str = "", **form: str) -> httpx.Response:
-        """Sends a form, with the token of the page that stands there (or of the one at ``at``)."""
+        """Sends a form, with what the page that stands there (or the one at ``at``) keeps for it."""
         if at:
             await self.get(at)
         token = CSRF.search(self.page)
         form.setdefault("csrf", token[1] if token else "")
+        if seen := SEEN.search(self.page):
+            form.setdefault("seen", seen[1])
         form.setdefault("back", f"/backoffice{at or '/'}")
         answer = await self.client.post(f"/backoffice{path}", data=form)
         self.page = answer.text

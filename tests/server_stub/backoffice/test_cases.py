@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import select
 
 from server_stub.backoffice import tables as own
-from server_stub.tsp import tables
+from server_stub.tsp import cases, tables
 from tests.server_stub.backoffice.desk import Clerk, let_in, office_of
-from tests.server_stub.system import Card, System
+from tests.server_stub.system import Card, System, decided_by_two_from
 
 pytestmark = pytest.mark.anyio
 
@@ -71,10 +71,11 @@ async def test_above_the_limit_one_proposes_and_another_confirms(system: System)
     await wait(system)
     clerk, chief = await let_in(system, "wu", "clerk,supervisor"), await let_in(system, "xu", "supervisor")
     case = await case_of(clerk)
+    await chief.get(case)
     await clerk.post(case, case, action="write-off", reason="seen by hand")
     assert "Proposed. A second person" in clerk.page
     assert [row.state for row in await system.rows(tables.cases)] == ["open"]
-    again = await chief.post(case, case, action="write-off", reason="me too")
+    again = await chief.post(case, action="write-off", reason="me too")
     assert again.status_code == 409
     (proposal,) = re.findall(r"/backoffice(/proposals/\w+)/withdraw", (await clerk.get("/proposals")).text)
     # Whoever proposed it has all the rights, and still may not.
@@ -92,7 +93,64 @@ async def test_above_the_limit_one_proposes_and_another_confirms(system: System)
     assert (record.actor, json.loads(record.facts)["second"]) == ("wu", "xu")
     (record,) = await records(system, own.audit, "confirmed")
     assert (record.actor, json.loads(record.facts)["proposed_by"]) == ("xu", "wu")
-    assert (await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")).status_code == 409
+    # A second click finds it done; anybody else is told so.
+    assert (
+        "Confirmed and done" in (await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")).text
+    )
+    third = await let_in(system, "zhu", "supervisor")
+    assert (await third.post(f"{proposal}/confirm", "/proposals", confirmed="yes")).status_code == 409
+    assert len(await records(system, own.audit, "confirmed")) == 1
+
+
+async def test_what_has_come_to_something_else_since_it_was_shown_is_not_decided(system: System) -> None:
+    await unknown(system, "sports", "monthly")
+    await wait(system)
+    clerk = await let_in(system, "wu", "clerk")
+    case = await case_of(clerk)
+    await clerk.get(case)
+    more = tables.payments.update().values(received_fen=1)
+    await system.tsp.database.write(lambda conn: conn.execute(more))
+    said = {"action": "write-off", "reason": "Asked the bank", "confirmed": "yes"}
+    answer = await clerk.post(case, **said)
+    assert (answer.status_code, "has changed since this page was shown" in answer.text) == (422, True)
+    assert ">Asked the bank</textarea>" in answer.text
+    assert [row.state for row in await system.rows(tables.cases)] == ["open"]
+    assert "The case is decided" in (await clerk.post(case, **said)).text
+
+
+async def test_what_has_come_to_something_else_since_it_was_proposed_is_not_confirmed(system: System) -> None:
+    await unknown(system, "movies", "quarterly")
+    await wait(system)
+    clerk, chief = await let_in(system, "wu", "clerk"), await let_in(system, "xu", "supervisor")
+    case = await case_of(clerk)
+    await clerk.post(case, case, action="write-off", reason="seen by hand")
+    (proposal,) = re.findall(r"/backoffice(/proposals/\w+)/withdraw", (await clerk.get("/proposals")).text)
+    more = tables.payments.update().values(received_fen=1)
+    await system.tsp.database.write(lambda conn: conn.execute(more))
+    answer = await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")
+    assert (answer.status_code, "has changed since it was shown" in answer.text) == (409, True)
+    assert [row.state for row in await system.rows(tables.cases)] == ["open"]
+    assert "has changed since it was shown" in (await chief.get("/proposals?state=all")).text
+
+
+async def test_the_limit_is_the_one_that_the_server_has_noted(system: System) -> None:
+    """A server that has started since, or one beside a back office that runs alone, decides from 10 yuan on by two people."""
+    await unknown(system, "sports", "monthly")
+    await wait(system)
+    clerk, chief = await let_in(system, "wu", "clerk"), await let_in(system, "xu", "supervisor")
+    case = await case_of(clerk)
+    assert "another person has to confirm it" not in (await clerk.get(case)).text
+    await decided_by_two_from(system, 1_000)
+    await clerk.post(case, action="write-off", reason="Asked the bank", confirmed="yes")
+    assert "Proposed. A second person" in clerk.page
+    assert [row.state for row in await system.rows(tables.cases)] == ["open"]
+    assert "From ¥10.00 on" in (await clerk.get("/help")).text
+    (shown,) = re.findall(r"(?s)<tr>.*?</tr>", (await chief.get("/parameters?q=case_second")).text)[1:]
+    assert "¥10.00" in shown
+    assert "the server that started last" in shown
+    alone = cases.Decision(case.split("/")[-1], "write-off", "Asked the bank", "wu")
+    with pytest.raises(cases.CaseRefused, match="from 1000 fen on a second person is wanted"):
+        await system.tsp.database.write(lambda conn: cases.decide(conn, system.tsp.core, alone))
 
 
 async def test_a_proposal_is_refused_by_another_and_withdrawn_by_whoever_made_it(system: System) -> None:
@@ -145,7 +203,8 @@ async def test_a_decision_needs_an_action_that_fits_and_a_reason(
     await unknown(system, "sports", "monthly")
     await wait(system)
     clerk = await let_in(system, "wu", "clerk")
-    answer = await clerk.post(await case_of(clerk), confirmed="yes", **form)
+    case = await case_of(clerk)
+    answer = await clerk.post(case, case, confirmed="yes", **form)
     assert answer.status_code == 422
     assert said in answer.text
     assert [row.state for row in await system.rows(tables.cases)] == ["open"]

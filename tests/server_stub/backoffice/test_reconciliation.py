@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from asyncio import gather
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from html import unescape
@@ -14,8 +16,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select
 
-from server_stub.backoffice import run_charts
+from server_stub.backoffice import proposals, run_charts
 from server_stub.backoffice import tables as own
+from server_stub.backoffice.errors import Clash
 from server_stub.backoffice.pages.breaks import fen_of
 from server_stub.boss import tables as boss
 from server_stub.exchange import tables as exchange
@@ -30,7 +33,7 @@ from server_stub.tsp import tables
 from server_stub.tsp.reconciling import pair_named
 from tests.server_stub.backoffice.desk import ALL, Clerk, let_in, office_of
 from tests.server_stub.backoffice.differences import compared, every_class, month, note_of, record
-from tests.server_stub.system import System, exchange_below, running_with_ppp
+from tests.server_stub.system import System, decided_by_two_from, exchange_below, running_with_ppp
 from tests.server_stub.tsp.test_reconciling import bought, morning, taken_back
 from tests.server_stub.tsp.test_uploads import DAY, answering, days_of, next_day, paid, telling
 
@@ -197,14 +200,15 @@ async def test_above_the_limit_one_proposes_and_another_confirms(system: System)
     await both.post(path, path, action="wait", reason="asked the bank", confirmed="yes")
     assert await standing(system, Cls.OTHER_DAY) == ("open", None, None, None)
     assert "asked the bank" in (await both.get(path)).text
+    await chief.get(path)
     await both.post(path, path, action="match", reason="around midnight")
     assert "Proposed. A second person" in both.page
     assert (await standing(system, Cls.OTHER_DAY))[0] == "open"
-    assert (await chief.post(path, path, action="match", reason="me too")).status_code == 409
-    proposals = (await both.get("/proposals")).text
-    assert "It is the same payment" in proposals
-    assert '<dd class="">Wu Fang</dd>' in proposals
-    (proposal,) = re.findall(r"/backoffice(/proposals/\w+)/withdraw", proposals)
+    assert (await chief.post(path, action="match", reason="me too")).status_code == 409
+    listed = (await both.get("/proposals")).text
+    assert "It is the same payment" in listed
+    assert '<dd class="">Wu Fang</dd>' in listed
+    (proposal,) = re.findall(r"/backoffice(/proposals/\w+)/withdraw", listed)
     assert (await both.post(f"{proposal}/confirm", "/proposals", confirmed="yes")).status_code == 403
     assert (await standing(system, Cls.OTHER_DAY))[0] == "open"
     done = await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")
@@ -212,6 +216,120 @@ async def test_above_the_limit_one_proposes_and_another_confirms(system: System)
     assert await standing(system, Cls.OTHER_DAY) == ("closed", "match", "wu", "xu")
     (entry,) = await logged(system, "tsp", tables.audit, "break-match")
     assert json.loads(entry.facts)["second"] == "xu"
+
+
+async def proposed(clerk: Clerk, path: str, action: str = "close") -> str:
+    """Where somebody's proposal about a difference is confirmed."""
+    await clerk.post(path, path, action=action, reason="as agreed by telephone")
+    (proposal,) = re.findall(r"/backoffice(/proposals/\w+)/withdraw", (await clerk.get("/proposals")).text)
+    return f"{proposal}/confirm"
+
+
+async def in_office(system: System) -> list[tuple[str, str, str | None]]:
+    query = select(own.proposals).order_by(own.proposals.c.id)
+    rows = await office_of(system).database.read(lambda conn: conn.execute(query).all())
+    return [(row.state, row.proposed_by, row.second) for row in rows]
+
+
+async def test_what_a_comparison_has_changed_is_neither_decided_nor_confirmed_as_it_was(
+    system: System,
+) -> None:
+    """The same file once more: what agreed before is now about another amount."""
+    small, large = record("SMALL", 1_500, "opened", DAY), record("LARGE", 6_000, "opened", DAY)
+    first = [Difference(Cls.STATUS, one.key, one, replace(one, status="returned")) for one in (small, large)]
+    then = [
+        Difference(Cls.AMOUNT, one.key, one, replace(one, amount_fen=99_999_900)) for one in (small, large)
+    ]
+    await planted(system, first)
+    clerk, chief = await let_in(system, "wu", "clerk"), await let_in(system, "xu", "supervisor")
+    paths = {row.key: f"/breaks/{row.id}" for row in await system.rows(tables.book.breaks)}
+    confirm = await proposed(clerk, paths["LARGE"])
+    said = {"action": "close", "reason": "a slip of the pen", "confirmed": "yes"}
+    await clerk.get(paths["SMALL"])
+    await planted(system, then)
+    answer = await clerk.post(paths["SMALL"], **said)
+    assert (answer.status_code, "has changed since this page was shown" in answer.text) == (422, True)
+    assert "999,999.00" in answer.text
+    answer = await chief.post(confirm, "/proposals", confirmed="yes")
+    assert (answer.status_code, "has changed since it was shown" in answer.text) == (409, True)
+    assert [row.state for row in await system.rows(tables.book.breaks)] == ["open", "open"]
+    assert await in_office(system) == [("failed", "wu", "xu")]
+    # A form that says nothing of what was shown decides nothing either.
+    assert (await clerk.post(paths["SMALL"], paths["SMALL"], **{**said, "seen": ""})).status_code == 422
+    assert "Proposed. A second person" in (await clerk.post(paths["SMALL"], **said)).text
+
+
+async def test_the_limit_that_the_server_has_noted_is_that_of_differences_too(system: System) -> None:
+    one = record("SMALL", 1_500, "opened", DAY)
+    await planted(system, [Difference(Cls.MISSING_THERE, one.key, one, None)])
+    clerk, path = await let_in(system, "wu", "clerk"), await break_of(system, Cls.MISSING_THERE)
+    assert "another person has to confirm it" not in (await clerk.get(path)).text
+    await decided_by_two_from(system, 1_500)
+    await clerk.post(path, action="close", reason="a slip of the pen", confirmed="yes")
+    assert "Proposed. A second person" in clerk.page
+    assert (await standing(system, Cls.MISSING_THERE))[0] == "open"
+
+
+async def test_of_two_clicks_on_confirm_both_say_that_it_is_done(system: System) -> None:
+    await planted(system, every_class(DAY))
+    clerk, chief = await let_in(system, "wu", "clerk"), await let_in(system, "xu", "supervisor")
+    confirm = await proposed(clerk, await break_of(system, Cls.OTHER_DAY), "match")
+    await chief.get("/proposals")
+    answers = await gather(*(chief.post(confirm, confirmed="yes") for _ in range(3)))
+    assert [(one.status_code, "Confirmed and done" in one.text) for one in answers] == [(200, True)] * 3
+    assert await in_office(system) == [("done", "wu", "xu")]
+    for role, log, action, count in (
+        ("backoffice", own.audit, "confirmed", 1),
+        ("backoffice", own.audit, "proposal-failed", 0),
+        ("tsp", tables.audit, "break-match", 1),
+        ("tsp", tables.audit, "break-refused", 0),
+    ):
+        assert len(await logged(system, role, log, action)) == count, action
+
+
+async def test_of_several_proposals_about_one_difference_one_is_entered(system: System) -> None:
+    await planted(system, every_class(DAY))
+    office, (row,) = (
+        office_of(system),
+        [row for row in await system.rows(tables.book.breaks) if row.cls == Cls.OTHER_DAY],
+    )
+    actors = ("wu", "xu", "li", "zhu", "ma")
+    entered = await gather(
+        *(proposals.propose(office, "break", row.id, actor, {"action": "match"}) for actor in actors),
+        return_exceptions=True,
+    )
+    assert [type(one) for one in entered if not isinstance(one, str)] == [Clash] * 4
+    assert len(await in_office(system)) == 1
+
+
+@pytest.mark.parametrize("carried_out", [False, True])
+async def test_what_was_broken_off_another_second_person_finishes(
+    system: System, monkeypatch: pytest.MonkeyPatch, carried_out: bool
+) -> None:
+    """Before it was done, or after, when only the proposal did not say so yet."""
+    await planted(system, every_class(DAY))
+    clerk, chief = await let_in(system, "wu", "clerk,supervisor"), await let_in(system, "xu", "supervisor")
+    path, kind = await break_of(system, Cls.OTHER_DAY), proposals.KINDS["break"]
+    other = await let_in(system, "zhu", "supervisor")
+    await other.get(path)
+    confirm = await proposed(clerk, path, "match")
+
+    async def cut(*told: Any) -> str:
+        if carried_out:
+            await kind.do(*told)
+        raise RuntimeError("the power is cut")
+
+    monkeypatch.setitem(proposals.KINDS, "break", kind._replace(do=cut))
+    assert (await chief.post(confirm, "/proposals", confirmed="yes")).status_code == 500
+    monkeypatch.undo()
+    assert await in_office(system) == [("confirmed", "wu", "xu")]
+    if not carried_out:
+        assert (await other.post(path, action="match", reason="once more")).status_code == 409
+    assert (await clerk.post(confirm, "/proposals", confirmed="yes")).status_code == 403
+    assert "Confirmed and done" in (await other.post(confirm, "/proposals", confirmed="yes")).text
+    by = "xu" if carried_out else "zhu"
+    assert await in_office(system) == [("done", "wu", by)]
+    assert await standing(system, Cls.OTHER_DAY) == ("closed", "match", "wu", by)
 
 
 async def test_what_cannot_be_done_any_more_is_said_and_written_down(system: System) -> None:
@@ -258,6 +376,38 @@ async def test_a_service_is_taken_back_and_the_money_follows_in_the_morning(syst
     assert (await clerk.post(path, path, reason="again", confirmed="yes")).status_code == 409
     await morning(system)
     assert (await standing(system, Cls.REVERSED))[:2] == ("closed", "refund")
+
+
+async def test_above_the_limit_a_service_is_taken_back_by_two(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = await bought(system, await system.box(), "kids")
+    await decided_by_two_from(system, payment["amount_fen"])
+    clerk, chief = await let_in(system, "wu", "clerk,supervisor"), await let_in(system, "xu", "supervisor")
+    (path,) = re.findall(
+        r'href="/backoffice(/boxes/85312048/services/\w+)"', (await clerk.get("/boxes/85312048")).text
+    )
+    assert "another person has to confirm it" in (await chief.get(path)).text
+    await clerk.post(path, path, reason="sold by mistake", confirmed="yes")
+    assert "Proposed. A second person" in clerk.page
+    assert "To the proposals" in clerk.page
+    assert await logged(system, "boss", boss.audit, "order-cancelled") == []
+    assert (await chief.post(path, reason="me too", confirmed="yes")).status_code == 409
+    listed = (await clerk.get("/proposals")).text
+    (proposal,) = re.findall(r"/backoffice(/proposals/\w+)/withdraw", listed)
+    assert "sold by mistake" in listed
+    assert f"/backoffice/transactions?order={payment['order']}" in listed
+    assert payment["payment"] in (await clerk.get(f"/transactions?order={payment['order']}")).text
+    assert (await clerk.post(f"{proposal}/confirm", "/proposals", confirmed="yes")).status_code == 403
+    # Broken off before the proposal said that it was done: finished, and not done twice.
+    with monkeypatch.context() as patch:
+        patch.setattr(proposals, "_finish", None)
+        assert (await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")).status_code == 500
+    done = await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")
+    assert "Confirmed and done" in done.text
+    assert await in_office(system) == [("done", "wu", "xu")]
+    (entry,) = await logged(system, "boss", boss.audit, "order-cancelled")
+    assert (entry.actor, json.loads(entry.facts)["second"]) == ("wu", "xu")
 
 
 async def test_a_run_is_wanted_done_at_once_and_shown(system: System) -> None:

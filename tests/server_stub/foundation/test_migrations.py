@@ -162,3 +162,29 @@ def test_revisions_are_named_like_their_files_and_follow_each_other(metadata: Me
     names = migrations.revisions(folder)
     assert [one.revision for one in reversed(list(history.walk_revisions()))] == names
     assert history.get_heads() == [names[-1]]
+
+
+def test_of_several_proposals_that_waited_about_one_subject_the_first_stays(database: Open) -> None:
+    folder = migrations.folder_of(backoffice.metadata)
+
+    def before(conn: Connection) -> None:
+        migrations.upgrade(conn, folder, "0002_totals")
+        for name, subject, state in (
+            *(("A1", "A", "open"), ("A2", "A", "open"), ("A0", "A", "done")),
+            *(("B1", "B", "open"), ("B2", "B", "confirmed")),
+        ):
+            row = text(
+                "INSERT INTO proposals (id, kind, subject, facts, state, proposed_by, proposed_at)"
+                " VALUES (:name, 'break', :subject, '{}', :state, 'wu', 7)"
+            )
+            conn.execute(row, {"name": name, "subject": subject, "state": state})
+
+    with closing(database(before)):
+        pass
+    with closing(database(migrations.prepare(backoffice.metadata))) as one:
+        query = text("SELECT id, state FROM proposals ORDER BY id")
+        found = one.submit(lambda conn: [tuple(row) for row in conn.execute(query)]).result()
+    assert found == [
+        *(("A0", "done"), ("A1", "open"), ("A2", "withdrawn")),
+        *(("B1", "withdrawn"), ("B2", "confirmed")),
+    ]

@@ -22,7 +22,7 @@ from server_stub.settings import Settings
 from server_stub.tsp import books, cases, tables
 from server_stub.tsp.cases import CaseRefused, Decision
 from server_stub.tsp.invariants import invariants
-from tests.server_stub.system import Box, Card, System, databases, faults, running
+from tests.server_stub.system import Box, Card, System, databases, decided_by_two_from, faults, running
 from tests.server_stub.tsp.test_electronic_cash import HELD_FEN, Terminal
 from tests.server_stub.tsp.test_online_card import ANSWER_S, at_issuer
 
@@ -197,7 +197,7 @@ async def test_a_card_that_has_not_paid_is_for_a_person_and_the_service_stays(sy
 
 async def test_above_the_limit_two_people_open_it(system: System) -> None:
     lost = await Lost.of(system)
-    system.tsp.core.settings = replace(system.tsp.core.settings, case_second_fen=lost.fen)
+    await decided_by_two_from(system, lost.fen)
     with pytest.raises(CaseRefused, match="a second person is wanted"):
         await lost.decide("open-service")
     assert await lost.decide("open-service", second="Wang") == "paid"

@@ -32,7 +32,7 @@ from server_stub.tsp import cases, housekeeping, orders, tables
 from server_stub.tsp.cases import CaseRefused, Decided, Decision
 from stb_app.tsp import envelope
 from stb_app.tsp.model import Fields, Records
-from tests.server_stub.system import Box, System, databases, faults, running_with_ppp
+from tests.server_stub.system import Box, System, databases, decided_by_two_from, faults, running_with_ppp
 from tests.server_stub.tsp.test_online_card import ANSWER_S, Slot, at_issuer, coded
 
 pytestmark = pytest.mark.anyio
@@ -227,7 +227,7 @@ async def test_a_person_says_whether_the_account_was_charged(
 ) -> None:
     loader, body = await disputed(system)
     core = system.tsp.core
-    core.settings = replace(core.settings, case_second_fen=AMOUNT_FEN)
+    await decided_by_two_from(system, AMOUNT_FEN)
     (case,) = await system.tsp.database.read(cases.listed)
     decision = Decision(case.id, action, "seen at the bank", "Li")
 

@@ -21,7 +21,16 @@ from server_stub.foundation import outbox
 from server_stub.settings import Settings
 from server_stub.tsp import books, cases, housekeeping, tables
 from server_stub.tsp.cases import CaseRefused, Decision
-from tests.server_stub.system import Box, Card, System, body_of, databases, faults, running
+from tests.server_stub.system import (
+    Box,
+    Card,
+    System,
+    body_of,
+    databases,
+    decided_by_two_from,
+    faults,
+    running,
+)
 
 pytestmark = pytest.mark.anyio
 SCHEDULE = Settings().unknown_schedule
@@ -246,7 +255,7 @@ async def test_a_silent_wallet_is_a_case_and_can_be_written_off(system: System) 
 
 async def test_above_the_limit_two_people_decide(tmp_path: Path) -> None:
     async with proof_kept(tmp_path) as (system, box, payment, _proof):
-        system.tsp.core.settings = replace(system.tsp.core.settings, case_second_fen=payment["amount_fen"])
+        await decided_by_two_from(system, payment["amount_fen"])
         for second in (None, "", "\u200b.", " li ", "\uff2ci", "L\u200bi"):
             with pytest.raises(CaseRefused, match="a second person is wanted"):
                 await decide(system, "accept-proof", second=second)
