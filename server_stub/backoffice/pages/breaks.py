@@ -21,6 +21,7 @@ from server_stub.backoffice.pairs import options, pairs
 from server_stub.backoffice.recon_words import BREAK_CLASSES, BREAK_FIELDS, BREAK_STATES
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
+from server_stub.backoffice.transactions import kinds_of
 from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import N_
 from server_stub.foundation import statements
@@ -161,6 +162,7 @@ async def _shown(
         named = named.join(orders, orders.c.id == payments.c.order_id).where(payments.c.id == ours)
         of_it = select(cases).where(cases.c.payment_id == ours).order_by(cases.c.at.desc())
         return {
+            "kind": kinds_of(conn, [ours]).get(ours) if ours else None,
             "run": conn.execute(select(book.runs).where(book.runs.c.id == row.run)).one(),
             "history": [(one, json.loads(one.facts)) for one in book.history(conn, row.id)],
             "payment": None if ours is None else conn.execute(named).one_or_none(),
