@@ -256,9 +256,13 @@ def _place(command: argparse.ArgumentParser) -> None:
 
 def _day(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"a day like 2026-06-21 is wanted, not {text!r}") from None
+        day = None
+    # Days at the ends of the calendar have none before or after them.
+    if day is None or not 1970 < day.year < 9999:
+        raise argparse.ArgumentTypeError(f"a day like 2026-06-21 is wanted, not {text!r}")
+    return day
 
 
 def _folder(text: str) -> Path:

@@ -27,6 +27,8 @@ STATES = tuple(dict.fromkeys([*machines.PAYMENT_SHOWN, *machines.LOAD_SHOWN]))
 TERMS = ("per-use", "monthly", "quarterly", "yearly")
 CASES = ("open", "any")
 MOST_FEN = 2**31 - 1
+YEARS = range(1971, 9999)
+"""Nothing was before, nor will be after; days near the ends of the calendar have no day before, no instant in another zone."""
 LONGEST = 200
 """Characters of a field; longer ones are nothing's."""
 MOST_MEANINGS = 12
@@ -123,15 +125,30 @@ def card_of(text: str) -> tuple[str | None, str | None]:
     return match[1], match[2]
 
 
+def day_of(text: str) -> date:
+    """A day as fields give it, within YEARS. Raises Unreadable.
+
+    >>> day_of("2026-06-21")
+    datetime.date(2026, 6, 21)
+    """
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise Unreadable("time") from error
+    if day.year not in YEARS:
+        raise Unreadable("time")
+    return day
+
+
 def _instant(text: str, *, end: bool) -> datetime:
     """A day, or a local time; ``end``: the first instant after it."""
     try:
         if "T" not in text and ":" not in text:
-            day = datetime.combine(date.fromisoformat(text), time(), CHINA)
+            day = datetime.combine(day_of(text), time(), CHINA)
             return day + timedelta(days=1) if end else day
         found = datetime.fromisoformat(text)
         found = found.replace(tzinfo=CHINA) if found.tzinfo is None else found.astimezone(CHINA)
-        if not 1970 < found.year < 9999:
+        if found.year not in YEARS:
             raise Unreadable("time")
     except (ValueError, OverflowError) as error:
         raise Unreadable("time") from error

@@ -15,6 +15,8 @@ from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
+    Column,
+    ColumnElement,
     Connection,
     MetaData,
     Row,
@@ -23,6 +25,7 @@ from sqlalchemy import (
     bindparam,
     func,
     literal_column,
+    or_,
     select,
     update,
 )
@@ -51,6 +54,9 @@ from server_stub.reconciliation.records import (
 BreakRow = Row[Any]
 """A row of ``breaks``."""
 AGREED, CLOSE, WAIT = "agreed", "close", "wait"
+OPENED = "opened"
+RULE = "rule:"
+"""Begins the actor of what a rule does."""
 SECOND_WANTED = N_("from %(limit_fen)s on a second person is wanted; this is about %(amount_fen)s")
 CHANGED = N_("it has changed since it was shown: look at it again, and decide anew")
 NOBODY_KNOWS = N_("nobody can tell what amount this is about: a second person is wanted")
@@ -183,7 +189,7 @@ class Book:
         return run
 
     def begin(self, conn: Connection, clock: Clock, run: str) -> None:
-        """The run goes on now, for the first time or once more."""
+        """The run goes on now, for the first time or once more; what it has entered before counts as its own."""
         values = {"state": "running", "begun_at": clock.now(), "step": "", "percent": 0}
         self._change(conn, run, **values, error=None, ended_at=None)
 
@@ -242,6 +248,12 @@ class Book:
         """The run came to nothing: it failed and may be tried again, or a file was refused."""
         state = "refused" if refused else "failed"
         self._change(conn, run, state=state, error=error.kept, ended_at=clock.now())
+
+    def newest(self) -> ColumnElement[bool]:
+        """Whether a run is the last of its pair and day, not counting dry ones: what it says is what is known of the day."""
+        later = self.runs.alias()
+        same = and_(later.c.pair == self.runs.c.pair, later.c.day == self.runs.c.day, ~later.c.dry_run)
+        return ~select(later.c.id).where(same, later.c.id > self.runs.c.id).exists()
 
     # What a run finds
 
@@ -309,15 +321,16 @@ class Book:
         return seen
 
     def gone(self, conn: Connection, run: str) -> list[str]:
-        """The breaks of the run's day that it has not seen, for ``agree``; of a dry run none."""
+        """The breaks of the run's day that it has not seen since it was begun last, for ``agree``; of a dry run none."""
         now_run = conn.execute(select(self.runs).where(self.runs.c.id == run)).one()
         if now_run.dry_run:
             return []
         table = self.breaks.c
-        mine = and_(
-            table.pair == now_run.pair, table.day == now_run.day, table.state != "closed", table.run != run
-        )
-        return list(conn.scalars(select(table.id).where(mine).order_by(table.id)))
+        unseen = [table.run != run]
+        if now_run.begun_at is not None:
+            unseen.append(table.seen_at < now_run.begun_at)
+        mine = and_(table.pair == now_run.pair, table.day == now_run.day, table.state != "closed")
+        return list(conn.scalars(select(table.id).where(mine, or_(*unseen)).order_by(table.id)))
 
     def agree(self, conn: Connection, clock: Clock, run: str, gone: Iterable[str]) -> int:
         """Closes breaks that a run has not seen: the books agree now. To be called with AT_ONCE at a time.
@@ -332,8 +345,23 @@ class Book:
                 closed += 1
         return closed
 
+    def entered(self, conn: Connection, run: str) -> tuple[int, int]:
+        """How many breaks a run has opened and closed as agreed, before and after it was broken off; of a dry run none."""
+        now_run = conn.execute(select(self.runs).where(self.runs.c.id == run)).one()
+        event, table = self.events.c, self.breaks.c
+        query = select(event.event, func.count().label("many")).join(self.breaks, table.id == event.break_id)
+        query = query.where(table.pair == now_run.pair, table.day == now_run.day, self._by(run))
+        found = {row.event: int(row.many) for row in conn.execute(query.group_by(event.event))}
+        return found.get(OPENED, 0), found.get(AGREED, 0)
+
     def fits(self, conn: Connection, run: str, tally: Tally, actions: Mapping[str, Action]) -> None:
-        """Counts the open breaks that a run has seen, rule by rule."""
+        """Counts the open breaks that a run has seen, and those that it has healed before it was broken off, rule by rule."""
+        event = self.events.c
+        begun = select(self.breaks, event.actor.label("by")).join(
+            self.events, event.break_id == self.breaks.c.id
+        )
+        for row in conn.execute(begun.where(self.breaks.c.run == run, self._begun(), self._by(run))):
+            tally.add_done(row.by.removeprefix(RULE), *records(row))
         seen = self._of_run(run)
         tried = self._tried(conn, seen.with_only_columns(self.breaks.c.id).order_by(None))
         for row in conn.execute(seen, execution_options={"yield_per": 1000}):
@@ -365,7 +393,7 @@ class Book:
             rule = tally.rule_for(Cls(row.cls), here, there)
             if rule is None:
                 continue
-            actor, able = f"rule:{rule.name}", _able(actions, tried, row, rule)
+            actor, able = f"{RULE}{rule.name}", _able(actions, tried, row, rule)
             if (row.id, actor) in tried:
                 continue
             if able and tally.held(rule):
@@ -381,7 +409,8 @@ class Book:
                 if able:
                     failed.append((rule.name, at_stake(here, there)))
                 continue
-            self._done(conn, clock, row, rule.action, action, actor, rule=rule.name, reason=rule.name)
+            told = {"rule": rule.name, "reason": rule.name, "run": run}
+            self._done(conn, clock, row, rule.action, action, actor, **told)
         return Healing(rows[-1].id if len(rows) == AT_ONCE else None, failed)
 
     # What people do
@@ -443,6 +472,18 @@ class Book:
         """A decision that was refused belongs in the audit log."""
         facts = {"wanted": decision.action, "reason": decision.reason, "second": decision.second, "why": why}
         audit.append(conn, clock, decision.actor, "break-refused", decision.break_id, **facts, by=decision.by)
+
+    def decided(self, conn: Connection, decision: Decision) -> bool:
+        """Whether just this was decided already by just these people, and the break is not about anything else since: a form
+        that was sent twice."""
+        wanted = (decision.actor, decision.action, decision.reason, decision.second)
+        for one in reversed(self.history(conn, decision.break_id)):
+            facts = json.loads(one.facts)
+            if (one.actor, one.event, facts.get("reason"), facts.get("second")) == wanted:
+                return True
+            if one.event in (OPENED, "changed", "not-healed"):
+                break
+        return False
 
     def able(self, row: BreakRow, actions: Mapping[str, Action]) -> list[str]:
         """What a person can do about a break as it is."""
@@ -521,9 +562,18 @@ class Book:
     def _tried(self, conn: Connection, breaks: Any) -> set[tuple[str, str]]:
         """What rules have begun about breaks: id and ``rule:NAME``."""
         event = self.events.c
-        begun = and_(event.actor.startswith("rule:"), event.event.not_in(("held", "not-healed")))
-        query = select(event.break_id, event.actor).where(event.break_id.in_(breaks), begun)
+        query = select(event.break_id, event.actor).where(event.break_id.in_(breaks), self._begun())
         return {(name, actor) for name, actor in conn.execute(query)}
+
+    def _begun(self) -> ColumnElement[bool]:
+        """Whether an event is what a rule has begun."""
+        event = self.events.c
+        return and_(event.actor.startswith(RULE), event.event.not_in(("held", "not-healed")))
+
+    def _by(self, run: str) -> ColumnElement[bool]:
+        """Whether an event came of a run."""
+        facts: Column[str] = self.events.c.facts
+        return facts.contains(f'"run":"{run}"', autoescape=True)
 
     def _of_run(self, run: str) -> Any:
         table = self.breaks.c
@@ -543,16 +593,16 @@ class Book:
         return all(now is None or now == then for now, then in sides)
 
     def _open_break(self, conn: Connection, ids: Ids, clock: Clock, run: Row[Any], one: Difference) -> None:
-        now, made = clock.now(), ids.row()
+        now, made = _within(run, clock), ids.row()
         values = {"id": made, "pair": run.pair, "day": run.day, "key": one.key, "state": "open"}
         values |= {**_facts(run, one), "opened_at": now, "seen_at": now}
         statements.insert(conn, self.breaks, values)
-        self._note(conn, clock, made, "server", "opened", run=run.id, cls=str(one.cls))
+        self._note(conn, clock, made, "server", OPENED, run=run.id, cls=str(one.cls))
 
     def _see_again(
         self, conn: Connection, clock: Clock, run: Row[Any], kept: BreakRow, one: Difference
     ) -> None:
-        if kept.run == run.id:
+        if kept.run == run.id and (run.begun_at is None or kept.seen_at >= run.begun_at):
             # A key can have several: the first says what the break is, its history knows the others.
             if kept.cls != one.cls:
                 self._note(
@@ -561,7 +611,7 @@ class Book:
             return
         values = _facts(run, one)
         changed = {name for name in ("cls", "here", "there") if getattr(kept, name) != values[name]}
-        values["seen_at"] = clock.now()
+        values["seen_at"] = _within(run, clock)
         if kept.cls != one.cls and kept.state == "healing":
             # What was begun was about something else; what this is now is asked anew.
             values |= {"state": "open", "action": None, "rule": None}
@@ -583,7 +633,7 @@ class Book:
             self._close(conn, clock, row.id, actor, name, **told)
             return
         if name != WAIT:
-            values = {"state": "healing", "action": name, "actor": actor, **told}
+            values = {"state": "healing", "action": name, "actor": actor, **_decided(told)}
             statements.change(conn, self.breaks, values, id=row.id)
         self._note(conn, clock, row.id, actor, name, **told)
 
@@ -591,7 +641,7 @@ class Book:
         self, conn: Connection, clock: Clock, break_id: str, actor: str, action: str, **told: Any
     ) -> None:
         values = {"state": "closed", "action": action, "actor": actor, "closed_at": clock.now()}
-        values |= {name: told[name] for name in ("rule", "reason", "second") if name in told}
+        values |= _decided(told)
         statements.change(conn, self.breaks, values, id=break_id)
         self._note(conn, clock, break_id, actor, action, **told)
 
@@ -653,7 +703,18 @@ class _Waiting:
 def _able(actions: Mapping[str, Action], tried: set[tuple[str, str]], row: Any, rule: Rule) -> bool:
     """Whether the action of a rule is for a break, and was not begun by it before."""
     action = {**ALWAYS, **actions}.get(rule.action)
-    return action is not None and (row.id, f"rule:{rule.name}") not in tried and action.fits(row)
+    return action is not None and (row.id, f"{RULE}{rule.name}") not in tried and action.fits(row)
+
+
+def _within(run: Row[Any], clock: Clock) -> datetime:
+    """Now, and not before the run was begun: a clock that is put back makes nothing that is seen look unseen."""
+    now = clock.now()
+    return now if run.begun_at is None else max(now, run.begun_at)
+
+
+def _decided(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What a break's row keeps of a decision."""
+    return {name: told[name] for name in ("rule", "reason", "second") if name in told}
 
 
 def _found(

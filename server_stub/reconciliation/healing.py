@@ -89,6 +89,11 @@ class Tally:
         if rule is not None and able(rule):
             self._count(rule.name, 1, at_stake(here, there))
 
+    def add_done(self, rule: str, here: Record | None, there: Record | None) -> None:
+        """Counts a difference that a rule has healed already; of a rule that is not there any more nothing."""
+        if rule in self._found:
+            self._count(rule, 1, at_stake(here, there))
+
     def take_off(self, rule: str, fen: int) -> None:
         """A difference that was counted could not be healed after all."""
         self._count(rule, -1, -fen)

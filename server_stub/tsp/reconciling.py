@@ -1,14 +1,15 @@
 """Every morning's reconciliations (ONL-9): our days against BOSS's and PPP's, as soon as their files are here.
 
 A file that has come starts the reconciliation of its day, and once more those of the days before whose breaks are open:
-perhaps they agree now. A day whose file does not come is a run that failed, and says so.
+perhaps they agree now. A day whose file does not come is a run that failed, and says so. A run that this machine was in the way
+of, not its file, is tried again.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from importlib import resources
@@ -46,7 +47,11 @@ LOOKED_BACK = 31
 SAMPLE = 5
 """Differences of each class that are kept of a run that was stopped."""
 SERVER = "server"
+BROKEN_OFF = N_("it could not be brought to its end: %(error)s")
+TRIED_AGAIN = N_("it could not be brought to its end, and will be tried again by itself: %(error)s")
 NOT_SHOWN = N_("what was begun on %(day)s does not show in the files of the days since")
+AGAIN = timedelta(minutes=1), timedelta(hours=6)
+"""A run that has failed with its file here is tried again after as long as it has been failing; so long at least, and at most."""
 WAITING = ("wanted", "running")
 """States of runs that are to be done; one that runs while nobody does it was left behind by a process that died."""
 log = structlog.get_logger(__name__)
@@ -108,7 +113,11 @@ class Reconciling:
                     failure = error
                 await self._core.database.write(partial(self._miss, books=one))
             for row in await self._core.database.read(self._wanted):
-                await self._reconcile(row)
+                try:
+                    await self._reconcile(row)
+                except Exception as error:  # noqa: BLE001 - nor does one day hold up the others
+                    log.error("comparison-failed", pair=row.pair, day=row.day, error=repr(error))
+                    failure = error
                 done += 1
             for name in self.books if done else ():
                 await self._ask(name)
@@ -124,7 +133,8 @@ class Reconciling:
 
             def want(conn: Connection, day: date = day, received: Received = received) -> None:
                 name, first = books.pair.name, self._first_day(conn)
-                if not received.totals.count and (first is None or day < first):
+                idle = not received.totals.count and (first is None or day < first)
+                if idle and not _begun(conn, name, day):
                     books.exchange.used(conn, received, compared=say(N_("nothing on either side")).kept)
                     return
                 for other in (*_open_days(conn, name, day, books.pair.window_days), day):
@@ -140,15 +150,17 @@ class Reconciling:
             book.want(conn, self._core.ids, self._core.clock, pair, day, by)
 
     def _miss(self, conn: Connection, books: Books) -> None:
-        """Days whose file could be here for long, and is not, are told once."""
+        """Days whose file could be here for long, and is not, are told once; what came to nothing before tells nothing."""
         long_ago = self._core.clock.now() - LATE
         last = self._calendar.last_over(long_ago)
         begun = self._first_day(conn)
         if begun is None:
             return
         first = max(begun, last - timedelta(days=LOOKED_BACK))
-        known = select(book.runs.c.day).where(book.runs.c.pair == books.pair.name)
-        there = set(conn.scalars(known))
+        runs = book.runs.c
+        known = select(runs.day, runs.state, runs.begun_at, runs.ended_at)
+        known = known.where(runs.pair == books.pair.name, ~runs.dry_run, runs.day >= first.isoformat())
+        there = {row.day for row in conn.execute(known) if not _early(row, books)}
         for day in days(first, last):
             if day.isoformat() not in there and books.due(day) <= long_ago:
                 clock, name = self._core.clock, day_files.name_of(books.kind, day)
@@ -160,11 +172,14 @@ class Reconciling:
     def _wanted(self, conn: Connection) -> list[Row[Any]]:
         """The runs that can be done now."""
         runs, now = book.runs, self._core.clock.now()
-        query = select(runs).where(runs.c.state.in_(WAITING)).order_by(runs.c.day, runs.c.id)
+        broken = (runs.c.state == "failed") & runs.c.begun_at.is_not(None) & ~runs.c.dry_run & book.newest()
+        query = select(runs).where(runs.c.state.in_(WAITING) | broken).order_by(runs.c.day, runs.c.id)
         found = []
         for row in conn.execute(query):
             day = date.fromisoformat(row.day)
             books = self.books[row.pair]
+            if row.state == "failed" and now < _again_at(row):
+                continue
             if now > books.due(day) + LATE or books.whole(conn, day):
                 found.append(row)
         return found
@@ -202,6 +217,8 @@ class Reconciling:
         theirs = await database.read(lambda conn: files.last(conn, books.exchange.partner, IN, name))
         if theirs is None or theirs.state == REFUSED:
             await database.write(lambda conn: _give_up(conn, clock, row.id, books, name, theirs))
+            if theirs is None and not row.dry_run and clock.now() >= books.due(day) + LATE:
+                log.error("file-missing", partner=books.exchange.partner, name=name)
             return
         await database.write(lambda conn: book.begin(conn, clock, row.id))
         try:
@@ -212,7 +229,7 @@ class Reconciling:
             await database.write(lambda conn: book.fail(conn, clock, row.id, said, refused=True))
             log.error("file-refused", partner=books.exchange.partner, name=name, error=str(refused))
         except Exception as error:
-            why = say(N_("it could not be brought to its end: %(error)s"), error=repr(error))
+            why = say(BROKEN_OFF if row.dry_run else TRIED_AGAIN, error=repr(error))
             await database.write(lambda conn: book.fail(conn, clock, row.id, why))
             raise
 
@@ -252,9 +269,12 @@ class Reconciling:
             gone = await database.read(lambda conn: book.gone(conn, row.id))
             for start in range(0, len(gone), AT_ONCE):
                 some = gone[start : start + AT_ONCE]
-                closed += await database.write(partial(book.agree, clock=clock, run=row.id, gone=some))
+                await database.write(partial(book.agree, clock=clock, run=row.id, gone=some))
             if not row.dry_run:
                 await self._heal(row, tally)
+                # What it had entered before it was broken off, if it was, is its own as well.
+                opened, closed = await database.read(lambda conn: book.entered(conn, row.id))
+                seen = replace(seen, opened=opened)
             end = partial(book.finish, **outcome, seen=seen, closed=closed)
             await database.write(partial(end, healed=tally.outcome()))
         log.info(
@@ -283,6 +303,27 @@ def pair_named(name: str) -> Pair:
     """One of this platform's pairs, as its file says it."""
     path = resources.files("server_stub.tsp").joinpath("pairs", f"{name}.toml")
     return pairs.parse(path.read_text("utf-8"), f"{name}.toml")
+
+
+def _begun(conn: Connection, pair: str, day: date) -> bool:
+    """Whether a day was compared, or was to be: then its next file counts, whatever is in it."""
+    runs = book.runs.c
+    mine = (runs.pair == pair) & (runs.day == day.isoformat()) & ~runs.dry_run
+    return conn.execute(select(runs.id).where(mine).limit(1)).first() is not None
+
+
+def _early(run: Any, books: Books) -> bool:
+    """Whether a run has found no file before anybody had to miss it."""
+    no_file = run.state == "failed" and run.begun_at is None
+    return no_file and bool(run.ended_at < books.due(date.fromisoformat(run.day)) + LATE)
+
+
+def _again_at(run: Row[Any]) -> datetime:
+    """When a run that has failed is tried again."""
+    least, most = AGAIN
+    failing: timedelta = run.ended_at - run.wanted_at
+    at: datetime = run.ended_at
+    return at + min(most, max(least, failing))
 
 
 def _open_days(conn: Connection, pair: str, day: date, window: int) -> list[date]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from starlette.responses import Response
 from server_stub.backoffice import code_words
 from server_stub.backoffice.errors import Unknown
 from server_stub.backoffice.office import METADATA, Office
+from server_stub.backoffice.pairs import day_of, wrong_days
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.tasks import Progress
@@ -57,7 +58,11 @@ async def search(visit: Visit) -> Response:
     log: Audit = METADATA[role].info["audit"]
     before = said.number("before")
 
+    wrong = wrong_days(visit, "from", "to")
+
     def look(conn: Connection) -> list[Any]:
+        if wrong:
+            return []
         records = log.records.c
         query = select(log.records)
         if before:
@@ -77,7 +82,7 @@ async def search(visit: Visit) -> Response:
     facts: dict[str, Any] = {"rows": rows[:SHOWN], "roles": roles, "told": told, "before": before}
     named = partial(code_words.subject, visit.language)
     facts |= {"older": older, "path_of": path_of, "subject_of": lambda row: named(row.action, row.subject)}
-    return visit.page("audit.html", **facts)
+    return visit.page("audit.html", **facts, wrong=wrong)
 
 
 def path_of(row: Row[Any]) -> str:
@@ -92,13 +97,11 @@ def _days(said: Form) -> tuple[datetime | None, datetime | None]:
     """From the first day, to the end of the last one."""
 
     def day(name: str) -> datetime | None:
-        try:
-            return datetime.strptime(said.text(name), "%Y-%m-%d").replace(tzinfo=CHINA)
-        except ValueError:
-            return None
+        found = day_of(said.text(name))
+        return None if found is None else datetime.combine(found, time(), CHINA)
 
     last = day("to")
-    return day("from"), None if last is None or last.year == 9999 else last + timedelta(days=1)
+    return day("from"), None if last is None else last + timedelta(days=1)
 
 
 @pages.post("/audit/verify", Right.AUDIT)

@@ -17,7 +17,7 @@ from server_stub.backoffice.errors import Clash, Impossible, Unknown
 from server_stub.backoffice.office import Office
 from server_stub.backoffice.pages.cases import CHANGED, LONGEST_REASON, undecided
 from server_stub.backoffice.pages.transactions import names_of
-from server_stub.backoffice.pairs import options, pairs
+from server_stub.backoffice.pairs import options, pairs, wrong_days
 from server_stub.backoffice.recon_words import BREAK_CLASSES, BREAK_FIELDS, BREAK_STATES
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
@@ -78,8 +78,10 @@ async def listed(visit: Visit) -> Response:
     older = _place(rows[SHOWN - 1]) if len(rows) > SHOWN else ""
     facts: dict[str, Any] = {"rows": rows[:SHOWN], "told": told, "before": before, "older": older}
     facts |= {"options": options(visit.language), "states": STATES, "classes": CLASSES}
+    wrong = wrong_days(visit, "day")
     if told["amount"] and fen_of(told["amount"]) < 0:
-        facts["wrong"] = {"amount": visit.t(N_("No amount: type yuan, like 118 or 12.50."))}
+        wrong["amount"] = visit.t(N_("No amount: type yuan, like 118 or 12.50."))
+    facts["wrong"] = wrong
     return visit.page("breaks.html", **facts, pairs=pairs(), facts_of=facts_of, records_of=records)
 
 
@@ -218,6 +220,9 @@ async def decide(visit: Visit) -> Response:
     """Decides it, or proposes that above the limit."""
     office, row = visit.office, await _find(visit.office, visit.path["break"])
     action, reason = visit.form.text("action"), visit.form.text("reason", LONGEST_REASON)
+    path, decision = f"/breaks/{row.id}", Decision(row.id, action, reason, visit.person.name)
+    if await office.books("tsp").read(lambda conn: book.decided(conn, decision)):
+        return visit.go(path, "break-decided")
     if row.state == CLOSED:
         raise Clash(N_("This difference is settled already."))
     seen = visit.form.text("seen")
@@ -226,7 +231,6 @@ async def decide(visit: Visit) -> Response:
     wrong = undecided(visit, action in book.able(row, Remedies(office.moves()).actions(row.pair)), reason)
     if wrong:
         return await _shown(visit, row, wrong, action, reason)
-    path = f"/breaks/{row.id}"
     if above(office, row, action):
         facts: dict[str, str | int] = {"action": action, "reason": reason, "seen": seen}
         if row.cls != Cls.MALFORMED:
@@ -238,7 +242,7 @@ async def decide(visit: Visit) -> Response:
     if (asked := visit.ask(title, text, N_("Decide"))) is not None:
         return asked
     try:
-        await _decide(office, row, Decision(row.id, action, reason, visit.person.name, seen=seen))
+        await _decide(office, row, replace(decision, seen=seen))
     except proposals.CannotBeDone as error:
         raise Impossible(error.said) from error
     return visit.go(path, "break-decided")
@@ -264,7 +268,7 @@ async def _find(office: Office, name: str) -> Row[Any]:
 
 async def _decide(office: Office, row: Row[Any], decision: Decision) -> str | None:
     """Through the book of the TSP, in one transaction with its books and its audit log; returns the second person it is
-    done with: who came later, with the same proposal, finds it done. Raises CannotBeDone.
+    done with: who came later, with the same proposal or the same form once more, finds it done. Raises CannotBeDone.
     """
     moves, database = office.moves(), office.books("tsp")
     actions = Remedies(moves).actions(row.pair)
@@ -272,6 +276,9 @@ async def _decide(office: Office, row: Row[Any], decision: Decision) -> str | No
 
     def work(conn: Connection) -> str | None:
         books.open_accounts(conn, ())
+        statements.one(conn, book.breaks, lock=True, id=row.id)
+        if decision.second is None and book.decided(conn, decision):
+            return None
         limit = operating.noted(conn, office.settings).case_second_fen
         try:
             book.decide(conn, office.clock, audit, actions, decision, second_fen=limit)

@@ -11,6 +11,7 @@ from starlette.responses import FileResponse, Response
 
 from server_stub.backoffice.errors import Away, Clash, Unknown
 from server_stub.backoffice.office import METADATA, Office
+from server_stub.backoffice.pairs import wrong_days
 from server_stub.backoffice.recon_words import DIRECTIONS, FILE_STATES, PARTNERS
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
@@ -68,7 +69,7 @@ async def listed(visit: Visit) -> Response:
     others = {told["partner"]} - {"", *PARTNERS}  # an account that has no words
     facts |= {"partners": [*mine, *((one, one) for one in others)]}
     facts |= {"directions": [(one, visit.t(text)) for one, text in DIRECTIONS.items()]}
-    return visit.page("files.html", **facts)
+    return visit.page("files.html", **facts, wrong=wrong_days(visit, "day"))
 
 
 @pages.get("/files/{role}/{file}", Right.SEE)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from server_stub.backoffice import run_charts
 from server_stub.backoffice.errors import Clash, Unknown
 from server_stub.backoffice.office import Office
-from server_stub.backoffice.pairs import day_of, options, pairs
+from server_stub.backoffice.pairs import day_of, options, pairs, wrong_days
 from server_stub.backoffice.recon_words import BREAK_CLASSES, RUN_STATES, RUN_STEPS
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
@@ -114,18 +114,16 @@ async def _listed(visit: Visit, pair: str, error: str = "", typed: str = "") -> 
     widths = ((days, run_charts.WIDTH), (days[-run_charts.FEW_DAYS :], run_charts.NARROW))
     facts |= {"charts": [run_charts.chart_of(*one) for one in widths] if any(day.run for day in days) else []}
     facts |= {"states": STATES, "last": last, "geometry": run_charts}
-    facts |= {"wrong": {"want": error} if error else {}, "typed": typed or last}
+    facts |= {"wrong": {"want": error} if error else wrong_days(visit, "day"), "typed": typed or last}
     return visit.page("reconciliation.html", 422 if error else 200, **facts)
 
 
 def uncompared(now: datetime) -> ColumnElement[bool]:
-    """Runs of the last days that came to nothing, and after which none of their day was done, is wanted, or failed again."""
-    runs, later = book.runs.c, book.runs.alias()
+    """Runs of the last days that came to nothing, where they are the last of their day: whatever came before them."""
+    runs = book.runs.c
     first = (now.astimezone(CHINA) - LOOKED_BACK).date().isoformat()
-    newer = (later.c.pair == runs.pair) & (later.c.day == runs.day) & ~later.c.dry_run
-    newer &= (later.c.state == "done") | (later.c.id > runs.id)
     failed = runs.state.in_(("failed", "refused", "stopped")) & ~runs.dry_run & (runs.day >= first)
-    return failed & ~select(later.c.id).where(newer).exists()
+    return failed & book.newest()
 
 
 def _place(row: Row[Any]) -> str:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import insert, select, update
 
 from server_stub.app import Roles
 from server_stub.backoffice import tables as own
 from server_stub.backoffice.api import FONTS, POLICY
+from server_stub.backoffice.criteria import FIELDS
 from server_stub.backoffice.office import METADATA
 from server_stub.backoffice.words import ROLES
 from server_stub.boss import tables as boss
@@ -355,3 +360,66 @@ async def test_alone_beside_a_shared_database_it_sees_and_decides_what_roles_els
             stand().roles = first
     (record,) = await audited(system, "boss", "box-suspend")
     assert record.actor == "wu"
+
+
+LISTS = {
+    "/transactions": ("q", "before", *FIELDS),
+    "/breaks": ("q", "pair", "cls", "state", "day", "amount", "before"),
+    "/reconciliation": ("pair", "state", "day", "before"),
+    "/files": ("role", "partner", "direction", "day", "state", "q", "before"),
+    "/audit": ("role", "actor", "action", "subject", "from", "to", "before"),
+    "/cases": ("q", "kind", "state", "beyond"),
+    "/boxes": ("q", "page"),
+    "/days": ("state", "before"),
+    "/batches": ("page",),
+    "/reports": ("year",),
+    "/proposals": ("state",),
+    "/psams/module": ("psam",),
+    "/sign-in": ("to", "done"),
+}
+"""Pages that read what stands in their address."""
+DATES = (
+    st.dates().map(str)
+    | st.datetimes().map(lambda at: at.isoformat())
+    | st.sampled_from(("0001-01-01", "9999-12-31"))
+)
+
+
+async def test_whatever_is_typed_into_a_list_is_answered(system: System) -> None:
+    everybody = await let_in(system, "chen", "clerk,supervisor,admin")
+    loop = asyncio.get_running_loop()
+
+    async def ask(path: str, query: dict[str, str]) -> int:
+        return (await everybody.client.get(f"/backoffice{path}?{urlencode(query)}")).status_code
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.data())
+    def answered(data: st.DataObject) -> None:
+        path = data.draw(st.sampled_from(sorted(LISTS)))
+        texts = (
+            DATES | st.text(st.characters(exclude_categories=("Cs",)), max_size=12) | st.integers().map(str)
+        )
+        query = data.draw(st.dictionaries(st.sampled_from(LISTS[path]), texts, max_size=3))
+        status = asyncio.run_coroutine_threadsafe(ask(path, query), loop).result(30)
+        assert status in (200, 404), (path, query)
+
+    await asyncio.to_thread(answered)
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "1970-01-01", "2026-02-30", "tomorrow"])
+async def test_a_day_that_cannot_be_is_answered_beside_its_field(system: System, day: str) -> None:
+    everybody = await let_in(system, "chen", "clerk,supervisor,admin")
+    for path, names in {
+        "/transactions": ("since", "until"),
+        "/breaks": ("day",),
+        "/reconciliation": ("day",),
+        "/files": ("day",),
+        "/audit": ("from", "to"),
+    }.items():
+        for name in names:
+            answer = await everybody.get(f"{path}?{name}={day}")
+            assert (answer.status_code, f'id="w-{name}"' in answer.text) == (200, True), (path, name)
+    assert (await everybody.get(f"/transactions?q={day}")).status_code == 200
+    answer = await everybody.post("/reconciliation", "/reconciliation", pair="boss", day=day, confirmed="yes")
+    assert (answer.status_code, "Choose a day that is over" in answer.text) == (422, True)
+    assert await system.rows(tables.book.runs) == []

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from sqlalchemy import Connection, delete, select, update
 from structlog.testing import capture_logs
 
+from server_stub.backoffice.pages.reconciliation import uncompared
 from server_stub.boss import cancelling
 from server_stub.boss import tables as boss
 from server_stub.boss.day_work import DayWork as BossDayWork
@@ -65,6 +68,55 @@ async def runs(system: System, day: date = DAY) -> dict[str, tuple[str, dict[str
             counts = {cls: count for cls, (count, _) in json.loads(row.counts or "{}").items()}
             found[row.pair] = row.state, counts
     return found
+
+
+async def run_of(system: System, pair: str = "boss", day: date = DAY) -> Any:
+    """The only run of a pair and day."""
+    (row,) = [
+        row for row in await system.rows(tables.book.runs) if (row.pair, row.day) == (pair, day.isoformat())
+    ]
+    return row
+
+
+async def not_compared(system: System) -> list[tuple[str, str]]:
+    """Pairs and days that the overview shows as not compared."""
+    runs, now = tables.book.runs, system.clock.now()
+    query = select(runs.c.pair, runs.c.day).where(uncompared(now)).order_by(runs.c.pair, runs.c.day)
+    return await system.tsp.database.read(lambda conn: [(row.pair, row.day) for row in conn.execute(query)])
+
+
+def fail_to_compare(monkeypatch: pytest.MonkeyPatch, times: int, day: date = DAY) -> list[datetime]:
+    """The disk is full when a day is compared with BOSS's, so many times; returns when it was, as it comes."""
+    compare, tried = Reconciling._compare, list[datetime]()
+
+    async def full(self: Reconciling, row: Any, *told: Any) -> None:
+        if (row.pair, row.day) == ("boss", day.isoformat()):
+            tried.append(self._core.clock.now())
+            if len(tried) <= times:
+                raise OSError(28, "No space left on device")
+        await compare(self, row, *told)
+
+    monkeypatch.setattr(Reconciling, "_compare", full)
+    return tried
+
+
+async def told_files(system: System, days: int = 1) -> None:
+    """The day ends, and its files are here."""
+    next_day(system, days)
+    assert system.roles.boss is not None
+    assert system.roles.boss.days is not None
+    await exchanged(system)
+    await system.roles.boss.days.publish()
+    await answering(system).publish()
+
+
+def put_file(tmp_path: Path, keys: list[str], day: date = DAY) -> None:
+    """BOSS's file of a day, which says that it has opened these for ten yuan each."""
+    named = f"{day:%Y%m%d}"
+    lines = "".join(f"D|{key}|1000|CNY|opened|{named}|o|b|kids\n" for key in keys)
+    totals = f"|DZMX|{named}|{len(keys):010d}|{1000 * len(keys):015d}\n"
+    path = tmp_path / "exchange" / "boss" / "DZMX" / f"DZMX{named}.TXT"
+    path.write_text(f"H{totals}{lines}T{totals}", "ascii")
 
 
 async def breaks(system: System) -> list[tuple[str, str, str, str | None]]:
@@ -458,3 +510,218 @@ async def test_more_than_a_rule_may_heal_waits_for_people(
         one for one in await system.rows(tables.book.runs) if (one.pair, one.day) == ("boss", DAY.isoformat())
     ]
     assert json.loads(row.healed)["charged-but-cancelled"]["held"]
+
+
+async def test_a_comparison_that_the_machine_was_in_the_way_of_is_tried_again_with_growing_pauses(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await paid(system)
+    await told_files(system)
+    tried = fail_to_compare(monkeypatch, 5)
+    with capture_logs() as logs, pytest.raises(OSError, match="No space left"):
+        await reconciling(system).run()
+    assert [(one["pair"], one["day"]) for one in logs if one["event"] == "comparison-failed"] == [
+        ("boss", DAY.isoformat())
+    ]
+    # The other pair is not held up.
+    assert (await runs(system))["ppp"][0] == "done"
+    row = await run_of(system)
+    assert row.state == "failed"
+    assert "tried again by itself" in str(read(row.error))
+    assert await not_compared(system) == [("boss", DAY.isoformat())]
+    for _ in range(60):
+        system.clock.advance(30)
+        try:
+            await reconciling(system).run()
+        except OSError:
+            assert (await run_of(system)).state == "failed"
+    pauses = [(after - before).total_seconds() for before, after in pairwise(tried)]
+    assert pauses == [60, 60, 120, 240, 480]
+    assert (await run_of(system)).state == "done"
+    assert await not_compared(system) == []
+
+
+async def test_a_run_that_somebody_only_tried_is_not_tried_again(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await paid(system)
+    await morning(system)
+    tried, core = fail_to_compare(monkeypatch, 1), system.tsp.core
+    await core.database.write(
+        lambda conn: tables.book.want(conn, core.ids, core.clock, "boss", DAY, "person:Wu", dry_run=True)
+    )
+    with pytest.raises(OSError, match="No space left"):
+        await reconciling(system).run()
+    system.clock.advance(3600)
+    await reconciling(system).run()
+    assert len(tried) == 1
+    assert await not_compared(system) == []
+
+
+async def test_a_day_that_was_compared_before_is_compared_again_after_a_failure_and_the_money_goes_back(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compared, taken back, told again; then the disk is full once."""
+    box = await system.box()
+    payment = await bought(system, box, "kids")
+    await morning(system)
+    await taken_back(system, payment["order"])
+    fail_to_compare(monkeypatch, 1)
+    with pytest.raises(OSError, match="No space left"):
+        await morning(system, 2)
+    assert await not_compared(system) == [("boss", DAY.isoformat())]
+    system.clock.advance(60)
+    await reconciling(system).run()
+    assert await not_compared(system) == []
+    assert await breaks(system) == [("boss", "reversed-on-one-side", "closed", "refund")]
+    await box.until(payment["payment"], lambda view: view["money"] == "returned")
+
+
+async def test_the_last_comparison_of_a_day_is_what_is_known_of_it(
+    system: System, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A wrong file after a right one stops; that the day was compared before hides nothing."""
+    await paid(system)
+    there = reconciling(system).books["boss"]
+    strict = replace(there, pair=there.pair.model_copy(update={"limit_differences": 2}))
+    monkeypatch.setitem(reconciling(system).books, "boss", strict)  # type: ignore[arg-type]
+    await morning(system)
+    assert await not_compared(system) == []
+    system.clock.advance(1)
+    put_file(tmp_path, [f"{number:026d}" for number in range(3)])
+    await reconciling(system).run()
+    assert await not_compared(system) == [("boss", DAY.isoformat())]
+
+
+@pytest.mark.parametrize("dry", [True, False])
+async def test_what_came_to_nothing_before_a_file_is_late_hides_not_that_it_never_comes(
+    system: System, tmp_path: Path, dry: bool
+) -> None:
+    await paid(system)
+    place, away = tmp_path / "exchange" / "boss", tmp_path / "away"
+    place.rename(away)
+    next_day(system)
+    core = system.tsp.core
+    await core.database.write(
+        lambda conn: tables.book.want(conn, core.ids, core.clock, "boss", DAY, "person:Wu", dry_run=dry)
+    )
+    with capture_logs() as logs:
+        with pytest.raises(FolderError):
+            await reconciling(system).run()
+        assert [row.state for row in await system.rows(tables.book.runs) if row.pair == "boss"] == ["failed"]
+        # A day without its file before it is late is nobody's fault yet.
+        assert [one for one in logs if one["event"] == "file-missing"] == []
+        system.clock.advance(timedelta(hours=7).total_seconds())
+        for _ in range(3):
+            with pytest.raises(FolderError):
+                await reconciling(system).run()
+            system.clock.advance(600)
+    missed = [one["name"] for one in logs if one["event"] == "file-missing" and one["partner"] == "boss"]
+    assert missed == ["DZMX/DZMX20260621.TXT"]
+    assert ("boss", DAY.isoformat()) in await not_compared(system)
+    away.rename(place)
+    await mended(system)
+
+
+async def test_the_right_file_starts_a_day_before_the_first_payment_anew_though_it_is_empty(
+    system: System, tmp_path: Path
+) -> None:
+    next_day(system)
+    await paid(system)
+    assert system.roles.boss is not None
+    assert system.roles.boss.days is not None
+    # BOSS's own of that day, so that its job has nothing more to tell.
+    await system.roles.boss.days.publish()
+    await reconciling(system).run()
+    assert await system.rows(tables.book.runs) == []
+    system.clock.advance(1)
+    put_file(tmp_path, ["0" * 25 + "1", "0" * 25 + "2"])
+    await reconciling(system).run()
+    assert await breaks(system) == [("boss", "missing-here", "open", None)] * 2
+    system.clock.advance(1)
+    put_file(tmp_path, [])
+    await reconciling(system).run()
+    assert await breaks(system) == [("boss", "missing-here", "closed", "agreed")] * 2
+
+
+class Killed(Exception):
+    """The process is gone."""
+
+
+def kill(monkeypatch: pytest.MonkeyPatch, step: str) -> list[str]:
+    """The process ends when this is done for the second time; nothing is written down any more, until it is there again."""
+    method, fail, calls = getattr(tables.book, step), tables.book.fail, list[str]()
+
+    def killed(*told: Any, **named: Any) -> Any:
+        calls.append(step)
+        if len(calls) == 2:
+            raise Killed
+        return method(*told, **named)
+
+    def failed(*told: Any, **named: Any) -> None:
+        if len(calls) == 2:
+            raise Killed
+        fail(*told, **named)
+
+    monkeypatch.setattr(tables.book, step, killed)
+    monkeypatch.setattr(tables.book, "fail", failed)
+    return calls
+
+
+@pytest.mark.parametrize("step", ["see", "agree", "heal"])
+async def test_a_run_that_was_killed_says_in_the_end_what_it_has_done_in_all(
+    system: System, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, step: str
+) -> None:
+    monkeypatch.setattr(tsp_reconciling, "AT_ONCE", 2)
+    monkeypatch.setattr("server_stub.reconciliation.book.AT_ONCE", 2)
+    boxes = [await system.box(number) for number in ("85312047", "85312048")]
+    back = [await bought(system, box, service) for box in boxes for service in ("kids", "music")]
+    for payment in back:
+        await taken_back(system, payment["order"])
+    calls = kill(monkeypatch, step)
+    next_day(system)
+    assert system.roles.boss is not None
+    assert system.roles.boss.days is not None
+    if step == "agree":
+        # What the day's first file has, and the next one has not: to be closed.
+        put_file(tmp_path, [f"{number:026d}" for number in range(5)])
+        await reconciling(system).run()
+        system.clock.advance(1)
+    await system.roles.boss.days.publish()
+    # The job may have been first.
+    with suppress(Killed):
+        await reconciling(system).run()
+    assert len(calls) >= 2
+    system.clock.advance(1)
+    await reconciling(system).run()
+    await mended(system)
+    row = max(
+        (row for row in await system.rows(tables.book.runs) if row.pair == "boss"),
+        key=lambda row: row.wanted_at,
+    )
+    healed = json.loads(row.healed)["charged-but-cancelled"]
+    said = (row.state, row.opened, row.closed, healed["count"], healed["fen"])
+    fen = sum(payment["amount_fen"] for payment in back)
+    assert said == ("done", 0 if step == "agree" else 4, 5 if step == "agree" else 0, 4, fen)
+
+
+async def test_what_a_run_has_entered_from_a_file_that_was_replaced_meanwhile_is_closed(
+    system: System, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Killed in the middle of the wrong file; when it goes on, the right one is here."""
+    monkeypatch.setattr(tsp_reconciling, "AT_ONCE", 2)
+    await paid(system)
+    next_day(system)
+    put_file(tmp_path, [f"{number:026d}" for number in range(5)])
+    kill(monkeypatch, "see")
+    with suppress(Killed):
+        await reconciling(system).run()
+    assert len(await breaks(system)) == 2
+    system.clock.advance(1)
+    assert system.roles.boss is not None
+    assert system.roles.boss.days is not None
+    await system.roles.boss.days.publish()
+    await reconciling(system).run()
+    row = await run_of(system)
+    assert (row.state, row.opened, row.closed) == ("done", 2, 2)
+    assert {(state, action) for _, _, state, action in await breaks(system)} == {("closed", "agreed")}
