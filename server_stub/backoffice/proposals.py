@@ -58,7 +58,7 @@ async def propose(office: Office, kind: str, subject: str, actor: str, facts: Ma
         facts: with ``seen``, a fingerprint of what it is about, where that can change until it is confirmed.
 
     Raises:
-        Clash: another one about the same waits already.
+        Clash: another one about the same waits already; the same of the same person is that one.
     """
     row = {"id": office.ids.row(), "kind": kind, "subject": subject, "state": OPEN, "proposed_by": actor}
     text = json.dumps(facts, ensure_ascii=False)
@@ -67,6 +67,12 @@ async def propose(office: Office, kind: str, subject: str, actor: str, facts: Ma
         # One of a subject at a time, by an index: others may be entering theirs at this moment.
         values = {**row, "facts": text, "proposed_at": office.clock.now()}
         if not statements.insert_once(conn, proposals, values):
+            mine = (
+                (proposals.c.kind == kind) & (proposals.c.subject == subject) & proposals.c.state.in_(WAITS)
+            )
+            there = conn.execute(select(proposals).where(mine)).first()
+            if there is not None and (there.proposed_by, there.facts) == (actor, text):
+                return str(there.id)
             raise Clash(N_("A proposal about this waits for a second person already."))
         said = {name: value for name, value in facts.items() if name != "seen"}
         told = {"kind": kind, "proposal": row["id"], "proposed": said}
@@ -123,6 +129,9 @@ async def withdraw(office: Office, proposal: str, actor: str) -> None:
 
 async def _say_no(office: Office, proposal: str, actor: str, note: str, state: str) -> None:
     def end(conn: Connection) -> None:
+        found = statements.one(conn, proposals, lock=True, id=proposal)
+        if found is not None and (found.state, found.second, found.note) == (state, actor, note):
+            return
         row = _open(conn, proposal)
         if row.state != OPEN:
             raise Clash(N_("This proposal is being done."))

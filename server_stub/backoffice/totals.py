@@ -134,6 +134,16 @@ class Totals:
             self._looked = self._clock.now()
             self._running = asyncio.get_running_loop().create_task(self.bring_up(), name="day-totals")
 
+    async def caught_up(self) -> None:
+        """Waits until every day that is over is counted as it is now. Raises what was in the way of it."""
+        if self._running is not None:
+            # What it has read may be older than the question.
+            await asyncio.wait({self._running})
+        self._looked = datetime.min.replace(tzinfo=CHINA)
+        self.kick()
+        assert self._running is not None
+        await asyncio.shield(self._running)
+
     async def stop(self) -> None:
         """Breaks off what is under way; what was counted is kept."""
         if self._running is not None:

@@ -48,9 +48,12 @@ def cancel(
     audit.append(conn, clock, actor, "order-cancelled", order, **facts)
 
 
-def cancelled_by(conn: Connection, order: str) -> tuple[str, str | None] | None:
-    """Who has taken an order back, and who else has wanted it; None: nobody has."""
+def cancelled_by(conn: Connection, order: str) -> tuple[str, str | None, str] | None:
+    """Who has taken an order back, who else has wanted it, and why; None: nobody has."""
     log = audit.records.c
     mine = select(log.actor, log.facts).where(log.action == "order-cancelled", log.subject == order)
     found = conn.execute(mine).first()
-    return None if found is None else (found.actor, json.loads(found.facts).get("second"))
+    if found is None:
+        return None
+    facts = json.loads(found.facts)
+    return found.actor, facts.get("second"), facts["reason"]

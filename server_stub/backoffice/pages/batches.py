@@ -49,7 +49,12 @@ async def decide(visit: Visit) -> Response:
     actor, clock = visit.person.name, visit.office.clock
 
     def work(conn: Connection) -> bool:
-        return settlement.decide(conn, clock, batch, reason, actor, f"staff:{actor}")
+        if settlement.decide(conn, clock, batch, reason, actor, f"staff:{actor}"):
+            return True
+        row = conn.execute(select(settlements).where(settlements.c.batch == batch)).first()
+        # The same form once more finds it done.
+        done = (settlement.DECIDED, reason, actor)
+        return row is not None and (row.state, row.reason, row.actor) == done
 
     if not await visit.office.books("tsp").write(work):
         raise Clash(N_("This batch does not differ, or is decided already."))

@@ -119,6 +119,9 @@ async def decide(visit: Visit) -> Response:
     """Decides it, or proposes that above the limit."""
     office, row = visit.office, await _find(visit.office, visit.path["case"])
     action, reason = visit.form.text("action"), visit.form.text("reason", LONGEST_REASON)
+    path, decision = f"/cases/{row.id}", Decision(row.id, action, reason, visit.person.name)
+    if _stands(row, decision):
+        return visit.go(path, "decided")
     if row.state != "open":
         raise Clash(N_("This case is decided already."))
     seen = visit.form.text("seen")
@@ -127,7 +130,6 @@ async def decide(visit: Visit) -> Response:
     wrong = undecided(visit, action in cases.able(row, row.stands, row), reason)
     if wrong:
         return await _shown(visit, row, wrong, action, reason)
-    path = f"/cases/{row.id}"
     if above(office, row):
         facts = {"action": action, "reason": reason, "amount_fen": stake(row), "number": number(row)}
         facts["seen"] = seen
@@ -137,7 +139,7 @@ async def decide(visit: Visit) -> Response:
     if (asked := visit.ask(title, text, N_("Decide"))) is not None:
         return asked
     try:
-        await _decide(office, row, Decision(row.id, action, reason, visit.person.name, seen=seen))
+        await _decide(office, row, replace(decision, seen=seen))
     except proposals.CannotBeDone as error:
         raise Impossible(error.said) from error
     return visit.go(path, "decided")
@@ -169,7 +171,7 @@ async def _find(office: Office, case: str) -> Row[Any]:
 
 async def _decide(office: Office, row: Row[Any], decision: Decision) -> str | None:
     """Through the TSP's own way, in one transaction with its books and its audit log; returns the second person it is
-    done with: who came later, with the same proposal, finds it done. Raises CannotBeDone.
+    done with: who came later, with the same proposal or the same form once more, finds it done. Raises CannotBeDone.
     """
     moves = office.moves()
     decision = replace(decision, by=f"staff:{decision.second or decision.actor}")
@@ -179,6 +181,8 @@ async def _decide(office: Office, row: Row[Any], decision: Decision) -> str | No
             cases.decide(conn, moves, decision)
         except CaseRefused:
             (now,) = cases.listed(conn, everything=True, case=row.id)
+            if _stands(now, decision):
+                return None
             if decision.second is None or now.second is None:
                 raise
             if (now.decision, now.actor) != (decision.action, decision.actor):
@@ -195,6 +199,12 @@ async def _decide(office: Office, row: Row[Any], decision: Decision) -> str | No
         why = sentences.of(refused)
         await books.write(lambda conn: cases.note_refused(conn, moves, decision, str(why)))
         raise proposals.CannotBeDone(why) from refused
+
+
+def _stands(case: Row[Any], decision: Decision) -> bool:
+    """Whether just this was decided by just this person alone: a form that was sent twice."""
+    wanted = (decision.action, decision.reason, decision.actor, None)
+    return decision.second is None and (case.decision, case.reason, case.actor, case.second) == wanted
 
 
 async def _confirmed(office: Office, proposal: Row[Any], facts: Mapping[str, Any], second: str) -> str:

@@ -31,6 +31,7 @@ KIND = "export"
 PIECE = 1_000
 """Rows that are read and written at once."""
 SECONDS = 5.0
+WRITING = N_("Rows are being written")
 pages = Pages()
 
 
@@ -54,9 +55,12 @@ async def report(visit: Visit) -> Response:
         raise Unknown()
     first = date.fromisoformat(f"{period}-01" if "-" in period else f"{period}-01-01")
     last = date(first.year, 12, 31) if "-" not in period else date.fromisoformat(_last(first))
-    found = await by(visit, first, last, "day")
 
     async def work(path: Path, kind: str, progress: Progress) -> int:
+        progress(0, N_("Days are being counted"))
+        await visit.office.totals().caught_up()
+        found = await by(visit, first, last, "day")
+        progress(0, WRITING)
         columns = _columns(visit.language, REPORT)
         return await asyncio.to_thread(_whole, path, kind, columns, period, map(_line, found.lines))
 
@@ -105,7 +109,7 @@ async def _begin(visit: Visit, name: str, write: Any) -> Response:
     named = asyncio.get_running_loop().create_future()
 
     async def work(progress: Progress) -> Mapping[str, Any]:
-        progress(0, N_("Rows are being written"))
+        progress(0, WRITING)
         try:
             rows = await write(path=partly, kind=kind, progress=progress)
             task = await named

@@ -48,6 +48,9 @@ async def take_back(visit: Visit) -> Response:
     office, actor, service = visit.office, visit.person.name, await _find(visit)
     reason = visit.form.text("reason", 500)
     if service.order_state != OPENED:
+        told = await office.books("boss").read(lambda conn: cancelling.cancelled_by(conn, service.order_id))
+        if told == (actor, None, reason):
+            return visit.go(f"/boxes/{visit.path['box']}", "taken-back")
         raise Clash(N_("Only what is open can be taken back."))
     if not reason:
         return await _shown(visit, service, {"reason": visit.t(REASON_WANTED)})
@@ -78,7 +81,9 @@ async def _take_back(office: Office, order: str, reason: str, actor: str, second
         try:
             cancelling.cancel(conn, office.clock, order, reason=reason, actor=actor, second=second)
         except cancelling.NotCancellable:
-            by, earlier = cancelling.cancelled_by(conn, order) or ("", None)
+            by, earlier, why = cancelling.cancelled_by(conn, order) or ("", None, "")
+            if (by, earlier, why) == (actor, second, reason):
+                return second
             if second is None or earlier is None or by != actor:
                 raise
             return earlier

@@ -63,7 +63,9 @@ async def test_below_the_limit_a_clerk_decides_after_a_question(system: System) 
     assert (row.state, row.decision, row.actor, row.second) == ("decided", "write-off", "wu", None)
     (record,) = await records(system, tables.audit, "case-write-off")
     assert (record.actor, json.loads(record.facts)["by"]) == ("wu", "staff:wu")
-    assert (await clerk.post(case, case, confirmed="yes", **said)).status_code == 409
+    again = await clerk.post(case, case, confirmed="yes", **said)
+    assert (again.status_code, "The case is decided" in again.text) == (200, True)
+    assert (await clerk.post(case, case, confirmed="yes", **{**said, "reason": "no"})).status_code == 409
 
 
 async def test_above_the_limit_one_proposes_and_another_confirms(system: System) -> None:

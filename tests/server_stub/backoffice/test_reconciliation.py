@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from asyncio import gather
@@ -31,7 +32,7 @@ from server_stub.reconciliation.records import BREAKS, Cls, Difference, Totals
 from server_stub.settings import Settings
 from server_stub.tsp import tables
 from server_stub.tsp.reconciling import pair_named
-from tests.server_stub.backoffice.desk import ALL, Clerk, let_in, office_of
+from tests.server_stub.backoffice.desk import ALL, SEEN, Clerk, let_in, office_of
 from tests.server_stub.backoffice.differences import compared, every_class, month, note_of, record
 from tests.server_stub.system import System, decided_by_two_from, exchange_below, running_with_ppp
 from tests.server_stub.tsp.test_reconciling import bought, morning, taken_back
@@ -180,7 +181,15 @@ async def test_below_the_limit_one_person_decides_after_a_question(system: Syste
     assert await standing(system, Cls.MISSING_HERE) == ("closed", "close", "wu", None)
     (entry,) = await logged(system, "tsp", tables.audit, "break-close")
     assert (entry.actor, json.loads(entry.facts)["by"]) == ("wu", "staff:wu")
+    # The same form once more finds it done; another one, or another person's, does not.
+    again = await clerk.post(path, path, **said, confirmed="yes")
+    assert (again.status_code, "is carried out" in again.text) == (200, True)
+    other_person = await let_in(system, "li", "clerk")
+    assert (await other_person.post(path, path, **said, confirmed="yes")).status_code == 409
+    said["reason"] = "another one"
     assert (await clerk.post(path, path, **said, confirmed="yes")).status_code == 409
+    assert len(await logged(system, "tsp", tables.audit, "break-close")) == 1
+    assert await logged(system, "tsp", tables.audit, "break-refused") == []
     assert "BOSS has struck it off" in (await clerk.get(path)).text
     assert "BOSS has struck it off" in (await clerk.get(path)).text
     for form, what in (
@@ -373,7 +382,10 @@ async def test_a_service_is_taken_back_and_the_money_follows_in_the_morning(syst
     assert "is taken back" in (await clerk.post(path, path, reason="sold by mistake", confirmed="yes")).text
     (entry,) = await logged(system, "boss", boss.audit, "order-cancelled")
     assert (entry.actor, json.loads(entry.facts)["reason"]) == ("wu", "sold by mistake")
+    again = await clerk.post(path, path, reason="sold by mistake", confirmed="yes")
+    assert (again.status_code, "is taken back" in again.text) == (200, True)
     assert (await clerk.post(path, path, reason="again", confirmed="yes")).status_code == 409
+    assert len(await logged(system, "boss", boss.audit, "order-cancelled")) == 1
     await morning(system)
     assert (await standing(system, Cls.REVERSED))[:2] == ("closed", "refund")
 
@@ -711,3 +723,43 @@ def test_a_chart_for_a_narrow_window_has_the_last_days_and_stays_within_its_widt
     narrow = run_charts.chart_of(days[-run_charts.FEW_DAYS :], run_charts.NARROW)
     assert [bar.day.day for bar in narrow.bars] == [date(2026, 6, 12 + away) for away in range(10)]
     assert all(run_charts.LEFT < bar.middle < run_charts.NARROW for bar in narrow.bars)
+
+
+@pytest.mark.parametrize("action", ["close", "wait"])
+async def test_a_decision_that_was_clicked_twice_is_made_once(system: System, action: str) -> None:
+    await planted(system, every_class(DAY))
+    clerk, path = await let_in(system, "wu", "clerk"), await break_of(system, Cls.MISSING_HERE)
+    await clerk.get(path)
+    said = {"action": action, "reason": "asked BOSS", "confirmed": "yes"}
+    answers = await asyncio.gather(*(clerk.post(path, **said) for _ in range(3)))
+    assert [(answer.status_code, "is carried out" in answer.text) for answer in answers] == [(200, True)] * 3
+    assert len(await logged(system, "tsp", tables.audit, f"break-{action}")) == 1
+    assert await logged(system, "tsp", tables.audit, "break-refused") == []
+    if action == "wait":
+        # What it is about is another thing now: the same words are a decision of their own.
+        name = path.rpartition("/")[2]
+        values = {"break_id": name, "at": system.clock.now(), "actor": "server", "event": "changed"}
+        await system.tsp.database.write(
+            lambda conn: conn.execute(tables.book.events.insert().values(**values, facts="{}"))
+        )
+        await clerk.post(path, **said)
+        assert len(await logged(system, "tsp", tables.audit, "break-wait")) == 2
+
+
+async def test_what_was_proposed_or_refused_twice_is_so_once(system: System) -> None:
+    await planted(system, every_class(DAY))
+    clerk, chief = await let_in(system, "wu", "clerk"), await let_in(system, "xu", "supervisor")
+    path = await break_of(system, Cls.OTHER_DAY)
+    await clerk.get(path)
+    seen = SEEN.search(clerk.page)
+    assert seen
+    said = {"action": "match", "reason": "around midnight", "seen": seen[1]}
+    answers = await asyncio.gather(*(clerk.post(path, **said) for _ in range(2)))
+    assert [(one.status_code, "Proposed. A second" in one.text) for one in answers] == [(200, True)] * 2
+    assert (await clerk.post(path, **{**said, "reason": "after all"})).status_code == 409
+    await chief.get("/proposals")
+    (proposal,) = re.findall(r"/backoffice(/proposals/\w+)/refuse", chief.page)
+    answers = await asyncio.gather(
+        *(chief.post(f"{proposal}/refuse", note="no", reason="no") for _ in range(2))
+    )
+    assert [one.status_code for one in answers] == [200, 200]

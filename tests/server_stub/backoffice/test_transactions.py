@@ -368,3 +368,26 @@ def test_values_stand_above_bars_where_they_have_room_and_else_above_the_largest
     amounts = [1_234_500 + day for day in range(31)]
     many = chart.bars([chart.Value("", "", "¥12,345", (fen,)) for fen in amounts])
     assert [bar.value for bar in many.bars] == [""] * 30 + ["¥12,345"]
+
+
+async def test_an_exported_report_waits_until_its_days_are_counted(system: System) -> None:
+    """First thing in the morning, when nobody has looked at a report yet."""
+    box = await system.box()
+    payment = await box.pay("wallet:demo", "kids", "monthly")
+    await system.phone(payment["qr"]["payload"], "pay")
+    await box.state(payment["payment"], "done")
+    system.clock.advance(86_400)
+    clerk = await let_in(system, "wu", "clerk")
+    _, answer = await _file(system, clerk, "/reports/2026-06/export", format="csv")
+    _, line = answer.content.decode("utf-8-sig").splitlines()
+    assert line.split(",")[:3] == ["2026-06-21", "1", "1"]
+    # What has moved since a report was looked at is in it as well.
+    payment = await box.pay("wallet:demo", "music", "monthly")
+    await system.phone(payment["qr"]["payload"], "pay")
+    await box.state(payment["payment"], "done")
+    system.clock.advance(86_400)
+    _, answer = await _file(system, clerk, "/reports/2026-06/export", format="csv")
+    assert [line[:12] for line in answer.content.decode("utf-8-sig").splitlines()[1:]] == [
+        "2026-06-21,1",
+        "2026-06-22,1",
+    ]
