@@ -7,25 +7,25 @@ from collections.abc import Callable, Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import structlog
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import assets
-from server_stub.backoffice import staff
+from server_stub.backoffice import staff, typed
 from server_stub.backoffice.errors import Forged, NotAllowed, Refused, Unknown
 from server_stub.backoffice.office import Office
 from server_stub.backoffice.pages import PAGES
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Page
-from server_stub.backoffice.signin import Session
+from server_stub.backoffice.signin import Session, form_token
 from server_stub.backoffice.visit import PREFIX, SESSION, Form, Visit
 from server_stub.backoffice.words import N_
 from server_stub.foundation import correlation, measures
@@ -115,7 +115,8 @@ async def _answer(page: Page, office: Office, request: Request) -> Response:
             if visit.person.once:
                 return visit.go("/password")
             raise NotAllowed
-        return await page.answer(visit)
+        response = await page.answer(visit)
+        return response if session is None else _filled_in(visit, response)
     except Refused as refused:
         assert visit is not None
         measures.refuse(request.scope, refused.code)
@@ -138,9 +139,43 @@ async def _session(office: Office, request: Request, *, used: bool) -> Session |
 
 
 def _to_sign_in(visit: Visit, page: Page) -> Response:
+    """To the sign-in, and from there back: to the page, or to the one on which the form stands that was sent."""
     had = "session-over" if SESSION in visit.request.cookies else ""
     wanted = visit.here if page.method == "GET" and not visit.live else ""
-    return visit.go("/sign-in" + (f"?to={quote(wanted)}" if wanted not in ("", PREFIX + "/") else ""), had)
+    kept = ""
+    if page.method != "GET" and _was_ours(visit):
+        wanted = PREFIX + visit.back()
+        path, _, query = wanted.partition("?")
+        stands = f"{path}?{urlencode({**dict(parse_qsl(query)), 'done': 'typed'})}"
+        kept = typed.written(typed.typed(stands, visit.here, visit.form.pairs))
+        wanted = stands if kept else wanted
+    to = f"?{urlencode({'to': wanted})}" if wanted not in ("", PREFIX + "/") else ""
+    response = visit.go("/sign-in" + to, had)
+    if kept:
+        visit.set_cookie(response, typed.COOKIE, kept, typed.SECONDS)
+    return response
+
+
+def _was_ours(visit: Visit) -> bool:
+    """Whether a form comes from a page of the session that has ended: another site puts no words into anybody's mouth."""
+    secret = visit.request.cookies.get(SESSION, "")
+    sent = visit.form.get("csrf", "").encode("utf-8", "replace")
+    return (
+        secret != ""
+        and _from_here(visit.request.headers)
+        and hmac.compare_digest(sent, form_token(secret).encode())
+    )
+
+
+def _filled_in(visit: Visit, response: Response) -> Response:
+    """The page of a form that was sent after its session had ended, with what was typed; once."""
+    kept = typed.read(visit.request.cookies.get(typed.COOKIE, ""))
+    if kept is None or kept.page != visit.here or not isinstance(response, HTMLResponse):
+        return response
+    response.body = typed.filled(bytes(response.body).decode(), kept).encode()
+    response.headers["content-length"] = str(len(response.body))
+    visit.set_cookie(response, typed.COOKIE, "")
+    return response
 
 
 def _expect_ours(visit: Visit) -> None:

@@ -83,6 +83,7 @@ DONE: dict[str, str] = {
     "signed-out": N_("You are signed out."),
     "signed-out-everywhere": N_("You are signed out everywhere."),
     "session-over": N_("Your session has ended. Please sign in again."),
+    "typed": N_("What you had typed is filled in again. Nothing was done yet."),
     "password": N_("Your password is changed."),
     "decided": N_("The case is decided."),
     "proposed": N_("Proposed. A second person has to confirm it."),

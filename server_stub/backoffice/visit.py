@@ -27,11 +27,15 @@ SESSION, FORM, LANGUAGE = "backoffice_session", "backoffice_form", "backoffice_l
 
 
 class Form(Mapping[str, str]):
-    """What a form or query says: text, trimmed, without what no database takes."""
+    """What a form or query says: text, trimmed, without what no database takes.
+
+    Attributes:
+        pairs: all names and values, in their order.
+    """
 
     def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
-        self._pairs = [(name, text.replace("\0", "").strip()) for name, text in pairs]
-        self._last = dict(self._pairs)
+        self.pairs = [(name, text.replace("\0", "").strip()) for name, text in pairs]
+        self._last = dict(self.pairs)
 
     def __getitem__(self, name: str) -> str:
         return self._last[name]
@@ -44,7 +48,7 @@ class Form(Mapping[str, str]):
 
     def all(self, name: str) -> list[str]:
         """Every value of a name: of boxes that were ticked."""
-        return [text for key, text in self._pairs if key == name]
+        return [text for key, text in self.pairs if key == name]
 
     def text(self, name: str, longest: int = 200) -> str:
         """A value, "" where there is none, cut where it is too long."""
@@ -162,7 +166,7 @@ class Visit:
         """
         if self.form.get("confirmed") == "yes":
             return None
-        kept = [(name, text) for name, text in self.form._pairs if name not in ("csrf", "confirmed")]
+        kept = [(name, text) for name, text in self.form.pairs if name not in ("csrf", "confirmed")]
         back = self.form.text("back", 500)
         back = back if _ours(back) else PREFIX + "/"
         facts: dict[str, Any] = {
@@ -187,13 +191,13 @@ class Visit:
             self.set_cookie(response, FORM, self._new_secret)
         return response
 
-    def set_cookie(self, response: Response, name: str, value: str) -> None:
-        """Sets one of our cookies; an empty value takes it away."""
+    def set_cookie(self, response: Response, name: str, value: str, seconds: int | None = None) -> None:
+        """Sets one of our cookies, for so long or until the browser is closed; an empty value takes it away."""
         secure = self.request.url.scheme == "https"
         response.set_cookie(
             name,
             value,
-            max_age=None if value else 0,
+            max_age=seconds if value else 0,
             path=PREFIX,
             secure=secure,
             httponly=True,

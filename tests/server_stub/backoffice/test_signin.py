@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
+import zlib
+from base64 import urlsafe_b64encode
+from html import unescape
+from importlib import resources
 
 import pytest
 from argon2 import PasswordHasher
 from argon2.profiles import RFC_9106_LOW_MEMORY
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import generate_latest
 from sqlalchemy import select
 
-from server_stub.backoffice import lockout, tables
+from server_stub.backoffice import lockout, tables, typed
 from server_stub.backoffice.passwords import Passwords, Weak, expect_good, once
 from server_stub.backoffice.signin import session_id
 from server_stub.backoffice.visit import SESSION
@@ -298,3 +304,139 @@ async def test_a_wrong_present_password_counts_as_at_the_sign_in(system: System)
     assert (await Clerk(system, "li.wei").sign_in(new)).status_code == 200
     refused = [one for one in await rows(system, tables.audit.records) if one.action == "password-refused"]  # type: ignore[attr-defined]
     assert len(refused) == 2 * lockout.FREE["name"] - 1
+
+
+SUSPEND, BOX = "/boxes/85312047/suspend", "/boxes/85312047"
+LONG = '说了很久 "quoted" & <b>'
+"""What somebody has typed for an hour."""
+
+
+async def over(system: System, **headers: str) -> Clerk:
+    """Somebody who sends a form after their session has ended."""
+    clerk = await let_in(system, "li.wei", "clerk")
+    await clerk.get(BOX)
+    system.clock.advance(15 * 60)
+    clerk.client.headers.update(headers)
+    answer = await clerk.post(SUSPEND, reason=LONG, confirmed="yes", back=f"/backoffice{BOX}")
+    assert answer.url.path == "/backoffice/sign-in"
+    assert "Your session has ended" in clerk.page
+    return clerk
+
+
+def to_in(page: str) -> str:
+    """Where the sign-in leads to."""
+    told = re.search(r'name="to" value="([^"]*)"', page)
+    assert told
+    return unescape(told[1])
+
+
+def reason_in(page: str) -> str:
+    """What stands in the field of the reason."""
+    (field,) = re.findall(r'<input[^>]* id="f-suspend"[^>]*>|<input id="f-suspend"[^>]*>', page)
+    told = re.search(r' value="([^"]*)"', field)
+    return "" if told is None else unescape(told[1])
+
+
+async def test_what_was_typed_when_the_session_ended_is_filled_in_again_and_nothing_is_done(
+    system: System,
+) -> None:
+    clerk = await over(system)
+    await clerk.post("/sign-in", name="li.wei", password="not this one at all", to=to_in(clerk.page))
+    answer = await clerk.post("/sign-in", name="li.wei", password=PASSWORD, to=to_in(clerk.page))
+    assert answer.url.path == f"/backoffice{BOX}"
+    assert "What you had typed is filled in again. Nothing was done yet." in clerk.page
+    assert reason_in(clerk.page) == LONG
+    assert "<details open" in clerk.page
+    assert "Suspended" not in clerk.page
+    # Once; and what was filled in is sent as any other form.
+    page = clerk.page
+    assert reason_in((await clerk.get(BOX)).text) == ""
+    clerk.page = page
+    assert "The box is suspended" in (await clerk.post(SUSPEND, reason=LONG, confirmed="yes")).text
+
+
+@pytest.mark.parametrize(
+    "headers", [{"sec-fetch-site": "cross-site"}, {"origin": "https://elsewhere.example"}, {}]
+)
+async def test_nobody_else_fills_in_a_form(system: System, headers: dict[str, str]) -> None:
+    """Neither another site, nor a form without the token of the session that has ended."""
+    if headers:
+        clerk = await over(system, **headers)
+    else:
+        clerk = await let_in(system, "li.wei", "clerk")
+        system.clock.advance(15 * 60)
+        await clerk.post(SUSPEND, reason=LONG, csrf="0" * 64, back=f"/backoffice{BOX}")
+    assert typed.COOKIE not in clerk.client.cookies
+    for name in headers:
+        del clerk.client.headers[name]
+    answer = await clerk.post("/sign-in", name="li.wei", password=PASSWORD, to=to_in(clerk.page))
+    assert answer.url.path == "/backoffice/"
+    assert reason_in((await clerk.get(f"{BOX}?done=typed")).text) == ""
+
+
+def test_no_secret_is_kept() -> None:
+    templates = resources.files("server_stub.backoffice").joinpath("templates")
+    found = set()
+    for one in templates.iterdir():
+        for call in re.findall(r"m\.field\([^\n]*", one.read_text("utf-8")):
+            if 'type="password"' in call:
+                found.add(re.match(r'm\.field\("(\w+)"', call)[1])  # type: ignore[index]
+    assert found == {"password", "present", "new", "again"}
+    kept = typed.typed("/p", "/a", [(name, "secret") for name in (*found, "csrf")] + [("reason", "why")])
+    assert kept.fields == (("reason", "why"),)
+
+
+FORMS = """<p>&lt;</p><form method="get" action="/a"><input name="reason" value=""></form>
+<form method="post" action="/a" novalidate><input type="hidden" name="csrf" value="new"><input type="hidden" name="psam" value="2"><input name="reason" value=""></form>
+<details class="act"><summary>x</summary>
+<form method="post" action="/a" novalidate><input type="hidden" name="csrf" value="new"><input type="hidden" name="psam" value="1">
+<svg><path d="M1"/></svg>&nbsp;&#8211;<label for="f"><input name="reason" value="x" id="f" required></label>
+<textarea name="more">was &amp; is</textarea><input type="password" name="password" value="">
+<input type="radio" name="how" value="dry" checked><input type="radio" name="how" value="wet">
+<input type="checkbox" name="roles" value="a" checked><input type="checkbox" name="roles" value="b"><input type="checkbox" name="roles" value="c">
+<select name="kind"><option value="1" selected>1</option><option value="2">2</option></select></form></details>"""
+
+
+def test_only_the_form_that_was_sent_is_filled_in_and_all_kinds_of_its_fields() -> None:
+    fields = [("psam", "1"), ("reason", '"<&'), ("more", "</textarea>"), ("how", "wet"), ("kind", "2")]
+    form = typed.typed("/p", "/a", [*fields, ("roles", "b"), ("roles", "c"), ("password", "no")])
+    before, after = FORMS.split("<details"), typed.filled(FORMS, form).split("<details")
+    assert after[0] == before[0]
+    told = before[1]
+    for was, now in (
+        (' class="act"', ' open class="act"'),
+        (
+            '<input name="reason" value="x" id="f" required>',
+            '<input name="reason" id="f" required value="&quot;&lt;&amp;">',
+        ),
+        ("was &amp; is", "&lt;/textarea&gt;"),
+        ('value="dry" checked>', 'value="dry">'),
+        ('value="wet">', 'value="wet" checked>'),
+        ('value="a" checked>', 'value="a">'),
+        ('value="b">', 'value="b" checked>'),
+        ('value="c">', 'value="c" checked>'),
+        ('value="1" selected>', 'value="1">'),
+        ('value="2">2', 'value="2" selected>2'),
+    ):
+        assert told.count(was) == 1, was
+        told = told.replace(was, now)
+    assert after[1] == told
+    assert typed.filled(FORMS, form._replace(action="/other")) == FORMS
+
+
+@given(page=st.text(), fields=st.lists(st.tuples(st.text(), st.text(min_size=1)), max_size=5))
+def test_a_kept_form_is_read_as_it_was(page: str, fields: list[tuple[str, str]]) -> None:
+    form = typed.typed(page, "/a", fields)
+    assert typed.read(typed.written(form)) == form
+
+
+@given(st.text() | st.binary().map(lambda raw: urlsafe_b64encode(zlib.compress(raw)).decode()))
+def test_any_cookie_is_read_or_nothing(text: str) -> None:
+    found = typed.read(text)
+    assert found is None or typed.filled(FORMS, found)
+
+
+def test_what_no_cookie_can_hold_is_not_kept() -> None:
+    long = "".join(chr(0x4E00 + (place * 7919) % 20_000) for place in range(4_000))
+    assert typed.written(typed.typed("/p", "/a", [("reason", long)])) == ""
+    assert typed.written(typed.typed("/p", "/a", [("reason", long[:500])])) != ""
