@@ -523,6 +523,7 @@ async def test_what_a_limit_holds_and_what_was_refused_is_said(system: System) -
     assert way == "/reconciliation?pair=boss&amp;state=uncompared"
     (row,) = re.findall(r'<tr><td class="num left".*', (await viewer.get(unescape(way))).text)
     assert f"/reconciliation/{max(bad, stopped)}" in row  # the other one is of the same day
+    system.clock.advance(1)
     await core.database.write(
         lambda conn: compared(conn, core.ids, core.clock, DAY - timedelta(days=1))  # and now it could
     )

@@ -386,6 +386,7 @@ async def test_an_exported_report_waits_until_its_days_are_counted(system: Syste
     await system.phone(payment["qr"]["payload"], "pay")
     await box.state(payment["payment"], "done")
     system.clock.advance(86_400)
+    await clerk.sign_in()
     _, answer = await _file(system, clerk, "/reports/2026-06/export", format="csv")
     assert [line[:12] for line in answer.content.decode("utf-8-sig").splitlines()[1:]] == [
         "2026-06-21,1",
