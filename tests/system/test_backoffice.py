@@ -98,6 +98,9 @@ def test_a_case_is_proposed_and_confirmed_with_nothing_but_keys(
         # Below the limit: a question in a dialog, whose focus is on not doing it.
         expect(page.locator("#ask")).to_be_visible()
         expect(page.locator("#ask-no")).to_be_focused()
+        chosen = page.locator("label:has(input[type=radio]:checked) > span").inner_text()
+        expect(page.locator("#ask-what")).to_have_text(chosen)
+        expect(page.locator("#ask-text")).to_contain_text("¥10.00")
         page.keyboard.press("Escape")
         expect(page.locator("#ask")).not_to_be_visible()
         page.locator("form button.main").focus()
@@ -165,6 +168,7 @@ def test_a_difference_is_found_and_decided_with_nothing_but_keys(
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator("#ask-no")).to_be_focused()
+    expect(page.locator("#ask-what")).to_have_text(words[2])
     expect(page.locator("#ask-yes")).to_have_text(words[4])
     expect(page.locator("#ask-yes")).to_have_class("main")
     page.keyboard.press("Tab")

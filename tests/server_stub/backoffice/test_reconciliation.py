@@ -192,6 +192,21 @@ async def test_below_the_limit_one_person_decides_after_a_question(system: Syste
         assert (answer.status_code, what in answer.text) == (422, True)
 
 
+async def test_the_question_says_what_is_done_and_about_which_record(system: System) -> None:
+    """Without a payment of ours it is the number of the record, and of a line the line."""
+    one = record("SMALL", 1_500, "opened", DAY)
+    await planted(system, [Difference(Cls.MISSING_HERE, one.key, None, one), every_class(DAY)[-1]])
+    clerk = await let_in(system, "wu", "clerk")
+    for cls, action, what, about in (
+        (Cls.MISSING_HERE, "close", "Close: settled outside", "record SMALL · ¥15.00"),
+        (Cls.MALFORMED, "wait", "Leave it open", "line 17 of their file"),
+    ):
+        path = await break_of(system, cls)
+        asked = (await clerk.post(path, path, action=action, reason="asked BOSS")).text
+        assert f'<p class="what">{what}</p>' in asked
+        assert f"This is about {about}. What was decided is done at once" in asked
+
+
 async def test_above_the_limit_one_proposes_and_another_confirms(system: System) -> None:
     await planted(system, every_class(DAY))
     both = await let_in(system, "wu", "clerk,supervisor", full_name="Wu Fang")
