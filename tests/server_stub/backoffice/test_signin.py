@@ -152,7 +152,7 @@ async def test_also_the_sign_in_itself_wants_its_form(system: System) -> None:
 async def test_wrong_name_wrong_password_closed_account_and_pause_are_answered_alike(system: System) -> None:
     await register(system, "li.wei", "clerk")
     said = set()
-    for name, password in (("li.wei", "wrong"), ("nobody.here", PASSWORD), ("", "")):
+    for name, password in (("li.wei", "wrong"), ("nobody.here", PASSWORD), ("wrong", "li.wei")):
         clerk = Clerk(system, "x")
         answer = await clerk.post("/sign-in", "/sign-in", name=name, password=password)
         assert answer.status_code == 401
@@ -298,3 +298,22 @@ async def test_a_wrong_present_password_counts_as_at_the_sign_in(system: System)
     assert (await Clerk(system, "li.wei").sign_in(new)).status_code == 200
     refused = [one for one in await rows(system, tables.audit.records) if one.action == "password-refused"]  # type: ignore[attr-defined]
     assert len(refused) == 2 * lockout.FREE["name"] - 1
+
+
+async def test_an_empty_form_is_no_wrong_try_and_says_what_is_missing(system: System) -> None:
+    await register(system, "wu", "clerk")
+    clerk = Clerk(system, "wu")
+    for name, password, missing, focused in (
+        ("", "", ("Type the name you sign in with.", "Type your password."), "name"),
+        ("wu", "", ("Type your password.",), "password"),
+    ):
+        for _ in range(6):
+            answer = await clerk.post("/sign-in", "/sign-in", name=name, password=password)
+        assert answer.status_code == 422
+        assert all(text in answer.text for text in missing)
+        assert "Name or password is not right" not in answer.text
+        (field,) = re.findall(r'id="f-(\w+)"[^>]*autofocus', answer.text)
+        assert field == focused
+    assert (await clerk.sign_in()).status_code == 200
+    refused = select(tables.audit.records).where(tables.audit.records.c.action == "sign-in-refused")
+    assert await office_of(system).database.read(lambda conn: list(conn.execute(refused))) == []
