@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from server_stub.backoffice import recon_words, search_words, sentences, words
-from server_stub.backoffice.words import N_
+from server_stub.backoffice.words import N_, P_
 from server_stub.foundation.card_numbers import hidden
 from server_stub.foundation.sentences import read
 
@@ -247,7 +247,7 @@ JOBS = {
 INQUIRIES = {"card": N_("card"), "account": N_("account")}
 SUBJECTS = {**words.ROLES, **JOBS, "now": N_("open batch"), "unknown": N_("a name that nobody has")}
 """What records of the audit log are about, where that is no number, day or name."""
-FACTS = {
+FACTS: Mapping[str, str | tuple[str, str]] = {
     **search_words.CARD_NAMES,
     "id": N_("Internal number"),
     "number": N_("Order number"),
@@ -297,7 +297,7 @@ FACTS = {
     "decision": N_("Decision"),
     "action": N_("Decision"),
     "reason": N_("Reason"),
-    "second": N_("Second person"),
+    "second": P_("who", "Second person"),
     "rule": N_("Rule"),
     "why": N_("Why"),
     "wanted": N_("Wanted"),

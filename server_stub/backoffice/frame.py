@@ -143,11 +143,12 @@ def environment(language: str) -> Environment:
         account=lambda name, services: code_words.account_name(partial(words.said, language), name, services),
         reason=partial(code_words.reason, language),
         labelled=labelled,
+        json=json.loads,
         hidden=lambda text: card_numbers.hidden(text or ""),
     )
     for name in (
         *("PAYMENT_STATES", "CASE_STATES", "BOX_STATES", "BATCH_STATES", "PROPOSAL_STATES", "TASK_STATES"),
-        *("METHODS", "TERMS", "CASE_KINDS", "CASE_ACTIONS", "ROLES", "STAFF_ROLES"),
+        *("METHODS", "SUMMED_METHODS", "TERMS", "CASE_KINDS", "CASE_ACTIONS", "ROLES", "STAFF_ROLES"),
     ):
         made.globals[name] = getattr(words, name)
     made.globals["AUDITED"], made.globals["JOBS"] = code_words.AUDITED, code_words.JOBS

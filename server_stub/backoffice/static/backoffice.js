@@ -77,6 +77,7 @@
     } else if (event.key === "?") {
       event.preventDefault();
       keys.showModal();
+      keys.scrollTop = 0; // the focus is on its last button
     } else if (["ArrowDown", "ArrowUp"].includes(event.key) || (["Home", "End"].includes(event.key) && target.closest("table"))) {
       if (!target.closest("[role=radiogroup], [type=radio]") && step(event.key, target)) event.preventDefault();
     }
