@@ -3,7 +3,7 @@
     make_locale.py             .po to .mo, where the .mo is missing or older (part of `make setup`)
     make_locale.py messages    the source's messages to every .pot and on into every .po (`make messages`)
 
-Messages are written in English in the source, marked with `t()`, `notice()`, `_()`, `N_()`, `NP_()`, `ngettext()` or `pgettext()`;
+Messages are written in English in the source, marked with `t()`, `notice()`, `_()`, `N_()`, `NP_()`, `P_()`, `ngettext()` or `pgettext()`;
 in templates of pages also with `{% trans %}`. The television has one catalogue, stb_pay, the back office another.
 """
 
@@ -34,6 +34,7 @@ KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
     "gettext": None,
     "ngettext": (1, 2),
     "pgettext": ((1, "c"), 2),
+    "P_": ((1, "c"), 2),
 }
 
 

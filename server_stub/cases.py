@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row
 
 from server_stub import cli
 from server_stub.commands import operating_of, role_of, subcommand
+from server_stub.foundation.card_numbers import hidden
 from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.ids import Ids, number_of
 from server_stub.foundation.money import yuan
@@ -109,7 +110,7 @@ def shown(row: Row[Any]) -> list[str]:
             ("decided", row.decision),
             ("actor", row.actor),
             ("second", row.second),
-            ("reason", row.reason),
+            ("reason", hidden(row.reason or "")),
         ]
     else:
         able = cases.able(row, row.stands, row)

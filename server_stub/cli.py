@@ -11,6 +11,7 @@ from pathlib import Path
 
 import platformdirs
 
+from server_stub.foundation import card_numbers
 from server_stub.settings import PREFIX
 
 PORT = 8780
@@ -129,7 +130,7 @@ def parser() -> argparse.ArgumentParser:
     cases.add_argument("case", nargs="?", metavar="CASE", help="id of the case; all but 'list' want it")
     cases.add_argument("--all", action="store_true", help="with 'list': decided cases too")
     cases.add_argument("--action", dest="do", metavar="ACTION", help="what to do: one of those below")
-    cases.add_argument("--reason", metavar="TEXT", help="why")
+    cases.add_argument("--reason", type=_reason, metavar="TEXT", help="why")
     cases.add_argument("--actor", metavar="NAME", help="who decides")
     cases.add_argument("--second", metavar="NAME", help="who decides with them; above a limit")
     psams = commands.add_parser("psams", help="list security modules; say that one is not locked any more")
@@ -142,7 +143,7 @@ def parser() -> argparse.ArgumentParser:
     )
     settle.add_argument("action", choices=("list", "now", "decide"))
     settle.add_argument("batch", nargs="?", metavar="BATCH", help="its number; 'decide' wants it")
-    settle.add_argument("--reason", metavar="TEXT", help="why its totals differ")
+    settle.add_argument("--reason", type=_reason, metavar="TEXT", help="why its totals differ")
     settle.add_argument("--actor", metavar="NAME", help="who decides")
     reconcile = commands.add_parser(
         "reconcile",
@@ -158,7 +159,7 @@ def parser() -> argparse.ArgumentParser:
     reconcile.add_argument(
         "--action", dest="do", metavar="ACTION", help="what to do: one of those that 'show' names"
     )
-    reconcile.add_argument("--reason", metavar="TEXT", help="why")
+    reconcile.add_argument("--reason", type=_reason, metavar="TEXT", help="why")
     reconcile.add_argument("--actor", metavar="NAME", help="who decides")
     reconcile.add_argument("--second", metavar="NAME", help="who decides with them; above a limit")
     compare = commands.add_parser(
@@ -173,7 +174,7 @@ def parser() -> argparse.ArgumentParser:
         "cancel", help="take back the service that an order has opened; its money goes back"
     )
     cancel.add_argument("order", metavar="ORDER", help="id of the order")
-    cancel.add_argument("--reason", required=True, metavar="TEXT", help="why")
+    cancel.add_argument("--reason", type=_reason, required=True, metavar="TEXT", help="why")
     partners = commands.add_parser(
         "partners",
         help="accounts of the exchange: add, change, list, close, open, give a password; their files",
@@ -252,6 +253,12 @@ def _place(command: argparse.ArgumentParser) -> None:
         help="a PostgreSQL database, postgresql://user@host/name, which other processes may share"
         " (SQLite files in the data folder)",
     )
+
+
+def _reason(text: str) -> str:
+    if card_numbers.has_whole(text):
+        raise argparse.ArgumentTypeError(card_numbers.WHOLE)
+    return text
 
 
 def _day(text: str) -> date:

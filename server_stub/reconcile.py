@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, select
 from server_stub import cli
 from server_stub.commands import operating_of, role_of, subcommand
 from server_stub.foundation import sentences
+from server_stub.foundation.card_numbers import hidden
 from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.foundation.database import Database
 from server_stub.foundation.ids import Ids
@@ -76,7 +77,7 @@ def shown(row: Row[Any], history: Sequence[Row[Any]], able: Sequence[str]) -> li
         told.append((side, "-" if record is None else _record(record)))
     told += [("differs", row.fields), ("says", str(sentences.read(row.text))), ("state", row.state)]
     told += [("done", row.action), ("rule", row.rule), ("actor", row.actor), ("second", row.second)]
-    told.append(("reason", row.reason))
+    told.append(("reason", hidden(row.reason or "")))
     told += [
         ("history", f"{one.at:%Y-%m-%d %H:%M:%S} {one.actor}: {one.event} {_facts(one.facts)}".rstrip())
         for one in history
@@ -93,7 +94,7 @@ def _record(record: dict[str, Any]) -> str:
 def _facts(text: str) -> str:
     told = json.loads(text)
     told |= {name: sentences.read(told[name]) for name in ("why", "text") if told.get(name)}
-    return ", ".join(f"{name} {value}" for name, value in told.items())
+    return hidden(", ".join(f"{name} {value}" for name, value in told.items()))
 
 
 def _runs(conn: Connection) -> list[str]:

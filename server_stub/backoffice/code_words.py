@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from server_stub.backoffice import recon_words, search_words, sentences, words
-from server_stub.backoffice.words import N_
+from server_stub.backoffice.words import N_, P_
+from server_stub.foundation.card_numbers import hidden
 from server_stub.foundation.sentences import read
 
 AUDITED = {
@@ -246,7 +247,7 @@ JOBS = {
 INQUIRIES = {"card": N_("card"), "account": N_("account")}
 SUBJECTS = {**words.ROLES, **JOBS, "now": N_("open batch"), "unknown": N_("a name that nobody has")}
 """What records of the audit log are about, where that is no number, day or name."""
-FACTS = {
+FACTS: Mapping[str, str | tuple[str, str]] = {
     **search_words.CARD_NAMES,
     "id": N_("Internal number"),
     "number": N_("Order number"),
@@ -296,7 +297,7 @@ FACTS = {
     "decision": N_("Decision"),
     "action": N_("Decision"),
     "reason": N_("Reason"),
-    "second": N_("Second person"),
+    "second": P_("who", "Second person"),
     "rule": N_("Rule"),
     "why": N_("Why"),
     "wanted": N_("Wanted"),
@@ -469,7 +470,7 @@ def _value(language: str, name: str, value: Any) -> tuple[str, bool]:
         return _several(language, name, value)
     text = str(value)
     if name in SAID:
-        return sentences.worded(language, read(text)), True
+        return hidden(sentences.worded(language, read(text))), True
     named = VALUES.get(name, {}).get(text) or BOOLEAN.get(text)
     if named is not None:
         return words.said(language, named), True
@@ -479,7 +480,7 @@ def _value(language: str, name: str, value: Any) -> tuple[str, bool]:
         return actor(language, text), True
     if name == "by" and text.startswith("staff:"):
         return f"{words.said(language, words.ROLES['backoffice'])}: {text.removeprefix('staff:')}", True
-    return text, name in FREE or _CODE.fullmatch(text) is None
+    return hidden(text), name in FREE or _CODE.fullmatch(text) is None
 
 
 def _several(language: str, name: str, values: Mapping[str, Any]) -> tuple[str, bool]:

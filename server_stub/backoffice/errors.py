@@ -12,10 +12,18 @@ Refused              the root: a status, a code for the metrics, a title, and a 
 from __future__ import annotations
 
 from server_stub.backoffice.words import N_
+from server_stub.foundation import card_numbers
 from server_stub.foundation.sentences import Sentence, say
 
 REASON_WANTED = N_("Say why: a decision needs a reason.")
 """Said beside a field."""
+
+
+def unfit(reason: str) -> str:
+    """Why a reason cannot be kept, as a message that stands beside its field; "" where it can."""
+    if not reason:
+        return REASON_WANTED
+    return card_numbers.WHOLE if card_numbers.has_whole(reason) else ""
 
 
 class Refused(Exception):

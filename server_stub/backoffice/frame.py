@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from server_stub.backoffice import code_words, recon_words, search_words, sentences, words
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.words import N_
+from server_stub.foundation import card_numbers
 from server_stub.foundation.sentences import read
 
 if TYPE_CHECKING:
@@ -143,10 +144,12 @@ def environment(language: str) -> Environment:
         account=lambda name, services: code_words.account_name(partial(words.said, language), name, services),
         reason=partial(code_words.reason, language),
         labelled=labelled,
+        json=json.loads,
+        hidden=lambda text: card_numbers.hidden(text or ""),
     )
     for name in (
         *("PAYMENT_STATES", "CASE_STATES", "BOX_STATES", "BATCH_STATES", "PROPOSAL_STATES", "TASK_STATES"),
-        *("METHODS", "TERMS", "CASE_KINDS", "CASE_ACTIONS", "ROLES", "STAFF_ROLES"),
+        *("METHODS", "SUMMED_METHODS", "TERMS", "CASE_KINDS", "CASE_ACTIONS", "ROLES", "STAFF_ROLES"),
     ):
         made.globals[name] = getattr(words, name)
     made.globals["AUDITED"], made.globals["JOBS"] = code_words.AUDITED, code_words.JOBS

@@ -17,6 +17,8 @@ TOP, BASE, HEIGHT = 26, 206, 236
 ROW, HEAD = 30, 8
 LEVELS = (0, 3, 10, 100)
 """More differences than these stand on a darker ground."""
+MOST_SHOWN = 999
+"""In a cell; the exact number is told where one points at it."""
 BAR = 0.38
 """Of a day's width, each of its two bars."""
 
@@ -164,7 +166,7 @@ def _row(name: str, y: float, days: Sequence[Day], slot: float) -> Row:
     cells = []
     for place, day in enumerate(days):
         many = day.counts.get(name, 0)
-        text = str(many) if many < 1000 else f"{many // 1000}k"
+        text = str(many) if many <= MOST_SHOWN else f"{MOST_SHOWN}+"
         level = sum(many > most for most in LEVELS)
         x, wide = round(LEFT + place * slot + 1.5, 1), round(slot - 3, 1)
         cells.append(Cell(x, y, wide, text, level, many, day.day))

@@ -7,14 +7,12 @@ card number are masked wherever they stand.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Table, and_, or_, select
 
-from cardreader.secret import mask_number
 from server_stub.backoffice import words
 from server_stub.backoffice.story_words import (
     BOOKED,
@@ -27,6 +25,7 @@ from server_stub.backoffice.story_words import (
 )
 from server_stub.backoffice.transactions import Found, found_of
 from server_stub.boss import tables as boss
+from server_stub.foundation.card_numbers import hidden
 from server_stub.foundation.clock import CHINA
 from server_stub.foundation.files import SUPERSEDED
 from server_stub.foundation.money import yuan
@@ -37,7 +36,6 @@ from server_stub.tsp.pos import APPROVED
 
 MOST_ANSWERS = 2_000
 """Of a box, that are looked through."""
-_LONG_NUMBER = re.compile(r"(?<![0-9A-Za-z])[0-9]{13,19}(?![0-9A-Za-z])")
 _SECRET = frozenset({"qr", "payload", "token", "key", "mac1", "sealed", "card_sealed", "fingerprint", "pin"})
 
 
@@ -264,15 +262,6 @@ def chapters(events: Sequence[Event]) -> list[Chapter]:
         else:
             found.append((None, [event]))
     return [Chapter(milestone, tuple(steps)) for milestone, steps in found]
-
-
-def hidden(text: str) -> str:
-    """A text in which no whole card number stands.
-
-    >>> hidden("card 6222020000000000035 of 2026-06-21")
-    'card 6222 02** **** *** 0035 of 2026-06-21'
-    """
-    return _LONG_NUMBER.sub(lambda found: mask_number(found[0]), text)
 
 
 def _row(conn: Connection, table: Table, **key: str) -> Row[Any] | None:

@@ -15,6 +15,8 @@ from html import escape
 from html.parser import HTMLParser
 from typing import NamedTuple
 
+from server_stub.foundation.card_numbers import hidden
+
 COOKIE = "backoffice_typed"
 SECONDS = 900
 LONGEST_COOKIE, LONGEST = 3_500, 20_000
@@ -41,8 +43,9 @@ class Typed(NamedTuple):
 
 
 def typed(page: str, action: str, fields: Iterable[tuple[str, str]]) -> Typed:
-    """A form, without what is never kept."""
-    return Typed(page, action, tuple((name, text) for name, text in fields if name not in NEVER and text))
+    """A form, without what is never kept, nor a whole card number."""
+    kept = ((name, hidden(text)) for name, text in fields if name not in NEVER and text)
+    return Typed(page, action, tuple(kept))
 
 
 def written(form: Typed) -> str:

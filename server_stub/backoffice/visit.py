@@ -155,12 +155,13 @@ class Visit:
         return self.keep(RedirectResponse(target, 303))
 
     def ask(
-        self, title: str, text: str, verb: str, *, destroys: bool = False, **values: Any
+        self, title: str, text: str, verb: str, *, what: str = "", destroys: bool = False, **values: Any
     ) -> Response | None:
         """Before what cannot be undone: a page that asks; None once that was confirmed.
 
         Args:
             title, text, verb: messages: what is asked, what it means, and the words on the button.
+            what: what was chosen, a message or words of this page already.
             destroys: something ends for good: the button is red.
             values: of the text's ``%(name)s``.
         """
@@ -173,6 +174,7 @@ class Visit:
             # The menu shows whose question it is.
             "active": re.split(r"[/?]", back.removeprefix(PREFIX))[1],
             "title": self.t(title),
+            "what": self.t(what),
             "text": self.t(text, **values),
             "verb": self.t(verb),
             "kept": kept,

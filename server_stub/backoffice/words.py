@@ -44,9 +44,12 @@ def translations(language: str) -> gettext.NullTranslations:
     return gettext.translation(DOMAIN, str(assets.path("locale")), [language])
 
 
-def said(language: str, message: str, **values: Any) -> str:
-    """A message in a language, with its values: ``%(name)s``."""
-    text = translations(language).gettext(message) if message else ""
+def said(language: str, message: str | tuple[str, str], **values: Any) -> str:
+    """A message, or one of several meanings (``P_``), in a language, with its values: ``%(name)s``."""
+    if isinstance(message, tuple):
+        text = translations(language).pgettext(*message)
+    else:
+        text = translations(language).gettext(message) if message else ""
     return text % values if values else text
 
 
@@ -221,6 +224,8 @@ METHODS = {
     "wallet:demo": N_("Demo wallet"),
 }
 """Ways to pay; one that is not here is shown by its own name."""
+SUMMED_METHODS = {**METHODS, "card": N_("Card payment (all cards)")}
+"""The same in sums, and where one of them is chosen."""
 TERMS = {
     "per-use": N_("Per use"),
     "monthly": N_("Monthly"),
@@ -300,7 +305,7 @@ ROLES = {
 }
 """The server's roles."""
 STAFF_ROLES = {
-    "viewer": (N_("Viewer"), N_("sees everything but the audit logs, changes nothing")),
+    "viewer": (N_("Viewer"), N_("sees everything but audit logs and parameters, changes nothing")),
     "clerk": (N_("Clerk"), N_("decides below the limit and proposes above it; boxes")),
     "supervisor": (N_("Supervisor"), N_("is the second person; runs, PSAMs, audit logs, parameters")),
     "admin": (N_("Administrator"), N_("staff and partners; decides nothing about money")),

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from server_stub.boss import books
 from server_stub.boss.tables import audit, orders, subscriptions
-from server_stub.foundation import statements
+from server_stub.foundation import card_numbers, statements
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.sentences import N_, Refusal
 
@@ -41,6 +41,8 @@ def cancel(
         raise NotCancellable(said, order=order, order_state=row.state)
     if not reason.strip():
         raise NotCancellable(N_("a reason is wanted"))
+    if card_numbers.has_whole(reason):
+        raise NotCancellable(card_numbers.WHOLE)
     statements.change(conn, subscriptions, {"cancelled": True}, id=row.subscription_id)
     statements.change(conn, orders, {"state": "cancelled"}, id=order)
     books.cancelled(conn, order, row.service, row.amount_fen, clock.now())

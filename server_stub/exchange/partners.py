@@ -216,6 +216,8 @@ def expect_new(conn: Connection, name: str) -> None:
 
 def expect_name(name: str) -> None:
     """Raises PartnerRefused where this is no name."""
+    if not name:
+        raise PartnerRefused(N_("Type the name it signs in with."), "name")
     if not ACCOUNT.fullmatch(name):
         raise PartnerRefused(
             N_("'%(name)s': a name is up to 32 small letters, digits and hyphens"), "name", name=name

@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from server_stub.foundation import statements
+from server_stub.foundation import card_numbers, statements
 from server_stub.foundation.audit import Audit, canonical
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.ids import Ids
@@ -451,6 +451,8 @@ class Book:
             raise DecisionRefused(N_("%(action)s is not for a break %(cls)s that is %(break_state)s"), **told)
         if not decision.reason.strip() or not decision.actor.strip():
             raise DecisionRefused(N_("a reason and an actor are wanted"))
+        if card_numbers.has_whole(decision.reason):
+            raise DecisionRefused(card_numbers.WHOLE)
         fen, second = at_stake(*records(row)), decision.second or ""
         alone = same_person(second, "") or same_person(second, decision.actor)
         if alone and wants_second(row, decision.action, second_fen):
@@ -470,7 +472,8 @@ class Book:
         self, conn: Connection, clock: Clock, audit: Audit, decision: Decision, why: str
     ) -> None:
         """A decision that was refused belongs in the audit log."""
-        facts = {"wanted": decision.action, "reason": decision.reason, "second": decision.second, "why": why}
+        reason = card_numbers.hidden(decision.reason)
+        facts = {"wanted": decision.action, "reason": reason, "second": decision.second, "why": why}
         audit.append(conn, clock, decision.actor, "break-refused", decision.break_id, **facts, by=decision.by)
 
     def decided(self, conn: Connection, decision: Decision) -> bool:

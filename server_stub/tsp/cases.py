@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, func, or_, select, update
 
-from server_stub.foundation import statements, states
+from server_stub.foundation import card_numbers, statements, states
 from server_stub.foundation.people import same_person
 from server_stub.foundation.sentences import N_, Refusal
 from server_stub.reconciliation.book import CHANGED, SECOND_WANTED, digest
@@ -96,6 +96,8 @@ def decide(conn: Connection, moves: Moves, decision: Decision) -> Decided:
         raise CaseRefused(N_("case %(case)s is decided: %(action)s by %(actor)s"), **told)
     if decision.seen not in (None, *map(fingerprint, listed(conn, case=case.id))):
         raise CaseRefused(CHANGED)
+    if card_numbers.has_whole(decision.reason):
+        raise CaseRefused(card_numbers.WHOLE)
     _refuse(conn, moves, case, subject, decision)
     if case.load_id is None:
         done = _do(conn, moves, case, subject, decision)
@@ -115,7 +117,8 @@ def decide(conn: Connection, moves: Moves, decision: Decision) -> Decided:
 
 def note_refused(conn: Connection, moves: Moves, decision: Decision, why: str) -> None:
     """A decision that was refused belongs in the audit log."""
-    facts = {"wanted": decision.action, "reason": decision.reason, "second": decision.second, "why": why}
+    reason = card_numbers.hidden(decision.reason)
+    facts = {"wanted": decision.action, "reason": reason, "second": decision.second, "why": why}
     facts["by"] = decision.by
     audit.append(conn, moves.clock, decision.actor, "case-refused", decision.case, **facts)
 

@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import Connection, Row, select, update
 
 from server_stub.foundation import statements
+from server_stub.foundation.card_numbers import hidden
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.money import yuan
 from server_stub.tsp.core import Core
@@ -173,7 +174,7 @@ def lines(rows: Iterable[Row[Any]]) -> list[str]:
     return [
         f"{row.batch}  {row.begun_at:%Y-%m-%d %H:%M}  {row.state:<8}  told {yuan(row.told_fen)} in {row.told_count}"
         + ("" if row.settled_at is None else f", PPP {yuan(row.counted_fen)} in {row.counted_count}")
-        + (f"  {row.reason} ({row.actor})" if row.reason else "")
+        + (f"  {hidden(row.reason)} ({row.actor})" if row.reason else "")
         for row in rows
     ]
 

@@ -35,3 +35,24 @@ def test_the_help_of_cases_says_what_each_action_does(capsys: pytest.CaptureFixt
         assert list(words) == list(actions)
         lines = [line.split(maxsplit=1) for line in part.splitlines()[1:]]
         assert [line for line in lines if line] == [list(item) for item in words.items()]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("reconcile", "decide", "B", "--action", "close", "--actor", "Wu"),
+        ("cases", "decide", "C", "--action", "close", "--actor", "Wu"),
+        ("settle", "decide", "000042", "--actor", "Wu"),
+        ("cancel", "O"),
+    ],
+)
+def test_no_reason_with_a_whole_card_number_is_taken(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.parse([*words, "--reason", "card 411111******1111"], ()).reason
+    with pytest.raises(SystemExit) as end:
+        cli.parse([*words, "--reason", "card 4111 1111 1111 1111"], ())
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert "Here stands a whole card number" in said
+    assert "1111" not in said

@@ -98,6 +98,9 @@ def test_a_case_is_proposed_and_confirmed_with_nothing_but_keys(
         # Below the limit: a question in a dialog, whose focus is on not doing it.
         expect(page.locator("#ask")).to_be_visible()
         expect(page.locator("#ask-no")).to_be_focused()
+        chosen = page.locator("label:has(input[type=radio]:checked) > span").inner_text()
+        expect(page.locator("#ask-what")).to_have_text(chosen)
+        expect(page.locator("#ask-text")).to_contain_text("¥10.00")
         page.keyboard.press("Escape")
         expect(page.locator("#ask")).not_to_be_visible()
         page.locator("form button.main").focus()
@@ -165,6 +168,7 @@ def test_a_difference_is_found_and_decided_with_nothing_but_keys(
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator("#ask-no")).to_be_focused()
+    expect(page.locator("#ask-what")).to_have_text(words[2])
     expect(page.locator("#ask-yes")).to_have_text(words[4])
     expect(page.locator("#ask-yes")).to_have_class("main")
     page.keyboard.press("Tab")
@@ -221,6 +225,60 @@ def test_keys_are_shown_closed_and_the_content_skipped_to(server: Desk, page: Pa
     expect(page.locator(".skip")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("main")).to_be_focused()
+
+
+def test_all_keys_are_seen_at_once_in_two_columns(server: Desk, page: Page) -> None:
+    sign_in(page, server, "chen.jing")
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_be_visible()
+    shown = page.locator("#keys").evaluate("one => [one.scrollTop, one.scrollHeight <= one.clientHeight]")
+    assert shown == [0, True]
+    assert len({row.bounding_box()["x"] for row in page.locator("#keys dl > div").all()}) == 2  # type: ignore[index]
+
+
+BROKEN = """() => [...document.querySelectorAll("td .mark > span, thead th")]
+  .filter((one) => !one.closest(".sides, .states") && one.checkVisibility())
+  .filter((one) => {
+    const range = document.createRange();
+    range.selectNodeContents(one);
+    const lines = new Set([...range.getClientRects()].map((line) => Math.round(line.top))).size;
+    return lines > (one.tagName === "TH" ? one.textContent.trim().split(/[\\s（(]+/).length : 1);
+  })
+  .map((one) => one.textContent.trim())"""
+"""Marks of states on several lines, and headings that break within a word."""
+LEFT_OVER = """() => {
+  const fields = [...document.querySelectorAll(".filter[role=search] > .field")].map((one) => Math.round(one.getBoundingClientRect().bottom));
+  return fields.filter((one) => one !== fields[0]).length;
+}"""
+
+
+@pytest.mark.parametrize(("page", "language"), [("en", "en"), ("zh", "zh")], indirect=["page"])
+def test_states_headings_and_filters_stand_on_one_line(server: Desk, page: Page, language: str) -> None:
+    sign_in(page, server, "chen.jing", language)
+    for width in (1280, 1920):
+        page.set_viewport_size({"width": width, "height": 800})
+        for path in ("/partners", "/jobs", "/breaks", "/audit"):
+            page.goto(server.url + path)
+            assert page.evaluate(BROKEN) == [], f"{path} at {width}"
+            if path == "/breaks":
+                assert page.evaluate(LEFT_OVER) in (0, 3, 4), width  # one row, or two that are alike
+
+
+def test_headings_and_what_stands_below_or_beside_them_are_in_line(server: Desk, page: Page) -> None:
+    sign_in(page, server, "chen.jing")
+    page.set_viewport_size({"width": 640, "height": 800})
+    page.goto(f"{server.url}/breaks?cls=amount")
+    page.locator("tbody a").first.click()
+    page.wait_for_url("**/breaks/*")
+    card = page.locator("section.flush", has_text="What has happened")
+    title, cell = card.locator(".table-title"), card.locator("tbody td").first
+    left = "one => { const range = document.createRange(); range.selectNodeContents(one); return range.getBoundingClientRect().left }"
+    assert abs(title.evaluate(left) - cell.evaluate(left)) < 1
+    page.goto(f"{server.url}/proposals?state=all")
+    middles = "one => [...one.children].map((part) => { const box = part.getBoundingClientRect(); return box.top + box.height / 2 })"
+    for heading in page.locator("section .heading").all():
+        first, last = heading.evaluate(middles)
+        assert abs(first - last) < 1.5
 
 
 WRONG = """() => {

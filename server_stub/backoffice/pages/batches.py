@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, func, select
 from starlette.responses import Response
 
-from server_stub.backoffice.errors import REASON_WANTED, Clash
+from server_stub.backoffice.errors import Clash, unfit
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.visit import Visit
@@ -41,8 +41,8 @@ async def _listed(visit: Visit, wrong: Mapping[str, str]) -> Response:
 async def decide(visit: Visit) -> Response:
     """Somebody has found out why the totals differ."""
     batch, reason = visit.path["batch"], visit.form.text("reason", 500)
-    if not reason:
-        return await _listed(visit, {batch: visit.t(REASON_WANTED)})
+    if why := unfit(reason):
+        return await _listed(visit, {batch: visit.t(why)})
     title, text = N_("Is it known why the batch differs?"), N_("The reason stays with the batch for good.")
     if (asked := visit.ask(title, text, N_("Decide"))) is not None:
         return asked

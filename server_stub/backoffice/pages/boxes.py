@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, func, or_, select
 from starlette.responses import Response
 
-from server_stub.backoffice.errors import REASON_WANTED, Unknown
+from server_stub.backoffice.errors import Unknown, unfit
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.transactions import kinds_of
@@ -130,8 +130,8 @@ async def change(visit: Visit) -> Response:
     box, action, reason = visit.path["box"], visit.path["action"], visit.form.text("reason", 500)
     if action not in ACTIONS:
         raise Unknown
-    if not reason:
-        return await _shown(visit, {action: visit.t(REASON_WANTED)})
+    if why := unfit(reason):
+        return await _shown(visit, {action: visit.t(why)})
     asked = visit.ask(
         f"{visit.t(ACTIONS[action][0])} · {box}",
         ACTIONS[action][1],

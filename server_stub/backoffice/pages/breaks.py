@@ -18,13 +18,14 @@ from server_stub.backoffice.office import Office
 from server_stub.backoffice.pages.cases import CHANGED, LONGEST_REASON, undecided
 from server_stub.backoffice.pages.transactions import names_of
 from server_stub.backoffice.pairs import options, pairs, wrong_days
-from server_stub.backoffice.recon_words import BREAK_CLASSES, BREAK_FIELDS, BREAK_STATES
+from server_stub.backoffice.recon_words import BREAK_ACTIONS, BREAK_CLASSES, BREAK_FIELDS, BREAK_STATES
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.transactions import kinds_of
 from server_stub.backoffice.visit import Visit
-from server_stub.backoffice.words import N_
+from server_stub.backoffice.words import N_, yuan
 from server_stub.foundation import statements
+from server_stub.foundation.card_numbers import hidden
 from server_stub.foundation.problems import Problem
 from server_stub.reconciliation.book import (
     Decision,
@@ -53,6 +54,9 @@ STATES = (
 )
 CLASSES = tuple((name, one.text) for name, one in BREAK_CLASSES.items() if not name.startswith("matched"))
 """What the list can be narrowed to."""
+TITLE = N_("Decide about this difference?")
+ASKED = N_("This is about %(about)s. What was decided is done at once, with your name.")
+"""Before a decision that is made by one person."""
 pages = Pages()
 
 
@@ -178,8 +182,9 @@ async def _shown(
     told |= {"pair": pairs().get(row.pair), "files": json.loads(told["run"].files or "{}")}
     told |= {"notes": {name: _note(one) for name, one in (("here", here), ("there", there))}}
     told |= {"able": book.able(row, Remedies(office.moves()).actions(row.pair)), "fen": at_stake(here, there)}
-    told |= {"second": above(office, row, ""), "wrong": wrong, "chosen": chosen, "reason": reason}
+    told |= {"second": above(office, row, ""), "wrong": wrong, "chosen": chosen, "reason": hidden(reason)}
     told |= {"following": await _next(visit, row), "seen": fingerprint(row)}
+    told["ask"] = "" if told["second"] else visit.t(ASKED, about=about(visit, row))
     told["service_names"] = await names_of(visit)
     return visit.page("break.html", 422 if wrong else 200, **told)
 
@@ -238,14 +243,29 @@ async def decide(visit: Visit) -> Response:
         facts["number"] = facts_of(row).get("number") or row.key
         await proposals.propose(office, KIND, row.id, visit.person.name, facts)
         return visit.go(path, "proposed")
-    title, text = N_("Decide about this difference?"), N_("What was decided is done at once, with your name.")
-    if (asked := visit.ask(title, text, N_("Decide"))) is not None:
+    what = BREAK_ACTIONS[action][0] if action in BREAK_ACTIONS else action
+    if (asked := visit.ask(TITLE, ASKED, N_("Decide"), what=what, about=about(visit, row))) is not None:
         return asked
     try:
         await _decide(office, row, replace(decision, seen=seen))
     except proposals.CannotBeDone as error:
         raise Impossible(error.said) from error
     return visit.go(path, "break-decided")
+
+
+def about(visit: Visit, row: Row[Any]) -> str:
+    """What a decision is about, in a few words: the order, or what both sides know the record by, and the amount."""
+    named, number = facts_of(row).get("number"), {"number": row.line}
+    if named:
+        what = visit.t(N_("order %(number)s"), number=named)
+    elif row.cls == Cls.MALFORMED:
+        there = row.key.endswith(" there")
+        what = visit.t(
+            N_("line %(number)s of their file") if there else N_("line %(number)s of our file"), **number
+        )
+    else:
+        what = visit.t(N_("record %(number)s"), number=row.key)
+    return what if row.cls == Cls.MALFORMED else f"{what} · {yuan(stake(row))}"
 
 
 def stake(row: Row[Any]) -> int:

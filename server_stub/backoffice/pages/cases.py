@@ -11,14 +11,15 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 from starlette.responses import Response
 
-from server_stub.backoffice import proposals, sentences
-from server_stub.backoffice.errors import REASON_WANTED, Clash, Impossible, Unknown
+from server_stub.backoffice import proposals, sentences, words
+from server_stub.backoffice.errors import Clash, Impossible, Unknown, unfit
 from server_stub.backoffice.office import Office
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.transactions import kinds_of
 from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import CASE_KINDS, N_
+from server_stub.foundation.card_numbers import hidden
 from server_stub.foundation.ids import number_of
 from server_stub.foundation.problems import Problem
 from server_stub.tsp import cases
@@ -29,6 +30,9 @@ KIND = "case"
 SHOWN = 50
 LONGEST_REASON = 500
 CHANGED = N_("It has changed since this page was shown. Look at it again, and choose anew.")
+TITLE = N_("Decide this case?")
+ASKED = N_("This is about %(about)s. What was decided is done at once and cannot be taken back.")
+"""Before a decision that is made by one person."""
 pages = Pages()
 
 
@@ -68,6 +72,12 @@ def number(row: Row[Any]) -> str:
     return row.number or number_of(row.load_id)
 
 
+def about(visit: Visit, row: Row[Any]) -> str:
+    """What a decision is about, in a few words."""
+    order = number(row) if row.load_id else visit.t(N_("order %(number)s"), number=number(row))
+    return f"{order} · {words.yuan(row.amount_fen)}"
+
+
 @pages.get("/cases/{case}", Right.SEE)
 async def one(visit: Visit) -> Response:
     """All that is known of a case, and what can be decided about it."""
@@ -102,8 +112,9 @@ async def _shown(
         "known": sorted(facts.items()),
     }
     told["following"] = await _next(visit, row)
-    told |= {"second": above(office, row), "wrong": wrong, "chosen": chosen, "reason": reason}
+    told |= {"second": above(office, row), "wrong": wrong, "chosen": chosen, "reason": hidden(reason)}
     told["seen"] = cases.fingerprint(row)
+    told["ask"] = "" if told["second"] else visit.t(ASKED, about=about(visit, row))
     return visit.page("case.html", 422 if wrong else 200, case=row, case_number=number(row), **told)
 
 
@@ -135,8 +146,8 @@ async def decide(visit: Visit) -> Response:
         facts["seen"] = seen
         await proposals.propose(office, KIND, row.id, visit.person.name, facts)
         return visit.go(path, "proposed")
-    title, text = N_("Decide this case?"), N_("What was decided is done at once and cannot be taken back.")
-    if (asked := visit.ask(title, text, N_("Decide"))) is not None:
+    what = words.CASE_ACTIONS[action][0]
+    if (asked := visit.ask(TITLE, ASKED, N_("Decide"), what=what, about=about(visit, row))) is not None:
         return asked
     try:
         await _decide(office, row, replace(decision, seen=seen))
@@ -148,7 +159,8 @@ async def decide(visit: Visit) -> Response:
 def undecided(visit: Visit, able: bool, reason: str) -> dict[str, str]:
     """What a decision lacks, by the field."""
     wrong = {} if able else {"action": visit.t(N_("Choose what is to be done."))}
-    return wrong if reason else wrong | {"reason": visit.t(REASON_WANTED)}
+    why = unfit(reason)
+    return wrong | {"reason": visit.t(why)} if why else wrong
 
 
 def stake(row: Row[Any]) -> int:

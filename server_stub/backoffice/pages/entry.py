@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from sqlalchemy import Connection, select
 from starlette.responses import Response
 
@@ -42,6 +45,10 @@ async def sign_in(visit: Visit) -> Response:
     """Lets somebody in, with a session of its own."""
     office, headers = visit.office, visit.request.headers
     name, password = visit.form.text("name"), visit.form.get("password", "")
+    wrong = {} if name else {"name": visit.t(N_("Type the name you sign in with."))}
+    wrong |= {} if password else {"password": visit.t(N_("Type your password."))}
+    if wrong:
+        return await _form(visit, refused=False, wrong=wrong)
     token = await office.sign_in.enter(name, password, visit.address, headers.get("user-agent", ""))
     if token is None:
         return await _form(visit, refused=True)
@@ -53,11 +60,12 @@ async def sign_in(visit: Visit) -> Response:
     return response
 
 
-async def _form(visit: Visit, *, refused: bool) -> Response:
+async def _form(visit: Visit, *, refused: bool, wrong: Mapping[str, str] = MappingProxyType({})) -> Response:
     to = visit.form.text("to", 500) or visit.query.text("to", 500)
     facts = {"refused": refused, "name": visit.form.text("name"), "to": to if _ours(to) else ""}
     nobody = not await visit.office.anybody()
-    return visit.page("sign_in.html", 401 if refused else 200, nobody=nobody, **facts)
+    status = 401 if refused else 422 if wrong else 200
+    return visit.page("sign_in.html", status, nobody=nobody, wrong=wrong, **facts)
 
 
 @pages.post("/sign-out", Right.OWN)

@@ -43,7 +43,7 @@ class Need(NamedTuple):
     Attributes:
         number: of it; 0: nothing waits.
         text: what it is, of one and of several.
-        since: the oldest of it.
+        since: the oldest of it, a day where it is about days.
         pair: of books that it is about; "" of what is about none.
     """
 
@@ -51,7 +51,7 @@ class Need(NamedTuple):
     number: int
     text: tuple[str, str]
     tone: str
-    since: datetime | None = None
+    since: datetime | str | None = None
     pair: str = ""
 
 
@@ -137,11 +137,11 @@ def _waits() -> ColumnElement[bool]:
 def _days(conn: Connection, pair: str, now: datetime) -> Need:
     """Those of a pair that could not be compared."""
     which = (book.runs.c.pair == pair) & uncompared(now)
-    number, oldest = _count(conn, book.runs, which, book.runs.c.ended_at)
+    number, oldest = _count(conn, book.runs, which, book.runs.c.day)
     return Need(f"/reconciliation?pair={pair}&state={UNCOMPARED}", number, DAYS, "bad", oldest, pair)
 
 
-def _count(conn: Connection, table: Any, which: Any, since: Any) -> tuple[int, datetime | None]:
+def _count(conn: Connection, table: Any, which: Any, since: Any) -> tuple[int, Any]:
     query = select(func.count(), func.min(since)).select_from(table)
     number, oldest = conn.execute(query if which is True else query.where(which)).one()
     return number, oldest

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from starlette.responses import Response
 
 from server_stub.backoffice.criteria import Criteria
-from server_stub.backoffice.errors import REASON_WANTED, Clash, Unknown
+from server_stub.backoffice.errors import Clash, Unknown, unfit
 from server_stub.backoffice.office import Office
 from server_stub.backoffice.pages.transactions import WORDS
 from server_stub.backoffice.rights import Right
@@ -90,10 +90,10 @@ async def live(visit: Visit) -> Response:
 async def unlock(visit: Visit) -> Response:
     """Somebody has unlocked one, or changed it."""
     psam, reason = visit.form.text("psam"), visit.form.text("reason", 500)
-    if not reason:
+    if why := unfit(reason):
         facts = await _facts(visit.office)
         places = [f"reason-{place}" for place, one in enumerate(facts["modules"], 1) if one.name == psam]
-        return visit.page("psams.html", 422, **facts, wrong=dict.fromkeys(places, visit.t(REASON_WANTED)))
+        return visit.page("psams.html", 422, **facts, wrong=dict.fromkeys(places, visit.t(why)))
     if (
         asked := visit.ask(
             visit.t(N_("Is %(psam)s not locked any more?"), psam=psam),

@@ -74,7 +74,7 @@ async def listed(visit: Visit) -> Response:
     return await _listed(visit, pair if pair in pairs() else next(iter(pairs())))
 
 
-async def _listed(visit: Visit, pair: str, error: str = "", typed: str = "") -> Response:
+async def _listed(visit: Visit, pair: str, error: str = "", typed: str | None = None) -> Response:
     """The same, and what is wrong with the form."""
     office, said = visit.office, visit.query
     told, before = {name: said.text(name) for name in ("state", "day")} | {"pair": pair}, said.text("before")
@@ -114,7 +114,8 @@ async def _listed(visit: Visit, pair: str, error: str = "", typed: str = "") -> 
     widths = ((days, run_charts.WIDTH), (days[-run_charts.FEW_DAYS :], run_charts.NARROW))
     facts |= {"charts": [run_charts.chart_of(*one) for one in widths] if any(day.run for day in days) else []}
     facts |= {"states": STATES, "last": last, "geometry": run_charts}
-    facts |= {"wrong": {"want": error} if error else wrong_days(visit, "day"), "typed": typed or last}
+    facts |= {"wrong": {"want": error} if error else wrong_days(visit, "day")}
+    facts |= {"typed": last if typed is None else typed}
     return visit.page("reconciliation.html", 422 if error else 200, **facts)
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
+from sqlalchemy import Row
 from starlette.responses import Response
 
-from server_stub.backoffice import proposals
-from server_stub.backoffice.errors import Impossible
+from server_stub.backoffice import proposals, tables
+from server_stub.backoffice.errors import Clash, Impossible, Unknown
+from server_stub.backoffice.recon_words import BREAK_ACTIONS
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.visit import Visit
-from server_stub.backoffice.words import N_
+from server_stub.backoffice.words import CASE_ACTIONS, N_, yuan
+from server_stub.foundation import card_numbers, statements
 
 pages = Pages()
 
@@ -24,19 +30,48 @@ async def listed(visit: Visit) -> Response:
 
 async def _page(visit: Visit, *, everything: bool, error: Impossible | None = None) -> Response:
     rows = await visit.office.database.read(lambda conn: proposals.listed(conn, everything=everything))
-    told = [(row, proposals.KINDS.get(row.kind), json.loads(row.facts)) for row in rows]
+    told = [
+        (
+            row,
+            proposals.KINDS.get(row.kind),
+            facts := json.loads(row.facts),
+            action_of(visit, row.kind, facts),
+        )
+        for row in rows
+    ]
     facts = {"everything": everything, "error": visit.worded(error.said) if error else ""}
-    return visit.page("proposals.html", error.status if error else 200, rows=told, **facts)
+    return visit.page(
+        "proposals.html", error.status if error else 200, rows=told, summary=partial(summary, visit), **facts
+    )
+
+
+def summary(visit: Visit, row: Row[Any]) -> str:
+    """What is proposed, of which amount, about what."""
+    facts, kind = json.loads(row.facts), proposals.KINDS.get(row.kind)
+    what = action_of(visit, row.kind, facts) or visit.t(kind.title if kind else row.kind)
+    amount = yuan(facts["amount_fen"]) if "amount_fen" in facts else ""
+    return " · ".join(filter(None, (what, amount, facts.get("number", ""))))
+
+
+def action_of(visit: Visit, kind: str, facts: Mapping[str, Any]) -> str:
+    """What is to be done; "" where the kind says it."""
+    action = facts.get("action", "")
+    named = (BREAK_ACTIONS if kind == "break" else CASE_ACTIONS).get(action)
+    return visit.t(named[0]) if named else action
 
 
 @pages.post("/proposals/{proposal}/confirm", Right.CONFIRM)
 async def confirm(visit: Visit) -> Response:
     """The second person's word: it is done."""
+    office, wanted = visit.office, visit.path["proposal"]
+    row = await office.database.read(lambda conn: statements.one(conn, tables.proposals, id=wanted))
+    if row is None:
+        raise Unknown
     title, text = N_("Confirm and have it done?"), N_("It is done at once, with both names in the audit log.")
-    if (asked := visit.ask(title, text, N_("Confirm"))) is not None:
+    if (asked := visit.ask(title, text, N_("Confirm"), what=summary(visit, row))) is not None:
         return asked
     try:
-        await proposals.confirm(visit.office, visit.path["proposal"], visit.person.name)
+        await proposals.confirm(office, wanted, visit.person.name)
     except Impossible as error:
         # With what it was about, which leads to what has become of that.
         return await _page(visit, everything=True, error=error)
@@ -47,6 +82,8 @@ async def confirm(visit: Visit) -> Response:
 async def refuse(visit: Visit) -> Response:
     """The second person's no."""
     note = visit.form.text("note", 500)
+    if card_numbers.has_whole(note):
+        raise Clash(card_numbers.WHOLE)
     await proposals.refuse(visit.office, visit.path["proposal"], visit.person.name, note)
     return visit.go(visit.back(), "proposal-refused")
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, select
 from starlette.responses import Response
 
 from server_stub.backoffice import proposals
-from server_stub.backoffice.errors import REASON_WANTED, Clash, Impossible, Unknown
+from server_stub.backoffice.errors import Clash, Impossible, Unknown, unfit
 from server_stub.backoffice.office import Office
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
@@ -52,8 +52,8 @@ async def take_back(visit: Visit) -> Response:
         if told == (actor, None, reason):
             return visit.go(f"/boxes/{visit.path['box']}", "taken-back")
         raise Clash(N_("Only what is open can be taken back."))
-    if not reason:
-        return await _shown(visit, service, {"reason": visit.t(REASON_WANTED)})
+    if why := unfit(reason):
+        return await _shown(visit, service, {"reason": visit.t(why)})
     if above(office, service):
         facts = {"reason": reason, "amount_fen": service.amount_fen, "number": service.box_number}
         await proposals.propose(office, KIND, service.order_id, actor, facts)

@@ -36,10 +36,10 @@ from server_stub.backoffice.search_words import (
     SHOWN_NAMES,
     WRONG,
 )
-from server_stub.backoffice.story import hidden
 from server_stub.backoffice.transactions import Page, search
 from server_stub.backoffice.visit import Visit
 from server_stub.boss import tables as boss
+from server_stub.foundation.card_numbers import hidden
 
 MOST_BOXES = 200
 """Of a subscriber, that are searched."""

@@ -9,13 +9,15 @@
   let asked = null;
   let going = 0;
 
-  // A form that cannot be undone: the question of the server's own page, in a dialog.
+  // A form that cannot be undone: the question of the server's own page, in a dialog, below what was chosen.
   document.addEventListener("submit", (event) => {
     const form = event.target;
     // What is incomplete the server refuses, beside its field: nothing to ask yet.
     if (!form.dataset.ask || form.elements.confirmed || !form.checkValidity()) return;
     event.preventDefault();
     asked = { form, button: event.submitter };
+    const chosen = form.querySelector("input[type=radio]:checked");
+    document.getElementById("ask-what").textContent = chosen?.closest("label").querySelector("span").textContent ?? "";
     document.getElementById("ask-text").textContent = form.dataset.ask;
     // The button says what is done, in red only where it destroys something.
     const yes = document.getElementById("ask-yes");
@@ -75,6 +77,7 @@
     } else if (event.key === "?") {
       event.preventDefault();
       keys.showModal();
+      keys.scrollTop = 0; // the focus is on its last button
     } else if (["ArrowDown", "ArrowUp"].includes(event.key) || (["Home", "End"].includes(event.key) && target.closest("table"))) {
       if (!target.closest("[role=radiogroup], [type=radio]") && step(event.key, target)) event.preventDefault();
     }

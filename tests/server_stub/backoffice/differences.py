@@ -6,22 +6,25 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
-from itertools import chain
-from typing import Any
+from itertools import chain, islice
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from server_stub.foundation import statements
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.ids import Ids
 from server_stub.foundation.purse_details import DETAILS
 from server_stub.foundation.sentences import say
-from server_stub.reconciliation.book import Seen
+from server_stub.reconciliation.book import Action, Seen
 from server_stub.reconciliation.healing import Tally
 from server_stub.reconciliation.records import Cls, Difference, Record, Totals
 from server_stub.tsp import books
 from server_stub.tsp.tables import book, upload_days
 
 OPENED_LATE = timedelta(days=1)
+INVENTED = ((1_000, "kids"), (11_800, "movies"), (2_900, "music"), (3_000, "sports"))
+"""Amount and service of payments that nobody has made."""
 
 
 def record(key: str, fen: int, status: str, day: date, currency: str = "CNY", **note: str) -> Record:
@@ -34,33 +37,51 @@ def note_of(payment: Any, box: str, number: str, method: str) -> dict[str, str]:
     return {"payment": payment, "number": number, "box": box, "method": method}
 
 
-def every_class(day: date, payments: Iterable[Mapping[str, str]] = ()) -> list[Difference]:
+class Ours(NamedTuple):
+    """A payment of ours, as both books may know it.
+
+    Attributes:
+        note: what our record says of it; ``order`` and ``service`` stand in theirs.
+    """
+
+    note: Mapping[str, str]
+    fen: int
+    order: str
+    service: str
+
+
+def every_class(day: date, payments: Iterable[Ours] = ()) -> list[Difference]:
     """One difference of each class; the first are about payments of ours."""
     invented = (
-        note_of(f"01KVP7C{number}000000000000000000", "85312048", f"4C7F 20A{number}", "wallet:demo")
-        for number in range(4)
+        Ours(
+            note_of(f"01KVP7C{number}000000000000000000", "85312048", f"4C7F 20A{number}", "wallet:demo"),
+            fen,
+            f"01KVP7B{number}ZC",
+            service,
+        )
+        for number, (fen, service) in enumerate(INVENTED)
     )
-    mine = chain(payments, invented)
+    mine = list(islice(chain(payments, invented), len(INVENTED)))
+    known = {one.note["payment"]: one for one in mine}
 
-    def ours(fen: int, status: str, **more: Any) -> Record:
-        note = next(mine)
-        return record(note["payment"], fen, status, more.pop("day", day), **{**more, **note})
+    def ours(one: Ours, status: str) -> Record:
+        return record(one.note["payment"], one.fen, status, day, **one.note)
 
     def theirs(one: Record, **changed: Any) -> Record:
-        note = json.dumps({"order": "01KVP7B9ZC", "box": "85312048", "service": "kids"})
-        return replace(one, note=note, **changed)
+        other = known.get(one.key)
+        note = {"order": other.order, "box": other.note["box"], "service": other.service} if other else {}
+        return replace(one, note=json.dumps(note) if note else "", **changed)
 
-    lost = ours(1_000, "opened")
-    less = ours(11_800, "opened")
-    back = ours(2_900, "opened")
-    told = ours(3_000, "paid")
+    lost, less, back, told = (
+        ours(one, status) for one, status in zip(mine, ("opened", "opened", "opened", "paid"), strict=True)
+    )
     foreign = record("01KVP7C2QW8H2N4M6R8T0V2X4Z", 4_500, "opened", day)
     twice = record("88310001-000042-000113", 9_900, "settled", day)
     late = record("88310001-000042-000117", 12_800, "settled", day)
     more = record("01KVP7CTWGVA0000000000Q9HD", 6_600, "opened", day)
     return [
         Difference(Cls.MISSING_THERE, lost.key, lost, None),
-        Difference(Cls.AMOUNT, less.key, less, theirs(less, amount_fen=10_800), ("amount_fen",)),
+        Difference(Cls.AMOUNT, less.key, less, theirs(less, amount_fen=less.amount_fen - 1_000), ("amount_fen",)),
         Difference(Cls.REVERSED, back.key, back, theirs(back, status="returned"), ("status",)),
         Difference(Cls.STATUS, told.key, told, theirs(told, status="opened"), ("status",)),
         Difference(Cls.CURRENCY, foreign.key, foreign, theirs(foreign, currency="USD"), ("currency",)),
@@ -77,10 +98,10 @@ def every_class(day: date, payments: Iterable[Mapping[str, str]] = ()) -> list[D
             17,
             say(
                 "%(file)s, line %(line)s: %(why)s: %(text)s",
-                file="DZMX20260621.TXT",
+                file=f"DZMX{day:%Y%m%d}.TXT",
                 line=17,
                 why=say("%(column)s is '%(text)s', not a whole number", column="amount", text="12,80"),
-                text="D|01KVP7|12,80|CNY|opened|20260621",
+                text=f"D|01KVP7|12,80|CNY|opened|{day:%Y%m%d}",
             ),
         ),
     ]  # fmt: skip
@@ -93,6 +114,7 @@ def compared(
     day: date,
     differences: Iterable[Difference] = (),
     *,
+    actions: Mapping[str, Action] | None = None,
     pair: str = "boss",
     here: Totals = Totals(3, 14_700),
     there: Totals = Totals(3, 14_700),
@@ -100,11 +122,19 @@ def compared(
     dry_run: bool = False,
     tally: Tally | None = None,
 ) -> str:
-    """A run of a day that is done; returns its id."""
+    """A run of a day that is done; returns its id.
+
+    Args:
+        tally: of its rules, counted already or, with ``actions``, to be counted and carried out.
+    """
     run = book.want(conn, ids, clock, pair, day, by, dry_run=dry_run)
     book.begin(conn, clock, run)
     found = list(differences)
-    seen = book.see(conn, ids, clock, run, found) if found else Seen()
+    dry: dict[str, Any] = {"tally": tally, "actions": actions} if dry_run and actions is not None else {}
+    seen = book.see(conn, ids, clock, run, found, **dry) if found else Seen()
+    if tally is not None and actions is not None and not dry_run:
+        book.fits(conn, run, tally, actions)
+        book.heal(conn, clock, run, tally, actions)
     counts: dict[Cls, tuple[int, int]] = {Cls.MATCHED: (here.count, here.fen)} if here.count else {}
     for one in found:
         count, fen = counts.get(one.cls, (0, 0))
@@ -126,6 +156,16 @@ def month(conn: Connection, ids: Ids, clock: Clock, last: date, pair: str) -> No
             run = book.want(conn, ids, clock, pair, day, "server")
             name = f"DZMX/DZMX{day:%Y%m%d}.TXT"
             why = say("no file %(name)s of %(partner)s is here", name=name, partner=pair)
+            if away == 9:
+                why = say(
+                    "%(file)s: %(why)s",
+                    file=name,
+                    why=say(
+                        "it declares %(declared)s records; there are %(found)s",
+                        declared=count,
+                        found=count - 1,
+                    ),
+                )
             book.fail(conn, clock, run, why, refused=away == 9)
             continue
         some = away % 4 == 0 or away in (3, 13)
@@ -149,7 +189,6 @@ def month(conn: Connection, ids: Ids, clock: Clock, last: date, pair: str) -> No
 def told_days(conn: Connection, clock: Clock, last: date) -> None:
     """A week of days at UnionPay, up to a day."""
     now = clock.now()
-    conn.execute(upload_days.delete())
     for away in range(7):
         day, count = last - timedelta(days=away), 120 + (away * 37) % 60
         row = {"day": day.isoformat(), "count": count, "fen": count * 3_350, "made_at": now}
@@ -161,4 +200,6 @@ def told_days(conn: Connection, clock: Clock, last: date) -> None:
             told = {"accepted_count": count - refused, "accepted_fen": (count - refused) * 3_350}
             row |= {**told, "refused_count": refused, "answered_at": now}
             books.settled(conn, f"{DETAILS} {day}", told["accepted_fen"], now)
-        conn.execute(upload_days.insert().values(**row))
+        # The server may have made one of them itself.
+        if not statements.insert_once(conn, upload_days, row):
+            statements.change(conn, upload_days, row, day=row["day"])

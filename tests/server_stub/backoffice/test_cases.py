@@ -52,6 +52,11 @@ async def test_below_the_limit_a_clerk_decides_after_a_question(system: System) 
     said = {"action": "write-off", "reason": "Asked the bank: nothing was debited"}
     asked = await clerk.post(case, case, **said)
     assert "Decide this case?" in asked.text
+    assert '<p class="what">Write off</p>' in asked.text
+    (about,) = re.findall(r"This is about (.*?)\. What was decided is done at once", asked.text)
+    (order,) = await system.rows(tables.orders)
+    assert about == f"order {order.number} · ¥{order.amount_fen / 100:.2f}"
+    assert about in re.search(r'data-ask="(.*?)"', (await clerk.get(case)).text)[1]  # type: ignore[index]
     (row_of,) = await system.rows(tables.cases)
     assert row_of.state == "open"
     done = await clerk.post(case, confirmed="yes", **said)
@@ -87,6 +92,7 @@ async def test_above_the_limit_one_proposes_and_another_confirms(system: System)
     assert [row.state for row in await system.rows(tables.cases)] == ["open"]
     asked = await chief.post(f"{proposal}/confirm", "/proposals")
     assert "Confirm and have it done?" in asked.text
+    assert re.search(r'<p class="what">Write off · ¥[\d.]+ · \w{4} \w{4}</p>', asked.text)
     done = await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")
     assert "Confirmed and done" in done.text
     (row,) = await system.rows(tables.cases)

@@ -34,7 +34,7 @@ from server_stub.tsp import tables
 from server_stub.tsp.reconciling import pair_named
 from tests.server_stub.backoffice.desk import ALL, SEEN, Clerk, let_in, office_of
 from tests.server_stub.backoffice.differences import compared, every_class, month, note_of, record
-from tests.server_stub.system import System, decided_by_two_from, exchange_below, running_with_ppp
+from tests.server_stub.system import Card, System, decided_by_two_from, exchange_below, running_with_ppp
 from tests.server_stub.tsp.test_reconciling import bought, morning, taken_back
 from tests.server_stub.tsp.test_uploads import DAY, answering, days_of, next_day, paid, telling
 
@@ -83,6 +83,8 @@ async def test_every_class_is_listed_and_told_in_words_with_both_records(system:
     assert "differs: ¥10.00" in one
     assert one.index("¥118.00") < one.index("¥108.00")
     assert "Leave it open" not in one  # a viewer decides nothing
+    assert "Viewers decide nothing." in one
+    assert "sees everything but audit logs and parameters" in (await viewer.get("/help")).text
     assert "not a whole number" in (await viewer.get(await break_of(system, Cls.MALFORMED))).text
     assert "one side only" in (await viewer.get(await break_of(system, Cls.MISSING_HERE))).text
     assert "more than once" in (await viewer.get(await break_of(system, Cls.DUPLICATE_THERE))).text
@@ -201,6 +203,21 @@ async def test_below_the_limit_one_person_decides_after_a_question(system: Syste
         assert (answer.status_code, what in answer.text) == (422, True)
 
 
+async def test_the_question_says_what_is_done_and_about_which_record(system: System) -> None:
+    """Without a payment of ours it is the number of the record, and of a line the line."""
+    one = record("SMALL", 1_500, "opened", DAY)
+    await planted(system, [Difference(Cls.MISSING_HERE, one.key, None, one), every_class(DAY)[-1]])
+    clerk = await let_in(system, "wu", "clerk")
+    for cls, action, what, about in (
+        (Cls.MISSING_HERE, "close", "Close: settled outside", "record SMALL · ¥15.00"),
+        (Cls.MALFORMED, "wait", "Leave it open", "line 17 of their file"),
+    ):
+        path = await break_of(system, cls)
+        asked = (await clerk.post(path, path, action=action, reason="asked BOSS")).text
+        assert f'<p class="what">{what}</p>' in asked
+        assert f"This is about {about}. What was decided is done at once" in asked
+
+
 async def test_above_the_limit_one_proposes_and_another_confirms(system: System) -> None:
     await planted(system, every_class(DAY))
     both = await let_in(system, "wu", "clerk,supervisor", full_name="Wu Fang")
@@ -217,12 +234,26 @@ async def test_above_the_limit_one_proposes_and_another_confirms(system: System)
     listed = (await both.get("/proposals")).text
     assert "It is the same payment" in listed
     assert '<dd class="">Wu Fang</dd>' in listed
+    # On its own page, too: what is proposed and why; to whoever did it as theirs.
+    for who, said in ((both, "You have proposed a decision."), (chief, "Wu Fang has proposed a decision.")):
+        page = (await who.get(path)).text
+        assert "<strong>It is the same payment</strong><br>around midnight<br>" in page
+        assert page.count("Another person has to confirm it.") == page.count(said) == 1
     (proposal,) = re.findall(r"/backoffice(/proposals/\w+)/withdraw", listed)
     assert (await both.post(f"{proposal}/confirm", "/proposals", confirmed="yes")).status_code == 403
     assert (await standing(system, Cls.OTHER_DAY))[0] == "open"
     done = await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")
     assert "Confirmed and done" in done.text
     assert await standing(system, Cls.OTHER_DAY) == ("closed", "match", "wu", "xu")
+    # A person is called otherwise than the page where they confirm.
+    await chief.post("/language", "/help", language="zh")
+    page = (await chief.get(path)).text
+    assert "<dt>复核人</dt>" in page
+    assert "复核人：xu" in page
+    assert ">双人复核</h1>" in (await chief.get("/proposals")).text
+    logs = (await chief.get("/audit?role=tsp&action=break-match")).text
+    assert "Wu Fang<small>wu</small>" in logs
+    assert "复核人</b> xu" in logs
     (entry,) = await logged(system, "tsp", tables.audit, "break-match")
     assert json.loads(entry.facts)["second"] == "xu"
 
@@ -446,6 +477,7 @@ async def test_a_run_is_wanted_done_at_once_and_shown(system: System) -> None:
     run = wanted.url.path.removeprefix("/backoffice")
     while "hx-get" in (await chief.get(f"{run}/live")).text:
         assert "progress" in chief.page
+        assert "Dry run: changes nothing" in chief.page
     assert "Dry run: nothing was changed" in (await chief.get(run)).text
     assert ">Agree<" in chief.page  # for the money has gone back since
     (entry,) = await logged(system, "tsp", tables.audit, "run-wanted")
@@ -546,7 +578,7 @@ async def test_the_charts_are_of_the_last_run_that_is_done_and_have_words(system
     await viewer.post("/language", "/help", language="zh")
     assert "<span>没有" in (await viewer.get(missed)).text
     await viewer.post("/language", "/help", language="en")
-    assert ">1k</text>" in page
+    assert ">999+</text>" in page
     runs = [row for row in await system.rows(tables.book.runs) if row.pair == "boss"]
     days = run_charts.days_of(runs, DAY - timedelta(days=1))
     assert [day.day for day in days] == [DAY - timedelta(days=away) for away in range(30, 0, -1)]
@@ -647,6 +679,9 @@ async def test_partners_are_let_in_given_passwords_and_closed(system: System) ->
     assert re.findall(r'<li><a href="#f-(\w+)">', admin.page) == [*every]  # all at once, in the page's order
     assert all(f'id="w-{name}"' in admin.page for name in every)
     assert re.findall(r'id="f-(\w+)"[^>]* autofocus', admin.page) == ["name"]
+    await admin.post("/partners", "/partners", name="")
+    assert admin.page.count("Type the name it signs in with.") == 2  # at the top, and beside the field
+    assert "''" not in unescape(admin.page)
     await admin.post("/language", "/partners", language="zh")
     await admin.post("/partners", "/partners", name="bank")
     assert "已有名为 bank 的合作方" in admin.page
@@ -764,3 +799,48 @@ async def test_what_was_proposed_or_refused_twice_is_so_once(system: System) -> 
         *(chief.post(f"{proposal}/refuse", note="no", reason="no") for _ in range(2))
     )
     assert [one.status_code for one in answers] == [200, 200]
+
+
+async def test_what_a_payment_was_begun_with_stands_in_the_difference_too(system: System) -> None:
+    """And the order's number, not that of the record, in the title of the window."""
+    box = await system.box()
+    payment = await box.pay("card", "kids", "monthly")
+    await Card(box).pay(payment)
+    note = note_of(payment["payment"], "85312048", payment["number"], "card")
+    mine = record(payment["payment"], payment["amount_fen"], "opened", DAY, **note)
+    await planted(system, [Difference(Cls.MISSING_THERE, mine.key, mine, None)])
+    viewer = await let_in(system, "vera", "viewer")
+    page = (await viewer.get(await break_of(system, Cls.MISSING_THERE))).text
+    assert re.search(r"<b>Way to pay</b>\s*Purse card", page)
+    assert f"<title>Only in our books {payment['number']} ·" in page
+
+
+async def test_an_empty_day_is_handed_back_empty(system: System) -> None:
+    chief = await let_in(system, "xu", "supervisor")
+    form = {"pair": "boss", "day": "", "how": "dry"}
+    answer = await chief.post("/reconciliation", "/reconciliation?pair=boss", **form)
+    assert (answer.status_code, "Choose a day that is over." in answer.text) == (422, True)
+    assert re.search(r'id="f-want"[^>]* value="" ', answer.text)
+
+
+async def test_the_first_page_names_the_oldest_day_that_was_not_compared(system: System) -> None:
+    core = system.tsp.core
+
+    def fail(conn: Connection) -> None:
+        for away in (20, 12):
+            run = tables.book.want(conn, core.ids, core.clock, "boss", DAY - timedelta(days=away), "server")
+            tables.book.fail(conn, core.clock, run, say("no file"))
+
+    await core.database.write(fail)
+    viewer = await let_in(system, "vera", "viewer")
+    home = (await viewer.get("/")).text
+    first = (DAY - timedelta(days=20)).isoformat()
+    assert f'<small class="num nowrap">since {first}</small>' in home
+    await viewer.post("/language", "/help", language="zh")
+    assert f'<small class="num nowrap">最早 {first}</small>' in (await viewer.get("/")).text
+
+
+async def test_a_cell_of_the_chart_never_rounds_down(system: System) -> None:
+    counts = {Cls.MISSING_HERE.value: 1_240, Cls.AMOUNT.value: 999}
+    chart = run_charts.chart_of([run_charts.Day(DAY, "R", "done", 1, 1, counts)])
+    assert {row.name: row.cells[0].text for row in chart.rows} == {"missing-here": "999+", "amount": "999"}

@@ -158,7 +158,7 @@ async def test_also_the_sign_in_itself_wants_its_form(system: System) -> None:
 async def test_wrong_name_wrong_password_closed_account_and_pause_are_answered_alike(system: System) -> None:
     await register(system, "li.wei", "clerk")
     said = set()
-    for name, password in (("li.wei", "wrong"), ("nobody.here", PASSWORD), ("", "")):
+    for name, password in (("li.wei", "wrong"), ("nobody.here", PASSWORD), ("wrong", "li.wei")):
         clerk = Clerk(system, "x")
         answer = await clerk.post("/sign-in", "/sign-in", name=name, password=password)
         assert answer.status_code == 401
@@ -384,6 +384,8 @@ def test_no_secret_is_kept() -> None:
     assert found == {"password", "present", "new", "again"}
     kept = typed.typed("/p", "/a", [(name, "secret") for name in (*found, "csrf")] + [("reason", "why")])
     assert kept.fields == (("reason", "why"),)
+    (card,) = typed.typed("/p", "/a", [("reason", "6222020000000000035")]).fields
+    assert card == ("reason", "6222 02** **** *** 0035")
 
 
 FORMS = """<p>&lt;</p><form method="get" action="/a"><input name="reason" value=""></form>
@@ -440,3 +442,22 @@ def test_what_no_cookie_can_hold_is_not_kept() -> None:
     long = "".join(chr(0x4E00 + (place * 7919) % 20_000) for place in range(4_000))
     assert typed.written(typed.typed("/p", "/a", [("reason", long)])) == ""
     assert typed.written(typed.typed("/p", "/a", [("reason", long[:500])])) != ""
+
+
+async def test_an_empty_form_is_no_wrong_try_and_says_what_is_missing(system: System) -> None:
+    await register(system, "wu", "clerk")
+    clerk = Clerk(system, "wu")
+    for name, password, missing, focused in (
+        ("", "", ("Type the name you sign in with.", "Type your password."), "name"),
+        ("wu", "", ("Type your password.",), "password"),
+    ):
+        for _ in range(6):
+            answer = await clerk.post("/sign-in", "/sign-in", name=name, password=password)
+        assert answer.status_code == 422
+        assert all(text in answer.text for text in missing)
+        assert "Name or password is not right" not in answer.text
+        (field,) = re.findall(r'id="f-(\w+)"[^>]*autofocus', answer.text)
+        assert field == focused
+    assert (await clerk.sign_in()).status_code == 200
+    refused = select(tables.audit.records).where(tables.audit.records.c.action == "sign-in-refused")
+    assert await office_of(system).database.read(lambda conn: list(conn.execute(refused))) == []

@@ -253,6 +253,7 @@ async def test_a_search_is_exported_for_whoever_asked_and_a_day_long(system: Sys
     assert list(csv.reader(io.StringIO(answer.text)))[1][:4] == ["2026-06-21", "3", "3", "37.00"]
     (name,) = set(re.findall(rf'/exports/{task}" download>([^<]+)<', (await clerk.get("/exports")).text))
     assert name in (await clerk.get(f"/tasks/{task}")).text
+    assert "says by itself when it is ready" not in clerk.page
     assert clerk.page.count("/backoffice/exports") >= 2
     other = await let_in(system, "other", "clerk")
     assert (await other.get(f"/exports/{task}")).status_code == 404
@@ -392,3 +393,19 @@ async def test_an_exported_report_waits_until_its_days_are_counted(system: Syste
         "2026-06-21,1",
         "2026-06-22,1",
     ]
+
+
+async def test_what_was_not_looked_for_is_not_said_to_be_missing(system: System) -> None:
+    viewer = await let_in(system, "vera", "viewer")
+    page = (await viewer.get("/transactions?from_fen=much")).text
+    assert "Nothing was looked for." in page
+    assert "Nothing was found" not in page
+    assert "Nothing was found" in (await viewer.get("/transactions?q=ZZZZ")).text
+
+
+async def test_sums_by_way_to_pay_say_that_they_are_of_all_cards(system: System) -> None:
+    box = await system.box()
+    await Card(box).pay(await box.pay("card", "kids", "monthly"))
+    viewer = await let_in(system, "vera", "viewer", "zh")
+    for path in ("/", f"/reports/{system.clock.now():%Y-%m-%d}", "/transactions"):
+        assert "插卡支付（各类卡）" in (await viewer.get(path)).text, path
