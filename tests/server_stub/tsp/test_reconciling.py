@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import pytest
 from sqlalchemy import Connection, delete, select, update
 from structlog.testing import capture_logs
 
+from server_stub.backoffice import totals
 from server_stub.boss import cancelling
 from server_stub.boss import tables as boss
 from server_stub.boss.day_work import DayWork as BossDayWork
 from server_stub.foundation import day_exchange
 from server_stub.foundation.clock import CHINA
+from server_stub.foundation.day_exchange import DayExchange
 from server_stub.foundation.folders import FolderError
 from server_stub.foundation.sentences import read
 from server_stub.reconciliation.book import Decision, DecisionRefused, sample_of
@@ -44,13 +47,17 @@ def reconciling(system: System) -> Reconciling:
     return system.tsp.reconciling
 
 
+def telling(system: System) -> BossDayWork:
+    assert system.roles.boss is not None
+    assert system.roles.boss.days is not None
+    return system.roles.boss.days
+
+
 async def morning(system: System, days: int = 1) -> None:
     """The day ends; files go out, are answered, and are compared."""
     next_day(system, days)
-    assert system.roles.boss is not None
-    assert system.roles.boss.days is not None
     await exchanged(system)
-    await system.roles.boss.days.publish()
+    await telling(system).publish()
     await answering(system).publish()
     await reconciling(system).run()
 
@@ -71,9 +78,9 @@ async def breaks(system: System) -> list[tuple[str, str, str, str | None]]:
     return sorted((row.pair, row.cls, row.state, row.action) for row in await system.rows(tables.book.breaks))
 
 
-async def bought(system: System, box: Box, service: str) -> Any:
+async def bought(system: System, box: Box, service: str, term: str = "monthly") -> Any:
     """Paid with the demo wallet; open."""
-    payment = await box.pay("wallet:demo", service, "monthly")
+    payment = await box.pay("wallet:demo", service, term)
     payment = await box.until(payment["payment"], lambda view: view["qr"] is not None)
     await system.phone(payment["qr"]["payload"], "pay")
     return await box.state(payment["payment"], "done")
@@ -181,6 +188,107 @@ async def test_what_a_wallet_paid_for_a_service_that_was_taken_back_goes_back(sy
     assert balance == 0
     await morning(system, 2)
     assert (await runs(system))["boss"][0] == "done"
+
+
+async def told_until(system: System, days: int) -> None:
+    """BOSS has told every day until then; those between are of no interest, and left out."""
+    next_day(system, days)
+    day_work = telling(system)
+    day = DAY + timedelta(days=days - 1)
+    await day_work._exchange.send("DZMX", day, partial(day_work._opened, day=day))
+
+
+async def told_and_compared(system: System, days: int) -> None:
+    """A morning without PPP."""
+    next_day(system, days)
+    await telling(system).publish()
+    await reconciling(system).run()
+
+
+async def records(box: Box) -> list[Any]:
+    """What the television lists of its payments."""
+    return list((await box.get("/records"))["records"])
+
+
+async def test_what_was_taken_back_a_year_later_goes_back_too(kind: str, tmp_path: Path) -> None:
+    """A yearly service; BOSS tells the day of the opening once more, however long ago that is."""
+    kept = Settings(idempotency_days=400)
+    async with running_with_ppp(tmp_path / "data", kept, folder=exchange_below(tmp_path)) as system:
+        box, other = await system.box(), await system.box("85312047")
+        payment = await bought(system, box, "kids", "yearly")
+        another = await bought(system, other, "kids", "yearly")
+        await morning(system)
+        before = await system.tsp.database.read(lambda conn: totals.count(conn, DAY))
+        assert [(one.money, one.number) for one in before] == [("taken", 2)]
+        await told_until(system, 330)
+        await taken_back(system, payment["order"])
+        await told_and_compared(system, 331)
+        assert await breaks(system) == [("boss", "reversed-on-one-side", "closed", "refund")]
+        late = await box.until(payment["payment"], lambda view: view["money"] == "returned")
+        assert (late["state"], late["reason"]) == ("late", "service-cancelled")
+        listed = [(await one.get("/records"))["records"] for one in (box, other)]
+        assert [[one["money"] for one in records] for records in listed] == [["returned"], ["taken"]]
+        assert another["payment"] == listed[1][0]["payment"]
+        after = await system.tsp.database.read(lambda conn: totals.count(conn, DAY))
+        assert sorted((one.money, one.number) for one in after) == [("returned", 1), ("taken", 1)]
+        moved, _, _ = await system.tsp.database.read(lambda conn: totals.moved(conn, 0, system.clock.now()))
+        assert DAY in moved
+        assert (await runs(system))["boss"] == ("done", {"matched": 1, "reversed-on-one-side": 1})
+        assert await at_boss(system, boss.changed_days.notes) == []
+        # Nothing more comes of it.
+        await told_and_compared(system, 332)
+        assert await breaks(system) == [("boss", "reversed-on-one-side", "closed", "refund")]
+
+
+async def test_a_day_that_is_changed_while_it_is_told_is_told_once_more(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await system.box(), await system.box("85312047")
+    payments = [await bought(system, box, "kids") for box in (first, second)]
+    await morning(system)
+    await told_until(system, 20)
+    await taken_back(system, payments[0]["order"])
+    deliver, cut = DayExchange.deliver, list[date]()
+
+    async def late(self: DayExchange, kind: str, day: date, *args: Any, **more: Any) -> Any:
+        """Made, and not yet there, when the other service is taken back."""
+        if (kind, day) == ("DZMX", DAY) and not cut:
+            cut.append(day)
+            await taken_back(system, payments[1]["order"])
+        return await deliver(self, kind, day, *args, **more)
+
+    monkeypatch.setattr(DayExchange, "deliver", late)
+    await told_and_compared(system, 21)
+    await told_and_compared(system, 21)
+    assert await breaks(system) == [("boss", "reversed-on-one-side", "closed", "refund")] * 2
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+async def test_many_old_days_are_told_a_few_at_a_time_after_this_mornings(system: System) -> None:
+    """Services are taken back that were opened on three hundred days."""
+    await morning(system)
+    await told_until(system, 320)
+    boss_days = telling(system)
+    midday = datetime.combine(DAY, datetime.min.time(), CHINA) + timedelta(hours=12)
+
+    def noted(conn: Connection) -> None:
+        for number in range(3000):
+            boss.changed_days.note(conn, midday + timedelta(days=number % 300))
+
+    await system.boss(noted)
+    next_day(system, 321)
+    sent: list[list[date]] = []
+    for _ in range(14):
+        before = {row.id for row in await at_boss(system, boss.files.files)}
+        await boss_days.publish()
+        after = [row for row in await at_boss(system, boss.files.files) if row.id not in before]
+        sent.append([date.fromisoformat(row.day) for row in after])
+    assert DAY + timedelta(days=320) in sent[0]
+    assert max(map(len, sent)) <= day_exchange.AT_ONCE
+    assert {day for some in sent for day in some} >= {
+        DAY + timedelta(days=number) for number in range(1, 300)
+    }
+    assert await at_boss(system, boss.changed_days.notes) == []
 
 
 async def test_what_a_card_paid_for_it_a_person_gives_back(system: System) -> None:
