@@ -300,7 +300,7 @@ class Book:
         for one in differences:
             if one.cls not in BREAKS:
                 continue
-            kept = self._open(conn, now_run.pair, one.key)
+            kept = self.open_of_key(conn, now_run.pair, one.key)
             if kept is not None:
                 fresh = not now_run.dry_run
                 seen += Seen(again=1)
@@ -516,6 +516,10 @@ class Book:
             query = query.where(self.breaks.c.state != "closed")
         return list(conn.execute(query))
 
+    def open_of_key(self, conn: Connection, pair: str, key: str) -> BreakRow | None:
+        """The break of a key that is not closed, locked."""
+        return self._open_of_key.one_or_none(conn, {"pair": pair, "key": key})
+
     def history(self, conn: Connection, break_id: str) -> list[Row[Any]]:
         """What became of a break, oldest first; ``facts`` is JSON."""
         mine = self.events.c.break_id == break_id
@@ -542,9 +546,6 @@ class Book:
     def _of_run(self, run: str) -> Any:
         table = self.breaks.c
         return select(self.breaks).where(table.run == run, table.state == "open").order_by(table.id)
-
-    def _open(self, conn: Connection, pair: str, key: str) -> BreakRow | None:
-        return self._open_of_key.one_or_none(conn, {"pair": pair, "key": key})
 
     def _decided(self, conn: Connection, run: Row[Any], one: Difference) -> bool:
         """Whether what is now seen was closed by a person or a rule; not, whether it had only been away for a run."""
@@ -633,7 +634,7 @@ def records(row: BreakRow) -> tuple[Record | None, Record | None]:
 
 def days_of(*both: Record | None) -> tuple[date | None, ...]:
     """The days of two records."""
-    return tuple(one and one.day for one in both)
+    return tuple(None if one is None else one.day for one in both)
 
 
 def fingerprint(row: BreakRow) -> str:

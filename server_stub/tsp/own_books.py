@@ -13,18 +13,26 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, Select, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, Row, Select, func, select, tuple_
 
 from server_stub.foundation.calendar import Calendar
 from server_stub.reconciliation.records import Record
 from server_stub.tsp import machines
 from server_stub.tsp.pos import APPROVED
-from server_stub.tsp.tables import authorisations, certificates, orders, payments, uploads
+from server_stub.tsp.tables import authorisations, certificates, orders, payments, refused_uploads, uploads
 
 CURRENCY = "CNY"
 AT_ONCE = 1000
 PAID_OPEN = ("paid", "opened")
 RETURNED = ("refunding", "refunded")
+_REFUSED_ON = (
+    select(func.max(refused_uploads.c.day))
+    .where(refused_uploads.c.payment_id == uploads.c.payment_id)
+    .correlate(uploads)
+    .scalar_subquery()
+)
+_DAY = func.coalesce(uploads.c.day, _REFUSED_ON)
+"""Of a debit's upload: until one that is presented again goes, it is of the day that it was refused with."""
 
 
 class OwnBook(Protocol):
@@ -76,14 +84,15 @@ class WithPpp:
 
     def of_day(self, conn: Connection, day: date) -> Iterator[Record]:
         """Debits of purses by the day of their upload, others by the instant that PPP was asked."""
-        yield from self._purses(conn, uploads.c.day == day.isoformat())
+        said = day.isoformat()
+        waits = uploads.c.day.is_(None) & (said == _REFUSED_ON)
+        yield from self._purses(conn, (uploads.c.day == said) | waits)
         yield from self._sales(conn, _within(authorisations.c.asked_at, self.calendar, day))
         yield from self._cash(conn, _within(certificates.c.answered_at, self.calendar, day))
 
     def of_keys(self, conn: Connection, keys: Sequence[str]) -> Iterator[Record]:
-        """Of purses, what is in a day already."""
         slips = [place for place in map(self._place, keys) if place is not None]
-        yield from self._purses(conn, uploads.c.day.is_not(None) & uploads.c.payment_id.in_(keys))
+        yield from self._purses(conn, _DAY.is_not(None) & uploads.c.payment_id.in_(keys))
         for table, found in ((authorisations, self._sales), (certificates, self._cash)):
             yield from found(conn, tuple_(table.c.batch, table.c.stan).in_(slips))
 
@@ -95,7 +104,7 @@ class WithPpp:
 
     def _purses(self, conn: Connection, mine: ColumnElement[bool]) -> Iterator[Record]:
         purses = _payments().join(uploads, uploads.c.payment_id == payments.c.id)
-        for row in _rows(conn, purses.add_columns(uploads.c.day).where(mine)):
+        for row in _rows(conn, purses.add_columns(_DAY.label("day")).where(mine)):
             yield Record(
                 row.id, row.amount_fen, CURRENCY, "settled", date.fromisoformat(row.day), note_of(row)
             )
