@@ -1,6 +1,6 @@
 """Staff take back a service that was opened for a payment: it ends at once, its earnings go, and the money is owed back.
 
-BOSS moves no money. The platform hears of it with the day's file, and gives back what it has taken (docs/reconciliation.md).
+BOSS moves no money. The platform hears of it with the file of the day of the opening, however old, and gives back what it has taken (docs/reconciliation.md).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from sqlalchemy import Connection, select
 
 from server_stub.boss import books
-from server_stub.boss.tables import audit, orders, subscriptions
+from server_stub.boss.tables import audit, changed_days, orders, subscriptions
 from server_stub.foundation import card_numbers, statements
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.sentences import N_, Refusal
@@ -45,6 +45,7 @@ def cancel(
         raise NotCancellable(card_numbers.WHOLE)
     statements.change(conn, subscriptions, {"cancelled": True}, id=row.subscription_id)
     statements.change(conn, orders, {"state": "cancelled"}, id=order)
+    changed_days.note(conn, row.opened_at)
     books.cancelled(conn, order, row.service, row.amount_fen, clock.now())
     facts = {"reason": reason, "second": second, "payment": row.payment, "fen": row.amount_fen}
     audit.append(conn, clock, actor, "order-cancelled", order, **facts)

@@ -9,7 +9,7 @@ from functools import partial
 
 from sqlalchemy import Connection, func, select
 
-from server_stub.boss.tables import orders
+from server_stub.boss.tables import changed_days, orders
 from server_stub.foundation.calendar import Calendar
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.day_exchange import DayExchange
@@ -36,14 +36,17 @@ class DayWork:
         return {"opened": Job(self.publish, every(PUBLISH_S), longest_pause=SOON_S)}
 
     async def publish(self) -> str:
-        """Tells what was opened on each day since it was told last, and on those before where that is not what was told. Raises
-        FolderError; the next turn goes on with that day.
+        """Tells what was opened on each day since it was told last, and on those before, however long ago, where that is not
+        what was told. Raises FolderError; the next turn goes on with that day.
         """
-        last, told = self._calendar.last_over(self._clock.now()), 0
+        last, told, database = self._calendar.last_over(self._clock.now()), 0, self._exchange.database
         # What was read first must not be told last.
         async with self._one_at_a_time:
-            for day in await self._exchange.owed(OPENED, last, self._first_day):
+            noted = await database.read(partial(changed_days.days, calendar=self._calendar))
+            for day in await self._exchange.owed(OPENED, last, self._first_day, noted):
                 told += await self._exchange.send(OPENED, day, partial(self._opened, day=day)) is not None
+                if day in noted:
+                    await database.write(partial(changed_days.forget, notes=noted[day]))
         return f"{told} told"
 
     def _first_day(self, conn: Connection) -> date | None:

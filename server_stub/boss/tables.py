@@ -6,6 +6,7 @@ from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, St
 
 from server_stub.foundation import correlation
 from server_stub.foundation.audit import Audit
+from server_stub.foundation.changed_days import ChangedDays
 from server_stub.foundation.database import Instant
 from server_stub.foundation.files import Files
 from server_stub.foundation.idempotency import idempotency_table
@@ -18,6 +19,7 @@ ledger = Ledger(metadata)
 audit = Audit(metadata)
 jobs = jobs_table(metadata)
 files = Files(metadata)
+changed_days = ChangedDays(metadata)
 
 subscribers = Table(
     "subscribers",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -28,7 +28,7 @@ from server_stub.foundation.folders import TEMPORARY, Entry, Folder, Print, prin
 from server_stub.foundation.ids import Ids
 
 WINDOW = 7
-"""So many days are told again when something about them has changed."""
+"""So many days are looked at each time, whether something about them has changed; those before where that was noted."""
 AT_ONCE = 31
 """Days that one turn tells at most; where more are owed, the next turns go on."""
 log = structlog.get_logger(__name__)
@@ -88,13 +88,16 @@ class DayExchange:
             totals = await self.database.read(make)
             return await self.deliver(kind, day, path, totals, again=again)
 
-    async def owed(self, kind: str, last: date, began: Callable[[Connection], date | None]) -> list[date]:
-        """The days whose files are to be made and sent now, in their order: each since the last one that was sent, however
-        long ago that is, and the WINDOW before it; AT_ONCE at most.
+    async def owed(
+        self, kind: str, last: date, began: Callable[[Connection], date | None], changed: Iterable[date] = ()
+    ) -> list[date]:
+        """The days whose files are to be made and sent now: each since the last one that was sent, however long ago that is,
+        and the WINDOW before it, in their order; then those before that have changed. AT_ONCE at most.
 
         Args:
             last: the last day that is over.
             began: the first day that there is anything to tell of; asked where nothing was ever sent.
+            changed: days of which something is known to be otherwise than it was told.
         """
         names = (f"{kind}/", day_files.name_of(kind, last))
 
@@ -103,7 +106,9 @@ class DayExchange:
             return min(last, sent or began(conn) or last)
 
         first = await self.database.read(reached) - timedelta(days=WINDOW - 1)
-        return list(days(first, min(last, first + timedelta(days=AT_ONCE - 1))))
+        found = list(days(first, min(last, first + timedelta(days=AT_ONCE - 1))))
+        earlier = sorted(day for day in changed if day < first)
+        return found + earlier[: AT_ONCE - len(found)]
 
     async def deliver(
         self, kind: str, day: date, path: Path, totals: Totals, *, again: bool = False

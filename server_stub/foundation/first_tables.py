@@ -58,6 +58,16 @@ def make_files() -> None:
     op.create_index("events_of_a_file", "file_events", ["file"])
 
 
+def make_changed_days() -> None:
+    """Days that are to be told again."""
+    op.create_table(
+        "changed_days",
+        sa.Column("id", WHOLE, autoincrement=True, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+
+
 def widen_numbers(*tables: str) -> None:
     """Rows that the database numbers itself get numbers of 64 bits; SQLite's have them already."""
     if op.get_bind().dialect.name == "postgresql":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date, timedelta
 from functools import partial
 from itertools import islice
@@ -21,7 +21,7 @@ from server_stub.foundation.jobs import Job, every
 from server_stub.foundation.purse_details import ACCEPTED, ANSWERS, DETAIL_WIDTH, DETAILS
 from server_stub.ppp import books
 from server_stub.ppp.purse_debits import CHUNK, PurseDebits
-from server_stub.ppp.tables import purse_debits, transactions
+from server_stub.ppp.tables import changed_days, purse_debits, transactions
 
 SETTLED = "QSMX"
 """What was settled for the merchant on a day: reference, amount, currency, status, day, kind."""
@@ -53,20 +53,20 @@ class DayWork:
         """Judges the details that are new, and answers them. Raises FolderError."""
         if not self._works_today():
             return "closed today"
-        answered: list[date] = []
+        answered = 0
         async with self._one_at_a_time:
             for day, entry in await self._exchange.new(DETAILS):
                 received = await self._exchange.fetch(DETAILS, day, entry)
                 if received is not None:
                     await self._answer(received)
-                    answered.append(day)
+                    answered += 1
             if answered:
-                await self._tell(answered)
-        return f"{len(answered)} answered"
+                await self._tell()
+        return f"{answered} answered"
 
     async def publish(self) -> str:
-        """Tells what was settled on each day since it was told last, and on those before where that is not what was told. Raises
-        FolderError; the next turn goes on with that day.
+        """Tells what was settled on each day since it was told last, and on those before, however long ago, where that is not
+        what was told. Raises FolderError; the next turn goes on with that day.
         """
         if not self._works_today():
             return "closed today"
@@ -77,14 +77,14 @@ class DayWork:
     def _works_today(self) -> bool:
         return self._calendar.is_open(self._calendar.day_of(self._clock.now()))
 
-    async def _tell(self, answered: Iterable[date] = ()) -> int:
-        """What is owed, and days that were just answered, in their order: a day that is told says that those before were."""
-        last = self._calendar.last_over(self._clock.now())
-        owed = await self._exchange.owed(SETTLED, last, self._first_day)
-        told = 0
-        for day in sorted({*owed, *(day for day in answered if day <= owed[-1])}):
+    async def _tell(self) -> int:
+        last, told, database = self._calendar.last_over(self._clock.now()), 0, self._exchange.database
+        noted = await database.read(partial(changed_days.days, calendar=self._calendar))
+        for day in await self._exchange.owed(SETTLED, last, self._first_day, noted):
             if await self._is_whole(day):
                 told += await self._publish(day)
+                if day in noted:
+                    await database.write(partial(changed_days.forget, notes=noted[day]))
         return told
 
     async def _is_whole(self, day: date) -> bool:

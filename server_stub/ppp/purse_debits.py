@@ -24,7 +24,7 @@ from server_stub.foundation.purse_details import ACCEPTED, PURCHASE, Detail, Ser
 from server_stub.foundation.secret import CardNumber, SecretBytes
 from server_stub.foundation.vault import Vault
 from server_stub.ppp import books
-from server_stub.ppp.tables import purse_debits
+from server_stub.ppp.tables import changed_days, purse_debits
 
 MALFORMED, AMOUNT, TAC, NO_CARD, KNOWN, OTHER_KIND = "30", "13", "05", "14", "94", "12"
 """Codes of what is refused, named as in bit 39: bad format, amount, proof, no such card or issuer, a debit that came
@@ -81,14 +81,17 @@ class PurseDebits:
         """
         known = _known(conn, [line.reference for line in lines])
         answers = []
-        accepted = 0
+        accepted, changed = 0, set[str]()
         for line in lines:
             judged = self._judge(conn, line, day, known)
             answers.append(judged.record())
             if not judged.values:
                 continue
             values = {**judged.values, "day": day.isoformat(), "file": file, "at": now}
+            changed.add(values["day"])
             if judged.reference in known:
+                # So has the day that it leaves, where it was refused.
+                changed.add(known[judged.reference].day)
                 mine = purse_debits.c.reference == judged.reference
                 conn.execute(update(purse_debits).where(mine).values(**values))
             else:
@@ -96,6 +99,8 @@ class PurseDebits:
             known |= _known(conn, [judged.reference])
             if judged.new:
                 accepted += judged.values["amount_fen"]
+        for name in sorted(changed):
+            changed_days.note(conn, self._calendar.begin_of(date.fromisoformat(name)))
         if accepted:
             books.settle_purses(conn, f"{file} {lines[0].number}", accepted, now)
         return answers

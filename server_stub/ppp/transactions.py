@@ -13,7 +13,7 @@ from server_stub.foundation.ids import Ids
 from server_stub.foundation.iso8583 import Message, decode, encode
 from server_stub.ppp import books, chip
 from server_stub.ppp.issuer import APPROVED, Refused
-from server_stub.ppp.tables import transactions
+from server_stub.ppp.tables import changed_days, transactions
 from server_stub.ppp.terminals import Answer, Request
 
 SAME = (3, 4, 22, 23, 25, 41, 42, 49, 55, 60)
@@ -103,6 +103,7 @@ def reverse(conn: Connection, ids: Ids, request: Request) -> Answer:
     debit, credit = books.sides(row.kind, row.account, terminal.merchant)
     books.undo(conn, row.id, debit, credit, fen, request.now)
     statements.change(conn, transactions, {"state": "reversed", "ended_at": request.now}, id=row.id)
+    changed_days.note(conn, row.at)
     return {39: APPROVED}
 
 

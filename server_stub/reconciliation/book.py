@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -46,6 +46,7 @@ from server_stub.reconciliation.records import (
     Cls,
     Difference,
     Record,
+    Side,
     Totals,
     of_json,
     to_json,
@@ -64,6 +65,10 @@ TOO_MANY = N_(
     "%(count)s differences were found; more than %(limit)s are not entered: perhaps this is another day's file, or another "
     "side's. Nothing was changed"
 )
+_MISSING: Mapping[Cls, Side] = {Cls.MISSING_THERE: "here", Cls.MISSING_HERE: "there"}
+"""Which side's record has no partner."""
+_OF_TWO = (Cls.AMOUNT, Cls.CURRENCY, Cls.STATUS, Cls.REVERSED, Cls.OTHER_DAY)
+"""Of a record and its partner, which may be of another day."""
 AT_ONCE = 25
 """Breaks in one transaction: SQLite's is worked out in the event loop, and nobody else is answered meanwhile."""
 
@@ -167,7 +172,9 @@ class Book:
         of_key = select(self.breaks).where(*(row[name] == one for name, one in key.items()))
         self._open_of_key = Statement(of_key.where(row.closed_at.is_(None)).with_for_update())
         closed = of_key.where(row.state == literal_column("'closed'"))
-        self._last_closed_of_key = Statement(closed.order_by(row.id.desc()).limit(literal_column("1")))
+        newest = closed.order_by(row.id.desc()).limit(literal_column("1"))
+        self._last_closed_of_key = Statement(newest)
+        self._last_matched_of_key = Statement(newest.where(row.action == literal_column(f"'{MATCH}'")))
 
     # Runs
 
@@ -257,21 +264,27 @@ class Book:
 
     # What a run finds
 
-    def carry(self, conn: Connection, pair: str, day: date, window_days: int) -> list[Carried]:
-        """Records of other days within the window that have had no partner so far: for ``compare``."""
-        near = [
-            (day + timedelta(days=away)).isoformat() for away in range(-window_days, window_days + 1) if away
-        ]
-        table = self.breaks.c
-        missing = {Cls.MISSING_THERE: "here", Cls.MISSING_HERE: "there"}
-        mine = and_(table.pair == pair, table.day.in_(near), table.state != "closed", table.cls.in_(missing))
-        rows = conn.execute(select(self.breaks).where(mine).order_by(table.id)).all()
-        return [
-            Carried("here", of_json(row.here))
-            if row.cls == Cls.MISSING_THERE
-            else Carried("there", of_json(row.there))
-            for row in rows
-        ]
+    def carry(self, conn: Connection, pair: str, day: date) -> list[Carried]:
+        """Records of other days for ``compare``: those that have had no partner so far, however old, and those whose partner is
+        of this day: as what was matched on another day, and may be otherwise now.
+        """
+        table, said = self.breaks.c, day.isoformat()
+        apart = and_(table.other_day.is_not(None), table.cls.in_(_OF_TWO))
+        apart &= or_(table.day == said, table.other_day == said)
+        left = and_(table.closed_at.is_(None), table.cls.in_(_MISSING), table.day != said)
+        found: dict[tuple[Side, str], Record | None] = {}
+        # The last that was seen of a record is what it is.
+        mine = select(self.breaks).where(table.pair == pair).order_by(table.seen_at, table.id)
+        for row in conn.execute(mine.where(apart)):
+            here, there = records(row)
+            if there is not None and there.day == day:
+                found["here", row.key] = here
+            elif here is not None and here.day == day:
+                found["there", row.key] = there
+        for row in conn.execute(mine.where(left)):
+            side = _MISSING[Cls(row.cls)]
+            found[side, row.key] = of_json(getattr(row, side))
+        return [Carried(side, record) for (side, _), record in found.items() if record is not None]
 
     def see(
         self,
@@ -298,7 +311,7 @@ class Book:
         for one in differences:
             if one.cls not in BREAKS:
                 continue
-            kept = self._open(conn, now_run.pair, one.key)
+            kept = self.open_of_key(conn, now_run.pair, one.key)
             if kept is not None:
                 fresh = not now_run.dry_run
                 seen += Seen(again=1)
@@ -546,6 +559,10 @@ class Book:
             query = query.where(self.breaks.c.state != "closed")
         return list(conn.execute(query))
 
+    def open_of_key(self, conn: Connection, pair: str, key: str) -> BreakRow | None:
+        """The break of a key that is not closed, locked."""
+        return self._open_of_key.one_or_none(conn, {"pair": pair, "key": key})
+
     def history(self, conn: Connection, break_id: str) -> list[Row[Any]]:
         """What became of a break, oldest first; ``facts`` is JSON."""
         mine = self.events.c.break_id == break_id
@@ -582,12 +599,13 @@ class Book:
         table = self.breaks.c
         return select(self.breaks).where(table.run == run, table.state == "open").order_by(table.id)
 
-    def _open(self, conn: Connection, pair: str, key: str) -> BreakRow | None:
-        return self._open_of_key.one_or_none(conn, {"pair": pair, "key": key})
-
     def _decided(self, conn: Connection, run: Row[Any], one: Difference) -> bool:
         """Whether what is now seen was closed by a person or a rule; not, whether it had only been away for a run."""
-        last = self._last_closed_of_key.one_or_none(conn, {"pair": run.pair, "key": one.key})
+        key = {"pair": run.pair, "key": one.key}
+        matched = self._last_matched_of_key.one_or_none(conn, key) if one.cls is Cls.OTHER_DAY else None
+        if matched is not None and days_of(one.here, one.there) == days_of(*records(matched)):
+            return True
+        last = self._last_closed_of_key.one_or_none(conn, key)
         if last is None or last.action == AGREED:
             return False
         if one.cls is Cls.MALFORMED and (last.day != run.day or str(read(last.text)) != str(one.text)):
@@ -598,7 +616,12 @@ class Book:
     def _open_break(self, conn: Connection, ids: Ids, clock: Clock, run: Row[Any], one: Difference) -> None:
         now, made = _within(run, clock), ids.row()
         values = {"id": made, "pair": run.pair, "day": run.day, "key": one.key, "state": "open"}
-        values |= {**_facts(run, one), "opened_at": now, "seen_at": now}
+        values |= {
+            **_facts(run, one),
+            "other_day": _other_day(run.day, one),
+            "opened_at": now,
+            "seen_at": now,
+        }
         statements.insert(conn, self.breaks, values)
         self._note(conn, clock, made, "server", OPENED, run=run.id, cls=str(one.cls))
 
@@ -614,7 +637,7 @@ class Book:
             return
         values = _facts(run, one)
         changed = {name for name in ("cls", "here", "there") if getattr(kept, name) != values[name]}
-        values["seen_at"] = _within(run, clock)
+        values |= {"other_day": _other_day(kept.day, one), "seen_at": _within(run, clock)}
         if kept.cls != one.cls and kept.state == "healing":
             # What was begun was about something else; what this is now is asked anew.
             values |= {"state": "open", "action": None, "rule": None}
@@ -659,6 +682,11 @@ def records(row: BreakRow) -> tuple[Record | None, Record | None]:
     """What a break's row has of both sides."""
     here, there = (None if text is None else of_json(text) for text in (row.here, row.there))
     return here, there
+
+
+def days_of(*both: Record | None) -> tuple[date | None, ...]:
+    """The days of two records."""
+    return tuple(None if one is None else one.day for one in both)
 
 
 def fingerprint(row: BreakRow) -> str:
@@ -728,6 +756,13 @@ def _found(
     values |= {"there_count": there.count, "there_fen": there.fen, "files": canonical(dict(files))}
     values["counts"] = canonical({str(cls): list(found) for cls, found in counts.items()})
     return values
+
+
+def _other_day(day: str, one: Difference) -> str | None:
+    """The day of the record that is not of a break's own, where there are two."""
+    if one.here is None or one.there is None:
+        return None
+    return min({record.day.isoformat() for record in (one.here, one.there)} - {day}, default=None)
 
 
 def _json(record: Record | None) -> str | None:

@@ -97,8 +97,8 @@ def compare(
     """Compares two books of a day.
 
     Args:
-        carried: records of other days within the pair's window that had no partner then; statuses are the pair's. One
-            that has none now either is not told again.
+        carried: records of other days, however far, that had no partner then or have one that is of this day; statuses are
+            the pair's. One that has none now is not told again.
         work: folder for what does not fit into memory; room for the two books is enough.
 
     Raises:
@@ -227,13 +227,13 @@ class _Comparison:
             raise FileRefused(name, None, say(said, declared_fen=ends.fen, found_fen=fen + more))
 
     def _carry(self, carried: Iterable[Carried]) -> None:
-        """Records of other days, those within the window."""
+        """Records of other days."""
         self._db.execute("CREATE TABLE carried (side VARCHAR, key VARCHAR, amount BIGINT, currency VARCHAR,"
                          " status VARCHAR, day DATE, note VARCHAR)")  # fmt: skip
         rows = [
             (side, one.key, one.amount_fen, one.currency, one.status, one.day, one.note)
             for side, one in carried
-            if 0 < abs((one.day - self._day).days) <= self._pair.window_days
+            if one.day != self._day
         ]
         for start in range(0, len(rows), _AT_ONCE):
             self._db.executemany(

@@ -60,7 +60,7 @@ class Record:
 
 
 class Carried(NamedTuple):
-    """A record of another day that had no partner then (an open break ``missing-...``)."""
+    """A record of another day that had no partner then (an open break ``missing-...``), or one of the day that is compared."""
 
     side: Side
     record: Record

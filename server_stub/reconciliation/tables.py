@@ -47,6 +47,7 @@ def breaks(metadata: MetaData) -> Table:
         Column("id", String, primary_key=True),
         Column("pair", String, nullable=False),
         Column("day", String, nullable=False),  # ISO date, of the run that opened it
+        Column("other_day", String),  # of the record that is of another day, where there are two
         Column("run", ForeignKey("recon_runs.id"), nullable=False),  # the last that saw it
         Column("key", String, nullable=False),
         Column("cls", String, nullable=False),
@@ -81,6 +82,8 @@ def breaks(metadata: MetaData) -> Table:
     Index("breaks_of_key", table.c.key, table.c.pair)
     Index("breaks_of_run", table.c.run, table.c.id)
     Index("breaks_of_day", table.c.pair, table.c.day)
+    apart = table.c.other_day.is_not(None)
+    Index("breaks_over_days", table.c.pair, table.c.other_day, sqlite_where=apart, postgresql_where=apart)
     return table
 
 

@@ -8,7 +8,7 @@ of, not its file, is tried again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -32,9 +32,10 @@ from server_stub.reconciliation.book import AT_ONCE, Healing, Seen, found_of
 from server_stub.reconciliation.healing import Tally
 from server_stub.reconciliation.pair import Pair
 from server_stub.reconciliation.reading import FileRefused, Prepared
-from server_stub.reconciliation.records import Record
+from server_stub.reconciliation.records import Carried
 from server_stub.reconciliation.sources import FileSource, RecordSource
 from server_stub.tsp.core import Core
+from server_stub.tsp.own_books import OwnBook
 from server_stub.tsp.remedies import Remedies
 from server_stub.tsp.tables import book, files, payments
 
@@ -44,6 +45,7 @@ LATE = timedelta(hours=6)
 """So long after it could be here a day whose file is not has failed."""
 LOOKED_BACK = 31
 """Days; for older ones no file is missed any more."""
+KEYS_AT_ONCE = 500
 SAMPLE = 5
 """Differences of each class that are kept of a run that was stopped."""
 SERVER = "server"
@@ -64,7 +66,7 @@ class Books:
     Attributes:
         kind: of the other side's files.
         due: when a day's file can be here at the earliest.
-        ours: our records of a day.
+        ours: our records.
         whole: whether our records of a day are all there; until they are, or nobody waits for them any more, it is not
             compared.
     """
@@ -73,7 +75,7 @@ class Books:
     kind: str
     exchange: DayExchange
     due: Callable[[date], datetime]
-    ours: Callable[[Connection, date], Iterator[Record]]
+    ours: OwnBook
     whole: Callable[[Connection, date], bool] = lambda conn, day: True
 
 
@@ -241,7 +243,7 @@ class Reconciling:
         assert pair.there.layout is not None
 
         def ours(conn: Connection) -> Prepared:
-            return RecordSource(books.ours(conn, day), "our books").prepare(day, work)
+            return RecordSource(books.ours.of_day(conn, day), "our books").prepare(day, work)
 
         def told(step: str, percent: int) -> None:
             database.submit(lambda conn: book.progress(conn, row.id, step, percent))
@@ -249,7 +251,7 @@ class Reconciling:
         here = _Ready(await database.read(ours))
         called = f"{theirs.name} ({theirs.version})"
         there = FileSource(books.exchange.store.path(theirs.sha256), pair.there.layout, called)
-        carried = await database.read(lambda conn: book.carry(conn, pair.name, day, pair.window_days))
+        carried = await database.read(lambda conn: _carried(conn, books, day))
         begin = partial(compare, pair, here, there, day=day, carried=carried, work=work, progress=told)
         with await asyncio.to_thread(begin) as result:
             file = {"name": theirs.name, "version": theirs.version, "id": theirs.id}
@@ -332,6 +334,18 @@ def _open_days(conn: Connection, pair: str, day: date, window: int) -> list[date
     near = (breaks.day >= first) & (breaks.day < day.isoformat())
     query = select(breaks.day).where((breaks.pair == pair) & near & (breaks.state != "closed")).distinct()
     return sorted(date.fromisoformat(one) for one in conn.scalars(query))
+
+
+def _carried(conn: Connection, books: Books, day: date) -> list[Carried]:
+    """What other days have left for this one; our records as they are now."""
+    carried, statuses = book.carry(conn, books.pair.name, day), books.pair.here.statuses
+    keys = [one.record.key for one in carried if one.side == "here"]
+    now = {
+        record.key: Carried("here", replace(record, status=statuses.get(record.status, record.status)))
+        for start in range(0, len(keys), KEYS_AT_ONCE)
+        for record in books.ours.of_keys(conn, keys[start : start + KEYS_AT_ONCE])
+    }
+    return [now.get(one.record.key, one) if one.side == "here" else one for one in carried]
 
 
 def _give_up(

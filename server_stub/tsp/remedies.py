@@ -17,7 +17,7 @@ from server_stub.tsp.moves import REFUND, REVERSE, Moves
 from server_stub.tsp.reopening import REOPEN
 from server_stub.tsp.tables import authorisations
 
-BOSS, PPP = "boss", "ppp"
+BOSS, PPP = "boss", uploads.PAIR
 """The pairs."""
 SERVICE_CANCELLED = "service-cancelled"
 """The reason of a payment that goes back because BOSS has taken the service back."""

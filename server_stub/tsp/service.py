@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -149,14 +148,14 @@ class TspService:
         work: dict[str, Job] = {}
         books: dict[str, Books] = {}
         if boss is not None:
-            ours = partial(own_books.with_boss, calendar=calendar)
-            books[BOSS] = Books(pair_named(BOSS), "DZMX", boss, calendar.end_of, ours)
+            with_boss = own_books.WithBoss(calendar)
+            books[BOSS] = Books(pair_named(BOSS), "DZMX", boss, calendar.end_of, with_boss)
         if ppp is not None and self._pos is not None:
             self.uploads = Uploads(self.core, self._pos, ppp, calendar)
             work |= self.uploads.jobs()
-            ours = partial(own_books.with_ppp, calendar=calendar, terminal=self._pos.terminal)
+            with_ppp = own_books.WithPpp(calendar, self._pos.terminal)
             books[PPP] = Books(
-                pair_named(PPP), "QSMX", ppp, calendar.resumes_after, ours, uploads.is_answered
+                pair_named(PPP), "QSMX", ppp, calendar.resumes_after, with_ppp, uploads.is_answered
             )
         if not books:
             return

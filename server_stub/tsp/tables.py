@@ -343,6 +343,15 @@ uploads = Table(
 )
 """Which day's file each debit of a purse is in, and what PPP has answered."""
 
+refused_uploads = Table(
+    "refused_uploads",
+    metadata,
+    Column("payment_id", ForeignKey("payments.id"), primary_key=True),
+    Column("day", ForeignKey("upload_days.day"), primary_key=True, index=True),
+    Column("code", String, nullable=False),  # empty: of a time when it was not kept
+)
+"""In which days' files before debits of purses are that were presented again."""
+
 leases = Table(
     "psam_leases",
     metadata,

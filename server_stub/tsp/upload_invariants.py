@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, case, func, select
 from server_stub.foundation.money import yuan
 from server_stub.foundation.purse_details import ACCEPTED, DETAILS
 from server_stub.tsp import books, machines
-from server_stub.tsp.tables import ledger, payments, upload_days, uploads
+from server_stub.tsp.tables import ledger, payments, refused_uploads, upload_days, uploads
 
 
 def uploads_fit(conn: Connection, *_: object) -> list[str]:
@@ -28,13 +28,14 @@ def uploads_fit(conn: Connection, *_: object) -> list[str]:
     held = {
         row.day: row for row in conn.execute(query.where(uploads.c.day.is_not(None)).group_by(uploads.c.day))
     }
+    again = _presented_again(conn)
     booked = {
         reference.removeprefix(f"{DETAILS} "): standing.get(books.SETTLED, 0)
         for reference, standing in _settled(conn)
     }
     said = []
     for day in conn.execute(select(upload_days).order_by(upload_days.c.day)):
-        said += _day(day, held.get(day.day), booked.pop(day.day, 0))
+        said += _day(day, held.get(day.day), again.get(day.day, (0, 0)), booked.pop(day.day, 0))
     said += [
         f"{yuan(fen)} yuan are booked as settled of {day}, which was never made"
         for day, fen in booked.items()
@@ -48,10 +49,20 @@ def uploads_fit(conn: Connection, *_: object) -> list[str]:
     ]
 
 
-def _day(day: Row[Any], held: Row[Any] | None, booked: int) -> list[str]:
-    count, fen = (0, 0) if held is None else (held.count, int(held.fen))
+def _presented_again(conn: Connection) -> dict[str, tuple[int, int]]:
+    """Of each day, how many of its debits were presented again with a later one, and their amount in fen."""
+    before = refused_uploads.c
+    query = select(before.day, func.count(), func.sum(payments.c.amount_fen))
+    query = query.join(payments, payments.c.id == before.payment_id).group_by(before.day)
+    return {day: (count, int(fen)) for day, count, fen in conn.execute(query)}
+
+
+def _day(day: Row[Any], held: Row[Any] | None, again: tuple[int, int], booked: int) -> list[str]:
+    count, fen = again
+    if held is not None:
+        count, fen = count + held._mapping["count"], fen + int(held.fen)
     said = []
-    if (day.count, day.fen) < (count, fen):
+    if (day._mapping["count"], day.fen) != (count, fen):
         said.append(
             f"day {day.day} says {day.count} debits of {yuan(day.fen)} yuan; it has {count} of {yuan(fen)}"
         )

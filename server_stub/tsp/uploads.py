@@ -1,7 +1,7 @@
 """The daily upload (ONL-8): a day's debits of purses go to PPP, which answers each of them.
 
 A debit belongs to the first day that is made after its proof was in; which one that is, is kept, so that a day can be
-sent again as it was. Days that could not be made, sent or answered are caught up with in their order.
+sent again as it was. One that PPP has refused and that is presented again stays in that day, too. Days that could not be made, sent or answered are caught up with in their order.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from functools import partial
 from itertools import islice
 
 import structlog
-from sqlalchemy import Connection, Select, and_, func, insert, literal, select, update
+from sqlalchemy import Connection, Select, and_, delete, func, insert, literal, select, union_all, update
 
 from server_stub.foundation import day_files, statements
 from server_stub.foundation.calendar import Calendar, days
+from server_stub.foundation.clock import Clock
 from server_stub.foundation.day_exchange import DayExchange, Received
 from server_stub.foundation.day_files import Line, Writer
 from server_stub.foundation.jobs import Job, every
@@ -32,9 +33,11 @@ from server_stub.foundation.secret import CardNumber
 from server_stub.tsp import books, machines
 from server_stub.tsp.core import Core
 from server_stub.tsp.pos import Pos
-from server_stub.tsp.tables import debits, payments, upload_days, uploads
+from server_stub.tsp.tables import book, debits, payments, refused_uploads, upload_days, uploads
 
 UPLOAD = "upload"
+PAIR = "ppp"
+"""Under whose breaks a debit that PPP has refused is."""
 EVERY_S, SOON_S = 600, 60
 GRACE = timedelta(minutes=10)
 """So long after its end a day is made: what was under way at the cut-off is in by then, or belongs to the next one."""
@@ -140,7 +143,8 @@ class Uploads:
         while chunk := list(islice(lines, CHUNK)):
             good = [line for line in chunk if not line.fault]
             unreadable += len(chunk) - len(good)
-            odd, otherwise = await self.core.database.write(partial(_answered, lines=good))
+            take = partial(_answered, clock=self.core.clock, day=received.day, lines=good)
+            odd, otherwise = await self.core.database.write(take)
             strange += odd
             changed += otherwise
         day = received.day.isoformat()
@@ -165,6 +169,8 @@ class Uploads:
         money = select(func.count(), func.coalesce(func.sum(payments.c.amount_fen), 0)).select_from(joined)
         count, fen = conn.execute(money.where(mine, uploads.c.code == ACCEPTED)).one()
         refused = conn.execute(money.where(mine, uploads.c.code != ACCEPTED)).one()[0]
+        again = select(func.count()).where(refused_uploads.c.day == day)
+        refused += conn.execute(again).scalar_one()
         row = conn.execute(
             select(upload_days).where(upload_days.c.day == day).with_for_update()
         ).one_or_none()
@@ -211,8 +217,13 @@ def is_answered(conn: Connection, day: date) -> bool:
 
 def present_again(conn: Connection, payment: str) -> bool:
     """A debit that PPP has refused goes with the next day; False where it was not refused."""
-    mine = and_(uploads.c.payment_id == payment, uploads.c.code != ACCEPTED)
-    return bool(conn.execute(update(uploads).where(mine).values(day=None, code=None)).rowcount)
+    mine = and_(uploads.c.payment_id == payment, uploads.c.code != ACCEPTED, uploads.c.day.is_not(None))
+    row = conn.execute(select(uploads).where(mine).with_for_update()).one_or_none()
+    if row is None:
+        return False
+    statements.insert(conn, refused_uploads, {"payment_id": payment, "day": row.day, "code": row.code})
+    statements.change(conn, uploads, {"day": None, "code": None, "settled_on": None}, payment_id=payment)
+    return True
 
 
 def _of_state(state: str) -> Select[tuple[str]]:
@@ -223,14 +234,21 @@ def _of_day(day: date) -> Select[tuple[object, ...]]:
     names = ("terminal_number", "terminal_transaction_number", "date", "time", "tac", "issuer_id")
     more = ("key_version", "algorithm_id", "card_sealed")
     columns = (debits.c[name] for name in (*names, *more))
-    joined = uploads.join(payments, payments.c.id == uploads.c.payment_id)
-    joined = joined.join(debits, debits.c.payment_id == payments.c.id)
+    mine = payments.c.id.in_(
+        union_all(
+            *(
+                select(one.c.payment_id).where(one.c.day == day.isoformat())
+                for one in (uploads, refused_uploads)
+            )
+        )
+    )
+    joined = payments.join(debits, debits.c.payment_id == payments.c.id)
     query = select(payments.c.id, payments.c.amount_fen, *columns).select_from(joined)
-    return query.where(uploads.c.day == day.isoformat()).order_by(payments.c.id)
+    return query.where(mine).order_by(payments.c.id)
 
 
-def _answered(conn: Connection, lines: list[Line]) -> tuple[int, list[str]]:
-    """Keeps PPP's word on each debit; what it has accepted stays accepted, since that is booked.
+def _answered(conn: Connection, clock: Clock, day: date, lines: list[Line]) -> tuple[int, list[str]]:
+    """Keeps PPP's word on each debit of a day; what it has accepted stays accepted, since that is booked.
 
     Returns:
         How many it was not asked about, and what it says otherwise now of debits that it had accepted.
@@ -239,8 +257,13 @@ def _answered(conn: Connection, lines: list[Line]) -> tuple[int, list[str]]:
     for line in lines:
         reference, _, code, settled_on = line.fields
         mine = uploads.c.payment_id == reference
+        if _presented_again(conn, reference, day, code):
+            continue
         new = mine & (uploads.c.code.is_(None) | (uploads.c.code != ACCEPTED))
-        if conn.execute(update(uploads).where(new).values(code=code, settled_on=settled_on)).rowcount:
+        said = {"code": code, "settled_on": settled_on}
+        if conn.execute(update(uploads).where(new).values(**said)).rowcount:
+            if code == ACCEPTED:
+                _agree(conn, clock, reference)
             continue
         known = conn.execute(select(uploads.c.code, uploads.c.settled_on).where(mine)).one_or_none()
         if known is None:
@@ -248,3 +271,29 @@ def _answered(conn: Connection, lines: list[Line]) -> tuple[int, list[str]]:
         elif (code, settled_on) != tuple(known):
             changed.append(f"{reference} {known.code} {known.settled_on}, now {code} {settled_on}".strip())
     return strange, changed
+
+
+def _presented_again(conn: Connection, payment: str, day: date, code: str) -> bool:
+    """Whether an answer is about an earlier day of a debit that goes with a later one, which has the say of it.
+
+    Where it was not made yet, and PPP accepts the debit with the earlier one after all, it is of that day again.
+    """
+    before = refused_uploads.c
+    mine = (before.payment_id == payment) & (before.day == day.isoformat())
+    if conn.execute(select(before.day).where(mine)).one_or_none() is None:
+        return False
+    waits = (uploads.c.payment_id == payment) & uploads.c.day.is_(None)
+    if code != ACCEPTED:
+        conn.execute(update(refused_uploads).where(mine).values(code=code))
+        return True
+    if not conn.execute(update(uploads).where(waits).values(day=day.isoformat())).rowcount:
+        return True
+    conn.execute(delete(refused_uploads).where(mine))
+    return False
+
+
+def _agree(conn: Connection, clock: Clock, payment: str) -> None:
+    """A debit was presented again, and is accepted: there is no difference any more."""
+    row = book.open_of_key(conn, PAIR, payment)
+    if row is not None and (row.state, row.action) == ("healing", "present-again"):
+        book.agree(conn, clock, row.run, [row.id])

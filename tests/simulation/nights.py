@@ -29,13 +29,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PLACES = ("ppp/XFMX", "ppp/XFJG", "ppp/QSMX", "boss/DZMX")
-NIGHTS = 3
+NIGHTS, LATER = 3, 2
+LATE = timedelta(days=12)
+"""So long the last nights come after the first: nothing is told again then only because it is not long ago."""
 STEPS = 9
 """So often within a night everybody works for a while, ten minutes apart."""
 AWAY = 0.3
 """Of the folder's operations in the first night so many fail, half of them after they were done."""
 CHANCE = 0.4
 """Of the payments that a plant fits, so many get it."""
+CHANCE_OF_LATE = 0.7
+"""Of the others so many were opened late."""
 ONE_DAY = timedelta(days=1)
 
 
@@ -47,11 +51,13 @@ class Planted:
         by_kind: how often each.
         wanted: pair and key of each break that must be open in the end.
         gone: payments whose money must be back in the end.
+        late: payments that BOSS has opened late.
     """
 
     by_kind: Counter[str] = field(default_factory=Counter)
     wanted: set[tuple[str, str]] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
+    late: set[str] = field(default_factory=set)
 
 
 class FailingFolder:
@@ -96,8 +102,12 @@ def live(simulation: Simulation) -> Planted:
     planted = Planted()
     plant(simulation, planted)
     random = simulation.random("night")
-    for night in range(NIGHTS):
+    for night in range(NIGHTS + LATER):
         _come_to_midnight(simulation)
+        if night == NIGHTS:
+            simulation.loop.jump(LATE.total_seconds())
+        elif night > NIGHTS:
+            plant_late(simulation, planted)
         simulation.dark = night == 0
         for step in range(STEPS):
             if simulation.dark and random.random() < 0.3:
@@ -119,7 +129,7 @@ def _come_to_midnight(simulation: Simulation) -> None:
 
 def plant(simulation: Simulation, planted: Planted) -> None:
     """Puts things out of order that the day has left in order."""
-    random = Random(f"plants {simulation.seed}")
+    random, late = (Random(f"{name} {simulation.seed}") for name in ("plants", "opened late"))
     tsp_files, boss_files = simulation.hosts["tsp"].files, simulation.hosts["boss"].files
     now = simulation.hosts["boss"].now()
     with opened(tsp_files) as ours, opened(boss_files) as theirs, ours.begin(), theirs.begin():
@@ -130,9 +140,36 @@ def plant(simulation: Simulation, planted: Planted) -> None:
                 if ours.execute(select(tsp.debits).filter_by(payment_id=row.id)).first() is not None:
                     kinds.append(_forge)
                 kind = random.choice(kinds)
-                kind(ours, theirs, row, now, planted)
-                planted.by_kind[kind.__name__.removeprefix("_")] += 1
-                simulation.note("plant", f"{kind.__name__} {row.id}")
+            elif late.random() < CHANCE_OF_LATE:
+                kind = _open_late
+            else:
+                continue
+            kind(ours, theirs, row, now, planted)
+            planted.by_kind[kind.__name__.removeprefix("_")] += 1
+            simulation.note("plant", f"{kind.__name__} {row.id}")
+
+
+def plant_late(simulation: Simulation, planted: Planted) -> None:
+    """BOSS takes back what it has opened long ago, also what it had told late."""
+    now = simulation.hosts["boss"].now()
+    tsp_files, boss_files = simulation.hosts["tsp"].files, simulation.hosts["boss"].files
+    with opened(tsp_files) as ours, opened(boss_files) as theirs, theirs.begin():
+        for row in ours.execute(select(tsp.payments).where(tsp.payments.c.state == "opened")).all():
+            state = theirs.scalar(select(boss.orders.c.state).where(boss.orders.c.id == row.order_id))
+            wanted = {("boss", row.id), ("ppp", row.id)} & planted.wanted
+            # Of a card's, whether it was matched shows only where nothing else is left of it for a person.
+            matched = row.method == "card" and row.id in planted.late
+            if state == "opened" and not wanted and not matched:
+                _take_back(ours, theirs, row, now, planted)
+                planted.by_kind["late_take_back"] += 1
+                simulation.note("plant", f"late take-back {row.id}")
+
+
+def _open_late(ours: Connection, theirs: Connection, row: Row[Any], now: datetime, planted: Planted) -> None:
+    """BOSS says that it has opened it days after it was paid, and tells it then. Heals."""
+    mine = update(boss.orders).where(boss.orders.c.id == row.order_id)
+    theirs.execute(mine.values(opened_at=now + timedelta(days=6)))
+    planted.late.add(row.id)
 
 
 def _lose(ours: Connection, theirs: Connection, row: Row[Any], now: datetime, planted: Planted) -> None:

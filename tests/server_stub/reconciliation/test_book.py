@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -178,17 +179,38 @@ def test_another_day_leaves_the_breaks_of_a_day_alone(house: House) -> None:
     assert house.one().state == "open"
 
 
-def test_what_was_left_over_is_carried_within_the_window_and_closed_when_it_is_found(house: House) -> None:
+def test_what_was_left_over_is_carried_until_it_is_found(house: House) -> None:
     house.run(missing(), missing("here", "K2"), status("K3"))
-    carried = house(lambda conn: book.carry(conn, "a-b", NEXT, 1))
-    assert carried == [Carried("here", record()), Carried("there", record("K2"))]
-    for other in (("a-b", DAY, 1), ("a-b", NEXT + timedelta(days=1), 1), ("other", NEXT, 1)):
+    carried = [Carried("here", record()), Carried("there", record("K2"))]
+    for day in (NEXT, NEXT + timedelta(days=300), DAY - timedelta(days=1)):
+        assert house(lambda conn, day=day: book.carry(conn, "a-b", day)) == carried
+    for other in (("a-b", DAY), ("other", NEXT)):
         assert house(lambda conn, other=other: book.carry(conn, *other)) == []
     found = Difference(Cls.OTHER_DAY, "K1", record(), record(day=NEXT), ("day",))
     assert house.run(found, day=NEXT)[3] == [Healed("settled-late", "match", 1, 500, held=False)]
     assert (house.one().state, house.one().action, house.one().day) == ("closed", "match", "2026-06-21")
     # The day once more, alone: what was settled late is no new break.
     assert house.run(missing(), missing("here", "K2"), status("K3"))[1] == Seen(again=2, known=1)
+
+
+def test_two_records_of_two_days_know_each_other_from_then_on(house: House) -> None:
+    """Either day can be compared once more; what is otherwise then is told of both."""
+    house.run(missing())
+    house.run(Difference(Cls.OTHER_DAY, "K1", record(), record(day=NEXT), ("day",)), day=NEXT)
+    known = {DAY: Carried("there", record(day=NEXT)), NEXT: Carried("here", record())}
+    for day, one in known.items():
+        assert house(lambda conn, day=day: book.carry(conn, "a-b", day)) == [one]
+    assert house(lambda conn: book.carry(conn, "a-b", NEXT + timedelta(days=1))) == []
+    # Found again from either day, also with another status by now, it is nothing new.
+    moved = replace(record(), status="refunded"), replace(record(day=NEXT), status="refunded")
+    late = Difference(Cls.OTHER_DAY, "K1", *moved, ("day",))
+    assert [house.run(late, day=day)[1] for day in (DAY, NEXT)] == [Seen(known=1)] * 2
+    back = replace(record(day=NEXT), status="refunded")
+    house.run(Difference(Cls.REVERSED, "K1", record(), back, ("status",)), day=NEXT)
+    assert house.one().state == "open"
+    assert house(lambda conn: book.carry(conn, "a-b", DAY)) == [Carried("there", back)]
+    house.run(Difference(Cls.REVERSED, "K1", record(), back, ("status",)), day=DAY)
+    assert house(lambda conn: book.carry(conn, "a-b", NEXT)) == [Carried("here", record())]
 
 
 def test_a_key_has_one_open_break_and_its_history_knows_the_rest(house: House) -> None:

@@ -48,9 +48,8 @@ def naive(both: Pair, here: Sequence[Record], there: Sequence[Record], carried: 
             books[side][record.key].append(common(record))  # type: ignore[index]
     old: dict[Side, dict[str, Record]] = {"here": {}, "there": {}}
     for side, record in carried:
-        away = abs((record.day - DAY).days)
         newer = record.key not in old[side] or old[side][record.key].day <= record.day
-        if 0 < away <= both.window_days and record.key not in books[side] and newer:
+        if record.day != DAY and record.key not in books[side] and newer:
             old[side][record.key] = record
     found: Found = set()
     # What was left over on both sides has found each other, too.

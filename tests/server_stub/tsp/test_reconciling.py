@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,19 @@ import pytest
 from sqlalchemy import Connection, delete, select, update
 from structlog.testing import capture_logs
 
+from server_stub.backoffice import totals
 from server_stub.backoffice.pages.reconciliation import uncompared
 from server_stub.boss import cancelling
 from server_stub.boss import tables as boss
 from server_stub.boss.day_work import DayWork as BossDayWork
 from server_stub.foundation import day_exchange
 from server_stub.foundation.clock import CHINA
+from server_stub.foundation.day_exchange import DayExchange
 from server_stub.foundation.folders import FolderError
 from server_stub.foundation.sentences import read
 from server_stub.reconciliation.book import Decision, DecisionRefused, sample_of
 from server_stub.settings import Settings
-from server_stub.tsp import books, tables
+from server_stub.tsp import books, tables, uploads
 from server_stub.tsp import reconciling as tsp_reconciling
 from server_stub.tsp.reconciling import Reconciling
 from tests.server_stub.system import Box, System, exchange_below, running_with_ppp
@@ -38,7 +41,8 @@ SECOND_FEN = 50_000
 
 @pytest.fixture
 async def system(tmp_path: Path, kind: str) -> AsyncIterator[System]:
-    async with running_with_ppp(tmp_path / "data", folder=exchange_below(tmp_path)) as system:
+    kept = Settings(idempotency_days=400)  # clocks go far here
+    async with running_with_ppp(tmp_path / "data", kept, folder=exchange_below(tmp_path)) as system:
         yield system
 
 
@@ -47,13 +51,17 @@ def reconciling(system: System) -> Reconciling:
     return system.tsp.reconciling
 
 
+def telling(system: System) -> BossDayWork:
+    assert system.roles.boss is not None
+    assert system.roles.boss.days is not None
+    return system.roles.boss.days
+
+
 async def morning(system: System, days: int = 1) -> None:
     """The day ends; files go out, are answered, and are compared."""
     next_day(system, days)
-    assert system.roles.boss is not None
-    assert system.roles.boss.days is not None
     await exchanged(system)
-    await system.roles.boss.days.publish()
+    await telling(system).publish()
     await answering(system).publish()
     await reconciling(system).run()
 
@@ -123,9 +131,9 @@ async def breaks(system: System) -> list[tuple[str, str, str, str | None]]:
     return sorted((row.pair, row.cls, row.state, row.action) for row in await system.rows(tables.book.breaks))
 
 
-async def bought(system: System, box: Box, service: str) -> Any:
+async def bought(system: System, box: Box, service: str, term: str = "monthly") -> Any:
     """Paid with the demo wallet; open."""
-    payment = await box.pay("wallet:demo", service, "monthly")
+    payment = await box.pay("wallet:demo", service, term)
     payment = await box.until(payment["payment"], lambda view: view["qr"] is not None)
     await system.phone(payment["qr"]["payload"], "pay")
     return await box.state(payment["payment"], "done")
@@ -166,15 +174,7 @@ async def test_a_service_that_boss_has_lost_is_opened_again(system: System) -> N
     """As after a restore of BOSS: the subscriber is never left without what was paid."""
     (payment,) = await paid(system)
 
-    def lose(conn: Connection) -> None:
-        order = boss.orders.c.id == payment["order"]
-        opened = conn.scalar(select(boss.orders.c.subscription_id).where(order))
-        lost = {"state": "quoted", "payment": None, "subscription_id": None, "opened_at": None}
-        conn.execute(update(boss.orders).where(order).values(**lost))
-        conn.execute(delete(boss.subscriptions).where(boss.subscriptions.c.id == opened))
-        conn.execute(delete(boss.keys))
-
-    await system.boss(lose)
+    await system.boss(partial(lose, order=payment["order"]))
     await morning(system)
     assert (await runs(system))["boss"] == ("done", {"missing-there": 1})
     await delivered(system)
@@ -182,6 +182,16 @@ async def test_a_service_that_boss_has_lost_is_opened_again(system: System) -> N
     assert await breaks(system) == [("boss", "missing-there", "healing", "open")]
     await morning(system, 2)
     assert await breaks(system) == [("boss", "other-day", "closed", "match")]
+
+
+def lose(conn: Connection, order: str) -> None:
+    """BOSS knows no more that it has opened an order, nor that it was asked."""
+    mine = boss.orders.c.id == order
+    opened = conn.scalar(select(boss.orders.c.subscription_id).where(mine))
+    lost = {"state": "quoted", "payment": None, "subscription_id": None, "opened_at": None}
+    conn.execute(update(boss.orders).where(mine).values(**lost))
+    conn.execute(delete(boss.subscriptions).where(boss.subscriptions.c.id == opened))
+    conn.execute(delete(boss.keys))
 
 
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
@@ -233,6 +243,105 @@ async def test_what_a_wallet_paid_for_a_service_that_was_taken_back_goes_back(sy
     assert balance == 0
     await morning(system, 2)
     assert (await runs(system))["boss"][0] == "done"
+
+
+async def told_until(system: System, days: int) -> None:
+    """BOSS has told every day until then; those between are of no interest, and left out."""
+    next_day(system, days)
+    day_work = telling(system)
+    day = DAY + timedelta(days=days - 1)
+    await day_work._exchange.send("DZMX", day, partial(day_work._opened, day=day))
+
+
+async def told_and_compared(system: System, days: int) -> None:
+    """A morning without PPP."""
+    next_day(system, days)
+    await telling(system).publish()
+    await reconciling(system).run()
+
+
+async def records(box: Box) -> list[Any]:
+    """What the television lists of its payments."""
+    return list((await box.get("/records"))["records"])
+
+
+async def test_what_was_taken_back_a_year_later_goes_back_too(system: System) -> None:
+    """A yearly service; BOSS tells the day of the opening once more, however long ago that is."""
+    box, other = await system.box(), await system.box("85312047")
+    payment = await bought(system, box, "kids", "yearly")
+    another = await bought(system, other, "kids", "yearly")
+    await morning(system)
+    before = await system.tsp.database.read(lambda conn: totals.count(conn, DAY))
+    assert [(one.money, one.number) for one in before] == [("taken", 2)]
+    await told_until(system, 330)
+    await taken_back(system, payment["order"])
+    await told_and_compared(system, 331)
+    assert await breaks(system) == [("boss", "reversed-on-one-side", "closed", "refund")]
+    late = await box.until(payment["payment"], lambda view: view["money"] == "returned")
+    assert (late["state"], late["reason"]) == ("late", "service-cancelled")
+    listed = [(await one.get("/records"))["records"] for one in (box, other)]
+    assert [[one["money"] for one in records] for records in listed] == [["returned"], ["taken"]]
+    assert another["payment"] == listed[1][0]["payment"]
+    after = await system.tsp.database.read(lambda conn: totals.count(conn, DAY))
+    assert sorted((one.money, one.number) for one in after) == [("returned", 1), ("taken", 1)]
+    moved, _, _ = await system.tsp.database.read(lambda conn: totals.moved(conn, 0, system.clock.now()))
+    assert DAY in moved
+    assert (await runs(system))["boss"] == ("done", {"matched": 1, "reversed-on-one-side": 1})
+    assert await at_boss(system, boss.changed_days.notes) == []
+    # Nothing more comes of it.
+    await told_and_compared(system, 331)
+    assert await breaks(system) == [("boss", "reversed-on-one-side", "closed", "refund")]
+
+
+async def test_a_day_that_is_changed_while_it_is_told_is_told_once_more(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await system.box(), await system.box("85312047")
+    payments = [await bought(system, box, "kids") for box in (first, second)]
+    await morning(system)
+    await told_until(system, 20)
+    await taken_back(system, payments[0]["order"])
+    deliver, cut = DayExchange.deliver, list[date]()
+
+    async def late(self: DayExchange, kind: str, day: date, *args: Any, **more: Any) -> Any:
+        """Made, and not yet there, when the other service is taken back."""
+        if (kind, day) == ("DZMX", DAY) and not cut:
+            cut.append(day)
+            await taken_back(system, payments[1]["order"])
+        return await deliver(self, kind, day, *args, **more)
+
+    monkeypatch.setattr(DayExchange, "deliver", late)
+    await told_and_compared(system, 21)
+    await told_and_compared(system, 21)
+    assert await breaks(system) == [("boss", "reversed-on-one-side", "closed", "refund")] * 2
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+async def test_many_old_days_are_told_a_few_at_a_time_after_this_mornings(system: System) -> None:
+    """Services are taken back that were opened on three hundred days."""
+    await morning(system)
+    await told_until(system, 320)
+    boss_days = telling(system)
+    midday = datetime.combine(DAY, datetime.min.time(), CHINA) + timedelta(hours=12)
+
+    def noted(conn: Connection) -> None:
+        for number in range(3000):
+            boss.changed_days.note(conn, midday + timedelta(days=number % 300))
+
+    await system.boss(noted)
+    next_day(system, 321)
+    sent: list[list[date]] = []
+    for _ in range(14):
+        before = {row.id for row in await at_boss(system, boss.files.files)}
+        await boss_days.publish()
+        after = [row for row in await at_boss(system, boss.files.files) if row.id not in before]
+        sent.append([date.fromisoformat(row.day) for row in after])
+    assert DAY + timedelta(days=320) in sent[0]
+    assert max(map(len, sent)) <= day_exchange.AT_ONCE
+    assert {day for some in sent for day in some} >= {
+        DAY + timedelta(days=number) for number in range(1, 300)
+    }
+    assert await at_boss(system, boss.changed_days.notes) == []
 
 
 async def test_what_a_card_paid_for_it_a_person_gives_back(system: System) -> None:
@@ -306,6 +415,50 @@ async def test_a_debit_that_ppp_refuses_waits_and_can_be_presented_again(system:
     await morning(system, 2)
     assert await breaks(system) == [("ppp", "status", "closed", "agreed")]
     assert [row[1:3] for row in await days_of(system)] == [("answered", 1), ("answered", 1)]
+
+
+async def test_a_debit_that_is_accepted_much_later_agrees_and_its_days_add_up(
+    system: System, tmp_path: Path
+) -> None:
+    """Presented again after ten days; the day that it was refused with is sent again as it was, before and after that."""
+    await paid(system, 2)
+    debit, _ = await system.rows(tables.debits)
+    mine = tables.debits.c.payment_id == debit.payment_id
+
+    async def tac(value: str) -> None:
+        changed = update(tables.debits).where(mine).values(tac=value)
+        await system.tsp.database.write(lambda conn: conn.execute(changed))
+
+    async def totals_of() -> list[tuple[Any, ...]]:
+        """Of days with debits: day, state, count, how many were accepted, and refused."""
+        return [(*row[:3], row[4], row[6]) for row in await days_of(system) if row[2]]
+
+    async def send_again() -> None:
+        await system.tsp.database.write(lambda conn: uploads.send_again(conn, DAY))
+        await exchanged(system)
+
+    await tac("00000000")
+    await morning(system)
+    await morning(system, 10)
+    first = ("2026-06-21", "answered", 2, 1, 1)
+    assert await totals_of() == [first]
+    path = tmp_path / "exchange" / "ppp" / "XFMX" / "XFMX20260621.TXT"
+    sent = path.read_bytes()
+    await decide(system, "present-again")
+    await send_again()
+    assert (path.read_bytes(), await totals_of()) == (sent, [first])
+    assert await breaks(system) == [("ppp", "status", "healing", "present-again")]
+    await tac(debit.tac)
+    await morning(system, 11)
+    assert await breaks(system) == [("ppp", "status", "closed", "agreed")]
+    both = [first, ("2026-07-01", "answered", 1, 1, 0)]
+    assert await totals_of() == both
+    await send_again()
+    assert await totals_of() == both
+    await morning(system, 12)
+    assert await breaks(system) == [("ppp", "status", "closed", "agreed")]
+    for day in (DAY, DAY + timedelta(days=10)):
+        assert (await runs(system, day))["ppp"] == ("done", {"matched": 1})
 
 
 async def test_a_file_that_does_not_come_is_told_and_caught_up_with(system: System, tmp_path: Path) -> None:
@@ -415,6 +568,98 @@ async def test_a_payment_over_the_cut_off_is_matched_on_the_other_day(system: Sy
     await morning(system, 2)
     assert await breaks(system) == [("boss", "other-day", "closed", "match")]
     assert len(await at_boss(system, boss.ledger.entries)) == 2
+
+
+async def paid_while_boss_is_away(system: System, box: Box, days: int) -> Any:
+    """A wallet pays; BOSS cannot be asked for so many days, tells nothing, and then opens the service."""
+    payment = await box.pay("wallet:demo", "kids", "monthly")
+    payment = await box.until(payment["payment"], lambda view: view["qr"] is not None)
+    system.network.cut.add("/boss/v1")
+    await system.phone(payment["qr"]["payload"], "pay")
+    await box.state(payment["payment"], "paid", "done")
+    for day in range(1, days + 1):
+        await morning(system, day)
+    system.network.cut.clear()
+    system.clock.advance(timedelta(hours=2).total_seconds())
+    return await box.state(payment["payment"], "done")
+
+
+async def test_what_boss_opens_after_a_week_is_matched_and_goes_back_when_it_is_taken_back(
+    system: System,
+) -> None:
+    box = await system.box()
+    payment = await paid_while_boss_is_away(system, box, 7)
+    await delivered(system)
+    (waits,) = await breaks(system)
+    assert waits[:2] == ("boss", "missing-there")
+    await morning(system, 8)
+    assert await breaks(system) == [("boss", "other-day", "closed", "match")]
+    assert (await runs(system, DAY + timedelta(days=7)))["boss"] == ("done", {"other-day": 1})
+    # The day it was paid on is compared once more, as one is where another service of it was taken back.
+    await compared_again(system, DAY)
+    assert await breaks(system) == [("boss", "other-day", "closed", "match")]
+    await told_until(system, 40)
+    await taken_back(system, payment["order"])
+    await told_and_compared(system, 41)
+    assert await breaks(system) == [
+        ("boss", "other-day", "closed", "match"),
+        ("boss", "reversed-on-one-side", "closed", "refund"),
+    ]
+    await box.until(payment["payment"], lambda view: view["money"] == "returned")
+    for day in (DAY, DAY + timedelta(days=7)):
+        await compared_again(system, day)
+    assert [row[2] for row in await breaks(system)] == ["closed", "closed"]
+    assert len(await breaks(system)) == 2
+
+
+async def compared_again(system: System, day: date) -> None:
+    core = system.tsp.core
+    await core.database.write(
+        lambda conn: tables.book.want(conn, core.ids, core.clock, "boss", day, "person:Wu")
+    )
+    system.clock.advance(1)
+    await reconciling(system).run()
+
+
+async def test_what_a_card_paid_and_boss_opened_late_is_one_difference_of_both_days(system: System) -> None:
+    """The day it was paid on is compared once more while a person is asked about what BOSS has taken back."""
+    (payment,) = await paid(system)
+    opened = datetime.combine(DAY + timedelta(days=5), datetime.min.time(), CHINA)
+    changed = update(boss.orders).where(boss.orders.c.id == payment["order"]).values(opened_at=opened)
+    await system.boss(lambda conn: conn.execute(changed))
+    for day in range(1, 7):
+        await morning(system, day)
+        await delivered(system)
+    assert await breaks(system) == [("boss", "other-day", "closed", "match")]
+    await told_until(system, 20)
+    await taken_back(system, payment["order"])
+    await told_and_compared(system, 21)
+    both = [("boss", "other-day", "closed", "match"), ("boss", "reversed-on-one-side", "open", None)]
+    assert await breaks(system) == both
+    for day in (DAY, DAY + timedelta(days=5), DAY):
+        await compared_again(system, day)
+        assert await breaks(system) == both
+    await decide(system, "returned-by-hand")
+    assert [row.state for row in await system.rows(tables.payments)] == ["refunded"]
+
+
+async def test_what_a_limit_has_held_a_person_opens_five_days_later(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (payment,) = await paid(system)
+    there = reconciling(system).books["boss"]
+    rules = tuple(rule.model_copy(update={"limit_count": 0}) for rule in there.pair.heal)
+    strict = replace(there, pair=there.pair.model_copy(update={"heal": rules}))
+    monkeypatch.setitem(reconciling(system).books, "boss", strict)  # type: ignore[arg-type]
+    await system.boss(partial(lose, order=payment["order"]))
+    for day in range(1, 6):
+        await morning(system, day)
+    assert await breaks(system) == [("boss", "missing-there", "open", None)]
+    await decide(system, "open")
+    system.tsp.core.outbox.worker.kick()
+    await delivered(system)
+    await morning(system, 6)
+    assert await breaks(system) == [("boss", "other-day", "closed", "match")]
 
 
 async def test_a_dry_run_changes_nothing_and_says_what_would_be_done(system: System) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any
 
+from server_stub.foundation import changed_days
 from server_stub.foundation.purse_details import ACCEPTED
 from server_stub.ppp import purse_debits
 from server_stub.reconciliation import book
@@ -59,3 +60,24 @@ def refund_is_not_owed() -> AbstractContextManager[Any]:
         self._close_order(conn, payment, actor)
 
     return put(remedies.Remedies, "_refund", silent)
+
+
+@bug("old-days-are-not-told-again", LEFT, seed=20)
+def old_days_are_not_told_again() -> AbstractContextManager[Any]:
+    """What is taken back after a week changes a day that nobody looks at any more."""
+
+    def unnoted(self: Any, conn: Any, at: Any) -> None:
+        """As if nothing had changed."""
+
+    return put(changed_days.ChangedDays, "note", unnoted)
+
+
+@bug("nothing-waits-longer-than-the-window", LEFT, seed=20)
+def nothing_waits_longer_than_the_window() -> AbstractContextManager[Any]:
+    """What BOSS opens later than that does not find its payment."""
+    carry = book.Book.carry
+
+    def near(self: Any, conn: Any, pair: str, day: Any) -> Any:
+        return [one for one in carry(self, conn, pair, day) if abs((one.record.day - day).days) <= 3]
+
+    return put(book.Book, "carry", near)
