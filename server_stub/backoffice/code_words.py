@@ -255,6 +255,7 @@ FACTS: Mapping[str, str | tuple[str, str]] = {
     "load": N_("Load"),
     "order": N_("Order"),
     "case": N_("Case"),
+    "break": N_("Difference"),
     "case_kind": N_("Kind of case"),
     "kind": N_("Kind"),
     "term": N_("Term"),

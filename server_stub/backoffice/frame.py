@@ -149,7 +149,16 @@ def environment(language: str) -> Environment:
     )
     for name in (
         *("PAYMENT_STATES", "CASE_STATES", "BOX_STATES", "BATCH_STATES", "PROPOSAL_STATES", "TASK_STATES"),
-        *("METHODS", "SUMMED_METHODS", "TERMS", "CASE_KINDS", "CASE_ACTIONS", "ROLES", "STAFF_ROLES"),
+        *(
+            "METHODS",
+            "SUMMED_METHODS",
+            "TERMS",
+            "CASE_KINDS",
+            "CASE_WAITS",
+            "CASE_ACTIONS",
+            "ROLES",
+            "STAFF_ROLES",
+        ),
     ):
         made.globals[name] = getattr(words, name)
     made.globals["AUDITED"], made.globals["JOBS"] = code_words.AUDITED, code_words.JOBS

@@ -252,6 +252,18 @@ CASE_KINDS = {
     "unknown-at-ppp": N_("The card has certified a sale that UnionPay does not know"),
 }
 """A kind that is not here is shown by its own name."""
+CASE_WAITS = {
+    "card-unknown": N_(
+        "If the card was debited, or nobody knows yet, decide nothing: when the card is in the box again, the payment is found out and the case closes by itself."
+    ),
+    "online-unknown": N_(
+        "If the account was debited, or nobody knows yet, decide nothing: UnionPay goes on being asked, and its answer closes the case by itself."
+    ),
+    "wallet-unknown": N_(
+        "If the wallet took the money, or nobody knows yet, decide nothing: the wallet goes on being asked, and its answer closes the case by itself."
+    ),
+}
+"""What is to be left alone for now, and why."""
 CASE_ACTIONS = {
     "accept-proof": (
         N_("Accept the proof"),

@@ -119,7 +119,7 @@ class PurseDebits:
         if before is not None and before.code == ACCEPTED:
             same = before.digest == digest
             code = ACCEPTED if same else KNOWN
-            return Judged(reference, amount, code, before.settled_on or "" if same else "", {}, False)
+            return Judged(reference, amount, code, _compact(before.settled_on) if same else "", {}, False)
         serial, code = self._verdict(detail)
         values: dict[str, Any] = {"amount_fen": detail.amount_fen, "digest": digest, "card": None}
         values |= {"masked": None if serial is None else serial.masked, "settled_on": None}
@@ -132,7 +132,7 @@ class PurseDebits:
                 code, values["card"] = KNOWN, None
             else:
                 values["settled_on"] = self._calendar.settles_on(day).isoformat()
-        settled = (values["settled_on"] or "").replace("-", "")
+        settled = _compact(values["settled_on"])
         return Judged(reference, amount, code, settled, {**values, "code": code}, code == ACCEPTED)
 
     def _verdict(self, detail: Detail) -> tuple[CardNumber | None, str]:
@@ -169,3 +169,8 @@ def _same_debit(conn: Connection, values: Mapping[str, Any]) -> bool:
     names = ("card", "terminal_number", "number", "date", "time")
     query = select(purse_debits.c.reference).filter_by(**{name: values[name] for name in names})
     return conn.execute(query).first() is not None
+
+
+def _compact(day: str | None) -> str:
+    """A day of settlement as the file has it; "" where there is none."""
+    return (day or "").replace("-", "")

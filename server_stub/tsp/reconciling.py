@@ -131,6 +131,8 @@ class Reconciling:
         for day, entry in await books.exchange.new(books.kind):
             received = await books.exchange.fetch(books.kind, day, entry)
             if received is None:
+                # What was compared before is not what is known any more: the day has a run that says why.
+                await self._core.database.write(partial(self._refused, books=books, day=day))
                 continue
 
             def want(conn: Connection, day: date = day, received: Received = received) -> None:
@@ -144,6 +146,11 @@ class Reconciling:
                 books.exchange.used(conn, received)
 
             await self._core.database.write(want)
+
+    def _refused(self, conn: Connection, books: Books, day: date) -> None:
+        last = files.last(conn, books.exchange.partner, IN, day_files.name_of(books.kind, day))
+        if last is not None and last.state == REFUSED:
+            self._want(conn, books.pair.name, day, SERVER)
 
     def _want(self, conn: Connection, pair: str, day: date, by: str) -> None:
         runs = book.runs.c

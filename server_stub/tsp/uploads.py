@@ -276,19 +276,26 @@ def _answered(conn: Connection, clock: Clock, day: date, lines: list[Line]) -> t
 def _presented_again(conn: Connection, payment: str, day: date, code: str) -> bool:
     """Whether an answer is about an earlier day of a debit that goes with a later one, which has the say of it.
 
-    Where it was not made yet, and PPP accepts the debit with the earlier one after all, it is of that day again.
+    Where it was not made yet, or was refused too, and PPP accepts the debit with the earlier one after all, it is of that day
+    again.
     """
     before = refused_uploads.c
     mine = (before.payment_id == payment) & (before.day == day.isoformat())
     if conn.execute(select(before.day).where(mine)).one_or_none() is None:
         return False
-    waits = (uploads.c.payment_id == payment) & uploads.c.day.is_(None)
     if code != ACCEPTED:
         conn.execute(update(refused_uploads).where(mine).values(code=code))
         return True
-    if not conn.execute(update(uploads).where(waits).values(day=day.isoformat())).rowcount:
+    later = conn.execute(select(uploads).where(uploads.c.payment_id == payment)).one()
+    if later.day is not None and later.code in (None, ACCEPTED):  # it has the say, or is about to
         return True
     conn.execute(delete(refused_uploads).where(mine))
+    if later.day is not None:
+        statements.insert(
+            conn, refused_uploads, {"payment_id": payment, "day": later.day, "code": later.code}
+        )
+    back = {"day": day.isoformat(), "code": None, "settled_on": None}
+    conn.execute(update(uploads).where(uploads.c.payment_id == payment).values(**back))
     return False
 
 

@@ -269,6 +269,8 @@ class System:
         self.clock = clock
         self.network = network
         self.outside = outside
+        self.made_up: set[str] = set()
+        """Days whose totals a test has written down by itself: nobody debited what they say."""
 
     @property
     def tsp(self) -> TspService:
@@ -519,6 +521,7 @@ async def proved(system: System) -> None:
     now = datetime.min.replace(tzinfo=CHINA) + timedelta(days=366)
     # An order that BOSS has lost is how tests have it refuse a service that was paid.
     wrong = [one for one in await faults(system, now) if "of nothing at BOSS" not in one]
+    wrong = [one for one in wrong if not any(f"day {day} says" in one for day in system.made_up)]
     assert not wrong, wrong
 
 

@@ -118,7 +118,7 @@ def look(conn: Connection, now: datetime) -> Today:
         (
             Need("/cases", open_cases[0], CASES, "bad", open_cases[1]),
             Need("/breaks?state=open", breaks[0], BREAKS, "bad", breaks[1]),
-            *(_days(conn, pair, now) for pair in pairs()),
+            *(_days(conn, pair) for pair in pairs()),
             Need("/batches", differ[0], BATCHES, "bad", differ[1]),
             Need("/psams", locked[0], PSAMS, "bad", locked[1]),
             Need("/jobs", failed[0], JOBS, "wait", failed[1]),
@@ -134,9 +134,9 @@ def _waits() -> ColumnElement[bool]:
     return book.breaks.c.closed_at.is_(None) & (book.breaks.c.state == "open")
 
 
-def _days(conn: Connection, pair: str, now: datetime) -> Need:
+def _days(conn: Connection, pair: str) -> Need:
     """Those of a pair that could not be compared."""
-    which = (book.runs.c.pair == pair) & uncompared(now)
+    which = (book.runs.c.pair == pair) & uncompared()
     number, oldest = _count(conn, book.runs, which, book.runs.c.day)
     return Need(f"/reconciliation?pair={pair}&state={UNCOMPARED}", number, DAYS, "bad", oldest, pair)
 

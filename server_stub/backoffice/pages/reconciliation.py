@@ -19,7 +19,6 @@ from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import N_
 from server_stub.foundation import jobs, statements
-from server_stub.foundation.clock import CHINA
 from server_stub.reconciliation.book import sample_of
 from server_stub.reconciliation.healing import Healed
 from server_stub.tsp import tables
@@ -31,7 +30,6 @@ ISO = 10
 """Letters of a day."""
 UNDER_WAY = ("wanted", "running")
 UNCOMPARED = "uncompared"
-LOOKED_BACK = timedelta(days=31)
 """Days before are not missed any more, as in ``tsp.reconciling``."""
 STATES = (
     ("", N_("All")),
@@ -86,8 +84,7 @@ async def _listed(visit: Visit, pair: str, error: str = "", typed: str | None = 
         if told["day"]:
             wanted.append(runs.day == told["day"])
         if told["state"]:
-            now = office.clock.now()
-            wanted.append(uncompared(now) if told["state"] == UNCOMPARED else runs.state == told["state"])
+            wanted.append(uncompared() if told["state"] == UNCOMPARED else runs.state == told["state"])
         if before:
             day, run = before[:ISO], before[ISO:]
             wanted.append((runs.day < day) | ((runs.day == day) & (runs.id < run)))
@@ -119,12 +116,10 @@ async def _listed(visit: Visit, pair: str, error: str = "", typed: str | None = 
     return visit.page("reconciliation.html", 422 if error else 200, **facts)
 
 
-def uncompared(now: datetime) -> ColumnElement[bool]:
-    """Runs of the last days that came to nothing, where they are the last of their day: whatever came before them."""
+def uncompared() -> ColumnElement[bool]:
+    """Runs that came to nothing, where they are the last of their day: whatever came before them, however old the day."""
     runs = book.runs.c
-    first = (now.astimezone(CHINA) - LOOKED_BACK).date().isoformat()
-    failed = runs.state.in_(("failed", "refused", "stopped")) & ~runs.dry_run & (runs.day >= first)
-    return failed & book.newest()
+    return runs.state.in_(("failed", "refused", "stopped")) & ~runs.dry_run & book.newest()
 
 
 def _place(row: Row[Any]) -> str:

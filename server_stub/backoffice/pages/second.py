@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Row
 from starlette.responses import Response
 
 from server_stub.backoffice import proposals, tables
-from server_stub.backoffice.errors import Clash, Impossible, Unknown
+from server_stub.backoffice.errors import Impossible, Unknown, unfit
 from server_stub.backoffice.recon_words import BREAK_ACTIONS
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import CASE_ACTIONS, N_, yuan
-from server_stub.foundation import card_numbers, statements
+from server_stub.foundation import statements
+from server_stub.foundation.card_numbers import hidden
 
 pages = Pages()
 
@@ -78,14 +80,29 @@ async def confirm(visit: Visit) -> Response:
     return visit.go(visit.back(), "confirmed")
 
 
+@pages.get("/proposals/{proposal}/refuse", Right.CONFIRM)
+async def refusal(visit: Visit) -> Response:
+    """Asks why not: whoever proposed it is to know."""
+    return await _refusal(visit)
+
+
+async def _refusal(visit: Visit, wrong: Mapping[str, str] = MappingProxyType({}), note: str = "") -> Response:
+    wanted = visit.path["proposal"]
+    row = await visit.office.database.read(lambda conn: statements.one(conn, tables.proposals, id=wanted))
+    if row is None:
+        raise Unknown
+    facts = {"row": row, "summary": summary(visit, row), "wrong": wrong, "note": hidden(note)}
+    return visit.page("refusal.html", 422 if wrong else 200, facts=json.loads(row.facts), **facts)
+
+
 @pages.post("/proposals/{proposal}/refuse", Right.CONFIRM)
 async def refuse(visit: Visit) -> Response:
     """The second person's no."""
     note = visit.form.text("note", 500)
-    if card_numbers.has_whole(note):
-        raise Clash(card_numbers.WHOLE)
+    if why := unfit(note):
+        return await _refusal(visit, {"note": visit.t(why)}, note)
     await proposals.refuse(visit.office, visit.path["proposal"], visit.person.name, note)
-    return visit.go(visit.back(), "proposal-refused")
+    return visit.go("/proposals", "proposal-refused")
 
 
 @pages.post("/proposals/{proposal}/withdraw", Right.DECIDE)

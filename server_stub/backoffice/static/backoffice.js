@@ -53,7 +53,7 @@
     const target = event.target;
     if (typing(target)) {
       if (event.key === "Escape") target.blur();
-      if (event.key === "ArrowDown" && target.closest("[role=search]") && target.tagName === "INPUT" && step("ArrowDown", document.body)) event.preventDefault();
+      if (event.key === "ArrowDown" && target.closest("[role=search]") && target.matches("input[type=text], input[type=search]") && step("ArrowDown", document.body)) event.preventDefault();
       return;
     }
     const now = Date.now();

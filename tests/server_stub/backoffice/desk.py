@@ -275,7 +275,7 @@ async def mornings(system: System) -> None:
         enter = partial(enter, actions=Remedies(office.moves()).actions("boss"))
         enter(tally=Tally(rules))
         enter(tally=Tally(rules), by="li.wei", dry_run=True)
-        differences.told_days(conn, clock, day)
+        system.made_up |= differences.told_days(conn, clock, day)
 
     await system.tsp.database.write(plant)
     assert office.files is not None

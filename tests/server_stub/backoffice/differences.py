@@ -186,9 +186,9 @@ def month(conn: Connection, ids: Ids, clock: Clock, last: date, pair: str) -> No
         book.finish(conn, clock, run, here=here, there=there, counts=counts, seen=Seen())
 
 
-def told_days(conn: Connection, clock: Clock, last: date) -> None:
-    """A week of days at UnionPay, up to a day."""
-    now = clock.now()
+def told_days(conn: Connection, clock: Clock, last: date) -> set[str]:
+    """A week of days at UnionPay, up to a day; which."""
+    now, told_of = clock.now(), set()
     for away in range(7):
         day, count = last - timedelta(days=away), 120 + (away * 37) % 60
         row = {"day": day.isoformat(), "count": count, "fen": count * 3_350, "made_at": now}
@@ -203,3 +203,5 @@ def told_days(conn: Connection, clock: Clock, last: date) -> None:
         # The server may have made one of them itself.
         if not statements.insert_once(conn, upload_days, row):
             statements.change(conn, upload_days, row, day=row["day"])
+        told_of.add(day.isoformat())
+    return told_of

@@ -166,14 +166,34 @@ async def test_a_proposal_is_refused_by_another_and_withdrawn_by_whoever_made_it
     await wait(system)
     clerk, chief = await let_in(system, "wu", "clerk"), await let_in(system, "xu", "supervisor")
     case = await case_of(clerk)
-    for who, verb, said in ((chief, "refuse", "is refused"), (clerk, "withdraw", "is withdrawn")):
+    for who, verb, said, why in (
+        (chief, "refuse", "is refused", {"note": "Ask the bank first"}),
+        (clerk, "withdraw", "is withdrawn", {}),
+    ):
         await clerk.post(case, case, action="write-off", reason="seen by hand")
         (proposal,) = re.findall(
             r"/backoffice(/proposals/\w+)/withdraw", (await clerk.get("/proposals")).text
         )
         assert (await chief.post(f"{proposal}/withdraw", "/proposals")).status_code == 403
-        assert said in (await who.post(f"{proposal}{'/' + verb}", "/proposals")).text
+        assert said in (await who.post(f"{proposal}{'/' + verb}", "/proposals", **why)).text
     assert [row.state for row in await system.rows(tables.cases)] == ["open"]
+
+
+async def test_whoever_proposed_reads_who_refused_it_and_why(system: System) -> None:
+    await unknown(system, "movies", "quarterly")
+    await wait(system)
+    clerk, chief = await let_in(system, "wu", "clerk"), await let_in(system, "xu", "supervisor")
+    case = await case_of(clerk)
+    await clerk.post(case, case, action="write-off", reason="seen by hand")
+    (way,) = re.findall(r'href="/backoffice(/proposals/\w+/refuse)"', (await chief.get("/proposals")).text)
+    assert "seen by hand" in (await chief.get(way)).text
+    for note, said in (("", "Say why"), ("6217001234567893", "last four digits")):
+        answer = await chief.post(way, way, note=note)
+        assert (answer.status_code, said in answer.text) == (422, True)
+    assert "is refused" in (await chief.post(way, way, note="Ask the bank first")).text
+    told = (await clerk.get(case)).text
+    assert "refused it:" in told
+    assert "Ask the bank first" in told
 
 
 async def test_what_can_no_longer_be_done_says_so_and_is_written_down(system: System) -> None:

@@ -88,8 +88,8 @@ async def run_of(system: System, pair: str = "boss", day: date = DAY) -> Any:
 
 async def not_compared(system: System) -> list[tuple[str, str]]:
     """Pairs and days that the overview shows as not compared."""
-    runs, now = tables.book.runs, system.clock.now()
-    query = select(runs.c.pair, runs.c.day).where(uncompared(now)).order_by(runs.c.pair, runs.c.day)
+    runs = tables.book.runs
+    query = select(runs.c.pair, runs.c.day).where(uncompared()).order_by(runs.c.pair, runs.c.day)
     return await system.tsp.database.read(lambda conn: [(row.pair, row.day) for row in conn.execute(query)])
 
 
@@ -459,6 +459,62 @@ async def test_a_debit_that_is_accepted_much_later_agrees_and_its_days_add_up(
     assert await breaks(system) == [("ppp", "status", "closed", "agreed")]
     for day in (DAY, DAY + timedelta(days=10)):
         assert (await runs(system, day))["ppp"] == ("done", {"matched": 1})
+
+
+async def test_a_debit_that_is_refused_twice_and_accepted_with_its_first_day_is_settled_there(
+    system: System,
+) -> None:
+    """The day that is sent again is told as before: no alarm; the later day keeps what it was refused."""
+    await paid(system, 2)
+    debit, _ = await system.rows(tables.debits)
+    mine = tables.debits.c.payment_id == debit.payment_id
+
+    async def tac(value: str) -> None:
+        changed = update(tables.debits).where(mine).values(tac=value)
+        await system.tsp.database.write(lambda conn: conn.execute(changed))
+
+    await tac("00000000")
+    await morning(system, 1)
+    await morning(system, 4)
+    await decide(system, "present-again")
+    for days in (5, 6):
+        await morning(system, days)
+    await tac(debit.tac)
+    await system.tsp.database.write(lambda conn: uploads.send_again(conn, DAY))
+    with capture_logs() as logs:
+        await exchanged(system)
+    assert [log for log in logs if log["event"] == "answer-changed"] == []
+    for days in (7, 8):
+        await morning(system, days)
+    told = [(*row[:3], row[4], row[6]) for row in await days_of(system) if row[2]]
+    assert told == [("2026-06-21", "answered", 2, 2, 0), ("2026-06-25", "answered", 1, 0, 1)]
+    assert {row.code for row in await system.rows(tables.uploads)} == {"00"}
+    assert (await runs(system))["ppp"] == ("done", {"matched": 2})
+    assert {state for _, _, state, _ in await breaks(system)} == {"closed"}
+
+
+async def test_a_second_file_that_cannot_be_used_is_what_is_known_of_its_day(
+    system: System, tmp_path: Path
+) -> None:
+    """A service was taken back; what says so was cut on its way. However old the day, the overview shows it."""
+    box = await system.box()
+    payment = await bought(system, box, "kids", "yearly")
+    await morning(system)
+    await told_until(system, 40)
+    await taken_back(system, payment["order"])
+    next_day(system, 41)
+    await telling(system).publish()
+    path = tmp_path / "exchange" / "boss" / "DZMX" / "DZMX20260621.TXT"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    await reconciling(system).run()
+    mine = ("boss", DAY.isoformat())
+    assert mine in await not_compared(system)
+    system.clock.advance(1)
+    path.write_bytes(whole)
+    await reconciling(system).run()
+    assert mine not in await not_compared(system)
+    assert (await box.get(f"/payments/{payment['payment']}"))["money"] in ("returning", "returned")
 
 
 async def test_a_file_that_does_not_come_is_told_and_caught_up_with(system: System, tmp_path: Path) -> None:
