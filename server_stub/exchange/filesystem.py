@@ -198,12 +198,11 @@ class Filesystem(AbstractedFS):  # type: ignore[misc]
             file = self._opened(filename, os.O_RDWR | how, mode)
         except OSError as error:
             raise FilesystemError(os.strerror(error.errno or 0)) from error
-        try:
+        # Renamed or deleted just now it is another one's, or nobody's.
+        with contextlib.suppress(BlockingIOError, FileNotFoundError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(file.fileno()), os.stat(filename)):
                 return file
-        except (BlockingIOError, FileNotFoundError):
-            pass  # or it was renamed or deleted just now
         file.close()
         raise InUse("Another connection is at this file")
 

@@ -286,6 +286,22 @@ class Book:
             found[side, row.key] = of_json(getattr(row, side))
         return [Carried(side, record) for (side, _), record in found.items() if record is not None]
 
+    def laid_aside(
+        self, conn: Connection, pair: str, day: date, differences: Iterable[Difference]
+    ) -> list[Carried]:
+        """The other halves of differences that are missing on one side: what was missing on the other one on another day, and was
+        closed, not because the books agreed: for another ``compare``.
+        """
+        found = []
+        for one in differences:
+            last = self._last_closed_of_key.one_or_none(conn, {"pair": pair, "key": one.key})
+            if one.cls not in _MISSING or last is None or last.cls not in _MISSING:
+                continue
+            side = _MISSING[Cls(last.cls)]
+            if side != _MISSING[one.cls] and last.action != AGREED and last.day != day.isoformat():
+                found.append(Carried(side, of_json(getattr(last, side))))
+        return found
+
     def see(
         self,
         conn: Connection,

@@ -15,7 +15,7 @@ from functools import partial
 from importlib import resources
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import Connection, Row, func, select
@@ -32,12 +32,15 @@ from server_stub.reconciliation.book import AT_ONCE, Healing, Seen, found_of
 from server_stub.reconciliation.healing import Tally
 from server_stub.reconciliation.pair import Pair
 from server_stub.reconciliation.reading import FileRefused, Prepared
-from server_stub.reconciliation.records import Carried
+from server_stub.reconciliation.records import Carried, Difference
 from server_stub.reconciliation.sources import FileSource, RecordSource
 from server_stub.tsp.core import Core
 from server_stub.tsp.own_books import OwnBook
 from server_stub.tsp.remedies import Remedies
 from server_stub.tsp.tables import book, files, payments
+
+if TYPE_CHECKING:
+    from server_stub.reconciliation.engine import Result
 
 RECONCILE = "reconcile"
 EVERY_S, SOON_S = 600, 60
@@ -259,8 +262,12 @@ class Reconciling:
         called = f"{theirs.name} ({theirs.version})"
         there = FileSource(books.exchange.store.path(theirs.sha256), pair.there.layout, called)
         carried = await database.read(lambda conn: _carried(conn, books, day))
-        begin = partial(compare, pair, here, there, day=day, carried=carried, work=work, progress=told)
-        with await asyncio.to_thread(begin) as result:
+        begin = partial(compare, pair, here, there, day=day, work=work, progress=told)
+        result = await asyncio.to_thread(begin, carried=carried)
+        if aside := await self._laid_aside(books, day, result):
+            result.close()
+            result = await asyncio.to_thread(begin, carried=[*carried, *aside])
+        with result:
             file = {"name": theirs.name, "version": theirs.version, "id": theirs.id}
             outcome: dict[str, Any] = {"here": result.here, "there": result.there, "counts": result.counts}
             outcome |= {"clock": clock, "run": row.id, "files": {"there": file}}
@@ -289,6 +296,19 @@ class Reconciling:
         log.info(
             "reconciled", pair=pair.name, day=row.day, opened=seen.opened, again=seen.again, closed=closed
         )
+
+    async def _laid_aside(self, books: Books, day: date, result: Result) -> list[Carried]:
+        """What a comparison has shown to be the other half of something that was closed; nothing, where it is to be stopped."""
+        found: list[Carried] = []
+        if found_of(result.counts) <= books.pair.limit_differences:
+            differences = result.differences()
+            while chunk := await asyncio.to_thread(lambda: list(islice(differences, KEYS_AT_ONCE))):
+
+                def look(conn: Connection, chunk: list[Difference] = chunk) -> list[Carried]:
+                    return _as_now(conn, books, book.laid_aside(conn, books.pair.name, day, chunk))
+
+                found += await self._core.database.read(look)
+        return found
 
     async def _heal(self, row: Row[Any], tally: Tally) -> None:
         database, clock = self._core.database, self._core.clock
@@ -344,8 +364,13 @@ def _open_days(conn: Connection, pair: str, day: date, window: int) -> list[date
 
 
 def _carried(conn: Connection, books: Books, day: date) -> list[Carried]:
-    """What other days have left for this one; our records as they are now."""
-    carried, statuses = book.carry(conn, books.pair.name, day), books.pair.here.statuses
+    """What other days have left for this one."""
+    return _as_now(conn, books, book.carry(conn, books.pair.name, day))
+
+
+def _as_now(conn: Connection, books: Books, carried: list[Carried]) -> list[Carried]:
+    """The same, our records as they are now."""
+    statuses = books.pair.here.statuses
     keys = [one.record.key for one in carried if one.side == "here"]
     now = {
         record.key: Carried("here", replace(record, status=statuses.get(record.status, record.status)))

@@ -668,6 +668,27 @@ async def test_what_boss_opens_after_a_week_is_matched_and_goes_back_when_it_is_
     assert len(await breaks(system)) == 2
 
 
+async def test_what_a_person_has_closed_and_boss_opens_afterwards_is_matched_and_goes_back_when_it_is_taken_back(
+    system: System,
+) -> None:
+    box = await system.box()
+    payment = await paid_while_boss_is_away(system, box, 5)
+    await decide(system, "close", reason="BOSS is being moved and opens it on Friday")
+    await delivered(system)
+    for days in (6, 7):
+        await morning(system, days)
+    late = DAY + timedelta(days=5)
+    assert (await runs(system, late))["boss"] == ("done", {"other-day": 1})
+    assert await breaks(system) == [
+        ("boss", "missing-there", "closed", "close"),
+        ("boss", "other-day", "closed", "match"),
+    ]
+    await taken_back(system, payment["order"])
+    for days in (8, 9):
+        await told_and_compared(system, days)
+    assert (await box.get(f"/payments/{payment['payment']}"))["money"] == "returned"
+
+
 async def compared_again(system: System, day: date) -> None:
     core = system.tsp.core
     await core.database.write(
