@@ -21,7 +21,8 @@ from server_stub.foundation.database import Database
 from server_stub.foundation.ids import Ids
 from server_stub.foundation.money import yuan
 from server_stub.foundation.outbox import Outbox
-from server_stub.reconciliation.book import Decision, DecisionRefused
+from server_stub.reconciliation.actions import DecisionRefused
+from server_stub.reconciliation.book import Decision
 from server_stub.settings import Settings
 from server_stub.tsp import books, remedies, tables, uploads
 from server_stub.tsp.moves import Moves

@@ -33,7 +33,7 @@ def statements(pair: Pair, slices: int) -> Iterator[str]:
         yield (
             f"INSERT INTO {side} SELECT key, amount, currency, status, day, note, true FROM carried"
             f" WHERE side = '{side}' AND key NOT IN ({come})"
-            " QUALIFY row_number() OVER (PARTITION BY key ORDER BY day DESC) = 1"
+            " QUALIFY row_number() OVER (PARTITION BY key ORDER BY day DESC, number DESC) = 1"
         )
     for turn in range(slices):
         some = f"WHERE hash(key) % {slices} = {turn}" if slices > 1 else ""

@@ -98,7 +98,8 @@ def compare(
 
     Args:
         carried: records of other days, however far, that had no partner then or have one that is of this day; statuses are
-            the pair's. One that has none now is not told again.
+            the pair's. Of several of one key in one book the newest day counts, and of those the last. One that has no partner
+            now is not told again.
         work: folder for what does not fit into memory; room for the two books is enough.
 
     Raises:
@@ -129,6 +130,7 @@ class _Comparison:
         self._day = day
         self._folder = folder
         self._turns = 1
+        self._differs = False
         self._prepared: dict[Side, Prepared] = {}
         self._parsed: dict[Side, Parsed] = {}
         config: dict[str, str | bool | int | float | list[str]] = {
@@ -156,12 +158,12 @@ class _Comparison:
             self._sum_up("there", there.result(), progress, 45)
         progress("differing", 60)
         self._carry(carried)
-        self._choose()
-        for percent, side in zip((70, 80), SIDES, strict=True):
-            progress(f"details-{side}", percent)
-            self._take(side)
-        progress("classes", 90)
-        self._class()
+        if self._choose():
+            for percent, side in zip((70, 80), SIDES, strict=True):
+                progress(f"details-{side}", percent)
+                self._take(side)
+            progress("classes", 90)
+            self._class()
         progress("done", 100)
 
     def _all(self, statement: str) -> list[Any]:
@@ -197,6 +199,12 @@ class _Comparison:
 
     def _put_aside(self, side: Side, bad: int) -> None:
         """Lines that are no records, with their numbers."""
+        if not bad:
+            self._db.execute(
+                f"CREATE TABLE malformed_{side} (number BIGINT, line VARCHAR, key VARCHAR, fen BIGINT)"
+            )
+            return
+        self._differs = True
         what, prepared = self._parsed[side], self._prepared[side]
         also = {"number": "number", "line": "line", "seen": what.seen_key}
         rows = what.rows(lines(prepared, numbered=True), **also)
@@ -204,9 +212,7 @@ class _Comparison:
             f"SELECT number, left(line, {_SHOWN_OF_LINE}) AS line, seen AS key, amount AS fen FROM {rows}"
         )
         self._db.execute("SET preserve_insertion_order = true")
-        self._db.execute(
-            f"CREATE TABLE malformed_{side} AS {chosen} WHERE {f'NOT coalesce({what.well}, false)' if bad else 'false'}"
-        )
+        self._db.execute(f"CREATE TABLE malformed_{side} AS {chosen} WHERE NOT coalesce({what.well}, false)")
         self._db.execute("SET preserve_insertion_order = false")
 
     def _check(self, side: Side, count: int, fen: int, bad: int) -> None:
@@ -228,20 +234,20 @@ class _Comparison:
 
     def _carry(self, carried: Iterable[Carried]) -> None:
         """Records of other days."""
-        self._db.execute("CREATE TABLE carried (side VARCHAR, key VARCHAR, amount BIGINT, currency VARCHAR,"
-                         " status VARCHAR, day DATE, note VARCHAR)")  # fmt: skip
+        self._db.execute("CREATE TABLE carried (number BIGINT, side VARCHAR, key VARCHAR, amount BIGINT,"
+                         " currency VARCHAR, status VARCHAR, day DATE, note VARCHAR)")  # fmt: skip
         rows = [
-            (side, one.key, one.amount_fen, one.currency, one.status, one.day, one.note)
-            for side, one in carried
+            (number, side, one.key, one.amount_fen, one.currency, one.status, one.day, one.note)
+            for number, (side, one) in enumerate(carried)
             if one.day != self._day
         ]
         for start in range(0, len(rows), _AT_ONCE):
             self._db.executemany(
-                "INSERT INTO carried VALUES (?, ?, ?, ?, ?, ?, ?)", rows[start : start + _AT_ONCE]
+                "INSERT INTO carried VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows[start : start + _AT_ONCE]
             )
 
-    def _choose(self) -> None:
-        """The parts that have to be looked at; the rest is matched."""
+    def _choose(self) -> bool:
+        """The parts that have to be looked at; the rest is matched. Returns whether there is anything to be told."""
         unlike = "h.n IS DISTINCT FROM t.n OR h.h IS DISTINCT FROM t.h"
         joined = "parts_here h FULL JOIN parts_there t ON h.part = t.part"
         every = f"SELECT coalesce(h.part, t.part) AS part FROM {joined} WHERE {unlike}"
@@ -256,6 +262,7 @@ class _Comparison:
             " WHERE part IS NOT NULL AND part NOT IN (SELECT part FROM chosen)"
         )
         self._add(Cls.MATCHED, count, fen)
+        self._differs |= self._one("SELECT count(*) > 0 FROM chosen")[0]
         (most,) = self._one(
             "SELECT greatest("
             + ", ".join(
@@ -269,6 +276,7 @@ class _Comparison:
             # Tables in memory are held there, whatever the limit.
             self._db.execute(f"ATTACH {quoted(str(self._folder / 'details.duckdb'))} AS disk")
             self._look_there(self._db)
+        return self._differs
 
     def _look_there(self, connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute("SET search_path = 'disk,memory'")
@@ -308,6 +316,8 @@ class _Comparison:
             self.counts[cls] = had[0] + count, had[1] + fen
 
     def differences(self, most: int | None) -> Iterator[Difference]:
+        if not self._differs:
+            return
         order = f"list_position({[str(cls) for cls in classes.ORDER]}, cls)"
         cursor = self._db.cursor()
         if self._turns > 1:

@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Row, func, or_, select, update
 from server_stub.foundation import card_numbers, statements, states
 from server_stub.foundation.people import same_person
 from server_stub.foundation.sentences import N_, Refusal
-from server_stub.reconciliation.book import CHANGED, SECOND_WANTED, digest
+from server_stub.reconciliation.book import CHANGED, SECOND_WANTED
+from server_stub.reconciliation.break_rows import digest
 from server_stub.tsp import core, machines, operating
 from server_stub.tsp.moves import OPEN_SERVICE, Moves, borne, open_cases
 from server_stub.tsp.pos import APPROVED

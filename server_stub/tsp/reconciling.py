@@ -28,11 +28,13 @@ from server_stub.foundation.files import IN, REFUSED, FileRow
 from server_stub.foundation.jobs import Job, every
 from server_stub.foundation.sentences import N_, read, say
 from server_stub.reconciliation import pair as pairs
-from server_stub.reconciliation.book import AT_ONCE, Healing, Seen, found_of
+from server_stub.reconciliation.book import Healing
+from server_stub.reconciliation.findings import AT_ONCE
 from server_stub.reconciliation.healing import Tally
 from server_stub.reconciliation.pair import Pair
 from server_stub.reconciliation.reading import FileRefused, Prepared
 from server_stub.reconciliation.records import Carried, Difference
+from server_stub.reconciliation.runs import Seen, found_of
 from server_stub.reconciliation.sources import FileSource, RecordSource
 from server_stub.tsp.core import Core
 from server_stub.tsp.own_books import OwnBook

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Row
 
 from server_stub.foundation import states
 from server_stub.foundation.sentences import N_
-from server_stub.reconciliation.book import Action, BreakRow, DecisionRefused
+from server_stub.reconciliation.actions import Action, DecisionRefused
+from server_stub.reconciliation.break_rows import BreakRow
 from server_stub.reconciliation.records import Cls
 from server_stub.tsp import core, machines, uploads
 from server_stub.tsp.moves import REFUND, REVERSE, Moves

@@ -27,14 +27,9 @@ from server_stub.backoffice.words import N_, yuan
 from server_stub.foundation import statements
 from server_stub.foundation.card_numbers import hidden
 from server_stub.foundation.problems import Problem
-from server_stub.reconciliation.book import (
-    Decision,
-    DecisionRefused,
-    fields_of,
-    fingerprint,
-    records,
-    wants_second,
-)
+from server_stub.reconciliation.actions import DecisionRefused
+from server_stub.reconciliation.book import Decision, wants_second
+from server_stub.reconciliation.break_rows import fields_of, fingerprint, records
 from server_stub.reconciliation.healing import at_stake
 from server_stub.reconciliation.records import Cls
 from server_stub.tsp import books, operating

@@ -19,8 +19,8 @@ from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import N_
 from server_stub.foundation import jobs, statements
-from server_stub.reconciliation.book import sample_of
 from server_stub.reconciliation.healing import Healed
+from server_stub.reconciliation.runs import sample_of
 from server_stub.tsp import tables
 from server_stub.tsp.reconciling import RECONCILE
 from server_stub.tsp.tables import audit, book, files

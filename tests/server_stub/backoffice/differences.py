@@ -16,9 +16,10 @@ from server_stub.foundation.clock import Clock
 from server_stub.foundation.ids import Ids
 from server_stub.foundation.purse_details import DETAILS
 from server_stub.foundation.sentences import say
-from server_stub.reconciliation.book import Action, Seen
+from server_stub.reconciliation.actions import Action
 from server_stub.reconciliation.healing import Tally
 from server_stub.reconciliation.records import Cls, Difference, Record, Totals
+from server_stub.reconciliation.runs import Seen
 from server_stub.tsp import books
 from server_stub.tsp.tables import book, upload_days
 

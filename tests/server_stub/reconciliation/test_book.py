@@ -18,20 +18,13 @@ from server_stub.foundation.clock import CHINA, SimulatedClock
 from server_stub.foundation.database import Database
 from server_stub.foundation.ids import Ids
 from server_stub.foundation.sentences import read, say
-from server_stub.reconciliation.book import (
-    AGREED,
-    AT_ONCE,
-    Action,
-    Book,
-    Decision,
-    DecisionRefused,
-    Seen,
-    counts_of,
-    fields_of,
-    records,
-)
+from server_stub.reconciliation.actions import AGREED, Action, DecisionRefused
+from server_stub.reconciliation.book import Book, Decision
+from server_stub.reconciliation.break_rows import fields_of, records
+from server_stub.reconciliation.findings import AT_ONCE
 from server_stub.reconciliation.healing import Healed, Rule, Tally
 from server_stub.reconciliation.records import Carried, Cls, Difference, Record, Side, Totals
+from server_stub.reconciliation.runs import Seen, counts_of
 from tests.server_stub.system import databases
 
 metadata = MetaData()

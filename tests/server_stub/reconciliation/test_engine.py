@@ -102,6 +102,16 @@ def test_what_was_left_over_on_both_sides_has_found_each_other(tmp_path: Path) -
         assert [(one.cls, one.key) for one in result.differences()] == [(Cls.OTHER_DAY, "K2")]
 
 
+def test_of_several_that_were_left_over_the_newest_counts_and_of_one_day_the_last(tmp_path: Path) -> None:
+    old, left = (Record("K1", 100, "HKD", "settled", DAY - timedelta(days=away)) for away in (3, 2))
+    carried = [Carried("here", one) for one in (left, replace(left, currency="CNY"), old)]
+    there = [Record("K1", 100, "CNY", "S", DAY)]
+    with compare(
+        pair(), RecordSource([]), RecordSource(there), day=DAY, carried=carried, work=tmp_path
+    ) as result:
+        assert [(one.cls, one.here) for one in result.differences()] == [(Cls.OTHER_DAY, carried[1].record)]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     here=BOOKS,

@@ -26,7 +26,9 @@ from server_stub.foundation.clock import CHINA
 from server_stub.foundation.day_exchange import DayExchange
 from server_stub.foundation.folders import FolderError
 from server_stub.foundation.sentences import read
-from server_stub.reconciliation.book import Decision, DecisionRefused, sample_of
+from server_stub.reconciliation.actions import DecisionRefused
+from server_stub.reconciliation.book import Decision
+from server_stub.reconciliation.runs import sample_of
 from server_stub.settings import Settings
 from server_stub.tsp import books, tables, uploads
 from server_stub.tsp import reconciling as tsp_reconciling
