@@ -15,7 +15,7 @@ from server_stub.cli import parse
 from server_stub.settings import Settings
 from server_stub.tsp import tables
 from tests.server_stub.system import System, databases, exchange_below, running_with_ppp
-from tests.server_stub.tsp.test_reconciling import morning, reconciling
+from tests.server_stub.tsp.mornings import morning, reconciling
 from tests.server_stub.tsp.test_uploads import answering, days_of, paid, telling
 
 pytestmark = pytest.mark.anyio

@@ -133,6 +133,13 @@ async def register(
     await office.database.write(enter)
 
 
+async def proposed(clerk: Clerk, path: str, action: str, reason: str = "as agreed by telephone") -> str:
+    """The path of the one proposal that somebody has made, about what stands at a path."""
+    await clerk.post(path, path, action=action, reason=reason)
+    (proposal,) = re.findall(r"/backoffice(/proposals/\w+)/withdraw", (await clerk.get("/proposals")).text)
+    return str(proposal)
+
+
 class Desk:
     """A server in a thread of its own, for a browser.
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from server_stub.backoffice import tables as own
 from server_stub.tsp import cases, tables
-from tests.server_stub.backoffice.desk import Clerk, let_in, office_of
+from tests.server_stub.backoffice.desk import Clerk, let_in, office_of, proposed
 from tests.server_stub.system import Card, System, decided_by_two_from
 
 pytestmark = pytest.mark.anyio
@@ -32,6 +32,16 @@ async def wait(system: System) -> None:
 async def case_of(clerk: Clerk) -> str:
     (found,) = re.findall(r'href="/backoffice(/cases/\w+)"', (await clerk.get("/cases")).text)
     return str(found)
+
+
+async def clerk_and_chief(
+    system: System, service: str = "movies", term: str = "quarterly"
+) -> tuple[Clerk, Clerk, str]:
+    """Two who decide, and the case that waits for them; of what is dear, unless said otherwise."""
+    await unknown(system, service, term)
+    await wait(system)
+    clerk, chief = await let_in(system, "wu", "clerk"), await let_in(system, "xu", "supervisor")
+    return clerk, chief, await case_of(clerk)
 
 
 async def records(system: System, table: Any, action: str) -> list[Any]:
@@ -127,12 +137,8 @@ async def test_what_has_come_to_something_else_since_it_was_shown_is_not_decided
 
 
 async def test_what_has_come_to_something_else_since_it_was_proposed_is_not_confirmed(system: System) -> None:
-    await unknown(system, "movies", "quarterly")
-    await wait(system)
-    clerk, chief = await let_in(system, "wu", "clerk"), await let_in(system, "xu", "supervisor")
-    case = await case_of(clerk)
-    await clerk.post(case, case, action="write-off", reason="seen by hand")
-    (proposal,) = re.findall(r"/backoffice(/proposals/\w+)/withdraw", (await clerk.get("/proposals")).text)
+    clerk, chief, case = await clerk_and_chief(system)
+    proposal = await proposed(clerk, case, "write-off")
     more = tables.payments.update().values(received_fen=1)
     await system.tsp.database.write(lambda conn: conn.execute(more))
     answer = await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")
@@ -143,10 +149,7 @@ async def test_what_has_come_to_something_else_since_it_was_proposed_is_not_conf
 
 async def test_the_limit_is_the_one_that_the_server_has_noted(system: System) -> None:
     """A server that has started since, or one beside a back office that runs alone, decides from 10 yuan on by two people."""
-    await unknown(system, "sports", "monthly")
-    await wait(system)
-    clerk, chief = await let_in(system, "wu", "clerk"), await let_in(system, "xu", "supervisor")
-    case = await case_of(clerk)
+    clerk, chief, case = await clerk_and_chief(system, "sports", "monthly")
     assert "another person has to confirm it" not in (await clerk.get(case)).text
     await decided_by_two_from(system, 1_000)
     await clerk.post(case, action="write-off", reason="Asked the bank", confirmed="yes")
@@ -162,28 +165,19 @@ async def test_the_limit_is_the_one_that_the_server_has_noted(system: System) ->
 
 
 async def test_a_proposal_is_refused_by_another_and_withdrawn_by_whoever_made_it(system: System) -> None:
-    await unknown(system, "movies", "quarterly")
-    await wait(system)
-    clerk, chief = await let_in(system, "wu", "clerk"), await let_in(system, "xu", "supervisor")
-    case = await case_of(clerk)
+    clerk, chief, case = await clerk_and_chief(system)
     for who, verb, said, why in (
         (chief, "refuse", "is refused", {"note": "Ask the bank first"}),
         (clerk, "withdraw", "is withdrawn", {}),
     ):
-        await clerk.post(case, case, action="write-off", reason="seen by hand")
-        (proposal,) = re.findall(
-            r"/backoffice(/proposals/\w+)/withdraw", (await clerk.get("/proposals")).text
-        )
+        proposal = await proposed(clerk, case, "write-off")
         assert (await chief.post(f"{proposal}/withdraw", "/proposals")).status_code == 403
         assert said in (await who.post(f"{proposal}{'/' + verb}", "/proposals", **why)).text
     assert [row.state for row in await system.rows(tables.cases)] == ["open"]
 
 
 async def test_whoever_proposed_reads_who_refused_it_and_why(system: System) -> None:
-    await unknown(system, "movies", "quarterly")
-    await wait(system)
-    clerk, chief = await let_in(system, "wu", "clerk"), await let_in(system, "xu", "supervisor")
-    case = await case_of(clerk)
+    clerk, chief, case = await clerk_and_chief(system)
     await clerk.post(case, case, action="write-off", reason="seen by hand")
     (way,) = re.findall(r'href="/backoffice(/proposals/\w+/refuse)"', (await chief.get("/proposals")).text)
     assert "seen by hand" in (await chief.get(way)).text
@@ -197,12 +191,8 @@ async def test_whoever_proposed_reads_who_refused_it_and_why(system: System) -> 
 
 
 async def test_what_can_no_longer_be_done_says_so_and_is_written_down(system: System) -> None:
-    await unknown(system, "movies", "quarterly")
-    await wait(system)
-    clerk, chief = await let_in(system, "wu", "clerk"), await let_in(system, "xu", "supervisor")
-    case = await case_of(clerk)
-    await clerk.post(case, case, action="write-off", reason="seen by hand")
-    (proposal,) = re.findall(r"/backoffice(/proposals/\w+)/withdraw", (await clerk.get("/proposals")).text)
+    clerk, chief, case = await clerk_and_chief(system)
+    proposal = await proposed(clerk, case, "write-off")
     decided = tables.cases.update().values(state="decided", decision="settled", actor="sweep")
     await system.tsp.database.write(lambda conn: conn.execute(decided))
     answer = await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")

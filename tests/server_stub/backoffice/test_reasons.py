@@ -17,12 +17,12 @@ from server_stub.reconciliation.book import Decision
 from server_stub.reconciliation.records import Cls, Difference
 from server_stub.tsp import cases, tables
 from server_stub.tsp.remedies import Remedies
+from tests.server_stub.backoffice.breaks import break_of, planted
 from tests.server_stub.backoffice.desk import let_in, office_of
 from tests.server_stub.backoffice.differences import record
 from tests.server_stub.backoffice.test_cases import case_of, unknown, wait
-from tests.server_stub.backoffice.test_reconciliation import break_of, planted, system  # noqa: F401
 from tests.server_stub.system import System
-from tests.server_stub.tsp.test_reconciling import bought
+from tests.server_stub.tsp.mornings import bought
 from tests.server_stub.tsp.test_uploads import DAY
 
 pytestmark = pytest.mark.anyio
@@ -32,14 +32,14 @@ MASKED = "4111 11** **** 1111"
 SAID = "Here stands a whole card number. Write its last four digits only."
 
 
-async def small_difference(system: System) -> str:  # noqa: F811
+async def small_difference(system: System) -> str:
     """One below the limit; its path."""
     one = record("SMALL", 1_500, "opened", DAY)
     await planted(system, [Difference(Cls.MISSING_THERE, one.key, one, None)])
     return await break_of(system, Cls.MISSING_THERE)
 
 
-async def kept(system: System) -> str:  # noqa: F811
+async def kept(system: System) -> str:
     """All that is kept of what people have said."""
     found = []
     for role, wanted in (
@@ -55,7 +55,7 @@ async def kept(system: System) -> str:  # noqa: F811
     return "".join(found)
 
 
-async def test_every_form_whose_text_is_kept_refuses_it_beside_the_field(system: System) -> None:  # noqa: F811
+async def test_every_form_whose_text_is_kept_refuses_it_beside_the_field(system: System) -> None:
     await unknown(system, "sports", "monthly")
     await wait(system)
     await bought(system, await system.box("85312047"), "kids")
@@ -100,7 +100,7 @@ async def test_every_form_whose_text_is_kept_refuses_it_beside_the_field(system:
     assert f"Card {MASKED}, asked the bank</textarea>" in answer.text
 
 
-async def test_the_roles_refuse_it_too_and_log_it_masked(system: System) -> None:  # noqa: F811
+async def test_the_roles_refuse_it_too_and_log_it_masked(system: System) -> None:
     await unknown(system, "sports", "monthly")
     await wait(system)
     payment = await bought(system, await system.box("85312047"), "kids")
@@ -129,7 +129,7 @@ async def test_the_roles_refuse_it_too_and_log_it_masked(system: System) -> None
     assert MASKED in await kept(system)
 
 
-async def test_one_that_was_kept_before_is_shown_masked(system: System) -> None:  # noqa: F811
+async def test_one_that_was_kept_before_is_shown_masked(system: System) -> None:
     await unknown(system, "sports", "monthly")
     await wait(system)
     difference = await small_difference(system)

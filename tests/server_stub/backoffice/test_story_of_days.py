@@ -7,14 +7,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
 
 from server_stub.backoffice import story
 from server_stub.backoffice.story_words import SAID
-from server_stub.tsp import cases, tables
+from server_stub.tsp import cases
 from tests.server_stub.system import System, exchange_below, running_with_ppp
-from tests.server_stub.tsp.test_reconciling import morning
-from tests.server_stub.tsp.test_uploads import paid
+from tests.server_stub.tsp.mornings import morning
+from tests.server_stub.tsp.test_uploads import paid, tac_is
 
 pytestmark = pytest.mark.anyio
 
@@ -27,10 +26,7 @@ async def system(tmp_path: Path, kind: str) -> AsyncIterator[System]:
 
 async def test_files_and_differences_are_in_the_story(system: System) -> None:
     wrong, right = await paid(system, 2)
-    mine = tables.debits.c.payment_id == wrong["payment"]
-    await system.tsp.database.write(
-        lambda conn: conn.execute(update(tables.debits).where(mine).values(tac="00000000"))
-    )
+    await tac_is(system, "00000000", wrong["payment"])
     await morning(system)
     for payment, code, differs in ((wrong, "05", 1), (right, "00", 0)):
         told = await system.tsp.database.read(partial(story.at_tsp, transaction=payment["payment"]))

@@ -10,10 +10,10 @@ import pytest
 from server_stub.exchange import tables as exchange
 from server_stub.exchange.listener import Doorway
 from server_stub.tsp import tables
-from tests.server_stub.exchange.test_service import certificates
+from tests.server_stub.ftp import certificates
 from tests.server_stub.system import running_with_ppp
-from tests.server_stub.tsp.test_reconciling import DAY, breaks, morning, runs
-from tests.server_stub.tsp.test_uploads import days_of, mended, paid
+from tests.server_stub.tsp.mornings import breaks, morning, runs
+from tests.server_stub.tsp.test_uploads import DAY, days_of, mended, paid
 
 pytestmark = pytest.mark.anyio
 

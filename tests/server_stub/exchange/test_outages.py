@@ -14,8 +14,8 @@ from server_stub.foundation.folders import Entry, FolderError, FolderUnreachable
 from server_stub.foundation.secret import SecretText
 from tests.server_stub.ftp import PASSWORD, FtpServer, authority, serving
 from tests.server_stub.system import exchange_below, running_with_ppp
-from tests.server_stub.tsp.test_reconciling import DAY, breaks, morning, runs
-from tests.server_stub.tsp.test_uploads import days_of, mended, next_day, paid, telling
+from tests.server_stub.tsp.mornings import breaks, morning, runs
+from tests.server_stub.tsp.test_uploads import DAY, days_of, mended, next_day, paid, telling
 
 pytestmark = pytest.mark.anyio
 DAYS = 2

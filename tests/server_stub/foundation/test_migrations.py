@@ -64,6 +64,25 @@ def differences(conn: Connection, metadata: MetaData) -> list[object]:
     return list(compare_metadata(context, metadata))
 
 
+def brought_up(
+    database: Open,
+    metadata: MetaData,
+    revision: str,
+    fill: Callable[[Connection], None],
+    query: str,
+) -> list[tuple[object, ...]]:
+    """What a query finds in tables that were filled at a revision, once they are those of today."""
+
+    def before(conn: Connection) -> None:
+        migrations.upgrade(conn, migrations.folder_of(metadata), revision)
+        fill(conn)
+
+    with closing(database(before)):
+        pass
+    with closing(database(migrations.prepare(metadata))) as one:
+        return one.submit(lambda conn: [tuple(row) for row in conn.execute(text(query))]).result()
+
+
 def test_new_tables_are_those_the_program_works_with(database: Open, metadata: MetaData) -> None:
     with closing(database(migrations.prepare(metadata))) as one:
         assert one.submit(lambda conn: differences(conn, metadata)).result() == []
@@ -100,10 +119,7 @@ def test_a_folder_of_the_first_version_is_brought_up_and_keeps_its_rows(
 
 
 def test_loads_that_were_disputed_before_there_were_cases_are_cases(database: Open) -> None:
-    folder = migrations.folder_of(tsp.metadata)
-
-    def before(conn: Connection) -> None:
-        migrations.upgrade(conn, folder, "0021_card_loads")
+    def disputed(conn: Connection) -> None:
         conn.execute(text("INSERT INTO boxes (box_number, enrolled_at) VALUES ('85312048', 1)"))
         for name, state, code in (
             ("one", "disputed", "00"),
@@ -116,12 +132,8 @@ def test_loads_that_were_disputed_before_there_were_cases_are_cases(database: Op
             )
             conn.execute(load, {"name": name, "state": state, "code": code})
 
-    with closing(database(before)):
-        pass
-    with closing(database(migrations.prepare(tsp.metadata))) as one:
-        query = text("SELECT load_id, payment_id, kind, facts, at, state FROM cases ORDER BY load_id")
-        found = one.submit(lambda conn: [tuple(row) for row in conn.execute(query)]).result()
-    assert found == [
+    query = "SELECT load_id, payment_id, kind, facts, at, state FROM cases ORDER BY load_id"
+    assert brought_up(database, tsp.metadata, "0021_card_loads", disputed, query) == [
         ("one", None, "load-disputed", '{"balance_fen": 300, "reversal": "00"}', 7, "open"),
         ("two", None, "load-disputed", '{"balance_fen": 300, "reversal": "unanswered"}', 7, "open"),
     ]
@@ -165,10 +177,7 @@ def test_revisions_are_named_like_their_files_and_follow_each_other(metadata: Me
 
 
 def test_of_several_proposals_that_waited_about_one_subject_the_first_stays(database: Open) -> None:
-    folder = migrations.folder_of(backoffice.metadata)
-
-    def before(conn: Connection) -> None:
-        migrations.upgrade(conn, folder, "0002_totals")
+    def waiting(conn: Connection) -> None:
         for name, subject, state in (
             *(("A1", "A", "open"), ("A2", "A", "open"), ("A0", "A", "done")),
             *(("B1", "B", "open"), ("B2", "B", "confirmed")),
@@ -179,12 +188,8 @@ def test_of_several_proposals_that_waited_about_one_subject_the_first_stays(data
             )
             conn.execute(row, {"name": name, "subject": subject, "state": state})
 
-    with closing(database(before)):
-        pass
-    with closing(database(migrations.prepare(backoffice.metadata))) as one:
-        query = text("SELECT id, state FROM proposals ORDER BY id")
-        found = one.submit(lambda conn: [tuple(row) for row in conn.execute(query)]).result()
-    assert found == [
+    query = "SELECT id, state FROM proposals ORDER BY id"
+    assert brought_up(database, backoffice.metadata, "0002_totals", waiting, query) == [
         *(("A0", "done"), ("A1", "open"), ("A2", "withdrawn")),
         *(("B1", "withdrawn"), ("B2", "confirmed")),
     ]

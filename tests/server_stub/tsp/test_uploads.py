@@ -66,6 +66,14 @@ async def paid(system: System, count: int = 1) -> list[Any]:
     return done
 
 
+async def tac_is(system: System, tac: str, payment: str | None = None) -> None:
+    """The debit of a payment, or every debit, has this TAC from now on."""
+    changed = update(tables.debits).values(tac=tac)
+    if payment is not None:
+        changed = changed.where(tables.debits.c.payment_id == payment)
+    await system.tsp.database.write(lambda conn: conn.execute(changed))
+
+
 def next_day(system: System, days: int = 1) -> None:
     """The clock comes to half past midnight."""
     to = datetime.combine(DAY + timedelta(days=days), datetime.min.time(), CHINA) + timedelta(minutes=30)
@@ -141,10 +149,7 @@ async def paid_on(system: System, service: str) -> list[Any]:
 
 async def test_a_wrong_tac_is_refused_alone(system: System) -> None:
     wrong, right = await paid(system, 2)
-    changed = (
-        update(tables.debits).where(tables.debits.c.payment_id == wrong["payment"]).values(tac="00000000")
-    )
-    await system.tsp.database.write(lambda conn: conn.execute(changed))
+    await tac_is(system, "00000000", wrong["payment"])
     next_day(system)
     await exchanged(system)
     fen = right["amount_fen"]
@@ -158,14 +163,10 @@ async def test_a_wrong_tac_is_refused_alone(system: System) -> None:
 async def test_what_was_refused_goes_again_with_the_next_day(system: System) -> None:
     (payment,) = await paid(system)
     (debit,) = await system.rows(tables.debits)
-
-    async def tac(value: str) -> None:
-        await system.tsp.database.write(lambda conn: conn.execute(update(tables.debits).values(tac=value)))
-
-    await tac("00000000")
+    await tac_is(system, "00000000")
     next_day(system)
     await exchanged(system)
-    await tac(debit.tac)
+    await tac_is(system, debit.tac)
     name = payment["payment"]
     assert await system.tsp.database.write(lambda conn: uploads.present_again(conn, name))
     assert not await system.tsp.database.write(lambda conn: uploads.present_again(conn, "another"))
@@ -227,7 +228,7 @@ async def test_an_answer_that_takes_back_what_was_accepted_is_told_and_books_not
 
 async def test_an_answer_that_accepts_what_was_refused_books_it_once(system: System, tmp_path: Path) -> None:
     (payment,) = await paid(system)
-    await system.tsp.database.write(lambda conn: conn.execute(update(tables.debits).values(tac="00000000")))
+    await tac_is(system, "00000000")
     next_day(system)
     await exchanged(system)
     assert await settled_fen(system) == 0
