@@ -242,6 +242,9 @@ async def test_a_search_is_exported_for_whoever_asked_and_a_day_long(system: Sys
     rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
     assert [row[9] for row in rows] == ["Amount", "10.00", "12.00", "15.00"]
     assert rows[1][-1] == "'=HYPERLINK(1)"
+    # Words, as on the page, in every column that has some.
+    words = ("Monthly", "Demo wallet", "Wallet", "Paid and opened", "Done", "Taken")
+    assert [rows[1][place] for place in (5, 6, 7, 11, 12, 13)] == [*words]
     task, answer = await _file(system, clerk, "/transactions/export", format="xlsx", state="opened")
     sheet = openpyxl.load_workbook(io.BytesIO(answer.content)).active
     assert sheet.freeze_panes == "A2"
