@@ -119,6 +119,9 @@ async def test_the_story_of_each_kind_of_payment_is_whole_and_has_nothing_secret
         said = await story(clerk, transaction)
         assert [one for one in expected if one not in said] == [], said
         assert "steps after it" in said
+        for journal in clerk.page.partition('<tr class="sum">')[0].split('<tr class="group">')[1:]:
+            debits = [bool(debit) for debit in re.findall(r'data-label="Debit">([^<]*)<', journal)]
+            assert debits == sorted(debits, reverse=True), "a credit before a debit"
         assert 'class="raw"' not in clerk.page, "a code without words"
         assert not PAN.search(said)
         assert [one for one in await secrets(system) if one in clerk.page] == []
