@@ -61,14 +61,15 @@ def _single(pair: Pair) -> str:
     joined = f"({single.format('here')}) h FULL JOIN ({single.format('there')}) t ON h.key = t.key"
     # A record whose partner stands in a line that is spoilt is not missing there.
     spoilt = "SELECT key FROM malformed_{} WHERE key IS NOT NULL"
+    known = "SELECT key FROM carried WHERE known"
     select = (
         f"SELECT {_cls(pair)} AS cls, coalesce(h.key, t.key) AS key,"
         f" CASE WHEN h.key IS NOT NULL THEN {_RECORD.format('h')} END AS here,"
         f" CASE WHEN t.key IS NOT NULL THEN {_RECORD.format('t')} END AS there,"
         " NULL::BIGINT AS many, NULL::VARCHAR AS side, NULL::BIGINT AS number, NULL::VARCHAR AS line,"
         f" coalesce(h.amount, t.amount)::HUGEINT AS fen FROM {joined}"
-        # One that was left over, and finds nobody today either, was told of on its day.
-        " WHERE NOT (t.key IS NULL AND h.old) AND NOT (h.key IS NULL AND t.old)"
+        # One that was left over, and finds nobody today either, was told of on its day; not so one whose partner has gone.
+        f" WHERE NOT (t.key IS NULL AND h.old AND h.key NOT IN ({known})) AND NOT (h.key IS NULL AND t.old)"
         f" AND NOT (t.key IS NULL AND h.key IN ({spoilt.format('there')}))"
         f" AND NOT (h.key IS NULL AND t.key IN ({spoilt.format('here')}))"
     )

@@ -99,7 +99,7 @@ def compare(
     Args:
         carried: records of other days, however far, that had no partner then or have one that is of this day; statuses are
             the pair's. Of several of one key in one book the newest day counts, and of those the last. One that has no partner
-            now is not told again.
+            now is not told again, unless it was known to have one of this day.
         work: folder for what does not fit into memory; room for the two books is enough.
 
     Raises:
@@ -235,15 +235,15 @@ class _Comparison:
     def _carry(self, carried: Iterable[Carried]) -> None:
         """Records of other days."""
         self._db.execute("CREATE TABLE carried (number BIGINT, side VARCHAR, key VARCHAR, amount BIGINT,"
-                         " currency VARCHAR, status VARCHAR, day DATE, note VARCHAR)")  # fmt: skip
+                         " currency VARCHAR, status VARCHAR, day DATE, note VARCHAR, known BOOLEAN)")  # fmt: skip
         rows = [
-            (number, side, one.key, one.amount_fen, one.currency, one.status, one.day, one.note)
-            for number, (side, one) in enumerate(carried)
+            (number, side, one.key, one.amount_fen, one.currency, one.status, one.day, one.note, known)
+            for number, (side, one, known) in enumerate(carried)
             if one.day != self._day
         ]
         for start in range(0, len(rows), _AT_ONCE):
             self._db.executemany(
-                "INSERT INTO carried VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows[start : start + _AT_ONCE]
+                "INSERT INTO carried VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows[start : start + _AT_ONCE]
             )
 
     def _choose(self) -> bool:

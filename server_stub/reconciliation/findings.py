@@ -76,6 +76,7 @@ class Findings(Runs):
         apart &= or_(table.day == said, table.other_day == said)
         left = and_(table.closed_at.is_(None), table.cls.in_(_MISSING), table.day != said)
         found: dict[tuple[Side, str], Record | None] = {}
+        known: dict[str, bool] = {}
         # The last that was seen of a record is what it is.
         mine = select(self.breaks).where(table.pair == pair).order_by(table.seen_at, table.id)
         for row in conn.execute(mine.where(apart)):
@@ -84,10 +85,15 @@ class Findings(Runs):
                 found["here", row.key] = here
             elif here is not None and here.day == day:
                 found["there", row.key] = there
+            known[row.key] = there is not None and there.day == day
         for row in conn.execute(mine.where(left)):
             side = _MISSING[Cls(row.cls)]
             found[side, row.key] = of_json(getattr(row, side))
-        return [Carried(side, record) for (side, _), record in found.items() if record is not None]
+        return [
+            Carried(side, record, side == "here" and known.get(key, False))
+            for (side, key), record in found.items()
+            if record is not None
+        ]
 
     def laid_aside(
         self, conn: Connection, pair: str, day: date, differences: Iterable[Difference]
@@ -239,6 +245,8 @@ class Findings(Runs):
         last = self._last_closed_of_key.one_or_none(conn, key)
         if last is None or last.action == AGREED:
             return False
+        if last.action == MATCH and _gone(run.day, one):
+            return False
         if one.cls is Cls.MALFORMED and (last.day != run.day or str(read(last.text)) != str(one.text)):
             return False
         sides = ((json_of(one.here), last.here), (json_of(one.there), last.there))
@@ -289,6 +297,12 @@ class Findings(Runs):
     ) -> None:
         values = {"break_id": break_id, "at": clock.now(), "actor": actor, "event": event}
         statements.insert(conn, self.events, {**values, "facts": canonical(facts)})
+
+
+def _gone(day: str, one: Difference) -> bool:
+    """Whether what is missing is the partner, of a day, of a record of ours that is of another day: it was there once."""
+    alone = one.cls is Cls.MISSING_THERE and one.there is None
+    return alone and one.here is not None and one.here.day.isoformat() != day
 
 
 @dataclass(frozen=True, slots=True)

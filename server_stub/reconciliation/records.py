@@ -60,10 +60,15 @@ class Record:
 
 
 class Carried(NamedTuple):
-    """A record of another day that had no partner then (an open break ``missing-...``), or one of the day that is compared."""
+    """A record of another day that had no partner then (an open break ``missing-...``), or one of the day that is compared.
+
+    Attributes:
+        known: a record of ours whose partner was of the day that is compared when it was last seen; where that is gone, it is told.
+    """
 
     side: Side
     record: Record
+    known: bool = False
 
 
 @dataclass(frozen=True, slots=True)

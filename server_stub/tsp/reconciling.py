@@ -375,11 +375,17 @@ def _as_now(conn: Connection, books: Books, carried: list[Carried]) -> list[Carr
     statuses = books.pair.here.statuses
     keys = [one.record.key for one in carried if one.side == "here"]
     now = {
-        record.key: Carried("here", replace(record, status=statuses.get(record.status, record.status)))
+        record.key: replace(record, status=statuses.get(record.status, record.status))
         for start in range(0, len(keys), KEYS_AT_ONCE)
         for record in books.ours.of_keys(conn, keys[start : start + KEYS_AT_ONCE])
     }
-    return [now.get(one.record.key, one) if one.side == "here" else one for one in carried]
+
+    def ours(one: Carried) -> Carried:
+        record = now.get(one.record.key)
+        # What has gone over to another day here is expected on that day there.
+        return one if record is None else Carried("here", record, one.known and record.day == one.record.day)
+
+    return [ours(one) if one.side == "here" else one for one in carried]
 
 
 def _give_up(

@@ -190,7 +190,7 @@ def test_two_records_of_two_days_know_each_other_from_then_on(house: House) -> N
     """Either day can be compared once more; what is otherwise then is told of both."""
     house.run(missing())
     house.run(Difference(Cls.OTHER_DAY, "K1", record(), record(day=NEXT), ("day",)), day=NEXT)
-    known = {DAY: Carried("there", record(day=NEXT)), NEXT: Carried("here", record())}
+    known = {DAY: Carried("there", record(day=NEXT)), NEXT: Carried("here", record(), known=True)}
     for day, one in known.items():
         assert house(lambda conn, day=day: book.carry(conn, "a-b", day)) == [one]
     assert house(lambda conn: book.carry(conn, "a-b", NEXT + timedelta(days=1))) == []
@@ -203,7 +203,22 @@ def test_two_records_of_two_days_know_each_other_from_then_on(house: House) -> N
     assert house.one().state == "open"
     assert house(lambda conn: book.carry(conn, "a-b", DAY)) == [Carried("there", back)]
     house.run(Difference(Cls.REVERSED, "K1", record(), back, ("status",)), day=DAY)
-    assert house(lambda conn: book.carry(conn, "a-b", NEXT)) == [Carried("here", record())]
+    assert house(lambda conn: book.carry(conn, "a-b", NEXT)) == [Carried("here", record(), known=True)]
+
+
+def test_a_partner_of_another_day_that_is_gone_is_a_difference_again(house: House) -> None:
+    """What was matched late: the other side tells that day anew, without it."""
+    late = Difference(Cls.OTHER_DAY, "K1", record(), record(day=NEXT), ("day",))
+    house.run(missing())
+    house.run(late, day=NEXT)
+    assert house.run(missing(), day=NEXT)[1] == Seen(opened=1)
+    assert (house.one().cls, house.one().day) == (Cls.MISSING_THERE, NEXT.isoformat())
+    # It has come back on a third day: whichever of the three is compared once more, nothing is missing.
+    third = NEXT + timedelta(days=9)
+    house.run(Difference(Cls.OTHER_DAY, "K1", record(), record(day=third), ("day",)), day=third)
+    assert house.one().state == "closed"
+    for day in (DAY, NEXT, third):
+        assert not any(one.known for one in house(lambda conn, day=day: book.carry(conn, "a-b", day)))
 
 
 def test_a_key_has_one_open_break_and_its_history_knows_the_rest(house: House) -> None:

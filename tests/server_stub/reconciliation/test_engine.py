@@ -47,13 +47,14 @@ def naive(both: Pair, here: Sequence[Record], there: Sequence[Record], carried: 
         for record in records:
             books[side][record.key].append(common(record))  # type: ignore[index]
     old: dict[Side, dict[str, Record]] = {"here": {}, "there": {}}
-    for side, record in carried:
+    for side, record, _ in carried:
         newer = record.key not in old[side] or old[side][record.key].day <= record.day
         if record.day != DAY and record.key not in books[side] and newer:
             old[side][record.key] = record
     found: Found = set()
-    # What was left over on both sides has found each other, too.
-    for key in {*books["here"], *books["there"], *(old["here"].keys() & old["there"].keys())}:
+    # What was left over on both sides has found each other, too; and what had a partner of this day may have lost it.
+    known = {one.record.key for one in carried if one.known and one.record.day != DAY} & old["here"].keys()
+    for key in {*books["here"], *books["there"], *(old["here"].keys() & old["there"].keys()), *known}:
         ours, theirs = books["here"].get(key, []), books["there"].get(key, [])
         if len(ours) > 1 or len(theirs) > 1:
             for cls, many in ((Cls.DUPLICATE_HERE, ours), (Cls.DUPLICATE_THERE, theirs)):
@@ -112,12 +113,25 @@ def test_of_several_that_were_left_over_the_newest_counts_and_of_one_day_the_las
         assert [(one.cls, one.here) for one in result.differences()] == [(Cls.OTHER_DAY, carried[1].record)]
 
 
+def test_one_whose_partner_of_this_day_has_gone_is_missing_there(tmp_path: Path) -> None:
+    left, kept, gone = (
+        Record(key, 100, "CNY", "settled", DAY - timedelta(days=9)) for key in ("K1", "K2", "K3")
+    )
+    carried = [Carried("here", left), Carried("here", kept, known=True), Carried("here", gone, known=True)]
+    there = [Record("K2", 100, "CNY", "S", DAY)]
+    with compare(
+        pair(), RecordSource([]), RecordSource(there), day=DAY, carried=carried, work=tmp_path
+    ) as result:
+        found = {(one.cls, one.key, one.here) for one in result.differences()}
+    assert found == {(Cls.OTHER_DAY, "K2", kept), (Cls.MISSING_THERE, "K3", gone)}
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     here=BOOKS,
     there=BOOKS,
     same=BOOKS,
-    old=st.lists(st.tuples(st.sampled_from(["here", "there"]), RECORDS), max_size=4),
+    old=st.lists(st.tuples(st.sampled_from(["here", "there"]), RECORDS, st.booleans()), max_size=4),
     tolerance=st.sampled_from([0, 1, 5]),
     window=st.sampled_from([0, 1, 2]),
     layouts=st.tuples(
@@ -130,7 +144,7 @@ def test_the_same_is_found_as_with_dictionaries(
     here: list[Record],
     there: list[Record],
     same: list[Record],
-    old: list[tuple[Side, Record]],
+    old: list[tuple[Side, Record, bool]],
     tolerance: int,
     window: int,
     layouts: tuple[Layout | None, Layout | None],
@@ -140,7 +154,7 @@ def test_the_same_is_found_as_with_dictionaries(
     both = pair(
         here=layouts[0] or PLAIN, there=layouts[1] or PLAIN, tolerance_fen=tolerance, window_days=window
     )
-    carried = [Carried(side, common(record)) for side, record in old]
+    carried = [Carried(side, common(record), known and side == "here") for side, record, known in old]
     books = [here + same, there + same]
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "IN_A_TURN", turn)
