@@ -130,9 +130,9 @@ def parser() -> argparse.ArgumentParser:
     cases.add_argument("case", nargs="?", metavar="CASE", help="id of the case; all but 'list' want it")
     cases.add_argument("--all", action="store_true", help="with 'list': decided cases too")
     cases.add_argument("--action", dest="do", metavar="ACTION", help="what to do: one of those below")
-    cases.add_argument("--reason", type=_reason, metavar="TEXT", help="why")
-    cases.add_argument("--actor", metavar="NAME", help="who decides")
-    cases.add_argument("--second", metavar="NAME", help="who decides with them; above a limit")
+    cases.add_argument("--reason", type=_kept, metavar="TEXT", help="why")
+    cases.add_argument("--actor", type=_kept, metavar="NAME", help="who decides")
+    cases.add_argument("--second", type=_kept, metavar="NAME", help="who decides with them; above a limit")
     psams = commands.add_parser("psams", help="list security modules; say that one is not locked any more")
     psams.add_argument("action", choices=("list", "unlock"))
     psams.add_argument(
@@ -143,8 +143,8 @@ def parser() -> argparse.ArgumentParser:
     )
     settle.add_argument("action", choices=("list", "now", "decide"))
     settle.add_argument("batch", nargs="?", metavar="BATCH", help="its number; 'decide' wants it")
-    settle.add_argument("--reason", type=_reason, metavar="TEXT", help="why its totals differ")
-    settle.add_argument("--actor", metavar="NAME", help="who decides")
+    settle.add_argument("--reason", type=_kept, metavar="TEXT", help="why its totals differ")
+    settle.add_argument("--actor", type=_kept, metavar="NAME", help="who decides")
     reconcile = commands.add_parser(
         "reconcile",
         help="days, and whether our books agree with BOSS's and PPP's: what was found, what a person decides",
@@ -159,9 +159,11 @@ def parser() -> argparse.ArgumentParser:
     reconcile.add_argument(
         "--action", dest="do", metavar="ACTION", help="what to do: one of those that 'show' names"
     )
-    reconcile.add_argument("--reason", type=_reason, metavar="TEXT", help="why")
-    reconcile.add_argument("--actor", metavar="NAME", help="who decides")
-    reconcile.add_argument("--second", metavar="NAME", help="who decides with them; above a limit")
+    reconcile.add_argument("--reason", type=_kept, metavar="TEXT", help="why")
+    reconcile.add_argument("--actor", type=_kept, metavar="NAME", help="who decides")
+    reconcile.add_argument(
+        "--second", type=_kept, metavar="NAME", help="who decides with them; above a limit"
+    )
     compare = commands.add_parser(
         "compare",
         help="compare any two files that must agree, by a pair of one's own (docs/reconciliation.md)",
@@ -174,7 +176,7 @@ def parser() -> argparse.ArgumentParser:
         "cancel", help="take back the service that an order has opened; its money goes back"
     )
     cancel.add_argument("order", metavar="ORDER", help="id of the order")
-    cancel.add_argument("--reason", type=_reason, required=True, metavar="TEXT", help="why")
+    cancel.add_argument("--reason", type=_kept, required=True, metavar="TEXT", help="why")
     partners = commands.add_parser(
         "partners",
         help="accounts of the exchange: add, change, list, close, open, give a password; their files",
@@ -255,7 +257,8 @@ def _place(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _reason(text: str) -> str:
+def _kept(text: str) -> str:
+    """What stands in books and audit logs for good."""
     if card_numbers.has_whole(text):
         raise argparse.ArgumentTypeError(card_numbers.WHOLE)
     return text

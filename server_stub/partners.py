@@ -94,7 +94,7 @@ def line(partner: Partner) -> str:
         partner.state,
         " ".join(partner.addresses) or "anywhere",
         "of all partners" if partner.house else folders,
-        "its own" if partner.password else "of the partner key",
+        "its own" if partner.password else "derived from the partner key",
     )
 
 

@@ -26,7 +26,7 @@ from server_stub.reconciliation.book import Decision
 from server_stub.settings import Settings
 from server_stub.tsp import books, remedies, tables, uploads
 from server_stub.tsp.moves import Moves
-from server_stub.tsp.remedies import Remedies
+from server_stub.tsp.remedies import Remedies, unheard
 from server_stub.tsp.tables import book
 
 PAIRS = (remedies.BOSS, remedies.PPP)
@@ -34,6 +34,7 @@ SHOWN = 60
 """Runs and days in a list."""
 RUNS = "{:<12}  {:<5}  {:<8}  {:>9}  {:>14}  {:>9}  {:>14}  {}"
 BREAKS = "{:<26}  {:<10}  {:<5}  {:<24}  {:>12}  {:>12}  {:<8}  {}"
+LATER = "what can go back is offered once our books know that it was opened, and the day is compared again"
 DAYS = "{:<12}  {:<9}  {:>8}  {:>14}  {:>9}  {:>14}  {:>8}"
 
 
@@ -84,6 +85,8 @@ def shown(row: Row[Any], history: Sequence[Row[Any]], able: Sequence[str]) -> li
         for one in history
     ]
     told += [("decide", action) for action in able]
+    if able and unheard(row):
+        told.append(("later", f"{LATER}: reconcile run {row.pair} {row.day}"))
     return [f"{name:<8} {value}" for name, value in told if value]
 
 

@@ -77,7 +77,9 @@ def worded(language: str, sentence: Sentence) -> str:
                 value(MANY[name], one) for one in str(told).split(", ")
             )
         known = VALUES.get(name, {})
-        return words.said(language, known[str(told)]) if str(told) in known else str(told)
+        named = words.said(language, known[str(told)]) if str(told) in known else str(told)
+        # Between Chinese letters a Latin name stands apart.
+        return f" {named} " if name == "partner" and language == "zh" and named.isascii() else named
 
     return sentence.worded(lambda message: words.said(language, message), value)
 

@@ -6,7 +6,7 @@ StaffError       cannot be done so; the text says why
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 from server_stub.backoffice.lockout import forget
 from server_stub.backoffice.rights import Right, Role, rights_of, roles_of
 from server_stub.backoffice.tables import audit, sessions, staff
-from server_stub.foundation import statements
+from server_stub.foundation import card_numbers, statements
 from server_stub.foundation.clock import Clock
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,31}")
@@ -98,6 +98,24 @@ def found(conn: Connection, name: str) -> Person:
     return person_of(row)
 
 
+def unfit(conn: Connection, name: str, full_name: str) -> Iterator[StaffError]:
+    """All that keeps somebody from being let in by these names: at most one thing about each of the two."""
+    name, full_name = folded(name), _tidy(full_name)
+    if card_numbers.has_whole(name):
+        yield StaffError("card-in-name", card_numbers.WHOLE)
+    elif not NAME.fullmatch(name):
+        yield StaffError(
+            "name",
+            "a name begins with a letter or digit, and has 2 to 32 letters a-z, digits, dots, hyphens and underscores",
+        )
+    elif statements.one(conn, staff, name=name) is not None:
+        yield _taken(name)
+    if card_numbers.has_whole(full_name):
+        yield StaffError("card-in-full-name", card_numbers.WHOLE)
+    elif len(full_name) > LONGEST_FULL_NAME or not full_name.isprintable():
+        yield StaffError("full-name", f"a full name has at most {LONGEST_FULL_NAME} letters")
+
+
 def add(
     conn: Connection,
     clock: Clock,
@@ -111,13 +129,11 @@ def add(
     """Lets somebody in, with a password that they must change first.
 
     Raises:
-        StaffError: the name is none, or somebody has it.
+        StaffError: as ``unfit`` says; the first.
     """
-    name, full_name = folded(name), " ".join(full_name.split()) or folded(name)
-    if not NAME.fullmatch(name):
-        raise StaffError("name", "a name has 2 to 32 letters a-z, digits, dots, hyphens and underscores")
-    if len(full_name) > LONGEST_FULL_NAME or not full_name.isprintable():
-        raise StaffError("full-name", f"a full name has at most {LONGEST_FULL_NAME} letters")
+    for refusal in unfit(conn, name, full_name):
+        raise refusal
+    name, full_name = folded(name), _tidy(full_name) or folded(name)
     values: dict[str, Any] = {
         "name": name,
         "full_name": full_name,
@@ -126,7 +142,7 @@ def add(
     }
     values |= {"once": True, "language": language, "closed": False, "created_at": clock.now()}
     if not statements.insert_once(conn, staff, values):
-        raise StaffError("taken", f"there is a member of staff {name!r} already")
+        raise _taken(name)
     audit.append(conn, clock, actor, "staff-added", name, full_name=full_name, roles=list(roles))
     return found(conn, name)
 
@@ -174,6 +190,14 @@ def set_language(conn: Connection, name: str, language: str) -> None:
 def anybody(conn: Connection) -> bool:
     """Whether anybody may sign in at all."""
     return bool(conn.scalar(select(func.count()).select_from(staff).where(staff.c.closed.is_(False))))
+
+
+def _tidy(full_name: str) -> str:
+    return " ".join(full_name.split())
+
+
+def _taken(name: str) -> StaffError:
+    return StaffError("taken", f"there is a member of staff {name!r} already")
 
 
 def _change(conn: Connection, name: str, **values: Any) -> None:

@@ -466,7 +466,10 @@ def _journals(conn: Connection, ledger: Any, references: Sequence[str], role: st
     rows = list(conn.execute(query))
     entries: dict[str, list[tuple[str, int]]] = {}
     of_these = lines.c.journal.in_([row.id for row in rows])
-    for line in conn.execute(select(lines).where(of_these).order_by(lines.c.journal, lines.c.line)):
+    debits_first = lines.c.amount_fen < 0
+    for line in conn.execute(
+        select(lines).where(of_these).order_by(lines.c.journal, debits_first, lines.c.line)
+    ):
         entries.setdefault(line.journal, []).append((line.account, int(line.amount_fen)))
     return [
         Journal(role, BOOKED.get(row.kind, row.kind), row.at, tuple(entries.get(row.id, ()))) for row in rows

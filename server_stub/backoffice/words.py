@@ -220,7 +220,7 @@ TASK_STATES = {
     "failed": Mark(N_("Failed"), "bad"),
 }
 METHODS = {
-    "card": N_("Card"),
+    "card": N_("Card payment"),
     "wallet:demo": N_("Demo wallet"),
 }
 """Ways to pay; one that is not here is shown by its own name."""

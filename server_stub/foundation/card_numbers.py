@@ -32,6 +32,11 @@ def has_whole(text: str) -> bool:
     return next(_found(text), None) is not None
 
 
+def any_whole(*texts: str | None) -> bool:
+    """Whether a whole card number stands in one of these texts."""
+    return any(has_whole(text) for text in texts if text)
+
+
 def hidden(text: str) -> str:
     """A text in which no whole card number stands, nor digits without gaps that are as long as one.
 

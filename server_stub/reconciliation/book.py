@@ -176,7 +176,7 @@ class Book(Findings):
             raise DecisionRefused(N_("%(action)s is not for a break %(cls)s that is %(break_state)s"), **told)
         if not decision.reason.strip() or not decision.actor.strip():
             raise DecisionRefused(N_("a reason and an actor are wanted"))
-        if card_numbers.has_whole(decision.reason):
+        if card_numbers.any_whole(decision.reason, decision.actor, decision.second):
             raise DecisionRefused(card_numbers.WHOLE)
         fen, second = at_stake(*records(row)), decision.second or ""
         alone = same_person(second, "") or same_person(second, decision.actor)
@@ -197,9 +197,10 @@ class Book(Findings):
         self, conn: Connection, clock: Clock, audit: Audit, decision: Decision, why: str
     ) -> None:
         """A decision that was refused belongs in the audit log."""
-        reason = card_numbers.hidden(decision.reason)
-        facts = {"wanted": decision.action, "reason": reason, "second": decision.second, "why": why}
-        audit.append(conn, clock, decision.actor, "break-refused", decision.break_id, **facts, by=decision.by)
+        told = (decision.reason, decision.actor, decision.second or "")
+        reason, actor, second = map(card_numbers.hidden, told)
+        facts = {"wanted": decision.action, "reason": reason, "second": second or None, "why": why}
+        audit.append(conn, clock, actor, "break-refused", decision.break_id, **facts, by=decision.by)
 
     def decided(self, conn: Connection, decision: Decision) -> bool:
         """Whether just this was decided already by just these people, and the break is not about anything else since: a form

@@ -97,7 +97,7 @@ def decide(conn: Connection, moves: Moves, decision: Decision) -> Decided:
         raise CaseRefused(N_("case %(case)s is decided: %(action)s by %(actor)s"), **told)
     if decision.seen not in (None, *map(fingerprint, listed(conn, case=case.id))):
         raise CaseRefused(CHANGED)
-    if card_numbers.has_whole(decision.reason):
+    if card_numbers.any_whole(decision.reason, decision.actor, decision.second):
         raise CaseRefused(card_numbers.WHOLE)
     _refuse(conn, moves, case, subject, decision)
     if case.load_id is None:
@@ -118,10 +118,11 @@ def decide(conn: Connection, moves: Moves, decision: Decision) -> Decided:
 
 def note_refused(conn: Connection, moves: Moves, decision: Decision, why: str) -> None:
     """A decision that was refused belongs in the audit log."""
-    reason = card_numbers.hidden(decision.reason)
-    facts = {"wanted": decision.action, "reason": reason, "second": decision.second, "why": why}
+    told = (decision.reason, decision.actor, decision.second or "")
+    reason, actor, second = map(card_numbers.hidden, told)
+    facts = {"wanted": decision.action, "reason": reason, "second": second or None, "why": why}
     facts["by"] = decision.by
-    audit.append(conn, moves.clock, decision.actor, "case-refused", decision.case, **facts)
+    audit.append(conn, moves.clock, actor, "case-refused", decision.case, **facts)
 
 
 def about(case: Row[Any]) -> str:

@@ -109,6 +109,19 @@ class Remedies:
         states.move(conn, machines.ORDER, payment.order_id, "closed", actor=actor, at=now)
 
 
+def unheard(row: BreakRow) -> bool:
+    """Whether BOSS has taken a service back of which our books did not know, when they were compared, that it was ever opened. Until they
+    know, and the day is compared once more, nothing can go back.
+    """
+    return row.pair == BOSS and row.cls == Cls.REVERSED and _status(row) == "paid"
+
+
+def _status(row: BreakRow) -> str:
+    """What our record says; it is there."""
+    status: str = json.loads(row.here)["status"]
+    return status
+
+
 def _has(*classes: Cls) -> Callable[[BreakRow], bool]:
     """Of one of these classes, and of a payment of ours."""
     return lambda row: row.cls in classes and bool(facts_of(row))
@@ -121,6 +134,6 @@ def _taken_back(method: str) -> Callable[[BreakRow], bool]:
         if row.cls != Cls.REVERSED:
             return False
         paid_by: str = facts_of(row)["method"]
-        return json.loads(row.here)["status"] == "opened" and paid_by.startswith(method)
+        return _status(row) == "opened" and paid_by.startswith(method)
 
     return fits

@@ -38,6 +38,29 @@ def test_the_help_of_cases_says_what_each_action_does(capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        ("reconcile decide B --action close", "--actor"),
+        ("reconcile decide B --action close --actor Wu", "--second"),
+        ("cases decide C --action close", "--actor"),
+        ("cases decide C --action close --actor Wu", "--second"),
+        ("settle decide 000042", "--actor"),
+    ],
+)
+def test_nobody_is_named_by_a_whole_card_number(
+    words: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = [*words.split(), "--reason", "so", option]
+    assert cli.parse([*told, "Li 3"], ())
+    with pytest.raises(SystemExit) as end:
+        cli.parse([*told, "4111 1111 1111 1111"], ())
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert f"argument {option}: Here stands a whole card number" in said
+    assert "1111" not in said
+
+
+@pytest.mark.parametrize(
     "words",
     [
         ("reconcile", "decide", "B", "--action", "close", "--actor", "Wu"),

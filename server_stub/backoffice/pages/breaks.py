@@ -33,7 +33,7 @@ from server_stub.reconciliation.break_rows import fields_of, fingerprint, record
 from server_stub.reconciliation.healing import at_stake
 from server_stub.reconciliation.records import Cls
 from server_stub.tsp import books, operating
-from server_stub.tsp.remedies import Remedies, facts_of
+from server_stub.tsp.remedies import Remedies, facts_of, unheard
 from server_stub.tsp.tables import audit, authorisations, book, cases, certificates, orders, payments
 
 KIND = "break"
@@ -178,6 +178,7 @@ async def _shown(
     told |= {"notes": {name: _note(one) for name, one in (("here", here), ("there", there))}}
     told |= {"able": book.able(row, Remedies(office.moves()).actions(row.pair)), "fen": at_stake(here, there)}
     told |= {"second": above(office, row, ""), "wrong": wrong, "chosen": chosen, "reason": hidden(reason)}
+    told |= {"unheard": row.state == "open" and unheard(row)}
     told |= {"following": await _next(visit, row), "seen": fingerprint(row)}
     told["ask"] = "" if told["second"] else visit.t(ASKED, about=about(visit, row))
     told["service_names"] = await names_of(visit)

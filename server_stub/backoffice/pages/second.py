@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row, select
 from starlette.responses import Response
 
 from server_stub.backoffice import proposals, tables
 from server_stub.backoffice.errors import Impossible, Unknown, unfit
+from server_stub.backoffice.office import Office
+from server_stub.backoffice.pages.breaks import KIND as BREAK
+from server_stub.backoffice.pairs import pairs
 from server_stub.backoffice.recon_words import BREAK_ACTIONS
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
@@ -20,6 +23,8 @@ from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import CASE_ACTIONS, N_, yuan
 from server_stub.foundation import statements
 from server_stub.foundation.card_numbers import hidden
+from server_stub.reconciliation.break_rows import records
+from server_stub.tsp.tables import book
 
 pages = Pages()
 
@@ -42,9 +47,25 @@ async def _page(visit: Visit, *, everything: bool, error: Impossible | None = No
         for row in rows
     ]
     facts = {"everything": everything, "error": visit.worded(error.said) if error else ""}
+    facts |= {"breaks": await _breaks(visit.office, [row.subject for row in rows if row.kind == BREAK])}
     return visit.page(
         "proposals.html", error.status if error else 200, rows=told, summary=partial(summary, visit), **facts
     )
+
+
+async def _breaks(office: Office, names: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+    """What differs, by the name of each difference: its pair and both sides' records; nothing, where the books are not here."""
+    if not names or "tsp" not in office.databases:
+        return {}
+
+    def look(conn: Connection) -> list[Row[Any]]:
+        return list(conn.execute(select(book.breaks).where(book.breaks.c.id.in_(names))))
+
+    found = {}
+    for row in await office.books("tsp").read(look):
+        here, there = records(row)
+        found[row.id] = {"pair": pairs().get(row.pair), "here": here, "there": there}
+    return found
 
 
 def summary(visit: Visit, row: Row[Any]) -> str:
@@ -58,7 +79,7 @@ def summary(visit: Visit, row: Row[Any]) -> str:
 def action_of(visit: Visit, kind: str, facts: Mapping[str, Any]) -> str:
     """What is to be done; "" where the kind says it."""
     action = facts.get("action", "")
-    named = (BREAK_ACTIONS if kind == "break" else CASE_ACTIONS).get(action)
+    named = (BREAK_ACTIONS if kind == BREAK else CASE_ACTIONS).get(action)
     return visit.t(named[0]) if named else action
 
 

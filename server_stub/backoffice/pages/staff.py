@@ -15,16 +15,24 @@ from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.staff import Person, StaffError
 from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import N_
+from server_stub.foundation import card_numbers
 
 pages = Pages()
 WHY = {
-    "name": N_("A name has 2 to 32 letters a–z, digits, dots, hyphens and underscores."),
-    "full-name": N_("A full name has at most 60 letters."),
+    "name": N_(
+        "A name begins with a letter or digit, and has 2 to 32 letters a–z, digits, dots, hyphens and underscores."
+    ),
+    "card-in-name": card_numbers.WHOLE,
     "taken": N_("Somebody has this name already."),
+    "full-name": N_("A full name has at most 60 letters."),
+    "card-in-full-name": card_numbers.WHOLE,
     "roles": N_("Choose at least one role."),
 }
 """Why somebody cannot be let in."""
-FIELDS = {"name": "name", "full-name": "full_name", "taken": "name", "roles": "role"}
+FIELDS = {
+    **{"name": "name", "card-in-name": "name", "taken": "name"},
+    **{"full-name": "full_name", "card-in-full-name": "full_name", "roles": "role"},
+}
 """What of the form that is about."""
 
 
@@ -39,18 +47,23 @@ async def add(visit: Visit) -> Response:
     """Lets somebody in."""
     office, form = visit.office, visit.form
     roles = tuple(role for role in Role if role in form.all("role"))
-    if not roles:
-        return await _list(visit, _wrong(visit, "roles"))
+    actor, name, full_name = visit.person.name, form.text("name"), form.text("full_name")
+
+    def look(conn: Connection) -> list[str]:
+        return [refusal.why for refusal in staff.unfit(conn, name, full_name)]
+
+    wrong = [*await office.database.read(look), *([] if roles else ["roles"])]
+    if wrong:
+        return await _list(visit, _wrong(visit, *wrong))
     password = passwords.once(office.random(passwords.ONCE_LENGTH))
     kept = await office.passwords.hash(password)
-    actor, name, full_name = visit.person.name, form.text("name"), form.text("full_name")
 
     def enter(conn: Connection) -> Person:
         return staff.add(conn, office.clock, actor, name, full_name, roles, kept, visit.language)
 
     try:
         person = await office.database.write(enter)
-    except StaffError as error:
+    except StaffError as error:  # somebody was faster
         return await _list(visit, _wrong(visit, error.why))
     return visit.page("staff_password.html", person=person, password=password)
 
@@ -112,14 +125,17 @@ async def _set_closed(visit: Visit, person: Person, *, closed: bool) -> Response
     return visit.go(f"/staff/{person.name}", "staff-closed" if closed else "staff-opened")
 
 
-def _wrong(visit: Visit, why: str) -> dict[str, str]:
-    return {FIELDS[why]: visit.t(WHY[why])}
+def _wrong(visit: Visit, *whys: str) -> dict[str, str]:
+    return {FIELDS[why]: visit.t(WHY[why]) for why in whys}
 
 
 async def _list(visit: Visit, wrong: Mapping[str, str] = MappingProxyType({})) -> Response:
     people = await visit.office.database.read(staff.listed)
-    facts = {"people": people, "wrong": wrong, "name": visit.form.text("name")}
-    facts |= {"full_name": visit.form.text("full_name"), "chosen": visit.form.all("role")}
+    facts = {"people": people, "wrong": wrong, "name": card_numbers.hidden(visit.form.text("name"))}
+    facts |= {
+        "full_name": card_numbers.hidden(visit.form.text("full_name")),
+        "chosen": visit.form.all("role"),
+    }
     return visit.page("staff.html", 422 if wrong else 200, **facts)
 
 

@@ -39,6 +39,14 @@ async def test_the_first_person_signs_in_with_what_was_printed(
     assert (await clerk.sign_in(password[0])).url.path == "/backoffice/password"
     assert await to_thread(run, tmp_path, *added) == 1
     assert "already" in capsys.readouterr().err
+    assert (
+        await to_thread(run, tmp_path, "add", "lin.na", "--role", "viewer", "--full-name", "4111111111111111")
+        == 1
+    )
+    assert (
+        capsys.readouterr().err
+        == "stb-server: Here stands a whole card number. Write its last four digits only.\n"
+    )
     assert await to_thread(run, tmp_path, "roles", "wang.fang", "--role", "viewer,clerk") == 0
     assert await to_thread(run, tmp_path, "password", "wang.fang") == 0
     assert (await clerk.get("/help")).url.path == "/backoffice/sign-in"

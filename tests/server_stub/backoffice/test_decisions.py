@@ -19,7 +19,7 @@ from server_stub.reconciliation.records import Cls, Difference
 from server_stub.tsp import tables
 from tests.server_stub.backoffice.breaks import break_of, in_office, logged, planted, standing
 from tests.server_stub.backoffice.desk import SEEN, let_in, office_of, proposed
-from tests.server_stub.backoffice.differences import every_class, note_of, record
+from tests.server_stub.backoffice.differences import OPENED_LATE, every_class, note_of, record
 from tests.server_stub.system import System, decided_by_two_from
 from tests.server_stub.tsp.mornings import bought
 from tests.server_stub.tsp.test_uploads import DAY
@@ -92,6 +92,11 @@ async def test_above_the_limit_one_proposes_and_another_confirms(system: System)
     assert (await chief.post(path, action="match", reason="me too")).status_code == 409
     listed = (await both.get("/proposals")).text
     assert "It is the same payment" in listed
+    # The second person sees what both sides say.
+    day, late = DAY.isoformat(), (DAY + OPENED_LATE).isoformat()
+    for side, one in (("Payment platform · ours", day), ("BOSS · theirs", late)):
+        said = rf'<dt>{side}</dt><dd>¥128.00 · Settled by UnionPay · <span class="num">{one}</span></dd>'
+        assert said in listed, side
     assert '<dd class="">Wu Fang</dd>' in listed
     # On its own page, too: what is proposed and why; to whoever did it as theirs.
     for who, said in ((both, "You have proposed a decision."), (chief, "Wu Fang has proposed a decision.")):

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, select, update
 
 from server_stub.app import Roles
+from server_stub.backoffice import staff
 from server_stub.backoffice import tables as own
 from server_stub.backoffice.api import FONTS, POLICY
 from server_stub.backoffice.criteria import FIELDS
@@ -253,6 +254,37 @@ async def test_an_administrator_lets_people_in_and_gives_passwords(system: Syste
     everything = str(await audited(system, "backoffice", "staff-added"))
     assert first[1] not in everything
     assert "林娜" in everything
+
+
+async def test_all_that_is_wrong_with_somebody_new_is_told_at_once_beside_its_field(system: System) -> None:
+    admin = await let_in(system, "adam", "admin")
+    long = "Li " * 30
+    answer = await admin.post("/staff", "/staff", name=".li", full_name=long)
+    assert answer.status_code == 422
+    beside = {"name": "A name begins with", "full_name": "at most 60", "role": "Choose at least one role"}
+    for field, said in beside.items():
+        assert re.search(rf'id="w-{field}">.*?<span>[^<]*{said}', answer.text, re.DOTALL), field
+        assert re.search(rf'<a href="#f-{field}">[^<]*{said}', answer.text), field
+    assert answer.text.count("autofocus") == 1
+    assert 'value=".li"' in answer.text
+    # What is taken already is told together with what else is wrong.
+    answer = await admin.post("/staff", "/staff", name="Adam", full_name="Ada")
+    assert re.findall(r'id="w-(\w+)"', answer.text) == ["name", "role"]
+    # The hint promises no more, and no less, than what is refused.
+    for sign in ("digits", "dots", "hyphens", "underscores"):
+        assert answer.text.count(sign) == 1, sign
+
+
+async def test_nobody_is_let_in_by_a_card_number(system: System) -> None:
+    admin = await let_in(system, "adam", "admin")
+    card = "4111111111111111"
+    for names in ({"name": card}, {"name": "lin.na", "full_name": f"Lin Na {card}"}):
+        answer = await admin.post("/staff", "/staff", role="clerk", **names)
+        assert (answer.status_code, "a whole card number" in answer.text) == (422, True), names
+        assert card not in answer.text
+    assert card not in str(await audited(system, "backoffice", "staff-added"))
+    office = office_of(system)
+    assert [one.name for one in await office.database.read(staff.listed)] == ["adam"]
 
 
 async def test_markup_in_names_and_reasons_is_text(system: System) -> None:

@@ -119,6 +119,9 @@ async def test_the_story_of_each_kind_of_payment_is_whole_and_has_nothing_secret
         said = await story(clerk, transaction)
         assert [one for one in expected if one not in said] == [], said
         assert "steps after it" in said
+        for journal in clerk.page.partition('<tr class="sum">')[0].split('<tr class="group">')[1:]:
+            debits = [bool(debit) for debit in re.findall(r'data-label="Debit">([^<]*)<', journal)]
+            assert debits == sorted(debits, reverse=True), "a credit before a debit"
         assert 'class="raw"' not in clerk.page, "a code without words"
         assert not PAN.search(said)
         assert [one for one in await secrets(system) if one in clerk.page] == []
@@ -242,6 +245,9 @@ async def test_a_search_is_exported_for_whoever_asked_and_a_day_long(system: Sys
     rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
     assert [row[9] for row in rows] == ["Amount", "10.00", "12.00", "15.00"]
     assert rows[1][-1] == "'=HYPERLINK(1)"
+    # Words, as on the page, in every column that has some.
+    words = ("Monthly", "Demo wallet", "Wallet", "Paid and opened", "Done", "Taken")
+    assert [rows[1][place] for place in (5, 6, 7, 11, 12, 13)] == [*words]
     task, answer = await _file(system, clerk, "/transactions/export", format="xlsx", state="opened")
     sheet = openpyxl.load_workbook(io.BytesIO(answer.content)).active
     assert sheet.freeze_panes == "A2"

@@ -256,6 +256,15 @@ def test_values_of_a_sentence_are_what_their_names_say() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("partner", "chinese"), [("boss", "没有收到 BOSS 的文件 a.txt"), ("ppp", "没有收到银联前置的文件 a.txt")]
+)
+def test_a_latin_name_stands_apart_within_chinese(partner: str, chinese: str) -> None:
+    said = say("no file %(name)s of %(partner)s is here", name="a.txt", partner=partner)
+    assert sentences.worded("zh", said) == chinese
+    assert "  " not in sentences.worded("en", said)
+
+
 def test_the_menu_goes_to_pages_that_are_there_each_by_a_key_of_its_own() -> None:
     ways = [way for _, section in frame.MENU for way in section]
     there = {(page.path, page.right) for page in PAGES if page.method == "GET"}

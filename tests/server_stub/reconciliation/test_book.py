@@ -329,6 +329,8 @@ def test_a_person_decides_with_a_reason_and_it_is_in_the_audit_log(house: House)
         ("match", {}, "match is not for a break status that is open"),
         ("close", {"reason": " "}, "a reason and an actor"),
         ("close", {"actor": ""}, "a reason and an actor"),
+        ("close", {"actor": "4111111111111111"}, "a whole card number"),
+        ("close", {"second": "Li 4111 1111 1111 1111"}, "a whole card number"),
         ("close", {"key": "K2"}, "from 10000 fen on a second person is wanted; this is about 10000 fen"),
         ("close", {"key": "K2", "second": "li  NA"}, "a second person"),
         ("no", {}, "not today"),
