@@ -216,7 +216,7 @@ def parser() -> argparse.ArgumentParser:
     )
     staff.add_argument("--full-name", default="", metavar="TEXT", help="with 'add': as others know them")
     staff.add_argument(
-        "--language", choices=("zh", "en"), default="zh", help="with 'add': of the pages (%(default)s)"
+        "--language", choices=("zh", "en"), default="", help="with 'add': of the pages (their browser's)"
     )
     audit = commands.add_parser("audit", help="verify the audit logs")
     audit.add_argument("action", choices=("verify",))

@@ -16,6 +16,7 @@ from server_stub.foundation import card_numbers
 from server_stub.foundation.sentences import Sentence, say
 
 REASON_WANTED = N_("Say why: a decision needs a reason.")
+CHANGED = N_("It has changed since this page was shown. Look at it again, and choose anew.")
 """Said beside a field."""
 
 

@@ -124,9 +124,12 @@ def add(
     full_name: str,
     roles: Sequence[Role],
     password_hash: str,
-    language: str = "zh",
+    language: str = "",
 ) -> Person:
     """Lets somebody in, with a password that they must change first.
+
+    Args:
+        language: of the pages; "": their browser's, until they choose one.
 
     Raises:
         StaffError: as ``unfit`` says; the first.
@@ -173,9 +176,20 @@ def set_closed(conn: Connection, clock: Clock, actor: str, name: str, *, closed:
     audit.append(conn, clock, actor, "staff-closed" if closed else "staff-opened", folded(name))
 
 
-def set_roles(conn: Connection, clock: Clock, actor: str, name: str, roles: Sequence[Role]) -> None:
-    """Gives somebody these roles and no others. Raises StaffError."""
+def set_roles(
+    conn: Connection, clock: Clock, actor: str, name: str, roles: Sequence[Role], seen: str | None = None
+) -> None:
+    """Gives somebody these roles and no others.
+
+    Args:
+        seen: those that whoever gives them was shown, with commas between; None: whatever they are now.
+
+    Raises:
+        StaffError
+    """
     before = found(conn, name)
+    if seen not in (None, ",".join(before.roles)):
+        raise StaffError("changed", f"the roles of {name!r} have changed meanwhile")
     _change(conn, name, roles=",".join(roles))
     facts = {"roles": list(roles), "before": list(before.roles)}
     audit.append(conn, clock, actor, "staff-roles", before.name, **facts)

@@ -20,7 +20,7 @@ staff = Table(
     Column(
         "once", Boolean, nullable=False
     ),  # the password was given by somebody else: it must be changed first
-    Column("language", String, nullable=False),  # zh | en
+    Column("language", String, nullable=False),  # zh | en; "": the browser says
     Column("closed", Boolean, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("signed_in_at", Instant),

@@ -29,6 +29,8 @@ SETTLED = timedelta(minutes=10)
 """A move is on record for so long before it counts as read: another transaction may still put one before it."""
 LOOK_EVERY = timedelta(minutes=5)
 TODAY_FOR = timedelta(seconds=10)
+PATIENCE_S = 2.0
+"""So long a page waits for days that are owed."""
 DAY = timedelta(days=1)
 KEPT = "taken"
 """Money that is here, and stays."""
@@ -105,11 +107,28 @@ def moved(conn: Connection, position: int, now: datetime) -> tuple[set[date], in
     table = tables.moves
     query = select(table.c.id, table.c.row, table.c.at).where(table.c.id > position).order_by(table.c.id)
     rows = list(conn.execute(query.limit(PIECE)))
-    days = {at.astimezone(CHINA).date() for row in rows if (at := instant_of(row.row)) is not None}
-    # An id is made before the payment is put down: about midnight that is the next day.
-    days |= {day + DAY for day in days}
+    days = {day for row in rows if (made := instant_of(row.row)) is not None for day in _days_of(made)}
     old = [row.id for row in rows if row.at <= now - SETTLED]
     return days, max(old, default=position), len(rows) == PIECE and len(old) == PIECE
+
+
+def moved_after(conn: Connection, position: int, first: date, last: date) -> dict[date, datetime]:
+    """When a day's payments have moved last, for the days from one to another that have since a place in the record."""
+    table = tables.moves.c
+    query = select(table.row, func.max(table.at)).where(table.id > position).group_by(table.row)
+    found: dict[date, datetime] = {}
+    since, until = first_id(begins(first) - SLACK), first_id(begins(last + DAY))
+    for row, at in conn.execute(query.where(table.row >= since, table.row < until)):
+        made = instant_of(row)
+        for day in () if made is None else _days_of(made):
+            found[day] = max(at, found.get(day, at))
+    return found
+
+
+def _days_of(made: datetime) -> tuple[date, date]:
+    """An id is made before the payment is put down: about midnight that is the next day."""
+    day = made.astimezone(CHINA).date()
+    return day, day + DAY
 
 
 class Totals:
@@ -126,6 +145,29 @@ class Totals:
         self._running: asyncio.Task[None] | None = None
         self._looked = datetime.min.replace(tzinfo=CHINA)
         self._today: tuple[datetime, list[Total]] | None = None
+
+    async def owed(self, first: date, last: date) -> int:
+        """How many days from one to another, both included, are not counted as they are now, after a while that a person
+        waits for it. Whoever looks has them counted.
+        """
+        self.kick()
+        if await self._owed(first, last):
+            self._looked = datetime.min.replace(tzinfo=CHINA)
+            self.kick()
+            assert self._running is not None
+            await asyncio.wait({self._running}, timeout=PATIENCE_S)
+        return len(await self._owed(first, last))
+
+    async def _owed(self, first: date, last: date) -> set[date]:
+        today = self._clock.now().astimezone(CHINA).date()
+        oldest = await self._books.read(first_day)
+        first, last = max(first, oldest or today), min(last, today - DAY)
+        if first > last:
+            return set()
+        position, counted = await self._own.read(lambda conn: (_position(conn) or 0, _counted(conn)))
+        moves = await self._books.read(partial(moved_after, position=position, first=first, last=last))
+        every = (first + DAY * ahead for ahead in range((last - first).days + 1))
+        return {day for day in every if day not in counted or moves.get(day, counted[day]) > counted[day]}
 
     def kick(self) -> None:
         """Whoever looks wants them to be of now."""
@@ -166,11 +208,11 @@ class Totals:
         position = await self._books.read(_last_move) if known is None else known
         await self._own.write(partial(_note, position=position))
         oldest = await self._books.read(first_day)
-        counted = await self._own.read(lambda conn: set(conn.scalars(select(counted_days.c.day))))
+        counted = await self._own.read(_counted)
         if oldest is not None:
             every = (today - DAY * back for back in range(1, (today - oldest).days + 1))
             for day in every:
-                if day.isoformat() not in counted:
+                if day not in counted:
                     await self._count(day)
         more = True
         while more:
@@ -180,8 +222,15 @@ class Totals:
             await self._own.write(partial(_note, position=position))
 
     async def _count(self, day: date) -> None:
+        now = self._clock.now()
         found = await self._books.read(partial(count, day=day))
-        await self._own.write(partial(keep, counted=[(day, found)], now=self._clock.now()))
+        await self._own.write(partial(keep, counted=[(day, found)], now=now))
+
+
+def _counted(conn: Connection) -> dict[date, datetime]:
+    """Days, and as of when they were counted."""
+    rows = conn.execute(select(counted_days.c.day, counted_days.c.counted_at))
+    return {date.fromisoformat(row.day): row.counted_at for row in rows}
 
 
 def _position(conn: Connection) -> int | None:
@@ -208,12 +257,3 @@ def between(conn: Connection, first: str, last: str, by: Sequence[str]) -> list[
     sums = (func.sum(table[name]).label(name) for name in ("number", "amount_fen", "received_fen"))
     query = select(*columns, *sums).where(table.day >= first, table.day <= last)
     return list(conn.execute(query.group_by(*columns).order_by(*columns)))
-
-
-def missing(conn: Connection, first: date, last: date) -> int:
-    """How many of these days are not counted yet."""
-    query = select(func.count()).select_from(counted_days)
-    here = conn.execute(
-        query.where(counted_days.c.day >= first.isoformat(), counted_days.c.day <= last.isoformat())
-    )
-    return max(0, (last - first).days + 1 - int(here.scalar_one()))

@@ -93,7 +93,7 @@ class Visit:
             secret = self._new_secret = secrets.token_urlsafe(32)
         self.form_token = form_token(secret)
         wished = request.cookies.get(LANGUAGE) or _accepted(request.headers.get("accept-language", ""))
-        self.language = session.person.language if session is not None else wished
+        self.language = (session.person.language if session is not None else "") or wished
         if self.language not in LANGUAGES:
             self.language = LANGUAGES[0]
 

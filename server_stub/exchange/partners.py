@@ -33,6 +33,9 @@ FOLDERS: Mapping[str, str] = {"IN": WRITE, "OUT": READ}
 ANY = "any"
 """Instead of addresses: it may come from anywhere."""
 ACCOUNT = re.compile(r"[a-z][a-z0-9-]{0,31}")
+RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])", re.IGNORECASE)
+"""What a partner whose system is Windows can call no folder."""
+CHANGED = N_("The account has changed since it was shown: look at it again, and choose anew.")
 
 
 class Limits(NamedTuple):
@@ -79,6 +82,16 @@ class Partner:
     room_bytes: int
     made_at: datetime
     changed_at: datetime
+
+    @property
+    def limits(self) -> Limits:
+        """What it may use up."""
+        return Limits(self.connections, self.file_bytes, self.room_bytes)
+
+    @property
+    def seen(self) -> str:
+        """Another one whenever something about it has changed."""
+        return self.changed_at.isoformat()
 
     def may_come_from(self, address: str) -> bool:
         """Whether somebody at this IP address may be this partner."""
@@ -142,6 +155,7 @@ def add(
     """
     folders = folders or FOLDERS
     networks = expect_right(name, addresses, folders)
+    expect_limits(limits)
     expect_new(conn, name)
     _insert(conn, clock, name, password, folders, networks, limits)
     told = {"addresses": networks, "folders": dict(folders), **limits._asdict()}
@@ -156,12 +170,14 @@ def change(
     addresses: Sequence[str] | None = None,
     folders: Mapping[str, str] | None = None,
     limits: Mapping[str, int] | None = None,
+    seen: str | None = None,
 ) -> bool:
     """Changes an account as it was agreed anew; what is None stays. Whoever is signed in has to sign in again.
 
     Args:
         addresses, folders: as of ``add``; those that are not among them are none of its own any more.
         limits: fields of ``Limits``.
+        seen: ``Partner.seen`` of what whoever changes it was shown; None: of whatever it is now.
 
     Returns:
         False when there is no such one.
@@ -177,6 +193,7 @@ def change(
             N_("the folders of %(name)s are those that this program works with"), "folders", name=name
         )
     networks = expect_right(name, addresses or (), FOLDERS if folders is None else folders)
+    expect_limits(partner.limits._replace(**(limits or {})))
     told: dict[str, Any] = {**(limits or {})}
     if addresses is not None:
         told["addresses"] = networks
@@ -185,7 +202,9 @@ def change(
     kept = {
         key: json.dumps(value) if key in ("addresses", "folders") else value for key, value in told.items()
     }
-    statements.change(conn, partners, {**kept, "changed_at": clock.now()}, name=name)
+    values, found = {**kept, "changed_at": clock.now()}, {"name": name, "changed_at": partner.changed_at}
+    if seen not in (None, partner.seen) or not statements.change(conn, partners, values, **found):
+        raise PartnerRefused(CHANGED, "addresses")
     audit.append(conn, clock, actor, "partner-changed", name, **told)
     return True
 
@@ -227,7 +246,8 @@ def expect_name(name: str) -> None:
 def expect_folders(folders: Mapping[str, str]) -> None:
     """Raises PartnerRefused where an account could not have these."""
     for folder, right in folders.items():
-        if not NAME.fullmatch(folder) or folder.endswith(TEMPORARY) or right not in (READ, WRITE):
+        fits = NAME.fullmatch(folder) and not RESERVED.fullmatch(folder)
+        if not fits or folder.endswith(TEMPORARY) or right not in (READ, WRITE):
             said = N_("%(folder)s: a folder is letters and digits, with =r or =rw; none is within another")
             raise PartnerRefused(said, "folders", folder=f"{folder}={right}")
     alike: dict[str, str] = {}
@@ -236,6 +256,12 @@ def expect_folders(folders: Mapping[str, str]) -> None:
         if (other := alike.setdefault(folder.lower(), folder)) != folder:
             said = N_("folders %(other)s and %(folder)s differ in capitals only")
             raise PartnerRefused(said, "folders", other=other, folder=folder)
+
+
+def expect_limits(limits: Limits) -> None:
+    """Raises PartnerRefused where these contradict each other."""
+    if limits.file_bytes > limits.room_bytes:
+        raise PartnerRefused(N_("One file cannot be larger than all files together."), "file")
 
 
 def networks_of(addresses: Sequence[str]) -> list[str]:

@@ -122,7 +122,7 @@ class Book(Findings):
             if (row.id, actor) in tried:
                 continue
             if able and tally.held(rule):
-                self._note(conn, clock, row.id, actor, "held", action=rule.action)
+                self._note_once(conn, clock, row.id, actor, "held", action=rule.action)
                 continue
             action = every.get(rule.action)
             try:
@@ -130,7 +130,7 @@ class Book(Findings):
                     raise DecisionRefused(N_("%(action)s is not for this difference"), action=rule.action)
                 action.do(conn, row, actor)
             except DecisionRefused as refusal:
-                self._note(conn, clock, row.id, actor, "not-healed", why=refusal.said.kept)
+                self._note_once(conn, clock, row.id, actor, "not-healed", why=refusal.said.kept)
                 if able:
                     failed.append((rule.name, at_stake(here, there)))
                 continue

@@ -292,6 +292,16 @@ class Findings(Runs):
         statements.change(conn, self.breaks, values, id=break_id)
         self._note(conn, clock, break_id, actor, action, **told)
 
+    def _note_once(
+        self, conn: Connection, clock: Clock, break_id: str, actor: str, event: str, **facts: Any
+    ) -> None:
+        """The same, where it is not what was noted last: what comes of each night is told once."""
+        table = self.events.c
+        mine = select(table.actor, table.event, table.facts).where(table.break_id == break_id)
+        last = conn.execute(mine.order_by(table.id.desc()).limit(1)).first()
+        if last != (actor, event, canonical(facts)):
+            self._note(conn, clock, break_id, actor, event, **facts)
+
     def _note(
         self, conn: Connection, clock: Clock, break_id: str, actor: str, event: str, **facts: Any
     ) -> None:

@@ -67,6 +67,11 @@ class Prepared:
     trailer: str | None
     ends: Ends
 
+    @property
+    def empty(self) -> bool:
+        """Nothing in it should be a record."""
+        return next(self.lines(), None) is None
+
     def lines(self) -> Iterator[tuple[int, str]]:
         """The lines that should be records, with their numbers; empty lines are none."""
         with self.path.open(encoding="utf-8", newline="\n") as file:

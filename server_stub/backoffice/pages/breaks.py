@@ -13,9 +13,9 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select
 from starlette.responses import Response
 
 from server_stub.backoffice import proposals, sentences
-from server_stub.backoffice.errors import Clash, Impossible, Unknown
+from server_stub.backoffice.errors import CHANGED, Clash, Impossible, Unknown
 from server_stub.backoffice.office import Office
-from server_stub.backoffice.pages.cases import CHANGED, LONGEST_REASON, undecided
+from server_stub.backoffice.pages.cases import LONGEST_REASON, undecided
 from server_stub.backoffice.pages.transactions import names_of
 from server_stub.backoffice.pairs import options, pairs, wrong_days
 from server_stub.backoffice.recon_words import BREAK_ACTIONS, BREAK_CLASSES, BREAK_FIELDS, BREAK_STATES
@@ -73,10 +73,14 @@ async def listed(visit: Visit) -> Response:
             found += conn.execute(query.limit(SHOWN + 1 - len(found))).all()
         return found
 
-    rows = await visit.office.books("tsp").read(look)
+    books = visit.office.books("tsp")
+    rows = await books.read(look)
+    compared = bool(rows) or await books.read(
+        lambda conn: conn.scalar(select(book.runs.c.id).limit(1)) is not None
+    )
     older = _place(rows[SHOWN - 1]) if len(rows) > SHOWN else ""
     facts: dict[str, Any] = {"rows": rows[:SHOWN], "told": told, "before": before, "older": older}
-    facts |= {"options": options(visit.language), "states": STATES, "classes": CLASSES}
+    facts |= {"compared": compared, "options": options(visit.language), "states": STATES, "classes": CLASSES}
     wrong = wrong_days(visit, "day")
     if told["amount"] and fen_of(told["amount"]) < 0:
         wrong["amount"] = visit.t(N_("No amount: type yuan, like 118 or 12.50."))

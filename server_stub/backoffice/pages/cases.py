@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, select
 from starlette.responses import Response
 
 from server_stub.backoffice import proposals, sentences, words
-from server_stub.backoffice.errors import Clash, Impossible, Unknown, unfit
+from server_stub.backoffice.errors import CHANGED, Clash, Impossible, Unknown, unfit
 from server_stub.backoffice.office import Office
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
@@ -29,7 +29,6 @@ from server_stub.tsp.tables import moves
 KIND = "case"
 SHOWN = 50
 LONGEST_REASON = 500
-CHANGED = N_("It has changed since this page was shown. Look at it again, and choose anew.")
 TITLE = N_("Decide this case?")
 ASKED = N_("This is about %(about)s. What was decided is done at once and cannot be taken back.")
 """Before a decision that is made by one person."""

@@ -84,7 +84,10 @@ def _limits(visit: Visit, wrong: dict[str, str], usual: Limits = Limits()) -> Li
         _tried(visit, wrong, lambda: _size("file", typed("file") or written(usual.file_bytes))),
         _tried(visit, wrong, lambda: _size("room", typed("room") or written(usual.room_bytes))),
     )
-    return Limits(*(number or 0 for number in numbers))
+    limits = Limits(*(number or 0 for number in numbers))
+    if all(numbers):
+        _tried(visit, wrong, lambda: partners.expect_limits(limits))
+    return limits
 
 
 def _connections(text: str) -> int:
@@ -130,15 +133,20 @@ async def change(visit: Visit) -> Response:
     _tried(visit, wrong, lambda: partners.networks_of(addresses))
     bundled = partner.name in partners.BUNDLED
     folders = None if bundled else _tried(visit, wrong, lambda: _folders(form.text("folders", 2000)))
-    limits = _limits(visit, wrong, Limits(partner.connections, partner.file_bytes, partner.room_bytes))
+    if folders == {}:
+        wrong["folders"] = visit.t(N_("Name at least one folder."))
+    limits = _limits(visit, wrong, partner.limits)
     if wrong:
         return await _one(visit, partner, wrong)
 
     def enter(conn: Connection) -> None:
-        told = (partner.name, addresses, folders or None, limits._asdict())
+        told = (partner.name, addresses, folders, limits._asdict(), form.text("seen"))
         partners.change(conn, office.clock, visit.person.name, *told)
 
-    await office.books("exchange").write(enter)
+    try:
+        await office.books("exchange").write(enter)
+    except PartnerRefused as refused:  # somebody was faster
+        return await _one(visit, await _find(visit), {refused.field: visit.worded(refused.said)})
     return visit.go(f"/partners/{partner.name}", "partner-changed")
 
 

@@ -43,15 +43,10 @@ class Line(NamedTuple):
 
 
 class Report(NamedTuple):
-    """A table and its chart.
-
-    Attributes:
-        missing: days that are being counted.
-    """
+    """A table and its chart."""
 
     lines: tuple[Line, ...]
     whole: Line
-    missing: int
 
 
 def line(name: str, rows: Iterable[Any]) -> Line:
@@ -72,10 +67,10 @@ def _pair(sums: list[int]) -> tuple[int, int]:
 
 
 async def by(visit: Visit, first: date, last: date, name: str) -> Report:
-    """A report of days from one to another, both included, a line for each value of a column of ``Total`` or ``"month"``."""
+    """A report of days from one to another, both included, a line for each value of a column of ``Total`` or ``"month"``, as
+    they were counted last.
+    """
     office = visit.office
-    days = office.totals()
-    days.kick()
     today = office.clock.now().astimezone(CHINA).date()
     names = (name, *(one for one in ("method", "state") if one != name))
     columns = names if name != "state" else ("state", "method")
@@ -83,19 +78,12 @@ async def by(visit: Visit, first: date, last: date, name: str) -> Report:
     read = partial(totals.between, first=first.isoformat(), last=until, by=columns)
     rows: list[Any] = await office.database.read(read)
     if first <= today <= last:
-        rows += [_Named(one, today) for one in await days.today()]
+        rows += [_Named(one, today) for one in await office.totals().today()]
     grouped: dict[str, list[Any]] = {}
     for row in rows:
         grouped.setdefault(str(getattr(row, name)), []).append(row)
     lines = tuple(line(value, grouped[value]) for value in sorted(grouped))
-    missing = 0
-    if first < today:
-        oldest = await office.books("tsp").read(totals.first_day)
-        begin = max(first, oldest or today)
-        if begin < today:
-            end = min(last, today - DAY)
-            missing = await office.database.read(lambda conn: totals.missing(conn, begin, end))
-    return Report(lines, line("", rows), missing)
+    return Report(lines, line("", rows))
 
 
 class _Named:
@@ -114,14 +102,16 @@ async def months(visit: Visit) -> Response:
     year = visit.query.number("year", now.year)
     if not 1971 <= year <= 9998:
         raise Unknown()
-    found = await by(visit, date(year, 1, 1), date(year, 12, 31), "month")
+    first, last = date(year, 1, 1), date(year, 12, 31)
+    owed = await visit.office.totals().owed(first, last)
+    found = await by(visit, first, last, "month")
     links = {one.name: f"/backoffice/reports/{one.name}" for one in found.lines}
     drawn = _charts(visit, found.lines, [f"{year}-{month:02d}" for month in range(1, 13)], 1)
     around = (
         (str(year - 1), f"?year={year - 1}"),
         (str(year + 1), f"?year={year + 1}" if year < now.year else ""),
     )
-    return await _page(visit, str(year), found, drawn, links, around, N_("Month"), [])
+    return await _page(visit, str(year), owed, found, drawn, links, around, N_("Month"), [])
 
 
 @pages.get("/reports/{period}", Right.SEE)
@@ -140,6 +130,7 @@ async def days(visit: Visit) -> Response:
 
 async def _month(visit: Visit, first: date) -> Response:
     last = first.replace(day=monthrange(first.year, first.month)[1])
+    owed = await visit.office.totals().owed(first, last)
     found = await by(visit, first, last, "day")
     links = {one.name: f"/backoffice/reports/{one.name}" for one in found.lines}
     names = [first.replace(day=number).isoformat() for number in range(1, last.day + 1)]
@@ -147,6 +138,7 @@ async def _month(visit: Visit, first: date) -> Response:
     return await _page(
         visit,
         f"{first:%Y-%m}",
+        owed,
         found,
         drawn,
         links,
@@ -157,11 +149,13 @@ async def _month(visit: Visit, first: date) -> Response:
 
 
 async def _day(visit: Visit, day: date) -> Response:
+    owed = await visit.office.totals().owed(day, day)
     parts = await _parts(visit, day, day)
     found = parts[0][1]
     return await _page(
         visit,
         day.isoformat(),
+        owed,
         found,
         [],
         {},
@@ -204,6 +198,7 @@ def _charts(visit: Visit, lines: Sequence[Line], names: Sequence[str], every: in
 async def _page(
     visit: Visit,
     title: str,
+    owed: int,
     found: Report,
     drawn: Sequence[chart.Chart],
     links: Mapping[str, str],
@@ -213,6 +208,7 @@ async def _page(
 ) -> Response:
     facts: dict[str, Any] = {
         "title": title,
+        "owed": owed,
         "report": found,
         "charts": drawn,
         "links": links,

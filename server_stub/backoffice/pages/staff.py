@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from server_stub.backoffice import passwords, staff
-from server_stub.backoffice.errors import NotAllowed, Unknown
+from server_stub.backoffice.errors import CHANGED, NotAllowed, Unknown
 from server_stub.backoffice.rights import Right, Role
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.staff import Person, StaffError
@@ -27,11 +27,12 @@ WHY = {
     "full-name": N_("A full name has at most 60 letters."),
     "card-in-full-name": card_numbers.WHOLE,
     "roles": N_("Choose at least one role."),
+    "changed": CHANGED,
 }
 """Why somebody cannot be let in."""
 FIELDS = {
     **{"name": "name", "card-in-name": "name", "taken": "name"},
-    **{"full-name": "full_name", "card-in-full-name": "full_name", "roles": "role"},
+    **{"full-name": "full_name", "card-in-full-name": "full_name", "roles": "role", "changed": "role"},
 }
 """What of the form that is about."""
 
@@ -59,7 +60,7 @@ async def add(visit: Visit) -> Response:
     kept = await office.passwords.hash(password)
 
     def enter(conn: Connection) -> Person:
-        return staff.add(conn, office.clock, actor, name, full_name, roles, kept, visit.language)
+        return staff.add(conn, office.clock, actor, name, full_name, roles, kept)
 
     try:
         person = await office.database.write(enter)
@@ -81,8 +82,12 @@ async def roles(visit: Visit) -> Response:
     wished = tuple(role for role in Role if role in visit.form.all("role"))
     if not wished:
         return visit.page("staff_one.html", 422, person=person, wrong=_wrong(visit, "roles"))
-    actor = visit.person.name
-    await office.database.write(lambda conn: staff.set_roles(conn, office.clock, actor, person.name, wished))
+    told = (visit.person.name, person.name, wished, visit.form.text("seen"))
+    try:
+        await office.database.write(lambda conn: staff.set_roles(conn, office.clock, *told))
+    except StaffError as error:  # somebody was faster
+        person = await _find(visit)
+        return visit.page("staff_one.html", 422, person=person, wrong=_wrong(visit, error.why))
     return visit.go(f"/staff/{person.name}", "staff-roles")
 
 

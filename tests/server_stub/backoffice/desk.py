@@ -48,7 +48,7 @@ T = TypeVar("T")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 """The first that is there is taken, as in scripts/setup."""
 PASSWORD = "heron walks over the dam"
-SEEN = re.compile(r'name="seen" value="(\w+)"')
+SEEN = re.compile(r'name="seen" value="([^"]+)"')
 CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
 ALL = frozenset[str]()
 """``without`` of a server with all roles."""

@@ -143,3 +143,10 @@ def test_amounts_are_read_as_people_type_them() -> None:
     assert [fen_of(text) for text in ("12.5", "￥12.05", "1,200", "0", "-1", "12.345", "x", "9" * 12)] == [
         *(1250, 1205, 120_000, 0, -1, -1, -1, -1)
     ]
+
+
+async def test_where_nothing_was_compared_nothing_is_said_to_agree(system: System) -> None:
+    viewer = await let_in(system, "vera", "viewer")
+    assert "Nothing was compared yet." in (await viewer.get("/breaks")).text
+    assert "Every difference is settled" not in viewer.page
+    assert "Nothing fits the search." in (await viewer.get("/breaks?amount=12")).text

@@ -27,7 +27,7 @@ from server_stub.boss import tables as boss
 from server_stub.foundation.secret import SecretText
 from server_stub.settings import Settings
 from server_stub.tsp import tables
-from tests.server_stub.backoffice.desk import Clerk, let_in, office_of, open_office
+from tests.server_stub.backoffice.desk import Clerk, let_in, office_of, open_office, register
 from tests.server_stub.system import System, databases, stand, world_of
 
 pytestmark = pytest.mark.anyio
@@ -254,6 +254,30 @@ async def test_an_administrator_lets_people_in_and_gives_passwords(system: Syste
     everything = str(await audited(system, "backoffice", "staff-added"))
     assert first[1] not in everything
     assert "林娜" in everything
+
+
+async def test_roles_that_somebody_else_has_given_meanwhile_are_not_taken_away(system: System) -> None:
+    first, second = await let_in(system, "adam", "admin"), await let_in(system, "eve", "admin")
+    await register(system, "carl", "clerk")
+    await second.get("/staff/carl")
+    await first.post("/staff/carl/roles", "/staff/carl", role="supervisor")
+    refused = await second.post("/staff/carl/roles", role="viewer")
+    assert refused.status_code == 422
+    assert "It has changed since this page was shown" in refused.text
+    assert re.findall(r'value="(\w+)" checked', refused.text) == ["supervisor"]
+    await second.post("/staff/carl/roles", role="viewer")
+    assert "The roles are changed" in second.page
+
+
+async def test_who_has_chosen_no_language_reads_their_browser_s(system: System) -> None:
+    await register(system, "fang", "viewer", language="")
+    clerk = Clerk(system, "fang")
+    await clerk.sign_in()
+    assert '<html lang="en">' in clerk.page
+    clerk.client.headers["accept-language"] = "zh-CN"
+    assert '<html lang="zh-CN">' in (await clerk.get("/help")).text
+    await clerk.post("/language", "/help", language="en")
+    assert '<html lang="en">' in (await clerk.get("/help")).text
 
 
 async def test_all_that_is_wrong_with_somebody_new_is_told_at_once_beside_its_field(system: System) -> None:

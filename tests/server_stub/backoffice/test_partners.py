@@ -61,7 +61,10 @@ async def test_partners_are_let_in_given_passwords_and_closed(system: System) ->
     assert (changed.addresses, changed.connections, changed.room_bytes) == ("[]", 4, 60 << 20)
     (entry,) = await logged(system, "exchange", exchange.audit, "partner-changed")
     assert (entry.actor, entry.subject) == ("adam", "bank")
-    for wrong in ({"folders": "IN=r in=rw"}, {"folders": "IN=r IN=rw"}, {"addresses": "moon"}, {"room": "0"}):
+    for wrong in (
+        *({"folders": "IN=r in=rw"}, {"folders": "IN=r IN=rw"}, {"folders": "NUL=r"}, {"folders": ""}),
+        *({"addresses": "moon"}, {"room": "0"}, {"file": "61 MB"}),
+    ):
         refused = await admin.post(f"{page}/change", page, **{**told, **wrong})
         assert refused.status_code == 422, wrong
         assert all(value in refused.text for value in wrong.values())
@@ -94,3 +97,22 @@ async def test_partners_are_let_in_given_passwords_and_closed(system: System) ->
     await admin.post("/partners/bank/open", "/partners/bank")
     assert (await account("bank")).state == "open"
     assert (await admin.get("/partners/none")).status_code == 404
+
+
+async def test_what_somebody_else_has_changed_meanwhile_is_not_overwritten(system: System) -> None:
+    first, second = await let_in(system, "adam", "admin"), await let_in(system, "eve", "admin")
+    page = "/partners/boss"
+    await second.get(page)
+    system.clock.advance(1)
+    await first.post(f"{page}/change", page, addresses="198.51.100.7", connections="32")
+    system.clock.advance(1)
+    told = {"addresses": "", "connections": "5", "file": "1 GB", "room": "20 GB"}
+    refused = await second.post(f"{page}/change", **told)
+    assert refused.status_code == 422
+    assert "has changed since it was shown" in refused.text
+    assert '<dd class="num">198.51.100.7/32</dd>' in refused.text  # as it is now
+    assert re.search(r'name="connections"[^>]* value="5"', refused.text)  # as it was typed
+    system.clock.advance(1)
+    assert "The account is changed" in (await second.post(f"{page}/change", **told)).text
+    entries = await logged(system, "exchange", exchange.audit, "partner-changed")
+    assert [(one.actor, one.subject) for one in entries] == [("adam", "boss"), ("eve", "boss")]

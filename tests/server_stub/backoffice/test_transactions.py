@@ -16,7 +16,7 @@ import openpyxl
 import pytest
 from sqlalchemy import delete, insert, update
 
-from server_stub.backoffice import chart, exports
+from server_stub.backoffice import chart, exports, totals
 from server_stub.backoffice.criteria import MONEY
 from server_stub.backoffice.exports import Column
 from server_stub.backoffice.totals import Totals, between, count
@@ -270,6 +270,55 @@ async def test_a_search_is_exported_for_whoever_asked_and_a_day_long(system: Sys
     await clerk.sign_in()
     assert (await clerk.get(f"/exports/{task}")).status_code == 404
     assert "You have ordered no export today" in (await clerk.get("/exports")).text
+
+
+async def test_a_report_of_a_day_that_has_moved_is_of_now_or_says_that_it_is_not(
+    system: System, clerk: Clerk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = await system.box()
+    payment = await box.pay("wallet:demo", "kids", "monthly")
+    await system.phone(payment["qr"]["payload"], "pay")
+    await box.state(payment["payment"], "done")
+    system.clock.advance(86_400)
+    await clerk.sign_in()
+    pages = ("/reports/2026-06", f"/reports/{START.date()}", "/reports")
+    for page in pages:
+        await clerk.get(page)  # counted in the page's own time
+        assert "Total 1 ¥12.00 1 payment ¥0.00" in texts(clerk.page), page
+        assert "still being counted" not in clerk.page
+    table, core = tables.payments, system.tsp.core
+    for state, origin in (("refunded", "opened"), ("opened", "refunded")):
+        system.clock.advance(1)
+        moved = update(table).where(table.c.id == payment["payment"]).values(state=state)
+        record = {"machine": "wallet payment", "row": payment["payment"], "origin": origin, "target": state, "actor": "test", "legal": True}  # fmt: skip
+        at = system.clock.now()
+        await core.database.write(lambda conn, moved=moved: conn.execute(moved))
+        await core.database.write(
+            lambda conn, record=record, at=at: conn.execute(insert(tables.moves).values(**record, at=at))
+        )
+        system.clock.advance(1)
+        if state == "refunded":
+            for page in pages:
+                await clerk.get(page)
+                assert "Total 1 ¥0.00 0 payments" in texts(clerk.page), page
+                assert "still being counted" not in clerk.page
+    started = asyncio.Event()
+
+    async def hang(self: Totals) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Totals, "bring_up", hang)
+    monkeypatch.setattr(totals, "PATIENCE_S", 0.01)
+    await clerk.get(pages[0])
+    assert started.is_set()
+    assert "1 day is still being counted." in clerk.page
+    other = await clerk.get("/reports?year=2025")
+    assert "Nothing was paid in this time" in other.text
+    assert "still being counted" not in other.text
+    await core.database.write(
+        lambda conn: conn.execute(delete(tables.moves).where(tables.moves.c.actor == "test"))
+    )
 
 
 async def test_reports_count_a_day_once_and_again_when_something_of_it_moves(
