@@ -17,7 +17,7 @@ TOP, BASE, HEIGHT = 26, 206, 236
 ROW, HEAD = 30, 8
 LEVELS = (0, 3, 10, 100)
 """More differences than these stand on a darker ground."""
-MOST_SHOWN = 999
+MOST_SHOWN = 99
 """In a cell; the exact number is told where one points at it."""
 BAR = 0.38
 """Of a day's width, each of its two bars."""

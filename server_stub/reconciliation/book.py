@@ -167,8 +167,8 @@ class Book(Findings):
             said = N_("no action '%(wanted)s'; there are %(actions)s")
             raise DecisionRefused(said, wanted=decision.action, actions=", ".join(sorted(every)))
         if row.state == "closed":
-            told = {"break": row.id, "action": row.action, "actor": row.actor}
-            raise DecisionRefused(N_("break %(break)s is closed: %(action)s by %(actor)s"), **told)
+            told = {"action": row.action, "actor": row.actor}
+            raise DecisionRefused(N_("it is closed: %(action)s by %(actor)s"), **told)
         if decision.seen is not None and decision.seen != fingerprint(row):
             raise DecisionRefused(CHANGED)
         if decision.action not in self.able(row, actions):
