@@ -57,7 +57,7 @@ BREAK_CLASSES = {
 }
 """The classes that a comparison finds, those that need somebody first."""
 BREAK_STATES = {
-    "open": Mark(N_("Waits for a decision"), "bad"),
+    "open": Mark(N_("Needs a person"), "bad"),
     "healing": Mark(N_("Being put right"), "wait"),
     "closed": Mark(N_("Settled"), "good"),
 }

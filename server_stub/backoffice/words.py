@@ -191,7 +191,7 @@ PAYMENT_STATES = {
     "disputed": Mark(N_("Disputed"), "bad"),
 }
 """Of payments and loads."""
-CASE_STATES = {"open": Mark(N_("Waits for a decision"), "bad"), "decided": Mark(N_("Decided"), "good")}
+CASE_STATES = {"open": Mark(N_("Needs a person"), "bad"), "decided": Mark(N_("Decided"), "good")}
 BOX_STATES = {
     "active": Mark(N_("In service"), "good"),
     "suspended": Mark(N_("Suspended"), "wait"),

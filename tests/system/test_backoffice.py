@@ -8,8 +8,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sqlalchemy import select
 
+from server_stub.backoffice import words
+from server_stub.backoffice.words import PAYMENT_STATES
 from server_stub.tsp import tables
-from tests.server_stub.backoffice.desk import PASSWORD, Desk, browser_program, business, desk
+from tests.server_stub.backoffice.desk import PASSWORD, Desk, browser_program, business, desk, register
 
 pytestmark = pytest.mark.browser
 WIDE = {"width": 1280, "height": 800}
@@ -304,10 +306,29 @@ WRONG = """() => {
 
 
 def read_and_fitted(page: Page, path: str) -> None:
-    """640 points are 1280 at 200 %."""
-    for width in (640, 1280, 1920):
+    """640 points are 1280 at 200 %, 1024 at 125 %."""
+    for width in (640, 1024, 1280, 1920):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate(WRONG) == [], f"{path} at {width}"
+
+
+LONGEST = "Not known: electronic cash asked"
+
+
+@pytest.mark.parametrize(("page", "language"), [("en", "en"), ("zh", "zh")], indirect=["page"])
+def test_tables_with_the_longest_states_fit_their_window(server: Desk, page: Page, language: str) -> None:
+    assert LONGEST in {mark.text for mark in PAYMENT_STATES.values()}
+    assert len(LONGEST) == max(len(mark.text) for mark in PAYMENT_STATES.values())
+    new = f"new.person.{language}"
+    server.do(register(server.system, new, "clerk", full_name="Alexandra Featherstonehaugh", once=True))
+    sign_in(page, server, "chen.jing", language)
+    page.goto(f"{server.url}/transactions")
+    longest = words.said(language, LONGEST)
+    page.locator(".state .mark span").first.evaluate("(one, text) => { one.textContent = text }", longest)
+    read_and_fitted(page, "/transactions")
+    page.goto(f"{server.url}/staff")
+    expect(page.locator("tr", has_text=new)).to_have_count(1)
+    read_and_fitted(page, "/staff")
 
 
 def test_every_page_is_one_that_aids_can_read_and_fits_its_window(server: Desk, page: Page) -> None:

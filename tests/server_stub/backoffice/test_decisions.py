@@ -38,7 +38,7 @@ async def test_below_the_limit_one_person_decides_after_a_question(system: Syste
     assert "is carried out" in done
     (following,) = re.findall(r'href="/backoffice(/breaks/\w+)">Next difference', done)
     assert following != path
-    assert "Waits for a decision" in (await clerk.get(following)).text
+    assert "Needs a person" in (await clerk.get(following)).text
     assert await standing(system, Cls.MISSING_HERE) == ("closed", "close", "wu", None)
     (entry,) = await logged(system, "tsp", tables.audit, "break-close")
     assert (entry.actor, json.loads(entry.facts)["by"]) == ("wu", "staff:wu")
