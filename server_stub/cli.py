@@ -145,6 +145,7 @@ def parser() -> argparse.ArgumentParser:
     settle.add_argument("batch", nargs="?", metavar="BATCH", help="its number; 'decide' wants it")
     settle.add_argument("--reason", type=_kept, metavar="TEXT", help="why its totals differ")
     settle.add_argument("--actor", type=_kept, metavar="NAME", help="who decides")
+    settle.add_argument("--terminal", metavar="NUMBER", help="whose batch it is (this server's at PPP)")
     reconcile = commands.add_parser(
         "reconcile",
         help="days, and whether our books agree with BOSS's and PPP's: what was found, what a person decides",
@@ -238,6 +239,8 @@ def parser() -> argparse.ArgumentParser:
     )
     for command in (backup, restore):
         _place(command)
+    for command in commands.choices.values():
+        command.set_defaults(parser=command)
     return top
 
 
@@ -308,59 +311,59 @@ def _port(text: str) -> int:
 
 def parse(arguments: Sequence[str] | None, roles: Sequence[str]) -> argparse.Namespace:
     """Reads the command line; exits with a message where it cannot be understood."""
-    top = parser()
-    options = top.parse_args(arguments)
+    options = parser().parse_args(arguments)
+    mine: argparse.ArgumentParser = options.parser  # whose usage is what has to be seen
     if options.command == "boxes" and (options.box is None) != (options.action == "list"):
-        top.error("boxes list, or boxes suspend|activate|stolen|revoke|activation BOX")
+        mine.error("boxes list, or boxes suspend|activate|stolen|revoke|activation BOX")
     if options.command == "psams" and (options.psam is None) != (options.action == "list"):
-        top.error("psams list, or psams unlock PSAM")
+        mine.error("psams list, or psams unlock PSAM")
     if options.command == "staff" and (
         (options.name is None) != (options.action == "list")
         or (options.role is None) != (options.action not in ("add", "roles"))
     ):
         said = "staff list, or staff add|roles NAME --role ROLE, or staff password|close|open NAME"
-        top.error(f"{said}; ROLE is {STAFF_ROLES}")
+        mine.error(f"{said}; ROLE is {STAFF_ROLES}")
     if options.command == "cases":
-        _check_case(top, options)
+        _check_case(mine, options)
     if options.command == "settle":
         told = (options.batch, options.reason, options.actor)
         if told.count(None) != (0 if options.action == "decide" else len(told)):
-            top.error("settle list, or settle now, or settle decide BATCH --reason TEXT --actor NAME")
+            mine.error("settle list, or settle now, or settle decide BATCH --reason TEXT --actor NAME")
     if options.command == "reconcile":
-        _check_reconcile(top, options)
+        _check_reconcile(mine, options)
     if options.command == "partners" and options.partner is None and options.action not in ("list", "files"):
-        top.error(f"partners {options.action} NAME")
+        mine.error(f"partners {options.action} NAME")
     if options.command == "audit" and options.head is not None and options.role is None:
-        top.error("--head wants --role: each role has its own log")
+        mine.error("--head wants --role: each role has its own log")
     if options.command != "run":
         return options
     for role in options.roles:
         if role not in roles:
-            top.error(f"no role {role!r}; there are {', '.join(roles)}")
+            mine.error(f"no role {role!r}; there are {', '.join(roles)}")
     options.roles = [role for role in roles if not options.roles or role in options.roles]
     return options
 
 
-def _check_case(top: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+def _check_case(mine: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     if (options.case is None) != (options.action == "list"):
-        top.error(
+        mine.error(
             "cases list, or cases show CASE, or cases decide CASE --action ACTION --reason TEXT --actor NAME"
         )
     if options.action == "decide" and None in (options.do, options.reason, options.actor):
-        top.error("cases decide wants --action, --reason and --actor")
+        mine.error("cases decide wants --action, --reason and --actor")
 
 
-def _check_reconcile(top: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+def _check_reconcile(mine: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     wanted = {"send": (True, False), "run": (True, True), "show": (True, False), "decide": (True, False)}
     if (options.subject is not None, options.day is not None) != wanted.get(options.action, (False, False)):
-        top.error(f"reconcile {', or reconcile '.join(RECONCILE)}")
+        mine.error(f"reconcile {', or reconcile '.join(RECONCILE)}")
     if options.action == "send":
         try:
             options.day = _day(options.subject)
         except argparse.ArgumentTypeError as error:
-            top.error(str(error))
+            mine.error(str(error))
     if options.action == "decide" and None in (options.do, options.reason, options.actor):
-        top.error("reconcile decide wants --action, --reason and --actor")
+        mine.error("reconcile decide wants --action, --reason and --actor")
 
 
 def actor() -> str:

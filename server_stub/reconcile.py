@@ -26,6 +26,7 @@ from server_stub.reconciliation.book import Decision
 from server_stub.settings import Settings
 from server_stub.tsp import books, remedies, tables, uploads
 from server_stub.tsp.moves import Moves
+from server_stub.tsp.own_books import earliest
 from server_stub.tsp.remedies import Remedies, unheard
 from server_stub.tsp.tables import book
 
@@ -147,6 +148,9 @@ def _want(database: Database, clock: Clock, settings: Settings, options: argpars
         return _refused(f"no pair {pair!r}; there are {', '.join(PAIRS)}")
     if day > settings.calendar.last_over(clock.now()):
         return _refused(f"{day} is not over yet")
+    first = database.submit(lambda conn: earliest(conn, pair, settings.calendar)).result()
+    if first is not None and day < first:
+        return _refused(f"there is nothing to compare before {first}")
 
     def want(conn: Connection) -> None:
         book.want(conn, Ids(clock, os.urandom), clock, pair, day, actor, dry_run=options.dry_run)

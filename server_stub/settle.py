@@ -7,7 +7,7 @@ import sys
 from contextlib import closing
 
 from server_stub import cli
-from server_stub.commands import role_of, subcommand
+from server_stub.commands import role_of, settings_of, subcommand
 from server_stub.foundation.clock import Clock, SystemClock
 from server_stub.tsp import housekeeping, settlement, tables
 
@@ -30,7 +30,8 @@ def run(options: argparse.Namespace, clock: Clock | None = None) -> int:
                 return 1
             cli.announce("a server that runs here settles within a minute")
             return 0
-        said = (options.batch, options.reason, options.actor, cli.actor())
+        terminal = options.terminal or settings_of(options).pos_terminal
+        said = (options.batch, options.reason, options.actor, cli.actor(), terminal)
         if not database.submit(lambda conn: settlement.decide(conn, clock, *said)).result():
             sys.stderr.write(f"stb-server: there is no batch {options.batch} that differs\n")
             return 1

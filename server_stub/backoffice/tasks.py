@@ -20,7 +20,7 @@ from server_stub.foundation.clock import Clock
 from server_stub.foundation.database import Database, left_for_later
 from server_stub.foundation.ids import Ids
 
-SILENT = timedelta(minutes=5)
+SILENT = timedelta(seconds=30)
 """A task that has told nothing for so long has no process any more."""
 KEPT = timedelta(days=7)
 TOLD_EVERY = timedelta(seconds=0.5)

@@ -19,7 +19,15 @@ from server_stub.foundation.calendar import Calendar
 from server_stub.reconciliation.records import Record
 from server_stub.tsp import machines
 from server_stub.tsp.pos import APPROVED
-from server_stub.tsp.tables import authorisations, certificates, orders, payments, refused_uploads, uploads
+from server_stub.tsp.tables import (
+    authorisations,
+    certificates,
+    files,
+    orders,
+    payments,
+    refused_uploads,
+    uploads,
+)
 
 CURRENCY = "CNY"
 AT_ONCE = 1000
@@ -33,6 +41,14 @@ _REFUSED_ON = (
 )
 _DAY = func.coalesce(uploads.c.day, _REFUSED_ON)
 """Of a debit's upload: until one that is presented again goes, it is of the day that it was refused with."""
+
+
+def earliest(conn: Connection, partner: str, calendar: Calendar) -> date | None:
+    """The first day of which there is a payment here, or a file of a partner's; None where there is neither yet."""
+    first = conn.scalar(select(payments.c.created_at).order_by(payments.c.id).limit(1))
+    told = conn.scalar(select(func.min(files.files.c.day)).where(files.files.c.partner == partner))
+    days = [] if first is None else [calendar.day_of(first)]
+    return min(days + ([] if told is None else [date.fromisoformat(told)]), default=None)
 
 
 class OwnBook(Protocol):

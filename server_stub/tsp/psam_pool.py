@@ -279,14 +279,20 @@ def note_locked(conn: Connection, psam: str, now: datetime) -> None:
         log.error("psam-locked", psam=psam)
 
 
-def unlock(conn: Connection, psam: str, clock: Clock, actor: str, **facts: str) -> bool:
+def unlock(
+    conn: Connection, psam: str, clock: Clock, actor: str, locked_at: datetime | None = None, **facts: str
+) -> bool:
     """Somebody has unlocked or changed it; False for one that is not noted as locked.
 
     Args:
         actor: who says so, for the audit log.
+        locked_at: of the lock that is meant; None: of whatever lock there is.
         facts: what else belongs there, such as the reason.
     """
     mine = psam_locks.c.psam == psam
+    if locked_at is not None:
+        mine &= psam_locks.c.locked_at == locked_at
+        facts["locked_at"] = locked_at.isoformat()
     if not conn.execute(delete(psam_locks).where(mine)).rowcount:
         return False
     audit.append(conn, clock, actor, "psam-unlock", psam, **facts)

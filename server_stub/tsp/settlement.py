@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, select
 
 from server_stub.foundation import statements
 from server_stub.foundation.card_numbers import hidden
@@ -184,17 +184,18 @@ def listed(conn: Connection) -> list[Row[Any]]:
     return list(conn.execute(select(settlements).order_by(settlements.c.begun_at.desc())))
 
 
-def decide(conn: Connection, clock: Clock, batch: str, reason: str, actor: str, by: str) -> bool:
+def decide(
+    conn: Connection, clock: Clock, batch: str, reason: str, actor: str, by: str, terminal: str
+) -> bool:
     """A person has found out why PPP's totals differ; False for a batch whose do not.
 
     Args:
         by: who gives the command, as the system knows them.
     """
-    mine = (settlements.c.batch == batch) & (settlements.c.state == DIFFERS)
     values = {"state": DECIDED, "reason": reason, "actor": actor}
-    if not conn.execute(update(settlements).where(mine).values(**values)).rowcount:
+    if not statements.change(conn, settlements, values, terminal=terminal, batch=batch, state=DIFFERS):
         return False
-    audit.append(conn, clock, actor, "settlement-decided", batch, reason=reason, by=by)
+    audit.append(conn, clock, actor, "settlement-decided", batch, reason=reason, by=by, terminal=terminal)
     return True
 
 

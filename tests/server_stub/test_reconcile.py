@@ -115,6 +115,8 @@ async def test_a_day_is_sent_and_compared_once_more(system: System, desk: Desk) 
     ).replace("'", "")
     assert "2030-01-01 is not over yet" in await desk.says("reconcile", "run", "boss", "2030-01-01", code=1)
     before = len(await system.rows(tables.book.runs))
+    early = await desk.says("reconcile", "run", "boss", "2020-06-21", code=1)
+    assert "there is nothing to compare before 2026-06-" in early
     await desk.says("reconcile", "run", "boss", "2026-06-21", "--dry-run")
     await reconciling(system).run()
     runs = await system.rows(tables.book.runs)

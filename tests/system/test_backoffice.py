@@ -307,7 +307,7 @@ WRONG = """() => {
 
 def read_and_fitted(page: Page, path: str) -> None:
     """640 points are 1280 at 200 %, 1024 at 125 %."""
-    for width in (640, 1024, 1280, 1920):
+    for width in (640, 1024, 1250, 1280, 1920):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate(WRONG) == [], f"{path} at {width}"
 
@@ -329,6 +329,9 @@ def test_tables_with_the_longest_states_fit_their_window(server: Desk, page: Pag
     page.goto(f"{server.url}/staff")
     expect(page.locator("tr", has_text=new)).to_have_count(1)
     read_and_fitted(page, "/staff")
+    page.goto(f"{server.url}/cases")
+    page.locator(".mark.wait span").first.evaluate("(one, text) => { one.textContent = text }", longest)
+    read_and_fitted(page, "/cases")
 
 
 def test_every_page_is_one_that_aids_can_read_and_fits_its_window(server: Desk, page: Page) -> None:

@@ -12,6 +12,7 @@ from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import N_
+from server_stub.foundation import statements
 from server_stub.tsp import housekeeping, settlement
 from server_stub.tsp.tables import jobs, settlements
 
@@ -46,12 +47,12 @@ async def decide(visit: Visit) -> Response:
     title, text = N_("Is it known why the batch differs?"), N_("The reason stays with the batch for good.")
     if (asked := visit.ask(title, text, N_("Decide"))) is not None:
         return asked
-    actor, clock = visit.person.name, visit.office.clock
+    actor, clock, terminal = visit.person.name, visit.office.clock, visit.form.text("terminal")
 
     def work(conn: Connection) -> bool:
-        if settlement.decide(conn, clock, batch, reason, actor, f"staff:{actor}"):
+        if settlement.decide(conn, clock, batch, reason, actor, f"staff:{actor}", terminal):
             return True
-        row = conn.execute(select(settlements).where(settlements.c.batch == batch)).first()
+        row = statements.one(conn, settlements, terminal=terminal, batch=batch)
         # The same form once more finds it done.
         done = (settlement.DECIDED, reason, actor)
         return row is not None and (row.state, row.reason, row.actor) == done

@@ -78,8 +78,15 @@ async def listed(visit: Visit) -> Response:
     compared = bool(rows) or await books.read(
         lambda conn: conn.scalar(select(book.runs.c.id).limit(1)) is not None
     )
+    waits = await visit.office.database.read(lambda conn: proposals.waiting(conn, KIND))
     older = _place(rows[SHOWN - 1]) if len(rows) > SHOWN else ""
-    facts: dict[str, Any] = {"rows": rows[:SHOWN], "told": told, "before": before, "older": older}
+    facts: dict[str, Any] = {
+        "rows": rows[:SHOWN],
+        "waits": waits,
+        "told": told,
+        "before": before,
+        "older": older,
+    }
     facts |= {"compared": compared, "options": options(visit.language), "states": STATES, "classes": CLASSES}
     wrong = wrong_days(visit, "day")
     if told["amount"] and fen_of(told["amount"]) < 0:

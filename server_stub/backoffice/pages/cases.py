@@ -53,11 +53,13 @@ async def listed(visit: Visit) -> Response:
         )
 
     rows = await visit.office.books("tsp").read(look)
+    waits = await visit.office.database.read(lambda conn: proposals.waiting(conn, KIND))
     kinds = [(name, visit.t(text)) for name, text in CASE_KINDS.items()]
     further = rows[SHOWN - 1].id if len(rows) > SHOWN else ""
     told = {"q": wanted, "kind": kind, "state": "all" if everything else ""}
     facts: dict[str, Any] = {
         "rows": rows[:SHOWN],
+        "waits": waits,
         "beyond": beyond,
         "further": further,
         "kinds": kinds,

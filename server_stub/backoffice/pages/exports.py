@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -31,6 +34,8 @@ KIND = "export"
 PIECE = 1_000
 """Rows that are read and written at once."""
 SECONDS = 5.0
+PART = ".part"
+"""Whatever ends so is a folder in which a file is being made."""
 WRITING = N_("Rows are being written")
 pages = Pages()
 
@@ -103,19 +108,20 @@ async def _begin(visit: Visit, name: str, write: Any) -> Response:
     if kind not in FORMATS:
         raise Unknown()
     folder = office.exports
-    await asyncio.to_thread(_make_room, folder, office.clock.now().timestamp() - KEPT.total_seconds())
-    partly = folder / f"{office.ids.row()}.part"
+    await asyncio.to_thread(make_room, folder, office.clock.now().timestamp() - KEPT.total_seconds())
     stem = f"{name}-{office.clock.now():%Y%m%d-%H%M%S}.{kind}"
     named = asyncio.get_running_loop().create_future()
 
     async def work(progress: Progress) -> Mapping[str, Any]:
         progress(0, WRITING)
+        # What a spreadsheet is packed from stands beside it: nobody else's place, whatever dates those files have.
+        place = Path(await asyncio.to_thread(tempfile.mkdtemp, PART, None, folder))
         try:
-            rows = await write(path=partly, kind=kind, progress=progress)
+            rows = await write(path=place / kind, kind=kind, progress=progress)
             task = await named
-            await asyncio.to_thread(partly.rename, folder / f"{task}.{kind}")
+            await asyncio.to_thread((place / kind).rename, folder / f"{task}.{kind}")
         finally:
-            await asyncio.to_thread(partly.unlink, missing_ok=True)
+            await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
         return {"format": kind, "name": stem, "rows": rows, "limit": rows >= MOST_ROWS}
 
     task = await office.tasks.begin(KIND, visit.person.name, work)
@@ -123,12 +129,13 @@ async def _begin(visit: Visit, name: str, write: Any) -> Response:
     return visit.go(f"/tasks/{task}")
 
 
-def _make_room(folder: Path, before: float) -> None:
-    """Files of yesterday go."""
+def make_room(folder: Path, before: float) -> None:
+    """Files of yesterday go, and what a process that was killed has left."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for old in folder.iterdir():
-        if old.stat().st_mtime < before:
-            old.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another process has taken it away meanwhile
+            if old.stat().st_mtime < before:
+                shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink()
 
 
 async def _transactions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
@@ -104,11 +105,31 @@ async def unlock(visit: Visit) -> Response:
         )
     ) is not None:
         return asked
-    clock, actor = visit.office.clock, visit.person.name
-    books = visit.office.books("tsp")
-    if not await books.write(lambda conn: psam_pool.unlock(conn, psam, clock, actor, reason=reason)):
-        raise Clash(N_("This PSAM is not noted as locked."))
+    clock, actor, seen = visit.office.clock, visit.person.name, visit.form.text("seen")
+
+    def work(conn: Connection) -> bool:
+        if (lock := _instant(seen)) is None:
+            return False
+        if psam_pool.unlock(conn, psam, clock, actor, lock, reason=reason):
+            return True
+        # The same form once more finds it done.
+        mine = select(audit.records).where(
+            audit.records.c.subject == psam, audit.records.c.action == UNLOCKED
+        )
+        last = conn.execute(mine.order_by(audit.records.c.sequence.desc()).limit(1)).first()
+        told = {"locked_at": lock.isoformat(), "reason": reason}
+        return last is not None and last.actor == actor and told.items() <= json.loads(last.facts).items()
+
+    if not await visit.office.books("tsp").write(work):
+        raise Clash(N_("This PSAM is not noted as locked, or has locked itself again."))
     return visit.go("/psams", "psam-unlocked")
+
+
+def _instant(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 async def _facts(office: Office) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, select
@@ -22,6 +23,7 @@ from server_stub.foundation import jobs, statements
 from server_stub.reconciliation.healing import Healed
 from server_stub.reconciliation.runs import sample_of
 from server_stub.tsp import tables
+from server_stub.tsp.own_books import earliest
 from server_stub.tsp.reconciling import RECONCILE
 from server_stub.tsp.tables import audit, book, files
 
@@ -150,6 +152,11 @@ async def want(visit: Visit) -> Response:
             else N_("%(day)s is not over yet. Choose a day that is over.")
         )
         return await _listed(visit, pair, visit.t(wrong, day=day), typed=form.text("day"))
+    look = partial(earliest, partner=pair, calendar=office.settings.calendar)
+    first = await office.books("tsp").read(look)
+    if first is not None and day < first:
+        early = N_("There is nothing to compare before %(first)s.")
+        return await _listed(visit, pair, visit.t(early, first=first), typed=form.text("day"))
     title = N_("Compare this day now?")
     text = N_("%(books)s · %(day)s. What the rules may put right is put right at once.")
     about = {"books": getattr(pairs()[pair].title, visit.language), "day": day}

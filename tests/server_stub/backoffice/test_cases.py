@@ -138,7 +138,10 @@ async def test_what_has_come_to_something_else_since_it_was_shown_is_not_decided
 
 async def test_what_has_come_to_something_else_since_it_was_proposed_is_not_confirmed(system: System) -> None:
     clerk, chief, case = await clerk_and_chief(system)
+    assert "Needs a person</span>" in (await clerk.get("/cases")).text
     proposal = await proposed(clerk, case, "write-off")
+    assert "Waits for a second person</span>" in (await clerk.get("/cases")).text
+    assert "Needs a person</span>" not in clerk.page
     more = tables.payments.update().values(received_fen=1)
     await system.tsp.database.write(lambda conn: conn.execute(more))
     answer = await chief.post(f"{proposal}/confirm", "/proposals", confirmed="yes")

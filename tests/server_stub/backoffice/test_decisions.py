@@ -135,6 +135,9 @@ async def test_what_a_comparison_has_changed_is_neither_decided_nor_confirmed_as
     clerk, chief = await let_in(system, "wu", "clerk"), await let_in(system, "xu", "supervisor")
     paths = {row.key: f"/breaks/{row.id}" for row in await system.rows(tables.book.breaks)}
     confirm = f"{await proposed(clerk, paths['LARGE'], 'close')}/confirm"
+    listed = (await clerk.get("/breaks")).text
+    assert listed.count("Waits for a second person</span>") == 1
+    assert listed.count("Needs a person</span>") == len(paths) - 1
     said = {"action": "close", "reason": "a slip of the pen", "confirmed": "yes"}
     await clerk.get(paths["SMALL"])
     await planted(system, then)

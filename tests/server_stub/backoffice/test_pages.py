@@ -111,6 +111,17 @@ async def test_a_locked_psam_is_unlocked_with_a_reason(system: System) -> None:
     (record,) = await audited(system, "tsp", "psam-unlock")
     assert (record.actor, json.loads(record.facts)["reason"]) == ("xu", "bank has unlocked it")
     assert "bank has unlocked it" in (await chief.get("/psams/module?psam=sim:2")).text
+    # The same form once more finds it done; it unlocks nothing that has locked itself since.
+    seen = json.loads(record.facts)["locked_at"]
+    same = {**said, "confirmed": "yes", "seen": seen}
+    assert "is used again" in (await chief.post("/psams/unlock", "/psams", **same)).text
+    system.clock.advance(1)
+    again = insert(tables.psam_locks).values(psam="sim:2", locked_at=system.clock.now())
+    await system.tsp.database.write(lambda conn: conn.execute(again))
+    other = await let_in(system, "yu", "supervisor")
+    assert (await other.post("/psams/unlock", "/psams", **same)).status_code == 409
+    assert len(await system.rows(tables.psam_locks)) == 1
+    await system.tsp.database.write(lambda conn: conn.execute(tables.psam_locks.delete()))
     assert (await chief.post("/psams/unlock", "/psams", **said, confirmed="yes")).status_code == 409
 
 
@@ -145,10 +156,15 @@ async def test_a_batch_that_differs_is_decided(system: System) -> None:
     row = {"terminal": "88310001", "batch": "000007", "state": "differs", "begun_at": now, "settled_at": now}
     row |= {"told_fen": 5_000, "told_count": 2, "counted_fen": 4_500, "counted_count": 1}
     await system.tsp.database.write(lambda conn: conn.execute(insert(tables.settlements).values(**row)))
+    other = {**row, "terminal": "88310002", "state": "decided"}  # of a terminal of before
+    await system.tsp.database.write(lambda conn: conn.execute(insert(tables.settlements).values(**other)))
     clerk = await let_in(system, "wu", "clerk")
     assert "¥50.00" in (await clerk.get("/batches")).text
     assert "¥5.00" in clerk.page
-    said = {"reason": "one sale came twice", "confirmed": "yes"}
+    said = {"reason": "one sale came twice", "confirmed": "yes", "terminal": "88310001"}
+    assert (
+        await clerk.post("/batches/000007", "/batches", **{**said, "terminal": "88310002"})
+    ).status_code == 409
     assert "The batch is decided" in (await clerk.post("/batches/000007", "/batches", **said)).text
     assert "one sale came twice" in clerk.page
     # The same form once more finds it done; other words do not.

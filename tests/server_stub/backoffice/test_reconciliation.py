@@ -56,6 +56,12 @@ async def test_a_run_is_wanted_done_at_once_and_shown(system: System) -> None:
     assert f"{today} is not over yet. Choose a day that is over." in too_soon.text
     assert f'name="day" type="date" required value="{today}"' in too_soon.text
     assert 'name="pair" value="ppp"' in too_soon.text
+    mistyped = await chief.post(
+        "/reconciliation", "/help", pair="boss", day="2020-06-21", how="real", confirmed="yes"
+    )
+    assert mistyped.status_code == 422
+    assert "There is nothing to compare before 2026-06-" in mistyped.text  # BOSS tells a week
+    assert 'value="2020-06-21"' in mistyped.text
     await chief.post("/language", "/help", language="zh")
     await chief.post("/reconciliation", "/help", pair="ppp", day=str(today), how="real", confirmed="yes")
     assert f"{today} 还没有结束，请选择已经结束的日期。" in chief.page

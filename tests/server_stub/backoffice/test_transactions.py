@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import os
 import re
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -19,6 +20,7 @@ from sqlalchemy import delete, insert, update
 from server_stub.backoffice import chart, exports, totals
 from server_stub.backoffice.criteria import MONEY
 from server_stub.backoffice.exports import Column
+from server_stub.backoffice.pages.exports import make_room
 from server_stub.backoffice.totals import Totals, between, count
 from server_stub.settings import Settings
 from server_stub.tsp import cases, tables
@@ -270,6 +272,27 @@ async def test_a_search_is_exported_for_whoever_asked_and_a_day_long(system: Sys
     await clerk.sign_in()
     assert (await clerk.get(f"/exports/{task}")).status_code == 404
     assert "You have ordered no export today" in (await clerk.get("/exports")).text
+
+
+def test_what_an_export_is_made_from_is_no_rubbish_whatever_dates_it_has(tmp_path: Path) -> None:
+    """Parts of a spreadsheet that is being packed are of 1980."""
+    making, left, old, fresh = (
+        tmp_path / "a.part",
+        tmp_path / "b.part",
+        tmp_path / "c.csv",
+        tmp_path / "d.csv",
+    )
+    for place in (making, left):
+        place.mkdir()
+        (place / "sheet").touch()
+        os.utime(place / "sheet", (0, 315_532_800))
+    for file in (old, fresh):
+        file.touch()
+    for gone in (left, old):
+        os.utime(gone, (0, 1_000))
+    make_room(tmp_path, 2_000_000)
+    assert sorted(tmp_path.iterdir()) == [making, fresh]
+    assert (making / "sheet").exists()
 
 
 async def test_a_report_of_a_day_that_has_moved_is_of_now_or_says_that_it_is_not(

@@ -143,7 +143,7 @@ async def test_a_sale_that_ppp_does_not_know_is_a_case_and_the_totals_differ(sys
     assert (case.kind, case.payment_id) == (settlement.UNKNOWN_AT_PPP, sale["payment"])
     # A person finds out why, and says so.
     write, clock = system.tsp.database.write, system.clock
-    said = ("000001", "PPP has lost it and books it by hand", "Wu", "person:wu")
+    said = ("000001", "PPP has lost it and books it by hand", "Wu", "person:wu", "88310001")
     assert await write(lambda conn: settlement.decide(conn, clock, *said))
     assert not await write(lambda conn: settlement.decide(conn, clock, *said))
     (line,) = settlement.lines(await system.rows(tables.settlements))
