@@ -118,6 +118,8 @@ def moved_after(conn: Connection, position: int, first: date, last: date) -> dic
     query = select(table.row, func.max(table.at)).where(table.id > position).group_by(table.row)
     found: dict[date, datetime] = {}
     since, until = first_id(begins(first) - SLACK), first_id(begins(last + DAY))
+    # By place in the record, which is few; all moves of these days would be many.
+    query = query.with_hint(tables.moves, "NOT INDEXED", "sqlite")
     for row, at in conn.execute(query.where(table.row >= since, table.row < until)):
         made = instant_of(row)
         for day in () if made is None else _days_of(made):
