@@ -139,5 +139,15 @@ class Database(Readable, Protocol):
         ...
 
 
+def outcome(work: Callable[[Connection], T], conn: Connection) -> T:
+    """What a work comes to. Its StopIteration is a fault like any other: a future cannot carry one, and whoever waits for that
+    future would wait for ever (asyncio.Future.set_exception; PEP 479 says the same of generators).
+    """
+    try:
+        return work(conn)
+    except StopIteration as error:
+        raise RuntimeError("the work has raised StopIteration") from error
+
+
 def untold(transactions: int, seconds: float) -> None:
     """For a database whose commits nobody counts."""

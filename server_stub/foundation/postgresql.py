@@ -10,6 +10,7 @@ import asyncio
 import contextvars
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
@@ -19,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from server_stub.foundation import compiled
 from server_stub.foundation.clock import Pauses
-from server_stub.foundation.database import NoConnection, OutcomeUnknown, Prepare, untold
+from server_stub.foundation.database import NoConnection, OutcomeUnknown, Prepare, outcome, untold
 from server_stub.foundation.startup import CannotStart
 
 T = TypeVar("T")
@@ -153,7 +154,7 @@ class PostgresqlDatabase:
         pause, cause = FIRST_PAUSE, None
         while (began := self._pauses.monotonic()) < until:
             try:
-                result = _once(engine, work)
+                result = _once(engine, partial(outcome, work))
             except PoolTimeout as error:
                 cause = str(error)
             except DBAPIError as error:

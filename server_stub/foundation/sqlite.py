@@ -26,7 +26,7 @@ from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.exc import DatabaseError
 
 from server_stub.foundation import compiled
-from server_stub.foundation.database import Prepare, outage, untold
+from server_stub.foundation.database import Prepare, outage, outcome, untold
 from server_stub.foundation.startup import CannotStart
 
 T = TypeVar("T")
@@ -172,7 +172,7 @@ class SqliteDatabase:
                 conn = self._own.conn = self._read_engine.connect()
                 self._reading.append(conn)
             with conn.begin():
-                return work(conn)
+                return outcome(work, conn)
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 
@@ -364,7 +364,7 @@ class _Group:
                 # The library's own way to a savepoint costs as much as a small job.
                 driver.execute("SAVEPOINT job")
                 try:
-                    self._outcomes.append((job.context.run(job.work, self._conn), None))
+                    self._outcomes.append((job.context.run(outcome, job.work, self._conn), None))
                 except Exception as error:  # noqa: BLE001 - handed to whoever asked
                     driver.execute("ROLLBACK TO job")
                     self._outcomes.append((None, error))

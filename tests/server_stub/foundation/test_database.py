@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,6 +94,20 @@ def test_of_a_work_that_fails_nothing_is_kept(database: Database) -> None:
     with pytest.raises(RuntimeError, match="no"):
         database.submit(work).result()
     assert database.submit(count).result() == 0
+
+
+@pytest.mark.anyio
+async def test_a_work_that_looks_for_what_is_not_there_holds_up_nobody(database: Database) -> None:
+    """A StopIteration in a future is never told, and SQLite's one writer ended with it."""
+
+    def work(conn: Connection) -> int:
+        return next(iter(conn.scalars(select(numbers.c.number))))
+
+    for ask in (database.write, database.read):
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await asyncio.wait_for(ask(work), 20)
+    await database.write(lambda conn: conn.execute(insert(numbers).values(number=7)))
+    assert await database.read(work) == 7
 
 
 def test_of_all_who_insert_the_same_one_is_told_that_it_did(database: Database) -> None:
