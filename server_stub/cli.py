@@ -43,7 +43,7 @@ RECONCILE = {
     "run PAIR DAY [--dry-run]": "compares a day once more; pairs are boss and ppp",
     "breaks [--all]": "differences that are open",
     "show BREAK": "all that is known of one, and what can be decided about it",
-    "decide BREAK": "does what --action says, with --reason and --actor",
+    "decide BREAK --action ACTION --reason TEXT --actor NAME": "does one of what 'show' names",
 }
 """The actions of ``reconcile``."""
 
@@ -149,7 +149,7 @@ def parser() -> argparse.ArgumentParser:
     reconcile = commands.add_parser(
         "reconcile",
         help="days, and whether our books agree with BOSS's and PPP's: what was found, what a person decides",
-        epilog="\n".join(f"{said:<28}  {words}" for said, words in RECONCILE.items()),
+        epilog="\n".join(f"{said}\n    {words}" for said, words in RECONCILE.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     reconcile.add_argument("action", choices=("days", "send", "runs", "run", "breaks", "show", "decide"))
@@ -311,8 +311,10 @@ def _port(text: str) -> int:
 
 def parse(arguments: Sequence[str] | None, roles: Sequence[str]) -> argparse.Namespace:
     """Reads the command line; exits with a message where it cannot be understood."""
-    options = parser().parse_args(arguments)
+    options, unknown = parser().parse_known_args(arguments)
     mine: argparse.ArgumentParser = options.parser  # whose usage is what has to be seen
+    if unknown:
+        mine.error(f"unrecognized arguments: {' '.join(unknown)}")
     if options.command == "boxes" and (options.box is None) != (options.action == "list"):
         mine.error("boxes list, or boxes suspend|activate|stolen|revoke|activation BOX")
     if options.command == "psams" and (options.psam is None) != (options.action == "list"):

@@ -149,7 +149,9 @@ def _want(database: Database, clock: Clock, settings: Settings, options: argpars
     if day > settings.calendar.last_over(clock.now()):
         return _refused(f"{day} is not over yet")
     first = database.submit(lambda conn: earliest(conn, pair, settings.calendar)).result()
-    if first is not None and day < first:
+    if first is None:
+        return _refused(f"there is nothing to compare yet: neither a payment here nor a file of {pair}")
+    if day < first:
         return _refused(f"there is nothing to compare before {first}")
 
     def want(conn: Connection) -> None:

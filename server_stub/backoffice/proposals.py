@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, Row, select, update
@@ -26,6 +27,8 @@ OPEN, CONFIRMED, DONE, REFUSED, WITHDRAWN, FAILED = (
 )
 WAITS = (OPEN, CONFIRMED)
 SHOWN = 200
+BROKEN_OFF = timedelta(minutes=1)
+"""What was confirmed so long ago and is not done was broken off: anybody who may confirm it finishes it."""
 
 
 class CannotBeDone(Refusal):
@@ -97,9 +100,11 @@ async def confirm(office: Office, proposal: str, second: str) -> None:
         row = _open(conn, proposal)
         if same_person(row.proposed_by, second):
             raise NotAllowed(N_("Nobody confirms what they have proposed themselves."))
-        # One that was confirmed and not done was broken off: anybody who may confirm it finishes it.
+        now = office.clock.now()
         if (row.state, row.second) != (CONFIRMED, second):
-            values = {"state": CONFIRMED, "second": second, "decided_at": office.clock.now()}
+            if being_done(row, now):
+                raise Clash(N_("Somebody else has confirmed this just now, and it is being done."))
+            values = {"state": CONFIRMED, "second": second, "decided_at": now}
             conn.execute(update(proposals).where(proposals.c.id == proposal).values(**values))
             told = {"kind": row.kind, "proposal": row.id, "proposed_by": row.proposed_by}
             audit.append(conn, office.clock, second, "confirmed", row.subject, **told)
@@ -143,6 +148,11 @@ async def _say_no(office: Office, proposal: str, actor: str, note: str, state: s
         audit.append(conn, office.clock, actor, f"proposal-{state}", row.subject, **told)
 
     await office.database.write(end)
+
+
+def being_done(row: Row[Any], now: datetime) -> bool:
+    """Whether somebody has confirmed it just now: nobody else does so at the same time."""
+    return bool(row.state == CONFIRMED and now < row.decided_at + BROKEN_OFF)
 
 
 def listed(conn: Connection, *, everything: bool) -> list[Row[Any]]:

@@ -172,7 +172,7 @@ def sales(conn: Connection, batch: str, begun_at: datetime) -> Sales:
 def lines(rows: Iterable[Row[Any]]) -> list[str]:
     """Settlements for people, a line each."""
     return [
-        f"{row.batch}  {row.begun_at:%Y-%m-%d %H:%M}  {row.state:<8}  told {yuan(row.told_fen)} in {row.told_count}"
+        f"{row.batch}  of {row.terminal}  {row.begun_at:%Y-%m-%d %H:%M}  {row.state:<8}  told {yuan(row.told_fen)} in {row.told_count}"
         + ("" if row.settled_at is None else f", PPP {yuan(row.counted_fen)} in {row.counted_count}")
         + (f"  {hidden(row.reason)} ({row.actor})" if row.reason else "")
         for row in rows

@@ -38,6 +38,26 @@ def test_the_help_of_cases_says_what_each_action_does(capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("reconcile decide", "decide BREAK --action ACTION --reason TEXT --actor NAME"),
+        ("reconcile breaks --every", "unrecognized arguments: --every"),
+        ("settle list 000042 --al", "unrecognized arguments: --al"),
+        ("partners list --address 10.0.0.0/8 a b", "unrecognized arguments: a b"),
+    ],
+)
+def test_what_is_not_understood_is_answered_with_the_usage_of_its_command(
+    words: str, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.parse(words.split(), ())
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"usage: stb-server {words.split()[0]} ")
+    assert why in said
+
+
+@pytest.mark.parametrize(
     ("words", "option"),
     [
         ("reconcile decide B --action close", "--actor"),

@@ -99,6 +99,11 @@ async def test_a_command_decides_by_the_settings_of_the_server(
         assert "is closed now" in await desk.says(*decide, "--action", "returned-by-hand", "--second", "Li")
 
 
+async def test_where_nothing_is_there_is_nothing_to_compare(desk: Desk) -> None:
+    said = await desk.says("reconcile", "run", "boss", "2020-06-21", code=1)
+    assert "neither a payment here nor a file of boss" in said
+
+
 async def test_a_day_is_sent_and_compared_once_more(system: System, desk: Desk) -> None:
     await paid(system)
     assert "was not sent yet" in await desk.says("reconcile", "send", "2026-06-21", code=1)

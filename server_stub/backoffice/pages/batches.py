@@ -41,13 +41,14 @@ async def _listed(visit: Visit, wrong: Mapping[str, str]) -> Response:
 @pages.post("/batches/{batch}", Right.DECIDE)
 async def decide(visit: Visit) -> Response:
     """Somebody has found out why the totals differ."""
-    batch, reason = visit.path["batch"], visit.form.text("reason", 500)
+    batch, terminal = visit.path["batch"], visit.form.text("terminal")
+    reason = visit.form.text("reason", 500)
     if why := unfit(reason):
-        return await _listed(visit, {batch: visit.t(why)})
+        return await _listed(visit, {f"{terminal}-{batch}": visit.t(why)})
     title, text = N_("Is it known why the batch differs?"), N_("The reason stays with the batch for good.")
     if (asked := visit.ask(title, text, N_("Decide"))) is not None:
         return asked
-    actor, clock, terminal = visit.person.name, visit.office.clock, visit.form.text("terminal")
+    actor, clock = visit.person.name, visit.office.clock
 
     def work(conn: Connection) -> bool:
         if settlement.decide(conn, clock, batch, reason, actor, f"staff:{actor}", terminal):

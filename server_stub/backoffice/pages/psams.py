@@ -19,6 +19,7 @@ from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.transactions import search
 from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import N_, Mark
+from server_stub.foundation import statements
 from server_stub.tsp import psam_pool
 from server_stub.tsp.tables import audit, leases, orders, payments, psam_locks
 
@@ -112,7 +113,9 @@ async def unlock(visit: Visit) -> Response:
             return False
         if psam_pool.unlock(conn, psam, clock, actor, lock, reason=reason):
             return True
-        # The same form once more finds it done.
+        # The same form once more finds it done, unless it has locked itself since.
+        if statements.one(conn, psam_locks, psam=psam) is not None:
+            return False
         mine = select(audit.records).where(
             audit.records.c.subject == psam, audit.records.c.action == UNLOCKED
         )

@@ -154,8 +154,12 @@ async def want(visit: Visit) -> Response:
         return await _listed(visit, pair, visit.t(wrong, day=day), typed=form.text("day"))
     look = partial(earliest, partner=pair, calendar=office.settings.calendar)
     first = await office.books("tsp").read(look)
-    if first is not None and day < first:
-        early = N_("There is nothing to compare before %(first)s.")
+    if first is None or day < first:
+        early = (
+            N_("There is nothing to compare yet: neither a payment here nor a file of the other side.")
+            if first is None
+            else N_("There is nothing to compare before %(first)s.")
+        )
         return await _listed(visit, pair, visit.t(early, first=first), typed=form.text("day"))
     title = N_("Compare this day now?")
     text = N_("%(books)s · %(day)s. What the rules may put right is put right at once.")

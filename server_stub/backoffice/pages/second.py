@@ -47,6 +47,8 @@ async def _page(visit: Visit, *, everything: bool, error: Impossible | None = No
         for row in rows
     ]
     facts = {"everything": everything, "error": visit.worded(error.said) if error else ""}
+    now = visit.office.clock.now()
+    facts |= {"being_done": [row.id for row in rows if proposals.being_done(row, now)]}
     facts |= {"breaks": await _breaks(visit.office, [row.subject for row in rows if row.kind == BREAK])}
     return visit.page(
         "proposals.html", error.status if error else 200, rows=told, summary=partial(summary, visit), **facts

@@ -219,6 +219,21 @@ async def test_of_two_clicks_on_confirm_both_say_that_it_is_done(system: System)
         assert len(await logged(system, role, log, action)) == count, action
 
 
+async def test_of_two_second_persons_at_once_one_confirms(system: System) -> None:
+    await planted(system, every_class(DAY))
+    clerk, chief = await let_in(system, "wu", "clerk"), await let_in(system, "xu", "supervisor")
+    other = await let_in(system, "zhu", "supervisor")
+    confirm = f"{await proposed(clerk, await break_of(system, Cls.OTHER_DAY), 'match')}/confirm"
+    for one in (chief, other):
+        await one.get("/proposals")
+    answers = await gather(*(one.post(confirm, confirmed="yes") for one in (chief, other)))
+    assert sorted(one.status_code for one in answers) == [200, 409]
+    by = ("xu", "zhu")[[one.status_code for one in answers].index(200)]
+    assert await in_office(system) == [("done", "wu", by)]
+    (record,) = await logged(system, "backoffice", own.audit, "confirmed")
+    assert record.actor == by
+
+
 async def test_of_several_proposals_about_one_difference_one_is_entered(system: System) -> None:
     await planted(system, every_class(DAY))
     office, (row,) = (
@@ -258,6 +273,12 @@ async def test_what_was_broken_off_another_second_person_finishes(
     if not carried_out:
         assert (await other.post(path, action="match", reason="once more")).status_code == 409
     assert (await clerk.post(confirm, "/proposals", confirmed="yes")).status_code == 403
+    # It may be being done still.
+    assert "another person can confirm it in a minute" in (await other.get("/proposals")).text
+    assert confirm not in other.page
+    assert (await other.post(confirm, "/proposals", confirmed="yes")).status_code == 409
+    system.clock.advance(proposals.BROKEN_OFF.total_seconds())
+    assert confirm in (await other.get("/proposals")).text
     assert "Confirmed and done" in (await other.post(confirm, "/proposals", confirmed="yes")).text
     by = "xu" if carried_out else "zhu"
     assert await in_office(system) == [("done", "wu", by)]

@@ -120,6 +120,7 @@ async def test_a_locked_psam_is_unlocked_with_a_reason(system: System) -> None:
     await system.tsp.database.write(lambda conn: conn.execute(again))
     other = await let_in(system, "yu", "supervisor")
     assert (await other.post("/psams/unlock", "/psams", **same)).status_code == 409
+    assert (await chief.post("/psams/unlock", "/psams", **same)).status_code == 409
     assert len(await system.rows(tables.psam_locks)) == 1
     await system.tsp.database.write(lambda conn: conn.execute(tables.psam_locks.delete()))
     assert (await chief.post("/psams/unlock", "/psams", **said, confirmed="yes")).status_code == 409
@@ -156,14 +157,18 @@ async def test_a_batch_that_differs_is_decided(system: System) -> None:
     row = {"terminal": "88310001", "batch": "000007", "state": "differs", "begun_at": now, "settled_at": now}
     row |= {"told_fen": 5_000, "told_count": 2, "counted_fen": 4_500, "counted_count": 1}
     await system.tsp.database.write(lambda conn: conn.execute(insert(tables.settlements).values(**row)))
-    other = {**row, "terminal": "88310002", "state": "decided"}  # of a terminal of before
+    other = {**row, "terminal": "88310002", "told_count": 3}  # of a terminal of before
     await system.tsp.database.write(lambda conn: conn.execute(insert(tables.settlements).values(**other)))
     clerk = await let_in(system, "wu", "clerk")
     assert "¥50.00" in (await clerk.get("/batches")).text
     assert "¥5.00" in clerk.page
+    assert clerk.page.count("Terminal 88310002") == 2
+    assert len(set(re.findall(r'id="(f-[^"]+)"', clerk.page))) == 2
+    wrong = await clerk.post("/batches/000007", "/batches", reason="", terminal="88310002")
+    assert re.findall(r'id="w-([^"]+)"', wrong.text) == ["88310002-000007"]
     said = {"reason": "one sale came twice", "confirmed": "yes", "terminal": "88310001"}
     assert (
-        await clerk.post("/batches/000007", "/batches", **{**said, "terminal": "88310002"})
+        await clerk.post("/batches/000007", "/batches", **{**said, "terminal": "88310003"})
     ).status_code == 409
     assert "The batch is decided" in (await clerk.post("/batches/000007", "/batches", **said)).text
     assert "one sale came twice" in clerk.page

@@ -85,7 +85,7 @@ async def test_every_form_whose_text_is_kept_refuses_it_beside_the_field(system:
         (difference, difference, {"action": "close"}),
         (service, service, {}),
         ("/boxes/85312047/suspend", "/boxes/85312047", {}),
-        ("/batches/000042", "/batches", {}),
+        ("/batches/000042", "/batches", {"terminal": "88310001"}),
         ("/psams/unlock", "/psams", {"psam": "sim:1"}),
     )
     for path, at, form in forms:

@@ -43,6 +43,15 @@ async def system(tmp_path: Path, kind: str) -> AsyncIterator[System]:
         yield one
 
 
+async def test_where_nothing_is_there_is_nothing_to_compare(system: System) -> None:
+    chief = await let_in(system, "xu", "supervisor")
+    form = {"pair": "ppp", "day": "2020-06-21", "how": "real", "confirmed": "yes"}
+    answer = await chief.post("/reconciliation", "/help", **form)
+    assert answer.status_code == 422
+    assert "neither a payment here nor a file of the other side" in answer.text
+    assert await system.rows(tables.book.runs) == []
+
+
 async def test_a_run_is_wanted_done_at_once_and_shown(system: System) -> None:
     payment = await bought(system, await system.box(), "kids")
     await taken_back(system, payment["order"])

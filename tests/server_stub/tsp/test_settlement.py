@@ -147,6 +147,7 @@ async def test_a_sale_that_ppp_does_not_know_is_a_case_and_the_totals_differ(sys
     assert await write(lambda conn: settlement.decide(conn, clock, *said))
     assert not await write(lambda conn: settlement.decide(conn, clock, *said))
     (line,) = settlement.lines(await system.rows(tables.settlements))
+    assert "000001  of 88310001 " in line
     assert "decided" in line
     assert line.endswith("PPP has lost it and books it by hand (Wu)")
     await become("approved")
